@@ -1,0 +1,180 @@
+"""Declarations: the class attributes a member of the zoo is made of.
+
+``Param``, ``State`` and ``Slot`` are arrays that zoo allocates; ``Option`` is a constant that the user chooses. Each is
+read off the class when the class is defined, in the order of declaration, and that order is a contract: kernels
+receive the arrays, and then the options, in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from zoo.contracts.sizes import Size, as_sizes
+from zoo.errors import DefinitionError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Initializer = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray[Any, Any]]
+
+T = TypeVar("T", bool, int, float, str)
+
+
+class Array:
+    """A declared array: a shape in sizes, and how it starts.
+
+    Args:
+        *shape: Sizes, integers or expressions such as ``"4H"``.
+        init: Name of an initializer (``zoo.layers.initializers.NAMES``) or a function ``(rng, shape) -> array``.
+        help: What the array is, in one line.
+
+    Raises:
+        DefinitionError: if a size cannot be read.
+    """
+
+    kind = "array"
+
+    def __init__(self, *shape: int | str, init: str | Initializer = "zeros", help: str = "") -> None:
+        self.shape: tuple[Size, ...] = as_sizes(shape)
+        self.init = init
+        self.help = help
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Array: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Any: ...
+    def __get__(self, instance: object, owner: type) -> Any:
+        return self
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(size.text for size in self.shape)})"
+
+
+class Param(Array):
+    """A trained array of a cell, as in ``Whh = zoo.Param("H", "H", init="orthogonal")``."""
+
+    kind = "parameter"
+
+
+class State(Array):
+    """What a cell carries from step to step, as in ``h = zoo.State("H")``; the batch axis comes in front."""
+
+    kind = "state"
+
+
+class Slot(Array):
+    """What an optimizer keeps beside the parameters, zeros at first: ``(P,)``, or ``zoo.Slot(1)`` for one number."""
+
+    kind = "slot"
+
+    def __init__(self, *shape: int | str, help: str = "") -> None:
+        super().__init__(*(shape or ("P",)), help=help)
+
+
+class Option(Generic[T]):
+    """A constant the user may choose, with a default: ``forget_bias = zoo.Option(1.0, help="...")``.
+
+    The type of the default is the type of the option. On an instance the attribute is the chosen value.
+
+    Args:
+        default: Value when the user says nothing.
+        help: One line for ``zoo show``.
+        low: Smallest allowed value (inclusive), for numbers.
+        high: Largest allowed value (inclusive), for numbers.
+        choices: The allowed values, when they are few.
+
+    Raises:
+        DefinitionError: if the default is not a bool, int, float or str, or not allowed by its own bounds.
+    """
+
+    def __init__(
+        self,
+        default: T,
+        help: str = "",
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        choices: Sequence[T] | None = None,
+    ) -> None:
+        if not isinstance(default, (bool, int, float, str)):
+            raise DefinitionError(f"zoo.Option: the default is {default!r}; an option is a bool, int, float or str.")
+        self.default: T = default
+        self.help = help
+        self.low = low
+        self.high = high
+        self.choices = tuple(choices) if choices is not None else None
+        self.name = ""
+        try:
+            self.check(default, "zoo.Option")
+        except UsageError as error:
+            raise DefinitionError(f"{error} (the default must be an allowed value)") from None
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Option[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: Any, owner: type) -> Option[T] | T:
+        return self if instance is None else instance.options[self.name]
+
+    @property
+    def type(self) -> type:
+        """The Python type of the option."""
+        return type(self.default)
+
+    def check(self, value: object, who: str) -> T:
+        """The value as this option's type; an int is welcome where a float is expected, nothing else is converted.
+
+        Raises:
+            UsageError: naming ``who``, the option, the value found and what is allowed.
+        """
+        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not self.type or not self._allows(value):
+            raise UsageError(f"{who}: option {self.name!r} is {value!r}; {self.expects()}.")
+        return value  # type: ignore[return-value]  # its type was compared just above
+
+    def parse(self, text: str, who: str) -> T:
+        """The value that a command line or configuration file wrote as text.
+
+        Raises:
+            UsageError: if the text does not spell an allowed value.
+        """
+        try:
+            value = _READERS[self.type](text)
+        except (ValueError, KeyError):
+            raise UsageError(f"{who}: option {self.name!r} is {text!r}; {self.expects()}.") from None
+        return self.check(value, who)
+
+    def expects(self) -> str:
+        """What the option takes, in words."""
+        if self.choices is not None:
+            return "expected one of " + ", ".join(repr(choice) for choice in self.choices)
+        bounds = [f"at least {self.low:g}"] if self.low is not None else []
+        bounds += [f"at most {self.high:g}"] if self.high is not None else []
+        kind = {bool: "true or false", int: "an integer", float: "a finite number", str: "a string"}[self.type]
+        return " ".join(["expected", kind, " and ".join(bounds)]).rstrip()
+
+    def _allows(self, value: Any) -> bool:
+        if self.choices is not None:
+            return value in self.choices
+        if self.type not in (int, float):
+            return True
+        low, high = self.low, self.high
+        return math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
+
+
+_READERS: dict[type, Callable[[str], Any]] = {
+    bool: lambda text: {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()],
+    int: int,
+    float: float,
+    str: str,
+}

@@ -1,0 +1,145 @@
+"""What cells, optimizers and samplers share: a name, a card, options, and kernels."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from zoo.contracts.card import Card
+from zoo.contracts.declarations import Array, Option
+from zoo.contracts.names import check_member_name, check_part_name, did_you_mean, snake_case
+from zoo.errors import DefinitionError, UsageError
+
+
+class Member:
+    """Base of everything that can be registered; an instance is a class with its options chosen.
+
+    A subclass is checked when it is defined. One that only others derive from says so:
+    ``class Base(zoo.Cell, abstract=True)``.
+
+    Args:
+        **options: Values for the declared options; the others keep their defaults.
+
+    Raises:
+        UsageError: for an unknown option or a value that the option does not allow.
+    """
+
+    kind: ClassVar[str] = "member"
+    name: ClassVar[str]
+    """Registry name; derived from the class name when not given."""
+    family: ClassVar[str] = "other"
+    """Group under which listings show it."""
+    card: ClassVar[Card]
+    declared_options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
+
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
+        """Read and check the declarations of a new member."""
+        super().__init_subclass__(**kwargs)
+        cls.declared_options = MappingProxyType(declared(cls, Option))
+        if not abstract:
+            if "name" not in cls.__dict__:
+                cls.name = snake_case(cls.__name__)
+            cls._check_class()
+
+    @classmethod
+    def _check_class(cls) -> None:
+        """Refuse a class that is not well formed; subclasses add their own laws."""
+        check_member_name(cls.name, cls.who())
+        for part in (*cls.declared_options, *declared(cls, Array)):
+            check_part_name(part, cls.who())
+        if not isinstance(getattr(cls, "card", None), Card):
+            raise DefinitionError(
+                f"{cls.who()}: the card is missing; add `card = zoo.Card(title=..., authors=..., year=..., url=...)` "
+                f"so that people know where it comes from."
+            )
+        if not (cls.__doc__ or "").strip():
+            raise DefinitionError(f"{cls.who()}: the docstring is missing; say in one line what it is.")
+
+    def __init__(self, **options: Any) -> None:
+        for name in options:
+            if name not in self.declared_options:
+                known = ", ".join(self.declared_options) or "none"
+                raise UsageError(
+                    f"{self.label()} has no option {name!r}; it has: {known}."
+                    f"{did_you_mean(name, self.declared_options)}"
+                )
+        self.options: Mapping[str, Any] = MappingProxyType(
+            {
+                name: option.check(options.get(name, option.default), self.label())
+                for name, option in self.declared_options.items()
+            }
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.options.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, Member) and other.options == self.options
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(self.options.items())))
+
+    @classmethod
+    def who(cls) -> str:
+        """How an error names the class itself: kind, class and module."""
+        return f"{cls.kind} class {cls.__qualname__} ({cls.__module__})"
+
+    @classmethod
+    def label(cls) -> str:
+        """How an error names the registered member: ``cell 'vanilla'``."""
+        return f"{cls.kind} {cls.name!r}"
+
+    @classmethod
+    def summary(cls) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(cls) or "").strip().partition("\n")[0]
+
+    @classmethod
+    def kernel(cls, name: str) -> Callable[..., Any]:
+        """The kernel stored under ``name``, unbound: jitted functions would bind ``self`` as methods do."""
+        kernel = inspect.getattr_static(cls, name)
+        return kernel.__func__ if isinstance(kernel, staticmethod) else kernel  # type: ignore[no-any-return]
+
+    @classmethod
+    def source_digest(cls) -> str:
+        """SHA-256 of the file (or, in a notebook, the class) that states this member; empty if there is no source."""
+        for stated_in in (sys.modules.get(cls.__module__), cls):
+            try:
+                return hashlib.sha256(inspect.getsource(stated_in).encode()).hexdigest()  # type: ignore[arg-type]
+            except (OSError, TypeError):
+                continue
+        return ""
+
+
+def declared(cls: type, kind: type) -> dict[str, Any]:
+    """The class attributes of one kind, base classes first, in the order of declaration."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        found |= {name: value for name, value in vars(base).items() if isinstance(value, kind)}
+    return found
+
+
+def check_kernel(cls: type[Member], name: str, arguments: tuple[str, ...]) -> None:
+    """Refuse a kernel whose number of arguments is not the contract's: ``arguments``, then one for each option.
+
+    Raises:
+        DefinitionError: showing the signature found and the one expected.
+    """
+    kernel = cls.kernel(name)
+    expected = (*arguments, *cls.declared_options)
+    try:
+        found = tuple(inspect.signature(getattr(kernel, "py_func", kernel)).parameters)
+    except TypeError:
+        raise DefinitionError(f"{cls.who()}: {name} is {kernel!r}; expected a function decorated with @zoo.njit.") from None
+    if len(found) != len(expected):
+        raise DefinitionError(
+            f"{cls.who()}: {name}({', '.join(found)}) takes {len(found)} arguments; expected "
+            f"{name}({', '.join(expected)}), with one argument for each option at the end."
+        )
+    text = [option.name for option in cls.declared_options.values() if option.type is str]
+    if text:
+        raise DefinitionError(f"{cls.who()}: option {text[0]!r} is a string; kernels take numbers and booleans only.")

@@ -1,0 +1,53 @@
+"""Names: what a cell, option or parameter may be called, and what a misspelt one probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import keyword
+import re
+from collections.abc import Iterable
+
+from zoo.errors import DefinitionError
+
+_MEMBER = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_PART = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+
+def check_member_name(name: object, who: str) -> None:
+    """Refuse a registry name that is not lower snake case of at most 64 ASCII characters.
+
+    Such names stand in file names, command lines and generated source, so nothing else is let in.
+
+    Raises:
+        DefinitionError: naming ``who`` and the name found.
+    """
+    if not isinstance(name, str) or not _MEMBER.fullmatch(name) or keyword.iskeyword(name):
+        raise DefinitionError(
+            f"{who}: the name {name!r} cannot be registered; a name is lower case letters, digits and "
+            f"underscores, starts with a letter, is at most 64 long and no Python keyword, as in 'my_cell'."
+        )
+
+
+def check_part_name(name: str, who: str) -> None:
+    """Refuse a parameter, state, option or slot name that is no plain ASCII identifier.
+
+    Raises:
+        DefinitionError: naming ``who`` and the name found.
+    """
+    if not _PART.fullmatch(name) or keyword.iskeyword(name):
+        raise DefinitionError(
+            f"{who}: {name!r} cannot name a parameter, state, option or slot; use ASCII letters, digits and "
+            f"underscores, starting with a letter, as in 'Wxh'."
+        )
+
+
+def snake_case(class_name: str) -> str:
+    """The registry name a class gets when it states none: ``PeepholeLSTM`` becomes ``peephole_lstm``."""
+    words = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", class_name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'x'?`` with the nearest known name, or the empty string when none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""

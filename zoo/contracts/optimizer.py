@@ -1,0 +1,101 @@
+"""The contract of an optimizer: pure functions over flat vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from zoo.contracts.declarations import Slot
+from zoo.contracts.member import Member, check_kernel, declared
+from zoo.errors import DefinitionError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Vector = np.ndarray[Any, Any]
+
+UPDATE = ("theta", "grad", "slots", "step")
+
+
+class Optimizer(Member, abstract=True):
+    """An optimizer: one kernel from parameters, gradient and slots to new parameters and slots.
+
+    The kernel, decorated with ``@zoo.njit``, is a pure function of flat vectors::
+
+        update(theta, grad, slots, step, *options) -> (theta, slots)
+
+    ``theta`` and ``grad`` are ``(P,)``; ``slots`` is a tuple of the declared slots, ``(P,)`` unless declared otherwise;
+    ``step`` is the number of this update, from 1; the options follow in the order of declaration. One of them is ``lr``,
+    the step size, which schedules multiply.
+
+    Args:
+        **options: Values for the declared options.
+
+    Raises:
+        DefinitionError: when the class is defined, if it is not well formed.
+        UsageError: for an unknown option or a value that is not allowed.
+    """
+
+    kind: ClassVar[str] = "optimizer"
+    slots: ClassVar[Mapping[str, Slot]] = MappingProxyType({})
+
+    @classmethod
+    def _check_class(cls) -> None:
+        cls.slots = MappingProxyType(declared(cls, Slot))
+        super()._check_class()
+        lr = cls.declared_options.get("lr")
+        if lr is None or lr.type is not float:
+            raise DefinitionError(f"{cls.who()}: the step size is missing; add `lr = zoo.Option(1e-3, help=..., low=0.0)`.")
+        for slot in cls.slots.values():
+            if unknown := sorted({name for size in slot.shape for name in size.names} - {"P"}):
+                raise DefinitionError(f"{cls.who()}: slot {slot.name!r} has the letter {unknown[0]!r}; P is the only one.")
+        if not hasattr(cls, "update"):
+            raise DefinitionError(f"{cls.who()}: update is missing; add the @zoo.njit function update({', '.join(UPDATE)}).")
+        check_kernel(cls, "update", UPDATE)
+
+    def init(self, theta: Vector) -> dict[str, Vector]:
+        """Slots before the first update, zeros of the dtype of ``theta (P,)``."""
+        import numpy as np
+
+        return {name: np.zeros(shape, theta.dtype) for name, shape in self.slot_shapes(theta.size).items()}
+
+    def slot_shapes(self, parameter_count: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every slot for ``P = parameter_count``."""
+        env = {"P": parameter_count}
+        return {name: tuple(size.evaluate(env) for size in slot.shape) for name, slot in self.slots.items()}
+
+    def apply(
+        self, theta: Vector, grad: Vector, slots: Mapping[str, Vector], step: int, lr: float | None = None
+    ) -> tuple[Vector, dict[str, Vector]]:
+        """One update; nothing that goes in is written to.
+
+        Args:
+            theta: Parameters ``(P,)``, float32 or float64.
+            grad: Gradient ``(P,)`` of the same dtype.
+            slots: Every declared slot.
+            step: Number of this update, from 1.
+            lr: Step size of this update when it is not the option's, as under a schedule.
+
+        Returns:
+            The new parameters and slots.
+
+        Raises:
+            UsageError: if shapes, dtypes or slot names do not fit.
+        """
+        self._check_call(theta, grad, slots, step)
+        options = dict(self.options) | ({} if lr is None else {"lr": float(lr)})
+        new, moved = self.kernel("update")(theta, grad, tuple(slots[name] for name in self.slots), step, *options.values())
+        return new, dict(zip(self.slots, moved, strict=True))
+
+    def _check_call(self, theta: Vector, grad: Vector, slots: Mapping[str, Vector], step: int) -> None:
+        if theta.ndim != 1 or grad.shape != theta.shape or grad.dtype != theta.dtype:
+            raise UsageError(
+                f"{self.label()}: parameters {theta.dtype}{theta.shape} and gradient {grad.dtype}{grad.shape} must be flat "
+                f"vectors of one length and dtype."
+            )
+        found = {name: slot.shape for name, slot in slots.items()}
+        if found != self.slot_shapes(theta.size):
+            raise UsageError(f"{self.label()}: slots {found} do not fit; expected {self.slot_shapes(theta.size)}.")
+        if step < 1:
+            raise UsageError(f"{self.label()}: step is {step}; updates are numbered from 1.")

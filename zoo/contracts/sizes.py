@@ -1,0 +1,156 @@
+"""Sizes: the small language in which shapes are declared, ``"4H"``, ``"H/heads"``, ``"I+H"``.
+
+A size is read once, when its class is defined, by the grammar below (no ``eval``), and evaluated exactly,
+in integers, when the letters are known::
+
+    sum     = product (("+" | "-") product)*
+    product = atom (["*" | "/"] atom)*          # "4H" multiplies
+    atom    = integer | name | "(" sum ")"
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from zoo.errors import DefinitionError, UsageError
+
+_TOKEN = re.compile(r"\s*(?:(?P<int>\d+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<op>[-+*/()]))")
+
+# An expression is an integer, a letter, or (operator, left, right).
+_Tree: TypeAlias = "int | str | tuple[str, _Tree, _Tree]"
+
+
+@dataclass(frozen=True)
+class Size:
+    """One dimension of a declared shape.
+
+    Args:
+        text: As the author wrote it, ``"4H"`` or ``3``.
+
+    Raises:
+        DefinitionError: if the text is not a size.
+    """
+
+    text: str
+    _tree: _Tree = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read the text now, so that a misspelt size fails where it stands."""
+        object.__setattr__(self, "_tree", _Parser(self.text).parse())
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The letters and option names the size depends on."""
+        return frozenset(_names(self._tree))
+
+    def evaluate(self, env: Mapping[str, int]) -> int:
+        """The dimension for given letters, exactly.
+
+        Raises:
+            UsageError: if a division leaves a remainder or the result is not positive.
+        """
+        value = _evaluate(self._tree, env, self.text)
+        if value < 1:
+            given = ", ".join(f"{name}={env[name]}" for name in sorted(self.names))
+            raise UsageError(f"size {self.text!r} is {value} for {given}; every dimension must be at least 1.")
+        return value
+
+    def __str__(self) -> str:
+        return self.text
+
+
+
+class _Parser:
+    """Recursive descent over the tokens of one size."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = [*_tokens(text), ""]
+
+    def parse(self) -> _Tree:
+        tree = self.sum()
+        if self.tokens[0]:
+            raise self.error()
+        return tree
+
+    def error(self) -> DefinitionError:
+        return DefinitionError(
+            f"{self.text!r} is not a size; a size is a positive integer or an expression of I, H, integers and "
+            f"option names with + - * / and parentheses, as in '4H', 'I+H' or 'H/heads'."
+        )
+
+    def sum(self) -> _Tree:
+        tree = self.product()
+        while self.tokens[0] in ("+", "-"):
+            tree = (self.tokens.pop(0), tree, self.product())
+        return tree
+
+    def product(self) -> _Tree:
+        tree = self.atom()
+        while self.tokens[0] and self.tokens[0] not in "+-)":
+            operator = self.tokens.pop(0) if self.tokens[0] in "*/" else "*"
+            tree = (operator, tree, self.atom())
+        return tree
+
+    def atom(self) -> _Tree:
+        token = self.tokens.pop(0)
+        if token == "(":
+            tree = self.sum()
+            if self.tokens.pop(0) != ")":
+                raise self.error()
+            return tree
+        if token.isdecimal():
+            return int(token)
+        if not token or token in "+-*/)":
+            raise self.error()
+        return token
+
+
+def _tokens(text: str) -> Iterator[str]:
+    position = 0
+    while position < len(text.rstrip()):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            yield ")"  # no size starts or goes on with it: the parser refuses the text as a whole
+            return
+        position = match.end()
+        yield match[0].strip()
+
+
+def _names(tree: _Tree) -> Iterator[str]:
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, tuple):
+        yield from _names(tree[1])
+        yield from _names(tree[2])
+
+
+_OPERATORS: dict[str, Callable[[int, int], int]] = {
+    "+": int.__add__,
+    "-": int.__sub__,
+    "*": int.__mul__,
+    "/": int.__floordiv__,
+}
+
+
+def _evaluate(tree: _Tree, env: Mapping[str, int], text: str) -> int:
+    if isinstance(tree, int):
+        return tree
+    if isinstance(tree, str):
+        return env[tree]
+    left, right = _evaluate(tree[1], env, text), _evaluate(tree[2], env, text)
+    if tree[0] == "/" and (right == 0 or left % right):
+        raise UsageError(f"size {text!r}: {left} is not divisible by {right}; choose sizes that divide.")
+    return _OPERATORS[tree[0]](left, right)
+
+
+def as_sizes(sizes: tuple[int | str, ...]) -> tuple[Size, ...]:
+    """Read the dimensions of a declaration.
+
+    Raises:
+        DefinitionError: if one of them is not a size.
+    """
+    return tuple(Size(str(size)) for size in sizes)

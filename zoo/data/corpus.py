@@ -1,0 +1,64 @@
+"""A text as tokens, with what identifies it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data.vocabulary import Level, OnUnknown, Vocabulary
+from zoo.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """A text as tokens.
+
+    Attributes:
+        name: Short name for people: a file's stem, a directory's name, ``stdin``, a built-in's name, or
+            ``N files``.
+        level: ``"char"`` or ``"byte"``.
+        symbols: The symbols that occur, sorted: characters by code point, or byte values.
+        tokens: `(N,)` int32; ``symbols[tokens[n]]`` is the n-th symbol of the text.
+        sha256: Hexadecimal digest of the raw bytes, all files one after another (``cat FILES | sha256sum``).
+        size: Number of raw bytes.
+    """
+
+    name: str
+    level: Level
+    symbols: tuple[str, ...] | tuple[int, ...] = field(repr=False)
+    tokens: NDArray[np.int32] = field(repr=False)
+    sha256: str
+    size: int
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return len(self.tokens)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary of exactly this text; `tokens` are its tokens."""
+        return Vocabulary(self.symbols)
+
+    def tokens_in(self, vocabulary: Vocabulary, on_unknown: OnUnknown = "error") -> NDArray[np.int32]:
+        """The same text in the tokens of another vocabulary, such as a trained model's.
+
+        Args:
+            vocabulary: The vocabulary to translate to.
+            on_unknown: ``"error"``, or ``"skip"`` to leave out the symbols it does not hold.
+
+        Returns:
+            `(N,)` int32, shorter than the text if symbols were left out.
+
+        Raises:
+            DataError: If the vocabulary is of the other level, or lacks symbols of the text.
+        """
+        if {vocabulary.level, self.level} == {"byte", "char"} or vocabulary.level == "symbol":
+            raise DataError(
+                f"{self.name} was read at level {self.level}, the vocabulary holds {vocabulary.level} "
+                "symbols; read the text at the vocabulary's level (--level)."
+            )
+        table = vocabulary.find(self.symbols, on_unknown)
+        translated = table[self.tokens]
+        return translated[translated >= 0]

@@ -1,0 +1,133 @@
+"""A source becomes parts: the raw bytes of files, of standard input, or of a built-in text."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, TypeVar
+
+from zoo.data.builtin import BUILTINS, PREFIX
+from zoo.errors import DataError, UsageError
+
+STDIN = "-"
+_T = TypeVar("_T")
+
+
+class Part(NamedTuple):
+    """The raw bytes of one file (or stream), and how to speak of it in a message."""
+
+    where: str
+    raw: bytes
+    in_directory: bool = False
+
+
+class Parts(NamedTuple):
+    """What one source held, and the source's short name."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+
+def read_source(source: str | os.PathLike[str], glob: str) -> Parts:
+    """Read one source to the end.
+
+    Args:
+        source: ``"-"``, ``"builtin:NAME"``, or a path; a `pathlib.Path` is always a path.
+        glob: Which files of a directory are read.
+
+    Returns:
+        The source's short name and its parts, in order.
+
+    Raises:
+        DataError: If the source does not exist or cannot be read.
+        UsageError: If the source is no string or path.
+    """
+    if isinstance(source, str) and source == STDIN:
+        return Parts("stdin", (Part("standard input", _read_stdin()),))
+    if isinstance(source, str) and source.startswith(PREFIX):
+        return _read_builtin(source.removeprefix(PREFIX))
+    if not isinstance(source, (str, os.PathLike)):
+        raise UsageError(f"A source is a path, {STDIN!r} or {PREFIX}NAME; found {type(source).__name__}.")
+    return _reading(Path(source), lambda path: _read_path(path, glob))
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None:
+        raise DataError("Standard input is closed; give a file instead of '-'.")
+    return sys.stdin.buffer.read()
+
+
+def _read_builtin(name: str) -> Parts:
+    if name not in BUILTINS:
+        known = ", ".join(PREFIX + known for known in sorted(BUILTINS))
+        raise DataError(f"There is no built-in text {name!r}{_did_you_mean(name)}. Known: {known}.")
+    return Parts(name, (Part(PREFIX + name, BUILTINS[name].read()),))
+
+
+def _did_you_mean(name: str) -> str:
+    close = difflib.get_close_matches(name.lower(), BUILTINS, n=1)
+    return f"; did you mean {PREFIX}{close[0]}?" if close else ""
+
+
+def _reading(path: Path, read: Callable[[Path], _T]) -> _T:
+    """Turn what the operating system says about `path` into one sentence."""
+    try:
+        return read(path)
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise DataError(_missing(path)) from exc
+    except PermissionError as exc:
+        raise DataError(f"Cannot read {str(exc.filename or path)!r}: permission denied.") from exc
+    except OSError as exc:
+        raise DataError(f"Cannot read {str(exc.filename or path)!r}: {exc.strerror or exc}.") from exc
+
+
+def _missing(path: Path) -> str:
+    looked = "" if path.is_absolute() else f" in {str(Path.cwd())!r}"
+    # `pydoc`, `builtin/pydoc`, `bultin:pydoc` and `pydoc.txt` all come down to the built-in's bare name.
+    bare = PurePosixPath(path.as_posix().rpartition(":")[2]).stem
+    hint = _did_you_mean(bare)
+    return f"There is no file or directory {str(path)!r}{looked}{hint or '.'}"
+
+
+def _read_path(path: Path, glob: str) -> Parts:
+    if "\0" in str(path):
+        raise FileNotFoundError(path)  # no system has such a name; open() would say ValueError
+    if not path.is_dir():
+        return Parts(path.stem, (Part(repr(str(path)), path.read_bytes()),))
+    found = _matching(path, glob)
+    parts = tuple(Part(repr(str(file)), file.read_bytes(), in_directory=True) for file in found)
+    return Parts(path.resolve().name or str(path), parts)
+
+
+def _matching(root: Path, glob: str) -> list[Path]:
+    relative = sorted(name for name in _visible_files(root) if _matches(name, glob))
+    if not relative:
+        raise DataError(
+            f"No file in directory {str(root)!r} matches {glob!r} (hidden files are left out); "
+            "change --glob or the directory."
+        )
+    return [root / name for name in relative]
+
+
+def _matches(name: str, glob: str) -> bool:
+    try:
+        return PurePosixPath(name).match(glob)
+    except ValueError as exc:
+        raise UsageError(f"{glob!r} is no file pattern; write one like '*.txt'.") from exc
+
+
+def _visible_files(root: Path) -> list[str]:
+    """Relative posix paths of all regular files that no dot hides; links to directories are not followed."""
+    found: list[str] = []
+    for folder, subfolders, names in os.walk(root, onerror=_raise):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        files = (Path(folder, name) for name in names if not name.startswith("."))
+        found += [file.relative_to(root).as_posix() for file in files if file.is_file()]
+    return found
+
+
+def _raise(error: OSError) -> None:
+    raise error

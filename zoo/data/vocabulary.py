@@ -1,0 +1,199 @@
+"""Symbols and their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from zoo.data.decoder import Decoder
+from zoo.data.symbols import Symbol, Symbols, checked, listed
+from zoo.errors import DataError, UsageError
+
+Level = Literal["char", "byte", "symbol"]
+OnUnknown = Literal["error", "skip"]
+Text = str | bytes | Sequence[str] | Sequence[int]
+
+_UNKNOWN = -1
+
+
+@dataclass(frozen=True, init=False)
+class Vocabulary:
+    """An immutable, hashable sequence of symbols; a symbol's token is its place in it.
+
+    The symbols are all strings, or all byte values. Strings that are all one character long make level
+    ``"char"``, if any is longer (words, ``"<end>"``) level ``"symbol"``; integers 0..255 make level ``"byte"``.
+    So ``Vocabulary("helo")``, ``Vocabulary(["the ", "cat "])`` and ``Vocabulary(range(256))`` are all fine.
+
+    Attributes:
+        symbols: The symbols in the order given.
+
+    Raises:
+        DataError: If there are fewer than two symbols or more than 1,114,112, if a symbol occurs twice, is
+            empty, is no text (a lone surrogate) or no byte value, or if strings and integers are mixed.
+    """
+
+    symbols: Symbols
+
+    def __init__(self, symbols: Iterable[str] | Iterable[int]) -> None:
+        object.__setattr__(self, "symbols", checked(tuple(symbols)))
+
+    def __len__(self) -> int:
+        """Number of symbols, `V`."""
+        return len(self.symbols)
+
+    def __iter__(self) -> Iterator[Symbol]:
+        """The symbols in the order of their tokens."""
+        return iter(self.symbols)
+
+    def __getitem__(self, token: int) -> Symbol:
+        """The symbol of a token."""
+        return self.symbols[token]
+
+    @cached_property
+    def level(self) -> Level:
+        """``"char"``, ``"byte"`` or ``"symbol"``."""
+        lengths = {len(symbol) if isinstance(symbol, str) else 0 for symbol in self.symbols}
+        return "byte" if lengths == {0} else "char" if lengths == {1} else "symbol"
+
+    def encode(self, text: Text, on_unknown: OnUnknown = "error") -> NDArray[np.int32]:
+        """Turn text into tokens.
+
+        Args:
+            text: At level ``char`` or ``symbol`` a sequence of symbols (a string is one of characters). At level
+                ``byte`` bytes, a string (taken as its UTF-8), or a sequence of byte values.
+            on_unknown: ``"error"``, or ``"skip"`` to leave out what is not in the vocabulary.
+
+        Returns:
+            `(N,)` int32.
+
+        Raises:
+            DataError: If symbols are unknown (at most ten are listed), or if the text is bytes but the vocabulary
+                holds strings.
+            UsageError: If `on_unknown` is neither.
+        """
+        tokens = self.find(text, on_unknown)
+        return tokens[tokens != _UNKNOWN]
+
+    def find(self, text: Text, on_unknown: OnUnknown = "error") -> NDArray[np.int32]:
+        """Like `encode`, but skipping keeps the place: an unknown symbol's token is -1.
+
+        Args:
+            text: See `encode`.
+            on_unknown: ``"error"``, or ``"skip"`` to mark what is not in the vocabulary.
+
+        Returns:
+            `(N,)` int32, one for each symbol of the text.
+
+        Raises:
+            DataError: See `encode`.
+            UsageError: See `encode`.
+        """
+        if on_unknown not in ("error", "skip"):
+            raise UsageError(f"on_unknown is 'error' or 'skip'; found {on_unknown!r}.")
+        text = self._at_level(text)
+        tokens = self._lookup(text)
+        unknown = np.flatnonzero(tokens == _UNKNOWN)
+        if unknown.size and on_unknown == "error":
+            raise DataError(
+                f"Not in the vocabulary of {len(self)} symbols: {listed(text[place] for place in unknown)}; "
+                'leave them out of the text, or pass on_unknown="skip" (--on-unknown skip).'
+            )
+        return tokens
+
+    def decode(self, tokens: ArrayLike) -> str:
+        """Turn tokens into text.
+
+        Args:
+            tokens: `(N,)` integers in 0..V-1.
+
+        Returns:
+            The symbols, joined with nothing between them. Bytes are decoded as UTF-8, with U+FFFD for what is
+            not; `decoder` does the same piece by piece.
+
+        Raises:
+            DataError: If a token is out of range.
+            UsageError: If the tokens are no one-dimensional sequence of integers.
+        """
+        places = self._valid(np.asarray(tokens))
+        if self.level == "byte":
+            return self._codes[places].astype(np.uint8).tobytes().decode("utf-8", "replace")
+        if self.level == "char":
+            return self._codes[places].tobytes().decode("utf-32-le")
+        return "".join(str(self.symbols[place]) for place in places)
+
+    def decoder(self) -> Decoder:
+        """A fresh incremental decoder, to print tokens as they come."""
+        return Decoder(self.symbols)
+
+    def to_json(self) -> dict[str, object]:
+        """What `from_json` makes the vocabulary from again: JSON's own types only."""
+        return {"level": self.level, "symbols": list(self.symbols)}
+
+    @classmethod
+    def from_json(cls, obj: object) -> Vocabulary:
+        """Make the vocabulary that `to_json` described.
+
+        Raises:
+            DataError: If `obj` is anything else than what `to_json` returns.
+        """
+        if not isinstance(obj, dict) or set(obj) != {"level", "symbols"} or not isinstance(obj["symbols"], list):
+            raise DataError("A stored vocabulary is an object with a 'level' and a list 'symbols', and no more.")
+        vocabulary = cls(obj["symbols"])
+        if obj["level"] != vocabulary.level:
+            raise DataError(f"A stored vocabulary says level {obj['level']!r}, its symbols {vocabulary.level!r}.")
+        return vocabulary
+
+    def _at_level(self, text: Text) -> Text:
+        if self.level == "byte":
+            return _utf8(text) if isinstance(text, str) else text
+        if isinstance(text, (bytes, bytearray, memoryview)):
+            raise DataError(f"The vocabulary holds {self.level} symbols, found bytes; decode them to a string.")
+        return text
+
+    def _lookup(self, text: Text) -> NDArray[np.int32]:
+        if isinstance(text, bytes):
+            return self._table[np.frombuffer(text, np.uint8)]
+        if isinstance(text, str) and self.level == "char":
+            codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+            return self._table[codes]
+        tokens = (self._token_of.get(symbol, _UNKNOWN) for symbol in text)
+        return np.fromiter(tokens, np.int32, len(text))
+
+    @cached_property
+    def _token_of(self) -> dict[Symbol, int]:
+        return {symbol: token for token, symbol in enumerate(self.symbols)}
+
+    @cached_property
+    def _codes(self) -> NDArray[np.uint32]:
+        """`(V,)` each one-character symbol's code point, or each byte."""
+        return np.array([ord(symbol) if isinstance(symbol, str) else symbol for symbol in self.symbols], "<u4")
+
+    @cached_property
+    def _table(self) -> NDArray[np.int32]:
+        """Every code point's or byte's token."""
+        table = np.full(256 if self.level == "byte" else 0x110000, _UNKNOWN, np.int32)
+        table[self._codes] = np.arange(len(self), dtype=np.int32)
+        return table
+
+    def _valid(self, tokens: NDArray[np.generic]) -> NDArray[np.intp]:
+        if tokens.ndim != 1 or (tokens.size and tokens.dtype.kind not in "iu"):
+            raise UsageError(
+                f"Tokens are a one-dimensional sequence of integers; found {tokens.dtype} {tokens.shape}."
+            )
+        wrong = tokens[(tokens < 0) | (tokens >= len(self))]
+        if wrong.size:
+            raise DataError(f"Tokens of this vocabulary are 0 to {len(self) - 1}; found {wrong[0]}.")
+        return tokens.astype(np.intp)
+
+
+def _utf8(text: str) -> bytes:
+    """A string's bytes; bytes that a command line could not decode (PEP 383) come back as they were."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as exc:
+        raise DataError(f"{text[exc.start]!r} at character {exc.start} is a lone surrogate, not text.") from exc

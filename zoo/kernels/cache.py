@@ -1,0 +1,102 @@
+"""The disk cache of compiled kernels: one file a kernel, signature and processor, named by what went into it.
+
+No index, hence no races between processes; written under a temporary name and renamed, and checked by a digest before
+it is loaded, hence no half-written file is ever run: a damaged one is removed and the kernel compiled again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import serialize
+from numba.core.caching import _Cache
+from numba.core.compiler import CompileResult
+
+from zoo.kernels.digest import function_digest
+from zoo.kernels.directory import kernel_directory
+
+_DIGEST_SIZE = hashlib.sha256().digest_size
+
+
+def attach_cache(dispatcher: Any, options: dict[str, Any]) -> None:
+    """Give a dispatcher the disk cache, if there is a directory for it and the sources can be read."""
+    directory = kernel_directory()
+    digest = function_digest(dispatcher.py_func, options)
+    if directory is not None and digest is not None:
+        dispatcher._cache = KernelCache(directory, f"{dispatcher.py_func.__name__}-{digest}")
+
+
+class KernelCache(_Cache):
+    """Numba's cache interface over content-addressed files.
+
+    Args:
+        directory: A directory that only its user can write to.
+        base: Name and digest of the function.
+    """
+
+    def __init__(self, directory: Path, base: str) -> None:
+        self.directory = directory
+        self.base = base
+
+    @property
+    def cache_path(self) -> str:
+        """The directory."""
+        return str(self.directory)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled kernel for a signature, or None."""
+        target_context.refresh()
+        path = self._path(sig, target_context)
+        try:
+            stored = path.read_bytes()
+        except OSError:
+            return None
+        digest, data = stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]
+        if hashlib.sha256(data).digest() != digest:
+            path.unlink(missing_ok=True)
+            return None
+        # Written by this user, into a directory of mode 0700, by save_overload below: see directory.py.
+        return CompileResult._rebuild(target_context, *pickle.loads(data))
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Store a compiled kernel; a full disk costs the next process a compilation, nothing else."""
+        if data.lifted or data.library.has_dynamic_globals:
+            return
+        payload = serialize.dumps(data._reduce())
+        path = self._path(sig, data.target_context)
+        with contextlib.suppress(OSError):
+            _write(path, hashlib.sha256(payload).digest() + payload)
+
+    def _path(self, sig: Any, target_context: Any) -> Path:
+        """The file for a signature on this processor, by this Python."""
+        facts = repr((sig, target_context.codegen().magic_tuple(), sys.version_info[:2], numba.config.BOUNDSCHECK))
+        key = hashlib.sha256(f"{self.base}\0{facts}".encode()).hexdigest()
+        return self.directory / f"{self.base.partition('-')[0]}-{key[:40]}.kernel"
+
+    def enable(self) -> None:
+        """Part of Numba's interface; this cache is always on."""
+
+    def disable(self) -> None:
+        """Part of Numba's interface; this cache is always on."""
+
+    def flush(self) -> None:
+        """Part of Numba's interface; content-addressed files are never stale."""
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,27 @@
+"""From a decorated function to a Numba dispatcher. The only module that imports Numba's decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.extending import typeof_impl
+
+from zoo.kernels.cache import attach_cache
+from zoo.kernels.jit import Kernel
+
+
+def compile_lazily(function: Callable[..., Any], plain: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    """The dispatcher of ``function``, with zoo's disk cache; ``plain`` where Numba is switched off."""
+    if numba.config.DISABLE_JIT:
+        return plain
+    dispatcher = numba.njit(**options)(function)
+    attach_cache(dispatcher, options)
+    return dispatcher  # type: ignore[no-any-return]
+
+
+@typeof_impl.register(Kernel)
+def _type_of_kernel(kernel: Kernel[Any, Any], context: Any) -> Any:
+    """A kernel that another kernel names as a global has the type of its dispatcher."""
+    return numba.typeof(kernel.dispatcher, context.purpose)

@@ -1,0 +1,70 @@
+"""Where compiled kernels are kept between processes.
+
+Numba can only store machine code as pickles, and loading a pickle runs it. So the directory belongs to the user alone
+(mode 0700), and one that others could write to is not used at all. ``ZOO_CACHE_DIR`` moves it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+import warnings
+from pathlib import Path
+
+import platformdirs
+
+from zoo.errors import ZooWarning
+
+
+def cache_directory() -> Path:
+    """The directory, which need not exist yet: ``$ZOO_CACHE_DIR`` or the user's cache directory."""
+    chosen = os.environ.get("ZOO_CACHE_DIR")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("zoo", appauthor=False))
+
+
+@functools.cache
+def kernel_directory() -> Path | None:
+    """The directory of compiled kernels, made if need be; None, after one warning, if there can be none."""
+    directory = cache_directory() / "kernels"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        problem = _problem(directory)
+    except OSError as error:
+        problem = f"it cannot be made ({error.strerror})"
+    if problem is None:
+        return directory
+    warnings.warn(
+        f"compiled kernels are not kept, every process compiles anew: {directory}: {problem}; "
+        f"set ZOO_CACHE_DIR to a directory of your own.",
+        ZooWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def _problem(directory: Path) -> str | None:
+    """Why the directory cannot be trusted or used, or None."""
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return "it is not writable"
+    if not hasattr(os, "getuid"):
+        return None  # Windows: the profile directory is the user's own
+    facts = directory.stat()
+    if facts.st_uid != os.getuid():
+        return "it belongs to another user"
+    if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "others may write to it"
+    return None
+
+
+def cached_files() -> list[Path]:
+    """Every stored kernel."""
+    return sorted((cache_directory() / "kernels").glob("*.kernel"))
+
+
+def clear_cache() -> int:
+    """Remove every stored kernel; the number removed."""
+    files = cached_files()
+    for file in files:
+        file.unlink(missing_ok=True)
+    return len(files)

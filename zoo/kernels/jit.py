@@ -1,0 +1,110 @@
+"""``zoo.njit``: Numba's ``njit`` with zoo's options, compiled lazily and cached on disk by content.
+
+Decorating costs nothing and imports nothing, so a plugin's module loads in a millisecond and ``zoo cells`` never waits
+for a compiler. The Numba dispatcher is made at the first call, or when another kernel that uses this one compiles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# No "nnan" and no "ninf": with either, NaN guards compile to nothing and a diverged run looks healthy.
+FAST = frozenset({"contract", "reassoc", "arcp", "nsz"})
+EXACT = frozenset({"contract"})
+"""For code whose rounding is the point (range reduction, compensated sums): no reassociation."""
+
+_interpreted: ContextVar[bool] = ContextVar("zoo_interpreted", default=False)
+
+
+@contextlib.contextmanager
+def interpreted() -> Iterator[None]:
+    """Within the block, kernels called from Python run as plain Python: the reference that jitted code must equal."""
+    token = _interpreted.set(True)
+    try:
+        yield
+    finally:
+        _interpreted.reset(token)
+
+
+class Kernel(Generic[P, R]):
+    """A function that is compiled when first needed; made by :func:`njit`.
+
+    Args:
+        py_func: The function as written.
+        options: Options of ``numba.njit``.
+        twin: What to run instead where Numba is switched off, for a function that Python cannot run.
+    """
+
+    def __init__(self, py_func: Callable[P, R], options: dict[str, Any], twin: Callable[P, R] | None = None) -> None:
+        functools.update_wrapper(self, py_func)
+        self.py_func = py_func
+        self._options = options
+        self._plain = twin or py_func
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if _interpreted.get():
+            return self._plain(*args, **kwargs)
+        return self.dispatcher(*args, **kwargs)
+
+    @functools.cached_property
+    def dispatcher(self) -> Callable[P, R]:
+        """The Numba dispatcher, or the plain function under ``NUMBA_DISABLE_JIT=1``."""
+        from zoo.kernels.compiling import compile_lazily
+
+        return compile_lazily(self.py_func, self._plain, self._options)
+
+    @property
+    def signatures(self) -> list[Any]:
+        """Signatures compiled or loaded so far."""
+        return list(getattr(self.dispatcher, "signatures", []))
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.py_func)
+
+    def __repr__(self) -> str:
+        return f"<zoo.njit {self.py_func.__module__}.{self.py_func.__qualname__}>"
+
+
+@overload
+def njit(function: Callable[P, R]) -> Kernel[P, R]: ...
+@overload
+def njit(
+    *, fastmath: frozenset[str] = FAST, inline: bool = False, twin: Callable[..., Any] | None = None
+) -> Callable[[Callable[P, R]], Kernel[P, R]]: ...
+def njit(
+    function: Callable[P, R] | None = None,
+    *,
+    fastmath: frozenset[str] = FAST,
+    inline: bool = False,
+    twin: Callable[..., Any] | None = None,
+) -> Any:
+    """Compile a function with Numba, lazily, without the GIL, with NumPy's error model, cached on disk.
+
+    Division follows NumPy (``1 / 0`` is infinite), which is what lets loops vectorise: the check for zero that Python's
+    model asks for costs a factor of six. Floating point may be contracted and reassociated, but NaN and infinities keep
+    their meaning.
+
+    Args:
+        function: The function to compile; it may call other functions decorated so, and ``zoo.kernels``.
+        fastmath: LLVM's fast-math flags.
+        inline: Paste the function into its callers before they are compiled.
+        twin: What runs in its place under ``NUMBA_DISABLE_JIT=1``, where the function itself cannot.
+    """
+    options = {
+        "error_model": "numpy",
+        "nogil": True,
+        "fastmath": set(fastmath),
+        "inline": "always" if inline else "never",
+    }
+    if function is None:
+        return lambda decorated: Kernel(decorated, options, twin)
+    return Kernel(function, options, twin)
