@@ -87,6 +87,7 @@ class Option(Generic[T]):
         help: One line for ``zoo show``.
         low: Smallest allowed value (inclusive), for numbers.
         high: Largest allowed value (inclusive), for numbers.
+        below: What the value must stay below, as a decay rate below 1.
         choices: The allowed values, when they are few.
 
     Raises:
@@ -100,6 +101,7 @@ class Option(Generic[T]):
         *,
         low: float | None = None,
         high: float | None = None,
+        below: float | None = None,
         choices: Sequence[T] | None = None,
     ) -> None:
         if not isinstance(default, (bool, int, float, str)):
@@ -108,6 +110,7 @@ class Option(Generic[T]):
         self.help = help
         self.low = low
         self.high = high
+        self.below = below
         self.choices = tuple(choices) if choices is not None else None
         self.name = ""
         try:
@@ -160,6 +163,7 @@ class Option(Generic[T]):
             return "expected one of " + ", ".join(repr(choice) for choice in self.choices)
         bounds = [f"at least {self.low:g}"] if self.low is not None else []
         bounds += [f"at most {self.high:g}"] if self.high is not None else []
+        bounds += [f"below {self.below:g}"] if self.below is not None else []
         kind = {bool: "true or false", int: "an integer", float: "a finite number", str: "a string"}[self.type]
         return " ".join(["expected", kind, " and ".join(bounds)]).rstrip()
 
@@ -168,8 +172,9 @@ class Option(Generic[T]):
             return value in self.choices
         if self.type not in (int, float):
             return True
-        low, high = self.low, self.high
-        return math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
+        low, high, below = self.low, self.high, self.below
+        inside = (low is None or value >= low) and (high is None or value <= high)
+        return math.isfinite(value) and inside and (below is None or value < below)
 
 
 _READERS: dict[type, Callable[[str], Any]] = {

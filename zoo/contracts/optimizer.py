@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,9 +26,14 @@ class Optimizer(Member, abstract=True):
 
         update(theta, grad, slots, step, *options) -> (theta, slots)
 
-    ``theta`` and ``grad`` are ``(P,)``; ``slots`` is a tuple of the declared slots, ``(P,)`` unless declared otherwise;
-    ``step`` is the number of this update, from 1; the options follow in the order of declaration. One of them is ``lr``,
-    the step size, which schedules multiply.
+    ``theta`` and ``grad`` are ``(P,)``; ``slots`` is a tuple of the declared slots, ``(P,)`` unless declared
+    otherwise; ``step`` is the number of this update, from 1; the options follow in the order of declaration.
+    One of them is ``lr``, the step size, which schedules multiply, down to zero.
+
+    What goes in is never written to and all arrays are C-contiguous. A kernel does well to allocate all that
+    it returns as one block, ``np.empty((1 + len(slots), P), theta.dtype)``, and to return its rows: separate
+    arrays of some hundred kilobytes are given back to the system at every step, and faulting their pages in
+    anew costs ten times the arithmetic.
 
     Args:
         **options: Values for the declared options.
@@ -39,6 +45,8 @@ class Optimizer(Member, abstract=True):
 
     kind: ClassVar[str] = "optimizer"
     slots: ClassVar[Mapping[str, Slot]] = MappingProxyType({})
+    elementwise: ClassVar[bool] = True
+    """Whether a parameter moves by its own gradient alone; False if norms of the whole vector take part."""
 
     @classmethod
     def _check_class(cls) -> None:
@@ -46,12 +54,18 @@ class Optimizer(Member, abstract=True):
         super()._check_class()
         lr = cls.declared_options.get("lr")
         if lr is None or lr.type is not float:
-            raise DefinitionError(f"{cls.who()}: the step size is missing; add `lr = zoo.Option(1e-3, help=..., low=0.0)`.")
+            raise DefinitionError(
+                f"{cls.who()}: the step size is missing; add `lr = zoo.Option(1e-3, help=..., low=0.0)`."
+            )
         for slot in cls.slots.values():
             if unknown := sorted({name for size in slot.shape for name in size.names} - {"P"}):
-                raise DefinitionError(f"{cls.who()}: slot {slot.name!r} has the letter {unknown[0]!r}; P is the only one.")
+                raise DefinitionError(
+                    f"{cls.who()}: slot {slot.name!r} has the letter {unknown[0]!r}; P is the only one."
+                )
         if not hasattr(cls, "update"):
-            raise DefinitionError(f"{cls.who()}: update is missing; add the @zoo.njit function update({', '.join(UPDATE)}).")
+            raise DefinitionError(
+                f"{cls.who()}: update is missing; add the @zoo.njit function update({', '.join(UPDATE)})."
+            )
         check_kernel(cls, "update", UPDATE)
 
     def init(self, theta: Vector) -> dict[str, Vector]:
@@ -73,29 +87,42 @@ class Optimizer(Member, abstract=True):
         Args:
             theta: Parameters ``(P,)``, float32 or float64.
             grad: Gradient ``(P,)`` of the same dtype.
-            slots: Every declared slot.
+            slots: Every declared slot, of the same dtype.
             step: Number of this update, from 1.
-            lr: Step size of this update when it is not the option's, as under a schedule.
+            lr: Step size of this update when it is not the option's, as under a schedule; zero or more.
 
         Returns:
             The new parameters and slots.
 
         Raises:
-            UsageError: if shapes, dtypes or slot names do not fit.
+            UsageError: if shapes, dtypes or slot names do not fit, or the step or step size is not allowed.
         """
-        self._check_call(theta, grad, slots, step)
+        self._check_vectors(theta, grad, slots)
+        self._check_numbers(step, lr)
         options = dict(self.options) | ({} if lr is None else {"lr": float(lr)})
-        new, moved = self.kernel("update")(theta, grad, tuple(slots[name] for name in self.slots), step, *options.values())
+        new, moved = self.kernel("update")(
+            theta, grad, tuple(slots[name] for name in self.slots), step, *options.values()
+        )
         return new, dict(zip(self.slots, moved, strict=True))
 
-    def _check_call(self, theta: Vector, grad: Vector, slots: Mapping[str, Vector], step: int) -> None:
-        if theta.ndim != 1 or grad.shape != theta.shape or grad.dtype != theta.dtype:
+    def _check_vectors(self, theta: Vector, grad: Vector, slots: Mapping[str, Vector]) -> None:
+        flat = theta.ndim == 1 and grad.shape == theta.shape
+        if not flat or grad.dtype != theta.dtype or theta.dtype.name not in ("float32", "float64"):
             raise UsageError(
-                f"{self.label()}: parameters {theta.dtype}{theta.shape} and gradient {grad.dtype}{grad.shape} must be flat "
-                f"vectors of one length and dtype."
+                f"{self.label()}: parameters {theta.dtype}{theta.shape} and gradient {grad.dtype}{grad.shape} "
+                f"must be flat vectors of one length, both float32 or both float64."
             )
-        found = {name: slot.shape for name, slot in slots.items()}
-        if found != self.slot_shapes(theta.size):
-            raise UsageError(f"{self.label()}: slots {found} do not fit; expected {self.slot_shapes(theta.size)}.")
+        found = {name: (slot.dtype.name, slot.shape) for name, slot in slots.items()}
+        expected = {name: (theta.dtype.name, shape) for name, shape in self.slot_shapes(theta.size).items()}
+        if found != expected:
+            raise UsageError(
+                f"{self.label()}: slots {found} do not fit; expected {expected}, as from init(theta)."
+            )
+
+    def _check_numbers(self, step: int, lr: float | None) -> None:
         if step < 1:
             raise UsageError(f"{self.label()}: step is {step}; updates are numbered from 1.")
+        if lr is not None and not 0.0 <= lr < math.inf:
+            raise UsageError(
+                f"{self.label()}: the step size lr is {lr}; expected a finite number, at least 0."
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.contracts.member import Member, check_kernel
@@ -20,7 +21,8 @@ class Sampler(Member, abstract=True):
 
         transform(logits, *options) -> logits
 
-    from float64 logits ``(V,)`` to new ones; ``-inf`` takes a symbol out of the draw. At least one must stay.
+    from float64 logits ``(V,)`` to new ones, also float64 ``(V,)``. It may rely on at least one finite logit,
+    no NaN and no ``+inf``; ``-inf`` takes a symbol out of the draw, and at least one symbol must stay.
 
     Args:
         **options: Values for the declared options.
@@ -36,12 +38,21 @@ class Sampler(Member, abstract=True):
     def _check_class(cls) -> None:
         super()._check_class()
         if not hasattr(cls, "transform"):
-            raise DefinitionError(f"{cls.who()}: transform is missing; add the @zoo.njit function transform(logits).")
+            raise DefinitionError(
+                f"{cls.who()}: transform is missing; add the @zoo.njit function transform(logits)."
+            )
         check_kernel(cls, "transform", ("logits",))
 
     def reshape(self, logits: Vector) -> Vector:
-        """The transformed logits ``(V,)``, float64."""
+        """The transformed logits ``(V,)``, float64; nothing is checked here, :class:`Chain` does that."""
         return self.kernel("transform")(logits, *self.options.values())  # type: ignore[no-any-return]
+
+    def describe(self) -> str:
+        """A short name with the options chosen: ``greedy``, ``top_k=40``, ``mine(a=1, b=2)``."""
+        if len(self.options) == 1:
+            return f"{self.name}={next(iter(self.options.values()))}"
+        chosen = ", ".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{self.name}({chosen})" if chosen else self.name
 
     def __or__(self, after: Sampler | Chain) -> Chain:
         return Chain((self,)) | after
@@ -55,56 +66,123 @@ class Sampler(Member, abstract=True):
         return Chain((self,)).probabilities(logits)
 
 
+@dataclass(frozen=True)
 class Chain:
     """Samplers applied one after the other, left to right; the empty chain draws from the plain softmax.
 
+    Order matters: ``Temperature(temperature=2.0) | TopP(p=0.75)`` flattens the distribution before it looks
+    for the nucleus, and keeps more symbols than ``TopP(p=0.75) | Temperature(temperature=2.0)``.
+
     Args:
         samplers: The samplers in order.
+
+    Raises:
+        UsageError: if something in it is not a sampler with its options chosen.
     """
 
-    def __init__(self, samplers: tuple[Sampler, ...] = ()) -> None:
-        self.samplers = samplers
+    samplers: tuple[Sampler, ...] = ()
 
-    def __repr__(self) -> str:
-        return " | ".join(map(repr, self.samplers)) or "Chain()"
+    def __post_init__(self) -> None:
+        """Refuse what could only fail at the first draw, such as a class in place of an instance."""
+        for stranger in _strangers(self.samplers):
+            raise UsageError(
+                f"zoo.Chain: found {stranger!r}; expected a tuple of samplers with their options chosen, put "
+                f"together as in `get_sampler('temperature', temperature=0.8) | get_sampler('top_k', k=40)`."
+            )
 
     def __or__(self, after: Sampler | Chain) -> Chain:
-        return Chain((*self.samplers, *(after.samplers if isinstance(after, Chain) else (after,))))
+        if isinstance(after, Sampler):
+            return Chain((*self.samplers, after))
+        return Chain((*self.samplers, *after.samplers)) if isinstance(after, Chain) else NotImplemented
+
+    def describe(self) -> str:
+        """One short line for people: ``temperature=0.8, top_k=40``; the empty chain is ``softmax``."""
+        return ", ".join(sampler.describe() for sampler in self.samplers) or "softmax"
 
     def probabilities(self, logits: Vector) -> Vector:
         """The distribution ``(V,)`` that a draw follows, float64, summing to one.
 
         Args:
-            logits: Scores ``(V,)`` of any float dtype, not normalised.
+            logits: Scores ``(V,)``, not normalised; ``-inf`` marks a symbol that is never drawn.
 
         Raises:
-            UsageError: if the logits are no vector, hold NaN, or leave no symbol to draw.
+            UsageError: if the logits, as given or after a sampler of the chain, are no vector of numbers,
+                hold NaN or ``+inf``, or leave no symbol to draw.
         """
         import numpy as np
 
-        logits = np.array(logits, dtype=np.float64)
-        if logits.ndim != 1 or logits.size == 0 or np.isnan(logits).any():
-            raise UsageError(f"sampling needs a vector of logits without NaN; found shape {logits.shape}: {logits[:8]}.")
-        for sampler in self.samplers:
-            logits = sampler.reshape(logits)
-        top = logits.max()
-        if not np.isfinite(top):
-            raise UsageError(f"sampling with {self!r}: the largest logit is {top}, so no symbol can be drawn.")
-        weights = np.exp(logits - top)  # the largest becomes exp(0): huge logits cannot overflow
-        return weights / weights.sum()
+        scores = _as_scores(logits)
+        with np.errstate(over="ignore"):  # a distance beyond float64 becomes -inf, which is what it means
+            for sampler in self.samplers:
+                scores = _check_scores(sampler.reshape(scores), scores.size, sampler)
+            # With the largest at exp(0), huge logits cannot overflow.
+            weights: Vector = np.exp(scores - scores.max())
+        weights /= weights.sum()
+        return weights
 
     def __call__(self, logits: Vector, u: float) -> int:
-        """Draw the index of a symbol.
+        """Draw the index of a symbol, by inverting the cumulative distribution.
 
         Args:
             logits: Scores ``(V,)``.
             u: A uniform number in [0, 1), which alone decides the draw.
 
+        Returns:
+            An index of probability above zero, whatever ``u``.
+
         Raises:
-            UsageError: as :meth:`probabilities`.
+            UsageError: as :meth:`probabilities`, or if ``u`` is outside [0, 1).
         """
         import numpy as np
 
+        if not 0.0 <= u < 1.0:
+            raise UsageError(f"sampling: u is {u!r}; expected a uniform number in [0, 1).")
         cumulative = np.cumsum(self.probabilities(logits))
-        # Scaling u instead of the sum keeps a rounded total below one from ever pointing past the end.
-        return int(np.searchsorted(cumulative, u * cumulative[-1], side="right"))
+        total = cumulative[-1]  # one, give or take rounding
+        drawn = np.searchsorted(cumulative, u * total, side="right")
+        # For u just below one, u * total may round up to the total and point past the end: the last symbol
+        # that adds to the sum is then meant. Either is where the sum rises, so never of probability zero.
+        return int(min(drawn, np.searchsorted(cumulative, total, side="left")))
+
+
+def _strangers(samplers: object) -> list[object]:
+    """What cannot stand in a chain."""
+    return [s for s in samplers if not isinstance(s, Sampler)] if isinstance(samplers, tuple) else [samplers]
+
+
+def _as_scores(logits: Vector) -> Vector:
+    """The logits as a float64 copy, which samplers may not harm."""
+    import numpy as np
+
+    found = np.asarray(logits)
+    if found.ndim != 1 or found.size == 0 or found.dtype.kind not in "fiu":
+        raise UsageError(
+            f"sampling: found {found.dtype} of shape {found.shape}; expected the logits of one step, "
+            f"a vector of one number or more."
+        )
+    return _check_scores(np.array(found, dtype=np.float64), found.size)
+
+
+def _check_scores(scores: Vector, size: int, after: Sampler | None = None) -> Vector:
+    """The scores themselves, if a symbol can be drawn from them."""
+    import numpy as np
+
+    if scores.shape == (size,) and scores.dtype == np.float64 and np.isfinite(scores.max()):
+        return scores
+    who = f"logits after {after.describe()}" if after else "logits"
+    raise UsageError(f"sampling: the {who} {_fault(scores, size)}")
+
+
+def _fault(scores: Vector, size: int) -> str:
+    """Why no symbol can be drawn: the rest of the sentence."""
+    import numpy as np
+
+    if scores.shape != (size,) or scores.dtype != np.float64:
+        return f"are {scores.dtype} of shape {scores.shape}; expected float64 of shape ({size},)."
+    wrong = np.flatnonzero(np.isnan(scores) | (scores == np.inf))
+    if wrong.size == 0:
+        return "are all -inf; expected at least one symbol that can be drawn."
+    return (
+        f"hold {scores[wrong[0]]} at index {wrong[0]}; expected numbers, or -inf for a symbol never drawn. "
+        f"A model that has diverged gives such logits."
+    )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data.vocabulary import Level, OnUnknown, Vocabulary
+from zoo.data.symbols import Symbols
+from zoo.data.vocabulary import OnUnknown, Vocabulary
 from zoo.errors import DataError
+
+TextLevel = Literal["char", "byte"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +30,8 @@ class Corpus:
     """
 
     name: str
-    level: Level
-    symbols: tuple[str, ...] | tuple[int, ...] = field(repr=False)
+    level: TextLevel
+    symbols: Symbols = field(repr=False)
     tokens: NDArray[np.int32] = field(repr=False)
     sha256: str
     size: int
@@ -54,7 +58,7 @@ class Corpus:
         Raises:
             DataError: If the vocabulary is of the other level, or lacks symbols of the text.
         """
-        if {vocabulary.level, self.level} == {"byte", "char"} or vocabulary.level == "symbol":
+        if (vocabulary.level == "byte") != (self.level == "byte"):
             raise DataError(
                 f"{self.name} was read at level {self.level}, the vocabulary holds {vocabulary.level} "
                 "symbols; read the text at the vocabulary's level (--level)."

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-from zoo.data.symbols import Symbols
-from zoo.errors import DataError
+from zoo.data.symbols import Symbols, unknown_token
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -34,7 +33,7 @@ class Decoder:
             DataError: If the token is out of range.
         """
         if not 0 <= token < len(self._symbols):
-            raise DataError(f"Tokens of this vocabulary are 0 to {len(self._symbols) - 1}; found {token}.")
+            raise unknown_token(token, len(self._symbols))
         symbol = self._symbols[token]
         return symbol if isinstance(symbol, str) else self._utf8.decode(bytes((symbol,)))
 

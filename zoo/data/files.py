@@ -5,15 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from zoo.data.builtin import BUILTINS, PREFIX
 from zoo.errors import DataError, UsageError
 
 STDIN = "-"
-_T = TypeVar("_T")
 
 
 class Part(NamedTuple):
@@ -45,50 +43,49 @@ def read_source(source: str | os.PathLike[str], glob: str) -> Parts:
         DataError: If the source does not exist or cannot be read.
         UsageError: If the source is no string or path.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise UsageError(f"A source is a path, {STDIN!r} or {PREFIX}NAME; found {type(source).__name__}.")
+    try:
+        return _read(source, glob)
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise DataError(_missing(Path(exc.filename or source))) from exc
+    except OSError as exc:
+        reason = "permission denied" if isinstance(exc, PermissionError) else exc.strerror or exc
+        raise DataError(f"Cannot read {str(exc.filename or source)!r}: {reason}.") from exc
+
+
+def _read(source: str | os.PathLike[str], glob: str) -> Parts:
     if isinstance(source, str) and source == STDIN:
         return Parts("stdin", (Part("standard input", _read_stdin()),))
     if isinstance(source, str) and source.startswith(PREFIX):
         return _read_builtin(source.removeprefix(PREFIX))
-    if not isinstance(source, (str, os.PathLike)):
-        raise UsageError(f"A source is a path, {STDIN!r} or {PREFIX}NAME; found {type(source).__name__}.")
-    return _reading(Path(source), lambda path: _read_path(path, glob))
+    return _read_path(Path(source), glob)
 
 
 def _read_stdin() -> bytes:
-    if sys.stdin is None:
-        raise DataError("Standard input is closed; give a file instead of '-'.")
-    return sys.stdin.buffer.read()
+    buffer = getattr(sys.stdin, "buffer", None)  # None without a console, absent when replaced by text
+    if buffer is None:
+        raise DataError("There is no standard input to read bytes from; give a file instead of '-'.")
+    return bytes(buffer.read())
 
 
 def _read_builtin(name: str) -> Parts:
     if name not in BUILTINS:
         known = ", ".join(PREFIX + known for known in sorted(BUILTINS))
-        raise DataError(f"There is no built-in text {name!r}{_did_you_mean(name)}. Known: {known}.")
+        raise DataError(f"There is no built-in text {name!r}{_did_you_mean(name) or '.'} Known: {known}.")
     return Parts(name, (Part(PREFIX + name, BUILTINS[name].read()),))
 
 
-def _did_you_mean(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), BUILTINS, n=1)
+def _did_you_mean(name: str, cutoff: float = 0.6) -> str:
+    close = difflib.get_close_matches(name.lower(), BUILTINS, n=1, cutoff=cutoff)
     return f"; did you mean {PREFIX}{close[0]}?" if close else ""
-
-
-def _reading(path: Path, read: Callable[[Path], _T]) -> _T:
-    """Turn what the operating system says about `path` into one sentence."""
-    try:
-        return read(path)
-    except (FileNotFoundError, NotADirectoryError) as exc:
-        raise DataError(_missing(path)) from exc
-    except PermissionError as exc:
-        raise DataError(f"Cannot read {str(exc.filename or path)!r}: permission denied.") from exc
-    except OSError as exc:
-        raise DataError(f"Cannot read {str(exc.filename or path)!r}: {exc.strerror or exc}.") from exc
 
 
 def _missing(path: Path) -> str:
     looked = "" if path.is_absolute() else f" in {str(Path.cwd())!r}"
     # `pydoc`, `builtin/pydoc`, `bultin:pydoc` and `pydoc.txt` all come down to the built-in's bare name.
     bare = PurePosixPath(path.as_posix().rpartition(":")[2]).stem
-    hint = _did_you_mean(bare)
+    hint = _did_you_mean(bare, cutoff=0.85)  # a missing shell.txt is not a misspelt hello
     return f"There is no file or directory {str(path)!r}{looked}{hint or '.'}"
 
 
@@ -114,7 +111,7 @@ def _matching(root: Path, glob: str) -> list[Path]:
 
 def _matches(name: str, glob: str) -> bool:
     try:
-        return PurePosixPath(name).match(glob)
+        return PurePosixPath(name).match(glob.removeprefix("**/"))  # match() looks at any depth already
     except ValueError as exc:
         raise UsageError(f"{glob!r} is no file pattern; write one like '*.txt'.") from exc
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data.corpus import Corpus
+from zoo.data.corpus import Corpus, TextLevel
 from zoo.data.files import STDIN, Part, Parts, read_source
-from zoo.data.vocabulary import Level
+from zoo.data.symbols import Symbols
 from zoo.errors import DataError, UsageError
 
 Source = str | os.PathLike[str]
@@ -21,7 +21,7 @@ _N_CODES = 0x110000  # Unicode's code points
 _BOM = "\ufeff"
 
 
-def read_text(sources: Source | Sequence[Source], level: Level = "char", glob: str = "*") -> Corpus:
+def read_text(sources: Source | Sequence[Source], level: TextLevel = "char", glob: str = "*") -> Corpus:
     """Read text from files, directories, standard input or built-in texts.
 
     A source is one of:
@@ -40,7 +40,7 @@ def read_text(sources: Source | Sequence[Source], level: Level = "char", glob: s
     Args:
         sources: One source or a sequence of them.
         level: ``"char"`` (a token is a Unicode code point) or ``"byte"``.
-        glob: Which files of a directory are read; ``"*.txt"`` matches at any depth, ``"a/*.txt"`` in any ``a``.
+        glob: Which files of a directory are read; ``"*.txt"`` matches at any depth.
 
     Returns:
         The corpus; its symbols are exactly those that occur.
@@ -67,11 +67,11 @@ def _listed(sources: Source | Sequence[Source]) -> Sequence[Source]:
     return listed
 
 
-def _corpus(read: Parts, level: Level) -> Corpus:
+def _corpus(read: Parts, level: TextLevel) -> Corpus:
     decode = _characters if level == "char" else _bytes
     codes = np.concatenate([decode(part) for part in read.parts])
     seen, tokens = _tokenise(codes)
-    symbols = tuple(map(chr, seen)) if level == "char" else tuple(seen)
+    symbols: Symbols = tuple(map(chr, seen)) if level == "char" else tuple(seen)
     _check_two_symbols(read, symbols, len(tokens))
     digest = hashlib.sha256()
     for part in read.parts:
@@ -122,7 +122,7 @@ def _tokenise(codes: _Codes) -> tuple[list[int], NDArray[np.int32]]:
     return np.flatnonzero(marks).tolist(), rank[codes]
 
 
-def _check_two_symbols(read: Parts, symbols: tuple[str, ...] | tuple[int, ...], length: int) -> None:
+def _check_two_symbols(read: Parts, symbols: Symbols, length: int) -> None:
     where = read.parts[0].where if len(read.parts) == 1 else read.name
     if not symbols:
         raise DataError(f"{where} is empty; give a text with at least two different symbols.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,6 @@ from zoo.errors import UsageError
 Fractions = tuple[float, float, float]
 
 _NUMBER = re.compile(r"\d{1,3}(\.\d{0,15})?|\.\d{1,15}", re.ASCII)
-_TOLERANCE = Fraction(1, 10**9)
 _EXAMPLE = "write it like '90,5,5', '0.9,0.05,0.05' or '90,10'"
 
 
@@ -36,33 +36,36 @@ def parse_split(text: str) -> Fractions:
     """Read a split from a command line.
 
     Args:
-        text: Training, validation and test shares, separated by commas, in per cent or as fractions; what is left
-            off is zero: ``"90,5,5"``, ``"0.9,0.05,0.05"``, ``"90,10"``, ``"100"``.
+        text: Training, validation and test shares, separated by commas, in per cent or as fractions; what
+            is left off is zero: ``"90,5,5"``, ``"0.9,0.05,0.05"``, ``"90,10"``, ``"100"``.
 
     Returns:
         The fractions of (train, valid, test).
 
     Raises:
-        UsageError: If the shares are not one to three numbers whose sum is exactly 100 or 1, or if the first is zero.
+        UsageError: If the shares are not one to three numbers whose sum is exactly 100 or 1, or if the
+            first is zero.
     """
     words = [word.strip() for word in text.split(",")]
     if len(words) > 3 or not all(_NUMBER.fullmatch(word) for word in words):
         raise UsageError(f"A split is one to three numbers; found {text!r}; {_EXAMPLE}.")
-    shares = [Fraction(word) for word in words]
-    total = sum(shares)
+    shares = [Fraction(word) for word in words] + [Fraction(0)] * (3 - len(words))
+    total = sum(shares, Fraction(0))
     if total not in (1, 100):
         raise UsageError(f"A split's shares sum to 100 or 1; those of {text!r} sum to {float(total):g}.")
-    train, valid, test = (float(share / total) for share in [*shares, Fraction(0), Fraction(0)][:3])
-    return _exact((train, valid, test)) and (train, valid, test)
+    if not shares[0]:
+        raise UsageError(f"The split {text!r} leaves nothing to train on; {_EXAMPLE}.")
+    train, valid, test = (float(share / total) for share in shares)
+    return train, valid, test
 
 
 def split(tokens: NDArray[np.int32], fractions: Fractions) -> Split:
     """Cut a text in three, in order.
 
-    With `N` tokens and fractions `a, b, c` the cuts are at ``floor(N a)`` and ``floor(N (a + b))``: train comes
-    first, then valid, and test is the rest. The fractions are read as the decimals they print as and divided by
-    their sum, so that no rounding moves a cut (as a float, 0.29 times 100 is 28.999…) and a part of fraction zero
-    is empty.
+    With `N` tokens and fractions `a, b, c` the cuts are at ``floor(N a)`` and ``floor(N (a + b))``: train
+    comes first, then valid, and test is the rest. The fractions are read as the decimals they print as and
+    divided by their sum, so that no rounding moves a cut (as a float, 0.29 times 100 is 28.999…) and a part
+    of fraction zero is empty.
 
     Args:
         tokens: `(N,)`.
@@ -72,10 +75,23 @@ def split(tokens: NDArray[np.int32], fractions: Fractions) -> Split:
         Views, not copies.
 
     Raises:
-        UsageError: If the fractions are negative, do not sum to 1, or leave training nothing by definition.
+        UsageError: If the fractions are not three numbers from 0 to 1 whose sum is 1.
     """
     train, valid, test = _exact(fractions)
     total = train + valid + test
     first = len(tokens) * train // total
     second = len(tokens) * (train + valid) // total
     return Split(tokens[:first], tokens[first:second], tokens[second:])
+
+
+def _exact(fractions: Fractions) -> tuple[Fraction, Fraction, Fraction]:
+    """The fractions as the decimals they print as."""
+    numbers = [float(fraction) for fraction in fractions]
+    if len(numbers) != 3 or not all(0 <= number <= 1 for number in numbers) or not _is_one(sum(numbers)):
+        raise UsageError(f"Fractions (train, valid, test) are from 0 to 1 and sum to 1; found {fractions}.")
+    train, valid, test = (Fraction(repr(number)) for number in numbers)
+    return train, valid, test
+
+
+def _is_one(total: float) -> bool:
+    return math.isclose(total, 1, abs_tol=1e-9)

@@ -53,7 +53,7 @@ def _text(symbol: str) -> str:
     try:
         symbol.encode("utf-8")
     except UnicodeEncodeError as exc:
-        raise DataError(f"{symbol!r} cannot be a symbol: it holds a lone surrogate, which no text does.") from exc
+        raise DataError(f"{symbol!r} cannot be a symbol: a lone surrogate is not text.") from exc
     return str(symbol)  # numpy.str_ becomes str
 
 
@@ -83,3 +83,8 @@ def listed(symbols: Iterable[object]) -> str:
 
 def _shown(symbol: object) -> str:
     return f"0x{symbol:02x}" if isinstance(symbol, (int, np.integer)) else repr(symbol)
+
+
+def unknown_token(token: object, size: int) -> DataError:
+    """The error for a token that is no place in a vocabulary of `size` symbols."""
+    return DataError(f"The tokens of this vocabulary are 0 to {size - 1}; found {token}.")

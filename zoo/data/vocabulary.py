@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zoo.data.decoder import Decoder
-from zoo.data.symbols import Symbol, Symbols, checked, listed
+from zoo.data.symbols import Symbol, Symbols, checked, listed, unknown_token
 from zoo.errors import DataError, UsageError
 
 Level = Literal["char", "byte", "symbol"]
@@ -26,8 +26,9 @@ class Vocabulary:
     """An immutable, hashable sequence of symbols; a symbol's token is its place in it.
 
     The symbols are all strings, or all byte values. Strings that are all one character long make level
-    ``"char"``, if any is longer (words, ``"<end>"``) level ``"symbol"``; integers 0..255 make level ``"byte"``.
-    So ``Vocabulary("helo")``, ``Vocabulary(["the ", "cat "])`` and ``Vocabulary(range(256))`` are all fine.
+    ``"char"``, if any is longer (words, ``"<end>"``) level ``"symbol"``; integers 0..255 make level
+    ``"byte"``. So ``Vocabulary("helo")``, ``Vocabulary(["the ", "cat "])`` and ``Vocabulary(range(256))``
+    are all fine.
 
     Attributes:
         symbols: The symbols in the order given.
@@ -64,20 +65,20 @@ class Vocabulary:
         """Turn text into tokens.
 
         Args:
-            text: At level ``char`` or ``symbol`` a sequence of symbols (a string is one of characters). At level
-                ``byte`` bytes, a string (taken as its UTF-8), or a sequence of byte values.
+            text: At level ``char`` or ``symbol`` a sequence of symbols (a string is one of characters). At
+                level ``byte`` bytes, a string (taken as its UTF-8), or a sequence of byte values.
             on_unknown: ``"error"``, or ``"skip"`` to leave out what is not in the vocabulary.
 
         Returns:
             `(N,)` int32.
 
         Raises:
-            DataError: If symbols are unknown (at most ten are listed), or if the text is bytes but the vocabulary
-                holds strings.
+            DataError: If symbols are unknown (at most ten are listed), or if the text is bytes but the
+                vocabulary holds strings.
             UsageError: If `on_unknown` is neither.
         """
         tokens = self.find(text, on_unknown)
-        return tokens[tokens != _UNKNOWN]
+        return tokens.compress(tokens != _UNKNOWN)
 
     def find(self, text: Text, on_unknown: OnUnknown = "error") -> NDArray[np.int32]:
         """Like `encode`, but skipping keeps the place: an unknown symbol's token is -1.
@@ -99,8 +100,9 @@ class Vocabulary:
         tokens = self._lookup(text)
         unknown = np.flatnonzero(tokens == _UNKNOWN)
         if unknown.size and on_unknown == "error":
+            names = listed(text[place] for place in unknown.tolist())
             raise DataError(
-                f"Not in the vocabulary of {len(self)} symbols: {listed(text[place] for place in unknown)}; "
+                f"Not among the {len(self)} symbols of the vocabulary: {names}; "
                 'leave them out of the text, or pass on_unknown="skip" (--on-unknown skip).'
             )
         return tokens
@@ -141,37 +143,43 @@ class Vocabulary:
         Raises:
             DataError: If `obj` is anything else than what `to_json` returns.
         """
-        if not isinstance(obj, dict) or set(obj) != {"level", "symbols"} or not isinstance(obj["symbols"], list):
-            raise DataError("A stored vocabulary is an object with a 'level' and a list 'symbols', and no more.")
-        vocabulary = cls(obj["symbols"])
-        if obj["level"] != vocabulary.level:
-            raise DataError(f"A stored vocabulary says level {obj['level']!r}, its symbols {vocabulary.level!r}.")
+        if not isinstance(obj, dict) or set(obj) != {"level", "symbols"}:
+            raise DataError(f"A stored vocabulary is an object of 'level' and 'symbols'; found {_kind(obj)}.")
+        level, symbols = obj["level"], obj["symbols"]
+        if not isinstance(symbols, list):
+            raise DataError(f"A stored vocabulary's symbols are a list; found {_kind(symbols)}.")
+        vocabulary = cls(symbols)
+        if level != vocabulary.level:
+            raise DataError(
+                f"A stored vocabulary says level {level!r}; its symbols say {vocabulary.level!r}."
+            )
         return vocabulary
 
     def _at_level(self, text: Text) -> Text:
         if self.level == "byte":
             return _utf8(text) if isinstance(text, str) else text
         if isinstance(text, (bytes, bytearray, memoryview)):
-            raise DataError(f"The vocabulary holds {self.level} symbols, found bytes; decode them to a string.")
+            raise DataError(f"The vocabulary holds {self.level} symbols, found bytes; decode them first.")
         return text
 
     def _lookup(self, text: Text) -> NDArray[np.int32]:
         if isinstance(text, bytes):
-            return self._table[np.frombuffer(text, np.uint8)]
+            return self._table.take(np.frombuffer(text, np.uint8))
         if isinstance(text, str) and self.level == "char":
             codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-            return self._table[codes]
+            return self._table.take(codes)
         tokens = (self._token_of.get(symbol, _UNKNOWN) for symbol in text)
         return np.fromiter(tokens, np.int32, len(text))
 
     @cached_property
     def _token_of(self) -> dict[Symbol, int]:
-        return {symbol: token for token, symbol in enumerate(self.symbols)}
+        symbols: tuple[Symbol, ...] = self.symbols
+        return {symbol: token for token, symbol in enumerate(symbols)}
 
     @cached_property
     def _codes(self) -> NDArray[np.uint32]:
         """`(V,)` each one-character symbol's code point, or each byte."""
-        return np.array([ord(symbol) if isinstance(symbol, str) else symbol for symbol in self.symbols], "<u4")
+        return np.array([ord(s) if isinstance(s, str) else s for s in self.symbols], "<u4")
 
     @cached_property
     def _table(self) -> NDArray[np.int32]:
@@ -180,14 +188,14 @@ class Vocabulary:
         table[self._codes] = np.arange(len(self), dtype=np.int32)
         return table
 
-    def _valid(self, tokens: NDArray[np.generic]) -> NDArray[np.intp]:
+    def _valid(self, tokens: NDArray[Any]) -> NDArray[np.intp]:
         if tokens.ndim != 1 or (tokens.size and tokens.dtype.kind not in "iu"):
             raise UsageError(
                 f"Tokens are a one-dimensional sequence of integers; found {tokens.dtype} {tokens.shape}."
             )
         wrong = tokens[(tokens < 0) | (tokens >= len(self))]
         if wrong.size:
-            raise DataError(f"Tokens of this vocabulary are 0 to {len(self) - 1}; found {wrong[0]}.")
+            raise unknown_token(wrong[0], len(self))
         return tokens.astype(np.intp)
 
 
@@ -196,4 +204,8 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as exc:
-        raise DataError(f"{text[exc.start]!r} at character {exc.start} is a lone surrogate, not text.") from exc
+        raise DataError(f"{text[exc.start]!r} is a lone surrogate, not text; leave it out.") from exc
+
+
+def _kind(obj: object) -> str:
+    return f"keys {sorted(map(str, obj))}" if isinstance(obj, dict) else type(obj).__name__

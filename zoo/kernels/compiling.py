@@ -8,6 +8,9 @@ from typing import Any
 import numba
 from numba.extending import typeof_impl
 
+# Numba looks for overloads when a compilation starts: those of the library must be registered by then.
+from zoo.kernels import elementary as elementary
+from zoo.kernels import products as products
 from zoo.kernels.cache import attach_cache
 from zoo.kernels.jit import Kernel
 

@@ -1,0 +1,1 @@
+"""The classics: simple recurrent networks and their closest relatives."""

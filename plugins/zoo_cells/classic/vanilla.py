@@ -1,0 +1,98 @@
+"""The vanilla RNN, with back-propagation through time written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+from zoo import kernels
+
+Array = Any
+
+
+@zoo.njit
+def forward(params: Array, x: Array, state: Array) -> Array:
+    """``h = tanh(x Wxh + h Whh + bh)`` over a whole sequence."""
+    Wxh, Whh, bh = params
+    (h0,) = state
+    h = kernels.project(x, Wxh, bh)  # (T, B, H): the pre-activations, which become the states in place
+    recurrent = kernels.pack(Whh)
+    before = h0
+    for t in range(h.shape[0]):
+        now = h[t]
+        kernels.add_matmul(before, recurrent, now)
+        unit = now.reshape(-1)
+        for i in range(unit.size):
+            unit[i] = kernels.tanh(unit[i])
+        before = now
+    return h, (before.copy(),), (h,)
+
+
+@zoo.njit
+def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlast: Array) -> Array:
+    """The chain rule, from the last step to the first.
+
+    ``da`` is the gradient at the pre-activation ``a = x Wxh + h Whh + bh``: since ``tanh' = 1 - tanh²``, it is
+    ``(1 - h²) dh``, and ``dh`` is what the output of this step and, through ``Whh``, the next step pass back.
+    """
+    Wxh, Whh, bh = params
+    (h0,), (h,), (dh_last,) = state, tape, dlast
+    steps, batch, hidden = h.shape
+    da = np.empty_like(h)
+    recurrent = kernels.pack_transposed(Whh)
+    dh = dh_last.copy()
+    carried = dh.reshape(-1)
+    for t in range(steps - 1, -1, -1):
+        unit, slope, output = h[t].reshape(-1), da[t].reshape(-1), dy[t].reshape(-1)
+        for i in range(unit.size):
+            slope[i] = (carried[i] + output[i]) * (1 - unit[i] * unit[i])
+            carried[i] = 0
+        kernels.add_matmul(da[t], recurrent, dh)
+    dWhh = np.zeros_like(Whh)
+    if steps > 0:
+        kernels.add_outer(h0, da[0], dWhh)
+        rows = (steps - 1) * batch
+        kernels.add_outer(h[:-1].reshape(rows, hidden), da[1:].reshape(rows, hidden), dWhh)
+    dx, dWxh, dbh = kernels.project_grads(x, Wxh, da)
+    return dx, (dh,), (dWxh, dWhh, dbh)
+
+
+class Vanilla(zoo.Cell):
+    """The simple recurrent network: a tanh layer that reads its own last output.
+
+    Equations::
+
+        h' = tanh(x Wxh + h Whh + bh)
+
+    Parameters: ``Wxh (I, H)`` Glorot-uniform, ``Whh (H, H)`` orthogonal, ``bh (H,)`` zeros. State and output: ``h (H,)``.
+
+    The context units of Elman's network are a copy of the hidden units; the readout belongs to the model, not the cell.
+    Gradients are exact: back-propagation through time (Werbos 1990, https://doi.org/10.1109/5.58337), not Elman's
+    one-step truncation.
+    """
+
+    family = "classic"
+    card = zoo.Card(
+        title="Finding Structure in Time",
+        authors="Jeffrey L. Elman",
+        year=1990,
+        url="https://doi.org/10.1207/s15516709cog1402_1",
+        variant="Elman network with tanh units and one bias; trained by back-propagation through time.",
+        deviations="Elman used logistic units and truncated the gradient after one step; tanh and the full gradient are "
+        "what the name stands for today.",
+    )
+    Wxh = zoo.Param("I", "H", init="glorot_uniform", help="input to hidden")
+    Whh = zoo.Param("H", "H", init="orthogonal", help="hidden to hidden")
+    bh = zoo.Param("H", init="zeros", help="bias")
+    h = zoo.State("H", help="hidden units, and the output")
+    forward = forward
+    backward = backward
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register the vanilla cell."""
+    register(Vanilla)

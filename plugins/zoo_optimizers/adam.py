@@ -1,0 +1,87 @@
+"""Adam, Kingma and Ba 2014; AMSGrad, Reddi et al. 2018."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+import zoo
+
+
+@zoo.njit
+def update(
+    theta: np.ndarray,  # (P,)
+    grad: np.ndarray,  # (P,)
+    slots: tuple[np.ndarray, np.ndarray, np.ndarray],  # m (P,), v (P,), top (P,)
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    amsgrad: bool,
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """One update; see :class:`Adam`."""
+    real = theta.dtype.type
+    kept1, fresh1, kept2, fresh2 = real(beta1), real(1.0 - beta1), real(beta2), real(1.0 - beta2)
+    rate = real(lr / (1.0 - beta1 ** float(step)))
+    scale = real(1.0 / np.sqrt(1.0 - beta2 ** float(step)))
+    tiny, decay = real(eps), real(weight_decay)
+    old_m, old_v, old_top = slots
+    block = np.empty((4, theta.size), theta.dtype)
+    moved, m, v, top = block[0], block[1], block[2], block[3]
+    for i in range(theta.size):
+        g = grad[i] + decay * theta[i]
+        first = kept1 * old_m[i] + fresh1 * g
+        second = kept2 * old_v[i] + fresh2 * g * g
+        largest = second
+        if old_top[i] > second:  # false for NaN, which thus passes
+            largest = old_top[i]
+        m[i], v[i], top[i] = first, second, largest
+        moved[i] = theta[i] - rate * first / (scale * np.sqrt(largest if amsgrad else second) + tiny)
+    return moved, (m, v, top)
+
+
+class Adam(zoo.Optimizer):
+    """Steps along the running mean of the gradient, divided by the root of that of its square.
+
+    Algorithm 1 of the paper, with PyTorch's additions; eps is outside the root, after the bias correction::
+
+        g = grad + weight_decay * theta
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g²
+        theta -= lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
+
+    With amsgrad the largest ``v`` so far stands for ``v`` in the last line: S. Reddi, S. Kale, S. Kumar,
+    "On the Convergence of Adam and Beyond", 2018, https://openreview.net/forum?id=ryQu7f-RZ.
+    """
+
+    family = "adaptive"
+    card = zoo.Card(
+        title="Adam: A Method for Stochastic Optimization",
+        authors="Diederik P. Kingma, Jimmy Ba",
+        year=2014,
+        url="https://arxiv.org/abs/1412.6980",
+        variant="Algorithm 1, eps outside the root; weight decay is an L2 penalty (adamw: decoupled)",
+        deviations="L2 penalty and AMSGrad are as in PyTorch: the maximum is taken first and corrected for bias "
+        "then, which the paper on AMSGrad does not do.",
+    )
+
+    lr = zoo.Option(1e-3, help="step size", low=0.0)
+    beta1 = zoo.Option(0.9, help="decay of the mean gradient", low=0.0, below=1.0)
+    beta2 = zoo.Option(0.999, help="decay of the mean squared gradient", low=0.0, below=1.0)
+    eps = zoo.Option(1e-8, help="added to the root", low=0.0)
+    weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
+    amsgrad = zoo.Option(False, help="divide by the largest mean squared gradient so far")
+
+    m = zoo.Slot(help="running mean of the gradient")
+    v = zoo.Slot(help="running mean of its square")
+    top = zoo.Slot(help="largest v so far, for amsgrad")
+    update = update
+
+
+@zoo.hookimpl
+def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
+    """Offer Adam."""
+    register(Adam)

@@ -1,0 +1,79 @@
+"""Adamax, Kingma and Ba 2014."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+import zoo
+
+
+@zoo.njit
+def update(
+    theta: np.ndarray,  # (P,)
+    grad: np.ndarray,  # (P,)
+    slots: tuple[np.ndarray, np.ndarray],  # m (P,), u (P,)
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """One update; see :class:`Adamax`."""
+    real = theta.dtype.type
+    kept1, fresh1, kept2 = real(beta1), real(1.0 - beta1), real(beta2)
+    rate = real(lr / (1.0 - beta1 ** float(step)))
+    tiny, decay = real(eps), real(weight_decay)
+    old_m, old_u = slots
+    block = np.empty((3, theta.size), theta.dtype)
+    moved, m, u = block[0], block[1], block[2]
+    for i in range(theta.size):
+        g = grad[i] + decay * theta[i]
+        first = kept1 * old_m[i] + fresh1 * g
+        faded, largest = kept2 * old_u[i], np.abs(g) + tiny
+        if faded > largest:  # false for NaN, which thus passes
+            largest = faded
+        m[i], u[i] = first, largest
+        moved[i] = theta[i] - rate * first / largest
+    return moved, (m, u)
+
+
+class Adamax(zoo.Optimizer):
+    """Adam in the infinity norm: steps divided by the largest gradient, which fades.
+
+    Algorithm 2 of the paper, with PyTorch's eps inside the maximum::
+
+        g = grad + weight_decay * theta
+        m = beta1 * m + (1 - beta1) * g
+        u = max(beta2 * u, |g| + eps)
+        theta -= lr * m / (1 - beta1^t) / u
+    """
+
+    family = "adaptive"
+    card = zoo.Card(
+        title="Adam: A Method for Stochastic Optimization",
+        authors="Diederik P. Kingma, Jimmy Ba",
+        year=2014,
+        url="https://arxiv.org/abs/1412.6980",
+        variant="AdaMax, section 7.1 of the paper",
+        deviations="eps is added to the gradient's magnitude (the paper divides 0 by 0 where it was always 0), "
+        "and weight decay is an L2 penalty; both as in PyTorch.",
+    )
+
+    lr = zoo.Option(2e-3, help="step size", low=0.0)
+    beta1 = zoo.Option(0.9, help="decay of the mean gradient", low=0.0, below=1.0)
+    beta2 = zoo.Option(0.999, help="how slowly the largest gradient fades", low=0.0, below=1.0)
+    eps = zoo.Option(1e-8, help="added to the gradient's magnitude", low=0.0)
+    weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
+
+    m = zoo.Slot(help="running mean of the gradient")
+    u = zoo.Slot(help="largest magnitude of the gradient, fading")
+    update = update
+
+
+@zoo.hookimpl
+def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
+    """Offer Adamax."""
+    register(Adamax)

@@ -1,0 +1,79 @@
+"""AdamW, Loshchilov and Hutter 2017."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+import zoo
+
+
+@zoo.njit
+def update(
+    theta: np.ndarray,  # (P,)
+    grad: np.ndarray,  # (P,)
+    slots: tuple[np.ndarray, np.ndarray],  # m (P,), v (P,)
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """One update; see :class:`AdamW`."""
+    real = theta.dtype.type
+    kept1, fresh1, kept2, fresh2 = real(beta1), real(1.0 - beta1), real(beta2), real(1.0 - beta2)
+    rate = real(lr / (1.0 - beta1 ** float(step)))
+    scale = real(1.0 / np.sqrt(1.0 - beta2 ** float(step)))
+    tiny, shrink = real(eps), real(1.0 - lr * weight_decay)
+    old_m, old_v = slots
+    block = np.empty((3, theta.size), theta.dtype)
+    moved, m, v = block[0], block[1], block[2]
+    for i in range(theta.size):
+        g = grad[i]
+        first = kept1 * old_m[i] + fresh1 * g
+        second = kept2 * old_v[i] + fresh2 * g * g
+        m[i], v[i] = first, second
+        moved[i] = shrink * theta[i] - rate * first / (scale * np.sqrt(second) + tiny)
+    return moved, (m, v)
+
+
+class AdamW(zoo.Optimizer):
+    """Adam with weight decay apart from the gradient, so that the division does not touch it.
+
+    PyTorch's formulation; eps is outside the root, after the bias correction::
+
+        m = beta1 * m + (1 - beta1) * grad
+        v = beta2 * v + (1 - beta2) * grad²
+        theta = (1 - lr * weight_decay) * theta
+        theta -= lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
+    """
+
+    name = "adamw"
+    family = "adaptive"
+    card = zoo.Card(
+        title="Decoupled Weight Decay Regularization",
+        authors="Ilya Loshchilov, Frank Hutter",
+        year=2017,
+        url="https://arxiv.org/abs/1711.05101",
+        variant="Algorithm 2 of the paper, without warm restarts",
+        deviations="The decay is multiplied by lr, not by the schedule alone, as in PyTorch: a decay of d in "
+        "the paper is d / lr here.",
+    )
+
+    lr = zoo.Option(1e-3, help="step size", low=0.0)
+    beta1 = zoo.Option(0.9, help="decay of the mean gradient", low=0.0, below=1.0)
+    beta2 = zoo.Option(0.999, help="decay of the mean squared gradient", low=0.0, below=1.0)
+    eps = zoo.Option(1e-8, help="added to the root", low=0.0)
+    weight_decay = zoo.Option(1e-2, help="parameters shrink by lr times this at each update", low=0.0)
+
+    m = zoo.Slot(help="running mean of the gradient")
+    v = zoo.Slot(help="running mean of its square")
+    update = update
+
+
+@zoo.hookimpl
+def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
+    """Offer AdamW."""
+    register(AdamW)

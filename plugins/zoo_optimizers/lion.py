@@ -1,0 +1,76 @@
+"""Lion, Chen et al. 2023."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+import zoo
+
+
+@zoo.njit
+def update(
+    theta: np.ndarray,  # (P,)
+    grad: np.ndarray,  # (P,)
+    slots: tuple[np.ndarray],  # m (P,)
+    step: int,  # noqa: ARG001 - part of the contract
+    lr: float,
+    beta1: float,
+    beta2: float,
+    weight_decay: float,
+) -> tuple[np.ndarray, tuple[np.ndarray]]:
+    """One update; see :class:`Lion`."""
+    real = theta.dtype.type
+    kept1, fresh1, kept2, fresh2 = real(beta1), real(1.0 - beta1), real(beta2), real(1.0 - beta2)
+    rate, shrink, zero = real(lr), real(1.0 - lr * weight_decay), real(0.0)
+    old = slots[0]
+    block = np.empty((2, theta.size), theta.dtype)
+    moved, m = block[0], block[1]
+    for i in range(theta.size):
+        g = grad[i]
+        c = kept1 * old[i] + fresh1 * g
+        stride = rate if c > zero else -rate if c < zero else rate * c  # rate * c is 0, or NaN
+        m[i] = kept2 * old[i] + fresh2 * g
+        moved[i] = shrink * theta[i] - stride
+    return moved, (m,)
+
+
+class Lion(zoo.Optimizer):
+    """Steps of one size along the sign of a running mean of the gradient.
+
+    As the authors published it::
+
+        c = beta1 * m + (1 - beta1) * grad
+        theta -= lr * (sign(c) + weight_decay * theta)
+        m = beta2 * m + (1 - beta2) * grad
+
+    Every parameter moves by lr, whatever its gradient: the authors advise an lr three to ten times smaller
+    than AdamW's, and a weight_decay as many times larger.
+    """
+
+    family = "sign"
+    card = zoo.Card(
+        title="Symbolic Discovery of Optimization Algorithms",
+        authors="Xiangning Chen, Chen Liang, Da Huang, Esteban Real, Kaiyuan Wang, Yao Liu, Hieu Pham, "
+        "Xuanyi Dong, Thang Luong, Cho-Jui Hsieh, Yifeng Lu, Quoc V. Le",
+        year=2023,
+        url="https://arxiv.org/abs/2302.06675",
+        variant="Algorithm 2 of the paper, decoupled weight decay",
+        deviations="The sign of NaN is NaN. In the authors' PyTorch file it is 0, so that a run that met NaN "
+        "goes on looking healthy.",
+    )
+
+    lr = zoo.Option(1e-4, help="step size", low=0.0)
+    beta1 = zoo.Option(0.9, help="share of the running mean in the sign's argument", low=0.0, below=1.0)
+    beta2 = zoo.Option(0.99, help="decay of the running mean", low=0.0, below=1.0)
+    weight_decay = zoo.Option(0.0, help="parameters shrink by lr times this at each update", low=0.0)
+
+    m = zoo.Slot(help="running mean of the gradient")
+    update = update
+
+
+@zoo.hookimpl
+def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
+    """Offer Lion."""
+    register(Lion)

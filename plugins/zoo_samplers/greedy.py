@@ -1,0 +1,48 @@
+"""Greedy decoding: always the symbol with the highest logit.
+
+Definition: keep ``argmax_i logits[i]``, the lowest index among equals, and drop the rest: the draw is
+certain.
+
+Reference: I. Sutskever, O. Vinyals & Q. V. Le, *Sequence to Sequence Learning with Neural Networks*, 2014,
+https://arxiv.org/abs/1409.3215: its left-to-right beam search, here with a beam of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Vector = np.ndarray[Any, Any]
+
+
+@zoo.njit
+def transform(logits: Vector) -> Vector:
+    """Keep the highest of ``logits (V,)``."""
+    best = np.argmax(logits)  # the first of equals
+    out = np.full_like(logits, -np.inf)
+    out[best] = logits[best]
+    return out
+
+
+class Greedy(zoo.Sampler):
+    """The most probable symbol, always."""
+
+    family = "deterministic"
+    card = zoo.Card(
+        title="Sequence to Sequence Learning with Neural Networks",
+        authors="Sutskever, Vinyals & Le",
+        year=2014,
+        url="https://arxiv.org/abs/1409.3215",
+        variant="left-to-right beam search with a beam of one",
+    )
+    transform = transform
+
+
+@zoo.hookimpl
+def zoo_register_samplers(register: Callable[[type[zoo.Sampler]], object]) -> None:
+    """Register the sampler."""
+    register(Greedy)

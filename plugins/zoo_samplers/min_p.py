@@ -1,0 +1,46 @@
+"""Min-p sampling: drop the symbols that are improbable beside the most probable one.
+
+Definition: keep symbol ``i`` if ``probability[i] >= p * max(probability)``. Equals stay or go together;
+``p = 0`` keeps all, and ``p = 1`` only the most probable and its equals.
+
+Reference: M. N. Nguyen, A. Baker, C. Neo, A. Roush, A. Kirsch & R. Shwartz-Ziv, *Turning Up the Heat: Min-p
+Sampling for Creative and Coherent LLM Outputs*, 2024 (ICLR 2025), https://arxiv.org/abs/2407.01082.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Vector = np.ndarray[Any, Any]
+
+
+@zoo.njit
+def transform(logits: Vector, p: float) -> Vector:
+    """Keep what is at least ``p`` times as probable as the highest of ``logits (V,)``."""
+    # Probabilities relative to the largest: the sum of the softmax cancels.
+    return np.where(np.exp(logits - logits.max()) >= p, logits, -np.inf)
+
+
+class MinP(zoo.Sampler):
+    """The symbols at least p times as probable as the most probable one."""
+
+    family = "truncation"
+    card = zoo.Card(
+        title="Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs",
+        authors="Nguyen, Baker, Neo, Roush, Kirsch & Shwartz-Ziv",
+        year=2024,
+        url="https://arxiv.org/abs/2407.01082",
+    )
+    p = zoo.Option(0.1, "least probability that stays, as a share of the largest", low=0.0, high=1.0)
+    transform = transform
+
+
+@zoo.hookimpl
+def zoo_register_samplers(register: Callable[[type[zoo.Sampler]], object]) -> None:
+    """Register the sampler."""
+    register(MinP)

@@ -1,0 +1,49 @@
+"""Top-k sampling: draw among the k most probable symbols.
+
+Definition: sort the symbols by falling logit, equals by rising index; keep the first ``k``. With ``k`` above
+the number of symbols all are kept; ``k = 1`` is greedy.
+
+Reference: A. Fan, M. Lewis & Y. Dauphin, *Hierarchical Neural Story Generation*, ACL 2018,
+https://arxiv.org/abs/1805.04833, with k = 10, the default here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Vector = np.ndarray[Any, Any]
+
+
+@zoo.njit
+def transform(logits: Vector, k: int) -> Vector:
+    """Keep the ``k`` highest of ``logits (V,)``."""
+    order = np.argsort(-logits, kind="mergesort")  # a stable sort: equals stay in the order of their indices
+    kept = order[:k]
+    out = np.full_like(logits, -np.inf)
+    out[kept] = logits[kept]
+    return out
+
+
+class TopK(zoo.Sampler):
+    """The k most probable symbols."""
+
+    family = "truncation"
+    card = zoo.Card(
+        title="Hierarchical Neural Story Generation",
+        authors="Fan, Lewis & Dauphin",
+        year=2018,
+        url="https://arxiv.org/abs/1805.04833",
+    )
+    k = zoo.Option(10, "how many symbols stay", low=1, high=1_000_000_000)
+    transform = transform
+
+
+@zoo.hookimpl
+def zoo_register_samplers(register: Callable[[type[zoo.Sampler]], object]) -> None:
+    """Register the sampler."""
+    register(TopK)

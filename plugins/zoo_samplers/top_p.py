@@ -1,0 +1,53 @@
+"""Top-p or nucleus sampling: draw among the fewest symbols that hold a share p of the probability.
+
+Definition: sort the symbols by falling probability, equals by rising index; keep the shortest beginning whose
+probabilities sum to at least ``p``. The first is always kept, and ``p = 1`` keeps all, however improbable.
+
+Reference: A. Holtzman, J. Buys, L. Du, M. Forbes & Y. Choi, *The Curious Case of Neural Text Degeneration*,
+2019 (ICLR 2020), https://arxiv.org/abs/1904.09751.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Vector = np.ndarray[Any, Any]
+
+
+@zoo.njit
+def transform(logits: Vector, p: float) -> Vector:
+    """Keep the nucleus of ``logits (V,)``."""
+    if p >= 1.0:
+        return logits.copy()  # the sum may round to one long before its end
+    order = np.argsort(-logits, kind="mergesort")  # a stable sort: equals stay in the order of their indices
+    held = np.cumsum(np.exp(logits[order] - logits[order[0]]))
+    kept = order[: np.searchsorted(held, p * held[-1]) + 1]
+    out = np.full_like(logits, -np.inf)
+    out[kept] = logits[kept]
+    return out
+
+
+class TopP(zoo.Sampler):
+    """The nucleus: the fewest symbols that hold a share p of the probability."""
+
+    family = "truncation"
+    card = zoo.Card(
+        title="The Curious Case of Neural Text Degeneration",
+        authors="Holtzman, Buys, Du, Forbes & Choi",
+        year=2019,
+        url="https://arxiv.org/abs/1904.09751",
+        variant="nucleus sampling",
+    )
+    p = zoo.Option(0.95, "share of the probability that stays", low=1e-6, high=1.0)
+    transform = transform
+
+
+@zoo.hookimpl
+def zoo_register_samplers(register: Callable[[type[zoo.Sampler]], object]) -> None:
+    """Register the sampler."""
+    register(TopP)

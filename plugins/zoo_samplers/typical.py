@@ -1,0 +1,66 @@
+"""Locally typical sampling: draw among the symbols whose surprise is near what the model expects.
+
+Definition: with ``H`` the entropy of the distribution, sort the symbols by rising ``|-log probability - H|``,
+equals by falling probability and then by rising index; keep the shortest beginning whose probabilities sum to
+at least ``mass``. The first is always kept, and it need not be the most probable symbol; ``mass = 1`` keeps
+all.
+
+Reference: C. Meister, T. Pimentel, G. Wiher & R. Cotterell, *Locally Typical Sampling*, 2022 (TACL 11, 2023),
+https://arxiv.org/abs/2202.00666, where ``mass`` is called tau.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Vector = np.ndarray[Any, Any]
+
+
+@zoo.njit
+def surprise_beyond_entropy(z: Vector) -> Vector:
+    """``|-log probability - H|`` for finite logits ``z``, the largest of them zero."""
+    weights = np.exp(z)
+    log_p = z - np.log(weights.sum())
+    entropy = -(weights * log_p).sum() / weights.sum()
+    distance: Vector = np.abs(log_p + entropy)
+    return distance
+
+
+@zoo.njit
+def transform(logits: Vector, mass: float) -> Vector:
+    """Keep the typical ones of ``logits (V,)``."""
+    if mass >= 1.0:
+        return logits.copy()  # the sum may round to one long before its end
+    order = np.argsort(-logits, kind="mergesort")  # a stable sort: equals stay in the order of their indices
+    z = logits[order][: np.sum(logits > -np.inf)] - logits[order[0]]  # an entropy cannot take 0 * -inf
+    typical = np.argsort(surprise_beyond_entropy(z), kind="mergesort")
+    held = np.cumsum(np.exp(z[typical]))
+    kept = order[typical[: np.searchsorted(held, mass * held[-1]) + 1]]
+    out = np.full_like(logits, -np.inf)
+    out[kept] = logits[kept]
+    return out
+
+
+class Typical(zoo.Sampler):
+    """The symbols whose surprise is nearest to the entropy, up to a share of the probability."""
+
+    family = "truncation"
+    card = zoo.Card(
+        title="Locally Typical Sampling",
+        authors="Meister, Pimentel, Wiher & Cotterell",
+        year=2022,
+        url="https://arxiv.org/abs/2202.00666",
+    )
+    mass = zoo.Option(0.95, "share of the probability that stays", low=1e-6, high=1.0)
+    transform = transform
+
+
+@zoo.hookimpl
+def zoo_register_samplers(register: Callable[[type[zoo.Sampler]], object]) -> None:
+    """Register the sampler."""
+    register(Typical)

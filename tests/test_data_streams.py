@@ -1,0 +1,260 @@
+"""Splitting a text, and reading it as a batch of contiguous streams."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.data import Streams, fit, parse_split, read_text, split
+from zoo.errors import DataError, UsageError
+
+
+@st.composite
+def streams(draw):
+    """Streams over 0, 1, 2, ...: every token says where it stands. From one window to several."""
+    batch, seq = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    n_tokens = batch * seq + 1 + draw(st.integers(0, 4 * batch * seq))
+    return Streams(np.arange(n_tokens, dtype=np.int32), batch, seq)
+
+
+def epoch(reading: Streams, number: int = 0):
+    first = number * reading.windows_per_epoch
+    return [reading.window(index) for index in range(first, first + reading.windows_per_epoch)]
+
+
+# -- splitting -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "fractions"),
+    [
+        ("90,5,5", (0.9, 0.05, 0.05)),
+        ("0.9,0.05,0.05", (0.9, 0.05, 0.05)),
+        (".9,.05,.05", (0.9, 0.05, 0.05)),
+        ("90,10", (0.9, 0.1, 0.0)),
+        (" 90 , 10 , 0 ", (0.9, 0.1, 0.0)),
+        ("90,0,10", (0.9, 0.0, 0.1)),
+        ("33.4,33.3,33.3", (0.334, 0.333, 0.333)),
+        ("100", (1.0, 0.0, 0.0)),
+        ("1", (1.0, 0.0, 0.0)),
+        ("1,0,0", (1.0, 0.0, 0.0)),
+    ],
+)
+def test_parse_split(text, fractions):
+    assert parse_split(text) == fractions
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "one to three numbers; found ''"),
+        ("a,b", "one to three numbers"),
+        ("90,5,4,1", "one to three numbers"),
+        ("90,", "one to three numbers"),
+        ("110,-10", "one to three numbers"),
+        ("nan,1", "one to three numbers"),
+        ("inf", "one to three numbers"),
+        ("1e2", "one to three numbers"),
+        ("1/2,1/2", "one to three numbers"),
+        ("9" * 5000, "one to three numbers"),
+        ("90,5", "sum to 100 or 1; those of '90,5' sum to 95"),
+        ("0.9,0.2", "sum to 1.1"),
+        ("0,0,0", "sum to 0"),
+        ("0,100", "nothing to train on"),
+        ("0,0.5,0.5", "nothing to train on"),
+    ],
+)
+def test_parse_split_refuses(text, words):
+    with pytest.raises(UsageError, match=words):
+        parse_split(text)
+
+
+def test_split_cuts_at_the_floor_of_the_running_sum():
+    train, valid, test = split(np.arange(1115, dtype=np.int32), (0.9, 0.05, 0.05))
+    assert (len(train), len(valid), len(test)) == (1003, 56, 56)  # cuts at 1003.5 and 1059.25
+    assert (train[0], valid[0], test[0]) == (0, 1003, 1059)
+
+
+def test_split_takes_fractions_as_written():
+    parts = split(np.zeros(100, np.int32), (0.29, 0.57, 0.14))  # floats: 28.999999999999996, 86.0 - 1e-14
+    assert [len(part) for part in parts] == [29, 57, 14]
+    third = (1 / 3, 1 / 3, 1 / 3)  # their decimals sum to just under 1
+    assert [len(part) for part in split(np.zeros(9, np.int32), third)] == [3, 3, 3]
+    assert [len(part) for part in split(np.zeros(5, np.int32), tuple(np.array([0.8, 0.2, 0.0])))] == [4, 1, 0]
+
+
+@given(st.integers(0, 2000), st.integers(1, 100), st.data())
+def test_split_is_a_partition_in_order(n_tokens, train, data):
+    valid = data.draw(st.integers(0, 100 - train))
+    fractions = parse_split(f"{train},{valid},{100 - train - valid}")
+    tokens = np.arange(n_tokens, dtype=np.int32)
+    parts = split(tokens, fractions)
+    assert np.concatenate(parts).tolist() == tokens.tolist()  # so no token is in two parts
+    assert len(parts.train) == n_tokens * train // 100
+    assert len(parts.train) + len(parts.valid) == n_tokens * (train + valid) // 100
+    assert all(len(part) == 0 for part, share in zip(parts, fractions, strict=True) if share == 0)
+    assert all(np.shares_memory(part, tokens) for part in parts if len(part))
+
+
+@pytest.mark.parametrize(
+    "fractions", [(0.9, 0.2, 0.1), (1.1, -0.1, 0), (0.9, 0.1), (np.nan, 0, 1), (0, 0, 0)]
+)
+def test_split_refuses(fractions):
+    with pytest.raises(UsageError, match=r"from 0 to 1 and sum to 1; found"):
+        split(np.arange(10, dtype=np.int32), fractions)
+
+
+def test_no_training_token_is_validated():
+    parts = split(np.arange(1000, dtype=np.int32), parse_split("90,10"))
+    seen = [
+        {
+            int(token)
+            for window in epoch(Streams(part, 3, 7))
+            for token in np.append(window.inputs, window.targets)
+        }
+        for part in (parts.train, parts.valid)
+    ]
+    assert max(seen[0]) < 900 <= min(seen[1])
+
+
+# -- streams -------------------------------------------------------------------------------------------------
+
+
+@given(streams(), st.integers(0, 100))
+def test_windows_are_time_major_copies(reading, index):
+    inputs, targets, _ = reading.window(index)
+    for array in (inputs, targets):
+        assert array.shape == (reading.seq, reading.batch)
+        assert array.dtype == np.int32
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+        assert not np.shares_memory(array, reading.tokens)
+
+
+@given(streams(), st.integers(0, 100))
+def test_every_target_is_the_successor_of_its_input(reading, index):
+    inputs, targets, _ = reading.window(index)
+    assert (targets == inputs + 1).all()
+    assert (inputs[1:] == targets[:-1]).all()  # time runs down the first axis
+
+
+@given(streams())
+def test_windows_continue_each_other_within_a_row(reading):
+    for before, after in zip(epoch(reading), epoch(reading)[1:], strict=False):
+        assert (after.inputs[0] == before.targets[-1]).all()
+
+
+@given(streams())
+def test_rows_follow_the_documented_rule(reading):
+    length = reading.windows_per_epoch * reading.seq
+    inputs = np.concatenate([window.inputs for window in epoch(reading)])
+    for row in range(reading.batch):
+        assert inputs[:, row].tolist() == list(range(row * length, (row + 1) * length))
+
+
+@given(streams())
+def test_an_epoch_predicts_each_token_once(reading):
+    predicted = np.concatenate([window.targets.ravel() for window in epoch(reading)])
+    assert sorted(predicted.tolist()) == list(range(1, len(predicted) + 1))
+    assert 0 <= len(reading.tokens) - 1 - len(predicted) < reading.batch * reading.seq
+
+
+@given(streams(), st.integers(0, 10**12))
+def test_any_step_is_reached_from_its_number_alone(reading, step):
+    again = Streams(reading.tokens, reading.batch, reading.seq)
+    expected = epoch(reading)[step % reading.windows_per_epoch]
+    found = again.window(step)
+    assert found.inputs.tolist() == expected.inputs.tolist()
+    assert found.targets.tolist() == expected.targets.tolist()
+    assert found.is_first_of_epoch == (step % reading.windows_per_epoch == 0)
+
+
+def test_a_worked_example():
+    reading = Streams(
+        np.arange(15, dtype=np.int32), batch=2, seq=3
+    )  # 14 // 6 = 2 windows, tokens 13 and 14 unread
+    assert reading.windows_per_epoch == 2
+    assert reading.window(1).inputs.tolist() == [[3, 9], [4, 10], [5, 11]]
+    assert reading.window(1).targets.tolist() == [[4, 10], [5, 11], [6, 12]]
+    assert [reading.window(index).is_first_of_epoch for index in range(5)] == [True, False, True, False, True]
+
+
+def test_writing_into_a_window_leaves_the_text_alone():
+    reading = Streams(np.arange(9, dtype=np.int32), batch=1, seq=4)
+    reading.window(0).inputs[:] = -1
+    assert reading.window(0).inputs[:, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_strided_and_small_typed_tokens():
+    reading = Streams(np.arange(20, dtype=np.uint8)[::2], batch=2, seq=2)
+    inputs = reading.window(0).inputs
+    assert inputs.dtype == np.int32
+    assert inputs.tolist() == [[0, 8], [2, 10]]
+
+
+@pytest.mark.parametrize(
+    ("batch", "seq", "fitting"), [(32, 64, "--batch 1 --seq 4"), (4, 2, "--batch 2 --seq 2")]
+)
+def test_too_short(batch, seq, fitting):
+    tokens = read_text("builtin:hello").tokens
+    words = rf"found 5 tokens, needed {batch * seq + 1} \(batch {batch} x seq {seq} \+ 1\); .*{fitting} fits"
+    with pytest.raises(DataError, match=words):
+        Streams(tokens, batch, seq)
+
+
+@pytest.mark.parametrize("n_tokens", [0, 1])
+def test_much_too_short(n_tokens):
+    with pytest.raises(DataError, match=rf"found {n_tokens} tokens, needed 2 .*longer text"):
+        Streams(np.zeros(n_tokens, np.int32), 1, 1)
+    with pytest.raises(DataError, match=rf"found {n_tokens} tokens, needed at least 2"):
+        fit(n_tokens, 1, 1)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.0, True, "3", None])
+def test_sizes_are_positive_integers(wrong):
+    tokens = np.arange(10, dtype=np.int32)
+    for call in (Streams, lambda tokens, batch, seq: fit(len(tokens), batch, seq)):
+        with pytest.raises(UsageError, match=f"batch is a positive integer; found {wrong!r}"):
+            call(tokens, wrong, 1)
+        with pytest.raises(UsageError, match=f"seq is a positive integer; found {wrong!r}"):
+            call(tokens, 1, wrong)
+
+
+def test_wrong_tokens_and_steps():
+    with pytest.raises(UsageError, match=r"one-dimensional array of integer tokens; found float64 \(9,\)"):
+        Streams(np.zeros(9), 1, 1)
+    with pytest.raises(UsageError, match=r"found int32 \(3, 3\)"):
+        Streams(np.zeros((3, 3), np.int32), 1, 1)
+    with pytest.raises(UsageError, match="from 0 on; found -1"):
+        Streams(np.arange(9, dtype=np.int32), 1, 1).window(-1)
+
+
+# -- fitting -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ((5, 32, 64), (1, 4)),
+        ((2, 32, 64), (1, 1)),
+        ((65, 32, 64), (1, 64)),
+        ((64, 32, 64), (1, 63)),
+        ((2048, 32, 64), (31, 64)),
+        ((2049, 32, 64), (32, 64)),
+        ((10**9, 32, 64), (32, 64)),
+    ],
+)
+def test_fit(asked, found):
+    assert fit(*asked) == found
+
+
+@given(st.integers(2, 500), st.integers(1, 40), st.integers(1, 40))
+def test_fit_gives_a_window_and_no_larger_batch_would(n_tokens, batch, seq):
+    fitted_batch, fitted_seq = fit(n_tokens, batch, seq)
+    assert 1 <= fitted_batch <= batch
+    assert 1 <= fitted_seq <= seq
+    assert Streams(np.zeros(n_tokens, np.int32), fitted_batch, fitted_seq).windows_per_epoch >= 1
+    assert fitted_batch == batch or (fitted_batch + 1) * seq + 1 > n_tokens
+    assert fitted_seq == seq or (fitted_batch == 1 and fitted_seq + 2 > n_tokens)

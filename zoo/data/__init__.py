@@ -1,0 +1,35 @@
+"""Text in: sources become a corpus, a corpus tokens, tokens the windows that training reads.
+
+Example:
+    >>> from zoo.data import Streams, read_text
+    >>> corpus = read_text("builtin:hello")
+    >>> corpus.symbols
+    ('e', 'h', 'l', 'o')
+    >>> inputs, targets, first = Streams(corpus.tokens, batch=1, seq=4).window(0)
+    >>> corpus.vocabulary.decode(inputs[:, 0]), corpus.vocabulary.decode(targets[:, 0])
+    ('hell', 'ello')
+"""
+
+from __future__ import annotations
+
+from zoo.data.builtin import list_builtins
+from zoo.data.corpus import Corpus
+from zoo.data.decoder import Decoder
+from zoo.data.sources import read_text
+from zoo.data.split import Split, parse_split, split
+from zoo.data.streams import Streams, Window, fit
+from zoo.data.vocabulary import Vocabulary
+
+__all__ = [
+    "Corpus",
+    "Decoder",
+    "Split",
+    "Streams",
+    "Vocabulary",
+    "Window",
+    "fit",
+    "list_builtins",
+    "parse_split",
+    "read_text",
+    "split",
+]

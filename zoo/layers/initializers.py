@@ -1,0 +1,89 @@
+"""How parameters start. Drawn in float64 and rounded, so that a seed means the same start in either dtype."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts.declarations import Array as Declaration
+from zoo.contracts.names import did_you_mean
+from zoo.errors import UsageError
+
+Shape = tuple[int, ...]
+Vector = np.ndarray[Any, Any]
+
+
+def zeros(rng: np.random.Generator, shape: Shape) -> Vector:
+    """All zero."""
+    return np.zeros(shape)
+
+
+def ones(rng: np.random.Generator, shape: Shape) -> Vector:
+    """All one."""
+    return np.ones(shape)
+
+
+def glorot_uniform(rng: np.random.Generator, shape: Shape) -> Vector:
+    """Uniform with variance ``2 / (fan_in + fan_out)`` (Glorot & Bengio 2010, proceedings.mlr.press/v9/glorot10a)."""
+    limit = math.sqrt(6 / (shape[0] + shape[-1]))
+    return rng.uniform(-limit, limit, shape)
+
+
+def lecun_normal(rng: np.random.Generator, shape: Shape) -> Vector:
+    """Normal with variance ``1 / fan_in`` (LeCun et al. 1998, Efficient BackProp)."""
+    return rng.normal(0, math.sqrt(1 / shape[0]), shape)
+
+
+def orthogonal(rng: np.random.Generator, shape: Shape) -> Vector:
+    """Orthogonal rows or columns, whichever are fewer, block by block (Saxe et al. 2014, arxiv.org/abs/1312.6120).
+
+    A matrix that is a whole number of times wider than high, as stacked gates are, is made of that many square blocks.
+    """
+    rows, columns = shape
+    if columns > rows and columns % rows == 0:
+        return np.concatenate([orthogonal(rng, (rows, rows)) for _ in range(columns // rows)], axis=1)
+    q, r = np.linalg.qr(rng.normal(size=(max(shape), min(shape))))
+    q *= np.sign(np.diag(r))  # makes the draw uniform over orthogonal matrices
+    return q if rows >= columns else q.T
+
+
+NAMES: dict[str, Callable[[np.random.Generator, Shape], Vector]] = {
+    "glorot_uniform": glorot_uniform,
+    "lecun_normal": lecun_normal,
+    "ones": ones,
+    "orthogonal": orthogonal,
+    "zeros": zeros,
+}
+
+
+def initialize(declared: Declaration, shape: Shape, seed: int, place: tuple[int, ...], who: str) -> Vector:
+    """The first value of one parameter, which depends on the seed and its place alone.
+
+    Args:
+        declared: The declaration, for its ``init`` and name.
+        shape: Its shape in numbers.
+        seed: Seed of the model.
+        place: Layer and position among the parameters of the layer.
+        who: Whose parameter it is, for errors.
+
+    Raises:
+        UsageError: for an unknown initializer, or one that returns another shape or values that are not finite.
+    """
+    init = declared.init
+    if isinstance(init, str):
+        if init not in NAMES:
+            raise UsageError(
+                f"{who}: parameter {declared.name!r} asks for the initializer {init!r}; known are "
+                f"{', '.join(NAMES)}, or give a function (rng, shape) -> array.{did_you_mean(init, NAMES)}"
+            )
+        init = NAMES[init]
+    value = np.asarray(init(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place)), shape))
+    if value.shape != shape or not np.isfinite(value).all():
+        raise UsageError(
+            f"{who}: the initializer of parameter {declared.name!r} returned shape {value.shape} (finite: "
+            f"{bool(np.isfinite(value).all())}); expected finite values of shape {shape}."
+        )
+    return value

@@ -1,0 +1,204 @@
+"""``zoo.Recurrent``: any cell, stacked, as a layer for research code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Cell
+from zoo.errors import UsageError
+from zoo.layers.boundary import as_dtype, as_inputs, as_state, as_vector
+from zoo.layers.layout import Fixed, Layout
+from zoo.layers.shards import check_threads, map_shards, shards
+from zoo.layers.stack import LayerTape, Stack
+from zoo.registry import resolve_cell
+
+Array = np.ndarray[Any, Any]
+State = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What :meth:`Recurrent.vjp` needs of one :meth:`Recurrent.apply`; any number may be alive at once."""
+
+    params: Mapping[str, Array]
+    shards: list[list[LayerTape]]
+    shape: tuple[int, int]
+    tokens: bool
+
+
+class Recurrent:
+    """A stack of recurrent layers over time-major sequences.
+
+    >>> rnn = zoo.Recurrent("vanilla", input_size=3, hidden_size=5)
+    >>> y, state = rnn.forward(np.ones((7, 2, 3), np.float32))
+    >>> y.shape, state["l0.h"].shape
+    ((7, 2, 5), (2, 5))
+
+    Args:
+        cell: Name of a registered cell, a cell class, or a cell with its options chosen.
+        input_size: ``I``, features of the input or number of different tokens.
+        hidden_size: ``H``.
+        num_layers: ``L``; layer k reads the output of layer k - 1.
+        dtype: ``"float32"`` or ``"float64"``.
+        seed: Decides the first values of the parameters, and nothing else does.
+        threads: Threads among which the batch is divided; None for every processor. Changes no bit of any result.
+
+    Attributes:
+        theta: All parameters, ``(P,)``.
+        grad: Their gradient after :meth:`backward`, ``(P,)``.
+        params: Name to view into ``theta``: ``rnn.params["l0.Wxh"]``.
+        grads: Name to view into ``grad``.
+
+    Raises:
+        UnknownNameError: if no cell has this name.
+        UsageError: if a size, the dtype or the number of threads does not fit.
+    """
+
+    def __init__(
+        self,
+        cell: str | type[Cell] | Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dtype: Any = "float32",
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self.cell = resolve_cell(cell)
+        self.dtype = as_dtype(dtype)
+        self.threads = check_threads(threads)
+        self.stack = Stack(self.cell, input_size, hidden_size, num_layers)
+        self.layout = Layout(self.stack.param_shapes)
+        self.theta: Array = np.empty(self.layout.size, self.dtype)
+        self.grad: Array = np.zeros(self.layout.size, self.dtype)
+        self.params = Fixed(self.layout.views(self.theta))
+        self.grads = Fixed(self.layout.views(self.grad))
+        for name, value in self.stack.initial(seed).items():
+            self.params[name] = value
+        self._tape: Tape | None = None
+
+    def __repr__(self) -> str:
+        stack = self.stack
+        return (
+            f"Recurrent({self.cell!r}, input_size={stack.input_size}, hidden_size={stack.hidden_size}, "
+            f"num_layers={len(stack.layers)}, dtype={self.dtype.name!r}, P={self.layout.size})"
+        )
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output."""
+        return self.stack.output_size
+
+    def forward(self, x: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State]:
+        """Run the layers over a sequence, remembering what :meth:`backward` needs.
+
+        Args:
+            x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
+            state: States before the first step, ``"l0.h"`` to ``(B, H)``; zeros if None.
+
+        Returns:
+            The outputs ``(T, B, ·)`` and the states after the last step.
+
+        Raises:
+            UsageError: if x or state does not fit.
+        """
+        y, last, self._tape = self.apply(self.theta, x, state)
+        return y, last
+
+    def backward(self, dy: Any, dstate: Mapping[str, Any] | None = None) -> tuple[Array | None, State]:
+        """Back-propagate through the last :meth:`forward`, filling :attr:`grad`.
+
+        Args:
+            dy: Gradient with respect to the outputs, ``(T, B, ·)``.
+            dstate: Gradient with respect to the states after the last step; zeros if None.
+
+        Returns:
+            The gradients with respect to x (None for tokens) and to the states before the first step.
+
+        Raises:
+            UsageError: if there was no forward, or a shape does not fit.
+        """
+        if self._tape is None:
+            raise UsageError(f"{self.cell.label()}: backward before any forward; call forward first.")
+        dx, dbefore, dtheta = self.vjp(self._tape, dy, dstate)
+        self.grad[:] = dtheta
+        return dx, dbefore
+
+    def apply(self, theta: Any, x: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State, Tape]:
+        """Pure forward pass: outputs, last states, and a tape for :meth:`vjp`.
+
+        Args:
+            theta: Parameters ``(P,)``; they must not change while the tape is in use.
+            x: As for :meth:`forward`.
+            state: As for :meth:`forward`.
+
+        Raises:
+            UsageError: if an argument does not fit.
+        """
+        who = self.cell.label()
+        params = self.layout.views(as_vector(theta, self.layout.size, self.dtype, who))
+        x = as_inputs(x, self.stack.input_size, self.dtype, who)
+        steps, batch = x.shape[:2]
+        state = as_state(state, self.stack.state_shapes, batch, self.dtype, who)
+
+        def work(rows: slice) -> tuple[Array, State, list[LayerTape]]:
+            return self.stack.forward(params, _rows(x, rows), {name: value[rows] for name, value in state.items()})
+
+        parts = map_shards(work, batch, self.threads)
+        y = _join([part[0] for part in parts], axis=1)
+        last = {name: _join([part[1][name] for part in parts], axis=0) for name in state}
+        return y, last, Tape(params, [part[2] for part in parts], (steps, batch), x.ndim == 2)
+
+    def vjp(self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None) -> tuple[Array | None, State, Array]:
+        """Pure backward pass: the gradients of ``sum(dy * y) + sum(dstate * last)``.
+
+        Args:
+            tape: From :meth:`apply`; it may be used again.
+            dy: As for :meth:`backward`.
+            dstate: As for :meth:`backward`.
+
+        Returns:
+            The gradients with respect to x (None for tokens), to the first states, and to theta ``(P,)``.
+
+        Raises:
+            UsageError: if a shape does not fit.
+        """
+        who = f"{self.cell.label()}: gradient of the output"
+        steps, batch = tape.shape
+        dy = np.asarray(dy, self.dtype)
+        if dy.shape != (steps, batch, self.output_size):
+            raise UsageError(f"{who} has shape {dy.shape}; expected {(steps, batch, self.output_size)}.")
+        dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, who)
+        tapes = iter(tape.shards)
+        kept = {rows.start: next(tapes) for rows in shards(batch)}
+
+        def work(rows: slice) -> tuple[Array, State, State]:
+            part = {name: value[rows] for name, value in dlast.items()}
+            return self.stack.backward(tape.params, kept[rows.start], _rows(dy, rows), part)
+
+        parts = map_shards(work, batch, self.threads)
+        dx = None if tape.tokens else _join([part[0] for part in parts], axis=1)
+        dbefore = {name: _join([part[1][name] for part in parts], axis=0) for name in dlast}
+        return dx, dbefore, sum_gradients([part[2] for part in parts], self.layout, self.dtype)
+
+
+def sum_gradients(parts: list[State], layout: Layout, dtype: np.dtype[Any]) -> Array:
+    """The flat gradient ``(P,)``: the shards' gradients added in their order."""
+    total = np.zeros(layout.size, dtype)
+    for name, view in layout.views(total).items():
+        for part in parts:
+            view += part[name]
+    return total
+
+
+def _rows(array: Array, rows: slice) -> Array:
+    """Rows of the batch of a time-major array, contiguous; the array itself when the shard is the batch."""
+    return np.ascontiguousarray(array[:, rows])
+
+
+def _join(parts: list[Array], axis: int) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)

@@ -1,0 +1,64 @@
+"""The batch in shards, shards in threads, results in a fixed order.
+
+How the batch is cut depends on its size alone, and gradients are summed shard by shard in order. So the number of threads
+changes no bit of any result.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from zoo.errors import UsageError
+
+R = TypeVar("R")
+
+# Eight rows fill the register tile; sixteen shards keep as many cores busy, at the price of sixteen gradient buffers.
+ROWS = 8
+MOST_SHARDS = 16
+
+
+def shards(batch: int) -> list[slice]:
+    """The rows of each shard of a batch."""
+    rows = ROWS * max(1, -(-batch // (ROWS * MOST_SHARDS)))
+    return [slice(start, min(start + rows, batch)) for start in range(0, batch, rows)]
+
+
+def available_threads() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_threads(threads: int | None) -> int:
+    """The number of threads asked for, or all available ones for None.
+
+    Raises:
+        UsageError: if it is no positive integer.
+    """
+    if threads is None:
+        return available_threads()
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise UsageError(f"threads is {threads!r}; expected a positive integer, or None for all processors.")
+    return threads
+
+
+def map_shards(work: Callable[[slice], R], batch: int, threads: int) -> list[R]:
+    """``work(rows)`` for every shard, in up to ``threads`` threads; results in the order of the shards."""
+    parts = shards(batch)
+    if threads == 1 or len(parts) == 1:
+        return [work(rows) for rows in parts]
+    return list(_pool(threads).map(work, parts))
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="zoo")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked child inherits the pool but not its threads

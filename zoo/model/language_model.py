@@ -1,0 +1,220 @@
+"""``zoo.LanguageModel``: one-hot symbols in, recurrent layers, a softmax over the next symbol out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Cell, Chain, Param, Sampler
+from zoo.data import Vocabulary
+from zoo.errors import UsageError
+from zoo.kernels.inputs import project, project_grads
+from zoo.kernels.loss import cross_entropy, cross_entropy_grad
+from zoo.layers.boundary import as_dtype, as_state, as_tokens
+from zoo.layers.initializers import initialize
+from zoo.layers.layout import Fixed, Layout
+from zoo.layers.recurrent import sum_gradients
+from zoo.layers.shards import check_threads, map_shards
+from zoo.layers.stack import Stack
+from zoo.registry import resolve_cell
+
+Array = np.ndarray[Any, Any]
+State = dict[str, Array]
+
+_READOUT = {"Why": Param("H", "V", init="glorot_uniform"), "by": Param("V", init="zeros")}
+for _name, _param in _READOUT.items():
+    _param.name = _name
+
+
+class LanguageModel:
+    """A recurrent language model: ``p(next) = softmax(h Why + by)``.
+
+    >>> model = zoo.LanguageModel("helo", hidden_size=64)
+    >>> loss, state = model.loss_and_grad([[0], [1], [2], [2]], [[1], [2], [2], [3]])
+
+    Args:
+        vocab: The symbols, in the order of their numbers: characters, or byte values, or any strings.
+        cell: Name of a registered cell, a cell class, or a cell with its options chosen.
+        hidden_size: ``H``.
+        num_layers: ``L``.
+        dtype: ``"float32"`` or ``"float64"``.
+        seed: Decides the first values of the parameters.
+        threads: Threads among which the batch is divided; None for every processor. Changes no bit of any result.
+
+    Attributes:
+        theta: All parameters, ``(P,)``.
+        grad: Their gradient after :meth:`loss_and_grad`, ``(P,)``.
+        params: Name to view into ``theta``: ``"l0.Wxh"``, ..., ``"Why" (H, V)``, ``"by" (V,)``.
+        grads: Name to view into ``grad``.
+
+    Raises:
+        UnknownNameError: if no cell has this name.
+        UsageError: if a size, the dtype or the number of threads does not fit.
+        DataError: if the vocabulary is not one.
+    """
+
+    def __init__(
+        self,
+        vocab: Sequence[str] | Sequence[int] | Vocabulary,
+        cell: str | type[Cell] | Cell = "vanilla",
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        dtype: Any = "float32",
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self.vocab = vocab if isinstance(vocab, Vocabulary) else Vocabulary(tuple(vocab))
+        self.cell = resolve_cell(cell)
+        self.dtype = as_dtype(dtype)
+        self.threads = check_threads(threads)
+        self.stack = Stack(self.cell, len(self.vocab), hidden_size, num_layers)
+        self.layout = Layout(model_shapes(self.stack, len(self.vocab)))
+        self.theta: Array = np.empty(self.layout.size, self.dtype)
+        self.grad: Array = np.zeros(self.layout.size, self.dtype)
+        self.params = Fixed(self.layout.views(self.theta))
+        self.grads = Fixed(self.layout.views(self.grad))
+        self._initialize(seed)
+
+    def _initialize(self, seed: int) -> None:
+        for name, value in self.stack.initial(seed).items():
+            self.params[name] = value
+        for position, (name, param) in enumerate(_READOUT.items()):
+            place = (len(self.stack.layers), position)
+            self.params[name] = initialize(param, self.layout.shapes[name], seed, place, "language model")
+
+    def __repr__(self) -> str:
+        return (
+            f"LanguageModel({self.cell!r}, V={len(self.vocab)}, hidden_size={self.stack.hidden_size}, "
+            f"num_layers={len(self.stack.layers)}, dtype={self.dtype.name!r}, P={self.layout.size})"
+        )
+
+    def loss_and_grad(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None) -> tuple[float, State]:
+        """Mean cross-entropy, filling :attr:`grad` by back-propagation through the T steps.
+
+        Args:
+            inputs: Tokens ``(T, B)``.
+            targets: The tokens that follow, ``(T, B)``.
+            state: States before the first step, which count as constants; zeros if None.
+
+        Returns:
+            The loss in nats per symbol, and the states after the last step.
+
+        Raises:
+            UsageError: if an argument does not fit.
+        """
+        inputs, targets, state = self._check(inputs, targets, state)
+        scale = 1 / inputs.size
+
+        def work(rows: slice) -> tuple[float, State, State]:
+            return self._shard_loss_and_grad(_rows(inputs, rows), _rows(targets, rows), _part(state, rows), scale)
+
+        parts = map_shards(work, inputs.shape[1], self.threads)
+        self.grad[:] = sum_gradients([part[2] for part in parts], self.layout, self.dtype)
+        return sum(part[0] for part in parts) * scale, _join_states([part[1] for part in parts])
+
+    def loss(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None) -> tuple[float, State]:
+        """As :meth:`loss_and_grad`, without the gradient."""
+        inputs, targets, state = self._check(inputs, targets, state)
+
+        def work(rows: slice) -> tuple[float, State]:
+            y, last, _ = self.stack.forward(self.params, _rows(inputs, rows), _part(state, rows))
+            logits = project(y, self.params["Why"], self.params["by"])
+            return cross_entropy(_flat(logits), _rows(targets, rows).reshape(-1)), last
+
+        parts = map_shards(work, inputs.shape[1], self.threads)
+        return sum(part[0] for part in parts) / inputs.size, _join_states([part[1] for part in parts])
+
+    def logits(self, inputs: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State]:
+        """Scores of the next symbol after every step, ``(T, B, V)``, and the last states.
+
+        Args:
+            inputs: Tokens ``(T, B)``.
+            state: States before the first step; zeros if None.
+
+        Raises:
+            UsageError: if an argument does not fit.
+        """
+        inputs = as_tokens(inputs, len(self.vocab), "language model: inputs")
+        state = as_state(state, self.stack.state_shapes, inputs.shape[1], self.dtype, "language model")
+        y, last, _ = self.stack.forward(self.params, inputs, state)
+        return project(y, self.params["Why"], self.params["by"]), last
+
+    def sample(
+        self,
+        prompt: str | bytes = "",
+        length: int = 200,
+        sampler: str | Sampler | Chain | None = None,
+        seed: int = 0,
+        on_unknown: str = "error",
+    ) -> str:
+        """The prompt and ``length`` symbols that the model makes of it.
+
+        Args:
+            prompt: Text to go on from; if empty, the seed draws a first symbol.
+            length: Symbols to add.
+            sampler: Name of a sampler, a sampler, or a chain of them; None draws from the plain softmax.
+            seed: The same seed gives the same text.
+            on_unknown: What to do with characters of the prompt that are not in the vocabulary, ``"error"`` or ``"skip"``.
+
+        Raises:
+            DataError: if the prompt has unknown characters and they are not skipped.
+            UsageError: if another argument does not fit.
+        """
+        from zoo.model.generation import generate
+
+        return "".join(generate(self, prompt, length, sampler, seed, on_unknown))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a safetensors file, whole or not at all.
+
+        Raises:
+            CheckpointError: if the file cannot be written.
+        """
+        from zoo.model.persistence import save_model
+
+        save_model(self, path)
+
+    def _shard_loss_and_grad(self, inputs: Array, targets: Array, state: State, scale: float) -> tuple[float, State, State]:
+        y, last, tape = self.stack.forward(self.params, inputs, state)
+        logits = project(y, self.params["Why"], self.params["by"])
+        total = cross_entropy_grad(_flat(logits), targets.reshape(-1), scale)
+        dy, dWhy, dby = project_grads(y, self.params["Why"], logits)
+        dlast = {name: np.zeros_like(value) for name, value in last.items()}
+        _, _, grads = self.stack.backward(self.params, tape, dy, dlast)
+        return total, last, {**grads, "Why": dWhy, "by": dby}
+
+    def _check(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None) -> tuple[Array, Array, State]:
+        inputs = as_tokens(inputs, len(self.vocab), "language model: inputs")
+        targets = as_tokens(targets, len(self.vocab), "language model: targets")
+        if inputs.shape != targets.shape or inputs.size == 0:
+            raise UsageError(
+                f"language model: inputs {inputs.shape} and targets {targets.shape}; expected two arrays (T, B) of one "
+                f"shape, with at least one step."
+            )
+        return inputs, targets, as_state(state, self.stack.state_shapes, inputs.shape[1], self.dtype, "language model")
+
+
+def model_shapes(stack: Stack, symbols: int) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter of a language model: the layers', then the readout's."""
+    return {**stack.param_shapes, "Why": (stack.output_size, symbols), "by": (symbols,)}
+
+
+def _rows(array: Array, rows: slice) -> Array:
+    return np.ascontiguousarray(array[:, rows])
+
+
+def _part(state: State, rows: slice) -> State:
+    return {name: value[rows] for name, value in state.items()}
+
+
+def _flat(logits: Array) -> Array:
+    return logits.reshape(-1, logits.shape[-1])
+
+
+def _join_states(parts: list[State]) -> State:
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,38 @@
+"""What went wrong in somebody else's code, and where, in one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import traceback
+from pathlib import Path
+
+import pluggy
+
+import zoo
+from zoo.errors import ZooError
+
+_MACHINERY = tuple(
+    str(Path(file).parent) + os.sep for file in (zoo.__file__, pluggy.__file__, importlib.__file__)
+)
+
+
+def sentence(error: BaseException) -> str:
+    """The message of an exception with its type, unless it is zoo's own, and the line that caused it."""
+    # TracebackException survives a __str__ that raises.
+    text = " ".join(str(traceback.TracebackException(type(error), error, None)).split())
+    said = text if isinstance(error, ZooError) else f"{type(error).__name__}: {text}".rstrip(": ")
+    line = _line(error)
+    return f"{said} ({line})" if line else said
+
+
+def _line(error: BaseException) -> str:
+    """File and line of the innermost frame that is neither zoo's nor the import machinery's."""
+    if isinstance(error, SyntaxError):
+        return ""  # the message names the place
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((*_MACHINERY, "<frozen "))
+    ]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""

@@ -1,0 +1,127 @@
+"""Plugins and cells in a file of nobody's package: ``--plugin FILE.py``, ``--cell FILE.py:Class``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+import threading
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from zoo.contracts import Cell
+from zoo.contracts.names import did_you_mean
+from zoo.errors import DefinitionError, PluginError, UsageError
+from zoo.registry import loader
+from zoo.registry.blame import sentence
+from zoo.registry.discovery import Door, PluginRecord
+from zoo.registry.registry import Source, check_member
+
+_lock = threading.RLock()
+
+
+class _FreshLoader(SourceFileLoader):
+    """Compiles the file as it is now: no ``__pycache__`` beside the user's file, and never a stale one."""
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002  # the protocol's argument
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def load_plugin_file(path: str | Path) -> PluginRecord:
+    """Load a plugin from a Python file with hooks; to load the same text again changes nothing.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: if there is no such Python file.
+        PluginError: if it cannot be imported, or its hooks are wrong, saying where.
+    """
+    file = _python_file(path)
+    door = Door(Source(str(path)), _module_name(file))
+    for record in loader.LOADER.plugins():
+        if record.module == door.target:
+            return record
+    return loader.LOADER.admit(door, lambda: _module(file))
+
+
+def load_cell_file(text: str) -> type[Cell]:
+    """The cell class that ``path/to/file.py:MyCell`` names. It is not registered.
+
+    Raises:
+        UsageError: if there is no such file or class.
+        DefinitionError: if the class is no cell.
+        PluginError: if the file cannot be imported, saying where.
+    """
+    path, _, name = text.rpartition(":")
+    if not path.endswith(".py") or not name:
+        raise UsageError(f"{text!r} names no class in a file; write it as path/to/file.py:MyCell.")
+    file = _python_file(path)
+    try:
+        module = _module(file)
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{path} cannot be imported: {sentence(error)}") from error
+    return _cell_in(module, name, path)
+
+
+def names_file(text: str) -> bool:
+    """Whether a text means a file rather than a registered name."""
+    return text.endswith(".py") or ".py:" in text
+
+
+def _cell_in(module: ModuleType, name: str, path: str) -> type[Cell]:
+    found = getattr(module, name, None)
+    if found is None:
+        known = [name for name, value in vars(module).items() if _is_cell(value)]
+        listing = f"its cells are {', '.join(known)}" if known else "it defines no cell"
+        raise UsageError(f"{path} has no class {name!r}; {listing}.{did_you_mean(name, known)}")
+    try:
+        check_member(found, Cell)
+    except DefinitionError as error:
+        raise DefinitionError(f"{path}:{name} cannot be used: {error}") from None
+    return found  # type: ignore[no-any-return]  # checked just above
+
+
+def _is_cell(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, Cell) and "name" in vars(value)
+
+
+def _python_file(path: str | Path) -> Path:
+    file = Path(path).expanduser()
+    if file.suffix != ".py":
+        raise UsageError(f"{path} is no Python file; its name should end in .py.")
+    if not file.is_file():
+        raise UsageError(f"there is no file {path}; the path is relative to {Path.cwd()}.")
+    return file.resolve()
+
+
+def _module_name(file: Path) -> str:
+    """A name of its own for every file and text, so that an edited file never meets its former self."""
+    stem = re.sub(r"\W", "_", file.stem)
+    digest = hashlib.sha256(str(file).encode() + b"\0" + file.read_bytes()).hexdigest()
+    return f"zoo_file_{stem}_{digest[:12]}"
+
+
+def _module(file: Path) -> ModuleType:
+    """Import a file. It is in ``sys.modules`` before it runs: kernels and ``inspect`` look it up there."""
+    name = _module_name(file)
+    with _lock:
+        if name not in sys.modules:
+            _run(name, file)
+        return sys.modules[name]
+
+
+def _run(name: str, file: Path) -> None:
+    spec = importlib.util.spec_from_file_location(name, file, loader=_FreshLoader(name, str(file)))
+    assert spec is not None  # only for a suffix it does not know, were there no loader
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise

@@ -1,0 +1,60 @@
+"""Calling the hooks of one plugin; nothing else touches pluggy's manager.
+
+Every plugin gets a manager of its own, so that what one of them gets wrong cannot reach the next.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from zoo.contracts.names import did_you_mean
+from zoo.errors import PluginError
+from zoo.registry import hookspecs
+
+HOOKS = tuple(map(hookspecs.hook_name, hookspecs.CONTRACTS))
+
+
+def call_hooks(module: ModuleType, name: str, registers: Mapping[str, Callable[[Any], Any]]) -> None:
+    """Call every hook that a plugin's module brings.
+
+    Args:
+        module: The plugin.
+        name: How pluggy's errors name it.
+        registers: What each hook is called with, by name of the hook.
+
+    Raises:
+        PluginError: if a hook is misspelt, not marked, or takes other arguments than ``register``.
+        Exception: whatever the hooks themselves raise.
+    """
+    manager = pluggy.PluginManager("zoo")
+    manager.add_hookspecs(hookspecs)
+    _check_names(module, manager)
+    try:
+        manager.register(module, name)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        text = "; ".join(str(error).splitlines())
+        raise PluginError(
+            f"{text}; the hooks are {', '.join(HOOKS)}, and each takes one argument, register"
+        ) from error
+    for hook, register in registers.items():
+        getattr(manager.hook, hook)(register=register)
+
+
+def _check_names(module: ModuleType, manager: pluggy.PluginManager) -> None:
+    """Refuse functions called ``zoo_register_...`` that pluggy would pass over without a word."""
+    for name, value in sorted(vars(module).items()):
+        if not name.startswith("zoo_register_") or not inspect.isfunction(value):
+            continue
+        marks = manager.parse_hookimpl_opts(module, name)
+        if name not in HOOKS and not (marks and marks.get("specname")):
+            raise PluginError(
+                f"{name} is no hook; the hooks are {', '.join(HOOKS)}.{did_you_mean(name, HOOKS)}"
+            )
+        if marks is None:
+            raise PluginError(f"{name} is not marked as a hook; put @zoo.hookimpl above it")

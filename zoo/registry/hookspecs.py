@@ -1,0 +1,48 @@
+"""The hooks: what a plugin may bring, one typed function for each kind of member.
+
+A plugin is a module named by an entry point in the group ``zoo``::
+
+    [project.entry-points.zoo]
+    leaky = "zoo_leaky"
+
+and in that module a hook hands over classes::
+
+    @zoo.hookimpl
+    def zoo_register_cells(register):
+        register(Leaky)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pluggy
+
+from zoo.contracts import Cell, Member, Optimizer, Sampler
+
+hookspec = pluggy.HookspecMarker("zoo")
+hookimpl = pluggy.HookimplMarker("zoo")
+"""Marks a function of a plugin as a hook: ``@zoo.hookimpl``."""
+
+# A further kind of member is one row here and one hook below.
+CONTRACTS: tuple[type[Member], ...] = (Cell, Optimizer, Sampler)
+
+
+@hookspec
+def zoo_register_cells(register: Callable[[type[Cell]], type[Cell]]) -> None:
+    """Hand over cells: ``register(cls)`` for each class."""
+
+
+@hookspec
+def zoo_register_optimizers(register: Callable[[type[Optimizer]], type[Optimizer]]) -> None:
+    """Hand over optimizers: ``register(cls)`` for each class."""
+
+
+@hookspec
+def zoo_register_samplers(register: Callable[[type[Sampler]], type[Sampler]]) -> None:
+    """Hand over samplers: ``register(cls)`` for each class."""
+
+
+def hook_name(contract: type[Member]) -> str:
+    """The hook that registers members of a contract, ``zoo_register_cells``."""
+    return f"zoo_register_{contract.kind}s"

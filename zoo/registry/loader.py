@@ -1,0 +1,206 @@
+"""The loader: lets every plugin in, one at a time, so that a broken one stops nobody else.
+
+A plugin is tried on a fork of the registries. If its import and all its hooks succeed, the fork is adopted;
+if anything fails, the fork is dropped as a whole and the reason recorded. Nothing is loaded before the first
+look-up.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import ModuleType
+from typing import Any, TypeVar
+
+from zoo.contracts import Member
+from zoo.errors import PluginError
+from zoo.registry.blame import sentence
+from zoo.registry.discovery import Door, PluginRecord, chosen, installed, strays
+from zoo.registry.hooks import call_hooks
+from zoo.registry.hookspecs import CONTRACTS, hook_name
+from zoo.registry.registry import HERE, Registry, Source
+
+M = TypeVar("M", bound=Member)
+Registries = Mapping[str, Registry[Any]]
+
+
+class Loader:
+    """The registries and the plugins that fill them.
+
+    Args:
+        discover: Finds the doors, in the order in which they are opened.
+        environ: Where ``ZOO_PLUGINS`` and ``ZOO_STRICT_PLUGINS`` are looked up.
+    """
+
+    def __init__(
+        self,
+        discover: Callable[[], tuple[Door, ...]] = installed,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._discover = discover
+        self._environ = environ
+        self._lock = threading.RLock()
+        self._registries: Registries = {
+            contract.kind: Registry(contract, self._hint) for contract in CONTRACTS
+        }
+        self._trial: tuple[Registries, Source] | None = None
+        self._records: tuple[PluginRecord, ...] = ()
+        self._started = self._finished = False
+
+    def registry(self, contract: type[M]) -> Registry[M]:
+        """The registry of a contract, filled.
+
+        Raises:
+            PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
+        """
+        self.load()
+        return self._registries[contract.kind]
+
+    def plugins(self) -> tuple[PluginRecord, ...]:
+        """What became of every plugin.
+
+        Raises:
+            PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
+        """
+        self.load()
+        return self._records
+
+    def register(self, contract: type[M], cls: type[M], override: bool = False) -> type[M]:
+        """Register a class by hand; within a plugin's import, on behalf of the plugin.
+
+        Raises:
+            DefinitionError: as :meth:`Registry.register`.
+            UsageError: as :meth:`Registry.register`.
+        """
+        self.load()
+        with self._lock:
+            registries, source = self._trial or (self._registries, HERE)
+            registries[contract.kind].register(cls, override=override, source=source)
+        return cls
+
+    def load(self) -> None:
+        """Load all plugins, once; a plugin that looks something up while it loads sees those before it.
+
+        Raises:
+            PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
+        """
+        with self._lock:
+            if not self._started:
+                self._load()
+            if self._finished and self._environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0"):
+                self._raise_failure()
+
+    def admit(self, door: Door, bring: Callable[[], ModuleType]) -> PluginRecord:
+        """Load one more plugin, which somebody asked for by name.
+
+        Args:
+            door: Where it comes from.
+            bring: Imports it.
+
+        Raises:
+            PluginError: if it fails; then nothing of it is registered.
+        """
+        self.load()
+        with self._lock:
+            record = self._try(door, bring)
+            if record.status == "failed":
+                raise PluginError(f"plugin {record} cannot be loaded: {record.error}") from record.cause
+            self._records += (record,)
+        return record
+
+    def _load(self) -> None:
+        self._started = True
+        try:
+            doors = self._discover()
+            selection = chosen(self._environ)
+            for door in doors:
+                self._open(door, selection)
+            self._records += strays(selection or frozenset(), doors)
+            self._finished = True
+        finally:
+            if not self._finished:
+                self._forget()
+
+    def _forget(self) -> None:
+        """After Ctrl-C half way, so that the next look-up starts over."""
+        self._started, self._records = False, ()
+        for registry in self._registries.values():
+            registry.clear()
+
+    def _open(self, door: Door, selection: frozenset[str] | None) -> None:
+        if selection is None or door.shipped or door.names & selection:
+            self._records += (self._try(door, partial(_import, door)),)
+        else:
+            self._records += (door.record("skipped", "ZOO_PLUGINS does not name it"),)
+
+    def _try(self, door: Door, bring: Callable[[], ModuleType]) -> PluginRecord:
+        trial = {kind: registry.fork() for kind, registry in self._registries.items()}
+        outer, self._trial = self._trial, (trial, door.source)
+        try:
+            call_hooks(bring(), door.source.plugin, _registers(trial, door.source))
+            provides = _provides(trial, door.source)
+        except (Exception, SystemExit) as error:
+            return door.record("failed", sentence(error), cause=error)
+        finally:
+            self._trial = outer
+        for kind, registry in self._registries.items():
+            registry.adopt(trial[kind])
+        return door.record("loaded", provides=provides)
+
+    def _failed(self) -> list[PluginRecord]:
+        return [record for record in self._records if record.status == "failed"]
+
+    def _raise_failure(self) -> None:
+        for record in self._failed():
+            raise PluginError(
+                f"plugin {record}: {record.error} (ZOO_STRICT_PLUGINS is set)"
+            ) from record.cause
+
+    def _hint(self) -> str:
+        failed = len(self._failed())
+        if not failed:
+            return ""
+        return f" {failed} plugin{'s' * (failed > 1)} failed to load; `zoo plugins` shows why."
+
+
+def _import(door: Door) -> ModuleType:
+    if door.fault:
+        raise PluginError(door.fault)
+    module, _, attribute = door.target.partition(":")
+    if attribute:
+        raise PluginError(
+            f"the entry point is {door.target!r}; name the module alone, {module!r}, and put hooks in it"
+        )
+    return importlib.import_module(module)
+
+
+def _registers(trial: Registries, source: Source) -> dict[str, Callable[[Any], Any]]:
+    return {hook_name(contract): _register_for(trial[contract.kind], source) for contract in CONTRACTS}
+
+
+def _register_for(registry: Registry[M], source: Source) -> Callable[[type[M]], type[M]]:
+    """What a hook is called with. It cannot override: no plugin changes what another one's name means."""
+
+    def register(cls: type[M]) -> type[M]:
+        return registry.register(cls, source=source)
+
+    return register
+
+
+def _provides(trial: Registries, source: Source) -> tuple[str, ...]:
+    provides = tuple(
+        f"{kind} {name}" for kind, registry in trial.items() for name in registry.names_from(source)
+    )
+    if not provides:
+        raise PluginError(
+            "it registers nothing; bring a function zoo_register_cells(register), marked @zoo.hookimpl, "
+            "that calls register(MyCell)"
+        )
+    return provides
+
+
+LOADER = Loader()
+"""The one that ``zoo.get_cell`` and its sisters ask."""

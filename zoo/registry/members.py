@@ -1,0 +1,162 @@
+"""Listing, getting and registering cells, optimizers and samplers; the first call loads the plugins."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from zoo.contracts import Cell, Member, Optimizer, Sampler
+from zoo.errors import UsageError
+from zoo.registry import loader
+from zoo.registry.discovery import PluginRecord
+from zoo.registry.files import load_cell_file, names_file
+from zoo.registry.registry import Registry, check_member
+
+M = TypeVar("M", bound=Member)
+C = TypeVar("C", bound=type[Cell])
+O = TypeVar("O", bound=type[Optimizer])  # noqa: E741  # a type variable, read beside C and S
+S = TypeVar("S", bound=type[Sampler])
+
+
+def registry_of(contract: type[M]) -> Registry[M]:
+    """The registry of ``Cell``, ``Optimizer`` or ``Sampler``, filled.
+
+    Raises:
+        PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
+    """
+    return loader.LOADER.registry(contract)
+
+
+def plugins() -> tuple[PluginRecord, ...]:
+    """What became of every plugin: the shipped ones, then the others by distribution, then files.
+
+    Raises:
+        PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
+    """
+    return loader.LOADER.plugins()
+
+
+def list_cells(pattern: str = "*") -> list[str]:
+    """Names of the registered cells, sorted.
+
+    Args:
+        pattern: Shell pattern for the name, ``"*lstm"``, or for family and name, ``"gated/*"``.
+    """
+    return registry_of(Cell).list(pattern)
+
+
+def get_cell(name: str, /, **options: Any) -> Cell:
+    """A registered cell with its options chosen, ``get_cell("leaky", leak=0.1)``.
+
+    Raises:
+        UnknownNameError: if no cell has the name.
+        UsageError: for an unknown option or a value that is not allowed.
+    """
+    return registry_of(Cell).get(name, **options)
+
+
+def register_cell(cls: C, *, override: bool = False) -> C:
+    """Register a cell for this process; usable as a decorator. In a plugin, use the hook instead.
+
+    Args:
+        cls: A subclass of ``zoo.Cell``.
+        override: Whether it may replace a cell of the same name.
+
+    Raises:
+        DefinitionError: if ``cls`` is no cell class.
+        UsageError: if the name is taken.
+    """
+    loader.LOADER.register(Cell, cls, override)
+    return cls
+
+
+def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
+    """The cell that a name, ``"FILE.py:Class"``, a class or an instance stands for.
+
+    Args:
+        cell: Any of the four.
+        **options: Values for its options; none with an instance, which has chosen.
+
+    Raises:
+        UnknownNameError: if no cell has the name.
+        UsageError: if it is none of the four, a file or class is missing, or an option does not fit.
+        DefinitionError: if the class is no cell.
+        PluginError: if the file cannot be imported.
+    """
+    if isinstance(cell, Cell):
+        if options:
+            raise UsageError(
+                f"{cell!r} has its options already; found {', '.join(options)} besides. Give the class."
+            )
+        return cell
+    if isinstance(cell, str):
+        return load_cell_file(cell)(**options) if names_file(cell) else get_cell(cell, **options)
+    check_member(cell, Cell)
+    return cell(**options)
+
+
+def list_optimizers(pattern: str = "*") -> list[str]:
+    """Names of the registered optimizers, sorted.
+
+    Args:
+        pattern: Shell pattern for the name or for ``family/name``.
+    """
+    return registry_of(Optimizer).list(pattern)
+
+
+def get_optimizer(name: str, /, **options: Any) -> Optimizer:
+    """A registered optimizer with its options chosen, ``get_optimizer("adam", lr=2e-3)``.
+
+    Raises:
+        UnknownNameError: if no optimizer has the name.
+        UsageError: for an unknown option or a value that is not allowed.
+    """
+    return registry_of(Optimizer).get(name, **options)
+
+
+def register_optimizer(cls: O, *, override: bool = False) -> O:
+    """Register an optimizer for this process; usable as a decorator. In a plugin, use the hook instead.
+
+    Args:
+        cls: A subclass of ``zoo.Optimizer``.
+        override: Whether it may replace an optimizer of the same name.
+
+    Raises:
+        DefinitionError: if ``cls`` is no optimizer class.
+        UsageError: if the name is taken.
+    """
+    loader.LOADER.register(Optimizer, cls, override)
+    return cls
+
+
+def list_samplers(pattern: str = "*") -> list[str]:
+    """Names of the registered samplers, sorted.
+
+    Args:
+        pattern: Shell pattern for the name or for ``family/name``.
+    """
+    return registry_of(Sampler).list(pattern)
+
+
+def get_sampler(name: str, /, **options: Any) -> Sampler:
+    """A registered sampler with its options chosen, ``get_sampler("top_k", k=40)``.
+
+    Raises:
+        UnknownNameError: if no sampler has the name.
+        UsageError: for an unknown option or a value that is not allowed.
+    """
+    return registry_of(Sampler).get(name, **options)
+
+
+def register_sampler(cls: S, *, override: bool = False) -> S:
+    """Register a sampler for this process; usable as a decorator. In a plugin, use the hook instead.
+
+    Args:
+        cls: A subclass of ``zoo.Sampler``.
+        override: Whether it may replace a sampler of the same name.
+
+    Raises:
+        DefinitionError: if ``cls`` is no sampler class.
+        UsageError: if the name is taken.
+    """
+    loader.LOADER.register(Sampler, cls, override)
+    return cls

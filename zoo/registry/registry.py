@@ -1,0 +1,183 @@
+"""A registry: the members of one kind, by name, and where each came from."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from zoo.contracts import Member
+from zoo.contracts.names import snake_case
+from zoo.errors import DefinitionError, UnknownNameError, UsageError
+from zoo.registry.hookspecs import hook_name
+
+M = TypeVar("M", bound=Member)
+Names = list[str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who registered a member: a plugin of a distribution, a file, or, if empty, the running program."""
+
+    plugin: str = ""
+    distribution: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        if not self.distribution:
+            return self.plugin or "the running program"
+        return f"{self.distribution} {self.version} (entry point {self.plugin!r})"
+
+
+HERE = Source()
+_FEW = 12  # so many names an error message names in full
+
+
+@dataclass(frozen=True)
+class _Entry(Generic[M]):
+    cls: type[M]
+    source: Source
+
+
+class Registry(Generic[M]):
+    """The registered members of one kind.
+
+    Args:
+        contract: What every member derives from: ``Cell``, ``Optimizer`` or ``Sampler``.
+        hint: Asked for one more sentence when a name is unknown.
+    """
+
+    def __init__(self, contract: type[M], hint: Callable[[], str] = lambda: "") -> None:
+        self.contract = contract
+        self.kind = contract.kind
+        self._hint = hint
+        self._entries: dict[str, _Entry[M]] = {}
+
+    def register(self, cls: type[M], *, override: bool = False, source: Source = HERE) -> type[M]:
+        """Add a class under its name.
+
+        Args:
+            cls: The class; registering it once more from the same source changes nothing.
+            override: Whether it may replace another class of that name.
+            source: Who registers it.
+
+        Returns:
+            The class, so that this is a decorator.
+
+        Raises:
+            DefinitionError: if ``cls`` is no class of this kind, or one that only others derive from.
+            UsageError: if the name is taken, naming both sources.
+        """
+        check_member(cls, self.contract)
+        taken = self._entries.get(cls.name)
+        if taken == _Entry(cls, source):
+            return cls
+        if taken is not None and not override:
+            raise UsageError(self._taken(cls, source, taken.source))
+        self._entries[cls.name] = _Entry(cls, source)
+        return cls
+
+    def get(self, name: str, /, **options: Any) -> M:
+        """A member with its options chosen.
+
+        Raises:
+            UnknownNameError: if no member has the name.
+            UsageError: for an unknown option or a value that is not allowed.
+        """
+        return self.cls(name)(**options)
+
+    def cls(self, name: str) -> type[M]:
+        """The class registered under a name.
+
+        Raises:
+            UnknownNameError: with the nearest names, and how to list all.
+            UsageError: if ``name`` is no string.
+        """
+        if not isinstance(name, str):
+            raise UsageError(f"{name!r} is no name; give the name of a registered {self.kind} as a string.")
+        if name not in self._entries:
+            raise UnknownNameError(self._unknown(name))
+        return self._entries[name].cls
+
+    def source(self, name: str) -> Source:
+        """Who registered a name.
+
+        Raises:
+            UnknownNameError: if nobody did.
+        """
+        cls = self.cls(name)
+        return self._entries[cls.name].source
+
+    def list(self, pattern: str = "*") -> Names:
+        """Sorted names that match a shell pattern, alone (``*lstm``) or as ``family/name`` (``gated/*``)."""
+        return sorted(
+            name
+            for name, entry in self._entries.items()
+            if fnmatch.fnmatchcase(name, pattern)
+            or fnmatch.fnmatchcase(f"{entry.cls.family}/{name}", pattern)
+        )
+
+    def names_from(self, source: Source) -> tuple[str, ...]:
+        """The names that one source registered, sorted."""
+        return tuple(sorted(name for name, entry in self._entries.items() if entry.source == source))
+
+    def fork(self) -> Registry[M]:
+        """A copy on which a plugin can be tried."""
+        copy = Registry(self.contract, self._hint)
+        copy._entries = dict(self._entries)
+        return copy
+
+    def adopt(self, fork: Registry[M]) -> None:
+        """Take over everything a fork holds, in one step."""
+        self._entries = self._entries | fork._entries
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries = {}
+
+    def _taken(self, cls: type[M], source: Source, holder: Source) -> str:
+        remedy = (
+            "choose another name"
+            if source != HERE
+            else "choose another name, or pass override=True to replace it"
+        )
+        return (
+            f"{self.kind} name {cls.name!r} is taken: {holder} registered it, and {source} registers "
+            f"{cls.__qualname__} ({cls.__module__}) under the same; {remedy}."
+        )
+
+    def _unknown(self, name: str) -> str:
+        near = difflib.get_close_matches(snake_case(name).replace("-", "_"), self._entries, n=3, cutoff=0.6)
+        meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return f"no {self.kind} is called {name!r}.{meant} {self._listing()}{self._hint()}"
+
+    def _listing(self) -> str:
+        if len(self._entries) > _FEW:
+            return f"zoo.list_{self.kind}s() lists all {len(self._entries)}, as does `zoo {self.kind}s`."
+        return f"zoo.list_{self.kind}s() lists all: {', '.join(self.list()) or 'there is none'}."
+
+
+def check_member(cls: object, contract: type[Member]) -> None:
+    """Refuse what cannot be registered as a member of a contract.
+
+    Raises:
+        DefinitionError: saying what it is instead and what to do.
+    """
+    kind, base = contract.kind, f"zoo.{contract.__name__}"
+    if isinstance(cls, contract):
+        raise DefinitionError(f"{cls!r} is an instance; register the class {type(cls).__name__} itself.")
+    if not inspect.isclass(cls):
+        raise DefinitionError(
+            f"{cls!r} is not a class; what is registered as {kind} is a class derived from {base}."
+        )
+    if not issubclass(cls, Member):
+        raise DefinitionError(f"{cls.__qualname__} ({cls.__module__}) is no {kind}; derive it from {base}.")
+    if not issubclass(cls, contract):
+        raise DefinitionError(
+            f"{cls.who()} is no {kind}; hand it to zoo.register_{cls.kind} or, in a plugin, {hook_name(cls)}."
+        )
+    if "name" not in vars(cls):
+        raise DefinitionError(f"{cls.who()} is abstract: others derive from it; register one of those.")

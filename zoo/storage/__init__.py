@@ -1,0 +1,22 @@
+"""What survives: files written whole or not at all, checkpoints that verify themselves, run directories."""
+
+from __future__ import annotations
+
+from zoo.storage.atomic import remove_temporaries, write_bytes, write_json
+from zoo.storage.checkpoint import MAX_BYTES, Checkpoint, digest, expect, load, pack, save, unpack
+from zoo.storage.rundir import RunDirectory
+
+__all__ = [
+    "MAX_BYTES",
+    "Checkpoint",
+    "RunDirectory",
+    "digest",
+    "expect",
+    "load",
+    "pack",
+    "remove_temporaries",
+    "save",
+    "unpack",
+    "write_bytes",
+    "write_json",
+]

@@ -1,0 +1,217 @@
+"""A checkpoint: named arrays and a JSON value, in one safetensors file that verifies itself.
+
+The file has one metadata key, ``zoo``, with one sorted JSON text
+``{"format": 1, "meta": ..., "sha256": ...}``. One key, because safetensors writes several in random
+order: so the same checkpoint is the same bytes in every process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import safetensors.numpy
+
+from zoo.errors import CheckpointError
+from zoo.storage import strict_json
+from zoo.storage.atomic import write_bytes
+from zoo.storage.failures import StrPath
+from zoo.storage.header import ALLOWED, DTYPES, METADATA_KEY, check_layout, check_name
+from zoo.storage.reading import read_bytes
+
+FORMAT: Final = 1
+MAX_BYTES: Final = 8 * 2**30
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        arrays: Name to array. Names: letters, digits and ``_ . : / -``, at most 200. Dtypes: float32,
+            float64, int32, int64, uint8, uint64. Any shape, ``()`` and empty ones included; any memory order.
+        meta: JSON values, whose meaning this package does not know. Finite numbers only (write infinity as a
+            string or None); a tuple comes back as a list.
+    """
+
+    arrays: dict[str, Array]
+    meta: dict[str, object]
+
+
+def digest(checkpoint: Checkpoint) -> str:
+    """sha256 (64 hex digits) of the content: meta, then name, dtype, shape and bytes of each array by name.
+
+    Raises:
+        CheckpointError: The content is not one that `pack` would take.
+    """
+    try:
+        return _digest(_normal(checkpoint.arrays), checkpoint.meta)
+    except ValueError as error:
+        raise _cannot_store(error) from error
+
+
+def pack(checkpoint: Checkpoint) -> bytes:
+    """The bytes of a checkpoint file; equal checkpoints give equal bytes, whatever the arrays' memory order.
+
+    Raises:
+        CheckpointError: A name, a dtype or a meta value cannot be stored, or the header would be too large.
+    """
+    return _pack(checkpoint)[0]
+
+
+def unpack(data: bytes, *, source: str) -> Checkpoint:
+    """The checkpoint in ``data``, every byte of it verified.
+
+    Args:
+        data: The content of a file, from anywhere: sizes are bounded before anything is allocated.
+        source: Where the bytes are from, for messages.
+
+    Returns:
+        The checkpoint; its arrays are own, writable, C-contiguous memory.
+
+    Raises:
+        CheckpointError: The bytes are damaged, foreign, or made by a newer zoo. No other error, whatever they
+            are.
+    """
+    try:
+        return _unpack(data)
+    except (ValueError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"Cannot load {source}: {error}.") from error
+    except MemoryError:
+        raise CheckpointError(
+            f"Cannot load {source}: its {len(data):,} bytes do not fit into memory."
+        ) from None
+
+
+def save(path: StrPath, checkpoint: Checkpoint) -> str:
+    """Write a checkpoint file, atomically, and verify what was written.
+
+    Returns:
+        The `digest` of the content.
+
+    Raises:
+        CheckpointError: As `pack` and `write_bytes`; what was at ``path`` before is then untouched.
+    """
+    data, sha256 = _pack(checkpoint)
+    write_bytes(path, data)
+    return sha256
+
+
+def load(path: StrPath, *, max_bytes: int = MAX_BYTES) -> Checkpoint:
+    """Read a checkpoint file of at most ``max_bytes`` bytes.
+
+    Raises:
+        CheckpointError: Missing, unreadable, too large, or as `unpack`.
+    """
+    return unpack(read_bytes(path, max_bytes=max_bytes), source=str(path))
+
+
+def expect(
+    checkpoint: Checkpoint, shapes: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]], *, source: str
+) -> None:
+    """Check that a checkpoint holds exactly the arrays of ``shapes`` (name to shape and dtype), all finite.
+
+    Raises:
+        CheckpointError: An array is missing, surplus, of another shape or dtype, or holds NaN or infinity; it
+            tells the first in the order of names.
+    """
+    for name in sorted(shapes.keys() | checkpoint.arrays.keys()):
+        found = _describe(checkpoint.arrays.get(name))
+        expected = (
+            f"{np.dtype(shapes[name][1]).name} {tuple(shapes[name][0])}"
+            if name in shapes
+            else "no such array"
+        )
+        if found != expected:
+            raise CheckpointError(
+                f"{source} does not fit this model: array {name!r}: found {found}, expected {expected}. "
+                "Load it with the configuration it was made with."
+            )
+        _check_finite(checkpoint.arrays[name], name, source)
+
+
+def _pack(checkpoint: Checkpoint) -> tuple[bytes, str]:
+    try:
+        arrays = _normal(checkpoint.arrays)
+        sha256 = _digest(arrays, checkpoint.meta)
+        envelope = {"format": FORMAT, "meta": checkpoint.meta, "sha256": sha256}
+        data = safetensors.numpy.save(arrays, metadata={METADATA_KEY: strict_json.dumps(envelope)})
+        # Whatever the serializer did to an array (0.8.0 has been caught) is found out here and not on resume;
+        # and nothing is ever written that `unpack` would find too large.
+        _unpack(data)
+    except (ValueError, safetensors.SafetensorError) as error:
+        raise _cannot_store(error) from error
+    return data, sha256
+
+
+def _unpack(data: bytes) -> Checkpoint:
+    meta, sha256 = _open_envelope(check_layout(data))
+    arrays = dict(sorted(safetensors.numpy.load(data).items()))
+    if _digest(arrays, meta) != sha256:
+        raise ValueError("it is damaged (its sha256 does not match its content)")
+    return Checkpoint(arrays, meta)
+
+
+def _open_envelope(text: str) -> tuple[dict[str, object], object]:
+    """The meta and the sha256 in the ``zoo`` text; format first, since it says what else to expect."""
+    envelope = strict_json.loads_object(text.encode("utf-8", "surrogatepass"))
+    version = envelope.get("format")
+    if type(version) is not int or version < 1:
+        raise ValueError("its checkpoint format is not a number")
+    if version > FORMAT:
+        raise ValueError(
+            f"it was made by a newer zoo (checkpoint format {version}, here {FORMAT}); update zoo"
+        )
+    meta = envelope.get("meta")
+    if not isinstance(meta, dict) or envelope.keys() != {"format", "meta", "sha256"}:
+        raise ValueError("its 'zoo' metadata is not exactly format, meta and sha256")
+    return meta, envelope["sha256"]
+
+
+def _normal(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays by sorted name, C-contiguous: safetensors 0.8.0 silently corrupts others (its issue 825)."""
+    return {name: _contiguous(name, arrays[name]) for name in sorted(arrays)}
+
+
+def _contiguous(name: str, array: object) -> Array:
+    check_name(name)
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"the array {name!r} is a {type(array).__name__}, expected a NumPy array")
+    if array.dtype not in DTYPES.values():
+        raise ValueError(f"the array {name!r} has dtype {array.dtype}, expected one of {ALLOWED}")
+    contiguous = np.asarray(array, order="C")  # np.ascontiguousarray would make a 0-d array 1-d
+    assert contiguous.flags.c_contiguous
+    assert contiguous.shape == array.shape
+    return contiguous
+
+
+def _digest(arrays: Mapping[str, Array], meta: dict[str, object]) -> str:
+    # Each text ends where its JSON ends and tells how many bytes follow: two contents never share a stream.
+    stream = hashlib.sha256(strict_json.dumps(meta, where="meta").encode())
+    for name, array in arrays.items():
+        stream.update(strict_json.dumps([name, array.dtype.name, array.shape]).encode())
+        little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        stream.update(little_endian.reshape(-1).view(np.uint8).data)
+    return stream.hexdigest()
+
+
+def _describe(array: Array | None) -> str:
+    return "no such array" if array is None else f"{array.dtype.name} {array.shape}"
+
+
+def _check_finite(array: Array, name: str, source: str) -> None:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = int(np.size(array) - np.count_nonzero(np.isfinite(array)))
+        raise CheckpointError(
+            f"{source}: array {name!r}: found {bad} values that are NaN or infinite, expected finite ones. "
+            "The training had diverged; use an earlier checkpoint."
+        )
+
+
+def _cannot_store(error: Exception) -> CheckpointError:
+    return CheckpointError(f"Cannot store this checkpoint: {error}.")

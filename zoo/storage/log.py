@@ -1,0 +1,126 @@
+"""A log: one JSON object a line, and a line counts once its newline is there.
+
+So a writer may die at any moment: what it left of its last line is no record, neither for the reader nor for
+the next writer. Numbers that JSON lacks are written as the strings ``"nan"``, ``"inf"`` and ``"-inf"``, which
+``float()`` reads; None would not tell a loss that is unknown from one that exploded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+
+from zoo.errors import CheckpointError
+from zoo.storage import strict_json
+from zoo.storage.atomic import write_bytes
+from zoo.storage.failures import cannot_write
+from zoo.storage.reading import exists, read_bytes
+
+MAX_LOG_BYTES = 2**30
+
+
+def append(path: Path, record: Mapping[str, object]) -> None:
+    """Add one record to the log at ``path``; it is with the operating system when this returns.
+
+    Args:
+        path: The log; made when missing.
+        record: JSON values; NumPy scalars, NaN and infinity are allowed.
+
+    Raises:
+        CheckpointError: The record is not JSON, or it could not be written; the log then is as it was.
+    """
+    line = _line(path, record)
+    try:
+        with FileIO(path, "a+") as file:
+            _append_whole(file, line)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    """All records, oldest first; none when there is no log.
+
+    Raises:
+        CheckpointError: The log cannot be read, or a line (which the message names) is not a JSON object.
+    """
+    return [record for _, record in _records(path)]
+
+
+def truncate(path: Path, step: int) -> None:
+    """Drop, atomically, the records of steps after ``step`` and a torn last line.
+
+    A record without an integer ``"step"`` belongs to no step and stays.
+
+    Raises:
+        CheckpointError: As `read`, or the log could not be written; it then is as it was.
+    """
+    if exists(path):
+        kept = [line for line, record in _records(path) if _step(record, step) <= step]
+        write_bytes(path, b"".join(kept))
+
+
+def _step(record: dict[str, object], default: int) -> int:
+    step = record.get("step")
+    return step if isinstance(step, int) else default
+
+
+def _records(path: Path) -> list[tuple[bytes, dict[str, object]]]:
+    """Each whole line, newline included, with its record."""
+    if not exists(path):
+        return []
+    *lines, _torn = read_bytes(path, max_bytes=MAX_LOG_BYTES).split(b"\n")
+    return [(line + b"\n", _parse(path, number, line)) for number, line in enumerate(lines, start=1)]
+
+
+def _parse(path: Path, number: int, line: bytes) -> dict[str, object]:
+    try:
+        return strict_json.loads_object(line)
+    except ValueError as error:
+        raise CheckpointError(f"{path}, line {number}: {error}. Correct or delete that line.") from error
+
+
+def _line(path: Path, record: Mapping[str, object]) -> bytes:
+    try:
+        return strict_json.dumps(_loggable(dict(record)), where="record").encode() + b"\n"
+    except ValueError as error:
+        raise CheckpointError(f"Cannot write to {path}: {error}.") from error
+
+
+def _loggable(value: object) -> object:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
+    if isinstance(value, dict):
+        return {key: _loggable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_loggable(item) for item in value]
+    return value
+
+
+def _append_whole(file: FileIO, line: bytes) -> None:
+    """Append all of ``line`` or, on an error such as a full disk, nothing of it."""
+    start = _cut_torn_line(file)
+    rest = memoryview(line)
+    try:
+        while rest:
+            rest = rest[file.write(rest) or 0 :]
+    except OSError:
+        file.truncate(start)
+        raise
+
+
+def _cut_torn_line(file: FileIO) -> int:
+    """Remove what a killed writer left after the last newline; the size of the file then."""
+    size = file.seek(0, 2)
+    if size == 0:
+        return 0
+    file.seek(size - 1)
+    if file.read(1) == b"\n":
+        return size
+    file.seek(0)
+    return file.truncate((file.read() or b"").rfind(b"\n") + 1)

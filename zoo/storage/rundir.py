@@ -1,0 +1,188 @@
+"""A run directory: ``config.json``, ``log.jsonl`` and ``checkpoints/``."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from zoo.errors import CheckpointError, UsageError
+from zoo.storage import log, shelf
+from zoo.storage.atomic import (
+    check_writable,
+    entries,
+    fsync_directory,
+    is_temporary,
+    remove_temporaries,
+    write_json,
+)
+from zoo.storage.checkpoint import Checkpoint
+from zoo.storage.failures import StrPath, cannot_write
+from zoo.storage.pointer import MAX_STEP
+from zoo.storage.reading import exists, read_json
+from zoo.storage.shelf import Report
+
+_LOCK: Final = ".lock"
+
+
+class RunDirectory:
+    """The files of one run. Writers hold `lock`; readers need nothing, since files are replaced whole.
+
+    Attributes:
+        path: The directory.
+        config_path: ``config.json``.
+        log_path: ``log.jsonl``.
+        checkpoints_path: ``checkpoints/``, with ``step-00001200.safetensors`` and so on, ``last.json``,
+            ``best.json``.
+        resumed_from: The step that this run was resumed from, which pruning never removes; whoever resumes
+            sets it.
+    """
+
+    def __init__(self, path: StrPath) -> None:
+        self.path: Final = Path(path)
+        self.config_path: Final = self.path / "config.json"
+        self.log_path: Final = self.path / "log.jsonl"
+        self.checkpoints_path: Final = self.path / "checkpoints"
+        self.resumed_from: int | None = None
+
+    def holds_run(self) -> bool:
+        """Whether a run was begun here: there is a config, a log or a checkpoint."""
+        return exists(self.config_path) or exists(self.log_path) or bool(self.checkpoints())
+
+    def create(self, *, resuming: bool = False) -> None:
+        """Make the directory, with its parents, ready for a run.
+
+        Args:
+            resuming: Whether a run that is here already is to go on. Where none is, one may begin.
+
+        Raises:
+            CheckpointError: It holds a run and ``resuming`` is false; it holds other files and no run; it is
+                no directory; it cannot be written. Nothing that was there is touched.
+        """
+        self._check_free(resuming)
+        try:
+            self.checkpoints_path.mkdir(parents=True, exist_ok=True)
+            fsync_directory(self.path)
+            fsync_directory(self.path.parent)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        check_writable(self.path)
+        check_writable(self.checkpoints_path)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only writer here; what killed writers left half written is removed on entry.
+
+        Raises:
+            CheckpointError: At once, when somebody else holds the lock or it cannot be made.
+        """
+        if not exists(self.path):  # filelock would make it
+            raise CheckpointError(f"The run directory {self.path} does not exist; create it first.")
+        lock = FileLock(self.path / _LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise CheckpointError(
+                f"The run directory {self.path} is in use by another process; "
+                "wait for its end or choose another directory."
+            ) from None
+        except OSError as error:
+            raise cannot_write(self.path / _LOCK, error) from error
+        try:
+            remove_temporaries(self.path)
+            remove_temporaries(self.checkpoints_path)
+            yield
+        finally:
+            lock.release()
+
+    def write_config(self, config: Mapping[str, object]) -> None:
+        """Replace ``config.json``, atomically; raises `CheckpointError`."""
+        write_json(self.config_path, dict(config))
+
+    def read_config(self) -> dict[str, object]:
+        """The object in ``config.json``; raises `CheckpointError` when it is missing or not strict JSON."""
+        return read_json(self.config_path)
+
+    def checkpoints(self) -> list[tuple[int, Path]]:
+        """Step and path of every checkpoint file, by step. Whether one is valid, only loading it tells."""
+        return shelf.files(self.checkpoints_path)
+
+    def save(self, step: int, checkpoint: Checkpoint, *, best: bool, keep: int = 3) -> Path:
+        """Write the checkpoint of a step, then the pointers, then remove old files.
+
+        Args:
+            step: The step, from 0 on.
+            checkpoint: What to write.
+            best: Whether it is the best so far.
+            keep: How many files up to this step stay, at least 1. Besides stay the best, the one resumed
+                from, and files of later steps (there are some after a run was resumed from an earlier one).
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            CheckpointError: Something could not be written; all that was there before is there and valid.
+            UsageError: ``step`` or ``keep`` is out of range.
+        """
+        if not 0 <= step <= MAX_STEP or keep < 1:
+            raise UsageError(
+                f"Cannot save step {step} and keep {keep} files: expected step >= 0 and keep >= 1."
+            )
+        step = operator.index(step)  # a NumPy integer is one too, but JSON does not know it
+        path = shelf.store(self.checkpoints_path, step, checkpoint, best=best)
+        protected = set() if self.resumed_from is None else {self.resumed_from}
+        shelf.prune(self.checkpoints_path, step, keep=keep, protected=protected)
+        return path
+
+    def load_last(self, report: Report) -> tuple[int, Checkpoint] | None:
+        """Step and checkpoint of the last save, or of the newest valid one when that is damaged.
+
+        Args:
+            report: Called with a sentence for each file or pointer that is damaged: which, why, what is used
+                instead.
+
+        Returns:
+            None when the run has no checkpoint.
+
+        Raises:
+            CheckpointError: There are checkpoints, and none is valid.
+        """
+        return shelf.load_last(self.checkpoints_path, report)
+
+    def load_best(self, report: Report) -> tuple[int, Checkpoint] | None:
+        """Step and checkpoint of the best save, or else (with a report) what `load_last` gives."""
+        return shelf.load_best(self.checkpoints_path, report)
+
+    def append_log(self, record: Mapping[str, object]) -> None:
+        """Add a line to ``log.jsonl``; NaN and infinity become the strings ``"nan"``, ``"inf"`` and so on."""
+        log.append(self.log_path, record)
+
+    def read_log(self) -> list[dict[str, object]]:
+        """The records of ``log.jsonl``; a torn last line is none, a bad one before it a `CheckpointError`."""
+        return log.read(self.log_path)
+
+    def truncate_log(self, step: int) -> None:
+        """Drop the records of steps after ``step``, atomically; those without a step stay."""
+        log.truncate(self.log_path, step)
+
+    def _check_free(self, resuming: bool) -> None:
+        if self.holds_run():
+            if not resuming:
+                raise CheckpointError(
+                    f"The directory {self.path} already holds a run; resume it or choose another directory."
+                )
+        elif foreign := [path.name for path in entries(self.path) if not self._is_own(path)]:
+            raise CheckpointError(
+                f"The directory {self.path} is not empty and holds no run ({len(foreign)} entries, such as "
+                f"{foreign[0]!r}); choose an empty or new directory."
+            )
+
+    def _is_own(self, path: Path) -> bool:
+        """Whether a run that died before its first write may have left ``path``."""
+        if path == self.checkpoints_path:
+            return all(is_temporary(inner) for inner in entries(path))
+        return path.name == _LOCK or is_temporary(path)
