@@ -358,6 +358,11 @@ def test_pydoc_is_the_topics_in_order():
     assert len(corpus) > 300_000
 
 
+def test_pydoc_does_not_depend_on_the_order_of_the_topics(monkeypatch):
+    monkeypatch.setattr("pydoc_data.topics.topics", {"b": "second", "a": "first "})
+    assert text_of(read_text("builtin:pydoc")) == "first second"
+
+
 def test_stdlib_is_source_without_tests():
     corpus = read_text("builtin:stdlib")
     text = text_of(corpus)
@@ -381,11 +386,11 @@ def test_stdlib_without_source(monkeypatch, tmp_path):
 
 
 def test_stdlib_skips(monkeypatch, tmp_path):
-    for name in ("z.py", "a/b.py", "a.py", "test/x.py", "a/tests/x.py", "site-packages/x.py", "a.so"):
+    for name in ("z.py", "a/zz.py", "a/b.py", "a.py", "test/x.py", "a/tests/x.py", "site-packages/x.py"):
         write(tmp_path / name, f"<{name}>".encode())
     write(tmp_path / "_sysconfigdata__linux.py", b"<machine>")
     monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
-    assert text_of(read_text("builtin:stdlib")) == "<a.py><a/b.py><z.py>"
+    assert text_of(read_text("builtin:stdlib")) == "<a.py><a/b.py><a/zz.py><z.py>"
 
 
 # -- properties ----------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def test_same_content_same_bytes(checkpoint: Checkpoint) -> None:
     assert pack(unpack(data, source="memory")) == data
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(CHECKPOINTS, CHECKPOINTS)
 def test_digest_is_of_the_content(one: Checkpoint, other: Checkpoint) -> None:
     same = pack(one) == pack(other)

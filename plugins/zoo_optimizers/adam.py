@@ -64,8 +64,8 @@ class Adam(zoo.Optimizer):
         year=2014,
         url="https://arxiv.org/abs/1412.6980",
         variant="Algorithm 1, eps outside the root; weight decay is an L2 penalty (adamw: decoupled)",
-        deviations="L2 penalty and AMSGrad are as in PyTorch: the maximum is taken first and corrected for bias "
-        "then, which the paper on AMSGrad does not do.",
+        deviations="L2 penalty and AMSGrad are as in PyTorch: the maximum is taken first and corrected for "
+        "bias then, which the paper on AMSGrad does not do.",
     )
 
     lr = zoo.Option(1e-3, help="step size", low=0.0)

@@ -58,7 +58,7 @@ class Adamax(zoo.Optimizer):
         year=2014,
         url="https://arxiv.org/abs/1412.6980",
         variant="AdaMax, section 7.1 of the paper",
-        deviations="eps is added to the gradient's magnitude (the paper divides 0 by 0 where it was always 0), "
+        deviations="eps is added to the gradient's magnitude (the paper divides 0 by 0 where that is 0) "
         "and weight decay is an L2 penalty; both as in PyTorch.",
     )
 

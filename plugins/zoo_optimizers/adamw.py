@@ -26,7 +26,7 @@ def update(
     kept1, fresh1, kept2, fresh2 = real(beta1), real(1.0 - beta1), real(beta2), real(1.0 - beta2)
     rate = real(lr / (1.0 - beta1 ** float(step)))
     scale = real(1.0 / np.sqrt(1.0 - beta2 ** float(step)))
-    tiny, shrink = real(eps), real(1.0 - lr * weight_decay)
+    tiny, decay = real(eps), real(lr * weight_decay)  # 1 - lr * weight_decay would round to 1 in float32
     old_m, old_v = slots
     block = np.empty((3, theta.size), theta.dtype)
     moved, m, v = block[0], block[1], block[2]
@@ -35,7 +35,7 @@ def update(
         first = kept1 * old_m[i] + fresh1 * g
         second = kept2 * old_v[i] + fresh2 * g * g
         m[i], v[i] = first, second
-        moved[i] = shrink * theta[i] - rate * first / (scale * np.sqrt(second) + tiny)
+        moved[i] = theta[i] - (decay * theta[i] + rate * first / (scale * np.sqrt(second) + tiny))
     return moved, (m, v)
 
 
@@ -46,8 +46,7 @@ class AdamW(zoo.Optimizer):
 
         m = beta1 * m + (1 - beta1) * grad
         v = beta2 * v + (1 - beta2) * grad²
-        theta = (1 - lr * weight_decay) * theta
-        theta -= lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
+        theta -= lr * weight_decay * theta + lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
     """
 
     name = "adamw"

@@ -23,7 +23,7 @@ def update(
     """One update; see :class:`Lion`."""
     real = theta.dtype.type
     kept1, fresh1, kept2, fresh2 = real(beta1), real(1.0 - beta1), real(beta2), real(1.0 - beta2)
-    rate, shrink, zero = real(lr), real(1.0 - lr * weight_decay), real(0.0)
+    rate, decay, zero = real(lr), real(lr * weight_decay), real(0.0)
     old = slots[0]
     block = np.empty((2, theta.size), theta.dtype)
     moved, m = block[0], block[1]
@@ -32,7 +32,7 @@ def update(
         c = kept1 * old[i] + fresh1 * g
         stride = rate if c > zero else -rate if c < zero else rate * c  # rate * c is 0, or NaN
         m[i] = kept2 * old[i] + fresh2 * g
-        moved[i] = shrink * theta[i] - stride
+        moved[i] = theta[i] - (decay * theta[i] + stride)
     return moved, (m,)
 
 

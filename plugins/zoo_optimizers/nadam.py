@@ -68,8 +68,8 @@ class NAdam(zoo.Optimizer):
         authors="Timothy Dozat",
         year=2016,
         url="https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ",
-        variant="PyTorch's and TensorFlow's: the running mean decays by beta1, the growing momentum enters the "
-        "step, and momentum_decay is 1 / 250",
+        variant="PyTorch's and TensorFlow's: the running mean decays by beta1, the growing momentum enters "
+        "the step, and momentum_decay is 1 / 250",
         deviations="Weight decay, an L2 penalty, is PyTorch's addition.",
     )
 

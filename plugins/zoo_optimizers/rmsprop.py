@@ -65,8 +65,8 @@ class RMSprop(zoo.Optimizer):
         year=2012,
         url="https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
         variant="eps outside the root, optional momentum on the divided gradient, optionally centered",
-        deviations="The lecture has neither eps nor momentum; both are as in PyTorch. A variance that rounding "
-        "makes negative counts as 0; in PyTorch it gives NaN.",
+        deviations="The lecture has neither eps nor momentum; both are as in PyTorch. A variance that "
+        "rounding makes negative counts as 0; in PyTorch it gives NaN.",
     )
 
     lr = zoo.Option(1e-2, help="step size", low=0.0)

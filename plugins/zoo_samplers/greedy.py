@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo_samplers._ordering import keep
 
 Vector = np.ndarray[Any, Any]
 
@@ -23,9 +24,7 @@ Vector = np.ndarray[Any, Any]
 def transform(logits: Vector) -> Vector:
     """Keep the highest of ``logits (V,)``."""
     best = np.argmax(logits)  # the first of equals
-    out = np.full_like(logits, -np.inf)
-    out[best] = logits[best]
-    return out
+    return keep(logits, np.arange(best, best + 1))
 
 
 class Greedy(zoo.Sampler):

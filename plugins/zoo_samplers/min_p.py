@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo_samplers._ordering import keep
 
 Vector = np.ndarray[Any, Any]
 
@@ -22,8 +23,8 @@ Vector = np.ndarray[Any, Any]
 @zoo.njit
 def transform(logits: Vector, p: float) -> Vector:
     """Keep what is at least ``p`` times as probable as the highest of ``logits (V,)``."""
-    # Probabilities relative to the largest: the sum of the softmax cancels.
-    return np.where(np.exp(logits - logits.max()) >= p, logits, -np.inf)
+    relative = np.exp(logits - logits.max())  # to the largest probability: the sum of the softmax cancels
+    return keep(logits, np.flatnonzero(relative >= p))
 
 
 class MinP(zoo.Sampler):

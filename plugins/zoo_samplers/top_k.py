@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo_samplers._ordering import descending, keep
 
 Vector = np.ndarray[Any, Any]
 
@@ -22,11 +23,7 @@ Vector = np.ndarray[Any, Any]
 @zoo.njit
 def transform(logits: Vector, k: int) -> Vector:
     """Keep the ``k`` highest of ``logits (V,)``."""
-    order = np.argsort(-logits, kind="mergesort")  # a stable sort: equals stay in the order of their indices
-    kept = order[:k]
-    out = np.full_like(logits, -np.inf)
-    out[kept] = logits[kept]
-    return out
+    return keep(logits, descending(logits)[:k])
 
 
 class TopK(zoo.Sampler):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo_samplers._ordering import descending, keep, shortest
 
 Vector = np.ndarray[Any, Any]
 
@@ -24,12 +25,7 @@ def transform(logits: Vector, p: float) -> Vector:
     """Keep the nucleus of ``logits (V,)``."""
     if p >= 1.0:
         return logits.copy()  # the sum may round to one long before its end
-    order = np.argsort(-logits, kind="mergesort")  # a stable sort: equals stay in the order of their indices
-    held = np.cumsum(np.exp(logits[order] - logits[order[0]]))
-    kept = order[: np.searchsorted(held, p * held[-1]) + 1]
-    out = np.full_like(logits, -np.inf)
-    out[kept] = logits[kept]
-    return out
+    return keep(logits, shortest(np.exp(logits - logits.max()), descending(logits), p))
 
 
 class TopP(zoo.Sampler):

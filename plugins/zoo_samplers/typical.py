@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo_samplers._ordering import descending, keep, shortest
 
 Vector = np.ndarray[Any, Any]
 
@@ -36,14 +37,11 @@ def transform(logits: Vector, mass: float) -> Vector:
     """Keep the typical ones of ``logits (V,)``."""
     if mass >= 1.0:
         return logits.copy()  # the sum may round to one long before its end
-    order = np.argsort(-logits, kind="mergesort")  # a stable sort: equals stay in the order of their indices
-    z = logits[order][: np.sum(logits > -np.inf)] - logits[order[0]]  # an entropy cannot take 0 * -inf
-    typical = np.argsort(surprise_beyond_entropy(z), kind="mergesort")
-    held = np.cumsum(np.exp(z[typical]))
-    kept = order[typical[: np.searchsorted(held, mass * held[-1]) + 1]]
-    out = np.full_like(logits, -np.inf)
-    out[kept] = logits[kept]
-    return out
+    # Without the dropped ones: 0 * -inf has no place in an entropy.
+    order = descending(logits)[: np.sum(logits > -np.inf)]
+    z = logits - logits[order[0]]
+    typical = order[descending(-surprise_beyond_entropy(z[order]))]
+    return keep(logits, shortest(np.exp(z), typical, mass))
 
 
 class Typical(zoo.Sampler):

@@ -109,8 +109,8 @@ class Optimizer(Member, abstract=True):
         flat = theta.ndim == 1 and grad.shape == theta.shape
         if not flat or grad.dtype != theta.dtype or theta.dtype.name not in ("float32", "float64"):
             raise UsageError(
-                f"{self.label()}: parameters {theta.dtype}{theta.shape} and gradient {grad.dtype}{grad.shape} "
-                f"must be flat vectors of one length, both float32 or both float64."
+                f"{self.label()}: parameters {theta.dtype}{theta.shape}, gradient {grad.dtype}{grad.shape}; "
+                f"they must be flat vectors of one length, both float32 or both float64."
             )
         found = {name: (slot.dtype.name, slot.shape) for name, slot in slots.items()}
         expected = {name: (theta.dtype.name, shape) for name, shape in self.slot_shapes(theta.size).items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.contracts import Chain, Sampler
+from zoo.data import Decoder
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
 from zoo.registry import get_sampler
@@ -60,10 +61,17 @@ def generate(
         tokens = [int(uniform(seed, draws) * len(model.vocab))]
         draws, length = 1, length - 1
     yield from (decoder.push(token) for token in tokens)
-    if length == 0:
-        return
+    if length > 0:
+        yield from _continue(model, tokens, chain, seed, range(draws, draws + length), decoder)
+    yield decoder.flush()
+
+
+def _continue(
+    model: LanguageModel, tokens: list[int], chain: Chain, seed: int, draws: range, decoder: Decoder
+) -> Iterator[str]:
+    """What follows the tokens, a piece for every draw."""
     logits, state = model.logits(np.array(tokens, np.int32)[:, None])
-    for draw in range(draws, draws + length):
+    for draw in draws:
         token = chain(logits[-1, 0], uniform(seed, draw))
         yield decoder.push(token)
         logits, state = model.logits(np.array([[token]], np.int32), state)

@@ -108,16 +108,15 @@ class Registry(Generic[M]):
         Raises:
             UnknownNameError: if nobody did.
         """
-        cls = self.cls(name)
-        return self._entries[cls.name].source
+        self.cls(name)
+        return self._entries[name].source
 
     def list(self, pattern: str = "*") -> Names:
         """Sorted names that match a shell pattern, alone (``*lstm``) or as ``family/name`` (``gated/*``)."""
         return sorted(
             name
             for name, entry in self._entries.items()
-            if fnmatch.fnmatchcase(name, pattern)
-            or fnmatch.fnmatchcase(f"{entry.cls.family}/{name}", pattern)
+            if any(fnmatch.fnmatchcase(text, pattern) for text in (name, f"{entry.cls.family}/{name}"))
         )
 
     def names_from(self, source: Source) -> tuple[str, ...]:
@@ -139,14 +138,10 @@ class Registry(Generic[M]):
         self._entries = {}
 
     def _taken(self, cls: type[M], source: Source, holder: Source) -> str:
-        remedy = (
-            "choose another name"
-            if source != HERE
-            else "choose another name, or pass override=True to replace it"
-        )
+        remedy = ", or pass override=True to replace it" if source == HERE else ""
         return (
             f"{self.kind} name {cls.name!r} is taken: {holder} registered it, and {source} registers "
-            f"{cls.__qualname__} ({cls.__module__}) under the same; {remedy}."
+            f"{cls.__qualname__} ({cls.__module__}) under the same; choose another name{remedy}."
         )
 
     def _unknown(self, name: str) -> str:
@@ -156,7 +151,7 @@ class Registry(Generic[M]):
 
     def _listing(self) -> str:
         if len(self._entries) > _FEW:
-            return f"zoo.list_{self.kind}s() lists all {len(self._entries)}, as does `zoo {self.kind}s`."
+            return f"zoo.list_{self.kind}s() lists all {len(self._entries)}, as does `zoo plugins`."
         return f"zoo.list_{self.kind}s() lists all: {', '.join(self.list()) or 'there is none'}."
 
 

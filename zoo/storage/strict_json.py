@@ -43,9 +43,9 @@ def loads(data: bytes) -> object:
             parse_constant=_refuse_constant,
             parse_float=_finite,
         )
+        _check_depth(value, 0)
     except RecursionError:
         raise _too_deep() from None
-    _check_depth(value, 0)
     return value
 
 

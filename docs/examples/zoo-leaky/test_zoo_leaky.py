@@ -1,14 +1,15 @@
 """The laws that every cell obeys, and one that only this one does."""
 
 import numpy as np
-import zoo
 import zoo.testing
 from zoo_leaky import Leaky
 
+import zoo
+
 
 @zoo.testing.parametrize_cells(Leaky(), Leaky(leak=0.05))
-def test_law(check):
-    check()
+def test_law(cell, check):
+    check(cell)
 
 
 def test_a_leak_of_one_is_the_vanilla_rnn():

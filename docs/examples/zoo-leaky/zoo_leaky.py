@@ -49,22 +49,22 @@ def backward(
 ) -> Array:
     """Back-propagation through time: the chain rule, from the last step to the first.
 
-    With ``a = x Wxh + h Whh + bh`` the gradient at a step's state, ``dh'``, gives ``da = leak (1 - u²) dh'`` and
-    reaches the state before by two ways, ``dh = (1 - leak) dh' + da Whhᵀ``; there the output's ``dy`` joins it.
+    Let ``a = x Wxh + h Whh + bh``. The gradient ``dh'`` at a step's state gives ``da = leak (1 - u²) dh'``
+    and reaches the state before it by two ways, ``dh = (1 - leak) dh' + da Whhᵀ``, where ``dy`` joins it.
 
     Args:
-        params: As in :func:`forward`; so are ``x``, ``state`` and ``leak``.
-        x: See :func:`forward`.
-        state: See :func:`forward`.
+        params: As in forward.
+        x: As in forward.
+        state: As in forward.
         tape: What forward kept, ``(u, h)``.
         dy: Gradient ``(T, B, H)`` with respect to the output.
         dlast: Gradient ``(B, H)`` with respect to the last state.
-        leak: See :func:`forward`.
+        leak: The option.
 
     Returns:
         Gradients with respect to ``x``, ``state`` and ``params``.
     """
-    Wxh, Whh, bh = params
+    Wxh, Whh, _ = params
     (h0,), (u, h), (dh_last,) = state, tape, dlast
     steps, batch, hidden = u.shape
     gain = u.dtype.type(leak)
@@ -96,7 +96,9 @@ class Leaky(zoo.Cell):
 
         h' = (1 - leak) h + leak tanh(x Wxh + h Whh + bh)
 
-    Parameters: ``Wxh (I, H)`` Glorot-uniform, ``Whh (H, H)`` orthogonal, ``bh (H,)`` zeros. State and output: ``h (H,)``.
+    Parameters: ``Wxh (I, H)`` Glorot-uniform, ``Whh (H, H)`` orthogonal, ``bh (H,)`` zeros.
+    State and output: ``h (H,)``.
+
     The time constant is about ``1 / leak`` steps; with ``leak = 1`` this is the vanilla RNN.
     """
 
@@ -106,8 +108,8 @@ class Leaky(zoo.Cell):
         authors="H. Jaeger, M. Lukoševičius, D. Popovici, U. Siewert",
         year=2007,
         url="https://doi.org/10.1016/j.neunet.2007.04.016",
-        variant="tanh units without noise or output feedback; one leak for all units, its gain equal to its decay",
-        deviations="The paper trains the readout only; here every weight is trained, by back-propagation through time.",
+        variant="tanh units without noise or output feedback; one leak, gain equal to decay",
+        deviations="The paper trains the readout only; here every weight is trained.",
     )
     Wxh = zoo.Param("I", "H", init="glorot_uniform", help="input to hidden")
     Whh = zoo.Param("H", "H", init="orthogonal", help="hidden to hidden")

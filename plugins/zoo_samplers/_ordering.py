@@ -1,0 +1,66 @@
+"""What the truncating samplers share: an order of the symbols, and dropping all but some of them.
+
+Written as loops for the sake of the first draw: a stable ``np.argsort`` and an assignment through an array of
+indices take Numba six seconds to compile, these together two; and the sort is three times as fast.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Vector = np.ndarray[Any, Any]
+
+
+@zoo.njit
+def descending(keys: Vector) -> Vector:
+    """Indices of ``keys (V,)`` from the highest key to the lowest, equals by rising index: a merge sort."""
+    size = keys.size
+    order, merged = np.arange(size, dtype=np.int64), np.empty(size, np.int64)
+    width = 1
+    while width < size:
+        for start in range(0, size, 2 * width):
+            merge(keys, order, merged, start, min(start + width, size), min(start + 2 * width, size))
+        order, merged = merged, order
+        width *= 2
+    return order
+
+
+@zoo.njit
+def merge(keys: Vector, order: Vector, merged: Vector, start: int, middle: int, stop: int) -> None:
+    """Merge the sorted runs [start, middle) and [middle, stop) of ``order`` into ``merged``."""
+    left, right = start, middle
+    for place in range(start, stop):
+        # Of equals the left comes first, which makes the sort stable.
+        if left < middle and (right == stop or keys[order[left]] >= keys[order[right]]):
+            merged[place] = order[left]
+            left += 1
+        else:
+            merged[place] = order[right]
+            right += 1
+
+
+@zoo.njit
+def keep(logits: Vector, symbols: Vector) -> Vector:
+    """A copy of ``logits (V,)`` in which all but ``symbols`` are dropped."""
+    out = np.full(logits.size, -np.inf)
+    for symbol in symbols:
+        out[symbol] = logits[symbol]
+    return out
+
+
+@zoo.njit
+def shortest(weights: Vector, order: Vector, share: float) -> Vector:
+    """The shortest beginning of ``order`` that holds at least ``share`` of the ``weights (V,)`` it names."""
+    total = 0.0
+    for symbol in order:
+        total += weights[symbol]
+    held = 0.0
+    for rank, symbol in enumerate(order):
+        held += weights[symbol]
+        if held >= share * total:
+            return order[: rank + 1]
+    return order

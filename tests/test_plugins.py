@@ -1,0 +1,458 @@
+"""The loader, on throw-away distributions: each way in which a plugin can fail, and that it fails alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo.registry import discovery, hooks, hookspecs
+from zoo.registry.blame import sentence
+from zoo.registry.discovery import Door
+from zoo.registry.loader import Loader
+from zoo.registry.registry import Source
+
+MEMBERS = """
+import zoo
+
+CARD = zoo.Card(title="A test", authors="Nobody", year=2026, url="https://example.org")
+
+def make_cell(called):
+    class Toy(zoo.Cell):
+        "A cell that is only listed."
+        name = called
+        card = CARD
+        W = zoo.Param("H", "H")
+        h = zoo.State("H")
+        def forward(params, x, state): ...
+        def backward(params, x, state, tape, dy, dlast): ...
+    return Toy
+
+def make_optimizer(called):
+    class Toy(zoo.Optimizer):
+        "An optimizer that is only listed."
+        name = called
+        card = CARD
+        lr = zoo.Option(0.1)
+        def update(theta, grad, slots, step, lr): ...
+    return Toy
+
+def make_sampler(called):
+    class Toy(zoo.Sampler):
+        "A sampler that is only listed."
+        name = called
+        card = CARD
+        def transform(logits): ...
+    return Toy
+"""
+
+
+def hook(kind="cell", *names):
+    calls = "".join(f"    register(make_{kind}({name!r}))\n" for name in names)
+    return f"@zoo.hookimpl\ndef zoo_register_{kind}s(register):\n{calls}"
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder on ``sys.path`` to install distributions into; their modules are forgotten afterwards."""
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def install(site, name, body, *, version="1.0", points=None, members=True):
+    """Write a distribution of one module, ``zoo-x`` as ``zoo_x.py``, with its metadata."""
+    module = name.replace("-", "_")
+    (site / f"{module}.py").write_text((MEMBERS if members else "import zoo\n") + body, encoding="utf-8")
+    info = site / f"{module}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    lines = [f"{key} = {value}" for key, value in (points or {module: module}).items()]
+    (info / "entry_points.txt").write_text("[zoo]\n" + "\n".join(lines) + "\n")
+    return info
+
+
+def third_party():
+    """What is installed besides zoo itself and what the environment happens to hold."""
+    return tuple(
+        door for door in discovery.installed() if door.source.distribution.startswith(("zoo-t", "a damaged"))
+    )
+
+
+def load(**environ):
+    return Loader(discover=third_party, environ=environ)
+
+
+def record_of(loader, plugin):
+    (record,) = [record for record in loader.plugins() if record.name == plugin]
+    return record
+
+
+def test_every_hook_of_a_plugin_is_called(site):
+    install(site, "zoo-t", hook("cell", "c1", "c2") + hook("optimizer", "o1") + hook("sampler", "s1"))
+    loader = load()
+    assert loader.plugins() == (
+        discovery.PluginRecord(
+            name="zoo_t",
+            distribution="zoo-t",
+            version="1.0",
+            module="zoo_t",
+            status="loaded",
+            provides=("cell c1", "cell c2", "optimizer o1", "sampler s1"),
+        ),
+    )
+    assert loader.registry(zoo.Cell).list() == ["c1", "c2"]
+    assert loader.registry(zoo.Optimizer).list() == ["o1"]
+    assert loader.registry(zoo.Sampler).list() == ["s1"]
+    assert str(loader.registry(zoo.Cell).source("c1")) == "zoo-t 1.0 (entry point 'zoo_t')"
+
+
+def test_hook_zoo_register_cells(site):
+    install(site, "zoo-t", hook("cell", "c1"))
+    assert load().plugins()[0].provides == ("cell c1",)
+
+
+def test_hook_zoo_register_optimizers(site):
+    install(site, "zoo-t", hook("optimizer", "o1"))
+    assert load().plugins()[0].provides == ("optimizer o1",)
+
+
+def test_hook_zoo_register_samplers(site):
+    install(site, "zoo-t", hook("sampler", "s1"))
+    assert load().plugins()[0].provides == ("sampler s1",)
+
+
+def test_every_hook_has_a_specification_and_a_test():
+    specified = {name for name in vars(hookspecs) if name.startswith("zoo_register_")}
+    assert specified == set(hooks.HOOKS)
+    assert {f"test_hook_{name}" for name in specified} <= set(globals())
+    for name in specified:
+        assert len(getattr(hookspecs, name).__doc__.splitlines()) == 1
+
+
+FAILURES = {
+    "missing import": (
+        "import nowhere_to_be_found",
+        "ModuleNotFoundError: No module named 'nowhere_to_be_found' (zoo_t.py, line {last})",
+    ),
+    "any exception": ("1 / 0", "ZeroDivisionError: division by zero (zoo_t.py, line {last})"),
+    "exit": ("raise SystemExit(3)", "SystemExit: 3 (zoo_t.py, line {last})"),
+    "syntax": ("def f(:", "SyntaxError: invalid syntax (zoo_t.py, line {last})"),
+    "hook raises": (hook() + "    raise OSError('no\\nway')", "OSError: no way (zoo_t.py, line {last})"),
+    "hook exits": (hook() + "    raise SystemExit", "SystemExit (zoo_t.py, line {last})"),
+    "unprintable": (
+        "class E(Exception):\n    def __str__(self): raise ValueError\n" + hook() + "    raise E",
+        "E: <exception str() failed> (zoo_t.py, line {last})",
+    ),
+    "misspelt hook": (
+        hook("cell", "c1").replace("register_cells", "register_cell"),
+        "zoo_register_cell is no hook; the hooks are zoo_register_cells, zoo_register_optimizers, "
+        "zoo_register_samplers. Did you mean 'zoo_register_cells'?",
+    ),
+    "misspelt hook without a marker": (
+        "def zoo_register_sampler(register): ...",
+        "zoo_register_sampler is no hook; the hooks are zoo_register_cells, zoo_register_optimizers, "
+        "zoo_register_samplers. Did you mean 'zoo_register_samplers'?",
+    ),
+    "no marker": (
+        hook("cell", "c1").replace("@zoo.hookimpl\n", ""),
+        "zoo_register_cells is not marked as a hook; put @zoo.hookimpl above it",
+    ),
+    "a marked function of another name": (
+        "@zoo.hookimpl\ndef register_cells(register): ...",
+        "unknown hook 'register_cells' in plugin",
+    ),
+    "wrong argument": (
+        "@zoo.hookimpl\ndef zoo_register_cells(registry): ...",
+        "zoo_register_cells(registry); Argument(s) {{'registry'}} are declared in the hookimpl but can not be found in "
+        "the hookspec; the hooks are zoo_register_cells, zoo_register_optimizers, zoo_register_samplers, and each "
+        "takes one argument, register",
+    ),
+    "nothing": (
+        "",
+        "it registers nothing; bring a function zoo_register_cells(register), marked @zoo.hookimpl",
+    ),
+    "empty hook": (hook() + "    pass", "it registers nothing"),
+    "wrong kind": (
+        hook() + "    register(make_optimizer('o1'))",
+        "is no cell; hand it to zoo.register_optimizer or, in a plugin, zoo_register_optimizers. (zoo_t.py, line {last})",
+    ),
+    "an instance": (
+        hook() + "    register(make_cell('c1')())",
+        "Toy() is an instance; register the class Toy itself. (zoo_t.py, line {last})",
+    ),
+    "ill-formed class": (
+        "class Bare(zoo.Cell):\n    pass",
+        "cell class Bare (zoo_t): the card is missing;",
+    ),
+    "twice the same name": (
+        hook("cell", "c1", "c1"),
+        "cell name 'c1' is taken: zoo-t 1.0 (entry point 'zoo_t') registered it, and zoo-t 1.0 (entry point 'zoo_t')",
+    ),
+    "override": (
+        hook() + "    register(make_cell('c1'), override=True)",
+        "unexpected keyword argument 'override'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_failing_plugin_is_named_and_fails_alone(site, case):
+    body, reason = FAILURES[case]
+    install(site, "zoo-t", body)
+    install(site, "zoo-tz", hook("cell", "fine"))
+    loader = load()
+    record = record_of(loader, "zoo_t")
+    last = len((MEMBERS + body).splitlines())
+    assert (record.distribution, record.version, record.module) == ("zoo-t", "1.0", "zoo_t")
+    assert (record.status, record.provides) == ("failed", ())
+    assert reason.format(last=last) in record.error
+    assert "\n" not in record.error
+    assert isinstance(record.cause, (Exception, SystemExit))
+    assert loader.registry(zoo.Cell).list() == ["fine"]
+
+
+@pytest.mark.parametrize(
+    ("point", "reason"),
+    [
+        ("zoo_t:Toy", "the entry point is 'zoo_t:Toy'; name the module alone, 'zoo_t', and put hooks in it"),
+        ("zoo_absent", "ModuleNotFoundError: No module named 'zoo_absent'"),
+        ("zoo t", "No module named 'zoo t'"),
+        (".zoo_t", "relative import"),
+    ],
+)
+def test_an_entry_point_must_name_a_module(site, point, reason):
+    install(site, "zoo-t", hook("cell", "c1"), points={"toy": point})
+    assert reason in record_of(load(), "toy").error
+
+
+def test_what_a_failing_plugin_had_registered_is_rolled_back(site):
+    body = "zoo.register_cell" + "(make_cell('c0'))\n" + hook("cell", "c1", "c2") + hook("sampler", "s1")
+    install(site, "zoo-t", body + "    raise RuntimeError('late')")
+    loader = load()
+    assert record_of(loader, "zoo_t").error.startswith("RuntimeError: late")
+    assert loader.registry(zoo.Cell).list() == []
+    assert loader.registry(zoo.Sampler).list() == []
+
+
+def test_a_taken_name_names_both_distributions_and_goes_to_the_first(site):
+    install(site, "zoo-tb", hook("cell", "c1") + hook("sampler", "s1"), version="2.5")
+    install(site, "zoo-ta", hook("cell", "c1"))
+    loader = load()
+    assert record_of(loader, "zoo_ta").status == "loaded"
+    assert record_of(loader, "zoo_tb").error.startswith(
+        "cell name 'c1' is taken: zoo-ta 1.0 (entry point 'zoo_ta') registered it, and zoo-tb 2.5 (entry point 'zoo_tb') "
+        "registers Toy (zoo_tb) under the same; choose another name."
+    )
+    assert loader.registry(zoo.Sampler).list() == []
+
+
+def test_nobody_takes_the_name_of_a_shipped_member(site):
+    install(site, "a-shadow", hook("cell", "vanilla"))
+    loader = Loader(environ={})
+    record = record_of(loader, "a_shadow")
+    assert "cell name 'vanilla' is taken: recurrent-zoo" in record.error
+    assert loader.registry(zoo.Cell).cls("vanilla").__module__ == "zoo_cells.classic.vanilla"
+    assert [record.distribution for record in loader.plugins()].index(
+        "a-shadow"
+    ) >= 15  # the shipped come first
+
+
+def test_a_distribution_found_twice_counts_once_and_the_first_one_counts(site, tmp_path_factory, monkeypatch):
+    install(site, "zoo-t", hook("cell", "old"), version="1.0")
+    front = tmp_path_factory.mktemp("front")
+    install(front, "zoo-t", hook("cell", "new"), version="2.0", points={"renamed": "zoo_t"})
+    monkeypatch.syspath_prepend(front)
+    loader = load()
+    assert [(record.name, record.version, record.provides) for record in loader.plugins()] == [
+        ("renamed", "2.0", ("cell new",))
+    ]
+    del sys.modules["zoo_t"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("METADATA", None), ("entry_points.txt", "[zoo]\nno equals sign\n"), ("METADATA", "\n")],
+)
+def test_damaged_metadata_stops_nobody_else(site, file, text):
+    info = install(site, "zoo-t", hook("cell", "c1"))
+    (info / file).unlink() if text is None else (info / file).write_text(text)
+    install(site, "zoo-tz", hook("cell", "fine"))
+    loader = load()
+    (damaged,) = [record for record in loader.plugins() if record.status == "failed"]
+    assert damaged.error.startswith("its installed metadata cannot be read (")
+    assert damaged.error.endswith("; install it again")
+    assert damaged.distribution in ("zoo-t", f"a damaged distribution in {site}")
+    assert loader.registry(zoo.Cell).list() == ["fine"]
+
+
+def test_broken_metadata_of_a_stranger_does_not_matter(site):
+    info = install(site, "zoo-tx", "")
+    (info / "entry_points.txt").write_text("[console_scripts]\nno equals sign\n")
+    assert load().plugins() == ()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "cells"),
+    [
+        (None, ["c1", "c2"]),
+        ("", []),
+        (" ", []),
+        ("zoo-ta", ["c1"]),
+        ("Zoo_TA", ["c1"]),  # names compare as on package indexes
+        ("second", ["c2"]),  # an entry point
+        ("zoo-ta, zoo-tb,", ["c1", "c2"]),
+    ],
+)
+def test_zoo_plugins_chooses(site, chosen, cells):
+    install(site, "zoo-ta", hook("cell", "c1"), points={"first": "zoo_ta"})
+    install(site, "zoo-tb", hook("cell", "c2"), points={"second": "zoo_tb"})
+    loader = load() if chosen is None else load(ZOO_PLUGINS=chosen)
+    assert loader.registry(zoo.Cell).list() == cells
+    skipped = [record for record in loader.plugins() if record.status == "skipped"]
+    assert len(skipped) == 2 - len(cells)
+    assert all(record.error == "ZOO_PLUGINS does not name it" for record in skipped)
+
+
+def test_a_skipped_plugin_is_not_imported(site):
+    install(site, "zoo-t", "raise SystemExit")
+    assert record_of(load(ZOO_PLUGINS=""), "zoo_t").status == "skipped"
+    assert "zoo_t" not in sys.modules
+
+
+def test_the_shipped_always_load(site):
+    install(site, "zoo-t", hook("cell", "c1"))
+    assert (
+        Loader(environ={"ZOO_PLUGINS": ""}).registry(zoo.Cell).list()
+        == Loader(environ={"ZOO_PLUGINS": "recurrent-zoo"}).registry(zoo.Cell).list()
+    )
+
+
+def test_a_name_in_zoo_plugins_that_nobody_has_is_reported(site):
+    install(site, "zoo-t", hook("cell", "c1"))
+    loader = load(ZOO_PLUGINS="zoo-q,zoo-t")
+    record = record_of(loader, "zoo-q")
+    assert (record.status, record.distribution) == ("failed", "")
+    assert record.error == "ZOO_PLUGINS names 'zoo-q', but no such plugin is installed. Did you mean 'zoo-t'?"
+
+
+def test_strict_raises_with_the_cause(site):
+    install(site, "zoo-t", "1 / 0")
+    loader = load(ZOO_STRICT_PLUGINS="1")
+    for ask in (loader.plugins, lambda: loader.registry(zoo.Cell), loader.plugins):
+        with pytest.raises(
+            zoo.PluginError, match=r"^plugin zoo-t 1\.0 \(entry point 'zoo_t'\): ZeroDivisionError"
+        ) as caught:
+            ask()
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_strict_is_content_with_plugins_that_load(site):
+    install(site, "zoo-t", hook("cell", "c1"))
+    assert load(ZOO_STRICT_PLUGINS="1").registry(zoo.Cell).list() == ["c1"]
+
+
+@pytest.mark.parametrize("off", ["", "0"])
+def test_strict_can_be_switched_off(site, off):
+    install(site, "zoo-t", "1 / 0")
+    assert load(ZOO_STRICT_PLUGINS=off).registry(zoo.Cell).list() == []
+
+
+def test_an_unknown_name_mentions_the_plugins_that_failed(site):
+    install(site, "zoo-ta", "1 / 0")
+    with pytest.raises(zoo.UnknownNameError, match=r"1 plugin failed to load; `zoo plugins` shows why\.$"):
+        load().registry(zoo.Cell).get("c1")
+    install(site, "zoo-tb", "1 / 0")
+    with pytest.raises(zoo.UnknownNameError, match=r"2 plugins failed to load; `zoo plugins` shows why\.$"):
+        load().registry(zoo.Cell).get("c1")
+
+
+def test_plugins_are_loaded_once(site):
+    counter = "import sys\nsys.zoo_counter = getattr(sys, 'zoo_counter', 0) + 1\n"
+    install(site, "zoo-t", counter + hook("cell", "c1") + "    sys.zoo_counter += 10\n")
+    loader = load()
+    barrier = threading.Barrier(8)
+    seen = []
+
+    def look():
+        barrier.wait()
+        seen.append(loader.registry(zoo.Cell).list())
+
+    threads = [threading.Thread(target=look) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [["c1"]] * 8
+    assert sys.zoo_counter == 11
+    del sys.zoo_counter
+
+
+def test_interrupted_loading_starts_over(site):
+    install(site, "zoo-ta", hook("cell", "c1"))
+    install(
+        site,
+        "zoo-tb",
+        "import sys\nif not hasattr(sys, 'zoo_again'):\n    sys.zoo_again = 1\n    raise KeyboardInterrupt\n"
+        + hook("cell", "c2"),
+    )
+    loader = load()
+    with pytest.raises(KeyboardInterrupt):
+        loader.plugins()
+    assert [record.status for record in loader.plugins()] == ["loaded", "loaded"]
+    assert loader.registry(zoo.Cell).list() == ["c1", "c2"]
+    del sys.zoo_again
+
+
+def test_a_plugin_may_look_up_what_came_before_it(site, monkeypatch):
+    install(site, "zoo-ta", hook("cell", "c1"))
+    install(site, "zoo-tb", hook() + "    assert zoo.list_cells() == ['c1']\n    register(make_cell('c2'))\n")
+    loader = load()
+    monkeypatch.setattr("zoo.registry.loader.LOADER", loader)
+    assert loader.registry(zoo.Cell).list() == ["c1", "c2"]
+
+
+def test_the_decorator_counts_for_the_plugin_that_is_loading(site, monkeypatch):
+    install(site, "zoo-ta", "@zoo.register_cell\nclass Own(make_cell('c1')):\n    'Own.'\n")
+    loader = load()
+    monkeypatch.setattr("zoo.registry.loader.LOADER", loader)
+    assert loader.plugins()[0].provides == ("cell own",)
+    assert str(loader.registry(zoo.Cell).source("own")) == "zoo-ta 1.0 (entry point 'zoo_ta')"
+
+
+def test_the_innermost_line_that_is_not_zoos_is_blamed():
+    try:
+        zoo.Card(title="", authors="A", year=2000, url="https://example.org")
+    except zoo.ZooError as error:
+        assert sentence(error).endswith(
+            f"(test_plugins.py, line {sentence.__code__.co_firstlineno and _line_of(error)})"
+        )
+
+
+def _line_of(error):
+    return error.__traceback__.tb_lineno
+
+
+def test_a_door_knows_its_names():
+    door = Door(Source("Leaky_RNN", "Zoo.Leaky", "1"), "zoo_leaky")
+    assert door.names == {"leaky-rnn", "zoo-leaky"}
+    assert not door.shipped
+    assert Door(Source("x", "Recurrent_Zoo", "1"), "x").shipped
+
+
+def test_importing_zoo_loads_no_plugin(site):
+    install(site, "zoo-t", "print('loaded')\n" + hook("cell", "c1"))
+    script = "import zoo; zoo.Cell; zoo.hookimpl; print('imported'); print('c1' in zoo.list_cells())"
+    environ = os.environ | {"PYTHONPATH": str(site)}
+    output = subprocess.run(
+        [sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True
+    )
+    assert output.stdout.split() == ["imported", "loaded", "True"]
+    assert Path(site, "zoo_t.py").is_file()

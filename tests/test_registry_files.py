@@ -1,0 +1,210 @@
+"""Cells and plugins in single files, and the four things that mean a cell."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo.registry import load_cell_file, load_plugin_file, loader, plugins, resolve_cell
+from zoo.registry.loader import Loader
+
+CELL = '''
+import zoo
+
+@zoo.njit
+def forward(params, x, state, slow):
+    return x, state, ()
+
+@zoo.njit
+def backward(params, x, state, tape, dy, dlast, slow):
+    return dy, dlast, params
+
+class Mine(zoo.Cell):
+    """A cell in a file."""
+    card = zoo.Card(title="A test", authors="Nobody", year=2026, url="https://example.org")
+    W = zoo.Param("H", "H")
+    h = zoo.State("H")
+    slow = zoo.Option(0.5)
+    forward = forward
+    backward = backward
+
+class Base(zoo.Cell, abstract=True):
+    pass
+
+number = 3
+'''
+HOOK = """
+@zoo.hookimpl
+def zoo_register_cells(register):
+    register(Mine)
+"""
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch):
+    """A process without plugins, whose file modules are forgotten afterwards."""
+    monkeypatch.setattr(loader, "LOADER", Loader(discover=lambda: (), environ={}))
+    yield
+    for name in [name for name in sys.modules if name.startswith("zoo_file_")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="mine.py"):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_a_plugin_file_registers_what_its_hooks_bring(write):
+    path = write(CELL + HOOK)
+    record = load_plugin_file(path)
+    assert (record.name, record.status, record.provides) == (str(path), "loaded", ("cell mine",))
+    assert plugins() == (record,)
+    assert zoo.get_cell("mine", slow=0.1).slow == 0.1
+    assert load_plugin_file(str(path)) is record  # again: nothing happens
+    assert plugins() == (record,)
+
+
+def test_a_plugin_file_may_use_the_decorator(write):
+    record = load_plugin_file(write(CELL.replace("class Mine", "@zoo.register_cell\nclass Mine")))
+    assert record.provides == ("cell mine",)
+
+
+def test_kernels_of_a_file_can_be_found_by_their_source(write):
+    path = write(CELL)
+    cell = load_cell_file(f"{path}:Mine")
+    assert sys.modules[cell.__module__].Mine is cell
+    assert inspect.getsource(cell).startswith("class Mine(zoo.Cell):")
+    assert Path(inspect.getfile(cell.kernel("forward").py_func)) == path
+    assert len(cell.source_digest()) == 64
+    assert not (path.parent / "__pycache__").exists()
+
+
+def test_an_edited_file_is_read_anew(write):
+    before = load_cell_file(f"{write(CELL)}:Mine")
+    after = load_cell_file(f"{write(CELL.replace('0.5', '0.7'))}:Mine")
+    assert (before().slow, after().slow) == (0.5, 0.7)
+    assert load_cell_file(f"{write(CELL)}:Mine") is before
+
+
+def test_two_files_of_one_name_are_two_modules(write, tmp_path):
+    (tmp_path / "other").mkdir()
+    first = load_cell_file(f"{write(CELL)}:Mine")
+    second = load_cell_file(f"{write(CELL, 'other/mine.py')}:Mine")
+    assert first is not second
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("{}:Mien", zoo.UsageError, "has no class 'Mien'; its cells are Mine. Did you mean 'Mine'?"),
+        ("{}:number", zoo.DefinitionError, "mine.py:number cannot be used: 3 is not a class"),
+        ("{}:Base", zoo.DefinitionError, "is abstract"),
+        ("{}:zoo", zoo.DefinitionError, "is not a class"),
+        ("{}", zoo.UsageError, "names no class in a file; write it as path/to/file.py:MyCell."),
+        ("{}:", zoo.UsageError, "names no class in a file"),
+        ("nowhere.py:Mine", zoo.UsageError, "there is no file nowhere.py; the path is relative to "),
+    ],
+)
+def test_what_does_not_name_a_cell_in_a_file(write, text, error, message):
+    with pytest.raises(error) as caught:
+        resolve_cell(text.format(write(CELL)))
+    assert message in str(caught.value)
+
+
+def test_a_file_without_cells_says_so(write):
+    with pytest.raises(zoo.UsageError, match="has no class 'Mine'; it defines no cell"):
+        load_cell_file(f"{write('x = 1')}:Mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import zoo\n\nnumpi.zeros(3)\n", "NameError: name 'numpi' is not defined (mine.py, line 3)"),
+        (
+            "import nowhere_to_be_found\n",
+            "ModuleNotFoundError: No module named 'nowhere_to_be_found' (mine.py, line 1)",
+        ),
+        ("def f(:\n", "SyntaxError: invalid syntax (mine.py, line 1)"),
+        ("import sys\nsys.exit(4)\n", "SystemExit: 4 (mine.py, line 2)"),
+        ("x = '\0'\n", "source code string cannot contain null bytes"),
+        ("import zoo\nclass A(zoo.Cell):\n    pass\n", "cell class A ("),
+        ("import zoo\nclass A(zoo.Cell):\n    pass\n", "(mine.py, line 2)"),
+    ],
+)
+@pytest.mark.parametrize("load", [lambda path: load_cell_file(f"{path}:A"), load_plugin_file])
+def test_a_file_that_fails_to_import_says_where(write, load, text, message):
+    before = set(sys.modules)
+    with pytest.raises(zoo.PluginError) as caught:
+        load(write(text))
+    assert message in str(caught.value)
+    assert caught.value.__cause__ is not None
+    assert "zoo_file" not in " ".join(set(sys.modules) - before)
+    assert plugins() == ()
+
+
+def test_a_plugin_file_that_fails_can_be_mended(write):
+    with pytest.raises(
+        zoo.PluginError, match=r"plugin .*mine\.py cannot be loaded: it registers nothing; bring a function"
+    ):
+        load_plugin_file(write(CELL))
+    assert load_plugin_file(write(CELL + HOOK)).provides == ("cell mine",)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("mine.txt", "is no Python file"), (".", "is no Python file"), ("a.py", "there is no file")],
+)
+def test_a_plugin_file_must_be_one(tmp_path, name, message):
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(zoo.UsageError, match=message):
+        load_plugin_file(tmp_path / name)
+
+
+def test_a_directory_is_no_file(tmp_path):
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises(zoo.UsageError, match="there is no file"):
+        load_plugin_file(tmp_path / "folder.py")
+
+
+def test_a_file_may_not_take_a_name(write):
+    load_plugin_file(write(CELL + HOOK))
+    with pytest.raises(
+        zoo.PluginError,
+        match=r"cell name 'mine' is taken: .*mine\.py registered it, and .*other\.py registers",
+    ):
+        load_plugin_file(write(CELL + HOOK, "other.py"))
+
+
+def test_the_four_things_that_mean_a_cell(write):
+    path = write(CELL + HOOK)
+    load_plugin_file(path)
+    mine = load_cell_file(f"{path}:Mine")
+    instance = mine(slow=0.25)
+    assert resolve_cell("mine", slow=0.25) == instance
+    assert resolve_cell(f"{path}:Mine", slow=0.25) == instance
+    assert resolve_cell(mine, slow=0.25) == instance
+    assert resolve_cell(instance) is instance
+
+
+def test_what_means_no_cell(write):
+    mine = load_cell_file(f"{write(CELL)}:Mine")
+    with pytest.raises(zoo.UsageError, match=r"Mine\(slow=0.5\) has its options already; found slow besides"):
+        resolve_cell(mine(), slow=1.0)
+    with pytest.raises(zoo.DefinitionError, match="7 is not a class"):
+        resolve_cell(7)
+    with pytest.raises(zoo.DefinitionError, match="is abstract"):
+        resolve_cell(zoo.Cell)
+    with pytest.raises(
+        zoo.UnknownNameError,
+        match=r"no cell is called 'mine'\. zoo.list_cells\(\) lists all: there is none\.",
+    ):
+        resolve_cell("mine")

@@ -1,0 +1,174 @@
+"""The log: whole lines only, whatever was killed; numbers that JSON lacks; cutting it back to a step."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zoo.errors import CheckpointError
+from zoo.storage import RunDirectory
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    run = RunDirectory(tmp_path / "run")
+    run.create()
+    return run
+
+
+def fill(run: RunDirectory, *steps: int) -> None:
+    for step in steps:
+        run.append_log({"step": step, "loss": step / 2})
+
+
+def steps(run: RunDirectory) -> list[object]:
+    return [record["step"] for record in run.read_log()]
+
+
+def test_lines_come_back_in_order(run: RunDirectory) -> None:
+    assert run.read_log() == []
+    run.append_log({"text": "é\n\u2028\ud800", "none": None, "list": (1, [2.5, True])})
+    run.append_log({})
+    assert run.read_log() == [{"text": "é\n\u2028\ud800", "none": None, "list": [1, [2.5, True]]}, {}]
+    assert run.log_path.read_bytes().count(b"\n") == 2
+
+
+def test_each_line_is_there_at_once(run: RunDirectory) -> None:
+    fill(run, 1)
+    assert run.log_path.read_bytes() == b'{"loss":0.5,"step":1}\n'
+
+
+def test_numbers_that_json_lacks_and_numpy_scalars(run: RunDirectory) -> None:
+    run.append_log(
+        {"a": float("nan"), "b": [float("inf"), {"c": -float("inf")}], "d": np.float32("nan"), "e": np.float32(0.5),
+         "f": np.int64(3), "g": np.float64("inf")}
+    )  # fmt: skip
+    assert run.read_log() == [
+        {"a": "nan", "b": ["inf", {"c": "-inf"}], "d": "nan", "e": 0.5, "f": 3, "g": "inf"}
+    ]
+    assert all(float(run.read_log()[0][name]) for name in "ag")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("record", [{"a": b""}, {"a": {1: 2}}, {"a": np.zeros(2)}, {"a": 1j}])
+def test_other_values_are_refused_and_leave_the_log(run: RunDirectory, record: dict[str, object]) -> None:
+    fill(run, 1)
+    with pytest.raises(CheckpointError, match=r"log\.jsonl: record\.a"):
+        run.append_log(record)
+    assert steps(run) == [1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(cut=st.integers(0, 44), more=st.booleans())
+def test_a_torn_last_line_is_no_record(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, more: bool
+) -> None:
+    """For every length the file may have been left with; the next append goes on from the last whole line."""
+    run = RunDirectory(tmp_path_factory.mktemp("log") / "run")
+    run.create()
+    fill(run, 1, 2)
+    whole = run.log_path.read_bytes()
+    assert len(whole) == 44
+    run.log_path.write_bytes(whole[:cut])
+    left = [1, 2][: whole[:cut].count(b"\n")]
+    assert steps(run) == left
+    fill(run, 3) if more else run.truncate_log(5)
+    assert steps(run) == [*left, 3] if more else left
+    assert run.log_path.read_bytes().endswith(b"\n") or not left
+
+
+@pytest.mark.parametrize(
+    "bad", [b"{", b"", b"[1]", b'{"a":1}{"b":2}', b'{"a":1,"a":2}', b'{"a":NaN}', b"\xff", b"\0"]
+)
+def test_a_bad_line_in_the_middle_is_named(run: RunDirectory, bad: bytes) -> None:
+    run.log_path.write_bytes(b'{"step":1}\n' + bad + b'\n{"step":2}\n')
+    before = run.log_path.read_bytes()
+    for read in (run.read_log, lambda: run.truncate_log(1)):
+        with pytest.raises(CheckpointError, match=r"log\.jsonl, line 2: .* Correct or delete that line"):
+            read()
+    assert run.log_path.read_bytes() == before
+
+
+def test_truncate(run: RunDirectory) -> None:
+    run.truncate_log(3)
+    assert not run.log_path.exists()
+    run.append_log({"event": "begin"})
+    fill(run, 1, 2, 3, 4)
+    run.append_log({"step": "none"})
+    fill(run, 5)
+    with run.log_path.open("ab") as file:
+        file.write(b'{"step": 2, "torn": ')
+    lines = run.log_path.read_bytes().split(b"\n")
+    run.truncate_log(3)
+    assert run.log_path.read_bytes().split(b"\n") == [*lines[:4], lines[5], b""]
+    run.truncate_log(-1)
+    assert run.read_log() == [{"event": "begin"}, {"step": "none"}]
+
+
+def test_truncate_is_atomic(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(run, 1, 2)
+    before = run.log_path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(CheckpointError, match="no space is left"):
+            run.truncate_log(1)
+    assert run.log_path.read_bytes() == before
+    assert sorted(os.listdir(run.path)) == ["checkpoints", "log.jsonl"]  # noqa: PTH208
+
+
+def test_a_full_disk_leaves_no_half_line(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk takes five bytes of the line and then no more."""
+    from zoo.storage import log
+
+    class FullDisk(log.FileIO):
+        room = 5
+
+        def write(self, data: Any) -> int:
+            if self.room == 0:
+                raise OSError(errno.ENOSPC, "full")
+            written = super().write(data[: self.room])
+            self.room -= written
+            return written
+
+    fill(run, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "FileIO", FullDisk)
+        with pytest.raises(CheckpointError, match=r"log\.jsonl: no space is left"):
+            fill(run, 2)
+    assert run.log_path.read_bytes() == b'{"loss":0.5,"step":1}\n'
+    fill(run, 3)
+    assert steps(run) == [1, 3]
+
+
+def test_a_log_in_no_directory(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "missing")
+    assert run.read_log() == []
+    with pytest.raises(CheckpointError, match="directory does not exist"):
+        run.append_log({"step": 1})
+
+
+def test_a_log_that_is_a_directory(run: RunDirectory) -> None:
+    run.log_path.mkdir()
+    with pytest.raises(CheckpointError, match="it is a directory"):
+        run.read_log()
+    with pytest.raises(CheckpointError, match="Cannot write"):
+        run.append_log({"step": 1})
+
+
+def test_every_line_is_plain_json_for_others(run: RunDirectory) -> None:
+    fill(run, 1, 2)
+    assert [json.loads(line)["step"] for line in run.log_path.read_text(encoding="ascii").splitlines()] == [
+        1,
+        2,
+    ]

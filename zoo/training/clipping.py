@@ -1,0 +1,120 @@
+"""Clipping of gradients, by their global norm and element by element.
+
+Global norm: R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks",
+2013, https://arxiv.org/abs/1211.5063, Algorithm 1. The divisor is the norm, where PyTorch has the norm + 1e-6,
+so a clipped gradient has the norm asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.errors import UsageError
+from zoo.kernels.jit import njit
+
+
+@njit
+def global_norm(
+    grad: np.ndarray,  # (P,) float32 or float64
+) -> float:
+    """Euclidean norm, summed in float64; NaN if the gradient holds NaN."""
+    total, top = 0.0, 0.0
+    for i in range(grad.size):
+        x = float(grad[i])
+        total += x * x
+    if total < np.inf or np.isnan(total):
+        return math.sqrt(total)
+    for i in range(grad.size):
+        top = max(top, abs(float(grad[i])))
+    if top == np.inf:
+        return top
+    total = 0.0  # float64 gradients beyond 1e154: their squares overflow, their norm does not
+    for i in range(grad.size):
+        x = float(grad[i]) / top
+        total += x * x
+    return top * math.sqrt(total)
+
+
+@njit
+def clip_norm(
+    grad: np.ndarray,  # (P,)
+    limit: float,
+) -> tuple[np.ndarray, float, bool]:
+    """The gradient, shortened to ``limit`` if it is longer; its norm before; whether it was shortened.
+
+    A norm of NaN is not clipped, and an infinite one leaves NaN where the gradient was infinite: neither is
+    ever turned into numbers that look healthy.
+    """
+    norm = global_norm(grad)
+    clipped = norm > limit
+    scale = grad.dtype.type(limit / norm if clipped else 1.0)
+    new = np.empty_like(grad)
+    for i in range(grad.size):
+        new[i] = grad[i] * scale
+    return new, norm, clipped
+
+
+@njit
+def clip_value(
+    grad: np.ndarray,  # (P,)
+    limit: float,
+) -> tuple[np.ndarray, float, bool]:
+    """The gradient with every element brought into [-limit, limit]; its norm before; whether any was outside.
+
+    NaN stays NaN; infinity counts as a large number and is clipped.
+    """
+    top = grad.dtype.type(limit)
+    count = 0
+    new = np.empty_like(grad)
+    for i in range(grad.size):
+        g = grad[i]
+        outside = abs(g) > top
+        count += outside
+        new[i] = math.copysign(top, g) if outside else g
+    return new, global_norm(grad), count > 0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is done to a gradient before the optimizer sees it: first each element is clipped, then the whole.
+
+    Args:
+        norm: Largest global norm; None for no limit.
+        value: Largest magnitude of an element; None for no limit.
+
+    Raises:
+        UsageError: if a limit is not a positive finite number.
+    """
+
+    norm: float | None = None
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits that would stop the training or that mean nothing."""
+        for name in ("norm", "value"):
+            limit = getattr(self, name)
+            number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+            if limit is not None and not (number and 0.0 < limit < math.inf):
+                raise UsageError(
+                    f"clipping: {name} is {limit!r}; expected a positive finite number, or None for no limit."
+                )
+
+    def apply(self, grad: np.ndarray) -> tuple[np.ndarray, float, bool]:
+        """Clip a gradient, which is not written to.
+
+        Args:
+            grad: Gradient ``(P,)``, float32 or float64.
+
+        Returns:
+            The clipped gradient ``(P,)``, the norm that came in, and whether anything was clipped.
+        """
+        new, norm, cut = clip_value(grad, _limit(self.value))
+        new, _, shortened = clip_norm(new, _limit(self.norm))
+        return new, float(norm), bool(cut or shortened)
+
+
+def _limit(limit: float | None) -> float:
+    return math.inf if limit is None else float(limit)

@@ -1,0 +1,246 @@
+"""Schedules of the learning rate: a factor for every update, which multiplies the optimizer's ``lr``.
+
+A schedule is a frozen set of settings and three pure functions; what it remembers is plain JSON data that goes in and
+comes out, so a checkpoint holds all of it:
+
+    state = schedule.init()
+    factor = schedule.factor(state, step)         # before update `step`, counted from 1
+    state = schedule.observe(state, loss)         # after every validation
+
+Every schedule begins with a linear warm-up if asked to: update ``t`` of the first ``warmup`` is multiplied by
+``t / warmup``, so that update ``warmup`` is the first at full rate (P. Goyal et al., "Accurate, Large Minibatch SGD",
+2017, https://arxiv.org/abs/1706.02677).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from zoo.contracts.names import did_you_mean
+from zoo.errors import UnknownNameError, UsageError
+
+State: TypeAlias = Mapping[str, "int | float | None"]
+"""What a schedule remembers, as JSON values; empty for those that only count updates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A constant rate after the warm-up: ``factor(t) = min(1, t / warmup)``; the base of the others.
+
+    Args:
+        warmup: Updates of linear warm-up; 0 for none.
+
+    Raises:
+        UsageError: if a setting is not allowed.
+    """
+
+    warmup: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that mean nothing."""
+        _whole("warmup", self.warmup, at_least=0)
+
+    def init(self) -> State:
+        """The state before the first update."""
+        return {}
+
+    def restore(self, stored: object) -> State:
+        """A state that was written as JSON, checked.
+
+        Raises:
+            UsageError: if it is not a state of this schedule.
+        """
+        if stored != {}:
+            raise UsageError(f"schedule: the stored state is {stored!r}; expected {{}}.")
+        return {}
+
+    def observe(self, state: State, loss: float) -> State:  # noqa: ARG002 - for schedules that look at it
+        """The state after a validation that gave ``loss``; the state given is not written to."""
+        return state
+
+    def factor(self, state: State, step: int) -> float:
+        """What ``lr`` is multiplied by at update ``step``, counted from 1."""
+        ramp = min(1.0, step / self.warmup) if self.warmup else 1.0
+        return ramp * self.after_warmup(state, step)
+
+    def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - for schedules that look at them
+        """The factor without the warm-up."""
+        return 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Schedule):
+    """Multiplied by gamma every ``period`` updates: ``factor(t) = gamma^((t - 1) // period)``.
+
+    Args:
+        period: Updates at each rate.
+        gamma: What the rate is multiplied by, above 0, at most 1.
+        warmup: Updates of linear warm-up, which are part of the first period.
+
+    Raises:
+        UsageError: if a setting is not allowed.
+    """
+
+    period: int
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse settings that mean nothing."""
+        super().__post_init__()
+        _whole("period", self.period, at_least=1)
+        _share("gamma", self.gamma, zero=False)
+
+    def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - the base's signature
+        """The factor without the warm-up."""
+        return float(self.gamma ** ((step - 1) // self.period))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosine(Schedule):
+    """Half a cosine from 1 at the end of the warm-up down to ``floor`` at update ``total``, and ``floor`` after it.
+
+    ``factor(t) = floor + (1 - floor) * (1 + cos(pi * (t - warmup) / (total - warmup))) / 2`` for ``t > warmup``
+    (I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2016,
+    https://arxiv.org/abs/1608.03983, without restarts).
+
+    Args:
+        total: The update at which the floor is reached.
+        floor: The last factor, from 0 to 1.
+        warmup: Updates of linear warm-up, fewer than ``total``.
+
+    Raises:
+        UsageError: if a setting is not allowed.
+    """
+
+    total: int
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that mean nothing."""
+        super().__post_init__()
+        _whole("total", self.total, at_least=1)
+        _share("floor", self.floor, zero=True)
+        if self.warmup >= self.total:
+            raise UsageError(
+                f"schedule: warmup is {self.warmup} and total is {self.total}; the warm-up must end before the total."
+            )
+
+    def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - the base's signature
+        """The factor without the warm-up."""
+        done = min(max(step - self.warmup, 0) / (self.total - self.warmup), 1.0)
+        return self.floor + (1.0 - self.floor) * (1.0 + math.cos(math.pi * done)) / 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plateau(Schedule):
+    """Multiplied by gamma after every ``patience`` validations in a row that bring no new lowest loss.
+
+    ``factor(t) = max(floor, gamma^drops)``. The count begins anew after a drop. A loss of NaN or infinity is no
+    improvement. PyTorch's ReduceLROnPlateau waits one validation longer for the same patience.
+
+    Args:
+        patience: Validations without improvement that are borne.
+        gamma: What the rate is multiplied by, above 0, at most 1.
+        floor: The smallest factor, from 0 to 1.
+        warmup: Updates of linear warm-up.
+
+    Raises:
+        UsageError: if a setting is not allowed.
+    """
+
+    patience: int = 3
+    gamma: float = 0.5
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that mean nothing."""
+        super().__post_init__()
+        _whole("patience", self.patience, at_least=1)
+        _share("gamma", self.gamma, zero=False)
+        _share("floor", self.floor, zero=True)
+
+    def init(self) -> State:
+        """No loss seen; ``best`` is the lowest so far, ``waited`` the validations since, ``drops`` the reductions."""
+        return {"best": None, "waited": 0, "drops": 0}
+
+    def restore(self, stored: object) -> State:
+        """A state that was written as JSON, checked.
+
+        Raises:
+            UsageError: if it is not a state of this schedule.
+        """
+        fits = isinstance(stored, Mapping) and set(stored) == set(self.init())
+        if not (fits and _is_plateau(**stored)):  # type: ignore[arg-type]  # `fits` says that it is a mapping
+            raise UsageError(
+                f"schedule 'plateau': the stored state is {stored!r}; expected one like {self.init()}."
+            )
+        return dict(stored)  # type: ignore[call-overload,no-any-return]
+
+    def observe(self, state: State, loss: float) -> State:
+        """The state after a validation that gave ``loss``; the state given is not written to."""
+        best, waited, drops = state["best"], state["waited"] or 0, state["drops"] or 0
+        if math.isfinite(loss) and (best is None or loss < best):
+            return {"best": float(loss), "waited": 0, "drops": drops}
+        if waited + 1 >= self.patience:
+            return {"best": best, "waited": 0, "drops": drops + 1}
+        return {"best": best, "waited": waited + 1, "drops": drops}
+
+    def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - the base's signature
+        """The factor without the warm-up."""
+        return max(self.floor, float(self.gamma ** (state["drops"] or 0)))
+
+
+SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType(
+    {"constant": Schedule, "step": Step, "cosine": Cosine, "plateau": Plateau}
+)
+
+
+def make_schedule(name: str, **settings: Any) -> Schedule:
+    """The schedule of a name with settings.
+
+    Args:
+        name: One of ``SCHEDULES``.
+        **settings: Its settings; those without a default must be given.
+
+    Raises:
+        UnknownNameError: if there is no schedule of that name.
+        UsageError: for an unknown, a missing or a forbidden setting.
+    """
+    if name not in SCHEDULES:
+        raise UnknownNameError(
+            f"there is no schedule {name!r}; there are {', '.join(SCHEDULES)}.{did_you_mean(name, SCHEDULES)}"
+        )
+    fields = {field.name: field for field in dataclasses.fields(SCHEDULES[name])}
+    for setting in settings:
+        if setting not in fields:
+            raise UsageError(
+                f"schedule {name!r} has no setting {setting!r}; it has {', '.join(fields)}.{did_you_mean(setting, fields)}"
+            )
+    for field in fields.values():
+        if field.default is dataclasses.MISSING and field.name not in settings:
+            raise UsageError(f"schedule {name!r} needs {field.name!r}; give it, as in {field.name}=1000.")
+    return SCHEDULES[name](**settings)
+
+
+def _is_plateau(best: object, waited: object, drops: object) -> bool:
+    lowest = best is None or (
+        isinstance(best, (int, float)) and not isinstance(best, bool) and math.isfinite(best)
+    )
+    return lowest and all(type(count) is int and count >= 0 for count in (waited, drops))
+
+
+def _whole(name: str, value: object, at_least: int) -> None:
+    if type(value) is not int or value < at_least:
+        raise UsageError(f"schedule: {name} is {value!r}; expected an integer of at least {at_least}.")
+
+
+def _share(name: str, value: object, zero: bool) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and 0.0 <= value <= 1.0 and (zero or value > 0.0)):  # type: ignore[operator]
+        least = "from 0" if zero else "above 0"
+        raise UsageError(f"schedule: {name} is {value!r}; expected a number {least} to 1.")
