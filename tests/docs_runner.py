@@ -78,7 +78,7 @@ class Block:
 
     @property
     def file(self) -> str:
-        """The file it is written to as well; empty for none."""
+        """The file it is also added to; empty for none."""
         return next((flag.removeprefix("file=") for flag in self.flags if flag.startswith("file=")), "")
 
     @property
@@ -151,7 +151,7 @@ def _check(block: Block) -> None:
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Whether a page shows what was printed; ``...`` stands for any text, and blanks at line ends for none."""
+    """Whether a page shows what was printed: ``...`` stands for any text, blanks at line ends for none."""
     pattern = re.escape(_tidy(shown)).replace(re.escape("..."), ".*?")
     return re.fullmatch(pattern, _tidy(printed), re.DOTALL) is not None
 
@@ -185,17 +185,37 @@ def argv(command: str) -> tuple[list[str], dict[str, str]]:
     """What a command line starts, ``zoo`` or ``python`` of this environment, and the variables before it.
 
     Raises:
-        PageError: for another program.
+        ValueError: for another program, or quotes that do not close.
     """
     words = shlex.split(command.replace("\\\n", " "), comments=True)
     variables: dict[str, str] = {}
     while words and re.match(r"[A-Z_]+=", words[0]):
         name, _, value = words.pop(0).partition("=")
         variables[name] = value
-    start = {"zoo": ["-c", "from zoo.cli import main; main()"], "python": []}
+    start = {"zoo": ["-m", "zoo"], "python": []}
     if not words or words[0] not in start:
-        raise PageError(f"`{command}` is neither zoo nor python; mark the block no-run and give the reason")
+        raise ValueError(f"`{command}` is neither zoo nor python; mark the block no-run and give the reason")
     return [sys.executable, "-W", "error", *start[words[0]], *words[1:]], variables
+
+
+def run_command(command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line of a page; its standard error is part of what it prints.
+
+    Raises:
+        ValueError: as :func:`argv`.
+        subprocess.TimeoutExpired: if it takes too long.
+    """
+    arguments, variables = argv(command)
+    return subprocess.run(
+        arguments,
+        env={**os.environ, **_PLAIN, **variables},
+        encoding="utf-8",
+        timeout=_TIMEOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
 
 
 class Page:
@@ -213,7 +233,7 @@ class Page:
         self.write = write
         self.edits: list[tuple[int, int, list[str]]] = []
         self.file = f"<{path.name}>"
-        self.module = types.ModuleType("page_" + re.sub(r"\W", "_", path.stem))
+        self.module = types.ModuleType("__main__")
 
     def run(self) -> None:
         """Run every block, in the current directory.
@@ -241,7 +261,8 @@ class Page:
 
     def _python(self, block: Block) -> None:
         if block.file:
-            Path(block.file).write_text(block.text, encoding="utf-8")
+            with Path(block.file).open("a", encoding="utf-8") as file:
+                file.write(block.text + "\n\n")
         stream = io.StringIO()
         try:
             code = compile("\n" * block.line + block.text, self.file, "exec", dont_inherit=True)
@@ -259,11 +280,10 @@ class Page:
 
     def _console(self, block: Block) -> None:
         for line, command, shown in commands(block):
-            arguments, variables = argv(command)
-            done = subprocess.run(
-                arguments, env={**os.environ, **_PLAIN, **variables}, encoding="utf-8", timeout=_TIMEOUT,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-            )  # fmt: skip
+            try:
+                done = run_command(command)
+            except (ValueError, subprocess.TimeoutExpired) as error:
+                raise PageError(f"line {line}: {error}") from None
             if (done.returncode != 0) != ("fails" in block.flags):
                 raise PageError(f"line {line}: `{command}` exited with {done.returncode}:\n{done.stdout}")
             if shown.strip():
@@ -299,6 +319,7 @@ def main() -> int:
     warnings.simplefilter("error")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        sys.path[0] = ""  # as in a notebook: what is in the directory can be imported
         try:
             Page(page, options.write).run()
         except PageError as error:

@@ -216,6 +216,7 @@ def test_registering_from_many_threads_loses_nothing(empty):
         barrier.wait()
         for cell in mine:
             zoo.register_cell(cell)
+            zoo.list_cells()
 
     threads = [threading.Thread(target=work, args=(cells[i::8],)) for i in range(8)]
     for thread in threads:

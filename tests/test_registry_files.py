@@ -46,7 +46,8 @@ def zoo_register_cells(register):
 
 @pytest.fixture(autouse=True)
 def empty(monkeypatch):
-    """A process without plugins, whose file modules are forgotten afterwards."""
+    """A process without plugins that may write bytecode, and whose file modules are forgotten afterwards."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setattr(loader, "LOADER", Loader(discover=lambda: (), environ={}))
     yield
     for name in [name for name in sys.modules if name.startswith("zoo_file_")]:

@@ -1,4 +1,4 @@
-"""The run directory: who may begin one, who may write, which files stay, and what happens when some are damaged."""
+"""The run directory: who may begin one, who may write, which files stay, what if some are damaged."""
 
 from __future__ import annotations
 
@@ -355,7 +355,7 @@ def test_the_one_resumed_from_stays(run: RunDirectory) -> None:
 
 
 def test_later_files_stay_and_do_not_push_out_earlier_ones(run: RunDirectory) -> None:
-    """A run at 500 was resumed from its best at 200: what it saves now is at 250, and that must be what goes on."""
+    """A run at 500 was resumed from its best at 200: what it then saves, at 250, is what goes on."""
     fill(run, 100, 200, 300, 400, 500, best=200)
     run.resumed_from = 200
     fill(run, 250, keep=2)
@@ -375,7 +375,7 @@ def test_with_a_damaged_best_pointer_nothing_is_removed(run: RunDirectory) -> No
 
 
 def test_the_best_saved_again_stays_the_best(run: RunDirectory) -> None:
-    """As when a run is stopped by a signal at a step that was just saved; the second save knows of no improvement."""
+    """As when a signal stops a run at a step that was just saved: the second save knows of no improvement."""
     fill(run, 1, 2, best=2)
     run.save(2, checkpoint(2, "again"), best=False)
     assert used(run, "best") == (2, [])
@@ -473,7 +473,7 @@ def test_none_valid(run: RunDirectory) -> None:
 def test_a_pointer_without_files_is_not_a_run_without_checkpoints(run: RunDirectory) -> None:
     fill(run, 1)
     run.checkpoints()[0][1].unlink()
-    with pytest.raises(CheckpointError, match="No checkpoint .* is valid"):
+    with pytest.raises(CheckpointError, match=r"No checkpoint .* is valid"):
         run.load_last(refuse)
 
 

@@ -26,7 +26,7 @@ def update(
     real = theta.dtype.type
     mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * momentum_decay))
     mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * momentum_decay))
-    summed = mu * float(slots[2][0]) + (1.0 - mu)
+    summed = mu * np.float64(slots[2][0]) + (1.0 - mu)
     summed_next = mu_next * summed + (1.0 - mu_next)
     rate_m, rate_g = real(lr * mu_next / summed_next), real(lr * (1.0 - mu) / summed)
     scale = real(1.0 / np.sqrt(1.0 - beta2 ** float(step)))

@@ -37,9 +37,8 @@ def transform(logits: Vector, mass: float) -> Vector:
     """Keep the typical ones of ``logits (V,)``."""
     if mass >= 1.0:
         return logits.copy()  # the sum may round to one long before its end
-    # Without the dropped ones: 0 * -inf has no place in an entropy.
-    order = descending(logits)[: np.sum(logits > -np.inf)]
-    z = logits - logits[order[0]]
+    z = logits - logits.max()
+    order = descending(logits)[: np.sum(z > -np.inf)]  # 0 * -inf is no part of an entropy
     typical = order[descending(-surprise_beyond_entropy(z[order]))]
     return keep(logits, shortest(np.exp(z), typical, mass))
 

@@ -111,7 +111,7 @@ class Option(Generic[T]):
         self.low = low
         self.high = high
         self.below = below
-        self.choices = tuple(choices) if choices is not None else None
+        self.choices: tuple[T, ...] | None = tuple(choices) if choices is not None else None
         self.name = ""
         try:
             self.check(default, "zoo.Option")

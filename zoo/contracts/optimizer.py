@@ -96,6 +96,7 @@ class Optimizer(Member, abstract=True):
 
         Raises:
             UsageError: if shapes, dtypes or slot names do not fit, or the step or step size is not allowed.
+            DefinitionError: if the kernel returns another number of slots than the class declares.
         """
         self._check_vectors(theta, grad, slots)
         self._check_numbers(step, lr)
@@ -103,6 +104,11 @@ class Optimizer(Member, abstract=True):
         new, moved = self.kernel("update")(
             theta, grad, tuple(slots[name] for name in self.slots), step, *options.values()
         )
+        if len(moved) != len(self.slots):
+            raise DefinitionError(
+                f"{self.who()}: update returned {len(moved)} slots; expected {len(self.slots)}, in the order "
+                f"of declaration: {', '.join(self.slots) or 'none'}."
+            )
         return new, dict(zip(self.slots, moved, strict=True))
 
     def _check_vectors(self, theta: Vector, grad: Vector, slots: Mapping[str, Vector]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -45,7 +48,13 @@ class Sampler(Member, abstract=True):
 
     def reshape(self, logits: Vector) -> Vector:
         """The transformed logits ``(V,)``, float64; nothing is checked here, :class:`Chain` does that."""
-        return self.kernel("transform")(logits, *self.options.values())  # type: ignore[no-any-return]
+        kernel, options = self._call
+        return kernel(logits, *options)  # type: ignore[no-any-return]
+
+    @functools.cached_property
+    def _call(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The kernel and what follows the logits, looked up once: a draw takes microseconds."""
+        return self.kernel("transform"), tuple(self.options.values())
 
     def describe(self) -> str:
         """A short name with the options chosen: ``greedy``, ``top_k=40``, ``mine(a=1, b=2)``."""
@@ -138,11 +147,9 @@ class Chain:
         if not 0.0 <= u < 1.0:
             raise UsageError(f"sampling: u is {u!r}; expected a uniform number in [0, 1).")
         cumulative = np.cumsum(self.probabilities(logits))
-        total = cumulative[-1]  # one, give or take rounding
-        drawn = np.searchsorted(cumulative, u * total, side="right")
-        # For u just below one, u * total may round up to the total and point past the end: the last symbol
-        # that adds to the sum is then meant. Either is where the sum rises, so never of probability zero.
-        return int(min(drawn, np.searchsorted(cumulative, total, side="left")))
+        # The sum is one, give or take rounding. A float below one is at most 1 - 2**-53, so u times the sum
+        # rounds to less than it: the symbol found is where the sum rises, never one of probability zero.
+        return int(np.searchsorted(cumulative, u * cumulative[-1], side="right"))
 
 
 def _strangers(samplers: object) -> list[object]:
@@ -167,7 +174,7 @@ def _check_scores(scores: Vector, size: int, after: Sampler | None = None) -> Ve
     """The scores themselves, if a symbol can be drawn from them."""
     import numpy as np
 
-    if scores.shape == (size,) and scores.dtype == np.float64 and np.isfinite(scores.max()):
+    if scores.shape == (size,) and scores.dtype == np.float64 and math.isfinite(scores.max()):
         return scores
     who = f"logits after {after.describe()}" if after else "logits"
     raise UsageError(f"sampling: the {who} {_fault(scores, size)}")

@@ -16,6 +16,8 @@ _MACHINERY = tuple(
     str(Path(file).parent) + os.sep for file in (zoo.__file__, pluggy.__file__, importlib.__file__)
 )
 
+_GENERATED = ("<frozen ", "<string>")  # import machinery; what dataclasses write
+
 
 def sentence(error: BaseException) -> str:
     """The message of an exception with its type, unless it is zoo's own, and the line that caused it."""
@@ -33,6 +35,6 @@ def _line(error: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((*_MACHINERY, "<frozen "))
+        if not frame.filename.startswith((*_MACHINERY, *_GENERATED))
     ]
     return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -126,10 +127,11 @@ def _read_doors(distribution: Distribution) -> tuple[Door, ...]:
 
 
 def _label(distribution: Distribution) -> str:
-    try:
-        return str(distribution.metadata["Name"] or "")
-    except Exception:  # METADATA is missing, as after an interrupted uninstall
-        return f"a damaged distribution in {distribution.locate_file('')}"
+    """Its name or, where METADATA is missing, as after an interrupted uninstall, its folder."""
+    with contextlib.suppress(Exception):
+        if name := distribution.metadata["Name"]:
+            return str(name)
+    return f"a damaged distribution in {distribution.locate_file('')}"
 
 
 def chosen(environ: Mapping[str, str]) -> frozenset[str] | None:

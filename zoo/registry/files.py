@@ -7,7 +7,6 @@ import importlib.util
 import inspect
 import re
 import sys
-import threading
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -19,8 +18,6 @@ from zoo.registry import loader
 from zoo.registry.blame import sentence
 from zoo.registry.discovery import Door, PluginRecord
 from zoo.registry.registry import Source, check_member
-
-_lock = threading.RLock()
 
 
 class _FreshLoader(SourceFileLoader):
@@ -108,7 +105,7 @@ def _module_name(file: Path) -> str:
 def _module(file: Path) -> ModuleType:
     """Import a file. It is in ``sys.modules`` before it runs: kernels and ``inspect`` look it up there."""
     name = _module_name(file)
-    with _lock:
+    with loader.LOADER.lock:
         if name not in sys.modules:
             _run(name, file)
         return sys.modules[name]

@@ -8,24 +8,28 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
+from zoo.contracts import Member
 from zoo.contracts.names import did_you_mean
 from zoo.errors import PluginError
 from zoo.registry import hookspecs
+from zoo.registry.registry import Registry, Source
+
+M = TypeVar("M", bound=Member)
 
 HOOKS = tuple(map(hookspecs.hook_name, hookspecs.CONTRACTS))
 
 
-def call_hooks(module: ModuleType, name: str, registers: Mapping[str, Callable[[Any], Any]]) -> None:
+def call_hooks(module: ModuleType, source: Source, registries: Mapping[str, Registry[Any]]) -> None:
     """Call every hook that a plugin's module brings.
 
     Args:
         module: The plugin.
-        name: How pluggy's errors name it.
-        registers: What each hook is called with, by name of the hook.
+        source: As whose what it registers is entered.
+        registries: Where, by kind.
 
     Raises:
         PluginError: if a hook is misspelt, not marked, or takes other arguments than ``register``.
@@ -35,15 +39,25 @@ def call_hooks(module: ModuleType, name: str, registers: Mapping[str, Callable[[
     manager.add_hookspecs(hookspecs)
     _check_names(module, manager)
     try:
-        manager.register(module, name)
+        manager.register(module, source.plugin)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         text = "; ".join(str(error).splitlines())
         raise PluginError(
             f"{text}; the hooks are {', '.join(HOOKS)}, and each takes one argument, register"
         ) from error
-    for hook, register in registers.items():
-        getattr(manager.hook, hook)(register=register)
+    for contract in hookspecs.CONTRACTS:
+        register = _register_for(registries[contract.kind], source)
+        getattr(manager.hook, hookspecs.hook_name(contract))(register=register)
+
+
+def _register_for(registry: Registry[M], source: Source) -> Callable[[type[M]], type[M]]:
+    """What a hook is called with. It cannot override: no plugin changes what another one's name means."""
+
+    def register(cls: type[M]) -> type[M]:
+        return registry.register(cls, source=source)
+
+    return register
 
 
 def _check_names(module: ModuleType, manager: pluggy.PluginManager) -> None:

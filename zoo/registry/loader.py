@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 from zoo.contracts import Member
 from zoo.errors import PluginError
 from zoo.registry.blame import sentence
-from zoo.registry.discovery import Door, PluginRecord, chosen, installed, strays
+from zoo.registry.discovery import Door, PluginRecord, Status, chosen, installed, strays
 from zoo.registry.hooks import call_hooks
-from zoo.registry.hookspecs import CONTRACTS, hook_name
+from zoo.registry.hookspecs import CONTRACTS
 from zoo.registry.registry import HERE, Registry, Source
 
 M = TypeVar("M", bound=Member)
@@ -42,7 +42,7 @@ class Loader:
     ) -> None:
         self._discover = discover
         self._environ = environ
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()  # one for all imports of other people's code: no order to get wrong
         self._registries: Registries = {
             contract.kind: Registry(contract, self._hint) for contract in CONTRACTS
         }
@@ -76,7 +76,7 @@ class Loader:
             UsageError: as :meth:`Registry.register`.
         """
         self.load()
-        with self._lock:
+        with self.lock:
             registries, source = self._trial or (self._registries, HERE)
             registries[contract.kind].register(cls, override=override, source=source)
         return cls
@@ -87,7 +87,7 @@ class Loader:
         Raises:
             PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
         """
-        with self._lock:
+        with self.lock:
             if not self._started:
                 self._load()
             if self._finished and self._environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0"):
@@ -104,7 +104,7 @@ class Loader:
             PluginError: if it fails; then nothing of it is registered.
         """
         self.load()
-        with self._lock:
+        with self.lock:
             record = self._try(door, bring)
             if record.status == "failed":
                 raise PluginError(f"plugin {record} cannot be loaded: {record.error}") from record.cause
@@ -140,7 +140,7 @@ class Loader:
         trial = {kind: registry.fork() for kind, registry in self._registries.items()}
         outer, self._trial = self._trial, (trial, door.source)
         try:
-            call_hooks(bring(), door.source.plugin, _registers(trial, door.source))
+            call_hooks(bring(), door.source, trial)
             provides = _provides(trial, door.source)
         except (Exception, SystemExit) as error:
             return door.record("failed", sentence(error), cause=error)
@@ -150,20 +150,23 @@ class Loader:
             registry.adopt(trial[kind])
         return door.record("loaded", provides=provides)
 
-    def _failed(self) -> list[PluginRecord]:
-        return [record for record in self._records if record.status == "failed"]
+    def _ended(self, status: Status) -> list[PluginRecord]:
+        return [record for record in self._records if record.status == status]
 
     def _raise_failure(self) -> None:
-        for record in self._failed():
+        for record in self._ended("failed"):
             raise PluginError(
                 f"plugin {record}: {record.error} (ZOO_STRICT_PLUGINS is set)"
             ) from record.cause
 
     def _hint(self) -> str:
-        failed = len(self._failed())
-        if not failed:
-            return ""
-        return f" {failed} plugin{'s' * (failed > 1)} failed to load; `zoo plugins` shows why."
+        failed, skipped = _count(self._ended("failed")), _count(self._ended("skipped"))
+        said = f" {failed} failed to load; `zoo plugins` shows why." if failed else ""
+        return f"{said} ZOO_PLUGINS leaves out {skipped}." if skipped else said
+
+
+def _count(records: list[PluginRecord]) -> str:
+    return f"{len(records)} plugin{'s' * (len(records) > 1)}" if records else ""
 
 
 def _import(door: Door) -> ModuleType:
@@ -175,19 +178,6 @@ def _import(door: Door) -> ModuleType:
             f"the entry point is {door.target!r}; name the module alone, {module!r}, and put hooks in it"
         )
     return importlib.import_module(module)
-
-
-def _registers(trial: Registries, source: Source) -> dict[str, Callable[[Any], Any]]:
-    return {hook_name(contract): _register_for(trial[contract.kind], source) for contract in CONTRACTS}
-
-
-def _register_for(registry: Registry[M], source: Source) -> Callable[[type[M]], type[M]]:
-    """What a hook is called with. It cannot override: no plugin changes what another one's name means."""
-
-    def register(cls: type[M]) -> type[M]:
-        return registry.register(cls, source=source)
-
-    return register
 
 
 def _provides(trial: Registries, source: Source) -> tuple[str, ...]:

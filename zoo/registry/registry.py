@@ -54,6 +54,7 @@ class Registry(Generic[M]):
         self.contract = contract
         self.kind = contract.kind
         self._hint = hint
+        # Replaced as a whole, never changed: others may be reading it, and forks share it.
         self._entries: dict[str, _Entry[M]] = {}
 
     def register(self, cls: type[M], *, override: bool = False, source: Source = HERE) -> type[M]:
@@ -77,7 +78,7 @@ class Registry(Generic[M]):
             return cls
         if taken is not None and not override:
             raise UsageError(self._taken(cls, source, taken.source))
-        self._entries[cls.name] = _Entry(cls, source)
+        self._entries = {**self._entries, cls.name: _Entry(cls, source)}
         return cls
 
     def get(self, name: str, /, **options: Any) -> M:
@@ -126,7 +127,7 @@ class Registry(Generic[M]):
     def fork(self) -> Registry[M]:
         """A copy on which a plugin can be tried."""
         copy = Registry(self.contract, self._hint)
-        copy._entries = dict(self._entries)
+        copy._entries = self._entries
         return copy
 
     def adopt(self, fork: Registry[M]) -> None:

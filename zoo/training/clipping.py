@@ -1,8 +1,8 @@
 """Clipping of gradients, by their global norm and element by element.
 
 Global norm: R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks",
-2013, https://arxiv.org/abs/1211.5063, Algorithm 1. The divisor is the norm, where PyTorch has the norm + 1e-6,
-so a clipped gradient has the norm asked for.
+2013, https://arxiv.org/abs/1211.5063, Algorithm 1. The divisor is the norm (PyTorch's is the norm + 1e-6), so
+a clipped gradient has the norm asked for.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ def global_norm(
     """Euclidean norm, summed in float64; NaN if the gradient holds NaN."""
     total, top = 0.0, 0.0
     for i in range(grad.size):
-        x = float(grad[i])
+        x = float(np.float64(grad[i]))  # float() alone leaves a float32 what it is, when compiled
         total += x * x
     if total < np.inf or np.isnan(total):
         return math.sqrt(total)
     for i in range(grad.size):
-        top = max(top, abs(float(grad[i])))
+        top = max(top, abs(float(np.float64(grad[i]))))
     if top == np.inf:
         return top
     total = 0.0  # float64 gradients beyond 1e154: their squares overflow, their norm does not
     for i in range(grad.size):
-        x = float(grad[i]) / top
+        x = float(np.float64(grad[i])) / top
         total += x * x
     return top * math.sqrt(total)
 
@@ -109,12 +109,13 @@ class Clip:
             grad: Gradient ``(P,)``, float32 or float64.
 
         Returns:
-            The clipped gradient ``(P,)``, the norm that came in, and whether anything was clipped.
+            The clipped gradient ``(P,)``, which is the one given if there is no limit; the norm that came in;
+            whether anything was clipped.
         """
-        new, norm, cut = clip_value(grad, _limit(self.value))
-        new, _, shortened = clip_norm(new, _limit(self.norm))
-        return new, float(norm), bool(cut or shortened)
-
-
-def _limit(limit: float | None) -> float:
-    return math.inf if limit is None else float(limit)
+        new, norm, cut = grad, global_norm(grad), False
+        if self.value is not None:
+            new, norm, cut = clip_value(grad, float(self.value))
+        if self.norm is not None:
+            new, _, shortened = clip_norm(new, float(self.norm))
+            cut = cut or shortened
+        return new, float(norm), bool(cut)

@@ -12,8 +12,21 @@ from zoo.contracts.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
 
 # What a resumed run may change without its numbers changing.
-HARMLESS = frozenset({"epochs", "keep", "log_every", "sample_every", "sample_length", "save_every", "steps", "threads"})
-_COUNTS = ("hidden", "layers", "batch", "seq", "steps", "threads", "log_every", "eval_every", "save_every", "keep")
+HARMLESS = frozenset(
+    {"epochs", "keep", "log_every", "sample_every", "sample_length", "save_every", "steps", "threads"}
+)
+_COUNTS = (
+    "hidden",
+    "layers",
+    "batch",
+    "seq",
+    "steps",
+    "threads",
+    "log_every",
+    "eval_every",
+    "save_every",
+    "keep",
+)
 _COUNTS_OR_ZERO = ("sample_every", "sample_length", "patience")
 
 
@@ -121,7 +134,9 @@ def make_config(settings: Mapping[str, Any]) -> Config:
     known = [entry.name for entry in dataclasses.fields(Config)]
     for name in settings:
         if name not in known:
-            raise UsageError(f"there is no setting {name!r}; there are {', '.join(known)}.{did_you_mean(name, known)}")
+            raise UsageError(
+                f"there is no setting {name!r}; there are {', '.join(known)}.{did_you_mean(name, known)}"
+            )
     return Config(**settings)
 
 
@@ -143,4 +158,8 @@ def harmful_changes(before: Config, now: Config) -> list[str]:
     if before.schedule == "cosine":
         harmless -= {"steps", "epochs"}  # the length of the run is part of the schedule
     old, new = before.to_json(), now.to_json()
-    return [f"{name}: {old[name]!r} -> {new[name]!r}" for name in old if old[name] != new[name] and name not in harmless]
+    return [
+        f"{name}: {old[name]!r} -> {new[name]!r}"
+        for name in old
+        if old[name] != new[name] and name not in harmless
+    ]

@@ -16,6 +16,7 @@ from zoo.model import LanguageModel, describe_model, model_arrays
 from zoo.model.persistence import KIND
 from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
+from zoo.training.schedules import Schedule
 
 Array = np.ndarray[Any, Any]
 
@@ -43,7 +44,9 @@ class Progress:
     best_step: int = 0
     stale: int = 0
     clipped: int = 0
-    counters: tuple[str, ...] = field(default=("step", "best", "best_step", "stale", "clipped", "schedule"), repr=False)
+    counters: tuple[str, ...] = field(
+        default=("step", "best", "best_step", "stale", "clipped", "schedule"), repr=False
+    )
 
     def to_checkpoint(self, model: LanguageModel, config: Config, text: Mapping[str, Any]) -> Checkpoint:
         """Everything a resumed run needs.
@@ -74,7 +77,12 @@ def versions() -> dict[str, str]:
 
 
 def restore(
-    checkpoint: Checkpoint, model: LanguageModel, optimizer: Optimizer, batch: int, source: str
+    checkpoint: Checkpoint,
+    model: LanguageModel,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    batch: int,
+    source: str,
 ) -> Progress:
     """Put a checkpoint's parameters into the model, and give back where the run stood.
 
@@ -89,14 +97,15 @@ def restore(
     expect(checkpoint, {name: (shape, model.dtype) for name, shape in shapes.items()}, source=source)
     for name in model.params:
         model.params[name] = checkpoint.arrays[f"params.{name}"]
-    found: Any = checkpoint.meta.get("training")
     try:
+        found: dict[str, Any] = dict(checkpoint.meta["training"])  # type: ignore[call-overload]  # or TypeError, below
+        found["schedule"] = schedule.restore(found["schedule"])
         progress = Progress(
             slots={name: checkpoint.arrays[f"optimizer.{name}"] for name in optimizer.slots},
             carried={name[6:]: checkpoint.arrays[name] for name in states} if carried else None,
             **found,
         )
-    except TypeError as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{source}: its training state is not one zoo wrote ({error}).") from None
     if type(progress.step) is not int or progress.step < 0:
         raise CheckpointError(f"{source}: its step is {progress.step!r}; expected a count.")

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from zoo.contracts import Cell
+from zoo.contracts import Cell, Optimizer
 from zoo.data import Corpus
 from zoo.errors import CheckpointError
 from zoo.model import LanguageModel, load
@@ -20,7 +20,7 @@ from zoo.registry import get_optimizer, resolve_cell
 from zoo.storage import RunDirectory
 from zoo.training.config import Config, config_from_json, harmful_changes, make_config
 from zoo.training.progress import Progress, restore
-from zoo.training.schedules import make_schedule
+from zoo.training.schedules import Schedule, make_schedule
 from zoo.training.signals import interruptible
 from zoo.training.text import Text, prepare
 from zoo.training.trainer import Event, Trainer
@@ -114,20 +114,47 @@ def train(
         ZooError: if training diverges.
         Interrupted: after a signal, when the step is finished and saved.
     """
-    chosen = resolve_cell(cell, **settings.pop("cell_options", {})) if isinstance(cell, str) else resolve_cell(cell)
+    chosen = (
+        resolve_cell(cell, **settings.pop("cell_options", {}))
+        if isinstance(cell, str)
+        else resolve_cell(cell)
+    )
     corpus = data if isinstance(data, Corpus) else None
-    sources = (data.name,) if isinstance(data, Corpus) else ((data,) if isinstance(data, (str, Path)) else tuple(data))
+    sources = (
+        (data.name,)
+        if isinstance(data, Corpus)
+        else ((data,) if isinstance(data, (str, Path)) else tuple(data))
+    )
     config = make_config(
-        {**settings, "data": tuple(map(str, sources)), "cell": chosen.name, "cell_options": dict(chosen.options)}
+        {
+            **settings,
+            "data": tuple(map(str, sources)),
+            "cell": chosen.name,
+            "cell_options": dict(chosen.options),
+        }
     )
     config, text = prepare(config, corpus)
+    optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
+    schedule = make_schedule(config.schedule, **_schedule_settings(config))
+    model = LanguageModel(
+        text.corpus.vocabulary, chosen, config.hidden, config.layers, config.dtype, config.seed, config.threads
+    )
+    # Last, so that settings which cannot be meant leave no directory behind.
     directory = RunDirectory(out if out is not None else new_directory(config, text))
     directory.create(resuming=resume)
     with directory.lock():
-        return _train(config, text, chosen, directory, on_event or (lambda event: None))
+        return _train(config, text, model, optimizer, schedule, directory, on_event or (lambda event: None))
 
 
-def _train(config: Config, text: Text, cell: Cell, directory: RunDirectory, watch: Callable[[Event], None]) -> Run:
+def _train(
+    config: Config,
+    text: Text,
+    model: LanguageModel,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    directory: RunDirectory,
+    watch: Callable[[Event], None],
+) -> Run:
     def emit(event: Event) -> None:
         directory.append_log(event)
         watch(event)
@@ -135,17 +162,12 @@ def _train(config: Config, text: Text, cell: Cell, directory: RunDirectory, watc
     def report(sentence: str) -> None:
         emit({"event": "warning", "step": 0, "text": sentence})
 
-    optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
-    schedule = make_schedule(config.schedule, **_schedule_settings(config))
-    model = LanguageModel(
-        text.corpus.vocabulary, cell, config.hidden, config.layers, config.dtype, config.seed, config.threads
-    )
     found = _resume(config, text, model, directory, report) if directory.holds_run() else None
     if found is None:
         progress = Progress(optimizer.init(model.theta), schedule.init())
         directory.truncate_log(-1)
     else:
-        progress = restore(found, model, optimizer, text.train.batch, str(directory.path))
+        progress = restore(found, model, optimizer, schedule, text.train.batch, str(directory.path))
         directory.truncate_log(progress.step)
         directory.resumed_from = progress.step
     directory.write_config(config.to_json())
@@ -207,7 +229,9 @@ def _schedule_settings(config: Config) -> dict[str, Any]:
     return {**config.schedule_options, **({"total": config.steps} if spans else {})}
 
 
-def _start_event(kind: str, step: int, config: Config, text: Text, model: LanguageModel, directory: RunDirectory) -> Event:
+def _start_event(
+    kind: str, step: int, config: Config, text: Text, model: LanguageModel, directory: RunDirectory
+) -> Event:
     return {
         "event": kind,
         "step": step,

@@ -1,15 +1,15 @@
 """Schedules of the learning rate: a factor for every update, which multiplies the optimizer's ``lr``.
 
-A schedule is a frozen set of settings and three pure functions; what it remembers is plain JSON data that goes in and
-comes out, so a checkpoint holds all of it:
+A schedule is a frozen set of settings and pure functions; what it remembers is plain JSON data that goes in
+and comes out, so a checkpoint holds all of it:
 
-    state = schedule.init()
+    state = schedule.init()                       # or schedule.restore(what_a_checkpoint_holds)
     factor = schedule.factor(state, step)         # before update `step`, counted from 1
     state = schedule.observe(state, loss)         # after every validation
 
 Every schedule begins with a linear warm-up if asked to: update ``t`` of the first ``warmup`` is multiplied by
-``t / warmup``, so that update ``warmup`` is the first at full rate (P. Goyal et al., "Accurate, Large Minibatch SGD",
-2017, https://arxiv.org/abs/1706.02677).
+``t / warmup``, so that update ``warmup`` is the first at full rate (P. Goyal et al., "Accurate, Large
+Minibatch SGD: Training ImageNet in 1 Hour", 2017, https://arxiv.org/abs/1706.02677).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ State: TypeAlias = Mapping[str, "int | float | None"]
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """A constant rate after the warm-up: ``factor(t) = min(1, t / warmup)``; the base of the others.
+    """What all schedules share: the warm-up, and a state that remembers nothing.
 
     Args:
         warmup: Updates of linear warm-up; 0 for none.
@@ -43,7 +43,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing."""
-        _whole("warmup", self.warmup, at_least=0)
+        self._whole("warmup", at_least=0)
 
     def init(self) -> State:
         """The state before the first update."""
@@ -56,7 +56,7 @@ class Schedule:
             UsageError: if it is not a state of this schedule.
         """
         if stored != {}:
-            raise UsageError(f"schedule: the stored state is {stored!r}; expected {{}}.")
+            raise UsageError(f"{self._who()}: the stored state is {stored!r}; expected {{}}.")
         return {}
 
     def observe(self, state: State, loss: float) -> State:  # noqa: ARG002 - for schedules that look at it
@@ -68,7 +68,40 @@ class Schedule:
         ramp = min(1.0, step / self.warmup) if self.warmup else 1.0
         return ramp * self.after_warmup(state, step)
 
-    def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - for schedules that look at them
+    def after_warmup(self, state: State, step: int) -> float:
+        """The factor without the warm-up."""
+        raise NotImplementedError
+
+    def _who(self) -> str:
+        return f"schedule {type(self).__name__.lower()!r}"
+
+    def _whole(self, name: str, at_least: int) -> None:
+        value = getattr(self, name)
+        if type(value) is not int or value < at_least:
+            raise UsageError(
+                f"{self._who()}: {name} is {value!r}; expected an integer of at least {at_least}."
+            )
+
+    def _share(self, name: str, zero: bool) -> None:
+        value = getattr(self, name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (number and 0.0 <= value <= 1.0 and (zero or value > 0.0)):
+            least = "from 0" if zero else "above 0"
+            raise UsageError(f"{self._who()}: {name} is {value!r}; expected a number {least} to 1.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant(Schedule):
+    """The full rate all the way: ``factor(t) = 1``.
+
+    Args:
+        warmup: Updates of linear warm-up.
+
+    Raises:
+        UsageError: if a setting is not allowed.
+    """
+
+    def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - the base's signature
         """The factor without the warm-up."""
         return 1.0
 
@@ -92,8 +125,8 @@ class Step(Schedule):
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing."""
         super().__post_init__()
-        _whole("period", self.period, at_least=1)
-        _share("gamma", self.gamma, zero=False)
+        self._whole("period", at_least=1)
+        self._share("gamma", zero=False)
 
     def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - the base's signature
         """The factor without the warm-up."""
@@ -102,9 +135,9 @@ class Step(Schedule):
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine(Schedule):
-    """Half a cosine from 1 at the end of the warm-up down to ``floor`` at update ``total``, and ``floor`` after it.
+    """Half a cosine from 1 at the end of the warm-up to ``floor`` at update ``total``; ``floor`` after it.
 
-    ``factor(t) = floor + (1 - floor) * (1 + cos(pi * (t - warmup) / (total - warmup))) / 2`` for ``t > warmup``
+    ``factor(t) = floor + (1 - floor) * (1 + cos(pi * (t - warmup) / (total - warmup))) / 2``, once warm
     (I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2016,
     https://arxiv.org/abs/1608.03983, without restarts).
 
@@ -123,11 +156,11 @@ class Cosine(Schedule):
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing."""
         super().__post_init__()
-        _whole("total", self.total, at_least=1)
-        _share("floor", self.floor, zero=True)
+        self._whole("total", at_least=1)
+        self._share("floor", zero=True)
         if self.warmup >= self.total:
             raise UsageError(
-                f"schedule: warmup is {self.warmup} and total is {self.total}; the warm-up must end before the total."
+                f"{self._who()}: warmup is {self.warmup} and total is {self.total}; warm up in fewer updates."
             )
 
     def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - the base's signature
@@ -140,8 +173,8 @@ class Cosine(Schedule):
 class Plateau(Schedule):
     """Multiplied by gamma after every ``patience`` validations in a row that bring no new lowest loss.
 
-    ``factor(t) = max(floor, gamma^drops)``. The count begins anew after a drop. A loss of NaN or infinity is no
-    improvement. PyTorch's ReduceLROnPlateau waits one validation longer for the same patience.
+    ``factor(t) = max(floor, gamma^drops)``. The count begins anew after a drop. A loss of NaN or infinity is
+    no improvement. PyTorch's ReduceLROnPlateau waits one validation longer for the same patience.
 
     Args:
         patience: Validations without improvement that are borne.
@@ -160,12 +193,12 @@ class Plateau(Schedule):
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing."""
         super().__post_init__()
-        _whole("patience", self.patience, at_least=1)
-        _share("gamma", self.gamma, zero=False)
-        _share("floor", self.floor, zero=True)
+        self._whole("patience", at_least=1)
+        self._share("gamma", zero=False)
+        self._share("floor", zero=True)
 
     def init(self) -> State:
-        """No loss seen; ``best`` is the lowest so far, ``waited`` the validations since, ``drops`` the reductions."""
+        """No loss seen; ``waited`` counts validations since the ``best``, ``drops`` the reductions."""
         return {"best": None, "waited": 0, "drops": 0}
 
     def restore(self, stored: object) -> State:
@@ -177,7 +210,7 @@ class Plateau(Schedule):
         fits = isinstance(stored, Mapping) and set(stored) == set(self.init())
         if not (fits and _is_plateau(**stored)):  # type: ignore[arg-type]  # `fits` says that it is a mapping
             raise UsageError(
-                f"schedule 'plateau': the stored state is {stored!r}; expected one like {self.init()}."
+                f"{self._who()}: the stored state is {stored!r}; expected one like {self.init()}."
             )
         return dict(stored)  # type: ignore[call-overload,no-any-return]
 
@@ -196,7 +229,7 @@ class Plateau(Schedule):
 
 
 SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType(
-    {"constant": Schedule, "step": Step, "cosine": Cosine, "plateau": Plateau}
+    {"constant": Constant, "step": Step, "cosine": Cosine, "plateau": Plateau}
 )
 
 
@@ -219,7 +252,8 @@ def make_schedule(name: str, **settings: Any) -> Schedule:
     for setting in settings:
         if setting not in fields:
             raise UsageError(
-                f"schedule {name!r} has no setting {setting!r}; it has {', '.join(fields)}.{did_you_mean(setting, fields)}"
+                f"schedule {name!r} has no setting {setting!r}; it has {', '.join(fields)}."
+                f"{did_you_mean(setting, fields)}"
             )
     for field in fields.values():
         if field.default is dataclasses.MISSING and field.name not in settings:
@@ -228,19 +262,6 @@ def make_schedule(name: str, **settings: Any) -> Schedule:
 
 
 def _is_plateau(best: object, waited: object, drops: object) -> bool:
-    lowest = best is None or (
-        isinstance(best, (int, float)) and not isinstance(best, bool) and math.isfinite(best)
-    )
-    return lowest and all(type(count) is int and count >= 0 for count in (waited, drops))
-
-
-def _whole(name: str, value: object, at_least: int) -> None:
-    if type(value) is not int or value < at_least:
-        raise UsageError(f"schedule: {name} is {value!r}; expected an integer of at least {at_least}.")
-
-
-def _share(name: str, value: object, zero: bool) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and 0.0 <= value <= 1.0 and (zero or value > 0.0)):  # type: ignore[operator]
-        least = "from 0" if zero else "above 0"
-        raise UsageError(f"schedule: {name} is {value!r}; expected a number {least} to 1.")
+    lowest = best is None or (type(best) is float and math.isfinite(best))
+    # Below 2^53, so that a power by a count from a hostile file cannot overflow.
+    return lowest and all(type(count) is int and 0 <= count < 2**53 for count in (waited, drops))

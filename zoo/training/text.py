@@ -75,7 +75,13 @@ def prepare(config: Config, corpus: Corpus | None = None) -> tuple[Config, Text]
         save_every=config.save_every or every,
     )
     has_validation = len(parts.valid) > 1
-    return settled, Text(corpus, parts, train, streams_for(parts.valid if has_validation else parts.train, train), has_validation)
+    return settled, Text(
+        corpus,
+        parts,
+        train,
+        streams_for(parts.valid if has_validation else parts.train, train),
+        has_validation,
+    )
 
 
 def streams_for(tokens: Any, like: Streams) -> Streams:

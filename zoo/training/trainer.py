@@ -106,7 +106,8 @@ class Trainer:
         self._emit("compiling")
         window = self.text.train.window(0)
         self.model.loss_and_grad(window.inputs, window.targets)
-        self.optimizer.apply(self.model.theta, self.model.grad, self.progress.slots, 1, 0.0)
+        grad, _, _ = self.clip.apply(self.model.grad)
+        self.optimizer.apply(self.model.theta, grad, self.progress.slots, 1, 0.0)
         self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(cached_files()) > known)
         self.meter.restart()
 

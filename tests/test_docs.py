@@ -1,0 +1,224 @@
+"""The documents cannot lie: their code runs, what they show is what it prints, and they leave nothing out.
+
+Example packages under docs/examples have documents and tests of their own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pluggy
+import pytest
+
+import zoo
+import zoo.testing
+from zoo import kernels
+from zoo.cli.app import cli
+from zoo.registry import hookspecs, plugins
+
+ROOT = Path(__file__).parents[1]
+RUNNER = Path(__file__).with_name("docs_runner.py")
+EXAMPLES = ROOT / "docs" / "examples"
+
+
+def load_runner() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_runner", RUNNER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+runner = load_runner()
+PAGES = [ROOT / "README.md"]
+PAGES += sorted(page for page in (ROOT / "docs").rglob("*.md") if EXAMPLES not in page.parents)
+TEXT = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
+ALL_TEXT = "\n".join(TEXT.values())
+EVERY_PAGE = pytest.mark.parametrize("name", TEXT)
+
+
+def run_page(page: Path, cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a page in a process of its own: what it registers and imports is nobody else's."""
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    command = [sys.executable, str(RUNNER), *options, str(page)]
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", check=False, timeout=900
+    )
+
+
+# The pages
+
+
+@EVERY_PAGE
+def test_page_does_what_it_shows(name, tmp_path):
+    done = run_page(ROOT / name, tmp_path)
+    assert done.returncode == 0, f"{name}: {done.stderr}"
+
+
+@EVERY_PAGE
+def test_links_lead_somewhere(name):
+    text = re.sub(r"^```.*?^```", "", TEXT[name], flags=re.MULTILINE | re.DOTALL)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    inside = [target for target in targets if not target.startswith(("https://", "http://"))]
+    broken = [target for target in inside if not leads_somewhere(ROOT / name, target)]
+    assert not broken, f"{name}: broken links {broken}"
+
+
+def leads_somewhere(page: Path, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    file = (page.parent / path) if path else page
+    return file.exists() and (not anchor or anchor in anchors(file))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that headings get where Markdown is shown."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_what_is_not_run_says_why(capsys):
+    excused = [
+        f"{name}, line {block.line}: {block.reason}"
+        for name, text in TEXT.items()
+        for block in runner.read_page(text)
+        if "no-run" in block.flags
+    ]
+    with capsys.disabled():
+        print("\nnot run:", *excused, sep="\n  ")  # noqa: T201  # the list is for the reader of the log
+    assert all(line.partition(": ")[2] for line in excused), excused
+
+
+# Completeness: what there is, compared with what the documents name
+
+
+def undocumented(names, forms: str = "`{}`") -> list[str]:
+    """The names that no document holds in one of the forms, ``a|b``; there must be names to look for."""
+    names = list(names)
+    assert names, "there is nothing to document: is the list of names itself broken?"
+    return [name for name in names if not any(form.format(name) in ALL_TEXT for form in forms.split("|"))]
+
+
+def test_every_hook_has_a_heading_with_its_arguments():
+    manager = pluggy.PluginManager("zoo")
+    manager.add_hookspecs(hookspecs)
+    hooks = {hookspecs.hook_name(contract): None for contract in hookspecs.CONTRACTS}
+    hooks = {name: getattr(manager.hook, name).spec.argnames for name in hooks}
+    assert hooks.keys() == {name for name in vars(hookspecs) if name.startswith("zoo_")}
+    headings = re.findall(r"^## (zoo_.*)$", TEXT["docs/plugins.md"], re.MULTILINE)
+    assert sorted(headings) == sorted(f"{name}({', '.join(arguments)})" for name, arguments in hooks.items())
+
+
+def test_every_command_is_documented():
+    assert undocumented(commands(cli, "zoo"), "`{}`|`{} |$ {} |$ {}\n") == []
+
+
+def commands(command: click.Command, path: str) -> list[str]:
+    """Every command below a command, ``zoo train``."""
+    if not isinstance(command, click.Group):
+        return [path]
+    context = click.Context(command)
+    inner = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    assert all(inner.values()), inner
+    return [name for key, found in inner.items() for name in commands(found, f"{path} {key}")]
+
+
+@pytest.mark.parametrize("kind", ["cell", "optimizer", "sampler"])
+def test_every_shipped_member_is_documented(kind):
+    shipped = [record for record in plugins() if record.distribution == "recurrent-zoo"]
+    assert [str(record) for record in shipped if record.status != "loaded"] == []
+    provided = [text.partition(" ") for record in shipped for text in record.provides]
+    assert undocumented(name for what, _, name in provided if what == kind) == []
+
+
+def test_every_law_is_documented():
+    for checks in (zoo.testing.CELL_CHECKS, zoo.testing.OPTIMIZER_CHECKS, zoo.testing.SAMPLER_CHECKS):
+        assert undocumented((check.__name__ for check in checks), "  {} ") == []
+
+
+def test_every_public_name_is_documented():
+    assert undocumented(f"zoo.{name}" for name in zoo.__all__) == []
+
+
+def test_every_building_block_is_documented():
+    assert undocumented((f"kernels.{name}" for name in kernels.__all__), "`{}`|`{}(") == []
+
+
+def test_every_environment_variable_is_documented():
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "zoo").rglob("*.py"))
+    assert undocumented(sorted(set(re.findall(r"\bZOO_[A-Z_]*[A-Z]\b", source))), "`{}`|`{}=") == []
+
+
+# The runner itself: a page that lies is caught, with the page, the line and the difference
+
+
+GOOD = """\
+```python
+x = 2
+print(x + 2)
+```
+
+```output
+4
+```
+"""
+
+
+CASES = {
+    "right": (GOOD, ""),
+    "wildcard": (GOOD.replace("4", "..."), ""),
+    "another output": (
+        GOOD.replace("4", "5"),
+        "line 6: the output differs\n--- the page shows\n+++ it printed",
+    ),
+    "too much shown": (GOOD.replace("4", "4\n4"), "-4"),
+    "printed and not shown": (GOOD.partition("```output")[0], "line 1: the output differs"),
+    "exception": (GOOD.replace("print(x + 2)", "print(y)"), "line 1: the block raised"),
+    "its line": (GOOD.replace("print(x + 2)", "print(y)"), 'File "<page.md>", line 3'),
+    "syntax": (GOOD.replace("x = 2", "x ="), "SyntaxError"),
+    "warning": ("```python\nimport warnings\nwarnings.warn('old')\n```", "UserWarning: old"),
+    "output of nothing": ("text\n```output\n4\n```", "line 2: an output block must come right after"),
+    "open end": ("```python\nx = 1", "line 1: this block is never closed"),
+    "indented": ("- item\n  ```python\n  x\n  ```", "line 2: fences are"),
+    "language": ("```rust\n```", "line 1: language 'rust' is unknown"),
+    "no language": ("```\n```", "line 1: language '' is unknown"),
+    "flag": ("```python norun\n```", "line 1: a python block has no flag 'norun'"),
+    "not run": ("<!-- not run: it takes a day -->\n```python no-run\n1 / 0\n```", ""),
+    "not run, no word": ("```python no-run\n```", "line 1: a no-run block needs"),
+    "not run, no reason": ("<!-- not run: -->\n```python no-run\n```", "line 2: a no-run block needs"),
+    "shell": ("```bash\npip install zoo\n```", "line 1: bash blocks are never run"),
+    "no prompt": ("```console\nzoo cells\n```", "starts with a command"),
+    "another program": ("```console\n$ ls\n```", "`ls` is neither zoo nor python"),
+    "command": ("```console\n$ python -c 'print(1)'\n1\n$ python -c 'print(2)'\n```", ""),
+    "command, another output": ("```console\n$ python -c 'print(1)'\n2\n```", "line 2: the output differs"),
+    "two lines": ("```console\n$ X=3 python -c \\\n  'import os; print(os.environ[\"X\"])'\n3\n```", ""),
+    "command fails": ("```console\n$ python -c '1 / 0'\n```", "line 2: `python -c '1 / 0'` exited with 1"),
+    "must fail": ("```console fails\n$ python -c '1 / 0'\n...\nZeroDivisionError: ...\n```", ""),
+    "must fail, does not": ("```console fails\n$ python -c 'pass'\n```", "exited with 0"),
+    "file": ("```python file=mine.py\nx = 1\n```\n```python\nimport mine\nassert mine.x == 1\n```", ""),
+}
+
+
+@pytest.mark.parametrize(("page", "complaint"), CASES.values(), ids=CASES)
+def test_runner(page, complaint, tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text(page, encoding="utf-8")
+    done = run_page(path, tmp_path)
+    assert complaint in done.stderr
+    assert done.stderr.startswith(f"{path}, line ") == bool(complaint)
+    assert done.returncode == bool(complaint)
+
+
+def test_runner_writes_what_is_printed(tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text(GOOD.replace("4", "5") + "```console\n$ python -c 'print(6)'\n?\n```\n", encoding="utf-8")
+    assert run_page(path, tmp_path, "--write").returncode == 0
+    assert path.read_text(encoding="utf-8") == GOOD + "```console\n$ python -c 'print(6)'\n6\n```\n"
+    assert run_page(path, tmp_path).returncode == 0

@@ -1,0 +1,199 @@
+"""The laws themselves: each catches the cell that breaks it, and none blames a correct one."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.errors import UsageError
+from zoo.testing import CELL_CHECKS, check_cell, run_checks
+from zoo.testing.compare import assert_close, assert_same
+from zoo.testing.domain import Case, make_trial, run, suitable_sizes
+from zoo.testing.examples import examples, for_all
+from zoo.testing.report import law_of, name_of
+
+COMPILED = ("check_jit_equals_python", "check_compiles_once")
+PLAIN = dict.fromkeys(COMPILED, "plain NumPy, nothing to compile")
+
+
+def load_broken_cells():
+    """The module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
+    spec = importlib.util.spec_from_file_location("broken_cells", Path(__file__).with_name("broken_cells.py"))
+    sys.modules["broken_cells"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+cells = load_broken_cells()
+CHECKS = {name_of(check): check for check in CELL_CHECKS}
+
+
+def test_every_law_has_a_broken_cell_and_a_statement():
+    assert list(cells.BROKEN) == list(CHECKS)
+    assert all(law_of(check).endswith(".") for check in CELL_CHECKS)
+    assert len({law_of(check) for check in CELL_CHECKS}) == len(CELL_CHECKS)
+
+
+@pytest.mark.parametrize("name", cells.BROKEN)
+def test_the_law_catches_the_cell_that_breaks_it(name):
+    cell = cells.BROKEN[name]()
+    if name in COMPILED and not cell.kernel("forward").signatures and numba_is_off():
+        pytest.skip("Numba is switched off")
+    (outcome,) = run_checks(cell, [CHECKS[name]], on_fail="collect").failures
+    assert outcome.check == name
+    assert outcome.message.startswith(f"{cell.label()}: ")
+    assert "found " in outcome.message
+    assert ", expected " in outcome.message
+
+
+def numba_is_off():
+    import numba
+
+    return bool(numba.config.DISABLE_JIT)
+
+
+def test_a_correct_cell_in_plain_numpy_obeys_every_law():
+    report = check_cell(cells.Tiny, on_fail="collect", expected_failures=PLAIN)
+    assert report.ok, str(report)
+
+
+class Leaky(zoo.Cell):
+    """Two states, a kink, an option, and sizes that must divide: ``c' = leak c + relu(x W + h U)``, ``h' = tanh(c')``."""
+
+    card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+    leak = zoo.Option(0.5, help="what c keeps", low=0.0, high=1.0)
+    heads = zoo.Option(2, help="H must be a multiple of it", low=1)
+    W = zoo.Param("I", "heads*(H/heads)", init="glorot_uniform", help="input to hidden")
+    U = zoo.Param("H", "H", init="orthogonal", help="hidden to hidden")
+    h = zoo.State("H", help="the output")
+    c = zoo.State("heads", "H/heads", help="what leaks")
+
+    @staticmethod
+    def forward(params, x, state, leak, heads):
+        W, U = params
+        h, c = state
+        y, slope = (np.empty((*x.shape[:2], len(U)), W.dtype) for _ in range(2))
+        c = c.reshape(h.shape)
+        for t in range(len(x)):
+            a = (W[x[t]] if x.ndim == 2 else x[t] @ W) + h @ U
+            c = W.dtype.type(leak) * c + np.where(a < 0, 0, a)  # NaN passes
+            y[t] = h = np.tanh(c)
+            slope[t] = a >= 0
+        return y, (h.copy(), c.reshape(state[1].shape).copy()), (y.copy(), slope)
+
+    @staticmethod
+    def backward(params, x, state, tape, dy, dlast, leak, heads):
+        (W, U), (y, slope), (dh, dc) = params, tape, dlast
+        dx = np.zeros((0, 0, 0) if x.ndim == 2 else x.shape, W.dtype)
+        dW, dU, dc = np.zeros_like(W), np.zeros_like(U), dc.reshape(dh.shape)
+        for t in range(len(x) - 1, -1, -1):
+            dc = dc + (dh + dy[t]) * (1 - y[t] ** 2)
+            da = dc * slope[t]
+            dh, dc = da @ U.T, W.dtype.type(leak) * dc
+            dU += (y[t - 1] if t else state[0]).T @ da
+            if x.ndim == 2:
+                np.add.at(dW, x[t], da)
+            else:
+                dW += x[t].T @ da
+                dx[t] = da @ W.T
+        return dx, (dh.copy(), dc.reshape(state[1].shape).copy()), (dW, dU)
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+def test_states_options_kinks_and_divided_sizes_are_no_offence(heads):
+    report = check_cell(Leaky(heads=heads), on_fail="collect", expected_failures=PLAIN)
+    assert report.ok, str(report)
+
+
+def test_sizes_start_at_one_and_suit_the_cell():
+    assert suitable_sizes(cells.Tiny())[0] == (1, 1, 1)
+    assert {hidden for _, hidden, _ in suitable_sizes(Leaky(heads=3))} == {3}
+    assert {hidden for _, hidden, _ in suitable_sizes(Leaky(heads=8))} == {8, 16}
+    with pytest.raises(
+        AssertionError, match="cell 'leaky': found no I up to 48 and H up to 64 .* expected some"
+    ):
+        suitable_sizes(Leaky(heads=100))
+
+
+def test_a_case_always_gives_the_same_arrays_and_none_is_zero():
+    case = Case(cells.Tiny(), 2, 3, (2, 4, 2), "float32", False, seed=5)
+    first, again = make_trial(case), make_trial(case)
+    assert run(first).keys() == run(again).keys()
+    for name, value in run(first).items():
+        np.testing.assert_array_equal(value, run(again)[name], err_msg=name)
+        assert value.dtype == np.float32, name
+    assert all(np.all(value != 0) for value in (*first.state.values(), *first.dlast.values(), first.theta))
+
+
+def test_every_kind_and_size_is_tried(monkeypatch):
+    monkeypatch.setenv("ZOO_TEST_EXAMPLES", "30")
+    seen: list[Case] = []
+    for_all(cells.Tiny(), seen.append)
+    assert {(case.dtype, case.tokens) for case in seen} == {
+        (dtype, tokens) for dtype in ("float32", "float64") for tokens in (False, True)
+    }
+    assert {case.steps for case in seen} == {1, 2, 3, 4}
+    assert {case.batch for case in seen} == {1, 2, 3}
+    assert {case.sizes[2] for case in seen} == {1, 2}
+
+
+def test_the_smallest_failure_is_reported_with_its_case():
+    def law(case):
+        assert case.steps < 3, f"{case.steps} steps"
+
+    with pytest.raises(AssertionError, match=r"^3 steps \[T=3 B=1 I=1 H=1 layers=1 float64 dense seed=0\]"):
+        for_all(cells.Tiny(), law)
+
+
+def test_a_failure_that_comes_and_goes_is_still_one():
+    calls: list[Case] = []
+
+    def law(case):
+        calls.append(case)
+        assert len(calls) != 2, "cell 'x': found 1, expected 2."
+
+    with pytest.raises(AssertionError, match="came and went"):
+        for_all(cells.Tiny(), law)
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "many", ""])
+def test_the_number_of_examples_is_a_positive_integer(monkeypatch, text):
+    monkeypatch.setenv("ZOO_TEST_EXAMPLES", text)
+    with pytest.raises(UsageError, match="ZOO_TEST_EXAMPLES is"):
+        examples()
+
+
+def test_differences_are_told_with_place_found_and_expected():
+    found, expected = np.array([[1.0, 2.0], [3.0, 4.5]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    with pytest.raises(
+        AssertionError, match=r"'tiny': y at \[1, 1\]: found 4.5, expected 4 \(to the bit\). Why."
+    ):
+        assert_same(cells.Tiny(), {"x": expected, "y": found}, {"x": expected, "y": expected}, "Why.")
+    assert_close(cells.Tiny(), {"y": found}, {"y": expected}, 0.13, "0.5 is within 0.13 times 4")
+    with pytest.raises(AssertionError, match=r"found 4.5, expected 4 \(within 4.8e-01\)"):
+        assert_close(cells.Tiny(), {"y": found}, {"y": expected}, 0.12, "0.5 is not within 0.12 times 4")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "same"),
+    [
+        ([np.nan, np.inf], [np.nan, np.inf], True),
+        ([np.nan, 1.0], [0.0, 1.0], False),
+        ([0.0, 1.0], [np.nan, 1.0], False),
+        ([np.inf], [-np.inf], False),
+        ([], [], True),
+        ([1.0], [1.0, 1.0], False),
+    ],
+)
+def test_nan_infinities_and_shapes_are_compared(found, expected, same):
+    arguments = cells.Tiny(), {"y": np.array(found)}, {"y": np.array(expected)}, 1e-3, "Why."
+    if same:
+        assert_close(*arguments)
+    else:
+        with pytest.raises(AssertionError, match="found .*, expected "):
+            assert_close(*arguments)

@@ -1,0 +1,107 @@
+"""The pytest door of the conformance kit, and what it needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import zoo
+from zoo.errors import UnknownNameError, UsageError
+from zoo.testing import (
+    CELL_CHECKS,
+    OPTIMIZER_CHECKS,
+    SAMPLER_CHECKS,
+    check_cell,
+    check_optimizer,
+    check_sampler,
+)
+from zoo.testing.report import name_of
+
+
+def cases(mark):
+    """Names of the arguments, and the cases by id."""
+    names, values = mark.mark.args
+    return names, {value.id: value for value in values}
+
+
+def test_one_test_for_each_cell_and_law():
+    names, found = cases(zoo.testing.parametrize_cells("vanilla"))
+    assert names == ("cell", "check")
+    assert list(found) == [f"vanilla-{name_of(check)}" for check in CELL_CHECKS]
+    cell, check = found["vanilla-check_shapes"].values
+    assert (cell, name_of(check)) == (zoo.get_cell("vanilla"), "check_shapes")
+
+
+def test_no_arguments_mean_every_registered_member():
+    for kind, checks, parametrize, names in (
+        ("cell", CELL_CHECKS, zoo.testing.parametrize_cells, zoo.list_cells()),
+        ("optimizer", OPTIMIZER_CHECKS, zoo.testing.parametrize_optimizers, zoo.list_optimizers()),
+        ("sampler", SAMPLER_CHECKS, zoo.testing.parametrize_samplers, zoo.list_samplers()),
+    ):
+        arguments, found = cases(parametrize())
+        assert arguments == (kind, "check")
+        assert len(found) == len(names) * len(checks) > 0
+        assert {value.values[0].name for value in found.values()} == set(names)
+
+
+def test_options_that_are_not_the_defaults_stand_in_the_id():
+    _, found = cases(zoo.testing.parametrize_samplers(zoo.get_sampler("top_k", k=3), "top_k"))
+    assert {name.partition("-")[0] for name in found} == {"top_k(k=3)", "top_k"}
+
+
+def test_expected_failures_are_strict():
+    _, found = cases(zoo.testing.parametrize_cells("vanilla", expected_failures={"check_nan": "a gap"}))
+    (mark,) = found["vanilla-check_nan"].marks
+    assert (mark.name, mark.kwargs) == ("xfail", {"reason": "a gap", "strict": True})
+    assert not found["vanilla-check_shapes"].marks
+    with pytest.raises(UsageError, match="Did you mean 'check_nan'"):
+        zoo.testing.parametrize_cells("vanilla", expected_failures={"check_nans": "typo"})
+
+
+def test_members_that_are_none_are_refused():
+    with pytest.raises(UnknownNameError, match="vanila"):
+        zoo.testing.parametrize_cells("vanila")
+    with pytest.raises(UnknownNameError, match="admm"):
+        check_optimizer("admm")
+    with pytest.raises(UsageError, match="is no sampler"):
+        check_sampler(zoo.get_optimizer("adam"))
+    with pytest.raises(UsageError, match="expected_failures names 'check_me'"):
+        check_cell("vanilla", expected_failures={"check_me": "typo"})
+
+
+def test_names_classes_and_instances_are_welcome():
+    adam = zoo.get_optimizer("adam")
+    excuses = {name_of(OPTIMIZER_CHECKS[0]): "not so"}
+    for optimizer in ("adam", type(adam), adam):
+        report = check_optimizer(optimizer, on_fail="collect", expected_failures=excuses)
+        assert report.member == "optimizer 'adam'"
+        assert report.failures == report.outcomes[:1], "strict: the first law holds, and nothing rests on it"
+
+
+@pytest.mark.parametrize(("module", "door"), [("hypothesis", "check_cell"), ("pytest", "parametrize_cells")])
+def test_without_the_testing_extra_one_sentence_says_what_to_install(monkeypatch, module, door):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError) as caught:
+        getattr(zoo.testing, door)("vanilla")
+    assert str(caught.value) == (
+        f'zoo.testing needs {module}, which is not installed: pip install "recurrent-zoo[testing]"'
+    )
+
+
+def test_importing_the_kit_imports_neither_compiler_nor_test_tools():
+    code = (
+        "import sys, zoo.testing; zoo.testing.Report, zoo.testing.check_cell, zoo.testing.check_in_child\n"
+        "print([name for name in ('numba', 'numpy', 'hypothesis', 'pytest') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_exists():
+    assert sorted(zoo.testing.__all__) == sorted(dir(zoo.testing))
+    for name in zoo.testing.__all__:
+        assert getattr(zoo.testing, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        zoo.testing.nothing  # noqa: B018

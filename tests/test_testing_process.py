@@ -1,0 +1,135 @@
+"""Checks in a child process survive what kernels do to it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from zoo.errors import UsageError
+from zoo.testing import check_in_child
+
+CELL = '''
+import ctypes, os, sys, time
+import numpy as np
+import zoo
+
+{top}
+
+def forward(params, x, state):
+    {body}
+
+def backward(params, x, state, tape, dy, dlast):
+    return dy, dlast, params
+
+class Faulty(zoo.Cell):
+    """Does harm."""
+
+    card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+    W = zoo.Param("I", "H", help="weights")
+    h = zoo.State("H", help="output")
+    forward = {kernel}
+    backward = backward
+'''
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    """Writes a cell whose forward kernel does something, and checks it in a child."""
+
+    def check(body="pass", top="", kernel="forward", timeout=120.0):
+        file = tmp_path / "faulty.py"
+        file.write_text(CELL.format(body=body, top=top, kernel=kernel))
+        return check_in_child(f"{file}:Faulty", timeout=timeout)
+
+    return check
+
+
+def failure(report):
+    """The one broken law; all after it were not tried."""
+    (outcome,) = report.failures
+    after = report.outcomes[report.outcomes.index(outcome) + 1 :]
+    assert {other.status for other in after} <= {"skipped"}
+    return outcome
+
+
+def test_a_segmentation_fault_breaks_the_law_that_was_tried(faulty):
+    report = faulty("ctypes.string_at(0)")
+    outcome = failure(report)
+    assert outcome.check == "check_shapes"
+    assert [other.status for other in report.outcomes[:3]] == ["passed"] * 3
+    assert report.member == "cell 'faulty'"
+    assert outcome.message.startswith("cell 'faulty': found the process ")
+    assert "expected an answer" in outcome.message
+    assert report.outcomes[-1].message == "not tried, since the process ended during check_shapes"
+    if sys.platform != "win32":
+        assert "signal 11 (Segmentation fault)" in outcome.message
+        assert "faulty.py" in outcome.message  # the traceback of the crash
+
+
+def test_an_endless_loop_ends_with_the_time(faulty):
+    outcome = failure(faulty("time.sleep(600)", timeout=8.0))
+    assert outcome.check == "check_shapes"
+    assert "found the process still busy after 8 s" in outcome.message
+
+
+def test_a_quiet_exit_is_no_success(faulty):
+    outcome = failure(faulty("os._exit(0)"))
+    assert outcome.check == "check_shapes"
+    assert "found the process gone with exit code 0" in outcome.message
+
+
+def test_an_abort_while_the_file_is_loaded_is_reported(faulty):
+    report = faulty(top="os.abort()")
+    outcome = failure(report)
+    assert outcome.check == "loading"
+    assert outcome.law == "The file or plugin can be loaded."
+    assert "Faulty" in report.member
+    assert "Fatal Python error: Aborted" in outcome.message
+
+
+def test_an_index_out_of_bounds_is_found(faulty):
+    body = "return np.empty((x.shape[0], x.shape[1], params[0].shape[1])) + params[0][9, 0], state, params"
+    report = faulty(body, kernel="zoo.njit(forward)")
+    shapes = next(outcome for outcome in report.outcomes if outcome.check == "check_shapes")
+    assert shapes.status == "failed"
+    assert "IndexError: index is out of bounds" in shapes.message
+
+
+def test_what_kernels_print_does_no_harm(faulty):
+    report = faulty('print("{"); os.write(1, b"noise\\n"); os._exit(3)')
+    assert failure(report).check == "check_shapes"
+    assert "exit code 3" in failure(report).message
+    assert "noise" in failure(report).message
+
+
+def test_other_kinds_of_members_can_be_checked():
+    report = check_in_child("sampler:greedy", timeout=300)
+    assert report.member == "sampler 'greedy'"
+    assert report.ok, str(report)
+    assert len(report.outcomes) > 5
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("no_such_cell", "no cell is called 'no_such_cell'"),
+        ("optimizer:admm", "no optimizer is called 'admm'"),
+        ("missing.py:Cell", "there is no file missing.py"),
+    ],
+)
+def test_a_member_that_is_not_there_is_an_error(spec, message):
+    with pytest.raises(UsageError, match=message):
+        check_in_child(spec, timeout=120)
+
+
+def test_a_plugin_file_is_loaded_first(tmp_path):
+    file = tmp_path / "plugin.py"
+    hook = "@zoo.hookimpl\ndef zoo_register_cells(register):\n    register(Faulty)\n"
+    file.write_text(CELL.format(body="os._exit(4)", top="", kernel="forward") + "\n" + hook)
+    report = check_in_child("faulty", timeout=120, plugin=str(file))
+    assert report.member == "cell 'faulty'"
+    assert "exit code 4" in failure(report).message
+    with pytest.raises(UsageError, match="there is no file"):
+        check_in_child("faulty", timeout=120, plugin=str(Path("nowhere.py")))

@@ -1,0 +1,144 @@
+"""Reports, expected failures, and running checks."""
+
+from __future__ import annotations
+
+import json
+from unittest import SkipTest
+
+import pytest
+
+from zoo.errors import UsageError
+from zoo.testing import Outcome, Report, run_checks
+
+
+class Member:
+    """All that a report wants of a member."""
+
+    @staticmethod
+    def label():
+        return "cell 'x'"
+
+
+def check_good(member):
+    """Good holds."""
+
+
+def check_bad(member):
+    """Bad is never true."""
+    raise AssertionError("cell 'x': found 1, expected 2.")
+
+
+def check_crash(member):
+    """No crash."""
+    raise IndexError("index 3 is out of bounds")
+
+
+def check_skip(member):
+    """Only elsewhere."""
+    raise SkipTest("no compiler")
+
+
+ALL = (check_good, check_bad, check_crash, check_skip)
+
+
+def statuses(report):
+    return {outcome.check: outcome.status for outcome in report.outcomes}
+
+
+def test_each_outcome_is_collected_in_order():
+    report = run_checks(Member(), ALL, on_fail="collect")
+    expected = {
+        "check_good": "passed",
+        "check_bad": "failed",
+        "check_crash": "failed",
+        "check_skip": "skipped",
+    }
+    assert list(statuses(report).items()) == list(expected.items())
+    assert not report.ok
+    assert [outcome.check for outcome in report.failures] == ["check_bad", "check_crash"]
+    assert (
+        report.outcomes[2].message
+        == "cell 'x': found an exception, expected none. IndexError: index 3 is out of bounds"
+    )
+    assert report.outcomes[1].law == "Bad is never true."
+    assert all(outcome.seconds >= 0 for outcome in report.outcomes)
+
+
+def test_the_first_broken_law_is_raised_by_default():
+    tried = []
+    with pytest.raises(AssertionError, match="^check_bad: cell 'x': found 1, expected 2.$"):
+        run_checks(Member(), ALL, callback=tried.append)
+    assert [outcome.check for outcome in tried] == ["check_good", "check_bad"]
+    with pytest.raises(AssertionError, match="IndexError") as caught:
+        run_checks(Member(), [check_good, check_crash])
+    assert isinstance(caught.value.__cause__, IndexError)
+
+
+def test_nothing_is_tried_after_the_first_law_failed():
+    report = run_checks(Member(), [check_bad, check_crash, check_good], on_fail="collect")
+    assert statuses(report) == {"check_bad": "failed", "check_crash": "skipped", "check_good": "skipped"}
+    assert report.outcomes[2].message == "not tried, since check_bad failed"
+
+
+def test_an_expected_failure_is_none():
+    excuses = {"check_bad": "a known gap", "check_crash": "another"}
+    report = run_checks(Member(), ALL, excuses)
+    assert report.ok
+    assert statuses(report)["check_bad"] == statuses(report)["check_crash"] == "expected failure"
+    assert report.outcomes[1].message == "a known gap\ncell 'x': found 1, expected 2."
+    assert statuses(run_checks(Member(), [check_skip], {"check_skip": "why"})) == {"check_skip": "skipped"}
+
+
+def test_an_expected_failure_that_holds_is_a_failure():
+    report = run_checks(Member(), ALL, {"check_good": "out of date"}, on_fail="collect")
+    assert report.outcomes[0].status == "failed"
+    assert report.outcomes[0].message == (
+        "cell 'x': found that the law holds, expected a failure (out of date)."
+    )
+    with pytest.raises(AssertionError, match="expected a failure"):
+        run_checks(Member(), ALL, {"check_good": "out of date"})
+
+
+def test_an_expected_failure_must_name_a_check():
+    with pytest.raises(UsageError, match=r"'check_god', which is no check. Did you mean 'check_good'\?"):
+        run_checks(Member(), ALL, {"check_god": "typo"})
+
+
+def test_a_report_reads_as_a_table():
+    report = Report(
+        "cell 'x'",
+        (
+            Outcome("check_good", "Good holds.", "passed", "", 1.25),
+            Outcome("check_bad", "Bad is never true.", "failed", "found 1\nexpected 2", 0.5),
+            Outcome("check_skip", "Only elsewhere.", "skipped", "no compiler"),
+            Outcome("check_old", "Known.", "expected failure", "a gap"),
+        ),
+    )
+    assert str(report).splitlines() == [
+        "  holds   check_good                    Good holds.",
+        "  BROKEN  check_bad                     Bad is never true.",
+        "          found 1",
+        "          expected 2",
+        "  skipped check_skip                    Only elsewhere.",
+        "          no compiler",
+        "  excused check_old                     Known.",
+        "          a gap",
+        "cell 'x': 4 laws, 1 hold, 1 broken, 1 broken as expected, 1 skipped (1.8 s)",
+    ]
+    assert Report("cell 'y'", report.outcomes[:1]).summary() == "cell 'y': 1 laws, 1 hold (1.2 s)"
+
+
+def test_a_report_is_json():
+    report = run_checks(Member(), ALL, on_fail="collect")
+    facts = json.loads(report.to_json())
+    assert facts["member"] == "cell 'x'"
+    assert facts["ok"] is False
+    assert Report(facts["member"], tuple(Outcome(**outcome) for outcome in facts["outcomes"])) == report
+
+
+def test_reports_cannot_be_changed():
+    report = run_checks(Member(), [check_good])
+    with pytest.raises(AttributeError):
+        report.member = "cell 'y'"
+    with pytest.raises(AttributeError):
+        report.outcomes[0].status = "failed"

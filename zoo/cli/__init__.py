@@ -1,0 +1,10 @@
+"""The command line: ``zoo train``, ``zoo sample`` and the rest. It only arranges; what is done is done elsewhere."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 an error, 2 a wrong usage, 128 + n stopped by signal n."""
+    from zoo.cli.app import cli
+
+    cli(prog_name="zoo")

@@ -1,0 +1,73 @@
+"""The commands by name. Each lives in a module of its own, which is imported when it is used and not before."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+import zoo
+from zoo.cli.failures import plain_failures
+
+# Name -> one line for `zoo --help`, in the order in which one meets them; the module is zoo.cli.commands.NAME.
+COMMANDS = {
+    "train": "Train a language model on a text.",
+    "sample": "Write text with a trained model.",
+    "eval": "Measure how well a trained model predicts a text.",
+    "cells": "List the cells.",
+    "show": "Show one cell, optimizer or sampler in full.",
+    "check": "Check a cell, optimizer or sampler against the laws of its kind.",
+    "plugins": "List the plugins, and why one failed.",
+    "doctor": "Examine the installation.",
+    "cache": "Look at the compiled kernels on disk, or clear them.",
+}
+_EXAMPLES = """\b
+Examples:
+  zoo train --cell vanilla                train on Python's own reference
+  zoo train --data book.txt --steps 3000  train on a text of yours
+  zoo sample runs/vanilla-pydoc-1         write text with what was learnt
+"""
+
+
+class Zoo(click.Group):
+    """A group that knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of a name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(f"zoo.cli.commands.{cmd_name}").command
+        return found
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        """The command that the arguments name; an unknown one gets the nearest name shown."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from zoo.contracts.names import did_you_mean
+
+            ctx.fail(f"there is no command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The table itself: help imports no command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; its errors become sentences."""
+        with plain_failures():
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=Zoo,
+    epilog=_EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(zoo.__version__, message="zoo %(version)s")
+def cli() -> None:
+    """Recurrent cells, written once as their equations, trained on a CPU at the machine's own speed."""

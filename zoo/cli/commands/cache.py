@@ -1,0 +1,44 @@
+"""``zoo cache``: the compiled kernels on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from zoo.cli.units import size
+from zoo.kernels.directory import cache_directory, cached_files, clear_cache
+
+
+def _info() -> None:
+    files = cached_files()
+    total = sum(file.stat().st_size for file in files)
+    click.echo(f"{len(files)} compiled kernels, {size(total)}, in {cache_directory() / 'kernels'}")
+    click.echo(
+        "`zoo cache clear` removes them; what is needed is compiled again. ZOO_CACHE_DIR moves the directory."
+    )
+
+
+def _clear() -> None:
+    removed = clear_cache()
+    click.echo(f"Removed {removed} compiled kernels from {cache_directory() / 'kernels'}.")
+
+
+def _path() -> None:
+    click.echo(str(cache_directory()))
+
+
+ACTIONS: dict[str, Callable[[], None]] = {"info": _info, "clear": _clear, "path": _path}
+
+
+@click.command()
+@click.argument("action", type=click.Choice(list(ACTIONS)), default="info")
+def command(action: str) -> None:
+    """Look at the compiled kernels on disk, or clear them.
+
+    \b
+    info   how many there are, how large, where (the default)
+    clear  remove them; the next run compiles what it needs
+    path   the directory alone, for scripts
+    """
+    ACTIONS[action]()

@@ -1,0 +1,70 @@
+"""``zoo check``: does a member obey the laws of its kind?"""
+
+from __future__ import annotations
+
+import contextlib
+
+import click
+
+from zoo.cli.members import find_member
+from zoo.cli.terminal import faint, is_terminal, make_console, styled
+from zoo.registry.files import names_file
+from zoo.testing.report import Outcome, Report
+
+_LOOKS = {
+    "passed": ("holds", {"fg": "green"}),
+    "failed": ("BROKEN", {"fg": "red", "bold": True}),
+    "skipped": ("skipped", {"dim": True}),
+    "expected failure": ("excused", {"fg": "yellow"}),
+}
+
+
+@click.command()
+@click.argument("member", metavar="NAME|FILE.py:Class")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=300.0,
+    metavar="SECONDS",
+    help="For all laws together.  [300]",
+)
+@click.option("--plugin", metavar="FILE.py", help="Load a plugin from a file first.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@click.pass_context
+def command(ctx: click.Context, member: str, timeout: float, plugin: str | None, as_json: bool) -> None:
+    """Check a cell, optimizer or sampler against the laws of its kind.
+
+    The checks run in a process of their own, with bounds checks and a time limit, so that a crash is a verdict too. The
+    exit code is 1 if a law is broken. Write optimizer:NAME or sampler:NAME where a name is several.
+    """
+    from zoo.testing import check_in_child
+
+    spec = member if plugin or ":" in member or names_file(member) else _full_name(member)
+    with _patience(f"checking {member} in a process of its own", quiet=as_json):
+        report = check_in_child(spec, timeout=timeout, plugin=plugin)
+    click.echo(report.to_json() if as_json else _text(report))
+    if not report.ok:
+        ctx.exit(1)
+
+
+def _full_name(name: str) -> str:
+    """The name with its kind in front, ``optimizer:adam``."""
+    member = find_member(name)
+    return f"{member.kind}:{member.name}"
+
+
+def _patience(words: str, quiet: bool) -> contextlib.AbstractContextManager[object]:
+    """A spinner on a terminal: the first check of a cell compiles for a minute."""
+    if quiet or not is_terminal():
+        return contextlib.nullcontext()
+    return make_console().status(words, spinner_style="cyan")
+
+
+def _text(report: Report) -> str:
+    return "\n".join([*(_line(outcome) for outcome in report.outcomes), "", report.summary()])
+
+
+def _line(outcome: Outcome) -> str:
+    word, look = _LOOKS[outcome.status]
+    line = f"{styled(f'{word:<8}', **look)} {outcome.law}  {faint(outcome.check)}"
+    return "\n".join([line, *(f"{'':9}{text}" for text in outcome.message.splitlines())])

@@ -1,0 +1,34 @@
+"""``zoo doctor``: what a bug report should say, and what is broken."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from zoo.cli.terminal import plain_table, styled
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Examine the installation: versions, processor, compiler, cache, plugins.
+
+    The exit code is 1 if something is broken.
+    """
+    from zoo.cli.examining import examine
+
+    findings = examine()
+    problems = [finding.problem for finding in findings if finding.problem]
+    if as_json:
+        facts = {finding.name: finding.data for finding in findings}
+        click.echo(json.dumps({"ok": not problems, "problems": problems, **facts}, indent=2))
+    else:
+        click.echo("\n".join(plain_table((finding.name, finding.text) for finding in findings)))
+        click.echo()
+        for problem in problems:
+            click.echo(f"{styled('Broken:', fg='red', bold=True)} {problem}")
+        click.echo("" if problems else styled("All is well.", fg="green"), nl=not problems)
+    if problems:
+        ctx.exit(1)

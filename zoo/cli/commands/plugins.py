@@ -1,0 +1,60 @@
+"""``zoo plugins``: what became of every plugin."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Any
+
+import click
+
+from zoo.cli.terminal import show_table, strong
+from zoo.registry import PluginRecord, load_plugin_file, plugins
+
+
+@click.command()
+@click.option("-v", "--verbose", is_flag=True, help="Print the traceback of each failure.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
+@click.option(
+    "--plugin", "files", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."
+)
+def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
+    """List the plugins: where each comes from, what it provides, and why one failed.
+
+    ZOO_PLUGINS=a,b lets in only those named, besides zoo's own; ZOO_STRICT_PLUGINS=1 makes a failure an error.
+    """
+    for file in files:
+        load_plugin_file(file)
+    records = plugins()
+    if as_json:
+        click.echo(json.dumps([_facts(record) for record in records], indent=2))
+        return
+    show_table(("plugin", "from", "version", "status", "provides"), [_row(record) for record in records])
+    for record in records:
+        if record.status == "failed":
+            click.echo(f"\n{strong(f'{record.name} failed:')} {record.error.rstrip('.')}.")
+            _explain(record, verbose)
+
+
+def _row(record: PluginRecord) -> tuple[str, ...]:
+    return (
+        record.name,
+        record.distribution or "a file",
+        record.version or "-",
+        record.status,
+        ", ".join(record.provides) or "-",
+    )
+
+
+def _facts(record: PluginRecord) -> dict[str, Any]:
+    names = ("name", "distribution", "version", "module", "status", "error")
+    return {**{name: getattr(record, name) for name in names}, "provides": list(record.provides)}
+
+
+def _explain(record: PluginRecord, verbose: bool) -> None:
+    if record.cause is None:
+        return
+    if verbose:
+        click.echo("".join(traceback.format_exception(record.cause)).rstrip())
+    else:
+        click.echo("`zoo plugins -v` prints the traceback.")

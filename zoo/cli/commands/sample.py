@@ -1,0 +1,125 @@
+"""``zoo sample``: text from a trained model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli.members import file_cell, load_plugins
+from zoo.cli.samplers import SHORTHANDS, make_chain
+from zoo.cli.sections import Flag, Sectioned
+from zoo.cli.terminal import harmless, is_terminal
+from zoo.errors import DataError
+
+_HELP = """Write text with a trained model: the prompt, then what follows, then a newline.
+
+RUN is a run directory, whose best model is taken, or a .safetensors file.
+
+Without samplers each symbol is drawn from the model's own distribution. Flags are applied in the order temperature,
+top-k, top-p, min-p, typical; samplers named with --sampler come before those that flags stand for, in the order given.
+The same seed gives the same text.
+"""
+
+_TEXT, _SAMPLERS = "Text", "Samplers"
+
+_FLAGS = [
+    Flag(
+        "--prompt",
+        section=_TEXT,
+        default="",
+        metavar="TEXT",
+        help="What to go on from, taken literally; - reads it from stdin.",
+    ),
+    Flag("--length", section=_TEXT, type=int, default=500, metavar="N", help="Symbols to add.  [500]"),
+    Flag("--seed", section=_TEXT, type=int, default=0, metavar="N", help="Decides every draw.  [0]"),
+    Flag(
+        "--on-unknown",
+        section=_TEXT,
+        type=click.Choice(["error", "skip"]),
+        default="error",
+        help="What to do with characters of the prompt that the model does not know.  [error]",
+    ),
+    Flag(
+        "--sampler",
+        "names",
+        section=_SAMPLERS,
+        multiple=True,
+        metavar="NAME",
+        help="greedy, or any that `zoo plugins` lists; may be repeated.",
+    ),
+    *(
+        Flag(
+            f"--{row.flag.replace('_', '-')}",
+            section=_SAMPLERS,
+            type=row.type,
+            metavar=row.metavar,
+            help=row.help,
+        )
+        for row in SHORTHANDS
+    ),
+    Flag(
+        "--set",
+        "assignments",
+        section=_SAMPLERS,
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An option of a sampler in use, as in k=40 or top_k.k=40; may be repeated.",
+    ),
+    Flag("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere."),
+    Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
+]
+
+
+def run(
+    path: str,
+    prompt: str,
+    length: int,
+    seed: int,
+    on_unknown: str,
+    names: Sequence[str],
+    assignments: Sequence[str],
+    cell: str | None,
+    plugin: Sequence[str],
+    **shorthands: Any,
+) -> None:
+    """Write; the arguments are those of the command line."""
+    load_plugins(plugin)
+    chain = make_chain(names, shorthands, assignments)
+
+    from zoo.model import generate, load
+
+    model = load(Path(path), cell=file_cell(cell), threads=1)
+    text = _read_prompt(model.vocab.level) if prompt == "-" else prompt
+    _write(generate(model, text, length, chain, seed, on_unknown))
+
+
+def _read_prompt(level: str) -> str | bytes:
+    raw = sys.stdin.buffer.read()
+    if level == "byte":
+        return raw
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"the prompt on standard input is not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start} "
+            f"({error.reason})."
+        ) from None
+
+
+def _write(pieces: Iterable[str]) -> None:
+    """Each piece at once to a person; to a program in blocks."""
+    live = is_terminal()
+    for piece in pieces:
+        sys.stdout.write(harmless(piece) if live else piece)
+        if live:
+            sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
+command = Sectioned(
+    "sample", callback=run, params=[click.Argument(["path"], metavar="RUN"), *_FLAGS], help=_HELP
+)

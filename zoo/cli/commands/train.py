@@ -1,0 +1,89 @@
+"""``zoo train``: a text in, a run directory out."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli.failures import say
+from zoo.cli.members import load_plugins
+from zoo.cli.progress import watching
+from zoo.cli.resuming import train_arguments
+from zoo.cli.sections import Flag, Sectioned
+from zoo.cli.settings import FLAGS, TRAINING, WATCHING
+
+_HELP = """Train a language model on a text.
+
+A run is a directory: config.json, log.jsonl with every event, and checkpoints. Ctrl-C saves before it stops; then
+
+\b
+  zoo train --resume --out DIR
+
+goes on, to the same numbers as if nothing had happened. All settings come from the run; flags may change those on which
+no number depends. A cell in a file has to be named again with --cell FILE.py:Class.
+"""
+
+_OTHERS = [
+    Flag(
+        "--set",
+        "assignments",
+        section=TRAINING,
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An option of the cell, the optimizer or the schedule (`zoo show NAME` lists them), as in beta1=0.8, or "
+        "optimizer.beta1=0.8 where several have the name; may be repeated.",
+    ),
+    Flag(
+        "--out", section=WATCHING, metavar="DIR", help="The run directory.  [the next free runs/CELL-TEXT-N]"
+    ),
+    Flag(
+        "--resume",
+        section=WATCHING,
+        is_flag=True,
+        help="Go on with the run in --out, or begin it if there is none.",
+    ),
+    Flag("--quiet", section=WATCHING, is_flag=True, help="Print nothing but warnings and errors."),
+    Flag("--json", "as_json", section=WATCHING, is_flag=True, help="Print each event as one line of JSON."),
+    Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
+]
+
+
+def run(
+    assignments: Sequence[str],
+    out: str | None,
+    resume: bool,
+    quiet: bool,
+    as_json: bool,
+    plugin: Sequence[str],
+    **flags: Any,
+) -> None:
+    """Train; the arguments are those of the command line, with None for flags that were not given."""
+    if resume and out is None:
+        raise click.UsageError("--resume needs --out DIR, the directory of the run.")
+    given = {name: value for name, value in flags.items() if value is not None and value != ()}
+    with watching(quiet, as_json) as watch:
+        from zoo.training import Interrupted, train
+
+        load_plugins(plugin)
+        arguments = train_arguments(given, assignments, out, resume)
+        try:
+            train(**arguments, out=out, resume=resume, on_event=watch)
+        except Interrupted as stopped:
+            again = _resume_command(stopped.run.path, flags["cell"], plugin)
+            say(f"Interrupted by {signal.Signals(stopped.signal).name}; all is saved. Resume with: {again}")
+            raise click.exceptions.Exit(128 + stopped.signal) from None
+
+
+def _resume_command(path: Path, cell: str | None, plugin: Sequence[str]) -> str:
+    words = ["zoo", "train", "--resume", "--out", str(path)]
+    words += ["--cell", cell] if cell is not None and ".py:" in cell else []
+    words += [word for file in plugin for word in ("--plugin", file)]
+    return shlex.join(words)
+
+
+command = Sectioned("train", callback=run, params=[*FLAGS, *_OTHERS], help=_HELP)

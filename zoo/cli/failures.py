@@ -1,0 +1,50 @@
+"""How a command fails: one sentence on stderr and an exit code, never a traceback, except for bugs."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from zoo.errors import ZooError, ZooWarning
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Within the block errors and warnings of zoo become sentences for people.
+
+    Raises:
+        click.ClickException: for a ``ZooError``, which makes exit code 1.
+        click.exceptions.Exit: with code 130 after Ctrl-C.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ZooWarning)
+        warnings.showwarning = _shower(warnings.showwarning)
+        try:
+            yield
+        except ZooError as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            say("Interrupted.")
+            raise click.exceptions.Exit(130) from None
+        finally:
+            sys.stdout.flush()  # here a closed pipe is an error that click keeps silent; at exit it would not be
+
+
+def say(sentence: str) -> None:
+    """One line on stderr; ``print`` and not ``click.echo``, since a live display catches only the former."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _shower(otherwise: Callable[..., Any]) -> Callable[..., None]:
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, ZooWarning):
+            say(f"Warning: {message}")
+        else:
+            otherwise(message, category, *where, **more)
+
+    return show

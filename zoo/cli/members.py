@@ -1,0 +1,114 @@
+"""Finding cells, optimizers and samplers for a command, and plugins in files."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from zoo.cli.failures import say
+from zoo.contracts import Cell, Member, Optimizer, Sampler
+from zoo.contracts.names import did_you_mean
+from zoo.errors import UnknownNameError, UsageError
+from zoo.registry import load_cell_file, load_plugin_file, plugins, registry_of
+from zoo.registry.files import names_file
+
+CONTRACTS: dict[str, type[Member]] = {"cell": Cell, "optimizer": Optimizer, "sampler": Sampler}
+
+
+def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--plugin FILE.py``: the files are loaded before the command runs, which never sees the option."""
+
+    @click.option(
+        "--plugin",
+        "plugin",
+        multiple=True,
+        metavar="FILE.py",
+        help="Load a plugin from a file; may be repeated.",
+    )
+    @functools.wraps(command)
+    def loaded(*args: Any, plugin: tuple[str, ...], **kwargs: Any) -> Any:
+        load_plugins(plugin)
+        return command(*args, **kwargs)
+
+    return loaded
+
+
+def load_plugins(files: Iterable[str]) -> None:
+    """Load plugins from files, and say on stderr if an installed one failed.
+
+    Raises:
+        UsageError: if there is no such Python file.
+        PluginError: if one cannot be loaded.
+    """
+    for file in files:
+        load_plugin_file(file)
+    failed = sum(record.status == "failed" for record in plugins())
+    if failed:
+        say(f"{failed} plugin{'s' * (failed > 1)} failed to load: `zoo plugins` shows why.")
+
+
+def cell_class(text: str) -> type[Cell]:
+    """The cell that a name or ``FILE.py:Class`` stands for.
+
+    Raises:
+        UnknownNameError: if no cell has the name.
+        ZooError: if the file or the class is not there, or is no cell.
+    """
+    return load_cell_file(text) if names_file(text) else registry_of(Cell).cls(text)
+
+
+def file_cell(text: str | None) -> type[Cell] | None:
+    """The cell of ``--cell FILE.py:Class`` where a checkpoint already names its cell.
+
+    Raises:
+        UsageError: if the text is a name: the checkpoint's own counts.
+    """
+    if text is None:
+        return None
+    if not names_file(text):
+        raise UsageError(
+            f"--cell {text}: a trained model names its cell itself; --cell FILE.py:Class is for a cell that is "
+            f"registered nowhere."
+        )
+    return load_cell_file(text)
+
+
+def find_member(text: str) -> type[Member]:
+    """What ``NAME``, ``optimizer:NAME``, ``sampler:NAME``, ``cell:NAME`` or ``FILE.py:Class`` stands for.
+
+    Raises:
+        UnknownNameError: if nothing has the name.
+        UsageError: if several have it.
+        ZooError: if a file or class is not there, or is no cell.
+    """
+    if names_file(text):
+        return load_cell_file(text)
+    kind, colon, name = text.rpartition(":")
+    if not colon:
+        return _find_bare(text)
+    if kind not in CONTRACTS:
+        raise UsageError(
+            f"{text!r}: {kind!r} is none of {', '.join(CONTRACTS)}; write it as in optimizer:adam, or as "
+            f"path/to/file.py:MyCell.{did_you_mean(kind, CONTRACTS)}"
+        )
+    return registry_of(CONTRACTS[kind]).cls(name)
+
+
+def _find_bare(name: str) -> type[Member]:
+    names = {kind: registry_of(contract).list() for kind, contract in CONTRACTS.items()}
+    kinds = [kind for kind in names if name in names[kind]]
+    if len(kinds) == 1:
+        return registry_of(CONTRACTS[kinds[0]]).cls(name)
+    if kinds:
+        raise UsageError(
+            f"{name!r} is a {' and a '.join(kinds)}; write {' or '.join(f'{kind}:{name}' for kind in kinds)}."
+        )
+    known = [known for listed in names.values() for known in listed]
+    near = did_you_mean(re.sub(r"\W", "_", name).lower(), known)
+    raise UnknownNameError(
+        f"no cell, optimizer or sampler is called {name!r}.{near} `zoo cells` lists the cells, `zoo plugins` everything."
+    )

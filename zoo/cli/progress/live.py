@@ -1,0 +1,179 @@
+"""The live display on a terminal: what is known stays above, what changes is one bar and one line below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from zoo.cli.progress import wording
+from zoo.cli.progress.pace import Pace
+from zoo.cli.terminal import harmless
+from zoo.cli.units import clock
+
+Event = dict[str, Any]
+
+WIDTH = 100
+_REFRESHES = 8  # a second
+
+
+class Waiting:
+    """A spinner, what one waits for, and for how long.
+
+    Args:
+        words: What for.
+        now: A clock, in seconds.
+    """
+
+    def __init__(self, words: str, now: Callable[[], float]) -> None:
+        self.words, self.now, self.since = words, now, now()
+        self.spinner = Spinner("dots", style="cyan")
+
+    def __rich__(self) -> RenderableType:
+        """As it looks now."""
+        self.spinner.update(text=Text(f"{self.words}   {clock(self.now() - self.since)}", "dim"))
+        return self.spinner
+
+
+class LiveDisplay:
+    """Shows events as they come; a table says how. Use it in a ``with`` statement.
+
+    Args:
+        console: Where to.
+        now: A clock, in seconds; the console's own if None.
+    """
+
+    def __init__(self, console: Console, now: Callable[[], float] | None = None) -> None:
+        self.console = console
+        self.start: Event = {}
+        self.now = now or console.get_time
+        self.pace = Pace(self.now)
+        self.below: RenderableType = Waiting("reading the text", self.now)
+        self.live = Live(
+            console=console, get_renderable=lambda: self.below, refresh_per_second=_REFRESHES, transient=True
+        )
+
+    def __enter__(self) -> LiveDisplay:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show what an event says, if it is for people."""
+        if event["event"] in VIEWS:
+            VIEWS[event["event"]](self, event)
+
+    def begin(self, event: Event) -> None:
+        """The header of a run."""
+        self.start = event
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for heading, text in wording.header(event).items():
+            table.add_row(Text(heading, "dim"), Text(text))
+        self.console.print(table)
+        self.console.print()
+
+    def resume(self, event: Event) -> None:
+        """The header, and where the run goes on."""
+        self.begin(event)
+        self.console.print(Text(f"resumed at step {event['step']:,}", "cyan"))
+
+    def compiling(self, event: Event) -> None:  # noqa: ARG002  # every row of the table takes it
+        """A spinner, so that a first run does not look dead."""
+        self.below = Waiting("compiling kernels (first run only)", self.now)
+
+    def compiled(self, event: Event) -> None:
+        """What it cost; the bar and the clock for the time left start here."""
+        if event["fresh"]:
+            self.console.print(Text(wording.compiled(event), "dim"))
+        self.pace.begin(event["step"])
+        self.below = self._bar(event["step"], "")
+
+    def step(self, event: Event) -> None:
+        """The bar, and the numbers below it."""
+        step, total = event["step"], self.start["config"]["steps"]
+        left = clock(self.pace.left(step, total))
+        self.below = Group(self._bar(step, f"{left} left"), self._numbers(event))
+
+    def evaluated(self, event: Event) -> None:
+        """A line that stays, with the best so far marked."""
+        style = "bold" if event["best"] else ""
+        line = Text.assemble(
+            (f"step {event['step']:>7,}", "dim"),
+            (f"   {event['part']}   ", "dim"),
+            (wording.loss(event, self.start), style),
+            ("   best" if event["best"] else "", "green"),
+        )
+        self.console.print(line)
+
+    def sample(self, event: Event) -> None:
+        """The sample in a frame."""
+        title = Text(f"step {event['step']:,}", "dim")
+        width = min(WIDTH, self.console.width)
+        self.console.print(
+            Panel(
+                Text(harmless(event["text"])),
+                title=title,
+                title_align="left",
+                border_style="dim",
+                width=width,
+            )
+        )
+
+    def warning(self, event: Event) -> None:
+        """Something that did not stop the run."""
+        self.console.print(Text(f"Warning: {event['text']}", "yellow"))
+
+    def end(self, event: Event) -> None:
+        """The summary, and what to type next."""
+        self.below = Text("")
+        self.live.stop()
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_row(Text("ended", "dim"), Text(wording.ending(event)))
+        table.add_row(Text("best", "dim"), Text(wording.best(event, self.start), "bold"))
+        table.add_row(Text("next", "dim"), Text(wording.sample_command(self.start), "cyan"))
+        self.console.print()
+        self.console.print(table)
+
+    def _bar(self, step: int, left: str) -> RenderableType:
+        total = self.start["config"]["steps"]
+        row = Table.grid(padding=(0, 2, 0, 0), expand=False)
+        bar = ProgressBar(
+            total, step, width=min(36, self.console.width // 3), complete_style="cyan", finished_style="cyan"
+        )
+        row.add_row(bar, Text(f"{step:,} / {total:,}"), Text(f"{step / total:.0%}"), Text(left, "dim"))
+        return row
+
+    def _numbers(self, event: Event) -> Text:
+        facts = [
+            wording.loss(event, self.start).replace("  ", "   "),
+            wording.speed(event, self.start),
+            f"grad {event['grad_norm']:.3g}",
+            f"clip {event['clip_rate']:.0%}",
+            f"lr {event['lr']:.3g}",
+        ]
+        return Text("   ".join(facts), no_wrap=True, overflow="ellipsis")
+
+
+VIEWS: dict[str, Callable[[LiveDisplay, Event], None]] = {
+    "start": LiveDisplay.begin,
+    "resume": LiveDisplay.resume,
+    "compiling": LiveDisplay.compiling,
+    "compiled": LiveDisplay.compiled,
+    "step": LiveDisplay.step,
+    "eval": LiveDisplay.evaluated,
+    "sample": LiveDisplay.sample,
+    "warning": LiveDisplay.warning,
+    "end": LiveDisplay.end,
+}

@@ -1,0 +1,96 @@
+"""From flags, and a run to resume, to the arguments of ``zoo.train``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from zoo.cli.assignments import Target, assign, member_target
+from zoo.cli.members import cell_class
+from zoo.contracts import Cell, Optimizer
+from zoo.errors import UnknownNameError, UsageError
+from zoo.registry import registry_of
+from zoo.training import Config, resume_config
+from zoo.training.schedules import SCHEDULES, make_schedule
+
+Settings = dict[str, Any]
+
+_NUMBERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "int": (int, "an integer"),
+    "float": (float, "a number"),
+}
+
+
+def train_arguments(
+    given: Mapping[str, Any], assignments: Sequence[str], out: str | None, resume: bool
+) -> Settings:
+    """What ``zoo.train`` is called with: the stored settings of a run, then the flags, then ``--set``.
+
+    Args:
+        given: The settings that were given as flags.
+        assignments: What ``--set`` was given.
+        out: The run directory.
+        resume: Whether to go on with the run in it.
+
+    Raises:
+        ZooError: if a name is unknown, a value is not allowed, or the stored settings cannot be read.
+    """
+    stored = resume_config(out) if resume and out is not None else None
+    settings = {**_stored(stored, given), **given}
+    cell = _cell(settings.get("cell", Config.cell), None if "cell" in given else stored)
+    chosen = assign(assignments, _targets(cell, settings))
+    for name in ("optimizer", "schedule"):
+        settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
+    settings["cell"] = cell(**{**settings.pop("cell_options", {}), **chosen["cell"]})
+    return settings
+
+
+def _stored(config: Config | None, given: Mapping[str, Any]) -> Settings:
+    """The settings of a stored run that still count; options of what is replaced do not."""
+    if config is None:
+        return {}
+    settings = {**config.to_json(), "data": config.data}
+    for name in ("cell", "optimizer", "schedule"):
+        if given.get(name, settings[name]) != settings[name]:
+            settings[f"{name}_options"] = {}
+    if "epochs" in given:
+        settings["steps"] = None
+    return settings
+
+
+def _cell(name: str, stored: Config | None) -> type[Cell]:
+    """The class of a cell; where a stored run names one that is registered nowhere, the error says what to do."""
+    try:
+        return cell_class(name)
+    except UnknownNameError as error:
+        if stored is None:
+            raise
+        raise UnknownNameError(
+            f"the run was begun with the cell {name!r}, which is not registered here; if it came from a file, name it "
+            f"again, --cell FILE.py:Class, or its plugin, --plugin FILE.py."
+        ) from error
+
+
+def _targets(cell: type[Cell], settings: Settings) -> list[Target]:
+    optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
+    schedule = settings.get("schedule", Config.schedule)
+    return [member_target("cell", cell), member_target("optimizer", optimizer), _schedule_target(schedule)]
+
+
+def _schedule_target(name: str) -> Target:
+    found = SCHEDULES.get(name) or type(make_schedule(name))  # which raises, with the names there are
+    readers = {field.name: _number(name, field.name, str(field.type)) for field in dataclasses.fields(found)}
+    return Target("schedule", f"schedule {name!r}", readers)
+
+
+def _number(schedule: str, name: str, kind: str) -> Callable[[str], Any]:
+    convert, words = _NUMBERS[kind]
+
+    def read(text: str) -> Any:
+        try:
+            return convert(text)
+        except ValueError:
+            raise UsageError(f"schedule {schedule!r}: {name} is {text!r}; expected {words}.") from None
+
+    return read

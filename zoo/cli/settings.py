@@ -1,0 +1,98 @@
+"""The flags of ``zoo train`` that are settings of a run: one row each.
+
+A flag that is not given stays None, so that ``zoo.training.Config`` alone knows the defaults and a resumed run keeps
+what it was begun with; the help quotes them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from zoo.cli.sections import Flag
+from zoo.training.config import Config
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Config)}
+
+
+def _flag(section: str, name: str, kind: Any, metavar: str | None, text: str, **attributes: Any) -> Flag:
+    default = _DEFAULTS[name]
+    shown = " ".join(default) if isinstance(default, tuple) else default
+    note = f"  [{shown}]" if isinstance(shown, (int, float, str)) else ""
+    return Flag(
+        f"--{name.replace('_', '-')}",
+        name,
+        section=section,
+        type=kind,
+        metavar=metavar,
+        default=None,
+        help=text + note,
+        **attributes,
+    )
+
+
+TEXT, MODEL, TRAINING, WATCHING = "Text", "Model", "Training", "Watching and saving"
+
+FLAGS = [
+    _flag(
+        TEXT,
+        "data",
+        str,
+        "SOURCE",
+        "A file, a directory, - for standard input, or builtin:hello, builtin:pydoc, builtin:stdlib; may be repeated.",
+        multiple=True,
+    ),
+    _flag(TEXT, "level", click.Choice(["char", "byte"]), None, "What a symbol is."),
+    _flag(TEXT, "glob", str, "PATTERN", "Which files of a directory are read, as in '*.txt'."),
+    _flag(
+        TEXT,
+        "split",
+        str,
+        "A,B,C",
+        "Shares of training, validation and test.  [90,5,5, or all for training if the text is short]",
+    ),
+    _flag(
+        MODEL,
+        "cell",
+        str,
+        "NAME|FILE.py:Class",
+        "A registered cell (`zoo cells`), or one in a file of yours.",
+    ),
+    _flag(MODEL, "hidden", int, "N", "Hidden units, H."),
+    _flag(MODEL, "layers", int, "N", "Layers, L."),
+    _flag(MODEL, "dtype", click.Choice(["float32", "float64"]), None, "Precision of all numbers."),
+    _flag(
+        TRAINING,
+        "batch",
+        int,
+        "N",
+        "Streams of text read side by side, B.  [32, or fewer if the text is short]",
+    ),
+    _flag(
+        TRAINING,
+        "seq",
+        int,
+        "N",
+        "Steps of back-propagation through time, T.  [64, or fewer if the text is short]",
+    ),
+    _flag(TRAINING, "steps", int, "N", "Updates.  [5000]"),
+    _flag(TRAINING, "epochs", float, "X", "Passes over the training text, instead of --steps."),
+    _flag(TRAINING, "optimizer", str, "NAME", "sgd, adam, ...: `zoo plugins` lists them."),
+    _flag(TRAINING, "lr", float, "X", "Learning rate.  [the optimizer's own]"),
+    _flag(
+        TRAINING, "schedule", str, "NAME", "How the learning rate changes: constant, step, cosine, plateau."
+    ),
+    _flag(TRAINING, "clip", float, "X", "Largest norm of the gradient; 0 for no limit."),
+    _flag(TRAINING, "clip_value", float, "X", "Largest magnitude of each of its elements; 0 for no limit."),
+    _flag(TRAINING, "patience", int, "N", "Stop after N validations without improvement; 0 to go on."),
+    _flag(TRAINING, "seed", int, "N", "Decides the first parameters and the samples."),
+    _flag(TRAINING, "threads", int, "N", "Threads; changes no number.  [every processor]"),
+    _flag(WATCHING, "log_every", int, "N", "Steps between lines of progress."),
+    _flag(WATCHING, "eval_every", int, "N", "Steps between validations.  [a tenth of the run, at most 500]"),
+    _flag(WATCHING, "save_every", int, "N", "Steps between checkpoints.  [as --eval-every]"),
+    _flag(WATCHING, "keep", int, "N", "Checkpoints to keep besides the best."),
+    _flag(WATCHING, "sample_every", int, "N", "Steps between samples; 0 for none."),
+    _flag(WATCHING, "sample_length", int, "N", "Symbols in such a sample."),
+]

@@ -1,0 +1,96 @@
+"""What stands between a text and the person who reads it: a terminal, or not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# What a terminal would obey instead of showing: a model trained on such bytes writes them.
+_CONTROL = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def is_terminal(stream: TextIO | None = None) -> bool:
+    """Whether a stream, stdout by default, is a terminal that can move its cursor."""
+    return (stream or sys.stdout).isatty() and os.environ.get("TERM") != "dumb"
+
+
+def make_console() -> Console:
+    """A rich console on stdout; it honours ``NO_COLOR``."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def harmless(text: str) -> str:
+    """The text without what would steer a terminal; newlines and tabs stay."""
+    return text.translate(_CONTROL)
+
+
+def strong(text: str) -> str:
+    """The text in bold on a terminal."""
+    return styled(text, bold=True)
+
+
+def faint(text: str) -> str:
+    """The text dimmed on a terminal."""
+    return styled(text, dim=True)
+
+
+def styled(text: str, **look: Any) -> str:
+    """The text in a look (see ``click.style``) on a terminal; without its colour under ``NO_COLOR``."""
+    if os.environ.get("NO_COLOR"):
+        look.pop("fg", None)
+    return click.style(text, **look) if is_terminal() else text
+
+
+def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
+    """Print a table: as wide as it must be into a pipe, fitted and coloured on a terminal.
+
+    Args:
+        headings: One for each column.
+        rows: Texts, one for each column.
+        right: Columns that are set to the right.
+    """
+    if is_terminal():
+        _show_fitted(headings, rows, set(right))
+    else:
+        click.echo("\n".join(plain_table([headings, *rows], right)))
+
+
+def plain_table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """The lines of a table whose columns are two spaces apart."""
+    table, right = [list(row) for row in rows], set(right)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(_set(row, widths, right)).rstrip() for row in table]
+
+
+def _set(row: Sequence[str], widths: Sequence[int], right: set[int]) -> list[str]:
+    return [
+        text.rjust(width) if column in right else text.ljust(width)
+        for column, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
+
+
+def _show_fitted(headings: Sequence[str], rows: Iterable[Sequence[str]], right: set[int]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column, heading in enumerate(headings):
+        table.add_column(
+            heading,
+            justify="right" if column in right else "left",
+            style="bold" if column == 0 else "",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    make_console().print(table)

@@ -1,0 +1,70 @@
+"""``python -m zoo.testing SPEC [--json] [--plugin FILE.py]`` checks one member; ``process.py`` starts it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from zoo.errors import ZooError
+from zoo.registry import load_plugin_file
+from zoo.testing.kits import parse_spec
+from zoo.testing.report import law_of, name_of, run_checks
+
+Tell = Callable[[str, Any], None]
+
+
+def main() -> int:
+    """Check the member; 0 if all laws hold, 1 if one is broken, 2 if there is no such member."""
+    parser = argparse.ArgumentParser(prog="python -m zoo.testing", description="Check a member of the zoo.")
+    parser.add_argument("spec", help="a cell, FILE.py:Class, optimizer:NAME or sampler:NAME")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, as they come")
+    parser.add_argument("--plugin", help="plugin file to load first")
+    arguments = parser.parse_args()
+    try:
+        return _check(arguments.spec, arguments.plugin, _line_writer() if arguments.json else _nothing)
+    except ZooError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _check(spec: str, plugin: str | None, tell: Tell) -> int:
+    try:
+        if plugin:
+            load_plugin_file(plugin)
+        kit, name = parse_spec(spec)
+        checks, member = kit.checks(), kit.resolve(name)
+    except ZooError as error:
+        tell("refused", str(error))
+        raise
+    tell("member", (member.label(), [(name_of(check), law_of(check)) for check in checks]))
+    report = run_checks(
+        member, checks, on_fail="collect", callback=lambda outcome: tell("outcome", asdict(outcome))
+    )
+    tell("done", True)
+    sys.stdout.write(f"{report}\n")
+    return 0 if report.ok else 1
+
+
+def _line_writer() -> Tell:
+    """Writes events to what was standard output, which from now on is standard error: kernels may print."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def tell(what: str, value: Any) -> None:
+        stream.write(json.dumps({what: value}) + "\n")
+        stream.flush()
+
+    return tell
+
+
+def _nothing(what: str, value: Any) -> None:
+    """Tell nobody."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""The domain of the laws: which sizes, dtypes and arrays a cell is tried with.
+
+Designed before the laws: sizes go down to one, where broadcasting slips hide nothing; arrays are normal
+numbers of size one, C-contiguous, float32 or float64, dense or tokens, which makes four compiled versions of
+a kernel and no more. Hypothesis chooses the sizes and a seed; the numbers themselves come from the seed,
+since a failure is understood by its sizes, and no law is about rare numbers such as the subnormal ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Cell
+from zoo.errors import UsageError
+from zoo.layers import Recurrent
+from zoo.layers.stack import Stack
+
+Array = np.ndarray[Any, Any]
+Arrays = dict[str, Array]
+Kind = tuple[str, bool]
+Sizes = tuple[int, int, int]
+
+DENSE64: Kind = ("float64", False)
+TOKENS64: Kind = ("float64", True)
+DENSE32: Kind = ("float32", False)
+TOKENS32: Kind = ("float32", True)
+FLOAT64 = (DENSE64, TOKENS64)
+DENSE = (DENSE64, DENSE32)
+EVERY_KIND = (DENSE64, TOKENS64, DENSE32, TOKENS32)
+
+
+@dataclass(frozen=True)
+class Case:
+    """The choices behind one trial.
+
+    Args:
+        cell: The cell.
+        steps: ``T``.
+        batch: ``B``.
+        sizes: ``I``, ``H`` and the number of layers.
+        dtype: ``"float32"`` or ``"float64"``.
+        tokens: Whether the input is tokens.
+        seed: Seed of all arrays.
+    """
+
+    cell: Cell = field(repr=False)
+    steps: int
+    batch: int
+    sizes: Sizes
+    dtype: str
+    tokens: bool
+    seed: int
+
+    def __str__(self) -> str:
+        inputs, hidden, layers = self.sizes
+        kind = "tokens" if self.tokens else "dense"
+        return (
+            f"T={self.steps} B={self.batch} I={inputs} H={hidden} layers={layers} {self.dtype} {kind} "
+            f"seed={self.seed}"
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A layer and everything its two passes take.
+
+    Args:
+        rnn: The layer; its first parameters are those of its initializers.
+        theta: Parameters, ``(P,)``.
+        x: Inputs ``(T, B, I)`` or tokens ``(T, B)``.
+        state: First states, not zero.
+        dy: Gradient of the outputs.
+        dlast: Gradient of the last states, not zero.
+        rng: Generator for what else a law needs.
+    """
+
+    rnn: Recurrent
+    theta: Array
+    x: Array
+    state: Arrays
+    dy: Array
+    dlast: Arrays
+    rng: np.random.Generator
+
+    @property
+    def cell(self) -> Cell:
+        """The cell on trial."""
+        return self.rnn.cell
+
+    @property
+    def tokens(self) -> bool:
+        """Whether the input is tokens."""
+        return self.x.ndim == 2
+
+    @property
+    def eps(self) -> float:
+        """Distance from one to the next number of the dtype."""
+        return float(np.finfo(self.rnn.dtype).eps)
+
+    @property
+    def rounding(self) -> float:
+        """How far two ways of computing the same may lie apart, relative to the largest number of an array.
+
+        Every step and layer adds some roundings to a sum and passes on those before; 64 of them leaves room
+        for sums in another order, for another exp and tanh, and for weights that amplify, and is far from
+        what a wrong term makes.
+        """
+        steps: int = self.x.shape[0]
+        return 64 * self.eps * max(1, steps) * len(self.rnn.stack.layers)
+
+
+def suitable_sizes(
+    cell: Cell, most_inputs: int = 3, most_hidden: int = 4, layers: tuple[int, ...] = (1, 2)
+) -> tuple[Sizes, ...]:
+    """Sizes ``(I, H, layers)`` that suit the cell's shapes, from one up; larger if no small ones do."""
+    for factor in (1, 4, 16):
+        ranges = range(1, factor * most_inputs + 1), range(1, factor * most_hidden + 1), layers
+        if found := tuple(sizes for sizes in itertools.product(*ranges) if _suits(cell, sizes)):
+            return found
+    raise AssertionError(
+        f"{cell.label()}: found no I up to {16 * most_inputs} and H up to {16 * most_hidden} that its sizes "
+        "allow, expected some. Check the divisions in the declared sizes."
+    )
+
+
+def _suits(cell: Cell, sizes: Sizes) -> bool:
+    try:
+        Stack(cell, *sizes)
+    except UsageError:
+        return False
+    return True
+
+
+def make_trial(case: Case) -> Trial:
+    """The arrays of a case.
+
+    Parameters are their initial values and some noise: noise, so that no bias is zero and hides a missing
+    term; initial values, so that a parameter which must be positive or small stays so.
+    """
+    inputs, hidden, layers = case.sizes
+    rnn = Recurrent(case.cell, inputs, hidden, layers, dtype=case.dtype, seed=case.seed, threads=1)
+    rng = np.random.default_rng(case.seed)
+
+    def normal(*shape: int) -> Array:
+        return rng.normal(size=shape).astype(case.dtype)
+
+    def states() -> Arrays:
+        return {name: normal(case.batch, *shape) / 2 for name, shape in rnn.stack.state_shapes.items()}
+
+    theta = rnn.theta + normal(rnn.layout.size) / 5
+    dense = normal(case.steps, case.batch, inputs)
+    tokens = rng.integers(inputs, size=(case.steps, case.batch), dtype=np.int32)
+    dy = normal(case.steps, case.batch, rnn.output_size)
+    return Trial(rnn, theta, tokens if case.tokens else dense, states(), dy, states(), rng)
+
+
+def layer_like(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent:
+    """A layer of the same cell and sizes, with another dtype or number of threads."""
+    inputs, hidden, layers = rnn.stack.input_size, rnn.stack.hidden_size, len(rnn.stack.layers)
+    return Recurrent(rnn.cell, inputs, hidden, layers, dtype=dtype or rnn.dtype, threads=threads)
+
+
+def cast(trial: Trial, dtype: str) -> Trial:
+    """The same numbers in another dtype."""
+    x = trial.x if trial.tokens else trial.x.astype(dtype)
+    state, dlast = (
+        {name: a.astype(dtype) for name, a in arrays.items()} for arrays in (trial.state, trial.dlast)
+    )
+    return Trial(
+        layer_like(trial.rnn, dtype),
+        trial.theta.astype(dtype),
+        x,
+        state,
+        trial.dy.astype(dtype),
+        dlast,
+        trial.rng,
+    )
+
+
+def run(trial: Trial) -> Arrays:
+    """Both passes; every result under the name that an error gives it."""
+    y, last, tape = trial.rnn.apply(trial.theta, trial.x, trial.state)
+    dx, dstate, dtheta = trial.rnn.vjp(tape, trial.dy, trial.dlast)
+    return named_values(y, last) | named_gradients(trial.rnn, dx, dstate, dtheta)
+
+
+def named_values(y: Array, last: Arrays) -> Arrays:
+    """The results of a forward pass, named."""
+    return {"output y": y} | {f"last state {name}": value for name, value in last.items()}
+
+
+def named_gradients(rnn: Recurrent, dx: Array | None, dstate: Arrays, dtheta: Array) -> Arrays:
+    """The results of a backward pass, named."""
+    named = {} if dx is None else {"gradient of the input x": dx}
+    named |= {f"gradient of the first state {name}": value for name, value in dstate.items()}
+    return named | {
+        f"gradient of parameter {name}": value for name, value in rnn.layout.views(dtheta).items()
+    }
+
+
+def inputs_of(trial: Trial) -> Iterator[tuple[str, Array]]:
+    """Everything that goes into the two passes, named."""
+    yield "the parameters", trial.theta
+    yield "the input x", trial.x
+    yield from ((f"the first state {name}", value) for name, value in trial.state.items())
+    yield "the gradient dy of the output", trial.dy
+    yield from (
+        (f"the gradient dlast of the last state {name}", value) for name, value in trial.dlast.items()
+    )

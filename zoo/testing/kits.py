@@ -1,0 +1,76 @@
+"""The three kits, for cells, optimizers and samplers: who is checked, and by which laws."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.contracts import Cell, Member, Optimizer, Sampler
+from zoo.errors import UsageError
+from zoo.registry import registry_of, resolve_cell
+from zoo.testing.extra import need
+from zoo.testing.report import Check
+
+
+@dataclass(frozen=True)
+class Kit:
+    """The laws of one kind of member.
+
+    Args:
+        contract: What its members derive from.
+        home: Module that holds the laws; it is imported when they are asked for, since they need the testing
+            extra.
+        table: Name of the list in that module.
+    """
+
+    contract: type[Member]
+    home: str
+    table: str
+
+    @property
+    def kind(self) -> str:
+        """``cell``, ``optimizer`` or ``sampler``."""
+        return self.contract.kind
+
+    def checks(self) -> tuple[Check, ...]:
+        """The check functions.
+
+        Raises:
+            UsageError: if Hypothesis is not installed.
+        """
+        need("hypothesis")
+        return tuple(getattr(importlib.import_module(self.home), self.table))
+
+    def names(self) -> list[str]:
+        """Names of all registered members, third parties' included."""
+        return registry_of(self.contract).list()
+
+    def resolve(self, member: Any) -> Member:
+        """The member that a name, a class or an instance stands for; for cells also ``"FILE.py:Class"``.
+
+        Raises:
+            UnknownNameError: if no member has the name.
+            UsageError: if it is nothing of this kind.
+        """
+        if self.contract is Cell:
+            return resolve_cell(member)
+        if isinstance(member, str):
+            return registry_of(self.contract).get(member)
+        if isinstance(member, type) and issubclass(member, self.contract):
+            return member()
+        if isinstance(member, self.contract):
+            return member
+        raise UsageError(f"{member!r} is no {self.kind}; give a registered name, a class or an instance.")
+
+
+CELLS = Kit(Cell, "zoo.testing.laws", "CELL_CHECKS")
+OPTIMIZERS = Kit(Optimizer, "zoo.testing.optimizers", "OPTIMIZER_CHECKS")
+SAMPLERS = Kit(Sampler, "zoo.testing.samplers", "SAMPLER_CHECKS")
+KITS = {kit.kind: kit for kit in (CELLS, OPTIMIZERS, SAMPLERS)}
+
+
+def parse_spec(spec: str) -> tuple[Kit, str]:
+    """Kit and member of ``vanilla``, ``path/to/file.py:MyCell``, ``optimizer:adam`` or ``sampler:top_k``."""
+    kind, colon, name = spec.partition(":")
+    return (KITS[kind], name) if colon and kind in KITS else (CELLS, spec)

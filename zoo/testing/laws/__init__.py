@@ -1,0 +1,65 @@
+"""The laws of a cell, one function each, by subject.
+
+A law is a plain function of a cell that raises AssertionError where it is broken; the first line of its
+docstring is the law. They need no pytest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zoo.contracts import Cell
+from zoo.testing.laws.compiled import check_compiles_once, check_jit_equals_python
+from zoo.testing.laws.gradients import (
+    check_directional_derivative,
+    check_input_gradient,
+    check_parameter_gradients,
+    check_state_gradient,
+    check_vjp_linear,
+)
+from zoo.testing.laws.model import check_learns, check_save_load, check_softmax
+from zoo.testing.laws.numbers import check_float32, check_large_inputs, check_nan
+from zoo.testing.laws.purity import (
+    check_deterministic,
+    check_inputs_unwritten,
+    check_tape_reusable,
+    check_threads,
+    check_two_tapes,
+)
+from zoo.testing.laws.record import check_initialisation, check_parameter_count, check_well_formed
+from zoo.testing.laws.sequence import check_rows_independent, check_rows_permute, check_split, check_tokens
+from zoo.testing.laws.shapes import check_empty_sequence, check_results_are_new, check_shapes
+
+CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
+    check_well_formed,
+    check_parameter_count,
+    check_initialisation,
+    check_shapes,
+    check_empty_sequence,
+    check_inputs_unwritten,
+    check_results_are_new,
+    check_deterministic,
+    check_tape_reusable,
+    check_two_tapes,
+    check_threads,
+    check_parameter_gradients,
+    check_input_gradient,
+    check_state_gradient,
+    check_directional_derivative,
+    check_vjp_linear,
+    check_split,
+    check_rows_independent,
+    check_rows_permute,
+    check_tokens,
+    check_float32,
+    check_large_inputs,
+    check_nan,
+    check_softmax,
+    check_jit_equals_python,
+    check_compiles_once,
+    check_save_load,
+    check_learns,
+)
+"""Every law: first the one that all others rest on, then those that find the plainest faults."""
+
+__all__ = ["CELL_CHECKS", *(check.__name__ for check in CELL_CHECKS)]

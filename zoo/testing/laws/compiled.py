@@ -1,0 +1,81 @@
+"""Laws about the compiler: compiled code is its source, and is compiled once."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import Any
+from unittest import SkipTest
+
+from zoo.contracts import Cell
+from zoo.kernels.jit import Kernel, interpreted
+from zoo.testing.compare import assert_close, fail
+from zoo.testing.domain import EVERY_KIND, Case, Kind, make_trial, run, suitable_sizes
+from zoo.testing.examples import for_all
+
+KERNELS = ("forward", "backward")
+
+
+def check_jit_equals_python(cell: Cell) -> None:
+    """The compiled kernels give what the same lines give as plain Python, to rounding."""
+    _kernels(cell)
+    meaning = (
+        "Expected is plain Python. Compiled code does not check indices, wraps integers, and takes globals "
+        "as they were when it was compiled."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        with interpreted():
+            expected = run(trial)
+        assert_close(cell, run(trial), expected, trial.rounding, meaning)
+
+    for_all(cell, law)
+
+
+def check_compiles_once(cell: Cell) -> None:
+    """A second call compiles nothing: one version for each dtype, dense and tokens, whatever the sizes."""
+    kernels = _kernels(cell)
+    for kind in EVERY_KIND:
+        first, *others = _cases(cell, kind)
+        run(make_trial(first))
+        before = {name: len(kernel.signatures) for name, kernel in kernels.items()}
+        for case in others:
+            run(make_trial(case))
+            for name, kernel in kernels.items():
+                _check_versions(cell, name, kernel, before[name])
+    for name, kernel in kernels.items():  # an earlier law may have compiled all there is to compile
+        _check_versions(cell, name, kernel, len(EVERY_KIND))
+
+
+def _cases(cell: Cell, kind: Kind) -> list[Case]:
+    """The smallest sizes, at which every array is contiguous, and others; the last batch makes two shards."""
+    sizes = suitable_sizes(cell)
+    spans = ((1, 1, sizes[0]), (3, 2, sizes[-1]), (0, 2, sizes[-1]), (2, 11, sizes[-1]))
+    return [Case(cell, steps, batch, size, *kind, seed=0) for steps, batch, size in spans]
+
+
+def _check_versions(cell: Cell, name: str, kernel: Kernel[..., Any], most: int) -> None:
+    found = len(kernel.signatures)
+    if found > most:
+        names = inspect.signature(kernel).parameters
+        strided = {
+            argument: repr(kind)
+            for signature in kernel.signatures
+            for argument, kind in zip(names, signature, strict=False)
+            if "'A'" in repr(kind) or "'F'" in repr(kind)
+        }
+        meaning = f"Arguments of a layout that varies: {strided}. Return contiguous arrays, also in the tape."
+        fail(cell, f"compiled versions of {name}", found, most, meaning)
+
+
+def _kernels(cell: Cell) -> dict[str, Kernel[..., Any]]:
+    """The two kernels, if there is something to compile."""
+    kernels: dict[str, Any] = {name: cell.kernel(name) for name in KERNELS}
+    for name, kernel in kernels.items():
+        if not isinstance(kernel, Kernel):
+            meaning = "Plain Python is some hundred times slower; put @zoo.njit above it."
+            fail(cell, name, f"a {type(kernel).__name__}", "a function decorated with @zoo.njit", meaning)
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        raise SkipTest("Numba is switched off by NUMBA_DISABLE_JIT")
+    return kernels

@@ -1,0 +1,182 @@
+"""Laws about the backward pass: it is the derivative of the forward pass, nothing more and nothing less.
+
+The scalar differentiated is ``sum(dy * y) + sum(dlast * last)`` with random ``dy`` and ``dlast``, from states
+that are not
+zero: so every path counts, also those that training from zero states never takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from zoo.contracts import Cell
+from zoo.testing.compare import assert_close, assert_same
+from zoo.testing.domain import DENSE64, FLOAT64, Array, Arrays, Case, Trial, make_trial, named_gradients, run
+from zoo.testing.examples import for_all
+
+# The error of a central difference in float64 is least, about 1e-10, for a step near the cube root of the
+# epsilon, and wrong terms are larger than the tolerance by orders of magnitude. The smaller steps are for
+# cells with kinks, such as ReLU: where a kink lies between the two points of the first, it hardly lies
+# between those of the next.
+STEPS = (6e-6, 6e-7, 6e-8)
+TOLERANCE = 1e-7
+# Numbers tried in one array, at two forward passes each: a large cell, too, should be checked in seconds. All
+# numbers take part in the directional derivative.
+MOST = 24
+
+
+def check_parameter_gradients(cell: Cell) -> None:
+    """The gradient of every parameter equals central differences in float64."""
+    meaning = (
+        "Usually a term of the chain rule is missing, or a sum over the steps, the rows or the uses of a "
+        "weight."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        _compare(trial, "gradient of parameter", trial.rnn.layout.views(trial.theta), meaning)
+
+    for_all(cell, law, kinds=FLOAT64)
+
+
+def check_input_gradient(cell: Cell) -> None:
+    """The gradient of the input equals central differences in float64."""
+    meaning = (
+        "Layers below learn from it; often it is the gradient at the pre-activation times the transposed "
+        "weights."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        _compare(trial, "gradient of", {"the input x": trial.x}, meaning)
+
+    for_all(cell, law, kinds=(DENSE64,))
+
+
+def check_state_gradient(cell: Cell) -> None:
+    """The gradient of every first state equals central differences in float64."""
+    meaning = (
+        "Going back through time begins with `dlast` and ends with the gradient of the state before the "
+        "first step; a state that is handed on unchanged hands its gradient on."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        _compare(trial, "gradient of the first state", trial.state, meaning)
+
+    for_all(cell, law, kinds=FLOAT64)
+
+
+def check_directional_derivative(cell: Cell) -> None:
+    """The derivative in a random direction of everything at once is that of the forward pass."""
+    meaning = (
+        "Where single gradients are right, look at what only long sequences, large batches and wide layers "
+        "reach: a truncated sum, the first and last steps of a loop, the edges of blocks."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        gradients = run(trial)
+        moves = {name: _direction(trial, array) for name, array in _variables(trial).items()}
+        found = sum(float(np.sum(gradients[name] * direction)) for name, (_, direction) in moves.items())
+        _assert_slopes(trial, "derivative in a random direction", np.array(found), [()], [moves], meaning)
+
+    for_all(cell, law, kinds=FLOAT64, steps=(1, 12), batch=(1, 18), most_inputs=9, most_hidden=20)
+
+
+def check_vjp_linear(cell: Cell) -> None:
+    """The backward pass is linear: the gradient of a weighted sum is the weighted sum of the gradients."""
+    meaning = (
+        "A backward pass that clips, normalises or adds is no derivative; clipping belongs to the training."
+    )
+
+    def law(case: Case) -> None:
+        trial, other = make_trial(case), make_trial(replace(case, seed=case.seed + 1))
+
+        def back(a: float, b: float) -> Arrays:
+            _, _, tape = trial.rnn.apply(trial.theta, trial.x, trial.state)
+            dlast = {name: a * trial.dlast[name] + b * other.dlast[name] for name in trial.dlast}
+            return named_gradients(trial.rnn, *trial.rnn.vjp(tape, a * trial.dy + b * other.dy, dlast))
+
+        first, second = back(1, 0), back(0, 1)
+        expected = {name: 50 * first[name] - 0.3 * second[name] for name in first}
+        assert_close(cell, back(50, -0.3), expected, 50 * trial.rounding, meaning)
+        zeros = {name: np.zeros_like(value) for name, value in first.items()}
+        assert_same(cell, back(0, 0), zeros, f"No gradient in, no gradient out. {meaning}")
+
+    for_all(cell, law, kinds=FLOAT64)
+
+
+# What moves: an array of the trial, and its direction.
+Move = tuple[Array, Array]
+Moves = Mapping[str, Move]
+
+
+def _variables(trial: Trial) -> Arrays:
+    """The arrays that a trial is differentiated by, under the names of their gradients."""
+    named = {} if trial.tokens else {"gradient of the input x": trial.x}
+    named |= {f"gradient of the first state {name}": value for name, value in trial.state.items()}
+    views = trial.rnn.layout.views(trial.theta)
+    return named | {f"gradient of parameter {name}": view for name, view in views.items()}
+
+
+def _direction(trial: Trial, array: Array) -> Move:
+    return array, trial.rng.normal(size=array.shape) / np.sqrt(array.size)
+
+
+def _compare(trial: Trial, what: str, arrays: Arrays, meaning: str) -> None:
+    """Compare some numbers of each array's gradient with central differences."""
+    gradients = run(trial)
+    for name, array in arrays.items():
+        places = [np.unravel_index(i, array.shape) for i in trial.rng.permutation(array.size)[:MOST]]
+        moves: list[Moves] = [{name: (array, _unit(array, place))} for place in places]
+        _assert_slopes(trial, f"{what} {name}", gradients[f"{what} {name}"], places, moves, meaning)
+
+
+def _unit(array: Array, place: tuple[np.intp, ...]) -> Array:
+    direction = np.zeros_like(array)
+    direction[place] = 1
+    return direction
+
+
+def _assert_slopes(
+    trial: Trial, what: str, found: Array, places: list[tuple[np.intp, ...]], moves: list[Moves], meaning: str
+) -> None:
+    """The numbers of ``found`` at some places are the slopes along the moves."""
+    expected = found.copy()
+    for place, move in zip(places, moves, strict=True):
+        expected[place] = _slope(trial, move, near=found[place])
+    explained = f"Expected are central differences. {meaning}"
+    assert_close(trial.cell, {what: found}, {what: expected}, TOLERANCE, explained)
+
+
+def _slope(trial: Trial, moves: Moves, near: float) -> float:
+    """Central difference along the moves, by the first step that agrees with ``near``, or else the best."""
+    slopes = []
+    for step in STEPS:
+        slopes.append(_central_difference(trial, moves, step))
+        if abs(slopes[-1] - near) <= TOLERANCE * max(1.0, abs(slopes[-1])):
+            return slopes[-1]
+    return slopes[0]
+
+
+def _central_difference(trial: Trial, moves: Moves, step: float) -> float:
+    """``(S(v + step d) - S(v - step d)) / (2 step)``; subtracting before summing loses no digits."""
+    (y_up, up), (y_down, down) = (_moved(trial, moves, signed) for signed in (step, -step))
+    change = float(np.sum(trial.dy * (y_up - y_down)))
+    change += sum(float(np.sum(trial.dlast[name] * (up[name] - down[name]))) for name in up)
+    return change / (2 * step)
+
+
+def _moved(trial: Trial, moves: Moves, step: float) -> tuple[Array, Arrays]:
+    """Outputs and last states with some arrays moved along their directions, and moved back afterwards."""
+    kept = {name: array.copy() for name, (array, _) in moves.items()}
+    for array, direction in moves.values():
+        array += step * direction
+    y, last, _ = trial.rnn.apply(trial.theta, trial.x, trial.state)
+    for name, (array, _) in moves.items():
+        array[...] = kept[name]
+    return y, last

@@ -1,0 +1,113 @@
+"""Laws about a cell at work: in a language model, saved and loaded, learning."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from zoo.contracts import Cell, Chain
+from zoo.errors import UsageError
+from zoo.model import LanguageModel, load
+from zoo.testing.compare import assert_same, fail
+from zoo.testing.domain import DENSE32, TOKENS32, TOKENS64, Array, Arrays, Case, make_trial
+from zoo.testing.examples import for_all
+
+TOKENS = (TOKENS64, TOKENS32)
+
+
+def check_softmax(cell: Cell) -> None:
+    """The softmax of the readout sums to one, loss and gradient are finite, also for huge logits."""
+    meaning = "Outputs should be of moderate size, or the readout overflows."
+
+    def law(case: Case) -> None:
+        model, tokens = _model(case)
+        for scale in (1, 1e6):
+            model.params["Why"][...] *= scale
+            logits, _ = model.logits(tokens)
+            for row in logits.reshape(-1, len(model.vocab)):
+                _check_row(cell, row, f"readout weights times {scale:g}. {meaning}")
+            loss, _ = model.loss_and_grad(tokens, tokens[::-1])
+            if not (np.isfinite(loss) and np.isfinite(model.grad).all()):
+                found = f"loss {loss}, gradient {model.grad[~np.isfinite(model.grad)][:1]}"
+                fail(
+                    cell,
+                    "language model",
+                    found,
+                    "finite numbers",
+                    f"With readout weights times {scale:g}. {meaning}",
+                )
+
+    for_all(cell, law, kinds=TOKENS, most_inputs=5)
+
+
+def _check_row(cell: Cell, logits: Array, meaning: str) -> None:
+    try:
+        total = Chain().probabilities(logits).sum()
+    except UsageError:
+        fail(cell, "logits of the readout", logits, "finite numbers", f"With {meaning}")
+    if abs(total - 1) > 1e-12:
+        fail(cell, "sum of the probabilities", total, 1, f"With {meaning}")
+
+
+def check_save_load(cell: Cell) -> None:
+    """A model saved and loaded has the same cell, parameters and outputs, bit for bit."""
+    meaning = "All that a cell is must be in its class and options: attributes set in __init__ are not saved."
+
+    def law(case: Case) -> None:
+        model, tokens = _model(case)
+        expected = _facts(model, tokens)
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "model.safetensors"
+            model.save(path)
+            loaded = load(path, cell=type(cell))
+        if loaded.cell != cell:
+            fail(cell, "cell of the loaded model", repr(loaded.cell), repr(cell), meaning)
+        assert_same(cell, _facts(loaded, tokens), expected, meaning)
+
+    for_all(cell, law, kinds=TOKENS, most_inputs=5)
+
+
+def _model(case: Case) -> tuple[LanguageModel, Array]:
+    """A language model of at least two symbols with noisy parameters, and tokens for it."""
+    inputs, hidden, layers = case.sizes
+    trial = make_trial(case)
+    vocab = "abcdefghijklmnopqrstuvwxyz"[: max(2, inputs)]
+    model = LanguageModel(vocab, case.cell, hidden, layers, dtype=case.dtype, seed=case.seed, threads=1)
+    model.theta += trial.rng.normal(size=model.theta.size).astype(case.dtype) / 5
+    return model, trial.x
+
+
+def _facts(model: LanguageModel, tokens: Array) -> Arrays:
+    logits, last = model.logits(tokens)
+    values = {f"parameter {name}": value for name, value in model.params.items()}
+    return values | {"logits": logits} | {f"last state {name}": value for name, value in last.items()}
+
+
+def check_learns(cell: Cell) -> None:
+    """Thirty small steps of gradient descent towards other parameters of its own kind lower the loss."""
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        wanted, _, _ = trial.rnn.apply(trial.theta, trial.x, trial.state)
+        theta = trial.rnn.theta.copy()
+        # Thirty steps could take the student four fifths of the way in a straight line.
+        length = 0.8 / STEPS * float(np.linalg.norm(trial.theta - theta))
+        losses = []
+        for _ in range(STEPS):
+            y, _, tape = trial.rnn.apply(theta, trial.x, trial.state)
+            losses.append(float(np.mean((y - wanted) ** 2)))
+            _, _, gradient = trial.rnn.vjp(tape, y - wanted)
+            theta -= (length / max(float(np.linalg.norm(gradient)), 1e-30)) * gradient
+        if not min(losses) < 0.9 * losses[0]:
+            meaning = (
+                "Look at the gradients first: a zero one learns nothing, one of the wrong sign unlearns."
+            )
+            found, expected = f"{losses[-1]:.3g}, from {losses[0]:.3g}", f"less than {0.9 * losses[0]:.3g}"
+            fail(cell, f"squared error after {STEPS} steps", found, expected, meaning)
+
+    for_all(cell, law, kinds=(DENSE32, TOKENS32), steps=(3, 4), batch=(2, 3), layers=(1,))
+
+
+STEPS = 30

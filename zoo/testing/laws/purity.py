@@ -1,0 +1,87 @@
+"""Laws of pure functions: nothing is written, remembered or left to chance, and threads change no bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from zoo.contracts import Cell
+from zoo.testing.compare import assert_same
+from zoo.testing.domain import Arrays, Case, inputs_of, layer_like, make_trial, named_gradients, run
+from zoo.testing.examples import for_all
+
+
+def check_inputs_unwritten(cell: Cell) -> None:
+    """Parameters, input, first states and incoming gradients are never written to."""
+    meaning = "A kernel that wrote into it changes the caller's array; work on a copy, `h = h0.copy()`."
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        before = {name: array.copy() for name, array in inputs_of(trial)}
+        run(trial)
+        assert_same(cell, dict(inputs_of(trial)), before, meaning)
+
+    for_all(cell, law)
+
+
+def check_deterministic(cell: Cell) -> None:
+    """The same call twice gives the same bits."""
+    meaning = (
+        "Kernels may use no random numbers, no clock, and no memory of earlier calls (np.empty is not zeros)."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        first = run(trial)
+        assert_same(cell, run(trial), first, meaning)
+
+    for_all(cell, law)
+
+
+def check_tape_reusable(cell: Cell) -> None:
+    """Back-propagating twice through one tape gives the same bits."""
+    meaning = "The backward pass wrote into its tape; work on a copy, or on an array of its own."
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        _, _, tape = trial.rnn.apply(trial.theta, trial.x, trial.state)
+
+        def back() -> Arrays:
+            return named_gradients(trial.rnn, *trial.rnn.vjp(tape, trial.dy, trial.dlast))
+
+        first = back()
+        assert_same(cell, back(), first, meaning)
+
+    for_all(cell, law)
+
+
+def check_two_tapes(cell: Cell) -> None:
+    """Two tapes may be alive at once: a forward pass in between changes no gradient."""
+    meaning = (
+        "What the backward pass needs belongs in the tape, not in a buffer that the next forward pass reuses."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        other = make_trial(replace(case, seed=case.seed + 1))
+        expected = run(trial)
+        _, _, tape = trial.rnn.apply(trial.theta, trial.x, trial.state)
+        other.rnn.apply(other.theta, other.x, other.state)
+        gradients = named_gradients(trial.rnn, *trial.rnn.vjp(tape, trial.dy, trial.dlast))
+        assert_same(cell, gradients, {name: expected[name] for name in gradients}, meaning)
+
+    for_all(cell, law)
+
+
+def check_threads(cell: Cell) -> None:
+    """The number of threads changes no bit."""
+    meaning = "Shards of the batch run at the same time: kernels may share no buffer and ask for no thread."
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        alone = run(trial)
+        for threads in (2, 3):
+            together = replace(trial, rnn=layer_like(trial.rnn, threads=threads))
+            assert_same(cell, run(together), alone, f"With {threads} threads. {meaning}")
+
+    # The batch is cut into shards of eight rows, so that nine or more make something to share.
+    for_all(cell, law, batch=(9, 33))

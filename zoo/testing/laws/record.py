@@ -1,0 +1,99 @@
+"""Laws about the declaration: card, docstring, sizes, initial values."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Card, Cell
+from zoo.contracts.declarations import Array as Declaration
+from zoo.contracts.sizes import Size
+from zoo.layers import Recurrent
+from zoo.testing.compare import assert_same, fail
+from zoo.testing.domain import suitable_sizes
+
+CONSTANT = ("zeros", "ones")
+
+
+def check_well_formed(cell: Cell) -> None:
+    """Card, docstring and sizes are complete: every parameter, state and option is explained."""
+    _check_card(cell)
+    if not re.search(r"\w", cell.summary()):
+        fail(
+            cell, "first line of the docstring", repr(cell.summary()), "a line", "Say in it what the cell is."
+        )
+    for name, declared in _declarations(cell).items():
+        if not declared.help and not re.search(rf"\b{name}\b", type(cell).__doc__ or ""):
+            fail(
+                cell,
+                f"{name}",
+                "no word about it",
+                "help=... or its name in the docstring",
+                f"Readers cannot tell what it is; write `zoo.{type(declared).__name__}(..., help='...')`.",
+            )
+    suitable_sizes(cell)
+
+
+def _check_card(cell: Cell) -> None:
+    card = cell.card
+    if not isinstance(card, Card):
+        fail(cell, "card", repr(card), "a zoo.Card", "It tells people where the cell comes from.")
+    for name in ("title", "authors", "year", "url"):
+        if not getattr(card, name, None):
+            fail(cell, f"card.{name}", repr(getattr(card, name, None)), "the reference", "Complete the card.")
+
+
+def _declarations(cell: Cell) -> dict[str, Any]:
+    return {**cell.params, **cell.states, **cell.declared_options}
+
+
+def check_parameter_count(cell: Cell) -> None:
+    """The number of parameters, and its formula in I and H, are those of the parameter vector."""
+    for inputs, hidden, layers in suitable_sizes(cell):
+        if layers == 1:
+            _check_count(cell, inputs, hidden)
+
+
+def _check_count(cell: Cell, inputs: int, hidden: int) -> None:
+    expected = Recurrent(cell, inputs, hidden, threads=1).theta.size
+    letters = {"I": inputs, "H": hidden} | {k: v for k, v in cell.options.items() if type(v) is int}
+    formula = cell.parameter_formula()
+    for what, found in (
+        ("parameter_count", cell.parameter_count(inputs, hidden)),
+        (f"parameter_formula {formula!r}", Size(formula.replace("·", "*")).evaluate(letters)),
+    ):
+        if found != expected:
+            meaning = "Do not override them: zoo derives both from the declared parameters."
+            fail(cell, f"{what} for I={inputs} H={hidden}", found, f"{expected}, the size of theta", meaning)
+
+
+def check_initialisation(cell: Cell) -> None:
+    """Initial parameters depend on the seed alone; float32 ones are the float64 ones, rounded."""
+    inputs, hidden, layers = suitable_sizes(cell)[-1]
+
+    def start(seed: int, dtype: str = "float64") -> dict[str, Any]:
+        rnn = Recurrent(cell, inputs, hidden, layers, dtype=dtype, seed=seed, threads=1)
+        return {f"initial value of {name}": value.copy() for name, value in rnn.params.items()}
+
+    first = start(seed=1)
+    np.random.default_rng().normal()
+    random.random()
+    meaning = (
+        "An initializer may draw from the `rng` it is given and from nothing else (no np.random, no clock)."
+    )
+    assert_same(cell, start(seed=1), first, f"Seed 1 twice must give the same. {meaning}")
+    rounded = {name: value.astype(np.float32) for name, value in first.items()}
+    assert_same(cell, start(1, "float32"), rounded, f"A seed means the same start in either dtype. {meaning}")
+    drawn = [declared for declared in cell.params.values() if _is_drawn(declared)]
+    if drawn and all(np.array_equal(value, first[name]) for name, value in start(seed=2).items()):
+        fail(
+            cell, "initial values for seed 2", "those of seed 1", "others", f"The seed is not used. {meaning}"
+        )
+
+
+def _is_drawn(declared: Declaration) -> bool:
+    """Whether values are surely drawn; a function of the cell's own may well return constants."""
+    return isinstance(declared.init, str) and declared.init not in CONSTANT

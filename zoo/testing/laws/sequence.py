@@ -1,0 +1,126 @@
+"""Laws about time and batch: a sequence is its parts, a row is alone, tokens are one-hot rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Cell
+from zoo.testing.compare import assert_close
+from zoo.testing.domain import (
+    TOKENS32,
+    TOKENS64,
+    Array,
+    Arrays,
+    Case,
+    Trial,
+    make_trial,
+    named_gradients,
+    named_values,
+    run,
+)
+from zoo.testing.examples import for_all
+
+TIMED = ("output y", "gradient of the input x")
+"""The results that have time in front, and the batch behind it."""
+
+
+def check_split(cell: Cell) -> None:
+    """Splitting a sequence anywhere and carrying the states changes nothing, in values and gradients."""
+    meaning = (
+        "What a cell remembers must be in its declared states (also a count of steps), and the gradient of "
+        "the states must continue where the later part ended."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        whole = run(trial)
+        for at in range(1, case.steps):
+            assert_close(
+                cell, _in_two(trial, at), whole, trial.rounding, f"Split before step {at}. {meaning}"
+            )
+
+    for_all(cell, law, steps=(2, 5))
+
+
+def _in_two(trial: Trial, at: int) -> Arrays:
+    """The results of a trial run as two sequences, the second from step ``at``."""
+    rnn, theta = trial.rnn, trial.theta
+    y1, middle, tape1 = rnn.apply(theta, trial.x[:at], trial.state)
+    y2, last, tape2 = rnn.apply(theta, trial.x[at:], middle)
+    dx2, dmiddle, dtheta2 = rnn.vjp(tape2, trial.dy[at:], trial.dlast)
+    dx1, dstate, dtheta1 = rnn.vjp(tape1, trial.dy[:at], dmiddle)
+    dx = None if dx1 is None or dx2 is None else np.concatenate([dx1, dx2])
+    values = named_values(np.concatenate([y1, y2]), last)
+    return values | named_gradients(rnn, dx, dstate, dtheta1 + dtheta2)
+
+
+def check_rows_independent(cell: Cell) -> None:
+    """A row of the batch gives what it gives alone; the parameters' gradient is the sum over the rows."""
+    meaning = "Rows are different texts: nothing may be averaged, normalised or indexed across the batch."
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        rows = [run(take_rows(trial, [row])) for row in range(case.batch)]
+        assert_close(cell, run(trial), _stacked(rows), trial.rounding * case.batch, meaning)
+
+    for_all(cell, law, batch=(2, 4))
+
+
+def _stacked(rows: list[Arrays]) -> Arrays:
+    """The results of a batch from those of its rows."""
+    return {name: _joined(name, [row[name] for row in rows]) for name in rows[0]}
+
+
+def _joined(name: str, parts: list[Array]) -> Array:
+    if name.startswith("gradient of parameter"):
+        total: Array = np.sum(parts, axis=0)
+        return total
+    return np.concatenate(parts, axis=1 if name in TIMED else 0)
+
+
+def check_rows_permute(cell: Cell) -> None:
+    """Permuting the rows of the batch permutes the results and leaves the parameters' gradient."""
+    meaning = "The place of a row in the batch means nothing."
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        order = np.roll(np.arange(case.batch), 1 + case.seed % (case.batch - 1))
+        found = run(take_rows(trial, order))
+        expected = {name: _permuted(name, value, order) for name, value in run(trial).items()}
+        assert_close(
+            cell, found, expected, trial.rounding * case.batch, f"Rows in the order {order}. {meaning}"
+        )
+
+    for_all(cell, law, batch=(2, 4))
+
+
+def _permuted(name: str, value: Array, order: Array) -> Array:
+    if name.startswith("gradient of parameter"):
+        return value
+    return value[:, order] if name in TIMED else value[order]
+
+
+def take_rows(trial: Trial, rows: Any) -> Trial:
+    """A trial of some rows of the batch."""
+    x, dy = (np.ascontiguousarray(array[:, rows]) for array in (trial.x, trial.dy))
+    state, dlast = ({name: a[rows] for name, a in arrays.items()} for arrays in (trial.state, trial.dlast))
+    return replace(trial, x=x, dy=dy, state=state, dlast=dlast)
+
+
+def check_tokens(cell: Cell) -> None:
+    """Integer tokens give what their one-hot rows give."""
+    meaning = (
+        "For tokens `x @ W` is the row `W[x]`, and its gradient adds to that row; zoo.kernels.project does "
+        "either."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        one_hot = np.eye(trial.rnn.stack.input_size, dtype=case.dtype)[trial.x]
+        expected = run(replace(trial, x=one_hot))
+        assert_close(cell, run(trial), expected, trial.rounding, meaning)
+
+    for_all(cell, law, kinds=(TOKENS64, TOKENS32))

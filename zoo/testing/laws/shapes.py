@@ -1,0 +1,122 @@
+"""Laws about what a kernel hands back: shapes, dtypes, empty sequences, arrays of their own.
+
+The first two call the kernels directly: a layer adds gradients into arrays of its own, which would mend
+shapes and dtypes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Cell
+from zoo.testing.compare import assert_same, fail
+from zoo.testing.domain import Array, Arrays, Case, Trial, inputs_of, make_trial, run
+from zoo.testing.examples import for_all
+
+Shape = tuple[int, ...]
+Expectation = tuple[str, Any, Shape]
+
+
+def check_shapes(cell: Cell) -> None:
+    """Outputs, states and gradients have the declared shapes and the parameters' dtype, C-contiguous."""
+
+    def law(case: Case) -> None:
+        for what, found, shape in _results(make_trial(case)):
+            _check_array(cell, what, found, shape, case.dtype)
+
+    for_all(cell, law, batch=(1, 9))
+
+
+def check_empty_sequence(cell: Cell) -> None:
+    """A sequence of no steps gives no outputs, leaves the states, and passes their gradients through."""
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        found = run(trial)
+        expected = {name: np.zeros_like(value) for name, value in found.items()}
+        expected |= {f"last state {name}": value for name, value in trial.state.items()}
+        expected |= {f"gradient of the first state {name}": value for name, value in trial.dlast.items()}
+        assert_same(
+            cell,
+            found,
+            expected,
+            "With T = 0 the time loop runs not once; start it from a copy of the state.",
+        )
+
+    for_all(cell, law, steps=(0, 0))
+
+
+def check_results_are_new(cell: Cell) -> None:
+    """What comes out shares no memory with what went in."""
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        results = [(what, found) for what, found, _ in _results(trial)]
+        for given, array in inputs_of(trial):
+            for what, found in results:
+                if np.shares_memory(found, array):
+                    meaning = "Who writes into one changes the other; return `.copy()`."
+                    fail(cell, what, f"a view of {given}", "an array of its own", meaning)
+
+    for_all(cell, law, steps=(0, 3))
+
+
+def _results(trial: Trial) -> Iterator[Expectation]:
+    """Everything that the kernels of the first layer return, with the shape it should have."""
+    layer = trial.rnn.stack.layers[0]
+    steps, batch = trial.x.shape[:2]
+    params, state, dlast = _first_layer(trial)
+    options = tuple(trial.cell.options.values())
+    states = [(batch, *shape) for shape in layer.states.values()]
+    y, last, tape = trial.cell.kernel("forward")(params, trial.x, state, *options)
+    yield "output y of forward", y, (steps, batch, layer.output_size)
+    yield from _group(trial.cell, "last state", last, layer.states, states)
+    dy = np.ones((steps, batch, layer.output_size), trial.rnn.dtype)
+    dx, dstate, dparams = trial.cell.kernel("backward")(params, trial.x, state, tape, dy, dlast, *options)
+    yield "gradient dx of the input", dx, (0, 0, 0) if trial.tokens else trial.x.shape
+    yield from _group(trial.cell, "gradient of the first state", dstate, layer.states, states)
+    yield from _group(trial.cell, "gradient of parameter", dparams, layer.params, layer.params.values())
+
+
+def _first_layer(trial: Trial) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]:
+    layer = trial.rnn.stack.layers[0]
+    theta = trial.rnn.layout.views(trial.theta)
+
+    def of(arrays: Arrays, names: Mapping[str, Shape]) -> tuple[Array, ...]:
+        return tuple(arrays[name] for name in names)
+
+    return of(theta, layer.params), of(trial.state, layer.states), of(trial.dlast, layer.states)
+
+
+def _group(
+    cell: Cell, what: str, found: Any, names: Mapping[str, Shape], shapes: Iterable[Shape]
+) -> Iterator[Expectation]:
+    """The arrays of a tuple, one for each name."""
+    if not isinstance(found, tuple) or len(found) != len(names):
+        size = len(found) if isinstance(found, tuple) else type(found).__name__
+        meaning = "One array for each declaration, in the order of declaration; a tuple of one is `(h,)`."
+        fail(cell, f"tuple of each {what}", f"{size} arrays", f"{len(names)}: {', '.join(names)}", meaning)
+    for name, array, shape in zip(names, found, shapes, strict=True):
+        yield f"{what} {name}", array, shape
+
+
+def _check_array(cell: Cell, what: str, found: Any, shape: Shape, dtype: str) -> None:
+    if not isinstance(found, np.ndarray):
+        fail(cell, what, type(found).__name__, "an array", "Kernels return arrays and tuples of arrays.")
+    if found.shape != shape:
+        fail(
+            cell,
+            what,
+            f"shape {found.shape}",
+            f"shape {shape}",
+            "Time comes first, then the batch, then features.",
+        )
+    if found.dtype != dtype:
+        meaning = "A float64 constant promotes float32 arrays; write it as `h.dtype.type(0.5)`."
+        fail(cell, what, f"dtype {found.dtype}", f"dtype {dtype}", meaning)
+    if not found.flags.c_contiguous:
+        meaning = "Another memory layout makes the next kernel compile anew; return a copy."
+        fail(cell, what, f"strides {found.strides}", "a C-contiguous array", meaning)

@@ -1,0 +1,75 @@
+"""Checking members with pytest: one test for each member and law."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from zoo.contracts import Cell, Member, Optimizer, Sampler
+from zoo.errors import UsageError
+from zoo.testing.extra import need
+from zoo.testing.kits import CELLS, OPTIMIZERS, SAMPLERS, Kit
+from zoo.testing.report import known_excuses, name_of
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def parametrize_cells(
+    *cells: str | type[Cell] | Cell, expected_failures: Mapping[str, str] | None = None
+) -> pytest.MarkDecorator:
+    """Decorate ``def test_cell(cell, check): check(cell)`` to make a test of each law of each cell.
+
+    Their ids are like ``vanilla-check_shapes``.
+
+    Args:
+        *cells: Names, classes or cells; none means every registered cell, third parties' included.
+        expected_failures: Name of a check to the reason why it is known to fail; to pass all the same is a
+            failure.
+
+    Raises:
+        UsageError: if there is no cell, an expected failure names no check, or the testing extra is not
+            installed.
+        UnknownNameError: if no cell has a name given.
+    """
+    return _parametrize(CELLS, cells, expected_failures or {})
+
+
+def parametrize_optimizers(
+    *optimizers: str | type[Optimizer] | Optimizer, expected_failures: Mapping[str, str] | None = None
+) -> pytest.MarkDecorator:
+    """Decorate ``def test_optimizer(optimizer, check): check(optimizer)``; as :func:`parametrize_cells`."""
+    return _parametrize(OPTIMIZERS, optimizers, expected_failures or {})
+
+
+def parametrize_samplers(
+    *samplers: str | type[Sampler] | Sampler, expected_failures: Mapping[str, str] | None = None
+) -> pytest.MarkDecorator:
+    """Decorate ``def test_sampler(sampler, check): check(sampler)``; as :func:`parametrize_cells`."""
+    return _parametrize(SAMPLERS, samplers, expected_failures or {})
+
+
+def _parametrize(kit: Kit, members: tuple[Any, ...], excuses: Mapping[str, str]) -> pytest.MarkDecorator:
+    need("pytest")
+    import pytest
+
+    chosen = [kit.resolve(member) for member in members or kit.names()]
+    if not chosen:
+        raise UsageError(
+            f"no {kit.kind} is registered, so there is nothing to test; `zoo plugins` may show why."
+        )
+    known_excuses(excuses, kit.checks())
+    marks = {name: pytest.mark.xfail(reason=why, strict=True) for name, why in excuses.items()}
+    cases = [
+        pytest.param(member, check, id=f"{_id(member)}-{name_of(check)}", marks=marks.get(name_of(check), ()))
+        for member in chosen
+        for check in kit.checks()
+    ]
+    return pytest.mark.parametrize((kit.kind, "check"), cases)
+
+
+def _id(member: Member) -> str:
+    """The name, and the options where they are not the defaults."""
+    changed = {k: v for k, v in member.options.items() if v != member.declared_options[k].default}
+    chosen = ",".join(f"{name}={value}" for name, value in changed.items())
+    return f"{member.name}({chosen})" if chosen else member.name

@@ -1,0 +1,304 @@
+"""Laws that every sampler obeys, a function each: ``check_x(sampler)`` raises AssertionError if it is broken.
+
+The docstring of a check is its law. Logits are drawn on a grid of eighths, where adding a constant is exact,
+so that no law fails for rounding. Examples are the same in every run: a verdict must not change by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zoo.contracts import Sampler
+from zoo.errors import UsageError
+from zoo.kernels.jit import interpreted
+from zoo.kernels.random import uniform
+
+Vector = np.ndarray[Any, Any]
+Story = Callable[[], str]
+"""Says what was found and what was expected; a function, for printing an array takes longer than a check."""
+Verdict = tuple[bool | np.bool_, Story]
+
+_LAST = 1.0 - 2.0**-53  # the largest uniform number there is
+_HUGE = float(np.finfo(np.float32).max)
+_DRAWS = 2000
+
+
+def _vectors(numbers: st.SearchStrategy[float], unique: bool = False) -> st.SearchStrategy[Vector]:
+    """Logits of 1 to 40 symbols."""
+    return st.lists(numbers, min_size=1, max_size=40, unique=unique).map(lambda v: np.array(v, np.float64))
+
+
+_eighths = st.integers(-160, 160).map(lambda n: n / 8)
+_distinct = _vectors(_eighths, unique=True)
+_tied = _vectors(st.integers(-4, 4).map(float))
+_with_dropped = _vectors(_eighths | st.just(-np.inf)).filter(lambda logits: bool(logits.max() > -np.inf))
+_logits = _distinct | _tied | _with_dropped
+_extreme = _vectors(st.sampled_from([0.0, 1.0, 1e4, -1e4, _HUGE, -_HUGE]))
+
+
+def _require(sampler: Sampler, holds: bool | np.bool_, story: Story) -> None:
+    if not holds:
+        raise AssertionError(f"sampler {sampler.describe()}: found {story()}.")
+
+
+def _for_all(sampler: Sampler, law: Callable[..., Verdict], *inputs: st.SearchStrategy[Any]) -> None:
+    """Require the law of 50 examples; hypothesis makes the one that breaks it as small as it can."""
+
+    @settings(deadline=None, database=None, derandomize=True, report_multiple_bugs=False, max_examples=50)
+    @given(st.tuples(*inputs))
+    def holds(arguments: tuple[Any, ...]) -> None:
+        _require(sampler, *law(*arguments))
+
+    holds()
+
+
+def _kept(sampler: Sampler, logits: Vector) -> Vector:
+    """The symbols that stay."""
+    return np.flatnonzero(sampler.reshape(logits.copy()) > -np.inf)
+
+
+def _same(found: Vector, wanted: Vector) -> bool:
+    """Equal to rounding, the dropped symbols exactly."""
+    return found.shape == wanted.shape and np.allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+def check_output_like_input(sampler: Sampler) -> None:
+    """Float64 logits (V,) come out as float64 logits (V,)."""
+
+    def law(logits: Vector) -> Verdict:
+        out = sampler.reshape(logits.copy())
+        alike = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == logits.shape
+        found = f"{getattr(out, 'dtype', type(out))} of shape {np.shape(out)}"
+        return alike, lambda: f"{found}; expected float64 of shape {logits.shape}"
+
+    _for_all(sampler, law, _logits)
+
+
+def check_card_complete(sampler: Sampler) -> None:
+    """The docstring says what the sampler is, the card where it comes from, the help what options do."""
+    _require(sampler, bool(sampler.summary()), lambda: "no docstring; expected a line that says what it is")
+    _require(sampler, hasattr(sampler, "card"), lambda: "no card; expected a zoo.Card with its source")
+    silent = [name for name, option in sampler.declared_options.items() if not option.help.strip()]
+    _require(sampler, not silent, lambda: f"option {silent[0]!r} without help; expected a line of help")
+
+
+def check_input_unchanged(sampler: Sampler) -> None:
+    """The logits that go in are never written to."""
+
+    def law(logits: Vector) -> Verdict:
+        passed = logits.copy()
+        sampler.reshape(passed)
+        same = np.array_equal(passed, logits)
+        return same, lambda: f"the input {logits} changed to {passed}; expected it unchanged"
+
+    _for_all(sampler, law, _logits)
+
+
+def check_deterministic(sampler: Sampler) -> None:
+    """The same logits give the same result, bit for bit."""
+
+    def law(logits: Vector) -> Verdict:
+        once, again = sampler.reshape(logits.copy()), sampler.reshape(logits.copy())
+        same = once.tobytes() == again.tobytes()
+        return same, lambda: f"{once} and then {again} from {logits}; expected one result"
+
+    _for_all(sampler, law, _logits)
+
+
+def check_one_symbol_stays(sampler: Sampler) -> None:
+    """At least one symbol stays, and no logit becomes NaN or +inf."""
+
+    def law(logits: Vector) -> Verdict:
+        out = sampler.reshape(logits.copy())
+        return np.isfinite(
+            out.max()
+        ), lambda: f"{out} from {logits}; expected a finite logit, the others -inf"
+
+    _for_all(sampler, law, _logits | _extreme)
+
+
+def check_constant_ignored(sampler: Sampler) -> None:
+    """Adding a constant to all logits, which their softmax does not see, keeps the same symbols."""
+
+    def law(logits: Vector, constant: float) -> Verdict:
+        kept, moved = _kept(sampler, logits), _kept(sampler, logits + constant)
+        same = np.array_equal(kept, moved)
+        return (
+            same,
+            lambda: f"{moved} kept of {logits} + {constant}; expected {kept}, as without the constant",
+        )
+
+    _for_all(sampler, law, _logits, st.integers(-8000, 8000).map(lambda n: n / 8))
+
+
+def check_dropped_stays_dropped(sampler: Sampler) -> None:
+    """A symbol whose logit is -inf is not brought back."""
+
+    def law(logits: Vector) -> Verdict:
+        kept = _kept(sampler, logits)
+        holds = np.all(logits[kept] > -np.inf)
+        return holds, lambda: f"symbols {kept} kept of {logits}; expected -inf to stay -inf"
+
+    _for_all(sampler, law, _with_dropped)
+
+
+def check_order_preserved(sampler: Sampler) -> None:
+    """Of two kept symbols the one with the higher logit is never the less probable."""
+
+    def law(logits: Vector) -> Verdict:
+        out, kept = sampler.reshape(logits.copy()), _kept(sampler, logits)
+        rising = kept[np.lexsort((out[kept], logits[kept]))]  # equals by their result: they may part
+        holds = np.all(out[rising][1:] >= out[rising][:-1])
+        return holds, lambda: f"{out} from {logits}; expected what stays in the order of its logits"
+
+    _for_all(sampler, law, _logits)
+
+
+def check_permutation(sampler: Sampler) -> None:
+    """Permuting distinct logits permutes the result: no symbol is favoured for its index."""
+
+    def law(logits: Vector, random: Random) -> Verdict:
+        places = np.array(random.sample(range(logits.size), logits.size))
+        moved, wanted = sampler.reshape(logits[places]), sampler.reshape(logits.copy())[places]
+        same = _same(moved, wanted)
+        return same, lambda: f"{moved} from {logits[places]}; expected {wanted}, as in another order"
+
+    _for_all(sampler, law, _distinct, st.randoms(use_true_random=False))
+
+
+def check_probabilities_sum_to_one(sampler: Sampler) -> None:
+    """Probabilities are finite, not negative and sum to one, for logits up to the largest float32."""
+
+    def law(logits: Vector) -> Verdict:
+        try:
+            found = sampler.probabilities(logits)
+        except UsageError as error:
+            refusal = f"{logits} refused ({error}); expected probabilities that sum to one"
+            return False, lambda: refusal
+        holds = np.all(found >= 0.0) and abs(found.sum() - 1.0) < 1e-12
+        return holds, lambda: f"{found} from {logits}; expected probabilities that sum to one"
+
+    _for_all(sampler, law, _logits | _extreme)
+
+
+def check_draws_kept_symbols(sampler: Sampler) -> None:
+    """No symbol outside the kept set is ever drawn, whatever the uniform number, also 0 and 1 - 2**-53."""
+
+    def law(logits: Vector, u: float) -> Verdict:
+        kept = _kept(sampler, logits)
+        edges = np.cumsum(sampler.probabilities(logits))  # where one symbol gives way to the next
+        beside = np.concatenate((edges, np.nextafter(edges, 0.0), np.nextafter(edges, 1.0)))
+        drawn = {
+            number: sampler(logits, number) for number in (0.0, u, _LAST, *beside[beside < 1.0].tolist())
+        }
+        strange = {number: symbol for number, symbol in drawn.items() if symbol not in kept}
+        return not strange, lambda: f"draws {strange} (u: symbol) from {logits}; expected one of {kept}"
+
+    _for_all(sampler, law, _logits, st.floats(0.0, _LAST))
+
+
+def check_distribution(sampler: Sampler) -> None:
+    """Symbols are drawn as often as the softmax of the kept logits says, by a chi-square test."""
+    logits = np.array([0.5, 2.0, -1.5, 1.5, -2.0, 1.0, 0.0, 1.5, -0.5, -1.0])
+    scores = sampler.reshape(logits.copy())
+    weights = np.exp(scores - scores.max())
+    expected = _DRAWS * weights / weights.sum()
+    drawn = [sampler(logits, uniform(17, count)) for count in range(_DRAWS)]
+    counts = np.bincount(drawn, minlength=logits.size)
+    holds = counts.size == logits.size and _chi_square_fits(counts, expected)
+    wanted = np.round(expected, 1)
+    _require(sampler, holds, lambda: f"{counts} of {_DRAWS} draws from {logits}; expected about {wanted}")
+
+
+def _chi_square_fits(counts: Vector, expected: Vector) -> bool:
+    """Whether counts may come from the expected ones; a true sampler fails once in three million."""
+    if counts[expected == 0.0].any():
+        return False
+    likely = expected >= 5.0  # the others are pooled: the test is wrong for small numbers
+    found = np.append(counts[likely], counts[~likely].sum())
+    wanted = np.append(expected[likely], expected[~likely].sum())
+    terms = (found - wanted)[wanted > 0.0] ** 2 / wanted[wanted > 0.0]
+    freedom = max(terms.size - 1, 1)
+    # The cube root of chi-square over its freedom is nearly normal (Wilson & Hilferty, 1931): 5 deviations.
+    spread = 2.0 / (9.0 * freedom)
+    return bool(terms.sum() <= freedom * (1.0 - spread + 5.0 * spread**0.5) ** 3)
+
+
+def check_nan_refused(sampler: Sampler) -> None:
+    """Logits with NaN or +inf, which a diverged model gives, are refused with a UsageError."""
+    for bad in (np.nan, np.inf):
+        for place in range(3):
+            logits = np.where(np.arange(3) == place, bad, [1.0, 0.0, -1.0])
+            try:
+                drawn = sampler(logits, 0.5)
+            except UsageError:
+                continue
+            raise AssertionError(
+                f"sampler {sampler.describe()}: found symbol {drawn} drawn from {logits}; expected a UsageError."
+            )
+
+
+def check_single_symbol(sampler: Sampler) -> None:
+    """With one symbol, it is certain."""
+
+    def law(logit: float, u: float) -> Verdict:
+        (probability,) = sampler.probabilities(np.array([logit]))
+        drawn = sampler(np.array([logit]), u)
+        certain = probability == 1.0 and drawn == 0
+        return (
+            certain,
+            lambda: f"probability {probability} and draw {drawn} from [{logit}]; expected 1.0 and 0",
+        )
+
+    _for_all(sampler, law, _eighths | st.sampled_from([1e4, -1e4, _HUGE, -_HUGE]), st.floats(0.0, _LAST))
+
+
+def check_jitted_equals_python(sampler: Sampler) -> None:
+    """The compiled kernel and its source, run as plain Python, give the same result to rounding."""
+
+    def law(logits: Vector) -> Verdict:
+        jitted = sampler.reshape(logits.copy())
+        with interpreted():
+            plain = sampler.reshape(logits.copy())
+        same = _same(jitted, plain)
+        return same, lambda: f"{jitted} compiled, from {logits}; expected {plain}, as in plain Python"
+
+    _for_all(sampler, law, _logits)
+
+
+def check_second_call_compiles_nothing(sampler: Sampler) -> None:
+    """After one call no other compiles anything, whatever the number of symbols."""
+    kernel = sampler.kernel("transform")
+    sampler.reshape(np.zeros(3))
+    once = list(getattr(kernel, "signatures", ()))
+    for size in (1, 3, 8):
+        sampler.reshape(np.arange(float(size)))
+    now = list(getattr(kernel, "signatures", ()))
+    _require(sampler, now == once, lambda: f"the signatures {now} compiled; expected no more than {once}")
+
+
+SAMPLER_CHECKS: tuple[Callable[[Sampler], None], ...] = (
+    check_output_like_input,
+    check_card_complete,
+    check_input_unchanged,
+    check_deterministic,
+    check_one_symbol_stays,
+    check_constant_ignored,
+    check_dropped_stays_dropped,
+    check_order_preserved,
+    check_permutation,
+    check_probabilities_sum_to_one,
+    check_draws_kept_symbols,
+    check_distribution,
+    check_nan_refused,
+    check_single_symbol,
+    check_jitted_equals_python,
+    check_second_call_compiles_nothing,
+)
+"""Every law; the first is the one that the others rest on."""
