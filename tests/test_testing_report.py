@@ -66,7 +66,7 @@ def test_each_outcome_is_collected_in_order():
 
 def test_the_first_broken_law_is_raised_by_default():
     tried = []
-    with pytest.raises(AssertionError, match="^check_bad: cell 'x': found 1, expected 2.$"):
+    with pytest.raises(AssertionError, match=r"^check_bad: cell 'x': found 1, expected 2\.$"):
         run_checks(Member(), ALL, callback=tried.append)
     assert [outcome.check for outcome in tried] == ["check_good", "check_bad"]
     with pytest.raises(AssertionError, match="IndexError") as caught:

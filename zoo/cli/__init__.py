@@ -1,4 +1,4 @@
-"""The command line: ``zoo train``, ``zoo sample`` and the rest. It only arranges; what is done is done elsewhere."""
+"""The command line: ``zoo train``, ``zoo sample`` and the rest. It arranges; the work is done elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands by name. Each lives in a module of its own, which is imported when it is used and not before."""
+"""The commands by name. Each lives in a module of its own, which is imported when it is used, not before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 import zoo
 from zoo.cli.failures import plain_failures
 
-# Name -> one line for `zoo --help`, in the order in which one meets them; the module is zoo.cli.commands.NAME.
+# Name -> one line for `zoo --help`, in the order in which one meets them. The module: zoo.cli.commands.NAME.
 COMMANDS = {
     "train": "Train a language model on a text.",
     "sample": "Write text with a trained model.",

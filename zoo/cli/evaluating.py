@@ -70,7 +70,8 @@ def evaluate_on(
         trained: The model.
         sources: The other text; empty for the model's own.
         glob: Which files of a directory are read; None for what the run did.
-        part: ``train``, ``valid``, ``test`` or ``all``; None for the part that was watched least, or all of another text.
+        part: ``train``, ``valid``, ``test`` or ``all``; None for the part of its own text that was looked at
+            least, or all of another.
         on_unknown: ``error``, or ``skip`` to leave out symbols that the model does not know.
 
     Raises:
@@ -122,7 +123,7 @@ def _choose(trained: Trained, tokens: Any, part: str | None, own: bool) -> tuple
     name = part or next(name for name in PARTS if len(parts[name]) > 1)
     if len(parts[name]) < 2:
         raise UsageError(
-            f"the {name} part is too short to predict anything: {len(parts[name])} of {len(tokens):,} symbols (split "
-            f"{shares}); choose another --part."
+            f"the {name} part is too short to be predicted: {len(parts[name])} of {len(tokens):,} symbols "
+            f"(split {shares}); choose another --part."
         )
     return name, parts[name]

@@ -129,12 +129,13 @@ def _compiler() -> Finding:
     try:
         import numba
 
-        if numba.config.DISABLE_JIT:
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # numba sets it from the environment
             return Finding(
                 "compiler", "switched off by NUMBA_DISABLE_JIT: everything runs as plain, slow Python", "off"
             )
         started = time.perf_counter()
-        if numba.njit(_successor)(41) != 42:
+        compiled: Any = numba.njit(_successor)
+        if compiled(41) != 42:
             raise ArithmeticError("41 + 1 came out wrong")
     except Exception as error:
         return _no_compiler("compiler", error)
@@ -149,7 +150,7 @@ def _successor(number: int) -> int:
 
 
 def _no_compiler(name: str, error: Exception) -> Finding:
-    problem = f"Numba cannot be used ({type(error).__name__}: {error}); install recurrent-zoo again in a fresh environment."
+    problem = f"Numba cannot be used ({type(error).__name__}: {error}); install recurrent-zoo afresh."
     return Finding(name, "unknown", None, problem)
 
 
@@ -168,7 +169,8 @@ def _cache() -> Finding:
         writable = kernel_directory() is not None
     files = cached_files()
     total = sum(file.stat().st_size for file in files)
-    text = f"{cache_directory()}, {'writable' if writable else 'NOT USABLE'}, {len(files)} kernels, {size(total)}"
+    state = "writable" if writable else "NOT USABLE"
+    text = f"{cache_directory()}, {state}, {len(files)} kernels, {size(total)}"
     data = {"path": str(cache_directory()), "writable": writable, "kernels": len(files), "bytes": total}
     return Finding("cache", text, data, str(caught[-1].message) if caught and not writable else "")
 

@@ -32,7 +32,7 @@ def plain_failures() -> Iterator[None]:
             say("Interrupted.")
             raise click.exceptions.Exit(130) from None
         finally:
-            sys.stdout.flush()  # here a closed pipe is an error that click keeps silent; at exit it would not be
+            sys.stdout.flush()  # here click keeps a closed pipe silent; at exit nobody would
 
 
 def say(sentence: str) -> None:

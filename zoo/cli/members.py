@@ -71,8 +71,8 @@ def file_cell(text: str | None) -> type[Cell] | None:
         return None
     if not names_file(text):
         raise UsageError(
-            f"--cell {text}: a trained model names its cell itself; --cell FILE.py:Class is for a cell that is "
-            f"registered nowhere."
+            f"--cell {text}: a trained model names its cell itself; --cell FILE.py:Class is for a cell that "
+            f"is registered nowhere."
         )
     return load_cell_file(text)
 
@@ -110,5 +110,6 @@ def _find_bare(name: str) -> type[Member]:
     known = [known for listed in names.values() for known in listed]
     near = did_you_mean(re.sub(r"\W", "_", name).lower(), known)
     raise UnknownNameError(
-        f"no cell, optimizer or sampler is called {name!r}.{near} `zoo cells` lists the cells, `zoo plugins` everything."
+        f"no cell, optimizer or sampler is called {name!r}.{near} `zoo cells` lists the cells, `zoo plugins` "
+        f"everything."
     )

@@ -60,15 +60,15 @@ def _stored(config: Config | None, given: Mapping[str, Any]) -> Settings:
 
 
 def _cell(name: str, stored: Config | None) -> type[Cell]:
-    """The class of a cell; where a stored run names one that is registered nowhere, the error says what to do."""
+    """The class of a cell; if a stored run names one that is not registered, the error says what to do."""
     try:
         return cell_class(name)
     except UnknownNameError as error:
         if stored is None:
             raise
         raise UnknownNameError(
-            f"the run was begun with the cell {name!r}, which is not registered here; if it came from a file, name it "
-            f"again, --cell FILE.py:Class, or its plugin, --plugin FILE.py."
+            f"the run was begun with the cell {name!r}, which is not registered here; if it is in a file, "
+            f"name it again, --cell FILE.py:Class, or its plugin, --plugin FILE.py."
         ) from error
 
 

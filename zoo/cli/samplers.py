@@ -49,7 +49,7 @@ SHORTHANDS = (
 
 
 def make_chain(names: Sequence[str], flags: Mapping[str, Any], assignments: Sequence[str]) -> Chain:
-    """The samplers that were named, in their order, then those that flags stand for, in the order of the table.
+    """The samplers that were named, in their order, then those that flags stand for, in the table's order.
 
     A flag whose sampler was named sets the option of that one, in its place.
 

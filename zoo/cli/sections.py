@@ -24,7 +24,7 @@ class Flag(click.Option):
 
 
 class Sectioned(click.Command):
-    """A command whose help shows its options by section, in the order of their first appearance, the rest at the end."""
+    """A command whose help shows its options by section, in order of appearance, the rest at the end."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections."""

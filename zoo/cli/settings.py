@@ -1,7 +1,7 @@
 """The flags of ``zoo train`` that are settings of a run: one row each.
 
-A flag that is not given stays None, so that ``zoo.training.Config`` alone knows the defaults and a resumed run keeps
-what it was begun with; the help quotes them.
+A flag that is not given stays None, so that ``zoo.training.Config`` alone knows the defaults and a resumed
+run keeps what it was begun with; the help quotes them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ FLAGS = [
         "data",
         str,
         "SOURCE",
-        "A file, a directory, - for standard input, or builtin:hello, builtin:pydoc, builtin:stdlib; may be repeated.",
+        "A file, a directory, - for standard input, or builtin:hello, builtin:pydoc, builtin:stdlib; may be "
+        "repeated.",
         multiple=True,
     ),
     _flag(TEXT, "level", click.Choice(["char", "byte"]), None, "What a symbol is."),

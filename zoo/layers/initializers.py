@@ -32,6 +32,18 @@ def glorot_uniform(rng: np.random.Generator, shape: Shape) -> Vector:
     return rng.uniform(-limit, limit, shape)
 
 
+def hidden_uniform(rng: np.random.Generator, shape: Shape) -> Vector:
+    """Uniform within ``1 / sqrt(H)`` of zero, H being the last dimension, as PyTorch starts its recurrent layers."""
+    limit = 1 / math.sqrt(shape[-1])
+    return rng.uniform(-limit, limit, shape)
+
+
+def fan_in_uniform(rng: np.random.Generator, shape: Shape) -> Vector:
+    """Uniform within ``1 / sqrt(fan_in)`` of zero, as PyTorch starts its linear layers."""
+    limit = 1 / math.sqrt(shape[0])
+    return rng.uniform(-limit, limit, shape)
+
+
 def lecun_normal(rng: np.random.Generator, shape: Shape) -> Vector:
     """Normal with variance ``1 / fan_in`` (LeCun et al. 1998, Efficient BackProp)."""
     return rng.normal(0, math.sqrt(1 / shape[0]), shape)
@@ -51,7 +63,9 @@ def orthogonal(rng: np.random.Generator, shape: Shape) -> Vector:
 
 
 NAMES: dict[str, Callable[[np.random.Generator, Shape], Vector]] = {
+    "fan_in_uniform": fan_in_uniform,
     "glorot_uniform": glorot_uniform,
+    "hidden_uniform": hidden_uniform,
     "lecun_normal": lecun_normal,
     "ones": ones,
     "orthogonal": orthogonal,

@@ -24,7 +24,7 @@ from zoo.registry import resolve_cell
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
 
-_READOUT = {"Why": Param("H", "V", init="glorot_uniform"), "by": Param("V", init="zeros")}
+_READOUT = {"Why": Param("H", "V", init="fan_in_uniform"), "by": Param("V", init="zeros")}
 for _name, _param in _READOUT.items():
     _param.name = _name
 

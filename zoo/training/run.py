@@ -143,6 +143,7 @@ def train(
     directory = RunDirectory(out if out is not None else new_directory(config, text))
     directory.create(resuming=resume)
     with directory.lock():
+        directory.create(resuming=resume)  # again: another process may have begun a run before the lock was ours
         return _train(config, text, model, optimizer, schedule, directory, on_event or (lambda event: None))
 
 

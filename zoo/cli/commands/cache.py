@@ -34,7 +34,7 @@ ACTIONS: dict[str, Callable[[], None]] = {"info": _info, "clear": _clear, "path"
 @click.command()
 @click.argument("action", type=click.Choice(list(ACTIONS)), default="info")
 def command(action: str) -> None:
-    """Look at the compiled kernels on disk, or clear them.
+    r"""Look at the compiled kernels on disk, or clear them.
 
     \b
     info   how many there are, how large, where (the default)

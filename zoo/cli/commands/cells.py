@@ -37,7 +37,7 @@ def command(pattern: str, as_json: bool) -> None:
     headings = ("cell", "family", "year", "state", "parameters", "from", "what it is")
     show_table(headings, [_row(facts) for facts in rows], right=(2, 4))
     click.echo(
-        f"\nParameters of one layer with I = {INPUTS} inputs and H = {HIDDEN} units. `zoo show CELL` tells more."
+        f"\nParameters of one layer of {HIDDEN} units with {INPUTS} inputs. `zoo show CELL` tells more."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import click
 
@@ -11,7 +12,7 @@ from zoo.cli.terminal import faint, is_terminal, make_console, styled
 from zoo.registry.files import names_file
 from zoo.testing.report import Outcome, Report
 
-_LOOKS = {
+_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "passed": ("holds", {"fg": "green"}),
     "failed": ("BROKEN", {"fg": "red", "bold": True}),
     "skipped": ("skipped", {"dim": True}),
@@ -34,8 +35,9 @@ _LOOKS = {
 def command(ctx: click.Context, member: str, timeout: float, plugin: str | None, as_json: bool) -> None:
     """Check a cell, optimizer or sampler against the laws of its kind.
 
-    The checks run in a process of their own, with bounds checks and a time limit, so that a crash is a verdict too. The
-    exit code is 1 if a law is broken. Write optimizer:NAME or sampler:NAME where a name is several.
+    The checks run in a process of their own, with bounds checks and a time limit, so that a crash is a
+    verdict too. The exit code is 1 if a law is broken. Write optimizer:NAME or sampler:NAME where a name is
+    several.
     """
     from zoo.testing import check_in_child
 

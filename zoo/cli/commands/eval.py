@@ -48,8 +48,9 @@ def command(
 ) -> None:
     """Measure how well a trained model predicts a text.
 
-    RUN is a run directory, whose best model is taken, or a .safetensors file. The loss is the mean cross-entropy in nats
-    per symbol; the text is read in as many streams as in training, so that the numbers compare.
+    RUN is a run directory, whose best model is taken, or a .safetensors file. The loss is the mean
+    cross-entropy in nats per symbol; the text is read in as many streams as in training, so that the numbers
+    compare.
     """
     from zoo.cli.evaluating import evaluate_on, open_model
 

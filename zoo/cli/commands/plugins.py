@@ -21,7 +21,8 @@ from zoo.registry import PluginRecord, load_plugin_file, plugins
 def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
     """List the plugins: where each comes from, what it provides, and why one failed.
 
-    ZOO_PLUGINS=a,b lets in only those named, besides zoo's own; ZOO_STRICT_PLUGINS=1 makes a failure an error.
+    ZOO_PLUGINS=a,b lets in only those named, besides zoo's own; ZOO_STRICT_PLUGINS=1 makes a failure an
+    error.
     """
     for file in files:
         load_plugin_file(file)

@@ -19,9 +19,9 @@ _HELP = """Write text with a trained model: the prompt, then what follows, then 
 
 RUN is a run directory, whose best model is taken, or a .safetensors file.
 
-Without samplers each symbol is drawn from the model's own distribution. Flags are applied in the order temperature,
-top-k, top-p, min-p, typical; samplers named with --sampler come before those that flags stand for, in the order given.
-The same seed gives the same text.
+Without samplers each symbol is drawn from the model's own distribution. Flags are applied in the order
+temperature, top-k, top-p, min-p, typical; samplers named with --sampler come before those that flags stand
+for, in the order given. The same seed gives the same text.
 """
 
 _TEXT, _SAMPLERS = "Text", "Samplers"
@@ -105,8 +105,8 @@ def _read_prompt(level: str) -> str | bytes:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"the prompt on standard input is not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start} "
-            f"({error.reason})."
+            f"the prompt on standard input is not UTF-8: byte 0x{raw[error.start]:02x} at offset "
+            f"{error.start} ({error.reason})."
         ) from None
 
 

@@ -27,8 +27,8 @@ WIDTH = 100
 def command(name: str, source: bool) -> None:
     """Show one cell, optimizer or sampler in full: equations, options, parameters, states, reference.
 
-    NAME is the name of a cell, an optimizer or a sampler; where one name is several, write optimizer:NAME. A cell in a
-    file of yours is FILE.py:Class.
+    NAME is the name of a cell, an optimizer or a sampler; where one name is several, write optimizer:NAME. A
+    cell in a file of yours is FILE.py:Class.
     """
     member = find_member(name)
     if source:

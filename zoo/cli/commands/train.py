@@ -19,13 +19,14 @@ from zoo.cli.settings import FLAGS, TRAINING, WATCHING
 
 _HELP = """Train a language model on a text.
 
-A run is a directory: config.json, log.jsonl with every event, and checkpoints. Ctrl-C saves before it stops; then
+A run is a directory: config.json, log.jsonl with every event, and checkpoints. Ctrl-C saves before it
+stops; then
 
 \b
   zoo train --resume --out DIR
 
-goes on, to the same numbers as if nothing had happened. All settings come from the run; flags may change those on which
-no number depends. A cell in a file has to be named again with --cell FILE.py:Class.
+goes on, to the same numbers as if nothing had happened. All settings come from the run; flags may change
+those on which no number depends. A cell in a file has to be named again with --cell FILE.py:Class.
 """
 
 _OTHERS = [
@@ -35,8 +36,8 @@ _OTHERS = [
         section=TRAINING,
         multiple=True,
         metavar="NAME=VALUE",
-        help="An option of the cell, the optimizer or the schedule (`zoo show NAME` lists them), as in beta1=0.8, or "
-        "optimizer.beta1=0.8 where several have the name; may be repeated.",
+        help="An option of the cell, the optimizer or the schedule (`zoo show NAME` lists them), as in "
+        "beta1=0.8, or optimizer.beta1=0.8 where several have the name; may be repeated.",
     ),
     Flag(
         "--out", section=WATCHING, metavar="DIR", help="The run directory.  [the next free runs/CELL-TEXT-N]"

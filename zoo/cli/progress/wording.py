@@ -34,7 +34,8 @@ def header(start: Event) -> dict[str, str]:
 
 def _text(start: Event) -> str:
     text, kind = start["text"], "bytes" if noun(start) == "byte" else "characters"
-    return f"{text['name']}: {text['symbols']:,} {kind}, {text['vocabulary']} different, sha256 {text['sha256'][:12]}"
+    different, digest = text["vocabulary"], text["sha256"][:12]
+    return f"{text['name']}: {text['symbols']:,} {kind}, {different} different, sha256 {digest}"
 
 
 def _split(start: Event) -> str:
@@ -55,8 +56,8 @@ def _train(start: Event) -> str:
     rate = "" if config["lr"] is None else f" at {config['lr']:g}"
     schedule = "" if config["schedule"] == "constant" else f", {config['schedule']} schedule"
     return (
-        f"{config['optimizer']}{rate}{schedule}: {config['steps']:,} steps of {config['batch']} × {config['seq']} "
-        f"symbols, {start['threads']} thread{'s' * (start['threads'] > 1)}"
+        f"{config['optimizer']}{rate}{schedule}: {config['steps']:,} steps of {config['batch']} × "
+        f"{config['seq']} symbols, {start['threads']} thread{'s' * (start['threads'] > 1)}"
     )
 
 
@@ -72,16 +73,13 @@ def speed(event: Event, start: Event) -> str:
 
 def compiled(event: Event) -> str:
     """How long the kernels took, if they were compiled and not loaded; else nothing."""
-    return (
-        f"compiled in {duration(event['seconds'])}; the next run loads what was compiled"
-        if event["fresh"]
-        else ""
-    )
+    return f"compiled in {duration(event['seconds'])}; the next run loads it" if event["fresh"] else ""
 
 
 def ending(event: Event) -> str:
     """Why and where a run ended."""
-    return f"{_REASONS.get(event['reason'], event['reason'])} at step {event['step']:,} after {duration(event['seconds'])}"
+    reason = _REASONS.get(event["reason"], event["reason"])
+    return f"{reason} at step {event['step']:,} after {duration(event['seconds'])}"
 
 
 def best(event: Event, start: Event) -> str:
@@ -90,9 +88,8 @@ def best(event: Event, start: Event) -> str:
         return "not validated yet"
     part = "validation" if start["text"]["valid"] > 1 else "training text"
     bits = event["best"] / math.log(2)
-    return (
-        f"{part} loss {event['best']:.4f} nats, {bits:.3f} bits/{noun(start)}, at step {event['best_step']:,}"
-    )
+    place = f"at step {event['best_step']:,}"
+    return f"{part} loss {event['best']:.4f} nats, {bits:.3f} bits/{noun(start)}, {place}"
 
 
 def sample_command(start: Event) -> str:
