@@ -1,7 +1,7 @@
 """Cells that are wrong in one way each, for the conformance kit to catch.
 
-All are small changes to ``Tiny``, a correct tanh cell in plain NumPy, which needs no compiler. A change wraps one
-of its two kernels, so that what is wrong stands alone.
+All are small changes to ``Tiny``, a correct tanh cell in plain NumPy, which needs no compiler. A change wraps
+one of its two kernels, so that what is wrong stands alone.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def test_a_correct_cell_in_plain_numpy_obeys_every_law():
 
 
 class Leaky(zoo.Cell):
-    """``c' = leak c + relu(x W + h U)``, ``h' = tanh(c')``: two states, a kink, options, sizes that must divide."""
+    """``c' = leak c + relu(x W + h U)``, ``h' = tanh(c')``: two states, a kink, options, divided sizes."""
 
     card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
     leak = zoo.Option(0.5, help="what c keeps", low=0.0, high=1.0)

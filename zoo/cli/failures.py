@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ def plain_failures() -> Iterator[None]:
     """Within the block errors and warnings of zoo become sentences for people.
 
     Raises:
-        click.ClickException: for a ``ZooError``, which makes exit code 1.
+        click.ClickException: for a ``ZooError``, or what the system does not grant; exit code 1.
+        OSError: if nobody reads what is written; click ends silently then.
         click.exceptions.Exit: with code 130 after Ctrl-C.
     """
     with warnings.catch_warnings():
@@ -28,6 +30,12 @@ def plain_failures() -> Iterator[None]:
             yield
         except ZooError as error:
             raise click.ClickException(str(error)) from error
+        except MemoryError as error:
+            raise click.ClickException(f"not enough memory: {error}; choose smaller sizes.") from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            raise click.ClickException(f"the operating system refuses: {error}.") from error
         except KeyboardInterrupt:
             say("Interrupted.")
             raise click.exceptions.Exit(130) from None

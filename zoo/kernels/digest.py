@@ -41,6 +41,7 @@ def _sources(function: types.FunctionType, seen: set[int]) -> Iterator[str | Non
     if id(function) in seen:
         return
     seen.add(id(function))
+    yield function.__module__  # the machine code looks it up: the same text elsewhere is another kernel
     yield _source(function)
     if function.__closure__ is not None:
         yield None  # a closure's values are not in any file

@@ -99,12 +99,14 @@ def model_from(checkpoint: Checkpoint, source: str, cell: type[Cell] | None = No
 
 def _find_cell(facts: Any, cell: type[Cell] | None, source: str) -> Cell:
     name, options = str(facts["name"]), dict(facts["options"])
+    if cell is not None and cell.name != name:
+        raise CheckpointError(f"{source}: made with the cell {name!r}; found {cell.label()}, which is another.")
     try:
         chosen = get_cell(name, **options) if cell is None else cell(**options)
     except UnknownNameError:
         raise CheckpointError(
-            f"{source}: made with the cell {name!r}, which is not registered here; install the plugin it comes from, or "
-            f"name its file with --plugin FILE.py."
+            f"{source}: made with the cell {name!r}, which is not registered here; install the plugin it "
+            f"comes from, or name its file with --plugin FILE.py or --cell FILE.py:Class."
         ) from None
     except UsageError as error:
         raise CheckpointError(f"{source}: made with other options than cell {name!r} has here ({error}).") from None

@@ -17,7 +17,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     The exit code is 1 if something is broken.
     """
-    from zoo.cli.examining import examine
+    from zoo.cli.examinations import examine
 
     findings = examine()
     problems = [finding.problem for finding in findings if finding.problem]

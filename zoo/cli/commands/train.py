@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from zoo.cli.progress import watching
 from zoo.cli.resuming import train_arguments
 from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.settings import FLAGS, TRAINING, WATCHING
+from zoo.registry.files import names_file
 
 _HELP = """Train a language model on a text.
 
@@ -67,7 +67,8 @@ def run(
     if resume and out is None:
         raise click.UsageError("--resume needs --out DIR, the directory of the run.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
-    with watching(quiet, as_json) as watch:
+    also = _also(flags["cell"], plugin)
+    with watching(quiet, as_json, also) as watch:
         from zoo.training import Interrupted, train
 
         load_plugins(plugin)
@@ -75,16 +76,15 @@ def run(
         try:
             train(**arguments, out=out, resume=resume, on_event=watch)
         except Interrupted as stopped:
-            again = _resume_command(stopped.run.path, flags["cell"], plugin)
+            again = shlex.join(["zoo", "train", "--resume", "--out", str(stopped.run.path), *also])
             say(f"Interrupted by {signal.Signals(stopped.signal).name}; all is saved. Resume with: {again}")
             raise click.exceptions.Exit(128 + stopped.signal) from None
 
 
-def _resume_command(path: Path, cell: str | None, plugin: Sequence[str]) -> str:
-    words = ["zoo", "train", "--resume", "--out", str(path)]
-    words += ["--cell", cell] if cell is not None and ".py:" in cell else []
-    words += [word for file in plugin for word in ("--plugin", file)]
-    return shlex.join(words)
+def _also(cell: str | None, plugin: Sequence[str]) -> list[str]:
+    """What has to be said again in every command on the run, since no checkpoint is trusted with it."""
+    files = [word for file in plugin for word in ("--plugin", file)]
+    return [*(["--cell", cell] if cell is not None and names_file(cell) else []), *files]
 
 
 command = Sectioned("train", callback=run, params=[*FLAGS, *_OTHERS], help=_HELP)

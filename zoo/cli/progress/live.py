@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -48,11 +48,14 @@ class LiveDisplay:
 
     Args:
         console: Where to.
+        also: Words that belong to every command on this run, such as ``--cell FILE.py:Class``.
         now: A clock, in seconds; the console's own if None.
     """
 
-    def __init__(self, console: Console, now: Callable[[], float] | None = None) -> None:
-        self.console = console
+    def __init__(
+        self, console: Console, also: Sequence[str] = (), now: Callable[[], float] | None = None
+    ) -> None:
+        self.console, self.also = console, also
         self.start: Event = {}
         self.now = now or console.get_time
         self.pace = Pace(self.now)
@@ -140,9 +143,9 @@ class LiveDisplay:
         self.below = Text("")
         self.live.stop()
         table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_row(Text("ended", "dim"), Text(wording.ending(event)))
+        table.add_row(Text("ended", "dim"), Text(wording.ending(event, self.start)))
         table.add_row(Text("best", "dim"), Text(wording.best(event, self.start), "bold"))
-        table.add_row(Text("next", "dim"), Text(wording.sample_command(self.start), "cyan"))
+        table.add_row(Text("next", "dim"), Text(wording.sample_command(self.start, self.also), "cyan"))
         self.console.print()
         self.console.print(table)
 

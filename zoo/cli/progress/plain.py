@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from zoo.cli.progress import wording
@@ -17,10 +17,11 @@ class Plain:
 
     Args:
         write: Called with each line.
+        also: Words that belong to every command on this run, such as ``--cell FILE.py:Class``.
     """
 
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self.write = write
+    def __init__(self, write: Callable[[str], None], also: Sequence[str] = ()) -> None:
+        self.write, self.also = write, also
         self.start: Event = {}
         self.pace = Pace()
 
@@ -74,8 +75,8 @@ class Plain:
 
     def end(self, event: Event) -> Iterator[str]:
         """The last lines."""
-        yield f"{wording.ending(event)}; best: {wording.best(event, self.start)}"
-        yield f"sample with: {wording.sample_command(self.start)}"
+        yield f"{wording.ending(event, self.start)}; best: {wording.best(event, self.start)}"
+        yield f"sample with: {wording.sample_command(self.start, self.also)}"
 
     def _place(self, event: Event) -> str:
         return f"step {event['step']}/{self._steps()}"

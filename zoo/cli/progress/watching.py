@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -19,12 +19,13 @@ Event = dict[str, Any]
 Watch = Callable[[Event], None]
 
 
-def watching(quiet: bool = False, as_json: bool = False) -> AbstractContextManager[Watch]:
+def watching(quiet: bool, as_json: bool, also: Sequence[str] = ()) -> AbstractContextManager[Watch]:
     """A context that gives what is called with every event of a training run.
 
     Args:
         quiet: Say nothing but warnings, on stderr.
         as_json: Print each event as one line of JSON, and nothing else.
+        also: Words that belong to every command on this run, such as ``--cell FILE.py:Class``.
     """
     if as_json:
         return nullcontext(_print_json)
@@ -33,8 +34,8 @@ def watching(quiet: bool = False, as_json: bool = False) -> AbstractContextManag
     if is_terminal():
         from zoo.cli.progress.live import LiveDisplay
 
-        return LiveDisplay(make_console())
-    return nullcontext(Plain(_print_line))
+        return LiveDisplay(make_console(), also)
+    return nullcontext(Plain(_print_line, also))
 
 
 def _print_json(event: Event) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from zoo.cli.units import duration, short
@@ -76,8 +77,10 @@ def compiled(event: Event) -> str:
     return f"compiled in {duration(event['seconds'])}; the next run loads it" if event["fresh"] else ""
 
 
-def ending(event: Event) -> str:
+def ending(event: Event, start: Event) -> str:
     """Why and where a run ended."""
+    if event["reason"] == "finished" and start["event"] == "resume" and start["step"] == event["step"]:
+        return f"nothing was left to do after step {event['step']:,}; --steps N goes further"
     reason = _REASONS.get(event["reason"], event["reason"])
     return f"{reason} at step {event['step']:,} after {duration(event['seconds'])}"
 
@@ -92,6 +95,6 @@ def best(event: Event, start: Event) -> str:
     return f"{part} loss {event['best']:.4f} nats, {bits:.3f} bits/{noun(start)}, {place}"
 
 
-def sample_command(start: Event) -> str:
+def sample_command(start: Event, also: Sequence[str]) -> str:
     """What to type next."""
-    return f"zoo sample {shlex.quote(start['out'])}"
+    return shlex.join(["zoo", "sample", start["out"], *also])
