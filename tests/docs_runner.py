@@ -38,6 +38,7 @@ _PLAIN = {
     "NO_COLOR": "1",
     "PYTHONUTF8": "1",
 }  # what a command prints must not depend on who runs it
+_ANY_LINES = "(?:.*\n)*?"
 _TIMEOUT = 300  # seconds, for one command
 
 
@@ -151,9 +152,17 @@ def _check(block: Block) -> None:
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Whether a page shows what was printed: ``...`` stands for any text, blanks at line ends for none."""
-    pattern = re.escape(_tidy(shown)).replace(re.escape("..."), ".*?")
-    return re.fullmatch(pattern, _tidy(printed), re.DOTALL) is not None
+    """Whether a page shows what was printed.
+
+    ``...`` in a line stands for any text, on a line of its own for any lines, also none. Blanks at line ends
+    and empty lines around do not count.
+    """
+    lines = (_ANY_LINES if line == "..." else _pattern(line) for line in _tidy(shown).splitlines())
+    return re.fullmatch("".join(lines), _tidy(printed) + "\n" * bool(_tidy(printed))) is not None
+
+
+def _pattern(line: str) -> str:
+    return ".*?".join(map(re.escape, line.split("..."))) + "\n"
 
 
 def _tidy(text: str) -> str:

@@ -96,6 +96,13 @@ def test_what_is_not_run_says_why(capsys):
     assert all(line.partition(": ")[2] for line in excused), excused
 
 
+def test_pyproject_shown_is_the_example_packages():
+    shown = [block for block in runner.read_page(TEXT["docs/plugins.md"]) if block.language == "toml"]
+    real = (EXAMPLES / "zoo-leaky" / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    assert [block for block in shown if not set(block.text.splitlines()) <= set(real)] == []
+    assert shown
+
+
 # Completeness: what there is, compared with what the documents name
 
 
@@ -140,7 +147,7 @@ def test_every_shipped_member_is_documented(kind):
 
 def test_every_law_is_documented():
     for checks in (zoo.testing.CELL_CHECKS, zoo.testing.OPTIMIZER_CHECKS, zoo.testing.SAMPLER_CHECKS):
-        assert undocumented((check.__name__ for check in checks), "  {} ") == []
+        assert undocumented((check.__name__ for check in checks), "  {}\n") == []
 
 
 def test_every_public_name_is_documented():
@@ -174,10 +181,15 @@ print(x + 2)
 CASES = {
     "right": (GOOD, ""),
     "wildcard": (GOOD.replace("4", "..."), ""),
+    "wildcard in a line": (GOOD.replace("x = 2", "x = 202").replace("4", "2...4"), ""),
+    "wildcard for no lines": (GOOD.replace("4", "...\n4\n..."), ""),
+    "wildcard for lines": (GOOD.replace("x + 2", "'a\\nb\\n4\\nc'").replace("4\n`", "...\n4\n...\n`"), ""),
+    "wildcard over lines": (GOOD.replace("x + 2", "'a\\nb'").replace("4", "a...b"), "the output differs"),
     "another output": (
         GOOD.replace("4", "5"),
         "line 6: the output differs\n--- the page shows\n+++ it printed",
     ),
+    "something else": (GOOD.replace("4", "...\n5"), "the output differs"),
     "too much shown": (GOOD.replace("4", "4\n4"), "-4"),
     "printed and not shown": (GOOD.partition("```output")[0], "line 1: the output differs"),
     "exception": (GOOD.replace("print(x + 2)", "print(y)"), "line 1: the block raised"),

@@ -46,6 +46,9 @@ numbers = (
     st.floats(-30, 30) | st.integers(-4, 4).map(float) | st.sampled_from([1e4, -1e4, HUGE, -HUGE, -np.inf])
 )
 logit_vectors = st.lists(numbers, min_size=1, max_size=50).map(np.array).filter(lambda v: v.max() > -np.inf)
+spread_vectors = st.lists(st.floats(-2, 2), min_size=5, max_size=50).map(
+    np.array
+)  # on both sides of the entropy
 shares = st.floats(1e-6, 0.999999)
 
 
@@ -122,7 +125,7 @@ def test_min_p_keeps_what_is_probable_beside_the_most_probable(logits, p):
 
 
 @example_based
-@given(logit_vectors, shares)
+@given(logit_vectors | spread_vectors, shares)
 def test_typical_keeps_the_symbols_near_the_entropy(logits, mass):
     weights = weights_of(logits)
     total = math.fsum(weights)
