@@ -37,8 +37,8 @@ def train_arguments(
         ZooError: if a name is unknown, a value is not allowed, or the stored settings cannot be read.
     """
     stored = resume_config(out) if resume and out is not None else None
-    settings = {**_stored(stored, given), **given}
-    cell = _cell(settings.get("cell", Config.cell), None if "cell" in given else stored)
+    cell = _cell(given.get("cell"), stored)
+    settings = {**_stored(stored, {**given, "cell": cell.name}), **given}
     chosen = assign(assignments, _targets(cell, settings))
     for name in ("optimizer", "schedule"):
         settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
@@ -59,16 +59,16 @@ def _stored(config: Config | None, given: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _cell(name: str, stored: Config | None) -> type[Cell]:
-    """The class of a cell; if a stored run names one that is not registered, the error says what to do."""
+def _cell(given: str | None, stored: Config | None) -> type[Cell]:
+    """The cell that was given, or that of the stored run, or the default."""
+    if given is not None or stored is None:
+        return cell_class(given or Config.cell)
     try:
-        return cell_class(name)
+        return cell_class(stored.cell)
     except UnknownNameError as error:
-        if stored is None:
-            raise
         raise UnknownNameError(
-            f"the run was begun with the cell {name!r}, which is not registered here; if it is in a file, "
-            f"name it again, --cell FILE.py:Class, or its plugin, --plugin FILE.py."
+            f"the run was begun with the cell {stored.cell!r}, which is not registered here; if it is in a "
+            f"file, name it again, --cell FILE.py:Class, or its plugin, --plugin FILE.py."
         ) from error
 
 

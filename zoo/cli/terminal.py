@@ -47,7 +47,7 @@ def styled(text: str, **look: Any) -> str:
     """The text in a look (see ``click.style``) on a terminal; without its colour under ``NO_COLOR``."""
     if os.environ.get("NO_COLOR"):
         look.pop("fg", None)
-    return click.style(text, **look) if is_terminal() else text
+    return click.style(text, **look) if look and is_terminal() else text
 
 
 def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:

@@ -13,9 +13,10 @@ from zoo.cli.terminal import plain_table, styled
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Examine the installation: versions, processor, compiler, cache, plugins.
+    """Examine the installation.
 
-    The exit code is 1 if something is broken.
+    Versions, processor, compiler, cache, plugins: what a bug report should say. The exit code is 1 if
+    something is broken.
     """
     from zoo.cli.examinations import examine
 

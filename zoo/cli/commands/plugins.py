@@ -19,8 +19,9 @@ from zoo.registry import PluginRecord, load_plugin_file, plugins
     "--plugin", "files", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."
 )
 def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
-    """List the plugins: where each comes from, what it provides, and why one failed.
+    """List the plugins, and why one failed.
 
+    Each with the distribution it comes from, its version, and what it provides.
     ZOO_PLUGINS=a,b lets in only those named, besides zoo's own; ZOO_STRICT_PLUGINS=1 makes a failure an
     error.
     """

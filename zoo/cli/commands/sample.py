@@ -15,9 +15,10 @@ from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.terminal import harmless, is_terminal
 from zoo.errors import DataError
 
-_HELP = """Write text with a trained model: the prompt, then what follows, then a newline.
+_HELP = """Write text with a trained model.
 
-RUN is a run directory, whose best model is taken, or a .safetensors file.
+It writes the prompt, what follows, and a newline. RUN is a run directory, whose best model is taken, or a
+.safetensors file.
 
 Without samplers each symbol is drawn from the model's own distribution. Flags are applied in the order
 temperature, top-k, top-p, min-p, typical; samplers named with --sampler come before those that flags stand

@@ -25,8 +25,9 @@ WIDTH = 100
 @click.option("--source", is_flag=True, help="Print the module that defines it instead.")
 @plugin_option
 def command(name: str, source: bool) -> None:
-    """Show one cell, optimizer or sampler in full: equations, options, parameters, states, reference.
+    """Show one cell, optimizer or sampler in full.
 
+    Equations, options, parameters with their shapes and first values, states, and where it comes from.
     NAME is the name of a cell, an optimizer or a sampler; where one name is several, write optimizer:NAME. A
     cell in a file of yours is FILE.py:Class.
     """

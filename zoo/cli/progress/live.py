@@ -57,6 +57,7 @@ class LiveDisplay:
     ) -> None:
         self.console, self.also = console, also
         self.start: Event = {}
+        self.numbers = Text()
         self.now = now or console.get_time
         self.pace = Pace(self.now)
         self.below: RenderableType = Waiting("reading the text", self.now)
@@ -101,16 +102,16 @@ class LiveDisplay:
         if event["fresh"]:
             self.console.print(Text(wording.compiled(event), "dim"))
         self.pace.begin(event["step"])
-        self.below = self._bar(event["step"], "")
+        self._move(event)
 
     def step(self, event: Event) -> None:
         """The bar, and the numbers below it."""
-        step, total = event["step"], self.start["config"]["steps"]
-        left = clock(self.pace.left(step, total))
-        self.below = Group(self._bar(step, f"{left} left"), self._numbers(event))
+        self.numbers = self._numbers(event)
+        self._move(event)
 
     def evaluated(self, event: Event) -> None:
         """A line that stays, with the best so far marked."""
+        self._move(event)
         style = "bold" if event["best"] else ""
         line = Text.assemble(
             (f"step {event['step']:>7,}", "dim"),
@@ -149,8 +150,13 @@ class LiveDisplay:
         self.console.print()
         self.console.print(table)
 
-    def _bar(self, step: int, left: str) -> RenderableType:
-        total = self.start["config"]["steps"]
+    def _move(self, event: Event) -> None:
+        """The bar to the step of an event; the numbers stay."""
+        step, total = event["step"], self.start["config"]["steps"]
+        left = f"{clock(self.pace.left(step, total))} left" if step > self.pace.first else ""
+        self.below = Group(self._bar(step, total, left), self.numbers)
+
+    def _bar(self, step: int, total: int, left: str) -> RenderableType:
         row = Table.grid(padding=(0, 2, 0, 0), expand=False)
         bar = ProgressBar(
             total, step, width=min(36, self.console.width // 3), complete_style="cyan", finished_style="cyan"

@@ -1,0 +1,333 @@
+"""What a run shows: plain lines, JSON, nothing, and the live display on a recorded terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+
+import pytest
+from rich.console import Console
+
+from zoo.cli.progress.live import LiveDisplay
+from zoo.cli.progress.pace import Pace
+from zoo.cli.progress.plain import Plain
+from zoo.cli.progress.watching import watching
+from zoo.cli.units import clock, duration, short, size
+from zoo.training import Config
+
+START = {
+    "event": "start",
+    "step": 0,
+    "out": "runs/a b",
+    "cell": "vanilla",
+    "parameters": 42983,
+    "threads": 2,
+    "text": {
+        "name": "book",
+        "sha256": "37d06970fc926e60c16dff40",
+        "bytes": 2000,
+        "symbols": 1999,
+        "vocabulary": 103,
+        "train": 1800,
+        "valid": 100,
+        "test": 99,
+    },
+    "config": Config(data=("book.txt",), batch=32, seq=64, steps=1000, lr=0.002).to_json(),
+}
+STEP = {
+    "event": "step",
+    "step": 250,
+    "loss": 1.5,
+    "bits": 1.5 / math.log(2),
+    "grad_norm": 0.5649,
+    "clip_rate": 0.024,
+    "symbols_per_s": 1_234_567.0,
+    "lr": 0.002,
+    "epoch": 1.0,
+}
+EVAL = {"event": "eval", "step": 500, "part": "validation", "loss": 1.25, "bits": 1.8034, "best": True}
+SAMPLE = {"event": "sample", "step": 500, "text": "one\x1b[31m\ntwo\r"}
+END = {"event": "end", "step": 1000, "reason": "finished", "best": 1.25, "best_step": 500, "seconds": 125.0}
+RUN = [
+    START,
+    {"event": "compiling", "step": 0},
+    {"event": "compiled", "step": 0, "seconds": 31.4, "fresh": True},
+    STEP,
+    EVAL,
+    SAMPLE,
+    {"event": "warning", "step": 500, "text": "a checkpoint is damaged"},
+    {"event": "something new", "step": 501},
+    END,
+]
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+# ---- numbers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (7.5, "7.50"),
+        (950, "950"),
+        (999.7, "1.00k"),
+        (12_345, "12.3k"),
+        (1.2e6, "1.20M"),
+        (5e15, "5000T"),
+    ],
+)
+def test_short_numbers(number, text):
+    assert short(number) == text
+
+
+def test_sizes():
+    assert (size(950), size(12_900_000)) == ("950 B", "12.9 MB")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "as_clock", "as_duration"),
+    [
+        (4.21, "0:04", "4.2 s"),
+        (59.96, "1:00", "1:00 min"),
+        (125, "2:05", "2:05 min"),
+        (7509, "2:05:09", "2:05:09 h"),
+    ],
+)
+def test_times(seconds, as_clock, as_duration):
+    assert (clock(seconds), duration(seconds)) == (as_clock, as_duration)
+
+
+def test_the_time_left_follows_from_this_session_alone():
+    now = Clock()
+    pace = Pace(now)
+    pace.begin(600)  # resumed
+    assert pace.left(600, 1000) == 0.0
+    now.time += 10
+    assert pace.left(700, 1000) == pytest.approx(30.0)
+    assert pace.left(1000, 1000) == 0.0
+
+
+# ---- plain lines --------------------------------------------------------------------------------------
+
+
+def plain(events):
+    lines: list[str] = []
+    watch = Plain(lines.append)
+    watch.pace.now = Clock()
+    for event in events:
+        watch(event)
+    return lines
+
+
+def test_plain_lines_keep_their_form():
+    assert plain(RUN) == [
+        "text   book: 1,999 characters, 103 different, sha256 37d06970fc92",
+        "split  1,800 to train, 100 to validate, 99 to test",
+        "model  vanilla: 128 units, 1 layer, 42,983 parameters, float32",
+        "train  adam at 0.002: 1,000 steps of 32 × 64 symbols, 2 threads",
+        "out    runs/a b",
+        "compiling kernels (first run only)",
+        "compiled in 31.4 s; the next run loads it",
+        "step 250/1000  loss 1.5000  2.164 bits/char  1.23M chars/s  grad 0.565  clip 2%  lr 0.002  "
+        "left 0:00",
+        "step 500/1000  validation: loss 1.2500  1.803 bits/char  best",
+        "step 500/1000  sample:",
+        "  | one\x1b[31m",
+        "  | two",
+        "warning: a checkpoint is damaged",
+        "finished at step 1,000 after 2:05 min; best: validation loss 1.2500 nats, 1.803 bits/char, at step "
+        "500",
+        "sample with: zoo sample 'runs/a b'",
+    ]
+
+
+def test_a_resumed_run_with_nothing_to_do():
+    resumed = {**START, "event": "resume", "step": 1000}
+    assert "resumed at step 1000" in plain([resumed])
+    assert plain([resumed, END])[-2].startswith(
+        "nothing was left to do after step 1,000; --steps N goes further"
+    )
+
+
+def test_a_text_without_validation_and_bytes():
+    start = {
+        **START,
+        "text": {**START["text"], "valid": 0},
+        "config": {**START["config"], "level": "byte", "layers": 2, "schedule": "cosine"},
+    }
+    lines = plain([start, STEP, END])
+    assert "1,999 bytes" in lines[0]
+    assert "2 layers" in lines[2]
+    assert "cosine schedule" in lines[3]
+    assert "2.164 bits/byte  1.23M bytes/s" in lines[5]
+    assert "training text loss 1.2500 nats, 1.803 bits/byte" in lines[6]
+
+
+def test_a_run_that_was_not_validated():
+    assert "best: not validated yet" in plain([START, {**END, "best": None, "reason": "interrupted"}])[-2]
+
+
+# ---- JSON, quiet, and which display one gets ----------------------------------------------------------
+
+
+def test_json_lines(capsys):
+    with watching(quiet=False, as_json=True) as watch:
+        for event in [*RUN, {"event": "diverged", "step": 3, "loss": math.nan, "grad_norm": math.inf}]:
+            watch(event)
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines[:-1] == RUN
+    assert lines[-1] == {"event": "diverged", "step": 3, "loss": "nan", "grad_norm": "inf"}
+    assert err == ""
+
+
+def test_quiet_says_nothing_but_warnings(capsys):
+    with watching(quiet=True, as_json=False) as watch:
+        for event in RUN:
+            watch(event)
+    assert capsys.readouterr() == ("", "Warning: a checkpoint is damaged\n")
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("term", "kind"), [("xterm-256color", LiveDisplay), ("dumb", Plain)])
+def test_a_terminal_gets_the_live_display_unless_it_is_dumb(term, kind, monkeypatch):
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr("sys.stdout", Terminal())
+    context = watching(quiet=False, as_json=False)
+    assert isinstance(context if kind is LiveDisplay else context.__enter__(), kind)
+
+
+# ---- the live display ---------------------------------------------------------------------------------
+
+
+def recorded(width=80, colour=None):
+    screen = io.StringIO()
+    console = Console(
+        file=screen,
+        force_terminal=True,
+        width=width,
+        color_system=colour,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        _environ={},
+    )
+    return screen, console
+
+
+def test_what_stays_on_the_screen():
+    screen, console = recorded()
+    display = LiveDisplay(console, ("--cell", "f.py:C"), now=Clock())
+    for event in RUN:
+        display(event)
+    assert [line.rstrip() for line in screen.getvalue().splitlines()] == [
+        "text   book: 1,999 characters, 103 different, sha256 37d06970fc92",
+        "split  1,800 to train, 100 to validate, 99 to test",
+        "model  vanilla: 128 units, 1 layer, 42,983 parameters, float32",
+        "train  adam at 0.002: 1,000 steps of 32 × 64 symbols, 2 threads",
+        "out    runs/a b",
+        "",
+        "compiled in 31.4 s; the next run loads it",
+        "step     500   validation   loss 1.2500  1.803 bits/char   best",
+        "╭─ step 500 " + "─" * 67 + "╮",
+        "│ one�[31m" + " " * 68 + " │",
+        "│ two�" + " " * 72 + " │",
+        "╰" + "─" * 78 + "╯",
+        "Warning: a checkpoint is damaged",
+        "",
+        "ended  finished at step 1,000 after 2:05 min",
+        "best   validation loss 1.2500 nats, 1.803 bits/char, at step 500",
+        "next   zoo sample 'runs/a b' --cell f.py:C",
+    ]
+
+
+def below(display, console, screen):
+    """What stands below the fixed lines now."""
+    screen.seek(0)
+    screen.truncate()
+    console.print(display.below)
+    return [line.rstrip() for line in screen.getvalue().splitlines()]
+
+
+def test_what_changes_below():
+    screen, console = recorded()
+    now = Clock()
+    display = LiveDisplay(console, now=now)
+    assert below(display, console, screen)[0].endswith("reading the text   0:00")
+    display(START)
+    display(RUN[1])
+    now.time += 12
+    assert below(display, console, screen)[0].endswith("compiling kernels (first run only)   0:12")
+    display(RUN[2])
+    now.time += 10
+    display(STEP)
+    bar, numbers = below(display, console, screen)
+    assert bar.endswith("250 / 1,000  25%  0:30 left")
+    assert numbers == "loss 1.5000   2.164 bits/char   1.23M chars/s   grad 0.565   clip 2%   lr 0.002"
+
+
+def test_a_validation_moves_the_bar_too():
+    screen, console = recorded()
+    display = LiveDisplay(console, now=Clock())
+    for event in RUN[:5]:
+        display(event)
+    bar, numbers = below(display, console, screen)
+    assert "500 / 1,000  50%" in bar
+    assert numbers.startswith("loss 1.5000")
+
+
+def test_a_narrow_terminal_gets_an_ellipsis_and_no_second_line():
+    screen, console = recorded(width=50)
+    display = LiveDisplay(console, now=Clock())
+    for event in RUN[:4]:
+        display(event)
+    assert len(below(display, console, screen)) == 2
+    assert below(display, console, screen)[1].endswith("…")
+
+
+def test_colours_and_no_colour():
+    for colour, coloured in ((None, False), ("standard", True)):
+        screen, console = recorded(colour=colour)
+        display = LiveDisplay(console, now=Clock())
+        for event in RUN:
+            display(event)
+        assert ("\x1b[32m" in screen.getvalue()) is coloured
+
+
+def test_no_color_is_honoured(monkeypatch):
+    from zoo.cli.terminal import make_console, styled
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("sys.stdout", Terminal())
+    assert make_console().no_color
+    assert styled("x", fg="red") == "x"
+    monkeypatch.delenv("NO_COLOR")
+    assert styled("x", fg="red") == "\x1b[31mx\x1b[0m"
+
+
+def test_the_live_display_leaves_the_cursor_as_it_was():
+    screen, console = recorded()
+    with contextlib.suppress(KeyboardInterrupt), LiveDisplay(console) as display:
+        display(START)
+        raise KeyboardInterrupt
+    assert screen.getvalue().count("\x1b[?25l") == screen.getvalue().count("\x1b[?25h") == 1

@@ -1,0 +1,165 @@
+"""``--set``, and how flags, stored settings and samplers come together."""
+
+from __future__ import annotations
+
+import pytest
+
+import zoo
+from zoo.cli.assignments import Target, assign, member_target
+from zoo.cli.members import find_member
+from zoo.cli.resuming import train_arguments
+from zoo.cli.samplers import SHORTHANDS, make_chain
+from zoo.errors import UnknownNameError, UsageError
+from zoo.training import Config
+
+CELL = Target("cell", "cell 'c'", {"alpha": float, "n": int})
+OPTIMIZER = Target("optimizer", "optimizer 'o'", {"beta": float, "n": int})
+TARGETS = (CELL, OPTIMIZER)
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([], {"cell": {}, "optimizer": {}}),
+        (["alpha=0.5"], {"cell": {"alpha": 0.5}, "optimizer": {}}),
+        (["beta=1e-3", "alpha=2"], {"cell": {"alpha": 2.0}, "optimizer": {"beta": 0.001}}),
+        (["cell.n=3", "optimizer.n=4"], {"cell": {"n": 3}, "optimizer": {"n": 4}}),
+        (["alpha=1", "alpha=2"], {"cell": {"alpha": 2.0}, "optimizer": {}}),
+        ([" alpha = 1 "], {"cell": {"alpha": 1.0}, "optimizer": {}}),
+    ],
+)
+def test_assignments(texts, expected):
+    assert assign(texts, TARGETS) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("alpha", "--set 'alpha' is no assignment; write it as name=value."),
+        ("=3", "is no assignment"),
+        ("n=3", "could mean cell 'c' or optimizer 'o'; write cell.n or optimizer.n."),
+        ("alfa=3", "cell 'c' has alpha, n; optimizer 'o' has beta, n. Did you mean 'alpha'?"),
+        ("optimizer.alpha=3", "there is no option 'alpha': optimizer 'o' has beta, n."),
+        ("cel.alpha=3", "'cel' is none of cell, optimizer. Did you mean 'cell'?"),
+    ],
+)
+def test_assignments_that_cannot_be_meant(text, words):
+    with pytest.raises(UsageError) as refused:
+        assign([text], TARGETS)
+    assert words in str(refused.value)
+
+
+def test_values_are_read_as_the_option_says():
+    target = member_target("optimizer", type(zoo.get_optimizer("adam")))
+    assert assign(["amsgrad=yes", "eps=1e-6"], [target])["optimizer"] == {"amsgrad": True, "eps": 1e-6}
+
+
+# ---- train --------------------------------------------------------------------------------------------
+
+
+def test_only_what_was_given_is_passed_on():
+    arguments = train_arguments({"hidden": 7}, [], None, resume=False)
+    assert arguments.pop("cell").name == "vanilla"
+    assert arguments == {"hidden": 7, "optimizer_options": {}, "schedule_options": {}}
+
+
+def test_settings_go_where_they_belong():
+    given = {"schedule": "cosine"}
+    arguments = train_arguments(given, ["beta1=0.8", "warmup=10", "floor=0.1"], None, resume=False)
+    assert arguments["optimizer_options"] == {"beta1": 0.8}
+    assert arguments["schedule_options"] == {"warmup": 10, "floor": 0.1}
+
+
+@pytest.fixture
+def stored(monkeypatch):
+    config = Config(
+        data=("a.txt",), hidden=9, steps=50, optimizer="sgd", optimizer_options={"lr": 0.5}, split="90,10"
+    )
+    monkeypatch.setattr("zoo.cli.resuming.resume_config", lambda out: config if out == "there" else None)
+    return config
+
+
+def test_a_resumed_run_keeps_its_settings(stored):
+    arguments = train_arguments({"keep": 9}, [], "there", resume=True)
+    assert (arguments["data"], arguments["hidden"], arguments["keep"]) == (("a.txt",), 9, 9)
+    assert (arguments["optimizer"], arguments["optimizer_options"]) == ("sgd", {"lr": 0.5})
+
+
+def test_resuming_where_nothing_is_begins(stored):
+    assert "hidden" not in train_arguments({}, [], "elsewhere", resume=True)
+
+
+def test_without_resume_nothing_stored_counts(stored):
+    assert "hidden" not in train_arguments({}, [], "there", resume=False)
+
+
+def test_options_of_a_replaced_optimizer_are_dropped(stored):
+    arguments = train_arguments({"optimizer": "adam"}, [], "there", resume=True)
+    assert (arguments["optimizer"], arguments["optimizer_options"]) == ("adam", {})
+
+
+def test_epochs_replace_stored_steps(stored):
+    arguments = train_arguments({"epochs": 2.0}, [], "there", resume=True)
+    assert (arguments["steps"], arguments["epochs"]) == (None, 2.0)
+
+
+def test_a_stored_cell_that_is_registered_nowhere(monkeypatch):
+    monkeypatch.setattr("zoo.cli.resuming.resume_config", lambda out: Config(cell="mine"))
+    with pytest.raises(UnknownNameError, match=r"name it again, --cell FILE\.py:Class"):
+        train_arguments({}, [], "there", resume=True)
+
+
+# ---- samplers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "flags", "assignments", "expected"),
+    [
+        ([], {}, [], "softmax"),
+        (["greedy"], {}, [], "greedy"),
+        ([], {"top_k": 5, "temperature": 0.5}, [], "temperature=0.5, top_k=5"),
+        (
+            [],
+            {"typical": 0.6, "min_p": 0.1, "top_p": 0.9, "top_k": 5, "temperature": 2.0},
+            [],
+            "temperature=2.0, top_k=5, top_p=0.9, min_p=0.1, typical=0.6",
+        ),
+        (["top_p", "temperature"], {}, ["p=0.5"], "top_p=0.5, temperature=1.0"),
+        (["top_p"], {"temperature": 0.5}, [], "top_p=0.95, temperature=0.5"),
+        (["top_p", "greedy"], {"top_p": 0.25}, [], "top_p=0.25, greedy"),
+        (["top_p", "min_p"], {}, ["min_p.p=0.2"], "top_p=0.95, min_p=0.2"),
+    ],
+)
+def test_chains(names, flags, assignments, expected):
+    given = {row.flag: flags.get(row.flag) for row in SHORTHANDS}
+    assert make_chain(names, given, assignments).describe() == expected
+
+
+@pytest.mark.parametrize("row", SHORTHANDS, ids=lambda row: row.flag)
+def test_every_shorthand_stands_for_an_option_of_its_type(row):
+    assert zoo.get_sampler(row.sampler).declared_options[row.option].type is row.type
+
+
+# ---- members ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["vanilla", "cell:vanilla", "adam", "optimizer:adam", "sampler:greedy"])
+def test_members_are_found(text):
+    assert find_member(text).name == text.rpartition(":")[2]
+
+
+def test_a_name_of_two_kinds_has_to_be_told_apart(monkeypatch):
+    lists = {"cell": ["twice"], "optimizer": [], "sampler": ["twice"]}
+
+    class Fake:
+        def __init__(self, contract):
+            self.kind = contract.kind
+
+        def list(self):
+            return lists[self.kind]
+
+    monkeypatch.setattr("zoo.cli.members.registry_of", Fake)
+    with pytest.raises(
+        UsageError, match="'twice' is a cell and a sampler; write cell:twice or sampler:twice"
+    ):
+        find_member("twice")

@@ -1,0 +1,81 @@
+"""The distribution: what is in it, and that the gate runs what the README says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import zoo
+
+ROOT = Path(zoo.__file__).parents[1]
+PACKAGES = ("zoo", "zoo_cells", "zoo_optimizers", "zoo_samplers")
+
+if not (ROOT / "pyproject.toml").exists():
+    pytest.skip("needs the source tree", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An sdist, and the wheel that was built from it."""
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return next(out.glob("*.tar.gz")), next(out.glob("*.whl"))
+
+
+def test_wheel_holds_every_module_of_every_package(built):
+    names = set(zipfile.ZipFile(built[1]).namelist())
+    for package in PACKAGES:
+        home = ROOT if package == "zoo" else ROOT / "plugins"
+        expected = {path.relative_to(home).as_posix() for path in (home / package).rglob("*.py")}
+        assert expected <= names, f"missing: {sorted(expected - names)}"
+        assert f"{package}/py.typed" in names
+
+
+def test_wheel_holds_nothing_else(built):
+    tops = {name.partition("/")[0] for name in zipfile.ZipFile(built[1]).namelist()}
+    assert tops == {*PACKAGES, f"recurrent_zoo-{zoo.__version__}.dist-info"}
+
+
+def test_wheel_has_a_licence_and_the_entry_points(built):
+    wheel = zipfile.ZipFile(built[1])
+    info = f"recurrent_zoo-{zoo.__version__}.dist-info"
+    assert "Apache License" in wheel.read(f"{info}/licenses/LICENSE").decode()
+    points = wheel.read(f"{info}/entry_points.txt").decode()
+    assert "zoo = zoo.cli:main" in points
+    assert "vanilla = zoo_cells.classic.vanilla" in points
+
+
+def test_sdist_can_be_tested(built):
+    names = {name.partition("/")[2] for name in tarfile.open(built[0]).getnames()}
+    assert {"README.md", "tests/conftest.py", "docs/tutorial.md", "plugins/zoo_cells/py.typed"} <= names
+
+
+def test_wheel_works_where_nothing_else_of_it_is(built, tmp_path):
+    """Installed into a folder of its own, and asked from elsewhere; `-P` keeps this checkout out of sight."""
+    target = tmp_path / "installed"
+    zipfile.ZipFile(built[1]).extractall(target)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import zoo; assert zoo.__file__.startswith(sys.argv[1]);"
+        "print(zoo.list_cells(), zoo.list_samplers('top*'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(target)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "vanilla" in done.stdout
+    assert "'top_k', 'top_p'" in done.stdout
+
+
+def test_gate_runs_the_line_that_the_readme_gives():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    tests = [line for line in lines if line.startswith("python3 -m venv") and line.endswith("pytest")]
+    assert len(tests) == 1, "the README gives one line that passes the tests"
+    gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "README.md" in gate
+    assert tests[0] not in gate, "the gate reads the line from the README; a copy would drift"
