@@ -53,7 +53,8 @@ def test_wheel_has_a_licence_and_the_entry_points(built):
 
 
 def test_sdist_can_be_tested(built):
-    names = {name.partition("/")[2] for name in tarfile.open(built[0]).getnames()}
+    with tarfile.open(built[0]) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {"README.md", "tests/conftest.py", "docs/tutorial.md", "plugins/zoo_cells/py.typed"} <= names
 
 
@@ -62,7 +63,8 @@ def test_wheel_works_where_nothing_else_of_it_is(built, tmp_path):
     target = tmp_path / "installed"
     zipfile.ZipFile(built[1]).extractall(target)
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import zoo; assert zoo.__file__.startswith(sys.argv[1]);"
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "import zoo; assert zoo.__file__.startswith(sys.argv[1]);"
         "print(zoo.list_cells(), zoo.list_samplers('top*'))"
     )
     done = subprocess.run(

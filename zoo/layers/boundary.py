@@ -1,4 +1,4 @@
-"""Where arrays enter zoo: checked, and made what kernels take. Behind this boundary nothing is checked again."""
+"""Where arrays enter zoo: checked, and made what kernels take. Nothing behind this boundary looks again."""
 
 from __future__ import annotations
 
@@ -11,20 +11,31 @@ from zoo.errors import UsageError
 
 Array = np.ndarray[Any, Any]
 
+DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+SEEDS = 2**64
+
 
 def as_dtype(dtype: Any) -> np.dtype[Any]:
-    """float32 or float64.
+    """float32 or float64, from its name, a NumPy type or a dtype.
 
     Raises:
         UsageError: for anything else.
     """
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+    name = np.dtype(dtype).name if isinstance(dtype, (type, np.dtype)) else dtype
+    if not isinstance(name, str) or name not in DTYPES:
         raise UsageError(f"dtype is {dtype!r}; expected 'float32' or 'float64'.")
-    return found
+    return DTYPES[name]
+
+
+def check_seed(seed: Any) -> int:
+    """The seed itself.
+
+    Raises:
+        UsageError: if it is no integer from 0 to 2^64 - 1; None would start differently each time.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < SEEDS:
+        raise UsageError(f"seed is {seed!r}; expected an integer from 0 to 2^64 - 1.")
+    return int(seed)
 
 
 def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
@@ -33,14 +44,14 @@ def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
     Raises:
         UsageError: if x is neither.
     """
-    x = np.asarray(x)
+    x = _as_array(x, f"{who}: inputs")
     if x.ndim == 2 and x.dtype.kind in "iu":
         return as_tokens(x, input_size, f"{who}: inputs")
     if x.ndim == 3 and x.dtype.kind == "f" and x.shape[2] == input_size and x.shape[1] > 0:
-        return np.ascontiguousarray(x, dtype)
+        return _ready(x, dtype)
     raise UsageError(
-        f"{who}: inputs are {x.dtype}{x.shape}; expected floats (T, B, {input_size}) or integer tokens (T, B), time "
-        f"first, with at least one row in the batch."
+        f"{who}: inputs are {x.dtype}{x.shape}; expected floats (T, B, {input_size}) or integer tokens "
+        f"(T, B), time first, with at least one row in the batch."
     )
 
 
@@ -50,16 +61,21 @@ def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
     Raises:
         UsageError: if they are not.
     """
-    tokens = np.asarray(tokens)
+    tokens = _as_array(tokens, who)
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.shape[1] == 0:
-        raise UsageError(f"{who} are {tokens.dtype}{tokens.shape}; expected integer tokens (T, B), time first.")
-    if tokens.size and not (0 <= tokens.min() and tokens.max() < symbols):
-        raise UsageError(f"{who} run from {tokens.min()} to {tokens.max()}; expected tokens from 0 to {symbols - 1}.")
-    return np.ascontiguousarray(tokens, np.int32)
+        raise UsageError(
+            f"{who} are {tokens.dtype}{tokens.shape}; expected integer tokens (T, B), time first, with at "
+            f"least one row in the batch."
+        )
+    if tokens.size and (tokens.min() < 0 or tokens.max() >= symbols):
+        raise UsageError(
+            f"{who} run from {tokens.min()} to {tokens.max()}; expected tokens from 0 to {symbols - 1}."
+        )
+    return _ready(tokens, np.dtype(np.int32))
 
 
 def as_state(
-    state: Mapping[str, Any] | None, shapes: Mapping[str, tuple[int, ...]], batch: int, dtype: np.dtype[Any], who: str
+    state: Any, shapes: Mapping[str, tuple[int, ...]], batch: int, dtype: np.dtype[Any], who: str
 ) -> dict[str, Array]:
     """States (or their gradients) with the batch in front; zeros for None.
 
@@ -68,22 +84,38 @@ def as_state(
     """
     if state is None:
         return {name: np.zeros((batch, *shape), dtype) for name, shape in shapes.items()}
-    if set(state) != set(shapes):
-        raise UsageError(f"{who}: the state holds {sorted(state)}; expected {sorted(shapes)}.")
-    given = {name: np.asarray(state[name]) for name in shapes}
-    for name, shape in shapes.items():
-        if given[name].shape != (batch, *shape):
-            raise UsageError(f"{who}: state {name!r} has shape {given[name].shape}; expected {(batch, *shape)}.")
-    return {name: np.ascontiguousarray(value, dtype) for name, value in given.items()}
+    if not isinstance(state, Mapping) or set(state) != set(shapes):
+        found = sorted(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
+        raise UsageError(f"{who}: the state is {found}; expected a mapping with the names {sorted(shapes)}.")
+    return {
+        name: as_floats(state[name], (batch, *shape), dtype, f"{who}: state {name!r}")
+        for name, shape in shapes.items()
+    }
 
 
-def as_vector(vector: Any, size: int, dtype: np.dtype[Any], who: str) -> Array:
-    """A flat parameter vector ``(P,)``.
+def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str) -> Array:
+    """Numbers of an exact shape as kernels take them: C-contiguous and of the dtype.
 
     Raises:
-        UsageError: if it has another shape.
+        UsageError: if they have another shape or are no real numbers.
     """
-    vector = np.ascontiguousarray(vector, dtype)
-    if vector.shape != (size,):
-        raise UsageError(f"{who}: the parameter vector has shape {vector.shape}; expected {(size,)}.")
-    return vector
+    array = _as_array(value, who)
+    if array.dtype.kind not in "fiu" or array.shape != shape:
+        raise UsageError(f"{who} is {array.dtype}{array.shape}; expected {dtype}{shape}.")
+    return _ready(array, dtype)
+
+
+def _as_array(value: Any, who: str) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise UsageError(f"{who} cannot be made an array ({error}).") from None
+
+
+def _ready(array: Array, dtype: np.dtype[Any]) -> Array:
+    """The array itself if a kernel can take it, else a copy.
+
+    Read-only and unaligned arrays are types of their own to Numba: kernels would compile anew for each.
+    """
+    array = np.ascontiguousarray(array, dtype)
+    return array if array.flags.carray else array.copy()

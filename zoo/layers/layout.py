@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from zoo.contracts.names import did_you_mean
+from zoo.errors import UnknownNameError, UsageError
+from zoo.layers.boundary import as_floats
+
 Array = np.ndarray[Any, Any]
+
+MOST_PARAMETERS = 2**40
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Layout:
 
 
 class Fixed(Mapping[str, Array]):
-    """A mapping of views whose entries can be filled but not replaced: ``params["Why"][:] = 0``.
+    """A mapping of views whose entries can be filled but not replaced: ``params["Why"] = 0``.
 
     Replacing an entry would part it from the flat vector without a word, so assignment copies into the view.
     """
@@ -51,10 +58,23 @@ class Fixed(Mapping[str, Array]):
         self._views = dict(views)
 
     def __getitem__(self, name: str) -> Array:
-        return self._views[name]
+        try:
+            return self._views[name]
+        except KeyError:
+            known = f"there are {', '.join(self._views)}.{did_you_mean(str(name), self._views)}"
+            raise UnknownNameError(f"no array is called {name!r} here; {known}") from None
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._views[name][...] = value
+        view = self[name]
+        try:
+            view[...] = value
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"array {name!r} has shape {view.shape} and cannot take this ({error})."
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._views
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._views)
@@ -64,3 +84,55 @@ class Fixed(Mapping[str, Array]):
 
     def __repr__(self) -> str:
         return "{" + ", ".join(f"{name}: {view.shape}" for name, view in self._views.items()) + "}"
+
+
+class Flat:
+    """Parameters and their gradient: two flat vectors, and views of them by name.
+
+    Args:
+        shapes: Shape of each parameter.
+        dtype: Of both vectors.
+
+    Raises:
+        UsageError: if there are more parameters than any machine holds.
+    """
+
+    params: Fixed
+    grads: Fixed
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> None:
+        self.layout = Layout(shapes)
+        self.dtype = dtype
+        if self.layout.size > MOST_PARAMETERS:
+            raise UsageError(f"that makes more than {MOST_PARAMETERS:,} parameters; choose smaller sizes.")
+        self._bind(np.zeros(self.layout.size, dtype), np.zeros(self.layout.size, dtype))
+
+    @property
+    def theta(self) -> Array:
+        """All parameters, ``(P,)``. Assigning copies, so that :attr:`params` stay views of it."""
+        return self._theta
+
+    @theta.setter
+    def theta(self, value: Any) -> None:
+        self._theta[...] = as_floats(value, self._theta.shape, self.dtype, "theta")
+
+    @property
+    def grad(self) -> Array:
+        """The gradient, ``(P,)``. Assigning copies, so that :attr:`grads` stay views of it."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        self._grad[...] = as_floats(value, self._grad.shape, self.dtype, "grad")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Flat:
+        """A twin with vectors of its own: NumPy's copies of views would not be views."""
+        twin = copy.copy(self)
+        memo[id(self)] = twin
+        twin._bind(self._theta.copy(), self._grad.copy())
+        return twin
+
+    def _bind(self, theta: Array, grad: Array) -> None:
+        self._theta, self._grad = theta, grad
+        self.params = Fixed(self.layout.views(theta))
+        self.grads = Fixed(self.layout.views(grad))

@@ -10,8 +10,8 @@ import numpy as np
 
 from zoo.contracts import Cell
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_dtype, as_inputs, as_state, as_vector
-from zoo.layers.layout import Fixed, Layout
+from zoo.layers.boundary import as_dtype, as_floats, as_inputs, as_state, check_seed
+from zoo.layers.layout import Flat, Layout
 from zoo.layers.shards import check_threads, map_shards, shards
 from zoo.layers.stack import LayerTape, Stack
 from zoo.registry import resolve_cell
@@ -24,13 +24,14 @@ State = dict[str, Array]
 class Tape:
     """What :meth:`Recurrent.vjp` needs of one :meth:`Recurrent.apply`; any number may be alive at once."""
 
+    stack: Stack
     params: Mapping[str, Array]
     shards: list[list[LayerTape]]
     shape: tuple[int, int]
     tokens: bool
 
 
-class Recurrent:
+class Recurrent(Flat):
     """A stack of recurrent layers over time-major sequences.
 
     >>> rnn = zoo.Recurrent("vanilla", input_size=3, hidden_size=5)
@@ -45,7 +46,8 @@ class Recurrent:
         num_layers: ``L``; layer k reads the output of layer k - 1.
         dtype: ``"float32"`` or ``"float64"``.
         seed: Decides the first values of the parameters, and nothing else does.
-        threads: Threads among which the batch is divided; None for every processor. Changes no bit of any result.
+        threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
+            result.
 
     Attributes:
         theta: All parameters, ``(P,)``.
@@ -69,15 +71,10 @@ class Recurrent:
         threads: int | None = None,
     ) -> None:
         self.cell = resolve_cell(cell)
-        self.dtype = as_dtype(dtype)
         self.threads = check_threads(threads)
         self.stack = Stack(self.cell, input_size, hidden_size, num_layers)
-        self.layout = Layout(self.stack.param_shapes)
-        self.theta: Array = np.empty(self.layout.size, self.dtype)
-        self.grad: Array = np.zeros(self.layout.size, self.dtype)
-        self.params = Fixed(self.layout.views(self.theta))
-        self.grads = Fixed(self.layout.views(self.grad))
-        for name, value in self.stack.initial(seed).items():
+        super().__init__(self.stack.param_shapes, as_dtype(dtype))
+        for name, value in self.stack.initial(check_seed(seed)).items():
             self.params[name] = value
         self._tape: Tape | None = None
 
@@ -131,29 +128,36 @@ class Recurrent:
     def apply(self, theta: Any, x: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State, Tape]:
         """Pure forward pass: outputs, last states, and a tape for :meth:`vjp`.
 
+        The tape looks at theta, x and state and keeps no copies: they must not change while it is in use.
+
         Args:
-            theta: Parameters ``(P,)``; they must not change while the tape is in use.
+            theta: Parameters ``(P,)``.
             x: As for :meth:`forward`.
             state: As for :meth:`forward`.
+
+        Returns:
+            The outputs ``(T, B, ·)``, the states after the last step, and the tape.
 
         Raises:
             UsageError: if an argument does not fit.
         """
         who = self.cell.label()
-        params = self.layout.views(as_vector(theta, self.layout.size, self.dtype, who))
+        params = self.layout.views(as_floats(theta, (self.layout.size,), self.dtype, f"{who}: theta"))
         x = as_inputs(x, self.stack.input_size, self.dtype, who)
         steps, batch = x.shape[:2]
-        state = as_state(state, self.stack.state_shapes, batch, self.dtype, who)
+        before = as_state(state, self.stack.state_shapes, batch, self.dtype, who)
 
         def work(rows: slice) -> tuple[Array, State, list[LayerTape]]:
-            return self.stack.forward(params, _rows(x, rows), {name: value[rows] for name, value in state.items()})
+            return self.stack.forward(params, _rows(x, rows), _part(before, rows))
 
         parts = map_shards(work, batch, self.threads)
         y = _join([part[0] for part in parts], axis=1)
-        last = {name: _join([part[1][name] for part in parts], axis=0) for name in state}
-        return y, last, Tape(params, [part[2] for part in parts], (steps, batch), x.ndim == 2)
+        last = {name: _join([part[1][name] for part in parts], axis=0) for name in before}
+        return y, last, Tape(self.stack, params, [part[2] for part in parts], (steps, batch), x.ndim == 2)
 
-    def vjp(self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None) -> tuple[Array | None, State, Array]:
+    def vjp(
+        self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None
+    ) -> tuple[Array | None, State, Array]:
         """Pure backward pass: the gradients of ``sum(dy * y) + sum(dstate * last)``.
 
         Args:
@@ -165,20 +169,18 @@ class Recurrent:
             The gradients with respect to x (None for tokens), to the first states, and to theta ``(P,)``.
 
         Raises:
-            UsageError: if a shape does not fit.
+            UsageError: if a shape does not fit, or the tape is of another layer.
         """
         who = f"{self.cell.label()}: gradient of the output"
+        if not isinstance(tape, Tape) or tape.stack is not self.stack:
+            raise UsageError(f"{who}: the tape is not one of this layer's; pass on what its apply returned.")
         steps, batch = tape.shape
-        dy = np.asarray(dy, self.dtype)
-        if dy.shape != (steps, batch, self.output_size):
-            raise UsageError(f"{who} has shape {dy.shape}; expected {(steps, batch, self.output_size)}.")
+        dy = as_floats(dy, (steps, batch, self.output_size), self.dtype, who)
         dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, who)
-        tapes = iter(tape.shards)
-        kept = {rows.start: next(tapes) for rows in shards(batch)}
+        kept = {rows.start: part for rows, part in zip(shards(batch), tape.shards, strict=True)}
 
         def work(rows: slice) -> tuple[Array, State, State]:
-            part = {name: value[rows] for name, value in dlast.items()}
-            return self.stack.backward(tape.params, kept[rows.start], _rows(dy, rows), part)
+            return self.stack.backward(tape.params, kept[rows.start], _rows(dy, rows), _part(dlast, rows))
 
         parts = map_shards(work, batch, self.threads)
         dx = None if tape.tokens else _join([part[0] for part in parts], axis=1)
@@ -200,5 +202,10 @@ def _rows(array: Array, rows: slice) -> Array:
     return np.ascontiguousarray(array[:, rows])
 
 
+def _part(state: State, rows: slice) -> State:
+    return {name: value[rows] for name, value in state.items()}
+
+
 def _join(parts: list[Array], axis: int) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+    """The shards' arrays as one that is the caller's to change: a kernel's may be part of its tape."""
+    return np.concatenate(parts, axis=axis)

@@ -1,7 +1,7 @@
 """The batch in shards, shards in threads, results in a fixed order.
 
-How the batch is cut depends on its size alone, and gradients are summed shard by shard in order. So the number of threads
-changes no bit of any result.
+How the batch is cut depends on its size alone, and gradients are summed shard by shard in order. So the
+number of threads changes no bit of any result.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from typing import TypeVar
 
 from zoo.errors import UsageError
 
 R = TypeVar("R")
 
-# Eight rows fill the register tile; sixteen shards keep as many cores busy, at the price of sixteen gradient buffers.
+# Eight rows fill the register tile; sixteen shards keep as many cores busy, for the price of 16 gradients.
 ROWS = 8
 MOST_SHARDS = 16
 
@@ -52,7 +53,12 @@ def map_shards(work: Callable[[slice], R], batch: int, threads: int) -> list[R]:
     parts = shards(batch)
     if threads == 1 or len(parts) == 1:
         return [work(rows) for rows in parts]
-    return list(_pool(threads).map(work, parts))
+
+    def within(context: Context, rows: slice) -> R:
+        return context.run(work, rows)
+
+    # Settings of the caller's context, such as `interpreted()` and NumPy's errstate, hold in the threads too.
+    return list(_pool(threads).map(within, [copy_context() for _ in parts], parts))
 
 
 @functools.cache
@@ -61,4 +67,5 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked child inherits the pool but not its threads
+    # A forked child inherits the pool but not its threads.
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from zoo.data import Vocabulary
 from zoo.errors import UsageError
 from zoo.kernels.inputs import project, project_grads
 from zoo.kernels.loss import cross_entropy, cross_entropy_grad
-from zoo.layers.boundary import as_dtype, as_state, as_tokens
+from zoo.layers.boundary import as_dtype, as_state, as_tokens, check_seed
 from zoo.layers.initializers import initialize
-from zoo.layers.layout import Fixed, Layout
+from zoo.layers.layout import Flat
 from zoo.layers.recurrent import sum_gradients
 from zoo.layers.shards import check_threads, map_shards
 from zoo.layers.stack import Stack
@@ -29,7 +29,7 @@ for _name, _param in _READOUT.items():
     _param.name = _name
 
 
-class LanguageModel:
+class LanguageModel(Flat):
     """A recurrent language model: ``p(next) = softmax(h Why + by)``.
 
     >>> model = zoo.LanguageModel("helo", hidden_size=64)
@@ -42,7 +42,8 @@ class LanguageModel:
         num_layers: ``L``.
         dtype: ``"float32"`` or ``"float64"``.
         seed: Decides the first values of the parameters.
-        threads: Threads among which the batch is divided; None for every processor. Changes no bit of any result.
+        threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
+            result.
 
     Attributes:
         theta: All parameters, ``(P,)``.
@@ -66,17 +67,12 @@ class LanguageModel:
         seed: int = 0,
         threads: int | None = None,
     ) -> None:
-        self.vocab = vocab if isinstance(vocab, Vocabulary) else Vocabulary(tuple(vocab))
+        self.vocab = as_vocabulary(vocab)
         self.cell = resolve_cell(cell)
-        self.dtype = as_dtype(dtype)
         self.threads = check_threads(threads)
         self.stack = Stack(self.cell, len(self.vocab), hidden_size, num_layers)
-        self.layout = Layout(model_shapes(self.stack, len(self.vocab)))
-        self.theta: Array = np.empty(self.layout.size, self.dtype)
-        self.grad: Array = np.zeros(self.layout.size, self.dtype)
-        self.params = Fixed(self.layout.views(self.theta))
-        self.grads = Fixed(self.layout.views(self.grad))
-        self._initialize(seed)
+        super().__init__(model_shapes(self.stack, len(self.vocab)), as_dtype(dtype))
+        self._initialize(check_seed(seed))
 
     def _initialize(self, seed: int) -> None:
         for name, value in self.stack.initial(seed).items():
@@ -91,7 +87,9 @@ class LanguageModel:
             f"num_layers={len(self.stack.layers)}, dtype={self.dtype.name!r}, P={self.layout.size})"
         )
 
-    def loss_and_grad(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None) -> tuple[float, State]:
+    def loss_and_grad(
+        self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None
+    ) -> tuple[float, State]:
         """Mean cross-entropy, filling :attr:`grad` by back-propagation through the T steps.
 
         Args:
@@ -109,11 +107,13 @@ class LanguageModel:
         scale = 1 / inputs.size
 
         def work(rows: slice) -> tuple[float, State, State]:
-            return self._shard_loss_and_grad(_rows(inputs, rows), _rows(targets, rows), _part(state, rows), scale)
+            return self._shard_loss_and_grad(
+                _rows(inputs, rows), _rows(targets, rows), _part(state, rows), scale
+            )
 
         parts = map_shards(work, inputs.shape[1], self.threads)
         self.grad[:] = sum_gradients([part[2] for part in parts], self.layout, self.dtype)
-        return sum(part[0] for part in parts) * scale, _join_states([part[1] for part in parts])
+        return float(sum(part[0] for part in parts)) / inputs.size, _join_states([part[1] for part in parts])
 
     def loss(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None) -> tuple[float, State]:
         """As :meth:`loss_and_grad`, without the gradient."""
@@ -125,7 +125,7 @@ class LanguageModel:
             return cross_entropy(_flat(logits), _rows(targets, rows).reshape(-1)), last
 
         parts = map_shards(work, inputs.shape[1], self.threads)
-        return sum(part[0] for part in parts) / inputs.size, _join_states([part[1] for part in parts])
+        return float(sum(part[0] for part in parts)) / inputs.size, _join_states([part[1] for part in parts])
 
     def logits(self, inputs: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State]:
         """Scores of the next symbol after every step, ``(T, B, V)``, and the last states.
@@ -157,10 +157,12 @@ class LanguageModel:
             length: Symbols to add.
             sampler: Name of a sampler, a sampler, or a chain of them; None draws from the plain softmax.
             seed: The same seed gives the same text.
-            on_unknown: What to do with characters of the prompt that are not in the vocabulary, ``"error"`` or ``"skip"``.
+            on_unknown: What to do with characters of the prompt that the vocabulary lacks, ``"error"`` or
+                ``"skip"``.
 
         Raises:
             DataError: if the prompt has unknown characters and they are not skipped.
+            UnknownNameError: if no sampler has this name.
             UsageError: if another argument does not fit.
         """
         from zoo.model.generation import generate
@@ -177,7 +179,9 @@ class LanguageModel:
 
         save_model(self, path)
 
-    def _shard_loss_and_grad(self, inputs: Array, targets: Array, state: State, scale: float) -> tuple[float, State, State]:
+    def _shard_loss_and_grad(
+        self, inputs: Array, targets: Array, state: State, scale: float
+    ) -> tuple[float, State, State]:
         y, last, tape = self.stack.forward(self.params, inputs, state)
         logits = project(y, self.params["Why"], self.params["by"])
         total = cross_entropy_grad(_flat(logits), targets.reshape(-1), scale)
@@ -186,15 +190,37 @@ class LanguageModel:
         _, _, grads = self.stack.backward(self.params, tape, dy, dlast)
         return total, last, {**grads, "Why": dWhy, "by": dby}
 
-    def _check(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None) -> tuple[Array, Array, State]:
+    def _check(
+        self, inputs: Any, targets: Any, state: Mapping[str, Any] | None
+    ) -> tuple[Array, Array, State]:
         inputs = as_tokens(inputs, len(self.vocab), "language model: inputs")
         targets = as_tokens(targets, len(self.vocab), "language model: targets")
         if inputs.shape != targets.shape or inputs.size == 0:
             raise UsageError(
-                f"language model: inputs {inputs.shape} and targets {targets.shape}; expected two arrays (T, B) of one "
-                f"shape, with at least one step."
+                f"language model: inputs {inputs.shape} and targets {targets.shape}; expected two arrays "
+                f"(T, B) of one shape, with at least one step."
             )
-        return inputs, targets, as_state(state, self.stack.state_shapes, inputs.shape[1], self.dtype, "language model")
+        return (
+            inputs,
+            targets,
+            as_state(state, self.stack.state_shapes, inputs.shape[1], self.dtype, "language model"),
+        )
+
+
+def as_vocabulary(vocab: Any) -> Vocabulary:
+    """The vocabulary that a sequence of symbols makes, or the one given.
+
+    Raises:
+        DataError: if the symbols make none.
+        UsageError: if it is no sequence at all.
+    """
+    if isinstance(vocab, Vocabulary):
+        return vocab
+    if not isinstance(vocab, Iterable):
+        raise UsageError(
+            f"language model: vocab is {vocab!r}; expected the symbols, as in 'abc' or range(256)."
+        )
+    return Vocabulary(vocab)
 
 
 def model_shapes(stack: Stack, symbols: int) -> dict[str, tuple[int, ...]]:

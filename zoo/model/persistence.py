@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,32 @@ from zoo.contracts import Cell
 from zoo.data import Vocabulary
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
 from zoo.layers.boundary import as_dtype
+from zoo.layers.layout import MOST_PARAMETERS
 from zoo.layers.stack import Stack
 from zoo.model.language_model import LanguageModel, model_shapes
 from zoo.registry import get_cell
-from zoo.storage import Checkpoint, RunDirectory, expect, load as load_file, save as save_file
+from zoo.storage import Checkpoint, RunDirectory, expect
+from zoo.storage import load as load_file
+from zoo.storage import save as save_file
 
 KIND = "language model"
+
+# What arrays may be called; those of training are there only beside a description of it.
+_PARAMS = "params."
+_OF_TRAINING = ("optimizer.", "state.")
+
+_REPR = reprlib.Repr()  # what a foreign file holds may be megabytes long
+_REPR.maxstring = 80
 
 
 def describe_model(model: LanguageModel) -> dict[str, Any]:
     """Everything but the numbers: what a checkpoint says of the model it holds."""
     return {
-        "cell": {"name": model.cell.name, "options": dict(model.cell.options), "source": model.cell.source_digest()},
+        "cell": {
+            "name": model.cell.name,
+            "options": dict(model.cell.options),
+            "source": model.cell.source_digest(),
+        },
         "hidden_size": model.stack.hidden_size,
         "num_layers": len(model.stack.layers),
         "dtype": model.dtype.name,
@@ -34,7 +49,7 @@ def describe_model(model: LanguageModel) -> dict[str, Any]:
 
 def model_arrays(model: LanguageModel) -> dict[str, np.ndarray[Any, Any]]:
     """The parameters under the names they have in a checkpoint."""
-    return {f"params.{name}": value for name, value in model.params.items()}
+    return {f"{_PARAMS}{name}": value for name, value in model.params.items()}
 
 
 def save_model(model: LanguageModel, path: str | os.PathLike[str]) -> None:
@@ -42,7 +57,9 @@ def save_model(model: LanguageModel, path: str | os.PathLike[str]) -> None:
     save_file(Path(path), Checkpoint(model_arrays(model), {"kind": KIND, "model": describe_model(model)}))
 
 
-def load(path: str | os.PathLike[str], cell: type[Cell] | None = None, threads: int | None = None) -> LanguageModel:
+def load(
+    path: str | os.PathLike[str], cell: type[Cell] | None = None, threads: int | None = None
+) -> LanguageModel:
     """The model in a checkpoint file, or the best one of a run directory.
 
     The cell is looked up by name among the registered ones; nothing is imported because a file says so.
@@ -59,7 +76,9 @@ def load(path: str | os.PathLike[str], cell: type[Cell] | None = None, threads: 
     if path.is_dir():
         found = RunDirectory(path).load_best(_warn)
         if found is None:
-            raise CheckpointError(f"{path} holds no checkpoint yet; give a run directory of `zoo train` or a .safetensors file.")
+            raise CheckpointError(
+                f"{path} holds no checkpoint yet; give a run directory of `zoo train` or a .safetensors file."
+            )
         return model_from(found[1], str(path), cell, threads)
     return model_from(load_file(path), str(path), cell, threads)
 
@@ -68,48 +87,82 @@ def _warn(sentence: str) -> None:
     warnings.warn(sentence, ZooWarning, stacklevel=3)
 
 
-def model_from(checkpoint: Checkpoint, source: str, cell: type[Cell] | None = None, threads: int | None = None) -> LanguageModel:
-    """The language model that a checkpoint holds; arrays that are no parameters are left alone.
+def model_from(
+    checkpoint: Checkpoint, source: str, cell: type[Cell] | None = None, threads: int | None = None
+) -> LanguageModel:
+    """The language model that a checkpoint holds.
 
-    Nothing is allocated before the arrays in the file have been found to be those that its description calls for.
+    Nothing is allocated before the arrays in the file have been found to be those that its description calls
+    for. What a training run keeps beside the parameters is left alone; anything else is refused.
+
+    Args:
+        checkpoint: From a file.
+        source: Where it is from, for messages.
+        cell: The class, if it is registered nowhere.
+        threads: As for :class:`zoo.LanguageModel`.
 
     Raises:
         CheckpointError: if the checkpoint does not hold a language model that fits its own description.
+        UsageError: if the cell is no cell class, or the number of threads does not fit.
     """
     if checkpoint.meta.get("kind") != KIND:
-        raise CheckpointError(f"{source}: holds {checkpoint.meta.get('kind')!r}; expected a language model saved by zoo.")
-    arrays = {name: value for name, value in checkpoint.arrays.items() if name.startswith("params.")}
+        found = _REPR.repr(checkpoint.meta.get("kind"))
+        raise CheckpointError(f"{source}: holds {found}; expected a language model saved by zoo.")
+    others = _OF_TRAINING if "training" in checkpoint.meta else ()
+    arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(others)}
     try:
-        facts: Any = checkpoint.meta["model"]
-        chosen = _find_cell(facts["cell"], cell, source)
-        vocabulary = Vocabulary.from_json(facts["vocabulary"])
-        hidden_size, num_layers, dtype = facts["hidden_size"], facts["num_layers"], as_dtype(facts["dtype"])
-        if num_layers > len(arrays):
-            raise UsageError(f"{num_layers} layers in {len(arrays)} arrays")
-        shapes = model_shapes(Stack(chosen, len(vocabulary), hidden_size, num_layers), len(vocabulary))
+        vocabulary, stack, dtype = _described(checkpoint.meta["model"], len(arrays), cell, source)
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{source}: its description of the model is not one zoo wrote ({error}).") from None
-    expected = {f"params.{name}": (shape, dtype) for name, shape in shapes.items()}
+        raise CheckpointError(
+            f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
+        ) from None
+    shapes = model_shapes(stack, len(vocabulary))
+    expected = {f"{_PARAMS}{name}": (shape, dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
-    model = LanguageModel(vocabulary, chosen, hidden_size, num_layers, dtype, threads=threads)
+    model = LanguageModel(
+        vocabulary, stack.cell, stack.hidden_size, len(stack.layers), dtype, threads=threads
+    )
     for name in model.params:
-        model.params[name] = arrays[f"params.{name}"]
+        model.params[name] = arrays[f"{_PARAMS}{name}"]
     return model
 
 
+def _described(
+    facts: Any, arrays: int, cell: type[Cell] | None, source: str
+) -> tuple[Vocabulary, Stack, np.dtype[Any]]:
+    """Vocabulary, layers and dtype of a description, which may hold anything."""
+    chosen = _find_cell(facts["cell"], cell, source)
+    vocabulary = Vocabulary.from_json(facts["vocabulary"])
+    for name in ("hidden_size", "num_layers"):
+        if type(facts[name]) is not int or not 1 <= facts[name] < MOST_PARAMETERS:
+            raise UsageError(f"{name} is {_REPR.repr(facts[name])}")
+    if facts["num_layers"] > arrays:
+        raise UsageError(f"{facts['num_layers']} layers in {arrays} arrays")
+    stack = Stack(chosen, len(vocabulary), facts["hidden_size"], facts["num_layers"])
+    return vocabulary, stack, as_dtype(facts["dtype"])
+
+
 def _find_cell(facts: Any, cell: type[Cell] | None, source: str) -> Cell:
-    name, options = str(facts["name"]), dict(facts["options"])
+    """The cell of a description: the class given, or the registered one of that name."""
+    name, options = facts["name"], dict(facts["options"])
+    if not isinstance(name, str):
+        raise UsageError(f"the cell's name is {_REPR.repr(name)}")
+    shown = _REPR.repr(name)
     if cell is not None and cell.name != name:
-        raise CheckpointError(f"{source}: made with the cell {name!r}; found {cell.label()}, which is another.")
+        raise CheckpointError(
+            f"{source}: made with the cell {shown}; found {cell.label()}, which is another."
+        )
     try:
         chosen = get_cell(name, **options) if cell is None else cell(**options)
     except UnknownNameError:
         raise CheckpointError(
-            f"{source}: made with the cell {name!r}, which is not registered here; install the plugin it "
+            f"{source}: made with the cell {shown}, which is not registered here; install the plugin it "
             f"comes from, or name its file with --plugin FILE.py or --cell FILE.py:Class."
         ) from None
     except UsageError as error:
-        raise CheckpointError(f"{source}: made with other options than cell {name!r} has here ({error}).") from None
+        raise CheckpointError(
+            f"{source}: made with other options than cell {shown} has here ({str(error)[:200]})."
+        ) from None
     if chosen.source_digest() != facts["source"]:
-        _warn(f"{source}: cell {name!r} has changed since this model was made; it may compute something else.")
+        _warn(f"{source}: cell {shown} has changed since this model was made; it may compute something else.")
     return chosen

@@ -2,7 +2,9 @@
 
 from zoo.training.config import Config, make_config
 from zoo.training.evaluation import Score, evaluate
-from zoo.training.run import Interrupted, Run, resume_config, train
+from zoo.training.resuming import resume_config
+from zoo.training.run import Interrupted, Run
+from zoo.training.session import train
 from zoo.training.text import Text, prepare
 from zoo.training.trainer import Event
 

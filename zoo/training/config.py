@@ -4,30 +4,70 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.contracts.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
 
-# What a resumed run may change without its numbers changing.
+Check = Callable[[Any], bool]
+
+# What a resumed run may change without its numbers changing; that the text is the same is told by its digest.
 HARMLESS = frozenset(
-    {"epochs", "keep", "log_every", "sample_every", "sample_length", "save_every", "steps", "threads"}
+    {
+        "data",
+        "epochs",
+        "glob",
+        "keep",
+        "log_every",
+        "sample_every",
+        "sample_length",
+        "save_every",
+        "steps",
+        "threads",
+    }
 )
-_COUNTS = (
-    "hidden",
-    "layers",
-    "batch",
-    "seq",
-    "steps",
-    "threads",
-    "log_every",
-    "eval_every",
-    "save_every",
-    "keep",
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_options(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
+def _is_sources(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(source, str) for source in value)
+
+
+# What is allowed, and how it is called in a message; None is allowed where it is the default.
+_COUNT: tuple[Check, str] = (lambda value: type(value) is int and value >= 1, "an integer of at least 1")
+_COUNT_OR_ZERO: tuple[Check, str] = (
+    lambda value: type(value) is int and value >= 0,
+    "an integer of at least 0",
 )
-_COUNTS_OR_ZERO = ("sample_every", "sample_length", "patience")
+_NUMBER: tuple[Check, str] = (lambda value: _is_number(value) and value >= 0, "a number of at least 0")
+_ABOVE_ZERO: tuple[Check, str] = (lambda value: _is_number(value) and value > 0, "a number above 0")
+_SEED: tuple[Check, str] = (
+    lambda value: type(value) is int and 0 <= value < 2**63,
+    "an integer from 0 to 2^63 - 1",
+)
+_WORD: tuple[Check, str] = (lambda value: isinstance(value, str), "a string")
+_OPTIONS: tuple[Check, str] = (_is_options, "a mapping of names to values")
+_SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
+_ALLOWED = {
+    **dict.fromkeys(("hidden", "layers", "batch", "seq", "steps", "threads"), _COUNT),
+    **dict.fromkeys(("log_every", "eval_every", "save_every", "keep"), _COUNT),
+    **dict.fromkeys(("sample_every", "sample_length", "patience"), _COUNT_OR_ZERO),
+    **dict.fromkeys(("clip", "clip_value", "lr"), _NUMBER),
+    **dict.fromkeys(("level", "glob", "split", "cell", "dtype", "optimizer", "schedule"), _WORD),
+    **dict.fromkeys(("cell_options", "optimizer_options", "schedule_options"), _OPTIONS),
+    "data": _SOURCES,
+    "epochs": _ABOVE_ZERO,
+    "seed": _SEED,
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +78,8 @@ class Config:
         data: Sources: files, directories, ``-``, or ``builtin:NAME``.
         level: ``"char"`` or ``"byte"``.
         glob: Which files of a directory are read.
-        split: Shares of training, validation and test, ``"90,5,5"``; None for that, or for all training when the text
-            is shorter than 2,000 symbols.
+        split: Shares of training, validation and test, ``"90,5,5"``; None for that, or for all training when
+            the text is shorter than 2,000 symbols.
         cell: Name of the cell.
         cell_options: Its options.
         hidden: ``H``.
@@ -102,27 +142,23 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, naming the setting."""
-        for names, least in ((_COUNTS, 1), (_COUNTS_OR_ZERO, 0)):
-            for name in names:
-                value = getattr(self, name)
-                if value is not None and (type(value) is not int or value < least):
-                    raise UsageError(f"{name} is {value!r}; expected an integer of at least {least}.")
-        for name in ("clip", "clip_value", "lr", "epochs"):
-            value = getattr(self, name)
-            if value is not None and not (_is_number(value) and value >= 0):
-                raise UsageError(f"{name} is {value!r}; expected a number of at least 0.")
-        if type(self.seed) is not int or not 0 <= self.seed < 2**63:
-            raise UsageError(f"seed is {self.seed!r}; expected an integer from 0 to 2^63 - 1.")
+        for entry in dataclasses.fields(self):
+            value, (allows, words) = getattr(self, entry.name), _ALLOWED[entry.name]
+            if not allows(value) and not (value is None and entry.default is None):
+                raise UsageError(f"{entry.name} is {value!r}; expected {words}.")
         if self.steps is not None and self.epochs is not None:
             raise UsageError("steps and epochs are both given; give one of them.")
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**dataclasses.asdict(self), "data": list(self.data)}
+        values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        return {name: _plain(value) for name, value in values.items()}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def make_config(settings: Mapping[str, Any]) -> Config:
@@ -146,20 +182,8 @@ def config_from_json(stored: Mapping[str, Any], source: str) -> Config:
     Raises:
         CheckpointError: if it is not one.
     """
+    data = stored.get("data")
     try:
-        return make_config({**stored, "data": tuple(stored["data"])})
-    except (UsageError, KeyError, TypeError) as error:
+        return make_config({**stored, "data": tuple(data) if isinstance(data, list) else data})
+    except UsageError as error:
         raise CheckpointError(f"{source} is not a configuration of this version of zoo ({error}).") from None
-
-
-def harmful_changes(before: Config, now: Config) -> list[str]:
-    """The settings in which two configurations differ so that a resumed run would not be the same run."""
-    harmless = HARMLESS
-    if before.schedule == "cosine":
-        harmless -= {"steps", "epochs"}  # the length of the run is part of the schedule
-    old, new = before.to_json(), now.to_json()
-    return [
-        f"{name}: {old[name]!r} -> {new[name]!r}"
-        for name in old
-        if old[name] != new[name] and name not in harmless
-    ]

@@ -9,6 +9,11 @@ from zoo.data import Streams
 from zoo.model import LanguageModel
 
 
+def bits(nats: float) -> float:
+    """A loss in bits: per character, or per byte."""
+    return nats / math.log(2)
+
+
 @dataclass(frozen=True)
 class Score:
     """A loss, in the two units of the field.
@@ -24,7 +29,7 @@ class Score:
     @property
     def bits(self) -> float:
         """Bits per symbol: bits per character, or per byte."""
-        return self.nats / math.log(2)
+        return bits(self.nats)
 
 
 def evaluate(model: LanguageModel, streams: Streams) -> Score:

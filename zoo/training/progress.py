@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from zoo.model import LanguageModel, describe_model, model_arrays
 from zoo.model.persistence import KIND
 from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
+from zoo.training.meter import Means
 from zoo.training.schedules import Schedule
 
 Array = np.ndarray[Any, Any]
@@ -27,13 +29,14 @@ class Progress:
 
     Attributes:
         slots: The optimizer's.
-        carried: States of the layers after the last window; None at the start of an epoch.
         schedule: The schedule's state.
+        carried: States of the layers after the last window; None before the first.
         step: Updates made.
         best: Lowest validation loss so far, nats; None before the first validation.
         best_step: When it was reached.
         stale: Validations since then.
         clipped: Updates whose gradient was clipped.
+        means: What the next line of progress shows.
     """
 
     slots: dict[str, Array]
@@ -44,15 +47,13 @@ class Progress:
     best_step: int = 0
     stale: int = 0
     clipped: int = 0
-    counters: tuple[str, ...] = field(
-        default=("step", "best", "best_step", "stale", "clipped", "schedule"), repr=False
-    )
+    means: Means = field(default_factory=Means)
 
     def to_checkpoint(self, model: LanguageModel, config: Config, text: Mapping[str, Any]) -> Checkpoint:
         """Everything a resumed run needs.
 
-        There is no generator state: first values and samples come from the seed by counting, and the place in the text
-        from the step.
+        There is no generator state: first values and samples come from the seed by counting, and the place in
+        the text from the step.
         """
         arrays = model_arrays(model)
         arrays |= {f"optimizer.{name}": value for name, value in self.slots.items()}
@@ -60,12 +61,18 @@ class Progress:
         meta: dict[str, object] = {
             "kind": KIND,
             "model": describe_model(model),
-            "training": {name: getattr(self, name) for name in self.counters},
+            "training": {
+                **{name: getattr(self, name) for name in (*_COUNTERS, "best", "schedule")},
+                "means": self.means.to_json(),
+            },
             "config": config.to_json(),
             "text": dict(text),
             "versions": versions(),
         }
         return Checkpoint(arrays, meta)
+
+
+_COUNTERS = ("step", "best_step", "stale", "clipped")
 
 
 def versions() -> dict[str, str]:
@@ -95,18 +102,34 @@ def restore(
     carried = any(name.startswith("state.") for name in checkpoint.arrays)
     shapes = {**params, **slots, **(states if carried else {})}
     expect(checkpoint, {name: (shape, model.dtype) for name, shape in shapes.items()}, source=source)
-    for name in model.params:
-        model.params[name] = checkpoint.arrays[f"params.{name}"]
+    arrays = checkpoint.arrays
     try:
-        found: dict[str, Any] = dict(checkpoint.meta["training"])  # type: ignore[call-overload]  # or TypeError, below
-        found["schedule"] = schedule.restore(found["schedule"])
-        progress = Progress(
-            slots={name: checkpoint.arrays[f"optimizer.{name}"] for name in optimizer.slots},
-            carried={name[6:]: checkpoint.arrays[name] for name in states} if carried else None,
-            **found,
-        )
+        counters = _counters(checkpoint.meta["training"], schedule)
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{source}: its training state is not one zoo wrote ({error}).") from None
-    if type(progress.step) is not int or progress.step < 0:
-        raise CheckpointError(f"{source}: its step is {progress.step!r}; expected a count.")
-    return progress
+        raise CheckpointError(
+            f"{source}: its training state is not one zoo wrote ({str(error)[:200]})."
+        ) from None
+    for name in model.params:
+        model.params[name] = arrays[f"params.{name}"]
+    return Progress(
+        slots={name: arrays[f"optimizer.{name}"] for name in optimizer.slots},
+        carried={name.removeprefix("state."): arrays[name] for name in states} if carried else None,
+        **counters,
+    )
+
+
+def _counters(stored: Any, schedule: Schedule) -> dict[str, Any]:
+    """What a checkpoint says of a run besides arrays, each value checked: a file may hold anything.
+
+    Raises:
+        KeyError, TypeError, ValueError: if it is not what ``Progress.to_checkpoint`` wrote.
+    """
+    found = {name: stored[name] for name in (*_COUNTERS, "best")}
+    means = Means.from_json(stored["means"])
+    counts = [*(found[name] for name in _COUNTERS), means.steps, means.clipped]
+    numbers = [means.loss, means.norm, *([] if found["best"] is None else [found["best"]])]
+    if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
+        raise ValueError(f"counts are {counts}")
+    if not all(type(number) is float and math.isfinite(number) for number in numbers):
+        raise ValueError(f"numbers are {numbers}")
+    return {**found, "schedule": schedule.restore(stored["schedule"]), "means": means}

@@ -21,21 +21,26 @@ class Interruption:
 def interruptible() -> Iterator[Interruption]:
     """Within the block a signal only sets ``signal``; a second SIGINT interrupts at once.
 
-    Outside the main thread, where Python allows no handlers, signals keep their meaning.
+    A signal that is ignored, as in a job in the background, stays ignored. Outside the main thread, where
+    Python allows no handlers, signals keep their meaning.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a handler
         if interruption.signal == signal.SIGINT == number:
             raise KeyboardInterrupt
         interruption.signal = number
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [
+        number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN
+    ]
+    previous = {number: signal.signal(number, note) for number in heard}
     try:
         yield interruption
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            # None: a handler that was not made in Python, and cannot be put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

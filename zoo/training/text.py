@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from zoo.data import Corpus, Split, Streams, fit, parse_split, read_text, split
+from zoo.data.corpus import TextLevel
 from zoo.training.config import Config
 
 DEFAULT_SPLIT = "90,5,5"
 SHORT = 2000
-"""Below this many symbols a text is all for training, unless a split is asked for: a twentieth of it tells nothing."""
+"""Below this many symbols a text is all for training, unless a split is asked for: too few remain to tell."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def prepare(config: Config, corpus: Corpus | None = None) -> tuple[Config, Text]
         DataError: if the text cannot be read or is too short for the sizes that were asked for.
         UsageError: if the split is not one.
     """
-    corpus = corpus or read_text(list(config.data), level=config.level, glob=config.glob)
+    if corpus is None:
+        corpus = read_text(list(config.data), level=cast(TextLevel, config.level), glob=config.glob)
     shares = config.split or (DEFAULT_SPLIT if len(corpus) >= SHORT else "100")
     parts = split(corpus.tokens, parse_split(shares))
     batch, seq = fit(len(parts.train), config.batch or 32, config.seq or 64)

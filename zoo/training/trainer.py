@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
+
+import numpy as np
 
 from zoo.contracts import Optimizer
 from zoo.errors import ZooError
@@ -14,7 +16,8 @@ from zoo.model import LanguageModel
 from zoo.storage import RunDirectory
 from zoo.training.clipping import Clip
 from zoo.training.config import Config
-from zoo.training.evaluation import Score, evaluate
+from zoo.training.evaluation import evaluate
+from zoo.training.meter import Means, Speed
 from zoo.training.progress import Progress
 from zoo.training.schedules import Schedule
 from zoo.training.signals import Interruption
@@ -53,14 +56,14 @@ class Trainer:
         self.directory, self.emit = directory, emit
         self.clip = Clip(norm=config.clip or None, value=config.clip_value or None)
         self.lr = float(config.lr if config.lr is not None else optimizer.options["lr"])
-        self.meter = Meter()
+        self.speed = Speed()
 
     def run(self, interruption: Interruption) -> str:
-        """Train to the end, or until a signal, early stopping or divergence; why it ended.
+        """Train to the end, or until a signal or early stopping; why it ended.
 
         Raises:
-            ZooError: if the loss is no longer a number.
-            CheckpointError: if a checkpoint cannot be written.
+            ZooError: if training diverges.
+            CheckpointError: if a checkpoint or the log cannot be written.
         """
         reason = self._reason(interruption)
         if reason is None:
@@ -74,13 +77,14 @@ class Trainer:
                 self._sample()
             if validate or reason or self._due(self.config.save_every):
                 self._save(improved)
+            self.speed.restart()
         return reason
 
     def step(self) -> None:
         """One update.
 
         Raises:
-            ZooError: if the loss is no longer a number.
+            ZooError: if the loss or its gradient is no longer a number.
         """
         progress = self.progress
         window = self.text.train.window(progress.step)
@@ -88,28 +92,36 @@ class Trainer:
         loss, progress.carried = self.model.loss_and_grad(window.inputs, window.targets, carried)
         grad, norm, clipped = self.clip.apply(self.model.grad)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            self._diverged(loss, norm)
+            self._diverged(f"the loss is {loss} and the norm of its gradient {norm}", loss, norm)
         progress.step += 1
         rate = self.lr * self.schedule.factor(progress.schedule, progress.step)
         self.model.theta[:], progress.slots = self.optimizer.apply(
             self.model.theta, grad, progress.slots, progress.step, rate
         )
         progress.clipped += clipped
-        self.meter.add(loss, norm, clipped, window.targets.size)
+        progress.means = progress.means.add(loss, norm, clipped)
+        self.speed.add(window.targets.size)
         if self._due(self.config.log_every) or progress.step == self.config.steps:
-            epoch = progress.step / self.text.train.windows_per_epoch
-            self._emit("step", **self.meter.read(), lr=rate, epoch=round(epoch, 3))
+            self._log(rate)
+
+    def _log(self, rate: float) -> None:
+        """A line of progress; then the count begins anew."""
+        progress = self.progress
+        epoch = round(progress.step / self.text.train.windows_per_epoch, 3)
+        self._emit("step", **progress.means.read(), symbols_per_s=self.speed.read(), lr=rate, epoch=epoch)
+        progress.means = Means()
 
     def _compile(self) -> None:
-        """Compute one gradient and drop it, so that compiling shows as compiling and not as a slow first step."""
+        """Run every kernel once and drop the results, so that a first run shows why it is slow to start."""
         known, started = len(cached_files()), time.perf_counter()
         self._emit("compiling")
         window = self.text.train.window(0)
+        self.model.loss(window.inputs, window.targets)
         self.model.loss_and_grad(window.inputs, window.targets)
         grad, _, _ = self.clip.apply(self.model.grad)
         self.optimizer.apply(self.model.theta, grad, self.progress.slots, 1, 0.0)
         self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(cached_files()) > known)
-        self.meter.restart()
+        self.speed.restart()
 
     def _due(self, every: int | None) -> bool:
         return bool(every) and self.progress.step % (every or 1) == 0
@@ -125,70 +137,34 @@ class Trainer:
     def _validate(self) -> bool:
         """Measure the validation loss; whether it is the best so far."""
         progress, score = self.progress, evaluate(self.model, self.text.valid)
+        part = "validation" if self.text.has_validation else "training text"
+        if not math.isfinite(score.nats):
+            self._diverged(f"the {part} loss is {score.nats}", score.nats)
         improved = progress.best is None or score.nats < progress.best
         if improved:
             progress.best, progress.best_step = score.nats, progress.step
         progress.stale = 0 if improved else progress.stale + 1
         progress.schedule = self.schedule.observe(progress.schedule, score.nats)
-        part = "validation" if self.text.has_validation else "training text"
         self._emit("eval", part=part, loss=score.nats, bits=score.bits, best=improved)
-        self.meter.restart()
         return improved
 
     def _sample(self) -> None:
-        text = self.model.sample("", self.config.sample_length, "temperature", seed=self.config.seed)
-        self._emit("sample", text=text)
-        self.meter.restart()
+        self._emit("sample", text=self.model.sample("", self.config.sample_length, seed=self.config.seed))
 
     def _save(self, best: bool) -> None:
+        """Write a checkpoint; one from which no run could go on is not written."""
         checkpoint = self.progress.to_checkpoint(self.model, self.config, self.text.facts())
+        for name, array in checkpoint.arrays.items():
+            if not np.isfinite(array).all():
+                self._diverged(f"{name} holds values that are NaN or infinite")
         self.directory.save(self.progress.step, checkpoint, best=best, keep=self.config.keep)
 
-    def _diverged(self, loss: float, norm: float) -> None:
+    def _diverged(self, what: str, loss: float | None = None, norm: float | None = None) -> NoReturn:
         self._emit("diverged", loss=loss, grad_norm=norm)
         raise ZooError(
-            f"training diverged: after {self.progress.step} steps the loss is {loss} and the norm of its gradient {norm}; "
-            f"lower --lr (now {self.lr:g}) or --clip (now {self.config.clip:g})."
+            f"training diverged: after {self.progress.step} steps {what}; lower --lr (now {self.lr:g}) or "
+            f"--clip (now {self.config.clip:g}). {self.directory.path} keeps what was saved before."
         )
 
     def _emit(self, event: str, **facts: Any) -> None:
         self.emit({"event": event, "step": self.progress.step, **facts})
-
-
-class Meter:
-    """Means over the steps since the last line, and the speed; the clock stops while something else is done."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-        self.norms: list[float] = []
-        self.clipped = 0
-        self.symbols = 0
-        self.seconds = 0.0
-        self.mark = time.perf_counter()
-
-    def add(self, loss: float, norm: float, clipped: bool, symbols: int) -> None:
-        """Count one step."""
-        self.losses.append(loss)
-        self.norms.append(norm)
-        self.clipped += clipped
-        self.symbols += symbols
-        self.seconds += time.perf_counter() - self.mark
-        self.restart()
-
-    def restart(self) -> None:
-        """Start the clock again, after a validation or a sample."""
-        self.mark = time.perf_counter()
-
-    def read(self) -> dict[str, float]:
-        """Loss in nats and bits a symbol, gradient norm before clipping, share of steps clipped, symbols a second."""
-        count = len(self.losses)
-        loss = math.fsum(self.losses) / count
-        facts = {
-            "loss": loss,
-            "bits": Score(loss, self.symbols).bits,
-            "grad_norm": math.fsum(self.norms) / count,
-            "clip_rate": self.clipped / count,
-            "symbols_per_s": self.symbols / max(self.seconds, 1e-9),
-        }
-        self.__init__()  # type: ignore[misc]  # a new count begins
-        return facts

@@ -1,0 +1,426 @@
+"""Models as files: bit for bit there and back, and one CheckpointError for whatever else a file holds."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+import tracemalloc
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import zoo
+from zoo import LanguageModel
+from zoo.errors import CheckpointError, UsageError, ZooWarning
+from zoo.model import describe_model, model_arrays, model_from
+from zoo.model.persistence import KIND
+from zoo.storage import Checkpoint, RunDirectory, save
+from zoo.storage import load as load_file
+
+
+class Scaled(zoo.Cell):
+    """``h' = scale tanh(x W + h U)`` in plain NumPy, registered nowhere; scale is an option."""
+
+    card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+    scale = zoo.Option(0.1, low=0.0)
+    sign = zoo.Option(True)
+    power = zoo.Option(1, low=1)
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    U = zoo.Param("H", "H", init="orthogonal")
+    h = zoo.State("H")
+
+    @staticmethod
+    def forward(params, x, state, scale, sign, power):
+        (W, U), (h,) = params, state
+        y = np.empty((*x.shape[:2], len(U)), W.dtype)
+        for t in range(len(x)):
+            y[t] = h = W.dtype.type(scale if sign else -scale) * np.tanh(W[x[t]] + h @ U) ** power
+        return y, (h.copy(),), ()
+
+    @staticmethod
+    def backward(params, x, state, tape, dy, dlast, scale, sign, power):
+        raise NotImplementedError
+
+
+def make_model(seed=1, **changes):
+    model = LanguageModel(**{"vocab": "ab\né\N{GRINNING FACE}", "hidden_size": 4, "num_layers": 2, **changes})
+    model.theta += np.random.default_rng(seed).normal(size=model.theta.size)
+    return model
+
+
+MODEL = make_model()
+META = {"kind": KIND, "model": describe_model(MODEL)}
+TOKENS = np.array([[0, 1], [2, 3], [4, 0]])
+
+
+def checkpoint(meta=None, **arrays):
+    found = {**model_arrays(MODEL), **arrays}
+    return Checkpoint({k: v for k, v in found.items() if v is not None}, META if meta is None else meta)
+
+
+def changed(*path_and_value):
+    """The meta of the model with one value changed, or, for `...`, left out."""
+    *path, value = path_and_value
+    meta: Any = copy.deepcopy(META)
+    place = meta
+    for key in path[:-1]:
+        place = place[key]
+    if value is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return meta
+
+
+def same(found, expected=MODEL):
+    assert found.theta.tobytes() == expected.theta.tobytes()
+    assert describe_model(found) == describe_model(expected)
+    assert repr(found) == repr(expected)
+
+
+# ---- there and back -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"dtype": "float64"},
+        {"num_layers": 1, "hidden_size": 1},
+        {"vocab": range(256)},
+        {"vocab": ["the ", "cat "]},
+    ],
+)
+def test_a_model_comes_back_bit_for_bit(changes, tmp_path):
+    model = make_model(**changes)
+    model.save(tmp_path / "model.safetensors")
+    for path in (tmp_path / "model.safetensors", str(tmp_path / "model.safetensors")):
+        found = zoo.load(path)
+        same(found, model)
+        assert found.vocab == model.vocab
+        assert found.sample("", 20, seed=3) == model.sample("", 20, seed=3)
+    expected, _ = model.loss_and_grad(TOKENS % len(model.vocab), TOKENS % 2)
+    assert found.loss_and_grad(TOKENS % len(model.vocab), TOKENS % 2)[0] == expected
+    np.testing.assert_array_equal(found.grad, model.grad)
+
+
+def test_the_loaded_model_is_its_own(tmp_path):
+    MODEL.save(tmp_path / "model.safetensors")
+    found = zoo.load(tmp_path / "model.safetensors", threads=3)
+    assert found.threads == 3
+    found.theta += 1
+    same(zoo.load(tmp_path / "model.safetensors"))
+    found.save(tmp_path / "model.safetensors")  # over the old one
+    assert zoo.load(tmp_path / "model.safetensors").theta.tobytes() == found.theta.tobytes()
+
+
+def test_options_come_back(tmp_path):
+    model = make_model(cell=Scaled(scale=0.3, sign=False, power=3), num_layers=1)
+    model.save(tmp_path / "model.safetensors")
+    found = zoo.load(tmp_path / "model.safetensors", cell=Scaled)
+    same(found, model)
+    assert dict(found.cell.options) == {"scale": 0.3, "sign": False, "power": 3}
+    np.testing.assert_array_equal(found.logits(TOKENS)[0], model.logits(TOKENS)[0])
+
+
+def test_equal_models_are_equal_bytes(tmp_path):
+    MODEL.save(tmp_path / "a")
+    make_model().save(tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_model_that_cannot_be_written(tmp_path):
+    with pytest.raises(CheckpointError, match="its directory does not exist"):
+        MODEL.save(tmp_path / "nowhere" / "model.safetensors")
+
+
+# ---- run directories ----------------------------------------------------------------------------------
+
+
+def fill(path, best):
+    """A run directory with three checkpoints, their parameters filled with 1, 2, 3."""
+    run = RunDirectory(path)
+    run.create()
+    with run.lock():
+        for step in (1, 2, 3):
+            arrays = {name: np.full_like(value, step) for name, value in model_arrays(MODEL).items()}
+            run.save(step, Checkpoint(arrays, META), best=step == best)
+    return run
+
+
+def test_a_run_directory_gives_the_best_model(tmp_path):
+    fill(tmp_path, best=2)
+    assert (zoo.load(tmp_path).theta == 2).all()
+    assert (zoo.load(tmp_path / "checkpoints" / "step-00000003.safetensors").theta == 3).all()
+
+
+def test_a_damaged_best_gives_the_last_with_a_warning(tmp_path):
+    fill(tmp_path, best=2)
+    (tmp_path / "checkpoints" / "step-00000002.safetensors").write_bytes(b"nothing")
+    with pytest.warns(ZooWarning, match="The last checkpoint, of step 3, is used instead of the best"):
+        assert (zoo.load(tmp_path).theta == 3).all()
+
+
+def test_directories_that_hold_no_model(tmp_path):
+    with pytest.raises(CheckpointError, match="holds no checkpoint yet; give a run directory of `zoo train`"):
+        zoo.load(tmp_path)
+    with pytest.raises(CheckpointError, match="it does not exist; check the path"):
+        zoo.load(tmp_path / "nowhere")
+
+
+# ---- cells --------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_cell():
+    with pytest.raises(CheckpointError, match="made with the cell 'peephole', which is not registered here"):
+        model_from(checkpoint(changed("model", "cell", "name", "peephole")), "x")
+
+
+def test_no_name_is_ever_imported():
+    for name in ("os", "zoo_cells.classic.vanilla:Vanilla", "evil.py:Evil", "../vanilla"):
+        with pytest.raises(CheckpointError, match="is not registered here"):
+            model_from(checkpoint(changed("model", "cell", "name", name)), "x")
+
+
+def test_a_cell_that_has_changed_is_used_with_a_warning():
+    with pytest.warns(ZooWarning, match="x: cell 'vanilla' has changed since this model was made"):
+        same(model_from(checkpoint(changed("model", "cell", "source", "0" * 64)), "x"))
+
+
+def test_another_cell_than_the_one_named():
+    with pytest.raises(
+        CheckpointError, match="made with the cell 'vanilla'; found cell 'scaled', which is another"
+    ):
+        model_from(checkpoint(), "x", Scaled)
+
+
+def test_other_options():
+    with pytest.raises(CheckpointError, match="made with other options than cell 'vanilla' has here"):
+        model_from(checkpoint(changed("model", "cell", "options", {"leak": 0.5})), "x")
+
+
+def test_wrong_threads_are_the_callers_fault(tmp_path):
+    MODEL.save(tmp_path / "model")
+    with pytest.raises(UsageError, match="threads is 0"):
+        zoo.load(tmp_path / "model", threads=0)
+
+
+# ---- hostile files ------------------------------------------------------------------------------------
+
+
+def check_words(message):
+    """One printable line, whatever a file holds."""
+    assert message.startswith("x")
+    assert message.isprintable()
+    assert len(message) < 600
+
+
+DESCRIPTION = "x: its description of the model is not one zoo wrote"
+
+
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [
+        ({}, "x: holds None; expected a language model saved by zoo"),
+        (changed("kind", "image model"), "x: holds 'image model'"),
+        (changed("kind", "k" * 10**6), "x: holds 'kkk"),
+        (changed("kind", [KIND]), "x: holds "),
+        (changed("model", ...), DESCRIPTION),
+        (changed("model", None), DESCRIPTION),
+        (changed("model", []), DESCRIPTION),
+        (changed("model", "vanilla"), DESCRIPTION),
+        (changed("model", "cell", ...), DESCRIPTION),
+        (changed("model", "cell", "vanilla"), DESCRIPTION),
+        (changed("model", "cell", "name", 3), "the cell's name is 3"),
+        (changed("model", "cell", "name", "a" * 10**6), "which is not registered here"),
+        (changed("model", "cell", "options", None), DESCRIPTION),
+        (changed("model", "cell", "options", [["self", 1]]), DESCRIPTION),
+        (changed("model", "cell", "source", ...), DESCRIPTION),
+        (changed("model", "hidden_size", ...), DESCRIPTION),
+        (changed("model", "hidden_size", "4"), "hidden_size is '4'"),
+        (changed("model", "hidden_size", 4.0), "hidden_size is 4.0"),
+        (changed("model", "hidden_size", True), "hidden_size is True"),
+        (changed("model", "hidden_size", None), "hidden_size is None"),
+        (changed("model", "hidden_size", 0), "hidden_size is 0"),
+        (changed("model", "hidden_size", -4), "hidden_size is -4"),
+        (changed("model", "hidden_size", 10**4000), "hidden_size is 1000"),
+        (changed("model", "hidden_size", 5), "does not fit this model: array 'params.Why'"),
+        (changed("model", "num_layers", 0), "num_layers is 0"),
+        (changed("model", "num_layers", [2]), "num_layers is"),
+        (changed("model", "num_layers", 1), r"array 'params.l1.Whh': found .*, expected no such array"),
+        (changed("model", "num_layers", 3), "array 'params.l2.Whh': found no such array"),
+        (changed("model", "dtype", "float64"), "found float32"),
+        (changed("model", "dtype", "float16"), "dtype is 'float16'"),
+        (changed("model", "dtype", {"a": "f4"}), DESCRIPTION),
+        (changed("model", "dtype", "(" * 5000), DESCRIPTION),
+        (changed("model", "vocabulary", ["a", "b"]), "A stored vocabulary is an object"),
+        (changed("model", "vocabulary", "symbols", "abcde"), "symbols are a list"),
+        (changed("model", "vocabulary", "symbols", ["a", 1]), DESCRIPTION),
+        (changed("model", "vocabulary", "symbols", list("abcdef")), "array 'params.Why'"),
+        (changed("model", "vocabulary", "symbols", list("aacde")), "found twice"),
+        (changed("model", "vocabulary", "level", "byte"), "says level 'byte'"),
+    ],
+)
+def test_a_description_that_holds_something_else(meta, words):
+    with pytest.raises(CheckpointError, match=words) as failure:
+        model_from(checkpoint(meta), "x")
+    check_words(str(failure.value))
+
+
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [
+        (changed("model", "hidden_size", 10**6), "found float32"),
+        (changed("model", "hidden_size", 2**40 - 1), "found float32"),
+        (changed("model", "hidden_size", 2**62), "hidden_size is"),
+        (changed("model", "num_layers", 10**6), "1000000 layers in 8 arrays"),
+        (changed("model", "num_layers", 10**18), "num_layers is"),
+        (
+            changed("model", "vocabulary", "symbols", [chr(k) for k in range(0x4E00, 0x9000)]),
+            "array 'params.Why'",
+        ),
+        (changed("model", "vocabulary", "symbols", ["a"] * 2_000_000), "from 2 to"),
+    ],
+)
+def test_huge_sizes_are_refused_before_anything_is_allocated(meta, words):
+    given = checkpoint(meta)
+    tracemalloc.start()
+    started = time.perf_counter()
+    try:
+        with pytest.raises(CheckpointError, match=words):
+            model_from(given, "x")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert time.perf_counter() - started < 3
+    assert peak < 20e6  # of which the two million references of a vocabulary are 16
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"params.by": None}, "array 'params.by': found no such array"),
+        (
+            {"params.bz": np.zeros(3, np.float32)},
+            "array 'params.bz': found float32 .3,., expected no such array",
+        ),
+        ({"optimizer.m": np.zeros(3, np.float32)}, "array 'optimizer.m': .* expected no such array"),
+        ({"state.l0.h": np.zeros((2, 4), np.float32)}, "array 'state.l0.h': .* expected no such array"),
+        ({"stuff": np.zeros(1, np.uint8)}, "array 'stuff': .* expected no such array"),
+        ({"params.by": np.zeros(5)}, r"found float64 \(5,\), expected float32 \(5,\)"),
+        ({"params.by": np.zeros(5, np.int32)}, "found int32"),
+        ({"params.by": np.zeros((5, 1), np.float32)}, r"found float32 \(5, 1\), expected float32 \(5,\)"),
+        ({"params.by": np.zeros((), np.float32)}, r"found float32 \(\)"),
+        ({"params.Why": np.zeros((5, 4), np.float32)}, r"found float32 \(5, 4\), expected float32 \(4, 5\)"),
+        ({"params.by": np.full(5, np.nan, np.float32)}, "found 5 values that are NaN or infinite"),
+        ({"params.by": np.full(5, np.inf, np.float32)}, "The training had diverged"),
+    ],
+)
+def test_arrays_that_are_not_those_described(arrays, words):
+    with pytest.raises(CheckpointError, match=words):
+        model_from(checkpoint(None, **arrays), "x")
+
+
+def test_what_training_keeps_besides_is_left_alone():
+    meta = {**META, "training": {}}
+    extra = {"optimizer.m": np.zeros(3, np.float32), "state.l0.h": np.full((2, 4), np.nan, np.float32)}
+    same(model_from(checkpoint(meta, **extra), "x"))
+    with pytest.raises(CheckpointError, match="array 'stuff'"):
+        model_from(checkpoint(meta, **extra, stuff=np.zeros(1)), "x")
+
+
+def test_no_checkpoint_at_all(tmp_path):
+    for content in (b"", b"nothing", b"\x08" + bytes(15), bytes(100)):
+        (tmp_path / "model").write_bytes(content)
+        with pytest.raises(CheckpointError, match="Cannot load"):
+            zoo.load(tmp_path / "model")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+    | st.sampled_from(["vanilla", "float32", "float64", "char", "byte", KIND, 1, 2, 4]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(value, path=()):
+    """Every path into a JSON value."""
+    yield path
+    children = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, child in children:
+        yield from places(child, (*path, key))
+
+
+PLACES = [path for path in places(META) if path]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.tuples(st.sampled_from(PLACES), JSON | st.just(...)), min_size=1, max_size=3))
+def test_a_description_changed_anywhere_is_refused_or_means_the_same(changes):
+    meta = copy.deepcopy(META)
+    for path, value in changes:
+        place: Any = meta
+        try:
+            for key in path[:-1]:
+                place = place[key]
+            if value is ...:
+                del place[path[-1]]
+            else:
+                place[path[-1]] = value
+        except (TypeError, KeyError, IndexError):  # an earlier change took the place away
+            continue
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZooWarning)
+        try:
+            found = model_from(checkpoint(meta), "x")
+        except CheckpointError as error:
+            check_words(str(error))
+            return
+    assert found.theta.tobytes() == MODEL.theta.tobytes()
+    assert (len(found.vocab), found.stack.hidden_size, found.cell) == (5, 4, MODEL.cell)
+
+
+ARRAYS = st.one_of(
+    st.none(),
+    st.builds(
+        lambda shape, dtype, value: np.full(shape, value, dtype),
+        st.lists(st.integers(0, 5), max_size=3).map(tuple),
+        st.sampled_from([np.float32, np.float64, np.int32, np.uint8]),
+        st.sampled_from([0, 1]),
+    ),
+)
+
+
+@settings(max_examples=150)
+@given(
+    st.dictionaries(st.sampled_from([*model_arrays(MODEL), "params.x", "y"]), ARRAYS, min_size=1, max_size=3)
+)
+def test_arrays_changed_anywhere_are_refused_or_load(arrays):
+    given = checkpoint(None, **arrays)
+    try:
+        found = model_from(given, "x")
+    except CheckpointError as error:
+        check_words(str(error))
+        return
+    for name, value in model_arrays(found).items():
+        np.testing.assert_array_equal(value, given.arrays[name])
+        assert given.arrays[name].dtype == value.dtype
+
+
+def test_what_is_fuzzed_is_what_files_hold(tmp_path):
+    save(tmp_path / "model", checkpoint())
+    found = load_file(tmp_path / "model")
+    assert json.loads(json.dumps(META)) == found.meta
+    same(model_from(found, "x"))
