@@ -87,17 +87,23 @@ def _configure(data: Any, cell: str | type[Cell] | Cell, settings: dict[str, Any
 
 
 def _sources(data: Any) -> tuple[str, ...]:
-    """The names of the sources, as a configuration holds them."""
+    """The names of the sources as a configuration holds them."""
     if isinstance(data, Corpus):
         return (data.name,)
     if isinstance(data, (str, Path)):
-        return (str(data),)
+        return (_lasting(data),)
     if isinstance(data, Sequence) and all(isinstance(source, (str, Path)) for source in data):
-        return tuple(map(str, data))
+        return tuple(map(_lasting, data))
     raise UsageError(
         f"data is a {type(data).__name__}; expected a file, a directory, '-' or builtin:NAME, several of "
         f"them, or a zoo.data.Corpus."
     )
+
+
+def _lasting(source: str | Path) -> str:
+    """A source under a name that still means it when a run is looked at from another directory."""
+    path = Path(source)
+    return str(path.absolute()) if path.exists() else str(source)
 
 
 def _build(config: Config, text: Text, cell: Cell) -> tuple[LanguageModel, Optimizer, Schedule]:
