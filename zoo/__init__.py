@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Public name -> the module that holds it. `import zoo` reads none of them: `zoo --help` must answer in a blink.
+# Public name -> the module that holds it. `import zoo` reads none: `zoo --help` must answer in a blink.
 _HOMES = {
     "Card": "zoo.contracts",
     "Cell": "zoo.contracts",

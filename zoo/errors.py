@@ -1,4 +1,4 @@
-"""What zoo raises. Every message is one sentence or two: who, where, what was found, what was expected, what to do."""
+"""What zoo raises: in a sentence or two who, where, what was found, what was expected, what to do."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Card:
         deviations: Where the code differs from the source, and why; empty when it does not.
 
     Raises:
-        DefinitionError: if a field is missing or of the wrong kind.
+        DefinitionError: if a field is empty or of the wrong kind.
     """
 
     title: str
@@ -34,8 +34,16 @@ class Card:
         """Check every field, so that a card in a registry is a complete one."""
         for field in ("title", "authors", "url"):
             if not isinstance(getattr(self, field), str) or not getattr(self, field).strip():
-                raise DefinitionError(f"zoo.Card: {field} is {getattr(self, field)!r}; give a non-empty string.")
+                raise DefinitionError(
+                    f"zoo.Card: {field} is {getattr(self, field)!r}; give a non-empty string."
+                )
+        who = f"zoo.Card {self.title!r}"
         if isinstance(self.year, bool) or not isinstance(self.year, int) or not 1600 <= self.year <= 2200:
-            raise DefinitionError(f"zoo.Card {self.title!r}: year is {self.year!r}; give it as an integer, as in 1997.")
+            raise DefinitionError(f"{who}: year is {self.year!r}; give it as an integer, as in 1997.")
         if not self.url.startswith(("https://", "http://")):
-            raise DefinitionError(f"zoo.Card {self.title!r}: url is {self.url!r}; give one that starts with https://.")
+            raise DefinitionError(f"{who}: url is {self.url!r}; give one that starts with https://.")
+        for field in ("variant", "deviations"):
+            if not isinstance(getattr(self, field), str):
+                raise DefinitionError(
+                    f"{who}: {field} is {getattr(self, field)!r}; say it in words, or leave it out."
+                )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from zoo.contracts.declarations import Array, Param, State
 from zoo.contracts.member import Member, check_kernel, declared
+from zoo.contracts.sizes import Size
 from zoo.errors import DefinitionError, UsageError
 
 FORWARD = ("params", "x", "state")
@@ -23,13 +24,15 @@ class Cell(Member, abstract=True):
         forward(params, x, state, *options) -> (y, last, tape)
         backward(params, x, state, tape, dy, dlast, *options) -> (dx, dstate, dparams)
 
-    - ``params``, ``state``: tuples of arrays in the order of declaration; a state has the batch in front, ``(B, H)``.
-    - ``x``: ``(T, B, I)`` floats, or ``(T, B)`` integer tokens, which stand for one-hot rows: with those, ``x @ W`` is a
-      gather of rows of ``W`` (``zoo.kernels.project`` does either) and ``dx`` is an empty ``(0, 0, 0)`` array.
-    - ``y (T, B, ·)`` is the output at every step and ``last`` the state after the last; the first state is the output's
-      size. ``tape`` is whatever backward needs, a tuple of arrays.
-    - ``dy``, ``dlast`` are the gradients of a scalar with respect to ``y`` and ``last``; ``dx``, ``dstate``, ``dparams``
-      those with respect to ``x``, ``state`` and ``params``.
+    - ``params``, ``state``: tuples of arrays in the order of declaration; a state has the batch in front,
+      ``(B, H)``.
+    - ``x``: ``(T, B, I)`` floats, or ``(T, B)`` integer tokens, which stand for one-hot rows: with those,
+      ``x @ W`` is a gather of rows of ``W`` (``zoo.kernels.project`` does either) and ``dx`` is an empty
+      ``(0, 0, 0)`` array.
+    - ``y (T, B, ·)`` is the output at every step and ``last`` the state after the last; the first state is
+      the output's size. ``tape`` is whatever backward needs, a tuple of arrays.
+    - ``dy``, ``dlast`` are the gradients of a scalar with respect to ``y`` and ``last``; ``dx``, ``dstate``,
+      ``dparams`` those with respect to ``x``, ``state`` and ``params``.
 
     Inputs are never written to, all arrays are C-contiguous, and rows of the batch do not mix.
 
@@ -59,19 +62,25 @@ class Cell(Member, abstract=True):
 
     @classmethod
     def _check_sizes(cls) -> None:
+        for letter in ("I", "H"):
+            if letter in cls.declared_options:
+                raise DefinitionError(
+                    f"{cls.who()}: {letter} is a size and cannot name an option; rename it."
+                )
         options = {name for name, option in cls.declared_options.items() if option.type is int}
         for array in declared(cls, Array).values():
             for size in array.shape:
-                unknown = sorted(size.names - options - {"I", "H"})
-                if unknown:
+                if unknown := sorted(size.names - options - {"I", "H"}):
                     raise DefinitionError(
-                        f"{cls.who()}: {array.kind} {array.name!r} has size {size.text!r}, and {unknown[0]!r} is neither "
-                        f"I (input features), H (hidden units) nor an integer option of the class."
+                        f"{cls.who()}: {array.kind} {array.name!r} has size {size.text!r}, and "
+                        f"{unknown[0]!r} is neither I (input features), H (hidden units) nor an integer "
+                        f"option of the class."
                     )
         first = next(iter(cls.states.values()))
         if len(first.shape) != 1:
             raise DefinitionError(
-                f"{cls.who()}: the first state {first.name!r} is the output and must be a vector; found {first!r}."
+                f"{cls.who()}: the first state {first.name!r} is the output and must be a vector; "
+                f"found {first!r}."
             )
 
     @classmethod
@@ -79,8 +88,8 @@ class Cell(Member, abstract=True):
         missing = [name for name in ("forward", "backward") if not hasattr(cls, name)]
         if missing:
             raise DefinitionError(
-                f"{cls.who()}: {' and '.join(missing)} missing; a cell brings two @zoo.njit functions over a whole "
-                f"sequence, forward({', '.join(FORWARD)}) and backward({', '.join(BACKWARD)})."
+                f"{cls.who()}: {' and '.join(missing)} missing; a cell brings two @zoo.njit functions over "
+                f"a whole sequence, forward({', '.join(FORWARD)}) and backward({', '.join(BACKWARD)})."
             )
         check_kernel(cls, "forward", FORWARD)
         check_kernel(cls, "backward", BACKWARD)
@@ -112,9 +121,11 @@ class Cell(Member, abstract=True):
     @classmethod
     def parameter_formula(cls) -> str:
         """``P`` in letters, ``I·H + H·H + H``."""
-        return " + ".join("·".join(size.text for size in param.shape) or "1" for param in cls.params.values())
+        return " + ".join("·".join(map(_factor, param.shape)) or "1" for param in cls.params.values())
 
-    def _shapes(self, arrays: Mapping[str, Array], input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+    def _shapes(
+        self, arrays: Mapping[str, Array], input_size: int, hidden_size: int
+    ) -> dict[str, tuple[int, ...]]:
         env = {"I": input_size, "H": hidden_size}
         env |= {name: value for name, value in self.options.items() if type(value) is int}
         try:
@@ -123,3 +134,6 @@ class Cell(Member, abstract=True):
             raise UsageError(f"{self.label()}: {error}") from None
 
 
+def _factor(size: Size) -> str:
+    """A size as it stands in a product."""
+    return f"({size})" if set("+-/") & set(size.text) else size.text

@@ -1,13 +1,14 @@
 """Declarations: the class attributes a member of the zoo is made of.
 
-``Param``, ``State`` and ``Slot`` are arrays that zoo allocates; ``Option`` is a constant that the user chooses. Each is
-read off the class when the class is defined, in the order of declaration, and that order is a contract: kernels
-receive the arrays, and then the options, in it.
+``Param``, ``State`` and ``Slot`` are arrays that zoo allocates; ``Option`` is a constant that the user
+chooses. Each is read off the class when the class is defined, in the order of declaration, and that order is
+a contract: kernels receive the arrays, and then the options, in it.
 """
 
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -27,7 +28,8 @@ class Array:
 
     Args:
         *shape: Sizes, integers or expressions such as ``"4H"``.
-        init: Name of an initializer (``zoo.layers.initializers.NAMES``) or a function ``(rng, shape) -> array``.
+        init: Name of an initializer (``zoo.layers.initializers.NAMES``), or a function
+            ``(rng, shape) -> array``.
         help: What the array is, in one line.
 
     Raises:
@@ -43,7 +45,7 @@ class Array:
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.name = self.name or name  # an object under a second name is refused by Member
 
     @overload
     def __get__(self, instance: None, owner: type) -> Array: ...
@@ -69,7 +71,7 @@ class State(Array):
 
 
 class Slot(Array):
-    """What an optimizer keeps beside the parameters, zeros at first: ``(P,)``, or ``zoo.Slot(1)`` for one number."""
+    """What an optimizer keeps, zeros at first: ``(P,)`` numbers, or one, declared ``zoo.Slot(1)``."""
 
     kind = "slot"
 
@@ -104,8 +106,10 @@ class Option(Generic[T]):
         below: float | None = None,
         choices: Sequence[T] | None = None,
     ) -> None:
-        if not isinstance(default, (bool, int, float, str)):
-            raise DefinitionError(f"zoo.Option: the default is {default!r}; an option is a bool, int, float or str.")
+        if type(default) not in _READERS:
+            raise DefinitionError(
+                f"zoo.Option: the default is {default!r}; an option is a bool, int, float or str."
+            )
         self.default: T = default
         self.help = help
         self.low = low
@@ -113,13 +117,14 @@ class Option(Generic[T]):
         self.below = below
         self.choices: tuple[T, ...] | None = tuple(choices) if choices is not None else None
         self.name = ""
-        try:
-            self.check(default, "zoo.Option")
-        except UsageError as error:
-            raise DefinitionError(f"{error} (the default must be an allowed value)") from None
+        if not self._allows(default):
+            raise DefinitionError(
+                f"zoo.Option: the default is {default!r}; {self.expects()} "
+                f"(the default must be an allowed value)."
+            )
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.name = self.name or name  # an object under a second name is refused by Member
 
     @overload
     def __get__(self, instance: None, owner: type) -> Option[T]: ...
@@ -128,22 +133,39 @@ class Option(Generic[T]):
     def __get__(self, instance: Any, owner: type) -> Option[T] | T:
         return self if instance is None else instance.options[self.name]
 
+    def __set__(self, instance: object, value: object) -> None:
+        who = type(instance).__name__
+        raise UsageError(
+            f"option {self.name!r} of a {who} is chosen once; make another, {who}({self.name}={value!r})."
+        )
+
     @property
     def type(self) -> type:
         """The Python type of the option."""
         return type(self.default)
 
     def check(self, value: object, who: str) -> T:
-        """The value as this option's type; an int is welcome where a float is expected, nothing else is converted.
+        """The value as this option's type.
+
+        Numbers of NumPy are welcome, and integers where a float is expected; nothing else is converted.
 
         Raises:
             UsageError: naming ``who``, the option, the value found and what is allowed.
         """
-        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if type(value) is not self.type or not self._allows(value):
+        number: T = self._number(value)
+        if not self._allows(number):
             raise UsageError(f"{who}: option {self.name!r} is {value!r}; {self.expects()}.")
-        return value  # type: ignore[return-value]  # its type was compared just above
+        return number
+
+    def _number(self, value: Any) -> Any:
+        """An int or float of the option's type for a number of another that has the same value."""
+        known = {float: numbers.Real, int: numbers.Integral}.get(self.type)
+        if known is None or isinstance(value, bool) or not isinstance(value, known):
+            return value
+        try:
+            return self.type(value)
+        except OverflowError:
+            return value
 
     def parse(self, text: str, who: str) -> T:
         """The value that a command line or configuration file wrote as text.
@@ -164,21 +186,30 @@ class Option(Generic[T]):
         bounds = [f"at least {self.low:g}"] if self.low is not None else []
         bounds += [f"at most {self.high:g}"] if self.high is not None else []
         bounds += [f"below {self.below:g}"] if self.below is not None else []
-        kind = {bool: "true or false", int: "an integer", float: "a finite number", str: "a string"}[self.type]
+        kind = {bool: "true or false", int: "an integer", float: "a finite number", str: "a string"}[
+            self.type
+        ]
         return " ".join(["expected", kind, " and ".join(bounds)]).rstrip()
 
     def _allows(self, value: Any) -> bool:
+        return type(value) is self.type and self._is_inside(value)
+
+    def _is_inside(self, value: Any) -> bool:
         if self.choices is not None:
             return value in self.choices
         if self.type not in (int, float):
             return True
         low, high, below = self.low, self.high, self.below
         inside = (low is None or value >= low) and (high is None or value <= high)
-        return math.isfinite(value) and inside and (below is None or value < below)
+        # Kernels take 64-bit integers.
+        is_number = value.bit_length() < 64 if self.type is int else math.isfinite(value)
+        return is_number and inside and (below is None or value < below)
 
 
 _READERS: dict[type, Callable[[str], Any]] = {
-    bool: lambda text: {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()],
+    bool: lambda text: {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+        text.lower()
+    ],
     int: int,
     float: float,
     str: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import sys
@@ -35,10 +36,13 @@ class Member:
     """Group under which listings show it."""
     card: ClassVar[Card]
     declared_options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
+    options: Mapping[str, Any] = MappingProxyType({})
+    """The value of every declared option, on an instance."""
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         """Read and check the declarations of a new member."""
         super().__init_subclass__(**kwargs)
+        cls._check_parts()
         cls.declared_options = MappingProxyType(declared(cls, Option))
         if not abstract:
             if "name" not in cls.__dict__:
@@ -49,15 +53,28 @@ class Member:
     def _check_class(cls) -> None:
         """Refuse a class that is not well formed; subclasses add their own laws."""
         check_member_name(cls.name, cls.who())
-        for part in (*cls.declared_options, *declared(cls, Array)):
-            check_part_name(part, cls.who())
         if not isinstance(getattr(cls, "card", None), Card):
             raise DefinitionError(
-                f"{cls.who()}: the card is missing; add `card = zoo.Card(title=..., authors=..., year=..., url=...)` "
-                f"so that people know where it comes from."
+                f"{cls.who()}: the card is missing; add `card = zoo.Card(title=..., authors=..., year=..., "
+                f"url=...)` so that people know where it comes from."
             )
-        if not (cls.__doc__ or "").strip():
+        if sys.flags.optimize < 2 and not (cls.__doc__ or "").strip():  # python -OO drops all docstrings
             raise DefinitionError(f"{cls.who()}: the docstring is missing; say in one line what it is.")
+
+    @classmethod
+    def _check_parts(cls) -> None:
+        """Refuse a declaration whose name is no name, is shared, or hides an attribute of the contract."""
+        for part, declaration in declared(cls, (Array, Option)).items():
+            check_part_name(part, cls.who())
+            if declaration.name != part:
+                raise DefinitionError(
+                    f"{cls.who()}: {part!r} is the declaration {declaration.name!r} again; write another."
+                )
+            inherited = (vars(base)[part] for base in cls.__mro__ if part in vars(base))
+            if not all(isinstance(value, Array | Option) for value in inherited):
+                raise DefinitionError(
+                    f"{cls.who()}: {part!r} would hide what a {cls.kind} has under this name; rename it."
+                )
 
     def __init__(self, **options: Any) -> None:
         for name in options:
@@ -67,7 +84,7 @@ class Member:
                     f"{self.label()} has no option {name!r}; it has: {known}."
                     f"{did_you_mean(name, self.declared_options)}"
                 )
-        self.options: Mapping[str, Any] = MappingProxyType(
+        self.options = MappingProxyType(
             {
                 name: option.check(options.get(name, option.default), self.label())
                 for name, option in self.declared_options.items()
@@ -75,13 +92,17 @@ class Member:
         )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.options.items())})"
+        options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        return f"{type(self).__name__}({options})"
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and isinstance(other, Member) and other.options == self.options
 
     def __hash__(self) -> int:
         return hash((type(self), tuple(self.options.items())))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(type(self), **self.options), ()
 
     @classmethod
     def who(cls) -> str:
@@ -101,30 +122,33 @@ class Member:
     @classmethod
     def kernel(cls, name: str) -> Callable[..., Any]:
         """The kernel stored under ``name``, unbound: jitted functions would bind ``self`` as methods do."""
-        kernel = inspect.getattr_static(cls, name)
-        return kernel.__func__ if isinstance(kernel, staticmethod) else kernel  # type: ignore[no-any-return]
+        kernel: Callable[..., Any] | staticmethod[..., Any] = inspect.getattr_static(cls, name)
+        return kernel.__func__ if isinstance(kernel, staticmethod) else kernel
 
     @classmethod
     def source_digest(cls) -> str:
-        """SHA-256 of the file (or, in a notebook, the class) that states this member; empty if there is no source."""
-        for stated_in in (sys.modules.get(cls.__module__), cls):
-            try:
-                return hashlib.sha256(inspect.getsource(stated_in).encode()).hexdigest()  # type: ignore[arg-type]
-            except (OSError, TypeError):
-                continue
+        """SHA-256 of the file (in a notebook, the class) that states this member; empty without a source."""
+        source = _source(sys.modules.get(cls.__module__)) or _source(cls)
+        return hashlib.sha256(source.encode()).hexdigest() if source else ""
+
+
+def _source(stated_in: Any) -> str:
+    try:
+        return inspect.getsource(stated_in)
+    except (OSError, TypeError):
         return ""
 
 
-def declared(cls: type, kind: type) -> dict[str, Any]:
+def declared(cls: type, kind: type | tuple[type, ...]) -> dict[str, Any]:
     """The class attributes of one kind, base classes first, in the order of declaration."""
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        found |= {name: value for name, value in vars(base).items() if isinstance(value, kind)}
-    return found
+        found |= vars(base)
+    return {name: value for name, value in found.items() if isinstance(value, kind)}
 
 
 def check_kernel(cls: type[Member], name: str, arguments: tuple[str, ...]) -> None:
-    """Refuse a kernel whose number of arguments is not the contract's: ``arguments``, then one for each option.
+    """Refuse a kernel that does not take the contract's arguments: ``arguments``, then one for each option.
 
     Raises:
         DefinitionError: showing the signature found and the one expected.
@@ -133,8 +157,10 @@ def check_kernel(cls: type[Member], name: str, arguments: tuple[str, ...]) -> No
     expected = (*arguments, *cls.declared_options)
     try:
         found = tuple(inspect.signature(getattr(kernel, "py_func", kernel)).parameters)
-    except TypeError:
-        raise DefinitionError(f"{cls.who()}: {name} is {kernel!r}; expected a function decorated with @zoo.njit.") from None
+    except (TypeError, ValueError):
+        raise DefinitionError(
+            f"{cls.who()}: {name} is {kernel!r}; expected a function decorated with @zoo.njit."
+        ) from None
     if len(found) != len(expected):
         raise DefinitionError(
             f"{cls.who()}: {name}({', '.join(found)}) takes {len(found)} arguments; expected "
@@ -142,4 +168,6 @@ def check_kernel(cls: type[Member], name: str, arguments: tuple[str, ...]) -> No
         )
     text = [option.name for option in cls.declared_options.values() if option.type is str]
     if text:
-        raise DefinitionError(f"{cls.who()}: option {text[0]!r} is a string; kernels take numbers and booleans only.")
+        raise DefinitionError(
+            f"{cls.who()}: option {text[0]!r} is a string; kernels take numbers and booleans only."
+        )

@@ -4,8 +4,11 @@ A size is read once, when its class is defined, by the grammar below (no ``eval`
 in integers, when the letters are known::
 
     sum     = product (("+" | "-") product)*
-    product = atom (["*" | "/"] atom)*          # "4H" multiplies
-    atom    = integer | name | "(" sum ")"
+    product = atom (("*" | "/") atom | letter | group)*     # "4H" multiplies; from left to right
+    atom    = integer | letter | group
+    group   = "(" sum ")"
+
+A letter is ``I``, ``H``, or the name of an option.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from typing import TypeAlias
 
 from zoo.errors import DefinitionError, UsageError
 
-_TOKEN = re.compile(r"\s*(?:(?P<int>\d+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<op>[-+*/()]))")
+_TOKEN = re.compile(r" *(?:(?P<integer>[0-9]+)|(?P<letter>[A-Za-z_][A-Za-z0-9_]*)|(?P<operator>[-+*/()]))")
+# No size needs more, and a text of any length could nest deeper than Python can go.
+_LONGEST = 80
 
 # An expression is an integer, a letter, or (operator, left, right).
 _Tree: TypeAlias = "int | str | tuple[str, _Tree, _Tree]"
@@ -28,7 +33,7 @@ class Size:
     """One dimension of a declared shape.
 
     Args:
-        text: As the author wrote it, ``"4H"`` or ``3``.
+        text: As the author wrote it, ``"4H"`` or ``"3"``.
 
     Raises:
         DefinitionError: if the text is not a size.
@@ -39,7 +44,10 @@ class Size:
 
     def __post_init__(self) -> None:
         """Read the text now, so that a misspelt size fails where it stands."""
-        object.__setattr__(self, "_tree", _Parser(self.text).parse())
+        tree = _Parser(self.text).parse()
+        if tree == 0:
+            raise _no_size(self.text)
+        object.__setattr__(self, "_tree", tree)
 
     @property
     def names(self) -> frozenset[str]:
@@ -54,13 +62,14 @@ class Size:
         """
         value = _evaluate(self._tree, env, self.text)
         if value < 1:
-            given = ", ".join(f"{name}={env[name]}" for name in sorted(self.names))
-            raise UsageError(f"size {self.text!r} is {value} for {given}; every dimension must be at least 1.")
+            given = ", ".join(f"{name}={env[name]}" for name in sorted(self.names)) or "any letters"
+            raise UsageError(
+                f"size {self.text!r} is {value} for {given}; every dimension must be at least 1."
+            )
         return value
 
     def __str__(self) -> str:
         return self.text
-
 
 
 class _Parser:
@@ -73,14 +82,8 @@ class _Parser:
     def parse(self) -> _Tree:
         tree = self.sum()
         if self.tokens[0]:
-            raise self.error()
+            raise _no_size(self.text)
         return tree
-
-    def error(self) -> DefinitionError:
-        return DefinitionError(
-            f"{self.text!r} is not a size; a size is a positive integer or an expression of I, H, integers and "
-            f"option names with + - * / and parentheses, as in '4H', 'I+H' or 'H/heads'."
-        )
 
     def sum(self) -> _Tree:
         tree = self.product()
@@ -90,7 +93,8 @@ class _Parser:
 
     def product(self) -> _Tree:
         tree = self.atom()
-        while self.tokens[0] and self.tokens[0] not in "+-)":
+        # An integer multiplies what follows it, never what stands before: "4 4" is a slip, no 16.
+        while self.tokens[0] and self.tokens[0] not in "+-)" and not self.tokens[0].isdecimal():
             operator = self.tokens.pop(0) if self.tokens[0] in "*/" else "*"
             tree = (operator, tree, self.atom())
         return tree
@@ -100,22 +104,28 @@ class _Parser:
         if token == "(":
             tree = self.sum()
             if self.tokens.pop(0) != ")":
-                raise self.error()
+                raise _no_size(self.text)
             return tree
         if token.isdecimal():
             return int(token)
         if not token or token in "+-*/)":
-            raise self.error()
+            raise _no_size(self.text)
         return token
 
 
+def _no_size(text: str) -> DefinitionError:
+    return DefinitionError(
+        f"{text[:_LONGEST]!r} is not a size; a size is a positive integer or an expression of I, H, integers "
+        f"and option names with + - * / and parentheses, as in '4H', 'I+H' or 'H/heads'."
+    )
+
+
 def _tokens(text: str) -> Iterator[str]:
-    position = 0
-    while position < len(text.rstrip()):
+    position, end = 0, len(text.rstrip())
+    while position < end:
         match = _TOKEN.match(text, position)
-        if match is None:
-            yield ")"  # no size starts or goes on with it: the parser refuses the text as a whole
-            return
+        if match is None or end > _LONGEST:
+            raise _no_size(text)
         position = match.end()
         yield match[0].strip()
 

@@ -1,7 +1,7 @@
 """Building blocks for kernels: products, elementary functions, the softmax cross-entropy.
 
-A kernel names them through this package, ``from zoo import kernels`` and then ``kernels.tanh(x)``; nothing is imported,
-and no Numba, until a kernel compiles. Called from Python, each is its own NumPy twin.
+A kernel names them through this package, ``from zoo import kernels`` and then ``kernels.tanh(x)``; nothing is
+imported, and no Numba, until a kernel compiles. All can be called from Python too, to try them out.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.kernels.elementary import exp, sigmoid, tanh
+    from zoo.kernels.inputs import project, project_grads
     from zoo.kernels.jit import interpreted, njit
     from zoo.kernels.loss import cross_entropy, cross_entropy_grad
     from zoo.kernels.products import add_matmul, add_outer, pack, pack_transposed
-    from zoo.kernels.inputs import project, project_grads
     from zoo.kernels.random import uniform
 
 _HOMES = {

@@ -1,7 +1,8 @@
 """The disk cache of compiled kernels: one file a kernel, signature and processor, named by what went into it.
 
-No index, hence no races between processes; written under a temporary name and renamed, and checked by a digest before
-it is loaded, hence no half-written file is ever run: a damaged one is removed and the kernel compiled again.
+No index, hence no races between processes; written under a temporary name and renamed, and checked by a
+digest before it is loaded, hence no half-written file is ever run: a damaged one is removed and the kernel
+compiled again.
 """
 
 from __future__ import annotations
@@ -61,23 +62,25 @@ class KernelCache(_Cache):
             return None
         digest, data = stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]
         if hashlib.sha256(data).digest() != digest:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
             return None
         # Written by this user, into a directory of mode 0700, by save_overload below: see directory.py.
-        return CompileResult._rebuild(target_context, *pickle.loads(data))
+        return CompileResult._rebuild(target_context, *pickle.loads(data))  # type: ignore[no-untyped-call]
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store a compiled kernel; a full disk costs the next process a compilation, nothing else."""
         if data.lifted or data.library.has_dynamic_globals:
             return
-        payload = serialize.dumps(data._reduce())
+        payload = serialize.dumps(data._reduce())  # type: ignore[no-untyped-call]
         path = self._path(sig, data.target_context)
         with contextlib.suppress(OSError):
             _write(path, hashlib.sha256(payload).digest() + payload)
 
     def _path(self, sig: Any, target_context: Any) -> Path:
         """The file for a signature on this processor, by this Python."""
-        facts = repr((sig, target_context.codegen().magic_tuple(), sys.version_info[:2], numba.config.BOUNDSCHECK))
+        checked = numba.config.BOUNDSCHECK  # type: ignore[attr-defined]
+        facts = repr((sig, target_context.codegen().magic_tuple(), sys.version_info[:2], checked))
         key = hashlib.sha256(f"{self.base}\0{facts}".encode()).hexdigest()
         return self.directory / f"{self.base.partition('-')[0]}-{key[:40]}.kernel"
 
@@ -92,11 +95,12 @@ class KernelCache(_Cache):
 
 
 def _write(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink()
         raise

@@ -10,14 +10,15 @@ from numba.extending import typeof_impl
 
 # Numba looks for overloads when a compilation starts: those of the library must be registered by then.
 from zoo.kernels import elementary as elementary
-from zoo.kernels import products as products
 from zoo.kernels.cache import attach_cache
 from zoo.kernels.jit import Kernel
 
 
-def compile_lazily(function: Callable[..., Any], plain: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+def compile_lazily(
+    function: Callable[..., Any], plain: Callable[..., Any], options: dict[str, Any]
+) -> Callable[..., Any]:
     """The dispatcher of ``function``, with zoo's disk cache; ``plain`` where Numba is switched off."""
-    if numba.config.DISABLE_JIT:
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return plain
     dispatcher = numba.njit(**options)(function)
     attach_cache(dispatcher, options)
@@ -27,4 +28,4 @@ def compile_lazily(function: Callable[..., Any], plain: Callable[..., Any], opti
 @typeof_impl.register(Kernel)
 def _type_of_kernel(kernel: Kernel[Any, Any], context: Any) -> Any:
     """A kernel that another kernel names as a global has the type of its dispatcher."""
-    return numba.typeof(kernel.dispatcher, context.purpose)
+    return numba.typeof(kernel.dispatcher, context.purpose)  # type: ignore[no-untyped-call]

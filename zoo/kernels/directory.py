@@ -1,7 +1,7 @@
 """Where compiled kernels are kept between processes.
 
-Numba can only store machine code as pickles, and loading a pickle runs it. So the directory belongs to the user alone
-(mode 0700), and one that others could write to is not used at all. ``ZOO_CACHE_DIR`` moves it.
+Numba can only store machine code as pickles, and loading a pickle runs it. So the directory belongs to the
+user alone (mode 0700), and one that others could write to is not used at all. ``ZOO_CACHE_DIR`` moves it.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def kernel_directory() -> Path | None:
 
 def _problem(directory: Path) -> str | None:
     """Why the directory cannot be trusted or used, or None."""
-    if not os.access(directory, os.W_OK | os.X_OK):
-        return "it is not writable"
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        return "it cannot be read and written"
     if not hasattr(os, "getuid"):
         return None  # Windows: the profile directory is the user's own
     facts = directory.stat()
@@ -63,8 +63,8 @@ def cached_files() -> list[Path]:
 
 
 def clear_cache() -> int:
-    """Remove every stored kernel; the number removed."""
+    """Remove every stored kernel, and files that a killed process left unfinished; the number of kernels."""
     files = cached_files()
-    for file in files:
+    for file in [*files, *(cache_directory() / "kernels").glob("*.tmp")]:
         file.unlink(missing_ok=True)
     return len(files)

@@ -1,7 +1,7 @@
 """The input's part of every pre-activation, for the whole sequence at once: ``x @ W + b`` and its gradients.
 
-Tokens stand for one-hot rows, so their product is a gather of rows of W, and its gradient a scatter into them; no
-one-hot matrix is ever made.
+Tokens stand for one-hot rows, so their product is a gather of rows of W, and its gradient a scatter into
+them; no one-hot matrix is ever made.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def project(x: Array, w: Array, b: Array) -> Array:
     else:
         flat = out.reshape(steps * batch, width)
         for r in range(steps * batch):
-            flat[r] = b
+            row = flat[r]
+            for n in range(width):
+                row[n] = b[n]
         kernels.add_matmul(x.reshape(steps * batch, x.shape[2]), kernels.pack(w), flat)
     return out
 

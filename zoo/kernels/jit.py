@@ -1,7 +1,8 @@
 """``zoo.njit``: Numba's ``njit`` with zoo's options, compiled lazily and cached on disk by content.
 
-Decorating costs nothing and imports nothing, so a plugin's module loads in a millisecond and ``zoo cells`` never waits
-for a compiler. The Numba dispatcher is made at the first call, or when another kernel that uses this one compiles.
+Decorating costs nothing and imports nothing, so a plugin's module loads in a millisecond and ``zoo cells``
+never waits for a compiler. The Numba dispatcher is made at the first call, or when another kernel that uses
+this one compiles.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -22,11 +24,12 @@ EXACT = frozenset({"contract"})
 """For code whose rounding is the point (range reduction, compensated sums): no reassociation."""
 
 _interpreted: ContextVar[bool] = ContextVar("zoo_interpreted", default=False)
+_making = threading.Lock()
 
 
 @contextlib.contextmanager
 def interpreted() -> Iterator[None]:
-    """Within the block, kernels called from Python run as plain Python: the reference that jitted code must equal."""
+    """Within the block, kernels called from Python run as plain Python, which jitted code must equal."""
     token = _interpreted.set(True)
     try:
         yield
@@ -43,23 +46,31 @@ class Kernel(Generic[P, R]):
         twin: What to run instead where Numba is switched off, for a function that Python cannot run.
     """
 
-    def __init__(self, py_func: Callable[P, R], options: dict[str, Any], twin: Callable[P, R] | None = None) -> None:
+    def __init__(
+        self, py_func: Callable[P, R], options: dict[str, Any], twin: Callable[P, R] | None = None
+    ) -> None:
         functools.update_wrapper(self, py_func)
         self.py_func = py_func
         self._options = options
         self._plain = twin or py_func
+        self._dispatcher: Callable[P, R] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the compiled function, compiling it first if need be."""
         if _interpreted.get():
             return self._plain(*args, **kwargs)
         return self.dispatcher(*args, **kwargs)
 
-    @functools.cached_property
+    @property
     def dispatcher(self) -> Callable[P, R]:
         """The Numba dispatcher, or the plain function under ``NUMBA_DISABLE_JIT=1``."""
-        from zoo.kernels.compiling import compile_lazily
+        if self._dispatcher is None:
+            from zoo.kernels.compiling import compile_lazily
 
-        return compile_lazily(self.py_func, self._plain, self._options)
+            with _making:  # two threads that call first must not each compile a dispatcher of their own
+                if self._dispatcher is None:
+                    self._dispatcher = compile_lazily(self.py_func, self._plain, self._options)
+        return self._dispatcher
 
     @property
     def signatures(self) -> list[Any]:
@@ -89,21 +100,22 @@ def njit(
 ) -> Any:
     """Compile a function with Numba, lazily, without the GIL, with NumPy's error model, cached on disk.
 
-    Division follows NumPy (``1 / 0`` is infinite), which is what lets loops vectorise: the check for zero that Python's
-    model asks for costs a factor of six. Floating point may be contracted and reassociated, but NaN and infinities keep
-    their meaning.
+    Division follows NumPy (``1 / 0`` is infinite), which is what lets loops vectorise: the check for zero
+    that Python's model asks for costs a factor of six. Floating point may be contracted and reassociated, but
+    NaN and infinities keep their meaning.
 
     Args:
         function: The function to compile; it may call other functions decorated so, and ``zoo.kernels``.
         fastmath: LLVM's fast-math flags.
-        inline: Paste the function into its callers before they are compiled.
-        twin: What runs in its place under ``NUMBA_DISABLE_JIT=1``, where the function itself cannot.
+        inline: Paste the machine code into every caller, whatever its size.
+        twin: What runs in its place where Numba is switched off, in :func:`interpreted` and under
+            ``NUMBA_DISABLE_JIT=1``, for a function that Python cannot run.
     """
     options = {
         "error_model": "numpy",
         "nogil": True,
         "fastmath": set(fastmath),
-        "inline": "always" if inline else "never",
+        "forceinline": inline,
     }
     if function is None:
         return lambda decorated: Kernel(decorated, options, twin)

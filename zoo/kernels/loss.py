@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from zoo import kernels
 from zoo.kernels.jit import njit
 

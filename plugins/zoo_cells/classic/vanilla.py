@@ -35,20 +35,22 @@ def forward(params: Array, x: Array, state: Array) -> Array:
 def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlast: Array) -> Array:
     """The chain rule, from the last step to the first.
 
-    ``da`` is the gradient at the pre-activation ``a = x Wxh + h Whh + bh``: since ``tanh' = 1 - tanh²``, it is
-    ``(1 - h²) dh``, and ``dh`` is what the output of this step and, through ``Whh``, the next step pass back.
+    ``da`` is the gradient at the pre-activation ``a = x Wxh + h Whh + bh``: since ``tanh' = 1 - tanh²``, it
+    is ``(1 - h²) dh``, and ``dh`` is what the output of this step and, through ``Whh``, the next step pass
+    back.
     """
-    Wxh, Whh, bh = params
+    Wxh, Whh, _ = params
     (h0,), (h,), (dh_last,) = state, tape, dlast
     steps, batch, hidden = h.shape
     da = np.empty_like(h)
     recurrent = kernels.pack_transposed(Whh)
     dh = dh_last.copy()
     carried = dh.reshape(-1)
+    one = h.dtype.type(1)  # a plain 1 would make the loop float64
     for t in range(steps - 1, -1, -1):
         unit, slope, output = h[t].reshape(-1), da[t].reshape(-1), dy[t].reshape(-1)
         for i in range(unit.size):
-            slope[i] = (carried[i] + output[i]) * (1 - unit[i] * unit[i])
+            slope[i] = (carried[i] + output[i]) * (one - unit[i] * unit[i])
             carried[i] = 0
         kernels.add_matmul(da[t], recurrent, dh)
     dWhh = np.zeros_like(Whh)
@@ -67,12 +69,12 @@ class Vanilla(zoo.Cell):
 
         h' = tanh(x Wxh + h Whh + bh)
 
-    Parameters: ``Wxh (I, H)``, ``Whh (H, H)``, ``bh (H,)``, all uniform within ``1 / sqrt(H)`` of zero. State and output:
-    ``h (H,)``.
+    Parameters: ``Wxh (I, H)``, ``Whh (H, H)``, ``bh (H,)``, all uniform within ``1 / sqrt(H)`` of zero. State
+    and output: ``h (H,)``.
 
-    The context units of Elman's network are a copy of the hidden units; the readout belongs to the model, not the cell.
-    Gradients are exact: back-propagation through time (Werbos 1990, https://doi.org/10.1109/5.58337), not Elman's
-    one-step truncation.
+    The context units of Elman's network are a copy of the hidden units; the readout belongs to the model, not
+    the cell. Gradients are exact: back-propagation through time (Werbos 1990,
+    https://doi.org/10.1109/5.58337), not Elman's one-step truncation.
     """
 
     family = "classic"
@@ -82,11 +84,12 @@ class Vanilla(zoo.Cell):
         year=1990,
         url="https://doi.org/10.1207/s15516709cog1402_1",
         variant="Elman network with tanh units and one bias; trained by back-propagation through time.",
-        deviations="Elman used logistic units and truncated the gradient after one step; tanh and the full gradient are "
-        "what the name stands for today.",
+        deviations="Elman used logistic units and truncated the gradient after one step; tanh and the full "
+        "gradient are what the name stands for today.",
     )
-    # An orthogonal Whh, Glorot Wxh and zero bias, which many recommend, do worse on text: 1.861 and 1.856 nats (two seeds)
-    # on the last tenth of tiny-shakespeare after 3,000 steps at H=128, where this start reaches 1.851 and 1.832.
+    # An orthogonal Whh, Glorot Wxh and zero bias, which many recommend, do worse on text: 1.861 and 1.856
+    # nats (two seeds) on the last tenth of tiny-shakespeare after 3,000 steps at H=128, where this start
+    # reaches 1.851 and 1.832.
     Wxh = zoo.Param("I", "H", init="hidden_uniform", help="input to hidden")
     Whh = zoo.Param("H", "H", init="hidden_uniform", help="hidden to hidden")
     bh = zoo.Param("H", init="hidden_uniform", help="bias")

@@ -1,0 +1,321 @@
+"""What a cell class must be, instances of it, and what members share."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zoo
+from zoo.contracts import Member
+from zoo.errors import DefinitionError, UsageError
+
+CARD = zoo.Card(title="T", authors="A", year=2000, url="https://example.org")
+
+
+def forward(params, x, state):
+    pass
+
+
+def backward(params, x, state, tape, dy, dlast):
+    pass
+
+
+def define(class_name: str = "Some", base: type = zoo.Cell, drop: str = "", **changes: Any) -> type[Any]:
+    """A small correct cell class, with changes."""
+    body: dict[str, Any] = {
+        "__doc__": "A cell.",
+        "__module__": "somewhere",
+        "card": CARD,
+        "W": zoo.Param("I", "H"),
+        "h": zoo.State("H"),
+        "forward": forward,
+        "backward": backward,
+    } | changes
+    return type(class_name, (base,), {key: value for key, value in body.items() if key != drop})
+
+
+TAKING = {
+    2: lambda params, x: None,
+    3: lambda params, x, state: None,
+    4: lambda params, x, state, one: None,
+    5: lambda params, x, state, one, two: None,
+    7: lambda params, x, state, tape, dy, dlast, one: None,
+    8: lambda params, x, state, tape, dy, dlast, one, two: None,
+}
+"""Functions of so many arguments."""
+
+
+# --- Classes that are not well formed ---
+
+BROKEN = [
+    ({"name": "Bad Name"}, "the name 'Bad Name' cannot be registered; a name is lower case"),
+    ({"name": "new\nline"}, r"the name 'new\nline' cannot be registered"),
+    ({"name": None}, "the name None cannot be registered"),
+    ({"drop": "card"}, "the card is missing; add `card = zoo.Card("),
+    ({"card": "Elman 1990"}, "the card is missing; add `card = zoo.Card("),
+    ({"drop": "__doc__"}, "the docstring is missing; say in one line what it is"),
+    ({"__doc__": "  \n "}, "the docstring is missing"),
+    ({"drop": "h"}, "no state is declared; add `h = zoo.State('H')`"),
+    ({"drop": "W"}, "no parameter is declared; add `Wh = zoo.Param('H', 'H')`"),
+    ({"h": zoo.State("H", "H")}, "the first state 'h' is the output and must be a vector; found State(H, H)"),
+    ({"h": zoo.State()}, "the first state 'h' is the output and must be a vector; found State()"),
+    ({"drop": "forward"}, "forward missing; a cell brings two @zoo.njit functions"),
+    ({"drop": "backward"}, "backward missing; a cell brings two @zoo.njit functions"),
+    (
+        {"V": zoo.Param("N", "H")},
+        "parameter 'V' has size 'N', and 'N' is neither I (input features), H (hidden units) nor",
+    ),
+    ({"c": zoo.State("H/heads")}, "state 'c' has size 'H/heads', and 'heads' is neither"),
+    (
+        {"k": zoo.Option(2.0), "c": zoo.State("k"), "forward": TAKING[4], "backward": TAKING[7]},
+        "and 'k' is neither",
+    ),
+    (
+        {"k": zoo.Option(True), "c": zoo.State("k"), "forward": TAKING[4], "backward": TAKING[7]},
+        "and 'k' is neither",
+    ),
+    ({"H": zoo.Option(3)}, "H is a size and cannot name an option; rename it"),
+    ({"I": zoo.Option(3)}, "I is a size and cannot name an option; rename it"),
+    (
+        {"forward": TAKING[2]},
+        "forward(params, x) takes 2 arguments; expected forward(params, x, state), with one argument for",
+    ),
+    (
+        {"backward": TAKING[3]},
+        "backward(params, x, state) takes 3 arguments; expected backward(params, x, state, tape, dy, dlast)",
+    ),
+    (
+        {"gain": zoo.Option(1.0)},
+        "forward(params, x, state) takes 3 arguments; expected forward(params, x, state, gain)",
+    ),
+    ({"forward": zoo.njit(TAKING[4])}, "takes 4 arguments; expected forward(params, x, state)"),
+    ({"forward": 3}, "forward is 3; expected a function decorated with @zoo.njit"),
+    (
+        {"mode": zoo.Option("fast"), "forward": TAKING[4], "backward": TAKING[7]},
+        "option 'mode' is a string; kernels take numbers and booleans only",
+    ),
+    ({"_W": zoo.Param("H")}, "'_W' cannot name a parameter, state, option or slot"),
+    ({"W\u00e4": zoo.Param("H")}, "'W\u00e4' cannot name a parameter"),
+    ({"a b": zoo.Param("H")}, "'a b' cannot name a parameter"),
+    ({"lambda": zoo.Option(1.0)}, "'lambda' cannot name a parameter, state, option or slot"),
+    ({"options": zoo.Option(1.0)}, "'options' would hide what a cell has under this name; rename it"),
+    ({"kernel": zoo.Param("H")}, "'kernel' would hide what a cell has under this name; rename it"),
+    (
+        {"param_shapes": zoo.Param("H")},
+        "'param_shapes' would hide what a cell has under this name; rename it",
+    ),
+    ({"params": zoo.Param("H")}, "'params' would hide what a cell has under this name; rename it"),
+    ({"family": zoo.Option(1)}, "'family' would hide what a cell has under this name; rename it"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), BROKEN, ids=[words[:40] for _, words in BROKEN])
+def test_a_class_that_is_not_well_formed(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        define(**change)
+    message = str(caught.value)
+    assert message.startswith("cell class Some (somewhere): "), message
+    assert words in message, message
+    assert message.endswith("."), "a sentence"
+
+
+def test_a_class_name_that_gives_no_name() -> None:
+    with pytest.raises(DefinitionError, match=r"cell class _Hidden \(somewhere\): the name '_hidden' cannot"):
+        define("_Hidden")
+
+
+def test_one_declaration_has_one_name() -> None:
+    shared = zoo.Param("H")
+    with pytest.raises(DefinitionError, match="'b' is the declaration 'a' again; write another"):
+        define(a=shared, b=shared)
+
+
+def test_a_definition_error_is_a_type_error() -> None:
+    with pytest.raises(TypeError):
+        define(drop="card")
+
+
+# --- Classes that are ---
+
+
+def test_names_and_order_of_declaration() -> None:
+    cell = define("PeepholeLSTM", b=zoo.Param("4H"), c=zoo.State("H"))
+    assert cell.name == "peephole_lstm"
+    assert (list(cell.params), list(cell.states)) == (["W", "b"], ["h", "c"])
+    assert cell.label() == "cell 'peephole_lstm'"
+    assert cell.who() == "cell class PeepholeLSTM (somewhere)"
+
+
+def test_a_stated_name_is_not_inherited() -> None:
+    stated = type("Stated", (define(),), {"__doc__": "D.", "name": "mine"})
+    assert stated.name == "mine"
+    assert type("Derived", (stated,), {"__doc__": "D."}).name == "derived"
+
+
+def test_subclasses_add_to_and_replace_declarations() -> None:
+    base = define(b=zoo.Param("H"))
+    derived = type("Derived", (base,), {"__doc__": "D.", "b": zoo.Param("H", "H"), "z": zoo.Param("I")})
+    assert list(derived.params) == ["W", "b", "z"], "what is replaced keeps its place"
+    assert repr(derived.params["b"]) == "Param(H, H)"
+    bare = type("Bare", (base,), {"__doc__": "D.", "b": None})
+    assert list(bare.params) == ["W"], "what is replaced by something else is no parameter any more"
+    assert list(base.params) == ["W", "b"]
+
+
+def test_an_abstract_class_is_not_checked_until_it_is_derived_from() -> None:
+    class Base(zoo.Cell, abstract=True):
+        gain = zoo.Option(1.0)
+        h = zoo.State("H")
+
+    assert not hasattr(Base, "card")
+    with pytest.raises(DefinitionError, match="the card is missing"):
+        type("Derived", (Base,), {"__doc__": "D."})
+    derived = define("Derived", Base, forward=TAKING[4], backward=TAKING[7])
+    assert list(derived.declared_options) == ["gain"]
+
+
+def test_kernels_may_be_static_methods_or_jitted() -> None:
+    jitted = zoo.njit(forward)
+    cell = define(forward=jitted, backward=staticmethod(backward))
+    assert cell.kernel("forward") is jitted
+    assert cell.kernel("backward") is backward
+
+
+def test_docstrings_are_not_asked_for_where_python_drops_them() -> None:
+    code = (
+        "import zoo\n"
+        "class Some(zoo.Cell):\n"
+        "    '''A cell.'''\n"
+        "    card = zoo.Card(title='T', authors='A', year=2000, url='https://example.org')\n"
+        "    W, h = zoo.Param('H'), zoo.State('H')\n"
+        "    forward = lambda params, x, state: None\n"
+        "    backward = lambda params, x, state, tape, dy, dlast: None\n"
+        "print(Some.name, Some.__doc__)\n"
+    )
+    run = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "some None\n"
+
+
+# --- Shapes ---
+
+
+def test_shapes_and_counts() -> None:
+    cell = define(
+        heads=zoo.Option(2, low=1),
+        V=zoo.Param("H/heads", 3),
+        s=zoo.Param(),
+        c=zoo.State("heads", "I+H"),
+        forward=TAKING[4],
+        backward=TAKING[7],
+    )(heads=4)
+    assert cell.param_shapes(5, 8) == {"W": (5, 8), "V": (2, 3), "s": ()}
+    assert cell.state_shapes(5, 8) == {"h": (8,), "c": (4, 13)}
+    assert cell.parameter_count(5, 8) == 5 * 8 + 2 * 3 + 1
+    assert cell.output_size(5, 8) == 8
+    assert type(cell).parameter_formula() == "I·H + (H/heads)·3 + 1"
+
+
+def test_sizes_that_do_not_fit_name_the_cell() -> None:
+    cell = define(c=zoo.State("H/3"))()
+    with pytest.raises(UsageError, match=r"^cell 'some': size 'H/3': 8 is not divisible by 3; choose sizes"):
+        cell.state_shapes(5, 8)
+
+
+# --- Instances ---
+
+Gained = define(
+    "Gained", gain=zoo.Option(1.0, low=0.0), heads=zoo.Option(2), forward=TAKING[5], backward=TAKING[8]
+)
+
+
+def test_options_of_an_instance() -> None:
+    cell = Gained(gain=2)
+    assert (cell.gain, cell.heads) == (2.0, 2)
+    assert dict(cell.options) == {"gain": 2.0, "heads": 2}
+    assert isinstance(Gained.gain, zoo.Option), "on the class, the declaration"
+    assert repr(cell) == "Gained(gain=2.0, heads=2)"
+    assert repr(define()()) == "Some()"
+
+
+def test_options_are_chosen_once() -> None:
+    cell = Gained()
+    with pytest.raises(
+        UsageError, match=r"option 'gain' of a Gained is chosen once; make another, Gained\(gain=3\)"
+    ):
+        cell.gain = 3
+    with pytest.raises(TypeError):
+        cell.options["gain"] = 3
+    assert cell.gain == 1.0
+
+
+def test_equality_and_hash() -> None:
+    assert Gained() == Gained(gain=1) == Gained(heads=2)
+    assert hash(Gained(gain=3)) == hash(Gained(gain=3.0))
+    assert Gained(gain=3) != Gained()
+    assert len({Gained(), Gained(gain=1.0), Gained(heads=4)}) == 2
+    assert (
+        Gained()
+        != define(
+            "Gained", gain=zoo.Option(1.0), heads=zoo.Option(2), forward=TAKING[5], backward=TAKING[8]
+        )()
+    )
+    assert Gained() != "gained"
+
+
+def test_copies_are_equal() -> None:
+    cell = Gained(gain=0.5)
+    assert copy.copy(cell) == cell
+    assert copy.deepcopy(cell) == cell
+    from zoo_cells.classic.vanilla import Vanilla
+
+    assert pickle.loads(pickle.dumps(Vanilla())) == Vanilla(), "a pool of processes sends cells so"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"gian": 1.0}, "cell 'gained' has no option 'gian'; it has: gain, heads. Did you mean 'gain'?"),
+        ({"zzz": 1.0}, "cell 'gained' has no option 'zzz'; it has: gain, heads."),
+        ({"gain": -1.0}, "cell 'gained': option 'gain' is -1.0; expected a finite number at least 0."),
+        ({"heads": 2.5}, "cell 'gained': option 'heads' is 2.5; expected an integer."),
+        ({"gain": "1"}, "cell 'gained': option 'gain' is '1'; expected a finite number at least 0."),
+    ],
+)
+def test_options_that_do_not_fit(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Gained(**options)
+    assert str(caught.value) == words
+
+
+def test_a_cell_without_options_says_so() -> None:
+    with pytest.raises(UsageError, match=r"cell 'some' has no option 'x'; it has: none\.$"):
+        define()(x=1)
+
+
+# --- Sources ---
+
+
+def test_summary_is_the_first_line() -> None:
+    assert define(__doc__="\n    One line.\n\n    More.\n    ").summary() == "One line."
+
+
+def test_source_digest_is_that_of_the_file() -> None:
+    from zoo_cells.classic import vanilla
+
+    text = Path(vanilla.__file__).read_text(encoding="utf-8")
+    assert vanilla.Vanilla.source_digest() == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_source_digest_is_empty_where_there_is_no_source() -> None:
+    assert define().source_digest() == ""
+
+
+def test_member_is_the_base_of_all() -> None:
+    assert all(issubclass(kind, Member) for kind in (zoo.Cell, zoo.Optimizer, zoo.Sampler))

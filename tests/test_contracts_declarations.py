@@ -1,0 +1,300 @@
+"""Names, cards, arrays and options: what is taken, and in which words the rest is refused."""
+
+from __future__ import annotations
+
+import keyword
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import zoo
+from zoo.contracts.names import check_member_name, check_part_name, did_you_mean, snake_case
+from zoo.errors import DefinitionError, UsageError
+
+# --- Names ---
+
+HOSTILE = [
+    "",
+    " ",
+    "a b",
+    "a\n",
+    "\na",
+    "a\x00",
+    "a'b",
+    'a"b',
+    "a;b",
+    "a-b",
+    "a.b",
+    "a/b",
+    "../a",
+    "a\\b",
+    "a:b",
+    "$a",
+    "1a",
+    "_a",
+    "__class__",
+    "\u0430bc",  # CYRILLIC SMALL LETTER A
+    "lstm\u200b",  # zero width space
+    "caf\u00e9",
+    "\uff41bc",  # FULLWIDTH a, which Python itself reads as a plain one
+    "a\u0301",
+    "n\u2080",
+    "class",
+    "lambda",
+    "a" * 65,
+]
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "Abc", "aB", None, 3, b"a", ["a"]], ids=repr)
+def test_a_hostile_name_is_not_registered(name: object) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        check_member_name(name, "cell class X (m)")
+    assert str(caught.value).startswith(
+        f"cell class X (m): the name {name!r} cannot be registered; a name is lower"
+    )
+    assert "as in 'my_cell'" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "None", "True"], ids=repr)
+def test_a_hostile_part_name_is_refused(name: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        check_part_name(name, "cell class X (m)")
+    assert str(caught.value).startswith(
+        f"cell class X (m): {name!r} cannot name a parameter, state, option or slot;"
+    )
+    assert "as in 'Wxh'" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a", "lstm", "co_rnn2", "a_", "match", "a" * 64])
+def test_plain_names_are_taken(name: str) -> None:
+    check_member_name(name, "who")
+    check_part_name(name, "who")
+
+
+@given(st.text(max_size=66))
+def test_only_ascii_identifiers_pass(name: str) -> None:
+    try:
+        check_part_name(name, "who")
+    except DefinitionError:
+        return
+    assert name.isascii()
+    assert name.isidentifier()
+    assert not keyword.iskeyword(name)
+    assert len(name) <= 64
+    assert name[0] != "_"
+
+
+@pytest.mark.parametrize(
+    ("class_name", "name"),
+    [
+        ("LSTM", "lstm"),
+        ("Vanilla", "vanilla"),
+        ("PeepholeLSTM", "peephole_lstm"),
+        ("LSTMCell", "lstm_cell"),
+        ("AdamW", "adam_w"),
+        ("TopK", "top_k"),
+        ("coRNN", "co_rnn"),
+        ("GRU2", "gru2"),
+        ("A", "a"),
+        ("already_snake", "already_snake"),
+    ],
+)
+def test_snake_case(class_name: str, name: str) -> None:
+    assert snake_case(class_name) == name
+    check_member_name(name, "who")
+
+
+def test_the_nearest_name_is_offered() -> None:
+    assert did_you_mean("vanila", ["gru", "vanilla"]) == " Did you mean 'vanilla'?"
+    assert did_you_mean("xyz", ["gru", "vanilla"]) == ""
+    assert did_you_mean("gru", []) == ""
+
+
+# --- Cards ---
+
+CARD = {
+    "title": "Long Short-Term Memory",
+    "authors": "Hochreiter, Schmidhuber",
+    "year": 1997,
+    "url": "https://x.org",
+}
+
+
+def test_a_card_is_a_value() -> None:
+    card = zoo.Card(**CARD)
+    assert card == zoo.Card(**CARD, variant="", deviations="")
+    assert hash(card) == hash(zoo.Card(**CARD))
+    with pytest.raises(AttributeError):
+        card.year = 1998  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"title": ""}, "zoo.Card: title is ''; give a non-empty string"),
+        ({"title": None}, "zoo.Card: title is None; give a non-empty string"),
+        ({"authors": "  "}, "zoo.Card: authors is '  '; give a non-empty string"),
+        ({"authors": ["A", "B"]}, "zoo.Card: authors is ['A', 'B']; give a non-empty string"),
+        ({"url": ""}, "zoo.Card: url is ''; give a non-empty string"),
+        (
+            {"url": "doi:10.1"},
+            "'Long Short-Term Memory': url is 'doi:10.1'; give one that starts with https://",
+        ),
+        ({"url": "javascript:x"}, "url is 'javascript:x'; give one that starts with https://"),
+        ({"year": "1997"}, "'Long Short-Term Memory': year is '1997'; give it as an integer, as in 1997"),
+        ({"year": 1997.0}, "year is 1997.0; give it as an integer"),
+        ({"year": True}, "year is True; give it as an integer"),
+        ({"year": 97}, "year is 97; give it as an integer"),
+        ({"variant": None}, "'Long Short-Term Memory': variant is None; say it in words"),
+        ({"deviations": 3}, "'Long Short-Term Memory': deviations is 3; say it in words"),
+    ],
+)
+def test_a_card_with_a_field_that_does_not_fit(change: dict[str, object], words: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        zoo.Card(**(CARD | change))  # type: ignore[arg-type]
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("field", CARD)
+def test_a_card_without_a_field(field: str) -> None:
+    with pytest.raises(TypeError, match=field):
+        zoo.Card(**{name: value for name, value in CARD.items() if name != field})
+
+
+# --- Arrays ---
+
+
+def test_arrays_keep_what_was_declared() -> None:
+    weight = zoo.Param("I", "4H", 3, init="ones", help="a weight")
+    assert [str(size) for size in weight.shape] == ["I", "4H", "3"]
+    assert (weight.kind, weight.init, weight.help) == ("parameter", "ones", "a weight")
+    assert repr(weight) == "Param(I, 4H, 3)"
+    assert (zoo.State("H").kind, zoo.State("H").init) == ("state", "zeros")
+
+
+def test_a_slot_is_a_vector_over_the_parameters_unless_declared_otherwise() -> None:
+    assert repr(zoo.Slot()) == "Slot(P)"
+    assert repr(zoo.Slot(1)) == "Slot(1)"
+
+
+# --- Options ---
+
+
+@pytest.mark.parametrize(
+    ("option", "good", "bad"),
+    [
+        (
+            zoo.Option(1.0),
+            [0.5, -2.0, 3, np.float32(0.5), np.float64(2), np.int8(3), Fraction(1, 4)],
+            ["1", None],
+        ),
+        (zoo.Option(1.0), [1e308], [math.inf, -math.inf, math.nan, True, np.bool_(True), 10**400, 1j, [1.0]]),
+        (
+            zoo.Option(1),
+            [5, -5, np.int64(7), np.uint8(7), 2**63 - 1],
+            [1.0, 1.5, "1", True, None, np.float64(1)],
+        ),
+        (zoo.Option(1), [-(2**62)], [2**63, 10**400]),
+        (zoo.Option(True), [False, True], [1, 0, "true", None, np.bool_(True)]),
+        (zoo.Option("a"), ["", "x y"], [1, None, b"a"]),
+        (zoo.Option(0.9, low=0.0, below=1.0), [0.0, 0.5, 0], [-0.1, 1.0, 1, 2.0]),
+        (zoo.Option(2, low=1, high=3), [1, 2, 3], [0, 4]),
+        (zoo.Option("relu", choices=("relu", "tanh")), ["tanh"], ["Tanh", "", 1]),
+        (zoo.Option(2, choices=(2, 4)), [4, np.int16(2)], [3, 2.0, True]),
+    ],
+)
+def test_options_take_their_type_within_their_bounds(option, good, bad) -> None:
+    for value in good:
+        found = option.check(value, "cell 'x'")
+        assert found == value
+        assert type(found) is type(option.default), "NumPy's numbers become Python's"
+    for value in bad:
+        with pytest.raises(UsageError) as caught:
+            option.check(value, "cell 'x'")
+        assert str(caught.value) == f"cell 'x': option '' is {value!r}; {option.expects()}."
+
+
+def test_an_int_beyond_floats_is_refused_as_a_float() -> None:
+    with pytest.raises(UsageError, match="expected a finite number"):
+        zoo.Option(1.0).check(10**400, "cell 'x'")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (zoo.Option(1.0), "expected a finite number"),
+        (zoo.Option(1.0, low=0.0), "expected a finite number at least 0"),
+        (zoo.Option(0.5, low=0.0, high=1.0), "expected a finite number at least 0 and at most 1"),
+        (zoo.Option(0.5, low=0.0, below=1.0), "expected a finite number at least 0 and below 1"),
+        (zoo.Option(3), "expected an integer"),
+        (zoo.Option(True), "expected true or false"),
+        (zoo.Option(""), "expected a string"),
+        (zoo.Option("a", choices=["a", "b"]), "expected one of 'a', 'b'"),
+    ],
+)
+def test_an_option_says_what_it_takes(option, words: str) -> None:
+    assert option.expects() == words
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "value"),
+    [
+        (zoo.Option(1.0), "2", 2.0),
+        (zoo.Option(1.0), "-1e-3", -0.001),
+        (zoo.Option(1), "12", 12),
+        (zoo.Option(True), "False", False),
+        (zoo.Option(False), "yes", True),
+        (zoo.Option(False), "0", False),
+        (zoo.Option("a"), "b c", "b c"),
+    ],
+)
+def test_options_read_text(option, text: str, value: object) -> None:
+    found = option.parse(text, "cell 'x'")
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        (zoo.Option(1.0), "one"),
+        (zoo.Option(1.0), "inf"),
+        (zoo.Option(1.0), ""),
+        (zoo.Option(1), "1.0"),
+        (zoo.Option(1), "9" * 5000),
+        (zoo.Option(True), "maybe"),
+        (zoo.Option("a", choices=["a"]), "b"),
+        (zoo.Option(1, low=0), "-1"),
+    ],
+)
+def test_text_that_spells_no_allowed_value(option, text: str) -> None:
+    with pytest.raises(UsageError, match=r"^cell 'x': option '' is .*; expected "):
+        option.parse(text, "cell 'x'")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1) | st.booleans())
+def test_what_an_option_holds_it_reads_back(value) -> None:
+    assert zoo.Option(value).parse(str(value), "who") == value
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: zoo.Option(None), "the default is None; an option is a bool, int, float or str"),
+        (lambda: zoo.Option((1, 2)), "the default is (1, 2); an option is a bool, int, float or str"),
+        (lambda: zoo.Option(np.float64(1)), "an option is a bool, int, float or str"),
+        (lambda: zoo.Option(math.nan), "the default is nan; expected a finite number"),
+        (lambda: zoo.Option(-1.0, low=0.0), "the default is -1.0; expected a finite number at least 0"),
+        (lambda: zoo.Option(1.0, below=1.0), "the default is 1.0; expected a finite number below 1"),
+        (lambda: zoo.Option("c", choices=["a", "b"]), "the default is 'c'; expected one of 'a', 'b'"),
+        (lambda: zoo.Option(1, choices=[]), "the default is 1; expected one of"),
+    ],
+)
+def test_a_default_must_be_allowed(make, words: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        make()
+    assert str(caught.value).startswith("zoo.Option: ")
+    assert words in str(caught.value)

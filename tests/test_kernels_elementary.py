@@ -1,0 +1,185 @@
+"""exp, tanh and sigmoid: how far from the truth, at every magnitude, and whether they vectorise."""
+
+from __future__ import annotations
+
+import platform
+import re
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo import kernels
+
+# --- Kernels over a row, and the truth in a wider type ---
+
+
+@zoo.njit
+def exp_row(x, y):
+    for i in range(x.size):
+        y[i] = kernels.exp(x[i])
+
+
+@zoo.njit
+def tanh_row(x, y):
+    for i in range(x.size):
+        y[i] = kernels.tanh(x[i])
+
+
+@zoo.njit
+def sigmoid_row(x, y):
+    for i in range(x.size):
+        y[i] = kernels.sigmoid(x[i])
+
+
+def true_sigmoid(x):
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
+FUNCTIONS = {"exp": (exp_row, np.exp), "tanh": (tanh_row, np.tanh), "sigmoid": (sigmoid_row, true_sigmoid)}
+# In units of the distance to the next number; measured over every float32: 1.06, 2.50, 2.35.
+BOUNDS = {"exp": 1.1, "tanh": 2.6, "sigmoid": 2.6}
+WIDER = {np.float32: np.float64, np.float64: np.longdouble}
+needs_long_double = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 60, reason="this machine has nothing wider than float64"
+)
+DTYPES = [np.float32, pytest.param(np.float64, marks=needs_long_double)]
+
+
+def row(kernel, x):
+    y = np.empty_like(x)
+    kernel(x, y)
+    return y
+
+
+def every_exponent(dtype, count=200_000):
+    """Numbers of every exponent and sign, subnormal ones included, and denser where the functions move."""
+    facts = np.finfo(dtype)
+    unsigned = {np.float32: np.uint32, np.float64: np.uint64}[dtype]
+    rng = np.random.default_rng(5)
+    exponents = rng.permutation(np.arange(count // 2, dtype=unsigned) % unsigned(2 * facts.maxexp - 1))
+    mantissas = rng.integers(0, 2**facts.nmant, count // 2, dtype=unsigned)
+    spread = (exponents << unsigned(facts.nmant) | mantissas).view(dtype)
+    limit = 1.05 * np.log(facts.max)
+    dense = np.linspace(-limit, limit, count // 4, dtype=dtype)
+    denser = np.linspace(-3, 3, count // 4, dtype=dtype)
+    x = np.concatenate([spread, -spread, dense, denser])
+    assert np.isfinite(x).all()
+    assert (np.abs(x) < facts.tiny).sum() > 50, "subnormal numbers take part"
+    return x
+
+
+def distance(found, truth, dtype):
+    """Errors in units of the distance between neighbours of ``dtype`` at the true value."""
+    facts = np.finfo(dtype)
+    _, exponent = np.frexp(truth)
+    step = np.ldexp(np.ones_like(truth), np.maximum(exponent, facts.minexp + 1) - 1 - facts.nmant)
+    return np.abs(found.astype(truth.dtype) - truth) / step
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_error_at_every_magnitude(name: str, dtype) -> None:
+    kernel, truth = FUNCTIONS[name]
+    x = every_exponent(dtype)
+    found = row(kernel, x)
+    with np.errstate(all="ignore"):
+        expected = truth(x.astype(WIDER[dtype]))
+        rounded = expected.astype(dtype)
+    finite = np.isfinite(rounded)
+    np.testing.assert_array_equal(found[~finite], rounded[~finite], "overflows where the true value does")
+    errors = distance(found[finite], expected[finite], dtype)
+    worst = errors.argmax()
+    assert errors[worst] < BOUNDS[name], f"{name}({x[finite][worst]!r}) is {errors[worst]} units off"
+
+
+def test_the_truth_is_true() -> None:
+    # The references above come from libm: here from Python's decimal arithmetic, to 40 digits.
+    for x in [-87.3, -20.25, -1.5, -1e-3, 1e-8, 0.34657359, 0.7, 5.75, 80.0]:
+        with localcontext() as context:
+            context.prec = 40
+            e = Decimal(x).exp()
+            values = {"exp": e, "tanh": (e * e - 1) / (e * e + 1), "sigmoid": e / (1 + e)}
+        for name, value in values.items():
+            found = row(FUNCTIONS[name][0], np.array([x]))
+            expected = np.array([float(value)])
+            # One unit more: a float64 reference is itself rounded.
+            assert distance(found, expected, np.float64)[0] <= BOUNDS[name] + 1, (name, x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_steps_back_by_no_more_than_one_unit(name: str, dtype) -> None:
+    x = np.sort(np.unique(every_exponent(dtype)))
+    found = row(FUNCTIONS[name][0], x)
+    found = found[np.isfinite(found)]
+    assert (found[:-1] - found[1:] <= np.spacing(np.abs(found[:-1]))).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_special_values(dtype) -> None:
+    facts = np.finfo(dtype)
+    tiny = facts.smallest_subnormal
+    x = np.array([0.0, -0.0, tiny, -tiny, np.inf, -np.inf, facts.max, -facts.max], dtype)
+    np.testing.assert_array_equal(row(exp_row, x), np.array([1, 1, 1, 1, np.inf, 0, np.inf, 0], dtype))
+    np.testing.assert_array_equal(row(tanh_row, x), np.array([0, 0, tiny, -tiny, 1, -1, 1, -1], dtype))
+    np.testing.assert_array_equal(row(sigmoid_row, x), np.array([0.5] * 4 + [1, 0, 1, 0], dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_nan_stays_nan_and_nothing_else_becomes_one(name: str, dtype) -> None:
+    integer = {np.float32: np.int32, np.float64: np.int64}[dtype]
+    payloads = np.array([1, 2**20, -1, -(2**20)], integer)  # quiet and signalling, of either sign
+    nan = (np.array([np.inf], dtype).view(integer) | payloads).view(dtype)
+    x = np.resize(np.concatenate([nan, np.array([1, -1, 1e30, -1e30], dtype)]), 100)
+    assert np.isnan(x).sum() == 52
+    np.testing.assert_array_equal(np.isnan(row(FUNCTIONS[name][0], x)), np.isnan(x))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_saturates_exactly(name: str) -> None:
+    x = np.linspace(40, 700, 1000)
+    if name != "exp":
+        assert (row(FUNCTIONS[name][0], x) == 1).all()
+    assert (row(FUNCTIONS[name][0], -2 * x[x > 380]) == {"exp": 0, "tanh": -1, "sigmoid": 0}[name]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_called_from_python_each_is_numpy(dtype) -> None:
+    for value in map(dtype, [-1000, -2.5, 0, 0.25, 1000]):
+        with np.errstate(over="ignore", under="ignore"):
+            assert kernels.exp(value) == np.exp(value)
+        assert kernels.tanh(value) == np.tanh(value)
+        assert kernels.sigmoid(value) == pytest.approx(0.5 + 0.5 * np.tanh(value / 2), abs=1e-7)
+        assert {type(f(value)) for f in (kernels.exp, kernels.tanh, kernels.sigmoid)} == {dtype}
+    assert np.isnan(kernels.sigmoid(dtype(np.nan)))
+
+
+@pytest.mark.parametrize("argument", [1, True, 1j])
+def test_only_for_floats(argument) -> None:
+    import numba
+
+    @zoo.njit
+    def of(x):
+        return kernels.tanh(x)
+
+    with pytest.raises(numba.TypingError, match="tanh"):
+        of(argument)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
+@pytest.mark.parametrize(("dtype", "packed"), [(np.float32, "ps"), (np.float64, "pd")])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_loops_vectorise(name: str, dtype, packed: str) -> None:
+    kernel = FUNCTIONS[name][0]
+    x = np.zeros(64, dtype)
+    row(kernel, x)
+    layouts = {signature: str(signature) for signature in kernel.signatures}
+    signature = next(key for key, text in layouts.items() if text.count(dtype.__name__) == 2)
+    assembly = kernel.dispatcher.inspect_asm(signature)  # type: ignore[attr-defined]
+    # Products of whole registers in the polynomial, fused or not.
+    products = re.findall(rf"\bv?(?:fn?madd\d*|mul){packed}\s", assembly)
+    assert len(products) >= 6, f"{name} of {dtype.__name__} does not vectorise"
