@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo import kernels
+
+compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
 sizes = st.integers(1, 70)
 dtypes = st.sampled_from([np.float32, np.float64])
@@ -69,6 +72,7 @@ def test_add_outer_over_several_chunks(rows: int) -> None:
     assert_sum_of_products(c, np.zeros_like(c), a.T, b)
 
 
+@compiled
 @given(rows=st.integers(2, 40), depth=sizes, width=sizes, dtype=dtypes, seed=seeds)
 def test_a_row_does_not_depend_on_the_others(rows: int, depth: int, width: int, dtype, seed: int) -> None:
     # To the bit: whatever tile a row falls into, its sums are taken in the same order.
@@ -88,6 +92,7 @@ def test_a_row_does_not_depend_on_the_others(rows: int, depth: int, width: int, 
         np.testing.assert_array_equal(apart, together)
 
 
+@compiled
 @given(rows=sizes, left=sizes, right=sizes, cut=st.integers(0, 69), seed=seeds)
 def test_outer_products_add_up_in_the_order_of_rows(
     rows: int, left: int, right: int, cut: int, seed: int

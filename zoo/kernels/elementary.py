@@ -2,11 +2,10 @@
 """exp, tanh and sigmoid that vectorise.
 
 Numba's own are calls into libm, one element at a time: 4 to 5 ns each, where these take well under one inside
-a loop (docs/benchmarks.md). Called from Python each is NumPy's; compiled, it is the code below: the exponent
-split off by adding and subtracting a large number, then the Taylor polynomial of exp on [-ln 2 / 2, ln 2 /
-2], with as many terms as the dtype can hold. From the numbers next to the true result (1 ulp apart) they are
-off by less than 1.1 (exp), 2.5 (tanh) and 2.5 (sigmoid), subnormal ones included; the sign of a zero is not
-kept.
+a loop. Called from Python each is NumPy's; compiled, it is the code below: the exponent split off by adding
+and subtracting a large number, then the Taylor polynomial of exp on [-ln 2 / 2, ln 2 / 2], with as many terms
+as the dtype can hold. The error is below 1.1 ulp (exp) and 2.5 ulp (tanh, sigmoid), subnormal results
+included; the sign of a zero is not kept.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The laws that every cell obeys, and one that only this one does."""
 
 import numpy as np
-import zoo.testing
 from zoo_leaky import Leaky
 
 import zoo
+import zoo.testing
 
 
 @zoo.testing.parametrize_cells(Leaky(), Leaky(leak=0.05))

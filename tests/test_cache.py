@@ -1,0 +1,442 @@
+"""The disk cache of compiled kernels: what it saves, what it never serves, and what it survives."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import pytest
+
+import zoo
+from zoo.kernels import directory
+from zoo.kernels.cache import attach_cache
+from zoo.kernels.digest import function_digest
+from zoo.kernels.directory import cache_directory, cached_files, clear_cache, kernel_directory
+
+pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+
+# --- Programs in processes of their own ---
+
+KERNEL = """
+import zoo
+from zoo import kernels
+import helper
+from helper import half
+
+FACTOR = 2.0
+
+@zoo.njit
+def work(x):
+    return FACTOR * half(x) + helper.more(x) + kernels.tanh(x)
+"""
+HELPER = """
+import zoo
+import numpy as np
+
+OFFSET = np.array([0.0, 10.0])
+
+@zoo.njit
+def half(x):
+    return 0.5 * x
+
+@zoo.njit
+def more(x):
+    return OFFSET[1]
+"""
+CALL = """
+import sys, warnings
+warnings.simplefilter("error")
+sys.path.insert(0, {folder!r})
+from kernel import work
+result = work(0.5)
+stats = work.dispatcher.stats
+print(round(result, 3), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+class Program:
+    """Two modules in a folder, run again and again with one cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cache = folder / "cache"
+        self.write("kernel", KERNEL)
+        self.write("helper", HELPER)
+
+    def write(self, module: str, text: str) -> None:
+        (self.folder / f"{module}.py").write_text(text, encoding="utf-8")
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        settings = {
+            "ZOO_CACHE_DIR": str(self.cache),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "NUMBA_BOUNDSCHECK": "0",
+        }
+        return subprocess.Popen(
+            [sys.executable, "-c", CALL.format(folder=str(self.folder))],
+            env=os.environ | settings | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, **environment: str) -> tuple[float, str]:
+        """The result, and ``"hits misses"``."""
+        process = self.start(**environment)
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        result, hits, misses = out.split()
+        return float(result), f"{hits} {misses}"
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted((self.cache / "kernels").glob("*.kernel"))
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+# 2 * 0.25 + 10 + tanh(0.5)
+RESULT = 10.962
+
+
+def test_a_second_process_compiles_nothing(program: Program) -> None:
+    assert program.run() == (RESULT, "0 1")
+    files = {file: file.stat().st_mtime_ns for file in program.files}
+    assert sorted(name.name.partition("-")[0] for name in files) == ["half", "more", "work"]
+    assert program.run() == (RESULT, "1 0")
+    assert {file: file.stat().st_mtime_ns for file in program.files} == files
+    assert not list((program.cache / "kernels").glob("*.tmp"))
+    if hasattr(os, "getuid"):
+        assert stat.S_IMODE((program.cache / "kernels").stat().st_mode) == 0o700
+        assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
+
+
+CHANGES = {
+    "its own text": ("kernel", "FACTOR * half(x)", "FACTOR * half(x) + 1.0", RESULT + 1),
+    "a number it takes from a global": ("kernel", "FACTOR = 2.0", "FACTOR = 4.0", RESULT + 0.5),
+    "a helper in another file": ("helper", "0.5 * x", "1.5 * x", RESULT + 1),
+    "a helper reached through its module": (
+        "helper",
+        "return OFFSET[1]",
+        "return 2 * OFFSET[1]",
+        RESULT + 10,
+    ),
+    "an array of another file": ("helper", "10.0]", "20.0]", RESULT + 10),
+}
+
+
+def test_whatever_changes_nothing_stale_is_run(program: Program) -> None:
+    program.run()
+    for change, (module, old, new, expected) in CHANGES.items():
+        text = {"kernel": KERNEL, "helper": HELPER}[module]
+        assert text.count(old) == 1
+        program.write(module, text.replace(old, new))
+        result, counts = program.run()
+        assert result == pytest.approx(expected, abs=1e-3), change
+        assert counts == "0 1", change
+        program.write(module, text)
+    assert program.run() == (RESULT, "1 0"), "and what was compiled before is still there"
+
+
+def test_other_settings_of_the_compiler_are_other_entries(program: Program) -> None:
+    plainest = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    program.run()
+    assert program.run(NUMBA_BOUNDSCHECK="1") == (RESULT, "0 1")
+    assert program.run(**plainest) == (RESULT, "0 1")
+    assert program.run(**plainest) == (RESULT, "1 0")
+    assert program.run() == (RESULT, "1 0")
+
+
+def test_two_processes_that_compile_at_once(program: Program) -> None:
+    processes = [program.start() for _ in range(3)]
+    for process in processes:
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        assert float(out.split()[0]) == RESULT
+    assert program.run() == (RESULT, "1 0")
+    assert len(program.files) == 3
+    assert not list((program.cache / "kernels").glob("*.tmp"))
+
+
+def test_shipped_kernels_load_in_a_second_process(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np\n"
+        "from zoo_cells.classic import vanilla\n"
+        "from zoo import kernels\n"
+        "w, x = np.ones((3, 3), 'f4'), np.zeros((2, 1), 'i4')\n"
+        "state = (np.zeros((1, 3), 'f4'),)\n"
+        "y, last, tape = vanilla.forward((w, w, w[0]), x, state)\n"
+        "vanilla.backward((w, w, w[0]), x, state, tape, y, last)\n"
+        "for kernel in (vanilla.forward, vanilla.backward):\n"
+        "    print(sum(kernel.dispatcher.stats.cache_misses.values()), end=' ')\n"
+    )
+    environment = os.environ | {"ZOO_CACHE_DIR": str(tmp_path)}
+    for expected in ("1 1 ", "0 0 "):
+        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        assert run.stdout == expected, run.stderr
+
+
+# --- Digests ---
+
+NUMBER = 3
+
+
+def digest(function: Any) -> str | None:
+    return function_digest(function, {})
+
+
+@zoo.njit
+def one(x):
+    return x + NUMBER
+
+
+def test_a_digest_is_a_function_of_what_it_covers(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = digest(one.py_func)
+    assert first == digest(one.py_func)
+    assert first != function_digest(one.py_func, {"nogil": True})
+    monkeypatch.setitem(globals(), "NUMBER", 4)
+    assert digest(one.py_func) != first
+    monkeypatch.setitem(globals(), "NUMBER", 3.0)
+    assert digest(one.py_func) not in (first, None), "an integer and a float compile to different code"
+
+
+def test_edits_of_the_file_after_the_import_do_not_matter() -> None:
+    # A long-running process compiles late: what it stores must not pass for the file's new text. The bytecode
+    # tells the two apart.
+    def version(text: str) -> Any:
+        space: dict[str, Any] = {"__name__": __name__}
+        exec(text, space)
+        return space["f"]
+
+    assert digest(version("def f(x): return x + 1")) == digest(version("def f(x): return x + 1"))
+    assert digest(version("def f(x): return x + 1")) != digest(version("def f(x): return x + 2"))
+    assert digest(version("def f(x): return x + 1")) != digest(version("def f(x): return x - 1"))
+    assert digest(version("def f(x): return [i + x for i in x]")) != digest(
+        version("def f(x): return [i - x for i in x]")
+    )
+
+
+def test_closures_and_unknown_globals_are_not_cached() -> None:
+    captured = 2
+
+    def closure(x):
+        return x + captured
+
+    assert digest(closure) is None
+    unknown: dict[str, Any] = {"__name__": __name__, "thing": object()}
+    exec("def f(x): return thing", unknown)
+    assert digest(unknown["f"]) is None
+
+
+def test_a_kernel_in_a_function_is_cached_when_it_captures_nothing() -> None:
+    # By name alone two such kernels could not be told apart.
+    def make(sign: int) -> Any:
+        if sign > 0:
+
+            def f(x):
+                return x + 1
+
+        else:
+
+            def f(x):
+                return x - 1
+
+        return f
+
+    assert digest(make(1)) not in (None, digest(make(-1)))
+
+
+# --- The directory ---
+
+
+@pytest.fixture
+def fresh_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A cache of this test's own; what the process knows of a directory is forgotten before and after."""
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "cache"))
+    kernel_directory.cache_clear()
+    yield tmp_path / "cache"
+    kernel_directory.cache_clear()
+
+
+def one_warning(match: str) -> None:
+    """There is no directory, which is said once, and a kernel works all the same."""
+    with pytest.warns(zoo.ZooWarning, match=match) as caught:
+        assert kernel_directory() is None
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert message.startswith("compiled kernels are not kept, every process compiles anew: ")
+    assert message.endswith("set ZOO_CACHE_DIR to a directory of your own.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert kernel_directory() is None
+
+        @zoo.njit
+        def plus(x):
+            return x + 1
+
+        assert plus(1) == 2
+    assert cached_files() == []
+
+
+def test_the_environment_names_the_directory(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache_directory() == fresh_directory
+    assert kernel_directory() == fresh_directory / "kernels"
+    monkeypatch.setenv("ZOO_CACHE_DIR", "")
+    assert cache_directory().name == "zoo", "empty means the user's own"
+
+
+def test_a_directory_that_cannot_be_made(fresh_directory: Path) -> None:
+    fresh_directory.write_text("a file", encoding="utf-8")
+    one_warning("it cannot be made")
+
+
+def test_a_directory_that_cannot_be_written(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory.os, "access", lambda path, mode: False)
+    one_warning("it cannot be read and written")
+
+
+posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows keeps profiles apart itself")
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o720])
+def test_a_directory_that_others_may_write_to(mode: int, fresh_directory: Path) -> None:
+    (fresh_directory / "kernels").mkdir(parents=True)
+    (fresh_directory / "kernels").chmod(mode)
+    one_warning("others may write to it")
+
+
+@posix
+def test_a_directory_of_somebody_else(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = os.getuid()
+    monkeypatch.setattr(directory.os, "getuid", lambda: mine + 1)
+    one_warning("it belongs to another user")
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda data: b"",
+    "cut in its digest": lambda data: data[:20],
+    "cut at the end": lambda data: data[:-1],
+    "cut in half": lambda data: data[: len(data) // 2],
+    "one bit flipped": lambda data: data[:500] + bytes([data[500] ^ 4]) + data[501:],
+    "digest flipped": lambda data: bytes([data[0] ^ 1]) + data[1:],
+    "another pickle": lambda data: b"cos\n_exit\n(I3\ntR.",
+    "longer": lambda data: data + b"\0",
+}
+
+
+def counts(kernel: Any) -> tuple[int, int]:
+    """Hits and misses of the cache."""
+    stats = kernel.dispatcher.stats
+    return sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_removed_and_built_again(damage: str, fresh_directory: Path) -> None:
+    def again() -> tuple[int, int]:
+        kernel = zoo.njit(one.py_func)  # as a new process: nothing is loaded yet
+        assert kernel(1) == 4
+        return counts(kernel)
+
+    assert (again(), again()) == ((0, 1), (1, 0))
+    (file,) = cached_files()
+    whole = file.read_bytes()
+    file.write_bytes(DAMAGES[damage](whole))
+    assert (again(), again()) == ((0, 1), (1, 0))
+    assert cached_files() == [file]
+
+
+def test_a_damaged_file_that_cannot_be_removed(
+    fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo.njit(one.py_func)(1)
+    (file,) = cached_files()
+    file.write_bytes(b"")
+
+    def held(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "another process has it open")
+
+    monkeypatch.setattr(Path, "unlink", held)
+    assert zoo.njit(one.py_func)(1) == 4
+
+
+def test_closures_work_and_leave_no_file(fresh_directory: Path) -> None:
+    for captured in (2, 3):
+        adding = zoo.njit(lambda x, value=captured: x + value)
+        closed = (lambda value: zoo.njit(lambda x: x + value))(captured)
+        assert (adding(1), closed(1)) == (1 + captured, 1 + captured)
+    assert len(cached_files()) == 2, "a default is an argument, with its value in the signature"
+
+
+def test_a_full_disk_costs_nothing_but_the_file(
+    fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("zoo.kernels.cache.tempfile.mkstemp", full)
+
+    @zoo.njit
+    def plus_two(x):
+        return x + 2
+
+    assert plus_two(1) == 3
+    assert cached_files() == []
+
+
+def test_a_write_that_fails_half_way_leaves_nothing(
+    fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Path, target: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", broken)
+
+    @zoo.njit
+    def plus_three(x):
+        return x + 3
+
+    assert plus_three(1) == 4
+    assert list((fresh_directory / "kernels").iterdir()) == []
+
+
+def test_listing_and_clearing(fresh_directory: Path) -> None:
+    assert cached_files() == []
+    assert clear_cache() == 0, "there need not even be a directory"
+
+    @zoo.njit
+    def plus_four(x):
+        return x + 4
+
+    plus_four(1)
+    plus_four(1.0)
+    files = cached_files()
+    assert len(files) == 2
+    assert all(file.name.startswith("plus_four-") for file in files)
+    (fresh_directory / "kernels" / "left.tmp").write_bytes(b"half")
+    (fresh_directory / "kernels" / "mine.txt").write_bytes(b"kept")
+    assert clear_cache() == 2
+    assert [file.name for file in (fresh_directory / "kernels").iterdir()] == ["mine.txt"]
+    assert plus_four(2) == 6, "what is loaded goes on working"
+
+
+def test_a_function_without_digest_gets_no_cache() -> None:
+    class Dispatcher:
+        def __init__(self, function: Any) -> None:
+            self.py_func = function
+            self._cache = None
+
+    captured = 1
+    dispatcher = Dispatcher(lambda x: x + captured)
+    attach_cache(dispatcher, {})
+    assert dispatcher._cache is None

@@ -1,0 +1,236 @@
+"""``zoo.njit``: lazy, plain Python where asked for, and as fast and careful as it says."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+import threading
+
+import numba
+import numpy as np
+import pytest
+
+import zoo
+from zoo import kernels
+from zoo.kernels.jit import Kernel
+
+pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+
+FACTOR = 3.0
+
+
+@zoo.njit
+def scaled(x):
+    """Three times x."""
+    return FACTOR * x
+
+
+@zoo.njit
+def scaled_sum(values, offset=0.0):
+    total = offset
+    for value in values:
+        total += scaled(value)
+    return total
+
+
+@zoo.njit(twin=lambda x: -x)
+def with_twin(x):
+    return x
+
+
+def in_a_process(code: str, **environment: str) -> str:
+    """What a program prints."""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_decorating_imports_no_compiler() -> None:
+    code = (
+        "import sys, zoo\n"
+        "from zoo import kernels\n"
+        "import zoo_cells.classic.vanilla\n"
+        "@zoo.njit\n"
+        "def f(x): return kernels.tanh(x)\n"
+        "@zoo.njit(inline=True)\n"
+        "def g(x): return x\n"
+        "print(repr(f), f.__name__, g.py_func(3), 'numba' in sys.modules)\n"
+    )
+    assert in_a_process(code) == "<zoo.njit __main__.f> f 3 False\n"
+
+
+def test_a_kernel_looks_like_its_function() -> None:
+    assert (scaled.__name__, scaled.__doc__, scaled.__module__) == ("scaled", "Three times x.", __name__)
+    assert list(inspect.signature(scaled_sum).parameters) == ["values", "offset"]
+    assert scaled.py_func(2.0) == 6.0
+    assert isinstance(scaled, Kernel)
+
+
+def test_kernels_call_kernels() -> None:
+    assert scaled_sum(np.array([1.0, 2.0])) == 9.0
+    assert scaled_sum(np.array([1.0]), offset=1.0) == 4.0
+    assert scaled_sum(values=np.array([1.0])) == 3.0
+
+
+def test_kernels_of_other_modules_by_name_and_through_their_module() -> None:
+    from zoo.kernels import random
+    from zoo.kernels.random import random_uniform
+
+    @zoo.njit
+    def draw(counter):
+        return random_uniform(np.uint64(7), np.uint64(counter)) - random.random_uniform(
+            np.uint64(7), np.uint64(counter)
+        )
+
+    assert draw(3) == 0.0
+
+
+def test_interpreted_runs_plain_python_and_ends() -> None:
+    seen = []
+
+    def spy(x):
+        seen.append(x)
+        return x
+
+    kernel = Kernel(spy, {})
+    with kernels.interpreted():
+        assert kernel(3) == 3
+        with kernels.interpreted():
+            pass
+        assert kernel(4) == 4, "blocks nest"
+    assert seen == [3, 4]
+    before = len(scaled.signatures)
+    with pytest.raises(ZeroDivisionError), kernels.interpreted():
+        zoo.njit(lambda x: 1 / x)(0)
+    assert scaled(np.float32(1)) == 3, "compiled again after the block, even one left by an error"
+    assert len(scaled.signatures) > before
+
+
+def test_a_twin_runs_where_numba_is_switched_off() -> None:
+    assert with_twin(3) == 3
+    with kernels.interpreted():
+        assert with_twin(3) == -3
+    assert with_twin(3) == 3
+
+
+def test_without_numba_everything_is_plain_python() -> None:
+    code = (
+        "import numpy as np, zoo, sys\n"
+        "from zoo import kernels\n"
+        "from zoo_cells.classic import vanilla\n"
+        "@zoo.njit(twin=lambda x: -x)\n"
+        "def f(x): return x\n"
+        "rng = np.random.default_rng(0)\n"
+        "a, w, c = rng.normal(size=(3, 4)), rng.normal(size=(4, 5)), np.zeros((3, 5))\n"
+        "kernels.add_matmul(a, kernels.pack(w), c)\n"
+        "params = rng.normal(size=(2, 3)), rng.normal(size=(3, 3)), np.zeros(3)\n"
+        "y, last, tape = vanilla.forward(params, np.zeros((4, 1), int), (np.zeros((1, 3)),))\n"
+        "vanilla.backward(params, np.zeros((4, 1), int), (np.zeros((1, 3)),), tape, y, last)\n"
+        "print(f(3), (c == a @ w).all(), y.shape, f.signatures, vanilla.forward.signatures)\n"
+    )
+    assert in_a_process(code, NUMBA_DISABLE_JIT="1") == "-3 True (4, 1, 3) [] []\n"
+
+
+def test_signatures_are_those_compiled_so_far() -> None:
+    @zoo.njit
+    def twice(x):
+        return x + x
+
+    assert twice.signatures == []
+    twice(1.0)
+    twice(2.0)
+    assert len(twice.signatures) == 1
+    twice(1)
+    assert len(twice.signatures) == 2
+
+
+def test_division_is_numpys_and_nan_guards_hold() -> None:
+    @zoo.njit
+    def odd(a, b):
+        return a / b, np.isnan(a / b), np.isinf(a / b)
+
+    assert odd(1.0, 0.0) == (np.inf, False, True)
+    assert odd(0.0, 0.0)[1:] == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "flags"),
+    [({}, {"contract", "reassoc", "arcp", "nsz"}), ({"fastmath": frozenset({"contract"})}, {"contract"})],
+)
+def test_settings(options, flags: set[str]) -> None:
+    kernel = zoo.njit(**options)(lambda x: x) if options else zoo.njit(lambda x: x)
+    settings = kernel.dispatcher.targetoptions  # type: ignore[attr-defined]
+    assert settings["nogil"] is True
+    assert settings["error_model"] == "numpy"
+    assert set(settings["fastmath"]) == flags
+    assert not {"nnan", "ninf"} & set(settings["fastmath"])
+
+
+def test_the_interpreter_runs_while_a_kernel_does() -> None:
+    from zoo_cells.classic import vanilla
+
+    for kernel in (vanilla.forward, vanilla.backward, kernels.project, kernels.add_outer):
+        assert kernel.dispatcher.targetoptions["nogil"] is True
+
+
+def large(x):
+    for i in range(x.size):
+        x[i] = np.cos(x[i]) * np.exp(x[i]) + np.log(x[i] + 2) * np.sqrt(x[i] + 3)
+        x[i] = np.sin(x[i] + 1.5) * np.tan(x[i]) + np.log1p(x[i] + 2) * np.arctan(x[i] - 3)
+        x[i] = np.cosh(x[i] / 9) * np.exp2(x[i] / 7) + np.log2(x[i] ** 2 + 2) * np.hypot(x[i], 3)
+        x[i] = np.sinh(x[i] / 9) * np.expm1(x[i] / 7) + np.log10(x[i] ** 2 + 2) * np.arctan2(x[i], 3)
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_inline_leaves_no_call(inline: bool) -> None:
+    kernel = zoo.njit(inline=inline)(large)
+    expected, x = np.full(3, 0.5), np.full(3, 0.5)
+    kernel(x)  # teaches Numba what it needs to know
+    # Compiled here and now: Numba shows no code that it has loaded from a file.
+    twice = numba.njit(lambda x: (kernel(x), kernel(x))[1])
+    twice(x)
+    for _ in range(3):
+        large(expected)
+    np.testing.assert_allclose(x, expected, rtol=1e-9)
+    (code,) = twice.inspect_asm().values()
+    instructions = [line for line in code.splitlines() if line.startswith("\t") and line[1] != "."]
+    calls = [line for line in instructions if "5large" in line and "NumbaEnv" not in line]
+    assert (calls == []) is inline
+
+
+def test_two_first_calls_at_once_compile_once() -> None:
+    @zoo.njit
+    def slow_to_compile(x):
+        return np.sort(x)[0] + np.median(x)
+
+    start, results = threading.Barrier(4), []
+
+    def call():
+        start.wait()
+        results.append(slow_to_compile(np.array([3.0, 4.0])))
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [6.5] * 4
+    assert len(slow_to_compile.signatures) == 1
+
+
+def test_a_dispatcher_of_numba_may_call_a_kernel() -> None:
+    assert scaled(2.0) == 6.0  # from here on, Numba knows zoo's kernels
+
+    @numba.njit
+    def outside(x):
+        return scaled(x) + 1
+
+    assert outside(2.0) == 7.0
