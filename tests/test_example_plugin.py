@@ -13,6 +13,7 @@ import pytest
 
 from zoo.kernels import interpreted
 from zoo.registry import load_cell_file
+from zoo.testing.laws import CELL_CHECKS
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "zoo-leaky"
 
@@ -88,21 +89,37 @@ def run(*command, **environ):
     return done.stdout
 
 
-def test_the_package_is_built_installed_and_found(tmp_path):
-    source, dist, target = tmp_path / "zoo-leaky", tmp_path / "dist", tmp_path / "site"
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder into which the plugin's wheel was installed, and nothing else."""
+    folder = tmp_path_factory.mktemp("plugin")
+    source, dist, target = folder / "zoo-leaky", folder / "dist", folder / "site"
     shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(source))
     (wheel,) = dist.glob("*.whl")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     run(*pip, "--target", str(target), str(wheel))
+    return target
+
+
+def test_the_package_is_built_installed_and_found(installed):
     script = (
         "import zoo, zoo.registry\n"
         "(record,) = [r for r in zoo.registry.plugins() if r.distribution == 'zoo-leaky']\n"
         "print(record, record.status, *record.provides)\n"
         "print(zoo.list_cells('leaky/*'), zoo.get_cell('leaky', leak=0.1))\n"
     )
-    assert run(sys.executable, "-c", script, PYTHONPATH=str(target)).splitlines() == [
+    assert run(sys.executable, "-c", script, PYTHONPATH=str(installed)).splitlines() == [
         "zoo-leaky 0.1.0 (entry point 'leaky') loaded cell leaky",
         "['leaky'] Leaky(leak=0.1)",
     ]
-    assert sorted(path.name for path in target.glob("*.py")) == ["zoo_leaky.py"]
+    assert sorted(path.name for path in installed.glob("*.py")) == ["zoo_leaky.py"]
+
+
+def test_the_installed_package_passes_its_own_tests(installed, tmp_path):
+    """Every law, as a third party runs them: from a folder of its own, on the installed module."""
+    shutil.copy(EXAMPLE / "test_zoo_leaky.py", tmp_path)
+    options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    printed = run(sys.executable, "-m", "pytest", *options, str(tmp_path), PYTHONPATH=str(installed))
+    tests = 2 * len(CELL_CHECKS) + 1  # every law at two settings, and one test of its own
+    assert f"{tests} passed" in printed, printed
