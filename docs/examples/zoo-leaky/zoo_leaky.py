@@ -69,6 +69,7 @@ def backward(
     steps, batch, hidden = u.shape
     gain = u.dtype.type(leak)
     keep = u.dtype.type(1 - leak)
+    one = u.dtype.type(1)  # a plain 1 would make the loop float64
     da = np.empty_like(u)
     dh = dh_last.copy()
     carried = dh.reshape(-1)
@@ -77,7 +78,7 @@ def backward(
         drive, slope, output = u[t].reshape(-1), da[t].reshape(-1), dy[t].reshape(-1)
         for i in range(drive.size):
             total = carried[i] + output[i]
-            slope[i] = gain * (1 - drive[i] * drive[i]) * total
+            slope[i] = gain * (one - drive[i] * drive[i]) * total
             carried[i] = keep * total
         kernels.add_matmul(da[t], recurrent, dh)
     dWhh = np.zeros_like(Whh)
