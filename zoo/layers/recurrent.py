@@ -12,7 +12,7 @@ from zoo.contracts import Cell
 from zoo.errors import UsageError
 from zoo.layers.boundary import as_dtype, as_floats, as_inputs, as_state, check_seed
 from zoo.layers.layout import Flat, Layout
-from zoo.layers.shards import check_threads, map_shards, shards
+from zoo.layers.shards import check_threads, join, join_states, map_shards, rows_of, shards, states_of
 from zoo.layers.stack import LayerTape, Stack
 from zoo.registry import resolve_cell
 
@@ -148,11 +148,11 @@ class Recurrent(Flat):
         before = as_state(state, self.stack.state_shapes, batch, self.dtype, who)
 
         def work(rows: slice) -> tuple[Array, State, list[LayerTape]]:
-            return self.stack.forward(params, _rows(x, rows), _part(before, rows))
+            return self.stack.forward(params, rows_of(x, rows), states_of(before, rows))
 
         parts = map_shards(work, batch, self.threads)
-        y = _join([part[0] for part in parts], axis=1)
-        last = {name: _join([part[1][name] for part in parts], axis=0) for name in before}
+        y = join([part[0] for part in parts], axis=1)
+        last = join_states([part[1] for part in parts])
         return y, last, Tape(self.stack, params, [part[2] for part in parts], (steps, batch), x.ndim == 2)
 
     def vjp(
@@ -180,11 +180,13 @@ class Recurrent(Flat):
         kept = {rows.start: part for rows, part in zip(shards(batch), tape.shards, strict=True)}
 
         def work(rows: slice) -> tuple[Array, State, State]:
-            return self.stack.backward(tape.params, kept[rows.start], _rows(dy, rows), _part(dlast, rows))
+            return self.stack.backward(
+                tape.params, kept[rows.start], rows_of(dy, rows), states_of(dlast, rows)
+            )
 
         parts = map_shards(work, batch, self.threads)
-        dx = None if tape.tokens else _join([part[0] for part in parts], axis=1)
-        dbefore = {name: _join([part[1][name] for part in parts], axis=0) for name in dlast}
+        dx = None if tape.tokens else join([part[0] for part in parts], axis=1)
+        dbefore = join_states([part[1] for part in parts])
         return dx, dbefore, sum_gradients([part[2] for part in parts], self.layout, self.dtype)
 
 
@@ -195,17 +197,3 @@ def sum_gradients(parts: list[State], layout: Layout, dtype: np.dtype[Any]) -> A
         for part in parts:
             view += part[name]
     return total
-
-
-def _rows(array: Array, rows: slice) -> Array:
-    """Rows of the batch of a time-major array, contiguous; the array itself when the shard is the batch."""
-    return np.ascontiguousarray(array[:, rows])
-
-
-def _part(state: State, rows: slice) -> State:
-    return {name: value[rows] for name, value in state.items()}
-
-
-def _join(parts: list[Array], axis: int) -> Array:
-    """The shards' arrays as one that is the caller's to change: a kernel's may be part of its tape."""
-    return np.concatenate(parts, axis=axis)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from zoo.errors import UsageError
 
 R = TypeVar("R")
+Array = np.ndarray[Any, Any]
 
 # Eight rows fill the register tile; sixteen shards keep as many cores busy, for the price of 16 gradients.
 ROWS = 8
@@ -26,6 +29,26 @@ def shards(batch: int) -> list[slice]:
     """The rows of each shard of a batch."""
     rows = ROWS * max(1, -(-batch // (ROWS * MOST_SHARDS)))
     return [slice(start, min(start + rows, batch)) for start in range(0, batch, rows)]
+
+
+def rows_of(array: Array, rows: slice) -> Array:
+    """The rows of one shard of a time-major array ``(T, B, ...)``, contiguous."""
+    return np.ascontiguousarray(array[:, rows])
+
+
+def states_of(state: Mapping[str, Array], rows: slice) -> dict[str, Array]:
+    """The rows of one shard of every state ``(B, ...)``."""
+    return {name: value[rows] for name, value in state.items()}
+
+
+def join(parts: list[Array], axis: int) -> Array:
+    """The shards' arrays as one that is the caller's to change: a kernel's may be part of its tape."""
+    return np.concatenate(parts, axis=axis)
+
+
+def join_states(parts: list[dict[str, Array]]) -> dict[str, Array]:
+    """The shards' states as those of the batch."""
+    return {name: join([part[name] for part in parts], axis=0) for name in parts[0]}
 
 
 def available_threads() -> int:

@@ -17,7 +17,7 @@ from zoo.layers.boundary import as_dtype, as_state, as_tokens, check_seed
 from zoo.layers.initializers import initialize
 from zoo.layers.layout import Flat
 from zoo.layers.recurrent import sum_gradients
-from zoo.layers.shards import check_threads, map_shards
+from zoo.layers.shards import check_threads, join_states, map_shards, rows_of, states_of
 from zoo.layers.stack import Stack
 from zoo.registry import resolve_cell
 
@@ -108,24 +108,24 @@ class LanguageModel(Flat):
 
         def work(rows: slice) -> tuple[float, State, State]:
             return self._shard_loss_and_grad(
-                _rows(inputs, rows), _rows(targets, rows), _part(state, rows), scale
+                rows_of(inputs, rows), rows_of(targets, rows), states_of(state, rows), scale
             )
 
         parts = map_shards(work, inputs.shape[1], self.threads)
         self.grad[:] = sum_gradients([part[2] for part in parts], self.layout, self.dtype)
-        return float(sum(part[0] for part in parts)) / inputs.size, _join_states([part[1] for part in parts])
+        return float(sum(part[0] for part in parts)) / inputs.size, join_states([part[1] for part in parts])
 
     def loss(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None) -> tuple[float, State]:
         """As :meth:`loss_and_grad`, without the gradient."""
         inputs, targets, state = self._check(inputs, targets, state)
 
         def work(rows: slice) -> tuple[float, State]:
-            y, last, _ = self.stack.forward(self.params, _rows(inputs, rows), _part(state, rows))
+            y, last, _ = self.stack.forward(self.params, rows_of(inputs, rows), states_of(state, rows))
             logits = project(y, self.params["Why"], self.params["by"])
-            return cross_entropy(_flat(logits), _rows(targets, rows).reshape(-1)), last
+            return cross_entropy(_flat(logits), rows_of(targets, rows).reshape(-1)), last
 
         parts = map_shards(work, inputs.shape[1], self.threads)
-        return float(sum(part[0] for part in parts)) / inputs.size, _join_states([part[1] for part in parts])
+        return float(sum(part[0] for part in parts)) / inputs.size, join_states([part[1] for part in parts])
 
     def logits(self, inputs: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State]:
         """Scores of the next symbol after every step, ``(T, B, V)``, and the last states.
@@ -228,19 +228,5 @@ def model_shapes(stack: Stack, symbols: int) -> dict[str, tuple[int, ...]]:
     return {**stack.param_shapes, "Why": (stack.output_size, symbols), "by": (symbols,)}
 
 
-def _rows(array: Array, rows: slice) -> Array:
-    return np.ascontiguousarray(array[:, rows])
-
-
-def _part(state: State, rows: slice) -> State:
-    return {name: value[rows] for name, value in state.items()}
-
-
 def _flat(logits: Array) -> Array:
     return logits.reshape(-1, logits.shape[-1])
-
-
-def _join_states(parts: list[State]) -> State:
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
