@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import zoo
+from zoo.compiler import passes
 from zoo.contracts import Member
 from zoo.errors import DefinitionError, UsageError
 
@@ -28,7 +29,7 @@ def backward(params, x, state, tape, dy, dlast):
 
 
 def define(class_name: str = "Some", base: type = zoo.Cell, drop: str = "", **changes: Any) -> type[Any]:
-    """A small correct cell class, with changes."""
+    """A small correct cell class, with changes and without the parts named in ``drop``."""
     body: dict[str, Any] = {
         "__doc__": "A cell.",
         "__module__": "somewhere",
@@ -38,7 +39,7 @@ def define(class_name: str = "Some", base: type = zoo.Cell, drop: str = "", **ch
         "forward": forward,
         "backward": backward,
     } | changes
-    return type(class_name, (base,), {key: value for key, value in body.items() if key != drop})
+    return type(class_name, (base,), {key: value for key, value in body.items() if key not in drop.split()})
 
 
 TAKING = {
@@ -64,10 +65,40 @@ BROKEN = [
     ({"__doc__": "  \n "}, "the docstring is missing"),
     ({"drop": "h"}, "no state is declared; add `h = zoo.State('H')`"),
     ({"drop": "W"}, "no parameter is declared; add `Wh = zoo.Param('H', 'H')`"),
-    ({"h": zoo.State("H", "H")}, "the first state 'h' is the output and must be a vector; found State(H, H)"),
-    ({"h": zoo.State()}, "the first state 'h' is the output and must be a vector; found State()"),
-    ({"drop": "forward"}, "forward missing; a cell brings two @zoo.njit functions"),
-    ({"drop": "backward"}, "backward missing; a cell brings two @zoo.njit functions"),
+    ({"h": zoo.State("H", "H")}, "the first state 'h' is the output and must be a real vector; found State("),
+    ({"h": zoo.State()}, "the first state 'h' is the output and must be a real vector; found State()"),
+    ({"h": zoo.State("H", complex=True)}, "is the output and must be a real vector; found State(H)"),
+    (
+        {"drop": "forward"},
+        "forward missing; a cell has `def step(self, x, ...)`, the equations of one step, or",
+    ),
+    (
+        {"drop": "backward"},
+        "backward missing; a cell has `def step(self, x, ...)`, the equations of one step",
+    ),
+    (
+        {"step": lambda self, x: None},
+        "step(self, x) does not take what the class declares; expected step(self, x, h): x, then the states",
+    ),
+    (
+        {"step": lambda self, x, c: None, "drop": "forward"},
+        "step(self, x, c) does not take what the class declares; expected step(self, x, h)",
+    ),
+    ({"step": lambda self, x, h: None, "drop": "backward"}, "backward missing"),
+    ({"step": lambda self, x, h: None, "drop": "forward"}, "forward missing"),
+    ({"B": zoo.Buffer("N")}, "buffer 'B' has size 'N', and 'N' is neither"),
+    ({"dt": zoo.Input("N")}, "input 'dt' has size 'N', and 'N' is neither"),
+    ({"x": zoo.Input()}, "input 'x' could not be given to a layer, which takes x itself; rename it"),
+    ({"state": zoo.Input()}, "input 'state' could not be given to a layer"),
+    ({"theta": zoo.Input()}, "input 'theta' could not be given to a layer"),
+    (
+        {"dt": zoo.Input()},
+        "forward(params, x, state) takes 3 arguments; expected forward(params, x, state, inputs), with one",
+    ),
+    (
+        {"dt": zoo.Input(), "forward": TAKING[4]},
+        "expected backward(params, x, state, inputs, tape, dy, dlast), with one",
+    ),
     (
         {"V": zoo.Param("N", "H")},
         "parameter 'V' has size 'N', and 'N' is neither I (input features), H (hidden units) nor",
@@ -218,8 +249,49 @@ def test_shapes_and_counts() -> None:
     assert cell.param_shapes(5, 8) == {"W": (5, 8), "V": (2, 3), "s": ()}
     assert cell.state_shapes(5, 8) == {"h": (8,), "c": (4, 13)}
     assert cell.parameter_count(5, 8) == 5 * 8 + 2 * 3 + 1
-    assert cell.output_size(5, 8) == 8
+    assert passes(cell).output_size(5, 8) == 8
     assert type(cell).parameter_formula() == "I·H + (H/heads)·3 + 1"
+
+
+def test_buffers_inputs_and_complex_arrays_have_shapes_too() -> None:
+    cell = define(
+        A=zoo.Buffer("H", "H", complex=True),
+        D=zoo.Param("2H", complex=True),
+        z=zoo.State("I", complex=True),
+        n=zoo.State(1, discrete=True),
+        dt=zoo.Input(),
+        m=zoo.Input("I", 2, default=0.5),
+        forward=TAKING[4],
+        backward=TAKING[7],
+    )()
+    assert (list(cell.params), list(cell.buffers), list(cell.inputs)) == (["W", "D"], ["A"], ["dt", "m"])
+    assert cell.param_shapes(3, 4) == {"W": (3, 4), "D": (2, 8)}
+    assert cell.buffer_shapes(3, 4) == {"A": (2, 4, 4)}
+    assert cell.state_shapes(3, 4) == {"h": (4,), "z": (2, 3), "n": (1,)}
+    assert cell.input_shapes(3, 4) == {"dt": (), "m": (3, 2)}
+    assert cell.parameter_count(3, 4) == 3 * 4 + 2 * 8, "buffers are not trained"
+    assert type(cell).parameter_formula() == "I·H + 2·2H"
+    assert [state.discrete for state in cell.states.values()] == [False, False, True]
+
+
+def test_a_step_makes_kernels_unnecessary_and_may_stand_beside_them() -> None:
+    def step(self, x, h, dt):
+        return h
+
+    derived = define(step=step, dt=zoo.Input(), mode=zoo.Option("fast"), drop="forward backward")
+    assert derived.has_step()
+    assert derived.is_derived()
+    own = define(step=lambda self, x, h: h)
+    assert own.has_step()
+    assert not own.is_derived()
+    assert not define().has_step()
+
+
+def test_bound_arrays_stand_in_for_declarations() -> None:
+    cell = define(step=lambda self, x, h: x @ self.W, gain=zoo.Option(2.0), drop="forward backward")
+    bound = cell(gain=3.0).bound({"W": 7.0})
+    assert (bound.W, bound.gain) == (7.0, 3.0)
+    assert isinstance(cell().W, zoo.Param)
 
 
 def test_sizes_that_do_not_fit_name_the_cell() -> None:

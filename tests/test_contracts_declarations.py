@@ -176,6 +176,21 @@ def test_arrays_keep_what_was_declared() -> None:
     assert (zoo.State("H").kind, zoo.State("H").init) == ("state", "zeros")
 
 
+def test_what_else_may_be_declared() -> None:
+    buffer, moment = zoo.Buffer("H", "H", init="orthogonal"), zoo.Input("I", default=2, help="when")
+    assert (buffer.kind, buffer.init, buffer.complex) == ("buffer", "orthogonal", False)
+    assert (moment.kind, moment.default, moment.help, zoo.Input().default) == ("input", 2, "when", 0.0)
+    assert zoo.Param("H", complex=True).complex
+    assert zoo.State("H", complex=True, discrete=True).discrete
+    assert not zoo.State("H").discrete
+
+
+@pytest.mark.parametrize("default", [math.nan, math.inf, "1", None, True, [1.0]])
+def test_the_default_of_an_input_is_a_finite_number(default: object) -> None:
+    with pytest.raises(DefinitionError, match=r"zoo.Input: the default is .*; expected a finite number\."):
+        zoo.Input(default=default)  # type: ignore[arg-type]
+
+
 def test_a_slot_is_a_vector_over_the_parameters_unless_declared_otherwise() -> None:
     assert repr(zoo.Slot()) == "Slot(P)"
     assert repr(zoo.Slot(1)) == "Slot(1)"

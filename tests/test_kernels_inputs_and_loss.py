@@ -63,13 +63,50 @@ def test_tokens_are_one_hot_rows(steps, batch, features, width, dtype, seed) -> 
     np.testing.assert_array_equal(db, dense_db)
 
 
+@given(steps=lengths, batch=sizes, features=sizes, width=sizes, dtype=dtypes, seed=seeds)
+def test_pieces_of_the_gradient(steps, batch, features, width, dtype, seed) -> None:
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(0, features, (steps, batch), dtype=np.int32)
+    grad = rng.normal(size=(steps, batch, width)).astype(dtype)
+    start, total = rng.normal(size=(features, width)).astype(dtype), rng.normal(size=width).astype(dtype)
+    rows = kernels.dense(tokens, features, grad)
+    assert rows.dtype == dtype
+    np.testing.assert_array_equal(rows, np.eye(features, dtype=dtype)[tokens])
+    for x in (tokens, rows, rng.normal(size=rows.shape).astype(dtype)):
+        dw = start.copy()
+        kernels.add_input_outer(x, grad, dw)
+        expected = start + np.einsum("tbi,tbn->in", kernels.dense(x, features, grad), grad)
+        np.testing.assert_allclose(dw, expected, rtol=0, atol=20 * tolerance(dtype)["atol"])
+    expected = total.copy()
+    for row in grad.reshape(steps * batch, width):
+        expected += row
+    kernels.add_rows(grad, total)
+    np.testing.assert_array_equal(total, expected, "added up in the order of the rows")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dense_inputs_are_what_they_were(dtype) -> None:
+    x = np.arange(24, dtype=dtype).reshape(3, 2, 4)
+    found = kernels.dense(x, 4, np.empty(0, dtype))
+    np.testing.assert_array_equal(found, x)
+    assert np.shares_memory(found, x)
+
+
 def test_interpreted_gives_the_same() -> None:
     rng = np.random.default_rng(0)
     w, b, grad = rng.normal(size=(4, 9)), rng.normal(size=9), rng.normal(size=(3, 2, 9))
+
+    def results(x):
+        dw, db = w.copy(), b.copy()
+        kernels.add_input_outer(x, grad, dw)
+        kernels.add_rows(grad, db)
+        products = [kernels.project(x, w, b), *kernels.project_grads(x, w, grad)]
+        return [kernels.dense(x, 4, w), dw, db, *products]
+
     for x in (rng.normal(size=(3, 2, 4)), rng.integers(0, 4, (3, 2))):
         with kernels.interpreted():
-            expected = [kernels.project(x, w, b), *kernels.project_grads(x, w, grad)]
-        found = [kernels.project(x, w, b), *kernels.project_grads(x, w, grad)]
+            expected = results(x)
+        found = results(x)
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -118,8 +119,9 @@ def test_nothing_outside_c_is_touched(rows: int, depth: int, width: int, dtype, 
     for shape, call in [
         ((rows, width), lambda c: kernels.add_matmul(a, kernels.pack(w), c)),
         ((depth, width), lambda c: kernels.add_outer(a, b, c)),
+        ((1, depth, width), lambda c: kernels.add_outer_heads(a, 0, b, 0, c)),
     ]:
-        around = np.full(2 * 100 + shape[0] * shape[1], 7, dtype)
+        around = np.full(2 * 100 + math.prod(shape), 7, dtype)
         call(around[100:-100].reshape(shape))
         assert (around[:100] == 7).all()
         assert (around[-100:] == 7).all()
@@ -167,6 +169,111 @@ def test_interpreted_is_numpy_and_compiled_is_close_to_it(
         np.testing.assert_array_equal(found, expected)
     for found, expected in zip(results(), plain, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+# --- Windows of wider rows, and heads ---
+
+margins = st.integers(0, 5)
+
+
+def assert_same(found, expected) -> None:
+    """To the bit; BLAS, which runs where nothing is compiled, rounds a window as it likes."""
+    slack = 200 * np.finfo(found.dtype).eps if numba.config.DISABLE_JIT else 0
+    np.testing.assert_allclose(found, expected, rtol=0, atol=slack)
+
+
+@given(
+    rows=st.integers(0, 40), depth=sizes, width=sizes, before=margins, after=margins, dtype=dtypes, seed=seeds
+)
+def test_windows_are_like_arrays_of_their_own(rows, depth, width, before, after, dtype, seed) -> None:
+    # And the columns beside them stay as they are.
+    rng = np.random.default_rng(seed)
+    a, b = normal(rng, dtype, rows, before + depth + after), normal(rng, dtype, rows, after + width + before)
+    w = normal(rng, dtype, depth, width)
+    left, right = slice(before, before + depth), slice(after, after + width)
+
+    wide, alone = b.copy(), np.ascontiguousarray(b[:, right])
+    kernels.add_matmul_at(a, before, kernels.pack(w), wide, after, width)
+    kernels.add_matmul(np.ascontiguousarray(a[:, left]), kernels.pack(w), alone)
+    assert_same(wide[:, right], alone)
+    wide[:, right] = b[:, right]
+    np.testing.assert_array_equal(wide, b)
+
+    of_windows, of_arrays = w.copy(), w.copy()
+    kernels.add_outer_at(a, before, depth, b, after, width, of_windows)
+    kernels.add_outer(np.ascontiguousarray(a[:, left]), np.ascontiguousarray(b[:, right]), of_arrays)
+    assert_same(of_windows, of_arrays)
+
+
+def test_two_windows_of_one_array() -> None:
+    rng = np.random.default_rng(0)
+    tape, w = normal(rng, np.float32, 5, 30), normal(rng, np.float32, 10, 20)
+    found = tape.copy()
+    kernels.add_matmul_at(found, 20, kernels.pack(w), found, 0, 20)
+    np.testing.assert_array_equal(found[:, 20:], tape[:, 20:])
+    assert_sum_of_products(found[:, :20], tape[:, :20], tape[:, 20:], w)
+
+
+@given(
+    heads=st.integers(1, 5),
+    rows=st.integers(0, 20),
+    depth=st.integers(1, 20),
+    width=st.integers(1, 20),
+    margin=margins,
+    dtype=dtypes,
+    seed=seeds,
+)
+def test_heads_are_products_of_windows(heads, rows, depth, width, margin, dtype, seed) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = (
+        normal(rng, dtype, rows, 2 + heads * depth + margin),
+        normal(rng, dtype, rows, margin + heads * width),
+    )
+    w = normal(rng, dtype, heads, depth, width)
+    expected, of_head, panels = b.copy(), w.copy(), kernels.pack_heads(w)
+    for g in range(heads):
+        at, to = 2 + g * depth, margin + g * width
+        kernels.add_matmul_at(a, at, kernels.pack(w[g]), expected, to, width)
+        kernels.add_outer_at(a, at, depth, b, to, width, of_head[g])
+        np.testing.assert_array_equal(panels[g], kernels.pack(w[g]))
+    c, other, outer = b.copy(), b.copy(), w.copy()
+    kernels.add_matmul_heads(a, 2, panels, c, margin, width)
+    transposed = kernels.pack_heads_transposed(np.ascontiguousarray(w.swapaxes(1, 2)))
+    kernels.add_matmul_heads(a, 2, transposed, other, margin, width)
+    kernels.add_outer_heads(a, 2, b, margin, outer)
+    assert_same(c, expected)
+    assert_same(other, expected)
+    assert_same(outer, of_head)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_windows_and_heads_interpreted(dtype) -> None:
+    rng = np.random.default_rng(3)
+    a, b, w = normal(rng, dtype, 6, 13), normal(rng, dtype, 6, 19), normal(rng, dtype, 3, 4, 6)
+
+    def results():
+        c, back, of_heads, of_windows = b.copy(), a.copy(), w.copy(), w[0].copy()
+        kernels.add_matmul_heads(a, 1, kernels.pack_heads(w), c, 1, 6)
+        kernels.add_matmul_heads(b, 1, kernels.pack_heads_transposed(w), back, 1, 4)
+        kernels.add_outer_heads(a, 1, b, 1, of_heads)
+        kernels.add_outer_at(a, 9, 4, b, 13, 6, of_windows)
+        kernels.add_matmul_at(a, 9, kernels.pack(w[0]), c, 13, 6)
+        kernels.add_matmul_at(b, 13, kernels.pack_transposed(w[0]), back, 9, 4)
+        return c, back, of_heads, of_windows
+
+    with kernels.interpreted():
+        plain = results()
+    at, to = a[:, 1:].reshape(6, 3, 4), b[:, 1:].reshape(6, 3, 6)
+    c, back = b.copy(), a.copy()
+    c[:, 1:] += np.einsum("mgk,gkn->mgn", at, w).reshape(6, 18)
+    c[:, 13:] += a[:, 9:] @ w[0]
+    back[:, 1:] += np.einsum("mgn,gkn->mgk", to, w).reshape(6, 12)
+    back[:, 9:] += b[:, 13:] @ w[0].T
+    expected = c, back, w + np.einsum("mgk,mgn->gkn", at, to), w[0] + a[:, 9:].T @ b[:, 13:]
+    for one, other, truth in zip(plain, results(), expected, strict=True):
+        assert one.dtype == other.dtype == dtype
+        np.testing.assert_allclose(one, truth, rtol=0, atol=100 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(other, truth, rtol=0, atol=100 * np.finfo(dtype).eps)
 
 
 # --- Processors that this one is not ---

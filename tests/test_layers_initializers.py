@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -106,6 +107,103 @@ def test_a_function_of_the_cells_own():
     value = start(lambda rng, shape: rng.integers(0, 9, shape), (3, 4))
     np.testing.assert_array_equal(value, start(lambda rng, shape: rng.integers(0, 9, shape), (3, 4)))
     assert value.shape == (3, 4)
+
+
+def start_complex(init, shape, seed=0, cell=None):
+    declared = zoo.Param(*shape, init=init, complex=True)
+    declared.name = "W"
+    return initialize(declared, (2, *shape), seed, (0, 0), "cell 'mine'", cell)
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_complex_planes_are_drawn_one_after_the_other_with_the_variance_of_a_real_draw(name):
+    planes = start_complex(name, SHAPE)
+    assert (planes.shape, planes.dtype) == ((2, *SHAPE), np.float64)
+    np.testing.assert_allclose(planes[0] * math.sqrt(2), start(name), rtol=1e-14, atol=0)
+    assert abs(planes[0] - planes[1]).max() > 0.01
+    total = (planes**2).sum(axis=0).mean()
+    assert total == pytest.approx((start(name) ** 2).mean(), rel=0.05)
+
+
+def test_complex_constants_are_real():
+    np.testing.assert_array_equal(start_complex("ones", (3, 2)), [np.ones((3, 2)), np.zeros((3, 2))])
+    assert not start_complex("zeros", (3, 2)).any()
+    np.testing.assert_array_equal(start_complex("ones", ()), [1, 0])
+
+
+def test_complex_functions_of_the_cells_own_see_the_shape_that_step_sees():
+    shapes = []
+
+    def init(rng, shape):
+        shapes.append(shape)
+        return np.exp(1j * np.arange(6).reshape(shape))
+
+    angles = np.arange(6).reshape(2, 3)
+    np.testing.assert_allclose(start_complex(init, (2, 3)), [np.cos(angles), np.sin(angles)])
+    assert shapes == [(2, 3)]
+    real = start_complex(lambda rng, shape: np.full(shape, 3.0), (4,))
+    np.testing.assert_array_equal(real, [[3, 3, 3, 3], [0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("init", "words"),
+    [
+        (lambda rng, shape: np.zeros((2, *shape)), r"returned float64\(2, 4\); expected .* of shape \(4,\)"),
+        (
+            lambda rng, shape: np.full(shape, complex(0, np.inf)),
+            r"returned complex128\(4,\); expected finite",
+        ),
+        ("orthogonal", r"has shape \(4,\); the initializer 'orthogonal' needs a matrix"),
+    ],
+)
+def test_what_is_no_complex_start(init, words):
+    with pytest.raises(UsageError, match=f"cell 'mine': parameter 'W'.*{words}"):
+        start_complex(init, (4,))
+
+
+def test_a_real_array_does_not_start_complex():
+    with pytest.raises(UsageError, match=r"returned complex128\(4,\); expected finite numbers of shape"):
+        start(lambda rng, shape: np.full(shape, 1j), (4,))
+
+
+class Gained(zoo.Cell):
+    """Has an option that says how large its weights are at first."""
+
+    card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+    gain = zoo.Option(2.0)
+    W = zoo.Param("I", "H", init=lambda rng, shape, cell: np.full(shape, cell.gain))
+    A = zoo.Buffer("H", init=lambda rng, shape, cell: -np.full(shape, cell.gain))
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        return np.tanh(x @ self.W + h * self.A)
+
+
+def test_an_initializer_of_three_arguments_is_given_the_cell():
+    cell = Gained(gain=3.5)
+    for declared, sign in ((Gained.W, 1), (Gained.A, -1)):
+        value = initialize(declared, (2, 3), 0, (0, 0), "cell 'gained'", cell)
+        np.testing.assert_array_equal(value, np.full((2, 3), sign * 3.5))
+
+
+@pytest.mark.parametrize(
+    "init",
+    [
+        lambda rng, shape, scale=2.0: np.full(shape, scale),
+        lambda rng, shape, *, scale=2.0: np.full(shape, scale),
+        functools.partial(lambda rng, shape, scale: np.full(shape, scale), scale=2.0),
+        lambda rng, shape, *others: np.full(shape, 2.0 + len(others)),
+    ],
+)
+def test_a_third_argument_that_is_the_authors_own_is_left_alone(init):
+    np.testing.assert_array_equal(start(init, (3,)), [2, 2, 2])
+
+
+def test_buffers_are_called_so():
+    declared = zoo.Buffer(3, init="orthogonl")
+    declared.name = "A"
+    with pytest.raises(UsageError, match="cell 'mine': buffer 'A' asks for the initializer 'orthogonl'"):
+        initialize(declared, (3,), 0, (0, 0), "cell 'mine'")
 
 
 @pytest.mark.parametrize(

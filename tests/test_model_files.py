@@ -210,6 +210,98 @@ def test_wrong_threads_are_the_callers_fault(tmp_path):
         zoo.load(tmp_path / "model", threads=0)
 
 
+# ---- buffers ------------------------------------------------------------------------------------------
+
+DRAWN = []
+
+
+def anything(rng, shape):
+    """Other numbers at each call: what a file does not hold is lost."""
+    DRAWN.append(shape)
+    return np.random.default_rng().normal(size=shape)
+
+
+def reservoir_forward(params, x, state):
+    (W, A), (h,) = params, state
+    y = np.empty((*x.shape[:2], len(A)), W.dtype)
+    for t in range(len(x)):
+        y[t] = h = np.tanh((W[x[t]] if x.ndim == 2 else x[t] @ W) + h @ A)
+    return y, (h.copy(),), ()
+
+
+def no_backward(params, x, state, tape, dy, dlast):
+    raise NotImplementedError
+
+
+class Reservoir(zoo.Cell):
+    """``h' = tanh(x W + h A)``, with a fixed A that nobody could draw again."""
+
+    card = Scaled.card
+    W = zoo.Param("I", "H", init=anything)
+    A = zoo.Buffer("H", "H", init=anything)
+    h = zoo.State("H")
+    forward = reservoir_forward
+    backward = no_backward
+
+
+RESERVOIR = LanguageModel("abcde", Reservoir, 4, 2)
+
+
+def reservoir(meta=None, **arrays):
+    """The checkpoint of the reservoir, changed."""
+    given = {**model_arrays(RESERVOIR), **arrays}
+    described = {"kind": KIND, "model": describe_model(RESERVOIR)}
+    return Checkpoint({k: v for k, v in given.items() if v is not None}, {**described, **(meta or {})})
+
+
+def test_buffers_come_back_bit_for_bit_and_nothing_is_drawn(tmp_path):
+    RESERVOIR.save(tmp_path / "model")
+    before = len(DRAWN)
+    found = zoo.load(tmp_path / "model", cell=Reservoir)
+    assert len(DRAWN) == before
+    assert list(found.buffers) == ["l0.A", "l1.A"]
+    for name, value in RESERVOIR.buffers.items():
+        assert found.buffers[name].tobytes() == value.tobytes()
+    same(found, RESERVOIR)
+    np.testing.assert_array_equal(found.logits(TOKENS)[0], RESERVOIR.logits(TOKENS)[0])
+
+
+def test_what_a_file_calls_its_arrays():
+    assert list(model_arrays(RESERVOIR)) == [
+        *(f"params.{name}" for name in ("l0.W", "l1.W", "Why", "by")),
+        "buffers.l0.A",
+        "buffers.l1.A",
+    ]
+    assert all(name.startswith("params.") for name in model_arrays(MODEL)), "no buffers, no trace of them"
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (None, "array 'buffers.l1.A': found no such array, expected float32 .4, 4."),
+        (
+            np.zeros((4, 5), np.float32),
+            r"array 'buffers.l1.A': found float32 \(4, 5\), expected float32 \(4, 4\)",
+        ),
+        (np.zeros((4, 4)), "array 'buffers.l1.A': found float64"),
+        (np.full((4, 4), np.nan, np.float32), "array 'buffers.l1.A': found 16 values that are NaN"),
+    ],
+)
+def test_buffers_that_are_not_those_described(array, words):
+    for meta in ({}, {"training": {}}):
+        with pytest.raises(CheckpointError, match=words):
+            model_from(reservoir(meta, **{"buffers.l1.A": array}), "x", Reservoir)
+
+
+def test_surplus_buffers_are_refused():
+    with pytest.raises(CheckpointError, match=r"array 'buffers.l0.A': .* expected no such array"):
+        model_from(checkpoint(None, **{"buffers.l0.A": np.zeros((4, 4), np.float32)}), "x")
+    with pytest.raises(CheckpointError, match=r"array 'buffers.l2.A': .* expected no such array"):
+        model_from(reservoir(**{"buffers.l2.A": np.zeros((4, 4), np.float32)}), "x", Reservoir)
+    with pytest.raises(CheckpointError, match=r"array 'params.l0.A': .* expected no such array"):
+        model_from(reservoir(**{"params.l0.A": np.zeros((4, 4), np.float32)}), "x", Reservoir)
+
+
 # ---- hostile files ------------------------------------------------------------------------------------
 
 

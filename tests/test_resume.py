@@ -26,15 +26,15 @@ from zoo.training.progress import Progress, restore
 from zoo.training.schedules import make_schedule
 
 
-def load_harness():
+def load_beside(name):
     """The module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
-    spec = importlib.util.spec_from_file_location("kill_harness", Path(__file__).with_name("kill_harness.py"))
-    sys.modules["kill_harness"] = module = importlib.util.module_from_spec(spec)
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-harness = load_harness()
+harness, rich = load_beside("kill_harness"), load_beside("rich_cell")
 
 # Short, so that twenty steps go through three epochs.
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(11))
@@ -515,6 +515,64 @@ def test_a_torn_log_is_mended(go, whole, tmp_path):
         file.write(b'{"event": "step", "st')
     go()
     harness.compare(whole, tmp_path / "run")
+
+
+# ---- buffers ------------------------------------------------------------------------------------------
+
+
+class Unrepeatable(rich.Rich):
+    """Draws its buffer anew whenever it is asked to."""
+
+    A = zoo.Buffer("H", "H", init=lambda rng, shape: np.random.default_rng().random(shape) / 8)
+
+
+def buffers_of(path):
+    return {name: value for name, value in load(path).arrays.items() if name.startswith("buffers.")}
+
+
+def test_a_run_goes_on_with_the_buffers_it_began_with(go):
+    first = buffers_of(newest(go(cell=Unrepeatable, layers=2, steps=5).path))
+    run = go(cell=Unrepeatable, layers=2, steps=10)
+    assert list(first) == ["buffers.l0.A", "buffers.l1.A"]
+    assert load(newest(run.path)).meta["training"]["step"] == 10
+    for name, value in buffers_of(newest(run.path)).items():
+        assert value.tobytes() == first[name].tobytes()
+        assert run.model.buffers[name.removeprefix("buffers.")].tobytes() == value.tobytes()
+
+
+def test_a_crash_changes_no_bit_of_a_run_with_buffers(go):
+    expected = load(newest(go("one", cell=rich.Rich).path)).arrays
+    with pytest.raises(Crash):
+        go("two", cell=rich.Rich, on_event=crash_at(9))
+    found = load(newest(go("two", cell=rich.Rich).path)).arrays
+    assert "buffers.l0.A" in found
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda arrays: arrays.pop("buffers.l0.A"), "found no such array, expected float32 .8, 8."),
+        (lambda arrays: arrays.update({"buffers.l0.A": np.zeros((8, 8))}), "found float64 .8, 8., expected"),
+        (lambda arrays: arrays.update({"buffers.l0.A": np.zeros(8, "f4")}), "found float32 .8,., expected"),
+    ],
+)
+def test_a_checkpoint_with_other_buffers_is_refused(go, change, words):
+    run = go(cell=rich.Rich, steps=5).path
+    checkpoint = load(newest(run))
+    change(checkpoint.arrays)
+    RunDirectory(run).save(5, checkpoint, best=True)
+    with pytest.raises(CheckpointError, match=f"array 'buffers.l0.A': {words}"):
+        go(cell=rich.Rich, steps=10)
+    with pytest.raises(CheckpointError, match=f"array 'buffers.l0.A': {words}"):
+        zoo.load(run, cell=rich.Rich)
+
+
+def test_a_run_without_buffers_has_no_trace_of_them(whole):
+    kinds = {name.partition(".")[0] for name in load(newest(whole)).arrays}
+    assert kinds == {"params", "optimizer", "state"}
 
 
 # ---- hostile checkpoints ------------------------------------------------------------------------------

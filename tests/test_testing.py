@@ -13,7 +13,7 @@ import zoo
 from zoo.errors import UsageError
 from zoo.testing import CELL_CHECKS, check_cell, run_checks
 from zoo.testing.compare import assert_close, assert_same
-from zoo.testing.domain import Case, make_trial, run, suitable_sizes
+from zoo.testing.domain import Case, cast, make_trial, run, suitable_sizes
 from zoo.testing.examples import examples, for_all
 from zoo.testing.report import law_of, name_of
 
@@ -21,15 +21,15 @@ COMPILED = ("check_jit_equals_python", "check_compiles_once")
 PLAIN = dict.fromkeys(COMPILED, "plain NumPy, nothing to compile")
 
 
-def load_broken_cells():
+def load_beside(name):
     """The module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
-    spec = importlib.util.spec_from_file_location("broken_cells", Path(__file__).with_name("broken_cells.py"))
-    sys.modules["broken_cells"] = module = importlib.util.module_from_spec(spec)
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-cells = load_broken_cells()
+cells, rich = load_beside("broken_cells"), load_beside("rich_cell")
 CHECKS = {name_of(check): check for check in CELL_CHECKS}
 
 
@@ -108,6 +108,149 @@ class Leaky(zoo.Cell):
 def test_states_options_kinks_and_divided_sizes_are_no_offence(heads):
     report = check_cell(Leaky(heads=heads), on_fail="collect", expected_failures=PLAIN)
     assert report.ok, str(report)
+
+
+def test_buffers_inputs_complex_and_discrete_arrays_are_no_offence():
+    report = check_cell(rich.Rich, on_fail="collect", expected_failures=PLAIN)
+    assert report.ok, str(report)
+    (step,) = (outcome for outcome in report.outcomes if outcome.check == "check_step_agrees")
+    assert step.status == "passed"
+
+
+def test_without_a_step_there_is_nothing_to_agree_with():
+    (outcome,) = run_checks(cells.Tiny(), [CHECKS["check_step_agrees"]]).outcomes
+    assert (outcome.status, outcome.message) == ("skipped", "it has no step, and its kernels are all it says")
+
+
+FINITE_DIFFERENCES = (
+    "check_parameter_gradients",
+    "check_input_gradient",
+    "check_state_gradient",
+    "check_directional_derivative",
+)
+
+
+class Spiking(zoo.Cell):
+    """``v' = v / 2 + x W``, ``s' = v' > 0``, derived from its step, with a surrogate."""
+
+    card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+    W = zoo.Param("I", "H", init="glorot_uniform", help="input to potential")
+    s = zoo.State("H", help="spikes")
+    v = zoo.State("H", help="potential")
+
+    def step(self, x, s, v):
+        v = v / 2 + x @ self.W - s
+        return zoo.heaviside(v), v
+
+
+def test_a_surrogate_gradient_is_not_compared_with_differences():
+    checks = [CHECKS[name] for name in (*FINITE_DIFFERENCES, "check_vjp_linear")]
+    *skipped, linear = run_checks(Spiking(), checks).outcomes
+    assert {outcome.status for outcome in skipped} == {"skipped"}
+    assert {outcome.message for outcome in skipped} == {
+        "its gradient is a surrogate on purpose, and no derivative"
+    }
+    assert linear.status == "passed"
+
+
+def with_gradient_of_steps(params, x, state, inputs, tape, dy, dlast, radius):
+    dx, (dh, dz, dn), dparams = rich.Rich.backward(params, x, state, inputs, tape, dy, dlast, radius)
+    return dx, (dh, dz, dn + dy.sum()), dparams
+
+
+class Differentiating(rich.Rich):
+    """Hands back a gradient of its count of steps."""
+
+    backward = with_gradient_of_steps
+
+
+def ignoring_time(params, x, state, inputs, radius):
+    return rich.Rich.forward(params, x, state, (np.ones_like(inputs[0]),), radius)
+
+
+class Timeless(rich.Rich):
+    """Its kernels ignore the time since the last step."""
+
+    forward = ignoring_time
+
+
+def advancing_the_buffer(params, x, state, inputs, radius):
+    results = rich.Rich.forward(params, x, state, inputs, radius)
+    params[2][...] += 1
+    return results
+
+
+class Learning(rich.Rich):
+    """Writes into its buffer."""
+
+    forward = advancing_the_buffer
+
+
+def advancing_time(params, x, state, inputs, radius):
+    results = rich.Rich.forward(params, x, state, inputs, radius)
+    inputs[0][...] += 1
+    return results
+
+
+class Hasty(rich.Rich):
+    """Writes into its input."""
+
+    forward = advancing_time
+
+
+def unseeded(rng, shape):
+    return np.random.default_rng().normal(size=shape)
+
+
+class Unseeded(rich.Rich):
+    """Draws its buffer from a generator of its own."""
+
+    A = zoo.Buffer("H", "H", init=unseeded, help="hidden to hidden, fixed")
+
+
+class Unexplained(rich.Rich):
+    """Does not say what its input is."""
+
+    dt = zoo.Input(default=1.0)
+
+
+@pytest.mark.parametrize(
+    ("cell", "name", "what"),
+    [
+        (Differentiating, "check_state_gradient", "gradient of the first state l0.n"),
+        (Timeless, "check_step_agrees", "last state l0.z"),
+        (Learning, "check_inputs_unwritten", "the buffer l0.A"),
+        (Hasty, "check_inputs_unwritten", "the input dt"),
+        (Unseeded, "check_initialisation", ".A at ["),
+        (Unexplained, "check_well_formed", "dt: found no word about it"),
+    ],
+)
+def test_laws_about_what_stands_beside_parameters_and_states(cell, name, what):
+    (outcome,) = run_checks(cell(), [CHECKS[name]], on_fail="collect").failures
+    assert what in outcome.message, outcome.message
+
+
+def test_discrete_states_are_small_whole_numbers_and_inputs_positive():
+    trials = [make_trial(Case(rich.Rich(), 4, 9, (3, 4, 2), "float32", False, seed)) for seed in range(5)]
+    counts = np.concatenate([trial.state[name] for trial in trials for name in ("l0.n", "l1.n")])
+    assert set(np.unique(counts)) == set(range(8))
+    for trial in trials:
+        assert trial.discrete == ("l0.n", "l1.n")
+        assert not any(trial.dlast[name].any() for name in trial.discrete)
+        assert all(trial.dlast[name].all() for name in ("l0.h", "l0.z"))
+        assert trial.inputs["dt"].shape == (4, 9)
+        assert trial.inputs["dt"].dtype == np.float32
+        assert trial.inputs["dt"].min() >= 0.5
+        assert trial.inputs["dt"].max() < 1.5
+    assert not np.array_equal(trials[0].inputs["dt"], trials[1].inputs["dt"])
+
+
+def test_the_same_numbers_in_another_dtype_have_the_same_buffers():
+    single = make_trial(Case(rich.Rich(), 2, 3, (3, 4, 2), "float32", False, 7))
+    double = cast(single, "float64")
+    for name, value in single.rnn.buffers.items():
+        np.testing.assert_array_equal(double.rnn.buffers[name], value)
+    np.testing.assert_array_equal(double.inputs["dt"], single.inputs["dt"])
 
 
 def test_sizes_start_at_one_and_suit_the_cell():

@@ -2,9 +2,24 @@
 
 from zoo.contracts.card import Card
 from zoo.contracts.cell import Cell
-from zoo.contracts.declarations import Option, Param, Slot, State
+from zoo.contracts.declarations import Buffer, Input, Option, Param, Slot, State
 from zoo.contracts.member import Member
 from zoo.contracts.optimizer import Optimizer
+from zoo.contracts.output import Output
 from zoo.contracts.sampler import Chain, Sampler
 
-__all__ = ["Card", "Cell", "Chain", "Member", "Optimizer", "Option", "Param", "Sampler", "Slot", "State"]
+__all__ = [
+    "Buffer",
+    "Card",
+    "Cell",
+    "Chain",
+    "Input",
+    "Member",
+    "Optimizer",
+    "Option",
+    "Output",
+    "Param",
+    "Sampler",
+    "Slot",
+    "State",
+]

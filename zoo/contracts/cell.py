@@ -1,13 +1,15 @@
-"""The contract of a recurrent cell."""
+"""The contract of a recurrent cell: declarations, and a ``step`` or two kernels."""
 
 from __future__ import annotations
 
+import copy
+import inspect
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from zoo.contracts.declarations import Array, Param, State
+from zoo.contracts.declarations import Array, Buffer, Input, Param, State
 from zoo.contracts.member import Member, check_kernel, declared
 from zoo.contracts.sizes import Size
 from zoo.errors import DefinitionError, UsageError
@@ -15,26 +17,36 @@ from zoo.errors import DefinitionError, UsageError
 FORWARD = ("params", "x", "state")
 BACKWARD = ("params", "x", "state", "tape", "dy", "dlast")
 
+# What `Recurrent.apply` calls its own arguments, beside which inputs are given by name.
+_TAKEN = ("self", "theta", "x", "state")
+
 
 class Cell(Member, abstract=True):
-    """A recurrent cell: declared parameters and states, and two kernels over a whole sequence.
+    """A recurrent cell: declared parameters and states, and what one step does with them.
 
-    Two functions decorated with ``@zoo.njit`` bring forward pass and back-propagation through time::
+    Either ``step(self, x, *states, *inputs)`` states the equations of one step, for one row of the batch:
+    ``x (I,)`` and every state without a batch axis. zoo derives the jitted forward pass and the exact
+    back-propagation through time; the same ``step`` on NumPy arrays is the reference for both. It returns the
+    new states in the order of declaration, the first being the output, or ``zoo.Output(y, *states)``.
+
+    Or two functions decorated with ``@zoo.njit`` bring both passes over a whole sequence::
 
         forward(params, x, state, *options) -> (y, last, tape)
         backward(params, x, state, tape, dy, dlast, *options) -> (dx, dstate, dparams)
 
     - ``params``, ``state``: tuples of arrays in the order of declaration; a state has the batch in front,
-      ``(B, H)``.
+      ``(B, H)``. Buffers, if there are any, follow the parameters in ``params``, and a cell that declares
+      inputs takes a tuple of them, ``(T, B, ...)``, after ``state``.
     - ``x``: ``(T, B, I)`` floats, or ``(T, B)`` integer tokens, which stand for one-hot rows: with those,
       ``x @ W`` is a gather of rows of ``W`` (``zoo.kernels.project`` does either) and ``dx`` is an empty
       ``(0, 0, 0)`` array.
     - ``y (T, B, ·)`` is the output at every step and ``last`` the state after the last; the first state is
       the output's size. ``tape`` is whatever backward needs, a tuple of arrays.
     - ``dy``, ``dlast`` are the gradients of a scalar with respect to ``y`` and ``last``; ``dx``, ``dstate``,
-      ``dparams`` those with respect to ``x``, ``state`` and ``params``.
+      ``dparams`` those with respect to ``x``, ``state`` and the parameters (not the buffers).
 
-    Inputs are never written to, all arrays are C-contiguous, and rows of the batch do not mix.
+    Inputs are never written to, all arrays are C-contiguous, and rows of the batch do not mix. A class with
+    kernels may have a ``step`` too: it is then what they are compared with.
 
     Args:
         **options: Values for the declared options.
@@ -46,19 +58,43 @@ class Cell(Member, abstract=True):
 
     kind: ClassVar[str] = "cell"
     params: ClassVar[Mapping[str, Param]] = MappingProxyType({})
+    buffers: ClassVar[Mapping[str, Buffer]] = MappingProxyType({})
     states: ClassVar[Mapping[str, State]] = MappingProxyType({})
+    inputs: ClassVar[Mapping[str, Input]] = MappingProxyType({})
 
     @classmethod
     def _check_class(cls) -> None:
         cls.params = MappingProxyType(declared(cls, Param))
+        cls.buffers = MappingProxyType(declared(cls, Buffer))
         cls.states = MappingProxyType(declared(cls, State))
+        cls.inputs = MappingProxyType(declared(cls, Input))
         super()._check_class()
         if not cls.states:
             raise DefinitionError(f"{cls.who()}: no state is declared; add `h = zoo.State('H')`.")
         if not cls.params:
             raise DefinitionError(f"{cls.who()}: no parameter is declared; add `Wh = zoo.Param('H', 'H')`.")
         cls._check_sizes()
-        cls._check_kernels()
+        for name in cls.inputs:
+            if name in _TAKEN:
+                raise DefinitionError(
+                    f"{cls.who()}: input {name!r} could not be given to a layer, which takes {name} itself; "
+                    f"rename it."
+                )
+        if cls.has_step():
+            cls._check_step()
+        if not cls.is_derived():
+            cls._check_output()
+            cls._check_kernels()
+
+    @classmethod
+    def has_step(cls) -> bool:
+        """Whether the equations of one step are stated."""
+        return hasattr(cls, "step")
+
+    @classmethod
+    def is_derived(cls) -> bool:
+        """Whether both passes come from ``step``; a class that brings its own has ``forward``."""
+        return cls.has_step() and not hasattr(cls, "forward") and not hasattr(cls, "backward")
 
     @classmethod
     def _check_sizes(cls) -> None:
@@ -76,11 +112,25 @@ class Cell(Member, abstract=True):
                         f"{unknown[0]!r} is neither I (input features), H (hidden units) nor an integer "
                         f"option of the class."
                     )
+
+    @classmethod
+    def _check_output(cls) -> None:
         first = next(iter(cls.states.values()))
-        if len(first.shape) != 1:
+        if len(first.shape) != 1 or first.complex:
             raise DefinitionError(
-                f"{cls.who()}: the first state {first.name!r} is the output and must be a vector; "
+                f"{cls.who()}: the first state {first.name!r} is the output and must be a real vector; "
                 f"found {first!r}."
+            )
+
+    @classmethod
+    def _check_step(cls) -> None:
+        expected = ["self", "x", *cls.states, *cls.inputs]
+        found = list(inspect.signature(cls.step).parameters)  # type: ignore[attr-defined]
+        if found != expected:
+            raise DefinitionError(
+                f"{cls.who()}: step({', '.join(found)}) does not take what the class declares; expected "
+                f"step({', '.join(expected)}): x, then the states and inputs under their names, in the order "
+                f"of declaration."
             )
 
     @classmethod
@@ -88,11 +138,19 @@ class Cell(Member, abstract=True):
         missing = [name for name in ("forward", "backward") if not hasattr(cls, name)]
         if missing:
             raise DefinitionError(
-                f"{cls.who()}: {' and '.join(missing)} missing; a cell brings two @zoo.njit functions over "
-                f"a whole sequence, forward({', '.join(FORWARD)}) and backward({', '.join(BACKWARD)})."
+                f"{cls.who()}: {' and '.join(missing)} missing; a cell has `def step(self, x, ...)`, the "
+                f"equations of one step, or two @zoo.njit functions over a whole sequence, "
+                f"forward({', '.join(FORWARD)}) and backward({', '.join(BACKWARD)})."
             )
-        check_kernel(cls, "forward", FORWARD)
-        check_kernel(cls, "backward", BACKWARD)
+        extra = ("inputs",) if cls.inputs else ()
+        check_kernel(cls, "forward", (*FORWARD, *extra))
+        check_kernel(cls, "backward", (*BACKWARD[:3], *extra, *BACKWARD[3:]))
+
+    def bound(self, arrays: Mapping[str, Any]) -> Any:
+        """This cell with arrays in place of its declared parameters and buffers, for calling ``step``."""
+        bound = copy.copy(self)
+        vars(bound).update(arrays)
+        return bound
 
     def param_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter for ``I = input_size`` and ``H = hidden_size``.
@@ -110,9 +168,21 @@ class Cell(Member, abstract=True):
         """
         return self._shapes(self.states, input_size, hidden_size)
 
-    def output_size(self, input_size: int, hidden_size: int) -> int:
-        """Features of the output ``y``: those of the first state."""
-        return next(iter(self.state_shapes(input_size, hidden_size).values()))[0]
+    def buffer_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every buffer.
+
+        Raises:
+            UsageError: if a size does not come out as a positive integer.
+        """
+        return self._shapes(self.buffers, input_size, hidden_size)
+
+    def input_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every input beside x, without the axes of time and batch.
+
+        Raises:
+            UsageError: if a size does not come out as a positive integer.
+        """
+        return self._shapes(self.inputs, input_size, hidden_size)
 
     def parameter_count(self, input_size: int, hidden_size: int) -> int:
         """``P``, the trained numbers of one layer."""
@@ -121,7 +191,7 @@ class Cell(Member, abstract=True):
     @classmethod
     def parameter_formula(cls) -> str:
         """``P`` in letters, ``I·H + H·H + H``."""
-        return " + ".join("·".join(map(_factor, param.shape)) or "1" for param in cls.params.values())
+        return " + ".join(_count(param) for param in cls.params.values())
 
     def _shapes(
         self, arrays: Mapping[str, Array], input_size: int, hidden_size: int
@@ -129,9 +199,19 @@ class Cell(Member, abstract=True):
         env = {"I": input_size, "H": hidden_size}
         env |= {name: value for name, value in self.options.items() if type(value) is int}
         try:
-            return {name: tuple(size.evaluate(env) for size in array.shape) for name, array in arrays.items()}
+            return {name: _stored_shape(array, env) for name, array in arrays.items()}
         except UsageError as error:
             raise UsageError(f"{self.label()}: {error}") from None
+
+
+def _stored_shape(array: Array, env: Mapping[str, int]) -> tuple[int, ...]:
+    """The shape in numbers; complex numbers are two planes of real ones."""
+    return (2,) * array.complex + tuple(size.evaluate(env) for size in array.shape)
+
+
+def _count(array: Array) -> str:
+    """The numbers of an array, in letters."""
+    return "·".join(["2"] * array.complex + [_factor(size) for size in array.shape]) or "1"
 
 
 def _factor(size: Size) -> str:

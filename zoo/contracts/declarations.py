@@ -1,8 +1,9 @@
 """Declarations: the class attributes a member of the zoo is made of.
 
-``Param``, ``State`` and ``Slot`` are arrays that zoo allocates; ``Option`` is a constant that the user
-chooses. Each is read off the class when the class is defined, in the order of declaration, and that order is
-a contract: kernels receive the arrays, and then the options, in it.
+``Param``, ``Buffer``, ``State`` and ``Slot`` are arrays that zoo allocates, ``Input`` is one that the caller
+may bring; ``Option`` is a constant that the user chooses. Each is read off the class when the class is
+defined, in the order of declaration, and that order is a contract: kernels receive the arrays, and then the
+options, in it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from zoo.errors import DefinitionError, UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    Initializer = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray[Any, Any]]
+    Initializer = Callable[..., np.ndarray[Any, Any]]
 
 T = TypeVar("T", bool, int, float, str)
 
@@ -29,8 +30,10 @@ class Array:
     Args:
         *shape: Sizes, integers or expressions such as ``"4H"``.
         init: Name of an initializer (``zoo.layers.initializers.NAMES``), or a function
-            ``(rng, shape) -> array``.
+            ``(rng, shape) -> array`` or ``(rng, shape, cell) -> array``, which sees the cell's options.
         help: What the array is, in one line.
+        complex: Whether ``step`` sees complex numbers. They are stored as real ones with an axis of two in
+            front, real parts and then imaginary parts, so that loops over either run over adjacent numbers.
 
     Raises:
         DefinitionError: if a size cannot be read.
@@ -38,10 +41,17 @@ class Array:
 
     kind = "array"
 
-    def __init__(self, *shape: int | str, init: str | Initializer = "zeros", help: str = "") -> None:
+    def __init__(
+        self,
+        *shape: int | str,
+        init: str | Initializer = "zeros",
+        help: str = "",
+        complex: bool = False,
+    ) -> None:
         self.shape: tuple[Size, ...] = as_sizes(shape)
         self.init = init
         self.help = help
+        self.complex = complex
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -64,10 +74,58 @@ class Param(Array):
     kind = "parameter"
 
 
+class Buffer(Array):
+    """An array of a cell that is made once, by its ``init``, and never trained.
+
+    For what is fixed: a reservoir's weights, the HiPPO matrix. It is drawn from the seed as parameters are,
+    and kept in checkpoints; kernels receive the buffers after the parameters.
+    """
+
+    kind = "buffer"
+
+
 class State(Array):
-    """What a cell carries from step to step, as in ``h = zoo.State("H")``; the batch axis comes in front."""
+    """What a cell carries from step to step, as in ``h = zoo.State("H")``; the batch axis comes in front.
+
+    Args:
+        *shape: Sizes of one row.
+        help: What the state is, in one line.
+        complex: As for every array.
+        discrete: Whether it only ever holds whole numbers, as a step counter does; nothing is differentiated
+            by it.
+    """
 
     kind = "state"
+
+    def __init__(
+        self, *shape: int | str, help: str = "", complex: bool = False, discrete: bool = False
+    ) -> None:
+        super().__init__(*shape, help=help, complex=complex)
+        self.discrete = discrete
+
+
+class Input(Array):
+    """What a cell is told at every step beside x, such as the time since the last one.
+
+    It reaches a layer by name, ``rnn.forward(x, state, dt=dt)`` with ``dt (T, B, ...)``, and every cell that
+    declares it; where it is not given it is ``default`` throughout. Nothing is differentiated by it.
+
+    Args:
+        *shape: Sizes of one row; none for one number.
+        default: Its value where it is not given.
+        help: What it is, in one line.
+
+    Raises:
+        DefinitionError: if the default is no finite number.
+    """
+
+    kind = "input"
+
+    def __init__(self, *shape: int | str, default: float = 0.0, help: str = "") -> None:
+        super().__init__(*shape, help=help)
+        if type(default) not in (int, float) or not math.isfinite(default):
+            raise DefinitionError(f"zoo.Input: the default is {default!r}; expected a finite number.")
+        self.default = default
 
 
 class Slot(Array):

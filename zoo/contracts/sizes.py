@@ -25,7 +25,7 @@ _TOKEN = re.compile(r" *(?:(?P<integer>[0-9]+)|(?P<letter>[A-Za-z_][A-Za-z0-9_]*
 _LONGEST = 80
 
 # An expression is an integer, a letter, or (operator, left, right).
-_Tree: TypeAlias = "int | str | tuple[str, _Tree, _Tree]"
+Tree: TypeAlias = "int | str | tuple[str, Tree, Tree]"
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class Size:
     """
 
     text: str
-    _tree: _Tree = field(init=False, repr=False, compare=False)
+    tree: Tree = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read the text now, so that a misspelt size fails where it stands."""
         tree = _Parser(self.text).parse()
         if tree == 0:
             raise _no_size(self.text)
-        object.__setattr__(self, "_tree", tree)
+        object.__setattr__(self, "tree", tree)
 
     @property
     def names(self) -> frozenset[str]:
         """The letters and option names the size depends on."""
-        return frozenset(_names(self._tree))
+        return frozenset(_names(self.tree))
 
     def evaluate(self, env: Mapping[str, int]) -> int:
         """The dimension for given letters, exactly.
@@ -60,7 +60,7 @@ class Size:
         Raises:
             UsageError: if a division leaves a remainder or the result is not positive.
         """
-        value = _evaluate(self._tree, env, self.text)
+        value = _evaluate(self.tree, env, self.text)
         if value < 1:
             given = ", ".join(f"{name}={env[name]}" for name in sorted(self.names)) or "any letters"
             raise UsageError(
@@ -79,19 +79,19 @@ class _Parser:
         self.text = text
         self.tokens = [*_tokens(text), ""]
 
-    def parse(self) -> _Tree:
+    def parse(self) -> Tree:
         tree = self.sum()
         if self.tokens[0]:
             raise _no_size(self.text)
         return tree
 
-    def sum(self) -> _Tree:
+    def sum(self) -> Tree:
         tree = self.product()
         while self.tokens[0] in ("+", "-"):
             tree = (self.tokens.pop(0), tree, self.product())
         return tree
 
-    def product(self) -> _Tree:
+    def product(self) -> Tree:
         tree = self.atom()
         # An integer multiplies what follows it, never what stands before: "4 4" is a slip, no 16.
         while self.tokens[0] and self.tokens[0] not in "+-)" and not self.tokens[0].isdecimal():
@@ -99,7 +99,7 @@ class _Parser:
             tree = (operator, tree, self.atom())
         return tree
 
-    def atom(self) -> _Tree:
+    def atom(self) -> Tree:
         token = self.tokens.pop(0)
         if token == "(":
             tree = self.sum()
@@ -130,7 +130,7 @@ def _tokens(text: str) -> Iterator[str]:
         yield match[0].strip()
 
 
-def _names(tree: _Tree) -> Iterator[str]:
+def _names(tree: Tree) -> Iterator[str]:
     if isinstance(tree, str):
         yield tree
     elif isinstance(tree, tuple):
@@ -146,7 +146,7 @@ _OPERATORS: dict[str, Callable[[int, int], int]] = {
 }
 
 
-def _evaluate(tree: _Tree, env: Mapping[str, int], text: str) -> int:
+def _evaluate(tree: Tree, env: Mapping[str, int], text: str) -> int:
     if isinstance(tree, int):
         return tree
     if isinstance(tree, str):

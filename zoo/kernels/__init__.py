@@ -10,45 +10,83 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.kernels.elementary import exp, sigmoid, tanh
-    from zoo.kernels.inputs import project, project_grads
+    from zoo.kernels.choices import choose, maximum, minimum
+    from zoo.kernels.elementary import exp, sigmoid, softplus, tanh
+    from zoo.kernels.heads import add_matmul_heads, add_outer_heads, pack_heads, pack_heads_transposed
+    from zoo.kernels.inputs import add_input_outer, add_rows, dense, project, project_grads
     from zoo.kernels.jit import interpreted, njit
+    from zoo.kernels.logarithms import log, log1p
     from zoo.kernels.loss import cross_entropy, cross_entropy_grad
-    from zoo.kernels.products import add_matmul, add_outer, pack, pack_transposed
+    from zoo.kernels.products import add_matmul, add_matmul_at, add_outer, add_outer_at, pack, pack_transposed
     from zoo.kernels.random import uniform
+    from zoo.kernels.views import row, window
 
 _HOMES = {
+    "add_input_outer": "inputs",
     "add_matmul": "products",
+    "add_matmul_at": "products",
+    "add_matmul_heads": "heads",
     "add_outer": "products",
+    "add_outer_at": "products",
+    "add_outer_heads": "heads",
+    "add_rows": "inputs",
+    "choose": "choices",
     "cross_entropy": "loss",
     "cross_entropy_grad": "loss",
+    "dense": "inputs",
     "exp": "elementary",
     "interpreted": "jit",
+    "log": "logarithms",
+    "log1p": "logarithms",
+    "maximum": "choices",
+    "minimum": "choices",
     "njit": "jit",
     "pack": "products",
+    "pack_heads": "heads",
+    "pack_heads_transposed": "heads",
     "pack_transposed": "products",
     "project": "inputs",
     "project_grads": "inputs",
+    "row": "views",
     "sigmoid": "elementary",
+    "softplus": "elementary",
     "tanh": "elementary",
     "uniform": "random",
+    "window": "views",
 }
 
 __all__ = [
+    "add_input_outer",
     "add_matmul",
+    "add_matmul_at",
+    "add_matmul_heads",
     "add_outer",
+    "add_outer_at",
+    "add_outer_heads",
+    "add_rows",
+    "choose",
     "cross_entropy",
     "cross_entropy_grad",
+    "dense",
     "exp",
     "interpreted",
+    "log",
+    "log1p",
+    "maximum",
+    "minimum",
     "njit",
     "pack",
+    "pack_heads",
+    "pack_heads_transposed",
     "pack_transposed",
     "project",
     "project_grads",
+    "row",
     "sigmoid",
+    "softplus",
     "tanh",
     "uniform",
+    "window",
 ]
 
 

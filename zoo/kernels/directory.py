@@ -62,9 +62,14 @@ def cached_files() -> list[Path]:
     return sorted((cache_directory() / "kernels").glob("*.kernel"))
 
 
+def generated_files() -> list[Path]:
+    """The text of every module that was derived from a cell."""
+    return sorted((cache_directory() / "kernels").glob("_zoo_generated_*.py"))
+
+
 def clear_cache() -> int:
-    """Remove every stored kernel, and files that a killed process left unfinished; the number of kernels."""
+    """Remove every stored kernel, derived modules, and what a killed process left; the number of kernels."""
     files = cached_files()
-    for file in [*files, *(cache_directory() / "kernels").glob("*.tmp")]:
+    for file in [*files, *generated_files(), *(cache_directory() / "kernels").glob("*.tmp")]:
         file.unlink(missing_ok=True)
     return len(files)

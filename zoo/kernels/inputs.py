@@ -1,7 +1,9 @@
 """The input's part of every pre-activation, for the whole sequence at once: ``x @ W + b`` and its gradients.
 
 Tokens stand for one-hot rows, so their product is a gather of rows of W, and its gradient a scatter into
-them; no one-hot matrix is ever made.
+them; no one-hot matrix is made unless :func:`dense` is asked for it.
+
+New arrays are np.empty and then filled: np.zeros takes twice as long to compile.
 """
 
 from __future__ import annotations
@@ -12,8 +14,60 @@ import numpy as np
 
 from zoo import kernels
 from zoo.kernels.jit import njit
+from zoo.kernels.views import rows_of
 
 Array = Any
+
+
+@njit
+def dense(x: Array, size: int, like: Array) -> Array:
+    """Inputs as rows of numbers: x itself if it is ``(T, B, I)``, one-hot rows if it is tokens ``(T, B)``.
+
+    Args:
+        x: Inputs ``(T, B, I)``, or integer tokens ``(T, B)`` below ``size``.
+        size: Length of a one-hot row.
+        like: An array of the dtype that one-hot rows shall have.
+
+    Returns:
+        x, or a new array ``(T, B, size)``.
+    """
+    if x.ndim == 3:
+        return x
+    rows = np.empty((x.shape[0], x.shape[1], size), like.dtype)
+    rows[:] = 0
+    for t in range(x.shape[0]):
+        for r in range(x.shape[1]):
+            rows[t, r, x[t, r]] = 1
+    return rows
+
+
+@njit
+def add_rows(a: Array, total: Array) -> None:
+    """Add every row of ``a (T, B, N)`` to ``total (N,)``, one after the other: a bias's gradient."""
+    for t in range(a.shape[0]):
+        for r in range(a.shape[1]):
+            row = a[t, r]
+            for n in range(total.size):
+                total[n] += row[n]
+
+
+@njit
+def add_input_outer(x: Array, grad: Array, dw: Array) -> None:
+    """Add the gradient of an input's weight, ``x_row.T @ grad_row`` over all steps and rows.
+
+    Args:
+        x: Inputs ``(T, B, I)``, or integer tokens ``(T, B)`` below I.
+        grad: Gradient ``(T, B, N)`` with respect to the products.
+        dw: The sum so far, ``(I, N)``.
+    """
+    if x.ndim == 2:
+        for t in range(x.shape[0]):
+            for r in range(x.shape[1]):
+                target, row = dw[x[t, r]], grad[t, r]
+                for n in range(row.size):
+                    target[n] += row[n]
+    else:
+        kernels.add_outer_at(rows_of(x), 0, x.shape[2], rows_of(grad), 0, grad.shape[2], dw)
 
 
 @njit
@@ -28,22 +82,20 @@ def project(x: Array, w: Array, b: Array) -> Array:
     Returns:
         A new array ``(T, B, N)``.
     """
-    steps, batch = x.shape[0], x.shape[1]
-    width = w.shape[1]
+    steps, batch, width = x.shape[0], x.shape[1], w.shape[1]
     out = np.empty((steps, batch, width), w.dtype)
-    if x.ndim == 2:
-        for t in range(steps):
-            for r in range(batch):
-                row, source = out[t, r], w[x[t, r]]
+    for t in range(steps):
+        for r in range(batch):
+            row = out[t, r]
+            if x.ndim == 2:
+                source = w[x[t, r]]
                 for n in range(width):
                     row[n] = source[n] + b[n]
-    else:
-        flat = out.reshape(steps * batch, width)
-        for r in range(steps * batch):
-            row = flat[r]
-            for n in range(width):
-                row[n] = b[n]
-        kernels.add_matmul(x.reshape(steps * batch, x.shape[2]), kernels.pack(w), flat)
+            else:
+                for n in range(width):
+                    row[n] = b[n]
+    if x.ndim == 3:
+        kernels.add_matmul_at(rows_of(x), 0, kernels.pack(w), rows_of(out), 0, width)
     return out
 
 
@@ -59,24 +111,17 @@ def project_grads(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Array]
     Returns:
         The gradients with respect to x (empty, ``(0, 0, 0)``, for tokens), w and b.
     """
-    rows, width = x.shape[0] * x.shape[1], w.shape[1]
-    flat = grad.reshape(rows, width)
-    dw = np.zeros_like(w)
-    db = np.zeros(width, w.dtype)
-    for r in range(rows):
-        source = flat[r]
-        for n in range(width):
-            db[n] += source[n]
+    dw, db = np.empty(w.shape, w.dtype), np.empty(w.shape[1], w.dtype)
+    dw[:], db[:] = 0, 0
+    kernels.add_rows(grad, db)
     if x.ndim == 2:
-        dx = np.empty((0, 0, 0), w.dtype)
-        tokens = x.reshape(rows)
-        for r in range(rows):
-            target, source = dw[tokens[r]], flat[r]
-            for n in range(width):
-                target[n] += source[n]
-    else:
-        inputs = x.reshape(rows, w.shape[0])
-        kernels.add_outer(inputs, flat, dw)
-        dx = np.zeros((x.shape[0], x.shape[1], w.shape[0]), w.dtype)
-        kernels.add_matmul(flat, kernels.pack_transposed(w), dx.reshape(rows, w.shape[0]))
+        kernels.add_input_outer(x, grad, dw)
+        return np.empty((0, 0, 0), w.dtype), dw, db
+    dx = np.empty(x.shape, w.dtype)
+    dx[:] = 0
+    features, width = w.shape
+    source = rows_of(grad)
+    # As add_input_outer would; but a kernel between two others is compiled again with the inner one.
+    kernels.add_outer_at(rows_of(x), 0, features, source, 0, width, dw)
+    kernels.add_matmul_at(source, 0, kernels.pack_transposed(w), rows_of(dx), 0, features)
     return dx, dw, db

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.contracts import Input
+from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
 
 Array = np.ndarray[Any, Any]
@@ -91,6 +93,33 @@ def as_state(
         name: as_floats(state[name], (batch, *shape), dtype, f"{who}: state {name!r}")
         for name, shape in shapes.items()
     }
+
+
+def as_inputs_beside(
+    given: Mapping[str, Any],
+    declared: Mapping[str, Input],
+    shapes: Mapping[str, tuple[int, ...]],
+    times_rows: tuple[int, int],
+    dtype: np.dtype[Any],
+    who: str,
+) -> tuple[Array, ...]:
+    """The inputs beside x that a cell declares, ``(T, B, ...)`` each; its default where one is not given.
+
+    Raises:
+        UsageError: if one is unknown, or a shape does not fit.
+    """
+    for name in given:
+        if name not in declared:
+            raise UsageError(
+                f"{who} was given the input {name!r}; beside x it takes {', '.join(declared) or 'none'}."
+                f"{did_you_mean(name, declared)}"
+            )
+    return tuple(
+        as_floats(given[name], (*times_rows, *shapes[name]), dtype, f"{who}: input {name!r}")
+        if name in given
+        else np.full((*times_rows, *shapes[name]), declared[name].default, dtype)
+        for name in declared
+    )
 
 
 def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str) -> Array:

@@ -1,19 +1,25 @@
-"""How parameters start. Drawn in float64 and rounded, so that a seed means the same start in either dtype."""
+"""How parameters and buffers start.
+
+Drawn in float64 and rounded, so that a seed means the same start in either dtype.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from zoo.contracts import Cell
 from zoo.contracts.declarations import Array as Declaration
 from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
 
 Shape = tuple[int, ...]
 Vector = np.ndarray[Any, Any]
+NamedInitializer: TypeAlias = Callable[[np.random.Generator, Shape], Vector]
 
 
 def zeros(rng: np.random.Generator, shape: Shape) -> Vector:  # noqa: ARG001 - as all initializers
@@ -66,7 +72,7 @@ def orthogonal(rng: np.random.Generator, shape: Shape) -> Vector:
     return q if rows >= columns else q.T
 
 
-NAMES: dict[str, Callable[[np.random.Generator, Shape], Vector]] = {
+NAMES: dict[str, NamedInitializer] = {
     "fan_in_uniform": fan_in_uniform,
     "glorot_uniform": glorot_uniform,
     "hidden_uniform": hidden_uniform,
@@ -76,39 +82,71 @@ NAMES: dict[str, Callable[[np.random.Generator, Shape], Vector]] = {
     "zeros": zeros,
 }
 _CONSTANT = ("ones", "zeros")
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def initialize(declared: Declaration, shape: Shape, seed: int, place: tuple[int, ...], who: str) -> Vector:
-    """The first value of one parameter, which depends on the seed and its place alone.
+def initialize(
+    declared: Declaration, shape: Shape, seed: int, place: tuple[int, ...], who: str, cell: Cell | None = None
+) -> Vector:
+    """The first value of one parameter or buffer, which depends on the seed and its place alone.
+
+    A complex array is drawn as step sees it and stored as two planes of real numbers.
 
     Args:
         declared: The declaration, for its ``init`` and name.
-        shape: Its shape in numbers.
+        shape: Its shape in numbers, as it is stored.
         seed: Seed of the model.
-        place: Layer and position among the parameters of the layer.
-        who: Whose parameter it is, for errors.
+        place: Layer and position among the arrays of the layer.
+        who: Whose it is, for errors.
+        cell: What an initializer of three arguments is given.
 
     Returns:
-        Finite numbers of the shape, float64 unless the cell's own initializer says otherwise.
+        Finite real numbers of the shape, float64 unless the cell's own initializer says otherwise.
 
     Raises:
         UsageError: for an unknown initializer, one that does not suit the shape, or one that returns another
             shape or anything but finite numbers.
     """
-    who = f"{who}: parameter {declared.name!r}"
-    init = declared.init
-    if isinstance(init, str):
-        init = _named(init, shape, who)
-    value = np.asarray(init(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place)), shape))
-    if value.shape != shape or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+    who = f"{who}: {declared.kind} {declared.name!r}"
+    seen = shape[declared.complex :]  # without the axis of the two planes
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
+    value = np.asarray(_draw(declared, rng, seen, who, cell))
+    kinds = "fiuc" if declared.complex else "fiu"
+    if value.shape != seen or value.dtype.kind not in kinds or not np.isfinite(value).all():
         raise UsageError(
             f"{who}: its initializer returned {value.dtype}{value.shape}; expected finite numbers of shape "
-            f"{shape}."
+            f"{seen}."
         )
-    return value
+    return np.stack([value.real, value.imag]) if declared.complex else value
 
 
-def _named(name: str, shape: Shape, who: str) -> Callable[[np.random.Generator, Shape], Vector]:
+def _draw(declared: Declaration, rng: np.random.Generator, shape: Shape, who: str, cell: Cell | None) -> Any:
+    """What the initializer returns."""
+    init = declared.init
+    if isinstance(init, str):
+        named = _named(init, shape, who)
+        return _complex(init, named, rng, shape) if declared.complex else named(rng, shape)
+    return init(rng, shape, cell) if _takes_cell(init) else init(rng, shape)
+
+
+def _complex(name: str, init: NamedInitializer, rng: np.random.Generator, shape: Shape) -> Vector:
+    """A complex draw with the variance of a real one; a constant is real."""
+    if name in _CONSTANT:
+        return init(rng, shape)
+    real, imaginary = init(rng, shape), init(rng, shape)
+    return (real + 1j * imaginary) / math.sqrt(2)
+
+
+def _takes_cell(init: Callable[..., Any]) -> bool:
+    """Whether an initializer asks for three arguments; one with a default is the author's own."""
+    try:
+        parameters = inspect.signature(init).parameters.values()
+    except (TypeError, ValueError):  # a function written in C may have no signature
+        return False
+    return sum(each.kind in _POSITIONAL and each.default is each.empty for each in parameters) == 3
+
+
+def _named(name: str, shape: Shape, who: str) -> NamedInitializer:
     """The initializer of a name, if it suits the shape."""
     if name not in NAMES:
         raise UsageError(

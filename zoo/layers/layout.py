@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from zoo.errors import UnknownNameError, UsageError
 from zoo.layers.boundary import as_floats
 
 Array = np.ndarray[Any, Any]
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 MOST_PARAMETERS = 2**40
 
@@ -28,7 +29,7 @@ class Layout:
         shapes: Shape of each named array.
     """
 
-    shapes: Mapping[str, tuple[int, ...]]
+    shapes: Shapes
 
     @cached_property
     def size(self) -> int:
@@ -87,11 +88,12 @@ class Fixed(Mapping[str, Array]):
 
 
 class Flat:
-    """Parameters and their gradient: two flat vectors, and views of them by name.
+    """Parameters and their gradient: two flat vectors, and views of them by name; and what is not trained.
 
     Args:
         shapes: Shape of each parameter.
-        dtype: Of both vectors.
+        dtype: Of all arrays.
+        buffers: Shape of each buffer.
 
     Raises:
         UsageError: if there are more parameters than any machine holds.
@@ -99,13 +101,26 @@ class Flat:
 
     params: Fixed
     grads: Fixed
+    buffers: Fixed
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> None:
+    def __init__(self, shapes: Shapes, dtype: np.dtype[Any], buffers: Shapes | None = None) -> None:
         self.layout = Layout(shapes)
+        self._untrained = Layout(buffers or {})
         self.dtype = dtype
-        if self.layout.size > MOST_PARAMETERS:
+        if self.layout.size + self._untrained.size > MOST_PARAMETERS:
             raise UsageError(f"that makes more than {MOST_PARAMETERS:,} parameters; choose smaller sizes.")
-        self._bind(np.zeros(self.layout.size, dtype), np.zeros(self.layout.size, dtype))
+        size = self.layout.size
+        self._bind(np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(self._untrained.size, dtype))
+
+    def fill(self, arrays: Mapping[str, Any]) -> None:
+        """Copy values into parameters and buffers, by name: what was drawn, or what was saved.
+
+        Raises:
+            UnknownNameError: if there is no such array.
+            UsageError: if a value does not fit its array.
+        """
+        for name, value in arrays.items():
+            self._arrays[name] = value
 
     @property
     def theta(self) -> Array:
@@ -129,10 +144,19 @@ class Flat:
         """A twin with vectors of its own: NumPy's copies of views would not be views."""
         twin = copy.copy(self)
         memo[id(self)] = twin
-        twin._bind(self._theta.copy(), self._grad.copy())
+        twin._bind(self._theta.copy(), self._grad.copy(), self._fixed.copy())
         return twin
 
-    def _bind(self, theta: Array, grad: Array) -> None:
-        self._theta, self._grad = theta, grad
+    def _bind(self, theta: Array, grad: Array, fixed: Array) -> None:
+        self._theta, self._grad, self._fixed = theta, grad, fixed
         self.params = Fixed(self.layout.views(theta))
         self.grads = Fixed(self.layout.views(grad))
+        self.buffers = Fixed(_read_only(self._untrained.views(fixed)))
+        # What kernels take: to Numba, read-only arrays are of another type.
+        self._arrays = Fixed({**self.params, **self._untrained.views(fixed)})
+
+
+def _read_only(views: dict[str, Array]) -> dict[str, Array]:
+    for view in views.values():
+        view.flags.writeable = False
+    return views

@@ -11,9 +11,10 @@ import numpy as np
 from zoo.contracts import Cell
 from zoo.errors import UsageError
 from zoo.layers.boundary import as_dtype, as_floats, as_inputs, as_state, check_seed
+from zoo.layers.layer import LayerTape
 from zoo.layers.layout import Flat, Layout
 from zoo.layers.shards import check_threads, join, join_states, map_shards, rows_of, shards, states_of
-from zoo.layers.stack import LayerTape, Stack
+from zoo.layers.stack import Stack
 from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
@@ -25,7 +26,7 @@ class Tape:
     """What :meth:`Recurrent.vjp` needs of one :meth:`Recurrent.apply`; any number may be alive at once."""
 
     stack: Stack
-    params: Mapping[str, Array]
+    arrays: Mapping[str, Array]
     shards: list[list[LayerTape]]
     shape: tuple[int, int]
     tokens: bool
@@ -54,6 +55,7 @@ class Recurrent(Flat):
         grad: Their gradient after :meth:`backward`, ``(P,)``.
         params: Name to view into ``theta``: ``rnn.params["l0.Wxh"]``.
         grads: Name to view into ``grad``.
+        buffers: Name to what the cell holds beside parameters, not trained and read-only: ``"l0.A"``.
 
     Raises:
         UnknownNameError: if no cell has this name.
@@ -73,9 +75,8 @@ class Recurrent(Flat):
         self.cell = resolve_cell(cell)
         self.threads = check_threads(threads)
         self.stack = Stack(self.cell, input_size, hidden_size, num_layers)
-        super().__init__(self.stack.param_shapes, as_dtype(dtype))
-        for name, value in self.stack.initial(check_seed(seed)).items():
-            self.params[name] = value
+        super().__init__(self.stack.param_shapes, as_dtype(dtype), self.stack.buffer_shapes)
+        self.fill(self.stack.initial(check_seed(seed)))
         self._tape: Tape | None = None
 
     def __repr__(self) -> str:
@@ -90,20 +91,22 @@ class Recurrent(Flat):
         """Features of the output."""
         return self.stack.output_size
 
-    def forward(self, x: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State]:
+    def forward(self, x: Any, state: Mapping[str, Any] | None = None, **inputs: Any) -> tuple[Array, State]:
         """Run the layers over a sequence, remembering what :meth:`backward` needs.
 
         Args:
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
             state: States before the first step, ``"l0.h"`` to ``(B, H)``; zeros if None.
+            **inputs: What the cell takes beside x, ``dt=...`` of shape ``(T, B, ...)``; every layer gets it,
+                and its default where it is not given.
 
         Returns:
             The outputs ``(T, B, ·)`` and the states after the last step.
 
         Raises:
-            UsageError: if x or state does not fit.
+            UsageError: if x, state or an input does not fit.
         """
-        y, last, self._tape = self.apply(self.theta, x, state)
+        y, last, self._tape = self.apply(self.theta, x, state, **inputs)
         return y, last
 
     def backward(self, dy: Any, dstate: Mapping[str, Any] | None = None) -> tuple[Array | None, State]:
@@ -125,15 +128,19 @@ class Recurrent(Flat):
         self.grad[:] = dtheta
         return dx, dbefore
 
-    def apply(self, theta: Any, x: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State, Tape]:
+    def apply(
+        self, theta: Any, x: Any, state: Mapping[str, Any] | None = None, **inputs: Any
+    ) -> tuple[Array, State, Tape]:
         """Pure forward pass: outputs, last states, and a tape for :meth:`vjp`.
 
-        The tape looks at theta, x and state and keeps no copies: they must not change while it is in use.
+        The tape looks at theta, x, state and inputs and keeps no copies: they must not change while it is in
+        use.
 
         Args:
             theta: Parameters ``(P,)``.
             x: As for :meth:`forward`.
             state: As for :meth:`forward`.
+            **inputs: As for :meth:`forward`.
 
         Returns:
             The outputs ``(T, B, ·)``, the states after the last step, and the tape.
@@ -142,18 +149,21 @@ class Recurrent(Flat):
             UsageError: if an argument does not fit.
         """
         who = self.cell.label()
-        params = self.layout.views(as_floats(theta, (self.layout.size,), self.dtype, f"{who}: theta"))
+        theta = as_floats(theta, (self.layout.size,), self.dtype, f"{who}: theta")
+        arrays = {**self._arrays, **self.layout.views(theta)}
         x = as_inputs(x, self.stack.input_size, self.dtype, who)
         steps, batch = x.shape[:2]
         before = as_state(state, self.stack.state_shapes, batch, self.dtype, who)
+        beside = self.stack.inputs_beside(inputs, (steps, batch), self.dtype)
 
         def work(rows: slice) -> tuple[Array, State, list[LayerTape]]:
-            return self.stack.forward(params, rows_of(x, rows), states_of(before, rows))
+            mine = tuple(rows_of(each, rows) for each in beside)
+            return self.stack.forward(arrays, rows_of(x, rows), states_of(before, rows), mine)
 
         parts = map_shards(work, batch, self.threads)
         y = join([part[0] for part in parts], axis=1)
         last = join_states([part[1] for part in parts])
-        return y, last, Tape(self.stack, params, [part[2] for part in parts], (steps, batch), x.ndim == 2)
+        return y, last, Tape(self.stack, arrays, [part[2] for part in parts], (steps, batch), x.ndim == 2)
 
     def vjp(
         self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None
@@ -181,7 +191,7 @@ class Recurrent(Flat):
 
         def work(rows: slice) -> tuple[Array, State, State]:
             return self.stack.backward(
-                tape.params, kept[rows.start], rows_of(dy, rows), states_of(dlast, rows)
+                tape.arrays, kept[rows.start], rows_of(dy, rows), states_of(dlast, rows)
             )
 
         parts = map_shards(work, batch, self.threads)

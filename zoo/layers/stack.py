@@ -4,68 +4,18 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from zoo.compiler import passes
 from zoo.contracts import Cell
 from zoo.errors import DefinitionError, UsageError
-from zoo.layers.initializers import initialize
-
-Array = np.ndarray[Any, Any]
-Arrays = dict[str, Array]
+from zoo.layers.boundary import as_inputs_beside
+from zoo.layers.layer import Array, Arrays, Layer, LayerTape
+from zoo.layers.layout import Shapes
 
 MOST_LAYERS = 1000
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer: a cell at a size, and the names its arrays have in the stack.
-
-    Args:
-        index: Place in the stack, from 0.
-        cell: The cell.
-        input_size: ``I``.
-        hidden_size: ``H``.
-    """
-
-    index: int
-    cell: Cell
-    input_size: int
-    hidden_size: int
-    params: Mapping[str, tuple[int, ...]] = field(init=False)
-    states: Mapping[str, tuple[int, ...]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Prefix the names of the cell's arrays with the layer's, ``Wxh`` to ``l0.Wxh``."""
-        for kind, shapes in (
-            ("params", self.cell.param_shapes(self.input_size, self.hidden_size)),
-            ("states", self.cell.state_shapes(self.input_size, self.hidden_size)),
-        ):
-            object.__setattr__(self, kind, {f"l{self.index}.{name}": shape for name, shape in shapes.items()})
-
-    @property
-    def output_size(self) -> int:
-        """Features of the layer's output."""
-        return self.cell.output_size(self.input_size, self.hidden_size)
-
-    def initial(self, seed: int) -> Arrays:
-        """First values of the parameters."""
-        declared = self.cell.params.values()
-        return {
-            name: initialize(param, shape, seed, (self.index, position), self.cell.label())
-            for position, (param, (name, shape)) in enumerate(zip(declared, self.params.items(), strict=True))
-        }
-
-
-@dataclass(frozen=True)
-class LayerTape:
-    """What a layer's backward pass needs of its forward pass."""
-
-    x: Array
-    state: tuple[Array, ...]
-    kept: tuple[Array, ...]
 
 
 class Stack:
@@ -89,10 +39,10 @@ class Stack:
         size = self.input_size
         for index in range(self._size("num_layers", num_layers, MOST_LAYERS)):
             self.layers.append(Layer(index, cell, size, self.hidden_size))
+            self._check_inputs(self.layers[-1])
             size = self.layers[-1].output_size
         self.output_size = size
-        self._forward, self._backward = cell.kernel("forward"), cell.kernel("backward")
-        self._options = tuple(cell.options.values())
+        self._passes = passes(cell)
 
     def _size(self, name: str, value: object, most: int | None = None) -> int:
         """A size as an integer, if it is one."""
@@ -101,6 +51,16 @@ class Stack:
             expected = "a positive integer" if most is None else f"an integer from 1 to {most}"
             raise UsageError(f"{self.cell.label()}: {name} is {reprlib.repr(value)}; expected {expected}.")
         return int(value)  # type: ignore[call-overload,no-any-return]
+
+    def _check_inputs(self, layer: Layer) -> None:
+        """Refuse a layer that cannot read the inputs beside x of the first: all layers get the same."""
+        for name, shape in self.input_shapes.items():
+            if layer.inputs[name] != shape:
+                raise UsageError(
+                    f"{self.cell.label()}: every layer gets the same inputs, but {name!r} depends on I: "
+                    f"{shape} in layer 0, {layer.inputs[name]} in layer {layer.index}; choose one layer, or "
+                    f"sizes for which these are equal."
+                )
 
     @property
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -112,51 +72,87 @@ class Stack:
         """Shape of every state, ``l0.h`` and so on, without the batch axis."""
         return {name: shape for layer in self.layers for name, shape in layer.states.items()}
 
+    @property
+    def buffer_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every buffer, ``l0.A`` and so on."""
+        return {name: shape for layer in self.layers for name, shape in layer.buffers.items()}
+
+    @property
+    def input_shapes(self) -> Shapes:
+        """Shape of every input beside x, without the axes of time and batch; the same for all layers."""
+        return self.layers[0].inputs
+
+    def inputs_beside(
+        self, given: Mapping[str, Any], times_rows: tuple[int, int], dtype: np.dtype[Any]
+    ) -> tuple[Array, ...]:
+        """The inputs beside x, those given and the defaults of the others, in the order of declaration.
+
+        Raises:
+            UsageError: if one is unknown or does not fit.
+        """
+        shapes, who = self.input_shapes, self.cell.label()
+        return as_inputs_beside(given, self.cell.inputs, shapes, times_rows, dtype, who)
+
     def initial(self, seed: int) -> Arrays:
-        """First values of all parameters, float64."""
+        """First values of all parameters, and the values of all buffers."""
         return {name: value for layer in self.layers for name, value in layer.initial(seed).items()}
 
     def forward(
-        self, params: Mapping[str, Array], x: Array, state: Mapping[str, Array]
+        self,
+        arrays: Mapping[str, Array],
+        x: Array,
+        state: Mapping[str, Array],
+        inputs: tuple[Array, ...],
     ) -> tuple[Array, Arrays, list[LayerTape]]:
         """Outputs ``(T, B, ·)``, last states, and the tape.
+
+        Args:
+            arrays: Parameters and buffers by name.
+            x: Floats or tokens, as kernels take them.
+            state: States before the first step.
+            inputs: From :meth:`inputs_beside`.
 
         Raises:
             DefinitionError: if the cell's kernel returns what it should not.
         """
+        run = self._passes
         last: Arrays = {}
         tape = []
         for layer in self.layers:
-            weights = tuple(params[name] for name in layer.params)
+            weights = tuple(arrays[name] for name in layer.arrays)
             before = tuple(state[name] for name in layer.states)
-            y, after, kept = self._forward(weights, x, before, *self._options)
+            y, after, kept = run.forward(weights, x, before, *self._beside(inputs), *run.options)
             self._check_array("output of forward", y, (*x.shape[:2], layer.output_size), weights[0].dtype)
             last |= self._by_name("states from forward", layer.states, after)
-            tape.append(LayerTape(x, before, kept))
+            tape.append(LayerTape(x, before, inputs, kept))
             x = y
         return x, last, tape
 
     def backward(
-        self, params: Mapping[str, Array], tape: list[LayerTape], dy: Array, dlast: Mapping[str, Array]
+        self, arrays: Mapping[str, Array], tape: list[LayerTape], dy: Array, dlast: Mapping[str, Array]
     ) -> tuple[Array, Arrays, Arrays]:
         """Gradients with respect to x, the first states, and the parameters.
 
         Raises:
             DefinitionError: if the cell's kernel returns what it should not.
         """
+        run = self._passes
         dstate: Arrays = {}
         dparams: Arrays = {}
         for layer, kept in zip(reversed(self.layers), reversed(tape), strict=True):
-            weights = tuple(params[name] for name in layer.params)
+            weights = tuple(arrays[name] for name in layer.arrays)
             dafter = tuple(dlast[name] for name in layer.states)
-            dy, dbefore, dweights = self._backward(
-                weights, kept.x, kept.state, kept.kept, dy, dafter, *self._options
-            )
+            seen = weights, kept.x, kept.state, *self._beside(kept.inputs)
+            dy, dbefore, dweights = run.backward(*seen, kept.kept, dy, dafter, *run.options)
             if kept.x.ndim == 3:
                 self._check_array("gradient of the input", dy, kept.x.shape, weights[0].dtype)
             dstate |= self._by_name("state gradients from backward", layer.states, dbefore)
             dparams |= self._by_name("parameter gradients from backward", layer.params, dweights)
         return dy, dstate, dparams
+
+    def _beside(self, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], ...]:
+        """The inputs as an argument of kernels, which only those of cells that declare inputs have."""
+        return (inputs,) if self.cell.inputs else ()
 
     def _check_array(self, what: str, found: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Refuse what the next kernel, which checks nothing, would read out of bounds."""

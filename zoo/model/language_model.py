@@ -15,6 +15,7 @@ from zoo.kernels.inputs import project, project_grads
 from zoo.kernels.loss import cross_entropy, cross_entropy_grad
 from zoo.layers.boundary import as_dtype, as_state, as_tokens, check_seed
 from zoo.layers.initializers import initialize
+from zoo.layers.layer import LayerTape
 from zoo.layers.layout import Flat
 from zoo.layers.recurrent import sum_gradients
 from zoo.layers.shards import check_threads, join_states, map_shards, rows_of, states_of
@@ -44,16 +45,18 @@ class LanguageModel(Flat):
         seed: Decides the first values of the parameters.
         threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
             result.
+        initial: The values of all parameters and buffers by name, instead of drawing them.
 
     Attributes:
         theta: All parameters, ``(P,)``.
         grad: Their gradient after :meth:`loss_and_grad`, ``(P,)``.
         params: Name to view into ``theta``: ``"l0.Wxh"``, ..., ``"Why" (H, V)``, ``"by" (V,)``.
         grads: Name to view into ``grad``.
+        buffers: Name to what the cell holds beside parameters, not trained and read-only.
 
     Raises:
         UnknownNameError: if no cell has this name.
-        UsageError: if a size, the dtype or the number of threads does not fit.
+        UsageError: if a size, the dtype, the number of threads or an initial value does not fit.
         DataError: if the vocabulary is not one.
     """
 
@@ -66,20 +69,31 @@ class LanguageModel(Flat):
         dtype: Any = "float32",
         seed: int = 0,
         threads: int | None = None,
+        initial: Mapping[str, Any] | None = None,
     ) -> None:
         self.vocab = as_vocabulary(vocab)
         self.cell = resolve_cell(cell)
         self.threads = check_threads(threads)
         self.stack = Stack(self.cell, len(self.vocab), hidden_size, num_layers)
-        super().__init__(model_shapes(self.stack, len(self.vocab)), as_dtype(dtype))
-        self._initialize(check_seed(seed))
+        super().__init__(model_shapes(self.stack, len(self.vocab)), as_dtype(dtype), self.stack.buffer_shapes)
+        self.fill(self._drawn(check_seed(seed)) if initial is None else self._complete(initial))
 
-    def _initialize(self, seed: int) -> None:
-        for name, value in self.stack.initial(seed).items():
-            self.params[name] = value
+    def _drawn(self, seed: int) -> State:
+        """First values of all parameters, and the values of all buffers."""
+        values = self.stack.initial(seed)
         for position, (name, param) in enumerate(_READOUT.items()):
             place = (len(self.stack.layers), position)
-            self.params[name] = initialize(param, self.layout.shapes[name], seed, place, "language model")
+            values[name] = initialize(param, self.layout.shapes[name], seed, place, "language model")
+        return values
+
+    def _complete(self, initial: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Initial values, if there is one for each array."""
+        names = [*self.params, *self.buffers]
+        if set(initial) != set(names):
+            raise UsageError(
+                f"language model: initial has the names {sorted(map(str, initial))}; expected {names}."
+            )
+        return initial
 
     def __repr__(self) -> str:
         return (
@@ -120,7 +134,7 @@ class LanguageModel(Flat):
         inputs, targets, state = self._check(inputs, targets, state)
 
         def work(rows: slice) -> tuple[float, State]:
-            y, last, _ = self.stack.forward(self.params, rows_of(inputs, rows), states_of(state, rows))
+            y, last, _ = self._forward(rows_of(inputs, rows), states_of(state, rows))
             logits = project(y, self.params["Why"], self.params["by"])
             return cross_entropy(_flat(logits), rows_of(targets, rows).reshape(-1)), last
 
@@ -139,7 +153,7 @@ class LanguageModel(Flat):
         """
         inputs = as_tokens(inputs, len(self.vocab), "language model: inputs")
         state = as_state(state, self.stack.state_shapes, inputs.shape[1], self.dtype, "language model")
-        y, last, _ = self.stack.forward(self.params, inputs, state)
+        y, last, _ = self._forward(inputs, state)
         return project(y, self.params["Why"], self.params["by"]), last
 
     def sample(
@@ -179,15 +193,20 @@ class LanguageModel(Flat):
 
         save_model(self, path)
 
+    def _forward(self, tokens: Array, state: State) -> tuple[Array, State, list[LayerTape]]:
+        """The layers on some rows; inputs of the cell beside the tokens have their defaults."""
+        beside = self.stack.inputs_beside({}, tokens.shape, self.dtype)
+        return self.stack.forward(self._arrays, tokens, state, beside)
+
     def _shard_loss_and_grad(
         self, inputs: Array, targets: Array, state: State, scale: float
     ) -> tuple[float, State, State]:
-        y, last, tape = self.stack.forward(self.params, inputs, state)
+        y, last, tape = self._forward(inputs, state)
         logits = project(y, self.params["Why"], self.params["by"])
         total = cross_entropy_grad(_flat(logits), targets.reshape(-1), scale)
         dy, dWhy, dby = project_grads(y, self.params["Why"], logits)
         dlast = {name: np.zeros_like(value) for name, value in last.items()}
-        _, _, grads = self.stack.backward(self.params, tape, dy, dlast)
+        _, _, grads = self.stack.backward(self._arrays, tape, dy, dlast)
         return total, last, {**grads, "Why": dWhy, "by": dby}
 
     def _check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import reprlib
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from zoo.contracts import Cell
 from zoo.data import Vocabulary
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
 from zoo.layers.boundary import as_dtype
-from zoo.layers.layout import MOST_PARAMETERS
+from zoo.layers.layout import MOST_PARAMETERS, Shapes
 from zoo.layers.stack import Stack
 from zoo.model.language_model import LanguageModel, model_shapes
 from zoo.registry import get_cell
@@ -26,6 +27,7 @@ KIND = "language model"
 
 # What arrays may be called; those of training are there only beside a description of it.
 _PARAMS = "params."
+_BUFFERS = "buffers."
 _OF_TRAINING = ("optimizer.", "state.")
 
 _REPR = reprlib.Repr()  # what a foreign file holds may be megabytes long
@@ -48,8 +50,25 @@ def describe_model(model: LanguageModel) -> dict[str, Any]:
 
 
 def model_arrays(model: LanguageModel) -> dict[str, np.ndarray[Any, Any]]:
-    """The parameters under the names they have in a checkpoint."""
-    return {f"{_PARAMS}{name}": value for name, value in model.params.items()}
+    """The parameters and buffers under the names they have in a checkpoint."""
+    params = {f"{_PARAMS}{name}": value for name, value in model.params.items()}
+    return params | {f"{_BUFFERS}{name}": value for name, value in model.buffers.items()}
+
+
+def array_shapes(params: Shapes, buffers: Shapes) -> dict[str, tuple[int, ...]]:
+    """The shapes of :func:`model_arrays`."""
+    shapes = {f"{_PARAMS}{name}": shape for name, shape in params.items()}
+    return shapes | {f"{_BUFFERS}{name}": shape for name, shape in buffers.items()}
+
+
+def by_name(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of :func:`model_arrays` under the names they have in the model; no others."""
+    return {
+        name.removeprefix(kind): value
+        for name, value in arrays.items()
+        for kind in (_PARAMS, _BUFFERS)
+        if name.startswith(kind)
+    }
 
 
 def save_model(model: LanguageModel, path: str | os.PathLike[str]) -> None:
@@ -116,15 +135,11 @@ def model_from(
         raise CheckpointError(
             f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
         ) from None
-    shapes = model_shapes(stack, len(vocabulary))
-    expected = {f"{_PARAMS}{name}": (shape, dtype) for name, shape in shapes.items()}
+    shapes = array_shapes(model_shapes(stack, len(vocabulary)), stack.buffer_shapes)
+    expected = {name: (shape, dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
-    model = LanguageModel(
-        vocabulary, stack.cell, stack.hidden_size, len(stack.layers), dtype, threads=threads
-    )
-    for name in model.params:
-        model.params[name] = arrays[f"{_PARAMS}{name}"]
-    return model
+    sizes = stack.hidden_size, len(stack.layers)
+    return LanguageModel(vocabulary, stack.cell, *sizes, dtype, threads=threads, initial=by_name(arrays))
 
 
 def _described(

@@ -17,7 +17,7 @@ import numpy as np
 
 from zoo.contracts import Cell
 from zoo.errors import UsageError
-from zoo.layers import Recurrent
+from zoo.layers import Recurrent, Tape
 from zoo.layers.stack import Stack
 
 Array = np.ndarray[Any, Any]
@@ -73,9 +73,10 @@ class Trial:
         rnn: The layer; its first parameters are those of its initializers.
         theta: Parameters, ``(P,)``.
         x: Inputs ``(T, B, I)`` or tokens ``(T, B)``.
-        state: First states, not zero.
+        state: First states, not zero; small whole numbers where they are discrete.
+        inputs: What the cell takes beside x, from 0.5 to 1.5.
         dy: Gradient of the outputs.
-        dlast: Gradient of the last states, not zero.
+        dlast: Gradient of the last states, not zero; zero where they are discrete.
         rng: Generator for what else a law needs.
     """
 
@@ -83,6 +84,7 @@ class Trial:
     theta: Array
     x: Array
     state: Arrays
+    inputs: Arrays
     dy: Array
     dlast: Arrays
     rng: np.random.Generator
@@ -91,6 +93,15 @@ class Trial:
     def cell(self) -> Cell:
         """The cell on trial."""
         return self.rnn.cell
+
+    @property
+    def discrete(self) -> tuple[str, ...]:
+        """The states that nothing is differentiated by."""
+        return discrete_states(self.rnn)
+
+    def apply(self, theta: Array | None = None) -> tuple[Array, Arrays, Tape]:
+        """The forward pass, with other parameters if some are given."""
+        return self.rnn.apply(self.theta if theta is None else theta, self.x, self.state, **self.inputs)
 
     @property
     def tokens(self) -> bool:
@@ -115,11 +126,15 @@ class Trial:
 
 
 def suitable_sizes(
-    cell: Cell, most_inputs: int = 3, most_hidden: int = 4, layers: tuple[int, ...] = (1, 2)
+    cell: Cell,
+    most_inputs: int = 3,
+    most_hidden: int = 4,
+    layers: tuple[int, ...] = (1, 2),
+    least_inputs: int = 1,
 ) -> tuple[Sizes, ...]:
     """Sizes ``(I, H, layers)`` that suit the cell's shapes, from one up; larger if no small ones do."""
     for factor in (1, 4, 16):
-        ranges = range(1, factor * most_inputs + 1), range(1, factor * most_hidden + 1), layers
+        ranges = range(least_inputs, factor * most_inputs + 1), range(1, factor * most_hidden + 1), layers
         if found := tuple(sizes for sizes in itertools.product(*ranges) if _suits(cell, sizes)):
             return found
     raise AssertionError(
@@ -136,6 +151,12 @@ def _suits(cell: Cell, sizes: Sizes) -> bool:
     return True
 
 
+def discrete_states(rnn: Recurrent) -> tuple[str, ...]:
+    """The states of a layer that only ever hold whole numbers."""
+    declared = rnn.cell.states
+    return tuple(name for name in rnn.stack.state_shapes if declared[name.partition(".")[2]].discrete)
+
+
 def make_trial(case: Case) -> Trial:
     """The arrays of a case.
 
@@ -149,42 +170,48 @@ def make_trial(case: Case) -> Trial:
     def normal(*shape: int) -> Array:
         return rng.normal(size=shape).astype(case.dtype)
 
+    shapes, discrete = rnn.stack.state_shapes, discrete_states(rnn)
+
     def states() -> Arrays:
-        return {name: normal(case.batch, *shape) / 2 for name, shape in rnn.stack.state_shapes.items()}
+        return {name: normal(case.batch, *shape) / 2 for name, shape in shapes.items()}
 
     theta = rnn.theta + normal(rnn.layout.size) / 5
     dense = normal(case.steps, case.batch, inputs)
     tokens = rng.integers(inputs, size=(case.steps, case.batch), dtype=np.int32)
     dy = normal(case.steps, case.batch, rnn.output_size)
-    return Trial(rnn, theta, tokens if case.tokens else dense, states(), dy, states(), rng)
+    state, dlast = states(), states()
+    for name in discrete:
+        state[name] = rng.integers(8, size=state[name].shape).astype(case.dtype)
+        dlast[name] = np.zeros_like(dlast[name])
+    beside = {
+        name: rng.uniform(0.5, 1.5, (case.steps, case.batch, *shape)).astype(case.dtype)
+        for name, shape in rnn.stack.input_shapes.items()
+    }
+    return Trial(rnn, theta, tokens if case.tokens else dense, state, beside, dy, dlast, rng)
 
 
 def layer_like(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent:
-    """A layer of the same cell and sizes, with another dtype or number of threads."""
+    """A layer of the same cell, sizes and buffers, with another dtype or number of threads."""
     inputs, hidden, layers = rnn.stack.input_size, rnn.stack.hidden_size, len(rnn.stack.layers)
-    return Recurrent(rnn.cell, inputs, hidden, layers, dtype=dtype or rnn.dtype, threads=threads)
+    twin = Recurrent(rnn.cell, inputs, hidden, layers, dtype=dtype or rnn.dtype, threads=threads)
+    twin.fill(rnn.buffers)
+    return twin
 
 
 def cast(trial: Trial, dtype: str) -> Trial:
     """The same numbers in another dtype."""
+    state, inputs, dlast = (
+        {name: array.astype(dtype) for name, array in arrays.items()}
+        for arrays in (trial.state, trial.inputs, trial.dlast)
+    )
     x = trial.x if trial.tokens else trial.x.astype(dtype)
-    state, dlast = (
-        {name: a.astype(dtype) for name, a in arrays.items()} for arrays in (trial.state, trial.dlast)
-    )
-    return Trial(
-        layer_like(trial.rnn, dtype),
-        trial.theta.astype(dtype),
-        x,
-        state,
-        trial.dy.astype(dtype),
-        dlast,
-        trial.rng,
-    )
+    rnn, theta, dy = layer_like(trial.rnn, dtype), trial.theta.astype(dtype), trial.dy.astype(dtype)
+    return Trial(rnn, theta, x, state, inputs, dy, dlast, trial.rng)
 
 
 def run(trial: Trial) -> Arrays:
     """Both passes; every result under the name that an error gives it."""
-    y, last, tape = trial.rnn.apply(trial.theta, trial.x, trial.state)
+    y, last, tape = trial.apply()
     dx, dstate, dtheta = trial.rnn.vjp(tape, trial.dy, trial.dlast)
     return named_values(y, last) | named_gradients(trial.rnn, dx, dstate, dtheta)
 
@@ -207,7 +234,9 @@ def inputs_of(trial: Trial) -> Iterator[tuple[str, Array]]:
     """Everything that goes into the two passes, named."""
     yield "the parameters", trial.theta
     yield "the input x", trial.x
+    yield from ((f"the buffer {name}", value) for name, value in trial.rnn.buffers.items())
     yield from ((f"the first state {name}", value) for name, value in trial.state.items())
+    yield from ((f"the input {name}", value) for name, value in trial.inputs.items())
     yield "the gradient dy of the output", trial.dy
     yield from (
         (f"the gradient dlast of the last state {name}", value) for name, value in trial.dlast.items()

@@ -40,6 +40,7 @@ def for_all(
     most_inputs: int = 3,
     most_hidden: int = 4,
     layers: tuple[int, ...] = (1, 2),
+    least_inputs: int = 1,
 ) -> None:
     """Try a law at every kind of input, at sizes from one up.
 
@@ -54,6 +55,7 @@ def for_all(
         most_inputs: Largest ``I``.
         most_hidden: Largest ``H``.
         layers: Numbers of layers.
+        least_inputs: Smallest ``I``.
 
     Raises:
         AssertionError: with the smallest case found for which the law is broken.
@@ -61,7 +63,7 @@ def for_all(
     need("hypothesis")
     from hypothesis import strategies as st
 
-    sizes = suitable_sizes(cell, most_inputs, most_hidden, layers)
+    sizes = suitable_sizes(cell, most_inputs, most_hidden, layers, least_inputs)
     for dtype, tokens in kinds:
         cases = st.builds(
             Case,

@@ -14,7 +14,7 @@ import zoo
 from zoo.contracts import Optimizer
 from zoo.errors import CheckpointError
 from zoo.model import LanguageModel, describe_model, model_arrays
-from zoo.model.persistence import KIND
+from zoo.model.persistence import KIND, array_shapes, by_name
 from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
 from zoo.training.meter import Means
@@ -91,16 +91,16 @@ def restore(
     batch: int,
     source: str,
 ) -> Progress:
-    """Put a checkpoint's parameters into the model, and give back where the run stood.
+    """Put a checkpoint's parameters and buffers into the model, and give back where the run stood.
 
     Raises:
         CheckpointError: if arrays or counters are not those that this model and optimizer would have saved.
     """
     slots = {f"optimizer.{name}": shape for name, shape in optimizer.slot_shapes(model.theta.size).items()}
     states = {f"state.{name}": (batch, *shape) for name, shape in model.stack.state_shapes.items()}
-    params = {f"params.{name}": shape for name, shape in model.layout.shapes.items()}
+    kept = array_shapes(model.layout.shapes, model.stack.buffer_shapes)
     carried = any(name.startswith("state.") for name in checkpoint.arrays)
-    shapes = {**params, **slots, **(states if carried else {})}
+    shapes = {**kept, **slots, **(states if carried else {})}
     expect(checkpoint, {name: (shape, model.dtype) for name, shape in shapes.items()}, source=source)
     arrays = checkpoint.arrays
     try:
@@ -109,8 +109,7 @@ def restore(
         raise CheckpointError(
             f"{source}: its training state is not one zoo wrote ({str(error)[:200]})."
         ) from None
-    for name in model.params:
-        model.params[name] = arrays[f"params.{name}"]
+    model.fill(by_name(arrays))
     return Progress(
         slots={name: arrays[f"optimizer.{name}"] for name in optimizer.slots},
         carried={name.removeprefix("state."): arrays[name] for name in states} if carried else None,

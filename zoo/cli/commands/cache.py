@@ -7,21 +7,27 @@ from collections.abc import Callable
 import click
 
 from zoo.cli.units import size
-from zoo.kernels.directory import cache_directory, cached_files, clear_cache
+from zoo.kernels.directory import cache_directory, cached_files, clear_cache, generated_files
 
 
 def _info() -> None:
-    files = cached_files()
-    total = sum(file.stat().st_size for file in files)
-    click.echo(f"{len(files)} compiled kernels, {size(total)}, in {cache_directory() / 'kernels'}")
+    kernels, modules = cached_files(), generated_files()
+    total = sum(file.stat().st_size for file in [*kernels, *modules])
+    click.echo(f"{_counted(len(kernels), len(modules))}, {size(total)}, in {cache_directory() / 'kernels'}")
     click.echo(
         "`zoo cache clear` removes them; what is needed is compiled again. ZOO_CACHE_DIR moves the directory."
     )
 
 
 def _clear() -> None:
-    removed = clear_cache()
-    click.echo(f"Removed {removed} compiled kernels from {cache_directory() / 'kernels'}.")
+    modules = len(generated_files())
+    click.echo(f"Removed {_counted(clear_cache(), modules)} from {cache_directory() / 'kernels'}.")
+
+
+def _counted(kernels: int, modules: int) -> str:
+    """What there is: machine code, and the modules that zoo derived from cells."""
+    derived = f" and {modules} derived modules" if modules else ""
+    return f"{kernels} compiled kernels{derived}"
 
 
 def _path() -> None:

@@ -6,51 +6,120 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import click
 
+from zoo.cli.assignments import assign, member_target
+from zoo.cli.commands.cells import HIDDEN, INPUTS
 from zoo.cli.members import CONTRACTS, find_member, plugin_option
 from zoo.cli.terminal import faint, is_terminal, make_console, plain_table, strong
-from zoo.contracts import Cell, Member, Optimizer
+from zoo.contracts import Cell, Input, Member, Optimizer, State
 from zoo.contracts.declarations import Array
 from zoo.errors import UsageError
 from zoo.registry import registry_of
 
 WIDTH = 100
+_SIZE = click.IntRange(min=1)
+A = TypeVar("A", bound=Array)
 
 
 @click.command()
 @click.argument("name", metavar="NAME")
-@click.option("--source", is_flag=True, help="Print the module that defines it instead.")
+@click.option(
+    "--source", is_flag=True, help="Print its kernels instead: those derived from step, or its own module."
+)
+@click.option("--graph", is_flag=True, help="Explain how the kernels derived from step run.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="With --source or --graph: an option of the cell; may be repeated.",
+)
+@click.option("--input", "input_size", type=_SIZE, metavar="N", help=f"With --graph: I.  [{INPUTS}]")
+@click.option("--hidden", "hidden_size", type=_SIZE, metavar="N", help=f"With --graph: H.  [{HIDDEN}]")
 @plugin_option
-def command(name: str, source: bool) -> None:
+def command(
+    name: str,
+    source: bool,
+    graph: bool,
+    assignments: Sequence[str],
+    input_size: int | None,
+    hidden_size: int | None,
+) -> None:
     """Show one cell, optimizer or sampler in full.
 
-    Equations, options, parameters with their shapes and first values, states, and where it comes from.
-    NAME is the name of a cell, an optimizer or a sampler; where one name is several, write optimizer:NAME. A
-    cell in a file of yours is FILE.py:Class.
+    Equations, options, arrays with their shapes and first values, and where it comes from. NAME is the name
+    of a cell, an optimizer or a sampler; where one name is several, write optimizer:NAME. A cell in a file of
+    yours is FILE.py:Class.
     """
+    _check_flags(source, graph, assignments, (input_size, hidden_size))
     member = find_member(name)
-    if source:
-        _show_source(member)
+    if graph:
+        _show_graph(_chosen(member, assignments), input_size or INPUTS, hidden_size or HIDDEN)
+    elif source:
+        _show_source(_chosen(member, assignments))
     else:
         click.echo("\n".join(_card(member)))
 
 
-def _show_source(member: type[Member]) -> None:
-    try:
-        text = inspect.getsource(sys.modules[member.__module__])
-    except (OSError, TypeError, KeyError):
+def _check_flags(source: bool, graph: bool, assignments: Sequence[str], sizes: Sequence[int | None]) -> None:
+    if source and graph:
+        raise click.UsageError("--source and --graph are two pages; ask for one of them.")
+    if assignments and not (source or graph):
+        raise click.UsageError("--set chooses options for --source or --graph; add one of them.")
+    if any(sizes) and not graph:
+        raise click.UsageError("--input and --hidden are sizes for --graph; add it.")
+
+
+def _chosen(member: type[Member], assignments: Sequence[str]) -> Member:
+    """The member with the options of ``--set``."""
+    return member(**assign(assignments, [member_target(member.kind, member)])[member.kind])
+
+
+def _show_graph(member: Member, input_size: int, hidden_size: int) -> None:
+    if not isinstance(member, Cell):
         raise UsageError(
-            f"{member.label()}: the source of its module {member.__module__} cannot be found."
-        ) from None
+            f"{member.label()}: only the kernels of a cell are derived; --source prints its module."
+        )
+    if not member.is_derived():
+        click.echo(
+            f"{member.label()} brings its own kernels: nothing is derived, so there is no plan. "
+            f"`zoo show {member.name} --source` prints them."
+        )
+        return
+    from zoo.cli.plans import page
+    from zoo.compiler.explain import explain
+
+    click.echo("\n".join(page(explain(member), input_size, hidden_size)))
+
+
+def _show_source(member: Member) -> None:
+    text = _derived(member) if isinstance(member, Cell) and member.is_derived() else _module(member)
     if is_terminal():
         from rich.syntax import Syntax
 
         make_console().print(Syntax(text, "python", theme="ansi_dark", background_color="default"))
     else:
         click.echo(text, nl=False)
+
+
+def _derived(cell: Cell) -> str:
+    """The module that zoo derives from a cell's step."""
+    from zoo.compiler.derive import plan
+
+    return plan(cell).source
+
+
+def _module(member: Member) -> str:
+    """The module that defines a member."""
+    module = type(member).__module__
+    try:
+        return inspect.getsource(sys.modules[module])
+    except (OSError, TypeError, KeyError):
+        raise UsageError(f"{member.label()}: the source of its module {module} cannot be found.") from None
 
 
 def _card(member: type[Member]) -> Iterator[str]:
@@ -85,10 +154,14 @@ def _origin(member: type[Member]) -> str:
 def _tables(member: type[Member]) -> dict[str, list[list[str]]]:
     tables: dict[str, list[list[str]]] = {}
     if issubclass(member, Cell):
-        tables[f"Parameters: {member.parameter_formula()}"] = _arrays(member.params, with_init=True)
-        tables["States"] = _arrays(member.states, with_init=False)
+        tables[f"Parameters: {member.parameter_formula()}"] = _arrays(member.params, _init)
+        if member.buffers:
+            tables["Buffers, which are not trained"] = _arrays(member.buffers, _init)
+        tables["States"] = _arrays(member.states)
+        if member.inputs:
+            tables["Inputs beside x"] = _arrays(member.inputs, _default)
     elif issubclass(member, Optimizer):
-        tables["Slots beside the parameters"] = _arrays(member.slots, with_init=False)
+        tables["Slots beside the parameters"] = _arrays(member.slots)
     tables["Options"] = [
         [name, f"{option.default!r}", _allowed(option.expects()), option.help]
         for name, option in member.declared_options.items()
@@ -96,20 +169,26 @@ def _tables(member: type[Member]) -> dict[str, list[list[str]]]:
     return tables
 
 
-def _arrays(arrays: Mapping[str, Array], with_init: bool) -> list[list[str]]:
+def _arrays(arrays: Mapping[str, A], start: Callable[[A], str] | None = None) -> list[list[str]]:
+    """A row for each array: name, shape, how it starts if that is told, and what it is."""
     return [
-        [
-            name,
-            f"({', '.join(size.text for size in array.shape)})",
-            *([_init(array)] if with_init else []),
-            array.help,
-        ]
+        [name, _shape(array), *([start(array)] if start else []), array.help]
         for name, array in arrays.items()
     ]
 
 
+def _shape(array: Array) -> str:
+    words = ["complex"] if array.complex else []
+    words += ["discrete"] if isinstance(array, State) and array.discrete else []
+    return " ".join([f"({', '.join(size.text for size in array.shape)})", *words])
+
+
 def _init(array: Array) -> str:
     return array.init if isinstance(array.init, str) else getattr(array.init, "__name__", "its own")
+
+
+def _default(array: Input) -> str:
+    return f"{array.default:g} if not given"
 
 
 def _allowed(expects: str) -> str:

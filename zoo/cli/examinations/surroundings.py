@@ -13,7 +13,7 @@ import zoo
 from zoo.cli.examinations.finding import Finding
 from zoo.cli.units import size
 from zoo.errors import PluginError
-from zoo.kernels.directory import cache_directory, cached_files, kernel_directory
+from zoo.kernels.directory import cache_directory, cached_files, generated_files, kernel_directory
 from zoo.registry import plugins
 
 PACKAGES = (
@@ -79,7 +79,7 @@ def about_cache() -> Finding:
         warnings.simplefilter("always")
         writable = kernel_directory() is not None
     files = cached_files()
-    total = sum(file.stat().st_size for file in files)
+    total = sum(file.stat().st_size for file in [*files, *generated_files()])
     state = "writable" if writable else "NOT USABLE"
     text = f"{cache_directory()}, {state}, {len(files)} kernels, {size(total)}"
     data = {"path": str(cache_directory()), "writable": writable, "kernels": len(files), "bytes": total}

@@ -29,6 +29,7 @@ from zoo.testing.laws.purity import (
 from zoo.testing.laws.record import check_initialisation, check_parameter_count, check_well_formed
 from zoo.testing.laws.sequence import check_rows_independent, check_rows_permute, check_split, check_tokens
 from zoo.testing.laws.shapes import check_empty_sequence, check_results_are_new, check_shapes
+from zoo.testing.laws.step import check_step_agrees
 
 CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     check_well_formed,
@@ -55,6 +56,7 @@ CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     check_large_inputs,
     check_nan,
     check_softmax,
+    check_step_agrees,
     check_jit_equals_python,
     check_compiles_once,
     check_save_load,

@@ -7,13 +7,12 @@ import os
 from typing import Any
 from unittest import SkipTest
 
+from zoo.compiler import passes
 from zoo.contracts import Cell
 from zoo.kernels.jit import Kernel, interpreted
 from zoo.testing.compare import assert_close, fail
 from zoo.testing.domain import EVERY_KIND, Case, Kind, make_trial, run, suitable_sizes
 from zoo.testing.examples import for_all
-
-KERNELS = ("forward", "backward")
 
 
 def check_jit_equals_python(cell: Cell) -> None:
@@ -71,7 +70,8 @@ def _check_versions(cell: Cell, name: str, kernel: Kernel[..., Any], most: int) 
 
 def _kernels(cell: Cell) -> dict[str, Kernel[..., Any]]:
     """The two kernels, if there is something to compile."""
-    kernels: dict[str, Any] = {name: cell.kernel(name) for name in KERNELS}
+    found = passes(cell)
+    kernels: dict[str, Any] = {"forward": found.forward, "backward": found.backward}
     for name, kernel in kernels.items():
         if not isinstance(kernel, Kernel):
             meaning = "Plain Python is some hundred times slower; put @zoo.njit above it."

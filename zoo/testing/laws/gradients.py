@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from unittest import SkipTest
 
 import numpy as np
 
+from zoo.compiler import passes
 from zoo.contracts import Cell
 from zoo.testing.compare import assert_close, assert_same
 from zoo.testing.domain import DENSE64, FLOAT64, Array, Arrays, Case, Trial, make_trial, named_gradients, run
@@ -30,6 +32,7 @@ MOST = 24
 
 def check_parameter_gradients(cell: Cell) -> None:
     """The gradient of every parameter equals central differences in float64."""
+    _need_derivative(cell)
     meaning = (
         "Usually a term of the chain rule is missing, or a sum over the steps, the rows or the uses of a "
         "weight."
@@ -44,6 +47,7 @@ def check_parameter_gradients(cell: Cell) -> None:
 
 def check_input_gradient(cell: Cell) -> None:
     """The gradient of the input equals central differences in float64."""
+    _need_derivative(cell)
     meaning = (
         "Layers below learn from it; often it is the gradient at the pre-activation times the transposed "
         "weights."
@@ -57,7 +61,8 @@ def check_input_gradient(cell: Cell) -> None:
 
 
 def check_state_gradient(cell: Cell) -> None:
-    """The gradient of every first state equals central differences in float64."""
+    """The gradient of every first state equals central differences in float64; a discrete one's is zero."""
+    _need_derivative(cell)
     meaning = (
         "Going back through time begins with `dlast` and ends with the gradient of the state before the "
         "first step; a state that is handed on unchanged hands its gradient on."
@@ -65,13 +70,16 @@ def check_state_gradient(cell: Cell) -> None:
 
     def law(case: Case) -> None:
         trial = make_trial(case)
-        _compare(trial, "gradient of the first state", trial.state, meaning)
+        smooth = {name: value for name, value in trial.state.items() if name not in trial.discrete}
+        _compare(trial, "gradient of the first state", smooth, meaning)
+        _check_discrete(trial)
 
     for_all(cell, law, kinds=FLOAT64)
 
 
 def check_directional_derivative(cell: Cell) -> None:
     """The derivative in a random direction of everything at once is that of the forward pass."""
+    _need_derivative(cell)
     meaning = (
         "Where single gradients are right, look at what only long sequences, large batches and wide layers "
         "reach: a truncated sum, the first and last steps of a loop, the edges of blocks."
@@ -97,7 +105,7 @@ def check_vjp_linear(cell: Cell) -> None:
         trial, other = make_trial(case), make_trial(replace(case, seed=case.seed + 1))
 
         def back(a: float, b: float) -> Arrays:
-            _, _, tape = trial.rnn.apply(trial.theta, trial.x, trial.state)
+            _, _, tape = trial.apply()
             dlast = {name: a * trial.dlast[name] + b * other.dlast[name] for name in trial.dlast}
             return named_gradients(trial.rnn, *trial.rnn.vjp(tape, a * trial.dy + b * other.dy, dlast))
 
@@ -110,6 +118,21 @@ def check_vjp_linear(cell: Cell) -> None:
     for_all(cell, law, kinds=FLOAT64)
 
 
+def _need_derivative(cell: Cell) -> None:
+    """Skip a law of cells whose backward pass is the derivative."""
+    if passes(cell).surrogate:
+        raise SkipTest("its gradient is a surrogate on purpose, and no derivative")
+
+
+def _check_discrete(trial: Trial) -> None:
+    """Nothing is differentiated by a state of whole numbers."""
+    found = run(trial)
+    for name in trial.discrete:
+        what, zeros = f"gradient of the first state {name}", np.zeros_like(trial.state[name])
+        meaning = "A state declared discrete counts and is no variable: hand back zeros."
+        assert_same(trial.cell, {what: found[what]}, {what: zeros}, meaning)
+
+
 # What moves: an array of the trial, and its direction.
 Move = tuple[Array, Array]
 Moves = Mapping[str, Move]
@@ -118,7 +141,11 @@ Moves = Mapping[str, Move]
 def _variables(trial: Trial) -> Arrays:
     """The arrays that a trial is differentiated by, under the names of their gradients."""
     named = {} if trial.tokens else {"gradient of the input x": trial.x}
-    named |= {f"gradient of the first state {name}": value for name, value in trial.state.items()}
+    named |= {
+        f"gradient of the first state {name}": value
+        for name, value in trial.state.items()
+        if name not in trial.discrete
+    }
     views = trial.rnn.layout.views(trial.theta)
     return named | {f"gradient of parameter {name}": view for name, view in views.items()}
 
@@ -176,7 +203,7 @@ def _moved(trial: Trial, moves: Moves, step: float) -> tuple[Array, Arrays]:
     kept = {name: array.copy() for name, (array, _) in moves.items()}
     for array, direction in moves.values():
         array += step * direction
-    y, last, _ = trial.rnn.apply(trial.theta, trial.x, trial.state)
+    y, last, _ = trial.apply()
     for name, (array, _) in moves.items():
         array[...] = kept[name]
     return y, last

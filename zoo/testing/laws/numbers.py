@@ -78,7 +78,8 @@ def check_nan(cell: Cell) -> None:
 def _poisoned(trial: Trial, row: int) -> Iterator[tuple[str, Trial]]:
     """The trial with NaN in one row of each first state, and of the input at each step."""
     for name, value in trial.state.items():
-        yield f"state {name}", replace(trial, state=trial.state | {name: _with_nan(value, row)})
+        if name not in trial.discrete:
+            yield f"state {name}", replace(trial, state=trial.state | {name: _with_nan(value, row)})
     for step in range(0 if trial.tokens else trial.x.shape[0]):
         yield f"the input at step {step}", replace(trial, x=_with_nan(trial.x, (step, row)))
 
@@ -91,7 +92,7 @@ def _with_nan(array: Array, place: int | tuple[int, int]) -> Array:
 
 def _check_forward(trial: Trial, what: str, row: int, meaning: str) -> None:
     """NaN shows in the row's outputs or last states, and in no other row's."""
-    y, last, _ = trial.rnn.apply(trial.theta, trial.x, trial.state)
+    y, last, _ = trial.apply()
     dirty = np.isnan(y).any(axis=(0, 2))
     for value in last.values():
         dirty |= np.isnan(value.reshape(len(value), -1)).any(axis=1)
@@ -103,14 +104,14 @@ def _check_forward(trial: Trial, what: str, row: int, meaning: str) -> None:
 def _check_parameter(trial: Trial, name: str, meaning: str) -> None:
     theta = trial.theta.copy()
     trial.rnn.layout.views(theta)[name][...] = np.nan
-    y, last, _ = trial.rnn.apply(theta, trial.x, trial.state)
+    y, last, _ = trial.apply(theta)
     _require_nan(
         trial.cell, f"output and last states, after NaN in parameter {name}", {"y": y, **last}, meaning
     )
 
 
 def _check_backward(trial: Trial, row: int, meaning: str) -> None:
-    _, _, tape = trial.rnn.apply(trial.theta, trial.x, trial.state)
+    _, _, tape = trial.apply()
     results = trial.rnn.vjp(tape, _with_nan(trial.dy, (trial.x.shape[0] - 1, row)), trial.dlast)
     gradients = named_gradients(trial.rnn, *results)
     _require_nan(trial.cell, "gradients, after NaN in dy", gradients, meaning)

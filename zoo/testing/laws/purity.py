@@ -43,7 +43,7 @@ def check_tape_reusable(cell: Cell) -> None:
 
     def law(case: Case) -> None:
         trial = make_trial(case)
-        _, _, tape = trial.rnn.apply(trial.theta, trial.x, trial.state)
+        _, _, tape = trial.apply()
 
         def back() -> Arrays:
             return named_gradients(trial.rnn, *trial.rnn.vjp(tape, trial.dy, trial.dlast))
@@ -64,8 +64,8 @@ def check_two_tapes(cell: Cell) -> None:
         trial = make_trial(case)
         other = make_trial(replace(case, seed=case.seed + 1))
         expected = run(trial)
-        _, _, tape = trial.rnn.apply(trial.theta, trial.x, trial.state)
-        other.rnn.apply(other.theta, other.x, other.state)
+        _, _, tape = trial.apply()
+        other.apply()
         gradients = named_gradients(trial.rnn, *trial.rnn.vjp(tape, trial.dy, trial.dlast))
         assert_same(cell, gradients, {name: expected[name] for name in gradients}, meaning)
 

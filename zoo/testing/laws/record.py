@@ -47,7 +47,7 @@ def _check_card(cell: Cell) -> None:
 
 
 def _declarations(cell: Cell) -> dict[str, Any]:
-    return {**cell.params, **cell.states, **cell.declared_options}
+    return {**cell.params, **cell.buffers, **cell.states, **cell.inputs, **cell.declared_options}
 
 
 def check_parameter_count(cell: Cell) -> None:
@@ -71,12 +71,13 @@ def _check_count(cell: Cell, inputs: int, hidden: int) -> None:
 
 
 def check_initialisation(cell: Cell) -> None:
-    """Initial parameters depend on the seed alone; float32 ones are the float64 ones, rounded."""
+    """Initial parameters and buffers depend on the seed alone; float32 ones are the float64 ones, rounded."""
     inputs, hidden, layers = suitable_sizes(cell)[-1]
 
     def start(seed: int, dtype: str = "float64") -> dict[str, Any]:
         rnn = Recurrent(cell, inputs, hidden, layers, dtype=dtype, seed=seed, threads=1)
-        return {f"initial value of {name}": value.copy() for name, value in rnn.params.items()}
+        values = {**rnn.params, **rnn.buffers}
+        return {f"initial value of {name}": value.copy() for name, value in values.items()}
 
     first = start(seed=1)
     np.random.default_rng().normal()
@@ -87,7 +88,8 @@ def check_initialisation(cell: Cell) -> None:
     assert_same(cell, start(seed=1), first, f"Seed 1 twice must give the same. {meaning}")
     rounded = {name: value.astype(np.float32) for name, value in first.items()}
     assert_same(cell, start(1, "float32"), rounded, f"A seed means the same start in either dtype. {meaning}")
-    drawn = [declared for declared in cell.params.values() if _is_drawn(declared)]
+    declared = (*cell.params.values(), *cell.buffers.values())
+    drawn = [array for array in declared if _is_drawn(array)]
     if drawn and all(np.array_equal(value, first[name]) for name, value in start(seed=2).items()):
         fail(
             cell, "initial values for seed 2", "those of seed 1", "others", f"The seed is not used. {meaning}"

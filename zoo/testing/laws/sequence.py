@@ -47,14 +47,20 @@ def check_split(cell: Cell) -> None:
 
 def _in_two(trial: Trial, at: int) -> Arrays:
     """The results of a trial run as two sequences, the second from step ``at``."""
-    rnn, theta = trial.rnn, trial.theta
-    y1, middle, tape1 = rnn.apply(theta, trial.x[:at], trial.state)
-    y2, last, tape2 = rnn.apply(theta, trial.x[at:], middle)
+    rnn = trial.rnn
+    y1, middle, tape1 = _part(trial, slice(at), trial.state).apply()
+    y2, last, tape2 = _part(trial, slice(at, None), middle).apply()
     dx2, dmiddle, dtheta2 = rnn.vjp(tape2, trial.dy[at:], trial.dlast)
     dx1, dstate, dtheta1 = rnn.vjp(tape1, trial.dy[:at], dmiddle)
     dx = None if dx1 is None or dx2 is None else np.concatenate([dx1, dx2])
     values = named_values(np.concatenate([y1, y2]), last)
     return values | named_gradients(rnn, dx, dstate, dtheta1 + dtheta2)
+
+
+def _part(trial: Trial, steps: slice, state: Arrays) -> Trial:
+    """A trial of some steps, from a state."""
+    inputs = {name: value[steps] for name, value in trial.inputs.items()}
+    return replace(trial, x=trial.x[steps], inputs=inputs, state=state)
 
 
 def check_rows_independent(cell: Cell) -> None:
@@ -107,7 +113,8 @@ def take_rows(trial: Trial, rows: Any) -> Trial:
     """A trial of some rows of the batch."""
     x, dy = (np.ascontiguousarray(array[:, rows]) for array in (trial.x, trial.dy))
     state, dlast = ({name: a[rows] for name, a in arrays.items()} for arrays in (trial.state, trial.dlast))
-    return replace(trial, x=x, dy=dy, state=state, dlast=dlast)
+    inputs = {name: np.ascontiguousarray(value[:, rows]) for name, value in trial.inputs.items()}
+    return replace(trial, x=x, dy=dy, state=state, inputs=inputs, dlast=dlast)
 
 
 def check_tokens(cell: Cell) -> None:

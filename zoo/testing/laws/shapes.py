@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.compiler import passes
 from zoo.contracts import Cell
 from zoo.testing.compare import assert_same, fail
 from zoo.testing.domain import Array, Arrays, Case, Trial, inputs_of, make_trial, run
@@ -66,29 +67,31 @@ def check_results_are_new(cell: Cell) -> None:
 
 def _results(trial: Trial) -> Iterator[Expectation]:
     """Everything that the kernels of the first layer return, with the shape it should have."""
-    layer = trial.rnn.stack.layers[0]
+    layer, kernels = trial.rnn.stack.layers[0], passes(trial.cell)
     steps, batch = trial.x.shape[:2]
-    params, state, dlast = _first_layer(trial)
-    options = tuple(trial.cell.options.values())
+    given, dlast = _first_layer(trial)
     states = [(batch, *shape) for shape in layer.states.values()]
-    y, last, tape = trial.cell.kernel("forward")(params, trial.x, state, *options)
+    y, last, tape = kernels.forward(*given, *kernels.options)
     yield "output y of forward", y, (steps, batch, layer.output_size)
     yield from _group(trial.cell, "last state", last, layer.states, states)
     dy = np.ones((steps, batch, layer.output_size), trial.rnn.dtype)
-    dx, dstate, dparams = trial.cell.kernel("backward")(params, trial.x, state, tape, dy, dlast, *options)
+    dx, dstate, dparams = kernels.backward(*given, tape, dy, dlast, *kernels.options)
     yield "gradient dx of the input", dx, (0, 0, 0) if trial.tokens else trial.x.shape
     yield from _group(trial.cell, "gradient of the first state", dstate, layer.states, states)
     yield from _group(trial.cell, "gradient of parameter", dparams, layer.params, layer.params.values())
 
 
-def _first_layer(trial: Trial) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]:
+def _first_layer(trial: Trial) -> tuple[tuple[Any, ...], tuple[Array, ...]]:
+    """What both kernels of the first layer begin with, and the gradient of its last states."""
     layer = trial.rnn.stack.layers[0]
-    theta = trial.rnn.layout.views(trial.theta)
+    buffers = {name: value.copy() for name, value in trial.rnn.buffers.items()}  # read-only to users
 
     def of(arrays: Arrays, names: Mapping[str, Shape]) -> tuple[Array, ...]:
         return tuple(arrays[name] for name in names)
 
-    return of(theta, layer.params), of(trial.state, layer.states), of(trial.dlast, layer.states)
+    params = of(trial.rnn.layout.views(trial.theta) | buffers, layer.arrays)
+    beside = (tuple(trial.inputs.values()),) if trial.inputs else ()
+    return (params, trial.x, of(trial.state, layer.states), *beside), of(trial.dlast, layer.states)
 
 
 def _group(

@@ -1,0 +1,62 @@
+"""Long short-term memory with a forget gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import zoo
+from zoo_cells.gated._start import uniform_gates
+
+Array = Any
+
+
+class LSTM(zoo.Cell):
+    """Long short-term memory: a cell that gates decide what to write to, keep and show.
+
+    The LSTM of today's libraries: forget gate, no peepholes, one bias per gate. The gates stand in the order
+    input i, forget f, candidate g, output o.
+
+    Equations::
+
+        i, f, g, o = x Wx + h Wh + b
+        c' = sigmoid(f + forget_bias) * c + sigmoid(i) * tanh(g)
+        h' = sigmoid(o) * tanh(c')
+
+    Parameters: ``Wx (I, 4H)`` and ``Wh (H, 4H)`` uniform within ``1 / sqrt(H)`` of zero, ``b (4H,)`` zero.
+    States: ``h (H,)``, which is the output, and ``c (H,)``.
+
+    The forget gate is that of Gers et al. 2000; the memory cell itself is older (S. Hochreiter &
+    J. Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735). Equations and order of the gates are
+    those of PyTorch's ``nn.LSTM``, which has two biases where one does; ``forget_bias`` is added as the cell
+    runs, and not kept in ``b``.
+    """
+
+    family = "gated"
+    card = zoo.Card(
+        title="Learning to Forget: Continual Prediction with LSTM",
+        authors="Felix A. Gers, Jürgen Schmidhuber, Fred Cummins",
+        year=2000,
+        url="https://doi.org/10.1162/089976600300015015",
+        variant="Forget gate, no peepholes; every gate sees x and h; full back-propagation through time.",
+        deviations="Gers et al. squash by scaled logistic functions and truncate the gradient at the gates; "
+        "tanh and the full gradient are what the name stands for today.",
+    )
+    Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
+    Wh = zoo.Param("H", "4H", init=uniform_gates, help="hidden to gates i, f, g, o")
+    b = zoo.Param("4H", help="bias of gates i, f, g, o")
+    h = zoo.State("H", help="hidden units, and the output")
+    c = zoo.State("H", help="memory cells")
+    forget_bias = zoo.Option(1.0, help="added to the forget gate; above zero a new cell remembers")
+
+    def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
+        """One step of one row."""
+        i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 4)
+        c = zoo.sigmoid(f + self.forget_bias) * c + zoo.sigmoid(i) * zoo.tanh(g)
+        return zoo.sigmoid(o) * zoo.tanh(c), c
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register the LSTM."""
+    register(LSTM)

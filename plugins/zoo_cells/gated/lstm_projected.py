@@ -1,0 +1,60 @@
+"""Long short-term memory with a recurrent projection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import zoo
+from zoo_cells.gated._start import uniform_gates
+
+Array = Any
+
+
+class LSTMProjected(zoo.Cell):
+    """LSTM that shows and feeds back a projection of its hidden units, with many cells and few weights.
+
+    The state that recurs is of size ``proj``, the memory of size H, as in PyTorch's ``nn.LSTM`` with
+    ``proj_size``.
+    The gates stand in the order input i, forget f, candidate g, output o.
+
+    Equations::
+
+        i, f, g, o = x Wx + h Wh + b
+        c' = sigmoid(f + forget_bias) * c + sigmoid(i) * tanh(g)
+        h' = (sigmoid(o) * tanh(c')) Wp
+
+    Parameters: ``Wx (I, 4H)``, ``Wh (proj, 4H)`` and ``Wp (H, proj)`` uniform within ``1 / sqrt(H)`` of
+    zero, ``b (4H,)`` zero. States: ``h (proj,)``, which is the output, and ``c (H,)``.
+    """
+
+    family = "gated"
+    card = zoo.Card(
+        title="Long Short-Term Memory Based Recurrent Neural Network Architectures for Large Vocabulary "
+        "Speech Recognition",
+        authors="Haşim Sak, Andrew Senior, Françoise Beaufays",
+        year=2014,
+        url="https://arxiv.org/abs/1402.1128",
+        variant="LSTMP with a recurrent projection layer, without peepholes, as in PyTorch.",
+        deviations="The paper's gates have peepholes, and it adds a second projection that does not recur.",
+    )
+    Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
+    Wh = zoo.Param("proj", "4H", init=uniform_gates, help="projection to gates i, f, g, o")
+    b = zoo.Param("4H", help="bias of gates i, f, g, o")
+    Wp = zoo.Param("H", "proj", init="fan_in_uniform", help="hidden units to projection")
+    h = zoo.State("proj", help="projection of the hidden units, and the output")
+    c = zoo.State("H", help="memory cells")
+    proj = zoo.Option(32, help="size of the projection, usually well below H", low=1)
+    forget_bias = zoo.Option(1.0, help="added to the forget gate; above zero a new cell remembers")
+
+    def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
+        """One step of one row."""
+        i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 4)
+        c = zoo.sigmoid(f + self.forget_bias) * c + zoo.sigmoid(i) * zoo.tanh(g)
+        return (zoo.sigmoid(o) * zoo.tanh(c)) @ self.Wp, c
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register the LSTM with a recurrent projection."""
+    register(LSTMProjected)

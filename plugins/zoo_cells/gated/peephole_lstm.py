@@ -1,0 +1,73 @@
+"""Long short-term memory whose gates look at the memory cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+from zoo_cells.gated._start import uniform_gates
+
+Array = Any
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Uniform within 0.1 of zero, as Gers et al. 2002 start their weights."""
+    return rng.uniform(-0.1, 0.1, shape)
+
+
+class PeepholeLSTM(zoo.Cell):
+    """LSTM whose gates see the memory cells they guard, so that it can count and time.
+
+    A peephole connects a gate with its own cell only. Input and forget gate look at the cell before the step,
+    the output gate at the cell after it. The gates stand in the order input i, forget f, candidate g,
+    output o.
+
+    Equations::
+
+        i, f, g, o = x Wx + h Wh + b
+        pi, pf, po = p
+        c' = sigmoid(f + forget_bias + pf * c) * c + sigmoid(i + pi * c) * tanh(g)
+        h' = sigmoid(o + po * c') * tanh(c')
+
+    Parameters: ``Wx (I, 4H)`` and ``Wh (H, 4H)`` uniform within ``1 / sqrt(H)`` of zero, ``b (4H,)`` zero,
+    peepholes ``p (3, H)`` of i, f, o uniform within 0.1 of zero. States: ``h (H,)``, which is the output, and
+    ``c (H,)``.
+
+    Equations as in TensorFlow's ``LSTMCell(use_peepholes=True)``.
+    """
+
+    family = "gated"
+    card = zoo.Card(
+        title="Learning Precise Timing with LSTM Recurrent Networks",
+        authors="Felix A. Gers, Nicol N. Schraudolph, Jürgen Schmidhuber",
+        year=2002,
+        url="https://www.jmlr.org/papers/v3/gers02a.html",
+        variant="Peepholes on all three gates, the output gate seeing the new cell; full back-propagation "
+        "through time.",
+        deviations="Gers et al. squash neither candidate nor cell, start the forget gate at a bias of -2 and "
+        "truncate the gradient at the gates; here tanh, the bias of 1 and the full gradient are those of the "
+        "LSTM without peepholes.",
+    )
+    Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
+    Wh = zoo.Param("H", "4H", init=uniform_gates, help="hidden to gates i, f, g, o")
+    b = zoo.Param("4H", help="bias of gates i, f, g, o")
+    p = zoo.Param(3, "H", init=uniform, help="peepholes of gates i, f, o")
+    h = zoo.State("H", help="hidden units, and the output")
+    c = zoo.State("H", help="memory cells")
+    forget_bias = zoo.Option(1.0, help="added to the forget gate; above zero a new cell remembers")
+
+    def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
+        """One step of one row."""
+        i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 4)
+        pi, pf, po = self.p[0], self.p[1], self.p[2]
+        c = zoo.sigmoid(f + self.forget_bias + pf * c) * c + zoo.sigmoid(i + pi * c) * zoo.tanh(g)
+        return zoo.sigmoid(o + po * c) * zoo.tanh(c), c
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register the LSTM with peepholes."""
+    register(PeepholeLSTM)

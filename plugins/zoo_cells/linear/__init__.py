@@ -1,0 +1,1 @@
+"""Linear recurrences, which a parallel scan could run: minGRU, LRU and their relatives."""

@@ -1,0 +1,75 @@
+"""The tau-GRU: a gated cell that also hears itself from some steps ago."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = Any
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Uniform within ``1 / sqrt(H)`` of zero, for the input matrix ``(I, 4H)`` and the bias ``(4H,)``."""
+    limit = 1 / math.sqrt(shape[-1] / 4)
+    return rng.uniform(-limit, limit, shape)
+
+
+class TauGRU(zoo.Cell):
+    """tau-GRU: a gated unit with weighted feedback from the state of ``delay`` steps before.
+
+    A delay differential equation, discretised. The past is a short cut for gradients, which a second gate
+    opens. The parts of the products stand in the order candidate u, delayed candidate z, update gate g,
+    feedback gate a.
+
+    Equations, where ``h[-delay]`` is the state ``delay`` steps before ``h``::
+
+        u, z, g, a = x Wx + b
+        hu, hg, ha = h Wh
+        u, z = tanh(u + hu), tanh(z + h[-delay] Wd)
+        g, a = sigmoid(g + hg), sigmoid(a + ha)
+        h' = (1 - g) * h + g * (u + a * z)
+
+    Parameters: ``Wx (I, 4H)``, ``Wh (H, 3H)``, ``Wd (H, H)`` and ``b (4H,)``, all uniform within
+    ``1 / sqrt(H)`` of zero. States: ``h (H,)``, which is the output, and ``past (delay, H)``, the states
+    before ``h``, the latest first; before the sequence they are zero.
+
+    Equations as in torchrecurrent (``cells/taugru_cell.py``), where the delay belongs to the layer.
+    """
+
+    name = "tau_gru"
+    family = "memory"
+    card = zoo.Card(
+        title="Gated Recurrent Neural Networks with Weighted Time-Delay Feedback",
+        authors="N. Benjamin Erichson, Soon Hoe Lim, Michael W. Mahoney",
+        year=2022,
+        url="https://arxiv.org/abs/2212.00228",
+        variant="Both gates see the present input and state; only the second candidate sees the past.",
+        deviations="One bias for each of the four parts; torchrecurrent has a second, which adds nothing.",
+    )
+    Wx = zoo.Param("I", "4H", init=uniform, help="input to candidates u, z and gates g, a")
+    Wh = zoo.Param("H", "3H", init="fan_in_uniform", help="hidden to candidate u and gates g, a")
+    Wd = zoo.Param("H", "H", init="fan_in_uniform", help="delayed hidden to candidate z")
+    b = zoo.Param("4H", init=uniform, help="bias of candidates u, z and gates g, a")
+    h = zoo.State("H", help="hidden units, and the output")
+    past = zoo.State("delay", "H", help="the hidden units before, the latest first")
+    delay = zoo.Option(10, low=1, high=4096, help="steps by which the feedback is late")
+
+    def step(self, x: Array, h: Array, past: Array) -> tuple[Array, Array]:
+        """One step of one row."""
+        u, z, g, a = zoo.split(x @ self.Wx + self.b, 4)
+        hu, hg, ha = zoo.split(h @ self.Wh, 3)
+        u, z = zoo.tanh(u + hu), zoo.tanh(z + past[-1] @ self.Wd)
+        g, a = zoo.sigmoid(g + hg), zoo.sigmoid(a + ha)
+        past = np.concatenate([h[None], past])[:-1]
+        return (1 - g) * h + g * (u + a * z), past
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register the tau-GRU."""
+    register(TauGRU)

@@ -1,0 +1,1 @@
+"""Cells whose units answer with spikes."""

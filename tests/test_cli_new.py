@@ -1,0 +1,337 @@
+"""``zoo new``: the package it writes is well made, is found, and passes its own tests as installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import py_compile
+import re
+import shutil
+import string
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import zoo
+from zoo.cli.app import cli
+from zoo.cli.scaffold import check_target, package_files, package_names, write_directory
+from zoo.cli.scaffold.names import class_name, module_name
+from zoo.compiler import reference
+from zoo.contracts.names import check_member_name, snake_case
+from zoo.errors import UsageError
+from zoo.registry import load_cell_file
+from zoo.testing.laws import CELL_CHECKS
+
+ROOT = Path(zoo.__file__).parents[1]
+FILES = ["README.md", "my_cells.py", "pyproject.toml", "test_my_cells.py"]
+LONG = "p" * 64, "c" * 64  # the longest names there may be: their lines must be well formed too
+
+
+def run(*args: str) -> Result:
+    runner = CliRunner(env={"ZOO_PLUGINS": ""})
+    return runner.invoke(cli, ["new", *args], prog_name="zoo", catch_exceptions=False)
+
+
+def process(*command: str, cwd: Path | None = None, **environ: str) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, env=os.environ | environ, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def generate(folder: Path, project: str = "my-cells", cell: str | None = None) -> Path:
+    files = package_files(package_names(project, cell))
+    write_directory(folder / project, {path: file.text for path, file in files.items()})
+    return folder / project
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Every test starts in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# ---- what it writes and prints ------------------------------------------------------------------------
+
+
+def test_it_writes_a_package_and_says_what_comes_next(here):
+    result = run("my-cells")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in here.iterdir()) == ["my-cells"]
+    assert sorted(path.name for path in (here / "my-cells").iterdir()) == FILES
+    wrote, _, steps = result.output.partition("\nNext:\n")
+    assert wrote.startswith("Wrote my-cells:\n")
+    assert all(f"  {name} " in wrote for name in FILES)
+    assert [line.strip() for line in steps.splitlines()] == [
+        "pip install -e './my-cells[test]'",
+        "zoo check my_cell",
+        "pytest ./my-cells",
+    ]
+
+
+def test_cell_and_directory_can_be_chosen(here):
+    result = run("My.Cells", "--cell", "fast_weights", "--dir", str(here / "a b"))
+    assert f"pip install -e '{here}/a b[test]'\n  zoo check fast_weights\n" in result.output
+    assert "class FastWeights(zoo.Cell):" in (here / "a b" / "my_cells.py").read_text(encoding="utf-8")
+    assert 'name = "My.Cells"' in (here / "a b" / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_an_empty_directory_is_used(here):
+    (here / "my-cells").mkdir()
+    assert run("my-cells").exit_code == 0
+    assert sorted(path.name for path in (here / "my-cells").iterdir()) == FILES
+
+
+def test_it_imports_no_compiler(here):
+    code = (
+        "import sys; from zoo.cli.app import cli; cli(['new', 'my-cells'], standalone_mode=False);"
+        "print(*{'numba', 'llvmlite', 'rich', 'zoo.compiler'} & {*sys.modules}, file=sys.stderr, end='')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stderr, (here / "my-cells").is_dir()) == ("", True)
+
+
+# ---- names --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        ([], 2, "Missing argument 'NAME'"),
+        (["my cells"], 1, "'my cells' cannot name a package"),
+        (["a/b"], 1, "--dir says where the package goes"),
+        ([".."], 1, "'..' cannot name a package"),
+        ([""], 1, "'' cannot name a package"),
+        (["cells-"], 1, "starts and ends with a letter or digit"),
+        (["zellén"], 1, "cannot name a package"),
+        (["cells\n"], 1, "'cells\\n' cannot name a package"),
+        (['x"]\nimport os\n["'], 1, "cannot name a package"),
+        (["$cell"], 1, "cannot name a package"),
+        (["3-cells"], 1, "would be the module '3_cells'; choose a name that starts with a letter"),
+        (["lambda"], 1, "no Python keyword"),
+        (["c" * 65], 1, "at most 64 long"),
+        (["json"], 1, "would be the module 'json', which there is already ("),
+        (["zoo"], 1, "which there is already ("),
+        (["Zoo.Cells"], 1, "which there is already ("),
+        (["recurrent_zoo"], 1, f"recurrent_zoo {zoo.__version__} is installed, and pip would replace it"),
+        (["my-cells", "--cell", "MyCell"], 1, "the new cell: the name 'MyCell' cannot be registered"),
+        (["my-cells", "--cell", "my-cell"], 1, "'my-cell' cannot be registered"),
+        (["my-cells", "--cell", ""], 1, "'' cannot be registered"),
+        (["my-cells", "--cell", "x(zoo.Cell): pass\n"], 1, "cannot be registered"),
+        (["my-cells", "--cell", "none"], 1, "cell 'none' would be the class None, a Python keyword"),
+        (["my-cells", "--cell", "vanilla"], 1, "cell name 'vanilla' is taken: recurrent-zoo"),
+        (["my-cells", "--dir", "a/b"], 1, "make it first"),
+        (["my-cells", "--dir", "."], 1, "is the directory you are in"),
+    ],
+)
+def test_wrong_input(args, code, words, here):
+    result = run(*args)
+    assert words in " ".join(result.stderr.split())
+    assert result.exit_code == code
+    assert list(here.iterdir()) == []  # what fails leaves nothing behind
+
+
+@pytest.mark.parametrize(
+    ("project", "module"), [("My-Cells", "my_cells"), ("a.-_b", "a_b"), ("zoo_leaky2", "zoo_leaky2")]
+)
+def test_a_package_is_imported_under_its_name_in_lower_snake_case(project, module):
+    assert module_name(project) == module
+
+
+@pytest.mark.parametrize(
+    ("project", "cell"), [("my-cells", "my_cell"), ("cells", "cell"), ("supercells", "supercells")]
+)
+def test_a_cell_is_called_after_its_package(project, cell):
+    assert package_names(project).cell == cell
+
+
+@given(st.from_regex(r"[a-z][a-z0-9_]{0,63}", fullmatch=True))
+@example("peephole_lstm")
+@example("a_b_cd")
+@example("a_1")
+@example("my__cell_")
+def test_the_class_has_the_name_of_the_cell(cell):
+    try:
+        check_member_name(cell, "it")
+    except TypeError:
+        return  # a keyword
+    if cell not in ("none", "true", "false"):
+        assert snake_case(class_name(cell)) == cell
+
+
+@given(st.text(max_size=20) | st.text(string.ascii_letters + string.digits + "-_.", max_size=70))
+def test_a_name_becomes_an_identifier_or_is_refused(project):
+    try:
+        module = module_name(project)
+    except UsageError:
+        return
+    assert re.fullmatch(r"[a-z][a-z0-9_]{0,63}", module)
+    compile(f"import {module}", "it", "exec")
+
+
+# ---- whole or not at all ------------------------------------------------------------------------------
+
+
+def test_nothing_is_overwritten(here):
+    (here / "my-cells").mkdir()
+    (here / "my-cells" / "thesis.tex").write_text("years of work", encoding="utf-8")
+    result = run("my-cells")
+    assert "Error: my-cells is not empty, and nothing is overwritten" in result.stderr
+    assert result.exit_code == 1
+    assert [path.name for path in here.rglob("*")] == ["my-cells", "thesis.tex"]
+
+
+def test_a_file_is_not_replaced(here):
+    (here / "my-cells").write_text("years of work", encoding="utf-8")
+    assert "Error: my-cells is a file; choose another directory" in run("my-cells").stderr
+    assert (here / "my-cells").read_text(encoding="utf-8") == "years of work"
+
+
+@pytest.mark.parametrize("stop", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("at", range(len(FILES)))
+def test_a_failure_leaves_nothing(here, monkeypatch, stop, at):
+    texts = [file.text for file in package_files(package_names("my-cells")).values()]
+    original = Path.write_text
+
+    def write_text(self: Path, data: str, **how: str) -> int:
+        if data == texts[at]:
+            original(self, data[:9], **how)
+            raise stop
+        return original(self, data, **how)
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    assert run("my-cells").exit_code in (1, 130)
+    assert list(here.iterdir()) == []
+
+
+def test_a_directory_filled_meanwhile_is_left_alone(here, monkeypatch):
+    target = here / "my-cells"
+    original = Path.rmdir
+
+    def rmdir(self: Path) -> None:
+        (target / "thesis.tex").touch()
+        original(self)
+
+    target.mkdir()
+    monkeypatch.setattr(Path, "rmdir", rmdir)
+    with pytest.raises(OSError, match="not empty"):
+        write_directory(target, {"a": "b"})
+    assert [path.name for path in here.rglob("*")] == ["my-cells", "thesis.tex"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_to_an_empty_directory_is_followed(here):
+    (here / "real").mkdir()
+    (here / "link").symlink_to("real")
+    write_directory(here / "link", {"a": "b"})
+    assert (here / "link").is_symlink()
+    assert (here / "real" / "a").read_text(encoding="utf-8") == "b"
+    with pytest.raises(UsageError, match="not empty"):
+        check_target(here / "link")
+
+
+# ---- what it wrote ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [("my-cells", None), LONG, ("a", "a_b")], ids=lambda names: names[0][:9])
+def test_the_files_are_well_formed(here, names):
+    package = generate(here, *names)
+    for file in package.glob("*.py"):
+        py_compile.compile(str(file), doraise=True, cfile=str(here / "compiled"))
+    for command in (
+        ["check", "--no-cache"],
+        ["check", "--no-cache", "--select=I"],
+        ["format", "--no-cache", "--check"],
+    ):
+        process(sys.executable, "-m", "ruff", *command, "--isolated", ".", cwd=package)
+    assert not any("$" in file.read_text(encoding="utf-8") for file in package.iterdir())
+
+
+def test_the_files_pass_mypy(here):
+    process(sys.executable, "-m", "mypy", "--config-file=", ".", cwd=generate(here))
+
+
+def test_the_package_is_loaded_as_a_plugin(here):
+    module = generate(here) / "my_cells.py"
+    script = (
+        "import zoo, zoo.registry, sys\n"
+        "record = zoo.registry.load_plugin_file(sys.argv[1])\n"
+        "print(record.status, *record.provides, zoo.get_cell('my_cell', leak=0.1))\n"
+    )
+    printed = process(sys.executable, "-c", script, str(module), ZOO_PLUGINS="")
+    assert printed == "loaded cell my_cell MyCell(leak=0.1)\n"
+
+
+def test_its_step_is_the_equation_of_its_docstring(here):
+    cell = load_cell_file(f"{generate(here) / 'my_cells.py'}:MyCell")(leak=0.2)
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.standard_normal(shape) for name, shape in cell.param_shapes(3, 4).items()}
+    x, h = rng.standard_normal((5, 2, 3)), rng.standard_normal((2, 4))
+    y, last = reference.run(cell, arrays, x, {"h": h})
+    for now, found in zip(x, y, strict=True):
+        h = 0.8 * h + 0.2 * np.tanh(now @ arrays["Wx"] + h @ arrays["Wh"] + arrays["b"])
+        np.testing.assert_allclose(found, h, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(last["h"], h, rtol=1e-12, atol=1e-14)
+
+
+# ---- installed ----------------------------------------------------------------------------------------
+
+
+def wheel(source: Path, out: Path) -> Path:
+    process(*(sys.executable, "-m", "build", "--wheel", "--no-isolation"), "--outdir", str(out), str(source))
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    return generate(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def installed(package, tmp_path_factory):
+    """A folder into which the package's wheel was installed, and nothing else."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    process(*pip, "--target", str(folder / "site"), str(wheel(package, folder / "dist")))
+    return folder / "site"
+
+
+def test_the_package_is_installed_and_found(installed):
+    listing = process(sys.executable, "-m", "zoo", "plugins", PYTHONPATH=str(installed))
+    row = ["my_cells", "my-cells", "0.1.0", "loaded", "cell", "my_cell"]
+    assert row in [line.split() for line in listing.splitlines()]
+    assert [path.name for path in installed.glob("*.py")] == ["my_cells.py"]
+    (found,) = importlib.metadata.distributions(name="my-cells", path=[str(installed)])
+    assert f"recurrent-zoo>={zoo.__version__}" in (found.requires or [])
+    assert any("recurrent-zoo[testing]" in need and "test" in need for need in found.requires or [])
+
+
+def test_the_installed_package_passes_its_own_tests(package, installed, tmp_path):
+    shutil.copy(package / "test_my_cells.py", tmp_path)
+    options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
+    surroundings = {"PYTHONPATH": str(installed), "ZOO_TEST_EXAMPLES": "2"}
+    printed = process(sys.executable, "-m", "pytest", *options, **surroundings)
+    assert f"{2 * len(CELL_CHECKS)} passed" in printed, printed
+
+
+@pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="needs the source tree")
+def test_the_wheel_of_zoo_writes_the_same_package(package, tmp_path):
+    zipfile.ZipFile(wheel(ROOT, tmp_path / "dist")).extractall(tmp_path / "zoo")
+    script = (
+        "import sys; place = sys.argv.pop(1); sys.path.insert(0, place); import zoo;"
+        "assert zoo.__file__.startswith(place); from zoo.cli import main; main()"
+    )
+    process(sys.executable, "-c", script, str(tmp_path / "zoo"), "new", "my-cells", cwd=tmp_path)
+    for file in package.iterdir():
+        if file.is_file():
+            assert (tmp_path / "my-cells" / file.name).read_bytes() == file.read_bytes()

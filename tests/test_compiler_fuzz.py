@@ -1,0 +1,94 @@
+"""Random step programs: derived passes against the NumPy run, and gradients against differences.
+
+``ZOO_FUZZ_PROGRAMS=500``, an environment variable, says how many programs Numba compiles, at some seconds each;
+then at least as many run in the interpreter. Unless it is set, 4 and 300 do.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import strategies as st
+
+
+def load_beside(name: str) -> Any:
+    """A module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+checks, drawn = load_beside("step_checks"), load_beside("step_programs")
+
+COMPILED = int(os.environ.get("ZOO_FUZZ_PROGRAMS", "4"))
+INTERPRETED = max(300, COMPILED)
+# Differences go that far at most.
+NEAREST_KINK = 1e-3
+SINGLE = 1e-3
+RANGES = {"x": (-2.0, 2.0), "dt": (0.5, 1.5)}
+
+
+def away_from_kinks(program: drawn.Program, sizes: dict[str, int], steps: int, batch: int, seed: int) -> Any:
+    """A trial in which no comparison is nearly a tie, if six seeds have one."""
+    for attempt in range(6):
+        case = checks.trial(
+            program.cell(), (sizes["I"], sizes["H"]), steps, batch, seed + 1000 * attempt, RANGES
+        )
+        with drawn.watched() as watch:
+            case.reference(case.x)
+        if watch.nearest > NEAREST_KINK:
+            return case
+    assume(False)
+    raise AssertionError  # never reached
+
+
+def examples(count: int) -> Any:
+    """Settings for so many examples, the same ones every time."""
+    return settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+trials = {
+    "sizes": st.sampled_from(drawn.SIZES[:3]),
+    "steps": st.integers(1, 3),
+    "batch": st.integers(1, 2),
+    "seed": st.integers(0, 99),
+}
+
+
+@examples(INTERPRETED)
+@given(program=drawn.programs(), **trials)
+def test_derived_passes_equal_the_step_and_its_differences(
+    program: drawn.Program, sizes: dict[str, int], steps: int, batch: int, seed: int
+) -> None:
+    note(program.source())
+    checks.check(away_from_kinks(program, sizes, steps, batch, seed))
+
+
+@examples(COMPILED)
+@given(program=drawn.programs(12, 24), kind=st.sampled_from(["dense", "float32", "tokens"]), **trials)
+def test_compiled_passes_equal_the_interpreted_ones(
+    program: drawn.Program, sizes: dict[str, int], steps: int, batch: int, seed: int, kind: str
+) -> None:
+    note(program.source())
+    case = away_from_kinks(program, sizes, steps, batch, seed)
+    checks.check(case)
+    x = case.tokens if kind == "tokens" else case.x
+    dtype, tolerance = ("float32", SINGLE) if kind == "float32" else ("float64", 1e-9)
+    found = case.both_passes(x, dtype)
+    with checks.interpreted(case):
+        checks.assert_same(found, case.both_passes(x), f"compiled, {kind}", tolerance)
+    arrays = [found[0][0], *found[0][1], *found[1][1], *found[1][2]]
+    assert {array.dtype for array in arrays} == {np.dtype(dtype)}

@@ -1,0 +1,327 @@
+"""What moves, sums and multiplies numbers: emitted code against NumPy, gradients against differences.
+
+A case is an expression in x, states (lower case) and parameters (upper case), whose shapes stand beside it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zoo
+
+Case = tuple[dict[str, str], Callable[[Any], Any]]
+
+
+def load_beside(name: str) -> Any:
+    """A module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+checks = load_beside("step_checks")
+
+CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+
+VIEWS: dict[str, Case] = {
+    "slice from the front": ({"v": "H"}, lambda s: s.v[:2] * s.v[0]),
+    "slice to the end": ({"v": "H"}, lambda s: s.v[1:] * s.v[-1]),
+    "slice counted from the end": ({"v": "2H"}, lambda s: s.v[-2:] * s.v[:-2].sum()),
+    "slices that overlap": ({"v": "2H"}, lambda s: s.v[:-1] * s.v[1:] + s.v[1:]),
+    "slice by a length": ({"v": "2H", "h": "H"}, lambda s: s.v[: s.h.shape[0]] * s.v[s.h.shape[0] :] + s.h),
+    "slice of a matrix": ({"m": "H 3"}, lambda s: s.m[1:, :2] * s.m[:-1, 1:]),
+    "column": ({"m": "H 3"}, lambda s: s.m[:, 1] * s.m[..., -1]),
+    "row": ({"m": "H 3"}, lambda s: s.m[0] * s.m[-1]),
+    "one entry": ({"m": "H 3"}, lambda s: s.m[0, 1] * s.m),
+    "slice of a slice": ({"v": "4H"}, lambda s: s.v[1:][1:-1][:2]),
+    "slice of a parameter": (
+        {"v": "H", "W": "2H"},
+        lambda s: s.v * s.W[: s.v.shape[0]] + s.W[s.v.shape[0] :],
+    ),
+    "slice of x": ({"v": "I"}, lambda s: s.x[1:] * s.x[:-1] * s.v[0]),
+    "new axes": ({"v": "H", "w": "3"}, lambda s: s.v[:, None] * s.w[None, :] + s.v[:, None]),
+    "ellipsis": ({"s": "2 H 3"}, lambda s: s.s[..., 0] * s.s[1, ...].sum(-1)),
+    "split": ({"v": "3H"}, lambda s: (lambda a, b, c: a * b + c)(*zoo.split(s.v, 3))),
+    "split of a product": (
+        {"v": "H", "W": "H 2H"},
+        lambda s: (lambda a, b: a * zoo.tanh(b))(*zoo.split(s.v @ s.W, 2)),
+    ),
+    "split at places": ({"v": "H 5"}, lambda s: (lambda a, b: a.sum() * b)(*np.split(s.v, [2], axis=1))),
+    "reshape": ({"v": "2H"}, lambda s: s.v.reshape(2, -1) * s.v.reshape(-1, 2).T),
+    "reshape by a length": ({"m": "3 H", "h": "H"}, lambda s: s.m.reshape(s.h.shape[0], 3) * s.h[:, None]),
+    "reshape of a transpose": ({"m": "H 3", "v": "3H"}, lambda s: s.m.T.reshape(-1) * s.v),
+    "reshape of a slice": ({"m": "H 4", "v": "2H"}, lambda s: s.m[:, 1:3].reshape(-1) * s.v),
+    "transpose": ({"m": "H 3", "k": "3 H"}, lambda s: s.m.T * s.k),
+    "transpose of three axes": ({"s": "2 H 3"}, lambda s: np.transpose(s.s, (2, 0, 1)) * s.s.sum()),
+    "swapaxes": ({"s": "2 H 3"}, lambda s: s.s.swapaxes(0, 2) * s.s[0, 0, 0]),
+    "moveaxis": ({"s": "2 H 3"}, lambda s: np.moveaxis(s.s, 0, -1) * s.s[1, 0, 2]),
+    "transpose of a parameter": ({"m": "3 H", "W": "H 3"}, lambda s: s.W.T * s.m),
+    "broadcast": ({"v": "H", "m": "3 H"}, lambda s: np.broadcast_to(s.v, s.m.shape) * s.m),
+    "broadcast of a parameter": ({"m": "3 H", "W": "H"}, lambda s: s.W * s.m + s.W),
+    "broadcast of a column": ({"m": "3 H", "W": "3 1"}, lambda s: s.W * s.m),
+    "broadcast of a number": ({"v": "H", "A": "", "a": ""}, lambda s: s.A * s.v + s.a * s.A),
+    "squeeze and expand": ({"m": "1 H"}, lambda s: np.expand_dims(np.squeeze(s.m, 0), 1) * s.m),
+}
+
+JOINS: dict[str, Case] = {
+    "concatenate": ({"v": "I", "w": "3"}, lambda s: np.concatenate([s.v * s.v, s.w, s.x])),
+    "concatenate rows": ({"m": "H 3", "v": "3"}, lambda s: np.concatenate([s.v[None], s.m[:-1]]) * s.m),
+    "concatenate columns": ({"m": "H 3", "k": "H 2"}, lambda s: np.concatenate([s.m, s.k * s.k], axis=1)),
+    "concatenate with a number": ({"v": "H"}, lambda s: np.concatenate([s.v, np.ones_like(s.v), s.v * 2])),
+    "concatenate with itself": (
+        {"v": "H"},
+        lambda s: np.concatenate([s.v, s.v]) * np.concatenate([s.v[:1], s.v, s.v[1:]]),
+    ),
+    "concatenate parameters": (
+        {"v": "H", "A": "2 H", "B": "1 H"},
+        lambda s: np.concatenate([s.A, s.B]) * s.v,
+    ),
+    "concatenate and slice": ({"v": "H", "w": "3"}, lambda s: np.concatenate([s.v, s.w])[1:-1] * s.v[0]),
+    "stack": ({"v": "H", "w": "H"}, lambda s: np.stack([s.v, s.w, s.v * s.w])),
+    "stack last": ({"v": "H", "w": "H"}, lambda s: np.stack([s.v, s.w], axis=-1) * s.v[:, None]),
+    "roll": ({"v": "H"}, lambda s: zoo.roll(s.v, 1) * s.v + np.roll(s.v, -1)),
+    "roll along an axis": ({"m": "3 H"}, lambda s: np.roll(s.m, 2, axis=0) * s.m),
+    "fixed numbers": ({"v": "3"}, lambda s: s.v * np.array([0.5, -1.0, 2.0])),
+    "identity": ({"v": "H", "W": "H H"}, lambda s: (s.W + zoo.eye(s.v.shape[0])) @ s.v),
+}
+
+REDUCTIONS: dict[str, Case] = {
+    "sum": ({"m": "3 H"}, lambda s: s.m * s.m.sum()),
+    "sum over the first axis": ({"m": "3 H"}, lambda s: s.m * np.sum(s.m, axis=0)),
+    "sum over the last axis": ({"m": "3 H"}, lambda s: s.m * np.sum(s.m * s.m, axis=1, keepdims=True)),
+    "sum over two of three axes": ({"s": "2 H 3"}, lambda s: s.s * s.s.sum(axis=(0, 2))[:, None]),
+    "sum over the middle axis": ({"s": "2 H 3"}, lambda s: s.s.sum(axis=1) * s.s[:, 0]),
+    "sum of a transpose": ({"m": "3 H"}, lambda s: (s.m.T * s.m.T).sum(axis=0)),
+    "sum of a broadcast": (
+        {"v": "H", "m": "3 H"},
+        lambda s: np.broadcast_to(s.v, s.m.shape).sum(axis=0) * s.v,
+    ),
+    "sum over an axis of one": ({"m": "1 H"}, lambda s: s.m.sum(axis=0) * s.m),
+    "sum of parameters": ({"v": "H", "W": "3 H"}, lambda s: s.W.sum(axis=0) * s.v + s.W.sum()),
+    "mean": ({"v": "H"}, lambda s: s.v * np.mean(s.v * s.v)),
+    "mean of x": ({"v": "I"}, lambda s: s.v * np.mean(s.x * s.x)),
+    "variance": ({"m": "3 H"}, lambda s: s.m * np.var(s.m, axis=0)),
+    "max": ({"v": "H"}, lambda s: s.v * np.max(s.v)),
+    "max along an axis": ({"m": "3 H"}, lambda s: s.m * np.max(s.m, axis=0)),
+    "max of three axes": ({"s": "2 H 3"}, lambda s: s.s * s.s.max(axis=(0, 2), keepdims=True)),
+    "min": ({"m": "3 H"}, lambda s: s.m * np.min(s.m, axis=1, keepdims=True)),
+    "max of parameters": ({"v": "H", "W": "3 H"}, lambda s: s.W.max(axis=0) * s.v),
+    "cumsum": ({"v": "H"}, lambda s: np.cumsum(s.v * s.v) * s.v),
+    "cumsum over the first axis": ({"m": "3 H"}, lambda s: np.cumsum(s.m * s.m, axis=0) * s.m),
+    "cumsum over the last axis": ({"m": "3 H"}, lambda s: zoo.cumsum(s.m) * s.m),
+    "cumsum of x": ({"v": "I"}, lambda s: zoo.cumsum(s.x) * s.v[0]),
+    "cumsum of parameters": ({"v": "H", "W": "H"}, lambda s: zoo.cumsum(s.W) * s.v),
+    "cumsum of a cumsum": ({"v": "H"}, lambda s: zoo.cumsum(zoo.cumsum(s.v)) * s.v),
+    "cumax": ({"v": "H"}, lambda s: zoo.cumax(s.v)),
+    "softmax": ({"m": "3 H"}, lambda s: zoo.softmax(s.m, axis=0) * zoo.softmax(s.m)),
+    "softmax of parameters": ({"v": "H", "W": "3 H"}, lambda s: zoo.softmax(s.W, axis=0) * s.v),
+    "layer norm": ({"m": "3 H"}, lambda s: zoo.layer_norm(s.m, eps=0.1) * s.m),
+}
+
+PRODUCTS: dict[str, Case] = {
+    "vector @ matrix": ({"v": "H", "W": "H 3"}, lambda s: s.v @ s.W),
+    "x @ matrix": ({"v": "H", "W": "I H"}, lambda s: s.v * (s.x @ s.W)),
+    "x @ matrix, a function of x @ matrix": (
+        {"v": "H", "W": "I H", "U": "H H"},
+        lambda s: s.v * (zoo.tanh(s.x @ s.W) @ s.U),
+    ),
+    "matrix @ x": ({"v": "H", "W": "H I"}, lambda s: s.v * (s.W @ s.x)),
+    "function of x @ matrix": ({"v": "H", "W": "I H"}, lambda s: s.v * (zoo.tanh(s.x) @ s.W)),
+    "x and a function of x": (
+        {"v": "3", "W": "2I 3"},
+        lambda s: s.v + np.concatenate([zoo.tanh(s.x), s.x]) @ s.W,
+    ),
+    "sums of products": ({"v": "H", "W": "I H", "U": "H H", "B": "H"}, lambda s: s.x @ s.W + s.v @ s.U + s.B),
+    "[x, h] @ matrix": ({"v": "H", "W": "I+H 3"}, lambda s: np.concatenate([s.x, s.v]) @ s.W),
+    "[h, x] @ matrix": ({"v": "H", "W": "H+I 3"}, lambda s: np.concatenate([s.v, s.x]) @ s.W),
+    "twice with one matrix": ({"v": "H", "W": "H H"}, lambda s: zoo.tanh(s.v @ s.W) @ s.W),
+    "with a matrix and its transpose": ({"v": "H", "W": "H 3"}, lambda s: (s.v @ s.W) @ s.W.T),
+    "vector @ matrix.T": ({"v": "H", "W": "3 H"}, lambda s: s.v @ s.W.T),
+    "matrix @ vector": ({"v": "H", "W": "3 H"}, lambda s: s.W @ s.v),
+    "matrix.T @ vector": ({"v": "H", "W": "H 3"}, lambda s: s.W.T @ s.v),
+    "part of a matrix": ({"v": "H", "W": "H 4"}, lambda s: s.v @ s.W[:, 1:3]),
+    "rows of a matrix": ({"v": "H", "W": "3H 3"}, lambda s: s.v @ s.W[s.v.shape[0] : 2 * s.v.shape[0]]),
+    "part of a vector": (
+        {"v": "3H", "h": "H", "W": "H 3"},
+        lambda s: s.v[s.h.shape[0] : 2 * s.h.shape[0]] @ s.W + s.h.sum(),
+    ),
+    "entries far apart": ({"m": "H 3", "W": "H 3"}, lambda s: s.m[:, 1] @ s.W),
+    "a function of a matrix": ({"v": "H", "W": "H 3"}, lambda s: s.v @ zoo.tanh(s.W)),
+    "a matrix with zeros": ({"v": "H", "W": "H H"}, lambda s: s.v @ (s.W * (1 - zoo.eye(s.v.shape[0])))),
+    "row matrix @ matrix": ({"m": "3 H", "W": "H 2"}, lambda s: s.m @ s.W),
+    "row matrix.T @ matrix": ({"m": "H 3", "W": "H 2"}, lambda s: s.m.T @ s.W),
+    "matrix @ row matrix": ({"m": "3 H", "W": "2 3"}, lambda s: s.W @ s.m),
+    "three axes @ matrix": ({"s": "2 H 3", "W": "3 2"}, lambda s: s.s @ s.W),
+    "part of three axes @ matrix": ({"s": "2 H 3", "W": "3 2"}, lambda s: s.s[1] @ s.W),
+    "a product joined to a vector": (
+        {"v": "H", "m": "2 H", "W": "H 3"},
+        lambda s: np.concatenate([s.v, (s.m @ s.W).reshape(-1)]),
+    ),
+    "row matrix @ row vector": ({"m": "3 H", "v": "H"}, lambda s: s.m @ s.v),
+    "row vector @ row matrix": ({"m": "3 H", "w": "3"}, lambda s: s.w @ s.m),
+    "row matrix @ row matrix": ({"m": "3 H", "k": "H 2"}, lambda s: s.m @ s.k),
+    "row matrix @ its transpose": ({"m": "3 H"}, lambda s: s.m @ s.m.T),
+    "row vector @ row vector": ({"v": "H", "w": "H"}, lambda s: (s.v @ s.w) * s.v),
+    "x @ x": ({"v": "I"}, lambda s: (s.x @ s.x) * s.v),
+    "stacks of row matrices": ({"s": "2 3 H", "r": "2 H 2"}, lambda s: s.s @ s.r),
+    "outer": ({"v": "H", "w": "3"}, lambda s: zoo.outer(s.v, s.w) + np.outer(s.v, s.w) ** 2),
+    "heads": ({"v": "2H", "W": "2 H 3"}, lambda s: (s.v.reshape(2, 1, -1) @ s.W)[:, 0]),
+    "heads of a part": (
+        {"v": "3H", "h": "H", "W": "2 H 3"},
+        lambda s: (s.v[s.h.shape[0] :].reshape(2, 1, -1) @ s.W)[:, 0] * s.h[0],
+    ),
+    "heads of x": (
+        {"v": "H", "W": "2 I 3"},
+        lambda s: (np.stack([s.x, s.x * s.x])[:, None] @ s.W)[:, 0] * s.v[0],
+    ),
+    "heads transposed": ({"m": "2 H", "W": "2 3 H"}, lambda s: (s.m[:, None] @ s.W.swapaxes(1, 2))[:, 0]),
+    "heads twice": ({"m": "2 H", "W": "2 H H"}, lambda s: zoo.tanh(s.m[:, None] @ s.W) @ s.W),
+    "parameter @ parameter": ({"v": "H", "A": "H 3", "B": "3 2"}, lambda s: s.v @ (s.A @ s.B)),
+    "parameter @ parameter vector": ({"v": "H", "A": "H 3", "B": "3"}, lambda s: s.v * (s.A @ s.B)),
+    "parameter vectors": ({"v": "H", "A": "3", "B": "3"}, lambda s: s.v * (s.A @ s.B)),
+    "parameter.T @ parameter": ({"v": "3", "A": "H 3"}, lambda s: s.v @ (s.A.T @ s.A)),
+    "parameter vector @ row matrix": ({"m": "3 H", "A": "3"}, lambda s: s.A @ s.m),
+    "row matrix @ parameter vector": ({"m": "3 H", "A": "H"}, lambda s: s.m @ s.A),
+    "products one after the other": (
+        {"v": "H", "W": "H H", "U": "H H"},
+        lambda s: zoo.tanh(zoo.tanh(s.v @ s.W) @ s.U) @ s.W,
+    ),
+    "product of one": ({"v": "1", "W": "1 H"}, lambda s: s.v @ s.W),
+    "product to one": ({"v": "H", "W": "H 1"}, lambda s: (s.v @ s.W) * s.v),
+}
+
+POWERS: dict[str, Case] = {
+    "square": ({"v": "H"}, lambda s: s.v**2),
+    "cube of what may be negative": ({"v": "H"}, lambda s: s.v**3),
+    "powers that are none": ({"v": "H"}, lambda s: s.v**1 + s.v**0),
+    "reciprocal": ({"v": "H"}, lambda s: (2 + s.v) ** -1 + np.reciprocal(2 + s.v)),
+    "length of an axis": ({"v": "H"}, lambda s: s.v / s.v.shape[0] + 2.0**s.v * s.v.shape[0] ** -0.5),
+    "truth values as numbers": ({"v": "H"}, lambda s: (s.v > 0.1) * s.v * 2 + np.mean(s.v > 0)),
+    "choice between numbers": (
+        {"v": "H"},
+        lambda s: np.where(s.v > 0, 1.5, s.v) * np.where(s.v < 0.2, 0.0, 1.0),
+    ),
+    "a chain of choices": (
+        {"v": "H"},
+        lambda s: np.where((s.v > 0.1) & ~(s.v > 0.5), s.v, np.where(s.v < -0.2, -s.v, 0.3)),
+    ),
+    "brackets": (
+        {"v": "H", "w": "H"},
+        lambda s: s.v - (s.w - (s.v - s.w * (s.v + s.w))) / (2 - (s.v - 1) * -(-s.w)),
+    ),
+    "remainders": ({"v": "H"}, lambda s: s.v * (s.v * 3 % 2) % 0.7 - (s.v - 1) % 3),
+    "powers of powers": (
+        {"v": "H"},
+        lambda s: ((2 + s.v) ** 2.5) ** (s.v / 2) - (-s.v) ** 2 - 2 ** -(s.v**2),
+    ),
+    "nothing but numbers": ({"v": "H"}, lambda s: s.v * 0.0 + np.zeros_like(s.v) + 0.5),
+}
+
+CASES = {name: case for group in (VIEWS, JOINS, REDUCTIONS, PRODUCTS, POWERS) for name, case in group.items()}
+
+
+def structure_cell(shapes: dict[str, str], expression: Any) -> zoo.Cell:
+    """A cell whose output is an expression, and whose states depend on it and on themselves."""
+    states = [name for name in shapes if name.islower()]
+    params = [name for name in shapes if name.isupper()]
+
+    def step(self: Any, x: Any, *values: Any) -> Any:
+        before = dict(zip(states, values, strict=True))
+        y = expression(SimpleNamespace(x=x, **before, **{name: getattr(self, name) for name in params}))
+        moved = np.mean(y * y) * self.shift
+        return zoo.Output(y.reshape(-1), *(np.tanh(0.7 * value + moved) for value in values))
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    step.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, kind) for name in ("self", "x", *states)]
+    )
+    return type(
+        "Structure",
+        (zoo.Cell,),
+        {
+            "__doc__": "One expression.",
+            "card": CARD,
+            "shift": zoo.Param(),
+            **{name: zoo.Param(*shapes[name].split()) for name in params},
+            **{name: zoo.State(*shapes[name].split()) for name in states},
+            "step": step,
+        },
+    )()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_code_equals_numpy_and_gradients_equal_differences(name: str) -> None:
+    shapes, expression = CASES[name]
+    cell = structure_cell(shapes, expression)
+    checks.check(checks.trial(cell, sizes=(3, 4)))
+    checks.check(checks.trial(cell, sizes=(2, 2), steps=1, batch=1))
+
+
+# Complex arrays.
+
+
+class Rotating(zoo.Cell):
+    """``z' = exp(-softplus(a) + i b) z + (x W) i``, and an output of all that may be done with z."""
+
+    card = CARD
+    A = zoo.Param("H")
+    B = zoo.Param("H")
+    C = zoo.Param("H", 3, complex=True)
+    D = zoo.Param("H", complex=True)
+    W = zoo.Param("I", "H")
+    R = zoo.Buffer("H", complex=True)
+    z = zoo.State("H", complex=True)
+    h = zoo.State("H")
+
+    def step(self, x: Any, z: Any, h: Any) -> Any:
+        z = np.exp(-zoo.softplus(self.A) + 1j * self.B) * z + 1j * (x @ self.W) * self.R
+        z = z * (0.5 + 0.1j) - h * self.D / (2 + z * z.conj()) + np.concatenate([z[1:], z[:1]]) * 0.1
+        y = (z @ self.C).real * abs(1 + z).sum() + (z.reshape(1, -1).sum() / (3 + 1j)).imag
+        return zoo.Output(y, z, np.tanh(h + z.imag * np.where(h > 0, z, 1j).real))
+
+
+def test_complex_arrays() -> None:
+    checks.check(checks.trial(Rotating()))
+    checks.check(checks.trial(Rotating(), sizes=(1, 1), steps=1, batch=1))
+
+
+# As Numba compiles them: a few cells with much in each, for what the interpreter cannot show.
+
+
+def many(names: list[str]) -> zoo.Cell:
+    """A cell whose output is the outputs of many cases, one after the other."""
+    shapes: dict[str, str] = {}
+    parts = []
+    for number, name in enumerate(names):
+        theirs, expression = CASES[name]
+        renamed = {old: f"{old}{'a' if old.islower() else 'A'}{number}" for old in theirs}
+        shapes |= {renamed[old]: shape for old, shape in theirs.items()}
+        parts.append((renamed, expression))
+
+    def joined(s: Any) -> Any:
+        found = [
+            expression(SimpleNamespace(x=s.x, **{old: getattr(s, new) for old, new in renamed.items()}))
+            for renamed, expression in parts
+        ]
+        return np.concatenate([each.reshape(-1) for each in found])
+
+    return structure_cell(shapes, joined)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9)])
+@pytest.mark.parametrize("group", [[*PRODUCTS][::4]], ids=["products"])
+def test_compiled(group: list[str], dtype: str, tolerance: float) -> None:
+    case = checks.trial(many(group))
+    with checks.interpreted(case):
+        expected = case.both_passes(case.x)
+    checks.assert_same(case.both_passes(case.x, dtype), expected, f"compiled, {dtype}", tolerance)

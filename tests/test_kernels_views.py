@@ -1,0 +1,93 @@
+"""Windows of rows: the numbers of a slice, written through, and alive as long as the window is."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo import kernels
+from zoo.kernels.views import rows_of
+
+
+@zoo.njit
+def halves(flat):
+    """A row of a matrix in two windows; the second is doubled."""
+    for r in range(flat.shape[0]):
+        row, size = flat[r], flat.shape[1] // 2
+        left, right = kernels.window(row, 0, size), kernels.window(row, size, size)
+        for i in range(size):
+            right[i] = 2 * right[i] + left[i]
+
+
+@zoo.njit
+def window_of_a_temporary(size):
+    temporary = np.arange(2.0 * size)
+    return kernels.window(temporary, size, size)
+
+
+@zoo.njit
+def lengths(flat):
+    inside = kernels.window(flat, 1, 3)
+    return inside.size, inside.shape[0], inside.strides[0], kernels.window(flat, 2, 0).size
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_windows_are_slices(dtype) -> None:
+    flat = np.arange(10, dtype=dtype)
+    np.testing.assert_array_equal(kernels.window(flat, 3, 4), flat[3:7])
+    kernels.window(flat, 3, 4)[0] = 30
+    assert flat[3] == 30
+    assert lengths(flat) == (3, 3, flat.itemsize, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_windows_are_written_through(dtype) -> None:
+    start = np.arange(12, dtype=dtype).reshape(2, 6)
+    found, plain = start.copy(), start.copy()
+    halves(found)
+    with kernels.interpreted():
+        halves(plain)
+    np.testing.assert_array_equal(found, [[0, 1, 2, 6, 9, 12], [6, 7, 8, 24, 27, 30]])
+    np.testing.assert_array_equal(plain, found)
+
+
+def test_a_window_keeps_its_array_alive() -> None:
+    for size in (10, 1_000_000):
+        found = window_of_a_temporary(size)
+        gc.collect()
+        others = [np.full(2 * size, 7.0) for _ in range(5)]
+        np.testing.assert_array_equal(found, np.arange(size, 2.0 * size))
+        assert len(others) == 5
+
+
+def test_a_window_lets_its_array_go() -> None:
+    class Watched(np.ndarray):
+        pass
+
+    flat = np.zeros(1000).view(Watched)
+    watch = weakref.ref(flat)
+    kernels.window(np.asarray(flat), 10, 20)
+    del flat
+    gc.collect()
+    assert watch() is None
+
+
+def test_windows_of_what_must_not_be_written() -> None:
+    flat = np.arange(5.0)
+    flat.flags.writeable = False
+    assert not kernels.window(flat, 1, 2).flags.writeable
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4), (0, 2, 4), (3, 2, 0)])
+def test_rows_of_a_sequence(shape) -> None:
+    a = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    with kernels.interpreted():
+        plain = rows_of(a)
+    found = rows_of(a)
+    assert found.shape == plain.shape == (shape[0] * shape[1], shape[2])
+    np.testing.assert_array_equal(found, a.reshape(found.shape))
+    assert found.flags.c_contiguous

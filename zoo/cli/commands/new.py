@@ -1,0 +1,42 @@
+"""``zoo new``: a plugin package to start from."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from zoo.cli.terminal import plain_table
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@click.option("--cell", metavar="CELLNAME", help="What its cell is called.  [after the package]")
+@click.option("--dir", "directory", metavar="DIR", help="The directory to make.  [NAME]")
+def command(name: str, cell: str | None, directory: str | None) -> None:
+    """Write a plugin package with one cell, to start from.
+
+    NAME is that of the package, as in my-cells. It is complete: it can be installed, the cell trains, and its
+    test tries every law. Nothing that exists is overwritten.
+    """
+    from zoo.cli.scaffold import check_target, package_files, package_names, write_directory
+
+    target = Path(directory or name).expanduser()
+    names = package_names(name, cell)
+    check_target(target)
+    files = package_files(names)
+    write_directory(target, {path: file.text for path, file in files.items()})
+    _show(f"Wrote {target}:", plain_table([path, file.about] for path, file in files.items()))
+    _show("\nNext:", _next_steps(target, names.cell))
+
+
+def _show(heading: str, lines: Iterable[str]) -> None:
+    click.echo("\n".join([heading, *(f"  {line}" for line in lines)]))
+
+
+def _next_steps(target: Path, cell: str) -> list[str]:
+    package = target.as_posix() if target.is_absolute() else f"./{target.as_posix()}"
+    commands = (["pip", "install", "-e", f"{package}[test]"], ["zoo", "check", cell], ["pytest", package])
+    return [shlex.join(words) for words in commands]

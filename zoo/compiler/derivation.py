@@ -1,0 +1,172 @@
+"""A cell's step and its step back, in one graph, and what the one keeps for the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from zoo.compiler.adjoint import gradients
+from zoo.compiler.copies import LEAVES
+from zoo.compiler.graph import Level, Node, ancestors
+from zoo.compiler.reading import Equations
+from zoo.compiler.simplify import erase_derivatives, gather_products, push_slices
+from zoo.compiler.structure import PRODUCTS, VIEWS
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The step forward and the step back.
+
+    Args:
+        equations: The step, rewritten to run fast.
+        dy: Leaf, the gradient of the output.
+        dafter: Leaves, the gradients of the states after the step, by state.
+        dx: Gradient of x; None if x has none.
+        dparams: Gradients of the parameters; None where there is none.
+        dbefore: Gradients of the states before the step; None where there is none.
+        kept: Values of the step forward that the step back reads.
+        trajectories: States whose values before every step the step back reads.
+        surrogate: Whether some derivative is not that of the function computed.
+    """
+
+    equations: Equations
+    dy: Node
+    dafter: Mapping[str, Node]
+    dx: Node | None
+    dparams: Mapping[str, Node | None]
+    dbefore: Mapping[str, Node | None]
+    kept: tuple[Node, ...]
+    trajectories: tuple[str, ...]
+    surrogate: bool
+
+    @property
+    def forward_outputs(self) -> list[Node]:
+        """What the step forward makes."""
+        return [*self.equations.outputs, *self.kept]
+
+    @property
+    def backward_outputs(self) -> list[Node]:
+        """What the step back makes."""
+        found = [*self.dbefore.values(), self.dx, *self.dparams.values()]
+        return [node for node in found if node is not None]
+
+
+def differentiate(equations: Equations) -> Derivation:
+    """Derive the step back from a step."""
+    equations = _replaced(equations, gather_products(equations.outputs))
+    equations = _replaced(equations, push_slices(equations.outputs))
+    surrogate = any(node.op in ("stop_gradient", "with_derivative") for node in ancestors(equations.outputs))
+    graph = equations.x.graph
+    dy = graph.node("dy", attr="dy", shape=equations.y.shape, level=Level.STEP)
+    dafter = {
+        name: graph.node("dafter", attr=name, shape=node.shape, level=Level.STEP)
+        for name, node in equations.after.items()
+        if not equations.cell.states[name].discrete
+    }
+    seeds = {equations.y: dy}
+    for name, gradient in dafter.items():
+        node = equations.after[name]
+        seeds[node] = seeds[node] + gradient if node in seeds else gradient
+    before = {name: equations.states[name] for name in dafter}
+    wanted = [equations.x, *equations.params.values(), *before.values()]
+    totals = gradients(seeds, wanted)
+    equations = replace(equations, names={**_gradient_names(equations, totals), **equations.names})
+    found = {node: totals[node] for node in wanted if node in totals}
+    new = erase_derivatives([*equations.outputs, *found.values()])
+    equations = _replaced(equations, new)
+    found = {leaf: new[gradient] for leaf, gradient in found.items()}
+    found = _simplified(found, equations)
+    back = list(found.values())
+    kept, trajectories = _kept(equations, back)
+    return Derivation(
+        equations,
+        dy,
+        dafter,
+        found.get(equations.x),
+        {name: found.get(leaf) for name, leaf in equations.params.items()},
+        {name: found.get(leaf) for name, leaf in equations.states.items()},
+        kept,
+        trajectories,
+        surrogate,
+    )
+
+
+def _gradient_names(equations: Equations, totals: Mapping[Node, Node]) -> dict[Node, str]:
+    """What the gradients of named values, of parameters and of pre-activations are called."""
+    names = {**{node: name for name, node in equations.params.items()}, **equations.names}
+    names |= {node: "a" for node in totals if node.op in PRODUCTS and node not in names}
+    return {totals[node]: f"d{name}" for node, name in names.items() if node in totals}
+
+
+def _replaced(equations: Equations, new: Mapping[Node, Node]) -> Equations:
+    """The same equations on other nodes."""
+    return replace(
+        equations,
+        y=new[equations.y],
+        after={name: new[node] for name, node in equations.after.items()},
+        names=_renamed(equations.names, new),
+    )
+
+
+def _renamed(names: Mapping[Node, str], new: Mapping[Node, Node]) -> dict[Node, str]:
+    found: dict[Node, str] = {}
+    for node, name in names.items():
+        found.setdefault(new.get(node, node), name)
+    return found
+
+
+def _simplified(found: dict[Node, Node], equations: Equations) -> dict[Node, Node]:
+    """The step back rewritten, the step forward left as it is."""
+    fixed = set(ancestors(equations.outputs))
+    for rewriting in (push_slices, gather_products):
+        new = rewriting(found.values(), fixed)
+        found = {leaf: new[gradient] for leaf, gradient in found.items()}
+    return found
+
+
+def _kept(equations: Equations, back: Iterable[Node]) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+    """Which values of the step forward to keep, and which states before it.
+
+    What is dear is kept; what is cheap is computed again, if all it takes is kept or free.
+    """
+    forward = set(ancestors(equations.outputs))
+    reached = ancestors(back, stop=lambda node: node in forward)
+    wanted = [_base(node) for node in reached if node in forward and node.level != Level.ONCE]
+    wanted = [node for node in dict.fromkeys(wanted) if node.op not in LEAVES]
+    kept = {node for node in wanted if _is_dear(node)}
+    for node in sorted(wanted, key=lambda node: node.index):
+        missing = _missing(node, kept)
+        if missing:
+            kept |= set(missing) if node.truth else {node}
+    needed = ancestors(back, stop=lambda node: node in kept)
+    leaves = {node.attr for node in needed if node.op == "state"}
+    return (
+        tuple(sorted(kept, key=lambda node: node.index)),
+        tuple(name for name in equations.states if name in leaves),
+    )
+
+
+def _base(node: Node) -> Node:
+    """What holds the numbers of a view."""
+    while node.op in VIEWS:
+        node = node.inputs[0]
+    return node
+
+
+def _is_dear(node: Node) -> bool:
+    operation = node.graph.operations.get(node.op)
+    return operation.dear if operation is not None else node.op != "concat"
+
+
+def _missing(node: Node, kept: set[Node]) -> list[Node]:
+    """The dear values that computing a node again would need beside those kept."""
+    found, waiting = [], [node]
+    while waiting:
+        node = _base(waiting.pop())
+        if node in kept or node.op in LEAVES or node.level == Level.ONCE:
+            continue
+        if _is_dear(node):
+            found.append(node)
+        else:
+            waiting.extend(node.inputs)
+    return found

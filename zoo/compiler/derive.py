@@ -1,0 +1,102 @@
+"""From a cell's ``step`` to its kernels: read, differentiate, plan, write, load."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from zoo.compiler.derivation import Derivation, differentiate
+from zoo.compiler.emission.module import backward_source, forward_source
+from zoo.compiler.generated import load_source
+from zoo.compiler.passes import Passes
+from zoo.compiler.program import Pass, backward_pass, forward_pass, ready
+from zoo.compiler.reading import Equations, read
+from zoo.contracts import Cell
+from zoo.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything between a ``step`` and its kernels.
+
+    Args:
+        derivation: The graphs of both passes.
+        forward: The plan of the forward pass.
+        backward: The plan of the backward pass.
+        source: The module that holds both.
+    """
+
+    derivation: Derivation
+    forward: Pass
+    backward: Pass
+    source: str
+
+
+@functools.lru_cache(maxsize=256)
+def plan(cell: Cell) -> Plan:
+    """Plan the kernels of a cell that has a ``step``.
+
+    Raises:
+        DefinitionError: if its ``step`` cannot be compiled.
+    """
+    derivation = ready(differentiate(read(cell)))
+    forward, backward = forward_pass(derivation), backward_pass(derivation)
+    forward_lines, kept = forward_source(derivation, forward)
+    backward_lines = backward_source(derivation, backward, kept)
+    return Plan(derivation, forward, backward, _module(cell, forward_lines, backward_lines))
+
+
+def derive(cell: Cell) -> Passes:
+    """The kernels of a cell that has a ``step``.
+
+    Raises:
+        DefinitionError: if its ``step`` cannot be compiled.
+    """
+    found = plan(cell)
+    module = load_source(cell.name, found.source)
+    equations = found.derivation.equations
+
+    def output_size(input_size: int, hidden_size: int) -> int:
+        return _size(equations, input_size, hidden_size)
+
+    return Passes(module.forward, module.backward, (), output_size, found.derivation.surrogate)
+
+
+def _size(equations: Equations, input_size: int, hidden_size: int) -> int:
+    (dim,) = equations.y.shape
+    size = dim.evaluate({"I": input_size, "H": hidden_size})
+    if size < 1 or size.denominator != 1:
+        raise UsageError(
+            f"{equations.cell.label()}: the output has {dim} features, which is {size} for I={input_size}, "
+            f"H={hidden_size}; expected a positive integer."
+        )
+    return int(size)
+
+
+def _module(cell: Cell, *functions: list[str]) -> str:
+    """The text of the module: names that were checked, numbers, and nothing else of the user's."""
+    head = [
+        f'"""Both passes of the cell {cell.name}, derived by zoo from its step ({_options(cell)}).',
+        "",
+        "Do not edit: change the cell, and this is written anew. Arrays called ``_all`` have a row for every",
+        "step and row of the batch, ``_now`` for every row of the batch; ``_here`` is one row, used over and",
+        "over.",
+        '"""',
+        "",
+        "import numpy as np",
+        "",
+        "import zoo",
+        "from zoo import kernels",
+    ]
+    blocks = (["", "", "@zoo.njit", *lines] for lines in functions)
+    return "\n".join([*head, *(line for block in blocks for line in block)]) + "\n"
+
+
+def _options(cell: Cell) -> str:
+    """The options for which the passes are made; of texts, only those that are names."""
+    known = {
+        name: value
+        for name, value in cell.options.items()
+        if not isinstance(value, str) or (value.isascii() and value.isidentifier())
+    }
+    return ", ".join(f"{name}={value}" for name, value in known.items()) or "no options"

@@ -1,0 +1,338 @@
+"""Emission of the sections of a pass: arrays, loops over time and rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from zoo.compiler.dims import Dim, as_dim, product
+from zoo.compiler.emission.arrays import Array
+from zoo.compiler.emission.loops import Nest
+from zoo.compiler.emission.products import packed, write_product
+from zoo.compiler.emission.writer import Names, Numbers, Writer
+from zoo.compiler.graph import Node, Shape
+from zoo.compiler.program import Pass
+from zoo.compiler.reading import Equations
+from zoo.compiler.schedule import Item, Product, Rows, Store
+from zoo.compiler.structure import PRODUCTS, SUMS, swap_last
+from zoo.compiler.views import view_of
+from zoo.errors import DefinitionError
+
+_SUFFIX = {Store.STEPS: "_all", Store.BATCH: "_now", Store.ROW: "_here", Store.SHARED: ""}
+
+# Leaves that the kernel itself fills, element by element.
+_WRITTEN_OUT = ("array", "eye")
+
+
+class Function:
+    """One pass, being written.
+
+    Args:
+        equations: The step, for its leaves and names.
+        plan: The pass.
+        taken: Names that mean something already.
+    """
+
+    def __init__(self, equations: Equations, plan: Pass, taken: Collection[str] = ()) -> None:
+        self.equations, self.plan = equations, plan
+        self.names = Names()
+        self.names.taken |= set(taken)
+        self.called = {wish: self.names.fresh(wish) for wish in _given(equations)}
+        """What the arrays that the caller brings are called, and those of states and their gradients."""
+        self.numbers = Numbers(self.names, _option_names(equations))
+        self.arrays: dict[Node, Array] = {}
+        self.shapes: dict[str, Shape] = {}
+        """True shapes of the arrays that the function makes."""
+        self.zeroed: set[str] = set()
+        """Arrays that must start at zero."""
+        self.assigned: set[str] = set()
+        """Arrays that a kernel returns."""
+        self.labels: dict[Node, str] = {}
+        self.before: dict[str, str] = {}
+        """For arrays of states before a step: the line that finds them at step t."""
+        self.trajectory: dict[str, tuple[str, str]] = {}
+        """For the same: the states before the first step, and those after every step."""
+        self.for_dx = Writer(depth=2)
+        """Lines that only the gradient of x needs."""
+        self.packed: dict[Node, str] = {}
+
+    @property
+    def like(self) -> str:
+        """An array whose dtype is the kernel's."""
+        equations = self.equations
+        return self.called[next(iter([*equations.params, *(f"{name}_0" for name in equations.states)]))]
+
+    # Names and arrays.
+
+    def label(self, node: Node) -> str:
+        """The variable of a value."""
+        if node not in self.labels:
+            self.labels[node] = self.names.fresh(self._called(node))
+        return self.labels[node]
+
+    def _called(self, node: Node) -> str:
+        """What the author calls a value, or what it is called after: ``sigmoid_f``, ``tanh_c``."""
+        names = self.equations.names
+        if node in names:
+            return names[node]
+        after = next((names[base] for base in _near(node) if base in names), None)
+        word = "a" if node.op in PRODUCTS else node.op
+        return (
+            word if after is None or node.op not in self.equations.x.graph.operations else f"{word}_{after}"
+        )
+
+    def give(self, node: Node, name: str, store: Store) -> Array:
+        """Say which array, already there, holds a value."""
+        self.arrays[node] = Array(name, store, product(node.shape))
+        return self.arrays[node]
+
+    def has_array(self, node: Node) -> bool:
+        """Whether a value is stored."""
+        node = self.plan.shares.get(node, node)
+        return node in self.arrays or node in self.plan.stores or node.op in _WRITTEN_OUT
+
+    def array_of(self, node: Node) -> Array:
+        """The array that holds a value; named when first asked for."""
+        node = self.plan.shares.get(node, node)
+        if node not in self.arrays:
+            store = Store.SHARED if node.op in _WRITTEN_OUT else self.plan.stores[node]
+            if store == Store.SCALAR:
+                return self.give(node, self.label(node), store)
+            array = self.give(node, self.names.fresh(f"{self._called(node)}{_SUFFIX[store]}"), store)
+            self.shapes[array.name] = node.shape
+            if node.op in SUMS:
+                self.zeroed.add(array.name)
+        return self.arrays[node]
+
+    def panels(self, w: Node) -> str:
+        """A matrix packed for products; packed once, before the loops."""
+        if w not in self.packed:
+            matrix = swap_last(w) if w.op == "transpose" else w
+            view = view_of(matrix)
+            assert view is not None  # copies.py saw to it
+            called = self.array_of(view.base).name
+            self.packed[w] = self.names.fresh(f"{called}_{'transposed' if matrix is not w else 'packed'}")
+        return self.packed[w]
+
+    def panel_lines(self) -> list[str]:
+        """The lines that pack."""
+        return [f"    {name} = {packed(self, w)}" for w, name in self.packed.items()]
+
+    # Sections.
+
+    def section(self, where: str, depth: int = 1) -> list[str]:
+        """The lines of a section."""
+        writer = Writer(depth=depth)
+        for item in self.plan.sections[where].items:
+            self._write_item(writer, item, where)
+        return writer.lines
+
+    def _write_item(self, writer: Writer, item: Item, where: str) -> None:
+        if isinstance(item, Product):
+            write_product(self, writer, item.node, where)
+            return
+        if where in ("once", "final"):
+            self._write_loops(writer, item)
+            return
+        arrays = self._arrays_of(item)
+        with self._over_time(writer, where, arrays), writer.block("for r in range(batch):"):
+            if any(array.store == Store.STEPS for array in arrays):
+                writer.line("at = t * batch + r")
+            for array in arrays:
+                if array.store in (Store.STEPS, Store.BATCH):
+                    writer.line(f"{array.row} = {array.row_expression()}")
+            self._write_loops(writer, item)
+
+    @contextmanager
+    def _over_time(self, writer: Writer, where: str, arrays: Iterable[Array]) -> Iterator[None]:
+        if where == "step":
+            yield
+            return
+        with writer.block("for t in range(steps):"):
+            for array in arrays:
+                if array.name in self.before:
+                    writer.line(self.before[array.name])
+            yield
+
+    def _write_loops(self, writer: Writer, rows: Rows) -> None:
+        for loop in rows.loops:
+            lookup = _Lookup(self)
+            Nest(loop, lookup, self.label, self.equations.names, writer, self.names, self.numbers).write()
+
+    def _arrays_of(self, rows: Rows) -> list[Array]:
+        """The arrays that loops over rows read and write."""
+        found: dict[str, Array] = {}
+        for loop in rows.loops:
+            for node in loop.body:
+                self._note([node, *node.inputs], found)
+            for value, view in loop.stores:
+                self._note([value, view.base], found)
+        return list(found.values())
+
+    def _note(self, nodes: Iterable[Node], found: dict[str, Array]) -> None:
+        for node in nodes:
+            view = view_of(node)
+            if view is not None and self.has_array(view.base):
+                array = self.array_of(view.base)
+                found[array.name] = array
+
+    # The lines in front.
+
+    def definitions(self, body: list[str]) -> list[str]:
+        """Sizes, numbers and arrays that the lines of the body use."""
+        writer = Writer()
+        made = [*self._arrays_made(), *self._flat_arrays(body), *self._leaf_numbers(body)]
+        text = "\n".join([*made, *body])
+        numbers = [f"{name} = {self.like}.dtype.type({value})" for value, name in self.numbers.found.items()]
+        for line in [*self._sizes(text), *numbers, *made]:
+            writer.line(line)
+        return writer.lines
+
+    def _sizes(self, text: str) -> Iterator[str]:
+        if uses(text, "rows"):
+            text += " steps batch"
+        if uses(text, "steps") or uses(text, "batch"):
+            yield "steps, batch = x.shape[0], x.shape[1]"
+        if uses(text, "rows"):
+            yield "rows = steps * batch"
+        lines = {
+            name: self.size_of(name, other) for name, other in (("H", "I"), ("I", "H")) if uses(text, name)
+        }
+        # One letter may be found with the help of the other, which then comes first.
+        for name in sorted(lines, key=lambda name: len(_LETTER.findall(lines[name]))):
+            yield f"{name} = {lines[name]}"
+
+    def size_of(self, letter: str, other: str) -> str:
+        """How to find a letter in the shapes of what the caller brings.
+
+        Raises:
+            DefinitionError: if they do not tell.
+        """
+        found = [
+            how
+            for name, axis, dim in self._lengths()
+            for how in _solved(dim, letter, f"{name}.shape[{axis}]")
+        ]
+        plain = [how for how in found if not uses(how, other)]
+        if found:
+            return (plain or found)[0]
+        who = self.equations.cell.who()
+        raise DefinitionError(
+            f"{who}: step needs {letter}, and no parameter, buffer or state has a size that tells it; add a "
+            f"parameter with a size {letter!r}."
+        )
+
+    def _lengths(self) -> Iterator[tuple[str, int, Dim]]:
+        """Every axis of every array that the caller brings: its array, its place, its length in letters."""
+        equations = self.equations
+        for name, node in {**equations.params, **equations.buffers}.items():
+            yield from ((self.called[name], axis, dim) for axis, dim in enumerate(node.shape))
+        for name, node in equations.states.items():
+            yield from ((self.called[f"{name}_0"], axis + 1, dim) for axis, dim in enumerate(node.shape))
+
+    def _arrays_made(self) -> Iterator[str]:
+        for name, shape in self.shapes.items():
+            if name not in self.assigned:
+                array = next(each for each in self.arrays.values() if each.name == name)
+                make = "zeros" if name in self.zeroed else "empty"
+                yield f"{name} = np.{make}({_shape_text(array, shape)}, {self.like}.dtype)"
+
+    def _flat_arrays(self, body: list[str]) -> Iterator[str]:
+        text = "\n".join(body)
+        for array in self.arrays.values():
+            flat = f"{array.name}_flat"
+            if array.store == Store.SHARED and uses(text, flat) and array.name not in self.assigned:
+                yield f"{flat} = {array.name}.reshape(-1)"
+
+    def _leaf_numbers(self, body: list[str]) -> Iterator[str]:
+        text = "\n".join(body)
+        for node, name in self.labels.items():
+            if node.op == "size" and uses(text, name):
+                yield f"{name} = {self.like}.dtype.type({node.attr})"
+
+    def fixed_arrays(self) -> list[str]:
+        """Small arrays of numbers, and identity matrices, filled."""
+        writer = Writer()
+        for node, array in list(self.arrays.items()):
+            if node.op == "array":
+                for place, value in enumerate(node.attr):
+                    writer.line(f"{array.name}_flat[{place}] = {value!r}")
+            elif node.op == "eye":
+                self.zeroed.add(array.name)
+                with writer.block(f"for i in range({node.attr}):"):
+                    writer.line(f"{array.name}[i, i] = 1")
+        return writer.lines
+
+
+def _near(node: Node) -> Iterator[Node]:
+    """The inputs of a node, then theirs."""
+    yield from node.inputs
+    for operand in node.inputs:
+        yield from operand.inputs
+
+
+def uses(text: str, name: str) -> bool:
+    """Whether a name occurs in a text."""
+    return re.search(rf"\b{name}\b", text) is not None
+
+
+def _shape_text(array: Array, shape: Shape) -> str:
+    if array.store == Store.SHARED:
+        return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
+    return {
+        Store.STEPS: f"(steps, batch, {array.width})",
+        Store.BATCH: f"(batch, {array.width})",
+        Store.ROW: f"{array.width}",
+    }[array.store]
+
+
+class _Lookup(Mapping[Node, Array]):
+    """The arrays of a function by node, named when first asked for."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+    def __getitem__(self, node: Node) -> Array:
+        if not self.function.has_array(node):
+            raise KeyError(node)
+        return self.function.array_of(node)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.function.arrays)
+
+    def __len__(self) -> int:
+        return len(self.function.arrays)
+
+
+_LETTER = re.compile(r"\b[IH]\b")
+
+
+def _solved(dim: Dim, letter: str, length: str) -> Iterator[str]:
+    """How a letter follows from a length that it is in, if it is there once and alone."""
+    mine = [(letters, factor) for letters, factor in dim.terms if letter in letters]
+    if len(mine) != 1 or mine[0][0] != (letter,):
+        return
+    factor = mine[0][1]
+    rest = dim - Dim(tuple(mine))
+    text = length if rest == as_dim(0) else f"({length} - ({rest}))"
+    up = f" * {factor.denominator}" if factor.denominator != 1 else ""
+    down = f" // {factor.numerator}" if factor.numerator != 1 else ""
+    yield f"{text}{up}{down}"
+
+
+def _given(equations: Equations) -> Iterator[str]:
+    """Names for what the caller brings; a part's own name goes first."""
+    yield from (*equations.params, *equations.buffers, *equations.inputs)
+    for name in equations.states:
+        yield from (f"{name}_0", f"{name}_before", f"d{name}", f"d{name}_new", f"dlast_{name}")
+    yield from (f"{name}_all" for name in (*equations.inputs, "x"))
+
+
+def _option_names(equations: Equations) -> dict[str, str]:
+    """What options call the numbers they stand for, where only one does."""
+    found: dict[str, list[str]] = {}
+    for name, value in equations.cell.options.items():
+        if isinstance(value, float):
+            found.setdefault(repr(value), []).append(name)
+    return {text: names[0] for text, names in found.items() if len(names) == 1}

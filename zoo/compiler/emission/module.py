@@ -1,0 +1,197 @@
+"""Emission of a module: both passes of a cell, as a person could have written them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zoo.compiler.derivation import Derivation
+from zoo.compiler.emission.function import Function, uses
+from zoo.compiler.emission.writer import Writer
+from zoo.compiler.graph import Node
+from zoo.compiler.program import Pass
+from zoo.compiler.schedule import Store
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One array of the tape: the values it holds, and the state whose course it is."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    states: tuple[str, ...]
+
+
+def _unpack(names: list[str], source: str) -> str:
+    return f"{', '.join(names)}{',' * (len(names) == 1)} = {source}" if names else ""
+
+
+def _tuple(parts: list[str]) -> str:
+    return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
+
+
+def _unpack_arguments(function: Function, writer: Writer) -> None:
+    """Parameters, states and inputs under their names."""
+    equations, called = function.equations, function.called
+    writer.line(_unpack([called[name] for name in (*equations.params, *equations.buffers)], "params"))
+    writer.line(_unpack([called[f"{name}_0"] for name in equations.states], "state"))
+    if equations.inputs:
+        writer.line(_unpack([called[name] for name in equations.inputs], "inputs"))
+
+
+def _give_leaves(function: Function) -> None:
+    equations, called = function.equations, function.called
+    for name, node in {**equations.params, **equations.buffers}.items():
+        function.give(node, called[name], Store.SHARED)
+    for name, node in equations.states.items():
+        function.give(node, called[f"{name}_before"], Store.BATCH)
+    for name, node in equations.inputs.items():
+        function.give(node, called[f"{name}_all"], Store.STEPS)
+    function.give(equations.x, called["x_all"], Store.STEPS)
+
+
+def _flattened(function: Function, body: list[str]) -> list[str]:
+    """States and inputs with one axis for all that a row holds; x as numbers where tokens will not do."""
+    writer, equations, called = Writer(), function.equations, function.called
+    text = "\n".join(body)
+    for name, node in equations.states.items():
+        if node.ndim != 1:
+            first = called[f"{name}_0"]
+            writer.line(f"{first} = {first}.reshape(batch, {function.arrays[node].width})")
+    for name, node in equations.inputs.items():
+        every = called[f"{name}_all"]
+        if uses(text, every):
+            writer.line(f"{every} = {called[name]}.reshape(steps, batch, {function.arrays[node].width})")
+    if uses(text, called["x_all"]):
+        writer.line(f"{called['x_all']} = kernels.dense(x, I, {function.like})")
+    return writer.lines
+
+
+def _in_shape(node: Node, name: str) -> str:
+    """A state as it is declared."""
+    return name if node.ndim == 1 else f"{name}.reshape(batch, {', '.join(map(str, node.shape))})"
+
+
+def forward_source(derivation: Derivation, plan: Pass) -> tuple[list[str], list[Kept]]:
+    """The forward pass, and what its tape holds."""
+    equations = derivation.equations
+    function = Function(equations, plan)
+    called = function.called
+    _give_leaves(function)
+    for name in equations.states:
+        function.before[called[f"{name}_before"]] = ""
+    kept = _tape(derivation, function)
+    once, sequence, step = function.section("once"), function.section("sequence"), function.section("step", 2)
+    panels = function.panel_lines()
+    start, end, last = Writer(), Writer(depth=2), []
+    for name, node in equations.states.items():
+        before = called[f"{name}_before"]
+        start.line(f"{before} = {called[f'{name}_0']}")
+        end.line(f"{before} = {function.array_of(equations.after[name]).name}[t]")
+        last.append(_in_shape(node, f"{before}.copy()"))
+    final = Writer()
+    y = function.array_of(equations.y).name
+    final.line(f"return {y}, {_tuple(last)}, {_tuple([each.name for each in kept])}")
+    loop = ["    for t in range(steps):", *step, *end.lines]
+    fixed = function.fixed_arrays()
+    body = [*fixed, *once, *panels, *sequence, *start.lines, *loop, *final.lines]
+    head = Writer()
+    _unpack_arguments(function, head)
+    flattened = _flattened(function, body)
+    definitions = function.definitions([*flattened, *body])
+    extra = ", inputs" if equations.inputs else ""
+    return [f"def forward(params, x, state{extra}):", *head.lines, *definitions, *flattened, *body], kept
+
+
+def _tape(derivation: Derivation, function: Function) -> list[Kept]:
+    """The arrays of the tape, each once."""
+    found: dict[str, tuple[list[Node], list[str]]] = {}
+    for node in derivation.kept:
+        found.setdefault(function.array_of(node).name, ([], []))[0].append(node)
+    for name in derivation.trajectories:
+        found.setdefault(function.array_of(derivation.equations.after[name]).name, ([], []))[1].append(name)
+    if not found:
+        found[function.array_of(derivation.equations.y).name] = ([derivation.equations.y], [])
+    return [Kept(name, tuple(nodes), tuple(states)) for name, (nodes, states) in found.items()]
+
+
+def backward_source(derivation: Derivation, plan: Pass, kept: list[Kept]) -> list[str]:
+    """The backward pass."""
+    equations = derivation.equations
+    function = Function(equations, plan, {each.name for each in kept})
+    called = function.called
+    _give_leaves(function)
+    for each in kept:
+        for node in each.nodes:
+            function.give(node, each.name, Store.STEPS)
+        for name in each.states:
+            before, first = called[f"{name}_before"], called[f"{name}_0"]
+            function.trajectory[before] = (first, each.name)
+            function.before[before] = f"{before} = {each.name}[t - 1] if t > 0 else {first}"
+    function.give(derivation.dy, "dy", Store.STEPS)
+    for name, node in derivation.dafter.items():
+        function.give(node, called[f"d{name}"], Store.BATCH)
+    for name, gradient in derivation.dbefore.items():
+        if gradient is not None:
+            array = function.give(gradient, called[f"d{name}_new"], Store.BATCH)
+            function.shapes[array.name] = gradient.shape
+    if derivation.dx is not None:
+        function.give(derivation.dx, "dx", Store.STEPS)
+    return _backward_lines(derivation, function, kept)
+
+
+def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]) -> list[str]:
+    equations, called = derivation.equations, function.called
+    once, step = function.section("once"), function.section("step", 2)
+    after, final = function.section("after"), function.section("final")
+    panels = function.panel_lines()
+    start, swap, back = Writer(), Writer(depth=2), Writer()
+    dstate = []
+    for name, node in equations.states.items():
+        last = called[f"dlast_{name}"]
+        if derivation.dbefore.get(name) is None:
+            dstate.append(f"np.zeros_like({last})")
+            continue
+        flat = "" if node.ndim == 1 else f".reshape(batch, {function.arrays[derivation.dafter[name]].width})"
+        now, new = called[f"d{name}"], called[f"d{name}_new"]
+        start.line(f"{now} = {last}.copy(){flat}")
+        swap.line(f"{now}, {new} = {new}, {now}")
+        dstate.append(_in_shape(node, now))
+    dparams = [
+        f"np.zeros_like({called[name]})" if gradient is None else function.array_of(gradient).name
+        for name, gradient in derivation.dparams.items()
+    ]
+    dx_first, dx_lines = _dx(function, step, after)
+    back.line(f"return dx, {_tuple(dstate)}, {_tuple(dparams)}")
+    text = "\n".join(step)
+    before = [f"        {line}" for name, line in function.before.items() if uses(text, name)]
+    loop = ["    for t in range(steps - 1, -1, -1):", *before, *step, *swap.lines]
+    fixed = function.fixed_arrays()
+    body = [*fixed, *once, *panels, *dx_first, *start.lines, *loop, *dx_lines, *final, *back.lines]
+    head = Writer()
+    _unpack_arguments(function, head)
+    head.line(_unpack([each.name for each in kept], "tape"))
+    head.line(_unpack([called[f"dlast_{name}"] for name in equations.states], "dlast"))
+    flattened = _flattened(function, body)
+    definitions = function.definitions([*flattened, *body])
+    extra = ", inputs" if equations.inputs else ""
+    signature = f"def backward(params, x, state{extra}, tape, dy, dlast):"
+    return [signature, *head.lines, *definitions, *flattened, *body]
+
+
+def _dx(function: Function, step: list[str], after: list[str]) -> tuple[list[str], list[str]]:
+    """The gradient of x, empty for tokens: lines before the loop over time, and lines after it."""
+    none = f"dx = np.empty((0, 0, 0), {function.like}.dtype)"
+    zeros = f"dx = np.zeros((steps, batch, I), {function.like}.dtype)"
+    if not function.for_dx.lines and not uses("\n".join([*step, *after]), "dx"):
+        zeros = f"dx = np.zeros(x.shape, {function.like}.dtype)"
+    if uses("\n".join([*step, *after]), "dx"):
+        guarded = ["    if x.ndim == 3:", *function.for_dx.lines] if function.for_dx.lines else []
+        return [f"    {zeros}"], [*after, *guarded, "    if x.ndim == 2:", f"        {none}"]
+    choice = [
+        "    if x.ndim == 2:",
+        f"        {none}",
+        "    else:",
+        f"        {zeros}",
+        *function.for_dx.lines,
+    ]
+    return [], [*after, *choice]

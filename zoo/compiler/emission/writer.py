@@ -1,0 +1,82 @@
+"""Lines of Python, names, and numbers of the kernel's dtype."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+_RESERVED = {
+    *keyword.kwlist,
+    *dir(builtins),
+    *("kernels", "math", "np", "zoo"),
+    *("params", "x", "state", "inputs", "tape", "dy", "dx", "dlast", "forward", "backward"),
+    *("steps", "batch", "rows", "at", "t", "r", "i", "j", "k", "I", "H"),
+}
+
+_NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half", -1.0: "minus_one", math.inf: "infinity"}
+
+
+@dataclass
+class Names:
+    """Names of one function, each given once."""
+
+    taken: set[str] = field(default_factory=lambda: set(_RESERVED))
+
+    def fresh(self, wish: str) -> str:
+        """The name wished for, or the nearest one that is free."""
+        name, number = wish, 2
+        while name in self.taken:
+            name, number = f"{wish}_{number}", number + 1
+        self.taken.add(name)
+        return name
+
+
+@dataclass
+class Writer:
+    """Lines at the indentation of the block they stand in."""
+
+    lines: list[str] = field(default_factory=list)
+    depth: int = 1
+
+    def line(self, text: str = "") -> None:
+        """Write one line."""
+        self.lines.append(("    " * self.depth + text).rstrip())
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """Within it, lines stand under ``head``; a block that stays empty is left out."""
+        self.line(head)
+        start = len(self.lines)
+        self.depth += 1
+        yield
+        self.depth -= 1
+        if len(self.lines) == start:
+            self.lines.pop()
+
+
+@dataclass
+class Numbers:
+    """Numbers as variables of the kernel's dtype: a plain ``1.0`` would make float32 code float64."""
+
+    names: Names
+    known: dict[str, str]
+    """What options call their values, by the text of the number."""
+    found: dict[str, str] = field(default_factory=dict)
+
+    def name(self, value: float) -> str:
+        """The variable that holds a number."""
+        text = (
+            "np.nan"
+            if math.isnan(value)
+            else f"{'-' * (value < 0)}np.inf"
+            if math.isinf(value)
+            else repr(value)
+        )
+        if text not in self.found:
+            wish = _NUMBERS.get(value) or self.known.get(text) or f"number_{len(self.found) + 1}"
+            self.found[text] = self.names.fresh(wish)
+        return self.found[text]

@@ -1,0 +1,75 @@
+"""What the author of a ``step`` calls its values, and which line returned: read off the running function."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from zoo.compiler.blame import place
+from zoo.compiler.complex_numbers import Complex
+from zoo.compiler.graph import Node
+from zoo.compiler.tracing import Traced
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,24}", re.ASCII)
+
+
+@dataclass
+class Seen:
+    """What was seen of a function while it ran.
+
+    Attributes:
+        names: What it called its values.
+        returned: Where it returned; None if that was not seen.
+    """
+
+    names: dict[Node, str] = field(default_factory=dict)
+    returned: str | None = None
+
+    def look(self, frame: FrameType) -> None:
+        """Take up the names of a frame; a value keeps the first it gets."""
+        for name, value in frame.f_locals.items():
+            if _NAME.fullmatch(name) and not keyword.iskeyword(name):
+                for node, called in _named(name, value):
+                    self.names.setdefault(node, called)
+
+
+def _named(name: str, value: Any) -> list[tuple[Node, str]]:
+    if isinstance(value, Complex):
+        return [(value.real.node, f"{name}_re"), (value.imag.node, f"{name}_im")]
+    return [(value.node, name)] if isinstance(value, Traced) else []
+
+
+@contextmanager
+def watched(function: Callable[..., Any]) -> Iterator[Seen]:
+    """Within the block, watch a function run in this thread.
+
+    Names are read line by line, so that a name used twice names both values. They only serve readers, and
+    only what looks like a name is taken. Whoever else traces this thread, a debugger or a coverage tool, is
+    back afterwards; one that starts within the block stays.
+    """
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    seen = Seen()
+
+    def on_line(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - as Python calls it
+        seen.look(frame)
+        if event == "return":
+            seen.returned = place(frame, frame.f_lasti, frame.f_lineno)
+        return on_line
+
+    def on_call(frame: FrameType, event: str, arg: Any) -> Any:
+        return on_line(frame, event, arg) if frame.f_code is code else None
+
+    before = sys.gettrace()
+    sys.settrace(on_call)
+    try:
+        yield seen
+    finally:
+        if sys.gettrace() is on_call:
+            sys.settrace(before)

@@ -1,0 +1,81 @@
+"""A cell's ``step`` on plain NumPy arrays: slow, plain, and what the derived kernels must equal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Cell, Output
+
+Array = np.ndarray[Any, Any]
+Arrays = Mapping[str, Array]
+
+
+def run_step(
+    cell: Cell, arrays: Arrays, x: Array, state: Arrays, inputs: Arrays
+) -> tuple[Array, dict[str, Array]]:
+    """One step of one row: the output, and the new states under their names.
+
+    Args:
+        cell: A cell with a ``step``.
+        arrays: Parameters and buffers by name, as they are stored.
+        x: ``(I,)``.
+        state: States of the row, as they are stored.
+        inputs: Inputs of the row beside x.
+    """
+    declared = {**cell.params, **cell.buffers, **cell.states}
+    bound = cell.bound({name: _seen(value, declared[name].complex) for name, value in arrays.items()})
+    before = [_seen(state[name], declared[name].complex) for name in cell.states]
+    result = bound.step(_seen(x), *before, *(_seen(inputs[name]) for name in cell.inputs))
+    after = (
+        result.states if isinstance(result, Output) else result if isinstance(result, tuple) else (result,)
+    )
+    y = result.y if isinstance(result, Output) else after[0]
+    new = {
+        name: _stored(value, declared[name].complex) for name, value in zip(cell.states, after, strict=True)
+    }
+    return np.asarray(y), new
+
+
+def run(
+    cell: Cell, arrays: Arrays, x: Array, state: Arrays, inputs: Arrays | None = None
+) -> tuple[Array, dict[str, Array]]:
+    """A whole sequence, row by row and step by step.
+
+    Args:
+        cell: A cell with a ``step``.
+        arrays: Parameters and buffers by name.
+        x: Floats ``(T, B, I)``; tokens as one-hot rows.
+        state: States before the first step, ``(B, ...)``.
+        inputs: Inputs beside x, ``(T, B, ...)``.
+
+    Returns:
+        Outputs ``(T, B, ·)`` and the states after the last step.
+    """
+    steps, batch = x.shape[:2]
+    rows: list[list[Array]] = []
+    last = []
+    for row in range(batch):
+        now = {name: value[row] for name, value in state.items()}
+        rows.append([])
+        for t in range(steps):
+            extra = {name: value[t, row] for name, value in (inputs or {}).items()}
+            y, now = run_step(cell, arrays, x[t, row], now, extra)
+            rows[-1].append(y)
+        last.append(now)
+    y = np.array(rows).swapaxes(0, 1)
+    return y, {name: np.stack([now[name] for now in last]) for name in state}
+
+
+def _seen(value: Array, is_complex: bool = False) -> Array:
+    """An array as ``step`` sees it: not to be written to, and two planes of real numbers are complex ones."""
+    seen = value[0] + 1j * value[1] if is_complex else np.asarray(value)[...]
+    seen.flags.writeable = False
+    return seen
+
+
+def _stored(value: Any, is_complex: bool) -> Array:
+    value = np.asarray(value)
+    return np.stack([value.real, value.imag]) if is_complex else value

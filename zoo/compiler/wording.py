@@ -1,0 +1,227 @@
+"""Values of a plan as a reader writes them: by name, or as an equation in terms of what has one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from zoo.compiler.contents import computed, read_by_others, recomputed, told
+from zoo.compiler.copies import LEAVES
+from zoo.compiler.derivation import Derivation
+from zoo.compiler.dims import Dim
+from zoo.compiler.graph import Node, Shape
+from zoo.compiler.program import Pass
+from zoo.compiler.structure import ONE, PRODUCTS, VIEWS
+from zoo.compiler.views import SAMPLE, view_of
+
+# Operations that are written with a sign, and how tightly it binds; the others are written as calls.
+_SIGNS = {
+    "logical_or": ("or", 0),
+    "logical_and": ("and", 1),
+    "less": ("<", 2),
+    "less_equal": ("<=", 2),
+    "greater": (">", 2),
+    "greater_equal": (">=", 2),
+    "equal": ("==", 2),
+    "not_equal": ("!=", 2),
+    "add": ("+", 3),
+    "subtract": ("-", 3),
+    "multiply": ("*", 4),
+    "divide": ("/", 4),
+    "remainder": ("%", 4),
+    "power": ("**", 6),
+}
+_NEGATIVE, _ATOM = 5, 7
+_ASSOCIATIVE = {"add": ("add", "subtract"), "multiply": ("multiply",)}
+# A longer equation is told in two.
+_LONGEST = 60
+
+
+def formula(dim: Dim) -> str:
+    """A size as one writes it: ``4H``, ``8·H·I + 3H``."""
+    text = str(dim).replace(" * ", "·").replace(" // ", "/")
+    return re.sub(r"\b(\d+)·([A-Z])(?!·)", r"\1\2", text)
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape in letters, ``(4H)``."""
+    return f"({', '.join(map(formula, shape))})"
+
+
+class Wording:
+    """The names of all values of both passes, and equations in them.
+
+    A state after the step has a prime, ``h'``; ``dh`` is the gradient by ``h``. What the author named keeps
+    its name. What is stored, used twice or computed again is called after what it is made of,
+    ``sigmoid_f``; the rest has no name, and stands in the equations of its users.
+
+    Args:
+        derivation: Both passes.
+        forward: The plan of the one.
+        backward: The plan of the other.
+    """
+
+    def __init__(self, derivation: Derivation, forward: Pass, backward: Pass) -> None:
+        self.author = derivation.equations.names
+        self.names: dict[Node, str] = {}
+        self.shares = {**forward.shares, **backward.shares}
+        for name, node in _declared(derivation):
+            self.names.setdefault(self.held(node), name)
+        again = read_by_others(backward, recomputed(derivation, backward))
+        for plan in (forward, backward):
+            wanted = again | told(plan)
+            for node in dict.fromkeys(computed(plan)):
+                if node in wanted or node in self.author:
+                    self.give_name(node)
+                    self.windows(node)
+
+    def held(self, node: Node) -> Node:
+        """The value in whose array a value lies: a sum grows in one place."""
+        return self.shares.get(node, node)
+
+    def has_name(self, node: Node) -> bool:
+        """Whether a value is told in an equation of its own."""
+        return self.held(node) in self.names
+
+    def give_name(self, node: Node) -> str:
+        """The name of a value, which gets one if it has none."""
+        node = self.held(node)
+        if node not in self.names:
+            name, taken, number = self._authors(node), set(self.names.values()), 2
+            if name is None:
+                name, taken = self._invented(node), taken | set(self.author.values())
+            wish = name
+            while name in taken:
+                name, number = f"{wish}_{number}", number + 1
+            self.names[node] = name
+        return self.names[node]
+
+    def _authors(self, node: Node) -> str | None:
+        """What the author calls a value, or a view of all of it."""
+        views = (name for view, name in self.author.items() if _whole_of(view) is node)
+        return self.author.get(node) or next(views, None)
+
+    def _invented(self, node: Node) -> str:
+        """A name after what a value is made of, for what the author gave none."""
+        if node.op in PRODUCTS:
+            return "a"
+        after = next((name for below in _below(node) if (name := self._word(below))), "")
+        return f"{node.op}_{after}" if after and node.op in node.graph.operations else node.op
+
+    def _word(self, node: Node) -> str:
+        """What the author or a declaration calls a value."""
+        declared = self.names.get(node, "").rstrip("'") if node.op in LEAVES else ""
+        return self.author.get(node, declared)
+
+    def windows(self, node: Node) -> tuple[str, ...]:
+        """What the author calls the parts of a value, in order."""
+        held = self.held(node)
+        parts = [view for view in self.author if view.op == "slice" and self.held(view.inputs[0]) is held]
+        return tuple(dict.fromkeys(self.give_name(view) for view in sorted(parts, key=_place)))
+
+    def is_long(self, node: Node) -> bool:
+        """Whether an equation had better be told on its own."""
+        return len(self.equation(node)) > _LONGEST
+
+    def equation(self, node: Node) -> str:
+        """What a value is, in terms of what has a name."""
+        return self._written(node)[0]
+
+    def operand(self, node: Node, binding: int = 0) -> str:
+        """A value within an equation."""
+        if node.value is not None:
+            return _number(node.value)
+        if self.has_name(node):
+            return self.give_name(node)
+        written, own = self._written(node)
+        return written if own >= binding else f"({written})"
+
+    def _written(self, node: Node) -> tuple[str, int]:
+        """An equation, and how tightly it binds."""
+        if node.op in _SIGNS:
+            return self._infix(node)
+        if node.op == "negative":
+            return f"-{self.operand(node.inputs[0], _NEGATIVE)}", _NEGATIVE
+        return self._atom(node), _ATOM
+
+    def _infix(self, node: Node) -> tuple[str, int]:
+        sign, binding = _SIGNS[node.op]
+        a, b = node.inputs
+        left = self.operand(a, binding)
+        if node.op == "add" and b.value is not None and b.value < 0:
+            return f"{left} - {_number(-b.value)}", binding
+        if node.op == "add" and b.op == "negative" and not self.has_name(b):
+            return f"{left} - {self.operand(b.inputs[0], binding + 1)}", binding
+        right = self.operand(b, binding + (b.op not in _ASSOCIATIVE.get(node.op, ())))
+        return f"{left} {sign} {right}", binding
+
+    def _atom(self, node: Node) -> str:
+        if node.op in LEAVES:
+            return _leaf(node)
+        if node.op in VIEWS:
+            return self._view(node)
+        listed = ", ".join(map(self.operand, node.inputs))
+        if node.op == "copy":
+            return listed
+        return (
+            f"[{listed}]"
+            if node.op == "concat"
+            else f"{'abs' if node.op == 'absolute' else node.op}({listed})"
+        )
+
+    def _view(self, node: Node) -> str:
+        (inner,) = node.inputs
+        base = self.operand(inner, _ATOM)
+        if node.op == "slice":
+            axis, start, stop = node.attr
+            window = formula(start) if stop - start == ONE else f"{formula(start)}:{formula(stop)}"
+            return f"{base}[{', '.join([*[':'] * axis, window])}]"
+        return f"{base}.T" if node.op == "transpose" and not _is_in_order(node) else base
+
+
+def _declared(derivation: Derivation) -> Iterator[tuple[str, Node]]:
+    """Names that follow from the declarations."""
+    equations = derivation.equations
+    leaves = {**equations.params, **equations.buffers, **equations.states, **equations.inputs}
+    yield from (("x", equations.x), ("dy", derivation.dy), *leaves.items())
+    yield from ((f"{name}'", node) for name, node in equations.after.items())
+    yield "y", equations.y
+    yield from ((f"d{name}'", node) for name, node in derivation.dafter.items())
+    gradients = {"x": derivation.dx, **derivation.dbefore, **derivation.dparams}
+    yield from ((f"d{name}", node) for name, node in gradients.items() if node is not None)
+
+
+def _whole_of(node: Node) -> Node | None:
+    """What a view shows all of, if it does; None for what is no view."""
+    view = view_of(node) if node.op in VIEWS else None
+    return view.base if view is not None and node.op != "broadcast" and view.is_whole else None
+
+
+def _below(node: Node) -> Iterator[Node]:
+    """What a value is made of, nearest first, a few levels down."""
+    level = list(node.inputs)
+    for _ in range(4):
+        yield from level
+        level = [operand for each in level for operand in each.inputs]
+
+
+def _is_in_order(node: Node) -> bool:
+    """Whether a view has its numbers as they lie."""
+    view = view_of(node)
+    return view is not None and view.is_window
+
+
+def _place(view: Node) -> int:
+    found = view_of(view)
+    return 0 if found is None else int(found.offset.evaluate(SAMPLE))
+
+
+def _leaf(node: Node) -> str:
+    """A leaf that nobody declared."""
+    if node.op == "size":
+        return formula(node.attr)
+    return f"[{', '.join(map(_number, node.attr))}]" if node.op == "array" else f"{node.op}({node.attr})"
+
+
+def _number(value: float) -> str:
+    return repr(value).removesuffix(".0")

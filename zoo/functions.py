@@ -1,0 +1,209 @@
+"""What a ``step`` may use beside NumPy: gates, normalisation, and what else NumPy lacks.
+
+Each works on NumPy arrays, and on the symbolic arrays with which zoo reads a ``step``. Axes are those of one
+row of the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from zoo.compiler.complex_numbers import Complex
+from zoo.compiler.extents import Extent
+from zoo.compiler.operands import trace
+from zoo.compiler.operations import OPERATIONS
+from zoo.compiler.tracing import Traced
+from zoo.contracts.names import did_you_mean
+from zoo.errors import UsageError
+
+Array = Any
+
+__all__ = [
+    "cumax",
+    "cumsum",
+    "exp",
+    "eye",
+    "gelu",
+    "hard_sigmoid",
+    "heaviside",
+    "layer_norm",
+    "leaky_relu",
+    "log",
+    "log_sigmoid",
+    "outer",
+    "relu",
+    "roll",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "split",
+    "sqrt",
+    "stop_gradient",
+    "tanh",
+]
+
+
+def _apply(name: str, *operands: Array) -> Array:
+    """An operation of the table, on arrays or symbols."""
+    if any(isinstance(operand, Traced | Extent) for operand in operands):
+        return trace(name, *operands)
+    return OPERATIONS[name].meaning(*operands)
+
+
+def eye(n: Any) -> Array:
+    """The identity matrix ``(n, n)``, for ``n`` an integer or a length such as ``h.shape[0]``."""
+    if isinstance(n, Extent):
+        return Traced(n.graph.node("eye", attr=n.dim, shape=(n.dim, n.dim)))
+    return np.eye(n)
+
+
+def exp(x: Array) -> Array:
+    """The exponential function."""
+    return _apply("exp", x)
+
+
+def log(x: Array) -> Array:
+    """The natural logarithm."""
+    return _apply("log", x)
+
+
+def sqrt(x: Array) -> Array:
+    """The square root."""
+    return _apply("sqrt", x)
+
+
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent."""
+    return _apply("tanh", x)
+
+
+def sigmoid(x: Array) -> Array:
+    """The logistic function ``1 / (1 + exp(-x))``, without overflow."""
+    return _apply("sigmoid", x)
+
+
+def hard_sigmoid(x: Array) -> Array:
+    """``clip(x / 6 + 1 / 2, 0, 1)``, the form of Howard et al. 2019, https://arxiv.org/abs/1905.02244."""
+    return np.minimum(np.maximum(x / 6 + 0.5, 0.0), 1.0)
+
+
+def relu(x: Array) -> Array:
+    """``max(x, 0)``, with derivative zero at zero; NaN stays NaN."""
+    return np.where(x <= 0, 0.0, x)
+
+
+def leaky_relu(x: Array, slope: float = 0.01) -> Array:
+    """``x`` where it is positive, ``slope * x`` elsewhere."""
+    return np.where(x > 0, x, slope * x)
+
+
+def silu(x: Array) -> Array:
+    """``x * sigmoid(x)`` (Elfwing et al. 2017, https://arxiv.org/abs/1702.03118)."""
+    return x * sigmoid(x)
+
+
+def gelu(x: Array) -> Array:
+    """The Gaussian error linear unit in its tanh form.
+
+    D. Hendrycks & K. Gimpel 2016, https://arxiv.org/abs/1606.08415.
+    """
+    near = np.minimum(np.maximum(x, -30.0), 30.0)  # beyond, tanh is one, and a cube might overflow
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (near + 0.044715 * near * near * near)))
+
+
+def softplus(x: Array) -> Array:
+    """``log(1 + exp(x))``, without overflow."""
+    return _apply("softplus", x)
+
+
+def log_sigmoid(x: Array) -> Array:
+    """The logarithm of :func:`sigmoid`, exact where the sigmoid itself would vanish."""
+    return -softplus(-x)
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    """``exp(x)`` divided by its sum along an axis, without overflow."""
+    e = np.exp(x - stop_gradient(np.max(x, axis=axis, keepdims=True)))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+def layer_norm(x: Array, axis: int = -1, eps: float = 1e-5) -> Array:
+    """Mean zero and variance one along an axis (Ba et al. 2016, https://arxiv.org/abs/1607.06450).
+
+    Gain and shift are the cell's: ``zoo.layer_norm(x) * self.gain + self.shift``.
+    """
+    centred = x - np.mean(x, axis=axis, keepdims=True)
+    return centred / np.sqrt(np.mean(centred * centred, axis=axis, keepdims=True) + eps)
+
+
+def cumsum(x: Array, axis: int = -1) -> Array:
+    """Running sum along an axis."""
+    return np.cumsum(x, axis=axis)
+
+
+def cumax(x: Array, axis: int = -1) -> Array:
+    """Running sum of the softmax: a soft step from zero to one (Shen et al. 2018, https://arxiv.org/abs/1810.09536)."""
+    return cumsum(softmax(x, axis), axis)
+
+
+def outer(a: Array, b: Array) -> Array:
+    """``a[..., i] * b[..., j]``: the outer product of the last axes, other axes side by side."""
+    return a[..., :, None] * b[..., None, :]
+
+
+def roll(x: Array, shift: int, axis: int = -1) -> Array:
+    """The entries moved on by ``shift`` places, those at the end coming back at the front."""
+    return np.roll(x, shift, axis=axis)
+
+
+def split(x: Array, parts: int, axis: int = -1) -> Any:
+    """``parts`` arrays of equal size along an axis: the gates of ``x @ W``."""
+    return np.split(x, parts, axis=axis)
+
+
+def stop_gradient(x: Array) -> Array:
+    """``x``, through which no gradient flows."""
+    if isinstance(x, Complex):
+        return Complex(trace("stop_gradient", x.real), trace("stop_gradient", x.imag))
+    return _apply("stop_gradient", x)
+
+
+_SURROGATES: dict[str, Callable[[Array, float], Array]] = {
+    "fast_sigmoid": lambda x, slope: 1 / ((1 + slope * abs(x)) * (1 + slope * abs(x))),
+    "sigmoid": lambda x, slope: slope * sigmoid(slope * x) * (1 - sigmoid(slope * x)),
+    "arctan": lambda x, slope: 0.5 * slope / (1 + (0.5 * math.pi * slope * x) * (0.5 * math.pi * slope * x)),
+    "triangle": lambda x, slope: relu(1 - slope * abs(x)),
+    "straight_through": lambda x, slope: 0 * x + slope,
+}
+
+
+def heaviside(x: Array, surrogate: str = "fast_sigmoid", slope: float = 1.0) -> Array:
+    """One where x is at least zero, zero elsewhere; in the backward pass its derivative is a surrogate.
+
+    Args:
+        x: What crosses the threshold zero.
+        surrogate: ``"fast_sigmoid"``, ``1 / (1 + slope |x|)²`` (Zenke & Ganguli 2018,
+            https://arxiv.org/abs/1705.11146); ``"sigmoid"``, the derivative of ``sigmoid(slope x)``;
+            ``"arctan"``, ``(slope / 2) / (1 + (π slope x / 2)²)`` (Fang et al. 2021,
+            https://arxiv.org/abs/2007.05785); ``"triangle"``, ``max(0, 1 - slope |x|)`` (Bellec et al. 2018,
+            https://arxiv.org/abs/1803.09574); ``"straight_through"``, ``slope`` (Bengio et al. 2013,
+            https://arxiv.org/abs/1308.3432).
+        slope: How sharp the surrogate is.
+
+    Raises:
+        UsageError: for an unknown surrogate.
+    """
+    if surrogate not in _SURROGATES:
+        raise UsageError(
+            f"heaviside: surrogate is {surrogate!r}; expected one of {', '.join(_SURROGATES)}."
+            f"{did_you_mean(surrogate, _SURROGATES)}"
+        )
+    if not isinstance(x, Traced):
+        return np.heaviside(x, 1.0)
+    step = np.where(x >= 0, 1.0, np.where(x < 0, 0.0, x))  # NaN stays NaN
+    return trace("with_derivative", step, x, _SURROGATES[surrogate](x, slope))

@@ -1,0 +1,53 @@
+"""Choices without branches: a loop that jumps does not vectorise, and a compiler finds ways to make one jump."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+
+from zoo.kernels.intrinsics import intrinsic
+from zoo.kernels.jit import njit
+
+
+@intrinsic
+def select(_typing: Any, condition: Any, a: Any, b: Any) -> Any:
+    """``a if condition else b`` for two floats of one type, both computed."""
+    if condition != types.boolean or a != b or not isinstance(a, types.Float):
+        return None
+
+    def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
+        return builder.select(*args)
+
+    return a(condition, a, b), emit
+
+
+def _plain_choose(condition: bool, a: float, b: float) -> float:
+    return a if condition else b
+
+
+def _plain_maximum(a: float, b: float) -> float:
+    return b if a < b or b != b else a
+
+
+def _plain_minimum(a: float, b: float) -> float:
+    return b if a > b or b != b else a
+
+
+@njit(inline=True, twin=_plain_choose)
+def choose(condition: bool, a: float, b: float) -> float:
+    """``a`` where the condition holds, ``b`` elsewhere."""
+    return select(condition, a, b)  # type: ignore[no-any-return]
+
+
+@njit(inline=True, twin=_plain_maximum)
+def maximum(a: float, b: float) -> float:
+    """The larger number; NaN if either is."""
+    return select(a < b, b, select(b != b, b, a))  # type: ignore[no-any-return]
+
+
+@njit(inline=True, twin=_plain_minimum)
+def minimum(a: float, b: float) -> float:
+    """The smaller number; NaN if either is."""
+    return select(a > b, b, select(b != b, b, a))  # type: ignore[no-any-return]
