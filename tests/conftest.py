@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
+import pytest
 from hypothesis import settings
+
+import zoo
 
 # Started in the background by a shell, tests inherit an ignored SIGINT, and so would every process of theirs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -14,3 +18,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Derandomised, since a red run should be one that can be repeated.
 settings.register_profile("zoo", deadline=None, derandomize=True, database=None)
 settings.load_profile("zoo")
+
+MOST_WORKERS = 4  # each compiles for itself, and a compiler takes half a gigabyte
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in several processes, and files that were asked for in this one."""
+    asked_for = config.args_source is pytest.Config.ArgsSource.ARGS
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if asked_for else min(cores, MOST_WORKERS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The laws of one cell share a process, so that it is compiled once; so do the other tests of a file."""
+    for item in items:
+        cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")  # type: ignore[attr-defined]
+        item.add_marker(pytest.mark.xdist_group(cell.name if isinstance(cell, zoo.Cell) else item.path.stem))

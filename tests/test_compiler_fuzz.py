@@ -1,7 +1,7 @@
 """Random step programs: derived passes against the NumPy run, and gradients against differences.
 
-``ZOO_FUZZ_PROGRAMS=500``, an environment variable, says how many programs Numba compiles, at some seconds each;
-then at least as many run in the interpreter. Unless it is set, 4 and 300 do.
+``ZOO_FUZZ_PROGRAMS=500``, an environment variable, says how many programs Numba compiles, at some seconds
+each; then at least as many run in the interpreter. Unless it is set, those are 4 and 300.
 """
 
 from __future__ import annotations
@@ -37,10 +37,9 @@ RANGES = {"x": (-2.0, 2.0), "dt": (0.5, 1.5)}
 
 def away_from_kinks(program: drawn.Program, sizes: dict[str, int], steps: int, batch: int, seed: int) -> Any:
     """A trial in which no comparison is nearly a tie, if six seeds have one."""
+    cell, shapes = program.cell(), (sizes["I"], sizes["H"])
     for attempt in range(6):
-        case = checks.trial(
-            program.cell(), (sizes["I"], sizes["H"]), steps, batch, seed + 1000 * attempt, RANGES
-        )
+        case = checks.trial(cell, shapes, steps, batch, seed + 1000 * attempt, RANGES)
         with drawn.watched() as watch:
             case.reference(case.x)
         if watch.nearest > NEAREST_KINK:

@@ -217,7 +217,7 @@ POWERS: dict[str, Case] = {
     ),
     "brackets": (
         {"v": "H", "w": "H"},
-        lambda s: s.v - (s.w - (s.v - s.w * (s.v + s.w))) / (2 - (s.v - 1) * -(-s.w)),
+        lambda s: s.v - (s.w - (s.v - s.w * (s.v + s.w))) / (2 - (s.v - 1) * -(s.v - s.w)),
     ),
     "remainders": ({"v": "H"}, lambda s: s.v * (s.v * 3 % 2) % 0.7 - (s.v - 1) % 3),
     "powers of powers": (
@@ -318,10 +318,17 @@ def many(names: list[str]) -> zoo.Cell:
     return structure_cell(shapes, joined)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9)])
-@pytest.mark.parametrize("group", [[*PRODUCTS][::4]], ids=["products"])
-def test_compiled(group: list[str], dtype: str, tolerance: float) -> None:
-    case = checks.trial(many(group))
+COMPILED = [
+    "heads of a part",
+    "part of three axes @ matrix",
+    "parameter @ parameter vector",
+    "x and a function of x",
+    "cumsum over the first axis",
+]
+
+
+def test_compiled() -> None:
+    case = checks.trial(many(COMPILED))
     with checks.interpreted(case):
         expected = case.both_passes(case.x)
-    checks.assert_same(case.both_passes(case.x, dtype), expected, f"compiled, {dtype}", tolerance)
+    checks.assert_same(case.both_passes(case.x), expected, "compiled")

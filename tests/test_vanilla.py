@@ -13,7 +13,9 @@ import pytest
 from numba.core.runtime import _nrt_python, rtsys
 from zoo_cells.classic.vanilla import Vanilla, backward, forward
 
+import zoo
 from zoo import kernels
+from zoo.compiler import passes
 
 GOLDEN = np.load(Path(__file__).with_name("golden") / "vanilla.npz")
 PARAMS = ("Wxh", "Whh", "bh")
@@ -109,6 +111,49 @@ def test_no_steps() -> None:
     assert dx.shape == x.shape
     np.testing.assert_array_equal(dh0, dlast[0])
     assert not any(gradient.any() for gradient in dparams)
+
+
+# --- The derived twin ---
+
+
+class Twin(zoo.Cell):
+    """The vanilla cell without its kernels: zoo derives them from the same equations."""
+
+    card = Vanilla.card
+    Wxh = zoo.Param("I", "H")
+    Whh = zoo.Param("H", "H")
+    bh = zoo.Param("H")
+    h = zoo.State("H")
+    step = Vanilla.step
+
+
+def both_passes(cell: zoo.Cell, given: tuple[Any, ...], dy: Any, dlast: Any) -> dict[str, Any]:
+    """Values and gradients of a cell's kernels, by name."""
+    found = passes(cell)
+    y, (last,), tape = found.forward(*given)
+    dx, (dh0,), dparams = found.backward(*given, tape, dy, (dlast,))
+    return {"y": y, "last": last, "dx": dx, "dh0": dh0, **dict(zip(PARAMS, dparams, strict=True))}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("steps", "batch", "hidden"), [(0, 2, 3), (1, 1, 1), (9, 3, 6), (20, 17, 33)])
+def test_kernels_derived_from_the_step_give_the_same(
+    kind: str, dtype: str, steps: int, batch: int, hidden: int
+) -> None:
+    rng = np.random.default_rng([steps, batch, hidden])
+
+    def normal(*shape: int) -> Any:
+        return (rng.normal(size=shape) / np.sqrt(shape[-1])).astype(dtype)
+
+    x = normal(steps, batch, 5) if kind == "dense" else rng.integers(0, 5, (steps, batch))
+    given = (normal(5, hidden), normal(hidden, hidden), normal(hidden)), x, (normal(batch, hidden),)
+    dy, dlast = normal(steps, batch, hidden), normal(batch, hidden)
+    twin, own = (both_passes(cell, given, dy, dlast) for cell in (Twin(), Vanilla()))
+    for name, expected in own.items():
+        assert (twin[name].shape, twin[name].dtype) == (expected.shape, expected.dtype), name
+        tolerance = 64 * np.finfo(dtype).eps * max(1.0, np.abs(expected).max(initial=0))
+        np.testing.assert_allclose(twin[name], expected, rtol=0, atol=tolerance, err_msg=name)
 
 
 # --- What the kernels must not do ---

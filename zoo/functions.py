@@ -178,7 +178,7 @@ _SURROGATES: dict[str, Callable[[Array, float], Array]] = {
     "sigmoid": lambda x, slope: slope * sigmoid(slope * x) * (1 - sigmoid(slope * x)),
     "arctan": lambda x, slope: 0.5 * slope / (1 + (0.5 * math.pi * slope * x) * (0.5 * math.pi * slope * x)),
     "triangle": lambda x, slope: relu(1 - slope * abs(x)),
-    "straight_through": lambda x, slope: 0 * x + slope,
+    "straight_through": lambda x, slope: np.full_like(x, slope),
 }
 
 
@@ -189,8 +189,8 @@ def heaviside(x: Array, surrogate: str = "fast_sigmoid", slope: float = 1.0) -> 
         x: What crosses the threshold zero.
         surrogate: ``"fast_sigmoid"``, ``1 / (1 + slope |x|)²`` (Zenke & Ganguli 2018,
             https://arxiv.org/abs/1705.11146); ``"sigmoid"``, the derivative of ``sigmoid(slope x)``;
-            ``"arctan"``, ``(slope / 2) / (1 + (π slope x / 2)²)`` (Fang et al. 2021,
-            https://arxiv.org/abs/2007.05785); ``"triangle"``, ``max(0, 1 - slope |x|)`` (Bellec et al. 2018,
+            ``"arctan"``, ``(slope / 2) / (1 + (π slope x / 2)²)``, with slope 2 that of Fang et al. 2021,
+            https://arxiv.org/abs/2007.05785; ``"triangle"``, ``max(0, 1 - slope |x|)`` (Bellec et al. 2018,
             https://arxiv.org/abs/1803.09574); ``"straight_through"``, ``slope`` (Bengio et al. 2013,
             https://arxiv.org/abs/1308.3432).
         slope: How sharp the surrogate is.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from zoo.compiler.adjoint import gradients
 from zoo.compiler.copies import LEAVES
 from zoo.compiler.graph import Level, Node, ancestors
+from zoo.compiler.merge import merge_products
 from zoo.compiler.reading import Equations
 from zoo.compiler.simplify import erase_derivatives, gather_products, push_slices
 from zoo.compiler.structure import PRODUCTS, VIEWS
@@ -54,6 +55,7 @@ class Derivation:
 def differentiate(equations: Equations) -> Derivation:
     """Derive the step back from a step."""
     equations = _replaced(equations, gather_products(equations.outputs))
+    equations = _replaced(equations, merge_products(equations.outputs))
     equations = _replaced(equations, push_slices(equations.outputs))
     surrogate = any(node.op in ("stop_gradient", "with_derivative") for node in ancestors(equations.outputs))
     graph = equations.x.graph

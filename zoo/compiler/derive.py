@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from zoo.compiler.derivation import Derivation, differentiate
 from zoo.compiler.emission.module import backward_source, forward_source
+from zoo.compiler.fitting import check_sizes
 from zoo.compiler.generated import load_source
 from zoo.compiler.passes import Passes
 from zoo.compiler.program import Pass, backward_pass, forward_pass, ready
@@ -63,6 +64,7 @@ def derive(cell: Cell) -> Passes:
 
 
 def _size(equations: Equations, input_size: int, hidden_size: int) -> int:
+    check_sizes(equations, input_size, hidden_size)
     (dim,) = equations.y.shape
     size = dim.evaluate({"I": input_size, "H": hidden_size})
     if size < 1 or size.denominator != 1:

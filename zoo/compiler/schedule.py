@@ -74,6 +74,9 @@ def is_scalar(node: Node) -> bool:
     return product(node.shape) == as_dim(1)
 
 
+# Gates could be stored where their pre-activations were, which nobody needs any more: a third less memory for
+# an LSTM. But a loop that writes to windows of the row it reads other windows of does not vectorise, since
+# LLVM cannot tell that they lie apart: 28.1 ns for a unit, where separate arrays take 6.2.
 def plan_section(
     nodes: Collection[Node], kept: Mapping[Node, Store], between: Store, shares: Mapping[Node, Node]
 ) -> Section:

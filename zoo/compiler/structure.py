@@ -133,6 +133,8 @@ def with_ones(shape: Shape, axes: tuple[int, ...]) -> Shape:
 def running_sum(node: Node, axis: int, reverse: bool = False) -> Node:
     """The sum of an entry and all before it along an axis, or with ``reverse`` all after it."""
     node = node.graph.number(node)
+    if node.shape[axis] == ONE:
+        return node
     return node.graph.node("cumsum", (node,), (axis, reverse), node.shape)
 
 

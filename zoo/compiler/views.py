@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from zoo.compiler.dims import Dim, as_dim, product
 from zoo.compiler.graph import Node, Shape
@@ -102,9 +103,7 @@ def reshaped(shape: Shape, strides: Strides, new: Shape) -> Strides | None:
                 group.append(old.pop(0))
             else:
                 lengths.append(wanted.pop(0))
-        if any(
-            stride != below * length for (_, stride), (length, below) in zip(group, group[1:], strict=False)
-        ):
+        if any(stride != below * length for (_, stride), (length, below) in pairwise(group)):
             return None
         found += [product(lengths[axis + 1 :]) * group[-1][1] for axis in range(len(lengths))]
     rest = iter(found)

@@ -1,4 +1,4 @@
-"""Choices without branches: a loop that jumps does not vectorise, and a compiler finds ways to make one jump."""
+"""Choices without branches: a loop that jumps does not vectorise, and compilers like to make one jump."""
 
 from __future__ import annotations
 

@@ -17,11 +17,11 @@ Array = Any
 
 
 def _plain_pack_heads(w: Array) -> Array:
-    return w
+    return w.copy()
 
 
 def _plain_pack_heads_transposed(w: Array) -> Array:
-    return w.swapaxes(1, 2)
+    return w.swapaxes(1, 2).copy()
 
 
 def _plain_add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:

@@ -22,11 +22,11 @@ CHUNK = 256
 
 
 def _plain_pack(w: Array) -> Array:
-    return w
+    return w.copy()  # as panels are: what is written to w later is not in them
 
 
 def _plain_pack_transposed(w: Array) -> Array:
-    return w.T
+    return w.T.copy()
 
 
 def _plain_add_matmul_at(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -42,7 +43,7 @@ def _plain_window(flat: Array, start: int, size: int) -> Array:
 
 
 def _plain_row(a: Array, number: int) -> Array:
-    return a.reshape(-1, a.shape[-1])[number]
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])[number]
 
 
 def _plain_rows_of(a: Array) -> Array:

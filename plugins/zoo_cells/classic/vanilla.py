@@ -1,4 +1,4 @@
-"""The vanilla RNN, with back-propagation through time written by hand."""
+"""The vanilla RNN, with back-propagation through time written by hand, and the equations to hold it to."""
 
 from __future__ import annotations
 
@@ -96,6 +96,10 @@ class Vanilla(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     forward = forward
     backward = backward
+
+    def step(self, x: Array, h: Array) -> Array:
+        """One step of one row: what the kernels compute, for the laws to compare them with."""
+        return zoo.tanh(x @ self.Wxh + h @ self.Whh + self.bh)
 
 
 @zoo.hookimpl

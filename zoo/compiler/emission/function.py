@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from zoo.compiler.dims import Dim, as_dim, product
 from zoo.compiler.emission.arrays import Array
 from zoo.compiler.emission.loops import Nest
 from zoo.compiler.emission.products import packed, write_product
+from zoo.compiler.emission.scans import write_scan
 from zoo.compiler.emission.writer import Names, Numbers, Writer
 from zoo.compiler.graph import Node, Shape
 from zoo.compiler.program import Pass
@@ -157,8 +158,10 @@ class Function:
 
     def _write_loops(self, writer: Writer, rows: Rows) -> None:
         for loop in rows.loops:
-            lookup = _Lookup(self)
-            Nest(loop, lookup, self.label, self.equations.names, writer, self.names, self.numbers).write()
+            if any(node.op == "cumsum" for node in loop.body):
+                write_scan(loop, self, writer)
+            else:
+                Nest(loop, self, writer).write()
 
     def _arrays_of(self, rows: Rows) -> list[Array]:
         """The arrays that loops over rows read and write."""
@@ -285,24 +288,6 @@ def _shape_text(array: Array, shape: Shape) -> str:
         Store.BATCH: f"(batch, {array.width})",
         Store.ROW: f"{array.width}",
     }[array.store]
-
-
-class _Lookup(Mapping[Node, Array]):
-    """The arrays of a function by node, named when first asked for."""
-
-    def __init__(self, function: Function) -> None:
-        self.function = function
-
-    def __getitem__(self, node: Node) -> Array:
-        if not self.function.has_array(node):
-            raise KeyError(node)
-        return self.function.array_of(node)
-
-    def __iter__(self) -> Iterator[Node]:
-        return iter(self.function.arrays)
-
-    def __len__(self) -> int:
-        return len(self.function.arrays)
 
 
 _LETTER = re.compile(r"\b[IH]\b")

@@ -83,7 +83,8 @@ def _write_dot(function: Function, writer: Writer, node: Node, where: str) -> No
         writer = function.for_dx
     if not base:
         _write_zeros(function, writer, target)
-    panels = function.panels(w) if where != "once" else packed(function, w)
+    # What is computed outside the loops is packed where it is used: in front of them it may not be there yet.
+    panels = packed(function, w) if where in ("once", "final") else function.panels(w)
     view = _view(a)
     left, right = _rows(function, view, a, node, everywhere), _target_rows(target, node, everywhere)
     source = function.array_of(view.base)
@@ -138,7 +139,7 @@ def _write_outer(function: Function, writer: Writer, node: Node) -> None:
             _write_outer_before(function, writer, node, source)
         return
     left, right = (_all_rows(function, operand, node) for operand in (a, g))
-    writer.line(_outer_call(function, node, left, right, target))
+    writer.line(_outer_call(node, left, right, target))
 
 
 def _write_outer_before(function: Function, writer: Writer, node: Node, source: Array) -> None:
@@ -153,7 +154,7 @@ def _write_outer_before(function: Function, writer: Writer, node: Node, source: 
     ):
         left = f"{left}.reshape({_outer_shape(a, node, source, rows)})"
         right = f"{right}.reshape({_outer_shape(g, node, after, rows)})"
-        writer.line(_outer_call(function, node, left, right, target))
+        writer.line(_outer_call(node, left, right, target))
 
 
 def _outer_shape(operand: Node, node: Node, array: Array, rows: str) -> str:
@@ -167,7 +168,7 @@ def _all_rows(function: Function, operand: Node, node: Node) -> str:
     return f"{array.name}.reshape({_outer_shape(operand, node, array, 'rows')})"
 
 
-def _outer_call(function: Function, node: Node, left: str, right: str, target: Array) -> str:
+def _outer_call(node: Node, left: str, right: str, target: Array) -> str:
     a, g = (_view(operand) for operand in node.inputs)
     if node.op == "outer_heads":
         return f"kernels.add_outer_heads({left}, {a.offset}, {right}, {g.offset}, {target.name})"

@@ -1,0 +1,168 @@
+"""Sizes as polynomials: what they say of all I and H is so for each."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.compiler.dims import Dim, as_dim, dim_of, letter, product
+from zoo.compiler.extents import Extent, as_length, extent
+from zoo.compiler.graph import Graph
+from zoo.compiler.operations import OPERATIONS
+from zoo.contracts.sizes import Size
+
+I, H = letter("I"), letter("H")  # noqa: E741 - the letter itself
+ENVS = [{"I": i, "H": h} for i in (1, 2, 3, 7) for h in (1, 2, 5, 12)]
+DIMS = st.recursive(
+    st.sampled_from([I, H, *map(as_dim, (-2, 0, 1, 3))]),
+    lambda dims: st.builds(lambda a, b, sign: a * b if sign else a - b, dims, dims, st.booleans()),
+    max_leaves=5,
+)
+
+
+def values(dim: Dim) -> list[Fraction]:
+    return [dim.evaluate(env) for env in ENVS]
+
+
+@given(a=DIMS, b=DIMS)
+def test_arithmetic_is_that_of_the_values(a: Dim, b: Dim) -> None:
+    pairs = list(zip(values(a), values(b), strict=True))
+    assert values(a + b) == [x + y for x, y in pairs]
+    assert values(a - b) == [x - y for x, y in pairs]
+    assert values(a * b) == [x * y for x, y in pairs]
+
+
+@given(a=DIMS, b=DIMS)
+def test_equal_polynomials_are_equal_objects(a: Dim, b: Dim) -> None:
+    assert a + b == b + a
+    assert hash(a * b) == hash(b * a)
+    assert a - a == as_dim(0)
+
+
+@given(a=DIMS, b=DIMS)
+def test_a_quotient_times_the_divisor_is_the_dividend(a: Dim, b: Dim) -> None:
+    quotient = a.divide(b)
+    if quotient is not None and b != as_dim(0):
+        assert quotient * b == a
+    if len(b.terms) == 1:
+        assert (a * b).divide(b) == a
+
+
+@given(a=DIMS, b=st.sampled_from([as_dim(2), as_dim(3), H, as_dim(2) * I]))
+def test_a_whole_quotient_is_pythons(a: Dim, b: Dim) -> None:
+    quotient = a.floor_divide(b)
+    if quotient is not None:
+        for found, x, y in zip(values(quotient), values(a), values(b), strict=True):
+            assert found == x // y or found.denominator != 1 or x % y == 0
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (H, as_dim(2), "H // 2"),
+        (H * as_dim(2) + as_dim(1), as_dim(2), "H"),
+        (as_dim(7), as_dim(2), "3"),
+        (as_dim(4) * H, H, "4"),
+        (H, I, "None"),
+        (H + I, H + I, "1"),
+        (H, as_dim(0), "None"),
+    ],
+)
+def test_whole_quotients(a: Dim, b: Dim, expected: str) -> None:
+    assert str(a.floor_divide(b)) == expected
+
+
+@given(dim=DIMS)
+def test_no_sign_is_left_out(dim: Dim) -> None:
+    signs = {(value > 0) - (value < 0) for value in values(dim)}
+    assert signs <= dim.signs()
+
+
+@pytest.mark.parametrize(
+    ("dim", "signs"),
+    [
+        (as_dim(0), {0}),
+        (as_dim(-3), {-1}),
+        (H, {1}),
+        (H - as_dim(1), {0, 1}),
+        (H - as_dim(2), {-1, 0, 1}),
+        (as_dim(1) - H * I, {-1, 0}),
+        (as_dim(0) - H, {-1}),
+        (H - I, {-1, 0, 1}),
+    ],
+)
+def test_signs(dim: Dim, signs: set[int]) -> None:
+    assert dim.signs() == signs
+
+
+@given(dim=DIMS)
+def test_text_is_python(dim: Dim) -> None:
+    for env, value in zip(ENVS, values(dim), strict=True):
+        assert eval(str(dim), {"__builtins__": {}}, dict(env)) == value
+
+
+def test_text_of_fractions() -> None:
+    half = H.divide(as_dim(2))
+    assert half is not None
+    assert str(half) == "H // 2"
+    assert str(half + as_dim(1)) == "(H + 2) // 2"
+    assert str(half * as_dim(3)) == "(3 * H) // 2"
+
+
+def test_integers_and_letters() -> None:
+    assert (as_dim(0).integer, as_dim(5).integer, H.integer) == (0, 5, None)
+    assert (H * I + as_dim(1)).letters == {"H", "I"}
+    assert product([H, as_dim(2), I]) == as_dim(2) * H * I
+    assert product([]) == as_dim(1)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ("4H", "4 * H"),
+        ("I+H", "H + I"),
+        ("H/heads", "H // 4"),
+        ("2(H - 1)", "2 * H - 2"),
+        ("heads", "4"),
+        ("H/I", "None"),
+    ],
+)
+def test_declared_sizes(size: str, expected: str) -> None:
+    assert str(dim_of(Size(size), {"heads": 4, "rate": 0.5})) == expected
+
+
+# Lengths as a step sees them.
+
+
+def length(dim: Dim) -> int | Extent:
+    return extent(Graph(OPERATIONS), dim)
+
+
+def test_a_known_length_is_an_integer() -> None:
+    assert length(as_dim(3)) == 3
+    assert isinstance(length(as_dim(3)), int)
+    assert isinstance(length(H) * 0, int)
+
+
+@given(a=DIMS, b=DIMS)
+def test_lengths_are_computed_as_sizes_are(a: Dim, b: Dim) -> None:
+    first, second = length(a), length(b)
+    assert as_length(first + second) == a + b
+    assert as_length(first - second) == a - b
+    assert as_length(first * second) == a * b
+    assert as_length(-first) == as_dim(0) - a
+
+
+def test_lengths_are_compared_where_there_is_an_answer() -> None:
+    n = length(H)
+    assert n > 0
+    assert n >= 1
+    assert not n < 1
+    assert n != 0
+    assert n + 1 > n
+    assert n == length(H)
+    assert hash(n) == hash(length(H))
+    assert repr(2 * n + 1) == "2 * H + 1"

@@ -1,0 +1,436 @@
+"""What cannot be compiled gives one sentence: who, where, the expression, what was found, what to write."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.compiler.fitting import check_sizes
+from zoo.compiler.reading import read
+
+CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+HAS_COLUMNS = sys.version_info >= (3, 11)
+Step = Callable[..., Any]
+
+
+def cell(step: Step, **members: Any) -> zoo.Cell:
+    """A cell with two matrices, a state, and a step; a member that is None is left out."""
+    arrays = {"W": zoo.Param("I", "H"), "U": zoo.Param("H", "H"), "h": zoo.State("H")}
+    given = {**arrays, "step": step, **members}
+    body = {name: value for name, value in given.items() if value is not None}
+    return type("Wrong", (zoo.Cell,), {"__doc__": "A cell.", "card": CARD, **body})()
+
+
+def complaint(tried: zoo.Cell) -> str:
+    with pytest.raises(zoo.DefinitionError) as caught:
+        read(tried)
+    return str(caught.value)
+
+
+# A user's file. Into it goes what cannot be compiled; a is what most steps begin with.
+FILE = """\
+import math, random, time
+import numba
+import numpy as np
+import zoo
+
+LARGE, SHORT, EMPTY = np.arange(65.0), np.ones(5), np.ones(0)
+compiled = numba.njit(lambda a: a)
+
+def step(self, x, h):
+    a = x @ self.W + h @ self.U
+    {statement}
+    return a
+"""
+LINE = 11
+
+ONE_ROW = "a step sees one row"
+NO_TRUTH = r"the truth of an array is not known .* write np\.where\(condition, a, b\) in place of `if`"
+NO_NUMBERS = "an array has no numbers yet .* NumPy's in place of one of `math`"
+NO_LENGTH = "H is not known when the equations are read.* what must be known is an option"
+LENGTHS_ALONE = "what depends on lengths alone is not known"
+SIZES_DECIDE = "depends on the sizes.* make the choice an option"
+CHANGES = "step is not the same when it is called again: random numbers"
+NO_MEANING = "of truth values has no meaning"
+NO_LOOP = r"an array of shape \(H,\) cannot be looped over or unpacked"
+FOR_KERNELS = "the functions of zoo.kernels are for the numbers in a kernel"
+UNWRITTEN = "arrays cannot be written to"
+
+# What is written, with what the sentence quotes between guillemets, and what the sentence says.
+WRONG = {
+    # Truth.
+    "if «a.sum() > 0»: a = h": NO_TRUTH,
+    "a = h if «a > 0» else a": NO_TRUTH,
+    "a = «a and h»": NO_TRUTH,
+    "a = «not a»": NO_TRUTH,
+    "a = «min(a, h)»": NO_TRUTH,
+    "a = «sorted([a, h])»": NO_TRUTH,
+    "a = «0.0 in a»": NO_TRUTH,
+    "a = a * «-(h > 0)»": f"np.negative {NO_MEANING}",
+    "a = a * («(h > 0) - (a > 0)»)": f"np.subtract {NO_MEANING}",
+    "a = a * «~h»": "`~` takes truth values such as h > 0; found numbers",
+    "a = a * («(h > 0) & a»)": "`&` takes truth values",
+    # Numbers.
+    "a = a * «float(h[0])»": NO_NUMBERS,
+    "a = a * «int(h[0])»": NO_NUMBERS,
+    "a = «round(a)»": NO_NUMBERS,
+    "a = «math.tanh(a)»": NO_NUMBERS,
+    "a = «np.array([a, h])»": "put together with np.stack",
+    "a = «np.sum([a, h], axis=0)»": "put together with np.stack",
+    "a = «a + LARGE»": "an array of 65 numbers stands in the equations, where up to 64 may; .* zoo.Buffer",
+    "a = «a + EMPTY»": "an array of 0 numbers",
+    "a = «a + None»": "found None where an array or a number is expected",
+    "a = «np.where(a > 0, a, 'h')»": "found a str where an array or a number is expected",
+    # Functions and methods.
+    "a = «np.sort(a)»": r"np\.sort is not compiled; these are: all, .*where",
+    "a = «np.pad(a, 1)»": r"np\.pad is not compiled; write np\.concatenate",
+    "a = «np.linalg.inv(self.U)»": r"np\.linalg\.inv is not compiled; write the inverse as a zoo\.Buffer",
+    "a = «np.cbrt(a)»": r"np\.cbrt is not compiled; these are: absolute, .*tanh, and zoo's own",
+    "a = «a // 2»": r"np\.floor_divide is not compiled; write np\.floor\(a / b\)",
+    "a = «np.maximum.reduce(a)»": r"np\.maximum\.reduce is not compiled",
+    "a = «np.exp(a, where=a > 0)»": "np.exp is compiled without where; leave it out",
+    "a = «a.sum(dtype=float)»": r"np\.sum is compiled as sum\(a, axis=None, keepdims=False\): .*'dtype'",
+    "a = «a.sun»()": r"an array in `step` has no 'sun'; it has T, all, .*var\. Did you mean 'sum'\?",
+    "a = «a.astype(int)»": "found astype to int",
+    "a = «zoo.kernels.sigmoid(a)»": FOR_KERNELS,
+    "a = «zoo.kernels.project(x, self.W, h)»": FOR_KERNELS,
+    "a = «compiled(a)»": "a compiled function cannot take part in `step`",
+    "a = «zoo.heaviside(a, 'triangel')»": "heaviside: surrogate is .* Did you mean 'triangle'",
+    "a = «np.dot(a, self.U[None])»": r"np\.dot with an array of more than two axes",
+    "a = «np.inner(self.U, a)»": r"np\.inner is compiled for vectors",
+    "a = «np.linalg.norm(self.U, 2)»": "compiled for the Euclidean norm only",
+    "a = «a.prod()»": "np.prod along an axis of length H is not compiled",
+    "a = «self.W(x)»": "step raised TypeError: an array is not callable",
+    # Writing.
+    "«a[0]» = 1.0": f"{UNWRITTEN}; make a new one with np.concatenate or np.where",
+    "«a += h»": rf"{UNWRITTEN}; write `a = a \+ b` in place of `a \+= b`",
+    "a = «np.tanh(a, out=a)»": UNWRITTEN,
+    # Shapes.
+    "a = «x + a»": r"shapes \(I,\) and \(H,\) do not fit each other",
+    "a = «x @ self.U» + h": r"\(I,\) @ \(H, H\): the last axis of the first must be H",
+    "a = (x @ self.W\n        + «h @ self.W»)": r"\(H,\) @ \(I, H\)",
+    "a = «2.0 @ a»": r"takes no single numbers; write \* instead",
+    "a = «a + SHORT»": r"shapes \(H,\) and \(5,\)",
+    "a = «a.sum(axis=1)»": f"found axis 1 of an array with 1 axis; {ONE_ROW}",
+    "a = «a[:, 0]»": rf"2 indices into an array of shape \(H,\); {ONE_ROW}",
+    "n = «h.shape[1]»": f"step raised IndexError: tuple index out of range; {ONE_ROW}",
+    "«rows, units» = h.shape": f"step raised ValueError: not enough values .*{ONE_ROW}",
+    "a = «a.sum(axis='H')»": "the axis is a str; expected an integer",
+    "a = «a.reshape(3, 7)»": r"\(H,\) cannot be reshaped to \(3, 7\)",
+    "a = «a.reshape(x.shape[0], -1)»": r"cannot be reshaped to \(I, -1\) for every I and H",
+    "a = «a.reshape(-1, -1)»": "only one length can be -1",
+    "a = «zoo.split(a[:3], 2)»": "an axis of length 3 cannot be split into 2 equal parts",
+    "a = «zoo.split(a, 0)»": "found 0 parts to split into",
+    "a = «np.concatenate([a, self.W])»": "cannot be joined along axis 0",
+    "a = «np.stack([a, x])»": r"shapes \(H,\) and \(I,\) cannot be stacked",
+    "a = «np.squeeze(a, axis=0)»": "has not length 1",
+    "a = «a.reshape(2, -1).transpose(0, 0)»": "are no order of 2 axes",
+    # Indices.
+    "a = «a[[0, 1]]»": "found a list as an index; expected integers, slices",
+    "a = «a[a > 0]»": r"found an array as an index; .* is written np\.where",
+    "a = «a[::2]»": r"h\.reshape\(-1, 2\)\[:, 0\]",
+    "a = «a[:3][4]»": "index 4 lies beyond an axis of length 3",
+    "a = «a[:3][-4]»": "index -4 lies beyond an axis of length 3",
+    "a = «a[:3][2:1]»": "the slice from 2 to 1 of an axis of length 3 is empty",
+    "a = «a[..., ...]»": "one `...` only",
+    "a = «a[: h.shape[0] / 2]»": "found an array where a length is expected; .* //",
+    # Lengths.
+    "for _ in «range(h.shape[0])»: a = np.tanh(a)": NO_LENGTH,
+    "a = sum(«list(a)»)": NO_LOOP,
+    "a = a * «len(a)»": NO_LOOP,
+    "«i, f» = a": r"take it apart with zoo\.split",
+    "a = sum(«list(a[0])»)": "a single number has no length",
+    "a = a + «np.zeros(h.shape)»": NO_LENGTH,
+    "a = a + «np.zeros(h.shape[0])»": NO_LENGTH,
+    "a = a / «math.sqrt(h.shape[0])»": NO_LENGTH,
+    "a = a + «np.arange(h.shape[0])»": LENGTHS_ALONE,
+    "if «h.shape[0] % 2 == 0»: a = h": LENGTHS_ALONE,
+    "if «x.shape == h.shape»: a = h": f"whether I == H {SIZES_DECIDE}",
+    "if «h.shape[0] > 8»: a = h": f"whether H > 8 {SIZES_DECIDE}",
+    "a = a[: «h.shape[0] // x.shape[0]»]": "H cannot be divided by I for every I and H",
+    # Complex numbers.
+    "a = «np.tanh(a * 1j)»": r"np\.tanh of complex numbers is not compiled; take their \.real and \.imag",
+    "a = «a * 1j > 0»": r"np\.greater of complex numbers",
+    "a = «(a * 1j).max()»": r"np\.max of complex numbers",
+    "a = «(a * 1j) ** 0.5»": "powers of complex numbers are compiled for the exponents",
+    "a = «np.cumsum(1j * a, axis=2)»": "found axis 2 of an array with 1 axis",
+    # Attributes.
+    "a = x @ «self.Wq»": r"the class declares no 'Wq'; it declares W, U\. Did you mean 'W'\?",
+    "a = a / «self.hidden_size»": r"lengths are those of arrays, h\.shape\[-1\]",
+    "a = «a + self.h»": "the declaration of 'h' is used in place of its value; a state or input is the",
+    # What varies.
+    "a = «a + np.random.rand()»": CHANGES,
+    "a = «a * random.random()»": CHANGES,
+    "a = «a * time.perf_counter()»": CHANGES,
+    "self.t = getattr(self, 't', 0) + 1; a = «a * self.t»": CHANGES,
+    # The author's own errors.
+    "«raise ValueError('heads must divide H.\\nAnd more.')»": "step raised ValueError: heads must divide H$",
+    "a = a * «undefined»": "step raised NameError: name 'undefined' is not defined",
+    # What is returned.
+    "«return np.tile(a, 2)»": r"returns state 'h' with shape \(2 \* H,\); expected \(H,\), as it is declared",
+    "«return a.sum()»": r"returns state 'h' with shape \(\)",
+    "«return a * 1j»": "returns complex numbers for state 'h'; declare it with complex=True",
+    "«return a, h»": "step returns 2 new states; expected `return h`",
+    "«return zoo.Output(a)»": r"step returns 0 new states; expected `return zoo\.Output\(y, h\)`",
+    "«return [a]»": "step returns a list; expected `return h`",
+    "name = 'h'; «return name»": "step returns a str as state 'h'; expected an array",
+    "«return zoo.Output(self.U * x[0], a)»": r"the output of step is an array of shape \(H, H\)",
+    "«return zoo.Output(a * 1j, a)»": r"the output of step is complex numbers of shape \(H,\)",
+    "«return zoo.Output(0.0, a)»": "the output of step is a float; expected a real vector",
+}
+
+
+def written(statement: str, directory: Path) -> Step:
+    """The step of a user's file."""
+    path = directory / "users.py"
+    path.write_text(FILE.format(statement=statement), encoding="utf-8")
+    members: dict[str, Any] = {}
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), members)
+    return members["step"]
+
+
+@pytest.mark.parametrize("statement", WRONG)
+def test_one_sentence(statement: str, tmp_path: Path) -> None:
+    before, expression, _ = re.split("[«»]", statement)
+    line = LINE + before.count("\n")
+    text = complaint(cell(written(re.sub("[«»]", "", statement), tmp_path)))
+    match = re.fullmatch(rf"cell class Wrong \([\w.]+\): users\.py:{line}, in `(.*?)`: (.*)[.?]", text)
+    assert match, text
+    assert re.search(WRONG[statement], match[2] + text[-1].strip(".")), text
+    # Without columns (Python 3.10) all of the line is quoted.
+    assert match[1] == expression if HAS_COLUMNS else expression in match[1]
+
+
+# What needs a class of its own.
+
+
+def both(self: Any, x: Any, h: Any) -> Any:
+    return x @ self.W + h @ self.U
+
+
+def test_too_few_states() -> None:
+    def step(self: Any, x: Any, h: Any, c: Any) -> Any:
+        return both(self, x, h) * c
+
+    assert complaint(cell(step, c=zoo.State("H"))).endswith(
+        "in `return both(self, x, h) * c`: step returns an array; expected `return h, c`, the new states in "
+        "the order of declaration."
+    )
+
+
+def test_nothing_returned() -> None:
+    def step(self: Any, x: Any, h: Any) -> None:
+        both(self, x, h)
+
+    line = step.__code__.co_firstlineno
+    assert f"test_compiler_errors.py:{line}, in step: step returns None; expected" in complaint(cell(step))
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        (zoo.State("H", "H"), "State(H, H); return zoo.Output(y, S)"),
+        (zoo.State("H", complex=True), "State(H) of complex numbers; return zoo.Output(y, S)"),
+    ],
+)
+def test_a_first_state_that_is_no_output(state: zoo.State, found: str) -> None:
+    def step(self: Any, x: Any, S: Any) -> Any:
+        return S * (x @ self.W)
+
+    text = complaint(cell(step, h=None, U=None, S=state))
+    assert f"the first state 'S' would be the output, and it is no real vector but {found}" in text
+
+
+def test_what_is_declared_and_not_used() -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        _unused = h @ self.U
+        return np.tanh(x @ self.W + h)
+
+    assert "nothing that step returns depends on parameter 'U'; use self.U, or remove" in complaint(
+        cell(step)
+    )
+    assert "depends on buffer 'K'" in complaint(cell(both, K=zoo.Buffer("H", init="ones")))
+
+
+def test_an_empty_array() -> None:
+    text = complaint(cell(lambda self, x, h: both(self, x, h) * h[:0].sum()))
+    assert "step has an array of shape (0,), which is empty; leave it out" in text
+
+
+def test_a_helper_is_where_it_happens() -> None:
+    def helper(a: Any) -> Any:
+        return np.linalg.inv(a)
+
+    line = helper.__code__.co_firstlineno + 1
+    text = complaint(cell(lambda self, x, h: helper(h)))
+    assert re.search(rf"test_compiler_errors\.py:{line}, in `(return )?np\.linalg\.inv\(a\)`: ", text)
+
+
+def test_the_standard_library_is_not_where_it_happens() -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        return h * statistics.fmean(both(self, x, h))
+
+    line = step.__code__.co_firstlineno + 1
+    assert f"test_compiler_errors.py:{line}, in `" in complaint(cell(step))
+
+
+def test_a_long_expression_is_shortened(tmp_path: Path) -> None:
+    text = complaint(cell(written(f"a = np.sort({' + '.join(['a * h'] * 20)})", tmp_path)))
+    match = re.search("in `(.*)`: np.sort is not compiled", text)
+    assert match
+    assert match[1].endswith("…")
+    assert 90 < len(match[1]) <= 100
+
+
+def test_without_a_source_the_function_is_named() -> None:
+    members: dict[str, Any] = {"np": np}
+    exec("def deeper(a):\n    return np.sort(a)\n\ndef step(self, x, h):\n    return deeper(h)", members)
+    assert ": <string>:2, in deeper: np.sort is not compiled" in complaint(cell(members["step"]))
+
+
+def test_the_cause_is_kept_where_it_is_the_authors() -> None:
+    with pytest.raises(zoo.DefinitionError) as caught:
+        read(cell(lambda self, x, h: h / self.hidden))
+    assert isinstance(caught.value.__cause__, AttributeError)
+    with pytest.raises(zoo.DefinitionError) as caught:
+        read(cell(lambda self, x, h: float(h)))
+    assert caught.value.__cause__ is None
+
+
+def test_step_may_ask_for_an_attribute() -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        return both(self, x, h) if not hasattr(h, "cpu") and not hasattr(self, "gate") else h
+
+    read(cell(step))
+
+
+def test_an_array_of_an_earlier_reading_is_refused() -> None:
+    kept: list[Any] = []
+
+    def step(self: Any, x: Any, h: Any) -> Any:
+        kept.append(h)
+        return both(self, x, h) + kept[0]
+
+    read(cell(step))
+    assert "an array of an earlier reading of the equations is used" in complaint(cell(step))
+
+
+def test_what_is_chosen_at_random_is_seen() -> None:
+    choices = iter((0, 1, 0, 1))
+
+    def step(self: Any, x: Any, h: Any) -> Any:
+        a = both(self, x, h)
+        return (a, np.tanh(a))[next(choices)] + np.tanh(a) + a
+
+    assert CHANGES in complaint(cell(step))
+
+
+def test_constants_make_no_warnings() -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        return both(self, x, h) + np.minimum(1.0, 1.0 / np.zeros_like(h))
+
+    read(cell(step))
+
+
+@pytest.mark.parametrize("size", ["H / I", "I / (H + 1)"])
+def test_a_size_that_is_no_polynomial(size: str) -> None:
+    text = complaint(cell(lambda self, x, h: both(self, x, h), V=zoo.Param(size)))
+    assert f"size {size!r} of parameter 'V' cannot be compiled for every I and H" in text
+
+
+# Sizes for which what was taken for granted does not hold.
+
+
+def halves(self: Any, x: Any, h: Any) -> Any:
+    a = both(self, x, h)
+    return np.concatenate([a[: h.shape[0] // 2], h[h.shape[0] // 2 :]])
+
+
+def five(self: Any, x: Any, h: Any) -> Any:
+    return both(self, x, h) * h[:5].sum()
+
+
+def fewer(self: Any, x: Any, h: Any) -> Any:
+    return both(self, x, h) * np.mean(h[3:] * h[:-3])
+
+
+@pytest.mark.parametrize(
+    ("step", "good", "bad", "what"),
+    [
+        (halves, (1, 4), (1, 5), r"of shape \(H // 2,\)"),
+        (five, (1, 5), (1, 4), "cuts from 0 to 5 of an axis of length H"),
+        (fewer, (1, 4), (1, 2), r"(of shape \(H - 3,\)|cuts from)"),
+    ],
+)
+def test_sizes_that_do_not_come_out(
+    step: Step, good: tuple[int, int], bad: tuple[int, int], what: str
+) -> None:
+    tried = cell(step)
+    check_sizes(read(tried), *good)
+    zoo.Recurrent(tried, *good)
+    for refuse in (lambda: check_sizes(read(tried), *bad), lambda: zoo.Recurrent(tried, *bad)):
+        with pytest.raises(
+            zoo.UsageError, match=rf"cell 'wrong': step .*{what}.* for I={bad[0]}, H={bad[1]}"
+        ):
+            refuse()
+
+
+# At the command line.
+
+IN_A_FILE = '''
+import numpy as np
+import zoo
+
+
+def gate(a):
+    if a > 0:
+        return a
+    return np.tanh(a)
+
+
+class Mine(zoo.Cell):
+    """A cell with an `if`."""
+
+    card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+    W = zoo.Param("I", "H", help="input to hidden")
+    U = zoo.Param("H", "H", help="hidden to hidden")
+    h = zoo.State("H", help="hidden units")
+
+    def step(self, x, h):
+        return gate(x @ self.W + h @ self.U)
+'''
+
+
+def zoo_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "zoo", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("command", [("check",), ("train", "--steps", "2", "--cell"), ("show", "--source")])
+def test_at_the_command_line(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(IN_A_FILE, encoding="utf-8")
+    result = zoo_command(*command, "mine.py:Mine", cwd=tmp_path)
+    text = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "Traceback" not in text
+    quoted = "a > 0" if HAS_COLUMNS else "if a > 0:"
+    assert f"mine.py:7, in `{quoted}`: the truth of an array is not known" in " ".join(text.split())
+
+
+def test_a_signature_at_the_command_line(tmp_path: Path) -> None:
+    text = IN_A_FILE.replace("step(self, x, h)", "step(self, x, state)")
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+    result = zoo_command("check", "mine.py:Mine", cwd=tmp_path)
+    text = " ".join((result.stdout + result.stderr).split())
+    assert result.returncode != 0
+    assert "Traceback" not in text
+    assert "step(self, x, state) does not take what the class declares; expected step(self, x, h)" in text

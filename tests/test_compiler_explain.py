@@ -1,0 +1,291 @@
+"""What the explanation of a plan says, held against what the kernels do."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import zoo_cells
+
+import zoo
+from zoo import kernels
+from zoo.compiler.derive import derive
+from zoo.compiler.dims import Dim, as_dim, letter
+from zoo.compiler.explain import Equation, Explanation, Loop, Product, explain
+from zoo.compiler.operations import OPERATIONS
+from zoo.compiler.wording import formula
+from zoo.layers.initializers import initialize
+
+CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
+H, INPUTS = letter("H"), letter("I")
+
+
+class Gated(zoo.Cell):
+    """An LSTM without a bias."""
+
+    card = CARD
+    Wx = zoo.Param("I", "4H", init="glorot_uniform")
+    Wh = zoo.Param("H", "4H", init="orthogonal")
+    h = zoo.State("H")
+    c = zoo.State("H")
+    forget_bias = zoo.Option(1.0)
+
+    def step(self, x, h, c):
+        i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh, 4)
+        c = zoo.sigmoid(f + self.forget_bias) * c + zoo.sigmoid(i) * zoo.tanh(g)
+        return zoo.sigmoid(o) * zoo.tanh(c), c
+
+
+class Derived(zoo.Cell):
+    """A recurrent matrix computed from a parameter, a value computed again, and an output of its own."""
+
+    card = CARD
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    U = zoo.Param("H", "H", init="orthogonal")
+    s = zoo.State("H")
+
+    def step(self, x, s):
+        skew = self.U - self.U.T
+        u = zoo.tanh(x @ self.W + s @ skew)
+        doubled = 2.0 * u
+        return zoo.Output(doubled * u, u * doubled * doubled)
+
+
+def shipped() -> Iterator[zoo.Cell]:
+    """Every shipped cell that has a step, with its default options."""
+    for module in pkgutil.walk_packages(zoo_cells.__path__, "zoo_cells."):
+        for value in vars(importlib.import_module(module.name)).values():
+            is_own = isinstance(value, type) and value.__module__ == module.name
+            if is_own and issubclass(value, zoo.Cell) and value.is_derived():
+                yield value()
+
+
+SHIPPED = {cell.name: cell for cell in shipped()}
+every_cell = pytest.mark.parametrize("cell", SHIPPED.values(), ids=list(SHIPPED))
+
+
+def texts(found: Explanation, direction: str) -> dict[str, list[str]]:
+    return {
+        section.when: [equation.text for equation in equations(section.work)]
+        for section in getattr(found, direction)
+    }
+
+
+def equations(work: tuple[Loop | Product, ...]) -> list[Equation]:
+    return [
+        equation
+        for each in work
+        for equation in (each.equations if isinstance(each, Loop) else [each.equation])
+    ]
+
+
+# ---- two cells in full --------------------------------------------------------------------------------
+
+
+def test_the_way_forward_of_an_lstm() -> None:
+    found = explain(Gated())
+    assert texts(found, "forward") == {
+        "once": [],
+        "sequence": ["a = x @ Wx"],
+        "step": [
+            "a += h @ Wh",
+            "sigmoid_f = sigmoid(f + 1)",
+            "sigmoid_i = sigmoid(i)",
+            "tanh_g = tanh(g)",
+            "c' = sigmoid_f * c + sigmoid_i * tanh_g",
+            "sigmoid_o = sigmoid(o)",
+            "tanh_c = tanh(c')",
+            "h' = sigmoid_o * tanh_c",
+        ],
+        "after": [],
+        "final": [],
+    }
+    (projection,) = found.forward[1].work
+    assert isinstance(projection, Product)
+    assert (projection.shapes, projection.parts) == ("(I) @ (I, 4H)", ("i", "f", "g", "o"))
+
+
+def test_the_way_back_of_an_lstm() -> None:
+    sections = texts(explain(Gated()), "backward")
+    assert sections["step"][-2:] == ["da = [di, df, dg, do]", "dh = da @ Wh.T"]
+    assert "dg = dc_2 * sigmoid_i * (1 - tanh_g * tanh_g)" in sections["step"]
+    assert set(sections["after"]) == {
+        "dWh += outer(h, da)",
+        "dWx += outer(x, da)",
+        "dx = da @ Wx.T",
+    }
+
+
+def test_what_an_lstm_keeps_and_costs() -> None:
+    found = explain(Gated())
+    names = ["sigmoid_f", "sigmoid_i", "tanh_g", "sigmoid_o", "tanh_c", "h'", "c'"]
+    assert [(kept.name, kept.numbers) for kept in found.kept] == [(name, H) for name in names]
+    assert [kept.name for kept in found.kept if kept.is_output] == ["h'"]
+    assert found.numbers_kept == as_dim(7) * H
+    assert found.again == ()
+    once = as_dim(2) * as_dim(4) * H * (H + INPUTS)
+    recurrent = as_dim(2) * as_dim(4) * H * H
+    assert (found.forward_cost.products, found.backward_cost.products) == (once, once + once)
+    assert (found.forward_cost.by_tokens, found.backward_cost.by_tokens) == (recurrent, recurrent + recurrent)
+    assert (found.forward_cost.arithmetic, found.forward_cost.functions) == (as_dim(5) * H, as_dim(5) * H)
+    assert found.backward_cost.functions == as_dim(0)
+    assert not found.surrogate
+
+
+def test_a_derived_matrix_is_made_once_and_finished_at_the_end() -> None:
+    found = explain(Derived())
+    forward, backward = texts(found, "forward"), texts(found, "backward")
+    assert forward["once"] == ["skew = U - U.T"]
+    assert backward["once"] == ["skew = U - U.T"]
+    assert forward["step"][:4] == ["a += s @ skew", "u = tanh(a)", "doubled = 2 * u", "y = doubled * u"]
+    assert "doubled = 2 * u" in backward["step"]
+    assert set(backward["after"]) == {"dskew += outer(s, da)", "dW += outer(x, da)", "dx = da @ W.T"}
+    assert backward["final"] == ["negative_dskew = -dskew", "dU = dskew + negative_dskew.T"]
+    assert {equation.name for equation in found.again} >= {"skew", "doubled"}
+    assert [kept.name for kept in found.kept] == ["u", "s'"]
+    assert not any(kept.is_output for kept in found.kept)
+
+
+def test_options_are_numbers_in_the_equations() -> None:
+    assert "sigmoid_f = sigmoid(f - 0.5)" in texts(explain(Gated(forget_bias=-0.5)), "forward")["step"]
+
+
+def test_a_surrogate_gradient_is_told() -> None:
+    assert explain(SHIPPED["lif"]).surrogate
+
+
+def test_kernels_of_ones_own_have_no_plan() -> None:
+    with pytest.raises(zoo.UsageError, match="cell 'vanilla' brings its own kernels: nothing is derived"):
+        explain(zoo.get_cell("vanilla"))
+
+
+@pytest.mark.parametrize(
+    ("dim", "text"),
+    [
+        (as_dim(0), "0"),
+        (as_dim(4) * H, "4H"),
+        (as_dim(8) * H * H + as_dim(8) * H * INPUTS + as_dim(3) * H + as_dim(2), "8·H·H + 8·H·I + 3H + 2"),
+        (H.divide(as_dim(4)), "H/4"),
+        (H * INPUTS, "H·I"),
+    ],
+)
+def test_sizes_as_one_writes_them(dim: Dim, text: str) -> None:
+    assert formula(dim) == text
+
+
+# ---- every shipped cell -------------------------------------------------------------------------------
+
+FUNCTIONS = {"where", "outer", "sum", "max", "cumsum", "eye", "abs", "and", "or", "T", "inf", "nan"}
+FUNCTIONS |= set(OPERATIONS)
+WORD = re.compile(r"[A-Za-z_]\w*'?")
+
+
+@every_cell
+def test_every_value_is_told_before_it_is_used(cell: zoo.Cell) -> None:
+    found = explain(cell)
+    leaves = {"x", "I", "H", *cell.params, *cell.buffers, *cell.states, *cell.inputs}
+    known = leaves | _unexplained(found.forward, leaves)
+    assert {f"{name}'" for name in cell.states} <= known
+    kept = {kept.name for kept in found.kept}
+    parts = {part for each in _products(found.forward) if each.equation.name in kept for part in each.parts}
+    given = leaves | kept | parts | {"dy", *(f"d{name}'" for name in cell.states)}
+    known = given | _unexplained(found.backward, given)
+    assert {f"d{name}" for name in cell.params} <= known
+
+
+def _unexplained(sections: tuple[Any, ...], known: set[str]) -> set[str]:
+    """Walk through equations; everything that stands on the right was known."""
+    known = set(known)
+    for section in sections:
+        for work in section.work:
+            for equation in equations((work,)):
+                right = equation.text.partition("= ")[2]
+                foreign = set(WORD.findall(right)) - known - FUNCTIONS - {"e"}
+                assert not foreign, equation.text
+                known.add(equation.name)
+            known |= set(work.parts) if isinstance(work, Product) else set()
+    return known
+
+
+def _products(sections: tuple[Any, ...]) -> list[Product]:
+    return [work for section in sections for work in section.work if isinstance(work, Product)]
+
+
+class Counting:
+    """``zoo.kernels`` that counts flops in products: twice the rows times the depth times the width."""
+
+    def __init__(self) -> None:
+        self.flops = 0
+
+    def __getattr__(self, name: str) -> Any:
+        def counted(*arguments: Any) -> Any:
+            if name in _FLOPS:
+                self.flops += 2 * _FLOPS[name](*arguments)
+            return getattr(kernels, name)(*arguments)
+
+        return counted
+
+
+def _rows(array: np.ndarray) -> int:
+    return array.size // array.shape[-1]
+
+
+_FLOPS = {
+    "project": lambda x, w, b: x.size * w.shape[1] if x.ndim == 3 else 0,
+    "add_matmul": lambda a, w, out: a.size * out.shape[1],
+    "add_matmul_at": lambda a, start, w, out, into, width: _rows(a) * w.size,
+    "add_matmul_heads": lambda a, start, w, out, into, width: _rows(a) * w.size,
+    "add_outer": lambda a, g, out: a.size * out.shape[1],
+    "add_outer_at": lambda a, i, k, g, j, n, out: _rows(a) * k * n,
+    "add_outer_heads": lambda a, i, g, j, out: _rows(a) * out.size,
+    "add_input_outer": lambda x, g, out: _rows(g) * out.size if x.ndim == 3 else 0,
+}
+
+
+def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict[str, int]]:
+    """Both passes as plain Python: the tape, and what a token costs in products."""
+    env, steps, batch = {"I": 4, "H": 8}, 3, 2
+    sizes = (env["I"], env["H"])
+    arrays = [
+        np.asarray(initialize(part, shapes[name], 0, (0, place), "cell", cell), float)
+        for parts, shapes in (
+            (cell.params, cell.param_shapes(*sizes)),
+            (cell.buffers, cell.buffer_shapes(*sizes)),
+        )
+        for place, (name, part) in enumerate(parts.items())
+    ]
+    state = tuple(np.zeros((batch, *shape)) for shape in cell.state_shapes(*sizes).values())
+    inputs = tuple(np.ones((steps, batch, *shape)) for shape in cell.input_shapes(*sizes).values())
+    extra = (inputs,) if inputs else ()
+    x = np.zeros((steps, batch), np.int32) if tokens else np.ones((steps, batch, env["I"]))
+    found, flops = derive(cell), {}
+    with kernels.interpreted(), pytest.MonkeyPatch.context() as patch:
+        counting = Counting()
+        patch.setitem(found.forward.py_func.__globals__, "kernels", counting)
+        y, last, tape = found.forward(tuple(arrays), x, state, *extra)
+        flops["forward"], counting.flops = counting.flops // (steps * batch), 0
+        found.backward(tuple(arrays), x, state, *extra, tape, y, last)
+        flops["backward"] = counting.flops // (steps * batch)
+    return tape, flops
+
+
+@every_cell
+def test_the_tape_holds_what_is_said_to_be_kept(cell: zoo.Cell) -> None:
+    tape, _ = _run(cell, tokens=False)
+    numbers = explain(cell).numbers_kept.evaluate({"I": 4, "H": 8})
+    assert sum(array.size for array in tape) == 3 * 2 * numbers
+
+
+@every_cell
+@pytest.mark.parametrize("tokens", [False, True], ids=["floats", "tokens"])
+def test_products_cost_what_is_said(cell: zoo.Cell, tokens: bool) -> None:
+    found = explain(cell)
+    _, flops = _run(cell, tokens)
+    for way, cost in (("forward", found.forward_cost), ("backward", found.backward_cost)):
+        said = cost.by_tokens if tokens else cost.products
+        assert flops[way] == said.evaluate({"I": 4, "H": 8}), way
