@@ -109,6 +109,7 @@ class Figures:
             that cells share, and none of its own.
         load_s: The same in the next process, which finds them stored.
         shard_ns: Processor nanoseconds per token, forward and backward, of eight rows in one thread.
+        shard_faults: Pages that the system had to find for one run of the shard, on average.
         layer_ns: Nanoseconds per token, by the clock on the wall, of the whole batch in all threads, through
             ``zoo.Recurrent``.
         flops: Floating point operations in products, per token, forward and backward.
@@ -124,6 +125,7 @@ class Figures:
     compile_s: float
     load_s: float
     shard_ns: float
+    shard_faults: float
     layer_ns: float
     flops: int
     peak_gflops: float
@@ -155,10 +157,11 @@ def page_faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
-def least(work: Work, budget: float, clock: Clock = time.thread_time) -> float:
-    """The least seconds of many runs, after one that compiles."""
+def least(work: Work, budget: float, clock: Clock = time.thread_time) -> tuple[float, float]:
+    """The least seconds of many runs after one that compiles, and their page faults on average."""
     work()
-    return float(alternate([work], budget, clock)[:, 0, 0].min())
+    seconds, faults = alternate([work], budget, clock)[:, 0].T
+    return float(seconds.min()), float(faults.mean())
 
 
 def inputs(sizes: Sizes, dtype: str, tokens: bool, rng: np.random.Generator) -> Array:
@@ -204,7 +207,7 @@ def peak(dtype: str, budget: float) -> float:
     rng = np.random.default_rng(0)
     a, w = rng.normal(size=(8, 512)).astype(dtype), rng.normal(size=(512, 2048)).astype(dtype)
     panels, c = kernels.pack(w), np.zeros((8, 2048), dtype)
-    seconds = least(lambda: kernels.add_matmul(a, panels, c), budget)
+    seconds, _ = least(lambda: kernels.add_matmul(a, panels, c), budget)
     return float(2 * a.size * w.shape[1]) / seconds / 1e9
 
 
@@ -257,9 +260,9 @@ def measured(
     """What one cell costs, given how it began in two processes."""
     steps, batch, hidden = sizes
     top, flops = peak(dtype, budget / 4), product_flops(cell, hidden)
-    alone = least(shard(cell, (steps, SHARD, hidden), dtype), budget) / (steps * SHARD)
-    together = least(whole_layer(cell, sizes, dtype), budget, time.perf_counter) / (steps * batch)
-    in_products = flops / (top * 1e9)
+    shard_s, faults = least(shard(cell, (steps, SHARD, hidden), dtype), budget)
+    layer_s, _ = least(whole_layer(cell, sizes, dtype), budget, time.perf_counter)
+    alone, in_products = shard_s / (steps * SHARD), flops / (top * 1e9)
     return Figures(
         cell.name,
         *lines(cell),
@@ -267,7 +270,8 @@ def measured(
         first["run"],
         later["run"],
         alone * 1e9,
-        together * 1e9,
+        faults,
+        layer_s / (steps * batch) * 1e9,
         flops,
         top,
         in_products / alone if flops else None,

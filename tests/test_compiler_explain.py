@@ -289,3 +289,10 @@ def test_products_cost_what_is_said(cell: zoo.Cell, tokens: bool) -> None:
     for way, cost in (("forward", found.forward_cost), ("backward", found.backward_cost)):
         said = cost.by_tokens if tokens else cost.products
         assert flops[way] == said.evaluate({"I": 4, "H": 8}), way
+
+
+@every_cell
+def test_no_equation_needs_a_second_line(cell: zoo.Cell) -> None:
+    found = explain(cell)
+    lines = [line for way in ("forward", "backward") for each in texts(found, way).values() for line in each]
+    assert max(map(len, lines)) <= 110

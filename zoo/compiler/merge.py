@@ -40,7 +40,8 @@ def merge_products(outputs: Iterable[Node]) -> dict[Node, Node]:
     inner = {node.inputs[2] for node in nodes if node.op == "dot" and len(node.inputs) == 3}
     groups: dict[tuple[object, ...], list[Sum]] = {}
     for node in nodes:
-        if node.op == "dot" and node not in inner and (found := _sum_of(node)) is not None:
+        is_top = node.op == "dot" and node.level != Level.ONCE and node not in inner
+        if is_top and (found := _sum_of(node)) is not None:
             groups.setdefault(found.signature, []).append(found)
     member = {each.top: group for group in groups.values() if len(group) > 1 for each in group}
     new: dict[Node, Node] = {}

@@ -92,8 +92,9 @@ def plan_section(
     inside = set(computed)
     phases = _phases(computed)
     stores = dict(kept)
+    followers = _followers(computed)
     for node in computed:
-        if node not in stores and _crosses(node, computed, phases):
+        if node not in stores and _crosses(node, followers.get(node, ()), phases):
             stores[node] = between
     for base, node in shares.items():
         if base in phases and node in stores:
@@ -111,6 +112,15 @@ def plan_section(
 def is_product(node: Node) -> bool:
     """Whether a node is made for all rows at once."""
     return node.op in PRODUCTS or node.op in ("outer", "outer_heads")
+
+
+def _followers(computed: Iterable[Node]) -> dict[Node, list[Node]]:
+    """For every value those that read it."""
+    found: dict[Node, list[Node]] = {}
+    for node in computed:
+        for base in bases(node):
+            found.setdefault(base, []).append(node)
+    return found
 
 
 def _is_whole_sum(node: Node, inside: set[Node], between: Store) -> bool:
@@ -137,10 +147,7 @@ def _phases(computed: list[Node]) -> dict[Node, int]:
         needs = [early[base] + is_product(base) for base in bases(node) if base in early]
         early[node] = max(needs, default=0)
     late: dict[Node, int] = {}
-    followers: dict[Node, list[Node]] = {}
-    for node in computed:
-        for base in bases(node):
-            followers.setdefault(base, []).append(node)
+    followers = _followers(computed)
     for node in reversed(computed):
         if is_product(node):
             late[node] = early[node]
@@ -169,12 +176,9 @@ def sums_in_place(nodes: Iterable[Node], kept: Collection[Node]) -> dict[Node, N
     return found
 
 
-def _crosses(node: Node, computed: list[Node], phases: Mapping[Node, int]) -> bool:
+def _crosses(node: Node, followers: Iterable[Node], phases: Mapping[Node, int]) -> bool:
     """Whether a value leaves the phase it is computed in, or meets a product."""
-    if is_product(node):
-        return True
-    followers = (user for user in computed if node in bases(user))
-    return any(is_product(user) or phases[user] != phases[node] for user in followers)
+    return is_product(node) or any(is_product(user) or phases[user] != phases[node] for user in followers)
 
 
 def _loops(nodes: list[Node], stores: dict[Node, Store]) -> list[Loop]:

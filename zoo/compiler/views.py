@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -49,6 +50,7 @@ def contiguous(shape: Shape) -> Strides:
     return tuple(product(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
+@functools.lru_cache(maxsize=4096)
 def view_of(node: Node) -> View | None:
     """Where a node's numbers lie; itself if it is no view; None if no strides reach them."""
     if node.op not in VIEWS:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.kernels.loss import cross_entropy, cross_entropy_grad
     from zoo.kernels.products import add_matmul, add_matmul_at, add_outer, add_outer_at, pack, pack_transposed
     from zoo.kernels.random import uniform
-    from zoo.kernels.views import row, window
+    from zoo.kernels.views import row, rows_of, window
 
 _HOMES = {
     "add_input_outer": "inputs",
@@ -48,6 +48,7 @@ _HOMES = {
     "project": "inputs",
     "project_grads": "inputs",
     "row": "views",
+    "rows_of": "views",
     "sigmoid": "elementary",
     "softplus": "elementary",
     "tanh": "elementary",
@@ -82,6 +83,7 @@ __all__ = [
     "project",
     "project_grads",
     "row",
+    "rows_of",
     "sigmoid",
     "softplus",
     "tanh",

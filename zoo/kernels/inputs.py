@@ -14,7 +14,6 @@ import numpy as np
 
 from zoo import kernels
 from zoo.kernels.jit import njit
-from zoo.kernels.views import rows_of
 
 Array = Any
 
@@ -67,7 +66,7 @@ def add_input_outer(x: Array, grad: Array, dw: Array) -> None:
                 for n in range(row.size):
                     target[n] += row[n]
     else:
-        kernels.add_outer_at(rows_of(x), 0, x.shape[2], rows_of(grad), 0, grad.shape[2], dw)
+        kernels.add_outer_at(kernels.rows_of(x), 0, x.shape[2], kernels.rows_of(grad), 0, grad.shape[2], dw)
 
 
 @njit
@@ -95,7 +94,7 @@ def project(x: Array, w: Array, b: Array) -> Array:
                 for n in range(width):
                     row[n] = b[n]
     if x.ndim == 3:
-        kernels.add_matmul_at(rows_of(x), 0, kernels.pack(w), rows_of(out), 0, width)
+        kernels.add_matmul_at(kernels.rows_of(x), 0, kernels.pack(w), kernels.rows_of(out), 0, width)
     return out
 
 
@@ -120,8 +119,8 @@ def project_grads(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Array]
     dx = np.empty(x.shape, w.dtype)
     dx[:] = 0
     features, width = w.shape
-    source = rows_of(grad)
+    source = kernels.rows_of(grad)
     # As add_input_outer would; but a kernel between two others is compiled again with the inner one.
-    kernels.add_outer_at(rows_of(x), 0, features, source, 0, width, dw)
-    kernels.add_matmul_at(source, 0, kernels.pack_transposed(w), rows_of(dx), 0, features)
+    kernels.add_outer_at(kernels.rows_of(x), 0, features, source, 0, width, dw)
+    kernels.add_matmul_at(source, 0, kernels.pack_transposed(w), kernels.rows_of(dx), 0, features)
     return dx, dw, db

@@ -11,7 +11,7 @@ from zoo.compiler.emission.arrays import Array
 from zoo.compiler.emission.loops import Nest
 from zoo.compiler.emission.products import packed, write_product
 from zoo.compiler.emission.scans import write_scan
-from zoo.compiler.emission.writer import Names, Numbers, Writer
+from zoo.compiler.emission.writer import ARRAY, Names, Numbers, Writer, literal
 from zoo.compiler.graph import Node, Shape
 from zoo.compiler.program import Pass
 from zoo.compiler.reading import Equations
@@ -38,8 +38,8 @@ class Function:
     def __init__(self, equations: Equations, plan: Pass, taken: Collection[str] = ()) -> None:
         self.equations, self.plan = equations, plan
         self.names = Names()
-        self.names.taken |= set(taken)
-        self.called = {wish: self.names.fresh(wish) for wish in _given(equations)}
+        self.names.taken |= {name + ending for name in (*taken, "dy", "dx") for ending in ARRAY}
+        self.called = {key: self.names.fresh(key[0].format(key[1]), ARRAY) for key in _given(equations)}
         """What the arrays that the caller brings are called, and those of states and their gradients."""
         self.numbers = Numbers(self.names, _option_names(equations))
         self.arrays: dict[Node, Array] = {}
@@ -62,7 +62,8 @@ class Function:
     def like(self) -> str:
         """An array whose dtype is the kernel's."""
         equations = self.equations
-        return self.called[next(iter([*equations.params, *(f"{name}_0" for name in equations.states)]))]
+        first = [*(("{}", name) for name in equations.params), *(("{}_0", name) for name in equations.states)]
+        return self.called[first[0]]
 
     # Names and arrays.
 
@@ -100,7 +101,7 @@ class Function:
             store = Store.SHARED if node.op in _WRITTEN_OUT else self.plan.stores[node]
             if store == Store.SCALAR:
                 return self.give(node, self.label(node), store)
-            array = self.give(node, self.names.fresh(f"{self._called(node)}{_SUFFIX[store]}"), store)
+            array = self.give(node, self.names.fresh(f"{self._called(node)}{_SUFFIX[store]}", ARRAY), store)
             self.shapes[array.name] = node.shape
             if node.op in SUMS:
                 self.zeroed.add(array.name)
@@ -230,9 +231,9 @@ class Function:
         """Every axis of every array that the caller brings: its array, its place, its length in letters."""
         equations = self.equations
         for name, node in {**equations.params, **equations.buffers}.items():
-            yield from ((self.called[name], axis, dim) for axis, dim in enumerate(node.shape))
+            yield from ((self.called["{}", name], axis, dim) for axis, dim in enumerate(node.shape))
         for name, node in equations.states.items():
-            yield from ((self.called[f"{name}_0"], axis + 1, dim) for axis, dim in enumerate(node.shape))
+            yield from ((self.called["{}_0", name], axis + 1, dim) for axis, dim in enumerate(node.shape))
 
     def _arrays_made(self) -> Iterator[str]:
         for name, shape in self.shapes.items():
@@ -260,7 +261,7 @@ class Function:
         for node, array in list(self.arrays.items()):
             if node.op == "array":
                 for place, value in enumerate(node.attr):
-                    writer.line(f"{array.name}_flat[{place}] = {value!r}")
+                    writer.line(f"{array.name}_flat[{place}] = {literal(value)}")
             elif node.op == "eye":
                 self.zeroed.add(array.name)
                 with writer.block(f"for i in range({node.attr}):"):
@@ -306,12 +307,12 @@ def _solved(dim: Dim, letter: str, length: str) -> Iterator[str]:
     yield f"{text}{up}{down}"
 
 
-def _given(equations: Equations) -> Iterator[str]:
-    """Names for what the caller brings; a part's own name goes first."""
-    yield from (*equations.params, *equations.buffers, *equations.inputs)
+def _given(equations: Equations) -> Iterator[tuple[str, str]]:
+    """Names for what the caller brings, as a pattern and a part's name; a part's own name goes first."""
+    yield from (("{}", name) for name in (*equations.params, *equations.buffers, *equations.inputs))
     for name in equations.states:
-        yield from (f"{name}_0", f"{name}_before", f"d{name}", f"d{name}_new", f"dlast_{name}")
-    yield from (f"{name}_all" for name in (*equations.inputs, "x"))
+        yield from ((form, name) for form in ("{}_0", "{}_before", "d{}", "d{}_new", "dlast_{}"))
+    yield from (("{}_all", name) for name in (*equations.inputs, "x"))
 
 
 def _option_names(equations: Equations) -> dict[str, str]:

@@ -32,21 +32,21 @@ def _tuple(parts: list[str]) -> str:
 def _unpack_arguments(function: Function, writer: Writer) -> None:
     """Parameters, states and inputs under their names."""
     equations, called = function.equations, function.called
-    writer.line(_unpack([called[name] for name in (*equations.params, *equations.buffers)], "params"))
-    writer.line(_unpack([called[f"{name}_0"] for name in equations.states], "state"))
+    writer.line(_unpack([called["{}", name] for name in (*equations.params, *equations.buffers)], "params"))
+    writer.line(_unpack([called["{}_0", name] for name in equations.states], "state"))
     if equations.inputs:
-        writer.line(_unpack([called[name] for name in equations.inputs], "inputs"))
+        writer.line(_unpack([called["{}", name] for name in equations.inputs], "inputs"))
 
 
 def _give_leaves(function: Function) -> None:
     equations, called = function.equations, function.called
     for name, node in {**equations.params, **equations.buffers}.items():
-        function.give(node, called[name], Store.SHARED)
+        function.give(node, called["{}", name], Store.SHARED)
     for name, node in equations.states.items():
-        function.give(node, called[f"{name}_before"], Store.BATCH)
+        function.give(node, called["{}_before", name], Store.BATCH)
     for name, node in equations.inputs.items():
-        function.give(node, called[f"{name}_all"], Store.STEPS)
-    function.give(equations.x, called["x_all"], Store.STEPS)
+        function.give(node, called["{}_all", name], Store.STEPS)
+    function.give(equations.x, called["{}_all", "x"], Store.STEPS)
 
 
 def _flattened(function: Function, body: list[str]) -> list[str]:
@@ -55,14 +55,16 @@ def _flattened(function: Function, body: list[str]) -> list[str]:
     text = "\n".join(body)
     for name, node in equations.states.items():
         if node.ndim != 1:
-            first = called[f"{name}_0"]
+            first = called["{}_0", name]
             writer.line(f"{first} = {first}.reshape(batch, {function.arrays[node].width})")
     for name, node in equations.inputs.items():
-        every = called[f"{name}_all"]
+        every = called["{}_all", name]
         if uses(text, every):
-            writer.line(f"{every} = {called[name]}.reshape(steps, batch, {function.arrays[node].width})")
-    if uses(text, called["x_all"]):
-        writer.line(f"{called['x_all']} = kernels.dense(x, I, {function.like})")
+            writer.line(
+                f"{every} = {called['{}', name]}.reshape(steps, batch, {function.arrays[node].width})"
+            )
+    if uses(text, called["{}_all", "x"]):
+        writer.line(f"{called['{}_all', 'x']} = kernels.dense(x, I, {function.like})")
     return writer.lines
 
 
@@ -78,14 +80,14 @@ def forward_source(derivation: Derivation, plan: Pass) -> tuple[list[str], list[
     called = function.called
     _give_leaves(function)
     for name in equations.states:
-        function.before[called[f"{name}_before"]] = ""
+        function.before[called["{}_before", name]] = ""
     kept = _tape(derivation, function)
     once, sequence, step = function.section("once"), function.section("sequence"), function.section("step", 2)
     panels = function.panel_lines()
     start, end, last = Writer(), Writer(depth=2), []
     for name, node in equations.states.items():
-        before = called[f"{name}_before"]
-        start.line(f"{before} = {called[f'{name}_0']}")
+        before = called["{}_before", name]
+        start.line(f"{before} = {called['{}_0', name]}")
         end.line(f"{before} = {function.array_of(equations.after[name]).name}[t]")
         last.append(_in_shape(node, f"{before}.copy()"))
     final = Writer()
@@ -124,15 +126,15 @@ def backward_source(derivation: Derivation, plan: Pass, kept: list[Kept]) -> lis
         for node in each.nodes:
             function.give(node, each.name, Store.STEPS)
         for name in each.states:
-            before, first = called[f"{name}_before"], called[f"{name}_0"]
+            before, first = called["{}_before", name], called["{}_0", name]
             function.trajectory[before] = (first, each.name)
             function.before[before] = f"{before} = {each.name}[t - 1] if t > 0 else {first}"
     function.give(derivation.dy, "dy", Store.STEPS)
     for name, node in derivation.dafter.items():
-        function.give(node, called[f"d{name}"], Store.BATCH)
+        function.give(node, called["d{}", name], Store.BATCH)
     for name, gradient in derivation.dbefore.items():
         if gradient is not None:
-            array = function.give(gradient, called[f"d{name}_new"], Store.BATCH)
+            array = function.give(gradient, called["d{}_new", name], Store.BATCH)
             function.shapes[array.name] = gradient.shape
     if derivation.dx is not None:
         function.give(derivation.dx, "dx", Store.STEPS)
@@ -147,17 +149,17 @@ def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]
     start, swap, back = Writer(), Writer(depth=2), Writer()
     dstate = []
     for name, node in equations.states.items():
-        last = called[f"dlast_{name}"]
+        last = called["dlast_{}", name]
         if derivation.dbefore.get(name) is None:
             dstate.append(f"np.zeros_like({last})")
             continue
         flat = "" if node.ndim == 1 else f".reshape(batch, {function.arrays[derivation.dafter[name]].width})"
-        now, new = called[f"d{name}"], called[f"d{name}_new"]
+        now, new = called["d{}", name], called["d{}_new", name]
         start.line(f"{now} = {last}.copy(){flat}")
         swap.line(f"{now}, {new} = {new}, {now}")
         dstate.append(_in_shape(node, now))
     dparams = [
-        f"np.zeros_like({called[name]})" if gradient is None else function.array_of(gradient).name
+        f"np.zeros_like({called['{}', name]})" if gradient is None else function.array_of(gradient).name
         for name, gradient in derivation.dparams.items()
     ]
     dx_first, dx_lines = _dx(function, step, after)
@@ -170,7 +172,7 @@ def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]
     head = Writer()
     _unpack_arguments(function, head)
     head.line(_unpack([each.name for each in kept], "tape"))
-    head.line(_unpack([called[f"dlast_{name}"] for name in equations.states], "dlast"))
+    head.line(_unpack([called["dlast_{}", name] for name in equations.states], "dlast"))
     flattened = _flattened(function, body)
     definitions = function.definitions([*flattened, *body])
     extra = ", inputs" if equations.inputs else ""

@@ -15,9 +15,14 @@ _RESERVED = {
     *("kernels", "math", "np", "zoo"),
     *("params", "x", "state", "inputs", "tape", "dy", "dx", "dlast", "forward", "backward"),
     *("steps", "batch", "rows", "at", "t", "r", "i", "j", "k", "I", "H"),
+    *(f"i{depth}" for depth in range(32)),  # NumPy has no more axes
 }
 
 _NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half", -1.0: "minus_one", math.inf: "infinity"}
+
+
+# An array, a row of it, and all of it as one row.
+ARRAY = ("", "_row", "_flat")
 
 
 @dataclass
@@ -26,12 +31,12 @@ class Names:
 
     taken: set[str] = field(default_factory=lambda: set(_RESERVED))
 
-    def fresh(self, wish: str) -> str:
-        """The name wished for, or the nearest one that is free."""
+    def fresh(self, wish: str, endings: tuple[str, ...] = ("",)) -> str:
+        """The name wished for, or the nearest one that is free with each of some endings."""
         name, number = wish, 2
-        while name in self.taken:
+        while not self.taken.isdisjoint(name + ending for ending in endings):
             name, number = f"{wish}_{number}", number + 1
-        self.taken.add(name)
+        self.taken |= {name + ending for ending in endings}
         return name
 
 
@@ -58,6 +63,13 @@ class Writer:
             self.lines.pop()
 
 
+def literal(value: float) -> str:
+    """A number as code."""
+    if math.isnan(value):
+        return "np.nan"
+    return f"{'-' * (value < 0)}np.inf" if math.isinf(value) else repr(value)
+
+
 @dataclass
 class Numbers:
     """Numbers as variables of the kernel's dtype: a plain ``1.0`` would make float32 code float64."""
@@ -69,13 +81,7 @@ class Numbers:
 
     def name(self, value: float) -> str:
         """The variable that holds a number."""
-        text = (
-            "np.nan"
-            if math.isnan(value)
-            else f"{'-' * (value < 0)}np.inf"
-            if math.isinf(value)
-            else repr(value)
-        )
+        text = literal(value)
         if text not in self.found:
             wish = _NUMBERS.get(value) or self.known.get(text) or f"number_{len(self.found) + 1}"
             self.found[text] = self.names.fresh(wish)

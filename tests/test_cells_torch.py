@@ -1,0 +1,108 @@
+"""Every derived cell against its reference in PyTorch, run here and now, at sizes of any choice."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.testing.compare import assert_close
+from zoo.testing.domain import DENSE64, Arrays, Case, Trial, make_trial, named_gradients, named_values, run
+from zoo.testing.examples import for_all
+
+torch = pytest.importorskip("torch", reason="needs the extra `peers`")
+pytest.importorskip("scipy", reason="the reference of the LMU discretises its window by SciPy")
+
+GOLDEN = Path(__file__).parent / "golden"
+REFERENCES = {file.stem: file for file in (GOLDEN / "references").glob("*.py")}
+CASES = sorted(file.stem for file in (GOLDEN / "cells").glob("*.npz"))
+RTOL = 1e-9
+Tensors = dict[str, Any]
+
+
+def name_of(case: str) -> str:
+    """The cell of a case, ``lif`` of ``lif_sigmoid``; its reference has its name."""
+    return max((name for name in REFERENCES if f"{case}_".startswith(f"{name}_")), key=len)
+
+
+def cell_of(case: str) -> zoo.Cell:
+    """The cell of a case, with its options."""
+    with np.load(GOLDEN / "cells" / f"{case}.npz") as arrays:
+        return zoo.get_cell(name_of(case), **json.loads(arrays["options"].item()))
+
+
+def reference_of(cell: zoo.Cell) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"reference_{cell.name}", REFERENCES[cell.name])
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_cell_that_is_derived_has_a_reference() -> None:
+    shipped = [zoo.get_cell(name) for name in zoo.list_cells()]
+    ours = [cell for cell in shipped if type(cell).__module__.startswith("zoo_cells.")]
+    assert {name_of(case) for case in CASES} == {cell.name for cell in ours if cell.is_derived()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_values_and_gradients_are_those_of_the_reference(case: str) -> None:
+    cell = cell_of(case)
+    reference = reference_of(cell)
+
+    def law(sizes: Case) -> None:
+        trial = reachable(make_trial(sizes))
+        assert_close(cell, run(trial), by_torch(reference, trial), RTOL, "Expected is PyTorch.")
+
+    for_all(
+        cell, law, kinds=(DENSE64,), steps=(1, 8), batch=(1, 5), most_inputs=6, most_hidden=12, layers=(1,)
+    )
+
+
+def reachable(trial: Trial) -> Trial:
+    """The trial from a state that the cell could have reached, as two references take for granted."""
+    state = dict(trial.state)
+    if trial.cell.name == "slstm":
+        state["l0.n"] = 1 + np.abs(state["l0.n"])  # its largest weight is one
+    if trial.cell.name == "lif":
+        state["l0.s"] = (state["l0.v"] > trial.cell.threshold).astype(float)
+    return replace(trial, state=state)
+
+
+def by_torch(reference: ModuleType, trial: Trial) -> Arrays:
+    """Results of both passes, under the names that the kit gives them."""
+    params, x = tensors(trial.rnn.layout.views(trial.theta)), tensors({"x": trial.x})["x"]
+    state = tensors(trial.state, fixed=trial.discrete)
+    beside = tensors(dict(trial.rnn.buffers) | trial.inputs, fixed=(*trial.rnn.buffers, *trial.inputs))
+    y, last = reference.run(trial.cell.options, params | beside, x, state)
+    scalar = (torch.tensor(trial.dy) * y).sum()
+    for name, dlast in tensors(trial.dlast, fixed=tuple(trial.dlast)).items():
+        scalar = scalar + (dlast * last[name]).sum()
+    scalar.backward()
+    values = named_values(array(y), {f"l0.{name}": array(value) for name, value in last.items()})
+    dstate = {f"l0.{name}": gradient(value) for name, value in state.items()}
+    dtheta = np.concatenate([gradient(value).ravel() for value in params.values()])
+    return values | named_gradients(trial.rnn, gradient(x), dstate, dtheta)
+
+
+def tensors(arrays: Arrays, fixed: tuple[str, ...] = ()) -> Tensors:
+    """Arrays of the layer under the cell's names; what is not fixed is differentiated by."""
+    return {
+        name.removeprefix("l0."): torch.tensor(value, requires_grad=name not in fixed)
+        for name, value in arrays.items()
+    }
+
+
+def array(value: Any) -> np.ndarray:
+    return value.detach().numpy()
+
+
+def gradient(value: Any) -> np.ndarray:
+    """Zero for what the scalar does not depend on."""
+    return np.zeros(value.shape) if value.grad is None else array(value.grad)
