@@ -1,7 +1,7 @@
 """Random step programs: derived passes against the NumPy run, and gradients against differences.
 
 ``ZOO_FUZZ_PROGRAMS=500``, an environment variable, says how many programs Numba compiles, at some seconds
-each; then at least as many run in the interpreter. Unless it is set, those are 4 and 300.
+each; then at least as many run in the interpreter. Unless it is set, those are 4 and 500.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def load_beside(name: str) -> Any:
 checks, drawn = load_beside("step_checks"), load_beside("step_programs")
 
 COMPILED = int(os.environ.get("ZOO_FUZZ_PROGRAMS", "4"))
-INTERPRETED = max(300, COMPILED)
+INTERPRETED = max(500, COMPILED)
 # Differences go that far at most.
 NEAREST_KINK = 1e-3
 SINGLE = 1e-3

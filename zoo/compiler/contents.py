@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Container, Iterator
 
 from zoo.compiler.derivation import Derivation
+from zoo.compiler.fusion import Loop
 from zoo.compiler.graph import Node, ancestors
 from zoo.compiler.program import Pass
-from zoo.compiler.schedule import Loop, Rows, bases, is_product
+from zoo.compiler.schedule import Rows, bases, is_product
 from zoo.compiler.structure import REDUCTIONS, SUMS
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zoo.compiler.dims import Dim, as_dim, product
+from zoo.compiler.fusion import Loop
 from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
-from zoo.compiler.schedule import Loop, Product
+from zoo.compiler.schedule import Product
 from zoo.compiler.structure import REDUCTIONS, SUMS
 
 NOTHING = as_dim(0)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from zoo.compiler import schedule
+from zoo.compiler import fusion, schedule
 from zoo.compiler.contents import joined, recomputed
 from zoo.compiler.costs import NOTHING, Cost, cost_of
 from zoo.compiler.derive import Plan, plan
@@ -233,7 +233,7 @@ class _Teller:
         return ("+=", text) if grows else ("=", f"{text} + {others[1]}")
 
 
-def _later(loops: Sequence[schedule.Loop]) -> list[set[Node]]:
+def _later(loops: Sequence[fusion.Loop]) -> list[set[Node]]:
     """For each loop the concatenations that loops after it go on with."""
     return [{node for loop in loops[place + 1 :] for node in joined(loop)} for place in range(len(loops))]
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from zoo.compiler.copies import copy, is_computed, own_arrays, with_copies
 from zoo.compiler.derivation import Derivation
+from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Level, Node, ancestors, users
-from zoo.compiler.schedule import Section, Store, bases, plan_section, sums_in_place
+from zoo.compiler.schedule import Section, bases, plan_section, sums_in_place
 from zoo.compiler.structure import PRODUCTS, SUMS
 from zoo.compiler.views import view_of
 

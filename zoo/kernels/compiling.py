@@ -7,6 +7,7 @@ from typing import Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numba
+import numpy as np
 from numba.extending import typeof_impl
 
 # Numba looks for overloads when a compilation starts: those of the library must be registered by then.
@@ -19,6 +20,12 @@ from zoo.kernels.jit import Kernel
 # takes 13.1 so. LLVM ends the process over an option that it does not know, so only known versions get it.
 if llvm.llvm_version_info[0] <= 22:
     llvm.set_option("zoo", "-vectorize-memory-check-threshold=2000")
+
+# Kernels return fresh arrays of some hundred kilobytes to a few megabytes at every call. glibc gives memory
+# of that size back to the system whenever it is freed, and pages that are touched for the first time cost 2 us
+# each: a third of the time of an LSTM's step. Its thresholds rise with the largest block ever freed, so one
+# of 31 MB, the most that counts, is taken, never touched, and freed; other systems take no notice.
+np.empty(31 << 20, np.uint8)
 
 
 def compile_lazily(

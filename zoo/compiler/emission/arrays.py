@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from zoo.compiler.dims import Dim, product
+from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
-from zoo.compiler.schedule import Store
 
 
 @dataclass(frozen=True)

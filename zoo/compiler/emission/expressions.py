@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
-from zoo.compiler.schedule import Store
 from zoo.compiler.views import view_of
 
 if TYPE_CHECKING:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
-from zoo.compiler.dims import Dim, as_dim, product
+from zoo.compiler.dims import product
 from zoo.compiler.emission.arrays import Array
+from zoo.compiler.emission.definitions import uses
 from zoo.compiler.emission.loops import Nest
 from zoo.compiler.emission.products import packed, write_product
 from zoo.compiler.emission.scans import write_scan
-from zoo.compiler.emission.writer import ARRAY, Names, Numbers, Writer, literal
+from zoo.compiler.emission.writer import ARRAY, Names, Numbers, Writer
+from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node, Shape
 from zoo.compiler.program import Pass
 from zoo.compiler.reading import Equations
-from zoo.compiler.schedule import Item, Product, Rows, Store
+from zoo.compiler.schedule import Item, Product, Rows
 from zoo.compiler.structure import PRODUCTS, SUMS, swap_last
 from zoo.compiler.views import view_of
-from zoo.errors import DefinitionError
 
 _SUFFIX = {Store.STEPS: "_all", Store.BATCH: "_now", Store.ROW: "_here", Store.SHARED: ""}
 
@@ -117,9 +117,10 @@ class Function:
             self.packed[w] = self.names.fresh(f"{called}_{'transposed' if matrix is not w else 'packed'}")
         return self.packed[w]
 
-    def panel_lines(self) -> list[str]:
-        """The lines that pack."""
-        return [f"    {name} = {packed(self, w)}" for w, name in self.packed.items()]
+    def panel_lines(self, readers: list[str]) -> list[str]:
+        """The lines that pack what some lines read."""
+        text = "\n".join(readers)
+        return [f"    {name} = {packed(self, w)}" for w, name in self.packed.items() if uses(text, name)]
 
     # Sections.
 
@@ -181,130 +182,12 @@ class Function:
                 array = self.array_of(view.base)
                 found[array.name] = array
 
-    # The lines in front.
-
-    def definitions(self, body: list[str]) -> list[str]:
-        """Sizes, numbers and arrays that the lines of the body use."""
-        writer = Writer()
-        made = [*self._arrays_made(), *self._flat_arrays(body), *self._leaf_numbers(body)]
-        text = "\n".join([*made, *body])
-        numbers = [f"{name} = {self.like}.dtype.type({value})" for value, name in self.numbers.found.items()]
-        for line in [*self._sizes(text), *numbers, *made]:
-            writer.line(line)
-        return writer.lines
-
-    def _sizes(self, text: str) -> Iterator[str]:
-        if uses(text, "rows"):
-            text += " steps batch"
-        if uses(text, "steps") or uses(text, "batch"):
-            yield "steps, batch = x.shape[0], x.shape[1]"
-        if uses(text, "rows"):
-            yield "rows = steps * batch"
-        lines = {
-            name: self.size_of(name, other) for name, other in (("H", "I"), ("I", "H")) if uses(text, name)
-        }
-        # One letter may be found with the help of the other, which then comes first.
-        for name in sorted(lines, key=lambda name: len(_LETTER.findall(lines[name]))):
-            yield f"{name} = {lines[name]}"
-
-    def size_of(self, letter: str, other: str) -> str:
-        """How to find a letter in the shapes of what the caller brings.
-
-        Raises:
-            DefinitionError: if they do not tell.
-        """
-        found = [
-            how
-            for name, axis, dim in self._lengths()
-            for how in _solved(dim, letter, f"{name}.shape[{axis}]")
-        ]
-        plain = [how for how in found if not uses(how, other)]
-        if found:
-            return (plain or found)[0]
-        who = self.equations.cell.who()
-        raise DefinitionError(
-            f"{who}: step needs {letter}, and no parameter, buffer or state has a size that tells it; add a "
-            f"parameter with a size {letter!r}."
-        )
-
-    def _lengths(self) -> Iterator[tuple[str, int, Dim]]:
-        """Every axis of every array that the caller brings: its array, its place, its length in letters."""
-        equations = self.equations
-        for name, node in {**equations.params, **equations.buffers}.items():
-            yield from ((self.called["{}", name], axis, dim) for axis, dim in enumerate(node.shape))
-        for name, node in equations.states.items():
-            yield from ((self.called["{}_0", name], axis + 1, dim) for axis, dim in enumerate(node.shape))
-
-    def _arrays_made(self) -> Iterator[str]:
-        for name, shape in self.shapes.items():
-            if name not in self.assigned:
-                array = next(each for each in self.arrays.values() if each.name == name)
-                make = "zeros" if name in self.zeroed else "empty"
-                yield f"{name} = np.{make}({_shape_text(array, shape)}, {self.like}.dtype)"
-
-    def _flat_arrays(self, body: list[str]) -> Iterator[str]:
-        text = "\n".join(body)
-        for array in self.arrays.values():
-            flat = f"{array.name}_flat"
-            if array.store == Store.SHARED and uses(text, flat) and array.name not in self.assigned:
-                yield f"{flat} = {array.name}.reshape(-1)"
-
-    def _leaf_numbers(self, body: list[str]) -> Iterator[str]:
-        text = "\n".join(body)
-        for node, name in self.labels.items():
-            if node.op == "size" and uses(text, name):
-                yield f"{name} = {self.like}.dtype.type({node.attr})"
-
-    def fixed_arrays(self) -> list[str]:
-        """Small arrays of numbers, and identity matrices, filled."""
-        writer = Writer()
-        for node, array in list(self.arrays.items()):
-            if node.op == "array":
-                for place, value in enumerate(node.attr):
-                    writer.line(f"{array.name}_flat[{place}] = {literal(value)}")
-            elif node.op == "eye":
-                self.zeroed.add(array.name)
-                with writer.block(f"for i in range({node.attr}):"):
-                    writer.line(f"{array.name}[i, i] = 1")
-        return writer.lines
-
 
 def _near(node: Node) -> Iterator[Node]:
     """The inputs of a node, then theirs."""
     yield from node.inputs
     for operand in node.inputs:
         yield from operand.inputs
-
-
-def uses(text: str, name: str) -> bool:
-    """Whether a name occurs in a text."""
-    return re.search(rf"\b{name}\b", text) is not None
-
-
-def _shape_text(array: Array, shape: Shape) -> str:
-    if array.store == Store.SHARED:
-        return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-    return {
-        Store.STEPS: f"(steps, batch, {array.width})",
-        Store.BATCH: f"(batch, {array.width})",
-        Store.ROW: f"{array.width}",
-    }[array.store]
-
-
-_LETTER = re.compile(r"\b[IH]\b")
-
-
-def _solved(dim: Dim, letter: str, length: str) -> Iterator[str]:
-    """How a letter follows from a length that it is in, if it is there once and alone."""
-    mine = [(letters, factor) for letters, factor in dim.terms if letter in letters]
-    if len(mine) != 1 or mine[0][0] != (letter,):
-        return
-    factor = mine[0][1]
-    rest = dim - Dim(tuple(mine))
-    text = length if rest == as_dim(0) else f"({length} - ({rest}))"
-    up = f" * {factor.denominator}" if factor.denominator != 1 else ""
-    down = f" // {factor.numerator}" if factor.numerator != 1 else ""
-    yield f"{text}{up}{down}"
 
 
 def _given(equations: Equations) -> Iterator[tuple[str, str]]:

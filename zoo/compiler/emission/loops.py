@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from zoo.compiler.emission.access import Access, Axis, factor, merged_axes
 from zoo.compiler.emission.expressions import Expressions
 from zoo.compiler.emission.writer import Writer
+from zoo.compiler.fusion import Loop, Store
 from zoo.compiler.graph import Node
-from zoo.compiler.schedule import Loop, Store
 from zoo.compiler.structure import ONE, REDUCTIONS
 from zoo.compiler.views import ZERO, View, contiguous, view_of
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zoo.compiler.derivation import Derivation
-from zoo.compiler.emission.function import Function, uses
+from zoo.compiler.emission.definitions import definitions, fixed_arrays, uses
+from zoo.compiler.emission.function import Function
 from zoo.compiler.emission.writer import Writer
+from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
-from zoo.compiler.schedule import Store
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def forward_source(derivation: Derivation, plan: Pass) -> tuple[list[str], list[
         function.before[called["{}_before", name]] = ""
     kept = _tape(derivation, function)
     once, sequence, step = function.section("once"), function.section("sequence"), function.section("step", 2)
-    panels = function.panel_lines()
+    panels = function.panel_lines([*sequence, *step])
     start, end, last = Writer(), Writer(depth=2), []
     for name, node in equations.states.items():
         before = called["{}_before", name]
@@ -94,14 +95,14 @@ def forward_source(derivation: Derivation, plan: Pass) -> tuple[list[str], list[
     y = function.array_of(equations.y).name
     final.line(f"return {y}, {_tuple(last)}, {_tuple([each.name for each in kept])}")
     loop = ["    for t in range(steps):", *step, *end.lines]
-    fixed = function.fixed_arrays()
+    fixed = fixed_arrays(function)
     body = [*fixed, *once, *panels, *sequence, *start.lines, *loop, *final.lines]
     head = Writer()
     _unpack_arguments(function, head)
     flattened = _flattened(function, body)
-    definitions = function.definitions([*flattened, *body])
+    front = definitions(function, [*flattened, *body])
     extra = ", inputs" if equations.inputs else ""
-    return [f"def forward(params, x, state{extra}):", *head.lines, *definitions, *flattened, *body], kept
+    return [f"def forward(params, x, state{extra}):", *head.lines, *front, *flattened, *body], kept
 
 
 def _tape(derivation: Derivation, function: Function) -> list[Kept]:
@@ -145,7 +146,7 @@ def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]
     equations, called = derivation.equations, function.called
     once, step = function.section("once"), function.section("step", 2)
     after, final = function.section("after"), function.section("final")
-    panels = function.panel_lines()
+    panels = function.panel_lines([*step, *after])
     start, swap, back = Writer(), Writer(depth=2), Writer()
     dstate = []
     for name, node in equations.states.items():
@@ -167,17 +168,17 @@ def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]
     text = "\n".join(step)
     before = [f"        {line}" for name, line in function.before.items() if uses(text, name)]
     loop = ["    for t in range(steps - 1, -1, -1):", *before, *step, *swap.lines]
-    fixed = function.fixed_arrays()
+    fixed = fixed_arrays(function)
     body = [*fixed, *once, *panels, *dx_first, *start.lines, *loop, *dx_lines, *final, *back.lines]
     head = Writer()
     _unpack_arguments(function, head)
     head.line(_unpack([each.name for each in kept], "tape"))
     head.line(_unpack([called["dlast_{}", name] for name in equations.states], "dlast"))
     flattened = _flattened(function, body)
-    definitions = function.definitions([*flattened, *body])
+    front = definitions(function, [*flattened, *body])
     extra = ", inputs" if equations.inputs else ""
     signature = f"def backward(params, x, state{extra}, tape, dy, dlast):"
-    return [signature, *head.lines, *definitions, *flattened, *body]
+    return [signature, *head.lines, *front, *flattened, *body]
 
 
 def _dx(function: Function, step: list[str], after: list[str]) -> tuple[list[str], list[str]]:
@@ -186,14 +187,15 @@ def _dx(function: Function, step: list[str], after: list[str]) -> tuple[list[str
     zeros = f"dx = np.zeros((steps, batch, I), {function.like}.dtype)"
     if not function.for_dx.lines and not uses("\n".join([*step, *after]), "dx"):
         zeros = f"dx = np.zeros(x.shape, {function.like}.dtype)"
+    inside = [f"    {line}" for line in function.panel_lines(function.for_dx.lines)] + function.for_dx.lines
     if uses("\n".join([*step, *after]), "dx"):
-        guarded = ["    if x.ndim == 3:", *function.for_dx.lines] if function.for_dx.lines else []
+        guarded = ["    if x.ndim == 3:", *inside] if inside else []
         return [f"    {zeros}"], [*after, *guarded, "    if x.ndim == 2:", f"        {none}"]
     choice = [
         "    if x.ndim == 2:",
         f"        {none}",
         "    else:",
         f"        {zeros}",
-        *function.for_dx.lines,
+        *inside,
     ]
     return [], [*after, *choice]

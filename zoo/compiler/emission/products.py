@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from zoo.compiler.dims import as_dim, product
 from zoo.compiler.emission.arrays import Array
 from zoo.compiler.emission.writer import Writer
+from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
-from zoo.compiler.schedule import Store
 from zoo.compiler.structure import swap_last
 from zoo.compiler.views import View, view_of
 

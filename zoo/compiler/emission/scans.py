@@ -8,8 +8,8 @@ from zoo.compiler.emission.access import Access, axes_of
 from zoo.compiler.emission.expressions import Expressions
 from zoo.compiler.emission.loops import collected_loads
 from zoo.compiler.emission.writer import Writer
+from zoo.compiler.fusion import Loop
 from zoo.compiler.graph import Node
-from zoo.compiler.schedule import Loop
 from zoo.compiler.views import ZERO, contiguous
 
 if TYPE_CHECKING:
