@@ -57,6 +57,8 @@ def test_values_and_gradients_are_those_of_the_reference(case: str) -> None:
     reference = reference_of(cell)
 
     def law(sizes: Case) -> None:
+        if cell.name == "lstm_projected" and cell.proj >= sizes.sizes[1]:
+            return  # PyTorch projects to fewer units only
         trial = reachable(make_trial(sizes))
         assert_close(cell, run(trial), by_torch(reference, trial), RTOL, "Expected is PyTorch.")
 
