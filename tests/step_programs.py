@@ -671,6 +671,11 @@ def _draw_join(b: Builder) -> Value | None:
     return b.emit(kind, [a, c], shape, _union([a, c]))
 
 
+def _is_leaf(value: Value) -> bool:
+    """Whether its length may be asked for: what is only asked for its length counts as not used."""
+    return not value.name.startswith(("self.", "v"))
+
+
 def _draw_lengths(b: Builder) -> Value | None:
     """What takes lengths from another value."""
     kind = b.one_of(["head_of", "tail_of", "broadcast", "outer"])
@@ -684,11 +689,15 @@ def _draw_lengths(b: Builder) -> Value | None:
         largest = max(map(abs, a.interval)) * max(map(abs, c.interval))
         return b.emit(kind, [a, c], (*a.shape, *c.shape), (-largest, largest))
     if kind == "broadcast":
-        c = b.pick(lambda value: value.shape != a.shape and _joint(a.shape, value.shape) == value.shape)
+        c = b.pick(
+            lambda value: (
+                _is_leaf(value) and value.shape != a.shape and _joint(a.shape, value.shape) == value.shape
+            )
+        )
         return b.emit(kind, [a, c], c.shape, a.interval) if c is not None else None
     c = b.pick(
         lambda value: (
-            len(value.shape) >= 1
+            _is_leaf(value) and len(value.shape) >= 1
             and all((a.shape[0] - value.shape[0]).evaluate(sizes) > 0 for sizes in SIZES)
         )
     )

@@ -164,7 +164,7 @@ WRONG = {
     "a = «(a * 1j) ** 0.5»": "powers of complex numbers are compiled for the exponents",
     "a = «np.cumsum(1j * a, axis=2)»": "found axis 2 of an array with 1 axis",
     # Attributes.
-    "a = x @ «self.Wq»": r"the class declares no 'Wq'; it declares W, U\. Did you mean 'W'\?",
+    "a = x @ «self.Wq»": r"the class declares no 'Wq', did you mean 'W'; it declares W, U",
     "a = a / «self.hidden_size»": r"lengths are those of arrays, h\.shape\[-1\]",
     "a = «a + self.h»": "the declaration of 'h' is used in place of its value; a state or input is the",
     # What varies.

@@ -122,6 +122,7 @@ REDUCTIONS: dict[str, Case] = {
     "cumsum of x": ({"v": "I"}, lambda s: zoo.cumsum(s.x) * s.v[0]),
     "cumsum of parameters": ({"v": "H", "W": "H"}, lambda s: zoo.cumsum(s.W) * s.v),
     "cumsum of a cumsum": ({"v": "H"}, lambda s: zoo.cumsum(zoo.cumsum(s.v)) * s.v),
+    "cumsum of one number": ({"v": "H", "W": "I 1"}, lambda s: zoo.cumsum(s.x @ s.W) * s.v),
     "cumax": ({"v": "H"}, lambda s: zoo.cumax(s.v)),
     "softmax": ({"m": "3 H"}, lambda s: zoo.softmax(s.m, axis=0) * zoo.softmax(s.m)),
     "softmax of parameters": ({"v": "H", "W": "3 H"}, lambda s: zoo.softmax(s.W, axis=0) * s.v),
@@ -195,6 +196,18 @@ PRODUCTS: dict[str, Case] = {
     "products one after the other": (
         {"v": "H", "W": "H H", "U": "H H"},
         lambda s: zoo.tanh(zoo.tanh(s.v @ s.W) @ s.U) @ s.W,
+    ),
+    "heads of parameters": (
+        {"v": "H", "A": "2H", "R": "2 H 3"},
+        lambda s: s.v * np.mean((s.A.reshape(2, 1, -1) @ s.R)[:, 0]),
+    ),
+    "products of one parameter": (
+        {"v": "H", "W": "H 1", "A": "1 2H", "B": "H H"},
+        lambda s: s.v * np.mean(s.W @ s.A) + zoo.tanh(s.B @ s.W)[:, 0],
+    ),
+    "what is read beside a product": (
+        {"v": "H", "W": "I H"},
+        lambda s: zoo.tanh(zoo.tanh(0.5 * s.v + abs(s.v)) + s.x @ s.W),
     ),
     "product of one": ({"v": "1", "W": "1 H"}, lambda s: s.v @ s.W),
     "product to one": ({"v": "H", "W": "H 1"}, lambda s: (s.v @ s.W) * s.v),

@@ -7,6 +7,7 @@ itself.
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import inspect
 import linecache
@@ -18,7 +19,6 @@ from typing import NamedTuple
 
 from zoo.compiler.graph import ClosedGraphError
 from zoo.contracts import Cell
-from zoo.contracts.names import did_you_mean
 from zoo.errors import DefinitionError, ZooError
 
 # A longer expression is quoted up to here.
@@ -155,4 +155,6 @@ def _undeclared(name: str, cell: Cell) -> str:
         return (
             f"a cell has no {name!r} while its equations are read; lengths are those of arrays, h.shape[-1]"
         )
-    return f"the class declares no {name!r}; it declares {', '.join(known)}.{did_you_mean(name, known)}"
+    nearest = difflib.get_close_matches(name, known, n=1)
+    meant = f", did you mean {nearest[0]!r}" if nearest else ""
+    return f"the class declares no {name!r}{meant}; it declares {', '.join(known)}"

@@ -22,9 +22,9 @@ if llvm.llvm_version_info[0] <= 22:
     llvm.set_option("zoo", "-vectorize-memory-check-threshold=2000")
 
 # Kernels return fresh arrays of some hundred kilobytes to a few megabytes at every call. glibc gives memory
-# of that size back to the system whenever it is freed, and a page that is touched for the first time costs 2 us,
-# in all a third of the time of an LSTM's step. Its thresholds rise with the largest block ever freed, so one
-# of 31 MB, the most that counts, is taken, never touched, and freed; other systems take no notice.
+# of that size back to the system whenever it is freed, and to touch a page for the first time costs 2 us: a
+# third of the time of an LSTM's step in all. Its thresholds rise with the largest block ever freed, so one of
+# 31 MB, the most that counts, is taken, never touched, and freed; other systems take no notice.
 np.empty(31 << 20, np.uint8)
 
 
