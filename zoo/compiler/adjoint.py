@@ -9,6 +9,7 @@ from typing import TypeAlias
 from zoo.compiler.dims import Dim, as_dim, product
 from zoo.compiler.graph import Level, Node, ancestors
 from zoo.compiler.structure import (
+    ONE,
     concatenate,
     matmul,
     outer,
@@ -202,6 +203,8 @@ def _product_of_shared(a: Node, g: Node) -> Node:
 def _dot_heads(node: Node, g: Node) -> tuple[Node, ...]:
     a, w = node.inputs
     back = node.graph.node("dot_heads", (g, swap_last(w)), None, a.shape)
+    if node.level == Level.ONCE:  # parameters times parameters: there are no rows to sum over
+        return back, reshape(a, (*a.shape, ONE)) * reshape(g, (g.shape[0], ONE, g.shape[1]))
     return back, outer_heads(a, g)
 
 
