@@ -45,7 +45,8 @@ class LSTMProjected(zoo.Cell):
     h = zoo.State("proj", help="projection of the hidden units, and the output")
     c = zoo.State("H", help="memory cells")
     proj = zoo.Option(32, help="size of the projection, usually well below H", low=1)
-    forget_bias = zoo.Option(1.0, help="added to the forget gate; above zero a new cell remembers")
+    # The default of the lstm, which says why.
+    forget_bias = zoo.Option(0.0, help="added to the forget gate; above zero a new cell remembers")
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""

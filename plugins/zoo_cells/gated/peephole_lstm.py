@@ -57,7 +57,8 @@ class PeepholeLSTM(zoo.Cell):
     p = zoo.Param(3, "H", init=uniform, help="peepholes of gates i, f, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
-    forget_bias = zoo.Option(1.0, help="added to the forget gate; above zero a new cell remembers")
+    # The default of the lstm, which says why.
+    forget_bias = zoo.Option(0.0, help="added to the forget gate; above zero a new cell remembers")
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""
