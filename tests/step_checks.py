@@ -27,6 +27,14 @@ STEP = 2e-4
 FLOOR = 1e-3
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_files() -> Iterator[None]:
+    """Hundreds of modules are made here that nobody will read: they leave no files in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zoo.compiler.generated.kernel_directory", lambda: None)
+        yield
+
+
 @dataclass
 class Trial:
     """A cell and everything its passes take."""

@@ -697,7 +697,8 @@ def _draw_lengths(b: Builder) -> Value | None:
         return b.emit(kind, [a, c], c.shape, a.interval) if c is not None else None
     c = b.pick(
         lambda value: (
-            _is_leaf(value) and len(value.shape) >= 1
+            _is_leaf(value)
+            and len(value.shape) >= 1
             and all((a.shape[0] - value.shape[0]).evaluate(sizes) > 0 for sizes in SIZES)
         )
     )

@@ -1,7 +1,7 @@
 """Random step programs: derived passes against the NumPy run, and gradients against differences.
 
 ``ZOO_FUZZ_PROGRAMS=500``, an environment variable, says how many programs Numba compiles, at some seconds
-each; then at least as many run in the interpreter. Unless it is set, those are 4 and 500.
+each, and as many run in the interpreter: a full run. Unless it is set, those are 4 and 200.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ def load_beside(name: str) -> Any:
 
 
 checks, drawn = load_beside("step_checks"), load_beside("step_programs")
+no_files = checks.no_files
 
 COMPILED = int(os.environ.get("ZOO_FUZZ_PROGRAMS", "4"))
-INTERPRETED = max(500, COMPILED)
+INTERPRETED = max(200, COMPILED)
 # Differences go that far at most.
 NEAREST_KINK = 1e-3
 SINGLE = 1e-3
