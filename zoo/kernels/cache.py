@@ -66,11 +66,18 @@ class KernelCache(_Cache):
                 path.unlink()
             return None
         # Written by this user, into a directory of mode 0700, by save_overload below: see directory.py.
-        return CompileResult._rebuild(target_context, *pickle.loads(data))  # type: ignore[no-untyped-call]
+        try:
+            return CompileResult._rebuild(target_context, *pickle.loads(data))  # type: ignore[no-untyped-call]
+        except ImportError:  # of a module that is gone: compile again
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store a compiled kernel; a full disk costs the next process a compilation, nothing else."""
-        if data.lifted or data.library.has_dynamic_globals:
+        # A module that has left sys.modules cannot be found by its name when the kernel is loaded.
+        is_lost = data.fndesc.modname not in sys.modules
+        if data.lifted or data.library.has_dynamic_globals or is_lost:
             return
         payload = serialize.dumps(data._reduce())  # type: ignore[no-untyped-call]
         path = self._path(sig, data.target_context)
