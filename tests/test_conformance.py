@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import zoo
 from zoo.kernels import interpreted
+from zoo.testing.domain import DENSE32, TOKENS32
+from zoo.testing.laws import check_compiles_once, check_jit_equals_python
 
 # To compile a derived cell for both dtypes, with tokens and without, takes twenty seconds. These have between
 # them every kind of thing the compiler knows: gates, a counter, reductions, heads, matrices, complex numbers.
-# The others obey the laws as plain Python here, which is the same source, and are compiled where they are
-# compared with golden values (test_cells_*.py); `zoo check` compiles whatever it is given.
+# The others obey the laws as plain Python here, which is the same source, and are compiled for what models
+# of text are trained on. Compiled for float64, all are compared with golden values in test_cells_*.py, and
+# `zoo check` compiles whatever it is given.
 COMPILED = ("clockwork", "delta_net", "lru", "lstm", "slstm")
+TEXT = (DENSE32, TOKENS32)
 
 
 @zoo.testing.parametrize_cells()
 def test_cell(cell, check):
     if not cell.is_derived() or cell.name in COMPILED:
         check(cell)
-        return
-    with interpreted():
-        check(cell)
+    elif check in (check_jit_equals_python, check_compiles_once):
+        check(cell, kinds=TEXT)
+    else:
+        with interpreted():
+            check(cell)
 
 
 @zoo.testing.parametrize_optimizers()

@@ -15,8 +15,13 @@ from zoo.testing.domain import EVERY_KIND, Case, Kind, make_trial, run, suitable
 from zoo.testing.examples import for_all
 
 
-def check_jit_equals_python(cell: Cell) -> None:
-    """The compiled kernels give what the same lines give as plain Python, to rounding."""
+def check_jit_equals_python(cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND) -> None:
+    """The compiled kernels give what the same lines give as plain Python, to rounding.
+
+    Args:
+        cell: The cell.
+        kinds: Dtypes, each with tokens or without; each of them has to be compiled.
+    """
     _kernels(cell)
     meaning = (
         "Expected is plain Python. Compiled code does not check indices, wraps integers, and takes globals "
@@ -29,13 +34,19 @@ def check_jit_equals_python(cell: Cell) -> None:
             expected = run(trial)
         assert_close(cell, run(trial), expected, trial.rounding, meaning)
 
-    for_all(cell, law)
+    for_all(cell, law, kinds=kinds)
 
 
-def check_compiles_once(cell: Cell) -> None:
-    """A second call compiles nothing: one version for each dtype, dense and tokens, whatever the sizes."""
+def check_compiles_once(cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND) -> None:
+    """A second call compiles nothing: one version for each dtype, dense and tokens, whatever the sizes.
+
+    Args:
+        cell: The cell.
+        kinds: Dtypes, each with tokens or without; each of them has to be compiled. Dense ones come first:
+            the second layer of a model that reads tokens is dense.
+    """
     kernels = _kernels(cell)
-    for kind in EVERY_KIND:
+    for kind in kinds:
         first, *others = _cases(cell, kind)
         run(make_trial(first))
         before = {name: len(kernel.signatures) for name, kernel in kernels.items()}
