@@ -384,7 +384,7 @@ def test_a_full_disk_costs_nothing_but_the_file(
     def full(*args: Any, **kwargs: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("zoo.kernels.cache.tempfile.mkstemp", full)
+    monkeypatch.setattr("zoo.kernels.directory.tempfile.mkstemp", full)
 
     @zoo.njit
     def plus_two(x):

@@ -1,13 +1,10 @@
-"""The gated and classic cells: values and gradients of independent references, and what each is known for."""
+"""The gated and classic cells: what each is known for."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
+from golden_cells import arrays_of
 from zoo_cells.classic.antisymmetric import Antisymmetric
 from zoo_cells.classic.clockwork import Clockwork
 from zoo_cells.classic.indrnn import IndRNN
@@ -22,91 +19,6 @@ from zoo_cells.gated.rhn import RHN
 
 import zoo
 from zoo.compiler import reference
-
-Arrays = dict[str, np.ndarray]
-CELLS: dict[str, type[zoo.Cell]] = {
-    "antisymmetric": Antisymmetric,
-    "clockwork": Clockwork,
-    "gru": GRU,
-    "gru_reset_before": GRUResetBefore,
-    "indrnn": IndRNN,
-    "indrnn_tanh": IndRNN,
-    "intersection_rnn": IntersectionRNN,
-    "lstm": LSTM,
-    "lstm_projected": LSTMProjected,
-    "mgu": MGU,
-    "peephole_lstm": PeepholeLSTM,
-    "rhn": RHN,
-}
-# Relative to the largest value of an array: sums of some tens of products over five steps, in float64.
-RTOL = 1e-9
-
-
-class Golden:
-    """One case: its cell, and the arrays of its file."""
-
-    def __init__(self, case: str) -> None:
-        self.arrays = dict(np.load(Path(__file__).parent / "golden" / "cells" / f"{case}.npz"))
-        self.cell = CELLS[case](**json.loads(self.arrays["options"].item()))
-
-    def group(self, name: str, prefix: str = "") -> Arrays:
-        """Arrays of one kind, ``group("params")``, by the name of the parameter or state."""
-        start = f"{name}."
-        return {
-            prefix + key.removeprefix(start): value
-            for key, value in self.arrays.items()
-            if key.startswith(start)
-        }
-
-
-def assert_close(found: Any, expected: np.ndarray, what: str) -> None:
-    tolerance = RTOL * max(np.abs(expected).max(), 1.0)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance, err_msg=what)
-
-
-@pytest.fixture(params=CELLS)
-def golden(request: pytest.FixtureRequest) -> Golden:
-    return Golden(request.param)
-
-
-def test_step_gives_the_golden_values(golden: Golden) -> None:
-    y, last = reference.run(golden.cell, golden.group("params"), golden.arrays["x"], golden.group("state"))
-    assert_close(y, golden.arrays["y"], "y")
-    for name, expected in golden.group("last").items():
-        assert_close(last[name], expected, name)
-
-
-def test_derived_kernels_give_the_golden_values_and_gradients(golden: Golden) -> None:
-    x, state = golden.arrays["x"], golden.group("state", "l0.")
-    hidden = golden.cell.state_shapes(x.shape[-1], 6)
-    assert {name: value.shape[1:] for name, value in golden.group("state").items()} == hidden
-    rnn = zoo.Recurrent(golden.cell, x.shape[-1], 6, dtype="float64")
-    for name, value in golden.group("params", "l0.").items():
-        rnn.params[name] = value
-    y, last = rnn.forward(x, {name: value.astype(float) for name, value in state.items()})
-    assert_close(y, golden.arrays["y"], "y")
-    for name, expected in golden.group("last", "l0.").items():
-        assert_close(last[name], expected, name)
-    # A counter has no gradient, and the layer expects one for every state.
-    dlast = {name: np.zeros(value.shape) for name, value in state.items()} | golden.group("dlast", "l0.")
-    dx, dstate = rnn.backward(golden.arrays["dy"], dlast)
-    assert_close(dx, golden.arrays["dx"], "dx")
-    for name, expected in golden.group("dparams", "l0.").items():
-        assert_close(rnn.grads[name], expected, f"d{name}")
-    for name, expected in golden.group("dstate", "l0.").items():
-        assert_close(dstate[name], expected, f"d{name}")
-
-
-# --- What each is known for ---
-
-
-def arrays_of(cell: zoo.Cell, seed: int = 0) -> tuple[Arrays, Arrays, np.ndarray]:
-    """Random parameters, states of two rows and an input of seven steps, for I = 4 and H = 6."""
-    rng = np.random.default_rng(seed)
-    params = {name: rng.normal(size=shape) for name, shape in cell.param_shapes(4, 6).items()}
-    state = {name: rng.normal(size=(2, *shape)) for name, shape in cell.state_shapes(4, 6).items()}
-    state |= {name: np.zeros((2, 1)) for name, declared in cell.states.items() if declared.discrete}
-    return params, state, rng.normal(size=(7, 2, 4))
 
 
 @pytest.mark.parametrize(
@@ -242,17 +154,3 @@ def test_a_clockwork_group_is_heard_by_faster_ones_only(unit: int, reached: list
 def test_clockwork_wants_groups_that_divide_the_hidden_units() -> None:
     with pytest.raises(zoo.UsageError, match="6 is not divisible by 4"):
         Clockwork(groups=4).param_shapes(4, 6)
-
-
-# --- Fact sheets ---
-
-
-@pytest.mark.parametrize(
-    "cell", sorted(set(CELLS.values()), key=lambda cell: cell.name), ids=lambda cell: cell.name
-)
-def test_fact_sheets_are_complete(cell: type[zoo.Cell]) -> None:
-    assert cell.__module__.endswith(f".{cell.name}")
-    declared = [*cell.params.values(), *cell.states.values(), *cell.declared_options.values()]
-    assert all(each.help for each in declared)
-    text = cell.__doc__ or ""
-    assert [name for name in (*cell.params, *cell.states) if f"``{name} (" not in text] == []

@@ -1,123 +1,22 @@
-"""Cells beyond the gated ones: values and gradients of independent references, and what each is known for."""
+"""Cells beyond the gated ones: what each is known for."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
+from golden_cells import CASES, Arrays, Golden, arrays_of, name_of
 from zoo_cells.continuous.cfc import CfC
 from zoo_cells.continuous.lem import LEM
 from zoo_cells.linear.lru import LRU, ring
 from zoo_cells.linear.min_gru import MinGRU
 from zoo_cells.memory.delta_net import DeltaNet
-from zoo_cells.memory.lmu import LMU, exponential, legendre
+from zoo_cells.memory.lmu import exponential, legendre
 from zoo_cells.memory.slstm import SLSTM, spread
 from zoo_cells.memory.tau_gru import TauGRU
 from zoo_cells.spiking.lif import LIF, SURROGATES
 
 import zoo
 from zoo.compiler import reference
-
-Arrays = dict[str, np.ndarray]
-CELLS: dict[str, type[zoo.Cell]] = {
-    "cfc": CfC,
-    "delta_net": DeltaNet,
-    "lem": LEM,
-    "lif": LIF,
-    "lif_fast_sigmoid": LIF,
-    "lif_sigmoid": LIF,
-    "lif_straight_through": LIF,
-    "lif_triangle": LIF,
-    "lmu": LMU,
-    "lru": LRU,
-    "min_gru": MinGRU,
-    "min_gru_positive": MinGRU,
-    "slstm": SLSTM,
-    "slstm_empty": SLSTM,
-    "tau_gru": TauGRU,
-    "tau_gru_late": TauGRU,
-}
-# Relative to the largest value of an array: sums of some tens of products over five steps, in float64.
-RTOL = 1e-9
-GOLDEN = Path(__file__).parent / "golden" / "cells"
-
-
-class Golden:
-    """One case: its cell, and the arrays of its file."""
-
-    def __init__(self, case: str) -> None:
-        self.arrays = dict(np.load(GOLDEN / f"{case}.npz"))
-        self.cell = CELLS[case](**json.loads(self.arrays["options"].item()))
-
-    def group(self, name: str, prefix: str = "") -> Arrays:
-        """Arrays of one kind, ``group("params")``, by the name of the parameter or state."""
-        start = f"{name}."
-        return {
-            prefix + key.removeprefix(start): value
-            for key, value in self.arrays.items()
-            if key.startswith(start)
-        }
-
-
-def assert_close(found: Any, expected: np.ndarray, what: str) -> None:
-    tolerance = RTOL * max(np.abs(expected).max(), 1.0)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance, err_msg=what)
-
-
-@pytest.fixture(params=CELLS)
-def golden(request: pytest.FixtureRequest) -> Golden:
-    return Golden(request.param)
-
-
-def test_golden_arrays_have_the_declared_shapes(golden: Golden) -> None:
-    cell, (inputs, hidden) = golden.cell, (4, 6)
-    for kind, expected in (
-        ("params", cell.param_shapes(inputs, hidden)),
-        ("buffers", cell.buffer_shapes(inputs, hidden)),
-    ):
-        assert {name: value.shape for name, value in golden.group(kind).items()} == expected
-    assert {name: v.shape[1:] for name, v in golden.group("state").items()} == cell.state_shapes(4, 6)
-    assert {name: v.shape[2:] for name, v in golden.group("input").items()} == cell.input_shapes(4, 6)
-
-
-def test_step_gives_the_golden_values(golden: Golden) -> None:
-    arrays = golden.group("params") | golden.group("buffers")
-    x, state, inputs = golden.arrays["x"], golden.group("state"), golden.group("input")
-    y, last = reference.run(golden.cell, arrays, x, state, inputs)
-    assert_close(y, golden.arrays["y"], "y")
-    for name, expected in golden.group("last").items():
-        assert_close(last[name], expected, name)
-
-
-def test_derived_kernels_give_the_golden_values_and_gradients(golden: Golden) -> None:
-    x, inputs = golden.arrays["x"], golden.group("input")
-    rnn = zoo.Recurrent(golden.cell, x.shape[-1], 6, dtype="float64")
-    for name, value in golden.group("params", "l0.").items():
-        rnn.params[name] = value
-    y, last = rnn.forward(x, golden.group("state", "l0."), **inputs)
-    assert_close(y, golden.arrays["y"], "y")
-    for name, expected in golden.group("last", "l0.").items():
-        assert_close(last[name], expected, name)
-    dx, dstate = rnn.backward(golden.arrays["dy"], golden.group("dlast", "l0."))
-    assert_close(dx, golden.arrays["dx"], "dx")
-    for name, expected in golden.group("dparams", "l0.").items():
-        assert_close(rnn.grads[name], expected, f"d{name}")
-    for name, expected in golden.group("dstate", "l0.").items():
-        assert_close(dstate[name], expected, f"d{name}")
-
-
-# --- What each is known for ---
-
-
-def arrays_of(cell: zoo.Cell, seed: int = 0) -> tuple[Arrays, Arrays, np.ndarray]:
-    """Random parameters, states of two rows and an input of seven steps, for I = 4 and H = 6."""
-    rng = np.random.default_rng(seed)
-    params = {name: rng.normal(size=shape) for name, shape in cell.param_shapes(4, 6).items()}
-    state = {name: rng.normal(size=(2, *shape)) for name, shape in cell.state_shapes(4, 6).items()}
-    return params, state, rng.normal(size=(7, 2, 4))
 
 
 def zeros_of(cell: zoo.Cell) -> Arrays:
@@ -311,7 +210,7 @@ def test_time_moves_a_cfc_from_one_target_to_the_other() -> None:
 
 
 def test_lif_golden_cases_spike_and_rest_and_take_every_surrogate() -> None:
-    cases = [Golden(case) for case in CELLS if CELLS[case] is LIF]
+    cases = [Golden(case) for case in CASES if name_of(case) == "lif"]
     assert sorted(case.cell.options["surrogate"] for case in cases) == sorted(SURROGATES)
     for case in cases:
         assert set(np.unique(case.arrays["y"])) == {0.0, 1.0}
@@ -351,17 +250,3 @@ def test_a_tau_gru_hears_itself_after_the_delay() -> None:
 def test_heads_must_divide_the_hidden_units(cell: zoo.Cell) -> None:
     with pytest.raises(zoo.UsageError, match="6 is not divisible by 4"):
         cell.state_shapes(4, 6) | cell.param_shapes(4, 6)
-
-
-# --- Fact sheets ---
-
-
-@pytest.mark.parametrize(
-    "cell", sorted(set(CELLS.values()), key=lambda cell: cell.name), ids=lambda cell: cell.name
-)
-def test_fact_sheets_are_complete(cell: type[zoo.Cell]) -> None:
-    assert cell.__module__.endswith(f".{cell.name}")
-    declared = [cell.params, cell.buffers, cell.states, cell.inputs, cell.declared_options]
-    assert all(each.help for group in declared for each in group.values())
-    text = cell.__doc__ or ""
-    assert [name for name in (*cell.params, *cell.buffers, *cell.states) if f"``{name} (" not in text] == []

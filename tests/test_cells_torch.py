@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from golden_cells import CASES, REFERENCES, Golden
 
 import zoo
 from zoo.testing.compare import assert_close
@@ -20,22 +19,8 @@ from zoo.testing.examples import for_all
 torch = pytest.importorskip("torch", reason="needs the extra `peers`")
 pytest.importorskip("scipy", reason="the reference of the LMU discretises its window by SciPy")
 
-GOLDEN = Path(__file__).parent / "golden"
-REFERENCES = {file.stem: file for file in (GOLDEN / "references").glob("*.py")}
-CASES = sorted(file.stem for file in (GOLDEN / "cells").glob("*.npz"))
 RTOL = 1e-9
 Tensors = dict[str, Any]
-
-
-def name_of(case: str) -> str:
-    """The cell of a case, ``lif`` of ``lif_sigmoid``; its reference has its name."""
-    return max((name for name in REFERENCES if f"{case}_".startswith(f"{name}_")), key=len)
-
-
-def cell_of(case: str) -> zoo.Cell:
-    """The cell of a case, with its options."""
-    with np.load(GOLDEN / "cells" / f"{case}.npz") as arrays:
-        return zoo.get_cell(name_of(case), **json.loads(arrays["options"].item()))
 
 
 def reference_of(cell: zoo.Cell) -> ModuleType:
@@ -45,15 +30,9 @@ def reference_of(cell: zoo.Cell) -> ModuleType:
     return module
 
 
-def test_every_cell_that_is_derived_has_a_reference() -> None:
-    shipped = [zoo.get_cell(name) for name in zoo.list_cells()]
-    ours = [cell for cell in shipped if type(cell).__module__.startswith("zoo_cells.")]
-    assert {name_of(case) for case in CASES} == {cell.name for cell in ours if cell.is_derived()}
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_values_and_gradients_are_those_of_the_reference(case: str) -> None:
-    cell = cell_of(case)
+    cell = Golden(case).cell
     reference = reference_of(cell)
 
     def law(sizes: Case) -> None:

@@ -6,26 +6,15 @@ each, and as many run in the interpreter: a full run. Unless it is set, those ar
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import step_checks as checks
+import step_programs as drawn
 from hypothesis import HealthCheck, Phase, assume, given, note, settings
 from hypothesis import strategies as st
 
-
-def load_beside(name: str) -> Any:
-    """A module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-checks, drawn = load_beside("step_checks"), load_beside("step_programs")
 no_files = checks.no_files
 
 COMPILED = int(os.environ.get("ZOO_FUZZ_PROGRAMS", "4"))

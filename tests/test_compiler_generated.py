@@ -111,7 +111,7 @@ def test_a_full_disk_costs_the_file_and_nothing_else(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    place = "zoo.compiler.generated.tempfile" if broken == "mkstemp" else "zoo.compiler.generated.Path"
+    place = "zoo.kernels.directory.tempfile" if broken == "mkstemp" else "zoo.kernels.directory.Path"
     monkeypatch.setattr(f"{place}.{broken}", full)
     with kernels.interpreted():
         assert loaded().forward(1) == 2

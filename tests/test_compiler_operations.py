@@ -7,31 +7,19 @@ derivative, and what is documented of them.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import inspect
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import step_checks as checks
 
 import zoo
 from zoo.compiler.operands import trace
 from zoo.compiler.operations import OPERATIONS
 from zoo.compiler.tracing import Traced
 
-
-def load_beside(name: str) -> Any:
-    """A module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-checks = load_beside("step_checks")
 no_files = checks.no_files
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")

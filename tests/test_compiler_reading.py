@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
+import step_checks as checks
 
 import zoo
 from zoo.compiler.derive import plan
 from zoo.compiler.naming import watched
 from zoo.compiler.reading import read
-
-
-def load_beside(name: str) -> Any:
-    """A module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-checks = load_beside("step_checks")
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 Step = Callable[..., Any]

@@ -5,15 +5,14 @@ Example packages under docs/examples have documents and tests of their own.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import click
+import docs_runner as runner
 import pluggy
 import pytest
 
@@ -28,16 +27,6 @@ RUNNER = Path(__file__).with_name("docs_runner.py")
 EXAMPLES = ROOT / "docs" / "examples"
 
 
-def load_runner() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_runner", RUNNER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-runner = load_runner()
 PAGES = [ROOT / "README.md"]
 PAGES += sorted(page for page in (ROOT / "docs").rglob("*.md") if EXAMPLES not in page.parents)
 TEXT = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import step_checks as checks
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import zoo
 from zoo import functions
-
-
-def load_beside(name: str) -> Any:
-    """A module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-checks = load_beside("step_checks")
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 # Bounded, so that no square overflows; extreme inputs have a test of their own.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from rich_cell import Rich
 
 import zoo
 from zoo import LanguageModel
@@ -18,17 +16,6 @@ from zoo.layers import Recurrent
 from zoo.layers.stack import Stack
 
 T, B, I, H = 4, 3, 5, 6  # noqa: E741 - the letters of the documents
-
-
-def load_rich_cell():
-    """The module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
-    spec = importlib.util.spec_from_file_location("rich_cell", Path(__file__).with_name("rich_cell.py"))
-    sys.modules["rich_cell"] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-Rich = load_rich_cell().Rich
 
 
 def rich(layers=1, dtype="float64", **arguments):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import json
 import os
 import shutil
@@ -12,8 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kill_harness as harness
 import numpy as np
 import pytest
+import rich_cell as rich
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,17 +25,6 @@ from zoo.training import Run
 from zoo.training.config import make_config
 from zoo.training.progress import Progress, restore
 from zoo.training.schedules import make_schedule
-
-
-def load_beside(name):
-    """The module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-harness, rich = load_beside("kill_harness"), load_beside("rich_cell")
 
 # Short, so that twenty steps go through three epochs.
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(11))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import broken_cells as cells
 import numpy as np
 import pytest
+import rich_cell as rich
 
 import zoo
 from zoo.errors import UsageError
@@ -21,15 +19,6 @@ COMPILED = ("check_jit_equals_python", "check_compiles_once")
 PLAIN = dict.fromkeys(COMPILED, "plain NumPy, nothing to compile")
 
 
-def load_beside(name):
-    """The module beside this one: pytest's importlib mode puts no folder on ``sys.path``."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-cells, rich = load_beside("broken_cells"), load_beside("rich_cell")
 CHECKS = {name_of(check): check for check in CELL_CHECKS}
 
 

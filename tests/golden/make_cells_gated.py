@@ -2,23 +2,18 @@
 
     python tests/golden/make_cells_gated.py
 
-needs PyTorch (the extra ``peers``). The scalar that is differentiated is ``sum(dy * y) + sum(dlast * last)``,
-so that gradients come in at every step and at the last states. Each reference says what it follows.
+needs PyTorch (the extra ``peers``). Each reference says what it follows.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-
-STEPS, BATCH, IN, H = 5, 3, 4, 6
-Shapes = dict[str, tuple[int, ...]]
+from making import BATCH, IN, STEPS, H, Shapes, back, gradients, named, tensor, write
 
 
 @dataclass(frozen=True)
@@ -80,11 +75,6 @@ def draw(rng: np.random.Generator, case: Case) -> tuple[dict[str, Any], dict[str
     return params, state, tensor(rng.normal(size=(STEPS, BATCH, IN)))
 
 
-def tensor(values: np.ndarray) -> torch.Tensor:
-    """Numbers that gradients are asked of."""
-    return torch.tensor(values, requires_grad=True)
-
-
 def golden(seed: int, name: str, case: Case) -> dict[str, np.ndarray]:
     """Inputs, outputs and gradients of one case."""
     rng = np.random.default_rng([20, seed])
@@ -92,29 +82,17 @@ def golden(seed: int, name: str, case: Case) -> dict[str, np.ndarray]:
     reference = importlib.import_module(f"references.{case.reference or name}")
     y, last = reference.run(case.options, params, x, state)
     real = [each for each in case.states if each not in case.counters]
-    dy = torch.tensor(rng.normal(size=y.shape))
-    dlast = {each: torch.tensor(rng.normal(size=last[each].shape)) for each in real}
-    ((dy * y).sum() + sum((dlast[each] * last[each]).sum() for each in real)).backward()
-    arrays = {"x": x, "y": y, "dy": dy, "dx": x.grad}
-    arrays |= {f"params.{each}": value for each, value in params.items()}
-    arrays |= {f"dparams.{each}": value.grad for each, value in params.items()}
-    arrays |= {f"state.{each}": value for each, value in state.items()}
-    arrays |= {f"last.{each}": value for each, value in last.items()}
-    arrays |= {f"dlast.{each}": value for each, value in dlast.items()}
-    arrays |= {f"dstate.{each}": state[each].grad for each in real}
-    return {each: value.detach().numpy() for each, value in arrays.items()}
-
-
-def main() -> None:
-    """Write one file a case beside this script."""
-    for seed, (name, case) in enumerate(CASES.items()):
-        np.savez_compressed(
-            Path(__file__).parent / "cells" / f"{name}.npz",
-            options=np.array(json.dumps(case.options)),
-            made_with=np.array(f"torch {torch.__version__}, numpy {np.__version__}"),
-            **golden(seed, name, case),
-        )
+    dy, dlast = back(rng, y, {each: last[each] for each in real})
+    groups = {
+        "params": params,
+        "dparams": gradients(params),
+        "state": state,
+        "last": last,
+        "dlast": dlast,
+        "dstate": gradients({each: state[each] for each in real}),
+    }
+    return named({"x": x, "y": y, "dy": dy, "dx": x.grad}, groups)
 
 
 if __name__ == "__main__":
-    main()
+    write(CASES, golden)

@@ -2,25 +2,19 @@
 
     python tests/golden/make_cells_others.py
 
-needs PyTorch (the extra ``peers``) and SciPy. The scalar that is differentiated is
-``sum(dy * y) + sum(dlast * last)``, so that gradients come in at every step and at the last states. Each
-reference says what it follows. Complex arrays are two planes of real ones.
+needs PyTorch and SciPy (the extra ``peers``). Each reference says what it follows. Complex arrays are two
+planes of real ones.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-
-STEPS, BATCH, IN, H = 5, 3, 4, 6
-Shapes = dict[str, tuple[int, ...]]
-Tensors = dict[str, torch.Tensor]
+from making import BATCH, IN, STEPS, H, Shapes, Tensors, back, gradients, named, tensor, write
 
 
 @dataclass(frozen=True)
@@ -104,11 +98,6 @@ CASES = {
 }
 
 
-def tensor(values: np.ndarray) -> torch.Tensor:
-    """Numbers that gradients are asked of."""
-    return torch.tensor(values, requires_grad=True)
-
-
 def draw_state(rng: np.random.Generator, case: Case) -> Tensors:
     """Random states that the cell could have reached, or zero ones."""
     values = {name: 0.7 * rng.normal(size=(BATCH, *shape)) for name, shape in case.states.items()}
@@ -132,35 +121,19 @@ def golden(seed: int, name: str, case: Case) -> dict[str, np.ndarray]:
         for each, shape in case.inputs.items()
     }
     y, last = reference.run(case.options, params | buffers | inputs, x, state)
-    dy = torch.tensor(rng.normal(size=y.shape))
-    dlast = {each: torch.tensor(rng.normal(size=value.shape)) for each, value in last.items()}
-    ((dy * y).sum() + sum((dlast[each] * value).sum() for each, value in last.items())).backward()
-    arrays = {"x": x, "y": y, "dy": dy, "dx": x.grad}
+    dy, dlast = back(rng, y, last)
     groups = {
         "params": params,
-        "dparams": {each: value.grad for each, value in params.items()},
+        "dparams": gradients(params),
         "buffers": buffers,
         "input": inputs,
         "state": state,
         "last": last,
         "dlast": dlast,
-        "dstate": {each: value.grad for each, value in state.items() if each not in case.fixed},
+        "dstate": gradients({each: value for each, value in state.items() if each not in case.fixed}),
     }
-    for kind, members in groups.items():
-        arrays |= {f"{kind}.{each}": value for each, value in members.items()}
-    return {each: value.detach().numpy() for each, value in arrays.items()}
-
-
-def main() -> None:
-    """Write one file a case beside this script."""
-    for seed, (name, case) in enumerate(CASES.items()):
-        np.savez_compressed(
-            Path(__file__).parent / "cells" / f"{name}.npz",
-            options=np.array(json.dumps(case.options)),
-            made_with=np.array(f"torch {torch.__version__}, numpy {np.__version__}"),
-            **golden(seed, name, case),
-        )
+    return named({"x": x, "y": y, "dy": dy, "dx": x.grad}, groups)
 
 
 if __name__ == "__main__":
-    main()
+    write(CASES, golden)

@@ -10,15 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.abc
-import importlib.util
-import os
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from types import ModuleType
 
-from zoo.kernels.directory import kernel_directory
+from zoo.kernels.directory import kernel_directory, write_file
+from zoo.modules import run_module
 
 _LOADING = threading.Lock()
 
@@ -58,17 +56,7 @@ def _load(name: str, text: str) -> None:
     path = directory / f"{name}.py" if directory is not None else Path(f"{name}.py")
     if directory is not None:
         _show(path, text)
-    spec = importlib.util.spec_from_file_location(name, path, loader=_Text(name, str(path), text))
-    assert spec is not None  # a loader was given
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Numba finds the module of a cached function by its name, so it has to be there before the code runs.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+    run_module(name, path, _Text(name, str(path), text))
 
 
 def _show(path: Path, text: str) -> None:
@@ -77,17 +65,4 @@ def _show(path: Path, text: str) -> None:
         if path.read_text(encoding="utf-8") == text:
             return
     with contextlib.suppress(OSError):
-        _write(path, text)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file at one blow: processes that write the same one at once do not mix their lines."""
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise
+        write_file(path, text.encode())

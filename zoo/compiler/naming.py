@@ -1,4 +1,4 @@
-"""What the author of a ``step`` calls its values, and which line returned: read off the running function."""
+"""What values are called: by the author of a ``step``, read off the running function, or for want of that."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 from zoo.compiler.blame import place
 from zoo.compiler.complex_numbers import Complex
 from zoo.compiler.graph import Node
+from zoo.compiler.structure import PRODUCTS
 from zoo.compiler.tracing import Traced
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,24}", re.ASCII)
@@ -38,6 +39,27 @@ class Seen:
             if _NAME.fullmatch(name) and not keyword.iskeyword(name):
                 for node, called in _named(name, value):
                     self.names.setdefault(node, called)
+
+
+def invented(node: Node, called: Callable[[Node], str]) -> str:
+    """A name for a value that the author gave none: after what it is made of, ``sigmoid_f``.
+
+    Args:
+        node: The value.
+        called: What a value is called; nothing if it has no name.
+    """
+    if node.op in PRODUCTS:
+        return "a"
+    after = next((name for below in _below(node) if (name := called(below))), "")
+    return f"{node.op}_{after}" if after and node.op in node.graph.operations else node.op
+
+
+def _below(node: Node) -> Iterator[Node]:
+    """What a value is made of, nearest first, a few levels down."""
+    level = list(node.inputs)
+    for _ in range(4):
+        yield from level
+        level = [operand for each in level for operand in each.inputs]
 
 
 def _named(name: str, value: Any) -> list[tuple[Node, str]]:

@@ -13,33 +13,32 @@ from zoo.compiler.schedule import Section, bases, plan_section, sums_in_place
 from zoo.compiler.structure import PRODUCTS, SUMS
 from zoo.compiler.views import view_of
 
+# The sections of a pass in order, and the kind of array for what a product in them reads or makes.
+BETWEEN = {
+    "once": Store.SHARED,
+    "sequence": Store.STEPS,
+    "step": Store.BATCH,
+    "after": Store.STEPS,
+    "final": Store.SHARED,
+}
+
 
 @dataclass(frozen=True)
 class Pass:
     """One direction.
 
     Args:
-        once: What depends on parameters alone.
-        sequence: What is computed for all steps together, before the loop over time.
-        step: What is computed at every step.
-        after: What is computed for all steps together, after the loop.
-        final: What depends on sums over all steps.
+        sections: Its parts, in order: ``once``, what depends on parameters alone; ``sequence``, what is
+            computed for all steps together before the loop over time; ``step``, what is computed at every
+            step; ``after``, what is computed for all steps together after the loop; ``final``, what depends
+            on sums over all steps.
         stores: What kind of array each stored value has.
         shares: Values that lie in the array of another.
     """
 
-    once: Section
-    sequence: Section
-    step: Section
-    after: Section
-    final: Section
+    sections: Mapping[str, Section]
     stores: Mapping[Node, Store]
     shares: Mapping[Node, Node]
-
-    @property
-    def sections(self) -> dict[str, Section]:
-        """The sections in order."""
-        return {name: getattr(self, name) for name in ("once", "sequence", "step", "after", "final")}
 
 
 def ready(derivation: Derivation) -> Derivation:
@@ -165,17 +164,13 @@ def _planned(
     readers = [node for part in (*parts.values(), final) for node in part]
     stores |= dict.fromkeys(_read_from(readers, once), Store.SHARED)
     stores |= {node: Store.SHARED for node in outputs if node.level == Level.ONCE}
-    between = {"sequence": Store.STEPS, "step": Store.BATCH, "after": Store.STEPS}
+    parts = {"once": once, **parts, "final": final}
     sections = {
-        name: plan_section(sorted(parts.get(name, ()), key=_index), stores, kind, shares)
-        for name, kind in between.items()
+        name: plan_section(sorted(parts.get(name, ()), key=_index), stores, between, shares)
+        for name, between in BETWEEN.items()
     }
-    sections["once"] = plan_section(once, stores, Store.SHARED, shares)
-    sections["final"] = plan_section(final, stores, Store.SHARED, shares)
-    everything: dict[Node, Store] = {}
-    for section in sections.values():
-        everything |= section.stores
-    return Pass(stores=everything, shares=shares, **sections)
+    everything = {node: store for each in sections.values() for node, store in each.stores.items()}
+    return Pass(sections, everything, shares)
 
 
 def _index(node: Node) -> int:

@@ -10,8 +10,9 @@ from zoo.compiler.copies import LEAVES
 from zoo.compiler.derivation import Derivation
 from zoo.compiler.dims import Dim
 from zoo.compiler.graph import Node, Shape
+from zoo.compiler.naming import invented
 from zoo.compiler.program import Pass
-from zoo.compiler.structure import ONE, PRODUCTS, VIEWS
+from zoo.compiler.structure import ONE, VIEWS
 from zoo.compiler.views import SAMPLE, view_of
 
 # Operations that are written with a sign, and how tightly it binds; the others are written as calls.
@@ -89,7 +90,7 @@ class Wording:
         if node not in self.names:
             name, taken, number = self._authors(node), set(self.names.values()), 2
             if name is None:
-                name, taken = self._invented(node), taken | set(self.author.values())
+                name, taken = invented(node, self._word), taken | set(self.author.values())
             wish = name
             while name in taken:
                 name, number = f"{wish}_{number}", number + 1
@@ -100,13 +101,6 @@ class Wording:
         """What the author calls a value, or a view of all of it."""
         views = (name for view, name in self.author.items() if _whole_of(view) is node)
         return self.author.get(node) or next(views, None)
-
-    def _invented(self, node: Node) -> str:
-        """A name after what a value is made of, for what the author gave none."""
-        if node.op in PRODUCTS:
-            return "a"
-        after = next((name for below in _below(node) if (name := self._word(below))), "")
-        return f"{node.op}_{after}" if after and node.op in node.graph.operations else node.op
 
     def _word(self, node: Node) -> str:
         """What the author or a declaration calls a value."""
@@ -195,14 +189,6 @@ def _whole_of(node: Node) -> Node | None:
     """What a view shows all of, if it does; None for what is no view."""
     view = view_of(node) if node.op in VIEWS else None
     return view.base if view is not None and node.op != "broadcast" and view.is_whole else None
-
-
-def _below(node: Node) -> Iterator[Node]:
-    """What a value is made of, nearest first, a few levels down."""
-    level = list(node.inputs)
-    for _ in range(4):
-        yield from level
-        level = [operand for each in level for operand in each.inputs]
 
 
 def _is_in_order(node: Node) -> bool:

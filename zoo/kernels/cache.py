@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import pickle
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 
 from zoo.kernels.digest import function_digest
-from zoo.kernels.directory import kernel_directory
+from zoo.kernels.directory import kernel_directory, write_file
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
@@ -61,17 +59,13 @@ class KernelCache(_Cache):
         except OSError:
             return None
         digest, data = stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]
-        if hashlib.sha256(data).digest() != digest:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            return None
-        # Written by this user, into a directory of mode 0700, by save_overload below: see directory.py.
-        try:
-            return CompileResult._rebuild(target_context, *pickle.loads(data))  # type: ignore[no-untyped-call]
-        except ImportError:  # of a module that is gone: compile again
-            with contextlib.suppress(OSError):
-                path.unlink()
-            return None
+        if hashlib.sha256(data).digest() == digest:
+            # Written by this user, into a directory of mode 0700, by save_overload below: see directory.py.
+            with contextlib.suppress(ImportError):  # of a module that is gone
+                return CompileResult._rebuild(target_context, *pickle.loads(data))  # type: ignore[no-untyped-call]
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store a compiled kernel; a full disk costs the next process a compilation, nothing else."""
@@ -82,7 +76,7 @@ class KernelCache(_Cache):
         payload = serialize.dumps(data._reduce())  # type: ignore[no-untyped-call]
         path = self._path(sig, data.target_context)
         with contextlib.suppress(OSError):
-            _write(path, hashlib.sha256(payload).digest() + payload)
+            write_file(path, hashlib.sha256(payload).digest() + payload)
 
     def _path(self, sig: Any, target_context: Any) -> Path:
         """The file for a signature on this processor, by this Python."""
@@ -99,15 +93,3 @@ class KernelCache(_Cache):
 
     def flush(self) -> None:
         """Part of Numba's interface; content-addressed files are never stale."""
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -55,6 +56,23 @@ def _problem(directory: Path) -> str | None:
     if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return "others may write to it"
     return None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file of the cache at one blow; not durably, since it costs little to make again.
+
+    Raises:
+        OSError: if it cannot be written; nothing is left behind.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink()
+        raise
 
 
 def cached_files() -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import re
 import sys
@@ -14,6 +13,7 @@ from types import CodeType, ModuleType
 from zoo.contracts import Cell
 from zoo.contracts.names import did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
+from zoo.modules import run_module
 from zoo.registry import loader
 from zoo.registry.blame import sentence
 from zoo.registry.discovery import Door, PluginRecord
@@ -103,22 +103,9 @@ def _module_name(file: Path) -> str:
 
 
 def _module(file: Path) -> ModuleType:
-    """Import a file. It is in ``sys.modules`` before it runs: kernels and ``inspect`` look it up there."""
+    """Import a file, once for each text that it has."""
     name = _module_name(file)
     with loader.LOADER.lock:
         if name not in sys.modules:
-            _run(name, file)
+            run_module(name, file, _FreshLoader(name, str(file)))
         return sys.modules[name]
-
-
-def _run(name: str, file: Path) -> None:
-    spec = importlib.util.spec_from_file_location(name, file, loader=_FreshLoader(name, str(file)))
-    assert spec is not None  # only for a suffix it does not know, were there no loader
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from zoo.compiler.dims import Dim, product
+from zoo.compiler.dims import Dim
 from zoo.compiler.fusion import Store
-from zoo.compiler.graph import Node
 
 
 @dataclass(frozen=True)
@@ -36,20 +35,6 @@ class Array:
 
     def all_rows(self, everywhere: bool) -> str:
         """Its rows as a matrix: those of one step, or those of all."""
-        if self.store == Store.BATCH:
-            return self.name
         if self.store != Store.STEPS:
             return self.name
         return f"{self.name}.reshape(rows, {self.width})" if everywhere else f"{self.name}[t]"
-
-
-@dataclass
-class Arrays:
-    """The array of every stored value."""
-
-    by_node: dict[Node, Array] = field(default_factory=dict)
-
-    def add(self, node: Node, name: str, store: Store) -> Array:
-        """Say which array holds a value."""
-        self.by_node[node] = Array(name, store, product(node.shape))
-        return self.by_node[node]

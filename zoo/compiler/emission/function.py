@@ -14,10 +14,11 @@ from zoo.compiler.emission.scans import write_scan
 from zoo.compiler.emission.writer import ARRAY, Names, Numbers, Writer
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node, Shape
+from zoo.compiler.naming import invented
 from zoo.compiler.program import Pass
 from zoo.compiler.reading import Equations
 from zoo.compiler.schedule import Item, Product, Rows
-from zoo.compiler.structure import PRODUCTS, SUMS, swap_last
+from zoo.compiler.structure import SUMS, swap_last
 from zoo.compiler.views import view_of
 
 _SUFFIX = {Store.STEPS: "_all", Store.BATCH: "_now", Store.ROW: "_here", Store.SHARED: ""}
@@ -76,13 +77,7 @@ class Function:
     def _called(self, node: Node) -> str:
         """What the author calls a value, or what it is called after: ``sigmoid_f``, ``tanh_c``."""
         names = self.equations.names
-        if node in names:
-            return names[node]
-        after = next((names[base] for base in _near(node) if base in names), None)
-        word = "a" if node.op in PRODUCTS else node.op
-        return (
-            word if after is None or node.op not in self.equations.x.graph.operations else f"{word}_{after}"
-        )
+        return names.get(node) or invented(node, lambda below: names.get(below, ""))
 
     def give(self, node: Node, name: str, store: Store) -> Array:
         """Say which array, already there, holds a value."""
@@ -181,13 +176,6 @@ class Function:
             if view is not None and self.has_array(view.base):
                 array = self.array_of(view.base)
                 found[array.name] = array
-
-
-def _near(node: Node) -> Iterator[Node]:
-    """The inputs of a node, then theirs."""
-    yield from node.inputs
-    for operand in node.inputs:
-        yield from operand.inputs
 
 
 def _given(equations: Equations) -> Iterator[tuple[str, str]]:

@@ -30,13 +30,14 @@ def _tuple(parts: list[str]) -> str:
     return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
 
 
-def _unpack_arguments(function: Function, writer: Writer) -> None:
+def _unpacked(function: Function) -> list[str]:
     """Parameters, states and inputs under their names."""
-    equations, called = function.equations, function.called
+    writer, equations, called = Writer(), function.equations, function.called
     writer.line(_unpack([called["{}", name] for name in (*equations.params, *equations.buffers)], "params"))
     writer.line(_unpack([called["{}_0", name] for name in equations.states], "state"))
     if equations.inputs:
         writer.line(_unpack([called["{}", name] for name in equations.inputs], "inputs"))
+    return writer.lines
 
 
 def _give_leaves(function: Function) -> None:
@@ -80,8 +81,6 @@ def forward_source(derivation: Derivation, plan: Pass) -> tuple[list[str], list[
     function = Function(equations, plan)
     called = function.called
     _give_leaves(function)
-    for name in equations.states:
-        function.before[called["{}_before", name]] = ""
     kept = _tape(derivation, function)
     once, sequence, step = function.section("once"), function.section("sequence"), function.section("step", 2)
     panels = function.panel_lines([*sequence, *step])
@@ -97,12 +96,15 @@ def forward_source(derivation: Derivation, plan: Pass) -> tuple[list[str], list[
     loop = ["    for t in range(steps):", *step, *end.lines]
     fixed = fixed_arrays(function)
     body = [*fixed, *once, *panels, *sequence, *start.lines, *loop, *final.lines]
-    head = Writer()
-    _unpack_arguments(function, head)
+    return _assembled(function, "forward(params, x, state{})", [], body), kept
+
+
+def _assembled(function: Function, signature: str, given: list[str], body: list[str]) -> list[str]:
+    """The lines of a whole function: what it is given, what it needs, what it does."""
     flattened = _flattened(function, body)
     front = definitions(function, [*flattened, *body])
-    extra = ", inputs" if equations.inputs else ""
-    return [f"def forward(params, x, state{extra}):", *head.lines, *front, *flattened, *body], kept
+    inputs = ", inputs" if function.equations.inputs else ""
+    return [f"def {signature.format(inputs)}:", *_unpacked(function), *given, *front, *flattened, *body]
 
 
 def _tape(derivation: Derivation, function: Function) -> list[Kept]:
@@ -170,32 +172,21 @@ def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]
     loop = ["    for t in range(steps - 1, -1, -1):", *before, *step, *swap.lines]
     fixed = fixed_arrays(function)
     body = [*fixed, *once, *panels, *dx_first, *start.lines, *loop, *dx_lines, *final, *back.lines]
-    head = Writer()
-    _unpack_arguments(function, head)
-    head.line(_unpack([each.name for each in kept], "tape"))
-    head.line(_unpack([called["dlast_{}", name] for name in equations.states], "dlast"))
-    flattened = _flattened(function, body)
-    front = definitions(function, [*flattened, *body])
-    extra = ", inputs" if equations.inputs else ""
-    signature = f"def backward(params, x, state{extra}, tape, dy, dlast):"
-    return [signature, *head.lines, *front, *flattened, *body]
+    given = Writer()
+    given.line(_unpack([each.name for each in kept], "tape"))
+    given.line(_unpack([called["dlast_{}", name] for name in equations.states], "dlast"))
+    return _assembled(function, "backward(params, x, state{}, tape, dy, dlast)", given.lines, body)
 
 
 def _dx(function: Function, step: list[str], after: list[str]) -> tuple[list[str], list[str]]:
     """The gradient of x, empty for tokens: lines before the loop over time, and lines after it."""
-    none = f"dx = np.empty((0, 0, 0), {function.like}.dtype)"
-    zeros = f"dx = np.zeros((steps, batch, I), {function.like}.dtype)"
-    if not function.for_dx.lines and not uses("\n".join([*step, *after]), "dx"):
-        zeros = f"dx = np.zeros(x.shape, {function.like}.dtype)"
-    inside = [f"    {line}" for line in function.panel_lines(function.for_dx.lines)] + function.for_dx.lines
-    if uses("\n".join([*step, *after]), "dx"):
-        guarded = ["    if x.ndim == 3:", *inside] if inside else []
-        return [f"    {zeros}"], [*after, *guarded, "    if x.ndim == 2:", f"        {none}"]
-    choice = [
-        "    if x.ndim == 2:",
-        f"        {none}",
-        "    else:",
-        f"        {zeros}",
-        *inside,
-    ]
-    return [], [*after, *choice]
+    late = function.for_dx.lines
+    inside = [*(f"    {line}" for line in function.panel_lines(late)), *late]
+    written = uses("\n".join([*step, *after]), "dx")  # number by number, beside what else a loop does
+    shape = "(steps, batch, I)" if written or inside else "x.shape"
+    zeros = f"dx = np.zeros({shape}, {function.like}.dtype)"
+    none = ["    if x.ndim == 2:", f"        dx = np.empty((0, 0, 0), {function.like}.dtype)"]
+    if not written:
+        return [], [*after, *none, "    else:", f"        {zeros}", *inside]
+    guarded = ["    if x.ndim == 3:", *inside] if inside else []
+    return [f"    {zeros}"], [*after, *guarded, *none]

@@ -86,8 +86,8 @@ def _write_dot(function: Function, writer: Writer, node: Node, where: str) -> No
     # What is computed outside the loops is packed where it is used: in front of them it may not be there yet.
     panels = packed(function, w) if where in ("once", "final") else function.panels(w)
     view = _view(a)
-    left, right = _rows(function, view, a, node, everywhere), _target_rows(target, node, everywhere)
     source = function.array_of(view.base)
+    left, right = (_as_rows(array, each, node, everywhere) for array, each in ((source, a), (target, node)))
     whole = view.is_whole or source.store == Store.SHARED
     if node.op == "dot_heads":
         call = f"kernels.add_matmul_heads({left}, {view.offset}, {panels}, {right}, 0, {node.shape[1]})"
@@ -105,26 +105,15 @@ def _write_zeros(function: Function, writer: Writer, target: Array) -> None:
         function.zeroed.add(target.name)
 
 
-def _rows(function: Function, view: View, a: Node, node: Node, everywhere: bool) -> str:
-    """An operand as a matrix; axes in front of the last are more rows."""
-    array = function.array_of(view.base)
-    lead = product(a.shape[:-1]) if node.op == "dot" else as_dim(1)
-    return _as_rows(array, lead, a.shape[-1] if node.op == "dot" else array.width, everywhere)
-
-
-def _target_rows(array: Array, node: Node, everywhere: bool) -> str:
-    lead = product(node.shape[:-1]) if node.op == "dot" else as_dim(1)
-    return _as_rows(array, lead, node.shape[-1] if node.op == "dot" else array.width, everywhere)
-
-
-def _as_rows(array: Array, lead: object, depth: object, everywhere: bool) -> str:
+def _as_rows(array: Array, value: Node, product_node: Node, everywhere: bool) -> str:
+    """An operand or the result of a product as a matrix; axes in front of the last are more rows."""
+    heads = product_node.op == "dot_heads"
     if array.store == Store.SHARED:
-        return f"{array.name}.reshape(-1, {depth})"
-    text = array.all_rows(everywhere)
-    if lead == as_dim(1):
-        return text
+        return f"{array.name}.reshape(-1, {array.width if heads else value.shape[-1]})"
+    if heads or product(value.shape[:-1]) == as_dim(1):
+        return array.all_rows(everywhere)
     name = array.name if everywhere or array.store == Store.BATCH else f"{array.name}[t]"
-    return f"{name}.reshape(-1, {depth})"
+    return f"{name}.reshape(-1, {value.shape[-1]})"
 
 
 def _write_outer(function: Function, writer: Writer, node: Node) -> None:
