@@ -138,7 +138,7 @@ def interpreted(case: Trial) -> Iterator[None]:
     """Within it, the passes of a trial run as plain Python, and what nobody has written to is NaN."""
     with pytest.MonkeyPatch.context() as patch, kernels.interpreted():
         for each in (case.passes.forward, case.passes.backward):
-            patch.setitem(each.py_func.__globals__, "np", _Poisoned())  # type: ignore[attr-defined]
+            patch.setitem(each.py_func.__globals__, "np", _Poisoned())
         yield
 
 

@@ -99,7 +99,7 @@ def test_lmu_buffers_are_those_of_scipy() -> None:
     golden = Golden("lmu")
     rng = np.random.default_rng(0)
     for name, expected in golden.group("buffers").items():
-        found = golden.cell.buffers[name].init(rng, expected.shape, golden.cell)  # type: ignore[operator]
+        found = golden.cell.buffers[name].init(rng, expected.shape, golden.cell)
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 

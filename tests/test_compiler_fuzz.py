@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import step_checks as checks
-import step_programs as drawn
 from hypothesis import HealthCheck, Phase, assume, given, note, settings
 from hypothesis import strategies as st
+from step_drawing import programs
+from step_programs import SIZES, Program, watched
 
 no_files = checks.no_files
 
@@ -25,12 +26,12 @@ SINGLE = 1e-3
 RANGES = {"x": (-2.0, 2.0), "dt": (0.5, 1.5)}
 
 
-def away_from_kinks(program: drawn.Program, sizes: dict[str, int], steps: int, batch: int, seed: int) -> Any:
+def away_from_kinks(program: Program, sizes: dict[str, int], steps: int, batch: int, seed: int) -> Any:
     """A trial in which no comparison is nearly a tie, if six seeds have one."""
     cell, shapes = program.cell(), (sizes["I"], sizes["H"])
     for attempt in range(6):
         case = checks.trial(cell, shapes, steps, batch, seed + 1000 * attempt, RANGES)
-        with drawn.watched() as watch:
+        with watched() as watch:
             case.reference(case.x)
         if watch.nearest > NEAREST_KINK:
             return case
@@ -51,7 +52,7 @@ def examples(count: int) -> Any:
 
 
 trials = {
-    "sizes": st.sampled_from(drawn.SIZES[:3]),
+    "sizes": st.sampled_from(SIZES[:3]),
     "steps": st.integers(1, 3),
     "batch": st.integers(1, 2),
     "seed": st.integers(0, 99),
@@ -59,18 +60,18 @@ trials = {
 
 
 @examples(INTERPRETED)
-@given(program=drawn.programs(), **trials)
+@given(program=programs(), **trials)
 def test_derived_passes_equal_the_step_and_its_differences(
-    program: drawn.Program, sizes: dict[str, int], steps: int, batch: int, seed: int
+    program: Program, sizes: dict[str, int], steps: int, batch: int, seed: int
 ) -> None:
     note(program.source())
     checks.check(away_from_kinks(program, sizes, steps, batch, seed))
 
 
 @examples(COMPILED)
-@given(program=drawn.programs(12, 24), kind=st.sampled_from(["dense", "float32", "tokens"]), **trials)
+@given(program=programs(12, 24), kind=st.sampled_from(["dense", "float32", "tokens"]), **trials)
 def test_compiled_passes_equal_the_interpreted_ones(
-    program: drawn.Program, sizes: dict[str, int], steps: int, batch: int, seed: int, kind: str
+    program: Program, sizes: dict[str, int], steps: int, batch: int, seed: int, kind: str
 ) -> None:
     note(program.source())
     case = away_from_kinks(program, sizes, steps, batch, seed)

@@ -281,7 +281,7 @@ class Named(zoo.Cell):
 ''',
         scope,
     )
-    return scope["Named"](**options)  # type: ignore[operator]
+    return scope["Named"](**options)
 
 
 def agrees(cell: zoo.Cell) -> None:

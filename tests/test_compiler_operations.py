@@ -59,7 +59,7 @@ def one_line_cell(name: str, kinds: str) -> zoo.Cell:
         y = np.where(result, 1.0, 0.0) if OPERATIONS[name].truth else result
         return zoo.Output(y + h * self.W, h, *values)
 
-    step.__signature__ = _signature("self", "x", "h", *states)  # type: ignore[attr-defined]
+    step.__signature__ = _signature("self", "x", "h", *states)
     return type(
         "OneLine",
         (zoo.Cell,),

@@ -245,9 +245,7 @@ def structure_cell(shapes: dict[str, str], expression: Any) -> zoo.Cell:
         return zoo.Output(y.reshape(-1), *(np.tanh(0.7 * value + moved) for value in values))
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    step.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(name, kind) for name in ("self", "x", *states)]
-    )
+    step.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in ("self", "x", *states)])
     return type(
         "Structure",
         (zoo.Cell,),

@@ -129,7 +129,7 @@ def test_a_card_is_a_value() -> None:
     assert card == zoo.Card(**CARD, variant="", deviations="")
     assert hash(card) == hash(zoo.Card(**CARD))
     with pytest.raises(AttributeError):
-        card.year = 1998  # type: ignore[misc]
+        card.year = 1998
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_card_is_a_value() -> None:
 )
 def test_a_card_with_a_field_that_does_not_fit(change: dict[str, object], words: str) -> None:
     with pytest.raises(DefinitionError) as caught:
-        zoo.Card(**(CARD | change))  # type: ignore[arg-type]
+        zoo.Card(**(CARD | change))
     assert words in str(caught.value)
 
 
@@ -188,7 +188,7 @@ def test_what_else_may_be_declared() -> None:
 @pytest.mark.parametrize("default", [math.nan, math.inf, "1", None, True, [1.0]])
 def test_the_default_of_an_input_is_a_finite_number(default: object) -> None:
     with pytest.raises(DefinitionError, match=r"zoo.Input: the default is .*; expected a finite number\."):
-        zoo.Input(default=default)  # type: ignore[arg-type]
+        zoo.Input(default=default)
 
 
 def test_a_slot_is_a_vector_over_the_parameters_unless_declared_otherwise() -> None:

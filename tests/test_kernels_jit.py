@@ -167,7 +167,7 @@ def test_division_is_numpys_and_nan_guards_hold() -> None:
 )
 def test_settings(options, flags: set[str]) -> None:
     kernel = zoo.njit(**options)(lambda x: x) if options else zoo.njit(lambda x: x)
-    settings = kernel.dispatcher.targetoptions  # type: ignore[attr-defined]
+    settings = kernel.dispatcher.targetoptions
     assert settings["nogil"] is True
     assert settings["error_model"] == "numpy"
     assert set(settings["fastmath"]) == flags

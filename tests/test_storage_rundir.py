@@ -87,7 +87,7 @@ def begin_with_checkpoint(run: RunDirectory) -> None:
 
 @pytest.mark.parametrize("begin", [begin_with_config, begin_with_log, begin_with_checkpoint])
 def test_a_run_is_not_begun_over_another(run: RunDirectory, begin: object) -> None:
-    begin(run)  # type: ignore[operator]
+    begin(run)
     assert run.holds_run()
     with pytest.raises(
         CheckpointError, match=f"{re.escape(str(run.path))} already holds a run; resume it or choose"
@@ -272,7 +272,7 @@ def test_layout_and_pointers(run: RunDirectory) -> None:
     pointer = {"file": path.name, "sha256": digest(checkpoint(1200)), "step": 1200}
     assert json.loads((run.checkpoints_path / "last.json").read_bytes()) == pointer
     assert json.loads((run.checkpoints_path / "best.json").read_bytes()) == pointer
-    run.save(np.int64(1300), checkpoint(1300), best=False)  # type: ignore[arg-type]
+    run.save(np.int64(1300), checkpoint(1300), best=False)
     assert json.loads((run.checkpoints_path / "last.json").read_bytes())["step"] == 1300
     assert json.loads((run.checkpoints_path / "best.json").read_bytes()) == pointer
     assert run.checkpoints() == [(1200, path), (1300, run.checkpoints_path / "step-00001300.safetensors")]

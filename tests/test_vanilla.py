@@ -219,7 +219,7 @@ def test_float32_stays_float32_inside(kind: str) -> None:
 @compiled
 def test_without_the_interpreter_lock() -> None:
     for kernel in (forward, backward):
-        assert kernel.dispatcher.targetoptions["nogil"] is True  # type: ignore[attr-defined]
+        assert kernel.dispatcher.targetoptions["nogil"] is True
 
 
 def test_threads_do_not_disturb_one_another() -> None:
