@@ -64,6 +64,10 @@ VIEWS: dict[str, Case] = {
 }
 
 JOINS: dict[str, Case] = {
+    "pieces that overlap if H is above I": (
+        {"v": "H", "W": "I H"},
+        lambda s: np.concatenate([s.v[s.v.shape[0] // 2 :], s.v[s.x.shape[0] :], s.x @ s.W]),
+    ),
     "concatenate": ({"v": "I", "w": "3"}, lambda s: np.concatenate([s.v * s.v, s.w, s.x])),
     "concatenate rows": ({"m": "H 3", "v": "3"}, lambda s: np.concatenate([s.v[None], s.m[:-1]]) * s.m),
     "concatenate columns": ({"m": "H 3", "k": "H 2"}, lambda s: np.concatenate([s.m, s.k * s.k], axis=1)),

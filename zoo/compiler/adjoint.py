@@ -101,14 +101,17 @@ def _total(node: Node, contributions: list[Node | Piece]) -> Node:
 
 
 def _assembled(node: Node, axis: int, pieces: list[Piece]) -> list[Node]:
-    """Pieces put side by side, with zeros between them; as many arrays as it takes where they overlap."""
+    """Pieces put side by side, with zeros between them; as many arrays as it takes where they may overlap.
+
+    They must not overlap whatever I and H are: ``h[H/2:]`` and ``h[I:]`` lie apart only where I is at least H.
+    """
     waiting = sorted(pieces, key=lambda piece: piece.start.evaluate(SAMPLE))
     arrays = []
     while waiting:
         row: list[Node] = []
         end, left = as_dim(0), []
         for piece in waiting:
-            if piece.start.evaluate(SAMPLE) < end.evaluate(SAMPLE):
+            if row and -1 in (piece.start - end).signs():
                 left.append(piece)
                 continue
             row += _zeros(node, axis, piece.start - end)
