@@ -64,6 +64,10 @@ VIEWS: dict[str, Case] = {
 }
 
 JOINS: dict[str, Case] = {
+    "rows above I in a row": (
+        {"m": "H 3", "W": "I H"},
+        lambda s: np.concatenate([s.m[s.x.shape[0] :].reshape(-1), s.x @ s.W]),
+    ),
     "pieces that overlap if H is above I": (
         {"v": "H", "W": "I H"},
         lambda s: np.concatenate([s.v[s.v.shape[0] // 2 :], s.v[s.x.shape[0] :], s.x @ s.W]),

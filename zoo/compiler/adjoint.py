@@ -103,7 +103,7 @@ def _total(node: Node, contributions: list[Node | Piece]) -> Node:
 def _assembled(node: Node, axis: int, pieces: list[Piece]) -> list[Node]:
     """Pieces put side by side, with zeros between them; as many arrays as it takes where they may overlap.
 
-    They must not overlap whatever I and H are: ``h[H/2:]`` and ``h[I:]`` lie apart only where I is at least H.
+    They must lie apart whatever I and H are; ``h[:H/2]`` and ``h[I:]`` do only where I is large.
     """
     waiting = sorted(pieces, key=lambda piece: piece.start.evaluate(SAMPLE))
     arrays = []

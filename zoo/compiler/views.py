@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 
 from zoo.compiler.dims import Dim, as_dim, product
@@ -96,9 +98,7 @@ def reshaped(shape: Shape, strides: Strides, new: Shape) -> Strides | None:
     while old and wanted:
         group, lengths = [old.pop(0)], [wanted.pop(0)]
         while product(length for length, _ in group) != product(lengths):
-            shorter = product(length for length, _ in group).evaluate(SAMPLE) < product(lengths).evaluate(
-                SAMPLE
-            )
+            shorter = _sample(length for length, _ in group) < _sample(lengths)
             if not (old if shorter else wanted):
                 return None
             if shorter:
@@ -110,3 +110,8 @@ def reshaped(shape: Shape, strides: Strides, new: Shape) -> Strides | None:
         found += [product(lengths[axis + 1 :]) * group[-1][1] for axis in range(len(lengths))]
     rest = iter(found)
     return tuple(ZERO if length == ONE else next(rest) for length in new)
+
+
+def _sample(lengths: Iterable[Dim]) -> Fraction:
+    """A product to compare others with; ``H - I`` is meant for an H above I, so its sign says nothing."""
+    return abs(product(lengths).evaluate(SAMPLE))
