@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo import kernels
 from zoo.kernels.jit import njit
-from zoo.kernels.tiles import add_panel, panel_columns, tile_height
+from zoo.kernels.tiles import add_panels, copy_panel_row, copy_tile_column, panel_columns, tile_height
 
 Array = Any
 
@@ -37,18 +38,38 @@ def _plain_add_outer_at(a: Array, a0: int, rows: int, b: Array, b0: int, width: 
     c += a[:, a0 : a0 + rows].T @ b[:, b0 : b0 + width]
 
 
-# np.empty and a condition, where np.zeros would read better: it took a third of the compiler's time.
+@njit
+def pack_panel(w: Array, w0: int, stride: int, depth: int, size: int, panels: Array, p0: int) -> None:
+    """Write ``size`` columns of w, from number ``w0`` of it on, as the panel that starts at ``p0``.
+
+    Args:
+        w: Any contiguous array, read in rows ``stride`` numbers apart.
+        w0: The first number of the first row.
+        stride: Numbers from one row to the next.
+        depth: Rows.
+        size: Columns, at most those of a panel, which is filled up with zeros.
+        panels: Any contiguous array.
+        p0: The first number of the panel.
+    """
+    columns = panel_columns(w)
+    for k in range(depth):
+        target, source = p0 + k * columns, w0 + k * stride
+        if size == columns:
+            copy_panel_row(panels, target, w, source)
+        else:
+            to, row = kernels.window(panels, target, columns), kernels.window(w, source, size)
+            for n in range(columns):
+                to[n] = row[n] if n < size else 0
+
+
 @njit(twin=_plain_pack)
 def pack(w: Array) -> Array:
     """Panels of ``w (K, N)`` for ``add_matmul(a, panels, c)``, ``c += a @ w``."""
     depth, width = w.shape
     columns = panel_columns(w)
     panels = np.empty(((width + columns - 1) // columns, depth, columns), w.dtype)
-    for j in range(panels.shape[0]):
-        for k in range(depth):
-            for n in range(columns):
-                column = j * columns + n
-                panels[j, k, n] = w[k, column] if column < width else 0
+    for first in range(0, width, columns):
+        pack_panel(w, first, width, depth, min(columns, width - first), panels, first * depth)
     return panels
 
 
@@ -68,10 +89,8 @@ def pack_transposed(w: Array) -> Array:
 def add_matmul_at(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
     """``c[:, c0 : c0 + width] += a[:, a0 : a0 + K] @ w`` for the panels of ``w (K, width)``."""
     rows, stride = a.shape
-    depth, columns = panels.shape[1], panel_columns(c)
-    for first in range(0, width, columns):
-        strides, sizes = (stride, 1, c.shape[1]), (rows, depth, width - first)
-        add_panel(a, a0, panels, first * depth, c, c0 + first, strides, sizes)
+    strides = (tile_height() * stride, stride, 1, c.shape[1])
+    add_panels(a, a0, panels, 0, c, c0, strides, (rows, panels.shape[1], width))
 
 
 @njit
@@ -84,23 +103,33 @@ def add_matmul(a: Array, panels: Array, c: Array) -> None:
 def add_outer_at(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
     """``c += a[:, a0 : a0 + rows].T @ b[:, b0 : b0 + width]`` for ``c (rows, width)``."""
     steps, height, columns = a.shape[0], tile_height(), panel_columns(c)
-    chunk = min(CHUNK, steps)
     # Both operands are copied into panels, a chunk of k at a time: reading a in place, with a stride of M
-    # numbers, reached 40 of 115 GF/s at M = 512, where the stride is a multiple of a page.
-    left = np.empty(((rows + height - 1) // height, chunk, height), c.dtype)
-    right = np.empty((1, chunk, columns), c.dtype)
+    # numbers, reached 40 of 115 GF/s at M = 512, where the stride is a multiple of a page. Blocks of rows lie
+    # a little further apart than a power of two, or writing a row of a would always meet the same few lines
+    # of the cache.
+    chunk = min(CHUNK, steps)
+    block = chunk * height + columns
+    left = np.empty((rows + height - 1) // height * block, c.dtype)
+    right = np.empty(chunk * columns, c.dtype)
     for start in range(0, steps, CHUNK):
         depth = min(CHUNK, steps - start)
         for k in range(depth):
-            for r in range(rows):
-                left[r // height, k, r % height] = a[start + k, a0 + r]
+            _pack_tile_columns(a, (start + k) * a.shape[1] + a0, rows, left, k * height, block)
         for first in range(0, width, columns):
-            for k in range(depth):
-                for n in range(columns):
-                    right[0, k, n] = b[start + k, b0 + first + n] if first + n < width else 0
-            for row in range(0, rows, height):
-                strides, sizes = (1, height, width), (min(height, rows - row), depth, width - first)
-                add_panel(left, row * chunk, right, 0, c, row * width + first, strides, sizes)
+            size = min(columns, width - first)
+            pack_panel(b, start * b.shape[1] + b0 + first, b.shape[1], depth, size, right, 0)
+            add_panels(left, 0, right, 0, c, first, (block, 1, height, width), (rows, depth, size))
+
+
+@njit
+def _pack_tile_columns(a: Array, start: int, rows: int, left: Array, place: int, block: int) -> None:
+    """Copy ``rows`` numbers of a, from ``start`` on: as many as a tile has rows into every block."""
+    height = tile_height()
+    whole = rows // height
+    for n in range(whole):
+        copy_tile_column(left, n * block + place, a, start + n * height)
+    for r in range(rows - whole * height):
+        left[whole * block + place + r] = kernels.window(a, start, rows)[whole * height + r]
 
 
 @njit

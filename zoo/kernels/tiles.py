@@ -3,13 +3,18 @@
 ``c[:rows, :columns] += a @ b`` with all of c in vector registers while k runs: per k, ``VECTORS`` loads of a
 packed panel of b, ``rows`` broadcasts of a, and ``rows * VECTORS`` fused multiply-adds. On packed weights it
 reaches 98 % of one core's peak, where OpenBLAS, which packs anew at every call, reaches 20 to 70 % at the
-sizes of recurrent cells. Written as LLVM vector code, since LLVM's own vectoriser finds neither the register
-block nor the broadcasts. Every number of c is one sum in the order of k, whatever tile it falls into.
+sizes of recurrent cells. A processor has eight or so multiply-adds under way at any time, so fewer rows take
+more panels at once; a single row is then as fast as its weights come from the cache. Written as LLVM vector
+code, since LLVM's own vectoriser finds neither the register block nor the broadcasts. Every number of c is
+one sum in the order of k, whatever tile it falls into.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -59,16 +64,44 @@ def tile_height(_typing: Any) -> Any:
     return types.intp(), lambda context, *_: context.get_constant(types.intp, heights()[0])
 
 
+def _copier(count: Callable[[Any], int]) -> Any:
+    """A function of kernels that copies so many numbers, a constant, in as few instructions as there are."""
+
+    @intrinsic
+    def copy(_typing: Any, target: Any, t0: Any, source: Any, s0: Any) -> Any:
+        def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+            arrays = [context.make_array(signature.args[n])(context, builder, args[n]) for n in (0, 2)]
+            to, start = [builder.gep(array.data, [args[n]]) for array, n in zip(arrays, (1, 3), strict=True)]
+            _copy_bytes(builder, to, start, _INDEX(count(target.dtype) * int(target.dtype.bitwidth) // 8))
+            return context.get_dummy_value()
+
+        return types.void(*map(types.unliteral, (target, t0, source, s0))), emit
+
+    return copy
+
+
+copy_panel_row = _copier(lambda dtype: VECTORS * lanes(dtype))
+copy_tile_column = _copier(lambda _: heights()[0])
+
+
+def _copy_bytes(builder: ir.IRBuilder, target: Any, source: Any, size: Any) -> None:
+    """Copy some bytes between places that do not overlap."""
+    plain = ir.IntType(8).as_pointer()
+    memcpy = builder.module.declare_intrinsic("llvm.memcpy", [plain, plain, _INDEX])
+    places = [builder.bitcast(place, plain) for place in (target, source)]
+    builder.call(memcpy, [*places, size, ir.IntType(1)(0)])
+
+
 @intrinsic
-def add_panel(
+def add_panels(
     _typing: Any, a: Any, a0: Any, b: Any, b0: Any, c: Any, c0: Any, strides: Any, sizes: Any
 ) -> Any:
-    """``c += a @ b`` for one panel b.
+    """``c += a @ b`` for a packed b.
 
-    All arrays are flat. With ``strides = (row, k, ldc)`` and ``sizes = (rows, depth, width)``: row r, step k
-    of a is at ``a0 + r * row + k * k``; the panel b starts at ``b0`` and holds ``VECTORS`` vectors a step;
-    row r of c starts at ``c0 + r * ldc``, and only its first ``width`` columns are touched, where the panel
-    sticks out of c.
+    All arrays are flat. With ``strides = (block, row, k, ldc)`` and ``sizes = (rows, depth, width)``: rows of
+    a come in blocks of :func:`tile_height`, and step k of row r of block n is at ``a0 + n * block + r * row +
+    k * k``; the panels of b start at ``b0``, one after the other, and hold ``VECTORS`` vectors a step; row r
+    of c starts at ``c0 + r * ldc`` and has ``width`` columns.
     """
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -76,110 +109,155 @@ def add_panel(
             array = context.make_array(signature.args[n])(context, builder, args[n])
             return builder.gep(array.data, [args[n + 1]])
 
-        numbers = [builder.extract_value(three, n) for three in args[6:] for n in range(3)]
-        function = _panel_function(builder.module, a.dtype, context.get_value_type(a.dtype))
+        numbers = [builder.extract_value(args[n], place) for n in (6, 7) for place in range(10 - n)]
+        function = _product_function(builder.module, a.dtype, context.get_value_type(a.dtype))
         builder.call(function, [address(0), address(2), address(4), *numbers])
         return context.get_dummy_value()
 
     return types.void(*map(types.unliteral, (a, a0, b, b0, c, c0, strides, sizes))), emit
 
 
-def _panel_function(module: ir.Module, dtype: Any, scalar: ir.Type) -> ir.Function:
-    """What ``add_panel`` calls, once in a module: inlined, every call would be compiled on its own."""
-    name = f"zoo.add_panel.{dtype}"
+def _product_function(module: ir.Module, dtype: Any, scalar: ir.Type) -> ir.Function:
+    """What ``add_panels`` calls, once in a module: inlined, every call would be compiled on its own."""
+    name = f"zoo.add_panels.{dtype}"
     if name in module.globals:
         return module.globals[name]
-    kind = ir.FunctionType(ir.VoidType(), [scalar.as_pointer()] * 3 + [_INDEX] * 6)
+    kind = ir.FunctionType(ir.VoidType(), [scalar.as_pointer()] * 3 + [_INDEX] * 7)
     function = ir.Function(module, kind, name)
     function.linkage = "linkonce_odr"
     function.attributes.add("noinline")
     for pointer in function.args[:3]:
         pointer.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block())
-    panel = _Panel(builder, ir.VectorType(scalar, lanes(dtype)), int(dtype.bitwidth) // 8, function.args)
-    start = _INDEX(0)
-    for height in heights():  # as many of the highest tile as fit, then the rest by halves
-        stop = builder.and_(panel.rows, _INDEX(-height))
-        with cgutils.for_range_slice(builder, start, stop, _INDEX(height), _INDEX) as (row, _):
-            panel.add_tile(row, height)
-        start = stop
+    _Product(builder, ir.VectorType(scalar, lanes(dtype)), int(dtype.bitwidth) // 8, function.args).write()
     builder.ret_void()
     return function
 
 
-class _Panel:
-    """The code of the tiles of one panel, in a function with the given arguments."""
+@dataclass(frozen=True)
+class _Tile:
+    """Which rows of c, and which vectors of each: those of some panels, or some of the last panel's.
+
+    Args:
+        rows: The rows' numbers.
+        panels: The panels' numbers.
+        vectors: Vectors of each panel.
+        inside: Bytes of a row of the last panel that are inside c; None where all are.
+    """
+
+    rows: list[Any]
+    panels: list[Any]
+    vectors: int
+    inside: Any = None
+
+
+class _Product:
+    """The code of a product, in a function with the given arguments."""
 
     def __init__(self, builder: ir.IRBuilder, vector: ir.VectorType, size: int, arguments: Any) -> None:
         self.builder, self.vector, self.size = builder, vector, size
-        self.a, self.b, self.c, self.row, self.k, self.ldc, self.rows, self.depth, width = arguments
-        columns = VECTORS * vector.count
-        self.whole = builder.icmp_signed(">=", width, _INDEX(columns))
-        self.inside = builder.mul(width, _INDEX(size))
-        self.spare = builder.alloca(vector.element, columns)  # for a row that sticks out of c
+        self.a, self.b, self.c, self.block, self.row, self.k, self.ldc, *sizes = arguments
+        self.rows, self.depth, self.width = sizes
+        self.columns = _INDEX(VECTORS * vector.count)
+        self.panel = builder.mul(self.depth, self.columns)
+        self.spare = builder.alloca(vector, VECTORS)  # for a row that sticks out of c
 
-    def add_tile(self, row: Any, height: int) -> None:
-        """Add to ``height`` rows of c, from ``row``."""
+    def write(self) -> None:
+        """Whole panels, as many at once as fill the registers; then what is left of a panel."""
+        builder, highest = self.builder, heights()[0]
+        whole = builder.sdiv(self.width, self.columns)
+        start = _INDEX(0)
+        for height in heights():  # as many of the highest tile as fit, then the rest by halves
+            stop = builder.and_(self.rows, _INDEX(-height))
+            group = highest // height
+            first = _INDEX(0)
+            while group:
+                last = builder.and_(whole, _INDEX(-group))
+                self._sweep((first, last, group), (start, stop, height), VECTORS)
+                first, group = last, group // 2
+            start = stop
+        rest = builder.sub(self.width, builder.mul(whole, self.columns))
+        with builder.if_then(builder.icmp_signed(">", rest, _INDEX(0)), likely=False):
+            narrow = builder.icmp_signed("<=", rest, _INDEX(self.vector.count))
+            with builder.if_else(narrow) as (half, more):
+                with half:  # one vector of it, so twice as many rows
+                    self._write_edge(whole, rest, 2 * highest, 1)
+                with more:
+                    self._write_edge(whole, rest, highest, VECTORS)
+
+    def _write_edge(self, panel: Any, columns: Any, height: int, vectors: int) -> None:
+        """The panel that sticks out of c, by tiles of a height, and the last rows one by one."""
         builder = self.builder
-        rows = [builder.add(row, _INDEX(r)) for r in range(height)]
-        places = [builder.gep(self.c, [builder.mul(r, self.ldc)]) for r in rows]
-        with builder.goto_entry_block():
-            sums = [[builder.alloca(self.vector) for _ in range(VECTORS)] for _ in rows]
-        self._load_sums(places, sums)
-        with cgutils.for_range(builder, self.depth, intp=_INDEX) as loop:
-            self._add_products(loop.index, rows, sums)
-        self._store_sums(places, sums)
+        inside, stop = builder.mul(columns, _INDEX(self.size)), builder.and_(self.rows, _INDEX(-height))
+        panels = (panel, builder.add(panel, _INDEX(1)), 1)
+        self._sweep(panels, (_INDEX(0), stop, height), vectors, inside)
+        self._sweep(panels, (stop, self.rows, 1), vectors, inside)
 
-    def _add_products(self, k: Any, rows: list[Any], sums: list[Any]) -> None:
+    def _sweep(
+        self, panels: tuple[Any, Any, int], rows: tuple[Any, Any, int], vectors: int, inside: Any = None
+    ) -> None:
+        """Tiles of ``rows[2]`` rows and ``panels[2]`` panels, over both ranges."""
+        builder = self.builder
+        with _range(builder, *panels) as panel, _range(builder, *rows) as row:
+            tile = _Tile(
+                [builder.add(row, _INDEX(r)) for r in range(rows[2])],
+                [builder.add(panel, _INDEX(p)) for p in range(panels[2])],
+                vectors,
+                inside,
+            )
+            self._add_tile(tile)
+
+    def _add_tile(self, tile: _Tile) -> None:
+        builder, vectors = self.builder, len(tile.panels) * tile.vectors
+        places = [builder.gep(self.c, [builder.mul(r, self.ldc)]) for r in tile.rows]
+        with builder.goto_entry_block():
+            sums = [[builder.alloca(self.vector) for _ in range(vectors)] for _ in places]
+        for place, totals in zip(places, sums, strict=True):
+            for source, total in zip(self._row_of_c(tile, place, load=True), totals, strict=True):
+                builder.store(builder.load(source, align=self.size), total)
+        with cgutils.for_range(builder, self.depth, intp=_INDEX) as loop:
+            self._add_products(tile, loop.index, sums)
+        for place, totals in zip(places, sums, strict=True):
+            for target, total in zip(self._row_of_c(tile, place), totals, strict=True):
+                builder.store(builder.load(total), target, align=self.size)
+            if tile.inside is not None:
+                _copy_bytes(builder, self._at(place, tile.panels[0]), self.spare, tile.inside)
+
+    def _row_of_c(self, tile: _Tile, place: Any, load: bool = False) -> list[Any]:
+        """Addresses of the vectors of a row of c; of a copy of it, where it ends within them."""
+        if tile.inside is None:
+            return [one for p in tile.panels for one in self._vectors(self._at(place, p), tile.vectors)]
+        if load:
+            _copy_bytes(self.builder, self.spare, self._at(place, tile.panels[0]), tile.inside)
+        return self._vectors(self.spare, tile.vectors)
+
+    def _add_products(self, tile: _Tile, k: Any, sums: list[Any]) -> None:
         """What step k adds to every sum of a tile."""
         builder = self.builder
-        first = builder.gep(self.b, [builder.mul(k, _INDEX(VECTORS * self.vector.count))])
-        panel = [builder.load(place, align=self.size) for place in self._vectors(first)]
+        step = builder.gep(self.b, [builder.mul(k, self.columns)])
+        firsts = [builder.gep(step, [builder.mul(p, self.panel)]) for p in tile.panels]
+        places = [place for first in firsts for place in self._vectors(first, tile.vectors)]
+        loaded = [builder.load(place, align=self.size) for place in places]
         column = builder.mul(k, self.k)
-        for r, totals in zip(rows, sums, strict=True):
-            value = builder.load(builder.gep(self.a, [builder.add(builder.mul(r, self.row), column)]))
-            for vector, total in zip(panel, totals, strict=True):
+        for r, totals in zip(tile.rows, sums, strict=True):
+            value = builder.load(builder.gep(self.a, [builder.add(self._row_of_a(r), column)]))
+            for vector, total in zip(loaded, totals, strict=True):
                 builder.store(self._fmuladd(self._spread(value), vector, builder.load(total)), total)
 
-    def _load_sums(self, places: list[Any], sums: list[Any]) -> None:
-        with self.builder.if_else(self.whole) as (whole, part):
-            with whole:
-                for place, totals in zip(places, sums, strict=True):
-                    self._load(place, totals)
-            with part:
-                for place, totals in zip(places, sums, strict=True):
-                    self._copy_inside(self.spare, place)
-                    self._load(self.spare, totals)
+    def _row_of_a(self, row: Any) -> Any:
+        """Where a row of a starts."""
+        builder, height = self.builder, heights()[0]
+        block = builder.mul(builder.sdiv(row, _INDEX(height)), self.block)
+        return builder.add(block, builder.mul(builder.and_(row, _INDEX(height - 1)), self.row))
 
-    def _store_sums(self, places: list[Any], sums: list[Any]) -> None:
-        with self.builder.if_else(self.whole) as (whole, part):
-            with whole:
-                for place, totals in zip(places, sums, strict=True):
-                    self._store(totals, place)
-            with part:
-                for place, totals in zip(places, sums, strict=True):
-                    self._store(totals, self.spare)
-                    self._copy_inside(place, self.spare)
+    def _at(self, place: Any, panel: Any) -> Any:
+        """Where a panel's columns start in a row of c."""
+        return self.builder.gep(place, [self.builder.mul(panel, self.columns)])
 
-    def _load(self, row: Any, totals: list[Any]) -> None:
-        for place, total in zip(self._vectors(row), totals, strict=True):
-            self.builder.store(self.builder.load(place, align=self.size), total)
-
-    def _store(self, totals: list[Any], row: Any) -> None:
-        for place, total in zip(self._vectors(row), totals, strict=True):
-            self.builder.store(self.builder.load(total), place, align=self.size)
-
-    def _vectors(self, row: Any) -> list[Any]:
-        """Addresses of the vectors of a row of a panel."""
-        builder = self.builder
-        places = [builder.gep(row, [_INDEX(v * self.vector.count)]) for v in range(VECTORS)]
-        return [builder.bitcast(place, self.vector.as_pointer()) for place in places]
-
-    def _copy_inside(self, target: Any, source: Any) -> None:
-        """Copy those columns of a row of a panel that are inside c."""
-        kinds = [target.type, source.type, _INDEX]
-        memcpy = self.builder.module.declare_intrinsic("llvm.memcpy", kinds)
-        self.builder.call(memcpy, [target, source, self.inside, ir.IntType(1)(0)])
+    def _vectors(self, place: Any, count: int) -> list[Any]:
+        """Addresses of vectors side by side."""
+        first = self.builder.bitcast(place, self.vector.as_pointer())
+        return [self.builder.gep(first, [_INDEX(v)]) for v in range(count)]
 
     def _spread(self, value: Any) -> Any:
         """A vector with ``value`` in every lane."""
@@ -192,3 +270,10 @@ class _Panel:
         name = f"llvm.fmuladd.v{self.vector.count}f{8 * self.size}"
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
         return self.builder.call(self.builder.module.declare_intrinsic(name, (), kind), vectors)
+
+
+@contextmanager
+def _range(builder: ir.IRBuilder, start: Any, stop: Any, step: int) -> Iterator[Any]:
+    """A loop over ``range(start, stop, step)``."""
+    with cgutils.for_range_slice(builder, start, stop, _INDEX(step), _INDEX) as (index, _):
+        yield index
