@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from types import ModuleType
 
 from zoo.compiler.derivation import Derivation, differentiate
 from zoo.compiler.emission.module import backward_source, forward_source
+from zoo.compiler.emission.walk import walk_source
 from zoo.compiler.fitting import check_sizes
 from zoo.compiler.generated import load_source
 from zoo.compiler.passes import Passes
-from zoo.compiler.program import Pass, backward_pass, forward_pass, ready
+from zoo.compiler.program import Pass, backward_pass, forward_pass, ready, walk_pass
 from zoo.compiler.reading import Equations, read
 from zoo.contracts import Cell
 from zoo.errors import UsageError
@@ -24,7 +26,7 @@ class Plan:
         derivation: The graphs of both passes.
         forward: The plan of the forward pass.
         backward: The plan of the backward pass.
-        source: The module that holds both.
+        source: The module that holds both, and the walk (:mod:`zoo.compiler.walks`).
     """
 
     derivation: Derivation
@@ -44,7 +46,17 @@ def plan(cell: Cell) -> Plan:
     forward, backward = forward_pass(derivation), backward_pass(derivation)
     forward_lines, kept = forward_source(derivation, forward)
     backward_lines = backward_source(derivation, backward, kept)
-    return Plan(derivation, forward, backward, _module(cell, forward_lines, backward_lines))
+    walk_lines = walk_source(derivation, walk_pass(derivation))
+    return Plan(derivation, forward, backward, _module(cell, forward_lines, backward_lines, *walk_lines))
+
+
+def load(cell: Cell) -> ModuleType:
+    """The module of a cell that has a ``step``.
+
+    Raises:
+        DefinitionError: if its ``step`` cannot be compiled.
+    """
+    return load_source(cell.name, plan(cell).source)
 
 
 def derive(cell: Cell) -> Passes:
@@ -53,8 +65,7 @@ def derive(cell: Cell) -> Passes:
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    found = plan(cell)
-    module = load_source(cell.name, found.source)
+    found, module = plan(cell), load(cell)
     equations = found.derivation.equations
 
     def output_size(input_size: int, hidden_size: int) -> int:
@@ -82,7 +93,7 @@ def _module(cell: Cell, *functions: list[str]) -> str:
         "",
         "Do not edit: change the cell, and this is written anew. Arrays called ``_all`` have a row for every",
         "step and row of the batch, ``_now`` for every row of the batch; ``_here`` is one row, used over and",
-        "over.",
+        "over. ``prepare`` and ``advance`` are a walk: the step forward of one row, for sampling.",
         '"""',
         "",
         "import numpy as np",
@@ -90,7 +101,7 @@ def _module(cell: Cell, *functions: list[str]) -> str:
         "import zoo",
         "from zoo import kernels",
     ]
-    blocks = (["", "", "@zoo.njit", *lines] for lines in functions)
+    blocks = (["", "", *lines] for lines in functions)
     return "\n".join([*head, *(line for block in blocks for line in block)]) + "\n"
 
 

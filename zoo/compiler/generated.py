@@ -10,10 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.abc
+import inspect
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any
 
 from zoo.kernels.directory import kernel_directory, write_file
 from zoo.modules import run_module
@@ -36,27 +39,43 @@ class _Text(importlib.abc.SourceLoader):
         return self.text.encode()
 
 
-def load_source(name: str, text: str) -> ModuleType:
-    """The module of a text; the same text is the same module.
+def load_source(name: str, text: str, given: Mapping[str, Callable[..., Any]] | None = None) -> ModuleType:
+    """The module of a text; the same text, given the same functions, is the same module.
 
     Args:
         name: What it is made for, an identifier.
         text: Python, made by zoo.
+        given: Functions that the text calls by these names. Numba compiles what a module names, and never
+            keeps code to which functions were passed.
     """
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    given = given or {}
+    known = {called: _digest(function) for called, function in given.items()}
+    facts = [text, *(f"{called} {known[called] or id(function)}" for called, function in given.items())]
+    digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
     module_name = f"_zoo_generated_{name}_{digest}"
     with _LOADING:
         if module_name not in sys.modules:
-            _load(module_name, text)
+            _load(module_name, text, given, None if None in known.values() else kernel_directory())
         return sys.modules[module_name]
 
 
-def _load(name: str, text: str) -> None:
-    directory = kernel_directory()
+def _digest(function: Callable[..., Any]) -> str | None:
+    """All that goes into a function; None if that cannot be known: then no other function is the same.
+
+    The module that it is given to keeps it, so no other can come to have its identity.
+    """
+    from zoo.kernels.digest import function_digest
+
+    plain = inspect.unwrap(function)
+    return function_digest(plain, {}) if isinstance(plain, FunctionType) else None
+
+
+def _load(name: str, text: str, given: Mapping[str, Callable[..., Any]], directory: Path | None) -> None:
     path = directory / f"{name}.py" if directory is not None else Path(f"{name}.py")
     if directory is not None:
         _show(path, text)
     run_module(name, path, _Text(name, str(path), text))
+    vars(sys.modules[name]).update(given)
 
 
 def _show(path: Path, text: str) -> None:

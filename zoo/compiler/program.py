@@ -101,7 +101,27 @@ def forward_pass(derivation: Derivation) -> Pass:
     step = [node for node in rows if node not in set(sequence)]
     stores = dict.fromkeys(outputs, Store.STEPS)
     stores |= dict.fromkeys(_read_from(step, sequence), Store.STEPS)
+    stores |= dict.fromkeys(_found_at_a_step(early, sequence, outputs), Store.BATCH)
     return _planned(nodes, outputs, {"sequence": sequence, "step": step}, stores)
+
+
+def _found_at_a_step(
+    early: Iterable[Node], sequence: Collection[Node], outputs: Collection[Node]
+) -> list[Node]:
+    """Products of x that only the step reads, and nobody after it, nor the sums that grow in their place."""
+    elsewhere = {base for node in sequence for base in bases(node)} | set(outputs)
+    shares = sums_in_place(ancestors(outputs), outputs)
+    return [
+        node for node in early if node.inputs[0].op == "x" and not elsewhere & {node, shares.get(node, node)}
+    ]
+
+
+def walk_pass(derivation: Derivation) -> Pass:
+    """Plan the step forward at a batch of one, for which nothing is kept and nothing known in advance."""
+    outputs = derivation.equations.outputs
+    nodes = ancestors(outputs)
+    step = [node for node in nodes if node.level != Level.ONCE]
+    return _planned(nodes, outputs, {"step": step}, dict.fromkeys(outputs, Store.BATCH))
 
 
 def backward_pass(derivation: Derivation) -> Pass:
@@ -160,7 +180,7 @@ def _planned(
     shares = sums_in_place(nodes, outputs)
     for base, node in shares.items():
         if where.get(base) != where.get(node):
-            stores[base] = stores[node] = Store.STEPS
+            stores[base] = stores[node] = stores.get(base, Store.STEPS)
     readers = [node for part in (*parts.values(), final) for node in part]
     stores |= dict.fromkeys(_read_from(readers, once), Store.SHARED)
     stores |= {node: Store.SHARED for node in outputs if node.level == Level.ONCE}

@@ -13,12 +13,29 @@ if TYPE_CHECKING:
     from zoo.kernels.choices import choose, maximum, minimum
     from zoo.kernels.elementary import exp, sigmoid, softplus, tanh
     from zoo.kernels.heads import add_matmul_heads, add_outer_heads, pack_heads, pack_heads_transposed
-    from zoo.kernels.inputs import add_input_outer, add_rows, dense, project, project_grads
+    from zoo.kernels.inputs import (
+        add_input_outer,
+        add_rows,
+        dense,
+        project,
+        project_grads,
+        projection,
+        projections,
+    )
     from zoo.kernels.jit import interpreted, njit
     from zoo.kernels.logarithms import log, log1p
     from zoo.kernels.loss import cross_entropy, cross_entropy_grad
     from zoo.kernels.products import add_matmul, add_matmul_at, add_outer, add_outer_at, pack, pack_transposed
-    from zoo.kernels.random import uniform
+    from zoo.kernels.random import random_uniform, uniform
+    from zoo.kernels.stream import (
+        borrowed,
+        copy_row,
+        draw,
+        input_panels,
+        is_drawable,
+        project_step,
+        scores_of,
+    )
     from zoo.kernels.views import row, rows_of, window
 
 _HOMES = {
@@ -30,12 +47,17 @@ _HOMES = {
     "add_outer_at": "products",
     "add_outer_heads": "heads",
     "add_rows": "inputs",
+    "borrowed": "stream",
     "choose": "choices",
+    "copy_row": "stream",
     "cross_entropy": "loss",
     "cross_entropy_grad": "loss",
     "dense": "inputs",
+    "draw": "stream",
     "exp": "elementary",
+    "input_panels": "stream",
     "interpreted": "jit",
+    "is_drawable": "stream",
     "log": "logarithms",
     "log1p": "logarithms",
     "maximum": "choices",
@@ -47,8 +69,13 @@ _HOMES = {
     "pack_transposed": "products",
     "project": "inputs",
     "project_grads": "inputs",
+    "projection": "inputs",
+    "projections": "inputs",
+    "project_step": "stream",
+    "random_uniform": "random",
     "row": "views",
     "rows_of": "views",
+    "scores_of": "stream",
     "sigmoid": "elementary",
     "softplus": "elementary",
     "tanh": "elementary",
@@ -65,12 +92,17 @@ __all__ = [
     "add_outer_at",
     "add_outer_heads",
     "add_rows",
+    "borrowed",
     "choose",
+    "copy_row",
     "cross_entropy",
     "cross_entropy_grad",
     "dense",
+    "draw",
     "exp",
+    "input_panels",
     "interpreted",
+    "is_drawable",
     "log",
     "log1p",
     "maximum",
@@ -82,8 +114,13 @@ __all__ = [
     "pack_transposed",
     "project",
     "project_grads",
+    "project_step",
+    "projection",
+    "projections",
+    "random_uniform",
     "row",
     "rows_of",
+    "scores_of",
     "sigmoid",
     "softplus",
     "tanh",

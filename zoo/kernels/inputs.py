@@ -99,6 +99,48 @@ def project(x: Array, w: Array, b: Array) -> Array:
 
 
 @njit
+def projections(x: Array, w: Array, b: Array) -> Array:
+    """What :func:`projection` finds its rows in: those of all steps, or for tokens room for one step's.
+
+    Numbers make one large product. Rows for tokens are only copied, and a step's are better copied where they
+    are used: written for all steps together they fall out of the cache, which took an LSTM's forward pass a
+    tenth more time at H=128, and a third more memory.
+
+    Args:
+        x: As given to :func:`project`.
+        w: As given to :func:`project`.
+        b: As given to :func:`project`.
+
+    Returns:
+        A new array ``(T, B, N)``, or ``(1, B, N)`` for tokens.
+    """
+    return project(x, w, b) if x.ndim == 3 else np.empty((1, x.shape[1], w.shape[1]), w.dtype)
+
+
+@njit
+def projection(found: Array, t: int, x: Array, w: Array, b: Array) -> Array:
+    """``x @ w + b`` at step t, to be added to.
+
+    Args:
+        found: From :func:`projections`.
+        t: The step.
+        x: As given to :func:`projections`.
+        w: As given to :func:`projections`.
+        b: As given to :func:`projections`.
+
+    Returns:
+        A view ``(B, N)`` of ``found``.
+    """
+    if x.ndim == 3:
+        return found[t]
+    for r in range(x.shape[1]):
+        row, source = kernels.row(found, r), kernels.row(w, x[t, r])
+        for n in range(b.size):
+            row[n] = source[n] + b[n]
+    return found[0]
+
+
+@njit
 def project_grads(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Array]:
     """Gradients of :func:`project`.
 

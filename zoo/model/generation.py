@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+import time
+from collections.abc import Iterable, Iterator
+from itertools import chain as joined
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,10 +15,18 @@ from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
 from zoo.layers.boundary import check_seed
+from zoo.model.stream import Stream
 from zoo.registry import get_sampler
 
 if TYPE_CHECKING:
     from zoo.model.language_model import LanguageModel
+
+Tokens = np.ndarray[Any, np.dtype[np.int32]]
+
+PATIENCE = 0.05
+"""Seconds that somebody who watches, or who pressed Ctrl-C, may wait for the symbols under way."""
+MOST = 4096
+"""Symbols under way at most; with more, a call of the loop costs no less of each."""
 
 
 def as_chain(sampler: str | Sampler | Chain | None) -> Chain:
@@ -47,7 +57,7 @@ def generate(
     seed: int = 0,
     on_unknown: str = "error",
 ) -> Iterator[str]:
-    """The prompt, then pieces of what follows, as they are made; arguments as for ``LanguageModel.sample``.
+    """The prompt, then pieces of what follows, a symbol each; arguments as for ``LanguageModel.sample``.
 
     Draw number n takes the n-th number of the seed's sequence, so a text is the same however it is asked for.
 
@@ -59,34 +69,62 @@ def generate(
         UnknownNameError: if no sampler has this name.
         UsageError: if an argument does not fit.
     """
+    return _pieces(model.vocab.decoder(), generate_tokens(model, prompt, length, sampler, seed, on_unknown))
+
+
+def generate_text(
+    model: LanguageModel,
+    prompt: str | bytes,
+    length: int,
+    sampler: str | Sampler | Chain | None = None,
+    seed: int = 0,
+    on_unknown: str = "error",
+) -> str:
+    """What the pieces of :func:`generate` are joined, without the time it takes to make each a string."""
+    parts = generate_tokens(model, prompt, length, sampler, seed, on_unknown)
+    return model.vocab.decode(np.concatenate(list(parts)))
+
+
+def generate_tokens(
+    model: LanguageModel,
+    prompt: str | bytes,
+    length: int,
+    sampler: str | Sampler | Chain | None = None,
+    seed: int = 0,
+    on_unknown: str = "error",
+) -> Iterator[Tokens]:
+    """The tokens of the prompt, then those that follow, some at a time; otherwise as :func:`generate`."""
     if isinstance(length, bool) or not isinstance(length, int) or length < 0:
         raise UsageError(f"length is {length!r}; expected the number of symbols to make, zero or more.")
     if not isinstance(prompt, (str, bytes)):
         raise UsageError(f"prompt is a {type(prompt).__name__}; expected a string, or bytes.")
     chain, seed = as_chain(sampler), check_seed(seed)
-    tokens = model.vocab.encode(prompt, on_unknown=cast(OnUnknown, on_unknown)).tolist()
+    given = model.vocab.encode(prompt, on_unknown=cast(OnUnknown, on_unknown))
     draws = range(length)
-    if not tokens and draws:
-        tokens, draws = [int(uniform(seed, 0) * len(model.vocab))], draws[1:]
-    return _pieces(model, tokens, chain, seed, draws)
+    if not given.size and draws:
+        given, draws = np.array([uniform(seed, 0) * len(model.vocab)], np.int32), draws[1:]
+    return joined([given], _drawn(model, given, chain, seed, draws))
 
 
-def _pieces(model: LanguageModel, tokens: list[int], chain: Chain, seed: int, draws: range) -> Iterator[str]:
-    """The tokens as text, then a piece for every draw."""
-    decoder = model.vocab.decoder()
-    yield from (decoder.push(token) for token in tokens)
-    if draws:
-        yield from _continue(model, tokens, chain, seed, draws, decoder)
+def _drawn(model: LanguageModel, given: Tokens, chain: Chain, seed: int, draws: range) -> Iterator[Tokens]:
+    """What follows the tokens: a symbol, then twice as many at a time as long as nobody waits for them."""
+    if not draws:
+        return
+    stream, size = Stream(model, chain, seed), 1
+    stream.follow(given)
+    while draws:
+        start = time.perf_counter()
+        tokens = stream.draw(draws[0], min(size, len(draws)))
+        taken = time.perf_counter() - start
+        yield tokens
+        draws = draws[size:]
+        size = (
+            min(2 * size, MOST) if taken < PATIENCE / 4 else max(size // 2, 1) if taken > PATIENCE else size
+        )
+
+
+def _pieces(decoder: Decoder, parts: Iterable[Tokens]) -> Iterator[str]:
+    """The tokens as text, a piece for each."""
+    for part in parts:
+        yield from map(decoder.push, part.tolist())
     yield decoder.flush()
-
-
-def _continue(
-    model: LanguageModel, tokens: list[int], chain: Chain, seed: int, draws: range, decoder: Decoder
-) -> Iterator[str]:
-    """What follows the tokens, a piece for every draw."""
-    logits, state = model.logits(np.array(tokens, np.int32)[:, None])
-    for draw in draws:
-        token = chain(logits[-1, 0], uniform(seed, draw))
-        yield decoder.push(token)
-        if draw != draws[-1]:
-            logits, state = model.logits(np.array([[token]], np.int32), state)

@@ -22,14 +22,17 @@ _LETTER = re.compile(r"\b[IH]\b")
 def definitions(function: Function, body: list[str]) -> list[str]:
     """Sizes, numbers and arrays that the lines of the body use."""
     writer = Writer()
-    made = [*_arrays_made(function), *_flat_arrays(function, body), *_leaf_numbers(function, body)]
+    made = [*arrays_made(function), *flat_arrays(function, body), *leaf_numbers(function, body)]
     text = "\n".join([*made, *body])
-    numbers = [
-        f"{name} = {function.like}.dtype.type({value})" for value, name in function.numbers.found.items()
-    ]
-    for line in [*_sizes(function, text), *numbers, *made]:
+    for line in [*_sizes(function, text), *numbers(function), *made]:
         writer.line(line)
     return writer.lines
+
+
+def numbers(function: Function) -> Iterator[str]:
+    """The lines that give numbers the kernel's dtype."""
+    for value, name in function.numbers.found.items():
+        yield f"{name} = {function.like}.dtype.type({value})"
 
 
 def _sizes(function: Function, text: str) -> Iterator[str]:
@@ -39,6 +42,11 @@ def _sizes(function: Function, text: str) -> Iterator[str]:
         yield "steps, batch = x.shape[0], x.shape[1]"
     if uses(text, "rows"):
         yield "rows = steps * batch"
+    yield from letters(function, text)
+
+
+def letters(function: Function, text: str) -> Iterator[str]:
+    """The lines that find the size letters a text uses."""
     lines = {
         name: _size_of(function, name, other) for name, other in (("H", "I"), ("I", "H")) if uses(text, name)
     }
@@ -75,7 +83,8 @@ def _lengths(function: Function) -> Iterator[tuple[str, int, Dim]]:
         yield from ((function.called["{}_0", name], axis + 1, dim) for axis, dim in enumerate(node.shape))
 
 
-def _arrays_made(function: Function) -> Iterator[str]:
+def arrays_made(function: Function) -> Iterator[str]:
+    """The lines that make the arrays of a function."""
     for name, shape in function.shapes.items():
         if name not in function.assigned:
             array = next(each for each in function.arrays.values() if each.name == name)
@@ -83,7 +92,8 @@ def _arrays_made(function: Function) -> Iterator[str]:
             yield f"{name} = np.{make}({_shape_text(array, shape)}, {function.like}.dtype)"
 
 
-def _flat_arrays(function: Function, body: list[str]) -> Iterator[str]:
+def flat_arrays(function: Function, body: list[str]) -> Iterator[str]:
+    """The lines that see shared arrays as one row, where some lines do."""
     text = "\n".join(body)
     for array in function.arrays.values():
         flat = f"{array.name}_flat"
@@ -91,7 +101,8 @@ def _flat_arrays(function: Function, body: list[str]) -> Iterator[str]:
             yield f"{flat} = {array.name}.reshape(-1)"
 
 
-def _leaf_numbers(function: Function, body: list[str]) -> Iterator[str]:
+def leaf_numbers(function: Function, body: list[str]) -> Iterator[str]:
+    """The lines that make numbers of sizes, where some lines use them so."""
     text = "\n".join(body)
     for node, name in function.labels.items():
         if node.op == "size" and uses(text, name):

@@ -55,6 +55,8 @@ class Function:
         """For arrays of states before a step: the line that finds them at step t."""
         self.trajectory: dict[str, tuple[str, str]] = {}
         """For the same: the states before the first step, and those after every step."""
+        self.found: list[str] = []
+        """Lines that find at step t what the sequence section prepared for every step."""
         self.for_dx = Writer(depth=2)
         """Lines that only the gradient of x needs."""
         self.packed: dict[Node, str] = {}

@@ -22,21 +22,23 @@ class Kept:
     states: tuple[str, ...]
 
 
-def _unpack(names: list[str], source: str) -> str:
+def unpack(names: list[str], source: str) -> str:
+    """The line that takes a tuple apart; empty for no names."""
     return f"{', '.join(names)}{',' * (len(names) == 1)} = {source}" if names else ""
 
 
-def _tuple(parts: list[str]) -> str:
+def as_tuple(parts: list[str]) -> str:
+    """A tuple as code."""
     return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
 
 
-def _unpacked(function: Function) -> list[str]:
+def unpacked(function: Function) -> list[str]:
     """Parameters, states and inputs under their names."""
     writer, equations, called = Writer(), function.equations, function.called
-    writer.line(_unpack([called["{}", name] for name in (*equations.params, *equations.buffers)], "params"))
-    writer.line(_unpack([called["{}_0", name] for name in equations.states], "state"))
+    writer.line(unpack([called["{}", name] for name in (*equations.params, *equations.buffers)], "params"))
+    writer.line(unpack([called["{}_0", name] for name in equations.states], "state"))
     if equations.inputs:
-        writer.line(_unpack([called["{}", name] for name in equations.inputs], "inputs"))
+        writer.line(unpack([called["{}", name] for name in equations.inputs], "inputs"))
     return writer.lines
 
 
@@ -92,8 +94,9 @@ def forward_source(derivation: Derivation, plan: Pass) -> tuple[list[str], list[
         last.append(_in_shape(node, f"{before}.copy()"))
     final = Writer()
     y = function.array_of(equations.y).name
-    final.line(f"return {y}, {_tuple(last)}, {_tuple([each.name for each in kept])}")
-    loop = ["    for t in range(steps):", *step, *end.lines]
+    final.line(f"return {y}, {as_tuple(last)}, {as_tuple([each.name for each in kept])}")
+    found = [f"        {line}" for line in function.found]
+    loop = ["    for t in range(steps):", *found, *step, *end.lines]
     fixed = fixed_arrays(function)
     body = [*fixed, *once, *panels, *sequence, *start.lines, *loop, *final.lines]
     return _assembled(function, "forward(params, x, state{})", [], body), kept
@@ -104,7 +107,8 @@ def _assembled(function: Function, signature: str, given: list[str], body: list[
     flattened = _flattened(function, body)
     front = definitions(function, [*flattened, *body])
     inputs = ", inputs" if function.equations.inputs else ""
-    return [f"def {signature.format(inputs)}:", *_unpacked(function), *given, *front, *flattened, *body]
+    head = ["@zoo.njit", f"def {signature.format(inputs)}:"]
+    return [*head, *unpacked(function), *given, *front, *flattened, *body]
 
 
 def _tape(derivation: Derivation, function: Function) -> list[Kept]:
@@ -166,15 +170,15 @@ def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]
         for name, gradient in derivation.dparams.items()
     ]
     dx_first, dx_lines = _dx(function, step, after)
-    back.line(f"return dx, {_tuple(dstate)}, {_tuple(dparams)}")
+    back.line(f"return dx, {as_tuple(dstate)}, {as_tuple(dparams)}")
     text = "\n".join(step)
     before = [f"        {line}" for name, line in function.before.items() if uses(text, name)]
     loop = ["    for t in range(steps - 1, -1, -1):", *before, *step, *swap.lines]
     fixed = fixed_arrays(function)
     body = [*fixed, *once, *panels, *dx_first, *start.lines, *loop, *dx_lines, *final, *back.lines]
     given = Writer()
-    given.line(_unpack([each.name for each in kept], "tape"))
-    given.line(_unpack([called["dlast_{}", name] for name in equations.states], "dlast"))
+    given.line(unpack([each.name for each in kept], "tape"))
+    given.line(unpack([called["dlast_{}", name] for name in equations.states], "dlast"))
     return _assembled(function, "backward(params, x, state{}, tape, dy, dlast)", given.lines, body)
 
 

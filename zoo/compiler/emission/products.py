@@ -42,22 +42,41 @@ def _view(node: Node) -> View:
 
 
 def _write_projection(function: Function, writer: Writer, node: Node) -> None:
-    """``x @ W + b`` for the whole sequence; tokens gather rows of W."""
+    """``x @ W + b`` for the whole sequence, or if no other step's is needed, at every step."""
     _, w, *base = node.inputs
     array = function.array_of(node)
     function.assigned.add(array.name)
-    bias = _array_name(function, base[0]) if base else f"np.zeros({node.shape[0]}, {function.like}.dtype)"
-    writer.line(f"{array.name} = kernels.project(x, {_matrix(function, w)}, {bias})")
+    bias = array_name(function, base[0]) if base else f"np.zeros({node.shape[0]}, {function.like}.dtype)"
+    if array.store == Store.STEPS:
+        writer.line(f"{array.name} = kernels.project(x, {matrix(function, w)}, {bias})")
+        return
+    weights, bias = (
+        _named(function, writer, "weights", matrix(function, w)),
+        _named(function, writer, "bias", bias),
+    )
+    found = function.names.fresh(f"{array.name.removesuffix('_now')}_found")
+    writer.line(f"{found} = kernels.projections(x, {weights}, {bias})")
+    function.found.append(f"{array.name} = kernels.projection({found}, t, x, {weights}, {bias})")
 
 
-def _array_name(function: Function, node: Node) -> str:
+def _named(function: Function, writer: Writer, name: str, expression: str) -> str:
+    """A variable for what is not one already."""
+    if expression.isidentifier():
+        return expression
+    name = function.names.fresh(name)
+    writer.line(f"{name} = {expression}")
+    return name
+
+
+def array_name(function: Function, node: Node) -> str:
+    """The array that holds a value, as it is or within."""
     return function.array_of(_view(node).base).name
 
 
-def _matrix(function: Function, w: Node) -> str:
+def matrix(function: Function, w: Node) -> str:
     """A matrix of parameters as an expression."""
     if w.op == "transpose":
-        return f"np.ascontiguousarray({_matrix(function, swap_last(w))}.T)"
+        return f"np.ascontiguousarray({matrix(function, swap_last(w))}.T)"
     view = _view(w)
     name = function.array_of(view.base).name
     if view.is_whole and view.base.ndim == w.ndim:
@@ -71,8 +90,8 @@ def packed(function: Function, w: Node) -> str:
     """The call that packs a matrix for products."""
     heads = "_heads" if w.ndim == 3 else ""
     if w.op == "transpose":
-        return f"kernels.pack{heads}_transposed({_matrix(function, swap_last(w))})"
-    return f"kernels.pack{heads}({_matrix(function, w)})"
+        return f"kernels.pack{heads}_transposed({matrix(function, swap_last(w))})"
+    return f"kernels.pack{heads}({matrix(function, w)})"
 
 
 def _write_dot(function: Function, writer: Writer, node: Node, where: str) -> None:
