@@ -89,7 +89,7 @@ sys.stderr.write(" ".join(name for name in {heavy!r} if name in sys.modules))
         (["cells"], ["numba", "llvmlite", "rich", "zoo.model", "zoo.training"]),
         (["cells", "--help"], ["numba", "numpy", "rich"]),
         (["plugins"], ["numba", "llvmlite", "rich", "zoo.model", "zoo.training"]),
-        (["show", "vanilla"], ["numba", "llvmlite", "rich"]),
+        (["show", "lstm"], ["numba", "llvmlite", "rich"]),
         (["train", "--help"], ["numba", "llvmlite", "rich"]),
     ],
 )

@@ -18,6 +18,7 @@ COMMANDS = {
     "cells": "List the cells.",
     "show": "Show one cell, optimizer or sampler in full.",
     "check": "Check a cell, optimizer or sampler against the laws of its kind.",
+    "bench": "Measure training steps beside those of other libraries.",
     "new": "Write a plugin package with one cell, to start from.",
     "plugins": "List the plugins, and why one failed.",
     "doctor": "Examine the installation.",

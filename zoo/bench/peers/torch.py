@@ -1,0 +1,135 @@
+"""PyTorch: ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU``, whose time loops are C++."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from zoo.bench.problem import Problem, Way, norm
+
+torch: Any = importlib.import_module("torch")
+Tensor = Any
+
+CELLS = ("vanilla", "lstm", "gru", "lstm_projected")
+
+
+def build(problem: Problem) -> list[Way]:
+    """The step with rows of the identity as inputs, and with ``one_hot``."""
+    layer = _layer(problem)
+
+    def way(name: str, rows: Callable[[Tensor], Tensor]) -> Way:
+        return training_step(
+            problem, name, lambda tokens: layer(rows(tokens))[0], layer, [layer.weight_ih_l0]
+        )
+
+    identity = torch.eye(problem.symbols, dtype=_dtype(problem))
+    return [
+        way("identity", lambda tokens: torch.nn.functional.embedding(tokens, identity)),
+        way(
+            "one-hot", lambda tokens: torch.nn.functional.one_hot(tokens, problem.symbols).to(_dtype(problem))
+        ),
+    ]
+
+
+def training_step(
+    problem: Problem, name: str, recur: Callable[[Tensor], Tensor], layer: Any, inner: list[Tensor]
+) -> Way:
+    """The whole step around a layer.
+
+    Args:
+        problem: What to compute.
+        name: Of the way.
+        recur: Tokens ``(T, B)`` to outputs ``(T, B, H)``.
+        layer: The module that holds the parameters.
+        inner: Those of them that multiply the input.
+    """
+    torch.set_num_threads(problem.threads)
+    readout = _readout(problem)
+    inputs = torch.from_numpy(problem.inputs.astype(np.int64))
+    targets = torch.from_numpy(problem.targets.astype(np.int64)).flatten()
+    params = [*layer.parameters(), *readout.parameters()]
+
+    def run() -> Tensor:
+        for param in params:
+            param.grad = None
+        loss = torch.nn.functional.cross_entropy(readout(recur(inputs)).flatten(0, 1), targets)
+        loss.backward()
+        return loss
+
+    def check() -> tuple[float, float]:
+        loss = float(run().detach())
+        return loss, norm(*(param.grad.numpy() for param in inner))
+
+    return Way(name, run, check)
+
+
+def sampler(problem: Problem) -> Callable[[int], None]:
+    """Draws symbols one after the other, each the next input."""
+    torch.set_num_threads(problem.threads)
+    layer, readout = _layer(problem), _readout(problem)
+    identity = torch.eye(problem.symbols, dtype=_dtype(problem))
+
+    def draw(length: int) -> None:
+        token, state = 0, None
+        with torch.inference_mode():
+            for _ in range(length):
+                y, state = layer(identity[token].view(1, 1, -1), state)
+                token = int(torch.multinomial(torch.softmax(readout(y[0, 0]), 0), 1))
+
+    return draw
+
+
+def tensor(values: Any) -> Tensor:
+    """A tensor that owns its numbers, ready for a module."""
+    return torch.tensor(np.ascontiguousarray(values))
+
+
+def fill(module: Any, **values: Any) -> None:
+    """Give a module its parameters, all of them, in its own shapes."""
+    missing = {name for name, _ in module.named_parameters()} - set(values)
+    assert not missing, missing
+    with torch.no_grad():
+        for name, value in values.items():
+            target = module.get_parameter(name)
+            target.copy_(tensor(value).view(target.shape))
+
+
+def _layer(problem: Problem) -> Any:
+    kinds = {"vanilla": torch.nn.RNN, "gru": torch.nn.GRU}
+    more = {"proj_size": problem.params["Wp"].shape[1]} if problem.cell == "lstm_projected" else {}
+    kind = kinds.get(problem.cell, torch.nn.LSTM)
+    layer = kind(problem.symbols, problem.hidden, dtype=_dtype(problem), **more)
+    fill(layer, **_weights(problem))
+    return layer
+
+
+def _weights(problem: Problem) -> dict[str, Any]:
+    """The parameters by PyTorch's names; of its two biases one is enough."""
+    p = problem.params
+    if problem.cell == "vanilla":
+        return _named(p["Wxh"], p["Whh"], p["bh"], np.zeros_like(p["bh"]))
+    if problem.cell == "gru":
+        inside = np.concatenate([np.zeros_like(p["b"][: -p["bn"].size]), p["bn"]])
+        return _named(p["Wx"], p["Wh"], p["b"], inside)
+    forget = np.zeros_like(p["b"]).reshape(4, -1)
+    forget[1] = problem.options["forget_bias"]
+    projection = {"weight_hr_l0": p["Wp"].T} if "Wp" in p else {}
+    return {**_named(p["Wx"], p["Wh"], p["b"], forget.reshape(-1)), **projection}
+
+
+def _named(wx: Any, wh: Any, bx: Any, bh: Any) -> dict[str, Any]:
+    return {"weight_ih_l0": wx.T, "weight_hh_l0": wh.T, "bias_ih_l0": bx, "bias_hh_l0": bh}
+
+
+def _readout(problem: Problem) -> Any:
+    weight = problem.params["Why"]
+    readout = torch.nn.Linear(*weight.shape, dtype=_dtype(problem))
+    fill(readout, weight=weight.T, bias=problem.params["by"])
+    return readout
+
+
+def _dtype(problem: Problem) -> Any:
+    return getattr(torch, problem.dtype)

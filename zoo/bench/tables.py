@@ -1,0 +1,181 @@
+"""Results as tables of texts, whoever shows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from zoo.bench.records import Growth, Race, Results, Step, ratios
+
+FASTEST = "fastest peer"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table.
+
+    Args:
+        title: What it shows, a few words.
+        headings: One for each column.
+        rows: Texts, one for each column.
+        right: Columns that are set to the right.
+        legend: How to read it; a sentence or two.
+    """
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: tuple[int, ...]
+    legend: str = ""
+
+
+def sheets(results: Results) -> list[Sheet]:
+    """Every table that has rows."""
+    made = (
+        _steps(results.races),
+        _summary(results.races),
+        _starts(results),
+        _sampling(results),
+        *(_growth(results.growth, letter) for letter in ("T", "B", "H")),
+    )
+    return [sheet for sheet in made if sheet.rows]
+
+
+def _steps(races: Sequence[Race]) -> Sheet:
+    headings = (
+        "cell",
+        "T×B×H",
+        "by",
+        "least ms",
+        "median ms",
+        "ratio",
+        "of medians",
+        "of peak",
+        "first s",
+        "note",
+    )
+    return Sheet(
+        "Training steps",
+        headings,
+        tuple(_step_row(race, step) for race in races for step in race.steps),
+        tuple(range(3, 9)),
+        "ratio: how many times longer than zoo, by the least times and by the medians. of peak: products of "
+        "the step per second, in parts of what the processor can multiply and add. first s: to get ready and "
+        "run the first step.",
+    )
+
+
+def _step_row(race: Race, step: Step) -> tuple[str, ...]:
+    place = (step.cell, step.shape.replace("x", "×"), step.contender)
+    if step.least_s is None or step.median_s is None:
+        return (*place, *("–",) * 6, step.note)
+    compared = ("", "") if step is race.ours else tuple(f"{ratio:.2f}" for ratio in ratios(race.ours, step))
+    parts = "" if step.efficiency is None else f"{step.efficiency:.2f}"
+    first = "" if step.first_s is None else _digits(step.first_s)
+    times = (_digits(step.least_s * 1e3), _digits(step.median_s * 1e3))
+    return (*place, *times, *compared, parts, first, step.note)
+
+
+def _summary(races: Sequence[Race]) -> Sheet:
+    cells = tuple(dict.fromkeys(race.cell for race in races))
+    rows = [
+        row for cell in cells for row in _summary_rows(cell, [race for race in races if race.cell == cell])
+    ]
+    return Sheet(
+        "All shapes together",
+        ("cell", "compared with", "shapes", "mean ratio", "least", "of medians", "least of medians"),
+        tuple(rows),
+        (2, 3, 4, 5, 6),
+        "Means are geometric. The fastest peer is chosen at each shape.",
+    )
+
+
+def _summary_rows(cell: str, races: Sequence[Race]) -> Iterator[tuple[str, ...]]:
+    peers = tuple(dict.fromkeys(step.contender for race in races for step in race.timed_peers))
+    choices = {peer: _only(peer) for peer in peers}
+    if len(peers) > 1:
+        choices[FASTEST] = lambda race: race.timed_peers
+    for name, choose in choices.items():
+        found = [best for race in races if (best := _smallest(race, choose(race)))]
+        least, median = zip(*found, strict=True)
+        numbers = (_mean(least), min(least), _mean(median), min(median))
+        yield (cell, name, str(len(found)), *(f"{number:.2f}" for number in numbers))
+
+
+def _only(peer: str) -> Callable[[Race], tuple[Step, ...]]:
+    return lambda race: tuple(step for step in race.timed_peers if step.contender == peer)
+
+
+def _smallest(race: Race, steps: Iterable[Step]) -> tuple[float, float] | None:
+    """The smallest ratios of some steps to zoo's, by least times and by medians."""
+    found = [ratios(race.ours, step) for step in steps]
+    return (min(least for least, _ in found), min(median for _, median in found)) if found else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The geometric mean."""
+    return math.exp(math.fsum(map(math.log, values)) / len(values))
+
+
+def _starts(results: Results) -> Sheet:
+    return Sheet(
+        "From launch to the first step",
+        ("cell", "compiling s", "loading s"),
+        tuple((start.cell, _digits(start.compile_s), _digits(start.load_s)) for start in results.starts),
+        (1, 2),
+        "Seconds from the launch of a new process, imports included, to the end of its first training step: "
+        "with no compiled kernel on disk, and in the next process, which loads them.",
+    )
+
+
+def _sampling(results: Results) -> Sheet:
+    return Sheet(
+        "Sampling one stream",
+        ("cell", "H", "by", "best symbols/s", "median symbols/s"),
+        tuple(
+            (each.cell, str(each.hidden), each.contender, f"{each.best:,.0f}", f"{each.median:,.0f}")
+            for each in results.sampling
+        ),
+        (1, 3, 4),
+        "Every symbol is drawn from the softmax and is the next input.",
+    )
+
+
+def _growth(growth: Iterable[Growth], letter: str) -> Sheet:
+    rows = [each for each in growth if each.letter == letter]
+    first = {cell: each.least_ns for each in reversed(rows) for cell in [each.cell]}
+    return Sheet(
+        f"Time per symbol as {letter} grows",
+        ("cell", "T×B×H", "least ns", "median ns", "× the first"),
+        tuple(
+            (
+                each.cell,
+                each.shape.replace("x", "×"),
+                _digits(each.least_ns),
+                _digits(each.median_ns),
+                f"{each.least_ns / first[each.cell]:.2f}",
+            )
+            for each in rows
+        ),
+        (2, 3, 4),
+    )
+
+
+def _digits(value: float) -> str:
+    """Three digits of what was measured."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
+
+
+def surroundings(results: Results) -> list[str]:
+    """On what it was made, in sentences."""
+    machine, settings = results.machine, results.settings
+    peaks = [race.peak_gflops for race in results.races]
+    lines = [
+        f"{results.date}: {machine['processor']}, {machine['processors']} processors, {machine['system']}; "
+        f"{settings['threads']} threads, {settings['dtype']}, V=65.",
+        ", ".join(f"{name} {number}" for name, number in results.versions.items()) + ".",
+    ]
+    if peaks:
+        lines.append(f"Peak of multiplications with additions: {min(peaks):.0f} to {max(peaks):.0f} GFLOP/s.")
+    return [*lines, *results.remarks]

@@ -1,0 +1,198 @@
+"""``zoo bench``: training steps of zoo beside other people's, on this machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli.failures import say
+from zoo.cli.terminal import faint, is_terminal, make_console, plain_table, strong
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from zoo.bench.records import Results
+    from zoo.bench.settings import Settings
+    from zoo.bench.tables import Sheet
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--cells", default="vanilla,lstm,gru", metavar="A,B", show_default=True, help="Which cells.")
+@click.option(
+    "--shapes",
+    metavar="TxBxH,...",
+    help="Time steps, sequences, hidden units.  [64x32x128, 64x32x256, 64x64x512, 128x16x64, 25x1x100]",
+)
+@click.option(
+    "--peers",
+    metavar="A,B",
+    help="Libraries to compare with: torch, jax, torchrecurrent, pytensor, or none.  [those installed]",
+)
+@click.option(
+    "--python",
+    multiple=True,
+    metavar="PEER=FILE",
+    help="The interpreter of a peer that lives in an environment of its own; may be repeated.",
+)
+@click.option("--threads", type=int, metavar="N", help="For zoo and the peers alike.  [every processor]")
+@click.option("--dtype", default="float32", metavar="NAME", show_default=True, help="float32 or float64.")
+@click.option(
+    "--seconds", type=float, default=1.0, metavar="S", show_default=True, help="For each measurement."
+)
+@click.option("--no-compile", is_flag=True, help="Leave out compile and load times.")
+@click.option("--sampling", is_flag=True, help="Measure symbols per second of one stream too.")
+@click.option("--growth", is_flag=True, help="Measure time per symbol as T, B and H grow too.")
+@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write everything that was found.")
+@click.option("--chart", type=_FILE, metavar="FILE", help="Draw it, as .png or .svg; needs matplotlib.")
+@click.option(
+    "--markdown",
+    type=_FILE,
+    metavar="FILE",
+    help="Write the tables, into the marked place if the file is there.",
+)
+@click.option(
+    "--compare",
+    "older",
+    type=_FILE,
+    metavar="OLD.json",
+    help="Exit with 1 if ratios to the peers fell by more than 15 % since.",
+)
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> None:
+    """Measure training steps beside those of other libraries.
+
+    They are measured in parts of what the machine can do at most, too. A step is everything but the
+    optimizer: inputs by tokens, recurrence, readout, softmax cross-entropy and all gradients. Each peer gets
+    zoo's weights and must find the same loss before it is timed; zoo and peers then run in turn, with the
+    same number of threads. Let nothing else run meanwhile.
+    """
+    from zoo.bench.comparison import check_alike, read
+    from zoo.bench.session import Parts, measure
+
+    parts = Parts(not given.pop("no_compile"), given.pop("sampling"), given.pop("growth"))
+    files = {name: given.pop(name) for name in ("json_file", "chart", "markdown")}
+    older = given.pop("older")
+    before = read(older) if older else None
+    settings = _settings(**given)
+    if before:
+        check_alike(before, settings)
+    _check_files(**files)
+    results = measure(settings, parts, say)
+    _show(results)
+    _write(results, **files)
+    if before and not _holds(before, results):
+        ctx.exit(1)
+
+
+def _check_files(json_file: Path | None, chart: Path | None, markdown: Path | None) -> None:
+    """Refuse now what could not be written after the run."""
+    from zoo.bench.chart import check_chart
+    from zoo.bench.markdown import check_place
+
+    for file in (json_file, chart, markdown):
+        if file and not file.absolute().parent.is_dir():
+            raise UsageError(f"bench: there is no directory {file.parent} to write {file.name} into.")
+    if chart:
+        check_chart(chart)
+    if markdown:
+        check_place(markdown)
+
+
+def _settings(
+    cells: str,
+    shapes: str | None,
+    peers: str | None,
+    python: tuple[str, ...],
+    threads: int | None,
+    dtype: str,
+    seconds: float,
+) -> Settings:
+    """What to measure, once all names and numbers are found good."""
+    from zoo.bench import settings as s
+    from zoo.bench.contender import installed_peers
+
+    pythons = s.pythons(python)
+    found = dict.fromkeys((*installed_peers(), *pythons)) if peers is None else s.names(peers)
+    chosen = s.Settings(
+        s.names(cells),
+        s.shapes(s.SHAPES if shapes is None else shapes),
+        () if peers == "none" else tuple(found),
+        s.processors() if threads is None else threads,
+        dtype,
+        seconds,
+        pythons,
+    )
+    _check_cells(chosen)
+    return chosen
+
+
+def _check_cells(settings: Settings) -> None:
+    """Refuse now a cell that is not there, or does not come in a shape."""
+    from zoo.bench.settings import SYMBOLS
+    from zoo.registry import resolve_cell
+
+    for name in settings.cells:
+        cell = resolve_cell(name)
+        for shape in settings.shapes:
+            cell.param_shapes(SYMBOLS, shape.hidden)
+
+
+def _show(results: Results) -> None:
+    from zoo.bench.tables import sheets, surroundings
+
+    for line in surroundings(results):
+        click.echo(line)
+    for sheet in sheets(results):
+        click.echo(f"\n{strong(sheet.title)}")
+        _show_fitted(sheet) if is_terminal() else click.echo("\n".join(_plain(sheet)))
+        if sheet.legend:
+            click.echo(faint(sheet.legend))
+
+
+def _plain(sheet: Sheet) -> list[str]:
+    return plain_table([sheet.headings, *sheet.rows], sheet.right)
+
+
+def _show_fitted(sheet: Sheet) -> None:
+    """On a terminal: the last column, where sentences stand, is broken into lines."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column, heading in enumerate(sheet.headings):
+        justify: Any = "right" if column in sheet.right else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading != "note")
+    for row in sheet.rows:
+        table.add_row(*map(Text, row))
+    make_console().print(table)
+
+
+def _write(results: Results, json_file: Path | None, chart: Path | None, markdown: Path | None) -> None:
+    from zoo.bench.chart import draw
+    from zoo.bench.markdown import put
+    from zoo.storage.atomic import write_bytes
+
+    if json_file:
+        write_bytes(json_file, (json.dumps({"format": 1, **asdict(results)}, indent=1) + "\n").encode())
+    if markdown:
+        put(markdown, results)
+    for file in draw(chart, results) if chart else ():
+        say(f"drawn: {file}")
+
+
+def _holds(before: Any, results: Results) -> bool:
+    """Whether no ratio fell; those that did are told."""
+    from zoo.bench.comparison import compare
+
+    changes = compare(before, results)
+    fallen = [change for change in changes if change.fell]
+    words = f"{len(fallen)} of {len(changes)} ratios to peers fell by more than 15 %"
+    click.echo(f"\n{strong(f'Compared with {before.path}:')} {words}{':' if fallen else '.'}")
+    for change in fallen:
+        click.echo(f"  {change}")
+    return not fallen
