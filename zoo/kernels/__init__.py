@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.kernels.choices import choose, maximum, minimum
+    from zoo.kernels.choices import choose, largest, maximum, minimum
     from zoo.kernels.elementary import exp, sigmoid, softplus, tanh
     from zoo.kernels.heads import add_matmul_heads, add_outer_heads, pack_heads, pack_heads_transposed
     from zoo.kernels.inputs import (
@@ -58,6 +58,7 @@ _HOMES = {
     "input_panels": "stream",
     "interpreted": "jit",
     "is_drawable": "stream",
+    "largest": "choices",
     "log": "logarithms",
     "log1p": "logarithms",
     "maximum": "choices",
@@ -80,6 +81,7 @@ _HOMES = {
     "softplus": "elementary",
     "tanh": "elementary",
     "uniform": "random",
+    "weights_for": "stream",
     "window": "views",
 }
 
@@ -103,6 +105,7 @@ __all__ = [
     "input_panels",
     "interpreted",
     "is_drawable",
+    "largest",
     "log",
     "log1p",
     "maximum",
@@ -125,6 +128,7 @@ __all__ = [
     "softplus",
     "tanh",
     "uniform",
+    "weights_for",
     "window",
 ]
 

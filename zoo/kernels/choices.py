@@ -7,8 +7,10 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
-from zoo.kernels.intrinsics import intrinsic
+from zoo.kernels.intrinsics import from_ordered, intrinsic, ordered
 from zoo.kernels.jit import njit
+
+Array = Any
 
 
 @intrinsic
@@ -51,3 +53,17 @@ def maximum(a: float, b: float) -> float:
 def minimum(a: float, b: float) -> float:
     """The smaller number; NaN if either is."""
     return select(a > b, b, select(b != b, b, a))  # type: ignore[no-any-return]
+
+
+def _plain_largest(row: Array) -> float:
+    return row.max()  # type: ignore[no-any-return]
+
+
+# As integers: row.max(), or a maximum of floats that minds NaN, does not vectorise; it was half of the loss.
+@njit(twin=_plain_largest)
+def largest(row: Array) -> float:
+    """The largest number of a row; NaN if there is one."""
+    best = ordered(row[0])
+    for n in range(row.size):
+        best = max(best, ordered(row[n]))
+    return from_ordered(best, row[0])  # type: ignore[no-any-return]

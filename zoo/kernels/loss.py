@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from zoo import kernels
-from zoo.kernels.intrinsics import from_ordered, ordered
 from zoo.kernels.jit import EXACT, njit
 
 Array = Any
@@ -24,7 +23,7 @@ def cross_entropy(logits: Array, targets: Array) -> float:
     total = 0.0
     for n in range(logits.shape[0]):
         row = logits[n]
-        top = _top(row)
+        top = kernels.largest(row)
         total += math.log(_mass(row, top)) - (row[targets[n]] - top)
     return total
 
@@ -43,7 +42,7 @@ def cross_entropy_grad(logits: Array, targets: Array, scale: float) -> float:
     total = 0.0
     for n in range(logits.shape[0]):
         row = logits[n]
-        top = _top(row)
+        top = kernels.largest(row)
         score = row[targets[n]] - top
         mass = _exponentiate(row, top)
         total += math.log(mass) - score
@@ -52,20 +51,6 @@ def cross_entropy_grad(logits: Array, targets: Array, scale: float) -> float:
             row[v] *= factor
         row[targets[n]] -= row.dtype.type(scale)
     return total
-
-
-def _plain_top(row: Array) -> float:
-    return row.max()  # type: ignore[no-any-return]
-
-
-# As integers: row.max(), or a maximum of floats that minds NaN, does not vectorise, and was half of the loss.
-@njit(twin=_plain_top)
-def _top(row: Array) -> float:
-    """The largest number of a row; NaN if there is one."""
-    best = ordered(row[0])
-    for v in range(row.size):
-        best = max(best, ordered(row[v]))
-    return from_ordered(best, row[0])  # type: ignore[no-any-return]
 
 
 @njit

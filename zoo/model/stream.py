@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo import kernels
 from zoo.compiler.generated import load_source
 from zoo.compiler.walks import walk
 from zoo.contracts import Chain
 from zoo.kernels.jit import Kernel
-from zoo.kernels.products import pack
 from zoo.kernels.random import uniform
-from zoo.kernels.stream import weights_for
 
 if TYPE_CHECKING:
     from zoo.model.language_model import LanguageModel
@@ -42,8 +41,8 @@ class Stream:
         self._loop = _loop(model, chain)
         self._layers, y, x = _layers(model)
         self._logits = np.zeros((1, len(model.vocab)), model.dtype)
-        weights = weights_for(self._logits.size, np.float64 if chain.samplers else model.dtype)
-        readout = pack(model.params["Why"]), model.params["by"].copy().reshape(1, -1)
+        weights = kernels.weights_for(self._logits.size, np.float64 if chain.samplers else model.dtype)
+        readout = kernels.pack(model.params["Why"]), model.params["by"].copy().reshape(1, -1)
         self._readout = (x, y.reshape(1, -1), *readout, self._logits, weights)
         self._drawn = False
 
@@ -92,8 +91,8 @@ def _loop(model: LanguageModel, chain: Chain) -> Callable[..., Any]:
     found = walk(model.cell)
     samplers = {f"sampler_{n}": sampler.kernel("transform") for n, sampler in enumerate(chain.samplers)}
     layers = len(model.stack.layers)
-    kernels = all(isinstance(kernel, Kernel) for kernel in samplers.values())
-    compiled = found.compiled and kernels and layers <= MOST_LAYERS
+    jitted = all(isinstance(kernel, Kernel) for kernel in samplers.values())
+    compiled = found.compiled and jitted and layers <= MOST_LAYERS
     text = "\n".join(_lines(len(samplers), layers > 1, compiled))
     given = {"advance": found.advance, **samplers}
     return load_source(f"{model.cell.name}_stream", text, given).run  # type: ignore[no-any-return]
