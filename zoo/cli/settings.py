@@ -33,6 +33,11 @@ def _flag(section: str, name: str, kind: Any, metavar: str | None, text: str, **
     )
 
 
+def _number_or_word(text: str) -> int | str:
+    """A number if it is one; which words are allowed, Config says."""
+    return int(text) if text.isdecimal() else text
+
+
 TEXT, MODEL, TRAINING, WATCHING = "Text", "Model", "Training", "Watching and saving"
 
 FLAGS = [
@@ -90,6 +95,14 @@ FLAGS = [
     _flag(TRAINING, "patience", int, "N", "Stop after N validations without improvement; 0 to go on."),
     _flag(TRAINING, "seed", int, "N", "Decides the first parameters and the samples."),
     _flag(TRAINING, "threads", int, "N", "Threads; changes no number.  [every processor]"),
+    _flag(
+        TRAINING,
+        "recompute",
+        _number_or_word,
+        "N|sqrt",
+        "Keep only the states between segments of N steps, or of about sqrt(T), and compute each segment "
+        "again on the way back: little memory for long --seq, a third more time.  [keep everything]",
+    ),
     _flag(WATCHING, "log_every", int, "N", "Steps between lines of progress."),
     _flag(WATCHING, "eval_every", int, "N", "Steps between validations.  [a tenth of the run, at most 500]"),
     _flag(WATCHING, "save_every", int, "N", "Steps between checkpoints.  [as --eval-every]"),

@@ -69,7 +69,8 @@ def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
             f"{who} are {tokens.dtype}{tokens.shape}; expected integer tokens (T, B), time first, with at "
             f"least one row in the batch."
         )
-    if tokens.size and (tokens.min() < 0 or tokens.max() >= symbols):
+    # As numbers without a sign, negative ones are larger than any vocabulary: one look at each is enough.
+    if tokens.size and tokens.view(tokens.dtype.str.replace("i", "u")).max() >= symbols:
         raise UsageError(
             f"{who} run from {tokens.min()} to {tokens.max()}; expected tokens from 0 to {symbols - 1}."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,8 +76,7 @@ class Layer:
         }
 
 
-@dataclass(frozen=True)
-class LayerTape:
+class LayerTape(NamedTuple):
     """What a layer's backward pass needs of its forward pass."""
 
     x: Array

@@ -12,9 +12,10 @@ from zoo.contracts import Cell
 from zoo.errors import UsageError
 from zoo.layers.boundary import as_dtype, as_floats, as_inputs, as_state, check_seed
 from zoo.layers.layer import LayerTape
-from zoo.layers.layout import Flat, Layout
-from zoo.layers.shards import check_threads, join, join_states, map_shards, rows_of, shards, states_of
-from zoo.layers.stack import Stack
+from zoo.layers.layout import Flat
+from zoo.layers.segments import Segment, check_recompute, cut, segments, walk_back
+from zoo.layers.shards import check_threads, join_states, map_shards, states_of, sum_shards
+from zoo.layers.stack import Stack, Weights
 from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
@@ -26,10 +27,18 @@ class Tape:
     """What :meth:`Recurrent.vjp` needs of one :meth:`Recurrent.apply`; any number may be alive at once."""
 
     stack: Stack
-    arrays: Mapping[str, Array]
-    shards: list[list[LayerTape]]
-    shape: tuple[int, int]
-    tokens: bool
+    weights: Weights
+    x: Array
+    inputs: tuple[Array, ...]
+    shards: list[list[Segment]]
+
+    def layers(self, segment: Segment) -> list[LayerTape]:
+        """The tape of a segment; if it was not kept, the forward pass makes it again."""
+        if segment.tape is not None:
+            return segment.tape
+        where = segment.steps, segment.rows
+        mine = tuple([cut(each, *where) for each in self.inputs])
+        return self.stack.forward(self.weights, cut(self.x, *where), segment.state, mine)[2]
 
 
 class Recurrent(Flat):
@@ -49,6 +58,10 @@ class Recurrent(Flat):
         seed: Decides the first values of the parameters, and nothing else does.
         threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
             result.
+        recompute: None to keep all that :meth:`backward` needs; or the steps per segment, or ``"sqrt"`` for
+            about sqrt(T) segments of 1,024 tokens at least: then only the states between segments are kept,
+            and each segment is computed again on the way back. Outputs and states are the same, gradients
+            the same up to rounding, time grows by about a third.
 
     Attributes:
         theta: All parameters, ``(P,)``.
@@ -59,7 +72,7 @@ class Recurrent(Flat):
 
     Raises:
         UnknownNameError: if no cell has this name.
-        UsageError: if a size, the dtype or the number of threads does not fit.
+        UsageError: if a size, the dtype, the number of threads or recompute does not fit.
     """
 
     def __init__(
@@ -71,9 +84,11 @@ class Recurrent(Flat):
         dtype: Any = "float32",
         seed: int = 0,
         threads: int | None = None,
+        recompute: int | str | None = None,
     ) -> None:
         self.cell = resolve_cell(cell)
         self.threads = check_threads(threads)
+        self.recompute = check_recompute(recompute)
         self.stack = Stack(self.cell, input_size, hidden_size, num_layers)
         super().__init__(self.stack.param_shapes, as_dtype(dtype), self.stack.buffer_shapes)
         self.fill(self.stack.initial(check_seed(seed)))
@@ -124,9 +139,7 @@ class Recurrent(Flat):
         """
         if self._tape is None:
             raise UsageError(f"{self.cell.label()}: backward before any forward; call forward first.")
-        dx, dbefore, dtheta = self.vjp(self._tape, dy, dstate)
-        self.grad[:] = dtheta
-        return dx, dbefore
+        return self._back(self._tape, dy, dstate, self.grad)
 
     def apply(
         self, theta: Any, x: Any, state: Mapping[str, Any] | None = None, **inputs: Any
@@ -150,20 +163,26 @@ class Recurrent(Flat):
         """
         who = self.cell.label()
         theta = as_floats(theta, (self.layout.size,), self.dtype, f"{who}: theta")
-        arrays = {**self._arrays, **self.layout.views(theta)}
+        weights = self.stack.weights({**self._arrays, **self.layout.views(theta)})
         x = as_inputs(x, self.stack.input_size, self.dtype, who)
         steps, batch = x.shape[:2]
         before = as_state(state, self.stack.state_shapes, batch, self.dtype, who)
         beside = self.stack.inputs_beside(inputs, (steps, batch), self.dtype)
+        parts = segments(steps, batch, self.recompute)
+        y = np.empty((steps, batch, self.output_size), self.dtype)
 
-        def work(rows: slice) -> tuple[Array, State, list[LayerTape]]:
-            mine = tuple(rows_of(each, rows) for each in beside)
-            return self.stack.forward(arrays, rows_of(x, rows), states_of(before, rows), mine)
+        def work(rows: slice) -> tuple[list[Segment], State]:
+            now, found = states_of(before, rows), []
+            for when in parts:
+                mine = tuple([cut(each, when, rows) for each in beside])
+                y[when, rows], after, tape = self.stack.forward(weights, cut(x, when, rows), now, mine)
+                found.append(Segment(when, rows, now, tape if len(parts) == 1 else None))
+                now = after
+            return found, now
 
-        parts = map_shards(work, batch, self.threads)
-        y = join([part[0] for part in parts], axis=1)
-        last = join_states([part[1] for part in parts])
-        return y, last, Tape(self.stack, arrays, [part[2] for part in parts], (steps, batch), x.ndim == 2)
+        found = map_shards(work, batch, self.threads)
+        last = join_states([after for _, after in found])
+        return y, last, Tape(self.stack, weights, x, beside, [each for each, _ in found])
 
     def vjp(
         self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None
@@ -181,29 +200,33 @@ class Recurrent(Flat):
         Raises:
             UsageError: if a shape does not fit, or the tape is of another layer.
         """
+        dtheta = np.empty(self.layout.size, self.dtype)
+        return *self._back(tape, dy, dstate, dtheta), dtheta
+
+    def _back(
+        self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None, out: Array
+    ) -> tuple[Array | None, State]:
+        """As :meth:`vjp`, with the gradient of the parameters in out."""
         who = f"{self.cell.label()}: gradient of the output"
         if not isinstance(tape, Tape) or tape.stack is not self.stack:
             raise UsageError(f"{who}: the tape is not one of this layer's; pass on what its apply returned.")
-        steps, batch = tape.shape
+        steps, batch = tape.x.shape[:2]
         dy = as_floats(dy, (steps, batch, self.output_size), self.dtype, who)
         dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, who)
-        kept = {rows.start: part for rows, part in zip(shards(batch), tape.shards, strict=True)}
+        dx = None if tape.x.ndim == 2 else np.empty_like(tape.x)
+        found = {part[0].rows.start: part for part in tape.shards}
 
-        def work(rows: slice) -> tuple[Array, State, State]:
-            return self.stack.backward(
-                tape.arrays, kept[rows.start], rows_of(dy, rows), states_of(dlast, rows)
-            )
+        def back(segment: Segment, dafter: State) -> tuple[State, list[Array]]:
+            part = cut(dy, segment.steps, segment.rows)
+            dpart, dbefore, gradients = self.stack.backward(tape.weights, tape.layers(segment), part, dafter)
+            if dx is not None:
+                dx[segment.steps, segment.rows] = dpart
+            return dbefore, gradients
+
+        def work(rows: slice) -> tuple[State, Array]:
+            gradient = out if rows.start == 0 else np.empty_like(out)
+            return walk_back(found[rows.start], states_of(dlast, rows), gradient, back), gradient
 
         parts = map_shards(work, batch, self.threads)
-        dx = None if tape.tokens else join([part[0] for part in parts], axis=1)
-        dbefore = join_states([part[1] for part in parts])
-        return dx, dbefore, sum_gradients([part[2] for part in parts], self.layout, self.dtype)
-
-
-def sum_gradients(parts: list[State], layout: Layout, dtype: np.dtype[Any]) -> Array:
-    """The flat gradient ``(P,)``: the shards' gradients added in their order."""
-    total = np.zeros(layout.size, dtype)
-    for name, view in layout.views(total).items():
-        for part in parts:
-            view += part[name]
-    return total
+        sum_shards([gradient for _, gradient in parts])
+        return dx, join_states([dbefore for dbefore, _ in parts])

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context, copy_context
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,15 +26,11 @@ ROWS = 8
 MOST_SHARDS = 16
 
 
-def shards(batch: int) -> list[slice]:
+@functools.lru_cache
+def shards(batch: int) -> tuple[slice, ...]:
     """The rows of each shard of a batch."""
     rows = ROWS * max(1, -(-batch // (ROWS * MOST_SHARDS)))
-    return [slice(start, min(start + rows, batch)) for start in range(0, batch, rows)]
-
-
-def rows_of(array: Array, rows: slice) -> Array:
-    """The rows of one shard of a time-major array ``(T, B, ...)``, contiguous."""
-    return np.ascontiguousarray(array[:, rows])
+    return tuple(slice(start, min(start + rows, batch)) for start in range(0, batch, rows))
 
 
 def states_of(state: Mapping[str, Array], rows: slice) -> dict[str, Array]:
@@ -49,6 +46,13 @@ def join(parts: list[Array], axis: int) -> Array:
 def join_states(parts: list[dict[str, Array]]) -> dict[str, Array]:
     """The shards' states as those of the batch."""
     return {name: join([part[name] for part in parts], axis=0) for name in parts[0]}
+
+
+def sum_shards(gradients: list[Array]) -> None:
+    """Add the shards' gradients to the first, in their order."""
+    first, *others = gradients
+    for each in others:
+        first += each
 
 
 def available_threads() -> int:
@@ -74,19 +78,36 @@ def check_threads(threads: int | None) -> int:
 def map_shards(work: Callable[[slice], R], batch: int, threads: int) -> list[R]:
     """``work(rows)`` for every shard, in up to ``threads`` threads; results in the order of the shards."""
     parts = shards(batch)
-    if threads == 1 or len(parts) == 1:
+    helpers = min(threads, len(parts)) - 1
+    if helpers == 0:
         return [work(rows) for rows in parts]
+    waiting = deque(enumerate(parts))
+    results: list[Any] = [None] * len(parts)
 
-    def within(context: Context, rows: slice) -> R:
-        return context.run(work, rows)
+    def take() -> None:
+        while waiting:
+            try:
+                place, rows = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            results[place] = work(rows)
 
     # Settings of the caller's context, such as `interpreted()` and NumPy's errstate, hold in the threads too.
-    return list(_pool(threads).map(within, [copy_context() for _ in parts], parts))
+    others = [_pool(threads).submit(copy_context().run, take) for _ in range(helpers)]
+    try:
+        take()  # this thread works too: to wake another costs as much as a small shard
+    finally:
+        waiting.clear()
+        others = [other for other in others if not other.cancel()]  # one that is not awake yet is not needed
+        wait(others)
+    for other in others:
+        other.result()
+    return results
 
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="zoo")
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix="zoo")
 
 
 if hasattr(os, "register_at_fork"):

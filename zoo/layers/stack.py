@@ -17,6 +17,9 @@ from zoo.layers.layout import Shapes
 
 MOST_LAYERS = 1000
 
+Weights = list[tuple[Array, ...]]
+"""The arrays of each layer."""
+
 
 class Stack:
     """Layers of one cell, each reading the output of the one below.
@@ -26,6 +29,12 @@ class Stack:
         input_size: ``I`` of the first layer.
         hidden_size: ``H``.
         num_layers: ``L``.
+
+    Attributes:
+        param_shapes: Shape of every parameter, ``l0.Wxh`` and so on.
+        state_shapes: Shape of every state, ``l0.h`` and so on, without the batch axis.
+        buffer_shapes: Shape of every buffer, ``l0.A`` and so on.
+        output_size: Features of the output.
 
     Raises:
         UsageError: if a size is no positive integer or does not suit the cell.
@@ -42,6 +51,9 @@ class Stack:
             self._check_inputs(self.layers[-1])
             size = self.layers[-1].output_size
         self.output_size = size
+        self.param_shapes = self._shapes("params")
+        self.state_shapes = self._shapes("states")
+        self.buffer_shapes = self._shapes("buffers")
         self._passes = passes(cell)
 
     def _size(self, name: str, value: object, most: int | None = None) -> int:
@@ -62,20 +74,8 @@ class Stack:
                     f"sizes for which these are equal."
                 )
 
-    @property
-    def param_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of every parameter, ``l0.Wxh`` and so on."""
-        return {name: shape for layer in self.layers for name, shape in layer.params.items()}
-
-    @property
-    def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of every state, ``l0.h`` and so on, without the batch axis."""
-        return {name: shape for layer in self.layers for name, shape in layer.states.items()}
-
-    @property
-    def buffer_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of every buffer, ``l0.A`` and so on."""
-        return {name: shape for layer in self.layers for name, shape in layer.buffers.items()}
+    def _shapes(self, kind: str) -> dict[str, tuple[int, ...]]:
+        return {name: shape for layer in self.layers for name, shape in getattr(layer, kind).items()}
 
     @property
     def input_shapes(self) -> Shapes:
@@ -90,6 +90,8 @@ class Stack:
         Raises:
             UsageError: if one is unknown or does not fit.
         """
+        if not given and not self.cell.inputs:
+            return ()
         shapes, who = self.input_shapes, self.cell.label()
         return as_inputs_beside(given, self.cell.inputs, shapes, times_rows, dtype, who)
 
@@ -97,9 +99,13 @@ class Stack:
         """First values of all parameters, and the values of all buffers."""
         return {name: value for layer in self.layers for name, value in layer.initial(seed).items()}
 
+    def weights(self, arrays: Mapping[str, Array]) -> Weights:
+        """The parameters and buffers of each layer, as kernels take them, from all by name."""
+        return [tuple(arrays[name] for name in layer.arrays) for layer in self.layers]
+
     def forward(
         self,
-        arrays: Mapping[str, Array],
+        weights: Weights,
         x: Array,
         state: Mapping[str, Array],
         inputs: tuple[Array, ...],
@@ -107,7 +113,7 @@ class Stack:
         """Outputs ``(T, B, ·)``, last states, and the tape.
 
         Args:
-            arrays: Parameters and buffers by name.
+            weights: From :meth:`weights`.
             x: Floats or tokens, as kernels take them.
             state: States before the first step.
             inputs: From :meth:`inputs_beside`.
@@ -115,40 +121,41 @@ class Stack:
         Raises:
             DefinitionError: if the cell's kernel returns what it should not.
         """
-        run = self._passes
+        run, beside = self._passes, self._beside(inputs)
         last: Arrays = {}
         tape = []
-        for layer in self.layers:
-            weights = tuple(arrays[name] for name in layer.arrays)
-            before = tuple(state[name] for name in layer.states)
-            y, after, kept = run.forward(weights, x, before, *self._beside(inputs), *run.options)
-            self._check_array("output of forward", y, (*x.shape[:2], layer.output_size), weights[0].dtype)
-            last |= self._by_name("states from forward", layer.states, after)
+        for layer, arrays in zip(self.layers, weights, strict=True):
+            before = tuple([state[name] for name in layer.states])
+            y, after, kept = run.forward(arrays, x, before, *beside, *run.options)
+            self._check_array("output of forward", y, (*x.shape[:2], layer.output_size), arrays[0].dtype)
+            self._check_number("states from forward", layer.states, after)
+            last.update(zip(layer.states, after, strict=True))
             tape.append(LayerTape(x, before, inputs, kept))
             x = y
         return x, last, tape
 
     def backward(
-        self, arrays: Mapping[str, Array], tape: list[LayerTape], dy: Array, dlast: Mapping[str, Array]
-    ) -> tuple[Array, Arrays, Arrays]:
-        """Gradients with respect to x, the first states, and the parameters.
+        self, weights: Weights, tape: list[LayerTape], dy: Array, dlast: Mapping[str, Array]
+    ) -> tuple[Array, Arrays, list[Array]]:
+        """Gradients with respect to x, the first states, and the parameters in the order of their names.
 
         Raises:
             DefinitionError: if the cell's kernel returns what it should not.
         """
         run = self._passes
         dstate: Arrays = {}
-        dparams: Arrays = {}
-        for layer, kept in zip(reversed(self.layers), reversed(tape), strict=True):
-            weights = tuple(arrays[name] for name in layer.arrays)
-            dafter = tuple(dlast[name] for name in layer.states)
-            seen = weights, kept.x, kept.state, *self._beside(kept.inputs)
+        gradients: list[Array] = []
+        for layer, arrays, kept in zip(reversed(self.layers), reversed(weights), reversed(tape), strict=True):
+            dafter = tuple([dlast[name] for name in layer.states])
+            seen = arrays, kept.x, kept.state, *self._beside(kept.inputs)
             dy, dbefore, dweights = run.backward(*seen, kept.kept, dy, dafter, *run.options)
             if kept.x.ndim == 3:
-                self._check_array("gradient of the input", dy, kept.x.shape, weights[0].dtype)
-            dstate |= self._by_name("state gradients from backward", layer.states, dbefore)
-            dparams |= self._by_name("parameter gradients from backward", layer.params, dweights)
-        return dy, dstate, dparams
+                self._check_array("gradient of the input", dy, kept.x.shape, arrays[0].dtype)
+            self._check_number("state gradients from backward", layer.states, dbefore)
+            self._check_gradients(layer, dweights)
+            dstate.update(zip(layer.states, dbefore, strict=True))
+            gradients[:0] = dweights
+        return dy, dstate, gradients
 
     def _beside(self, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], ...]:
         """The inputs as an argument of kernels, which only those of cells that declare inputs have."""
@@ -160,10 +167,19 @@ class Stack:
             facts = f"{found.dtype}{found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
             raise DefinitionError(f"{self.cell.who()}: the {what} is {facts}; expected {dtype}{shape}.")
 
-    def _by_name(self, what: str, names: Mapping[str, Any], arrays: Any) -> Arrays:
+    def _check_gradients(self, layer: Layer, found: Any) -> None:
+        """Refuse gradients that would lie in the flat vector in another order than their parameters."""
+        self._check_number("parameter gradients from backward", layer.params, found)
+        if [gradient.shape for gradient in found] != list(layer.params.values()):
+            expected = ", ".join(f"{name} {shape}" for name, shape in layer.params.items())
+            raise DefinitionError(
+                f"{self.cell.who()}: the parameter gradients from backward have the shapes "
+                f"{', '.join(str(gradient.shape) for gradient in found)}; expected {expected}."
+            )
+
+    def _check_number(self, what: str, names: Mapping[str, Any], arrays: Any) -> None:
         if len(arrays) != len(names):
             raise DefinitionError(
                 f"{self.cell.who()}: {len(arrays)} {what}; expected {len(names)}, in the order of "
                 f"declaration: {', '.join(names)}."
             )
-        return dict(zip(names, arrays, strict=True))

@@ -11,15 +11,14 @@ import numpy as np
 from zoo.contracts import Cell, Chain, Param, Sampler
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
-from zoo.kernels.inputs import project, project_grads
-from zoo.kernels.loss import cross_entropy, cross_entropy_grad
+from zoo.kernels.inputs import project
 from zoo.layers.boundary import as_dtype, as_state, as_tokens, check_seed
 from zoo.layers.initializers import initialize
-from zoo.layers.layer import LayerTape
 from zoo.layers.layout import Flat
-from zoo.layers.recurrent import sum_gradients
-from zoo.layers.shards import check_threads, join_states, map_shards, rows_of, states_of
+from zoo.layers.segments import check_recompute, segments
+from zoo.layers.shards import check_threads, join_states, map_shards, sum_shards
 from zoo.layers.stack import Stack
+from zoo.model.objective import Objective
 from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
@@ -45,6 +44,10 @@ class LanguageModel(Flat):
         seed: Decides the first values of the parameters.
         threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
             result.
+        recompute: None to keep all that the way back needs; or the steps per segment, or ``"sqrt"`` for about
+            sqrt(T) segments of 1,024 tokens at least: then only the states between segments are kept, each
+            segment is computed again on the way back, and scores exist for one segment at a time. Losses
+            and states are the same, gradients the same up to rounding, time grows by about a third.
         initial: The values of all parameters and buffers by name, instead of drawing them.
 
     Attributes:
@@ -56,7 +59,7 @@ class LanguageModel(Flat):
 
     Raises:
         UnknownNameError: if no cell has this name.
-        UsageError: if a size, the dtype, the number of threads or an initial value does not fit.
+        UsageError: if a size, the dtype, the number of threads, recompute or an initial value does not fit.
         DataError: if the vocabulary is not one.
     """
 
@@ -69,11 +72,13 @@ class LanguageModel(Flat):
         dtype: Any = "float32",
         seed: int = 0,
         threads: int | None = None,
+        recompute: int | str | None = None,
         initial: Mapping[str, Any] | None = None,
     ) -> None:
         self.vocab = as_vocabulary(vocab)
         self.cell = resolve_cell(cell)
         self.threads = check_threads(threads)
+        self.recompute = check_recompute(recompute)
         self.stack = Stack(self.cell, len(self.vocab), hidden_size, num_layers)
         super().__init__(model_shapes(self.stack, len(self.vocab)), as_dtype(dtype), self.stack.buffer_shapes)
         self.fill(self._drawn(check_seed(seed)) if initial is None else self._complete(initial))
@@ -117,29 +122,21 @@ class LanguageModel(Flat):
         Raises:
             UsageError: if an argument does not fit.
         """
-        inputs, targets, state = self._check(inputs, targets, state)
-        scale = 1 / inputs.size
+        objective = self._objective(inputs, targets, state)
 
-        def work(rows: slice) -> tuple[float, State, State]:
-            return self._shard_loss_and_grad(
-                rows_of(inputs, rows), rows_of(targets, rows), states_of(state, rows), scale
-            )
+        def work(rows: slice) -> tuple[Array, State, Array]:
+            gradient = self.grad if rows.start == 0 else np.empty_like(self.grad)
+            return *objective.loss_and_grad(rows, gradient), gradient
 
-        parts = map_shards(work, inputs.shape[1], self.threads)
-        self.grad[:] = sum_gradients([part[2] for part in parts], self.layout, self.dtype)
-        return float(sum(part[0] for part in parts)) / inputs.size, join_states([part[1] for part in parts])
+        parts = map_shards(work, objective.inputs.shape[1], self.threads)
+        sum_shards([part[2] for part in parts])
+        return objective.mean([part[0] for part in parts]), join_states([part[1] for part in parts])
 
     def loss(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None) -> tuple[float, State]:
         """As :meth:`loss_and_grad`, without the gradient."""
-        inputs, targets, state = self._check(inputs, targets, state)
-
-        def work(rows: slice) -> tuple[float, State]:
-            y, last, _ = self._forward(rows_of(inputs, rows), states_of(state, rows))
-            logits = project(y, self.params["Why"], self.params["by"])
-            return cross_entropy(_flat(logits), rows_of(targets, rows).reshape(-1)), last
-
-        parts = map_shards(work, inputs.shape[1], self.threads)
-        return float(sum(part[0] for part in parts)) / inputs.size, join_states([part[1] for part in parts])
+        objective = self._objective(inputs, targets, state)
+        parts = map_shards(objective.loss, objective.inputs.shape[1], self.threads)
+        return objective.mean([part[0] for part in parts]), join_states([part[1] for part in parts])
 
     def logits(self, inputs: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State]:
         """Scores of the next symbol after every step, ``(T, B, V)``, and the last states.
@@ -153,7 +150,8 @@ class LanguageModel(Flat):
         """
         inputs = as_tokens(inputs, len(self.vocab), "language model: inputs")
         state = as_state(state, self.stack.state_shapes, inputs.shape[1], self.dtype, "language model")
-        y, last, _ = self._forward(inputs, state)
+        beside = self.stack.inputs_beside({}, inputs.shape, self.dtype)
+        y, last, _ = self.stack.forward(self._weights, inputs, state, beside)
         return project(y, self.params["Why"], self.params["by"]), last
 
     def sample(
@@ -179,9 +177,9 @@ class LanguageModel(Flat):
             UnknownNameError: if no sampler has this name.
             UsageError: if another argument does not fit.
         """
-        from zoo.model.generation import generate
+        from zoo.model.generation import generate_text
 
-        return "".join(generate(self, prompt, length, sampler, seed, on_unknown))
+        return generate_text(self, prompt, length, sampler, seed, on_unknown)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, whole or not at all.
@@ -193,25 +191,13 @@ class LanguageModel(Flat):
 
         save_model(self, path)
 
-    def _forward(self, tokens: Array, state: State) -> tuple[Array, State, list[LayerTape]]:
-        """The layers on some rows; inputs of the cell beside the tokens have their defaults."""
-        beside = self.stack.inputs_beside({}, tokens.shape, self.dtype)
-        return self.stack.forward(self._arrays, tokens, state, beside)
+    def _bind(self, theta: Array, grad: Array, fixed: Array) -> None:
+        super()._bind(theta, grad, fixed)
+        self._weights = self.stack.weights(self._arrays)
+        self._readout = self._arrays["Why"], self._arrays["by"]
 
-    def _shard_loss_and_grad(
-        self, inputs: Array, targets: Array, state: State, scale: float
-    ) -> tuple[float, State, State]:
-        y, last, tape = self._forward(inputs, state)
-        logits = project(y, self.params["Why"], self.params["by"])
-        total = cross_entropy_grad(_flat(logits), targets.reshape(-1), scale)
-        dy, dWhy, dby = project_grads(y, self.params["Why"], logits)
-        dlast = {name: np.zeros_like(value) for name, value in last.items()}
-        _, _, grads = self.stack.backward(self._arrays, tape, dy, dlast)
-        return total, last, {**grads, "Why": dWhy, "by": dby}
-
-    def _check(
-        self, inputs: Any, targets: Any, state: Mapping[str, Any] | None
-    ) -> tuple[Array, Array, State]:
+    def _objective(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None) -> Objective:
+        """What :meth:`loss` measures, of arguments that fit."""
         inputs = as_tokens(inputs, len(self.vocab), "language model: inputs")
         targets = as_tokens(targets, len(self.vocab), "language model: targets")
         if inputs.shape != targets.shape or inputs.size == 0:
@@ -219,10 +205,16 @@ class LanguageModel(Flat):
                 f"language model: inputs {inputs.shape} and targets {targets.shape}; expected two arrays "
                 f"(T, B) of one shape, with at least one step."
             )
-        return (
+        steps, batch = inputs.shape
+        before = as_state(state, self.stack.state_shapes, batch, self.dtype, "language model")
+        return Objective(
+            self.stack,
+            self._weights,
+            self._readout,
             inputs,
             targets,
-            as_state(state, self.stack.state_shapes, inputs.shape[1], self.dtype, "language model"),
+            before,
+            segments(steps, batch, self.recompute),
         )
 
 
@@ -245,7 +237,3 @@ def as_vocabulary(vocab: Any) -> Vocabulary:
 def model_shapes(stack: Stack, symbols: int) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter of a language model: the layers', then the readout's."""
     return {**stack.param_shapes, "Why": (stack.output_size, symbols), "by": (symbols,)}
-
-
-def _flat(logits: Array) -> Array:
-    return logits.reshape(-1, logits.shape[-1])

@@ -10,6 +10,7 @@ from typing import Any
 
 from zoo.contracts.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
+from zoo.layers.segments import EXPECTED_RECOMPUTE, is_recompute
 
 Check = Callable[[Any], bool]
 
@@ -67,6 +68,7 @@ _ALLOWED = {
     "data": _SOURCES,
     "epochs": _ABOVE_ZERO,
     "seed": _SEED,
+    "recompute": (is_recompute, EXPECTED_RECOMPUTE),
 }
 
 
@@ -98,6 +100,8 @@ class Config:
         clip_value: Largest magnitude of each element of the gradient; 0 for no limit.
         seed: Decides initial parameters and samples.
         threads: Threads; None for every processor. Changes no number.
+        recompute: Steps per segment, or ``"sqrt"`` for about sqrt(``seq``) segments, of which each is
+            computed again on the way back, so that long sequences fit into memory; None to keep everything.
         log_every: Steps between progress lines.
         eval_every: Steps between validations; None for a tenth of the run, at most 500.
         save_every: Steps between checkpoints; None for ``eval_every``.
@@ -132,6 +136,7 @@ class Config:
     clip_value: float = 0.0
     seed: int = 0
     threads: int | None = None
+    recompute: int | str | None = None
     log_every: int = 50
     eval_every: int | None = None
     save_every: int | None = None

@@ -112,7 +112,7 @@ def _build(config: Config, text: Text, cell: Cell) -> tuple[LanguageModel, Optim
     settings = {**config.schedule_options, **({"total": config.steps} if spans else {})}
     optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
     schedule = make_schedule(config.schedule, **settings)
-    sizes = config.hidden, config.layers, config.dtype, config.seed, config.threads
+    sizes = config.hidden, config.layers, config.dtype, config.seed, config.threads, config.recompute
     return LanguageModel(text.corpus.vocabulary, cell, *sizes), optimizer, schedule
 
 

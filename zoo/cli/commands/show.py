@@ -17,7 +17,7 @@ from zoo.cli.members import CONTRACTS, find_member, plugin_option
 from zoo.cli.terminal import faint, is_terminal, make_console, plain_table, strong
 from zoo.contracts import Cell, Input, Member, Optimizer, State
 from zoo.contracts.declarations import Array
-from zoo.errors import UsageError
+from zoo.errors import DefinitionError, UsageError
 from zoo.registry import registry_of
 
 WIDTH = 100
@@ -130,6 +130,8 @@ def _card(member: type[Member]) -> Iterator[str]:
         yield ""
         yield strong(heading)
         yield from _indented(plain_table(rows) if rows else ["none"])
+    if issubclass(member, Cell):
+        yield from ("", strong("Memory"), *_indented(_wrapped(_memory(member()))))
     yield ""
     yield strong("Reference")
     yield from _indented(_reference(member))
@@ -167,6 +169,17 @@ def _tables(member: type[Member]) -> dict[str, list[list[str]]]:
         for name, option in member.declared_options.items()
     ]
     return tables
+
+
+def _memory(cell: Cell) -> str:
+    """What a cell keeps for the way back; a cell that cannot be compiled has a card all the same."""
+    from zoo.layers.kept import numbers_kept
+
+    try:
+        found = numbers_kept(cell, INPUTS, HIDDEN)
+    except (DefinitionError, UsageError) as error:
+        return f"unknown: {error}"
+    return f"keeps {4 * found:,} bytes per token at H={HIDDEN}, float32"
 
 
 def _arrays(arrays: Mapping[str, A], start: Callable[[A], str] | None = None) -> list[list[str]]:
