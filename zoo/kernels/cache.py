@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from zoo.kernels.directory import kernel_directory, write_file
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
-def attach_cache(dispatcher: Any, options: dict[str, Any]) -> None:
+def attach_cache(
+    dispatcher: Any, options: dict[str, Any], rebuild: Callable[..., Any] = CompileResult._rebuild
+) -> None:
     """Give a dispatcher the disk cache, if there is a directory for it and the sources can be read."""
     directory = kernel_directory()
     digest = function_digest(dispatcher.py_func, options)
     if directory is not None and digest is not None:
-        dispatcher._cache = KernelCache(directory, f"{dispatcher.py_func.__name__}-{digest}")
+        dispatcher._cache = KernelCache(directory, f"{dispatcher.py_func.__name__}-{digest}", rebuild)
 
 
 class KernelCache(_Cache):
@@ -39,11 +42,13 @@ class KernelCache(_Cache):
     Args:
         directory: A directory that only its user can write to.
         base: Name and digest of the function.
+        rebuild: Makes a compiled kernel of what was stored of it.
     """
 
-    def __init__(self, directory: Path, base: str) -> None:
-        self.directory = directory
-        self.base = base
+    def __init__(
+        self, directory: Path, base: str, rebuild: Callable[..., Any] = CompileResult._rebuild
+    ) -> None:
+        self.directory, self.base, self.rebuild = directory, base, rebuild
 
     @property
     def cache_path(self) -> str:
@@ -62,7 +67,7 @@ class KernelCache(_Cache):
         if hashlib.sha256(data).digest() == digest:
             # Written by this user, into a directory of mode 0700, by save_overload below: see directory.py.
             with contextlib.suppress(ImportError):  # of a module that is gone
-                return CompileResult._rebuild(target_context, *pickle.loads(data))  # type: ignore[no-untyped-call]
+                return self.rebuild(target_context, *pickle.loads(data))
         with contextlib.suppress(OSError):
             path.unlink()
         return None

@@ -14,6 +14,7 @@ from numba.extending import typeof_impl
 from zoo.kernels import elementary as elementary
 from zoo.kernels.cache import attach_cache
 from zoo.kernels.jit import Kernel
+from zoo.kernels.nested import KernelCompiler, NestedCompiler, restore
 
 # A loop over many arrays is vectorised only if LLVM may test at run time that no two of them overlap, at most
 # 128 tests by default: a fused loop over 14 arrays, nine of them written to, took 48.8 ns an element, and
@@ -34,12 +35,23 @@ def compile_lazily(
     """The dispatcher of ``function``, with zoo's disk cache; ``plain`` where Numba is switched off."""
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return plain
-    dispatcher = numba.njit(**options)(function)
+    # No wrapper for C, which would be a fifteenth of the time: nobody has a use for it.
+    settings = {**options, "pipeline_class": KernelCompiler, "no_cfunc_wrapper": True}
+    dispatcher = numba.njit(**settings)(function)
     attach_cache(dispatcher, options)
+    return dispatcher  # type: ignore[no-any-return]
+
+
+def compile_nested(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    """The dispatcher of ``function`` for other kernels to call; on disk it is a part of them."""
+    bare = {"no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+    settings = {**options, "pipeline_class": NestedCompiler, **bare}
+    dispatcher = numba.njit(**settings)(function)
+    attach_cache(dispatcher, {**options, **bare}, restore)
     return dispatcher  # type: ignore[no-any-return]
 
 
 @typeof_impl.register(Kernel)
 def _type_of_kernel(kernel: Kernel[Any, Any], context: Any) -> Any:
-    """A kernel that another kernel names as a global has the type of its dispatcher."""
-    return numba.typeof(kernel.dispatcher, context.purpose)  # type: ignore[no-untyped-call]
+    """A kernel that another kernel names as a global has the type of a dispatcher."""
+    return numba.typeof(kernel.nested, context.purpose)  # type: ignore[no-untyped-call]

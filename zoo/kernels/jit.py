@@ -54,6 +54,7 @@ class Kernel(Generic[P, R]):
         self._options = options
         self._plain = twin or py_func
         self._dispatcher: Callable[P, R] | None = None
+        self._nested: Callable[P, R] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the compiled function, compiling it first if need be."""
@@ -73,8 +74,19 @@ class Kernel(Generic[P, R]):
         return self._dispatcher
 
     @property
+    def nested(self) -> Callable[P, R]:
+        """The Numba dispatcher that other kernels call."""
+        if self._nested is None:
+            from zoo.kernels.compiling import compile_nested
+
+            with _making:
+                if self._nested is None:
+                    self._nested = compile_nested(self.py_func, self._options)
+        return self._nested
+
+    @property
     def signatures(self) -> list[Any]:
-        """Signatures compiled or loaded so far."""
+        """Signatures compiled or loaded so far, for Python to call."""
         return list(getattr(self.dispatcher, "signatures", []))
 
     @property

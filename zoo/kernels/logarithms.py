@@ -3,7 +3,7 @@
 The exponent is split off so that the rest, 1 + f, lies between the roots of 1/2 and 2; log(1 + f) is the
 series of 2 artanh(s) with s = f / (2 + f), which needs half as many terms as that of f. What log1p loses when
 it adds the one comes back as a correction of f. The error is below 1 ulp (log) and 1.5 ulp (log1p), subnormal
-numbers included.
+numbers included, and both are monotone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import overload, register_jitable
 
-from zoo.kernels.formats import FORMATS, OPTIONS, Format
-from zoo.kernels.intrinsics import bits, from_bits
+from zoo.kernels.formats import Format
+from zoo.kernels.formulas import Number, compile_as, polynomial
 
 
 def log(x: Any) -> Any:
@@ -31,102 +29,64 @@ def log1p(x: Any) -> Any:
         return np.log1p(x)
 
 
-# Terms after which the series has converged for the largest f.
-_TERMS = {types.float32: 4, types.float64: 9}
+def _sum(f: Number, k: Number, c: Format) -> Number:
+    """``k ln 2 + log(1 + f)`` for f between the roots of 1/2 and 2, less one."""
+    s = f / (f + 2.0)
+    z = s * s
+    square = f * 0.5 * f
+    # f itself is exact: all that is rounded is small beside it.
+    return k * c.ln2_high - ((square - (s * (z * polynomial(z, c.artanh) + square) + k * c.ln2_low)) - f)
 
 
-def _series(c: Format, terms: int) -> Any:
-    """The jitted ``(f, k) -> k ln 2 + log(1 + f)`` for f between the roots of 1/2 and 2, less one."""
-    high, low, half, two = c.ln2_high, c.ln2_low, c.half, c.two
-    odd = tuple(c.dtype(2 / (2 * n + 1)) for n in range(terms, 0, -1))
-
-    @register_jitable(**OPTIONS)
-    def series(f: Any, k: Any) -> Any:
-        s = f / (two + f)
-        z = s * s
-        p = odd[0]
-        for n in range(1, len(odd)):
-            p = p * z + odd[n]
-        square = half * f * f
-        # f itself is exact: all that is rounded is small beside it.
-        return k * high - ((square - (s * (square + z * p) + k * low)) - f)
-
-    return series
-
-
-def _splitting(c: Format) -> Any:
-    """The jitted ``x -> (exponent, k, f)`` with ``x = 2**k (1 + f)``, for positive normal x; all exact.
+def _split(x: Number, c: Format) -> tuple[Number, Number, Number]:
+    """``(exponent, k, f)`` with ``x = 2**k (1 + f)``, for positive normal x; all exact.
 
     ``exponent`` is k as the format writes it, an integer; ``k`` is a float.
     """
-    root, mask, positive = c.root_half_bits, c.mantissa_mask, c.positive_mask
-    offset, mantissa, one = c.one_bits - c.root_half_bits, c.mantissa, c.one
-    shift, unbias = c.shift, c.shift_bits - c.bias
-
-    @register_jitable(**OPTIONS)
-    def split(x: Any) -> Any:
-        moved = (bits(x) + offset) & positive  # a shift of what cannot be negative has an instruction
-        exponent = moved >> mantissa
-        k = from_bits(exponent + unbias, x) - shift
-        return exponent, k, from_bits((moved & mask) + root, x) - one
-
-    return split
+    # A shift of what cannot be negative has an instruction.
+    moved = x.bits() + (c.one_bits - c.root_half_bits) & c.positive_mask
+    exponent = moved >> c.mantissa
+    k = (exponent + (c.shift_bits - c.bias)).as_float() - c.shift
+    return exponent, k, ((moved & c.mantissa_mask) + c.root_half_bits).as_float() - 1.0
 
 
-def _addition(c: Format, series: Any) -> Any:
-    """The jitted ``x -> log(1 + x)`` for x from 0 to 1, which needs no bits to find the exponent."""
-    root, half, zero, one = c.dtype(math.sqrt(2)), c.half, c.zero, c.one
-
-    @register_jitable(**OPTIONS)
-    def log1p_of_fraction(x: Any) -> Any:
-        u = one + x
-        lost = x - (u - one)
-        large = u > root
-        f = ((half * u if large else u) - one) + (half * lost if large else lost)
-        return series(f, one if large else zero)
-
-    return log1p_of_fraction
+def _special(y: Number, x: Number, argument: Number) -> Number:
+    """``y``, but infinity and NaN of x as they are, and the right thing where log has no ``argument``."""
+    y = x.if_below(math.inf, y, x)
+    nothing = argument.if_equal(0.0, -math.inf, math.nan)
+    return argument.if_above(0.0, y, nothing)
 
 
-_SERIES = {dtype: _series(FORMATS[dtype], terms) for dtype, terms in _TERMS.items()}
-_SPLITTINGS = {dtype: _splitting(c) for dtype, c in FORMATS.items()}
-LOG1P_OF_FRACTION = {dtype: _addition(c, _SERIES[dtype]) for dtype, c in FORMATS.items()}
+def log_formula(x: Number, c: Format) -> Number:
+    """log, as instructions."""
+    lift = x.if_below(c.tiny, c.lift, 1.0)
+    lifted = x.if_below(c.tiny, float(c.lift_exponent), 0.0)
+    _, k, f = _split(x * lift, c)
+    return _special(_sum(f, k - lifted, c), x, x)
 
 
-@overload(log, jit_options=OPTIONS, strict=False)
-def _log(x: Any) -> Any:
-    if x not in FORMATS:
-        return None
-    c, series, split = FORMATS[x], _SERIES[x], _SPLITTINGS[x]
-    tiny, lift, lift_exponent = c.tiny, c.lift, c.lift_exponent
-    zero, one, infinity, nan = c.zero, c.one, c.infinity, c.nan
-
-    def implementation(x: Any) -> Any:
-        subnormal = x < tiny
-        _, k, f = split(x * (lift if subnormal else one))
-        y = series(f, k - (lift_exponent if subnormal else zero))
-        y = y if x < infinity else x
-        return y if x > zero else (-infinity if x == zero else nan)
-
-    return implementation
+def _one_more(x: Number, c: Format) -> tuple[Number, Number, Number, Number]:
+    """``(u, k, f, lost)``: ``1 + x`` is ``u = 2**k (1 + f)`` and what u lost, divided by 2**k."""
+    u = x + 1.0
+    part = u - x
+    lost = (x - (u - part)) + (-part + 1.0)
+    exponent, k, f = _split(u, c)
+    # 2**-k from the bits of 2**k; nothing that counts where x is large.
+    inverse = ((-exponent + 2 * c.bias) << c.mantissa).as_float()
+    return u, k, f, lost * inverse
 
 
-@overload(log1p, jit_options=OPTIONS, strict=False)
-def _log1p(x: Any) -> Any:
-    if x not in FORMATS:
-        return None
-    c, series, split = FORMATS[x], _SERIES[x], _SPLITTINGS[x]
-    lift, twice_bias, mantissa = c.lift, 2 * c.bias, c.mantissa
-    zero, one, infinity, nan = c.zero, c.one, c.infinity, c.nan
+def log1p_formula(x: Number, c: Format) -> Number:
+    """log1p, as instructions."""
+    u, k, f, lost = _one_more(x, c)
+    return _special(_sum(f + x.if_below(c.lift, lost, 0.0), k, c), x, u)
 
-    def implementation(x: Any) -> Any:
-        u = one + x
-        part = u - x
-        lost = (x - (u - part)) + (one - part)
-        exponent, k, f = split(u)
-        inverse = from_bits((twice_bias - exponent) << mantissa, x)  # 2**-k, or nothing that counts
-        y = series(f + (lost * inverse if x < lift else zero), k)
-        y = y if x < infinity else x
-        return y if u > zero else (-infinity if u == zero else nan)
 
-    return implementation
+def log1p_of_positive(x: Number, c: Format) -> Number:
+    """log1p, as instructions, for x from 0 to ``c.lift``."""
+    _, k, f, lost = _one_more(x, c)
+    return _sum(f + lost, k, c)
+
+
+compile_as(log, log_formula)
+compile_as(log1p, log1p_formula)

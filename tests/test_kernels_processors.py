@@ -1,0 +1,120 @@
+"""The same kernels for other processors: LLVM is told of one, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+pytestmark = [
+    pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled"),
+    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors"),
+]
+
+# What kernels compute, and how many numbers one instruction of the product holds.
+PROGRAM = """
+import re
+import sys
+
+import numba
+import numpy as np
+
+import zoo
+from zoo import kernels
+
+@zoo.njit
+def elementary(x, y):
+    for i in range(x.size):
+        y[0, i] = kernels.exp(x[i])
+        y[1, i] = kernels.tanh(x[i])
+        y[2, i] = kernels.sigmoid(x[i])
+        y[3, i] = kernels.softplus(x[i])
+        y[4, i] = kernels.log(abs(x[i]))
+
+results = {}
+rng = np.random.default_rng(0)
+for dtype in ("float32", "float64"):
+    x = np.linspace(-20, 20, 1000, dtype=dtype)
+    y = np.empty((5, x.size), dtype)
+    elementary(x, y)
+    results[f"elementary {dtype}"] = y
+    a, w, c = (rng.normal(size=shape).astype(dtype) for shape in ((7, 33), (33, 53), (7, 53)))
+    kernels.add_matmul(a, kernels.pack(w), c)
+    kernels.add_outer(a, c, w)
+    results[f"product {dtype}"], results[f"outer {dtype}"] = c, w
+layer = zoo.Recurrent("vanilla", input_size=9, hidden_size=37)
+output, _ = layer.forward(rng.integers(0, 9, (6, 5)).astype(np.int32))
+layer.backward(np.cos(output))
+results["output"], results["gradient"] = output, layer.grad
+
+# Compiled here and now: Numba shows no code that it has loaded from a file.
+product = numba.njit(**kernels.add_matmul._options)(kernels.add_matmul.py_func)
+product(a, kernels.pack(w), np.zeros((7, 53)))
+(assembly,) = product.inspect_asm().values()
+registers = re.findall(r"\\bv?(?:fmadd\\d+|mul)pd\\s.*%([xyz])mm", assembly)
+results["lanes"] = max({"x": 2, "y": 4, "z": 8}[register] for register in registers)
+np.savez(sys.argv[1], **results)
+"""
+
+
+def run(folder: Path, name: str, **processor: str):
+    """What the program computes for a processor."""
+    file = folder / f"{name}.npz"
+    environment = {**os.environ, "ZOO_CACHE_DIR": str(folder / name), **processor}
+    subprocess.run([sys.executable, "-c", PROGRAM, str(file)], env=environment, check=True, timeout=300)
+    with np.load(file) as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def generic(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("generic")
+    return run(folder, "generic", NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+
+
+def has_avx2() -> bool:
+    import llvmlite.binding as llvm
+
+    return bool(llvm.get_host_cpu_features().get("avx2")) and bool(llvm.get_host_cpu_features().get("fma"))
+
+
+@pytest.fixture(scope="module")
+def haswell(tmp_path_factory):
+    if not has_avx2():
+        pytest.skip("this processor has no AVX2")
+    # Named too: without, Numba takes those of this machine, which may be more.
+    features = "+avx,+avx2,+fma"
+    folder = tmp_path_factory.mktemp("haswell")
+    return run(folder, "haswell", NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=features)
+
+
+def test_a_processor_of_which_nothing_is_known_gets_two_lanes_of_float64(generic) -> None:
+    assert generic["lanes"] == 2
+
+
+def test_one_with_avx2_gets_four(haswell) -> None:
+    assert haswell["lanes"] == 4
+
+
+def test_results_agree(generic, haswell) -> None:
+    # To rounding: one multiplies and adds in one go, the other rounds in between, and sums are cut otherwise.
+    for name in set(generic) - {"lanes"}:
+        tolerance = 2e-6 if generic[name].dtype == np.float32 else 1e-14
+        scale = np.abs(generic[name]).max() if "elementary" not in name else np.abs(generic[name])
+        assert (np.abs(generic[name] - haswell[name]) <= tolerance * scale).all(), name
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="this machine has nothing wider than float64")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_elementary_functions_are_as_exact_without_fused_multiplication(generic, dtype: str) -> None:
+    x = np.linspace(-20, 20, 1000, dtype=dtype).astype(np.longdouble)
+    truth = [np.exp(x), np.tanh(x), 1 / (1 + np.exp(-x)), np.log1p(np.exp(x)), np.log(np.abs(x))]
+    for found, expected in zip(generic[f"elementary {dtype}"], truth, strict=True):
+        units = np.abs(found - expected) / np.spacing(np.abs(expected).astype(dtype))
+        assert units.max() < 4
