@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         is_drawable,
         project_step,
         scores_of,
+        weights_for,
     )
     from zoo.kernels.views import row, rows_of, window
 
