@@ -118,9 +118,14 @@ def _drawn(model: LanguageModel, given: Tokens, chain: Chain, seed: int, draws: 
         taken = time.perf_counter() - start
         yield tokens
         draws = draws[size:]
-        size = (
-            min(2 * size, MOST) if taken < PATIENCE / 4 else max(size // 2, 1) if taken > PATIENCE else size
-        )
+        size = _next_size(size, taken)
+
+
+def _next_size(size: int, taken: float) -> int:
+    """How many symbols to make at a time, after so many took so many seconds."""
+    if taken > PATIENCE:
+        return max(size // 2, 1)
+    return min(2 * size, MOST) if taken < PATIENCE / 4 else size
 
 
 def _pieces(decoder: Decoder, parts: Iterable[Tokens]) -> Iterator[str]:
