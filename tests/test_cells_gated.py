@@ -7,15 +7,15 @@ import pytest
 from golden_cells import arrays_of
 from zoo_cells.classic.antisymmetric import Antisymmetric
 from zoo_cells.classic.clockwork import Clockwork
-from zoo_cells.classic.indrnn import IndRNN
 from zoo_cells.gated.gru import GRU
 from zoo_cells.gated.gru_reset_before import GRUResetBefore
 from zoo_cells.gated.intersection_rnn import IntersectionRNN
-from zoo_cells.gated.lstm import LSTM
-from zoo_cells.gated.lstm_projected import LSTMProjected
 from zoo_cells.gated.mgu import MGU
-from zoo_cells.gated.peephole_lstm import PeepholeLSTM
 from zoo_cells.gated.rhn import RHN
+from zoo_cells.linear.indrnn import IndRNN
+from zoo_cells.lstm.lstm import LSTM
+from zoo_cells.lstm.lstm_projected import LSTMProjected
+from zoo_cells.lstm.peephole_lstm import PeepholeLSTM
 
 import zoo
 from zoo.compiler import reference

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from golden_cells import CASES, Arrays, Golden, arrays_of, name_of
+from zoo_cells.classic.lem import LEM
 from zoo_cells.continuous.cfc import CfC
-from zoo_cells.continuous.lem import LEM
+from zoo_cells.gated.tau_gru import TauGRU
+from zoo_cells.linear.delta_net import DeltaNet
 from zoo_cells.linear.lru import LRU, ring
 from zoo_cells.linear.min_gru import MinGRU
-from zoo_cells.memory.delta_net import DeltaNet
+from zoo_cells.lstm.slstm import SLSTM, spread
 from zoo_cells.memory.lmu import exponential, legendre
-from zoo_cells.memory.slstm import SLSTM, spread
-from zoo_cells.memory.tau_gru import TauGRU
 from zoo_cells.spiking.lif import LIF, SURROGATES
 
 import zoo

@@ -1,1 +1,1 @@
-"""Gated cells: LSTM, GRU and their relatives."""
+"""Gated cells: the GRU and its relatives, with one state and gates upon it."""

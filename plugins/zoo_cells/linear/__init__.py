@@ -1,1 +1,1 @@
-"""Linear recurrences, which a parallel scan could run: minGRU, LRU and their relatives."""
+"""Linear recurrences, which a parallel scan could run: minGRU, LRU, state spaces and matrix memories."""

@@ -1,1 +1,1 @@
-"""Cells around a memory that is laid out on purpose: delay lines, matrices, normalised stores."""
+"""Cells around a memory that is laid out on purpose."""

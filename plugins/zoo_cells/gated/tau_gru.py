@@ -42,7 +42,7 @@ class TauGRU(zoo.Cell):
     """
 
     name = "tau_gru"
-    family = "memory"
+    family = "gated"
     card = zoo.Card(
         title="Gated Recurrent Neural Networks with Weighted Time-Delay Feedback",
         authors="N. Benjamin Erichson, Soon Hoe Lim, Michael W. Mahoney",

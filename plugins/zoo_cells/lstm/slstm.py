@@ -59,7 +59,7 @@ class SLSTM(zoo.Cell):
     """
 
     name = "slstm"
-    family = "memory"
+    family = "lstm"
     card = zoo.Card(
         title="xLSTM: Extended Long Short-Term Memory",
         authors="Maximilian Beck, Korbinian Pöppel, Markus Spanring, Andreas Auer, Oleksandra Prudnikova, "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.gated._start import uniform_gates
+from zoo_cells.lstm._start import uniform_gates
 
 Array = Any
 
@@ -39,7 +39,7 @@ class PeepholeLSTM(zoo.Cell):
     Equations as in TensorFlow's ``LSTMCell(use_peepholes=True)``.
     """
 
-    family = "gated"
+    family = "lstm"
     card = zoo.Card(
         title="Learning Precise Timing with LSTM Recurrent Networks",
         authors="Felix A. Gers, Nicol N. Schraudolph, Jürgen Schmidhuber",

@@ -32,7 +32,7 @@ class IndRNN(zoo.Cell):
     """
 
     name = "indrnn"
-    family = "classic"
+    family = "linear"
     card = zoo.Card(
         title="Independently Recurrent Neural Network (IndRNN): Building A Longer and Deeper RNN",
         authors="Shuai Li, Wanqing Li, Chris Cook, Ce Zhu, Yanbo Gao",

@@ -43,7 +43,7 @@ class LEM(zoo.Cell):
     """
 
     name = "lem"
-    family = "continuous"
+    family = "classic"
     card = zoo.Card(
         title="Long Expressive Memory for Sequence Modeling",
         authors="T. Konstantin Rusch, Siddhartha Mishra, N. Benjamin Erichson, Michael W. Mahoney",

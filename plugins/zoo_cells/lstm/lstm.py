@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.gated._start import uniform_gates
+from zoo_cells.lstm._start import uniform_gates
 
 Array = Any
 
@@ -32,7 +32,7 @@ class LSTM(zoo.Cell):
     runs, and not kept in ``b``.
     """
 
-    family = "gated"
+    family = "lstm"
     card = zoo.Card(
         title="Learning to Forget: Continual Prediction with LSTM",
         authors="Felix A. Gers, Jürgen Schmidhuber, Fred Cummins",

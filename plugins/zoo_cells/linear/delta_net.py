@@ -41,7 +41,7 @@ class DeltaNet(zoo.Cell):
     """
 
     name = "delta_net"
-    family = "memory"
+    family = "linear"
     card = zoo.Card(
         title="Linear Transformers Are Secretly Fast Weight Programmers",
         authors="Imanol Schlag, Kazuki Irie, Jürgen Schmidhuber",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.gated._start import uniform_gates
+from zoo_cells.lstm._start import uniform_gates
 
 Array = Any
 
@@ -28,7 +28,7 @@ class LSTMProjected(zoo.Cell):
     zero, ``b (4H,)`` zero. States: ``h (proj,)``, which is the output, and ``c (H,)``.
     """
 
-    family = "gated"
+    family = "lstm"
     card = zoo.Card(
         title="Long Short-Term Memory Based Recurrent Neural Network Architectures for Large Vocabulary "
         "Speech Recognition",
