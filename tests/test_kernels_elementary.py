@@ -285,6 +285,39 @@ def test_logarithms_called_from_python_are_numpys_without_its_warnings() -> None
     assert kernels.log(2.0) == np.log(2.0)
 
 
+@zoo.njit
+def exp_minus_row(x, y, z):
+    for i in range(x.size):
+        z[i] = kernels.exp_minus(x[i], y[i])
+
+
+@needs_long_double
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [0.01, 1, 30, 1e6])
+def test_what_a_difference_loses_is_made_good(scale: float, dtype) -> None:
+    rng = np.random.default_rng(3)
+    x = (scale * rng.normal(size=100_000)).astype(dtype)
+    y = (x + rng.uniform(-20, 20, x.size)).astype(dtype)
+    z = np.empty_like(x)
+    exp_minus_row(x, y, z)
+    expected = np.exp(x.astype(np.longdouble) - y.astype(np.longdouble))
+    assert distance(z, expected, dtype).max() < 1.3
+    by_python = [kernels.exp_minus(*pair) for pair in zip(x[:1000], y[:1000], strict=True)]
+    assert distance(np.array(by_python), expected[:1000], dtype).max() < 4, "NumPy's own exp is two units off"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_special_differences(dtype) -> None:
+    inf, nan, most = np.inf, np.nan, np.finfo(dtype).max
+    x = np.array([inf, -inf, 0, 0, inf, -inf, nan, 0, most, -most, most, 0.0], dtype)
+    y = np.array([0, 0, inf, -inf, inf, -inf, 0, nan, -most, most, most, 0.0], dtype)
+    z = np.empty_like(x)
+    exp_minus_row(x, y, z)
+    expected = np.array([inf, 0, 0, inf, nan, nan, nan, nan, inf, 0, 1, 1], dtype)
+    np.testing.assert_array_equal(z, expected)
+    np.testing.assert_array_equal([kernels.exp_minus(*pair) for pair in zip(x, y, strict=True)], expected)
+
+
 @pytest.mark.parametrize("argument", [1, True, 1j])
 def test_only_for_floats(argument) -> None:
     @zoo.njit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -140,6 +141,23 @@ def test_loss_and_gradient(rows: int, symbols: int, scale: float, dtype, seed: i
     expected = softmax - np.eye(symbols)[targets]
     np.testing.assert_allclose(2 * logits, expected.astype(float), rtol=0, atol=100 * eps)
     np.testing.assert_allclose(logits.sum(axis=1), np.zeros(rows), rtol=0, atol=100 * eps)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="nothing here is wider than float64")
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 8.0, 80.0])
+@pytest.mark.parametrize("symbols", [2, 65, 5000])
+def test_softmax_is_right_to_the_last_places(symbols: int, scale: float, dtype) -> None:
+    rng = np.random.default_rng(symbols)
+    logits = (scale * (rng.normal(size=(400_000 // symbols, symbols)) + rng.normal())).astype(dtype)
+    targets = np.zeros(len(logits), np.int32)  # from whose probability one is subtracted
+    _, softmax = reference(logits, targets)
+    kernels.cross_entropy_grad(logits, targets, 1.0)
+    found, expected = logits[:, 1:].astype(np.longdouble), softmax[:, 1:]
+    normal = expected > np.finfo(dtype).tiny
+    units = np.spacing(np.where(normal, expected, 1).astype(dtype)).astype(np.longdouble)
+    assert (np.abs(found - expected) / units)[normal].max() < 4
 
 
 def test_gradient_is_that_of_finite_differences() -> None:

@@ -128,7 +128,7 @@ def log_sigmoid(x: Array) -> Array:
 
 def softmax(x: Array, axis: int = -1) -> Array:
     """``exp(x)`` divided by its sum along an axis, without overflow."""
-    e = np.exp(x - stop_gradient(np.max(x, axis=axis, keepdims=True)))
+    e = _apply("exp_minus", x, stop_gradient(np.max(x, axis=axis, keepdims=True)))
     return e / np.sum(e, axis=axis, keepdims=True)
 
 

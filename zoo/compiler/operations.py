@@ -94,6 +94,13 @@ OPERATIONS: dict[str, Operation] = {
     "sign": Operation(np.sign, "np.sign({0})"),
     # Functions.
     "exp": Operation(np.exp, "kernels.exp({0})", lambda g, y, a: (g * y,), dear=True),
+    "exp_minus": Operation(
+        lambda a, b: np.exp(a - b),
+        "kernels.exp_minus({0}, {1})",
+        lambda g, y, a, b: (g * y, -(g * y)),
+        _TWO,
+        dear=True,
+    ),
     "expm1": Operation(np.expm1, "np.expm1({0})", lambda g, y, a: (g * (y + 1.0),), dear=True),
     "log": Operation(np.log, "kernels.log({0})", lambda g, y, a: (g / a,), (_POSITIVE,), dear=True),
     "log1p": Operation(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.kernels.choices import choose, largest, maximum, minimum
-    from zoo.kernels.elementary import exp, sigmoid, softplus, tanh
+    from zoo.kernels.elementary import exp, exp_minus, sigmoid, softplus, tanh
     from zoo.kernels.heads import add_matmul_heads, add_outer_heads, pack_heads, pack_heads_transposed
     from zoo.kernels.inputs import (
         add_input_outer,
@@ -56,6 +56,7 @@ _HOMES = {
     "dense": "inputs",
     "draw": "stream",
     "exp": "elementary",
+    "exp_minus": "elementary",
     "input_panels": "stream",
     "interpreted": "jit",
     "is_drawable": "stream",
@@ -103,6 +104,7 @@ __all__ = [
     "dense",
     "draw",
     "exp",
+    "exp_minus",
     "input_panels",
     "interpreted",
     "is_drawable",

@@ -15,7 +15,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import lower_builtin, type_callable
 
-from zoo.kernels.formats import FORMATS, Format
+from zoo.kernels.formats import FORMATS
 
 _FLAGS = ("contract",)
 
@@ -133,7 +133,8 @@ class Number:
         return self.if_below(limit, limit, self)
 
 
-Formula = Callable[[Number, Format], Number]
+Formula = Callable[..., Number]
+"""Of as many numbers as the function has operands, and their format."""
 
 
 def polynomial(x: Number, coefficients: Sequence[float]) -> Number | float:
@@ -157,19 +158,28 @@ def _sum_of(powers: dict[int, Number], coefficients: Sequence[float]) -> Number 
     return powers[half] * high + low
 
 
-def compile_as(function: Callable[[Any], Any], formula: Formula) -> None:
-    """Let compiled calls of a Python function of one float run a formula."""
+def compile_as(function: Callable[..., Any], formula: Formula, operands: int = 1) -> None:
+    """Let compiled calls of a Python function of floats of one type run a formula."""
 
-    @type_callable(function)
-    def _type(_context: Any) -> Callable[[Any], Any]:
-        return lambda x: x if isinstance(x, types.Float) and x.bitwidth in FORMATS else None
+    def result(*kinds: Any) -> Any:
+        is_known = isinstance(kinds[0], types.Float) and kinds[0].bitwidth in FORMATS
+        return kinds[0] if is_known and set(kinds) == {kinds[0]} else None
 
-    @lower_builtin(function, types.Float)  # type: ignore[no-untyped-call, untyped-decorator]
+    type_callable(function)(lambda _context: _TYPERS[operands](result))
+
+    @lower_builtin(function, *[types.Float] * operands)  # type: ignore[no-untyped-call, untyped-decorator]
     def _lower(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        return emit(formula, builder, args[0])
+        return emit(formula, builder, *args)
 
 
-def emit(formula: Formula, builder: ir.IRBuilder, value: Any) -> Any:
-    """The instructions of a formula for a float or a vector of floats in LLVM; the value that they leave."""
-    x = Number(builder, value)
-    return formula(x, FORMATS[x.width]).value
+# Numba reads a typer's parameters by their names, so that one of any number of operands will not do.
+_TYPERS: dict[int, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    1: lambda result: lambda x: result(x),
+    2: lambda result: lambda x, y: result(x, y),
+}
+
+
+def emit(formula: Formula, builder: ir.IRBuilder, *values: Any) -> Any:
+    """The instructions of a formula for floats or vectors of floats in LLVM; the value that they leave."""
+    numbers = [Number(builder, value) for value in values]
+    return formula(*numbers, FORMATS[numbers[0].width]).value

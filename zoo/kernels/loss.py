@@ -5,10 +5,41 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from zoo import kernels
 from zoo.kernels.jit import EXACT, njit
+from zoo.kernels.softmax import exponential_sum, exponentiate, quotient
 
 Array = Any
+
+
+def _plain_exponential_mass(row: Array, top: float) -> tuple[float, float]:
+    return np.exp(row - top).sum(), row.dtype.type(0)
+
+
+def _plain_replace(row: Array, top: float, scale: float) -> float:
+    row[:] = np.exp(row - top)
+    mass = row.sum()
+    row *= row.dtype.type(scale) / mass
+    return mass  # type: ignore[no-any-return]
+
+
+@njit(twin=_plain_exponential_mass)
+def _mass(row: Array, top: float) -> tuple[float, float]:
+    """Sum of ``exp(row - top)`` as two numbers."""
+    return exponential_sum(row, top)  # type: ignore[no-any-return]
+
+
+# Exact: what the two parts of a sum say together must not be rearranged.
+@njit(fastmath=EXACT, twin=_plain_replace)
+def _replace(row: Array, top: float, scale: float) -> float:
+    """Replace the row by ``scale`` times its softmax; the sum of ``exp(row - top)``."""
+    mass, more = exponentiate(row, top)
+    factor, rest = quotient(row.dtype.type(scale), mass, more)
+    for v in range(row.size):
+        row[v] = row[v] * factor + row[v] * rest
+    return mass  # type: ignore[no-any-return]
 
 
 # Exact, or log(mass) - (score - top) becomes (log(mass) + top) - score, where a large top swallows the loss.
@@ -24,7 +55,7 @@ def cross_entropy(logits: Array, targets: Array) -> float:
     for n in range(logits.shape[0]):
         row = logits[n]
         top = kernels.largest(row)
-        total += math.log(_mass(row, top)) - (row[targets[n]] - top)
+        total += math.log(_mass(row, top)[0]) - (row[targets[n]] - top)
     return total
 
 
@@ -44,29 +75,6 @@ def cross_entropy_grad(logits: Array, targets: Array, scale: float) -> float:
         row = logits[n]
         top = kernels.largest(row)
         score = row[targets[n]] - top
-        mass = _exponentiate(row, top)
-        total += math.log(mass) - score
-        factor = row.dtype.type(scale) / mass
-        for v in range(row.size):
-            row[v] *= factor
+        total += math.log(_replace(row, top, scale)) - score
         row[targets[n]] -= row.dtype.type(scale)
     return total
-
-
-@njit
-def _mass(row: Array, top: float) -> float:
-    """Sum of ``exp(row - top)``."""
-    mass = row.dtype.type(0)
-    for v in range(row.size):
-        mass += kernels.exp(row[v] - top)
-    return mass  # type: ignore[no-any-return]
-
-
-@njit
-def _exponentiate(row: Array, top: float) -> float:
-    """Replace the row by ``exp(row - top)``; their sum."""
-    mass = row.dtype.type(0)
-    for v in range(row.size):
-        row[v] = kernels.exp(row[v] - top)
-        mass += row[v]
-    return mass  # type: ignore[no-any-return]

@@ -72,7 +72,7 @@ def _copier(count: Callable[[Any], int]) -> Any:
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
             arrays = [context.make_array(signature.args[n])(context, builder, args[n]) for n in (0, 2)]
             to, start = [builder.gep(array.data, [args[n]]) for array, n in zip(arrays, (1, 3), strict=True)]
-            _copy_bytes(builder, to, start, _INDEX(count(target.dtype) * int(target.dtype.bitwidth) // 8))
+            copy_bytes(builder, to, start, _INDEX(count(target.dtype) * int(target.dtype.bitwidth) // 8))
             return context.get_dummy_value()
 
         return types.void(*map(types.unliteral, (target, t0, source, s0))), emit
@@ -84,7 +84,7 @@ copy_panel_row = _copier(lambda dtype: VECTORS * lanes(dtype))
 copy_tile_column = _copier(lambda _: heights()[0])
 
 
-def _copy_bytes(builder: ir.IRBuilder, target: Any, source: Any, size: Any) -> None:
+def copy_bytes(builder: ir.IRBuilder, target: Any, source: Any, size: Any) -> None:
     """Copy some bytes between places that do not overlap."""
     plain = ir.IntType(8).as_pointer()
     memcpy = builder.module.declare_intrinsic("llvm.memcpy", [plain, plain, _INDEX])
@@ -221,14 +221,14 @@ class _Product:
             for target, total in zip(self._row_of_c(tile, place), totals, strict=True):
                 builder.store(builder.load(total), target, align=self.size)
             if tile.inside is not None:
-                _copy_bytes(builder, self._at(place, tile.panels[0]), self.spare, tile.inside)
+                copy_bytes(builder, self._at(place, tile.panels[0]), self.spare, tile.inside)
 
     def _row_of_c(self, tile: _Tile, place: Any, load: bool = False) -> list[Any]:
         """Addresses of the vectors of a row of c; of a copy of it, where it ends within them."""
         if tile.inside is None:
             return [one for p in tile.panels for one in self._vectors(self._at(place, p), tile.vectors)]
         if load:
-            _copy_bytes(self.builder, self.spare, self._at(place, tile.panels[0]), tile.inside)
+            copy_bytes(self.builder, self.spare, self._at(place, tile.panels[0]), tile.inside)
         return self._vectors(self.spare, tile.vectors)
 
     def _add_products(self, tile: _Tile, k: Any, sums: list[Any]) -> None:

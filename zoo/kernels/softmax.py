@@ -1,0 +1,194 @@
+"""A softmax's exponentials and their sum, of which one sum has the digits of two numbers.
+
+Every probability is divided by the sum, so that its error is everybody's: added up as loops over floats are
+when they vectorise, five thousand exponentials of float64 left the probabilities 22 units in the last place
+off. So, they are within two, which costs some 30 ns a row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils
+
+from zoo.kernels.elementary import exp_minus_formula, lost
+from zoo.kernels.formulas import Number, emit
+from zoo.kernels.intrinsics import intrinsic
+from zoo.kernels.tiles import lanes
+
+_tools: Any = cgutils  # Numba's helpers are untyped
+_pair: Any = types.UniTuple
+_INDEX = cgutils.intp_t
+_LANE = ir.IntType(32)
+_DOUBLE = ir.DoubleType()
+
+
+def _summer(keep: bool) -> Any:
+    """A function of kernels that sums exponentials, and writes them in place of the row if ``keep``."""
+
+    @intrinsic
+    def sums(_typing: Any, row: Any, top: Any) -> Any:  # noqa: ARG001 - the call's arguments
+        def emit_it(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, args[0])
+            size = builder.extract_value(array.shape, 0)
+            total = (_WideTotal if row.dtype == types.float32 else _DoubleTotal)(builder, lanes(row.dtype))
+            _Exponentials(builder, lanes(row.dtype), args[1], keep).add_to(total, array.data, size)
+            return context.make_tuple(builder, signature.return_type, total.parts())
+
+        return _pair(row.dtype, 2)(row, row.dtype), emit_it
+
+    return sums
+
+
+class _WideTotal:
+    """A sum of vectors of float32, in float64."""
+
+    def __init__(self, builder: ir.IRBuilder, count: int) -> None:
+        self.builder, self.vector = builder, ir.VectorType(_DOUBLE, count)
+        self.total = _tools.alloca_once_value(builder, self.vector([0.0] * count))
+
+    def add(self, e: Number) -> None:
+        """Add a vector."""
+        wide = Number(self.builder, self.builder.fpext(e.value, self.vector))
+        self.builder.store((Number(self.builder, self.builder.load(self.total)) + wide).value, self.total)
+
+    def parts(self) -> list[Any]:
+        """The sum as two floats."""
+        builder, single = self.builder, ir.FloatType()
+        total = Number(builder, builder.load(self.total))
+        while isinstance(total.value.type, ir.VectorType):
+            a, b = _halves(total)
+            total = a + b
+        first = builder.fptrunc(total.value, single)
+        rest = total - Number(builder, builder.fpext(first, _DOUBLE))
+        return [first, builder.fptrunc(rest.value, single)]
+
+
+class _DoubleTotal:
+    """A sum of vectors of float64, and beside it what every addition lost."""
+
+    def __init__(self, builder: ir.IRBuilder, count: int) -> None:
+        self.builder = builder
+        zero = ir.VectorType(_DOUBLE, count)([0.0] * count)
+        self.places = [_tools.alloca_once_value(builder, zero) for _ in range(2)]
+
+    def add(self, e: Number) -> None:
+        """Add a vector."""
+        total, spill = (Number(self.builder, self.builder.load(place)) for place in self.places)
+        for part, place in zip(_with(total, spill, e), self.places, strict=True):
+            self.builder.store(part.value, place)
+
+    def parts(self) -> list[Any]:
+        """The sum as two floats."""
+        total, spill = (Number(self.builder, self.builder.load(place)) for place in self.places)
+        while isinstance(total.value.type, ir.VectorType):
+            (a, b), (c, d) = _halves(total), _halves(spill)
+            total, spill = _with(a, c + d, b)
+        return [total.value, spill.value]
+
+
+def _with(total: Number, spill: Number, more: Number) -> tuple[Number, Number]:
+    """A sum and its spill with a number added."""
+    new = total + more
+    return new, spill + lost(new, total, -more)
+
+
+def _halves(number: Number) -> tuple[Number, Number]:
+    """The two halves of a vector; of one of two lanes, two floats."""
+    builder, value = number.builder, number.value
+    half = value.type.count // 2
+    if half == 1:
+        low, high = (builder.extract_element(value, _LANE(lane)) for lane in range(2))
+    else:
+        masks = (list(range(start, start + half)) for start in (0, half))
+        chosen = [ir.Constant(ir.VectorType(_LANE, half), mask) for mask in masks]
+        low, high = (builder.shuffle_vector(value, value.type(ir.Undefined), mask) for mask in chosen)
+    return Number(builder, low), Number(builder, high)
+
+
+class _Exponentials:
+    """The code that makes ``exp(row - top)``, a vector at a time.
+
+    Args:
+        builder: Where instructions go.
+        count: Numbers in a vector.
+        top: What is subtracted, a float.
+        keep: Whether to write the exponentials over the row.
+    """
+
+    def __init__(self, builder: ir.IRBuilder, count: int, top: Any, keep: bool) -> None:
+        self.builder, self.keep = builder, keep
+        self.vector = ir.VectorType(top.type, count)
+        self.size = {"float": 4, "double": 8}[str(top.type)]
+        self.top = self._filled(top)
+
+    def add_to(self, total: _WideTotal | _DoubleTotal, data: Any, size: Any) -> None:
+        """Add those of a whole row to a sum."""
+        builder, count = self.builder, self.vector.count
+        whole = builder.sdiv(size, _INDEX(count))
+        places = builder.bitcast(data, self.vector.as_pointer())
+        with _tools.for_range(builder, whole, intp=_INDEX) as loop:
+            place = builder.gep(places, [loop.index])
+            e = self._of(builder.load(place, align=self.size))
+            total.add(e)
+            if self.keep:
+                builder.store(e.value, place, align=self.size)
+        rest = builder.srem(size, _INDEX(count))
+        with builder.if_then(builder.icmp_signed(">", rest, _INDEX(0))):
+            self._add_some(total, builder.gep(places, [whole]), rest)
+
+    def _of(self, x: Any) -> Number:
+        return Number(self.builder, emit(exp_minus_formula, self.builder, x, self.top))
+
+    def _add_some(self, total: _WideTotal | _DoubleTotal, place: Any, some: Any) -> None:
+        """Add those of the first few numbers of a vector."""
+        builder = self.builder
+        inside = self._first(some)
+        # The largest score in the other lanes: minus infinity, whose exponential underflows, took as long as
+        # three vectors.
+        e = self._of(self._masked("load", self.vector, place, inside, self.top))
+        total.add(Number(builder, builder.select(inside, e.value, e.constant(0.0).value)))
+        if self.keep:
+            self._masked("store", ir.VoidType(), e.value, place, inside)
+
+    def _first(self, some: Any) -> Any:
+        """A mask of the first few lanes."""
+        count = self.vector.count
+        numbers = ir.VectorType(_LANE, count)(list(range(count)))
+        return self.builder.icmp_signed("<", numbers, self._filled(self.builder.trunc(some, _LANE)))
+
+    def _masked(self, verb: str, result: ir.Type, *operands: Any) -> Any:
+        """A load or store of some lanes; the alignment stands behind the address."""
+        place = next(n for n, operand in enumerate(operands) if isinstance(operand.type, ir.PointerType))
+        args = [*operands[: place + 1], _LANE(self.size), *operands[place + 1 :]]
+        name = f"llvm.masked.{verb}.v{self.vector.count}f{8 * self.size}.p0"
+        kind = ir.FunctionType(result, [arg.type for arg in args])
+        return self.builder.call(_tools.get_or_insert_function(self.builder.module, kind, name), args)
+
+    def _filled(self, value: Any) -> Any:
+        """A vector with a value in every lane."""
+        vector = ir.VectorType(value.type, self.vector.count)
+        single = self.builder.insert_element(vector(ir.Undefined), value, _LANE(0))
+        zeros = ir.VectorType(_LANE, vector.count)(None)
+        return self.builder.shuffle_vector(single, vector(ir.Undefined), zeros)
+
+
+exponential_sum = _summer(keep=False)
+exponentiate = _summer(keep=True)
+
+
+@intrinsic
+def quotient(_typing: Any, scale: Any, total: Any, spill: Any) -> Any:
+    """``scale / (total + spill)`` as two numbers, the second what the first was rounded by."""
+
+    def emit_it(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        a, b, c = (Number(builder, each) for each in args)
+        first = a / b
+        # Rounded once whatever the processor: where it has no such instruction, this is a call for each row.
+        left = Number(builder, builder.fma((-first).value, b.value, a.value))
+        parts = [first.value, ((left - first * c) / b).value]
+        return context.make_tuple(builder, signature.return_type, parts)
+
+    return _pair(scale, 2)(scale, total, spill), emit_it
