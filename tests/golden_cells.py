@@ -1,4 +1,4 @@
-"""Golden values of the shipped cells: the files that ``golden/make_cells_*.py`` write, by case."""
+"""Golden values of the shipped cells: the files that ``golden/make_cells.py`` writes, by case."""
 
 from __future__ import annotations
 

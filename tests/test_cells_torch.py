@@ -38,7 +38,7 @@ def test_values_and_gradients_are_those_of_the_reference(case: str) -> None:
     def law(sizes: Case) -> None:
         if cell.name == "lstm_projected" and cell.proj >= sizes.sizes[1]:
             return  # PyTorch projects to fewer units only
-        trial = reachable(make_trial(sizes))
+        trial = reachable(reference, make_trial(sizes))
         assert_close(cell, run(trial), by_torch(reference, trial), RTOL, "Expected is PyTorch.")
 
     for_all(
@@ -46,14 +46,20 @@ def test_values_and_gradients_are_those_of_the_reference(case: str) -> None:
     )
 
 
-def reachable(trial: Trial) -> Trial:
-    """The trial from a state that the cell could have reached, as two references take for granted."""
-    state = dict(trial.state)
-    if trial.cell.name == "slstm":
-        state["l0.n"] = 1 + np.abs(state["l0.n"])  # its largest weight is one
-    if trial.cell.name == "lif":
-        state["l0.s"] = (state["l0.v"] > trial.cell.threshold).astype(float)
-    return replace(trial, state=state)
+def reachable(reference: ModuleType, trial: Trial) -> Trial:
+    """The trial with parameters and states that the reference takes for granted."""
+    if not hasattr(reference, "reachable"):
+        return trial
+    theta, state = trial.theta.copy(), {name: value.copy() for name, value in trial.state.items()}
+    reference.reachable(
+        trial.cell.options, *(plain(group) for group in (trial.rnn.layout.views(theta), state))
+    )
+    return replace(trial, theta=theta, state=state)
+
+
+def plain(arrays: Arrays) -> Arrays:
+    """Arrays under the cell's names."""
+    return {name.removeprefix("l0."): value for name, value in arrays.items()}
 
 
 def by_torch(reference: ModuleType, trial: Trial) -> Arrays:

@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import linear
 
 Tensors = dict[str, torch.Tensor]
+CASES: dict[str, dict[str, Any]] = {"cfc": {"units": 7}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:

@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import linear, silu
 
 Tensors = dict[str, torch.Tensor]
+CASES: dict[str, dict[str, Any]] = {"delta_net": {"heads": 2}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:

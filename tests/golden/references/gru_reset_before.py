@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 Tensors = dict[str, torch.Tensor]
+CASES: dict[str, dict[str, Any]] = {"gru_reset_before": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:

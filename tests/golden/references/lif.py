@@ -8,6 +8,18 @@ import torch
 from torch.nn.functional import linear
 
 Tensors = dict[str, torch.Tensor]
+CASES: dict[str, dict[str, Any]] = {
+    "lif": {"beta": 0.8, "threshold": 0.4, "surrogate": "arctan", "slope": 2.0},
+    "lif_fast_sigmoid": {"beta": 0.8, "threshold": 0.4, "surrogate": "fast_sigmoid", "slope": 25.0},
+    "lif_sigmoid": {"beta": 0.8, "threshold": 0.4, "surrogate": "sigmoid", "slope": 5.0},
+    "lif_straight_through": {"beta": 0.8, "threshold": 0.4, "surrogate": "straight_through", "slope": 1.0},
+    "lif_triangle": {"beta": 0.8, "threshold": 0.4, "surrogate": "triangle", "slope": 0.5},
+}
+
+
+def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any]) -> None:
+    """A spike is where the potential is above the threshold."""
+    state["s"][:] = state["v"] > options["threshold"]
 
 
 class Spike(torch.autograd.Function):

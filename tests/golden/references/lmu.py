@@ -10,6 +10,7 @@ from scipy.signal import cont2discrete
 from torch.nn.functional import linear
 
 Tensors = dict[str, torch.Tensor]
+CASES: dict[str, dict[str, Any]] = {"lmu": {"order": 8, "theta": 12.5}}
 
 
 def buffers(options: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 Tensors = dict[str, torch.Tensor]
+CASES: dict[str, dict[str, Any]] = {"lru": {"r_min": 0.2, "r_max": 0.9, "max_phase": 3.0}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:

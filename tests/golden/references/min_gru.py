@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import linear, softplus
 
 Tensors = dict[str, torch.Tensor]
+CASES: dict[str, dict[str, Any]] = {"min_gru": {"positive": False}, "min_gru_positive": {"positive": True}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:

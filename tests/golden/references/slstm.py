@@ -8,6 +8,12 @@ import torch
 from torch.nn.functional import linear, logsigmoid
 
 Tensors = dict[str, torch.Tensor]
+CASES: dict[str, dict[str, Any]] = {"slstm": {"heads": 2}, "slstm_empty": {"heads": 2}}
+
+
+def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any]) -> None:
+    """The largest weight is one, and ``n`` is the sum of all."""
+    state["n"][:] = 1 + abs(state["n"])
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:

@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import linear
 
 Tensors = dict[str, torch.Tensor]
+CASES: dict[str, dict[str, Any]] = {"tau_gru": {"delay": 3}, "tau_gru_late": {"delay": 8}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:

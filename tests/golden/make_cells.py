@@ -1,0 +1,140 @@
+"""Makes cells/<case>.npz: what references in PyTorch compute, with all gradients, in float64.
+
+    python tests/golden/make_cells.py [CASE ...]
+
+needs PyTorch and SciPy (the extra ``peers``). A reference, ``references/<cell>.py``, states the cell once
+more, written from the paper or after other people's code, which it names, and not after the cell. It has
+
+- ``CASES``, the options of every case by its name: the cell's, or the cell's with an ending. One that ends
+  in ``_empty`` starts from states of zero, whose gradients are left out;
+- ``run(options, p, x, state)``, where p holds parameters, buffers and inputs beside x, and which returns
+  outputs and last states;
+- ``buffers(options)``, if the cell has any that are computed; others are drawn by the cell;
+- ``reachable(options, p, state)``, if some parameters or states cannot be any number: it changes these
+  arrays of NumPy.
+
+Only the names and shapes of arrays come from the cell itself. Complex arrays are two planes of real ones.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import zlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+import zoo
+
+STEPS, BATCH, IN, H = 5, 3, 4, 6
+HERE = Path(__file__).parent
+Arrays = dict[str, np.ndarray]
+Tensors = dict[str, torch.Tensor]
+
+
+def tensors(arrays: Arrays, fixed: tuple[str, ...] = ()) -> Tensors:
+    """Arrays that gradients are asked of, but for the fixed ones."""
+    return {name: torch.tensor(value, requires_grad=name not in fixed) for name, value in arrays.items()}
+
+
+def draw(cell: zoo.Cell, reference: ModuleType, rng: np.random.Generator) -> tuple[Arrays, Arrays]:
+    """Random parameters, and random states for every row; whole numbers where a state is discrete."""
+    params = {name: 0.7 * rng.normal(size=shape) for name, shape in cell.param_shapes(IN, H).items()}
+    state = {name: 0.7 * rng.normal(size=(BATCH, *shape)) for name, shape in cell.state_shapes(IN, H).items()}
+    for name in discrete(cell):
+        state[name] = rng.integers(0, 7, state[name].shape)
+    if hasattr(reference, "reachable"):
+        reference.reachable(cell.options, params, state)
+    return params, state
+
+
+def discrete(cell: zoo.Cell) -> tuple[str, ...]:
+    """States that count, and have no gradient."""
+    return tuple(name for name, state in cell.states.items() if state.discrete)
+
+
+def beside(cell: zoo.Cell, reference: ModuleType, rng: np.random.Generator) -> tuple[Arrays, Arrays]:
+    """Buffers, and inputs beside x, which are positive."""
+    buffers = reference.buffers(cell.options) if hasattr(reference, "buffers") else drawn(cell, rng)
+    shapes = cell.input_shapes(IN, H).items()
+    return buffers, {name: rng.uniform(0.1, 3.0, (STEPS, BATCH, *shape)) for name, shape in shapes}
+
+
+def drawn(cell: zoo.Cell, rng: np.random.Generator) -> Arrays:
+    """Buffers as the cell draws them."""
+    layer = zoo.Recurrent(cell, IN, H, seed=int(rng.integers(1000)), dtype="float64")
+    return {name.removeprefix("l0."): np.array(value) for name, value in layer.buffers.items()}
+
+
+def golden(case: str, cell: zoo.Cell, reference: ModuleType) -> dict[str, np.ndarray]:
+    """Inputs, outputs and gradients of one case.
+
+    The scalar that is differentiated is ``sum(dy * y) + sum(dlast * last)``, so that gradients come in at
+    every step and at the last states.
+    """
+    rng = np.random.default_rng([20, zlib.crc32(case.encode())])
+    numbers, first = draw(cell, reference, rng)
+    if case.endswith("_empty"):
+        first = {name: np.zeros_like(value) for name, value in first.items()}
+    fixed, inputs = beside(cell, reference, rng)
+    params, state, x = (
+        tensors(numbers),
+        tensors(first, discrete(cell)),
+        torch.tensor(rng.normal(size=(STEPS, BATCH, IN))),
+    )
+    x.requires_grad_()
+    buffers, more = tensors(fixed, tuple(fixed)), tensors(inputs, tuple(inputs))
+    y, last = reference.run(cell.options, params | buffers | more, x, state)
+    dy = torch.tensor(rng.normal(size=y.shape))
+    dlast = {
+        name: torch.tensor(rng.normal(size=last[name].shape)) for name in last if name not in discrete(cell)
+    }
+    ((dy * y).sum() + sum((dlast[name] * last[name]).sum() for name in dlast)).backward()
+    asked = {} if case.endswith("_empty") else {name: state[name] for name in dlast}
+    groups = {
+        "params": params,
+        "dparams": gradients(params),
+        "buffers": buffers,
+        "input": more,
+        "state": state,
+        "last": last,
+        "dlast": dlast,
+        "dstate": gradients(asked),
+    }
+    members = {f"{kind}.{name}": value for kind, group in groups.items() for name, value in group.items()}
+    found = {"x": x, "y": y, "dy": dy, "dx": x.grad} | members
+    return {name: value.detach().numpy() for name, value in found.items()}
+
+
+def gradients(arrays: Tensors) -> Tensors:
+    """What came back to some tensors; zero where nothing did."""
+    return {name: torch.zeros_like(a) if a.grad is None else a.grad for name, a in arrays.items()}
+
+
+def write(case: str, cell: zoo.Cell, reference: ModuleType) -> None:
+    """Write the file of a case."""
+    options: Any = json.dumps(dict(cell.options))
+    np.savez_compressed(
+        HERE / "cells" / f"{case}.npz",
+        options=np.array(options),
+        made_with=np.array(f"torch {torch.__version__}, numpy {np.__version__}"),
+        **golden(case, cell, reference),
+    )
+
+
+def main(asked: list[str]) -> None:
+    """Make the cases asked for, or all."""
+    for file in sorted((HERE / "references").glob("*.py")):
+        reference = importlib.import_module(f"references.{file.stem}")
+        for case, options in reference.CASES.items():
+            if case in asked or not asked:
+                write(case, zoo.get_cell(file.stem, **options), reference)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
