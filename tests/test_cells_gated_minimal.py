@@ -145,7 +145,7 @@ def test_what_a_simple_gate_lets_in_has_no_bias() -> None:
 
 
 @pytest.mark.parametrize(("inputs", "hidden"), [(4, 6), (6, 4)])
-def test_a_new_stackable_cell_remembers_for_up_to_t_max_steps(inputs: int, hidden: int) -> None:
+def test_a_new_stackable_cell_is_renewed_within_t_max_steps(inputs: int, hidden: int) -> None:
     params = zoo.Recurrent(STAR(t_max=100), inputs, hidden, dtype="float64").params
     rates, shifts = np.split(params["l0.b"], 2)
     assert (rates <= 0).all()

@@ -40,7 +40,8 @@ class LightRU(zoo.Cell):
         year=2024,
         url="https://doi.org/10.3390/electronics13163204",
         variant="One unit with tanh in the candidate and a bias in the gate only.",
-        deviations="The cell alone, without what the authors put around it when they stack several.",
+        deviations="The paper also has a stack recurrent cell (SRC), which changes the activation function; "
+        "it is not here.",
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to f, n")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate f")

@@ -30,7 +30,7 @@ def chrono(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array
 
 
 class STAR(zoo.Cell):
-    """Stackable recurrent cell: one gate, and gradients that keep their size through many layers.
+    """Stackable recurrent cell: one gate, made so that gradients keep their size through many layers.
 
     The candidate comes from the input alone; the state is squashed once more in every step. The input weights
     and the bias stand in the order gate k, candidate z.
@@ -43,8 +43,8 @@ class STAR(zoo.Cell):
         h' = tanh((1 - k) * h + k * z)
 
     Parameters: ``Wx (I, 2H)`` orthogonal part by part, ``Wh (H, H)`` orthogonal, ``b (2H,)`` minus the
-    logarithm of a number uniform between 1 and ``t_max`` for k, so that a unit remembers for about that many
-    steps, and zero for z. State and output: ``h (H,)``.
+    logarithm of a number uniform between 1 and ``t_max`` for k, so that the gate renews a unit in about that
+    many steps, and zero for z. State and output: ``h (H,)``.
 
     The gate near one takes the candidate. Equations are those of the paper as
     https://github.com/MartinuzziFrancesco/RecurrentLayers.jl/issues/97 quotes them; the start, ``t_max`` with
@@ -66,7 +66,7 @@ class STAR(zoo.Cell):
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate k")
     b = zoo.Param("2H", init=chrono, help="bias of k, z")
     h = zoo.State("H", help="hidden units, and the output")
-    t_max = zoo.Option(784, help="the longest that a unit of a new cell remembers, in steps", low=1)
+    t_max = zoo.Option(784, help="the longest time that a new gate takes to renew a unit, in steps", low=1)
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""
