@@ -1,0 +1,62 @@
+"""The light gated recurrent unit, Li-GRU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import zoo
+
+Array = Any
+
+
+class LiGRU(zoo.Cell):
+    """Light GRU: one gate and rectified candidates, made for the recognition of speech.
+
+    A GRU without the reset gate, and with relu in place of tanh, so that states are not bounded. The weights
+    stand in the order gate z, candidate n.
+
+    Equations::
+
+        z, n = x Wx + h Wh + b
+        z = sigmoid(z)
+        h' = z * h + (1 - z) * relu(n)
+
+    Parameters: ``Wx (I, 2H)`` uniform within ``1 / sqrt(I)`` of zero, ``Wh (H, 2H)`` orthogonal part by part,
+    ``b (2H,)`` zero. State and output: ``h (H,)``.
+
+    The gate near one keeps the state. Equations and start are those of the class ``liGRU`` in the authors'
+    https://github.com/mravanelli/pytorch-kaldi, with the settings of its experiments (relu, orthogonal
+    recurrent weights). There, ``x Wx`` is normalised over batch and time before the state is added. The step
+    of one row can't see the batch. Once trained, such a normalisation is a scale and a shift of each unit,
+    which ``Wx`` and ``b`` can express; what is missing is its help while training, so keep the norm of the
+    gradients clipped.
+    """
+
+    name = "ligru"
+    family = "gated"
+    card = zoo.Card(
+        title="Light Gated Recurrent Units for Speech Recognition",
+        authors="Mirco Ravanelli, Philemon Brakel, Maurizio Omologo, Yoshua Bengio",
+        year=2018,
+        url="https://arxiv.org/abs/1803.10225",
+        variant="Li-GRU with relu, one direction.",
+        deviations="No batch normalisation of x Wx, which needs the whole batch; biases stand for its shift. "
+        "No recurrent dropout.",
+    )
+    Wx = zoo.Param("I", "2H", init="fan_in_uniform", help="input to z, n")
+    Wh = zoo.Param("H", "2H", init="orthogonal", help="hidden to z, n")
+    b = zoo.Param("2H", help="bias of z, n")
+    h = zoo.State("H", help="hidden units, and the output")
+
+    def step(self, x: Array, h: Array) -> Array:
+        """One step of one row."""
+        z, n = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 2)
+        z = zoo.sigmoid(z)
+        return z * h + (1 - z) * zoo.relu(n)
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register the light gated recurrent unit."""
+    register(LiGRU)
