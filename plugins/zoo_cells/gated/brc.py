@@ -1,0 +1,63 @@
+"""The bistable recurrent cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import zoo
+from zoo_cells.gated._glorot import glorot_gates
+
+Array = Any
+
+
+class BRC(zoo.Cell):
+    """Bistable recurrent cell: units that remember by themselves, each hearing no other.
+
+    A unit feeds its own state back with a strength ``a`` between zero and two. Above one it has two stable
+    states, and stays in the one it was pushed to; below one it forgets. The parts of the products stand in
+    the order feedback a, update c, candidate n.
+
+    Equations::
+
+        xa, xc, xn = x Wx
+        ba, bc = b
+        a = 1 + tanh(xa + w[0] * h + ba)
+        c = sigmoid(xc + w[1] * h + bc)
+        h' = c * h + (1 - c) * tanh(xn + a * h)
+
+    Parameters: ``Wx (I, 3H)`` Glorot uniform gate by gate, ``w (2, H)`` one, ``b (2H,)`` zero, for a and c.
+    State and output: ``h (H,)``.
+
+    Equations and start are those of the official code (https://github.com/nvecoven/BRC, ``cells/cells.py``),
+    which calls a ``r`` and c ``z``. The candidate has no bias there, and none here.
+    """
+
+    family = "gated"
+    card = zoo.Card(
+        title="A bio-inspired bistable recurrent cell allows for long-lasting memory",
+        authors="Nicolas Vecoven, Damien Ernst, Guillaume Drion",
+        year=2021,
+        url="https://doi.org/10.1371/journal.pone.0252676",
+        variant="BRC, whose recurrent weights are vectors, as in the official code.",
+        deviations="The equations of the paper have no biases; the official code has one for a and one for "
+        "c, and so has zoo.",
+    )
+    Wx = zoo.Param("I", "3H", init=glorot_gates(3), help="input to feedback a, update c, candidate n")
+    w = zoo.Param(2, "H", init="ones", help="each unit to its own a (row 0) and c (row 1)")
+    b = zoo.Param("2H", help="bias of a, c")
+    h = zoo.State("H", help="hidden units, and the output")
+
+    def step(self, x: Array, h: Array) -> Array:
+        """One step of one row."""
+        xa, xc, xn = zoo.split(x @ self.Wx, 3)
+        ba, bc = zoo.split(self.b, 2)
+        a = 1 + zoo.tanh(xa + self.w[0] * h + ba)
+        c = zoo.sigmoid(xc + self.w[1] * h + bc)
+        return c * h + (1 - c) * zoo.tanh(xn + a * h)
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register the bistable recurrent cell."""
+    register(BRC)

@@ -1,0 +1,67 @@
+"""The deep simple gated unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = Any
+
+
+class DSGU(zoo.Cell):
+    """Deep simple gated unit: the simple gated unit with one more layer, which keeps its states below one.
+
+    As in the ``sgu`` one gate multiplies what is seen and what is remembered; its result passes another
+    matrix and a sigmoid, so that states cannot grow. The parts of the products stand in the order gate g,
+    update z.
+
+    Equations::
+
+        xg, xz = x Wx + b
+        g = tanh((xg * h) Wg)
+        o = sigmoid((g * h) Wo)
+        z = clip(0.2 * (xz + h Wh) + 0.5, 0, 1)
+        h' = (1 - z) * h + z * o
+
+    Parameters: ``Wx (I, 2H)`` Glorot uniform; ``Wg (H, H)``, ``Wo (H, H)`` and ``Wh (H, H)`` orthogonal;
+    ``b (2H,)`` zero. State and output: ``h (H,)``.
+
+    The update gate is a hard sigmoid, that of Theano, Chainer and Keras when the paper was written, with a
+    slope of 1/5; PyTorch's has 1/6. There is no official code; the equations are those on which Chainer's and
+    torchrecurrent's cells ``DSGU`` agree. The start is that of zoo's other gated cells.
+    """
+
+    family = "gated"
+    card = zoo.Card(
+        title="Deep Gate Recurrent Neural Network",
+        authors="Yuan Gao, Dorota Glowacka",
+        year=2016,
+        url="https://arxiv.org/abs/1604.02910",
+        variant="DSGU: sigmoid as the last activation, no biases after the multiplication.",
+        deviations="torchrecurrent takes PyTorch's hard sigmoid, and has one bias more, after the product "
+        "with Wg.",
+    )
+    Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to gate g, update z")
+    Wg = zoo.Param("H", "H", init="orthogonal", help="input times hidden to gate g")
+    Wo = zoo.Param("H", "H", init="orthogonal", help="gated hidden to output o")
+    Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to update z")
+    b = zoo.Param("2H", help="bias of g (before it meets the state) and z")
+    h = zoo.State("H", help="hidden units, and the output")
+
+    def step(self, x: Array, h: Array) -> Array:
+        """One step of one row."""
+        xg, xz = zoo.split(x @ self.Wx + self.b, 2)
+        g = zoo.tanh((xg * h) @ self.Wg)
+        o = zoo.sigmoid((g * h) @ self.Wo)
+        z = np.clip(0.2 * (xz + h @ self.Wh) + 0.5, 0, 1)
+        return (1 - z) * h + z * o
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register the deep simple gated unit."""
+    register(DSGU)

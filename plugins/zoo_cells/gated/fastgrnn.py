@@ -1,0 +1,83 @@
+"""The FastGRNN: one pair of matrices for gate and candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = Any
+
+
+def small(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Normal with standard deviation 0.1, whatever the size."""
+    return rng.normal(0, 0.1, shape)
+
+
+def scales(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:  # noqa: ARG001 - as all initializers
+    """One for zeta, minus four for nu: the candidate counts little where the gate is open."""
+    return np.array([1.0, -4.0])
+
+
+class FastGRNN(zoo.Cell):
+    """FastGRNN: a gated cell as small as a vanilla RNN, for devices of some kilobytes.
+
+    Gate and candidate share their matrices and differ in their biases alone. Two trained numbers say how much
+    of the candidate is added where the gate is shut, and how much in any case. The biases stand in the order
+    gate z, candidate n.
+
+    Equations::
+
+        a = x Wx + h Wh
+        bz, bn = b
+        zeta, nu = scale
+        z = sigmoid(a + bz)
+        n = tanh(a + bn)
+        h' = z * h + (sigmoid(zeta) * (1 - z) + sigmoid(nu)) * n
+
+    Parameters: ``Wx (I, H)`` and ``Wh (H, H)`` normal with standard deviation 0.1, ``b (2H,)`` one,
+    ``scale (2,)`` in the order zeta, nu, which start at 1 and -4. State and output: ``h (H,)``.
+
+    Equations and start are those of the official code (https://github.com/microsoft/EdgeML,
+    ``pytorch/edgeml_pytorch/graph/rnn.py``, ``FastGRNNCell`` with its defaults). The gate is a sigmoid;
+    torchrecurrent's is a tanh unless told otherwise.
+
+    Made for sequences of some hundred steps that begin from zero, as recordings to be classified. In an
+    endless text, where the state goes on, a unit may drive its own gate open, and then grows by about
+    ``sigmoid(nu)`` at every step; the character model of ``zoo train`` learns little with it, one that starts
+    every window of 64 characters from zero learns well.
+    """
+
+    name = "fastgrnn"
+    family = "gated"
+    card = zoo.Card(
+        title="FastGRNN: A Fast, Accurate, Stable and Tiny Kilobyte Sized Gated Recurrent Neural Network",
+        authors="Aditya Kusupati, Manish Singh, Kush Bhatia, Ashish Kumar, Prateek Jain, Manik Varma",
+        year=2018,
+        url="https://arxiv.org/abs/1901.02358",
+        variant="Full matrices, sigmoid gate and tanh candidate: the defaults of the official cell.",
+        deviations="No factors of low rank, no sparse and no quantised weights, which compress the trained "
+        "cell.",
+    )
+    Wx = zoo.Param("I", "H", init=small, help="input to gate and candidate")
+    Wh = zoo.Param("H", "H", init=small, help="hidden to gate and candidate")
+    b = zoo.Param("2H", init="ones", help="bias of gate z, candidate n")
+    scale = zoo.Param(2, init=scales, help="zeta and nu, weights of the candidate before their sigmoid")
+    h = zoo.State("H", help="hidden units, and the output")
+
+    def step(self, x: Array, h: Array) -> Array:
+        """One step of one row."""
+        a = x @ self.Wx + h @ self.Wh
+        bz, bn = zoo.split(self.b, 2)
+        zeta, nu = zoo.sigmoid(self.scale[0]), zoo.sigmoid(self.scale[1])
+        z, n = zoo.sigmoid(a + bz), zoo.tanh(a + bn)
+        return z * h + (zeta * (1 - z) + nu) * n
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register the FastGRNN."""
+    register(FastGRNN)
