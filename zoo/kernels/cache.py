@@ -21,9 +21,7 @@ from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 
 from zoo.kernels.digest import function_digest
-from zoo.kernels.directory import kernel_directory, write_file
-
-_DIGEST_SIZE = hashlib.sha256().digest_size
+from zoo.kernels.directory import kernel_directory, read_checked, remove, write_checked
 
 
 def attach_cache(
@@ -59,29 +57,23 @@ class KernelCache(_Cache):
         """The compiled kernel for a signature, or None."""
         target_context.refresh()
         path = self._path(sig, target_context)
-        try:
-            stored = path.read_bytes()
-        except OSError:
+        data = read_checked(path)
+        if data is None:
             return None
-        digest, data = stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]
-        if hashlib.sha256(data).digest() == digest:
-            # Written by this user, into a directory of mode 0700, by save_overload below: see directory.py.
-            with contextlib.suppress(ImportError):  # of a module that is gone
-                return self.rebuild(target_context, *pickle.loads(data))
-        with contextlib.suppress(OSError):
-            path.unlink()
+        # Written by this user, into a directory of mode 0700, by save_overload below: see directory.py.
+        with contextlib.suppress(ImportError):  # of a module that is gone
+            return self.rebuild(target_context, *pickle.loads(data))
+        remove(path)
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Store a compiled kernel; a full disk costs the next process a compilation, nothing else."""
+        """Store a compiled kernel."""
         # A module that has left sys.modules cannot be found by its name when the kernel is loaded.
         is_lost = data.fndesc.modname not in sys.modules
         if data.lifted or data.library.has_dynamic_globals or is_lost:
             return
         payload = serialize.dumps(data._reduce())  # type: ignore[no-untyped-call]
-        path = self._path(sig, data.target_context)
-        with contextlib.suppress(OSError):
-            write_file(path, hashlib.sha256(payload).digest() + payload)
+        write_checked(self._path(sig, data.target_context), payload)
 
     def _path(self, sig: Any, target_context: Any) -> Path:
         """The file for a signature on this processor, by this Python."""

@@ -34,6 +34,11 @@ _KERNELS = hashlib.sha256(
 )
 
 
+def library_digest(*facts: str) -> str:
+    """SHA-256 of the kernel library, the versions, and some facts more."""
+    return hashlib.sha256(repr([_VERSIONS, _KERNELS.hexdigest(), facts]).encode()).hexdigest()
+
+
 def function_digest(function: types.FunctionType, options: dict[str, Any]) -> str | None:
     """SHA-256 of everything that goes into the machine code of ``function``; None if it cannot be known."""
     settings = [sorted(value) if isinstance(value, set) else value for value in options.values()]

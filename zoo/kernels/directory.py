@@ -6,7 +6,9 @@ user alone (mode 0700), and one that others could write to is not used at all. `
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import os
 import stat
 import tempfile
@@ -16,6 +18,8 @@ from pathlib import Path
 import platformdirs
 
 from zoo.errors import ZooWarning
+
+_DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def cache_directory() -> Path:
@@ -56,6 +60,31 @@ def _problem(directory: Path) -> str | None:
     if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return "others may write to it"
     return None
+
+
+def read_checked(path: Path) -> bytes | None:
+    """What :func:`write_checked` wrote; None if there is nothing, and a damaged file is removed."""
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        return None
+    digest, data = stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]
+    if hashlib.sha256(data).digest() == digest:
+        return data
+    remove(path)
+    return None
+
+
+def write_checked(path: Path, data: bytes) -> None:
+    """Write a file behind a digest of it; a full disk costs the next process a compilation, nothing else."""
+    with contextlib.suppress(OSError):
+        write_file(path, hashlib.sha256(data).digest() + data)
+
+
+def remove(path: Path) -> None:
+    """Remove a file of the cache, if it is there and can be."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def write_file(path: Path, data: bytes) -> None:

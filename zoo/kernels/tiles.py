@@ -23,6 +23,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 
 from zoo.kernels.intrinsics import intrinsic
+from zoo.kernels.shared import shared_library
 
 VECTORS = 2
 
@@ -110,28 +111,61 @@ def add_panels(
             return builder.gep(array.data, [args[n + 1]])
 
         numbers = [builder.extract_value(args[n], place) for n in (6, 7) for place in range(10 - n)]
-        function = _product_function(builder.module, a.dtype, context.get_value_type(a.dtype))
+        function = _shared_product(context, builder.module, a.dtype)
         builder.call(function, [address(0), address(2), address(4), *numbers])
         return context.get_dummy_value()
 
     return types.void(*map(types.unliteral, (a, a0, b, b0, c, c0, strides, sizes))), emit
 
 
-def _product_function(module: ir.Module, dtype: Any, scalar: ir.Type) -> ir.Function:
-    """What ``add_panels`` calls, once in a module: inlined, every call would be compiled on its own."""
-    name = f"zoo.add_panels.{dtype}"
-    if name in module.globals:
-        return module.globals[name]
-    kind = ir.FunctionType(ir.VoidType(), [scalar.as_pointer()] * 3 + [_INDEX] * 7)
-    function = ir.Function(module, kind, name)
-    function.linkage = "linkonce_odr"
-    function.attributes.add("noinline")
+def _shared_product(context: Any, module: ir.Module, dtype: Any) -> ir.Function:
+    """What ``add_panels`` calls, declared in a module and known to the linker."""
+    load = _LOADERS[dtype]
+    load()
+    context.active_code_library._reload_init.add(load)  # also when that code comes from the disk
+    return _declared(dtype, module)
+
+
+def product_library(dtype: Any) -> Any:
+    """The machine code of the product of a Numba type, which is known to the linker from then on."""
+    return shared_library(_symbol(dtype), functools.partial(_define, dtype))
+
+
+# Stored kernels name what has to be there before they are loaded: a function each.
+def _load_float32() -> None:
+    product_library(types.float32)
+
+
+def _load_float64() -> None:
+    product_library(types.float64)
+
+
+_SCALARS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+_LOADERS = {types.float32: _load_float32, types.float64: _load_float64}
+
+
+def _symbol(dtype: Any) -> str:
+    return f"zoo.add_panels.{dtype}"
+
+
+def _declared(dtype: Any, module: ir.Module) -> ir.Function:
+    """The function in a module: ``(a, b, c, block, row, k, ldc, rows, depth, width)``."""
+    kind = ir.FunctionType(ir.VoidType(), [_SCALARS[dtype].as_pointer()] * 3 + [_INDEX] * 7)
+    find: Any = cgutils.get_or_insert_function
+    function = find(module, kind, _symbol(dtype))
+    function.attributes.add("nounwind")
+    return function
+
+
+def _define(dtype: Any, module: ir.Module) -> None:
+    """Write the function."""
+    function = _declared(dtype, module)
     for pointer in function.args[:3]:
         pointer.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block())
-    _Product(builder, ir.VectorType(scalar, lanes(dtype)), int(dtype.bitwidth) // 8, function.args).write()
+    vector = ir.VectorType(_SCALARS[dtype], lanes(dtype))
+    _Product(builder, vector, int(dtype.bitwidth) // 8, function.args).write()
     builder.ret_void()
-    return function
 
 
 @dataclass(frozen=True)
