@@ -281,7 +281,7 @@ def test_windows_and_heads_interpreted(dtype) -> None:
 CHECK = """
 import numpy as np
 from zoo import kernels
-from zoo.kernels.tiles import heights, lanes
+from zoo.kernels.tiles import heights, lanes, panel_vectors
 import numba
 
 rng = np.random.default_rng(0)
@@ -294,7 +294,7 @@ for dtype in (np.float32, np.float64):
         dw = np.zeros((depth, width), dtype)
         kernels.add_outer(a, c, dw)
         np.testing.assert_allclose(dw, a.T @ c, rtol=0, atol=2000 * np.finfo(dtype).eps)
-print(lanes(numba.float32), lanes(numba.float64), heights())
+print(lanes(numba.float32), lanes(numba.float64), heights(), panel_vectors())
 """
 
 
