@@ -1,12 +1,12 @@
 """The register tile: the one loop in which nearly all the time of zoo is spent.
 
-``c[:rows, :columns] += a @ b`` with all of c in vector registers while k runs: per k, a few loads of a packed
-panel of b, a broadcast of a for each row, and as many fused multiply-adds as there are sums. On packed
-weights it reaches 98 % of one core's peak, where OpenBLAS, which packs anew at every call, reaches 20 to 70 % at
-the sizes of recurrent cells. A processor has eight or so multiply-adds under way at any time, so fewer rows take
-more panels at once; a single row is then as fast as its weights come from the cache. Written as LLVM vector
-code, since LLVM's own vectoriser finds neither the register block nor the broadcasts. Every number of c is
-one sum in the order of k, whatever tile it falls into.
+``c[:rows, :columns] += a @ b`` with all of c in vector registers while k runs: per k, a few loads of a
+packed panel of b, a broadcast of a for each row, and as many fused multiply-adds as there are sums. On
+packed weights it reaches 98 % of one core's peak, where OpenBLAS, which packs anew at every call, reaches
+20 to 70 % at the sizes of recurrent cells. A processor has eight or so multiply-adds under way at any time,
+so fewer rows take more panels at once; a single row is then as fast as its weights come from the cache.
+Written as LLVM vector code, since LLVM's own vectoriser finds neither the register block nor the
+broadcasts. Every number of c is one sum in the order of k, whatever tile it falls into.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def panel_vectors() -> int:
 def _block() -> tuple[tuple[int, ...], int]:
     """Heights, and vectors in a row.
 
-    With 16 registers 4 by 3 fit as well, and are 5 % faster on AVX2 where three divides, but half as fast in two
-    rows where it does not. SSE spends an instruction more on a broadcast, and more on copies; fewer rows of
-    more vectors took it from 0.65 to 0.70 of what it can do.
+    With 16 registers 4 by 3 fit as well, and are 5 % faster on AVX2 where three divides, but half as fast
+    in two rows where it does not. SSE spends an instruction more on a broadcast, and more on copies; fewer
+    rows of more vectors took it from 0.65 to 0.70 of what it can do.
     """
     triple, features = _target()
     if "+avx512f" in features or triple.startswith(("aarch64", "arm64")):
@@ -114,10 +114,10 @@ def add_panels(
 ) -> Any:
     """``c += a @ b`` for a packed b.
 
-    All arrays are flat. With ``strides = (block, row, k, ldc)`` and ``sizes = (rows, depth, width)``: rows of
-    a come in blocks of :func:`tile_height`, and step k of row r of block n is at ``a0 + n * block + r * row +
-    k * k``; the panels of b start at ``b0``, one after the other, and hold :func:`panel_vectors` vectors a step; row r
-    of c starts at ``c0 + r * ldc`` and has ``width`` columns.
+    All arrays are flat. With ``strides = (block, row, k, ldc)`` and ``sizes = (rows, depth, width)``: rows
+    of a come in blocks of :func:`tile_height`, and step k of row r of block n is at ``a0 + n * block + r *
+    row + k * k``; the panels of b start at ``b0``, one after the other, and hold :func:`panel_vectors`
+    vectors a step; row r of c starts at ``c0 + r * ldc`` and has ``width`` columns.
     """
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
