@@ -41,7 +41,7 @@ def vanilla(x: np.ndarray, h: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.
     [
         (LeakyRNN(leak=1.0), {}),
         (MIRNN(), {"alpha": np.zeros(6), "beta1": np.ones(6), "beta2": np.ones(6)}),
-        (MomentumRNN(mu=0.0, eps=1.0), {}),
+        (MomentumRNN(mu=0.0, epsilon=1.0), {}),
         (FastRNN(), {"alpha": np.array(60.0), "beta": np.array(-60.0)}),
     ],
     ids=lambda value: value.name if isinstance(value, zoo.Cell) else "",
@@ -231,7 +231,7 @@ def test_a_fastrnn_starts_by_keeping_nearly_everything() -> None:
 
 
 def test_velocity_gathers_the_input() -> None:
-    cell = MomentumRNN(mu=0.5, eps=0.3)
+    cell = MomentumRNN(mu=0.5, epsilon=0.3)
     params, state, x = arrays_of(cell)
     state = {name: np.zeros_like(value) for name, value in state.items()}
     _, last = reference.run(cell, params, x, state)

@@ -18,7 +18,7 @@ def normal(rng: np.random.Generator, shape: Shape) -> Array:
 
 def identity(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
     """The identity matrix."""
-    return np.eye(*shape)
+    return np.eye(shape[0])
 
 
 def orthonormal(rng: np.random.Generator, shape: Shape) -> Array:

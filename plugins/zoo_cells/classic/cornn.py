@@ -41,7 +41,7 @@ class CoRNN(zoo.Cell):
     ``b (H,)`` uniform within ``1 / sqrt(2H)`` of zero. States: ``y (H,)``, which is the output, and
     ``z (H,)``.
 
-    Equations, start and the defaults, which are for the pixels of MNIST, are those of
+    Equations, start and the defaults, which are for the pixels of MNIST and make slow units, are those of
     https://github.com/tk-rusch/coRNN. The paper leaves open whether the damping acts on the old velocity or
     on the new one; the official code takes the old one.
     """

@@ -27,7 +27,7 @@ class GatedAntisymmetric(zoo.Cell):
     zero. State and output: ``h (H,)``.
 
     ``U`` is the transpose of the paper's W, which multiplies from the left. Start and options are those of
-    ``antisymmetric``.
+    ``antisymmetric``: steps of 0.01 are for sequences of a thousand pixels, and too short to learn text.
     """
 
     family = "classic"

@@ -37,9 +37,8 @@ class IRNN(zoo.Cell):
     Parameters: ``Wx (I, H)`` normal with standard deviation 0.001, ``Wh (H, H)`` the identity times
     ``scale``, ``b (H,)`` zero. State and output: ``h (H,)``.
 
-    Wx starts as in Keras's reproduction of the paper,
-    https://github.com/keras-team/keras/blob/1.2.2/examples/mnist_irnn.py; there is no official code. A
-    ``scale`` below one, which the paper also tries, forgets.
+    Wx starts as in Keras's reproduction of the paper, ``examples/mnist_irnn.py`` of its early versions
+    (https://github.com/keras-team/keras). A ``scale`` below one, which the paper also tries, forgets.
     """
 
     name = "irnn"

@@ -23,9 +23,8 @@ class MIRNN(zoo.Cell):
     Parameters: ``Wx (I, H)`` Glorot uniform, ``Wh (H, H)`` orthogonal, ``alpha (H,)``, ``beta1 (H,)`` and
     ``beta2 (H,)`` one, ``b (H,)`` zero. State and output: ``h (H,)``.
 
-    The general form of the paper; its simple one has the product alone. The paper chooses how the three
-    vectors start for each task; ones are what implementations take, as that of S. Kirmani for TensorFlow. How
-    the matrices start is zoo's choice.
+    The general form of the paper; its simple one has the product alone. The three vectors start at one, as in
+    ports to TensorFlow and PyTorch; how the matrices start is zoo's choice.
     """
 
     name = "mi_rnn"

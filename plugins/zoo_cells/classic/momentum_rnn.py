@@ -14,11 +14,11 @@ Array = Any
 class MomentumRNN(zoo.Cell):
     """MomentumRNN: the input enters through a velocity that fades, as gradients do in descent with momentum.
 
-    With ``mu = 0`` and ``eps = 1`` it is a simple recurrent network.
+    With ``mu = 0`` and ``epsilon = 1`` it is a simple recurrent network.
 
     Equations::
 
-        v' = mu * v + eps * (x Wx + b)
+        v' = mu * v + epsilon * (x Wx + b)
         h' = tanh(h Wh + v')
 
     Parameters: ``Wx (I, H)`` with orthonormal rows or columns, whichever are fewer, ``Wh (H, H)`` the
@@ -26,7 +26,7 @@ class MomentumRNN(zoo.Cell):
 
     The official code, https://github.com/minhtannguyen/MomentumRNN, has the momentum in an LSTM and in an
     orthogonal network, not in a simple one; start and defaults are those of its LSTM on MNIST, where mu and
-    eps are both 0.6.
+    epsilon are both 0.6.
     """
 
     name = "momentum_rnn"
@@ -47,11 +47,11 @@ class MomentumRNN(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     v = zoo.State("H", help="velocity of the input")
     mu = zoo.Option(0.6, low=0.0, below=1.0, help="share of the velocity that is kept at every step")
-    eps = zoo.Option(0.6, low=0.0, help="size of a step, by which the input is multiplied")
+    epsilon = zoo.Option(0.6, low=0.0, help="size of a step, by which the input is multiplied")
 
     def step(self, x: Array, h: Array, v: Array) -> tuple[Array, Array]:
         """One step of one row."""
-        v = self.mu * v + self.eps * (x @ self.Wx + self.b)
+        v = self.mu * v + self.epsilon * (x @ self.Wx + self.b)
         return zoo.tanh(h @ self.Wh + v), v
 
 

@@ -60,7 +60,7 @@ class PLRNN(zoo.Cell):
     def step(self, x: Array, h: Array) -> zoo.Output:
         """One step of one row."""
         diagonal = self.Wh * zoo.eye(h.shape[-1])
-        h = h @ diagonal + zoo.relu(h - self.theta) @ (self.Wh - diagonal) + x @ self.Wx
+        h = h * np.sum(diagonal, axis=0) + zoo.relu(h - self.theta) @ (self.Wh - diagonal) + x @ self.Wx
         return zoo.Output(zoo.relu(h - self.theta), h)
 
 

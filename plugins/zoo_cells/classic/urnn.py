@@ -24,7 +24,7 @@ def fourier(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - 
 
 def permutation(rng: np.random.Generator, shape: Shape) -> Array:
     """A random permutation matrix."""
-    return rng.permutation(np.eye(*shape))
+    return rng.permutation(np.eye(shape[0]))
 
 
 def glorot(rng: np.random.Generator, shape: Shape) -> Array:
