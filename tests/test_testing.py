@@ -9,6 +9,7 @@ import rich_cell as rich
 
 import zoo
 from zoo.errors import UsageError
+from zoo.kernels import interpreted
 from zoo.testing import CELL_CHECKS, check_cell, run_checks
 from zoo.testing.compare import assert_close, assert_same
 from zoo.testing.domain import Case, cast, make_trial, run, suitable_sizes
@@ -97,6 +98,23 @@ class Leaky(zoo.Cell):
 def test_states_options_kinks_and_divided_sizes_are_no_offence(heads):
     report = check_cell(Leaky(heads=heads), on_fail="collect", expected_failures=PLAIN)
     assert report.ok, str(report)
+
+
+class Shut(zoo.Cell):
+    """``h' = relu(-1 - (x W + h U)²)``: rectifiers that are always shut, through which no gradient comes."""
+
+    card = Leaky.card
+    W = zoo.Param("I", "H", init="glorot_uniform", help="input to hidden")
+    U = zoo.Param("H", "H", init="orthogonal", help="hidden to hidden")
+    h = zoo.State("H", help="hidden units")
+
+    def step(self, x, h):
+        return zoo.relu(-1 - (x @ self.W + h @ self.U) ** 2)
+
+
+def test_a_rectifier_that_is_shut_hides_no_nan():
+    with interpreted():
+        CHECKS["check_nan"](Shut())
 
 
 def test_buffers_inputs_complex_and_discrete_arrays_are_no_offence():

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 import zoo
+from zoo_cells.classic._start import normal
 
 Array = Any
-
-
-def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Normal with variance ``1 / rows``."""
-    return rng.normal(0, 1 / math.sqrt(shape[0]), shape)
 
 
 class Antisymmetric(zoo.Cell):
@@ -32,7 +25,7 @@ class Antisymmetric(zoo.Cell):
     State and output: ``h (H,)``.
 
     ``U`` is the transpose of the paper's W, which multiplies from the left; of its H² entries, U - U^T keeps
-    H (H - 1) / 2 free ones. The paper's second cell has a gate.
+    H (H - 1) / 2 free ones. The paper's second cell, ``gated_antisymmetric``, has a gate.
     """
 
     family = "classic"

@@ -79,14 +79,14 @@ def _poisoned(trial: Trial, row: int) -> Iterator[tuple[str, Trial]]:
     """The trial with NaN in one row of each first state, and of the input at each step."""
     for name, value in trial.state.items():
         if name not in trial.discrete:
-            yield f"state {name}", replace(trial, state=trial.state | {name: _with_nan(value, row)})
+            yield f"state {name}", replace(trial, state=trial.state | {name: _with(value, row, np.nan)})
     for step in range(0 if trial.tokens else trial.x.shape[0]):
-        yield f"the input at step {step}", replace(trial, x=_with_nan(trial.x, (step, row)))
+        yield f"the input at step {step}", replace(trial, x=_with(trial.x, (step, row), np.nan))
 
 
-def _with_nan(array: Array, place: int | tuple[int, int]) -> Array:
+def _with(array: Array, place: int | tuple[int, int], value: float) -> Array:
     copy = array.copy()
-    copy[place] = np.nan
+    copy[place] = value
     return copy
 
 
@@ -111,10 +111,20 @@ def _check_parameter(trial: Trial, name: str, meaning: str) -> None:
 
 
 def _check_backward(trial: Trial, row: int, meaning: str) -> None:
+    """NaN in the row's last gradient shows in some result, if that gradient matters at all.
+
+    It does not where a rectifier is shut: zero is then the whole truth, and zero times NaN nobody computes.
+    """
     _, _, tape = trial.apply()
-    results = trial.rnn.vjp(tape, _with_nan(trial.dy, (trial.x.shape[0] - 1, row)), trial.dlast)
-    gradients = named_gradients(trial.rnn, *results)
-    _require_nan(trial.cell, "gradients, after NaN in dy", gradients, meaning)
+    place = (trial.x.shape[0] - 1, row)
+
+    def gradients(dy: Array) -> Arrays:
+        return named_gradients(trial.rnn, *trial.rnn.vjp(tape, dy, trial.dlast))
+
+    found = gradients(_with(trial.dy, place, np.nan))
+    without = gradients(_with(trial.dy, place, 0.0))
+    if any((value != without[name]).any() for name, value in gradients(trial.dy).items()):
+        _require_nan(trial.cell, "gradients, after NaN in dy", found, meaning)
 
 
 def _require_nan(cell: Cell, what: str, arrays: Arrays, meaning: str) -> None:

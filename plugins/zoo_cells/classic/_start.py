@@ -1,0 +1,32 @@
+"""How several classic cells start."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+Array = Any
+Shape = tuple[int, ...]
+
+
+def normal(rng: np.random.Generator, shape: Shape) -> Array:
+    """Normal with variance ``1 / rows``."""
+    return rng.normal(0, 1 / math.sqrt(shape[0]), shape)
+
+
+def identity(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+    """The identity matrix."""
+    return np.eye(shape[0])
+
+
+def orthonormal(rng: np.random.Generator, shape: Shape) -> Array:
+    """Orthonormal rows or columns, whichever are fewer: a matrix of any shape that stretches nothing.
+
+    ``"orthogonal"`` cuts a wide matrix into square blocks, as suits stacked gates; this one does not.
+    """
+    rows, columns = shape
+    q, r = np.linalg.qr(rng.normal(size=(max(shape), min(shape))))
+    q *= np.sign(np.diag(r))  # makes the draw uniform
+    return q if rows >= columns else q.T

@@ -1,0 +1,115 @@
+"""The unitary evolution RNN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = Any
+Shape = tuple[int, ...]
+# Added under the root of a modulus, which then is no smaller than 1e-5 and has a derivative at zero.
+TINY = 1e-10
+
+
+def fourier(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+    """The matrix of the unitary discrete Fourier transform; it is symmetric."""
+    k = np.arange(shape[0])
+    return np.exp(-2j * np.pi * (np.outer(k, k) % shape[0]) / shape[0]) / math.sqrt(shape[0])
+
+
+def permutation(rng: np.random.Generator, shape: Shape) -> Array:
+    """A random permutation matrix."""
+    return rng.permutation(np.eye(shape[0]))
+
+
+def glorot(rng: np.random.Generator, shape: Shape) -> Array:
+    """Complex; both parts uniform, with the variance of Glorot for rows of 2H real numbers."""
+    limit = math.sqrt(6 / (shape[0] + 2 * shape[1]))
+    parts = rng.uniform(-limit, limit, (2, *shape))
+    return parts[0] + 1j * parts[1]
+
+
+def phases(rng: np.random.Generator, shape: Shape) -> Array:
+    """Uniform around the circle."""
+    return rng.uniform(-math.pi, math.pi, shape)
+
+
+def nearly_zero(rng: np.random.Generator, shape: Shape) -> Array:
+    """Uniform within 0.01 of zero."""
+    return rng.uniform(-0.01, 0.01, shape)
+
+
+def reflect(z: Array, v: Array) -> Array:
+    """The vector z, mirrored at the hyperplane to which v is orthogonal."""
+    return z - (2 * np.sum(z * np.conj(v)) / np.sum(v.real**2 + v.imag**2)) * v
+
+
+class URNN(zoo.Cell):
+    """Unitary evolution RNN: complex units whose recurrent matrix turns the state and never stretches it.
+
+    The matrix is a product of eight that are unitary by construction, with 7H trained numbers instead of H².
+    What is nonlinear acts on the modulus of a unit and leaves its phase alone.
+
+    Equations::
+
+        a  = (h * exp(i w1)) F
+        a  = ((a - 2 (a v1*) v1 / |v1|²) P) * exp(i w2)
+        a  = a F^-1
+        a  = (a - 2 (a v2*) v2 / |v2|²) * exp(i w3)
+        z  = a + x Wx
+        h' = relu(|z| + b) z / |z|,    |z| = sqrt(Re(z)² + Im(z)² + 1e-10)
+        y  = [Re(h'), Im(h')]
+
+    where ``a v*`` is the sum of the products of a and the conjugate of v, and F^-1 the conjugate of F.
+
+    Parameters: ``w (3, H)`` in rows w1, w2, w3, uniform around the circle; ``v (2, H)`` complex, rows v1 and
+    v2; ``Wx (I, H)`` complex; ``b (H,)`` uniform within 0.01 of zero. Both parts of v and Wx are uniform
+    within ``sqrt(6 / (rows + 2H))`` of zero. Buffers: ``F (H, H)`` complex, the discrete Fourier transform
+    divided by ``sqrt(H)``, and ``P (H, H)``, a random permutation matrix. State: ``h (H,)`` complex. The
+    output ``y`` is real, of size 2H: real parts, then imaginary parts.
+
+    Equations and start are those of ``complex_RNN`` in https://github.com/amarshah/complex_RNN, where the
+    transform is a fast one; here it is a product with a matrix, and a step takes H² operations in place of
+    H log H.
+    """
+
+    name = "urnn"
+    family = "classic"
+    card = zoo.Card(
+        title="Unitary Evolution Recurrent Neural Networks",
+        authors="Martin Arjovsky, Amar Shah, Yoshua Bengio",
+        year=2015,
+        url="https://arxiv.org/abs/1511.06464",
+        variant="W = D3 R2 F^-1 D2 P R1 F D1 with modReLU, as published and in the official code.",
+        deviations="The first state is zero, and not trained. The official code divides by |z| + 1e-5; with "
+        "the small number under the root, b = 0 makes the step exactly unitary. Biases start as in the "
+        "official code; in the paper they start at zero.",
+    )
+    w = zoo.Param("3", "H", init=phases, help="phases of the three diagonal matrices")
+    v = zoo.Param("2", "H", init=glorot, complex=True, help="normals of the two reflections, of any length")
+    Wx = zoo.Param("I", "H", init=glorot, complex=True, help="input to hidden")
+    b = zoo.Param("H", init=nearly_zero, help="added to the modulus of a unit")
+    F = zoo.Buffer("H", "H", init=fourier, complex=True, help="unitary discrete Fourier transform")
+    P = zoo.Buffer("H", "H", init=permutation, help="permutation matrix")
+    h = zoo.State("H", complex=True, help="complex hidden units")
+
+    def step(self, x: Array, h: Array) -> zoo.Output:
+        """One step of one row."""
+        a = reflect((h * np.exp(1j * self.w[0])) @ self.F, self.v[0])
+        a = (a @ self.P) * np.exp(1j * self.w[1])
+        a = reflect(a @ np.conj(self.F), self.v[1]) * np.exp(1j * self.w[2])
+        z = a + x @ self.Wx
+        modulus = np.sqrt(z.real**2 + z.imag**2 + TINY)
+        h = z * (zoo.relu(modulus + self.b) / modulus)
+        return zoo.Output(np.concatenate([h.real, h.imag]), h)
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register the unitary evolution RNN."""
+    register(URNN)
