@@ -240,7 +240,7 @@ def test_docstrings_are_not_asked_for_where_python_drops_them() -> None:
 def test_shapes_and_counts() -> None:
     cell = define(
         heads=zoo.Option(2, low=1),
-        V=zoo.Param("H/heads", 3),
+        V=zoo.Param("H / heads", 3),
         s=zoo.Param(),
         c=zoo.State("heads", "I+H"),
         forward=TAKING[4],

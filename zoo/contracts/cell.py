@@ -215,5 +215,6 @@ def _count(array: Array) -> str:
 
 
 def _factor(size: Size) -> str:
-    """A size as it stands in a product."""
-    return f"({size})" if set("+-/") & set(size.text) else size.text
+    """A size as it stands in a product, without spaces: those of a formula part its terms."""
+    text = size.text.replace(" ", "")
+    return f"({text})" if set("+-/") & set(text) else text

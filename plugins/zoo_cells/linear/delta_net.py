@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo_cells.linear._heads import normalised
 
 Array = Any
-
-
-def normalised(rows: Array) -> Array:
-    """Rows of length one; the constant is that of the official kernels."""
-    return rows / np.sqrt(np.sum(rows * rows, axis=-1, keepdims=True) + 1e-6)
 
 
 class DeltaNet(zoo.Cell):

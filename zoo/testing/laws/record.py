@@ -61,9 +61,11 @@ def _check_count(cell: Cell, inputs: int, hidden: int) -> None:
     expected = Recurrent(cell, inputs, hidden, threads=1).theta.size
     letters = {"I": inputs, "H": hidden} | {k: v for k, v in cell.options.items() if type(v) is int}
     formula = cell.parameter_formula()
+    # Term by term: a size is short, and a cell may have any number of parameters.
+    terms = formula.replace("·", "*").split(" + ")
     for what, found in (
         ("parameter_count", cell.parameter_count(inputs, hidden)),
-        (f"parameter_formula {formula!r}", Size(formula.replace("·", "*")).evaluate(letters)),
+        (f"parameter_formula {formula!r}", sum(Size(term).evaluate(letters) for term in terms)),
     ):
         if found != expected:
             meaning = "Do not override them: zoo derives both from the declared parameters."

@@ -1,0 +1,77 @@
+"""Gated linear attention: a matrix of fast weights, every row of which fades as the input says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import zoo
+from zoo_cells.linear._heads import rms_norm
+
+Array = Any
+
+
+class GLA(zoo.Cell):
+    """Gated linear attention: linear attention that forgets each entry of its keys at a rate of its own.
+
+    Each head keeps a matrix from keys to values, with a forget gate for every row. The gates come from a
+    product of low rank and begin near one: a sigmoid to the power ``1 / tau``. Keys are half as wide as
+    values. The parts of the input product stand in the order query q, key k (H/2 each), value v, output gate
+    g (H each); heads lie side by side in all of them, of width ``K = H / (2 heads)`` in queries, keys and
+    forget gates and ``D = H / heads`` in values.
+
+    Equations, for each head::
+
+        q, k, v, g = x Wx
+        alpha = sigmoid((x Wa) Wr + b) ** (1 / tau)
+        S' = alpha[:, None] * S + outer(k, v)
+        o  = (q S') / sqrt(K)
+        o  = gain * o / sqrt(mean(o²) + 1e-5)
+        y  = (silu(g) * (o of all heads)) Wo
+
+    Parameters: ``Wx (I, 3H)``, ``Wa (I, rank)``, ``Wr (rank, H/2)`` and ``Wo (H, H)`` uniform within one over
+    the root of their first size; ``b (H/2,)`` zero; ``gain (D,)`` ones, shared by the heads. State:
+    ``S (heads, K, D)``. Output: ``y``, of size H.
+
+    Equations and defaults, but for the number of heads, are those of the authors' library
+    (https://github.com/fla-org/flash-linear-attention, ``fla/layers/gla.py`` and ``fla/ops/gla/naive.py``).
+    Its layer starts as PyTorch's ``nn.Linear``, as here, and its models set the bias to zero.
+    """
+
+    family = "linear"
+    card = zoo.Card(
+        title="Gated Linear Attention Transformers with Hardware-Efficient Training",
+        authors="Songlin Yang, Bailin Wang, Yikang Shen, Rameswar Panda, Yoon Kim",
+        year=2023,
+        url="https://arxiv.org/abs/2312.06635",
+        variant="The layer of the authors' library with its output gate and RMS norm, without feature map "
+        "and short convolution.",
+        deviations="One head by default, as other cells have; the library has four. No feed-forward part.",
+    )
+    Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys, values and output gate")
+    Wa = zoo.Param("I", "rank", init="fan_in_uniform", help="input to the low rank of the forget gates")
+    Wr = zoo.Param("rank", "H/2", init="fan_in_uniform", help="low rank to forget gates")
+    b = zoo.Param("H/2", help="bias of the forget gates")
+    gain = zoo.Param("H/heads", init="ones", help="gain of the norm, the same for every head")
+    Wo = zoo.Param("H", "H", init="fan_in_uniform", help="gated heads to output")
+    S = zoo.State("heads", "H/(2*heads)", "H/heads", help="memory, from keys to values")
+    heads = zoo.Option(1, low=1, help="independent memories; twice it must divide H")
+    rank = zoo.Option(16, low=1, help="rank of the product behind the forget gates")
+    tau = zoo.Option(16.0, low=1.0, help="root that is taken of the forget gates; larger forgets more slowly")
+
+    def step(self, x: Array, S: Array) -> zoo.Output:
+        """One step of one row."""
+        qk, v, g = zoo.split(x @ self.Wx, 3)
+        q, k = zoo.split(qk, 2)
+        alpha = zoo.exp(zoo.log_sigmoid((x @ self.Wa) @ self.Wr + self.b) / self.tau)
+        alpha, k = alpha.reshape(self.heads, -1, 1), k.reshape(self.heads, -1, 1)
+        q, v = q.reshape(self.heads, 1, -1), v.reshape(self.heads, 1, -1)
+        S = alpha * S + k * v
+        o = self.gain * rms_norm(q @ S / S.shape[1] ** 0.5, 1e-5)
+        return zoo.Output((zoo.silu(g) * o.reshape(-1)) @ self.Wo, S)
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register gated linear attention."""
+    register(GLA)

@@ -1,0 +1,100 @@
+"""Mamba: a selective state space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+from zoo_cells.linear._start import steps
+
+Array = Any
+Shape = tuple[int, ...]
+
+
+def rates(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+    """Logarithms of 1 to N in every channel: the real part of the start that S4D made known."""
+    return np.broadcast_to(np.log(np.arange(1, shape[1] + 1)), shape).copy()
+
+
+def as_taps(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
+    """Uniform within ``1 / sqrt(width)`` of zero, as the bias of PyTorch's depthwise convolution starts."""
+    limit = 1 / math.sqrt(cell.width)
+    return rng.uniform(-limit, limit, shape)
+
+
+class Mamba(zoo.Cell):
+    """Mamba: many leaky integrators a channel, whose rates, inputs and outputs the input chooses.
+
+    The whole mixer of a Mamba block: a projection in, a short convolution along time, the selective state
+    space S6, a gate, and a projection out. A long step dt forgets and takes in the input, a short one passes
+    it by. With ``E = expand * H`` channels and ``N = order`` integrators in each; the parts stand in the
+    order channels u, gate z, and step dt, input B, output C.
+
+    Equations, with ``window`` the last ``width`` values of u, the oldest first::
+
+        u, z = x Wx
+        u = silu(sum over rows of window * taps + b)
+        dt, B, C = u Wu
+        dt = softplus(dt Wd + bd)
+        h' = exp(-exp(A) * dt) * h + outer(dt * u, B)
+        y  = ((h' C + D * u) * silu(z)) Wo
+
+    Parameters: ``Wx (I, 2E)``, ``Wu (E, rank + 2N)``, ``Wd (rank, E)`` and ``Wo (E, H)`` uniform within one
+    over the root of their first size; ``taps (width, E)``, the oldest first, and ``b (E,)`` uniform within
+    ``1 / sqrt(width)``; ``bd (E,)`` such that its softplus is between 0.001 and 0.1, uniform in the
+    logarithm; ``A (E, N)`` the logarithms of 1 to N; ``D (E,)`` ones. States: ``h (E, N)`` and
+    ``past (width - 1, E)``, the channels u before the convolution, the oldest first. Output: ``y``, of size
+    H.
+
+    Equations, start and defaults are those of ``mamba_simple.py`` of https://github.com/state-spaces/mamba,
+    where the rank is H / 16 rounded up: 8 at H = 128. Its models divide the start of ``Wo`` by the root of
+    the number of layers; here it is that of one layer.
+    """
+
+    family = "linear"
+    card = zoo.Card(
+        title="Mamba: Linear-Time Sequence Modeling with Selective State Spaces",
+        authors="Albert Gu, Tri Dao",
+        year=2023,
+        url="https://arxiv.org/abs/2312.00752",
+        variant="The whole mixer with real S6, convolution and gate; A by zero-order hold and B by dt * B.",
+        deviations="The input may have another size than the output. The rank of the step is an option, not "
+        "a function of H. No normalisation or residual connection around the mixer. The paper discretises B "
+        "by zero-order hold too; the simpler rule is that of the official code.",
+    )
+    Wx = zoo.Param("I", "2*expand*H", init="fan_in_uniform", help="input to channels u and gate z")
+    taps = zoo.Param("width", "expand*H", init="fan_in_uniform", help="convolution along time, oldest first")
+    b = zoo.Param("expand*H", init=as_taps, help="bias of the convolution")
+    Wu = zoo.Param("expand*H", "rank+2*order", init="fan_in_uniform", help="channels to dt, B, C")
+    Wd = zoo.Param("rank", "expand*H", init="fan_in_uniform", help="low-rank step to steps of all channels")
+    bd = zoo.Param("expand*H", init=steps, help="bias of the steps")
+    A = zoo.Param("expand*H", "order", init=rates, help="logarithms of the rates of forgetting")
+    D = zoo.Param("expand*H", init="ones", help="channels past the integrators")
+    Wo = zoo.Param("expand*H", "H", init="fan_in_uniform", help="channels to output")
+    h = zoo.State("expand*H", "order", help="integrators of every channel")
+    past = zoo.State("width-1", "expand*H", help="channels before the convolution, the oldest first")
+    expand = zoo.Option(2, low=1, help="channels for one hidden unit")
+    order = zoo.Option(16, low=1, help="integrators in a channel, N")
+    rank = zoo.Option(8, low=1, help="rank of the step; officially H / 16, rounded up")
+    width = zoo.Option(4, low=2, high=64, help="steps that the convolution sees")
+
+    def step(self, x: Array, h: Array, past: Array) -> zoo.Output:
+        """One step of one row."""
+        u, z = zoo.split(x @ self.Wx, 2)
+        window = np.concatenate([past, u[None]])
+        u = zoo.silu(np.sum(window * self.taps, axis=0) + self.b)
+        chosen = u @ self.Wu
+        B, C = zoo.split(chosen[self.rank :], 2)
+        dt = zoo.softplus(chosen[: self.rank] @ self.Wd + self.bd)
+        h = np.exp(-np.exp(self.A) * dt[:, None]) * h + zoo.outer(dt * u, B)
+        return zoo.Output(((h @ C + self.D * u) * zoo.silu(z)) @ self.Wo, h, window[1:])
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register Mamba."""
+    register(Mamba)
