@@ -14,7 +14,15 @@ import numpy as np
 
 from zoo import kernels
 from zoo.kernels.jit import njit
-from zoo.kernels.tiles import add_panels, copy_panel_row, copy_tile_column, panel_columns, tile_height
+from zoo.kernels.tiles import (
+    add_panels,
+    block_size,
+    copy_panel_row,
+    copy_tile_column,
+    copy_transposed,
+    panel_columns,
+    tile_height,
+)
 
 Array = Any
 
@@ -77,11 +85,17 @@ def pack(w: Array) -> Array:
 def pack_transposed(w: Array) -> Array:
     """Panels of the transpose of ``w (N, K)`` for ``add_matmul(a, panels, c)``, ``c += a @ w.T``."""
     width, depth = w.shape
-    columns = panel_columns(w)
+    columns, block = panel_columns(w), block_size(w)
     panels = np.empty(((width + columns - 1) // columns, depth, columns), w.dtype)
-    for row in range(panels.shape[0] * columns):
-        for k in range(depth):
-            panels[row // columns, k, row % columns] = w[row, k] if row < width else 0
+    for first in range(0, panels.shape[0] * columns, block):
+        start, whole = (first // columns * depth) * columns + first % columns, 0
+        if first + block <= width:
+            whole = depth // block * block
+            for k in range(0, whole, block):
+                copy_transposed(panels, start + k * columns, columns, w, first * depth + k, depth)
+        for row in range(first, first + block):
+            for k in range(whole, depth):
+                panels[row // columns, k, row % columns] = w[row, k] if row < width else 0
     return panels
 
 

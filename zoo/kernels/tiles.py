@@ -100,6 +100,50 @@ copy_panel_row = _copier(lambda dtype: panel_vectors() * lanes(dtype))
 copy_tile_column = _copier(lambda _: heights()[0])
 
 
+@intrinsic
+def block_size(_typing: Any, like: Any) -> Any:
+    """Rows and columns of what :func:`copy_transposed` copies: a constant to the compiler."""
+    return types.intp(like), lambda context, *_: context.get_constant(types.intp, lanes(like.dtype))
+
+
+@intrinsic
+def copy_transposed(_typing: Any, target: Any, t0: Any, t_row: Any, source: Any, s0: Any, s_row: Any) -> Any:
+    """Copy a square block of :func:`block_size` numbers a side, and turn its rows into columns.
+
+    Both arrays are flat; their blocks start at ``t0`` and ``s0``, and rows are ``t_row`` and ``s_row`` apart.
+    """
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        count, size = lanes(target.dtype), int(target.dtype.bitwidth) // 8
+        vector = ir.VectorType(_SCALARS[target.dtype], count)
+
+        def rows(n: int) -> list[Any]:
+            data = context.make_array(signature.args[n])(context, builder, args[n]).data
+            starts = (builder.add(args[n + 1], builder.mul(args[n + 2], _INDEX(r))) for r in range(count))
+            return [builder.bitcast(builder.gep(data, [start]), vector.as_pointer()) for start in starts]
+
+        turned = _transposed(builder, [builder.load(row, align=size) for row in rows(3)])
+        for value, place in zip(turned, rows(0), strict=True):
+            builder.store(value, place, align=size)
+        return context.get_dummy_value()
+
+    return types.void(*map(types.unliteral, (target, t0, t_row, source, s0, s_row))), emit
+
+
+def _transposed(builder: ir.IRBuilder, rows: list[Any]) -> list[Any]:
+    """As many vectors as each has numbers, transposed: pairs of rows exchange halves, quarters, and so on."""
+    count = len(rows)
+    for distance in (1 << step for step in range(count.bit_length() - 1)):
+        kept = [lane if not lane & distance else count + lane - distance for lane in range(count)]
+        taken = [lane + distance if not lane & distance else count + lane for lane in range(count)]
+        masks = [ir.Constant(ir.VectorType(_LANE, count), mask) for mask in (kept, taken)]
+        rows = [
+            builder.shuffle_vector(rows[n & ~distance], rows[n | distance], masks[bool(n & distance)])
+            for n in range(count)
+        ]
+    return rows
+
+
 def copy_bytes(builder: ir.IRBuilder, target: Any, source: Any, size: Any) -> None:
     """Copy some bytes between places that do not overlap."""
     plain = ir.IntType(8).as_pointer()
