@@ -45,9 +45,9 @@ class RGLRU(zoo.Cell):
     State and output: ``h (H,)``.
 
     Equations and start are those of ``RGLRU`` in https://github.com/google-deepmind/recurrentgemma, where
-    decay is ``a_param``; the paper writes ``a = sigmoid(Lambda)``, which makes decay ``-Lambda``. Half a
-    power of ``1 - a^2`` has no derivative where the gate is shut for good; below ``1e-30`` it is taken as
-    constant, where the code bounds its derivative by 1000.
+    decay is ``a_param``; the paper writes ``a = sigmoid(Lambda)``, which makes decay ``-Lambda``. A root has
+    no derivative at zero, which ``1 - a^2`` reaches when the gate is shut for good: it is taken as no less
+    than ``1e-30``, where the code bounds the derivative by 1000.
     """
 
     name = "rg_lru"
