@@ -179,6 +179,10 @@ PRODUCTS: dict[str, Case] = {
         {"v": "3H", "h": "H", "W": "2 H 3"},
         lambda s: (s.v[s.h.shape[0] :].reshape(2, 1, -1) @ s.W)[:, 0] * s.h[0],
     ),
+    "heads added to": (
+        {"v": "2H", "m": "2 H", "W": "2 H 3", "V": "2 H 3", "B": "2 3"},
+        lambda s: (s.v.reshape(2, 1, -1) @ s.W)[:, 0] + (s.m[:, None] @ s.V)[:, 0] + s.B,
+    ),
     "heads of x": (
         {"v": "H", "W": "2 I 3"},
         lambda s: (np.stack([s.x, s.x * s.x])[:, None] @ s.W)[:, 0] * s.v[0],

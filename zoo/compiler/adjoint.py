@@ -204,11 +204,12 @@ def _product_of_shared(a: Node, g: Node) -> Node:
 
 
 def _dot_heads(node: Node, g: Node) -> tuple[Node, ...]:
-    a, w = node.inputs
+    a, w, *base = node.inputs
     back = node.graph.node("dot_heads", (g, swap_last(w)), None, a.shape)
     if node.level == Level.ONCE:  # parameters times parameters: there are no rows to sum over
-        return back, reshape(a, (*a.shape, ONE)) * reshape(g, (g.shape[0], ONE, g.shape[1]))
-    return back, outer_heads(a, g)
+        dw = reshape(a, (*a.shape, ONE)) * reshape(g, (g.shape[0], ONE, g.shape[1]))
+        return back, dw, *(g for _ in base)
+    return back, outer_heads(a, g), *(g for _ in base)
 
 
 _STRUCTURE: dict[str, Callable[[Node, Node], tuple[Contribution, ...]]] = {

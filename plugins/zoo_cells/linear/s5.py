@@ -1,0 +1,113 @@
+"""The simplified state space layer S5."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+from zoo_cells.linear._held import log_steps, zero_order_hold
+
+Array = Any
+Shape = tuple[int, ...]
+
+
+def hippo_normal(size: int) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors of HiPPO-N, the normal part of the matrix HiPPO-LegS.
+
+    They come in conjugate pairs; kept is the half with the lower imaginary parts, ``(size / 2,)`` and
+    ``(size, size / 2)``. The symmetric part is ``-1/2`` times the identity, so what is left to find are the
+    eigenvalues of a skew-symmetric matrix.
+    """
+    n = np.arange(size)
+    root = np.sqrt(2 * n + 1)
+    skew = np.outer(root, root) / 2 * np.sign(n[None, :] - n[:, None])
+    turn, vectors = np.linalg.eigh(-1j * skew)
+    return -0.5 + 1j * turn[: size // 2], vectors[:, : size // 2]
+
+
+def poles(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:  # noqa: ARG001 - as all initializers
+    """The eigenvalues of each block."""
+    return np.tile(hippo_normal(2 * shape[0] // cell.blocks)[0], cell.blocks)
+
+
+def into_eigenvectors(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
+    """Real normal with variance ``1 / order``, written in the eigenvectors of each block."""
+    size = 2 * shape[1] // cell.blocks
+    drawn = rng.normal(0, math.sqrt(1 / cell.order), (shape[0], cell.blocks, size))
+    return (drawn @ hippo_normal(size)[1].conj()).reshape(shape)
+
+
+def from_eigenvectors(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
+    """Complex, both parts normal with variance ``1 / order``, read from the eigenvectors of each block."""
+    size = 2 * shape[0] // cell.blocks
+    real, imaginary = rng.normal(0, math.sqrt(1 / cell.order), (2, shape[1], cell.blocks, size))
+    return ((real + 1j * imaginary) @ hippo_normal(size)[1]).reshape(shape[1], shape[0]).T
+
+
+class S5(zoo.Cell):
+    """Simplified state space layer: one linear system that all inputs drive and all outputs read.
+
+    S4D filters channel by channel; here ``order / 2`` fading oscillations are shared. Each has a step of its
+    own, in which the input is held (zero-order hold). Linear in input and state; what is nonlinear belongs to
+    the layers around it.
+
+    Equations::
+
+        dt = exp(log_dt)
+        s' = exp(A dt) * s + (exp(A dt) - 1) / A * (x B)
+        y  = 2 Re(s' C) + x D
+
+    With ``clip``, the real parts of A are taken as at most ``-1e-4``. The conjugates of the poles are not
+    held; the factor 2 counts them.
+
+    Parameters: ``A (order / 2,)`` complex, ``blocks`` times the eigenvalues with negative imaginary part of
+    HiPPO-N of size ``order / blocks``, ascending; ``log_dt (order / 2,)`` uniform between the logarithms of
+    ``dt_min`` and ``dt_max``; ``B (I, order / 2)`` and ``C (order / 2, H)`` complex, of each block
+    ``B conj(V)`` and ``V^T C`` of V, the eigenvectors, and of normal B, which is real, and C, both of whose
+    parts have variance ``1 / order`` as B has; ``D (I, H)`` normal with variance ``1 / I``. State:
+    ``s (order / 2,)`` complex. The output ``y`` is real, of size H.
+
+    Equations, start and defaults are those of https://github.com/lindermanlab/S5, ``s5/ssm.py`` with
+    conjugate symmetry and zero-order hold. Without ``clip``, which is the default there too, nothing keeps
+    training from poles that grow.
+    """
+
+    name = "s5"
+    family = "linear"
+    card = zoo.Card(
+        title="Simplified State Space Layers for Sequence Modeling",
+        authors="Jimmy T.H. Smith, Andrew Warrington, Scott W. Linderman",
+        year=2022,
+        url="https://arxiv.org/abs/2208.04933",
+        variant="Conjugate symmetry, zero-order hold, one step per pole, blocks of HiPPO-N at the start.",
+        deviations="D is a matrix (I, H) where the paper's is a diagonal, which needs I = H. Normal draws "
+        "are not truncated at two deviations. The cell alone: no GELU or gate after it.",
+    )
+    A = zoo.Param("order/2", init=poles, complex=True, help="poles, in continuous time")
+    log_dt = zoo.Param("order/2", init=log_steps, help="logarithm of a pole's step")
+    B = zoo.Param("I", "order/2", init=into_eigenvectors, complex=True, help="input to states")
+    C = zoo.Param("order/2", "H", init=from_eigenvectors, complex=True, help="states to output")
+    D = zoo.Param("I", "H", init="lecun_normal", help="input to output")
+    s = zoo.State("order/2", complex=True, help="oscillations that all channels share")
+    order = zoo.Option(256, low=2, high=4096, help="poles, in conjugate pairs; a multiple of 2 * blocks")
+    blocks = zoo.Option(8, low=1, high=2048, help="equal parts of the poles at the start")
+    dt_min = zoo.Option(0.001, low=1e-6, high=10.0, help="shortest step at the start")
+    dt_max = zoo.Option(0.1, low=1e-6, high=10.0, help="longest step at the start")
+    clip = zoo.Option(False, help="keep every pole from growing")
+
+    def step(self, x: Array, s: Array) -> zoo.Output:
+        """One step of one row."""
+        A = np.minimum(self.A.real, -1e-4) + 1j * self.A.imag if self.clip else self.A
+        keep, take = zero_order_hold(A, np.exp(self.log_dt))
+        s = keep * s + take * (x @ self.B)
+        return zoo.Output(2 * (s @ self.C).real + x @ self.D, s)
+
+
+@zoo.hookimpl
+def zoo_register_cells(register: Callable[[type[zoo.Cell]], None]) -> None:
+    """Register S5."""
+    register(S5)
