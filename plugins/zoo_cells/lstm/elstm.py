@@ -58,7 +58,8 @@ class ELSTM(zoo.Cell):
         url="https://arxiv.org/abs/2305.19044",
         variant="eLSTM with its output gate, which sees x and the new cells.",
         deviations="The official code starts the output gate's weights of x and c uniform within 1 / sqrt(I "
-        "+ H), as one matrix. Its layer for the diagnostic tasks has no output gate.",
+        "+ H), as one matrix. Its layer for the diagnostic tasks has no output gate. The paper writes no "
+        "biases; its code has them.",
     )
     Wx = zoo.Param("I", "3H", init=mixed, help="input to f, z, o")
     b = zoo.Param("3H", init=mixed, help="bias of f, z, o")

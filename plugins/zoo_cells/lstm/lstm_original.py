@@ -15,8 +15,9 @@ class LSTMOriginal(zoo.Cell):
     """Original LSTM: a memory that adds up what its input gate lets in, and never forgets.
 
     There is no forget gate: each memory cell feeds itself with weight one, so that an error flows back
-    through it unchanged for any number of steps. What is stored only goes if its opposite is written. The
-    gates stand in the order input i, candidate g, output o.
+    through it unchanged for any number of steps. What is stored only goes if its opposite is written; carried
+    along a text without end the memory may grow until what it shows is always one or minus one, so that it
+    learns text late. The gates stand in the order input i, candidate g, output o.
 
     Equations::
 
@@ -41,9 +42,8 @@ class LSTMOriginal(zoo.Cell):
         url="https://doi.org/10.1162/neco.1997.9.8.1735",
         variant="Input and output gate, no forget gate, blocks of one memory cell, squashing functions "
         "scaled to (-2, 2) and (-1, 1); every gate sees x and h, and has a bias.",
-        deviations="The paper truncates the gradient where it leaves a memory cell through the gates, and "
-        "lets gates hear each other in some experiments; here the gradient is full, and gates hear x and h "
-        "alone. The start is the one of the lstm.",
+        deviations="The paper truncates the gradient where it would leave a memory cell through the gates; "
+        "here the gradient is full. The start is the one of the lstm.",
     )
     Wx = zoo.Param("I", "3H", init=uniform_gates_of(3), help="input to gates i, g, o")
     Wh = zoo.Param("H", "3H", init=uniform_gates_of(3), help="hidden to gates i, g, o")

@@ -32,8 +32,8 @@ class NAS(zoo.Cell):
     is the output, and ``c (H,)``.
 
     The equations are those of TensorFlow's ``NASCell``, in ``tensorflow/contrib/rnn/python/ops/rnn_cell.py``
-    and in TensorFlow Addons; the paper gives its cell as a picture. Note the product in n3, which other
-    libraries have as a sum.
+    and in TensorFlow Addons; the paper gives its cell as a picture. Note the product in n3, which
+    torchrecurrent has as a sum.
     """
 
     family = "lstm"

@@ -29,7 +29,9 @@ class WMCLSTM(zoo.Cell):
     Parameters: ``Wx (I, 4H)``, ``Wh (H, 4H)`` and ``Wc (H, 3H)``, of gates i, f, o, uniform within
     ``1 / sqrt(H)`` of zero, ``b (4H,)`` zero. States: ``h (H,)``, which is the output, and ``c (H,)``.
 
-    There is no official code; the equations are the paper's. The start is that of the ``lstm``.
+    There is no official code; the equations are the paper's, as given in
+    https://github.com/MartinuzziFrancesco/RecurrentLayers.jl/issues/108 too. The start is that of the
+    ``lstm``.
     """
 
     name = "wmc_lstm"
