@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,3 +18,13 @@ def uniform_gates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
     """
     limit = 1 / math.sqrt(shape[-1] // 4)
     return rng.uniform(-limit, limit, shape)
+
+
+def uniform_gates_of(gates: int) -> Callable[[np.random.Generator, tuple[int, ...]], np.ndarray[Any, Any]]:
+    """The same for weights of several gates side by side, ``(..., gates * H)``."""
+
+    def start(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        limit = math.sqrt(gates / shape[-1])
+        return rng.uniform(-limit, limit, shape)
+
+    return start
