@@ -14,19 +14,21 @@ CASES: dict[str, dict[str, Any]] = {"dsgu": {}}
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
     """Run ``DSGUCell`` of torchrecurrent, without its bias after the product with the state.
 
-    So MartinuzziFrancesco/torchrecurrent#39 quotes Gao and Glowacka 2016. PyTorch's hard sigmoid has a slope
-    of 1/6; what goes into it is made 6/5 times as large, which is a slope of 1/5.
+    So MartinuzziFrancesco/torchrecurrent#39 quotes Gao and Glowacka 2016. The hard sigmoid is that of Theano,
+    ``x / 5 + 1 / 2`` held between 0 and 1; the line stands in the weights. (PyTorch's own has another slope,
+    and a gradient rounded to float32.)
     """
     hidden = p["Wg"].shape[0]
-    steeper = torch.ones(2 * hidden, dtype=torch.float64)
-    steeper[hidden:] = 6 / 5
-    cell = torchrecurrent.DSGUCell(x.shape[-1], hidden, dtype=torch.float64)
+    ones, zeros = torch.ones(hidden, dtype=torch.float64), torch.zeros(hidden, dtype=torch.float64)
+    slope = torch.cat([ones, ones / 5])
+    clip = torch.nn.Hardtanh(0.0, 1.0)
+    cell = torchrecurrent.DSGUCell(x.shape[-1], hidden, gate_nonlinearity=clip, dtype=torch.float64)
     weights = {
-        "weight_ih": (p["Wx"] * steeper).T,
-        "weight_hh": torch.cat([p["Wg"].T, p["Wh"].T * 6 / 5]),
+        "weight_ih": (p["Wx"] * slope).T,
+        "weight_hh": torch.cat([p["Wg"].T, p["Wh"].T / 5]),
         "weight_ho": p["Wo"].T,
-        "bias_ih": p["b"] * steeper,
-        "bias_hh": torch.zeros(2 * hidden, dtype=torch.float64),
+        "bias_ih": p["b"] * slope,
+        "bias_hh": torch.cat([zeros, ones / 2]),
     }
     h, outputs = state["h"], []
     for xt in x:
