@@ -2,8 +2,9 @@
 
     python tests/golden/make_cells.py [CASE ...]
 
-needs PyTorch and SciPy (the extra ``peers``). A reference, ``references/<cell>.py``, states the cell once
-more, written from the paper or after other people's code, which it names, and not after the cell. It has
+needs PyTorch, SciPy and torchrecurrent (the extra ``peers``). A reference, ``references/<cell>.py``, states
+the cell once more, written from the paper or after other people's code, which it names, and not after the
+cell. It has
 
 - ``CASES``, the options of every case by its name: the cell's, or the cell's with an ending. One that ends
   in ``_empty`` starts from states of zero, whose gradients are left out;

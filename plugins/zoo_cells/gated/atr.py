@@ -29,8 +29,8 @@ class ATR(zoo.Cell):
 
     It is ``p - q``, and the order matters: so the state can shut the gate that keeps it. The paper prints it
     wrongly, as its authors say at https://github.com/bzhangGo/ATR. Of their two language models there, the
-    one in TensorFlow has no biases; the one in PyTorch has both, and draws all parameters within 0.08 of
-    zero. Here the biases are there and start at zero; the weights start as TensorFlow draws them by default.
+    one in TensorFlow has no biases; the one in PyTorch has both. Both models draw all parameters within 0.08
+    of zero; here the biases start at zero, and the weights as TensorFlow draws them if not told otherwise.
     """
 
     family = "gated"

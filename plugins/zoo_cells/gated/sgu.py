@@ -30,8 +30,10 @@ class SGU(zoo.Cell):
     State and output: ``h (H,)``.
 
     The update gate is a hard sigmoid, that of Theano, Chainer and Keras when the paper was written, with a
-    slope of 1/5; PyTorch's has 1/6. There is no official code; the equations are those on which Chainer's and
-    torchrecurrent's cells ``SGU`` agree. The start is that of zoo's other gated cells.
+    slope of 1/5; PyTorch's has 1/6. There is no official code; the equations are the paper's as
+    https://github.com/MartinuzziFrancesco/torchrecurrent/issues/39 quotes them. The activations are those of
+    the cell ``SGU`` proposed to Chainer (its pull request 1115). The start is that of zoo's other gated
+    cells.
     """
 
     family = "gated"
@@ -41,8 +43,8 @@ class SGU(zoo.Cell):
         year=2016,
         url="https://arxiv.org/abs/1604.02910",
         variant="SGU: softplus as the last activation, no bias after the multiplication.",
-        deviations="torchrecurrent takes PyTorch's hard sigmoid, and has one bias more, after the product "
-        "with Wg.",
+        deviations="The cell proposed to Chainer and torchrecurrent's have one bias more, after the product "
+        "with Wg; torchrecurrent takes PyTorch's hard sigmoid.",
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to gate g, update z")
     Wg = zoo.Param("H", "H", init="orthogonal", help="input times hidden to gate g")
