@@ -1,14 +1,40 @@
-"""The readout, ``p(next) = softmax(y Why + by)``, and its loss, over the steps of one shard of the batch."""
+"""The readout, ``p(next) = softmax(y Why + by)``, and its loss, over the steps of one shard of the batch.
+
+Scores exist for a block of steps at a time, which stays in the cache: all at once, those of ten thousand
+steps of eight rows and 65 symbols are 21 MB, and the readout of 64 units took 0.54 us a symbol, not 0.43.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from zoo.kernels.inputs import project, project_grads
+import numpy as np
+
+from zoo import kernels
 from zoo.kernels.jit import njit
 from zoo.kernels.loss import cross_entropy, cross_entropy_grad
 
 Array = Any
+
+# A multiple of what add_outer sums at a time; blocks of 256 rows take 2 % longer, and 1,024 are no faster.
+ROWS = 512
+
+
+@njit(inline=True)
+def _block(y: Array) -> int:
+    """Steps in a block."""
+    return max(1, ROWS // max(1, y.shape[1]))  # type: ignore[no-any-return]
+
+
+@njit
+def _score(y: Array, panels: Array, b: Array, logits: Array) -> None:
+    """``logits = y w + b``, for the panels of w."""
+    scores = kernels.rows_of(logits)
+    for n in range(scores.shape[0]):
+        row = kernels.row(scores, n)
+        for v in range(b.size):
+            row[v] = b[v]
+    kernels.add_matmul(kernels.rows_of(y), panels, scores)
 
 
 @njit
@@ -22,9 +48,13 @@ def read_loss(y: Array, w: Array, b: Array, targets: Array, losses: Array) -> No
         targets: The right tokens, ``(T, B)``.
         losses: Where they go, in nats, ``(T,)``; steps apart, so that it does not matter how time is cut.
     """
-    logits = project(y, w, b)
-    for t in range(losses.size):
-        losses[t] = cross_entropy(logits[t], targets[t])
+    block, panels = _block(y), kernels.pack(w)
+    logits = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
+    for first in range(0, losses.size, block):
+        steps = min(block, losses.size - first)
+        _score(y[first : first + steps], panels, b, logits[:steps])
+        for t in range(steps):
+            losses[first + t] = cross_entropy(logits[t], targets[first + t])
 
 
 @njit
@@ -32,7 +62,17 @@ def read_loss_grads(
     y: Array, w: Array, b: Array, targets: Array, losses: Array, scale: float
 ) -> tuple[Array, Array, Array]:
     """As :func:`read_loss`, and the gradients of ``scale`` times all losses with respect to y, w and b."""
-    logits = project(y, w, b)
-    for t in range(losses.size):
-        losses[t] = cross_entropy_grad(logits[t], targets[t], scale)
-    return project_grads(y, w, logits)
+    block, panels, back = _block(y), kernels.pack(w), kernels.pack_transposed(w)
+    logits = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
+    dy, dw, db = np.empty_like(y), np.empty(w.shape, w.dtype), np.empty(b.shape, b.dtype)
+    dy[:], dw[:], db[:] = 0, 0, 0
+    for first in range(0, losses.size, block):
+        steps = min(block, losses.size - first)
+        read, part = y[first : first + steps], logits[:steps]
+        _score(read, panels, b, part)
+        for t in range(steps):
+            losses[first + t] = cross_entropy_grad(part[t], targets[first + t], scale)
+        kernels.add_rows(part, db)
+        kernels.add_outer(kernels.rows_of(read), kernels.rows_of(part), dw)
+        kernels.add_matmul(kernels.rows_of(part), back, kernels.rows_of(dy[first : first + steps]))
+    return dy, dw, db
