@@ -11,16 +11,15 @@ from typing import TypeVar
 
 import click
 
+from zoo.catalogue.facts import HIDDEN, INPUTS
 from zoo.cli.assignments import assign, member_target
-from zoo.cli.commands.cells import HIDDEN, INPUTS
 from zoo.cli.members import CONTRACTS, find_member, plugin_option
-from zoo.cli.terminal import faint, is_terminal, make_console, plain_table, strong
+from zoo.cli.terminal import WIDTH, faint, is_terminal, make_console, plain_table, strong
 from zoo.contracts import Cell, Input, Member, Optimizer, State
 from zoo.contracts.declarations import Array
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import registry_of
 
-WIDTH = 100
 _SIZE = click.IntRange(min=1)
 A = TypeVar("A", bound=Array)
 
@@ -159,7 +158,7 @@ def _tables(member: type[Member]) -> dict[str, list[list[str]]]:
         tables[f"Parameters: {member.parameter_formula()}"] = _arrays(member.params, _init)
         if member.buffers:
             tables["Buffers, which are not trained"] = _arrays(member.buffers, _init)
-        tables["States"] = _arrays(member.states)
+        tables[f"States: {member.state_formula()}"] = _arrays(member.states)
         if member.inputs:
             tables["Inputs beside x"] = _arrays(member.inputs, _default)
     elif issubclass(member, Optimizer):
@@ -210,7 +209,7 @@ def _allowed(expects: str) -> str:
 
 def _reference(member: type[Member]) -> Iterator[str]:
     card = member.card
-    remarks = {"Variant": card.variant, "Deviations": card.deviations}
+    remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
     yield from _wrapped(f"{card.authors} ({card.year}). {card.title}.")
     yield card.url
     for heading, text in remarks.items():
