@@ -9,7 +9,7 @@ from zoo.cli.terminal import WIDTH, faint, plain_table, strong
 from zoo.compiler.costs import Cost
 from zoo.compiler.dims import Dim, as_dim
 from zoo.compiler.explain import Equation, Explanation, Loop, Section, Work
-from zoo.compiler.wording import formula
+from zoo.compiler.notation import formula
 
 _TEXT = 52  # where notes beside equations begin
 
