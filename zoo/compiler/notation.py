@@ -106,10 +106,10 @@ class Notation:
             axis, start, stop = node.attr
             window = formula(start) if stop - start == ONE else f"{formula(start)}:{formula(stop)}"
             return f"{base}[{', '.join([*[':'] * axis, window])}]"
-        return f"{base}.T" if node.op == "transpose" and not _is_in_order(node) else base
+        return f"{base}.T" if node.op == "transpose" and not is_in_order(node) else base
 
 
-def _is_in_order(node: Node) -> bool:
+def is_in_order(node: Node) -> bool:
     """Whether a view has its numbers as they lie."""
     view = view_of(node)
     return view is not None and view.is_window
@@ -117,8 +117,8 @@ def _is_in_order(node: Node) -> bool:
 
 def _leaf(node: Node) -> str:
     """A leaf that nobody declared."""
-    if node.op == "size":
-        return formula(node.attr)
+    if node.op in ("size", "eye"):
+        return formula(node.attr) if node.op == "size" else f"eye({formula(node.shape[0])})"
     return f"[{', '.join(map(_number, node.attr))}]" if node.op == "array" else f"{node.op}({node.attr})"
 
 

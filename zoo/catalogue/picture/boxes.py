@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from zoo.catalogue.picture.calls import whole
 from zoo.catalogue.picture.diagram import Box, Diagram
 from zoo.catalogue.picture.groups import Group, groups_of, read_by
-from zoo.catalogue.picture.values import Values, whole
+from zoo.catalogue.picture.values import Values
 from zoo.compiler.copies import LEAVES
 from zoo.compiler.graph import Node
 from zoo.compiler.reading import read
+from zoo.compiler.structure import ONE
 from zoo.compiler.views import SAMPLE
 from zoo.contracts import Cell
 
@@ -46,8 +48,8 @@ class _Boxes:
         }
         boxes = [*map(self._leaf, self.leaves), *map(self._equations, self.computed)]
         for name, node in self.values.aliases:
-            reads[len(boxes)] = (place[whole(node)],)
-            text = f"{name} = {self.values.give_name(node)}"
+            reads[len(boxes)] = (place[whole(node)],) if whole(node) in place else ()
+            text = f"{name} = {self.values.operand(node)}"
             boxes.append(Box("output", (text,), self.values.shape(node)))
         return Diagram(tuple(boxes), reads)
 
@@ -84,7 +86,8 @@ class _Boxes:
         if base in group:
             yield f"{values.names[base]} = {values.equation(base)}"
         names = ", ".join(values.names[node] for node in sorted(parts, key=_start))
-        yield f"{names} = split({values.operand(base)})"
+        rows = all(node.attr[0] == 0 and node.shape[0] == ONE for node in parts)
+        yield f"{names} = {values.operand(base)}" if rows else f"{names} = split({values.operand(base)})"
 
 
 def _make_up(parts: list[Node], base: Node) -> bool:

@@ -11,7 +11,7 @@ from zoo.catalogue.picture.ordering import Item, Ordered, neighbours
 from zoo.catalogue.picture.rows import GAP, WIDTH
 
 MARGIN, BETWEEN = 12.0, 40.0  # around the picture, and from row to row
-_BEND = 8.0  # the width of a bend
+_BEND, _NARROW = 2.0, 12.0  # the width of a bend, and the gap beside it
 _STRAIGHT = 4.0  # how much more a bend minds its place than a box does
 _SWEEPS = 24
 Near = Mapping[Item, Sequence[Item]]
@@ -74,7 +74,7 @@ def _wish(item: Item, near: tuple[Near, Near], middle: Mapping[Item, float]) -> 
 def _set(found: Diagram, row: Sequence[Item], wished: Sequence[float], room: float) -> dict[Item, float]:
     """The places of a row's items."""
     widths = [_width(found, item) for item in row]
-    apart = [(a + b) / 2 + GAP for a, b in pairwise(widths)]
+    apart = [_apart(found, a, b) for a, b in pairwise(row)]
     weights = [1.0 if isinstance(item, int) else _STRAIGHT for item in row]
     places = spread(wished, apart, widths[0] / 2, room - widths[-1] / 2, weights)
     return dict(zip(row, places, strict=True))
@@ -112,5 +112,15 @@ def _width(found: Diagram, item: Item) -> float:
     return found.boxes[item].width if isinstance(item, int) else _BEND
 
 
+def _apart(found: Diagram, a: Item, b: Item) -> float:
+    """The least distance of the middles of two neighbours; bends stand closer than boxes."""
+    gap = GAP if isinstance(a, int) and isinstance(b, int) else _NARROW
+    return (_width(found, a) + _width(found, b)) / 2 + gap
+
+
 def _length(found: Diagram, row: Sequence[Item]) -> float:
-    return sum(_width(found, item) + GAP for item in row) - GAP
+    return (
+        _width(found, row[0]) / 2
+        + _width(found, row[-1]) / 2
+        + sum(_apart(found, a, b) for a, b in pairwise(row))
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
+from zoo.catalogue import MADE
 from zoo.catalogue.picture.boxes import diagram
 from zoo.catalogue.picture.diagram import LINE, PADDING, Box, Diagram
 from zoo.catalogue.picture.ordering import Ordered, ordered
@@ -53,6 +54,7 @@ def draw(cell: Cell) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" role="img">',
+        MADE,
         f"<title>{escape(title)}</title>",
         f"<style>\n{_STYLE}\n</style>",
         *_arrows(found, pieces(found, order, where)),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from zoo.catalogue.picture.calls import calls_of, is_whole, whole
 from zoo.compiler.copies import LEAVES
 from zoo.compiler.graph import Node
-from zoo.compiler.naming import Call, invented
+from zoo.compiler.naming import invented
 from zoo.compiler.notation import Notation, shape_text
 from zoo.compiler.reading import Equations
 from zoo.compiler.simplify import erase_derivatives
@@ -17,7 +18,6 @@ from zoo.compiler.structure import VIEWS
 _LONG, _SHORT = 40, 14
 _PRODUCT, _ATOM = 4, 7  # how tightly @ and a call bind
 _SIDES = ("_re", "_im")
-_SAME = ("reshape", "broadcast", "transpose")
 
 
 class Values(Notation):
@@ -39,8 +39,9 @@ class Values(Notation):
 
     def __init__(self, equations: Equations) -> None:
         self.equations = equations
-        new = erase_derivatives(equations.outputs)
-        self.calls = _calls(equations, new)
+        called = (node for made, (_, given) in equations.calls.items() for node in (made, *given))
+        new = erase_derivatives([*equations.outputs, *called])
+        self.calls = calls_of(equations, new)
         self.y, self.after = whole(new[equations.y]), dict(self._after(new))
         self.shapes = {whole(new[node]): node.shape for node in reversed(equations.outputs)}
         self.aliases: list[tuple[str, Node]] = []
@@ -166,29 +167,11 @@ class Values(Notation):
             return f"{self.operand(a, _PRODUCT)} @ {self.operand(b, _PRODUCT + 1)}", _PRODUCT
         if name:
             return f"{name}({', '.join(map(self.operand, given))})", _ATOM
-        if node.op in _SAME and node.inputs[0].value is None and not self.has_name(node.inputs[0]):
+        if is_whole(node) and node.inputs[0].value is None and not self.has_name(node.inputs[0]):
             return self._written(node.inputs[0])
         if self._is_plane(node):
             return f"{self.names[node.inputs[0]]}{'_im' if node.attr[1].integer else '_re'}", _ATOM
         return super()._written(node)
-
-
-def _calls(equations: Equations, new: dict[Node, Node]) -> dict[Node, Call]:
-    """Values that a function made, by what holds their numbers, with what the function was given."""
-    found: dict[Node, Call] = {}
-    for node, (name, given) in equations.calls.items():
-        made, *operands = (new.get(whole(each)) for each in (node, *given))
-        known = tuple(operand for operand in operands if operand is not None)
-        if made is not None and made.value is None and made not in known and len(known) == len(given):
-            found[made] = (name, known)
-    return found
-
-
-def whole(node: Node) -> Node:
-    """What a view shows all of; a view of a part stays itself."""
-    while node.op in _SAME:
-        node = node.inputs[0]
-    return node
 
 
 def _index(node: Node) -> int:
