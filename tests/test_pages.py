@@ -161,7 +161,7 @@ def test_pages_of_all_cells_are_listed_and_left_overs_removed(tmp_path: Path) ->
     assert not gone.exists()
     assert mine.exists()
     index = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "| [gru](gated/gru.md) | 2014 | 74,624 | 128 | Gated recurrent unit" in index
+    assert "| [`gru`](gated/gru.md) | 2014 | 74,624 | 128 | Gated recurrent unit" in index
     assert "](trainability.md)" in index
     assert all(f"](../{name}.md)" not in index for name in ("plain", "rich"))
 

@@ -125,9 +125,9 @@ def page(found: list[Trained], data: str, steps: int, hidden: int) -> str:
     intro = (
         f"Each cell alone, one layer of {hidden} units, after {steps:,} steps on `{data}` with the default "
         "settings of `zoo train`: the loss on the validation text, in nats and in bits per symbol. The line "
-        f"to beat is {line:.3f} nats, {bits(line):.3f} bits: the entropy of a symbol of that text given the one "
-        "before it, which no table of pairs can beat. A short run says that a cell learns, not which one is "
-        f"best. The built-in text depends on the version of Python; this one is that of {python}."
+        f"to beat is {line:.3f} nats, {bits(line):.3f} bits: the entropy of a symbol of that text given the "
+        "one before it, which no table of pairs can beat. A short run says that a cell learns, not which one "
+        f"is best. The built-in text depends on the version of Python; this one is that of {python}."
     )
     ranked = sorted(found, key=lambda each: (math.inf if each.nats is None else each.nats, each.cell))
     rows = [

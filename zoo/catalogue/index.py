@@ -47,4 +47,4 @@ def _row(facts: Facts) -> tuple[str, ...]:
     name, family = facts["name"], facts["family"]
     counts = (facts["parameters"]["count"], facts["carried"]["count"])
     numbers = ("-" if count is None else f"{count:,}" for count in counts)
-    return (f"[{name}]({family}/{name}.md)", str(facts["year"]), *numbers, prose(facts["summary"]))
+    return (f"[`{name}`]({family}/{name}.md)", str(facts["year"]), *numbers, prose(facts["summary"]))
