@@ -75,7 +75,7 @@ def test_a_page_says_all_that_is_known() -> None:
         "![One step of lstm](lstm.svg)",
         "```text\ni, f, g, o = x Wx + h Wh + b\n",
         "Parameters: I·4H + H·4H + 4H.",
-        "| `Wx` | `(I, 4H)` | glorot_uniform | input to gates i, f, g, o |",
+        "| `Wx` | `(I, 4H)` | uniform_gates |",
         "| numbers carried by a row | H + H | 256 |",
         "| flops in products, forward | 8·H·H + 8·H·I | 197,632 |",
         "| numbers kept for the way back | ",

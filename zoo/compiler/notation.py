@@ -123,5 +123,5 @@ def _leaf(node: Node) -> str:
 
 
 def _number(value: float) -> str:
-    """A number; ``1e-6`` rather than ``1e-06``."""
-    return re.sub(r"e([+-])0", r"e\1", repr(value).removesuffix(".0"))
+    """A number as one writes it: ``0.3`` for ``1 - 0.7``, ``1e-6`` rather than ``1e-06``."""
+    return re.sub(r"e([+-])0", r"e\1", f"{value:.12g}")

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from zoo.catalogue.picture.calls import calls_of, is_whole, whole
 from zoo.compiler.copies import LEAVES
 from zoo.compiler.graph import Node
-from zoo.compiler.naming import invented
 from zoo.compiler.notation import Notation, shape_text
 from zoo.compiler.reading import Equations
 from zoo.compiler.simplify import erase_derivatives
@@ -103,7 +102,7 @@ class Values(Notation):
                 continue
             length = len(self.equation(node))
             if length > _LONG or (uses[node] > 1 and length > _SHORT):
-                self.names[node] = self._free(invented(node, lambda below: self.names.get(below, "")))
+                self.names[node] = self._free("a")
 
     def _free(self, wish: str) -> str:
         planes = {
