@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zoo.catalogue.facts import HIDDEN, INPUTS
 from zoo.contracts import Cell
 from zoo.errors import UsageError
 from zoo.layers.kept import numbers_kept
+
+if TYPE_CHECKING:
+    from zoo.compiler.costs import Cost
+    from zoo.compiler.dims import Dim
 
 
 @dataclass(frozen=True)
@@ -52,37 +58,29 @@ def _fits(cell: Cell) -> bool:
 def _planned(cell: Cell, fits: bool) -> list[Item]:
     from zoo.compiler.costs import cost_of
     from zoo.compiler.derive import plan
-    from zoo.compiler.dims import Dim
-    from zoo.compiler.notation import formula
 
     found = plan(cell)
+    forward, backward = cost_of(found.forward), cost_of(found.backward, found.derivation.dx)
+    return [*_way("forward", forward, fits), *_way("backward", backward, fits)]
 
-    def item(what: str, dim: Dim) -> Item:
-        count = int(dim.evaluate({"I": INPUTS, "H": HIDDEN})) if fits else None
-        return Item(what, formula(dim), count)
 
-    ways = {
-        "forward": cost_of(found.forward),
-        "backward": cost_of(found.backward, found.derivation.dx),
-    }
-    return [
-        row
-        for way, cost in ways.items()
-        for row in (
-            item(f"flops in products, {way}", cost.products),
-            item("the same where x is tokens", cost.by_tokens),
-            item(f"element-wise operations, {way}", cost.arithmetic),
-            item(f"values of tanh, exp and the like, {way}", cost.functions),
-        )
-    ]
+def _way(way: str, cost: Cost, fits: bool) -> Iterator[Item]:
+    yield _item(f"flops in products, {way}", cost.products, fits)
+    yield _item("the same where x is tokens", cost.by_tokens, fits)
+    yield _item(f"element-wise operations, {way}", cost.arithmetic, fits)
+    yield _item(f"values of tanh, exp and the like, {way}", cost.functions, fits)
+
+
+def _item(what: str, dim: Dim, fits: bool) -> Item:
+    from zoo.compiler.notation import formula
+
+    return Item(what, formula(dim), int(dim.evaluate({"I": INPUTS, "H": HIDDEN})) if fits else None)
 
 
 def _kept(cell: Cell, fits: bool) -> Item:
+    from zoo.compiler.explain import explain
+
     what = "numbers kept for the way back"
     if cell.is_derived():
-        from zoo.compiler.explain import explain
-        from zoo.compiler.notation import formula
-
-        text = formula(explain(cell).numbers_kept)
-        return Item(what, text, numbers_kept(cell, INPUTS, HIDDEN) if fits else None)
+        return _item(what, explain(cell).numbers_kept, fits)
     return Item(what, "", numbers_kept(cell, INPUTS, HIDDEN) if fits else None)

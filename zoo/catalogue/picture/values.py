@@ -78,20 +78,29 @@ class Values(Notation):
 
     def _name_as_the_author(self, new: dict[Node, Node]) -> None:
         """Of values with the same name the last has it, those before it a number."""
-        reached, found = self.reached(), dict[str, dict[Node, None]]()
-        for old, name in self.equations.names.items():
-            node = whole(new.get(old, old))
-            is_part = node.op == "slice" and self._is_plane(node)
-            if node in reached and not self.has_name(node) and node.value is None and not is_part:
-                found.setdefault(name, {})[node] = None
-                self.shapes.setdefault(node, old.shape)
-        for name, nodes in found.items():
+        for name, nodes in self._named_by_the_author(new).items():
             ordered = sorted(nodes, key=_index)
-            last = ordered.pop() if self._free(name) == name else None
+            last = [ordered.pop()] if self._free(name) == name else []
             for number, node in enumerate(ordered, 1):
                 self.names.setdefault(node, self._free(f"{name}_{number}"))
-            if last is not None:
-                self.names.setdefault(last, name)
+            for node in last:
+                self.names.setdefault(node, name)
+
+    def _named_by_the_author(self, new: dict[Node, Node]) -> dict[str, list[Node]]:
+        """Nameless values by the name that the author gave them."""
+        reached, found = self.reached(), dict[str, list[Node]]()
+        for old, name in self.equations.names.items():
+            node = whole(new.get(old, old))
+            if (
+                node in reached
+                and not self.has_name(node)
+                and node.value is None
+                and not self._is_plane(node)
+            ):
+                self.shapes.setdefault(node, old.shape)
+                if node not in found.setdefault(name, []):
+                    found[name].append(node)
+        return found
 
     def _name_what_is_long_or_shared(self) -> None:
         nodes = sorted(self.reached(), key=_index)

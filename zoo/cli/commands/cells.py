@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ import click
 from zoo.catalogue.facts import HIDDEN, INPUTS, ORDERS, Facts, facts_of, in_order
 from zoo.cli.failures import say
 from zoo.cli.members import plugin_option
-from zoo.cli.terminal import show_table
+from zoo.cli.terminal import is_terminal, show_table
 from zoo.contracts import Cell
 from zoo.contracts.names import did_you_mean
 from zoo.errors import DefinitionError, UsageError
@@ -71,7 +72,13 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _measured(rows: list[Facts]) -> list[Facts]:
-    return [{**facts, "speed": _speed(facts["name"])} for facts in rows]
+    """The cells with what a token takes; compiling may take minutes, so a terminal shows how far it is."""
+    found = []
+    for number, facts in enumerate(rows, 1):
+        if is_terminal(sys.stderr):
+            say(f"measuring {facts['name']}, {number} of {len(rows)}")
+        found.append({**facts, "speed": _speed(facts["name"])})
+    return found
 
 
 def _speed(name: str) -> Facts:

@@ -25,7 +25,9 @@ from zoo.registry import registry_of
 @click.option("--check", is_flag=True, help="Write nothing; fail if the folder is not as it would be.")
 @plugin_option
 def command(names: Sequence[str], out: Path, check: bool) -> None:
-    """Write a page for each cell: equations, a picture of one step, arrays, options, costs, reference.
+    """Write a page with a picture for each cell.
+
+    It shows equations, one step as a picture, arrays, options, what a step costs, and the reference.
 
     NAME is the name of a cell, or FILE.py:Class. Without one, all registered cells get a page, DIR/README.md
     lists them, and pages of cells that are gone are removed. What is as it should be is left alone, and so is
@@ -46,10 +48,9 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     write(changes, out)
     removed = sum(text is None for text in changes.values())
     written = len(changes) - removed
-    click.echo(
-        f"{len(classes)} cells: {written} files written, {removed} removed, {len(files) - written} as they "
-        f"were, in {out}"
-    )
+    cells = f"{len(classes)} cell{'s' * (len(classes) != 1)}"
+    same = len(files) - written
+    click.echo(f"{cells}: {written} files written, {removed} removed, {same} as they were, in {out}")
 
 
 def _told(paths: Sequence[str], most: int = 5) -> str:
