@@ -16,13 +16,12 @@ import inspect
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from itertools import product
 from pathlib import Path
@@ -36,19 +35,16 @@ from zoo_cells.classic.vanilla import Vanilla
 
 import zoo
 from zoo import kernels
-from zoo.compiler import passes
+from zoo.bench.clock import Work, alternate, least
+from zoo.bench.shard import ROWS as SHARD
+from zoo.bench.shard import Sizes, inputs, shard
 from zoo.compiler.costs import cost_of
 from zoo.compiler.derive import plan
 
 Array = Any
-Work = Callable[[], Any]
-Clock = Callable[[], float]
-Sizes = tuple[int, int, int]  # T, B, H
 
 SYMBOLS = 65  # I: the characters of tiny-shakespeare
-SHARD = 8  # rows that one thread works on at once
 TWIN_SIZES: list[Sizes] = [(64, 8, 128), (64, 8, 256), (64, 8, 512), (128, 8, 64), (25, 1, 100)]
-LEAST = 5  # runs, however long they take
 DEADLINE = 600.0  # seconds for a process that compiles
 
 
@@ -136,64 +132,10 @@ class Figures:
 # --- running and timing ---------------------------------------------------------------------------------
 
 
-def alternate(works: list[Work], budget: float, clock: Clock = time.thread_time) -> Array:
-    """Seconds and page faults ``(runs, works, 2)`` of every run, one work after the other."""
-    found: list[list[tuple[float, int]]] = []
-    end = time.perf_counter() + budget
-    while len(found) < LEAST or time.perf_counter() < end:
-        found.append([run(work, clock) for work in works])
-    return np.array(found)
-
-
-def run(work: Work, clock: Clock) -> tuple[float, int]:
-    """Seconds and page faults of one run."""
-    faults, started = page_faults(), clock()
-    work()
-    return clock() - started, page_faults() - faults
-
-
-def page_faults() -> int:
-    """Pages of memory that the system had to find for this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
-
-def least(work: Work, budget: float, clock: Clock = time.thread_time) -> tuple[float, float]:
-    """The least seconds of many runs after one that compiles, and their page faults on average."""
-    work()
-    seconds, faults = alternate([work], budget, clock)[:, 0].T
-    return float(seconds.min()), float(faults.mean())
-
-
-def inputs(sizes: Sizes, dtype: str, tokens: bool, rng: np.random.Generator) -> Array:
-    """Tokens ``(T, B)``, or numbers ``(T, B, I)``."""
-    steps, batch, _ = sizes
-    if tokens:
-        return rng.integers(0, SYMBOLS, (steps, batch)).astype(np.int32)
-    return rng.normal(size=(steps, batch, SYMBOLS)).astype(dtype)
-
-
-def shard(cell: zoo.Cell, sizes: Sizes, dtype: str, tokens: bool = True) -> Work:
-    """Forward and backward kernel of a cell, on new arrays."""
-    steps, batch, hidden = sizes
-    layer = zoo.Recurrent(cell, SYMBOLS, hidden, dtype=dtype)
-    params = (*layer.params.values(), *layer.buffers.values())
-    state = tuple(np.zeros((batch, *shape), dtype) for shape in cell.state_shapes(SYMBOLS, hidden).values())
-    x = inputs(sizes, dtype, tokens, np.random.default_rng(0))
-    shapes = zip(cell.inputs.values(), cell.input_shapes(SYMBOLS, hidden).values(), strict=True)
-    beside = tuple(np.full((steps, batch, *shape), each.default, dtype) for each, shape in shapes)
-    given, both = (params, x, state, *([beside] if beside else [])), passes(cell)
-
-    def work() -> Any:
-        y, last, tape = both.forward(*given, *both.options)
-        return both.backward(*given, tape, y, last, *both.options)
-
-    return work
-
-
 def whole_layer(cell: zoo.Cell, sizes: Sizes, dtype: str) -> Work:
     """Forward and backward of a batch through the layer that users have."""
     layer = zoo.Recurrent(cell, SYMBOLS, sizes[2], dtype=dtype)
-    x = inputs(sizes, dtype, True, np.random.default_rng(0))
+    x = inputs(sizes, dtype, SYMBOLS, True)
 
     def work() -> Any:
         y, _ = layer.forward(x)
@@ -224,7 +166,7 @@ def placed(dtype: str, x: str, sizes: Sizes, seed: int, budget: float) -> Array:
     """Runs of the twin and of vanilla in turn, their arrays somewhere in memory."""
     rng = np.random.default_rng(seed)
     between = [np.empty(int(size), np.uint8) for size in rng.integers(100, 200_000, 20)]
-    works = [shard(cell, sizes, dtype, x == "tokens") for cell in (Twin(), Vanilla())]
+    works = [shard(cell, sizes, dtype, SYMBOLS, x == "tokens") for cell in (Twin(), Vanilla())]
     for work in works:
         work()
     found = alternate(works, budget)
@@ -260,7 +202,7 @@ def measured(
     """What one cell costs, given how it began in two processes."""
     steps, batch, hidden = sizes
     top, flops = peak(dtype, budget / 4), product_flops(cell, hidden)
-    shard_s, faults = least(shard(cell, (steps, SHARD, hidden), dtype), budget)
+    shard_s, faults = least(shard(cell, (steps, SHARD, hidden), dtype, SYMBOLS), budget)
     layer_s, _ = least(whole_layer(cell, sizes, dtype), budget, time.perf_counter)
     alone, in_products = shard_s / (steps * SHARD), flops / (top * 1e9)
     return Figures(
@@ -330,7 +272,7 @@ def begin(name: str, dtype: str) -> dict[str, float]:
     if cell.is_derived():
         plan(cell)
     moments.append(time.process_time())
-    shard(cell, (2, 1, 128), dtype)()
+    shard(cell, (2, 1, 128), dtype, SYMBOLS)()
     moments.append(time.process_time())
     return {"plan": moments[1] - moments[0], "run": moments[2] - moments[1]}
 

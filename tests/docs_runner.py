@@ -28,7 +28,7 @@ from pathlib import Path
 
 RUN = frozenset({"python", "console"})
 SHELL = frozenset({"sh", "bash", "shell"})  # looks as if it ran, so it has to say why it does not
-SHOWN = frozenset({"output", "text", "toml", "json"})
+SHOWN = frozenset({"output", "text", "toml", "json", "bibtex"})
 FLAGS = {"python": {"no-run"}, "console": {"no-run", "fails"}, **{name: {"no-run"} for name in SHELL}}
 
 _FENCE = re.compile(r"(?P<ticks>```+)(?P<info>.*)")

@@ -88,6 +88,7 @@ sys.stderr.write(" ".join(name for name in {heavy!r} if name in sys.modules))
         (["--help"], ["numba", "numpy", "rich", "pluggy", "zoo.registry", "zoo.contracts"]),
         (["cells"], ["numba", "llvmlite", "rich", "zoo.model", "zoo.training"]),
         (["cells", "--help"], ["numba", "numpy", "rich"]),
+        (["cite", "lstm", "adam"], ["numba", "llvmlite", "rich", "zoo.model", "zoo.training"]),
         (["plugins"], ["numba", "llvmlite", "rich", "zoo.model", "zoo.training"]),
         (["show", "lstm"], ["numba", "llvmlite", "rich"]),
         (["train", "--help"], ["numba", "llvmlite", "rich"]),
@@ -202,6 +203,12 @@ def test_bugs_keep_their_traceback():
         ("eval nothere --part half", 2, "'half' is not one of"),
         ("cells xlstm*", 1, "no cell matches 'xlstm*'"),
         ("cells vanila", 1, "Did you mean 'vanilla'?"),
+        ("cells --sort yeer", 2, "there is nothing called 'yeer' to sort by"),
+        ("cells --sort yeer", 2, "Did you mean 'year'?"),
+        ("cells --sort speed", 2, "nothing is measured without --speed; add it."),
+        ("cite", 2, "name what you cite, as in `zoo cite lstm adam`"),
+        ("cite vanila", 1, "Did you mean 'vanilla'?"),
+        ("cite nothere.py:Cell", 1, "there is no file nothere.py"),
         ("show topk", 1, "Did you mean 'top_k'?"),
         ("show optimiser:adam", 1, "Did you mean 'optimizer'?"),
         ("show nothere.py:Cell", 1, "there is no file nothere.py"),
@@ -219,23 +226,7 @@ def test_wrong_input(args, code, words, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []  # what fails leaves nothing behind
 
 
-# ---- cells, show --------------------------------------------------------------------------------------
-
-
-def test_cells():
-    output = run("cells").output
-    heading, *rows = output.splitlines()
-    first = next(row for row in rows if row.startswith("vanilla "))
-    assert heading.split() == ["cell", "family", "year", "state", "parameters", "from", "what", "it", "is"]
-    assert first.split()[:6] == ["vanilla", "classic", "1990", "h", "24,832", "recurrent-zoo"]
-    assert "128 units with 65 inputs" in output
-
-
-def test_cells_as_json():
-    (vanilla,) = json.loads(run("cells", "--json", "classic/vanilla").output)
-    expected = {"input_size": 65, "hidden_size": 128, "count": 65 * 128 + 128 * 128 + 128}
-    assert vanilla["parameters"] == {**expected, "formula": "I·H + H·H + H"}
-    assert vanilla["states"] == {"h": ["H"]}
+# ---- show --------------------------------------------------------------------------------------
 
 
 def test_show_a_cell():

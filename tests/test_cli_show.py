@@ -88,7 +88,7 @@ def test_buffers_inputs_complex_and_discrete_arrays_have_their_tables() -> None:
 Buffers, which are not trained
   A  (H, H)  orthogonal  hidden to hidden, fixed
 
-States
+States: H + 2·H + 1
   h  (H)           the output
   z  (H) complex   memory
   n  (1) discrete  steps so far

@@ -17,8 +17,8 @@ from zoo import kernels
 from zoo.compiler.derive import derive
 from zoo.compiler.dims import Dim, as_dim, letter
 from zoo.compiler.explain import Equation, Explanation, Loop, Product, explain
+from zoo.compiler.notation import formula
 from zoo.compiler.operations import OPERATIONS
-from zoo.compiler.wording import formula
 from zoo.layers.initializers import initialize
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")

@@ -126,7 +126,7 @@ CARD = {
 
 def test_a_card_is_a_value() -> None:
     card = zoo.Card(**CARD)
-    assert card == zoo.Card(**CARD, variant="", deviations="")
+    assert card == zoo.Card(**CARD, variant="", deviations="", trainability="")
     assert hash(card) == hash(zoo.Card(**CARD))
     with pytest.raises(AttributeError):
         card.year = 1998
@@ -151,6 +151,7 @@ def test_a_card_is_a_value() -> None:
         ({"year": 97}, "year is 97; give it as an integer"),
         ({"variant": None}, "'Long Short-Term Memory': variant is None; say it in words"),
         ({"deviations": 3}, "'Long Short-Term Memory': deviations is 3; say it in words"),
+        ({"trainability": True}, "'Long Short-Term Memory': trainability is True; say it in words"),
     ],
 )
 def test_a_card_with_a_field_that_does_not_fit(change: dict[str, object], words: str) -> None:

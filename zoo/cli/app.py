@@ -17,6 +17,8 @@ COMMANDS = {
     "eval": "Measure how well a trained model predicts a text.",
     "cells": "List the cells.",
     "show": "Show one cell, optimizer or sampler in full.",
+    "cite": "Print references for BibTeX.",
+    "pages": "Write a page with a picture for each cell.",
     "check": "Check a cell, optimizer or sampler against the laws of its kind.",
     "bench": "Measure training steps beside those of other libraries.",
     "new": "Write a plugin package with one cell, to start from.",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from zoo.cli.terminal import faint, plain_table, strong
+from zoo.cli.terminal import WIDTH, faint, plain_table, strong
 from zoo.compiler.costs import Cost
 from zoo.compiler.dims import Dim, as_dim
 from zoo.compiler.explain import Equation, Explanation, Loop, Section, Work
-from zoo.compiler.wording import formula
+from zoo.compiler.notation import formula
 
-WIDTH = 100
 _TEXT = 52  # where notes beside equations begin
 
 _LEGEND = (

@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+WIDTH = 100  # of what is written for reading where nobody says how wide it may be
 # What a terminal would obey instead of showing: a model trained on such bytes writes them.
 _CONTROL = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
@@ -50,18 +51,27 @@ def styled(text: str, **look: Any) -> str:
     return click.style(text, **look) if look and is_terminal() else text
 
 
-def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
+def show_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = (), fit: bool = False
+) -> None:
     """Print a table: as wide as it must be into a pipe, fitted and coloured on a terminal.
 
     Args:
         headings: One for each column.
         rows: Texts, one for each column.
         right: Columns that are set to the right.
+        fit: Whether the last column is cut to a width of 100 in a pipe too.
     """
     if is_terminal():
         _show_fitted(headings, rows, set(right))
     else:
-        click.echo("\n".join(plain_table([headings, *rows], right)))
+        lines = plain_table([headings, *rows], right)
+        click.echo("\n".join(shortened(line) for line in lines) if fit else "\n".join(lines))
+
+
+def shortened(line: str, width: int = WIDTH) -> str:
+    """A line of at most so many characters, the last of them an ellipsis where it was cut."""
+    return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
 
 
 def plain_table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:

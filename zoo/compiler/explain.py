@@ -12,9 +12,10 @@ from zoo.compiler.costs import NOTHING, Cost, cost_of
 from zoo.compiler.derive import Plan, plan
 from zoo.compiler.dims import Dim, product
 from zoo.compiler.graph import Node
+from zoo.compiler.notation import shape_text
 from zoo.compiler.program import Pass
 from zoo.compiler.structure import SUMS
-from zoo.compiler.wording import Wording, shape_text
+from zoo.compiler.wording import Wording
 from zoo.contracts import Cell
 from zoo.errors import UsageError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import keyword
 import re
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from zoo.compiler.blame import place
@@ -21,16 +22,22 @@ from zoo.compiler.tracing import Traced
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,24}", re.ASCII)
 
 
+# The name of a function, and the values that it was called with.
+Call = tuple[str, tuple[Node, ...]]
+
+
 @dataclass
 class Seen:
     """What was seen of a function while it ran.
 
     Attributes:
         names: What it called its values.
+        calls: Values that a function of zoo or ``@`` returned to it, and what that was called with.
         returned: Where it returned; None if that was not seen.
     """
 
     names: dict[Node, str] = field(default_factory=dict)
+    calls: dict[Node, Call] = field(default_factory=dict)
     returned: str | None = None
 
     def look(self, frame: FrameType) -> None:
@@ -39,6 +46,20 @@ class Seen:
             if _NAME.fullmatch(name) and not keyword.iskeyword(name):
                 for node, called in _named(name, value):
                     self.names.setdefault(node, called)
+
+    def call(self, name: str, frame: FrameType) -> Callable[[FrameType, str, Any], Any]:
+        """Watch a call for what it returns; of calls that return the same the outermost counts."""
+        given = [frame.f_locals[argument] for argument in inspect.getargs(frame.f_code).args]
+        operands = tuple(node for value in given if (node := _node(value)) is not None)
+        frame.f_trace_lines = False
+
+        def on_return(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - as Python calls it
+            node = _node(arg) if event == "return" else None
+            if node is not None and node not in operands:
+                self.calls[node] = (name, operands)
+            return on_return
+
+        return on_return
 
 
 def invented(node: Node, called: Callable[[Node], str]) -> str:
@@ -62,6 +83,20 @@ def _below(node: Node) -> Iterator[Node]:
         level = [operand for each in level for operand in each.inputs]
 
 
+def _node(value: Any) -> Node | None:
+    return value.node if isinstance(value, Traced) else value if isinstance(value, Node) else None
+
+
+@functools.cache
+def _told_by_name() -> dict[CodeType, str]:
+    """Functions whose calls are seen: zoo's own, and the product of matrices."""
+    from zoo import functions
+    from zoo.compiler.structure import matmul
+
+    found = {vars(functions)[name].__code__: name for name in functions.__all__}
+    return {**found, matmul.__code__: "@"}
+
+
 def _named(name: str, value: Any) -> list[tuple[Node, str]]:
     if isinstance(value, Complex):
         return [(value.real.node, f"{name}_re"), (value.imag.node, f"{name}_im")]
@@ -77,7 +112,7 @@ def watched(function: Callable[..., Any]) -> Iterator[Seen]:
     back afterwards; one that starts within the block stays.
     """
     code = getattr(inspect.unwrap(function), "__code__", None)
-    seen = Seen()
+    seen, told = Seen(), _told_by_name()
 
     def on_line(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - as Python calls it
         seen.look(frame)
@@ -86,7 +121,9 @@ def watched(function: Callable[..., Any]) -> Iterator[Seen]:
         return on_line
 
     def on_call(frame: FrameType, event: str, arg: Any) -> Any:
-        return on_line(frame, event, arg) if frame.f_code is code else None
+        if frame.f_code is code:
+            return on_line(frame, event, arg)
+        return seen.call(told[frame.f_code], frame) if frame.f_code in told else None
 
     before = sys.gettrace()
     sys.settrace(on_call)

@@ -10,7 +10,7 @@ from zoo.compiler.blame import CHANGED, TraceError, blamed, definition, sentence
 from zoo.compiler.complex_numbers import Complex
 from zoo.compiler.dims import as_dim, dim_of, letter
 from zoo.compiler.graph import Graph, Level, Node, Shape, ancestors, text
-from zoo.compiler.naming import watched
+from zoo.compiler.naming import Call, Seen, watched
 from zoo.compiler.operations import OPERATIONS
 from zoo.compiler.returned import results
 from zoo.compiler.tracing import Symbol, Traced
@@ -33,6 +33,7 @@ class Equations:
         y: The output.
         after: States after the step by name.
         names: What the author called the values.
+        calls: Values that a function of zoo or ``@`` made, as ``step`` was first read.
     """
 
     cell: Cell
@@ -44,6 +45,7 @@ class Equations:
     y: Node
     after: Mapping[str, Node]
     names: Mapping[Node, str]
+    calls: Mapping[Node, Call]
 
     @property
     def outputs(self) -> list[Node]:
@@ -68,11 +70,11 @@ def read(cell: Cell) -> Equations:
     inputs = _leaves(cell, graph, "input", cell.inputs, Level.SEQUENCE)
     bound = cell.bound(_as_seen(cell, {**params, **buffers}))
     arguments = (Traced(x), *_as_seen(cell, {**states, **inputs}).values())
-    y, after, names = _run(bound, arguments, states)
+    y, after, seen = _run(bound, arguments, states)
     with graph.closed():
         if _run(bound, arguments, states)[:2] != (y, after):
             raise sentence(cell, definition(cell), CHANGED)
-    equations = Equations(cell, x, params, buffers, states, inputs, y, after, names)
+    equations = Equations(cell, x, params, buffers, states, inputs, y, after, seen.names, seen.calls)
     _check_used(equations)
     _check_not_empty(equations)
     return equations
@@ -111,8 +113,8 @@ def _as_seen(cell: Cell, nodes: Mapping[str, Node]) -> dict[str, Symbol]:
 
 def _run(
     bound: Any, arguments: tuple[Symbol, ...], before: Mapping[str, Node]
-) -> tuple[Node, dict[str, Node], dict[Node, str]]:
-    """Call ``step``: the output, the new states, and what the author called the values."""
+) -> tuple[Node, dict[str, Node], Seen]:
+    """Call ``step``: the output, the new states, and what was seen of it."""
     with watched(type(bound).step) as seen:
         try:
             result = bound.step(*arguments)
@@ -120,7 +122,7 @@ def _run(
             cause = None if isinstance(error, TraceError) else error
             raise blamed(error, bound) from cause
     try:
-        return *results(bound, before, result), seen.names
+        return *results(bound, before, result), seen
     except TraceError as error:
         where = definition(bound) if result is None else seen.returned or definition(bound)
         raise sentence(bound, where, str(error)) from None

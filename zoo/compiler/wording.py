@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from zoo.compiler.contents import computed, read_by_others, recomputed, told
 from zoo.compiler.copies import LEAVES
 from zoo.compiler.derivation import Derivation
-from zoo.compiler.dims import Dim
-from zoo.compiler.graph import Node, Shape
+from zoo.compiler.graph import Node
 from zoo.compiler.naming import invented
+from zoo.compiler.notation import Notation
 from zoo.compiler.program import Pass
-from zoo.compiler.structure import ONE, VIEWS
+from zoo.compiler.structure import VIEWS
 from zoo.compiler.views import SAMPLE, view_of
 
-# Operations that are written with a sign, and how tightly it binds; the others are written as calls.
-_SIGNS = {
-    "logical_or": ("or", 0),
-    "logical_and": ("and", 1),
-    "less": ("<", 2),
-    "less_equal": ("<=", 2),
-    "greater": (">", 2),
-    "greater_equal": (">=", 2),
-    "equal": ("==", 2),
-    "not_equal": ("!=", 2),
-    "add": ("+", 3),
-    "subtract": ("-", 3),
-    "multiply": ("*", 4),
-    "divide": ("/", 4),
-    "remainder": ("%", 4),
-    "power": ("**", 6),
-}
-_NEGATIVE, _ATOM = 5, 7
-_ASSOCIATIVE = {"add": ("add", "subtract"), "multiply": ("multiply",)}
 # A longer equation is told in two.
 _LONGEST = 60
 
 
-def formula(dim: Dim) -> str:
-    """A size as one writes it: ``4H``, ``8·H·I + 3H``."""
-    text = str(dim).replace(" * ", "·").replace(" // ", "/")
-    return re.sub(r"\b(\d+)·([A-Z])(?!·)", r"\1\2", text)
-
-
-def shape_text(shape: Shape) -> str:
-    """A shape in letters, ``(4H)``."""
-    return f"({', '.join(map(formula, shape))})"
-
-
-class Wording:
+class Wording(Notation):
     """The names of all values of both passes, and equations in them.
 
     A state after the step has a prime, ``h'``; ``dh`` is the gradient by ``h``. What the author named keeps
@@ -117,61 +86,6 @@ class Wording:
         """Whether an equation had better be told on its own."""
         return len(self.equation(node)) > _LONGEST
 
-    def equation(self, node: Node) -> str:
-        """What a value is, in terms of what has a name."""
-        return self._written(node)[0]
-
-    def operand(self, node: Node, binding: int = 0) -> str:
-        """A value within an equation."""
-        if node.value is not None:
-            return _number(node.value)
-        if self.has_name(node):
-            return self.give_name(node)
-        written, own = self._written(node)
-        return written if own >= binding else f"({written})"
-
-    def _written(self, node: Node) -> tuple[str, int]:
-        """An equation, and how tightly it binds."""
-        if node.op in _SIGNS:
-            return self._infix(node)
-        if node.op == "negative":
-            return f"-{self.operand(node.inputs[0], _NEGATIVE)}", _NEGATIVE
-        return self._atom(node), _ATOM
-
-    def _infix(self, node: Node) -> tuple[str, int]:
-        sign, binding = _SIGNS[node.op]
-        a, b = node.inputs
-        left = self.operand(a, binding)
-        if node.op == "add" and b.value is not None and b.value < 0:
-            return f"{left} - {_number(-b.value)}", binding
-        if node.op == "add" and b.op == "negative" and not self.has_name(b):
-            return f"{left} - {self.operand(b.inputs[0], binding + 1)}", binding
-        right = self.operand(b, binding + (b.op not in _ASSOCIATIVE.get(node.op, ())))
-        return f"{left} {sign} {right}", binding
-
-    def _atom(self, node: Node) -> str:
-        if node.op in LEAVES:
-            return _leaf(node)
-        if node.op in VIEWS:
-            return self._view(node)
-        listed = ", ".join(map(self.operand, node.inputs))
-        if node.op == "copy":
-            return listed
-        return (
-            f"[{listed}]"
-            if node.op == "concat"
-            else f"{'abs' if node.op == 'absolute' else node.op}({listed})"
-        )
-
-    def _view(self, node: Node) -> str:
-        (inner,) = node.inputs
-        base = self.operand(inner, _ATOM)
-        if node.op == "slice":
-            axis, start, stop = node.attr
-            window = formula(start) if stop - start == ONE else f"{formula(start)}:{formula(stop)}"
-            return f"{base}[{', '.join([*[':'] * axis, window])}]"
-        return f"{base}.T" if node.op == "transpose" and not _is_in_order(node) else base
-
 
 def _declared(derivation: Derivation) -> Iterator[tuple[str, Node]]:
     """Names that follow from the declarations."""
@@ -191,23 +105,6 @@ def _whole_of(node: Node) -> Node | None:
     return view.base if view is not None and node.op != "broadcast" and view.is_whole else None
 
 
-def _is_in_order(node: Node) -> bool:
-    """Whether a view has its numbers as they lie."""
-    view = view_of(node)
-    return view is not None and view.is_window
-
-
 def _place(view: Node) -> int:
     found = view_of(view)
     return 0 if found is None else int(found.offset.evaluate(SAMPLE))
-
-
-def _leaf(node: Node) -> str:
-    """A leaf that nobody declared."""
-    if node.op == "size":
-        return formula(node.attr)
-    return f"[{', '.join(map(_number, node.attr))}]" if node.op == "array" else f"{node.op}({node.attr})"
-
-
-def _number(value: float) -> str:
-    return repr(value).removesuffix(".0")

@@ -18,6 +18,8 @@ class Card:
         url: Where it can be read, ``https://``.
         variant: Which of the published variants this is, in words.
         deviations: Where the code differs from the source, and why; empty when it does not.
+        trainability: Why a language model of it, trained with default settings, is not expected to predict
+            text better than a table of pairs of symbols does; empty when it is.
 
     Raises:
         DefinitionError: if a field is empty or of the wrong kind.
@@ -29,6 +31,7 @@ class Card:
     url: str
     variant: str = ""
     deviations: str = ""
+    trainability: str = ""
 
     def __post_init__(self) -> None:
         """Check every field, so that a card in a registry is a complete one."""
@@ -42,7 +45,7 @@ class Card:
             raise DefinitionError(f"{who}: year is {self.year!r}; give it as an integer, as in 1997.")
         if not self.url.startswith(("https://", "http://")):
             raise DefinitionError(f"{who}: url is {self.url!r}; give one that starts with https://.")
-        for field in ("variant", "deviations"):
+        for field in ("variant", "deviations", "trainability"):
             if not isinstance(getattr(self, field), str):
                 raise DefinitionError(
                     f"{who}: {field} is {getattr(self, field)!r}; say it in words, or leave it out."

@@ -193,6 +193,15 @@ class Cell(Member, abstract=True):
         """``P`` in letters, ``I·H + H·H + H``."""
         return " + ".join(_count(param) for param in cls.params.values())
 
+    def state_count(self, input_size: int, hidden_size: int) -> int:
+        """The numbers that one row of the batch carries from step to step."""
+        return sum(math.prod(shape) for shape in self.state_shapes(input_size, hidden_size).values())
+
+    @classmethod
+    def state_formula(cls) -> str:
+        """The numbers that one row carries, in letters, ``H + order``."""
+        return " + ".join(_count(state) for state in cls.states.values())
+
     def _shapes(
         self, arrays: Mapping[str, Array], input_size: int, hidden_size: int
     ) -> dict[str, tuple[int, ...]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from zoo.contracts.bibtex import entry
 from zoo.contracts.card import Card
 from zoo.contracts.declarations import Array, Option
 from zoo.contracts.names import check_member_name, check_part_name, did_you_mean, snake_case
@@ -118,6 +119,11 @@ class Member:
     def summary(cls) -> str:
         """First line of the docstring."""
         return (inspect.getdoc(cls) or "").strip().partition("\n")[0]
+
+    @classmethod
+    def bibtex(cls) -> str:
+        """The reference on its card as an entry for BibTeX, see :mod:`zoo.contracts.bibtex`."""
+        return entry(cls.card, cls.name)
 
     @classmethod
     def kernel(cls, name: str) -> Callable[..., Any]:

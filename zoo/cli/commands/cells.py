@@ -3,82 +3,125 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import sys
+from pathlib import Path
 
 import click
 
+from zoo.catalogue.facts import HIDDEN, INPUTS, ORDERS, Facts, facts_of, in_order
+from zoo.cli.failures import say
 from zoo.cli.members import plugin_option
-from zoo.cli.terminal import show_table
+from zoo.cli.terminal import is_terminal, show_table
 from zoo.contracts import Cell
 from zoo.contracts.names import did_you_mean
-from zoo.errors import UsageError
-from zoo.registry import registry_of
+from zoo.errors import DefinitionError, UsageError
+from zoo.registry import get_cell, registry_of
 
-INPUTS, HIDDEN = 65, 128  # the alphabet of Tiny Shakespeare, and the hidden size of a first run
+_SECONDS = 0.2  # for each cell that is measured
 
 
 @click.command()
 @click.argument("pattern", default="*")
+@click.option(
+    "--sort",
+    "order",
+    default="family",
+    metavar="[-]BY",
+    help=f"Sort by {', '.join(ORDERS)}; with a minus in front, as in --sort -year, from the greatest to the "
+    "least.  [family]",
+)
+@click.option(
+    "--speed",
+    is_flag=True,
+    help="Measure each cell here and now: ns per token, forward and backward. New cells are compiled first, "
+    "some seconds each.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
 @plugin_option
-def command(pattern: str, as_json: bool) -> None:
+def command(pattern: str, order: str, speed: bool, as_json: bool) -> None:
     """List the cells.
 
     PATTERN is a shell pattern for the name, as in '*lstm', or for family and name, as in 'classic/*'.
     """
+    _check_order(order, speed)
+    rows = [facts_of(name) for name in _matching(pattern)]
+    rows = in_order(_measured(rows) if speed else rows, order)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    _show(rows, speed)
+
+
+def _check_order(order: str, speed: bool) -> None:
+    by = order.removeprefix("-")
+    if by not in ORDERS:
+        raise click.UsageError(
+            f"--sort {order}: there is nothing called {by!r} to sort by; choose one of {', '.join(ORDERS)}."
+            f"{did_you_mean(by, ORDERS)}"
+        )
+    if by == "speed" and not speed:
+        raise click.UsageError("--sort speed: nothing is measured without --speed; add it.")
+
+
+def _matching(pattern: str) -> list[str]:
     names = registry_of(Cell).list(pattern)
     if not names:
         near = did_you_mean(pattern, registry_of(Cell).list())
         raise UsageError(f"no cell matches {pattern!r}.{near} `zoo cells` lists all of them.")
-    rows = [_facts(name) for name in names]
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    headings = ("cell", "family", "year", "state", "parameters", "from", "what it is")
-    show_table(headings, [_row(facts) for facts in rows], right=(2, 4))
-    click.echo(
-        f"\nParameters of one layer of {HIDDEN} units with {INPUTS} inputs. `zoo show CELL` tells more."
-    )
+    return names
 
 
-def _facts(name: str) -> dict[str, Any]:
-    registry = registry_of(Cell)
-    cls, source = registry.cls(name), registry.source(name)
-    return {
-        "name": name,
-        "family": cls.family,
-        "year": cls.card.year,
-        "states": {state.name: [size.text for size in state.shape] for state in cls.states.values()},
-        "parameters": {
-            "input_size": INPUTS,
-            "hidden_size": HIDDEN,
-            "count": _count(cls),
-            "formula": cls.parameter_formula(),
-        },
-        "distribution": source.distribution or str(source),
-        "version": source.version,
-        "summary": cls.summary(),
-    }
+def _measured(rows: list[Facts]) -> list[Facts]:
+    """The cells with what a token takes; compiling may take minutes, so a terminal shows how far it is."""
+    found = []
+    for number, facts in enumerate(rows, 1):
+        if is_terminal(sys.stderr):
+            say(f"measuring {facts['name']}, {number} of {len(rows)}")
+        found.append({**facts, "speed": _speed(facts["name"])})
+    return found
 
 
-def _count(cls: type[Cell]) -> int | None:
-    """The number of parameters; None if the cell, with its default options, does not come in these sizes."""
+def _speed(name: str) -> Facts:
+    """What a cell takes for a token; None, and a warning, if it cannot run in this size."""
+    from zoo.bench.shard import ROWS, STEPS, ns_per_token
+
     try:
-        return cls().parameter_count(INPUTS, HIDDEN)
-    except UsageError:
-        return None
+        found = round(ns_per_token(get_cell(name), INPUTS, HIDDEN, _SECONDS), 1)
+    except (DefinitionError, UsageError) as error:
+        say(f"Warning: {name} is not measured: {error}")
+        found = None
+    sizes = {"steps": STEPS, "batch": ROWS, "input_size": INPUTS, "hidden_size": HIDDEN}
+    return {**sizes, "dtype": "float32", "ns_per_token": found}
 
 
-def _row(facts: dict[str, Any]) -> tuple[str, ...]:
-    count = facts["parameters"]["count"]
-    return (
+def _show(rows: list[Facts], speed: bool) -> None:
+    headings = ["cell", "family", "year", "state", "carried", "parameters", "ns/token", "from", "what it is"]
+    left_out = [] if speed else ["ns/token"]
+    if len({facts["distribution"] for facts in rows}) == 1:
+        left_out.append("from")
+    columns = [column for column, heading in enumerate(headings) if heading not in left_out]
+    shown = [headings[column] for column in columns]
+    right = [shown.index(name) for name in ("year", "carried", "parameters", "ns/token") if name in shown]
+    show_table(shown, [[_row(facts)[column] for column in columns] for facts in rows], right, fit=True)
+    click.echo(f"\nNumbers that a row carries, and parameters of a layer: {HIDDEN} units, {INPUTS} inputs.")
+    if speed:
+        click.echo("Processor time for a token, forward and backward, of eight rows in one thread, float32.")
+    click.echo("`zoo show CELL` tells more, and --json all of it.")
+
+
+def _row(facts: Facts) -> list[str]:
+    return [
         facts["name"],
         facts["family"],
         str(facts["year"]),
-        ", ".join(
-            name if shape == ["H"] else f"{name} {'×'.join(shape)}" for name, shape in facts["states"].items()
-        ),
-        "-" if count is None else f"{count:,}",
-        facts["distribution"],
+        ", ".join(facts["states"]),
+        _number(facts["carried"]["count"]),
+        _number(facts["parameters"]["count"]),
+        _number(facts.get("speed", {}).get("ns_per_token")),
+        Path(facts["distribution"]).name,
         facts["summary"],
-    )
+    ]
+
+
+def _number(count: float | None) -> str:
+    return "-" if count is None else f"{count:,.0f}"

@@ -6,23 +6,20 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 import click
 
+from zoo.catalogue.facts import HIDDEN, INPUTS
+from zoo.catalogue.tables import tables
 from zoo.cli.assignments import assign, member_target
-from zoo.cli.commands.cells import HIDDEN, INPUTS
 from zoo.cli.members import CONTRACTS, find_member, plugin_option
-from zoo.cli.terminal import faint, is_terminal, make_console, plain_table, strong
-from zoo.contracts import Cell, Input, Member, Optimizer, State
-from zoo.contracts.declarations import Array
+from zoo.cli.terminal import WIDTH, faint, is_terminal, make_console, plain_table, strong
+from zoo.contracts import Cell, Member
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import registry_of
 
-WIDTH = 100
 _SIZE = click.IntRange(min=1)
-A = TypeVar("A", bound=Array)
 
 
 @click.command()
@@ -126,7 +123,7 @@ def _card(member: type[Member]) -> Iterator[str]:
     yield f"{strong(member.name)}  {faint(f'{member.kind}, {member.family}, {_origin(member)}')}"
     yield ""
     yield from _indented(_plain(inspect.getdoc(member) or ""))
-    for heading, rows in _tables(member).items():
+    for heading, rows in tables(member).items():
         yield ""
         yield strong(heading)
         yield from _indented(plain_table(rows) if rows else ["none"])
@@ -153,24 +150,6 @@ def _origin(member: type[Member]) -> str:
     return f"from {inspect.getsourcefile(member) or member.__module__}, registered nowhere"
 
 
-def _tables(member: type[Member]) -> dict[str, list[list[str]]]:
-    tables: dict[str, list[list[str]]] = {}
-    if issubclass(member, Cell):
-        tables[f"Parameters: {member.parameter_formula()}"] = _arrays(member.params, _init)
-        if member.buffers:
-            tables["Buffers, which are not trained"] = _arrays(member.buffers, _init)
-        tables["States"] = _arrays(member.states)
-        if member.inputs:
-            tables["Inputs beside x"] = _arrays(member.inputs, _default)
-    elif issubclass(member, Optimizer):
-        tables["Slots beside the parameters"] = _arrays(member.slots)
-    tables["Options"] = [
-        [name, f"{option.default!r}", _allowed(option.expects()), option.help]
-        for name, option in member.declared_options.items()
-    ]
-    return tables
-
-
 def _memory(cell: Cell) -> str:
     """What a cell keeps for the way back; a cell that cannot be compiled has a card all the same."""
     from zoo.layers.kept import numbers_kept
@@ -182,35 +161,9 @@ def _memory(cell: Cell) -> str:
     return f"keeps {4 * found:,} bytes per token at H={HIDDEN}, float32"
 
 
-def _arrays(arrays: Mapping[str, A], start: Callable[[A], str] | None = None) -> list[list[str]]:
-    """A row for each array: name, shape, how it starts if that is told, and what it is."""
-    return [
-        [name, _shape(array), *([start(array)] if start else []), array.help]
-        for name, array in arrays.items()
-    ]
-
-
-def _shape(array: Array) -> str:
-    words = ["complex"] if array.complex else []
-    words += ["discrete"] if isinstance(array, State) and array.discrete else []
-    return " ".join([f"({', '.join(size.text for size in array.shape)})", *words])
-
-
-def _init(array: Array) -> str:
-    return array.init if isinstance(array.init, str) else getattr(array.init, "__name__", "its own")
-
-
-def _default(array: Input) -> str:
-    return f"{array.default:g} if not given"
-
-
-def _allowed(expects: str) -> str:
-    return expects.removeprefix("expected ")
-
-
 def _reference(member: type[Member]) -> Iterator[str]:
     card = member.card
-    remarks = {"Variant": card.variant, "Deviations": card.deviations}
+    remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
     yield from _wrapped(f"{card.authors} ({card.year}). {card.title}.")
     yield card.url
     for heading, text in remarks.items():

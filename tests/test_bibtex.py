@@ -1,0 +1,110 @@
+"""Cards as entries of BibTeX."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import zoo
+from zoo.contracts.bibtex import authors, entry, key
+
+CARD = {"title": "T", "authors": "Ada Lovelace", "year": 1843, "url": "https://example.org"}
+
+
+def field(name: str, **change: object) -> str | None:
+    found = re.search(rf"^  {name} += \{{(.*)\}},$", entry(zoo.Card(**(CARD | change)), "x"), re.MULTILINE)
+    return found and found[1]
+
+
+def test_an_entry() -> None:
+    assert (
+        zoo.get_cell("clockwork").bibtex()
+        == """@misc{koutnik2014clockwork,
+  author        = {Jan Koutník and Klaus Greff and Faustino Gomez and Jürgen Schmidhuber},
+  title         = {{A Clockwork RNN}},
+  year          = {2014},
+  eprint        = {1402.3511},
+  archiveprefix = {arXiv},
+  url           = {https://arxiv.org/abs/1402.3511},
+}"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Jeffrey L. Elman", ["Jeffrey L. Elman"]),
+        ("Hochreiter & Schmidhuber", ["Hochreiter", "Schmidhuber"]),
+        ("A. Bee, C. Dee and E. Eff", ["A. Bee", "C. Dee", "E. Eff"]),
+        ("A. Bee, C. Dee, and E. Eff", ["A. Bee", "C. Dee", "E. Eff"]),
+        ("Guy Steele, Jr., Ann Other", ["Guy Steele Jr.", "Ann Other"]),
+        ("Ann Other et al.", ["Ann Other", "others"]),
+        ("Ann Other, Bob Andersen, and others", ["Ann Other", "Bob Andersen", "others"]),
+        ("Alexandra Sandy", ["Alexandra Sandy"]),
+        (" Ann\n  Other ", ["Ann Other"]),
+        ("&", ["&"]),
+    ],
+)
+def test_authors_one_by_one(text: str, found: list[str]) -> None:
+    assert authors(text) == found
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ("Jan Koutník", "koutnik1843x"),
+        ("Haşim Sak", "sak1843x"),
+        ("Jos van der Westhuizen, A. B.", "westhuizen1843x"),
+        ("Guy Steele, Jr.", "steele1843x"),
+        ("Anna Weiß-Øre", "weissore1843x"),
+        ("李明", "1843x"),
+    ],
+)
+def test_the_key(names: str, found: str) -> None:
+    assert key(zoo.Card(**(CARD | {"authors": names})), "x") == found
+
+
+@pytest.mark.parametrize(
+    ("url", "eprint", "doi"),
+    [
+        ("https://arxiv.org/abs/1406.1078v3", "1406.1078v3", None),
+        ("https://arxiv.org/pdf/1406.1078.pdf", "1406.1078", None),
+        ("http://www.arxiv.org/abs/cs/9901001", "cs/9901001", None),
+        ("https://doi.org/10.1207/s15516709cog1402_1", None, "10.1207/s15516709cog1402_1"),
+        ("https://dx.doi.org/10.1016/0364-0213(90)90002-E", None, "10.1016/0364-0213(90)90002-E"),
+        ("https://example.org/arxiv.org/abs/1406.1078", None, None),
+        ("https://openreview.net/forum?id=a_b&c=1%2F2", None, None),
+    ],
+)
+def test_numbers_at_arxiv_and_dois_are_read_off_the_address(url: str, eprint: str, doi: str) -> None:
+    assert (field("eprint", url=url), field("doi", url=url), field("url", url=url)) == (eprint, doi, url)
+    assert field("archiveprefix", url=url) == (eprint and "arXiv")
+
+
+@pytest.mark.parametrize(
+    ("title", "found"),
+    [
+        ("Long Short-Term Memory", "{Long Short-Term Memory}"),
+        ("50% of R&D_1 costs $5 #1", r"{50\% of R\&D\_1 costs \$5 \#1}"),
+        ("a } b { c \\ d ~ ^", r"{a \} b \{ c \textbackslash{} d \textasciitilde{} \textasciicircum{}}"),
+        ("two\nlines", "{two lines}"),
+        ("Über", "{Über}"),
+    ],
+)
+def test_what_latex_would_obey_is_escaped(title: str, found: str) -> None:
+    assert field("title", title=title) == found
+
+
+def test_an_address_cannot_end_its_field() -> None:
+    assert field("url", url="https://example.org/}{") == "https://example.org/%7D%7B"
+
+
+@pytest.mark.parametrize("kind", ["cell", "optimizer", "sampler"])
+def test_every_shipped_reference_is_well_formed_and_has_a_key_of_its_own(kind: str) -> None:
+    listed = getattr(zoo, f"list_{kind}s")()
+    entries = [getattr(zoo, f"get_{kind}")(name).bibtex() for name in listed]
+    assert len({text.partition(",")[0] for text in entries}) == len(listed)
+    for text in entries:
+        assert re.fullmatch(r"@misc\{[a-z]+\d{4}\w+,\n(  [a-z]+ += \{.+\},\n)+\}", text), text
+        assert text.count("{") == text.count("}")

@@ -1,0 +1,165 @@
+"""``zoo cells`` and ``zoo cite``: lists of cells, in any order, and references."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import zoo
+from zoo.catalogue.facts import in_order
+from zoo.cli.app import cli
+from zoo.cli.terminal import shortened
+
+CARD = 'zoo.Card(title="A cell for tests", authors="Nobody At All", year=1999, url="https://example.org")'
+ODD = f'''
+import zoo
+
+
+class Odd(zoo.Cell):
+    """A cell that does not come in every size, and of which there is a great deal to say at once."""
+
+    card = {CARD}
+    family = "zz"
+    W = zoo.Param("I", "H/3", init="glorot_uniform")
+    h = zoo.State("H/3")
+
+    def step(self, x, h):
+        return zoo.tanh(x @ self.W) + h
+
+
+@zoo.hookimpl
+def zoo_register_cells(register):
+    register(Odd)
+'''
+
+
+def run(*args: str) -> Result:
+    return CliRunner(env={"ZOO_PLUGINS": ""}).invoke(cli, args, prog_name="zoo", catch_exceptions=False)
+
+
+def process(*args: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own: what a file registers stays registered."""
+    command = [sys.executable, "-m", "zoo", *args]
+    return subprocess.run(
+        command, env={**os.environ, "ZOO_PLUGINS": ""}, capture_output=True, encoding="utf-8", check=True
+    )
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> str:
+    path = tmp_path / "odd.py"
+    path.write_text(ODD, encoding="utf-8")
+    return str(path)
+
+
+def names(output: str) -> list[str]:
+    return [line.split()[0] for line in output.partition("\n\n")[0].splitlines()[1:]]
+
+
+# ---- the list -----------------------------------------------------------------------------------------
+
+
+def test_the_table() -> None:
+    heading, *rows = run("cells").output.splitlines()
+    first = next(row for row in rows if row.startswith("vanilla "))
+    assert heading.split() == ["cell", "family", "year", "state", "carried", "parameters", "what", "it", "is"]
+    assert first.split()[:6] == ["vanilla", "classic", "1990", "h", "128", "24,832"]
+    assert "128 units, 65 inputs" in "\n".join(rows)
+
+
+def test_a_table_of_all_cells_fits_into_100_columns() -> None:
+    lines = run("cells").output.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.endswith("…") for line in lines)
+
+
+@pytest.mark.parametrize(("text", "short"), [("12345", "12345"), ("123456", "1234…"), ("123 56", "123…")])
+def test_a_line_is_cut_where_it_is_too_long(text: str, short: str) -> None:
+    assert shortened(text, 5) == short
+
+
+def test_json_has_the_whole_summary_and_the_formulas() -> None:
+    (lstm,) = json.loads(run("cells", "--json", "lstm").output)
+    size = {"input_size": 65, "hidden_size": 128}
+    assert lstm["summary"] == type(zoo.get_cell("lstm")).summary()
+    assert lstm["parameters"] == {**size, "count": 99_328, "formula": "I·4H + H·4H + 4H"}
+    assert lstm["carried"] == {**size, "count": 256, "formula": "H + H"}
+    assert lstm["states"] == {"h": ["H"], "c": ["H"]}
+    assert "speed" not in lstm
+
+
+def test_families_stand_together_and_names_within_them_are_sorted() -> None:
+    rows = json.loads(run("cells", "--json").output)
+    assert [row["name"] for row in rows] == sorted(
+        zoo.list_cells(), key=lambda name: (type(zoo.get_cell(name)).family, name)
+    )
+
+
+@pytest.mark.parametrize("order", ["name", "family", "year", "carried", "parameters"])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_any_order(order: str, sign: str) -> None:
+    rows = json.loads(run("cells", "--json", "--sort", f"{sign}{order}").output)
+    keys = [row[order]["count"] if isinstance(row[order], dict) else row[order] for row in rows]
+    assert keys == sorted(keys, reverse=bool(sign))
+    assert len(set(keys)) > 1
+
+
+def test_cells_that_are_equal_stand_by_name_in_either_direction() -> None:
+    rows = [{"name": name, "year": year} for name, year in (("b", 2000), ("c", 1990), ("a", 2000))]
+    assert [row["name"] for row in in_order(rows, "year")] == ["c", "a", "b"]
+    assert [row["name"] for row in in_order(rows, "-year")] == ["a", "b", "c"]
+
+
+def test_a_cell_that_has_no_such_size_is_counted_by_nobody_and_comes_last(odd: str) -> None:
+    for order in ("parameters", "-parameters"):
+        output = process("cells", "--plugin", odd, "--sort", order).stdout
+        assert names(output)[-1] == "odd"
+    row = next(line for line in output.splitlines() if line.startswith("odd "))
+    assert row.split()[3:6] == ["h", "-", "-"]
+
+
+def test_where_cells_come_from_is_told_where_it_tells_something(odd: str) -> None:
+    output = process("cells", "--plugin", odd).stdout
+    assert " from " in output.splitlines()[0]
+    assert "recurrent-zoo" in output
+    assert " from " not in run("cells").output.splitlines()[0]
+
+
+def test_speed_is_measured_now_and_what_cannot_run_is_said(odd: str) -> None:
+    result = process("cells", "--plugin", odd, "--speed", "--json", "--sort", "speed", "[ov][da][dn]*")
+    vanilla, unlucky = json.loads(result.stdout)
+    assert vanilla["speed"].pop("ns_per_token") > 1
+    assert vanilla["speed"] == {
+        "steps": 64,
+        "batch": 8,
+        "input_size": 65,
+        "hidden_size": 128,
+        "dtype": "float32",
+    }
+    assert unlucky["speed"]["ns_per_token"] is None
+    assert "Warning: odd is not measured: cell 'odd': size 'H/3'" in result.stderr
+
+
+# ---- references ---------------------------------------------------------------------------------------
+
+
+def test_references_of_any_kind_of_member(odd: str) -> None:
+    output = run("cite", "slstm", "optimizer:adam", "top_p", f"{odd}:Odd").output
+    keys = [line for line in output.splitlines() if line.startswith("@")]
+    assert keys == [
+        "@misc{beck2024slstm,",
+        "@misc{kingma2014adam,",
+        "@misc{holtzman2019top_p,",
+        "@misc{all1999odd,",
+    ]
+    assert output.startswith(f"{zoo.get_cell('slstm').bibtex()}\n\n@misc")
+
+
+def test_what_is_named_twice_is_cited_once() -> None:
+    assert run("cite", "lstm", "gru", "cell:lstm").output.count("@misc{gers2000lstm,") == 1

@@ -1,0 +1,58 @@
+"""Docstrings and tables as Markdown."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+WIDTH = 120
+
+
+def prose(text: str) -> str:
+    """A line of a docstring: its code stays code, and what Markdown would obey is escaped."""
+    parts = re.split(r"``(.+?)``", text)
+    return "".join(f"`{part}`" if odd % 2 else _escaped(part) for odd, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\*`\[\]])", r"\\\1", text).replace("<", "&lt;")
+
+
+def document(docstring: str) -> Iterator[str]:
+    """The lines of a docstring: paragraphs, and as blocks of text what follows a double colon."""
+    for block in re.split(r"\n\s*\n", docstring.strip("\n")):
+        lines = block.splitlines()
+        if lines[0].startswith("    "):
+            yield from ("```text", *textwrap.dedent(block).splitlines(), "```", "")
+        else:
+            paragraph = re.sub(r"::$", ":", " ".join(line.strip() for line in lines))
+            yield from (*wrapped(prose(paragraph)), "")
+
+
+def wrapped(text: str) -> list[str]:
+    """Lines of a paragraph."""
+    return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
+    """The lines of a table.
+
+    Args:
+        headings: One for each column.
+        rows: Texts in Markdown, one for each column.
+        right: Columns that are set to the right.
+    """
+    yield _row(headings)
+    yield f"|{'|'.join('--:' if column in set(right) else '---' for column in range(len(headings)))}|"
+    yield from map(_row, rows)
+    yield ""
+
+
+def _row(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
+
+
+def link(text: str, url: str) -> str:
+    """A link; parentheses in an address would end it."""
+    return f"[{_escaped(text)}]({url.replace('(', '%28').replace(')', '%29')})"

@@ -1,0 +1,27 @@
+"""``zoo cite``: references of cells, optimizers and samplers, for BibTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from zoo.cli.members import find_member, plugin_option
+
+
+@click.command()
+@click.argument("names", metavar="NAME...", nargs=-1)
+@plugin_option
+def command(names: Sequence[str]) -> None:
+    """Print references for BibTeX.
+
+    NAME is the name of a cell, an optimizer or a sampler; where one name is several, write optimizer:NAME. A
+    cell in a file of yours is FILE.py:Class. Accents are UTF-8.
+    """
+    if not names:
+        raise click.UsageError(
+            "name what you cite, as in `zoo cite lstm adam`; `zoo cells` lists the cells, `zoo plugins` "
+            "everything."
+        )
+    members = dict.fromkeys(map(find_member, names))
+    click.echo("\n\n".join(member.bibtex() for member in members))

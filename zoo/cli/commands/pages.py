@@ -1,0 +1,58 @@
+"""``zoo pages``: a page with a picture for each cell."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from zoo.cli.members import cell_class, plugin_option
+from zoo.contracts import Cell
+from zoo.registry import registry_of
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The folder: pages are DIR/FAMILY/NAME.md.",
+)
+@click.option("--check", is_flag=True, help="Write nothing; fail if the folder is not as it would be.")
+@plugin_option
+def command(names: Sequence[str], out: Path, check: bool) -> None:
+    """Write a page with a picture for each cell.
+
+    It shows equations, one step as a picture, arrays, options, what a step costs, and the reference.
+
+    NAME is the name of a cell, or FILE.py:Class. Without one, all registered cells get a page, DIR/README.md
+    lists them, and pages of cells that are gone are removed. What is as it should be is left alone, and so is
+    what was not made by this command.
+    """
+    from zoo.catalogue.folder import all_files, differences, files_of, write
+
+    registry = registry_of(Cell)
+    classes = list(dict.fromkeys(map(cell_class, names or registry.list())))
+    if names:
+        files = {path: text for cls in classes for path, text in files_of(cls).items()}
+    else:
+        files = all_files(classes, out)
+    changes = differences(files, out, is_all=not names)
+    if check and changes:
+        again = shlex.join(["zoo", "pages", *names, "--out", str(out)])
+        raise click.ClickException(f"{_told(list(changes))} in {out} would change; run `{again}`.")
+    write(changes, out)
+    removed = sum(text is None for text in changes.values())
+    written = len(changes) - removed
+    cells = f"{len(classes)} cell{'s' * (len(classes) != 1)}"
+    same = len(files) - written
+    click.echo(f"{cells}: {written} files written, {removed} removed, {same} as they were, in {out}")
+
+
+def _told(paths: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return f"{', '.join(paths[:most])}{more}"
