@@ -14,13 +14,18 @@ from zoo.testing.compare import assert_close, fail
 from zoo.testing.domain import EVERY_KIND, Case, Kind, make_trial, run, suitable_sizes
 from zoo.testing.examples import for_all
 
+LAYERS = (1, 2)
 
-def check_jit_equals_python(cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND) -> None:
+
+def check_jit_equals_python(
+    cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND, layers: tuple[int, ...] = LAYERS
+) -> None:
     """The compiled kernels give what the same lines give as plain Python, to rounding.
 
     Args:
         cell: The cell.
         kinds: Dtypes, each with tokens or without; each of them has to be compiled.
+        layers: Numbers of layers; the second layer of a model that reads tokens is dense.
     """
     _kernels(cell)
     meaning = (
@@ -34,20 +39,23 @@ def check_jit_equals_python(cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND) ->
             expected = run(trial)
         assert_close(cell, run(trial), expected, trial.rounding, meaning)
 
-    for_all(cell, law, kinds=kinds)
+    for_all(cell, law, kinds=kinds, layers=layers)
 
 
-def check_compiles_once(cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND) -> None:
+def check_compiles_once(
+    cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND, layers: tuple[int, ...] = LAYERS
+) -> None:
     """A second call compiles nothing: one version for each dtype, dense and tokens, whatever the sizes.
 
     Args:
         cell: The cell.
         kinds: Dtypes, each with tokens or without; each of them has to be compiled. Dense ones come first:
             the second layer of a model that reads tokens is dense.
+        layers: Numbers of layers.
     """
     kernels = _kernels(cell)
     for kind in kinds:
-        first, *others = _cases(cell, kind)
+        first, *others = _cases(cell, kind, layers)
         run(make_trial(first))
         before = {name: len(kernel.signatures) for name, kernel in kernels.items()}
         for case in others:
@@ -58,9 +66,9 @@ def check_compiles_once(cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND) -> Non
         _check_versions(cell, name, kernel, len(EVERY_KIND))
 
 
-def _cases(cell: Cell, kind: Kind) -> list[Case]:
+def _cases(cell: Cell, kind: Kind, layers: tuple[int, ...]) -> list[Case]:
     """The smallest sizes, at which every array is contiguous, and others; the last batch makes two shards."""
-    sizes = suitable_sizes(cell)
+    sizes = suitable_sizes(cell, layers=layers)
     spans = ((1, 1, sizes[0]), (3, 2, sizes[-1]), (0, 2, sizes[-1]), (2, 11, sizes[-1]))
     return [Case(cell, steps, batch, size, *kind, seed=0) for steps, batch, size in spans]
 
