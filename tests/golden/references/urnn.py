@@ -22,6 +22,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     the permutation as an index, as in ``complex_RNN`` of github.com/amarshah/complex_RNN, models.py.
 
     Reflections are the paper's, ``a - 2 v (v* a) / |v|^2``; the official code takes the conjugate of v.
+    Nothing is added to a modulus, so that values differ from the cell's by some 1e-10.
     """
     D1, D2, D3 = torch.polar(torch.ones_like(p["w"]), p["w"])
     v1, v2 = torch.complex(*p["v"])
