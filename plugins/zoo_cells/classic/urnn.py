@@ -87,8 +87,9 @@ class URNN(zoo.Cell):
         url="https://arxiv.org/abs/1511.06464",
         variant="W = D3 R2 F^-1 D2 P R1 F D1 with modReLU, as published and in the official code.",
         deviations="The first state is zero, and not trained. The official code divides by |z| + 1e-5; with "
-        "the small number under the root, b = 0 makes the step exactly unitary. Biases start as in the "
-        "official code; in the paper they start at zero.",
+        "the small number under the root, b = 0 makes the step exactly unitary. Vectors v are those of the "
+        "paper, whose conjugates the official code takes. Biases start as in the official code; in the paper "
+        "they start at zero.",
     )
     w = zoo.Param("3", "H", init=phases, help="phases of the three diagonal matrices")
     v = zoo.Param("2", "H", init=glorot, complex=True, help="normals of the two reflections, of any length")
