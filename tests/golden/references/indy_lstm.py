@@ -13,8 +13,8 @@ CASES: dict[str, dict[str, Any]] = {"indy_lstm": {"forget_bias": 0.5}}
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
     """Run ``torch.nn.LSTM``, whose gates stand in the order i, f, g, o, on four diagonal recurrent matrices.
 
-    So Gonnet and Deselaers 2019 state the cell, and the text of TensorFlow's ``IndyLSTMCell``, where the
-    forget bias is added beside the bias of the forget gate.
+    So TensorFlow states its ``IndyLSTMCell`` (contrib/rnn/python/ops/rnn_cell.py), which adds the forget bias
+    beside the bias of the forget gate.
     """
     features, hidden = x.shape[-1], p["u"].shape[0] // 4
     lstm = torch.nn.LSTM(features, hidden, dtype=torch.float64)
