@@ -57,8 +57,9 @@ class ELSTM(zoo.Cell):
         year=2023,
         url="https://arxiv.org/abs/2305.19044",
         variant="eLSTM with its output gate, which sees x and the new cells.",
-        deviations="The official code starts the output gate's weights of x and c uniform within 1 / sqrt(I "
-        "+ H), as one matrix. Its layer for the diagnostic tasks has no output gate. The paper writes no "
+        deviations="The official code starts the output gate's bias and weights of x and c uniform within "
+        "1 / sqrt(I + H), as one linear layer, and puts the forget bias into b at the start; here it is "
+        "added as the cell runs. Its layer for the diagnostic tasks has no output gate. The paper writes no "
         "biases; its code has them.",
     )
     Wx = zoo.Param("I", "3H", init=mixed, help="input to f, z, o")

@@ -49,8 +49,9 @@ class LayerNormLSTM(zoo.Cell):
         variant="Normalised x W, h W and shown memory; statistics over all four gates together; no "
         "peepholes.",
         deviations="The official Theano code adds b to x W before its norm as well as after it, which the "
-        "paper has not. One bias in place of three that add up. TensorFlow's LayerNormBasicLSTMCell, which "
-        "is something else, normalises each gate apart, and the memory that is kept.",
+        "paper has not, and starts Wx orthogonal for each gate where I = H. One bias in place of three that "
+        "add up. TensorFlow's LayerNormBasicLSTMCell, which is something else, normalises each gate apart, "
+        "and the memory that is kept.",
     )
     Wx = zoo.Param("I", "4H", init=uniform, help="input to gates i, f, g, o")
     Wh = zoo.Param("H", "4H", init="orthogonal", help="hidden to gates i, f, g, o")
