@@ -54,8 +54,8 @@ class GatedDeltaNet(zoo.Cell):
         authors="Songlin Yang, Jan Kautz, Ali Hatamizadeh",
         year=2024,
         url="https://arxiv.org/abs/2412.06464",
-        variant="Gated delta rule with a gate and a rate of writing for each head; silu and L2 norm on keys "
-        "and queries; output scaled.",
+        variant="Gated delta rule with a gate and a rate of writing for each head; silu on keys, queries "
+        "and values, L2 norm on keys and queries; output scaled.",
         deviations="The cell alone: no short convolutions before, no RMS norm, output gate and projection "
         "after. Values are as wide as keys, where the official layer has values twice as wide.",
     )
