@@ -43,8 +43,8 @@ class DeltaNet(zoo.Cell):
         authors="Imanol Schlag, Kazuki Irie, Jürgen Schmidhuber",
         year=2021,
         url="https://arxiv.org/abs/2102.11174",
-        variant="Queries, keys and values by silu, the first two by L2 norm, one rate per head, output scaled "
-        "(Yang et al. 2024).",
+        variant="Queries, keys and values by silu, the first two by L2 norm, one rate per head, output "
+        "scaled (Yang et al. 2024).",
         deviations="The cell alone: no short convolutions before, no RMS norm and output projection after.",
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to queries, keys and values")
