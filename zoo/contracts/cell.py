@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from zoo.contracts.declarations import Array, Buffer, Input, Param, State
 from zoo.contracts.member import Member, check_kernel, declared
+from zoo.contracts.noise import Noise
 from zoo.contracts.sizes import Size
 from zoo.errors import DefinitionError, UsageError
 
@@ -18,7 +19,7 @@ FORWARD = ("params", "x", "state")
 BACKWARD = ("params", "x", "state", "tape", "dy", "dlast")
 
 # What `Recurrent.apply` calls its own arguments, beside which inputs are given by name.
-_TAKEN = ("self", "theta", "x", "state")
+_TAKEN = ("self", "theta", "x", "state", "noise")
 
 
 class Cell(Member, abstract=True):
@@ -80,6 +81,8 @@ class Cell(Member, abstract=True):
                     f"{cls.who()}: input {name!r} could not be given to a layer, which takes {name} itself; "
                     f"rename it."
                 )
+        for noise in declared(cls, Noise).values():
+            noise.check(cls.declared_options, cls.who())
         if cls.has_step():
             cls._check_step()
         if not cls.is_derived():
