@@ -36,7 +36,8 @@ class Noise(Input):
         is_number = type(chance) in (int, float) and 0 <= float(chance) <= 1
         if not is_number and not isinstance(chance, str):
             raise DefinitionError(
-                f"zoo.Noise: the chance is {chance!r}; expected a number from 0 to 1, or the name of an option."
+                f"zoo.Noise: the chance is {chance!r}; expected a number from 0 to 1, or the name of an "
+                f"option."
             )
         if per not in PERIODS:
             raise DefinitionError(f"zoo.Noise: per is {per!r}; expected one of {', '.join(PERIODS)}.")
@@ -59,8 +60,8 @@ class Noise(Input):
         known = option is not None and option.type is float and option.low is not None
         if option is None or not known or not _within_one(option):
             raise DefinitionError(
-                f"{who}: the chance of noise {self.name!r} is {self.chance!r}; expected the name of an option "
-                f"of the class that is a float with low=0.0 and high=1.0 (or below=1.0)."
+                f"{who}: the chance of noise {self.name!r} is {self.chance!r}; expected the name of an "
+                f"option of the class that is a float with low=0.0 and high=1.0 (or below=1.0)."
             )
         self.default = option.default
 
