@@ -44,3 +44,8 @@ def blocks(parts: Any, product: Any) -> int:
 def sizes_in_front(parts: Any, name: str) -> list[str]:
     """The sizes of a stack of matrices before those of each matrix."""
     return [size.text for size in parts.params[name].shape[:-2]]
+
+
+def divided(size: str, by: int) -> str:
+    """A size in so many parts."""
+    return f"({size})/{by}" if " " in size else f"{size}/{by}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_modifiers._matrices import Shape, blocks, recurrent_matrices, sizes_in_front
+from zoo_modifiers._matrices import Shape, blocks, divided, recurrent_matrices, sizes_in_front
 
 
 def stacked(start: Callable[..., Any], axis: int) -> Callable[..., Any]:
@@ -48,7 +48,7 @@ class BlockDiagonal(zoo.Modifier):
         for name, product in recurrent_matrices(parts).items():
             blocks(parts, product)
             front, old = sizes_in_front(parts, name), parts.params.pop(name)
-            sizes = [*front, str(self.heads), *(f"{size}/{self.heads}" for size in product.matrix)]
+            sizes = [*front, str(self.heads), *(divided(size, self.heads) for size in product.matrix)]
             start = stacked(parts.start_of(old), len(front))
             parts.add(name, zoo.Param(*sizes, init=start, help=f"{old.help or name}, for each head"))
 

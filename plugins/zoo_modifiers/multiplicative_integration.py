@@ -49,11 +49,17 @@ class MultiplicativeIntegration(zoo.Modifier):
         for each in parts.sums:
             state, driven = each.recurrent, each.driven
             if driven.index > state.index and not each.is_whole:
-                raise parts.refusal(f"it takes {state.name!r} before the longer {driven.name!r} it is added to")
+                raise parts.refusal(
+                    f"it takes {state.name!r} before the longer {driven.name!r} it is added to"
+                )
             told = f"the sum of {driven.name} and {state.name}"
             alpha, beta = constant(self.alpha), constant(self.beta)
-            parts.add(f"{state.name}_alpha", zoo.Param(*state.result, init=alpha, help=f"of the product in {told}"))
-            parts.add(f"{state.name}_beta1", zoo.Param(*state.result, init=beta, help=f"of the state in {told}"))
+            parts.add(
+                f"{state.name}_alpha", zoo.Param(*state.result, init=alpha, help=f"of the product in {told}")
+            )
+            parts.add(
+                f"{state.name}_beta1", zoo.Param(*state.result, init=beta, help=f"of the state in {told}")
+            )
             if (name := f"{driven.name}_beta2") not in parts.params:
                 parts.add(name, zoo.Param(*driven.result, init=beta, help=f"of the input in {told}"))
 

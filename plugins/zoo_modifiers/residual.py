@@ -12,7 +12,8 @@ import zoo
 
 def identity(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:  # noqa: ARG001 - as all initializers
     """Ones on the diagonal."""
-    return np.eye(*shape)
+    rows, columns = shape
+    return np.eye(rows, columns)
 
 
 class Residual(zoo.Modifier):

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG005 - every meaning takes what meanings take
 """The equations of a step worked out on NumPy arrays, node by node: what they mean, whatever is compiled."""
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     _check_plain(ufunc, method, kwargs)
     name = ufunc.__name__
     if name == "matmul":
-        return multiplied(*inputs, _multiply)
+        a, b = inputs
+        return multiplied(a, b, _multiply)
     if any(map(is_complex, inputs)):
         from zoo.compiler.complex_numbers import call_complex_ufunc
 

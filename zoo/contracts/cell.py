@@ -194,7 +194,7 @@ class Cell(Member, abstract=True):
     @classmethod
     def parameter_formula(cls) -> str:
         """``P`` in letters, ``I·H + H·H + H``."""
-        return " + ".join(_count(param) for param in cls.params.values())
+        return formula_of(cls.params)
 
     def _shapes(
         self, arrays: Mapping[str, Array], input_size: int, hidden_size: int
@@ -205,6 +205,11 @@ class Cell(Member, abstract=True):
             return {name: _stored_shape(array, env) for name, array in arrays.items()}
         except UsageError as error:
             raise UsageError(f"{self.label()}: {error}") from None
+
+
+def formula_of(params: Mapping[str, Param]) -> str:
+    """How many numbers parameters have, in letters."""
+    return " + ".join(_count(param) for param in params.values())
 
 
 def _stored_shape(array: Array, env: Mapping[str, int]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What a modifier is shown of a cell: its declarations, its products with parameters, and where those are added."""
+"""What a modifier is shown of a cell: declarations, products with parameters, and where those are added."""
 
 from __future__ import annotations
 

@@ -61,7 +61,9 @@ class Built:
         }
         before = [states[name] for name in cell.states]
         with intercepted(self._answering(now)):
-            result = cell.bound({**known, **missing}).step(x, *before, *(arrays[name] for name in cell.inputs))  # type: ignore[attr-defined]
+            result = cell.bound({**known, **missing}).step(
+                x, *before, *(arrays[name] for name in cell.inputs)
+            )
         return _stepped(cell, result)
 
     def _answering(self, now: Now) -> Handler:

@@ -15,6 +15,7 @@ import numpy as np
 
 from zoo.compiler.tracing import Symbol
 from zoo.contracts import Card, Cell, Modifier, Option, Output
+from zoo.contracts.cell import formula_of
 from zoo.contracts.names import JOIN, check_member_name
 from zoo.errors import UsageError
 from zoo.modifiers.building import Built, build
@@ -34,11 +35,14 @@ class Modified(Cell, abstract=True):
         super().__init__(**options)
         kinds = ("params", "buffers", "states", "inputs")
         vars(self).update({kind: MappingProxyType(getattr(self.built.parts, kind)) for kind in kinds})
+        vars(self)["parameter_formula"] = functools.partial(formula_of, self.params)
 
     @property
     def built(self) -> Built:
         """The cell and the modifier with their options."""
-        of_modifier = {name: self.options[prefixed(self.modifier, name)] for name in self.modifier.declared_options}
+        of_modifier = {
+            name: self.options[prefixed(self.modifier, name)] for name in self.modifier.declared_options
+        }
         of_cell = {name: self.options[name] for name in self.base.declared_options}
         return build(self.base(**of_cell), self.modifier(**of_modifier))
 
@@ -56,11 +60,11 @@ class Modified(Cell, abstract=True):
         from zoo.compiler.evaluation import evaluate
 
         declared = {**self.params, **self.buffers, **self.states}
-        stored = [
+        params, before = (
             {name: _stored(value, declared[name].complex) for name, value in group.items()}
             for group in (arrays, states)
-        ]
-        y, after = evaluate(_equations(self._plain()), np.asarray(x), *stored, inputs)
+        )
+        y, after = evaluate(_equations(self._plain()), np.asarray(x), params, before, inputs)
         seen = (_seen(value, declared[name].complex) for name, value in after.items())
         return Output(y, *seen)
 
@@ -69,7 +73,8 @@ class Modified(Cell, abstract=True):
         return type(self)(**self.options)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.base, self.modifier, dict(self.options))
+        root, modifiers = _taken_apart(type(self))
+        return _again, (root, modifiers, dict(self.options))
 
     @classmethod
     def _check_name(cls) -> None:
@@ -87,14 +92,18 @@ class Modified(Cell, abstract=True):
         return hashlib.sha256(both.encode()).hexdigest() if both else ""
 
 
-@functools.lru_cache(maxsize=256)
 def modified_class(base: type[Cell], modifier: type[Modifier]) -> type[Cell]:
-    """The class of the cells that a modifier makes of those of a class.
+    """The class of the cells that a modifier makes of those of a class; of the same two it is the same.
 
     Raises:
         UsageError: if the modifier makes no sense for the cell, or it has it already.
         DefinitionError: if the equations of the cell cannot be read.
     """
+    return _made(base, modifier)  # type: ignore[arg-type]  # to mypy, classes cannot be hashed
+
+
+@functools.lru_cache(maxsize=256)
+def _made(base: type[Cell], modifier: type[Modifier]) -> type[Cell]:
     if modifier.name in base.name.split(JOIN)[1:]:
         raise UsageError(f"{base.label()} has the modifier {modifier.name!r} already; leave one out.")
     parts = build(base(), modifier()).parts
@@ -142,9 +151,19 @@ def _card(card: Card, modifier: type[Modifier]) -> Card:
     return replace(card, variant=" ".join(filter(None, [card.variant, note])))
 
 
-def _again(base: type[Cell], modifier: type[Modifier], options: Mapping[str, Any]) -> Cell:
+def _taken_apart(cls: type[Cell]) -> tuple[type[Cell], list[type[Modifier]]]:
+    """The cell that was modified first, and its modifiers."""
+    if not issubclass(cls, Modified):
+        return cls, []
+    root, modifiers = _taken_apart(cls.base)
+    return root, [*modifiers, cls.modifier]
+
+
+def _again(root: type[Cell], modifiers: list[type[Modifier]], options: Mapping[str, Any]) -> Cell:
     """A cell from what its pickle or copy holds."""
-    return modified_class(base, modifier)(**options)
+    for modifier in modifiers:
+        root = modified_class(root, modifier)
+    return root(**options)
 
 
 @functools.lru_cache(maxsize=64)

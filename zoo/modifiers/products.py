@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -67,14 +68,16 @@ def find_products(cell: Cell) -> tuple[Equations, list[Found]]:
         equations = read(cell)
     once = seen[: len(seen) // 2]  # a step is read twice, to see that it is the same again
     names = _names([nodes_of(matrix) for _, matrix, *_ in once])
-    return equations, [_found(index, name, *each) for index, (name, each) in enumerate(zip(names, once, strict=True))]
+    return equations, [
+        _found(index, name, *each) for index, (name, each) in enumerate(zip(names, once, strict=True))
+    ]
 
 
 def _found(index: int, name: str, operand: Any, matrix: Any, is_left: bool, result: Any) -> Found:
     param, place = _direct(nodes_of(matrix))
     is_complex = any(isinstance(each, Complex) for each in (operand, matrix))
     recurrent = any(node.level == Level.STEP for node in nodes_of(operand))
-    sizes = (texts(each.dims) for each in (operand, matrix, result))
+    sizes = texts(operand.dims), texts(matrix.dims), texts(result.dims)
     squares = _squares(matrix.dims)
     product = Product(index, name, param, place, recurrent, *sizes, is_left, is_complex, squares)
     return Found(product, nodes_of(operand), nodes_of(result))
@@ -138,8 +141,6 @@ def _names(matrices: Iterable[Sequence[Node]]) -> list[str]:
     for matrix in matrices:
         param, place = _direct(matrix)
         name = "".join([param or _parameters(matrix)[0], *map(str, place)])
-        number = 2
-        while (called := name if number == 2 else f"{name}_{number - 1}") in found:
-            number += 1
-        found.append(called)
+        others = (f"{name}_{number}" for number in itertools.count(2))
+        found.append(next(each for each in itertools.chain([name], others) if each not in found))
     return found

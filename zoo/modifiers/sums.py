@@ -19,7 +19,9 @@ def find_sums(equations: Equations, products: Sequence[Found]) -> tuple[Sum, ...
 
     Parts of products count too, as gates are: then the two are aligned as their parts are.
     """
-    results = {each.result[0]: each for each in products if len(each.result) == 1 and each.result[0].ndim == 1}
+    results = {
+        each.result[0]: each for each in products if len(each.result) == 1 and each.result[0].ndim == 1
+    }
     found: dict[int, Sum] = {}
     for node in ancestors(equations.outputs):
         if node.op == "add":

@@ -55,7 +55,9 @@ def get_cell(name: str, /, **options: Any) -> Cell:
         UsageError: for an unknown option, a value that is not allowed, or a modifier that makes no sense for
             the cell.
     """
-    return (composed.cell_class(name) if composed.is_composed(name) else registry_of(Cell).cls(name))(**options)
+    return (composed.cell_class(name) if composed.is_composed(name) else registry_of(Cell).cls(name))(
+        **options
+    )
 
 
 def register_cell(cls: C, *, override: bool = False) -> C:
@@ -132,7 +134,9 @@ def register_modifier(cls: D, *, override: bool = False) -> D:
     return cls
 
 
-def modify(cell: str | type[Cell] | Cell, modifier: str | type[Modifier] | Modifier, /, **options: Any) -> Cell:
+def modify(
+    cell: str | type[Cell] | Cell, modifier: str | type[Modifier] | Modifier, /, **options: Any
+) -> Cell:
     """A cell with a modifier: ``modify("lstm", "zoneout", p=0.1)`` is the cell ``lstm+zoneout``.
 
     Args:
