@@ -17,7 +17,7 @@ COMMANDS = {
     "eval": "Measure how well a trained model predicts a text.",
     "cells": "List the cells.",
     "modifiers": "List the modifiers, which turn any cell into another one.",
-    "show": "Show one cell, modifier, optimizer or sampler in full.",
+    "show": "Show one cell, optimizer or sampler in full.",
     "check": "Check a cell, optimizer or sampler against the laws of its kind.",
     "bench": "Measure training steps beside those of other libraries.",
     "new": "Write a plugin package with one cell, to start from.",
