@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from unittest import SkipTest
+
 import pytest
 
 import zoo
@@ -63,7 +66,8 @@ def test_every_cell_obeys_the_telling_laws_with_some_modifier(turn, name):
     with interpreted():
         for check in zoo.testing.CELL_CHECKS:
             if check.__name__ in TELLING:
-                check(cell)
+                with contextlib.suppress(SkipTest):  # a law that says nothing about this cell
+                    check(cell)
 
 
 @pytest.mark.parametrize("name", zoo.list_cells())

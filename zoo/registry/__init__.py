@@ -1,4 +1,4 @@
-"""The registry: which cells, optimizers and samplers there are, and the plugins they come from.
+"""The registry: which cells, modifiers, optimizers and samplers there are, and the plugins they come from.
 
 Everything comes in by one door, the entry-point group ``zoo`` (see :mod:`zoo.registry.hookspecs`), shipped
 members too. Plugins are loaded at the first look-up, never by ``import zoo``, and nothing here imports Numba.

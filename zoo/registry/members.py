@@ -1,4 +1,4 @@
-"""Listing, getting and registering cells, optimizers and samplers; the first call loads the plugins."""
+"""Listing, getting and registering members, and modifying cells; the first call loads the plugins."""
 
 from __future__ import annotations
 

@@ -63,11 +63,17 @@ def _check_count(cell: Cell, inputs: int, hidden: int) -> None:
     formula = cell.parameter_formula()
     for what, found in (
         ("parameter_count", cell.parameter_count(inputs, hidden)),
-        (f"parameter_formula {formula!r}", Size(formula.replace("·", "*")).evaluate(letters)),
+        (f"parameter_formula {formula!r}", _worked_out(formula, letters)),
     ):
         if found != expected:
             meaning = "Do not override them: zoo derives both from the declared parameters."
             fail(cell, f"{what} for I={inputs} H={hidden}", found, f"{expected}, the size of theta", meaning)
+
+
+def _worked_out(formula: str, letters: dict[str, int]) -> int:
+    """The value of a formula: a sum of products, of which any number may be, each a size."""
+    products = re.split(r" \+ (?![^()]*\))", formula)
+    return sum(Size(product.replace("·", "*")).evaluate(letters) for product in products)
 
 
 def check_initialisation(cell: Cell) -> None:
