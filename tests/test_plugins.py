@@ -41,6 +41,13 @@ def make_optimizer(called):
         def update(theta, grad, slots, step, lr): ...
     return Toy
 
+def make_modifier(called):
+    class Toy(zoo.Modifier):
+        "A modifier that is only listed."
+        name = called
+        card = CARD
+    return Toy
+
 def make_sampler(called):
     class Toy(zoo.Sampler):
         "A sampler that is only listed."
@@ -123,6 +130,11 @@ def test_hook_zoo_register_optimizers(site):
     assert load().plugins()[0].provides == ("optimizer o1",)
 
 
+def test_hook_zoo_register_modifiers(site):
+    install(site, "zoo-t", hook("modifier", "m1"))
+    assert load().plugins()[0].provides == ("modifier m1",)
+
+
 def test_hook_zoo_register_samplers(site):
     install(site, "zoo-t", hook("sampler", "s1"))
     assert load().plugins()[0].provides == ("sampler s1",)
@@ -152,13 +164,13 @@ FAILURES = {
     ),
     "misspelt hook": (
         hook("cell", "c1").replace("register_cells", "register_cell"),
-        "zoo_register_cell is no hook; the hooks are zoo_register_cells, zoo_register_optimizers, "
-        "zoo_register_samplers. Did you mean 'zoo_register_cells'?",
+        "zoo_register_cell is no hook; the hooks are zoo_register_cells, zoo_register_modifiers, "
+        "zoo_register_optimizers, zoo_register_samplers. Did you mean 'zoo_register_cells'?",
     ),
     "misspelt hook without a marker": (
         "def zoo_register_sampler(register): ...",
-        "zoo_register_sampler is no hook; the hooks are zoo_register_cells, zoo_register_optimizers, "
-        "zoo_register_samplers. Did you mean 'zoo_register_samplers'?",
+        "zoo_register_sampler is no hook; the hooks are zoo_register_cells, zoo_register_modifiers, "
+        "zoo_register_optimizers, zoo_register_samplers. Did you mean 'zoo_register_samplers'?",
     ),
     "no marker": (
         hook("cell", "c1").replace("@zoo.hookimpl\n", ""),
@@ -171,8 +183,8 @@ FAILURES = {
     "wrong argument": (
         "@zoo.hookimpl\ndef zoo_register_cells(registry): ...",
         "zoo_register_cells(registry); Argument(s) {{'registry'}} are declared in the hookimpl but can not "
-        "be found in the hookspec; the hooks are zoo_register_cells, zoo_register_optimizers, "
-        "zoo_register_samplers, and each takes one argument, register",
+        "be found in the hookspec; the hooks are zoo_register_cells, zoo_register_modifiers, "
+        "zoo_register_optimizers, zoo_register_samplers, and each takes one argument, register",
     ),
     "nothing": (
         "",

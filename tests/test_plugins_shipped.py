@@ -21,7 +21,7 @@ MEMBERS = [
     file for file in FILES if not file.name.startswith("_")
 ]  # the others hold what several members share
 PUBLIC = {"zoo": set(zoo.__all__), "kernels": set(kernels.__all__)}
-OURS = {"zoo_cells", "zoo_optimizers", "zoo_samplers"}
+OURS = {"zoo_cells", "zoo_modifiers", "zoo_optimizers", "zoo_samplers"}
 
 
 def module_of(file: Path) -> str:

@@ -16,6 +16,7 @@ COMMANDS = {
     "sample": "Write text with a trained model.",
     "eval": "Measure how well a trained model predicts a text.",
     "cells": "List the cells.",
+    "modifiers": "List the modifiers, which turn any cell into another one.",
     "show": "Show one cell, optimizer or sampler in full.",
     "cite": "Print references for BibTeX.",
     "pages": "Write a page with a picture for each cell.",

@@ -10,13 +10,19 @@ from typing import Any
 import click
 
 from zoo.cli.failures import say
-from zoo.contracts import Cell, Member, Optimizer, Sampler
-from zoo.contracts.names import did_you_mean
+from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler
+from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import UnknownNameError, UsageError
+from zoo.registry import cell_class as registered_cell
 from zoo.registry import load_cell_file, load_plugin_file, plugins, registry_of
 from zoo.registry.files import names_file
 
-CONTRACTS: dict[str, type[Member]] = {"cell": Cell, "optimizer": Optimizer, "sampler": Sampler}
+CONTRACTS: dict[str, type[Member]] = {
+    "cell": Cell,
+    "modifier": Modifier,
+    "optimizer": Optimizer,
+    "sampler": Sampler,
+}
 
 
 def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,13 +58,13 @@ def load_plugins(files: Iterable[str]) -> None:
 
 
 def cell_class(text: str) -> type[Cell]:
-    """The cell that a name or ``FILE.py:Class`` stands for.
+    """The cell that a name or ``FILE.py:Class`` stands for, with modifiers if those follow.
 
     Raises:
-        UnknownNameError: if no cell has the name.
-        ZooError: if the file or the class is not there, or is no cell.
+        UnknownNameError: if no cell or modifier has the name.
+        ZooError: if the file or the class is not there or is no cell, or a modifier makes no sense for it.
     """
-    return load_cell_file(text) if names_file(text) else registry_of(Cell).cls(text)
+    return load_cell_file(text) if names_file(text) else registered_cell(text)
 
 
 def file_cell(text: str | None) -> type[Cell] | None:
@@ -78,7 +84,7 @@ def file_cell(text: str | None) -> type[Cell] | None:
 
 
 def find_member(text: str) -> type[Member]:
-    """What ``NAME``, ``optimizer:NAME``, ``sampler:NAME``, ``cell:NAME`` or ``FILE.py:Class`` stands for.
+    """What ``NAME``, ``KIND:NAME`` as in ``optimizer:adam``, or ``FILE.py:Class`` stands for.
 
     Raises:
         UnknownNameError: if nothing has the name.
@@ -95,10 +101,12 @@ def find_member(text: str) -> type[Member]:
             f"{text!r}: {kind!r} is none of {', '.join(CONTRACTS)}; write it as in optimizer:adam, or as "
             f"path/to/file.py:MyCell.{did_you_mean(kind, CONTRACTS)}"
         )
-    return registry_of(CONTRACTS[kind]).cls(name)
+    return registered_cell(name) if kind == "cell" else registry_of(CONTRACTS[kind]).cls(name)
 
 
 def _find_bare(name: str) -> type[Member]:
+    if JOIN in name:
+        return registered_cell(name)
     names = {kind: registry_of(contract).list() for kind, contract in CONTRACTS.items()}
     kinds = [kind for kind in names if name in names[kind]]
     if len(kinds) == 1:
@@ -110,6 +118,6 @@ def _find_bare(name: str) -> type[Member]:
     known = [known for listed in names.values() for known in listed]
     near = did_you_mean(re.sub(r"\W", "_", name).lower(), known)
     raise UnknownNameError(
-        f"no cell, optimizer or sampler is called {name!r}.{near} `zoo cells` lists the cells, `zoo plugins` "
-        f"everything."
+        f"no cell, modifier, optimizer or sampler is called {name!r}.{near} `zoo cells` lists the cells, "
+        f"`zoo plugins` everything."
     )

@@ -64,7 +64,8 @@ FLAGS = [
         "cell",
         str,
         "NAME|FILE.py:Class",
-        "A registered cell (`zoo cells`), or one in a file of yours.",
+        "A registered cell (`zoo cells`), or one in a file of yours; modifiers may follow (`zoo modifiers`), "
+        "as in lstm+zoneout.",
     ),
     _flag(MODEL, "hidden", int, "N", "Hidden units, H."),
     _flag(MODEL, "layers", int, "N", "Layers, L."),

@@ -82,12 +82,13 @@ def _frames(traceback: TracebackType | None) -> Iterator[_Frame]:
 
 _ZOO = Path(__file__).parent.parent
 _KERNELS = _ZOO / "kernels"
+_MODIFIERS = _ZOO / "modifiers"
 _LIBRARIES = [
     Path(spec.origin).parent
     for spec in map(importlib.util.find_spec, ("numpy", "numba"))
     if spec is not None and spec.origin is not None
 ]
-_FOREIGN = (_ZOO / "compiler", _KERNELS, _ZOO / "functions.py", *_LIBRARIES)
+_FOREIGN = (_ZOO / "compiler", _KERNELS, _MODIFIERS, _ZOO / "functions.py", *_LIBRARIES)
 
 
 def _is_foreign(file: str) -> bool:

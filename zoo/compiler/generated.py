@@ -43,7 +43,7 @@ def load_source(name: str, text: str, given: Mapping[str, Callable[..., Any]] | 
     """The module of a text; the same text, given the same functions, is the same module.
 
     Args:
-        name: What it is made for, an identifier.
+        name: What it is made for, the name of a cell.
         text: Python, made by zoo.
         given: Functions that the text calls by these names. Numba compiles what a module names, and never
             keeps code to which functions were passed.
@@ -52,7 +52,7 @@ def load_source(name: str, text: str, given: Mapping[str, Callable[..., Any]] | 
     known = {called: _digest(function) for called, function in given.items()}
     facts = [text, *(f"{called} {known[called] or id(function)}" for called, function in given.items())]
     digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
-    module_name = f"_zoo_generated_{name}_{digest}"
+    module_name = f"_zoo_generated_{name.replace('+', '_')}_{digest}"
     with _LOADING:
         if module_name not in sys.modules:
             _load(module_name, text, given, None if None in known.values() else kernel_directory())

@@ -11,6 +11,7 @@ import numpy as np
 from zoo.compiler import structure
 from zoo.compiler.blame import TraceError
 from zoo.compiler.extents import Extent
+from zoo.compiler.intercepting import multiplied
 from zoo.compiler.operands import guarded, nodes_of, trace
 from zoo.compiler.operations import OPERATIONS
 from zoo.compiler.tracing import Traced
@@ -28,6 +29,9 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     """
     _check_plain(ufunc, method, kwargs)
     name = ufunc.__name__
+    if name == "matmul":
+        a, b = inputs
+        return multiplied(a, b, _multiply)
     if any(map(is_complex, inputs)):
         from zoo.compiler.complex_numbers import call_complex_ufunc
 
@@ -87,7 +91,12 @@ _INSTEAD = {
 }
 
 
-def _matmul(a: Any, b: Any) -> Traced:
+def _multiply(a: Any, b: Any) -> Any:
+    """A product of real or complex arrays."""
+    if is_complex(a) or is_complex(b):
+        from zoo.compiler.complex_numbers import call_complex_ufunc
+
+        return call_complex_ufunc(np.matmul, (a, b))
     return guarded(structure.matmul, *nodes_of((a, b)))
 
 
@@ -163,7 +172,7 @@ def root(square: Any) -> Any:
 
 
 _MADE: dict[str, Callable[..., Any]] = {
-    "matmul": _matmul,
+    "matmul": _multiply,
     "power": _power,
     "float_power": _power,
     "positive": lambda a: a,

@@ -4,6 +4,8 @@ from zoo.contracts.card import Card
 from zoo.contracts.cell import Cell
 from zoo.contracts.declarations import Buffer, Input, Option, Param, Slot, State
 from zoo.contracts.member import Member
+from zoo.contracts.modifier import Modifier
+from zoo.contracts.noise import Noise
 from zoo.contracts.optimizer import Optimizer
 from zoo.contracts.output import Output
 from zoo.contracts.sampler import Chain, Sampler
@@ -15,6 +17,8 @@ __all__ = [
     "Chain",
     "Input",
     "Member",
+    "Modifier",
+    "Noise",
     "Optimizer",
     "Option",
     "Output",

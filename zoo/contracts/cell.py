@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from zoo.contracts.declarations import Array, Buffer, Input, Param, State
 from zoo.contracts.member import Member, check_kernel, declared
+from zoo.contracts.noise import Noise
 from zoo.contracts.sizes import Size
 from zoo.errors import DefinitionError, UsageError
 
@@ -18,7 +19,7 @@ FORWARD = ("params", "x", "state")
 BACKWARD = ("params", "x", "state", "tape", "dy", "dlast")
 
 # What `Recurrent.apply` calls its own arguments, beside which inputs are given by name.
-_TAKEN = ("self", "theta", "x", "state")
+_TAKEN = ("self", "theta", "x", "state", "noise")
 
 
 class Cell(Member, abstract=True):
@@ -80,6 +81,8 @@ class Cell(Member, abstract=True):
                     f"{cls.who()}: input {name!r} could not be given to a layer, which takes {name} itself; "
                     f"rename it."
                 )
+        for noise in declared(cls, Noise).values():
+            noise.check(cls.declared_options, cls.who())
         if cls.has_step():
             cls._check_step()
         if not cls.is_derived():
@@ -191,7 +194,7 @@ class Cell(Member, abstract=True):
     @classmethod
     def parameter_formula(cls) -> str:
         """``P`` in letters, ``I·H + H·H + H``."""
-        return " + ".join(_count(param) for param in cls.params.values())
+        return formula_of(cls.params)
 
     def state_count(self, input_size: int, hidden_size: int) -> int:
         """The numbers that one row of the batch carries from step to step."""
@@ -211,6 +214,11 @@ class Cell(Member, abstract=True):
             return {name: _stored_shape(array, env) for name, array in arrays.items()}
         except UsageError as error:
             raise UsageError(f"{self.label()}: {error}") from None
+
+
+def formula_of(params: Mapping[str, Param]) -> str:
+    """How many numbers parameters have, in letters."""
+    return " + ".join(_count(param) for param in params.values())
 
 
 def _stored_shape(array: Array, env: Mapping[str, int]) -> tuple[int, ...]:

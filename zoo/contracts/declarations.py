@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from zoo.contracts.sizes import Size, as_sizes
@@ -126,6 +126,10 @@ class Input(Array):
         if type(default) not in (int, float) or not math.isfinite(default):
             raise DefinitionError(f"zoo.Input: the default is {default!r}; expected a finite number.")
         self.default = default
+
+    def value(self, options: Mapping[str, Any]) -> float:  # noqa: ARG002 - what noise is depends on them
+        """What it is where it is not given, for these options of the cell."""
+        return self.default
 
 
 class Slot(Array):

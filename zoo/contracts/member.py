@@ -53,7 +53,7 @@ class Member:
     @classmethod
     def _check_class(cls) -> None:
         """Refuse a class that is not well formed; subclasses add their own laws."""
-        check_member_name(cls.name, cls.who())
+        cls._check_name()
         if not isinstance(getattr(cls, "card", None), Card):
             raise DefinitionError(
                 f"{cls.who()}: the card is missing; add `card = zoo.Card(title=..., authors=..., year=..., "
@@ -61,6 +61,11 @@ class Member:
             )
         if sys.flags.optimize < 2 and not (cls.__doc__ or "").strip():  # python -OO drops all docstrings
             raise DefinitionError(f"{cls.who()}: the docstring is missing; say in one line what it is.")
+
+    @classmethod
+    def _check_name(cls) -> None:
+        """Refuse what is no name for the registry."""
+        check_member_name(cls.name, cls.who())
 
     @classmethod
     def _check_parts(cls) -> None:

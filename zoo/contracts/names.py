@@ -9,6 +9,9 @@ from collections.abc import Iterable
 
 from zoo.errors import DefinitionError
 
+JOIN = "+"
+"""What stands between a cell and its modifiers in the name of a modified cell."""
+
 _MEMBER = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PART = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 

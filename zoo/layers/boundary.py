@@ -96,15 +96,15 @@ def as_state(
     }
 
 
-def as_inputs_beside(
+def as_given(
     given: Mapping[str, Any],
     declared: Mapping[str, Input],
     shapes: Mapping[str, tuple[int, ...]],
     times_rows: tuple[int, int],
     dtype: np.dtype[Any],
     who: str,
-) -> tuple[Array, ...]:
-    """The inputs beside x that a cell declares, ``(T, B, ...)`` each; its default where one is not given.
+) -> dict[str, Array]:
+    """The inputs beside x that were given, ``(T, B, ...)`` each.
 
     Raises:
         UsageError: if one is unknown, or a shape does not fit.
@@ -115,12 +115,10 @@ def as_inputs_beside(
                 f"{who} was given the input {name!r}; beside x it takes {', '.join(declared) or 'none'}."
                 f"{did_you_mean(name, declared)}"
             )
-    return tuple(
-        as_floats(given[name], (*times_rows, *shapes[name]), dtype, f"{who}: input {name!r}")
-        if name in given
-        else np.full((*times_rows, *shapes[name]), declared[name].default, dtype)
-        for name in declared
-    )
+    return {
+        name: as_floats(value, (*times_rows, *shapes[name]), dtype, f"{who}: input {name!r}")
+        for name, value in given.items()
+    }
 
 
 def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str) -> Array:

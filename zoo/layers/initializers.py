@@ -120,6 +120,15 @@ def initialize(
     return np.stack([value.real, value.imag]) if declared.complex else value
 
 
+def start_of(declared: Declaration) -> Callable[..., Any]:
+    """How an array starts, for any shape: ``(rng, shape, cell) -> array``."""
+
+    def start(rng: np.random.Generator, shape: Shape, cell: Cell) -> Any:
+        return _draw(declared, rng, shape, f"{declared.kind} {declared.name!r}", cell)
+
+    return start
+
+
 def _draw(declared: Declaration, rng: np.random.Generator, shape: Shape, who: str, cell: Cell | None) -> Any:
     """What the initializer returns."""
     init = declared.init

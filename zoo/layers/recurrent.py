@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.contracts import Cell
 from zoo.errors import UsageError
+from zoo.layers.beside import Beside
 from zoo.layers.boundary import as_dtype, as_floats, as_inputs, as_state, check_seed
 from zoo.layers.layer import LayerTape
 from zoo.layers.layout import Flat
@@ -29,7 +30,7 @@ class Tape:
     stack: Stack
     weights: Weights
     x: Array
-    inputs: tuple[Array, ...]
+    beside: Beside
     shards: list[list[Segment]]
 
     def layers(self, segment: Segment) -> list[LayerTape]:
@@ -37,8 +38,8 @@ class Tape:
         if segment.tape is not None:
             return segment.tape
         where = segment.steps, segment.rows
-        mine = tuple([cut(each, *where) for each in self.inputs])
-        return self.stack.forward(self.weights, cut(self.x, *where), segment.state, mine)[2]
+        told = self.beside.part(*where)
+        return self.stack.forward(self.weights, cut(self.x, *where), segment.state, told)[2]
 
 
 class Recurrent(Flat):
@@ -106,12 +107,20 @@ class Recurrent(Flat):
         """Features of the output."""
         return self.stack.output_size
 
-    def forward(self, x: Any, state: Mapping[str, Any] | None = None, **inputs: Any) -> tuple[Array, State]:
+    def forward(
+        self,
+        x: Any,
+        state: Mapping[str, Any] | None = None,
+        noise: tuple[int, int] | None = None,
+        **inputs: Any,
+    ) -> tuple[Array, State]:
         """Run the layers over a sequence, remembering what :meth:`backward` needs.
 
         Args:
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
             state: States before the first step, ``"l0.h"`` to ``(B, H)``; zeros if None.
+            noise: What decides the noise of a cell that has some: ``(seed, step)`` in training, another step
+                for other noise; None, in evaluation, for its expectation.
             **inputs: What the cell takes beside x, ``dt=...`` of shape ``(T, B, ...)``; every layer gets it,
                 and its default where it is not given.
 
@@ -119,9 +128,9 @@ class Recurrent(Flat):
             The outputs ``(T, B, ·)`` and the states after the last step.
 
         Raises:
-            UsageError: if x, state or an input does not fit.
+            UsageError: if x, state, noise or an input does not fit.
         """
-        y, last, self._tape = self.apply(self.theta, x, state, **inputs)
+        y, last, self._tape = self.apply(self.theta, x, state, noise, **inputs)
         return y, last
 
     def backward(self, dy: Any, dstate: Mapping[str, Any] | None = None) -> tuple[Array | None, State]:
@@ -142,7 +151,12 @@ class Recurrent(Flat):
         return self._back(self._tape, dy, dstate, self.grad)
 
     def apply(
-        self, theta: Any, x: Any, state: Mapping[str, Any] | None = None, **inputs: Any
+        self,
+        theta: Any,
+        x: Any,
+        state: Mapping[str, Any] | None = None,
+        noise: tuple[int, int] | None = None,
+        **inputs: Any,
     ) -> tuple[Array, State, Tape]:
         """Pure forward pass: outputs, last states, and a tape for :meth:`vjp`.
 
@@ -153,6 +167,7 @@ class Recurrent(Flat):
             theta: Parameters ``(P,)``.
             x: As for :meth:`forward`.
             state: As for :meth:`forward`.
+            noise: As for :meth:`forward`.
             **inputs: As for :meth:`forward`.
 
         Returns:
@@ -167,15 +182,15 @@ class Recurrent(Flat):
         x = as_inputs(x, self.stack.input_size, self.dtype, who)
         steps, batch = x.shape[:2]
         before = as_state(state, self.stack.state_shapes, batch, self.dtype, who)
-        beside = self.stack.inputs_beside(inputs, (steps, batch), self.dtype)
+        beside = self.stack.beside(inputs, (steps, batch), self.dtype, noise)
         parts = segments(steps, batch, self.recompute)
         y = np.empty((steps, batch, self.output_size), self.dtype)
 
         def work(rows: slice) -> tuple[list[Segment], State]:
             now, found = states_of(before, rows), []
             for when in parts:
-                mine = tuple([cut(each, when, rows) for each in beside])
-                y[when, rows], after, tape = self.stack.forward(weights, cut(x, when, rows), now, mine)
+                told = beside.part(when, rows)
+                y[when, rows], after, tape = self.stack.forward(weights, cut(x, when, rows), now, told)
                 found.append(Segment(when, rows, now, tape if len(parts) == 1 else None))
                 now = after
             return found, now

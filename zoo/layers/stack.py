@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from zoo.compiler import passes
-from zoo.contracts import Cell
+from zoo.contracts import Cell, Noise
 from zoo.errors import DefinitionError, UsageError
-from zoo.layers.boundary import as_inputs_beside
+from zoo.layers.beside import Beside, Told
+from zoo.layers.boundary import as_given
 from zoo.layers.layer import Array, Arrays, Layer, LayerTape
 from zoo.layers.layout import Shapes
+from zoo.layers.noise import check_noise
 
 MOST_LAYERS = 1000
 
@@ -48,7 +50,8 @@ class Stack:
         size = self.input_size
         for index in range(self._size("num_layers", num_layers, MOST_LAYERS)):
             self.layers.append(Layer(index, cell, size, self.hidden_size))
-            self._check_inputs(self.layers[-1])
+            told = [name for name, each in cell.inputs.items() if not isinstance(each, Noise)]
+            self._check_inputs(self.layers[-1], told)
             size = self.layers[-1].output_size
         self.output_size = size
         self.param_shapes = self._shapes("params")
@@ -64,9 +67,10 @@ class Stack:
             raise UsageError(f"{self.cell.label()}: {name} is {reprlib.repr(value)}; expected {expected}.")
         return int(value)  # type: ignore[call-overload,no-any-return]
 
-    def _check_inputs(self, layer: Layer) -> None:
-        """Refuse a layer that cannot read the inputs beside x of the first: all layers get the same."""
-        for name, shape in self.input_shapes.items():
+    def _check_inputs(self, layer: Layer, names: Iterable[str]) -> None:
+        """Refuse inputs beside x that cannot be the same for this layer as for the first."""
+        for name in names:
+            shape = self.input_shapes[name]
             if layer.inputs[name] != shape:
                 raise UsageError(
                     f"{self.cell.label()}: every layer gets the same inputs, but {name!r} depends on I: "
@@ -79,21 +83,26 @@ class Stack:
 
     @property
     def input_shapes(self) -> Shapes:
-        """Shape of every input beside x, without the axes of time and batch; the same for all layers."""
+        """Shape of every input beside x in the first layer, without the axes of time and batch."""
         return self.layers[0].inputs
 
-    def inputs_beside(
-        self, given: Mapping[str, Any], times_rows: tuple[int, int], dtype: np.dtype[Any]
-    ) -> tuple[Array, ...]:
-        """The inputs beside x, those given and the defaults of the others, in the order of declaration.
+    def beside(
+        self,
+        given: Mapping[str, Any],
+        times_rows: tuple[int, int],
+        dtype: np.dtype[Any],
+        noise: Any = None,
+    ) -> Beside:
+        """The inputs beside x: those given, the noise of ``(seed, step)``, the defaults of the others.
 
         Raises:
-            UsageError: if one is unknown or does not fit.
+            UsageError: if one is unknown or does not fit, or the noise is no such pair.
         """
-        if not given and not self.cell.inputs:
-            return ()
         shapes, who = self.input_shapes, self.cell.label()
-        return as_inputs_beside(given, self.cell.inputs, shapes, times_rows, dtype, who)
+        found = as_given(given, self.cell.inputs, shapes, times_rows, dtype, who) if given else {}
+        for layer in self.layers:
+            self._check_inputs(layer, found)
+        return Beside(self.cell, self.layers, found, dtype, check_noise(noise))
 
     def initial(self, seed: int) -> Arrays:
         """First values of all parameters, and the values of all buffers."""
@@ -108,7 +117,7 @@ class Stack:
         weights: Weights,
         x: Array,
         state: Mapping[str, Array],
-        inputs: tuple[Array, ...],
+        told: Told,
     ) -> tuple[Array, Arrays, list[LayerTape]]:
         """Outputs ``(T, B, ·)``, last states, and the tape.
 
@@ -116,17 +125,17 @@ class Stack:
             weights: From :meth:`weights`.
             x: Floats or tokens, as kernels take them.
             state: States before the first step.
-            inputs: From :meth:`inputs_beside`.
+            told: What each layer is told beside x, a part of what :meth:`beside` found.
 
         Raises:
             DefinitionError: if the cell's kernel returns what it should not.
         """
-        run, beside = self._passes, self._beside(inputs)
+        run = self._passes
         last: Arrays = {}
         tape = []
-        for layer, arrays in zip(self.layers, weights, strict=True):
+        for layer, arrays, inputs in zip(self.layers, weights, told, strict=True):
             before = tuple([state[name] for name in layer.states])
-            y, after, kept = run.forward(arrays, x, before, *beside, *run.options)
+            y, after, kept = run.forward(arrays, x, before, *self._beside(inputs), *run.options)
             self._check_array("output of forward", y, (*x.shape[:2], layer.output_size), arrays[0].dtype)
             self._check_number("states from forward", layer.states, after)
             last.update(zip(layer.states, after, strict=True))

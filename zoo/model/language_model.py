@@ -107,7 +107,11 @@ class LanguageModel(Flat):
         )
 
     def loss_and_grad(
-        self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None
+        self,
+        inputs: Any,
+        targets: Any,
+        state: Mapping[str, Any] | None = None,
+        noise: tuple[int, int] | None = None,
     ) -> tuple[float, State]:
         """Mean cross-entropy, filling :attr:`grad` by back-propagation through the T steps.
 
@@ -115,6 +119,8 @@ class LanguageModel(Flat):
             inputs: Tokens ``(T, B)``.
             targets: The tokens that follow, ``(T, B)``.
             state: States before the first step, which count as constants; zeros if None.
+            noise: What decides the noise of a cell that has some: ``(seed, step)``, another step for other
+                noise; None for its expectation, which :meth:`loss`, :meth:`logits` and :meth:`sample` take.
 
         Returns:
             The loss in nats per symbol, and the states after the last step.
@@ -122,7 +128,7 @@ class LanguageModel(Flat):
         Raises:
             UsageError: if an argument does not fit.
         """
-        objective = self._objective(inputs, targets, state)
+        objective = self._objective(inputs, targets, state, noise)
 
         def work(rows: slice) -> tuple[Array, State, Array]:
             gradient = self.grad if rows.start == 0 else np.empty_like(self.grad)
@@ -133,7 +139,7 @@ class LanguageModel(Flat):
         return objective.mean([part[0] for part in parts]), join_states([part[1] for part in parts])
 
     def loss(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None) -> tuple[float, State]:
-        """As :meth:`loss_and_grad`, without the gradient."""
+        """As :meth:`loss_and_grad`, without the gradient and without noise."""
         objective = self._objective(inputs, targets, state)
         parts = map_shards(objective.loss, objective.inputs.shape[1], self.threads)
         return objective.mean([part[0] for part in parts]), join_states([part[1] for part in parts])
@@ -150,8 +156,8 @@ class LanguageModel(Flat):
         """
         inputs = as_tokens(inputs, len(self.vocab), "language model: inputs")
         state = as_state(state, self.stack.state_shapes, inputs.shape[1], self.dtype, "language model")
-        beside = self.stack.inputs_beside({}, inputs.shape, self.dtype)
-        y, last, _ = self.stack.forward(self._weights, inputs, state, beside)
+        told = self.stack.beside({}, inputs.shape, self.dtype).part(*(slice(0, n) for n in inputs.shape))
+        y, last, _ = self.stack.forward(self._weights, inputs, state, told)
         return project(y, self.params["Why"], self.params["by"]), last
 
     def sample(
@@ -196,7 +202,9 @@ class LanguageModel(Flat):
         self._weights = self.stack.weights(self._arrays)
         self._readout = self._arrays["Why"], self._arrays["by"]
 
-    def _objective(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None) -> Objective:
+    def _objective(
+        self, inputs: Any, targets: Any, state: Mapping[str, Any] | None, noise: Any = None
+    ) -> Objective:
         """What :meth:`loss` measures, of arguments that fit."""
         inputs = as_tokens(inputs, len(self.vocab), "language model: inputs")
         targets = as_tokens(targets, len(self.vocab), "language model: targets")
@@ -215,6 +223,7 @@ class LanguageModel(Flat):
             targets,
             before,
             segments(steps, batch, self.recompute),
+            self.stack.beside({}, inputs.shape, self.dtype, noise),
         )
 
 

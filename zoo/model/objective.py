@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.layers.beside import Beside
 from zoo.layers.boundary import as_state
 from zoo.layers.layer import Array, Arrays, LayerTape
 from zoo.layers.segments import Segment, cut, walk_back
@@ -27,6 +28,7 @@ class Objective:
         targets: The tokens that follow, ``(T, B)``.
         state: States before the first step.
         segments: The steps of each segment.
+        beside: What the layers are told beside the tokens.
     """
 
     stack: Stack
@@ -36,6 +38,7 @@ class Objective:
     targets: Array
     state: Mapping[str, Array]
     segments: list[slice]
+    beside: Beside
 
     def loss(self, rows: slice) -> tuple[Array, Arrays]:
         """Losses of some rows, the sum for each step ``(T,)``, and their states after the last."""
@@ -74,10 +77,10 @@ class Objective:
         return found
 
     def _forward(self, segment: Segment) -> tuple[Array, Arrays, list[LayerTape]]:
-        """The layers; inputs of the cell beside the tokens have their defaults."""
-        tokens = cut(self.inputs, segment.steps, segment.rows)
-        beside = self.stack.inputs_beside({}, tokens.shape, self.readout[0].dtype)
-        return self.stack.forward(self.weights, tokens, segment.state, beside)
+        """The layers."""
+        where = segment.steps, segment.rows
+        told = self.beside.part(*where)
+        return self.stack.forward(self.weights, cut(self.inputs, *where), segment.state, told)
 
     def _read(self, segment: Segment, y: Array, losses: Array) -> tuple[Array, Array, Array]:
         """The gradients of y and the readout; the losses are written."""

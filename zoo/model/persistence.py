@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from zoo.contracts import Cell
+from zoo.contracts.names import JOIN
 from zoo.data import Vocabulary
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
 from zoo.layers.boundary import as_dtype
 from zoo.layers.layout import MOST_PARAMETERS, Shapes
 from zoo.layers.stack import Stack
 from zoo.model.language_model import LanguageModel, model_shapes
-from zoo.registry import get_cell
+from zoo.registry import get_cell, with_modifiers
 from zoo.storage import Checkpoint, RunDirectory, expect
 from zoo.storage import load as load_file
 from zoo.storage import save as save_file
@@ -163,6 +164,8 @@ def _find_cell(facts: Any, cell: type[Cell] | None, source: str) -> Cell:
     if not isinstance(name, str):
         raise UsageError(f"the cell's name is {_REPR.repr(name)}")
     shown = _REPR.repr(name)
+    if cell is not None and name.startswith(f"{cell.name}{JOIN}"):
+        cell = _with_modifiers(cell, name.removeprefix(f"{cell.name}{JOIN}"), source)
     if cell is not None and cell.name != name:
         raise CheckpointError(
             f"{source}: made with the cell {shown}; found {cell.label()}, which is another."
@@ -170,10 +173,7 @@ def _find_cell(facts: Any, cell: type[Cell] | None, source: str) -> Cell:
     try:
         chosen = get_cell(name, **options) if cell is None else cell(**options)
     except UnknownNameError:
-        raise CheckpointError(
-            f"{source}: made with the cell {shown}, which is not registered here; install the plugin it "
-            f"comes from, or name its file with --plugin FILE.py or --cell FILE.py:Class."
-        ) from None
+        raise _unregistered(source, shown) from None
     except UsageError as error:
         raise CheckpointError(
             f"{source}: made with other options than cell {shown} has here ({str(error)[:200]})."
@@ -181,3 +181,18 @@ def _find_cell(facts: Any, cell: type[Cell] | None, source: str) -> Cell:
     if chosen.source_digest() != facts["source"]:
         _warn(f"{source}: cell {shown} has changed since this model was made; it may compute something else.")
     return chosen
+
+
+def _with_modifiers(cell: type[Cell], names: str, source: str) -> type[Cell]:
+    """A cell that is registered nowhere with the modifiers that a checkpoint names."""
+    try:
+        return with_modifiers(cell, names.split(JOIN))
+    except UnknownNameError:
+        raise _unregistered(source, _REPR.repr(f"{cell.name}{JOIN}{names}")) from None
+
+
+def _unregistered(source: str, shown: str) -> CheckpointError:
+    return CheckpointError(
+        f"{source}: made with the cell {shown}, which is not registered here; install the plugin it "
+        f"comes from, or name its file with --plugin FILE.py or --cell FILE.py:Class."
+    )

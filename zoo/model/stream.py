@@ -75,13 +75,13 @@ def _layers(model: LanguageModel) -> tuple[tuple[Any, ...], Array, Array]:
     """What every layer keeps, the array of the output of the last, and that of the token for the first."""
     stack, found = model.stack, walk(model.cell)
     arrays = {name: value.copy() for name, value in (*model.params.items(), *model.buffers.items())}
-    beside = (stack.inputs_beside({}, (1, 1), model.dtype),) if model.cell.inputs else ()
+    beside = stack.beside({}, (1, 1), model.dtype).part(slice(0, 1), slice(0, 1))
     token = y = np.zeros((1, 1), np.int32)
     layers = []
-    for layer in stack.layers:
+    for layer, told in zip(stack.layers, beside, strict=True):
         params = tuple(arrays[name] for name in layer.arrays)
         state = tuple(np.zeros((1, *shape), model.dtype) for shape in layer.states.values())
-        y, kept = found.prepare(params, y, state, *beside)
+        y, kept = found.prepare(params, y, state, *((told,) if told else ()))
         layers.append(kept)
     return tuple(layers), y, token
 

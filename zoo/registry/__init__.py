@@ -1,21 +1,26 @@
-"""The registry: which cells, optimizers and samplers there are, and the plugins they come from.
+"""The registry: which cells, modifiers, optimizers and samplers there are, and the plugins they come from.
 
 Everything comes in by one door, the entry-point group ``zoo`` (see :mod:`zoo.registry.hookspecs`), shipped
 members too. Plugins are loaded at the first look-up, never by ``import zoo``, and nothing here imports Numba.
 """
 
+from zoo.registry.composed import cell_class, with_modifiers
 from zoo.registry.discovery import PluginRecord
 from zoo.registry.files import load_cell_file, load_plugin_file
 from zoo.registry.hookspecs import hookimpl
 from zoo.registry.members import (
     get_cell,
+    get_modifier,
     get_optimizer,
     get_sampler,
     list_cells,
+    list_modifiers,
     list_optimizers,
     list_samplers,
+    modify,
     plugins,
     register_cell,
+    register_modifier,
     register_optimizer,
     register_sampler,
     registry_of,
@@ -27,19 +32,25 @@ __all__ = [
     "PluginRecord",
     "Registry",
     "Source",
+    "cell_class",
     "get_cell",
+    "get_modifier",
     "get_optimizer",
     "get_sampler",
     "hookimpl",
     "list_cells",
+    "list_modifiers",
     "list_optimizers",
     "list_samplers",
     "load_cell_file",
     "load_plugin_file",
+    "modify",
     "plugins",
     "register_cell",
+    "register_modifier",
     "register_optimizer",
     "register_sampler",
     "registry_of",
     "resolve_cell",
+    "with_modifiers",
 ]

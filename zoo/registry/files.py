@@ -11,11 +11,12 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from zoo.contracts import Cell
-from zoo.contracts.names import did_you_mean
+from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
 from zoo.modules import run_module
 from zoo.registry import loader
 from zoo.registry.blame import sentence
+from zoo.registry.composed import with_modifiers
 from zoo.registry.discovery import Door, PluginRecord
 from zoo.registry.registry import Source, check_member
 
@@ -46,7 +47,7 @@ def load_plugin_file(path: str | Path) -> PluginRecord:
 
 
 def load_cell_file(text: str) -> type[Cell]:
-    """The cell class that ``path/to/file.py:MyCell`` names. It is not registered.
+    """The cell class that ``path/to/file.py:MyCell`` names, or ``...:MyCell+zoneout``. It is not registered.
 
     Raises:
         UsageError: if there is no such file or class.
@@ -61,7 +62,8 @@ def load_cell_file(text: str) -> type[Cell]:
         module = _module(file)
     except (Exception, SystemExit) as error:
         raise PluginError(f"{path} cannot be imported: {sentence(error)}") from error
-    return _cell_in(module, name, path)
+    name, *modifiers = name.split(JOIN)
+    return with_modifiers(_cell_in(module, name, path), modifiers)
 
 
 def names_file(text: str) -> bool:

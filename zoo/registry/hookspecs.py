@@ -18,19 +18,24 @@ from collections.abc import Callable
 
 import pluggy
 
-from zoo.contracts import Cell, Member, Optimizer, Sampler
+from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
 """Marks a function of a plugin as a hook: ``@zoo.hookimpl``."""
 
 # A further kind of member is one row here and one hook below.
-CONTRACTS: tuple[type[Member], ...] = (Cell, Optimizer, Sampler)
+CONTRACTS: tuple[type[Member], ...] = (Cell, Modifier, Optimizer, Sampler)
 
 
 @hookspec
 def zoo_register_cells(register: Callable[[type[Cell]], type[Cell]]) -> None:
     """Hand over cells: ``register(cls)`` for each class."""
+
+
+@hookspec
+def zoo_register_modifiers(register: Callable[[type[Modifier]], type[Modifier]]) -> None:
+    """Hand over modifiers: ``register(cls)`` for each class."""
 
 
 @hookspec

@@ -1,18 +1,19 @@
-"""Listing, getting and registering cells, optimizers and samplers; the first call loads the plugins."""
+"""Listing, getting and registering members, and modifying cells; the first call loads the plugins."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from zoo.contracts import Cell, Member, Optimizer, Sampler
+from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler
 from zoo.errors import UsageError
-from zoo.registry import loader
+from zoo.registry import composed, loader
 from zoo.registry.discovery import PluginRecord
 from zoo.registry.files import load_cell_file, names_file
 from zoo.registry.registry import Registry, check_member
 
 M = TypeVar("M", bound=Member)
 C = TypeVar("C", bound=type[Cell])
+D = TypeVar("D", bound=type[Modifier])
 O = TypeVar("O", bound=type[Optimizer])  # noqa: E741  # a type variable, read beside C and S
 S = TypeVar("S", bound=type[Sampler])
 
@@ -47,11 +48,16 @@ def list_cells(pattern: str = "*") -> list[str]:
 def get_cell(name: str, /, **options: Any) -> Cell:
     """A registered cell with its options chosen, ``get_cell("leaky", leak=0.1)``.
 
+    Modifiers follow the name of the cell, ``get_cell("lstm+zoneout", zoneout_p=0.1)``.
+
     Raises:
-        UnknownNameError: if no cell has the name.
-        UsageError: for an unknown option or a value that is not allowed.
+        UnknownNameError: if no cell, or no modifier, has the name.
+        UsageError: for an unknown option, a value that is not allowed, or a modifier that makes no sense for
+            the cell.
     """
-    return registry_of(Cell).get(name, **options)
+    return (composed.cell_class(name) if composed.is_composed(name) else registry_of(Cell).cls(name))(
+        **options
+    )
 
 
 def register_cell(cls: C, *, override: bool = False) -> C:
@@ -92,6 +98,76 @@ def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
         return load_cell_file(cell)(**options) if names_file(cell) else get_cell(cell, **options)
     check_member(cell, Cell)
     return cell(**options)
+
+
+def list_modifiers(pattern: str = "*") -> list[str]:
+    """Names of the registered modifiers, sorted.
+
+    Args:
+        pattern: Shell pattern for the name or for ``family/name``.
+    """
+    return registry_of(Modifier).list(pattern)
+
+
+def get_modifier(name: str, /, **options: Any) -> Modifier:
+    """A registered modifier with its options chosen, ``get_modifier("zoneout", p=0.1)``.
+
+    Raises:
+        UnknownNameError: if no modifier has the name.
+        UsageError: for an unknown option or a value that is not allowed.
+    """
+    return registry_of(Modifier).get(name, **options)
+
+
+def register_modifier(cls: D, *, override: bool = False) -> D:
+    """Register a modifier for this process; usable as a decorator. In a plugin, use the hook instead.
+
+    Args:
+        cls: A subclass of ``zoo.Modifier``.
+        override: Whether it may replace a modifier of the same name.
+
+    Raises:
+        DefinitionError: if ``cls`` is no modifier class.
+        UsageError: if the name is taken.
+    """
+    loader.LOADER.register(Modifier, cls, override)
+    return cls
+
+
+def modify(
+    cell: str | type[Cell] | Cell, modifier: str | type[Modifier] | Modifier, /, **options: Any
+) -> Cell:
+    """A cell with a modifier: ``modify("lstm", "zoneout", p=0.1)`` is the cell ``lstm+zoneout``.
+
+    Args:
+        cell: Name of a cell, ``"FILE.py:Class"``, a class, or a cell with its options chosen.
+        modifier: Name of a modifier, a class, or a modifier with its options chosen.
+        **options: Options of the modifier; none with an instance, which has chosen.
+
+    Raises:
+        UnknownNameError: if no cell or modifier has the name.
+        UsageError: if the modifier makes no sense for the cell, or an option does not fit.
+        DefinitionError: if the equations of the cell cannot be read.
+    """
+    from zoo.modifiers.modified import modified_class, prefixed
+
+    base, chosen = resolve_cell(cell), _resolve_modifier(modifier, options)
+    made = modified_class(type(base), type(chosen))
+    named = {prefixed(type(chosen), name): value for name, value in chosen.options.items()}
+    return made(**base.options, **named)
+
+
+def _resolve_modifier(modifier: str | type[Modifier] | Modifier, options: dict[str, Any]) -> Modifier:
+    if isinstance(modifier, Modifier):
+        if options:
+            raise UsageError(
+                f"{modifier!r} has its options already; found {', '.join(options)} besides. Give the class."
+            )
+        return modifier
+    if isinstance(modifier, str):
+        return get_modifier(modifier, **options)
+    check_member(modifier, Modifier)
+    return modifier(**options)
 
 
 def list_optimizers(pattern: str = "*") -> list[str]:

@@ -101,7 +101,7 @@ class Trial:
 
     def apply(self, theta: Array | None = None) -> tuple[Array, Arrays, Tape]:
         """The forward pass, with other parameters if some are given."""
-        return self.rnn.apply(self.theta if theta is None else theta, self.x, self.state, **self.inputs)
+        return self.rnn.apply(self.theta if theta is None else theta, self.x, self.state, None, **self.inputs)
 
     @property
     def tokens(self) -> bool:

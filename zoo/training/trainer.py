@@ -89,7 +89,8 @@ class Trainer:
         progress = self.progress
         window = self.text.train.window(progress.step)
         carried = None if window.is_first_of_epoch else progress.carried
-        loss, progress.carried = self.model.loss_and_grad(window.inputs, window.targets, carried)
+        noise = self.config.seed, progress.step
+        loss, progress.carried = self.model.loss_and_grad(window.inputs, window.targets, carried, noise)
         grad, norm, clipped = self.clip.apply(self.model.grad)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self._diverged(f"the loss is {loss} and the norm of its gradient {norm}", loss, norm)
@@ -117,7 +118,7 @@ class Trainer:
         self._emit("compiling")
         window = self.text.train.window(0)
         self.model.loss(window.inputs, window.targets)
-        self.model.loss_and_grad(window.inputs, window.targets)
+        self.model.loss_and_grad(window.inputs, window.targets, noise=(self.config.seed, 0))
         grad, _, _ = self.clip.apply(self.model.grad)
         self.optimizer.apply(self.model.theta, grad, self.progress.slots, 1, 0.0)
         self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(cached_files()) > known)

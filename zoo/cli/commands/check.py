@@ -9,6 +9,8 @@ import click
 
 from zoo.cli.members import find_member
 from zoo.cli.terminal import faint, is_terminal, make_console, styled
+from zoo.contracts import Modifier
+from zoo.errors import UsageError
 from zoo.registry.files import names_file
 from zoo.testing.report import Outcome, Report
 
@@ -52,6 +54,10 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
 def _full_name(name: str) -> str:
     """The name with its kind in front, ``optimizer:adam``."""
     member = find_member(name)
+    if issubclass(member, Modifier):
+        raise UsageError(
+            f"{member.label()} has no laws of its own; check a cell with it, CELL+{member.name}."
+        )
     return f"{member.kind}:{member.name}"
 
 

@@ -1,0 +1,1 @@
+"""The modifiers that ship with zoo, one file each."""

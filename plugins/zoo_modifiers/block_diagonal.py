@@ -1,0 +1,67 @@
+"""Block-diagonal recurrent matrices: heads that do not hear each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+from zoo_modifiers._matrices import Shape, blocks, divided, recurrent_matrices, sizes_in_front
+
+
+def stacked(start: Callable[..., Any], axis: int) -> Callable[..., Any]:
+    """Blocks that start one by one as a matrix of their size would."""
+
+    def blocks(rng: np.random.Generator, shape: Shape, cell: Any) -> Any:
+        heads = shape[axis]
+        block = (*shape[:axis], *shape[axis + 1 :])
+        return np.stack([start(rng, block, cell) for _ in range(heads)], axis)
+
+    return blocks
+
+
+class BlockDiagonal(zoo.Modifier):
+    """Every recurrent matrix is made of blocks: units come in heads, and hear those of their own alone.
+
+    Equations, for every matrix U that multiplies what depends on a state::
+
+        h @ U  becomes  h of each head @ U of that head
+
+    The parameter keeps its name, with shape ``(heads, n/heads, m/heads)`` in place of ``(n, m)``; each block
+    starts as a matrix of its size would. With one head nothing is changed.
+    """
+
+    card = zoo.Card(
+        title="xLSTM: Extended Long Short-Term Memory",
+        authors="Maximilian Beck, Korbinian Pöppel, Markus Spanring, Andreas Auer, Oleksandra Prudnikova, "
+        "Michael Kopp, Günter Klambauer, Johannes Brandstetter, Sepp Hochreiter",
+        year=2024,
+        url="https://arxiv.org/abs/2405.04517",
+        variant="The block-diagonal recurrent matrices of its sLSTM, for any cell.",
+    )
+    heads = zoo.Option(4, help="blocks of the recurrent matrices; must divide H", low=1)
+
+    def declare(self, parts: Any) -> None:
+        """A stack of blocks for every matrix."""
+        for name, product in recurrent_matrices(parts).items():
+            blocks(parts, product)
+            front, old = sizes_in_front(parts, name), parts.params.pop(name)
+            sizes = [*front, str(self.heads), *(divided(size, self.heads) for size in product.matrix)]
+            start = stacked(parts.start_of(old), len(front))
+            parts.add(name, zoo.Param(*sizes, init=start, help=f"{old.help or name}, for each head"))
+
+    def product(self, now: Any, product: Any, operand: Any, matrix: Any) -> Any:
+        """A product for each head; what the heads make is put together gate by gate."""
+        if not product.recurrent:
+            return product.of(operand, matrix)
+        count = blocks(now.parts, product)
+        heads = operand.reshape(self.heads, 1, -1) @ product.part_of(now[product.param])
+        return heads.reshape(self.heads, count, -1).swapaxes(0, 1).reshape(-1)
+
+
+@zoo.hookimpl
+def zoo_register_modifiers(register: Callable[[type[zoo.Modifier]], None]) -> None:
+    """Register block-diagonal recurrent matrices."""
+    register(BlockDiagonal)

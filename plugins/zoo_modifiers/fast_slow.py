@@ -1,0 +1,106 @@
+"""Fast and slow cells: several copies of a cell, of which one runs beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+
+class FastSlow(zoo.Modifier):
+    """Fast-slow network: k fast copies of the cell, one after the other within a step, and a slow copy.
+
+    The fast copies hand on one state; the slow copy has its own, reads what the first fast copy makes, and is
+    read by the second. So the slow one updates once while the fast ones update k times.
+
+    Equations, with F1 .. Fk and S copies of the cell, each with parameters of its own::
+
+        fast = F1(x, fast)
+        slow = S(output of F1, slow)
+        fast = F2(output of S, fast)
+        fast = Fi(nothing, fast)        for i = 3 .. k
+        y    = output of Fk
+
+    Parameters: those of the cell with ``fast1_``, ``slow_``, ``fast2_`` and so on in front; copies that read
+    nothing have no matrices of the input. States: those of the cell twice, with ``fast_`` and ``slow_``. All
+    copies have H units.
+    """
+
+    card = zoo.Card(
+        title="Fast-Slow Recurrent Neural Networks",
+        authors="Asier Mujika, Florian Meier, Angelika Steger",
+        year=2017,
+        url="https://arxiv.org/abs/1705.08639",
+        variant="All copies are of one kind, as in the FS-LSTM.",
+        deviations="Fast and slow copies are of one size, and there is no dropout or zoneout but that of the "
+        "cell.",
+    )
+    k = zoo.Option(2, help="fast copies", low=2, high=16)
+
+    def declare(self, parts: Any) -> None:
+        """The declarations of every copy in place of those of the cell."""
+        groups = (parts.params, parts.buffers, parts.inputs)
+        per_copy, states = (
+            {name: each for group in groups for name, each in group.items()},
+            dict(parts.states),
+        )
+        if any("I" in size.names for state in states.values() for size in state.shape):
+            raise parts.refusal("the sizes of its states depend on those of its input")
+        for group in (*groups, parts.states):
+            group.clear()
+        for copy in self._copies():
+            sizes = {} if copy == "fast1" else {"I": parts.output}
+            for name, declared in per_copy.items():
+                if _has(parts, copy, name):
+                    parts.renamed(declared, f"{copy}_{name}", sizes)
+        for kind in ("fast", "slow"):
+            for name, state in states.items():
+                parts.renamed(state, f"{kind}_{name}")
+
+    def _copies(self) -> list[str]:
+        return ["fast1", "slow", *(f"fast{i}" for i in range(2, self.k + 1))]
+
+    def product(self, now: Any, product: Any, operand: Any, matrix: Any) -> Any:
+        """The product; of a copy that reads nothing, the products of its input are zero."""
+        if product.recurrent or not _is_blind(now.memo["copy"]):
+            return product.of(operand, matrix)
+        return np.zeros_like(matrix[:, 0] if product.is_left else matrix[0])
+
+    def step(self, now: Any, run: Callable[..., Any], x: Any, states: Mapping[str, Any]) -> Any:
+        """The copies in turn."""
+        cell = now.parts.cell
+        before = {kind: {name: states[f"{kind}_{name}"] for name in cell.states} for kind in ("fast", "slow")}
+        for copy in self._copies():
+            kind = "slow" if copy == "slow" else "fast"
+            now.memo["copy"] = copy
+            found = run(x, before[kind], _own(now, copy))
+            before[kind], x = found.states, found.output
+        after = {f"{kind}_{name}": value for kind, group in before.items() for name, value in group.items()}
+        return type(found)(found.y, after)
+
+
+def _is_blind(copy: str) -> bool:
+    """Whether a copy reads nothing."""
+    return copy not in ("fast1", "slow", "fast2")
+
+
+def _has(parts: Any, copy: str, name: str) -> bool:
+    """Whether a copy has an array: not if only products of an input take it that the copy does not read."""
+    takes = [product for product in parts.products if product.param == name]
+    is_of_input = bool(takes) and not any(product.recurrent for product in takes) and name not in parts.loose
+    return not (_is_blind(copy) and is_of_input)
+
+
+def _own(now: Any, copy: str) -> dict[str, Any]:
+    """The arrays of a copy under the names they have in the cell."""
+    prefix = f"{copy}_"
+    return {name.removeprefix(prefix): each for name, each in now.arrays.items() if name.startswith(prefix)}
+
+
+@zoo.hookimpl
+def zoo_register_modifiers(register: Callable[[type[zoo.Modifier]], None]) -> None:
+    """Register fast and slow cells."""
+    register(FastSlow)

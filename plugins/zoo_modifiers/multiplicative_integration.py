@@ -1,0 +1,87 @@
+"""Multiplicative integration: input and state meet in a product instead of a sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+
+def constant(value: float) -> Callable[..., Any]:
+    """An initializer that gives one number everywhere."""
+
+    def init(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:  # noqa: ARG001 - as all initializers
+        return np.full(shape, value)
+
+    init.__name__ = f"{value:g}"
+    return init
+
+
+class MultiplicativeIntegration(zoo.Modifier):
+    """Where a cell adds a product of its input and one of its state, their product is added too.
+
+    Equations, wherever the step adds ``x @ W`` and ``h @ U``, each perhaps with other terms::
+
+        x @ W + h @ U  becomes  alpha * (x @ W) * (h @ U) + beta1 * (h @ U) + beta2 * (x @ W)
+
+    Parameters, for every recurrent matrix U that takes part: ``U_alpha`` and ``U_beta1``; for every matrix W
+    of the input: ``W_beta2``. Where a gate scales ``h @ U`` before it is added, as in the GRU, it scales the
+    first two terms. With alpha zero and betas one, nothing is changed.
+    """
+
+    card = zoo.Card(
+        title="On Multiplicative Integration with Recurrent Neural Networks",
+        authors="Yuhuai Wu, Saizheng Zhang, Ying Zhang, Yoshua Bengio, Ruslan Salakhutdinov",
+        year=2016,
+        url="https://arxiv.org/abs/1606.06630",
+        variant="The general form, with vectors alpha, beta1 and beta2.",
+    )
+    alpha = zoo.Option(1.0, help="what alpha starts as")
+    beta = zoo.Option(0.5, help="what beta1 and beta2 start as")
+
+    def declare(self, parts: Any) -> None:
+        """Three vectors for each sum; a product of the input that takes part in several has one beta2."""
+        if not parts.sums:
+            raise parts.refusal("it adds no product of its input to one of its state")
+        for each in parts.sums:
+            state, driven = each.recurrent, each.driven
+            if driven.index > state.index and not each.is_whole:
+                raise parts.refusal(
+                    f"it takes {state.name!r} before the longer {driven.name!r} it is added to"
+                )
+            told = f"the sum of {driven.name} and {state.name}"
+            alpha, beta = constant(self.alpha), constant(self.beta)
+            parts.add(
+                f"{state.name}_alpha", zoo.Param(*state.result, init=alpha, help=f"of the product in {told}")
+            )
+            parts.add(
+                f"{state.name}_beta1", zoo.Param(*state.result, init=beta, help=f"of the state in {told}")
+            )
+            if (name := f"{driven.name}_beta2") not in parts.params:
+                parts.add(name, zoo.Param(*driven.result, init=beta, help=f"of the input in {told}"))
+
+    def product(self, now: Any, product: Any, operand: Any, matrix: Any) -> Any:
+        """The product times its beta; the later of the two brings the product of both with it."""
+        plain = now.memo[product] = product.of(operand, matrix)
+        sums = [each for each in now.parts.sums if product in (each.recurrent, each.driven)]
+        if not sums:
+            return plain
+        beta = now[f"{product.name}_beta1" if product.recurrent else f"{product.name}_beta2"]
+        return sum(_products(now, sums), beta * plain)
+
+
+def _products(now: Any, sums: list[Any]) -> Iterator[Any]:
+    """The second-order terms of which both factors are there."""
+    for each in sums:
+        if each.recurrent in now.memo and each.driven in now.memo:
+            state, driven = now.memo[each.recurrent], each.part(now.memo[each.driven])
+            yield now[f"{each.recurrent.name}_alpha"] * driven * state
+
+
+@zoo.hookimpl
+def zoo_register_modifiers(register: Callable[[type[zoo.Modifier]], None]) -> None:
+    """Register multiplicative integration."""
+    register(MultiplicativeIntegration)

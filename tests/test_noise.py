@@ -1,0 +1,213 @@
+"""Noise: declared as data, drawn by where it stands, and the same whoever computes it, how often and when."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.contracts import Card
+from zoo.kernels import interpreted
+from zoo.layers.noise import draw_noise
+
+CARD = Card(title="None", authors="Nobody", year=2026, url="https://example.org")
+T, B, H = 6, 20, 4
+
+
+class Leaky(zoo.Cell):
+    """h' = h / 2 + x W, of which each unit is dropped by one noise and kept back by another."""
+
+    card = CARD
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    u = zoo.Param("H", init="ones")
+    h = zoo.State("H")
+    drop = zoo.Noise("H", chance="p", per="sequence", help="zeros where h is not read")
+    wait = zoo.Noise(chance=0.25, help="one number for all units")
+    p = zoo.Option(0.75, help="chance that h is read", low=0.0, high=1.0)
+
+    def step(self, x, h, drop, wait):
+        new = drop * self.u * h / 2 + x @ self.W
+        return wait * h + (1 - wait) * new
+
+
+def layer(layers=2, threads=1, recompute=None, **options):
+    return zoo.Recurrent(
+        Leaky(**options), 3, H, layers, dtype="float64", seed=1, threads=threads, recompute=recompute
+    )
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(0).normal(size=(T, B, 3))
+
+
+def drawn(name="drop", per="step", chance=0.3, draw=(5, 7), layer=0, steps=(0, 50), rows=(0, 40), shape=(6,)):
+    noise = zoo.Noise("H", chance=0.5, per=per)
+    noise.name = name
+    return draw_noise(noise, chance, draw, layer, (slice(*steps), slice(*rows)), shape, np.dtype(np.float64))
+
+
+def test_it_is_ones_with_the_chance_and_zeros_otherwise():
+    found = drawn()
+    assert set(np.unique(found)) == {0.0, 1.0}
+    assert abs(found.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / found.size)
+    for axis in range(3):  # no step, row or unit has a chance of its own
+        others = tuple({0, 1, 2} - {axis})
+        assert np.ptp(found.mean(axis=others)) < 0.35
+    assert not drawn(chance=0.0).any()
+    assert drawn(chance=1.0).all()
+
+
+@pytest.mark.parametrize("other", [{"name": "wait"}, {"draw": (6, 7)}, {"draw": (5, 8)}, {"layer": 1}])
+def test_name_seed_step_and_layer_each_decide(other):
+    agreement = (drawn() == drawn(**other)).mean()
+    assert abs(agreement - (0.3**2 + 0.7**2)) < 0.02  # that of independent draws
+
+
+def test_a_number_depends_on_where_it_stands_and_not_on_what_is_drawn_beside_it():
+    np.testing.assert_array_equal(drawn(steps=(10, 20), rows=(8, 16)), drawn()[10:20, 8:16])
+
+
+def test_noise_of_a_sequence_is_that_of_all_its_steps():
+    found = drawn(per="sequence")
+    assert (found == found[0]).all()
+    np.testing.assert_array_equal(drawn(per="sequence", steps=(30, 50)), found[30:])
+
+
+def test_plain_python_draws_the_same():
+    with interpreted():
+        plain = drawn(steps=(0, 5), rows=(0, 3))
+    np.testing.assert_array_equal(plain, drawn(steps=(0, 5), rows=(0, 3)))
+
+
+def test_the_draw_is_part_of_the_arguments(x):
+    rnn = layer()
+    first = rnn.forward(x, noise=(0, 1))[0]
+    np.testing.assert_array_equal(rnn.forward(x, noise=(0, 1))[0], first)
+    assert (rnn.forward(x, noise=(0, 2))[0] != first).any()
+    assert (rnn.forward(x, noise=(1, 1))[0] != first).any()
+
+
+def test_without_a_draw_it_is_its_expectation(x):
+    rnn = layer(p=0.5)
+    given = {"drop": np.full((T, B, H), 0.5), "wait": np.full((T, B), 0.25)}
+    np.testing.assert_array_equal(rnn.forward(x)[0], rnn.forward(x, **given)[0])
+
+
+def test_noise_may_be_given_and_the_rest_is_drawn(x):
+    rnn = layer(layers=1)
+    noise = {
+        name: draw_noise(declared, chance, (3, 4), 0, (slice(0, T), slice(0, B)), shape, rnn.dtype)
+        for (name, declared), chance, shape in zip(
+            rnn.cell.inputs.items(), (0.75, 0.25), ((H,), ()), strict=True
+        )
+    }
+    expected = rnn.forward(x, noise=(3, 4))[0]
+    np.testing.assert_array_equal(rnn.forward(x, **noise)[0], expected)
+    np.testing.assert_array_equal(rnn.forward(x, noise=(3, 4), drop=noise["drop"])[0], expected)
+
+
+def both_ways(rnn, x):
+    y, last = rnn.forward(x, noise=(2, 9))
+    dx, dstate = rnn.backward(np.ones_like(y))
+    return {"y": y, "dx": dx, **last, **{f"d{name}": each for name, each in dstate.items()}, "grad": rnn.grad}
+
+
+def test_threads_change_no_bit(x):
+    found, expected = both_ways(layer(threads=2), x), both_ways(layer(), x)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("recompute", [1, 4])
+def test_a_segment_that_is_computed_again_meets_the_same_noise(x, recompute):
+    found, expected = both_ways(layer(recompute=recompute), x), both_ways(layer(), x)
+    np.testing.assert_array_equal(found["y"], expected["y"])
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_a_row_has_the_noise_of_its_place_in_the_batch(x):
+    whole = layer().forward(x, noise=(0, 0))[0]
+    np.testing.assert_array_equal(layer().forward(x[:, :5], noise=(0, 0))[0], whole[:, :5])
+
+
+def test_the_mean_over_many_draws_is_the_expectation_where_the_step_is_linear():
+    rows = 4000
+    alone = np.random.default_rng(1).normal(size=(3, 1, 3))
+    rnn = layer(layers=1, p=1.0)  # the same noise at every step is not independent: the product has no mean
+    y = rnn.forward(np.repeat(alone, rows, axis=1), noise=(0, 0))[0]
+    expected = rnn.forward(alone)[0][:, 0]
+    assert (np.abs(y.mean(axis=1) - expected) < 5 * y.std(axis=1) / np.sqrt(rows) + 1e-12).all()
+
+
+def model(**settings):
+    return zoo.LanguageModel("abcd", Leaky, hidden_size=H, num_layers=2, dtype="float64", **settings)
+
+
+@pytest.fixture(scope="module")
+def text():
+    return np.random.default_rng(0).integers(0, 4, (2, 12, 9))
+
+
+def test_a_language_model_draws_in_training_and_expects_in_evaluation(text):
+    one = model()
+    expected, _ = one.loss(*text)
+    assert one.loss_and_grad(*text)[0] == expected
+    assert one.loss_and_grad(*text, noise=(0, 1))[0] != expected
+    assert one.loss(*text)[0] == expected
+    assert one.sample("a", 10) == one.sample("a", 10)
+
+
+@pytest.mark.parametrize("settings", [{"threads": 2}, {"recompute": 5}])
+def test_its_gradient_does_not_depend_on_how_it_is_computed(text, settings):
+    plain, other = model(threads=1), model(**settings)
+    assert plain.loss_and_grad(*text, noise=(1, 2))[0] == other.loss_and_grad(*text, noise=(1, 2))[0]
+    np.testing.assert_allclose(other.grad, plain.grad, rtol=1e-12, atol=1e-14)
+
+
+def test_its_gradient_is_that_of_the_loss_with_the_same_noise(text):
+    one, eps = model(), 1e-6
+    one.loss_and_grad(*text, noise=(1, 2))
+    gradient, direction = one.grad.copy(), np.random.default_rng(0).normal(size=one.theta.size)
+    start, losses = one.theta.copy(), []
+    for sign in (1, -1):
+        one.theta = start + sign * eps * direction
+        losses.append(one.loss_and_grad(*text, noise=(1, 2))[0])
+    assert (losses[0] - losses[1]) / (2 * eps) == pytest.approx(gradient @ direction, rel=1e-6)
+
+
+@pytest.mark.parametrize("noise", [3, (1,), (1, -1), "ab", (0, True), [0, 1], (0, 2**64)])
+def test_what_is_no_draw_is_refused(noise):
+    with pytest.raises(zoo.UsageError, match=r"noise is .*; expected None for expectations, or"):
+        layer().forward(np.ones((1, 1, 3)), noise=noise)
+
+
+@pytest.mark.parametrize("chance", [1.5, -0.1, True, None])
+def test_a_chance_that_is_none_is_refused(chance):
+    with pytest.raises(zoo.DefinitionError, match=r"the chance is .*; expected a number from 0 to 1"):
+        zoo.Noise("H", chance=chance)
+
+
+def test_a_period_that_is_none_is_refused():
+    with pytest.raises(zoo.DefinitionError, match="per is 'row'; expected one of step, sequence"):
+        zoo.Noise("H", per="row")
+
+
+@pytest.mark.parametrize("option", [zoo.Option(0.5, low=0.0), zoo.Option(1, low=0, high=1), None])
+def test_a_chance_that_names_no_probability_is_refused(option):
+    parts = {"q": option} if option is not None else {}
+    with pytest.raises(zoo.DefinitionError, match="the chance of noise 'd' is 'q'; expected the name of an"):
+        type(
+            "Wrong",
+            (zoo.Cell,),
+            {
+                "__doc__": "Wrong.",
+                "card": CARD,
+                "W": zoo.Param("I", "H"),
+                "h": zoo.State("H"),
+                "d": zoo.Noise("H", chance="q"),
+                "step": lambda self, x, h, d: d * h + x @ self.W,
+                **parts,
+            },
+        )
