@@ -39,6 +39,7 @@ def gelu(x: float) -> float:
 
 OTHERWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "exp": scalar(math.exp),
+    "exp_minus": scalar(lambda x: math.exp(x) * math.e),
     "tanh": scalar(math.tanh),
     "sigmoid": scalar(
         lambda x: 0.5 * (1 + math.tanh(0.5 * x)) if x > -1 else math.exp(x) / (1 + math.exp(x))
@@ -63,6 +64,7 @@ OTHERWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 # How a function is called that takes more than x, or takes it from where it is defined.
 CALLS: dict[str, Callable[[Any], Any]] = {
+    "exp_minus": lambda x: zoo.exp_minus(x, -1.0),
     "roll": lambda x: zoo.roll(x, 1),
     "outer": lambda x: zoo.outer(x, x),
     "log": lambda x: zoo.log(np.abs(x) + 1),

@@ -50,6 +50,11 @@ def test_the_pages_in_docs_are_what_the_command_makes_now() -> None:
     assert not changes, f"docs/zoo is out of date: run `ZOO_PLUGINS= zoo pages --out docs/zoo`, {[*changes]}"
 
 
+def test_the_readme_counts_the_cells_that_ship() -> None:
+    text = (DOCS.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"**{len(shipped())} cells**" in text
+
+
 def test_every_process_makes_the_same_bytes(tmp_path: Path) -> None:
     for seed in "12":
         command = [sys.executable, "-m", "zoo", "pages", "lru", "slstm", "--out", str(tmp_path / seed)]

@@ -19,8 +19,14 @@ from zoo.kernels.nested import KernelCompiler, NestedCompiler, restore
 # A loop over many arrays is vectorised only if LLVM may test at run time that no two of them overlap, at most
 # 128 tests by default: a fused loop over 14 arrays, nine of them written to, took 48.8 ns an element, and
 # takes 13.1 so. LLVM ends the process over an option that it does not know, so only known versions get it.
+#
+# What is left over of a vectorised loop must not be vectorised again, more narrowly: whether arrays overlap
+# is tested once, by the distance that the wide loop needs. For short rows it depended on where arrays
+# happened to lie which loop ran, in what order numbers were summed, and so the last bits (AVX-512, float64,
+# rows of four). To do without costs nothing that could be measured, at widths of 64, 100 and 128.
 if llvm.llvm_version_info[0] <= 22:
     llvm.set_option("zoo", "-vectorize-memory-check-threshold=2000")
+    llvm.set_option("zoo", "-enable-epilogue-vectorization=false")
 
 # Kernels return fresh arrays of some hundred kilobytes to a few megabytes at every call. glibc gives memory
 # of that size back to the system whenever it is freed, and to touch a page for the first time costs 2 us: a

@@ -12,7 +12,6 @@ import numpy as np
 
 from zoo import kernels
 from zoo.kernels.jit import njit
-from zoo.kernels.loss import cross_entropy, cross_entropy_grad
 
 Array = Any
 
@@ -54,7 +53,7 @@ def read_loss(y: Array, w: Array, b: Array, targets: Array, losses: Array) -> No
         steps = min(block, losses.size - first)
         _score(y[first : first + steps], panels, b, logits[:steps])
         for t in range(steps):
-            losses[first + t] = cross_entropy(logits[t], targets[first + t])
+            losses[first + t] = kernels.cross_entropy(logits[t], targets[first + t])
 
 
 @njit
@@ -71,7 +70,7 @@ def read_loss_grads(
         read, part = y[first : first + steps], logits[:steps]
         _score(read, panels, b, part)
         for t in range(steps):
-            losses[first + t] = cross_entropy_grad(part[t], targets[first + t], scale)
+            losses[first + t] = kernels.cross_entropy_grad(part[t], targets[first + t], scale)
         kernels.add_rows(part, db)
         kernels.add_outer(kernels.rows_of(read), kernels.rows_of(part), dw)
         kernels.add_matmul(kernels.rows_of(part), back, kernels.rows_of(dy[first : first + steps]))

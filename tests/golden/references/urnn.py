@@ -22,7 +22,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     the permutation as an index, as in ``complex_RNN`` of github.com/amarshah/complex_RNN, models.py.
 
     Reflections are the paper's, ``a - 2 v (v* a) / |v|^2``; the official code takes the conjugate of v.
-    Nothing is added to a modulus, so that values differ from the cell's by some 1e-10.
+    A modulus is ``sqrt(|z|^2 + 1e-10)``, as the card says.
     """
     D1, D2, D3 = torch.polar(torch.ones_like(p["w"]), p["w"])
     v1, v2 = torch.complex(*p["v"])
@@ -36,6 +36,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
         a = reflected(torch.fft.fft(h * D1, norm="ortho"), v1)[:, index]
         a = reflected(torch.fft.ifft(a * D2, norm="ortho"), v2) * D3
         z = a + xt.to(torch.complex128) @ Wx
-        h = torch.relu(z.abs() + p["b"]) * torch.sgn(z)
+        modulus = torch.sqrt(torch.view_as_real(z).square().sum(dim=-1) + 1e-10)
+        h = z * torch.relu(1 + p["b"] / modulus)
         outputs.append(torch.cat([h.real, h.imag], dim=1))
     return torch.stack(outputs), {"h": torch.stack([h.real, h.imag], dim=1)}
