@@ -35,6 +35,7 @@ class Antisymmetric(zoo.Cell):
         year=2019,
         url="https://arxiv.org/abs/1902.09689",
         variant="Without the gate; with the damping.",
+        trainability="A step of 0.01 lets the state move too little from one symbol to the next.",
     )
     Wx = zoo.Param("I", "H", init=normal, help="input to hidden")
     U = zoo.Param("H", "H", init=normal, help="hidden to hidden, by its antisymmetric part")

@@ -58,6 +58,7 @@ class ESN(zoo.Cell):
         variant="Leaky tanh units with a random bias, without feedback from the output and without noise.",
         deviations="The readout's weights for the input are a product, of Wo and its weights for the units. "
         "A model trains the readout by gradients, where linear regression is usual.",
+        trainability="Its reservoir is fixed; only what reads it is trained.",
     )
     Wo = zoo.Param("I", "H", help="input to the readout, past the reservoir")
     Wx = zoo.Buffer("I", "H", init=scaled, help="input to hidden, not trained")

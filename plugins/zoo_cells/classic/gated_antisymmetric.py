@@ -37,6 +37,7 @@ class GatedAntisymmetric(zoo.Cell):
         year=2019,
         url="https://arxiv.org/abs/1902.09689",
         variant="With the gate, and with the damping.",
+        trainability="A step of 0.01 lets the state move too little from one symbol to the next.",
     )
     Wx = zoo.Param("I", "2H", init=normal, help="input to gate z, drive a")
     U = zoo.Param("H", "H", init=normal, help="hidden to both, by its antisymmetric part")

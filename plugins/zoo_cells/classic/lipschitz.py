@@ -53,6 +53,7 @@ class Lipschitz(zoo.Cell):
         url="https://arxiv.org/abs/2006.12070",
         variant="One forward Euler step, without a gate; tanh; one beta and gamma for both matrices, "
         "as in the official code.",
+        trainability="At the official start the state grows by a hundredth a step on an endless text.",
     )
     Wx = zoo.Param("I", "H", init=glorot_normal, help="input to hidden")
     Ma = zoo.Param("H", "H", init=around, help="hidden to hidden, linear part")

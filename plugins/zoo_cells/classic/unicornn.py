@@ -59,6 +59,7 @@ class UnICORNN(zoo.Cell):
         year=2021,
         url="https://arxiv.org/abs/2103.05487",
         variant="One layer, with a trained time step for each unit; several are stacked by the model.",
+        trainability="It begins slowly with the steps published for permuted digits.",
     )
     Wx = zoo.Param("I", "H", init=kaiming, help="input to the force on the units")
     u = zoo.Param("H", init=stiffness, help="unit to itself")

@@ -61,6 +61,7 @@ class FastGRNN(zoo.Cell):
         variant="Full matrices, sigmoid gate and tanh candidate: the defaults of the official cell.",
         deviations="No factors of low rank, no sparse and no quantised weights, which compress the trained "
         "cell.",
+        trainability="On an endless text its state grows without end, once units open their own gate.",
     )
     Wx = zoo.Param("I", "H", init=small, help="input to gate and candidate")
     Wh = zoo.Param("H", "H", init=small, help="hidden to gate and candidate")
