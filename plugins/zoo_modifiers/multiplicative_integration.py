@@ -13,7 +13,7 @@ import zoo
 def constant(value: float) -> Callable[..., Any]:
     """An initializer that gives one number everywhere."""
 
-    def init(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:  # noqa: ARG001 - as all initializers
+    def init(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
         return np.full(shape, value)
 
     init.__name__ = f"{value:g}"

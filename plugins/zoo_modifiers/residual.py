@@ -10,7 +10,7 @@ import numpy as np
 import zoo
 
 
-def identity(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:  # noqa: ARG001 - as all initializers
+def identity(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     """Ones on the diagonal."""
     rows, columns = shape
     return np.eye(rows, columns)

@@ -14,7 +14,7 @@ def update(
     theta: np.ndarray,  # (P,)
     grad: np.ndarray,  # (P,)
     slots: tuple[np.ndarray],  # m (P,)
-    step: int,  # noqa: ARG001 - part of the contract
+    step: int,
     lr: float,
     beta1: float,
     beta2: float,

@@ -14,7 +14,7 @@ def update(
     theta: np.ndarray,  # (P,)
     grad: np.ndarray,  # (P,)
     slots: tuple[np.ndarray, np.ndarray, np.ndarray],  # squares (P,), mean (P,), velocity (P,)
-    step: int,  # noqa: ARG001 - part of the contract
+    step: int,
     lr: float,
     alpha: float,
     eps: float,

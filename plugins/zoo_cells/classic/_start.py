@@ -16,7 +16,7 @@ def normal(rng: np.random.Generator, shape: Shape) -> Array:
     return rng.normal(0, 1 / math.sqrt(shape[0]), shape)
 
 
-def identity(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def identity(rng: np.random.Generator, shape: Shape) -> Array:
     """The identity matrix."""
     return np.eye(shape[0])
 

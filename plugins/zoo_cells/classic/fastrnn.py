@@ -18,12 +18,12 @@ def small(rng: np.random.Generator, shape: Shape) -> Array:
     return rng.normal(0, 0.1, shape)
 
 
-def mostly_shut(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def mostly_shut(rng: np.random.Generator, shape: Shape) -> Array:
     """Minus three, for a sigmoid of about 0.05."""
     return np.full(shape, -3.0)
 
 
-def mostly_open(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def mostly_open(rng: np.random.Generator, shape: Shape) -> Array:
     """Three, for a sigmoid of about 0.95."""
     return np.full(shape, 3.0)
 

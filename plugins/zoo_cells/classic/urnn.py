@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 TINY = 1e-10
 
 
-def fourier(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def fourier(rng: np.random.Generator, shape: Shape) -> Array:
     """The matrix of the unitary discrete Fourier transform; it is symmetric."""
     k = np.arange(shape[0])
     return np.exp(-2j * np.pi * (np.outer(k, k) % shape[0]) / shape[0]) / math.sqrt(shape[0])

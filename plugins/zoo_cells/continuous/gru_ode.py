@@ -19,7 +19,7 @@ def glorot_gates(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.uniform(-limit, limit, shape)
 
 
-def slight(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:  # noqa: ARG001 - as all initializers
+def slight(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """All 0.05, as in the authors' code."""
     return np.full(shape, 0.05)
 

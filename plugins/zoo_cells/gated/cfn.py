@@ -17,7 +17,7 @@ def small(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.uniform(-0.07, 0.07, shape)
 
 
-def forward_in_time(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:  # noqa: ARG001 - a constant
+def forward_in_time(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """One for the forget gate and minus one for the input gate: at first, more is kept than is written."""
     return np.repeat([1.0, -1.0], shape[0] // 2)
 

@@ -17,7 +17,7 @@ def small(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.normal(0, 0.1, shape)
 
 
-def scales(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:  # noqa: ARG001 - as all initializers
+def scales(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """One for zeta, minus four for nu: the candidate counts little where the gate is open."""
     return np.array([1.0, -4.0])
 

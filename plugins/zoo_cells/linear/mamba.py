@@ -15,7 +15,7 @@ Array = Any
 Shape = tuple[int, ...]
 
 
-def rates(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def rates(rng: np.random.Generator, shape: Shape) -> Array:
     """Logarithms of 1 to N in every channel: the real part of the start that S4D made known."""
     return np.broadcast_to(np.log(np.arange(1, shape[1] + 1)), shape).copy()
 

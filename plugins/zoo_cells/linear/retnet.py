@@ -27,12 +27,12 @@ def half(rng: np.random.Generator, shape: Shape) -> Array:
     return rng.uniform(-limit, limit, shape)
 
 
-def decays(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def decays(rng: np.random.Generator, shape: Shape) -> Array:
     """What heads keep in a step: 31/32, 63/64, 127/128, ..."""
     return 1 - 2.0 ** (-5 - np.arange(shape[0]))
 
 
-def angles(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def angles(rng: np.random.Generator, shape: Shape) -> Array:
     """From one radian a step down to 1/10,000, evenly in the logarithm."""
     return 1 / 10000 ** np.linspace(0, 1, shape[0])
 

@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 EMPTY = -1e30
 
 
-def shares(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def shares(rng: np.random.Generator, shape: Shape) -> Array:
     """From the last input to this one along the features; receptance hears more of this one."""
     place = np.arange(shape[1]) / shape[1]
     return np.stack([place**0.5, place, place])
@@ -32,13 +32,13 @@ def values_only(rng: np.random.Generator, shape: Shape) -> Array:
     return weights
 
 
-def speeds(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def speeds(rng: np.random.Generator, shape: Shape) -> Array:
     """From -5, which hardly forgets, up to 3, which forgets at once."""
     place = np.arange(shape[0]) / max(shape[0] - 1, 1)
     return -5 + 8 * place**0.7
 
 
-def bonuses(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def bonuses(rng: np.random.Generator, shape: Shape) -> Array:
     """The logarithm of 0.3, moved by 0, 1/2 and -1/2 in turn."""
     return math.log(0.3) + 0.5 * ((np.arange(shape[0]) + 1) % 3 - 1)
 

@@ -15,7 +15,7 @@ Array = Any
 Shape = tuple[int, ...]
 
 
-def frequencies(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:  # noqa: ARG001 - as all
+def frequencies(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
     """Imaginary parts of the poles, the same for every channel."""
     n = np.arange(shape[1])
     lin = math.pi * n
@@ -23,7 +23,7 @@ def frequencies(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:  # 
     return np.tile(inv if cell.start == "inv" else lin, (shape[0], 1))
 
 
-def halves(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001 - as all initializers
+def halves(rng: np.random.Generator, shape: Shape) -> Array:
     """Logarithms of 1/2, the rate at which every pole starts to fade."""
     return np.full(shape, math.log(0.5))
 

@@ -29,7 +29,7 @@ def hippo_normal(size: int) -> tuple[Array, Array]:
     return -0.5 + 1j * turn[: size // 2], vectors[:, : size // 2]
 
 
-def poles(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:  # noqa: ARG001 - as all initializers
+def poles(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
     """The eigenvalues of each block."""
     return np.tile(hippo_normal(2 * shape[0] // cell.blocks)[0], cell.blocks)
 

@@ -25,7 +25,7 @@ def half_variance(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.uniform(-1, 1, shape) * math.sqrt(1.5)
 
 
-def biases(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array:  # noqa: ARG001 - as all
+def biases(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array:
     """Zero for the forget gate, ``highway_bias`` for the reset gate."""
     return np.repeat([0.0, cell.highway_bias], shape[0] // 2)
 

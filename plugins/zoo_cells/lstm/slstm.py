@@ -21,7 +21,7 @@ def small(rng: np.random.Generator, shape: Shape) -> Array:
     return rng.normal(0, math.sqrt(2 / (5 * shape[0])), shape)
 
 
-def spread(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:  # noqa: ARG001 - as all initializers
+def spread(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
     """Forget biases from 5 down to -7 in every head, by a power law, so that memories differ in length."""
     width = shape[0] // (4 * cell.heads)
     place = np.arange(width) / max(width - 1, 1)

@@ -92,12 +92,12 @@ class LMU(zoo.Cell):
     A = zoo.Buffer(
         "order",
         "order",
-        init=lambda rng, shape, cell: legendre(cell.order, cell.theta)[0],  # noqa: ARG005 - as all initializers
+        init=lambda rng, shape, cell: legendre(cell.order, cell.theta)[0],
         help="how the window moves on",
     )
     B = zoo.Buffer(
         "order",
-        init=lambda rng, shape, cell: legendre(cell.order, cell.theta)[1],  # noqa: ARG005 - as all initializers
+        init=lambda rng, shape, cell: legendre(cell.order, cell.theta)[1],
         help="how a number enters the window",
     )
     h = zoo.State("H", help="hidden units, and the output")
