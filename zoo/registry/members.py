@@ -55,9 +55,7 @@ def get_cell(name: str, /, **options: Any) -> Cell:
         UsageError: for an unknown option, a value that is not allowed, or a modifier that makes no sense for
             the cell.
     """
-    return (composed.cell_class(name) if composed.is_composed(name) else registry_of(Cell).cls(name))(
-        **options
-    )
+    return composed.cell_class(name)(**options)
 
 
 def register_cell(cls: C, *, override: bool = False) -> C:
@@ -88,16 +86,21 @@ def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
         DefinitionError: if the class is no cell.
         PluginError: if the file cannot be imported.
     """
-    if isinstance(cell, Cell):
-        if options:
-            raise UsageError(
-                f"{cell!r} has its options already; found {', '.join(options)} besides. Give the class."
-            )
-        return cell
     if isinstance(cell, str):
         return load_cell_file(cell)(**options) if names_file(cell) else get_cell(cell, **options)
-    check_member(cell, Cell)
-    return cell(**options)
+    return _chosen(Cell, cell, options)
+
+
+def _chosen(contract: type[M], member: type[M] | M, options: dict[str, Any]) -> M:
+    """The member that a class and options, or an instance, which has chosen, stand for."""
+    if isinstance(member, contract):
+        if options:
+            raise UsageError(
+                f"{member!r} has its options already; found {', '.join(options)} besides. Give the class."
+            )
+        return member
+    check_member(member, contract)
+    return member(**options)  # type: ignore[operator]
 
 
 def list_modifiers(pattern: str = "*") -> list[str]:
@@ -151,23 +154,14 @@ def modify(
     """
     from zoo.modifiers.modified import modified_class, prefixed
 
-    base, chosen = resolve_cell(cell), _resolve_modifier(modifier, options)
+    base = resolve_cell(cell)
+    if isinstance(modifier, str):
+        chosen = get_modifier(modifier, **options)
+    else:
+        chosen = _chosen(Modifier, modifier, options)
     made = modified_class(type(base), type(chosen))
     named = {prefixed(type(chosen), name): value for name, value in chosen.options.items()}
     return made(**base.options, **named)
-
-
-def _resolve_modifier(modifier: str | type[Modifier] | Modifier, options: dict[str, Any]) -> Modifier:
-    if isinstance(modifier, Modifier):
-        if options:
-            raise UsageError(
-                f"{modifier!r} has its options already; found {', '.join(options)} besides. Give the class."
-            )
-        return modifier
-    if isinstance(modifier, str):
-        return get_modifier(modifier, **options)
-    check_member(modifier, Modifier)
-    return modifier(**options)
 
 
 def list_optimizers(pattern: str = "*") -> list[str]:
