@@ -28,10 +28,14 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
         TraceError: if it is none that can be compiled.
     """
     _check_plain(ufunc, method, kwargs)
+    if ufunc is np.matmul:
+        left, right = inputs
+        return multiplied(left, right, lambda a, b: _called(ufunc, (a, b)))
+    return _called(ufunc, inputs)
+
+
+def _called(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     name = ufunc.__name__
-    if name == "matmul":
-        a, b = inputs
-        return multiplied(a, b, _multiply)
     if any(map(is_complex, inputs)):
         from zoo.compiler.complex_numbers import call_complex_ufunc
 
@@ -91,12 +95,7 @@ _INSTEAD = {
 }
 
 
-def _multiply(a: Any, b: Any) -> Any:
-    """A product of real or complex arrays."""
-    if is_complex(a) or is_complex(b):
-        from zoo.compiler.complex_numbers import call_complex_ufunc
-
-        return call_complex_ufunc(np.matmul, (a, b))
+def _matmul(a: Any, b: Any) -> Traced:
     return guarded(structure.matmul, *nodes_of((a, b)))
 
 
@@ -172,7 +171,7 @@ def root(square: Any) -> Any:
 
 
 _MADE: dict[str, Callable[..., Any]] = {
-    "matmul": _multiply,
+    "matmul": _matmul,
     "power": _power,
     "float_power": _power,
     "positive": lambda a: a,

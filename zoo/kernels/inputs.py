@@ -70,6 +70,23 @@ def add_input_outer(x: Array, grad: Array, dw: Array) -> None:
 
 
 @njit
+def project_rows(x: Array, panels: Array, b: Array, out: Array) -> None:
+    """``out = x @ w + b`` for rows of numbers.
+
+    Args:
+        x: Rows ``(M, I)``.
+        panels: From :func:`zoo.kernels.pack`, of ``w (I, N)``.
+        b: Bias ``(N,)``.
+        out: The result ``(M, N)``.
+    """
+    for n in range(out.shape[0]):
+        row = out[n]
+        for v in range(b.size):
+            row[v] = b[v]
+    kernels.add_matmul(x, panels, out)
+
+
+@njit
 def project(x: Array, w: Array, b: Array) -> Array:
     """``x @ w + b`` at every step.
 
@@ -83,18 +100,14 @@ def project(x: Array, w: Array, b: Array) -> Array:
     """
     steps, batch, width = x.shape[0], x.shape[1], w.shape[1]
     out = np.empty((steps, batch, width), w.dtype)
+    if x.ndim == 3:
+        project_rows(kernels.rows_of(x), kernels.pack(w), b, kernels.rows_of(out))
+        return out
     for t in range(steps):
         for r in range(batch):
-            row = out[t, r]
-            if x.ndim == 2:
-                source = w[x[t, r]]
-                for n in range(width):
-                    row[n] = source[n] + b[n]
-            else:
-                for n in range(width):
-                    row[n] = b[n]
-    if x.ndim == 3:
-        kernels.add_matmul_at(kernels.rows_of(x), 0, kernels.pack(w), kernels.rows_of(out), 0, width)
+            row, source = out[t, r], w[x[t, r]]
+            for n in range(width):
+                row[n] = source[n] + b[n]
     return out
 
 

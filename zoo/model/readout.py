@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from zoo import kernels
+from zoo.kernels.inputs import project_rows
 from zoo.kernels.jit import njit
 
 Array = Any
@@ -23,17 +24,6 @@ ROWS = 512
 def _block(y: Array) -> int:
     """Steps in a block."""
     return max(1, ROWS // max(1, y.shape[1]))  # type: ignore[no-any-return]
-
-
-@njit
-def _score(y: Array, panels: Array, b: Array, logits: Array) -> None:
-    """``logits = y w + b``, for the panels of w."""
-    scores = kernels.rows_of(logits)
-    for n in range(scores.shape[0]):
-        row = kernels.row(scores, n)
-        for v in range(b.size):
-            row[v] = b[v]
-    kernels.add_matmul(kernels.rows_of(y), panels, scores)
 
 
 @njit
@@ -51,9 +41,10 @@ def read_loss(y: Array, w: Array, b: Array, targets: Array, losses: Array) -> No
     logits = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)
-        _score(y[first : first + steps], panels, b, logits[:steps])
+        read, part = y[first : first + steps], logits[:steps]
+        project_rows(kernels.rows_of(read), panels, b, kernels.rows_of(part))
         for t in range(steps):
-            losses[first + t] = kernels.cross_entropy(logits[t], targets[first + t])
+            losses[first + t] = kernels.cross_entropy(part[t], targets[first + t])
 
 
 @njit
@@ -68,7 +59,7 @@ def read_loss_grads(
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)
         read, part = y[first : first + steps], logits[:steps]
-        _score(read, panels, b, part)
+        project_rows(kernels.rows_of(read), panels, b, kernels.rows_of(part))
         for t in range(steps):
             losses[first + t] = kernels.cross_entropy_grad(part[t], targets[first + t], scale)
         kernels.add_rows(part, db)
