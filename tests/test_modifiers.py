@@ -10,6 +10,7 @@ import pytest
 
 import zoo
 from zoo.contracts import Card
+from zoo.contracts.sizes import Size
 from zoo.kernels import interpreted
 
 CARD = Card(title="None", authors="Nobody", year=2026, url="https://example.org")
@@ -533,3 +534,10 @@ def test_what_cannot_be_meant_is_refused_in_a_sentence(call, error, words):
         return
     with pytest.raises(error, match=words):
         call()
+
+
+def test_what_is_carried_is_counted_with_the_options_chosen() -> None:
+    for k in (2, 4):
+        cell = zoo.modify("vanilla", "fast_slow", k=k)
+        counted = sum(Size(term).evaluate({"H": 6}) for term in cell.state_formula().split(" + "))
+        assert counted == cell.state_count(4, 6)

@@ -203,7 +203,7 @@ class Cell(Member, abstract=True):
     @classmethod
     def state_formula(cls) -> str:
         """The numbers that one row carries, in letters, ``H + order``."""
-        return " + ".join(_count(state) for state in cls.states.values())
+        return formula_of(cls.states)
 
     def _shapes(
         self, arrays: Mapping[str, Array], input_size: int, hidden_size: int
@@ -216,9 +216,9 @@ class Cell(Member, abstract=True):
             raise UsageError(f"{self.label()}: {error}") from None
 
 
-def formula_of(params: Mapping[str, Param]) -> str:
-    """How many numbers parameters have, in letters."""
-    return " + ".join(_count(param) for param in params.values())
+def formula_of(arrays: Mapping[str, Array]) -> str:
+    """How many numbers arrays have, in letters."""
+    return " + ".join(_count(array) for array in arrays.values())
 
 
 def _stored_shape(array: Array, env: Mapping[str, int]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from zoo.kernels.elementary import exp_minus_formula, lost
 from zoo.kernels.formulas import Number, emit
 from zoo.kernels.intrinsics import intrinsic
-from zoo.kernels.tiles import lanes
+from zoo.kernels.tiles import lanes, spread
 
 _tools: Any = cgutils  # Numba's helpers are untyped
 _pair: Any = types.UniTuple
@@ -121,8 +121,8 @@ class _Exponentials:
     def __init__(self, builder: ir.IRBuilder, count: int, top: Any, keep: bool) -> None:
         self.builder, self.keep = builder, keep
         self.vector = ir.VectorType(top.type, count)
-        self.size = {"float": 4, "double": 8}[str(top.type)]
-        self.top = self._filled(top)
+        self.size = Number(builder, top).width // 8  # bytes of one
+        self.top = spread(builder, top, count)
 
     def add_to(self, total: _WideTotal | _DoubleTotal, data: Any, size: Any) -> None:
         """Add those of a whole row to a sum."""
@@ -156,8 +156,9 @@ class _Exponentials:
     def _first(self, some: Any) -> Any:
         """A mask of the first few lanes."""
         count = self.vector.count
+        last = spread(self.builder, self.builder.trunc(some, _LANE), count)
         numbers = ir.VectorType(_LANE, count)(list(range(count)))
-        return self.builder.icmp_signed("<", numbers, self._filled(self.builder.trunc(some, _LANE)))
+        return self.builder.icmp_signed("<", numbers, last)
 
     def _masked(self, verb: str, result: ir.Type, *operands: Any) -> Any:
         """A load or store of some lanes; the alignment stands behind the address."""
@@ -166,13 +167,6 @@ class _Exponentials:
         name = f"llvm.masked.{verb}.v{self.vector.count}f{8 * self.size}.p0"
         kind = ir.FunctionType(result, [arg.type for arg in args])
         return self.builder.call(_tools.get_or_insert_function(self.builder.module, kind, name), args)
-
-    def _filled(self, value: Any) -> Any:
-        """A vector with a value in every lane."""
-        vector = ir.VectorType(value.type, self.vector.count)
-        single = self.builder.insert_element(vector(ir.Undefined), value, _LANE(0))
-        zeros = ir.VectorType(_LANE, vector.count)(None)
-        return self.builder.shuffle_vector(single, vector(ir.Undefined), zeros)
 
 
 exponential_sum = _summer(keep=False)

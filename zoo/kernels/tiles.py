@@ -88,7 +88,7 @@ def _copier(count: Callable[[Any], int]) -> Any:
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
             arrays = [context.make_array(signature.args[n])(context, builder, args[n]) for n in (0, 2)]
             to, start = [builder.gep(array.data, [args[n]]) for array, n in zip(arrays, (1, 3), strict=True)]
-            copy_bytes(builder, to, start, _INDEX(count(target.dtype) * int(target.dtype.bitwidth) // 8))
+            _copy_bytes(builder, to, start, _INDEX(count(target.dtype) * int(target.dtype.bitwidth) // 8))
             return context.get_dummy_value()
 
         return types.void(*map(types.unliteral, (target, t0, source, s0))), emit
@@ -144,7 +144,14 @@ def _transposed(builder: ir.IRBuilder, rows: list[Any]) -> list[Any]:
     return rows
 
 
-def copy_bytes(builder: ir.IRBuilder, target: Any, source: Any, size: Any) -> None:
+def spread(builder: ir.IRBuilder, value: Any, count: int) -> Any:
+    """A vector with a value in each of so many lanes."""
+    undefined = ir.VectorType(value.type, count)(ir.Undefined)
+    single = builder.insert_element(undefined, value, _LANE(0))
+    return builder.shuffle_vector(single, undefined, ir.VectorType(_LANE, count)(None))
+
+
+def _copy_bytes(builder: ir.IRBuilder, target: Any, source: Any, size: Any) -> None:
     """Copy some bytes between places that do not overlap."""
     plain = ir.IntType(8).as_pointer()
     memcpy = builder.module.declare_intrinsic("llvm.memcpy", [plain, plain, _INDEX])
@@ -314,14 +321,14 @@ class _Product:
             for target, total in zip(self._row_of_c(tile, place), totals, strict=True):
                 builder.store(builder.load(total), target, align=self.size)
             if tile.inside is not None:
-                copy_bytes(builder, self._at(place, tile.panels[0]), self.spare, tile.inside)
+                _copy_bytes(builder, self._at(place, tile.panels[0]), self.spare, tile.inside)
 
     def _row_of_c(self, tile: _Tile, place: Any, load: bool = False) -> list[Any]:
         """Addresses of the vectors of a row of c; of a copy of it, where it ends within them."""
         if tile.inside is None:
             return [one for p in tile.panels for one in self._vectors(self._at(place, p), tile.vectors)]
         if load:
-            copy_bytes(self.builder, self.spare, self._at(place, tile.panels[0]), tile.inside)
+            _copy_bytes(self.builder, self.spare, self._at(place, tile.panels[0]), tile.inside)
         return self._vectors(self.spare, tile.vectors)
 
     def _add_products(self, tile: _Tile, k: Any, sums: list[Any]) -> None:
@@ -333,9 +340,10 @@ class _Product:
         loaded = [builder.load(place, align=self.size) for place in places]
         column = builder.mul(k, self.k)
         for r, totals in zip(tile.rows, sums, strict=True):
-            value = builder.load(builder.gep(self.a, [builder.add(self._row_of_a(r), column)]))
+            number = builder.load(builder.gep(self.a, [builder.add(self._row_of_a(r), column)]))
+            value = spread(builder, number, self.vector.count)
             for vector, total in zip(loaded, totals, strict=True):
-                builder.store(self._fmuladd(self._spread(value), vector, builder.load(total)), total)
+                builder.store(self._fmuladd(value, vector, builder.load(total)), total)
 
     def _row_of_a(self, row: Any) -> Any:
         """Where a row of a starts."""
@@ -351,12 +359,6 @@ class _Product:
         """Addresses of vectors side by side."""
         first = self.builder.bitcast(place, self.vector.as_pointer())
         return [self.builder.gep(first, [_INDEX(v)]) for v in range(count)]
-
-    def _spread(self, value: Any) -> Any:
-        """A vector with ``value`` in every lane."""
-        undefined, zeros = self.vector(ir.Undefined), ir.VectorType(_LANE, self.vector.count)(None)
-        single = self.builder.insert_element(undefined, value, _LANE(0))
-        return self.builder.shuffle_vector(single, undefined, zeros)
 
     def _fmuladd(self, *vectors: Any) -> Any:
         """``a * b + c``, rounded once where the processor can."""

@@ -29,13 +29,18 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     return DTYPES[name]
 
 
+def is_seed(value: Any) -> bool:
+    """Whether a value is an integer from 0 to 2^64 - 1."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 <= int(value) < SEEDS
+
+
 def check_seed(seed: Any) -> int:
     """The seed itself.
 
     Raises:
         UsageError: if it is no integer from 0 to 2^64 - 1; None would start differently each time.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < SEEDS:
+    if not is_seed(seed):
         raise UsageError(f"seed is {seed!r}; expected an integer from 0 to 2^64 - 1.")
     return int(seed)
 

@@ -15,8 +15,8 @@ import numpy as np
 from zoo.contracts import Noise
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
-from zoo.kernels.random import random_bits
-from zoo.layers.boundary import SEEDS
+from zoo.kernels.random import random_bits, random_uniform
+from zoo.layers.boundary import is_seed
 
 Array = np.ndarray[Any, Any]
 Draw = tuple[int, int]
@@ -31,17 +31,12 @@ def check_noise(noise: Any) -> Draw | None:
     """
     if noise is None:
         return None
-    if not isinstance(noise, tuple) or len(noise) != 2 or not all(map(_is_word, noise)):
+    if not isinstance(noise, tuple) or len(noise) != 2 or not all(map(is_seed, noise)):
         raise UsageError(
             f"noise is {noise!r}; expected None for expectations, or (seed, step), two integers from 0 to "
             f"2^64 - 1."
         )
     return int(noise[0]), int(noise[1])
-
-
-def _is_word(value: Any) -> bool:
-    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return is_integer and 0 <= int(value) < SEEDS
 
 
 def draw_noise(
@@ -100,5 +95,5 @@ def fill(key: np.uint64, chance: float, first: np.uint64, row: np.uint64, is_kep
         for b in range(out.shape[1]):
             at_row = random_bits(np.uint64(at_step), row + np.uint64(b))
             for n in range(out.shape[2]):
-                u = (random_bits(np.uint64(at_row), np.uint64(n)) >> 11) * 2.0**-53
+                u = random_uniform(np.uint64(at_row), np.uint64(n))
                 out[t, b, n] = one if u < chance else zero

@@ -36,6 +36,7 @@ class Modified(Cell, abstract=True):
         kinds = ("params", "buffers", "states", "inputs")
         vars(self).update({kind: MappingProxyType(getattr(self.built.parts, kind)) for kind in kinds})
         vars(self)["parameter_formula"] = functools.partial(formula_of, self.params)
+        vars(self)["state_formula"] = functools.partial(formula_of, self.states)
 
     @property
     def built(self) -> Built:
