@@ -250,6 +250,7 @@ def test_what_cannot_be_meant_is_a_sentence(words, told):
 def test_show_tells_of_a_modifier_and_of_a_modified_cell():
     assert "chance that a unit keeps its value" in run("show", "zoneout").stdout
     shown = run("show", "lstm+low_rank").stdout
+    assert shown.startswith("lstm+low_rank  cell, lstm, from recurrent-zoo")
     assert "Wh_left   (H, 16)" in shown
     assert "Modified by low_rank: Oleksii Kuchaiev" in shown
 

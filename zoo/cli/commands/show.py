@@ -16,6 +16,7 @@ from zoo.cli.assignments import assign, member_target
 from zoo.cli.members import CONTRACTS, find_member, plugin_option
 from zoo.cli.terminal import WIDTH, faint, is_terminal, make_console, plain_table, strong
 from zoo.contracts import Cell, Member
+from zoo.contracts.names import JOIN
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import registry_of
 
@@ -145,8 +146,9 @@ def _indented(lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
 
 def _origin(member: type[Member]) -> str:
     registry = registry_of(CONTRACTS[member.kind])
-    if member.name in registry.list() and registry.cls(member.name) is member:
-        return f"from {registry.source(member.name)}"
+    root = member.name.partition(JOIN)[0]  # modifiers follow the name of a cell
+    if root in registry.list() and find_member(f"{member.kind}:{member.name}") is member:
+        return f"from {registry.source(root)}"
     return f"from {inspect.getsourcefile(member) or member.__module__}, registered nowhere"
 
 
