@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from smaller_cells import SMALLER
+
 import zoo
 from zoo.kernels import interpreted
-from zoo.testing.domain import TOKENS32
-from zoo.testing.laws import check_compiles_once, check_jit_equals_python
+from zoo.testing.domain import DENSE32, TOKENS32
+from zoo.testing.laws import check_compiles_once, check_jit_equals_python, check_learns
 
 # To compile a derived cell for both dtypes, with tokens and without, takes ten seconds. These have between
 # them every kind of thing the compiler knows: gates, a counter, reductions, heads, matrices, complex numbers.
@@ -13,14 +15,6 @@ from zoo.testing.laws import check_compiles_once, check_jit_equals_python
 # of text are trained on, float32 and tokens. For what those are not, float64 and dense inputs, all are
 # compiled to be compared with golden values in test_cells_golden.py, and `zoo check` compiles all four.
 COMPILED = ("clockwork", "delta_net", "lru", "lstm", "slstm")
-# Of what is repeated, fewer: the defaults take plain Python minutes.
-SMALLER = {
-    "ltc": {"unfolds": 2},
-    "mamba": {"order": 2, "rank": 1},
-    "retnet": {"heads": 2},
-    "s4d": {"order": 4},
-    "s5": {"order": 4, "blocks": 2},
-}
 
 
 @zoo.testing.parametrize_cells()
@@ -30,6 +24,10 @@ def test_cell(cell, check):
         check(cell)
     elif check in (check_jit_equals_python, check_compiles_once):
         check(cell, kinds=(TOKENS32,), layers=(1,))
+    elif check is check_learns:
+        check(cell, kinds=(TOKENS32,))  # which is compiled by now: a descent in plain Python takes a second
+        with interpreted():
+            check(cell, kinds=(DENSE32,))
     else:
         with interpreted():
             check(cell)

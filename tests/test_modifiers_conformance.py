@@ -6,6 +6,7 @@ import contextlib
 from unittest import SkipTest
 
 import pytest
+from smaller_cells import SMALLER
 
 import zoo
 import zoo.testing
@@ -54,7 +55,7 @@ def suited(name, turn):
     modifiers = zoo.list_modifiers()
     for at in range(len(modifiers)):
         try:
-            return zoo.get_cell(f"{name}+{modifiers[(turn + at) % len(modifiers)]}")
+            return zoo.get_cell(f"{name}+{modifiers[(turn + at) % len(modifiers)]}", **SMALLER.get(name, {}))
         except zoo.UsageError:
             continue
     raise AssertionError(f"no modifier suits {name}")

@@ -74,7 +74,7 @@ class Trial:
         theta: Parameters, ``(P,)``.
         x: Inputs ``(T, B, I)`` or tokens ``(T, B)``.
         state: First states, not zero; small whole numbers where they are discrete.
-        inputs: What the cell takes beside x, from 0.5 to 1.5.
+        inputs: What the cell takes beside x and all layers can share, from 0.5 to 1.5.
         dy: Gradient of the outputs.
         dlast: Gradient of the last states, not zero; zero where they are discrete.
         rng: Generator for what else a law needs.
@@ -186,6 +186,8 @@ def make_trial(case: Case) -> Trial:
     beside = {
         name: rng.uniform(0.5, 1.5, (case.steps, case.batch, *shape)).astype(case.dtype)
         for name, shape in rnn.stack.input_shapes.items()
+        # Noise of another shape in another layer cannot be given: every layer would get it.
+        if all(layer.inputs[name] == shape for layer in rnn.stack.layers)
     }
     return Trial(rnn, theta, tokens if case.tokens else dense, state, beside, dy, dlast, rng)
 

@@ -18,6 +18,7 @@ from zoo.testing.domain import (
     Array,
     Arrays,
     Case,
+    Kind,
     Trial,
     make_trial,
     suitable_sizes,
@@ -96,10 +97,15 @@ def _facts(model: LanguageModel, tokens: Array) -> Arrays:
     return values | {"logits": logits} | {f"last state {name}": value for name, value in last.items()}
 
 
-def check_learns(cell: Cell) -> None:
-    """Thirty small steps of gradient descent towards other parameters of its own kind lower the loss."""
+def check_learns(cell: Cell, kinds: tuple[Kind, ...] = (DENSE32, TOKENS32)) -> None:
+    """Thirty small steps of gradient descent towards other parameters of its own kind lower the loss.
+
+    Args:
+        cell: The cell.
+        kinds: Dtypes, each with tokens or without.
+    """
     size = suitable_sizes(cell, layers=(1,))[-1]
-    for kind in (DENSE32, TOKENS32):
+    for kind in kinds:
         # Several starts and the sum of their losses: one alone may lie where all units are off.
         with np.errstate(all="ignore"):
             pairs = [_descend(make_trial(Case(cell, 5, 8, size, *kind, seed))) for seed in range(4)]
