@@ -36,9 +36,11 @@ def _by_step(trial: Trial) -> tuple[Array, Arrays]:
     stack = trial.rnn.stack
     last: Arrays = {}
     y = np.eye(stack.input_size, dtype=trial.theta.dtype)[trial.x] if trial.tokens else trial.x
-    for layer in stack.layers:
-        before = _unprefixed(layer, trial.state)
-        y, after = run(trial.cell, _unprefixed(layer, arrays), y, before, trial.inputs)
+    beside = stack.beside(trial.inputs, y.shape[:2], trial.theta.dtype)
+    told = beside.part(*(slice(0, size) for size in y.shape[:2]))
+    for layer, inputs in zip(stack.layers, told, strict=True):
+        before, named = _unprefixed(layer, trial.state), dict(zip(trial.cell.inputs, inputs, strict=True))
+        y, after = run(trial.cell, _unprefixed(layer, arrays), y, before, named)
         last |= {f"l{layer.index}.{name}": value for name, value in after.items()}
     return y, last
 
