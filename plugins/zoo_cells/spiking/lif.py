@@ -42,7 +42,8 @@ class LIF(zoo.Cell):
         url="https://arxiv.org/abs/2109.12894",
         variant="First order, recurrent from all to all, soft reset a step later, fixed decay and threshold.",
         deviations="One bias for input and recurrent weights together.",
-        trainability="It stays at 3.1 nats with these options; why has not been found out.",
+        trainability="A symbol hardly moves a potential towards a threshold of one: at first a unit spikes "
+        "twice in a thousand steps. With threshold=0.1 it comes to 2.190 nats.",
     )
     Wx = zoo.Param("I", "H", init="fan_in_uniform", help="input to potentials")
     Wh = zoo.Param("H", "H", init="fan_in_uniform", help="spikes to potentials")
