@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zoo.kernels.jit import interpreted, njit
     from zoo.kernels.logarithms import log, log1p
     from zoo.kernels.loss import cross_entropy, cross_entropy_grad
+    from zoo.kernels.memory import sequence
     from zoo.kernels.products import add_matmul, add_matmul_at, add_outer, add_outer_at, pack, pack_transposed
     from zoo.kernels.random import random_uniform, uniform
     from zoo.kernels.stream import (
@@ -79,6 +80,7 @@ _HOMES = {
     "row": "views",
     "rows_of": "views",
     "scores_of": "stream",
+    "sequence": "memory",
     "sigmoid": "elementary",
     "softplus": "elementary",
     "tanh": "elementary",
@@ -127,6 +129,7 @@ __all__ = [
     "row",
     "rows_of",
     "scores_of",
+    "sequence",
     "sigmoid",
     "softplus",
     "tanh",

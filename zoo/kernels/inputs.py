@@ -32,7 +32,7 @@ def dense(x: Array, size: int, like: Array) -> Array:
     """
     if x.ndim == 3:
         return x
-    rows = np.empty((x.shape[0], x.shape[1], size), like.dtype)
+    rows = kernels.sequence(x.shape[0], x.shape[1], size, like)
     rows[:] = 0
     for t in range(x.shape[0]):
         for r in range(x.shape[1]):
@@ -99,7 +99,7 @@ def project(x: Array, w: Array, b: Array) -> Array:
         A new array ``(T, B, N)``.
     """
     steps, batch, width = x.shape[0], x.shape[1], w.shape[1]
-    out = np.empty((steps, batch, width), w.dtype)
+    out = kernels.sequence(steps, batch, width, w)
     if x.ndim == 3:
         project_rows(kernels.rows_of(x), kernels.pack(w), b, kernels.rows_of(out))
         return out
@@ -171,9 +171,9 @@ def project_grads(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Array]
     if x.ndim == 2:
         kernels.add_input_outer(x, grad, dw)
         return np.empty((0, 0, 0), w.dtype), dw, db
-    dx = np.empty(x.shape, w.dtype)
-    dx[:] = 0
     features, width = w.shape
+    dx = kernels.sequence(x.shape[0], x.shape[1], features, w)
+    dx[:] = 0
     source = kernels.rows_of(grad)
     # As add_input_outer would; but a kernel between two others is compiled again with the inner one.
     kernels.add_outer_at(kernels.rows_of(x), 0, features, source, 0, width, dw)

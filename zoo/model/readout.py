@@ -54,7 +54,8 @@ def read_loss_grads(
     """As :func:`read_loss`, and the gradients of ``scale`` times all losses with respect to y, w and b."""
     block, panels, back = _block(y), kernels.pack(w), kernels.pack_transposed(w)
     logits = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
-    dy, dw, db = np.empty_like(y), np.empty(w.shape, w.dtype), np.empty(b.shape, b.dtype)
+    dy = kernels.sequence(*y.shape, w)
+    dw, db = np.empty(w.shape, w.dtype), np.empty(b.shape, b.dtype)
     dy[:], dw[:], db[:] = 0, 0, 0
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)

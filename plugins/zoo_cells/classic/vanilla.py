@@ -42,7 +42,7 @@ def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlas
     Wxh, Whh, _ = params
     (h0,), (h,), (dh_last,) = state, tape, dlast
     steps, batch, hidden = h.shape
-    da = np.empty_like(h)
+    da = kernels.sequence(steps, batch, hidden, h)
     recurrent = kernels.pack_transposed(Whh)
     dh = dh_last.copy()
     carried = dh.reshape(-1)

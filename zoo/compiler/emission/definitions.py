@@ -88,8 +88,16 @@ def arrays_made(function: Function) -> Iterator[str]:
     for name, shape in function.shapes.items():
         if name not in function.assigned:
             array = next(each for each in function.arrays.values() if each.name == name)
-            make = "zeros" if name in function.zeroed else "empty"
-            yield f"{name} = np.{make}({_shape_text(array, shape)}, {function.like}.dtype)"
+            yield f"{name} = {_made(function, array, shape)}"
+
+
+def _made(function: Function, array: Array, shape: Shape) -> str:
+    """The call that makes an array."""
+    if array.name in function.zeroed:
+        return f"np.zeros({_shape_text(array, shape)}, {function.like}.dtype)"
+    if array.store == Store.STEPS:
+        return f"kernels.sequence(steps, batch, {array.width}, {function.like})"
+    return f"np.empty({_shape_text(array, shape)}, {function.like}.dtype)"
 
 
 def flat_arrays(function: Function, body: list[str]) -> Iterator[str]:

@@ -1,0 +1,46 @@
+"""Room for sequences, and the pages it lies on."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo import kernels
+from zoo.kernels.memory import LARGE
+
+SMAPS = Path("/proc/self/smaps")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sequence_is_an_array_of_the_dtype(dtype: type) -> None:
+    like = np.empty(0, dtype)
+    for steps in (3, 0):
+        found = kernels.sequence(steps, 2, 5, like)
+        assert found.shape == (steps, 2, 5)
+        assert found.dtype == dtype
+        assert found.flags.carray
+    with kernels.interpreted():
+        assert kernels.sequence(3, 2, 5, like).shape == (3, 2, 5)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not SMAPS.exists(), reason="Linux tells of its pages")
+def test_large_sequences_ask_for_large_pages() -> None:
+    like = np.empty(0, np.float32)
+    large = kernels.sequence(16 * LARGE // 4, 1, 1, like)
+    assert "hg" in flags_of(large.ctypes.data + large.nbytes // 2)
+
+
+def flags_of(address: int) -> list[str]:
+    """What Linux was told of the memory at an address."""
+    inside = False
+    for line in SMAPS.read_text().splitlines():
+        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            first, last = (int(each, 16) for each in found.groups())
+            inside = first <= address < last
+        elif inside and line.startswith("VmFlags:"):
+            return line.split()[1:]
+    raise AssertionError("no mapping holds the address")
