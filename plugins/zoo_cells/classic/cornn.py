@@ -57,7 +57,8 @@ class CoRNN(zoo.Cell):
         variant="Damping by the old velocity, as in the official code; one gamma and epsilon for all units.",
         deviations="The official code holds the three matrices in one, of I + 2H rows, and draws all and the "
         "bias within 1 / sqrt(I + 2H); Wz, Wy and b, which cannot know I, start as if it were small.",
-        trainability="At the official time step its oscillators move slowly from symbol to symbol.",
+        trainability="At the official time step its oscillators move slowly from symbol to symbol. With "
+        "dt=0.35 it comes to 2.001 nats.",
     )
     Wx = zoo.Param("I", "H", init=from_input, help="input to the force")
     Wz = zoo.Param("H", "H", init=from_states, help="velocities to the force")

@@ -59,7 +59,8 @@ class UnICORNN(zoo.Cell):
         year=2021,
         url="https://arxiv.org/abs/2103.05487",
         variant="One layer, with a trained time step for each unit; several are stacked by the model.",
-        trainability="It begins slowly with the steps published for permuted digits.",
+        trainability="Nothing damps it: on an endless text its state grows without end, fivefold over the "
+        "first 20,000 symbols.",
     )
     Wx = zoo.Param("I", "H", init=kaiming, help="input to the force on the units")
     u = zoo.Param("H", init=stiffness, help="unit to itself")

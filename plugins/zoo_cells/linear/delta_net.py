@@ -46,7 +46,9 @@ class DeltaNet(zoo.Cell):
         variant="Queries, keys and values by silu, the first two by L2 norm, one rate per head, output "
         "scaled (Yang et al. 2024).",
         deviations="The cell alone: no short convolutions before, no RMS norm and output projection after.",
-        trainability="It learns slowly without the norm that follows it in a block.",
+        trainability="It learns slowly without the norm that follows it in a block, and forgets nothing: "
+        "with an RMS norm it comes to 2.256 nats, and gated_delta_net, which forgets, to "
+        "2.110.",
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to queries, keys and values")
     Wb = zoo.Param("I", "heads", init="glorot_uniform", help="input to the rate of writing")
