@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from zoo.contracts import Cell
 from zoo.layers.along import WayTape, Weights, along, back_along
 from zoo.layers.course import Course
 from zoo.layers.layer import Array, Arrays, Layer
@@ -112,6 +113,20 @@ class Floor:
         if mask is not None:
             dx = dx * mask
         return dx + dy if self.is_residual else dx
+
+
+def build(
+    cells: Sequence[Cell], input_size: int, hidden_size: int, bidirectional: bool, residual: bool
+) -> list[Floor]:
+    """Floors of these cells, each of which reads the output of the one below."""
+    floors, size = [], input_size
+    for index, cell in enumerate(cells):
+        directions = (False, True) if bidirectional else (False,)
+        layers = tuple([Layer(index, cell, size, hidden_size, reverse) for reverse in directions])
+        output_size = sum(layer.output_size for layer in layers)
+        floors.append(Floor(layers, residual and size == output_size))
+        size = output_size
+    return floors
 
 
 def _sum(x: Array, y: Array) -> Array:
