@@ -11,7 +11,7 @@ from zoo.contracts import Cell, Input, Noise
 from zoo.layers.beside import Beside, check_shared
 from zoo.layers.boundary import as_given, as_state
 from zoo.layers.choices import as_cells, as_dropout, as_flag, as_size, label
-from zoo.layers.course import Course, plan
+from zoo.layers.course import Course
 from zoo.layers.floor import FloorTape, Told, build
 from zoo.layers.layer import Array, Arrays
 from zoo.layers.lengths import turned
@@ -66,7 +66,7 @@ class Stack:
         learned_state: bool = False,
     ) -> None:
         self.cells = as_cells(cell, num_layers)
-        who = self.label()
+        self._label = who = label(self.cells)
         self.input_size = as_size(who, "input_size", input_size)
         self.hidden_size = as_size(who, "hidden_size", hidden_size)
         self.bidirectional = as_flag(bidirectional, f"{who}: bidirectional")
@@ -103,7 +103,7 @@ class Stack:
 
     def label(self) -> str:
         """How an error names the layers: ``cell 'lstm'``, or ``cells 'gru', 'lstm'``."""
-        return label(self.cells)
+        return self._label
 
     def describe(self) -> str:
         """Its arguments, as they are written; what is switched off is left out."""
@@ -182,7 +182,6 @@ class Stack:
         Raises:
             DefinitionError: if a cell's kernel returns what it should not.
         """
-        course = course or plan([slice(0, x.shape[0])], x.shape[1])
         last: Arrays = {}
         tape = []
         for floor, arrays, beside in zip(self.floors, self._by_floor(weights), told, strict=True):
