@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import kernels, testing
+    from zoo import export, kernels, testing
     from zoo.contracts import (
         Buffer,
         Card,
@@ -156,7 +156,7 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("kernels", "testing")
+_ROOMS = ("export", "kernels", "testing")
 
 __all__ = [
     "Buffer",
@@ -188,6 +188,7 @@ __all__ = [
     "cumsum",
     "exp",
     "exp_minus",
+    "export",
     "eye",
     "gelu",
     "get_cell",
