@@ -14,9 +14,7 @@ from zoo.export.c.text import prefix_of
 from zoo.export.files import check_free, write_all
 from zoo.export.onnx.library import library
 from zoo.export.onnx.model import OPSET, onnx_model, operators
-from zoo.export.subject import subject_of
-from zoo.layers import Recurrent
-from zoo.model import LanguageModel
+from zoo.export.subject import AnyModel, subject_of
 
 # What may stand in an #include without meaning something else.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
@@ -62,7 +60,7 @@ class CFiles:
 
 
 def to_onnx(
-    model: LanguageModel | Recurrent,
+    model: AnyModel,
     path: str | os.PathLike[str],
     step: bool = False,
     tokens: bool | None = None,
@@ -70,14 +68,15 @@ def to_onnx(
 ) -> OnnxFile:
     """Write a model as an ONNX graph.
 
-    A language model reads ``tokens`` and makes ``logits``; layers read ``x`` and make ``y``. A state
-    ``l0.h (B, H)`` goes in under its name and comes out as ``l0.h.next``. Batch and time are dynamic.
+    The input is ``tokens`` or ``x``; the output is ``logits`` of what a softmax or sigmoid is meant for, else
+    ``y``. A state ``l0.h (B, H)`` goes in under its name and comes out as ``l0.h.next``. Batch and time are
+    dynamic. Learned first states are told in the metadata, as ``zoo.initial``.
 
     Args:
         model: What is exported, in its own dtype.
         path: The file.
         step: One step, ``(B, ...)``, for streaming; otherwise a whole sequence, ``(T, B, ...)``.
-        tokens: For layers: whether they read tokens, not features.
+        tokens: Whether the input is tokens, not features; that of a language model is.
         force: Whether a file that is there may be replaced.
 
     Raises:
@@ -97,7 +96,7 @@ def to_onnx(
 
 
 def to_c(
-    model: LanguageModel | Recurrent,
+    model: AnyModel,
     path: str | os.PathLike[str],
     name: str | None = None,
     tokens: bool | None = None,
@@ -111,7 +110,7 @@ def to_c(
         model: What is exported, in its own dtype.
         path: The source file, ``NAME.c``; the header is ``NAME.h``.
         name: What all names begin with; after the file if not given.
-        tokens: For layers: whether they read a token, not features.
+        tokens: Whether the input is a token, not features; that of a language model is.
         force: Whether files that are there may be replaced.
 
     Raises:

@@ -24,12 +24,20 @@ if TYPE_CHECKING:
     help="The file; for C the source, NAME.c, beside which NAME.h is written.  [RUN's name, here]",
 )
 @click.option("--step", is_flag=True, help="ONNX: one step with the states in and out, for streaming.")
+@click.option("--tokens", is_flag=True, help="The input is tokens, not features; a language model's is.")
 @click.option("--name", metavar="NAME", help="C: what all names begin with.  [after the file]")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @click.option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
 @plugin_option
 def command(
-    path: str, form: str, out: str | None, step: bool, name: str | None, force: bool, cell: str | None
+    path: str,
+    form: str,
+    out: str | None,
+    step: bool,
+    tokens: bool,
+    name: str | None,
+    force: bool,
+    cell: str | None,
 ) -> None:
     """Write a trained model as an ONNX graph, or as C.
 
@@ -47,9 +55,9 @@ def command(
     target = Path(out) if out is not None else _default(Path(path), form, step)
     model = load(Path(path), cell=file_cell(cell), threads=1)
     if form == "onnx":
-        rows = _about_onnx(to_onnx(model, target, step=step, force=force))
+        rows = _about_onnx(to_onnx(model, target, step=step, tokens=tokens or None, force=force))
     else:
-        rows = _about_c(to_c(model, target, name=name, force=force))
+        rows = _about_c(to_c(model, target, name=name, tokens=tokens or None, force=force))
     click.echo("\n".join(plain_table(rows)))
 
 

@@ -63,7 +63,7 @@ def header_lines(subject: Subject, prefix: str, sizes: Mapping[str, int]) -> Ite
     """
     upper = prefix.upper()
     into = "different tokens" if subject.tokens else "features"
-    out = "features" if subject.readout is None else "scores"
+    out = "scores" if subject.output == "logits" else "features"
     yield from _about(subject, prefix, sizes)
     yield _OPEN.format(upper=upper)
     yield f"#define {upper}_INPUTS {subject.input_size} /* {into} */"
@@ -77,8 +77,9 @@ def header_lines(subject: Subject, prefix: str, sizes: Mapping[str, int]) -> Ite
 def _about(subject: Subject, prefix: str, sizes: Mapping[str, int]) -> Iterator[str]:
     facts = subject.facts
     layers = f"{facts['num_layers']} layer{'s' * (facts['num_layers'] != 1)}"
+    cells = ", ".join(dict.fromkeys(part.layer.cell.name for part in subject.parts))
     symbols = "" if subject.vocabulary is None else ", beside the table of symbols"
-    yield f"/* {prefix}: {layers} of {facts['hidden_size']} units, cell {facts['cell']}, {facts['dtype']}."
+    yield f"/* {prefix}: {layers} of {facts['hidden_size']} units, {cells}, {facts['dtype']}."
     yield f" * Made by zoo {zoo.__version__}. Do not edit: export again."
     yield " *"
     yield " * Bytes:"
@@ -93,7 +94,7 @@ def _about(subject: Subject, prefix: str, sizes: Mapping[str, int]) -> Iterator[
 
 
 def _example(subject: Subject, prefix: str) -> Iterator[str]:
-    output = _output(subject)
+    output = subject.output
     given = ", ".join(["&state", "token" if subject.tokens else "x", *beside_names(subject).values(), output])
     yield f"{prefix}_state state;"
     yield f"{c_type(subject.dtype)} {output}[{prefix.upper()}_OUTPUTS];"
@@ -102,17 +103,13 @@ def _example(subject: Subject, prefix: str) -> Iterator[str]:
     yield f"{prefix}_init(&state);"
     yield f"{prefix}_step({given});"
     if subject.vocabulary is not None:
-        yield f"token = {prefix}_sample(scores, 1.0, &random);"
+        yield f"token = {prefix}_sample(logits, 1.0, &random);"
 
 
 def beside_names(subject: Subject) -> dict[str, str]:
     """What the inputs beside x are called in C."""
     names = c_names()
     return {name: names.fresh(name) for name in subject.inputs}
-
-
-def _output(subject: Subject) -> str:
-    return "y" if subject.readout is None else "scores"
 
 
 def _struct(subject: Subject, prefix: str) -> Iterator[str]:
@@ -131,14 +128,14 @@ def step_signature(subject: Subject, prefix: str) -> str:
     kind, upper, names = c_type(subject.dtype), prefix.upper(), beside_names(subject)
     first = "int token" if subject.tokens else f"const {kind} x[{upper}_INPUTS]"
     beside = (f"const {kind} {names[name]}[{math.prod(shape)}]" for name, shape in subject.inputs.items())
-    given = [f"{prefix}_state *state", first, *beside, f"{kind} {_output(subject)}[{upper}_OUTPUTS]"]
+    given = [f"{prefix}_state *state", first, *beside, f"{kind} {subject.output}[{upper}_OUTPUTS]"]
     return f"void {prefix}_step({', '.join(given)})"
 
 
 def _functions(subject: Subject, prefix: str) -> Iterator[str]:
     upper = prefix.upper()
     into = f"a token from 0 to {upper}_INPUTS - 1" if subject.tokens else "features"
-    out = "the output" if subject.readout is None else "scores of the next token"
+    out = "the output" if subject.vocabulary is None else "scores of the next token"
     yield "/* the states before the first step */"
     yield f"void {prefix}_init({prefix}_state *state);"
     yield ""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.export.c.header import beside_names, header_lines, step_signature
-from zoo.export.c.layers import LayerText, write_layer
+from zoo.export.c.layers import LayerText, field_of, write_layer
 from zoo.export.c.operations import FUNCTIONS, HELPERS
 from zoo.export.c.sampling import sampling_lines, symbol_lines
 from zoo.export.c.text import array, c_type
-from zoo.export.subject import Array, Subject
+from zoo.export.subject import Array, Stage, Subject
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ def c_program(subject: Subject, prefix: str, header: str) -> Program:
         header: The name of the header file.
 
     Raises:
-        UsageError: if a step uses what there is no row for.
+        UsageError: if a step uses what there is no row for, or a layer reads from the end of time.
     """
+    subject.check_streams("C")
     layers = [write_layer(part, prefix, subject.tokens and n == 0) for n, part in enumerate(subject.parts)]
     whole = _Whole(subject, prefix, layers)
     step = whole.step_lines()
@@ -53,7 +54,7 @@ def c_program(subject: Subject, prefix: str, header: str) -> Program:
     source += ["", *whole.constant_lines(), *whole.helper_lines()]
     for layer in layers:
         source += [*layer.lines, ""]
-    source += [*_init_lines(prefix), "", *step]
+    source += [*whole.init_lines(), "", *step]
     if subject.vocabulary is not None:
         source += ["", sampling_lines(prefix, c_type(subject.dtype)).rstrip()]
     return Program(_text(source), _text(header_lines(subject, prefix, sizes)), sizes)
@@ -70,8 +71,23 @@ class _Whole:
         for layer in layers:
             self.constants |= layer.constants
         self.helpers = {helper for layer in layers for helper in layer.helpers}
+        for part in subject.parts:
+            self.constants |= {f"{field_of(part, name)}_initial": v for name, v in part.initial.items()}
+            self.helpers |= {"copy"} if part.initial else set()
         if subject.readout is not None:
             self.constants |= dict(zip(("readout_Why", "readout_by"), subject.readout, strict=True))
+
+    def init_lines(self) -> Iterator[str]:
+        """The function that makes the states before the first step: zeros, or what was learned."""
+        yield f"void {self.prefix}_init({self.prefix}_state *state)"
+        yield "{"
+        yield f"    static const {self.prefix}_state zeros;"
+        yield "    *state = zeros;"
+        for part in self.subject.parts:
+            for name in part.initial:
+                field = field_of(part, name)
+                yield f"    copy({field}_initial, state->{field}, {part.initial[name].size});"
+        yield "}"
 
     def step_lines(self) -> list[str]:
         """The step function: every layer, then the readout."""
@@ -81,24 +97,49 @@ class _Whole:
 
     def _calls(self) -> Iterator[str]:
         x = "token" if self.subject.tokens else "x"
-        for layer, part in zip(self.layers, self.subject.parts, strict=True):
-            given, output = ["state", x, *beside_names(self.subject).values()], layer.output
-            if not output:
-                is_last = part is self.subject.parts[-1] and self.subject.readout is None
-                output = "y" if is_last else f"y{part.layer.index}"
-                self.between |= {} if is_last else {output: part.layer.output_size}
-                given.append(output)
-            yield f"    {layer.name}({', '.join(given)});"
-            x = output
+        for layer, stage in zip(self.layers, self.subject.stages, strict=True):
+            x, lines = self._stage(layer, stage, x)
+            yield from lines
         yield from self._output(x)
 
+    def _stage(self, layer: LayerText, stage: Stage, x: str) -> tuple[str, list[str]]:
+        """A floor: where its output lies, and the lines that make it."""
+        given, output = ["state", x, *beside_names(self.subject).values()], layer.output
+        if not output or stage.floor.is_residual:
+            output = self._array_for(stage)
+        given += [] if layer.output else [output]
+        lines = [f"    {layer.name}({', '.join(given)});"]
+        size = stage.floor.output_size
+        if layer.output and output != layer.output:
+            self.helpers.add("copy")
+            lines.append(f"    copy({layer.output}, {output}, {size});")
+        if stage.floor.is_residual:
+            lines.append(self._below(x, output, size))
+        return output, lines
+
+    def _array_for(self, stage: Stage) -> str:
+        """An array for the output of a floor: the caller's, if nothing else reads it."""
+        if stage is self.subject.stages[-1] and self.subject.readout is None:
+            return "y"
+        name = f"y{stage.floor.index}"
+        self.between[name] = stage.floor.output_size
+        return name
+
+    def _below(self, x: str, output: str, size: int) -> str:
+        """The line that adds the input of a floor to its output."""
+        if x == "token":
+            return f"    {output}[token] += 1;"
+        self.helpers.add("add")
+        return f"    add({x}, {output}, {size});"
+
     def _output(self, y: str) -> Iterator[str]:
-        """What the last layer makes becomes the output."""
-        size, width = self.subject.parts[-1].layer.output_size, self.subject.output_size
+        """What the last floor makes becomes the output."""
+        size, width = self.subject.stages[-1].floor.output_size, self.subject.output_size
         if self.subject.readout is not None:
             self.helpers |= {"copy", "add_product"}
-            yield f"    copy(readout_by, scores, {width});"
-            yield f"    add_product({y}, readout_Why, scores, {size}, {width});"
+            name = self.subject.output
+            yield f"    copy(readout_by, {name}, {width});"
+            yield f"    add_product({y}, readout_Why, {name}, {size}, {width});"
         elif y != "y":
             self.helpers.add("copy")
             yield f"    copy({y}, y, {size});"
@@ -126,16 +167,6 @@ class _Whole:
             if name in self.helpers:
                 text = re.sub(r"\breal\b", c_type(self.subject.dtype), text)
                 yield re.sub(rf"\b({'|'.join(FUNCTIONS)})\(", rf"\1{suffix}(", text)
-
-
-def _init_lines(prefix: str) -> list[str]:
-    return [
-        f"void {prefix}_init({prefix}_state *state)",
-        "{",
-        f"    static const {prefix}_state zeros;",
-        "    *state = zeros;",
-        "}",
-    ]
 
 
 def _text(lines: Iterator[str] | list[str]) -> str:

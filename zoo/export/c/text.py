@@ -23,7 +23,7 @@ class delete new private protected public template this throw try catch using na
 asm NULL NAN INFINITY HUGE_VAL HUGE_VALF size_t main errno uint64_t UINT64_C
 """
 # What a step function uses itself.
-_OWN = ("state", "token", "x", "y", "scores", "random", *(f"at{depth}" for depth in ("", *range(32))))
+_OWN = ("state", "token", "x", "y", "logits", "random", *(f"at{depth}" for depth in ("", *range(32))))
 RESERVED = frozenset([*_KEYWORDS.split(), *_OWN, *HELPERS, *FUNCTIONS, *(f"{name}f" for name in FUNCTIONS)])
 
 _LONGEST = 48

@@ -90,6 +90,7 @@ def _write_operator(rows: Rows, operator: Operator, given: Given, is_step: bool)
     before = [nodes.add("Unsqueeze", given.states[name], first) for name in equations.states]
     wishes = [f"{part.name}.y", *(f"{part.name}.{name}_last" for name in equations.states)]
     told = {"hidden_size": part.layer.hidden_size, **operator.attributes}
+    told |= {"direction": "reverse"} if part.layer.reverse else {}
     y, *after = nodes.add_many(operator.op, [x, *weights, "", *before], wishes, told)
     last = [nodes.add("Squeeze", tensor, first) for tensor in after]
     directions = nodes.integers(*(0, 1) if is_step else (1,))
@@ -110,6 +111,9 @@ def _write_scan(rows: Rows, given: Given) -> Made:
     wishes = [f"{rows.part.name}.{name}_last" for name in equations.states]
     wishes += [] if y_is_ahead else [f"{rows.part.name}.y"]
     told = {"body": body, "num_scan_inputs": len(read)}
+    if rows.part.layer.reverse:
+        told["scan_input_directions"] = [1] * len(read)
+        told |= {} if y_is_ahead else {"scan_output_directions": [1]}
     found = nodes.add_many("Scan", [*before, *read], wishes, told)
     after = dict(zip(equations.states, found, strict=False))
     return rows.whole(equations.y) if y_is_ahead else found[-1], after

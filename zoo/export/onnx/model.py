@@ -13,7 +13,8 @@ from zoo.errors import UsageError
 from zoo.export.onnx.layers import Given, write_layer
 from zoo.export.onnx.library import library
 from zoo.export.onnx.nodes import Nodes
-from zoo.export.subject import Subject
+from zoo.export.onnx.rows import one_hot
+from zoo.export.subject import Stage, Subject
 
 OPSET = 18
 """The first with all that is used (reductions take their axes as an input), of December 2022; every later
@@ -37,11 +38,13 @@ def onnx_model(subject: Subject, is_step: bool) -> Any:
     """
     onnx = library()
     _check_size(subject)
+    if is_step:
+        subject.check_streams("a graph of one step")
     nodes = Nodes(subject.dtype)
     axes = ("batch",) if is_step else ("time", "batch")
     infos = list(_inputs(subject, nodes, axes))
     outputs = list(_outputs(subject, nodes, axes, is_step))
-    graph = onnx.helper.make_graph(nodes.found, subject.facts["cell"], infos, outputs, nodes.constants)
+    graph = onnx.helper.make_graph(nodes.found, "zoo", infos, outputs, nodes.constants)
     model = onnx.helper.make_model(
         graph,
         producer_name="recurrent-zoo",
@@ -57,11 +60,6 @@ def onnx_model(subject: Subject, is_step: bool) -> Any:
 def input_name(subject: Subject) -> str:
     """What the input is called."""
     return "tokens" if subject.tokens else "x"
-
-
-def output_name(subject: Subject) -> str:
-    """What the output is called."""
-    return "y" if subject.readout is None else "logits"
 
 
 def _check_size(subject: Subject) -> None:
@@ -89,17 +87,14 @@ def _inputs(subject: Subject, nodes: Nodes, axes: tuple[str, ...]) -> Iterator[A
 
 
 def _outputs(subject: Subject, nodes: Nodes, axes: tuple[str, ...], is_step: bool) -> Iterator[Any]:
-    """Write the layers and the readout; the graph's outputs."""
+    """Write the floors and the readout; the graph's outputs."""
     make, kind = library().helper.make_tensor_value_info, _kind(subject.dtype)
-    inputs = {name: name for name in subject.inputs}
-    names = [nodes.fresh(name) for name in (output_name(subject), *(f"{s}{NEXT}" for s in subject.states))]
-    y, is_tokens = input_name(subject), subject.tokens
-    last: list[str] = []
-    for part in subject.parts:
-        states = {name: f"{part.name}.{name}" for name in part.states()}
-        y, after = write_layer(nodes, part, Given(y, is_tokens, states, inputs), is_step)
-        is_tokens = False
-        last += after.values()
+    names = [nodes.fresh(name) for name in (subject.output, *(f"{s}{NEXT}" for s in subject.states))]
+    y, last = input_name(subject), list[str]()
+    for stage in subject.stages:
+        is_tokens = subject.tokens and stage is subject.stages[0]
+        y, after = _write_stage(nodes, stage, y, is_tokens, list(subject.inputs), is_step)
+        last += after
     if subject.readout is not None:
         why, by = (nodes.constant(a, name) for a, name in zip(subject.readout, ("Why", "by"), strict=True))
         y = nodes.add("Add", nodes.add("MatMul", y, why), by)
@@ -108,6 +103,24 @@ def _outputs(subject: Subject, nodes: Nodes, axes: tuple[str, ...], is_step: boo
     yield make(names[0], kind, [*axes, subject.output_size])
     for name, shape in zip(names[1:], subject.states.values(), strict=True):
         yield make(name, kind, ["batch", *shape])
+
+
+def _write_stage(
+    nodes: Nodes, stage: Stage, x: str, is_tokens: bool, inputs: list[str], is_step: bool
+) -> tuple[str, list[str]]:
+    """Write a floor: its layers side by side, and what is added to them; the output, and the last states."""
+    outputs, last = list[str](), list[str]()
+    for part in stage.parts:
+        states = {name: f"{part.layer.prefix}{name}" for name in part.states()}
+        given = Given(x, is_tokens, states, {name: name for name in inputs})
+        y, after = write_layer(nodes, part, given, is_step)
+        outputs.append(y)
+        last += after.values()
+    y = outputs[0] if len(outputs) == 1 else nodes.add("Concat", *outputs, axis=-1)
+    if stage.floor.is_residual:
+        below = one_hot(nodes, x, stage.floor.input_size) if is_tokens else x
+        y = nodes.add("Add", below, y)
+    return y, last
 
 
 def _kind(dtype: np.dtype[Any]) -> int:
@@ -120,6 +133,9 @@ def _metadata(subject: Subject, is_step: bool) -> dict[str, str]:
     facts["zoo.version"] = zoo.__version__
     facts["zoo.graph"] = "step" if is_step else "sequence"
     facts["zoo.states"] = {name: f"{name}{NEXT}" for name in subject.states}
+    learned = {f"{p.layer.prefix}{name}": v.tolist() for p in subject.parts for name, v in p.initial.items()}
+    if learned:
+        facts["zoo.initial"] = learned
     if subject.vocabulary is not None:
         facts["zoo.vocabulary"] = subject.vocabulary.to_json()
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}

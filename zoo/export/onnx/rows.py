@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from zoo.compiler.graph import Level, Node, ancestors
 from zoo.compiler.settled import lengths
 from zoo.errors import UsageError
@@ -137,7 +135,8 @@ class Rows:
         if node.op in node.graph.operations:
             return self._operation(node)
         if node.op == "x":
-            return Tensor(self._one_hot(lengths(node.shape)[0]), lengths(node.shape))
+            (size,) = lengths(node.shape)
+            return Tensor(one_hot(self.nodes, self.tokens, size), (size,))
         if node.op == "broadcast":
             return self._broadcast(node)
         return Tensor(_MAKERS[node.op](self, node), lengths(node.shape))
@@ -161,13 +160,6 @@ class Rows:
             return inner
         axes = self.nodes.integers(*range(self.lead, self.lead + new))
         return Tensor(self.nodes.add("Unsqueeze", inner.name, axes), (1,) * new + inner.shape)
-
-    def _one_hot(self, size: int) -> str:
-        """Tokens as rows of zeros and a one."""
-        nodes = self.nodes
-        column = nodes.add("Unsqueeze", self.tokens, nodes.integers(-1))
-        is_it = nodes.add("Equal", column, nodes.constant(np.arange(size), "symbols"))
-        return nodes.add("Where", is_it, nodes.number(1.0), nodes.number(0.0), name="one_hot")
 
     def _slice(self, node: Node) -> str:
         axis, start, stop = node.attr
@@ -227,3 +219,10 @@ _MAKERS: dict[str, Callable[[Rows, Node], str]] = {
     "sum": Rows._reduce,
     "transpose": Rows._transpose,
 }
+
+
+def one_hot(nodes: Nodes, tokens: str, size: int) -> str:
+    """Tokens as rows of zeros and a one."""
+    column = nodes.add("Unsqueeze", tokens, nodes.integers(-1))
+    is_it = nodes.add("Equal", column, nodes.integers(*range(size)))
+    return nodes.add("Where", is_it, nodes.number(1.0), nodes.number(0.0), name="one_hot")
