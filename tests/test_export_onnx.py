@@ -18,7 +18,7 @@ runtime = pytest.importorskip("onnxruntime")
 
 from zoo.export.onnx import library as room  # noqa: E402
 from zoo.export.onnx import operations as table  # noqa: E402
-from zoo.export.onnx.model import onnx_model, operators  # noqa: E402
+from zoo.export.onnx.model import IR_VERSION, OPSET, onnx_model, operators  # noqa: E402
 from zoo.export.onnx.nodes import Nodes  # noqa: E402
 from zoo.export.subject import subject_of  # noqa: E402
 
@@ -69,7 +69,7 @@ def test_a_cell_makes_what_its_equations_make(name):
     assert worst(zoo.Recurrent(name, 3, 8, seed=1)) < SINGLE
 
 
-@pytest.mark.parametrize("name", ["lstm", "s4d", "slstm", "lif", "retnet", "clockwork"])
+@pytest.mark.parametrize("name", ["lstm", "s4d", "slstm", "lif", "rg_lru", "clockwork"])
 def test_a_cell_of_float64(name):
     assert worst(zoo.Recurrent(name, 3, 8, dtype="float64", seed=1), shapes=[(4, 2)]) < DOUBLE
 
@@ -207,37 +207,44 @@ def test_the_table_has_every_operation():
     assert set(table.OPERATIONS) == set(OPERATIONS) - {"stop_gradient", "with_derivative"}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_operation_means_what_it_means(dtype):
-    """One graph with all of them."""
-    rng, nodes = np.random.default_rng(0), Nodes(np.dtype(dtype))
-    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    lacking = {"arctan", "sinh", "cosh"} if dtype == "float64" else set()  # in onnxruntime 1.32
-    inputs, outputs, fed, expected = [], [], {}, {}
-    for name in sorted(set(table.OPERATIONS) - lacking):
-        operation = OPERATIONS[name]
-        operands = [rng.uniform(low, high, 200).astype(dtype) for low, high in operation.domain]
-        if operation.takes_truths:
-            truths = len(operands) if operation.truth else 1
-            operands[:truths] = [each > 0.5 for each in operands[:truths]]
-        for place, operand in enumerate(operands):
-            is_number = operand.dtype == dtype
-            of = kind if is_number else onnx.TensorProto.BOOL
-            inputs.append(onnx.helper.make_tensor_value_info(f"{name}.{place}", of, [200]))
-            fed[f"{name}.{place}"] = operand
-        nodes.fresh(name)
-        found = table.OPERATIONS[name](nodes, *(f"{name}.{place}" for place in range(len(operands))))
-        of = onnx.TensorProto.BOOL if operation.truth else kind
-        outputs.append(onnx.helper.make_tensor_value_info(found, of, [200]))
-        expected[found] = operation.meaning(*operands)
-    graph = onnx.helper.make_graph(nodes.found, "table", inputs, outputs, nodes.constants)
-    opset = onnx.helper.make_opsetid("", 18)
-    loaded = session(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8))
-    for output, found in zip(outputs, loaded.run(None, fed), strict=True):
-        tolerance = 4e-7 if dtype == "float32" else 1e-15
-        np.testing.assert_allclose(
-            found, expected[output.name], rtol=8 * tolerance, atol=tolerance, err_msg=output.name
-        )
+def written(name, nodes):
+    """An operation of the table as an ONNX model of its own, and what goes in: 200 numbers each, drawn."""
+    rng, operation = np.random.default_rng(0), OPERATIONS[name]
+    operands = [rng.uniform(low, high, 200).astype(nodes.dtype) for low, high in operation.domain]
+    if operation.takes_truths:
+        truths = len(operands) if operation.truth else 1
+        operands[:truths] = [each > 0.5 for each in operands[:truths]]
+    fed = {f"x{place}": operand for place, operand in enumerate(operands)}
+    return model_of(nodes, fed, table.OPERATIONS[name](nodes, *fed), operation.truth), fed
+
+
+def model_of(nodes, fed, output, truth=False):
+    """Nodes as a model."""
+    helper = onnx.helper
+    kinds = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in fed.items()}
+    inputs = [helper.make_tensor_value_info(name, kind, ["n"]) for name, kind in kinds.items()]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(bool) if truth else nodes.dtype)
+    outputs = [helper.make_tensor_value_info(output, kind, ["n"])]
+    graph = helper.make_graph(nodes.found, "table", inputs, outputs, nodes.constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+
+
+# For these onnxruntime 1.32 has no kernels of float64; older ones have none for Cos either.
+LACKING = {"arctan", "cos", "cosh", "sinh"}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 1e-15)])
+@pytest.mark.parametrize("name", table.OPERATIONS)
+def test_an_operation_means_what_it_means(name, dtype, tolerance):
+    model, fed = written(name, Nodes(np.dtype(dtype)))
+    onnx.checker.check_model(model, full_check=True)
+    try:
+        (found,) = session(model).run(None, fed)
+    except runtime.capi.onnxruntime_pybind11_state.NotImplemented:
+        assert (dtype, name in LACKING) == ("float64", True)
+        return
+    expected = OPERATIONS[name].meaning(*fed.values())
+    np.testing.assert_allclose(found, expected, rtol=8 * tolerance, atol=tolerance)
 
 
 EXTREMES = [-np.inf, -200.0, -1.0, -1e-30, 0.0, 1e-30, 1e-4, 1.0, 50.0, 200.0, 1e30, np.inf, np.nan]
@@ -245,18 +252,11 @@ EXTREMES = [-np.inf, -200.0, -1.0, -1e-30, 0.0, 1e-30, 1e-4, 1.0, 50.0, 200.0, 1
 
 @pytest.mark.parametrize("name", ["expm1", "log1p"])
 def test_what_is_put_together_holds_at_the_ends(name):
-    nodes = Nodes(np.dtype(np.float64))
-    found = table.OPERATIONS[name](nodes, "x")
-    x, y = (
-        onnx.helper.make_tensor_value_info(each, onnx.TensorProto.DOUBLE, [len(EXTREMES)])
-        for each in ("x", found)
-    )
-    graph = onnx.helper.make_graph(nodes.found, name, [x], [y], nodes.constants)
-    opset = onnx.helper.make_opsetid("", 18)
-    loaded = session(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8))
+    nodes, fed = Nodes(np.dtype(np.float64)), {"x": np.array(EXTREMES)}
+    loaded = session(model_of(nodes, fed, table.OPERATIONS[name](nodes, "x")))
     with np.errstate(all="ignore"):
-        expected = OPERATIONS[name].meaning(np.array(EXTREMES))
-    np.testing.assert_allclose(loaded.run(None, {"x": np.array(EXTREMES)})[0], expected, rtol=1e-14)
+        expected = OPERATIONS[name].meaning(fed["x"])
+    np.testing.assert_allclose(loaded.run(None, fed)[0], expected, rtol=1e-14)
 
 
 # What cannot be exported
