@@ -16,7 +16,6 @@ from zoo.errors import UsageError
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-from zoo.export.onnx import library as room  # noqa: E402
 from zoo.export.onnx import operations as table  # noqa: E402
 from zoo.export.onnx.model import IR_VERSION, OPSET, onnx_model, operators  # noqa: E402
 from zoo.export.onnx.nodes import Nodes  # noqa: E402
@@ -301,11 +300,9 @@ def test_an_operation_without_a_row_is_refused(monkeypatch):
 
 
 def test_without_onnx_a_sentence_says_what_to_install(monkeypatch, tmp_path):
-    room.library.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'recurrent-zoo\[onnx\]'"):
         zoo.export.to_onnx(zoo.Recurrent("gru", 3, 4), tmp_path / "model.onnx")
-    room.library.cache_clear()
     assert not list(tmp_path.iterdir())
 
 

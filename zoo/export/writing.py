@@ -12,7 +12,7 @@ from zoo.errors import UsageError
 from zoo.export.c.program import c_program
 from zoo.export.c.text import prefix_of
 from zoo.export.files import check_free, write_all
-from zoo.export.onnx.library import library
+from zoo.export.onnx.library import check_library
 from zoo.export.onnx.model import OPSET, onnx_model, operators
 from zoo.export.subject import AnyModel, subject_of
 
@@ -86,7 +86,7 @@ def to_onnx(
         CheckpointError: if the file cannot be written.
     """
     path = Path(path)
-    library()
+    check_library()
     check_free([path], force)
     made = onnx_model(subject_of(model, tokens), step)
     data = made.SerializeToString()

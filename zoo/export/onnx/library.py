@@ -10,15 +10,19 @@ from typing import Any
 from zoo.errors import UsageError
 
 
-@cache
-def library() -> Any:
-    """The package.
+def check_library() -> None:
+    """Refuse to begin without it.
 
     Raises:
         UsageError: if it is not installed.
     """
     if importlib.util.find_spec("onnx") is None:
         raise UsageError("export: ONNX needs the package onnx; pip install 'recurrent-zoo[onnx]' brings it.")
-    importlib.import_module("onnx.checker")
-    importlib.import_module("onnx.numpy_helper")
+
+
+@cache
+def library() -> Any:
+    """The package, with its checker, helper and conversions of arrays."""
+    for room in ("checker", "helper", "numpy_helper"):
+        importlib.import_module(f"onnx.{room}")
     return importlib.import_module("onnx")

@@ -33,8 +33,8 @@ def onnx_model(subject: Subject, is_step: bool) -> Any:
     """The model in ONNX's own terms, checked by ONNX's checker.
 
     Raises:
-        UsageError: if onnx is not installed, the model is too large for one file, or its step uses what there
-            is no row for.
+        UsageError: if the model is too large for one file, its step uses what there is no row for, or one
+            step is asked for of what reads from the end of time.
     """
     onnx = library()
     _check_size(subject)
