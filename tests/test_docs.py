@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -46,8 +48,17 @@ def run_page(page: Path, cwd: Path, *options: str) -> subprocess.CompletedProces
 # The pages
 
 
+def missing(name: str) -> list[str]:
+    """The packages and programs that a page says it needs and that are not here."""
+    found = re.search(r"<!-- needs: (.+) -->", TEXT[name])
+    needed = found[1].split() if found else []
+    return [each for each in needed if find_spec(each) is None and shutil.which(each) is None]
+
+
 @EVERY_PAGE
 def test_page_does_what_it_shows(name, tmp_path):
+    if absent := missing(name):
+        pytest.skip(f"{name} needs {', '.join(absent)}")
     done = run_page(ROOT / name, tmp_path)
     assert done.returncode == 0, f"{name}: {done.stderr}"
 

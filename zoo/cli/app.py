@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "Train a language model on a text.",
     "sample": "Write text with a trained model.",
     "eval": "Measure how well a trained model predicts a text.",
+    "export": "Write a trained model as an ONNX graph, or as C.",
     "cells": "List the cells.",
     "modifiers": "List the modifiers, which turn any cell into another one.",
     "show": "Show one cell, optimizer or sampler in full.",

@@ -54,9 +54,9 @@ class Derivation:
 
 def differentiate(equations: Equations) -> Derivation:
     """Derive the step back from a step."""
-    equations = _replaced(equations, gather_products(equations.outputs))
-    equations = _replaced(equations, merge_products(equations.outputs))
-    equations = _replaced(equations, push_slices(equations.outputs))
+    equations = equations.on(gather_products(equations.outputs))
+    equations = equations.on(merge_products(equations.outputs))
+    equations = equations.on(push_slices(equations.outputs))
     surrogate = any(node.op in ("stop_gradient", "with_derivative") for node in ancestors(equations.outputs))
     graph = equations.x.graph
     dy = graph.node("dy", attr="dy", shape=equations.y.shape, level=Level.STEP)
@@ -75,7 +75,7 @@ def differentiate(equations: Equations) -> Derivation:
     equations = replace(equations, names={**_gradient_names(equations, totals), **equations.names})
     found = {node: totals[node] for node in wanted if node in totals}
     new = erase_derivatives([*equations.outputs, *found.values()])
-    equations = _replaced(equations, new)
+    equations = equations.on(new)
     found = {leaf: new[gradient] for leaf, gradient in found.items()}
     found = _simplified(found, equations)
     back = list(found.values())
@@ -98,23 +98,6 @@ def _gradient_names(equations: Equations, totals: Mapping[Node, Node]) -> dict[N
     names = {**{node: name for name, node in equations.params.items()}, **equations.names}
     names |= {node: "a" for node in totals if node.op in PRODUCTS and node not in names}
     return {totals[node]: f"d{name}" for node, name in names.items() if node in totals}
-
-
-def _replaced(equations: Equations, new: Mapping[Node, Node]) -> Equations:
-    """The same equations on other nodes."""
-    return replace(
-        equations,
-        y=new[equations.y],
-        after={name: new[node] for name, node in equations.after.items()},
-        names=_renamed(equations.names, new),
-    )
-
-
-def _renamed(names: Mapping[Node, str], new: Mapping[Node, Node]) -> dict[Node, str]:
-    found: dict[Node, str] = {}
-    for node, name in names.items():
-        found.setdefault(new.get(node, node), name)
-    return found
 
 
 def _simplified(found: dict[Node, Node], equations: Equations) -> dict[Node, Node]:

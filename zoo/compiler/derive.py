@@ -46,7 +46,7 @@ def plan(cell: Cell) -> Plan:
     forward, backward = forward_pass(derivation), backward_pass(derivation)
     forward_lines, kept = forward_source(derivation, forward)
     backward_lines = backward_source(derivation, backward, kept)
-    walk_lines = walk_source(derivation, walk_pass(derivation))
+    walk_lines = walk_source(derivation, walk_pass(derivation.equations))
     return Plan(derivation, forward, backward, _module(cell, forward_lines, backward_lines, *walk_lines))
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,15 +32,30 @@ def evaluate(
     Raises:
         UsageError: if the arrays fit no hidden size.
     """
-    named = {"param": params, "buffer": params, "state": states, "input": inputs, "x": {"x": x}}
+    arrays = {"param": params, "buffer": params, "state": states, "input": inputs, "x": {"x": x}}
     sizes = {"I": len(x), "H": _hidden_size(equations, x, {**params, **states})}
-    found: dict[Node, Any] = {}
-    for node in ancestors(equations.outputs):
-        if node.op in named:
-            found[node] = named[node.op][node.attr]
-        else:
-            found[node] = _value(node, [found[each] for each in node.inputs], sizes, x.dtype)
+    found = values(ancestors(equations.outputs), arrays, sizes, x.dtype)
     return found[equations.y], {name: found[node] for name, node in equations.after.items()}
+
+
+def values(
+    nodes: Iterable[Node], arrays: Mapping[str, Values], sizes: Sizes, dtype: np.dtype[Any]
+) -> dict[Node, Any]:
+    """The values of some nodes.
+
+    Args:
+        nodes: What is worked out, inputs first.
+        arrays: What leaves are, by operation and name.
+        sizes: What size letters are; none where all shapes are numbers.
+        dtype: Of what is made of numbers.
+    """
+    found: dict[Node, Any] = {}
+    for node in nodes:
+        if node.op in arrays:
+            found[node] = arrays[node.op][node.attr]
+        else:
+            found[node] = _value(node, [found[each] for each in node.inputs], sizes, dtype)
+    return found
 
 
 def _hidden_size(equations: Equations, x: Array, arrays: Values) -> int:

@@ -9,6 +9,7 @@ from zoo.compiler.copies import copy, is_computed, own_arrays, with_copies
 from zoo.compiler.derivation import Derivation
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Level, Node, ancestors, users
+from zoo.compiler.reading import Equations
 from zoo.compiler.schedule import Section, bases, plan_section, sums_in_place
 from zoo.compiler.structure import PRODUCTS, SUMS
 from zoo.compiler.views import view_of
@@ -116,9 +117,15 @@ def _found_at_a_step(
     ]
 
 
-def walk_pass(derivation: Derivation) -> Pass:
+def ready_step(equations: Equations) -> Equations:
+    """The equations with the copies it takes to run one step after the other, and no step back."""
+    new = with_copies(equations.outputs)
+    return equations.on({**new, **{node: _own_forward(new[node]) for node in equations.outputs}})
+
+
+def walk_pass(equations: Equations) -> Pass:
     """Plan the step forward at a batch of one, for which nothing is kept and nothing known in advance."""
-    outputs = derivation.equations.outputs
+    outputs = equations.outputs
     nodes = ancestors(outputs)
     step = [node for node in nodes if node.level != Level.ONCE]
     return _planned(nodes, outputs, {"step": step}, dict.fromkeys(outputs, Store.BATCH))

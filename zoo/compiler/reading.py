@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zoo.compiler.blame import CHANGED, TraceError, blamed, definition, sentence
@@ -51,6 +51,14 @@ class Equations:
     def outputs(self) -> list[Node]:
         """Everything that a step makes."""
         return [self.y, *self.after.values()]
+
+    def on(self, new: Mapping[Node, Node]) -> Equations:
+        """The same equations on the nodes that take the place of others; of two names the first stays."""
+        names: dict[Node, str] = {}
+        for node, name in self.names.items():
+            names.setdefault(new.get(node, node), name)
+        after = {name: new[node] for name, node in self.after.items()}
+        return replace(self, y=new[self.y], after=after, names=names)
 
 
 def read(cell: Cell) -> Equations:

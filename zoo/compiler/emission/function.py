@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
-from zoo.compiler.dims import product
 from zoo.compiler.emission.arrays import Array
 from zoo.compiler.emission.definitions import uses
 from zoo.compiler.emission.loops import Nest
+from zoo.compiler.emission.places import Places
 from zoo.compiler.emission.products import packed, write_product
 from zoo.compiler.emission.scans import write_scan
 from zoo.compiler.emission.writer import ARRAY, Names, Numbers, Writer
 from zoo.compiler.fusion import Store
-from zoo.compiler.graph import Node, Shape
-from zoo.compiler.naming import invented
+from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
 from zoo.compiler.reading import Equations
 from zoo.compiler.schedule import Item, Product, Rows
@@ -23,11 +22,8 @@ from zoo.compiler.views import view_of
 
 _SUFFIX = {Store.STEPS: "_all", Store.BATCH: "_now", Store.ROW: "_here", Store.SHARED: ""}
 
-# Leaves that the kernel itself fills, element by element.
-_WRITTEN_OUT = ("array", "eye")
 
-
-class Function:
+class Function(Places):
     """One pass, being written.
 
     Args:
@@ -37,20 +33,15 @@ class Function:
     """
 
     def __init__(self, equations: Equations, plan: Pass, taken: Collection[str] = ()) -> None:
-        self.equations, self.plan = equations, plan
-        self.names = Names()
+        super().__init__(equations, plan, Names())
         self.names.taken |= {name + ending for name in (*taken, "dy", "dx") for ending in ARRAY}
         self.called = {key: self.names.fresh(key[0].format(key[1]), ARRAY) for key in _given(equations)}
         """What the arrays that the caller brings are called, and those of states and their gradients."""
         self.numbers = Numbers(self.names, _option_names(equations))
-        self.arrays: dict[Node, Array] = {}
-        self.shapes: dict[str, Shape] = {}
-        """True shapes of the arrays that the function makes."""
         self.zeroed: set[str] = set()
         """Arrays that must start at zero."""
         self.assigned: set[str] = set()
         """Arrays that a kernel returns."""
-        self.labels: dict[Node, str] = {}
         self.before: dict[str, str] = {}
         """For arrays of states before a step: the line that finds them at step t."""
         self.trajectory: dict[str, tuple[str, str]] = {}
@@ -70,39 +61,14 @@ class Function:
 
     # Names and arrays.
 
-    def label(self, node: Node) -> str:
-        """The variable of a value."""
-        if node not in self.labels:
-            self.labels[node] = self.names.fresh(self._called(node))
-        return self.labels[node]
+    def _wish(self, node: Node, store: Store) -> str:
+        return f"{self._called(node)}{_SUFFIX[store]}"
 
-    def _called(self, node: Node) -> str:
-        """What the author calls a value, or what it is called after: ``sigmoid_f``, ``tanh_c``."""
-        names = self.equations.names
-        return names.get(node) or invented(node, lambda below: names.get(below, ""))
-
-    def give(self, node: Node, name: str, store: Store) -> Array:
-        """Say which array, already there, holds a value."""
-        self.arrays[node] = Array(name, store, product(node.shape))
-        return self.arrays[node]
-
-    def has_array(self, node: Node) -> bool:
-        """Whether a value is stored."""
-        node = self.plan.shares.get(node, node)
-        return node in self.arrays or node in self.plan.stores or node.op in _WRITTEN_OUT
-
-    def array_of(self, node: Node) -> Array:
-        """The array that holds a value; named when first asked for."""
-        node = self.plan.shares.get(node, node)
-        if node not in self.arrays:
-            store = Store.SHARED if node.op in _WRITTEN_OUT else self.plan.stores[node]
-            if store == Store.SCALAR:
-                return self.give(node, self.label(node), store)
-            array = self.give(node, self.names.fresh(f"{self._called(node)}{_SUFFIX[store]}", ARRAY), store)
-            self.shapes[array.name] = node.shape
-            if node.op in SUMS:
-                self.zeroed.add(array.name)
-        return self.arrays[node]
+    def _make(self, node: Node, store: Store) -> Array:
+        array = super()._make(node, store)
+        if node.op in SUMS:
+            self.zeroed.add(array.name)
+        return array
 
     def panels(self, w: Node) -> str:
         """A matrix packed for products; packed once, before the loops."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from zoo.compiler.emission.access import Access, Axis, factor, merged_axes
-from zoo.compiler.emission.expressions import Expressions
+from zoo.compiler.emission.arrays import Array
+from zoo.compiler.emission.expressions import PythonExpressions
+from zoo.compiler.emission.places import Places
 from zoo.compiler.emission.writer import Writer
 from zoo.compiler.fusion import Loop, Store
-from zoo.compiler.graph import Node
+from zoo.compiler.graph import Node, Shape
 from zoo.compiler.structure import ONE, REDUCTIONS
 from zoo.compiler.views import ZERO, View, contiguous, view_of
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.compiler.emission.function import Function
 
 
-def collected_loads(function: Function, loop: Loop) -> dict[Node, Access]:
+def collected_loads(places: Places, loop: Loop) -> dict[Node, Access]:
     """What a loop reads from arrays."""
     found: dict[Node, Access] = {}
     body = set(loop.body)
@@ -27,14 +29,30 @@ def collected_loads(function: Function, loop: Loop) -> dict[Node, Access]:
             continue
         view = view_of(node)
         assert view is not None  # copies.py saw to it
-        if view.base.op != "size" and function.array_of(view.base).store != Store.SCALAR:
-            found[node] = access_to(function, view)
+        if view.base.op != "size" and places.array_of(view.base).store != Store.SCALAR:
+            found[node] = access_to(places, view)
     return found
 
 
-def access_to(function: Function, view: View) -> Access:
+def collected_stores(places: Places, loop: Loop) -> list[tuple[Node, Access]]:
+    """What a loop writes to arrays."""
+    return [
+        (value, access_to(places, view))
+        for value, view in loop.stores
+        if places.array_of(view.base).store != Store.SCALAR
+    ]
+
+
+def access_to(places: Places, view: View) -> Access:
     """A view as an access to the array that holds its base."""
-    return Access(function.array_of(view.base), view.offset, view.strides)
+    return Access(places.array_of(view.base), view.offset, view.strides)
+
+
+def access_to_sum(array: Array, node: Node, shape: Shape) -> Access:
+    """Where a sum over axes of a shape goes: along those it stays in one place."""
+    own = iter(contiguous(node.shape))
+    axes = range(len(shape))
+    return Access(array, ZERO, tuple(ZERO if axis in node.attr else next(own) for axis in axes))
 
 
 class Nest:
@@ -51,23 +69,17 @@ class Nest:
         self.windows: dict[str, str] = {}
         self.loads = collected_loads(function, loop)
         self.targets = {node: self._target(node) for node in loop.body if node.op in (*REDUCTIONS, "row_sum")}
-        self.stores = [
-            (value, access_to(function, view))
-            for value, view in loop.stores
-            if function.array_of(view.base).store != Store.SCALAR
-        ]
+        self.stores = collected_stores(function, loop)
         accesses = [*self.loads.values(), *self.targets.values(), *(access for _, access in self.stores)]
         self.axes: list[Axis] = merged_axes(loop.shape, accesses)
-        self.expressions = Expressions(function, loop.body, [value for value, _ in self.stores])
+        self.expressions = PythonExpressions(function, loop.body, [value for value, _ in self.stores])
 
     def _target(self, node: Node) -> Access:
-        """Where a sum goes: along the axes summed over it stays in one place."""
+        """Where a sum goes."""
         array = self.function.array_of(node)
         if node.op == "row_sum":
             return Access(array, ZERO, contiguous(node.shape))
-        own = iter(contiguous(node.shape))
-        axes = range(len(self.loop.shape))
-        return Access(array, ZERO, tuple(ZERO if axis in node.attr else next(own) for axis in axes))
+        return access_to_sum(array, node, self.loop.shape)
 
     def write(self) -> None:
         """Write the nest."""

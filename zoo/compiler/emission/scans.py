@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zoo.compiler.emission.access import Access, axes_of
-from zoo.compiler.emission.expressions import Expressions
+from zoo.compiler.emission.expressions import PythonExpressions
 from zoo.compiler.emission.loops import collected_loads
 from zoo.compiler.emission.writer import Writer
 from zoo.compiler.fusion import Loop
@@ -50,7 +50,7 @@ def _write_sum(loop: Loop, function: Function, writer: Writer, indices: dict[int
 
 def _value(loop: Loop, function: Function, operand: Node, indices: dict[int, str]) -> str:
     """What is added at each place."""
-    expressions = Expressions(function, loop.body, ())
+    expressions = PythonExpressions(function, loop.body, ())
     for node, access in collected_loads(function, loop).items():
         expressions.load(node, f"{access.array.row}[{access.place(indices)}]")
     return expressions.operand(operand).text

@@ -1,0 +1,72 @@
+"""What tests of exports share: a layer with numbers, and what it makes of them in NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import zoo
+from zoo.compiler import reference
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer and one batch.
+
+    Args:
+        rnn: The layer.
+        x: Floats ``(T, B, I)``.
+        state: States before the first step.
+        inputs: Inputs beside x, but for noise.
+    """
+
+    rnn: zoo.Recurrent
+    x: np.ndarray
+    state: Arrays
+    inputs: Arrays
+
+    def expected(self) -> list[np.ndarray]:
+        """The output and the last states, by the equations in NumPy."""
+        rnn = self.rnn
+        arrays = {name.removeprefix("l0."): value for name, value in {**rnn.params, **rnn.buffers}.items()}
+        state = {name.removeprefix("l0."): value for name, value in self.state.items()}
+        told = {
+            name: np.full(
+                (*self.x.shape[:2], *shape), rnn.cell.inputs[name].value(rnn.cell.options), rnn.dtype
+            )
+            for name, shape in rnn.stack.input_shapes.items()
+        }
+        y, last = reference.run(rnn.cell, arrays, self.x, state, {**told, **self.inputs})
+        return [value.astype(rnn.dtype) for value in (y, *last.values())]
+
+
+def case(rnn: zoo.Recurrent, steps: int, batch: int) -> Case:
+    """Numbers for a layer."""
+    rng = np.random.default_rng(steps * 10 + batch)
+    stack, dtype = rnn.stack, rnn.dtype
+
+    def state(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        whole = name in stack.discrete
+        drawn = rng.integers(0, 5, (batch, *shape)) if whole else 0.3 * rng.normal(size=(batch, *shape))
+        return drawn.astype(dtype)
+
+    return Case(
+        rnn,
+        rng.normal(size=(steps, batch, stack.input_size)).astype(dtype),
+        {name: state(name, shape) for name, shape in stack.state_shapes.items()},
+        {
+            name: rng.uniform(0.5, 1.5, (steps, batch, *stack.input_shapes[name])).astype(dtype)
+            for name, declared in stack.inputs.items()
+            if not isinstance(declared, zoo.Noise)
+        },
+    )
+
+
+def largest_difference(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+    """The largest difference, relative where numbers are large; shapes and dtypes must agree."""
+    for a, b in zip(found, expected, strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+    return max(float(np.max(np.abs(a - b) / (1 + np.abs(b)))) for a, b in zip(found, expected, strict=True))

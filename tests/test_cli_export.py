@@ -1,0 +1,119 @@
+"""``zoo export`` on the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from click.testing import CliRunner
+
+import zoo
+from zoo.cli.app import cli
+
+LONE = """
+import zoo
+
+class Lone(zoo.Cell):
+    \"\"\"h' = tanh(x W + h).\"\"\"
+
+    card = zoo.Card(title="None", authors="The tests", year=2026, url="https://example.org")
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        return zoo.tanh(x @ self.W + h)
+"""
+
+
+def run(*args):
+    runner = CliRunner(env={"ZOO_PLUGINS": ""})
+    return runner.invoke(cli, ["export", *map(str, args)], prog_name="zoo", catch_exceptions=False)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty directory with a model in it."""
+    monkeypatch.chdir(tmp_path)
+    zoo.LanguageModel("helo", cell="gru", hidden_size=4).save("hello.safetensors")
+    return tmp_path
+
+
+def test_onnx_is_called_after_the_model_and_told_of(here):
+    pytest.importorskip("onnx")
+    result = run("hello.safetensors", "--format", "onnx")
+    size = (here / "hello.onnx").stat().st_size
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        f"file     hello.onnx, {size:,} bytes",
+        "opset    18: Add, Equal, GRU, Identity, MatMul, Squeeze, Unsqueeze, Where",
+        "inputs   tokens, l0.h",
+        "outputs  logits, l0.h.next",
+    ]
+    assert run("hello.safetensors", "--format", "onnx", "--step").stdout.startswith(
+        "file     hello-step.onnx"
+    )
+
+
+def test_c_is_two_files_and_their_sizes(here):
+    result = run("hello.safetensors", "--format", "c", "--out", "tiny.c", "--name", "Tiny model")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "files  tiny.c, tiny.h",
+        "names  Tiny_model_init, Tiny_model_step, ...",
+        "bytes  weights 528, states 16, scratch 112",
+    ]
+    assert "void Tiny_model_step(" in (here / "tiny.h").read_text()
+    assert '#include "tiny.h"' in (here / "tiny.c").read_text()
+
+
+@pytest.mark.parametrize("form", ["onnx", "c"])
+def test_what_is_there_is_kept(form, here):
+    if form == "onnx":
+        pytest.importorskip("onnx")
+    (here / f"hello.{form}").write_text("mine")
+    result = run("hello.safetensors", "--format", form)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"Error: export: hello.{form} is there already; choose another name, or force it (--force).\n"
+    )
+    assert (here / f"hello.{form}").read_text() == "mine"
+    assert run("hello.safetensors", "--format", form, "--force").exit_code == 0
+    assert (here / f"hello.{form}").read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        (("--format", "c", "--step"), "--step is for --format onnx"),
+        (("--format", "onnx", "--name", "x"), "--name is for --format c"),
+        (("--format", "tflite"), "'tflite' is not one of 'onnx', 'c'"),
+        ((), "Missing option '--format'"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(args, complaint, here):
+    result = run("hello.safetensors", *args)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+
+
+def test_a_missing_run_and_a_missing_package_are_sentences(here, monkeypatch):
+    result = run("none", "--format", "c")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    result = run("hello.safetensors", "--format", "onnx")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: export: ONNX needs the package onnx; pip install 'recurrent-zoo[onnx]' brings it.\n",
+    )
+
+
+def test_a_cell_that_is_registered_nowhere(here):
+    (here / "lone.py").write_text(LONE)
+    result = run("hello.safetensors", "--format", "c", "--cell", "lone.py:Lone")
+    assert result.exit_code == 1
+    assert "made with the cell 'gru'" in result.stderr
+    from zoo.registry import load_cell_file
+
+    zoo.LanguageModel("helo", cell=load_cell_file("lone.py:Lone"), hidden_size=4).save("lone.safetensors")
+    assert run("lone.safetensors", "--format", "c", "--cell", "lone.py:Lone").exit_code == 0
+    assert "one step of lone, 4 in, 4 out" in (here / "lone.c").read_text()

@@ -1,0 +1,81 @@
+"""``zoo export``: a trained model as an ONNX graph, or as C."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.cli.members import file_cell, plugin_option
+from zoo.cli.terminal import plain_table
+
+if TYPE_CHECKING:
+    from zoo.export import CFiles, OnnxFile
+
+
+@click.command()
+@click.argument("path", metavar="RUN")
+@click.option("--format", "form", type=click.Choice(["onnx", "c"]), required=True, help="What is written.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    help="The file; for C the source, NAME.c, beside which NAME.h is written.  [RUN's name, here]",
+)
+@click.option("--step", is_flag=True, help="ONNX: one step with the states in and out, for streaming.")
+@click.option("--tokens", is_flag=True, help="The input is tokens, not features; a language model's is.")
+@click.option("--name", metavar="NAME", help="C: what all names begin with.  [after the file]")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@click.option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
+@plugin_option
+def command(
+    path: str,
+    form: str,
+    out: str | None,
+    step: bool,
+    tokens: bool,
+    name: str | None,
+    force: bool,
+    cell: str | None,
+) -> None:
+    """Write a trained model as an ONNX graph, or as C.
+
+    RUN is a run directory, whose best model is taken, or a .safetensors file. ONNX runs wherever onnxruntime
+    does; the C needs a compiler and the mathematical library, and allocates nothing.
+    """
+    if form == "c" and step:
+        raise click.UsageError("--step is for --format onnx: in C there is a function for one step anyway.")
+    if form == "onnx" and name is not None:
+        raise click.UsageError("--name is for --format c: in ONNX inputs and outputs have the model's names.")
+
+    from zoo.export import to_c, to_onnx
+    from zoo.model import load
+
+    target = Path(out) if out is not None else _default(Path(path), form, step)
+    model = load(Path(path), cell=file_cell(cell), threads=1)
+    if form == "onnx":
+        rows = _about_onnx(to_onnx(model, target, step=step, tokens=tokens or None, force=force))
+    else:
+        rows = _about_c(to_c(model, target, name=name, tokens=tokens or None, force=force))
+    click.echo("\n".join(plain_table(rows)))
+
+
+def _default(path: Path, form: str, step: bool) -> Path:
+    """A file in the current directory, called after the run."""
+    name = path.resolve().name.removesuffix(".safetensors")
+    return Path(f"{name}{'-step' * step}.{form}")
+
+
+def _about_onnx(found: OnnxFile) -> Iterator[tuple[str, str]]:
+    yield "file", f"{found.path}, {found.bytes:,} bytes"
+    yield "opset", f"{found.opset}: {', '.join(found.operators)}"
+    yield "inputs", ", ".join(found.inputs)
+    yield "outputs", ", ".join(found.outputs)
+
+
+def _about_c(found: CFiles) -> Iterator[tuple[str, str]]:
+    sizes = found.sizes
+    yield "files", f"{found.source}, {found.header}"
+    yield "names", f"{found.prefix}_init, {found.prefix}_step, ..."
+    yield "bytes", f"weights {sizes['weights']:,}, states {sizes['states']:,}, scratch {sizes['scratch']:,}"

@@ -1,0 +1,9 @@
+"""Models for programs that know nothing of zoo: ONNX graphs, and C.
+
+>>> zoo.export.to_onnx(model, "model.onnx")
+>>> zoo.export.to_c(model, "model.c")
+"""
+
+from zoo.export.writing import CFiles, OnnxFile, to_c, to_onnx
+
+__all__ = ["CFiles", "OnnxFile", "to_c", "to_onnx"]

@@ -1,0 +1,111 @@
+"""Fused loops in C, and running sums, which go along their axis in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from zoo.compiler.emission.access import Access, axes_of, merged_axes
+from zoo.compiler.emission.loops import access_to_sum, collected_loads, collected_stores
+from zoo.compiler.fusion import Loop, Store
+from zoo.compiler.graph import Node
+from zoo.compiler.structure import REDUCTIONS
+from zoo.compiler.views import ZERO, contiguous
+from zoo.export.c.step import CExpressions, Step
+from zoo.export.c.text import CWriter, c_type
+
+
+def write_loop(loop: Loop, step: Step, writer: CWriter) -> None:
+    """Write one loop of a plan."""
+    if any(node.op == "cumsum" for node in loop.body):
+        _write_running_sum(loop, step, writer)
+    else:
+        _Nest(loop, step, writer).write()
+
+
+class _Nest:
+    """Loops over a shape, and what is computed, summed and stored at each place."""
+
+    def __init__(self, loop: Loop, step: Step, writer: CWriter) -> None:
+        self.loop, self.step, self.writer = loop, step, writer
+        self.loads, self.stores = collected_loads(step, loop), collected_stores(step, loop)
+        sums = [node for node in loop.body if node.op in REDUCTIONS]
+        self.sums = {node: access_to_sum(step.array_of(node), node, loop.shape) for node in sums}
+        accesses = [*self.loads.values(), *self.sums.values(), *(access for _, access in self.stores)]
+        self.axes = merged_axes(loop.shape, accesses)
+        self.expressions = CExpressions(step, loop.body, [value for value, _ in self.stores])
+
+    def write(self) -> None:
+        """Write them."""
+        for node, access in self.sums.items():
+            self._write_start(node, access)
+        names = ["at"] if len(self.axes) == 1 else [f"at{depth}" for depth in range(len(self.axes))]
+        self._write_from(names)
+
+    def _write_start(self, node: Node, access: Access) -> None:
+        """What a sum grows from."""
+        start = self.expressions.number(float("-inf") if node.op == "max" else 0.0).text
+        if access.array.store == Store.SCALAR:
+            self.writer.line(f"{c_type(self.step.dtype)} {access.array.name} = {start};")
+            return
+        with self.writer.block(f"for (size_t at = 0; at < {access.array.width}; at++)"):
+            self.writer.line(f"{access.array.name}[at] = {start};")
+
+    def _write_from(self, names: Sequence[str], depth: int = 0) -> None:
+        if depth == len(names):
+            indices = {axis.last: name for axis, name in zip(self.axes, names, strict=True)}
+            self._write_body(indices)
+            return
+        name = names[depth]
+        with self.writer.block(f"for (size_t {name} = 0; {name} < {self.axes[depth].length}; {name}++)"):
+            self._write_from(names, depth + 1)
+
+    def _write_body(self, indices: Mapping[int, str]) -> None:
+        for node, access in self.loads.items():
+            self.expressions.load(node, f"{access.array.name}[{access.place(indices)}]")
+        for node in self.loop.body:
+            if node in self.sums:
+                self._write_sum(node, indices)
+            elif (line := self.expressions.define(node)) is not None:
+                self.writer.line(line)
+        for value, access in self.stores:
+            target = f"{access.array.name}[{access.place(indices)}]"
+            self.writer.line(f"{target} = {self.expressions.stored(value)};")
+
+    def _write_sum(self, node: Node, indices: Mapping[int, str]) -> None:
+        access, value = self.sums[node], self.expressions.operand(node.inputs[0]).text
+        scalar = access.array.store == Store.SCALAR
+        place = access.array.name if scalar else f"{access.array.name}[{access.place(indices)}]"
+        if node.op == "max":
+            self.writer.line(f"{place} = {self.step.call('larger')}({place}, {value});")
+        else:
+            self.writer.line(f"{place} += {value};")
+
+
+def _write_running_sum(loop: Loop, step: Step, writer: CWriter) -> None:
+    (node,) = loop.body
+    axis, _ = node.attr
+    others = [place for place in axes_of(loop.shape) if place != axis]
+    _write_lines_of_sum(loop, step, writer, others, {axis: "at"})
+
+
+def _write_lines_of_sum(
+    loop: Loop, step: Step, writer: CWriter, others: list[int], indices: dict[int, str]
+) -> None:
+    """One sum for each place along the other axes."""
+    if others:
+        name = f"at{others[0]}"
+        with writer.block(f"for (size_t {name} = 0; {name} < {loop.shape[others[0]]}; {name}++)"):
+            _write_lines_of_sum(loop, step, writer, others[1:], {**indices, others[0]: name})
+        return
+    (node,) = loop.body
+    axis, reverse = node.attr
+    length, total = loop.shape[axis], step.label(node)
+    expressions, target = CExpressions(step, loop.body, ()), step.array_of(node)
+    for each, access in collected_loads(step, loop).items():
+        expressions.load(each, f"{access.array.name}[{access.place(indices)}]")
+    place = Access(target, ZERO, contiguous(node.shape)).place(indices)
+    writer.line(f"{c_type(step.dtype)} {total} = {expressions.number(0.0).text};")
+    counting = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
+    with writer.block(f"for ({counting})"):
+        writer.line(f"{total} += {expressions.operand(node.inputs[0]).text};")
+        writer.line(f"{target.name}[{place}] = {total};")

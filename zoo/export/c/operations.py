@@ -1,0 +1,176 @@
+"""The table of element-wise operations in C99: a row for each row of ``zoo.compiler.operations``.
+
+``{0}``, ``{1}`` are the operands; ``real`` in a helper stands for the type of numbers, and the functions of
+``math.h`` get the ending of that type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Functions of math.h that are called, without the ending of their type.
+FUNCTIONS = (
+    *("atan", "cos", "cosh", "exp", "expm1", "fabs", "floor", "fmod", "log", "log1p", "pow", "sin", "sinh"),
+    *("sqrt", "tanh"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """How an operation is written.
+
+    Args:
+        code: The expression.
+        function: The function of ``math.h`` that ``{f}`` stands for.
+        helper: The helper that ``{f}`` stands for.
+    """
+
+    code: str
+    function: str = ""
+    helper: str = ""
+
+
+def _call(function: str, operands: int = 1) -> Row:
+    listed = ", ".join(f"{{{place}}}" for place in range(operands))
+    return Row(f"{{f}}({listed})", function=function)
+
+
+def _help(helper: str, operands: int = 1) -> Row:
+    listed = ", ".join(f"{{{place}}}" for place in range(operands))
+    return Row(f"{{f}}({listed})", helper=helper)
+
+
+OPERATIONS: Mapping[str, Row] = {
+    "add": Row("{0} + {1}"),
+    "subtract": Row("{0} - {1}"),
+    "multiply": Row("{0} * {1}"),
+    "divide": Row("{0} / {1}"),
+    "negative": Row("-{0}"),
+    "power": _call("pow", 2),
+    "remainder": _help("remainder_of", 2),
+    "floor": _call("floor"),
+    "sign": _help("sign"),
+    "exp": _call("exp"),
+    "exp_minus": Row("{f}(({0}) - ({1}))", function="exp"),
+    "expm1": _call("expm1"),
+    "log": _call("log"),
+    "log1p": _call("log1p"),
+    "sqrt": _call("sqrt"),
+    "sin": _call("sin"),
+    "cos": _call("cos"),
+    "arctan": _call("atan"),
+    "sinh": _call("sinh"),
+    "cosh": _call("cosh"),
+    "tanh": _call("tanh"),
+    "sigmoid": _help("sigmoid"),
+    "softplus": _help("softplus"),
+    "absolute": _call("fabs"),
+    "maximum": _help("larger", 2),
+    "minimum": _help("smaller", 2),
+    "where": Row("(({0}) ? {1} : {2})"),
+    "less": Row("{0} < {1}"),
+    "less_equal": Row("{0} <= {1}"),
+    "greater": Row("{0} > {1}"),
+    "greater_equal": Row("{0} >= {1}"),
+    "equal": Row("{0} == {1}"),
+    "not_equal": Row("{0} != {1}"),
+    "logical_and": Row("{0} && {1}"),
+    "logical_or": Row("{0} || {1}"),
+    "logical_not": Row("!{0}"),
+    "copy": Row("{0}"),
+}
+
+# What C has no operator for and math.h no function. NaN comes out of each that it goes into.
+HELPERS: Mapping[str, str] = {
+    "sigmoid": """\
+/* 1 / (1 + exp(-x)), without overflow */
+static real sigmoid(real x)
+{
+    const real e = exp(-fabs(x));
+    return (x < 0 ? e : 1) / (1 + e);
+}
+""",
+    "softplus": """\
+/* log(1 + exp(x)), without overflow */
+static real softplus(real x)
+{
+    return (x < 0 ? 0 : x) + log1p(exp(-fabs(x)));
+}
+""",
+    "larger": """\
+static real larger(real a, real b)
+{
+    return a >= b || a != a ? a : b;
+}
+""",
+    "smaller": """\
+static real smaller(real a, real b)
+{
+    return a <= b || a != a ? a : b;
+}
+""",
+    "sign": """\
+static real sign(real x)
+{
+    return x > 0 ? 1 : x < 0 ? -1 : x;
+}
+""",
+    "remainder_of": """\
+/* what is left of a when b is taken as often as goes, with the sign of b */
+static real remainder_of(real a, real b)
+{
+    const real rest = fmod(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+""",
+    "clear": """\
+static void clear(real *restrict to, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        to[n] = 0;
+}
+""",
+    "copy": """\
+static void copy(const real *restrict from, real *restrict to, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        to[n] = from[n];
+}
+""",
+    "add": """\
+static void add(const real *restrict from, real *restrict to, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        to[n] += from[n];
+}
+""",
+    "add_column": """\
+/* to += a column of a matrix whose rows are depth long */
+static void add_column(const real *restrict column, real *restrict to, size_t depth, size_t width)
+{
+    for (size_t n = 0; n < width; n++)
+        to[n] += column[n * depth];
+}
+""",
+    "add_product": """\
+/* to += a @ w, for w of depth rows and width columns */
+static void add_product(const real *restrict a, const real *restrict w, real *restrict to,
+                        size_t depth, size_t width)
+{
+    for (size_t k = 0; k < depth; k++)
+        for (size_t n = 0; n < width; n++)
+            to[n] += a[k] * w[k * width + n];
+}
+""",
+    "add_product_transposed": """\
+/* to += w @ a, for w of width rows and depth columns */
+static void add_product_transposed(const real *restrict a, const real *restrict w, real *restrict to,
+                                   size_t depth, size_t width)
+{
+    for (size_t n = 0; n < width; n++)
+        for (size_t k = 0; k < depth; k++)
+            to[n] += a[k] * w[n * depth + k];
+}
+""",
+}

@@ -1,0 +1,153 @@
+"""A whole model as ONNX: inputs, layers, readout, outputs, and what the file says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+import zoo
+from zoo.errors import UsageError
+from zoo.export.onnx.layers import Given, write_layer
+from zoo.export.onnx.library import library
+from zoo.export.onnx.nodes import Nodes
+from zoo.export.onnx.rows import one_hot
+from zoo.export.subject import Stage, Subject
+
+OPSET = 18
+"""The first with all that is used (reductions take their axes as an input), of December 2022; every later
+runtime reads it."""
+IR_VERSION = 8
+"""What came with it."""
+
+MOST_BYTES = 2**31 - 1
+"""What one protocol buffer holds at most."""
+
+NEXT = ".next"
+"""What the name of a state ends with where it comes out."""
+
+
+def onnx_model(subject: Subject, is_step: bool) -> Any:
+    """The model in ONNX's own terms, checked by ONNX's checker.
+
+    Raises:
+        UsageError: if the model is too large for one file, its step uses what there is no row for, or one
+            step is asked for of what reads from the end of time.
+    """
+    onnx = library()
+    _check_size(subject)
+    if is_step:
+        subject.check_streams("a graph of one step")
+    nodes = Nodes(subject.dtype)
+    axes = ("batch",) if is_step else ("time", "batch")
+    infos = list(_inputs(subject, nodes, axes))
+    outputs = list(_outputs(subject, nodes, axes, is_step))
+    graph = onnx.helper.make_graph(nodes.found, "zoo", infos, outputs, nodes.constants)
+    model = onnx.helper.make_model(
+        graph,
+        producer_name="recurrent-zoo",
+        producer_version=zoo.__version__,
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    onnx.helper.set_model_props(model, _metadata(subject, is_step))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def input_name(subject: Subject) -> str:
+    """What the input is called."""
+    return "tokens" if subject.tokens else "x"
+
+
+def _check_size(subject: Subject) -> None:
+    size = sum(array.nbytes for part in subject.parts for array in part.arrays.values())
+    size += sum(array.nbytes for array in subject.readout or ())
+    if size > MOST_BYTES * 0.9:  # what follows from parameters takes some room too
+        raise UsageError(
+            f"export: the parameters are {size:,} bytes, and an ONNX file holds no more than "
+            f"{MOST_BYTES:,}; export a smaller model, or one of float32."
+        )
+
+
+def _inputs(subject: Subject, nodes: Nodes, axes: tuple[str, ...]) -> Iterator[Any]:
+    """The graph's inputs; their names are taken from then on."""
+    make, name = library().helper.make_tensor_value_info, nodes.fresh
+    kind = _kind(subject.dtype)
+    if subject.tokens:
+        yield make(name("tokens"), _kind(np.dtype(np.int64)), axes)
+    else:
+        yield make(name("x"), kind, [*axes, subject.input_size])
+    for beside, shape in subject.inputs.items():
+        yield make(name(beside), kind, [*axes, *shape])
+    for state, shape in subject.states.items():
+        yield make(name(state), kind, ["batch", *shape])
+
+
+def _outputs(subject: Subject, nodes: Nodes, axes: tuple[str, ...], is_step: bool) -> Iterator[Any]:
+    """Write the floors and the readout; the graph's outputs."""
+    make, kind = library().helper.make_tensor_value_info, _kind(subject.dtype)
+    names = [nodes.fresh(name) for name in (subject.output, *(f"{s}{NEXT}" for s in subject.states))]
+    y, last = input_name(subject), list[str]()
+    for stage in subject.stages:
+        is_tokens = subject.tokens and stage is subject.stages[0]
+        y, after = _write_stage(nodes, stage, y, is_tokens, list(subject.inputs), is_step)
+        last += after
+    if subject.readout is not None:
+        why, by = (nodes.constant(a, name) for a, name in zip(subject.readout, ("Why", "by"), strict=True))
+        y = nodes.add("Add", nodes.add("MatMul", y, why), by)
+    for name, found in zip(names, [y, *last], strict=True):
+        nodes.found.append(library().helper.make_node("Identity", [found], [name], name=name))
+    yield make(names[0], kind, [*axes, subject.output_size])
+    for name, shape in zip(names[1:], subject.states.values(), strict=True):
+        yield make(name, kind, ["batch", *shape])
+
+
+def _write_stage(
+    nodes: Nodes, stage: Stage, x: str, is_tokens: bool, inputs: list[str], is_step: bool
+) -> tuple[str, list[str]]:
+    """Write a floor: its layers side by side, and what is added to them; the output, and the last states."""
+    outputs, last = list[str](), list[str]()
+    for part in stage.parts:
+        states = {name: f"{part.layer.prefix}{name}" for name in part.states()}
+        given = Given(x, is_tokens, states, {name: name for name in inputs})
+        y, after = write_layer(nodes, part, given, is_step)
+        outputs.append(y)
+        last += after.values()
+    y = outputs[0] if len(outputs) == 1 else nodes.add("Concat", *outputs, axis=-1)
+    if stage.floor.is_residual:
+        below = one_hot(nodes, x, stage.floor.input_size) if is_tokens else x
+        y = nodes.add("Add", below, y)
+    return y, last
+
+
+def _kind(dtype: np.dtype[Any]) -> int:
+    return library().helper.np_dtype_to_tensor_dtype(dtype)  # type: ignore[no-any-return]
+
+
+def _metadata(subject: Subject, is_step: bool) -> dict[str, str]:
+    """What the file says of itself: strings, those that hold more than a word as JSON."""
+    facts = {f"zoo.{name}": value for name, value in subject.facts.items()}
+    facts["zoo.version"] = zoo.__version__
+    facts["zoo.graph"] = "step" if is_step else "sequence"
+    facts["zoo.states"] = {name: f"{name}{NEXT}" for name in subject.states}
+    learned = {f"{p.layer.prefix}{name}": v.tolist() for p in subject.parts for name, v in p.initial.items()}
+    if learned:
+        facts["zoo.initial"] = learned
+    if subject.vocabulary is not None:
+        facts["zoo.vocabulary"] = subject.vocabulary.to_json()
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
+
+
+def operators(model: Any) -> list[str]:
+    """The different operators of a model's graph and of the graphs within it, sorted."""
+    return sorted(set(_operators(model.graph.node)))
+
+
+def _operators(nodes: Iterable[Any]) -> Iterator[str]:
+    for node in nodes:
+        yield node.op_type
+        for attribute in node.attribute:
+            yield from _operators(attribute.g.node)

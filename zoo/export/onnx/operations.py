@@ -1,0 +1,104 @@
+"""The table of element-wise operations as ONNX has them: a row for each row of ``zoo.compiler.operations``.
+
+Each takes the graph and the names of its operands, and returns the name of what it makes. What ONNX has no
+operator for is put together so that it is as exact as the numbers are: ``exp(x) - 1`` as W. Kahan does
+(quoted in https://hpmuseum.org/forum/showthread.php?tid=5508), and ``log(1 + x)`` likewise. What rounding
+``exp(x)`` or ``1 + x`` loses is made good by a quotient in which it occurs twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from zoo.export.onnx.nodes import Nodes
+
+Writer: TypeAlias = Callable[..., str]
+
+
+def _own(op: str) -> Writer:
+    """An operation of ONNX's own."""
+
+    def write(nodes: Nodes, *operands: str, name: str = "") -> str:
+        return nodes.add(op, *operands, name=name)
+
+    return write
+
+
+def _exp_minus(nodes: Nodes, a: str, b: str, name: str = "") -> str:
+    return nodes.add("Exp", nodes.add("Sub", a, b), name=name)
+
+
+def _not_equal(nodes: Nodes, a: str, b: str, name: str = "") -> str:
+    return nodes.add("Not", nodes.add("Equal", a, b), name=name)
+
+
+def _remainder(nodes: Nodes, a: str, b: str, name: str = "") -> str:
+    """Python's remainder, with the sign of the divisor, from C's, with that of the dividend."""
+    zero, rest = nodes.number(0.0), nodes.add("Mod", a, b, fmod=1)
+    signs = nodes.add("Xor", nodes.add("Less", rest, zero), nodes.add("Less", b, zero))
+    other = nodes.add("And", signs, _not_equal(nodes, rest, zero))
+    return nodes.add("Where", other, nodes.add("Add", rest, b), rest, name=name)
+
+
+def _expm1(nodes: Nodes, x: str, name: str = "") -> str:
+    """``(u - 1) x / log(u)`` for ``u = exp(x)``, and what that tends to where it is no number."""
+    one, zero = nodes.number(1.0), nodes.number(0.0)
+    u = nodes.add("Exp", x)
+    less, log = nodes.add("Sub", u, one), nodes.add("Log", u)
+    exact = nodes.add("Div", nodes.add("Mul", less, x), log)
+    # u is so large or so small that 1 is nothing beside it, or 0 or infinity.
+    large = nodes.add("Greater", nodes.add("Abs", x), nodes.number(20.0))
+    found = nodes.add("Where", large, less, exact)
+    return nodes.add("Where", nodes.add("Equal", log, zero), x, found, name=name)
+
+
+def _log1p(nodes: Nodes, x: str, name: str = "") -> str:
+    """``log(u) x / (u - 1)`` for ``u = 1 + x``, and what that tends to where it is no number."""
+    one, zero = nodes.number(1.0), nodes.number(0.0)
+    u = nodes.add("Add", x, one)
+    less, log = nodes.add("Sub", u, one), nodes.add("Log", u)
+    exact = nodes.add("Div", nodes.add("Mul", log, x), less)
+    found = nodes.add("Where", nodes.add("Greater", x, nodes.number(1e9)), log, exact)
+    return nodes.add("Where", nodes.add("Equal", less, zero), x, found, name=name)
+
+
+OPERATIONS: Mapping[str, Writer] = {
+    "add": _own("Add"),
+    "subtract": _own("Sub"),
+    "multiply": _own("Mul"),
+    "divide": _own("Div"),
+    "negative": _own("Neg"),
+    "power": _own("Pow"),
+    "remainder": _remainder,
+    "floor": _own("Floor"),
+    "sign": _own("Sign"),
+    "exp": _own("Exp"),
+    "exp_minus": _exp_minus,
+    "expm1": _expm1,
+    "log": _own("Log"),
+    "log1p": _log1p,
+    "sqrt": _own("Sqrt"),
+    "sin": _own("Sin"),
+    "cos": _own("Cos"),
+    "arctan": _own("Atan"),
+    "sinh": _own("Sinh"),
+    "cosh": _own("Cosh"),
+    "tanh": _own("Tanh"),
+    "sigmoid": _own("Sigmoid"),
+    "softplus": _own("Softplus"),
+    "absolute": _own("Abs"),
+    "maximum": _own("Max"),
+    "minimum": _own("Min"),
+    "where": _own("Where"),
+    "less": _own("Less"),
+    "less_equal": _own("LessOrEqual"),
+    "greater": _own("Greater"),
+    "greater_equal": _own("GreaterOrEqual"),
+    "equal": _own("Equal"),
+    "not_equal": _not_equal,
+    "logical_and": _own("And"),
+    "logical_or": _own("Or"),
+    "logical_not": _own("Not"),
+    "copy": _own("Identity"),
+}
