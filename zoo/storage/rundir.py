@@ -189,7 +189,7 @@ class RunDirectory:
 
 
 class OnlyRead(RunDirectory):
-    """A run directory that another process writes: one reads as ever, and what would be written is dropped."""
+    """A run directory that another process writes: one reads as ever, and drops what one would write."""
 
     def write_config(self, config: Mapping[str, object]) -> None:
         """Nothing."""
