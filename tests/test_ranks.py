@@ -143,6 +143,23 @@ def test_every_shard_is_somebodys(batch: int, size: int) -> None:
     assert max(counts) - min(counts) <= 1
 
 
+def test_the_model_of_the_cost_finds_what_a_link_costs() -> None:
+    pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
+    import measure_ranks
+
+    link = measure_ranks.Link(rate=1e8, latency=2e-5)
+    sums = {str(size): link.total(size, 2) for size in measure_ranks.SIZES}
+    found = measure_ranks.fitted(sums)
+    assert found.rate == pytest.approx(link.rate, rel=0.2)
+    assert link.total(1000, 1) == 0 < link.total(1000, 2) < link.total(1000, 8)
+    lines = list(
+        measure_ranks.pages(
+            *[{"steps": {str(h): h * 1e-4 / n for h in measure_ranks.HIDDEN}, "sums": sums} for n in (1, 2)]
+        )
+    )
+    assert sum("100%" in line for line in lines) == len(measure_ranks.HIDDEN)
+
+
 def test_a_launcher_tells_which_process_this_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rank_of_launch() == 0
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "3")

@@ -78,6 +78,10 @@ def train(
     config, reader = _prepare(left_open(asked, before) if before else asked, data, practised)
     parts = _build(config, reader, chosen)
     ranks = crew()
+    if ranks.size > 1 and "-" in config.data:
+        raise UsageError(
+            f"data is '-', which only one of {ranks.size} processes can read; give a file that all can read."
+        )
     # Last, so that settings which cannot be meant leave no directory behind.
     with _writing(ranks, out, resume, config.cell, reader.name) as directory:
         session = _Session(config, reader, *parts, directory, ranks, on_event if ranks.leads else None)
