@@ -9,7 +9,13 @@ import sys
 def main() -> None:
     """Run the command line and exit: 0 done, 1 an error, 2 a wrong usage, 128 + n stopped by signal n."""
     from zoo.cli.app import cli
+    from zoo.ranks.launch import leave
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where × cannot be shown, ? is better than a traceback
-    cli(prog_name="zoo")
+    try:
+        cli(prog_name="zoo")
+    except SystemExit as end:
+        if end.code:
+            leave()
+        raise

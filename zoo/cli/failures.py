@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ from typing import Any
 import click
 
 from zoo.errors import ZooError, ZooWarning
+from zoo.ranks.launch import rank_of_launch
+
+PATIENCE = 2.0
+"""Seconds that a rank gives the first one to say what is wrong."""
 
 
 @contextmanager
@@ -29,6 +34,7 @@ def plain_failures() -> Iterator[None]:
         try:
             yield
         except ZooError as error:
+            _let_the_first_speak()
             raise click.ClickException(str(error)) from error
         except MemoryError as error:
             raise click.ClickException(f"not enough memory: {error}; choose smaller sizes.") from error
@@ -46,6 +52,12 @@ def plain_failures() -> Iterator[None]:
 def say(sentence: str) -> None:
     """One line on stderr; ``print`` and not ``click.echo``, since a live display catches only the former."""
     print(sentence, file=sys.stderr, flush=True)
+
+
+def _let_the_first_speak() -> None:
+    """What one rank of a job refuses, all do as a rule: the first says it, and ends the others."""
+    if rank_of_launch() > 0:
+        time.sleep(PATIENCE)
 
 
 def _shower(otherwise: Callable[..., Any]) -> Callable[..., None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import Any, TypeVar
@@ -100,9 +100,13 @@ def check_threads(threads: int | None) -> int:
 
 def map_shards(work: Callable[[slice], R], batch: int, threads: int) -> list[R]:
     """``work(rows)`` for every shard, in up to ``threads`` threads; results in the order of the shards."""
-    parts = shards(batch)
+    return map_parts(work, shards(batch), threads)
+
+
+def map_parts(work: Callable[[slice], R], parts: Sequence[slice], threads: int) -> list[R]:
+    """As :func:`map_shards`, for some of the shards."""
     helpers = min(threads, len(parts)) - 1
-    if helpers == 0:
+    if helpers <= 0:
         return [work(rows) for rows in parts]
     waiting = deque(enumerate(parts))
     results: list[Any] = [None] * len(parts)

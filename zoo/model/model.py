@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -14,14 +14,16 @@ from zoo.layers.boundary import as_dtype, as_state, check_seed
 from zoo.layers.initializers import initialize
 from zoo.layers.layout import Flat
 from zoo.layers.segments import check_recompute, segments
-from zoo.layers.shards import check_threads, join, join_states, map_shards, sum_shards
+from zoo.layers.shards import check_threads, join, join_states, map_parts, map_shards
 from zoo.layers.stack import Stack
-from zoo.model.objective import Objective, Pass
+from zoo.layers.team import ALONE, Team
+from zoo.model.objective import Objective, Pass, total
 from zoo.model.targets import as_targets, as_weights
 from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
+R = TypeVar("R")
 
 _READOUT = {"Why": Param("H", "V", init="fan_in_uniform"), "by": Param("V", init="zeros")}
 for _name, _param in _READOUT.items():
@@ -67,6 +69,7 @@ class Model(Flat):
         self.recompute = check_recompute(recompute)
         self.stack = Stack(self.cell, input_size, hidden_size, num_layers)
         self.output_size, self.loss_name = output_size, loss
+        self.team: Team = ALONE
         super().__init__(model_shapes(self.stack, output_size), as_dtype(dtype), self.stack.buffer_shapes)
         self.fill(self._drawn(check_seed(seed)) if initial is None else self._complete(initial))
 
@@ -169,14 +172,22 @@ class Model(Flat):
             gradient = self.grad if rows.start == 0 else np.empty_like(self.grad)
             return *objective.loss_and_grad(rows, gradient), gradient
 
-        parts = map_shards(work, objective.run.inputs.shape[1], self.threads)
-        sum_shards([part[2] for part in parts])
-        return objective.mean([part[0] for part in parts]), join_states([part[1] for part in parts])
+        parts = self._map(work, objective)
+        self.team.sum([part[2] for part in parts], self.grad, objective.run.inputs.shape[1])
+        return self._joined(objective, parts)
 
     def _loss(self, objective: Objective) -> tuple[float, State]:
         """The mean loss, and the states after the last step."""
-        parts = map_shards(objective.loss, objective.run.inputs.shape[1], self.threads)
-        return objective.mean([part[0] for part in parts]), join_states([part[1] for part in parts])
+        return self._joined(objective, self._map(objective.loss, objective))
+
+    def _map(self, work: Callable[[slice], R], objective: Objective) -> list[R]:
+        """What this process finds of its shards."""
+        return map_parts(work, self.team.share(objective.run.inputs.shape[1]), self.threads)
+
+    def _joined(self, objective: Objective, parts: Sequence[tuple[Any, ...]]) -> tuple[float, State]:
+        """The mean loss of all shards, and their states: of each part, they come first."""
+        sums = self.team.numbers([total(part[0]) for part in parts], objective.run.inputs.shape[1])
+        return objective.mean(sums), self.team.states([part[1] for part in parts], objective.run.state)
 
     def _outputs(self, run: Pass) -> tuple[Array, State]:
         """What the readout says, ``(T, B, V)``, and the states after the last step."""

@@ -126,10 +126,9 @@ class Objective:
         parts = outputs[counted], self.targets[counted], self.run.counts[counted]
         return float(weighed(*parts, self.binary)) / self.run.total
 
-    def mean(self, losses: list[Array]) -> float:
-        """The mean over all that counts, from the losses of all shards."""
-        # Step by step, in order: the same however time was cut; and NumPy would take longer to begin.
-        return sum(sum(each.tolist()) for each in losses) / self.run.total
+    def mean(self, totals: list[float]) -> float:
+        """The mean over all that counts, from the :func:`total` of every shard."""
+        return sum(totals) / self.run.total
 
     def _segments(self, rows: slice) -> list[Segment]:
         """The segments, each with the states before it: one pass through all of them but the last."""
@@ -164,3 +163,9 @@ class Objective:
         """Nothing comes back from what follows the last step."""
         batch, dtype = rows.stop - rows.start, self.run.readout[0].dtype
         return as_state(None, self.run.stack.state_shapes, batch, dtype, "model")
+
+
+def total(losses: Array) -> float:
+    """The sum of the losses of a shard."""
+    # Step by step, in order: the same however time was cut; and NumPy would take longer to begin.
+    return float(sum(losses.tolist()))

@@ -186,3 +186,20 @@ class RunDirectory:
         if path == self.checkpoints_path:
             return all(is_temporary(inner) for inner in entries(path))
         return path.name == _LOCK or is_temporary(path)
+
+
+class OnlyRead(RunDirectory):
+    """A run directory that another process writes: one reads as ever, and drops what one would write."""
+
+    def write_config(self, config: Mapping[str, object]) -> None:
+        """Nothing."""
+
+    def save(self, step: int, checkpoint: Checkpoint, *, best: bool, keep: int = 3) -> Path:  # noqa: ARG002
+        """Nothing; the path of the directory."""
+        return self.path
+
+    def append_log(self, record: Mapping[str, object]) -> None:
+        """Nothing."""
+
+    def truncate_log(self, step: int) -> None:
+        """Nothing."""

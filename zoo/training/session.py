@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from zoo.contracts import Cell, Optimizer, Task
 from zoo.data import Corpus
 from zoo.errors import UsageError
 from zoo.model import AnyModel
+from zoo.ranks.crew import Crew
+from zoo.ranks.launch import crew
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
-from zoo.storage import RunDirectory
+from zoo.storage import OnlyRead, RunDirectory
 from zoo.training.config import Config, make_config
 from zoo.training.practice import prepare_task
 from zoo.training.progress import Progress, restore
@@ -74,13 +77,32 @@ def train(
     before = resume_config(out) if resume and out is not None else None
     config, reader = _prepare(left_open(asked, before) if before else asked, data, practised)
     parts = _build(config, reader, chosen)
+    ranks = crew()
+    if ranks.size > 1 and "-" in config.data:
+        raise UsageError(
+            f"data is '-', which only one of {ranks.size} processes can read; give a file that all can read."
+        )
     # Last, so that settings which cannot be meant leave no directory behind.
-    directory = RunDirectory(out if out is not None else new_directory(config.cell, reader.name))
+    with _writing(ranks, out, resume, config.cell, reader.name) as directory:
+        session = _Session(config, reader, *parts, directory, ranks, on_event if ranks.leads else None)
+        return session.run()
+
+
+@contextmanager
+def _writing(
+    ranks: Crew, out: str | Path | None, resume: bool, cell: str, name: str
+) -> Iterator[RunDirectory]:
+    """The directory, which the first rank alone writes to, and locks."""
+    if not ranks.leads:
+        yield OnlyRead(ranks.told(""))
+        return
+    directory = RunDirectory(out if out is not None else new_directory(cell, name))
     directory.create(resuming=resume)
     with directory.lock():
         # Again, since another process may have begun a run before the lock was ours.
         directory.create(resuming=resume)
-        return _Session(config, reader, *parts, directory, on_event).run()
+        ranks.told(str(directory.path))
+        yield directory
 
 
 def _task(task: str | type[Task] | Task | None, settings: dict[str, Any]) -> Task | None:
@@ -159,20 +181,29 @@ class _Session:
     optimizer: Optimizer
     schedule: Schedule
     directory: RunDirectory
+    ranks: Crew
     watch: Watch | None
     analyse: Analyse | None = None
 
     def run(self) -> Run:
         """Begin or go on, to the end."""
+        self._join_ranks()
         trainer, started = self._trainer(*self._where_it_stands()), time.perf_counter()
         with interruptible() as interruption:
             reason = trainer.run(interruption)
         progress, seconds = trainer.progress, round(time.perf_counter() - started, 3)
         best = {"best": progress.best, "best_step": progress.best_step}
         self._emit({"event": "end", "step": progress.step, "reason": reason, **best, "seconds": seconds})
+        self.ranks.part()
         if interruption.signal is not None:
             raise Interrupted(interruption.signal, self._run())
         return self._run()
+
+    def _join_ranks(self) -> None:
+        """Work on every batch with the others, if there are any."""
+        self.model.team = self.ranks.team
+        if self.config.threads is None:
+            self.model.threads = self.ranks.threads(self.model.threads)
 
     def _run(self) -> Run:
         return Run(self.directory.path, type(self.model.cell))
@@ -198,7 +229,7 @@ class _Session:
         for sentence in told:
             self._emit({"event": "warning", "step": progress.step, "text": sentence})
         parts = self.model, self.optimizer, self.schedule, progress, self.directory
-        return Trainer(self.config, self.reader, *parts, self._emit, self.analyse)
+        return Trainer(self.config, self.reader, *parts, self.ranks, self._emit, self.analyse)
 
     def _start_event(self, kind: str, step: int) -> Event:
         return {
@@ -208,6 +239,7 @@ class _Session:
             "cell": self.config.cell,
             "parameters": self.model.layout.size,
             "threads": self.model.threads,
+            "ranks": self.ranks.size,
             self.reader.kind: self.reader.facts(),
             "config": self.config.to_json(),
         }

@@ -12,7 +12,9 @@ import numpy as np
 from zoo.contracts import Optimizer
 from zoo.errors import ZooError
 from zoo.kernels.directory import cached_files
+from zoo.layers.team import ALONE
 from zoo.model import AnyModel, LanguageModel
+from zoo.ranks.crew import Crew
 from zoo.storage import RunDirectory
 from zoo.training.clipping import Clip
 from zoo.training.config import Config
@@ -38,6 +40,7 @@ class Trainer:
         schedule: The learning rate's schedule.
         progress: Where the run stands.
         directory: Where checkpoints go.
+        ranks: The processes that do this run together.
         emit: Called with every event: a dictionary with ``event`` and ``step``.
         analyse: Called with the trainer every ``analyse_every`` steps, after a step, and before anything else
             is done that is due; it may run the model, but has to leave parameters as they are. What it finds
@@ -53,12 +56,13 @@ class Trainer:
         schedule: Schedule,
         progress: Progress,
         directory: RunDirectory,
+        ranks: Crew,
         emit: Callable[[Event], None],
         analyse: Analyse | None = None,
     ) -> None:
         self.config, self.reader, self.model = config, reader, model
         self.optimizer, self.schedule, self.progress = optimizer, schedule, progress
-        self.directory, self.emit, self.analyse = directory, emit, analyse
+        self.directory, self.ranks, self.emit, self.analyse = directory, ranks, emit, analyse
         self.clip = Clip(norm=config.clip or None, value=config.clip_value or None)
         self.lr = float(config.lr if config.lr is not None else optimizer.options["lr"])
         self.speed = Speed()
@@ -118,23 +122,32 @@ class Trainer:
         remarks = self.reader.remarks(progress.step, means["loss"])
         self._emit("step", **means, **remarks, symbols_per_s=self.speed.read(), lr=rate)
         progress.means = Means()
+        self.ranks.check_same(self.model.theta, "parameters")
 
     def _compile(self) -> None:
         """Run every kernel once and drop the results, so that a first run shows why it is slow to start."""
         known, started = len(cached_files()), time.perf_counter()
         self._emit("compiling")
+        with self.ranks.first_on_each_machine():
+            self._rehearse()
+        self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(cached_files()) > known)
+        self.speed.restart()
+
+    def _rehearse(self) -> None:
+        """Do once, alone, what a step and a validation do."""
+        team, self.model.team = self.model.team, ALONE
         self.reader.rehearse(self.model)
         self.reader.learn(self.model, 0, None, (self.config.seed, 0))
         grad, _, _ = self.clip.apply(self.model.grad)
         self.optimizer.apply(self.model.theta, grad, self.progress.slots, 1, 0.0)
-        self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(cached_files()) > known)
-        self.speed.restart()
+        self.model.team = team
 
     def _due(self, every: int | None) -> bool:
         return bool(every) and self.progress.step % (every or 1) == 0
 
     def _reason(self, interruption: Interruption) -> str | None:
-        """Why training ends here, if it does."""
+        """Why training ends here, if it does; a signal that one rank was sent is meant for all."""
+        interruption.signal = self.ranks.agreed(interruption.signal or 0) or None
         if interruption.signal is not None:
             return "interrupted"
         if self.config.patience and self.progress.stale >= self.config.patience:
@@ -164,6 +177,8 @@ class Trainer:
 
     def _save(self, best: bool) -> None:
         """Write a checkpoint; one from which no run could go on is not written."""
+        if self.progress.carried is not None:
+            self.progress.carried = self.model.team.complete(self.progress.carried, self.reader.rows)
         read = {self.reader.kind: self.reader.facts()}
         checkpoint = self.progress.to_checkpoint(self.model, self.config, read)
         for name, array in checkpoint.arrays.items():

@@ -15,6 +15,7 @@ from zoo.cli.progress import watching
 from zoo.cli.resuming import train_arguments
 from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.settings import FLAGS, TRAINING, WATCHING
+from zoo.ranks.launch import rank_of_launch
 from zoo.registry.files import names_file
 
 _HELP = """Train a language model on a text, or a sequence model on a task.
@@ -71,7 +72,7 @@ def run(
         raise click.UsageError("--resume needs --out DIR, the directory of the run.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     also = _also(flags["cell"], plugin)
-    with watching(quiet, as_json, also) as watch:
+    with watching(quiet or rank_of_launch() > 0, as_json, also) as watch:
         from zoo.training import Interrupted, train
 
         load_plugins(plugin)
@@ -79,6 +80,8 @@ def run(
         try:
             train(**arguments, out=out, resume=resume, on_event=watch)
         except Interrupted as stopped:
+            if rank_of_launch() > 0:
+                raise click.exceptions.Exit(128 + stopped.signal) from None
             again = shlex.join(["zoo", "train", "--resume", "--out", str(stopped.run.path), *also])
             say(f"Interrupted by {signal.Signals(stopped.signal).name}; all is saved. Resume with: {again}")
             raise click.exceptions.Exit(128 + stopped.signal) from None

@@ -1,0 +1,166 @@
+"""Training by several processes under MPI: the same bits, whatever their number, and after a kill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import zoo
+from zoo.layers.shards import shards
+from zoo.ranks.launch import rank_of_launch
+
+LAUNCHER = shutil.which(
+    "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+)
+TRAIN = [
+    "train",
+    "--cell",
+    "vanilla",
+    "--data",
+    "builtin:pydoc",
+    "--hidden",
+    "16",
+    "--batch",
+    "40",
+    "--seq",
+    "8",
+]
+TRAIN += ["--eval-every", "5", "--threads", "1", "--quiet"]
+
+
+@pytest.fixture
+def mpiexec() -> str:
+    pytest.importorskip("mpi4py")
+    if LAUNCHER is None:
+        pytest.skip("there is no mpiexec")
+    return LAUNCHER
+
+
+def arrays(run: Path) -> dict[str, np.ndarray]:
+    """All numbers of the last checkpoint."""
+    return load_file(max((run / "checkpoints").glob("*.safetensors")))
+
+
+def assert_same_run(found: Path, expected: Path) -> None:
+    one, other = arrays(found), arrays(expected)
+    assert one.keys() == other.keys()
+    assert [name for name in one if one[name].tobytes() != other[name].tobytes()] == []
+    losses = [
+        [each["loss"] for each in zoo.Run(run).history if each["event"] == "eval"]
+        for run in (found, expected)
+    ]
+    assert losses[0][-2:] == losses[1][-2:]
+
+
+def run(*words: str, ranks: int = 1, launcher: str = "") -> subprocess.CompletedProcess[str]:
+    before = [launcher, "-n", str(ranks)] if launcher else []
+    command = [*before, sys.executable, "-m", "zoo", *words]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
+
+
+def test_ranks_make_the_bits_of_one_process_and_go_on_with_another_number(
+    mpiexec: str, tmp_path: Path
+) -> None:
+    done = run(*TRAIN, "--steps", "20", "--out", str(tmp_path / "one"))
+    assert done.returncode == 0, done.stderr
+    # Two begin, four go on: more than there are processors, and one of them has a single shard of five.
+    for ranks, steps in ((2, "10"), (4, "20")):
+        words = ["--resume", "--steps", steps, "--out", str(tmp_path / "several")]
+        done = run(*TRAIN, *words, ranks=ranks, launcher=mpiexec)
+        assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "several", tmp_path / "one")
+    assert [each["ranks"] for each in zoo.Run(tmp_path / "several").history if "ranks" in each] == [2, 4]
+
+
+def test_a_killed_rank_ends_the_job_and_the_run_goes_on(mpiexec: str, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    command = [mpiexec, "-n", "2", sys.executable, "-m", "zoo", *TRAIN, "--out", str(out)]
+    with subprocess.Popen([*command, "--steps", "1000000"], stderr=subprocess.DEVNULL) as job:
+        wait_for(lambda: len(list((out / "checkpoints").glob("*.safetensors"))) > 1)
+        os.kill(ranks_of(out)[-1], signal.SIGKILL)
+        assert job.wait(60) != 0
+    wait_for(lambda: not ranks_of(out))
+    saved = max(each.get("step", 0) for each in zoo.Run(out).history)
+    done = run("train", "--resume", "--out", str(out), "--steps", str(saved + 5), "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert zoo.Run(out).ended == "finished"
+
+
+def test_what_one_refuses_is_said_once(mpiexec: str, tmp_path: Path) -> None:
+    (tmp_path / "foreign").write_text("mine")
+    done = run(*TRAIN, "--steps", "1", "--out", str(tmp_path), ranks=2, launcher=mpiexec)
+    assert done.returncode != 0
+    assert done.stderr.count("Error:") == 1
+    assert "choose an empty or new directory" in done.stderr
+
+
+def wait_for(happened, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def ranks_of(out: Path) -> list[int]:
+    """The processes that train into a directory, by what Linux says of them."""
+    return sorted(
+        process for process in _processes() if str(out) in _words(process) and "-m" in _words(process)
+    )
+
+
+def _processes() -> Iterator[int]:
+    return (int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
+
+
+def _words(process: int) -> list[str]:
+    try:
+        words = Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8").split("\0")
+    except OSError:
+        return []
+    return words if words[0] == sys.executable else []
+
+
+@pytest.mark.parametrize("batch", [1, 8, 40, 129, 1000])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 20])
+def test_every_shard_is_somebodys(batch: int, size: int) -> None:
+    pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
+    from zoo.ranks.mpi import shares
+
+    found = shares(batch, size)
+    assert len(found) == size
+    assert [each for part in found for each in part] == list(shards(batch))
+    counts = [len(part) for part in found if part]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_the_model_of_the_cost_finds_what_a_link_costs() -> None:
+    pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
+    import measure_ranks
+
+    link = measure_ranks.Link(rate=1e8, latency=2e-5)
+    sums = {str(size): link.total(size, 2) for size in measure_ranks.SIZES}
+    found = measure_ranks.fitted(sums)
+    assert found.rate == pytest.approx(link.rate, rel=0.2)
+    assert link.total(1000, 1) == 0 < link.total(1000, 2) < link.total(1000, 8)
+    lines = list(
+        measure_ranks.pages(
+            *[{"steps": {str(h): h * 1e-4 / n for h in measure_ranks.HIDDEN}, "sums": sums} for n in (1, 2)]
+        )
+    )
+    assert sum("100%" in line for line in lines) == len(measure_ranks.HIDDEN)
+
+
+def test_a_launcher_tells_which_process_this_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rank_of_launch() == 0
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "3")
+    assert rank_of_launch() == 3
