@@ -1,0 +1,7 @@
+"""Tables of texts: what is shown on a terminal, and what is written into a marked place of a document."""
+
+from zoo.sheets.markdown import section
+from zoo.sheets.place import BEGINNING, END, check_place, put_block, with_block
+from zoo.sheets.sheet import Sheet
+
+__all__ = ["BEGINNING", "END", "Sheet", "check_place", "put_block", "section", "with_block"]
