@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo import kernels, testing
+    from zoo.comparison import Comparison, compare
     from zoo.contracts import (
         Buffer,
         Card,
@@ -95,6 +96,7 @@ _HOMES = {
     "Cell": "zoo.contracts",
     "Chain": "zoo.contracts",
     "CheckpointError": "zoo.errors",
+    "Comparison": "zoo.comparison",
     "DataError": "zoo.errors",
     "DefinitionError": "zoo.errors",
     "Input": "zoo.contracts",
@@ -115,6 +117,7 @@ _HOMES = {
     "UsageError": "zoo.errors",
     "ZooError": "zoo.errors",
     "ZooWarning": "zoo.errors",
+    "compare": "zoo.comparison",
     "cumax": "zoo.functions",
     "cumsum": "zoo.functions",
     "exp": "zoo.functions",
@@ -164,6 +167,7 @@ __all__ = [
     "Cell",
     "Chain",
     "CheckpointError",
+    "Comparison",
     "DataError",
     "DefinitionError",
     "Input",
@@ -184,6 +188,7 @@ __all__ = [
     "UsageError",
     "ZooError",
     "ZooWarning",
+    "compare",
     "cumax",
     "cumsum",
     "exp",

@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "Train a language model on a text.",
     "sample": "Write text with a trained model.",
     "eval": "Measure how well a trained model predicts a text.",
+    "compare": "Train cells on tasks, alike but for themselves.",
     "cells": "List the cells.",
     "modifiers": "List the modifiers, which turn any cell into another one.",
     "show": "Show one cell, optimizer or sampler in full.",

@@ -75,10 +75,15 @@ def _cell(given: str | None, stored: Config | None) -> type[Cell]:
 def _targets(cell: type[Cell], settings: Settings) -> list[Target]:
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
     schedule = settings.get("schedule", Config.schedule)
-    return [member_target("cell", cell), member_target("optimizer", optimizer), _schedule_target(schedule)]
+    return [member_target("cell", cell), member_target("optimizer", optimizer), schedule_target(schedule)]
 
 
-def _schedule_target(name: str) -> Target:
+def schedule_target(name: str) -> Target:
+    """The settings of a schedule.
+
+    Raises:
+        UsageError: if there is no such schedule.
+    """
     found = SCHEDULES.get(name) or type(make_schedule(name))  # which raises, with the names there are
     readers = {field.name: _number(name, field.name, str(field.type)) for field in dataclasses.fields(found)}
     return Target("schedule", f"schedule {name!r}", readers)

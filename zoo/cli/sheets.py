@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.terminal import faint, is_terminal, make_console, plain_table, strong
+from zoo.cli.terminal import faint, is_terminal, make_console, strong
+from zoo.sheets.plain import plain_table
 
 if TYPE_CHECKING:
     from zoo.sheets import Sheet
@@ -22,13 +23,12 @@ def show_sheets(sheets: Iterable[Sheet], sentences: Collection[str] = ()) -> Non
     """
     for sheet in sheets:
         click.echo(f"\n{strong(sheet.title)}")
-        _show_fitted(sheet, sentences) if is_terminal() else click.echo("\n".join(_plain(sheet)))
+        if is_terminal():
+            _show_fitted(sheet, sentences)
+        else:
+            click.echo("\n".join(plain_table([sheet.headings, *sheet.rows], sheet.right)))
         if sheet.legend:
             click.echo(faint(sheet.legend))
-
-
-def _plain(sheet: Sheet) -> list[str]:
-    return plain_table([sheet.headings, *sheet.rows], sheet.right)
 
 
 def _show_fitted(sheet: Sheet, sentences: Collection[str]) -> None:
