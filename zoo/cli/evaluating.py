@@ -13,7 +13,7 @@ from zoo.contracts import Cell
 from zoo.data import Corpus, Streams, fit, parse_split, read_text, split
 from zoo.data.corpus import TextLevel
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
-from zoo.model import LanguageModel, model_from
+from zoo.model import AnyModel, model_from
 from zoo.storage import Checkpoint, RunDirectory, load
 from zoo.training import Config, evaluate
 from zoo.training.config import config_from_json
@@ -33,7 +33,7 @@ class Trained:
     """
 
     source: str
-    model: LanguageModel
+    model: AnyModel
     config: Config | None
     sha256: str
 
