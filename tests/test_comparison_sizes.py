@@ -1,11 +1,15 @@
-"""Hidden sizes for a budget of parameters: the nearest there is, also for cells that do not come in every size."""
+"""Hidden sizes for a budget of parameters: the nearest there is, whichever sizes a cell comes in."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import zoo
+from zoo.comparison.settling import parameters
 from zoo.comparison.sizes import MOST_HIDDEN, Size, nearest
 
 
@@ -53,13 +57,11 @@ def test_few_counts_are_needed():
 @pytest.mark.parametrize("budget", [500, 20_000])
 def test_the_counts_are_those_of_models(budget):
     """Of cells that come in every size, that have heads, that hold buffers, and that are modified."""
-    import zoo
-    from zoo.comparison.settling import parameters
-
+    problem = SimpleNamespace(task=SimpleNamespace(input_size=5, output_size=3))
     for name in ("vanilla", "lstm_projected", "clockwork", "gla", "lmu", "lstm+block_diagonal"):
-        problem = type("Problem", (), {"task": type("Task", (), {"input_size": 5, "output_size": 3})})
+        cell = zoo.get_cell(name)
 
-        def count(hidden, cell=zoo.get_cell(name), problem=problem):
+        def count(hidden, cell=cell):
             try:
                 return parameters(cell, problem, hidden, 2)
             except zoo.UsageError:

@@ -12,11 +12,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from zoo.comparison import members
-from zoo.comparison.asked import Asked
+from zoo.comparison.asked import Asked, Specs
 from zoo.comparison.course import Course
 from zoo.comparison.facts import facts, in_order
 from zoo.comparison.inline import Inline
-from zoo.comparison.jobs import Engine, Event
+from zoo.comparison.jobs import Engine, Event, Tell
 from zoo.comparison.plan import FILE, read_plan
 from zoo.comparison.pool import Pool
 from zoo.comparison.results import Comparison, write_results
@@ -30,8 +30,6 @@ from zoo.training.run import new_directory
 from zoo.training.signals import interruptible
 
 _LOCK = ".lock"
-
-Watch = Callable[[Event], None]
 
 
 class Stopped(KeyboardInterrupt):
@@ -65,7 +63,7 @@ def compare(
     sweep_steps: int | None = None,
     jobs: int | None = None,
     engine: Engine | None = None,
-    on_event: Watch | None = None,
+    on_event: Tell | None = None,
     **settings: Any,
 ) -> Comparison:
     """Train cells on tasks, alike but for themselves, and say what came of it.
@@ -108,14 +106,22 @@ def compare(
         CheckpointError: if the directory cannot be used, or holds another comparison.
         Stopped: after a signal, when everything that is running has saved.
     """
-    specs, chosen = _named(cells, tasks, options)
-    lengths = {"seeds": seeds, "params": params, "hidden": hidden, "steps": steps, "seconds": seconds}
-    rates = {"lr": lr, "lr_grid": lr_grid, "sweep_steps": sweep_steps}
-    asked = Asked(*specs, chosen, **lengths, **rates, settings=settings)
+    asked = Asked(
+        *_named(cells, tasks, options),
+        seeds=seeds,
+        params=params,
+        hidden=hidden,
+        steps=steps,
+        seconds=seconds,
+        lr=lr,
+        lr_grid=lr_grid,
+        sweep_steps=sweep_steps,
+        settings=settings,
+    )
     _check_jobs(jobs)
     folder = Path(out) if out is not None else None
     settle(asked, read_plan(folder) if folder else None, folder or Path())  # wrong input leaves no directory
-    folder = folder or new_directory("compare", "-".join(specs[1]))
+    folder = folder or new_directory("compare", "-".join(asked.tasks))
     with _held(folder):
         comparands = settle(asked, read_plan(folder), folder)
         if engine is None and jobs != 0:
@@ -127,7 +133,7 @@ def compare(
 
 def _named(
     cells: Any, tasks: Any, options: Mapping[str, Mapping[str, Any]] | None
-) -> tuple[tuple[Mapping[str, str], Mapping[str, str]], members.Options]:
+) -> tuple[Specs, Specs, members.Options]:
     """What to find cells and tasks by, by label, and all options that are given."""
     (cell_specs, of_cells), (task_specs, of_tasks) = (
         members.by_label("cell", cells),
@@ -136,7 +142,7 @@ def _named(
     chosen = {label: dict(values) for label, values in {**of_cells, **of_tasks}.items()}
     for label, values in (options or {}).items():
         chosen[label] = {**chosen.get(label, {}), **values}
-    return (cell_specs, task_specs), chosen
+    return cell_specs, task_specs, chosen
 
 
 def _check_jobs(jobs: int | None) -> None:
@@ -174,7 +180,7 @@ def _held(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _run(folder: Path, comparands: Comparands, jobs: int | None, engine: Engine | None, tell: Watch) -> None:
+def _run(folder: Path, comparands: Comparands, jobs: int | None, engine: Engine | None, tell: Tell) -> None:
     """Do all that is missing, and write what is there, whatever happens."""
     began = time.perf_counter()
     count = available_threads() if jobs is None else jobs

@@ -5,7 +5,7 @@ Which engine runs them is no matter here: an engine maps jobs to records, as the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypedDict
 
 from zoo.comparison.plan import Plan
@@ -13,6 +13,8 @@ from zoo.comparison.problems import Problem
 
 Record = dict[str, Any]
 Event = dict[str, Any]
+Tell = Callable[[Event], None]
+"""Called with what happens meanwhile, a dictionary with ``event``."""
 
 SWEEP_SEED = 1_000_000
 """Of the runs of the sweep: none of those compared, so that the choice of a rate favours none of them."""
@@ -45,13 +47,6 @@ class Job(TypedDict):
     parameters: int
     plugins: list[str]
     train: dict[str, Any]
-
-
-class Tell(Protocol):
-    """Called with what happens meanwhile."""
-
-    def __call__(self, event: Event) -> None:
-        """Take note of an event: a dictionary with ``event``."""
 
 
 class Engine(Protocol):

@@ -105,11 +105,11 @@ def find_task(spec: str, options: Mapping[str, Any]) -> tuple[Member, Problem]:
     return Member(problem.task.name, dict(problem.task.options), problem.source, spec), problem
 
 
-def again(kind: str, label: str, stored: Member, error: UnknownNameError) -> UnknownNameError:
+def again(kind: str, label: str, stored: Member) -> UnknownNameError:
     """The error for a member of a stored plan that is registered nowhere."""
     return UnknownNameError(
         f"compare: the {kind} {label!r} of the comparison is {stored.name!r}, which is not registered here; "
-        f"name its file again, --{kind}s FILE.py:Class, or its plugin's, --plugin FILE.py. ({error})"
+        f"name its file again, --{kind}s FILE.py:Class, or its plugin's, --plugin FILE.py."
     )
 
 

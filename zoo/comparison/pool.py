@@ -37,7 +37,7 @@ class Seat:
     def run(self, job: Job, tell: Tell, tries: int = _TRIES) -> Record:
         """Have a job done; if the process dies, once more by another, which goes on where it stood."""
         try:
-            return self._occupied().run(job, tell)
+            return self._occupied(tell).run(job, tell)
         except WorkerDied as death:
             self.vacate()
             tell({"event": "died", "path": job["path"], "text": str(death)})
@@ -60,12 +60,13 @@ class Seat:
                 self._process.close()
                 self._process = None
 
-    def _occupied(self) -> Process:
+    def _occupied(self, tell: Tell) -> Process:
         with self._changing:
             if self._is_closed:
                 raise WorkerDied("the pool is closed")
             if self._process is None:
                 self._process = Process(self.root)
+                tell({"event": "worker", "pid": self._process.pid})
             return self._process
 
 

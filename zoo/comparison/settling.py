@@ -19,6 +19,7 @@ from zoo.layers.layout import Layout
 from zoo.layers.stack import Stack
 from zoo.model.model import model_shapes
 from zoo.registry import get_optimizer
+from zoo.registry.files import names_file
 from zoo.training.config import Config
 
 SEEDS, PARAMS, STEPS = 3, 20_000, 2_000
@@ -63,12 +64,13 @@ def settle(asked: Asked, stored: Plan | None, folder: Path) -> Comparands:
     cells = _find("cell", asked.cells, asked.options, before[0], members.find_cell, told)
     tasks = _find("task", asked.tasks, asked.options, before[1], members.find_task, told)
     members.check_labels(asked.options, cells, tasks)
-    plan = _plan(asked, stored, cells, tasks, told)
+    told += _differences(asked, stored) if stored else []
     if told:
         raise CheckpointError(
             f"{folder} holds another comparison ({'; '.join(told)}); give the settings it was begun with, or "
             f"another --out. Only cells, tasks and seeds may be added."
         )
+    plan = _grown(asked, stored, cells, tasks) if stored else _begun(asked, cells, tasks)
     instances = {label: cell for label, (_, cell) in cells.items()}
     problems = {label: problem for label, (_, problem) in tasks.items()}
     sized = dataclasses.replace(plan, settled=_settled(plan, instances, problems))
@@ -87,13 +89,13 @@ def _find(
     found: Found[X] = {}
     for label in dict.fromkeys((*stored, *specs)):
         before = stored.get(label)
-        chosen = {**(before.options if before else {}), **options.get(label, {})}
+        spec = specs.get(label) or (before.spec if before else "")
+        keeps = before is not None and (spec == before.name or names_file(spec))
+        chosen = {**(before.options if before and keeps else {}), **options.get(label, {})}
         try:
-            found[label] = find(specs.get(label, before.spec if before else ""), chosen)
+            found[label] = find(spec, chosen)
         except UnknownNameError as error:
-            raise (
-                members.again(kind, label, before, error) if before and label not in specs else error
-            ) from None
+            raise error if label in specs or not before else members.again(kind, label, before) from None
         if before:
             told += _changes(kind, label, before, found[label][0])
     return found
@@ -114,40 +116,47 @@ def _changes(kind: str, label: str, before: Member, now: Member) -> Differences:
     return []
 
 
-def _plan(asked: Asked, stored: Plan | None, cells: Found[Any], tasks: Found[Any], told: Differences) -> Plan:
-    """What is asked, what is there, and defaults, in this order."""
-
-    def choose(name: str, wanted: Any, before: Any, default: Any) -> Any:
-        if stored is None:
-            return default if wanted is None else wanted
-        if wanted is not None and wanted != before:
-            told.append(f"{name}: {_words(before)} -> {_words(wanted)}")
-        return before
-
-    settings = {
-        name: choose(
-            name,
-            asked.settings.get(name),
-            (stored.settings if stored else {}).get(name),
-            getattr(Config(), name),
-        )
-        for name in SETTINGS
-    }
+def _begun(asked: Asked, cells: Found[Any], tasks: Found[Any]) -> Plan:
+    """A new plan: what is asked, and defaults."""
+    settings = {name: asked.settings.get(name, getattr(Config(), name)) for name in SETTINGS}
     return Plan(
-        {label: member for label, (member, _) in cells.items()},
-        {label: member for label, (member, _) in tasks.items()},
-        max(asked.seeds or 0, stored.seeds if stored else 0) or SEEDS,
-        choose("size", asked.size, stored and stored.size, ("params", PARAMS)),
-        choose("length", asked.length, stored and stored.length, ("steps", STEPS)),
-        choose("learning rates", asked.rates, stored and stored.rates, None) or _grid(settings),
-        choose("sweep_steps", asked.sweep_steps, stored and stored.sweep_steps, None),
+        _members(cells),
+        _members(tasks),
+        asked.seeds or SEEDS,
+        asked.size or ("params", PARAMS),
+        asked.length or ("steps", STEPS),
+        asked.rates or _grid(settings),
+        asked.sweep_steps,
         settings,
-        stored.settled if stored else {},
     )
 
 
+def _grown(asked: Asked, stored: Plan, cells: Found[Any], tasks: Found[Any]) -> Plan:
+    """The plan that is there, with what there is more of."""
+    seeds = max(asked.seeds or 0, stored.seeds)
+    return dataclasses.replace(stored, cells=_members(cells), tasks=_members(tasks), seeds=seeds)
+
+
+def _members(found: Found[Any]) -> dict[str, Member]:
+    return {label: member for label, (member, _) in found.items()}
+
+
+def _differences(asked: Asked, stored: Plan) -> Differences:
+    """What is asked to be otherwise than it is."""
+    pairs = [
+        (name, getattr(asked, name), getattr(stored, name))
+        for name in ("size", "length", "rates", "sweep_steps")
+    ]
+    pairs += [(name, value, stored.settings[name]) for name, value in asked.settings.items()]
+    return [
+        f"{name}: {_words(before)} -> {_words(wanted)}"
+        for name, wanted, before in pairs
+        if wanted is not None and wanted != before
+    ]
+
+
 def _words(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else repr(value)
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _grid(settings: Mapping[str, Any]) -> tuple[float, ...]:

@@ -50,8 +50,8 @@ def _overall(tasks: Sequence[str], results: Results) -> Sheet:
 def _task(task: str, results: Results) -> Sheet:
     rows = [row for row in results["summary"] if row["task"] == task]
     known = results["tasks"][task]
-    headings = ("cell", "H", "parameters", "lr", known["metric"], "95 %", "worst", "best", "solved")
-    headings += ("steps to", "s to", "symbols/s", "training s", "rank")
+    first, last = ("cell", "H", "parameters", "lr"), ("steps to", "s to", "symbols/s", "training s", "rank")
+    headings = (*first, known["metric"], "95 %", "worst", "best", "solved", *last)
     ranked = sorted(rows, key=lambda row: row["rank"])
     return Sheet(
         _title(task, known),

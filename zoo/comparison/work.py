@@ -100,7 +100,7 @@ def _pace(job: Job, root: Path, tell: Tell) -> Record:  # noqa: ARG001
     with tempfile.TemporaryDirectory() as folder:
         endless = {"steps": 10**9, "eval_every": 10**9, "save_every": 10**9, "log_every": 5}
         with contextlib.suppress(_Enough):
-            train(**job["train"], **endless, out=Path(folder) / "run", on_event=pace)
+            train(**{**job["train"], **endless}, out=Path(folder) / "run", on_event=pace)
     return {**_about(job), "status": "finished", "steps_per_s": pace.steps / pace.seconds}
 
 

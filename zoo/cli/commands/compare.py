@@ -31,12 +31,13 @@ left out is then as it was.
   zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
   zoo compare --out runs/memory --cells lstm --seeds 5
 """
-_SETTINGS = ("layers", "dtype", "batch", "optimizer", "schedule", "clip", "clip_value", "recompute")
-_SETTINGS += ("eval_batches", "stop_when_solved")
-_WHAT, _LENGTH, _RATE = "What is compared", "Size and length", "Learning rate"
-_EVERY, _WORK = "Every run", "Work and results"
+_SETTINGS = {"layers", "dtype", "batch", "optimizer", "schedule", "clip", "clip_value", "recompute"}
+_SETTINGS |= {"eval_batches", "stop_when_solved"}
+_TRAINING = [flag for flag in FLAGS if flag.name in _SETTINGS]
+_WHAT, _LENGTH = "What is compared", "Size and length"
+_RATE, _WORK = "Learning rate", "Work and results"
 
-_FLAGS = [
+_FLAGS: list[click.Parameter] = [
     Flag(
         "--cells",
         section=_WHAT,
@@ -84,7 +85,7 @@ _FLAGS = [
         metavar="N",
         help="Updates of the short runs by which it is chosen.  [a fifth of --steps]",
     ),
-    *(flag for flag in FLAGS if flag.name in _SETTINGS),
+    *_TRAINING,
     Flag("--jobs", section=_WORK, type=int, metavar="N", help="Worker processes.  [every processor]"),
     Flag("--out", section=_WORK, metavar="DIR", help="The directory.  [the next free runs/compare-TASKS-N]"),
     Flag(
@@ -141,7 +142,7 @@ def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, A
     from zoo.cli.comparisons import assigned, rates, split
 
     cells, tasks = split(flags.pop("cells")), split(flags.pop("tasks"))
-    settings = {name: value for name in _SETTINGS if (value := flags.pop(name)) is not None}
+    settings = {name: value for flag in _TRAINING if (value := flags.pop(name := str(flag.name))) is not None}
     options, chosen = assigned(cells, tasks, settings, assignments)
     flags["lr_grid"] = rates(flags["lr_grid"])
     return {**flags, **settings, **chosen, "cells": cells, "tasks": tasks, "options": options}
