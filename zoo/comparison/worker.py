@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from zoo.comparison.work import run_job
+from zoo.training import Interrupted
 
 Message = dict[str, Any]
 
@@ -60,7 +61,10 @@ def main() -> None:
     """Serve on a copy of stdout, so that nothing a plugin prints can be taken for an answer."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
-        serve(Path(sys.argv[1]), sys.stdin, answers)
+        try:
+            serve(Path(sys.argv[1]), sys.stdin, answers)
+        except Interrupted as stopped:
+            sys.exit(str(stopped))
 
 
 if __name__ == "__main__":

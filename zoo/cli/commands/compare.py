@@ -159,9 +159,10 @@ def _show(found: Comparison) -> None:
     from zoo.comparison.tables import remarks, sheets
 
     show_sheets(sheets(found.results))
+    click.echo()
     for line in remarks(found.results):
-        click.echo(f"\n{line}")
-    click.echo(f"\n{found.path / 'results.json'} and results.csv hold every run.")
+        click.echo(line)
+    click.echo(f"{found.path / 'results.json'} and results.csv hold every run.")
 
 
 def _write(path: Path, found: Comparison) -> None:
