@@ -17,6 +17,7 @@ from zoo.comparison.asked import SETTINGS
 from zoo.comparison.inline import Inline
 from zoo.comparison.jobs import SWEEP_SEED
 from zoo.comparison.records import FILE as RESULT
+from zoo.comparison.records import record_of
 from zoo.comparison.settling import GRID
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 
@@ -256,7 +257,7 @@ class Mine(zoo.Cell):
     with pytest.raises(RuntimeError):
         go(f"{file}:Mine", "copying", **given)
     assert stopped.jobs[0]["cell"] == "mine"
-    assert stopped.jobs[0]["train"]["cell"] == f"{file}:Mine"
+    assert stopped.jobs[0]["train"]["each"][0]["cell"] == f"{file}:Mine"
     with pytest.raises(
         UnknownNameError, match=r"the cell 'mine' of the comparison is 'mine', which is not reg"
     ):
@@ -282,6 +283,31 @@ def test_results_are_written_whatever_happens(tmp_path, go):
         go("vanilla", "copying", engine=Raising(tmp_path))
     assert json.loads((tmp_path / "found" / "results.json").read_text(encoding="utf-8"))["runs"] == []
     assert (tmp_path / "found" / "results.csv").read_text(encoding="utf-8") == "\n"
+
+
+class Dreaming:
+    """An engine that has everything done in no time."""
+
+    def __init__(self):
+        self.asked = []
+
+    def map(self, jobs, tell):
+        self.asked.append(list(jobs))
+        for job in self.asked[-1]:
+            yield job, record_of(job, "failed", error="not done")
+
+
+def test_the_first_cell_is_compiled_before_the_others(go):
+    engine = Dreaming()
+    go(["a=vanilla", "b=vanilla", "c=vanilla"], ["copying", "adding", "long=copying"], engine=engine)
+    first, others, sweep, runs = engine.asked
+    assert [(job["kind"], job["cell"]) for job in (*first, *others)] == [("warm", cell) for cell in "abc"]
+    for job in (*first, *others):
+        assert [each["task"] for each in job["train"]["each"]] == ["copying", "adding"], "tokens, and numbers"
+        assert {each["steps"] for each in job["train"]["each"]} == {1}
+    assert len(sweep) == 3 * 3 * 3
+    assert len(runs) == 3 * 3 * 3
+    assert [job["train"]["seed"] for job in runs[:9]] == [0] * 9, "one seed of everything first"
 
 
 # ---- what goes wrong ----------------------------------------------------------------------------------

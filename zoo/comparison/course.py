@@ -48,7 +48,7 @@ class Course:
         """Do all that is missing; what fails is in the records."""
         unpaced = self._unpaced()
         unfinished = [pair for pair in self.plan.pairs() if pair in unpaced or not self._is_done(pair)]
-        self._each("warm", self.jobs.warm(unfinished), [])
+        self._warm(self.jobs.warm(unfinished))
         if unpaced:
             self._pace(unpaced)
         unpaced = self._unpaced()
@@ -60,6 +60,12 @@ class Course:
     def _unpaced(self) -> list[Pair]:
         """The pairs of which nobody knows how long a run is."""
         return [pair for pair in self.plan.pairs() if self.plan.settled[pair[0]][pair[1]].steps is None]
+
+    def _warm(self, jobs: Sequence[Job]) -> None:
+        """Compile before everybody starts: the first cell alone, since the others need much of the same."""
+        for some in (jobs[:1], jobs[1:]):
+            if some:
+                self._each("warm", some, [])
 
     def _pace(self, pairs: Sequence[Pair]) -> None:
         """Settle how many steps take as long as is asked for."""

@@ -36,7 +36,7 @@ class Job(TypedDict):
         goal: What the task measures: metric, direction, threshold, baseline.
         parameters: ``P``.
         plugins: Files that bring members, to be loaded before.
-        train: Arguments of ``zoo.train``.
+        train: Arguments of ``zoo.train``; to warm up, several of them, one after the other, under ``each``.
     """
 
     kind: str
@@ -73,9 +73,12 @@ class Jobs:
         self.plan, self.problems, self.plugins = plan, problems, list(plugins)
 
     def warm(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
-        """Compile what some pairs need, once for each cell and each kind of kernels."""
-        kinds = {(cell, self.problems[task].kernels): (task, cell) for task, cell in pairs}
-        return [self._job("warm", "warm", *pair, {"steps": 1, "seed": 0}) for pair in kinds.values()]
+        """Compile what some pairs need: a job for each cell, with a step for each kind of kernels."""
+        found: dict[str, dict[str, Job]] = {}
+        for task, cell in pairs:
+            job = self._job("warm", "warm", task, cell, {"steps": 1, "seed": 0})
+            found.setdefault(cell, {}).setdefault(self.problems[task].kernels, job)
+        return [_together(list(jobs.values())) for jobs in found.values()]
 
     def pace(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
         """Measure how long a step of each pair takes."""
@@ -125,6 +128,12 @@ class Jobs:
             plugins=self.plugins,
             train=arguments,
         )
+
+
+def _together(jobs: list[Job]) -> Job:
+    """Several jobs of one cell as one: what they have in common is compiled by one process, once."""
+    job: Job = {**jobs[0], "train": {"each": [each["train"] for each in jobs]}}
+    return job
 
 
 def _every(steps: int, times: int) -> dict[str, int]:

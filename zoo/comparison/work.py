@@ -86,7 +86,8 @@ def _pass_on(event: Event, job: Job, tell: Tell) -> None:
 def _warm(job: Job, root: Path, tell: Tell) -> Record:  # noqa: ARG001 - every kind of job takes them
     """One step of everything, which leaves compiled kernels behind and nothing else."""
     with tempfile.TemporaryDirectory() as folder:
-        train(**job["train"], out=Path(folder) / "run")
+        for place, arguments in enumerate(job["train"]["each"]):
+            train(**arguments, out=Path(folder) / f"{place}")
     return {**_about(job), "status": "finished"}
 
 
