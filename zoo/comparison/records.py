@@ -111,9 +111,10 @@ def read_record(root: Path, job: Job) -> Record | None:
     if not exists(path):
         return None
     stored, expected = read_json(path), record_of(job, "expected")
-    record = stored.get("record")
-    if not isinstance(record, dict) or set(record) != set(expected):
+    found = stored.get("record")
+    if not isinstance(found, dict) or set(found) != set(expected):
         raise CheckpointError(f"{path} is not the result of a run of this version of zoo.")
+    record = {name: found[name] for name in expected}  # in this order: JSON is sorted by name
     for name in _SAME:
         if record[name] != expected[name]:
             raise CheckpointError(
