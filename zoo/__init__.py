@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import kernels, testing
+    from zoo import data, kernels, testing
     from zoo.comparison import Comparison, compare
     from zoo.contracts import (
         Batch,
@@ -172,7 +172,7 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("kernels", "testing")
+_ROOMS = ("data", "kernels", "testing")
 
 __all__ = [
     "Batch",
@@ -208,6 +208,7 @@ __all__ = [
     "compare",
     "cumax",
     "cumsum",
+    "data",
     "exp",
     "exp_minus",
     "eye",
