@@ -20,6 +20,7 @@ from zoo.comparison.records import FILE as RESULT
 from zoo.comparison.records import record_of
 from zoo.comparison.settling import GRID
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
+from zoo.training import evaluate_task
 
 TINY = {"delay": 2, "length": 2}
 SIZES = {"params": 150, "steps": 6, "batch": 4, "eval_batches": 1}
@@ -112,9 +113,8 @@ def test_scores_are_those_of_the_best_model_on_examples_for_tests(two):
     record = two.runs[0]
     run = zoo.Run(two.path / record["path"])
     task = zoo.get_task("copying", **TINY)
-    batch = task.batch(0, 4, 0, "test")
-    loss, outputs, _ = run.model.assess(batch.inputs, batch.targets, batch.weights)
-    assert (record["score"], record["loss"]) == (task.score(outputs, batch), loss)
+    found = evaluate_task(task, run.model, "test", 64, 4)
+    assert (record["score"], record["loss"], record["solved"]) == (found.score, found.loss, found.solved)
     evals = [event for event in run.history if event["event"] == "eval"]
     assert record["valid_score"] == [event["score"] for event in evals if event["best"]][-1]
     assert (record["metric"], record["higher_is_better"]) == ("accuracy", True)
@@ -374,6 +374,27 @@ def test_a_damaged_plan_is_refused(tmp_path, go, text):
     (tmp_path / "found" / "compare.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"compare\.json"):
         go("vanilla", "copying")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("cells", {"label": "../../elsewhere"}),
+        ("cells", {"label": ".hidden"}),
+        ("cells", {"name": "{file}:Mine"}),
+        ("cells", {"name": "vanilla/../gru"}),
+        ("tasks", {"label": "/tmp/x"}),
+    ],
+)
+def test_a_plan_leads_nowhere_and_imports_nothing(two, go, tmp_path, kind, change):
+    file = tmp_path / "mine.py"
+    file.write_text("raise SystemExit('imported')", encoding="utf-8")
+    path = two.path / "compare.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored[kind][0] |= {name: value.format(file=file) for name, value in change.items()}
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="is not the plan of a comparison of this version of zoo"):
+        go(engine=Idle())
 
 
 def test_a_foreign_result_is_refused(two, go):

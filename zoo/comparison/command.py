@@ -12,6 +12,8 @@ from zoo.contracts import Optimizer
 from zoo.registry import registry_of
 from zoo.training.config import Config
 
+_SPELT = {"stop_when_solved": "--until-solved"}
+
 
 def command(plan: Plan, members: Mapping[str, Registered]) -> str:
     """The command line, with nothing left to defaults but the settings that are the same for all.
@@ -39,7 +41,8 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[str]:
     """Flags for the settings that are not as they are without."""
     for name, value in settings.items():
         if value != getattr(Config(), name) and not name.endswith("_options"):
-            yield from (f"--{name.replace('_', '-')}", f"{value}")
+            flag = _SPELT.get(name, f"--{name.replace('_', '-')}")
+            yield from (flag,) if value is True else (flag, f"{value}")
 
 
 def _assignments(settings: Mapping[str, Any], members: Mapping[str, Registered]) -> Iterator[str]:

@@ -119,13 +119,15 @@ def compare(
         settings=settings,
     )
     _check_jobs(jobs)
-    folder = Path(out) if out is not None else None
-    settle(asked, read_plan(folder) if folder else None, folder or Path())  # wrong input leaves no directory
-    folder = folder or new_directory("compare", "-".join(asked.tasks))
+    stored = read_plan(Path(out)) if out is not None else None
+    comparands = settle(asked, stored, Path(out or "runs"))
+    if engine is None and jobs != 0:
+        members.check_found_elsewhere(comparands.plan.cells.values(), comparands.plan.tasks.values())
+    # Last, so that settings which cannot be meant leave no directory behind.
+    folder = Path(out) if out is not None else new_directory("compare", "-".join(asked.tasks))
     with _held(folder):
-        comparands = settle(asked, read_plan(folder), folder)
-        if engine is None and jobs != 0:
-            members.check_found_elsewhere(comparands.plan.cells.values(), comparands.plan.tasks.values())
+        if (now := read_plan(folder)) != stored:  # another process was faster
+            comparands = settle(asked, now, folder)
         comparands.plan.write(folder)
         _run(folder, comparands, jobs, engine, on_event or (lambda _: None))
     return Comparison(folder)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoo.comparison.plan import Member
+from zoo.comparison.plan import Member, is_label
 from zoo.comparison.problems import Problem
 from zoo.contracts import Cell, Modifier, Task
 from zoo.contracts import Member as Registered
@@ -22,8 +21,6 @@ Named = tuple[dict[str, str], dict[str, dict[str, Any]]]
 """What to find members by, by label, and the options that were chosen with them."""
 
 R = TypeVar("R", bound=Registered)
-
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
 
 
 def by_label(kind: str, given: Any) -> Named:
@@ -84,7 +81,7 @@ def _own_label(spec: str) -> str:
 
 def _check_label(kind: str, label: str) -> None:
     """Refuse what could not name a directory."""
-    if not _LABEL.fullmatch(label):
+    if not is_label(label):
         raise UsageError(
             f"compare: {label!r} cannot name a {kind}; use letters, digits and _ . + -, and begin with a "
             f"letter or digit."

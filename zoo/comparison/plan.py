@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ from zoo.storage.reading import exists, read_json
 
 FORMAT = 1
 FILE = "compare.json"
+
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
+_NAME = re.compile(r"[a-z][a-z0-9_+]{0,255}")
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,8 @@ def _plan(stored: dict[str, Any]) -> Plan:
     ((size, number),) = stored["size"].items()
     ((length, amount),) = stored["length"].items()
     return Plan(
-        {member["label"]: _member(member) for member in stored["cells"]},
-        {member["label"]: _member(member) for member in stored["tasks"]},
+        _named(stored["cells"]),
+        _named(stored["tasks"]),
         int(stored["seeds"]),
         (size, int(number)),
         (length, amount),
@@ -145,11 +149,33 @@ def _plan(stored: dict[str, Any]) -> Plan:
         stored["sweep_steps"],
         dict(stored["settings"]),
         {
-            task: {cell: Settled(**size) for cell, size in sizes.items()}
+            task: {cell: _settled(size) for cell, size in sizes.items()}
             for task, sizes in stored["settled"].items()
         },
     )
 
 
-def _member(stored: dict[str, Any]) -> Member:
-    return Member(str(stored["name"]), dict(stored["options"]), str(stored["source"]), str(stored["name"]))
+def _named(stored: list[dict[str, Any]]) -> dict[str, Member]:
+    """Members by label. No label and no name may be a path: directories and look-ups are made of them."""
+    for member in stored:
+        if not is_label(member["label"]) or not _NAME.fullmatch(member["name"]):
+            raise ValueError(f"a member is called {member['label']!r} and {member['name']!r}")
+    return {
+        member["label"]: Member(
+            member["name"], dict(member["options"]), str(member["source"]), member["name"]
+        )
+        for member in stored
+    }
+
+
+def _settled(stored: Mapping[str, Any]) -> Settled:
+    found = Settled(**stored)
+    counts = (found.hidden, found.parameters, found.steps or 1)
+    if not all(type(count) is int and count >= 1 for count in counts):
+        raise ValueError(f"a size is {stored}")
+    return found
+
+
+def is_label(text: str) -> bool:
+    """Whether a text may name a cell or a task in a comparison, and thus a directory."""
+    return bool(_LABEL.fullmatch(text))

@@ -30,9 +30,10 @@ class Problem:
 
     def __post_init__(self) -> None:
         """Ask the task: it draws examples for that, which is not done twice."""
-        inputs = self.task.batch(0, 1).inputs
+        inputs = "tokens" if self.task.batch(0, 1).inputs.ndim == 2 else "numbers"
+        model = "sequence model" if self.task.vocabulary is None else "language model"
         facts = {
-            "kernels": f"{'tokens' if inputs.ndim == 2 else 'numbers'}, {self.task.loss}",
+            "kernels": f"{inputs}, {self.task.loss}, {model}",
             "source": self.task.fingerprint(),
             "baseline": float(self.task.baseline()),
         }

@@ -15,6 +15,7 @@ from zoo.registry import load_plugin_file, resolve_cell, resolve_task
 from zoo.registry.blame import sentence
 from zoo.storage import RunDirectory
 from zoo.training import Run, TaskScore, evaluate_task, train
+from zoo.training.config import TEST_BATCHES
 
 _HANDOVER = 60.0  # seconds until whoever had a run before has saved and let it go
 _PACE = 1.0  # seconds for which steps are counted
@@ -74,7 +75,7 @@ def _test(job: Job, folder: Path) -> TaskScore:
     """How well the model of the best validation does on examples that nothing was chosen by."""
     run = Run(folder, type(resolve_cell(job["train"]["cell"])))
     task = resolve_task(job["train"]["task"], **job["train"]["task_options"])
-    return evaluate_task(task, run.model, "test", run.config.eval_batches, run.config.batch or 1)
+    return evaluate_task(task, run.model, "test", TEST_BATCHES, run.config.batch or 1)
 
 
 def _pass_on(event: Event, job: Job, tell: Tell) -> None:

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from zoo.comparison.work import run_job
 from zoo.training import Interrupted
@@ -41,7 +41,7 @@ class Inbox:
             signal.raise_signal(signal.SIGTERM)
 
 
-def serve(root: Path, lines: Iterable[str], answers: TextIO) -> None:
+def serve(root: Path, lines: Iterable[str], answers: IO[str]) -> None:
     """Do every job that comes in."""
 
     def say(message: Message) -> None:
@@ -58,13 +58,15 @@ def serve(root: Path, lines: Iterable[str], answers: TextIO) -> None:
 
 
 def main() -> None:
-    """Serve on a copy of stdout, so that nothing a plugin prints can be taken for an answer."""
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)
-        try:
-            serve(Path(sys.argv[1]), sys.stdin, answers)
-        except Interrupted as stopped:
-            sys.exit(str(stopped))
+    """Serve on copies of stdin and stdout: what a plugin reads is no job, and what it prints no answer."""
+    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    try:
+        serve(Path(sys.argv[1]), lines, answers)
+    except Interrupted as stopped:
+        sys.exit(str(stopped))
 
 
 if __name__ == "__main__":
