@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo import data, export, kernels, testing
+    from zoo.comparison import Comparison, compare
     from zoo.contracts import (
         Batch,
         Buffer,
@@ -102,6 +103,7 @@ _HOMES = {
     "Cell": "zoo.contracts",
     "Chain": "zoo.contracts",
     "CheckpointError": "zoo.errors",
+    "Comparison": "zoo.comparison",
     "DataError": "zoo.errors",
     "DefinitionError": "zoo.errors",
     "Draws": "zoo.contracts",
@@ -125,6 +127,7 @@ _HOMES = {
     "UsageError": "zoo.errors",
     "ZooError": "zoo.errors",
     "ZooWarning": "zoo.errors",
+    "compare": "zoo.comparison",
     "cumax": "zoo.functions",
     "cumsum": "zoo.functions",
     "exp": "zoo.functions",
@@ -178,6 +181,7 @@ __all__ = [
     "Cell",
     "Chain",
     "CheckpointError",
+    "Comparison",
     "DataError",
     "DefinitionError",
     "Draws",
@@ -201,6 +205,7 @@ __all__ = [
     "UsageError",
     "ZooError",
     "ZooWarning",
+    "compare",
     "cumax",
     "cumsum",
     "data",

@@ -16,6 +16,7 @@ COMMANDS = {
     "sample": "Write text with a trained model.",
     "export": "Write a trained model as an ONNX graph, or as C.",
     "eval": "Measure how well a trained model predicts a text, or does its task.",
+    "compare": "Train cells on tasks, alike but for themselves.",
     "cells": "List the cells.",
     "modifiers": "List the modifiers, which turn any cell into another one.",
     "tasks": "List the tasks, which networks with a memory are tried on.",

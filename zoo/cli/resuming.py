@@ -80,11 +80,16 @@ def _targets(cell: type[Cell], task: type[Task] | None, settings: Settings) -> l
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
     schedule = settings.get("schedule", Config.schedule)
     tasks = [] if task is None else [member_target("task", task)]
-    others = [member_target("optimizer", optimizer), _schedule_target(schedule)]
+    others = [member_target("optimizer", optimizer), schedule_target(schedule)]
     return [member_target("cell", cell), *tasks, *others]
 
 
-def _schedule_target(name: str) -> Target:
+def schedule_target(name: str) -> Target:
+    """The settings of a schedule.
+
+    Raises:
+        UsageError: if there is no such schedule.
+    """
     found = SCHEDULES.get(name) or type(make_schedule(name))  # which raises, with the names there are
     readers = {field.name: _number(name, field.name, str(field.type)) for field in dataclasses.fields(found)}
     return Target("schedule", f"schedule {name!r}", readers)

@@ -49,6 +49,9 @@ def _is_sources(value: Any) -> bool:
 OF_TEXTS = ("data", "level", "glob", "split", "seq", "epochs", "sample_every")
 OF_TASKS = ("task_options", "eval_batches", "stop_when_solved")
 
+TEST_BATCHES = 64
+"""Batches of a task by which a trained model is measured, unless told otherwise."""
+
 # What is allowed, and how it is called in a message; None is allowed where it is the default.
 _COUNT: tuple[Check, str] = (lambda value: type(value) is int and value >= 1, "an integer of at least 1")
 _COUNT_OR_ZERO: tuple[Check, str] = (

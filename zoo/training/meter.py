@@ -64,8 +64,8 @@ class Speed:
         self.seconds += time.perf_counter() - self.mark
         self.restart()
 
-    def read(self) -> float:
-        """The speed since it was read last."""
-        symbols, seconds = self.symbols, self.seconds
+    def read(self) -> dict[str, float]:
+        """Symbols a second since it was read last, and the seconds that the steps took."""
+        symbols, seconds = self.symbols, max(self.seconds, 1e-9)
         self.symbols, self.seconds = 0, 0.0
-        return symbols / max(seconds, 1e-9)
+        return {"symbols_per_s": symbols / seconds, "seconds": seconds}

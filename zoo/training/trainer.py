@@ -120,7 +120,7 @@ class Trainer:
         """A line of progress; then the count begins anew."""
         progress, means = self.progress, self.progress.means.read()
         remarks = self.reader.remarks(progress.step, means["loss"])
-        self._emit("step", **means, **remarks, symbols_per_s=self.speed.read(), lr=rate)
+        self._emit("step", **means, **remarks, **self.speed.read(), lr=rate)
         progress.means = Means()
         self.ranks.check_same(self.model.theta, "parameters")
 

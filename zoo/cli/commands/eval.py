@@ -12,8 +12,7 @@ import click
 from zoo.cli.members import file_cell, plugin_option
 from zoo.cli.terminal import plain_table
 from zoo.errors import UsageError
-
-BATCHES = 64
+from zoo.training.config import TEST_BATCHES
 
 
 @click.command()
@@ -48,7 +47,7 @@ BATCHES = 64
     "--batches",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"How many batches of a task are measured.  [{BATCHES}]",
+    help=f"How many batches of a task are measured.  [{TEST_BATCHES}]",
 )
 @click.option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
@@ -85,7 +84,7 @@ def command(
         )
         from zoo.cli.scoring import score_on
 
-        facts = score_on(trained, config, config.task, assignments, part, batches or BATCHES)
+        facts = score_on(trained, config, config.task, assignments, part, batches or TEST_BATCHES)
         lines = _score_report(facts)
     else:
         _refuse(f"{path} was trained on no task", None, set=assignments, batches=batches)
