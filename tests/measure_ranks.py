@@ -23,11 +23,11 @@ import numpy as np
 
 import zoo
 from zoo.bench.machine import machine
-from zoo.bench.markdown import BEGINNING, END, with_block
 from zoo.catalogue.markdown import table
 from zoo.ranks.crew import Crew
 from zoo.ranks.launch import crew
 from zoo.ranks.mpi import PART
+from zoo.sheets.place import put_block
 
 CELL, SYMBOLS, STEPS, BATCH = "lstm", 65, 64, 128
 HIDDEN = (64, 128, 256, 512)
@@ -168,13 +168,11 @@ def main(arguments: list[str] | None = None) -> int:
         if ranks.leads:
             print(json.dumps(found))  # noqa: T201 - read by the process that started this one
         return 0
-    lines = "\n".join(pages(launched(1), launched(2)))
-    block = f"{BEGINNING}python tests/measure_ranks.py -->\n\n{lines}\n{END}\n"
+    lines = "\n".join(pages(launched(1), launched(2))).strip()
     if chosen.page is None:
-        print(block)  # noqa: T201 - a command line tool
+        print(lines)  # noqa: T201 - a command line tool
     else:
-        text = chosen.page.read_text(encoding="utf-8")
-        chosen.page.write_text(with_block(text, block, str(chosen.page)), encoding="utf-8")
+        put_block(chosen.page, "python tests/measure_ranks.py", [lines], "measure_ranks")
     return 0
 
 

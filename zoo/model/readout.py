@@ -66,7 +66,7 @@ def read_loss_grads(
     """As :func:`read_loss`, and the gradients of ``scale`` times all losses with respect to y, w and b."""
     block, panels, back = _block(y), kernels.pack(w), kernels.pack_transposed(w)
     outputs = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
-    dy = kernels.sequence(*y.shape, w)
+    dy = kernels.sequence(y.shape[0], y.shape[1], y.shape[2], w)
     dw, db = np.empty(w.shape, w.dtype), np.empty(b.shape, b.dtype)
     dy[:], dw[:], db[:] = 0, 0, 0
     for first in range(0, losses.size, block):
