@@ -63,8 +63,10 @@ def command(
 
 def _default(path: Path, form: str, step: bool) -> Path:
     """A file in the current directory, called after the run."""
+    from zoo.export.c.text import prefix_of
+
     name = path.resolve().name.removesuffix(".safetensors")
-    return Path(f"{name}{'-step' * step}.{form}")
+    return Path(f"{prefix_of(name)}.c" if form == "c" else f"{name}{'-step' * step}.onnx")
 
 
 def _about_onnx(found: OnnxFile) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from zoo.data import Vocabulary
 from zoo.export.c.text import string
 
+# C99 promises 4,095 characters, and a byte may take four.
+_LONGEST = 1000
+
 # The random numbers of zoo.kernels.random, and the draw of zoo.kernels.stream, in float64.
 _SAMPLE = """\
 static uint64_t scramble(uint64_t z)
@@ -75,5 +78,12 @@ def symbol_lines(vocabulary: Vocabulary, prefix: str) -> Iterator[str]:
     yield f"const {prefix}_symbol {prefix}_symbols[{prefix.upper()}_OUTPUTS] = {{"
     for symbol in vocabulary:
         data = bytes([symbol]) if isinstance(symbol, int) else symbol.encode("utf-8")
-        yield f"    {{{string(data)}, {len(data)}}},"
+        yield f"    {{{_text(data)}, {len(data)}}},"
     yield "};"
+
+
+def _text(data: bytes) -> str:
+    """The bytes of a symbol: a string, unless it would be longer than every compiler must take."""
+    if len(data) <= _LONGEST:
+        return string(data)
+    return f"(const char[]){{{', '.join(str(byte - 256 * (byte > 127)) for byte in data)}}}"

@@ -57,9 +57,19 @@ def number(value: Any, dtype: np.dtype[Any]) -> str:
         return "NAN"
     if math.isinf(value):
         return "-INFINITY" if value < 0 else "INFINITY"
-    text = str(dtype.type(value))
-    text = text if set("e.") & set(text) else f"{text}.0"
-    return f"{text}f" if dtype == np.float32 else text
+    return f"{dtype.type(value)!s}{_suffix(dtype)}"
+
+
+def _suffix(dtype: np.dtype[Any]) -> str:
+    return "f" if dtype == np.float32 else ""
+
+
+def _numbers(values: Array, dtype: np.dtype[Any]) -> Iterator[str]:
+    """Many numbers; those of a model may be millions."""
+    values, suffix = values.astype(dtype).ravel(), _suffix(dtype)
+    if not np.isfinite(values).all():
+        return (number(each, dtype) for each in values)
+    return (f"{each}{suffix}" for each in map(str, values))
 
 
 def array(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[str]:
@@ -68,7 +78,7 @@ def array(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[str]:
     kind = c_type(dtype)
     note = f" /* {shape} */" if value.ndim > 1 else ""
     yield f"static const {kind} {name}[{value.size}] = {{{note}"
-    yield from filled((number(each, dtype) for each in value.astype(dtype).ravel()), ", ")
+    yield from filled(_numbers(value, dtype), ", ")
     yield "};"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ IR_VERSION = 8
 
 MOST_BYTES = 2**31 - 1
 """What one protocol buffer holds at most."""
+_ROOM = 2**24  # for all that is no numbers
 
 NEXT = ".next"
 """What the name of a state ends with where it comes out."""
@@ -37,14 +38,15 @@ def onnx_model(subject: Subject, is_step: bool) -> Any:
             step is asked for of what reads from the end of time.
     """
     onnx = library()
-    _check_size(subject)
     if is_step:
         subject.check_streams("a graph of one step")
     nodes = Nodes(subject.dtype)
     axes = ("batch",) if is_step else ("time", "batch")
-    infos = list(_inputs(subject, nodes, axes))
-    outputs = list(_outputs(subject, nodes, axes, is_step))
-    graph = onnx.helper.make_graph(nodes.found, "zoo", infos, outputs, nodes.constants)
+    inputs = list(_inputs(subject, nodes, axes))
+    beside = dict(zip(subject.inputs, (each.name for each in inputs[1:]), strict=False))
+    outputs = list(_outputs(subject, nodes, axes, beside))
+    _check_size(nodes)
+    graph = onnx.helper.make_graph(nodes.found, "zoo", inputs, outputs, nodes.constants)
     model = onnx.helper.make_model(
         graph,
         producer_name="recurrent-zoo",
@@ -62,12 +64,11 @@ def input_name(subject: Subject) -> str:
     return "tokens" if subject.tokens else "x"
 
 
-def _check_size(subject: Subject) -> None:
-    size = sum(array.nbytes for part in subject.parts for array in part.arrays.values())
-    size += sum(array.nbytes for array in subject.readout or ())
-    if size > MOST_BYTES * 0.9:  # what follows from parameters takes some room too
+def _check_size(nodes: Nodes) -> None:
+    size = sum(len(each.raw_data) for each in nodes.constants)
+    if size > MOST_BYTES - _ROOM:
         raise UsageError(
-            f"export: the parameters are {size:,} bytes, and an ONNX file holds no more than "
+            f"export: the numbers of this model are {size:,} bytes, and an ONNX file holds no more than "
             f"{MOST_BYTES:,}; export a smaller model, or one of float32."
         )
 
@@ -86,14 +87,16 @@ def _inputs(subject: Subject, nodes: Nodes, axes: tuple[str, ...]) -> Iterator[A
         yield make(name(state), kind, ["batch", *shape])
 
 
-def _outputs(subject: Subject, nodes: Nodes, axes: tuple[str, ...], is_step: bool) -> Iterator[Any]:
+def _outputs(
+    subject: Subject, nodes: Nodes, axes: tuple[str, ...], beside: Mapping[str, str]
+) -> Iterator[Any]:
     """Write the floors and the readout; the graph's outputs."""
     make, kind = library().helper.make_tensor_value_info, _kind(subject.dtype)
     names = [nodes.fresh(name) for name in (subject.output, *(f"{s}{NEXT}" for s in subject.states))]
     y, last = input_name(subject), list[str]()
     for stage in subject.stages:
         is_tokens = subject.tokens and stage is subject.stages[0]
-        y, after = _write_stage(nodes, stage, y, is_tokens, list(subject.inputs), is_step)
+        y, after = _write_stage(nodes, stage, y, is_tokens, beside, is_step=len(axes) == 1)
         last += after
     if subject.readout is not None:
         why, by = (nodes.constant(a, name) for a, name in zip(subject.readout, ("Why", "by"), strict=True))
@@ -106,13 +109,13 @@ def _outputs(subject: Subject, nodes: Nodes, axes: tuple[str, ...], is_step: boo
 
 
 def _write_stage(
-    nodes: Nodes, stage: Stage, x: str, is_tokens: bool, inputs: list[str], is_step: bool
+    nodes: Nodes, stage: Stage, x: str, is_tokens: bool, beside: Mapping[str, str], is_step: bool
 ) -> tuple[str, list[str]]:
     """Write a floor: its layers side by side, and what is added to them; the output, and the last states."""
     outputs, last = list[str](), list[str]()
     for part in stage.parts:
         states = {name: f"{part.layer.prefix}{name}" for name in part.states()}
-        given = Given(x, is_tokens, states, {name: name for name in inputs})
+        given = Given(x, is_tokens, states, beside)
         y, after = write_layer(nodes, part, given, is_step)
         outputs.append(y)
         last += after.values()
