@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from zoo.analysis.losses import gradient_at, projected, targets_of
-from zoo.analysis.subject import Array, Subject, gradients, inputs_of, run, stack_of
+from zoo.analysis.subject import Course, Subject, gradients, inputs_of, run, stack_of
 from zoo.errors import UsageError
+from zoo.layers.boundary import as_state
+from zoo.layers.layer import Array
 
-MOST_TIMES = 4
-"""Losses whose gradients are averaged: each costs a pass forward and back."""
+TIMES = 4
 
 
 def gradient_by_lag(
@@ -21,7 +22,7 @@ def gradient_by_lag(
     targets: Any = None,
     lags: int = 64,
     state: Mapping[str, Any] | None = None,
-    times: int = MOST_TIMES,
+    times: int = TIMES,
     seed: int = 0,
 ) -> dict[str, Array]:
     """Norms of ``dL_t / dh_{t-k}``, the mean over rows and over some times t, for each lag k.
@@ -33,12 +34,12 @@ def gradient_by_lag(
     Args:
         model: A ``zoo.Recurrent`` or a model.
         inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
-        targets: What the loss compares with: for a model the targets of its loss, ``(T, B)`` or ``(T, B, V)``,
-            or those of the last step, which is then the only time; for a language model without any the
-            symbols that follow in the inputs; for a ``zoo.Recurrent`` outputs ``(T, B, ·)``, of which the
-            mean squared error is taken. Without targets the loss is the projection of the output on a random
-            unit vector.
-        lags: How many, from 0 on; fewer where the sequence is shorter.
+        targets: What the loss compares with: for a model the targets of its loss, ``(T, B)`` or
+            ``(T, B, V)``, or those of the last step, which is then the only time; for a language model
+            without any the symbols that follow in the inputs; for a ``zoo.Recurrent`` outputs ``(T, B, ·)``,
+            of which the mean squared error is taken. Without targets the loss is the projection of the output
+            on a random unit vector.
+        lags: How many, from 0 on; no more than there are steps.
         state: States before the first step; zeros if None.
         times: At most so many times t, evenly from the first that has all lags to the last.
         seed: Of the random projection.
@@ -55,22 +56,41 @@ def gradient_by_lag(
     x, targets, only_last = targets_of(model, inputs_of(model, inputs), targets)
     if len(x) == 0:
         raise UsageError(
-            f"{stack_of(model).cell.label()}: gradient_by_lag takes at least one step, and for a language model "
-            f"without targets at least two symbols."
+            f"{stack_of(model).cell.label()}: gradient_by_lag takes at least one step, and for a language "
+            f"model without targets at least two symbols."
         )
     lags = min(lags, len(x))
     chosen = np.unique(np.linspace(len(x) - 1, lags - 1, 1 if only_last else times).round().astype(int))
-    course = run(model, x, state)
-    found = [_norms(model, course, targets, int(t), lags, seed) for t in chosen]
-    return {name: np.mean([each[name] for each in found], axis=0) for name in found[0]}
-
-
-def _norms(model: Subject, course: Any, targets: Any, t: int, lags: int, seed: int) -> dict[str, Array]:
-    """The norms for the loss at one time, each lag's the mean over the rows."""
+    course, rows = _up_to(model, x, state, chosen.tolist(), lags)
     dy = np.zeros_like(course.y)
-    dy[t] = projected(course.y[t], seed) if targets is None else gradient_at(model, course.y[t], targets[t])
-    back = slice(t, t - lags if t >= lags else None, -1)
+    if targets is None:
+        dy[-1] = projected(course.y[-1], seed)
+    else:
+        dy[-1] = gradient_at(model, course.y[-1], np.concatenate([targets[t] for t in chosen]))
     return {
-        name: np.linalg.norm(value[back].reshape(lags, value.shape[1], -1), axis=2).mean(axis=1, dtype=float)
+        name: np.linalg.norm(value[::-1].reshape(lags, rows, -1), axis=2).mean(axis=1, dtype=float)
         for name, value in gradients(model, course, dy).items()
     }
+
+
+def _up_to(
+    model: Subject, x: Array, state: Mapping[str, Any] | None, times: list[int], lags: int
+) -> tuple[Course, int]:
+    """The last steps up to each of some times, side by side as rows, and how many rows those are.
+
+    What happens before them changes no gradient within: it is gone through once, for the states.
+    """
+    now, place, states = state, 0, list[Mapping[str, Any] | None]()
+    for t in times:
+        first = t - lags + 1
+        if first > place:
+            now, place = run(model, x[place:first], now).last, first
+        states.append(now)
+    side_by_side = np.concatenate([x[t - lags + 1 : t + 1] for t in times], axis=1)
+    return run(model, side_by_side, _joined(model, states, x.shape[1])), side_by_side.shape[1]
+
+
+def _joined(model: Subject, states: list[Mapping[str, Any] | None], batch: int) -> dict[str, Array]:
+    stack = stack_of(model)
+    full = [as_state(each, stack.state_shapes, batch, model.dtype, stack.cell.label()) for each in states]
+    return {name: np.concatenate([each[name] for each in full]) for name in stack.state_shapes}

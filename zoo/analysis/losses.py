@@ -1,4 +1,4 @@
-"""Targets of a loss, and the gradient of the loss at one step with respect to the output of the layers there."""
+"""Targets of a loss, and the gradient of the loss with respect to the output of the layers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from zoo.analysis.subject import Array, Subject, stack_of
+from zoo.analysis.subject import Subject, stack_of
 from zoo.errors import UsageError
 from zoo.layers.boundary import as_floats, as_tokens
+from zoo.layers.layer import Array
 
 
 def targets_of(model: Subject, x: Array, targets: Any) -> tuple[Array, Array | None, bool]:
@@ -45,7 +46,7 @@ def gradient_at(model: Subject, y: Array, target: Array) -> Array:
         target: Targets of that step, ``(B,)`` or ``(B, V)``.
     """
     if "Why" not in model.params:
-        return 2 * (y - target) / y.shape[1]
+        return np.asarray(2 * (y - target) / y.shape[1])
     weights = model.params["Why"]
     outputs = y @ weights + model.params["by"]
     if _loss(model) == "squared_error":
@@ -56,19 +57,19 @@ def gradient_at(model: Subject, y: Array, target: Array) -> Array:
         slope = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         slope /= slope.sum(axis=1, keepdims=True)
         slope[np.arange(len(target)), target] -= 1
-    return slope @ weights.T
+    return np.asarray(slope @ weights.T)
 
 
 def projected(y: Array, seed: int) -> Array:
     """A random unit vector for each row: the gradient of its product with the output, ``(B, ·)``."""
     found = np.random.default_rng(seed).standard_normal(y.shape)
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(y.dtype)
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), y.dtype)
 
 
 def _loss(model: Subject) -> str:
     """What a model's loss is called; that of a language model has no other name."""
-    return getattr(model, "loss_name", "cross_entropy")
+    return str(getattr(model, "loss_name", "cross_entropy"))
 
 
 def _sigmoid(x: Array) -> Array:
-    return np.tanh(x / 2) / 2 + np.asarray(0.5, x.dtype)
+    return np.asarray(np.tanh(x / 2) / 2 + np.asarray(0.5, x.dtype))

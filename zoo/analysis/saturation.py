@@ -23,9 +23,8 @@ def gate_saturation(
     """Shares of values at either end of the range of the function that made them.
 
     A value of a sigmoid, from 0 to 1, counts as low below ``margin`` and as high above ``1 - margin``; one of
-    tanh, from -1 to 1, below ``margin - 1`` and above ``1 - margin``. Saturation of gates as in A. Karpathy,
-    J. Johnson & L. Fei-Fei 2015, "Visualizing and Understanding Recurrent Networks",
-    https://arxiv.org/abs/1506.02078, who call a gate saturated below 0.1 and above 0.9.
+    tanh, from -1 to 1, below ``margin - 1`` and above ``1 - margin``. Which values those are is read off the
+    equations; a function of one's own, ``1 / (1 + np.exp(-a))``, is not known for what it is.
 
     Args:
         model: A ``zoo.Recurrent`` or a model.

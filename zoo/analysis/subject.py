@@ -1,12 +1,10 @@
-"""What is analysed: recurrent layers with their numbers, of a layer or of a model, and inputs to drive them."""
+"""What is analysed: recurrent layers with their numbers, and inputs to drive them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
@@ -49,8 +47,8 @@ def stack_of(subject: Subject) -> Stack:
     stack = getattr(subject, "stack", None)
     if not isinstance(subject, Flat) or not isinstance(stack, Stack):
         raise UsageError(
-            f"zoo.analysis: found a {type(subject).__name__}; expected a zoo.Recurrent or a model with recurrent "
-            f"layers, such as zoo.load(...) gives."
+            f"zoo.analysis: found {type(subject).__name__!r}; expected a zoo.Recurrent or a model with "
+            f"recurrent layers, such as zoo.load(...) gives."
         )
     return stack
 
@@ -114,12 +112,12 @@ def run(subject: Subject, x: Array, state: Mapping[str, Any] | None = None, trac
     part = slice(0, steps), slice(0, batch)
     told = stack.beside({}, (steps, batch), subject.dtype).part(*part)
     tracer = ValueTracer(stack.layers, weights, trace, (steps, batch)) if trace else None
-    y, last, tapes = stack.forward(weights, x, before, told, tracer and tracer.watch(*part))
+    y, last, tapes = stack.forward(weights, x, before, told, tracer.watch(*part) if tracer else None)
     return Course(x, y, last, tapes, tracer.traces() if tracer else {})
 
 
 def gradients(subject: Subject, course: Course, dy: Array, asked: Asked = True) -> Mapping[str, Array]:
-    """Gradients of ``sum(dy * y)`` at every step, ``(T, B, ...)`` by name: of all states, or of what is asked for."""
+    """Gradients of ``sum(dy * y)`` at every step, ``(T, B, ...)``, of all states or of what is asked for."""
     stack, weights = stack_of(subject), weights_of(subject)
     steps, batch = course.x.shape[:2]
     zeros = as_state(None, stack.state_shapes, batch, subject.dtype, stack.cell.label())

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from zoo.compiler.meanings import lengths
 from zoo.compiler.numbers import Numbers
 from zoo.compiler.reading import Equations
 from zoo.errors import UsageError

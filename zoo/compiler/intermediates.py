@@ -116,7 +116,7 @@ class _Names:
         return found
 
     def _number(self, name: str, values: list[Parts]) -> None:
-        """Give one name to the values that had it; of those that are the same in another shape to the last."""
+        """Give one name to the values that had it; of the same in several shapes to the last."""
         values = list({tuple(map(_whole, parts)): parts for parts in values}.values())
         if values and (name not in self.parts or self._is(self.parts[name], values[-1])):
             self.parts.setdefault(name, values[-1])

@@ -40,7 +40,7 @@ def lengths(shape: Shape, sizes: Sizes) -> tuple[int, ...]:
 def _front(value: Any, inner: int) -> tuple[int, ...]:
     """The axes that a value has in front of so many of its own."""
     shape = np.shape(value)
-    return shape[: len(shape) - inner]
+    return tuple(shape[: len(shape) - inner])
 
 
 def _constant(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001

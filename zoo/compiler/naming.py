@@ -120,24 +120,24 @@ def _named(name: str, value: Any) -> list[tuple[Node, str]]:
 
 
 @contextmanager
-def watched(function: Callable[..., Any]) -> Iterator[Seen]:
-    """Within the block, watch a function run in this thread.
+def watched(function: Callable[..., Any], *inner: Callable[..., Any]) -> Iterator[Seen]:
+    """Within the block, watch a function run in this thread, and those within it whose names count too.
 
     Names are read line by line, so that a name used twice names both values. They only serve readers, and
     only what looks like a name is taken. Whoever else traces this thread, a debugger or a coverage tool, is
     back afterwards; one that starts within the block stays.
     """
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code, *others = (getattr(inspect.unwrap(each), "__code__", None) for each in (function, *inner))
     seen, told = Seen(), _told_by_name()
 
     def on_line(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - as Python calls it
         seen.look(frame)
-        if event == "return":
+        if event == "return" and frame.f_code is code:
             seen.returned = place(frame, frame.f_lasti, frame.f_lineno)
         return on_line
 
     def on_call(frame: FrameType, event: str, arg: Any) -> Any:
-        if frame.f_code is code:
+        if frame.f_code is code or frame.f_code in others:
             return on_line(frame, event, arg)
         return seen.call(told[frame.f_code], frame) if frame.f_code in told else None
 

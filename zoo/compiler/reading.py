@@ -119,7 +119,7 @@ def _run(
     bound: Any, arguments: tuple[Symbol, ...], before: Mapping[str, Node]
 ) -> tuple[Node, dict[str, Node], Seen]:
     """Call ``step``: the output, the new states, and what was seen of it."""
-    with watched(type(bound).step) as seen:
+    with watched(type(bound).step, *bound.inner_steps()) as seen:
         try:
             result = bound.step(*arguments)
         except Exception as error:

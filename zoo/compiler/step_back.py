@@ -1,9 +1,10 @@
-"""The step back as a graph, for NumPy: gradients of everything between what a step reads and what it makes."""
+"""The step back as a graph, for NumPy: gradients of all that lies between what a step reads and makes."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from zoo.compiler.adjoint import gradients
@@ -11,6 +12,7 @@ from zoo.compiler.copies import LEAVES
 from zoo.compiler.graph import Level, Node
 from zoo.compiler.intermediates import equations_of
 from zoo.compiler.reading import Equations
+from zoo.compiler.structure import part, reshape, transpose
 from zoo.contracts import Cell
 
 
@@ -38,17 +40,25 @@ class StepBack:
         A new state that is no new value, but x or a state before the step, stands for itself: what else
         reads x is not counted.
         """
-        if node.op not in LEAVES:
-            return self.totals.get(node)
-        names = [
-            name for name, after in self.equations.after.items() if after is node and name in self.dafter
-        ]
-        seeds = [self.dafter[name] for name in names]
+        if node.op in LEAVES:
+            return self._seeded(node)
+        if node not in self.totals and node.op in _VIEWS and (inner := self.of(node.inputs[0])) is not None:
+            return _VIEWS[node.op](inner, node)  # what reads it was made to read what it is a view of
+        return self.totals.get(node)
+
+    def _seeded(self, node: Node) -> Node | None:
+        """The gradient of a result, from what follows the step alone."""
+        after = self.equations.after
+        seeds = [leaf for name, leaf in self.dafter.items() if after[name] is node]
         seeds += [self.dy] if self.dy is not None and node is self.equations.y else []
-        total = seeds[0] if seeds else None
-        for each in seeds[1:]:
-            total = total + each if total is not None else each
-        return total
+        return functools.reduce(operator.add, seeds) if seeds else None
+
+
+_VIEWS: dict[str, Callable[[Node, Node], Node]] = {
+    "reshape": lambda gradient, view: reshape(gradient, view.shape),
+    "slice": lambda gradient, view: part(gradient, *view.attr),
+    "transpose": lambda gradient, view: transpose(gradient, view.attr),
+}
 
 
 @functools.lru_cache(maxsize=256)

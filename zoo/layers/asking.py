@@ -56,7 +56,7 @@ def gradients_traced(arrays: Mapping[str, Array]) -> Traces:
 
 
 def traceable(cell: Cell) -> dict[str, Intermediate | None]:
-    """What can be traced of a cell; of one that states no readable ``step`` its states, of which no more is known.
+    """What can be traced of a cell; without a ``step`` that can be read its states, and no more is known.
 
     Raises:
         DefinitionError: if its kernels are derived from a ``step`` that cannot be read.

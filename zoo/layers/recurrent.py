@@ -223,7 +223,7 @@ class Recurrent(Flat):
             now, found = states_of(before, rows), []
             for when in parts:
                 told = beside.part(when, rows)
-                watch = tracer and tracer.watch(when, rows)
+                watch = tracer.watch(when, rows) if tracer else None
                 y[when, rows], after, tape = self.stack.forward(weights, cut(x, when, rows), now, told, watch)
                 found.append(Segment(when, rows, now, tape if len(parts) == 1 else None))
                 now = after
@@ -273,7 +273,7 @@ class Recurrent(Flat):
 
         def back(segment: Segment, dafter: State) -> tuple[State, list[Array]]:
             part = cut(dy, segment.steps, segment.rows)
-            watch = tracer and tracer.watch(segment.steps, segment.rows)
+            watch = tracer.watch(segment.steps, segment.rows) if tracer else None
             kept = tape.layers(segment)
             dpart, dbefore, gradients = self.stack.backward(tape.weights, kept, part, dafter, watch)
             if dx is not None:

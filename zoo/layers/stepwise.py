@@ -48,6 +48,6 @@ def gradients_after(
 
 
 def _at(layer: Layer, tape: LayerTape, t: int) -> tuple[Array, tuple[tuple[Array, ...], ...]]:
-    """What a layer is told at one step: x, and the argument for what is beside it, if its kernels have one."""
+    """What a layer is told at one step: x, and the argument for what is beside it, if there is one."""
     inputs = tuple(np.ascontiguousarray(each[t : t + 1]) for each in tape.inputs)
     return np.ascontiguousarray(tape.x[t : t + 1]), (inputs,) if layer.cell.inputs else ()

@@ -103,8 +103,8 @@ class _Gradients(_Traced):
         nodes = tuple(node for node in found if node is not None)
         if len(nodes) < len(found) or not value.varies:
             raise UsageError(
-                f"{self.layer.cell.label()}: trace_grads asks for {prefix_of(self.layer) + name!r}, which has "
-                f"no gradient at each step: it depends on parameters alone, counts in whole numbers, or "
+                f"{self.layer.cell.label()}: trace_grads asks for {prefix_of(self.layer) + name!r}, which "
+                f"has no gradient at each step: it depends on parameters alone, counts in whole numbers, or "
                 f"reaches no output. Leave it out."
             )
         return nodes

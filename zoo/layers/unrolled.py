@@ -15,6 +15,7 @@ import numpy as np
 from zoo.compiler.graph import Node, ancestors
 from zoo.compiler.intermediates import equations_of
 from zoo.compiler.numbers import Numbers
+from zoo.compiler.reading import Equations
 from zoo.compiler.step_back import step_back
 from zoo.compiler.sweep import Sweep
 from zoo.contracts import Cell
@@ -134,15 +135,22 @@ class Unrolled:
     def _given(self, nodes: Sequence[Node], tape: LayerTape) -> dict[Node, Array]:
         """What the step was told: x and the inputs beside it."""
         told = dict(zip(self.equations.inputs.values(), tape.inputs, strict=True))
-        return told | {self.equations.x: self._x(nodes, tape.x)}
+        return told | {self.equations.x: as_read(self.equations, nodes, tape.x, self.numbers)}
 
-    def _x(self, nodes: Sequence[Node], x: Array) -> Array:
-        """Tokens as they are where only products read them, as one-hot rows where anything else does."""
-        reached = ancestors(nodes)
-        readers = [node.op for node in reached if self.equations.x in node.inputs]
-        if x.ndim == 3 or (self.equations.x not in nodes and set(readers) <= {"dot"}):
-            return x
-        return np.eye(self.layer.input_size, dtype=self.numbers.dtype)[x]
+
+def as_read(equations: Equations, nodes: Sequence[Node], x: Array, numbers: Numbers) -> Array:
+    """What values read of x: tokens where only products read them, one-hot rows where anything else does.
+
+    Args:
+        equations: The step.
+        nodes: The values.
+        x: Floats with an axis of features, or integer tokens.
+        numbers: The layer's.
+    """
+    readers = {node.op for node in ancestors(nodes) if equations.x in node.inputs}
+    if x.dtype.kind == "f" or (equations.x not in nodes and readers <= {"dot"}):
+        return x
+    return np.eye(numbers.sizes["I"], dtype=numbers.dtype)[x]
 
 
 @functools.lru_cache(maxsize=256)
