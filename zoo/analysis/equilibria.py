@@ -10,19 +10,18 @@ import numpy as np
 
 from zoo.analysis.descent import descend
 from zoo.analysis.jacobians import eigenvalues, jacobians
+from zoo.analysis.starts import constant, spread, starts_of
 from zoo.analysis.step_map import StepMap, Told
-from zoo.analysis.subject import Subject, inputs_of
-from zoo.analysis.trajectory import check_smooth, step_map, trajectory
+from zoo.analysis.subject import Subject
+from zoo.analysis.trajectory import check_smooth, step_map
 from zoo.errors import UsageError
 from zoo.layers.asking import prefix_of
-from zoo.layers.boundary import as_floats
 from zoo.layers.layer import Array
 
 MOST_UNITS = 2**12
+AT_ONCE = 2**24  # numbers in the Jacobians of all descents at once
+STILL = 1e-12  # a descent goes on until a step moves no further than this
 ROUNDING = 1e-9  # how near to the unit circle an eigenvalue lies on it
-
-MOST_STEPS_BEFORE = 32
-"""Steps that a random state takes before it is a start: on their way states come to where the cell works."""
 
 
 @dataclass(frozen=True)
@@ -97,27 +96,61 @@ def fixed_points(
         UsageError: if an argument does not fit, if the cell counts steps in whole numbers, so that no step is
             like another, or if its derivative is a surrogate.
     """
+    _check_positive(tolerance=tolerance, apart=apart, most_steps=most_steps)
     step = step_map(model, layer)
     _check(step)
-    told = _constant(model, step, x)
-    first = _starts(model, step, told, starts, inputs, seed)
+    flow = _Flow(step, constant(model, step, x))
+    first = starts_of(model, step, flow.told, starts, inputs, seed)
+    points, speed = flow.still(first, min(tolerance, STILL), int(most_steps))
+    is_still = speed <= tolerance
+    points, count = _distinct(points[is_still], speed[is_still], apart)
+    return FixedPoints(
+        {prefix_of(step.layer) + name: value for name, value in step.split(points).items()},
+        np.linalg.norm(flow.moved(points), axis=1),
+        eigenvalues(flow.jacobians(points)),
+        count,
+        len(first),
+    )
 
-    def residual(points: Array) -> Array:
-        return step.step(_spread(told, len(points)), points) - points
 
-    def slope(points: Array) -> Array:
-        return jacobians(step, _spread(told, len(points)), points) - np.eye(step.size)
+class _Flow:
+    """How a step under a constant input moves states: ``F(h) - h``.
 
-    points, speed = descend(first, residual, slope, min(tolerance, 1e-12), most_steps)
-    order = np.argsort(speed, kind="stable")
-    order = order[speed[order] <= tolerance]
-    points, count = _distinct(points[order], apart)
-    order = np.argsort(-count, kind="stable")
-    points, count = points[order], count[order]
-    states = {prefix_of(step.layer) + name: value for name, value in step.split(points).items()}
-    found = jacobians(step, _spread(told, len(points)), points)
-    speed = np.linalg.norm(residual(points), axis=1)
-    return FixedPoints(states, speed, eigenvalues(found), count, len(first))
+    Args:
+        step: The map F.
+        told: What it is told at every step, one row.
+    """
+
+    def __init__(self, step: StepMap, told: Told) -> None:
+        self.step, self.told = step, told
+
+    def moved(self, points: Array) -> Array:
+        """From points ``(N, S)`` to where a step moves each."""
+        return self.step.step(spread(self.told, len(points)), points) - points
+
+    def jacobians(self, points: Array) -> Array:
+        """The derivative of F, ``(N, S, S)``."""
+        return jacobians(self.step, spread(self.told, len(points)), points)
+
+    def still(self, starts: Array, tolerance: float, most_steps: int) -> tuple[Array, Array]:
+        """Where descents from some starts end, and the speed there; as many at once as fit in memory."""
+        rows = max(1, AT_ONCE // self.step.size**2)
+        found = [
+            descend(starts[first : first + rows], self.moved, self._slope, tolerance, most_steps)
+            for first in range(0, len(starts), rows)
+        ]
+        points, speed = zip(*found, strict=True)
+        return np.concatenate(points), np.concatenate(speed)
+
+    def _slope(self, points: Array) -> Array:
+        """The derivative of what :meth:`moved` gives."""
+        return self.jacobians(points) - np.eye(self.step.size)
+
+
+def _check_positive(**values: float) -> None:
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value > 0:
+            raise UsageError(f"fixed_points: {name} is {value!r}; expected a positive number.")
 
 
 def _check(step: StepMap) -> None:
@@ -136,81 +169,13 @@ def _check(step: StepMap) -> None:
         )
 
 
-def _starts(model: Subject, step: StepMap, told: Told, starts: Any, inputs: Any, seed: int) -> Array:
-    """Where to start, ``(N, S)``."""
-    who = f"{step.cell.label()}: fixed_points"
-    if isinstance(starts, Mapping):
-        return _given(step, starts, who)
-    if isinstance(starts, bool) or not isinstance(starts, (int, np.integer)) or starts < 1:
-        raise UsageError(f"{who}: starts is {starts!r}; expected a positive integer, or states by name.")
-    rng = np.random.default_rng(seed)
-    if inputs is None:
-        return _settled(step, told, rng.standard_normal((int(starts), step.size)), rng)
-    _, before = trajectory(model, step, inputs_of(model, inputs), None)
-    visited = before.reshape(-1, step.size)
-    if len(visited) == 0:
-        raise UsageError(f"{who}: inputs have no steps, so there are no states to start from.")
-    return visited[rng.integers(len(visited), size=int(starts))]
-
-
-def _settled(step: StepMap, told: Told, points: Array, rng: np.random.Generator) -> Array:
-    """Points after a few steps, of each a random number."""
-    waiting = rng.integers(MOST_STEPS_BEFORE + 1, size=len(points))
-    for taken in range(MOST_STEPS_BEFORE):
-        moved = step.step(_spread(told, len(points)), points)
-        points = np.where((waiting > taken)[:, None] & np.isfinite(moved), moved, points)
-    return points
-
-
-def _given(step: StepMap, starts: Mapping[str, Any], who: str) -> Array:
-    if set(starts) != set(step.places):
-        raise UsageError(f"{who}: starts has the states {sorted(starts)}; expected {sorted(step.places)}.")
-    rows = {len(np.atleast_1d(value)) for value in starts.values()}
-    if len(rows) != 1:
-        raise UsageError(
-            f"{who}: starts has states of {sorted(rows)} rows; expected the same number of each."
-        )
-    count, dtype = rows.pop(), np.dtype(np.float64)
-    states = [
-        as_floats(starts[full], (count, *shape), dtype, f"{who}: state {full!r} of starts")
-        for full, shape in zip(step.places, step.shapes.values(), strict=True)
-    ]
-    return step.join(states, (count,))
-
-
-def _constant(model: Subject, step: StepMap, x: Any) -> Told:
-    """What the layer is told at every step, as one row."""
-    layer, cell = step.layer, step.cell
-    shapes = zip(cell.inputs.values(), layer.inputs.values(), strict=True)
-    inputs = tuple(np.full((1, *shape), each.value(cell.options), np.float64) for each, shape in shapes)
-    return Told(_input(model, step, x), inputs, {})
-
-
-def _input(model: Subject, step: StepMap, x: Any) -> Array:
-    """The input, ``(1, I)``."""
-    size, who = step.layer.input_size, f"{step.cell.label()}: fixed_points"
-    if isinstance(x, str) and step.layer.index == 0 and hasattr(model, "vocab"):
-        tokens = model.vocab.encode([x] if model.vocab.level == "symbol" else x)
-        x = int(tokens[0]) if len(tokens) == 1 else tokens
-    if isinstance(x, (int, np.integer)) and not isinstance(x, bool):
-        if not 0 <= x < size:
-            raise UsageError(f"{who}: x is token {x}; expected one from 0 to {size - 1}.")
-        return np.eye(size)[[x]]
-    values = np.zeros(size) if x is None else x
-    return as_floats(values, (size,), np.dtype(np.float64), f"{who}: x")[None]
-
-
-def _spread(told: Told, rows: int) -> Told:
-    """The same for every row."""
-    return told.map(lambda value: np.broadcast_to(value, (rows, *value.shape[1:])))
-
-
-def _distinct(points: Array, apart: float) -> tuple[Array, Array]:
-    """The points that lie apart, of those that do not the first, and how many it stands for."""
+def _distinct(points: Array, speed: Array, apart: float) -> tuple[Array, Array]:
+    """Of points that do not lie apart the stillest, and how many there were, the largest number first."""
     kept, count = np.zeros(len(points), bool), np.zeros(len(points), int)
-    for place, point in enumerate(points):
-        near = np.flatnonzero(kept & (np.linalg.norm(points - point, axis=1) < apart))
+    for place in np.argsort(speed, kind="stable"):
+        near = np.flatnonzero(kept & (np.linalg.norm(points - points[place], axis=1) < apart))
         first = near[0] if near.size else place
         kept[first] = True
         count[first] += 1
-    return points[kept], count[kept]
+    order = np.argsort(-count, kind="stable")[: kept.sum()]
+    return points[order], count[order]
