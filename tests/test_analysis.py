@@ -319,12 +319,12 @@ def test_only_the_steps_between_count_for_a_lag():
     found = gradient_by_lag(model, x, targets, lags=6, state=state, times=3)
     expected = {name: np.zeros(6) for name in found}
     for t in (5, 8, 10):  # evenly from the first time that has six lags to the last
-        course = run(model, x.astype(np.int32), state)
-        logits = course.y[t] @ model.params["Why"] + model.params["by"]
+        done = run(model, x.astype(np.int32), state)
+        logits = done.y[t] @ model.params["Why"] + model.params["by"]
         slope = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) - np.eye(4)[targets[t]]
-        dy = np.zeros_like(course.y)
+        dy = np.zeros_like(done.y)
         dy[t] = slope @ model.params["Why"].T
-        for name, value in gradients(model, course, dy).items():
+        for name, value in gradients(model, done, dy).items():
             expected[name] += np.linalg.norm(value[t - np.arange(6)], axis=2).mean(axis=1) / 3
     for name, norms in expected.items():
         np.testing.assert_allclose(found[name], norms, rtol=1e-10)
@@ -373,6 +373,32 @@ def test_gradients_of_a_model_are_those_of_its_loss():
     before = np.concatenate([np.zeros((1, 1, 5)), values[:-1]])
     found = np.einsum("tbi,tbj->ij", before, slopes["l0.pre_h"])
     np.testing.assert_allclose(found, model.grads["l0.Whh"], rtol=1e-10, atol=1e-14)
+
+
+def test_a_layer_that_reads_backwards_is_analysed_in_its_own_order():
+    rnn = zoo.Recurrent("vanilla", 3, 4, dtype="float64", bidirectional=True, seed=4)
+    twin = zoo.Recurrent("vanilla", 3, 4, dtype="float64")
+    for name in twin.params:
+        twin.params[name] = rnn.params[name.replace("l0.", "l0.reverse.")]
+    x = random(9, 2, 3)
+    found = jacobian(rnn, x, "l0.reverse")
+    np.testing.assert_allclose(found, jacobian(twin, x[::-1])[::-1], rtol=1e-12)
+    np.testing.assert_allclose(
+        lyapunov_exponents(rnn, x, "l0.reverse"), lyapunov_exponents(twin, x[::-1]), rtol=1e-9
+    )
+    assert list(fixed_points(rnn, layer="l0.reverse", starts=2).states) == ["l0.reverse.h"]
+    assert list(gate_saturation(rnn, x)) == ["l0.h", "l0.reverse.h"]
+    with pytest.raises(UsageError, match="layers that read backwards look ahead"):
+        gradient_by_lag(rnn, x)
+
+
+def test_learned_first_states_are_where_a_trajectory_starts():
+    rnn = zoo.Recurrent("gru", 3, 4, dtype="float64", learned_state=True)
+    rnn.params["l0.h.initial"] = [0.3, -0.2, 0.1, 0.4]
+    given = {"l0.h": np.tile(rnn.params["l0.h.initial"], (2, 1))}
+    x = random(5, 2, 3)
+    np.testing.assert_array_equal(jacobian(rnn, x), jacobian(rnn, x, state=given))
+    np.testing.assert_array_equal(trace(rnn, x, "h")["l0.h"], trace(rnn, x, "h", state=given)["l0.h"])
 
 
 def test_what_is_no_layer_is_refused():

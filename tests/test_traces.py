@@ -164,6 +164,53 @@ def test_shards_threads_segments_and_chunks_change_no_trace(name, monkeypatch):
     assert_close(found[1], found[0])
 
 
+def test_a_padded_row_is_traced_as_it_is_alone():
+    rnn = zoo.Recurrent(
+        ["gru", "lstm"], 3, 4, dtype="float64", bidirectional=True, residual=True, learned_state=True, seed=2
+    )
+    rnn.theta += np.random.default_rng(0).normal(size=rnn.theta.size) / 5
+    lengths = np.array([4, 0, 7, 1, 7, 3, 2, 5, 6, 4])
+    x, dy = (np.random.default_rng(n).normal(size=(7, 10, size)) for n, size in enumerate((3, 8)))
+    rnn.forward(x, lengths=lengths, trace=["h", "c", "z", "sigmoid_f"])
+    rnn.backward(dy, trace_grads=["h", "c", "z"])
+    found = {"value": rnn.trace, "gradient": rnn.trace_grads}
+    assert {"l0.reverse.z", "l1.reverse.sigmoid_f", "l1.c"} <= {*rnn.trace}
+    for row, steps in enumerate(lengths):
+        rnn.forward(x[:steps, row : row + 1], trace=list(found["value"]))
+        rnn.backward(dy[:steps, row : row + 1], trace_grads=list(found["gradient"]))
+        for kind, alone in {"value": rnn.trace, "gradient": rnn.trace_grads}.items():
+            for name, value in alone.items():
+                whole = found[kind][name][:, row]
+                np.testing.assert_allclose(whole[:steps], value[:, 0], rtol=1e-11, atol=1e-13, err_msg=name)
+                assert not whole[steps:].any()
+
+
+@pytest.mark.parametrize("recompute", [None, 3])
+def test_gradients_of_pre_activations_add_up_to_those_of_parameters(recompute):
+    rnn = zoo.Recurrent(
+        "vanilla",
+        3,
+        3,
+        2,
+        dtype="float64",
+        bidirectional=True,
+        dropout=0.3,
+        residual=True,
+        recompute=recompute,
+    )
+    lengths = np.array([4, 7, 1, 7, 3])
+    x, dy = (np.random.default_rng(n).normal(size=(7, 5, size)) for n, size in enumerate((3, 6)))
+    rnn.forward(x, noise=(1, 2), lengths=lengths, trace="h")
+    rnn.backward(dy, trace_grads="pre_h")
+    for layer in rnn.stack.layers:
+        h, slope = rnn.trace[f"{layer.prefix}h"], rnn.trace_grads[f"{layer.prefix}pre_h"]
+        zero = np.zeros((1, *h.shape[1:]))
+        before = np.concatenate([h[1:], zero] if layer.reverse else [zero, h[:-1]])
+        grads = rnn.grads[f"{layer.prefix}Whh"], rnn.grads[f"{layer.prefix}bh"]
+        np.testing.assert_allclose(np.einsum("tbi,tbj->ij", before, slope), grads[0], rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(slope.sum(axis=(0, 1)), grads[1], rtol=1e-10, atol=1e-13)
+
+
 def test_noise_that_a_layer_is_told_is_in_its_traces():
     rnn = zoo.Recurrent("gru+zoneout", 3, 5, dtype="float64")
     x, found = np.random.default_rng(0).normal(size=(6, 2, 3)), []

@@ -15,7 +15,6 @@ from zoo.analysis.step_map import StepMap, Told
 from zoo.analysis.subject import Subject
 from zoo.analysis.trajectory import check_smooth, step_map
 from zoo.errors import UsageError
-from zoo.layers.asking import prefix_of
 from zoo.layers.layer import Array
 
 MOST_UNITS = 2**12
@@ -105,7 +104,7 @@ def fixed_points(
     is_still = speed <= tolerance
     points, count = _distinct(points[is_still], speed[is_still], apart)
     return FixedPoints(
-        {prefix_of(step.layer) + name: value for name, value in step.split(points).items()},
+        {step.layer.prefix + name: value for name, value in step.split(points).items()},
         np.linalg.norm(flow.moved(points), axis=1),
         eigenvalues(flow.jacobians(points)),
         count,

@@ -33,7 +33,8 @@ def jacobian(
     Args:
         model: A ``zoo.Recurrent`` or a model.
         inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
-        layer: Which layer, as a number or as ``"l0"``.
+        layer: Which layer, as a number or as ``"l0"``; of one that reads backwards, ``"l0.reverse"``, a step
+            leads to the time before.
         state: States before the first step; zeros if None.
 
     Returns:
@@ -54,7 +55,8 @@ def jacobian(
     told, before = trajectory(model, step, x, state)
     flat = told.map(lambda value: value.reshape(-1, *value.shape[2:]))
     found = jacobians(step, flat, before.reshape(-1, step.size))
-    return found.reshape(steps, batch, step.size, step.size)
+    found = found.reshape(steps, batch, step.size, step.size)
+    return found[::-1] if step.layer.reverse else found
 
 
 def jacobians(step: StepMap, told: Told, vectors: Array) -> Array:

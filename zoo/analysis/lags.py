@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from zoo.analysis.losses import gradient_at, projected, targets_of
-from zoo.analysis.subject import Course, Subject, gradients, inputs_of, run, stack_of
+from zoo.analysis.subject import Run, Subject, gradients, inputs_of, run, stack_of
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_state
 from zoo.layers.layer import Array
 
 TIMES = 4
@@ -50,32 +49,37 @@ def gradient_by_lag(
     Raises:
         UsageError: if an argument does not fit.
     """
+    if stack_of(model).bidirectional:
+        raise UsageError(
+            f"{stack_of(model).label()}: gradient_by_lag looks back from a loss, and layers that read "
+            f"backwards look ahead; take trace_grads."
+        )
     for name, value in {"lags": lags, "times": times}.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise UsageError(f"gradient_by_lag: {name} is {value!r}; expected a positive integer.")
     x, targets, only_last = targets_of(model, inputs_of(model, inputs), targets)
     if len(x) == 0:
         raise UsageError(
-            f"{stack_of(model).cell.label()}: gradient_by_lag takes at least one step, and for a language "
+            f"{stack_of(model).label()}: gradient_by_lag takes at least one step, and for a language "
             f"model without targets at least two symbols."
         )
     lags = min(lags, len(x))
     chosen = np.unique(np.linspace(len(x) - 1, lags - 1, 1 if only_last else times).round().astype(int))
-    course, rows = _up_to(model, x, state, chosen.tolist(), lags)
-    dy = np.zeros_like(course.y)
+    done, rows = _up_to(model, x, state, chosen.tolist(), lags)
+    dy = np.zeros_like(done.y)
     if targets is None:
-        dy[-1] = projected(course.y[-1], seed)
+        dy[-1] = projected(done.y[-1], seed)
     else:
-        dy[-1] = gradient_at(model, course.y[-1], np.concatenate([targets[t] for t in chosen]))
+        dy[-1] = gradient_at(model, done.y[-1], np.concatenate([targets[t] for t in chosen]))
     return {
         name: np.linalg.norm(value[::-1].reshape(lags, rows, -1), axis=2).mean(axis=1, dtype=float)
-        for name, value in gradients(model, course, dy).items()
+        for name, value in gradients(model, done, dy).items()
     }
 
 
 def _up_to(
     model: Subject, x: Array, state: Mapping[str, Any] | None, times: list[int], lags: int
-) -> tuple[Course, int]:
+) -> tuple[Run, int]:
     """The last steps up to each of some times, side by side as rows, and how many rows those are.
 
     What happens before them changes no gradient within: it is gone through once, for the states.
@@ -92,5 +96,5 @@ def _up_to(
 
 def _joined(model: Subject, states: list[Mapping[str, Any] | None], batch: int) -> dict[str, Array]:
     stack = stack_of(model)
-    full = [as_state(each, stack.state_shapes, batch, model.dtype, stack.cell.label()) for each in states]
+    full = [stack.states_before(each, model.params, batch, model.dtype) for each in states]
     return {name: np.concatenate([each[name] for each in full]) for name in stack.state_shapes}

@@ -21,7 +21,7 @@ def targets_of(model: Subject, x: Array, targets: Any) -> tuple[Array, Array | N
     if targets is None:
         # A language model goes on with its inputs.
         return (x[:-1], x[1:], False) if hasattr(model, "vocab") else (x, None, False)
-    who = f"{stack_of(model).cell.label()}: targets"
+    who = f"{stack_of(model).label()}: targets"
     has_readout = "Why" in model.params
     outputs = len(model.params["by"]) if has_readout else stack_of(model).output_size
     is_class = has_readout and _loss(model) == "cross_entropy"

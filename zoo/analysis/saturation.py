@@ -10,7 +10,7 @@ import numpy as np
 from zoo.analysis.subject import Subject, inputs_of, run, stack_of
 from zoo.compiler.intermediates import RANGES
 from zoo.errors import UsageError
-from zoo.layers.asking import prefix_of, traceable
+from zoo.layers.asking import traceable
 
 
 def gate_saturation(
@@ -60,7 +60,7 @@ def squashed(model: Subject) -> dict[str, tuple[float, float]]:
     for layer in stack_of(model).layers:
         for name, value in traceable(layer.cell).items():
             if value is not None and value.function in RANGES:
-                found[prefix_of(layer) + name] = RANGES[value.function]
+                found[layer.prefix + name] = RANGES[value.function]
     return found
 
 

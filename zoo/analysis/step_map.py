@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from zoo.analysis.subject import Subject, stack_of, weights_of
+from zoo.analysis.subject import Subject, arrays_of
 from zoo.compiler.intermediates import equations_of
 from zoo.compiler.numbers import Numbers
 from zoo.compiler.step_back import step_back
-from zoo.layers.asking import prefix_of
 from zoo.layers.layer import Array, Layer
 from zoo.layers.unrolled import as_read
 
@@ -56,13 +55,12 @@ class StepMap:
 
     def __init__(self, subject: Subject, layer: Layer) -> None:
         self.layer, self.cell = layer, layer.cell
-        own = weights_of(subject)[stack_of(subject).layers.index(layer)]
-        self.arrays = tuple(np.asarray(each, np.float64) for each in own)
+        self.arrays = tuple(np.asarray(each, np.float64) for each in arrays_of(subject, layer))
         shapes = dict(zip(self.cell.states, layer.states.values(), strict=True))
         self.shapes = {name: shape for name, shape in shapes.items() if not self.cell.states[name].discrete}
         self.places, self.size = dict[str, slice](), 0
         for name, shape in self.shapes.items():
-            self.places[prefix_of(layer) + name] = slice(self.size, self.size + math.prod(shape))
+            self.places[layer.prefix + name] = slice(self.size, self.size + math.prod(shape))
             self.size += math.prod(shape)
 
     def split(self, vectors: Array) -> dict[str, Array]:

@@ -63,13 +63,11 @@ def trace_grads(
     """
     x, known, only_last = targets_of(model, inputs_of(model, inputs), targets)
     if known is None:
-        raise UsageError(
-            f"{stack_of(model).cell.label()}: trace_grads takes the targets of a loss; found none."
-        )
-    course = run(model, x, state)
-    dy = np.zeros_like(course.y)
+        raise UsageError(f"{stack_of(model).label()}: trace_grads takes the targets of a loss; found none.")
+    done = run(model, x, state)
+    dy = np.zeros_like(done.y)
     first = max(0, len(x) - 1) if only_last else 0
-    rows = course.y[first:].reshape(-1, course.y.shape[2])
+    rows = done.y[first:].reshape(-1, done.y.shape[2])
     slope = gradient_at(model, rows, known[first:].reshape(len(rows), *known.shape[2:]))
     dy[first:] = slope.reshape(dy[first:].shape) / max(1, len(rows))
-    return gradients(model, course, dy, names)
+    return gradients(model, done, dy, names)

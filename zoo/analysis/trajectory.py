@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.analysis.kernel_map import KernelMap
 from zoo.analysis.step_map import StatedMap, StepMap, Told
-from zoo.analysis.subject import Subject, layer_of, run, stack_of
+from zoo.analysis.subject import Subject, layer_of, run
 from zoo.compiler import passes
 from zoo.errors import UsageError
 from zoo.layers.asking import traceable
@@ -30,7 +30,7 @@ def step_map(subject: Subject, layer: int | str) -> StepMap:
 def trajectory(
     subject: Subject, step: StepMap, x: Array, state: Mapping[str, Any] | None
 ) -> tuple[Told, Array]:
-    """What a layer is told at every step, and its states before it, ``(T, B, S)``.
+    """What a layer is told at every step, and its states before it, ``(T, B, S)``, in its own order of time.
 
     Args:
         subject: A ``zoo.Recurrent`` or a model.
@@ -39,11 +39,12 @@ def trajectory(
         state: States before the first step; zeros if None.
     """
     layer = step.layer
-    course = run(subject, x, state, list(layer.states))
-    tape = course.tapes[stack_of(subject).layers.index(layer)]
+    done = run(subject, x, state, list(layer.states))
+    tape = done.of(layer)
+    after = [done.traces[name][::-1] if layer.reverse else done.traces[name] for name in layer.states]
     before = {
-        name: np.concatenate([first[None], course.traces[full]])[: len(x)].astype(np.float64)
-        for name, full, first in zip(layer.cell.states, layer.states, tape.state, strict=True)
+        name: np.concatenate([first[None], course])[: len(x)].astype(np.float64)
+        for name, first, course in zip(layer.cell.states, tape.state, after, strict=True)
     }
     whole = {name: value for name, value in before.items() if name not in step.shapes}
     told = Told(_as_float64(tape.x), tuple(each.astype(np.float64) for each in tape.inputs), whole)

@@ -70,24 +70,19 @@ def traceable(cell: Cell) -> dict[str, Intermediate | None]:
     return dict.fromkeys(cell.states)
 
 
-def prefix_of(layer: Layer) -> str:
-    """What stands in front of the names of a layer's arrays: ``l0.``."""
-    name, full = next(iter(layer.cell.states)), next(iter(layer.states))
-    return full.removesuffix(name)
-
-
 def names_of(layers: Sequence[Layer]) -> tuple[str, ...]:
     """The full names of all that can be traced."""
-    return tuple(f"{prefix_of(layer)}{name}" for layer in layers for name in traceable(layer.cell))
+    return tuple(layer.prefix + name for layer in layers for name in traceable(layer.cell))
 
 
-def chosen(layers: Sequence[Layer], asked: Asked, argument: str) -> list[list[str]]:
+def chosen(layers: Sequence[Layer], asked: Asked, argument: str, who: str) -> list[list[str]]:
     """Of each layer the names that are asked for.
 
     Args:
         layers: The layers.
         asked: What for; True for everything.
         argument: What the caller called it.
+        who: Whose layers they are.
 
     Raises:
         UnknownNameError: if there is no such value.
@@ -97,17 +92,15 @@ def chosen(layers: Sequence[Layer], asked: Asked, argument: str) -> list[list[st
         return [list(traceable(layer.cell)) for layer in layers]
     names = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Iterable) else [asked]
     for name in names:
-        _check_name(layers, name, argument)
+        _check_name(layers, name, argument, who)
     return [_asked_of(layer, names) for layer in layers]
 
 
 def _asked_of(layer: Layer, names: Sequence[object]) -> list[str]:
-    prefix = prefix_of(layer)
-    return [name for name in traceable(layer.cell) if name in names or prefix + name in names]
+    return [name for name in traceable(layer.cell) if name in names or layer.prefix + name in names]
 
 
-def _check_name(layers: Sequence[Layer], name: object, argument: str) -> None:
-    who = layers[0].cell.label()
+def _check_name(layers: Sequence[Layer], name: object, argument: str, who: str) -> None:
     if not isinstance(name, str):
         raise UsageError(
             f"{who}: {argument} asks for {name!r}; expected True for everything, a name, or several names."

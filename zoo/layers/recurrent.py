@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from zoo.contracts import Cell
 from zoo.errors import UsageError
 from zoo.layers.asking import Asked, Traces, gradients_traced, names_of, values_traced
-from zoo.layers.beside import Beside
-from zoo.layers.boundary import as_dtype, as_floats, as_inputs, as_state, check_seed
-from zoo.layers.layer import LayerTape
+from zoo.layers.boundary import as_dtype, as_floats, as_state, check_seed
 from zoo.layers.layout import Flat
-from zoo.layers.segments import Segment, check_recompute, cut, segments, walk_back
-from zoo.layers.shards import check_threads, join_states, map_shards, states_of, sum_shards
-from zoo.layers.stack import Stack, Weights
+from zoo.layers.lengths import as_sequences, blanked
+from zoo.layers.passage import Passage
+from zoo.layers.segments import Segment, check_recompute, flatten, segments
+from zoo.layers.shards import check_threads, map_shards, put_states, shards, states_of, sum_shards
+from zoo.layers.stack import Stack
 from zoo.layers.tracing import GradientTracer, ValueTracer
 from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
+Named: TypeAlias = str | type[Cell] | Cell
 
 
 @dataclass(frozen=True)
 class Tape:
-    """What :meth:`Recurrent.vjp` needs of one :meth:`Recurrent.apply`; any number may be alive at once."""
+    """What :meth:`Recurrent.vjp` needs of one :meth:`Recurrent.apply`; any number may be alive at once.
 
-    stack: Stack
-    weights: Weights
-    x: Array
-    beside: Beside
+    Args:
+        passage: The batch, and how it went through the layers.
+        shards: The segments of each shard.
+        is_begun: Whether states before the first step were given, so that no learned ones were used.
+        trace: What was traced on the way.
+    """
+
+    passage: Passage
     shards: list[list[Segment]]
+    is_begun: bool
     trace: Traces
-
-    def layers(self, segment: Segment) -> list[LayerTape]:
-        """The tape of a segment; if it was not kept, the forward pass makes it again."""
-        if segment.tape is not None:
-            return segment.tape
-        where = segment.steps, segment.rows
-        told = self.beside.part(*where)
-        return self.stack.forward(self.weights, cut(self.x, *where), segment.state, told)[2]
 
 
 class Recurrent(Flat):
@@ -54,37 +52,55 @@ class Recurrent(Flat):
     ((7, 2, 5), (2, 5))
 
     Args:
-        cell: Name of a registered cell, a cell class, or a cell with its options chosen.
+        cell: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
+            of these for each layer.
         input_size: ``I``, features of the input or number of different tokens.
         hidden_size: ``H``.
-        num_layers: ``L``; layer k reads the output of layer k - 1.
+        num_layers: ``L``; layer k reads the output of layer k - 1. With a list of cells it may be left out.
         dtype: ``"float32"`` or ``"float64"``.
         seed: Decides the first values of the parameters, and nothing else does.
         threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
             result.
         recompute: None to keep all that :meth:`backward` needs; or the steps per segment, or ``"sqrt"`` for
-            about sqrt(T) segments of 1,024 tokens at least: then only the states between segments are kept,
-            and each segment is computed again on the way back. Outputs and states are the same, gradients
-            the same up to rounding, time grows by about a third.
+            about sqrt(T) segments of 1,024 tokens at least: then only the states between segments are kept
+            (and the input of every layer, if they are bidirectional), and each segment is computed again on
+            the way back. Outputs and states are the same, gradients the same up to rounding, time grows by
+            about a third.
+        bidirectional: Whether every layer is two: one that reads the sequence from its beginning to its end,
+            and one with parameters ``"l0.reverse.Wxh"`` and states ``"l0.reverse.h"`` that reads it from its
+            end to its beginning. Their outputs stand side by side, ``(T, B, 2 H)`` for most cells.
+            M. Schuster & K. Paliwal 1997, https://doi.org/10.1109/78.650093.
+        dropout: How probable it is, in a call with ``noise``, that a number that one layer hands to the next
+            is replaced by zero; the others are multiplied by ``1 / (1 - dropout)``, so that nothing is to be
+            done in evaluation. With one layer there is nothing to drop. W. Zaremba et al. 2014,
+            https://arxiv.org/abs/1409.2329.
+        residual: Whether a layer's input is added to its output, ``y = x + layer(x)``, before dropout. It is
+            where both have the same size: in every layer but the first, for most cells, and in the first if I
+            has the size of its output; tokens are one-hot rows there. Y. Wu et al. 2016,
+            https://arxiv.org/abs/1609.08144.
+        learned_state: Whether the states before the first step, in calls that give none, are parameters
+            ``"l0.h.initial"``, the same for all rows. They begin at zero. States that count have none.
 
     Attributes:
+        cells: The cell of each layer.
         theta: All parameters, ``(P,)``.
         grad: Their gradient after :meth:`backward`, ``(P,)``.
         params: Name to view into ``theta``: ``rnn.params["l0.Wxh"]``.
         grads: Name to view into ``grad``.
         buffers: Name to what the cell holds beside parameters, not trained and read-only: ``"l0.A"``.
-        trace: Name to what ``forward(x, trace=...)`` traced, ``(T, B, ·)``: ``rnn.trace["l0.f"]``.
+        trace: Name to what ``forward(x, trace=...)`` traced, ``(T, B, ·)``: ``rnn.trace["l0.f"]``; zero
+            behind the end of a row.
         trace_grads: Name to the gradients that ``backward(dy, trace_grads=...)`` traced, each of the shape of
             what it is the gradient of.
 
     Raises:
         UnknownNameError: if no cell has this name.
-        UsageError: if a size, the dtype, the number of threads or recompute does not fit.
+        UsageError: if a size, the dtype, the number of threads or another argument does not fit.
     """
 
     def __init__(
         self,
-        cell: str | type[Cell] | Cell,
+        cell: Named | Sequence[Named],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -92,22 +108,40 @@ class Recurrent(Flat):
         seed: int = 0,
         threads: int | None = None,
         recompute: int | str | None = None,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        residual: bool = False,
+        learned_state: bool = False,
     ) -> None:
-        self.cell = resolve_cell(cell)
         self.threads = check_threads(threads)
         self.recompute = check_recompute(recompute)
-        self.stack = Stack(self.cell, input_size, hidden_size, num_layers)
+        self.stack = Stack(
+            _resolved(cell),
+            input_size,
+            hidden_size,
+            num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            residual=residual,
+            learned_state=learned_state,
+        )
         super().__init__(self.stack.param_shapes, as_dtype(dtype), self.stack.buffer_shapes)
         self.fill(self.stack.initial(check_seed(seed)))
         self._tape: Tape | None = None
         self.trace, self.trace_grads = values_traced({}), gradients_traced({})
 
     def __repr__(self) -> str:
-        stack = self.stack
-        return (
-            f"Recurrent({self.cell!r}, input_size={stack.input_size}, hidden_size={stack.hidden_size}, "
-            f"num_layers={len(stack.layers)}, dtype={self.dtype.name!r}, P={self.layout.size})"
-        )
+        return f"Recurrent({self.stack.describe()}, dtype={self.dtype.name!r}, P={self.layout.size})"
+
+    @property
+    def cell(self) -> Cell:
+        """The cell of the first layer, and of the others if they were not chosen one by one."""
+        return self.stack.cell
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cell of each layer."""
+        return self.stack.cells
 
     @property
     def output_size(self) -> int:
@@ -119,6 +153,7 @@ class Recurrent(Flat):
         x: Any,
         state: Mapping[str, Any] | None = None,
         noise: tuple[int, int] | None = None,
+        lengths: Any = None,
         trace: Asked = None,
         **inputs: Any,
     ) -> tuple[Array, State]:
@@ -126,22 +161,28 @@ class Recurrent(Flat):
 
         Args:
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
-            state: States before the first step, ``"l0.h"`` to ``(B, H)``; zeros if None.
-            noise: What decides the noise of a cell that has some: ``(seed, step)`` in training, another step
-                for other noise; None, in evaluation, for its expectation.
+            state: States before the first step, ``"l0.h"`` to ``(B, H)``; if None the learned ones, or zeros.
+                That of a layer which reads backwards is its state before the last step of the sequence.
+            noise: What decides dropout and the noise of a cell that has some: ``(seed, step)`` in training,
+                another step for other noise; None, in evaluation, for no dropout, and noise that is its
+                expectation.
+            lengths: Steps of each row, ``(B,)`` integers from 0 to T; None if all rows have T steps. Every
+                row then gives what it gives alone. What x and inputs hold behind its end is not read. There
+                the outputs are zero; the last states are those at its end; and a layer that reads backwards
+                begins there.
             trace: What to trace, to be found in :attr:`trace`: True for everything in :attr:`trace_names`,
                 or names, ``"f"`` in every layer or ``"l0.f"`` in one.
-            **inputs: What the cell takes beside x, ``dt=...`` of shape ``(T, B, ...)``; every layer gets it,
-                and its default where it is not given.
+            **inputs: What the cell takes beside x, ``dt=...`` of shape ``(T, B, ...)``; every layer that
+                takes it gets it, and its default where it is not given.
 
         Returns:
             The outputs ``(T, B, ·)`` and the states after the last step.
 
         Raises:
-            UsageError: if x, state, noise, trace or an input does not fit.
+            UsageError: if x, state, noise, lengths, trace or an input does not fit.
             UnknownNameError: if there is nothing of a name to trace.
         """
-        y, last, self._tape = self.apply(self.theta, x, state, noise, trace, **inputs)
+        y, last, self._tape = self.apply(self.theta, x, state, noise, lengths, trace, **inputs)
         self.trace, self.trace_grads = self._tape.trace, gradients_traced({})
         return y, last
 
@@ -156,7 +197,8 @@ class Recurrent(Flat):
         """Back-propagate through the last :meth:`forward`, filling :attr:`grad`.
 
         Args:
-            dy: Gradient with respect to the outputs, ``(T, B, ·)``.
+            dy: Gradient with respect to the outputs, ``(T, B, ·)``; behind the end of a row it counts for
+                nothing.
             dstate: Gradient with respect to the states after the last step; zeros if None.
             trace_grads: Of what to trace the gradients, to be found in :attr:`trace_grads`: True for every
                 state, or names as for ``trace``.
@@ -169,14 +211,11 @@ class Recurrent(Flat):
             UnknownNameError: if there is nothing of a name to trace.
         """
         if self._tape is None:
-            raise UsageError(f"{self.cell.label()}: backward before any forward; call forward first.")
-        tape = self._tape
-        if not trace_grads:
-            self.trace_grads = gradients_traced({})
-            return self._back(tape, dy, dstate, self.grad)
-        tracer = GradientTracer(self.stack.layers, tape.weights, trace_grads, tape.x.shape[:2])
-        found = self._back(tape, dy, dstate, self.grad, tracer)
-        self.trace_grads = tracer.traces()
+            raise UsageError(f"{self.stack.label()}: backward before any forward; call forward first.")
+        passage = self._tape.passage
+        tracer = GradientTracer(passage, trace_grads) if trace_grads else None
+        found = self._back(self._tape, dy, dstate, self.grad, tracer)
+        self.trace_grads = tracer.traces() if tracer else gradients_traced({})
         return found
 
     def apply(
@@ -185,6 +224,7 @@ class Recurrent(Flat):
         x: Any,
         state: Mapping[str, Any] | None = None,
         noise: tuple[int, int] | None = None,
+        lengths: Any = None,
         trace: Asked = None,
         **inputs: Any,
     ) -> tuple[Array, State, Tape]:
@@ -198,6 +238,7 @@ class Recurrent(Flat):
             x: As for :meth:`forward`.
             state: As for :meth:`forward`.
             noise: As for :meth:`forward`.
+            lengths: As for :meth:`forward`.
             trace: As for :meth:`forward`; what is traced is in ``tape.trace``.
             **inputs: As for :meth:`forward`.
 
@@ -208,31 +249,28 @@ class Recurrent(Flat):
             UsageError: if an argument does not fit.
             UnknownNameError: if there is nothing of a name to trace.
         """
-        who = self.cell.label()
+        who = self.stack.label()
         theta = as_floats(theta, (self.layout.size,), self.dtype, f"{who}: theta")
-        weights = self.stack.weights({**self._arrays, **self.layout.views(theta)})
-        x = as_inputs(x, self.stack.input_size, self.dtype, who)
+        arrays = {**self._arrays, **self.layout.views(theta)}
+        x, steps_of = as_sequences(x, lengths, self.stack.input_size, self.dtype, who)
         steps, batch = x.shape[:2]
-        before = as_state(state, self.stack.state_shapes, batch, self.dtype, who)
-        beside = self.stack.beside(inputs, (steps, batch), self.dtype, noise)
+        before = self.stack.states_before(state, arrays, batch, self.dtype)
+        beside = self.stack.beside(inputs, (steps, batch), self.dtype, noise, steps_of)
         parts = segments(steps, batch, self.recompute)
-        y = np.empty((steps, batch, self.output_size), self.dtype)
-        tracer = ValueTracer(self.stack.layers, weights, trace, (steps, batch)) if trace else None
+        passage = Passage(self.stack, self.stack.weights(arrays), x, beside, parts, steps_of)
+        y = passage.room(self.output_size)
+        tracer = ValueTracer(passage, trace) if trace else None
 
-        def work(rows: slice) -> tuple[list[Segment], State]:
-            now, found = states_of(before, rows), []
-            for when in parts:
-                told = beside.part(when, rows)
-                watch = tracer.watch(when, rows) if tracer else None
-                y[when, rows], after, tape = self.stack.forward(weights, cut(x, when, rows), now, told, watch)
-                found.append(Segment(when, rows, now, tape if len(parts) == 1 else None))
-                now = after
-            return found, now
+        def work(shard: slice) -> tuple[list[Segment], State]:
+            found, after = passage.forward(shard, before, y)
+            if tracer is not None:
+                tracer.take(passage.pieces(found))
+            return found, after
 
         found = map_shards(work, batch, self.threads)
-        last = join_states([after for _, after in found])
+        last = put_states(passage.by_rows([after for _, after in found]), batch)
         traces = tracer.traces() if tracer else values_traced({})
-        return y, last, Tape(self.stack, weights, x, beside, [each for each, _ in found], traces)
+        return y, last, Tape(passage, [each for each, _ in found], state is not None, traces)
 
     def vjp(
         self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None
@@ -262,28 +300,32 @@ class Recurrent(Flat):
         tracer: GradientTracer | None = None,
     ) -> tuple[Array | None, State]:
         """As :meth:`vjp`, with the gradient of the parameters in out."""
-        who = f"{self.cell.label()}: gradient of the output"
-        if not isinstance(tape, Tape) or tape.stack is not self.stack:
+        who = f"{self.stack.label()}: gradient of the output"
+        if not isinstance(tape, Tape) or tape.passage.stack is not self.stack:
             raise UsageError(f"{who}: the tape is not one of this layer's; pass on what its apply returned.")
-        steps, batch = tape.x.shape[:2]
+        passage = tape.passage
+        steps, batch = passage.x.shape[:2]
         dy = as_floats(dy, (steps, batch, self.output_size), self.dtype, who)
+        dy = dy if passage.lengths is None else blanked(dy, passage.lengths)
         dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, who)
-        dx = None if tape.x.ndim == 2 else np.empty_like(tape.x)
-        found = {part[0].rows.start: part for part in tape.shards}
+        dx = None if passage.x.ndim == 2 else passage.room(self.stack.input_size)
 
-        def back(segment: Segment, dafter: State) -> tuple[State, list[Array]]:
-            part = cut(dy, segment.steps, segment.rows)
-            watch = tracer.watch(segment.steps, segment.rows) if tracer else None
-            kept = tape.layers(segment)
-            dpart, dbefore, gradients = self.stack.backward(tape.weights, kept, part, dafter, watch)
-            if dx is not None:
-                dx[segment.steps, segment.rows] = dpart
-            return dbefore, gradients
-
-        def work(rows: slice) -> tuple[State, Array]:
-            gradient = out if rows.start == 0 else np.empty_like(out)
-            return walk_back(found[rows.start], states_of(dlast, rows), gradient, back), gradient
+        def work(shard: slice) -> tuple[State, Array]:
+            found, rows = tape.shards[shards(batch).index(shard)], passage.rows(shard)
+            watch = tracer.see if tracer else None
+            dbefore, gradients = passage.backward(found, dy, states_of(dlast, rows), dx, watch)
+            gradients += self.stack.learned_gradients(dbefore, not tape.is_begun)
+            gradient = out if shard.start == 0 else np.empty_like(out)
+            flatten(gradients, gradient)
+            return dbefore, gradient
 
         parts = map_shards(work, batch, self.threads)
         sum_shards([gradient for _, gradient in parts])
-        return dx, join_states([dbefore for dbefore, _ in parts])
+        return dx, put_states(passage.by_rows([dbefore for dbefore, _ in parts]), batch)
+
+
+def _resolved(cell: Named | Sequence[Named]) -> Cell | list[Cell]:
+    """The cell, or that of each layer."""
+    if isinstance(cell, Sequence) and not isinstance(cell, str):
+        return [resolve_cell(each) for each in cell]
+    return resolve_cell(cell)

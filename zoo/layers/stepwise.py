@@ -6,48 +6,45 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zoo.compiler import passes
-from zoo.layers.layer import Array, Layer, LayerTape
+from zoo.layers.layer import Array, Arrays, Layer, LayerTape
 
 
-def states_after(layer: Layer, arrays: Sequence[Array], tape: LayerTape) -> dict[str, Array]:
+def states_after(layer: Layer, arrays: tuple[Array, ...], tape: LayerTape) -> Arrays:
     """States after every step, ``(T, B, ...)``: one call of the forward pass for each."""
-    run, now = passes(layer.cell), tape.state
-    found = [np.empty((len(tape.x), *state.shape), state.dtype) for state in now]
+    now = dict(zip(layer.states, tape.state, strict=True))
+    found = {name: np.empty((len(tape.x), *state.shape), state.dtype) for name, state in now.items()}
     for t in range(len(tape.x)):
-        x, beside = _at(layer, tape, t)
-        _, now, _ = run.forward(tuple(arrays), x, now, *beside, *run.options)
-        for course, state in zip(found, now, strict=True):
-            course[t] = state
-    return dict(zip(layer.cell.states, found, strict=True))
+        _, now, _ = layer.forward(arrays, _at(tape.x, t), now, tuple([_at(each, t) for each in tape.inputs]))
+        for name, course in found.items():
+            course[t] = now[name]
+    return dict(zip(layer.cell.states, found.values(), strict=True))
 
 
 def gradients_after(
-    layer: Layer, arrays: Sequence[Array], tape: LayerTape, dy: Array, dlast: Sequence[Array]
-) -> dict[str, Array]:
+    layer: Layer, arrays: tuple[Array, ...], tape: LayerTape, dy: Array, dlast: Sequence[Array]
+) -> Arrays:
     """Gradients of the states after every step: one call of both passes for each.
 
     What reads a state within the step that makes it is not known, but that the first is the output.
     """
-    run, after = passes(layer.cell), states_after(layer, arrays, tape)
-    before = [
-        np.concatenate([first[None], course])
-        for first, course in zip(tape.state, after.values(), strict=True)
-    ]
-    found, now = {name: np.empty_like(course) for name, course in after.items()}, tuple(dlast)
+    after = states_after(layer, arrays, tape)
+    before = {
+        name: np.concatenate([first[None], course])
+        for name, first, course in zip(layer.states, tape.state, after.values(), strict=True)
+    }
+    found = {name: np.empty_like(course) for name, course in after.items()}
+    now = dict(zip(layer.states, dlast, strict=True))
     for t in reversed(range(len(tape.x))):
-        for course, gradient in zip(found.values(), now, strict=True):
+        for course, gradient in zip(found.values(), now.values(), strict=True):
             course[t] = gradient
-        x, beside = _at(layer, tape, t)
-        state = tuple(np.ascontiguousarray(course[t]) for course in before)
-        *_, kept = run.forward(tuple(arrays), x, state, *beside, *run.options)
-        seen = tuple(arrays), x, state, *beside
-        _, now, _ = run.backward(*seen, kept, np.ascontiguousarray(dy[t : t + 1]), now, *run.options)
+        state = {name: np.ascontiguousarray(course[t]) for name, course in before.items()}
+        told = tuple([_at(each, t) for each in tape.inputs])
+        *_, kept = layer.forward(arrays, _at(tape.x, t), state, told)
+        _, now, _ = layer.backward(arrays, kept, _at(dy, t), now)
     next(iter(found.values()))[...] += dy
     return found
 
 
-def _at(layer: Layer, tape: LayerTape, t: int) -> tuple[Array, tuple[tuple[Array, ...], ...]]:
-    """What a layer is told at one step: x, and the argument for what is beside it, if there is one."""
-    inputs = tuple(np.ascontiguousarray(each[t : t + 1]) for each in tape.inputs)
-    return np.ascontiguousarray(tape.x[t : t + 1]), (inputs,) if layer.cell.inputs else ()
+def _at(array: Array, t: int) -> Array:
+    """One step of a sequence, as a sequence."""
+    return np.ascontiguousarray(array[t : t + 1])

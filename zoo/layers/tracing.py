@@ -1,13 +1,13 @@
 """Traces: named values of ``step``, and gradients, at every step of a sequence.
 
-Kernels do not keep them. A tracer stands beside a pass over a stack of layers, sees what each layer was told
-and what it made, and works out in NumPy what was asked for, for all rows and many steps at once. A pass that
-nothing is asked of has no tracer.
+Kernels do not keep them. A tracer sees what each layer was told, what its kernels kept, and on the way back
+the gradients that they are given; and works out in NumPy what was asked for, for all rows and many steps at
+once. A pass that nothing is asked of has no tracer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,13 +17,12 @@ from zoo.compiler.meanings import lengths
 from zoo.compiler.step_back import step_back
 from zoo.errors import UsageError
 from zoo.layers import stepwise
-from zoo.layers.asking import Asked, Traces, chosen, gradients_traced, prefix_of, traceable, values_traced
+from zoo.layers.asking import Asked, Traces, chosen, gradients_traced, traceable, values_traced
 from zoo.layers.layer import Array, Layer, LayerTape
-from zoo.layers.stack import Weights
+from zoo.layers.lengths import turned
+from zoo.layers.passage import Passage
+from zoo.layers.shards import Rows
 from zoo.layers.unrolled import Unrolled, Values
-
-Part = tuple[slice, slice]
-"""Some steps and some rows."""
 
 
 class _Traced:
@@ -42,7 +41,7 @@ class _Traced:
         self.layer, self.arrays, self.names = layer, tuple(arrays), names
         known = traceable(layer.cell)
         self.values = {name: value for name in names if (value := known[name]) is not None}
-        self.unrolled = Unrolled(layer, arrays) if self.values else None
+        self.unrolled = Unrolled(layer, self.arrays) if self.values else None
         self.nodes = {name: self._nodes(name, value) for name, value in self.values.items()}
         self.found = {name: self._allocate(name, front) for name in names}
 
@@ -54,23 +53,23 @@ class _Traced:
         """Where a value goes, ``(T, B, ...)``; one that depends on parameters alone is stored once."""
         dtype = self.arrays[0].dtype
         if self.unrolled is None:
-            return np.empty((*front, *self.layer.states[prefix_of(self.layer) + name]), dtype)
+            return np.zeros((*front, *self.layer.states[self.layer.prefix + name]), dtype)
         value, numbers = self.values[name], self.unrolled.numbers
         planes = (2,) if len(value.parts) > 1 else ()
         shape = (*front, *planes, *lengths(value.shape, numbers.sizes))
         if value.varies:
-            return np.empty(shape, dtype)
+            return np.zeros(shape, dtype)
         parts = numbers.work(self.nodes[name], ())({})
         return np.broadcast_to(np.stack(parts) if planes else parts[0], shape)
 
-    def _write(self, names: Sequence[str], values: Values, part: Part) -> None:
+    def write(self, names: Sequence[str], values: Values, steps: slice, rows: Rows) -> None:
         """Write values, which come some steps at a time; complex ones as two planes, as they are stored."""
         for inner, arrays in values:
-            when, waiting = slice(part[0].start + inner.start, part[0].start + inner.stop), iter(arrays)
+            when, waiting = slice(steps.start + inner.start, steps.start + inner.stop), iter(arrays)
             for name in names:
-                out, planes = self.found[name][when, part[1]], len(self.nodes[name])
-                for plane in range(planes):
-                    (out[:, :, plane] if planes > 1 else out)[...] = next(waiting)
+                for plane in range(len(self.nodes[name])):
+                    place = (when, rows, plane) if len(self.nodes[name]) > 1 else (when, rows)
+                    self.found[name][place] = next(waiting)
 
 
 class _Values(_Traced):
@@ -79,19 +78,19 @@ class _Values(_Traced):
     def _nodes(self, name: str, value: Intermediate) -> tuple[Node, ...]:  # noqa: ARG002
         return value.parts
 
-    def take(self, tape: LayerTape, y: Array, part: Part) -> None:
+    def take(self, steps: slice, rows: Rows, tape: LayerTape) -> None:
         """Take up some steps of some rows."""
         states = [name for name in self.names if name in self.layer.cell.states]
         others = [name for name, value in self.values.items() if name not in states and value.varies]
         if self.unrolled is None:
             courses = stepwise.states_after(self.layer, self.arrays, tape)
         else:
-            courses = self.unrolled.after(states, tape, y)
+            courses = self.unrolled.after(states, tape)
         for name in states:
-            self.found[name][part] = courses[name]
+            self.found[name][steps, rows] = courses[name]
         if others and self.unrolled is not None:
             nodes = [node for name in others for node in self.nodes[name]]
-            self._write(others, self.unrolled.values(nodes, tape, y), part)
+            self.write(others, self.unrolled.values(nodes, tape), steps, rows)
 
 
 class _Gradients(_Traced):
@@ -103,103 +102,102 @@ class _Gradients(_Traced):
         nodes = tuple(node for node in found if node is not None)
         if len(nodes) < len(found) or not value.varies:
             raise UsageError(
-                f"{self.layer.cell.label()}: trace_grads asks for {prefix_of(self.layer) + name!r}, which "
-                f"has no gradient at each step: it depends on parameters alone, counts in whole numbers, or "
-                f"reaches no output. Leave it out."
+                f"{self.layer.cell.label()}: trace_grads asks for {self.layer.prefix + name!r}, which has no "
+                f"gradient at each step: it depends on parameters alone, counts in whole numbers, or reaches "
+                f"no output. Leave it out."
             )
         return nodes
 
-    def take(self, tape: LayerTape, dy: Array, dlast: Sequence[Array], part: Part) -> None:
+    def take(self, steps: slice, rows: Rows, tape: LayerTape, dy: Array, dafter: Mapping[str, Array]) -> None:
         """Take up some steps of some rows."""
+        dlast = [dafter[name] for name in self.layer.states]
         if self.unrolled is not None:
             nodes = [node for name in self.names for node in self.nodes[name]]
-            self._write(self.names, self.unrolled.gradients(nodes, tape, dy, dlast), part)
+            self.write(self.names, self.unrolled.gradients(nodes, tape, dy, dlast), steps, rows)
             return
         gradients = stepwise.gradients_after(self.layer, self.arrays, tape, dy, dlast)
         for name in self.names:
-            self.found[name][part] = gradients[name]
+            self.found[name][steps, rows] = gradients[name]
 
 
 class ValueTracer:
-    """Takes up the values that are asked for while the layers go through parts of the batch.
+    """Takes up the values that are asked for from what the layers went through.
 
     Args:
-        layers: The layers.
-        weights: The arrays of each.
+        passage: A batch on its way.
         asked: What to trace.
-        front: ``T`` and ``B`` of the whole sequence.
 
     Raises:
         UnknownNameError: if there is no such value.
         UsageError: if what is asked for is neither a name nor names.
     """
 
-    def __init__(
-        self, layers: Sequence[Layer], weights: Weights, asked: Asked, front: tuple[int, int]
-    ) -> None:
-        each = zip(layers, weights, chosen(layers, asked, "trace"), strict=True)
-        self._traced = {
-            prefix_of(layer): _Values(layer, arrays, names, front) for layer, arrays, names in each if names
-        }
+    def __init__(self, passage: Passage, asked: Asked) -> None:
+        names = chosen(passage.stack.layers, asked, "trace", passage.stack.label())
+        self._passage, self._traced = passage, dict[str, _Values]()
+        for layer, arrays, each in zip(passage.stack.layers, passage.weights, names, strict=True):
+            if each:
+                self._traced[layer.prefix] = _Values(layer, arrays, each, passage.x.shape[:2])
 
-    def watch(self, steps: slice, rows: slice) -> Callable[[Layer, LayerTape, Array], None]:
-        """What sees the layers go through some steps of some rows."""
-
-        def see(layer: Layer, tape: LayerTape, y: Array) -> None:
-            if (traced := self._traced.get(prefix_of(layer))) is not None:
-                traced.take(tape, y, (steps, rows))
-
-        return see
+    def take(self, pieces: Iterable[tuple[Layer, slice, Rows, LayerTape]]) -> None:
+        """Take up pieces: a layer, some steps and rows, and what its kernels were given and kept."""
+        for layer, steps, rows, tape in pieces:
+            if layer.prefix in self._traced:
+                self._traced[layer.prefix].take(steps, rows, tape)
 
     def traces(self) -> Traces:
-        """What was asked for, ``(T, B, ...)``, once the pass is through."""
-        return values_traced(_named(self._traced))
+        """What was asked for, ``(T, B, ...)``, once all pieces are taken up."""
+        return values_traced(_named(self._traced, self._passage))
 
 
 class GradientTracer:
-    """Takes up the gradients that are asked for while the layers go back through parts of the batch.
+    """Takes up the gradients that are asked for while the layers go back.
 
     Args:
-        layers: The layers.
-        weights: The arrays of each.
+        passage: A batch that went through.
         asked: Of what to trace the gradients; True for all states.
-        front: ``T`` and ``B`` of the whole sequence.
 
     Raises:
         UnknownNameError: if there is no such value.
         UsageError: if what is asked for is neither a name nor names, or has no gradient.
     """
 
-    def __init__(
-        self, layers: Sequence[Layer], weights: Weights, asked: Asked, front: tuple[int, int]
+    def __init__(self, passage: Passage, asked: Asked) -> None:
+        layers = passage.stack.layers
+        names = [_variables(layer) for layer in layers]
+        if asked is not True:
+            names = chosen(layers, asked, "trace_grads", passage.stack.label())
+        self._passage, self._traced = passage, dict[str, _Gradients]()
+        for layer, arrays, each in zip(layers, passage.weights, names, strict=True):
+            if each:
+                self._traced[layer.prefix] = _Gradients(layer, arrays, each, passage.x.shape[:2])
+
+    def see(
+        self, layer: Layer, steps: slice, rows: Rows, tape: LayerTape, dy: Array, dafter: Mapping[str, Array]
     ) -> None:
-        names = (
-            [_states(layer) for layer in layers] if asked is True else chosen(layers, asked, "trace_grads")
-        )
-        self._traced = {
-            prefix_of(layer): _Gradients(layer, arrays, each, front)
-            for layer, arrays, each in zip(layers, weights, names, strict=True)
-            if each
-        }
-
-    def watch(self, steps: slice, rows: slice) -> Callable[[Layer, LayerTape, Array, Sequence[Array]], None]:
-        """What sees the layers go back through some steps of some rows."""
-
-        def see(layer: Layer, tape: LayerTape, dy: Array, dlast: Sequence[Array]) -> None:
-            if (traced := self._traced.get(prefix_of(layer))) is not None:
-                traced.take(tape, dy, dlast, (steps, rows))
-
-        return see
+        """See a layer go back through some steps of some rows."""
+        if layer.prefix in self._traced:
+            self._traced[layer.prefix].take(steps, rows, tape, dy, dafter)
 
     def traces(self) -> Traces:
-        """What was asked for, ``(T, B, ...)``, once the pass is through."""
-        return gradients_traced(_named(self._traced))
+        """What was asked for, ``(T, B, ...)``, once the layers went back all the way."""
+        return gradients_traced(_named(self._traced, self._passage))
 
 
-def _states(layer: Layer) -> list[str]:
+def _variables(layer: Layer) -> list[str]:
     """The states that have a gradient."""
     return [name for name, state in layer.cell.states.items() if not state.discrete]
 
 
-def _named(traced: Mapping[str, _Traced]) -> dict[str, Array]:
-    return {prefix + name: found for prefix, each in traced.items() for name, found in each.found.items()}
+def _named(traced: Mapping[str, _Traced], passage: Passage) -> dict[str, Array]:
+    """What was found, by name, in the order of time."""
+    return {
+        prefix + name: _in_time(each.layer, array, passage)
+        for prefix, each in traced.items()
+        for name, array in each.found.items()
+    }
+
+
+def _in_time(layer: Layer, array: Array, passage: Passage) -> Array:
+    """What a layer that reads backwards found in its own order; what is the same at every step is in any."""
+    return turned(array, passage.lengths) if layer.reverse and array.flags.writeable else array

@@ -36,22 +36,21 @@ class Unrolled:
         DefinitionError: if the ``step`` cannot be read.
     """
 
-    def __init__(self, layer: Layer, arrays: Sequence[Array]) -> None:
-        self.layer, self.equations = layer, equations_of(layer.cell)
+    def __init__(self, layer: Layer, arrays: tuple[Array, ...]) -> None:
+        self.layer, self.arrays, self.equations = layer, arrays, equations_of(layer.cell)
         leaves = [*self.equations.params.values(), *self.equations.buffers.values()]
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
         self.numbers = Numbers(dict(zip(leaves, arrays, strict=True)), sizes, arrays[0].dtype)
         self._sweeps: dict[Any, Sweep] = {}
 
-    def values(self, nodes: Sequence[Node], tape: LayerTape, y: Array | None = None) -> Values:
+    def values(self, nodes: Sequence[Node], tape: LayerTape) -> Values:
         """Values of the step at every step, in order of time.
 
         Args:
             nodes: Which ones.
             tape: Of the layer's forward pass.
-            y: The outputs, if they are at hand.
         """
-        given = self._given(nodes, tape) | self._before(nodes, tape, y)
+        given = self._given(nodes, tape) | self._before(nodes, tape)
         return self._sweep(nodes, given, {})(given, {}, *tape.x.shape[:2])
 
     def gradients(self, nodes: Sequence[Node], tape: LayerTape, dy: Array, dlast: Sequence[Array]) -> Values:
@@ -72,18 +71,18 @@ class Unrolled:
         start = {leaf: of_state[name] for name, leaf in back.dafter.items()}
         return self._sweep(nodes, given, carried, reverse=True)(given, start, *tape.x.shape[:2])
 
-    def after(self, names: Sequence[str], tape: LayerTape, y: Array | None = None) -> dict[str, Array]:
+    def after(self, names: Sequence[str], tape: LayerTape) -> dict[str, Array]:
         """States after every step, ``(T, B, ...)``."""
-        known = self._known(tape, y)
+        known = self._known(tape)
         missing = [name for name in names if name not in known]
         found = known | (self._looped(missing, known, tape) if missing else {})
         return {name: found[name] for name in names}
 
-    def _before(self, nodes: Sequence[Node], tape: LayerTape, y: Array | None = None) -> dict[Node, Array]:
+    def _before(self, nodes: Sequence[Node], tape: LayerTape) -> dict[Node, Array]:
         """The states before every step that values depend on."""
         reached = set(ancestors(nodes))
         names = [name for name, leaf in self.equations.states.items() if leaf in reached]
-        return self._shifted(self.after(names, tape, y), tape)
+        return self._shifted(self.after(names, tape), tape)
 
     def _shifted(self, after: Mapping[str, Array], tape: LayerTape) -> dict[Node, Array]:
         """From states after every step to those before."""
@@ -93,14 +92,20 @@ class Unrolled:
             for name, value in after.items()
         }
 
-    def _known(self, tape: LayerTape, y: Array | None) -> dict[str, Array]:
-        """States after every step that are there already."""
+    def _known(self, tape: LayerTape) -> dict[str, Array]:
+        """States after every step that kernels keep, or give as the output."""
         front = tape.x.shape[:2]
-        found = {name: tape.kept[place] for name, place in kept_states(self.layer.cell).items()}
-        if y is not None:
-            found |= {name: y for name, node in self.equations.after.items() if node is self.equations.y}
+        if self.layer.cell.is_derived():
+            found = {name: tape.kept[place] for name, place in kept_states(self.layer.cell).items()}
+        else:  # only the cell knows what its kernels keep
+            y, *_ = self.layer.forward(self.arrays, tape.x, self._first(tape), tape.inputs)
+            found = {name: y for name, node in self.equations.after.items() if node is self.equations.y}
         shapes = dict(zip(self.equations.states, self.layer.states.values(), strict=True))
         return {name: value.reshape(*front, *shapes[name]) for name, value in found.items()}
+
+    def _first(self, tape: LayerTape) -> dict[str, Array]:
+        """The states before the first step, by their full names."""
+        return dict(zip(self.layer.states, tape.state, strict=True))
 
     def _looped(self, names: Sequence[str], known: Mapping[str, Array], tape: LayerTape) -> dict[str, Array]:
         """States after every step that only a loop finds."""
@@ -156,8 +161,6 @@ def as_read(equations: Equations, nodes: Sequence[Node], x: Array, numbers: Numb
 @functools.lru_cache(maxsize=256)
 def kept_states(cell: Cell) -> dict[str, int]:
     """The states whose course a derived kernel keeps, and where in its tape."""
-    if not cell.is_derived():
-        return {}
     from zoo.compiler.derive import plan
 
     return {name: place for place, each in enumerate(plan(cell).tape) for name in each.states}
