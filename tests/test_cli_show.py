@@ -98,6 +98,25 @@ Inputs beside x
     )
 
 
+def test_what_can_be_traced_has_a_table() -> None:
+    output = run("show", f"{RICH}:Rich").output
+    assert (
+        output.partition("\n\nTraces\n")[2].partition("\n\nMemory")[0]
+        == """  pre_h  (H)
+  h      (H)     state, output, tanh, from -1 to 1
+  n      (1)     state
+  z      (2, H)  state"""
+    )
+    assert (
+        "  kept    (4, H/8, 1)       complex, as real and imaginary parts, the same at every step"
+        in run("show", "retnet").output
+    )
+
+
+def test_of_a_step_that_cannot_be_read_nothing_is_traced(file: str) -> None:
+    assert "Traces\n  unknown: cell class Wrong" in run("show", f"{file}:Wrong").output
+
+
 def test_what_a_cell_has_not_has_no_table() -> None:
     output = run("show", "vanilla").output
     assert "Buffers" not in output

@@ -16,8 +16,8 @@ import numpy as np
 from zoo.compiler import structure
 from zoo.compiler.copies import LEAVES
 from zoo.compiler.dims import Dim, as_dim
-from zoo.compiler.evaluation import Array, Sizes, Values, values
 from zoo.compiler.graph import Graph, Level, Node, Shape, ancestors
+from zoo.compiler.meanings import Array, Sizes, meaning
 from zoo.compiler.reading import Equations
 
 
@@ -49,11 +49,14 @@ def at_sizes(equations: Equations, sizes: Sizes, told: Mapping[str, float]) -> E
         new[equations.y],
         _on(equations.after, new),
         names,
-        {},
+        calls={},
+        bound={},
     )
 
 
-def shared_values(outputs: Iterable[Node], arrays: Values, dtype: np.dtype[Any]) -> dict[Node, Array]:
+def shared_values(
+    outputs: Iterable[Node], arrays: Mapping[str, Array], dtype: np.dtype[Any]
+) -> dict[Node, Array]:
     """The values that parameters alone decide, of those that some values depend on.
 
     Args:
@@ -61,9 +64,14 @@ def shared_values(outputs: Iterable[Node], arrays: Values, dtype: np.dtype[Any])
         arrays: Parameters and buffers by name, as they are stored.
         dtype: Of all numbers.
     """
-    nodes = (node for node in ancestors(outputs) if node.level == Level.ONCE)
+    found: dict[Node, Array] = {}
     with np.errstate(all="ignore"):
-        return values(nodes, {"param": arrays, "buffer": arrays}, {}, dtype)
+        for node in ancestors(outputs):
+            if node.op in ("param", "buffer"):
+                found[node] = arrays[node.attr]
+            elif node.level == Level.ONCE:
+                found[node] = meaning(node, {}, dtype)(*[found[each] for each in node.inputs])
+    return found
 
 
 def lengths(shape: Iterable[Dim]) -> tuple[int, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from zoo.layers.course import Course, go
-from zoo.layers.layer import Array, Arrays, Layer, LayerTape
+from zoo.layers.layer import Array, Arrays, Layer, LayerTape, Watch
 from zoo.layers.segments import Segment, cut, go_back
+from zoo.layers.shards import Rows
 
 Weights = tuple[Array, ...]
 
@@ -55,22 +56,51 @@ def along(
 
 
 def back_along(
-    layer: Layer, weights: Weights, way: WayTape | LayerTape, dy: Array, dlast: Mapping[str, Array]
+    layer: Layer,
+    weights: Weights,
+    way: WayTape | LayerTape,
+    dy: Array,
+    dlast: Mapping[str, Array],
+    watch: Watch | None = None,
 ) -> tuple[Array | None, Arrays, list[Array]]:
     """Gradients with respect to x (None for tokens), the first states, and the parameters in their order."""
     if isinstance(way, LayerTape):
-        dx, dbefore, gradients = layer.backward(weights, way, np.ascontiguousarray(dy), dlast)
+        dy = np.ascontiguousarray(dy)
+        if watch is not None:
+            watch(layer, *whole(way), way, dy, dlast)
+        dx, dbefore, gradients = layer.backward(weights, way, dy, dlast)
         return dx if way.x.ndim == 3 else None, dbefore, gradients
     parts: list[Array] = []
 
     def back(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
         tape = segment.tape or _forward(layer, weights, way.x, way.inputs, segment)[2]
-        dx, dbefore, gradients = layer.backward(weights, tape, cut(dy, segment.steps, segment.rows), dafter)
+        part = cut(dy, segment.steps, segment.rows)
+        if watch is not None:
+            watch(layer, segment.steps, segment.rows, tape, part, dafter)
+        dx, dbefore, gradients = layer.backward(weights, tape, part, dafter)
         parts.insert(0, dx)
         return dbefore, gradients
 
     dstate, gradients = go_back(way.segments, {name: dlast[name] for name in layer.states}, back)
     return _laid(parts, way.segments, way.x) if way.x.ndim == 3 else None, dstate, gradients
+
+
+def pieces(
+    layer: Layer, weights: Weights, way: WayTape | LayerTape
+) -> Iterator[tuple[slice, Rows, LayerTape]]:
+    """The pieces that a layer went through: steps, rows, and the tape, made again where it was not kept."""
+    if isinstance(way, LayerTape):
+        yield *whole(way), way
+        return
+    for segment in way.segments:
+        tape = segment.tape or _forward(layer, weights, way.x, way.inputs, segment)[2]
+        yield segment.steps, segment.rows, tape
+
+
+def whole(tape: LayerTape) -> tuple[slice, slice]:
+    """All steps and rows of a tape."""
+    steps, batch = tape.x.shape[:2]
+    return slice(0, steps), slice(0, batch)
 
 
 def _forward(

@@ -11,7 +11,7 @@ import numpy as np
 from zoo.contracts import Cell
 from zoo.layers.along import WayTape, Weights, along, back_along
 from zoo.layers.course import Course
-from zoo.layers.layer import Array, Arrays, Layer, LayerTape
+from zoo.layers.layer import Array, Arrays, Layer, LayerTape, Watch
 from zoo.layers.lengths import turned
 
 
@@ -86,7 +86,12 @@ class Floor:
         return _sum(x, y) if self.is_residual else y, last, FloorTape(course, told.mask, ways)
 
     def backward(
-        self, weights: list[Weights], tape: FloorTape, dy: Array, dlast: Mapping[str, Array]
+        self,
+        weights: list[Weights],
+        tape: FloorTape,
+        dy: Array,
+        dlast: Mapping[str, Array],
+        watch: Watch | None = None,
     ) -> tuple[Array | None, Arrays, list[Array]]:
         """Gradients with respect to x (None for tokens), the first states, and the parameters."""
         lengths, parts = tape.course.lengths if tape.course else None, []
@@ -94,7 +99,7 @@ class Floor:
         gradients: list[Array] = []
         for layer, arrays, way, dway in zip(self.layers, weights, tape.ways, self._split(dy), strict=True):
             given = turned(dway, lengths) if layer.reverse else dway
-            dx, dbefore, found = back_along(layer, arrays, way, given, dlast)
+            dx, dbefore, found = back_along(layer, arrays, way, given, dlast, watch)
             if dx is not None:
                 parts.append(turned(dx, lengths) if layer.reverse else dx)
             dstate |= dbefore

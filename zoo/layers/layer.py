@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,9 +15,13 @@ from zoo.contracts.declarations import Array as Declaration
 from zoo.errors import DefinitionError
 from zoo.layers.initializers import initialize
 from zoo.layers.layout import Shapes
+from zoo.layers.shards import Rows
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
+
+Watch: TypeAlias = "Callable[[Layer, slice, Rows, LayerTape, Array, Mapping[str, Array]], None]"
+"""Sees a layer before its way back through some steps and rows: its tape, and gradients of what it made."""
 
 _REVERSE = 2**20  # more than any stack has layers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,9 +11,9 @@ import numpy as np
 from zoo.layers.beside import Beside
 from zoo.layers.course import Course, go, plan
 from zoo.layers.floor import FloorTape
-from zoo.layers.layer import Array, Arrays
+from zoo.layers.layer import Array, Arrays, Layer, LayerTape, Watch
 from zoo.layers.lengths import longest_first
-from zoo.layers.segments import Segment, cut, go_back
+from zoo.layers.segments import Segment, cut, go_back, within
 from zoo.layers.shards import Rows, count, shards, states_of
 from zoo.layers.stack import Stack, Weights
 
@@ -72,8 +73,20 @@ class Passage:
 
         return go(together, rows, states_of(state, rows), run)
 
+    def pieces(self, found: list[Segment]) -> Iterator[tuple[Layer, slice, Rows, LayerTape]]:
+        """What every layer went through in a shard, as :meth:`forward` found it, piece by piece."""
+        for segment in found:
+            tape = segment.tape or self._through(segment, None)[2]
+            for layer, steps, rows, kept in self.stack.pieces(self.weights, tape):
+                yield layer, *within(segment, steps, rows), kept
+
     def backward(
-        self, found: list[Segment], dy: Array, dlast: Arrays, dx: Array | None
+        self,
+        found: list[Segment],
+        dy: Array,
+        dlast: Arrays,
+        dx: Array | None,
+        watch: Watch | None = None,
     ) -> tuple[Arrays, list[Array]]:
         """Gradients of a shard's states before the first step, and of the parameters of all layers.
 
@@ -82,13 +95,15 @@ class Passage:
             dy: Gradient of the outputs of the whole batch, ``(T, B, ·)``.
             dlast: Gradients of the last states of the shard's rows.
             dx: Where the gradient of x goes, ``(T, B, I)``; where rows have lengths, zeros. None for tokens.
+            watch: What sees every layer before its way back through a piece.
         """
 
         def back(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
             # Only pieces of all floors together are computed again here: those of a layer alone, along it.
             tape = segment.tape or self._through(segment, None)[2]
             part = cut(dy, segment.steps, segment.rows)
-            dpart, dbefore, gradients = self.stack.backward(self.weights, tape, part, dafter)
+            placed = watch and _placed(watch, segment)
+            dpart, dbefore, gradients = self.stack.backward(self.weights, tape, part, dafter, placed)
             if dx is not None:
                 dx[segment.steps, segment.rows] = dpart
             return dbefore, gradients
@@ -114,3 +129,14 @@ class Passage:
         where = segment.steps, segment.rows
         told, x = self.beside.part(*where), cut(self.x, *where)
         return self.stack.forward(self.weights, x, segment.state, told, alone)
+
+
+def _placed(watch: Watch, segment: Segment) -> Watch:
+    """A watch that is told which steps and rows of the batch a piece of a segment is."""
+
+    def see(
+        layer: Layer, steps: slice, rows: Rows, tape: LayerTape, dy: Array, dafter: Mapping[str, Array]
+    ) -> None:
+        watch(layer, *within(segment, steps, rows), tape, dy, dafter)
+
+    return see

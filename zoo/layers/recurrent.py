@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.contracts import Cell
 from zoo.errors import UsageError
+from zoo.layers.asking import Asked, Traces, gradients_traced, names_of, values_traced
 from zoo.layers.boundary import as_dtype, as_floats, as_state, check_seed
 from zoo.layers.layout import Flat
 from zoo.layers.lengths import as_sequences, blanked
@@ -17,6 +18,7 @@ from zoo.layers.passage import Passage
 from zoo.layers.segments import Segment, check_recompute, flatten, segments
 from zoo.layers.shards import check_threads, map_shards, put_states, shards, states_of, sum_shards
 from zoo.layers.stack import Stack
+from zoo.layers.tracing import GradientTracer, ValueTracer
 from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
@@ -32,11 +34,13 @@ class Tape:
         passage: The batch, and how it went through the layers.
         shards: The segments of each shard.
         is_begun: Whether states before the first step were given, so that no learned ones were used.
+        trace: What was traced on the way.
     """
 
     passage: Passage
     shards: list[list[Segment]]
     is_begun: bool
+    trace: Traces
 
 
 class Recurrent(Flat):
@@ -84,6 +88,10 @@ class Recurrent(Flat):
         params: Name to view into ``theta``: ``rnn.params["l0.Wxh"]``.
         grads: Name to view into ``grad``.
         buffers: Name to what the cell holds beside parameters, not trained and read-only: ``"l0.A"``.
+        trace: Name to what ``forward(x, trace=...)`` traced, ``(T, B, ·)``: ``rnn.trace["l0.f"]``; zero
+            behind the end of a row.
+        trace_grads: Name to the gradients that ``backward(dy, trace_grads=...)`` traced, each of the shape of
+            what it is the gradient of.
 
     Raises:
         UnknownNameError: if no cell has this name.
@@ -120,6 +128,7 @@ class Recurrent(Flat):
         super().__init__(self.stack.param_shapes, as_dtype(dtype), self.stack.buffer_shapes)
         self.fill(self.stack.initial(check_seed(seed)))
         self._tape: Tape | None = None
+        self.trace, self.trace_grads = values_traced({}), gradients_traced({})
 
     def __repr__(self) -> str:
         return f"Recurrent({self.stack.describe()}, dtype={self.dtype.name!r}, P={self.layout.size})"
@@ -145,6 +154,7 @@ class Recurrent(Flat):
         state: Mapping[str, Any] | None = None,
         noise: tuple[int, int] | None = None,
         lengths: Any = None,
+        trace: Asked = None,
         **inputs: Any,
     ) -> tuple[Array, State]:
         """Run the layers over a sequence, remembering what :meth:`backward` needs.
@@ -160,6 +170,8 @@ class Recurrent(Flat):
                 row then gives what it gives alone. What x and inputs hold behind its end is not read. There
                 the outputs are zero; the last states are those at its end; and a layer that reads backwards
                 begins there.
+            trace: What to trace, to be found in :attr:`trace`: True for everything in :attr:`trace_names`,
+                or names, ``"f"`` in every layer or ``"l0.f"`` in one.
             **inputs: What the cell takes beside x, ``dt=...`` of shape ``(T, B, ...)``; every layer that
                 takes it gets it, and its default where it is not given.
 
@@ -167,28 +179,44 @@ class Recurrent(Flat):
             The outputs ``(T, B, ·)`` and the states after the last step.
 
         Raises:
-            UsageError: if x, state, noise, lengths or an input does not fit.
+            UsageError: if x, state, noise, lengths, trace or an input does not fit.
+            UnknownNameError: if there is nothing of a name to trace.
         """
-        y, last, self._tape = self.apply(self.theta, x, state, noise, lengths, **inputs)
+        y, last, self._tape = self.apply(self.theta, x, state, noise, lengths, trace, **inputs)
+        self.trace, self.trace_grads = self._tape.trace, gradients_traced({})
         return y, last
 
-    def backward(self, dy: Any, dstate: Mapping[str, Any] | None = None) -> tuple[Array | None, State]:
+    @property
+    def trace_names(self) -> tuple[str, ...]:
+        """What :meth:`forward` can trace: ``"l0.f"`` and so on, layer by layer."""
+        return names_of(self.stack.layers)
+
+    def backward(
+        self, dy: Any, dstate: Mapping[str, Any] | None = None, trace_grads: Asked = None
+    ) -> tuple[Array | None, State]:
         """Back-propagate through the last :meth:`forward`, filling :attr:`grad`.
 
         Args:
             dy: Gradient with respect to the outputs, ``(T, B, ·)``; behind the end of a row it counts for
                 nothing.
             dstate: Gradient with respect to the states after the last step; zeros if None.
+            trace_grads: Of what to trace the gradients, to be found in :attr:`trace_grads`: True for every
+                state, or names as for ``trace``.
 
         Returns:
             The gradients with respect to x (None for tokens) and to the states before the first step.
 
         Raises:
-            UsageError: if there was no forward, or a shape does not fit.
+            UsageError: if there was no forward, a shape does not fit, or what to trace has no gradient.
+            UnknownNameError: if there is nothing of a name to trace.
         """
         if self._tape is None:
             raise UsageError(f"{self.stack.label()}: backward before any forward; call forward first.")
-        return self._back(self._tape, dy, dstate, self.grad)
+        passage = self._tape.passage
+        tracer = GradientTracer(passage, trace_grads) if trace_grads else None
+        found = self._back(self._tape, dy, dstate, self.grad, tracer)
+        self.trace_grads = tracer.traces() if tracer else gradients_traced({})
+        return found
 
     def apply(
         self,
@@ -197,6 +225,7 @@ class Recurrent(Flat):
         state: Mapping[str, Any] | None = None,
         noise: tuple[int, int] | None = None,
         lengths: Any = None,
+        trace: Asked = None,
         **inputs: Any,
     ) -> tuple[Array, State, Tape]:
         """Pure forward pass: outputs, last states, and a tape for :meth:`vjp`.
@@ -210,6 +239,7 @@ class Recurrent(Flat):
             state: As for :meth:`forward`.
             noise: As for :meth:`forward`.
             lengths: As for :meth:`forward`.
+            trace: As for :meth:`forward`; what is traced is in ``tape.trace``.
             **inputs: As for :meth:`forward`.
 
         Returns:
@@ -217,6 +247,7 @@ class Recurrent(Flat):
 
         Raises:
             UsageError: if an argument does not fit.
+            UnknownNameError: if there is nothing of a name to trace.
         """
         who = self.stack.label()
         theta = as_floats(theta, (self.layout.size,), self.dtype, f"{who}: theta")
@@ -228,9 +259,18 @@ class Recurrent(Flat):
         parts = segments(steps, batch, self.recompute)
         passage = Passage(self.stack, self.stack.weights(arrays), x, beside, parts, steps_of)
         y = passage.room(self.output_size)
-        found = map_shards(lambda shard: passage.forward(shard, before, y), batch, self.threads)
+        tracer = ValueTracer(passage, trace) if trace else None
+
+        def work(shard: slice) -> tuple[list[Segment], State]:
+            found, after = passage.forward(shard, before, y)
+            if tracer is not None:
+                tracer.take(passage.pieces(found))
+            return found, after
+
+        found = map_shards(work, batch, self.threads)
         last = put_states(passage.by_rows([after for _, after in found]), batch)
-        return y, last, Tape(passage, [each for each, _ in found], state is not None)
+        traces = tracer.traces() if tracer else values_traced({})
+        return y, last, Tape(passage, [each for each, _ in found], state is not None, traces)
 
     def vjp(
         self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None
@@ -252,7 +292,12 @@ class Recurrent(Flat):
         return *self._back(tape, dy, dstate, dtheta), dtheta
 
     def _back(
-        self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None, out: Array
+        self,
+        tape: Tape,
+        dy: Any,
+        dstate: Mapping[str, Any] | None,
+        out: Array,
+        tracer: GradientTracer | None = None,
     ) -> tuple[Array | None, State]:
         """As :meth:`vjp`, with the gradient of the parameters in out."""
         who = f"{self.stack.label()}: gradient of the output"
@@ -267,7 +312,8 @@ class Recurrent(Flat):
 
         def work(shard: slice) -> tuple[State, Array]:
             found, rows = tape.shards[shards(batch).index(shard)], passage.rows(shard)
-            dbefore, gradients = passage.backward(found, dy, states_of(dlast, rows), dx)
+            watch = tracer.see if tracer else None
+            dbefore, gradients = passage.backward(found, dy, states_of(dlast, rows), dx, watch)
             gradients += self.stack.learned_gradients(dbefore, not tape.is_begun)
             gradient = out if shard.start == 0 else np.empty_like(out)
             flatten(gradients, gradient)

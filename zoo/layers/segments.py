@@ -78,6 +78,18 @@ class Segment(NamedTuple):
     tape: Any = None
 
 
+def within(segment: Segment, steps: slice, rows: Rows) -> tuple[slice, Rows]:
+    """Which steps and rows of the batch some of a segment's are, counted from its first."""
+    first = segment.steps.start
+    return slice(first + steps.start, first + steps.stop), _some(segment.rows, rows)
+
+
+def _some(of: Rows, rows: Rows) -> Rows:
+    if isinstance(of, slice) and isinstance(rows, slice):
+        return slice(of.start + rows.start, of.start + rows.stop)
+    return np.arange(of.start, of.stop)[rows] if isinstance(of, slice) else of[rows]
+
+
 def go_back(
     found: list[Segment], dlast: Arrays, back: Callable[[Segment, Arrays], tuple[Arrays, list[Array]]]
 ) -> tuple[Arrays, list[Array]]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from zoo.contracts import Cell, Input, Noise
+from zoo.layers.along import pieces
 from zoo.layers.beside import Beside, check_shared
 from zoo.layers.boundary import as_given, as_state
 from zoo.layers.choices import as_cells, as_dropout, as_flag, as_size, label
 from zoo.layers.course import Course
 from zoo.layers.floor import FloorTape, Told, build
-from zoo.layers.layer import Array, Arrays
+from zoo.layers.layer import Array, Arrays, Layer, LayerTape, Watch
 from zoo.layers.lengths import turned
 from zoo.layers.noise import check_noise
+from zoo.layers.shards import Rows
 
 _CHOICES = ("bidirectional", "dropout", "residual", "learned_state")
 
@@ -191,12 +193,24 @@ class Stack:
         return x, last, tape
 
     def backward(
-        self, weights: Weights, tape: list[FloorTape], dy: Array, dlast: Mapping[str, Array]
+        self,
+        weights: Weights,
+        tape: list[FloorTape],
+        dy: Array,
+        dlast: Mapping[str, Array],
+        watch: Watch | None = None,
     ) -> tuple[Array | None, Arrays, list[Array]]:
         """Gradients with respect to x (None for tokens), the first states, and the parameters of all layers.
 
         Those of the parameters are in the order of their names, without the learned first states: with
         :meth:`learned_gradients` behind them they are all.
+
+        Args:
+            weights: From :meth:`weights`.
+            tape: From :meth:`forward`.
+            dy: Gradient of the outputs.
+            dlast: Gradients of the states of each row at its end.
+            watch: What sees every layer before its way back.
 
         Raises:
             DefinitionError: if a cell's kernel returns what it should not.
@@ -208,10 +222,18 @@ class Stack:
             reversed(self.floors), reversed(self._by_floor(weights)), reversed(tape), strict=True
         ):
             assert dx is not None  # only the lowest floor reads tokens
-            dx, dbefore, found = floor.backward(arrays, kept, dx, dlast)
+            dx, dbefore, found = floor.backward(arrays, kept, dx, dlast, watch)
             dstate |= dbefore
             gradients[:0] = found
         return dx, dstate, gradients
+
+    def pieces(
+        self, weights: Weights, tape: list[FloorTape]
+    ) -> Iterator[tuple[Layer, slice, Rows, LayerTape]]:
+        """What every layer went through, piece by piece: steps in its own order of time, rows, and tape."""
+        for floor, arrays, kept in zip(self.floors, self._by_floor(weights), tape, strict=True):
+            for layer, own, way in zip(floor.layers, arrays, kept.ways, strict=True):
+                yield from ((layer, *piece) for piece in pieces(layer, own, way))
 
     def learned_gradients(self, dstate: Mapping[str, Array], are_used: bool) -> list[Array]:
         """Gradients of the learned first states: the sum over the rows that began with them, or zeros."""

@@ -1,0 +1,203 @@
+"""Traces: named values of ``step``, and gradients, at every step of a sequence.
+
+Kernels do not keep them. A tracer sees what each layer was told, what its kernels kept, and on the way back
+the gradients that they are given; and works out in NumPy what was asked for, for all rows and many steps at
+once. A pass that nothing is asked of has no tracer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from zoo.compiler.graph import Node
+from zoo.compiler.intermediates import Intermediate
+from zoo.compiler.meanings import lengths
+from zoo.compiler.step_back import step_back
+from zoo.errors import UsageError
+from zoo.layers import stepwise
+from zoo.layers.asking import Asked, Traces, chosen, gradients_traced, traceable, values_traced
+from zoo.layers.layer import Array, Layer, LayerTape
+from zoo.layers.lengths import turned
+from zoo.layers.passage import Passage
+from zoo.layers.shards import Rows
+from zoo.layers.unrolled import Unrolled, Values
+
+
+class _Traced:
+    """What is asked of one layer.
+
+    Args:
+        layer: The layer.
+        arrays: Its parameters and buffers.
+        names: What is asked for.
+        front: ``T`` and ``B`` of the whole sequence.
+    """
+
+    def __init__(
+        self, layer: Layer, arrays: Sequence[Array], names: Sequence[str], front: tuple[int, int]
+    ) -> None:
+        self.layer, self.arrays, self.names = layer, tuple(arrays), names
+        known = traceable(layer.cell)
+        self.values = {name: value for name in names if (value := known[name]) is not None}
+        self.unrolled = Unrolled(layer, self.arrays) if self.values else None
+        self.nodes = {name: self._nodes(name, value) for name, value in self.values.items()}
+        self.found = {name: self._allocate(name, front) for name in names}
+
+    def _nodes(self, name: str, value: Intermediate) -> tuple[Node, ...]:
+        """What stands for a value; of complex numbers for either part."""
+        raise NotImplementedError
+
+    def _allocate(self, name: str, front: tuple[int, int]) -> Array:
+        """Where a value goes, ``(T, B, ...)``; one that depends on parameters alone is stored once."""
+        dtype = self.arrays[0].dtype
+        if self.unrolled is None:
+            return np.zeros((*front, *self.layer.states[self.layer.prefix + name]), dtype)
+        value, numbers = self.values[name], self.unrolled.numbers
+        planes = (2,) if len(value.parts) > 1 else ()
+        shape = (*front, *planes, *lengths(value.shape, numbers.sizes))
+        if value.varies:
+            return np.zeros(shape, dtype)
+        parts = numbers.work(self.nodes[name], ())({})
+        return np.broadcast_to(np.stack(parts) if planes else parts[0], shape)
+
+    def write(self, names: Sequence[str], values: Values, steps: slice, rows: Rows) -> None:
+        """Write values, which come some steps at a time; complex ones as two planes, as they are stored."""
+        for inner, arrays in values:
+            when, waiting = slice(steps.start + inner.start, steps.start + inner.stop), iter(arrays)
+            for name in names:
+                for plane in range(len(self.nodes[name])):
+                    place = (when, rows, plane) if len(self.nodes[name]) > 1 else (when, rows)
+                    self.found[name][place] = next(waiting)
+
+
+class _Values(_Traced):
+    """Values, taken up after the layer's forward pass."""
+
+    def _nodes(self, name: str, value: Intermediate) -> tuple[Node, ...]:  # noqa: ARG002
+        return value.parts
+
+    def take(self, steps: slice, rows: Rows, tape: LayerTape) -> None:
+        """Take up some steps of some rows."""
+        states = [name for name in self.names if name in self.layer.cell.states]
+        others = [name for name, value in self.values.items() if name not in states and value.varies]
+        if self.unrolled is None:
+            courses = stepwise.states_after(self.layer, self.arrays, tape)
+        else:
+            courses = self.unrolled.after(states, tape)
+        for name in states:
+            self.found[name][steps, rows] = courses[name]
+        if others and self.unrolled is not None:
+            nodes = [node for name in others for node in self.nodes[name]]
+            self.write(others, self.unrolled.values(nodes, tape), steps, rows)
+
+
+class _Gradients(_Traced):
+    """Gradients of values, taken up before the layer's backward pass."""
+
+    def _nodes(self, name: str, value: Intermediate) -> tuple[Node, ...]:
+        back = step_back(self.layer.cell)
+        found = [back.of(each) for each in value.parts]
+        nodes = tuple(node for node in found if node is not None)
+        if len(nodes) < len(found) or not value.varies:
+            raise UsageError(
+                f"{self.layer.cell.label()}: trace_grads asks for {self.layer.prefix + name!r}, which has no "
+                f"gradient at each step: it depends on parameters alone, counts in whole numbers, or reaches "
+                f"no output. Leave it out."
+            )
+        return nodes
+
+    def take(self, steps: slice, rows: Rows, tape: LayerTape, dy: Array, dafter: Mapping[str, Array]) -> None:
+        """Take up some steps of some rows."""
+        dlast = [dafter[name] for name in self.layer.states]
+        if self.unrolled is not None:
+            nodes = [node for name in self.names for node in self.nodes[name]]
+            self.write(self.names, self.unrolled.gradients(nodes, tape, dy, dlast), steps, rows)
+            return
+        gradients = stepwise.gradients_after(self.layer, self.arrays, tape, dy, dlast)
+        for name in self.names:
+            self.found[name][steps, rows] = gradients[name]
+
+
+class ValueTracer:
+    """Takes up the values that are asked for from what the layers went through.
+
+    Args:
+        passage: A batch on its way.
+        asked: What to trace.
+
+    Raises:
+        UnknownNameError: if there is no such value.
+        UsageError: if what is asked for is neither a name nor names.
+    """
+
+    def __init__(self, passage: Passage, asked: Asked) -> None:
+        names = chosen(passage.stack.layers, asked, "trace", passage.stack.label())
+        self._passage, self._traced = passage, dict[str, _Values]()
+        for layer, arrays, each in zip(passage.stack.layers, passage.weights, names, strict=True):
+            if each:
+                self._traced[layer.prefix] = _Values(layer, arrays, each, passage.x.shape[:2])
+
+    def take(self, pieces: Iterable[tuple[Layer, slice, Rows, LayerTape]]) -> None:
+        """Take up pieces: a layer, some steps and rows, and what its kernels were given and kept."""
+        for layer, steps, rows, tape in pieces:
+            if layer.prefix in self._traced:
+                self._traced[layer.prefix].take(steps, rows, tape)
+
+    def traces(self) -> Traces:
+        """What was asked for, ``(T, B, ...)``, once all pieces are taken up."""
+        return values_traced(_named(self._traced, self._passage))
+
+
+class GradientTracer:
+    """Takes up the gradients that are asked for while the layers go back.
+
+    Args:
+        passage: A batch that went through.
+        asked: Of what to trace the gradients; True for all states.
+
+    Raises:
+        UnknownNameError: if there is no such value.
+        UsageError: if what is asked for is neither a name nor names, or has no gradient.
+    """
+
+    def __init__(self, passage: Passage, asked: Asked) -> None:
+        layers = passage.stack.layers
+        names = [_variables(layer) for layer in layers]
+        if asked is not True:
+            names = chosen(layers, asked, "trace_grads", passage.stack.label())
+        self._passage, self._traced = passage, dict[str, _Gradients]()
+        for layer, arrays, each in zip(layers, passage.weights, names, strict=True):
+            if each:
+                self._traced[layer.prefix] = _Gradients(layer, arrays, each, passage.x.shape[:2])
+
+    def see(
+        self, layer: Layer, steps: slice, rows: Rows, tape: LayerTape, dy: Array, dafter: Mapping[str, Array]
+    ) -> None:
+        """See a layer go back through some steps of some rows."""
+        if layer.prefix in self._traced:
+            self._traced[layer.prefix].take(steps, rows, tape, dy, dafter)
+
+    def traces(self) -> Traces:
+        """What was asked for, ``(T, B, ...)``, once the layers went back all the way."""
+        return gradients_traced(_named(self._traced, self._passage))
+
+
+def _variables(layer: Layer) -> list[str]:
+    """The states that have a gradient."""
+    return [name for name, state in layer.cell.states.items() if not state.discrete]
+
+
+def _named(traced: Mapping[str, _Traced], passage: Passage) -> dict[str, Array]:
+    """What was found, by name, in the order of time."""
+    return {
+        prefix + name: _in_time(each.layer, array, passage)
+        for prefix, each in traced.items()
+        for name, array in each.found.items()
+    }
+
+
+def _in_time(layer: Layer, array: Array, passage: Passage) -> Array:
+    """What a layer that reads backwards found in its own order; what is the same at every step is in any."""
+    return turned(array, passage.lengths) if layer.reverse and array.flags.writeable else array
