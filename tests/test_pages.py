@@ -180,7 +180,9 @@ def test_pages_of_all_cells_are_listed_and_left_overs_removed(tmp_path: Path) ->
 def test_a_family_without_a_package_of_its_name_is_told_by_its_cells_alone() -> None:
     assert about_family(type(zoo.get_cell("lmu"))) == "Cells around a memory that is laid out on purpose."
     assert about_family(Plain) == ""
-    assert "# tests\n\nOne family of [the cells](../README.md)." in family_index("tests", [], "", "../README.md")
+    assert "# tests\n\nOne family of [the cells](../README.md)." in family_index(
+        "tests", [], "", "../README.md"
+    )
 
 
 def test_check_writes_nothing(tmp_path: Path) -> None:
