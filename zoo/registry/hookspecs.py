@@ -39,7 +39,6 @@ def hookimpl(function: F) -> F:
     return _mark(function)
 
 
-
 # A further kind of member is one row here and one hook below.
 CONTRACTS: tuple[type[Member], ...] = (Cell, Modifier, Optimizer, Sampler)
 

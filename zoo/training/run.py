@@ -57,7 +57,7 @@ class Run:
 
     @property
     def ended(self) -> str | None:
-        """Why training ended, ``finished``, ``no improvement``, ``interrupted`` or ``diverged``.
+        """Why training ended: ``finished``, ``no improvement``, ``interrupted`` or ``diverged``.
 
         None if it has not ended, or was killed.
         """

@@ -42,13 +42,13 @@ def train(
     'hello'
 
     Args:
-        data: A source or several (see :class:`zoo.training.Config`), or a :class:`zoo.data.Corpus`.
+        data: A source or several (see :class:`Config`), or a :class:`zoo.data.Corpus`.
         cell: Name of a registered cell, a cell class, or a cell with its options chosen.
         out: The run directory; None for a new one under ``runs/``.
         resume: Go on with the run in ``out``, or begin it if there is none. Sizes, lengths and intervals that
             are left at None are then those of the run.
         on_event: Called with every event, as it is written to ``log.jsonl``.
-        **settings: The other settings of :class:`zoo.training.Config`.
+        **settings: The other settings of :class:`Config`.
 
     Returns:
         The run.
@@ -58,7 +58,7 @@ def train(
         DataError: if the text cannot be read or is too short.
         CheckpointError: if the directory cannot be used or written, or a resumed run would be another run.
         ZooError: if training diverges.
-        zoo.training.Interrupted: after a signal, when the step is finished and saved.
+        Interrupted: after a signal, when the step is finished and saved.
     """
     if resume and out is None:
         raise UsageError("resume needs out, the directory of the run.")
