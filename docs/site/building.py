@@ -95,7 +95,7 @@ def name_the_front_page(app: Sphinx, exception: Exception | None) -> None:
         shutil.copy(Path(app.outdir) / "README.html", Path(app.outdir) / "index.html")
 
 
-def setup(app: Sphinx) -> None:
+def setup(app: Sphinx) -> dict[str, bool]:
     """What the site needs beside the extensions."""
     app.add_lexer("output", TextLexer)
     app.add_post_transform(PublicNames)
@@ -103,3 +103,4 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", add_navigation)
     app.connect("autodoc-process-signature", shorten_signature)
     app.connect("build-finished", name_the_front_page)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
