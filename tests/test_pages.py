@@ -11,7 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import zoo
+from zoo.catalogue.facts import about_family
 from zoo.catalogue.folder import all_files, differences
+from zoo.catalogue.index import family_index
 from zoo.catalogue.markdown import document, link, prose, table
 from zoo.catalogue.page import page
 from zoo.cli.app import cli
@@ -169,6 +171,18 @@ def test_pages_of_all_cells_are_listed_and_left_overs_removed(tmp_path: Path) ->
     assert "| [`gru`](gated/gru.md) | 2014 | 74,624 | 128 | Gated recurrent unit" in index
     assert "](trainability.md)" in index
     assert all(f"](../{name}.md)" not in index for name in ("plain", "rich"))
+    family = (tmp_path / "gated" / "README.md").read_text(encoding="utf-8")
+    assert "# gated\n\nGated cells: the GRU and its relatives, with" in family
+    assert "| [`gru`](gru.md) | 2014 | 74,624 | 128 | Gated recurrent unit" in family
+    assert "`lstm`" not in family
+
+
+def test_a_family_without_a_package_of_its_name_is_told_by_its_cells_alone() -> None:
+    assert about_family(type(zoo.get_cell("lmu"))) == "Cells around a memory that is laid out on purpose."
+    assert about_family(Plain) == ""
+    assert "# tests\n\nOne family of [the cells](../README.md)." in family_index(
+        "tests", [], "", "../README.md"
+    )
 
 
 def test_check_writes_nothing(tmp_path: Path) -> None:

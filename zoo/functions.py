@@ -116,7 +116,7 @@ def silu(x: Array) -> Array:
 def gelu(x: Array) -> Array:
     """The Gaussian error linear unit in its tanh form.
 
-    D. Hendrycks & K. Gimpel 2016, https://arxiv.org/abs/1606.08415.
+    As in Hendrycks & Gimpel 2016, https://arxiv.org/abs/1606.08415.
     """
     near = np.minimum(np.maximum(x, -30.0), 30.0)  # beyond, tanh is one, and a cube might overflow
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (near + 0.044715 * near * near * near)))

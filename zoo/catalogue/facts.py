@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Any
 
 from zoo.contracts import Cell
@@ -66,3 +69,20 @@ def in_order(rows: Iterable[Facts], order: str) -> list[Facts]:
     known = [facts for facts in named if key(facts) is not None]
     known.sort(key=key, reverse=order.startswith("-"))
     return known + [facts for facts in named if key(facts) is None]
+
+
+def by_family(rows: Iterable[Facts]) -> dict[str, list[Facts]]:
+    """The cells of each family, families and cells in the order of their names."""
+    ordered = in_order(rows, "family")
+    return {family: list(members) for family, members in groupby(ordered, key=lambda facts: facts["family"])}
+
+
+def about_family(cls: type[Cell]) -> str:
+    """What a family is: the first line of the package that is named after it, where its cells are modules.
+
+    Empty for a cell that lies elsewhere.
+    """
+    package, _, _ = cls.__module__.rpartition(".")
+    if package.rpartition(".")[2] != cls.family:
+        return ""
+    return (inspect.getdoc(sys.modules[package]) or "").partition("\n")[0]

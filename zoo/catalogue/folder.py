@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from zoo.catalogue import MADE
-from zoo.catalogue.facts import facts_of
-from zoo.catalogue.index import index
+from zoo.catalogue.facts import about_family, by_family, facts_of
+from zoo.catalogue.index import family_index, index
 from zoo.catalogue.page import page
 from zoo.catalogue.picture import draw
 from zoo.contracts import Cell
@@ -37,16 +37,21 @@ def files_of(cls: type[Cell], index: str = "") -> Files:
 
 
 def all_files(classes: Iterable[type[Cell]], folder: Path) -> Files:
-    """The files of registered cells, and the page that lists them.
+    """The files of registered cells, and the pages that list them: all, and those of each family.
 
     Raises:
         ZooError: as :func:`files_of`.
     """
     classes = list(classes)
     beside = [(title, name) for name, title in _BESIDE.items() if (folder / name).exists()]
-    pages = [files_of(cls, f"../{INDEX}") for cls in classes]
-    found = {path: text for files in pages for path, text in files.items()}
-    return {INDEX: index([facts_of(cls.name) for cls in classes], beside), **found}
+    families = by_family(facts_of(cls.name) for cls in classes)
+    about = {cls.family: about_family(cls) for cls in classes}
+    found = {INDEX: index(families, about, beside)}
+    for family, members in families.items():
+        found[f"{family}/{INDEX}"] = family_index(family, members, about[family], f"../{INDEX}")
+    for cls in classes:
+        found |= files_of(cls, f"../{INDEX}")
+    return found
 
 
 def differences(files: Mapping[str, str], folder: Path, is_all: bool) -> dict[str, str | None]:

@@ -69,7 +69,18 @@ class Array:
 
 
 class Param(Array):
-    """A trained array of a cell, as in ``Whh = zoo.Param("H", "H", init="orthogonal")``."""
+    """A trained array of a cell, as in ``Whh = zoo.Param("H", "H", init="orthogonal")``.
+
+    Args:
+        *shape: Sizes, integers or expressions such as ``"4H"``; none for one number.
+        init: How it starts: a name, ``"orthogonal"``, or a function ``(rng, shape) -> array`` or
+            ``(rng, shape, cell) -> array``, which sees the cell's options.
+        help: What it is, in one line.
+        complex: Whether ``step`` sees complex numbers.
+
+    Raises:
+        DefinitionError: if a size cannot be read.
+    """
 
     kind = "parameter"
 
@@ -79,6 +90,16 @@ class Buffer(Array):
 
     For what is fixed: a reservoir's weights, the HiPPO matrix. It is drawn from the seed as parameters are,
     and kept in checkpoints; kernels receive the buffers after the parameters.
+
+    Args:
+        *shape: Sizes, integers or expressions such as ``"4H"``; none for one number.
+        init: How it starts: a name, ``"orthogonal"``, or a function ``(rng, shape) -> array`` or
+            ``(rng, shape, cell) -> array``, which sees the cell's options.
+        help: What it is, in one line.
+        complex: Whether ``step`` sees complex numbers.
+
+    Raises:
+        DefinitionError: if a size cannot be read.
     """
 
     kind = "buffer"
@@ -90,7 +111,7 @@ class State(Array):
     Args:
         *shape: Sizes of one row.
         help: What the state is, in one line.
-        complex: As for every array.
+        complex: Whether ``step`` sees complex numbers.
         discrete: Whether it only ever holds whole numbers, as a step counter does; nothing is differentiated
             by it.
     """

@@ -120,8 +120,8 @@ def njit(
         function: The function to compile; it may call other functions decorated so, and ``zoo.kernels``.
         fastmath: LLVM's fast-math flags.
         inline: Paste the machine code into every caller, whatever its size.
-        twin: What runs in its place where Numba is switched off, in :func:`interpreted` and under
-            ``NUMBA_DISABLE_JIT=1``, for a function that Python cannot run.
+        twin: What runs in its place where Numba is switched off, in :func:`zoo.kernels.interpreted` and
+            under ``NUMBA_DISABLE_JIT=1``, for a function that Python cannot run.
     """
     options = {
         "error_model": "numpy",

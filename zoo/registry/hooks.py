@@ -65,10 +65,9 @@ def _check_names(module: ModuleType, manager: pluggy.PluginManager) -> None:
     for name, value in sorted(vars(module).items()):
         if not name.startswith("zoo_register_") or not inspect.isfunction(value):
             continue
-        marks = manager.parse_hookimpl_opts(module, name)
-        if name not in HOOKS and not (marks and marks.get("specname")):
+        if name not in HOOKS:
             raise PluginError(
                 f"{name} is no hook; the hooks are {', '.join(HOOKS)}.{did_you_mean(name, HOOKS)}"
             )
-        if marks is None:
+        if manager.parse_hookimpl_opts(module, name) is None:
             raise PluginError(f"{name} is not marked as a hook; put @zoo.hookimpl above it")

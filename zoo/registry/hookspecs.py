@@ -15,14 +15,29 @@ and in that module a hook hands over classes::
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pluggy
 
 from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 hookspec = pluggy.HookspecMarker("zoo")
-hookimpl = pluggy.HookimplMarker("zoo")
-"""Marks a function of a plugin as a hook: ``@zoo.hookimpl``."""
+_mark = pluggy.HookimplMarker("zoo")
+
+
+def hookimpl(function: F) -> F:
+    """Mark a function of a plugin as a hook; its name says which one it is.
+
+    zoo calls it with ``register``, to hand over classes::
+
+        @zoo.hookimpl
+        def zoo_register_cells(register):
+            register(MyCell)
+    """
+    return _mark(function)
+
 
 # A further kind of member is one row here and one hook below.
 CONTRACTS: tuple[type[Member], ...] = (Cell, Modifier, Optimizer, Sampler, Task)

@@ -30,8 +30,8 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     It shows equations, one step as a picture, arrays, options, what a step costs, and the reference.
 
     NAME is the name of a cell, or FILE.py:Class. Without one, all registered cells get a page, DIR/README.md
-    lists them, and pages of cells that are gone are removed. What is as it should be is left alone, and so is
-    what was not made by this command.
+    lists them, DIR/FAMILY/README.md those of a family, and pages of cells that are gone are removed. What is
+    as it should be is left alone, and so is what was not made by this command.
     """
     from zoo.catalogue.folder import all_files, differences, files_of, write
 

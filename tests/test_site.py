@@ -1,0 +1,94 @@
+"""The site: every page has a place in the navigation, every public name one in the reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pkgutil import resolve_name
+
+import contents
+import pytest
+
+import zoo
+
+ROOT = Path(__file__).parents[1]
+ROOMS = [name for names in contents.groups().values() for name in names if contents.is_room(name)]
+
+
+def written(folder: Path, text: str) -> Path:
+    page = folder / "README.md"
+    page.write_text(text, encoding="utf-8")
+    return page
+
+
+# ---- navigation ----------------------------------------------------------------------------------------
+
+
+def test_every_page_stands_in_one_section() -> None:
+    """But for the pages of cells, which stand below that of all cells, and the page with the sections."""
+    paths = [path for path in (ROOT / "docs").rglob("*.md") if "examples" not in path.parts]
+    pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in paths}
+    cells = {page for page in pages if page.startswith("docs/zoo/")} - {"docs/zoo/README"}
+    placed = [page for section in contents.sections().values() for page in section]
+    assert sorted(placed) == sorted(pages - cells - {"docs/README"} | {"CHANGELOG"})
+
+
+def test_a_page_belongs_where_a_list_names_it_first(tmp_path: Path) -> None:
+    lists = "- [a](a.md), or\n  [its part](sub/b.md#part)\n- [far](https://example.org/c.md)\n"
+    text = f"# Top\n\n[lost](lost.md)\n\n## One\n\nSee [two](two.md).\n\n{lists}\n"
+    text += "## Two\n\n- [again](a.md)\n- [two](two.md)\n\n## None\n\n- a\n"
+    index = written(tmp_path, text)
+    found = contents.sections(index)
+    names = {heading: [Path(page).name for page in pages] for heading, pages in found.items()}
+    assert names == {"One": ["a", "b"], "Two": ["two"]}
+    assert (ROOT / f"{found['One'][1]}.md").resolve() == tmp_path / "sub" / "b.md"
+
+
+# ---- reference -----------------------------------------------------------------------------------------
+
+
+def test_every_public_name_stands_in_one_table() -> None:
+    named = [name for group in contents.groups().values() for name in group]
+    assert len(named) == len(set(named))
+    public = {f"zoo.{name}" for name in zoo.__all__}
+    assert public - set(named) == set()
+    assert {f"zoo.{name}" for name in zoo._ROOMS} <= set(ROOMS)
+    assert all(resolve_name(name) for name in set(named) - public), "and others that exist"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_name_of_a_room_has_an_entry(room: str) -> None:
+    try:
+        page = contents.reference_page(room, [])
+    except (ImportError, zoo.UsageError) as error:
+        assert room not in ("zoo.kernels", "zoo.testing"), "these need no library that zoo or its tests lack"
+        pytest.skip(str(error))
+    assert [name for name in resolve_name(room).__all__ if f":: {room}.{name}\n" not in page] == []
+
+
+def test_every_name_has_the_entry_of_its_kind(tmp_path: Path) -> None:
+    table = "## Some names\n\n| name | what |\n|---|---|\n| `zoo.Cell`, `zoo.train` | see `zoo.load` |\n"
+    table += "| `zoo.ZooError` | |\n| `zoo.testing` | |\n| `zoo.__version__` | |\n"
+    pages = contents.reference(written(tmp_path, table))
+    assert pages == {
+        "Some names": ["zoo.Cell", "zoo.train", "zoo.ZooError", "zoo.__version__"],
+        "zoo.testing": [],
+    }
+    assert [contents.file_name(title) for title in pages] == ["some-names", "zoo-testing"]
+    assert contents.reference_page("Some names", pages["Some names"]).splitlines() == [
+        "Some names", "==========", "",
+        ".. autoclass:: zoo.Cell", "   :members:", "",
+        ".. autofunction:: zoo.train", "",
+        ".. autoexception:: zoo.ZooError", "   :members:", "",
+        ".. autodata:: zoo.__version__",
+    ]  # fmt: skip
+    room = contents.reference_page("zoo.testing", [])
+    assert ".. automodule:: zoo.testing\n" in room
+    assert (
+        ".. data:: zoo.testing.CELL_CHECKS\n\n   - ``check_well_formed``: Card, docstring and sizes are"
+        in room
+    )
+
+
+def test_a_name_that_does_not_exist_has_no_entry() -> None:
+    with pytest.raises(AttributeError, match="module 'zoo' has no attribute 'nothing'"):
+        contents.reference_page("A", ["zoo.nothing"])
