@@ -123,7 +123,7 @@ class SequenceModel(Model):
     def predict(
         self, inputs: Any, weights: Any = None, state: Mapping[str, Any] | None = None
     ) -> tuple[Array, State]:
-        """What the model expects, in the form of targets, and the last states; as :meth:`outputs` otherwise.
+        """What the model expects, in the form of targets, and the last states; as ``outputs`` otherwise.
 
         Returns:
             For ``"cross_entropy"`` the most probable classes ``(T, B)``, else numbers ``(T, B, V)``, which
