@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_traces import Kernels
-from trace_checks import trial_of
+from trace_checks import CARD, Kernels, trial_of
 
 import zoo
 from zoo.analysis import (
@@ -26,7 +25,6 @@ from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.kernels import interpreted
 
 CELLS = zoo.list_cells()
-CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +55,21 @@ class Henon(zoo.Cell):
 
     def step(self, x, h, k):
         return 1.0 - 1.4 * h * h + k + x @ self.W, 0.3 * h
+
+
+class Hard(zoo.Cell):
+    """Gates of other kinds than a sigmoid's, a part of one, and one in disguise."""
+
+    card = CARD
+    W = zoo.Param("I", "2H", init="zeros")
+    b = zoo.Param("2H", init="zeros")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        gates = zoo.hard_sigmoid(x @ self.W + self.b)
+        f, g = zoo.split(gates, 2)
+        own = 1.0 / (1.0 + np.exp(-f))
+        return f * h + g * zoo.silu(own)
 
 
 def linear(U, inputs=2):
@@ -293,6 +306,13 @@ def test_saturation_counts_what_lies_near_the_ends():
         gate_saturation(rnn, random(5, 3, 2), names=["hn"])
     with pytest.raises(UsageError, match=r"margin is 0\.5"):
         gate_saturation(rnn, random(5, 3, 2), margin=0.5)
+
+
+def test_what_saturates_is_found_in_the_equations():
+    rnn = zoo.Recurrent(Hard, 2, 2, dtype="float64")
+    rnn.params["l0.b"] = [-9, 9, 9, 0]
+    found = gate_saturation(rnn, random(5, 3, 2))
+    assert found == {"l0.gates": (0.25, 0.5), "l0.f": (0.5, 0.5), "l0.g": (0.0, 0.5)}
 
 
 def test_saturation_is_that_of_the_traces():

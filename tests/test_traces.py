@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 from rich_cell import Rich
-from trace_checks import Again, as_stored, differentiable, trial_of
+from trace_checks import CARD, Again, Kernels, as_stored, differentiable, trial_of
 
 import zoo
 from zoo.compiler import sweep
@@ -16,7 +16,6 @@ from zoo.errors import UnknownNameError, UsageError
 from zoo.kernels import interpreted
 
 CELLS = zoo.list_cells()
-CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 
 
 @pytest.fixture(autouse=True)
@@ -306,6 +305,28 @@ def test_names_say_which_value_of_a_name_it_is():
     assert [name for name, value in found.items() if not value.varies] == ["rate"]
 
 
+class Swapped(zoo.Cell):
+    """Two names that change places, twice for one of them."""
+
+    card = CARD
+    W = zoo.Param("I", "2H")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        a, b = zoo.split(zoo.tanh(x @ self.W), 2)
+        kept = a
+        a, b = b, a
+        a = kept
+        return a * h + b
+
+
+def test_the_plain_name_is_that_of_the_value_which_had_it_last():
+    found = intermediates(Swapped())
+    assert found["a"].parts == found["b"].parts == found["kept"].parts != found["a_1"].parts
+    assert found["a_1"].parts == found["b_1"].parts
+    assert {found[name].function for name in ("a", "a_1", "b_1")} == {"tanh"}
+
+
 def test_what_depends_on_parameters_alone_is_stored_once():
     rnn = zoo.Recurrent("fastgrnn", 3, 4)
     rnn.forward(np.ones((5, 2, 3), np.float32), trace=["zeta"])
@@ -378,18 +399,6 @@ def bad_step(self, x, h, m, z, trace):
 
 
 # ---- cells with kernels of their own ------------------------------------------------------------------
-
-
-class Kernels(zoo.Cell):
-    """The kernels of a cell without its step."""
-
-    card = CARD
-    radius = zoo.Option(0.5)
-    W, D = (copy.copy(Rich.params[name]) for name in "WD")
-    A = copy.copy(Rich.buffers["A"])
-    h, z, n = (copy.copy(Rich.states[name]) for name in "hzn")
-    dt = zoo.Input(default=1.0)
-    forward, backward = staticmethod(Rich.forward), staticmethod(Rich.backward)
 
 
 def test_without_a_step_states_are_traced_by_kernels_of_one_step():

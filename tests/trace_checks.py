@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich_cell import Rich
 from smaller_cells import SMALLER
 
 import zoo
@@ -16,6 +18,20 @@ from zoo.compiler.intermediates import Intermediate, equations_of, intermediates
 from zoo.compiler.numbers import Numbers
 from zoo.compiler.step_back import step_back
 from zoo.testing.domain import Array, Arrays, Case, Trial, make_trial, suitable_sizes
+
+CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+
+
+class Kernels(zoo.Cell):
+    """The kernels of a cell without its step."""
+
+    card = CARD
+    radius = zoo.Option(0.5)
+    W, D = (copy.copy(Rich.params[name]) for name in "WD")
+    A = copy.copy(Rich.buffers["A"])
+    h, z, n = (copy.copy(Rich.states[name]) for name in "hzn")
+    dt = zoo.Input(default=1.0)
+    forward, backward = staticmethod(Rich.forward), staticmethod(Rich.backward)
 
 
 def trial_of(cell: str | zoo.Cell, tokens: bool = False, layers: int = 1, steps: int = 3) -> Trial:

@@ -103,7 +103,7 @@ class _Names:
     def _by_the_author(self) -> dict[str, list[Parts]]:
         """The values of each name, in order; the output is ``y``, unless something else has the name."""
         found = {
-            name: list(dict.fromkeys(parts for parts in values if not all(map(_is_found, parts))))
+            name: [parts for parts in values if not all(map(_is_found, parts))]
             for name, values in self.equations.bound.items()
             if not name.startswith("_")
         }
@@ -117,7 +117,7 @@ class _Names:
 
     def _number(self, name: str, values: list[Parts]) -> None:
         """Give one name to the values that had it; of the same in several shapes to the last."""
-        values = list({tuple(map(_whole, parts)): parts for parts in values}.values())
+        values = _each_once(values)
         if values and (name not in self.parts or self._is(self.parts[name], values[-1])):
             self.parts.setdefault(name, values[-1])
             values = values[:-1]
@@ -171,6 +171,16 @@ class _Names:
         while first.op in VIEWS:
             first = first.inputs[0]
         return self.functions[first][0] if not others and first in self.functions else ""
+
+
+def _each_once(values: Iterable[Parts]) -> list[Parts]:
+    """Values in the order in which each was seen last; in whatever shape, one that is the same."""
+    found: dict[Parts, Parts] = {}
+    for parts in values:
+        numbers = tuple(map(_whole, parts))
+        found.pop(numbers, None)
+        found[numbers] = parts
+    return list(found.values())
 
 
 def _functions(equations: Equations) -> Iterator[tuple[Node, tuple[str, Parts]]]:

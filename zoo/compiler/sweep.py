@@ -44,9 +44,8 @@ class Sweep:
         self.carried, self.reverse = dict(carried), reverse
         loop = _between(self.carried)
         bounds = {each for node in loop for each in node.inputs} | set(self.carried.values())
-        self._early = [
-            node for node in bounds if node.level != Level.ONCE and node not in (*loop, *self.carried)
-        ]
+        early = [each for each in bounds - loop - set(self.carried) if each.level != Level.ONCE]
+        self._early = sorted(early, key=lambda node: node.index)
         self._before = numbers.work(self._early, known)
         self._step = numbers.work(list(self.carried.values()), [*self._early, *self.carried])
         self._rest = numbers.work(outputs, [*known, *self.carried])
