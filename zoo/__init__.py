@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import kernels, testing
+    from zoo import kernels, report, testing
     from zoo.contracts import (
         Buffer,
         Card,
@@ -156,7 +156,7 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("kernels", "testing")
+_ROOMS = ("kernels", "report", "testing")
 
 __all__ = [
     "Buffer",
@@ -215,6 +215,7 @@ __all__ = [
     "register_optimizer",
     "register_sampler",
     "relu",
+    "report",
     "roll",
     "sigmoid",
     "silu",

@@ -22,6 +22,7 @@ COMMANDS = {
     "pages": "Write a page with a picture for each cell.",
     "check": "Check a cell, optimizer or sampler against the laws of its kind.",
     "bench": "Measure training steps beside those of other libraries.",
+    "report": "Make a page of a run or a comparison.",
     "new": "Write a plugin package with one cell, to start from.",
     "plugins": "List the plugins, and why one failed.",
     "doctor": "Examine the installation.",

@@ -1,0 +1,172 @@
+"""``results.json`` of a comparison, read and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zoo.errors import CheckpointError
+from zoo.storage.reading import read_json
+
+FILE = "results.json"
+FORMAT = 1
+
+R = TypeVar("R", "Result", "Summary")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run of a comparison; what a run that failed never had is None.
+
+    Attributes:
+        task: Name of the task.
+        cell: Name of the cell.
+        seed: The seed.
+        lr: Learning rate.
+        hidden: ``H``.
+        parameters: ``P``.
+        steps: Updates.
+        score: The metric's value.
+        loss: The loss.
+        metric: What the score is.
+        higher_is_better: Whether a higher score is a better one.
+        solved: Whether the threshold was reached.
+        threshold: The score that counts as solved.
+        baseline: The best score without memory.
+        seconds: Training time.
+        seconds_to_threshold: When the threshold was reached first.
+        symbols_per_s: Speed.
+        status: How it ended.
+        error: Why it failed; empty if it did not.
+        path: Its run directory, from that of the comparison.
+    """
+
+    task: str
+    cell: str
+    seed: int
+    status: str
+    path: str
+    metric: str
+    higher_is_better: bool
+    lr: float | None = None
+    hidden: int | None = None
+    parameters: int | None = None
+    steps: int | None = None
+    score: float | None = None
+    loss: float | None = None
+    solved: bool | None = None
+    threshold: float | None = None
+    baseline: float | None = None
+    seconds: float | None = None
+    seconds_to_threshold: float | None = None
+    symbols_per_s: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One cell on one task, over its seeds, at the learning rate that was chosen for it."""
+
+    task: str
+    cell: str
+    parameters: int | None = None
+    hidden: int | None = None
+    lr: float | None = None
+    mean: float | None = None
+    spread: float | None = None
+    best: float | None = None
+    worst: float | None = None
+    rank: float | None = None
+    solved: int | None = None
+    seeds: int | None = None
+    seconds_to_threshold: float | None = None
+    symbols_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """A comparison.
+
+    Attributes:
+        path: Its directory.
+        plan: What was to be compared, as it was settled.
+        runs: Every run.
+        summary: A row for each task and cell.
+    """
+
+    path: Path
+    plan: Mapping[str, Any]
+    runs: tuple[Result, ...]
+    summary: tuple[Summary, ...]
+
+    @property
+    def cells(self) -> list[str]:
+        """Names of the cells, in the order of the runs."""
+        return list(dict.fromkeys(run.cell for run in self.runs))
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks, in the order of the runs."""
+        return list(dict.fromkeys(run.task for run in self.runs))
+
+    def of(self, task: str) -> list[Result]:
+        """The runs of a task, at least one."""
+        return [run for run in self.runs if run.task == task]
+
+    def chosen(self, task: str) -> list[Result]:
+        """The runs of a task at the learning rate that was chosen for their cell."""
+        rates = {row.cell: row.lr for row in self.summary if row.task == task}
+        return [run for run in self.of(task) if run.lr == rates.get(run.cell, run.lr)]
+
+
+def read_results(path: Path) -> Results:
+    """The results in the directory of a comparison.
+
+    Raises:
+        CheckpointError: if they are missing, damaged, or of another version.
+    """
+    file = path / FILE
+    found = read_json(file)
+    if found.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{file} is of format {found.get('format')!r}; this version of zoo reads format {FORMAT}."
+        )
+    plan, runs, summary = (found.get(name) for name in ("plan", "runs", "summary"))
+    if not isinstance(plan, dict) or not isinstance(runs, list) or not isinstance(summary, list):
+        raise CheckpointError(f"{file} has no plan, runs and summary; make it again with zoo compare.")
+    return Results(path, plan, _records(Result, runs, file), _records(Summary, summary, file))
+
+
+def _records(kind: type[R], found: list[Any], file: Path) -> tuple[R, ...]:
+    return tuple(
+        _record(kind, values, f"{file}, {kind.__name__.lower()} {n}") for n, values in enumerate(found)
+    )
+
+
+def _record(kind: type[R], values: Any, where: str) -> R:
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{where} is no object of names and values.")
+    kept: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        value, (allows, words) = values.get(field.name), _ALLOWED[str(field.type).partition(" |")[0]]
+        optional = field.default is None
+        if not (value is None and optional) and not allows(value):
+            raise CheckpointError(f"{where}: {field.name} is {str(value)[:60]!r}; expected {words}.")
+        kept[field.name] = value
+    return kind(**kept)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "str": (lambda value: isinstance(value, str), "a text"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "int": (lambda value: type(value) is int, "an integer"),
+    "float": (_is_number, "a number"),
+}
