@@ -46,7 +46,7 @@ SETTINGS = {
 DEADLINE = 300.0  # seconds for any one process
 # A kill between the first checkpoint and the pointer to it is told as a missing pointer.
 OF_THE_SESSION = ("start", "resume", "warning", "compiling", "compiled", "end")
-OF_THE_CLOCK = ("symbols_per_s",)
+OF_THE_CLOCK = ("seconds", "symbols_per_s")
 
 
 def train(data: Path, out: Path, words: Path) -> subprocess.Popen[bytes]:

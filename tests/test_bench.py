@@ -17,7 +17,7 @@ from zoo.bench import own, tables
 from zoo.bench.comparison import Older, check_alike, compare, read
 from zoo.bench.contender import BenchError, Contender, environment, installed_peers
 from zoo.bench.growth import SIZES
-from zoo.bench.markdown import BEGINNING, END, check_place, put, with_block
+from zoo.bench.markdown import put
 from zoo.bench.peers import PEERS
 from zoo.bench.peers.equations import EQUATIONS, Functions
 from zoo.bench.problem import load, norm
@@ -29,6 +29,7 @@ from zoo.bench.tables import sheets, surroundings
 from zoo.bench.worker import Contender as Worker
 from zoo.bench.worker import serve
 from zoo.errors import UsageError
+from zoo.sheets import BEGINNING, END, check_place, with_block
 
 TINY = Shape(4, 3, 8)
 
@@ -410,10 +411,10 @@ def test_markdown_changes_no_other_file(text, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match="has no place for the tables"):
-        check_place(page)
+        check_place(page, "bench")
     with pytest.raises(UsageError):
-        with_block(text, "block", "page.md")
-    check_place(tmp_path / "new.md")
+        with_block(text, "block", "page.md", "bench")
+    check_place(tmp_path / "new.md", "bench")
 
 
 # ---- comparing ----------------------------------------------------------------------------------------

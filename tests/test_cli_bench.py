@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from test_bench import made, slower
 
 from zoo.bench import session
-from zoo.bench.markdown import BEGINNING
 from zoo.cli.app import cli
+from zoo.sheets import BEGINNING
 
 
 def run(*args):

@@ -18,7 +18,6 @@ import zoo
 from zoo import LanguageModel
 from zoo.errors import CheckpointError, UsageError, ZooWarning
 from zoo.model import describe_model, model_arrays, model_from
-from zoo.model.persistence import KIND
 from zoo.storage import Checkpoint, RunDirectory, save
 from zoo.storage import load as load_file
 
@@ -54,7 +53,7 @@ def make_model(seed=1, **changes):
 
 
 MODEL = make_model()
-META = {"kind": KIND, "model": describe_model(MODEL)}
+META = {"kind": LanguageModel.kind, "model": describe_model(MODEL)}
 TOKENS = np.array([[0, 1], [2, 3], [4, 0]])
 
 
@@ -250,7 +249,7 @@ RESERVOIR = LanguageModel("abcde", Reservoir, 4, 2)
 def reservoir(meta=None, **arrays):
     """The checkpoint of the reservoir, changed."""
     given = {**model_arrays(RESERVOIR), **arrays}
-    described = {"kind": KIND, "model": describe_model(RESERVOIR)}
+    described = {"kind": LanguageModel.kind, "model": describe_model(RESERVOIR)}
     return Checkpoint({k: v for k, v in given.items() if v is not None}, {**described, **(meta or {})})
 
 
@@ -318,10 +317,10 @@ DESCRIPTION = "x: its description of the model is not one zoo wrote"
 @pytest.mark.parametrize(
     ("meta", "words"),
     [
-        ({}, "x: holds None; expected a language model saved by zoo"),
+        ({}, "x: holds None; expected a language model or a sequence model saved by zoo"),
         (changed("kind", "image model"), "x: holds 'image model'"),
         (changed("kind", "k" * 10**6), "x: holds 'kkk"),
-        (changed("kind", [KIND]), "x: holds "),
+        (changed("kind", [LanguageModel.kind]), "x: holds "),
         (changed("model", ...), DESCRIPTION),
         (changed("model", None), DESCRIPTION),
         (changed("model", []), DESCRIPTION),
@@ -439,7 +438,7 @@ JSON = st.recursive(
     | st.integers(-(2**70), 2**70)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8)
-    | st.sampled_from(["vanilla", "float32", "float64", "char", "byte", KIND, 1, 2, 4]),
+    | st.sampled_from(["vanilla", "float32", "float64", "char", "byte", LanguageModel.kind, 1, 2, 4]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )

@@ -13,12 +13,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import kernels, report, testing
+    from zoo import data, kernels, report, testing
+    from zoo.comparison import Comparison, compare
     from zoo.contracts import (
+        Batch,
         Buffer,
         Card,
         Cell,
         Chain,
+        Draws,
         Input,
         Modifier,
         Noise,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
         Sampler,
         Slot,
         State,
+        Task,
     )
     from zoo.errors import (
         CheckpointError,
@@ -67,22 +71,25 @@ if TYPE_CHECKING:
     )
     from zoo.kernels.jit import njit
     from zoo.layers import Recurrent
-    from zoo.model import LanguageModel, load
+    from zoo.model import LanguageModel, SequenceModel, load
     from zoo.registry import (
         get_cell,
         get_modifier,
         get_optimizer,
         get_sampler,
+        get_task,
         hookimpl,
         list_cells,
         list_modifiers,
         list_optimizers,
         list_samplers,
+        list_tasks,
         modify,
         register_cell,
         register_modifier,
         register_optimizer,
         register_sampler,
+        register_task,
     )
     from zoo.training import Run, train
 
@@ -90,13 +97,16 @@ __version__ = "0.1.0"
 
 # Public name -> the module that holds it. `import zoo` reads none: `zoo --help` must answer in a blink.
 _HOMES = {
+    "Batch": "zoo.contracts",
     "Buffer": "zoo.contracts",
     "Card": "zoo.contracts",
     "Cell": "zoo.contracts",
     "Chain": "zoo.contracts",
     "CheckpointError": "zoo.errors",
+    "Comparison": "zoo.comparison",
     "DataError": "zoo.errors",
     "DefinitionError": "zoo.errors",
+    "Draws": "zoo.contracts",
     "Input": "zoo.contracts",
     "LanguageModel": "zoo.model",
     "Modifier": "zoo.contracts",
@@ -109,12 +119,15 @@ _HOMES = {
     "Recurrent": "zoo.layers",
     "Run": "zoo.training",
     "Sampler": "zoo.contracts",
+    "SequenceModel": "zoo.model",
     "Slot": "zoo.contracts",
     "State": "zoo.contracts",
+    "Task": "zoo.contracts",
     "UnknownNameError": "zoo.errors",
     "UsageError": "zoo.errors",
     "ZooError": "zoo.errors",
     "ZooWarning": "zoo.errors",
+    "compare": "zoo.comparison",
     "cumax": "zoo.functions",
     "cumsum": "zoo.functions",
     "exp": "zoo.functions",
@@ -125,6 +138,7 @@ _HOMES = {
     "get_modifier": "zoo.registry",
     "get_optimizer": "zoo.registry",
     "get_sampler": "zoo.registry",
+    "get_task": "zoo.registry",
     "hard_sigmoid": "zoo.functions",
     "heaviside": "zoo.functions",
     "hookimpl": "zoo.registry",
@@ -134,6 +148,7 @@ _HOMES = {
     "list_modifiers": "zoo.registry",
     "list_optimizers": "zoo.registry",
     "list_samplers": "zoo.registry",
+    "list_tasks": "zoo.registry",
     "load": "zoo.model",
     "log": "zoo.functions",
     "log_sigmoid": "zoo.functions",
@@ -144,6 +159,7 @@ _HOMES = {
     "register_modifier": "zoo.registry",
     "register_optimizer": "zoo.registry",
     "register_sampler": "zoo.registry",
+    "register_task": "zoo.registry",
     "relu": "zoo.functions",
     "roll": "zoo.functions",
     "sigmoid": "zoo.functions",
@@ -156,16 +172,19 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("kernels", "report", "testing")
+_ROOMS = ("data", "kernels", "report", "testing")
 
 __all__ = [
+    "Batch",
     "Buffer",
     "Card",
     "Cell",
     "Chain",
     "CheckpointError",
+    "Comparison",
     "DataError",
     "DefinitionError",
+    "Draws",
     "Input",
     "LanguageModel",
     "Modifier",
@@ -178,14 +197,18 @@ __all__ = [
     "Recurrent",
     "Run",
     "Sampler",
+    "SequenceModel",
     "Slot",
     "State",
+    "Task",
     "UnknownNameError",
     "UsageError",
     "ZooError",
     "ZooWarning",
+    "compare",
     "cumax",
     "cumsum",
+    "data",
     "exp",
     "exp_minus",
     "eye",
@@ -194,6 +217,7 @@ __all__ = [
     "get_modifier",
     "get_optimizer",
     "get_sampler",
+    "get_task",
     "hard_sigmoid",
     "heaviside",
     "hookimpl",
@@ -204,6 +228,7 @@ __all__ = [
     "list_modifiers",
     "list_optimizers",
     "list_samplers",
+    "list_tasks",
     "load",
     "log",
     "log_sigmoid",
@@ -214,6 +239,7 @@ __all__ = [
     "register_modifier",
     "register_optimizer",
     "register_sampler",
+    "register_task",
     "relu",
     "report",
     "roll",

@@ -4,30 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from zoo.bench.records import Growth, Race, Results, Step, ratios
+from zoo.sheets import Sheet
 
 FASTEST = "fastest peer"
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table.
-
-    Args:
-        title: What it shows, a few words.
-        headings: One for each column.
-        rows: Texts, one for each column.
-        right: Columns that are set to the right.
-        legend: How to read it; a sentence or two.
-    """
-
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    right: tuple[int, ...]
-    legend: str = ""
 
 
 def sheets(results: Results) -> list[Sheet]:

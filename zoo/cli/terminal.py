@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from zoo.sheets.plain import plain_table as plain_table
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -72,20 +74,6 @@ def show_table(
 def shortened(line: str, width: int = WIDTH) -> str:
     """A line of at most so many characters, the last of them an ellipsis where it was cut."""
     return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
-
-
-def plain_table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
-    """The lines of a table whose columns are two spaces apart."""
-    table, right = [list(row) for row in rows], set(right)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(_set(row, widths, right)).rstrip() for row in table]
-
-
-def _set(row: Sequence[str], widths: Sequence[int], right: set[int]) -> list[str]:
-    return [
-        text.rjust(width) if column in right else text.ljust(width)
-        for column, (text, width) in enumerate(zip(row, widths, strict=True))
-    ]
 
 
 def _show_fitted(headings: Sequence[str], rows: Iterable[Sequence[str]], right: set[int]) -> None:

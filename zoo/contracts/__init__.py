@@ -1,20 +1,24 @@
-"""Contracts: what a cell, an optimizer and a sampler are. Nothing here imports Numba."""
+"""Contracts: what a cell, an optimizer, a sampler and a task are. Nothing here imports Numba."""
 
 from zoo.contracts.card import Card
 from zoo.contracts.cell import Cell
 from zoo.contracts.declarations import Buffer, Input, Option, Param, Slot, State
+from zoo.contracts.draws import Draws
 from zoo.contracts.member import Member
 from zoo.contracts.modifier import Modifier
 from zoo.contracts.noise import Noise
 from zoo.contracts.optimizer import Optimizer
 from zoo.contracts.output import Output
 from zoo.contracts.sampler import Chain, Sampler
+from zoo.contracts.task import Batch, Task
 
 __all__ = [
+    "Batch",
     "Buffer",
     "Card",
     "Cell",
     "Chain",
+    "Draws",
     "Input",
     "Member",
     "Modifier",
@@ -26,4 +30,5 @@ __all__ = [
     "Sampler",
     "Slot",
     "State",
+    "Task",
 ]

@@ -51,7 +51,7 @@ def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
     Raises:
         UsageError: if x is neither.
     """
-    x = _as_array(x, f"{who}: inputs")
+    x = as_array(x, f"{who}: inputs")
     if x.ndim == 2 and x.dtype.kind in "iu":
         return as_tokens(x, input_size, f"{who}: inputs")
     if x.ndim == 3 and x.dtype.kind == "f" and x.shape[2] == input_size and x.shape[1] > 0:
@@ -68,7 +68,7 @@ def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
     Raises:
         UsageError: if they are not.
     """
-    tokens = _as_array(tokens, who)
+    tokens = as_array(tokens, who)
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.shape[1] == 0:
         raise UsageError(
             f"{who} are {tokens.dtype}{tokens.shape}; expected integer tokens (T, B), time first, with at "
@@ -132,16 +132,21 @@ def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str
     Raises:
         UsageError: if they have another shape or are no real numbers.
     """
-    array = _as_array(value, who)
+    array = as_array(value, who)
     if array.dtype.kind not in "fiu" or array.shape != shape:
         raise UsageError(f"{who} is {array.dtype}{array.shape}; expected {dtype}{shape}.")
     return _ready(array, dtype)
 
 
-def _as_array(value: Any, who: str) -> Array:
+def as_array(value: Any, who: str) -> Array:
+    """Anything as an array.
+
+    Raises:
+        UsageError: if its rows are of different lengths.
+    """
     try:
         return np.asarray(value)
-    except ValueError as error:  # rows of different lengths
+    except ValueError as error:
         raise UsageError(f"{who} cannot be made an array ({error}).") from None
 
 

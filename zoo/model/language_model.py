@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from zoo.contracts import Cell, Chain, Param, Sampler
+from zoo.contracts import Cell, Chain, Sampler
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
-from zoo.kernels.inputs import project
-from zoo.layers.boundary import as_dtype, as_state, as_tokens, check_seed
-from zoo.layers.initializers import initialize
-from zoo.layers.layout import Flat
-from zoo.layers.segments import check_recompute, segments
-from zoo.layers.shards import check_threads, join_states, map_shards, sum_shards
-from zoo.layers.stack import Stack
+from zoo.layers.boundary import as_tokens
+from zoo.model.model import Model
 from zoo.model.objective import Objective
-from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
 
-_READOUT = {"Why": Param("H", "V", init="fan_in_uniform"), "by": Param("V", init="zeros")}
-for _name, _param in _READOUT.items():
-    _param.name = _name
 
-
-class LanguageModel(Flat):
+class LanguageModel(Model):
     """A recurrent language model: ``p(next) = softmax(h Why + by)``.
 
     >>> model = zoo.LanguageModel("helo", hidden_size=64)
@@ -63,6 +52,8 @@ class LanguageModel(Flat):
         DataError: if the vocabulary is not one.
     """
 
+    kind: ClassVar[str] = "language model"
+
     def __init__(
         self,
         vocab: Sequence[str] | Sequence[int] | Vocabulary,
@@ -76,29 +67,8 @@ class LanguageModel(Flat):
         initial: Mapping[str, Any] | None = None,
     ) -> None:
         self.vocab = as_vocabulary(vocab)
-        self.cell = resolve_cell(cell)
-        self.threads = check_threads(threads)
-        self.recompute = check_recompute(recompute)
-        self.stack = Stack(self.cell, len(self.vocab), hidden_size, num_layers)
-        super().__init__(model_shapes(self.stack, len(self.vocab)), as_dtype(dtype), self.stack.buffer_shapes)
-        self.fill(self._drawn(check_seed(seed)) if initial is None else self._complete(initial))
-
-    def _drawn(self, seed: int) -> State:
-        """First values of all parameters, and the values of all buffers."""
-        values = self.stack.initial(seed)
-        for position, (name, param) in enumerate(_READOUT.items()):
-            place = (len(self.stack.layers), position)
-            values[name] = initialize(param, self.layout.shapes[name], seed, place, "language model")
-        return values
-
-    def _complete(self, initial: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Initial values, if there is one for each array."""
-        names = [*self.params, *self.buffers]
-        if set(initial) != set(names):
-            raise UsageError(
-                f"language model: initial has the names {sorted(map(str, initial))}; expected {names}."
-            )
-        return initial
+        symbols, sizes = len(self.vocab), ("cross_entropy", hidden_size, num_layers)
+        super().__init__(cell, symbols, symbols, *sizes, dtype, seed, threads, recompute, initial)
 
     def __repr__(self) -> str:
         return (
@@ -112,6 +82,7 @@ class LanguageModel(Flat):
         targets: Any,
         state: Mapping[str, Any] | None = None,
         noise: tuple[int, int] | None = None,
+        weights: Any = None,
     ) -> tuple[float, State]:
         """Mean cross-entropy, filling :attr:`grad` by back-propagation through the T steps.
 
@@ -121,28 +92,22 @@ class LanguageModel(Flat):
             state: States before the first step, which count as constants; zeros if None.
             noise: What decides the noise of a cell that has some: ``(seed, step)``, another step for other
                 noise; None for its expectation, which :meth:`loss`, :meth:`logits` and :meth:`sample` take.
+            weights: How much each symbol counts, ``(T, B)``, zero or more; None for all alike. Steps that
+                count in no row are not read.
 
         Returns:
-            The loss in nats per symbol, and the states after the last step.
+            The loss in nats per symbol, the weighted mean, and the states after the last step.
 
         Raises:
             UsageError: if an argument does not fit.
         """
-        objective = self._objective(inputs, targets, state, noise)
+        return self._loss_and_grad(self._objective(inputs, targets, weights, state, noise))
 
-        def work(rows: slice) -> tuple[Array, State, Array]:
-            gradient = self.grad if rows.start == 0 else np.empty_like(self.grad)
-            return *objective.loss_and_grad(rows, gradient), gradient
-
-        parts = map_shards(work, objective.inputs.shape[1], self.threads)
-        sum_shards([part[2] for part in parts])
-        return objective.mean([part[0] for part in parts]), join_states([part[1] for part in parts])
-
-    def loss(self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None) -> tuple[float, State]:
+    def loss(
+        self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None, weights: Any = None
+    ) -> tuple[float, State]:
         """As :meth:`loss_and_grad`, without the gradient and without noise."""
-        objective = self._objective(inputs, targets, state)
-        parts = map_shards(objective.loss, objective.inputs.shape[1], self.threads)
-        return objective.mean([part[0] for part in parts]), join_states([part[1] for part in parts])
+        return self._loss(self._objective(inputs, targets, weights, state, None))
 
     def logits(self, inputs: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State]:
         """Scores of the next symbol after every step, ``(T, B, V)``, and the last states.
@@ -154,11 +119,7 @@ class LanguageModel(Flat):
         Raises:
             UsageError: if an argument does not fit.
         """
-        inputs = as_tokens(inputs, len(self.vocab), "language model: inputs")
-        state = as_state(state, self.stack.state_shapes, inputs.shape[1], self.dtype, "language model")
-        told = self.stack.beside({}, inputs.shape, self.dtype).part(*(slice(0, n) for n in inputs.shape))
-        y, last, _ = self.stack.forward(self._weights, inputs, state, told)
-        return project(y, self.params["Why"], self.params["by"]), last
+        return self.outputs(inputs, None, state)
 
     def sample(
         self,
@@ -187,44 +148,24 @@ class LanguageModel(Flat):
 
         return generate_text(self, prompt, length, sampler, seed, on_unknown)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a safetensors file, whole or not at all.
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint says of this kind of model, besides its cell and its sizes."""
+        return {"vocabulary": self.vocab.to_json()}
 
-        Raises:
-            CheckpointError: if the file cannot be written.
-        """
-        from zoo.model.persistence import save_model
-
-        save_model(self, path)
-
-    def _bind(self, theta: Array, grad: Array, fixed: Array) -> None:
-        super()._bind(theta, grad, fixed)
-        self._weights = self.stack.weights(self._arrays)
-        self._readout = self._arrays["Why"], self._arrays["by"]
+    def _inputs(self, inputs: Any) -> Array:
+        return as_tokens(inputs, len(self.vocab), "language model: inputs")
 
     def _objective(
-        self, inputs: Any, targets: Any, state: Mapping[str, Any] | None, noise: Any = None
+        self, inputs: Any, targets: Any, weights: Any, state: Mapping[str, Any] | None, noise: Any
     ) -> Objective:
-        """What :meth:`loss` measures, of arguments that fit."""
-        inputs = as_tokens(inputs, len(self.vocab), "language model: inputs")
+        inputs = self._inputs(inputs)
         targets = as_tokens(targets, len(self.vocab), "language model: targets")
         if inputs.shape != targets.shape or inputs.size == 0:
             raise UsageError(
                 f"language model: inputs {inputs.shape} and targets {targets.shape}; expected two arrays "
                 f"(T, B) of one shape, with at least one step."
             )
-        steps, batch = inputs.shape
-        before = as_state(state, self.stack.state_shapes, batch, self.dtype, "language model")
-        return Objective(
-            self.stack,
-            self._weights,
-            self._readout,
-            inputs,
-            targets,
-            before,
-            segments(steps, batch, self.recompute),
-            self.stack.beside({}, inputs.shape, self.dtype, noise),
-        )
+        return super()._objective(inputs, targets, weights, state, noise)
 
 
 def as_vocabulary(vocab: Any) -> Vocabulary:
@@ -241,8 +182,3 @@ def as_vocabulary(vocab: Any) -> Vocabulary:
             f"language model: vocab is {vocab!r}; expected the symbols, as in 'abc' or range(256)."
         )
     return Vocabulary(vocab)
-
-
-def model_shapes(stack: Stack, symbols: int) -> dict[str, tuple[int, ...]]:
-    """Shape of every parameter of a language model: the layers', then the readout's."""
-    return {**stack.param_shapes, "Why": (stack.output_size, symbols), "by": (symbols,)}

@@ -1,94 +1,165 @@
-"""The loss of a language model on a batch, for one shard at a time, segment by segment."""
+"""The loss of a model on a batch, for one shard at a time, segment by segment."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from zoo.kernels.inputs import project
 from zoo.layers.beside import Beside
 from zoo.layers.boundary import as_state
 from zoo.layers.layer import Array, Arrays, LayerTape
 from zoo.layers.segments import Segment, cut, walk_back
 from zoo.layers.shards import states_of
 from zoo.layers.stack import Stack, Weights
+from zoo.model.losses import weighed
 from zoo.model.readout import read_loss, read_loss_grads
 
 
 @dataclass(frozen=True)
-class Objective:
-    """Cross-entropy of a batch.
+class Pass:
+    """The layers and the readout on a batch.
 
     Args:
         stack: The layers.
         weights: Their arrays.
         readout: ``Why (H, V)`` and ``by (V,)``.
-        inputs: Tokens ``(T, B)``.
-        targets: The tokens that follow, ``(T, B)``.
+        inputs: Tokens ``(T, B)`` or numbers ``(T, B, I)``.
         state: States before the first step.
         segments: The steps of each segment.
-        beside: What the layers are told beside the tokens.
+        beside: What the layers are told beside the inputs.
+        counts: How much each step of each row counts, ``(T, B)``, float64; steps in which none does are not
+            read.
     """
 
     stack: Stack
     weights: Weights
     readout: tuple[Array, Array]
     inputs: Array
-    targets: Array
     state: Mapping[str, Array]
     segments: list[slice]
     beside: Beside
+    counts: Array
 
-    def loss(self, rows: slice) -> tuple[Array, Arrays]:
-        """Losses of some rows, the sum for each step ``(T,)``, and their states after the last."""
-        losses, state = np.empty(len(self.inputs)), states_of(self.state, rows)
+    def outputs(self, rows: slice) -> tuple[Array, Arrays]:
+        """What the readout says in some rows, ``(T, B, V)``, zeros where it is not read; the last states."""
+        Why, by = self.readout
+        found = np.zeros((*self.inputs[:, rows].shape[:2], by.size), by.dtype)
+        state = states_of(self.state, rows)
         for steps in self.segments:
-            y, state, _ = self._forward(Segment(steps, rows, state))
-            read_loss(y, *self.readout, cut(self.targets, steps, rows), losses[steps])
-        return losses, state
+            y, state, _ = self.forward(Segment(steps, rows, state))
+            read = self.read_steps(steps)
+            found[steps][read] = project(np.ascontiguousarray(y[read]), Why, by)
+        return found, state
 
-    def loss_and_grad(self, rows: slice, out: Array) -> tuple[Array, Arrays]:
-        """As :meth:`loss`, and the gradient of the mean over the batch goes to ``out (P,)``."""
-        losses, found = np.empty(len(self.inputs)), self._segments(rows)
-        last: Arrays = {}
-
-        def back(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
-            y, after, tape = self._forward(segment)
-            if segment is found[-1]:
-                last.update(after)
-            dy, *dreadout = self._read(segment, y, losses)
-            _, dbefore, gradients = self.stack.backward(self.weights, tape, dy, dafter)
-            return dbefore, [*gradients, *dreadout]
-
-        walk_back(found, self._zeros(rows), out, back)
-        return losses, last
-
-    def mean(self, losses: list[Array]) -> float:
-        """The mean in nats per symbol, from the losses of all shards."""
-        # Step by step, in order: the same however time was cut; and NumPy would take longer to begin.
-        return sum(sum(each.tolist()) for each in losses) / self.inputs.size
-
-    def _segments(self, rows: slice) -> list[Segment]:
-        """The segments, each with the states before it: one pass through all of them but the last."""
-        found = [Segment(self.segments[0], rows, states_of(self.state, rows))]
-        for steps in self.segments[1:]:
-            found.append(Segment(steps, rows, self._forward(found[-1])[1]))
-        return found
-
-    def _forward(self, segment: Segment) -> tuple[Array, Arrays, list[LayerTape]]:
+    def forward(self, segment: Segment) -> tuple[Array, Arrays, list[LayerTape]]:
         """The layers."""
         where = segment.steps, segment.rows
         told = self.beside.part(*where)
         return self.stack.forward(self.weights, cut(self.inputs, *where), segment.state, told)
 
+    def read_steps(self, steps: slice) -> slice | Array:
+        """Which steps of a segment the readout reads: all of them, or their places."""
+        found = self._is_read[steps]
+        return slice(None) if found.all() else found.nonzero()[0]
+
+    @cached_property
+    def total(self) -> float:
+        """What all steps of all rows count."""
+        return float(self.counts.sum())
+
+    @cached_property
+    def _is_read(self) -> Array:
+        return np.asarray(self.counts.any(axis=1))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a batch.
+
+    Args:
+        run: The layers and the readout on it.
+        targets: The right ones ``(T, B)``, or numbers ``(T, B, V)``.
+        binary: Whether numbers are probabilities, not values.
+    """
+
+    run: Pass
+    targets: Array
+    binary: bool = False
+
+    def loss(self, rows: slice) -> tuple[Array, Arrays]:
+        """Losses of some rows, the sum for each step ``(T,)``, and their states after the last."""
+        losses, state = np.zeros(len(self.run.inputs)), states_of(self.run.state, rows)
+        for steps in self.run.segments:
+            segment = Segment(steps, rows, state)
+            y, state, _ = self.run.forward(segment)
+            read = self.run.read_steps(steps)
+            seen, targets, counts = self._seen(segment, y, read)
+            part = np.empty(len(seen))
+            read_loss(seen, *self.run.readout, targets, counts, self.binary, part)
+            losses[steps][read] = part
+        return losses, state
+
+    def loss_and_grad(self, rows: slice, out: Array) -> tuple[Array, Arrays]:
+        """As :meth:`loss`, and the gradient of the mean over the batch goes to ``out (P,)``."""
+        losses, found = np.zeros(len(self.run.inputs)), self._segments(rows)
+        last: Arrays = {}
+
+        def back(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
+            y, after, tape = self.run.forward(segment)
+            if segment is found[-1]:
+                last.update(after)
+            dy, *dreadout = self._read(segment, y, losses)
+            _, dbefore, gradients = self.run.stack.backward(self.run.weights, tape, dy, dafter)
+            return dbefore, [*gradients, *dreadout]
+
+        walk_back(found, self._zeros(rows), out, back)
+        return losses, last
+
+    def of(self, outputs: Array) -> float:
+        """The mean over all that counts, from the outputs of every row."""
+        counted = self.run.counts > 0
+        parts = outputs[counted], self.targets[counted], self.run.counts[counted]
+        return float(weighed(*parts, self.binary)) / self.run.total
+
+    def mean(self, losses: list[Array]) -> float:
+        """The mean over all that counts, from the losses of all shards."""
+        # Step by step, in order: the same however time was cut; and NumPy would take longer to begin.
+        return sum(sum(each.tolist()) for each in losses) / self.run.total
+
+    def _segments(self, rows: slice) -> list[Segment]:
+        """The segments, each with the states before it: one pass through all of them but the last."""
+        found = [Segment(self.run.segments[0], rows, states_of(self.run.state, rows))]
+        for steps in self.run.segments[1:]:
+            found.append(Segment(steps, rows, self.run.forward(found[-1])[1]))
+        return found
+
     def _read(self, segment: Segment, y: Array, losses: Array) -> tuple[Array, Array, Array]:
         """The gradients of y and the readout; the losses are written."""
-        targets = cut(self.targets, segment.steps, segment.rows)
-        scale = 1 / self.inputs.size
-        return read_loss_grads(y, *self.readout, targets, losses[segment.steps], scale)
+        read = self.run.read_steps(segment.steps)
+        seen, targets, counts = self._seen(segment, y, read)
+        part = np.empty(len(seen))
+        dseen, dWhy, dby = read_loss_grads(
+            seen, *self.run.readout, targets, counts, self.binary, part, 1 / self.run.total
+        )
+        losses[segment.steps][read] = part
+        if seen is y:
+            return dseen, dWhy, dby
+        dy = np.zeros_like(y)
+        dy[read] = dseen
+        return dy, dWhy, dby
+
+    def _seen(self, segment: Segment, y: Array, read: slice | Array) -> tuple[Array, Array, Array]:
+        """Outputs of the layers, targets and counts of the steps that are read."""
+        parts = [cut(each, segment.steps, segment.rows) for each in (self.targets, self.run.counts)]
+        if isinstance(read, slice):
+            return y, parts[0], parts[1]
+        return y[read], parts[0][read], parts[1][read]
 
     def _zeros(self, rows: slice) -> Arrays:
         """Nothing comes back from what follows the last step."""
-        batch, dtype = rows.stop - rows.start, self.readout[0].dtype
-        return as_state(None, self.stack.state_shapes, batch, dtype, "language model")
+        batch, dtype = rows.stop - rows.start, self.run.readout[0].dtype
+        return as_state(None, self.run.stack.state_shapes, batch, dtype, "model")

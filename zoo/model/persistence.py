@@ -1,13 +1,14 @@
-"""A language model as a checkpoint, and back. Loading imports nothing and trusts nothing."""
+"""A model as a checkpoint, and back. Loading imports nothing and trusts nothing."""
 
 from __future__ import annotations
 
 import os
 import reprlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,13 +19,16 @@ from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
 from zoo.layers.boundary import as_dtype
 from zoo.layers.layout import MOST_PARAMETERS, Shapes
 from zoo.layers.stack import Stack
-from zoo.model.language_model import LanguageModel, model_shapes
+from zoo.model.language_model import LanguageModel
+from zoo.model.model import Model, model_shapes
+from zoo.model.sequence_model import SequenceModel, check_loss
 from zoo.registry import get_cell, with_modifiers
 from zoo.storage import Checkpoint, RunDirectory, expect
 from zoo.storage import load as load_file
 from zoo.storage import save as save_file
 
-KIND = "language model"
+AnyModel: TypeAlias = LanguageModel | SequenceModel
+Make = Callable[..., AnyModel]
 
 # What arrays may be called; those of training are there only beside a description of it.
 _PARAMS = "params."
@@ -35,7 +39,7 @@ _REPR = reprlib.Repr()  # what a foreign file holds may be megabytes long
 _REPR.maxstring = 80
 
 
-def describe_model(model: LanguageModel) -> dict[str, Any]:
+def describe_model(model: Model) -> dict[str, Any]:
     """Everything but the numbers: what a checkpoint says of the model it holds."""
     return {
         "cell": {
@@ -46,11 +50,11 @@ def describe_model(model: LanguageModel) -> dict[str, Any]:
         "hidden_size": model.stack.hidden_size,
         "num_layers": len(model.stack.layers),
         "dtype": model.dtype.name,
-        "vocabulary": model.vocab.to_json(),
+        **model.facts(),
     }
 
 
-def model_arrays(model: LanguageModel) -> dict[str, np.ndarray[Any, Any]]:
+def model_arrays(model: Model) -> dict[str, np.ndarray[Any, Any]]:
     """The parameters and buffers under the names they have in a checkpoint."""
     params = {f"{_PARAMS}{name}": value for name, value in model.params.items()}
     return params | {f"{_BUFFERS}{name}": value for name, value in model.buffers.items()}
@@ -72,14 +76,15 @@ def by_name(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[
     }
 
 
-def save_model(model: LanguageModel, path: str | os.PathLike[str]) -> None:
-    """Write a model to a file; see ``LanguageModel.save``."""
-    save_file(Path(path), Checkpoint(model_arrays(model), {"kind": KIND, "model": describe_model(model)}))
+def save_model(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write a model to a file; see ``Model.save``."""
+    meta: dict[str, object] = {"kind": model.kind, "model": describe_model(model)}
+    save_file(Path(path), Checkpoint(model_arrays(model), meta))
 
 
 def load(
     path: str | os.PathLike[str], cell: type[Cell] | None = None, threads: int | None = None
-) -> LanguageModel:
+) -> AnyModel:
     """The model in a checkpoint file, or the best one of a run directory.
 
     The cell is looked up by name among the registered ones; nothing is imported because a file says so.
@@ -90,7 +95,7 @@ def load(
         threads: As for :class:`zoo.LanguageModel`.
 
     Raises:
-        CheckpointError: if the file is damaged, is no language model, or needs a cell that is not there.
+        CheckpointError: if the file is damaged, holds no model, or needs a cell that is not there.
     """
     path = Path(path)
     if path.is_dir():
@@ -109,8 +114,8 @@ def _warn(sentence: str) -> None:
 
 def model_from(
     checkpoint: Checkpoint, source: str, cell: type[Cell] | None = None, threads: int | None = None
-) -> LanguageModel:
-    """The language model that a checkpoint holds.
+) -> AnyModel:
+    """The model that a checkpoint holds.
 
     Nothing is allocated before the arrays in the file have been found to be those that its description calls
     for. What a training run keeps beside the parameters is left alone; anything else is refused.
@@ -122,40 +127,65 @@ def model_from(
         threads: As for :class:`zoo.LanguageModel`.
 
     Raises:
-        CheckpointError: if the checkpoint does not hold a language model that fits its own description.
+        CheckpointError: if the checkpoint does not hold a model that fits its own description.
         UsageError: if the cell is no cell class, or the number of threads does not fit.
     """
-    if checkpoint.meta.get("kind") != KIND:
-        found = _REPR.repr(checkpoint.meta.get("kind"))
-        raise CheckpointError(f"{source}: holds {found}; expected a language model saved by zoo.")
+    kind = checkpoint.meta.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise CheckpointError(
+            f"{source}: holds {_REPR.repr(kind)}; expected a {' or a '.join(_KINDS)} saved by zoo."
+        )
     others = _OF_TRAINING if "training" in checkpoint.meta else ()
     arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(others)}
     try:
-        vocabulary, stack, dtype = _described(checkpoint.meta["model"], len(arrays), cell, source)
+        make, outputs, stack, dtype = _described(kind, checkpoint.meta["model"], len(arrays), cell, source)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
         ) from None
-    shapes = array_shapes(model_shapes(stack, len(vocabulary)), stack.buffer_shapes)
+    shapes = array_shapes(model_shapes(stack, outputs), stack.buffer_shapes)
     expected = {name: (shape, dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
-    sizes = stack.hidden_size, len(stack.layers)
-    return LanguageModel(vocabulary, stack.cell, *sizes, dtype, threads=threads, initial=by_name(arrays))
+    sizes = {"hidden_size": stack.hidden_size, "num_layers": len(stack.layers)}
+    return make(cell=stack.cell, **sizes, dtype=dtype, threads=threads, initial=by_name(arrays))
 
 
 def _described(
-    facts: Any, arrays: int, cell: type[Cell] | None, source: str
-) -> tuple[Vocabulary, Stack, np.dtype[Any]]:
-    """Vocabulary, layers and dtype of a description, which may hold anything."""
+    kind: str, facts: Any, arrays: int, cell: type[Cell] | None, source: str
+) -> tuple[Make, int, Stack, np.dtype[Any]]:
+    """What makes the model, its outputs, layers and dtype, from a description, which may hold anything."""
     chosen = _find_cell(facts["cell"], cell, source)
-    vocabulary = Vocabulary.from_json(facts["vocabulary"])
     for name in ("hidden_size", "num_layers"):
-        if type(facts[name]) is not int or not 1 <= facts[name] < MOST_PARAMETERS:
-            raise UsageError(f"{name} is {_REPR.repr(facts[name])}")
+        _size(facts, name)
     if facts["num_layers"] > arrays:
         raise UsageError(f"{facts['num_layers']} layers in {arrays} arrays")
-    stack = Stack(chosen, len(vocabulary), facts["hidden_size"], facts["num_layers"])
-    return vocabulary, stack, as_dtype(facts["dtype"])
+    make, inputs, outputs = _KINDS[kind](facts)
+    stack = Stack(chosen, inputs, facts["hidden_size"], facts["num_layers"])
+    return make, outputs, stack, as_dtype(facts["dtype"])
+
+
+def _language_model(facts: Any) -> tuple[Make, int, int]:
+    """What makes a language model, and its inputs and outputs."""
+    vocabulary = Vocabulary.from_json(facts["vocabulary"])
+    return partial(LanguageModel, vocabulary), len(vocabulary), len(vocabulary)
+
+
+def _sequence_model(facts: Any) -> tuple[Make, int, int]:
+    """What makes a sequence model, and its inputs and outputs."""
+    inputs, outputs = (_size(facts, name) for name in ("input_size", "output_size"))
+    loss = check_loss(facts["loss"])
+    return partial(SequenceModel, input_size=inputs, output_size=outputs, loss=loss), inputs, outputs
+
+
+_KINDS = {LanguageModel.kind: _language_model, SequenceModel.kind: _sequence_model}
+
+
+def _size(facts: Any, name: str) -> int:
+    """A size of a description."""
+    found = facts[name]
+    if type(found) is not int or not 1 <= found < MOST_PARAMETERS:
+        raise UsageError(f"{name} is {_REPR.repr(found)}")
+    return found
 
 
 def _find_cell(facts: Any, cell: type[Cell] | None, source: str) -> Cell:

@@ -1,6 +1,6 @@
-"""The readout, ``p(next) = softmax(y Why + by)``, and its loss, over the steps of one shard of the batch.
+"""The readout, ``o = y Why + by``, and its loss, over the steps of one shard of the batch.
 
-Scores exist for a block of steps at a time, which stays in the cache: all at once, those of ten thousand
+Outputs exist for a block of steps at a time, which stays in the cache: all at once, those of ten thousand
 steps of eight rows and 65 symbols are 21 MB, and the readout of 64 units took 0.54 us a symbol, not 0.43.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 from zoo import kernels
 from zoo.kernels.inputs import project_rows
 from zoo.kernels.jit import njit
+from zoo.model.losses import weighed, weighed_grad
 
 Array = Any
 
@@ -27,41 +28,53 @@ def _block(y: Array) -> int:
 
 
 @njit
-def read_loss(y: Array, w: Array, b: Array, targets: Array, losses: Array) -> None:
-    """The cross-entropy of each step, summed over its rows.
+def read_loss(
+    y: Array, w: Array, b: Array, targets: Array, weights: Array, binary: bool, losses: Array
+) -> None:
+    """The loss of each step, summed over its rows.
 
     Args:
         y: Output of the layers, ``(T, B, H)``.
         w: ``Why``, ``(H, V)``.
         b: ``by``, ``(V,)``.
-        targets: The right tokens, ``(T, B)``.
-        losses: Where they go, in nats, ``(T,)``; steps apart, so that it does not matter how time is cut.
+        targets: The right ones ``(T, B)``, or numbers ``(T, B, V)``; see :mod:`zoo.model.losses`.
+        weights: How much each counts, ``(T, B)``, float64.
+        binary: Whether numbers are probabilities, not values.
+        losses: Where they go, ``(T,)``; steps apart, so that it does not matter how time is cut.
     """
     block, panels = _block(y), kernels.pack(w)
-    logits = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
+    outputs = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)
-        read, part = y[first : first + steps], logits[:steps]
+        read, part = y[first : first + steps], outputs[:steps]
         project_rows(kernels.rows_of(read), panels, b, kernels.rows_of(part))
         for t in range(steps):
-            losses[first + t] = kernels.cross_entropy(part[t], targets[first + t])
+            losses[first + t] = weighed(part[t], targets[first + t], weights[first + t], binary)
 
 
 @njit
 def read_loss_grads(
-    y: Array, w: Array, b: Array, targets: Array, losses: Array, scale: float
+    y: Array,
+    w: Array,
+    b: Array,
+    targets: Array,
+    weights: Array,
+    binary: bool,
+    losses: Array,
+    scale: float,
 ) -> tuple[Array, Array, Array]:
     """As :func:`read_loss`, and the gradients of ``scale`` times all losses with respect to y, w and b."""
     block, panels, back = _block(y), kernels.pack(w), kernels.pack_transposed(w)
-    logits = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
+    outputs = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
     dy, dw, db = np.empty_like(y), np.empty(w.shape, w.dtype), np.empty(b.shape, b.dtype)
     dy[:], dw[:], db[:] = 0, 0, 0
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)
-        read, part = y[first : first + steps], logits[:steps]
+        read, part = y[first : first + steps], outputs[:steps]
         project_rows(kernels.rows_of(read), panels, b, kernels.rows_of(part))
         for t in range(steps):
-            losses[first + t] = kernels.cross_entropy_grad(part[t], targets[first + t], scale)
+            right, counts = targets[first + t], weights[first + t]
+            losses[first + t] = weighed_grad(part[t], right, counts, binary, scale)
         kernels.add_rows(part, db)
         kernels.add_outer(kernels.rows_of(read), kernels.rows_of(part), dw)
         kernels.add_matmul(kernels.rows_of(part), back, kernels.rows_of(dy[first : first + steps]))

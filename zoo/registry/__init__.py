@@ -1,4 +1,4 @@
-"""The registry: which cells, modifiers, optimizers and samplers there are, and the plugins they come from.
+"""The registry: which cells, modifiers, optimizers, samplers and tasks there are, and from which plugins.
 
 Everything comes in by one door, the entry-point group ``zoo`` (see :mod:`zoo.registry.hookspecs`), shipped
 members too. Plugins are loaded at the first look-up, never by ``import zoo``, and nothing here imports Numba.
@@ -13,18 +13,22 @@ from zoo.registry.members import (
     get_modifier,
     get_optimizer,
     get_sampler,
+    get_task,
     list_cells,
     list_modifiers,
     list_optimizers,
     list_samplers,
+    list_tasks,
     modify,
     plugins,
     register_cell,
     register_modifier,
     register_optimizer,
     register_sampler,
+    register_task,
     registry_of,
     resolve_cell,
+    resolve_task,
 )
 from zoo.registry.registry import Registry, Source
 
@@ -37,11 +41,13 @@ __all__ = [
     "get_modifier",
     "get_optimizer",
     "get_sampler",
+    "get_task",
     "hookimpl",
     "list_cells",
     "list_modifiers",
     "list_optimizers",
     "list_samplers",
+    "list_tasks",
     "load_cell_file",
     "load_plugin_file",
     "modify",
@@ -50,7 +56,9 @@ __all__ = [
     "register_modifier",
     "register_optimizer",
     "register_sampler",
+    "register_task",
     "registry_of",
     "resolve_cell",
+    "resolve_task",
     "with_modifiers",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler
+from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task
 from zoo.errors import UsageError
 from zoo.registry import composed, loader
 from zoo.registry.discovery import PluginRecord
@@ -16,10 +16,11 @@ C = TypeVar("C", bound=type[Cell])
 D = TypeVar("D", bound=type[Modifier])
 O = TypeVar("O", bound=type[Optimizer])  # noqa: E741  # a type variable, read beside C and S
 S = TypeVar("S", bound=type[Sampler])
+K = TypeVar("K", bound=type[Task])
 
 
 def registry_of(contract: type[M]) -> Registry[M]:
-    """The registry of ``Cell``, ``Optimizer`` or ``Sampler``, filled.
+    """The registry of ``Cell``, ``Optimizer``, ``Sampler`` or another contract, filled.
 
     Raises:
         PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
@@ -230,3 +231,52 @@ def register_sampler(cls: S, *, override: bool = False) -> S:
     """
     loader.LOADER.register(Sampler, cls, override)
     return cls
+
+
+def list_tasks(pattern: str = "*") -> list[str]:
+    """Names of the registered tasks, sorted.
+
+    Args:
+        pattern: Shell pattern for the name or for ``family/name``.
+    """
+    return registry_of(Task).list(pattern)
+
+
+def get_task(name: str, /, **options: Any) -> Task:
+    """A registered task with its options chosen, ``get_task("copying", delay=100)``.
+
+    Raises:
+        UnknownNameError: if no task has the name.
+        UsageError: for an unknown option or a value that is not allowed.
+    """
+    return registry_of(Task).get(name, **options)
+
+
+def register_task(cls: K, *, override: bool = False) -> K:
+    """Register a task for this process; usable as a decorator. In a plugin, use the hook instead.
+
+    Args:
+        cls: A subclass of ``zoo.Task``.
+        override: Whether it may replace a task of the same name.
+
+    Raises:
+        DefinitionError: if ``cls`` is no task class.
+        UsageError: if the name is taken.
+    """
+    loader.LOADER.register(Task, cls, override)
+    return cls
+
+
+def resolve_task(task: str | type[Task] | Task, /, **options: Any) -> Task:
+    """The task that a name, a class or an instance stands for.
+
+    Args:
+        task: Any of the three.
+        **options: Values for its options; none with an instance, which has chosen.
+
+    Raises:
+        UnknownNameError: if no task has the name.
+        UsageError: if it is none of the three, or an option does not fit.
+        DefinitionError: if the class is no task.
+    """
+    return get_task(task, **options) if isinstance(task, str) else _chosen(Task, task, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -98,6 +99,15 @@ class RunDirectory:
             yield
         finally:
             lock.release()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until nobody holds the lock, so many seconds at most.
+
+        Whoever is asked to stop finishes a step and saves before it lets go.
+        """
+        if exists(self.path / _LOCK):
+            with contextlib.suppress(Timeout), FileLock(self.path / _LOCK, timeout=seconds):
+                pass
 
     def write_config(self, config: Mapping[str, object]) -> None:
         """Replace ``config.json``, atomically; raises `CheckpointError`."""

@@ -17,6 +17,7 @@ Check = Callable[[Any], bool]
 # What a resumed run may change without its numbers changing; that the text is the same is told by its digest.
 HARMLESS = frozenset(
     {
+        "analyse_every",
         "data",
         "epochs",
         "glob",
@@ -26,6 +27,7 @@ HARMLESS = frozenset(
         "sample_length",
         "save_every",
         "steps",
+        "stop_when_solved",
         "threads",
     }
 )
@@ -40,8 +42,15 @@ def _is_options(value: Any) -> bool:
 
 
 def _is_sources(value: Any) -> bool:
-    return isinstance(value, tuple) and bool(value) and all(isinstance(source, str) for source in value)
+    return isinstance(value, tuple) and all(isinstance(source, str) for source in value)
 
+
+# What only texts have, and only tasks.
+OF_TEXTS = ("data", "level", "glob", "split", "seq", "epochs", "sample_every")
+OF_TASKS = ("task_options", "eval_batches", "stop_when_solved")
+
+TEST_BATCHES = 64
+"""Batches of a task by which a trained model is measured, unless told otherwise."""
 
 # What is allowed, and how it is called in a message; None is allowed where it is the default.
 _COUNT: tuple[Check, str] = (lambda value: type(value) is int and value >= 1, "an integer of at least 1")
@@ -56,15 +65,17 @@ _SEED: tuple[Check, str] = (
     "an integer from 0 to 2^63 - 1",
 )
 _WORD: tuple[Check, str] = (lambda value: isinstance(value, str), "a string")
+_SWITCH: tuple[Check, str] = (lambda value: isinstance(value, bool), "true or false")
 _OPTIONS: tuple[Check, str] = (_is_options, "a mapping of names to values")
 _SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
 _ALLOWED = {
     **dict.fromkeys(("hidden", "layers", "batch", "seq", "steps", "threads"), _COUNT),
-    **dict.fromkeys(("log_every", "eval_every", "save_every", "keep"), _COUNT),
-    **dict.fromkeys(("sample_every", "sample_length", "patience"), _COUNT_OR_ZERO),
+    **dict.fromkeys(("log_every", "eval_every", "eval_batches", "save_every", "keep"), _COUNT),
+    **dict.fromkeys(("sample_every", "sample_length", "patience", "analyse_every"), _COUNT_OR_ZERO),
     **dict.fromkeys(("clip", "clip_value", "lr"), _NUMBER),
-    **dict.fromkeys(("level", "glob", "split", "cell", "dtype", "optimizer", "schedule"), _WORD),
-    **dict.fromkeys(("cell_options", "optimizer_options", "schedule_options"), _OPTIONS),
+    **dict.fromkeys(("task", "level", "glob", "split", "cell", "dtype", "optimizer", "schedule"), _WORD),
+    **dict.fromkeys(("task_options", "cell_options", "optimizer_options", "schedule_options"), _OPTIONS),
+    "stop_when_solved": _SWITCH,
     "data": _SOURCES,
     "epochs": _ABOVE_ZERO,
     "seed": _SEED,
@@ -77,7 +88,9 @@ class Config:
     """Everything that decides the numbers of a run, and how it is watched.
 
     Args:
-        data: Sources: files, directories, ``-``, or ``builtin:NAME``.
+        task: Name of the task; None to learn from a text.
+        task_options: Its options.
+        data: Sources: files, directories, ``-``, or ``builtin:NAME``; none with a task.
         level: ``"char"`` or ``"byte"``.
         glob: Which files of a directory are read.
         split: Shares of training, validation and test, ``"90,5,5"``; None for that, or for all training when
@@ -87,7 +100,8 @@ class Config:
         hidden: ``H``.
         layers: ``L``.
         dtype: ``"float32"`` or ``"float64"``.
-        batch: ``B``, streams read side by side; None for 32, or fewer if the text is short.
+        batch: ``B``, streams of a text or examples of a task side by side; None for 32, or fewer if the text
+            is short.
         seq: ``T``, steps of back-propagation; None for 64, or fewer if the text is short.
         steps: Updates; None for 5,000 unless ``epochs`` is given.
         epochs: Passes over the training text, instead of ``steps``.
@@ -98,22 +112,27 @@ class Config:
         schedule_options: Its settings.
         clip: Largest global norm of the gradient; 0 for no limit.
         clip_value: Largest magnitude of each element of the gradient; 0 for no limit.
-        seed: Decides initial parameters and samples.
+        seed: Decides initial parameters, samples, and which examples of a task are learnt from.
         threads: Threads; None for every processor. Changes no number.
         recompute: Steps per segment, or ``"sqrt"`` for about sqrt(``seq``) segments, of which each is
             computed again on the way back, so that long sequences fit into memory; None to keep everything.
         log_every: Steps between progress lines.
         eval_every: Steps between validations; None for a tenth of the run, at most 500.
+        eval_batches: Batches of a validation, with a task; of a text it is the whole part.
         save_every: Steps between checkpoints; None for ``eval_every``.
         keep: Checkpoints to keep besides the best.
         sample_every: Steps between samples; 0 for none.
         sample_length: Symbols in such a sample.
         patience: Stop after this many validations without improvement; 0 to go on.
+        stop_when_solved: Stop when a validation reaches the threshold of the task.
+        analyse_every: Steps between analyses; 0 for none.
 
     Raises:
         UsageError: if a value cannot be meant.
     """
 
+    task: str | None = None
+    task_options: Mapping[str, Any] = field(default_factory=dict)
     data: tuple[str, ...] = ("builtin:pydoc",)
     level: str = "char"
     glob: str = "*"
@@ -139,11 +158,14 @@ class Config:
     recompute: int | str | None = None
     log_every: int = 50
     eval_every: int | None = None
+    eval_batches: int = 16
     save_every: int | None = None
     keep: int = 3
     sample_every: int = 0
     sample_length: int = 200
     patience: int = 0
+    stop_when_solved: bool = False
+    analyse_every: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, naming the setting."""
@@ -153,11 +175,40 @@ class Config:
                 raise UsageError(f"{entry.name} is {value!r}; expected {words}.")
         if self.steps is not None and self.epochs is not None:
             raise UsageError("steps and epochs are both given; give one of them.")
+        self._check_reading()
+
+    def _check_reading(self) -> None:
+        """Refuse what a text lacks with a text, and what a task lacks with a task."""
+        if self.task is None and not self.data:
+            raise UsageError("data is empty; name a text, or a task.")
+        strangers = OF_TASKS if self.task is None else OF_TEXTS
+        given = [name for name in strangers if getattr(self, name) not in (_DEFAULTS[name], ())]
+        if given:
+            what = "a text; it is for tasks" if self.task is None else f"the task {self.task!r}"
+            hint = "" if self.task is None else "; `zoo show task:NAME` lists what its options are"
+            raise UsageError(f"{given[0]} is given with {what}{hint}.")
+
+    def model_settings(self) -> dict[str, Any]:
+        """What a model is made with, by the names of its arguments."""
+        return {
+            "hidden_size": self.hidden,
+            "num_layers": self.layers,
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "threads": self.threads,
+            "recompute": self.recompute,
+        }
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         return {name: _plain(value) for name, value in values.items()}
+
+
+_DEFAULTS = {
+    entry.name: entry.default if entry.default is not dataclasses.MISSING else {}
+    for entry in dataclasses.fields(Config)
+}
 
 
 def _plain(value: Any) -> Any:

@@ -1,12 +1,17 @@
-"""How well a model predicts a text."""
+"""How well a model predicts a text, or does a task."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+from zoo.contracts import Task
 from zoo.data import Streams
-from zoo.model import LanguageModel
+from zoo.model import AnyModel
+from zoo.model.model import State
+
+EVALUATED = 0
+"""The seed of all examples that models are measured by, so that scores of different runs compare."""
 
 
 def bits(nats: float) -> float:
@@ -32,7 +37,7 @@ class Score:
         return bits(self.nats)
 
 
-def evaluate(model: LanguageModel, streams: Streams) -> Score:
+def evaluate(model: AnyModel, streams: Streams) -> Score:
     """The model's loss over one pass through the streams, with the state carried from window to window.
 
     The mean is over every predicted symbol, each of which counts the same.
@@ -40,7 +45,47 @@ def evaluate(model: LanguageModel, streams: Streams) -> Score:
     total, symbols, state = 0.0, 0, None
     for index in range(streams.windows_per_epoch):
         window = streams.window(index)
-        loss, state = model.loss(window.inputs, window.targets, state)
+        loss, state = model.loss(window.inputs, window.targets, state=state)
         total += loss * window.targets.size
         symbols += window.targets.size
     return Score(total / symbols, symbols)
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """How well a task is done, the mean over batches.
+
+    Attributes:
+        loss: What is minimised.
+        score: The task's metric.
+        solved: Whether the score reaches the task's threshold.
+        examples: How many there were.
+    """
+
+    loss: float
+    score: float
+    solved: bool
+    examples: int
+
+
+def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: int) -> TaskScore:
+    """How well a model does a task.
+
+    Args:
+        task: The task.
+        model: The model.
+        part: ``"valid"`` or ``"test"``, or ``"train"``.
+        batches: How many batches, from number 0; a part that has an end is read once, as long as it is.
+        rows: Examples of each.
+    """
+    count = task.batches_of(part, rows) or batches
+    losses, scores = [], []
+    state: State | None = None
+    for index in range(count):
+        batch = task.batch(index, rows, EVALUATED, part)
+        before = state if batch.continues else None
+        loss, outputs, state = model.assess(batch.inputs, batch.targets, batch.weights, before)
+        losses.append(loss)
+        scores.append(task.score(outputs, batch))
+    score = sum(scores) / count
+    return TaskScore(sum(losses) / count, score, task.is_solved(score), count * rows)

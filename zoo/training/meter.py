@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zoo.training.evaluation import bits
-
 
 @dataclass(frozen=True)
 class Means:
@@ -16,7 +14,7 @@ class Means:
 
     Attributes:
         steps: Updates.
-        loss: Sum of their losses, nats.
+        loss: Sum of their losses.
         norm: Sum of the norms of their gradients, before clipping.
         clipped: How many were clipped.
     """
@@ -31,11 +29,9 @@ class Means:
         return Means(self.steps + 1, self.loss + loss, self.norm + norm, self.clipped + clipped)
 
     def read(self) -> dict[str, float]:
-        """Loss in nats and in bits a symbol, gradient norm, and share of updates that were clipped."""
-        loss = self.loss / self.steps
+        """Loss, gradient norm, and share of updates that were clipped."""
         return {
-            "loss": loss,
-            "bits": bits(loss),
+            "loss": self.loss / self.steps,
             "grad_norm": self.norm / self.steps,
             "clip_rate": self.clipped / self.steps,
         }
@@ -68,8 +64,8 @@ class Speed:
         self.seconds += time.perf_counter() - self.mark
         self.restart()
 
-    def read(self) -> float:
-        """The speed since it was read last."""
-        symbols, seconds = self.symbols, self.seconds
+    def read(self) -> dict[str, float]:
+        """Symbols a second since it was read last, and the seconds that the steps took."""
+        symbols, seconds = self.symbols, max(self.seconds, 1e-9)
         self.symbols, self.seconds = 0, 0.0
-        return symbols / max(seconds, 1e-9)
+        return {"symbols_per_s": symbols / seconds, "seconds": seconds}

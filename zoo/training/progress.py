@@ -13,8 +13,8 @@ import numpy as np
 import zoo
 from zoo.contracts import Optimizer
 from zoo.errors import CheckpointError
-from zoo.model import LanguageModel, describe_model, model_arrays
-from zoo.model.persistence import KIND, array_shapes, by_name
+from zoo.model import AnyModel, describe_model, model_arrays
+from zoo.model.persistence import array_shapes, by_name
 from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
 from zoo.training.meter import Means
@@ -32,8 +32,9 @@ class Progress:
         schedule: The schedule's state.
         carried: States of the layers after the last window; None before the first.
         step: Updates made.
-        best: Lowest validation loss so far, nats; None before the first validation.
-        best_step: When it was reached.
+        best: Validation loss of the best model so far; None before the first validation.
+        best_step: When that was.
+        solved: Whether the best model solves its task; no text is ever solved.
         stale: Validations since then.
         clipped: Updates whose gradient was clipped.
         means: What the next line of progress shows.
@@ -45,28 +46,33 @@ class Progress:
     step: int = 0
     best: float | None = None
     best_step: int = 0
+    solved: bool = False
     stale: int = 0
     clipped: int = 0
     means: Means = field(default_factory=Means)
 
-    def to_checkpoint(self, model: LanguageModel, config: Config, text: Mapping[str, Any]) -> Checkpoint:
-        """Everything a resumed run needs.
+    def improves(self, loss: float, solved: bool) -> bool:
+        """Whether a validation is better than all before: solved before unsolved, then by the loss."""
+        return self.best is None or (solved, -loss) > (self.solved, -self.best)
+
+    def to_checkpoint(self, model: AnyModel, config: Config, read: Mapping[str, Any]) -> Checkpoint:
+        """Everything a resumed run needs; ``read`` identifies the text or the task, ``{"text": facts}``.
 
         There is no generator state: first values and samples come from the seed by counting, and the place in
-        the text from the step.
+        the text or among examples from the step.
         """
         arrays = model_arrays(model)
         arrays |= {f"optimizer.{name}": value for name, value in self.slots.items()}
         arrays |= {f"state.{name}": value for name, value in (self.carried or {}).items()}
         meta: dict[str, object] = {
-            "kind": KIND,
+            "kind": model.kind,
             "model": describe_model(model),
             "training": {
-                **{name: getattr(self, name) for name in (*_COUNTERS, "best", "schedule")},
+                **{name: getattr(self, name) for name in (*_COUNTERS, "best", "solved", "schedule")},
                 "means": self.means.to_json(),
             },
             "config": config.to_json(),
-            "text": dict(text),
+            **read,
             "versions": versions(),
         }
         return Checkpoint(arrays, meta)
@@ -85,7 +91,7 @@ def versions() -> dict[str, str]:
 
 def restore(
     checkpoint: Checkpoint,
-    model: LanguageModel,
+    model: AnyModel,
     optimizer: Optimizer,
     schedule: Schedule,
     batch: int,
@@ -124,6 +130,7 @@ def _counters(stored: Any, schedule: Schedule) -> dict[str, Any]:
         KeyError, TypeError, ValueError: if it is not what ``Progress.to_checkpoint`` wrote.
     """
     found = {name: stored[name] for name in (*_COUNTERS, "best")}
+    found["solved"] = stored.get("solved", False)  # checkpoints from before there were tasks lack it
     means = Means.from_json(stored["means"])
     counts = [*(found[name] for name in _COUNTERS), means.steps, means.clipped]
     numbers = [means.loss, means.norm, *([] if found["best"] is None else [found["best"]])]
@@ -131,4 +138,6 @@ def _counters(stored: Any, schedule: Schedule) -> dict[str, Any]:
         raise ValueError(f"counts are {counts}")
     if not all(type(number) is float and math.isfinite(number) for number in numbers):
         raise ValueError(f"numbers are {numbers}")
+    if not isinstance(found["solved"], bool):
+        raise ValueError(f"solved is {found['solved']!r}")
     return {**found, "schedule": schedule.restore(stored["schedule"]), "means": means}

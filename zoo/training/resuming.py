@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import CheckpointError
-from zoo.model import LanguageModel, describe_model
+from zoo.model import AnyModel, describe_model
 from zoo.storage import Checkpoint, RunDirectory
 from zoo.training.config import HARMLESS, Config, config_from_json
 from zoo.training.progress import versions
-from zoo.training.text import Text
+from zoo.training.reading import Reader
 
 # What `prepare` settles when it is left open.
 _SETTLED = ("split", "batch", "seq", "steps", "eval_every", "save_every")
@@ -61,13 +61,17 @@ def _length_matters(config: Config) -> bool:
 
 
 def find_checkpoint(
-    config: Config, text: Text, model: LanguageModel, directory: RunDirectory, report: Callable[[str], None]
+    config: Config,
+    reader: Reader,
+    model: AnyModel,
+    directory: RunDirectory,
+    report: Callable[[str], None],
 ) -> Checkpoint | None:
     """The checkpoint to go on from, after making sure that it is of the same run; None to begin again.
 
     Args:
         config: The settled configuration.
-        text: The text.
+        reader: What it reads.
         model: The model, as it starts.
         directory: Of the run.
         report: Called with a sentence for everything that is not as it was.
@@ -84,26 +88,29 @@ def find_checkpoint(
     found = directory.load_last(report)
     if found is None:
         return None
-    _check_same(found[1].meta, config, text, model, directory)
+    _check_same(found[1].meta, config, reader, model, directory)
     if told := _other_versions(found[1].meta.get("versions")):
         report(f"{told} The run goes on, but not surely to the same bits.")
     return found[1]
 
 
 def _check_same(
-    meta: dict[str, Any], config: Config, text: Text, model: LanguageModel, directory: RunDirectory
+    meta: dict[str, Any], config: Config, reader: Reader, model: AnyModel, directory: RunDirectory
 ) -> None:
-    """Refuse a checkpoint of another text or another cell."""
+    """Refuse a checkpoint of another text, task or cell."""
     try:
-        described, text_then = dict(meta["model"]), meta["text"]["sha256"]
+        described, read_then = dict(meta["model"]), meta[reader.kind]["sha256"]
         cell_then = described["cell"]["source"]
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"{directory.path} cannot be resumed: its checkpoint is not one of training."
         ) from None
-    described_now, text_now = describe_model(model), text.facts()["sha256"]
+    described_now, read_now = describe_model(model), reader.facts()["sha256"]
     cell_now = described_now["cell"]["source"]
-    for what, then, now in (("text", text_then, text_now), (f"cell {config.cell!r}", cell_then, cell_now)):
+    for what, then, now in (
+        (reader.kind, read_then, read_now),
+        (f"cell {config.cell!r}", cell_then, cell_now),
+    ):
         if then != now:
             raise CheckpointError(
                 f"{directory.path} cannot be resumed: the {what} has changed since (sha256 {str(then)[:12]} "

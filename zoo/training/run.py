@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contracts import Cell
-from zoo.model import LanguageModel, load
+from zoo.model import AnyModel, load
 from zoo.storage import RunDirectory
 from zoo.training.config import Config, config_from_json
 
@@ -45,19 +45,19 @@ class Run:
         return RunDirectory(self.path).read_log()
 
     @cached_property
-    def model(self) -> LanguageModel:
+    def model(self) -> AnyModel:
         """The model of the best validation."""
         return load(self.path, self.cell)
 
     @property
     def best_loss(self) -> float | None:
-        """Lowest validation loss, in nats per symbol; None before the first validation."""
+        """Lowest validation loss, of a text in nats per symbol; None before the first validation."""
         losses = [float(event["loss"]) for event in self.history if event.get("event") == "eval"]
         return min(losses, default=None)
 
     @property
     def ended(self) -> str | None:
-        """Why training ended: ``finished``, ``no improvement``, ``interrupted`` or ``diverged``.
+        """Why training ended: ``finished``, ``solved``, ``no improvement``, ``interrupted``, ``diverged``.
 
         None if it has not ended, or was killed.
         """

@@ -8,42 +8,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.contracts import Cell, Optimizer
+from zoo.contracts import Cell, Optimizer, Task
 from zoo.data import Corpus
 from zoo.errors import UsageError
-from zoo.model import LanguageModel
-from zoo.registry import get_optimizer, resolve_cell
+from zoo.model import AnyModel
+from zoo.registry import get_optimizer, resolve_cell, resolve_task
 from zoo.storage import RunDirectory
 from zoo.training.config import Config, make_config
+from zoo.training.practice import prepare_task
 from zoo.training.progress import Progress, restore
+from zoo.training.reading import Reader
 from zoo.training.resuming import find_checkpoint, left_open, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.schedules import Schedule, make_schedule
 from zoo.training.signals import interruptible
-from zoo.training.text import Text, prepare
-from zoo.training.trainer import Event, Trainer
+from zoo.training.text import prepare
+from zoo.training.trainer import Analyse, Event, Trainer
 
 Watch = Callable[[Event], None]
 
 
 def train(
-    data: Any = "builtin:pydoc",
+    data: Any = None,
     cell: str | type[Cell] | Cell = "vanilla",
     *,
+    task: str | type[Task] | Task | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     on_event: Watch | None = None,
     **settings: Any,
 ) -> Run:
-    """Train a language model on a text.
+    """Train a language model on a text, or a sequence model on a task.
 
     >>> run = zoo.train("builtin:hello", cell="vanilla", hidden=64, steps=200)
     >>> run.model.sample("h", length=4, sampler="greedy")
     'hello'
+    >>> run = zoo.train(task="copying", task_options={"delay": 3}, cell="lstm", hidden=32, steps=20)
 
     Args:
-        data: A source or several (see :class:`Config`), or a :class:`zoo.data.Corpus`.
+        data: A source or several (see :class:`Config`), or a :class:`zoo.data.Corpus`; None for
+            ``"builtin:pydoc"`` where there is no task.
         cell: Name of a registered cell, a cell class, or a cell with its options chosen.
+        task: Name of a registered task, a task class, or a task with its options chosen; instead of data.
         out: The run directory; None for a new one under ``runs/``.
         resume: Go on with the run in ``out``, or begin it if there is none. Sizes, lengths and intervals that
             are left at None are then those of the run.
@@ -55,6 +61,7 @@ def train(
 
     Raises:
         UsageError: if a setting cannot be meant.
+        UnknownNameError: if no cell, task or optimizer has this name.
         DataError: if the text cannot be read or is too short.
         CheckpointError: if the directory cannot be used or written, or a resumed run would be another run.
         ZooError: if training diverges.
@@ -62,32 +69,59 @@ def train(
     """
     if resume and out is None:
         raise UsageError("resume needs out, the directory of the run.")
-    asked, chosen = _configure(data, cell, settings)
+    practised = _task(task, settings)
+    asked, chosen = _configure(data, practised, cell, settings)
     before = resume_config(out) if resume and out is not None else None
-    corpus = data if isinstance(data, Corpus) else None
-    config, text = prepare(left_open(asked, before) if before else asked, corpus)
-    parts = _build(config, text, chosen)
+    config, reader = _prepare(left_open(asked, before) if before else asked, data, practised)
+    parts = _build(config, reader, chosen)
     # Last, so that settings which cannot be meant leave no directory behind.
-    directory = RunDirectory(out if out is not None else new_directory(config.cell, text.corpus.name))
+    directory = RunDirectory(out if out is not None else new_directory(config.cell, reader.name))
     directory.create(resuming=resume)
     with directory.lock():
         # Again, since another process may have begun a run before the lock was ours.
         directory.create(resuming=resume)
-        return _Session(config, text, *parts, directory, on_event).run()
+        return _Session(config, reader, *parts, directory, on_event).run()
 
 
-def _configure(data: Any, cell: str | type[Cell] | Cell, settings: dict[str, Any]) -> tuple[Config, Cell]:
+def _task(task: str | type[Task] | Task | None, settings: dict[str, Any]) -> Task | None:
+    """The task that was asked for, with its options."""
+    if task is None:
+        return None
+    return resolve_task(task, **_options("task_options", settings))
+
+
+def _configure(
+    data: Any, task: Task | None, cell: str | type[Cell] | Cell, settings: dict[str, Any]
+) -> tuple[Config, Cell]:
     """The configuration that was asked for, and its cell."""
-    options = settings.pop("cell_options", {})
+    chosen = resolve_cell(cell, **_options("cell_options", settings))
+    named: dict[str, Any] = {"cell": chosen.name, "cell_options": dict(chosen.options)}
+    if task is not None:
+        named |= {"task": task.name, "task_options": dict(task.options)}
+    if task is not None and data is not None:
+        raise UsageError(f"data and the task {task.name!r} are both given; give one of them.")
+    return make_config({**settings, **named, "data": _sources(data, task)}), chosen
+
+
+def _options(name: str, settings: dict[str, Any]) -> Mapping[str, Any]:
+    """Options of a member, taken out of the settings."""
+    options = settings.pop(name, {})
     if not isinstance(options, Mapping):
-        raise UsageError(f"cell_options is {options!r}; expected a mapping of names to values.")
-    chosen = resolve_cell(cell, **options)
-    named = {"cell": chosen.name, "cell_options": dict(chosen.options)}
-    return make_config({**settings, **named, "data": _sources(data)}), chosen
+        raise UsageError(f"{name} is {options!r}; expected a mapping of names to values.")
+    return options
 
 
-def _sources(data: Any) -> tuple[str, ...]:
+def _prepare(config: Config, data: Any, task: Task | None) -> tuple[Config, Reader]:
+    """What is read, and the configuration with every size settled."""
+    if task is not None:
+        return prepare_task(config, task)
+    return prepare(config, data if isinstance(data, Corpus) else None)
+
+
+def _sources(data: Any, task: Task | None) -> tuple[str, ...]:
     """The names of the sources as a configuration holds them."""
+    if data is None:
+        return Config.data if task is None else ()
     if isinstance(data, Corpus):
         return (data.name,)
     if isinstance(data, (str, Path)):
@@ -106,14 +140,13 @@ def _lasting(source: str | Path) -> str:
     return str(path.absolute()) if path.exists() else str(source)
 
 
-def _build(config: Config, text: Text, cell: Cell) -> tuple[LanguageModel, Optimizer, Schedule]:
+def _build(config: Config, reader: Reader, cell: Cell) -> tuple[AnyModel, Optimizer, Schedule]:
     """What is trained, and with what."""
     spans = config.schedule == "cosine" and "total" not in config.schedule_options
     settings = {**config.schedule_options, **({"total": config.steps} if spans else {})}
     optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
     schedule = make_schedule(config.schedule, **settings)
-    sizes = config.hidden, config.layers, config.dtype, config.seed, config.threads, config.recompute
-    return LanguageModel(text.corpus.vocabulary, cell, *sizes), optimizer, schedule
+    return reader.make_model(cell, config), optimizer, schedule
 
 
 @dataclass
@@ -121,12 +154,13 @@ class _Session:
     """One process at work in a run directory whose lock it holds."""
 
     config: Config
-    text: Text
-    model: LanguageModel
+    reader: Reader
+    model: AnyModel
     optimizer: Optimizer
     schedule: Schedule
     directory: RunDirectory
     watch: Watch | None
+    analyse: Analyse | None = None
 
     def run(self) -> Run:
         """Begin or go on, to the end."""
@@ -148,11 +182,11 @@ class _Session:
         told: list[str] = []
         if not self.directory.holds_run():
             return None, told
-        found = find_checkpoint(self.config, self.text, self.model, self.directory, told.append)
+        found = find_checkpoint(self.config, self.reader, self.model, self.directory, told.append)
         if found is None:
             return None, told
-        batch, source = self.text.train.batch, str(self.directory.path)
-        return restore(found, self.model, self.optimizer, self.schedule, batch, source), told
+        rows, source = self.reader.rows, str(self.directory.path)
+        return restore(found, self.model, self.optimizer, self.schedule, rows, source), told
 
     def _trainer(self, stands: Progress | None, told: list[str]) -> Trainer:
         """Bring the directory to where the run stands, and say so."""
@@ -164,7 +198,7 @@ class _Session:
         for sentence in told:
             self._emit({"event": "warning", "step": progress.step, "text": sentence})
         parts = self.model, self.optimizer, self.schedule, progress, self.directory
-        return Trainer(self.config, self.text, *parts, self._emit)
+        return Trainer(self.config, self.reader, *parts, self._emit, self.analyse)
 
     def _start_event(self, kind: str, step: int) -> Event:
         return {
@@ -174,7 +208,7 @@ class _Session:
             "cell": self.config.cell,
             "parameters": self.model.layout.size,
             "threads": self.model.threads,
-            "text": self.text.facts(),
+            self.reader.kind: self.reader.facts(),
             "config": self.config.to_json(),
         }
 

@@ -1,14 +1,18 @@
-"""From the sources of a configuration to the streams that a run reads."""
+"""A text as what a run reads: from the sources of a configuration to streams."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
+from zoo.contracts import Cell
 from zoo.data import Corpus, Split, Streams, fit, parse_split, read_text, split
 from zoo.data.corpus import TextLevel
+from zoo.model import AnyModel, LanguageModel
 from zoo.training.config import Config
+from zoo.training.evaluation import bits, evaluate
+from zoo.training.reading import Learnt, Measured, Noise, State
 
 DEFAULT_SPLIT = "90,5,5"
 SHORT = 2000
@@ -32,6 +36,22 @@ class Text:
     train: Streams
     valid: Streams
     has_validation: bool
+    kind: ClassVar[str] = "text"
+
+    @property
+    def name(self) -> str:
+        """The name of the text."""
+        return self.corpus.name
+
+    @property
+    def rows(self) -> int:
+        """Streams read side by side."""
+        return self.train.batch
+
+    @property
+    def measured_on(self) -> str:
+        """What a validation reads, in words."""
+        return "validation" if self.has_validation else "training text"
 
     def facts(self) -> dict[str, Any]:
         """What identifies the text, for logs and checkpoints."""
@@ -45,6 +65,31 @@ class Text:
             "valid": len(self.parts.valid),
             "test": len(self.parts.test),
         }
+
+    def make_model(self, cell: Cell, config: Config) -> LanguageModel:
+        """A language model of the symbols of the text."""
+        return LanguageModel(self.corpus.vocabulary, cell, **config.model_settings())
+
+    def learn(self, model: AnyModel, step: int, carried: State | None, noise: Noise) -> Learnt:
+        """The loss on the window of a step; states are carried from window to window of an epoch."""
+        window = self.train.window(step)
+        before = None if window.is_first_of_epoch else carried
+        loss, after = model.loss_and_grad(window.inputs, window.targets, state=before, noise=noise)
+        return Learnt(loss, after, window.targets.size)
+
+    def measure(self, model: AnyModel) -> Measured:
+        """The loss over one pass through the validation part, or the training part if there is none."""
+        score = evaluate(model, self.valid)
+        return Measured(score.nats, {"bits": score.bits})
+
+    def rehearse(self, model: AnyModel) -> None:
+        """Measure the first window."""
+        window = self.train.window(0)
+        model.loss(window.inputs, window.targets)
+
+    def remarks(self, step: int, loss: float) -> dict[str, Any]:
+        """The loss in bits, and how often the text was read."""
+        return {"bits": bits(loss), "epoch": round(step / self.train.windows_per_epoch, 3)}
 
 
 def prepare(config: Config, corpus: Corpus | None = None) -> tuple[Config, Text]:

@@ -1,10 +1,10 @@
-"""The training loop: truncated back-propagation through time over contiguous streams."""
+"""The training loop: loss, gradient, clipping, update; and what is done every so many steps besides."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,48 +12,53 @@ import numpy as np
 from zoo.contracts import Optimizer
 from zoo.errors import ZooError
 from zoo.kernels.directory import cached_files
-from zoo.model import LanguageModel
+from zoo.model import AnyModel, LanguageModel
 from zoo.storage import RunDirectory
 from zoo.training.clipping import Clip
 from zoo.training.config import Config
-from zoo.training.evaluation import evaluate
 from zoo.training.meter import Means, Speed
 from zoo.training.progress import Progress
+from zoo.training.reading import Reader
 from zoo.training.schedules import Schedule
 from zoo.training.signals import Interruption
-from zoo.training.text import Text
 
 Event = dict[str, Any]
+Analyse = Callable[["Trainer"], Mapping[str, Any]]
+"""What an analysis finds, as facts of an event."""
 
 
 class Trainer:
-    """One run: a model, an optimizer, a text, and where they stand.
+    """One run: a model, an optimizer, what is read, and where they stand.
 
     Args:
         config: The settled configuration.
-        text: The text.
+        reader: What the model learns from: a text, or a task.
         model: The model; its parameters are updated in place.
         optimizer: The optimizer.
         schedule: The learning rate's schedule.
         progress: Where the run stands.
         directory: Where checkpoints go.
         emit: Called with every event: a dictionary with ``event`` and ``step``.
+        analyse: Called with the trainer every ``analyse_every`` steps, after a step, and before anything else
+            is done that is due; it may run the model, but has to leave parameters as they are. What it finds
+            is the event ``analysis``.
     """
 
     def __init__(
         self,
         config: Config,
-        text: Text,
-        model: LanguageModel,
+        reader: Reader,
+        model: AnyModel,
         optimizer: Optimizer,
         schedule: Schedule,
         progress: Progress,
         directory: RunDirectory,
         emit: Callable[[Event], None],
+        analyse: Analyse | None = None,
     ) -> None:
-        self.config, self.text, self.model = config, text, model
+        self.config, self.reader, self.model = config, reader, model
         self.optimizer, self.schedule, self.progress = optimizer, schedule, progress
-        self.directory, self.emit = directory, emit
+        self.directory, self.emit, self.analyse = directory, emit, analyse
         self.clip = Clip(norm=config.clip or None, value=config.clip_value or None)
         self.lr = float(config.lr if config.lr is not None else optimizer.options["lr"])
         self.speed = Speed()
@@ -70,6 +75,8 @@ class Trainer:
             self._compile()
         while reason is None:
             self.step()
+            if self.analyse is not None and self._due(self.config.analyse_every):
+                self._emit("analysis", **self.analyse(self))
             validate = self._due(self.config.eval_every) or self.progress.step == self.config.steps
             improved = validate and self._validate()
             reason = self._reason(interruption)
@@ -87,10 +94,10 @@ class Trainer:
             ZooError: if the loss or its gradient is no longer a number.
         """
         progress = self.progress
-        window = self.text.train.window(progress.step)
-        carried = None if window.is_first_of_epoch else progress.carried
         noise = self.config.seed, progress.step
-        loss, progress.carried = self.model.loss_and_grad(window.inputs, window.targets, carried, noise)
+        loss, progress.carried, symbols = self.reader.learn(
+            self.model, progress.step, progress.carried, noise
+        )
         grad, norm, clipped = self.clip.apply(self.model.grad)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self._diverged(f"the loss is {loss} and the norm of its gradient {norm}", loss, norm)
@@ -101,24 +108,23 @@ class Trainer:
         )
         progress.clipped += clipped
         progress.means = progress.means.add(loss, norm, clipped)
-        self.speed.add(window.targets.size)
+        self.speed.add(symbols)
         if self._due(self.config.log_every) or progress.step == self.config.steps:
             self._log(rate)
 
     def _log(self, rate: float) -> None:
         """A line of progress; then the count begins anew."""
-        progress = self.progress
-        epoch = round(progress.step / self.text.train.windows_per_epoch, 3)
-        self._emit("step", **progress.means.read(), symbols_per_s=self.speed.read(), lr=rate, epoch=epoch)
+        progress, means = self.progress, self.progress.means.read()
+        remarks = self.reader.remarks(progress.step, means["loss"])
+        self._emit("step", **means, **remarks, **self.speed.read(), lr=rate)
         progress.means = Means()
 
     def _compile(self) -> None:
         """Run every kernel once and drop the results, so that a first run shows why it is slow to start."""
         known, started = len(cached_files()), time.perf_counter()
         self._emit("compiling")
-        window = self.text.train.window(0)
-        self.model.loss(window.inputs, window.targets)
-        self.model.loss_and_grad(window.inputs, window.targets, noise=(self.config.seed, 0))
+        self.reader.rehearse(self.model)
+        self.reader.learn(self.model, 0, None, (self.config.seed, 0))
         grad, _, _ = self.clip.apply(self.model.grad)
         self.optimizer.apply(self.model.theta, grad, self.progress.slots, 1, 0.0)
         self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(cached_files()) > known)
@@ -133,28 +139,33 @@ class Trainer:
             return "interrupted"
         if self.config.patience and self.progress.stale >= self.config.patience:
             return "no improvement"
+        if self.config.stop_when_solved and self.progress.solved:
+            return "solved"
         return "finished" if self.progress.step >= (self.config.steps or 0) else None
 
     def _validate(self) -> bool:
-        """Measure the validation loss; whether it is the best so far."""
-        progress, score = self.progress, evaluate(self.model, self.text.valid)
-        part = "validation" if self.text.has_validation else "training text"
-        if not math.isfinite(score.nats):
-            self._diverged(f"the {part} loss is {score.nats}", score.nats)
-        improved = progress.best is None or score.nats < progress.best
+        """Measure the model on what it does not learn from; whether it is the best so far."""
+        progress, found = self.progress, self.reader.measure(self.model)
+        part, loss = self.reader.measured_on, found.loss
+        if not math.isfinite(loss):
+            self._diverged(f"the {part} loss is {loss}", loss)
+        improved = progress.improves(loss, found.solved)
         if improved:
-            progress.best, progress.best_step = score.nats, progress.step
+            progress.best, progress.best_step, progress.solved = loss, progress.step, found.solved
         progress.stale = 0 if improved else progress.stale + 1
-        progress.schedule = self.schedule.observe(progress.schedule, score.nats)
-        self._emit("eval", part=part, loss=score.nats, bits=score.bits, best=improved)
+        progress.schedule = self.schedule.observe(progress.schedule, loss)
+        self._emit("eval", part=part, loss=loss, **found.facts, best=improved)
         return improved
 
     def _sample(self) -> None:
-        self._emit("sample", text=self.model.sample("", self.config.sample_length, seed=self.config.seed))
+        if isinstance(self.model, LanguageModel):
+            text = self.model.sample("", self.config.sample_length, seed=self.config.seed)
+            self._emit("sample", text=text)
 
     def _save(self, best: bool) -> None:
         """Write a checkpoint; one from which no run could go on is not written."""
-        checkpoint = self.progress.to_checkpoint(self.model, self.config, self.text.facts())
+        read = {self.reader.kind: self.reader.facts()}
+        checkpoint = self.progress.to_checkpoint(self.model, self.config, read)
         for name, array in checkpoint.arrays.items():
             if not np.isfinite(array).all():
                 self._diverged(f"{name} holds values that are NaN or infinite")

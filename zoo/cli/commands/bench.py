@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.failures import say
-from zoo.cli.terminal import faint, is_terminal, make_console, plain_table, strong
+from zoo.cli.sheets import show_sheets
+from zoo.cli.terminal import strong
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
     from zoo.bench.records import Results
     from zoo.bench.settings import Settings
-    from zoo.bench.tables import Sheet
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -92,15 +92,15 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 def _check_files(json_file: Path | None, chart: Path | None, markdown: Path | None) -> None:
     """Refuse now what could not be written after the run."""
     from zoo.bench.chart import check_chart
-    from zoo.bench.markdown import check_place
+    from zoo.sheets import check_place
 
-    for file in (json_file, chart, markdown):
+    for file in (json_file, chart):
         if file and not file.absolute().parent.is_dir():
             raise UsageError(f"bench: there is no directory {file.parent} to write {file.name} into.")
     if chart:
         check_chart(chart)
     if markdown:
-        check_place(markdown)
+        check_place(markdown, "bench")
 
 
 def _settings(
@@ -147,29 +147,7 @@ def _show(results: Results) -> None:
 
     for line in surroundings(results):
         click.echo(line)
-    for sheet in sheets(results):
-        click.echo(f"\n{strong(sheet.title)}")
-        _show_fitted(sheet) if is_terminal() else click.echo("\n".join(_plain(sheet)))
-        if sheet.legend:
-            click.echo(faint(sheet.legend))
-
-
-def _plain(sheet: Sheet) -> list[str]:
-    return plain_table([sheet.headings, *sheet.rows], sheet.right)
-
-
-def _show_fitted(sheet: Sheet) -> None:
-    """On a terminal: the last column, where sentences stand, is broken into lines."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column, heading in enumerate(sheet.headings):
-        justify: Any = "right" if column in sheet.right else "left"
-        table.add_column(heading, justify=justify, no_wrap=heading != "note")
-    for row in sheet.rows:
-        table.add_row(*map(Text, row))
-    make_console().print(table)
+    show_sheets(sheets(results), sentences=("note",))
 
 
 def _write(results: Results, json_file: Path | None, chart: Path | None, markdown: Path | None) -> None:

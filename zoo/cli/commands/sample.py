@@ -13,7 +13,7 @@ from zoo.cli.members import file_cell, load_plugins
 from zoo.cli.samplers import SHORTHANDS, make_chain
 from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.terminal import harmless, is_terminal
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 
 _HELP = """Write text with a trained model.
 
@@ -91,9 +91,11 @@ def run(
     load_plugins(plugin)
     chain = make_chain(names, shorthands, assignments)
 
-    from zoo.model import generate, load
+    from zoo.model import LanguageModel, generate, load
 
     model = load(Path(path), cell=file_cell(cell), threads=1)
+    if not isinstance(model, LanguageModel):
+        raise UsageError(f"{path} holds a {model.kind}, which writes no text; `zoo eval {path}` measures it.")
     text = _read_prompt(model.vocab.level) if prompt == "-" else prompt
     _write(generate(model, text, length, chain, seed, on_unknown))
 

@@ -28,7 +28,7 @@ def watching(quiet: bool, as_json: bool, also: Sequence[str] = ()) -> AbstractCo
         also: Words that belong to every command on this run, such as ``--cell FILE.py:Class``.
     """
     if as_json:
-        return nullcontext(_print_json)
+        return nullcontext(print_json)
     if quiet:
         return nullcontext(_print_warning)
     if is_terminal():
@@ -38,7 +38,7 @@ def watching(quiet: bool, as_json: bool, also: Sequence[str] = ()) -> AbstractCo
     return nullcontext(Plain(_print_line, also))
 
 
-def _print_json(event: Event) -> None:
+def print_json(event: Event) -> None:
     """As in ``log.jsonl``: numbers that JSON lacks become the strings that ``float()`` reads."""
     _print_line(json.dumps({name: _finite(value) for name, value in event.items()}))
 

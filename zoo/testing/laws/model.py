@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.contracts import Cell, Chain
 from zoo.errors import UsageError
-from zoo.model import LanguageModel, load
+from zoo.model import LanguageModel, Model, load
 from zoo.testing.compare import assert_same, fail
 from zoo.testing.domain import (
     DENSE32,
@@ -90,8 +90,8 @@ def _model(case: Case) -> tuple[LanguageModel, Array]:
     return model, trial.x
 
 
-def _facts(model: LanguageModel, tokens: Array) -> Arrays:
-    logits, last = model.logits(tokens)
+def _facts(model: Model, tokens: Array) -> Arrays:
+    logits, last = model.outputs(tokens)
     values = {f"parameter {name}": value for name, value in model.params.items()}
     values |= {f"buffer {name}": value for name, value in model.buffers.items()}
     return values | {"logits": logits} | {f"last state {name}": value for name, value in last.items()}

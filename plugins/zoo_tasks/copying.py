@@ -1,0 +1,71 @@
+"""Copying: remember ten symbols over a long silence, then say them.
+
+Inputs, as tokens: ``length`` symbols drawn from eight; ``delay - 1`` blanks; a mark that means *now*; and
+``length`` blanks, during which the symbols are to be said in their order. In all ``delay + 2 length`` steps.
+
+Reference: S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory*, Neural Computation 9(8), 1997, pose the
+problem of remembering over a lag; this form of it is that of M. Arjovsky, A. Shah & Y. Bengio, *Unitary
+Evolution Recurrent Neural Networks*, ICML 2016, https://arxiv.org/abs/1511.06464, section 4.1, as in the code
+they published (https://github.com/amarshah/complex_RNN, ``memory_problem.py``): eight symbols, ten of them.
+
+Without memory nothing can be said but one of eight: an accuracy of 1/8. In the paper's measure, the mean
+cross-entropy over all steps, that is ``length * ln 8 / (delay + 2 length)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+import zoo
+
+SYMBOLS = 8
+BLANK, MARK = SYMBOLS, SYMBOLS + 1
+
+
+class Copying(zoo.Task):
+    """Ten symbols, a long silence, and then the ten symbols again.
+
+    Inputs are tokens: eight symbols, a blank, and a mark after which the answer is asked for. The answer's
+    steps alone count.
+    """
+
+    family = "memory"
+    card = zoo.Card(
+        title="Unitary Evolution Recurrent Neural Networks",
+        authors="Martin Arjovsky and Amar Shah and Yoshua Bengio",
+        year=2016,
+        url="https://arxiv.org/abs/1511.06464",
+        variant="the copying memory problem of section 4.1, after Hochreiter & Schmidhuber 1997",
+        deviations="Only the steps of the answer count, not the blanks before it, so the loss is that of the "
+        "paper times (delay + 2 length) / length; the delay is 10 by default, theirs 100 to 750.",
+    )
+    metric = "accuracy"
+    threshold = 0.99
+    threshold_source = "nearly every symbol; the unitary networks of Arjovsky et al. reach a loss of zero"
+    delay = zoo.Option(10, help="steps from the last symbol to the mark that asks for them, T", low=1)
+    length = zoo.Option(10, help="symbols to remember", low=1)
+
+    input_size = SYMBOLS + 2
+    output_size = SYMBOLS
+
+    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+        """Examples."""
+        said = draws.integers(0, SYMBOLS, self.length, size).astype(np.int32)
+        silence = np.full((self.delay, size), BLANK, np.int32)
+        silence[-1] = MARK
+        inputs = np.concatenate([said, silence, np.full_like(said, BLANK)])
+        targets, weights = np.zeros_like(inputs), np.zeros(inputs.shape, np.float32)
+        targets[-self.length :], weights[-self.length :] = said, 1
+        return zoo.Batch(inputs, targets, weights)
+
+    def baseline(self) -> float:
+        """One of eight, guessed."""
+        return 1 / SYMBOLS
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(Copying)

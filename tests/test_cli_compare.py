@@ -1,0 +1,345 @@
+"""``zoo compare`` on the command line: wrong input, what it prints and writes, and its exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import zoo
+from zoo.cli.app import cli
+from zoo.cli.progress.comparing import Lines, Live
+from zoo.cli.progress.tally import Tally
+from zoo.comparison import Stopped
+from zoo.sheets import BEGINNING, END
+
+SIZES = ["--params", 150, "--steps", 4, "--batch", 4, "--set", "copying.delay=2", "--set", "copying.length=2"]
+
+
+def run(*args):
+    return CliRunner(env={"ZOO_PLUGINS": ""}).invoke(
+        cli, ["compare", *map(str, args)], prog_name="zoo", catch_exceptions=False
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """What a whole command left and said."""
+    out = tmp_path_factory.mktemp("compare") / "found"
+    said = run("--cells", "vanilla", "--tasks", "copying", "--seeds", 1, *SIZES, "--jobs", 0, "--out", out)
+    assert said.exit_code == 0, said.output
+    return out, said.stdout
+
+
+@pytest.fixture
+def found(made, tmp_path):
+    return shutil.copytree(made[0], tmp_path / "found")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        ("--cells vanila --tasks copying", 1, "no cell is called 'vanila'. Did you mean 'vanilla'"),
+        ("--cells vanilla --tasks copyng", 1, "no task is called 'copyng'. Did you mean 'copying'"),
+        ("--cells nothere.py:Cell --tasks copying", 1, "there is no file nothere.py"),
+        ("--cells , --tasks copying", 1, "there is nothing to compare"),
+        ("--tasks copying", 1, "there is nothing to compare"),
+        ("--cells vanilla --tasks copying --seeds none", 2, "'none' is not a valid int"),
+        (
+            "--cells vanilla --tasks copying --lr-grid 0.1,x",
+            1,
+            "--lr-grid '0.1,x'; expected numbers with commas",
+        ),
+        ("--cells vanilla --tasks copying --lr 0.1 --lr-grid 0.1", 1, "lr and lr_grid are both given"),
+        ("--cells vanilla --tasks copying --params 9 --hidden 9", 1, "params and hidden are both given"),
+        ("--cells lru --tasks copying --set lru.rmin=1", 1, "there is no option 'rmin': cell 'lru' has"),
+        (
+            "--cells lru --tasks copying --set lstm.r_min=1",
+            1,
+            "'lstm' is none of lru, copying, optimizer, sch",
+        ),
+        ("--cells vanilla --tasks copying --optimizer adm", 1, "no optimizer is called 'adm'"),
+        ("--cells vanilla --tasks copying --schedule x", 1, "there is no schedule 'x'"),
+        ("--cells vanilla --tasks copying --markdown no/such/page.md", 1, "there is no directory no/such"),
+        ("--cells vanilla --tasks copying --plugin no.py", 1, "there is no file no.py"),
+    ],
+)
+def test_wrong_input(args, code, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*args.split())
+    assert words in " ".join(result.stderr.split())
+    assert result.exit_code == code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_it_prints(made):
+    out, said = made
+    lines = said.splitlines()
+    assert lines[:4] == [
+        "cells  vanilla",
+        "tasks  copying",
+        "runs   1 of each, 150 params, 4 steps, lr chosen among 0.0003, 0.001, 0.003",
+        f"out    {out}",
+    ]
+    assert "choosing learning rates: 3 jobs" in lines
+    assert "training: 1 jobs" in lines
+    assert any(line.startswith("3/3  copying/vanilla/sweep-lr0.003-s1000000  accuracy 0.") for line in lines)
+    table = lines.index("copying (delay=2, length=2)")
+    assert lines[table + 1].split()[:6] == ["cell", "H", "parameters", "lr", "accuracy", "95"]
+    assert lines[table + 2].split()[0] == "vanilla"
+    assert lines[-1] == f"{out / 'results.json'} and results.csv hold every run."
+
+
+def test_again_and_more(found):
+    again = run("--out", found, "--jobs", 0)
+    assert again.exit_code == 0
+    assert "jobs" not in again.stdout
+    more = run("--out", found, "--seeds", 2, "--jobs", 0)
+    assert "training: 2 jobs, 1 were done before" in more.stdout
+    assert len(zoo.Comparison(found).runs) == 2
+
+
+def test_another_plan_is_refused(found):
+    result = run("--out", found, "--steps", 9)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        f"Error: {found} holds another comparison (length: steps 4 -> steps 9); give"
+    )
+
+
+def test_what_is_asked_for(monkeypatch):
+    asked = []
+
+    def compare(**given):
+        asked.append(given)
+        raise Stopped(signal.SIGINT, Path("x"))
+
+    monkeypatch.setattr(zoo, "compare", compare, raising=False)
+    words = "--cells slow=leaky_rnn,lru --tasks copying --hidden 4 --seconds 2.5 --seeds 2 --lr-grid 0.1,0.01"
+    words += " --set slow.leak=0.5 --set beta1=0.8 --set copying.delay=2 --optimizer adamw --layers 2"
+    run(*words.split())
+    (given,) = asked
+    del given["on_event"]
+    assert {name: value for name, value in given.items() if value is not None} == {
+        "cells": ["slow=leaky_rnn", "lru"],
+        "tasks": ["copying"],
+        "options": {"slow": {"leak": 0.5}, "copying": {"delay": 2}},
+        "hidden": 4,
+        "seconds": 2.5,
+        "seeds": 2,
+        "lr_grid": [0.1, 0.01],
+        "optimizer": "adamw",
+        "optimizer_options": {"beta1": 0.8},
+        "layers": 2,
+    }
+
+
+def test_json_lines(found):
+    result = run("--out", found, "--seeds", 2, "--jobs", 0, "--json")
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["event"] for event in (events[0], events[-1])] == ["begin", "end"]
+    records = [event["record"] for event in events if event["event"] == "done" and event["stage"] == "runs"]
+    assert [record["seed"] for record in records] == [1]
+
+
+def test_quiet(found):
+    result = run("--out", found, "--seeds", 2, "--jobs", 0, "--quiet")
+    assert (result.stdout, result.stderr, result.exit_code) == ("", "", 0)
+
+
+def test_markdown(found, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{BEGINNING}older -->\nold\n{END}\nbelow\n", encoding="utf-8")
+    assert run("--out", found, "--markdown", page, "--quiet").exit_code == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(
+        f"above\n{BEGINNING}zoo compare --cells vanilla --tasks copying --seeds 1 --params 150"
+    )
+    assert text.endswith(f"{END}\nbelow\n")
+    assert "| vanilla | " in text
+    assert "### copying (delay=2, length=2)" in text
+    assert (
+        "1 seed, about 150 parameters each, 4 steps, the learning rate of each cell and task chosen" in text
+    )
+    page.write_text("mine\n", encoding="utf-8")
+    refused = run("--out", found, "--markdown", page)
+    assert "compare: page.md has no place" in refused.stderr.replace(f"{tmp_path}/", "")
+    assert page.read_text(encoding="utf-8") == "mine\n"
+
+
+def test_strict(tmp_path):
+    args = [
+        "--cells",
+        "vanilla",
+        "--tasks",
+        "copying",
+        "--seeds",
+        1,
+        *SIZES,
+        "--jobs",
+        0,
+        "--out",
+        tmp_path / "x",
+    ]
+    args += ["--lr", 1e300, "--optimizer", "sgd"]
+    lenient, strict = run(*args), run(*args, "--strict", "--quiet")
+    assert (lenient.exit_code, strict.exit_code) == (0, 1)
+    assert "diverged: training diverged: after " in lenient.stdout
+    assert "lr1e+300-s0 diverged: training diverged" in lenient.stdout
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
+    def compare(*args, **given):
+        raise Stopped(signal.SIGINT, tmp_path / "x")
+
+    monkeypatch.setattr(zoo, "compare", compare, raising=False)
+    result = run("--cells", "vanilla", "--tasks", "copying")
+    assert result.exit_code == 130
+    assert result.stderr == (
+        f"Interrupted by SIGINT; everything is kept. Go on with: zoo compare --out {tmp_path / 'x'}\n"
+    )
+
+
+# ---- the displays -------------------------------------------------------------------------------------
+
+
+class Now:
+    """A clock that is set by hand."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def stage(name, missing, later=(), jobs=None):
+    listed = [
+        {"path": f"runs/{path}", "task": "t", "cell": path[0], "steps": 10} for path in (*missing, *later)
+    ]
+    first = len(missing)
+    return {
+        "event": "stage",
+        "stage": name,
+        "jobs": jobs or first,
+        "missing": listed[:first],
+        "later": listed[first:],
+    }
+
+
+def at(kind, path, step):
+    return {"event": kind, "path": f"runs/{path}", "step": step}
+
+
+def record(**changes):
+    usual = {"status": "finished", "error": "", "metric": "accuracy", "score": 0.5, "solved": False}
+    return {**usual, "seconds": 3.0, **changes}
+
+
+def done(path, stage="runs", **changes):
+    return {"event": "done", "stage": stage, "path": f"runs/{path}", "record": record(**changes)}
+
+
+def test_time_left_is_what_the_steps_take():
+    now, plan = Now(), {"event": "begin", "jobs": 2}
+    tally = Tally(now)
+    for event in (plan, stage("sweep", ["a1", "b1"], ["a2", "b2"])):
+        tally.note(event)
+    assert tally.left() is None
+    tally.note(at("compiled", "a1", 0))
+    now.seconds = 4.0
+    tally.note(at("step", "a1", 2))  # two seconds a step
+    assert tally.left() == (8 + 10 + 10 + 10) * 2 / 2
+    tally.note(at("compiled", "b1", 0))
+    now.seconds = 5.0
+    tally.note(at("step", "b1", 1))  # one second a step
+    assert tally.left() == (8 * 2 + 10 * 2 + 9 * 1 + 10 * 1) / 2
+    assert tally.share == pytest.approx((0.2 + 0.1) / 2)
+    for path in ("a1", "b1"):
+        tally.note(done(path, "sweep"))
+    assert (tally.done, tally.jobs, tally.left()) == (2, 2, (20 + 10) / 2)
+    tally.note(stage("runs", ["a2"], jobs=3))
+    assert (tally.done, tally.left(), tally.share) == (2, 20.0, pytest.approx(2 / 3))
+
+
+def test_a_resumed_run_counts_from_where_it_stood():
+    now = Now()
+    tally = Tally(now)
+    for event in ({"event": "begin", "jobs": 1}, stage("runs", ["a1"]), at("resume", "a1", 6)):
+        tally.note(event)
+    now.seconds = 3.0
+    tally.note(at("step", "a1", 7))
+    assert tally.left() == 9.0
+    tally.note({"event": "died", "path": "runs/a1", "text": "x"})
+    assert tally.left() == 30.0
+
+
+EVENTS = [
+    {
+        "event": "begin",
+        "jobs": 2,
+        "out": "runs/x",
+        "plan": {
+            "cells": [{"label": "a"}, {"label": "b"}],
+            "tasks": [{"label": "t"}],
+            "seeds": 3,
+            "size": {"hidden": 16},
+            "length": {"seconds": 2.5},
+            "rates": [0.01],
+        },
+    },
+    stage("warm", ["a0"]),
+    done("a0", "warm"),
+    stage("pace", ["p"]),
+    done("p", "pace", status="failed", error="ValueError: no"),
+    stage("runs", ["a1", "b1"], jobs=3),
+    at("start", "a1", 0),
+    at("step", "a1", 5),
+    {"event": "died", "path": "runs/b1", "text": "signal 9 (Killed)"},
+    done("a1", solved=True, score=0.99987),
+    done("b1", status="diverged", score=0.125, seconds=90.0),
+    {"event": "worker", "pid": 3},
+    {"event": "end", "seconds": 4.0},
+]
+
+
+def test_plain_lines():
+    lines = []
+    show = Lines(lines.append, Tally(Now()))
+    for event in EVENTS:
+        show(event)
+    assert lines == [
+        "cells  a, b",
+        "tasks  t",
+        "runs   3 of each, 16 hidden, 2.5 seconds, lr 0.01",
+        "out    runs/x",
+        "compiling kernels: 1 jobs",
+        "measuring the pace: 1 jobs",
+        "1/1  p  failed: ValueError: no",
+        "training: 3 jobs, 1 were done before",
+        "a worker process died in runs/b1 of signal 9 (Killed)",
+        "2/3  a1  accuracy 0.9999, solved, 3.0 s  left 0:00",
+        "3/3  b1  accuracy 0.125, 1:30 min, diverged:   left 0:00",
+    ]
+
+
+def test_live_display():
+    from rich.console import Console
+
+    console = Console(force_terminal=True, width=80, record=True, file=io.StringIO())
+    with Live(console, Now()) as show:
+        for event in EVENTS[:8]:
+            show(event)
+        console.print(show._below())
+        for event in EVENTS[8:]:
+            show(event)
+    text = console.export_text()
+    assert "training  1 / 3" in text
+    assert "  a1  5 / 10" in text
+    assert "a worker process died in runs/b1" in text
+    assert "2/3  a1  accuracy 0.9999, solved" in text

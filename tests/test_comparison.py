@@ -1,0 +1,548 @@
+"""``zoo.compare``: what is planned, done, kept, refused and told."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo.comparison import Stopped, comparing, work
+from zoo.comparison.asked import SETTINGS
+from zoo.comparison.inline import Inline
+from zoo.comparison.jobs import SWEEP_SEED
+from zoo.comparison.records import FILE as RESULT
+from zoo.comparison.records import record_of
+from zoo.comparison.settling import GRID
+from zoo.errors import CheckpointError, UnknownNameError, UsageError
+from zoo.training import evaluate_task
+
+TINY = {"delay": 2, "length": 2}
+SIZES = {"params": 150, "steps": 6, "batch": 4, "eval_batches": 1}
+RATES = {"lr_grid": (0.001, 0.01)}
+
+
+class Idle:
+    """An engine that has nothing to do."""
+
+    def map(self, jobs, tell):
+        assert list(jobs) == []
+        return iter(())
+
+
+class Noting(Inline):
+    """The engine without processes, and what it was asked to do."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.asked = []
+
+    def map(self, jobs, tell):
+        listed = list(jobs)
+        self.asked += [job["path"] for job in listed]
+        assert json.loads(json.dumps(listed)) == listed, "jobs are plain JSON"
+        return super().map(listed, tell)
+
+
+@pytest.fixture
+def go(tmp_path):
+    """A function that compares in this process, in a directory of its own."""
+
+    def compare(cells=(), tasks=(), name="found", engine=None, **changes):
+        given = {"jobs": 0, "engine": engine, "out": tmp_path / name, **changes}
+        return zoo.compare(cells, tasks, **given)
+
+    return compare
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two cells that are one, on one task, with two seeds."""
+    given = {"options": {"copying": TINY}, "seeds": 2, **SIZES, **RATES}
+    return zoo.compare(
+        ["a=vanilla", "b=vanilla"], "copying", out=tmp_path_factory.mktemp("x"), jobs=0, **given
+    )
+
+
+@pytest.fixture
+def two(made, tmp_path):
+    """The same in a directory of its own."""
+    return zoo.Comparison(shutil.copytree(made.path, tmp_path / "found"))
+
+
+def files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("result.json")
+    }
+
+
+# ---- what is there in the end -------------------------------------------------------------------------
+
+
+def test_every_run_has_a_directory_and_a_record(two):
+    found = {path.rpartition("/")[0] for path in files(two.path)}
+    assert {record["path"] for record in (*two.sweep, *two.runs)} == found
+    assert len(two.runs) == 4
+    assert len(two.sweep) == 4
+    for record in two.runs:
+        assert (record["task"], record["steps"], record["status"], record["error"]) == (
+            "copying",
+            6,
+            "finished",
+            "",
+        )
+        assert record["path"] == f"runs/copying/{record['cell']}/lr{record['lr']!r}-s{record['seed']}"
+        run = zoo.Run(two.path / record["path"])
+        assert (run.config.hidden, run.config.lr, run.config.seed) == (
+            record["hidden"],
+            record["lr"],
+            record["seed"],
+        )
+        assert (run.config.threads, run.config.task, run.ended) == (1, "copying", "finished")
+        assert run.model.layout.size == record["parameters"]
+    assert {record["seed"] for record in two.sweep} == {SWEEP_SEED}
+    assert two.failures == []
+
+
+def test_scores_are_those_of_the_best_model_on_examples_for_tests(two):
+    record = two.runs[0]
+    run = zoo.Run(two.path / record["path"])
+    task = zoo.get_task("copying", **TINY)
+    found = evaluate_task(task, run.model, "test", 64, 4)
+    assert (record["score"], record["loss"], record["solved"]) == (found.score, found.loss, found.solved)
+    evals = [event for event in run.history if event["event"] == "eval"]
+    assert record["valid_score"] == [event["score"] for event in evals if event["best"]][-1]
+    assert (record["metric"], record["higher_is_better"]) == ("accuracy", True)
+    assert (record["threshold"], record["baseline"]) == (0.99, 0.125)
+
+
+def test_times_are_those_of_the_log(two):
+    record = two.runs[0]
+    lines = [event for event in zoo.Run(two.path / record["path"]).history if event["event"] == "step"]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert record["seconds"] == pytest.approx(sum(line["seconds"] for line in lines))
+    symbols = 6 * 4 * (TINY["delay"] + 2 * TINY["length"])
+    assert record["symbols_per_s"] == pytest.approx(symbols / record["seconds"])
+
+
+def test_the_rate_of_the_sweep_is_used(two):
+    for cell in ("a", "b"):
+        swept = [record for record in two.sweep if record["cell"] == cell]
+        assert [record["lr"] for record in swept] == [0.001, 0.01]
+        assert [record["steps"] for record in swept] == [2, 2]
+        best = max(swept, key=lambda record: (record["valid_score"], -record["loss"]))
+        assert {record["lr"] for record in two.runs if record["cell"] == cell} == {best["lr"]}
+
+
+def test_equal_cells_are_equal(two):
+    timeless = ("seed", "lr", "score", "loss", "valid_score", "hidden", "parameters")
+    a, b = (
+        [[record[name] for name in timeless] for record in two.runs if record["cell"] == cell]
+        for cell in "ab"
+    )
+    assert a == b
+    assert [row["rank"] for row in two.summary] == [1.5, 1.5]
+
+
+def test_the_files(two):
+    results = json.loads((two.path / "results.json").read_text(encoding="utf-8"))
+    assert results["format"] == 1
+    assert [member["label"] for member in results["plan"]["cells"]] == ["a", "b"]
+    assert results["plan"]["settled"]["copying"]["a"]["hidden"] == two.runs[0]["hidden"]
+    assert (results["runs"], results["summary"]) == (two.runs, two.summary)
+    assert set(results["versions"]) >= {"zoo", "numpy", "numba"}
+    rows = list(csv.DictReader(io.StringIO((two.path / "results.csv").read_text(encoding="utf-8"))))
+    assert [(row["cell"], row["seed"], float(row["score"])) for row in rows] == [
+        (record["cell"], str(record["seed"]), record["score"]) for record in two.runs
+    ]
+    assert rows[0]["steps_to_threshold"] == ""
+
+
+def test_the_command_that_makes_it_again(two):
+    assert two.results["command"] == (
+        "zoo compare --cells a=vanilla,b=vanilla --tasks copying --seeds 2 --params 150 --steps 6 "
+        "--lr-grid 0.001,0.01 --batch 4 --eval-batches 1 --set copying.delay=2 --set copying.length=2"
+    )
+
+
+def test_the_table(two):
+    text = two.table()
+    assert text.startswith("copying (delay=2, length=2)\ncell")
+    assert "without memory 0.125; solved at 0.99 (" in text
+
+
+# ---- again, and more of it ----------------------------------------------------------------------------
+
+
+def test_again_there_is_nothing_to_do(two, go):
+    before = files(two.path)
+    again = go(engine=Idle())
+    assert files(two.path) == before
+    assert (again.runs, again.sweep) == (two.runs, two.sweep)
+
+
+def test_only_what_is_missing_is_done(two, go):
+    (lost,) = (two.path / two.runs[2]["path"]).glob(RESULT)
+    lost.unlink()
+    before = files(two.path)
+    engine = Noting(two.path)
+    again = go(engine=engine)
+    assert engine.asked == ["warm/copying/b", two.runs[2]["path"]]
+    assert again.runs == two.runs, "the run itself was there; nothing is trained twice"
+    assert before.items() <= files(two.path).items()
+
+
+def test_cells_tasks_and_seeds_may_be_added(two, go):
+    engine = Noting(two.path)
+    more = go(
+        "c=vanilla", "short=copying", options={"short": {"delay": 1, "length": 2}}, seeds=3, engine=engine
+    )
+    assert set(engine.asked) >= {
+        "runs/copying/c/sweep-lr0.001-s1000000",
+        "runs/short/a/sweep-lr0.01-s1000000",
+    }
+    assert not any(path.startswith("runs/copying/a/sweep") for path in engine.asked)
+    assert len(more.runs) == 3 * 2 * 3
+    assert [record for record in more.runs if record in two.runs] == two.runs
+    assert [member["label"] for member in more.plan["cells"]] == ["a", "b", "c"]
+    assert [row["tasks"] for row in more.overall] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"params": 300}, "size: params 150 -> params 300"),
+        ({"hidden": 9}, "size: params 150 -> hidden 9"),
+        ({"steps": 7}, "length: steps 6 -> steps 7"),
+        ({"seconds": 1.5}, "length: steps 6 -> seconds 1.5"),
+        ({"lr": 0.1}, "rates: 0.001 0.01 -> 0.1"),
+        ({"sweep_steps": 3}, "sweep_steps: None -> 3"),
+        ({"batch": 8, "layers": 2}, "batch: 4 -> 8; layers: 1 -> 2"),
+        ({"options": {"copying": {"delay": 3}}}, "copying.delay: 2 -> 3"),
+        ({"cells": "a=gru"}, "cell 'a': vanilla -> gru"),
+    ],
+)
+def test_another_comparison_is_refused(two, go, changes, words):
+    before = (two.path / "compare.json").read_bytes()
+    with pytest.raises(CheckpointError) as refusal:
+        go(engine=Idle(), **changes)
+    assert f"holds another comparison ({words}); give the settings" in str(refusal.value)
+    assert (two.path / "compare.json").read_bytes() == before
+
+
+def test_a_cell_that_has_changed_is_refused(tmp_path, go):
+    source = '''
+import zoo
+
+
+class Mine(zoo.Cell):
+    """Mine."""
+
+    card = zoo.Card(title="t", authors="a", year=2026, url="https://example.org")
+    W = zoo.Param("I", "H")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        return 0.5 * h + x @ self.W
+'''
+    file = tmp_path / "mine.py"
+    file.write_text(source, encoding="utf-8")
+    stopped = Raising(tmp_path)
+    given = {"options": {"copying": TINY}, "engine": stopped, **SIZES, "lr": 0.1}
+    with pytest.raises(RuntimeError):
+        go(f"{file}:Mine", "copying", **given)
+    assert stopped.jobs[0]["cell"] == "mine"
+    assert stopped.jobs[0]["train"]["each"][0]["cell"] == f"{file}:Mine"
+    with pytest.raises(
+        UnknownNameError, match=r"the cell 'mine' of the comparison is 'mine', which is not reg"
+    ):
+        go(engine=stopped)
+    file.write_text(source.replace("0.5", "0.25"), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="the cell 'mine' itself has changed since"):
+        go(f"{file}:Mine", engine=stopped)
+
+
+class Raising:
+    """An engine that fails at once."""
+
+    def __init__(self, root):
+        self.jobs = []
+
+    def map(self, jobs, tell):
+        self.jobs = list(jobs)
+        raise RuntimeError("no engine")
+
+
+def test_results_are_written_whatever_happens(tmp_path, go):
+    with pytest.raises(RuntimeError):
+        go("vanilla", "copying", engine=Raising(tmp_path))
+    assert json.loads((tmp_path / "found" / "results.json").read_text(encoding="utf-8"))["runs"] == []
+    assert (tmp_path / "found" / "results.csv").read_text(encoding="utf-8") == "\n"
+
+
+class Dreaming:
+    """An engine that has everything done in no time."""
+
+    def __init__(self):
+        self.asked = []
+
+    def map(self, jobs, tell):
+        self.asked.append(list(jobs))
+        for job in self.asked[-1]:
+            yield job, record_of(job, "failed", error="not done")
+
+
+def test_the_first_cell_is_compiled_before_the_others(go):
+    engine = Dreaming()
+    go(["a=vanilla", "b=vanilla", "c=vanilla"], ["copying", "adding", "long=copying"], engine=engine)
+    first, others, sweep, runs = engine.asked
+    assert [(job["kind"], job["cell"]) for job in (*first, *others)] == [("warm", cell) for cell in "abc"]
+    for job in (*first, *others):
+        assert [each["task"] for each in job["train"]["each"]] == ["copying", "adding"], "tokens, and numbers"
+        assert {each["steps"] for each in job["train"]["each"]} == {1}
+    assert len(sweep) == 3 * 3 * 3
+    assert len(runs) == 3 * 3 * 3
+    assert [job["train"]["seed"] for job in runs[:9]] == [0] * 9, "one seed of everything first"
+
+
+# ---- what goes wrong ----------------------------------------------------------------------------------
+
+
+def test_a_failure_stops_no_other_run(go, monkeypatch):
+    train = work.train
+
+    def sometimes(**given):
+        if given.get("seed") == 1:
+            raise ValueError("out of paper")
+        return train(**given)
+
+    monkeypatch.setattr(work, "train", sometimes)
+    given = {"options": {"copying": TINY}, "seeds": 3, "lr": 0.01, **SIZES}
+    found = go("vanilla", "copying", **given)
+    assert [record["status"] for record in found.runs] == ["finished", "failed", "finished"]
+    assert found.runs[1]["error"].startswith("ValueError: out of paper")
+    assert (found.runs[1]["score"], found.runs[1]["seconds"]) == (None, 0.0)
+    (row,) = found.summary
+    assert (row["seeds"], row["lost"]) == (3, 1)
+    assert row["mean"] == (found.runs[0]["score"] + found.runs[2]["score"]) / 2
+    monkeypatch.setattr(work, "train", train)
+    assert [record["status"] for record in go().runs] == ["finished"] * 3, "what failed is tried again"
+
+
+def test_a_run_that_diverges_is_told_and_done(go):
+    given = {"options": {"copying": TINY}, "seeds": 1, "lr": 1e300, "optimizer": "sgd", **SIZES}
+    found = go("vanilla", "copying", **given)
+    (record,) = found.failures
+    assert record["status"] == "diverged"
+    assert record["error"].startswith("training diverged: after ")
+    assert record["score"] == (0.125 if record["valid_score"] is None else record["score"])
+    assert go(engine=Idle()).runs == found.runs, "it would diverge again"
+
+
+def test_a_rate_that_diverges_is_not_taken(go):
+    rates = {"lr_grid": (0.01, 1e300), "optimizer": "sgd"}
+    found = go("vanilla", "copying", options={"copying": TINY}, seeds=1, **SIZES, **rates)
+    assert [record["status"] for record in found.sweep] == ["finished", "diverged"]
+    assert [record["lr"] for record in found.runs] == [0.01]
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path, go):
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found" / "letter.txt").write_text("dear")
+    with pytest.raises(
+        CheckpointError, match=r"is not empty and holds no comparison \(1 entries, such as 'letter"
+    ):
+        go("vanilla", "copying")
+
+
+def test_two_at_once_are_refused(tmp_path, go):
+    with (
+        comparing._held(tmp_path / "found"),
+        pytest.raises(CheckpointError, match="is in use by another process"),
+    ):
+        go("vanilla", "copying")
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"format": 2}', '{"format": 1, "size": {}}'])
+def test_a_damaged_plan_is_refused(tmp_path, go, text):
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found" / "compare.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"compare\.json"):
+        go("vanilla", "copying")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("cells", {"label": "../../elsewhere"}),
+        ("cells", {"label": ".hidden"}),
+        ("cells", {"name": "{file}:Mine"}),
+        ("cells", {"name": "vanilla/../gru"}),
+        ("tasks", {"label": "/tmp/x"}),
+    ],
+)
+def test_a_plan_leads_nowhere_and_imports_nothing(two, go, tmp_path, kind, change):
+    file = tmp_path / "mine.py"
+    file.write_text("raise SystemExit('imported')", encoding="utf-8")
+    path = two.path / "compare.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored[kind][0] |= {name: value.format(file=file) for name, value in change.items()}
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="is not the plan of a comparison of this version of zoo"):
+        go(engine=Idle())
+
+
+def test_a_foreign_result_is_refused(two, go):
+    path = two.path / two.runs[0]["path"] / RESULT
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored["record"]["lr"] = 0.5
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"is of another run: lr is 0\.5, expected"):
+        go(engine=Idle())
+
+
+# ---- what may be asked --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seeds": 0}, "compare: seeds is 0; expected an integer of at least 1."),
+        ({"params": 2.5}, "compare: params is 2.5; expected an integer"),
+        ({"params": 10, "hidden": 10}, "compare: params and hidden are both given; give one of them."),
+        ({"steps": 10, "seconds": 10}, "compare: steps and seconds are both given"),
+        ({"lr": 0.1, "lr_grid": [0.1]}, "compare: lr and lr_grid are both given"),
+        ({"seconds": float("inf")}, "compare: seconds is inf; expected a finite number above zero."),
+        ({"lr_grid": []}, "compare: lr_grid is empty"),
+        ({"lr_grid": [0.1, -1]}, "a rate of lr_grid is -1; expected a finite number above zero."),
+        ({"jobs": -1}, "compare: jobs is -1; expected a number of processes, or 0 for none."),
+        ({"cells": ()}, "there is nothing to compare; name at least one cell and one task."),
+        ({"cells": "vanila"}, "no cell is called 'vanila'. Did you mean 'vanilla'?"),
+        ({"tasks": "copyng"}, "no task is called 'copyng'. Did you mean 'copying'?"),
+        ({"cells": "a/b=vanilla"}, "compare: 'a/b' cannot name a cell; use letters, digits and _ . + -"),
+        ({"cells": ["a=vanilla", "a=gru"]}, "two cells are called 'a'; give one of them a label of its own"),
+        ({"cells": [3]}, "compare: 3 is no cell; give a name, a registered class, or one of its instances."),
+        ({"cells": "copying=vanilla"}, "compare: 'copying' is a cell and a task"),
+        ({"options": {"vanila": {}}}, "given for 'vanila', which is none of vanilla, copying. Did you mean"),
+        ({"options": {"copying": {"lag": 1}}}, "task 'copying' has no option 'lag'"),
+        ({"epochs": 3}, "compare: there is no setting 'epochs' of all runs; there are layers, "),
+        ({"layers": 0}, "layers is 0; expected an integer of at least 1."),
+        ({"optimizer": "adm"}, "no optimizer is called 'adm'"),
+        ({"cells": "clockwork", "hidden": 7}, "7 is not divisible by 4; choose sizes that divide."),
+        ({"params": 10**15}, "vanilla on copying: no hidden size up to 32,768 has 1,000,000,000,000,000"),
+    ],
+)
+def test_wrong_input_leaves_no_directory(tmp_path, go, changes, words):
+    given = {"cells": "vanilla", "tasks": "copying", **changes}
+    with pytest.raises((UsageError, UnknownNameError)) as refusal:
+        go(**given)
+    assert words in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def plan_of(go, cells, tasks, **given):
+    """What is planned, without any work."""
+    stages = []
+    with pytest.raises(RuntimeError):
+        go(cells, tasks, engine=Raising(None), on_event=stages.append, **given)
+    return stages[0]["plan"]
+
+
+def test_the_forms_in_which_members_may_be_given(go):
+    lstm = zoo.get_cell("lstm", forget_bias=2.0)
+    task = zoo.get_task("copying", delay=3)
+    plan = plan_of(go, {"plain": "vanilla", "biased": lstm, "mod": "lstm+zoneout"}, [task, "long=copying"])
+    cells = {member["label"]: member for member in plan["cells"]}
+    assert {label: member["name"] for label, member in cells.items()} == {
+        "plain": "vanilla",
+        "biased": "lstm",
+        "mod": "lstm+zoneout",
+    }
+    assert cells["biased"]["options"] == dict(lstm.options)
+    assert [(member["label"], member["options"]["delay"]) for member in plan["tasks"]] == [
+        ("copying", 3),
+        ("long", 10),
+    ]
+    assert plan_of(go, type(lstm), "copying", name="class")["cells"][0]["name"] == "lstm"
+
+
+def test_what_is_left_out(go):
+    plan = plan_of(go, "vanilla", "copying")
+    assert (plan["seeds"], plan["size"], plan["length"]) == (3, {"params": 20_000}, {"steps": 2_000})
+    assert plan["rates"] == [0.0003, 0.001, 0.003] == [pytest.approx(0.001 * part) for part in GRID]
+    assert set(plan["settings"]) == set(SETTINGS)
+    assert plan["settled"]["copying"]["vanilla"]["parameters"] == pytest.approx(20_000, rel=0.02)
+
+
+def test_equal_hidden_units(go):
+    plan = plan_of(go, ["vanilla", "lstm"], "copying", hidden=8, layers=2)
+    sizes = plan["settled"]["copying"]
+    assert sizes["vanilla"] == {
+        "hidden": 8,
+        "parameters": (10 * 8 + 64 + 8) + (64 + 64 + 8) + 72,
+        "steps": 2000,
+    }
+    assert sizes["lstm"]["hidden"] == 8
+
+
+def test_equal_time(go, monkeypatch):
+    monkeypatch.setattr(work, "_PACE", 0.02)
+    found = go(
+        "vanilla", "copying", options={"copying": TINY}, params=150, seconds=0.05, seeds=1, lr=0.01, batch=4
+    )
+    steps = found.plan["settled"]["copying"]["vanilla"]["steps"]
+    assert steps > 1
+    assert [record["steps"] for record in found.runs] == [steps]
+    assert go(engine=Idle()).runs == found.runs, "the pace is measured once"
+
+
+def test_a_cell_of_the_running_program_needs_this_process(tmp_path, go):
+    with pytest.raises(UsageError, match="cell 'only_here' is registered by this program alone"):
+        go(only_here(), "copying", jobs=1)
+    found = go(only_here(), "copying", options={"copying": TINY}, seeds=1, lr=0.01, **SIZES)
+    assert [record["status"] for record in found.runs] == ["finished"]
+
+
+def only_here():
+    """A cell that no other process finds."""
+    vanilla = type(zoo.get_cell("vanilla"))
+    members = {"__doc__": "Here.", "name": "only_here", "card": vanilla.card, "__module__": __name__}
+    return zoo.register_cell(type("OnlyHere", (vanilla,), members), override=True)
+
+
+# ---- being told, and being stopped --------------------------------------------------------------------
+
+
+def test_events_tell_what_is_to_come_and_what_is_done(go):
+    told = []
+    given = {"options": {"copying": TINY}, "seeds": 1, "on_event": told.append, **SIZES, **RATES}
+    go("vanilla", "copying", **given)
+    assert [event["event"] for event in (told[0], told[-1])] == ["begin", "end"]
+    stages = {event["stage"]: event for event in told if event["event"] == "stage"}
+    assert [len(stage["missing"]) for stage in stages.values()] == [1, 2, 1]
+    assert list(stages) == ["warm", "sweep", "runs"]
+    assert [job["steps"] for job in stages["sweep"]["later"]] == [6]
+    done = [event["path"] for event in told if event["event"] == "done"]
+    assert len(done) == 4
+    steps = [event["step"] for event in told if event["event"] == "step" and event["path"] == done[-1]]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_signal_stops_it_and_it_goes_on(go, two):
+    def stop(event):
+        if event["event"] == "step" and event["path"].startswith("runs/copying/c/lr") and event["step"] == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Stopped) as stopped:
+        go("c=vanilla", on_event=stop)
+    assert (stopped.value.signal, stopped.value.path) == (signal.SIGINT, two.path)
+    assert zoo.Comparison(two.path).runs == two.runs, "what is done was written"
+    found = go()
+    assert zoo.Run(two.path / "runs/copying/c" / Path(found.runs[-2]["path"]).name).history[-1]["step"] == 6
+    c = [record["score"] for record in found.runs if record["cell"] == "c"]
+    assert c == [record["score"] for record in two.runs if record["cell"] == "a"]

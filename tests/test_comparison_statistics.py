@@ -1,0 +1,167 @@
+"""What the seeds say together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.comparison.statistics import interval, overall, ranked, summarize
+from zoo.comparison.sweep import choose_rate
+
+
+def record(task, cell, seed, score, high=True, **more):
+    return {
+        "task": task,
+        "cell": cell,
+        "seed": seed,
+        "lr": 0.01,
+        "hidden": 8,
+        "parameters": 100,
+        "steps": 10,
+        "metric": "accuracy" if high else "squared_error",
+        "higher_is_better": high,
+        "score": score,
+        "loss": 1.0,
+        "solved": False,
+        "seconds": 2.0,
+        "steps_to_threshold": None,
+        "seconds_to_threshold": None,
+        "symbols_per_s": 100.0,
+        "status": "finished",
+        **more,
+    }
+
+
+RECORDS = [
+    record("copying", "gru", 0, 0.5),
+    record("copying", "gru", 1, 0.9, solved=True, steps_to_threshold=4, seconds_to_threshold=0.5),
+    record("copying", "lem", 0, 1.0, solved=True, steps_to_threshold=2, seconds_to_threshold=0.25),
+    record("copying", "lem", 1, 0.8),
+    record("adding", "gru", 0, 0.01, high=False),
+    record("adding", "gru", 1, 0.03, high=False, seconds=4.0),
+    record("adding", "lem", 0, 0.2, high=False),
+    record("adding", "lem", 1, 0.1, high=False),
+]
+
+
+def test_a_row_for_each_task_and_cell():
+    rows = summarize(RECORDS)
+    assert [(row["task"], row["cell"]) for row in rows] == [
+        ("copying", "gru"),
+        ("copying", "lem"),
+        ("adding", "gru"),
+        ("adding", "lem"),
+    ]
+    gru, lem = rows[0], rows[1]
+    assert (gru["mean"], gru["spread"]) == (pytest.approx(0.7), pytest.approx(np.std([0.5, 0.9], ddof=1)))
+    assert (gru["best"], gru["worst"], gru["rank"], lem["rank"]) == (0.9, 0.5, 2.0, 1.0)
+    assert (gru["solved"], gru["seeds"], gru["lost"]) == (1, 2, 0)
+    assert (gru["steps_to_threshold"], gru["seconds_to_threshold"], gru["symbols_per_s"]) == (4.0, 0.5, 100.0)
+
+
+def test_lower_may_be_better():
+    gru, lem = summarize(RECORDS)[2:]
+    assert (gru["best"], gru["worst"], gru["rank"]) == (0.01, 0.03, 1.0)
+    assert (lem["best"], lem["worst"], lem["rank"]) == (0.1, 0.2, 2.0)
+    assert gru["seconds"] == 3.0
+    assert gru["steps_to_threshold"] is None
+
+
+def test_one_seed_has_no_spread():
+    (row,) = summarize(RECORDS[:1])
+    assert (row["mean"], row["spread"], row["low"], row["high"], row["rank"]) == (0.5, None, None, None, 1.0)
+
+
+def test_runs_without_a_score():
+    lost = record("copying", "lem", 0, None, status="failed")
+    rows = summarize([*RECORDS[:2], lost, record("copying", "lru", 0, 0.1)])
+    assert [(row["cell"], row["mean"], row["lost"], row["rank"]) for row in rows] == [
+        ("gru", pytest.approx(0.7), 0, 1.0),
+        ("lem", None, 1, 3.0),
+        ("lru", 0.1, 0, 2.0),
+    ]
+    assert overall([lost])[0]["rank"] == 1.0
+    assert summarize([]) == overall([]) == []
+
+
+def test_ranks_over_tasks():
+    rows = overall(RECORDS)
+    assert [(row["cell"], row["rank"], row["tasks"], row["runs"]) for row in rows] == [
+        ("gru", 1.5, 2, 4),
+        ("lem", 1.5, 2, 4),
+    ]
+    assert all(1.0 <= row["low"] <= row["rank"] <= row["high"] <= 2.0 for row in rows)
+    assert (rows[0]["solved"], rows[0]["seconds"]) == (1, 10.0)
+
+
+def test_only_tasks_that_all_cells_have_count():
+    rows = overall([*RECORDS, record("dyck", "gru", 0, 0.1)])
+    assert [row["tasks"] for row in rows] == [2, 2]
+    apart = overall([RECORDS[0], RECORDS[6]])
+    assert [(row["cell"], row["rank"], row["low"], row["tasks"]) for row in apart] == [
+        ("gru", None, None, 0),
+        ("lem", None, None, 0),
+    ]
+
+
+def test_a_clear_winner_is_sure_of_its_rank():
+    many = [record("t", "a", seed, 0.9 + 0.01 * seed) for seed in range(5)]
+    many += [record("t", "b", seed, 0.1 + 0.01 * seed) for seed in range(5)]
+    a, b = overall(many)
+    assert (a["cell"], a["low"], a["high"]) == ("a", 1.0, 1.0)
+    assert (b["cell"], b["low"], b["high"]) == ("b", 2.0, 2.0)
+
+
+def test_equal_scores_share_their_places():
+    assert ranked(np.array([3.0, 1.0, 1.0, 2.0])).tolist() == [4.0, 1.5, 1.5, 3.0]
+    assert ranked(np.array([[np.inf, 0.0, np.inf], [1.0, 2.0, 3.0]])).tolist() == [[2.5, 1, 2.5], [1, 2, 3]]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8))
+def test_an_interval_holds_what_it_is_of(scores):
+    low, high = interval(scores)
+    slack = 1e-9 * max(map(abs, scores))
+    assert min(scores) - slack <= low <= high <= max(scores) + slack
+    assert interval(scores) == (low, high)
+
+
+def test_an_interval_is_about_as_wide_as_theory_says():
+    scores = np.random.default_rng(1).normal(size=400).tolist()
+    low, high = interval(scores)
+    assert high - low == pytest.approx(2 * 1.96 * np.std(scores) / 20, rel=0.1)
+
+
+# ---- the sweep ----------------------------------------------------------------------------------------
+
+
+RATES = (0.001, 0.01, 0.1)
+
+
+def swept(*scores, high=True, losses=(1.0, 1.0, 1.0), status=("finished",) * 3):
+    return [
+        record("t", "a", 0, score, high, lr=lr, loss=loss, status=state)
+        for score, lr, loss, state in zip(scores, RATES, losses, status, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "rate"),
+    [
+        (swept(0.1, 0.9, 0.5), 0.01),
+        (swept(0.1, 0.9, 0.5, high=False), 0.001),
+        (swept(0.5, 0.5, 0.5, losses=(1.0, 0.9, 0.8)), 0.1),
+        (swept(0.5, 0.5, 0.5), 0.001),
+        (swept(0.1, 0.2, 0.9, status=("finished", "finished", "diverged")), 0.01),
+        (swept(0.1, 0.2, 0.9, status=("diverged", "failed", "diverged")), 0.001),
+        (swept(None, None, None, status=("failed",) * 3), 0.01),
+        ([], 0.01),
+    ],
+)
+def test_the_rate_that_did_best_in_short_runs(records, rate):
+    assert choose_rate(records, RATES) == rate
+
+
+def test_of_one_rate_there_is_no_choice():
+    assert choose_rate([], (0.5,)) == 0.5

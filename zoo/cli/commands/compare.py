@@ -1,0 +1,178 @@
+"""``zoo compare``: cells on tasks, alike but for themselves."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import zoo
+from zoo.cli.failures import say
+from zoo.cli.members import load_plugins
+from zoo.cli.sections import Flag, Sectioned
+from zoo.cli.settings import FLAGS
+from zoo.registry.files import names_file
+
+if TYPE_CHECKING:
+    from zoo.comparison import Comparison
+
+_HELP = """Train cells on tasks, alike but for themselves.
+
+Every cell is trained on every task with several seeds, at an equal budget of parameters, and with the
+learning rate that suits it best in short runs. A comparison is a directory: the same command goes on where it
+stopped, whatever stopped it, and does only what is missing. Cells, tasks and seeds may be added, and what is
+left out is then as it was.
+
+\b
+  zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
+  zoo compare --out runs/memory --cells lstm --seeds 5
+"""
+_SETTINGS = {"layers", "dtype", "batch", "optimizer", "schedule", "clip", "clip_value", "recompute"}
+_SETTINGS |= {"eval_batches", "stop_when_solved"}
+_TRAINING = [flag for flag in FLAGS if flag.name in _SETTINGS]
+_WHAT, _LENGTH = "What is compared", "Size and length"
+_RATE, _WORK = "Learning rate", "Work and results"
+
+_FLAGS: list[click.Parameter] = [
+    Flag(
+        "--cells",
+        section=_WHAT,
+        metavar="A,B",
+        help="Cells: NAME, FILE.py:Class, with modifiers as in lstm+zoneout, or LABEL=NAME for a cell twice.",
+    ),
+    Flag("--tasks", section=_WHAT, metavar="X,Y", help="Tasks: NAME or LABEL=NAME."),
+    Flag("--seeds", section=_WHAT, type=int, metavar="N", help="Runs of each cell on each task.  [3]"),
+    Flag(
+        "--set",
+        "assignments",
+        section=_WHAT,
+        multiple=True,
+        metavar="NAME.OPTION=VALUE",
+        help="An option of a cell or task, as in lru.r_min=0.9, or of the optimizer or schedule, as in "
+        "optimizer.beta1=0.8; may be repeated.",
+    ),
+    Flag(
+        "--params",
+        section=_LENGTH,
+        type=int,
+        metavar="N",
+        help="Parameters of every cell, as nearly as its sizes allow.  [20000]",
+    ),
+    Flag("--hidden", section=_LENGTH, type=int, metavar="N", help="Or hidden units of every cell."),
+    Flag("--steps", section=_LENGTH, type=int, metavar="N", help="Updates of every run.  [2000]"),
+    Flag(
+        "--seconds",
+        section=_LENGTH,
+        type=float,
+        metavar="S",
+        help="Or as many updates as take so long, by the pace of each cell, which is measured once.",
+    ),
+    Flag("--lr", section=_RATE, type=float, metavar="X", help="One for all runs."),
+    Flag(
+        "--lr-grid",
+        section=_RATE,
+        metavar="X,Y,Z",
+        help="Those among which each cell's is chosen on each task.  [three around the optimizer's own]",
+    ),
+    Flag(
+        "--sweep-steps",
+        section=_RATE,
+        type=int,
+        metavar="N",
+        help="Updates of the short runs by which it is chosen.  [a fifth of --steps]",
+    ),
+    *_TRAINING,
+    Flag("--jobs", section=_WORK, type=int, metavar="N", help="Worker processes.  [every processor]"),
+    Flag("--out", section=_WORK, metavar="DIR", help="The directory.  [the next free runs/compare-TASKS-N]"),
+    Flag(
+        "--markdown",
+        section=_WORK,
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write the tables, into the marked place if the file is there.",
+    ),
+    Flag("--strict", section=_WORK, is_flag=True, help="Exit with 1 if a run failed or diverged."),
+    Flag("--quiet", section=_WORK, is_flag=True, help="Print nothing but what went wrong."),
+    Flag("--json", "as_json", section=_WORK, is_flag=True, help="Print each event as one line of JSON."),
+    Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
+]
+
+
+def run(
+    assignments: Sequence[str],
+    markdown: Path | None,
+    strict: bool,
+    quiet: bool,
+    as_json: bool,
+    plugin: Sequence[str],
+    **flags: Any,
+) -> None:
+    """Compare; the arguments are those of the command line, with None for flags that were not given."""
+    from zoo.cli.progress.comparing import watching
+    from zoo.comparison import Stopped
+    from zoo.sheets import check_place
+
+    if markdown:
+        check_place(markdown, "compare")
+    load_plugins(plugin)
+    arguments = _arguments(flags, assignments)
+    try:
+        with watching(quiet, as_json) as watch:
+            found = zoo.compare(**arguments, on_event=watch)
+    except Stopped as stopped:
+        again = shlex.join(
+            ["zoo", "compare", "--out", str(stopped.path), *_files(arguments["cells"], plugin)]
+        )
+        say(f"Interrupted by {signal.Signals(stopped.signal).name}; everything is kept. Go on with: {again}")
+        raise click.exceptions.Exit(128 + stopped.signal) from None
+    if not quiet and not as_json:
+        _show(found)
+    if markdown:
+        _write(markdown, found)
+    if strict and found.failures:
+        raise click.exceptions.Exit(1)
+
+
+def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """The arguments of ``zoo.compare``."""
+    from zoo.cli.comparisons import assigned, rates, split
+
+    cells, tasks = split(flags.pop("cells")), split(flags.pop("tasks"))
+    settings = {name: value for flag in _TRAINING if (value := flags.pop(name := str(flag.name))) is not None}
+    options, chosen = assigned(cells, tasks, settings, assignments)
+    flags["lr_grid"] = rates(flags["lr_grid"])
+    return {**flags, **settings, **chosen, "cells": cells, "tasks": tasks, "options": options}
+
+
+def _files(cells: Sequence[str], plugin: Sequence[str]) -> list[str]:
+    """What has to be said again in every command on the comparison, since no file is trusted with it."""
+    named = [cell for cell in cells if names_file(cell)]
+    return [*(["--cells", ",".join(named)] if named else []), *(f"--plugin={file}" for file in plugin)]
+
+
+def _show(found: Comparison) -> None:
+    from zoo.cli.sheets import show_sheets
+    from zoo.comparison.tables import remarks, sheets
+
+    show_sheets(sheets(found.results))
+    click.echo()
+    for line in remarks(found.results):
+        click.echo(line)
+    click.echo(f"{found.path / 'results.json'} and results.csv hold every run.")
+
+
+def _write(path: Path, found: Comparison) -> None:
+    from zoo.comparison.tables import remarks, sheets, surroundings
+    from zoo.sheets import put_block, section
+
+    about = "\n".join(f"{line}  " for line in surroundings(found.results)).rstrip()
+    notes = "\n".join(f"- {line}" for line in remarks(found.results))
+    paragraphs = [about, *map(section, sheets(found.results)), *([notes] if notes else [])]
+    put_block(path, found.results["command"], paragraphs, "compare")
+
+
+command = Sectioned("compare", callback=run, params=_FLAGS, help=_HELP)

@@ -1,0 +1,224 @@
+"""``zoo.compare``: from what is asked to a comparison directory, begun or gone on with."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from zoo.comparison import members
+from zoo.comparison.asked import Asked, Specs
+from zoo.comparison.course import Course
+from zoo.comparison.facts import facts, in_order
+from zoo.comparison.inline import Inline
+from zoo.comparison.jobs import Engine, Event, Tell
+from zoo.comparison.plan import FILE, read_plan
+from zoo.comparison.pool import Pool
+from zoo.comparison.results import Comparison, write_results
+from zoo.comparison.settling import Comparands, settle
+from zoo.errors import CheckpointError, UsageError
+from zoo.layers.shards import available_threads
+from zoo.storage.atomic import entries
+from zoo.storage.failures import cannot_write
+from zoo.training import Interrupted
+from zoo.training.run import new_directory
+from zoo.training.signals import interruptible
+
+_LOCK = ".lock"
+
+
+class Stopped(KeyboardInterrupt):
+    """A comparison was asked to stop by a signal; everything is kept.
+
+    Attributes:
+        signal: The signal's number.
+        path: The directory, in which the same call goes on.
+    """
+
+    def __init__(self, number: int, path: Path) -> None:
+        super().__init__(
+            f"{signal.Signals(number).name}: everything is kept; the same call goes on in {path}"
+        )
+        self.signal, self.path = number, path
+
+
+def compare(
+    cells: Any = (),
+    tasks: Any = (),
+    *,
+    out: str | Path | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    seeds: int | None = None,
+    params: int | None = None,
+    hidden: int | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    lr: float | None = None,
+    lr_grid: Sequence[float] | None = None,
+    sweep_steps: int | None = None,
+    jobs: int | None = None,
+    engine: Engine | None = None,
+    on_event: Tell | None = None,
+    **settings: Any,
+) -> Comparison:
+    """Train cells on tasks, alike but for themselves, and say what came of it.
+
+    >>> found = zoo.compare(["vanilla", "gru"], ["adding"], seeds=2, params=2000, steps=300)
+    >>> print(found.table())
+
+    A comparison is a directory. The same call goes on where it stopped, whatever stopped it, and does only
+    what is missing; cells, tasks and seeds may be added, and everything else may be left out then.
+
+    Args:
+        cells: Names, ``FILE.py:Class``, ``LABEL=NAME``, classes, or cells with their options chosen: one, a
+            sequence, or such things by label.
+        tasks: The same of tasks.
+        out: The directory; None for a new one under ``runs/``.
+        options: Options of cells and tasks, by name or label.
+        seeds: Runs of each cell on each task, with the seeds 0, 1, 2, ...; None for 3.
+        params: A budget of parameters: on each task a cell gets the hidden size at which it comes nearest to
+            it, layers and readout counted; None for 20,000, unless ``hidden`` is given.
+        hidden: Or hidden units, the same for all.
+        steps: Updates of a run; None for 2,000, unless ``seconds`` is given.
+        seconds: Or for how long: so many updates as take this time, by the pace of each cell, which is
+            measured once.
+        lr: The learning rate of all runs; None to choose one for each cell and task by short runs.
+        lr_grid: The rates among which is chosen; None for three around the optimizer's own.
+        sweep_steps: Updates of a short run; None for a fifth of a run's.
+        jobs: Worker processes, of one thread each; None for as many as there are processors; 0 to do
+            everything in this process, one after the other.
+        engine: What runs the jobs instead, on other machines perhaps.
+        on_event: Called with every event, a dictionary with ``event``.
+        **settings: What every run is trained with besides: ``layers``, ``dtype``, ``batch``, ``optimizer``
+            and others, as for ``zoo.train``.
+
+    Returns:
+        The comparison. Runs that failed are in it, and stop no others.
+
+    Raises:
+        UsageError: if something cannot be meant.
+        UnknownNameError: if there is no such cell, task or optimizer.
+        CheckpointError: if the directory cannot be used, or holds another comparison.
+        Stopped: after a signal, when everything that is running has saved.
+    """
+    asked = Asked(
+        *_named(cells, tasks, options),
+        seeds=seeds,
+        params=params,
+        hidden=hidden,
+        steps=steps,
+        seconds=seconds,
+        lr=lr,
+        lr_grid=lr_grid,
+        sweep_steps=sweep_steps,
+        settings=settings,
+    )
+    _check_jobs(jobs)
+    stored = read_plan(Path(out)) if out is not None else None
+    comparands = settle(asked, stored, Path(out or "runs"))
+    if engine is None and jobs != 0:
+        members.check_found_elsewhere(comparands.plan.cells.values(), comparands.plan.tasks.values())
+    # Last, so that settings which cannot be meant leave no directory behind.
+    folder = Path(out) if out is not None else new_directory("compare", "-".join(asked.tasks))
+    with _held(folder):
+        if (now := read_plan(folder)) != stored:  # another process was faster
+            comparands = settle(asked, now, folder)
+        comparands.plan.write(folder)
+        _run(folder, comparands, jobs, engine, on_event or (lambda _: None))
+    return Comparison(folder)
+
+
+def _named(
+    cells: Any, tasks: Any, options: Mapping[str, Mapping[str, Any]] | None
+) -> tuple[Specs, Specs, members.Options]:
+    """What to find cells and tasks by, by label, and all options that are given."""
+    (cell_specs, of_cells), (task_specs, of_tasks) = (
+        members.by_label("cell", cells),
+        members.by_label("task", tasks),
+    )
+    chosen = {label: dict(values) for label, values in {**of_cells, **of_tasks}.items()}
+    for label, values in (options or {}).items():
+        chosen[label] = {**chosen.get(label, {}), **values}
+    return cell_specs, task_specs, chosen
+
+
+def _check_jobs(jobs: int | None) -> None:
+    if jobs is not None and (type(jobs) is not int or jobs < 0):
+        raise UsageError(f"compare: jobs is {jobs!r}; expected a number of processes, or 0 for none.")
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Be the only one at work in a directory, which is made if it is not there.
+
+    Raises:
+        CheckpointError: if it holds something else, cannot be written, or somebody else is at work in it.
+    """
+    foreign = [path.name for path in entries(folder) if path.name != _LOCK]
+    if foreign and FILE not in foreign:
+        raise CheckpointError(
+            f"The directory {folder} is not empty and holds no comparison ({len(foreign)} entries, such as "
+            f"{foreign[0]!r}); choose an empty or new directory."
+        )
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise CheckpointError(
+            f"The comparison in {folder} is in use by another process; wait for its end or choose another "
+            f"directory."
+        ) from None
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _run(folder: Path, comparands: Comparands, jobs: int | None, engine: Engine | None, tell: Tell) -> None:
+    """Do all that is missing, and write what is there, whatever happens."""
+    began = time.perf_counter()
+    count = available_threads() if jobs is None else jobs
+    with interruptible() as interruption:
+
+        def check() -> None:
+            if interruption.signal is not None:
+                raise Stopped(interruption.signal, folder)
+
+        with _engine(folder, count, engine, check) as chosen:
+            course = Course(folder, comparands, members.plugin_files(), chosen, tell)
+            tell(_begin(folder, course, count))
+            try:
+                course.run()
+            except Interrupted as stopped:
+                raise Stopped(stopped.signal, folder) from None
+            finally:
+                _write(folder, course, count if engine is None else None, time.perf_counter() - began)
+    tell({"event": "end", "seconds": round(time.perf_counter() - began, 3)})
+
+
+def _begin(folder: Path, course: Course, count: int) -> Event:
+    """The first event: what is compared, and where."""
+    return {"event": "begin", "out": str(folder), "jobs": count, "plan": course.plan.to_json()}
+
+
+def _write(folder: Path, course: Course, count: int | None, seconds: float) -> None:
+    """The results of everything that is done."""
+    plan = course.plan
+    beside = facts(plan, course.comparands, count, seconds)
+    write_results(folder, beside, in_order(course.sweep, plan), in_order(course.runs, plan))
+
+
+def _engine(
+    folder: Path, count: int, engine: Engine | None, check: Callable[[], None]
+) -> AbstractContextManager[Engine]:
+    if engine is not None:
+        return nullcontext(engine)
+    return Pool(folder, count, check) if count else nullcontext(Inline(folder))

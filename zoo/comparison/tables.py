@@ -1,0 +1,189 @@
+"""Results as tables of texts, whoever shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from zoo.sheets import Sheet
+
+Results = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+_NONE = "–"
+
+
+def sheets(results: Results) -> list[Sheet]:
+    """All tasks together, if there are several, then a table for each task."""
+    tasks = list(dict.fromkeys(row["task"] for row in results["summary"]))
+    each = [_task(task, results) for task in tasks]
+    return [_overall(tasks, results), *each] if len(tasks) > 1 else each
+
+
+def _overall(tasks: Sequence[str], results: Results) -> Sheet:
+    means = {(row["task"], row["cell"]): row["mean"] for row in results["summary"]}
+    counted = results["overall"][0]["tasks"]
+    left_out = (
+        "" if counted == len(tasks) else f" {len(tasks) - counted} tasks that lack a cell do not count."
+    )
+    return Sheet(
+        "All tasks",
+        ("cell", "mean rank", "95 %", *tasks, "solved", "training s"),
+        tuple(
+            (
+                row["cell"],
+                _digits(row["rank"], ".2f"),
+                _range(row["low"], row["high"], ".1f"),
+                *(_score(means.get((task, row["cell"]))) for task in tasks),
+                f"{row['solved']}/{row['runs']}",
+                _seconds(row["seconds"]),
+            )
+            for row in results["overall"]
+        ),
+        tuple(range(1, 5 + len(tasks))),
+        "mean rank: a cell's place on each task by its mean score, averaged over tasks; 1 is best. 95 %: a "
+        "bootstrap interval of it over the seeds. Below the tasks are mean scores; solved: runs that solved "
+        f"their task.{left_out}",
+    )
+
+
+def _task(task: str, results: Results) -> Sheet:
+    rows = [row for row in results["summary"] if row["task"] == task]
+    known = results["tasks"][task]
+    first, last = ("cell", "H", "parameters", "lr"), ("steps to", "s to", "symbols/s", "training s", "rank")
+    headings = (*first, known["metric"], "95 %", "worst", "best", "solved", *last)
+    ranked = sorted(rows, key=lambda row: row["rank"])
+    return Sheet(
+        _title(task, known),
+        headings,
+        tuple(map(_task_row, ranked)),
+        tuple(range(1, len(headings))),
+        _legend(known),
+    )
+
+
+def _task_row(row: Row) -> tuple[str, ...]:
+    return (
+        row["cell"],
+        f"{row['hidden']:,}",
+        f"{row['parameters']:,}",
+        f"{row['lr']:g}",
+        _score(row["mean"]) + ("" if row["spread"] is None else f" ± {row['spread']:.2g}"),
+        _range(row["low"], row["high"], ".4g"),
+        _score(row["worst"]),
+        _score(row["best"]),
+        f"{row['solved']}/{row['seeds']}",
+        _digits(row["steps_to_threshold"], ",.0f"),
+        _seconds(row["seconds_to_threshold"]),
+        _digits(row["symbols_per_s"], ",.0f"),
+        _seconds(row["seconds"]),
+        f"{row['rank']:g}",
+    )
+
+
+def _title(task: str, known: Row) -> str:
+    options = ", ".join(f"{name}={value}" for name, value in known["options"].items())
+    return f"{task} ({options})" if options else task
+
+
+def _legend(known: Row) -> str:
+    """What is measured, what it is worth, and who says so."""
+    way = "higher" if known["higher_is_better"] else "lower"
+    words = [f"{known['metric']}, {way} is better; without memory {_score(known['baseline'])}"]
+    if known["threshold"] is not None:
+        words.append(f"solved at {_score(known['threshold'])} ({known['threshold_source'].rstrip('.')})")
+    return "; ".join(words) + "."
+
+
+def remarks(results: Results) -> Iterator[str]:
+    """What has to be known besides, a sentence each."""
+    yield from _unfinished(results)
+    yield from _far_off(results)
+    yield from _at_the_edge(results)
+
+
+def _unfinished(results: Results) -> Iterator[str]:
+    for record in (*results["sweep"], *results["runs"]):
+        if record["status"] != "finished":
+            yield f"{record['path']} {record['status']}: {record['error']}"
+
+
+def _far_off(results: Results) -> Iterator[str]:
+    """Cells that do not come near the budget."""
+    budget = results["plan"]["size"].get("params")
+    for row in results["summary"] if budget else ():
+        if abs(row["parameters"] - budget) > 0.05 * budget:
+            yield (
+                f"{row['cell']} on {row['task']} has {row['parameters']:,} parameters: its sizes come no "
+                f"nearer to {budget:,}."
+            )
+
+
+def _at_the_edge(results: Results) -> Iterator[str]:
+    """Where a rate beyond the grid might have been better yet."""
+    rates = results["plan"]["rates"]
+    for rate, words in ((rates[0], "smallest"), (rates[-1], "largest")) if len(rates) > 1 else ():
+        pairs = [f"{row['cell']} on {row['task']}" for row in results["summary"] if row["lr"] == rate]
+        if pairs:
+            yield f"The {words} learning rate of the grid, {rate:g}, was chosen for {', '.join(pairs)}."
+
+
+def surroundings(results: Results) -> Iterator[str]:
+    """What was compared how, and on what it was made, in sentences."""
+    plan, about = results["plan"], results["machine"]
+    yield f"{_number(plan['seeds'], 'seed')}, {_size(plan)}, {_length(plan)}, {_rates(plan)}."
+    settings = plan["settings"]
+    layers = _number(settings["layers"], "layer")
+    clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
+    yield f"{layers}, {settings['dtype']}, {settings['optimizer']}, {clip}."
+    yield (
+        f"{results['date']}: {about['processor']}, {about['processors']} processors, {about['system']}; "
+        f"{_workers(results['jobs'])}."
+    )
+    yield ", ".join(f"{name} {number}" for name, number in results["versions"].items()) + "."
+
+
+def _size(plan: Row) -> str:
+    ((kind, number),) = plan["size"].items()
+    return f"about {number:,} parameters each" if kind == "params" else f"{number:,} hidden units each"
+
+
+def _length(plan: Row) -> str:
+    ((kind, number),) = plan["length"].items()
+    return f"{number:,} steps" if kind == "steps" else f"as many steps as take {number:g} s"
+
+
+def _rates(plan: Row) -> str:
+    rates = ", ".join(f"{rate:g}" for rate in plan["rates"])
+    if len(plan["rates"]) == 1:
+        return f"learning rate {rates}"
+    return f"the learning rate of each cell and task chosen among {rates} by a short run of another seed"
+
+
+def _workers(jobs: int | None) -> str:
+    if jobs is None:
+        return "another engine"
+    return (
+        f"{_number(jobs, 'process', 'processes')} at a time, of one thread each" if jobs else "in one process"
+    )
+
+
+def _number(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _score(value: float | None) -> str:
+    return _digits(value, ".4g")
+
+
+def _seconds(value: float | None) -> str:
+    """Three digits of a time."""
+    return _NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _range(low: float | None, high: float | None, form: str) -> str:
+    return _NONE if low is None or high is None else f"{low:{form}} to {high:{form}}"
+
+
+def _digits(value: float | None, form: str) -> str:
+    return _NONE if value is None else f"{value:{form}}"

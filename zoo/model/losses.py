@@ -1,0 +1,82 @@
+"""The losses that a readout can have: what each makes of the numbers of some rows, and the gradient of that.
+
+========================  ================================  ==================================================
+name                      targets                           loss of a row
+========================  ================================  ==================================================
+``"cross_entropy"``       the right one of V, ``(T, B)``    ``-log softmax(o)[target]``, nats
+``"squared_error"``       V numbers, ``(T, B, V)``          ``(o - target)^2``, the mean over the V
+``"binary"``              V from 0 to 1, ``(T, B, V)``      cross-entropy of ``sigmoid(o)``, nats, mean over V
+========================  ================================  ==================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zoo import kernels
+from zoo.kernels.jit import EXACT, njit
+
+Array = Any
+
+
+# Exact, as cross_entropy is: rows are added up in their order.
+@njit(fastmath=EXACT)
+def weighed(outputs: Array, targets: Array, weights: Array, binary: bool) -> float:
+    """The losses of some rows, each times its weight, added up.
+
+    Args:
+        outputs: What the readout says, ``(N, V)``.
+        targets: The right ones ``(N,)``, or numbers ``(N, V)``.
+        weights: ``(N,)``, float64.
+        binary: Whether numbers are probabilities, not values.
+    """
+    total = 0.0
+    for n in range(outputs.shape[0]):
+        if targets.ndim == 1:
+            loss = kernels.cross_entropy(outputs[n : n + 1], targets[n : n + 1])
+        else:
+            loss = _distance(outputs[n], targets[n], binary)
+        total += loss * weights[n]
+    return total
+
+
+@njit(fastmath=EXACT)
+def weighed_grad(outputs: Array, targets: Array, weights: Array, binary: bool, scale: float) -> float:
+    """As :func:`weighed`, and the outputs are replaced by the gradient of ``scale`` times the sum."""
+    total = 0.0
+    for n in range(outputs.shape[0]):
+        share = scale * weights[n]
+        if targets.ndim == 1:
+            loss = kernels.cross_entropy_grad(outputs[n : n + 1], targets[n : n + 1], share)
+        else:
+            loss = _distance(outputs[n], targets[n], binary)
+            _replace(outputs[n], targets[n], binary, share)
+        total += loss * weights[n]
+    return total
+
+
+@njit(fastmath=EXACT)
+def _distance(row: Array, target: Array, binary: bool) -> float:
+    """The squared error or the binary cross-entropy of a row, the mean over its numbers."""
+    total = 0.0
+    for v in range(row.size):
+        o, right = float(np.float64(row[v])), float(np.float64(target[v]))
+        if binary:
+            total += right * kernels.softplus(-o) + (1.0 - right) * kernels.softplus(o)
+        else:
+            total += (o - right) * (o - right)
+    return total / row.size  # type: ignore[no-any-return]
+
+
+@njit(fastmath=EXACT)
+def _replace(row: Array, target: Array, binary: bool, scale: float) -> None:
+    """Replace a row by the gradient of ``scale`` times its loss."""
+    one = row.dtype.type(scale / row.size)
+    two = one + one
+    for v in range(row.size):
+        if binary:
+            row[v] = (kernels.sigmoid(row[v]) - target[v]) * one
+        else:
+            row[v] = (row[v] - target[v]) * two

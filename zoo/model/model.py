@@ -1,0 +1,189 @@
+"""What every model is: recurrent layers, a readout, and a loss of what is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from zoo.contracts import Cell, Param
+from zoo.errors import UsageError
+from zoo.layers.boundary import as_dtype, as_state, check_seed
+from zoo.layers.initializers import initialize
+from zoo.layers.layout import Flat
+from zoo.layers.segments import check_recompute, segments
+from zoo.layers.shards import check_threads, join, join_states, map_shards, sum_shards
+from zoo.layers.stack import Stack
+from zoo.model.objective import Objective, Pass
+from zoo.model.targets import as_targets, as_weights
+from zoo.registry import resolve_cell
+
+Array = np.ndarray[Any, Any]
+State = dict[str, Array]
+
+_READOUT = {"Why": Param("H", "V", init="fan_in_uniform"), "by": Param("V", init="zeros")}
+for _name, _param in _READOUT.items():
+    _param.name = _name
+
+
+class Model(Flat):
+    """Recurrent layers and a readout, ``o = y Why + by``; what language models and sequence models share.
+
+    Args:
+        cell: Name of a registered cell, a cell class, or a cell with its options chosen.
+        input_size: ``I``.
+        output_size: ``V``.
+        loss: Its name, see :mod:`zoo.model.losses`.
+        hidden_size: ``H``.
+        num_layers: ``L``.
+        dtype: ``"float32"`` or ``"float64"``.
+        seed: Decides the first values of the parameters.
+        threads: Threads among which the batch is divided.
+        recompute: What is computed again on the way back.
+        initial: The values of all parameters and buffers by name, instead of drawing them.
+    """
+
+    kind: ClassVar[str] = "model"
+    """What it is called in messages and in checkpoints."""
+
+    def __init__(
+        self,
+        cell: str | type[Cell] | Cell,
+        input_size: int,
+        output_size: int,
+        loss: str,
+        hidden_size: int,
+        num_layers: int,
+        dtype: Any,
+        seed: int,
+        threads: int | None,
+        recompute: int | str | None,
+        initial: Mapping[str, Any] | None,
+    ) -> None:
+        self.cell = resolve_cell(cell)
+        self.threads = check_threads(threads)
+        self.recompute = check_recompute(recompute)
+        self.stack = Stack(self.cell, input_size, hidden_size, num_layers)
+        self.output_size, self.loss_name = output_size, loss
+        super().__init__(model_shapes(self.stack, output_size), as_dtype(dtype), self.stack.buffer_shapes)
+        self.fill(self._drawn(check_seed(seed)) if initial is None else self._complete(initial))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a safetensors file, whole or not at all.
+
+        Raises:
+            CheckpointError: if the file cannot be written.
+        """
+        from zoo.model.persistence import save_model
+
+        save_model(self, path)
+
+    def outputs(
+        self, inputs: Any, weights: Any = None, state: Mapping[str, Any] | None = None
+    ) -> tuple[Array, State]:
+        """What the readout says, before a softmax or sigmoid, ``(T, B, V)``, and the last states.
+
+        Args:
+            inputs: What goes in, as for ``loss``.
+            weights: As for ``loss``: steps that count in no row are not read, and are zeros.
+            state: States before the first step; zeros if None.
+
+        Raises:
+            UsageError: if an argument does not fit.
+        """
+        inputs = self._inputs(inputs)
+        counts = as_weights(weights, inputs.shape[:2], self.kind)
+        return self._outputs(self._pass(inputs, counts, state, None))
+
+    def assess(
+        self,
+        inputs: Any,
+        targets: Any,
+        weights: Any = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> tuple[float, Array, State]:
+        """The loss, what :meth:`outputs` gives, and the last states, in one pass; as ``loss`` otherwise."""
+        objective = self._objective(inputs, targets, weights, state, None)
+        outputs, last = self._outputs(objective.run)
+        return objective.of(outputs), outputs, last
+
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint says of this kind of model, besides its cell and its sizes."""
+        raise NotImplementedError
+
+    def _inputs(self, inputs: Any) -> Array:
+        """Inputs as kernels take them."""
+        raise NotImplementedError
+
+    def _objective(
+        self, inputs: Any, targets: Any, weights: Any, state: Mapping[str, Any] | None, noise: Any
+    ) -> Objective:
+        """What the loss is of, of arguments that fit."""
+        inputs = self._inputs(inputs)
+        sizes = inputs.shape[:2], self.output_size
+        targets, counts = as_targets(targets, weights, self.loss_name, *sizes, self.dtype, self.kind)
+        return Objective(self._pass(inputs, counts, state, noise), targets, self.loss_name == "binary")
+
+    def _drawn(self, seed: int) -> State:
+        """First values of all parameters, and the values of all buffers."""
+        values = self.stack.initial(seed)
+        for position, (name, param) in enumerate(_READOUT.items()):
+            place = (len(self.stack.layers), position)
+            values[name] = initialize(param, self.layout.shapes[name], seed, place, self.kind)
+        return values
+
+    def _complete(self, initial: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Initial values, if there is one for each array."""
+        names = [*self.params, *self.buffers]
+        if set(initial) != set(names):
+            raise UsageError(
+                f"{self.kind}: initial has the names {sorted(map(str, initial))}; expected {names}."
+            )
+        return initial
+
+    def _bind(self, theta: Array, grad: Array, fixed: Array) -> None:
+        super()._bind(theta, grad, fixed)
+        self._weights = self.stack.weights(self._arrays)
+        self._readout = self._arrays["Why"], self._arrays["by"]
+
+    def _pass(self, inputs: Array, counts: Array, state: Mapping[str, Any] | None, noise: Any) -> Pass:
+        """The layers and the readout on inputs that fit."""
+        steps, batch = inputs.shape[:2]
+        return Pass(
+            self.stack,
+            self._weights,
+            self._readout,
+            inputs,
+            as_state(state, self.stack.state_shapes, batch, self.dtype, self.kind),
+            segments(steps, batch, self.recompute),
+            self.stack.beside({}, (steps, batch), self.dtype, noise),
+            counts,
+        )
+
+    def _loss_and_grad(self, objective: Objective) -> tuple[float, State]:
+        """The mean loss, filling :attr:`grad`, and the states after the last step."""
+
+        def work(rows: slice) -> tuple[Array, State, Array]:
+            gradient = self.grad if rows.start == 0 else np.empty_like(self.grad)
+            return *objective.loss_and_grad(rows, gradient), gradient
+
+        parts = map_shards(work, objective.run.inputs.shape[1], self.threads)
+        sum_shards([part[2] for part in parts])
+        return objective.mean([part[0] for part in parts]), join_states([part[1] for part in parts])
+
+    def _loss(self, objective: Objective) -> tuple[float, State]:
+        """The mean loss, and the states after the last step."""
+        parts = map_shards(objective.loss, objective.run.inputs.shape[1], self.threads)
+        return objective.mean([part[0] for part in parts]), join_states([part[1] for part in parts])
+
+    def _outputs(self, run: Pass) -> tuple[Array, State]:
+        """What the readout says, ``(T, B, V)``, and the states after the last step."""
+        parts = map_shards(run.outputs, run.inputs.shape[1], self.threads)
+        return join([part[0] for part in parts], axis=1), join_states([part[1] for part in parts])
+
+
+def model_shapes(stack: Stack, outputs: int) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter of a model: the layers', then the readout's."""
+    return {**stack.param_shapes, "Why": (stack.output_size, outputs), "by": (outputs,)}

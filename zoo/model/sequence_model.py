@@ -1,0 +1,165 @@
+"""``zoo.SequenceModel``: sequences in; classes, numbers or probabilities out, at every step or the last."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from zoo.contracts import Cell
+from zoo.contracts.names import did_you_mean
+from zoo.contracts.task import LOSSES
+from zoo.errors import UsageError
+from zoo.layers.boundary import as_inputs
+from zoo.model.model import Model
+
+Array = np.ndarray[Any, Any]
+State = dict[str, Array]
+
+MOST_OUTPUTS = 2**40
+
+
+class SequenceModel(Model):
+    """Recurrent layers and a readout for classification and regression, ``o = h Why + by``.
+
+    >>> model = zoo.SequenceModel("lstm", input_size=3, output_size=5)
+    >>> x = np.ones((7, 2, 3), np.float32)  # seven steps of two sequences
+    >>> loss, state = model.loss_and_grad(x, targets=[4, 0])  # their classes, read after the last step
+    >>> model.predict(x)[0].shape
+    (7, 2)
+
+    Args:
+        cell: Name of a registered cell, a cell class, or a cell with its options chosen.
+        input_size: ``I``, features of the input or number of different tokens.
+        output_size: ``V``, classes or numbers.
+        hidden_size: ``H``.
+        num_layers: ``L``.
+        loss: ``"cross_entropy"`` of a softmax over V classes, nats; ``"squared_error"``, the mean over V
+            numbers; or ``"binary"``, the cross-entropy of V sigmoids, nats, their mean.
+        dtype: ``"float32"`` or ``"float64"``.
+        seed: Decides the first values of the parameters.
+        threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
+            result.
+        recompute: As for :class:`zoo.LanguageModel`.
+        initial: The values of all parameters and buffers by name, instead of drawing them.
+
+    Attributes:
+        theta: All parameters, ``(P,)``.
+        grad: Their gradient after :meth:`loss_and_grad`, ``(P,)``.
+        params: Name to view into ``theta``: ``"l0.Wxh"``, ..., ``"Why" (H, V)``, ``"by" (V,)``.
+        grads: Name to view into ``grad``.
+        buffers: Name to what the cell holds beside parameters, not trained and read-only.
+
+    Raises:
+        UnknownNameError: if no cell has this name.
+        UsageError: if a size, the loss, the dtype, the number of threads, recompute or an initial value does
+            not fit.
+    """
+
+    kind: ClassVar[str] = "sequence model"
+
+    def __init__(
+        self,
+        cell: str | type[Cell] | Cell,
+        input_size: int,
+        output_size: int,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        loss: str = "cross_entropy",
+        dtype: Any = "float32",
+        seed: int = 0,
+        threads: int | None = None,
+        recompute: int | str | None = None,
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:
+        sizes = input_size, _check_outputs(output_size), check_loss(loss), hidden_size, num_layers
+        super().__init__(cell, *sizes, dtype, seed, threads, recompute, initial)
+
+    def __repr__(self) -> str:
+        return (
+            f"SequenceModel({self.cell!r}, input_size={self.stack.input_size}, "
+            f"output_size={self.output_size}, hidden_size={self.stack.hidden_size}, "
+            f"num_layers={len(self.stack.layers)}, loss={self.loss_name!r}, dtype={self.dtype.name!r}, "
+            f"P={self.layout.size})"
+        )
+
+    def loss_and_grad(
+        self,
+        inputs: Any,
+        targets: Any,
+        weights: Any = None,
+        state: Mapping[str, Any] | None = None,
+        noise: tuple[int, int] | None = None,
+    ) -> tuple[float, State]:
+        """Mean loss, filling :attr:`grad` by back-propagation through the T steps.
+
+        Args:
+            inputs: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
+            targets: For ``"cross_entropy"`` classes ``(T, B)``, for the other losses numbers ``(T, B, V)``;
+                without the axis of time, ``(B,)`` or ``(B, V)``, those of the last step, the only one read.
+            weights: How much each step of each row counts, ``(T, B)``, zero or more; None for all alike. What
+                stands in targets where the weight is zero does not matter, and steps that count in no row
+                are not read.
+            state: States before the first step, which count as constants; zeros if None.
+            noise: What decides the noise of a cell that has some: ``(seed, step)``, another step for other
+                noise; None for its expectation, which all other methods take.
+
+        Returns:
+            The loss, the weighted mean over steps and rows, and the states after the last step.
+
+        Raises:
+            UsageError: if an argument does not fit, or all weights are zero.
+        """
+        return self._loss_and_grad(self._objective(inputs, targets, weights, state, noise))
+
+    def loss(
+        self, inputs: Any, targets: Any, weights: Any = None, state: Mapping[str, Any] | None = None
+    ) -> tuple[float, State]:
+        """As :meth:`loss_and_grad`, without the gradient and without noise."""
+        return self._loss(self._objective(inputs, targets, weights, state, None))
+
+    def predict(
+        self, inputs: Any, weights: Any = None, state: Mapping[str, Any] | None = None
+    ) -> tuple[Array, State]:
+        """What the model expects, in the form of targets, and the last states; as :meth:`outputs` otherwise.
+
+        Returns:
+            For ``"cross_entropy"`` the most probable classes ``(T, B)``, else numbers ``(T, B, V)``, which
+            for ``"binary"`` are probabilities; and the states after the last step.
+        """
+        found, last = self.outputs(inputs, weights, state)
+        if self.loss_name == "cross_entropy":
+            return found.argmax(axis=-1), last
+        return (np.tanh(found / 2) / 2 + 0.5 if self.loss_name == "binary" else found), last
+
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint says of this kind of model, besides its cell and its sizes."""
+        sizes = {"input_size": self.stack.input_size, "output_size": self.output_size}
+        return {**sizes, "loss": self.loss_name}
+
+    def _inputs(self, inputs: Any) -> Array:
+        return as_inputs(inputs, self.stack.input_size, self.dtype, self.kind)
+
+
+def check_loss(loss: Any) -> str:
+    """The name of a loss itself.
+
+    Raises:
+        UsageError: if there is no such loss.
+    """
+    if not isinstance(loss, str) or loss not in LOSSES:
+        near = did_you_mean(loss, LOSSES) if isinstance(loss, str) else ""
+        raise UsageError(f"sequence model: loss is {loss!r}; expected one of {', '.join(LOSSES)}.{near}")
+    return loss
+
+
+def _check_outputs(size: Any) -> int:
+    try:
+        found = 0 if isinstance(size, bool) else operator.index(size)
+    except TypeError:
+        found = 0
+    if not 1 <= found <= MOST_OUTPUTS:
+        raise UsageError(f"sequence model: output_size is {size!r}; expected a positive integer.")
+    return found
