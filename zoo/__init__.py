@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import data, kernels, report, testing
+    from zoo import analysis, data, kernels, report, testing
     from zoo.comparison import Comparison, compare
     from zoo.contracts import (
         Batch,
@@ -172,7 +172,7 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("data", "kernels", "report", "testing")
+_ROOMS = ("analysis", "data", "kernels", "report", "testing")
 
 __all__ = [
     "Batch",
@@ -205,6 +205,7 @@ __all__ = [
     "UsageError",
     "ZooError",
     "ZooWarning",
+    "analysis",
     "compare",
     "cumax",
     "cumsum",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from zoo.compiler.derivation import Derivation, differentiate
-from zoo.compiler.emission.module import backward_source, forward_source
+from zoo.compiler.emission.module import Kept, backward_source, forward_source
 from zoo.compiler.emission.walk import walk_source
 from zoo.compiler.fitting import check_sizes
 from zoo.compiler.generated import load_source
@@ -27,12 +27,14 @@ class Plan:
         forward: The plan of the forward pass.
         backward: The plan of the backward pass.
         source: The module that holds both, and the walk (:mod:`zoo.compiler.walks`).
+        tape: What the arrays of the tape are.
     """
 
     derivation: Derivation
     forward: Pass
     backward: Pass
     source: str
+    tape: tuple[Kept, ...]
 
 
 @functools.lru_cache(maxsize=256)
@@ -47,7 +49,8 @@ def plan(cell: Cell) -> Plan:
     forward_lines, kept = forward_source(derivation, forward)
     backward_lines = backward_source(derivation, backward, kept)
     walk_lines = walk_source(derivation, walk_pass(derivation))
-    return Plan(derivation, forward, backward, _module(cell, forward_lines, backward_lines, *walk_lines))
+    source = _module(cell, forward_lines, backward_lines, *walk_lines)
+    return Plan(derivation, forward, backward, source, tuple(kept))
 
 
 def load(cell: Cell) -> ModuleType:

@@ -1,20 +1,18 @@
-# ruff: noqa: ARG005 - every meaning takes what meanings take
-"""The equations of a step worked out on NumPy arrays, node by node: what they mean, whatever is compiled."""
+"""The equations of a step worked out on the NumPy arrays of one row: what they mean, whatever is compiled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from zoo.compiler.graph import Node, Shape, ancestors
+from zoo.compiler.numbers import Numbers
 from zoo.compiler.reading import Equations
 from zoo.errors import UsageError
 
 Array = np.ndarray[Any, Any]
 Values = Mapping[str, Array]
-Sizes = Mapping[str, int]
 
 
 def evaluate(
@@ -32,15 +30,13 @@ def evaluate(
     Raises:
         UsageError: if the arrays fit no hidden size.
     """
-    named = {"param": params, "buffer": params, "state": states, "input": inputs, "x": {"x": x}}
     sizes = {"I": len(x), "H": _hidden_size(equations, x, {**params, **states})}
-    found: dict[Node, Any] = {}
-    for node in ancestors(equations.outputs):
-        if node.op in named:
-            found[node] = named[node.op][node.attr]
-        else:
-            found[node] = _value(node, [found[each] for each in node.inputs], sizes, x.dtype)
-    return found[equations.y], {name: found[node] for name, node in equations.after.items()}
+    leaves = {**equations.params, **equations.buffers}
+    given = {equations.states[name]: value for name, value in states.items()}
+    given |= {equations.inputs[name]: value for name, value in inputs.items()} | {equations.x: x}
+    numbers = Numbers({leaves[name]: value for name, value in params.items()}, sizes, x.dtype)
+    y, *after = numbers.work(equations.outputs, given)(given)
+    return y, dict(zip(equations.after, after, strict=True))
 
 
 def _hidden_size(equations: Equations, x: Array, arrays: Values) -> int:
@@ -55,43 +51,3 @@ def _hidden_size(equations: Equations, x: Array, arrays: Values) -> int:
         f"{equations.cell.label()}: the arrays have shapes {[shape for _, shape in pairs]}, which are those "
         f"of no hidden size; expected those of param_shapes and state_shapes."
     )
-
-
-def _value(node: Node, operands: list[Any], sizes: Sizes, dtype: np.dtype[Any]) -> Any:
-    if node.op in node.graph.operations:
-        return node.graph.operations[node.op].meaning(*operands)
-    return _MEANINGS[node.op](node, operands, lambda dims: _lengths(dims, sizes), dtype)
-
-
-def _lengths(dims: Shape, sizes: Sizes) -> tuple[int, ...]:
-    return tuple(int(dim.evaluate(sizes)) for dim in dims)
-
-
-def _slice(node: Node, operands: list[Any], lengths: Callable[[Shape], tuple[int, ...]], _: Any) -> Any:
-    axis, *bounds = node.attr
-    return operands[0][(slice(None),) * axis + (slice(*lengths(tuple(bounds))),)]
-
-
-def _running_sum(node: Node, operands: list[Any], *_: Any) -> Any:
-    axis, reverse = node.attr
-    if reverse:
-        return np.flip(np.cumsum(np.flip(operands[0], axis), axis), axis)
-    return np.cumsum(operands[0], axis)
-
-
-_MEANINGS: dict[str, Callable[..., Any]] = {
-    "constant": lambda node, _, lengths, dtype: dtype.type(node.attr),
-    "array": lambda node, _, lengths, dtype: np.array(node.attr, dtype).reshape(lengths(node.shape)),
-    "size": lambda node, _, lengths, dtype: dtype.type(lengths((node.attr,))[0]),
-    "eye": lambda node, _, lengths, dtype: np.eye(lengths(node.shape)[0], dtype=dtype),
-    "broadcast": lambda node, operands, lengths, _: np.broadcast_to(operands[0], lengths(node.shape)),
-    "reshape": lambda node, operands, lengths, _: np.reshape(operands[0], lengths(node.shape)),
-    "slice": _slice,
-    "transpose": lambda node, operands, *_: np.transpose(operands[0], node.attr),
-    "concat": lambda node, operands, *_: np.concatenate(operands, node.attr),
-    "sum": lambda node, operands, *_: np.sum(operands[0], node.attr),
-    "max": lambda node, operands, *_: np.max(operands[0], node.attr),
-    "cumsum": _running_sum,
-    "dot": lambda node, operands, *_: operands[0] @ operands[1],
-    "dot_heads": lambda node, operands, *_: (operands[0][:, None] @ operands[1])[:, 0],
-}

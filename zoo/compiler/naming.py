@@ -24,6 +24,8 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,24}", re.ASCII)
 
 # The name of a function, and the values that it was called with.
 Call = tuple[str, tuple[Node, ...]]
+# The nodes of a value: one, or two of a complex one; none of what is no array.
+Parts = tuple[Node, ...]
 
 
 @dataclass
@@ -32,12 +34,14 @@ class Seen:
 
     Attributes:
         names: What it called its values.
+        bound: Every value that a name stood for, in order; of a complex one the real and imaginary parts.
         calls: Values that a function of zoo or ``@`` returned to it, and what that was called with.
         returned: Where it returned; None if that was not seen.
     """
 
     names: dict[Node, str] = field(default_factory=dict)
     calls: dict[Node, Call] = field(default_factory=dict)
+    bound: dict[str, list[Parts]] = field(default_factory=dict)
     returned: str | None = None
 
     def look(self, frame: FrameType) -> None:
@@ -46,6 +50,12 @@ class Seen:
             if _NAME.fullmatch(name) and not keyword.iskeyword(name):
                 for node, called in _named(name, value):
                     self.names.setdefault(node, called)
+            self._bind(name, _parts(value))
+
+    def _bind(self, name: str, parts: Parts) -> None:
+        found = self.bound.setdefault(name, []) if parts else []
+        if parts and parts not in found[-1:]:
+            found.append(parts)
 
     def call(self, name: str, frame: FrameType) -> Callable[[FrameType, str, Any], Any]:
         """Watch a call for what it returns; of calls that return the same the outermost counts."""
@@ -97,6 +107,12 @@ def _told_by_name() -> dict[CodeType, str]:
     return {**found, matmul.__code__: "@"}
 
 
+def _parts(value: Any) -> Parts:
+    if isinstance(value, Complex):
+        return value.real.node, value.imag.node
+    return (value.node,) if isinstance(value, Traced) else ()
+
+
 def _named(name: str, value: Any) -> list[tuple[Node, str]]:
     if isinstance(value, Complex):
         return [(value.real.node, f"{name}_re"), (value.imag.node, f"{name}_im")]
@@ -104,24 +120,24 @@ def _named(name: str, value: Any) -> list[tuple[Node, str]]:
 
 
 @contextmanager
-def watched(function: Callable[..., Any]) -> Iterator[Seen]:
-    """Within the block, watch a function run in this thread.
+def watched(function: Callable[..., Any], *inner: Callable[..., Any]) -> Iterator[Seen]:
+    """Within the block, watch a function run in this thread, and those within it whose names count too.
 
     Names are read line by line, so that a name used twice names both values. They only serve readers, and
     only what looks like a name is taken. Whoever else traces this thread, a debugger or a coverage tool, is
     back afterwards; one that starts within the block stays.
     """
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code, *others = (getattr(inspect.unwrap(each), "__code__", None) for each in (function, *inner))
     seen, told = Seen(), _told_by_name()
 
     def on_line(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - as Python calls it
         seen.look(frame)
-        if event == "return":
+        if event == "return" and frame.f_code is code:
             seen.returned = place(frame, frame.f_lasti, frame.f_lineno)
         return on_line
 
     def on_call(frame: FrameType, event: str, arg: Any) -> Any:
-        if frame.f_code is code:
+        if frame.f_code is code or frame.f_code in others:
             return on_line(frame, event, arg)
         return seen.call(told[frame.f_code], frame) if frame.f_code in told else None
 

@@ -10,7 +10,7 @@ from zoo.compiler.blame import CHANGED, TraceError, blamed, definition, sentence
 from zoo.compiler.complex_numbers import Complex
 from zoo.compiler.dims import as_dim, dim_of, letter
 from zoo.compiler.graph import Graph, Level, Node, Shape, ancestors, text
-from zoo.compiler.naming import Call, Seen, watched
+from zoo.compiler.naming import Call, Parts, Seen, watched
 from zoo.compiler.operations import OPERATIONS
 from zoo.compiler.returned import results
 from zoo.compiler.tracing import Symbol, Traced
@@ -34,6 +34,7 @@ class Equations:
         after: States after the step by name.
         names: What the author called the values.
         calls: Values that a function of zoo or ``@`` made, as ``step`` was first read.
+        bound: Every value that a name of the author's stood for, in order.
     """
 
     cell: Cell
@@ -46,6 +47,7 @@ class Equations:
     after: Mapping[str, Node]
     names: Mapping[Node, str]
     calls: Mapping[Node, Call]
+    bound: Mapping[str, list[Parts]]
 
     @property
     def outputs(self) -> list[Node]:
@@ -74,7 +76,9 @@ def read(cell: Cell) -> Equations:
     with graph.closed():
         if _run(bound, arguments, states)[:2] != (y, after):
             raise sentence(cell, definition(cell), CHANGED)
-    equations = Equations(cell, x, params, buffers, states, inputs, y, after, seen.names, seen.calls)
+    equations = Equations(
+        cell, x, params, buffers, states, inputs, y, after, seen.names, seen.calls, seen.bound
+    )
     _check_used(equations)
     _check_not_empty(equations)
     return equations
@@ -115,7 +119,7 @@ def _run(
     bound: Any, arguments: tuple[Symbol, ...], before: Mapping[str, Node]
 ) -> tuple[Node, dict[str, Node], Seen]:
     """Call ``step``: the output, the new states, and what was seen of it."""
-    with watched(type(bound).step) as seen:
+    with watched(type(bound).step, *bound.inner_steps()) as seen:
         try:
             result = bound.step(*arguments)
         except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ FORWARD = ("params", "x", "state")
 BACKWARD = ("params", "x", "state", "tape", "dy", "dlast")
 
 # What `Recurrent.apply` calls its own arguments, beside which inputs are given by name.
-_TAKEN = ("self", "theta", "x", "state", "noise")
+_TAKEN = ("self", "theta", "x", "state", "noise", "trace")
 
 
 class Cell(Member, abstract=True):
@@ -93,6 +93,11 @@ class Cell(Member, abstract=True):
     def has_step(cls) -> bool:
         """Whether the equations of one step are stated."""
         return hasattr(cls, "step")
+
+    @classmethod
+    def inner_steps(cls) -> tuple[Callable[..., Any], ...]:
+        """The functions that ``step`` calls to have the equations, whose names for values are theirs too."""
+        return ()
 
     @classmethod
     def is_derived(cls) -> bool:

@@ -140,6 +140,11 @@ class Flat:
     def grad(self, value: Any) -> None:
         self._grad[...] = as_floats(value, self._grad.shape, self.dtype, "grad")
 
+    @property
+    def arrays(self) -> Fixed:
+        """Parameters and buffers by name, as kernels take them."""
+        return self._arrays
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Flat:
         """A twin with vectors of its own: NumPy's copies of views would not be views."""
         twin = copy.copy(self)

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.contracts import Cell
 from zoo.errors import UsageError
+from zoo.layers.asking import Asked, Traces, gradients_traced, names_of, values_traced
 from zoo.layers.beside import Beside
 from zoo.layers.boundary import as_dtype, as_floats, as_inputs, as_state, check_seed
 from zoo.layers.layer import LayerTape
@@ -17,6 +18,7 @@ from zoo.layers.layout import Flat
 from zoo.layers.segments import Segment, check_recompute, cut, segments, walk_back
 from zoo.layers.shards import check_threads, join_states, map_shards, states_of, sum_shards
 from zoo.layers.stack import Stack, Weights
+from zoo.layers.tracing import GradientTracer, ValueTracer
 from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
@@ -32,6 +34,7 @@ class Tape:
     x: Array
     beside: Beside
     shards: list[list[Segment]]
+    trace: Traces
 
     def layers(self, segment: Segment) -> list[LayerTape]:
         """The tape of a segment; if it was not kept, the forward pass makes it again."""
@@ -70,6 +73,9 @@ class Recurrent(Flat):
         params: Name to view into ``theta``: ``rnn.params["l0.Wxh"]``.
         grads: Name to view into ``grad``.
         buffers: Name to what the cell holds beside parameters, not trained and read-only: ``"l0.A"``.
+        trace: Name to what ``forward(x, trace=...)`` traced, ``(T, B, ·)``: ``rnn.trace["l0.f"]``.
+        trace_grads: Name to the gradients that ``backward(dy, trace_grads=...)`` traced, each of the shape of
+            what it is the gradient of.
 
     Raises:
         UnknownNameError: if no cell has this name.
@@ -94,6 +100,7 @@ class Recurrent(Flat):
         super().__init__(self.stack.param_shapes, as_dtype(dtype), self.stack.buffer_shapes)
         self.fill(self.stack.initial(check_seed(seed)))
         self._tape: Tape | None = None
+        self.trace, self.trace_grads = values_traced({}), gradients_traced({})
 
     def __repr__(self) -> str:
         stack = self.stack
@@ -112,6 +119,7 @@ class Recurrent(Flat):
         x: Any,
         state: Mapping[str, Any] | None = None,
         noise: tuple[int, int] | None = None,
+        trace: Asked = None,
         **inputs: Any,
     ) -> tuple[Array, State]:
         """Run the layers over a sequence, remembering what :meth:`backward` needs.
@@ -121,6 +129,8 @@ class Recurrent(Flat):
             state: States before the first step, ``"l0.h"`` to ``(B, H)``; zeros if None.
             noise: What decides the noise of a cell that has some: ``(seed, step)`` in training, another step
                 for other noise; None, in evaluation, for its expectation.
+            trace: What to trace, to be found in :attr:`trace`: True for everything in :attr:`trace_names`,
+                or names, ``"f"`` in every layer or ``"l0.f"`` in one.
             **inputs: What the cell takes beside x, ``dt=...`` of shape ``(T, B, ...)``; every layer gets it,
                 and its default where it is not given.
 
@@ -128,27 +138,46 @@ class Recurrent(Flat):
             The outputs ``(T, B, ·)`` and the states after the last step.
 
         Raises:
-            UsageError: if x, state, noise or an input does not fit.
+            UsageError: if x, state, noise, trace or an input does not fit.
+            UnknownNameError: if there is nothing of a name to trace.
         """
-        y, last, self._tape = self.apply(self.theta, x, state, noise, **inputs)
+        y, last, self._tape = self.apply(self.theta, x, state, noise, trace, **inputs)
+        self.trace, self.trace_grads = self._tape.trace, gradients_traced({})
         return y, last
 
-    def backward(self, dy: Any, dstate: Mapping[str, Any] | None = None) -> tuple[Array | None, State]:
+    @property
+    def trace_names(self) -> tuple[str, ...]:
+        """What :meth:`forward` can trace: ``"l0.f"`` and so on, layer by layer."""
+        return names_of(self.stack.layers)
+
+    def backward(
+        self, dy: Any, dstate: Mapping[str, Any] | None = None, trace_grads: Asked = None
+    ) -> tuple[Array | None, State]:
         """Back-propagate through the last :meth:`forward`, filling :attr:`grad`.
 
         Args:
             dy: Gradient with respect to the outputs, ``(T, B, ·)``.
             dstate: Gradient with respect to the states after the last step; zeros if None.
+            trace_grads: Of what to trace the gradients, to be found in :attr:`trace_grads`: True for every
+                state, or names as for ``trace``.
 
         Returns:
             The gradients with respect to x (None for tokens) and to the states before the first step.
 
         Raises:
-            UsageError: if there was no forward, or a shape does not fit.
+            UsageError: if there was no forward, a shape does not fit, or what to trace has no gradient.
+            UnknownNameError: if there is nothing of a name to trace.
         """
         if self._tape is None:
             raise UsageError(f"{self.cell.label()}: backward before any forward; call forward first.")
-        return self._back(self._tape, dy, dstate, self.grad)
+        tape = self._tape
+        if not trace_grads:
+            self.trace_grads = gradients_traced({})
+            return self._back(tape, dy, dstate, self.grad)
+        tracer = GradientTracer(self.stack.layers, tape.weights, trace_grads, tape.x.shape[:2])
+        found = self._back(tape, dy, dstate, self.grad, tracer)
+        self.trace_grads = tracer.traces()
+        return found
 
     def apply(
         self,
@@ -156,6 +185,7 @@ class Recurrent(Flat):
         x: Any,
         state: Mapping[str, Any] | None = None,
         noise: tuple[int, int] | None = None,
+        trace: Asked = None,
         **inputs: Any,
     ) -> tuple[Array, State, Tape]:
         """Pure forward pass: outputs, last states, and a tape for :meth:`vjp`.
@@ -168,6 +198,7 @@ class Recurrent(Flat):
             x: As for :meth:`forward`.
             state: As for :meth:`forward`.
             noise: As for :meth:`forward`.
+            trace: As for :meth:`forward`; what is traced is in ``tape.trace``.
             **inputs: As for :meth:`forward`.
 
         Returns:
@@ -175,6 +206,7 @@ class Recurrent(Flat):
 
         Raises:
             UsageError: if an argument does not fit.
+            UnknownNameError: if there is nothing of a name to trace.
         """
         who = self.cell.label()
         theta = as_floats(theta, (self.layout.size,), self.dtype, f"{who}: theta")
@@ -185,19 +217,22 @@ class Recurrent(Flat):
         beside = self.stack.beside(inputs, (steps, batch), self.dtype, noise)
         parts = segments(steps, batch, self.recompute)
         y = np.empty((steps, batch, self.output_size), self.dtype)
+        tracer = ValueTracer(self.stack.layers, weights, trace, (steps, batch)) if trace else None
 
         def work(rows: slice) -> tuple[list[Segment], State]:
             now, found = states_of(before, rows), []
             for when in parts:
                 told = beside.part(when, rows)
-                y[when, rows], after, tape = self.stack.forward(weights, cut(x, when, rows), now, told)
+                watch = tracer.watch(when, rows) if tracer else None
+                y[when, rows], after, tape = self.stack.forward(weights, cut(x, when, rows), now, told, watch)
                 found.append(Segment(when, rows, now, tape if len(parts) == 1 else None))
                 now = after
             return found, now
 
         found = map_shards(work, batch, self.threads)
         last = join_states([after for _, after in found])
-        return y, last, Tape(self.stack, weights, x, beside, [each for each, _ in found])
+        traces = tracer.traces() if tracer else values_traced({})
+        return y, last, Tape(self.stack, weights, x, beside, [each for each, _ in found], traces)
 
     def vjp(
         self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None
@@ -219,7 +254,12 @@ class Recurrent(Flat):
         return *self._back(tape, dy, dstate, dtheta), dtheta
 
     def _back(
-        self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None, out: Array
+        self,
+        tape: Tape,
+        dy: Any,
+        dstate: Mapping[str, Any] | None,
+        out: Array,
+        tracer: GradientTracer | None = None,
     ) -> tuple[Array | None, State]:
         """As :meth:`vjp`, with the gradient of the parameters in out."""
         who = f"{self.cell.label()}: gradient of the output"
@@ -233,7 +273,9 @@ class Recurrent(Flat):
 
         def back(segment: Segment, dafter: State) -> tuple[State, list[Array]]:
             part = cut(dy, segment.steps, segment.rows)
-            dpart, dbefore, gradients = self.stack.backward(tape.weights, tape.layers(segment), part, dafter)
+            watch = tracer.watch(segment.steps, segment.rows) if tracer else None
+            kept = tape.layers(segment)
+            dpart, dbefore, gradients = self.stack.backward(tape.weights, kept, part, dafter, watch)
             if dx is not None:
                 dx[segment.steps, segment.rows] = dpart
             return dbefore, gradients

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,7 @@ class Stack:
         x: Array,
         state: Mapping[str, Array],
         told: Told,
+        watch: Callable[[Layer, LayerTape, Array], None] | None = None,
     ) -> tuple[Array, Arrays, list[LayerTape]]:
         """Outputs ``(T, B, ·)``, last states, and the tape.
 
@@ -126,6 +127,7 @@ class Stack:
             x: Floats or tokens, as kernels take them.
             state: States before the first step.
             told: What each layer is told beside x, a part of what :meth:`beside` found.
+            watch: Called with every layer, its tape and its output.
 
         Raises:
             DefinitionError: if the cell's kernel returns what it should not.
@@ -140,13 +142,27 @@ class Stack:
             self._check_number("states from forward", layer.states, after)
             last.update(zip(layer.states, after, strict=True))
             tape.append(LayerTape(x, before, inputs, kept))
+            if watch is not None:
+                watch(layer, tape[-1], y)
             x = y
         return x, last, tape
 
     def backward(
-        self, weights: Weights, tape: list[LayerTape], dy: Array, dlast: Mapping[str, Array]
+        self,
+        weights: Weights,
+        tape: list[LayerTape],
+        dy: Array,
+        dlast: Mapping[str, Array],
+        watch: Callable[[Layer, LayerTape, Array, Sequence[Array]], None] | None = None,
     ) -> tuple[Array, Arrays, list[Array]]:
         """Gradients with respect to x, the first states, and the parameters in the order of their names.
+
+        Args:
+            weights: From :meth:`weights`.
+            tape: From :meth:`forward`.
+            dy: Gradient of the outputs, ``(T, B, ·)``.
+            dlast: Gradients of the states after the last step.
+            watch: Called with every layer, its tape, and the gradients of its outputs and last states.
 
         Raises:
             DefinitionError: if the cell's kernel returns what it should not.
@@ -156,6 +172,8 @@ class Stack:
         gradients: list[Array] = []
         for layer, arrays, kept in zip(reversed(self.layers), reversed(weights), reversed(tape), strict=True):
             dafter = tuple([dlast[name] for name in layer.states])
+            if watch is not None:
+                watch(layer, kept, dy, dafter)
             seen = arrays, kept.x, kept.state, *self._beside(kept.inputs)
             dy, dbefore, dweights = run.backward(*seen, kept.kept, dy, dafter, *run.options)
             if kept.x.ndim == 3:

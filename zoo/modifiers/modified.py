@@ -6,7 +6,7 @@ import copy
 import functools
 import hashlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -76,6 +76,11 @@ class Modified(Cell, abstract=True):
     def __reduce__(self) -> tuple[Any, ...]:
         root, modifiers = _taken_apart(type(self))
         return _again, (root, modifiers, dict(self.options))
+
+    @classmethod
+    def inner_steps(cls) -> tuple[Callable[..., Any], ...]:
+        """The step of the cell that is modified."""
+        return cls.base.step, *cls.base.inner_steps()  # type: ignore[attr-defined]
 
     @classmethod
     def _check_name(cls) -> None:

@@ -129,6 +129,7 @@ def _card(member: type[Member]) -> Iterator[str]:
         yield strong(heading)
         yield from _indented(plain_table(rows) if rows else ["none"])
     if issubclass(member, Cell):
+        yield from ("", strong("Traces"), *_indented(_traces(member())))
         yield from ("", strong("Memory"), *_indented(_wrapped(_memory(member()))))
     yield ""
     yield strong("Reference")
@@ -150,6 +151,16 @@ def _origin(member: type[Member]) -> str:
     if root in registry.list() and find_member(f"{member.kind}:{member.name}") is member:
         return f"from {registry.source(root)}"
     return f"from {inspect.getsourcefile(member) or member.__module__}, registered nowhere"
+
+
+def _traces(cell: Cell) -> list[str]:
+    """What ``forward(x, trace=...)`` takes; a cell whose step cannot be read has a card all the same."""
+    from zoo.catalogue.traces import trace_table
+
+    try:
+        return plain_table(trace_table(cell))
+    except DefinitionError as error:
+        return _wrapped(f"unknown: {error}")
 
 
 def _memory(cell: Cell) -> str:

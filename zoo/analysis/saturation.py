@@ -1,0 +1,70 @@
+"""Saturation: how often gates and squashed values lie where they hardly move any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from zoo.analysis.subject import Subject, inputs_of, run, stack_of
+from zoo.compiler.intermediates import RANGES
+from zoo.errors import UsageError
+from zoo.layers.asking import prefix_of, traceable
+
+
+def gate_saturation(
+    model: Subject,
+    inputs: Any,
+    state: Mapping[str, Any] | None = None,
+    names: Iterable[str] | None = None,
+    margin: float = 0.1,
+) -> dict[str, tuple[float, float]]:
+    """Shares of values at either end of the range of the function that made them.
+
+    A value of a sigmoid, from 0 to 1, counts as low below ``margin`` and as high above ``1 - margin``; one of
+    tanh, from -1 to 1, below ``margin - 1`` and above ``1 - margin``. Which values those are is read off the
+    equations; a function of one's own, ``1 / (1 + np.exp(-a))``, is not known for what it is.
+
+    Args:
+        model: A ``zoo.Recurrent`` or a model.
+        inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
+        state: States before the first step; zeros if None.
+        names: Which values, as ``trace`` names them; None for all that a sigmoid or tanh made.
+        margin: How near to an end counts.
+
+    Returns:
+        ``{"l0.r": (low, high), ...}``, shares from 0 to 1 over all steps, rows and units.
+
+    Raises:
+        UsageError: if an argument does not fit, or a name is of a value that is not squashed.
+        UnknownNameError: if there is nothing of a name.
+    """
+    if not 0 < margin < 0.5:
+        raise UsageError(f"gate_saturation: margin is {margin!r}; expected a number between 0 and 0.5.")
+    ranges = squashed(model)
+    asked = list(ranges) if names is None else list(names)
+    traces = run(model, inputs_of(model, inputs), state, asked).traces if asked else {}
+    for name in traces:
+        if name not in ranges:
+            raise UsageError(
+                f"gate_saturation: {name!r} is not the value of a sigmoid or tanh; of these there are "
+                f"{', '.join(ranges) or 'none'}."
+            )
+    return {name: _shares(traces[name], *ranges[name], margin) for name in traces}
+
+
+def squashed(model: Subject) -> dict[str, tuple[float, float]]:
+    """The values that a sigmoid or tanh made, and the range of each, by name."""
+    found = {}
+    for layer in stack_of(model).layers:
+        for name, value in traceable(layer.cell).items():
+            if value is not None and value.function in RANGES:
+                found[prefix_of(layer) + name] = RANGES[value.function]
+    return found
+
+
+def _shares(values: Any, low: float, high: float, margin: float) -> tuple[float, float]:
+    if values.size == 0:
+        return 0.0, 0.0
+    return float(np.mean(values < low + margin)), float(np.mean(values > high - margin))

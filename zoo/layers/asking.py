@@ -1,0 +1,121 @@
+"""What can be traced, what a caller asks for, and what comes of it: names and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from zoo.compiler.intermediates import Intermediate, intermediates
+from zoo.contracts import Cell
+from zoo.contracts.names import did_you_mean
+from zoo.errors import DefinitionError, UnknownNameError, UsageError
+from zoo.layers.layer import Array, Layer
+
+Asked = bool | str | Iterable[str] | None
+"""Nothing, everything, or names: ``"f"`` in every layer, ``"l0.f"`` in one."""
+
+
+class Traces(Mapping[str, Array]):
+    """What was traced, by name; says what there is where a name is missing.
+
+    Args:
+        arrays: Name to array.
+        how: How one asks for it.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array], how: str) -> None:
+        self._arrays, self._how = dict(arrays), how
+
+    def __getitem__(self, name: str) -> Array:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            there = f"there are {', '.join(self._arrays)}" if self._arrays else "nothing was"
+            raise UnknownNameError(
+                f"{name!r} was not traced ({there}); ask for it with {self._how}."
+                f"{did_you_mean(str(name), self._arrays)}"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{name}: {value.shape}" for name, value in self._arrays.items()) + "}"
+
+
+def values_traced(arrays: Mapping[str, Array]) -> Traces:
+    """Traces of a forward pass."""
+    return Traces(arrays, "forward(x, trace=[...])")
+
+
+def gradients_traced(arrays: Mapping[str, Array]) -> Traces:
+    """Traces of the way back."""
+    return Traces(arrays, "backward(dy, trace_grads=[...])")
+
+
+def traceable(cell: Cell) -> dict[str, Intermediate | None]:
+    """What can be traced of a cell; without a ``step`` that can be read its states, and no more is known.
+
+    Raises:
+        DefinitionError: if its kernels are derived from a ``step`` that cannot be read.
+    """
+    if cell.has_step():
+        try:
+            return dict(intermediates(cell))
+        except DefinitionError:
+            if cell.is_derived():
+                raise  # beside kernels of its own, a step need only run
+    return dict.fromkeys(cell.states)
+
+
+def prefix_of(layer: Layer) -> str:
+    """What stands in front of the names of a layer's arrays: ``l0.``."""
+    name, full = next(iter(layer.cell.states)), next(iter(layer.states))
+    return full.removesuffix(name)
+
+
+def names_of(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """The full names of all that can be traced."""
+    return tuple(f"{prefix_of(layer)}{name}" for layer in layers for name in traceable(layer.cell))
+
+
+def chosen(layers: Sequence[Layer], asked: Asked, argument: str) -> list[list[str]]:
+    """Of each layer the names that are asked for.
+
+    Args:
+        layers: The layers.
+        asked: What for; True for everything.
+        argument: What the caller called it.
+
+    Raises:
+        UnknownNameError: if there is no such value.
+        UsageError: if what is asked for is neither a name nor names.
+    """
+    if asked is True:
+        return [list(traceable(layer.cell)) for layer in layers]
+    names = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Iterable) else [asked]
+    for name in names:
+        _check_name(layers, name, argument)
+    return [_asked_of(layer, names) for layer in layers]
+
+
+def _asked_of(layer: Layer, names: Sequence[object]) -> list[str]:
+    prefix = prefix_of(layer)
+    return [name for name in traceable(layer.cell) if name in names or prefix + name in names]
+
+
+def _check_name(layers: Sequence[Layer], name: object, argument: str) -> None:
+    who = layers[0].cell.label()
+    if not isinstance(name, str):
+        raise UsageError(
+            f"{who}: {argument} asks for {name!r}; expected True for everything, a name, or several names."
+        )
+    full = names_of(layers)
+    short = tuple(dict.fromkeys(each for layer in layers for each in traceable(layer.cell)))
+    if name not in full and name not in short:
+        known = full if "." in name else short
+        raise UnknownNameError(
+            f"{who}: {argument} asks for {name!r}; there are {', '.join(known)}.{did_you_mean(name, known)}"
+        )
