@@ -105,7 +105,7 @@ def test_analyses_are_drawn(copy):
     assert {series.group for series in lags.series} == {"l0.h", "l0.c"}
     assert [series.shade for series in lags.series if series.group == "l0.h"] == [0.0, 0.5, 1.0]
     assert [series.name for series in gates.series if series.group == "l1"] == [
-        f"{gate} {side} {level}" for gate in "ifo" for side, level in (("<", 0.1), (">", 0.9))
+        f"{gate} {end}" for gate in "ifo" for end in ("low", "high")
     ]
     assert gates.series[0].y == (0.0, 0.1, 0.2)
 

@@ -14,6 +14,7 @@ from zoo.errors import UsageError
 from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
 from zoo.storage import RunDirectory
+from zoo.training.analysing import analyse
 from zoo.training.config import Config, make_config
 from zoo.training.practice import prepare_task
 from zoo.training.progress import Progress, restore
@@ -23,7 +24,7 @@ from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.schedules import Schedule, make_schedule
 from zoo.training.signals import interruptible
 from zoo.training.text import prepare
-from zoo.training.trainer import Analyse, Event, Trainer
+from zoo.training.trainer import Event, Trainer
 
 Watch = Callable[[Event], None]
 
@@ -160,7 +161,6 @@ class _Session:
     schedule: Schedule
     directory: RunDirectory
     watch: Watch | None
-    analyse: Analyse | None = None
 
     def run(self) -> Run:
         """Begin or go on, to the end."""
@@ -198,7 +198,7 @@ class _Session:
         for sentence in told:
             self._emit({"event": "warning", "step": progress.step, "text": sentence})
         parts = self.model, self.optimizer, self.schedule, progress, self.directory
-        return Trainer(self.config, self.reader, *parts, self._emit, self.analyse)
+        return Trainer(self.config, self.reader, *parts, self._emit, analyse)
 
     def _start_event(self, kind: str, step: int) -> Event:
         return {
