@@ -49,6 +49,7 @@ TASKS = {
     "copying": {"metric": "accuracy", "higher_is_better": True, "baseline": 0.1, "threshold": 0.99},
     "adding": {"metric": "squared error", "higher_is_better": False, "baseline": 0.167, "threshold": 0.01},
 }
+RATES = (0.001, 0.01)
 HOSTILE = '</script><img src="x" onerror="document.title=1"><b>bold</b>'
 
 
@@ -66,6 +67,18 @@ def compare(folder: Path, cells: tuple[str, ...] = CELLS, seeds: int = 2) -> Pat
         "runs": runs,
     }
     results["summary"] = [row for task in TASKS for row in _ranked(runs, task)]
+    results["overall"] = _overall(results["summary"])
+    results["sweep"] = [
+        run | {"lr": lr, "score": run["score"] and run["score"] * 30 * lr} for run in runs for lr in RATES
+    ]
+    results["tasks"] = {
+        "copying": {"summary": "Say again.", "threshold_source": "nobody, https://example.org."}
+    }
+    results |= {
+        "command": "zoo compare --cells lstm",
+        "versions": {"zoo": "0"},
+        "machine": {"processor": "slow"},
+    }
     (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
     return folder
 
@@ -114,3 +127,14 @@ def _ranked(runs: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
         )
     rows.sort(key=lambda row: row["mean"], reverse=higher)
     return [{**row, "rank": place} for place, row in enumerate(rows, 1)]
+
+
+def _overall(summary: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    ranks: dict[str, list[int]] = {}
+    for row in summary:
+        ranks.setdefault(row["cell"], []).append(row["rank"])
+    rows = [
+        {"cell": cell, "rank": sum(found) / len(found), "low": 1.0, "high": 3.0}
+        for cell, found in ranks.items()
+    ]
+    return sorted(rows, key=lambda row: row["rank"])

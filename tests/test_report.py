@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from zoo.report.blocks import Chart, Facts, Samples, Table, Text, Units, plain
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
 from zoo.report.runs import units as units_room
-from zoo.report.runs.features import FEATURES, features_of, followed
+from zoo.report.runs.features import FEATURES, followed, text_features
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +217,7 @@ def test_units_that_vary_least_are_left_out_where_there_is_no_room(run, monkeypa
 
 def test_features_of_a_text():
     text = ' ab "C"\n(1)'
-    names, values = features_of(list(text))
+    names, values = text_features(list(text))
     measured = {name: list(measure(list(text))) for name, measure in FEATURES.items()}
     assert measured["place in the line"] == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]
     assert measured["place in the word"] == [0, 1, 2, 0, 0, 1, 0, 0, 0, 1, 0]
@@ -230,7 +231,7 @@ def test_features_of_a_text():
 
 
 def test_a_unit_follows_what_it_equals():
-    names, values = features_of(list('one "two" three\nfour'))
+    names, values = text_features(list('one "two" three\nfour'))
     units = np.stack([-2 * values[names.index("inside quotes")] + 3, np.full(20, 0.5)])
     feature, r = followed(units, values)
     assert names[feature[0]] == "inside quotes"
@@ -239,9 +240,45 @@ def test_a_unit_follows_what_it_equals():
 
 
 def test_a_text_without_features():
-    names, values = features_of(["a"] * 5)
+    names, values = text_features(["a"] * 5)
     assert "vowel" not in names
     assert followed(np.arange(5.0)[None], values[:0])[0].tolist() == [-1]
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "first"),
+    [
+        ("copying", {"length": 2, "delay": 3}, r"[0-9]{6}\?[0-9]\?\n"),
+        ("adding", {"length": 4}, r"[\d.]+/[01] .*\? \n"),
+    ],
+)
+def test_a_task_shows_units_over_its_examples(tmp_path, task, options, first):
+    sizes = {"hidden": 5, "batch": 4, "steps": 2, "eval_batches": 1}
+    with zoo.kernels.interpreted():
+        run = zoo.train(task=task, task_options=options, **sizes, out=tmp_path / "run").path
+    report = report_of(run, 30)
+    assert report.subtitle.endswith(f"trained on the task {task}")
+    assert [chart.name for chart in blocks(report, Chart, "learning")] == ["score", "loss"]
+    assert report.tiles[0].label == f"best {zoo.get_task(task).metric.replace('_', ' ')}"
+    (units,) = blocks(report, Units)
+    lines = "".join(units.symbols).splitlines(keepends=True)
+    assert len(lines) == 30 // (len(units.symbols) // len(lines))
+    assert re.fullmatch(first, lines[0])
+    assert "an answer is asked for" in units.features
+    asked = ["?" in symbol for symbol in units.symbols]
+    costs = [bits is not None for bits in units.surprise]
+    assert costs == (asked if task == "copying" else [False] * len(asked))
+
+
+def test_a_task_of_text_shows_units_over_text(tmp_path):
+    (tmp_path / "text.txt").write_text(examples.TEXT)
+    options = {"data": str(tmp_path / "text.txt")}
+    sizes = {"hidden": 5, "batch": 4, "steps": 1, "eval_batches": 1}
+    with zoo.kernels.interpreted():
+        run = zoo.train(task="text", task_options=options, **sizes, out=tmp_path / "run").path
+    (units,) = blocks(report_of(run, 40), Units)
+    assert "".join(units.symbols) in examples.TEXT
+    assert "place in the word" in units.features
 
 
 # Logs
@@ -282,8 +319,10 @@ def test_a_comparison_tells_cells_and_tasks(comparison):
     ranks = [row[1].value for row in overview.rows]
     assert ranks == sorted(ranks)
     assert {row[0].value for row in overview.rows} == set(examples.CELLS)
-    assert failed.rows[0][-1].value == examples.HOSTILE
+    assert failed.rows[-1][-1].value == examples.HOSTILE
     assert report.tiles[2].detail == "1 failed"
+    assert "Say again. Accuracy, higher is better; without memory 0.1; solved 0.99." in said(report)
+    assert "The threshold: nobody, https://example.org." in said(report)
 
 
 @pytest.mark.parametrize("task", examples.TASKS)
@@ -291,11 +330,13 @@ def test_the_best_mean_has_the_darkest_shade_and_the_first_rank(comparison, task
     (table,) = blocks(make_report(comparison), Table, f"task-{task}")
     means = [row[2].value for row in table.rows]
     assert means == sorted(means, reverse=task == "copying")
+    assert [row[1].value for row in table.rows] == list(range(1, len(means) + 1))
     assert [table.rows[0][2].shade, table.rows[-1][2].shade] == [1.0, 0.0]
 
 
 def test_seeds_are_points_and_thin_lines_with_a_mean(comparison):
-    points, times, curves = blocks(make_report(comparison), Chart, "task-copying")
+    points, times, rates, curves = blocks(make_report(comparison), Chart, "task-copying")
+    assert {series.x for series in rates.series} == {(0.001, 0.001, 0.01, 0.01)}
     assert [len(series.x) for series in points.series] == [2] * len(examples.CELLS)
     assert [reference.label for reference in points.references] == ["without memory", "solved"]
     mine = [series for series in curves.series if series.name == "lstm"]
@@ -320,10 +361,10 @@ def test_a_comparison_needs_no_compiler(comparison):
     ("change", "told"),
     [
         ({"format": 2}, "is of format 2"),
-        ({"runs": {}}, "has no plan, runs and summary"),
+        ({"runs": {}}, "has no list of runs"),
         ({"runs": []}, "without a single run"),
-        ({"runs": [3]}, "result 0 is no object"),
-        ({"runs": [{"task": 1}]}, "result 0: task is '1'; expected a text"),
+        ({"runs": [3]}, r"runs\[0\] is no object"),
+        ({"runs": [{"task": 1}]}, r"runs\[0\]: task is '1'; expected a text"),
         ({"summary": [{"task": "t", "cell": "c", "mean": "x"}]}, "mean is 'x'; expected a number"),
     ],
 )

@@ -47,7 +47,7 @@ def test_a_comparison_as_png(tmp_path):
     report = make_report(examples.compare(tmp_path, examples.CELLS[:3]))
     overview, task, *_ = report.sections
     files = write_figures(replace(report, sections=(overview, task)), tmp_path, "png")
-    kinds = ("parameters", "seconds", "curves")
+    kinds = ("parameters", "seconds", "rates", "curves")
     assert [file.name for file in files] == [
         "cells-and-tasks.png",
         *(f"copying-{kind}.png" for kind in kinds),

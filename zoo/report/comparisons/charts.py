@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zoo.errors import CheckpointError, ZooWarning
-from zoo.report.blocks import Axis, Chart, Number, Reference, Series
+from zoo.report.blocks import Axis, Chart, Number, Series
 from zoo.report.comparisons.results import Result, Results
 from zoo.report.history import History, number
+from zoo.report.scores import levels, score_axis
 from zoo.storage import RunDirectory
 
 MOST_POINTS = 150  # of a curve
@@ -17,35 +18,25 @@ MOST_POINTS = 150  # of a curve
 
 def task_charts(results: Results, task: str) -> Iterator[Chart]:
     """The charts of a task, those with something to draw."""
-    runs = results.chosen(task)
-    levels: dict[str, Any] = {"y": score_axis(results.of(task)), "references": references(results.of(task))}
+    runs = results.of(task)
+    first = runs[0]
+    marks = levels(first.baseline, first.threshold)
+    shared: dict[str, Any] = {"y": score_axis(first.metric, first.higher_is_better), "references": marks}
     for name, axis in (
         ("parameters", Axis("parameters", "integer", log=True)),
         ("seconds", Axis("training time", "seconds", log=True)),
     ):
         if series := tuple(_points(results.cells, runs, name)):
             title = f"Score against {'time' if name == 'seconds' else name}"
-            yield Chart(f"{task}-{name}", title, axis, series=series, **levels)
+            yield Chart(f"{task}-{name}", title, axis, series=series, **shared)
+    if series := tuple(_rates(results, task)):
+        note = "What short runs reached, by which the learning rate of each cell was chosen."
+        axis = Axis("learning rate", log=True, switch=False)
+        yield Chart(f"{task}-rates", "Score against learning rate", axis, series=series, note=note, **shared)
     if series := tuple(sorted(_curves(results, runs), key=lambda each: not each.thin)):
         note = "A thin line for each seed, a thick one for their mean."
         axis = Axis("step", "integer", low=0)
-        yield Chart(f"{task}-curves", "Score by step", axis, series=series, note=note, wide=True, **levels)
-
-
-def references(runs: Sequence[Result]) -> tuple[Reference, ...]:
-    """What to compare scores with: no memory at all, and what counts as solved."""
-    levels = {
-        "without memory": next((run.baseline for run in runs if run.baseline is not None), None),
-        "solved": next((run.threshold for run in runs if run.threshold is not None), None),
-    }
-    return tuple(Reference(label, float(level)) for label, level in levels.items() if level is not None)
-
-
-def score_axis(runs: Sequence[Result]) -> Axis:
-    """The axis of a task's scores."""
-    metric = runs[0].metric
-    better = "higher is better" if runs[0].higher_is_better else "lower is better"
-    return Axis(f"{metric}, {better}", "share" if "accuracy" in metric else "number")
+        yield Chart(f"{task}-curves", "Score by step", axis, series=series, note=note, wide=True, **shared)
 
 
 def _points(cells: Sequence[str], runs: Sequence[Result], name: str) -> Iterator[Series]:
@@ -56,6 +47,17 @@ def _points(cells: Sequence[str], runs: Sequence[Result], name: str) -> Iterator
         notes = tuple(f"seed {run.seed}, lr {run.lr}, H {run.hidden}" for run in mine)
         if mine:
             yield Series(cell, xs, ys, slot, marks=True, notes=notes)
+
+
+def _rates(results: Results, task: str) -> Iterator[Series]:
+    """A line for each cell over the learning rates that were tried, if there were several."""
+    tried = [run for run in results.sweep if run.task == task]
+    for slot, cell in enumerate(results.cells):
+        mine = [run for run in tried if run.cell == cell and run.lr and run.score is not None]
+        mine.sort(key=lambda run: run.lr or 0.0)
+        if len({run.lr for run in mine}) > 1:
+            rates, scores = (tuple(number(getattr(run, key)) for run in mine) for key in ("lr", "score"))
+            yield Series(cell, rates, scores, slot)
 
 
 def _curves(results: Results, runs: Sequence[Result]) -> Iterator[Series]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import CheckpointError
-from zoo.report.blocks import Fact, Facts, Report, Section, Text, Tile
-from zoo.report.comparisons.charts import references, score_axis, task_charts
+from zoo.report.blocks import Block, Fact, Facts, Prose, Report, Section, Text, Tile
+from zoo.report.comparisons.charts import task_charts
 from zoo.report.comparisons.results import Results, read_results
 from zoo.report.comparisons.tables import failures, overview, task_table
+from zoo.report.scores import levels, score_axis, words
 
 
 def comparison_report(path: Path) -> Report:
@@ -25,8 +26,7 @@ def comparison_report(path: Path) -> Report:
     results = read_results(path)
     if not results.runs:
         raise CheckpointError(f"{path} holds a comparison without a single run; there is nothing to report.")
-    cells, tasks = results.cells, results.tasks
-    subtitle = f"{', '.join(cells)} on {', '.join(tasks)}"
+    subtitle = f"{', '.join(results.cells)} on {', '.join(map(words, results.tasks))}"
     return Report(path.resolve().name, subtitle, tuple(_tiles(results)), tuple(_sections(results)))
 
 
@@ -34,28 +34,57 @@ def _tiles(results: Results) -> Iterator[Tile]:
     runs = results.runs
     yield Tile("cells", f"{len(results.cells)}")
     yield Tile("tasks", f"{len(results.tasks)}")
-    failed = sum(bool(run.error) for run in runs)
+    failed = sum(run.status != "finished" for run in runs)
     yield Tile("runs", f"{len(runs)}", f"{failed} failed" if failed else "none failed")
-    name, rank, *_ = overview(results).rows[0]
-    if rank.value is not None:
-        yield Tile("best mean rank", str(name.value), f"{rank.value} over the tasks")
-    hours = sum(run.seconds or 0 for run in runs) / 3600
-    yield Tile("training time", f"{hours:.3g} h", "of all runs together")
+    for best in results.overall[:1]:
+        rank = "" if best.rank is None else f"{best.rank:.3g} over the tasks"
+        yield Tile("best mean rank", best.cell, rank)
+    seconds = sum(run.seconds or 0 for run in (*results.sweep, *runs))
+    yield Tile("training time", _time(seconds), "of all runs together")
+
+
+def _time(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
 
 
 def _sections(results: Results) -> Iterator[Section]:
     yield Section("overview", "Overview", (overview(results), *failures(results)))
     for task in results.tasks:
-        runs = results.of(task)
-        levels = "; ".join(f"{reference.label} {reference.y:.4g}" for reference in references(runs))
-        told = Text(f"{score_axis(runs).label}{f'; {levels}' if levels else ''}.")
-        yield Section(f"task-{task}", task, (told, task_table(results, task), *task_charts(results, task)))
-    yield Section("made-with", "Made with", (_plan(results.plan),))
+        blocks: tuple[Block, ...] = (_about(results, task), task_table(results, task))
+        yield Section(f"task-{task}", words(task), (*blocks, *task_charts(results, task)))
+    yield Section("made-with", "Made with", tuple(_made_with(results)))
 
 
-def _plan(plan: Mapping[str, Any]) -> Facts:
-    facts = tuple(Fact(name.replace("_", " "), _worded(value)) for name, value in plan.items())
-    return Facts("configuration", "Configuration", facts, wide=True)
+def _about(results: Results, task: str) -> Text:
+    """What the task asks, and how its scores are to be read."""
+    first, found = results.of(task)[0], results.told("tasks").get(task)
+    facts = found if isinstance(found, dict) else {}
+    marks = [f"{mark.label} {mark.y:.4g}" for mark in levels(first.baseline, first.threshold)]
+    score = "; ".join([score_axis(first.metric, first.higher_is_better).label, *marks])
+    sentences = (str(facts.get("summary") or ""), f"{score[0].upper()}{score[1:]}.", _source(facts))
+    return Text(" ".join(filter(None, sentences)))
+
+
+def _source(facts: Mapping[str, Any]) -> str:
+    source = str(facts.get("threshold_source") or "").rstrip(".")
+    return f"The threshold: {source}." if source else ""
+
+
+def _made_with(results: Results) -> Iterator[Block]:
+    if command := results.facts.get("command"):
+        yield Prose("command", "Command", (Text(str(command), fixed=True),))
+    yield _facts("configuration", "Configuration", results.told("plan"), wide=True)
+    for name in ("machine", "versions"):
+        if found := results.told(name):
+            yield _facts(name, name.capitalize(), found)
+
+
+def _facts(name: str, title: str, found: Mapping[str, Any], wide: bool = False) -> Facts:
+    facts = tuple(Fact(words(key), _worded(value)) for key, value in found.items())
+    return Facts(name, title, facts, wide=wide)
 
 
 def _worded(value: Any) -> str:

@@ -7,15 +7,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from zoo.errors import CheckpointError
 from zoo.storage.reading import read_json
 
 FILE = "results.json"
 FORMAT = 1
-
-R = TypeVar("R", "Result", "Summary")
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Summary:
-    """One cell on one task, over its seeds, at the learning rate that was chosen for it."""
+    """One cell on one task, over its seeds, at the learning rate that was chosen for it.
+
+    ``low`` and ``high`` bound the 95 % interval of the mean.
+    """
 
     task: str
     cell: str
@@ -78,6 +79,8 @@ class Summary:
     lr: float | None = None
     mean: float | None = None
     spread: float | None = None
+    low: float | None = None
+    high: float | None = None
     best: float | None = None
     worst: float | None = None
     rank: float | None = None
@@ -88,20 +91,36 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """One cell over all tasks: its mean rank, and the 95 % interval of that."""
+
+    cell: str
+    rank: float | None = None
+    low: float | None = None
+    high: float | None = None
+    solved: int | None = None
+    runs: int | None = None
+
+
+@dataclass(frozen=True)
 class Results:
     """A comparison.
 
     Attributes:
         path: Its directory.
-        plan: What was to be compared, as it was settled.
+        facts: What stands beside the records: ``command``, ``plan``, ``tasks``, ``machine``, ``versions``.
         runs: Every run.
+        sweep: The short runs by which learning rates were chosen.
         summary: A row for each task and cell.
+        overall: A row for each cell, the best first.
     """
 
     path: Path
-    plan: Mapping[str, Any]
+    facts: Mapping[str, Any]
     runs: tuple[Result, ...]
+    sweep: tuple[Result, ...]
     summary: tuple[Summary, ...]
+    overall: tuple[Standing, ...]
 
     @property
     def cells(self) -> list[str]:
@@ -117,10 +136,10 @@ class Results:
         """The runs of a task, at least one."""
         return [run for run in self.runs if run.task == task]
 
-    def chosen(self, task: str) -> list[Result]:
-        """The runs of a task at the learning rate that was chosen for their cell."""
-        rates = {row.cell: row.lr for row in self.summary if row.task == task}
-        return [run for run in self.of(task) if run.lr == rates.get(run.cell, run.lr)]
+    def told(self, name: str) -> Mapping[str, Any]:
+        """What stands beside the records under a name; nothing where it is missing."""
+        found = self.facts.get(name)
+        return found if isinstance(found, dict) else {}
 
 
 def read_results(path: Path) -> Results:
@@ -132,29 +151,28 @@ def read_results(path: Path) -> Results:
     file = path / FILE
     found = read_json(file)
     if found.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{file} is of format {found.get('format')!r}; this version of zoo reads format {FORMAT}."
-        )
-    plan, runs, summary = (found.get(name) for name in ("plan", "runs", "summary"))
-    if not isinstance(plan, dict) or not isinstance(runs, list) or not isinstance(summary, list):
-        raise CheckpointError(f"{file} has no plan, runs and summary; make it again with zoo compare.")
-    return Results(path, plan, _records(Result, runs, file), _records(Summary, summary, file))
+        written = repr(found.get("format"))[:60]
+        raise CheckpointError(f"{file} is of format {written}; this version of zoo reads format {FORMAT}.")
+    lists = {name: found.pop(name, None) for name in ("runs", "sweep", "summary", "overall")}
+    for name, records in lists.items():
+        if not isinstance(records, list):
+            raise CheckpointError(f"{file} has no list of {name}; make it again with `zoo compare`.")
+    kinds = (Result, Result, Summary, Standing)
+    read = [_records(kind, lists[name], f"{file}, {name}") for name, kind in zip(lists, kinds, strict=True)]
+    return Results(path, found, *read)
 
 
-def _records(kind: type[R], found: list[Any], file: Path) -> tuple[R, ...]:
-    return tuple(
-        _record(kind, values, f"{file}, {kind.__name__.lower()} {n}") for n, values in enumerate(found)
-    )
+def _records(kind: type[Any], found: Any, where: str) -> Any:
+    return tuple(_record(kind, values, f"{where}[{place}]") for place, values in enumerate(found))
 
 
-def _record(kind: type[R], values: Any, where: str) -> R:
+def _record(kind: type[Any], values: Any, where: str) -> Any:
     if not isinstance(values, dict):
         raise CheckpointError(f"{where} is no object of names and values.")
-    kept: dict[str, Any] = {}
+    kept = {}
     for field in dataclasses.fields(kind):
         value, (allows, words) = values.get(field.name), _ALLOWED[str(field.type).partition(" |")[0]]
-        optional = field.default is None
-        if not (value is None and optional) and not allows(value):
+        if not (value is None and field.default is None) and not allows(value):
             raise CheckpointError(f"{where}: {field.name} is {str(value)[:60]!r}; expected {words}.")
         kept[field.name] = value
     return kind(**kept)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from zoo.report.blocks import Column, Entry, Table
-from zoo.report.comparisons.charts import score_axis
-from zoo.report.comparisons.results import Results, Summary
+from zoo.report.blocks import Column, Entry, Number, Table
+from zoo.report.comparisons.results import Results, Standing, Summary
+from zoo.report.scores import score_axis
 
+_OVERVIEW = (
+    Column("cell"),
+    Column("mean rank", "number", "over the tasks; 1 is the best"),
+    Column("95 %", "text", "interval of the mean rank, by bootstrap over the seeds"),
+    Column("solved", "number", "runs that reached the threshold of their task"),
+)
 _COLUMNS = (
     Column("cell"),
     Column("rank", "number", "1 is the best"),
     Column("mean", "number", "mean score over the seeds", heat=True),
+    Column("95 %", "text", "interval of the mean, by bootstrap over the seeds"),
     Column("spread", "number", "standard deviation over the seeds"),
     Column("best", "number"),
     Column("worst", "number"),
@@ -22,21 +29,21 @@ _COLUMNS = (
     Column("to threshold", "seconds", "time until the threshold was reached"),
     Column("symbols/s", "number", "training speed"),
 )
+_NOTE = (
+    "Mean score over the seeds, and how many of them solved the task. The shade goes from the worst mean of "
+    "the task to the best."
+)
 
 
 def overview(results: Results) -> Table:
     """Mean scores, a row for each cell, a column for each task; the best are the darkest."""
-    columns = [Column("cell"), Column("mean rank", "number", "over the tasks; 1 is the best")]
-    columns += [
-        Column(task, "number", score_axis(results.of(task)).label, heat=True) for task in results.tasks
+    columns = [
+        Column(task, "number", score_axis(first.metric, first.higher_is_better).label, heat=True)
+        for task in results.tasks
+        for first in results.of(task)[:1]
     ]
-    rows = [(Entry(cell), _mean_rank(results, cell), *_scores(results, cell)) for cell in results.cells]
-    rows.sort(key=lambda row: (row[1].value is None, row[1].value or 0))
-    note = (
-        "Mean score over the seeds, and how many of them solved the task. The shade goes from the worst mean "
-        "of the task to the best."
-    )
-    return Table("cells-and-tasks", "Cells and tasks", tuple(columns), tuple(rows), note)
+    rows = tuple((*_standing(row), *_scores(results, row.cell)) for row in results.overall)
+    return Table("cells-and-tasks", "Cells and tasks", (*_OVERVIEW, *columns), rows, _NOTE)
 
 
 def task_table(results: Results, task: str) -> Table:
@@ -49,16 +56,9 @@ def task_table(results: Results, task: str) -> Table:
 def failures(results: Results) -> Iterator[Table]:
     """The runs that did not end well, if there are any."""
     rows = tuple(
-        (
-            Entry(run.path),
-            Entry(run.task),
-            Entry(run.cell),
-            Entry(run.seed),
-            Entry(run.status),
-            Entry(run.error or ""),
-        )
-        for run in results.runs
-        if run.error
+        _entries(run.path, run.task, run.cell, run.seed, run.status, run.error or "")
+        for run in (*results.sweep, *results.runs)
+        if run.error or run.status != "finished"
     )
     if rows:
         labels = ("run", "task", "cell", "seed", "status", "why")
@@ -66,19 +66,24 @@ def failures(results: Results) -> Iterator[Table]:
         yield Table("failures", "Runs that failed", columns, rows)
 
 
+def _entries(*values: str | Number) -> tuple[Entry, ...]:
+    return tuple(Entry(value) for value in values)
+
+
+def _standing(row: Standing) -> tuple[Entry, ...]:
+    rank = Entry(None if row.rank is None else round(row.rank, 2))
+    return Entry(row.cell), rank, _interval(row.low, row.high), Entry(row.solved, _of(row.solved, row.runs))
+
+
 def _task_row(results: Results, row: Summary) -> tuple[Entry, ...]:
-    numbers = (row.spread, row.best, row.worst)
     return (
         Entry(row.cell),
         Entry(row.rank),
         Entry(row.mean, shade=_shade(results, row)),
-        *map(Entry, numbers),
-        Entry(row.solved, _solved(row)),
-        Entry(row.parameters),
-        Entry(row.hidden),
-        Entry(row.lr),
-        Entry(row.seconds_to_threshold),
-        Entry(row.symbols_per_s),
+        _interval(row.low, row.high),
+        *_entries(row.spread, row.best, row.worst),
+        Entry(row.solved, _of(row.solved, row.seeds)),
+        *_entries(row.parameters, row.hidden, row.lr, row.seconds_to_threshold, row.symbols_per_s),
     )
 
 
@@ -89,17 +94,17 @@ def _scores(results: Results, cell: str) -> Iterator[Entry]:
         if row is None or row.mean is None:
             yield Entry(None)
         else:
-            text = " ".join(filter(None, (f"{row.mean:.4g}", f"({_solved(row)})" if _solved(row) else "")))
-            yield Entry(row.mean, text, _shade(results, row))
+            text = f"{row.mean:.4g}"
+            solved = _of(row.solved, row.seeds) if results.of(task)[0].threshold is not None else ""
+            yield Entry(row.mean, f"{text} ({solved})" if solved else text, _shade(results, row))
 
 
-def _solved(row: Summary) -> str:
-    return "" if row.solved is None or row.seeds is None else f"{row.solved}/{row.seeds}"
+def _interval(low: float | None, high: float | None) -> Entry:
+    return Entry(None) if low is None or high is None else Entry(f"{low:.4g} to {high:.4g}")
 
 
-def _mean_rank(results: Results, cell: str) -> Entry:
-    ranks = [row.rank for row in results.summary if row.cell == cell and row.rank is not None]
-    return Entry(round(sum(ranks) / len(ranks), 2) if ranks else None)
+def _of(count: int | None, total: int | None) -> str:
+    return "" if count is None or total is None else f"{count}/{total}"
 
 
 def _shade(results: Results, row: Summary) -> float | None:
