@@ -13,7 +13,15 @@ import pytest
 import zoo
 
 ROOT = Path(zoo.__file__).parents[1]
-PACKAGES = ("zoo", "zoo_cells", "zoo_modifiers", "zoo_optimizers", "zoo_samplers", "zoo_tasks")
+PACKAGES = (
+    "zoo",
+    "zoo_cells",
+    "zoo_modifiers",
+    "zoo_optimizers",
+    "zoo_samplers",
+    "zoo_tasks",
+    "zoo_trackers",
+)
 SOURCES = {".py", ".js", ".css", ".html"}
 
 if not (ROOT / "pyproject.toml").exists():

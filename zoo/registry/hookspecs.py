@@ -18,14 +18,14 @@ from collections.abc import Callable
 
 import pluggy
 
-from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task
+from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
 """Marks a function of a plugin as a hook: ``@zoo.hookimpl``."""
 
 # A further kind of member is one row here and one hook below.
-CONTRACTS: tuple[type[Member], ...] = (Cell, Modifier, Optimizer, Sampler, Task)
+CONTRACTS: tuple[type[Member], ...] = (Cell, Modifier, Optimizer, Sampler, Task, Tracker)
 
 
 @hookspec
@@ -51,6 +51,11 @@ def zoo_register_samplers(register: Callable[[type[Sampler]], type[Sampler]]) ->
 @hookspec
 def zoo_register_tasks(register: Callable[[type[Task]], type[Task]]) -> None:
     """Hand over tasks: ``register(cls)`` for each class."""
+
+
+@hookspec
+def zoo_register_trackers(register: Callable[[type[Tracker]], type[Tracker]]) -> None:
+    """Hand over trackers: ``register(cls)`` for each class."""
 
 
 def hook_name(contract: type[Member]) -> str:

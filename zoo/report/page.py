@@ -24,6 +24,7 @@ SCRIPTS = (
     "controls.js",
     "marks.js",
     "axes.js",
+    "levels.js",
     "tip.js",
     "hover.js",
     "chart.js",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.contracts import Cell, Optimizer, Task
+from zoo.contracts import Cell, Optimizer, Task, Tracker
 from zoo.data import Corpus
 from zoo.errors import UsageError
 from zoo.model import AnyModel
@@ -24,6 +24,7 @@ from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.schedules import Schedule, make_schedule
 from zoo.training.signals import interruptible
 from zoo.training.text import prepare
+from zoo.training.tracking import chosen_trackers, following
 from zoo.training.trainer import Event, Trainer
 
 Watch = Callable[[Event], None]
@@ -37,6 +38,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     on_event: Watch | None = None,
+    trackers: Sequence[str | type[Tracker] | Tracker] = (),
     **settings: Any,
 ) -> Run:
     """Train a language model on a text, or a sequence model on a task.
@@ -55,6 +57,8 @@ def train(
         resume: Go on with the run in ``out``, or begin it if there is none. Sizes, lengths and intervals that
             are left at None are then those of the run.
         on_event: Called with every event, as it is written to ``log.jsonl``.
+        trackers: Names of registered trackers, classes, or trackers with their options chosen, which are told
+            of every event, too. One that fails is left out with a warning, and the run goes on.
         **settings: The other settings of :class:`Config`.
 
     Returns:
@@ -62,7 +66,7 @@ def train(
 
     Raises:
         UsageError: if a setting cannot be meant.
-        UnknownNameError: if no cell, task or optimizer has this name.
+        UnknownNameError: if no cell, task, optimizer or tracker has this name.
         DataError: if the text cannot be read or is too short.
         CheckpointError: if the directory cannot be used or written, or a resumed run would be another run.
         ZooError: if training diverges.
@@ -70,7 +74,7 @@ def train(
     """
     if resume and out is None:
         raise UsageError("resume needs out, the directory of the run.")
-    practised = _task(task, settings)
+    told, practised = chosen_trackers(trackers), _task(task, settings)
     asked, chosen = _configure(data, practised, cell, settings)
     before = resume_config(out) if resume and out is not None else None
     config, reader = _prepare(left_open(asked, before) if before else asked, data, practised)
@@ -81,7 +85,7 @@ def train(
     with directory.lock():
         # Again, since another process may have begun a run before the lock was ours.
         directory.create(resuming=resume)
-        return _Session(config, reader, *parts, directory, on_event).run()
+        return _Session(config, reader, *parts, directory, on_event, told).run()
 
 
 def _task(task: str | type[Task] | Task | None, settings: dict[str, Any]) -> Task | None:
@@ -161,9 +165,14 @@ class _Session:
     schedule: Schedule
     directory: RunDirectory
     watch: Watch | None
+    trackers: Sequence[Tracker]
 
     def run(self) -> Run:
         """Begin or go on, to the end."""
+        with following(self.trackers) as self._tell:
+            return self._train()
+
+    def _train(self) -> Run:
         trainer, started = self._trainer(*self._where_it_stands()), time.perf_counter()
         with interruptible() as interruption:
             reason = trainer.run(interruption)
@@ -213,7 +222,8 @@ class _Session:
         }
 
     def _emit(self, event: Event) -> None:
-        """Write an event to the log, which is the source of truth, and show it to whoever watches."""
+        """Write an event to the log, which is the source of truth, and tell trackers and whoever watches."""
         self.directory.append_log(event)
+        self._tell(event)
         if self.watch is not None:
             self.watch(event)

@@ -76,20 +76,32 @@ def _source(facts: Mapping[str, Any]) -> str:
 def _made_with(results: Results) -> Iterator[Block]:
     if command := results.facts.get("command"):
         yield Prose("command", "Command", (Text(str(command), fixed=True),))
-    yield _facts("configuration", "Configuration", results.told("plan"), wide=True)
+    yield Facts("configuration", "Configuration", tuple(_plan(results.told("plan"))), wide=True)
     for name in ("machine", "versions"):
         if found := results.told(name):
             yield _facts(name, name.capitalize(), found)
 
 
-def _facts(name: str, title: str, found: Mapping[str, Any], wide: bool = False) -> Facts:
-    facts = tuple(Fact(words(key), _worded(value)) for key, value in found.items())
-    return Facts(name, title, facts, wide=wide)
+def _plan(plan: Mapping[str, Any]) -> Iterator[Fact]:
+    """What was to be compared; what was settled for each cell stands in the tables."""
+    for name, value in plan.items():
+        if isinstance(value, dict) and name != "settled":
+            yield from (Fact(words(key), _worded(item)) for key, item in value.items())
+        elif name not in ("format", "settled"):
+            yield Fact(words(name), _worded(value))
+
+
+def _facts(name: str, title: str, found: Mapping[str, Any]) -> Facts:
+    return Facts(name, title, tuple(Fact(words(key), _worded(value)) for key, value in found.items()))
 
 
 def _worded(value: Any) -> str:
+    """A value in words; a cell or a task by its name, with its options."""
+    if isinstance(value, dict) and "label" in value:
+        name = " = ".join(dict.fromkeys((str(value["label"]), str(value.get("name")))))
+        return f"{name} ({_worded(value['options'])})" if value.get("options") else name
     if isinstance(value, dict):
-        return "; ".join(f"{name}: {_worded(item)}" for name, item in value.items()) or "none"
+        return ", ".join(f"{name} {_worded(item)}" for name, item in value.items()) or "none"
     if isinstance(value, list):
         return ", ".join(map(_worded, value)) or "none"
     return "not set" if value is None else str(value)

@@ -9,6 +9,7 @@ from zoo.report import palette
 from zoo.report.blocks import Axis, Chart, Number, Series
 
 _MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "x"}
+_LEVELS = (5, 4), (1, 2)
 _FEW = 8  # names that stand inside the axes; more stand beside them
 
 
@@ -33,18 +34,16 @@ def draw(chart: Chart, group: str = "") -> Any:
         label = "" if series.thin or series.name in named else plain_text(series.name)
         named |= {series.name} if label else set()
         axes.plot(*_kept(series, chart), label=label or "_", **_look(series))
-    for reference in chart.references:
-        axes.axhline(reference.y, color="0.45", linewidth=0.9, linestyle=(0, (5, 4)))
-        axes.annotate(
-            plain_text(reference.label),
-            (1, reference.y),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="bottom",
-        )
+    for place, reference in enumerate(chart.references):
+        label = plain_text(f"{reference.label} {reference.y:.4g}")
+        axes.axhline(reference.y, color="0.45", linewidth=0.9, linestyle=(0, _LEVELS[place % 2]), label=label)
     _frame(axes, chart, group)
-    if len(named) > 1:
-        beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(named) > _FEW else {}
+    if len(named) + len(chart.references) > 1:
+        beside = (
+            {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+            if len(named) + len(chart.references) > _FEW
+            else {}
+        )
         axes.legend(frameon=False, **beside)
     return figure
 

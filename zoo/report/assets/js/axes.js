@@ -34,21 +34,12 @@ function names(box, chart) {
   ];
 }
 
-/** Levels with their names, which stand so far apart that each can be read. */
-function levels(box, references, sy, style) {
-  let above = Infinity;
-  return references.filter(({y}) => sy.fits(y)).sort((a, b) => sy(b.y) - sy(a.y)).map(({label, y}) => {
-    const place = Math.min(sy(y) - 4, above - 13);
-    above = place;
-    return [
-      draw("line", {class: "level", x1: box.left, x2: box.right, y1: sy(y), y2: sy(y)}),
-      draw("text", {class: "level-name", x: box.right, y: Math.max(box.top + 8, place), "text-anchor": "end"},
-        `${label} ${shown(y, style)}`),
-    ];
-  }).flat();
+function levels(box, references, sy) {
+  return references.filter(({y}) => sy.fits(y)).map(({y}) =>
+    draw("line", {class: "level", x1: box.left, x2: box.right, y1: sy(y), y2: sy(y)}));
 }
 
-/** All of it but the series. */
+/** All that lies under the series. */
 function axes(box, chart, sx, sy) {
   const columns = Math.max(2, Math.floor((box.right - box.left) / 80));
   return [
@@ -56,6 +47,6 @@ function axes(box, chart, sx, sy) {
     draw("line", {class: "base", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom}),
     ...vertical(box, sx, chart.x.style, columns),
     ...names(box, chart),
-    ...levels(box, chart.references, sy, chart.y.style),
+    ...levels(box, chart.references, sy),
   ];
 }

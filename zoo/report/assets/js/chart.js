@@ -54,8 +54,10 @@ class ChartView {
     const sy = makeScale(this.log.y, ...up, box.bottom, box.top);
     const svg = draw("svg", {width: this.width, height, class: "plot", tabindex: 0, role: "group", "aria-label":
       `${block.title}: ${block.y.label} against ${block.x.label}. Arrow keys read the values.`});
-    svg.append(...axes(box, block, sx, sy), ...series.map((each) => drawn(each, sx, sy)));
-    return {svg, box, found: places(series, sx, sy)};
+    const found = places(series, sx, sy);
+    svg.append(...axes(box, block, sx, sy), ...series.map((each) => drawn(each, sx, sy)),
+      ...levelNames(box, block.references, sy, block.y.style, found));
+    return {svg, box, found};
   }
 
   /** From where to where the axes go; levels to compare with are always in sight. */
