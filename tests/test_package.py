@@ -13,7 +13,16 @@ import pytest
 import zoo
 
 ROOT = Path(zoo.__file__).parents[1]
-PACKAGES = ("zoo", "zoo_cells", "zoo_modifiers", "zoo_optimizers", "zoo_samplers", "zoo_tasks")
+PACKAGES = (
+    "zoo",
+    "zoo_cells",
+    "zoo_modifiers",
+    "zoo_optimizers",
+    "zoo_samplers",
+    "zoo_tasks",
+    "zoo_trackers",
+)
+SOURCES = {".py", ".js", ".css", ".html"}
 
 if not (ROOT / "pyproject.toml").exists():
     pytest.skip("needs the source tree", allow_module_level=True)
@@ -33,7 +42,8 @@ def test_wheel_holds_every_module_of_every_package(built):
     names = set(zipfile.ZipFile(built[1]).namelist())
     for package in PACKAGES:
         home = ROOT if package == "zoo" else ROOT / "plugins"
-        expected = {path.relative_to(home).as_posix() for path in (home / package).rglob("*.py")}
+        files = [path for path in (home / package).rglob("*.*") if path.suffix in SOURCES]
+        expected = {path.relative_to(home).as_posix() for path in files}
         assert expected <= names, f"missing: {sorted(expected - names)}"
         assert f"{package}/py.typed" in names
 

@@ -659,8 +659,8 @@ def test_an_ignored_signal_stays_ignored():
 
 
 def test_means():
-    means = Means().add(1.0, 2.0, True).add(3.0, 4.0, False)
-    assert means.read() == {"loss": 2.0, "grad_norm": 3.0, "clip_rate": 0.5}
+    means = Means().add(1.0, 2.0, True, 1.0).add(3.0, 4.0, False, 4.0)
+    assert means.read() == {"loss": 2.0, "grad_norm": 3.0, "clipped_norm": 2.5, "clip_rate": 0.5}
     assert Means.from_json(json.loads(json.dumps(means.to_json()))) == means
 
 

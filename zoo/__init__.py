@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import analysis, data, export, kernels, testing
+    from zoo import analysis, data, export, kernels, report, testing
     from zoo.comparison import Comparison, compare
     from zoo.contracts import (
         Batch,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Slot,
         State,
         Task,
+        Tracker,
     )
     from zoo.errors import (
         CheckpointError,
@@ -78,18 +79,21 @@ if TYPE_CHECKING:
         get_optimizer,
         get_sampler,
         get_task,
+        get_tracker,
         hookimpl,
         list_cells,
         list_modifiers,
         list_optimizers,
         list_samplers,
         list_tasks,
+        list_trackers,
         modify,
         register_cell,
         register_modifier,
         register_optimizer,
         register_sampler,
         register_task,
+        register_tracker,
     )
     from zoo.training import Run, train
 
@@ -123,6 +127,7 @@ _HOMES = {
     "Slot": "zoo.contracts",
     "State": "zoo.contracts",
     "Task": "zoo.contracts",
+    "Tracker": "zoo.contracts",
     "UnknownNameError": "zoo.errors",
     "UsageError": "zoo.errors",
     "ZooError": "zoo.errors",
@@ -139,6 +144,7 @@ _HOMES = {
     "get_optimizer": "zoo.registry",
     "get_sampler": "zoo.registry",
     "get_task": "zoo.registry",
+    "get_tracker": "zoo.registry",
     "hard_sigmoid": "zoo.functions",
     "heaviside": "zoo.functions",
     "hookimpl": "zoo.registry",
@@ -149,6 +155,7 @@ _HOMES = {
     "list_optimizers": "zoo.registry",
     "list_samplers": "zoo.registry",
     "list_tasks": "zoo.registry",
+    "list_trackers": "zoo.registry",
     "load": "zoo.model",
     "log": "zoo.functions",
     "log_sigmoid": "zoo.functions",
@@ -160,6 +167,7 @@ _HOMES = {
     "register_optimizer": "zoo.registry",
     "register_sampler": "zoo.registry",
     "register_task": "zoo.registry",
+    "register_tracker": "zoo.registry",
     "relu": "zoo.functions",
     "roll": "zoo.functions",
     "sigmoid": "zoo.functions",
@@ -172,7 +180,7 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("analysis", "data", "export", "kernels", "testing")
+_ROOMS = ("analysis", "data", "export", "kernels", "report", "testing")
 
 __all__ = [
     "Batch",
@@ -201,6 +209,7 @@ __all__ = [
     "Slot",
     "State",
     "Task",
+    "Tracker",
     "UnknownNameError",
     "UsageError",
     "ZooError",
@@ -220,6 +229,7 @@ __all__ = [
     "get_optimizer",
     "get_sampler",
     "get_task",
+    "get_tracker",
     "hard_sigmoid",
     "heaviside",
     "hookimpl",
@@ -231,6 +241,7 @@ __all__ = [
     "list_optimizers",
     "list_samplers",
     "list_tasks",
+    "list_trackers",
     "load",
     "log",
     "log_sigmoid",
@@ -242,7 +253,9 @@ __all__ = [
     "register_optimizer",
     "register_sampler",
     "register_task",
+    "register_tracker",
     "relu",
+    "report",
     "roll",
     "sigmoid",
     "silu",

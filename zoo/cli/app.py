@@ -25,6 +25,7 @@ COMMANDS = {
     "pages": "Write a page with a picture for each cell.",
     "check": "Check a cell, optimizer, sampler or task against its laws.",
     "bench": "Measure training steps beside those of other libraries.",
+    "report": "Make a page of a run or a comparison.",
     "new": "Write a plugin package with one cell, to start from.",
     "plugins": "List the plugins, and why one failed.",
     "doctor": "Examine the installation.",

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.cli.assignments import Target, assign, member_target
 from zoo.cli.members import cell_class
-from zoo.contracts import Cell, Optimizer, Task
+from zoo.contracts import Cell, Optimizer, Task, Tracker
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import registry_of
 from zoo.training import Config, resume_config
@@ -23,7 +23,11 @@ _NUMBERS: dict[str, tuple[Callable[[str], Any], str]] = {
 
 
 def train_arguments(
-    given: Mapping[str, Any], assignments: Sequence[str], out: str | None, resume: bool
+    given: Mapping[str, Any],
+    assignments: Sequence[str],
+    out: str | None,
+    resume: bool,
+    trackers: Sequence[str] = (),
 ) -> Settings:
     """What ``zoo.train`` is called with: the stored settings of a run, then the flags, then ``--set``.
 
@@ -32,6 +36,7 @@ def train_arguments(
         assignments: What ``--set`` was given.
         out: The run directory.
         resume: Whether to go on with the run in it.
+        trackers: Names of trackers.
 
     Raises:
         ZooError: if a name is unknown, a value is not allowed, or the stored settings cannot be read.
@@ -41,11 +46,16 @@ def train_arguments(
     settings = {**_stored(stored, {**given, "cell": cell.name}), **given}
     task = settings.pop("task", None)
     practised = None if task is None else registry_of(Task).cls(task)
-    chosen = assign(assignments, _targets(cell, practised, settings))
+    followers = [registry_of(Tracker).cls(name) for name in dict.fromkeys(trackers)]
+    prefixes = ["tracker" if len(followers) == 1 else follower.name for follower in followers]
+    watching = [member_target(*each) for each in zip(prefixes, followers, strict=True)]
+    chosen = assign(assignments, [*_targets(cell, practised, settings), *watching])
     for name in ("optimizer", "schedule"):
         settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
     if practised is not None:
         settings["task"] = practised(**{**settings.pop("task_options", {}), **chosen["task"]})
+    named = zip(prefixes, followers, strict=True)
+    settings["trackers"] = [follower(**chosen[prefix]) for prefix, follower in named]
     settings["cell"] = cell(**{**settings.pop("cell_options", {}), **chosen["cell"]})
     return settings
 

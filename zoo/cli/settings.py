@@ -137,5 +137,12 @@ FLAGS = [
     _flag(WATCHING, "save_every", int, "N", "Steps between checkpoints.  [as --eval-every]"),
     _flag(WATCHING, "keep", int, "N", "Checkpoints to keep besides the best."),
     _flag(WATCHING, "sample_every", int, "N", "Steps between samples; 0 for none."),
+    _flag(
+        WATCHING,
+        "analyse_every",
+        int,
+        "N",
+        "Steps between looks at how gates saturate and how far gradients reach back; 0 for none.",
+    ),
     _flag(WATCHING, "sample_length", int, "N", "Symbols in such a sample."),
 ]

@@ -1,4 +1,4 @@
-"""Contracts: what a cell, an optimizer, a sampler and a task are. Nothing here imports Numba."""
+"""Contracts: what a cell, an optimizer, a sampler, a task and a tracker are. Nothing here imports Numba."""
 
 from zoo.contracts.card import Card
 from zoo.contracts.cell import Cell
@@ -11,6 +11,7 @@ from zoo.contracts.optimizer import Optimizer
 from zoo.contracts.output import Output
 from zoo.contracts.sampler import Chain, Sampler
 from zoo.contracts.task import Batch, Task
+from zoo.contracts.tracker import Tracker
 
 __all__ = [
     "Batch",
@@ -31,4 +32,5 @@ __all__ = [
     "Slot",
     "State",
     "Task",
+    "Tracker",
 ]

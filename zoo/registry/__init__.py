@@ -1,4 +1,4 @@
-"""The registry: which cells, modifiers, optimizers, samplers and tasks there are, and from which plugins.
+"""The registry: which cells, modifiers, optimizers, samplers, tasks and trackers there are, and whose.
 
 Everything comes in by one door, the entry-point group ``zoo`` (see :mod:`zoo.registry.hookspecs`), shipped
 members too. Plugins are loaded at the first look-up, never by ``import zoo``, and nothing here imports Numba.
@@ -14,11 +14,13 @@ from zoo.registry.members import (
     get_optimizer,
     get_sampler,
     get_task,
+    get_tracker,
     list_cells,
     list_modifiers,
     list_optimizers,
     list_samplers,
     list_tasks,
+    list_trackers,
     modify,
     plugins,
     register_cell,
@@ -26,9 +28,11 @@ from zoo.registry.members import (
     register_optimizer,
     register_sampler,
     register_task,
+    register_tracker,
     registry_of,
     resolve_cell,
     resolve_task,
+    resolve_tracker,
 )
 from zoo.registry.registry import Registry, Source
 
@@ -42,12 +46,14 @@ __all__ = [
     "get_optimizer",
     "get_sampler",
     "get_task",
+    "get_tracker",
     "hookimpl",
     "list_cells",
     "list_modifiers",
     "list_optimizers",
     "list_samplers",
     "list_tasks",
+    "list_trackers",
     "load_cell_file",
     "load_plugin_file",
     "modify",
@@ -57,8 +63,10 @@ __all__ = [
     "register_optimizer",
     "register_sampler",
     "register_task",
+    "register_tracker",
     "registry_of",
     "resolve_cell",
     "resolve_task",
+    "resolve_tracker",
     "with_modifiers",
 ]

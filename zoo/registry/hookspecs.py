@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task
+from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +40,7 @@ def hookimpl(function: F) -> F:
 
 
 # A further kind of member is one row here and one hook below.
-CONTRACTS: tuple[type[Member], ...] = (Cell, Modifier, Optimizer, Sampler, Task)
+CONTRACTS: tuple[type[Member], ...] = (Cell, Modifier, Optimizer, Sampler, Task, Tracker)
 
 
 @hookspec
@@ -66,6 +66,11 @@ def zoo_register_samplers(register: Callable[[type[Sampler]], type[Sampler]]) ->
 @hookspec
 def zoo_register_tasks(register: Callable[[type[Task]], type[Task]]) -> None:
     """Hand over tasks: ``register(cls)`` for each class."""
+
+
+@hookspec
+def zoo_register_trackers(register: Callable[[type[Tracker]], type[Tracker]]) -> None:
+    """Hand over trackers: ``register(cls)`` for each class."""
 
 
 def hook_name(contract: type[Member]) -> str:

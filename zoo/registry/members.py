@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task
+from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
 from zoo.errors import UsageError
 from zoo.registry import composed, loader
 from zoo.registry.discovery import PluginRecord
@@ -17,6 +17,7 @@ D = TypeVar("D", bound=type[Modifier])
 O = TypeVar("O", bound=type[Optimizer])  # noqa: E741  # a type variable, read beside C and S
 S = TypeVar("S", bound=type[Sampler])
 K = TypeVar("K", bound=type[Task])
+T = TypeVar("T", bound=type[Tracker])
 
 
 def registry_of(contract: type[M]) -> Registry[M]:
@@ -280,3 +281,54 @@ def resolve_task(task: str | type[Task] | Task, /, **options: Any) -> Task:
         DefinitionError: if the class is no task.
     """
     return get_task(task, **options) if isinstance(task, str) else _chosen(Task, task, options)
+
+
+def list_trackers(pattern: str = "*") -> list[str]:
+    """Names of the registered trackers, sorted.
+
+    Args:
+        pattern: Shell pattern for the name or for ``family/name``.
+    """
+    return registry_of(Tracker).list(pattern)
+
+
+def get_tracker(name: str, /, **options: Any) -> Tracker:
+    """A registered tracker with its options chosen, ``get_tracker("tensorboard", dir="events")``.
+
+    Raises:
+        UnknownNameError: if no tracker has the name.
+        UsageError: for an unknown option or a value that is not allowed.
+    """
+    return registry_of(Tracker).get(name, **options)
+
+
+def register_tracker(cls: T, *, override: bool = False) -> T:
+    """Register a tracker for this process; usable as a decorator. In a plugin, use the hook instead.
+
+    Args:
+        cls: A subclass of ``zoo.Tracker``.
+        override: Whether it may replace a tracker of the same name.
+
+    Raises:
+        DefinitionError: if ``cls`` is no tracker class.
+        UsageError: if the name is taken.
+    """
+    loader.LOADER.register(Tracker, cls, override)
+    return cls
+
+
+def resolve_tracker(tracker: str | type[Tracker] | Tracker, /, **options: Any) -> Tracker:
+    """The tracker that a name, a class or an instance stands for.
+
+    Args:
+        tracker: Any of the three.
+        **options: Values for its options; none with an instance, which has chosen.
+
+    Raises:
+        UnknownNameError: if no tracker has the name.
+        UsageError: if an option does not fit.
+        DefinitionError: if the class is no tracker.
+    """
+    if isinstance(tracker, str):
+        return get_tracker(tracker, **options)
+    return _chosen(Tracker, tracker, options)

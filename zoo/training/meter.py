@@ -17,22 +17,26 @@ class Means:
         loss: Sum of their losses.
         norm: Sum of the norms of their gradients, before clipping.
         clipped: How many were clipped.
+        left: Sum of the norms after clipping.
     """
 
     steps: int = 0
     loss: float = 0.0
     norm: float = 0.0
     clipped: int = 0
+    left: float = 0.0
 
-    def add(self, loss: float, norm: float, clipped: bool) -> Means:
+    def add(self, loss: float, norm: float, clipped: bool, left: float) -> Means:
         """With one update more."""
-        return Means(self.steps + 1, self.loss + loss, self.norm + norm, self.clipped + clipped)
+        sums = self.loss + loss, self.norm + norm, self.clipped + clipped, self.left + left
+        return Means(self.steps + 1, *sums)
 
     def read(self) -> dict[str, float]:
-        """Loss, gradient norm, and share of updates that were clipped."""
+        """Loss, norm of the gradient before and after clipping, and share of updates that were clipped."""
         return {
             "loss": self.loss / self.steps,
             "grad_norm": self.norm / self.steps,
+            "clipped_norm": self.left / self.steps,
             "clip_rate": self.clipped / self.steps,
         }
 
@@ -43,7 +47,8 @@ class Means:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Means:
         """What :meth:`to_json` wrote, not checked; raises KeyError or TypeError if a name is missing."""
-        return cls(stored["steps"], stored["loss"], stored["norm"], stored["clipped"])
+        left = stored.get("left", stored["norm"])  # checkpoints from before it was kept lack it
+        return cls(stored["steps"], stored["loss"], stored["norm"], stored["clipped"], left)
 
 
 class Speed:

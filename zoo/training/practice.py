@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
+
 from zoo.contracts import Cell, Task
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config
 from zoo.training.evaluation import evaluate_task
-from zoo.training.reading import Learnt, Measured, Noise, State
+from zoo.training.reading import Learnt, Measured, Noise, Probe, State
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,13 @@ class Practice:
     def measure(self, model: AnyModel) -> Measured:
         """Loss and score on examples for validation, the same in all runs of the task."""
         return self._measure(model, self.batches)
+
+    def probe(self) -> Probe:
+        """Examples for validation up to the last step at which any is asked for an answer; those that are."""
+        inputs, targets, weights, _ = self.task.batch(0, self.rows, 0, "valid")
+        last = int(np.flatnonzero(weights.any(axis=1))[-1])
+        asked = weights[last] > 0
+        return Probe(inputs[: last + 1, asked], targets[last, asked])
 
     def rehearse(self, model: AnyModel) -> None:
         """Measure one batch."""

@@ -45,6 +45,19 @@ class Measured:
     solved: bool = False
 
 
+class Probe(NamedTuple):
+    """What a model reads while it is looked at.
+
+    Attributes:
+        inputs: ``(T, B)`` or ``(T, B, I)``.
+        targets: Of the last step, where an answer is asked for, ``(B,)`` or ``(B, V)``; None for a text,
+            which goes on with its symbols.
+    """
+
+    inputs: np.ndarray[Any, Any]
+    targets: np.ndarray[Any, Any] | None = None
+
+
 class Reader(Protocol):
     """What a run reads. The training loop knows no more of it than this."""
 
@@ -75,6 +88,9 @@ class Reader(Protocol):
 
     def measure(self, model: AnyModel) -> Measured:
         """The model's loss on what it does not learn from."""
+
+    def probe(self) -> Probe:
+        """Something to look at a model with that it does not learn from, always the same."""
 
     def rehearse(self, model: AnyModel) -> None:
         """Do once, on little, what measuring does, so that all it needs is compiled."""

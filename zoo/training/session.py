@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.contracts import Cell, Optimizer, Task
+from zoo.contracts import Cell, Optimizer, Task, Tracker
 from zoo.data import Corpus
 from zoo.errors import UsageError
 from zoo.model import AnyModel
@@ -17,6 +17,7 @@ from zoo.ranks.crew import Crew
 from zoo.ranks.launch import crew
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
 from zoo.storage import OnlyRead, RunDirectory
+from zoo.training.analysing import analyse
 from zoo.training.config import Config, make_config
 from zoo.training.practice import prepare_task
 from zoo.training.progress import Progress, restore
@@ -26,7 +27,8 @@ from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.schedules import Schedule, make_schedule
 from zoo.training.signals import interruptible
 from zoo.training.text import prepare
-from zoo.training.trainer import Analyse, Event, Trainer
+from zoo.training.tracking import chosen_trackers, following
+from zoo.training.trainer import Event, Trainer
 
 Watch = Callable[[Event], None]
 
@@ -39,6 +41,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     on_event: Watch | None = None,
+    trackers: Sequence[str | type[Tracker] | Tracker] = (),
     **settings: Any,
 ) -> Run:
     """Train a language model on a text, or a sequence model on a task.
@@ -57,6 +60,8 @@ def train(
         resume: Go on with the run in ``out``, or begin it if there is none. Sizes, lengths and intervals that
             are left at None are then those of the run.
         on_event: Called with every event, as it is written to ``log.jsonl``.
+        trackers: Names of registered trackers, classes, or trackers with their options chosen, which are told
+            of every event, too. One that fails is left out with a warning, and the run goes on.
         **settings: The other settings of :class:`Config`.
 
     Returns:
@@ -64,7 +69,7 @@ def train(
 
     Raises:
         UsageError: if a setting cannot be meant.
-        UnknownNameError: if no cell, task or optimizer has this name.
+        UnknownNameError: if no cell, task, optimizer or tracker has this name.
         DataError: if the text cannot be read or is too short.
         CheckpointError: if the directory cannot be used or written, or a resumed run would be another run.
         ZooError: if training diverges.
@@ -72,7 +77,7 @@ def train(
     """
     if resume and out is None:
         raise UsageError("resume needs out, the directory of the run.")
-    practised = _task(task, settings)
+    told, practised = chosen_trackers(trackers), _task(task, settings)
     asked, chosen = _configure(data, practised, cell, settings)
     before = resume_config(out) if resume and out is not None else None
     config, reader = _prepare(left_open(asked, before) if before else asked, data, practised)
@@ -84,8 +89,8 @@ def train(
         )
     # Last, so that settings which cannot be meant leave no directory behind.
     with _writing(ranks, out, resume, config.cell, reader.name) as directory:
-        session = _Session(config, reader, *parts, directory, ranks, on_event if ranks.leads else None)
-        return session.run()
+        watchers = (on_event, told) if ranks.leads else (None, ())
+        return _Session(config, reader, *parts, directory, ranks, *watchers).run()
 
 
 @contextmanager
@@ -183,10 +188,14 @@ class _Session:
     directory: RunDirectory
     ranks: Crew
     watch: Watch | None
-    analyse: Analyse | None = None
+    trackers: Sequence[Tracker]
 
     def run(self) -> Run:
         """Begin or go on, to the end."""
+        with following(self.trackers) as self._tell:
+            return self._train()
+
+    def _train(self) -> Run:
         self._join_ranks()
         trainer, started = self._trainer(*self._where_it_stands()), time.perf_counter()
         with interruptible() as interruption:
@@ -229,7 +238,7 @@ class _Session:
         for sentence in told:
             self._emit({"event": "warning", "step": progress.step, "text": sentence})
         parts = self.model, self.optimizer, self.schedule, progress, self.directory
-        return Trainer(self.config, self.reader, *parts, self.ranks, self._emit, self.analyse)
+        return Trainer(self.config, self.reader, *parts, self.ranks, self._emit, analyse)
 
     def _start_event(self, kind: str, step: int) -> Event:
         return {
@@ -245,7 +254,8 @@ class _Session:
         }
 
     def _emit(self, event: Event) -> None:
-        """Write an event to the log, which is the source of truth, and show it to whoever watches."""
+        """Write an event to the log, which is the source of truth, and tell trackers and whoever watches."""
         self.directory.append_log(event)
+        self._tell(event)
         if self.watch is not None:
             self.watch(event)

@@ -12,7 +12,7 @@ from zoo.data.corpus import TextLevel
 from zoo.model import AnyModel, LanguageModel
 from zoo.training.config import Config
 from zoo.training.evaluation import bits, evaluate
-from zoo.training.reading import Learnt, Measured, Noise, State
+from zoo.training.reading import Learnt, Measured, Noise, Probe, State
 
 DEFAULT_SPLIT = "90,5,5"
 SHORT = 2000
@@ -81,6 +81,10 @@ class Text:
         """The loss over one pass through the validation part, or the training part if there is none."""
         score = evaluate(model, self.valid)
         return Measured(score.nats, {"bits": score.bits})
+
+    def probe(self) -> Probe:
+        """The first window of the validation part, or of the training part if there is none."""
+        return Probe(self.valid.window(0).inputs)
 
     def rehearse(self, model: AnyModel) -> None:
         """Measure the first window."""

@@ -16,7 +16,7 @@ from zoo.layers.team import ALONE
 from zoo.model import AnyModel, LanguageModel
 from zoo.ranks.crew import Crew
 from zoo.storage import RunDirectory
-from zoo.training.clipping import Clip
+from zoo.training.clipping import Clip, global_norm
 from zoo.training.config import Config
 from zoo.training.meter import Means, Speed
 from zoo.training.progress import Progress
@@ -111,7 +111,8 @@ class Trainer:
             self.model.theta, grad, progress.slots, progress.step, rate
         )
         progress.clipped += clipped
-        progress.means = progress.means.add(loss, norm, clipped)
+        left = float(global_norm(grad)) if clipped else norm
+        progress.means = progress.means.add(loss, norm, clipped, left)
         self.speed.add(symbols)
         if self._due(self.config.log_every) or progress.step == self.config.steps:
             self._log(rate)

@@ -9,7 +9,7 @@ import click
 
 from zoo.cli.members import find_member
 from zoo.cli.terminal import faint, is_terminal, make_console, styled
-from zoo.contracts import Modifier
+from zoo.contracts import Modifier, Tracker
 from zoo.errors import UsageError
 from zoo.registry.files import names_file
 from zoo.testing.report import Outcome, Report
@@ -58,6 +58,8 @@ def _full_name(name: str) -> str:
         raise UsageError(
             f"{member.label()} has no laws of its own; check a cell with it, CELL+{member.name}."
         )
+    if issubclass(member, Tracker):
+        raise UsageError(f"{member.label()} has no laws; try it with `zoo train --tracker {member.name}`.")
     return f"{member.kind}:{member.name}"
 
 

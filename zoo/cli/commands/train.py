@@ -52,6 +52,15 @@ _OTHERS = [
         is_flag=True,
         help="Go on with the run in --out, or begin it if there is none.",
     ),
+    Flag(
+        "--tracker",
+        "trackers",
+        section=WATCHING,
+        multiple=True,
+        metavar="NAME",
+        help="Write every event elsewhere too: tensorboard, mlflow, jsonl (`zoo show tracker:NAME`); options "
+        "by --set tracker.dir=..., or --set NAME.dir=... with several; may be repeated.",
+    ),
     Flag("--quiet", section=WATCHING, is_flag=True, help="Print nothing but warnings and errors."),
     Flag("--json", "as_json", section=WATCHING, is_flag=True, help="Print each event as one line of JSON."),
     Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
@@ -62,6 +71,7 @@ def run(
     assignments: Sequence[str],
     out: str | None,
     resume: bool,
+    trackers: Sequence[str],
     quiet: bool,
     as_json: bool,
     plugin: Sequence[str],
@@ -76,13 +86,14 @@ def run(
         from zoo.training import Interrupted, train
 
         load_plugins(plugin)
-        arguments = train_arguments(given, assignments, out, resume)
+        arguments = train_arguments(given, assignments, out, resume, trackers)
         try:
             train(**arguments, out=out, resume=resume, on_event=watch)
         except Interrupted as stopped:
             if rank_of_launch() > 0:
                 raise click.exceptions.Exit(128 + stopped.signal) from None
-            again = shlex.join(["zoo", "train", "--resume", "--out", str(stopped.run.path), *also])
+            words = ["--resume", "--out", str(stopped.run.path), *also, *_watched(trackers, assignments)]
+            again = shlex.join(["zoo", "train", *words])
             say(f"Interrupted by {signal.Signals(stopped.signal).name}; all is saved. Resume with: {again}")
             raise click.exceptions.Exit(128 + stopped.signal) from None
 
@@ -91,6 +102,16 @@ def _also(cell: str | None, plugin: Sequence[str]) -> list[str]:
     """What has to be said again in every command on the run, since no checkpoint is trusted with it."""
     files = [word for file in plugin for word in ("--plugin", file)]
     return [*(["--cell", cell] if cell is not None and names_file(cell) else []), *files]
+
+
+def _watched(trackers: Sequence[str], assignments: Sequence[str]) -> list[str]:
+    """The trackers and their options, which no run keeps."""
+    prefixes = ("tracker.", *(f"{name}." for name in trackers))
+    sets = [text for text in assignments if trackers and text.startswith(prefixes)]
+    return [
+        *(word for name in trackers for word in ("--tracker", name)),
+        *(w for s in sets for w in ("--set", s)),
+    ]
 
 
 command = Sectioned("train", callback=run, params=[*FLAGS, *_OTHERS], help=_HELP)

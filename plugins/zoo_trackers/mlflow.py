@@ -1,0 +1,73 @@
+"""MLflow's tracking store."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import zoo
+
+Event = Mapping[str, Any]
+_TAG = "zoo.run"
+_STATUS = {"interrupted": "KILLED", "diverged": "FAILED"}
+
+
+class Mlflow(zoo.Tracker):
+    """A run of MLflow: the settings as parameters, all numbers as metrics; resumed with the run of zoo.
+
+    Where runs are kept, MLflow decides: by the option, else by MLFLOW_TRACKING_URI, else in its own default.
+    """
+
+    name = "mlflow"
+    family = "servers"
+    card = zoo.Card(
+        title="Accelerating the Machine Learning Lifecycle with MLflow",
+        authors="Matei Zaharia, Andrew Chen, Aaron Davidson, Ali Ghodsi, Sue Ann Hong, Andy Konwinski, "
+        "Siddharth Murching, Tomas Nykodym, Paul Ogilvie, Mani Parkhe, Fen Xie, Corey Zumar",
+        year=2018,
+        url="https://databricks.com/research/accelerating-the-machine-learning-lifecycle-with-mlflow",
+    )
+    requires = {"mlflow": "recurrent-zoo[mlflow]"}  # noqa: RUF012 - read, never changed
+    uri = zoo.Option("", help="where runs are kept, as in sqlite:///mlflow.db; empty for MLflow's own choice")
+    experiment = zoo.Option("zoo", help="the experiment that runs belong to")
+
+    @contextmanager
+    def follow(self, begun: Event) -> Iterator[Callable[[Event], None]]:
+        """Begin a run of MLflow, or go on with that of a resumed run."""
+        client = importlib.import_module("mlflow").MlflowClient(self.options["uri"] or None)
+        metric = importlib.import_module("mlflow.entities").Metric
+        run, status = self._run(client, begun), ["FINISHED"]
+
+        def record(event: Event) -> None:
+            now = int(1000 * time.time())
+            found = [metric(name, value, now, event["step"]) for name, value in self.numbers(event).items()]
+            client.log_batch(run, metrics=found)
+            status[0] = _STATUS.get(event.get("reason", event["event"]), status[0])
+
+        yield record
+        client.set_terminated(run, status[0])
+
+    def _run(self, client: Any, begun: Event) -> str:
+        """The identifier of the run."""
+        found = client.get_experiment_by_name(self.options["experiment"])
+        experiment = found.experiment_id if found else client.create_experiment(self.options["experiment"])
+        mark = hashlib.sha256(str(Path(begun["out"]).absolute()).encode()).hexdigest()
+        if begun["event"] == "resume":
+            for run in client.search_runs([experiment], f"tags.`{_TAG}` = '{mark}'", max_results=1):
+                client.update_run(run.info.run_id, status="RUNNING")
+                return str(run.info.run_id)
+        run = client.create_run(experiment, tags={_TAG: mark}, run_name=Path(begun["out"]).name)
+        for name, value in begun["config"].items():
+            client.log_param(run.info.run_id, name, value)
+        return str(run.info.run_id)
+
+
+@zoo.hookimpl
+def zoo_register_trackers(register: Callable[[type[zoo.Tracker]], None]) -> None:
+    """Register the tracker."""
+    register(Mlflow)

@@ -1,0 +1,64 @@
+"""TensorBoard's event files."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import zoo
+
+Event = Mapping[str, Any]
+
+
+class Tensorboard(zoo.Tracker):
+    """Event files for TensorBoard: curves of all numbers, samples and the configuration as text.
+
+    tensorboardX writes them, so TensorBoard itself is needed for looking at them alone.
+    """
+
+    name = "tensorboard"
+    family = "files"
+    card = zoo.Card(
+        title="tensorboardX: write TensorBoard events with simple function call",
+        authors="Tzu-Wei Huang",
+        year=2017,
+        url="https://github.com/lanpa/tensorboardX",
+    )
+    requires = {"tensorboardX": "recurrent-zoo[tensorboard]"}  # noqa: RUF012 - read, never changed
+    dir = zoo.Option("", help="where the files go; empty for tensorboard/ in the run directory")
+
+    @contextmanager
+    def follow(self, begun: Event) -> Iterator[Callable[[Event], None]]:
+        """Open event files; those of a resumed run hide what was written after the step it goes on from."""
+        folder = self.options["dir"] or str(Path(begun["out"]) / "tensorboard")
+        purge = begun["step"] + 1 if begun["event"] == "resume" else None
+        with importlib.import_module("tensorboardX").SummaryWriter(folder, purge_step=purge) as writer:
+
+            def record(event: Event) -> None:
+                for name, value in self.numbers(event).items():
+                    writer.add_scalar(name, value, event["step"])
+                if event["event"] == "sample":
+                    writer.add_text("sample", _fixed(event["text"]), event["step"])
+
+            writer.add_text("configuration", _table(begun["config"]), begun["step"])
+            yield record
+
+
+def _fixed(text: str) -> str:
+    """A text as Markdown in which every space counts."""
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _table(config: Mapping[str, Any]) -> str:
+    return "\n".join(
+        ["| setting | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in config.items())]
+    )
+
+
+@zoo.hookimpl
+def zoo_register_trackers(register: Callable[[type[zoo.Tracker]], None]) -> None:
+    """Register the tracker."""
+    register(Tensorboard)

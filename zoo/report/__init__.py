@@ -1,0 +1,16 @@
+"""Reports: a run or a comparison as one HTML page, and its pictures as files for papers.
+
+>>> report = zoo.report.make_report("runs/first")
+>>> zoo.report.write_page(report, "first.html")
+>>> zoo.report.write_figures(report, "figures", "svg")
+
+The way: what a directory holds becomes blocks of plain data (:mod:`.runs`, :mod:`.comparisons`,
+:mod:`.blocks`), and both the page (:mod:`.page`, :file:`assets`) and the figures (:mod:`.figures`) are drawn
+from those.
+"""
+
+from zoo.report.blocks import Report
+from zoo.report.figures import write_figures
+from zoo.report.making import make_report, write_page
+
+__all__ = ["Report", "make_report", "write_figures", "write_page"]

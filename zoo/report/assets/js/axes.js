@@ -1,0 +1,52 @@
+// The frame of a chart: where it lies, grid lines, ticks, names of the axes, levels to compare with.
+
+const CHARACTER = 6.7; // pixels of a digit in a tick
+
+/** The inner rectangle, with as much room at the left as the longest tick takes. */
+function frame(width, height, labels) {
+  const longest = Math.max(3, ...labels.map((label) => label.length));
+  return {left: 10 + longest * CHARACTER, right: width - 14, top: 26, bottom: height - 38, width, height};
+}
+
+function horizontal(box, sy, style, count) {
+  return sy.ticks(count, style).map((value) => [
+    draw("line", {class: "grid", x1: box.left, x2: box.right, y1: sy(value), y2: sy(value)}),
+    draw("text", {class: "tick", x: box.left - 6, y: sy(value) + 4, "text-anchor": "end"}, tick(value, style)),
+  ]).flat();
+}
+
+/** Ticks below; the label of one at the edge moves inward as far as it must. */
+function vertical(box, sx, style, count) {
+  return sx.ticks(count, style).map((value) => {
+    const label = tick(value, style), half = (label.length * CHARACTER) / 2;
+    return [
+      draw("line", {class: "tickmark", x1: sx(value), x2: sx(value), y1: box.bottom, y2: box.bottom + 4}),
+      draw("text", {class: "tick", x: Math.min(sx(value), box.width - half), y: box.bottom + 17,
+        "text-anchor": "middle"}, label),
+    ];
+  }).flat();
+}
+
+function names(box, chart) {
+  return [
+    draw("text", {class: "axis", x: 2, y: 12}, chart.y.label),
+    draw("text", {class: "axis", x: box.right, y: box.height - 5, "text-anchor": "end"}, chart.x.label),
+  ];
+}
+
+function levels(box, references, sy) {
+  return references.filter(({y}) => sy.fits(y)).map(({y}) =>
+    draw("line", {class: "level", x1: box.left, x2: box.right, y1: sy(y), y2: sy(y)}));
+}
+
+/** All that lies under the series. */
+function axes(box, chart, sx, sy) {
+  const columns = Math.max(2, Math.floor((box.right - box.left) / 80));
+  return [
+    ...horizontal(box, sy, chart.y.style, 5),
+    draw("line", {class: "base", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom}),
+    ...vertical(box, sx, chart.x.style, columns),
+    ...names(box, chart),
+    ...levels(box, chart.references, sy),
+  ];
+}

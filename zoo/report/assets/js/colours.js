@@ -1,0 +1,55 @@
+// What units held, decoded, and as colours.
+
+const LEVELS = 127;
+
+/** Signed bytes from base64. */
+function decoded(text) {
+  return Int8Array.from(atob(text), (letter) => (letter.charCodeAt(0) << 24) >> 24);
+}
+
+/** A state whose values can be asked for by row and place. */
+function openState(state, length) {
+  const levels = decoded(state.levels);
+  return {...state, peak: state.peaks.reduce((a, b) => Math.max(a, b), 0),
+    value: (row, place) => (levels[row * length + place] / LEVELS) * state.peaks[row]};
+}
+
+/** Rows of a state in an order: by number, by how much they vary, by how closely they follow something. */
+function ordered(state, order) {
+  const keys = {number: (row) => state.numbers[row], varies: (row) => -state.spreads[row],
+    follows: (row) => -Math.abs(state.correlations[row])};
+  return state.numbers.map((_, row) => row).sort((a, b) => keys[order](a) - keys[order](b));
+}
+
+/** Gives a node the background of a share from -1 to 1. */
+function shade(node, share, name) {
+  const colour = name || (share < 0 ? "negative" : "positive");
+  node.style.backgroundColor = `rgb(var(--${colour}) / ${Math.min(1, Math.abs(share)).toFixed(2)})`;
+}
+
+/** Red, green and blue of a CSS variable as the theme has it now. */
+function channels(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim().split(/\s+/).map(Number);
+}
+
+/** All units of a state at once: a row for each, a column for each symbol. */
+function raster(canvas, rows, length, share) {
+  canvas.width = length;
+  canvas.height = rows.length;
+  const ink = canvas.getContext("2d"), image = ink.createImageData(length, rows.length);
+  const above = channels("positive"), below = channels("negative");
+  rows.forEach((row, line) => {
+    for (let place = 0; place < length; place += 1) {
+      const value = share(row, place), at = 4 * (line * length + place);
+      image.data.set(value < 0 ? below : above, at);
+      image.data[at + 3] = 255 * Math.min(1, Math.abs(value));
+    }
+  });
+  ink.putImageData(image, 0, 0);
+}
+
+/** Calls back when the theme changes, by the switch or by the system. */
+function onTheme(change) {
+  new MutationObserver(change).observe(document.documentElement, {attributeFilter: ["data-theme"]});
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", change);
+}

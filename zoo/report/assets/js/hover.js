@@ -1,0 +1,88 @@
+// Which values are meant: by the pointer, or by a cursor that the arrow keys move.
+
+const REACH = 30; // pixels from a marker at which it answers
+const KEYS = {ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity};
+
+/** Where every value of the visible series lies. */
+function places(series, sx, sy) {
+  return series.flatMap((each) => each.x.map((x, n) => ({series: each, n, x, y: each.y[n]})))
+    .filter(({x, y}) => sx.fits(x) && sy.fits(y))
+    .map((place) => ({...place, left: sx(place.x), top: sy(place.y)}));
+}
+
+function nearest(found, distance) {
+  return found.reduce((best, place) => (!best || distance(place) < distance(best) ? place : best), null);
+}
+
+class Hover {
+  constructor(drawing, chart, tip, live) {
+    Object.assign(this, drawing, {chart, tip, live, stop: null});
+    this.marks = this.found.some(({series}) => series.marks);
+    this.told = this.found.filter(({series}) => !series.thin);
+    this.cursor = draw("g", {class: "cursor"});
+    this.svg.append(this.cursor);
+    for (const kind of ["pointermove", "pointerdown"]) this.svg.addEventListener(kind, (event) => this.point(event));
+    for (const kind of ["pointerleave", "blur"]) this.svg.addEventListener(kind, () => this.hide());
+    this.svg.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  point(event) {
+    const area = this.svg.getBoundingClientRect();
+    const left = event.clientX - area.left, top = event.clientY - area.top;
+    this.show(this.marks ? this.marker(left, top) : this.across(left, top));
+  }
+
+  /** The marker nearest to a place, if it is near. */
+  marker(left, top) {
+    const distance = (place) => Math.hypot(place.left - left, place.top - top);
+    const one = nearest(this.found, distance);
+    return one && distance(one) < REACH ? [one] : [];
+  }
+
+  /** The value of each line nearest to a place; of many lines those nearest to its height. */
+  across(left, top) {
+    const chosen = new Map();
+    for (const place of this.told) {
+      const before = chosen.get(place.series);
+      if (!before || Math.abs(place.left - left) < Math.abs(before.left - left)) chosen.set(place.series, place);
+    }
+    this.at = nearest([...chosen.values()], (place) => Math.abs(place.left - left));
+    const near = [...chosen.values()].sort((a, b) => Math.abs(a.top - top) - Math.abs(b.top - top));
+    return near.slice(0, FEW).sort((a, b) => a.top - b.top);
+  }
+
+  show(chosen) {
+    if (!chosen.length) return this.hide();
+    const at = this.marks ? chosen[0] : this.at;
+    const line = draw("line", {x1: at.left, x2: at.left, y1: this.box.top, y2: this.box.bottom});
+    this.cursor.replaceChildren(...(this.marks ? [] : [line]), ...chosen.map(({left, top}) =>
+      draw("circle", {cx: left, cy: top, r: this.marks ? 8 : 4})));
+    this.tip.replaceChildren(...tipLines(chosen, at.x, this.chart));
+    return putTip(this.tip, at.left, Math.min(...chosen.map(({top}) => top)) - 20, this.box.width);
+  }
+
+  hide() {
+    this.cursor.replaceChildren();
+    this.tip.hidden = true;
+    this.stop = null;
+  }
+
+  /** Where the cursor stops: at each marker, or at each place where a line has a value. */
+  stops() {
+    const all = this.marks ? this.found : [...new Map(this.told.map((place) => [place.x, place])).values()];
+    return [...all].sort((a, b) => a.left - b.left || a.top - b.top);
+  }
+
+  key(event) {
+    const all = this.stops(), by = KEYS[event.key];
+    if (event.key === "Escape") this.hide();
+    if (by === undefined || !all.length) return;
+    event.preventDefault();
+    const from = this.stop === null ? (by > 0 ? -1 : all.length) : this.stop;
+    const stop = Math.max(0, Math.min(all.length - 1, from + by));
+    const chosen = this.marks ? [all[stop]] : this.across(all[stop].left, all[stop].top);
+    this.show(chosen);
+    this.stop = stop;
+    this.live.textContent = tipWords(chosen, this.chart);
+  }
+}

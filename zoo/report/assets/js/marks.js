@@ -1,0 +1,61 @@
+// How a series looks: the colour of its slot and, from the seventh slot on, another dash or marker.
+
+function colourOf(series) {
+  if (series.shade !== null) {
+    return `var(--order-${Math.round(series.shade * (STYLE.orders - 1))})`;
+  }
+  return `var(--thing-${series.slot % STYLE.things})`;
+}
+
+function dashOf(series) {
+  const turn = Math.floor(series.slot / STYLE.things);
+  return series.shade !== null ? "" : STYLE.dashes[turn % STYLE.dashes.length].join(" ");
+}
+
+const SHAPES = {
+  circle: (r) => draw("circle", {r}),
+  square: (r) => draw("rect", {x: -r, y: -r, width: 2 * r, height: 2 * r}),
+  triangle: (r) => draw("path", {d: `M0,${-1.2 * r}L${1.2 * r},${r}H${-1.2 * r}Z`}),
+  diamond: (r) => draw("path", {d: `M0,${-1.4 * r}L${1.4 * r},0L0,${1.4 * r}L${-1.4 * r},0Z`}),
+  cross: (r) => draw("path", {d: `M${-r},${-r}L${r},${r}M${-r},${r}L${r},${-r}`, class: "open"}),
+};
+
+/** A marker at a place. */
+function marker(series, x, y, r = 4) {
+  const shape = SHAPES[STYLE.markers[series.slot % STYLE.markers.length]](r);
+  return draw("g", {transform: `translate(${x},${y})`, class: "mark"}, shape);
+}
+
+/** The path of a line, interrupted where there is no value. */
+function pathOf(series, sx, sy) {
+  let path = "", open = false;
+  series.x.forEach((x, place) => {
+    const y = series.y[place], there = sx.fits(x) && sy.fits(y);
+    if (there) path += `${open ? "L" : "M"}${sx(x).toFixed(1)},${sy(y).toFixed(1)}`;
+    open = there;
+  });
+  return path;
+}
+
+/** A line or points, as a group in the colour of the series. */
+function drawn(series, sx, sy) {
+  const group = draw("g", {class: `series${series.thin ? " thin" : ""}`});
+  group.dataset.name = series.name;
+  group.style.color = colourOf(series);
+  const there = series.x.map((x, n) => [x, series.y[n]]).filter(([x, y]) => sx.fits(x) && sy.fits(y));
+  if (series.marks || there.length === 1) {
+    group.append(...there.map(([x, y]) => marker(series, sx(x), sy(y))));
+  } else {
+    group.append(draw("path", {class: "path", d: pathOf(series, sx, sy), "stroke-dasharray": dashOf(series) || null}));
+  }
+  return group;
+}
+
+/** The sign of a series in a legend. */
+function sample(series) {
+  const box = draw("svg", {class: "sample", width: 24, height: 12, "aria-hidden": "true"});
+  box.style.color = colourOf(series);
+  box.append(series.marks ? marker(series, 12, 6)
+    : draw("path", {class: "path", d: "M1,6H23", "stroke-dasharray": dashOf(series) || null}));
+  return box;
+}

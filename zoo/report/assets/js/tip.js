@@ -1,0 +1,34 @@
+// What is told of the values under the pointer.
+
+const FEW = 9; // lines in a tip
+
+function tipLine({series, x, y}, chart, at) {
+  const aside = at !== null && x !== at ? ` at ${shown(x, chart.x.style)}` : "";
+  return el("div", {class: "tip-line"}, sample(series), el("span", {}, series.name),
+    el("b", {}, shown(y, chart.y.style)), el("small", {}, aside));
+}
+
+/** The values of all lines at a place, or those of one marker. */
+function tipLines(chosen, at, chart) {
+  const [{series, n, x}] = chosen;
+  if (!series.marks) {
+    return [el("div", {class: "tip-head"}, `${chart.x.label} ${shown(at, chart.x.style)}`),
+      ...chosen.map((place) => tipLine(place, chart, at))];
+  }
+  return [tipLine(chosen[0], chart, x), el("div", {}, `${chart.x.label}: ${shown(x, chart.x.style)}`),
+    el("div", {class: "tip-head"}, series.notes[n] || "")];
+}
+
+/** The same for those who listen. */
+function tipWords(chosen, chart) {
+  return chosen.map(({series, x, y}) =>
+    `${series.name}: ${shown(y, chart.y.style)} at ${chart.x.label} ${shown(x, chart.x.style)}`).join("; ");
+}
+
+/** Puts a tip beside a place, inside an area of some width. */
+function putTip(tip, left, top, width) {
+  tip.hidden = false;
+  const before = left > width / 2 ? left - tip.offsetWidth - 14 : left + 14;
+  tip.style.left = `${Math.max(0, Math.min(width - tip.offsetWidth, before))}px`;
+  tip.style.top = `${Math.max(0, top)}px`;
+}

@@ -1,0 +1,130 @@
+// Hidden units as colour over text: pick one, and see what it follows.
+
+const SURPRISE = "surprise", MOST_BITS = 8, CLOSE = 0.5, MOST_CHIPS = 10;
+const ORDERS = [["follows", "follows"], ["varies", "varies"], ["number", "number"]];
+const RANGES = [["unit", "the unit's"], ["state", "all units'"]];
+
+function letter(symbol, place) {
+  const span = el("span", {class: symbol === "\n" ? "newline" : null}, symbol === "\n" ? "↵\n" : symbol);
+  span.dataset.place = place;
+  return span;
+}
+
+class UnitsPanel {
+  constructor(block) {
+    this.block = block;
+    this.length = block.symbols.length;
+    this.states = block.states.map((state) => openState(state, this.length));
+    Object.assign(this, {state: this.states[0], order: "follows", range: "unit", position: 0});
+    this.letters = block.symbols.map(letter);
+    this.text = el("div", {class: "units-text", tabindex: 0, role: "group",
+      "aria-label": "The text; arrow keys go from unit to unit"}, this.letters);
+    this.tip = el("div", {class: "tip", hidden: true, "aria-hidden": "true"});
+    this.told = el("p", {class: "told", "aria-live": "polite"});
+    this.bar = new ScaleBar();
+    this.overview = new Overview((position) => this.move(position));
+    this.step = stepper("unit", (by) => this.move(this.position + by));
+    this.node = figure(block, [this.controls(), this.suggestions(), this.told, this.bar.node, this.overview.node,
+      el("div", {class: "canvas"}, this.text, this.tip)], "wide units");
+    this.listen();
+    this.arrange();
+  }
+
+  listen() {
+    this.text.addEventListener("pointermove", (event) => this.peek(event));
+    this.text.addEventListener("pointerleave", () => { this.tip.hidden = true; });
+    this.text.addEventListener("keydown", (event) => {
+      const by = {ArrowRight: 1, ArrowLeft: -1}[event.key];
+      if (!by || !this.state) return;
+      event.preventDefault();
+      this.move(this.position + by);
+    });
+    onTheme(() => this.arrange());
+  }
+
+  controls() {
+    const options = [...this.states.map(({label}, number) => [number, label]), [SURPRISE, "surprise"]];
+    this.list = el("select", {onchange: () => this.open(this.states[this.list.value])},
+      options.map(([key, words]) => el("option", {value: key}, words)));
+    const change = (name) => (value) => { this[name] = value; this.open(this.state); };
+    this.ofUnits = [this.step.node, choice("order", ORDERS, this.order, change("order")),
+      choice("range", RANGES, this.range, change("range"))];
+    return el("div", {class: "controls"}, el("label", {class: "choice"},
+      el("span", {class: "choice-label"}, "colour"), this.list), this.ofUnits);
+  }
+
+  /** The units that follow each feature most closely, as buttons. */
+  suggestions() {
+    const best = new Map();
+    this.states.forEach((state, number) => state.features.forEach((feature, row) => {
+      const r = Math.abs(state.correlations[row]);
+      if (feature >= 0 && r >= CLOSE && r > (best.get(feature)?.r || 0)) best.set(feature, {number, row, r});
+    }));
+    const found = [...best].sort(([, a], [, b]) => b.r - a.r).slice(0, MOST_CHIPS);
+    return !found.length ? null : el("div", {class: "chips", role: "group", "aria-label": "Units that follow something"},
+      el("span", {class: "choice-label"}, "Units that follow"), found.map(([feature, one]) => this.chip(feature, one)));
+  }
+
+  chip(feature, {number, row}) {
+    const state = this.states[number];
+    const pick = () => { this.list.value = number; this.open(state, row); };
+    return el("button", {type: "button", onclick: pick}, this.block.features[feature],
+      el("small", {}, ` ${state.label} ${state.numbers[row]}`));
+  }
+
+  /** Shows a state, or the surprise where there is none, beginning with a row. */
+  open(state, row) {
+    this.state = state;
+    this.position = 0;
+    this.arrange(row);
+  }
+
+  arrange(row) {
+    for (const control of [...this.ofUnits, this.overview.node]) control.hidden = !this.state;
+    if (!this.state) return this.surprise();
+    const current = this.rows?.[this.position];
+    this.rows = ordered(this.state, this.order);
+    this.overview.show(this.rows, this.length, (each, place) => this.state.value(each, place) / this.most(each));
+    return this.move(row === undefined ? this.position : this.rows.indexOf(row), current);
+  }
+
+  /** What has the full colour. */
+  most(row) {
+    return (this.range === "unit" ? this.state.peaks[row] : this.state.peak) || 1;
+  }
+
+  move(position) {
+    this.position = (position + this.rows.length) % this.rows.length;
+    const row = this.rows[this.position], most = this.most(row);
+    this.letters.forEach((node, place) => shade(node, this.state.value(row, place) / most));
+    this.told.textContent = this.sentence(row);
+    this.step.show(String(this.state.numbers[row]));
+    this.bar.show(shown(-most), `+${shown(most)}`, false);
+    this.overview.point(this.position);
+  }
+
+  sentence(row) {
+    const {state} = this, r = state.correlations[row], feature = this.block.features[state.features[row]];
+    const left = state.total - state.numbers.length;
+    const among = left ? ` (of ${state.total}; the ${left} that vary least are left out)` : ` of ${state.total}`;
+    const does = Math.abs(r) >= CLOSE ? "It follows" : "It goes along best, but loosely, with";
+    return `Unit ${state.numbers[row]}${among} in ${state.label}.${feature ? ` ${does} “${feature}”, r = ${shown(r)}.` : ""}`;
+  }
+
+  surprise() {
+    this.letters.forEach((node, place) => shade(node, (this.block.surprise[place] || 0) / MOST_BITS, SURPRISE));
+    this.told.textContent = "How much each symbol surprised the model, which had read what stands before it.";
+    this.bar.show("0 bits", `${MOST_BITS} bits or more`, true);
+  }
+
+  peek(event) {
+    const {place} = event.target.dataset;
+    this.tip.hidden = place === undefined;
+    if (this.tip.hidden) return;
+    const bits = this.block.surprise[place], value = this.state?.value(this.rows[this.position], Number(place));
+    this.tip.replaceChildren(el("b", {}, JSON.stringify(this.block.symbols[place])),
+      this.state ? el("div", {}, `unit ${shown(value)}`) : "", el("div", {}, `surprise ${shown(bits)} bits`));
+    const area = this.text.getBoundingClientRect();
+    putTip(this.tip, event.clientX - area.left, event.clientY - area.top + 18, area.width);
+  }
+}

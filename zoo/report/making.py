@@ -1,0 +1,66 @@
+"""From a directory to a report: which kind of directory it is, and where its page goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zoo.contracts import Cell
+from zoo.errors import UsageError
+from zoo.report.blocks import Report
+from zoo.report.page import html
+from zoo.storage import RunDirectory, write_bytes
+from zoo.storage.reading import exists
+
+SYMBOLS = 1000
+"""Over how long a text hidden units are shown, unless another length is asked for."""
+
+PAGE, RESULTS = "report.html", "results.json"
+
+
+def make_report(path: str | Path, cell: type[Cell] | None = None, symbols: int = SYMBOLS) -> Report:
+    """What there is to tell of a run or a comparison, as plain data.
+
+    Args:
+        path: A run directory, or that of a comparison.
+        cell: The class of the cell of a run, if it is registered nowhere.
+        symbols: Over how long a text hidden units are shown; 0 to leave them out.
+
+    Raises:
+        UsageError: if the directory is neither, or the length is negative.
+        CheckpointError: if what it holds is damaged.
+    """
+    if symbols < 0:
+        raise UsageError(f"report: symbols is {symbols}; expected at least 0, which leaves hidden units out.")
+    path = Path(path)
+    if not path.is_dir():
+        raise UsageError(_no_directory(path))
+    if exists(path / RESULTS):
+        from zoo.report.comparisons import comparison_report
+
+        return comparison_report(path)
+    if not RunDirectory(path).holds_run():
+        raise UsageError(_neither(path))
+    from zoo.report.runs import run_report  # which imports the compiler
+
+    return run_report(path, cell, symbols)
+
+
+def write_page(report: Report, out: str | Path) -> Path:
+    """Write a report as one HTML file, whole or not at all; the file.
+
+    Raises:
+        CheckpointError: if it cannot be written.
+    """
+    write_bytes(out, html(report).encode())
+    return Path(out)
+
+
+def _no_directory(path: Path) -> str:
+    found = f"{path} is a file" if path.exists() else f"there is no directory {path}"
+    return f"report: {found}; give the directory of a run or of a comparison."
+
+
+def _neither(path: Path) -> str:
+    if exists(path / "compare.json"):
+        return f"report: the comparison in {path} has no results yet; `zoo compare` writes them as runs end."
+    return f"report: {path} holds neither a run (config.json) nor a comparison (results.json)."

@@ -1,0 +1,67 @@
+"""How training went: losses, norms of gradients, learning rate and speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from zoo.report.blocks import Axis, Chart, Reference, Series
+from zoo.report.history import History, number
+from zoo.report.scores import levels, score_axis, words
+
+_BEFORE_ONLY = "The log of this run holds the norm before clipping only."
+
+# Name of the chart, title, axis and the value in the events.
+_OTHERS = (
+    (
+        "clipped",
+        "Updates clipped",
+        Axis("share of updates", "share", low=0, high=1, switch=False),
+        "clip_rate",
+    ),
+    ("learning-rate", "Learning rate", Axis("learning rate"), "lr"),
+    ("speed", "Speed", Axis("symbols a second"), "symbols_per_s"),
+)
+
+
+def loss_charts(history: History) -> Iterator[Chart]:
+    """The loss, and the score of a task if there is one."""
+    part = str(history.last("eval").get("part", "validation"))
+    training = Series("training", *history.points("step", "loss"))
+    measured = Series(part, *history.points("eval", "loss"), slot=1)
+    task = history.last("start", "resume").get("task")
+    if isinstance(task, dict):
+        metric = str(task.get("metric"))
+        scores = Series(part, *history.points("eval", "score"), slot=1)
+        axis = score_axis(metric, bool(task.get("higher_is_better")))
+        marks = levels(number(task.get("baseline")), number(task.get("threshold")))
+        yield from _chart("score", words(metric).capitalize(), axis, scores, wide=True, references=marks)
+    unit = "loss" if isinstance(task, dict) else "loss (nats per symbol)"
+    yield from _chart("loss", "Loss", Axis(unit), training, measured, wide=True)
+
+
+def optimisation_charts(history: History, clip: float) -> Iterator[Chart]:
+    """Norms of gradients, the share of updates that were clipped, learning rate and speed.
+
+    Args:
+        history: The events.
+        clip: The largest norm allowed; 0 for no limit.
+    """
+    before = Series("before clipping", *history.points("step", "grad_norm"))
+    after = Series("after clipping", *history.points("step", "clipped_norm"), slot=1)
+    more: dict[str, Any] = {
+        "references": (Reference("limit", float(clip)),) if clip else (),
+        "note": "" if after.x else _BEFORE_ONLY,
+    }
+    yield from _chart("gradient-norm", "Gradient norm", Axis("norm"), before, after, **more)
+    for name, title, axis, value in _OTHERS:
+        yield from _chart(name, title, axis, Series(title.lower(), *history.points("step", value)))
+
+
+def _chart(
+    name: str, title: str, axis: Axis, *series: Series, wide: bool = False, **more: Any
+) -> Iterator[Chart]:
+    """A chart over steps, if there is anything to draw."""
+    drawn = tuple(each for each in series if any(y is not None for y in each.y))
+    if drawn:
+        yield Chart(name, title, Axis("step", "integer", low=0, switch=wide), axis, drawn, wide=wide, **more)

@@ -1,0 +1,88 @@
+"""A run directory, opened for a report; what only some parts of it need is read when it is asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from zoo.contracts import Cell
+from zoo.errors import ZooError, ZooWarning
+from zoo.model import AnyModel, model_from
+from zoo.registry import get_cell
+from zoo.report.blocks import Block, Text
+from zoo.report.history import History
+from zoo.storage import Checkpoint, RunDirectory
+from zoo.training.config import Config, config_from_json
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """What a run directory holds.
+
+    Args:
+        directory: The directory.
+        config: The settled configuration.
+        history: The log.
+        cell_class: The class of the cell, if it is registered nowhere.
+    """
+
+    directory: RunDirectory
+    config: Config
+    history: History
+    cell_class: type[Cell] | None
+
+    @classmethod
+    def at(cls, path: Path, cell_class: type[Cell] | None) -> OpenedRun:
+        """The run in a directory.
+
+        Raises:
+            CheckpointError: if its configuration or its log is missing or damaged.
+        """
+        directory = RunDirectory(path)
+        config = config_from_json(directory.read_config(), str(directory.config_path))
+        return cls(directory, config, History.read(directory), cell_class)
+
+    @property
+    def begun(self) -> Mapping[str, Any]:
+        """The event with which the run, or its last part, began."""
+        return self.history.last("start", "resume")
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint | None:
+        """The best checkpoint; None before the first."""
+        found = self.directory.load_best(warn)
+        return found[1] if found else None
+
+    @cached_property
+    def model(self) -> AnyModel | None:
+        """The model in it."""
+        found = self.checkpoint
+        return model_from(found, str(self.directory.path), self.cell_class) if found else None
+
+    @cached_property
+    def cell(self) -> Cell:
+        """The cell with its options.
+
+        Raises:
+            UnknownNameError: if it is not registered.
+        """
+        options = self.config.cell_options
+        return self.cell_class(**options) if self.cell_class else get_cell(self.config.cell, **options)
+
+
+def told(what: str, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, ...]:
+    """What is made, or the sentence that says why it cannot be, which is a warning, too."""
+    try:
+        return make()
+    except ZooError as error:
+        warn(f"{what} left out: {error}")
+        return (Text(f"{what} left out: {error}", warning=True),)
+
+
+def warn(sentence: str) -> None:
+    """A warning to whoever has the report made."""
+    warnings.warn(sentence, ZooWarning, stacklevel=2)

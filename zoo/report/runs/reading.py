@@ -1,0 +1,155 @@
+"""What a model held while it read something: a text, or examples of a task.
+
+The picture is that of A. Karpathy, J. Johnson, L. Fei-Fei, "Visualizing and Understanding Recurrent
+Networks", 2015, https://arxiv.org/abs/1506.02078.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Task
+from zoo.data import Vocabulary
+from zoo.model import AnyModel
+from zoo.report.blocks import Number
+from zoo.report.history import number
+from zoo.report.runs.features import example_features, text_features
+
+Array = np.ndarray[Any, Any]
+
+_LOOK_FOR_A_LINE = 300  # symbols, among which the text may begin after the end of a line
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """N steps of what a model read, and what it held after each.
+
+    Args:
+        what: What was read, in words.
+        symbols: What stands for each step.
+        surprise: Bits that each step cost; None where nothing was predicted.
+        held: State to values, ``(units, N)``.
+        names: Of the features.
+        features: Standardised, ``(F, N)``.
+    """
+
+    what: str
+    symbols: tuple[str, ...]
+    surprise: tuple[Number, ...]
+    held: Mapping[str, Array]
+    names: tuple[str, ...]
+    features: Array
+
+
+def read_text(model: AnyModel, vocabulary: Vocabulary, tokens: Array, symbols: int, part: str) -> Seen:
+    """The beginning of a part of a text, from the start of a line if one starts soon.
+
+    Args:
+        model: The model.
+        vocabulary: Of the tokens.
+        tokens: The part, ``(N,)``, at least two.
+        symbols: How many to show.
+        part: What the part is called.
+    """
+    start = _begin(vocabulary, tokens[:_LOOK_FOR_A_LINE])
+    stop = min(len(tokens), start + symbols)
+    held, outputs = _read(model, tokens[:stop, None])
+    text = [vocabulary[token] for token in tokens[start:stop]]
+    names, features = text_features([symbol if isinstance(symbol, str) else chr(symbol) for symbol in text])
+    bits = [None, *_bits(outputs[:-1, 0], tokens[1:stop])][start:]
+    states = {name: values[start:, 0].T for name, values in held.items()}
+    what = f"{len(text):,} symbols of the {part} text"
+    return Seen(what, tuple(map(_shown, text)), tuple(bits), states, names, features)
+
+
+def read_examples(model: AnyModel, task: Task, symbols: int) -> Seen:
+    """Examples of a task that are for validation, one after the other.
+
+    Args:
+        model: The model.
+        task: The task.
+        symbols: About how many steps to show, and at least one example.
+    """
+    length = len(task.batch(0, 1, 0, "valid").inputs)
+    batch = task.batch(0, max(1, symbols // length), 0, "valid")
+    held, outputs = _read(model, batch.inputs)
+    asked = batch.weights.T.reshape(-1) > 0
+    bits: list[Number] = [None] * asked.size
+    if task.loss == "cross_entropy":
+        cost = _bits(_in_a_row(outputs), _in_a_row(batch.targets))
+        bits = [bit if wanted else None for bit, wanted in zip(cost, asked, strict=True)]
+    names, features = example_features(batch.inputs, batch.weights)
+    rows = batch.inputs.shape[1]
+    what = f"{rows} example{'s' * (rows > 1)} of {words_of(task)}; ? is where an answer is asked for"
+    states = {name: _in_a_row(values).T for name, values in held.items()}
+    return Seen(what, tuple(_steps(batch.inputs, asked)), tuple(bits), states, names, features)
+
+
+def words_of(task: Task) -> str:
+    """A task in words."""
+    return f"the task {task.name.replace('_', ' ')}"
+
+
+def _read(model: AnyModel, inputs: Array) -> tuple[dict[str, Array], Array]:
+    """Every state after every step, ``(T, B, units)``, and the outputs, ``(T, B, V)``."""
+    held: dict[str, list[Array]] = {name: [] for name in model.stack.state_shapes}
+    outputs, state = [], None
+    for step in range(len(inputs)):
+        found, state = model.outputs(inputs[step : step + 1], state=state)
+        outputs.append(found[0])
+        for name, values in state.items():
+            held[name].append(values.reshape(len(values), -1))
+    return {name: np.array(values, np.float64) for name, values in held.items()}, np.array(outputs)
+
+
+def _in_a_row(values: Array) -> Array:
+    """Examples one after the other: ``(T, B, ...)`` as ``(B T, ...)``."""
+    turned = values.swapaxes(0, 1)
+    return turned.reshape(-1, *values.shape[2:])
+
+
+def _bits(outputs: Array, targets: Array) -> list[Number]:
+    """What each target cost: ``(N, V)`` outputs before a softmax, ``(N,)`` targets."""
+    logits = outputs.astype(np.float64)
+    top = logits.max(axis=1, keepdims=True)
+    total = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
+    nats = total - logits[np.arange(len(targets)), targets]
+    return [number(bits) for bits in np.round(nats / np.log(2), 2).tolist()]
+
+
+def _begin(vocabulary: Vocabulary, tokens: Array) -> int:
+    """After the first end of a line, if there is one soon."""
+    ends = [place for place, token in enumerate(tokens) if vocabulary[token] in ("\n", 10)]
+    return ends[0] + 1 if ends and ends[0] + 1 < len(tokens) else 0
+
+
+def _shown(symbol: str | int) -> str:
+    """A symbol as it can be read: bytes that are no ASCII in hexadecimal, control characters as pictures."""
+    if isinstance(symbol, int) and symbol > 126:
+        return f"\\x{symbol:02x}"
+    text = symbol if isinstance(symbol, str) else chr(symbol)
+    return "".join(
+        chr(0x2400 + ord(each)) if ord(each) < 32 and each not in "\n\t" else each for each in text
+    )
+
+
+def _steps(inputs: Array, asked: Array) -> list[str]:
+    """The inputs of examples one after the other, each example on a line of its own."""
+    few = inputs.ndim == 2 and inputs.max(initial=0) < len(_DIGITS)
+    shown = [_input(value, few) for value in _in_a_row(inputs)]
+    length = len(inputs)
+    return [
+        f"{text}{'?' if wanted else ''}{'' if few else ' '}{chr(10) if (place + 1) % length == 0 else ''}"
+        for place, (text, wanted) in enumerate(zip(shown, asked, strict=True))
+    ]
+
+
+def _input(value: Array, few: bool) -> str:
+    if few:
+        return _DIGITS[int(value)]
+    return "/".join(f"{each:.2g}" for each in np.atleast_1d(value).tolist())

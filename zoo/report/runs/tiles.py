@@ -1,0 +1,58 @@
+"""What one looks for first: what the run is, how good it became, how far it came."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+from zoo.report.blocks import Tile
+from zoo.report.history import number
+from zoo.report.runs.opened import OpenedRun
+from zoo.report.scores import words
+from zoo.training.evaluation import bits
+
+
+def subtitle(run: OpenedRun) -> str:
+    """The run in one line."""
+    config = run.config
+    layers = f"{config.layers} layer{'s' * (config.layers > 1)} of {config.hidden} units"
+    if config.task is not None:
+        source = f"the task {words(config.task)}"
+    else:
+        source = str(run.begun.get("text", {}).get("name", ", ".join(config.data)))
+    return f"{config.cell}, {layers}, {config.dtype}, trained on {source}"
+
+
+def tiles(run: OpenedRun) -> Iterator[Tile]:
+    """The numbers at the top."""
+    yield from _best(run)
+    yield Tile("steps", f"{_steps(run):,}", f"of {run.config.steps or 0:,}, {_ended(run)}")
+    if "parameters" in run.begun:
+        yield Tile("parameters", f"{run.begun['parameters']:,}")
+    speeds = [speed for speed in run.history.points("step", "symbols_per_s")[1] if speed is not None]
+    if speeds:
+        what = "symbols" if run.config.task is None else "inputs"
+        yield Tile("speed", f"{statistics.median(speeds):,.0f}", f"{what} a second, median")
+
+
+def _best(run: OpenedRun) -> Iterator[Tile]:
+    """The best validation: its loss, or the score of a task."""
+    best = [event for event in run.history.of("eval") if event.get("best") is True]
+    if not best or (loss := number(best[-1].get("loss"))) is None:
+        return
+    event, step = best[-1], f"at step {best[-1]['step']:,}"
+    score = number(event.get("score"))
+    if score is None:
+        yield Tile(f"best {event.get('part')} loss", f"{loss:.4g}", f"nats, {bits(loss):.4g} bits, {step}")
+    else:
+        solved = "solved, " if event.get("solved") is True else ""
+        yield Tile(f"best {words(str(event.get('metric')))}", f"{score:.4g}", f"{solved}validation, {step}")
+
+
+def _steps(run: OpenedRun) -> int:
+    return max((event["step"] for event in run.history.events), default=0)
+
+
+def _ended(run: OpenedRun) -> str:
+    last = run.history.events[-1] if run.history.events else {}
+    return {"end": str(last.get("reason")), "diverged": "diverged"}.get(str(last.get("event")), "not ended")
