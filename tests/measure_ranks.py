@@ -27,7 +27,7 @@ from zoo.catalogue.markdown import table
 from zoo.ranks.crew import Crew
 from zoo.ranks.launch import crew
 from zoo.ranks.mpi import PART
-from zoo.sheets.place import put_block
+from zoo.sheets.place import Place
 
 CELL, SYMBOLS, STEPS, BATCH = "lstm", 65, 64, 128
 HIDDEN = (64, 128, 256, 512)
@@ -172,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.page is None:
         print(lines)  # noqa: T201 - a command line tool
     else:
-        put_block(chosen.page, "python tests/measure_ranks.py", [lines], "measure_ranks")
+        Place(chosen.page, "", "measure_ranks").put("python tests/measure_ranks.py", [lines])
     return 0
 
 

@@ -25,8 +25,8 @@ _LAG_NOTE = (
     "line does not reach back to, the network does not learn from."
 )
 _GATE_NOTE = (
-    "Share of the values near either end of what their function can give: of a sigmoid, such as a gate, below "
-    "0.1 (nearly shut) and above 0.9 (nearly open); of tanh below −0.9 and above 0.9."
+    "Share of the values near either end of what their function can give: of a sigmoid, such as a gate, "
+    "below 0.1 (nearly shut) and above 0.9 (nearly open); of tanh below −0.9 and above 0.9."
 )
 _ENDS = ("low", "high")
 
