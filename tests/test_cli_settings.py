@@ -60,7 +60,7 @@ def test_values_are_read_as_the_option_says():
 def test_only_what_was_given_is_passed_on():
     arguments = train_arguments({"hidden": 7}, [], None, resume=False)
     assert arguments.pop("cell").name == "vanilla"
-    assert arguments == {"hidden": 7, "optimizer_options": {}, "schedule_options": {}}
+    assert arguments == {"hidden": 7, "optimizer_options": {}, "schedule_options": {}, "trackers": []}
 
 
 def test_settings_go_where_they_belong():
