@@ -135,7 +135,7 @@ def test_the_rate_of_the_sweep_is_used(two):
         swept = [record for record in two.sweep if record["cell"] == cell]
         assert [record["lr"] for record in swept] == [0.001, 0.01]
         assert [record["steps"] for record in swept] == [2, 2]
-        best = max(swept, key=lambda record: (record["valid_score"], -record["loss"]))
+        best = min(swept, key=lambda record: record["loss"])
         assert {record["lr"] for record in two.runs if record["cell"] == cell} == {best["lr"]}
 
 

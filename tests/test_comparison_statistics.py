@@ -139,22 +139,22 @@ def test_an_interval_is_about_as_wide_as_theory_says():
 RATES = (0.001, 0.01, 0.1)
 
 
-def swept(*scores, high=True, losses=(1.0, 1.0, 1.0), status=("finished",) * 3):
+def swept(*losses, solved=(False,) * 3, status=("finished",) * 3):
     return [
-        record("t", "a", 0, score, high, lr=lr, loss=loss, status=state)
-        for score, lr, loss, state in zip(scores, RATES, losses, status, strict=True)
+        record("t", "a", 0, 0.5, lr=lr, loss=loss, solved=done, status=state)
+        for loss, lr, done, state in zip(losses, RATES, solved, status, strict=True)
     ]
 
 
 @pytest.mark.parametrize(
     ("records", "rate"),
     [
-        (swept(0.1, 0.9, 0.5), 0.01),
-        (swept(0.1, 0.9, 0.5, high=False), 0.001),
-        (swept(0.5, 0.5, 0.5, losses=(1.0, 0.9, 0.8)), 0.1),
+        (swept(0.5, 0.1, 0.9), 0.01),
+        (swept(0.5, 0.1, 0.9, solved=(True, False, False)), 0.001),
+        (swept(0.5, 0.1, 0.9, solved=(True, False, True)), 0.001),
         (swept(0.5, 0.5, 0.5), 0.001),
-        (swept(0.1, 0.2, 0.9, status=("finished", "finished", "diverged")), 0.01),
-        (swept(0.1, 0.2, 0.9, status=("diverged", "failed", "diverged")), 0.001),
+        (swept(0.2, 0.1, 0.05, status=("finished", "finished", "diverged")), 0.01),
+        (swept(0.2, 0.1, 0.05, status=("diverged", "failed", "diverged")), 0.001),
         (swept(None, None, None, status=("failed",) * 3), 0.01),
         ([], 0.01),
     ],

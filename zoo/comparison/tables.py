@@ -11,6 +11,7 @@ Results = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 _NONE = "–"
+_SPARE = ("95 %", "symbols/s", "worst", "best", "training s", "s to", "steps to", "H")
 
 
 def sheets(results: Results) -> list[Sheet]:
@@ -44,6 +45,7 @@ def _overall(tasks: Sequence[str], results: Results) -> Sheet:
         "mean rank: a cell's place on each task by its mean score, averaged over tasks; 1 is best. 95 %: a "
         "bootstrap interval of it over the seeds. Below the tasks are mean scores; solved: runs that solved "
         f"their task.{left_out}",
+        (2, 4 + len(tasks)),
     )
 
 
@@ -59,6 +61,7 @@ def _task(task: str, results: Results) -> Sheet:
         tuple(map(_task_row, ranked)),
         tuple(range(1, len(headings))),
         _legend(known),
+        tuple(map(headings.index, _SPARE)),
     )
 
 
