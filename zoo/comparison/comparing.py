@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from zoo.comparison.course import Course
 from zoo.comparison.facts import facts, in_order
 from zoo.comparison.inline import Inline
 from zoo.comparison.jobs import Engine, Event, Tell
+from zoo.comparison.places import LOCAL, Place, check_jobs, find_place
 from zoo.comparison.plan import FILE, read_plan
 from zoo.comparison.pool import Pool
 from zoo.comparison.results import Comparison, write_results
 from zoo.comparison.settling import Comparands, settle
-from zoo.errors import CheckpointError, UsageError
+from zoo.errors import CheckpointError
 from zoo.layers.shards import available_threads
 from zoo.storage.atomic import entries
 from zoo.storage.failures import cannot_write
@@ -62,6 +63,7 @@ def compare(
     lr_grid: Sequence[float] | None = None,
     sweep_steps: int | None = None,
     jobs: int | None = None,
+    on: str | None = None,
     engine: Engine | None = None,
     on_event: Tell | None = None,
     **settings: Any,
@@ -91,8 +93,11 @@ def compare(
         lr_grid: The rates among which is chosen; None for three around the optimizer's own.
         sweep_steps: Updates of a short run; None for a fifth of a run's.
         jobs: Worker processes, of one thread each; None for as many as there are processors; 0 to do
-            everything in this process, one after the other.
-        engine: What runs the jobs instead, on other machines perhaps.
+            everything in this process, one after the other. With ``on="dask+slurm"`` the jobs that SLURM is
+            asked for.
+        on: Where: ``"local"`` (None is the same); ``"dask://HOST:PORT"`` for the workers of a Dask scheduler,
+            on machines that share the directory; ``"dask+slurm"`` for such workers as jobs of SLURM.
+        engine: What runs the jobs instead.
         on_event: Called with every event, a dictionary with ``event``.
         **settings: What every run is trained with besides: ``layers``, ``dtype``, ``batch``, ``optimizer``
             and others, as for ``zoo.train``.
@@ -118,7 +123,8 @@ def compare(
         sweep_steps=sweep_steps,
         settings=settings,
     )
-    _check_jobs(jobs)
+    place = find_place(on)
+    check_jobs(place, jobs)
     stored = read_plan(Path(out)) if out is not None else None
     comparands = settle(asked, stored, Path(out or "runs"))
     if engine is None and jobs != 0:
@@ -129,7 +135,7 @@ def compare(
         if (now := read_plan(folder)) != stored:  # another process was faster
             comparands = settle(asked, now, folder)
         comparands.plan.write(folder)
-        _run(folder, comparands, jobs, engine, on_event or (lambda _: None))
+        _run(folder, comparands, jobs, engine or place, on_event or (lambda _: None))
     return Comparison(folder)
 
 
@@ -145,11 +151,6 @@ def _named(
     for label, values in (options or {}).items():
         chosen[label] = {**chosen.get(label, {}), **values}
     return cell_specs, task_specs, chosen
-
-
-def _check_jobs(jobs: int | None) -> None:
-    if jobs is not None and (type(jobs) is not int or jobs < 0):
-        raise UsageError(f"compare: jobs is {jobs!r}; expected a number of processes, or 0 for none.")
 
 
 @contextmanager
@@ -182,7 +183,7 @@ def _held(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _run(folder: Path, comparands: Comparands, jobs: int | None, engine: Engine | None, tell: Tell) -> None:
+def _run(folder: Path, comparands: Comparands, jobs: int | None, where: Engine | Place, tell: Tell) -> None:
     """Do all that is missing, and write what is there, whatever happens."""
     began = time.perf_counter()
     count = available_threads() if jobs is None else jobs
@@ -192,15 +193,16 @@ def _run(folder: Path, comparands: Comparands, jobs: int | None, engine: Engine 
             if interruption.signal is not None:
                 raise Stopped(interruption.signal, folder)
 
-        with _engine(folder, count, engine, check) as chosen:
-            course = Course(folder, comparands, members.plugin_files(), chosen, tell)
+        with _engine(folder, count, where, check) as engine:
+            course = Course(folder, comparands, members.plugin_files(), engine, tell)
             tell(_begin(folder, course, count))
             try:
                 course.run()
             except Interrupted as stopped:
                 raise Stopped(stopped.signal, folder) from None
             finally:
-                _write(folder, course, count if engine is None else None, time.perf_counter() - began)
+                here = count if where == Place(LOCAL) else None
+                _write(folder, course, here, time.perf_counter() - began)
     tell({"event": "end", "seconds": round(time.perf_counter() - began, 3)})
 
 
@@ -216,9 +218,18 @@ def _write(folder: Path, course: Course, count: int | None, seconds: float) -> N
     write_results(folder, beside, in_order(course.sweep, plan), in_order(course.runs, plan))
 
 
-def _engine(
-    folder: Path, count: int, engine: Engine | None, check: Callable[[], None]
-) -> AbstractContextManager[Engine]:
-    if engine is not None:
-        return nullcontext(engine)
-    return Pool(folder, count, check) if count else nullcontext(Inline(folder))
+@contextmanager
+def _engine(folder: Path, count: int, where: Engine | Place, check: Callable[[], None]) -> Iterator[Engine]:
+    """What runs the jobs."""
+    if not isinstance(where, Place):
+        yield where
+    elif where.kind != LOCAL:
+        from zoo.comparison import cluster  # only who asks for it needs Dask
+
+        with cluster.connected(where, count) as client:
+            yield cluster.Dask(folder, client, check)
+    elif count:
+        with Pool(folder, count, check) as pool:
+            yield pool
+    else:
+        yield Inline(folder)

@@ -17,7 +17,9 @@ from zoo.storage import RunDirectory
 from zoo.training import Run, TaskScore, evaluate_task, train
 from zoo.training.config import TEST_BATCHES
 
-_HANDOVER = 60.0  # seconds until whoever had a run before has saved and let it go
+# Seconds until whoever had a run before has saved and let it go. If its machine is gone, a shared file system
+# drops its locks only after a while: NFS servers of Linux wait for 90 seconds.
+_HANDOVER = 150.0
 _PACE = 1.0  # seconds for which steps are counted
 
 

@@ -87,6 +87,13 @@ _FLAGS: list[click.Parameter] = [
     ),
     *_TRAINING,
     Flag("--jobs", section=_WORK, type=int, metavar="N", help="Worker processes.  [every processor]"),
+    Flag(
+        "--on",
+        section=_WORK,
+        metavar="PLACE",
+        help="Where: local, dask://HOST:PORT (a Dask scheduler), or dask+slurm, where --jobs says how many "
+        "jobs SLURM is asked for.  [local]",
+    ),
     Flag("--out", section=_WORK, metavar="DIR", help="The directory.  [the next free runs/compare-TASKS-N]"),
     Flag(
         "--markdown",
@@ -124,9 +131,8 @@ def run(
         with watching(quiet, as_json) as watch:
             found = zoo.compare(**arguments, on_event=watch)
     except Stopped as stopped:
-        again = shlex.join(
-            ["zoo", "compare", "--out", str(stopped.path), *_files(arguments["cells"], plugin)]
-        )
+        words = [*_place(arguments), *_files(arguments["cells"], plugin)]
+        again = shlex.join(["zoo", "compare", "--out", str(stopped.path), *words])
         say(f"Interrupted by {signal.Signals(stopped.signal).name}; everything is kept. Go on with: {again}")
         raise click.exceptions.Exit(128 + stopped.signal) from None
     if not quiet and not as_json:
@@ -146,6 +152,12 @@ def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, A
     options, chosen = assigned(cells, tasks, settings, assignments)
     flags["lr_grid"] = rates(flags["lr_grid"])
     return {**flags, **settings, **chosen, "cells": cells, "tasks": tasks, "options": options}
+
+
+def _place(arguments: dict[str, Any]) -> list[str]:
+    """Where it was at work, which no file remembers."""
+    jobs = [] if arguments["jobs"] is None else [f"--jobs={arguments['jobs']}"]
+    return [f"--on={arguments['on']}", *jobs] if arguments["on"] else []
 
 
 def _files(cells: Sequence[str], plugin: Sequence[str]) -> list[str]:

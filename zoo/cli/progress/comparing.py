@@ -98,7 +98,7 @@ class Live:
         if event["event"] == "stage":
             self.stage = _STAGES[event["stage"]]
         elif event["event"] in _WORDS:
-            style = "" if event["event"] in ("begin", "done") else "yellow"
+            style = "" if event["event"] in ("begin", "cluster", "done") else "yellow"
             for line in _WORDS[event["event"]](event, self.tally):
                 self.console.print(Text(line, style))
 
@@ -161,6 +161,13 @@ def _outcome(record: Event) -> str:
     return f"{score}, diverged: {record['error']}" if record["status"] == "diverged" else score
 
 
+def _cluster(event: Event, tally: Tally) -> Iterator[str]:  # noqa: ARG001
+    """Who is there."""
+    workers, machines, slots = event["workers"], event["machines"], event["slots"]
+    there = f"{workers}, on {machines} machines, for {slots} jobs at a time" if workers else "none yet"
+    yield f"workers: {there}"
+
+
 def _died(event: Event, tally: Tally) -> Iterator[str]:  # noqa: ARG001
     """A process that is gone."""
     yield f"a worker process died in {event['path']} of {event['text']}"
@@ -168,6 +175,7 @@ def _died(event: Event, tally: Tally) -> Iterator[str]:  # noqa: ARG001
 
 _WORDS: dict[str, Callable[[Event, Tally], Iterator[str]]] = {
     "begin": _begin,
+    "cluster": _cluster,
     "stage": _stage,
     "done": _done,
     "died": _died,

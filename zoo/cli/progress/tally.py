@@ -36,6 +36,8 @@ class Tally:
         kind = event["event"]
         if kind == "begin":
             self.workers = max(1, event["jobs"])
+        elif kind == "cluster":
+            self.workers = max(1, event["slots"])
         elif kind == "stage":
             self._begin(event)
         elif kind in ("start", "resume", "compiled"):
