@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import kernels, testing
+    from zoo import convert, kernels, testing
     from zoo.contracts import (
         Buffer,
         Card,
@@ -156,7 +156,7 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("kernels", "testing")
+_ROOMS = ("convert", "kernels", "testing")
 
 __all__ = [
     "Buffer",
@@ -184,6 +184,7 @@ __all__ = [
     "UsageError",
     "ZooError",
     "ZooWarning",
+    "convert",
     "cumax",
     "cumsum",
     "exp",
