@@ -228,7 +228,7 @@ class Masked(zoo.Cell):
 
 
 def test_an_input_as_large_as_x_is_for_layers_that_all_have_such_an_x():
-    words = r"every layer gets the same inputs, but 'm' depends on I: \(5,\) in layer 0, \(6,\) in layer 1"
+    words = r"every layer gets the same inputs, but 'm' is \(5,\) in layer 0 and \(6,\) in layer 1"
     with pytest.raises(UsageError, match=words):
         Stack(Masked(), I, H, 2)
     x, mask = dense(), np.zeros((T, B, I))

@@ -19,7 +19,7 @@ FORWARD = ("params", "x", "state")
 BACKWARD = ("params", "x", "state", "tape", "dy", "dlast")
 
 # What `Recurrent.apply` calls its own arguments, beside which inputs are given by name.
-_TAKEN = ("self", "theta", "x", "state", "noise")
+_TAKEN = ("self", "theta", "x", "state", "noise", "lengths", "trace")
 
 
 class Cell(Member, abstract=True):

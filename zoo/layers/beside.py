@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from zoo.contracts import Cell, Input, Noise
+from zoo.contracts import Noise
+from zoo.layers.floor import Floor, Told
 from zoo.layers.layer import Array, Layer
-from zoo.layers.noise import Draw, draw_noise
+from zoo.layers.noise import Draw, Part, draw_dropout, draw_noise
 from zoo.layers.segments import cut
-
-Told = list[tuple[Array, ...]]
-"""For each layer what it is told, in the order of declaration."""
+from zoo.layers.shards import Rows, count
 
 
 @dataclass(frozen=True)
@@ -22,44 +21,49 @@ class Beside:
     """The inputs beside x of a whole sequence, made for some steps and rows at a time.
 
     Args:
-        cell: The cell, which declares them.
-        layers: The layers.
-        given: Those that were given, ``(T, B, ...)``; every layer gets them.
+        floors: The floors of the stack, whose cells declare them.
+        given: Those that were given, ``(T, B, ...)``; every layer that declares one gets it.
+        turned: The same for layers that read backwards, in their order of time.
         dtype: Of all arrays.
         draw: What decides the noise; None for its expectation.
+        dropout: How probable it is that a number of what a floor hands to the next is dropped.
     """
 
-    cell: Cell
-    layers: list[Layer]
+    floors: list[Floor]
     given: Mapping[str, Array]
+    turned: Mapping[str, Array]
     dtype: np.dtype[Any]
     draw: Draw | None = None
+    dropout: float = 0.0
 
-    def part(self, steps: slice, rows: slice) -> Told:
-        """What every layer is told in these steps, in these rows."""
-        if not self.cell.inputs:
-            return [()] * len(self.layers)
+    def part(self, steps: slice, rows: Rows) -> list[Told]:
+        """What every floor is told in these steps, in these rows."""
+        part = steps, rows
         made: dict[Any, Array] = {}
         return [
-            tuple([self._array(name, layer, (steps, rows), made) for name in self.cell.inputs])
-            for layer in self.layers
+            Told([self._inputs(layer, part, made) for layer in floor.layers], self._mask(floor, part))
+            for floor in self.floors
         ]
 
-    def _array(self, name: str, layer: Layer, part: tuple[slice, slice], made: dict[Any, Array]) -> Array:
-        """One input of one layer; what layers share is made once."""
-        declared, shape = self.cell.inputs[name], layer.inputs[name]
-        is_drawn = self.draw is not None and isinstance(declared, Noise) and name not in self.given
-        key = (name, shape, layer.index if is_drawn else None)
-        if key not in made:
-            if name in self.given:
-                made[key] = cut(self.given[name], *part)
-            else:
-                made[key] = self._made(declared, layer.index, part, shape)
-        return made[key]
+    def _mask(self, floor: Floor, part: Part) -> Array | None:
+        """What the floor's input is multiplied by: nothing lies below the first."""
+        if self.draw is None or not self.dropout or floor.index == 0:
+            return None
+        return draw_dropout(self.dropout, self.draw, floor.index, part, floor.input_size, self.dtype)
 
-    def _made(self, declared: Input, layer: int, part: tuple[slice, slice], shape: tuple[int, ...]) -> Array:
-        value = declared.value(self.cell.options)
-        if self.draw is not None and isinstance(declared, Noise):
-            return draw_noise(declared, value, self.draw, layer, part, shape, self.dtype)
-        sizes = tuple(each.stop - each.start for each in part)
-        return np.full((*sizes, *shape), value, self.dtype)
+    def _inputs(self, layer: Layer, part: Part, made: dict[Any, Array]) -> tuple[Array, ...]:
+        return tuple([self._array(name, layer, part, made) for name in layer.inputs])
+
+    def _array(self, name: str, layer: Layer, part: Part, made: dict[Any, Array]) -> Array:
+        """One input of one layer; what layers share is made once."""
+        declared, shape = layer.cell.inputs[name], layer.inputs[name]
+        value = declared.value(layer.cell.options)
+        given = self.turned if layer.reverse else self.given
+        if name not in given and self.draw is not None and isinstance(declared, Noise):
+            return draw_noise(declared, value, self.draw, layer.place, part, shape, self.dtype)
+        key = (name, layer.reverse) if name in given else (shape, value)
+        if key not in made:
+            steps, rows = part
+            sizes = (steps.stop - steps.start, count(rows), *shape)
+            made[key] = cut(given[name], *part) if name in given else np.full(sizes, value, self.dtype)
+        return made[key]

@@ -45,13 +45,36 @@ def check_seed(seed: Any) -> int:
     return int(seed)
 
 
+def as_flag(value: Any, who: str) -> bool:
+    """True or False.
+
+    Raises:
+        UsageError: if it is neither: "no" would count as true.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise UsageError(f"{who} is {value!r}; expected True or False.")
+    return bool(value)
+
+
+def as_dropout(value: Any, who: str) -> float:
+    """A probability less than one.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < 1:
+        raise UsageError(f"{who}: dropout is {value!r}; expected a number from 0 up to, not including, 1.")
+    return float(value)
+
+
 def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
     """Inputs as kernels take them: ``(T, B, I)`` of the dtype, or int32 tokens ``(T, B)``, C-contiguous.
 
     Raises:
         UsageError: if x is neither.
     """
-    x = _as_array(x, f"{who}: inputs")
+    x = as_array(x, f"{who}: inputs")
     if x.ndim == 2 and x.dtype.kind in "iu":
         return as_tokens(x, input_size, f"{who}: inputs")
     if x.ndim == 3 and x.dtype.kind == "f" and x.shape[2] == input_size and x.shape[1] > 0:
@@ -68,7 +91,7 @@ def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
     Raises:
         UsageError: if they are not.
     """
-    tokens = _as_array(tokens, who)
+    tokens = as_array(tokens, who)
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.shape[1] == 0:
         raise UsageError(
             f"{who} are {tokens.dtype}{tokens.shape}; expected integer tokens (T, B), time first, with at "
@@ -132,16 +155,21 @@ def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str
     Raises:
         UsageError: if they have another shape or are no real numbers.
     """
-    array = _as_array(value, who)
+    array = as_array(value, who)
     if array.dtype.kind not in "fiu" or array.shape != shape:
         raise UsageError(f"{who} is {array.dtype}{array.shape}; expected {dtype}{shape}.")
     return _ready(array, dtype)
 
 
-def _as_array(value: Any, who: str) -> Array:
+def as_array(value: Any, who: str) -> Array:
+    """An array of anything.
+
+    Raises:
+        UsageError: if it has rows of different lengths.
+    """
     try:
         return np.asarray(value)
-    except ValueError as error:  # rows of different lengths
+    except ValueError as error:
         raise UsageError(f"{who} cannot be made an array ({error}).") from None
 
 

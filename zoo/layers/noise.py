@@ -2,12 +2,14 @@
 
 A number depends on the seed, the step of training, the layer, the name of the noise, the step of the
 sequence, the row of the batch and its place in the row, and on nothing else. So a resumed run draws what it
-would have drawn, threads change no bit, and a segment that is computed again meets the same noise.
+would have drawn, threads change no bit, and a segment that is computed again meets the same noise. A layer
+that reads backwards counts its steps from where it begins.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,15 @@ from zoo.errors import UsageError
 from zoo.kernels.jit import njit
 from zoo.kernels.random import random_bits, random_uniform
 from zoo.layers.boundary import is_seed
+from zoo.layers.shards import Rows, numbers_of
 
 Array = np.ndarray[Any, Any]
 Draw = tuple[int, int]
 """Seed and step of training, which decide all noise."""
+Part = tuple[slice, Rows]
+"""Which steps of the sequence, and which rows of the batch."""
+
+BETWEEN = "between layers"  # with a space in it, for no noise of a cell can be called so
 
 
 def check_noise(noise: Any) -> Draw | None:
@@ -44,7 +51,7 @@ def draw_noise(
     chance: float,
     draw: Draw,
     layer: int,
-    part: tuple[slice, slice],
+    part: Part,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> Array:
@@ -59,12 +66,39 @@ def draw_noise(
         shape: Sizes of one row.
         dtype: Of the numbers.
     """
-    steps, rows = part
-    found = np.empty((steps.stop - steps.start, rows.stop - rows.start, *shape), dtype)
-    numbers = found.reshape(*found.shape[:2], -1)
-    start = np.uint64(steps.start), np.uint64(rows.start)
-    fill(_key(declared.name, draw, layer), chance, *start, declared.per == "sequence", numbers)
-    return found
+    is_kept = declared.per == "sequence"
+    return _drawn(_key(declared.name, draw, layer), chance, part, is_kept, shape, dtype)
+
+
+def draw_dropout(
+    dropout: float, draw: Draw, floor: int, part: Part, size: int, dtype: np.dtype[Any]
+) -> Array:
+    """What a floor's input is multiplied by, ``(T, B, size)``: zero where it is dropped.
+
+    The others are as much larger as there are fewer of them, so that nothing is to be done in evaluation.
+    N. Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html.
+
+    Args:
+        dropout: How probable a zero is, less than one.
+        draw: Seed and step of training.
+        floor: Which floor of the stack reads it.
+        part: Which steps of the sequence, and which rows of the batch.
+        size: Features of the input.
+        dtype: Of the numbers.
+    """
+    kept = _drawn(_key(BETWEEN, draw, floor), 1 - dropout, part, False, (size,), dtype)
+    kept *= dtype.type(1 / (1 - dropout))
+    return kept
+
+
+def _drawn(
+    key: np.uint64, chance: float, part: Part, is_kept: bool, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Array:
+    """Ones and zeros of some steps and rows, ``(T, B, ...)``."""
+    steps, rows = part[0], numbers_of(part[1])
+    found = np.empty((steps.stop - steps.start, rows.size, math.prod(shape)), dtype)
+    fill(key, chance, np.uint64(steps.start), rows, is_kept, found)
+    return found.reshape(*found.shape[:2], *shape)
 
 
 def _key(name: str, draw: Draw, layer: int) -> np.uint64:
@@ -77,14 +111,14 @@ def _key(name: str, draw: Draw, layer: int) -> np.uint64:
 
 
 @njit
-def fill(key: np.uint64, chance: float, first: np.uint64, row: np.uint64, is_kept: bool, out: Array) -> None:
+def fill(key: np.uint64, chance: float, first: np.uint64, rows: Array, is_kept: bool, out: Array) -> None:
     """Ones with a chance, else zeros, into ``out (T, B, N)``.
 
     Args:
         key: What they are drawn from.
         chance: How probable a one is.
         first: The first of the steps.
-        row: The first of the rows.
+        rows: The number of each row in the batch, ``(B,)``.
         is_kept: Whether all steps have the numbers of step 0.
         out: Where they go.
     """
@@ -93,7 +127,7 @@ def fill(key: np.uint64, chance: float, first: np.uint64, row: np.uint64, is_kep
         when = np.uint64(0) if is_kept else first + np.uint64(t)
         at_step = random_bits(key, when)
         for b in range(out.shape[1]):
-            at_row = random_bits(np.uint64(at_step), row + np.uint64(b))
+            at_row = random_bits(np.uint64(at_step), rows[b])
             for n in range(out.shape[2]):
                 u = random_uniform(np.uint64(at_row), np.uint64(n))
                 out[t, b, n] = one if u < chance else zero

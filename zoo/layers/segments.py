@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from zoo.errors import UsageError
-from zoo.layers.layer import Array, Arrays, LayerTape
-from zoo.layers.shards import ROWS
+from zoo.layers.layer import Array, Arrays
+from zoo.layers.shards import ROWS, Rows
 
 Recompute = int | Literal["sqrt"] | None
 
@@ -57,13 +57,13 @@ def _about_sqrt(steps: int, batch: int) -> int:
     return max(math.isqrt(steps - 1) + 1, LEAST_TOKENS // min(batch, ROWS))
 
 
-def cut(array: Array, steps: slice, rows: slice) -> Array:
+def cut(array: Array, steps: slice, rows: Rows) -> Array:
     """The part of a time-major array ``(T, B, ...)`` that a kernel works on, contiguous."""
     return np.ascontiguousarray(array[steps, rows])
 
 
 class Segment(NamedTuple):
-    """Some steps of one shard.
+    """A piece on the way.
 
     Args:
         steps: Which steps.
@@ -73,9 +73,28 @@ class Segment(NamedTuple):
     """
 
     steps: slice
-    rows: slice
+    rows: Rows
     state: Arrays
-    tape: list[LayerTape] | None = None
+    tape: Any = None
+
+
+def go_back(
+    found: list[Segment], dlast: Arrays, back: Callable[[Segment, Arrays], tuple[Arrays, list[Array]]]
+) -> tuple[Arrays, list[Array]]:
+    """The gradients of the states before the first piece, and the sum of those of the parameters.
+
+    Args:
+        found: All pieces, in order of time.
+        dlast: Gradients of the states of every row at its end.
+        back: The way back through one piece: from the gradients of the states after it to those of the
+            states before it, and of the parameters.
+    """
+    *earlier, last = found
+    dstate, total = _step_back(last, dlast, back)
+    for segment in reversed(earlier):
+        dstate, gradients = _step_back(segment, dstate, back)
+        total = [one + other for one, other in zip(total, gradients, strict=True)]
+    return dstate, total
 
 
 def walk_back(
@@ -84,25 +103,32 @@ def walk_back(
     out: Array,
     back: Callable[[Segment, Arrays], tuple[Arrays, list[Array]]],
 ) -> Arrays:
-    """The gradients of the states before the first segment; those of the parameters are summed into out.
-
-    Args:
-        found: All segments of a shard, in order of time.
-        dlast: Gradients of the states after the last.
-        out: Where the flat gradient goes, ``(P,)``.
-        back: The way back through one segment: from the gradients of the states after it to those of the
-            states before it, and of the parameters, in their order.
-    """
-    dstate, gradients = back(found[-1], dlast)
+    """As :func:`go_back`, with the gradients of the parameters in a flat vector, out ``(P,)``."""
+    dstate, gradients = go_back(found, dlast, back)
     flatten(gradients, out)
-    part = np.empty_like(out) if len(found) > 1 else out
-    for segment in reversed(found[:-1]):
-        dstate, gradients = back(segment, dstate)
-        flatten(gradients, part)
-        out += part
     return dstate
 
 
 def flatten(arrays: list[Array], out: Array) -> None:
     """Write arrays one after the other into a flat vector."""
     np.concatenate([array.reshape(-1) for array in arrays], out=out)
+
+
+def _step_back(
+    segment: Segment, dlast: Arrays, back: Callable[[Segment, Arrays], tuple[Arrays, list[Array]]]
+) -> tuple[Arrays, list[Array]]:
+    """The way back through one piece; rows that ended before it keep the gradients of their last states."""
+    count = len(next(iter(segment.state.values())))
+    dbefore, gradients = back(segment, {name: value[:count] for name, value in dlast.items()})
+    return renewed(dlast, dbefore), gradients
+
+
+def renewed(state: Arrays, first: Arrays) -> Arrays:
+    """States of all rows of which the first have new ones."""
+    return {name: _joined(first[name], value) for name, value in state.items()}
+
+
+def _joined(first: Array, all_rows: Array) -> Array:
+    if len(first) == len(all_rows):
+        return first
+    return np.concatenate([first, all_rows[len(first) :]])

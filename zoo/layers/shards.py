@@ -20,6 +20,8 @@ from zoo.errors import UsageError
 
 R = TypeVar("R")
 Array = np.ndarray[Any, Any]
+Rows = slice | Array
+"""Rows of a batch: those from one to another, or the numbers of each ``(B,)``."""
 
 # Eight rows fill the register tile; sixteen shards keep as many cores busy, for the price of 16 gradients.
 ROWS = 8
@@ -33,7 +35,18 @@ def shards(batch: int) -> tuple[slice, ...]:
     return tuple(slice(start, min(start + rows, batch)) for start in range(0, batch, rows))
 
 
-def states_of(state: Mapping[str, Array], rows: slice) -> dict[str, Array]:
+def count(rows: Rows) -> int:
+    """How many rows these are."""
+    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+
+def numbers_of(rows: Rows) -> Array:
+    """The number of each row in the batch, ``(B,)`` uint64."""
+    found = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+    return found.astype(np.uint64)
+
+
+def states_of(state: Mapping[str, Array], rows: Rows) -> dict[str, Array]:
     """The rows of one shard of every state ``(B, ...)``."""
     return {name: value[rows] for name, value in state.items()}
 
@@ -46,6 +59,16 @@ def join(parts: list[Array], axis: int) -> Array:
 def join_states(parts: list[dict[str, Array]]) -> dict[str, Array]:
     """The shards' states as those of the batch."""
     return {name: join([part[name] for part in parts], axis=0) for name in parts[0]}
+
+
+def put_states(parts: list[tuple[Rows, dict[str, Array]]], batch: int) -> dict[str, Array]:
+    """The states of the batch: those of each shard in their rows."""
+    _, first = parts[0]
+    state = {name: np.empty((batch, *value.shape[1:]), value.dtype) for name, value in first.items()}
+    for rows, part in parts:
+        for name, value in part.items():
+            state[name][rows] = value
+    return state
 
 
 def sum_shards(gradients: list[Array]) -> None:

@@ -1,90 +1,120 @@
-"""A stack of layers on one shard of the batch: pure functions of named arrays."""
+"""A stack of floors on one shard of the batch: pure functions of named arrays."""
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from zoo.compiler import passes
-from zoo.contracts import Cell, Noise
-from zoo.errors import DefinitionError, UsageError
-from zoo.layers.beside import Beside, Told
-from zoo.layers.boundary import as_given
-from zoo.layers.layer import Array, Arrays, Layer, LayerTape
-from zoo.layers.layout import Shapes
+from zoo.contracts import Cell, Input, Noise
+from zoo.errors import UsageError
+from zoo.layers.beside import Beside
+from zoo.layers.boundary import as_dropout, as_flag, as_given, as_state
+from zoo.layers.course import Course, plan
+from zoo.layers.floor import Floor, FloorTape, Told
+from zoo.layers.layer import Array, Arrays, Layer
+from zoo.layers.lengths import turned
 from zoo.layers.noise import check_noise
 
 MOST_LAYERS = 1000
+_CHOICES = ("bidirectional", "dropout", "residual", "learned_state")
 
 Weights = list[tuple[Array, ...]]
 """The arrays of each layer."""
 
 
 class Stack:
-    """Layers of one cell, each reading the output of the one below.
+    """Floors of one or two layers, each reading the output of the floor below.
 
     Args:
-        cell: The cell of every layer.
-        input_size: ``I`` of the first layer.
+        cell: The cell of every floor, or one for each.
+        input_size: ``I`` of the first floor.
         hidden_size: ``H``.
-        num_layers: ``L``.
+        num_layers: ``L``, the number of floors.
+        bidirectional: Whether each floor has a second layer, which reads from the end to the beginning.
+        dropout: How probable it is, where noise is drawn, that a number that one floor hands to the next is
+            dropped.
+        residual: Whether a floor adds its input to its output, where both have the same size.
+        learned_state: Whether the states before the first step, where none are given, are parameters.
 
     Attributes:
-        param_shapes: Shape of every parameter, ``l0.Wxh`` and so on.
+        cells: The cell of each floor.
+        floors: The floors.
+        layers: All layers, floor by floor.
+        param_shapes: Shape of every parameter, ``l0.Wxh`` and so on, ``l0.h.initial`` after all others.
         state_shapes: Shape of every state, ``l0.h`` and so on, without the batch axis.
         buffer_shapes: Shape of every buffer, ``l0.A`` and so on.
+        input_shapes: Shape of every input beside x, without the axes of time and batch.
+        learned: The state that each learned first state is one of.
         output_size: Features of the output.
 
     Raises:
-        UsageError: if a size is no positive integer or does not suit the cell.
+        UsageError: if a size is no positive integer or does not suit the cell, or another argument does not
+            fit.
     """
 
-    def __init__(self, cell: Cell, input_size: int, hidden_size: int, num_layers: int) -> None:
-        self.cell = cell
-        self.input_size = self._size("input_size", input_size)
-        self.hidden_size = self._size("hidden_size", hidden_size)
-        self.layers: list[Layer] = []
-        size = self.input_size
-        for index in range(self._size("num_layers", num_layers, MOST_LAYERS)):
-            self.layers.append(Layer(index, cell, size, self.hidden_size))
-            told = [name for name, each in cell.inputs.items() if not isinstance(each, Noise)]
-            self._check_inputs(self.layers[-1], told)
-            size = self.layers[-1].output_size
-        self.output_size = size
-        self.param_shapes = self._shapes("params")
-        self.state_shapes = self._shapes("states")
+    def __init__(
+        self,
+        cell: Cell | Sequence[Cell],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        residual: bool = False,
+        learned_state: bool = False,
+    ) -> None:
+        self.cells = _cells(cell, num_layers)
+        who = self.label()
+        self.input_size = _size(who, "input_size", input_size)
+        self.hidden_size = _size(who, "hidden_size", hidden_size)
+        self.bidirectional = as_flag(bidirectional, f"{who}: bidirectional")
+        self.residual = as_flag(residual, f"{who}: residual")
+        self.learned_state = as_flag(learned_state, f"{who}: learned_state")
+        self.dropout = as_dropout(dropout, who)
+        self.floors = self._floors()
+        self.layers = [layer for floor in self.floors for layer in floor.layers]
+        self.output_size = self.floors[-1].output_size
+        lowest_last = [each.inputs.items() for each in reversed(self.layers)]
+        self.input_shapes = {name: shape for inputs in lowest_last for name, shape in inputs}
+        self._check_inputs(name for name, each in self.inputs.items() if not isinstance(each, Noise))
         self.buffer_shapes = self._shapes("buffers")
-        self._passes = passes(cell)
-
-    def _size(self, name: str, value: object, most: int | None = None) -> int:
-        """A size as an integer, if it is one."""
-        right = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
-        if not right or (most is not None and int(value) > most):  # type: ignore[call-overload]
-            expected = "a positive integer" if most is None else f"an integer from 1 to {most}"
-            raise UsageError(f"{self.cell.label()}: {name} is {reprlib.repr(value)}; expected {expected}.")
-        return int(value)  # type: ignore[call-overload,no-any-return]
-
-    def _check_inputs(self, layer: Layer, names: Iterable[str]) -> None:
-        """Refuse inputs beside x that cannot be the same for this layer as for the first."""
-        for name in names:
-            shape = self.input_shapes[name]
-            if layer.inputs[name] != shape:
-                raise UsageError(
-                    f"{self.cell.label()}: every layer gets the same inputs, but {name!r} depends on I: "
-                    f"{shape} in layer 0, {layer.inputs[name]} in layer {layer.index}; choose one layer, or "
-                    f"sizes for which these are equal."
-                )
-
-    def _shapes(self, kind: str) -> dict[str, tuple[int, ...]]:
-        return {name: shape for layer in self.layers for name, shape in getattr(layer, kind).items()}
+        self.state_shapes = self._shapes("states")
+        self.learned = {f"{name}.initial": name for name in self._variables()} if self.learned_state else {}
+        initial = {name: self.state_shapes[state] for name, state in self.learned.items()}
+        self.param_shapes = self._shapes("params") | initial
 
     @property
-    def input_shapes(self) -> Shapes:
-        """Shape of every input beside x in the first layer, without the axes of time and batch."""
-        return self.layers[0].inputs
+    def cell(self) -> Cell:
+        """The cell of the first floor, and of the others if they were not chosen one by one."""
+        return self.cells[0]
+
+    @property
+    def inputs(self) -> dict[str, Input]:
+        """What the cells declare beside x; where several declare a name, the lowest."""
+        return {name: each for cell in reversed(self.cells) for name, each in cell.inputs.items()}
+
+    @property
+    def discrete(self) -> tuple[str, ...]:
+        """The states that only ever hold whole numbers."""
+        return tuple([name for name in self.state_shapes if name not in self._variables()])
+
+    def label(self) -> str:
+        """How an error names the layers: ``cell 'lstm'``, or ``cells 'gru', 'lstm'``."""
+        if self._is_one():
+            return self.cell.label()
+        return f"cells {', '.join(repr(cell.name) for cell in self.cells)}"
+
+    def describe(self) -> str:
+        """Its arguments, as they are written; what is switched off is left out."""
+        cells = self.cell if self._is_one() else list(self.cells)
+        facts = {name: getattr(self, name) for name in ("input_size", "hidden_size")}
+        facts["num_layers"] = len(self.floors)
+        facts |= {name: getattr(self, name) for name in _CHOICES if getattr(self, name)}
+        return ", ".join([repr(cells), *(f"{name}={value!r}" for name, value in facts.items())])
 
     def beside(
         self,
@@ -92,21 +122,44 @@ class Stack:
         times_rows: tuple[int, int],
         dtype: np.dtype[Any],
         noise: Any = None,
+        lengths: Array | None = None,
     ) -> Beside:
         """The inputs beside x: those given, the noise of ``(seed, step)``, the defaults of the others.
+
+        Args:
+            given: By name, ``(T, B, ...)``.
+            times_rows: ``T`` and ``B``.
+            dtype: Of all arrays.
+            noise: What decides the noise; None for its expectation, and no dropout.
+            lengths: Steps of each row ``(B,)``; None if all steps are of all rows.
 
         Raises:
             UsageError: if one is unknown or does not fit, or the noise is no such pair.
         """
-        shapes, who = self.input_shapes, self.cell.label()
-        found = as_given(given, self.cell.inputs, shapes, times_rows, dtype, who) if given else {}
-        for layer in self.layers:
-            self._check_inputs(layer, found)
-        return Beside(self.cell, self.layers, found, dtype, check_noise(noise))
+        found = as_given(given, self.inputs, self.input_shapes, times_rows, dtype, self.label())
+        self._check_inputs(found)
+        backwards = found if self.bidirectional else {}
+        backwards = {name: turned(value, lengths) for name, value in backwards.items()}
+        return Beside(self.floors, found, backwards, dtype, check_noise(noise), self.dropout)
+
+    def states_before(
+        self, state: Mapping[str, Any] | None, params: Mapping[str, Array], batch: int, dtype: np.dtype[Any]
+    ) -> Arrays:
+        """The states before the first step: those given, or else the learned ones, or zeros.
+
+        Raises:
+            UsageError: if a name is missing or unknown, or a shape does not fit.
+        """
+        before = as_state(state, self.state_shapes, batch, dtype, self.label())
+        if state is None:
+            for name, which in self.learned.items():
+                before[which][...] = params[name]
+        return before
 
     def initial(self, seed: int) -> Arrays:
         """First values of all parameters, and the values of all buffers."""
-        return {name: value for layer in self.layers for name, value in layer.initial(seed).items()}
+        drawn = {name: value for layer in self.layers for name, value in layer.initial(seed).items()}
+        return drawn | {name: np.zeros(self.param_shapes[name]) for name in self.learned}
 
     def weights(self, arrays: Mapping[str, Array]) -> Weights:
         """The parameters and buffers of each layer, as kernels take them, from all by name."""
@@ -117,78 +170,118 @@ class Stack:
         weights: Weights,
         x: Array,
         state: Mapping[str, Array],
-        told: Told,
-    ) -> tuple[Array, Arrays, list[LayerTape]]:
-        """Outputs ``(T, B, ·)``, last states, and the tape.
+        told: list[Told],
+        course: Course | None = None,
+    ) -> tuple[Array, Arrays, list[FloorTape]]:
+        """Outputs ``(T, B, ·)``, the states of each row at its end, and the tape.
 
         Args:
             weights: From :meth:`weights`.
-            x: Floats or tokens, as kernels take them.
+            x: Floats or tokens, as kernels take them; where rows have lengths, zeros or -1 behind their ends.
             state: States before the first step.
-            told: What each layer is told beside x, a part of what :meth:`beside` found.
+            told: What each floor is told beside x, a part of what :meth:`beside` found.
+            course: How each layer's time is cut; None to run each through all steps at once.
 
         Raises:
-            DefinitionError: if the cell's kernel returns what it should not.
+            DefinitionError: if a cell's kernel returns what it should not.
         """
-        run = self._passes
+        course = course or plan([slice(0, x.shape[0])], x.shape[1])
         last: Arrays = {}
         tape = []
-        for layer, arrays, inputs in zip(self.layers, weights, told, strict=True):
-            before = tuple([state[name] for name in layer.states])
-            y, after, kept = run.forward(arrays, x, before, *self._beside(inputs), *run.options)
-            self._check_array("output of forward", y, (*x.shape[:2], layer.output_size), arrays[0].dtype)
-            self._check_number("states from forward", layer.states, after)
-            last.update(zip(layer.states, after, strict=True))
-            tape.append(LayerTape(x, before, inputs, kept))
-            x = y
+        for floor, arrays, beside in zip(self.floors, self._by_floor(weights), told, strict=True):
+            x, after, kept = floor.forward(arrays, x, state, beside, course)
+            last |= after
+            tape.append(kept)
         return x, last, tape
 
     def backward(
-        self, weights: Weights, tape: list[LayerTape], dy: Array, dlast: Mapping[str, Array]
-    ) -> tuple[Array, Arrays, list[Array]]:
-        """Gradients with respect to x, the first states, and the parameters in the order of their names.
+        self, weights: Weights, tape: list[FloorTape], dy: Array, dlast: Mapping[str, Array]
+    ) -> tuple[Array | None, Arrays, list[Array]]:
+        """Gradients with respect to x (None for tokens), the first states, and the parameters of all layers.
+
+        Those of the parameters are in the order of their names, without the learned first states: with
+        :meth:`learned_gradients` behind them they are all.
 
         Raises:
-            DefinitionError: if the cell's kernel returns what it should not.
+            DefinitionError: if a cell's kernel returns what it should not.
         """
-        run = self._passes
+        dx: Array | None = dy
         dstate: Arrays = {}
         gradients: list[Array] = []
-        for layer, arrays, kept in zip(reversed(self.layers), reversed(weights), reversed(tape), strict=True):
-            dafter = tuple([dlast[name] for name in layer.states])
-            seen = arrays, kept.x, kept.state, *self._beside(kept.inputs)
-            dy, dbefore, dweights = run.backward(*seen, kept.kept, dy, dafter, *run.options)
-            if kept.x.ndim == 3:
-                self._check_array("gradient of the input", dy, kept.x.shape, arrays[0].dtype)
-            self._check_number("state gradients from backward", layer.states, dbefore)
-            self._check_gradients(layer, dweights)
-            dstate.update(zip(layer.states, dbefore, strict=True))
-            gradients[:0] = dweights
-        return dy, dstate, gradients
+        for floor, arrays, kept in zip(
+            reversed(self.floors), reversed(self._by_floor(weights)), reversed(tape), strict=True
+        ):
+            assert dx is not None  # only the lowest floor reads tokens
+            dx, dbefore, found = floor.backward(arrays, kept, dx, dlast)
+            dstate |= dbefore
+            gradients[:0] = found
+        return dx, dstate, gradients
 
-    def _beside(self, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], ...]:
-        """The inputs as an argument of kernels, which only those of cells that declare inputs have."""
-        return (inputs,) if self.cell.inputs else ()
+    def learned_gradients(self, dstate: Mapping[str, Array], are_used: bool) -> list[Array]:
+        """Gradients of the learned first states: the sum over the rows that began with them, or zeros."""
+        rows = slice(None if are_used else 0)
+        return [dstate[state][rows].sum(axis=0) for state in self.learned.values()]
 
-    def _check_array(self, what: str, found: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Refuse what the next kernel, which checks nothing, would read out of bounds."""
-        if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != dtype:
-            facts = f"{found.dtype}{found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
-            raise DefinitionError(f"{self.cell.who()}: the {what} is {facts}; expected {dtype}{shape}.")
+    def _is_one(self) -> bool:
+        """Whether one cell was chosen for all floors."""
+        return all(cell == self.cell for cell in self.cells)
 
-    def _check_gradients(self, layer: Layer, found: Any) -> None:
-        """Refuse gradients that would lie in the flat vector in another order than their parameters."""
-        self._check_number("parameter gradients from backward", layer.params, found)
-        if [gradient.shape for gradient in found] != list(layer.params.values()):
-            expected = ", ".join(f"{name} {shape}" for name, shape in layer.params.items())
-            raise DefinitionError(
-                f"{self.cell.who()}: the parameter gradients from backward have the shapes "
-                f"{', '.join(str(gradient.shape) for gradient in found)}; expected {expected}."
-            )
+    def _floors(self) -> list[Floor]:
+        floors, size = [], self.input_size
+        directions = (False, True) if self.bidirectional else (False,)
+        for index, cell in enumerate(self.cells):
+            layers = tuple([Layer(index, cell, size, self.hidden_size, reverse) for reverse in directions])
+            output_size = sum(layer.output_size for layer in layers)
+            floors.append(Floor(layers, self.residual and size == output_size))
+            size = output_size
+        return floors
 
-    def _check_number(self, what: str, names: Mapping[str, Any], arrays: Any) -> None:
-        if len(arrays) != len(names):
-            raise DefinitionError(
-                f"{self.cell.who()}: {len(arrays)} {what}; expected {len(names)}, in the order of "
-                f"declaration: {', '.join(names)}."
-            )
+    def _by_floor(self, weights: Weights) -> list[Weights]:
+        width = len(self.floors[0].layers)
+        return [weights[start : start + width] for start in range(0, len(weights), width)]
+
+    def _shapes(self, kind: str) -> dict[str, tuple[int, ...]]:
+        return {name: shape for layer in self.layers for name, shape in getattr(layer, kind).items()}
+
+    def _variables(self) -> list[str]:
+        """The states that are no whole numbers: what can be differentiated by."""
+        return [
+            name
+            for layer in self.layers
+            for name, declared in zip(layer.states, layer.cell.states.values(), strict=True)
+            if not declared.discrete
+        ]
+
+    def _check_inputs(self, names: Iterable[str]) -> None:
+        """Refuse inputs beside x that cannot be the same for every layer that declares them."""
+        for name in names:
+            shape = self.input_shapes[name]
+            for layer in self.layers:
+                if layer.inputs.get(name, shape) != shape:
+                    lowest = next(each.index for each in self.layers if name in each.inputs)
+                    raise UsageError(
+                        f"{self.label()}: every layer gets the same inputs, but {name!r} is {shape} in layer "
+                        f"{lowest} and {layer.inputs[name]} in layer {layer.index}; choose one layer, or "
+                        f"sizes for which these are equal."
+                    )
+
+
+def _cells(cell: Cell | Sequence[Cell], num_layers: int) -> tuple[Cell, ...]:
+    """The cell of each floor."""
+    if isinstance(cell, Cell):
+        return (cell,) * _size(cell.label(), "num_layers", num_layers, MOST_LAYERS)
+    if num_layers not in (1, len(cell)) or not 1 <= len(cell) <= MOST_LAYERS:
+        raise UsageError(
+            f"num_layers is {reprlib.repr(num_layers)} and there are {len(cell)} cells; expected a cell for "
+            f"each layer, or one cell for all."
+        )
+    return tuple(cell)
+
+
+def _size(who: str, name: str, value: object, most: int | None = None) -> int:
+    """A size as an integer, if it is one."""
+    right = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    if not right or (most is not None and int(value) > most):  # type: ignore[call-overload]
+        expected = "a positive integer" if most is None else f"an integer from 1 to {most}"
+        raise UsageError(f"{who}: {name} is {reprlib.repr(value)}; expected {expected}.")
+    return int(value)  # type: ignore[call-overload,no-any-return]

@@ -9,7 +9,8 @@ import numpy as np
 
 from zoo.layers.beside import Beside
 from zoo.layers.boundary import as_state
-from zoo.layers.layer import Array, Arrays, LayerTape
+from zoo.layers.floor import FloorTape
+from zoo.layers.layer import Array, Arrays
 from zoo.layers.segments import Segment, cut, walk_back
 from zoo.layers.shards import states_of
 from zoo.layers.stack import Stack, Weights
@@ -76,7 +77,7 @@ class Objective:
             found.append(Segment(steps, rows, self._forward(found[-1])[1]))
         return found
 
-    def _forward(self, segment: Segment) -> tuple[Array, Arrays, list[LayerTape]]:
+    def _forward(self, segment: Segment) -> tuple[Array, Arrays, list[FloorTape]]:
         """The layers."""
         where = segment.steps, segment.rows
         told = self.beside.part(*where)

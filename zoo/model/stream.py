@@ -78,7 +78,7 @@ def _layers(model: LanguageModel) -> tuple[tuple[Any, ...], Array, Array]:
     beside = stack.beside({}, (1, 1), model.dtype).part(slice(0, 1), slice(0, 1))
     token = y = np.zeros((1, 1), np.int32)
     layers = []
-    for layer, told in zip(stack.layers, beside, strict=True):
+    for layer, ((told,), _) in zip(stack.layers, beside, strict=True):
         params = tuple(arrays[name] for name in layer.arrays)
         state = tuple(np.zeros((1, *shape), model.dtype) for shape in layer.states.values())
         y, kept = found.prepare(params, y, state, *((told,) if told else ()))

@@ -97,7 +97,7 @@ class Trial:
     @property
     def discrete(self) -> tuple[str, ...]:
         """The states that nothing is differentiated by."""
-        return discrete_states(self.rnn)
+        return self.rnn.stack.discrete
 
     def apply(self, theta: Array | None = None) -> tuple[Array, Arrays, Tape]:
         """The forward pass, with other parameters if some are given."""
@@ -151,12 +151,6 @@ def _suits(cell: Cell, sizes: Sizes) -> bool:
     return True
 
 
-def discrete_states(rnn: Recurrent) -> tuple[str, ...]:
-    """The states of a layer that only ever hold whole numbers."""
-    declared = rnn.cell.states
-    return tuple(name for name in rnn.stack.state_shapes if declared[name.partition(".")[2]].discrete)
-
-
 def make_trial(case: Case) -> Trial:
     """The arrays of a case.
 
@@ -170,7 +164,7 @@ def make_trial(case: Case) -> Trial:
     def normal(*shape: int) -> Array:
         return rng.normal(size=shape).astype(case.dtype)
 
-    shapes, discrete = rnn.stack.state_shapes, discrete_states(rnn)
+    shapes, discrete = rnn.stack.state_shapes, rnn.stack.discrete
 
     def states() -> Arrays:
         return {name: normal(case.batch, *shape) / 2 for name, shape in shapes.items()}

@@ -38,14 +38,17 @@ def _by_step(trial: Trial) -> tuple[Array, Arrays]:
     y = np.eye(stack.input_size, dtype=trial.theta.dtype)[trial.x] if trial.tokens else trial.x
     beside = stack.beside(trial.inputs, y.shape[:2], trial.theta.dtype)
     told = beside.part(*(slice(0, size) for size in y.shape[:2]))
-    for layer, inputs in zip(stack.layers, told, strict=True):
+    for layer, ((inputs,), _) in zip(stack.layers, told, strict=True):
         before, named = _unprefixed(layer, trial.state), dict(zip(trial.cell.inputs, inputs, strict=True))
         y, after = run(trial.cell, _unprefixed(layer, arrays), y, before, named)
-        last |= {f"l{layer.index}.{name}": value for name, value in after.items()}
+        last |= {f"{layer.prefix}{name}": value for name, value in after.items()}
     return y, last
 
 
 def _unprefixed(layer: Layer, arrays: Arrays) -> Arrays:
     """A layer's arrays under the names they have in the cell."""
-    prefix = f"l{layer.index}."
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(layer.prefix): array
+        for name, array in arrays.items()
+        if name.startswith(layer.prefix)
+    }
