@@ -84,15 +84,13 @@ def from_layer(cell: Cell, arrays: Mapping[str, Array], who: str) -> Arrays:
         UsageError: if they do not fit.
     """
     none = np.zeros_like(arrays["weight_ih"][..., 0])
-    projection = arrays.get("weight_hr")
-    weights = Weights(
-        arrays["weight_ih"].T,
-        arrays["weight_hh"].T,
-        arrays.get("bias_ih", none),
-        arrays.get("bias_hh", none),
-        None if projection is None else projection.T,
-    )
-    return read(cell, weights, who, arrays)
+    return read(cell, weights_of({"bias_ih": none, "bias_hh": none, **arrays}), who, arrays)
+
+
+def weights_of(arrays: Mapping[str, Array]) -> Weights:
+    """The arrays of one layer in one direction, all of them, in the form that libraries share; views."""
+    w = {name: value.T for name, value in arrays.items()}
+    return Weights(w["weight_ih"], w["weight_hh"], w["bias_ih"], w["bias_hh"], w.get("weight_hr"))
 
 
 def to_layer(cell: Cell, arrays: Mapping[str, Array]) -> Arrays:

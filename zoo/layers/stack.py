@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,10 @@ class Stack:
 
     def label(self) -> str:
         """How an error names the layers: ``cell 'lstm'``, or ``cells 'gru', 'lstm'``."""
+        return self._label
+
+    @cached_property
+    def _label(self) -> str:
         if self._is_one():
             return self.cell.label()
         return f"cells {', '.join(repr(cell.name) for cell in self.cells)}"
