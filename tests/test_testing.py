@@ -134,6 +134,7 @@ FINITE_DIFFERENCES = (
     "check_input_gradient",
     "check_state_gradient",
     "check_directional_derivative",
+    "check_layers",
 )
 
 

@@ -78,6 +78,8 @@ class Trial:
         dy: Gradient of the outputs.
         dlast: Gradient of the last states, not zero; zero where they are discrete.
         rng: Generator for what else a law needs.
+        lengths: Steps of each row, if they are not those of x.
+        noise: What decides noise and dropout, if there is to be some.
     """
 
     rnn: Recurrent
@@ -88,6 +90,8 @@ class Trial:
     dy: Array
     dlast: Arrays
     rng: np.random.Generator
+    lengths: Array | None = None
+    noise: tuple[int, int] | None = None
 
     @property
     def cell(self) -> Cell:
@@ -100,8 +104,11 @@ class Trial:
         return self.rnn.stack.discrete
 
     def apply(self, theta: Array | None = None) -> tuple[Array, Arrays, Tape]:
-        """The forward pass, with other parameters if some are given."""
-        return self.rnn.apply(self.theta if theta is None else theta, self.x, self.state, None, **self.inputs)
+        """The forward pass, with other parameters if some are given, and no state if there is none."""
+        chosen = self.theta if theta is None else theta
+        return self.rnn.apply(
+            chosen, self.x, self.state or None, self.noise, lengths=self.lengths, **self.inputs
+        )
 
     @property
     def tokens(self) -> bool:
@@ -151,14 +158,18 @@ def _suits(cell: Cell, sizes: Sizes) -> bool:
     return True
 
 
-def make_trial(case: Case) -> Trial:
+def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
     """The arrays of a case.
 
     Parameters are their initial values and some noise: noise, so that no bias is zero and hides a missing
     term; initial values, so that a parameter which must be positive or small stays so.
+
+    Args:
+        case: The choices.
+        rnn: Other layers of the same I and dtype; None for plain ones of the case's cell.
     """
     inputs, hidden, layers = case.sizes
-    rnn = Recurrent(case.cell, inputs, hidden, layers, dtype=case.dtype, seed=case.seed, threads=1)
+    rnn = rnn or Recurrent(case.cell, inputs, hidden, layers, dtype=case.dtype, seed=case.seed, threads=1)
     rng = np.random.default_rng(case.seed)
 
     def normal(*shape: int) -> Array:
@@ -181,7 +192,7 @@ def make_trial(case: Case) -> Trial:
         name: rng.uniform(0.5, 1.5, (case.steps, case.batch, *shape)).astype(case.dtype)
         for name, shape in rnn.stack.input_shapes.items()
         # Noise of another shape in another layer cannot be given: every layer would get it.
-        if all(layer.inputs[name] == shape for layer in rnn.stack.layers)
+        if all(layer.inputs.get(name, shape) == shape for layer in rnn.stack.layers)
     }
     return Trial(rnn, theta, tokens if case.tokens else dense, state, beside, dy, dlast, rng)
 

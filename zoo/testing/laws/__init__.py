@@ -17,6 +17,7 @@ from zoo.testing.laws.gradients import (
     check_state_gradient,
     check_vjp_linear,
 )
+from zoo.testing.laws.layers import check_directions, check_layers, check_lengths
 from zoo.testing.laws.model import check_learns, check_save_load, check_softmax
 from zoo.testing.laws.numbers import check_float32, check_large_inputs, check_nan
 from zoo.testing.laws.purity import (
@@ -52,6 +53,9 @@ CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     check_rows_independent,
     check_rows_permute,
     check_tokens,
+    check_lengths,
+    check_directions,
+    check_layers,
     check_float32,
     check_large_inputs,
     check_nan,

@@ -32,7 +32,7 @@ MOST = 24
 
 def check_parameter_gradients(cell: Cell) -> None:
     """The gradient of every parameter equals central differences in float64."""
-    _need_derivative(cell)
+    need_derivative(cell)
     meaning = (
         "Usually a term of the chain rule is missing, or a sum over the steps, the rows or the uses of a "
         "weight."
@@ -47,7 +47,7 @@ def check_parameter_gradients(cell: Cell) -> None:
 
 def check_input_gradient(cell: Cell) -> None:
     """The gradient of the input equals central differences in float64."""
-    _need_derivative(cell)
+    need_derivative(cell)
     meaning = (
         "Layers below learn from it; often it is the gradient at the pre-activation times the transposed "
         "weights."
@@ -62,7 +62,7 @@ def check_input_gradient(cell: Cell) -> None:
 
 def check_state_gradient(cell: Cell) -> None:
     """The gradient of every first state equals central differences in float64; a discrete one's is zero."""
-    _need_derivative(cell)
+    need_derivative(cell)
     meaning = (
         "Going back through time begins with `dlast` and ends with the gradient of the state before the "
         "first step; a state that is handed on unchanged hands its gradient on."
@@ -79,18 +79,14 @@ def check_state_gradient(cell: Cell) -> None:
 
 def check_directional_derivative(cell: Cell) -> None:
     """The derivative in a random direction of everything at once is that of the forward pass."""
-    _need_derivative(cell)
+    need_derivative(cell)
     meaning = (
         "Where single gradients are right, look at what only long sequences, large batches and wide layers "
         "reach: a truncated sum, the first and last steps of a loop, the edges of blocks."
     )
 
     def law(case: Case) -> None:
-        trial = make_trial(case)
-        gradients = run(trial)
-        moves = {name: _direction(trial, array) for name, array in _variables(trial).items()}
-        found = sum(float(np.sum(gradients[name] * direction)) for name, (_, direction) in moves.items())
-        _assert_slopes(trial, "derivative in a random direction", np.array(found), [()], [moves], meaning)
+        compare_direction(make_trial(case), meaning)
 
     for_all(cell, law, kinds=FLOAT64, steps=(1, 12), batch=(1, 18), most_inputs=9, most_hidden=20)
 
@@ -118,7 +114,15 @@ def check_vjp_linear(cell: Cell) -> None:
     for_all(cell, law, kinds=FLOAT64)
 
 
-def _need_derivative(cell: Cell) -> None:
+def compare_direction(trial: Trial, meaning: str) -> None:
+    """Compare the derivative in a random direction of everything at once with central differences."""
+    gradients = run(trial)
+    moves = {name: _direction(trial, array) for name, array in _variables(trial).items()}
+    found = sum(float(np.sum(gradients[name] * direction)) for name, (_, direction) in moves.items())
+    _assert_slopes(trial, "derivative in a random direction", np.array(found), [()], [moves], meaning)
+
+
+def need_derivative(cell: Cell) -> None:
     """Skip a law of cells whose backward pass is the derivative."""
     if passes(cell).surrogate:
         raise SkipTest("its gradient is a surrogate on purpose, and no derivative")

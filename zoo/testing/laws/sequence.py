@@ -70,12 +70,12 @@ def check_rows_independent(cell: Cell) -> None:
     def law(case: Case) -> None:
         trial = make_trial(case)
         rows = [run(take_rows(trial, [row])) for row in range(case.batch)]
-        assert_close(cell, run(trial), _stacked(rows), trial.rounding * case.batch, meaning)
+        assert_close(cell, run(trial), stacked(rows), trial.rounding * case.batch, meaning)
 
     for_all(cell, law, batch=(2, 4))
 
 
-def _stacked(rows: list[Arrays]) -> Arrays:
+def stacked(rows: list[Arrays]) -> Arrays:
     """The results of a batch from those of its rows."""
     return {name: _joined(name, [row[name] for row in rows]) for name in rows[0]}
 

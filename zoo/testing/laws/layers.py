@@ -1,0 +1,157 @@
+"""Laws of layers: what `zoo.Recurrent` makes of a cell is still what the cell computes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Cell
+from zoo.errors import UsageError
+from zoo.layers import Recurrent
+from zoo.testing.compare import assert_close
+from zoo.testing.domain import (
+    DENSE64,
+    TOKENS64,
+    Array,
+    Arrays,
+    Case,
+    Trial,
+    make_trial,
+    run,
+)
+from zoo.testing.examples import for_all
+from zoo.testing.laws.gradients import compare_direction, need_derivative
+from zoo.testing.laws.sequence import TIMED, stacked, take_rows
+
+REVERSE = "l0.reverse."
+Y, DX = TIMED
+
+
+def check_lengths(cell: Cell) -> None:
+    """Rows of different lengths give what each gives alone, also backwards, and their padding nothing."""
+    meaning = (
+        "A kernel is called for the rows that still go on, and again when one ends: nothing may depend on "
+        "how many rows or steps there are in a call."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        lengths = trial.rng.integers(0, case.steps + 1, case.batch)
+        alone = [_row(trial, row, length) for row, length in enumerate(lengths)]
+        found = run(_padded(trial, lengths))
+        assert_close(cell, found, stacked(alone), trial.rounding * case.batch, meaning)
+
+    for_all(cell, law, kinds=(DENSE64,), batch=(2, 4))
+
+
+def _padded(trial: Trial, lengths: Array) -> Trial:
+    """The trial with lengths, and with what nobody may read behind the end of each row."""
+    behind = np.arange(len(trial.x))[:, np.newaxis] >= lengths
+    x, dy = trial.x.copy(), trial.dy.copy()
+    x[behind] = -7 if trial.tokens else np.nan
+    dy[behind] = np.nan
+    inputs = {name: value.copy() for name, value in trial.inputs.items()}
+    for value in inputs.values():
+        value[behind] = np.nan
+    return replace(trial, x=x, dy=dy, inputs=inputs, lengths=lengths)
+
+
+def _row(trial: Trial, row: int, length: int) -> Arrays:
+    """The results of one row alone, as long as it is, with zeros behind its end."""
+    alone = take_rows(trial, [row])
+    inputs = {name: value[:length] for name, value in alone.inputs.items()}
+    found = run(replace(alone, x=alone.x[:length], dy=alone.dy[:length], inputs=inputs))
+    behind = len(trial.x) - length
+    return {
+        name: np.pad(value, ((0, behind), (0, 0), (0, 0))) if name in TIMED else value
+        for name, value in found.items()
+    }
+
+
+def check_directions(cell: Cell) -> None:
+    """A bidirectional layer is two layers, one of which reads the sequence from its end to its beginning."""
+    meaning = (
+        "Nothing may be remembered from one call of a kernel to the next, nor from one layer to another."
+    )
+
+    def law(case: Case) -> None:
+        inputs, hidden, _ = case.sizes
+        rnn = Recurrent(cell, inputs, hidden, dtype=case.dtype, seed=case.seed, threads=1, bidirectional=True)
+        trial = make_trial(case, rnn)
+        assert_close(cell, run(trial), _by_hand(trial), trial.rounding, meaning)
+
+    for_all(cell, law, kinds=(TOKENS64,), layers=(1,))
+
+
+def _by_hand(trial: Trial) -> Arrays:
+    """The results of two layers, the second of which is given everything from the end."""
+    forwards, backwards = (run(_one_way(trial, reverse)) for reverse in (False, True))
+    backwards = {name: value[::-1] if name in TIMED else value for name, value in backwards.items()}
+    named = {name.replace("l0.", REVERSE): value for name, value in backwards.items() if name not in TIMED}
+    found = {**forwards, **named}
+    found[Y] = np.concatenate([forwards[Y], backwards[Y]], axis=2)
+    if not trial.tokens:
+        found[DX] = forwards[DX] + backwards[DX]
+    return found
+
+
+def _one_way(trial: Trial, reverse: bool) -> Trial:
+    """A trial of one of the two layers."""
+    stack, step = trial.rnn.stack, -1 if reverse else 1
+    rnn = Recurrent(trial.cell, stack.input_size, stack.hidden_size, dtype=trial.rnn.dtype, threads=1)
+    arrays = {**trial.rnn.layout.views(trial.theta), **trial.rnn.buffers}
+    rnn.fill(_of_layer(arrays, reverse))
+    size = rnn.output_size
+    dy = trial.dy[::step, :, size:] if reverse else trial.dy[:, :, :size]
+    return replace(
+        trial,
+        rnn=rnn,
+        theta=rnn.theta,
+        x=trial.x[::step],
+        state=_of_layer(trial.state, reverse),
+        inputs={name: value[::step] for name, value in trial.inputs.items()},
+        dy=dy,
+        dlast=_of_layer(trial.dlast, reverse),
+    )
+
+
+def _of_layer(arrays: Arrays, reverse: bool) -> Arrays:
+    """The arrays of one of two layers, under the names they have in a layer of its own."""
+    return {
+        name.replace(REVERSE, "l0."): value
+        for name, value in arrays.items()
+        if name.startswith(REVERSE) == reverse
+    }
+
+
+def check_layers(cell: Cell) -> None:
+    """Bidirectional residual layers with dropout, lengths and learned states have their derivative."""
+    need_derivative(cell)
+    meaning = "Where the other laws hold, this is a fault of zoo.Recurrent, and not of the cell."
+
+    def law(case: Case) -> None:
+        compare_direction(_with_everything(case), meaning)
+
+    for_all(cell, law, kinds=(DENSE64,), layers=(1,))
+
+
+def _with_everything(case: Case) -> Trial:
+    """A trial of all that layers have to offer: rows of different lengths, dropout, learned first states."""
+    try:
+        rnn = _layers([case.cell, case.cell, "vanilla"], case)
+    except UsageError:  # the cell does not come in the size of the second layer, which reads both directions
+        rnn = _layers([case.cell, "vanilla"], case)
+    trial = make_trial(case, rnn)
+    lengths = trial.rng.integers(0, case.steps + 1, case.batch)
+    return replace(trial, state={}, lengths=lengths, noise=(case.seed, 1))
+
+
+def _layers(cells: list[Any], case: Case) -> Recurrent:
+    """Layers of these cells with everything chosen that can be."""
+    inputs, hidden, _ = case.sizes
+    chosen = {"bidirectional": True, "residual": True, "learned_state": True}
+    return Recurrent(
+        cells, inputs, hidden, dtype=case.dtype, seed=case.seed, threads=1, dropout=0.25, **chosen
+    )
