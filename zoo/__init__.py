@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import analysis, data, export, kernels, report, testing
+    from zoo import analysis, convert, data, export, kernels, report, testing
     from zoo.comparison import Comparison, compare
     from zoo.contracts import (
         Batch,
@@ -180,7 +180,7 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("analysis", "data", "export", "kernels", "report", "testing")
+_ROOMS = ("analysis", "convert", "data", "export", "kernels", "report", "testing")
 
 __all__ = [
     "Batch",
@@ -216,6 +216,7 @@ __all__ = [
     "ZooWarning",
     "analysis",
     "compare",
+    "convert",
     "cumax",
     "cumsum",
     "data",

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from zoo.contracts import Cell
 from zoo.errors import UsageError
-from zoo.layers.asking import Asked, Traces, gradients_traced, names_of, values_traced
-from zoo.layers.boundary import as_dtype, as_floats, as_state, check_seed
+from zoo.layers.asking import Asked, gradients_traced, names_of, values_traced
+from zoo.layers.boundary import as_dtype, as_floats, check_seed
 from zoo.layers.layout import Flat
-from zoo.layers.lengths import as_sequences, blanked
-from zoo.layers.passage import Passage
-from zoo.layers.segments import Segment, check_recompute, flatten, segments
-from zoo.layers.shards import check_threads, map_shards, put_states, shards, states_of, sum_shards
+from zoo.layers.pure import Pure, Tape
+from zoo.layers.segments import check_recompute
+from zoo.layers.shards import check_threads
 from zoo.layers.stack import Stack
-from zoo.layers.tracing import GradientTracer, ValueTracer
+from zoo.layers.tracing import GradientTracer
 from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
 Named: TypeAlias = str | type[Cell] | Cell
-
-
-@dataclass(frozen=True)
-class Tape:
-    """What :meth:`Recurrent.vjp` needs of one :meth:`Recurrent.apply`; any number may be alive at once.
-
-    Args:
-        passage: The batch, and how it went through the layers.
-        shards: The segments of each shard.
-        is_begun: Whether states before the first step were given, so that no learned ones were used.
-        trace: What was traced on the way.
-    """
-
-    passage: Passage
-    shards: list[list[Segment]]
-    is_begun: bool
-    trace: Traces
 
 
 class Recurrent(Flat):
@@ -116,7 +97,7 @@ class Recurrent(Flat):
         self.threads = check_threads(threads)
         self.recompute = check_recompute(recompute)
         self.stack = Stack(
-            _resolved(cell),
+            resolved(cell),
             input_size,
             hidden_size,
             num_layers,
@@ -126,6 +107,7 @@ class Recurrent(Flat):
             learned_state=learned_state,
         )
         super().__init__(self.stack.param_shapes, as_dtype(dtype), self.stack.buffer_shapes)
+        self.pure = Pure(self.stack, self.dtype, self.recompute)
         self.fill(self.stack.initial(check_seed(seed)))
         self._tape: Tape | None = None
         self.trace, self.trace_grads = values_traced({}), gradients_traced({})
@@ -212,11 +194,10 @@ class Recurrent(Flat):
         """
         if self._tape is None:
             raise UsageError(f"{self.stack.label()}: backward before any forward; call forward first.")
-        passage = self._tape.passage
-        tracer = GradientTracer(passage, trace_grads) if trace_grads else None
-        found = self._back(self._tape, dy, dstate, self.grad, tracer)
+        tracer = GradientTracer(self._tape.passage, trace_grads) if trace_grads else None
+        dx, dbefore, _ = self.pure.vjp(self._tape, dy, dstate, self.threads, self.grad, tracer)
         self.trace_grads = tracer.traces() if tracer else gradients_traced({})
-        return found
+        return dx, dbefore
 
     def apply(
         self,
@@ -249,28 +230,9 @@ class Recurrent(Flat):
             UsageError: if an argument does not fit.
             UnknownNameError: if there is nothing of a name to trace.
         """
-        who = self.stack.label()
-        theta = as_floats(theta, (self.layout.size,), self.dtype, f"{who}: theta")
+        theta = as_floats(theta, (self.layout.size,), self.dtype, f"{self.stack.label()}: theta")
         arrays = {**self._arrays, **self.layout.views(theta)}
-        x, steps_of = as_sequences(x, lengths, self.stack.input_size, self.dtype, who)
-        steps, batch = x.shape[:2]
-        before = self.stack.states_before(state, arrays, batch, self.dtype)
-        beside = self.stack.beside(inputs, (steps, batch), self.dtype, noise, steps_of)
-        parts = segments(steps, batch, self.recompute)
-        passage = Passage(self.stack, self.stack.weights(arrays), x, beside, parts, steps_of)
-        y = passage.room(self.output_size)
-        tracer = ValueTracer(passage, trace) if trace else None
-
-        def work(shard: slice) -> tuple[list[Segment], State]:
-            found, after = passage.forward(shard, before, y)
-            if tracer is not None:
-                tracer.take(passage.pieces(found))
-            return found, after
-
-        found = map_shards(work, batch, self.threads)
-        last = put_states(passage.by_rows([after for _, after in found]), batch)
-        traces = tracer.traces() if tracer else values_traced({})
-        return y, last, Tape(passage, [each for each, _ in found], state is not None, traces)
+        return self.pure.apply(arrays, x, state, noise, lengths, inputs, self.threads, trace=trace)
 
     def vjp(
         self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None
@@ -288,44 +250,11 @@ class Recurrent(Flat):
         Raises:
             UsageError: if a shape does not fit, or the tape is of another layer.
         """
-        dtheta = np.empty(self.layout.size, self.dtype)
-        return *self._back(tape, dy, dstate, dtheta), dtheta
-
-    def _back(
-        self,
-        tape: Tape,
-        dy: Any,
-        dstate: Mapping[str, Any] | None,
-        out: Array,
-        tracer: GradientTracer | None = None,
-    ) -> tuple[Array | None, State]:
-        """As :meth:`vjp`, with the gradient of the parameters in out."""
-        who = f"{self.stack.label()}: gradient of the output"
-        if not isinstance(tape, Tape) or tape.passage.stack is not self.stack:
-            raise UsageError(f"{who}: the tape is not one of this layer's; pass on what its apply returned.")
-        passage = tape.passage
-        steps, batch = passage.x.shape[:2]
-        dy = as_floats(dy, (steps, batch, self.output_size), self.dtype, who)
-        dy = dy if passage.lengths is None else blanked(dy, passage.lengths)
-        dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, who)
-        dx = None if passage.x.ndim == 2 else passage.room(self.stack.input_size)
-
-        def work(shard: slice) -> tuple[State, Array]:
-            found, rows = tape.shards[shards(batch).index(shard)], passage.rows(shard)
-            watch = tracer.see if tracer else None
-            dbefore, gradients = passage.backward(found, dy, states_of(dlast, rows), dx, watch)
-            gradients += self.stack.learned_gradients(dbefore, not tape.is_begun)
-            gradient = out if shard.start == 0 else np.empty_like(out)
-            flatten(gradients, gradient)
-            return dbefore, gradient
-
-        parts = map_shards(work, batch, self.threads)
-        sum_shards([gradient for _, gradient in parts])
-        return dx, put_states(passage.by_rows([dbefore for dbefore, _ in parts]), batch)
+        return self.pure.vjp(tape, dy, dstate, self.threads)
 
 
-def _resolved(cell: Named | Sequence[Named]) -> Cell | list[Cell]:
-    """The cell, or that of each layer."""
+def resolved(cell: Named | Sequence[Named]) -> Cell | list[Cell]:
+    """The cell, or that of each layer, from whatever stands for one."""
     if isinstance(cell, Sequence) and not isinstance(cell, str):
         return [resolve_cell(each) for each in cell]
     return resolve_cell(cell)

@@ -1,0 +1,96 @@
+"""The layout of Keras's ``SimpleRNN``, ``LSTM`` and ``GRU``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Cell
+from zoo.convert.forms import FORMS, Array, Arrays, Weights, read, reordered, write
+from zoo.convert.layers import by_layer, counterpart, joined, layer_names
+from zoo.errors import UsageError
+
+# The order of its gates, in zoo's letters; it calls n h.
+_ORDERS = {"vanilla": "h", "lstm": "ifgo", "gru": "zrn", "gru_reset_before": "zrn"}
+_NAMES = ("kernel", "recurrent_kernel", "bias")
+
+
+def from_keras(cell: str | type[Cell] | Cell, weights: Sequence[Any], bidirectional: bool = False) -> Arrays:
+    """The parameters of zoo from the weights of Keras layers.
+
+    Outputs are the same up to rounding if the layers have Keras's own activations. ``GRU`` is ``"gru"``, and
+    ``GRU(reset_after=False)`` is ``"gru_reset_before"``.
+
+    Args:
+        cell: ``"vanilla"`` for ``SimpleRNN``, ``"lstm"``, ``"gru"`` or ``"gru_reset_before"``, or such a cell
+            with its options: what it adds as ``forget_bias`` is taken out of the bias.
+        weights: What ``get_weights()`` of a layer returns, kernel, recurrent kernel and bias; for a stack,
+            those of all layers one after the other.
+        bidirectional: Whether each layer is a ``Bidirectional``, which has six arrays.
+
+    Returns:
+        ``"l0.Wx"`` and so on, for ``rnn.fill``.
+
+    Raises:
+        UsageError: if Keras has no such cell, or arrays are missing or do not fit.
+    """
+    who = "from_keras"
+    cell = counterpart(cell, "Keras", _ORDERS, who)
+    arrays = [np.asarray(value) for value in weights]
+    each = len(_NAMES) * (1 + bidirectional)
+    if not arrays or len(arrays) % each:
+        raise UsageError(
+            f"{who}: {len(arrays)} arrays; expected {each} a layer, {', '.join(_NAMES)}"
+            f"{' in both directions' * bidirectional}. Give zeros as the bias where use_bias=False."
+        )
+    layers = layer_names(len(arrays) // each, bidirectional)
+    groups = (dict(zip(_NAMES, arrays[n : n + 3], strict=True)) for n in range(0, len(arrays), 3))
+    return joined(
+        {
+            layer: _from_layer(cell, group, f"{who}: {layer}")
+            for layer, group in zip(layers, groups, strict=True)
+        }
+    )
+
+
+def to_keras(cell: str | type[Cell] | Cell, params: Mapping[str, Any]) -> list[Array]:
+    """The weights of Keras layers from the parameters of zoo.
+
+    Args:
+        cell: As for :func:`from_keras`; what it adds as ``forget_bias`` is put into the bias.
+        params: ``rnn.params``: ``"l0.Wx"`` and so on, every layer and direction.
+
+    Returns:
+        Three arrays for each layer, and in each direction, for ``set_weights``.
+
+    Raises:
+        UsageError: if Keras has no such cell, or parameters are missing or unknown.
+    """
+    who = "to_keras"
+    cell = counterpart(cell, "Keras", _ORDERS, who)
+    groups = by_layer(cell, params, who).values()
+    return [np.array(value, order="C") for group in groups for value in _to_layer(cell, group)]
+
+
+def _from_layer(cell: Cell, arrays: Arrays, who: str) -> Arrays:
+    gates, order = FORMS[cell.name].gates, _ORDERS[cell.name]
+    if (arrays["bias"].ndim == 2) != (cell.name == "gru"):
+        raise UsageError(
+            f"{who}: the bias is {arrays['bias'].shape}, and {cell.label()} has one of {_bias(cell)}; a GRU "
+            f"is 'gru' with reset_after=True, which is (2, 3H), and 'gru_reset_before' without."
+        )
+    x, h, bias = (reordered(arrays[name], order, gates) for name in _NAMES)
+    outside, inside = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
+    return read(cell, Weights(x, h, outside, inside), who, arrays)
+
+
+def _bias(cell: Cell) -> str:
+    return "(2, 3H)" if cell.name == "gru" else f"({len(FORMS[cell.name].gates)}H,)"
+
+
+def _to_layer(cell: Cell, arrays: Mapping[str, Array]) -> list[Array]:
+    gates, order, w = FORMS[cell.name].gates, _ORDERS[cell.name], write(cell, arrays)
+    bias = np.stack([w.bias_x, w.bias_h]) if cell.name == "gru" else w.bias_x
+    return [reordered(array, gates, order) for array in (w.x, w.h, bias)]

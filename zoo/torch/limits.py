@@ -1,0 +1,38 @@
+"""What a module cannot do: other devices, other numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from zoo.errors import UsageError
+from zoo.layers.boundary import DTYPES
+
+WHO = "zoo.torch.Recurrent"
+
+
+def check_device(device: Any, what: str = "it") -> None:
+    """Refuse all but the CPU.
+
+    Raises:
+        UsageError: saying what is to be there.
+    """
+    if device.type != "cpu":
+        raise UsageError(
+            f"{WHO} computes on the CPU, and {what} would be on {device}; keep it there, and move what goes in "
+            f"and comes out."
+        )
+
+
+def check_dtype(dtype: Any) -> Any:
+    """The dtype of PyTorch, which may be given by name.
+
+    Raises:
+        UsageError: if it is neither float32 nor float64.
+    """
+    known = {name: getattr(torch, name) for name in DTYPES}
+    found = known.get(dtype, dtype) if isinstance(dtype, str) else dtype
+    if found not in known.values():
+        raise UsageError(f"{WHO}: dtype is {dtype!r}; expected {' or '.join(map(str, known.values()))}.")
+    return found

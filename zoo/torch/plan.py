@@ -1,0 +1,119 @@
+"""What a module computes, apart from its numbers; and all that follows from that."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.contracts import Cell, Noise
+from zoo.layers.boundary import DTYPES, as_dtype
+from zoo.layers.layer import Array, Arrays
+from zoo.layers.layout import Layout
+from zoo.layers.pure import Pure
+from zoo.layers.segments import Recompute
+from zoo.layers.stack import Stack
+from zoo.torch.names import Join, Names, Values, names_for
+from zoo.torch.states import states_for
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arguments of a stack; modules with equal plans share everything but their numbers.
+
+    Args:
+        cell: The cell of every layer, or one for each.
+        input_size: ``I``.
+        hidden_size: ``H``.
+        num_layers: ``L``.
+        bidirectional: Whether every layer is two.
+        dropout: How probable it is in training that a number between layers is dropped.
+        residual: Whether layers add their input to their output.
+        learned_state: Whether first states are parameters.
+        recompute: What is computed again on the way back.
+    """
+
+    cell: Cell | tuple[Cell, ...]
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bidirectional: bool
+    dropout: float
+    residual: bool
+    learned_state: bool
+    recompute: Recompute
+
+
+class Outline:
+    """What follows from a plan; made once for each.
+
+    Args:
+        stack: The layers.
+        recompute: What is computed again on the way back.
+        number: By which :func:`outline` finds it.
+    """
+
+    def __init__(self, stack: Stack, recompute: Recompute, number: int) -> None:
+        self.stack = stack
+        self.number = number
+        self.names: Names = names_for(stack)
+        self.states = states_for(stack)
+        self.buffers = tuple(stack.buffer_shapes)
+        noises = (isinstance(each, Noise) for each in stack.inputs.values())
+        self.draws = any(noises) or (stack.dropout > 0 and len(stack.floors) > 1)
+        self.layout = Layout(stack.param_shapes)
+        self._pure = {dtype: Pure(stack, dtype, recompute) for dtype in DTYPES.values()}
+
+    def pure(self, dtype: np.dtype[Any]) -> Pure:
+        """Both passes, for parameters of this dtype.
+
+        Raises:
+            UsageError: if it is neither float32 nor float64.
+        """
+        return self._pure.get(dtype) or self._pure[as_dtype(dtype)]
+
+    def arrays(self, values: Sequence[Array]) -> Arrays:
+        """What kernels take of the module's parameters and buffers, in its order: views where they can be."""
+        count = len(self.names.names)
+        found = self.names.to_stack(values[:count]) | dict(zip(self.buffers, values[count:], strict=True))
+        return {name: np.ascontiguousarray(value) for name, value in found.items()}
+
+    def gradients(self, dtheta: Values, join: Join[Values]) -> list[Values]:
+        """The gradients of the module's parameters from that of the stack's ``(P,)``; views of it."""
+        return self.names.gradients(self.layout.views(dtheta), join)
+
+
+_outlines: list[Outline] = []
+_numbers: dict[Plan, int] = {}
+_making = threading.Lock()
+
+
+def outline_of(plan: Plan) -> Outline:
+    """What follows from a plan.
+
+    Raises:
+        UsageError: if an argument does not fit.
+    """
+    stack = Stack(
+        plan.cell,
+        plan.input_size,
+        plan.hidden_size,
+        plan.num_layers,
+        bidirectional=plan.bidirectional,
+        dropout=plan.dropout,
+        residual=plan.residual,
+        learned_state=plan.learned_state,
+    )
+    with _making:
+        if plan not in _numbers:
+            _outlines.append(Outline(stack, plan.recompute, len(_outlines)))
+            _numbers[plan] = len(_outlines) - 1
+        return _outlines[_numbers[plan]]
+
+
+def outline(number: int) -> Outline:
+    """The outline of a number: operators of PyTorch take numbers, and no objects."""
+    return _outlines[number]

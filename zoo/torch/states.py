@@ -1,0 +1,118 @@
+"""States as PyTorch has them: layers and directions in front, a tensor for each state that a cell declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from zoo.errors import UsageError
+from zoo.layers.layer import Array, Arrays
+from zoo.layers.layout import Shapes
+from zoo.layers.stack import Stack
+
+Tensor = Any
+State = Any
+"""A tensor, a tuple of tensors, or a dictionary of them."""
+
+
+@dataclass(frozen=True)
+class States:
+    """How states look to users, to autograd and to the stack.
+
+    Users see one tensor ``(L·D, B, ...)`` for a cell with one state and a tuple of them for one with several,
+    in the order of declaration; autograd a list. Where layers differ in what they carry, users see a
+    dictionary by the names of the stack, and each tensor is ``(B, ...)``.
+
+    Args:
+        names: The states of the stack that make up each tensor.
+        kinds: The names that errors give the tensors.
+        shapes: Shape of each state of the stack, without the batch axis.
+        is_stacked: Whether tensors have an axis for layers and directions.
+        discrete: Places of the tensors that only ever hold whole numbers.
+    """
+
+    names: tuple[tuple[str, ...], ...]
+    kinds: tuple[str, ...]
+    shapes: Shapes
+    is_stacked: bool
+    discrete: tuple[int, ...]
+
+    def shape(self, which: int, batch: Any) -> tuple[Any, ...]:
+        """Shape of one tensor."""
+        layers, *_ = names = self.names[which]
+        front = (len(names), batch) if self.is_stacked else (batch,)
+        return (*front, *self.shapes[layers])
+
+    def arrays(self, tensors: Sequence[Tensor | None]) -> Arrays:
+        """The states of the stack; views. Those of None are left out."""
+        found: Arrays = {}
+        for names, tensor in zip(self.names, tensors, strict=True):
+            if tensor is not None:
+                array = tensor.detach().numpy()
+                found |= dict(zip(names, array if self.is_stacked else (array,), strict=True))
+        return found
+
+    def tensors(self, arrays: Mapping[str, Array]) -> list[Tensor]:
+        """The states of the stack as tensors: of one layer they share its memory."""
+        groups = [[arrays[name] for name in names] for names in self.names]
+        return [torch.from_numpy(self._together(group)) for group in groups]
+
+    def _together(self, group: list[Array]) -> Array:
+        if not self.is_stacked:
+            return group[0]
+        return group[0][np.newaxis] if len(group) == 1 else np.stack(group)
+
+    def listed(self, state: State, who: str) -> list[Tensor]:
+        """What a user gave, as a list.
+
+        Raises:
+            UsageError: if it is not what the module returns.
+        """
+        if not self.is_stacked:
+            if isinstance(state, Mapping) and set(state) == set(self.kinds):
+                return [state[name] for name in self.kinds]
+        elif len(self.kinds) == 1:
+            if not isinstance(state, (tuple, list, Mapping)):
+                return [state]
+        elif isinstance(state, (tuple, list)) and len(state) == len(self.kinds):
+            return list(state)
+        raise UsageError(f"{who}: the state is {_told(state)}; expected {self.expected()}.")
+
+    def as_returned(self, tensors: Sequence[Tensor]) -> State:
+        """What users get."""
+        if not self.is_stacked:
+            return dict(zip(self.kinds, tensors, strict=True))
+        return tensors[0] if len(tensors) == 1 else tuple(tensors)
+
+    def expected(self) -> str:
+        """What users give and get, in words."""
+        names = ", ".join(self.kinds)
+        if not self.is_stacked:
+            return f"a dictionary with {names}"
+        return f"a tensor, {names}" if len(self.kinds) == 1 else f"a tuple ({names}) of tensors"
+
+
+def states_for(stack: Stack) -> States:
+    """How the states of a stack look."""
+    shapes = stack.state_shapes
+    each = [[shapes[name] for name in layer.states] for layer in stack.layers]
+    alike = all(cell.states.keys() == stack.cell.states.keys() for cell in stack.cells)
+    is_stacked = alike and all(found == each[0] for found in each)
+    names = tuple(zip(*(layer.states for layer in stack.layers), strict=True)) if is_stacked else None
+    names = names or tuple((name,) for name in shapes)
+    kinds = tuple(stack.cell.states) if is_stacked else tuple(shapes)
+    discrete = tuple(place for place, group in enumerate(names) if group[0] in stack.discrete)
+    return States(names, kinds, shapes, is_stacked, discrete)
+
+
+def _told(state: State) -> str:
+    """What somebody gave, in words."""
+    if isinstance(state, Mapping):
+        return f"a dictionary with {', '.join(map(str, state))}"
+    if isinstance(state, (tuple, list)):
+        return f"a {type(state).__name__} of {len(state)}"
+    return f"a {type(state).__name__}"
