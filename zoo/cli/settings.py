@@ -95,6 +95,10 @@ FLAGS = [
     ),
     _flag(MODEL, "hidden", int, "N", "Hidden units, H."),
     _flag(MODEL, "layers", int, "N", "Layers, L."),
+    _flag(MODEL, "dropout", float, "P", "Chance that a number between two layers is dropped in training."),
+    _flag(
+        MODEL, "residual", bool, None, "Add a layer's input to its output, where sizes agree.", is_flag=True
+    ),
     _flag(MODEL, "dtype", click.Choice(["float32", "float64"]), None, "Precision of all numbers."),
     _flag(
         TRAINING,

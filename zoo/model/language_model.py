@@ -38,6 +38,8 @@ class LanguageModel(Model):
             segment is computed again on the way back, and scores exist for one segment at a time. Losses
             and states are the same, gradients the same up to rounding, time grows by about a third.
         initial: The values of all parameters and buffers by name, instead of drawing them.
+        dropout: As for :class:`zoo.Recurrent`; drawn in :meth:`loss_and_grad` with noise, and nowhere else.
+        residual: As for :class:`zoo.Recurrent`.
 
     Attributes:
         theta: All parameters, ``(P,)``.
@@ -65,10 +67,14 @@ class LanguageModel(Model):
         threads: int | None = None,
         recompute: int | str | None = None,
         initial: Mapping[str, Any] | None = None,
+        dropout: float = 0.0,
+        residual: bool = False,
     ) -> None:
         self.vocab = as_vocabulary(vocab)
         symbols, sizes = len(self.vocab), ("cross_entropy", hidden_size, num_layers)
-        super().__init__(cell, symbols, symbols, *sizes, dtype, seed, threads, recompute, initial)
+        super().__init__(
+            cell, symbols, symbols, *sizes, dtype, seed, threads, recompute, initial, dropout, residual
+        )
 
     def __repr__(self) -> str:
         return (

@@ -45,6 +45,8 @@ class Model(Flat):
         threads: Threads among which the batch is divided.
         recompute: What is computed again on the way back.
         initial: The values of all parameters and buffers by name, instead of drawing them.
+        dropout: How probable it is that a number that one layer hands to the next is dropped.
+        residual: Whether a layer's input is added to its output.
     """
 
     kind: ClassVar[str] = "model"
@@ -63,11 +65,14 @@ class Model(Flat):
         threads: int | None,
         recompute: int | str | None,
         initial: Mapping[str, Any] | None,
+        dropout: float,
+        residual: bool,
     ) -> None:
         self.cell = resolve_cell(cell)
         self.threads = check_threads(threads)
         self.recompute = check_recompute(recompute)
-        self.stack = Stack(self.cell, input_size, hidden_size, num_layers)
+        sizes = input_size, hidden_size, num_layers
+        self.stack = Stack(self.cell, *sizes, dropout=dropout, residual=residual)
         self.output_size, self.loss_name = output_size, loss
         self.team: Team = ALONE
         super().__init__(model_shapes(self.stack, output_size), as_dtype(dtype), self.stack.buffer_shapes)

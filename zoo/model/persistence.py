@@ -50,8 +50,14 @@ def describe_model(model: Model) -> dict[str, Any]:
         "hidden_size": model.stack.hidden_size,
         "num_layers": len(model.stack.layers),
         "dtype": model.dtype.name,
+        **{name: value for name, value in _choices(model.stack).items() if value},
         **model.facts(),
     }
+
+
+def _choices(stack: Stack) -> dict[str, Any]:
+    """What a description says of the layers where it is not the default; older ones say nothing of it."""
+    return {"dropout": stack.dropout, "residual": stack.residual}
 
 
 def model_arrays(model: Model) -> dict[str, np.ndarray[Any, Any]]:
@@ -146,8 +152,8 @@ def model_from(
     shapes = array_shapes(model_shapes(stack, outputs), stack.buffer_shapes)
     expected = {name: (shape, dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
-    sizes = {"hidden_size": stack.hidden_size, "num_layers": len(stack.layers)}
-    return make(cell=stack.cell, **sizes, dtype=dtype, threads=threads, initial=by_name(arrays))
+    chosen = {"hidden_size": stack.hidden_size, "num_layers": len(stack.floors), **_choices(stack)}
+    return make(cell=stack.cell, **chosen, dtype=dtype, threads=threads, initial=by_name(arrays))
 
 
 def _described(
@@ -160,7 +166,9 @@ def _described(
     if facts["num_layers"] > arrays:
         raise UsageError(f"{facts['num_layers']} layers in {arrays} arrays")
     make, inputs, outputs = _KINDS[kind](facts)
-    stack = Stack(chosen, inputs, facts["hidden_size"], facts["num_layers"])
+    sizes = inputs, facts["hidden_size"], facts["num_layers"]
+    choices = {name: facts[name] for name in ("dropout", "residual") if name in facts}
+    stack = Stack(chosen, *sizes, **choices)
     return make, outputs, stack, as_dtype(facts["dtype"])
 
 

@@ -44,6 +44,8 @@ class SequenceModel(Model):
             result.
         recompute: As for :class:`zoo.LanguageModel`.
         initial: The values of all parameters and buffers by name, instead of drawing them.
+        dropout: As for :class:`zoo.Recurrent`; drawn in :meth:`loss_and_grad` with noise, and nowhere else.
+        residual: As for :class:`zoo.Recurrent`.
 
     Attributes:
         theta: All parameters, ``(P,)``.
@@ -73,9 +75,11 @@ class SequenceModel(Model):
         threads: int | None = None,
         recompute: int | str | None = None,
         initial: Mapping[str, Any] | None = None,
+        dropout: float = 0.0,
+        residual: bool = False,
     ) -> None:
         sizes = input_size, _check_outputs(output_size), check_loss(loss), hidden_size, num_layers
-        super().__init__(cell, *sizes, dtype, seed, threads, recompute, initial)
+        super().__init__(cell, *sizes, dtype, seed, threads, recompute, initial, dropout, residual)
 
     def __repr__(self) -> str:
         return (

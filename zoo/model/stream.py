@@ -11,7 +11,7 @@ from zoo import kernels
 from zoo.compiler.generated import load_source
 from zoo.compiler.walks import walk
 from zoo.contracts import Chain
-from zoo.kernels.jit import Kernel
+from zoo.kernels.jit import Kernel, njit
 from zoo.kernels.random import uniform
 
 if TYPE_CHECKING:
@@ -72,38 +72,58 @@ class Stream:
 
 
 def _layers(model: LanguageModel) -> tuple[tuple[Any, ...], Array, Array]:
-    """What every layer keeps, the array of the output of the last, and that of the token for the first."""
+    """What every layer keeps, the array of the output of the last, and that of the token for the first.
+
+    With what a residual layer keeps are its input, its output, and where their sum goes.
+    """
     stack, found = model.stack, walk(model.cell)
     arrays = {name: value.copy() for name, value in (*model.params.items(), *model.buffers.items())}
     beside = stack.beside({}, (1, 1), model.dtype).part(slice(0, 1), slice(0, 1))
     token = y = np.zeros((1, 1), np.int32)
     layers = []
-    for layer, ((told,), _) in zip(stack.layers, beside, strict=True):
+    for floor, ((told,), _) in zip(stack.floors, beside, strict=True):
+        (layer,) = floor.layers
         params = tuple(arrays[name] for name in layer.arrays)
         state = tuple(np.zeros((1, *shape), model.dtype) for shape in layer.states.values())
-        y, kept = found.prepare(params, y, state, *((told,) if told else ()))
+        x = y
+        y, kept = found.prepare(params, x, state, *((told,) if told else ()))
+        if floor.is_residual:
+            total = np.zeros_like(y)
+            kept, y = (kept, (x, y, total)), total
         layers.append(kept)
     return tuple(layers), y, token
+
+
+@njit
+def add_input(x: Array, y: Array, total: Array) -> None:
+    """``total = x + y`` for one step of one row; a token is a one-hot row."""
+    for n in range(y.shape[2]):
+        total[0, 0, n] = y[0, 0, n]
+    if x.ndim == 2:
+        total[0, 0, x[0, 0]] += 1
+    else:
+        for n in range(y.shape[2]):
+            total[0, 0, n] += x[0, 0, n]
 
 
 def _loop(model: LanguageModel, chain: Chain) -> Callable[..., Any]:
     """The loop over symbols for this cell, these samplers, and one layer or several."""
     found = walk(model.cell)
     samplers = {f"sampler_{n}": sampler.kernel("transform") for n, sampler in enumerate(chain.samplers)}
-    layers = len(model.stack.layers)
+    residual = [floor.is_residual for floor in model.stack.floors]
     jitted = all(isinstance(kernel, Kernel) for kernel in samplers.values())
-    compiled = found.compiled and jitted and layers <= MOST_LAYERS
-    text = "\n".join(_lines(len(samplers), layers > 1, compiled))
-    given = {"advance": found.advance, **samplers}
+    compiled = found.compiled and jitted and len(residual) <= MOST_LAYERS
+    text = "\n".join(_lines(len(samplers), residual, compiled))
+    given = {"advance": found.advance, **samplers} | ({"add_input": add_input} if any(residual) else {})
     return load_source(f"{model.cell.name}_stream", text, given).run  # type: ignore[no-any-return]
 
 
-def _lines(samplers: int, several: bool, compiled: bool) -> Iterator[str]:
+def _lines(samplers: int, residual: list[bool], compiled: bool) -> Iterator[str]:
     """The module of a loop.
 
     Args:
         samplers: How many there are.
-        several: Whether there are several layers.
+        residual: For each layer whether its input is added to its output.
         compiled: Whether the loop is: a function that Numba knows nothing of can only be called from Python.
     """
     yield '"""Symbol after symbol: the step of every layer, the readout, the samplers, the draw."""'
@@ -117,12 +137,22 @@ def _lines(samplers: int, several: bool, compiled: bool) -> Iterator[str]:
     yield "        if tokens[n] < 0:"
     yield from (f"            {line}" for line in _draw_lines(samplers))
     yield "        x[0, 0] = tokens[n]"
-    yield "        advance(layers[0])"
-    yield from ["        for layer in layers[1:]:", "            advance(layer)"] * several
+    yield from (f"        {line}" for line in _step_lines(residual))
     yield "        kernels.copy_row(by, logits)"
     yield "        kernels.add_matmul(y, panels, logits)"
     yield "    return tokens.size"
     yield ""
+
+
+def _step_lines(residual: list[bool]) -> Iterator[str]:
+    """The lines that take one step of every layer."""
+    if not any(residual):
+        yield "advance(layers[0])"
+        yield from ["for layer in layers[1:]:", "    advance(layer)"] * (len(residual) > 1)
+        return
+    for n, is_residual in enumerate(residual):
+        yield f"advance(layers[{n}]{'[0]' * is_residual})"
+        yield from [f"add_input(*layers[{n}][1])"] * is_residual
 
 
 def _draw_lines(samplers: int) -> Iterator[str]:

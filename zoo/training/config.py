@@ -75,7 +75,11 @@ _ALLOWED = {
     **dict.fromkeys(("clip", "clip_value", "lr"), _NUMBER),
     **dict.fromkeys(("task", "level", "glob", "split", "cell", "dtype", "optimizer", "schedule"), _WORD),
     **dict.fromkeys(("task_options", "cell_options", "optimizer_options", "schedule_options"), _OPTIONS),
-    "stop_when_solved": _SWITCH,
+    **dict.fromkeys(("stop_when_solved", "residual"), _SWITCH),
+    "dropout": (
+        lambda value: _is_number(value) and 0 <= value < 1,
+        "a number from 0 up to, not including, 1",
+    ),
     "data": _SOURCES,
     "epochs": _ABOVE_ZERO,
     "seed": _SEED,
@@ -99,6 +103,8 @@ class Config:
         cell_options: Its options.
         hidden: ``H``.
         layers: ``L``.
+        dropout: How probable it is, in training, that a number that one layer hands to the next is dropped.
+        residual: Whether a layer's input is added to its output, where both have the same size.
         dtype: ``"float32"`` or ``"float64"``.
         batch: ``B``, streams of a text or examples of a task side by side; None for 32, or fewer if the text
             is short.
@@ -141,6 +147,8 @@ class Config:
     cell_options: Mapping[str, Any] = field(default_factory=dict)
     hidden: int = 128
     layers: int = 1
+    dropout: float = 0.0
+    residual: bool = False
     dtype: str = "float32"
     batch: int | None = None
     seq: int | None = None
@@ -175,6 +183,11 @@ class Config:
                 raise UsageError(f"{entry.name} is {value!r}; expected {words}.")
         if self.steps is not None and self.epochs is not None:
             raise UsageError("steps and epochs are both given; give one of them.")
+        if self.dropout and self.layers == 1:
+            raise UsageError(
+                f"dropout is {self.dropout!r} and there is one layer; it drops what one layer hands to the "
+                f"next. Give more layers, or a cell that drops, such as lstm+recurrent_dropout."
+            )
         self._check_reading()
 
     def _check_reading(self) -> None:
@@ -193,6 +206,8 @@ class Config:
         return {
             "hidden_size": self.hidden,
             "num_layers": self.layers,
+            "dropout": self.dropout,
+            "residual": self.residual,
             "dtype": self.dtype,
             "seed": self.seed,
             "threads": self.threads,
