@@ -17,7 +17,6 @@ from zoo.comparison.cluster.errand import Errand, make_errand
 from zoo.comparison.cluster.handed import Handed, Outcome
 from zoo.comparison.cluster.serving import serve
 from zoo.comparison.jobs import Event, Job, Record, Tell
-from zoo.storage import RunDirectory
 
 _TICK = 0.2  # seconds between looks at whether to stop
 _PATIENCE = 60.0  # seconds in which runs that are called back finish their step and save
@@ -75,17 +74,21 @@ class Dask:
 
     def _hear(self, handed: Handed, tell: Tell) -> Iterator[tuple[Job, Record]]:
         """The next thing that is done, if something is within a tick; what else happens is told."""
-        try:
-            found = self._heard.get(timeout=_TICK)
-        except queue.Empty:
-            return
+        found = self._next()
         if isinstance(found, dict):
             if found["event"] == "taken":
                 self._tell_size(tell)
             for event in handed.note(found):
                 tell(event)
-        elif done := handed.done(*found):
+        elif found is not None and (done := handed.done(*found)):
             yield done
+
+    def _next(self) -> Event | tuple[Future, Outcome] | None:
+        """What is heard within a tick."""
+        try:
+            return self._heard.get(timeout=_TICK)
+        except queue.Empty:
+            return None
 
     def _submit(self, jobs: list[Job]) -> list[Future]:
         """Hand jobs to the scheduler, all at once: it keeps those for which no worker is free."""
@@ -100,12 +103,13 @@ class Dask:
 
     def _call_back(self, handed: Handed) -> None:
         """Cancel what is not done, and wait until what was running has saved."""
-        if not handed.jobs:
+        if not handed.jobs or self.client.status != "running":
             return
         self.client.cancel([*handed.jobs], force=True)
         due = time.monotonic() + _PATIENCE
-        for path in handed.running():
-            RunDirectory(self.root / path).wait(max(0.0, due - time.monotonic()))
+        while handed.running() and time.monotonic() < due:
+            if isinstance(found := self._next(), dict):
+                list(handed.note(found))
 
     def _errand(self) -> Errand:
         return make_errand(self.root, self._topic)

@@ -39,13 +39,16 @@ class Handed:
         self.jobs.update(zip(self.submit(jobs), jobs, strict=True))
 
     def running(self) -> list[str]:
-        """The paths of those that a worker has taken."""
+        """The paths of those that a worker has taken, and not left."""
         return [path for path in self._paths if path in self._workers]
 
     def note(self, event: Event) -> Iterator[Event]:
         """Take note of an event, and pass on what it means; one that comes after the end means nothing."""
         path = event["path"]
         if path not in self._paths:
+            return
+        if event["event"] == "left":
+            self._workers.pop(path, None)
             return
         if event["event"] == "taken":
             before = self._workers.get(path)

@@ -36,13 +36,21 @@ def serve(job: Job, warm: Job | None, errand: Errand) -> Record:
     worker = get_worker()
     if why := objection(errand):
         raise Unfit(f"compare: the worker {worker.address} cannot take part: {why}.")
+    topic, path = errand["topic"], job["path"]
+    worker.log_event(topic, {"event": "taken", "path": path, "worker": worker.address})
+    try:
+        return _serve(job, warm, errand, worker)
+    finally:
+        worker.log_event(topic, {"event": "left", "path": path})
+
+
+def _serve(job: Job, warm: Job | None, errand: Errand, worker: Worker) -> Record:
     with _SLOTS.one(Path(errand["root"]), errand["topic"]) as slot, _attended(slot, worker):
 
         def say(event: Event) -> None:
             if not slot.is_closed and "path" in event:
                 worker.log_event(errand["topic"], event)
 
-        say({"event": "taken", "path": job["path"], "worker": worker.address})
         record = slot.run(job, warm, Path(worker.local_directory).parent, say)
         if slot.is_closed:
             raise Reschedule
