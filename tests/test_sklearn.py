@@ -1,0 +1,194 @@
+"""``zoo.sklearn``: scikit-learn's own checks, and sequences of several lengths."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+
+import numpy as np
+import pytest
+
+import zoo
+import zoo.sklearn as room
+from zoo.errors import UsageError, ZooError
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from zoo.sklearn import SequenceClassifier, SequenceRegressor
+from zoo.sklearn.sequences import as_rows, batches, padded
+
+# In float64, so that what sums to the same in another order is the same to scikit-learn.
+SMALL = {"cell": "vanilla", "hidden_size": 8, "dtype": "float64", "threads": 1, "random_state": 0}
+
+
+@parametrize_with_checks(
+    [SequenceClassifier(**SMALL, epochs=30, lr=0.02), SequenceRegressor(**SMALL, epochs=30, lr=0.02)]
+)
+def test_what_scikit_learn_asks_of_estimators(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def ragged():
+    """Sequences of 3 to 9 steps of two features, which of them has the larger sum, and the sums."""
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(steps, 2)) for steps in rng.integers(3, 10, 60)]
+    sums = np.array([row.sum(axis=0) for row in rows])
+    return rows, np.where(sums[:, 0] > sums[:, 1], "first", "second"), sums
+
+
+def nan_padded(rows):
+    whole = np.full((len(rows), max(map(len, rows)), rows[0].shape[1]), np.nan)
+    for place, row in enumerate(rows):
+        whole[place, : len(row)] = row
+    return whole
+
+
+def test_sequences_of_several_lengths_are_learnt(ragged):
+    rows, classes, _ = ragged
+    found = SequenceClassifier(**SMALL, epochs=60, lr=0.02).fit(rows, classes)
+    assert found.score(rows, classes) > 0.95
+    assert found.classes_.tolist() == ["first", "second"]
+    np.testing.assert_allclose(found.predict_proba(rows).sum(axis=1), 1)
+    assert found.losses_[-1] < found.losses_[0]
+    assert found.n_features_in_ == 2
+
+
+def test_however_they_are_handed_over_they_are_the_same(ragged):
+    rows, _, sums = ragged
+    estimator = SequenceRegressor(**SMALL, epochs=3)
+    fitted = estimator.fit(rows, sums)
+    expected = fitted.predict(rows)
+    assert expected.shape == (60, 2)
+    as_objects = np.empty(len(rows), object)
+    as_objects[:] = rows
+    for form in (tuple(rows), nan_padded(rows), as_objects, [row.tolist() for row in rows]):
+        np.testing.assert_allclose(fitted.predict(form), expected, rtol=1e-12)
+        np.testing.assert_allclose(clone(estimator).fit(form, sums).predict(rows), expected, rtol=1e-12)
+    np.testing.assert_allclose([fitted.predict([row])[0] for row in rows], expected, rtol=1e-9)
+
+
+def test_a_table_is_sequences_of_one_length():
+    rng = np.random.default_rng(0)
+    table, numbers = rng.normal(size=(20, 6)), rng.normal(size=20)
+    flat = SequenceRegressor(**SMALL, epochs=3, features=2).fit(table, numbers)
+    deep = SequenceRegressor(**SMALL, epochs=3).fit(table.reshape(20, 3, 2), numbers)
+    assert np.array_equal(flat.predict(table), deep.predict(table.reshape(20, 3, 2)))
+    assert (flat.n_features_in_, deep.n_features_in_) == (6, 2)
+
+
+def test_one_feature_may_go_without_an_axis():
+    rng = np.random.default_rng(0)
+    rows, numbers = [rng.normal(size=steps) for steps in (3, 5, 4, 3)], rng.normal(size=4)
+    found = SequenceRegressor(**SMALL, epochs=2).fit(rows, numbers)
+    assert np.array_equal(found.predict(rows), found.predict([row[:, None] for row in rows]))
+
+
+def test_it_is_part_of_a_pipeline_and_of_a_search(ragged):
+    rows, classes, _ = ragged
+    table = np.array([row[:3].ravel() for row in rows]) * 100
+    line = make_pipeline(StandardScaler(), SequenceClassifier(**SMALL, epochs=10, features=2))
+    search = GridSearchCV(line, {"sequenceclassifier__hidden_size": [2, 8]}, cv=2).fit(table, classes)
+    assert search.best_params_["sequenceclassifier__hidden_size"] in (2, 8)
+    lists = GridSearchCV(SequenceClassifier(**SMALL, epochs=3), {"lr": [0.01, 0.1]}, cv=2)
+    assert len(lists.fit(rows, classes).predict(rows)) == len(rows)
+
+
+def test_a_weight_of_two_is_seen_twice_and_of_zero_never(ragged):
+    rows, _, sums = ragged
+    rows, numbers = rows[:10], sums[:10, 0]
+    weights = np.array([1, 2, 0, 1, 1, 0, 3, 1, 1, 1])
+    estimator = SequenceRegressor(**SMALL, epochs=5)
+    weighted = estimator.fit(rows, numbers, sample_weight=weights).predict(rows)
+    repeated = np.repeat(np.arange(10), weights)
+    same = clone(estimator).fit([rows[place] for place in repeated], numbers[repeated]).predict(rows)
+    np.testing.assert_allclose(weighted, same, rtol=1e-9)
+
+
+def test_the_same_seed_gives_the_same_and_a_pickle_predicts_it(ragged):
+    rows, classes, _ = ragged
+    first, second = (SequenceClassifier(**SMALL, epochs=2).fit(rows, classes) for _ in range(2))
+    assert np.array_equal(first.predict_proba(rows), second.predict_proba(rows))
+    other = SequenceClassifier(**{**SMALL, "random_state": 1}, epochs=2).fit(rows, classes)
+    assert not np.array_equal(first.predict_proba(rows), other.predict_proba(rows))
+    again = pickle.loads(pickle.dumps(first))
+    assert np.array_equal(first.predict_proba(rows), again.predict_proba(rows))
+
+
+def test_a_cell_may_be_one_with_its_options_chosen(ragged):
+    rows, classes, _ = ragged
+    with zoo.kernels.interpreted():
+        cell = zoo.get_cell("lstm+zoneout", zoneout_p=0.5)
+        found = SequenceClassifier(cell=cell, hidden_size=2, epochs=1, random_state=0)
+        fitted = clone(found).fit(rows[:6], classes[:6])
+        again = pickle.loads(pickle.dumps(fitted))
+        assert np.array_equal(again.predict_proba(rows[:6]), fitted.predict_proba(rows[:6]))
+    assert fitted.model_.cell == cell
+
+
+WRONG = {
+    "features": ([np.ones((3, 2)), np.ones((3, 1))], "features; expected as many in each"),
+    "nan": ([np.array([1.0, np.nan, 2.0]), np.ones(2)], "sequence 0 holds NaN or infinity before its end"),
+    "empty": ([np.ones(2), np.array([])], "sequence 1 has no step"),
+    "axes": ([np.ones((2, 2, 2)), np.ones((3, 2))], r"sequence 0 has the shape \(2, 2, 2\)"),
+}
+
+
+@pytest.mark.parametrize(("rows", "complaint"), WRONG.values(), ids=WRONG)
+def test_what_is_no_sequence_is_refused(rows, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        SequenceRegressor(**SMALL).fit(rows, [0.0, 1.0])
+
+
+def test_other_features_than_it_was_fitted_on_are_refused(ragged):
+    rows, classes, _ = ragged
+    found = SequenceClassifier(**SMALL, epochs=1).fit(rows, classes)
+    with pytest.raises(ValueError, match="found 3 features at a step, and it was fitted on 2"):
+        found.predict([np.ones((4, 3))])
+    with pytest.raises(ValueError, match="rows hold 5 numbers, which are no steps of features=2"):
+        SequenceClassifier(**SMALL, features=2).fit(np.ones((2, 5)), [0, 1])
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "features"])
+def test_a_parameter_that_will_not_do_is_refused_when_it_is_used(name):
+    estimator = SequenceRegressor(**SMALL, **{name: 0})
+    with pytest.raises(UsageError, match=f"{name} is 0; expected a positive integer"):
+        estimator.fit(np.ones((2, 2)), [0.0, 1.0])
+
+
+def test_weights_that_will_not_do_are_refused():
+    for weights in ([0, 0], [1, -1], [1]):
+        with pytest.raises(ValueError, match="sample_weight has the shape"):
+            SequenceRegressor(**SMALL).fit(np.ones((2, 2)), [0.0, 1.0], sample_weight=weights)
+
+
+def test_divergence_is_a_sentence():
+    with pytest.raises(ZooError, match="training diverged: in update"):
+        SequenceRegressor(**SMALL).fit(np.ones((2, 2)), [0.0, 1e308])
+
+
+def test_batches_hold_similar_lengths_and_everything_once():
+    lengths = np.random.default_rng(0).integers(1, 100, 500)
+    found = list(batches(lengths, 10, np.random.RandomState(0)))
+    assert sorted(np.concatenate(found)) == list(range(500))
+    assert np.mean([np.ptp(lengths[part]) for part in found]) < 15
+    assert [len(part) for part in batches(lengths, 300)] == [300, 200]
+    x, last = padded([np.ones((2, 1)), np.ones((4, 1))], np.dtype(np.float32))
+    assert (x[..., 0].T.tolist(), last.tolist()) == ([[1, 1, 0, 0], [1, 1, 1, 1]], [1, 3])
+
+
+def test_tables_are_left_to_scikit_learn():
+    for table in (np.ones((2, 3)), [[1, 2], [3, 4]], [1, 2], "no", None, []):
+        assert as_rows(table, 1, "who") is None
+
+
+def test_without_scikit_learn_a_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'recurrent-zoo\[sklearn\]'"):
+        room.SequenceClassifier  # noqa: B018
