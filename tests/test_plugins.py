@@ -55,6 +55,14 @@ def make_sampler(called):
         card = CARD
         def transform(logits): ...
     return Toy
+
+def make_tracker(called):
+    class Toy(zoo.Tracker):
+        "A tracker that is only listed."
+        name = called
+        card = CARD
+        def follow(self, begun): ...
+    return Toy
 """
 
 
@@ -140,6 +148,11 @@ def test_hook_zoo_register_samplers(site):
     assert load().plugins()[0].provides == ("sampler s1",)
 
 
+def test_hook_zoo_register_trackers(site):
+    install(site, "zoo-t", hook("tracker", "t1"))
+    assert load().plugins()[0].provides == ("tracker t1",)
+
+
 def test_every_hook_has_a_specification_and_a_test():
     specified = {name for name in vars(hookspecs) if name.startswith("zoo_register_")}
     assert specified == set(hooks.HOOKS)
@@ -165,12 +178,14 @@ FAILURES = {
     "misspelt hook": (
         hook("cell", "c1").replace("register_cells", "register_cell"),
         "zoo_register_cell is no hook; the hooks are zoo_register_cells, zoo_register_modifiers, "
-        "zoo_register_optimizers, zoo_register_samplers. Did you mean 'zoo_register_cells'?",
+        "zoo_register_optimizers, zoo_register_samplers, zoo_register_tasks, zoo_register_trackers. "
+        "Did you mean 'zoo_register_cells'?",
     ),
     "misspelt hook without a marker": (
         "def zoo_register_sampler(register): ...",
         "zoo_register_sampler is no hook; the hooks are zoo_register_cells, zoo_register_modifiers, "
-        "zoo_register_optimizers, zoo_register_samplers. Did you mean 'zoo_register_samplers'?",
+        "zoo_register_optimizers, zoo_register_samplers, zoo_register_tasks, zoo_register_trackers. "
+        "Did you mean 'zoo_register_samplers'?",
     ),
     "no marker": (
         hook("cell", "c1").replace("@zoo.hookimpl\n", ""),
@@ -184,7 +199,8 @@ FAILURES = {
         "@zoo.hookimpl\ndef zoo_register_cells(registry): ...",
         "zoo_register_cells(registry); Argument(s) {{'registry'}} are declared in the hookimpl but can not "
         "be found in the hookspec; the hooks are zoo_register_cells, zoo_register_modifiers, "
-        "zoo_register_optimizers, zoo_register_samplers, and each takes one argument, register",
+        "zoo_register_optimizers, zoo_register_samplers, zoo_register_tasks, zoo_register_trackers, and "
+        "each takes one argument, register",
     ),
     "nothing": (
         "",
