@@ -65,6 +65,14 @@ def make_task(called):
         def draw(self, draws, size, part): ...
         def baseline(self): ...
     return Toy
+
+def make_tracker(called):
+    class Toy(zoo.Tracker):
+        "A tracker that is only listed."
+        name = called
+        card = CARD
+        def follow(self, begun): ...
+    return Toy
 """
 ALL_HOOKS = f"the hooks are {', '.join(hooks.HOOKS)}"
 
@@ -154,6 +162,11 @@ def test_hook_zoo_register_samplers(site):
 def test_hook_zoo_register_tasks(site):
     install(site, "zoo-t", hook("task", "t1"))
     assert load().plugins()[0].provides == ("task t1",)
+
+
+def test_hook_zoo_register_trackers(site):
+    install(site, "zoo-t", hook("tracker", "t1"))
+    assert load().plugins()[0].provides == ("tracker t1",)
 
 
 def test_every_hook_has_a_specification_and_a_test():
