@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import export, kernels, testing
+    from zoo import export, kernels, sklearn, testing
     from zoo.contracts import (
         Batch,
         Buffer,
@@ -169,7 +169,7 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("export", "kernels", "testing")
+_ROOMS = ("export", "kernels", "sklearn", "testing")
 
 __all__ = [
     "Batch",
@@ -239,6 +239,7 @@ __all__ = [
     "roll",
     "sigmoid",
     "silu",
+    "sklearn",
     "softmax",
     "softplus",
     "split",
