@@ -34,9 +34,14 @@ def along(
     x: Array,
     state: Mapping[str, Array],
     inputs: tuple[Array, ...],
-    course: Course,
-) -> tuple[Array, Arrays, WayTape]:
-    """Outputs, zero behind the end of a row; the states of each row at its end; and the tape."""
+    course: Course | None,
+) -> tuple[Array, Arrays, WayTape | LayerTape]:
+    """Outputs, zero behind the end of a row; the states of each row at its end; and the tape.
+
+    Without a course, all steps of all rows are run at once.
+    """
+    if course is None:
+        return layer.forward(weights, x, state, inputs)
     parts: list[Array] = []
 
     def run(segment: Segment) -> tuple[Arrays, LayerTape]:
@@ -50,9 +55,12 @@ def along(
 
 
 def back_along(
-    layer: Layer, weights: Weights, way: WayTape, dy: Array, dlast: Mapping[str, Array]
+    layer: Layer, weights: Weights, way: WayTape | LayerTape, dy: Array, dlast: Mapping[str, Array]
 ) -> tuple[Array | None, Arrays, list[Array]]:
     """Gradients with respect to x (None for tokens), the first states, and the parameters in their order."""
+    if isinstance(way, LayerTape):
+        dx, dbefore, gradients = layer.backward(weights, way, np.ascontiguousarray(dy), dlast)
+        return dx if way.x.ndim == 3 else None, dbefore, gradients
     parts: list[Array] = []
 
     def back(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from zoo.contracts import Noise
+from zoo.errors import UsageError
 from zoo.layers.floor import Floor, Told
 from zoo.layers.layer import Array, Layer
 from zoo.layers.noise import Draw, Part, draw_dropout, draw_noise
@@ -67,3 +68,20 @@ class Beside:
             sizes = (steps.stop - steps.start, count(rows), *shape)
             made[key] = cut(given[name], *part) if name in given else np.full(sizes, value, self.dtype)
         return made[key]
+
+
+def check_shared(names: Iterable[str], layers: list[Layer], who: str) -> None:
+    """Refuse inputs beside x that cannot be the same for every layer that declares them.
+
+    Raises:
+        UsageError: naming the first that has another shape in another layer.
+    """
+    for name in names:
+        first, *others = [layer for layer in layers if name in layer.inputs]
+        for layer in others:
+            if layer.inputs[name] != first.inputs[name]:
+                raise UsageError(
+                    f"{who}: every layer gets the same inputs, but {name!r} is {first.inputs[name]} in layer "
+                    f"{first.index} and {layer.inputs[name]} in layer {layer.index}; choose one layer, or "
+                    f"sizes for which these are equal."
+                )

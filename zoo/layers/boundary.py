@@ -45,29 +45,6 @@ def check_seed(seed: Any) -> int:
     return int(seed)
 
 
-def as_flag(value: Any, who: str) -> bool:
-    """True or False.
-
-    Raises:
-        UsageError: if it is neither: "no" would count as true.
-    """
-    if not isinstance(value, (bool, np.bool_)):
-        raise UsageError(f"{who} is {value!r}; expected True or False.")
-    return bool(value)
-
-
-def as_dropout(value: Any, who: str) -> float:
-    """A probability less than one.
-
-    Raises:
-        UsageError: if it is none.
-    """
-    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < 1:
-        raise UsageError(f"{who}: dropout is {value!r}; expected a number from 0 up to, not including, 1.")
-    return float(value)
-
-
 def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
     """Inputs as kernels take them: ``(T, B, I)`` of the dtype, or int32 tokens ``(T, B)``, C-contiguous.
 

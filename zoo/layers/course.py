@@ -1,8 +1,8 @@
 """The way of some rows through time: in pieces, which end where a segment does, or a row.
 
 Rows of different lengths come longest first. So those that go on are always the first ones, and a kernel,
-which knows nothing of lengths, never sees a step behind the end of a row: padding costs no time, and what it
-holds is never read.
+which knows nothing of lengths, never sees a step behind the end of a row: padding takes no time, and what it
+holds is never read. Every end takes another call of the kernel.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from zoo.layers.layer import Array, Arrays
 from zoo.layers.segments import Segment, renewed
@@ -56,8 +58,11 @@ def plan(segments: list[slice], rows: int, lengths: Array | None = None) -> Cour
     if lengths is None:
         return Course([Piece(steps, rows) for steps in segments], is_kept)
     longest = int(lengths[0])
-    ends = {0, *lengths.tolist(), *(steps.start for steps in segments if steps.start < longest)}
-    pieces = [Piece(slice(*each), int((lengths > each[0]).sum())) for each in pairwise(sorted(ends))]
+    ends = sorted({0, *lengths.tolist(), *(steps.start for steps in segments if steps.start < longest)})
+    going_on = rows - np.searchsorted(lengths[::-1], ends, side="right")  # rows longer than each end
+    pieces = [
+        Piece(slice(*each), count) for each, count in zip(pairwise(ends), going_on.tolist(), strict=False)
+    ]
     return Course(pieces or [Piece(slice(0, 0), rows)], is_kept, lengths)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from zoo.contracts import Cell
 from zoo.layers.along import WayTape, Weights, along, back_along
 from zoo.layers.course import Course
-from zoo.layers.layer import Array, Arrays, Layer
+from zoo.layers.layer import Array, Arrays, Layer, LayerTape
 from zoo.layers.lengths import turned
 
 
@@ -30,14 +31,14 @@ class FloorTape(NamedTuple):
     """What the way back through a floor needs.
 
     Args:
-        course: How time was cut.
+        course: How the time of each layer was cut, if it was.
         mask: What the input was multiplied by, if by anything.
         ways: The tape of each layer.
     """
 
-    course: Course
+    course: Course | None
     mask: Array | None
-    ways: list[WayTape]
+    ways: list[WayTape | LayerTape]
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,17 @@ class Floor:
         return sum(layer.output_size for layer in self.layers)
 
     def forward(
-        self, weights: list[Weights], x: Array, state: Mapping[str, Array], told: Told, course: Course
+        self, weights: list[Weights], x: Array, state: Mapping[str, Array], told: Told, course: Course | None
     ) -> tuple[Array, Arrays, FloorTape]:
         """Outputs ``(T, B, ·)``, the states of each row at its end, and the tape."""
+        lengths = course.lengths if course else None
         seen = x if told.mask is None else x * told.mask
         outputs, ways = [], []
         last: Arrays = {}
         for layer, arrays, inputs in zip(self.layers, weights, told.inputs, strict=True):
-            given = turned(seen, course.lengths) if layer.reverse else seen
+            given = turned(seen, lengths) if layer.reverse else seen
             y, after, way = along(layer, arrays, given, state, inputs, course)
-            outputs.append(turned(y, course.lengths) if layer.reverse else y)
+            outputs.append(turned(y, lengths) if layer.reverse else y)
             ways.append(way)
             last |= after
         y = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=2)
@@ -87,7 +89,7 @@ class Floor:
         self, weights: list[Weights], tape: FloorTape, dy: Array, dlast: Mapping[str, Array]
     ) -> tuple[Array | None, Arrays, list[Array]]:
         """Gradients with respect to x (None for tokens), the first states, and the parameters."""
-        lengths, parts = tape.course.lengths, []
+        lengths, parts = tape.course.lengths if tape.course else None, []
         dstate: Arrays = {}
         gradients: list[Array] = []
         for layer, arrays, way, dway in zip(self.layers, weights, tape.ways, self._split(dy), strict=True):
@@ -101,8 +103,9 @@ class Floor:
 
     def _split(self, dy: Array) -> list[Array]:
         """The part of each layer in the gradient of the output."""
-        ends = np.cumsum([layer.output_size for layer in self.layers])
-        return np.split(dy, ends[:-1], axis=2)
+        if len(self.layers) == 1:
+            return [dy]
+        return np.split(dy, [self.layers[0].output_size], axis=2)
 
     def _below(self, parts: list[Array], mask: Array | None, dy: Array) -> Array | None:
         """The gradient of the input, from what each layer adds to it; None for tokens."""
@@ -112,6 +115,20 @@ class Floor:
         if mask is not None:
             dx = dx * mask
         return dx + dy if self.is_residual else dx
+
+
+def build(
+    cells: Sequence[Cell], input_size: int, hidden_size: int, bidirectional: bool, residual: bool
+) -> list[Floor]:
+    """Floors of these cells, each of which reads the output of the one below."""
+    floors, size = [], input_size
+    for index, cell in enumerate(cells):
+        directions = (False, True) if bidirectional else (False,)
+        layers = tuple([Layer(index, cell, size, hidden_size, reverse) for reverse in directions])
+        output_size = sum(layer.output_size for layer in layers)
+        floors.append(Floor(layers, residual and size == output_size))
+        size = output_size
+    return floors
 
 
 def _sum(x: Array, y: Array) -> Array:

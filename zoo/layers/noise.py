@@ -76,7 +76,7 @@ def draw_dropout(
     """What a floor's input is multiplied by, ``(T, B, size)``: zero where it is dropped.
 
     The others are as much larger as there are fewer of them, so that nothing is to be done in evaluation.
-    N. Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html.
+    W. Zaremba et al. 2014, https://arxiv.org/abs/1409.2329.
 
     Args:
         dropout: How probable a zero is, less than one.

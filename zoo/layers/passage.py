@@ -64,13 +64,13 @@ class Passage:
             y: Where the outputs go, ``(T, B, ·)``; where rows have lengths, zeros.
         """
         rows = self.rows(shard)
-        outer, _ = self._courses(rows)
+        together, alone = self._courses(rows)
 
         def run(segment: Segment) -> tuple[Arrays, list[FloorTape]]:
-            y[segment.steps, segment.rows], after, tape = self._through(segment)
+            y[segment.steps, segment.rows], after, tape = self._through(segment, alone)
             return after, tape
 
-        return go(outer, rows, states_of(state, rows), run)
+        return go(together, rows, states_of(state, rows), run)
 
     def backward(
         self, found: list[Segment], dy: Array, dlast: Arrays, dx: Array | None
@@ -85,7 +85,8 @@ class Passage:
         """
 
         def back(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
-            tape = segment.tape or self._through(segment)[2]
+            # Only pieces of all floors together are computed again here: those of a layer alone, along it.
+            tape = segment.tape or self._through(segment, None)[2]
             part = cut(dy, segment.steps, segment.rows)
             dpart, dbefore, gradients = self.stack.backward(self.weights, tape, part, dafter)
             if dx is not None:
@@ -108,9 +109,8 @@ class Passage:
         steps = len(self.x) if lengths is None else int(lengths[0])
         return plan([slice(0, steps)], count(rows)), course
 
-    def _through(self, segment: Segment) -> tuple[Array, Arrays, list[FloorTape]]:
-        """Some steps of some rows through all floors."""
+    def _through(self, segment: Segment, alone: Course | None) -> tuple[Array, Arrays, list[FloorTape]]:
+        """Some steps of some rows through all floors; alone is how each layer's time is cut, if it is."""
         where = segment.steps, segment.rows
         told, x = self.beside.part(*where), cut(self.x, *where)
-        _, inner = self._courses(segment.rows)
-        return self.stack.forward(self.weights, x, segment.state, told, inner)
+        return self.stack.forward(self.weights, x, segment.state, told, alone)

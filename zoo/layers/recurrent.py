@@ -65,12 +65,15 @@ class Recurrent(Flat):
         bidirectional: Whether every layer is two: one that reads the sequence from its beginning to its end,
             and one with parameters ``"l0.reverse.Wxh"`` and states ``"l0.reverse.h"`` that reads it from its
             end to its beginning. Their outputs stand side by side, ``(T, B, 2 H)`` for most cells.
+            M. Schuster & K. Paliwal 1997, https://doi.org/10.1109/78.650093.
         dropout: How probable it is, in a call with ``noise``, that a number that one layer hands to the next
             is replaced by zero; the others are multiplied by ``1 / (1 - dropout)``, so that nothing is to be
-            done in evaluation. With one layer there is nothing to drop.
+            done in evaluation. With one layer there is nothing to drop. W. Zaremba et al. 2014,
+            https://arxiv.org/abs/1409.2329.
         residual: Whether a layer's input is added to its output, ``y = x + layer(x)``, before dropout. It is
             where both have the same size: in every layer but the first, for most cells, and in the first if I
-            has the size of its output; tokens are one-hot rows there.
+            has the size of its output; tokens are one-hot rows there. Y. Wu et al. 2016,
+            https://arxiv.org/abs/1609.08144.
         learned_state: Whether the states before the first step, in calls that give none, are parameters
             ``"l0.h.initial"``, the same for all rows. They begin at zero. States that count have none.
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from zoo.contracts import Cell, Input, Noise
-from zoo.errors import UsageError
-from zoo.layers.beside import Beside
-from zoo.layers.boundary import as_dropout, as_flag, as_given, as_state
-from zoo.layers.course import Course, plan
-from zoo.layers.floor import Floor, FloorTape, Told
-from zoo.layers.layer import Array, Arrays, Layer
+from zoo.layers.beside import Beside, check_shared
+from zoo.layers.boundary import as_given, as_state
+from zoo.layers.choices import as_cells, as_dropout, as_flag, as_size, label
+from zoo.layers.course import Course
+from zoo.layers.floor import FloorTape, Told, build
+from zoo.layers.layer import Array, Arrays
 from zoo.layers.lengths import turned
 from zoo.layers.noise import check_noise
 
-MOST_LAYERS = 1000
 _CHOICES = ("bidirectional", "dropout", "residual", "learned_state")
 
 Weights = list[tuple[Array, ...]]
@@ -47,7 +45,7 @@ class Stack:
         state_shapes: Shape of every state, ``l0.h`` and so on, without the batch axis.
         buffer_shapes: Shape of every buffer, ``l0.A`` and so on.
         input_shapes: Shape of every input beside x, without the axes of time and batch.
-        learned: The state that each learned first state is one of.
+        learned: Name of each learned first state to that of the state.
         output_size: Features of the output.
 
     Raises:
@@ -67,20 +65,21 @@ class Stack:
         residual: bool = False,
         learned_state: bool = False,
     ) -> None:
-        self.cells = _cells(cell, num_layers)
-        who = self.label()
-        self.input_size = _size(who, "input_size", input_size)
-        self.hidden_size = _size(who, "hidden_size", hidden_size)
+        self.cells = as_cells(cell, num_layers)
+        self._label = who = label(self.cells)
+        self.input_size = as_size(who, "input_size", input_size)
+        self.hidden_size = as_size(who, "hidden_size", hidden_size)
         self.bidirectional = as_flag(bidirectional, f"{who}: bidirectional")
         self.residual = as_flag(residual, f"{who}: residual")
         self.learned_state = as_flag(learned_state, f"{who}: learned_state")
         self.dropout = as_dropout(dropout, who)
-        self.floors = self._floors()
+        self.floors = build(self.cells, self.input_size, self.hidden_size, bidirectional, residual)
         self.layers = [layer for floor in self.floors for layer in floor.layers]
         self.output_size = self.floors[-1].output_size
         lowest_last = [each.inputs.items() for each in reversed(self.layers)]
         self.input_shapes = {name: shape for inputs in lowest_last for name, shape in inputs}
-        self._check_inputs(name for name, each in self.inputs.items() if not isinstance(each, Noise))
+        must_agree = [name for name, each in self.inputs.items() if not isinstance(each, Noise)]
+        check_shared(must_agree, self.layers, who)
         self.buffer_shapes = self._shapes("buffers")
         self.state_shapes = self._shapes("states")
         self.learned = {f"{name}.initial": name for name in self._variables()} if self.learned_state else {}
@@ -104,9 +103,7 @@ class Stack:
 
     def label(self) -> str:
         """How an error names the layers: ``cell 'lstm'``, or ``cells 'gru', 'lstm'``."""
-        if self._is_one():
-            return self.cell.label()
-        return f"cells {', '.join(repr(cell.name) for cell in self.cells)}"
+        return self._label
 
     def describe(self) -> str:
         """Its arguments, as they are written; what is switched off is left out."""
@@ -137,7 +134,7 @@ class Stack:
             UsageError: if one is unknown or does not fit, or the noise is no such pair.
         """
         found = as_given(given, self.inputs, self.input_shapes, times_rows, dtype, self.label())
-        self._check_inputs(found)
+        check_shared(found, self.layers, self.label())
         backwards = found if self.bidirectional else {}
         backwards = {name: turned(value, lengths) for name, value in backwards.items()}
         return Beside(self.floors, found, backwards, dtype, check_noise(noise), self.dropout)
@@ -185,7 +182,6 @@ class Stack:
         Raises:
             DefinitionError: if a cell's kernel returns what it should not.
         """
-        course = course or plan([slice(0, x.shape[0])], x.shape[1])
         last: Arrays = {}
         tape = []
         for floor, arrays, beside in zip(self.floors, self._by_floor(weights), told, strict=True):
@@ -226,16 +222,6 @@ class Stack:
         """Whether one cell was chosen for all floors."""
         return all(cell == self.cell for cell in self.cells)
 
-    def _floors(self) -> list[Floor]:
-        floors, size = [], self.input_size
-        directions = (False, True) if self.bidirectional else (False,)
-        for index, cell in enumerate(self.cells):
-            layers = tuple([Layer(index, cell, size, self.hidden_size, reverse) for reverse in directions])
-            output_size = sum(layer.output_size for layer in layers)
-            floors.append(Floor(layers, self.residual and size == output_size))
-            size = output_size
-        return floors
-
     def _by_floor(self, weights: Weights) -> list[Weights]:
         width = len(self.floors[0].layers)
         return [weights[start : start + width] for start in range(0, len(weights), width)]
@@ -251,37 +237,3 @@ class Stack:
             for name, declared in zip(layer.states, layer.cell.states.values(), strict=True)
             if not declared.discrete
         ]
-
-    def _check_inputs(self, names: Iterable[str]) -> None:
-        """Refuse inputs beside x that cannot be the same for every layer that declares them."""
-        for name in names:
-            shape = self.input_shapes[name]
-            for layer in self.layers:
-                if layer.inputs.get(name, shape) != shape:
-                    lowest = next(each.index for each in self.layers if name in each.inputs)
-                    raise UsageError(
-                        f"{self.label()}: every layer gets the same inputs, but {name!r} is {shape} in layer "
-                        f"{lowest} and {layer.inputs[name]} in layer {layer.index}; choose one layer, or "
-                        f"sizes for which these are equal."
-                    )
-
-
-def _cells(cell: Cell | Sequence[Cell], num_layers: int) -> tuple[Cell, ...]:
-    """The cell of each floor."""
-    if isinstance(cell, Cell):
-        return (cell,) * _size(cell.label(), "num_layers", num_layers, MOST_LAYERS)
-    if num_layers not in (1, len(cell)) or not 1 <= len(cell) <= MOST_LAYERS:
-        raise UsageError(
-            f"num_layers is {reprlib.repr(num_layers)} and there are {len(cell)} cells; expected a cell for "
-            f"each layer, or one cell for all."
-        )
-    return tuple(cell)
-
-
-def _size(who: str, name: str, value: object, most: int | None = None) -> int:
-    """A size as an integer, if it is one."""
-    right = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
-    if not right or (most is not None and int(value) > most):  # type: ignore[call-overload]
-        expected = "a positive integer" if most is None else f"an integer from 1 to {most}"
-        raise UsageError(f"{who}: {name} is {reprlib.repr(value)}; expected {expected}.")
-    return int(value)  # type: ignore[call-overload,no-any-return]
