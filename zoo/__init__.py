@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import analysis, convert, data, export, kernels, report, testing
+    from zoo import analysis, convert, data, export, kernels, report, sklearn, testing
     from zoo.comparison import Comparison, compare
     from zoo.contracts import (
         Batch,
@@ -180,7 +180,7 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("analysis", "convert", "data", "export", "kernels", "report", "testing")
+_ROOMS = ("analysis", "convert", "data", "export", "kernels", "report", "sklearn", "testing")
 
 __all__ = [
     "Batch",
@@ -260,6 +260,7 @@ __all__ = [
     "roll",
     "sigmoid",
     "silu",
+    "sklearn",
     "softmax",
     "softplus",
     "split",
