@@ -49,6 +49,18 @@ class Noting(Inline):
         return super().map(listed, tell)
 
 
+class Dreaming:
+    """An engine that has everything done in no time."""
+
+    def __init__(self):
+        self.asked = []
+
+    def map(self, jobs, tell):
+        self.asked.append(list(jobs))
+        for job in self.asked[-1]:
+            yield job, record_of(job, "failed", error="not done")
+
+
 @pytest.fixture
 def go(tmp_path):
     """A function that compares in this process, in a directory of its own."""
@@ -198,16 +210,16 @@ def test_only_what_is_missing_is_done(two, go):
 
 
 def test_cells_tasks_and_seeds_may_be_added(two, go):
-    engine = Noting(two.path)
-    more = go(
-        "c=vanilla", "short=copying", options={"short": {"delay": 1, "length": 2}}, seeds=3, engine=engine
-    )
-    assert set(engine.asked) >= {
-        "runs/copying/c/sweep-lr0.001-s1000000",
-        "runs/short/a/sweep-lr0.01-s1000000",
-    }
-    assert not any(path.startswith("runs/copying/a/sweep") for path in engine.asked)
-    assert len(more.runs) == 3 * 2 * 3
+    engine = Dreaming()
+    short = {"short": {"delay": 1, "length": 2}}
+    more = go("c=vanilla", "short=copying", options=short, seeds=3, engine=engine)
+    first, others, sweep, runs = ([job["path"] for job in jobs] for jobs in engine.asked)
+    assert [*first, *others] == ["warm/copying/a", "warm/copying/b", "warm/copying/c"]
+    assert [path for path in sweep if "/copying/" in path] == [
+        f"runs/copying/c/sweep-lr{rate}-s1000000" for rate in (0.001, 0.01)
+    ]
+    assert len(sweep) == 2 + 3 * 2
+    assert len(runs) == 3 * 2 * 3 - 4, "four were there"
     assert [record for record in more.runs if record in two.runs] == two.runs
     assert [member["label"] for member in more.plan["cells"]] == ["a", "b", "c"]
     assert [row["tasks"] for row in more.overall] == [2, 2, 2]
@@ -283,18 +295,6 @@ def test_results_are_written_whatever_happens(tmp_path, go):
         go("vanilla", "copying", engine=Raising(tmp_path))
     assert json.loads((tmp_path / "found" / "results.json").read_text(encoding="utf-8"))["runs"] == []
     assert (tmp_path / "found" / "results.csv").read_text(encoding="utf-8") == "\n"
-
-
-class Dreaming:
-    """An engine that has everything done in no time."""
-
-    def __init__(self):
-        self.asked = []
-
-    def map(self, jobs, tell):
-        self.asked.append(list(jobs))
-        for job in self.asked[-1]:
-            yield job, record_of(job, "failed", error="not done")
 
 
 def test_the_first_cell_is_compiled_before_the_others(go):
