@@ -20,7 +20,7 @@ from zoo.comparison.records import FILE as RESULT
 from zoo.comparison.records import record_of
 from zoo.comparison.settling import GRID
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
-from zoo.training import evaluate_task
+from zoo.training import TaskScore, evaluate_task
 
 TINY = {"delay": 2, "length": 2}
 SIZES = {"params": 150, "steps": 6, "batch": 4, "eval_batches": 1}
@@ -342,6 +342,26 @@ def test_a_run_that_diverges_is_told_and_done(go):
     assert record["error"].startswith("training diverged: after ")
     assert record["score"] == (0.125 if record["valid_score"] is None else record["score"])
     assert go(engine=Idle()).runs == found.runs, "it would diverge again"
+
+
+def test_what_is_no_number_counts_as_nothing_learnt():
+    goal = {"metric": "squared_error", "higher_is_better": False, "threshold": 0.01, "baseline": 0.5}
+    asked = {"seed": 0, "lr": 0.1, "hidden": 4, "steps": 2}
+    job = {"task": "t", "cell": "c", "goal": goal, "train": asked, "parameters": 9, "path": "runs/x"}
+    evaluation = {"event": "eval", "step": 1, "score": 0.2, "loss": 0.3, "best": True, "solved": False}
+    exploded = TaskScore(float("nan"), float("inf"), solved=False, examples=1)
+    known = ("score", "loss", "valid_score")
+    for status, history, tested, expected in [
+        ("finished", [evaluation], TaskScore(0.4, 0.25, False, 1), (0.25, 0.4, 0.2)),
+        ("finished", [evaluation], exploded, (0.5, None, 0.2)),
+        ("finished", [evaluation], None, (0.2, 0.3, 0.2)),
+        ("diverged", [evaluation], TaskScore(0.4, 0.25, False, 1), (0.25, 0.4, 0.2)),
+        ("diverged", [], None, (0.5, None, None)),
+        ("failed", [], None, (None, None, None)),
+    ]:
+        record = record_of(job, status, history, tested)
+        assert tuple(record[name] for name in known) == expected
+        json.dumps(record, allow_nan=False)
 
 
 def test_a_rate_that_diverges_is_not_taken(go):
