@@ -23,6 +23,7 @@ def record(task, cell, seed, score, high=True, **more):
         "metric": "accuracy" if high else "squared_error",
         "higher_is_better": high,
         "score": score,
+        "threshold": 0.95,
         "loss": 1.0,
         "solved": False,
         "seconds": 2.0,
@@ -93,7 +94,9 @@ def test_ranks_over_tasks():
         ("lem", 1.5, 2, 4),
     ]
     assert all(1.0 <= row["low"] <= row["rank"] <= row["high"] <= 2.0 for row in rows)
-    assert (rows[0]["solved"], rows[0]["seconds"]) == (1, 10.0)
+    assert (rows[0]["solved"], rows[0]["solvable"], rows[0]["seconds"]) == (1, 4, 10.0)
+    text = [record("text", cell, 0, 1.5, high=False, threshold=None) for cell in ("gru", "lem")]
+    assert [(row["solvable"], row["runs"]) for row in overall([*RECORDS, *text])] == [(4, 5), (4, 5)]
 
 
 def test_only_tasks_that_all_cells_have_count():

@@ -4,8 +4,8 @@
 >>> zoo.report.write_page(report, "first.html")
 >>> zoo.report.write_figures(report, "figures", "svg")
 
-The way: what a directory holds becomes blocks of plain data (:mod:`.runs`, :mod:`.comparisons`,
-:mod:`.blocks`), and both the page (:mod:`.page`, :file:`assets`) and the figures (:mod:`.figures`) are drawn
+The way: what a directory holds becomes blocks of plain data (``zoo.report.runs``, ``zoo.report.comparisons``,
+``zoo.report.blocks``), and both the page (``zoo.report.page``, ``assets``) and the figures (``zoo.report.figures``) are drawn
 from those.
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.contracts import Optimizer
 from zoo.errors import ZooError
-from zoo.kernels.directory import cached_files
+from zoo.kernels.directory import count_cached
 from zoo.layers.team import ALONE
 from zoo.model import AnyModel, LanguageModel
 from zoo.ranks.crew import Crew
@@ -127,11 +127,11 @@ class Trainer:
 
     def _compile(self) -> None:
         """Run every kernel once and drop the results, so that a first run shows why it is slow to start."""
-        known, started = len(cached_files()), time.perf_counter()
+        known, started = count_cached(), time.perf_counter()
         self._emit("compiling")
         with self.ranks.first_on_each_machine():
             self._rehearse()
-        self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(cached_files()) > known)
+        self._emit("compiled", seconds=time.perf_counter() - started, fresh=count_cached() > known)
         self.speed.restart()
 
     def _rehearse(self) -> None:
