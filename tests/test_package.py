@@ -13,7 +13,7 @@ import pytest
 import zoo
 
 ROOT = Path(zoo.__file__).parents[1]
-PACKAGES = ("zoo", "zoo_cells", "zoo_modifiers", "zoo_optimizers", "zoo_samplers")
+PACKAGES = ("zoo", "zoo_cells", "zoo_modifiers", "zoo_optimizers", "zoo_samplers", "zoo_tasks")
 
 if not (ROOT / "pyproject.toml").exists():
     pytest.skip("needs the source tree", allow_module_level=True)

@@ -20,8 +20,8 @@ FILES = sorted((ROOT / "plugins").rglob("*.py"))
 MEMBERS = [
     file for file in FILES if not file.name.startswith("_")
 ]  # the others hold what several members share
-PUBLIC = {"zoo": set(zoo.__all__), "kernels": set(kernels.__all__)}
-OURS = {"zoo_cells", "zoo_modifiers", "zoo_optimizers", "zoo_samplers"}
+PUBLIC = {"zoo": set(zoo.__all__), "kernels": set(kernels.__all__), "data": set(zoo.data.__all__)}
+OURS = {"zoo_cells", "zoo_modifiers", "zoo_optimizers", "zoo_samplers", "zoo_tasks"}
 
 
 def module_of(file: Path) -> str:
@@ -62,7 +62,7 @@ def offences(source: str) -> Iterator[str]:
 
 
 def allowed_import(name: str) -> bool:
-    return name.split(".")[0] != "zoo" or name in ("zoo", "zoo.kernels", "zoo.testing")
+    return name.split(".")[0] != "zoo" or name in ("zoo", "zoo.kernels", "zoo.testing", "zoo.data")
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_of)

@@ -635,7 +635,7 @@ def genuine():
     """A checkpoint of training, as zoo writes it."""
     state = {"l0.h": np.zeros((2, 3), np.float32)}
     progress = Progress(ADAM.init(MODEL.theta), PLATEAU.init(), state, step=4, best=1.5, best_step=3)
-    return progress.to_checkpoint(MODEL, make_config({}), {"sha256": "0"})
+    return progress.to_checkpoint(MODEL, make_config({}), {"text": {"sha256": "0"}})
 
 
 JSON = st.recursive(

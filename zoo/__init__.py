@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import export, kernels, sklearn, testing
+    from zoo import data, export, kernels, sklearn, testing
     from zoo.contracts import (
         Batch,
         Buffer,
@@ -169,7 +169,7 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("export", "kernels", "sklearn", "testing")
+_ROOMS = ("data", "export", "kernels", "sklearn", "testing")
 
 __all__ = [
     "Batch",
@@ -203,6 +203,7 @@ __all__ = [
     "ZooWarning",
     "cumax",
     "cumsum",
+    "data",
     "exp",
     "exp_minus",
     "export",

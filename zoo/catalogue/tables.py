@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from zoo.contracts import Cell, Input, Member, Optimizer, State
+from zoo.contracts import Cell, Input, Member, Optimizer, State, Task
 from zoo.contracts.declarations import Array
 
 A = TypeVar("A", bound=Array)
@@ -24,6 +24,8 @@ def tables(member: type[Member]) -> dict[str, Rows]:
             found["Inputs beside x"] = _arrays(member.inputs, _default)
     elif issubclass(member, Optimizer):
         found["Slots beside the parameters"] = _arrays(member.slots)
+    elif issubclass(member, Task):
+        found["Task"] = _task(member())
     found["Options"] = [
         [name, f"{option.default!r}", option.expects().removeprefix("expected "), option.help]
         for name, option in member.declared_options.items()
@@ -52,3 +54,17 @@ def _init(array: Array) -> str:
 
 def _default(array: Input) -> str:
     return f"{array.default:g} if not given"
+
+
+def _task(task: Task) -> Rows:
+    """What goes in and out, and what is counted, with the options that nobody chose."""
+    better = "higher" if task.higher_is_better else "lower"
+    rows = [
+        ["inputs", f"{task.input_size}", "numbers at every step, or different tokens"],
+        ["outputs", f"{task.output_size}", f"of an answer; the loss is {task.loss}"],
+        ["score", task.metric, f"{better} is better"],
+        ["without memory", f"{task.baseline():.4g}", "the best score from the input of the step alone"],
+    ]
+    if task.threshold is not None:
+        rows.append(["solved at", f"{task.threshold:g}", task.threshold_source])
+    return rows

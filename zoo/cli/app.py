@@ -12,16 +12,17 @@ from zoo.cli.failures import plain_failures
 
 # Name -> one line for `zoo --help`, in the order in which one meets them. The module: zoo.cli.commands.NAME.
 COMMANDS = {
-    "train": "Train a language model on a text.",
+    "train": "Train a model on a text, or on a task.",
     "sample": "Write text with a trained model.",
-    "eval": "Measure how well a trained model predicts a text.",
+    "eval": "Measure a trained model on a text, or on its task.",
     "export": "Write a trained model as an ONNX graph, or as C.",
     "cells": "List the cells.",
     "modifiers": "List the modifiers, which turn any cell into another one.",
-    "show": "Show one cell, optimizer or sampler in full.",
+    "tasks": "List the tasks, which networks with a memory are tried on.",
+    "show": "Show one cell, optimizer, sampler or task in full.",
     "cite": "Print references for BibTeX.",
     "pages": "Write a page with a picture for each cell.",
-    "check": "Check a cell, optimizer or sampler against the laws of its kind.",
+    "check": "Check a cell, optimizer, sampler or task against its laws.",
     "bench": "Measure training steps beside those of other libraries.",
     "new": "Write a plugin package with one cell, to start from.",
     "plugins": "List the plugins, and why one failed.",
@@ -32,6 +33,7 @@ _EXAMPLES = """\b
 Examples:
   zoo train --cell vanilla                train on Python's own reference
   zoo train --data book.txt --steps 3000  train on a text of yours
+  zoo train --task adding --cell lstm     train on a task
   zoo sample runs/vanilla-pydoc-1         write text with what was learnt
 """
 

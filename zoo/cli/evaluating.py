@@ -13,7 +13,7 @@ from zoo.contracts import Cell
 from zoo.data import Corpus, Streams, fit, parse_split, read_text, split
 from zoo.data.corpus import TextLevel
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
-from zoo.model import AnyModel, model_from
+from zoo.model import AnyModel, LanguageModel, model_from
 from zoo.storage import Checkpoint, RunDirectory, load
 from zoo.training import Config, evaluate
 from zoo.training.config import config_from_json
@@ -47,9 +47,10 @@ def open_model(path: Path, cell: type[Cell] | None) -> Trained:
     checkpoint = _best(path) if path.is_dir() else load(path)
     model = model_from(checkpoint, str(path), cell)
     config, text = checkpoint.meta.get("config"), checkpoint.meta.get("text")
-    if not isinstance(config, dict) or not isinstance(text, dict):
+    if not isinstance(config, dict):
         return Trained(str(path), model, None, "")
-    return Trained(str(path), model, config_from_json(config, str(path)), str(text.get("sha256")))
+    digest = str(text.get("sha256")) if isinstance(text, dict) else ""
+    return Trained(str(path), model, config_from_json(config, str(path)), digest)
 
 
 def _best(path: Path) -> Checkpoint:
@@ -78,12 +79,15 @@ def evaluate_on(
         DataError: if the text cannot be read, has unknown symbols, or is too short.
         UsageError: if there is no such part.
     """
-    corpus = _read(trained, sources, glob)
-    tokens = corpus.tokens_in(trained.model.vocab, "skip" if on_unknown == "skip" else "error")
+    model = trained.model
+    if not isinstance(model, LanguageModel):
+        raise UsageError(f"{trained.source} holds a {model.kind}, which reads no text.")
+    corpus = _read(trained, model, sources, glob)
+    tokens = corpus.tokens_in(model.vocab, "skip" if on_unknown == "skip" else "error")
     own = corpus.sha256 == trained.sha256
     name, chosen = _choose(trained, tokens, part, own)
     config = trained.config or Config()
-    score = evaluate(trained.model, Streams(chosen, *fit(len(chosen), config.batch or 32, config.seq or 64)))
+    score = evaluate(model, Streams(chosen, *fit(len(chosen), config.batch or 32, config.seq or 64)))
     return {
         "text": corpus.name,
         "sha256": corpus.sha256,
@@ -97,10 +101,10 @@ def evaluate_on(
     }
 
 
-def _read(trained: Trained, sources: Sequence[str], glob: str | None) -> Corpus:
+def _read(trained: Trained, model: LanguageModel, sources: Sequence[str], glob: str | None) -> Corpus:
     config = trained.config
     pattern = glob or (config.glob if config else "*")
-    level: TextLevel = "byte" if trained.model.vocab.level == "byte" else "char"
+    level: TextLevel = "byte" if model.vocab.level == "byte" else "char"
     if sources:
         return read_text(list(sources), level=level, glob=pattern)
     if config is None:

@@ -1,4 +1,4 @@
-"""Finding cells, optimizers and samplers for a command, and plugins in files."""
+"""Finding cells, optimizers, samplers and tasks for a command, and plugins in files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from zoo.cli.failures import say
-from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler
+from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
@@ -22,6 +22,7 @@ CONTRACTS: dict[str, type[Member]] = {
     "modifier": Modifier,
     "optimizer": Optimizer,
     "sampler": Sampler,
+    "task": Task,
 }
 
 
@@ -118,6 +119,6 @@ def _find_bare(name: str) -> type[Member]:
     known = [known for listed in names.values() for known in listed]
     near = did_you_mean(re.sub(r"\W", "_", name).lower(), known)
     raise UnknownNameError(
-        f"no cell, modifier, optimizer or sampler is called {name!r}.{near} `zoo cells` lists the cells, "
-        f"`zoo plugins` everything."
+        f"no cell, modifier, optimizer, sampler or task is called {name!r}.{near} `zoo cells` lists the "
+        f"cells, `zoo plugins` everything."
     )

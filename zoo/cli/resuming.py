@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.cli.assignments import Target, assign, member_target
 from zoo.cli.members import cell_class
-from zoo.contracts import Cell, Optimizer
+from zoo.contracts import Cell, Optimizer, Task
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import registry_of
 from zoo.training import Config, resume_config
@@ -39,9 +39,13 @@ def train_arguments(
     stored = resume_config(out) if resume and out is not None else None
     cell = _cell(given.get("cell"), stored)
     settings = {**_stored(stored, {**given, "cell": cell.name}), **given}
-    chosen = assign(assignments, _targets(cell, settings))
+    task = settings.pop("task", None)
+    practised = None if task is None else registry_of(Task).cls(task)
+    chosen = assign(assignments, _targets(cell, practised, settings))
     for name in ("optimizer", "schedule"):
         settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
+    if practised is not None:
+        settings["task"] = practised(**{**settings.pop("task_options", {}), **chosen["task"]})
     settings["cell"] = cell(**{**settings.pop("cell_options", {}), **chosen["cell"]})
     return settings
 
@@ -50,8 +54,8 @@ def _stored(config: Config | None, given: Mapping[str, Any]) -> Settings:
     """The settings of a stored run that still count; options of what is replaced do not."""
     if config is None:
         return {}
-    settings = {**config.to_json(), "data": config.data}
-    for name in ("cell", "optimizer", "schedule"):
+    settings = {**config.to_json(), "data": config.data or None}
+    for name in ("cell", "optimizer", "schedule", "task"):
         if given.get(name, settings[name]) != settings[name]:
             settings[f"{name}_options"] = {}
     if "epochs" in given:
@@ -72,10 +76,12 @@ def _cell(given: str | None, stored: Config | None) -> type[Cell]:
         ) from error
 
 
-def _targets(cell: type[Cell], settings: Settings) -> list[Target]:
+def _targets(cell: type[Cell], task: type[Task] | None, settings: Settings) -> list[Target]:
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
     schedule = settings.get("schedule", Config.schedule)
-    return [member_target("cell", cell), member_target("optimizer", optimizer), _schedule_target(schedule)]
+    tasks = [] if task is None else [member_target("task", task)]
+    others = [member_target("optimizer", optimizer), _schedule_target(schedule)]
+    return [member_target("cell", cell), *tasks, *others]
 
 
 def _schedule_target(name: str) -> Target:

@@ -17,12 +17,21 @@ from zoo.training.config import Config
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Config)}
 
 
-def _flag(section: str, name: str, kind: Any, metavar: str | None, text: str, **attributes: Any) -> Flag:
+def _flag(
+    section: str,
+    name: str,
+    kind: Any,
+    metavar: str | None,
+    text: str,
+    spelt: str | None = None,
+    **attributes: Any,
+) -> Flag:
     default = _DEFAULTS[name]
     shown = " ".join(default) if isinstance(default, tuple) else default
-    note = f"  [{shown}]" if isinstance(shown, (int, float, str)) else ""
+    told = isinstance(shown, (int, float, str)) and not isinstance(shown, bool)
+    note = f"  [{shown}]" if told else ""
     return Flag(
-        f"--{name.replace('_', '-')}",
+        spelt or f"--{name.replace('_', '-')}",
         name,
         section=section,
         type=kind,
@@ -38,7 +47,7 @@ def _number_or_word(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-TEXT, MODEL, TRAINING, WATCHING = "Text", "Model", "Training", "Watching and saving"
+TEXT, TASK, MODEL, TRAINING, WATCHING = "Text", "Task", "Model", "Training", "Watching and saving"
 
 FLAGS = [
     _flag(
@@ -60,6 +69,23 @@ FLAGS = [
         "Shares of training, validation and test.  [90,5,5, or all for training if the text is short]",
     ),
     _flag(
+        TASK,
+        "task",
+        str,
+        "NAME",
+        "Learn a task instead of a text (`zoo tasks`); --set task.NAME=VALUE sets its options.",
+    ),
+    _flag(TASK, "eval_batches", int, "N", "Batches of a validation."),
+    _flag(
+        TASK,
+        "stop_when_solved",
+        bool,
+        None,
+        "Stop when a validation reaches the threshold of the task.",
+        is_flag=True,
+        spelt="--until-solved",
+    ),
+    _flag(
         MODEL,
         "cell",
         str,
@@ -75,14 +101,14 @@ FLAGS = [
         "batch",
         int,
         "N",
-        "Streams of text read side by side, B.  [32, or fewer if the text is short]",
+        "Streams of a text, or examples of a task, side by side, B.  [32, or fewer if the text is short]",
     ),
     _flag(
         TRAINING,
         "seq",
         int,
         "N",
-        "Steps of back-propagation through time, T.  [64, or fewer if the text is short]",
+        "Steps of back-propagation through time, T, in a text.  [64, or fewer if it is short]",
     ),
     _flag(TRAINING, "steps", int, "N", "Updates.  [5000]"),
     _flag(TRAINING, "epochs", float, "X", "Passes over the training text, instead of --steps."),
@@ -94,7 +120,9 @@ FLAGS = [
     _flag(TRAINING, "clip", float, "X", "Largest norm of the gradient; 0 for no limit."),
     _flag(TRAINING, "clip_value", float, "X", "Largest magnitude of each of its elements; 0 for no limit."),
     _flag(TRAINING, "patience", int, "N", "Stop after N validations without improvement; 0 to go on."),
-    _flag(TRAINING, "seed", int, "N", "Decides the first parameters and the samples."),
+    _flag(
+        TRAINING, "seed", int, "N", "Decides the first parameters, the samples, and the examples of a task."
+    ),
     _flag(TRAINING, "threads", int, "N", "Threads; changes no number.  [every processor]"),
     _flag(
         TRAINING,

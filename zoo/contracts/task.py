@@ -67,7 +67,8 @@ class Task(Member, abstract=True):
     The numbers come from ``draws`` (:class:`zoo.Draws`), which the seed, the part and the number of the batch
     decide, so a batch is a pure function of those. Which examples are for training and which are not, zoo
     decides by a hash of their inputs: no example is in two parts, whatever the seeds. A task that keeps its
-    parts apart itself, by length or by the rows of a data set, says so in ``shares``.
+    parts apart itself, say by length, says so in ``shares``. One that has its examples already, a data set or
+    a text, has ``take`` instead of ``draw``, and ``batches_of`` if it ends.
 
     Args:
         **options: Values for the declared options.
@@ -94,9 +95,10 @@ class Task(Member, abstract=True):
     @classmethod
     def _check_class(cls) -> None:
         super()._check_class()
-        for name in ("input_size", "output_size", "draw", "baseline"):
-            if getattr(cls, name) is getattr(Task, name):
-                raise DefinitionError(f"{cls.who()}: {name} is missing; see zoo.Task for what a task has.")
+        for names in (("input_size",), ("output_size",), ("draw", "take"), ("baseline",)):
+            if all(getattr(cls, name) is getattr(Task, name) for name in names):
+                missing = " or ".join(names)
+                raise DefinitionError(f"{cls.who()}: {missing} is missing; see zoo.Task for what a task has.")
         for name, known in (("loss", LOSSES), ("metric", tuple(METRICS))):
             if getattr(cls, name) not in known:
                 raise DefinitionError(
@@ -163,10 +165,14 @@ class Task(Member, abstract=True):
         _check_number(self.label(), "seed", seed, 0)
         if part not in PARTS:
             raise UsageError(f"{self.label()}: part is {part!r}; expected one of {', '.join(PARTS)}.")
-        return self._batch(int(index), int(size), int(seed), part)
+        return self.take(int(index), int(size), int(seed), part)
 
-    def _batch(self, index: int, size: int, seed: int, part: str) -> Batch:
-        """A batch: enough examples are drawn that so many of them belong to the part."""
+    def take(self, index: int, size: int, seed: int, part: str) -> Batch:
+        """What :meth:`batch` gives, of arguments that fit: as many examples are drawn as it takes.
+
+        Raises:
+            UsageError: if the part has hardly any examples with these options.
+        """
         low, high = self.shares[part]
         if (low, high) == WHOLE:
             return self.draw(Draws(self.name, seed, part, index), size, part)

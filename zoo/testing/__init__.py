@@ -1,4 +1,4 @@
-"""The conformance kit: the laws that every cell, optimizer and sampler obeys, and ways to try them.
+"""The conformance kit: the laws that every cell, optimizer, sampler and task obeys, and ways to try them.
 
 In a program, in tests, and in a process of its own, where a crash is a verdict and not the end::
 
@@ -20,13 +20,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.testing.checking import check_cell, check_optimizer, check_sampler
+    from zoo.testing.checking import check_cell, check_optimizer, check_sampler, check_task
     from zoo.testing.laws import CELL_CHECKS
     from zoo.testing.optimizers import OPTIMIZER_CHECKS
-    from zoo.testing.parametrize import parametrize_cells, parametrize_optimizers, parametrize_samplers
+    from zoo.testing.parametrize import (
+        parametrize_cells,
+        parametrize_optimizers,
+        parametrize_samplers,
+        parametrize_tasks,
+    )
     from zoo.testing.process import check_in_child
     from zoo.testing.report import Outcome, Report, run_checks
     from zoo.testing.samplers import SAMPLER_CHECKS
+    from zoo.testing.tasks import TASK_CHECKS
 
 # Lists of checks need NumPy, a compiler and the testing extra; a report needs none of them.
 _HOMES = {
@@ -35,13 +41,16 @@ _HOMES = {
     "Outcome": "report",
     "Report": "report",
     "SAMPLER_CHECKS": "samplers",
+    "TASK_CHECKS": "tasks",
     "check_cell": "checking",
     "check_in_child": "process",
     "check_optimizer": "checking",
     "check_sampler": "checking",
+    "check_task": "checking",
     "parametrize_cells": "parametrize",
     "parametrize_optimizers": "parametrize",
     "parametrize_samplers": "parametrize",
+    "parametrize_tasks": "parametrize",
     "run_checks": "report",
 }
 
@@ -49,15 +58,18 @@ __all__ = [
     "CELL_CHECKS",
     "OPTIMIZER_CHECKS",
     "SAMPLER_CHECKS",
+    "TASK_CHECKS",
     "Outcome",
     "Report",
     "check_cell",
     "check_in_child",
     "check_optimizer",
     "check_sampler",
+    "check_task",
     "parametrize_cells",
     "parametrize_optimizers",
     "parametrize_samplers",
+    "parametrize_tasks",
     "run_checks",
 ]
 

@@ -21,7 +21,7 @@ Tell = Callable[[str, Any], None]
 def main() -> int:
     """Check the member; 0 if all laws hold, 1 if one is broken, 2 if there is no such member."""
     parser = argparse.ArgumentParser(prog="python -m zoo.testing", description="Check a member of the zoo.")
-    parser.add_argument("spec", help="a cell, FILE.py:Class, optimizer:NAME or sampler:NAME")
+    parser.add_argument("spec", help="a cell, FILE.py:Class, optimizer:NAME, sampler:NAME or task:NAME")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, as they come")
     parser.add_argument("--plugin", help="plugin file to load first")
     arguments = parser.parse_args()

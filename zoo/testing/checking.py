@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from zoo.contracts import Cell, Optimizer, Sampler
-from zoo.testing.kits import CELLS, OPTIMIZERS, SAMPLERS
+from zoo.contracts import Cell, Optimizer, Sampler, Task
+from zoo.testing.kits import CELLS, OPTIMIZERS, SAMPLERS, TASKS
 from zoo.testing.report import Outcome, Report, run_checks
 
 OnFail = Literal["raise", "collect"]
@@ -68,4 +68,16 @@ def check_sampler(
 ) -> Report:
     """Try every law of a sampler; as :func:`check_cell`."""
     member, checks = SAMPLERS.resolve(sampler), SAMPLERS.checks()
+    return run_checks(member, checks, expected_failures, on_fail=on_fail, callback=callback)
+
+
+def check_task(
+    task: str | type[Task] | Task,
+    *,
+    on_fail: OnFail = "raise",
+    expected_failures: Mapping[str, str] | None = None,
+    callback: Callback | None = None,
+) -> Report:
+    """Try every law of a task; as :func:`check_cell`."""
+    member, checks = TASKS.resolve(task), TASKS.checks()
     return run_checks(member, checks, expected_failures, on_fail=on_fail, callback=callback)

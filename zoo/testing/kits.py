@@ -1,4 +1,4 @@
-"""The three kits, for cells, optimizers and samplers: who is checked, and by which laws."""
+"""The kits, for cells, optimizers, samplers and tasks: who is checked, and by which laws."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.contracts import Cell, Member, Optimizer, Sampler
+from zoo.contracts import Cell, Member, Optimizer, Sampler, Task
 from zoo.errors import UsageError
 from zoo.registry import registry_of, resolve_cell
 from zoo.testing.extra import need
@@ -30,7 +30,7 @@ class Kit:
 
     @property
     def kind(self) -> str:
-        """``cell``, ``optimizer`` or ``sampler``."""
+        """``cell``, ``optimizer``, ``sampler`` or ``task``."""
         return self.contract.kind
 
     def checks(self) -> tuple[Check, ...]:
@@ -67,10 +67,11 @@ class Kit:
 CELLS = Kit(Cell, "zoo.testing.laws", "CELL_CHECKS")
 OPTIMIZERS = Kit(Optimizer, "zoo.testing.optimizers", "OPTIMIZER_CHECKS")
 SAMPLERS = Kit(Sampler, "zoo.testing.samplers", "SAMPLER_CHECKS")
-KITS = {kit.kind: kit for kit in (CELLS, OPTIMIZERS, SAMPLERS)}
+TASKS = Kit(Task, "zoo.testing.tasks", "TASK_CHECKS")
+KITS = {kit.kind: kit for kit in (CELLS, OPTIMIZERS, SAMPLERS, TASKS)}
 
 
 def parse_spec(spec: str) -> tuple[Kit, str]:
-    """Kit and member of ``vanilla``, ``path/to/file.py:MyCell``, ``optimizer:adam`` or ``sampler:top_k``."""
+    """Kit and member of ``vanilla``, ``path/to/file.py:MyCell``, ``optimizer:adam`` or ``task:copying``."""
     kind, colon, name = spec.partition(":")
     return (KITS[kind], name) if colon and kind in KITS else (CELLS, spec)

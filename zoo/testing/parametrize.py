@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from zoo.contracts import Cell, Member, Optimizer, Sampler
+from zoo.contracts import Cell, Member, Optimizer, Sampler, Task
 from zoo.errors import UsageError
 from zoo.testing.extra import need
-from zoo.testing.kits import CELLS, OPTIMIZERS, SAMPLERS, Kit
+from zoo.testing.kits import CELLS, OPTIMIZERS, SAMPLERS, TASKS, Kit
 from zoo.testing.report import known_excuses, name_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,13 @@ def parametrize_samplers(
 ) -> pytest.MarkDecorator:
     """Decorate ``def test_sampler(sampler, check): check(sampler)``; as :func:`parametrize_cells`."""
     return _parametrize(SAMPLERS, samplers, expected_failures or {})
+
+
+def parametrize_tasks(
+    *tasks: str | type[Task] | Task, expected_failures: Mapping[str, str] | None = None
+) -> pytest.MarkDecorator:
+    """Decorate ``def test_task(task, check): check(task)``; as :func:`parametrize_cells`."""
+    return _parametrize(TASKS, tasks, expected_failures or {})
 
 
 def _parametrize(kit: Kit, members: tuple[Any, ...], excuses: Mapping[str, str]) -> pytest.MarkDecorator:

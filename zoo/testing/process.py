@@ -32,7 +32,8 @@ def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> R
     what held before it is in the report.
 
     Args:
-        spec: A cell's name, ``"FILE.py:Class"``, ``"optimizer:NAME"`` or ``"sampler:NAME"``.
+        spec: A cell's name, ``"FILE.py:Class"``, ``"optimizer:NAME"``, ``"sampler:NAME"`` or
+            ``"task:NAME"``.
         timeout: Seconds that all laws together may take.
         plugin: A plugin file to load first.
 

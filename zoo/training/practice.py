@@ -58,11 +58,8 @@ class Practice:
         }
 
     def make_model(self, cell: Cell, config: Config) -> AnyModel:
-        """A model for the task: a language model if it is one of symbols that follow each other."""
-        task, settings = self.task, config.model_settings()
-        if task.vocabulary is not None:
-            return LanguageModel(task.vocabulary, cell, **settings)
-        return SequenceModel(cell, task.input_size, task.output_size, loss=task.loss, **settings)
+        """A model for the task."""
+        return model_for(self.task, cell, **config.model_settings())
 
     def learn(self, model: AnyModel, step: int, carried: State | None, noise: Noise) -> Learnt:
         """The loss on the batch of a step; states are carried if the batch goes on with the one before."""
@@ -89,6 +86,19 @@ class Practice:
     def remarks(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - as for every reader
         """Nothing: examples never end, and losses have no other unit."""
         return {}
+
+
+def model_for(task: Task, cell: str | type[Cell] | Cell, **settings: Any) -> AnyModel:
+    """A model of the sizes and the loss of a task: a language model if it is one of symbols of a text.
+
+    Args:
+        task: The task.
+        cell: Its cell.
+        **settings: Other arguments of the model.
+    """
+    if task.vocabulary is not None:
+        return LanguageModel(task.vocabulary, cell, **settings)
+    return SequenceModel(cell, task.input_size, task.output_size, loss=task.loss, **settings)
 
 
 def prepare_task(config: Config, task: Task) -> tuple[Config, Practice]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,6 @@ from zoo.model.persistence import array_shapes, by_name
 from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
 from zoo.training.meter import Means
-from zoo.training.reading import Reader
 from zoo.training.schedules import Schedule
 
 Array = np.ndarray[Any, Any]
@@ -55,8 +55,8 @@ class Progress:
         """Whether a validation is better than all before: solved before unsolved, then by the loss."""
         return self.best is None or (solved, -loss) > (self.solved, -self.best)
 
-    def to_checkpoint(self, model: AnyModel, config: Config, reader: Reader) -> Checkpoint:
-        """Everything a resumed run needs.
+    def to_checkpoint(self, model: AnyModel, config: Config, read: Mapping[str, Any]) -> Checkpoint:
+        """Everything a resumed run needs; ``read`` identifies the text or the task, ``{"text": facts}``.
 
         There is no generator state: first values and samples come from the seed by counting, and the place in
         the text or among examples from the step.
@@ -72,7 +72,7 @@ class Progress:
                 "means": self.means.to_json(),
             },
             "config": config.to_json(),
-            reader.kind: reader.facts(),
+            **read,
             "versions": versions(),
         }
         return Checkpoint(arrays, meta)

@@ -164,7 +164,8 @@ class Trainer:
 
     def _save(self, best: bool) -> None:
         """Write a checkpoint; one from which no run could go on is not written."""
-        checkpoint = self.progress.to_checkpoint(self.model, self.config, self.reader)
+        read = {self.reader.kind: self.reader.facts()}
+        checkpoint = self.progress.to_checkpoint(self.model, self.config, read)
         for name, array in checkpoint.arrays.items():
             if not np.isfinite(array).all():
                 self._diverged(f"{name} holds values that are NaN or infinite")

@@ -1,4 +1,4 @@
-"""``zoo eval``: how well a trained model predicts a text."""
+"""``zoo eval``: how well a trained model predicts a text, or does a task."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import click
 
 from zoo.cli.members import file_cell, plugin_option
 from zoo.cli.terminal import plain_table
+from zoo.errors import UsageError
+
+BATCHES = 64
 
 
 @click.command()
@@ -26,13 +29,26 @@ from zoo.cli.terminal import plain_table
 @click.option(
     "--part",
     type=click.Choice(["train", "valid", "test", "all"]),
-    help="Which part of the text.  [of the run's own text test, else valid, else train; of another all]",
+    help="Which part of the text or the task.  [test; of a text that has none valid, else train; of another "
+    "text all]",
 )
 @click.option(
     "--on-unknown",
     type=click.Choice(["error", "skip"]),
-    default="error",
     help="What to do with characters that the model does not know.  [error]",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another option of the run's task, as in delay=100; may be repeated.",
+)
+@click.option(
+    "--batches",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"How many batches of a task are measured.  [{BATCHES}]",
 )
 @click.option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
@@ -42,24 +58,60 @@ def command(
     sources: Sequence[str],
     glob: str | None,
     part: str | None,
-    on_unknown: str,
+    on_unknown: str | None,
+    assignments: Sequence[str],
+    batches: int | None,
     cell: str | None,
     as_json: bool,
 ) -> None:
-    """Measure how well a trained model predicts a text.
+    """Measure a trained model on a text, or on its task.
 
-    RUN is a run directory, whose best model is taken, or a .safetensors file. The loss is the mean
-    cross-entropy in nats per symbol; the text is read in as many streams as in training, so that the numbers
-    compare.
+    RUN is a run directory, whose best model is taken, or a .safetensors file. Of a text, the loss is the mean
+    cross-entropy in nats per symbol; it is read in as many streams as in training, so that the numbers
+    compare. Of a task, loss and score are the mean over batches of examples that training never saw, the same
+    for every run.
     """
     from zoo.cli.evaluating import evaluate_on, open_model
 
     trained = open_model(Path(path), file_cell(cell))
-    facts = evaluate_on(trained, sources, glob, part, on_unknown)
-    if as_json:
-        click.echo(json.dumps({"run": path, **facts}))
+    config = trained.config
+    if config is not None and config.task is not None:
+        _refuse(
+            f"{path} was trained on the task {config.task!r}",
+            part,
+            data=sources,
+            glob=glob,
+            on_unknown=on_unknown,
+        )
+        from zoo.cli.scoring import score_on
+
+        facts = score_on(trained, config, config.task, assignments, part, batches or BATCHES)
+        lines = _score_report(facts)
     else:
-        click.echo("\n".join(_report(facts)))
+        _refuse(f"{path} was trained on no task", None, set=assignments, batches=batches)
+        facts = evaluate_on(trained, sources, glob, part, on_unknown or "error")
+        lines = _report(facts)
+    click.echo(json.dumps({"run": path, **facts}) if as_json else "\n".join(lines))
+
+
+def _refuse(why: str, part: str | None, **given: Any) -> None:
+    """Refuse options that mean nothing for what the model was trained on."""
+    strangers = [name.replace("_", "-") for name, value in given.items() if value]
+    if strangers or part == "all":
+        raise UsageError(f"{why}; --{strangers[0] if strangers else 'part all'} does not apply to it.")
+
+
+def _score_report(facts: dict[str, Any]) -> list[str]:
+    """Loss and score for people."""
+    options = ", ".join(f"{name}={value!r}" for name, value in facts["options"].items())
+    rows = [
+        ("task", f"{facts['task']}({options}), {facts['part']} part: {facts['examples']:,} examples"),
+        ("loss", f"{facts['loss']:.4f}"),
+        (facts["metric"].replace("_", " "), f"{facts['score']:.4g}{', solved' if facts['solved'] else ''}"),
+        ("without memory", f"{facts['baseline']:.4g}"),
+    ]
+    solved = [] if facts["threshold"] is None else [("solved at", f"{facts['threshold']:g}")]
+    return plain_table([*rows, *solved])
 
 
 def _report(facts: dict[str, Any]) -> list[str]:

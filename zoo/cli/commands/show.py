@@ -47,11 +47,11 @@ def command(
     input_size: int | None,
     hidden_size: int | None,
 ) -> None:
-    """Show one cell, optimizer or sampler in full.
+    """Show one cell, optimizer, sampler or task in full.
 
     Equations, options, arrays with their shapes and first values, and where it comes from. NAME is the name
-    of a cell, an optimizer or a sampler; where one name is several, write optimizer:NAME. A cell in a file of
-    yours is FILE.py:Class.
+    of a cell, a modifier, an optimizer, a sampler or a task; where one name is several, write optimizer:NAME.
+    A cell in a file of yours is FILE.py:Class.
     """
     _check_flags(source, graph, assignments, (input_size, hidden_size))
     member = find_member(name)

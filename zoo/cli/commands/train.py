@@ -1,4 +1,4 @@
-"""``zoo train``: a text in, a run directory out."""
+"""``zoo train``: a text or a task in, a run directory out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.settings import FLAGS, TRAINING, WATCHING
 from zoo.registry.files import names_file
 
-_HELP = """Train a language model on a text.
+_HELP = """Train a model on a text, or on a task.
 
 A run is a directory: config.json, log.jsonl with every event, and checkpoints. Ctrl-C saves before it
 stops; then
@@ -36,11 +36,14 @@ _OTHERS = [
         section=TRAINING,
         multiple=True,
         metavar="NAME=VALUE",
-        help="An option of the cell, the optimizer or the schedule (`zoo show NAME` lists them), as in "
-        "beta1=0.8, or optimizer.beta1=0.8 where several have the name; may be repeated.",
+        help="An option of the task, the cell, the optimizer or the schedule (`zoo show NAME` lists them), "
+        "as in beta1=0.8, or optimizer.beta1=0.8 where several have the name; may be repeated.",
     ),
     Flag(
-        "--out", section=WATCHING, metavar="DIR", help="The run directory.  [the next free runs/CELL-TEXT-N]"
+        "--out",
+        section=WATCHING,
+        metavar="DIR",
+        help="The run directory.  [the next free runs/CELL-TEXT-N, or CELL-TASK-N]",
     ),
     Flag(
         "--resume",

@@ -146,7 +146,7 @@ class LiveDisplay:
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_row(Text("ended", "dim"), Text(wording.ending(event, self.start)))
         table.add_row(Text("best", "dim"), Text(wording.best(event, self.start), "bold"))
-        table.add_row(Text("next", "dim"), Text(wording.sample_command(self.start, self.also), "cyan"))
+        table.add_row(Text("next", "dim"), Text(wording.next_command(self.start, self.also)[1], "cyan"))
         self.console.print()
         self.console.print(table)
 

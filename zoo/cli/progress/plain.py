@@ -76,7 +76,8 @@ class Plain:
     def end(self, event: Event) -> Iterator[str]:
         """The last lines."""
         yield f"{wording.ending(event, self.start)}; best: {wording.best(event, self.start)}"
-        yield f"sample with: {wording.sample_command(self.start, self.also)}"
+        verb, command = wording.next_command(self.start, self.also)
+        yield f"{'evaluate' if verb == 'eval' else verb} with: {command}"
 
     def _place(self, event: Event) -> str:
         return f"step {event['step']}/{self._steps()}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zoo.cli.units import duration, short
@@ -18,15 +18,19 @@ _REASONS = {"no improvement": "stopped early, for want of improvement,"}
 
 
 def noun(start: Event) -> str:
-    """What the symbols of a run's text are: ``char`` or ``byte``."""
-    return str(start["config"]["level"])
+    """What a run reads one at a step: ``char`` or ``byte`` of a text, ``input`` of a task."""
+    return "input" if "task" in start else str(start["config"]["level"])
 
 
 def header(start: Event) -> dict[str, str]:
     """What is known when a run begins, by heading."""
+    read = (
+        {"task": _task(start), "score": _score(start)}
+        if "task" in start
+        else {"text": _text(start), "split": _split(start)}
+    )
     return {
-        "text": _text(start),
-        "split": _split(start),
+        **read,
         "model": _model(start),
         "train": _train(start),
         "out": start["out"],
@@ -44,6 +48,23 @@ def _split(start: Event) -> str:
     return f"{text['train']:,} to train, {text['valid']:,} to validate, {text['test']:,} to test"
 
 
+def _task(start: Event) -> str:
+    task = start["task"]
+    options = ", ".join(f"{name}={value}" for name, value in task["options"].items())
+    return f"{task['name']}{f' ({options})' if options else ''}: {task['inputs']} in, {task['outputs']} out"
+
+
+def _score(start: Event) -> str:
+    task = start["task"]
+    better = "higher" if task["higher_is_better"] else "lower"
+    solved = "" if task["threshold"] is None else f", solved at {task['threshold']:g}"
+    return f"{_spaced(task['metric'])}, {better} is better: {task['baseline']:.4g} without memory{solved}"
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _model(start: Event) -> str:
     config = start["config"]
     return (
@@ -56,15 +77,27 @@ def _train(start: Event) -> str:
     config = start["config"]
     rate = "" if config["lr"] is None else f" at {config['lr']:g}"
     schedule = "" if config["schedule"] == "constant" else f", {config['schedule']} schedule"
+    size = (
+        f"{config['batch']} sequences" if "task" in start else f"{config['batch']} × {config['seq']} symbols"
+    )
     return (
-        f"{config['optimizer']}{rate}{schedule}: {config['steps']:,} steps of {config['batch']} × "
-        f"{config['seq']} symbols, {start['threads']} thread{'s' * (start['threads'] > 1)}"
+        f"{config['optimizer']}{rate}{schedule}: {config['steps']:,} steps of {size}, "
+        f"{start['threads']} thread{'s' * (start['threads'] > 1)}"
     )
 
 
 def loss(event: Event, start: Event) -> str:
-    """``loss 1.4321  2.066 bits/char``."""
-    return f"loss {event['loss']:.4f}  {event['bits']:.3f} bits/{noun(start)}"
+    """``loss 1.4321  2.066 bits/char``, or ``loss 0.4321  accuracy 0.912  solved``."""
+    return "  ".join([f"loss {event['loss']:.4f}", *_besides(event, start)])
+
+
+def _besides(event: Event, start: Event) -> Iterator[str]:
+    """What stands beside a loss."""
+    if "bits" in event:
+        yield f"{event['bits']:.3f} bits/{noun(start)}"
+    if "score" in event:
+        yield f"{_spaced(event['metric'])} {event['score']:.4g}"
+        yield from ["solved"] * event["solved"]
 
 
 def speed(event: Event, start: Event) -> str:
@@ -86,15 +119,18 @@ def ending(event: Event, start: Event) -> str:
 
 
 def best(event: Event, start: Event) -> str:
-    """The lowest loss of a run, in nats and in bits."""
+    """The lowest loss of a run; of a text in nats and in bits."""
     if event["best"] is None:
         return "not validated yet"
+    if "task" in start:
+        return f"validation loss {event['best']:.4f}, at step {event['best_step']:,}"
     part = "validation" if start["text"]["valid"] > 1 else "training text"
     bits = event["best"] / math.log(2)
     place = f"at step {event['best_step']:,}"
     return f"{part} loss {event['best']:.4f} nats, {bits:.3f} bits/{noun(start)}, {place}"
 
 
-def sample_command(start: Event, also: Sequence[str]) -> str:
-    """What to type next."""
-    return shlex.join(["zoo", "sample", start["out"], *also])
+def next_command(start: Event, also: Sequence[str]) -> tuple[str, str]:
+    """What can be done next with a run, and what to type for it."""
+    verb = "eval" if "task" in start else "sample"
+    return verb, shlex.join(["zoo", verb, start["out"], *also])

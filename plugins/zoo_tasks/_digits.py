@@ -1,0 +1,95 @@
+"""The handwritten digits that scikit-learn brings along: 1,797 images of 8 by 8 pixels, as sequences.
+
+E. Alpaydin & C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998,
+https://doi.org/10.24432/C50P49. They stand in for MNIST, which no package brings along, in the task of Q. V.
+Le, N. Jaitly & G. E. Hinton, *A Simple Way to Initialize Recurrent Networks of Rectified Linear Units*, 2015,
+https://arxiv.org/abs/1504.00941: to read an image pixel by pixel, in their order or in a random one.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = np.ndarray[Any, Any]
+
+PIXELS = 64
+CLASSES = 10
+CARD = {
+    "title": "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
+    "authors": "Quoc V. Le and Navdeep Jaitly and Geoffrey E. Hinton",
+    "year": 2015,
+    "url": "https://arxiv.org/abs/1504.00941",
+}
+DEVIATIONS = (
+    "The 1,797 digits of 8 by 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998), 64 steps, where "
+    "the field has MNIST, 784 steps; so accuracies do not compare with published ones."
+)
+
+
+class Pixels(zoo.Task, abstract=True):
+    """Digits, pixel by pixel."""
+
+    family = "vision"
+    metric = "accuracy"
+    threshold = 0.9
+    threshold_source = "set here: nine of ten digits; for these images no value is published"
+    input_size = 1
+    output_size = CLASSES
+
+    def order(self) -> Array:
+        """In which order the pixels are read, ``(64,)``."""
+        return np.arange(PIXELS)
+
+    def take(self, index: int, size: int, seed: int, part: str) -> zoo.Batch:
+        """Images: in training drawn at random, else one after the other."""
+        images, classes = digits(self.label())
+        chosen = rows(part, len(images))
+        if part == "train":
+            places = chosen[zoo.Draws(self.name, seed, part, index).integers(0, len(chosen), size)]
+        else:
+            places = chosen[(index * size + np.arange(size)) % len(chosen)]
+        inputs = images[places][:, self.order()].T[..., None]
+        targets, weights = np.zeros((PIXELS, size), np.int32), np.zeros((PIXELS, size), np.float32)
+        targets[-1], weights[-1] = classes[places], 1
+        return zoo.Batch(np.ascontiguousarray(inputs), targets, weights)
+
+    def batches_of(self, part: str, size: int) -> int | None:
+        """As many as hold every image of validation or test; those of training are drawn without end."""
+        return None if part == "train" else -(-len(rows(part, 1797)) // size)
+
+    def baseline(self) -> float:
+        """Of each brightness of the last pixel, the digit that most often has it."""
+        images, classes = digits(self.label())
+        last = np.round(images[:, self.order()[-1]] * 16).astype(int)
+        counts = np.zeros((17, CLASSES))
+        np.add.at(counts, (last, classes), 1)
+        return float(counts.max(axis=1).sum() / counts.sum())
+
+
+@functools.cache
+def digits(who: str) -> tuple[Array, Array]:
+    """Images ``(N, 64)`` from 0 to 1, and their classes ``(N,)``.
+
+    Raises:
+        zoo.UsageError: if scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    except ImportError:
+        raise zoo.UsageError(
+            f"{who} needs the digits of scikit-learn: pip install 'recurrent-zoo[tasks]'"
+        ) from None
+    images, classes = load_digits(return_X_y=True)
+    return images.astype(np.float32) / 16, classes.astype(np.int32)
+
+
+def rows(part: str, count: int) -> Array:
+    """Which images belong to a part: 70 % to training, 15 % each to validation and test."""
+    order = zoo.Draws("digits").orders(count)
+    first, second = round(0.7 * count), round(0.85 * count)
+    return {"train": order[:first], "valid": order[first:second], "test": order[second:]}[part]

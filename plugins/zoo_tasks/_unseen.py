@@ -1,0 +1,72 @@
+"""What tasks share that train on short sequences and are measured on longer ones, never seen in training.
+
+The setup is that of G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
+https://arxiv.org/abs/2207.02098, sections 4 and A.4, and of the code they published
+(https://github.com/google-deepmind/neural_networks_chomsky_hierarchy): a batch of training has one length,
+drawn from 1 to 40; one of testing, one drawn from 41 to 500. The score is the mean accuracy over those. After
+the input comes one more token that asks for the answer, and the answer is read there.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = np.ndarray[Any, Any]
+
+CARD = {
+    "title": "Neural Networks and the Chomsky Hierarchy",
+    "authors": "Grégoire Delétang and Anian Ruoss and Jordi Grau-Moya and Tim Genewein and Li Kevin Wenliang "
+    "and Elliot Catt and Chris Cundy and Marcus Hutter and Shane Legg and Joel Veness and Pedro A. Ortega",
+    "year": 2023,
+    "url": "https://arxiv.org/abs/2207.02098",
+}
+DEVIATIONS = (
+    "Validation, too, is on lengths that training does not have, on other sequences than the test; the score "
+    "is the mean over as many lengths as there are batches, where the paper has every length once."
+)
+
+
+class Unseen(zoo.Task, abstract=True):
+    """A task whose validation and test are on longer sequences than its training."""
+
+    family = "automata"
+    metric = "accuracy"
+    threshold = 0.9
+    threshold_source = (
+        "nine of ten answers right, the mean over unseen lengths, which is the score of Delétang et al. 2023"
+    )
+    # Training is apart by length; validation and test by the hash of a sequence.
+    shares = MappingProxyType({"train": (0.0, 1.0), "valid": (0.0, 0.5), "test": (0.5, 1.0)})
+    longest = zoo.Option(40, help="longest sequence of training", low=1)
+    tested = zoo.Option(500, help="longest sequence of validation and test", low=2)
+
+    def steps(self, draws: zoo.Draws, part: str, low: int = 1, every: int = 1) -> int:
+        """A length, ``low`` or ``every`` or more longer.
+
+        Raises:
+            zoo.UsageError: if no sequence is longer than those of training.
+        """
+        if part == "train":
+            first, last = low, self.longest
+        else:
+            first, last = low + every * (max(self.longest - low, -1) // every + 1), self.tested
+        if last < first:
+            raise zoo.UsageError(
+                f"{self.label()}: longest={self.longest}, tested={self.tested}; the shortest sequence has "
+                f"{low} steps, and the longest of the test has to be longer than any of training."
+            )
+        return first + every * draws.integer(0, (last - first) // every + 1)
+
+
+def asked(inputs: Array, answers: Array, query: int) -> zoo.Batch:
+    """Sequences ``(T, B)`` with a token after them at which their answers ``(B,)`` are read."""
+    size = inputs.shape[1]
+    whole = np.concatenate([inputs, np.full((1, size), query)]).astype(np.int32)
+    targets, weights = np.zeros_like(whole), np.zeros(whole.shape, np.float32)
+    targets[-1], weights[-1] = answers, 1
+    return zoo.Batch(whole, targets, weights)

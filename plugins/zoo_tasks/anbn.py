@@ -1,0 +1,98 @@
+"""Counting letters: a^n b^n, or with three letters a^n b^n c^n. Train on n up to 10, test on n from 11 to 50.
+
+A word is a mark and then n of each letter. After every symbol the network says which symbols may follow:
+after an a an a or a b, since n is not known; after the first b everything is decided, b until there are n of
+them, and then the mark again, with which the next word would begin.
+
+Reference: F. A. Gers & J. Schmidhuber, *LSTM Recurrent Networks Learn Simple Context-Free and
+Context-Sensitive Languages*, IEEE Transactions on Neural Networks 12(6), 2001,
+https://doi.org/10.1109/72.963769, which trains on n from 1 to 10 and tests how much larger n may become.
+
+Without memory a letter does not say how many there were, and no word of the test is right throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = np.ndarray[Any, Any]
+
+
+class Anbn(zoo.Task):
+    """Which letters may follow in n letters a and n letters b, for larger n than were learnt.
+
+    Inputs are tokens: the mark, then the letters. Outputs are probabilities that each may follow. Words of a
+    batch are of different lengths; steps after the end do not count.
+    """
+
+    family = "counting"
+    card = zoo.Card(
+        title="LSTM Recurrent Networks Learn Simple Context-Free and Context-Sensitive Languages",
+        authors="Felix A. Gers and Jürgen Schmidhuber",
+        year=2001,
+        url="https://doi.org/10.1109/72.963769",
+        variant="a^n b^n, and with letters=3 a^n b^n c^n; n from 1 to 10 in training",
+        deviations="A word at a time, where they have a stream of words; binary cross-entropy; validation "
+        "has the odd numbers n above those of training and the test the even ones.",
+    )
+    loss = "binary"
+    metric = "sequence_accuracy"
+    threshold = 0.9
+    threshold_source = "set here: nine of ten longer words right at every letter"
+    # By n: nothing is left for chance to divide.
+    shares = MappingProxyType(dict.fromkeys(("train", "valid", "test"), (0.0, 1.0)))
+    letters = zoo.Option(2, help="letters, each n times", low=2, high=26)
+    longest = zoo.Option(10, help="largest n of training", low=1)
+    tested = zoo.Option(50, help="largest n of validation and test", low=3)
+
+    @property
+    def input_size(self) -> int:
+        """The mark and the letters."""
+        return self.letters + 1
+
+    @property
+    def output_size(self) -> int:
+        """The mark and the letters."""
+        return self.letters + 1
+
+    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+        """Examples."""
+        numbers = self._numbers(part)
+        n = numbers[draws.integers(0, len(numbers), size)]
+        time = np.arange(self.letters * n.max() + 1)[:, None]
+        tokens = np.minimum((time + n - 1) // n, self.letters)  # 0 is the mark
+        last = (time > 0) & (time % n == 0)  # after as many of a letter as there are of it
+        follows = np.where(last, (tokens + 1) % (self.letters + 1), np.maximum(tokens, 1))
+        targets = np.zeros((*tokens.shape, self.output_size), np.float32)
+        np.put_along_axis(targets, follows[..., None], 1, axis=2)
+        targets[:, :, 1:3] = np.where((tokens == 1)[..., None], 1, targets[:, :, 1:3])  # another a, or a b
+        within = time <= self.letters * n
+        return zoo.Batch(np.where(within, tokens, 0).astype(np.int32), targets, within.astype(np.float32))
+
+    def _numbers(self, part: str) -> Array:
+        """The numbers n of a part."""
+        if self.tested < self.longest + 2:
+            raise zoo.UsageError(
+                f"{self.label()}: longest={self.longest}, tested={self.tested}; expected a test of n larger "
+                f"by two at least, for validation and test have every other one."
+            )
+        above = np.arange(self.longest + 1, self.tested + 1)
+        parts = {"valid": above[above % 2 == 1], "test": above[above % 2 == 0]}
+        found: Array = parts.get(part, np.arange(1, self.longest + 1))
+        return found
+
+    def baseline(self) -> float:
+        """No word of the test is right throughout."""
+        return 0.0
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(Anbn)

@@ -1,0 +1,100 @@
+"""Associative recall with many queries (MQAR): what came after this key, when it was here before?
+
+Inputs, as tokens: ``pairs`` keys, each followed by its value; then the keys again, each once, in random order
+and with gaps between them. At each the value is asked for. Gaps are drawn by a power law, as those between
+the repetitions in text; all other places hold random tokens.
+
+Reference: S. Arora et al., *Zoology: Measuring and Improving Recall in Efficient Language Models*, ICLR 2024,
+https://arxiv.org/abs/2312.04927, and the code they published (https://github.com/HazyResearch/zoology,
+``zoology/data/multiquery_ar.py``). Without memory: one of the values, guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = np.ndarray[Any, Any]
+
+
+class AssociativeRecall(zoo.Task):
+    """The value that followed a key, whenever a key comes up again.
+
+    Inputs are tokens, the first half of them keys and the second half values.
+    """
+
+    family = "memory"
+    card = zoo.Card(
+        title="Zoology: Measuring and Improving Recall in Efficient Language Models",
+        authors="Simran Arora and Sabri Eyuboglu and Aman Timalsina and Isys Johnson and Michael Poli and "
+        "James Zou and Atri Rudra and Christopher Ré",
+        year=2024,
+        url="https://arxiv.org/abs/2312.04927",
+        variant="multi-query associative recall, MQAR, with random tokens between the queries",
+        deviations="64 tokens by default, theirs 8192; token 0 is a key like the others; answers are values "
+        "alone.",
+    )
+    threshold = 0.99
+    threshold_source = "set here: nearly every value"
+    tokens = zoo.Option(64, help="different tokens: as many keys as values", low=4)
+    pairs = zoo.Option(4, help="keys, each with its value", low=1)
+    length = zoo.Option(64, help="steps of a sequence", low=4)
+    power = zoo.Option(0.01, help="of the law of gaps; 1 makes all as probable", low=1e-6, high=1.0)
+
+    @property
+    def input_size(self) -> int:
+        """Keys and values."""
+        return 2 * (self.tokens // 2)
+
+    @property
+    def output_size(self) -> int:
+        """Values."""
+        return self.tokens // 2
+
+    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+        """Examples."""
+        self._check()
+        half, stored = self.tokens // 2, 2 * self.pairs
+        keys = draws.orders(half, size)[:, : self.pairs].T
+        values = draws.integers(0, half, self.pairs, size)
+        asked = stored + 2 * self._gaps(draws, size)
+        inputs = draws.integers(0, 2 * half, self.length, size)
+        inputs[0:stored:2], inputs[1:stored:2] = keys, half + values
+        np.put_along_axis(inputs, asked, keys, axis=0)
+        targets, weights = np.zeros((self.length, size), np.int32), np.zeros((self.length, size), np.float32)
+        np.put_along_axis(targets, asked, values, axis=0)
+        np.put_along_axis(weights, asked, 1, axis=0)
+        return zoo.Batch(inputs.astype(np.int32), targets, weights)
+
+    def _gaps(self, draws: zoo.Draws, size: int) -> Array:
+        """Different places for the queries, ``(pairs, B)``, near ones more probable.
+
+        Weighted draws without replacement, by exponential clocks (P. Efraimidis & P. Spirakis 2006).
+        """
+        space = self.length // 2 - self.pairs
+        rates = np.arange(1, space + 1) ** (self.power - 1)
+        clocks = -np.log1p(-draws.uniform(size, space)) / rates
+        found: Array = clocks.argsort(axis=1, kind="stable")[:, : self.pairs].T
+        return found
+
+    def _check(self) -> None:
+        """Refuse sizes that do not hold what is stored and asked."""
+        if self.pairs > self.tokens // 2 or 4 * self.pairs > self.length:
+            raise zoo.UsageError(
+                f"{self.label()}: pairs={self.pairs}, tokens={self.tokens}, length={self.length}; expected "
+                f"at least two tokens and four steps for each pair."
+            )
+
+    def baseline(self) -> float:
+        """One of the values, guessed."""
+        return 1 / (self.tokens // 2)
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(AssociativeRecall)

@@ -1,0 +1,89 @@
+"""Delayed match to sample: is what is seen now what was seen a while ago?
+
+One of eight stimuli is shown, then nothing for a while, then a stimulus again; when the fixation point goes
+out, the network says whether the two were the same. A stimulus is a direction, which eight units on a ring
+see with a tuning of 0.5 + 0.5 cos, noisily; half of the trials are matches.
+
+Reference: E. K. Miller, C. A. Erickson & R. Desimone, *Neural Mechanisms of Visual Working Memory in
+Prefrontal Cortex of the Macaque*, Journal of Neuroscience 16(16), 1996,
+https://doi.org/10.1523/JNEUROSCI.16-16-05154.1996, in the form that NeuroGym gives it
+(https://github.com/neurogym/neurogym, ``delaymatchsample.py``): 100 ms a step, 0.3 s of fixation, 0.5 s of
+sample, 1 s of delay, 0.5 s of test, 0.9 s to decide, noise of 0.1.
+
+Without memory nothing is seen while one decides: one of two, guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = np.ndarray[Any, Any]
+
+FIXATION, SAMPLE, TEST, DECISION = 3, 5, 5, 9  # steps
+
+
+class DelayedMatch(zoo.Task):
+    """Whether a stimulus is the one that was seen before a delay.
+
+    Inputs are nine numbers: a fixation point, which goes out when one has to decide, and eight units that see
+    stimuli, noisily. Answers are match or no match, at every step of the decision.
+    """
+
+    family = "neuroscience"
+    card = zoo.Card(
+        title="Neural Mechanisms of Visual Working Memory in Prefrontal Cortex of the Macaque",
+        authors="Earl K. Miller and Cynthia A. Erickson and Robert Desimone",
+        year=1996,
+        url="https://doi.org/10.1523/JNEUROSCI.16-16-05154.1996",
+        variant="DelayMatchSample of NeuroGym, steps of 100 ms",
+        deviations="Eight directions, where NeuroGym has two by default; a test that does not match is any "
+        "other; only the decision counts, and there is no answer for holding fixation.",
+    )
+    threshold = 0.95
+    threshold_source = "set here: well above what animals are trained to, below what noise allows"
+    delay = zoo.Option(10, help="steps between the stimuli", low=0)
+    stimuli = zoo.Option(8, help="directions, and units that see them", low=2)
+    noise = zoo.Option(0.1, help="standard deviation of the noise on stimuli", low=1e-3)
+
+    output_size = 2
+
+    @property
+    def input_size(self) -> int:
+        """The fixation point and the units."""
+        return 1 + self.stimuli
+
+    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+        """Examples."""
+        sample, matches = draws.integers(0, self.stimuli, size), draws.integers(0, 2, size)
+        test = (sample + (1 - matches) * draws.integers(1, self.stimuli, size)) % self.stimuli
+        begin = FIXATION + SAMPLE + self.delay  # of the test
+        steps = begin + TEST + DECISION
+        inputs = np.zeros((steps, size, 1 + self.stimuli))
+        inputs[: begin + TEST, :, 0] = 1
+        for first, length, seen in ((FIXATION, SAMPLE, sample), (begin, TEST, test)):
+            noise = self.noise * draws.normal(length, size, self.stimuli)
+            inputs[first : first + length, :, 1:] = self._tuning(seen) + noise
+        targets, weights = np.zeros((steps, size), np.int32), np.zeros((steps, size), np.float32)
+        targets[-DECISION:], weights[-DECISION:] = matches, 1
+        return zoo.Batch(inputs, targets, weights)
+
+    def _tuning(self, seen: Array) -> Array:
+        """What the units make of stimuli ``(B,)``, without noise."""
+        angles = 2 * np.pi * np.arange(self.stimuli) / self.stimuli
+        found: Array = 0.5 + 0.5 * np.cos(angles - angles[seen][:, None])
+        return found
+
+    def baseline(self) -> float:
+        """One of two, guessed."""
+        return 1 / 2
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(DelayedMatch)

@@ -1,0 +1,27 @@
+"""Sequential digits: which digit is it, seen pixel by pixel, line by line?
+
+See :mod:`zoo_tasks._digits` for the images and their source. Without memory only the last pixel is seen, one
+in a corner and nearly always dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import zoo
+from zoo_tasks._digits import CARD, DEVIATIONS, Pixels
+
+
+class Digits(Pixels):
+    """Which handwritten digit was seen, pixel by pixel, line by line.
+
+    Inputs are the brightness of one pixel at a time, from 0 to 1; the answer is asked for after the last.
+    """
+
+    card = zoo.Card(**CARD, variant="sequential digits, in the order of reading", deviations=DEVIATIONS)  # type: ignore[arg-type]
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(Digits)

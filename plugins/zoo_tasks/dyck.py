@@ -1,0 +1,113 @@
+"""Dyck words: which brackets may come next in a balanced word? Train on up to 40 brackets, test on 42 to 100.
+
+After every bracket of a balanced word the network says of each bracket whether it may follow, and whether the
+word may end: any bracket may open; that one may close which was opened last; the word may end if none is
+open. With one kind of bracket a counter is enough; with two, a stack is needed. Words are drawn uniformly
+from all balanced words of their length, by the cycle lemma (A. Dvoretzky & T. Motzkin 1947).
+
+Reference: M. Suzgun, S. Gehrmann, Y. Belinkov & S. M. Shieber, *LSTM Networks Can Perform Dynamic Counting*,
+2019, https://arxiv.org/abs/1906.03648, who train networks to say which symbols may follow.
+
+Without memory the bracket read last does not say how many are open, and no word of the test is right
+throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+from zoo_tasks._unseen import Unseen
+
+Array = np.ndarray[Any, Any]
+
+
+class Dyck(Unseen):
+    """Which brackets may come next in a balanced word, on longer words than were learnt.
+
+    Inputs are tokens: the opening brackets of every kind, then the closing ones. Outputs are probabilities:
+    of each bracket that it may follow, and last that the word may end.
+    """
+
+    family = "counting"
+    card = zoo.Card(
+        title="LSTM Networks Can Perform Dynamic Counting",
+        authors="Mirac Suzgun and Sebastian Gehrmann and Yonatan Belinkov and Stuart M. Shieber",
+        year=2019,
+        url="https://arxiv.org/abs/1906.03648",
+        variant="Dyck words as a task of saying which symbols may follow",
+        deviations="Words are drawn uniformly from those of their length; binary cross-entropy is minimised; "
+        "and that the word may end is an output of its own.",
+    )
+    loss = "binary"
+    metric = "sequence_accuracy"
+    threshold = 0.9
+    threshold_source = "set here: nine of ten longer words right at every bracket"
+    kinds = zoo.Option(1, help="kinds of brackets", low=1)
+    longest = zoo.Option(40, help="longest word of training", low=2)
+    tested = zoo.Option(100, help="longest word of validation and test", low=4)
+
+    @property
+    def input_size(self) -> int:
+        """A token for each bracket."""
+        return 2 * self.kinds
+
+    @property
+    def output_size(self) -> int:
+        """Each bracket, and the end."""
+        return 2 * self.kinds + 1
+
+    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+        """Examples of one length."""
+        steps = self.steps(draws, part, low=2, every=2)
+        opens = balanced(draws, steps // 2, size)
+        tokens, top, depth = kinds_of(opens, draws.integers(0, self.kinds, steps, size), self.kinds)
+        targets = np.zeros((steps, size, self.output_size), np.float32)
+        targets[:, :, : self.kinds] = 1
+        for kind in range(self.kinds):
+            targets[:, :, self.kinds + kind] = (depth > 0) & (top == kind)
+        targets[:, :, -1] = depth == 0
+        return zoo.Batch(tokens.astype(np.int32), targets, np.ones((steps, size), np.float32))
+
+    def baseline(self) -> float:
+        """No word of the test is right throughout."""
+        return 0.0
+
+
+def balanced(draws: zoo.Draws, pairs: int, size: int) -> Array:
+    """Where balanced words open a bracket, ``(2 pairs, B)``.
+
+    Of the rotations of a row with one opening too many exactly one never closes what is not open; without its
+    first bracket it is a balanced word.
+    """
+    steps = 2 * pairs + 1
+    rises = np.where(draws.orders(steps, size) <= pairs, 1, -1)
+    heights = rises.cumsum(axis=1)
+    lowest = steps - 1 - heights[:, ::-1].argmin(axis=1)
+    places = (lowest[:, None] + 1 + np.arange(1, steps)) % steps
+    found: Array = np.take_along_axis(rises, places, axis=1).T > 0
+    return found
+
+
+def kinds_of(opens: Array, drawn: Array, kinds: int) -> tuple[Array, Array, Array]:
+    """Tokens of words, the kind of the bracket opened last, and how many are open, after every step."""
+    steps, size = opens.shape
+    rows, stack = np.arange(size), np.zeros((steps + 1, size), np.int64)
+    tokens, top, depth = (np.empty((steps, size), np.int64) for _ in range(3))
+    height = np.zeros(size, np.int64)
+    for t in range(steps):
+        before = stack[height, rows]
+        tokens[t] = np.where(opens[t], drawn[t], kinds + before)
+        height = height + np.where(opens[t], 1, -1)
+        stack[height, rows] = np.where(opens[t], drawn[t], stack[height, rows])
+        top[t], depth[t] = stack[height, rows], height
+    return tokens, top, depth
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(Dyck)

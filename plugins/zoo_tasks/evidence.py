@@ -1,0 +1,87 @@
+"""Evidence accumulation: on which side were more clicks?
+
+Two trains of clicks, one on each side, at random times. The sum of their rates is fixed, and how far apart
+the two are, drawn anew for every trial, makes it easy or hard. Afterwards the network says on which side
+there were more; it can do that without error if it counts.
+
+Reference: B. W. Brunton, M. M. Botvinick & C. D. Brody, *Rats and Humans Can Optimally Accumulate Evidence
+for Decision-Making*, Science 340(6128), 2013, https://doi.org/10.1126/science.1233912.
+
+Without memory nothing is heard while one decides: one of two, guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = np.ndarray[Any, Any]
+
+
+class Evidence(zoo.Task):
+    """On which of two sides there were more clicks.
+
+    Inputs are three numbers: a click on the left, a click on the right, and a signal, at the last step, that
+    asks for the answer.
+    """
+
+    family = "neuroscience"
+    card = zoo.Card(
+        title="Rats and Humans Can Optimally Accumulate Evidence for Decision-Making",
+        authors="Bingni W. Brunton and Matthew M. Botvinick and Carlos D. Brody",
+        year=2013,
+        url="https://doi.org/10.1126/science.1233912",
+        variant="two trains of clicks whose rates add up to the same in every trial",
+        deviations="At most one click on a side in a step; the rates stand to each other as 1 to 9 at most; "
+        "where both sides have as many clicks, the last step decides.",
+    )
+    threshold = 0.95
+    threshold_source = "set here: nineteen of twenty, so that counts one or two apart are told apart"
+    length = zoo.Option(50, help="steps with clicks", low=1)
+    rate = zoo.Option(0.8, help="clicks at a step, on both sides together, on average", low=0.01, high=1.0)
+
+    input_size = 3
+    output_size = 2
+
+    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+        """Examples."""
+        right = 0.1 + 0.8 * draws.uniform(size)  # the share of the rate
+        clicks = draws.uniform(2, self.length, size) < self.rate * np.stack([1 - right, right])[:, None]
+        balance = _decided(clicks, draws.integers(0, 2, size))
+        inputs = np.zeros((self.length + 1, size, 3))
+        inputs[:-1, :, 0], inputs[:-1, :, 1], inputs[-1, :, 2] = clicks[0], clicks[1], 1
+        targets, weights = (
+            np.zeros((self.length + 1, size), np.int32),
+            np.zeros((self.length + 1, size), np.float32),
+        )
+        targets[-1], weights[-1] = balance > 0, 1
+        return zoo.Batch(inputs, targets, weights)
+
+    def baseline(self) -> float:
+        """One of two, guessed."""
+        return 1 / 2
+
+
+def _decided(clicks: Array, sides: Array) -> Array:
+    """By how many clicks the right has more, never zero: in a tie, clicks of the last step are moved.
+
+    Args:
+        clicks: ``(2, T, B)``. In a tie, a click of the last step goes to the other side, and where there is
+            none, or one on each side, one is left, on the side drawn.
+        sides: Those drawn, 0 for left, 1 for right.
+    """
+    balance: Array = clicks[1].sum(axis=0) - clicks[0].sum(axis=0)
+    tie, last = balance == 0, clicks[:, -1]
+    side = np.where(last[0] == last[1], sides, last[0])  # the other side of a lone click
+    last[:] = np.where(tie, np.stack([side == 0, side == 1]), last)
+    return clicks[1].sum(axis=0) - clicks[0].sum(axis=0)  # type: ignore[no-any-return]
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(Evidence)

@@ -1,0 +1,75 @@
+"""Modular arithmetic: the value of an expression without brackets, modulo five.
+
+Numbers from 0 to 4 and between them plus, minus or times, which binds more tightly, as in 1 + 2 * 3 = 2.
+Train on expressions of up to 40 tokens, test on 41 to 500; lengths are odd. A finite automaton solves it: it
+has to know the sum of the terms before, and the product of the factors so far.
+
+Reference: G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
+https://arxiv.org/abs/2207.02098, section A.3, Modular Arithmetic (Simple). Without memory: one of five,
+guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+from zoo_tasks._unseen import CARD, DEVIATIONS, Unseen, asked
+
+Array = np.ndarray[Any, Any]
+
+PLUS, MINUS, TIMES = range(3)
+
+
+class ModularArithmetic(Unseen):
+    """The value of an expression modulo five, on longer expressions than were learnt.
+
+    Inputs are tokens: the numbers, then plus, minus and times, and one that asks for the answer.
+    """
+
+    card = zoo.Card(**CARD, variant="Modular Arithmetic (Simple) (R)", deviations=DEVIATIONS)  # type: ignore[arg-type]
+    modulus = zoo.Option(5, help="numbers run from 0 to one below it", low=2)
+
+    @property
+    def input_size(self) -> int:
+        """The numbers, three operators, and the query."""
+        return self.modulus + 4
+
+    @property
+    def output_size(self) -> int:
+        """The numbers."""
+        return self.modulus
+
+    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+        """Examples of one length, which is odd."""
+        steps = self.steps(draws, part, low=1, every=2)
+        numbers = draws.integers(0, self.modulus, steps // 2 + 1, size)
+        operators = draws.integers(0, 3, steps // 2, size)
+        tokens = np.empty((steps, size), np.int64)
+        tokens[::2], tokens[1::2] = numbers, operators + self.modulus
+        return asked(tokens, value(numbers, operators, self.modulus), self.modulus + 3)
+
+    def baseline(self) -> float:
+        """One of the numbers, guessed; hardly any expression of the test has no term of one number."""
+        return 1 / self.modulus
+
+
+def value(numbers: Array, operators: Array, modulus: int) -> Array:
+    """The value of each expression, ``(B,)``, from numbers ``(N + 1, B)`` and operators ``(N, B)``."""
+    total, term = np.zeros_like(numbers[0]), numbers[0]
+    for operator, number in zip(operators, numbers[1:], strict=True):
+        times = operator == TIMES
+        total = np.where(times, total, total + term) % modulus
+        signed = np.where(operator == MINUS, -number, number)
+        term = np.where(times, term * number, signed) % modulus
+    found: Array = (total + term) % modulus
+    return found
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(ModularArithmetic)

@@ -1,0 +1,43 @@
+"""Parity: is the number of ones in a sequence of bits odd? Train on up to 40 bits, test on 41 to 500.
+
+A finite automaton of two states solves it, so a network that counts nothing but remembers one bit exactly can
+too, at any length.
+
+Reference: G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
+https://arxiv.org/abs/2207.02098, section A.3, Parity Check. Without memory: one of two, guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import zoo
+from zoo_tasks._unseen import CARD, DEVIATIONS, Unseen, asked
+
+QUERY = 2
+
+
+class Parity(Unseen):
+    """Whether the ones among the bits of a sequence are odd in number, on longer sequences than were learnt.
+
+    Inputs are tokens: two bits, and one that asks for the answer.
+    """
+
+    card = zoo.Card(**CARD, variant="Parity Check (R)", deviations=DEVIATIONS)  # type: ignore[arg-type]
+    input_size = 3
+    output_size = 2
+
+    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+        """Examples of one length."""
+        bits = draws.integers(0, 2, self.steps(draws, part), size)
+        return asked(bits, bits.sum(axis=0) % 2, QUERY)
+
+    def baseline(self) -> float:
+        """One of two, guessed."""
+        return 1 / 2
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(Parity)

@@ -1,0 +1,35 @@
+"""Permuted digits: which digit is it, seen pixel by pixel in a random order, the same for all images?
+
+What stands side by side in an image is then far apart in time. See :mod:`zoo_tasks._digits` for the images
+and their source. Without memory only the last pixel is seen, which says more or less about the digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+from zoo_tasks._digits import CARD, DEVIATIONS, PIXELS, Pixels
+
+
+class PermutedDigits(Pixels):
+    """Which handwritten digit was seen, pixel by pixel in an order that is random and always the same.
+
+    Inputs are the brightness of one pixel at a time, from 0 to 1; the answer is asked for after the last.
+    """
+
+    card = zoo.Card(**CARD, variant="sequential digits, the pixels permuted", deviations=DEVIATIONS)  # type: ignore[arg-type]
+    permutation = zoo.Option(0, help="number of the order", low=0)
+
+    def order(self) -> np.ndarray[Any, Any]:
+        """In which order the pixels are read, ``(64,)``."""
+        return zoo.Draws("permuted digits", self.permutation).orders(PIXELS)
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(PermutedDigits)

@@ -1,0 +1,101 @@
+"""Text: the next character of a text, from those before. The task for comparing cells on a text.
+
+Training is what ``zoo.train`` does with the same text, split, rows and steps: rows read the text side by
+side, one window after the other, and states are carried from window to window. The score is the cross-entropy
+in nats per character, of the whole validation or test part.
+
+Reference: T. Mikolov, M. Karafiát, L. Burget, J. Černocký & S. Khudanpur, *Recurrent neural network based
+language model*, Interspeech 2010, https://doi.org/10.21437/Interspeech.2010-343.
+
+Without memory the best prediction goes by the character read last: the baseline is the cross-entropy
+in the test part of a table of pairs of characters, counted in the training part.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import zoo
+
+Array = np.ndarray[Any, Any]
+
+SMOOTHING = 0.1  # of a pair, counted beside those that were seen
+
+
+class Text(zoo.Task):
+    """The next character of a text, from those before.
+
+    Inputs and answers are tokens, one for each character of the text; its model is a language model, which
+    can write too.
+    """
+
+    family = "text"
+    card = zoo.Card(
+        title="Recurrent neural network based language model",
+        authors="Tomáš Mikolov and Martin Karafiát and Lukáš Burget and Jan Černocký and Sanjeev Khudanpur",
+        year=2010,
+        url="https://doi.org/10.21437/Interspeech.2010-343",
+        variant="of characters, or bytes, instead of words",
+    )
+    metric = "nats"
+    data = zoo.Option("builtin:pydoc", help="a file, a directory, builtin:pydoc or builtin:stdlib")
+    level = zoo.Option("char", help="what a symbol is", choices=("char", "byte"))
+    split = zoo.Option("90,5,5", help="shares of training, validation and test")
+    seq = zoo.Option(64, help="steps of back-propagation through time, T", low=1)
+
+    @property
+    def vocabulary(self) -> tuple[str, ...] | tuple[int, ...]:
+        """The symbols of the text."""
+        return self._corpus.symbols
+
+    @property
+    def input_size(self) -> int:
+        """Different symbols."""
+        return len(self._corpus.symbols)
+
+    @property
+    def output_size(self) -> int:
+        """Different symbols."""
+        return len(self._corpus.symbols)
+
+    def take(self, index: int, size: int, seed: int, part: str) -> zoo.Batch:
+        """A window of so many rows; the seed changes nothing, for there is one text."""
+        window = self._streams(part, size).window(index)
+        weights = np.ones(window.targets.shape, np.float32)
+        return zoo.Batch(window.inputs, window.targets, weights, not window.is_first_of_epoch)
+
+    def batches_of(self, part: str, size: int) -> int | None:
+        """The windows of one pass through validation or test; training goes round and round."""
+        return None if part == "train" else self._streams(part, size).windows_per_epoch
+
+    def baseline(self) -> float:
+        """What a table of pairs of symbols gets, counted in the training part, in the test part."""
+        train, test = self._parts.train, self._parts.test
+        pairs = np.full((self.input_size, self.input_size), SMOOTHING)
+        np.add.at(pairs, (train[:-1], train[1:]), 1)
+        shares = pairs / pairs.sum(axis=1, keepdims=True)
+        return float(-np.log(shares[test[:-1], test[1:]]).mean())
+
+    def _streams(self, part: str, size: int) -> zoo.data.Streams:
+        """A part as rows of text, windows as long as it allows."""
+        tokens = getattr(self._parts, part)
+        steps = min(self.seq, max(1, (len(tokens) - 1) // size))
+        return zoo.data.Streams(tokens, size, steps)
+
+    @functools.cached_property
+    def _corpus(self) -> zoo.data.Corpus:
+        return zoo.data.read_text(self.data, level="byte" if self.level == "byte" else "char")
+
+    @functools.cached_property
+    def _parts(self) -> zoo.data.Split:
+        return zoo.data.split(self._corpus.tokens, zoo.data.parse_split(self.split))
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(Text)

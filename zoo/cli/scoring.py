@@ -1,0 +1,61 @@
+"""How well a trained model does the task it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from zoo.cli.assignments import assign, member_target
+from zoo.cli.evaluating import Trained
+from zoo.contracts import Task
+from zoo.errors import UsageError
+from zoo.registry import resolve_task
+from zoo.training import Config, evaluate_task
+
+
+def score_on(
+    trained: Trained, config: Config, name: str, assignments: Sequence[str], part: str | None, batches: int
+) -> dict[str, Any]:
+    """Loss and score of a model on its task.
+
+    Args:
+        trained: The model.
+        config: What it was trained with.
+        name: Its task.
+        assignments: Options of the task in place of those of the run, ``"delay=100"``.
+        part: ``train``, ``valid`` or ``test``; None for ``test``.
+        batches: How many batches of the size of training are measured.
+
+    Raises:
+        UnknownNameError: if the task is not registered.
+        UsageError: if an option is not the task's, or its sizes are no longer those of the model.
+    """
+    task = _task(name, config, assignments)
+    sizes = task.input_size, task.output_size
+    if sizes != (trained.model.stack.input_size, trained.model.output_size):
+        raise UsageError(
+            f"{trained.source}: {task!r} has {sizes[0]} inputs and {sizes[1]} outputs; the model has "
+            f"{trained.model.stack.input_size} and {trained.model.output_size}."
+        )
+    chosen = part or "test"
+    found = evaluate_task(task, trained.model, chosen, batches, config.batch or 32)
+    return {
+        "task": task.name,
+        "options": dict(task.options),
+        "part": chosen,
+        "examples": found.examples,
+        "loss": found.loss,
+        "metric": task.metric,
+        "score": found.score,
+        "higher_is_better": task.higher_is_better,
+        "baseline": task.baseline(),
+        "threshold": task.threshold,
+        "solved": found.solved,
+    }
+
+
+def _task(name: str, config: Config, assignments: Sequence[str]) -> Task:
+    """The task of a run, with some options changed."""
+    task = resolve_task(name, **config.task_options)
+    changes = assign(assignments, [member_target("task", type(task))])["task"]
+    return type(task)(**{**task.options, **changes})
