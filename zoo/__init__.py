@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo import convert, kernels, testing
+    from zoo import torch as torch
     from zoo.contracts import (
         Buffer,
         Card,
@@ -157,6 +158,8 @@ _HOMES = {
     "train": "zoo.training",
 }
 _ROOMS = ("convert", "kernels", "testing")
+# Rooms for the users of another library, of its name: not in __all__, lest a star import hides the library.
+_GUESTS = ("torch",)
 
 __all__ = [
     "Buffer",
@@ -231,7 +234,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name in _ROOMS or name in _GUESTS:
         return importlib.import_module(f"zoo.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
