@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import importlib.util
 import io
 import linecache
 import os
@@ -30,6 +31,8 @@ RUN = frozenset({"python", "console"})
 SHELL = frozenset({"sh", "bash", "shell"})  # looks as if it ran, so it has to say why it does not
 SHOWN = frozenset({"output", "text", "toml", "json", "bibtex"})
 FLAGS = {"python": {"no-run"}, "console": {"no-run", "fails"}, **{name: {"no-run"} for name in SHELL}}
+
+NEEDS = "needs="
 
 _FENCE = re.compile(r"(?P<ticks>```+)(?P<info>.*)")
 _REASON = re.compile(r"<!-- not run: (?P<reason>\S.*) -->")
@@ -68,8 +71,13 @@ class Block:
 
     @property
     def runs(self) -> bool:
-        """Whether it is executed."""
-        return self.language in RUN and "no-run" not in self.flags
+        """Whether it is executed: not without the packages it needs."""
+        return self.language in RUN and "no-run" not in self.flags and all(map(_is_there, self.needs))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The packages beyond those of zoo that it needs."""
+        return tuple(flag.removeprefix(NEEDS) for flag in self.flags if flag.startswith(NEEDS))
 
     @property
     def reason(self) -> str:
@@ -133,9 +141,14 @@ def _blocks(lines: list[str]) -> Iterator[Block]:
         number += 1
 
 
+def _is_there(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
 def _check(block: Block) -> None:
     known = RUN | SHELL | SHOWN
-    flags = [flag for flag in block.flags if not (block.language == "python" and flag.startswith("file="))]
+    values = {"python": ("file=", NEEDS), "console": (NEEDS,)}.get(block.language, ())
+    flags = [flag for flag in block.flags if not flag.startswith(values)]
     if block.language not in known:
         problem = f"language {block.language!r} is unknown; expected one of {', '.join(sorted(known))}"
     elif unknown := sorted(set(flags) - FLAGS.get(block.language, set())):

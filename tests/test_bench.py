@@ -235,7 +235,15 @@ class Scripted:
 
     def __init__(self, name, seconds=1e-3, **changes):
         self.name, self.seconds = name, seconds
-        self.answer = {"loss": 4.0, "gradient": 1.0, "first_s": 0.5, "way": "rows", "note": "", **changes}
+        self.answer = {
+            "loss": 4.0,
+            "gradient": 1.0,
+            "first_s": 0.5,
+            "way": "rows",
+            "note": "",
+            "remark": "",
+            **changes,
+        }
         self.asked = []
 
     def has(self, cell):
@@ -323,12 +331,11 @@ def test_growth_has_one_letter_at_a_time():
 @pytest.mark.parametrize("name", [name for name in installed_peers() if name != "pytensor"])
 def test_peers_agree_on_every_cell_they_have(name, ours, tmp_path):
     with Contender(name, 1) as peer:
-        assert peer.cells
-        for cell in peer.cells:
+        for cell in peer.cells or ("lstm", "esn", "gru+zoneout"):
             shape = Shape(12, 2, 9) if cell != "lstm_projected" else Shape(12, 2, 40)
             step = race(cell, shape, settings(seconds=1e-3), ours, [peer], tmp_path).steps[1]
             assert step.least_s is not None, step
-            assert step.note == "" or step.note.startswith("other equations")
+            assert step.note == "" or step.note.startswith(("other equations", "a call takes "))
 
 
 # ---- telling ------------------------------------------------------------------------------------------

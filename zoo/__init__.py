@@ -13,7 +13,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import analysis, convert, data, export, kernels, report, sklearn, testing
+    from zoo import analysis, convert, data, export, kernels, report, testing
+    from zoo import sklearn as sklearn
+    from zoo import torch as torch
     from zoo.comparison import Comparison, compare
     from zoo.contracts import (
         Batch,
@@ -180,7 +182,9 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("analysis", "convert", "data", "export", "kernels", "report", "sklearn", "testing")
+_ROOMS = ("analysis", "convert", "data", "export", "kernels", "report", "testing")
+# Rooms for the users of another library, of its name: not in __all__, lest a star import hides the library.
+_GUESTS = ("sklearn", "torch")
 
 __all__ = [
     "Batch",
@@ -260,7 +264,6 @@ __all__ = [
     "roll",
     "sigmoid",
     "silu",
-    "sklearn",
     "softmax",
     "softplus",
     "split",
@@ -273,7 +276,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name in _ROOMS or name in _GUESTS:
         return importlib.import_module(f"zoo.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")

@@ -50,7 +50,7 @@ def pose(cell: str, shape: Shape, dtype: str, threads: int) -> Problem:
 def build(problem: Problem) -> list[Way]:
     """``LanguageModel.loss_and_grad``."""
     model = _filled(problem)
-    first = [f"l0.{name}" for name in _input_weights(model.cell)]
+    first = [f"l0.{name}" for name in input_weights(model.cell)]
 
     def run() -> float:
         return model.loss_and_grad(problem.inputs, problem.targets)[0]
@@ -83,7 +83,7 @@ def flops(problem: Problem) -> tuple[int, str]:
     if cell.is_derived():
         forward, source = _planned(cell, hidden), "plan"
     else:
-        weights = [v for k, v in problem.params.items() if k not in (*_input_weights(cell), "Why")]
+        weights = [v for k, v in problem.params.items() if k not in (*input_weights(cell), "Why")]
         forward, source = 2 * sum(value.size for value in weights if value.ndim > 1), "shapes"
     return 3 * problem.inputs.size * (forward + readout), source
 
@@ -97,7 +97,7 @@ def _planned(cell: Cell, hidden: int) -> int:
     return int(cost_of(plan(cell).forward).by_tokens.evaluate(sizes))
 
 
-def _input_weights(cell: Cell) -> list[str]:
+def input_weights(cell: Cell) -> list[str]:
     """The parameters that multiply the input: those with rows for its numbers."""
     return [name for name, param in cell.params.items() if param.shape[0].text == "I"]
 

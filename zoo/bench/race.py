@@ -131,8 +131,7 @@ def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
 
 
 def _runner(contender: Contender, cell: str, shape: Shape, answer: dict[str, Any]) -> Runner:
-    step = Step(
-        cell, str(shape), contender.name, first_s=answer["first_s"], way=answer["way"], note=answer["note"]
-    )
+    note = answer["note"] or answer["remark"]
+    step = Step(cell, str(shape), contender.name, first_s=answer["first_s"], way=answer["way"], note=note)
     seconds = contender.ask("run", calls=2)["seconds"]
     return Runner(contender, step, min(seconds))

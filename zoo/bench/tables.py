@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from zoo.bench.peers import FRAMED
 from zoo.bench.records import Growth, Race, Results, Step, ratios
 from zoo.sheets import Sheet
 
@@ -75,13 +76,17 @@ def _summary(races: Sequence[Race]) -> Sheet:
 def _summary_rows(cell: str, races: Sequence[Race]) -> Iterator[tuple[str, ...]]:
     peers = tuple(dict.fromkeys(step.contender for race in races for step in race.timed_peers))
     choices = {peer: _only(peer) for peer in peers}
-    if len(peers) > 1:
-        choices[FASTEST] = lambda race: race.timed_peers
+    if len(set(peers) - {FRAMED}) > 1:
+        choices[FASTEST] = _rivals
     for name, choose in choices.items():
         found = [best for race in races if (best := _smallest(race, choose(race)))]
         least, median = zip(*found, strict=True)
         numbers = (_mean(least), min(least), _mean(median), min(median))
         yield (cell, name, str(len(found)), *(f"{number:.2f}" for number in numbers))
+
+
+def _rivals(race: Race) -> tuple[Step, ...]:
+    return tuple(step for step in race.timed_peers if step.contender != FRAMED)
 
 
 def _only(peer: str) -> Callable[[Race], tuple[Step, ...]]:

@@ -34,7 +34,7 @@ class Contender:
     def __init__(self, name: str) -> None:
         self.name = name
         self.module = importlib.import_module(
-            "zoo.bench.own" if name == OURSELVES else f"zoo.bench.peers.{name}"
+            "zoo.bench.own" if name == OURSELVES else f"zoo.bench.peers.{name.replace('.', '_')}"
         )
         self.way: Way | None = None
         self.draw: Callable[[int], object] | None = None
@@ -70,7 +70,9 @@ class Contender:
         if self.way is not ways[0]:
             loss, gradient = self.way.check()
         note = getattr(self.module, "NOTES", {}).get(problem.cell, "")
-        return {"loss": loss, "gradient": gradient, "first_s": first, "way": self.way.name, "note": note}
+        remark = self.module.remark(problem) if hasattr(self.module, "remark") else ""
+        facts = {"way": self.way.name, "note": note, "remark": remark}
+        return {"loss": loss, "gradient": gradient, "first_s": first, **facts}
 
     def run(self, calls: int) -> Answer:
         """Seconds of every call, and how many processors were busy on average."""

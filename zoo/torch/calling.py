@@ -78,9 +78,9 @@ def returned(outline: Outline, call: Call, y: Tensor, last: Sequence[Tensor]) ->
 
 
 def _checked_x(outline: Outline, x: Any, dtype: Any, batch_first: bool) -> Tensor:
-    """x itself, or in the module's dtype under autocast."""
+    """The x of a call, under autocast in the module's dtype."""
     if isinstance(x, torch.Tensor):
-        check_device(x.device, "x")
+        check_device(x.device, "x is")
         if x.dtype in _TOKENS and x.dim() in (1, 2):
             return x
         if x.is_floating_point() and x.dim() in (2, 3) and x.shape[-1] == outline.stack.input_size:
@@ -88,8 +88,8 @@ def _checked_x(outline: Outline, x: Any, dtype: Any, batch_first: bool) -> Tenso
     told = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, torch.Tensor) else f"a {type(x).__name__}"
     front = "B, T" if batch_first else "T, B"
     raise UsageError(
-        f"{WHO}: x is {told}; expected a tensor of floats ({front}, {outline.stack.input_size}) or of integer "
-        f"tokens ({front}), or one sequence without the B."
+        f"{WHO}: x is {told}; expected a tensor of floats ({front}, {outline.stack.input_size}) or of "
+        f"integer tokens ({front}), or one sequence without the B."
     )
 
 
@@ -115,7 +115,7 @@ def _first_state(
     if not isinstance(tensor, torch.Tensor) or tensor.shape != shape:
         told = f"{tuple(tensor.shape)}" if isinstance(tensor, torch.Tensor) else f"a {type(tensor).__name__}"
         raise UsageError(f"{WHO}: state {name!r} is {told}; expected a tensor {tuple(shape)}.")
-    check_device(tensor.device, f"state {name!r}")
+    check_device(tensor.device, f"state {name!r} is")
     tensor = _converted(tensor, dtype, f"state {name!r}")
     return tensor if is_batched else tensor.unsqueeze(axis)
 
@@ -125,7 +125,7 @@ def _beside(name: str, tensor: Any, dtype: Any) -> Tensor:
     if not isinstance(tensor, torch.Tensor) or tensor.requires_grad:
         told = "requires a gradient" if isinstance(tensor, torch.Tensor) else f"is a {type(tensor).__name__}"
         raise UsageError(
-            f"{WHO}: input {name!r} {told}; expected a tensor that needs none: nothing is differentiated by it."
+            f"{WHO}: input {name!r} {told}; expected a tensor that needs no gradient: none is computed."
         )
-    check_device(tensor.device, f"input {name!r}")
+    check_device(tensor.device, f"input {name!r} is")
     return tensor.to(dtype)

@@ -12,16 +12,16 @@ from zoo.layers.boundary import DTYPES
 WHO = "zoo.torch.Recurrent"
 
 
-def check_device(device: Any, what: str = "it") -> None:
+def check_device(device: Any, what: str = "the module would be") -> None:
     """Refuse all but the CPU.
 
     Raises:
-        UsageError: saying what is to be there.
+        UsageError: saying what is elsewhere.
     """
     if device.type != "cpu":
         raise UsageError(
-            f"{WHO} computes on the CPU, and {what} would be on {device}; keep it there, and move what goes in "
-            f"and comes out."
+            f"{WHO} computes on the CPU, and {what} on {device}; leave the module where it is, and move what "
+            f"goes in and comes out."
         )
 
 

@@ -75,8 +75,8 @@ class TorchNames:
         self.form = FORMS[self.cell.name]
         self.layers = [layer.prefix.removesuffix(".") for layer in stack.layers]
         self.learned = tuple(stack.learned)
-        self.arrays = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        self.arrays += ("weight_hr",) if "Wp" in self.cell.params else ()
+        projection = ("weight_hr",) if "Wp" in self.cell.params else ()
+        self.arrays = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", *projection)
         self.names = tuple(torch_name(layer, array) for layer in self.layers for array in self.arrays)
         self.names += self.learned
 
@@ -91,7 +91,7 @@ class TorchNames:
 
     def to_stack(self, values: Sequence[Array]) -> Arrays:
         """Matrices are transposed, and two biases summed up."""
-        found = {}
+        found: Arrays = {}
         rest = iter(values)
         for layer in self.layers:
             mine = weights_of({array: next(rest) for array in self.arrays})

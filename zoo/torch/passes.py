@@ -89,8 +89,8 @@ def forward(outline: Outline, given: Given, recompute: Recompute = None) -> tupl
 
 def backward(
     outline: Outline, tape: Tape, dy: Tensor | None, dlast: Sequence[Tensor | None]
-) -> tuple[Tensor | None, list[Tensor], Array]:
-    """Gradients of x (None for tokens), of the first states, and of the parameters of the stack ``(P,)``.
+) -> tuple[Tensor | None, Arrays, Array]:
+    """Gradients of x (None for tokens), and of the stack's first states and its parameters ``(P,)``.
 
     Args:
         outline: The plan's.
@@ -108,7 +108,7 @@ def backward(
         _with_zeros(outline, dlast, passage.x.shape[1], pure.dtype),
         torch.get_num_threads(),
     )
-    return None if dx is None else torch.from_numpy(dx), outline.states.tensors(dstate), dtheta
+    return None if dx is None else torch.from_numpy(dx), dstate, dtheta
 
 
 def _with_zeros(

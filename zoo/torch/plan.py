@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from zoo.contracts import Cell, Noise
+from zoo.errors import UsageError
 from zoo.layers.boundary import DTYPES, as_dtype
 from zoo.layers.layer import Array, Arrays
 from zoo.layers.layout import Layout
 from zoo.layers.pure import Pure
 from zoo.layers.segments import Recompute
 from zoo.layers.stack import Stack
-from zoo.torch.names import Join, Names, Values, names_for
+from zoo.torch.limits import WHO
+from zoo.torch.names import Join, Names, names_for
 from zoo.torch.states import states_for
 
 
@@ -53,12 +55,12 @@ class Outline:
     Args:
         stack: The layers.
         recompute: What is computed again on the way back.
-        number: By which :func:`outline` finds it.
+        key: By which :func:`outline` finds it.
     """
 
-    def __init__(self, stack: Stack, recompute: Recompute, number: int) -> None:
+    def __init__(self, stack: Stack, recompute: Recompute, key: str) -> None:
         self.stack = stack
-        self.number = number
+        self.key = key
         self.names: Names = names_for(stack)
         self.states = states_for(stack)
         self.buffers = tuple(stack.buffer_shapes)
@@ -81,13 +83,18 @@ class Outline:
         found = self.names.to_stack(values[:count]) | dict(zip(self.buffers, values[count:], strict=True))
         return {name: np.ascontiguousarray(value) for name, value in found.items()}
 
-    def gradients(self, dtheta: Values, join: Join[Values]) -> list[Values]:
-        """The gradients of the module's parameters from that of the stack's ``(P,)``; views of it."""
+    def gradients(self, dtheta: Any, join: Join[Any]) -> list[Any]:
+        """Gradients of the module's parameters from that of the stack's ``(P,)``; views where they can be.
+
+        Args:
+            dtheta: An array, or a tensor.
+            join: ``np.concatenate`` or ``torch.cat``.
+        """
         return self.names.gradients(self.layout.views(dtheta), join)
 
 
-_outlines: list[Outline] = []
-_numbers: dict[Plan, int] = {}
+_outlines: dict[str, Outline] = {}
+_keys: dict[Plan, str] = {}
 _making = threading.Lock()
 
 
@@ -108,12 +115,20 @@ def outline_of(plan: Plan) -> Outline:
         learned_state=plan.learned_state,
     )
     with _making:
-        if plan not in _numbers:
-            _outlines.append(Outline(stack, plan.recompute, len(_outlines)))
-            _numbers[plan] = len(_outlines) - 1
-        return _outlines[_numbers[plan]]
+        if plan not in _keys:
+            key = f"{stack.describe()}, recompute={plan.recompute!r}"
+            while key in _outlines:  # a class of the same name, defined again
+                key += "'"
+            _keys[plan], _outlines[key] = key, Outline(stack, plan.recompute, key)
+        return _outlines[_keys[plan]]
 
 
-def outline(number: int) -> Outline:
-    """The outline of a number: operators of PyTorch take numbers, and no objects."""
-    return _outlines[number]
+def outline(key: str) -> Outline:
+    """The outline of a key: operators of PyTorch take words, and no objects.
+
+    Raises:
+        UsageError: if this process has made none of it, and runs what another has exported.
+    """
+    if key not in _outlines:
+        raise UsageError(f"{WHO}({key}) was never made in this process; make one, and run the program then.")
+    return _outlines[key]

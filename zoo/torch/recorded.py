@@ -56,7 +56,8 @@ class Recorded(torch.autograd.Function):  # type: ignore[misc]
         tape = forward(which, unflat(ctx.sizes, tensors))[2] if holder is None else holder.tape
         dx, dstate, dtheta = backward(which, tape, dy, dlast)
         of_params = map(torch.from_numpy, which.gradients(dtheta, np.concatenate))
-        found = [dx, *of_params, *[None] * len(which.buffers), *(dstate if ctx.sizes.state else ())]
+        of_state = which.states.tensors(dstate) if ctx.sizes.state else ()
+        found = [dx, *of_params, *[None] * len(which.buffers), *of_state]
         if torch.is_grad_enabled():  # create_graph=True
             found = _refusing(found, [*tensors, dy, *dlast])
         return (None, None, *found, *[None] * (len(tensors) - len(found)))

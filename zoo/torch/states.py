@@ -1,4 +1,4 @@
-"""States as PyTorch has them: layers and directions in front, a tensor for each state that a cell declares."""
+"""States as PyTorch has them: a tensor for each that the cell declares, layers and directions in front."""
 
 from __future__ import annotations
 

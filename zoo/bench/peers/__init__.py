@@ -1,9 +1,10 @@
-"""The libraries that zoo is measured beside; each is a row here and a module of the same name.
+"""The libraries that zoo is measured beside: each is a row here, and a module of its name, ``_`` for a dot.
 
 Such a module is imported in a process of its own, and only when asked for. It has ``CELLS``, the names of the
 cells that its library can compute, and ``build(problem)``, which gives the ways to run one training step of
 such a cell (:class:`zoo.bench.problem.Way`), of which the quickest counts. It may have ``NOTES``, a sentence
-for a cell whose equations are others there, and ``sampler(problem)``.
+for a cell whose equations are others there, ``remark(problem)``, a sentence about what it measured beside the
+step, and ``sampler(problem)``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OURSELVES = "zoo"
+FRAMED = "zoo.torch"
+"""zoo again, inside a PyTorch training step: measured as a peer, and no rival."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ _EXTRA = "install zoo with its extra: pip install 'recurrent-zoo[peers]'."
 
 PEERS = {
     "torch": Peer(("torch",), _EXTRA),
+    FRAMED: Peer(("torch",), _EXTRA),
     "jax": Peer(("jax", "jaxlib"), _EXTRA),
     "torchrecurrent": Peer(("torchrecurrent", "torch"), _EXTRA),
     "pytensor": Peer(
