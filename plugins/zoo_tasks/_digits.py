@@ -63,7 +63,7 @@ class Pixels(zoo.Task, abstract=True):
         return None if part == "train" else -(-len(rows(part, 1797)) // size)
 
     def baseline(self) -> float:
-        """The most that can be had from the last pixel: of each brightness, the digit that most often has it."""
+        """The most to be had from the last pixel: of each brightness, the digit that most often has it."""
         images, classes = digits(self.label())
         last = np.round(images[:, self.order()[-1]] * 16).astype(int)
         counts = np.zeros((17, CLASSES))
@@ -79,7 +79,7 @@ def digits(who: str) -> tuple[Array, Array]:
         zoo.UsageError: if scikit-learn is not installed.
     """
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ImportError:
         raise zoo.UsageError(
             f"{who} needs the digits of scikit-learn: pip install 'recurrent-zoo[tasks]'"

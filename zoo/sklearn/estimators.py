@@ -6,14 +6,14 @@ import operator
 from typing import Any
 
 import numpy as np
-from sklearn.base import (  # type: ignore[import-untyped]
+from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
     RegressorMixin,
 )
-from sklearn.utils import check_random_state  # type: ignore[import-untyped]
-from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
-from sklearn.utils.validation import (  # type: ignore[import-untyped]
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
     check_is_fitted,
@@ -32,7 +32,7 @@ from zoo.training.clipping import Clip
 _LARGEST_SEED = 2**31 - 1
 
 
-class _Sequences(BaseEstimator):  # type: ignore[misc]
+class _Sequences(BaseEstimator):
     """What both estimators are: arguments, sequences in, a model that reads them."""
 
     _loss = ""
@@ -133,7 +133,7 @@ class _Sequences(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-class SequenceClassifier(ClassifierMixin, _Sequences):  # type: ignore[misc]
+class SequenceClassifier(ClassifierMixin, _Sequences):
     """A class for each sequence, read after its last step by a softmax.
 
     Sequences are a list of arrays ``(T, I)``, each of its own length; or an array ``(N, T, I)``, in which NaN
@@ -199,7 +199,7 @@ class SequenceClassifier(ClassifierMixin, _Sequences):  # type: ignore[misc]
         return found
 
 
-class SequenceRegressor(RegressorMixin, _Sequences):  # type: ignore[misc]
+class SequenceRegressor(RegressorMixin, _Sequences):
     """A number, or several, for each sequence, read after its last step.
 
     Arguments and sequences are those of :class:`SequenceClassifier`. What is learnt is the least mean square;
