@@ -32,7 +32,7 @@ from zoo.training.clipping import Clip
 _LARGEST_SEED = 2**31 - 1
 
 
-class _Sequences(BaseEstimator):
+class _Sequences(BaseEstimator):  # type: ignore[misc]
     """What both estimators are: arguments, sequences in, a model that reads them."""
 
     _loss = ""
@@ -133,7 +133,7 @@ class _Sequences(BaseEstimator):
         return tags
 
 
-class SequenceClassifier(ClassifierMixin, _Sequences):
+class SequenceClassifier(ClassifierMixin, _Sequences):  # type: ignore[misc]
     """A class for each sequence, read after its last step by a softmax.
 
     Sequences are a list of arrays ``(T, I)``, each of its own length; or an array ``(N, T, I)``, in which NaN
@@ -199,7 +199,7 @@ class SequenceClassifier(ClassifierMixin, _Sequences):
         return found
 
 
-class SequenceRegressor(RegressorMixin, _Sequences):
+class SequenceRegressor(RegressorMixin, _Sequences):  # type: ignore[misc]
     """A number, or several, for each sequence, read after its last step.
 
     Arguments and sequences are those of :class:`SequenceClassifier`. What is learnt is the least mean square;
