@@ -176,6 +176,10 @@ def test_units_are_picked(opened):
     assert told.inner_text().startswith("Unit 0 of 8")
     panel.locator(".units-text").press("ArrowRight")
     assert told.inner_text().startswith("Unit 1 of 8")
+    own = colours(page)
+    panel.get_by_role("button", name="all units'").click()
+    assert colours(page) != own
+    assert told.inner_text().startswith("Unit 1 of 8"), "the range is another, the unit is the same"
     box = panel.locator("canvas").bounding_box()
     panel.locator("canvas").click(position={"x": 20, "y": box["height"] - 3})
     assert told.inner_text().startswith("Unit 7 of 8")
