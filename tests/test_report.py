@@ -103,12 +103,19 @@ def test_without_analyses_a_sentence_tells_how_to_have_them(run):
 def test_analyses_are_drawn(copy):
     examples.log(copy, *examples.analyses())
     lags, gates = blocks(report_of(copy, 0), Chart, "memory")
-    assert {series.group for series in lags.series} == {"l0.h", "l0.c"}
-    assert [series.shade for series in lags.series if series.group == "l0.h"] == [0.0, 0.5, 1.0]
-    assert [series.name for series in gates.series if series.group == "l1"] == [
+    assert {series.group for series in lags.series} == {"layer 1, h", "layer 1, c"}
+    assert [series.shade for series in lags.series if series.group == "layer 1, h"] == [0.0, 0.5, 1.0]
+    assert [series.name for series in gates.series if series.group == "layer 2"] == [
         f"{gate} {end}" for gate in "ifo" for end in ("low", "high")
     ]
     assert gates.series[0].y == (0.0, 0.1, 0.2)
+
+
+def test_of_many_analyses_some_are_drawn_the_first_and_the_last_among_them(copy):
+    examples.log(copy, *examples.analyses(50))
+    lags, _ = blocks(report_of(copy, 0), Chart, "memory")
+    names = [series.name for series in lags.series if series.group == "layer 1, h"]
+    assert (len(names), names[0], names[-1]) == (12, "step 10", "step 500")
 
 
 @pytest.mark.parametrize(

@@ -31,12 +31,8 @@ def test_every_picture_of_a_run_has_a_file(run, tmp_path):
     files = write_figures(run, tmp_path / "new" / "folder", "svg")
     names = {file.stem for file in files}
     assert {"loss", "gradient-norm", "clipped", "learning-rate", "speed"} < names
-    assert {
-        "gradient-by-lag-l0.h",
-        "gradient-by-lag-l0.c",
-        "gate-saturation-l0",
-        "gate-saturation-l1",
-    } < names
+    assert {"gradient-by-lag-layer-1-h", "gradient-by-lag-layer-1-c"} < names
+    assert {"gate-saturation-layer-1", "gate-saturation-layer-2"} < names
     assert any(name.startswith("unit-l0.h-") for name in names)
     for file in files:
         assert ElementTree.fromstring(file.read_text(encoding="utf-8")).tag.endswith("svg")

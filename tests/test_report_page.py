@@ -141,14 +141,17 @@ def test_groups_of_a_chart_are_chosen(opened):
     page = opened("run")
     lags, gates = page.locator("#gradient-by-lag"), page.locator("#gate-saturation")
     assert lags.locator("g.series").count() == 3
-    first = gates.get_by_role("button", name="l0"), gates.get_by_role("button", name="l1")
+    first = gates.get_by_role("button", name="layer 1"), gates.get_by_role("button", name="layer 2")
     assert [button.get_attribute("aria-pressed") for button in first] == ["true", "false"]
     assert gates.locator("g.series").count() == 6
     first[1].click()
     assert [button.get_attribute("aria-pressed") for button in first] == ["false", "true"]
     assert gates.locator("g.series").count() == 6
-    lags.get_by_role("button", name="l0.c").click()
-    assert lags.get_by_role("group", name="state").get_by_role("button").all_inner_texts() == ["l0.h", "l0.c"]
+    lags.get_by_role("button", name="layer 1, c").click()
+    assert lags.get_by_role("group", name="state").get_by_role("button").all_inner_texts() == [
+        "layer 1, h",
+        "layer 1, c",
+    ]
 
 
 def colours(page) -> str:
@@ -173,6 +176,10 @@ def test_units_are_picked(opened):
     assert told.inner_text().startswith("Unit 0 of 8")
     panel.locator(".units-text").press("ArrowRight")
     assert told.inner_text().startswith("Unit 1 of 8")
+    own = colours(page)
+    panel.get_by_role("button", name="all units'").click()
+    assert colours(page) != own
+    assert told.inner_text().startswith("Unit 1 of 8"), "the range is another, the unit is the same"
     box = panel.locator("canvas").bounding_box()
     panel.locator("canvas").click(position={"x": 20, "y": box["height"] - 3})
     assert told.inner_text().startswith("Unit 7 of 8")

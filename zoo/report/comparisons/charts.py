@@ -10,7 +10,7 @@ from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import Axis, Chart, Number, Series
 from zoo.report.comparisons.results import Result, Results
 from zoo.report.history import History, number
-from zoo.report.scores import levels, score_axis
+from zoo.report.wording import levels, score_axis
 from zoo.storage import RunDirectory
 
 MOST_POINTS = 150  # of a curve

@@ -11,7 +11,7 @@ from zoo.report.blocks import Block, Fact, Facts, Prose, Report, Section, Text, 
 from zoo.report.comparisons.charts import task_charts
 from zoo.report.comparisons.results import Results, read_results
 from zoo.report.comparisons.tables import failures, overview, task_table
-from zoo.report.scores import levels, score_axis, words
+from zoo.report.wording import levels, score_axis, words
 
 
 def comparison_report(path: Path) -> Report:

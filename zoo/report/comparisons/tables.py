@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from zoo.report.blocks import Column, Entry, Number, Table
 from zoo.report.comparisons.results import Results, Standing, Summary
-from zoo.report.scores import score_axis
+from zoo.report.wording import score_axis
 
 _OVERVIEW = (
     Column("cell"),

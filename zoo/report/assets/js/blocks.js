@@ -31,7 +31,8 @@ function samplesList(block) {
 
 function factsList(block) {
   const rows = block.facts.map(({label, text, marked, link: address}) =>
-    el("div", {class: marked ? "marked" : null}, el("dt", {}, label), el("dd", {}, address ? link(text, address) : text)));
+    el("div", {class: marked ? "marked" : null},
+      el("dt", {}, label), el("dd", {}, address ? link(text, address) : text)));
   return figure(block, [el("dl", {class: "facts"}, rows)], block.wide ? "wide" : "");
 }
 

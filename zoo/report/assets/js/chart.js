@@ -48,15 +48,16 @@ class ChartView {
     const {block} = this, height = block.wide ? HEIGHT.wide : HEIGHT.narrow;
     const series = this.inGroup().filter(({name}) => !this.hidden.has(name));
     const [across, up] = this.domains(series);
-    const labels = makeScale(this.log.y, ...up, 0, 1).ticks(5, block.y.style).map((value) => tick(value, block.y.style));
-    const box = frame(this.width, height, labels), aside = series.some(({marks}) => marks) ? 6 : 0;
+    const {style} = block.y, heights = makeScale(this.log.y, ...up, 0, 1).ticks(5, style);
+    const box = frame(this.width, height, heights.map((value) => tick(value, style)));
+    const aside = series.some(({marks}) => marks) ? 6 : 0;
     const sx = makeScale(this.log.x, ...across, box.left + aside, box.right - aside);
     const sy = makeScale(this.log.y, ...up, box.bottom, box.top);
     const svg = draw("svg", {width: this.width, height, class: "plot", tabindex: 0, role: "group", "aria-label":
       `${block.title}: ${block.y.label} against ${block.x.label}. Arrow keys read the values.`});
     const found = places(series, sx, sy);
     svg.append(...axes(box, block, sx, sy), ...series.map((each) => drawn(each, sx, sy)),
-      ...levelNames(box, block.references, sy, block.y.style, found));
+      ...levelNames(box, block.references, sy, style, found));
     return {svg, box, found};
   }
 
@@ -73,8 +74,8 @@ class ChartView {
       this.redraw();
     });
     const groups = this.groups.map((group) => [group, group]);
-    return [groups.length > 1 ? selection(this.block.choose, groups, this.group, (group) => this.choose(group)) : null,
-      ...["x", "y"].filter((letter) => this.block[letter].switch).map(axis)];
+    const list = () => selection(this.block.choose, groups, this.group, (group) => this.choose(group));
+    return [groups.length > 1 ? list() : null, ...["x", "y"].filter((letter) => this.block[letter].switch).map(axis)];
   }
 
   choose(group) {

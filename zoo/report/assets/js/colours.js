@@ -29,7 +29,8 @@ function shade(node, share, name) {
 
 /** Red, green and blue of a CSS variable as the theme has it now. */
 function channels(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim().split(/\s+/).map(Number);
+  const style = getComputedStyle(document.documentElement);
+  return style.getPropertyValue(`--${name}`).trim().split(/\s+/).map(Number);
 }
 
 /** All units of a state at once: a row for each, a column for each symbol. */

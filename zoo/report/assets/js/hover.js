@@ -21,9 +21,10 @@ class Hover {
     this.told = this.found.filter(({series}) => !series.thin);
     this.cursor = draw("g", {class: "cursor"});
     this.svg.append(this.cursor);
-    for (const kind of ["pointermove", "pointerdown"]) this.svg.addEventListener(kind, (event) => this.point(event));
-    for (const kind of ["pointerleave", "blur"]) this.svg.addEventListener(kind, () => this.hide());
-    this.svg.addEventListener("keydown", (event) => this.key(event));
+    const {svg} = this;
+    for (const kind of ["pointermove", "pointerdown"]) svg.addEventListener(kind, (event) => this.point(event));
+    for (const kind of ["pointerleave", "blur"]) svg.addEventListener(kind, () => this.hide());
+    svg.addEventListener("keydown", (event) => this.key(event));
   }
 
   point(event) {
@@ -41,12 +42,12 @@ class Hover {
 
   /** The value of each line nearest to a place; of many lines those nearest to its height. */
   across(left, top) {
-    const chosen = new Map();
+    const chosen = new Map(), distance = (place) => Math.abs(place.left - left);
     for (const place of this.told) {
       const before = chosen.get(place.series);
-      if (!before || Math.abs(place.left - left) < Math.abs(before.left - left)) chosen.set(place.series, place);
+      if (!before || distance(place) < distance(before)) chosen.set(place.series, place);
     }
-    this.at = nearest([...chosen.values()], (place) => Math.abs(place.left - left));
+    this.at = nearest([...chosen.values()], distance);
     const near = [...chosen.values()].sort((a, b) => Math.abs(a.top - top) - Math.abs(b.top - top));
     return near.slice(0, FEW).sort((a, b) => a.top - b.top);
   }

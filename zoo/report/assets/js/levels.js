@@ -6,7 +6,9 @@ const LETTER = 6.3, LINE = 14; // pixels
 function candidates(box, top, width) {
   const room = [];
   for (const left of [box.right - width, box.left + 4]) {
-    for (const above of [top - LINE - 2, top + 3]) room.push({left, top: above, right: left + width, bottom: above + LINE});
+    for (const above of [top - LINE - 2, top + 3]) {
+      room.push({left, top: above, right: left + width, bottom: above + LINE});
+    }
   }
   return room.filter((area) => area.top >= box.top - 4 && area.bottom <= box.bottom);
 }

@@ -46,7 +46,8 @@ function drawn(series, sx, sy) {
   if (series.marks || there.length === 1) {
     group.append(...there.map(([x, y]) => marker(series, sx(x), sy(y))));
   } else {
-    group.append(draw("path", {class: "path", d: pathOf(series, sx, sy), "stroke-dasharray": dashOf(series) || null}));
+    const dash = dashOf(series) || null;
+    group.append(draw("path", {class: "path", d: pathOf(series, sx, sy), "stroke-dasharray": dash}));
   }
   return group;
 }

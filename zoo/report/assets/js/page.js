@@ -13,9 +13,8 @@ function section({name, title, blocks}) {
     el("div", {class: "blocks"}, blocks.map((block) => BLOCKS[block.kind](block))));
 }
 
-document.getElementById("bar").append(
-  el("nav", {"aria-label": "Sections"}, REPORT.sections.map(({name, title}) => el("a", {href: `#${name}`}, title))),
-  themeSwitch());
+const anchors = REPORT.sections.map(({name, title}) => el("a", {href: `#${name}`}, title));
+document.getElementById("bar").append(el("nav", {"aria-label": "Sections"}, anchors), themeSwitch());
 document.getElementById("content").append(
   el("h1", {}, REPORT.title), el("p", {class: "subtitle"}, REPORT.subtitle), tiles(),
   ...REPORT.sections.map(section));

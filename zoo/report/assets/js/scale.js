@@ -55,7 +55,8 @@ function domain(values, axis, log, air) {
   if (!good.length) return log ? [1, 10] : [0, 1];
   let low = good.reduce((a, b) => Math.min(a, b)), high = good.reduce((a, b) => Math.max(a, b));
   if (low === high) {
-    [low, high] = log ? [low / 2, high * 2] : [low - (Math.abs(low) / 2 || 1), high + (Math.abs(high) / 2 || 1)];
+    const half = Math.abs(low) / 2 || 1;
+    [low, high] = log ? [low / 2, high * 2] : [low - half, high + half];
   } else if (air) {
     const rest = log ? (high / low) ** 0.05 : (high - low) * 0.05;
     [low, high] = log ? [low / rest, high * rest] : [low - rest, high + rest];

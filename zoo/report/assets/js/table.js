@@ -10,8 +10,9 @@ function compared(a, b, down) {
 
 function tableCell(entry, column, first) {
   const text = entry.text || shown(entry.value, column.style), numeric = column.style !== "text";
-  const node = el(first ? "th" : "td", {scope: first ? "row" : null,
-    class: `${numeric ? "number" : ""}${text.length > LONG ? " long" : ""}${entry.shade === null ? "" : " heat"}`}, text);
+  const looks = [numeric && "number", text.length > LONG && "long", entry.shade !== null && "heat"];
+  const properties = {scope: first ? "row" : null, class: looks.filter(Boolean).join(" ") || null};
+  const node = el(first ? "th" : "td", properties, text);
   if (entry.shade !== null) node.style.setProperty("--shade", (0.08 + 0.92 * entry.shade).toFixed(3));
   return node;
 }

@@ -24,8 +24,9 @@ class UnitsPanel {
     this.bar = new ScaleBar();
     this.overview = new Overview((position) => this.move(position));
     this.step = stepper("unit", (by) => this.move(this.position + by));
-    this.node = figure(block, [this.controls(), this.suggestions(), this.told, this.bar.node, this.overview.node,
-      el("div", {class: "canvas"}, this.text, this.tip)], "wide units");
+    const text = el("div", {class: "canvas"}, this.text, this.tip);
+    const parts = [this.controls(), this.suggestions(), this.told, this.bar.node, this.overview.node, text];
+    this.node = figure(block, parts, "wide units");
     this.listen();
     this.arrange();
   }
@@ -43,12 +44,13 @@ class UnitsPanel {
   }
 
   controls() {
-    const options = [...this.states.map(({label}, number) => [number, label]), [SURPRISE, "surprise"]];
+    const options = this.states.map(({label}, number) => [number, label]);
+    if (this.block.surprise.some((bits) => bits !== null)) options.push([SURPRISE, "surprise"]);
     this.list = el("select", {onchange: () => this.open(this.states[this.list.value])},
       options.map(([key, words]) => el("option", {value: key}, words)));
-    const change = (name) => (value) => { this[name] = value; this.open(this.state); };
-    this.ofUnits = [this.step.node, choice("order", ORDERS, this.order, change("order")),
-      choice("range", RANGES, this.range, change("range"))];
+    this.ofUnits = [this.step.node,
+      choice("order", ORDERS, this.order, (order) => { this.order = order; this.open(this.state); }),
+      choice("range", RANGES, this.range, (range) => { this.range = range; this.arrange(); })];
     return el("div", {class: "controls"}, el("label", {class: "choice"},
       el("span", {class: "choice-label"}, "colour"), this.list), this.ofUnits);
   }
@@ -61,8 +63,10 @@ class UnitsPanel {
       if (feature >= 0 && r >= CLOSE && r > (best.get(feature)?.r || 0)) best.set(feature, {number, row, r});
     }));
     const found = [...best].sort(([, a], [, b]) => b.r - a.r).slice(0, MOST_CHIPS);
-    return !found.length ? null : el("div", {class: "chips", role: "group", "aria-label": "Units that follow something"},
-      el("span", {class: "choice-label"}, "Units that follow"), found.map(([feature, one]) => this.chip(feature, one)));
+    if (!found.length) return null;
+    return el("div", {class: "chips", role: "group", "aria-label": "Units that follow something"},
+      el("span", {class: "choice-label"}, "Units that follow"),
+      found.map(([feature, one]) => this.chip(feature, one)));
   }
 
   chip(feature, {number, row}) {
@@ -82,10 +86,9 @@ class UnitsPanel {
   arrange(row) {
     for (const control of [...this.ofUnits, this.overview.node]) control.hidden = !this.state;
     if (!this.state) return this.surprise();
-    const current = this.rows?.[this.position];
     this.rows = ordered(this.state, this.order);
-    this.overview.show(this.rows, this.length, (each, place) => this.state.value(each, place) / this.most(each));
-    return this.move(row === undefined ? this.position : this.rows.indexOf(row), current);
+    this.overview.show(this.rows, this.length, (one, place) => this.state.value(one, place) / this.most(one));
+    return this.move(row === undefined ? this.position : this.rows.indexOf(row));
   }
 
   /** What has the full colour. */
@@ -106,9 +109,10 @@ class UnitsPanel {
   sentence(row) {
     const {state} = this, r = state.correlations[row], feature = this.block.features[state.features[row]];
     const left = state.total - state.numbers.length;
-    const among = left ? ` (of ${state.total}; the ${left} that vary least are left out)` : ` of ${state.total}`;
+    const among = ` of ${state.total}${left ? ` (without the ${left} that vary least)` : ""}`;
     const does = Math.abs(r) >= CLOSE ? "It follows" : "It goes along best, but loosely, with";
-    return `Unit ${state.numbers[row]}${among} in ${state.label}.${feature ? ` ${does} “${feature}”, r = ${shown(r)}.` : ""}`;
+    const follows = feature ? ` ${does} “${feature}”, r = ${shown(r)}.` : "";
+    return `Unit ${state.numbers[row]}${among} in ${state.label}.${follows}`;
   }
 
   surprise() {

@@ -1,4 +1,4 @@
-"""How scores are drawn: their axis, and the levels to compare them with."""
+"""Names for people, and how scores are drawn: their axis, and the levels to compare them with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from zoo.report.blocks import Axis, Reference
 def words(name: str) -> str:
     """A name as people read it."""
     return name.replace("_", " ")
+
+
+def place(name: str) -> str:
+    """Where an array belongs: ``l0.h`` is ``layer 1, h``."""
+    layer, *rest = name.split(".")
+    if layer[:1] == "l" and layer[1:].isdecimal():
+        layer = f"layer {int(layer[1:]) + 1}"
+    return ", ".join([layer, *rest])
 
 
 def score_axis(metric: str, higher_is_better: bool) -> Axis:
