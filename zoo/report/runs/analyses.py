@@ -12,6 +12,7 @@ from typing import Any
 from zoo.report import palette
 from zoo.report.blocks import Axis, Block, Chart, Series, Text
 from zoo.report.history import History, points
+from zoo.report.wording import place
 
 Told = list[tuple[int, dict[str, list[Any]]]]
 """Steps, and at each the values by name."""
@@ -29,6 +30,7 @@ _GATE_NOTE = (
     "below 0.1 (nearly shut) and above 0.9 (nearly open); of tanh below −0.9 and above 0.9."
 )
 _ENDS = ("low", "high")
+MOST_LINES = 12
 
 
 def analysis_blocks(history: History) -> tuple[Block, ...]:
@@ -48,10 +50,14 @@ def _told(history: History, what: str) -> Told:
 
 
 def _lags(told: Told) -> Iterator[Chart]:
-    """A line for each analysis, from the first, which is faint, to the last."""
+    """A line for each analysis, or for some of many, from the first, which is faint, to the last."""
+    count = min(len(told), MOST_LINES)
+    some = [told[round(turn * (len(told) - 1) / max(1, count - 1))] for turn in range(count)]
     series = tuple(
-        Series(f"step {step:,}", *points(enumerate(norms)), shade=place / max(1, len(told) - 1), group=state)
-        for place, (step, states) in enumerate(told)
+        Series(
+            f"step {step:,}", *points(enumerate(norms)), shade=turn / max(1, count - 1), group=place(state)
+        )
+        for turn, (step, states) in enumerate(some)
         for state, norms in states.items()
     )
     if series:
@@ -65,10 +71,10 @@ def _gates(told: Told) -> Iterator[Chart]:
     names = list(dict.fromkeys(name for _, gates in told for name in gates))
     series = tuple(
         Series(
-            f"{name.partition('.')[2].removeprefix('sigmoid_')} {word}",
+            f"{_gate(name)} {word}",
             *points((step, gates[name][end]) for step, gates in told if len(gates.get(name, ())) == 2),
             slot=_slot(name, names, end),
-            group=name.partition(".")[0],
+            group=place(_layer(name)),
         )
         for name in names
         for end, word in enumerate(_ENDS)
@@ -79,9 +85,17 @@ def _gates(told: Told) -> Iterator[Chart]:
         yield Chart("gate-saturation", title, x, y, series, note=_GATE_NOTE, choose="layer", wide=True)
 
 
+def _layer(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _gate(name: str) -> str:
+    """A gate is called as in the equations: ``f``, not ``sigmoid_f``."""
+    return name.rpartition(".")[2].removeprefix("sigmoid_")
+
+
 def _slot(name: str, names: Sequence[str], end: int) -> int:
     """A colour for each value of a layer, and a dash for each of its ends."""
-    layer = name.partition(".")[0]
-    place = [other for other in names if other.partition(".")[0] == layer].index(name)
-    turn, colour = divmod(place, len(palette.THINGS))
+    mine = [other for other in names if _layer(other) == _layer(name)]
+    turn, colour = divmod(mine.index(name), len(palette.THINGS))
     return colour + (end + len(_ENDS) * turn) * len(palette.THINGS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo.report.blocks import Axis, Chart, Reference, Series
 from zoo.report.history import History, number
-from zoo.report.scores import levels, score_axis, words
+from zoo.report.wording import levels, score_axis, words
 
 _BEFORE_ONLY = "The log of this run holds the norm before clipping only."
 

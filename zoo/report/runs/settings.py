@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.report.blocks import Fact, Facts
-from zoo.report.scores import words
+from zoo.report.wording import words
 from zoo.training.config import Config
 
 # What a run settles if it was left open: that it is not the default says nothing.

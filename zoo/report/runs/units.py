@@ -11,6 +11,7 @@ import numpy as np
 from zoo.report.blocks import StateUnits, Units
 from zoo.report.runs.features import followed
 from zoo.report.runs.reading import Seen
+from zoo.report.wording import place
 
 Array = np.ndarray[Any, Any]
 
@@ -36,10 +37,8 @@ def _states(held: Mapping[str, Array], features: Array) -> Iterator[StateUnits]:
     length = next(iter(held.values())).shape[1]
     room = max(1, MOST_BYTES // length // len(held))
     for name, values in held.items():
-        layer, _, short = name.partition(".")
-        label = f"layer {int(layer[1:]) + 1}, {short}" if layer[1:].isdecimal() else name
         chosen = _most_varied(values, room)
-        yield _state(name, label, values[chosen], chosen, len(values), features)
+        yield _state(name, values[chosen], chosen, len(values), features)
 
 
 def _most_varied(values: Array, room: int) -> Array:
@@ -47,18 +46,18 @@ def _most_varied(values: Array, room: int) -> Array:
     return np.sort(np.argsort(-values.std(axis=1), kind="stable")[:room])
 
 
-def _state(name: str, label: str, values: Array, numbers: Array, total: int, features: Array) -> StateUnits:
+def _state(name: str, values: Array, numbers: Array, total: int, features: Array) -> StateUnits:
     peaks = np.abs(values).max(axis=1)
     levels = np.rint(_LEVELS * values / np.where(peaks > 0, peaks, 1.0)[:, None]).astype(np.int8)
     nearest, correlations = followed(values, features)
     return StateUnits(
         name,
-        label,
-        tuple(int(place) for place in numbers),
+        place(name),
+        tuple(int(number) for number in numbers),
         total,
         tuple(float(f"{peak:.4g}") for peak in peaks),
         tuple(float(f"{spread:.4g}") for spread in values.std(axis=1)),
         base64.b64encode(levels.tobytes()).decode(),
-        tuple(int(place) for place in nearest),
+        tuple(int(feature) for feature in nearest),
         tuple(round(float(r), 3) for r in correlations),
     )
