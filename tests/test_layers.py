@@ -624,6 +624,7 @@ def _child(queue):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork.*JAX:RuntimeWarning")  # which another test may have imported
 def test_a_forked_child_makes_threads_of_its_own():
     expected = everything(*trial(33, threads=2))["theta gradient"]  # the pool exists before the fork
     context = multiprocessing.get_context("fork")

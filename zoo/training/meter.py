@@ -47,7 +47,7 @@ class Means:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Means:
         """What :meth:`to_json` wrote, not checked; raises KeyError or TypeError if a name is missing."""
-        left = stored.get("left", stored["norm"])  # checkpoints from before it was kept lack it
+        left = stored["left" if "left" in stored else "norm"]  # checkpoints from before it was kept lack it
         return cls(stored["steps"], stored["loss"], stored["norm"], stored["clipped"], left)
 
 
