@@ -133,7 +133,13 @@ def _counters(stored: Any, schedule: Schedule) -> dict[str, Any]:
     found["solved"] = stored.get("solved", False)  # checkpoints from before there were tasks lack it
     means = Means.from_json(stored["means"])
     counts = [*(found[name] for name in _COUNTERS), means.steps, means.clipped]
-    numbers = [means.loss, means.norm, means.left, means.left, *([] if found["best"] is None else [found["best"]])]
+    numbers = [
+        means.loss,
+        means.norm,
+        means.left,
+        means.left,
+        *([] if found["best"] is None else [found["best"]]),
+    ]
     if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
         raise ValueError(f"counts are {counts}")
     if not all(type(number) is float and math.isfinite(number) for number in numbers):
