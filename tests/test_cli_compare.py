@@ -87,7 +87,7 @@ def test_what_it_prints(made):
         f"out    {out}",
     ]
     assert "choosing learning rates: 3 jobs" in lines
-    assert "training: 1 jobs" in lines
+    assert "training: 1 job" in lines
     assert any(line.startswith("3/3  copying/vanilla/sweep-lr0.003-s1000000  accuracy 0.") for line in lines)
     table = lines.index("copying (delay=2, length=2)")
     assert lines[table + 1].split()[:6] == ["cell", "H", "parameters", "lr", "accuracy", "95"]
@@ -98,9 +98,9 @@ def test_what_it_prints(made):
 def test_again_and_more(found):
     again = run("--out", found, "--jobs", 0)
     assert again.exit_code == 0
-    assert "jobs" not in again.stdout
+    assert "training" not in again.stdout.partition("cell ")[0]
     more = run("--out", found, "--seeds", 2, "--jobs", 0)
-    assert "training: 2 jobs, 1 were done before" in more.stdout
+    assert "training: 2 jobs, 1 done before" in more.stdout
     assert len(zoo.Comparison(found).runs) == 2
 
 
@@ -318,10 +318,10 @@ def test_plain_lines():
         "tasks  t",
         "runs   3 of each, 16 hidden, 2.5 seconds, lr 0.01",
         "out    runs/x",
-        "compiling kernels: 1 jobs",
-        "measuring the pace: 1 jobs",
+        "compiling kernels: 1 job",
+        "measuring the pace: 1 job",
         "1/1  p  failed: ValueError: no",
-        "training: 3 jobs, 1 were done before",
+        "training: 3 jobs, 1 done before",
         "a worker process died in runs/b1 of signal 9 (Killed)",
         "2/3  a1  accuracy 0.9999, solved, 3.0 s  left 0:00",
         "3/3  b1  accuracy 0.125, 1:30 min, diverged:   left 0:00",

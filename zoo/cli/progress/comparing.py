@@ -140,8 +140,8 @@ def _rates(rates: list[float]) -> str:
 def _stage(event: Event, tally: Tally) -> Iterator[str]:
     """What comes now."""
     if event["missing"]:
-        before = f", {tally.done} were done before" if tally.done else ""
-        yield f"{_STAGES[event['stage']]}: {tally.jobs} jobs{before}"
+        before = f", {tally.done} done before" if tally.done else ""
+        yield f"{_STAGES[event['stage']]}: {tally.jobs} job{'s' * (tally.jobs > 1)}{before}"
 
 
 def _done(event: Event, tally: Tally) -> Iterator[str]:
