@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from zoo.bench.tables import sheets, surroundings
 from zoo.bench.worker import Contender as Worker
 from zoo.bench.worker import serve
 from zoo.errors import UsageError
-from zoo.sheets import BEGINNING, END, check_place, with_block
+from zoo.sheets import BEGINNING, END, Place, place_of
 
 TINY = Shape(4, 3, 8)
 
@@ -404,6 +405,24 @@ def test_markdown_makes_a_file_and_fills_the_marked_place(tmp_path):
     assert page.read_text(encoding="utf-8") == f"above\n{first}below\n"
 
 
+def test_a_document_may_have_several_places(tmp_path):
+    page = tmp_path / "page.md"
+    second = f"<!-- text, made by: older -->\nold\n{END}\n"
+    page.write_text(f"{BEGINNING}older -->\nfirst\n{END}\nbetween\n{second}below\n", encoding="utf-8")
+    place_of(f"{page}#text", "compare").put("zoo", ["new"])
+    text = page.read_text(encoding="utf-8")
+    assert text == (
+        f"{BEGINNING}older -->\nfirst\n{END}\nbetween\n<!-- text, made by: zoo -->\n\nnew\n\n{END}\nbelow\n"
+    )
+    with pytest.raises(UsageError, match="begins with <!-- tasks, made by: and"):
+        place_of(f"{page}#tasks", "compare").check()
+    with pytest.raises(UsageError, match="write it as FILE or FILE#NAME"):
+        place_of(f"{page}#two words", "compare")
+    unclosed = f"{BEGINNING}x -->\n<!-- text, made by: x -->\n{END}\n"
+    with pytest.raises(UsageError, match="has no place"):
+        Place(page, "", "bench").filled(unclosed, "block")
+
+
 @pytest.mark.parametrize(
     "text", ["", "words\n", f"{END}\n{BEGINNING}x -->\n", f"{BEGINNING}x -->\n" * 2 + END]
 )
@@ -411,10 +430,10 @@ def test_markdown_changes_no_other_file(text, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match="has no place for the tables"):
-        check_place(page, "bench")
+        Place(page, "", "bench").check()
     with pytest.raises(UsageError):
-        with_block(text, "block", "page.md", "bench")
-    check_place(tmp_path / "new.md", "bench")
+        Place(Path("page.md"), "", "bench").filled(text, "block")
+    Place(tmp_path / "new.md", "", "bench").check()
 
 
 # ---- comparing ----------------------------------------------------------------------------------------

@@ -18,7 +18,13 @@ import zoo
 from zoo.kernels import directory
 from zoo.kernels.cache import attach_cache
 from zoo.kernels.digest import function_digest
-from zoo.kernels.directory import cache_directory, cached_files, clear_cache, kernel_directory
+from zoo.kernels.directory import (
+    cache_directory,
+    cached_files,
+    clear_cache,
+    count_cached,
+    kernel_directory,
+)
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -286,6 +292,7 @@ def one_warning(match: str) -> None:
 
         assert plus(1) == 2
     assert cached_files() == []
+    assert count_cached() == 0
 
 
 def test_the_environment_names_the_directory(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,6 +399,7 @@ def test_a_full_disk_costs_nothing_but_the_file(
 
     assert plus_two(1) == 3
     assert cached_files() == []
+    assert count_cached() == 0
 
 
 def test_a_write_that_fails_half_way_leaves_nothing(
@@ -412,6 +420,7 @@ def test_a_write_that_fails_half_way_leaves_nothing(
 
 def test_listing_and_clearing(fresh_directory: Path) -> None:
     assert cached_files() == []
+    assert count_cached() == 0
     assert clear_cache() == 0, "there need not even be a directory"
 
     @zoo.njit

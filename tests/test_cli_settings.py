@@ -149,7 +149,7 @@ def test_members_are_found(text):
 
 
 def test_a_name_of_two_kinds_has_to_be_told_apart(monkeypatch):
-    lists = {"cell": ["twice"], "modifier": [], "optimizer": [], "sampler": ["twice"]}
+    lists = {"cell": ["twice"], "modifier": [], "optimizer": [], "sampler": ["twice"], "task": []}
 
     class Fake:
         def __init__(self, contract):

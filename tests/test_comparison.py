@@ -20,7 +20,7 @@ from zoo.comparison.records import FILE as RESULT
 from zoo.comparison.records import record_of
 from zoo.comparison.settling import GRID
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
-from zoo.training import evaluate_task
+from zoo.training import TaskScore, evaluate_task
 
 TINY = {"delay": 2, "length": 2}
 SIZES = {"params": 150, "steps": 6, "batch": 4, "eval_batches": 1}
@@ -47,6 +47,18 @@ class Noting(Inline):
         self.asked += [job["path"] for job in listed]
         assert json.loads(json.dumps(listed)) == listed, "jobs are plain JSON"
         return super().map(listed, tell)
+
+
+class Dreaming:
+    """An engine that has everything done in no time."""
+
+    def __init__(self):
+        self.asked = []
+
+    def map(self, jobs, tell):
+        self.asked.append(list(jobs))
+        for job in self.asked[-1]:
+            yield job, record_of(job, "failed", error="not done")
 
 
 @pytest.fixture
@@ -135,7 +147,7 @@ def test_the_rate_of_the_sweep_is_used(two):
         swept = [record for record in two.sweep if record["cell"] == cell]
         assert [record["lr"] for record in swept] == [0.001, 0.01]
         assert [record["steps"] for record in swept] == [2, 2]
-        best = max(swept, key=lambda record: (record["valid_score"], -record["loss"]))
+        best = min(swept, key=lambda record: record["loss"])
         assert {record["lr"] for record in two.runs if record["cell"] == cell} == {best["lr"]}
 
 
@@ -198,16 +210,16 @@ def test_only_what_is_missing_is_done(two, go):
 
 
 def test_cells_tasks_and_seeds_may_be_added(two, go):
-    engine = Noting(two.path)
-    more = go(
-        "c=vanilla", "short=copying", options={"short": {"delay": 1, "length": 2}}, seeds=3, engine=engine
-    )
-    assert set(engine.asked) >= {
-        "runs/copying/c/sweep-lr0.001-s1000000",
-        "runs/short/a/sweep-lr0.01-s1000000",
-    }
-    assert not any(path.startswith("runs/copying/a/sweep") for path in engine.asked)
-    assert len(more.runs) == 3 * 2 * 3
+    engine = Dreaming()
+    short = {"short": {"delay": 1, "length": 2}}
+    more = go("c=vanilla", "short=copying", options=short, seeds=3, engine=engine)
+    first, others, sweep, runs = ([job["path"] for job in jobs] for jobs in engine.asked)
+    assert [*first, *others] == ["warm/copying/a", "warm/copying/b", "warm/copying/c"]
+    assert [path for path in sweep if "/copying/" in path] == [
+        f"runs/copying/c/sweep-lr{rate}-s1000000" for rate in (0.001, 0.01)
+    ]
+    assert len(sweep) == 2 + 3 * 2
+    assert len(runs) == 3 * 2 * 3 - 4, "four were there"
     assert [record for record in more.runs if record in two.runs] == two.runs
     assert [member["label"] for member in more.plan["cells"]] == ["a", "b", "c"]
     assert [row["tasks"] for row in more.overall] == [2, 2, 2]
@@ -285,18 +297,6 @@ def test_results_are_written_whatever_happens(tmp_path, go):
     assert (tmp_path / "found" / "results.csv").read_text(encoding="utf-8") == "\n"
 
 
-class Dreaming:
-    """An engine that has everything done in no time."""
-
-    def __init__(self):
-        self.asked = []
-
-    def map(self, jobs, tell):
-        self.asked.append(list(jobs))
-        for job in self.asked[-1]:
-            yield job, record_of(job, "failed", error="not done")
-
-
 def test_the_first_cell_is_compiled_before_the_others(go):
     engine = Dreaming()
     go(["a=vanilla", "b=vanilla", "c=vanilla"], ["copying", "adding", "long=copying"], engine=engine)
@@ -342,6 +342,26 @@ def test_a_run_that_diverges_is_told_and_done(go):
     assert record["error"].startswith("training diverged: after ")
     assert record["score"] == (0.125 if record["valid_score"] is None else record["score"])
     assert go(engine=Idle()).runs == found.runs, "it would diverge again"
+
+
+def test_what_is_no_number_counts_as_nothing_learnt():
+    goal = {"metric": "squared_error", "higher_is_better": False, "threshold": 0.01, "baseline": 0.5}
+    asked = {"seed": 0, "lr": 0.1, "hidden": 4, "steps": 2}
+    job = {"task": "t", "cell": "c", "goal": goal, "train": asked, "parameters": 9, "path": "runs/x"}
+    evaluation = {"event": "eval", "step": 1, "score": 0.2, "loss": 0.3, "best": True, "solved": False}
+    exploded = TaskScore(float("nan"), float("inf"), solved=False, examples=1)
+    known = ("score", "loss", "valid_score")
+    for status, history, tested, expected in [
+        ("finished", [evaluation], TaskScore(0.4, 0.25, False, 1), (0.25, 0.4, 0.2)),
+        ("finished", [evaluation], exploded, (0.5, None, 0.2)),
+        ("finished", [evaluation], None, (0.2, 0.3, 0.2)),
+        ("diverged", [evaluation], TaskScore(0.4, 0.25, False, 1), (0.25, 0.4, 0.2)),
+        ("diverged", [], None, (0.5, None, None)),
+        ("failed", [], None, (None, None, None)),
+    ]:
+        record = record_of(job, status, history, tested)
+        assert tuple(record[name] for name in known) == expected
+        json.dumps(record, allow_nan=False)
 
 
 def test_a_rate_that_diverges_is_not_taken(go):

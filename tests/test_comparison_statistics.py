@@ -23,6 +23,7 @@ def record(task, cell, seed, score, high=True, **more):
         "metric": "accuracy" if high else "squared_error",
         "higher_is_better": high,
         "score": score,
+        "threshold": 0.95,
         "loss": 1.0,
         "solved": False,
         "seconds": 2.0,
@@ -93,7 +94,9 @@ def test_ranks_over_tasks():
         ("lem", 1.5, 2, 4),
     ]
     assert all(1.0 <= row["low"] <= row["rank"] <= row["high"] <= 2.0 for row in rows)
-    assert (rows[0]["solved"], rows[0]["seconds"]) == (1, 10.0)
+    assert (rows[0]["solved"], rows[0]["solvable"], rows[0]["seconds"]) == (1, 4, 10.0)
+    text = [record("text", cell, 0, 1.5, high=False, threshold=None) for cell in ("gru", "lem")]
+    assert [(row["solvable"], row["runs"]) for row in overall([*RECORDS, *text])] == [(4, 5), (4, 5)]
 
 
 def test_only_tasks_that_all_cells_have_count():
@@ -139,22 +142,22 @@ def test_an_interval_is_about_as_wide_as_theory_says():
 RATES = (0.001, 0.01, 0.1)
 
 
-def swept(*scores, high=True, losses=(1.0, 1.0, 1.0), status=("finished",) * 3):
+def swept(*losses, solved=(False,) * 3, status=("finished",) * 3):
     return [
-        record("t", "a", 0, score, high, lr=lr, loss=loss, status=state)
-        for score, lr, loss, state in zip(scores, RATES, losses, status, strict=True)
+        record("t", "a", 0, 0.5, lr=lr, loss=loss, solved=done, status=state)
+        for loss, lr, done, state in zip(losses, RATES, solved, status, strict=True)
     ]
 
 
 @pytest.mark.parametrize(
     ("records", "rate"),
     [
-        (swept(0.1, 0.9, 0.5), 0.01),
-        (swept(0.1, 0.9, 0.5, high=False), 0.001),
-        (swept(0.5, 0.5, 0.5, losses=(1.0, 0.9, 0.8)), 0.1),
+        (swept(0.5, 0.1, 0.9), 0.01),
+        (swept(0.5, 0.1, 0.9, solved=(True, False, False)), 0.001),
+        (swept(0.5, 0.1, 0.9, solved=(True, False, True)), 0.001),
         (swept(0.5, 0.5, 0.5), 0.001),
-        (swept(0.1, 0.2, 0.9, status=("finished", "finished", "diverged")), 0.01),
-        (swept(0.1, 0.2, 0.9, status=("diverged", "failed", "diverged")), 0.001),
+        (swept(0.2, 0.1, 0.05, status=("finished", "finished", "diverged")), 0.01),
+        (swept(0.2, 0.1, 0.05, status=("diverged", "failed", "diverged")), 0.001),
         (swept(None, None, None, status=("failed",) * 3), 0.01),
         ([], 0.01),
     ],

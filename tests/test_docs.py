@@ -126,7 +126,7 @@ def commands(command: click.Command, path: str) -> list[str]:
     return [name for key, found in inner.items() for name in commands(found, f"{path} {key}")]
 
 
-@pytest.mark.parametrize("kind", ["cell", "optimizer", "sampler"])
+@pytest.mark.parametrize("kind", ["cell", "optimizer", "sampler", "task"])
 def test_every_shipped_member_is_documented(kind):
     shipped = [record for record in plugins() if record.distribution == "recurrent-zoo"]
     assert [str(record) for record in shipped if record.status != "loaded"] == []
@@ -135,7 +135,8 @@ def test_every_shipped_member_is_documented(kind):
 
 
 def test_every_law_is_documented():
-    for checks in (zoo.testing.CELL_CHECKS, zoo.testing.OPTIMIZER_CHECKS, zoo.testing.SAMPLER_CHECKS):
+    kinds = ("CELL", "OPTIMIZER", "SAMPLER", "TASK")
+    for checks in (getattr(zoo.testing, f"{kind}_CHECKS") for kind in kinds):
         assert undocumented((check.__name__ for check in checks), "  {}\n") == []
 
 

@@ -56,6 +56,16 @@ def make_sampler(called):
         def transform(logits): ...
     return Toy
 
+def make_task(called):
+    class Toy(zoo.Task):
+        "A task that is only listed."
+        name = called
+        card = CARD
+        input_size = output_size = 2
+        def draw(self, draws, size, part): ...
+        def baseline(self): ...
+    return Toy
+
 def make_tracker(called):
     class Toy(zoo.Tracker):
         "A tracker that is only listed."
@@ -64,6 +74,7 @@ def make_tracker(called):
         def follow(self, begun): ...
     return Toy
 """
+ALL_HOOKS = f"the hooks are {', '.join(hooks.HOOKS)}"
 
 
 def hook(kind="cell", *names):
@@ -148,6 +159,11 @@ def test_hook_zoo_register_samplers(site):
     assert load().plugins()[0].provides == ("sampler s1",)
 
 
+def test_hook_zoo_register_tasks(site):
+    install(site, "zoo-t", hook("task", "t1"))
+    assert load().plugins()[0].provides == ("task t1",)
+
+
 def test_hook_zoo_register_trackers(site):
     install(site, "zoo-t", hook("tracker", "t1"))
     assert load().plugins()[0].provides == ("tracker t1",)
@@ -177,15 +193,11 @@ FAILURES = {
     ),
     "misspelt hook": (
         hook("cell", "c1").replace("register_cells", "register_cell"),
-        "zoo_register_cell is no hook; the hooks are zoo_register_cells, zoo_register_modifiers, "
-        "zoo_register_optimizers, zoo_register_samplers, zoo_register_tasks, zoo_register_trackers. "
-        "Did you mean 'zoo_register_cells'?",
+        f"zoo_register_cell is no hook; {ALL_HOOKS}. Did you mean 'zoo_register_cells'?",
     ),
     "misspelt hook without a marker": (
         "def zoo_register_sampler(register): ...",
-        "zoo_register_sampler is no hook; the hooks are zoo_register_cells, zoo_register_modifiers, "
-        "zoo_register_optimizers, zoo_register_samplers, zoo_register_tasks, zoo_register_trackers. "
-        "Did you mean 'zoo_register_samplers'?",
+        f"zoo_register_sampler is no hook; {ALL_HOOKS}. Did you mean 'zoo_register_samplers'?",
     ),
     "no marker": (
         hook("cell", "c1").replace("@zoo.hookimpl\n", ""),
@@ -198,9 +210,7 @@ FAILURES = {
     "wrong argument": (
         "@zoo.hookimpl\ndef zoo_register_cells(registry): ...",
         "zoo_register_cells(registry); Argument(s) {{'registry'}} are declared in the hookimpl but can not "
-        "be found in the hookspec; the hooks are zoo_register_cells, zoo_register_modifiers, "
-        "zoo_register_optimizers, zoo_register_samplers, zoo_register_tasks, zoo_register_trackers, and "
-        "each takes one argument, register",
+        f"be found in the hookspec; {ALL_HOOKS}, and each takes one argument, register",
     ),
     "nothing": (
         "",

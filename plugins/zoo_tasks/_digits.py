@@ -63,7 +63,7 @@ class Pixels(zoo.Task, abstract=True):
         return None if part == "train" else -(-len(rows(part, 1797)) // size)
 
     def baseline(self) -> float:
-        """Of each brightness of the last pixel, the digit that most often has it."""
+        """The most that the last pixel gives: of each brightness, the digit that most often has it."""
         images, classes = digits(self.label())
         last = np.round(images[:, self.order()[-1]] * 16).astype(int)
         counts = np.zeros((17, CLASSES))

@@ -43,7 +43,7 @@ class Copying(zoo.Task):
     )
     metric = "accuracy"
     threshold = 0.99
-    threshold_source = "nearly every symbol; the unitary networks of Arjovsky et al. reach a loss of zero"
+    threshold_source = "set here: nearly every symbol"
     delay = zoo.Option(10, help="steps from the last symbol to the mark that asks for them, T", low=1)
     length = zoo.Option(10, help="symbols to remember", low=1)
 

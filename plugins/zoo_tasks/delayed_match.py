@@ -48,7 +48,7 @@ class DelayedMatch(zoo.Task):
     threshold_source = "set here: well above what animals are trained to, below what noise allows"
     delay = zoo.Option(10, help="steps between the stimuli", low=0)
     stimuli = zoo.Option(8, help="directions, and units that see them", low=2)
-    noise = zoo.Option(0.1, help="standard deviation of the noise on stimuli", low=0.0)
+    noise = zoo.Option(0.1, help="standard deviation of the noise on stimuli", low=1e-3)
 
     output_size = 2
 

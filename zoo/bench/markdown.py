@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zoo.bench.records import Results
 from zoo.bench.tables import sheets, surroundings
-from zoo.sheets import put_block, section
+from zoo.sheets import Place, section
 
 
 def put(path: Path, results: Results) -> None:
@@ -17,4 +17,4 @@ def put(path: Path, results: Results) -> None:
         CheckpointError: if it cannot be written.
     """
     about = "\n".join(f"{line}  " for line in surroundings(results)).rstrip()
-    put_block(path, results.command, [about, *map(section, sheets(results))], "bench")
+    Place(path, "", "bench").put(results.command, [about, *map(section, sheets(results))])

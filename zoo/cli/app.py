@@ -12,17 +12,17 @@ from zoo.cli.failures import plain_failures
 
 # Name -> one line for `zoo --help`, in the order in which one meets them. The module: zoo.cli.commands.NAME.
 COMMANDS = {
-    "train": "Train on a text, or on a task.",
+    "train": "Train a model on a text, or on a task.",
     "sample": "Write text with a trained model.",
-    "eval": "Measure how well a trained model predicts a text, or does its task.",
-    "compare": "Train cells on tasks, alike but for themselves.",
+    "eval": "Measure a trained model on a text, or on its task.",
     "cells": "List the cells.",
     "modifiers": "List the modifiers, which turn any cell into another one.",
     "tasks": "List the tasks, which networks with a memory are tried on.",
     "show": "Show one cell, optimizer, sampler or task in full.",
     "cite": "Print references for BibTeX.",
     "pages": "Write a page with a picture for each cell.",
-    "check": "Check a cell, optimizer, sampler or task against the laws of its kind.",
+    "check": "Check a cell, optimizer, sampler or task against its laws.",
+    "compare": "Train cells on tasks, alike but for themselves.",
     "bench": "Measure training steps beside those of other libraries.",
     "report": "Make a page of a run or a comparison.",
     "new": "Write a plugin package with one cell, to start from.",

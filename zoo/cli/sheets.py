@@ -24,7 +24,7 @@ def show_sheets(sheets: Iterable[Sheet], sentences: Collection[str] = ()) -> Non
     for sheet in sheets:
         click.echo(f"\n{strong(sheet.title)}")
         if is_terminal():
-            _show_fitted(sheet, sentences)
+            _show_fitted(sheet.fitted(make_console().width), sentences)
         else:
             click.echo("\n".join(plain_table([sheet.headings, *sheet.rows], sheet.right)))
         if sheet.legend:

@@ -38,15 +38,19 @@ class Process:
 
     def __init__(self, root: Path) -> None:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "zoo.comparison.worker", str(root)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._words,
-            env=_environment(),
-            encoding="utf-8",
-            **_apart(),
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "zoo.comparison.worker", str(root)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._words,
+                env=_environment(),
+                encoding="utf-8",
+                **_apart(),
+            )
+        except OSError:
+            self._words.close()
+            raise
         try:
             self._answer()
         except WorkerDied as death:

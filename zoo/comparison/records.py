@@ -19,6 +19,7 @@ FILE = "result.json"
 
 Event = Mapping[str, Any]
 
+_NOTHING = math.nan, math.nan
 _SAME = ("task", "cell", "seed", "lr", "hidden", "parameters", "steps", "path")
 
 
@@ -27,7 +28,8 @@ def record_of(
 ) -> Record:
     """The record of a run, in the form of ``results.json``.
 
-    A run that diverged counts with what it had learnt before, or with the baseline if it was never measured.
+    A run that diverged counts with what it had learnt before. What was never measured, or measured as no
+    number at all, counts as if nothing had been learnt: with the baseline.
 
     Args:
         job: What was to be done.
@@ -39,15 +41,17 @@ def record_of(
     goal, asked, evals = job["goal"], job["train"], evaluations(history)
     best = next((event for event in reversed(evals) if event["best"]), None)
     reached = next((event for event in evals if event["solved"]), None)
-    found = (tested.score, tested.loss) if tested else (best["score"], best["loss"]) if best else (None, None)
+    score, loss = (
+        (tested.score, tested.loss) if tested else (best["score"], best["loss"]) if best else _NOTHING
+    )
     clock = Clock(history)
     return {
         "task": job["task"],
         "cell": job["cell"],
         **{name: asked.get(name) for name in ("seed", "lr", "hidden", "steps")},
         "parameters": job["parameters"],
-        "score": goal["baseline"] if found[0] is None and status == "diverged" else found[0],
-        "loss": found[1],
+        "score": None if status == "failed" else score if math.isfinite(score) else goal["baseline"],
+        "loss": loss if math.isfinite(loss) else None,
         "valid_score": best and best["score"],
         **goal,
         "solved": bool(tested.solved if tested else best and best["solved"]),

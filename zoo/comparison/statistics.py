@@ -91,6 +91,7 @@ def _overall_row(
         "high": high,
         "tasks": len(exact),
         "solved": sum(bool(record["solved"]) for record in own),
+        "solvable": sum(record["threshold"] is not None for record in own),
         "runs": len(own),
         "seconds": math.fsum(_known(own, "seconds")),
     }

@@ -9,7 +9,10 @@ from zoo.comparison.jobs import Record
 
 
 def choose_rate(records: Sequence[Record], rates: Sequence[float]) -> float:
-    """The rate whose short run had the best validation score; of equal scores, the lower loss decides.
+    """The rate whose short run had the best validation: solved before unsolved, then by the loss.
+
+    That is also how a run chooses the model that it keeps. The score would say less: where it counts right
+    answers, and none of the runs has learnt to give them yet, it is a matter of chance.
 
     A rate at which training diverged is taken only if it did at all of them, and then the smallest; one in
     the middle if no run says anything.
@@ -25,8 +28,7 @@ def choose_rate(records: Sequence[Record], rates: Sequence[float]) -> float:
     return rates[len(rates) // 2]
 
 
-def _order(record: Record) -> tuple[float, float, float]:
-    """What is smaller for the better."""
-    score = math.inf if record["score"] is None else float(record["score"])
+def _order(record: Record) -> tuple[bool, float, float]:
+    """What is smaller for the better; of equal runs the smaller rate."""
     loss = math.inf if record["loss"] is None else float(record["loss"])
-    return (-score if record["higher_is_better"] else score, loss, float(record["lr"]))
+    return not record["solved"], loss, float(record["lr"])

@@ -11,6 +11,7 @@ Results = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 _NONE = "–"
+_SPARE = ("95 %", "symbols/s", "worst", "best", "training s", "s to", "steps to", "H")
 
 
 def sheets(results: Results) -> list[Sheet]:
@@ -35,7 +36,7 @@ def _overall(tasks: Sequence[str], results: Results) -> Sheet:
                 _digits(row["rank"], ".2f"),
                 _range(row["low"], row["high"], ".1f"),
                 *(_score(means.get((task, row["cell"]))) for task in tasks),
-                f"{row['solved']}/{row['runs']}",
+                _part(row["solved"], row["solvable"]),
                 _seconds(row["seconds"]),
             )
             for row in results["overall"]
@@ -44,6 +45,7 @@ def _overall(tasks: Sequence[str], results: Results) -> Sheet:
         "mean rank: a cell's place on each task by its mean score, averaged over tasks; 1 is best. 95 %: a "
         "bootstrap interval of it over the seeds. Below the tasks are mean scores; solved: runs that solved "
         f"their task.{left_out}",
+        (2, 4 + len(tasks)),
     )
 
 
@@ -56,13 +58,14 @@ def _task(task: str, results: Results) -> Sheet:
     return Sheet(
         _title(task, known),
         headings,
-        tuple(map(_task_row, ranked)),
+        tuple(_task_row(row, known) for row in ranked),
         tuple(range(1, len(headings))),
         _legend(known),
+        tuple(map(headings.index, _SPARE)),
     )
 
 
-def _task_row(row: Row) -> tuple[str, ...]:
+def _task_row(row: Row, known: Row) -> tuple[str, ...]:
     return (
         row["cell"],
         f"{row['hidden']:,}",
@@ -72,7 +75,7 @@ def _task_row(row: Row) -> tuple[str, ...]:
         _range(row["low"], row["high"], ".4g"),
         _score(row["worst"]),
         _score(row["best"]),
-        f"{row['solved']}/{row['seeds']}",
+        _part(row["solved"], row["seeds"] if known["threshold"] is not None else 0),
         _digits(row["steps_to_threshold"], ",.0f"),
         _seconds(row["seconds_to_threshold"]),
         _digits(row["symbols_per_s"], ",.0f"),
@@ -170,6 +173,10 @@ def _workers(jobs: int | None) -> str:
 
 def _number(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _part(count: int, whole: int) -> str:
+    return f"{count}/{whole}" if whole else _NONE
 
 
 def _score(value: float | None) -> str:

@@ -109,6 +109,14 @@ def cached_files() -> list[Path]:
     return sorted((cache_directory() / "kernels").glob("*.kernel"))
 
 
+def count_cached() -> int:
+    """How many kernels are stored: quickly, since every run asks, and there may be thousands."""
+    try:
+        return sum(name.endswith(".kernel") for name in os.listdir(cache_directory() / "kernels"))  # noqa: PTH208
+    except OSError:  # no directory, or none that can be read: then none are found either
+        return 0
+
+
 def generated_files() -> list[Path]:
     """The text of every module that was derived from a cell."""
     return sorted((cache_directory() / "kernels").glob("_zoo_generated_*.py"))

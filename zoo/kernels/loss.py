@@ -43,6 +43,23 @@ def _replace(row: Array, top: float, scale: float) -> float:
 
 
 # Exact, or log(mass) - (score - top) becomes (log(mass) + top) - score, where a large top swallows the loss.
+@njit(fastmath=EXACT, inline=True)
+def row_cross_entropy(row: Array, target: int) -> float:
+    """``-log softmax(row)[target]`` of one row of scores ``(V,)``, in nats."""
+    top = kernels.largest(row)
+    return math.log(_mass(row, top)[0]) - (row[target] - top)  # type: ignore[no-any-return]
+
+
+@njit(fastmath=EXACT, inline=True)
+def row_cross_entropy_grad(row: Array, target: int, scale: float) -> float:
+    """As :func:`row_cross_entropy`, and the row becomes ``scale * (softmax(row) - onehot(target))``."""
+    top = kernels.largest(row)
+    score = row[target] - top
+    loss = math.log(_replace(row, top, scale)) - score
+    row[target] -= row.dtype.type(scale)
+    return loss  # type: ignore[no-any-return]
+
+
 @njit(fastmath=EXACT)
 def cross_entropy(logits: Array, targets: Array) -> float:
     """Sum over rows of ``-log softmax(logits)[target]``, in nats.
@@ -53,9 +70,7 @@ def cross_entropy(logits: Array, targets: Array) -> float:
     """
     total = 0.0
     for n in range(logits.shape[0]):
-        row = logits[n]
-        top = kernels.largest(row)
-        total += math.log(_mass(row, top)[0]) - (row[targets[n]] - top)
+        total += row_cross_entropy(logits[n], targets[n])
     return total
 
 
@@ -72,9 +87,5 @@ def cross_entropy_grad(logits: Array, targets: Array, scale: float) -> float:
     """
     total = 0.0
     for n in range(logits.shape[0]):
-        row = logits[n]
-        top = kernels.largest(row)
-        score = row[targets[n]] - top
-        total += math.log(_replace(row, top, scale)) - score
-        row[targets[n]] -= row.dtype.type(scale)
+        total += row_cross_entropy_grad(logits[n], targets[n], scale)
     return total

@@ -10,9 +10,8 @@ import numpy as np
 from zoo.contracts import Cell, Chain, Sampler
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_tokens
+from zoo.layers.boundary import as_array, as_tokens
 from zoo.model.model import Model
-from zoo.model.objective import Objective
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -155,17 +154,14 @@ class LanguageModel(Model):
     def _inputs(self, inputs: Any) -> Array:
         return as_tokens(inputs, len(self.vocab), "language model: inputs")
 
-    def _objective(
-        self, inputs: Any, targets: Any, weights: Any, state: Mapping[str, Any] | None, noise: Any
-    ) -> Objective:
-        inputs = self._inputs(inputs)
-        targets = as_tokens(targets, len(self.vocab), "language model: targets")
-        if inputs.shape != targets.shape or inputs.size == 0:
+    def _targets(self, targets: Any, weights: Any, times_rows: tuple[int, int]) -> tuple[Array, Array | None]:
+        targets = as_array(targets, "language model: targets")
+        if targets.shape != times_rows or targets.size == 0:
             raise UsageError(
-                f"language model: inputs {inputs.shape} and targets {targets.shape}; expected two arrays "
+                f"language model: inputs {times_rows} and targets {targets.shape}; expected two arrays "
                 f"(T, B) of one shape, with at least one step."
             )
-        return super()._objective(inputs, targets, weights, state, noise)
+        return super()._targets(targets, weights, times_rows)
 
 
 def as_vocabulary(vocab: Any) -> Vocabulary:

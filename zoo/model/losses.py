@@ -1,12 +1,9 @@
 """The losses that a readout can have: what each makes of the numbers of some rows, and the gradient of that.
 
-========================  ================================  ==================================================
-name                      targets                           loss of a row
-========================  ================================  ==================================================
-``"cross_entropy"``       the right one of V, ``(T, B)``    ``-log softmax(o)[target]``, nats
-``"squared_error"``       V numbers, ``(T, B, V)``          ``(o - target)^2``, the mean over the V
-``"binary"``              V from 0 to 1, ``(T, B, V)``      cross-entropy of ``sigmoid(o)``, nats, mean over V
-========================  ================================  ==================================================
+- ``"cross_entropy"``: targets are the right ones of V classes, ``(T, B)``; ``-log softmax(o)[target]``, nats.
+- ``"squared_error"``: V numbers, ``(T, B, V)``; the mean over them of ``(o - target)^2``.
+- ``"binary"``: V numbers from 0 to 1, ``(T, B, V)``; the mean over them of the cross-entropy, in nats, of
+  ``sigmoid(o)``.
 """
 
 from __future__ import annotations
@@ -17,6 +14,7 @@ import numpy as np
 
 from zoo import kernels
 from zoo.kernels.jit import EXACT, njit
+from zoo.kernels.loss import row_cross_entropy, row_cross_entropy_grad
 
 Array = Any
 
@@ -35,7 +33,7 @@ def weighed(outputs: Array, targets: Array, weights: Array, binary: bool) -> flo
     total = 0.0
     for n in range(outputs.shape[0]):
         if targets.ndim == 1:
-            loss = kernels.cross_entropy(outputs[n : n + 1], targets[n : n + 1])
+            loss = row_cross_entropy(outputs[n], targets[n])
         else:
             loss = _distance(outputs[n], targets[n], binary)
         total += loss * weights[n]
@@ -49,7 +47,7 @@ def weighed_grad(outputs: Array, targets: Array, weights: Array, binary: bool, s
     for n in range(outputs.shape[0]):
         share = scale * weights[n]
         if targets.ndim == 1:
-            loss = kernels.cross_entropy_grad(outputs[n : n + 1], targets[n : n + 1], share)
+            loss = row_cross_entropy_grad(outputs[n], targets[n], share)
         else:
             loss = _distance(outputs[n], targets[n], binary)
             _replace(outputs[n], targets[n], binary, share)

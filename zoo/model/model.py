@@ -117,13 +117,17 @@ class Model(Flat):
         """Inputs as kernels take them."""
         raise NotImplementedError
 
+    def _targets(self, targets: Any, weights: Any, times_rows: tuple[int, int]) -> tuple[Array, Array | None]:
+        """Targets as kernels take them, and how much each counts."""
+        sizes = times_rows, self.output_size
+        return as_targets(targets, weights, self.loss_name, *sizes, self.dtype, self.kind)
+
     def _objective(
         self, inputs: Any, targets: Any, weights: Any, state: Mapping[str, Any] | None, noise: Any
     ) -> Objective:
         """What the loss is of, of arguments that fit."""
         inputs = self._inputs(inputs)
-        sizes = inputs.shape[:2], self.output_size
-        targets, counts = as_targets(targets, weights, self.loss_name, *sizes, self.dtype, self.kind)
+        targets, counts = self._targets(targets, weights, inputs.shape[:2])
         return Objective(self._pass(inputs, counts, state, noise), targets, self.loss_name == "binary")
 
     def _drawn(self, seed: int) -> State:
@@ -148,7 +152,7 @@ class Model(Flat):
         self._weights = self.stack.weights(self._arrays)
         self._readout = self._arrays["Why"], self._arrays["by"]
 
-    def _pass(self, inputs: Array, counts: Array, state: Mapping[str, Any] | None, noise: Any) -> Pass:
+    def _pass(self, inputs: Array, counts: Array | None, state: Mapping[str, Any] | None, noise: Any) -> Pass:
         """The layers and the readout on inputs that fit."""
         steps, batch = inputs.shape[:2]
         return Pass(

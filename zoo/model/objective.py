@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -31,8 +31,8 @@ class Pass:
         state: States before the first step.
         segments: The steps of each segment.
         beside: What the layers are told beside the inputs.
-        counts: How much each step of each row counts, ``(T, B)``, float64; steps in which none does are not
-            read.
+        counts: How much each step of each row counts, ``(T, B)``, float64, or None for all alike; steps in
+            which none does are not read.
     """
 
     stack: Stack
@@ -42,7 +42,7 @@ class Pass:
     state: Mapping[str, Array]
     segments: list[slice]
     beside: Beside
-    counts: Array
+    counts: Array | None
 
     def outputs(self, rows: slice) -> tuple[Array, Arrays]:
         """What the readout says in some rows, ``(T, B, V)``, zeros where it is not read; the last states."""
@@ -63,17 +63,16 @@ class Pass:
 
     def read_steps(self, steps: slice) -> slice | Array:
         """Which steps of a segment the readout reads: all of them, or their places."""
-        found = self._is_read[steps]
-        return slice(None) if found.all() else found.nonzero()[0]
+        if self.counts is None:
+            return slice(None)
+        found = np.any(self.counts[steps], axis=1)
+        return slice(None) if np.all(found) else np.flatnonzero(found)
 
     @cached_property
     def total(self) -> float:
         """What all steps of all rows count."""
-        return float(self.counts.sum())
-
-    @cached_property
-    def _is_read(self) -> Array:
-        return np.asarray(self.counts.any(axis=1))
+        steps, batch = self.inputs.shape[:2]
+        return float(steps * batch if self.counts is None else self.counts.sum())
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Objective:
             y, state, _ = self.run.forward(segment)
             read = self.run.read_steps(steps)
             seen, targets, counts = self._seen(segment, y, read)
-            part = np.empty(len(seen))
+            part = losses[steps] if seen is y else np.empty(len(seen))
             read_loss(seen, *self.run.readout, targets, counts, self.binary, part)
             losses[steps][read] = part
         return losses, state
@@ -121,8 +120,11 @@ class Objective:
 
     def of(self, outputs: Array) -> float:
         """The mean over all that counts, from the outputs of every row."""
-        counted = self.run.counts > 0
-        parts = outputs[counted], self.targets[counted], self.run.counts[counted]
+        counts = self.run.counts
+        if counts is None:
+            counts = _ones(*outputs.shape[:2])
+        counted = counts > 0
+        parts = outputs[counted], self.targets[counted], counts[counted]
         return float(weighed(*parts, self.binary)) / self.run.total
 
     def mean(self, losses: list[Array]) -> float:
@@ -141,25 +143,32 @@ class Objective:
         """The gradients of y and the readout; the losses are written."""
         read = self.run.read_steps(segment.steps)
         seen, targets, counts = self._seen(segment, y, read)
-        part = np.empty(len(seen))
+        part = losses[segment.steps] if seen is y else np.empty(len(seen))
         dseen, dWhy, dby = read_loss_grads(
             seen, *self.run.readout, targets, counts, self.binary, part, 1 / self.run.total
         )
-        losses[segment.steps][read] = part
         if seen is y:
             return dseen, dWhy, dby
+        losses[segment.steps][read] = part
         dy = np.zeros_like(y)
         dy[read] = dseen
         return dy, dWhy, dby
 
     def _seen(self, segment: Segment, y: Array, read: slice | Array) -> tuple[Array, Array, Array]:
         """Outputs of the layers, targets and counts of the steps that are read."""
-        parts = [cut(each, segment.steps, segment.rows) for each in (self.targets, self.run.counts)]
-        if isinstance(read, slice):
-            return y, parts[0], parts[1]
-        return y[read], parts[0][read], parts[1][read]
+        targets = cut(self.targets, segment.steps, segment.rows)
+        if self.run.counts is None:
+            return y, targets, _ones(*y.shape[:2])
+        counts = cut(self.run.counts, segment.steps, segment.rows)
+        return (y, targets, counts) if isinstance(read, slice) else (y[read], targets[read], counts[read])
 
     def _zeros(self, rows: slice) -> Arrays:
         """Nothing comes back from what follows the last step."""
         batch, dtype = rows.stop - rows.start, self.run.readout[0].dtype
         return as_state(None, self.run.stack.state_shapes, batch, dtype, "model")
+
+
+@lru_cache
+def _ones(steps: int, rows: int) -> Array:
+    """Counts that are all alike; nobody writes to them."""
+    return np.ones((steps, rows))

@@ -20,8 +20,8 @@ def as_targets(
     outputs: int,
     dtype: np.dtype[Any],
     who: str,
-) -> tuple[Array, Array]:
-    """Targets of every step, and how much each counts.
+) -> tuple[Array, Array | None]:
+    """Targets of every step, and how much each counts; None if all count alike.
 
     Args:
         targets: ``(T, B)`` classes or ``(T, B, V)`` numbers; without the axis of time, of the last step.
@@ -35,36 +35,34 @@ def as_targets(
     Raises:
         UsageError: if they do not fit, or nothing counts.
     """
-    targets = as_array(targets, f"{who}: targets")
+    targets, counts = as_array(targets, f"{who}: targets"), as_weights(weights, times_rows, who)
     shape = times_rows if loss == "cross_entropy" else (*times_rows, outputs)
     if targets.shape == shape[1:] and times_rows[0] > 0:
-        if weights is not None:
+        if counts is not None:
             raise UsageError(
                 f"{who}: targets {targets.shape} are those of the last step, which alone counts; found "
                 f"weights besides, which are for targets {shape}."
             )
         targets, counts = _at_the_end(targets, shape)
-    else:
-        counts = as_weights(weights, times_rows, who)
     if targets.shape != shape:
         raise UsageError(
             f"{who}: targets {targets.shape} for inputs of {times_rows[0]} steps and {times_rows[1]} rows; "
             f"expected {shape}, or {shape[1:]} for the last step alone."
         )
-    if not counts.any():
+    if not (times_rows[0] if counts is None else counts.any()):
         raise UsageError(f"{who}: nothing counts, in {times_rows[0]} steps; expected a weight above zero.")
-    known = targets if weights is None else _counted(targets, counts)
+    known = targets if counts is None else _counted(targets, counts)
     return _checked(known, loss, outputs, dtype, f"{who}: targets"), counts
 
 
-def as_weights(weights: Any, times_rows: tuple[int, int], who: str) -> Array:
-    """How much each step of each row counts, float64; None for all alike.
+def as_weights(weights: Any, times_rows: tuple[int, int], who: str) -> Array | None:
+    """How much each step of each row counts, float64, or None for all alike.
 
     Raises:
         UsageError: if they have another shape, or are not finite and at least zero.
     """
     if weights is None:
-        return np.ones(times_rows)
+        return None
     found = as_floats(weights, times_rows, np.dtype(np.float64), f"{who}: weights")
     if not ((found >= 0) & np.isfinite(found)).all():
         raise UsageError(f"{who}: weights hold {found.min()}; expected finite numbers, zero or more.")

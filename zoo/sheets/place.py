@@ -1,62 +1,98 @@
 """The place in a document where what a command made stands.
 
-It lies between a line ``<!-- made by: ... -->`` and a line ``<!-- end of what was made -->``.
+It lies between a line ``<!-- made by: ... -->`` and a line ``<!-- end of what was made -->``. A document with
+several of them gives each a name, ``<!-- text, made by: ... -->``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import UsageError
 
 BEGINNING, END = "<!-- made by: ", "<!-- end of what was made -->"
+_ANY = re.compile(r"<!-- (?:[\w-]+, )?made by: ")
 
 
-def put_block(path: Path, command: str, paragraphs: Sequence[str], who: str) -> None:
-    """Write paragraphs to a new file, or into the marked place of one that is there.
+@dataclass(frozen=True)
+class Place:
+    """A place in a document.
 
     Args:
         path: The file.
-        command: What made them; it stands in the first line of the place.
-        paragraphs: Markdown, to be parted by empty lines.
+        name: The name of the place; empty where it is the only one.
         who: Of an error, as in ``bench``.
+    """
+
+    path: Path
+    name: str
+    who: str
+
+    @property
+    def beginning(self) -> str:
+        """What its first line begins with."""
+        return f"<!-- {self.name}, made by: " if self.name else BEGINNING
+
+    def put(self, command: str, paragraphs: Sequence[str]) -> None:
+        """Write paragraphs to a new file, or into the place if the file is there.
+
+        Args:
+            command: What made them; it stands in the first line.
+            paragraphs: Markdown, to be parted by empty lines.
+
+        Raises:
+            UsageError: if the file has no such place.
+            CheckpointError: if it cannot be written.
+        """
+        from zoo.storage.atomic import write_bytes
+
+        block = "\n\n".join([f"{self.beginning}{command} -->", *paragraphs, END]) + "\n"
+        write_bytes(self.path, (self.filled(self._text(), block) if self.path.exists() else block).encode())
+
+    def check(self) -> None:
+        """Refuse a file without the place now, not after the work.
+
+        Raises:
+            UsageError: if the file is there and has no such place, or there is no directory for it.
+        """
+        if not self.path.absolute().parent.is_dir():
+            raise UsageError(
+                f"{self.who}: there is no directory {self.path.parent} to write {self.path.name} into."
+            )
+        if self.path.exists():
+            self.filled(self._text(), "")
+
+    def filled(self, text: str, block: str) -> str:
+        """The text of a document with another block in the place.
+
+        Raises:
+            UsageError: if it has no such place, or several.
+        """
+        lines = text.splitlines(keepends=True)
+        first = [n for n, line in enumerate(lines) if line.startswith(self.beginning)]
+        others = [n for n, line in enumerate(lines) if line.strip() == END or _ANY.match(line)]
+        last = next((n for n in others if first and n > first[0]), None)
+        if len(first) != 1 or last is None or lines[last].strip() != END:
+            raise UsageError(
+                f"{self.who}: {self.path} has no place for the tables; expected one line that begins with "
+                f"{self.beginning.strip()} and, below it, one line {END}."
+            )
+        return "".join([*lines[: first[0]], block, *lines[last + 1 :]])
+
+    def _text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+
+def place_of(text: str, who: str) -> Place:
+    """The place that ``FILE`` or ``FILE#NAME`` means.
 
     Raises:
-        UsageError: if the file has no such place.
-        CheckpointError: if it cannot be written.
+        UsageError: if the name is none.
     """
-    from zoo.storage.atomic import write_bytes
-
-    block = "\n\n".join([f"{BEGINNING}{command} -->", *paragraphs, END]) + "\n"
-    text = with_block(path.read_text(encoding="utf-8"), block, str(path), who) if path.exists() else block
-    write_bytes(path, text.encode())
-
-
-def check_place(path: Path, who: str) -> None:
-    """Refuse a file without a marked place now, not after the work.
-
-    Raises:
-        UsageError: if the file is there and has no such place, or there is no directory for it.
-    """
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{who}: there is no directory {path.parent} to write {path.name} into.")
-    if path.exists():
-        with_block(path.read_text(encoding="utf-8"), "", str(path), who)
-
-
-def with_block(text: str, block: str, name: str, who: str) -> str:
-    """The text of a document with another block in the marked place.
-
-    Raises:
-        UsageError: if it has no such place, or several.
-    """
-    lines = text.splitlines(keepends=True)
-    first = [n for n, line in enumerate(lines) if line.startswith(BEGINNING)]
-    last = [n for n, line in enumerate(lines) if line.strip() == END]
-    if len(first) != 1 or len(last) != 1 or first > last:
-        raise UsageError(
-            f"{who}: {name} has no place for the tables; expected one line that begins with "
-            f"{BEGINNING.strip()} and, below it, one line {END}."
-        )
-    return "".join([*lines[: first[0]], block, *lines[last[0] + 1 :]])
+    path, sign, name = text.rpartition("#")
+    if sign and not re.fullmatch(r"[\w-]+", name):
+        raise UsageError(f"{who}: {text!r} names no place; write it as FILE or FILE#NAME.")
+    return Place(Path(path), name, who) if sign else Place(Path(text), "", who)

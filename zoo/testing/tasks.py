@@ -175,8 +175,8 @@ def check_threshold_beyond_baseline(task: Task) -> None:
 def check_baseline(task: Task) -> None:
     """The baseline is what the best answer from the input of the step alone gets, up to chance.
 
-    That answer is learnt from training batches: for inputs of few different values a table of what is right at each,
-    otherwise a linear function.
+    That answer is learnt from training batches: for inputs of few different values a table of what is right
+    at each, otherwise a linear function.
     """
     learnt = _Memoryless(task, [task.batch(index, 32) for index in range(32)])
     scores = [task.score(learnt.outputs(batch), batch) for batch in _measured(task)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.contracts import Optimizer
 from zoo.errors import ZooError
-from zoo.kernels.directory import cached_files
+from zoo.kernels.directory import count_cached
 from zoo.model import AnyModel, LanguageModel
 from zoo.storage import RunDirectory
 from zoo.training.clipping import Clip, global_norm
@@ -122,13 +122,13 @@ class Trainer:
 
     def _compile(self) -> None:
         """Run every kernel once and drop the results, so that a first run shows why it is slow to start."""
-        known, started = len(cached_files()), time.perf_counter()
+        known, started = count_cached(), time.perf_counter()
         self._emit("compiling")
         self.reader.rehearse(self.model)
         self.reader.learn(self.model, 0, None, (self.config.seed, 0))
         grad, _, _ = self.clip.apply(self.model.grad)
         self.optimizer.apply(self.model.theta, grad, self.progress.slots, 1, 0.0)
-        self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(cached_files()) > known)
+        self._emit("compiled", seconds=time.perf_counter() - started, fresh=count_cached() > known)
         self.speed.restart()
 
     def _due(self, every: int | None) -> bool:

@@ -92,7 +92,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 def _check_files(json_file: Path | None, chart: Path | None, markdown: Path | None) -> None:
     """Refuse now what could not be written after the run."""
     from zoo.bench.chart import check_chart
-    from zoo.sheets import check_place
+    from zoo.sheets import Place
 
     for file in (json_file, chart):
         if file and not file.absolute().parent.is_dir():
@@ -100,7 +100,7 @@ def _check_files(json_file: Path | None, chart: Path | None, markdown: Path | No
     if chart:
         check_chart(chart)
     if markdown:
-        check_place(markdown, "bench")
+        Place(markdown, "", "bench").check()
 
 
 def _settings(

@@ -35,7 +35,7 @@ _LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @click.pass_context
 def command(ctx: click.Context, member: str, timeout: float, plugin: str | None, as_json: bool) -> None:
-    """Check a cell, optimizer, sampler or task against the laws of its kind.
+    """Check a cell, optimizer, sampler or task against its laws.
 
     The checks run in a process of their own, with bounds checks and a time limit, so that a crash is a
     verdict too. The exit code is 1 if a law is broken. Write optimizer:NAME, sampler:NAME or task:NAME where

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +18,7 @@ from zoo.registry.files import names_file
 
 if TYPE_CHECKING:
     from zoo.comparison import Comparison
+    from zoo.sheets import Place
 
 _HELP = """Train cells on tasks, alike but for themselves.
 
@@ -91,9 +91,8 @@ _FLAGS: list[click.Parameter] = [
     Flag(
         "--markdown",
         section=_WORK,
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Write the tables, into the marked place if the file is there.",
+        metavar="FILE[#NAME]",
+        help="Write the tables, into the marked place (of this name) if the file is there.",
     ),
     Flag("--strict", section=_WORK, is_flag=True, help="Exit with 1 if a run failed or diverged."),
     Flag("--quiet", section=_WORK, is_flag=True, help="Print nothing but what went wrong."),
@@ -104,7 +103,7 @@ _FLAGS: list[click.Parameter] = [
 
 def run(
     assignments: Sequence[str],
-    markdown: Path | None,
+    markdown: str | None,
     strict: bool,
     quiet: bool,
     as_json: bool,
@@ -114,10 +113,11 @@ def run(
     """Compare; the arguments are those of the command line, with None for flags that were not given."""
     from zoo.cli.progress.comparing import watching
     from zoo.comparison import Stopped
-    from zoo.sheets import check_place
+    from zoo.sheets import place_of
 
-    if markdown:
-        check_place(markdown, "compare")
+    place = place_of(markdown, "compare") if markdown else None
+    if place:
+        place.check()
     load_plugins(plugin)
     arguments = _arguments(flags, assignments)
     try:
@@ -131,8 +131,8 @@ def run(
         raise click.exceptions.Exit(128 + stopped.signal) from None
     if not quiet and not as_json:
         _show(found)
-    if markdown:
-        _write(markdown, found)
+    if place:
+        _write(place, found)
     if strict and found.failures:
         raise click.exceptions.Exit(1)
 
@@ -165,14 +165,14 @@ def _show(found: Comparison) -> None:
     click.echo(f"{found.path / 'results.json'} and results.csv hold every run.")
 
 
-def _write(path: Path, found: Comparison) -> None:
+def _write(place: Place, found: Comparison) -> None:
     from zoo.comparison.tables import remarks, sheets, surroundings
-    from zoo.sheets import put_block, section
+    from zoo.sheets import section
 
     about = "\n".join(f"{line}  " for line in surroundings(found.results)).rstrip()
     notes = "\n".join(f"- {line}" for line in remarks(found.results))
     paragraphs = [about, *map(section, sheets(found.results)), *([notes] if notes else [])]
-    put_block(path, found.results["command"], paragraphs, "compare")
+    place.put(found.results["command"], paragraphs)
 
 
 command = Sectioned("compare", callback=run, params=_FLAGS, help=_HELP)

@@ -63,7 +63,7 @@ def command(
     cell: str | None,
     as_json: bool,
 ) -> None:
-    """Measure how well a trained model predicts a text, or does its task.
+    """Measure a trained model on a text, or on its task.
 
     RUN is a run directory, whose best model is taken, or a .safetensors file. Of a text, the loss is the mean
     cross-entropy in nats per symbol; it is read in as many streams as in training, so that the numbers

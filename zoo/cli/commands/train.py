@@ -17,7 +17,7 @@ from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.settings import FLAGS, TRAINING, WATCHING
 from zoo.registry.files import names_file
 
-_HELP = """Train a language model on a text, or a sequence model on a task.
+_HELP = """Train a model on a text, or on a task.
 
 A run is a directory: config.json, log.jsonl with every event, and checkpoints. Ctrl-C saves before it
 stops; then

@@ -108,6 +108,8 @@ class Live:
         from rich.table import Table
         from rich.text import Text
 
+        if not self.stage:
+            return Text("")
         left = self.tally.left()
         row = Table.grid(padding=(0, 2, 0, 0))
         bar = ProgressBar(1.0, self.tally.share, width=_WIDTH, complete_style="cyan", finished_style="cyan")

@@ -1,0 +1,427 @@
+"""The sequence model: three losses, steps that count and steps that do not, files."""
+
+from __future__ import annotations
+
+import doctest
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo import SequenceModel
+from zoo.errors import CheckpointError, UsageError
+from zoo.kernels import interpreted
+from zoo.model import describe_model
+
+T, B, FEATURES, H, V = 6, 3, 2, 4, 3
+LOSSES = ("cross_entropy", "squared_error", "binary")
+
+
+@pytest.fixture(autouse=True)
+def plain():
+    """Kernels as plain Python, which compiled ones equal by law; what is to be compiled says so."""
+    with interpreted():
+        yield
+
+
+def trial(loss="cross_entropy", batch=B, seed=0, **settings):
+    """A model that is no longer at its start, inputs, targets and weights."""
+    chosen = {"hidden_size": H, "dtype": "float64", "threads": 1, "seed": seed, **settings}
+    model = SequenceModel("vanilla", FEATURES, V, loss=loss, **chosen)
+    rng = np.random.default_rng(seed)
+    model.theta += rng.normal(size=model.theta.size) / 3
+    x = rng.normal(size=(T, batch, FEATURES))
+    targets = rng.integers(V, size=(T, batch)) if loss == "cross_entropy" else rng.random((T, batch, V))
+    weights = rng.random((T, batch)) * (rng.random((T, batch)) < 0.5)
+    weights[2], weights[-1] = 0, 1  # a step that nobody reads, and one that all do
+    return model, x, targets, weights
+
+
+def outputs_of(params, x):
+    """What the readout says, in plain NumPy."""
+    h, found = np.zeros((x.shape[1], H)), []
+    for row in x:
+        h = np.tanh(row @ params["l0.Wxh"] + h @ params["l0.Whh"] + params["l0.bh"])
+        found.append(h @ params["Why"] + params["by"])
+    return np.array(found)
+
+
+def loss_of(name, outputs, targets, weights):
+    """The weighted mean loss, in plain NumPy."""
+    if name == "cross_entropy":
+        p = np.exp(outputs) / np.exp(outputs).sum(axis=-1, keepdims=True)
+        losses = -np.log(np.take_along_axis(p, targets[..., None], axis=-1))[..., 0]
+    elif name == "squared_error":
+        losses = np.square(outputs - targets).mean(axis=-1)
+    else:
+        p = 1 / (1 + np.exp(-outputs))
+        losses = -(targets * np.log(p) + (1 - targets) * np.log(1 - p)).mean(axis=-1)
+    return (losses * weights).sum() / weights.sum()
+
+
+# ---- loss and gradient --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_loss_is_that_of_the_equations(loss):
+    model, x, targets, weights = trial(loss)
+    expected = loss_of(loss, outputs_of(model.params, x), targets, weights)
+    for found in (
+        model.loss(x, targets, weights)[0],
+        model.loss_and_grad(x, targets, weights)[0],
+        model.assess(x, targets, weights)[0],
+    ):
+        assert type(found) is float
+        assert found == pytest.approx(expected, rel=1e-12)
+    everywhere = loss_of(loss, outputs_of(model.params, x), targets, np.ones((T, B)))
+    assert model.loss(x, targets)[0] == pytest.approx(everywhere, rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_gradient_against_central_differences(loss):
+    model, x, targets, weights = trial(loss)
+    model.loss_and_grad(x, targets, weights)
+    params = {name: value.copy() for name, value in model.params.items()}
+    step = 1e-6
+    for name, array in params.items():
+        numeric = np.zeros_like(array)
+        for place in np.ndindex(array.shape):
+            middle, sides = array[place], []
+            for shift in (step, -step):
+                array[place] = middle + shift
+                sides.append(loss_of(loss, outputs_of(params, x), targets, weights))
+            array[place] = middle
+            numeric[place] = (sides[0] - sides[1]) / (2 * step)
+        np.testing.assert_allclose(model.grads[name], numeric, rtol=0, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss_and_gradient_are_those_of_pytorch(loss):
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    model, x, targets, weights = trial(loss)
+    found, _ = model.loss_and_grad(x, targets, weights)
+    layer = torch.nn.RNN(FEATURES, H, dtype=torch.float64)
+    readout = torch.nn.Linear(H, V, dtype=torch.float64)
+    pairs = {
+        layer.weight_ih_l0: model.params["l0.Wxh"].T,
+        layer.weight_hh_l0: model.params["l0.Whh"].T,
+        layer.bias_ih_l0: model.params["l0.bh"],
+        layer.bias_hh_l0: np.zeros(H),
+        readout.weight: model.params["Why"].T,
+        readout.bias: model.params["by"],
+    }
+    for parameter, value in pairs.items():
+        parameter.data = torch.tensor(value.copy())
+    told = readout(layer(torch.tensor(x))[0])
+    right, counts = torch.tensor(targets), torch.tensor(weights)
+    if loss == "cross_entropy":
+        losses = functional.cross_entropy(told.permute(0, 2, 1), right, reduction="none")
+    else:
+        function = {"squared_error": functional.mse_loss}.get(
+            loss, functional.binary_cross_entropy_with_logits
+        )
+        losses = function(told, right, reduction="none").mean(dim=-1)
+    expected = (losses * counts).sum() / counts.sum()
+    expected.backward()
+    assert found == pytest.approx(float(expected.detach()), rel=1e-13)
+    for parameter, name in (
+        (layer.weight_ih_l0, "l0.Wxh"),
+        (layer.weight_hh_l0, "l0.Whh"),
+        (layer.bias_ih_l0, "l0.bh"),
+        (readout.weight, "Why"),
+        (readout.bias, "by"),
+    ):
+        np.testing.assert_allclose(model.grads[name], parameter.grad.numpy().T, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_targets_of_the_last_step(loss):
+    model, x, targets, _ = trial(loss)
+    weights = np.zeros((T, B))
+    weights[-1] = 1
+    found, _ = model.loss_and_grad(x, targets[-1])
+    gradient = model.grad.copy()
+    assert found == model.loss_and_grad(x, targets, weights)[0]
+    np.testing.assert_array_equal(model.grad, gradient)
+
+
+def test_what_stands_where_nothing_counts_does_not_matter():
+    model, x, targets, weights = trial()
+    found = model.loss_and_grad(x, targets, weights)[0], model.grad.copy()
+    targets[weights == 0] = -100
+    assert model.loss_and_grad(x, targets, weights)[0] == found[0]
+    np.testing.assert_array_equal(model.grad, found[1])
+    model, x, targets, weights = trial("squared_error")
+    targets[weights == 0] = np.nan
+    assert np.isfinite(model.loss_and_grad(x, targets, weights)[0])
+    assert np.isfinite(model.grad).all()
+
+
+def test_steps_that_nobody_reads_cost_no_readout(monkeypatch):
+    from zoo.model import objective
+
+    read = []
+    for name in ("read_loss", "read_loss_grads"):
+        kernel = getattr(objective, name)
+        monkeypatch.setattr(
+            objective, name, lambda y, *rest, kernel=kernel: read.append(len(y)) or kernel(y, *rest)
+        )
+    model, x, targets, weights = trial()
+    counted = int(weights.any(axis=1).sum())
+    model.loss(x, targets, weights)
+    model.loss_and_grad(x, targets, weights)
+    model.loss(x, targets[-1])
+    assert read == [counted, counted, 1]
+    assert counted < T
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("recompute", [1, 4])
+def test_segments_change_no_loss_and_gradients_to_rounding(loss, recompute):
+    whole, *batch = trial(loss)
+    parts, *_ = trial(loss, recompute=recompute)
+    assert whole.loss_and_grad(*batch)[0] == parts.loss_and_grad(*batch)[0]
+    np.testing.assert_allclose(whole.grad, parts.grad, rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(whole.outputs(batch[0])[0], parts.outputs(batch[0])[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_compiled_threads_change_no_bit_and_agree_with_plain_python(dtype):
+    def results(loss, threads):
+        model, x, targets, weights = trial(loss, batch=17, dtype=dtype, threads=threads)
+        found, last = model.loss_and_grad(x, targets, weights)
+        told = model.assess(x, targets, weights)
+        return found, model.grad.copy(), last["l0.h"], told[0], told[1]
+
+    for loss in LOSSES:
+        plain = results(loss, 1)
+        with uninterpreted():
+            expected = results(loss, 1)
+            for threads in (2, 5):
+                for found, value in zip(results(loss, threads), expected, strict=True):
+                    np.testing.assert_array_equal(found, value)
+        for found, value in zip(plain, expected, strict=True):
+            np.testing.assert_allclose(found, value, rtol=0, atol=1e-5 if dtype == "float32" else 1e-13)
+
+
+def uninterpreted():
+    """Within the block, kernels are compiled again."""
+    import contextlib
+
+    from zoo.kernels import jit
+
+    @contextlib.contextmanager
+    def block():
+        token = jit._interpreted.set(False)
+        try:
+            yield
+        finally:
+            jit._interpreted.reset(token)
+
+    return block()
+
+
+def test_state_is_carried_and_tokens_are_taken():
+    model = SequenceModel("vanilla", 5, V, hidden_size=H, dtype="float64", threads=1)
+    tokens, targets = np.random.default_rng(0).integers(0, V, (2, 8, B))
+    whole, last = model.loss(tokens, targets)
+    first, middle = model.loss(tokens[:3], targets[:3])
+    second, end = model.loss(tokens[3:], targets[3:], state=middle)
+    assert (3 * first + 5 * second) / 8 == pytest.approx(whole, rel=1e-14)
+    np.testing.assert_array_equal(end["l0.h"], last["l0.h"])
+
+
+# ---- what it says -------------------------------------------------------------------------------------
+
+
+def test_outputs_are_zeros_where_nobody_reads():
+    model, x, _, weights = trial()
+    whole, _ = model.outputs(x)
+    np.testing.assert_allclose(whole, outputs_of(model.params, x), rtol=0, atol=1e-14)
+    some, _ = model.outputs(x, weights)
+    read = weights.any(axis=1)
+    np.testing.assert_array_equal(some[read], whole[read])
+    assert not some[~read].any()
+
+
+def test_predictions_have_the_form_of_targets():
+    for loss in LOSSES:
+        model, x, targets, _ = trial(loss)
+        told, last = model.predict(x)
+        outputs, _ = model.outputs(x)
+        expected = {
+            "cross_entropy": outputs.argmax(axis=-1),
+            "squared_error": outputs,
+            "binary": 1 / (1 + np.exp(-outputs)),
+        }[loss]
+        assert told.shape == targets.shape
+        np.testing.assert_allclose(told, expected, rtol=0, atol=1e-14)
+        assert last["l0.h"].shape == (B, H)
+
+
+def test_huge_outputs_overflow_nothing():
+    for loss in LOSSES:
+        model, x, targets, weights = trial(loss, dtype="float32")
+        model.params["Why"] *= np.float32(1e4)
+        assert np.isfinite(model.loss_and_grad(x, targets, weights)[0])
+        assert np.isfinite(model.grad).all()
+
+
+def test_it_learns():
+    """A number that was seen five steps before, by plain gradient descent."""
+    rng = np.random.default_rng(0)
+    model = SequenceModel("vanilla", 2, 1, hidden_size=8, loss="squared_error", threads=1, dtype="float64")
+    x = rng.random((5, 16, 2))
+    targets = x[0, :, :1]
+    start, _ = model.loss_and_grad(x, targets)
+    for _ in range(100):
+        model.theta -= 0.1 * model.grad
+        end, _ = model.loss_and_grad(x, targets)
+    assert end < start / 10
+
+
+def test_the_example_of_the_docstring():
+    (example,) = doctest.DocTestFinder(recurse=False).find(
+        SequenceModel, "SequenceModel", globs={"zoo": zoo, "np": np}
+    )
+    words: list[str] = []
+    result = doctest.DocTestRunner().run(example, out=words.append)
+    assert result.attempted >= 3
+    assert result.failed == 0, "".join(words)
+
+
+def test_repr():
+    assert repr(trial("binary")[0]) == (
+        "SequenceModel(Vanilla(), input_size=2, output_size=3, hidden_size=4, num_layers=1, loss='binary', "
+        "dtype='float64', P=43)"
+    )
+
+
+# ---- files --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_saved_and_loaded_it_is_the_same(loss, tmp_path):
+    model, x, targets, weights = trial(loss, num_layers=2)
+    model.save(tmp_path / "model.safetensors")
+    found = zoo.load(tmp_path / "model.safetensors", threads=1)
+    assert type(found) is SequenceModel
+    assert repr(found) == repr(model)
+    assert describe_model(found) == describe_model(model)
+    np.testing.assert_array_equal(found.theta, model.theta)
+    assert found.loss(x, targets, weights)[0] == model.loss(x, targets, weights)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("loss", "hinge", "loss is 'hinge'"),
+        ("output_size", 0, "output_size is 0"),
+        ("input_size", "2", "input_size is '2'"),
+        ("output_size", 4, "Why"),
+    ],
+)
+def test_a_file_that_says_something_else_is_refused(name, value, words, tmp_path):
+    from zoo.model import model_arrays
+    from zoo.storage import Checkpoint, save
+
+    model, *_ = trial()
+    meta = {"kind": model.kind, "model": {**describe_model(model), name: value}}
+    save(tmp_path / "model.safetensors", Checkpoint(model_arrays(model), meta))
+    with pytest.raises(CheckpointError, match=words):
+        zoo.load(tmp_path / "model.safetensors")
+
+
+# ---- what it refuses ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"loss": "mse"},
+            "sequence model: loss is 'mse'; expected one of cross_entropy, squared_error, binary",
+        ),
+        ({"output_size": 0}, "sequence model: output_size is 0; expected a positive integer"),
+        ({"output_size": 2.5}, "output_size is 2.5"),
+        ({"output_size": True}, "output_size is True"),
+        ({"input_size": 0}, "input_size is 0"),
+    ],
+)
+def test_wrong_sizes(settings, words):
+    with pytest.raises(UsageError, match=words):
+        SequenceModel(**{"cell": "vanilla", "input_size": 2, "output_size": 3, **settings})
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "weights", "words"),
+    [
+        (
+            "cross_entropy",
+            np.zeros((T, B + 1), int),
+            None,
+            r"targets \(6, 4\) for inputs of 6 steps and 3 rows",
+        ),
+        ("cross_entropy", np.zeros((T, B)), None, r"targets are float64\(6, 3\); expected integer tokens"),
+        ("cross_entropy", np.full((T, B), V), None, "targets run from 3 to 3; expected tokens from 0 to 2"),
+        (
+            "squared_error",
+            np.zeros((T, B)),
+            None,
+            r"expected \(6, 3, 3\), or \(3, 3\) for the last step alone",
+        ),
+        (
+            "binary",
+            np.full((T, B, V), 1.5),
+            None,
+            "targets run from 1.5 to 1.5; expected numbers from 0 to 1",
+        ),
+        ("binary", np.full((T, B, V), np.nan), None, "targets run from nan to nan"),
+        ("cross_entropy", np.zeros((T, B), int), np.zeros((T, B)), "nothing counts, in 6 steps"),
+        ("cross_entropy", np.zeros((T, B), int), -np.ones((T, B)), "weights hold -1.0; expected finite"),
+        (
+            "cross_entropy",
+            np.zeros((T, B), int),
+            np.ones(T),
+            r"weights is float64\(6,\); expected float64\(6, 3\)",
+        ),
+        (
+            "cross_entropy",
+            np.zeros(B, int),
+            np.ones((T, B)),
+            "are those of the last step, which alone counts",
+        ),
+        ("cross_entropy", [[1], [1, 2]], None, "targets cannot be made an array"),
+    ],
+)
+def test_wrong_targets_and_weights(loss, targets, weights, words):
+    model, x, *_ = trial(loss)
+    for method in (model.loss, model.loss_and_grad, model.assess):
+        with pytest.raises(UsageError, match=f"^sequence model: .*{words}"):
+            method(x, targets, weights)
+
+
+def test_wrong_inputs():
+    model, x, targets, _ = trial()
+    with pytest.raises(
+        UsageError, match=r"sequence model: inputs are float64\(6, 3, 1\); expected floats \(T, B, 2\)"
+    ):
+        model.loss(x[..., :1], targets)
+    with pytest.raises(UsageError, match="sequence model: the state is"):
+        model.outputs(x, state={"h": np.zeros((B, H))})
+
+
+# ---- the language model has weights too ---------------------------------------------------------------
+
+
+def test_a_language_model_counts_what_it_is_told_to():
+    model = zoo.LanguageModel("abc", hidden_size=H, dtype="float64", threads=1)
+    inputs, targets = np.random.default_rng(0).integers(0, 3, (2, 8, B))
+    weights = np.zeros((8, B))
+    weights[5:] = 1
+    _, state = model.loss(inputs[:5], targets[:5])
+    assert model.loss(inputs, targets, weights=weights)[0] == model.loss(inputs[5:], targets[5:], state)[0]
+    ones = model.loss_and_grad(inputs, targets)[0], model.grad.copy()
+    assert model.loss_and_grad(inputs, targets, weights=np.ones((8, B)))[0] == ones[0]
+    np.testing.assert_array_equal(model.grad, ones[1])

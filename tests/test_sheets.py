@@ -1,0 +1,47 @@
+"""Tables of texts: fitted to a width, as plain text, as Markdown."""
+
+from __future__ import annotations
+
+from zoo.sheets import Sheet, plain, section
+
+WIDE = Sheet(
+    "Cells",
+    ("cell", "long words", "n", "x|y"),
+    (("gru", "some", "12", "a"), ("lstm", "a few", "3", "b|c")),
+    (2,),
+    "How to read it.",
+    (1, 3),
+)
+
+
+def test_plain():
+    assert plain(WIDE).splitlines() == [
+        "Cells",
+        "cell  long words   n  x|y",
+        "gru   some        12  a",
+        "lstm  a few        3  b|c",
+        "How to read it.",
+    ]
+    assert WIDE.width == 25
+
+
+def test_markdown():
+    assert section(WIDE).splitlines() == [
+        "### Cells",
+        "",
+        "How to read it.",
+        "",
+        "| cell | long words | n | x\\|y |",
+        "|---|---|--:|---|",
+        "| gru | some | 12 | a |",
+        "| lstm | a few | 3 | b\\|c |",
+    ]
+
+
+def test_what_can_be_spared_goes_where_there_is_no_room():
+    assert WIDE.fitted(25) is WIDE
+    narrow = WIDE.fitted(24)
+    assert (narrow.headings, narrow.right, narrow.spare) == (("cell", "n", "x|y"), (1,), (2,))
+    assert narrow.rows == (("gru", "12", "a"), ("lstm", "3", "b|c"))
+    assert WIDE.fitted(10).headings == ("cell", "n")
+    assert WIDE.fitted(1).headings == ("cell", "n"), "the others are needed"

@@ -1,0 +1,259 @@
+"""The contract of tasks: what a class must have, batches as pure functions, parts that share nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.contracts.metrics import METRICS
+from zoo.contracts.task import digests
+from zoo.errors import DefinitionError, UnknownNameError, UsageError
+from zoo.registry import resolve_task
+
+CARD = zoo.Card(
+    title="None", authors="The tests", year=2024, url="https://example.org", variant="the only one"
+)
+
+
+class Bits(zoo.Task):
+    """The bit that was heard first, after some more."""
+
+    card = CARD
+    threshold = 0.9
+    threshold_source = "the tests"
+    length = zoo.Option(12, help="bits", low=1)
+    input_size = output_size = 2
+
+    def draw(self, draws, size, part):
+        bits = draws.integers(0, 2, self.length, size).astype(np.int32)
+        targets, weights = np.zeros_like(bits), np.zeros(bits.shape, np.float32)
+        targets[-1], weights[-1] = bits[0], 1
+        return zoo.Batch(bits, targets, weights)
+
+    def baseline(self):
+        return 0.5
+
+
+def same(one, other):
+    return all(
+        a.tobytes() == b.tobytes() and a.shape == b.shape for a, b in zip(one[:3], other[:3], strict=True)
+    )
+
+
+# ---- batches ------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_a_pure_function_of_its_arguments():
+    task, other = Bits(), Bits()
+    first = task.batch(3, 5, 7, "valid")
+    task.batch(4, 50)
+    assert same(first, task.batch(3, 5, 7, "valid"))
+    assert same(first, other.batch(np.int64(3), np.int32(5), 7, "valid"))
+    for arguments in ((4, 5, 7, "valid"), (3, 5, 8, "valid"), (3, 5, 7, "test"), (3, 5, 7)):
+        assert not same(first, task.batch(*arguments))
+    assert not same(first, Bits(length=13).batch(3, 5, 7, "valid"))
+    assert first.inputs.shape == (12, 5)
+
+
+def test_a_seed_means_the_same_for_ever():
+    """Computed once; another digest would be other data under the old name."""
+    batch = Bits().batch(0, 8, 1, "test")
+    assert hashlib.sha256(batch.inputs.astype("<i4").tobytes()).hexdigest()[:16] == "496acbba56739144"
+    draws = zoo.Draws("tests", 1)
+    found = draws.uniform(3), draws.integers(-2, 3, 4), draws.orders(5), draws.normal(2)
+    text = " ".join(repr(array.tolist()) for array in found)
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "ac231e1399613f08"
+
+
+def test_parts_share_no_example_and_have_their_shares():
+    task, seen = Bits(length=10), {}
+    for part in ("train", "valid", "test"):
+        columns = [task.batch(index, 64, seed, part).inputs.T for index in range(20) for seed in (0, 1)]
+        seen[part] = {column.tobytes() for column in np.concatenate(columns)}
+    assert not seen["train"] & seen["valid"]
+    assert not seen["train"] & seen["test"]
+    assert not seen["valid"] & seen["test"]
+    assert len(seen["train"]) + len(seen["valid"]) + len(seen["test"]) > 990  # nearly all of the 1,024
+    shares = [len(seen[part]) / 1024 for part in ("train", "valid", "test")]
+    np.testing.assert_allclose(shares, [0.75, 0.125, 0.125], atol=0.06)
+
+
+def test_a_part_without_examples_is_refused_in_a_sentence():
+    task = Bits(length=1)  # two examples for three parts
+    empty = [part for part in ("train", "valid", "test") if not has_examples(task, part)]
+    words = rf"Bits\(length=1\): of [\d,]+ examples 0 are for '{empty[0]}'; there are too few different ones"
+    with pytest.raises(UsageError, match=words):
+        task.batch(0, 4, 0, empty[0])
+
+
+def has_examples(task, part):
+    places = digests(np.array([[0, 1]]))
+    low, high = task.shares[part]
+    return ((places >= low) & (places < high)).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((-1, 4), "task 'bits': index is -1; expected an integer of at least 0"),
+        ((0, 0), "size is 0; expected an integer of at least 1"),
+        ((0, 4, 1.5), "seed is 1.5"),
+        ((0, True), "size is True"),
+        ((0, 4, 0, "dev"), "part is 'dev'; expected one of train, valid, test"),
+    ],
+)
+def test_arguments_that_do_not_fit(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        Bits().batch(*arguments)
+
+
+def test_hashes_see_every_number_and_its_place():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 1, 3))
+    plain = digests(x)
+    assert ((plain >= 0) & (plain < 1)).all()
+    for place in np.ndindex(x.shape):
+        changed = x.copy()
+        changed[place] += 1e-12
+        assert digests(changed) != plain
+    assert digests(x[::-1]) != plain
+    np.testing.assert_array_equal(digests(np.zeros((3, 2))), digests(-np.zeros((3, 2, 1))))
+    many = digests(rng.integers(0, 2, size=(40, 20000)))
+    np.testing.assert_allclose(np.histogram(many, 10, (0, 1))[0] / 20000, 0.1, atol=0.01)
+
+
+def test_draws():
+    draws = zoo.Draws("tests")
+    u = draws.uniform(200, 100)
+    assert u.shape == (200, 100)
+    assert u.min() >= 0 < u.max() < 1
+    assert (u * 2.0**53 == np.floor(u * 2.0**53)).all()
+    np.testing.assert_allclose(np.histogram(u, 20, (0, 1))[0] / u.size, 0.05, atol=0.01)
+    n = draws.integers(3, 7, 4000)
+    assert set(n.tolist()) == {3, 4, 5, 6}
+    assert 3 <= draws.integer(3, 7) < 7
+    orders = draws.orders(6, 500)
+    assert (np.sort(orders, axis=1) == np.arange(6)).all()
+    np.testing.assert_allclose(np.bincount(orders[:, 0]) / 500, 1 / 6, atol=0.06)
+    z = draws.normal(20000)
+    assert abs(z.mean()) < 0.03
+    assert abs(z.std() - 1) < 0.03
+    assert not np.array_equal(zoo.Draws("a", 1).uniform(3), zoo.Draws("a", "1").uniform(3))
+
+
+# ---- scores -------------------------------------------------------------------------------------------
+
+
+def test_metrics():
+    targets, weights = np.array([[0, 1], [2, 1]]), np.array([[1.0, 2.0], [0.0, 1.0]])
+    outputs = np.zeros((2, 2, 3))
+    outputs[0, 0, 0] = outputs[0, 1, 0] = outputs[1, 1, 1] = 1  # right, wrong, right
+    assert METRICS["accuracy"].of(outputs, targets, weights) == 0.5
+    assert METRICS["sequence_accuracy"].of(outputs, targets, weights) == 0.5
+    hit, miss = np.log(np.e + 2) - 1, np.log(np.e + 2)
+    expected = (1 * hit + 2 * miss + 1 * hit) / 4
+    assert METRICS["nats"].of(outputs, targets, weights) == pytest.approx(expected, rel=1e-12)
+    numbers = np.ones((2, 2, 3))
+    assert METRICS["squared_error"].of(numbers, outputs, weights) == pytest.approx(2 / 3)
+    sides = np.where(outputs > 0, 5.0, -5.0)
+    assert METRICS["accuracy"].of(sides, outputs, weights) == 1
+    sides[0, 1, 2] = 1
+    assert METRICS["accuracy"].of(sides, outputs, weights) == 0.5
+
+
+def test_what_is_solved():
+    task = Bits()
+    assert [task.is_solved(score) for score in (0.89, 0.9, 1.0)] == [False, True, True]
+
+    class Error(Bits):
+        """Lower is better."""
+
+        loss = metric = "squared_error"
+        threshold = 0.1
+
+    assert [Error().is_solved(score) for score in (0.2, 0.1, 0.0)] == [False, True, True]
+
+    class Open(Bits):
+        """Nobody says."""
+
+        threshold = None
+
+    assert not Open().is_solved(1.0)
+
+
+def test_a_fingerprint_is_that_of_the_data():
+    assert Bits().fingerprint() == Bits().fingerprint() != Bits(length=13).fingerprint()
+
+    class Other(Bits):
+        """The same bits, the last one asked for."""
+
+        name = "bits"
+
+        def draw(self, draws, size, part):
+            batch = super().draw(draws, size, part)
+            batch.targets[-1] = batch.inputs[-1]
+            return batch
+
+    assert Other().fingerprint() != Bits().fingerprint()
+
+
+# ---- classes ------------------------------------------------------------------------------------------
+
+PARTS = {
+    "__doc__": "A task.",
+    "__module__": __name__,
+    "card": CARD,
+    "input_size": 2,
+    "output_size": 2,
+    "draw": Bits.draw,
+    "baseline": Bits.baseline,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"draw": None}, "draw or take is missing"),
+        ({"baseline": None}, "baseline is missing"),
+        ({"input_size": None}, "input_size is missing"),
+        ({"output_size": None}, "output_size is missing"),
+        ({"card": None}, "the card is missing"),
+        ({"loss": "hinge"}, "loss is 'hinge'; expected one of cross_entropy, squared_error, binary"),
+        (
+            {"metric": "f1"},
+            "metric is 'f1'; expected one of accuracy, sequence_accuracy, squared_error, nats",
+        ),
+        ({"shares": MappingProxyType({"train": (0, 1)})}, "shares are those of train; expected one for each"),
+        ({"score": zoo.Option(1)}, "'score' would hide what a task has under this name"),
+    ],
+)
+def test_a_class_that_is_not_well_formed(change, words):
+    parts = {name: value for name, value in {**PARTS, **change}.items() if value is not None}
+    with pytest.raises(DefinitionError, match=f"task class .*{words}"):
+        type("Wrong", (zoo.Task,), parts)
+
+
+def test_names_classes_and_instances_stand_for_tasks():
+    assert resolve_task(Bits, length=3) == Bits(length=3) == resolve_task(Bits(length=3))
+    assert resolve_task("copying", delay=3).options["delay"] == 3
+    with pytest.raises(UnknownNameError, match=r"no task is called 'coping'\. Did you mean 'copying'\?"):
+        resolve_task("coping")
+    with pytest.raises(UsageError, match="has its options already"):
+        resolve_task(Bits(), length=3)
+    with pytest.raises(UsageError, match="option 'length' is 0; expected an integer at least 1"):
+        Bits(length=0)
+    with pytest.raises(DefinitionError, match=r"is no task; derive it from zoo\.Task"):
+        resolve_task(int)
+
+
+def test_a_class_is_registered_for_this_process():
+    @zoo.register_task
+    class Passing(Bits):
+        """Registered by a test."""
+
+    assert "passing" in zoo.list_tasks("pass*")
+    assert zoo.get_task("passing") == Passing()

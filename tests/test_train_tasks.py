@@ -1,0 +1,537 @@
+"""Training on tasks: the loop, events, checkpoints and commands that texts have; resumed to the same bits."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+
+import kill_harness as harness
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import zoo
+from zoo.cli.app import cli
+from zoo.errors import CheckpointError, UnknownNameError, UsageError
+from zoo.kernels import interpreted
+from zoo.storage import load as load_file
+from zoo.training import Config, Run, evaluate_task
+from zoo.training.config import config_from_json
+from zoo.training.progress import Progress
+from zoo.training.trainer import Trainer
+
+TASK = {"delay": 2, "length": 2}
+SMALL = {
+    "task": "copying",
+    "task_options": TASK,
+    "cell": "vanilla",
+    "hidden": 5,
+    "batch": 3,
+    "steps": 12,
+    "lr": 0.02,
+    "log_every": 3,
+    "eval_every": 4,
+    "eval_batches": 2,
+    "save_every": 2,
+    "threads": 1,
+}
+
+
+@pytest.fixture(autouse=True)
+def plain():
+    """Kernels as plain Python: nothing is compiled here."""
+    with interpreted():
+        yield
+
+
+@pytest.fixture
+def train(tmp_path):
+    """A function that trains in a directory of its own; the events are in ``train.events``."""
+
+    def run(name="run", **settings):
+        train.events = []
+        chosen = {**SMALL, **settings}
+        return zoo.train(out=tmp_path / name, on_event=train.events.append, **chosen)
+
+    train = run
+    return run
+
+
+def of(events, kind):
+    return [event for event in events if event["event"] == kind]
+
+
+def last_arrays(run):
+    pointer = json.loads((run.path / "checkpoints" / "last.json").read_text())
+    return load_file(run.path / "checkpoints" / pointer["file"]).arrays
+
+
+def without_clock(events):
+    left_out = ("symbols_per_s", "seconds", "fresh", "out")
+    return [{name: value for name, value in event.items() if name not in left_out} for event in events]
+
+
+# ---- the loop -----------------------------------------------------------------------------------------
+
+
+def test_the_same_bits_as_the_loop_written_by_hand(train):
+    found = train()
+    task = zoo.get_task("copying", **TASK)
+    model = zoo.SequenceModel("vanilla", task.input_size, task.output_size, hidden_size=5, threads=1)
+    adam = zoo.get_optimizer("adam")
+    slots = adam.init(model.theta)
+    from zoo.training.clipping import Clip
+
+    losses = []
+    for step in range(12):
+        batch = task.batch(step, 3, 0)
+        loss, _ = model.loss_and_grad(batch.inputs, batch.targets, batch.weights)
+        losses.append(loss)
+        grad, *_ = Clip(norm=1.0).apply(model.grad)
+        model.theta[:], slots = adam.apply(model.theta, grad, slots, step + 1, 0.02)
+        if step == 7:
+            score = evaluate_task(task, model, "valid", 2, 3)
+            event = next(event for event in train.events if event["event"] == "eval" and event["step"] == 8)
+            assert (event["loss"], event["score"]) == (score.loss, score.score)
+    arrays = last_arrays(found)
+    for name, value in model.params.items():
+        np.testing.assert_array_equal(arrays[f"params.{name}"], value, err_msg=name)
+    told = [event["loss"] for event in of(train.events, "step")]
+    np.testing.assert_allclose(told, np.mean(np.reshape(losses, (4, 3)), axis=1), rtol=1e-12)
+
+
+def test_what_events_say(train):
+    found = train()
+    start, *_, end = train.events
+    task = zoo.get_task("copying", **TASK)
+    assert start["task"] == {
+        "name": "copying",
+        "options": TASK,
+        "sha256": task.fingerprint(),
+        "inputs": 10,
+        "outputs": 8,
+        "loss": "cross_entropy",
+        "metric": "accuracy",
+        "higher_is_better": True,
+        "baseline": 0.125,
+        "threshold": 0.99,
+    }
+    assert "text" not in start
+    assert start["config"]["task"] == "copying"
+    assert start["config"]["task_options"] == TASK
+    assert start["config"]["data"] == []
+    assert start["config"]["seq"] is None
+    assert [(event["event"], event["step"]) for event in train.events][3:] == [
+        ("step", 3),
+        ("eval", 4),
+        ("step", 6),
+        ("eval", 8),
+        ("step", 9),
+        ("step", 12),
+        ("eval", 12),
+        ("end", 12),
+    ]
+    for event in of(train.events, "eval"):
+        assert set(event) == {"event", "step", "part", "loss", "score", "metric", "solved", "best"}
+        assert (event["part"], event["metric"], event["solved"]) == ("validation", "accuracy", False)
+    for event in of(train.events, "step"):
+        assert "bits" not in event
+        assert "epoch" not in event
+    assert end["reason"] == "finished"
+    assert found.history == json.loads(json.dumps(train.events))
+    assert found.config.to_json() == start["config"]
+    assert found.best_loss == end["best"]
+    assert type(found.model) is zoo.SequenceModel
+
+
+def test_seeds_and_threads(train):
+    one, two = train("one", batch=17), train("two", batch=17, threads=2)
+    np.testing.assert_array_equal(one.model.theta, two.model.theta)
+    assert without_clock(one.history[3:]) == without_clock(two.history[3:])
+    other = train("other", seed=1)
+    first = [event["loss"] for event in one.history if event["event"] == "step"]
+    assert first != [event["loss"] for event in other.history if event["event"] == "step"]
+
+
+def test_a_task_is_a_name_a_class_or_an_instance(train):
+    named = train("named")
+    task = zoo.get_task("copying", **TASK)
+    for name, given in (("instance", {"task": task, "task_options": {}}), ("class", {"task": type(task)})):
+        found = train(name, **given)
+        np.testing.assert_array_equal(found.model.theta, named.model.theta)
+
+
+@pytest.mark.parametrize("options", [{"length": 6}, {"length": 4}])
+def test_numbers_and_squared_error(train, options):
+    found = train(task="adding", task_options=options)
+    score = evaluate_task(zoo.get_task("adding", **options), found.model, "valid", 2, 3)
+    best = min(of(train.events, "eval"), key=lambda event: event["loss"])
+    assert best["score"] == score.score == pytest.approx(score.loss, rel=1e-6)
+    assert best["metric"] == "squared_error"
+
+
+def test_the_directory_is_named_after_cell_and_task(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert zoo.train(**{**SMALL, "steps": 1}).path.as_posix() == "runs/vanilla-copying-1"
+
+
+# ---- solved -------------------------------------------------------------------------------------------
+
+
+class Easy(zoo.Task):
+    """One of two numbers, said at once; a line through them is enough."""
+
+    card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org", variant="one")
+    loss = metric = "squared_error"
+    threshold = 0.02
+    threshold_source = "the tests"
+    input_size = output_size = 1
+
+    def draw(self, draws, size, part):
+        x = draws.uniform(2, size, 1)
+        return zoo.Batch(x, x.copy(), np.ones((2, size)))
+
+    def baseline(self):
+        return 0.08
+
+
+def test_until_solved(train):
+    settings = {"task": Easy, "task_options": {}, "steps": 400, "lr": 0.02, "hidden": 4, "batch": 8}
+    found = train(**settings, eval_every=10, save_every=10, stop_when_solved=True)
+    evals = of(train.events, "eval")
+    assert [event["solved"] for event in evals] == [False] * (len(evals) - 1) + [True]
+    assert found.ended == train.events[-1]["reason"] == "solved"
+    assert evals[-1]["step"] < 400
+    assert evals[-1]["best"]
+    again = train(**settings, eval_every=10, save_every=10, stop_when_solved=True, resume=True)
+    assert again.ended == "solved"
+    longer = train(**{**settings, "steps": evals[-1]["step"] + 20}, eval_every=10, save_every=10, resume=True)
+    assert longer.ended == "finished"
+
+
+def test_a_solved_model_is_better_than_an_unsolved_one_with_a_lower_loss():
+    progress = Progress({}, None)
+    assert progress.improves(2.0, False)
+    progress.best, progress.solved = 1.0, False
+    assert progress.improves(0.5, False)
+    assert not progress.improves(1.0, False)
+    assert progress.improves(3.0, True)
+    progress.solved = True
+    assert not progress.improves(0.1, False)
+    assert progress.improves(0.9, True)
+
+
+# ---- going on -----------------------------------------------------------------------------------------
+
+
+class Crash(Exception):
+    """Something that nobody expected."""
+
+
+def test_a_crash_at_any_event_changes_nothing(train, tmp_path):
+    noisy = {
+        "schedule": "plateau",
+        "schedule_options": {"patience": 1},
+        "clip": 0.3,
+        "cell": "vanilla+zoneout",
+    }
+    whole = train("whole", **noisy)
+    for number in range(1, len(whole.history) + 1):
+        seen = []
+
+        def watch(event, seen=seen, number=number):
+            seen.append(event)
+            if len(seen) == number:
+                raise Crash
+
+        name = f"crash-{number}"
+        with pytest.raises(Crash):
+            zoo.train(out=tmp_path / name, on_event=watch, **{**SMALL, **noisy})
+        train(name, resume=True, **noisy)
+        harness.compare(whole.path, tmp_path / name)
+
+
+def test_a_resumed_run_is_of_the_same_task(train, monkeypatch):
+    train()
+    for change, words in (
+        ({"task_options": {"delay": 3, "length": 2}}, r"task_options: \{'delay': 2, 'length': 2\} -> "),
+        ({"task": "adding", "task_options": {}}, "task: 'copying' -> 'adding'"),
+        ({"batch": 4}, "batch: 3 -> 4"),
+        ({"eval_batches": 3}, "eval_batches: 2 -> 3"),
+    ):
+        with pytest.raises(CheckpointError, match=f"cannot be resumed with another configuration .*{words}"):
+            train(resume=True, **change)
+    monkeypatch.setattr("zoo.contracts.task.Task.fingerprint", lambda self: "0" * 64)
+    with pytest.raises(CheckpointError, match="the task has changed since"):
+        train(resume=True, steps=14)
+
+
+def test_a_run_of_a_task_is_no_run_of_a_text(train, tmp_path):
+    train()
+    with pytest.raises(CheckpointError, match="task: 'copying' -> None"):
+        zoo.train("builtin:pydoc", out=tmp_path / "run", resume=True)
+
+
+def test_configurations_from_before_there_were_tasks_are_read():
+    known = Config().to_json()
+    old = {name: value for name, value in known.items() if "task" not in name}
+    for name in ("eval_batches", "stop_when_solved", "analyse_every"):
+        del old[name]
+    assert config_from_json(old, "x") == Config()
+
+
+# ---- a text as a task ---------------------------------------------------------------------------------
+
+
+def test_the_task_text_trains_as_zoo_does_on_the_text(train, tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"{n} times {n} is {n * n}; " for n in range(30)), encoding="utf-8")
+    same = {**SMALL, "steps": 80, "eval_every": 40, "save_every": 40}  # more than an epoch
+    for name in ("task", "task_options", "eval_batches"):
+        del same[name]
+    plain = zoo.train(path, out=tmp_path / "plain", seq=8, split="80,10,10", **same)
+    assert plain.config.steps * 24 > len(path.read_text()) * 0.8 * 2
+    options = {"data": str(path), "seq": 8, "split": "80,10,10"}
+    same = {**same, "eval_batches": 16}
+    found = train(**{**same, "task": "text", "task_options": options})
+    assert type(found.model) is zoo.LanguageModel
+    one, other = last_arrays(plain), last_arrays(found)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(other[name], value, err_msg=name)
+    assert [event["loss"] for event in of(plain.history, "step")] == [
+        event["loss"] for event in of(found.history, "step")
+    ]
+    evals = of(found.history, "eval")
+    for event, expected in zip(evals, of(plain.history, "eval"), strict=True):
+        assert event["metric"] == "nats"
+        assert event["score"] == pytest.approx(event["loss"], rel=1e-5)
+        assert event["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert len(found.model.sample("1 ", 10)) == 12
+
+
+# ---- analyses -----------------------------------------------------------------------------------------
+
+
+def test_analyses_come_every_so_many_steps(train, monkeypatch):
+    make = Trainer.__init__
+    steps = []
+
+    def watched(self, *arguments):
+        *rest, _ = arguments
+        make(
+            self,
+            *rest,
+            lambda trainer: steps.append(trainer.progress.step) or {"found": trainer.model.theta.size},
+        )
+
+    quiet = train("quiet")
+    monkeypatch.setattr(Trainer, "__init__", watched)
+    found = train("talking", analyse_every=5)
+    events = of(found.history, "analysis")
+    assert [event["step"] for event in events] == steps == [5, 10]
+    assert events[0] == {"event": "analysis", "step": 5, "found": found.model.theta.size}
+    np.testing.assert_array_equal(found.model.theta, quiet.model.theta)
+    assert of(train("off").history, "analysis") == []
+
+
+# ---- what it refuses ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"task": "coping"}, UnknownNameError, "no task is called 'coping'"),
+        (
+            {"task_options": {"delai": 2}},
+            UsageError,
+            "task 'copying' has no option 'delai'.* Did you mean 'delay'",
+        ),
+        ({"task_options": 3}, UsageError, "task_options is 3; expected a mapping"),
+        ({"data": "builtin:hello"}, UsageError, "data and the task 'copying' are both given"),
+        ({"seq": 8}, UsageError, "seq is given with the task 'copying'"),
+        ({"epochs": 2, "steps": None}, UsageError, "epochs is given with the task 'copying'"),
+        ({"level": "byte"}, UsageError, "level is given with the task 'copying'"),
+        ({"sample_every": 2}, UsageError, "sample_every is given with the task"),
+        (
+            {"task": None, "task_options": {}, "eval_batches": 16, "stop_when_solved": True},
+            UsageError,
+            "stop_when_solved is given with a text",
+        ),
+        ({"task": None}, UsageError, "task_options is given with a text; it is for tasks"),
+        (
+            {"stop_when_solved": 1, "task_options": TASK},
+            UsageError,
+            "stop_when_solved is 1; expected true or false",
+        ),
+        ({"eval_batches": 0}, UsageError, "eval_batches is 0"),
+        ({"analyse_every": -1}, UsageError, "analyse_every is -1"),
+    ],
+)
+def test_settings_that_cannot_be_meant_leave_nothing_behind(train, tmp_path, settings, error, words):
+    with pytest.raises(error, match=words):
+        train(**settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- commands -----------------------------------------------------------------------------------------
+
+
+def zoo_command(*words):
+    runner = CliRunner(env={"ZOO_PLUGINS": ""})
+    return runner.invoke(cli, [str(word) for word in words], prog_name="zoo", catch_exceptions=False)
+
+
+ARGUMENTS = (
+    *("--task", "copying", "--set", "length=2", "--set", "task.delay=2", "--cell", "vanilla", "--hidden", 5),
+    *("--batch", 3, "--steps", 12, "--lr", 0.02, "--log-every", 3, "--eval-every", 4, "--eval-batches", 2),
+    *("--save-every", 2, "--threads", 1),
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "made"
+    with interpreted():
+        result = zoo_command("train", *ARGUMENTS, "--out", out)
+    assert (result.exit_code, result.stderr) == (0, "")
+    (out.parent / "stdout.txt").write_text(result.stdout, encoding="utf-8")
+    return out
+
+
+def test_the_command_does_what_the_function_does(made, train):
+    np.testing.assert_array_equal(Run(made).model.theta, train().model.theta)
+
+
+def test_training_says_what_it_does(made):
+    lines = (made.parent / "stdout.txt").read_text(encoding="utf-8").splitlines()
+    assert lines[:4] == [
+        "task   copying (delay=2, length=2): 10 in, 8 out",
+        "score  accuracy, higher is better: 0.125 without memory, solved at 0.99",
+        "model  vanilla: 5 units, 1 layer, 128 parameters, float32",
+        "train  adam at 0.02: 12 steps of 3 sequences, 1 thread",
+    ]
+    (line,) = [line for line in lines if line.startswith("step 4/12")]
+    event = next(event for event in Run(made).history if event["event"] == "eval")
+    assert line == f"step 4/12  validation: loss {event['loss']:.4f}  accuracy {event['score']:.4g}  best"
+    assert " inputs/s " in next(line for line in lines if line.startswith("step 3/12"))
+    assert lines[-2].startswith("finished at step 12 after ")
+    assert lines[-1] == f"evaluate with: zoo eval {made}"
+
+
+def test_a_run_is_resumed_by_its_directory_alone(made, tmp_path):
+    copy = shutil.copytree(made, tmp_path / "copy")
+    result = zoo_command("train", "--resume", "--out", copy, "--steps", 14, "--quiet")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    assert Run(copy).config.task_options == TASK
+    assert Run(copy).history[-1]["step"] == 14
+    result = zoo_command("train", "--resume", "--out", copy, "--task", "adding")
+    assert result.exit_code == 1
+    assert "task: 'copying' -> 'adding'" in result.stderr
+
+
+def test_eval(made):
+    result = zoo_command("eval", made, "--json", "--batches", 3)
+    facts = json.loads(result.stdout)
+    score = evaluate_task(zoo.get_task("copying", **TASK), Run(made).model, "test", 3, 3)
+    assert (facts["score"], facts["loss"], facts["examples"]) == (score.score, score.loss, 9)
+    assert (facts["task"], facts["options"], facts["part"], facts["solved"]) == (
+        "copying",
+        TASK,
+        "test",
+        False,
+    )
+    lines = zoo_command("eval", made, "--batches", 3).stdout.splitlines()
+    assert lines[0] == "task            copying(delay=2, length=2), test part: 9 examples"
+    assert lines[2] == f"accuracy        {score.score:.4g}"
+    longer = json.loads(zoo_command("eval", made, "--json", "--batches", 2, "--set", "delay=9").stdout)
+    assert longer["options"] == {"delay": 9, "length": 2}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--data", "x.txt"), "was trained on the task 'copying'; --data does not apply to it"),
+        (("--on-unknown", "skip"), "--on-unknown does not apply"),
+        (("--part", "all"), "--part all does not apply"),
+        (("--set", "delai=3"), "there is no option 'delai'"),
+    ],
+)
+def test_eval_refuses_what_a_task_has_not(made, words, message):
+    result = zoo_command("eval", made, *words)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_what_was_trained_on_a_task_writes_no_text(made):
+    result = zoo_command("sample", made)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (
+        f"{made} holds a sequence model, which writes no text; `zoo eval {made}` measures it."
+        in result.stderr
+    )
+
+
+def test_tasks_are_listed_and_shown():
+    result = zoo_command("tasks", "memory/*")
+    assert result.stdout.splitlines()[0].split() == [
+        "task",
+        "family",
+        "year",
+        "score",
+        "no",
+        "memory",
+        "solved",
+        "what",
+        "it",
+        "is",
+    ]
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:5]] == sorted(zoo.list_tasks("memory/*"))
+    (facts,) = json.loads(zoo_command("tasks", "adding", "--json").stdout)
+    assert (facts["baseline"], facts["threshold"], facts["metric"]) == (1 / 6, 0.01, "squared_error")
+    assert facts["options"] == {"length": 50}
+    assert "no task matches 'addin'. Did you mean 'adding'?" in zoo_command("tasks", "addin").stderr
+    shown = zoo_command("show", "adding").stdout
+    assert "without memory  0.1667" in shown
+    assert "Hochreiter & Schmidhuber 1997" in shown
+    assert "steps of a sequence, T" in shown
+
+
+def test_the_live_display_shows_scores():
+    import io
+
+    from rich.console import Console
+
+    from zoo.cli.progress.live import LiveDisplay
+
+    start = {
+        "event": "start",
+        "step": 0,
+        "out": "runs/x",
+        "cell": "lstm",
+        "parameters": 99,
+        "threads": 1,
+        "task": {"name": "adding", "options": {}, "inputs": 2, "outputs": 1, "metric": "squared_error"},
+        "config": Config(task="adding", data=(), batch=8, steps=100, lr=0.01).to_json(),
+    }
+    start["task"] |= {
+        "higher_is_better": False,
+        "baseline": 1 / 6,
+        "threshold": 0.01,
+        "loss": "squared_error",
+    }
+    found = {"loss": 0.009, "score": 0.009, "metric": "squared_error", "solved": True, "best": True}
+    end = {"event": "end", "step": 50, "reason": "solved", "best": 0.009, "best_step": 50, "seconds": 2.0}
+    file = io.StringIO()
+    with LiveDisplay(Console(file=file, width=100, force_terminal=False)) as watch:
+        for event in (start, {"event": "eval", "step": 50, "part": "validation", **found}, end):
+            watch(event)
+    text = file.getvalue()
+    assert "adding: 2 in, 1 out" in text
+    assert "squared error, lower is better: 0.1667 without memory, solved at 0.01" in text
+    assert "loss 0.0090  squared error 0.009  solved" in text
+    assert "solved at step 50" in text
+    assert "zoo eval runs/x" in text
+    assert math.isclose(found["score"], 0.009)
