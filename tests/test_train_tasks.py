@@ -449,6 +449,14 @@ def test_eval(made):
     assert longer["options"] == {"delay": 9, "length": 2}
 
 
+def test_a_task_that_is_not_registered_is_asked_for(train):
+    path = train(task=Easy, task_options={}, steps=2).path
+    for words in (("eval", path), ("train", "--resume", "--out", path)):
+        result = zoo_command(*words)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "begun with the task 'easy', which is not registered here; install the plugin" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -85,6 +85,21 @@ def file_cell(text: str | None) -> type[Cell] | None:
     return load_cell_file(text)
 
 
+def trained_task(name: str) -> type[Task]:
+    """The task that a run was begun with.
+
+    Raises:
+        UnknownNameError: if it is not registered here, saying what to do.
+    """
+    try:
+        return registry_of(Task).cls(name)
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"the run was begun with the task {name!r}, which is not registered here; install the plugin it "
+            f"comes from, or name its file again, --plugin FILE.py."
+        ) from error
+
+
 def find_member(text: str) -> type[Member]:
     """What ``NAME``, ``KIND:NAME`` as in ``optimizer:adam``, or ``FILE.py:Class`` stands for.
 

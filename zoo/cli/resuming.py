@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zoo.cli.assignments import Target, assign, member_target
-from zoo.cli.members import cell_class
+from zoo.cli.members import cell_class, trained_task
 from zoo.contracts import Cell, Optimizer, Task, Tracker
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import registry_of
@@ -44,20 +44,23 @@ def train_arguments(
     stored = resume_config(out) if resume and out is not None else None
     cell = _cell(given.get("cell"), stored)
     settings = {**_stored(stored, {**given, "cell": cell.name}), **given}
-    task = settings.pop("task", None)
-    practised = None if task is None else registry_of(Task).cls(task)
-    followers = [registry_of(Tracker).cls(name) for name in dict.fromkeys(trackers)]
-    prefixes = ["tracker" if len(followers) == 1 else follower.name for follower in followers]
-    watching = [member_target(*each) for each in zip(prefixes, followers, strict=True)]
-    chosen = assign(assignments, [*_targets(cell, practised, settings), *watching])
+    task = _task(given.get("task"), settings.pop("task", None))
+    followers = _followers(trackers)
+    watching = [member_target(prefix, follower) for prefix, follower in followers.items()]
+    chosen = assign(assignments, [*_targets(cell, task, settings), *watching])
     for name in ("optimizer", "schedule"):
         settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
-    if practised is not None:
-        settings["task"] = practised(**{**settings.pop("task_options", {}), **chosen["task"]})
-    named = zip(prefixes, followers, strict=True)
-    settings["trackers"] = [follower(**chosen[prefix]) for prefix, follower in named]
+    if task is not None:
+        settings["task"] = task(**{**settings.pop("task_options", {}), **chosen["task"]})
+    settings["trackers"] = [follower(**chosen[prefix]) for prefix, follower in followers.items()]
     settings["cell"] = cell(**{**settings.pop("cell_options", {}), **chosen["cell"]})
     return settings
+
+
+def _followers(names: Sequence[str]) -> dict[str, type[Tracker]]:
+    """Trackers by the prefix of their options: ``tracker`` if there is one, else their own names."""
+    found = [registry_of(Tracker).cls(name) for name in dict.fromkeys(names)]
+    return {("tracker" if len(found) == 1 else follower.name): follower for follower in found}
 
 
 def _stored(config: Config | None, given: Mapping[str, Any]) -> Settings:
@@ -84,6 +87,13 @@ def _cell(given: str | None, stored: Config | None) -> type[Cell]:
             f"the run was begun with the cell {stored.cell!r}, which is not registered here; if it is in a "
             f"file, name it again, --cell FILE.py:Class, or its plugin, --plugin FILE.py."
         ) from error
+
+
+def _task(given: str | None, known: str | None) -> type[Task] | None:
+    """The task that was given, or that of the stored run, if there is one."""
+    if known is None:
+        return None
+    return registry_of(Task).cls(known) if given == known else trained_task(known)
 
 
 def _targets(cell: type[Cell], task: type[Task] | None, settings: Settings) -> list[Target]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from zoo.cli.assignments import assign, member_target
 from zoo.cli.evaluating import Trained
+from zoo.cli.members import trained_task
 from zoo.contracts import Task
 from zoo.errors import UsageError
-from zoo.registry import resolve_task
 from zoo.training import Config, evaluate_task
 
 
@@ -56,6 +56,6 @@ def score_on(
 
 def _task(name: str, config: Config, assignments: Sequence[str]) -> Task:
     """The task of a run, with some options changed."""
-    task = resolve_task(name, **config.task_options)
-    changes = assign(assignments, [member_target("task", type(task))])["task"]
-    return type(task)(**{**task.options, **changes})
+    task = trained_task(name)
+    changes = assign(assignments, [member_target("task", task)])["task"]
+    return task(**{**config.task_options, **changes})
