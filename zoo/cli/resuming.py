@@ -45,18 +45,22 @@ def train_arguments(
     cell = _cell(given.get("cell"), stored)
     settings = {**_stored(stored, {**given, "cell": cell.name}), **given}
     task = _task(given.get("task"), settings.pop("task", None))
-    followers = [registry_of(Tracker).cls(name) for name in dict.fromkeys(trackers)]
-    prefixes = ["tracker" if len(followers) == 1 else follower.name for follower in followers]
-    watching = [member_target(*each) for each in zip(prefixes, followers, strict=True)]
+    followers = _followers(trackers)
+    watching = [member_target(prefix, follower) for prefix, follower in followers.items()]
     chosen = assign(assignments, [*_targets(cell, task, settings), *watching])
     for name in ("optimizer", "schedule"):
         settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
     if task is not None:
         settings["task"] = task(**{**settings.pop("task_options", {}), **chosen["task"]})
-    named = zip(prefixes, followers, strict=True)
-    settings["trackers"] = [follower(**chosen[prefix]) for prefix, follower in named]
+    settings["trackers"] = [follower(**chosen[prefix]) for prefix, follower in followers.items()]
     settings["cell"] = cell(**{**settings.pop("cell_options", {}), **chosen["cell"]})
     return settings
+
+
+def _followers(names: Sequence[str]) -> dict[str, type[Tracker]]:
+    """Trackers by the prefix of their options: ``tracker`` if there is one, else their own names."""
+    found = [registry_of(Tracker).cls(name) for name in dict.fromkeys(names)]
+    return {("tracker" if len(found) == 1 else follower.name): follower for follower in found}
 
 
 def _stored(config: Config | None, given: Mapping[str, Any]) -> Settings:
