@@ -115,6 +115,29 @@ def test_residual_layers_of_several_cells_that_begin_where_they_learned_to(token
     )
 
 
+@needs_compiler
+def test_only_the_cells_that_declare_an_input_get_it(tmp_path):
+    rnn = zoo.Recurrent(["gru", "ctrnn", "mgu"], 3, 4, seed=1)
+    numbers = case(rnn, 5, 1)
+    with zoo.kernels.interpreted():
+        y, last = rnn.forward(numbers.x, numbers.state, **numbers.inputs)
+    inputs = {name: value[:, 0] for name, value in numbers.inputs.items()}
+    found = Machine(rnn, tmp_path).run(numbers.x[:, 0], flat(numbers.state.values()), inputs)
+    assert largest_difference(list(found), [y[:, 0], flat(last.values())]) < SINGLE
+
+
+@needs_compiler
+def test_a_sequence_model_of_numbers(tmp_path):
+    model = zoo.SequenceModel("t_gru", 3, 2, hidden_size=4, loss="squared_error", seed=1)
+    x = np.random.default_rng(0).normal(size=(5, 1, 3)).astype(np.float32)
+    with zoo.kernels.interpreted():
+        outputs, last = model.outputs(x)
+    machine = Machine(model, tmp_path)
+    found = machine.run(x[:, 0], machine.start())
+    assert largest_difference(list(found), [outputs[:, 0], flat(last.values())]) < SINGLE
+    assert "const float x[MODEL_INPUTS], float y[MODEL_OUTPUTS]" in machine.files.header.read_text()
+
+
 # Strings that a program could stumble over
 SYMBOLS = [
     "\0",
@@ -291,6 +314,7 @@ def test_the_source_holds_no_string_of_anybodys():
         ("__x__", "x"),
         ("é", "model"),
         ("", "model"),
+        ("l0", "model_l0"),
         ("a" * 99, "a" * 48),
     ],
 )

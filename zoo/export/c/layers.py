@@ -23,6 +23,7 @@ class LayerText:
         name: Of the function.
         constants: Numbers that never change, by name.
         lines: The function.
+        inputs: The inputs beside x that it takes, in order.
         scratch: How many numbers it makes room for.
         output: Where its output lies afterwards, if it is a state; empty if it is written to an array.
         helpers: Names of helpers that it calls.
@@ -31,6 +32,7 @@ class LayerText:
     name: str
     constants: dict[str, Array]
     lines: list[str]
+    inputs: tuple[str, ...]
     scratch: int
     output: str
     helpers: set[str]
@@ -65,7 +67,8 @@ def write_layer(part: Part, prefix: str, is_tokens: bool) -> LayerText:
         "}",
     ]
     output = f"state->{field_of(part, step.y_is_state)}" if step.y_is_state else ""
-    return LayerText(name, step.constants, lines, sum(sizes.values()), output, step.helpers)
+    room = sum(sizes.values())
+    return LayerText(name, step.constants, lines, tuple(step.inputs), room, output, step.helpers)
 
 
 def _body(step: Step) -> list[str]:

@@ -72,7 +72,7 @@ class _Whole:
             self.constants |= layer.constants
         self.helpers = {helper for layer in layers for helper in layer.helpers}
         for part in subject.parts:
-            self.constants |= {f"{field_of(part, name)}_initial": v for name, v in part.initial.items()}
+            self.constants |= {f"initial_{field_of(part, name)}": v for name, v in part.initial.items()}
             self.helpers |= {"copy"} if part.initial else set()
         if subject.readout is not None:
             self.constants |= dict(zip(("readout_Why", "readout_by"), subject.readout, strict=True))
@@ -86,7 +86,7 @@ class _Whole:
         for part in self.subject.parts:
             for name in part.initial:
                 field = field_of(part, name)
-                yield f"    copy({field}_initial, state->{field}, {part.initial[name].size});"
+                yield f"    copy(initial_{field}, state->{field}, {part.initial[name].size});"
         yield "}"
 
     def step_lines(self) -> list[str]:
@@ -104,7 +104,8 @@ class _Whole:
 
     def _stage(self, layer: LayerText, stage: Stage, x: str) -> tuple[str, list[str]]:
         """A floor: where its output lies, and the lines that make it."""
-        given, output = ["state", x, *beside_names(self.subject).values()], layer.output
+        beside, output = beside_names(self.subject), layer.output
+        given = ["state", x, *(beside[name] for name in layer.inputs)]
         if not output or stage.floor.is_residual:
             output = self._array_for(stage)
         given += [] if layer.output else [output]

@@ -37,7 +37,8 @@ def c_names() -> Names:
 def prefix_of(text: str) -> str:
     """The part of names that a text makes: letters, digits and single underscores, a letter in front."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII).strip("_")[:_LONGEST].strip("_")
-    return plain if plain[:1].isalpha() else f"model_{plain}".strip("_")
+    is_taken = re.fullmatch(r"l\d+|initial|layer|readout", plain) is not None
+    return plain if plain[:1].isalpha() and not is_taken else f"model_{plain}".strip("_")
 
 
 def string(data: bytes) -> str:
