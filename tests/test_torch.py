@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import importlib.util
 import io
@@ -23,7 +24,7 @@ from torch.nn.utils import rnn as packing  # noqa: E402
 
 from zoo.torch import passes  # noqa: E402
 
-T, B, I, H = 5, 3, 4, 6  # noqa: E741 - the letters of the documents
+T, B, I, H = 4, 3, 3, 4  # noqa: E741 - the letters of the documents
 FLOAT64 = torch.float64
 MODULES = {"vanilla": "RNN", "lstm": "LSTM", "lstm_projected": "LSTM", "gru": "GRU"}
 
@@ -153,7 +154,7 @@ def test_one_without_a_bias_is_told_what_is_missing():
 def test_packed_sequences(name, more):
     ours, other = layer(name, 2, **more), theirs(zoo.get_cell(name), **more)
     other.load_state_dict(ours.state_dict())
-    x, lengths = inputs(), torch.tensor([2, 5, 4])
+    x, lengths = inputs(), torch.tensor([2, 4, 3])
     rows = x.transpose(0, 1) if more else x
     packed = packing.pack_padded_sequence(rows, lengths, bool(more), enforce_sorted=False)
     (y, last), (wanted, last_wanted) = ours(packed), other(packed)
@@ -168,7 +169,7 @@ def test_packed_sequences(name, more):
     assert_close(found, expected)
     padded, again = ours(rows, lengths=lengths)
     assert_same([padded, *tensors(again)], [packing.pad_packed_sequence(y, bool(more))[0], *tensors(last)])
-    tight = packing.pack_sequence([x[:4, 0], x[:2, 1]])
+    tight = packing.pack_sequence([x[:3, 0], x[:2, 1]])
     assert_close([ours(tight)[0].data], [other(tight)[0].data])
     with pytest.raises(UsageError, match="x is packed and holds its lengths; leave the others out"):
         ours(packed, lengths=lengths)
@@ -374,7 +375,7 @@ def test_what_the_way_back_needs_must_not_change(what):
 
 
 def test_many_ways_forward_before_one_back():
-    module, xs = layer("lstm", 2), [inputs(steps=steps, seed=steps) for steps in (2, 5, 3)]
+    module, xs = layer("lstm", 2), [inputs(steps=steps, seed=steps) for steps in (2, 4, 3)]
     alone = [everything(module, x) for x in xs]
     found = [module(x) for x in xs]
     for at in (1, 0, 2):
@@ -403,6 +404,19 @@ def test_a_tape_that_is_gone_is_made_again():
         y, last = module(x)
     assert y.grad_fn.holder() is None
     assert_same(gradients(module, x, y, last), wanted)
+
+
+def test_kernels_read_and_write_the_memory_of_tensors_in_threads():
+    ours, other = layer("vanilla", dtype=torch.float32), torch.nn.RNN(I, H)
+    other.load_state_dict(ours.state_dict())
+    x = torch.randn(T * 17 * I + 1)[1:].view(T, 17, I).requires_grad_()  # three shards; begins anywhere
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = contextvars.Context().run(everything, ours, x)  # outside of `interpreted`
+    finally:
+        torch.set_num_threads(threads)
+    assert_close(found, everything(other, x), atol=1e-5)
 
 
 # ---- autograd's modes ---------------------------------------------------------------------------------
@@ -486,16 +500,15 @@ def test_the_seed_of_pytorch_decides_the_noise(cell, dropout):
     assert not torch.equal(module(x)[0], module(x)[0])
 
 
-@pytest.mark.parametrize("module", [layer("gru", dropout=0.5), layer("gru", 2), layer("gru+zoneout").eval()])
-def test_where_nothing_is_random_nothing_is_drawn(module):
+@pytest.mark.parametrize(
+    ("cell", "layers", "dropout", "training"),
+    [("gru", 1, 0.5, True), ("gru", 2, 0.0, True), ("gru+zoneout", 2, 0.5, False)],
+)
+def test_where_nothing_is_random_nothing_is_drawn(cell, layers, dropout, training):
+    module, x = layer(cell, layers, dropout=dropout).train(training), inputs()
     before = torch.get_rng_state()
-    module(inputs().detach())
-    torch.manual_seed(1)
-    torch.randn(T, B, I, dtype=FLOAT64)
-    after = torch.get_rng_state()
-    module(inputs().detach())
-    assert torch.equal(after, torch.get_rng_state())
-    torch.set_rng_state(before)
+    module(x)
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_the_seed_of_pytorch_decides_the_first_parameters():
@@ -616,9 +629,9 @@ def test_an_optimizer_that_wants_rows_gets_them():
 def test_it_says_what_it_is():
     text = repr(layer("t_gru", 2, batch_first=True, dropout=0.5))
     assert text.startswith(
-        "Recurrent(\n  TGRU(), input_size=4, hidden_size=6, num_layers=2, dropout=0.5, batch_first=True"
+        "Recurrent(\n  TGRU(), input_size=3, hidden_size=4, num_layers=2, dropout=0.5, batch_first=True"
     )
-    assert "(l0): Part(Wx: (4," in text
+    assert "(l0): Part(Wx: (3," in text
 
 
 # ---- torch.compile ------------------------------------------------------------------------------------
@@ -634,13 +647,13 @@ def compiled():
 
 @pytest.mark.parametrize(
     ("cell", "more"),
-    [("lstm", {"bidirectional": True, "batch_first": True}), ("gru", {}), ("t_gru", {}), ("esn", {})],
+    [("lstm", {"bidirectional": True, "batch_first": True}), ("t_gru", {})],
     ids=str,
 )
 def test_compiled_without_a_break(cell, more, compiled):
     module = layer(cell, 2, **more)
     fast = compiled(module)
-    for steps, batch in ((5, 3), (4, 2), (7, 6)):
+    for steps, batch in ((4, 3), (3, 2)):
         x = inputs(*((batch, steps) if more else (steps, batch)))
         with torch.no_grad():
             _, state = module(x)
@@ -653,8 +666,8 @@ def test_compiled_without_a_break(cell, more, compiled):
 
 
 def test_compiled_with_tokens_lengths_and_noise(compiled):
-    module = layer("gru+zoneout", 2)
-    tokens, lengths = torch.randint(I, (T, B)), torch.tensor([2, 5, 4])
+    module = layer("lmu+zoneout", 2)  # which has buffers too
+    tokens, lengths = torch.randint(I, (T, B)), torch.tensor([2, 4, 3])
 
     def run(module):
         torch.manual_seed(6)
@@ -664,20 +677,24 @@ def test_compiled_with_tokens_lengths_and_noise(compiled):
     assert_same(run(compiled(module)), run(module))
 
 
-def test_compiled_code_finds_the_tape(compiled, monkeypatch):
-    module, x = layer("lstm"), inputs()
-    y, _ = compiled(module)(x)
-    monkeypatch.setattr("zoo.torch.operator.forward", None)  # it would be made again
-    y.sum().backward()
-    assert x.grad is not None
-
-
-def test_compiled_code_that_lost_the_tape_makes_it_again(compiled, monkeypatch):
-    module, x = layer("lstm"), inputs()
+def test_compiled_code_finds_the_tape_or_makes_it_again(compiled, monkeypatch):
+    module, x = layer("vanilla"), inputs()
     expected = everything(module, x)
-    y, last = compiled(module)(x)
+    fast = compiled(module)
+    y, last = fast(x)
+    monkeypatch.setattr("zoo.torch.operator.forward", None)
+    assert_same([y, last, *gradients(module, x, y, last)], expected)
+    monkeypatch.undo()
+    y, last = fast(x)
     monkeypatch.setattr("zoo.torch.operator._held", weakref.WeakValueDictionary())
-    assert_same([y, *last, *gradients(module, x, y, last)], expected)
+    assert_same([y, last, *gradients(module, x, y, last)], expected)
+
+
+def test_an_exported_program_of_another_process_is_one_sentence():
+    with pytest.raises(
+        UsageError, match=r"^zoo.torch.Recurrent\(LSTM.*\) was never made in this process; make one"
+    ):
+        torch.ops.zoo.recurrent("LSTM(), input_size=99", X, [X], [], "", [], None, None)
 
 
 # ---- processes ----------------------------------------------------------------------------------------
@@ -733,11 +750,11 @@ HIDDEN = torch.zeros(1, B, H, dtype=FLOAT64)
         (
             "gru",
             (X[..., 1:],),
-            r"x is torch.float64 \(5, 3, 3\); expected a tensor of floats \(T, B, 4\) or of",
+            r"x is torch.float64 \(4, 3, 2\); expected a tensor of floats \(T, B, 3\) or of",
         ),
-        ("gru", (X[None],), r"x is torch.float64 \(1, 5, 3, 4\); expected"),
-        ("gru", (X.int(),), r"x is torch.int32 \(5, 3, 4\); expected"),
-        ("gru", (X.bool(),), r"x is torch.bool \(5, 3, 4\); expected"),
+        ("gru", (X[None],), r"x is torch.float64 \(1, 4, 3, 3\); expected"),
+        ("gru", (X.int(),), r"x is torch.int32 \(4, 3, 3\); expected"),
+        ("gru", (X.bool(),), r"x is torch.bool \(4, 3, 3\); expected"),
         ("gru", (X.numpy(),), r"x is a ndarray; expected a tensor"),
         (
             "gru",
@@ -745,8 +762,8 @@ HIDDEN = torch.zeros(1, B, H, dtype=FLOAT64)
             r"x is torch.float32 and the module torch.float64; convert one of them, x.to\(torch",
         ),
         ("gru", (X.to("meta"),), r"computes on the CPU, and x is on meta"),
-        ("gru", (X, HIDDEN[0]), r"state 'h' is \(3, 6\); expected a tensor \(1, 3, 6\)"),
-        ("gru", (X[:, 0], HIDDEN), r"state 'h' is \(1, 3, 6\); expected a tensor \(1, 6\)"),
+        ("gru", (X, HIDDEN[0]), r"state 'h' is \(3, 4\); expected a tensor \(1, 3, 4\)"),
+        ("gru", (X[:, 0], HIDDEN), r"state 'h' is \(1, 3, 4\); expected a tensor \(1, 4\)"),
         ("gru", (X, (HIDDEN, HIDDEN)), r"the state is a tuple of 2; expected a tensor, h\."),
         ("gru", (X, HIDDEN.float()), r"state 'h' is torch.float32 and the module torch.float64"),
         ("gru", (X, HIDDEN.numpy()), r"state 'h' is a ndarray; expected a tensor"),
@@ -782,11 +799,11 @@ def test_a_call_that_does_not_fit_is_one_sentence(cell, given, sentence):
         ),
         (
             lambda: zoo.torch.Recurrent("gru", [I], H),
-            r"^cell 'gru': input_size is \[4\]; expected a positive",
+            r"^cell 'gru': input_size is \[3\]; expected a positive",
         ),
         (
             lambda: layer("gru")(torch.full((T, B), I)),
-            r"^cell 'gru': inputs run from 4 to 4; expected tokens from",
+            r"^cell 'gru': inputs run from 3 to 3; expected tokens from",
         ),
         (
             lambda: layer("gru")(X, lengths=[1, 2]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,7 @@ Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """One layer in one direction, its gates side by side in zoo's order.
 
     Args:

@@ -89,8 +89,9 @@ def from_layer(cell: Cell, arrays: Mapping[str, Array], who: str) -> Arrays:
 
 def weights_of(arrays: Mapping[str, Array]) -> Weights:
     """The arrays of one layer in one direction, all of them, in the form that libraries share; views."""
-    w = {name: value.T for name, value in arrays.items()}
-    return Weights(w["weight_ih"], w["weight_hh"], w["bias_ih"], w["bias_hh"], w.get("weight_hr"))
+    x, h, bias_x, bias_h = (arrays[name] for name in _ARRAYS[:4])
+    projection = arrays.get("weight_hr")
+    return Weights(x.T, h.T, bias_x, bias_h, None if projection is None else projection.T)
 
 
 def to_layer(cell: Cell, arrays: Mapping[str, Array]) -> Arrays:

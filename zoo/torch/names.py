@@ -94,9 +94,11 @@ class TorchNames:
         found: Arrays = {}
         rest = iter(values)
         for layer in self.layers:
-            mine = weights_of({array: next(rest) for array in self.arrays})
-            found |= {f"{layer}.{name}": value for name, value in self.form.read(self.cell, mine).items()}
-        return found | dict(zip(self.learned, rest, strict=True))
+            mine = weights_of(dict(zip(self.arrays, rest, strict=False)))
+            for name, value in self.form.read(self.cell, mine).items():
+                found[f"{layer}.{name}"] = value
+        found.update(zip(self.learned, rest, strict=True))
+        return found
 
     def gradients(self, found: Mapping[str, Values], join: Join[Values]) -> list[Values]:
         """Matrices are transposed, and two biases whose sum counts have the same gradient."""

@@ -25,7 +25,7 @@ def recorded(which: Outline, given: Given) -> list[Tensor]:
     """Outputs ``(T, B, ·)`` and last states, recorded by autograd if it records."""
     if torch.compiler.is_compiling():
         return operator(which, given)
-    tensors = [given.x, *given.arrays, *given.state]
+    tensors = *given.arrays, given.x, *given.state
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return list(Recorded.apply(which, given, *flat(given)))
     y, last, _ = forward(which, given, recompute="sqrt")  # no tape is needed: let it be a short one
