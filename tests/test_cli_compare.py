@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
-from zoo.cli.progress.comparing import Lines, Live
+from zoo.cli.progress.comparing import Lines, Live, watching
 from zoo.cli.progress.tally import Tally
 from zoo.comparison import Stopped
 from zoo.sheets import BEGINNING, END
@@ -325,6 +325,17 @@ def test_plain_lines():
         "a worker process died in runs/b1 of signal 9 (Killed)",
         "2/3  a1  accuracy 0.9999, solved, 3.0 s  left 0:00",
         "3/3  b1  accuracy 0.125, 1:30 min, diverged:   left 0:00",
+    ]
+
+
+def test_quiet_tells_what_went_wrong(capsys):
+    with watching(quiet=True, as_json=False) as watch:
+        for event in EVENTS:
+            watch(event)
+    assert capsys.readouterr().err.splitlines() == [
+        "Warning: runs/p  failed: ValueError: no",
+        "Warning: a worker process died in runs/b1 of signal 9 (Killed)",
+        "Warning: runs/b1  accuracy 0.125, 1:30 min, diverged: ",
     ]
 
 

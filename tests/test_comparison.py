@@ -521,6 +521,27 @@ def test_equal_time(go, monkeypatch):
     assert go(engine=Idle()).runs == found.runs, "the pace is measured once"
 
 
+def test_a_pace_that_cannot_be_measured_is_a_failure_of_its_cell_alone(go, monkeypatch):
+    train = work.train
+
+    def sometimes(**given):
+        if given["cell"] == "gru":
+            raise ValueError("out of paper")
+        return train(**given)
+
+    monkeypatch.setattr(work, "_PACE", 0.02)
+    monkeypatch.setattr(work, "train", sometimes)
+    given = {"options": {"copying": TINY}, "params": 150, "seconds": 0.05, "seeds": 1, "lr": 0.01, "batch": 4}
+    found = go(["vanilla", "gru"], "copying", **given)
+    assert [(record["cell"], record["status"]) for record in found.runs] == [
+        ("vanilla", "finished"),
+        ("gru", "failed"),
+    ]
+    assert found.plan["settled"]["copying"]["gru"]["steps"] is None, "the next call tries again"
+    last = found.table().splitlines()[3].split()
+    assert (last[0], last[3]) == ("gru", "–"), "it has no learning rate"
+
+
 def test_a_cell_of_the_running_program_needs_this_process(tmp_path, go):
     with pytest.raises(UsageError, match="cell 'only_here' is registered by this program alone"):
         go(only_here(), "copying", jobs=1)

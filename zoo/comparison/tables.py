@@ -70,7 +70,7 @@ def _task_row(row: Row, known: Row) -> tuple[str, ...]:
         row["cell"],
         f"{row['hidden']:,}",
         f"{row['parameters']:,}",
-        f"{row['lr']:g}",
+        _digits(row["lr"], "g"),
         _score(row["mean"]) + ("" if row["spread"] is None else f" ± {row['spread']:.2g}"),
         _range(row["low"], row["high"], ".4g"),
         _score(row["worst"]),

@@ -184,6 +184,8 @@ _WORDS: dict[str, Callable[[Event, Tally], Iterator[str]]] = {
 
 def _complain(event: Event) -> None:
     """Say what went wrong, on stderr."""
-    if event["event"] == "died" or (event["event"] == "done" and event["record"]["status"] != "finished"):
-        for line in _WORDS[event["event"]](event, Tally()):
+    if event["event"] == "died":
+        for line in _died(event, Tally()):
             say(f"Warning: {line}")
+    elif event["event"] == "done" and event["record"]["status"] != "finished":
+        say(f"Warning: {event['path']}  {_outcome(event['record'])}")
