@@ -18,8 +18,8 @@ from zoo.report import Report, make_report
 from zoo.report.blocks import Chart, Facts, Samples, Table, Text, Units, plain
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
-from zoo.report.runs import units as units_room
-from zoo.report.runs.features import FEATURES, followed, text_features
+from zoo.report.run import units as units_room
+from zoo.report.run.features import FEATURES, followed, text_features
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@
 >>> zoo.report.write_page(report, "first.html")
 >>> zoo.report.write_figures(report, "figures", "svg")
 
-The way: what a directory holds becomes blocks of plain data (``zoo.report.runs``,
-``zoo.report.comparisons``, ``zoo.report.blocks``), and both the page (``zoo.report.page``, ``assets``) and
-the figures (``zoo.report.figures``) are drawn from those.
+The way: what a directory holds becomes blocks of plain data (``zoo.report.run``, ``zoo.report.comparison``,
+``zoo.report.blocks``), and both the page (``zoo.report.page``, ``assets``) and the figures
+(``zoo.report.figures``) are drawn from those.
 """
 
 from zoo.report.blocks import Report

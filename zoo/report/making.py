@@ -35,12 +35,12 @@ def make_report(path: str | Path, cell: type[Cell] | None = None, symbols: int =
     if not path.is_dir():
         raise UsageError(_no_directory(path))
     if exists(path / RESULTS):
-        from zoo.report.comparisons import comparison_report
+        from zoo.report.comparison import comparison_report
 
         return comparison_report(path)
     if not RunDirectory(path).holds_run():
         raise UsageError(_neither(path))
-    from zoo.report.runs import run_report  # which imports the compiler
+    from zoo.report.run import run_report  # which imports the compiler
 
     return run_report(path, cell, symbols)
 

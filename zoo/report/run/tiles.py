@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from zoo.report.blocks import Tile
 from zoo.report.history import number
-from zoo.report.runs.opened import OpenedRun
+from zoo.report.run.opened import OpenedRun
 from zoo.report.wording import words
 from zoo.training.evaluation import bits
 

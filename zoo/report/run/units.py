@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from zoo.report.blocks import StateUnits, Units
-from zoo.report.runs.features import followed
-from zoo.report.runs.reading import Seen
+from zoo.report.run.features import followed
+from zoo.report.run.reading import Seen
 from zoo.report.wording import place
 
 Array = np.ndarray[Any, Any]

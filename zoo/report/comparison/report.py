@@ -8,9 +8,9 @@ from typing import Any
 
 from zoo.errors import CheckpointError
 from zoo.report.blocks import Block, Fact, Facts, Prose, Report, Section, Text, Tile
-from zoo.report.comparisons.charts import task_charts
-from zoo.report.comparisons.results import Results, read_results
-from zoo.report.comparisons.tables import failures, overview, task_table
+from zoo.report.comparison.charts import task_charts
+from zoo.report.comparison.results import Results, read_results
+from zoo.report.comparison.tables import failures, overview, task_table
 from zoo.report.wording import levels, score_axis, words
 
 

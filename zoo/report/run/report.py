@@ -11,14 +11,14 @@ from zoo.model import AnyModel, LanguageModel
 from zoo.registry import get_task
 from zoo.report.blocks import Block, Report, Samples, Section, Text
 from zoo.report.history import Event
-from zoo.report.runs.analyses import analysis_blocks
-from zoo.report.runs.cell import cell_blocks
-from zoo.report.runs.curves import loss_charts, optimisation_charts
-from zoo.report.runs.opened import OpenedRun, told
-from zoo.report.runs.reading import Seen, read_examples, read_text
-from zoo.report.runs.settings import facts_of, settings, versions
-from zoo.report.runs.tiles import subtitle, tiles
-from zoo.report.runs.units import units_block
+from zoo.report.run.analyses import analysis_blocks
+from zoo.report.run.cell import cell_blocks
+from zoo.report.run.curves import loss_charts, optimisation_charts
+from zoo.report.run.opened import OpenedRun, told
+from zoo.report.run.reading import Seen, read_examples, read_text
+from zoo.report.run.settings import facts_of, settings, versions
+from zoo.report.run.tiles import subtitle, tiles
+from zoo.report.run.units import units_block
 from zoo.training.practice import prepare_task
 from zoo.training.text import prepare
 

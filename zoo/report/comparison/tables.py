@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from zoo.report.blocks import Column, Entry, Number, Table
-from zoo.report.comparisons.results import Results, Standing, Summary
+from zoo.report.comparison.results import Results, Standing, Summary
 from zoo.report.wording import score_axis
 
 _OVERVIEW = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import Axis, Chart, Number, Series
-from zoo.report.comparisons.results import Result, Results
+from zoo.report.comparison.results import Result, Results
 from zoo.report.history import History, number
 from zoo.report.wording import levels, score_axis
 from zoo.storage import RunDirectory

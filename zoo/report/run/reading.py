@@ -17,7 +17,7 @@ from zoo.data import Vocabulary
 from zoo.model import AnyModel
 from zoo.report.blocks import Number
 from zoo.report.history import number
-from zoo.report.runs.features import example_features, text_features
+from zoo.report.run.features import example_features, text_features
 
 Array = np.ndarray[Any, Any]
 
@@ -80,9 +80,11 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Seen:
     held, outputs = _read(model, batch.inputs)
     asked = batch.weights.T.reshape(-1) > 0
     bits: list[Number] = [None] * asked.size
-    if task.loss == "cross_entropy":
-        cost = _bits(_in_a_row(outputs), _in_a_row(batch.targets))
-        bits = [bit if wanted else None for bit, wanted in zip(cost, asked, strict=True)]
+    if task.loss == "cross_entropy":  # targets that do not count may be anything
+        places = np.flatnonzero(asked)
+        cost = _bits(_in_a_row(outputs)[places], _in_a_row(batch.targets)[places])
+        for place, bit in zip(places, cost, strict=True):
+            bits[place] = bit
     names, features = example_features(batch.inputs, batch.weights)
     rows = batch.inputs.shape[1]
     what = f"{rows} example{'s' * (rows > 1)} of {words_of(task)}; ? is where an answer is asked for"
