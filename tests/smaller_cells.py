@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 SMALLER: dict[str, dict[str, Any]] = {
+    "cfc": {"units": 8},
     "ltc": {"unfolds": 2},
     "mamba": {"order": 2, "rank": 1},
     "retnet": {"heads": 2},
