@@ -75,7 +75,7 @@ def stored(monkeypatch):
     config = Config(
         data=("a.txt",), hidden=9, steps=50, optimizer="sgd", optimizer_options={"lr": 0.5}, split="90,10"
     )
-    monkeypatch.setattr("zoo.cli.resuming.resume_config", lambda out: config if out == "there" else None)
+    monkeypatch.setattr("zoo.training.resuming.resume_config", lambda out: config if out == "there" else None)
     return config
 
 
@@ -104,7 +104,7 @@ def test_epochs_replace_stored_steps(stored):
 
 
 def test_a_stored_cell_that_is_registered_nowhere(monkeypatch):
-    monkeypatch.setattr("zoo.cli.resuming.resume_config", lambda out: Config(cell="mine"))
+    monkeypatch.setattr("zoo.training.resuming.resume_config", lambda out: Config(cell="mine"))
     with pytest.raises(UnknownNameError, match=r"name it again, --cell FILE\.py:Class"):
         train_arguments({}, [], "there", resume=True)
 

@@ -7,12 +7,25 @@ import pytest
 from export_checks import case
 
 import zoo
-from zoo.compiler.evaluation import values
 from zoo.compiler.graph import Level, ancestors
+from zoo.compiler.meanings import meaning
 from zoo.compiler.reading import read
 from zoo.compiler.settled import at_sizes, lengths, shared_values
 
 CELLS = ["vanilla", "lstm", "retnet", "mamba", "clockwork", "slstm", "lif", "rg_lru", "lru", "lipschitz"]
+
+
+def worked_out(nodes, given):
+    """The values of nodes, of which the inputs come first."""
+    found = {}
+    with np.errstate(all="ignore"):
+        for node in nodes:
+            if node.op in given:
+                found[node] = given[node.op][node.attr]
+            else:
+                inputs = [found[each] for each in node.inputs]
+                found[node] = meaning(node, {}, np.dtype(np.float64))(*inputs)
+    return found
 
 
 @pytest.mark.parametrize("name", [*CELLS, "lstm+zoneout"])
@@ -25,7 +38,7 @@ def test_what_is_settled_has_the_same_values(name):
     nodes = ancestors(equations.outputs)
     state = {key.removeprefix("l0."): value[0] for key, value in numbers.state.items()}
     given = {"param": arrays, "buffer": arrays, "state": state, "x": {"x": numbers.x[0, 0]}}
-    found = values(nodes, given, {}, np.dtype(np.float64))
+    found = worked_out(nodes, given)
     expected, *_ = numbers.expected()
     np.testing.assert_allclose(found[equations.y], expected[0, 0], rtol=1e-12, atol=1e-14)
     assert all(found[node].shape == lengths(node.shape) for node in nodes if node.value is None)

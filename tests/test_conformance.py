@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 
+import pytest
 from smaller_cells import SMALLER
 
 import zoo
@@ -22,6 +24,12 @@ COMPILED = ("lstm",)
 def kind_of(name):
     """One of the two, by a name that stays."""
     return TOKENS32 if zlib.crc32(name.encode()) % 4 == 0 else DENSE64
+
+
+@pytest.fixture(autouse=True)
+def fewer_examples(monkeypatch):
+    """Of each law, unless somebody asks for a number: there are many cells."""
+    monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", "3"))
 
 
 @zoo.testing.parametrize_cells()

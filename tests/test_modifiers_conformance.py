@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from unittest import SkipTest
 
 import pytest
@@ -38,6 +39,12 @@ TELLING = (
     "check_step_agrees",
     "check_save_load",
 )
+
+
+@pytest.fixture(autouse=True)
+def fewer_examples(monkeypatch):
+    """Of each law, unless somebody asks for a number: there are many cells."""
+    monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", "3"))
 
 
 @zoo.testing.parametrize_cells(*CELLS)

@@ -14,6 +14,7 @@ import report_examples as examples
 import zoo
 from zoo.report import figures, make_report, palette, write_figures
 from zoo.report.blocks import Axis, Chart, Reference, Report, Section, Series
+from zoo.report.figures import charts
 
 needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs matplotlib")
 
@@ -140,4 +141,4 @@ def test_lines_and_words_stand_out(theme):
 
 def test_six_things_in_every_theme_and_the_same_marks_everywhere():
     assert len(palette.THINGS) == 6
-    assert set(palette.MARKERS) == set(figures.charts._MARKERS)
+    assert set(palette.MARKERS) == set(charts._MARKERS)

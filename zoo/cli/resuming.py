@@ -11,7 +11,7 @@ from zoo.cli.members import cell_class, trained_task
 from zoo.contracts import Cell, Optimizer, Task, Tracker
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import registry_of
-from zoo.training import Config, resume_config
+from zoo.training.config import Config
 from zoo.training.schedules import SCHEDULES, make_schedule
 
 Settings = dict[str, Any]
@@ -41,6 +41,8 @@ def train_arguments(
     Raises:
         ZooError: if a name is unknown, a value is not allowed, or the stored settings cannot be read.
     """
+    from zoo.training.resuming import resume_config
+
     stored = resume_config(out) if resume and out is not None else None
     cell = _cell(given.get("cell"), stored)
     settings = {**_stored(stored, {**given, "cell": cell.name}), **given}

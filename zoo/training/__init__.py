@@ -1,14 +1,43 @@
-"""Training: a text or a task and a configuration in, a run directory out."""
+"""Training: a text or a task and a configuration in, a run directory out.
 
-from zoo.training.config import Config, make_config
-from zoo.training.evaluation import Score, TaskScore, evaluate, evaluate_task
-from zoo.training.practice import Practice
-from zoo.training.reading import Measured, Reader
-from zoo.training.resuming import resume_config
-from zoo.training.run import Interrupted, Run
-from zoo.training.session import train
-from zoo.training.text import Text, prepare
-from zoo.training.trainer import Analyse, Event
+A name is imported when it is first used: `zoo train --help` needs the settings alone, and no compiler.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.training.config import Config, make_config
+    from zoo.training.evaluation import Score, TaskScore, evaluate, evaluate_task
+    from zoo.training.practice import Practice
+    from zoo.training.reading import Measured, Reader
+    from zoo.training.resuming import resume_config
+    from zoo.training.run import Interrupted, Run
+    from zoo.training.session import train
+    from zoo.training.text import Text, prepare
+    from zoo.training.trainer import Analyse, Event
+
+_HOMES = {
+    "Analyse": "trainer",
+    "Config": "config",
+    "Event": "trainer",
+    "Interrupted": "run",
+    "Measured": "reading",
+    "Practice": "practice",
+    "Reader": "reading",
+    "Run": "run",
+    "Score": "evaluation",
+    "TaskScore": "evaluation",
+    "Text": "text",
+    "evaluate": "evaluation",
+    "evaluate_task": "evaluation",
+    "make_config": "config",
+    "prepare": "text",
+    "resume_config": "resuming",
+    "train": "session",
+}
 
 __all__ = [
     "Analyse",
@@ -29,3 +58,9 @@ __all__ = [
     "resume_config",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo.training' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"zoo.training.{_HOMES[name]}"), name)
