@@ -44,7 +44,7 @@ TELLING = (
 @pytest.fixture(autouse=True)
 def fewer_examples(monkeypatch):
     """Of each law, unless somebody asks for a number: there are many cells."""
-    monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", "3"))
+    monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", "2"))
 
 
 @zoo.testing.parametrize_cells(*CELLS)
