@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +82,10 @@ def measured(ranks: Crew) -> dict[str, dict[str, float]]:
     steps, sums = {}, {}
     for hidden in HIDDEN:
         model = model_of(hidden, ranks)
-        steps[str(hidden)] = least(lambda: model.loss_and_grad(tokens[:-1], tokens[1:]), 12)  # noqa: B023
+        steps[str(hidden)] = least(partial(model.loss_and_grad, tokens[:-1], tokens[1:]), 12)
     for size in SIZES:
         total = np.zeros(size, np.float32)
-        sums[str(size)] = least(lambda: ranks.team.sum([], total, BATCH), 30)  # noqa: B023
+        sums[str(size)] = least(partial(ranks.team.sum, [], total, BATCH), 30)
     return {"steps": steps, "sums": sums}
 
 

@@ -403,7 +403,7 @@ def test_a_damaged_plan_is_refused(tmp_path, go, text):
         ("cells", {"label": ".hidden"}),
         ("cells", {"name": "{file}:Mine"}),
         ("cells", {"name": "vanilla/../gru"}),
-        ("tasks", {"label": "/tmp/x"}),
+        ("tasks", {"label": "/elsewhere/x"}),
     ],
 )
 def test_a_plan_leads_nowhere_and_imports_nothing(two, go, tmp_path, kind, change):

@@ -197,12 +197,13 @@ def test_a_long_gradient_is_shortened_and_a_short_one_kept(
 ) -> None:
     grad = gradient(size, seed, dtype)
     before = grad.tobytes()
-    new, norm, clipped = Clip(norm=limit).apply(grad)
+    new, norm, clipped, left = Clip(norm=limit).apply(grad)
     exact = float(np.linalg.norm(grad.astype(np.float64)))
     assert norm == pytest.approx(exact, rel=1e-12)
     assert clipped == (norm > limit)
     rounding = 1e-6 if dtype == "float32" else 1e-14
     assert global_norm(new) == pytest.approx(min(exact, limit), rel=rounding)
+    assert left == pytest.approx(min(exact, limit), rel=1e-12)
     np.testing.assert_allclose(new, grad * min(1.0, limit / exact), rtol=rounding * 2, err_msg="direction")
     assert new.dtype == grad.dtype
     assert clipped or new.tobytes() == before
@@ -213,18 +214,18 @@ def test_a_long_gradient_is_shortened_and_a_short_one_kept(
 @given(SIZES, SEEDS, DTYPES, LIMITS)
 def test_elements_are_brought_inside(size: int, seed: int, dtype: str, limit: float) -> None:
     grad = gradient(size, seed, dtype)
-    new, norm, clipped = Clip(value=limit).apply(grad)
+    new, norm, clipped, left = Clip(value=limit).apply(grad)
     top = np.dtype(dtype).type(limit)
     assert new.tobytes() == np.clip(grad, -top, top).tobytes()
     assert clipped == bool((np.abs(grad) > top).any())
-    assert norm == global_norm(grad)
+    assert (norm, left) == (global_norm(grad), global_norm(new))
 
 
 def test_both_limits_hold_and_the_norm_is_the_one_that_came_in() -> None:
-    new, norm, clipped = Clip(norm=1.0, value=3.0).apply(np.array([30.0, 4.0, 0.0]))
+    new, norm, clipped, left = Clip(norm=1.0, value=3.0).apply(np.array([30.0, 4.0, 0.0]))
     np.testing.assert_allclose(new, [math.sqrt(0.5), math.sqrt(0.5), 0.0], rtol=1e-15)
     assert norm == pytest.approx(math.hypot(30, 4), rel=1e-15)
-    assert clipped is True
+    assert (clipped, left) == (True, 1.0)
     assert Clip(norm=100.0, value=30.0).apply(np.array([30.0, 4.0]))[2] is False, (
         "at the limit is not beyond it"
     )
@@ -232,9 +233,9 @@ def test_both_limits_hold_and_the_norm_is_the_one_that_came_in() -> None:
 
 def test_no_limit_changes_nothing() -> None:
     grad = np.array([1e300, -5.0, 0.0])
-    new, norm, clipped = Clip().apply(grad)
+    new, norm, clipped, left = Clip().apply(grad)
     assert new.tobytes() == grad.tobytes()
-    assert norm == 1e300
+    assert norm == left == 1e300
     assert not clipped
 
 
@@ -243,7 +244,7 @@ def test_no_limit_changes_nothing() -> None:
     "clip", [Clip(), Clip(norm=1.0), Clip(value=1.0), Clip(norm=1.0, value=1.0)], ids=repr
 )
 def test_nan_is_never_clipped_into_health(clip: Clip, dtype: str) -> None:
-    new, norm, _ = clip.apply(np.array([5.0, np.nan, 0.1], dtype))
+    new, norm, *_ = clip.apply(np.array([5.0, np.nan, 0.1], dtype))
     assert math.isnan(norm), f"norm: found {norm}, expected NaN"
     assert np.isnan(new[1]), f"found {new}, expected NaN in the middle"
     norm = clip.apply(np.array([np.inf, np.nan], dtype))[1]
@@ -264,7 +265,7 @@ def test_infinity_is_reported_and_not_scaled_into_health() -> None:
 @pytest.mark.parametrize(("dtype", "size"), [("float32", 1e38), ("float64", 1e200), ("float64", 1e-200)])
 def test_the_norm_survives_squares_that_do_not_fit(dtype: str, size: float) -> None:
     grad = np.array([3 * size / 5, 4 * size / 5], dtype)
-    new, norm, clipped = Clip(norm=1.0).apply(grad)
+    new, norm, clipped, _ = Clip(norm=1.0).apply(grad)
     if size > 1:
         assert norm == pytest.approx(size, rel=1e-6)
         np.testing.assert_allclose(new, [0.6, 0.8], rtol=1e-6)

@@ -100,7 +100,7 @@ def by_hand(config, schedule):
     for step in range(1, config.steps + 1):
         inputs, targets, first = streams.window(step - 1)
         _, state = model.loss_and_grad(inputs, targets, None if first else state)
-        grad, _, _ = clip.apply(model.grad)
+        grad, *_ = clip.apply(model.grad)
         rate = config.lr * schedule.factor(memory, step)
         model.theta[:], slots = optimizer.apply(model.theta, grad, slots, step, rate)
         if step % config.eval_every == 0 or step == config.steps:

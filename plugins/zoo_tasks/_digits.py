@@ -19,15 +19,14 @@ Array = np.ndarray[Any, Any]
 
 PIXELS = 64
 CLASSES = 10
-CARD = {
-    "title": "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
-    "authors": "Quoc V. Le and Navdeep Jaitly and Geoffrey E. Hinton",
-    "year": 2015,
-    "url": "https://arxiv.org/abs/1504.00941",
-}
-DEVIATIONS = (
-    "The 1,797 digits of 8 by 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998), 64 steps, where "
-    "the field has MNIST, 784 steps; so accuracies do not compare with published ones."
+CARD = zoo.Card(
+    title="A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
+    authors="Quoc V. Le, Navdeep Jaitly, Geoffrey E. Hinton",
+    year=2015,
+    url="https://arxiv.org/abs/1504.00941",
+    deviations="The 1,797 digits of 8 by 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998), "
+    "64 steps, where the field has MNIST, 784 steps; so accuracies do not compare with "
+    "published ones.",
 )
 
 

@@ -18,16 +18,15 @@ import zoo
 
 Array = np.ndarray[Any, Any]
 
-CARD = {
-    "title": "Neural Networks and the Chomsky Hierarchy",
-    "authors": "Grégoire Delétang and Anian Ruoss and Jordi Grau-Moya and Tim Genewein and Li Kevin Wenliang "
-    "and Elliot Catt and Chris Cundy and Marcus Hutter and Shane Legg and Joel Veness and Pedro A. Ortega",
-    "year": 2023,
-    "url": "https://arxiv.org/abs/2207.02098",
-}
-DEVIATIONS = (
-    "Validation, too, is on lengths that training does not have, on other sequences than the test; the score "
-    "is the mean over as many lengths as there are batches, where the paper has every length once."
+CARD = zoo.Card(
+    title="Neural Networks and the Chomsky Hierarchy",
+    authors="Grégoire Delétang, Anian Ruoss, Jordi Grau-Moya, Tim Genewein, Li Kevin Wenliang, "
+    "Elliot Catt, Chris Cundy, Marcus Hutter, Shane Legg, Joel Veness, Pedro A. Ortega",
+    year=2023,
+    url="https://arxiv.org/abs/2207.02098",
+    deviations="Validation, too, is on lengths that training does not have, on other sequences than the "
+    "test; the score is the mean over as many lengths as there are batches, where the paper "
+    "has every length once.",
 )
 
 

@@ -10,10 +10,11 @@ https://arxiv.org/abs/2207.02098, section A.3, Cycle Navigation. Without memory:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import zoo
-from zoo_tasks._unseen import CARD, DEVIATIONS, Unseen, asked
+from zoo_tasks._unseen import CARD, Unseen, asked
 
 QUERY = 3
 
@@ -24,7 +25,7 @@ class Cycle(Unseen):
     Inputs are tokens: back, stay and on, and one that asks for the answer, the place where the walk ends.
     """
 
-    card = zoo.Card(**CARD, variant="Cycle Navigation (R)", deviations=DEVIATIONS)  # type: ignore[arg-type]
+    card = dataclasses.replace(CARD, variant="Cycle Navigation (R)")
     places = zoo.Option(5, help="places on the circle", low=2)
     input_size = 4
 

@@ -6,10 +6,11 @@ in a corner and nearly always dark.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import zoo
-from zoo_tasks._digits import CARD, DEVIATIONS, Pixels
+from zoo_tasks._digits import CARD, Pixels
 
 
 class Digits(Pixels):
@@ -18,7 +19,7 @@ class Digits(Pixels):
     Inputs are the brightness of one pixel at a time, from 0 to 1; the answer is asked for after the last.
     """
 
-    card = zoo.Card(**CARD, variant="sequential digits, in the order of reading", deviations=DEVIATIONS)  # type: ignore[arg-type]
+    card = dataclasses.replace(CARD, variant="sequential digits, in the order of reading")
 
 
 @zoo.hookimpl

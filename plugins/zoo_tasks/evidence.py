@@ -78,7 +78,8 @@ def _decided(clicks: Array, sides: Array) -> Array:
     tie, last = balance == 0, clicks[:, -1]
     side = np.where(last[0] == last[1], sides, last[0])  # the other side of a lone click
     last[:] = np.where(tie, np.stack([side == 0, side == 1]), last)
-    return clicks[1].sum(axis=0) - clicks[0].sum(axis=0)  # type: ignore[no-any-return]
+    settled: Array = clicks[1].sum(axis=0) - clicks[0].sum(axis=0)
+    return settled
 
 
 @zoo.hookimpl

@@ -11,13 +11,14 @@ guessed.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import zoo
-from zoo_tasks._unseen import CARD, DEVIATIONS, Unseen, asked
+from zoo_tasks._unseen import CARD, Unseen, asked
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +31,7 @@ class ModularArithmetic(Unseen):
     Inputs are tokens: the numbers, then plus, minus and times, and one that asks for the answer.
     """
 
-    card = zoo.Card(**CARD, variant="Modular Arithmetic (Simple) (R)", deviations=DEVIATIONS)  # type: ignore[arg-type]
+    card = dataclasses.replace(CARD, variant="Modular Arithmetic (Simple) (R)")
     modulus = zoo.Option(5, help="numbers run from 0 to one below it", low=2)
 
     @property

@@ -9,10 +9,11 @@ https://arxiv.org/abs/2207.02098, section A.3, Parity Check. Without memory: one
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import zoo
-from zoo_tasks._unseen import CARD, DEVIATIONS, Unseen, asked
+from zoo_tasks._unseen import CARD, Unseen, asked
 
 QUERY = 2
 
@@ -23,7 +24,7 @@ class Parity(Unseen):
     Inputs are tokens: two bits, and one that asks for the answer.
     """
 
-    card = zoo.Card(**CARD, variant="Parity Check (R)", deviations=DEVIATIONS)  # type: ignore[arg-type]
+    card = dataclasses.replace(CARD, variant="Parity Check (R)")
     input_size = 3
     output_size = 2
 

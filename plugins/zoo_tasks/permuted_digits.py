@@ -6,13 +6,14 @@ and their source. Without memory only the last pixel is seen, which says more or
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import zoo
-from zoo_tasks._digits import CARD, DEVIATIONS, PIXELS, Pixels
+from zoo_tasks._digits import CARD, PIXELS, Pixels
 
 
 class PermutedDigits(Pixels):
@@ -21,7 +22,7 @@ class PermutedDigits(Pixels):
     Inputs are the brightness of one pixel at a time, from 0 to 1; the answer is asked for after the last.
     """
 
-    card = zoo.Card(**CARD, variant="sequential digits, the pixels permuted", deviations=DEVIATIONS)  # type: ignore[arg-type]
+    card = dataclasses.replace(CARD, variant="sequential digits, the pixels permuted")
     permutation = zoo.Option(0, help="number of the order", low=0)
 
     def order(self) -> np.ndarray[Any, Any]:

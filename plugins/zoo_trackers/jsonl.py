@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import zoo
@@ -34,7 +35,7 @@ class Jsonl(zoo.Tracker):
     @contextmanager
     def follow(self, begun: Event) -> Iterator[Callable[[Event], None]]:
         """Open the file for a run."""
-        with open(self.options["path"], "a", encoding="utf-8") as file:  # noqa: PTH123 - any path-like
+        with Path(self.options["path"]).open("a", encoding="utf-8") as file:
 
             def record(event: Event) -> None:
                 facts = {name: _plain(value) for name, value in event.items()}

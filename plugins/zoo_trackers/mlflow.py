@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import zoo
@@ -32,7 +33,7 @@ class Mlflow(zoo.Tracker):
         year=2018,
         url="https://databricks.com/research/accelerating-the-machine-learning-lifecycle-with-mlflow",
     )
-    requires = {"mlflow": "recurrent-zoo[mlflow]"}  # noqa: RUF012 - read, never changed
+    requires = MappingProxyType({"mlflow": "recurrent-zoo[mlflow]"})
     uri = zoo.Option("", help="where runs are kept, as in sqlite:///mlflow.db; empty for MLflow's own choice")
     experiment = zoo.Option("zoo", help="the experiment that runs belong to")
 

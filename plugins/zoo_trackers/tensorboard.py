@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import zoo
@@ -27,7 +28,7 @@ class Tensorboard(zoo.Tracker):
         year=2017,
         url="https://github.com/lanpa/tensorboardX",
     )
-    requires = {"tensorboardX": "recurrent-zoo[tensorboard]"}  # noqa: RUF012 - read, never changed
+    requires = MappingProxyType({"tensorboardX": "recurrent-zoo[tensorboard]"})
     dir = zoo.Option("", help="where the files go; empty for tensorboard/ in the run directory")
 
     @contextmanager

@@ -59,7 +59,7 @@ def learn(model: SequenceModel, lesson: Lesson, rng: np.random.RandomState) -> l
         for chosen in batches(lengths, lesson.size, rng):
             loss, weight = _gradient(model, lesson, chosen, step)
             step += 1
-            grad, norm, _ = lesson.clip.apply(model.grad)
+            grad, norm, *_ = lesson.clip.apply(model.grad)
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise ZooError(
                     f"training diverged: in update {step} the loss is {loss} and the norm of its gradient "

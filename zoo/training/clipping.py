@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -77,6 +78,22 @@ def clip_value(
     return new, global_norm(grad), count > 0
 
 
+class Clipped(NamedTuple):
+    """A gradient after clipping.
+
+    Attributes:
+        grad: The gradient ``(P,)``, which is the one given if there is no limit.
+        norm: The norm that came in.
+        clipped: Whether anything was clipped.
+        left: The norm that is left.
+    """
+
+    grad: np.ndarray
+    norm: float
+    clipped: bool
+    left: float
+
+
 @dataclass(frozen=True)
 class Clip:
     """What is done to a gradient before the optimizer sees it: first each element is clipped, then the whole.
@@ -102,20 +119,19 @@ class Clip:
                     f"clipping: {name} is {limit!r}; expected a positive finite number, or None for no limit."
                 )
 
-    def apply(self, grad: np.ndarray) -> tuple[np.ndarray, float, bool]:
+    def apply(self, grad: np.ndarray) -> Clipped:
         """Clip a gradient, which is not written to.
 
         Args:
             grad: Gradient ``(P,)``, float32 or float64.
-
-        Returns:
-            The clipped gradient ``(P,)``, which is the one given if there is no limit; the norm that came in;
-            whether anything was clipped.
         """
-        new, norm, cut = grad, global_norm(grad), False
+        came, cut = None, False
         if self.value is not None:
-            new, norm, cut = clip_value(grad, float(self.value))
-        if self.norm is not None:
-            new, _, shortened = clip_norm(new, float(self.norm))
-            cut = cut or shortened
-        return new, float(norm), bool(cut)
+            grad, came, cut = clip_value(grad, float(self.value))
+        if self.norm is None:
+            left = global_norm(grad) if came is None or cut else came
+            return Clipped(grad, float(left if came is None else came), bool(cut), float(left))
+        grad, norm, shortened = clip_norm(grad, float(self.norm))
+        # What was shortened to the limit has it for its norm: there is no need to look again.
+        left = self.norm if shortened else norm
+        return Clipped(grad, float(norm if came is None else came), bool(cut or shortened), float(left))

@@ -16,7 +16,7 @@ from zoo.layers.team import ALONE
 from zoo.model import AnyModel, LanguageModel
 from zoo.ranks.crew import Crew
 from zoo.storage import RunDirectory
-from zoo.training.clipping import Clip, global_norm
+from zoo.training.clipping import Clip
 from zoo.training.config import Config
 from zoo.training.meter import Means, Speed
 from zoo.training.progress import Progress
@@ -102,7 +102,7 @@ class Trainer:
         loss, progress.carried, symbols = self.reader.learn(
             self.model, progress.step, progress.carried, noise
         )
-        grad, norm, clipped = self.clip.apply(self.model.grad)
+        grad, norm, clipped, left = self.clip.apply(self.model.grad)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self._diverged(f"the loss is {loss} and the norm of its gradient {norm}", loss, norm)
         progress.step += 1
@@ -111,7 +111,6 @@ class Trainer:
             self.model.theta, grad, progress.slots, progress.step, rate
         )
         progress.clipped += clipped
-        left = float(global_norm(grad)) if clipped else norm
         progress.means = progress.means.add(loss, norm, clipped, left)
         self.speed.add(symbols)
         if self._due(self.config.log_every) or progress.step == self.config.steps:
@@ -139,7 +138,7 @@ class Trainer:
         team, self.model.team = self.model.team, ALONE
         self.reader.rehearse(self.model)
         self.reader.learn(self.model, 0, None, (self.config.seed, 0))
-        grad, _, _ = self.clip.apply(self.model.grad)
+        grad = self.clip.apply(self.model.grad).grad
         self.optimizer.apply(self.model.theta, grad, self.progress.slots, 1, 0.0)
         self.model.team = team
 
