@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from zoo.comparison import members
 from zoo.comparison.asked import Asked, Specs
 from zoo.comparison.course import Course
@@ -26,6 +24,7 @@ from zoo.errors import CheckpointError
 from zoo.layers.shards import available_threads
 from zoo.storage.atomic import entries
 from zoo.storage.failures import cannot_write
+from zoo.storage.locking import exclusive
 from zoo.training import Interrupted
 from zoo.training.run import new_directory
 from zoo.training.signals import interruptible
@@ -166,21 +165,12 @@ def _held(folder: Path) -> Iterator[None]:
             f"The directory {folder} is not empty and holds no comparison ({len(foreign)} entries, such as "
             f"{foreign[0]!r}); choose an empty or new directory."
         )
-    lock = FileLock(folder / _LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise CheckpointError(
-            f"The comparison in {folder} is in use by another process; wait for its end or choose another "
-            f"directory."
-        ) from None
     except OSError as error:
         raise cannot_write(folder, error) from error
-    try:
+    with exclusive(folder / _LOCK, f"The comparison in {folder}"):
         yield
-    finally:
-        lock.release()
 
 
 def _run(folder: Path, comparands: Comparands, jobs: int | None, where: Engine | Place, tell: Tell) -> None:

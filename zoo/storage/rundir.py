@@ -23,6 +23,7 @@ from zoo.storage.atomic import (
 )
 from zoo.storage.checkpoint import Checkpoint
 from zoo.storage.failures import StrPath, cannot_write
+from zoo.storage.locking import exclusive
 from zoo.storage.pointer import MAX_STEP
 from zoo.storage.reading import exists, read_json
 from zoo.storage.shelf import Report
@@ -83,22 +84,10 @@ class RunDirectory:
         """
         if not exists(self.path):  # filelock would make it
             raise CheckpointError(f"The run directory {self.path} does not exist; create it first.")
-        lock = FileLock(self.path / _LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise CheckpointError(
-                f"The run directory {self.path} is in use by another process; "
-                "wait for its end or choose another directory."
-            ) from None
-        except OSError as error:
-            raise cannot_write(self.path / _LOCK, error) from error
-        try:
+        with exclusive(self.path / _LOCK, f"The run directory {self.path}"):
             remove_temporaries(self.path)
             remove_temporaries(self.checkpoints_path)
             yield
-        finally:
-            lock.release()
 
     def wait(self, seconds: float) -> None:
         """Wait until nobody holds the lock, so many seconds at most.
