@@ -626,6 +626,23 @@ def test_an_optimizer_that_wants_rows_gets_them():
         assert closure().item() < before
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        (
+            "weight_hh_l0",
+            torch.zeros(4 * H, I, dtype=FLOAT64),
+            r"torch.float64 \(16, 3\); expected torch.float64 \(16, 4\)",
+        ),
+        ("bias_hh_l0", torch.zeros(4 * H), r"torch.float32 \(16,\); expected torch.float64 \(16,\)"),
+    ],
+)
+def test_a_parameter_that_does_not_fit_is_one_sentence(name, value, words):
+    module = layer("lstm")
+    with pytest.raises(UsageError, match=f"^zoo.torch.Recurrent: {name} is {words}, as it was made"):
+        torch.func.functional_call(module, {name: value}, (inputs(),))
+
+
 def test_it_says_what_it_is():
     text = repr(layer("t_gru", 2, batch_first=True, dropout=0.5))
     assert text.startswith(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from zoo.errors import UsageError
-from zoo.torch.limits import WHO, check_device
+from zoo.torch.limits import WHO, check_device, check_dtype
 from zoo.torch.passes import Given
 from zoo.torch.plan import Outline
 from zoo.torch.states import State
@@ -46,7 +46,7 @@ def prepare(
     Raises:
         UsageError: if something does not fit.
     """
-    dtype = arrays[0].dtype
+    dtype = _checked_dtype(outline, arrays)
     x = _checked_x(outline, x, dtype, batch_first)
     is_batched = x.dim() == (3 if x.is_floating_point() else 2)
     states = [] if state is None else outline.states.listed(state, WHO)
@@ -75,6 +75,18 @@ def returned(outline: Outline, call: Call, y: Tensor, last: Sequence[Tensor]) ->
         batch = 1 if outline.states.is_stacked else 0
         return y.squeeze(1), outline.states.as_returned([each.squeeze(batch) for each in last])
     return y.transpose(0, 1) if call.batch_first else y, outline.states.as_returned(last)
+
+
+def _checked_dtype(outline: Outline, arrays: Sequence[Tensor]) -> Any:
+    """The dtype of the parameters: kernels check nothing, and somebody may have replaced one by another."""
+    dtype = check_dtype(arrays[0].dtype)
+    for tensor, (name, shape) in zip(arrays, outline.shapes.items(), strict=True):
+        if tensor.shape != shape or tensor.dtype != dtype:
+            raise UsageError(
+                f"{WHO}: {name} is {tensor.dtype} {tuple(tensor.shape)}; expected {dtype} {shape}, as it was "
+                f"made."
+            )
+    return dtype
 
 
 def _checked_x(outline: Outline, x: Any, dtype: Any, batch_first: bool) -> Tensor:

@@ -10,6 +10,7 @@ from zoo.errors import UsageError
 from zoo.layers.boundary import DTYPES
 
 WHO = "zoo.torch.Recurrent"
+_KNOWN = {name: getattr(torch, name) for name in DTYPES}
 
 
 def check_device(device: Any, what: str = "the module would be") -> None:
@@ -31,8 +32,7 @@ def check_dtype(dtype: Any) -> Any:
     Raises:
         UsageError: if it is neither float32 nor float64.
     """
-    known = {name: getattr(torch, name) for name in DTYPES}
-    found = known.get(dtype, dtype) if isinstance(dtype, str) else dtype
-    if found not in known.values():
-        raise UsageError(f"{WHO}: dtype is {dtype!r}; expected {' or '.join(map(str, known.values()))}.")
+    found = _KNOWN.get(dtype, dtype) if isinstance(dtype, str) else dtype
+    if found not in _KNOWN.values():
+        raise UsageError(f"{WHO}: dtype is {dtype!r}; expected {' or '.join(map(str, _KNOWN.values()))}.")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,14 @@ class Outline:
         stack: The layers.
         recompute: What is computed again on the way back.
         key: By which :func:`outline` finds it.
+
+    Attributes:
+        names: What the module calls its parameters.
+        states: How its states look.
+        buffers: The names of its buffers.
+        draws: Whether something is random in training.
+        layout: How the stack's parameters lie in a vector.
+        shapes: Shape of each parameter, and then of each buffer, under the module's names.
     """
 
     def __init__(self, stack: Stack, recompute: Recompute, key: str) -> None:
@@ -67,6 +75,7 @@ class Outline:
         noises = (isinstance(each, Noise) for each in stack.inputs.values())
         self.draws = any(noises) or (stack.dropout > 0 and len(stack.floors) > 1)
         self.layout = Layout(stack.param_shapes)
+        self.shapes = {name: value.shape for name, value in self.to_module(self.zeros()).items()}
         self._pure = {dtype: Pure(stack, dtype, recompute) for dtype in DTYPES.values()}
 
     def pure(self, dtype: np.dtype[Any]) -> Pure:
@@ -76,6 +85,15 @@ class Outline:
             UsageError: if it is neither float32 nor float64.
         """
         return self._pure.get(dtype) or self._pure[as_dtype(dtype)]
+
+    def zeros(self) -> Arrays:
+        """Parameters and buffers of the stack, all zero."""
+        shapes = {**self.stack.param_shapes, **self.stack.buffer_shapes}
+        return {name: np.zeros(shape) for name, shape in shapes.items()}
+
+    def to_module(self, arrays: Mapping[str, Array]) -> Arrays:
+        """Parameters and buffers under the module's names, from those of the stack: views, mostly."""
+        return self.names.to_module(arrays) | {name: arrays[name] for name in self.buffers}
 
     def arrays(self, values: Sequence[Array]) -> Arrays:
         """What kernels take of the module's parameters and buffers, in its order: views where they can be."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from zoo.contracts import Cell
-from zoo.layers.layer import Array, Arrays
 from zoo.layers.recurrent import Named, resolved
 from zoo.layers.segments import check_recompute
 from zoo.torch.calling import prepare, returned
@@ -122,7 +120,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
             y, last = self.forward(padded, state, lengths, **inputs)
             return pack_like(x, y, lengths, self.batch_first), last
         call = prepare(
-            self._outline, self.arrays(), x, state, lengths, inputs, self.batch_first, self.training
+            self._outline, self._tensors(), x, state, lengths, inputs, self.batch_first, self.training
         )
         y, *last = recorded(self._outline, call.given)
         return returned(self._outline, call, y, last)
@@ -130,9 +128,9 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
     def reset_parameters(self) -> None:
         """Draw the parameters anew, from a seed that PyTorch's generator gives."""
         seed = int(torch.randint(2**63 - 1, ()))
-        values = self._named(self._outline.stack.initial(seed)).values()
+        values = self._outline.to_module(self._outline.stack.initial(seed)).values()
         with torch.no_grad():
-            for target, value in zip(self.arrays(), values, strict=True):
+            for target, value in zip(self._tensors(), values, strict=True):
                 target.copy_(torch.from_numpy(value))
 
     def flatten_parameters(self) -> None:
@@ -144,14 +142,10 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         for parameter in self.parameters():
             parameter.data = self._outline.names.laid_out(parameter.data)
 
-    def arrays(self) -> list[Tensor]:
-        """Parameters and then buffers, as they are now."""
-        return [_attribute(self, path) for path in self._paths]
-
     @property
     def dtype(self) -> Any:
         """Of parameters, outputs and states."""
-        return self.arrays()[0].dtype
+        return self._tensors()[0].dtype
 
     def extra_repr(self) -> str:
         """What ``print`` shows in brackets."""
@@ -159,12 +153,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
 
     def _make(self, dtype: Any) -> None:
         """Make parameters and buffers; their values are drawn later."""
-        stack = self._outline.stack
-        zeros = {
-            name: np.zeros(shape)
-            for name, shape in (*stack.param_shapes.items(), *stack.buffer_shapes.items())
-        }
-        arrays = self._named(zeros)
+        arrays = self._outline.to_module(self._outline.zeros())
         self._paths = tuple(tuple(name.split(".")) for name in arrays)
         for (*owners, last), (name, value) in zip(self._paths, arrays.items(), strict=True):
             owner = self
@@ -178,9 +167,9 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
             else:
                 owner.register_parameter(last, torch.nn.Parameter(tensor))
 
-    def _named(self, arrays: Mapping[str, Array]) -> Arrays:
-        """Parameters and buffers under the module's names, from those of the stack."""
-        return self._outline.names.to_module(arrays) | {name: arrays[name] for name in self._outline.buffers}
+    def _tensors(self) -> list[Tensor]:
+        """Parameters and then buffers, as they are now."""
+        return [_attribute(self, path) for path in self._paths]
 
     def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> Recurrent:
         """What ``to``, ``double`` and ``cuda`` call; refuses before it has begun."""

@@ -43,9 +43,9 @@ class States:
 
     def shape(self, which: int, batch: Any) -> tuple[Any, ...]:
         """Shape of one tensor."""
-        layers, *_ = names = self.names[which]
+        names = self.names[which]
         front = (len(names), batch) if self.is_stacked else (batch,)
-        return (*front, *self.shapes[layers])
+        return (*front, *self.shapes[names[0]])
 
     def arrays(self, tensors: Sequence[Tensor | None]) -> Arrays:
         """The states of the stack; views. Those of None are left out."""
