@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo import analysis, convert, data, export, kernels, report, testing
+    from zoo import jax as jax
     from zoo import sklearn as sklearn
     from zoo import torch as torch
     from zoo.comparison import Comparison, compare
@@ -184,7 +185,7 @@ _HOMES = {
 }
 _ROOMS = ("analysis", "convert", "data", "export", "kernels", "report", "testing")
 # Rooms for the users of another library, of its name: not in __all__, lest a star import hides the library.
-_GUESTS = ("sklearn", "torch")
+_GUESTS = ("jax", "sklearn", "torch")
 
 __all__ = [
     "Batch",

@@ -1,0 +1,179 @@
+"""``zoo.jax.recurrent``: what the layer of zoo computes, under the transformations of JAX."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import zoo
+import zoo.jax
+from zoo.errors import UsageError
+from zoo.kernels import interpreted
+
+jax = pytest.importorskip("jax", reason="needs the extra `jax`")
+jnp = jax.numpy
+
+T, B, I, H = 4, 2, 3, 4  # noqa: E741 - the letters of the documents
+
+
+@pytest.fixture(autouse=True)
+def plain_python():
+    """Nothing is compiled here: kernels have tests of their own. Float64 is on."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    with interpreted():
+        yield
+    jax.config.update("jax_enable_x64", before)
+
+
+def function(cell="lstm", layers=1, dtype="float64", **more):
+    return zoo.jax.recurrent(cell, I, H, layers, dtype=dtype, threads=1, **more)
+
+
+def inputs(seed=0, dtype="float64"):
+    return jnp.array(np.random.default_rng(seed).normal(size=(T, B, I)).astype(dtype))
+
+
+def loss(rnn, params, x, state=None, **more):
+    """A number that all results have a part in, each another."""
+    y, last = rnn(params, x, state, **more)
+    leaves = [y, *last.values()]
+    return sum(jnp.sum(jnp.sin(each + jnp.arange(each.size).reshape(each.shape))) for each in leaves)
+
+
+def assert_close(found, expected, atol=1e-12):
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_it_computes_what_the_layer_of_zoo_does(dtype):
+    more = {"bidirectional": True, "learned_state": True, "recompute": 2}
+    rnn, x = function("gru", 2, dtype, **more), inputs(dtype=dtype)
+    layer = zoo.Recurrent("gru", I, H, 2, dtype=dtype, threads=1, **more)
+    (y, last), pull = jax.vjp(rnn, rnn.params, x)
+    expected, states = layer.forward(np.asarray(x))
+    assert_close((y, last), (expected, states), atol=0)
+    dy = np.cos(expected)
+    dx, _ = layer.backward(dy)
+    found, found_x = pull((jnp.array(dy), jax.tree.map(jnp.zeros_like, last)))
+    assert (found_x.dtype, found.keys()) == (dtype, layer.grads.keys())
+    assert_close((found, found_x), (dict(layer.grads), dx), atol=0)
+
+
+@pytest.mark.parametrize("cell", ["vanilla", "esn", "t_gru"])
+def test_gradients_are_those_of_finite_differences(cell):
+    rnn, x = function(cell, 2), inputs()
+    _, state = rnn(rnn.params, x)
+    check = importlib.import_module("jax.test_util").check_grads
+    check(lambda *given: loss(rnn, *given), (rnn.params, x, state), 1, modes=["rev"])
+
+
+def test_jit_grad_and_vmap_compose():
+    rnn, x = function("lstm", 2), inputs()
+    _, state = rnn(rnn.params, x)
+    step = jax.value_and_grad(lambda *given: loss(rnn, *given), argnums=(0, 1, 2))
+    expected = step(rnn.params, x, state)
+    assert_close(jax.jit(step)(rnn.params, x, state), expected)
+    many = jnp.stack([x, 2 * x])
+    mapped = jax.jit(jax.vmap(step, in_axes=(None, 0, None)))(rnn.params, many, state)
+    assert_close(jax.tree.map(lambda leaf: leaf[0], mapped), expected)
+    assert_close(jax.tree.map(lambda leaf: leaf[1], mapped), step(rnn.params, 2 * x, state))
+
+
+def test_one_way_forward_serves_many_ways_back():
+    """A tape is for one of them, and made again for the others; so are those that were too many to keep."""
+    rnn = function("gru")
+    ways = [jax.vjp(lambda x: rnn(rnn.params, x)[0], inputs(seed)) for seed in range(12)]
+    for y, pull in ways:
+        assert_close(pull(jnp.ones_like(y)), pull(jnp.ones_like(y)), atol=0)
+    calls = rnn._calls
+    assert len(calls._tapes) == 0, "every one was taken"
+    jax.vjp(lambda x: rnn(rnn.params, x)[0], inputs())
+    assert len(calls._tapes) == 1
+    rnn(rnn.params, inputs())
+    assert len(calls._tapes) == 1, "a way forward alone leaves none"
+
+
+def test_tokens_are_rows_of_the_identity():
+    rnn = function("gru")
+    tokens = jnp.array(np.random.default_rng(0).integers(0, I, (T, B)))
+    step = jax.value_and_grad(lambda params, x: loss(rnn, params, x))
+    assert_close(step(rnn.params, tokens), step(rnn.params, jax.nn.one_hot(tokens, I, dtype="float64")))
+
+
+def test_lengths_inputs_and_noise():
+    x, lengths = inputs(), jnp.array([2, 4])
+    rnn, layer = function("cfc"), zoo.Recurrent("cfc", I, H, dtype="float64")
+    dt = jnp.linspace(0.5, 1.5, T * B).reshape(T, B)
+    y, _ = jax.jit(lambda x, dt: rnn(rnn.params, x, lengths=lengths, dt=dt))(x, dt)
+    expected, _ = layer.forward(np.asarray(x), lengths=np.asarray(lengths), dt=np.asarray(dt))
+    assert_close(y, expected, atol=0)
+    assert not jax.grad(lambda dt: loss(rnn, rnn.params, x, dt=dt))(dt).any()
+    noisy = function("gru+zoneout", 2, dropout=0.5)
+    step = jax.jit(jax.value_and_grad(lambda params, key: loss(noisy, params, x, key=key)))
+    one, other = (step(noisy.params, jax.random.key(seed)) for seed in (0, 1))
+    assert_close(step(noisy.params, jax.random.key(0)), one, atol=0)
+    assert one[0] != other[0]
+    assert loss(noisy, noisy.params, x) == loss(noisy, noisy.params, x)
+
+
+def test_it_is_differentiated_once_and_in_reverse():
+    rnn, x = function("gru"), inputs()
+    gradient = jax.grad(lambda x: loss(rnn, rnn.params, x))
+    with pytest.raises(
+        UsageError, match=r"^zoo.jax.recurrent can be differentiated once; the gradient of its"
+    ):
+        jax.grad(lambda x: gradient(x).sum())(x)
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jacfwd(lambda x: loss(rnn, rnn.params, x))(x)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda rnn, x: rnn(rnn.params, x[0]), r"x is float64\(2, 3\); expected float64 \(T, B, 3\)"),
+        (lambda rnn, x: rnn(rnn.params, x[..., 1:]), r"x is float64\(4, 2, 2\); expected"),
+        (lambda rnn, x: rnn(rnn.params, x.astype("float32")), r"x is float32\(4, 2, 3\); expected float64"),
+        (lambda rnn, x: rnn({}, x), r"params 'l0.Wh' is none; expected float64\(4, 12\)"),
+        (lambda rnn, x: rnn({**rnn.params, "l0.b": x}, x), r"params 'l0.b' is float64\(4, 2, 3\); expected"),
+        (lambda rnn, x: rnn(rnn.params, x, {"h": x[0]}), r"state 'h' is float64\(2, 3\); expected none"),
+        (lambda rnn, x: rnn(rnn.params, x, dt=x), r"was given the input 'dt'; beside x it takes none"),
+        (lambda rnn, x: function("cfc")(function("cfc").params, x, dt=x), r"input 'dt' is float64"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_one_sentence(call, sentence):
+    rnn = function("gru")
+    with pytest.raises(UsageError, match=f"^zoo.jax.recurrent:? {sentence}"):
+        jax.jit(lambda x: call(rnn, x))(inputs())
+
+
+def test_float64_has_to_be_switched_on():
+    jax.config.update("jax_enable_x64", False)
+    with pytest.raises(UsageError, match=r"dtype is float64, which JAX has switched off; jax.config.update"):
+        function()
+
+
+def test_it_says_what_it_is():
+    text = "zoo.jax.recurrent(GRU(), input_size=3, hidden_size=4, num_layers=2, dtype='float64')"
+    assert repr(function("gru", 2)) == text
+
+
+def test_importing_the_room_imports_no_jax():
+    code = "import sys, zoo, zoo.jax; print(dir(zoo.jax), 'jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['recurrent'] False\n"
+
+
+def test_without_jax_there_is_a_sentence(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"^zoo.jax needs JAX; pip install 'recurrent-zoo\[jax\]' brings it"):
+        zoo.jax.recurrent  # noqa: B018
+    with pytest.raises(AttributeError, match=r"module 'zoo.jax' has no attribute 'LSTM'"):
+        zoo.jax.LSTM  # noqa: B018

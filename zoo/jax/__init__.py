@@ -1,0 +1,36 @@
+"""Cells as pure functions of JAX; needs the extra ``jax``.
+
+>>> import jax.numpy as jnp
+>>> rnn = zoo.jax.recurrent("lstm", input_size=3, hidden_size=5)
+>>> y, state = rnn(rnn.params, jnp.ones((7, 2, 3)))
+>>> y.shape, state["l0.h"].shape
+((7, 2, 5), (2, 5))
+
+Importing this room imports no JAX; its first use does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from zoo.jax.function import recurrent
+
+__all__ = ["recurrent"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'zoo.jax' has no attribute {name!r}")
+    if importlib.util.find_spec("jax") is None:
+        raise UsageError("zoo.jax needs JAX; pip install 'recurrent-zoo[jax]' brings it.")
+    from zoo.jax.function import recurrent
+
+    return recurrent
+
+
+def __dir__() -> list[str]:
+    return __all__
