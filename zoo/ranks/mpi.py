@@ -110,7 +110,8 @@ class Ranks(Crew):
 
     def threads(self, available: int) -> int:
         """An equal share of those on this machine."""
-        return max(1, available // self.here.Get_size())
+        here: int = self.here.Get_size()
+        return max(1, available // here)
 
     def told(self, text: str) -> str:
         """What rank 0 says."""
