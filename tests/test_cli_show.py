@@ -184,7 +184,7 @@ def test_the_plan_of_a_derived_cell(file: str) -> None:
         "in all 2H numbers",
         "at every step, from the last to the first",
         "dh = da @ U.T (H) @ (H, H)",
-        "for all steps together, after the loop over time",
+        "for some steps together, once the loop is through them",
         "dU += outer(h, da) (H, H) summed over steps and rows",
         "One step of one row, for I=65 and H=128",
         "forward flops in products 2·H·H + 2·H·I 49,408",

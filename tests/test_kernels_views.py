@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import weakref
 
@@ -42,6 +43,32 @@ def test_windows_are_slices(dtype) -> None:
     kernels.window(flat, 3, 4)[0] = 30
     assert flat[3] == 30
     assert lengths(flat) == (3, 3, flat.itemsize, 0)
+
+
+@zoo.njit
+def steps_and_rows(a, first, last):
+    kernels.rows_between(a, first, last)[0, 0] = -1
+    return kernels.steps_of(a, first, last), kernels.rows_between(a, first, last)
+
+
+@pytest.mark.parametrize("kind", ["compiled", "interpreted"])
+def test_steps_and_their_rows_are_slices(kind) -> None:
+    a = np.arange(30.0).reshape(5, 3, 2)
+    with kernels.interpreted() if kind == "interpreted" else contextlib.nullcontext():
+        steps, rows = steps_and_rows(a, 1, 4)
+    assert a[1, 0, 0] == -1
+    np.testing.assert_array_equal(steps, a[1:4])
+    np.testing.assert_array_equal(rows, a[1:4].reshape(9, 2))
+    tokens = np.arange(10).reshape(5, 2)
+    np.testing.assert_array_equal(kernels.steps_of(tokens, 2, 5), tokens[2:])
+    assert kernels.steps_of(tokens, 2, 2).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "most"), [(64, 8, 32), (7, 8, 7), (1000, 1, 256), (3, 500, 1), (0, 4, 1)]
+)
+def test_a_span_is_what_one_product_sums(steps, batch, most) -> None:
+    assert kernels.span(steps, batch) == most
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -129,6 +129,20 @@ def test_layers_compute_the_same_in_stacks_and_of_tokens(tokens):
     np.testing.assert_allclose(found_grad, grad, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("cell", ["gru", "fastrnn", "rhn", "slstm", "gla", "s5", "rwkv4", "ltc"])
+def test_spans_of_the_way_back_are_no_seams(cell):
+    # 70 steps of eight rows go back in spans of 32, 32 and 6; segments of 16 are one span each.
+    steps = 70
+    whole, cut = layer(cell, None), layer(cell, 16)
+    given = arguments(whole, 8, steps, tokens=False)
+    _, before, gradient = both_ways(whole, *given)
+    _, cut_before, cut_gradient = both_ways(cut, *given)
+    assert before.keys() == cut_before.keys()
+    for name, value in before.items():
+        np.testing.assert_allclose(value, cut_before[name], rtol=1e-9, atol=1e-9, err_msg=name)
+    np.testing.assert_allclose(gradient, cut_gradient, rtol=1e-9, atol=1e-9 * np.abs(gradient).max())
+
+
 def test_one_segment_is_no_segment():
     kept = layer("vanilla", None)
     given = arguments(kept)

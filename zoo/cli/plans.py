@@ -22,13 +22,13 @@ _BEFORE = {
     "once": "once, from parameters alone",
     "sequence": "for all steps together, before the loop over time",
     "step": "at every step",
-    "after": "for all steps together, after the loop",
+    "after": "for some steps together, once they are done",
     "final": "once, at the end",
 }
 _BACK = {
     **_BEFORE,
     "step": "at every step, from the last to the first",
-    "after": "for all steps together, after the loop over time",
+    "after": "for some steps together, once the loop is through them",
     "final": "once, from sums over all steps",
 }
 

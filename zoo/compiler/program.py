@@ -31,8 +31,8 @@ class Pass:
     Args:
         sections: Its parts, in order: ``once``, what depends on parameters alone; ``sequence``, what is
             computed for all steps together before the loop over time; ``step``, what is computed at every
-            step; ``after``, what is computed for all steps together after the loop; ``final``, what depends
-            on sums over all steps.
+            step; ``after``, what is computed for some steps together, once the loop is through them;
+            ``final``, what depends on sums over all steps.
         stores: What kind of array each stored value has.
         shares: Values that lie in the array of another.
     """

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from zoo.kernels.logarithms import log, log1p
     from zoo.kernels.loss import cross_entropy, cross_entropy_grad
     from zoo.kernels.memory import sequence
-    from zoo.kernels.products import add_matmul, add_matmul_at, add_outer, add_outer_at, pack, pack_transposed
+    from zoo.kernels.products import (
+        add_matmul,
+        add_matmul_at,
+        add_outer,
+        add_outer_at,
+        pack,
+        pack_transposed,
+        span,
+    )
     from zoo.kernels.random import random_uniform, uniform
     from zoo.kernels.stream import (
         borrowed,
@@ -38,7 +46,7 @@ if TYPE_CHECKING:
         scores_of,
         weights_for,
     )
-    from zoo.kernels.views import row, rows_of, window
+    from zoo.kernels.views import row, rows_between, rows_of, steps_of, window
 
 _HOMES = {
     "add_input_outer": "inputs",
@@ -78,11 +86,14 @@ _HOMES = {
     "project_step": "stream",
     "random_uniform": "random",
     "row": "views",
+    "rows_between": "views",
     "rows_of": "views",
     "scores_of": "stream",
     "sequence": "memory",
     "sigmoid": "elementary",
     "softplus": "elementary",
+    "span": "products",
+    "steps_of": "views",
     "tanh": "elementary",
     "uniform": "random",
     "weights_for": "stream",
@@ -127,11 +138,14 @@ __all__ = [
     "projections",
     "random_uniform",
     "row",
+    "rows_between",
     "rows_of",
     "scores_of",
     "sequence",
     "sigmoid",
     "softplus",
+    "span",
+    "steps_of",
     "tanh",
     "uniform",
     "weights_for",

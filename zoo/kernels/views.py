@@ -50,6 +50,14 @@ def _plain_rows_of(a: Array) -> Array:
     return a.reshape(a.shape[0] * a.shape[1], a.shape[2])
 
 
+def _plain_rows_between(a: Array, first: int, last: int) -> Array:
+    return _plain_rows_of(a[first:last])
+
+
+def _plain_steps_of(a: Array, first: int, last: int) -> Array:
+    return a[first:last]
+
+
 # A slice must look out for ends below zero or beyond the array: with ten slices of 64 numbers a row, loops
 # take a tenth more time, and half as much again to compile.
 @njit(inline=True, twin=_plain_window)
@@ -62,6 +70,19 @@ def window(flat: Array, start: int, size: int) -> Array:
 def rows_of(a: Array) -> Array:
     """All rows of ``a (T, B, N)``, as a view ``(T B, N)``."""
     return view(a, 0, (a.shape[0] * a.shape[1], a.shape[2]))
+
+
+@njit(inline=True, twin=_plain_rows_between)
+def rows_between(a: Array, first: int, last: int) -> Array:
+    """All rows of ``a[first:last]``, for ``a (T, B, N)``, as a view; nobody checks that they are inside."""
+    width = a.shape[1] * a.shape[2]
+    return view(a, first * width, ((last - first) * a.shape[1], a.shape[2]))
+
+
+@njit(inline=True, twin=_plain_steps_of)
+def steps_of(a: Array, first: int, last: int) -> Array:
+    """``a[first:last]``; nobody checks that it is inside."""
+    return view(a, first * (a.strides[0] // a.itemsize), (last - first, *a.shape[1:]))
 
 
 @njit(inline=True, twin=_plain_row)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from zoo.compiler.dims import Dim, as_dim
-from zoo.compiler.emission.arrays import Array
+from zoo.compiler.emission.arrays import SPAN, Array
 from zoo.compiler.emission.writer import Writer, literal
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Shape
@@ -36,12 +36,10 @@ def numbers(function: Function) -> Iterator[str]:
 
 
 def _sizes(function: Function, text: str) -> Iterator[str]:
-    if uses(text, "rows"):
-        text += " steps batch"
     if uses(text, "steps") or uses(text, "batch"):
         yield "steps, batch = x.shape[0], x.shape[1]"
-    if uses(text, "rows"):
-        yield "rows = steps * batch"
+    if function.by_spans:
+        yield "span = kernels.span(steps, batch)"
     yield from letters(function, text)
 
 
@@ -96,7 +94,8 @@ def _made(function: Function, array: Array, shape: Shape) -> str:
     if array.name in function.zeroed:
         return f"np.zeros({_shape_text(array, shape)}, {function.like}.dtype)"
     if array.store == Store.STEPS:
-        return f"kernels.sequence(steps, batch, {array.width}, {function.like})"
+        steps = "span" if array.steps is SPAN else "steps"
+        return f"kernels.sequence({steps}, batch, {array.width}, {function.like})"
     return f"np.empty({_shape_text(array, shape)}, {function.like}.dtype)"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
-from zoo.compiler.emission.arrays import Array
+from zoo.compiler.emission.arrays import SPAN, SPAN_OF_ALL, Array
 from zoo.compiler.emission.definitions import uses
 from zoo.compiler.emission.loops import Nest
 from zoo.compiler.emission.places import Places
@@ -30,10 +30,16 @@ class Function(Places):
         equations: The step, for its leaves and names.
         plan: The pass.
         taken: Names that mean something already.
+        by_spans: Whether it goes through time in spans, and has room for one of them in what it makes.
     """
 
-    def __init__(self, equations: Equations, plan: Pass, taken: Collection[str] = ()) -> None:
+    def __init__(
+        self, equations: Equations, plan: Pass, taken: Collection[str] = (), by_spans: bool = False
+    ) -> None:
         super().__init__(equations, plan, Names())
+        self.by_spans = by_spans
+        if by_spans:
+            self.given, self.made = SPAN_OF_ALL, SPAN
         self.names.taken |= {name + ending for name in (*taken, "dy", "dx") for ending in ARRAY}
         self.called = {key: self.names.fresh(key[0].format(key[1]), ARRAY) for key in _given(equations)}
         """What the arrays that the caller brings are called, and those of states and their gradients."""
@@ -48,9 +54,14 @@ class Function(Places):
         """For the same: the states before the first step, and those after every step."""
         self.found: list[str] = []
         """Lines that find at step t what the sequence section prepared for every step."""
-        self.for_dx = Writer(depth=2)
+        self.for_dx = Writer(depth=3)
         """Lines that only the gradient of x needs."""
         self.packed: dict[Node, str] = {}
+
+    @property
+    def x(self) -> str:
+        """The input of the steps that are worked on together."""
+        return self.given.of("x")
 
     @property
     def like(self) -> str:
@@ -103,8 +114,8 @@ class Function(Places):
             return
         arrays = self._arrays_of(item)
         with self._over_time(writer, where, arrays), writer.block("for r in range(batch):"):
-            if any(array.store == Store.STEPS for array in arrays):
-                writer.line("at = t * batch + r")
+            for steps in dict.fromkeys(array.steps for array in arrays if array.store == Store.STEPS):
+                writer.line(steps.row_found())
             for array in arrays:
                 if array.store in (Store.STEPS, Store.BATCH):
                     writer.line(f"{array.row} = {array.row_expression()}")
@@ -115,7 +126,7 @@ class Function(Places):
         if where == "step":
             yield
             return
-        with writer.block("for t in range(steps):"):
+        with writer.block(f"for t in range({'first, last' if self.by_spans else 'steps'}):"):
             for array in arrays:
                 if array.name in self.before:
                     writer.line(self.before[array.name])

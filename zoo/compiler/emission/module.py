@@ -126,7 +126,7 @@ def _tape(derivation: Derivation, function: Function) -> list[Kept]:
 def backward_source(derivation: Derivation, plan: Pass, kept: list[Kept]) -> list[str]:
     """The backward pass."""
     equations = derivation.equations
-    function = Function(equations, plan, {each.name for each in kept})
+    function = Function(equations, plan, {each.name for each in kept}, by_spans=True)
     called = function.called
     _give_leaves(function)
     for each in kept:
@@ -150,10 +150,10 @@ def backward_source(derivation: Derivation, plan: Pass, kept: list[Kept]) -> lis
 
 def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]) -> list[str]:
     equations, called = derivation.equations, function.called
-    once, step = function.section("once"), function.section("step", 2)
-    after, final = function.section("after"), function.section("final")
+    once, step = function.section("once"), function.section("step", 3)
+    after, final = function.section("after", 2), function.section("final")
     panels = function.panel_lines([*step, *after])
-    start, swap, back = Writer(), Writer(depth=2), Writer()
+    start, swap, back = Writer(), Writer(depth=3), Writer()
     dstate = []
     for name, node in equations.states.items():
         last = called["dlast_{}", name]
@@ -169,28 +169,34 @@ def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]
         f"np.zeros_like({called['{}', name]})" if gradient is None else function.array_of(gradient).name
         for name, gradient in derivation.dparams.items()
     ]
-    dx_first, dx_lines = _dx(function, step, after)
+    dx_first, dx_here, dx_last = _dx(function, step, after)
     back.line(f"return dx, {as_tuple(dstate)}, {as_tuple(dparams)}")
     text = "\n".join(step)
-    before = [f"        {line}" for name, line in function.before.items() if uses(text, name)]
-    loop = ["    for t in range(steps - 1, -1, -1):", *before, *step, *swap.lines]
+    before = [f"            {line}" for name, line in function.before.items() if uses(text, name)]
+    loop = ["        for t in range(last - 1, first - 1, -1):", *before, *step, *swap.lines]
+    spans = _over_spans([*loop, *after, *dx_here])
     fixed = fixed_arrays(function)
-    body = [*fixed, *once, *panels, *dx_first, *start.lines, *loop, *dx_lines, *final, *back.lines]
+    body = [*fixed, *once, *panels, *dx_first, *start.lines, *spans, *dx_last, *final, *back.lines]
     given = Writer()
     given.line(unpack([each.name for each in kept], "tape"))
     given.line(unpack([called["dlast_{}", name] for name in equations.states], "dlast"))
     return _assembled(function, "backward(params, x, state{}, tape, dy, dlast)", given.lines, body)
 
 
-def _dx(function: Function, step: list[str], after: list[str]) -> tuple[list[str], list[str]]:
-    """The gradient of x, empty for tokens: lines before the loop over time, and lines after it."""
+def _over_spans(body: list[str]) -> list[str]:
+    """The loop over time, a span of steps after the other, from the last."""
+    return ["    for last in range(steps, 0, -span):", "        first = max(last - span, 0)", *body]
+
+
+def _dx(function: Function, step: list[str], after: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """The gradient of x, empty for tokens: lines before the loop over time, after each span, after all."""
     late = function.for_dx.lines
-    inside = [*(f"    {line}" for line in function.panel_lines(late)), *late]
+    panels = [f"    {line}" for line in function.panel_lines(late)]
+    guarded = ["        if x.ndim == 3:", *late] if late else []
     written = uses("\n".join([*step, *after]), "dx")  # number by number, beside what else a loop does
-    shape = "(steps, batch, I)" if written or inside else "x.shape"
+    shape = "(steps, batch, I)" if written or late else "x.shape"
     zeros = f"dx = np.zeros({shape}, {function.like}.dtype)"
     none = ["    if x.ndim == 2:", f"        dx = np.empty((0, 0, 0), {function.like}.dtype)"]
     if not written:
-        return [], [*after, *none, "    else:", f"        {zeros}", *inside]
-    guarded = ["    if x.ndim == 3:", *inside] if inside else []
-    return [f"    {zeros}"], [*after, *guarded, *none]
+        return [*none, "    else:", f"        {zeros}", *panels], guarded, []
+    return [f"    {zeros}", *(["    if x.ndim == 3:", *panels] if panels else [])], guarded, none

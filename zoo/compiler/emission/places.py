@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.compiler.dims import product
-from zoo.compiler.emission.arrays import Array
+from zoo.compiler.emission.arrays import ALL, Array, Steps
 from zoo.compiler.emission.writer import ARRAY, Names
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node, Shape
@@ -27,7 +27,12 @@ class Places:
         arrays: The array of each value that has one.
         shapes: True shapes of the arrays that the function makes.
         labels: The variable of each value that has one.
+        given: Where steps are in arrays that the caller brings.
+        made: Where they are in those that the function makes.
     """
+
+    given: Steps = ALL
+    made: Steps = ALL
 
     def __init__(self, equations: Equations, plan: Pass, names: Names) -> None:
         self.equations, self.plan, self.names = equations, plan, names
@@ -43,8 +48,11 @@ class Places:
 
     def give(self, node: Node, name: str, store: Store) -> Array:
         """Say which array, already there, holds a value."""
-        self.arrays[node] = Array(name, store, product(node.shape))
-        return self.arrays[node]
+        return self._hold(node, Array(name, store, product(node.shape), self.given))
+
+    def _hold(self, node: Node, array: Array) -> Array:
+        self.arrays[node] = array
+        return array
 
     def has_array(self, node: Node) -> bool:
         """Whether a value is stored."""
@@ -63,7 +71,8 @@ class Places:
 
     def _make(self, node: Node, store: Store) -> Array:
         """A new array for a value."""
-        array = self.give(node, self.names.fresh(self._wish(node, store), ARRAY), store)
+        name = self.names.fresh(self._wish(node, store), ARRAY)
+        array = self._hold(node, Array(name, store, product(node.shape), self.made))
         self.shapes[array.name] = node.shape
         return array
 

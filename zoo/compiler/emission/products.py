@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zoo.compiler.dims import as_dim, product
-from zoo.compiler.emission.arrays import Array
+from zoo.compiler.emission.arrays import SPAN, Array
 from zoo.compiler.emission.writer import Writer
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
@@ -48,7 +48,7 @@ def _write_projection(function: Function, writer: Writer, node: Node) -> None:
     function.assigned.add(array.name)
     bias = array_name(function, base[0]) if base else f"np.zeros({node.shape[0]}, {function.like}.dtype)"
     if array.store == Store.STEPS:
-        writer.line(f"{array.name} = kernels.project(x, {matrix(function, w)}, {bias})")
+        writer.line(f"{array.name} = kernels.project({function.x}, {matrix(function, w)}, {bias})")
         return
     weights, bias = (
         _named(function, writer, "weights", matrix(function, w)),
@@ -101,7 +101,7 @@ def _write_dot(function: Function, writer: Writer, node: Node, where: str) -> No
     if target.name == "dx" and where == "after":  # tokens have no gradient to compute
         writer = function.for_dx
     if not base:
-        _write_zeros(function, writer, target)
+        _write_zeros(function, writer, target, everywhere)
     # What is computed outside the loops is packed where it is used: in front of them it may not be there yet.
     panels = packed(function, w) if where in ("once", "final") else function.panels(w)
     view = _view(a)
@@ -117,9 +117,9 @@ def _write_dot(function: Function, writer: Writer, node: Node, where: str) -> No
     writer.line(call)
 
 
-def _write_zeros(function: Function, writer: Writer, target: Array) -> None:
-    if target.store == Store.BATCH:
-        writer.line(f"{target.name}.fill(0)")
+def _write_zeros(function: Function, writer: Writer, target: Array, everywhere: bool) -> None:
+    if target.store == Store.BATCH or (target.store == Store.STEPS and target.steps is SPAN):
+        writer.line(f"{target.part if everywhere else target.step}.fill(0)")
     else:
         function.zeroed.add(target.name)
 
@@ -131,52 +131,48 @@ def _as_rows(array: Array, value: Node, product_node: Node, everywhere: bool) ->
         return f"{array.name}.reshape(-1, {array.width if heads else value.shape[-1]})"
     if heads or product(value.shape[:-1]) == as_dim(1):
         return array.all_rows(everywhere)
-    name = array.name if everywhere or array.store == Store.BATCH else f"{array.name}[t]"
-    return f"{name}.reshape(-1, {value.shape[-1]})"
+    return f"{array.part if everywhere else array.step}.reshape(-1, {value.shape[-1]})"
 
 
 def _write_outer(function: Function, writer: Writer, node: Node) -> None:
     a, g = node.inputs
     target = function.array_of(node)
     if a.op == "x":
-        writer.line(f"kernels.add_input_outer(x, {function.array_of(_view(g).base).name}, {target.name})")
+        right = function.array_of(_view(g).base).part
+        writer.line(f"kernels.add_input_outer({function.x}, {right}, {target.name})")
         return
     source = function.array_of(_view(a).base)
     if source.name in function.before:
-        with writer.block("if steps > 0:"):
-            _write_outer_before(function, writer, node, source)
+        _write_outer_before(function, writer, node, source)
         return
-    left, right = (_all_rows(function, operand, node) for operand in (a, g))
+    left, right = (function.array_of(_view(operand).base).all_rows(everywhere=True) for operand in (a, g))
     writer.line(_outer_call(node, left, right, target))
 
 
 def _write_outer_before(function: Function, writer: Writer, node: Node, source: Array) -> None:
-    """With the states before each step: the first ones, and those after every step but the last."""
-    a, g = node.inputs
-    target = function.array_of(node)
-    after = function.array_of(_view(g).base)
+    """With the states before each step: those after the step before, and the first ones before the first."""
+    target, after = function.array_of(node), function.array_of(_view(node.inputs[1]).base)
     initial, later = function.trajectory[source.name]
-    for left, right, rows in (
-        (initial, f"{after.name}[0]", "batch"),
-        (f"{later}[:-1]", f"{after.name}[1:]", "rows - batch"),
-    ):
-        left = f"{left}.reshape({_outer_shape(a, node, source, rows)})"
-        right = f"{right}.reshape({_outer_shape(g, node, after, rows)})"
-        writer.line(_outer_call(node, left, right, target))
 
+    def rows(array: str, first: str, last: str) -> str:
+        return f"kernels.rows_between({array}, {first}, {last})"
 
-def _outer_shape(operand: Node, node: Node, array: Array, rows: str) -> str:
-    if node.op == "outer" and operand.ndim > 1:
-        return f"-1, {operand.shape[-1]}"
-    return f"{rows}, {array.width}"
-
-
-def _all_rows(function: Function, operand: Node, node: Node) -> str:
-    array = function.array_of(_view(operand).base)
-    return f"{array.name}.reshape({_outer_shape(operand, node, array, 'rows')})"
+    with writer.block("if first > 0:"):
+        before = rows(later, "first - 1", "last - 1")
+        writer.line(_outer_call(node, before, after.all_rows(everywhere=True), target))
+    with writer.block("else:"):
+        writer.line(_outer_call(node, initial, f"{after.name}[0]", target))
+        before = rows(later, "0", "last - 1")
+        writer.line(_outer_call(node, before, rows(after.name, "1", "last"), target))
 
 
 def _outer_call(node: Node, left: str, right: str, target: Array) -> str:
+    """The call for some rows; in a product of matrices, more axes of an operand are more rows."""
+    if node.op == "outer":
+        left, right = (
+            rows if operand.ndim == 1 else f"{rows}.reshape(-1, {operand.shape[-1]})"
+            for rows, operand in zip((left, right), node.inputs, strict=True)
+        )
     a, g = (_view(operand) for operand in node.inputs)
     if node.op == "outer_heads":
         return f"kernels.add_outer_heads({left}, {a.offset}, {right}, {g.offset}, {target.name})"
@@ -188,4 +184,4 @@ def _outer_call(node: Node, left: str, right: str, target: Array) -> str:
 
 def _write_row_sum(function: Function, writer: Writer, node: Node) -> None:
     target, source = function.array_of(node), function.array_of(_view(node.inputs[0]).base)
-    writer.line(f"kernels.add_rows({source.name}, {target.name}.reshape(-1))")
+    writer.line(f"kernels.add_rows({source.part}, {target.name}.reshape(-1))")

@@ -15,6 +15,7 @@ _RESERVED = {
     *("kernels", "math", "np", "zoo"),
     *("params", "x", "state", "inputs", "tape", "dy", "dx", "dlast", "forward", "backward"),
     *("steps", "batch", "rows", "at", "t", "r", "i", "j", "k", "I", "H"),
+    *("span", "first", "last", "here"),
     *(f"i{depth}" for depth in range(32)),  # NumPy has no more axes
 }
 
