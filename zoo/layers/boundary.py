@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,11 +76,17 @@ def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
             f"least one row in the batch."
         )
     # As numbers without a sign, negative ones are larger than any vocabulary: one look at each is enough.
-    if tokens.size and tokens.view(tokens.dtype.str.replace("i", "u")).max() >= symbols:
+    if tokens.size and np.maximum.reduce(tokens.view(_unsigned(tokens.dtype)), axis=None) >= symbols:
         raise UsageError(
             f"{who} run from {tokens.min()} to {tokens.max()}; expected tokens from 0 to {symbols - 1}."
         )
     return _ready(tokens, np.dtype(np.int32))
+
+
+@functools.cache
+def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The same integers without a sign."""
+    return np.dtype(dtype.str.replace("i", "u"))
 
 
 def as_state(
