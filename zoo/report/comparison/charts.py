@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from zoo.errors import CheckpointError, ZooWarning
@@ -14,6 +15,9 @@ from zoo.report.wording import levels, score_axis
 from zoo.storage import RunDirectory
 
 MOST_POINTS = 150  # of a curve
+MAGNITUDES = (
+    100  # between the best error and the worst, from which on both are seen on a logarithmic axis alone
+)
 
 
 def task_charts(results: Results, task: str) -> Iterator[Chart]:
@@ -21,7 +25,7 @@ def task_charts(results: Results, task: str) -> Iterator[Chart]:
     runs = results.of(task)
     first = runs[0]
     marks = levels(first.baseline, first.threshold)
-    shared: dict[str, Any] = {"y": score_axis(first.metric, first.higher_is_better), "references": marks}
+    shared: dict[str, Any] = {"y": _scores(runs), "references": marks}
     for name, axis in (
         ("parameters", Axis("parameters", "integer", log=True)),
         ("seconds", Axis("training time", "seconds", log=True)),
@@ -37,6 +41,14 @@ def task_charts(results: Results, task: str) -> Iterator[Chart]:
         note = "A thin line for each seed, a thick one for their mean."
         axis = Axis("step", "integer", low=0)
         yield Chart(f"{task}-curves", "Score by step", axis, series=series, note=note, wide=True, **shared)
+
+
+def _scores(runs: Sequence[Result]) -> Axis:
+    """The axis of scores, logarithmic where errors are of different magnitudes."""
+    axis = score_axis(runs[0].metric, runs[0].higher_is_better)
+    found = [run.score for run in runs if run.score is not None]
+    spans = bool(found) and 0 < min(found) < max(found) / MAGNITUDES
+    return replace(axis, log=spans and not runs[0].higher_is_better)
 
 
 def _points(cells: Sequence[str], runs: Sequence[Result], name: str) -> Iterator[Series]:

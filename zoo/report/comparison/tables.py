@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from zoo.report.blocks import Column, Entry, Number, Table
 from zoo.report.comparison.results import Results, Standing, Summary
-from zoo.report.wording import score_axis
+from zoo.report.wording import score_axis, words
 
 _OVERVIEW = (
     Column("cell"),
@@ -38,7 +38,7 @@ _NOTE = (
 def overview(results: Results) -> Table:
     """Mean scores, a row for each cell, a column for each task; the best are the darkest."""
     columns = [
-        Column(task, "number", score_axis(first.metric, first.higher_is_better).label, heat=True)
+        Column(words(task), "number", score_axis(first.metric, first.higher_is_better).label, heat=True)
         for task in results.tasks
         for first in results.of(task)[:1]
     ]
@@ -72,7 +72,8 @@ def _entries(*values: str | Number) -> tuple[Entry, ...]:
 
 def _standing(row: Standing) -> tuple[Entry, ...]:
     rank = Entry(None if row.rank is None else round(row.rank, 2))
-    return Entry(row.cell), rank, _interval(row.low, row.high), Entry(row.solved, _of(row.solved, row.runs))
+    interval = _interval(row.low, row.high, ".1f")
+    return Entry(row.cell), rank, interval, Entry(row.solved, _of(row.solved, row.runs))
 
 
 def _task_row(results: Results, row: Summary) -> tuple[Entry, ...]:
@@ -94,13 +95,13 @@ def _scores(results: Results, cell: str) -> Iterator[Entry]:
         if row is None or row.mean is None:
             yield Entry(None)
         else:
-            text = f"{row.mean:.4g}"
+            text = f"{row.mean:.3g}"
             solved = _of(row.solved, row.seeds) if results.of(task)[0].threshold is not None else ""
             yield Entry(row.mean, f"{text} ({solved})" if solved else text, _shade(results, row))
 
 
-def _interval(low: float | None, high: float | None) -> Entry:
-    return Entry(None) if low is None or high is None else Entry(f"{low:.4g} to {high:.4g}")
+def _interval(low: float | None, high: float | None, digits: str = ".3g") -> Entry:
+    return Entry(None) if low is None or high is None else Entry(f"{low:{digits}} to {high:{digits}}")
 
 
 def _of(count: int | None, total: int | None) -> str:
