@@ -38,11 +38,15 @@ TRAIN = [
 TRAIN += ["--eval-every", "5", "--threads", "1", "--quiet"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mpiexec() -> str:
     pytest.importorskip("mpi4py")
     if LAUNCHER is None:
         pytest.skip("there is no mpiexec")
+    probe = [LAUNCHER, "-n", "2", sys.executable, "-c", "from mpi4py import MPI"]
+    done = subprocess.run(probe, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        pytest.skip(f"MPI starts no two processes on this machine: {done.stderr.strip()[-200:]}")
     return LAUNCHER
 
 
