@@ -22,7 +22,7 @@ from zoo.bench.markdown import put
 from zoo.bench.peers import PEERS
 from zoo.bench.peers.equations import EQUATIONS, Functions
 from zoo.bench.problem import load, norm
-from zoo.bench.race import ROUNDS, difference, race
+from zoo.bench.race import ROUNDS, difference, race, with_one_peak
 from zoo.bench.records import Growth, Race, Results, Sampling, Start, Step
 from zoo.bench.session import Parts, command, measure
 from zoo.bench.settings import SHAPES, Settings, Shape, names, processors, pythons, shapes
@@ -261,6 +261,19 @@ class Scripted:
         }[what]
 
 
+def test_a_processor_has_one_peak(tmp_path):
+    disturbed, quiet = (
+        race("vanilla", TINY, settings(seconds=0.06), Scripted("zoo"), [Scripted("torch", 2e-3)], tmp_path)
+        for _ in range(2)
+    )
+    disturbed = replace(disturbed, peak_gflops=quiet.peak_gflops / 2)
+    one, other = with_one_peak([disturbed, quiet])
+    assert other == quiet
+    assert one.peak_gflops == quiet.peak_gflops / 2  # as it was measured
+    halved = [step.efficiency / 2 for step in disturbed.steps]
+    assert [step.efficiency for step in one.steps] == pytest.approx(halved)
+
+
 def test_a_race_in_turn(tmp_path):
     zoo_, peer, other = Scripted("zoo"), Scripted("torch", 2e-3), Scripted("jax", 4e-3)
     found = race("vanilla", TINY, settings(seconds=0.06), zoo_, [peer, other], tmp_path)
@@ -402,13 +415,13 @@ def test_surroundings_and_remarks():
 
 def test_markdown_makes_a_file_and_fills_the_marked_place(tmp_path):
     page = tmp_path / "page.md"
-    put(page, made())
+    put(Place(page, "", "bench"), made())
     first = page.read_text(encoding="utf-8")
     assert first.startswith(f"{BEGINNING}zoo bench -->\n")
     assert first.endswith(f"{END}\n")
     assert "| lstm | 1×1×1 | torch | 2 | 4 | 2.00 | 4.00 |" in first
     page.write_text(f"above\n{BEGINNING}older -->\nold\n{END}\nbelow\n", encoding="utf-8")
-    put(page, made())
+    put(Place(page, "", "bench"), made())
     assert page.read_text(encoding="utf-8") == f"above\n{first}below\n"
 
 

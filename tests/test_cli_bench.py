@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -66,8 +65,8 @@ def test_wrong_input(args, code, words, tmp_path, monkeypatch, measured):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is not None, reason="matplotlib is installed")
-def test_without_matplotlib_one_sentence_says_what_to_install(measured):
+def test_without_matplotlib_one_sentence_says_what_to_install(measured, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = run("--chart", "chart.png")
     assert result.stderr == (
         "Error: bench: charts need matplotlib; pip install 'recurrent-zoo[bench]' brings it.\n"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from zoo.bench.records import Results
 from zoo.bench.tables import sheets, surroundings
 from zoo.sheets import Place, section
 
 
-def put(path: Path, results: Results) -> None:
+def put(place: Place, results: Results) -> None:
     """Write the tables to a new file, or into the marked place of one that is there.
 
     Raises:
@@ -17,4 +15,4 @@ def put(path: Path, results: Results) -> None:
         CheckpointError: if it cannot be written.
     """
     about = "\n".join(f"{line}  " for line in surroundings(results)).rstrip()
-    Place(path, "", "bench").put(results.command, [about, *map(section, sheets(results))])
+    place.put(results.command, [about, *map(section, sheets(results))])

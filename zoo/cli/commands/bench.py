@@ -17,6 +17,7 @@ from zoo.errors import UsageError
 if TYPE_CHECKING:
     from zoo.bench.records import Results
     from zoo.bench.settings import Settings
+    from zoo.sheets import Place
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -51,9 +52,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--chart", type=_FILE, metavar="FILE", help="Draw it, as .png or .svg; needs matplotlib.")
 @click.option(
     "--markdown",
-    type=_FILE,
-    metavar="FILE",
-    help="Write the tables, into the marked place if the file is there.",
+    metavar="FILE[#NAME]",
+    help="Write the tables, into the marked place (of this name) if the file is there.",
 )
 @click.option(
     "--compare",
@@ -73,9 +73,11 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     """
     from zoo.bench.comparison import check_alike, read
     from zoo.bench.session import Parts, measure
+    from zoo.sheets import place_of
 
     parts = Parts(not given.pop("no_compile"), given.pop("sampling"), given.pop("growth"))
-    files = {name: given.pop(name) for name in ("json_file", "chart", "markdown")}
+    files = {name: given.pop(name) for name in ("json_file", "chart")}
+    files["place"] = place_of(markdown, "bench") if (markdown := given.pop("markdown")) else None
     older = given.pop("older")
     before = read(older) if older else None
     settings = _settings(**given)
@@ -89,18 +91,17 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         ctx.exit(1)
 
 
-def _check_files(json_file: Path | None, chart: Path | None, markdown: Path | None) -> None:
+def _check_files(json_file: Path | None, chart: Path | None, place: Place | None) -> None:
     """Refuse now what could not be written after the run."""
     from zoo.bench.chart import check_chart
-    from zoo.sheets import Place
 
     for file in (json_file, chart):
         if file and not file.absolute().parent.is_dir():
             raise UsageError(f"bench: there is no directory {file.parent} to write {file.name} into.")
     if chart:
         check_chart(chart)
-    if markdown:
-        Place(markdown, "", "bench").check()
+    if place:
+        place.check()
 
 
 def _settings(
@@ -150,15 +151,15 @@ def _show(results: Results) -> None:
     show_sheets(sheets(results), sentences=("note",))
 
 
-def _write(results: Results, json_file: Path | None, chart: Path | None, markdown: Path | None) -> None:
+def _write(results: Results, json_file: Path | None, chart: Path | None, place: Place | None) -> None:
     from zoo.bench.chart import draw
     from zoo.bench.markdown import put
     from zoo.storage.atomic import write_bytes
 
     if json_file:
         write_bytes(json_file, (json.dumps({"format": 1, **asdict(results)}, indent=1) + "\n").encode())
-    if markdown:
-        put(markdown, results)
+    if place:
+        put(place, results)
     for file in draw(chart, results) if chart else ():
         say(f"drawn: {file}")
 
