@@ -22,7 +22,7 @@ from zoo.bench.markdown import put
 from zoo.bench.peers import PEERS
 from zoo.bench.peers.equations import EQUATIONS, Functions
 from zoo.bench.problem import load, norm
-from zoo.bench.race import ROUNDS, difference, race, with_one_peak
+from zoo.bench.race import ROUNDS, difference, in_parts_of_peak, race
 from zoo.bench.records import Growth, Race, Results, Sampling, Start, Step
 from zoo.bench.session import Parts, command, measure
 from zoo.bench.settings import SHAPES, Settings, Shape, names, processors, pythons, shapes
@@ -267,11 +267,12 @@ def test_a_processor_has_one_peak(tmp_path):
         for _ in range(2)
     )
     disturbed = replace(disturbed, peak_gflops=quiet.peak_gflops / 2)
-    one, other = with_one_peak([disturbed, quiet])
-    assert other == quiet
+    one, other = in_parts_of_peak([disturbed, quiet])
     assert one.peak_gflops == quiet.peak_gflops / 2  # as it was measured
-    halved = [step.efficiency / 2 for step in disturbed.steps]
-    assert [step.efficiency for step in one.steps] == pytest.approx(halved)
+    assert one.steps == other.steps
+    assert [step.efficiency for step in one.steps] == pytest.approx(
+        [2e6 / seconds / 1e9 / quiet.peak_gflops for seconds in (1e-3, 2e-3)]
+    )
 
 
 def test_a_race_in_turn(tmp_path):
@@ -281,6 +282,7 @@ def test_a_race_in_turn(tmp_path):
     assert (found.ours.least_s, found.ours.median_s, found.ours.calls) == (1e-3, 1e-3, 10 * ROUNDS)
     assert [step.least_s for step in found.timed_peers] == [2e-3, 4e-3]
     assert found.peak_gflops == 2 + 2 * ROUNDS  # the best: this one grows with every request
+    (found,) = in_parts_of_peak([found])
     assert found.ours.efficiency == pytest.approx(2e6 / 1e-3 / 1e9 / found.peak_gflops)
     assert zoo_.asked == ["pose", "build", "run", *["peak", "run"] * ROUNDS]
 

@@ -46,16 +46,14 @@ class Runner:
         self.busy.append(answer["busy"])
         self.guess = min(self.seconds)
 
-    def result(self, flops: int, peak: float) -> Step:
+    def result(self) -> Step:
         """What its calls say."""
-        least = min(self.seconds)
         return replace(
             self.step,
-            least_s=least,
+            least_s=min(self.seconds),
             median_s=statistics.median(self.seconds),
             calls=len(self.seconds),
             busy=statistics.median(self.busy),
-            efficiency=flops / least / 1e9 / peak,
         )
 
 
@@ -88,27 +86,27 @@ def race(
         else:
             runners.append(found)
     peak = _run(runners, settings)
-    done = {runner.contender.name: runner.result(posed["flops"], peak) for runner in runners} | refused
+    done = {runner.contender.name: runner.result() for runner in runners} | refused
     steps = tuple(done[contender.name] for contender in (ours, *able))
     return Race(cell, str(shape), peak, posed["flops"], posed["counted"], steps)
 
 
-def with_one_peak(races: Sequence[Race]) -> tuple[Race, ...]:
-    """The races, with all steps in parts of the best peak that was seen in any of them.
+def in_parts_of_peak(races: Sequence[Race]) -> tuple[Race, ...]:
+    """The races, with the efficiency of all steps: in parts of the best peak that was seen in any race.
 
     A processor has one. In a single race it may be seen too low: threads of PyTensor wait so busily for each
     other that half of it was left, and zoo did 1.4 times what could be done.
     """
     best = max(race.peak_gflops for race in races)
     return tuple(
-        replace(race, steps=tuple(_in_parts_of(best / race.peak_gflops, step) for step in race.steps))
+        replace(race, steps=tuple(_in_parts_of(best, race.flops, step) for step in race.steps))
         for race in races
     )
 
 
-def _in_parts_of(larger: float, step: Step) -> Step:
-    """A step in parts of a larger peak."""
-    return step if step.efficiency is None else replace(step, efficiency=step.efficiency / larger)
+def _in_parts_of(peak: float, flops: int, step: Step) -> Step:
+    """A step with its efficiency, if it was timed."""
+    return step if step.least_s is None else replace(step, efficiency=flops / step.least_s / 1e9 / peak)
 
 
 def pose(ours: Contender, cell: str, shape: Shape, settings: Settings, path: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from zoo.bench.contender import Contender
 from zoo.bench.growth import SIZES, measure_growth
 from zoo.bench.machine import machine, versions
 from zoo.bench.peers import OURSELVES
-from zoo.bench.race import race, with_one_peak
+from zoo.bench.race import in_parts_of_peak, race
 from zoo.bench.records import Growth, Race, Results, Sampling, Start
 from zoo.bench.sampling import measure_sampling
 from zoo.bench.settings import Settings
@@ -67,7 +67,7 @@ def measure(settings: Settings, parts: Parts, tell: Told = lambda _: None) -> Re
             about,
             {"threads": settings.threads, "dtype": settings.dtype, "seconds": settings.seconds},
             versions([ours, *peers]),
-            with_one_peak(tuple(run.races())),
+            in_parts_of_peak(tuple(run.races())),
             tuple(run.starts()) if parts.starts else (),
             tuple(run.sampling()) if parts.sampling else (),
             tuple(run.growth()) if parts.growth else (),

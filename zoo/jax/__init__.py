@@ -11,10 +11,9 @@ Importing this room imports no JAX; its first use does.
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import UsageError
+from zoo.guests import offered
 
 if TYPE_CHECKING:
     from zoo.jax.function import recurrent
@@ -23,13 +22,7 @@ __all__ = ["recurrent"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'zoo.jax' has no attribute {name!r}")
-    if importlib.util.find_spec("jax") is None:
-        raise UsageError("zoo.jax needs JAX; pip install 'recurrent-zoo[jax]' brings it.")
-    from zoo.jax.function import recurrent
-
-    return recurrent
+    return offered(__name__, "function", __all__, "JAX", name)
 
 
 def __dir__() -> list[str]:

@@ -9,11 +9,9 @@ Importing this room imports no scikit-learn; its first use does.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import UsageError
+from zoo.guests import offered
 
 if TYPE_CHECKING:
     from zoo.sklearn.estimators import SequenceClassifier, SequenceRegressor
@@ -22,11 +20,7 @@ __all__ = ["SequenceClassifier", "SequenceRegressor"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'zoo.sklearn' has no attribute {name!r}")
-    if importlib.util.find_spec("sklearn") is None:
-        raise UsageError("zoo.sklearn needs scikit-learn; pip install 'recurrent-zoo[sklearn]' brings it.")
-    return getattr(importlib.import_module("zoo.sklearn.estimators"), name)
+    return offered(__name__, "estimators", __all__, "scikit-learn", name)
 
 
 def __dir__() -> list[str]:

@@ -11,10 +11,9 @@ Importing this room imports no PyTorch; its first use does.
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import UsageError
+from zoo.guests import offered
 
 if TYPE_CHECKING:
     from zoo.torch.recurrent import Recurrent
@@ -23,13 +22,7 @@ __all__ = ["Recurrent"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'zoo.torch' has no attribute {name!r}")
-    if importlib.util.find_spec("torch") is None:
-        raise UsageError("zoo.torch needs PyTorch; pip install 'recurrent-zoo[torch]' brings it.")
-    from zoo.torch.recurrent import Recurrent
-
-    return Recurrent
+    return offered(__name__, "recurrent", __all__, "PyTorch", name)
 
 
 def __dir__() -> list[str]:

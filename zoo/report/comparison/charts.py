@@ -15,9 +15,8 @@ from zoo.report.wording import levels, score_axis
 from zoo.storage import RunDirectory
 
 MOST_POINTS = 150  # of a curve
-MAGNITUDES = (
-    100  # between the best error and the worst, from which on both are seen on a logarithmic axis alone
-)
+# Between the best error and the worst; from here on both are seen on a logarithmic axis alone.
+MAGNITUDES = 100
 
 
 def task_charts(results: Results, task: str) -> Iterator[Chart]:
