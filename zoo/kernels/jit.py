@@ -37,6 +37,11 @@ def interpreted() -> Iterator[None]:
         _interpreted.reset(token)
 
 
+def is_interpreted() -> bool:
+    """Whether kernels called from Python run as plain Python now."""
+    return _interpreted.get()
+
+
 class Kernel(Generic[P, R]):
     """A function that is compiled when first needed; made by :func:`njit`.
 

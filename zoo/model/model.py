@@ -17,6 +17,7 @@ from zoo.layers.segments import check_recompute, segments
 from zoo.layers.shards import check_threads, join, join_states, map_parts, map_shards
 from zoo.layers.stack import Stack
 from zoo.layers.team import ALONE, Team
+from zoo.model.direct import Direct
 from zoo.model.objective import Objective, Pass, total
 from zoo.model.targets import as_targets, as_weights
 from zoo.registry import resolve_cell
@@ -159,6 +160,7 @@ class Model(Flat):
         super()._bind(theta, grad, fixed)
         self._weights = self.stack.weights(self._arrays)
         self._readout = self._arrays["Why"], self._arrays["by"]
+        self._direct = Direct(self.stack, self._weights, self._readout)
         # What layers are told where there is no noise is the same for all batches: it took 7 us of a step.
         self._quiet = self.stack.beside({}, (0, 0), self.dtype)
 
@@ -181,7 +183,8 @@ class Model(Flat):
 
         def work(rows: slice) -> tuple[Array, State, Array]:
             gradient = self.grad if rows.start == 0 else np.empty_like(self.grad)
-            return *objective.loss_and_grad(rows, gradient), gradient
+            found = self._direct.loss_and_grad(objective, rows, gradient)
+            return *(found or objective.loss_and_grad(rows, gradient)), gradient
 
         parts = self._map(work, objective)
         self.team.sum([part[2] for part in parts], self.grad, objective.run.inputs.shape[1])

@@ -14,7 +14,7 @@ from zoo.layers.boundary import as_state
 from zoo.layers.floor import FloorTape
 from zoo.layers.layer import Array, Arrays
 from zoo.layers.segments import Segment, cut, walk_back
-from zoo.layers.shards import states_of
+from zoo.layers.shards import Rows, count, states_of
 from zoo.layers.stack import Stack, Weights
 from zoo.model.losses import weighed
 from zoo.model.readout import read_loss, read_loss_grads
@@ -68,6 +68,12 @@ class Pass:
             return slice(None)
         found = np.any(self.counts[steps], axis=1)
         return slice(None) if np.all(found) else np.flatnonzero(found)
+
+    def counts_of(self, steps: slice, rows: Rows) -> Array:
+        """How much some steps of some rows count."""
+        if self.counts is None:
+            return _ones(steps.stop - steps.start, count(rows))
+        return cut(self.counts, steps, rows)
 
     @cached_property
     def total(self) -> float:
@@ -157,9 +163,7 @@ class Objective:
     def _seen(self, segment: Segment, y: Array, read: slice | Array) -> tuple[Array, Array, Array]:
         """Outputs of the layers, targets and counts of the steps that are read."""
         targets = cut(self.targets, segment.steps, segment.rows)
-        if self.run.counts is None:
-            return y, targets, _ones(*y.shape[:2])
-        counts = cut(self.run.counts, segment.steps, segment.rows)
+        counts = self.run.counts_of(segment.steps, segment.rows)
         return (y, targets, counts) if isinstance(read, slice) else (y[read], targets[read], counts[read])
 
     def _zeros(self, rows: slice) -> Arrays:

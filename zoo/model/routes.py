@@ -1,0 +1,171 @@
+"""The compiled step of :mod:`zoo.model.direct`: a few lines that call kernel after kernel.
+
+What they are and what types go from one kernel to the next both follow from one list of calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numba
+from numba import types
+
+from zoo.compiler.emission.module import as_tuple
+from zoo.compiler.generated import load_source
+from zoo.compiler.passes import Passes
+from zoo.contracts import Cell
+from zoo.kernels.calls import Entry
+from zoo.layers.stack import Stack
+from zoo.model.readout import read_loss_grads
+
+ARGUMENTS = (
+    "weights",
+    "x_0",
+    "before",
+    "beside",
+    "options",
+    "readout",
+    "targets",
+    "counts",
+    "binary",
+    "losses",
+    "scale",
+    "dlast",
+    "last",
+    "widths",
+    "out",
+)
+"""What a step takes behind the addresses: of each layer its parameters, its states, and so on."""
+
+
+class Route(NamedTuple):
+    """The step for arguments of some types.
+
+    Args:
+        run: ``(addresses, *arguments)``; whether all that the kernels returned had the right sizes.
+        addresses: Where the kernels are, in the order of the calls.
+    """
+
+    run: Callable[..., bool]
+    addresses: tuple[int, ...]
+
+
+class Place(NamedTuple):
+    """A variable of the step, or a part of one that is a tuple."""
+
+    name: str
+    part: int | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.part is None else f"{self.name}[{self.part}]"
+
+    def of(self, found: dict[str, Any]) -> Any:
+        """What is here, of all by name."""
+        return found[self.name] if self.part is None else found[self.name][self.part]
+
+
+class Call(NamedTuple):
+    """A call of a kernel.
+
+    Args:
+        kernel: Its name.
+        arguments: What it takes.
+        results: The variables that what it returns goes to.
+        wrong: When that cannot be used, where a cell's own kernel might return anything.
+    """
+
+    kernel: str
+    arguments: list[Place]
+    results: list[str]
+    wrong: str = ""
+
+
+def route(stack: Stack, arguments: tuple[Any, ...]) -> Route | None:
+    """The step for arguments of these types, in the order of :data:`ARGUMENTS`.
+
+    None if a kernel was not called from Python yet with what the one before it returns, or does not return
+    C-contiguous arrays.
+    """
+    cell, passes = stack.cell, stack.layers[0].passes
+    kernels: dict[str, Any] = {
+        "forward": passes.forward,
+        "read": read_loss_grads,
+        "backward": passes.backward,
+    }
+    entries: dict[str, Any] = {name: Entry(kernel) for name, kernel in kernels.items()}
+    calls = _calls(len(stack.layers), cell, passes)
+    kinds = [numba.typeof(each) for each in arguments]  # type: ignore[no-untyped-call]
+    addresses = _addresses(calls, entries, dict(zip(ARGUMENTS, kinds, strict=True)))
+    if addresses is None:
+        return None
+    step = load_source(f"{cell.name}_step", "\n".join(_lines(calls, len(stack.layers))), entries).run
+    signature = (numba.typeof(addresses), *kinds)  # type: ignore[no-untyped-call]
+    step.dispatcher.compile(signature)
+    return Route(step.dispatcher.get_overload(signature), addresses)
+
+
+def _calls(layers: int, cell: Cell, passes: Passes) -> list[Call]:
+    """All calls of a step, in order."""
+    beside = ["beside"] if cell.inputs else []
+    options = [Place("options", n) for n in range(len(passes.options))]
+
+    def seen(n: int) -> list[Place]:
+        """What both passes of a layer take first."""
+        return [Place("weights", n), Place(f"x_{n}"), *(Place(name, n) for name in ("before", *beside))]
+
+    def forward(n: int) -> Call:
+        wrong = f"x_{n + 1}.shape != (x_0.shape[0], x_0.shape[1], widths[{n}])"
+        results = [f"x_{n + 1}", f"after_{n}", f"kept_{n}"]
+        return Call("forward", [*seen(n), *options], results, "" if cell.is_derived() else wrong)
+
+    def backward(n: int) -> Call:
+        wrong = f"dx_{n}.shape != x_{n}.shape"
+        given = [*seen(n), Place(f"kept_{n}"), Place(f"dx_{n + 1}"), Place("dlast", n), *options]
+        results = [f"dx_{n}", f"dbefore_{n}", f"gradients_{n}"]
+        return Call("backward", given, results, "" if cell.is_derived() or n == 0 else wrong)
+
+    loss = [Place(name) for name in ("targets", "counts", "binary", "losses", "scale")]
+    given = [Place(f"x_{layers}"), Place("readout", 0), Place("readout", 1), *loss]
+    read = Call("read", given, [f"dx_{layers}", "dWhy", "dby"])
+    return [*map(forward, range(layers)), read, *map(backward, reversed(range(layers)))]
+
+
+def _addresses(calls: list[Call], entries: dict[str, Any], kinds: dict[str, Any]) -> tuple[int, ...] | None:
+    """Where the code of every call is, for arguments of these types; None if that of one is not known."""
+    addresses, found = [], dict(kinds)
+    for kernel, arguments, results, _ in calls:
+        code = entries[kernel].find(tuple(place.of(found) for place in arguments))
+        if code is None:
+            return None
+        addresses.append(code.address)
+        found.update(zip(results, code.returns, strict=True))
+    copied = [kind for name, kind in found.items() if name not in kinds and not name.startswith("kept")]
+    return tuple(addresses) if all(_is_plain(kind, kinds["out"].dtype) for kind in copied) else None
+
+
+def _is_plain(kind: Any, dtype: Any) -> bool:
+    """Whether this is the type of a C-contiguous array of a dtype, or of tuples of such arrays."""
+    if isinstance(kind, types.BaseTuple):
+        parts: Any = kind  # Numba's own types are untyped
+        return all(_is_plain(part, dtype) for part in parts)
+    return isinstance(kind, types.Array) and kind.layout == "C" and kind.dtype == dtype
+
+
+def _lines(calls: list[Call], layers: int) -> Iterator[str]:
+    """The module of a step."""
+    yield '"""A training step: every layer, the readout and its loss, and all the way back."""'
+    yield from ("", "import zoo", "from zoo.kernels.calls import call, copy_each, lay_out", "", "")
+    yield "@zoo.njit"
+    yield f"def run(addresses, {', '.join(ARGUMENTS)}):"
+    yield '    """Losses go to losses, last states to last, the gradient to out; whether all fit."""'
+    for number, (kernel, arguments, results, wrong) in enumerate(calls):
+        given = as_tuple([str(place) for place in arguments])
+        yield f"    {', '.join(results)} = call({kernel}, addresses[{number}], {given})"
+        yield from [f"    if {wrong}:", "        return False"] if wrong else []
+    yield "    fits = True"
+    for n in range(layers):
+        yield f"    fits &= copy_each(after_{n}, last[{n}])"
+    gradients = " + ".join([f"gradients_{n}" for n in range(layers)] + ["(dWhy, dby)"])
+    yield f"    return fits & lay_out({gradients}, out)"
+    yield ""
