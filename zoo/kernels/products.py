@@ -17,6 +17,7 @@ from zoo.kernels.jit import njit
 from zoo.kernels.tiles import (
     add_panels,
     block_size,
+    copy_panel_part,
     copy_panel_row,
     copy_tile_column,
     copy_transposed,
@@ -65,9 +66,7 @@ def pack_panel(w: Array, w0: int, stride: int, depth: int, size: int, panels: Ar
         if size == columns:
             copy_panel_row(panels, target, w, source)
         else:
-            to, row = kernels.window(panels, target, columns), kernels.window(w, source, size)
-            for n in range(columns):
-                to[n] = row[n] if n < size else 0
+            copy_panel_part(panels, target, w, source, size)
 
 
 @njit(twin=_plain_pack)

@@ -16,12 +16,12 @@ from numba.core import cgutils
 from zoo.kernels.elementary import exp_minus_formula, lost
 from zoo.kernels.formulas import Number, emit
 from zoo.kernels.intrinsics import intrinsic
-from zoo.kernels.tiles import lanes, spread
+from zoo.kernels.tiles import lanes
+from zoo.kernels.vectors import LANE, first_lanes, load_some, spread, store_some
 
 _tools: Any = cgutils  # Numba's helpers are untyped
 _pair: Any = types.UniTuple
 _INDEX = cgutils.intp_t
-_LANE = ir.IntType(32)
 _DOUBLE = ir.DoubleType()
 
 
@@ -100,10 +100,10 @@ def _halves(number: Number) -> tuple[Number, Number]:
     builder, value = number.builder, number.value
     half = value.type.count // 2
     if half == 1:
-        low, high = (builder.extract_element(value, _LANE(lane)) for lane in range(2))
+        low, high = (builder.extract_element(value, LANE(lane)) for lane in range(2))
     else:
         masks = (list(range(start, start + half)) for start in (0, half))
-        chosen = [ir.Constant(ir.VectorType(_LANE, half), mask) for mask in masks]
+        chosen = [ir.Constant(ir.VectorType(LANE, half), mask) for mask in masks]
         low, high = (builder.shuffle_vector(value, value.type(ir.Undefined), mask) for mask in chosen)
     return Number(builder, low), Number(builder, high)
 
@@ -145,28 +145,13 @@ class _Exponentials:
     def _add_some(self, total: _WideTotal | _DoubleTotal, place: Any, some: Any) -> None:
         """Add those of the first few numbers of a vector."""
         builder = self.builder
-        inside = self._first(some)
+        inside = first_lanes(builder, some, self.vector.count)
         # The largest score in the other lanes: minus infinity, whose exponential underflows, took as long as
         # three vectors.
-        e = self._of(self._masked("load", self.vector, place, inside, self.top))
+        e = self._of(load_some(builder, place, inside, self.top, self.size))
         total.add(Number(builder, builder.select(inside, e.value, e.constant(0.0).value)))
         if self.keep:
-            self._masked("store", ir.VoidType(), e.value, place, inside)
-
-    def _first(self, some: Any) -> Any:
-        """A mask of the first few lanes."""
-        count = self.vector.count
-        last = spread(self.builder, self.builder.trunc(some, _LANE), count)
-        numbers = ir.VectorType(_LANE, count)(list(range(count)))
-        return self.builder.icmp_signed("<", numbers, last)
-
-    def _masked(self, verb: str, result: ir.Type, *operands: Any) -> Any:
-        """A load or store of some lanes; the alignment stands behind the address."""
-        place = next(n for n, operand in enumerate(operands) if isinstance(operand.type, ir.PointerType))
-        args = [*operands[: place + 1], _LANE(self.size), *operands[place + 1 :]]
-        name = f"llvm.masked.{verb}.v{self.vector.count}f{8 * self.size}.p0"
-        kind = ir.FunctionType(result, [arg.type for arg in args])
-        return self.builder.call(_tools.get_or_insert_function(self.builder.module, kind, name), args)
+            store_some(builder, e.value, place, inside, self.size)
 
 
 exponential_sum = _summer(keep=False)
