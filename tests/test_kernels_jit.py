@@ -206,6 +206,32 @@ def test_inline_leaves_no_call(inline: bool) -> None:
     assert (calls == []) is inline
 
 
+def gates(a, b, c, d, e, f):
+    for i in range(a.size):
+        d[i] = a[i] * b[i]
+        e[i] = b[i] + c[i]
+        f[i] = a[i] - c[i]
+
+
+@pytest.mark.parametrize("disjoint", [False, True])
+def test_loops_over_disjoint_arrays_need_no_test(disjoint: bool) -> None:
+    kernel = zoo.njit(inline=True, disjoint=disjoint)(gates)
+    arrays = np.arange(1.0, 37.0).reshape(6, 6)
+
+    def of(many):
+        kernel(many[0], many[1], many[2], many[3], many[4], many[5])
+
+    kernel(*arrays.copy())  # teaches Numba what it needs to know
+    compiled = numba.njit(of)
+    expected = arrays.copy()
+    gates(*expected)
+    compiled(arrays)
+    np.testing.assert_array_equal(arrays, expected)
+    (code,) = compiled.inspect_llvm().values()
+    assert "vector.body" in code
+    assert ("vector.memcheck" in code) is not disjoint
+
+
 def test_two_first_calls_at_once_compile_once() -> None:
     @zoo.njit
     def slow_to_compile(x):

@@ -14,7 +14,7 @@ from numba.extending import typeof_impl
 from zoo.kernels import elementary as elementary
 from zoo.kernels.cache import attach_cache
 from zoo.kernels.jit import Kernel
-from zoo.kernels.nested import KernelCompiler, NestedCompiler, restore
+from zoo.kernels.nested import DisjointCompiler, KernelCompiler, NestedCompiler, restore
 
 # A loop over many arrays is vectorised only if LLVM may test at run time that no two of them overlap, at most
 # 128 tests by default: a fused loop over 14 arrays, nine of them written to, took 48.8 ns an element, and
@@ -48,12 +48,14 @@ def compile_lazily(
     return dispatcher  # type: ignore[no-any-return]
 
 
-def compile_nested(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+def compile_nested(
+    function: Callable[..., Any], options: dict[str, Any], disjoint: bool
+) -> Callable[..., Any]:
     """The dispatcher of ``function`` for other kernels to call; on disk it is a part of them."""
     bare = {"no_cfunc_wrapper": True, "no_cpython_wrapper": True}
-    settings = {**options, "pipeline_class": NestedCompiler, **bare}
+    settings = {**options, **bare, "pipeline_class": DisjointCompiler if disjoint else NestedCompiler}
     dispatcher = numba.njit(**settings)(function)
-    attach_cache(dispatcher, {**options, **bare}, restore)
+    attach_cache(dispatcher, {**options, **bare, "disjoint": disjoint}, restore)
     return dispatcher  # type: ignore[no-any-return]
 
 

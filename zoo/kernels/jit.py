@@ -49,14 +49,19 @@ class Kernel(Generic[P, R]):
         py_func: The function as written.
         options: Options of ``numba.njit``.
         twin: What to run instead where Numba is switched off, for a function that Python cannot run.
+        disjoint: Whether its arrays share no memory.
     """
 
     def __init__(
-        self, py_func: Callable[P, R], options: dict[str, Any], twin: Callable[P, R] | None = None
+        self,
+        py_func: Callable[P, R],
+        options: dict[str, Any],
+        twin: Callable[P, R] | None = None,
+        disjoint: bool = False,
     ) -> None:
         functools.update_wrapper(self, py_func)
         self.py_func = py_func
-        self._options = options
+        self._options, self._disjoint = options, disjoint
         self._plain = twin or py_func
         self._dispatcher: Callable[P, R] | None = None
         self._nested: Callable[P, R] | None = None
@@ -86,7 +91,7 @@ class Kernel(Generic[P, R]):
 
             with _making:
                 if self._nested is None:
-                    self._nested = compile_nested(self.py_func, self._options)
+                    self._nested = compile_nested(self.py_func, self._options, self._disjoint)
         return self._nested
 
     @property
@@ -106,13 +111,18 @@ class Kernel(Generic[P, R]):
 def njit(function: Callable[P, R]) -> Kernel[P, R]: ...
 @overload
 def njit(
-    *, fastmath: frozenset[str] = FAST, inline: bool = False, twin: Callable[..., Any] | None = None
+    *,
+    fastmath: frozenset[str] = FAST,
+    inline: bool = False,
+    disjoint: bool = False,
+    twin: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, R]], Kernel[P, R]]: ...
 def njit(
     function: Callable[P, R] | None = None,
     *,
     fastmath: frozenset[str] = FAST,
     inline: bool = False,
+    disjoint: bool = False,
     twin: Callable[..., Any] | None = None,
 ) -> Any:
     """Compile a function with Numba, lazily, without the GIL, with NumPy's error model, cached on disk.
@@ -125,6 +135,8 @@ def njit(
         function: The function to compile; it may call other functions decorated so, and ``zoo.kernels``.
         fastmath: LLVM's fast-math flags.
         inline: Paste the machine code into every caller, whatever its size.
+        disjoint: Promise that no array that it writes to shares memory with another that it is given; then
+            loops over many arrays vectorise without a test. It counts where other kernels call the function.
         twin: What runs in its place where Numba is switched off, in :func:`zoo.kernels.interpreted` and
             under ``NUMBA_DISABLE_JIT=1``, for a function that Python cannot run.
     """
@@ -135,5 +147,5 @@ def njit(
         "forceinline": inline,
     }
     if function is None:
-        return lambda decorated: Kernel(decorated, options, twin)
-    return Kernel(function, options, twin)
+        return lambda decorated: Kernel(decorated, options, twin, disjoint)
+    return Kernel(function, options, twin, disjoint)

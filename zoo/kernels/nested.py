@@ -108,6 +108,15 @@ class NestedCompiler(compiler.CompilerBase):
         return [_passes(self.state, _TakeNestedLibrary, IRProcessing)]
 
 
+class DisjointCompiler(NestedCompiler):
+    """The same for one whose arrays share no memory."""
+
+    def define_pipelines(self) -> list[Any]:
+        """Tell LLVM so, which remembers it when the kernel is taken into its callers."""
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
 def _passes(state: Any, added: type, after: type) -> Any:
     builder: Any = compiler.DefaultPassBuilder
     passes = builder.define_nopython_pipeline(state)

@@ -17,7 +17,7 @@ from zoo.layers.layer import Array, Arrays
 from zoo.layers.segments import cut
 from zoo.layers.shards import states_of
 from zoo.layers.stack import Stack, Weights
-from zoo.model.objective import Objective
+from zoo.model.objective import Objective, Pass
 from zoo.model.stream import MOST_LAYERS
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Direct:
         self._is_open = _is_open(stack)
         self._options = stack.layers[0].passes.options
         self._widths = tuple([layer.output_size for layer in stack.layers])
+        self._nothing: tuple[tuple[Array, ...], ...] = ((),) * len(stack.layers)
+        self._behind: dict[int, tuple[tuple[Array, ...], ...]] = {}
         self._gone: Counter[Any] = Counter()
         self._routes: dict[Any, Route | None] = {}
 
@@ -55,26 +57,24 @@ class Direct:
         if not self._is_open or is_interpreted() or len(run.segments) > 1 or self._is_new(objective):
             return None
         (steps,) = run.segments
-        told = run.beside.part(steps, rows)
-        if any(each.mask is not None for each in told) or not isinstance(run.read_steps(steps), slice):
+        told = self._told(run, rows)
+        if told is None or not isinstance(run.read_steps(steps), slice):
             return None
-        x, targets = cut(run.inputs, steps, rows), cut(objective.targets, steps, rows)
-        before = states_of(run.state, rows)
+        before, losses = states_of(run.state, rows), np.empty(steps.stop)
         after = {name: np.empty_like(value) for name, value in before.items()}
-        losses = np.empty(len(x))
         arguments = (
             self._weights,
-            x,
+            cut(run.inputs, steps, rows),
             self._by_layer(before),
-            tuple([each.inputs[0] for each in told]),
+            told,
             self._options,
             self._readout,
-            targets,
+            cut(objective.targets, steps, rows),
             run.counts_of(steps, rows),
             objective.binary,
             losses,
             1 / run.total,
-            self._by_layer({name: np.zeros_like(value) for name, value in before.items()}),
+            self._zeros(rows.stop - rows.start),
             self._by_layer(after),
             self._widths,
             out,
@@ -83,6 +83,23 @@ class Direct:
         if route is None or not route.run(route.addresses, *arguments):
             return None
         return losses, after
+
+    def _told(self, run: Pass, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
+        """What each layer is told beside its input; None if something is dropped between two layers."""
+        if run.beside.draw is None and not self._stack.inputs:
+            return self._nothing
+        (steps,) = run.segments
+        told = run.beside.part(steps, rows)
+        dropped = any(each.mask is not None for each in told)
+        return None if dropped else tuple([each.inputs[0] for each in told])
+
+    def _zeros(self, batch: int) -> tuple[tuple[Array, ...], ...]:
+        """What comes back from behind the last step; no kernel writes to it."""
+        if batch not in self._behind:
+            shapes, dtype = self._stack.state_shapes, self._readout[0].dtype
+            zeros = {name: np.zeros((batch, *shape), dtype) for name, shape in shapes.items()}
+            self._behind[batch] = self._by_layer(zeros)
+        return self._behind[batch]
 
     def _is_new(self, objective: Objective) -> bool:
         """Whether too few shards of this kind went the long way; if so, one more does."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from zoo.compiler.emission.arrays import SPAN, SPAN_OF_ALL, Array
 from zoo.compiler.emission.definitions import uses
 from zoo.compiler.emission.loops import Nest
+from zoo.compiler.emission.outlined import outlined
 from zoo.compiler.emission.places import Places
 from zoo.compiler.emission.products import packed, write_product
 from zoo.compiler.emission.scans import write_scan
@@ -27,6 +28,7 @@ class Function(Places):
     """One pass, being written.
 
     Args:
+        name: What it is called.
         equations: The step, for its leaves and names.
         plan: The pass.
         taken: Names that mean something already.
@@ -34,9 +36,17 @@ class Function(Places):
     """
 
     def __init__(
-        self, equations: Equations, plan: Pass, taken: Collection[str] = (), by_spans: bool = False
+        self,
+        name: str,
+        equations: Equations,
+        plan: Pass,
+        taken: Collection[str] = (),
+        by_spans: bool = False,
     ) -> None:
         super().__init__(equations, plan, Names())
+        self.name = name
+        self.loops: list[list[str]] = []
+        """Loops that became functions of their own."""
         self.by_spans = by_spans
         if by_spans:
             self.given, self.made = SPAN_OF_ALL, SPAN
@@ -95,6 +105,13 @@ class Function(Places):
         """The lines that pack what some lines read."""
         text = "\n".join(readers)
         return [f"    {name} = {packed(self, w)}" for w, name in self.packed.items() if uses(text, name)]
+
+    def outline(self, body: list[str], length: str, sums: list[str]) -> str:
+        """Make a loop a function; the line that calls it."""
+        name = self.names.fresh(f"{self.name}_loop_{len(self.loops) + 1}")
+        found = outlined(name, body, length, sums)
+        self.loops.append(found.lines)
+        return found.call
 
     # Sections.
 

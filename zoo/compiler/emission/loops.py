@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from zoo.compiler.emission.access import Access, Axis, factor, merged_axes
 from zoo.compiler.emission.arrays import Array
 from zoo.compiler.emission.expressions import PythonExpressions
+from zoo.compiler.emission.outlined import is_worth_it
 from zoo.compiler.emission.places import Places
 from zoo.compiler.emission.writer import Writer
 from zoo.compiler.fusion import Loop, Store
@@ -101,20 +102,28 @@ class Nest:
         targets = {node: self._sum_element(node, indices) for node in self.targets}
         places = [(value, self._element(access, indices)) for value, access in self.stores]
         if not self.axes:
-            self._write_body(targets, places)
+            for line in self._body(targets, places):
+                self.writer.line(line)
             return
-        with self.writer.block(f"for j in range({self.axes[-1].length}):"):
-            self._write_body(targets, places)
+        length, body = str(self.axes[-1].length), list(self._body(targets, places))
+        if is_worth_it(body):
+            sums = [name for name in targets.values() if name.isidentifier()]
+            self.writer.line(self.function.outline(body, length, sums))
+        else:
+            with self.writer.block(f"for j in range({length}):"):
+                for line in body:
+                    self.writer.line(line)
         self._write_ends(indices)
 
-    def _write_body(self, targets: Mapping[Node, str], places: list[tuple[Node, str]]) -> None:
+    def _body(self, targets: Mapping[Node, str], places: list[tuple[Node, str]]) -> Iterator[str]:
+        """What is done with each number."""
         for node in self.loop.body:
             if node in targets:
-                self._write_sum(node, targets[node], self.expressions.operand(node.inputs[0]).text)
+                yield _added(node, targets[node], self.expressions.operand(node.inputs[0]).text)
             elif (line := self.expressions.define(node)) is not None:
-                self.writer.line(line)
+                yield line
         for value, place in places:
-            self.writer.line(f"{place} = {self.expressions.stored(value)}")
+            yield f"{place} = {self.expressions.stored(value)}"
 
     # Elements.
 
@@ -189,10 +198,11 @@ class Nest:
             if self._is_written_once(node):
                 self.writer.line(f"{place} = {name}")
             else:
-                self._write_sum(node, place, name)
+                self.writer.line(_added(node, place, name))
 
-    def _write_sum(self, node: Node, place: str, value: str) -> None:
-        if node.op == "max":
-            self.writer.line(f"{place} = kernels.maximum({place}, {value})")
-        else:
-            self.writer.line(f"{place} += {value}")
+
+def _added(node: Node, place: str, value: str) -> str:
+    """The line that adds a value to a sum, or to a largest."""
+    if node.op == "max":
+        return f"{place} = kernels.maximum({place}, {value})"
+    return f"{place} += {value}"

@@ -80,7 +80,7 @@ def _in_shape(node: Node, name: str) -> str:
 def forward_source(derivation: Derivation, plan: Pass) -> tuple[list[str], list[Kept]]:
     """The forward pass, and what its tape holds."""
     equations = derivation.equations
-    function = Function(equations, plan)
+    function = Function("forward", equations, plan)
     called = function.called
     _give_leaves(function)
     kept = _tape(derivation, function)
@@ -107,8 +107,13 @@ def _assembled(function: Function, signature: str, given: list[str], body: list[
     flattened = _flattened(function, body)
     front = definitions(function, [*flattened, *body])
     inputs = ", inputs" if function.equations.inputs else ""
-    head = ["@zoo.njit", f"def {signature.format(inputs)}:"]
+    head = [*loop_lines(function), "@zoo.njit", f"def {signature.format(inputs)}:"]
     return [*head, *unpacked(function), *given, *front, *flattened, *body]
+
+
+def loop_lines(function: Function) -> list[str]:
+    """The loops that became functions, each with two empty lines behind it."""
+    return [line for lines in function.loops for line in (*lines, "", "")]
 
 
 def _tape(derivation: Derivation, function: Function) -> list[Kept]:
@@ -126,7 +131,7 @@ def _tape(derivation: Derivation, function: Function) -> list[Kept]:
 def backward_source(derivation: Derivation, plan: Pass, kept: list[Kept]) -> list[str]:
     """The backward pass."""
     equations = derivation.equations
-    function = Function(equations, plan, {each.name for each in kept}, by_spans=True)
+    function = Function("backward", equations, plan, {each.name for each in kept}, by_spans=True)
     called = function.called
     _give_leaves(function)
     for each in kept:

@@ -15,7 +15,7 @@ from zoo.compiler.emission.definitions import (
     uses,
 )
 from zoo.compiler.emission.function import Function
-from zoo.compiler.emission.module import as_tuple, unpack, unpacked
+from zoo.compiler.emission.module import as_tuple, loop_lines, unpack, unpacked
 from zoo.compiler.emission.products import array_name, matrix
 from zoo.compiler.emission.writer import Writer
 from zoo.compiler.fusion import Store
@@ -28,7 +28,7 @@ class Walk(Function):
     """A walk being written: x is one step of one row, and so is all that is made of it."""
 
     def __init__(self, derivation: Derivation, plan: Pass) -> None:
-        super().__init__(derivation.equations, plan, ("kept", "prepare", "advance"))
+        super().__init__("walk", derivation.equations, plan, ("kept", "prepare", "advance"))
         self.input_weights: dict[Node, str] = {}
         """Matrices that x is multiplied by, and what each is called as products want it."""
         self.biases: dict[str, Node] = {}
@@ -95,6 +95,7 @@ def walk_source(derivation: Derivation, plan: Pass) -> list[list[str]]:
     inputs = ", inputs" if walk.equations.inputs else ""
     return [
         [
+            *loop_lines(walk),
             "@zoo.njit",
             f"def prepare(params, x, state{inputs}):",
             *unpacked(walk),
