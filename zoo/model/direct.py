@@ -39,7 +39,7 @@ class Direct:
     def __init__(self, stack: Stack, weights: Weights, readout: tuple[Array, Array]) -> None:
         self._stack, self._weights, self._readout = stack, tuple(weights), readout
         self._is_open = _is_open(stack)
-        self._options = stack.layers[0].passes.options
+        self._takes_inputs, self._options = bool(stack.inputs), stack.layers[0].passes.options
         self._widths = tuple([layer.output_size for layer in stack.layers])
         self._nothing: tuple[tuple[Array, ...], ...] = ((),) * len(stack.layers)
         self._behind: dict[int, tuple[tuple[Array, ...], ...]] = {}
@@ -62,7 +62,7 @@ class Direct:
             return None
         before, losses = states_of(run.state, rows), np.empty(steps.stop)
         after = {name: np.empty_like(value) for name, value in before.items()}
-        arguments = (
+        arguments = (  # those of zoo/model/routes.py, in its order
             self._weights,
             cut(run.inputs, steps, rows),
             self._by_layer(before),
@@ -86,7 +86,7 @@ class Direct:
 
     def _told(self, run: Pass, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
         """What each layer is told beside its input; None if something is dropped between two layers."""
-        if run.beside.draw is None and not self._stack.inputs:
+        if run.beside.draw is None and not self._takes_inputs:
             return self._nothing
         (steps,) = run.segments
         told = run.beside.part(steps, rows)
