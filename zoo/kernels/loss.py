@@ -18,11 +18,13 @@ def _plain_exponential_mass(row: Array, top: float) -> tuple[float, float]:
     return np.exp(row - top).sum(), row.dtype.type(0)
 
 
-def _plain_replace(row: Array, top: float, scale: float) -> float:
+def _plain_exponentiate(row: Array, top: float) -> tuple[float, float]:
     row[:] = np.exp(row - top)
-    mass = row.sum()
-    row *= row.dtype.type(scale) / mass
-    return mass  # type: ignore[no-any-return]
+    return row.sum(), row.dtype.type(0)
+
+
+def _plain_quotient(scale: float, mass: float, more: float) -> tuple[float, float]:
+    return scale / (mass + more), more
 
 
 @njit(twin=_plain_exponential_mass)
@@ -31,15 +33,16 @@ def _mass(row: Array, top: float) -> tuple[float, float]:
     return exponential_sum(row, top)  # type: ignore[no-any-return]
 
 
-# Exact: what the two parts of a sum say together must not be rearranged.
-@njit(fastmath=EXACT, twin=_plain_replace)
-def _replace(row: Array, top: float, scale: float) -> float:
-    """Replace the row by ``scale`` times its softmax; the sum of ``exp(row - top)``."""
-    mass, more = exponentiate(row, top)
-    factor, rest = quotient(row.dtype.type(scale), mass, more)
-    for v in range(row.size):
-        row[v] = row[v] * factor + row[v] * rest
-    return mass  # type: ignore[no-any-return]
+@njit(twin=_plain_exponentiate)
+def _exponentiate(row: Array, top: float) -> tuple[float, float]:
+    """Replace the row by ``exp(row - top)``; its sum as two numbers."""
+    return exponentiate(row, top)  # type: ignore[no-any-return]
+
+
+@njit(inline=True, twin=_plain_quotient)
+def _quotient(scale: float, mass: float, more: float) -> tuple[float, float]:
+    """``scale / (mass + more)`` as two numbers."""
+    return quotient(scale, mass, more)  # type: ignore[no-any-return]
 
 
 # Exact, or log(mass) - (score - top) becomes (log(mass) + top) - score, where a large top swallows the loss.
@@ -50,14 +53,53 @@ def row_cross_entropy(row: Array, target: int) -> float:
     return math.log(_mass(row, top)[0]) - (row[target] - top)  # type: ignore[no-any-return]
 
 
-@njit(fastmath=EXACT, inline=True)
-def row_cross_entropy_grad(row: Array, target: int, scale: float) -> float:
-    """As :func:`row_cross_entropy`, and the row becomes ``scale * (softmax(row) - onehot(target))``."""
-    top = kernels.largest(row)
-    score = row[target] - top
-    loss = math.log(_replace(row, top, scale)) - score
-    row[target] -= row.dtype.type(scale)
-    return loss  # type: ignore[no-any-return]
+# Rows that go through a pass together. What a row waits for, its largest number, its sum, two divisions, the
+# others wait for at the same time: one row after the other, 65 symbols took 70 ns, and take 57.
+_TOGETHER = 64
+
+
+@njit(fastmath=EXACT)
+def cross_entropies_grad(rows: Array, targets: Array, scales: Array, losses: Array) -> None:
+    """:func:`row_cross_entropy` of every row, which becomes ``scale * (softmax(row) - onehot(target))``.
+
+    Args:
+        rows: Scores ``(N, V)``, overwritten.
+        targets: Index of the right symbol in each row, ``(N,)``.
+        scales: Factor of the gradient of each row, ``(N,)``.
+        losses: Where the losses go, in nats, ``(N,)``.
+    """
+    spare = np.empty((4, min(_TOGETHER, losses.size)), rows.dtype)
+    for first in range(0, losses.size, _TOGETHER):
+        last = min(first + _TOGETHER, losses.size)
+        some = rows[first:last], targets[first:last], scales[first:last], losses[first:last]
+        _cross_entropies_grad(*some, spare[0], spare[1], spare[2], spare[3])
+
+
+@njit(fastmath=EXACT)
+def _cross_entropies_grad(
+    rows: Array,
+    targets: Array,
+    scales: Array,
+    losses: Array,
+    tops: Array,
+    scores: Array,
+    masses: Array,
+    mores: Array,
+) -> None:
+    """As above for some rows, with room for their numbers."""
+    for n in range(losses.size):
+        tops[n] = kernels.largest(rows[n])
+        scores[n] = rows[n, targets[n]] - tops[n]
+    for n in range(losses.size):
+        masses[n], mores[n] = _exponentiate(rows[n], tops[n])
+    for n in range(losses.size):
+        losses[n] = math.log(masses[n]) - scores[n]
+        masses[n], mores[n] = _quotient(rows.dtype.type(scales[n]), masses[n], mores[n])
+    for n in range(losses.size):
+        row, factor, rest = rows[n], masses[n], mores[n]
+        for v in range(row.size):
+            row[v] = row[v] * factor + row[v] * rest
+        row[targets[n]] -= rows.dtype.type(scales[n])
 
 
 @njit(fastmath=EXACT)
@@ -85,7 +127,10 @@ def cross_entropy_grad(logits: Array, targets: Array, scale: float) -> float:
         targets: Index of the right symbol in each row, ``(N,)``.
         scale: Factor of the gradient; ``1 / (T * B)`` makes it that of the mean.
     """
+    losses, scales = np.empty(logits.shape[0]), np.empty(logits.shape[0])
+    scales[:] = scale
+    cross_entropies_grad(logits, targets, scales, losses)
     total = 0.0
-    for n in range(logits.shape[0]):
-        total += row_cross_entropy_grad(logits[n], targets[n], scale)
+    for n in range(losses.size):
+        total += losses[n]
     return total

@@ -14,7 +14,7 @@ import numpy as np
 
 from zoo import kernels
 from zoo.kernels.jit import EXACT, njit
-from zoo.kernels.loss import row_cross_entropy, row_cross_entropy_grad
+from zoo.kernels.loss import cross_entropies_grad, row_cross_entropy
 
 Array = Any
 
@@ -41,18 +41,27 @@ def weighed(outputs: Array, targets: Array, weights: Array, binary: bool) -> flo
 
 
 @njit(fastmath=EXACT)
-def weighed_grad(outputs: Array, targets: Array, weights: Array, binary: bool, scale: float) -> float:
-    """As :func:`weighed`, and the outputs are replaced by the gradient of ``scale`` times the sum."""
-    total = 0.0
-    for n in range(outputs.shape[0]):
-        share = scale * weights[n]
-        if targets.ndim == 1:
-            loss = row_cross_entropy_grad(outputs[n], targets[n], share)
-        else:
-            loss = _distance(outputs[n], targets[n], binary)
-            _replace(outputs[n], targets[n], binary, share)
-        total += loss * weights[n]
-    return total
+def weighed_grads(
+    outputs: Array, targets: Array, weights: Array, binary: bool, scale: float, losses: Array
+) -> None:
+    """The losses of some rows, each times its weight; outputs become the gradients of ``scale`` times those.
+
+    Args:
+        outputs: What the readout says, ``(N, V)``, overwritten.
+        targets: The right ones ``(N,)``, or numbers ``(N, V)``.
+        weights: ``(N,)``, float64.
+        binary: Whether numbers are probabilities, not values.
+        scale: Factor of the gradients.
+        losses: Where the losses go, ``(N,)``.
+    """
+    if targets.ndim == 1:
+        cross_entropies_grad(outputs, targets, scale * weights, losses)
+    else:
+        for n in range(outputs.shape[0]):
+            losses[n] = _distance(outputs[n], targets[n], binary)
+            _replace(outputs[n], targets[n], binary, scale * weights[n])
+    for n in range(losses.size):
+        losses[n] *= weights[n]
 
 
 @njit(fastmath=EXACT)

@@ -12,8 +12,8 @@ import numpy as np
 
 from zoo import kernels
 from zoo.kernels.inputs import project_rows
-from zoo.kernels.jit import njit
-from zoo.model.losses import weighed, weighed_grad
+from zoo.kernels.jit import EXACT, njit
+from zoo.model.losses import weighed, weighed_grads
 
 Array = Any
 
@@ -25,6 +25,26 @@ ROWS = 512
 def _block(y: Array) -> int:
     """Steps in a block."""
     return max(1, ROWS // max(1, y.shape[1]))  # type: ignore[no-any-return]
+
+
+@njit(inline=True)
+def _rows(a: Array, first: int, steps: int) -> Array:
+    """The rows of some steps of ``a (T, B)`` or ``a (T, B, V)``, one below the other."""
+    if a.ndim == 2:
+        return a[first : first + steps].reshape(-1)
+    return kernels.rows_of(a[first : first + steps])
+
+
+# Exact: rows are added up in their order, as in weighed.
+@njit(fastmath=EXACT)
+def _add_steps(each: Array, losses: Array) -> None:
+    """The sums of what the rows of each step have, ``(N,)``, to ``(T,)``."""
+    batch = each.size // max(1, losses.size)
+    for t in range(losses.size):
+        total = 0.0
+        for r in range(batch):
+            total += each[t * batch + r]
+        losses[t] = total
 
 
 @njit
@@ -66,6 +86,7 @@ def read_loss_grads(
     """As :func:`read_loss`, and the gradients of ``scale`` times all losses with respect to y, w and b."""
     block, panels, back = _block(y), kernels.pack(w), kernels.pack_transposed(w)
     outputs = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
+    each = np.empty(outputs.shape[0] * outputs.shape[1])
     dy = kernels.sequence(y.shape[0], y.shape[1], y.shape[2], w)
     dw, db = np.empty(w.shape, w.dtype), np.empty(b.shape, b.dtype)
     dy[:], dw[:], db[:] = 0, 0, 0
@@ -73,9 +94,9 @@ def read_loss_grads(
         steps = min(block, losses.size - first)
         read, part = y[first : first + steps], outputs[:steps]
         project_rows(kernels.rows_of(read), panels, b, kernels.rows_of(part))
-        for t in range(steps):
-            right, counts = targets[first + t], weights[first + t]
-            losses[first + t] = weighed_grad(part[t], right, counts, binary, scale)
+        right, counts = _rows(targets, first, steps), _rows(weights, first, steps)
+        weighed_grads(kernels.rows_of(part), right, counts, binary, scale, each[: counts.size])
+        _add_steps(each[: counts.size], losses[first : first + steps])
         kernels.add_rows(part, db)
         kernels.add_outer(kernels.rows_of(read), kernels.rows_of(part), dw)
         kernels.add_matmul(kernels.rows_of(part), back, kernels.rows_of(dy[first : first + steps]))
