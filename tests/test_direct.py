@@ -101,16 +101,26 @@ def test_inputs_of_another_type_have_a_way_of_their_own():
 
 def test_what_lies_between_kernels_goes_the_long_way():
     batch = tokens(2, 6)
-    gaps = {"weights": np.array([[0, 0], [1, 1]] * 3)}
     for options, given in (
         ({"residual": True}, {}),
         ({"dropout": 0.5}, {"noise": (0, 1)}),
         ({"recompute": 2}, {}),
-        ({}, gaps),
     ):
         model = zoo.LanguageModel("abcde", "vanilla", H, 2, **options)
         assert same(outcome(model, "long", *batch, **given), outcome(model, "short", *batch, **given))
         assert not routes(model)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_steps_that_are_not_read_have_a_short_way(loss):
+    model = zoo.SequenceModel("lstm", 3, V, H, 1, loss)
+    rng = np.random.default_rng(0)
+    x, numbers = rng.normal(size=(6, 17, 3)), rng.random((6, 17, V))
+    targets = numbers.argmax(axis=2) if loss == "cross_entropy" else numbers
+    weights = rng.random((6, 17)) * np.array([0, 1, 1, 0, 1, 0])[:, None]
+    for batch in ((x, targets, weights), (x, targets[-1]), (x, targets)):
+        assert same(outcome(model, "long", *batch), outcome(model, "short", *batch))
+    assert len(routes(model)) == 2
 
 
 def test_dropout_has_a_short_way_where_there_is_no_noise():

@@ -49,18 +49,22 @@ class Direct:
     def loss_and_grad(self, objective: Objective, rows: slice, out: Array) -> tuple[Array, Arrays] | None:
         """As that of the objective; None if it has to go the long way, which sets everything again.
 
-        That is so where something is between two kernels (dropout, residual layers, segments, steps that are
-        not read), where a cell's kernels are no ``zoo.njit`` functions, for the first few shards, and if a
-        kernel returns arrays that do not fit: on the long way, that is an error.
+        That is so where something is between two kernels (dropout, residual layers, segments), where a cell's
+        kernels are no ``zoo.njit`` functions, for the first few shards, and if a kernel returns arrays that
+        do not fit: on the long way, that is an error.
         """
         run = objective.run
         if not self._is_open or is_interpreted() or len(run.segments) > 1 or self._is_new(objective):
             return None
         (steps,) = run.segments
         told = self._told(run, rows)
-        if told is None or not isinstance(run.read_steps(steps), slice):
+        if told is None:
             return None
-        before, losses = states_of(run.state, rows), np.empty(steps.stop)
+        read = run.read_steps(steps)
+        places, before = None if isinstance(read, slice) else read, states_of(run.state, rows)
+        targets, counts = cut(objective.targets, steps, rows)[read], run.counts_of(steps, rows)[read]
+        losses = np.zeros(steps.stop)
+        part = losses if places is None else np.empty(len(places))
         after = {name: np.empty_like(value) for name, value in before.items()}
         arguments = (  # those of zoo/model/routes.py, in its order
             self._weights,
@@ -69,19 +73,22 @@ class Direct:
             told,
             self._options,
             self._readout,
-            cut(objective.targets, steps, rows),
-            run.counts_of(steps, rows),
+            targets,
+            counts,
+            places,
             objective.binary,
-            losses,
+            part,
             1 / run.total,
             self._zeros(rows.stop - rows.start),
             self._by_layer(after),
             self._widths,
             out,
         )
-        route = self._route(_kind(objective), arguments)
+        route = self._route((*_kind(objective), places is None), arguments)
         if route is None or not route.run(route.addresses, *arguments):
             return None
+        if places is not None:
+            losses[places] = part
         return losses, after
 
     def _told(self, run: Pass, rows: slice) -> tuple[tuple[Array, ...], ...] | None:

@@ -101,3 +101,21 @@ def read_loss_grads(
         kernels.add_outer(kernels.rows_of(read), kernels.rows_of(part), dw)
         kernels.add_matmul(kernels.rows_of(part), back, kernels.rows_of(dy[first : first + steps]))
     return dy, dw, db
+
+
+@njit
+def take_steps(y: Array, places: Array) -> Array:
+    """Those steps of ``y (T, B, H)`` that are read, ``(N, B, H)``."""
+    taken = np.empty((places.size, y.shape[1], y.shape[2]), y.dtype)
+    for n in range(places.size):
+        taken[n] = y[places[n]]
+    return taken
+
+
+@njit
+def put_steps(taken: Array, places: Array, like: Array) -> Array:
+    """Steps ``(N, B, H)`` at their places in ``(T, B, H)``, as ``like`` is, and zeros elsewhere."""
+    whole = np.zeros_like(like)
+    for n in range(places.size):
+        whole[places[n]] = taken[n]
+    return whole

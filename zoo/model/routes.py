@@ -5,6 +5,7 @@ What they are and what types go from one kernel to the next both follow from one
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from zoo.compiler.passes import Passes
 from zoo.contracts import Cell
 from zoo.kernels.calls import Entry
 from zoo.layers.stack import Stack
-from zoo.model.readout import read_loss_grads
+from zoo.model.readout import put_steps, read_loss_grads, take_steps
 
 ARGUMENTS = (
     "weights",
@@ -28,6 +29,7 @@ ARGUMENTS = (
     "readout",
     "targets",
     "counts",
+    "places",
     "binary",
     "losses",
     "scale",
@@ -36,7 +38,13 @@ ARGUMENTS = (
     "widths",
     "out",
 )
-"""What a step takes behind the addresses: of each layer its parameters, its states, and so on."""
+"""What a step takes behind the addresses: of each layer its parameters, its states, and so on.
+
+Places are those of the steps that are read, of which targets and counts are given; None if all are.
+"""
+
+
+_COPYING: dict[str, Any] = {"take_steps": take_steps, "put_steps": put_steps}
 
 
 class Route(NamedTuple):
@@ -66,10 +74,10 @@ class Place(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A call of a kernel.
+    """A call of a kernel, by its address or, where it only copies, by its name.
 
     Args:
-        kernel: Its name.
+        kernel: Its name; one that copies returns what its first argument is.
         arguments: What it takes.
         results: The variables that what it returns goes to.
         wrong: When that cannot be used, where a cell's own kernel might return anything.
@@ -94,19 +102,22 @@ def route(stack: Stack, arguments: tuple[Any, ...]) -> Route | None:
         "backward": passes.backward,
     }
     entries: dict[str, Any] = {name: Entry(kernel) for name, kernel in kernels.items()}
-    calls = _calls(len(stack.layers), cell, passes)
     kinds = [numba.typeof(each) for each in arguments]  # type: ignore[no-untyped-call]
-    addresses = _addresses(calls, entries, dict(zip(ARGUMENTS, kinds, strict=True)))
+    known = dict(zip(ARGUMENTS, kinds, strict=True))
+    calls = _calls(len(stack.layers), cell, passes, reads_all=known["places"] == types.none)
+    addresses = _addresses(calls, entries, known)
     if addresses is None:
         return None
-    step = load_source(f"{cell.name}_step", "\n".join(_lines(calls, len(stack.layers))), entries).run
+    given = {**entries, **_COPYING}
+    step = load_source(f"{cell.name}_step", "\n".join(_lines(calls, len(stack.layers))), given).run
     signature = (numba.typeof(addresses), *kinds)  # type: ignore[no-untyped-call]
     step.dispatcher.compile(signature)
     return Route(step.dispatcher.get_overload(signature), addresses)
 
 
-def _calls(layers: int, cell: Cell, passes: Passes) -> list[Call]:
+def _calls(layers: int, cell: Cell, passes: Passes, reads_all: bool) -> list[Call]:
     """All calls of a step, in order."""
+    y, dy = f"x_{layers}", f"dx_{layers}"
     beside = ["beside"] if cell.inputs else []
     options = [Place("options", n) for n in range(len(passes.options))]
 
@@ -125,16 +136,27 @@ def _calls(layers: int, cell: Cell, passes: Passes) -> list[Call]:
         results = [f"dx_{n}", f"dbefore_{n}", f"gradients_{n}"]
         return Call("backward", given, results, "" if cell.is_derived() or n == 0 else wrong)
 
-    loss = [Place(name) for name in ("targets", "counts", "binary", "losses", "scale")]
-    given = [Place(f"x_{layers}"), Place("readout", 0), Place("readout", 1), *loss]
-    read = Call("read", given, [f"dx_{layers}", "dWhy", "dby"])
-    return [*map(forward, range(layers)), read, *map(backward, reversed(range(layers)))]
+    def read(seen: str, dseen: str) -> Call:
+        loss = [Place(name) for name in ("targets", "counts", "binary", "losses", "scale")]
+        given = [Place(seen), Place("readout", 0), Place("readout", 1), *loss]
+        return Call("read", given, [dseen, "dWhy", "dby"])
+
+    some = [
+        Call("take_steps", [Place(y), Place("places")], ["seen"]),
+        read("seen", "dseen"),
+        Call("put_steps", [Place("dseen"), Place("places"), Place(y)], [dy]),
+    ]
+    reading = [read(y, dy)] if reads_all else some
+    return [*map(forward, range(layers)), *reading, *map(backward, reversed(range(layers)))]
 
 
 def _addresses(calls: list[Call], entries: dict[str, Any], kinds: dict[str, Any]) -> tuple[int, ...] | None:
     """Where the code of every call is, for arguments of these types; None if that of one is not known."""
     addresses, found = [], dict(kinds)
     for kernel, arguments, results, _ in calls:
+        if kernel in _COPYING:
+            found[results[0]] = arguments[0].of(found)
+            continue
         code = entries[kernel].find(tuple(place.of(found) for place in arguments))
         if code is None:
             return None
@@ -159,9 +181,13 @@ def _lines(calls: list[Call], layers: int) -> Iterator[str]:
     yield "@zoo.njit"
     yield f"def run(addresses, {', '.join(ARGUMENTS)}):"
     yield '    """Losses go to losses, last states to last, the gradient to out; whether all fit."""'
-    for number, (kernel, arguments, results, wrong) in enumerate(calls):
-        given = as_tuple([str(place) for place in arguments])
-        yield f"    {', '.join(results)} = call({kernel}, addresses[{number}], {given})"
+    numbers = itertools.count()
+    for kernel, arguments, results, wrong in calls:
+        given = [str(place) for place in arguments]
+        by_name = f"{kernel}({', '.join(given)})"
+        by_address = f"call({kernel}, addresses[{{}}], {as_tuple(given)})"
+        found = by_name if kernel in _COPYING else by_address.format(next(numbers))
+        yield f"    {', '.join(results)} = {found}"
         yield from [f"    if {wrong}:", "        return False"] if wrong else []
     yield "    fits = True"
     for n in range(layers):
