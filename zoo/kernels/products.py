@@ -93,30 +93,24 @@ def pack_transposed(w: Array) -> Array:
     width, depth = w.shape
     columns, block = panel_columns(w), block_size(w)
     panels = np.empty(((width + columns - 1) // columns, depth, columns), w.dtype)
-    whole = width // block * block
-    for first in range(0, whole, block):
-        _pack_rows_as_columns(w, first * depth, panels, first)
-    if whole < panels.shape[0] * columns:
-        last = np.zeros((block, depth), w.dtype)
-        last[: width - whole] = w[whole:]
-        for first in range(whole, panels.shape[0] * columns, block):
-            _pack_rows_as_columns(last, 0, panels, first)
-            last[:] = 0
+    last, whole = np.empty((block, depth), w.dtype), depth // block * block
+    for first in range(0, panels.shape[0] * columns, block):
+        source, start = w, first * depth
+        if first + block > width:  # rows that are not there are zeros
+            flat, inside = kernels.window(last, 0, last.size), max(0, width - first) * depth
+            rest = kernels.window(w, start, inside)
+            for n in range(flat.size):
+                flat[n] = 0
+            for n in range(inside):
+                flat[n] = rest[n]
+            source, start = last, 0
+        place = (first // columns * depth) * columns + first % columns
+        for k in range(0, whole, block):
+            copy_transposed(panels, place + k * columns, columns, source, start + k, depth)
+        for row in range(first, first + block):
+            for k in range(whole, depth):
+                panels[row // columns, k, row % columns] = source[start // depth + row - first, k]
     return panels
-
-
-@njit
-def _pack_rows_as_columns(w: Array, w0: int, panels: Array, first: int) -> None:
-    """Write a block of rows of w, from number ``w0`` of it on, as columns of panels from ``first`` on."""
-    depth, columns, block = panels.shape[1], panels.shape[2], block_size(w)
-    start = (first // columns * depth) * columns + first % columns
-    whole = depth // block * block
-    for k in range(0, whole, block):
-        copy_transposed(panels, start + k * columns, columns, w, w0 + k, depth)
-    flat = kernels.window(w, w0, block * depth)
-    for row in range(block):
-        for k in range(whole, depth):
-            panels[(first + row) // columns, k, (first + row) % columns] = flat[row * depth + k]
 
 
 @njit(twin=_plain_add_matmul_at)

@@ -55,7 +55,7 @@ def weighed_grads(
         losses: Where the losses go, ``(N,)``.
     """
     if targets.ndim == 1:
-        cross_entropies_grad(outputs, targets, scale * weights, losses)
+        cross_entropies_grad(outputs, targets, weights, scale, losses)
     else:
         for n in range(outputs.shape[0]):
             losses[n] = _distance(outputs[n], targets[n], binary)

@@ -31,20 +31,20 @@ def _block(y: Array) -> int:
 def _rows(a: Array, first: int, steps: int) -> Array:
     """The rows of some steps of ``a (T, B)`` or ``a (T, B, V)``, one below the other."""
     if a.ndim == 2:
-        return a[first : first + steps].reshape(-1)
-    return kernels.rows_of(a[first : first + steps])
+        return kernels.window(a, first * a.shape[1], steps * a.shape[1])
+    return kernels.rows_between(a, first, first + steps)
 
 
 # Exact: rows are added up in their order, as in weighed.
 @njit(fastmath=EXACT)
-def _add_steps(each: Array, losses: Array) -> None:
-    """The sums of what the rows of each step have, ``(N,)``, to ``(T,)``."""
-    batch = each.size // max(1, losses.size)
-    for t in range(losses.size):
+def _add_steps(each: Array, losses: Array, first: int, steps: int) -> None:
+    """The sums of what the rows of each step have, ``(N,)``, to some of ``(T,)``."""
+    batch = each.size // max(1, steps)
+    for t in range(steps):
         total = 0.0
         for r in range(batch):
             total += each[t * batch + r]
-        losses[t] = total
+        losses[first + t] = total
 
 
 @njit
@@ -95,8 +95,9 @@ def read_loss_grads(
         read, part = y[first : first + steps], outputs[:steps]
         project_rows(kernels.rows_of(read), panels, b, kernels.rows_of(part))
         right, counts = _rows(targets, first, steps), _rows(weights, first, steps)
-        weighed_grads(kernels.rows_of(part), right, counts, binary, scale, each[: counts.size])
-        _add_steps(each[: counts.size], losses[first : first + steps])
+        some = kernels.window(each, 0, counts.size)
+        weighed_grads(kernels.rows_of(part), right, counts, binary, scale, some)
+        _add_steps(some, losses, first, steps)
         kernels.add_rows(part, db)
         kernels.add_outer(kernels.rows_of(read), kernels.rows_of(part), dw)
         kernels.add_matmul(kernels.rows_of(part), back, kernels.rows_of(dy[first : first + steps]))
