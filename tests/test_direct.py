@@ -44,7 +44,7 @@ class Odd(zoo.Cell):
 def outcome(model, way, *batch, **given):
     """Loss, gradient and last states, in the long way or, where there is one, the short."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(direct, "PATIENCE", math.inf if way == "long" else 0)
+        patch.setattr(model._direct, "patience", math.inf if way == "long" else 0)
         model.grad = np.full_like(model.grad, 7)
         loss, last = model.loss_and_grad(*batch, **given)
     return [np.float64(loss), model.grad.copy(), *last.values()]
@@ -148,6 +148,38 @@ def test_a_few_steps_are_not_worth_compiling():
     assert not routes(model)
     model.loss_and_grad(*batch)
     assert routes(model)
+
+
+def test_who_takes_many_steps_need_not_wait():
+    model = zoo.LanguageModel("abcde", "vanilla", H)
+    batch = tokens(1, 4)
+    model.hasten()
+    model.loss_and_grad(*batch)
+    assert not routes(model)
+    model.loss_and_grad(*batch)
+    assert routes(model)
+
+
+@pytest.mark.parametrize(("steps", "found"), [(20, 0), (200, 1)])
+def test_a_long_run_compiles_before_its_first_step(tmp_path, steps, found):
+    seen = []
+
+    def look(event):
+        if event["event"] == "compiled":
+            raise Found
+
+    class Found(Exception):
+        pass
+
+    from zoo.training.trainer import Trainer
+
+    with pytest.MonkeyPatch.context() as patch:
+        rehearse = Trainer._rehearse
+        patch.setattr(Trainer, "_rehearse", lambda self: (rehearse(self), seen.append(self.model)))
+        settings = {"task": "copying", "cell": "vanilla", "hidden": 4, "batch": 2, "steps": steps}
+        with pytest.raises(Found):
+            zoo.train(**settings, out=tmp_path / "run", on_event=look)
+    assert len(routes(seen[0])) == found
 
 
 def test_each_kind_of_inputs_has_time_to_be_compiled():

@@ -34,6 +34,9 @@ class Direct:
         stack: The layers.
         weights: Their arrays.
         readout: ``Why (H, V)`` and ``by (V,)``.
+
+    Attributes:
+        patience: Shards of each kind that go the long way first.
     """
 
     def __init__(self, stack: Stack, weights: Weights, readout: tuple[Array, Array]) -> None:
@@ -43,6 +46,7 @@ class Direct:
         self._widths = tuple([layer.output_size for layer in stack.layers])
         self._nothing: tuple[tuple[Array, ...], ...] = ((),) * len(stack.layers)
         self._behind: dict[int, tuple[tuple[Array, ...], ...]] = {}
+        self.patience = PATIENCE
         self._gone: Counter[Any] = Counter()
         self._routes: dict[Any, Route | None] = {}
 
@@ -111,7 +115,7 @@ class Direct:
     def _is_new(self, objective: Objective) -> bool:
         """Whether too few shards of this kind went the long way; if so, one more does."""
         kind = _kind(objective)
-        is_new = self._gone[kind] < PATIENCE
+        is_new = self._gone[kind] < self.patience
         self._gone[kind] += is_new
         return is_new
 

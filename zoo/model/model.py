@@ -79,6 +79,10 @@ class Model(Flat):
         super().__init__(model_shapes(self.stack, output_size), as_dtype(dtype), self.stack.buffer_shapes)
         self.fill(self._drawn(check_seed(seed)) if initial is None else self._complete(initial))
 
+    def hasten(self) -> None:
+        """Compile at the next step what makes all others faster: for whoever is about to take many."""
+        self._direct.patience = 1
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, whole or not at all.
 

@@ -28,6 +28,9 @@ Event = dict[str, Any]
 Analyse = Callable[["Trainer"], Mapping[str, Any]]
 """What an analysis finds, as facts of an event."""
 
+_MANY_STEPS = 100
+"""So many that it pays to compile for them."""
+
 
 class Trainer:
     """One run: a model, an optimizer, what is read, and where they stand.
@@ -138,6 +141,9 @@ class Trainer:
         team, self.model.team = self.model.team, ALONE
         self.reader.rehearse(self.model)
         self.reader.learn(self.model, 0, None, (self.config.seed, 0))
+        if (self.config.steps or 0) - self.progress.step >= _MANY_STEPS:
+            self.model.hasten()
+            self.reader.learn(self.model, 0, None, (self.config.seed, 0))
         grad = self.clip.apply(self.model.grad).grad
         self.optimizer.apply(self.model.theta, grad, self.progress.slots, 1, 0.0)
         self.model.team = team
