@@ -12,14 +12,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from zoo.layers.shards import join_states, shards, sum_shards
+from zoo.layers.shards import shards, sum_shards
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
 
 
 class Team(Protocol):
-    """What a model asks of those it works with."""
+    """What a model asks of those it works with.
+
+    Attributes:
+        keeps_shards_apart: Whether it has to be given the gradient of every shard by itself.
+    """
+
+    keeps_shards_apart: bool
 
     def share(self, batch: int) -> Sequence[slice]:
         """The shards of a batch that are this process's."""
@@ -30,7 +36,7 @@ class Team(Protocol):
     def numbers(self, mine: list[float], batch: int) -> list[float]:
         """A number of every shard, in their order, from those of this process's."""
 
-    def states(self, mine: list[State], before: Mapping[str, Array]) -> State:
+    def states(self, mine: State, before: Mapping[str, Array]) -> State:
         """States ``(B, ...)``, as those before, of which those rows are set that this process has."""
 
     def complete(self, states: Mapping[str, Array], batch: int) -> State:
@@ -40,21 +46,24 @@ class Team(Protocol):
 class Alone:
     """One process, which does everything."""
 
+    keeps_shards_apart = False
+
     def share(self, batch: int) -> Sequence[slice]:
         """All."""
         return shards(batch)
 
     def sum(self, gradients: list[Array], total: Array, batch: int) -> None:  # noqa: ARG002 - as above
         """One after the other."""
-        sum_shards([total, *(each for each in gradients if each is not total)])
+        np.copyto(total, gradients[0])
+        sum_shards([total, *gradients[1:]])
 
     def numbers(self, mine: list[float], batch: int) -> list[float]:  # noqa: ARG002 - as above
         """Those there are."""
         return mine
 
-    def states(self, mine: list[State], before: Mapping[str, Array]) -> State:  # noqa: ARG002 - as above
-        """Those of all shards."""
-        return join_states(mine)
+    def states(self, mine: State, before: Mapping[str, Array]) -> State:  # noqa: ARG002 - as above
+        """They have all rows."""
+        return mine
 
     def complete(self, states: Mapping[str, Array], batch: int) -> State:  # noqa: ARG002 - as above
         """As they are."""

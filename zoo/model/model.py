@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -184,28 +184,43 @@ class Model(Flat):
 
     def _loss_and_grad(self, objective: Objective) -> tuple[float, State]:
         """The mean loss, filling :attr:`grad`, and the states after the last step."""
+        batch = objective.run.inputs.shape[1]
+        parts, keeps = self.team.share(batch), self.team.keeps_shards_apart
+        out = np.empty((len(parts), self.grad.size), self.dtype) if keeps else self.grad[None]
+        found = self._direct.loss_and_grad(objective, parts, out, self.threads)
+        if found is None:
+            return self._long_way(objective, parts)
+        if keeps:
+            self.team.sum(list(out), self.grad, batch)
+        losses, last = found
+        return self._mean(objective, list(losses)), self.team.states(last, objective.run.state)
+
+    def _long_way(self, objective: Objective, parts: Sequence[slice]) -> tuple[float, State]:
+        """As :meth:`_loss_and_grad`, from kernel to kernel in Python."""
 
         def work(rows: slice) -> tuple[Array, State, Array]:
-            gradient = self.grad if rows.start == 0 else np.empty_like(self.grad)
-            found = self._direct.loss_and_grad(objective, rows, gradient)
-            return *(found or objective.loss_and_grad(rows, gradient)), gradient
+            gradient = np.empty_like(self.grad)
+            return *objective.loss_and_grad(rows, gradient), gradient
 
-        parts = self._map(work, objective)
-        self.team.sum([part[2] for part in parts], self.grad, objective.run.inputs.shape[1])
-        return self._joined(objective, parts)
+        found = map_parts(work, parts, self.threads)
+        self.team.sum([gradient for _, _, gradient in found], self.grad, objective.run.inputs.shape[1])
+        return self._joined(objective, [(losses, last) for losses, last, _ in found])
 
     def _loss(self, objective: Objective) -> tuple[float, State]:
         """The mean loss, and the states after the last step."""
-        return self._joined(objective, self._map(objective.loss, objective))
+        parts = self.team.share(objective.run.inputs.shape[1])
+        return self._joined(objective, map_parts(objective.loss, parts, self.threads))
 
-    def _map(self, work: Callable[[slice], R], objective: Objective) -> list[R]:
-        """What this process finds of its shards."""
-        return map_parts(work, self.team.share(objective.run.inputs.shape[1]), self.threads)
+    def _joined(self, objective: Objective, found: Sequence[tuple[Array, State]]) -> tuple[float, State]:
+        """The mean of the losses of all shards, and their states, from those of this process's."""
+        last = join_states([last for _, last in found]) if found else {}
+        mean = self._mean(objective, [losses for losses, _ in found])
+        return mean, self.team.states(last, objective.run.state)
 
-    def _joined(self, objective: Objective, parts: Sequence[tuple[Any, ...]]) -> tuple[float, State]:
-        """The mean loss of all shards, and their states: of each part, they come first."""
-        sums = self.team.numbers([total(part[0]) for part in parts], objective.run.inputs.shape[1])
-        return objective.mean(sums), self.team.states([part[1] for part in parts], objective.run.state)
+    def _mean(self, objective: Objective, losses: Sequence[Array]) -> float:
+        """The mean loss, from the losses of this process's shards."""
+        sums = self.team.numbers([total(each) for each in losses], objective.run.inputs.shape[1])
+        return objective.mean(sums)
 
     def _outputs(self, run: Pass) -> tuple[Array, State]:
         """What the readout says, ``(T, B, V)``, and the states after the last step."""

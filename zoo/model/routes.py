@@ -17,32 +17,10 @@ from zoo.compiler.generated import load_source
 from zoo.compiler.passes import Passes
 from zoo.contracts import Cell
 from zoo.kernels.calls import Entry
+from zoo.layers.helpers import share
 from zoo.layers.stack import Stack
+from zoo.model.given import Given
 from zoo.model.readout import put_steps, read_loss_grads, take_steps
-
-ARGUMENTS = (
-    "weights",
-    "x_0",
-    "before",
-    "beside",
-    "options",
-    "readout",
-    "targets",
-    "counts",
-    "places",
-    "binary",
-    "losses",
-    "scale",
-    "dlast",
-    "last",
-    "widths",
-    "out",
-)
-"""What a step takes behind the addresses: of each layer its parameters, its states, and so on.
-
-Places are those of the steps that are read, of which targets and counts are given; None if all are.
-"""
-
 
 _COPYING: dict[str, Any] = {"take_steps": take_steps, "put_steps": put_steps}
 
@@ -51,12 +29,17 @@ class Route(NamedTuple):
     """The step for arguments of some types.
 
     Args:
-        run: ``(addresses, *arguments)``; whether all that the kernels returned had the right sizes.
+        run: ``(gate, count, addresses, given)``.
         addresses: Where the kernels are, in the order of the calls.
     """
 
     run: Callable[..., bool]
     addresses: tuple[int, ...]
+
+    def take(self, given: Given, count: int, threads: int) -> bool:
+        """Do so many shards; whether no kernel raised anything, and all that they returned fits."""
+        arguments = count, self.addresses, tuple(given)
+        return share(lambda gate: self.run(gate, *arguments), min(threads, count))
 
 
 class Place(NamedTuple):
@@ -89,8 +72,8 @@ class Call(NamedTuple):
     wrong: str = ""
 
 
-def route(stack: Stack, arguments: tuple[Any, ...]) -> Route | None:
-    """The step for arguments of these types, in the order of :data:`ARGUMENTS`.
+def route(stack: Stack, given: Given) -> Route | None:
+    """The step for arguments of these types.
 
     None if a kernel was not called from Python yet with what the one before it returns, or does not return
     C-contiguous arrays.
@@ -102,15 +85,14 @@ def route(stack: Stack, arguments: tuple[Any, ...]) -> Route | None:
         "backward": passes.backward,
     }
     entries: dict[str, Any] = {name: Entry(kernel) for name, kernel in kernels.items()}
-    kinds = [numba.typeof(each) for each in arguments]  # type: ignore[no-untyped-call]
-    known = dict(zip(ARGUMENTS, kinds, strict=True))
-    calls = _calls(len(stack.layers), cell, passes, reads_all=known["places"] == types.none)
-    addresses = _addresses(calls, entries, known)
+    typeof: Any = numba.typeof  # Numba's own functions are untyped
+    kinds = {name: typeof(each) for name, each in given._asdict().items()}
+    calls = _calls(len(stack.layers), cell, passes, reads_all=kinds["places"] == types.none)
+    addresses = _addresses(calls, entries, {**kinds, "losses": typeof(given.losses[0])})
     if addresses is None:
         return None
-    given = {**entries, **_COPYING}
-    step = load_source(f"{cell.name}_step", "\n".join(_lines(calls, len(stack.layers))), given).run
-    signature = (numba.typeof(addresses), *kinds)  # type: ignore[no-untyped-call]
+    step = load_source(f"{cell.name}_step", "\n".join(_lines(calls, stack)), {**entries, **_COPYING}).run
+    signature = (types.int64[::1], types.int64, typeof(addresses), typeof(tuple(given)))
     step.dispatcher.compile(signature)
     return Route(step.dispatcher.get_overload(signature), addresses)
 
@@ -123,16 +105,17 @@ def _calls(layers: int, cell: Cell, passes: Passes, reads_all: bool) -> list[Cal
 
     def seen(n: int) -> list[Place]:
         """What both passes of a layer take first."""
-        return [Place("weights", n), Place(f"x_{n}"), *(Place(name, n) for name in ("before", *beside))]
+        x = Place("inputs") if n == 0 else Place(f"x_{n}")
+        return [Place("weights", n), x, *(Place(name, n) for name in ("before", *beside))]
 
     def forward(n: int) -> Call:
-        wrong = f"x_{n + 1}.shape != (x_0.shape[0], x_0.shape[1], widths[{n}])"
+        wrong = f"x_{n + 1}.shape != (inputs.shape[0], inputs.shape[1], widths[{n}])"
         results = [f"x_{n + 1}", f"after_{n}", f"kept_{n}"]
         return Call("forward", [*seen(n), *options], results, "" if cell.is_derived() else wrong)
 
     def backward(n: int) -> Call:
         wrong = f"dx_{n}.shape != x_{n}.shape"
-        given = [*seen(n), Place(f"kept_{n}"), Place(f"dx_{n + 1}"), Place("dlast", n), *options]
+        given = [*seen(n), Place(f"kept_{n}"), Place(f"dx_{n + 1}"), Place("zeros", n), *options]
         results = [f"dx_{n}", f"dbefore_{n}", f"gradients_{n}"]
         return Call("backward", given, results, "" if cell.is_derived() or n == 0 else wrong)
 
@@ -174,24 +157,56 @@ def _is_plain(kind: Any, dtype: Any) -> bool:
     return isinstance(kind, types.Array) and kind.layout == "C" and kind.dtype == dtype
 
 
-def _lines(calls: list[Call], layers: int) -> Iterator[str]:
+def _lines(calls: list[Call], stack: Stack) -> Iterator[str]:
     """The module of a step."""
     yield '"""A training step: every layer, the readout and its loss, and all the way back."""'
-    yield from ("", "import zoo", "from zoo.kernels.calls import call, copy_each, lay_out", "", "")
-    yield "@zoo.njit"
-    yield f"def run(addresses, {', '.join(ARGUMENTS)}):"
-    yield '    """Losses go to losses, last states to last, the gradient to out; whether all fit."""'
+    yield from ("", "import zoo")
+    yield "from zoo.kernels.calls import call"
+    yield "from zoo.kernels.shards import copy_each, lay_out, own_columns, own_rows"
+    yield "from zoo.kernels.sharing import await_turn, end_turn, pieces, share_out"
+    yield from ("", "", "@zoo.njit", f"def shard(number, gate, addresses, {', '.join(Given._fields)}):")
+    yield '    """One shard: whether all that the kernels returned fits."""'
+    yield from [f"    {line}" for line in (*_OWN_ROWS.split("\n")[1:-1], *_called(calls), *_put(stack))]
+    yield from ("", "", "@zoo.njit", "def run(gate, count, addresses, given):")
+    yield '    """All shards; whether all went well."""'
+    yield "    code, data = pieces(shard, (gate, addresses), given)"
+    yield "    return share_out(gate, count, code, data)"
+    yield ""
+
+
+_OWN_ROWS = """
+first = number * rows
+end = min(first + rows, inputs.shape[1])
+inputs = own_columns(inputs, first, end)
+beside = own_columns(beside, first, end)
+targets = own_columns(targets, first, end)
+counts = own_columns(counts, first, end)
+before = own_rows(before, first, end)
+last = own_rows(last, first, end)
+zeros = own_rows(zeros, 0, end - first)
+losses = losses[number]
+"""
+
+
+def _called(calls: list[Call]) -> Iterator[str]:
+    """The calls."""
     numbers = itertools.count()
     for kernel, arguments, results, wrong in calls:
         given = [str(place) for place in arguments]
         by_name = f"{kernel}({', '.join(given)})"
         by_address = f"call({kernel}, addresses[{{}}], {as_tuple(given)})"
         found = by_name if kernel in _COPYING else by_address.format(next(numbers))
-        yield f"    {', '.join(results)} = {found}"
-        yield from [f"    if {wrong}:", "        return False"] if wrong else []
-    yield "    fits = True"
-    for n in range(layers):
-        yield f"    fits &= copy_each(after_{n}, last[{n}])"
-    gradients = " + ".join([f"gradients_{n}" for n in range(layers)] + ["(dWhy, dby)"])
-    yield f"    return fits & lay_out({gradients}, out)"
-    yield ""
+        yield f"{', '.join(results)} = {found}"
+        yield from [f"if {wrong}:", "    return False"] if wrong else []
+
+
+def _put(stack: Stack) -> Iterator[str]:
+    """The last states and the gradients go where they are wanted; whether they fit."""
+    layers = range(len(stack.layers))
+    yield "fits = True"
+    yield from [f"fits &= copy_each(after_{n}, last[{n}])" for n in layers]
+    yield "gradients = " + " + ".join([f"gradients_{n}" for n in layers] + ["(dWhy, dby)"])
+    yield "is_apart = out.shape[0] > 1"
+    yield from ("if not is_apart:", "    await_turn(gate, number)")
+    yield "fits &= lay_out(gradients, out[number if is_apart else 0], not is_apart and number > 0)"
+    yield from ("if not is_apart:", "    end_turn(gate, number)", "return fits")

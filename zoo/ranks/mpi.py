@@ -38,6 +38,8 @@ class RankTeam:
         comm: The communicator.
     """
 
+    keeps_shards_apart = True
+
     def __init__(self, comm: Any) -> None:
         self.comm = comm
         self.rank: int = comm.Get_rank()
@@ -62,11 +64,14 @@ class RankTeam:
 
     def _pass_on(self, gradients: list[Array], total: Array, part: slice, last: int) -> None:
         """Add this rank's gradients to what the ranks before it found of a part of the sum."""
+        first, *others = gradients
         if self.rank > 0:
             self.comm.Recv(total[part], source=self.rank - 1)
-        for each in gradients:
-            if each is not total:
-                total[part] += each[part]
+            total[part] += first[part]
+        else:
+            total[part] = first[part]
+        for each in others:
+            total[part] += each[part]
         if self.rank < last:
             self.comm.Send(total[part], dest=self.rank + 1)
 
@@ -77,12 +82,12 @@ class RankTeam:
         self.comm.Allgatherv(np.array(mine, np.float64), [found, counts])
         return [float(each) for each in found]
 
-    def states(self, mine: list[State], before: Mapping[str, Array]) -> State:
+    def states(self, mine: State, before: Mapping[str, Array]) -> State:
         """States of which the rows of this rank are set, and the others zero."""
         found = {name: np.zeros_like(value) for name, value in before.items()}
-        for name, value in found.items():
-            for rows, state in zip(self.share(len(value)), mine, strict=True):
-                value[rows] = state[name]
+        for name, value in mine.items():
+            rows = self.share(len(found[name]))
+            found[name][rows[0].start : rows[-1].stop] = value
         return found
 
     def complete(self, states: Mapping[str, Array], batch: int) -> State:
