@@ -2,9 +2,9 @@
 
 The kernels are those that :mod:`zoo.model.objective` calls one after the other, by the same machine code, so
 that not a bit of the result differs. For 25 symbols of one sequence Python took 45 of 114 us; and in a large
-step, where its code and data have left the cache by the time a kernel ends, 0.2 ms a shard. Threads share out
-the shards in compiled code too: for 16 rows of 25 symbols and 32 units, two that wait for each other in Python
-took 0.27 ms, one alone 0.18, and two in compiled code 0.10.
+step, where its code and data have left the cache by the time a kernel ends, 0.2 ms a shard. Threads share
+out the shards in compiled code too: for 16 rows of 25 symbols and 32 units, two that wait for each other in
+Python took 0.27 ms, one alone 0.18, and two in compiled code 0.10.
 """
 
 from __future__ import annotations
