@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.contracts.declarations import Slot
 from zoo.contracts.member import Member, check_kernel, declared
+from zoo.contracts.sizes import Size
 from zoo.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
@@ -76,8 +78,7 @@ class Optimizer(Member, abstract=True):
 
     def slot_shapes(self, parameter_count: int) -> dict[str, tuple[int, ...]]:
         """Shape of every slot for ``P = parameter_count``."""
-        env = {"P": parameter_count}
-        return {name: tuple(size.evaluate(env) for size in slot.shape) for name, slot in self.slots.items()}
+        return {name: _shape(slot.shape, parameter_count) for name, slot in self.slots.items()}
 
     def apply(
         self, theta: Vector, grad: Vector, slots: Mapping[str, Vector], step: int, lr: float | None = None
@@ -113,16 +114,20 @@ class Optimizer(Member, abstract=True):
 
     def _check_vectors(self, theta: Vector, grad: Vector, slots: Mapping[str, Vector]) -> None:
         flat = theta.ndim == 1 and grad.shape == theta.shape
-        if not flat or grad.dtype != theta.dtype or theta.dtype.name not in ("float32", "float64"):
+        if not flat or grad.dtype != theta.dtype or theta.dtype.str[1:] not in ("f4", "f8"):
             raise UsageError(
                 f"{self.label()}: parameters {theta.dtype}{theta.shape}, gradient {grad.dtype}{grad.shape}; "
                 f"they must be flat vectors of one length, both float32 or both float64."
             )
-        found = {name: (slot.dtype.name, slot.shape) for name, slot in slots.items()}
-        expected = {name: (theta.dtype.name, shape) for name, shape in self.slot_shapes(theta.size).items()}
-        if found != expected:
+        expected = self.slot_shapes(theta.size)
+        fits = slots.keys() == expected.keys() and all(
+            slot.shape == expected[name] and slot.dtype == theta.dtype for name, slot in slots.items()
+        )
+        if not fits:
+            kinds = {name: (slot.dtype.name, slot.shape) for name, slot in slots.items()}
+            wanted = {name: (theta.dtype.name, shape) for name, shape in expected.items()}
             raise UsageError(
-                f"{self.label()}: slots {found} do not fit; expected {expected}, as from init(theta)."
+                f"{self.label()}: slots {kinds} do not fit; expected {wanted}, as from init(theta)."
             )
 
     def _check_numbers(self, step: int, lr: float | None) -> None:
@@ -132,3 +137,9 @@ class Optimizer(Member, abstract=True):
             raise UsageError(
                 f"{self.label()}: the step size lr is {lr}; expected a finite number, at least 0."
             )
+
+
+@lru_cache
+def _shape(shape: tuple[Size, ...], parameter_count: int) -> tuple[int, ...]:
+    """Every update asks for it."""
+    return tuple(size.evaluate({"P": parameter_count}) for size in shape)

@@ -125,7 +125,7 @@ class Direct:
 
     def _told(self, run: Pass, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
         """What each layer is told beside its input; None if something is dropped between two layers."""
-        if run.beside.draw is None and not self._takes_inputs:
+        if not self._takes_inputs and (run.beside.draw is None or not run.beside.dropout):
             return self._nothing
         (steps,) = run.segments
         told = run.beside.part(steps, rows)

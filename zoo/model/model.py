@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from zoo.errors import UsageError
 from zoo.layers.boundary import as_dtype, as_state, check_seed
 from zoo.layers.initializers import initialize
 from zoo.layers.layout import Flat
+from zoo.layers.noise import check_noise
 from zoo.layers.segments import check_recompute, segments
 from zoo.layers.shards import check_threads, join, join_states, map_parts, map_shards
 from zoo.layers.stack import Stack
@@ -165,7 +167,7 @@ class Model(Flat):
         self._weights = self.stack.weights(self._arrays)
         self._readout = self._arrays["Why"], self._arrays["by"]
         self._direct = Direct(self.stack, self._weights, self._readout)
-        # What layers are told where there is no noise is the same for all batches: it took 7 us of a step.
+        # What layers are told is the same for all batches, but for the noise: it took 7 us of a step.
         self._quiet = self.stack.beside({}, (0, 0), self.dtype)
 
     def _pass(self, inputs: Array, counts: Array | None, state: Mapping[str, Any] | None, noise: Any) -> Pass:
@@ -178,7 +180,7 @@ class Model(Flat):
             inputs,
             as_state(state, self.stack.state_shapes, batch, self.dtype, self.kind),
             segments(steps, batch, self.recompute),
-            self._quiet if noise is None else self.stack.beside({}, (steps, batch), self.dtype, noise),
+            self._quiet if noise is None else replace(self._quiet, draw=check_noise(noise)),
             counts,
         )
 

@@ -178,7 +178,7 @@ def total(losses: Array) -> float:
     return float(sum(losses.tolist()))
 
 
-@lru_cache
+@lru_cache(maxsize=8)
 def _ones(steps: int, rows: int) -> Array:
     """Counts that are all alike; nobody writes to them."""
     return np.ones((steps, rows))
