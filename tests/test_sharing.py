@@ -74,6 +74,12 @@ def all_meet(crew, count):
     return crew.share(lambda gate: meet(gate, count, here))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled():
+    """Helpers do not stay awake until a kernel is compiled."""
+    assert helpers.share(lambda gate: meet(gate, 1, np.array([0, 1, 0])), 1)
+
+
 @pytest.fixture(params=[1, 3], ids=["one helper", "three helpers"])
 def crew(request):
     made = helpers.Helpers(request.param)

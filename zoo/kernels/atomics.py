@@ -16,8 +16,8 @@ from zoo.kernels.intrinsics import intrinsic
 _WORD = 8
 _YIELD = ir.FunctionType(ir.IntType(32), [])
 
-# Moments in 0.1 ms.
-_SHORT = 4096
+# Moments in 5 us.
+_SHORT = 200
 
 # Tells a core that it waits, so that it saves power and leaves the loop faster: by the start of the target.
 _PAUSES: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -72,7 +72,7 @@ def swap_if(_typing: Any, words: Any, _place: Any, _expected: Any, _value: Any) 
 
 @intrinsic
 def rest(_typing: Any, _waited: Any, _let_others_run: Any) -> Any:
-    """Wait a moment, of 25 ns, for another thread; after 0.1 ms it may be waiting for this one's processor.
+    """Wait a moment, of 25 ns, for another thread; after 5 us it may be waiting for this one's processor.
 
     Args:
         _waited: What this returned before; at first 0.

@@ -21,8 +21,8 @@ from zoo.layers.shards import available_threads
 
 R = TypeVar("R")
 
-# Rounds of waiting: 0.1 ms of pauses, and a millisecond in which whoever else wants this processor gets it.
-_PATIENCE = 7_000
+# Rounds of waiting, about a millisecond, nearly all in calls that let whoever wants this processor have it.
+_PATIENCE = 2_000
 
 
 class Helpers:
@@ -34,7 +34,7 @@ class Helpers:
 
     def __init__(self, count: int) -> None:
         self._gate = _new_gate()
-        self._awake, self._mine = threading.Event(), threading.Lock()
+        self._awake, self._mine, self._calls = threading.Event(), threading.Lock(), 0
         names = [f"zoo-{number}" for number in range(count)]
         self._threads = [threading.Thread(target=self._help, name=name, daemon=True) for name in names]
         for thread in self._threads:
@@ -46,6 +46,7 @@ class Helpers:
         if not self._mine.acquire(blocking=False):
             return work(_new_gate())
         try:
+            self._calls += 1
             if not self._awake.is_set():
                 self._awake.set()
             return work(self._gate)
@@ -61,10 +62,12 @@ class Helpers:
 
     def _help(self) -> None:
         while not is_stopped(self._gate):
-            self._awake.clear()
-            if not is_stopped(self._gate):
-                self._awake.wait()
+            calls = self._calls
             help_out(self._gate, _PATIENCE)
+            self._awake.clear()
+            # Who called before that may have seen that nobody sleeps; who calls from now on wakes us.
+            if calls == self._calls and not is_stopped(self._gate):
+                self._awake.wait()
 
 
 def share(work: Callable[[Array], R], threads: int) -> R:
