@@ -454,4 +454,4 @@ def test_the_room_is_what_it_says():
     assert all(callable(getattr(zoo.analysis, name)) for name in zoo.analysis.__all__)
     assert dir(zoo.analysis) == sorted(zoo.analysis.__all__)
     with pytest.raises(AttributeError, match="no attribute 'fixpoints'"):
-        getattr(zoo.analysis, "fixpoints")  # noqa: B009
+        getattr(zoo.analysis, "fixpoints")  # noqa: B009 - a wrong name, which a type checker would find

@@ -24,8 +24,8 @@ from zoo.storage import RunDirectory
 distributed = pytest.importorskip("distributed")
 
 from zoo.comparison.cluster import connecting, slots  # noqa: E402 - it needs Dask
-from zoo.comparison.cluster.errand import make_errand, objection  # noqa: E402
-from zoo.comparison.cluster.handed import Handed  # noqa: E402
+from zoo.comparison.cluster.errand import make_errand, objection  # noqa: E402 - as above
+from zoo.comparison.cluster.handed import Handed  # noqa: E402 - as above
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 

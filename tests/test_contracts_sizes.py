@@ -178,7 +178,7 @@ def test_only_positive_integers_and_texts_are_sizes(size) -> None:
             card = zoo.Card(title="T", authors="A", year=2000, url="https://example.org")
             W = zoo.Param(size)
             h = zoo.State("H")
-            forward = lambda params, x, state: None  # noqa: E731
+            forward = lambda params, x, state: None  # noqa: E731 - the shortest kernel there is
             backward = lambda params, x, state, tape, dy, dlast: None  # noqa: E731
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,7 +26,6 @@ from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
-R = TypeVar("R")
 
 _READOUT = {"Why": Param("H", "V", init="fan_in_uniform"), "by": Param("V", init="zeros")}
 for _name, _param in _READOUT.items():
@@ -195,7 +194,7 @@ class Model(Flat):
         if keeps:
             self.team.sum(list(out), self.grad, batch)
         losses, last = found
-        return self._mean(objective, list(losses)), self.team.states(last, objective.run.state)
+        return self._mean(objective, losses), self.team.states(last, objective.run.state)
 
     def _long_way(self, objective: Objective, parts: Sequence[slice]) -> tuple[float, State]:
         """As :meth:`_loss_and_grad`, from kernel to kernel in Python."""
@@ -219,7 +218,7 @@ class Model(Flat):
         mean = self._mean(objective, [losses for losses, _ in found])
         return mean, self.team.states(last, objective.run.state)
 
-    def _mean(self, objective: Objective, losses: Sequence[Array]) -> float:
+    def _mean(self, objective: Objective, losses: Iterable[Array]) -> float:
         """The mean loss, from the losses of this process's shards."""
         sums = self.team.numbers([total(each) for each in losses], objective.run.inputs.shape[1])
         return objective.mean(sums)
