@@ -107,7 +107,7 @@ def run_layer(cell: str, layers: int, dtype: str, tokens: bool, shape: Any, opti
     theta = rnn.theta + (rng.normal(size=rnn.theta.shape) / 20).astype(dtype)
     noise = (3, 4) if "dropout" in options or "+" in cell else None
     names = getattr(rnn.cell, "inputs", {})
-    extra = {"dt": rng.uniform(0.5, 1.5, (steps, batch, 1)).astype(dtype)} if "dt" in names else {}
+    extra = {"dt": rng.uniform(0.5, 1.5, (steps, batch)).astype(dtype)} if "dt" in names else {}
 
     def sequence() -> Array:
         shape = (steps, batch) if tokens else (steps, batch, inputs)
