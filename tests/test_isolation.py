@@ -14,7 +14,7 @@ import pytest
 from throwaway_plugins import hook, install, load, record_of
 
 import zoo
-from zoo.registry import isolation, load_cell_file, load_plugin_file
+from zoo.registry import isolation, load_cell_file, load_plugin_file, trial
 
 FINE = hook("cell", "fine")
 RAISED = {
@@ -207,3 +207,39 @@ def test_shipped_plugins_alone_pay_for_no_isolation():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
+
+
+CRASHES = {
+    "exit": ("import os\nos._exit(0)", "a process that loads it ends with exit code 0"),
+    "abort": ("import os\nos.abort()", "a process that loads it ends by signal 6 (Aborted)"),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("case", CRASHES)
+def test_a_plugin_that_crashes_does_so_in_a_process_of_its_own(site, monkeypatch, case):
+    body, words = CRASHES[case]
+    install(site, "zoo-t", body)
+    monkeypatch.setenv("ZOO_PLUGINS", "zoo-t")
+    (door,) = [door for door in trial.tried_doors() if door.source.plugin == "zoo_t"]
+    assert words in door.fault
+    assert "leave it out: ZOO_PLUGINS= lets in zoo's own plugins alone" in door.fault
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such command")
+def test_a_trial_has_a_time_limit(site, monkeypatch):
+    install(site, "zoo-t", "import os, time\nos.system('sleep 3 &')\ntime.sleep(30)")
+    monkeypatch.setattr(trial, "SECONDS", 1.5)
+    monkeypatch.setenv("ZOO_PLUGINS", "zoo-t")
+    (door,) = [door for door in trial.tried_doors() if door.source.plugin == "zoo_t"]
+    assert door.fault.startswith("a process that loads it is still busy after 1.5 s. Every command ends like")
+
+
+def test_doctor_names_the_plugin_that_crashes(site):
+    install(site, "zoo-t", "import os\nos._exit(0)")
+    found = _zoo(site, "doctor", "--json", env={"ZOO_PLUGINS": "zoo-t"})
+    (record,) = [record for record in json.loads(found.stdout)["plugins"] if record["name"] == "zoo_t"]
+    assert found.returncode == 1
+    assert record["error"].startswith(
+        "a process that loads it ends with exit code 0. Every command ends like"
+    )

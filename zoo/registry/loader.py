@@ -132,7 +132,7 @@ class Loader:
             registry.clear()
 
     def _open(self, door: Door, selection: frozenset[str] | None) -> None:
-        if selection is None or door.shipped or door.names & selection:
+        if door.enters(selection):
             self._records += (self._try(door, partial(_import, door)),)
         else:
             self._records += (door.record("skipped", "ZOO_PLUGINS does not name it"),)

@@ -15,7 +15,8 @@ from zoo.cli.terminal import plain_table, styled
 def command(ctx: click.Context, as_json: bool) -> None:
     """Examine the installation.
 
-    Versions, processor, compiler, cache, plugins: what a bug report should say. The exit code is 1 if
+    Versions, processor, compiler, cache, plugins: what a bug report should say. Each plugin that is not
+    zoo's own is loaded in its own process, so that one that crashes or hangs is named. The exit code is 1 if
     something is broken.
     """
     from zoo.cli.examinations import examine
