@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from throwaway_plugins import MEMBERS, hook, install, load, record_of
 
 import zoo
 from zoo.registry import discovery, hooks, hookspecs
@@ -16,108 +17,7 @@ from zoo.registry.discovery import Door
 from zoo.registry.loader import Loader
 from zoo.registry.registry import Source
 
-MEMBERS = """
-import zoo
-
-CARD = zoo.Card(title="A test", authors="Nobody", year=2026, url="https://example.org")
-
-def make_cell(called):
-    class Toy(zoo.Cell):
-        "A cell that is only listed."
-        name = called
-        card = CARD
-        W = zoo.Param("H", "H")
-        h = zoo.State("H")
-        def forward(params, x, state): ...
-        def backward(params, x, state, tape, dy, dlast): ...
-    return Toy
-
-def make_optimizer(called):
-    class Toy(zoo.Optimizer):
-        "An optimizer that is only listed."
-        name = called
-        card = CARD
-        lr = zoo.Option(0.1)
-        def update(theta, grad, slots, step, lr): ...
-    return Toy
-
-def make_modifier(called):
-    class Toy(zoo.Modifier):
-        "A modifier that is only listed."
-        name = called
-        card = CARD
-    return Toy
-
-def make_sampler(called):
-    class Toy(zoo.Sampler):
-        "A sampler that is only listed."
-        name = called
-        card = CARD
-        def transform(logits): ...
-    return Toy
-
-def make_task(called):
-    class Toy(zoo.Task):
-        "A task that is only listed."
-        name = called
-        card = CARD
-        input_size = output_size = 2
-        def draw(self, draws, size, part): ...
-        def baseline(self): ...
-    return Toy
-
-def make_tracker(called):
-    class Toy(zoo.Tracker):
-        "A tracker that is only listed."
-        name = called
-        card = CARD
-        def follow(self, begun): ...
-    return Toy
-"""
 ALL_HOOKS = f"the hooks are {', '.join(hooks.HOOKS)}"
-
-
-def hook(kind="cell", *names):
-    calls = "".join(f"    register(make_{kind}({name!r}))\n" for name in names)
-    return f"@zoo.hookimpl\ndef zoo_register_{kind}s(register):\n{calls}"
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A folder on ``sys.path`` to install distributions into; their modules are forgotten afterwards."""
-    monkeypatch.syspath_prepend(tmp_path)
-    yield tmp_path
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
-
-
-def install(site, name, body, *, version="1.0", points=None, members=True):
-    """Write a distribution of one module, ``zoo-x`` as ``zoo_x.py``, with its metadata."""
-    module = name.replace("-", "_")
-    (site / f"{module}.py").write_text((MEMBERS if members else "import zoo\n") + body, encoding="utf-8")
-    info = site / f"{module}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    lines = [f"{key} = {value}" for key, value in (points or {module: module}).items()]
-    (info / "entry_points.txt").write_text("[zoo]\n" + "\n".join(lines) + "\n")
-    return info
-
-
-def third_party():
-    """What is installed besides zoo itself and what the environment happens to hold."""
-    return tuple(
-        door for door in discovery.installed() if door.source.distribution.startswith(("zoo-t", "a damaged"))
-    )
-
-
-def load(**environ):
-    return Loader(discover=third_party, environ=environ)
-
-
-def record_of(loader, plugin):
-    (record,) = [record for record in loader.plugins() if record.name == plugin]
-    return record
 
 
 def test_every_hook_of_a_plugin_is_called(site):
@@ -445,8 +345,8 @@ def test_interrupted_loading_starts_over(site):
     install(
         site,
         "zoo-tb",
-        "import sys\nif not hasattr(sys, 'zoo_again'):\n    sys.zoo_again = 1\n    raise KeyboardInterrupt\n"
-        + hook("cell", "c2"),
+        "import signal, sys\nif not hasattr(sys, 'zoo_again'):\n    sys.zoo_again = 1\n"
+        "    signal.raise_signal(signal.SIGINT)\n" + hook("cell", "c2"),
     )
     loader = load()
     with pytest.raises(KeyboardInterrupt):
@@ -490,10 +390,13 @@ def test_a_door_knows_its_names():
 
 
 def test_importing_zoo_loads_no_plugin(site):
-    install(site, "zoo-t", "print('loaded')\n" + hook("cell", "c1"))
-    script = "import zoo; zoo.Cell; zoo.hookimpl; print('imported'); print('c1' in zoo.list_cells())"
+    install(site, "zoo-t", "import sys; sys.order.append('loaded')\n" + hook("cell", "c1"))
+    script = (
+        "import sys; sys.order = []; import zoo; zoo.Cell; zoo.hookimpl; sys.order.append('imported'); "
+        "print('c1' in zoo.list_cells(), *sys.order)"
+    )
     environ = os.environ | {"PYTHONPATH": str(site)}
     output = subprocess.run(
         [sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True
     )
-    assert output.stdout.split() == ["imported", "loaded", "True"]
+    assert output.stdout.split() == ["True", "imported", "loaded"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import io
-import sys
 
 # Kernels and their compiler are half a million objects that stay: to look through them for garbage again and
 # again, as Python does after every 700 new ones, took an eighth of the time until a first step.
@@ -13,12 +11,14 @@ _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 an error, 2 a wrong usage, 128 + n stopped by signal n."""
+    from zoo.cli.streams import open_streams
+
+    open_streams()
+
     from zoo.cli.app import cli
     from zoo.ranks.launch import leave
 
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # where × cannot be shown, ? is better than a traceback
     try:
         cli(prog_name="zoo")
     except SystemExit as end:

@@ -67,6 +67,11 @@ class Zoo(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Read the command line, and print the help; errors become sentences here, too."""
+        with plain_failures():
+            return super().make_context(*arguments, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; its errors become sentences."""
         with plain_failures():

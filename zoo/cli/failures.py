@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from zoo.cli.streams import drop_unwritten
+from zoo.cli.text import cut, harmless
 from zoo.errors import ZooError, ZooWarning
 from zoo.ranks.launch import rank_of_launch
 
@@ -32,26 +34,36 @@ def plain_failures() -> Iterator[None]:
         warnings.simplefilter("always", ZooWarning)
         warnings.showwarning = _shower(warnings.showwarning)
         try:
-            yield
+            try:
+                yield
+            finally:
+                sys.stdout.flush()  # a full or broken stream is an error here; at exit it would be noise
+        except click.ClickException as error:
+            error.message = cut(harmless(error.message))  # type: ignore[misc]  # and keep its usage
+            raise
         except ZooError as error:
             _let_the_first_speak()
-            raise click.ClickException(str(error)) from error
+            raise _failure(str(error)) from error
         except MemoryError as error:
-            raise click.ClickException(f"not enough memory: {error}; choose smaller sizes.") from error
+            raise _failure(f"not enough memory: {error or 'none left'}; choose smaller sizes.") from error
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
-            raise click.ClickException(f"the operating system refuses: {error}.") from error
+            raise _failure(f"the operating system refuses: {error}.") from error
         except KeyboardInterrupt:
             say("Interrupted.")
             raise click.exceptions.Exit(130) from None
         finally:
-            sys.stdout.flush()  # here click keeps a closed pipe silent; at exit nobody would
+            drop_unwritten()
+
+
+def _failure(sentence: str) -> click.ClickException:
+    return click.ClickException(cut(harmless(sentence)))
 
 
 def say(sentence: str) -> None:
-    """One line on stderr; ``print`` and not ``click.echo``, since a live display catches only the former."""
-    print(sentence, file=sys.stderr, flush=True)
+    """Print one line on standard error, by ``print``, which a live display catches as ``click.echo`` not."""
+    print(cut(harmless(sentence)), file=sys.stderr, flush=True)
 
 
 def _let_the_first_speak() -> None:

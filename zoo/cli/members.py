@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import click
-
 from zoo.cli.failures import say
+from zoo.cli.parameters import option
 from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import UnknownNameError, UsageError
@@ -30,7 +29,7 @@ CONTRACTS: dict[str, type[Member]] = {
 def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--plugin FILE.py``: the files are loaded before the command runs, which never sees the option."""
 
-    @click.option(
+    @option(
         "--plugin",
         "plugin",
         multiple=True,

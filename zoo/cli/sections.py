@@ -6,16 +6,18 @@ from typing import Any
 
 import click
 
+from zoo.cli.parameters import Option
+
 _REST = "Options"
 
 
-class Flag(click.Option):
+class Flag(Option):
     """An option under a heading.
 
     Args:
-        *names: As for ``click.option``.
+        *names: Its spellings, and its name in Python.
         section: The heading.
-        **attributes: As for ``click.option``.
+        **attributes: As for :class:`Option`.
     """
 
     def __init__(self, *names: Any, section: str = _REST, **attributes: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from zoo.cli.parameters import MOST_SEED
 from zoo.cli.sections import Flag
 from zoo.training.config import Config
 
@@ -125,7 +126,12 @@ FLAGS = [
     _flag(TRAINING, "clip_value", float, "X", "Largest magnitude of each of its elements; 0 for no limit."),
     _flag(TRAINING, "patience", int, "N", "Stop after N validations without improvement; 0 to go on."),
     _flag(
-        TRAINING, "seed", int, "N", "Decides the first parameters, the samples, and the examples of a task."
+        TRAINING,
+        "seed",
+        int,
+        "N",
+        "Decides the first parameters, the samples, and the examples of a task.",
+        most=MOST_SEED,
     ),
     _flag(TRAINING, "threads", int, "N", "Threads; changes no number.  [every processor]"),
     _flag(

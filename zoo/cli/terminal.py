@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from zoo.cli.text import harmless
 from zoo.sheets.plain import plain_table as plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 WIDTH = 100  # of what is written for reading where nobody says how wide it may be
-# What a terminal would obey instead of showing: a model trained on such bytes writes them.
-_CONTROL = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_LOOKS = re.compile(r"\x1b\[(?:[0-2]|3[1-7])m")  # what `styled` writes
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:
@@ -31,9 +33,24 @@ def make_console() -> Console:
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
 
-def harmless(text: str) -> str:
-    """The text without what would steer a terminal; newlines and tabs stay."""
-    return text.translate(_CONTROL)
+def echo(text: str = "", nl: bool = True) -> None:
+    """Print a text on standard output, as every command does: it may come from a file or a plugin.
+
+    On a terminal the looks of ``styled`` stay; every other control becomes visible.
+    """
+    if is_terminal():
+        looks = [*_LOOKS.findall(text), ""]
+        text = "".join(harmless(part) + look for part, look in zip(_LOOKS.split(text), looks, strict=True))
+    else:
+        text = harmless(text)
+    click.echo(text, nl=nl)
+
+
+def rich_text(text: str, style: str = "", **layout: Any) -> Text:
+    """A text for rich, which passes controls on to the terminal."""
+    from rich.text import Text
+
+    return Text(harmless(text), style, **layout)
 
 
 def strong(text: str) -> str:
@@ -68,7 +85,7 @@ def show_table(
         _show_fitted(headings, rows, set(right))
     else:
         lines = plain_table([headings, *rows], right)
-        click.echo("\n".join(shortened(line) for line in lines) if fit else "\n".join(lines))
+        echo("\n".join(shortened(line) for line in lines) if fit else "\n".join(lines))
 
 
 def shortened(line: str, width: int = WIDTH) -> str:
@@ -78,7 +95,6 @@ def shortened(line: str, width: int = WIDTH) -> str:
 
 def _show_fitted(headings: Sequence[str], rows: Iterable[Sequence[str]], right: set[int]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column, heading in enumerate(headings):
@@ -90,5 +106,5 @@ def _show_fitted(headings: Sequence[str], rows: Iterable[Sequence[str]], right: 
             overflow="ellipsis",
         )
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(rich_text, row))
     make_console().print(table)

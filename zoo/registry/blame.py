@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
 import pluggy
@@ -18,12 +19,26 @@ _MACHINERY = tuple(
 
 _GENERATED = ("<frozen ", "<string>")  # import machinery; what dataclasses write
 
+_LONGEST = 1000  # characters of a message: an exception may carry a whole array
+
+
+@dataclass
+class Outcome:
+    """The result of running foreign code.
+
+    Attributes:
+        error: Whatever it raised; None if it ended normally.
+    """
+
+    error: BaseException | None = None
+
 
 def sentence(error: BaseException) -> str:
     """The message of an exception with its type, unless it is zoo's own, and the line that caused it."""
     # TracebackException survives a __str__ that raises.
     text = " ".join(str(traceback.TracebackException(type(error), error, None)).split())
     said = text if isinstance(error, ZooError) else f"{type(error).__name__}: {text}".rstrip(": ")
+    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}... ({len(said):,} characters)"
     line = _line(error)
     return f"{said} ({line})" if line else said
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import re
 import sys
 from importlib.machinery import SourceFileLoader
@@ -57,11 +58,7 @@ def load_cell_file(text: str) -> type[Cell]:
     path, _, name = text.rpartition(":")
     if not path.endswith(".py") or not name:
         raise UsageError(f"{text!r} names no class in a file; write it as path/to/file.py:MyCell.")
-    file = _python_file(path)
-    try:
-        module = _module(file)
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{path} cannot be imported: {sentence(error)}") from error
+    module = _imported(path)
     name, *modifiers = name.split(JOIN)
     return with_modifiers(_cell_in(module, name, path), modifiers)
 
@@ -69,6 +66,18 @@ def load_cell_file(text: str) -> type[Cell]:
 def names_file(text: str) -> bool:
     """Whether a text means a file rather than a registered name."""
     return text.endswith(".py") or ".py:" in text
+
+
+def _imported(path: str) -> ModuleType:
+    """The module of a file, whatever that prints or raises."""
+    from zoo.registry.isolation import isolated
+
+    file = _python_file(path)
+    with loader.LOADER.lock, isolated(f"file {path}") as outcome:
+        module = _module(file)
+    if outcome.error is not None:
+        raise PluginError(f"{path} cannot be imported: {sentence(outcome.error)}") from outcome.error
+    return module
 
 
 def _cell_in(module: ModuleType, name: str, path: str) -> type[Cell]:
@@ -100,7 +109,7 @@ def _python_file(path: str | Path) -> Path:
 def _module_name(file: Path) -> str:
     """A name of its own for every file and text, so that an edited file never meets its former self."""
     stem = re.sub(r"\W", "_", file.stem)
-    digest = hashlib.sha256(str(file).encode() + b"\0" + file.read_bytes()).hexdigest()
+    digest = hashlib.sha256(os.fsencode(file) + b"\0" + file.read_bytes()).hexdigest()
     return f"zoo_file_{stem}_{digest[:12]}"
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import ModuleType
 from typing import Any, TypeVar
 
 from zoo.contracts import Member
 from zoo.errors import PluginError
-from zoo.registry.blame import sentence
+from zoo.registry.blame import Outcome, sentence
 from zoo.registry.discovery import Door, PluginRecord, Status, chosen, installed, strays
 from zoo.registry.hooks import call_hooks
 from zoo.registry.hookspecs import CONTRACTS
@@ -131,7 +132,7 @@ class Loader:
             registry.clear()
 
     def _open(self, door: Door, selection: frozenset[str] | None) -> None:
-        if selection is None or door.shipped or door.names & selection:
+        if door.enters(selection):
             self._records += (self._try(door, partial(_import, door)),)
         else:
             self._records += (door.record("skipped", "ZOO_PLUGINS does not name it"),)
@@ -140,12 +141,13 @@ class Loader:
         trial = {kind: registry.fork() for kind, registry in self._registries.items()}
         outer, self._trial = self._trial, (trial, door.source)
         try:
-            call_hooks(bring(), door.source, trial)
-            provides = _provides(trial, door.source)
-        except (Exception, SystemExit) as error:
-            return door.record("failed", sentence(error), cause=error)
+            with _guard(door) as outcome:
+                call_hooks(bring(), door.source, trial)
+                provides = _provides(trial, door.source)
         finally:
             self._trial = outer
+        if outcome.error is not None:
+            return door.record("failed", sentence(outcome.error), cause=outcome.error)
         for kind, registry in self._registries.items():
             registry.adopt(trial[kind])
         return door.record("loaded", provides=provides)
@@ -167,6 +169,25 @@ class Loader:
 
 def _count(records: list[PluginRecord]) -> str:
     return f"{len(records)} plugin{'s' * (len(records) > 1)}" if records else ""
+
+
+def _guard(door: Door) -> AbstractContextManager[Outcome]:
+    """What foreign code is run in. For zoo's own 130 plugins, isolation would only cost time."""
+    if door.shipped:
+        return _trusted()
+    from zoo.registry.isolation import isolated
+
+    remedy = "; set ZOO_PLUGINS= to skip it" if door.source.distribution else ""
+    return isolated(f"plugin {door.source}", remedy)
+
+
+@contextmanager
+def _trusted() -> Iterator[Outcome]:
+    outcome = Outcome()
+    try:
+        yield outcome
+    except Exception as error:
+        outcome.error = error
 
 
 def _import(door: Door) -> ModuleType:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.failures import say
+from zoo.cli.parameters import option
 from zoo.cli.sheets import show_sheets
-from zoo.cli.terminal import strong
+from zoo.cli.terminal import echo, strong
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,39 +24,37 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--cells", default="vanilla,lstm,gru", metavar="A,B", show_default=True, help="Which cells.")
-@click.option(
+@option("--cells", default="vanilla,lstm,gru", metavar="A,B", show_default=True, help="Which cells.")
+@option(
     "--shapes",
     metavar="TxBxH,...",
     help="Time steps, sequences, hidden units.  [64x32x128, 64x32x256, 64x64x512, 128x16x64, 25x1x100]",
 )
-@click.option(
+@option(
     "--peers",
     metavar="A,B",
     help="Libraries to compare with: torch, jax, torchrecurrent, pytensor, or none.  [those installed]",
 )
-@click.option(
+@option(
     "--python",
     multiple=True,
     metavar="PEER=FILE",
     help="The interpreter of a peer that lives in an environment of its own; may be repeated.",
 )
-@click.option("--threads", type=int, metavar="N", help="For zoo and the peers alike.  [every processor]")
-@click.option("--dtype", default="float32", metavar="NAME", show_default=True, help="float32 or float64.")
-@click.option(
-    "--seconds", type=float, default=1.0, metavar="S", show_default=True, help="For each measurement."
-)
-@click.option("--no-compile", is_flag=True, help="Leave out compile and load times.")
-@click.option("--sampling", is_flag=True, help="Measure symbols per second of one stream too.")
-@click.option("--growth", is_flag=True, help="Measure time per symbol as T, B and H grow too.")
-@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write everything that was found.")
-@click.option("--chart", type=_FILE, metavar="FILE", help="Draw it, as .png or .svg; needs matplotlib.")
-@click.option(
+@option("--threads", type=int, metavar="N", help="For zoo and the peers alike.  [every processor]")
+@option("--dtype", default="float32", metavar="NAME", show_default=True, help="float32 or float64.")
+@option("--seconds", type=float, default=1.0, metavar="S", show_default=True, help="For each measurement.")
+@option("--no-compile", is_flag=True, help="Leave out compile and load times.")
+@option("--sampling", is_flag=True, help="Measure symbols per second of one stream too.")
+@option("--growth", is_flag=True, help="Measure time per symbol as T, B and H grow too.")
+@option("--json", "json_file", type=_FILE, metavar="FILE", help="Write everything that was found.")
+@option("--chart", type=_FILE, metavar="FILE", help="Draw it, as .png or .svg; needs matplotlib.")
+@option(
     "--markdown",
     metavar="FILE[#NAME]",
     help="Write the tables, into the marked place (of this name) if the file is there.",
 )
-@click.option(
+@option(
     "--compare",
     "older",
     type=_FILE,
@@ -147,7 +146,7 @@ def _show(results: Results) -> None:
     from zoo.bench.tables import sheets, surroundings
 
     for line in surroundings(results):
-        click.echo(line)
+        echo(line)
     show_sheets(sheets(results), sentences=("note",))
 
 
@@ -171,7 +170,7 @@ def _holds(before: Any, results: Results) -> bool:
     changes = compare(before, results)
     fallen = [change for change in changes if change.fell]
     words = f"{len(fallen)} of {len(changes)} ratios to peers fell by more than 15 %"
-    click.echo(f"\n{strong(f'Compared with {before.path}:')} {words}{':' if fallen else '.'}")
+    echo(f"\n{strong(f'Compared with {before.path}:')} {words}{':' if fallen else '.'}")
     for change in fallen:
-        click.echo(f"  {change}")
+        echo(f"  {change}")
     return not fallen

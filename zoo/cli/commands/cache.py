@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import click
 
+from zoo.cli.parameters import argument
+from zoo.cli.terminal import echo
 from zoo.cli.units import size
 from zoo.kernels.directory import cache_directory, cached_files, clear_cache, generated_files
 
@@ -13,15 +15,15 @@ from zoo.kernels.directory import cache_directory, cached_files, clear_cache, ge
 def _info() -> None:
     kernels, modules = cached_files(), generated_files()
     total = sum(file.stat().st_size for file in [*kernels, *modules])
-    click.echo(f"{_counted(len(kernels), len(modules))}, {size(total)}, in {cache_directory() / 'kernels'}")
-    click.echo(
+    echo(f"{_counted(len(kernels), len(modules))}, {size(total)}, in {cache_directory() / 'kernels'}")
+    echo(
         "`zoo cache clear` removes them; what is needed is compiled again. ZOO_CACHE_DIR moves the directory."
     )
 
 
 def _clear() -> None:
     modules = len(generated_files())
-    click.echo(f"Removed {_counted(clear_cache(), modules)} from {cache_directory() / 'kernels'}.")
+    echo(f"Removed {_counted(clear_cache(), modules)} from {cache_directory() / 'kernels'}.")
 
 
 def _counted(kernels: int, modules: int) -> str:
@@ -31,14 +33,14 @@ def _counted(kernels: int, modules: int) -> str:
 
 
 def _path() -> None:
-    click.echo(str(cache_directory()))
+    echo(str(cache_directory()))
 
 
 ACTIONS: dict[str, Callable[[], None]] = {"info": _info, "clear": _clear, "path": _path}
 
 
 @click.command()
-@click.argument("action", type=click.Choice(list(ACTIONS)), default="info")
+@argument("action", type=click.Choice(list(ACTIONS)), default="info")
 def command(action: str) -> None:
     r"""Look at the compiled kernels on disk, or clear them.
 

@@ -11,7 +11,8 @@ import click
 from zoo.catalogue.facts import HIDDEN, INPUTS, ORDERS, Facts, facts_of, in_order
 from zoo.cli.failures import say
 from zoo.cli.members import plugin_option
-from zoo.cli.terminal import is_terminal, show_table
+from zoo.cli.parameters import argument, option
+from zoo.cli.terminal import echo, is_terminal, show_table
 from zoo.contracts import Cell
 from zoo.contracts.names import did_you_mean
 from zoo.errors import DefinitionError, UsageError
@@ -21,8 +22,8 @@ _SECONDS = 0.2  # for each cell that is measured
 
 
 @click.command()
-@click.argument("pattern", default="*")
-@click.option(
+@argument("pattern", default="*")
+@option(
     "--sort",
     "order",
     default="family",
@@ -30,13 +31,13 @@ _SECONDS = 0.2  # for each cell that is measured
     help=f"Sort by {', '.join(ORDERS)}; with a minus in front, as in --sort -year, from the greatest to the "
     "least.  [family]",
 )
-@click.option(
+@option(
     "--speed",
     is_flag=True,
     help="Measure each cell here and now: ns per token, forward and backward. New cells are compiled first, "
     "some seconds each.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
 @plugin_option
 def command(pattern: str, order: str, speed: bool, as_json: bool) -> None:
     """List the cells.
@@ -47,7 +48,7 @@ def command(pattern: str, order: str, speed: bool, as_json: bool) -> None:
     rows = [facts_of(name) for name in _matching(pattern)]
     rows = in_order(_measured(rows) if speed else rows, order)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
         return
     _show(rows, speed)
 
@@ -103,10 +104,10 @@ def _show(rows: list[Facts], speed: bool) -> None:
     shown = [headings[column] for column in columns]
     right = [shown.index(name) for name in ("year", "carried", "parameters", "ns/token") if name in shown]
     show_table(shown, [[_row(facts)[column] for column in columns] for facts in rows], right, fit=True)
-    click.echo(f"\nNumbers that a row carries, and parameters of a layer: {HIDDEN} units, {INPUTS} inputs.")
+    echo(f"\nNumbers that a row carries, and parameters of a layer: {HIDDEN} units, {INPUTS} inputs.")
     if speed:
-        click.echo("Processor time for a token, forward and backward, of eight rows in one thread, float32.")
-    click.echo("`zoo show CELL` tells more, and --json all of it.")
+        echo("Processor time for a token, forward and backward, of eight rows in one thread, float32.")
+    echo("`zoo show CELL` tells more, and --json all of it.")
 
 
 def _row(facts: Facts) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from zoo.cli.members import find_member
-from zoo.cli.terminal import faint, is_terminal, make_console, styled
+from zoo.cli.parameters import argument, option
+from zoo.cli.terminal import echo, faint, is_terminal, make_console, rich_text, styled
 from zoo.contracts import Modifier, Tracker
 from zoo.errors import UsageError
 from zoo.registry.files import names_file
@@ -23,16 +24,16 @@ _LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @click.command()
-@click.argument("member", metavar="NAME|FILE.py:Class")
-@click.option(
+@argument("member", metavar="NAME|FILE.py:Class")
+@option(
     "--timeout",
     type=click.FloatRange(min=1),
     default=300.0,
     metavar="SECONDS",
     help="For all laws together.  [300]",
 )
-@click.option("--plugin", metavar="FILE.py", help="Load a plugin from a file first.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@option("--plugin", metavar="FILE.py", help="Load a plugin from a file first.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @click.pass_context
 def command(ctx: click.Context, member: str, timeout: float, plugin: str | None, as_json: bool) -> None:
     """Check a cell, optimizer, sampler or task against its laws.
@@ -46,7 +47,7 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
     spec = member if plugin or ":" in member or names_file(member) else _full_name(member)
     with _patience(f"checking {member} in a process of its own", quiet=as_json):
         report = check_in_child(spec, timeout=timeout, plugin=plugin)
-    click.echo(report.to_json() if as_json else _text(report))
+    echo(report.to_json() if as_json else _text(report))
     if not report.ok:
         ctx.exit(1)
 
@@ -67,7 +68,7 @@ def _patience(words: str, quiet: bool) -> contextlib.AbstractContextManager[obje
     """A spinner on a terminal: the first check of a cell compiles for a minute."""
     if quiet or not is_terminal():
         return contextlib.nullcontext()
-    return make_console().status(words, spinner_style="cyan")
+    return make_console().status(rich_text(words), spinner_style="cyan")
 
 
 def _text(report: Report) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import click
 
 from zoo.cli.members import find_member, plugin_option
+from zoo.cli.parameters import argument
+from zoo.cli.terminal import echo
 
 
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1)
+@argument("names", metavar="NAME...", nargs=-1)
 @plugin_option
 def command(names: Sequence[str]) -> None:
     """Print references for BibTeX.
@@ -24,4 +26,4 @@ def command(names: Sequence[str]) -> None:
             "everything."
         )
     members = dict.fromkeys(map(find_member, names))
-    click.echo("\n\n".join(member.bibtex() for member in members))
+    echo("\n\n".join(member.bibtex() for member in members))

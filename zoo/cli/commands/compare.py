@@ -14,6 +14,7 @@ from zoo.cli.failures import say
 from zoo.cli.members import load_plugins
 from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.settings import FLAGS
+from zoo.cli.terminal import echo
 from zoo.registry.files import names_file
 
 if TYPE_CHECKING:
@@ -171,10 +172,10 @@ def _show(found: Comparison) -> None:
     from zoo.comparison.tables import remarks, sheets
 
     show_sheets(sheets(found.results))
-    click.echo()
+    echo()
     for line in remarks(found.results):
-        click.echo(line)
-    click.echo(f"{found.path / 'results.json'} and results.csv hold every run.")
+        echo(line)
+    echo(f"{found.path / 'results.json'} and results.csv hold every run.")
 
 
 def _write(place: Place, found: Comparison) -> None:

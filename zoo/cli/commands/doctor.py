@@ -6,16 +6,18 @@ import json
 
 import click
 
-from zoo.cli.terminal import plain_table, styled
+from zoo.cli.parameters import option
+from zoo.cli.terminal import echo, plain_table, styled
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """Examine the installation.
 
-    Versions, processor, compiler, cache, plugins: what a bug report should say. The exit code is 1 if
+    Versions, processor, compiler, cache, plugins: what a bug report should say. Each plugin that is not
+    zoo's own is loaded in its own process, so that one that crashes or hangs is named. The exit code is 1 if
     something is broken.
     """
     from zoo.cli.examinations import examine
@@ -24,12 +26,12 @@ def command(ctx: click.Context, as_json: bool) -> None:
     problems = [finding.problem for finding in findings if finding.problem]
     if as_json:
         facts = {finding.name: finding.data for finding in findings}
-        click.echo(json.dumps({"ok": not problems, "problems": problems, **facts}, indent=2))
+        echo(json.dumps({"ok": not problems, "problems": problems, **facts}, indent=2))
     else:
-        click.echo("\n".join(plain_table((finding.name, finding.text) for finding in findings)))
-        click.echo()
+        echo("\n".join(plain_table((finding.name, finding.text) for finding in findings)))
+        echo()
         for problem in problems:
-            click.echo(f"{styled('Broken:', fg='red', bold=True)} {problem}")
-        click.echo("" if problems else styled("All is well.", fg="green"), nl=not problems)
+            echo(f"{styled('Broken:', fg='red', bold=True)} {problem}")
+        echo("" if problems else styled("All is well.", fg="green"), nl=not problems)
     if problems:
         ctx.exit(1)

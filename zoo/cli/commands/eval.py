@@ -10,47 +10,48 @@ from typing import Any
 import click
 
 from zoo.cli.members import file_cell, plugin_option
-from zoo.cli.terminal import plain_table
+from zoo.cli.parameters import argument, option
+from zoo.cli.terminal import echo, plain_table
 from zoo.errors import UsageError
 from zoo.training.config import TEST_BATCHES
 
 
 @click.command()
-@click.argument("path", metavar="RUN")
-@click.option(
+@argument("path", metavar="RUN")
+@option(
     "--data",
     "sources",
     multiple=True,
     metavar="SOURCE",
     help="Another text, as for zoo train.  [the run's own]",
 )
-@click.option("--glob", metavar="PATTERN", help="Which files of a directory are read.  [as the run did]")
-@click.option(
+@option("--glob", metavar="PATTERN", help="Which files of a directory are read.  [as the run did]")
+@option(
     "--part",
     type=click.Choice(["train", "valid", "test", "all"]),
     help="Which part of the text or the task.  [test; of a text that has none valid, else train; of another "
     "text all]",
 )
-@click.option(
+@option(
     "--on-unknown",
     type=click.Choice(["error", "skip"]),
     help="What to do with characters that the model does not know.  [error]",
 )
-@click.option(
+@option(
     "--set",
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
     help="Another option of the run's task, as in delay=100; may be repeated.",
 )
-@click.option(
+@option(
     "--batches",
     type=click.IntRange(min=1),
     metavar="N",
     help=f"How many batches of a task are measured.  [{TEST_BATCHES}]",
 )
-@click.option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @plugin_option
 def command(
     path: str,
@@ -90,7 +91,7 @@ def command(
         _refuse(f"{path} was trained on no task", None, set=assignments, batches=batches)
         facts = evaluate_on(trained, sources, glob, part, on_unknown or "error")
         lines = _report(facts)
-    click.echo(json.dumps({"run": path, **facts}) if as_json else "\n".join(lines))
+    echo(json.dumps({"run": path, **facts}) if as_json else "\n".join(lines))
 
 
 def _refuse(why: str, part: str | None, **given: Any) -> None:

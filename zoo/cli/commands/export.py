@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.members import file_cell, plugin_option
-from zoo.cli.terminal import plain_table
+from zoo.cli.parameters import argument, option
+from zoo.cli.terminal import echo, plain_table
 
 if TYPE_CHECKING:
     from zoo.export import CFiles, OnnxFile
 
 
 @click.command()
-@click.argument("path", metavar="RUN")
-@click.option("--format", "form", type=click.Choice(["onnx", "c"]), required=True, help="What is written.")
-@click.option(
+@argument("path", metavar="RUN")
+@option("--format", "form", type=click.Choice(["onnx", "c"]), required=True, help="What is written.")
+@option(
     "--out",
     metavar="FILE",
     help="The file; for C the source, NAME.c, beside which NAME.h is written.  [RUN's name, here]",
 )
-@click.option("--step", is_flag=True, help="ONNX: one step with the states in and out, for streaming.")
-@click.option("--tokens", is_flag=True, help="The input is tokens, not features; a language model's is.")
-@click.option("--name", metavar="NAME", help="C: what all names begin with.  [after the file]")
-@click.option("--force", is_flag=True, help="Replace files that are there.")
-@click.option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
+@option("--step", is_flag=True, help="ONNX: one step with the states in and out, for streaming.")
+@option("--tokens", is_flag=True, help="The input is tokens, not features; a language model's is.")
+@option("--name", metavar="NAME", help="C: what all names begin with.  [after the file]")
+@option("--force", is_flag=True, help="Replace files that are there.")
+@option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
 @plugin_option
 def command(
     path: str,
@@ -58,7 +59,7 @@ def command(
         rows = _about_onnx(to_onnx(model, target, step=step, tokens=tokens or None, force=force))
     else:
         rows = _about_c(to_c(model, target, name=name, tokens=tokens or None, force=force))
-    click.echo("\n".join(plain_table(rows)))
+    echo("\n".join(plain_table(rows)))
 
 
 def _default(path: Path, form: str, step: bool) -> Path:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from zoo.cli.members import plugin_option
-from zoo.cli.terminal import show_table
+from zoo.cli.parameters import argument, option
+from zoo.cli.terminal import echo, show_table
 from zoo.contracts import Modifier
 from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
@@ -16,8 +17,8 @@ from zoo.registry import registry_of
 
 
 @click.command()
-@click.argument("pattern", default="*")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
+@argument("pattern", default="*")
+@option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
 @plugin_option
 def command(pattern: str, as_json: bool) -> None:
     """List the modifiers, which turn any cell into another one.
@@ -31,13 +32,11 @@ def command(pattern: str, as_json: bool) -> None:
         raise UsageError(f"no modifier matches {pattern!r}.{near} `zoo modifiers` lists all of them.")
     rows = [_facts(name) for name in names]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
         return
     headings = ("modifier", "year", "options of the cell", "from", "what it does")
     show_table(headings, [_row(facts) for facts in rows], right=(1,))
-    click.echo(
-        "\n`zoo train --cell CELL+MODIFIER --set OPTION=VALUE` uses one; `zoo show MODIFIER` tells more."
-    )
+    echo("\n`zoo train --cell CELL+MODIFIER --set OPTION=VALUE` uses one; `zoo show MODIFIER` tells more.")
 
 
 def _facts(name: str) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.terminal import plain_table
+from zoo.cli.parameters import argument, option
+from zoo.cli.terminal import echo, plain_table
 
 
 @click.command()
-@click.argument("name", metavar="NAME")
-@click.option("--cell", metavar="CELLNAME", help="What its cell is called.  [after the package]")
-@click.option("--dir", "directory", metavar="DIR", help="The directory to make.  [NAME]")
+@argument("name", metavar="NAME")
+@option("--cell", metavar="CELLNAME", help="What its cell is called.  [after the package]")
+@option("--dir", "directory", metavar="DIR", help="The directory to make.  [NAME]")
 def command(name: str, cell: str | None, directory: str | None) -> None:
     """Write a plugin package with one cell, to start from.
 
@@ -33,7 +34,7 @@ def command(name: str, cell: str | None, directory: str | None) -> None:
 
 
 def _show(heading: str, lines: Iterable[str]) -> None:
-    click.echo("\n".join([heading, *(f"  {line}" for line in lines)]))
+    echo("\n".join([heading, *(f"  {line}" for line in lines)]))
 
 
 def _next_steps(target: Path, cell: str) -> list[str]:

@@ -9,20 +9,22 @@ from pathlib import Path
 import click
 
 from zoo.cli.members import cell_class, plugin_option
+from zoo.cli.parameters import argument, option
+from zoo.cli.terminal import echo
 from zoo.contracts import Cell
 from zoo.registry import registry_of
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option(
+@argument("names", metavar="[NAME]...", nargs=-1)
+@option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="DIR",
     help="The folder: pages are DIR/FAMILY/NAME.md.",
 )
-@click.option("--check", is_flag=True, help="Write nothing; fail if the folder is not as it would be.")
+@option("--check", is_flag=True, help="Write nothing; fail if the folder is not as it would be.")
 @plugin_option
 def command(names: Sequence[str], out: Path, check: bool) -> None:
     """Write a page with a picture for each cell.
@@ -50,7 +52,7 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     written = len(changes) - removed
     cells = f"{len(classes)} cell{'s' * (len(classes) != 1)}"
     same = len(files) - written
-    click.echo(f"{cells}: {written} files written, {removed} removed, {same} as they were, in {out}")
+    echo(f"{cells}: {written} files written, {removed} removed, {same} as they were, in {out}")
 
 
 def _told(paths: Sequence[str], most: int = 5) -> str:

@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 
-from zoo.cli.terminal import show_table, strong
+from zoo.cli.parameters import option
+from zoo.cli.terminal import echo, show_table, strong
 from zoo.registry import PluginRecord, load_plugin_file, plugins
 
 
 @click.command()
-@click.option("-v", "--verbose", is_flag=True, help="Print the traceback of each failure.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
-@click.option(
+@option("-v", "--verbose", is_flag=True, help="Print the traceback of each failure.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
+@option(
     "--plugin", "files", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."
 )
 def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
@@ -29,12 +30,12 @@ def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
         load_plugin_file(file)
     records = plugins()
     if as_json:
-        click.echo(json.dumps([_facts(record) for record in records], indent=2))
+        echo(json.dumps([_facts(record) for record in records], indent=2))
         return
     show_table(("plugin", "from", "version", "status", "provides"), [_row(record) for record in records])
     for record in records:
         if record.status == "failed":
-            click.echo(f"\n{strong(f'{record.name} failed:')} {record.error.rstrip('.')}.")
+            echo(f"\n{strong(f'{record.name} failed:')} {record.error.rstrip('.')}.")
             _explain(record, verbose)
 
 
@@ -57,6 +58,6 @@ def _explain(record: PluginRecord, verbose: bool) -> None:
     if record.cause is None:
         return
     if verbose:
-        click.echo("".join(traceback.format_exception(record.cause)).rstrip())
+        echo("".join(traceback.format_exception(record.cause)).rstrip())
     else:
-        click.echo("`zoo plugins -v` prints the traceback.")
+        echo("`zoo plugins -v` prints the traceback.")

@@ -8,32 +8,34 @@ import click
 
 from zoo.cli.failures import say
 from zoo.cli.members import file_cell, plugin_option
+from zoo.cli.parameters import argument, option
+from zoo.cli.terminal import echo
 from zoo.cli.units import size
 from zoo.errors import UsageError
 
 
 @click.command()
-@click.argument("directory", metavar="RUN|COMPARISON", type=click.Path(path_type=Path))
-@click.option(
+@argument("directory", metavar="RUN|COMPARISON", type=click.Path(path_type=Path))
+@option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="The page.  [report.html in the directory]",
 )
-@click.option(
+@option(
     "--figures",
     type=(click.Choice(["png", "svg"]), click.Path(file_okay=False, path_type=Path)),
     metavar="png|svg DIR",
     help="Write its pictures as files too, for papers; needs matplotlib.",
 )
-@click.option(
+@option(
     "--symbols",
     type=click.IntRange(min=0),
     default=1000,
     metavar="N",
     help="Length of the text over which hidden units are shown; 0 to leave them out.  [1000]",
 )
-@click.option("--cell", metavar="FILE.py:Class", help="The run's cell, if it is registered nowhere.")
+@option("--cell", metavar="FILE.py:Class", help="The run's cell, if it is registered nowhere.")
 @plugin_option
 def command(
     directory: Path, out: Path | None, figures: tuple[str, Path] | None, symbols: int, cell: str | None
@@ -53,7 +55,7 @@ def command(
         raise UsageError(f"report: there is no directory {out.parent} to write {out.name} into.")
     report = make_report(directory, file_cell(cell), symbols)
     page = write_page(report, out or directory / PAGE)
-    click.echo(f"{page}  {size(page.stat().st_size)}")
+    echo(f"{page}  {size(page.stat().st_size)}")
     for file in write_figures(report, figures[1], figures[0]) if figures else ():
-        click.echo(str(file))
+        echo(str(file))
     say("Open it in a browser; it needs no network.")

@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from zoo.cli.members import file_cell, load_plugins
+from zoo.cli.parameters import MOST_SEED, Argument
 from zoo.cli.samplers import SHORTHANDS, make_chain
 from zoo.cli.sections import Flag, Sectioned
-from zoo.cli.terminal import harmless, is_terminal
+from zoo.cli.terminal import is_terminal
+from zoo.cli.text import harmless
 from zoo.errors import DataError, UsageError
 
 _HELP = """Write text with a trained model.
@@ -31,12 +33,21 @@ _FLAGS = [
     Flag(
         "--prompt",
         section=_TEXT,
+        empty=True,
         default="",
         metavar="TEXT",
         help="What to go on from, taken literally; - reads it from stdin.",
     ),
     Flag("--length", section=_TEXT, type=int, default=500, metavar="N", help="Symbols to add.  [500]"),
-    Flag("--seed", section=_TEXT, type=int, default=0, metavar="N", help="Decides every draw.  [0]"),
+    Flag(
+        "--seed",
+        section=_TEXT,
+        type=int,
+        most=MOST_SEED,
+        default=0,
+        metavar="N",
+        help="Decides every draw.  [0]",
+    ),
     Flag(
         "--on-unknown",
         section=_TEXT,
@@ -123,6 +134,4 @@ def _write(pieces: Iterable[str]) -> None:
     sys.stdout.write("\n")
 
 
-command = Sectioned(
-    "sample", callback=run, params=[click.Argument(["path"], metavar="RUN"), *_FLAGS], help=_HELP
-)
+command = Sectioned("sample", callback=run, params=[Argument(["path"], metavar="RUN"), *_FLAGS], help=_HELP)

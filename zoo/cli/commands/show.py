@@ -14,7 +14,9 @@ from zoo.catalogue.facts import HIDDEN, INPUTS
 from zoo.catalogue.tables import tables
 from zoo.cli.assignments import assign, member_target
 from zoo.cli.members import CONTRACTS, find_member, plugin_option
-from zoo.cli.terminal import WIDTH, faint, is_terminal, make_console, plain_table, strong
+from zoo.cli.parameters import argument, option
+from zoo.cli.terminal import WIDTH, echo, faint, is_terminal, make_console, plain_table, strong
+from zoo.cli.text import harmless
 from zoo.contracts import Cell, Member
 from zoo.contracts.names import JOIN
 from zoo.errors import DefinitionError, UsageError
@@ -24,20 +26,20 @@ _SIZE = click.IntRange(min=1)
 
 
 @click.command()
-@click.argument("name", metavar="NAME")
-@click.option(
+@argument("name", metavar="NAME")
+@option(
     "--source", is_flag=True, help="Print its kernels instead: those derived from step, or its own module."
 )
-@click.option("--graph", is_flag=True, help="Explain how the kernels derived from step run.")
-@click.option(
+@option("--graph", is_flag=True, help="Explain how the kernels derived from step run.")
+@option(
     "--set",
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
     help="With --source or --graph: an option of the cell; may be repeated.",
 )
-@click.option("--input", "input_size", type=_SIZE, metavar="N", help=f"With --graph: I.  [{INPUTS}]")
-@click.option("--hidden", "hidden_size", type=_SIZE, metavar="N", help=f"With --graph: H.  [{HIDDEN}]")
+@option("--input", "input_size", type=_SIZE, metavar="N", help=f"With --graph: I.  [{INPUTS}]")
+@option("--hidden", "hidden_size", type=_SIZE, metavar="N", help=f"With --graph: H.  [{HIDDEN}]")
 @plugin_option
 def command(
     name: str,
@@ -60,7 +62,7 @@ def command(
     elif source:
         _show_source(_chosen(member, assignments))
     else:
-        click.echo("\n".join(_card(member)))
+        echo("\n".join(_card(member)))
 
 
 def _check_flags(source: bool, graph: bool, assignments: Sequence[str], sizes: Sequence[int | None]) -> None:
@@ -83,7 +85,7 @@ def _show_graph(member: Member, input_size: int, hidden_size: int) -> None:
             f"{member.label()}: only the kernels of a cell are derived; --source prints its module."
         )
     if not member.is_derived():
-        click.echo(
+        echo(
             f"{member.label()} brings its own kernels: nothing is derived, so there is no plan. "
             f"`zoo show {member.name} --source` prints them."
         )
@@ -91,7 +93,7 @@ def _show_graph(member: Member, input_size: int, hidden_size: int) -> None:
     from zoo.cli.plans import page
     from zoo.compiler.explain import explain
 
-    click.echo("\n".join(page(explain(member), input_size, hidden_size)))
+    echo("\n".join(page(explain(member), input_size, hidden_size)))
 
 
 def _show_source(member: Member) -> None:
@@ -99,9 +101,9 @@ def _show_source(member: Member) -> None:
     if is_terminal():
         from rich.syntax import Syntax
 
-        make_console().print(Syntax(text, "python", theme="ansi_dark", background_color="default"))
+        make_console().print(Syntax(harmless(text), "python", theme="ansi_dark", background_color="default"))
     else:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
 
 
 def _derived(cell: Cell) -> str:

@@ -9,7 +9,8 @@ import click
 
 from zoo.cli.failures import say
 from zoo.cli.members import plugin_option
-from zoo.cli.terminal import show_table
+from zoo.cli.parameters import argument, option
+from zoo.cli.terminal import echo, show_table
 from zoo.contracts import Task
 from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError, ZooError
@@ -17,8 +18,8 @@ from zoo.registry import registry_of
 
 
 @click.command()
-@click.argument("pattern", default="*")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
+@argument("pattern", default="*")
+@option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
 @plugin_option
 def command(pattern: str, as_json: bool) -> None:
     """List the tasks, which networks with a memory are tried on.
@@ -32,11 +33,11 @@ def command(pattern: str, as_json: bool) -> None:
         raise UsageError(f"no task matches {pattern!r}.{near} `zoo tasks` lists all of them.")
     rows = sorted((_facts(name) for name in names), key=lambda facts: (facts["family"], facts["name"]))
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
         return
     headings = ("task", "family", "year", "score", "no memory", "solved", "what it is")
     show_table(headings, [_row(facts) for facts in rows], right=(2, 4, 5), fit=True)
-    click.echo("\n`zoo train --task TASK --cell CELL` trains on one; `zoo show TASK` tells more.")
+    echo("\n`zoo train --task TASK --cell CELL` trains on one; `zoo show TASK` tells more.")
 
 
 def _facts(name: str) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from zoo.cli.examinations.finding import Finding
 from zoo.cli.units import size
 from zoo.errors import PluginError
 from zoo.kernels.directory import cache_directory, cached_files, generated_files, kernel_directory
-from zoo.registry import plugins
+from zoo.registry.loader import Loader
+from zoo.registry.trial import tried_doors
 
 PACKAGES = (
     "numba",
@@ -95,9 +96,10 @@ def about_environment() -> Finding:
 
 
 def about_plugins() -> Finding:
-    """How many are loaded, and which failed."""
+    """How many are loaded, and which failed; each foreign one was tried in a process of its own before."""
+    doors = tried_doors()
     try:
-        records = plugins()
+        records = Loader(discover=lambda: doors).plugins()
     except PluginError as error:
         return Finding("plugins", "a failure, and ZOO_STRICT_PLUGINS is set", None, str(error))
     failed = [record for record in records if record.status == "failed"]

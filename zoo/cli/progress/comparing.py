@@ -7,12 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from zoo.cli.failures import say
 from zoo.cli.progress.tally import Tally
 from zoo.cli.progress.watching import print_json
-from zoo.cli.terminal import is_terminal, make_console
+from zoo.cli.terminal import echo, is_terminal, make_console, rich_text
 from zoo.cli.units import clock, duration
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ def watching(quiet: bool, as_json: bool) -> AbstractContextManager[Watch]:
         return nullcontext(print_json)
     if quiet:
         return nullcontext(_complain)
-    return Live(make_console()) if is_terminal() else nullcontext(Lines(click.echo))
+    return Live(make_console()) if is_terminal() else nullcontext(Lines(echo))
 
 
 class Lines:
@@ -92,31 +90,28 @@ class Live:
 
     def __call__(self, event: Event) -> None:
         """Show what an event says."""
-        from rich.text import Text
-
         self.tally.note(event)
         if event["event"] == "stage":
             self.stage = _STAGES[event["stage"]]
         elif event["event"] in _WORDS:
             style = "" if event["event"] in ("begin", "cluster", "done") else "yellow"
             for line in _WORDS[event["event"]](event, self.tally):
-                self.console.print(Text(line, style))
+                self.console.print(rich_text(line, style))
 
     def _below(self) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
-        from rich.text import Text
 
         if not self.stage:
-            return Text("")
+            return rich_text("")
         left = self.tally.left()
         row = Table.grid(padding=(0, 2, 0, 0))
         bar = ProgressBar(1.0, self.tally.share, width=_WIDTH, complete_style="cyan", finished_style="cyan")
         words = f"{self.stage}  {self.tally.done} / {self.tally.jobs}"
-        row.add_row(bar, Text(words), Text("" if left is None else f"{clock(left)} left", "dim"))
+        row.add_row(bar, rich_text(words), rich_text("" if left is None else f"{clock(left)} left", "dim"))
         at_work = [
-            Text(f"  {path.removeprefix('runs/')}  {steps:,} / {self.tally.total(path):,}", "dim")
+            rich_text(f"  {path.removeprefix('runs/')}  {steps:,} / {self.tally.total(path):,}", "dim")
             for path, steps in self.tally.running()
         ]
         return Group(row, *at_work)

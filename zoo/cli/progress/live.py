@@ -16,7 +16,8 @@ from rich.text import Text
 
 from zoo.cli.progress import wording
 from zoo.cli.progress.pace import Pace
-from zoo.cli.terminal import harmless
+from zoo.cli.terminal import rich_text
+from zoo.cli.text import harmless
 from zoo.cli.units import clock
 
 Event = dict[str, Any]
@@ -39,7 +40,7 @@ class Waiting:
 
     def __rich__(self) -> RenderableType:
         """As it looks now."""
-        self.spinner.update(text=Text(f"{self.words}   {clock(self.now() - self.since)}", "dim"))
+        self.spinner.update(text=rich_text(f"{self.words}   {clock(self.now() - self.since)}", "dim"))
         return self.spinner
 
 
@@ -84,14 +85,14 @@ class LiveDisplay:
         self.start = event
         table = Table.grid(padding=(0, 2, 0, 0))
         for heading, text in wording.header(event).items():
-            table.add_row(Text(heading, "dim"), Text(text))
+            table.add_row(rich_text(heading, "dim"), rich_text(text))
         self.console.print(table)
         self.console.print()
 
     def resume(self, event: Event) -> None:
         """The header, and where the run goes on."""
         self.begin(event)
-        self.console.print(Text(f"resumed at step {event['step']:,}", "cyan"))
+        self.console.print(rich_text(f"resumed at step {event['step']:,}", "cyan"))
 
     def compiling(self, event: Event) -> None:  # noqa: ARG002  # every row of the table takes it
         """A spinner, so that a first run does not look dead."""
@@ -100,7 +101,7 @@ class LiveDisplay:
     def compiled(self, event: Event) -> None:
         """What it cost; the bar and the clock for the time left start here."""
         if event["fresh"]:
-            self.console.print(Text(wording.compiled(event), "dim"))
+            self.console.print(rich_text(wording.compiled(event), "dim"))
         self.pace.begin(event["step"])
         self._move(event)
 
@@ -116,18 +117,18 @@ class LiveDisplay:
         line = Text.assemble(
             (f"step {event['step']:>7,}", "dim"),
             (f"   {event['part']}   ", "dim"),
-            (wording.loss(event, self.start), style),
+            (harmless(wording.loss(event, self.start)), style),
             ("   best" if event["best"] else "", "green"),
         )
         self.console.print(line)
 
     def sample(self, event: Event) -> None:
         """The sample in a frame."""
-        title = Text(f"step {event['step']:,}", "dim")
+        title = rich_text(f"step {event['step']:,}", "dim")
         width = min(WIDTH, self.console.width)
         self.console.print(
             Panel(
-                Text(harmless(event["text"])),
+                rich_text(event["text"]),
                 title=title,
                 title_align="left",
                 border_style="dim",
@@ -137,16 +138,18 @@ class LiveDisplay:
 
     def warning(self, event: Event) -> None:
         """Something that did not stop the run."""
-        self.console.print(Text(f"Warning: {event['text']}", "yellow"))
+        self.console.print(rich_text(f"Warning: {event['text']}", "yellow"))
 
     def end(self, event: Event) -> None:
         """The summary, and what to type next."""
-        self.below = Text("")
+        self.below = Text()
         self.live.stop()
         table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_row(Text("ended", "dim"), Text(wording.ending(event, self.start)))
-        table.add_row(Text("best", "dim"), Text(wording.best(event, self.start), "bold"))
-        table.add_row(Text("next", "dim"), Text(wording.next_command(self.start, self.also)[1], "cyan"))
+        table.add_row(rich_text("ended", "dim"), rich_text(wording.ending(event, self.start)))
+        table.add_row(rich_text("best", "dim"), rich_text(wording.best(event, self.start), "bold"))
+        table.add_row(
+            rich_text("next", "dim"), rich_text(wording.next_command(self.start, self.also)[1], "cyan")
+        )
         self.console.print()
         self.console.print(table)
 
@@ -161,7 +164,9 @@ class LiveDisplay:
         bar = ProgressBar(
             total, step, width=min(36, self.console.width // 3), complete_style="cyan", finished_style="cyan"
         )
-        row.add_row(bar, Text(f"{step:,} / {total:,}"), Text(f"{step / total:.0%}"), Text(left, "dim"))
+        row.add_row(
+            bar, rich_text(f"{step:,} / {total:,}"), rich_text(f"{step / total:.0%}"), rich_text(left, "dim")
+        )
         return row
 
     def _numbers(self, event: Event) -> Text:
@@ -172,7 +177,7 @@ class LiveDisplay:
             f"clip {event['clip_rate']:.0%}",
             f"lr {event['lr']:.3g}",
         ]
-        return Text("   ".join(facts), no_wrap=True, overflow="ellipsis")
+        return rich_text("   ".join(facts), no_wrap=True, overflow="ellipsis")
 
 
 VIEWS: dict[str, Callable[[LiveDisplay, Event], None]] = {

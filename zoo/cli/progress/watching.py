@@ -9,11 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import click
-
 from zoo.cli.failures import say
 from zoo.cli.progress.plain import Plain
-from zoo.cli.terminal import is_terminal, make_console
+from zoo.cli.terminal import echo, is_terminal, make_console
 
 Event = dict[str, Any]
 Watch = Callable[[Event], None]
@@ -53,5 +51,5 @@ def _print_warning(event: Event) -> None:
 
 
 def _print_line(line: str) -> None:
-    click.echo(line)
+    echo(line)
     sys.stdout.flush()

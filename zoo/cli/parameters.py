@@ -1,0 +1,96 @@
+"""Options and arguments of every command: what all of them refuse is refused here, once.
+
+An empty name is an unset shell variable, never a choice. A path with a NUL character names no file. An
+integer above a billion is a slip. An option that takes one value is not given twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import click
+
+MOST = 10**9
+"""The largest integer, unless an option says otherwise."""
+
+MOST_SEED = 2**63 - 1
+"""The largest seed."""
+
+
+class Option(click.Option):
+    """An option that refuses what no command can use.
+
+    Args:
+        *arguments: As for ``click.Option``.
+        most: The largest magnitude of an integer.
+        empty: Whether an empty text is a value.
+        **attributes: As for ``click.Option``.
+    """
+
+    def __init__(self, *arguments: Any, most: int = MOST, empty: bool = False, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.most, self.empty = most, empty
+        self.takes_one = not (self.multiple or self.is_flag or self.count)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let the parser collect all values, where it would keep the last one only."""
+        if self.takes_one:
+            parser.add_option(self, opts=self.opts, dest=self.name, action="append", nargs=self.nargs)
+        else:
+            super().add_to_parser(parser, ctx)
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Refuse a second value."""
+        name = str(self.name)
+        if self.takes_one and name in opts:
+            values = opts[name]
+            if len(values) > 1 and not ctx.resilient_parsing:
+                raise click.UsageError(
+                    f"{self.opts[0]} is given {len(values)} times and takes one value; give it once.", ctx
+                )
+            opts = {**opts, name: values[-1]}
+        return super().handle_parse_result(ctx, opts, args)
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Convert a value, and refuse empty texts, NUL characters and immense numbers."""
+        return _checked(self, ctx, super().type_cast_value, value, self.most, self.empty)
+
+
+class Argument(click.Argument):
+    """An argument that refuses what no command can use."""
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Convert a value, and refuse empty texts and NUL characters."""
+        return _checked(self, ctx, super().type_cast_value, value, MOST, False)
+
+
+option = partial(click.option, cls=Option)
+argument = partial(click.argument, cls=Argument)
+
+
+def _checked(
+    param: click.Parameter, ctx: click.Context, convert: Any, value: Any, most: int, empty: bool
+) -> Any:
+    for text in _parts(value):
+        if text == "" and not empty:
+            raise click.BadParameter("it is empty; give a value, or leave it out.", ctx, param)
+        if isinstance(text, str) and "\0" in text:
+            raise click.BadParameter("it contains a NUL character, which no name or path does.", ctx, param)
+    converted = convert(ctx, value)
+    for number in _parts(converted):
+        if isinstance(number, int) and abs(number) > most:
+            raise click.BadParameter(f"it is {number}; expected at most {most:,}.", ctx, param)
+    return converted
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """The single values of one that may be repeated or have several parts."""
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _parts(part)
+    else:
+        yield value

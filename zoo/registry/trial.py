@@ -1,0 +1,79 @@
+"""Trial of one plugin in a process of its own, which may crash or hang: ``zoo doctor`` names it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+
+from zoo.registry.discovery import Door, chosen, installed
+
+SECONDS = 30.0
+"""Time limit of a trial: a plugin may import a library that takes ten seconds."""
+
+_DONE = b"done"  # what the process writes, since a plugin may end it with exit code 0
+_REMEDY = (
+    "Every command ends like that. Uninstall it, or leave it out: ZOO_PLUGINS= lets in zoo's own plugins "
+    "alone, ZOO_PLUGINS=a,b those named as well."
+)
+# The paths are set before anything else is imported: with -c, the working directory is the first of them.
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[3].split('\\n'); from zoo.registry.trial import load_alone; "
+    "load_alone(sys.argv[1], sys.argv[2])"
+)
+
+
+def tried_doors() -> tuple[Door, ...]:
+    """The doors of all plugins; a foreign one that crashes or hangs has that as its fault.
+
+    Each foreign plugin that ``ZOO_PLUGINS`` lets in is loaded once, in a process of its own.
+    """
+    selection = chosen(os.environ)
+    return tuple(
+        _tried(door) if door.enters(selection) and not (door.shipped or door.fault) else door
+        for door in installed()
+    )
+
+
+def load_alone(plugin: str, distribution: str) -> None:
+    """Load one foreign plugin after zoo's own; the process ends with 0 unless it crashes."""
+    from zoo.registry import loader
+
+    doors = [door for door in installed() if door.shipped or _key(door) == (plugin, distribution)]
+    loader.LOADER = loader.Loader(discover=lambda: tuple(doors), environ={})
+    loader.LOADER.plugins()
+    sys.stdout.buffer.write(_DONE)
+
+
+def _tried(door: Door) -> Door:
+    fault = _crash(door)
+    return replace(door, fault=f"{fault}. {_REMEDY}") if fault else door
+
+
+def _crash(door: Door) -> str:
+    """How the process of a trial ended; empty if it ended well."""
+    command = [sys.executable, "-c", _PROGRAM, *_key(door), "\n".join(sys.path)]
+    with tempfile.TemporaryFile() as out:  # and no pipe, which a grandchild may hold open for ever
+        try:
+            code = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.DEVNULL,
+                timeout=SECONDS,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return f"a process that loads it is still busy after {SECONDS:g} s"
+        out.seek(0)
+        done = out.read(len(_DONE) + 1) == _DONE
+    if code < 0:
+        return f"a process that loads it ends by signal {-code} ({signal.strsignal(-code)})"
+    return "" if done and code == 0 else f"a process that loads it ends with exit code {code}"
+
+
+def _key(door: Door) -> tuple[str, str]:
+    return door.source.plugin, door.source.distribution
