@@ -368,7 +368,7 @@ def test_a_comparison_needs_no_compiler(comparison):
     ("change", "told"),
     [
         ({"format": 2}, "is of format 2"),
-        ({"runs": {}}, "has no list of runs"),
+        ({"runs": {}}, "runs is no list"),
         ({"runs": []}, "without a single run"),
         ({"runs": [3]}, r"runs\[0\] is no object"),
         ({"runs": [{"task": 1}]}, r"runs\[0\]: task is '1'; expected a text"),

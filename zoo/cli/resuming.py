@@ -10,7 +10,9 @@ from zoo.cli.assignments import Target, assign, member_target
 from zoo.cli.members import cell_class, trained_task
 from zoo.contracts import Cell, Optimizer, Task, Tracker
 from zoo.errors import UnknownNameError, UsageError
+from zoo.registry import cell_class as registered_cell
 from zoo.registry import registry_of
+from zoo.storage.strict_json import quote
 from zoo.training.config import Config
 from zoo.training.schedules import SCHEDULES, make_schedule
 
@@ -83,11 +85,11 @@ def _cell(given: str | None, stored: Config | None) -> type[Cell]:
     if given is not None or stored is None:
         return cell_class(given or Config.cell)
     try:
-        return cell_class(stored.cell)
+        return registered_cell(stored.cell)  # never `cell_class`, which runs the file that a text names
     except UnknownNameError as error:
         raise UnknownNameError(
-            f"the run was begun with the cell {stored.cell!r}, which is not registered here; if it is in a "
-            f"file, name it again, --cell FILE.py:Class, or its plugin, --plugin FILE.py."
+            f"the run was begun with the cell {quote(stored.cell)}, which is not registered here; if it is "
+            f"in a file, name it again, --cell FILE.py:Class, or its plugin, --plugin FILE.py."
         ) from error
 
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import CheckpointError
+from zoo.comparison.asked import SETTINGS, Asked
+from zoo.errors import CheckpointError, UsageError
 from zoo.storage import write_json
 from zoo.storage.reading import exists, read_json
 
 FORMAT = 1
 FILE = "compare.json"
+MOST_RUNS = 1_000_000
+"""Of one comparison. Every run is a record in memory and a directory."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
 _NAME = re.compile(r"[a-z][a-z0-9_+]{0,255}")
@@ -84,6 +87,15 @@ class Plan:
     settings: Mapping[str, Any]
     settled: Mapping[str, Mapping[str, Settled]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for more runs than can be held in memory."""
+        runs = len(self.cells) * len(self.tasks) * self.seeds
+        if runs > MOST_RUNS:
+            raise UsageError(
+                f"compare: {self.seeds:,} seeds of {len(self.cells)} cells on {len(self.tasks)} tasks are "
+                f"{runs:,} runs; expected at most {MOST_RUNS:,}. Give fewer seeds."
+            )
+
     def pairs(self) -> list[tuple[str, str]]:
         """Every task with every cell."""
         return [(task, cell) for task in self.tasks for cell in self.cells]
@@ -128,7 +140,7 @@ def read_plan(folder: Path) -> Plan | None:
     stored = read_json(path)
     try:
         return _plan(stored)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise CheckpointError(
             f"{path} is not the plan of a comparison of this version of zoo ({str(error)[:200]})."
         ) from None
@@ -139,15 +151,26 @@ def _plan(stored: dict[str, Any]) -> Plan:
         raise ValueError(f"format {stored['format']!r}")
     ((size, number),) = stored["size"].items()
     ((length, amount),) = stored["length"].items()
+    if size not in ("params", "hidden") or length not in ("steps", "seconds"):
+        raise ValueError(f"its size is {str(size)[:60]!r} and its length {str(length)[:60]!r}")
+    if stored["settings"].keys() != set(SETTINGS):
+        raise ValueError(f"its settings are not exactly {', '.join(SETTINGS)}")
+    asked = Asked(
+        seeds=stored["seeds"],
+        **{size: number, length: amount},
+        lr_grid=stored["rates"],
+        sweep_steps=stored["sweep_steps"],
+        settings=stored["settings"],
+    )
     return Plan(
         _named(stored["cells"]),
         _named(stored["tasks"]),
-        int(stored["seeds"]),
-        (size, int(number)),
+        stored["seeds"],
+        (size, number),
         (length, amount),
-        tuple(map(float, stored["rates"])),
-        stored["sweep_steps"],
-        dict(stored["settings"]),
+        asked.rates or (),
+        asked.sweep_steps,
+        dict(asked.settings),
         {
             task: {cell: _settled(size) for cell, size in sizes.items()}
             for task, sizes in stored["settled"].items()

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.comparison.jobs import Job, Record
+from zoo.comparison.rows import RUN
 from zoo.errors import CheckpointError
 from zoo.storage import write_json
 from zoo.storage.reading import exists, read_json
+from zoo.storage.rows import check_row
 from zoo.training import TaskScore
 
 FORMAT = 1
@@ -118,7 +120,8 @@ def read_record(root: Path, job: Job) -> Record | None:
     found = stored.get("record")
     if not isinstance(found, dict) or set(found) != set(expected):
         raise CheckpointError(f"{path} is not the result of a run of this version of zoo.")
-    record = {name: found[name] for name in expected}  # in this order: JSON is sorted by name
+    checked = check_row(found, RUN, str(path))
+    record = {name: checked[name] for name in expected}  # in this order: JSON is sorted by name
     for name in _SAME:
         if record[name] != expected[name]:
             raise CheckpointError(

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from zoo.comparison.jobs import Record
+from zoo.comparison.rows import OVERALL, RUN, SUMMARY, TASK
 from zoo.comparison.statistics import Row, overall, summarize
 from zoo.errors import CheckpointError
 from zoo.storage import write_bytes, write_json
 from zoo.storage.reading import read_json
+from zoo.storage.rows import check_row, check_rows
+from zoo.storage.strict_json import quote
 
 FORMAT = 1
 FILE, TABLE = "results.json", "results.csv"
@@ -38,11 +41,7 @@ class Comparison:
     @cached_property
     def results(self) -> dict[str, Any]:
         """Everything in ``results.json``."""
-        path = self.path / FILE
-        found = read_json(path)
-        if found.get("format") != FORMAT or not isinstance(found.get("runs"), list):
-            raise CheckpointError(f"{path} holds no results of a comparison of this version of zoo.")
-        return found
+        return _read(self.path / FILE)
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -80,6 +79,29 @@ class Comparison:
         from zoo.sheets import plain
 
         return "\n\n".join(map(plain, sheets(self.results)))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Everything in ``results.json``, of which a table can be made whoever wrote it."""
+    found: dict[str, Any] = read_json(path)
+    tasks = found.get("tasks")
+    if found.get("format") != FORMAT or type(found.get("plan")) is not dict or type(tasks) is not dict:
+        raise CheckpointError(f"{path} holds no results of a comparison of this version of zoo.")
+    for name, kinds in (("runs", RUN), ("sweep", RUN), ("summary", SUMMARY), ("overall", OVERALL)):
+        found[name] = check_rows(found.get(name), kinds, f"{path}, {name}")
+    found["tasks"] = {name: _about(task, f"{path}, tasks") for name, task in tasks.items()}
+    for row in found["summary"]:
+        if row["task"] not in found["tasks"]:
+            raise CheckpointError(f"{path}, tasks lacks {quote(row['task'])}, which its summary names.")
+    return found
+
+
+def _about(task: Any, where: str) -> dict[str, Any]:
+    """What a task is, with its options."""
+    known = check_row(task, TASK, where)
+    if not isinstance(task.get("options"), dict):
+        raise CheckpointError(f"{where}: the options of {quote(known['name'])} are no object.")
+    return {**known, "options": task["options"]}
 
 
 def write_results(

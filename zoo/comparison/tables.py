@@ -23,7 +23,7 @@ def sheets(results: Results) -> list[Sheet]:
 
 def _overall(tasks: Sequence[str], results: Results) -> Sheet:
     means = {(row["task"], row["cell"]): row["mean"] for row in results["summary"]}
-    counted = results["overall"][0]["tasks"]
+    counted = max((row["tasks"] for row in results["overall"]), default=0)
     left_out = (
         "" if counted == len(tasks) else f" {len(tasks) - counted} tasks that lack a cell do not count."
     )

@@ -165,7 +165,7 @@ def _open_envelope(text: str) -> tuple[dict[str, object], object]:
         raise ValueError("its checkpoint format is not a number")
     if version > FORMAT:
         raise ValueError(
-            f"it was made by a newer zoo (checkpoint format {version}, here {FORMAT}); update zoo"
+            f"it was made by a newer zoo (checkpoint format {str(version)[:20]}, here {FORMAT}); update zoo"
         )
     meta = envelope.get("meta")
     if not isinstance(meta, dict) or envelope.keys() != {"format", "meta", "sha256"}:

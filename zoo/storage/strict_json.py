@@ -12,6 +12,9 @@ from collections import Counter
 # Real configurations nest four or five deep. The bound lies far below Python's recursion limit, so
 # whatever one process could write, every other can read, however deep its own stack is.
 MAX_DEPTH = 64
+# Whatever reads a number may convert it to a float, which holds 308 digits. A seed has 19.
+MAX_DIGITS = 300
+_TOO_LARGE = 10**MAX_DIGITS
 
 
 def dumps(value: object, *, indent: int | None = None, where: str = "value") -> str:
@@ -34,7 +37,8 @@ def loads(data: bytes) -> object:
     """The value in ``data`` (UTF-8 JSON).
 
     Raises:
-        ValueError: Not UTF-8, not JSON, a key twice in one object, a number not finite, or nested too deep.
+        ValueError: Not UTF-8, not JSON, a key twice in one object, a number not finite or of more than 300
+            digits, or nested too deep.
     """
     try:
         value: object = json.loads(
@@ -42,6 +46,7 @@ def loads(data: bytes) -> object:
             object_pairs_hook=_unique,
             parse_constant=_refuse_constant,
             parse_float=_finite,
+            parse_int=_short,
         )
         _check_depth(value, 0)
     except RecursionError:
@@ -82,6 +87,8 @@ def _check_leaf(value: object, where: str) -> None:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{where} is {float(value)}, and JSON has no such number")
+    elif isinstance(value, int) and abs(value) >= _TOO_LARGE:
+        raise ValueError(f"{where} is an integer of more than {MAX_DIGITS} digits")
     elif value is not None and not isinstance(value, str | int):
         raise ValueError(f"{where} is a {type(value).__name__}, which JSON cannot hold")
 
@@ -116,3 +123,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"the number {quote(text)} is too large")
     return number
+
+
+def _short(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"the number {quote(text)} has more than {MAX_DIGITS} digits")
+    return int(text)

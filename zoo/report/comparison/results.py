@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import CheckpointError
 from zoo.storage.reading import read_json
+from zoo.storage.rows import check_rows
 
 FILE = "results.json"
 FORMAT = 1
@@ -153,38 +153,11 @@ def read_results(path: Path) -> Results:
     if found.get("format") != FORMAT:
         written = repr(found.get("format"))[:60]
         raise CheckpointError(f"{file} is of format {written}; this version of zoo reads format {FORMAT}.")
-    lists = {name: found.pop(name, None) for name in ("runs", "sweep", "summary", "overall")}
-    for name, records in lists.items():
-        if not isinstance(records, list):
-            raise CheckpointError(f"{file} has no list of {name}; make it again with `zoo compare`.")
-    kinds = (Result, Result, Summary, Standing)
-    read = [_records(kind, lists[name], f"{file}, {name}") for name, kind in zip(lists, kinds, strict=True)]
+    kinds = {"runs": Result, "sweep": Result, "summary": Summary, "overall": Standing}
+    read = [_records(kind, found.pop(name, None), f"{file}, {name}") for name, kind in kinds.items()]
     return Results(path, found, *read)
 
 
 def _records(kind: type[Any], found: Any, where: str) -> Any:
-    return tuple(_record(kind, values, f"{where}[{place}]") for place, values in enumerate(found))
-
-
-def _record(kind: type[Any], values: Any, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{where} is no object of names and values.")
-    kept = {}
-    for field in dataclasses.fields(kind):
-        value, (allows, words) = values.get(field.name), _ALLOWED[str(field.type).partition(" |")[0]]
-        if not (value is None and field.default is None) and not allows(value):
-            raise CheckpointError(f"{where}: {field.name} is {str(value)[:60]!r}; expected {words}.")
-        kept[field.name] = value
-    return kind(**kept)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-_ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "str": (lambda value: isinstance(value, str), "a text"),
-    "bool": (lambda value: isinstance(value, bool), "true or false"),
-    "int": (lambda value: type(value) is int, "an integer"),
-    "float": (_is_number, "a number"),
-}
+    fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    return tuple(kind(**row) for row in check_rows(found, fields, where))

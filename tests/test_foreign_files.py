@@ -1,0 +1,324 @@
+"""No file runs code: whatever a run, checkpoint, comparison or results file names, it is only looked up."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import json
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from click.testing import CliRunner, Result
+
+import zoo
+from zoo.cli.app import cli
+from zoo.storage import Checkpoint, RunDirectory, load
+
+EVIL = """
+from pathlib import Path
+Path({sentinel!r}).touch()
+import zoo
+
+class Evil(zoo.Cell):
+    Wxh = zoo.Param("I", "H")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        return x @ self.Wxh + h
+"""
+
+# --- What is called ---
+
+# Every command that reads a run, a checkpoint, a comparison or results, with its arguments.
+COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "train": (("--resume", "--out", "{run}", "--quiet"), ("--resume", "--out", "{run}", "--steps", "3")),
+    "sample": (("{run}", "--length", "2"), ("{file}", "--length", "2")),
+    "eval": (("{run}",), ("{file}",)),
+    "compare": (("--out", "{comparison}", "--jobs", "0", "--quiet"),),
+    "export": (
+        ("{run}", "--format", "c", "--out", "{scratch}/m.c", "--force"),
+        ("{file}", "--format", "onnx", "--out", "{scratch}/m.onnx", "--force"),
+    ),
+    "bench": (("--cells", "vanilla", "--peers", "", "--compare", "{comparison}/results.json"),),
+    "report": (("{run}", "--symbols", "8"), ("{comparison}",)),
+}
+READ_NONE = {
+    *("cells", "modifiers", "tasks", "show", "cite", "pages"),
+    *("check", "new", "plugins", "doctor", "cache"),
+}
+
+
+def _read_run(path: Path) -> None:
+    run = zoo.Run(path)
+    for name in ("config", "history", "model", "best_loss", "ended"):
+        with contextlib.suppress(zoo.ZooError):
+            getattr(run, name)
+
+
+def _read_comparison(path: Path) -> None:
+    found = zoo.Comparison(path)
+    for name in ("results", "plan", "runs", "sweep", "summary", "overall", "failures"):
+        with contextlib.suppress(zoo.ZooError):
+            getattr(found, name)
+    with contextlib.suppress(zoo.ZooError):
+        found.table()
+
+
+class Place(NamedTuple):
+    """A run, one of its checkpoints and a comparison that name what is evil, and a folder to write to."""
+
+    run: Path
+    file: Path
+    comparison: Path
+    scratch: Path
+
+
+# Every public name that takes a path, with what is done with it.
+PYTHON: dict[str, tuple[Callable[[Place], Any], ...]] = {
+    "zoo.load": (lambda place: zoo.load(place.run), lambda place: zoo.load(place.file)),
+    "zoo.Run": (lambda place: _read_run(place.run),),
+    "zoo.train": (lambda place: zoo.train("builtin:hello", out=place.run, resume=True, hidden=2, **WATCHED),),
+    "zoo.compare": (lambda place: zoo.compare(out=place.comparison, jobs=0),),
+    "zoo.Comparison": (lambda place: _read_comparison(place.comparison),),
+    "zoo.report.make_report": (
+        lambda place: zoo.report.make_report(place.run, symbols=8),
+        lambda place: zoo.report.make_report(place.comparison),
+    ),
+    "zoo.data.read_text": (lambda place: zoo.data.read_text(place.run / "config.json"),),
+}
+WRITE_ONLY = {"zoo.export.to_c", "zoo.export.to_onnx", "zoo.report.write_figures", "zoo.report.write_page"}
+WATCHED: dict[str, Any] = dict.fromkeys(
+    ("log_every", "eval_every", "sample_every", "analyse_every", "threads"), 1
+)
+
+# --- What is noticed ---
+
+_events: list[str] | None = None
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if _events is None or event not in ("import", "exec", "compile"):
+        return
+    what = arguments[0].co_filename if event == "exec" else str(arguments[0 if event == "import" else 1])
+    if "evil" in what.lower():
+        _events.append(f"{event} {what}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hook() -> None:
+    sys.addaudithook(_watch)  # no hook can be removed: this one sleeps outside of `executed`
+
+
+@contextlib.contextmanager
+def executed(sentinel: Path) -> Iterator[list[str]]:
+    """What happened within the block that must not: imports, executions, compilations, and the sentinel."""
+    global _events
+    _events = noticed = []
+    try:
+        yield noticed
+    finally:
+        _events = None
+        noticed += [name for name in sys.modules if "evil" in name.lower()]
+        noticed += [str(sentinel)] if sentinel.exists() else []
+
+
+# --- What is attacked ---
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run and a comparison, and evil beside them: a file, a module on the path, and an entry point."""
+    folder = tmp_path_factory.mktemp("foreign")
+    zoo.train("builtin:hello", hidden=2, steps=2, **WATCHED, out=folder / "run")
+    sizes = {"hidden": 2, "steps": 2, "batch": 2, "eval_batches": 1, "seeds": 1, "lr_grid": [0.01, 0.02]}
+    zoo.compare("vanilla", "copying", jobs=0, out=folder / "comparison", **sizes)
+    (folder / "evil.py").write_text(EVIL.format(sentinel=str(folder / "SENTINEL")), encoding="utf-8")
+    about = folder / "evil-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text("[others]\nevil = evil:Evil\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def folder(originals: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where evil can be imported, which is the working directory, too."""
+    monkeypatch.syspath_prepend(originals)
+    monkeypatch.chdir(originals)
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # a fourth of the time
+    return originals
+
+
+def specs(folder: Path) -> list[str]:
+    """Evil in all forms in which a program might name it."""
+    file = folder / "evil.py"
+    return [f"{file}:Evil", "evil.py:Evil", str(file), "evil:Evil", "evil.Evil", "evil"]
+
+
+Spot = tuple[str | int, ...]
+
+
+def spots(value: Any) -> list[Spot]:
+    """Where a JSON value holds a text or nothing, once for each name, and an object takes another name."""
+    return list({spot[-1] if spot else None: spot for spot in _spots(value)}.values())
+
+
+def _spots(value: Any, spot: Spot = ()) -> Iterator[Spot]:
+    if value is None or isinstance(value, str):
+        yield spot
+    elif isinstance(value, dict):
+        yield (*spot, "plugins")
+        for name, item in value.items():
+            yield from _spots(item, (*spot, name))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _spots(item, (*spot, place))
+
+
+def put(value: Any, spot: Spot, text: str) -> Any:
+    """The value with the text at a spot."""
+    copy = json.loads(json.dumps(value))
+    inner = copy
+    for name in spot[:-1]:
+        inner = inner[name]
+    inner[spot[-1]] = [text] if spot[-1] == "plugins" else text
+    return copy
+
+
+def everywhere(value: Any, text: str) -> Any:
+    """The value with the text instead of every text."""
+    if isinstance(value, dict):
+        return {name: everywhere(item, text) for name, item in value.items()}
+    if isinstance(value, list):
+        return [everywhere(item, text) for item in value]
+    return text if value is None or isinstance(value, str) else value
+
+
+def read_meta(path: Path) -> Any:
+    return load(path).meta
+
+
+def write_meta(path: Path, meta: Any) -> None:
+    """Another description in the last and best checkpoint, whose digests are right."""
+    RunDirectory(path.parent.parent).save(2, Checkpoint(load(path).arrays, meta), best=True)
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def read_log(path: Path) -> Any:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_log(path: Path, value: Any) -> None:
+    path.write_text("".join(f"{json.dumps(event)}\n" for event in value), encoding="utf-8")
+
+
+FILE = "run/checkpoints/step-00000002.safetensors"
+RUN_IN_COMPARISON = "comparison/runs/copying/vanilla/lr0.01-s0"
+FILES = {
+    "run/config.json": (read_json, write_json),
+    "run/log.jsonl": (read_log, write_log),
+    "run/checkpoints/last.json": (read_json, write_json),
+    "run/checkpoints/best.json": (read_json, write_json),
+    FILE: (read_meta, write_meta),
+    "comparison/compare.json": (read_json, write_json),
+    "comparison/results.json": (read_json, write_json),
+    f"{RUN_IN_COMPARISON}/result.json": (read_json, write_json),
+    f"{RUN_IN_COMPARISON}/config.json": (read_json, write_json),
+    f"{RUN_IN_COMPARISON}/log.jsonl": (read_log, write_log),
+}
+
+
+def calls(place: Place, kind: str) -> Iterator[Callable[[], Any]]:
+    """Every command and every function that reads a run, or a comparison."""
+    for name, lines in COMMANDS.items():
+        for words in lines:
+            if kind in "".join(words) or (kind == "run" and "{file}" in words):
+                arguments = [name, *(word.format(**place._asdict()) for word in words)]
+                yield lambda arguments=arguments: invoke(*arguments)  # type: ignore[misc]
+    for functions in PYTHON.values():
+        for function in functions:
+            used = function.__code__.co_names
+            if kind in used or (kind == "run" and "file" in used):
+                yield lambda function=function: function(place)  # type: ignore[misc]
+
+
+def invoke(*arguments: str) -> Result:
+    result = CliRunner(env={"ZOO_PLUGINS": ""}).invoke(cli, arguments, prog_name="zoo")
+    assert result.exception is None or isinstance(result.exception, SystemExit), "a traceback"
+    return result
+
+
+def call_all(originals: Path, scratch: Path, file: str, hostile: Any) -> list[str]:
+    """Call everything on a copy in which a file holds something hostile; what was executed."""
+    place = Place(scratch / "run", scratch / FILE, scratch / "comparison", scratch)
+    kind = file.partition("/")[0]
+    shutil.rmtree(scratch / kind, ignore_errors=True)
+    shutil.copytree(originals / kind, scratch / kind)
+    FILES[file][1](scratch / file, hostile)
+    with executed(originals / "SENTINEL") as noticed, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for call in calls(place, kind):
+            with contextlib.suppress(zoo.ZooError):
+                call()
+    return noticed
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_nothing_that_a_file_names_is_executed(file: str, folder: Path, tmp_path: Path) -> None:
+    value = FILES[file][0](folder / file)
+    changed = [put(value, spot, specs(folder)[0]) for spot in spots(value)]
+    changed += [everywhere(value, text) for text in specs(folder)]
+    assert len(changed) > len(specs(folder))
+    for hostile in changed:
+        assert not call_all(folder, tmp_path, file, hostile)
+
+
+def test_the_detector_notices_what_a_person_asks_for(folder: Path, tmp_path: Path) -> None:
+    """The other way round: what the command line names is executed, and the detector sees it."""
+    shutil.copytree(folder / "run", tmp_path / "run")
+    with executed(folder / "SENTINEL") as noticed:
+        invoke("train", "--resume", "--out", str(tmp_path / "run"), "--cell", specs(folder)[0])
+    (folder / "SENTINEL").unlink()
+    assert {word.partition(" ")[0] for word in noticed} >= {"exec", "compile", str(folder / "SENTINEL")}
+    for name in [name for name in sys.modules if "evil" in name]:
+        del sys.modules[name]
+
+
+def test_no_command_is_forgotten() -> None:
+    """A new command either reads no run, or is called above."""
+    assert set(cli.commands or cli.list_commands(None)) == set(COMMANDS) | READ_NONE  # type: ignore[arg-type]
+
+
+def test_no_function_is_forgotten() -> None:
+    """A new public name that takes a path either writes only, or is called above."""
+    rooms = ["zoo", *(f"zoo.{name}" for name in zoo.__all__ if inspect.ismodule(getattr(zoo, name)))]
+    found = {f"{room}.{name}" for room in rooms for name in _names(room) if _takes_path(room, name)}
+    assert found == set(PYTHON) | WRITE_ONLY
+
+
+def _names(room: str) -> list[str]:
+    module = importlib.import_module(room)
+    return getattr(module, "__all__", [name for name in dir(module) if not name.startswith("_")])
+
+
+def _takes_path(room: str, name: str) -> bool:
+    value = getattr(importlib.import_module(room), name)
+    if not callable(value) or value.__name__ in ("CFiles", "OnnxFile"):  # results, which hold paths
+        return False
+    with contextlib.suppress(ValueError, TypeError):
+        parameters = inspect.signature(value).parameters.values()
+        return any("Path" in str(each.annotation) or each.name == "sources" for each in parameters)
+    return False
