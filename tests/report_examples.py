@@ -45,6 +45,7 @@ def analyses(steps: int = 3, lags: int = 12) -> list[dict[str, Any]]:
 
 
 CELLS = ("vanilla", "lstm", "gru", "lem", "cornn", "s5", "mgu", "lstm+zoneout")
+SCOPES = {"vanilla": "recurrence", "s5": "mixer"}
 TASKS = {
     "copying": {"metric": "accuracy", "higher_is_better": True, "baseline": 0.1, "threshold": 0.99},
     "adding": {"metric": "squared error", "higher_is_better": False, "baseline": 0.167, "threshold": 0.01},
@@ -71,6 +72,7 @@ def compare(folder: Path, cells: tuple[str, ...] = CELLS, seeds: int = 2) -> Pat
     results["sweep"] = [
         run | {"lr": lr, "score": run["score"] and run["score"] * 30 * lr} for run in runs for lr in RATES
     ]
+    results["cells"] = {cell: {"name": cell, "scope": scope} for cell, scope in SCOPES.items()}
     results["tasks"] = {
         "copying": {"summary": "Say again.", "threshold_source": "nobody, https://example.org."}
     }

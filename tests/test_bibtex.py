@@ -31,6 +31,11 @@ def test_an_entry() -> None:
     )
 
 
+def test_what_is_not_published_has_its_title_alone() -> None:
+    text = entry(zoo.Card("An & idea"), "my_cell")
+    assert text == "@misc{my_cell,\n  title = {{An \\& idea}},\n  note  = {unpublished},\n}"
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

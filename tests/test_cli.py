@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -49,6 +50,19 @@ def test_help_lists_every_command():
 def test_help_of_every_command(name):
     result = run(name, "-h")
     assert (result.exit_code, result.output.startswith(f"Usage: zoo {name}")) == (0, True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_no_markup_and_names_no_flag_that_the_command_lacks(name):
+    with click.Context(cli) as ctx:
+        command = cli.get_command(ctx, name)
+    flags = {flag for param in command.params for flag in (*param.opts, *param.secondary_opts)} | {"--help"}
+    text = run(name, "--help").output
+    assert "\\b" not in text
+    assert "\b" not in text
+    of_others = re.compile(r"`zoo [^`]*`")
+    named = re.findall(r"--[a-z][a-z-]*", of_others.sub("", " ".join(text.split())))
+    assert set(named) <= flags
 
 
 @pytest.mark.parametrize("name", COMMANDS)

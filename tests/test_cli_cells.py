@@ -68,8 +68,9 @@ def names(output: str) -> list[str]:
 def test_the_table() -> None:
     heading, *rows = run("cells").output.splitlines()
     first = next(row for row in rows if row.startswith("vanilla "))
-    assert heading.split() == ["cell", "family", "year", "state", "carried", "parameters", "what", "it", "is"]
-    assert first.split()[:6] == ["vanilla", "classic", "1990", "h", "128", "24,832"]
+    headings = ["cell", "family", "year", "scope", "state", "carried", "parameters", "what", "it", "is"]
+    assert heading.split() == headings
+    assert first.split()[:7] == ["vanilla", "classic", "1990", "recurrence", "h", "128", "24,832"]
     assert "128 units, 65 inputs" in "\n".join(rows)
 
 
@@ -121,14 +122,31 @@ def test_a_cell_that_has_no_such_size_is_counted_by_nobody_and_comes_last(odd: s
         output = process("cells", "--plugin", odd, "--sort", order).stdout
         assert names(output)[-1] == "odd"
     row = next(line for line in output.splitlines() if line.startswith("odd "))
-    assert row.split()[3:6] == ["h", "-", "-"]
+    assert row.split()[3:7] == ["recurrence", "h", "-", "-"]
 
 
 def test_where_cells_come_from_is_told_where_it_tells_something(odd: str) -> None:
     output = process("cells", "--plugin", odd).stdout
-    assert " from " in output.splitlines()[0]
-    assert "recurrent-zoo" in output
-    assert " from " not in run("cells").output.splitlines()[0]
+    assert " from" in output.splitlines()[0]
+    assert "recurren" in output
+    assert " from" not in run("cells").output.splitlines()[0]
+
+
+def test_an_unpublished_cell_has_no_year_and_comes_last_by_year(odd: str) -> None:
+    text = Path(odd).read_text(encoding="utf-8").replace(f"    card = {CARD}\n", "")
+    Path(odd).write_text(text, encoding="utf-8")
+    for order in ("year", "-year"):
+        rows = json.loads(process("cells", "--plugin", odd, "--json", "--sort", order).stdout)
+        assert [row["name"] for row in rows if row["year"] is None] == ["odd"] == [rows[-1]["name"]]
+    row = next(line for line in process("cells", "--plugin", odd).stdout.splitlines() if line[:4] == "odd ")
+    assert row.split()[:4] == ["odd", "zz", "-", "recurrence"]
+
+
+def test_whole_mixers_are_told_from_bare_recurrences() -> None:
+    rows = json.loads(run("cells", "--json").output)
+    assert {row["name"] for row in rows if row["scope"] == "mixer"} == {"gla", "mamba", "retnet", "rwkv4"}
+    assert {row["scope"] for row in rows} == {"mixer", "recurrence"}
+    assert run("cells", "--sort", "scope").output.splitlines()[1].split()[3] == "mixer"
 
 
 def test_speed_is_measured_now_and_what_cannot_run_is_said(odd: str) -> None:

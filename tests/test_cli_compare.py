@@ -163,9 +163,7 @@ def test_markdown(found, tmp_path):
     assert text.endswith(f"{END}\nbelow\n")
     assert "| vanilla | " in text
     assert "### copying (delay=2, length=2)" in text
-    assert (
-        "1 seed, about 150 parameters each, 4 steps, the learning rate of each cell and task chosen" in text
-    )
+    assert "Bare layers, 4 steps: 1 seed, about 150 parameters each, the learning rate of each cell" in text
     page.write_text("mine\n", encoding="utf-8")
     refused = run("--out", found, "--markdown", page)
     assert "compare: page.md has no place" in refused.stderr.replace(f"{tmp_path}/", "")

@@ -34,6 +34,7 @@ PLAN = {
 }
 ABOUT = {
     "plan": PLAN,
+    "cells": {"lem": {"scope": "mixer"}, "gru": {"scope": "recurrence"}},
     "tasks": TASKS,
     "machine": {"processor": "Chip", "processors": 8, "system": "Linux 1"},
     "date": "2026-01-02 03:04 UTC",
@@ -49,20 +50,21 @@ def results(records=RECORDS, sweep=(), **changes):
 
 def test_a_table_of_all_tasks_and_one_for_each():
     every, copying, adding = sheets(results())
-    assert every.headings == ("cell", "mean rank", "95 %", "copying", "adding", "solved", "training s")
-    assert every.rows[0] == ("gru", "1.50", "1.0 to 1.5", "0.7", "0.02", "1/4", "10")
+    headings = ("cell", "scope", "mean rank", "95 %", "copying", "adding", "solved", "training s")
+    assert every.headings == headings
+    assert every.rows[0] == ("gru", "recurrence", "1.50", "1.0 to 1.5", "0.7", "0.02", "1/4", "10")
     assert copying.title == "copying (delay=2)"
-    assert copying.headings[4] == "accuracy"
+    assert copying.headings[5] == "accuracy"
     lem, gru = copying.rows
-    assert lem[:5] == ("lem", "8", "100", "0.01", "0.9 ± 0.14")
-    assert gru[6:] == ("0.5", "0.9", "1/2", "4", "0.5", "100", "2", "2")
+    assert lem[:6] == ("lem", "mixer", "8", "100", "0.01", "0.9 ± 0.14")
+    assert gru[7:] == ("0.5", "0.9", "1/2", "4", "0.5", "100", "2", "2")
     assert copying.legend == (
         "accuracy, higher is better; without memory 0.125; solved at 0.99 (Someone 1999)."
     )
     assert adding.title == "adding"
     assert adding.legend == "squared_error, lower is better; without memory 0.1667."
     assert [row[0] for row in adding.rows] == ["gru", "lem"], "the best first"
-    assert adding.rows[0][8:11] == ("–", "–", "–"), "what has no threshold is solved by nobody"
+    assert adding.rows[0][9:12] == ("–", "–", "–"), "what has no threshold is solved by nobody"
 
 
 def test_one_task_needs_no_table_of_all():
@@ -73,7 +75,12 @@ def test_one_task_needs_no_table_of_all():
 def test_a_task_that_a_cell_lacks_is_said_not_to_count():
     every = sheets(results(RECORDS[:-2]))[0]
     assert "1 tasks that lack a cell do not count." in every.legend
-    assert [row[4] for row in every.rows if row[0] == "lem"] == ["–"]
+    assert [row[5] for row in every.rows if row[0] == "lem"] == ["–"]
+
+
+def test_results_that_say_nothing_of_scopes_have_tables_too():
+    old = {name: value for name, value in results().items() if name != "cells"}
+    assert {row[1] for sheet in sheets(old) for row in sheet.rows} == {"–"}
 
 
 def test_remarks():
@@ -95,10 +102,11 @@ def test_remarks():
 def test_surroundings():
     first, settings, machine, versions = surroundings(results())
     assert first == (
-        "2 seeds, about 100 parameters each, 2,000 steps, the learning rate of each cell and task chosen "
-        "among 0.01, 0.1 by a short run of another seed."
+        "Bare layers, 2,000 steps: 2 seeds, about 100 parameters each, the learning rate of each cell "
+        "and task chosen among 0.01, 0.1 by a short run of another seed."
     )
-    assert settings == "2 layers, float32, adam, gradients clipped to 1."
+    bare = "without an embedding, a norm or a residual connection"
+    assert settings == f"2 layers {bare}, float32, adam, gradients clipped to 1."
     assert machine == (
         "2026-01-02 03:04 UTC: Chip, 8 processors, Linux 1; 1 process at a time, of one thread each."
     )
@@ -106,6 +114,8 @@ def test_surroundings():
     other = {**PLAN, "seeds": 1, "size": {"hidden": 8}, "length": {"seconds": 2.5}, "rates": [0.1]}
     other["settings"] = {**PLAN["settings"], "clip": 0}
     first, settings, machine, _ = surroundings(results(plan=other, jobs=None))
-    assert first == "1 seed, 8 hidden units each, as many steps as take 2.5 s, learning rate 0.1."
+    assert (
+        first == "Bare layers, as many steps as take 2.5 s: 1 seed, 8 hidden units each, learning rate 0.1."
+    )
     assert settings.endswith("gradients not clipped.")
     assert machine.endswith("; another engine.")

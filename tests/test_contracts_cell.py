@@ -59,8 +59,11 @@ BROKEN = [
     ({"name": "Bad Name"}, "the name 'Bad Name' cannot be registered; a name is lower case"),
     ({"name": "new\nline"}, r"the name 'new\nline' cannot be registered"),
     ({"name": None}, "the name None cannot be registered"),
-    ({"drop": "card"}, "the card is missing; add `card = zoo.Card("),
-    ({"card": "Elman 1990"}, "the card is missing; add `card = zoo.Card("),
+    (
+        {"card": "Elman 1990"},
+        "card is 'Elman 1990'; give zoo.Card(title=..., authors=..., year=..., url=...)",
+    ),
+    ({"card": zoo.Card}, "give zoo.Card(title=..., authors=..., year=..., url=...), or no card if it is not"),
     ({"drop": "__doc__"}, "the docstring is missing; say in one line what it is"),
     ({"__doc__": "  \n "}, "the docstring is missing"),
     ({"drop": "h"}, "no state is declared; add `h = zoo.State('H')`"),
@@ -170,7 +173,7 @@ def test_one_declaration_has_one_name() -> None:
 
 def test_a_definition_error_is_a_type_error() -> None:
     with pytest.raises(TypeError):
-        define(drop="card")
+        define(drop="__doc__")
 
 
 # --- Classes that are ---
@@ -206,10 +209,27 @@ def test_an_abstract_class_is_not_checked_until_it_is_derived_from() -> None:
         h = zoo.State("H")
 
     assert not hasattr(Base, "card")
-    with pytest.raises(DefinitionError, match="the card is missing"):
+    with pytest.raises(DefinitionError, match="no parameter is declared"):
         type("Derived", (Base,), {"__doc__": "D."})
     derived = define("Derived", Base, forward=TAKING[4], backward=TAKING[7])
     assert list(derived.declared_options) == ["gain"]
+
+
+def test_the_summary_is_the_first_paragraph_in_one_line() -> None:
+    assert (
+        define(__doc__="\n  Two lines,\n    one sentence.\n  \n  More.").summary()
+        == "Two lines, one sentence."
+    )
+
+
+def test_a_class_without_a_card_gets_one_with_its_name() -> None:
+    cell = define("Mine", drop="card")
+    assert cell.card == zoo.Card("Mine")
+    assert type("Other", (cell,), {"__doc__": "O."}).card == zoo.Card("Other")
+    named = define("Named", card=zoo.Card("An idea", scope="mixer"))
+    assert named.card.title == "An idea"
+    heir = type("Heir", (define("Published"),), {"__doc__": "H."})
+    assert heir.card is CARD, "a variant of what is published has its reference"
 
 
 def test_kernels_may_be_static_methods_or_jitted() -> None:

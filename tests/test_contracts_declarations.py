@@ -137,9 +137,14 @@ def test_a_card_is_a_value() -> None:
     [
         ({"title": ""}, "zoo.Card: title is ''; give a non-empty string"),
         ({"title": None}, "zoo.Card: title is None; give a non-empty string"),
-        ({"authors": "  "}, "zoo.Card: authors is '  '; give a non-empty string"),
-        ({"authors": ["A", "B"]}, "zoo.Card: authors is ['A', 'B']; give a non-empty string"),
-        ({"url": ""}, "zoo.Card: url is ''; give a non-empty string"),
+        ({"authors": "  "}, "'Long Short-Term Memory': authors is '  '; give a non-empty string"),
+        ({"authors": ["A", "B"]}, "authors is ['A', 'B']; give a non-empty string"),
+        ({"url": ""}, "url is ''; give a non-empty string, or leave out authors, year and url"),
+        ({"authors": "", "url": ""}, "authors is ''; give a non-empty string, or leave out"),
+        ({"year": None}, "year is None; give it as an integer"),
+        ({"scope": "block"}, "scope is 'block'; give one of recurrence, mixer"),
+        ({"scope": None}, "scope is None; give one of recurrence, mixer"),
+        ({"scope": []}, "scope is []; give one of recurrence, mixer"),
         (
             {"url": "doi:10.1"},
             "'Long Short-Term Memory': url is 'doi:10.1'; give one that starts with https://",
@@ -162,8 +167,16 @@ def test_a_card_with_a_field_that_does_not_fit(change: dict[str, object], words:
 
 @pytest.mark.parametrize("field", CARD)
 def test_a_card_without_a_field(field: str) -> None:
-    with pytest.raises(TypeError, match=field):
+    with pytest.raises(TypeError, match=field):  # a DefinitionError is one
         zoo.Card(**{name: value for name, value in CARD.items() if name != field})
+
+
+def test_a_card_without_a_reference_is_unpublished() -> None:
+    card = zoo.Card("An idea", deviations="It has no paper.", scope="mixer")
+    assert not card.published
+    assert card.citation() == "An idea, unpublished."
+    assert zoo.Card(**CARD).published
+    assert zoo.Card(**CARD).citation() == "Hochreiter, Schmidhuber (1997). Long Short-Term Memory."
 
 
 # --- Arrays ---

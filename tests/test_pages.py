@@ -111,6 +111,22 @@ class Plain(zoo.Cell):
         return x @ self.W + h
 
 
+def test_a_page_of_an_unpublished_cell_says_so() -> None:
+    cls = type("Fresh", (Plain,), {"__doc__": "Fresh.", "card": None, "name": "fresh"})
+    text = page(cls)
+    assert "Family tests. Unpublished. Scope: recurrence, the recurrence alone." in text
+    assert "@misc{fresh,\n  title = {{Fresh}},\n  note  = {unpublished},\n}" in text
+
+
+def test_summaries_on_the_index_are_whole_sentences() -> None:
+    listed = [
+        line for line in (DOCS / "README.md").read_text(encoding="utf-8").splitlines() if line[:3] == "| ["
+    ]
+    assert len(listed) == len(shipped())
+    assert not [line for line in listed if not line.endswith(". |")]
+    assert all(cls.summary().endswith(".") for cls in shipped())
+
+
 def test_what_markdown_would_obey_is_escaped() -> None:
     text = page(Plain)
     assert "Made of `x * y` and a \\*star\\*, if a &lt; b." in text
@@ -168,12 +184,12 @@ def test_pages_of_all_cells_are_listed_and_left_overs_removed(tmp_path: Path) ->
     assert not gone.exists()
     assert mine.exists()
     index = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "| [`gru`](gated/gru.md) | 2014 | 74,624 | 128 | Gated recurrent unit" in index
+    assert "| [`gru`](gated/gru.md) | 2014 | recurrence | 74,624 | 128 | Gated recurrent unit" in index
     assert "](trainability.md)" in index
     assert all(f"](../{name}.md)" not in index for name in ("plain", "rich"))
     family = (tmp_path / "gated" / "README.md").read_text(encoding="utf-8")
     assert "# gated\n\nGated cells: the GRU and its relatives, with" in family
-    assert "| [`gru`](gru.md) | 2014 | 74,624 | 128 | Gated recurrent unit" in family
+    assert "| [`gru`](gru.md) | 2014 | recurrence | 74,624 | 128 | Gated recurrent unit" in family
     assert "`lstm`" not in family
 
 

@@ -128,7 +128,16 @@ FAILURES = {
     ),
     "ill-formed class": (
         "class Bare(zoo.Cell):\n    pass",
-        "cell class Bare (zoo_t): the card is missing;",
+        "cell class Bare (zoo_t): the docstring is missing;",
+    ),
+    "without a card": (
+        "CARD = None\n" + hook("cell", "c1"),
+        "cell class make_cell.<locals>.Toy (zoo_t): the card names no authors, year and url, and what a "
+        "plugin publishes needs a reference; add `card = zoo.Card(title=...",
+    ),
+    "a card without a reference": (
+        "CARD = zoo.Card('An idea')\n" + hook("task", "t1"),
+        "task class make_task.<locals>.Toy (zoo_t): the card names no authors, year and url",
     ),
     "twice the same name": (
         hook("cell", "c1", "c1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,17 @@ def test_other_names_do_not_exist(module: ModuleType) -> None:
     with pytest.raises(AttributeError, match=f"module '{module.__name__}' has no attribute 'nothing'"):
         module.nothing  # noqa: B018
     assert not hasattr(module, "__wrapped__")
+
+
+def test_every_name_in_the_reference_resolves_in_a_new_process() -> None:
+    """The deepest first, since to resolve one may import the module of another."""
+    page = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
+    names = sorted(set(re.findall(r"`(zoo(?:\.\w+)+)`", page)), key=lambda name: (-name.count("."), name))
+    assert {"zoo.training.Config", "zoo.contracts.parts.Parts", "zoo.train"} <= set(names)
+    own = [name for name in names if name.split(".")[1] not in zoo._GUESTS]  # these need another library
+    code = "import sys, zoo\nfor name in sys.argv[1:]:\n    exec(name)\n"
+    found = subprocess.run([sys.executable, "-c", code, *own], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 def test_dir_lists_the_public_names() -> None:

@@ -93,6 +93,7 @@ def test_samples_configuration_and_card(run):
     assert not marked & {"seed", "dtype", "batch", "eval every"}
     card = next(block for block in blocks(report, Facts) if block.name == "card")
     assert card.facts[0].link == zoo.get_cell("vanilla").card.url
+    assert next(fact.text for fact in card.facts if fact.label == "scope").startswith("recurrence: ")
     assert {fact.label for fact in blocks(report, Facts)[-1].facts} >= {"zoo", "numpy", "numba", "python"}
 
 
@@ -323,7 +324,7 @@ def test_a_comparison_tells_cells_and_tasks(comparison):
         "made-with",
     ]
     overview, failed = blocks(report, Table, "overview")
-    ranks = [row[1].value for row in overview.rows]
+    ranks = [row[2].value for row in overview.rows]
     assert ranks == sorted(ranks)
     assert {row[0].value for row in overview.rows} == set(examples.CELLS)
     assert failed.rows[-1][-1].value == examples.HOSTILE
@@ -335,10 +336,11 @@ def test_a_comparison_tells_cells_and_tasks(comparison):
 @pytest.mark.parametrize("task", examples.TASKS)
 def test_the_best_mean_has_the_darkest_shade_and_the_first_rank(comparison, task):
     (table,) = blocks(make_report(comparison), Table, f"task-{task}")
-    means = [row[2].value for row in table.rows]
+    means = [row[3].value for row in table.rows]
     assert means == sorted(means, reverse=task == "copying")
-    assert [row[1].value for row in table.rows] == list(range(1, len(means) + 1))
-    assert [table.rows[0][2].shade, table.rows[-1][2].shade] == [1.0, 0.0]
+    assert [row[2].value for row in table.rows] == list(range(1, len(means) + 1))
+    assert [table.rows[0][3].shade, table.rows[-1][3].shade] == [1.0, 0.0]
+    assert {row[0].value: row[1].value for row in table.rows}.items() >= examples.SCOPES.items()
 
 
 def test_seeds_are_points_and_thin_lines_with_a_mean(comparison):

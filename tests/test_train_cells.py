@@ -23,7 +23,7 @@ def run(tmp_path: Path, *more: str) -> int:
 
 
 def learnt(nats: float | None, excuse: str = "") -> train_cells.Trained:
-    return train_cells.Trained("x", "tests", 10, nats, 2.0, excuse)
+    return train_cells.Trained("x", "tests", "recurrence", 10, nats, 2.0, excuse)
 
 
 def test_the_line_is_the_entropy_of_a_symbol_given_the_one_before() -> None:
@@ -55,9 +55,10 @@ def test_the_table_is_sorted_and_says_how_to_read_it() -> None:
     text = train_cells.page([learnt(None, WHY), learnt(1.5)], "builtin:hello", 10, 8)
     rows = [line for line in text.splitlines() if line.startswith("| [")]
     assert rows == [
-        "| [x](tests/x.md) | 1.500 | 2.164 | below the line | 10 |",
-        f"| [x](tests/x.md) | - | - | diverged: {WHY} | 10 |",
+        "| [x](tests/x.md) | recurrence | 1.500 | 2.164 | below the line | 10 |",
+        f"| [x](tests/x.md) | recurrence | - | - | diverged: {WHY} | 10 |",
     ]
+    assert "Bare layers, 10 steps: one layer of 8 units" in " ".join(text.split())
     assert "after 10 steps on `builtin:hello`" in " ".join(text.split())
     assert "2.000 nats, 2.885 bits" in " ".join(text.split())
 
@@ -67,7 +68,7 @@ def test_cells_are_trained_once_and_the_table_comes_out_the_same(tmp_path: Path,
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     assert times
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
-    assert "| [vanilla](classic/vanilla.md) | " in table
+    assert "| [vanilla](classic/vanilla.md) | recurrence | " in table
     assert run(tmp_path, "--cells", "vanilla,lif", "--steps", "3") == 1
     assert {path: path.stat().st_mtime_ns for path in times} == times
     both = (tmp_path / "table.md").read_text(encoding="utf-8")

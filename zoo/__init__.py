@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import analysis, convert, data, export, kernels, report, testing
+    from zoo import analysis, contracts, convert, data, export, kernels, report, testing, training
     from zoo import jax as jax
     from zoo import sklearn as sklearn
     from zoo import torch as torch
@@ -183,7 +183,17 @@ _HOMES = {
     "tanh": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = ("analysis", "convert", "data", "export", "kernels", "report", "testing")
+_ROOMS = (
+    "analysis",
+    "contracts",
+    "convert",
+    "data",
+    "export",
+    "kernels",
+    "report",
+    "testing",
+    "training",
+)
 # Rooms for the users of another library, of its name: not in __all__, lest a star import hides the library.
 _GUESTS = ("jax", "sklearn", "torch")
 
@@ -221,6 +231,7 @@ __all__ = [
     "ZooWarning",
     "analysis",
     "compare",
+    "contracts",
     "convert",
     "cumax",
     "cumsum",
@@ -273,6 +284,7 @@ __all__ = [
     "tanh",
     "testing",
     "train",
+    "training",
 ]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
 from zoo.contracts import Cell
+from zoo.contracts.member import first_paragraph
 from zoo.errors import UsageError
 from zoo.registry import registry_of
 
@@ -19,6 +19,7 @@ _KEYS: dict[str, Callable[[Facts], Any]] = {
     "name": lambda facts: facts["name"],
     "family": lambda facts: facts["family"],
     "year": lambda facts: facts["year"],
+    "scope": lambda facts: facts["scope"],
     "carried": lambda facts: facts["carried"]["count"],
     "parameters": lambda facts: facts["parameters"]["count"],
     "speed": lambda facts: facts.get("speed", {}).get("ns_per_token"),
@@ -40,6 +41,7 @@ def facts_of(name: str) -> Facts:
         "name": name,
         "family": cls.family,
         "year": cls.card.year,
+        "scope": cls.card.scope,
         "states": {state.name: [size.text for size in state.shape] for state in cls.states.values()},
         "carried": _counted(lambda: cls().state_count(INPUTS, HIDDEN), cls.state_formula()),
         "parameters": _counted(lambda: cls().parameter_count(INPUTS, HIDDEN), cls.parameter_formula()),
@@ -78,11 +80,11 @@ def by_family(rows: Iterable[Facts]) -> dict[str, list[Facts]]:
 
 
 def about_family(cls: type[Cell]) -> str:
-    """What a family is: the first line of the package that is named after it, where its cells are modules.
+    """What a family is: the first paragraph of the package that has its name and its cells.
 
     Empty for a cell that lies elsewhere.
     """
     package, _, _ = cls.__module__.rpartition(".")
     if package.rpartition(".")[2] != cls.family:
         return ""
-    return (inspect.getdoc(sys.modules[package]) or "").partition("\n")[0]
+    return first_paragraph(sys.modules[package])

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from zoo.catalogue import MADE
 from zoo.catalogue.facts import HIDDEN, INPUTS, Facts
 from zoo.catalogue.markdown import link, prose, table, wrapped
+from zoo.contracts.card import SCOPES
 
 _WHAT = (
     "One page for each: its equations, a picture of one step, arrays, options, what a step costs, and where "
     "it comes from. These pages are made from what the cells declare, by `zoo pages`."
 )
-_COLUMNS = f"Parameters of a layer, and numbers that a row carries, for {HIDDEN} units and {INPUTS} inputs."
+_COLUMNS = (
+    f"Scope: {'; '.join(f'{scope}, {words}' for scope, words in SCOPES.items())}. Parameters of a layer, and "
+    f"numbers that a row carries, for {HIDDEN} units and {INPUTS} inputs."
+)
 
 Families = Mapping[str, list[Facts]]
 
@@ -67,11 +71,17 @@ def _about(about: str) -> list[str]:
 
 def _table(members: Iterable[Facts], folder: str) -> Iterator[str]:
     rows = (_row(facts, folder) for facts in members)
-    return table(("cell", "year", "parameters", "carried", "what it is"), rows, right=(2, 3))
+    return table(("cell", "year", "scope", "parameters", "carried", "what it is"), rows, right=(3, 4))
 
 
 def _row(facts: Facts, folder: str) -> tuple[str, ...]:
     name = facts["name"]
     counts = (facts["parameters"]["count"], facts["carried"]["count"])
     numbers = ("-" if count is None else f"{count:,}" for count in counts)
-    return (f"[`{name}`]({folder}{name}.md)", str(facts["year"]), *numbers, prose(facts["summary"]))
+    return (
+        f"[`{name}`]({folder}{name}.md)",
+        f"{facts['year'] or '-'}",
+        facts["scope"],
+        *numbers,
+        prose(facts["summary"]),
+    )

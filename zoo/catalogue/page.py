@@ -11,6 +11,7 @@ from zoo.catalogue.facts import HIDDEN, INPUTS
 from zoo.catalogue.markdown import document, link, prose, table, wrapped
 from zoo.catalogue.tables import Rows, tables
 from zoo.contracts import Cell, Member
+from zoo.contracts.card import SCOPES, UNPUBLISHED
 
 _CAPTION = (
     "One step, with options at their defaults: blue is what it is given, grey what is trained or fixed, "
@@ -50,7 +51,9 @@ def _lines(cls: type[Cell], index: str) -> Iterator[str]:
 def _origin(cls: type[Cell], index: str) -> str:
     family = f"[{cls.family}]({index}#{cls.family})" if index else cls.family
     card = cls.card
-    return f"Family {family}. From {link(card.title, card.url)} by {prose(card.authors)}, {card.year}."
+    source = f"From {link(card.title, card.url)} by {prose(card.authors)}, {card.year}"
+    scope = f"Scope: {card.scope}, {SCOPES[card.scope]}"
+    return f"Family {family}. {source if card.published else UNPUBLISHED.capitalize()}. {scope}."
 
 
 def _declarations(member: type[Member]) -> Iterator[str]:

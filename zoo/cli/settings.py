@@ -140,7 +140,7 @@ FLAGS = [
         _number_or_word,
         "N|sqrt",
         "Keep only the states between segments of N steps, or of about sqrt(T), and compute each segment "
-        "again on the way back: little memory for long --seq, a third more time.  [keep everything]",
+        "again on the way back: little memory for long sequences, a third more time.  [keep everything]",
     ),
     _flag(WATCHING, "log_every", int, "N", "Steps between lines of progress."),
     _flag(WATCHING, "eval_every", int, "N", "Steps between validations.  [a tenth of the run, at most 500]"),

@@ -1,4 +1,4 @@
-"""What stands in the results beside the runs: the plan, the tasks, the machine, the versions."""
+"""What stands in the results beside the runs: the plan, cells and tasks, the machine, the versions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from zoo.comparison.jobs import Record
 from zoo.comparison.plan import Plan
 from zoo.comparison.problems import Problem
 from zoo.comparison.settling import Comparands
+from zoo.contracts import Cell
 from zoo.training.progress import versions
 
 
@@ -29,6 +30,7 @@ def facts(plan: Plan, comparands: Comparands, jobs: int | None, seconds: float) 
     return {
         "command": command(plan, {**comparands.cells, **tasks}),
         "plan": plan.to_json(),
+        "cells": {label: _cell(cell) for label, cell in comparands.cells.items()},
         "tasks": {label: _task(problem) for label, problem in comparands.problems.items()},
         "jobs": jobs,
         "wall_seconds": round(seconds, 3),
@@ -36,6 +38,11 @@ def facts(plan: Plan, comparands: Comparands, jobs: int | None, seconds: float) 
         "machine": machine(),
         "versions": versions(),
     }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    """What a cell is, and how much of its paper's network."""
+    return {"name": cell.name, "summary": cell.summary(), "scope": cell.card.scope}
 
 
 def _task(problem: Problem) -> dict[str, Any]:

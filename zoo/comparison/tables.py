@@ -11,6 +11,7 @@ Results = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 _NONE = "–"
+_BARE = "without an embedding, a norm or a residual connection"
 _SPARE = ("95 %", "symbols/s", "worst", "best", "training s", "s to", "steps to", "H")
 
 
@@ -29,10 +30,11 @@ def _overall(tasks: Sequence[str], results: Results) -> Sheet:
     )
     return Sheet(
         "All tasks",
-        ("cell", "mean rank", "95 %", *tasks, "solved", "training s"),
+        ("cell", "scope", "mean rank", "95 %", *tasks, "solved", "training s"),
         tuple(
             (
                 row["cell"],
+                _scope(row["cell"], results),
                 _digits(row["rank"], ".2f"),
                 _range(row["low"], row["high"], ".1f"),
                 *(_score(means.get((task, row["cell"]))) for task in tasks),
@@ -41,33 +43,37 @@ def _overall(tasks: Sequence[str], results: Results) -> Sheet:
             )
             for row in results["overall"]
         ),
-        tuple(range(1, 5 + len(tasks))),
+        tuple(range(2, 6 + len(tasks))),
         "mean rank: a cell's place on each task by its mean score, averaged over tasks; 1 is best. 95 %: a "
         "bootstrap interval of it over the seeds. Below the tasks are mean scores; solved: runs that solved "
         f"their task.{left_out}",
-        (2, 4 + len(tasks)),
+        (3, 5 + len(tasks)),
     )
 
 
 def _task(task: str, results: Results) -> Sheet:
     rows = [row for row in results["summary"] if row["task"] == task]
     known = results["tasks"][task]
-    first, last = ("cell", "H", "parameters", "lr"), ("steps to", "s to", "symbols/s", "training s", "rank")
+    first, last = (
+        ("cell", "scope", "H", "parameters", "lr"),
+        ("steps to", "s to", "symbols/s", "training s", "rank"),
+    )
     headings = (*first, known["metric"], "95 %", "worst", "best", "solved", *last)
     ranked = sorted(rows, key=lambda row: row["rank"])
     return Sheet(
         _title(task, known),
         headings,
-        tuple(_task_row(row, known) for row in ranked),
-        tuple(range(1, len(headings))),
+        tuple(_task_row(row, known, _scope(row["cell"], results)) for row in ranked),
+        tuple(range(2, len(headings))),
         _legend(known),
         tuple(map(headings.index, _SPARE)),
     )
 
 
-def _task_row(row: Row, known: Row) -> tuple[str, ...]:
+def _task_row(row: Row, known: Row, scope: str) -> tuple[str, ...]:
     return (
         row["cell"],
+        scope,
         f"{row['hidden']:,}",
         f"{row['parameters']:,}",
         _digits(row["lr"], "g"),
@@ -82,6 +88,11 @@ def _task_row(row: Row, known: Row) -> tuple[str, ...]:
         _seconds(row["seconds"]),
         f"{row['rank']:g}",
     )
+
+
+def _scope(cell: str, results: Results) -> str:
+    """Whether a cell is a bare recurrence or a whole mixer, where the results say so."""
+    return str(results.get("cells", {}).get(cell, {}).get("scope", _NONE))
 
 
 def _title(task: str, known: Row) -> str:
@@ -134,11 +145,11 @@ def _at_the_edge(results: Results) -> Iterator[str]:
 def surroundings(results: Results) -> Iterator[str]:
     """What was compared how, and on what it was made, in sentences."""
     plan, about = results["plan"], results["machine"]
-    yield f"{_number(plan['seeds'], 'seed')}, {_size(plan)}, {_length(plan)}, {_rates(plan)}."
+    yield f"Bare layers, {_length(plan)}: {_number(plan['seeds'], 'seed')}, {_size(plan)}, {_rates(plan)}."
     settings = plan["settings"]
     layers = _number(settings["layers"], "layer")
     clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
-    yield f"{layers}, {settings['dtype']}, {settings['optimizer']}, {clip}."
+    yield f"{layers} {_BARE}, {settings['dtype']}, {settings['optimizer']}, {clip}."
     yield (
         f"{results['date']}: {about['processor']}, {about['processors']} processors, {about['system']}; "
         f"{_workers(results['jobs'])}."

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from zoo.contracts.card import Card
+from zoo.contracts.card import UNPUBLISHED, Card
 
 _ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(?P<id>[\w./-]+?)(?:\.pdf)?", re.ASCII)
 _DOI = re.compile(r"https?://(?:dx\.)?doi\.org/(?P<id>10\.\S+)")
@@ -27,26 +27,34 @@ _PLAIN = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "ı": "i", "æ": "ae",
 
 
 def entry(card: Card, name: str) -> str:
-    """The entry of a card, without a newline at its end.
+    """The entry of a card, without a newline at its end; ``note = {unpublished}`` if it is not published.
 
     Args:
         card: The card.
         name: Name of the member, with which the key ends: ``beck2024slstm``.
     """
-    rows = {
-        "author": " and ".join(map(_escaped, authors(card.authors))),
-        "title": f"{{{_escaped(card.title)}}}",
-        "year": str(card.year),
-        **_identifiers(card.url),
-        "url": _url(card.url),
-    }
+    title = {"title": f"{{{_escaped(card.title)}}}"}
+    rows = _reference(card, title) if card.published else {**title, "note": UNPUBLISHED}
     width = max(map(len, rows))
     lines = (f"  {field:<{width}} = {{{value}}}," for field, value in rows.items())
     return "\n".join([f"@misc{{{key(card, name)},", *lines, "}"])
 
 
+def _reference(card: Card, title: dict[str, str]) -> dict[str, str]:
+    """The fields of what is published, in order."""
+    return {
+        "author": " and ".join(map(_escaped, authors(card.authors))),
+        **title,
+        "year": str(card.year),
+        **_identifiers(card.url),
+        "url": _url(card.url),
+    }
+
+
 def key(card: Card, name: str) -> str:
-    """Surname of the first author, year and name: ``beck2024slstm``."""
+    """Surname of the first author, year and name: ``beck2024slstm``; the name alone if unpublished."""
+    if not card.published:
+        return name
     first = authors(card.authors)[0]
     surname = [word for word in first.split() if word.lower() not in _SUFFIXES][-1:] or [first]
     return f"{_ascii(surname[0])}{card.year}{name}"

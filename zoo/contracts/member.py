@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from zoo.contracts.bibtex import entry
+from zoo.contracts.card import TEMPLATE as CARD_TEMPLATE
 from zoo.contracts.card import Card
 from zoo.contracts.declarations import Array, Option
 from zoo.contracts.names import check_member_name, check_part_name, did_you_mean, snake_case
@@ -36,6 +38,7 @@ class Member:
     family: ClassVar[str] = "other"
     """Group under which listings show it."""
     card: ClassVar[Card]
+    """Its reference; one with the class's name alone where the class states none, since it is unpublished."""
     declared_options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
     options: Mapping[str, Any] = MappingProxyType({})
     """The value of every declared option, on an instance."""
@@ -54,13 +57,20 @@ class Member:
     def _check_class(cls) -> None:
         """Refuse a class that is not well formed; subclasses add their own laws."""
         cls._check_name()
-        if not isinstance(getattr(cls, "card", None), Card):
-            raise DefinitionError(
-                f"{cls.who()}: the card is missing; add `card = zoo.Card(title=..., authors=..., year=..., "
-                f"url=...)` so that people know where it comes from."
-            )
+        cls._check_card()
         if sys.flags.optimize < 2 and not (cls.__doc__ or "").strip():  # python -OO drops all docstrings
             raise DefinitionError(f"{cls.who()}: the docstring is missing; say in one line what it is.")
+
+    @classmethod
+    def _check_card(cls) -> None:
+        """Refuse a card that is none; a class without a reference gets a card with its own name."""
+        card = getattr(cls, "card", None)
+        if card is not None and not isinstance(card, Card):
+            raise DefinitionError(
+                f"{cls.who()}: card is {card!r}; give {CARD_TEMPLATE}, or no card if it is not published."
+            )
+        if card is None or not (card.published or "card" in vars(cls)):
+            cls.card = Card(title=cls.__name__)
 
     @classmethod
     def _check_name(cls) -> None:
@@ -122,8 +132,8 @@ class Member:
 
     @classmethod
     def summary(cls) -> str:
-        """First line of the docstring."""
-        return (inspect.getdoc(cls) or "").strip().partition("\n")[0]
+        """First paragraph of the docstring, in one line."""
+        return first_paragraph(cls)
 
     @classmethod
     def bibtex(cls) -> str:
@@ -141,6 +151,11 @@ class Member:
         """SHA-256 of the file (in a notebook, the class) that states this member; empty without a source."""
         source = _source(sys.modules.get(cls.__module__)) or _source(cls)
         return hashlib.sha256(source.encode()).hexdigest() if source else ""
+
+
+def first_paragraph(documented: Any) -> str:
+    """The first paragraph of the docstring of a class, function or module, in one line."""
+    return " ".join(re.split(r"\n\s*\n", inspect.getdoc(documented) or "", maxsplit=1)[0].split())
 
 
 def _source(stated_in: Any) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from zoo.compiler.tracing import Symbol
 from zoo.contracts import Card, Cell, Modifier, Option, Output
+from zoo.contracts.card import UNPUBLISHED
 from zoo.contracts.cell import formula_of
 from zoo.contracts.names import JOIN, check_member_name
 from zoo.errors import UsageError
@@ -146,14 +147,15 @@ def _renamed(option: Option[Any], name: str) -> Option[Any]:
 
 def _docstring(base: type[Cell], modifier: type[Modifier]) -> str:
     """What the cell says of itself, and what the modifier does."""
-    first, _, rest = (inspect.getdoc(base) or "").partition("\n")
+    _, _, rest = (inspect.getdoc(base) or "").partition("\n\n")
     told = inspect.getdoc(modifier) or ""
-    return f"{first} With {modifier.name}.\n{rest}\n\nModifier {modifier.name}: {told}"
+    return f"{base.summary()} With {modifier.name}.\n\n{rest}\n\nModifier {modifier.name}: {told}"
 
 
 def _card(card: Card, modifier: type[Modifier]) -> Card:
     source = modifier.card
-    note = f"Modified by {modifier.name}: {source.authors} ({source.year}), {source.title}, {source.url}."
+    reference = f"{source.authors} ({source.year}), {source.title}, {source.url}"
+    note = f"Modified by {modifier.name}: {reference if source.published else UNPUBLISHED}."
     return replace(card, variant=" ".join(filter(None, [card.variant, note])))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from zoo.contracts import Member
+from zoo.contracts.card import TEMPLATE
 from zoo.contracts.names import snake_case
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.registry.hookspecs import hook_name
@@ -69,10 +70,13 @@ class Registry(Generic[M]):
             The class, so that this is a decorator.
 
         Raises:
-            DefinitionError: if ``cls`` is no class of this kind, or one that only others derive from.
+            DefinitionError: if ``cls`` is no class of this kind, or one that only others derive from, or an
+                installed plugin registers it without a reference on its card.
             UsageError: if the name is taken, naming both sources.
         """
         check_member(cls, self.contract)
+        if source.distribution:
+            _check_published(cls)
         taken = self._entries.get(cls.name)
         if taken == _Entry(cls, source):
             return cls
@@ -154,6 +158,15 @@ class Registry(Generic[M]):
         if len(self._entries) > _FEW:
             return f"zoo.list_{self.kind}s() lists all {len(self._entries)}, as does `zoo plugins`."
         return f"zoo.list_{self.kind}s() lists all: {', '.join(self.list()) or 'there is none'}."
+
+
+def _check_published(cls: type[Member]) -> None:
+    """Refuse a class without a reference: what an installed plugin registers is published."""
+    if not cls.card.published:
+        raise DefinitionError(
+            f"{cls.who()}: the card names no authors, year and url, and what a plugin publishes needs a "
+            f"reference; add `card = {TEMPLATE}` so that people know where it comes from."
+        )
 
 
 def check_member(cls: object, contract: type[Member]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import time
 from collections import Counter
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from unittest import SkipTest
 
+from zoo.contracts.member import first_paragraph
 from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
 
@@ -90,8 +90,8 @@ def name_of(check: Check) -> str:
 
 
 def law_of(check: Check) -> str:
-    """The law a check stands for: the first line of its docstring."""
-    return (inspect.getdoc(check) or "").partition("\n")[0]
+    """The law a check stands for: the first paragraph of its docstring."""
+    return first_paragraph(check)
 
 
 def run_checks(

@@ -28,9 +28,10 @@ class MUT1(zoo.Cell):
     Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, H)`` and ``Wn (H, H)`` orthogonal, ``b (3H,)`` zero.
     State and output: ``h (H,)``.
 
-    Where ``z`` is near one, the candidate replaces the state. There is no official code; the equations are
-    the paper's as theanets (``theanets.layers.recurrent.MUT1``) and torchrecurrent have them, the start is
-    that of zoo's ``gru_reset_before``.
+    Where ``z`` is near one, the candidate replaces the state. There is no official code. The equations are
+    the paper's, as in torchrecurrent and in the docstring of ``theanets.layers.recurrent.MUT1``. The code of
+    theanets adds the candidate's bias elsewhere, inside the inner tanh: ``tanh(xn + bn)``. The initial values
+    are those of zoo's ``gru_reset_before``.
     """
 
     family = "gated"

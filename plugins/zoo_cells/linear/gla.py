@@ -47,6 +47,7 @@ class GLA(zoo.Cell):
         variant="The layer of the authors' library with its output gate and RMS norm, without feature map "
         "and short convolution.",
         deviations="One head by default, as other cells have; the library has four. No feed-forward part.",
+        scope="mixer",
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys, values and output gate")
     Wa = zoo.Param("I", "rank", init="fan_in_uniform", help="input to the low rank of the forget gates")

@@ -40,8 +40,9 @@ class HGRN(zoo.Cell):
         url="https://arxiv.org/abs/2311.04823",
         variant="The HGRU with real states, as in flash-linear-attention; silu for the candidate.",
         deviations="The paper's states are complex and turn by a learnt angle. Its lower bounds are learnt "
-        "over all layers together; here each layer's is an option. The cell alone: no normalisation, output "
-        "gate and projection after the recurrence.",
+        "over all layers together; here each layer's is an option. The bias starts at zero, where the "
+        "nn.Linear of the official code draws it within 1 / sqrt(I) of zero. The cell alone: no "
+        "normalisation, output gate and projection after the recurrence.",
     )
     Wx = zoo.Param("I", "2H", init="fan_in_uniform", help="input to forget gate f and candidate n")
     b = zoo.Param("2H", help="bias of forget gate f and candidate n")

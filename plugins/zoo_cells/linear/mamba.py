@@ -65,6 +65,7 @@ class Mamba(zoo.Cell):
         deviations="The input may have another size than the output. The rank of the step is an option, not "
         "a function of H. No normalisation or residual connection around the mixer. The paper discretises B "
         "by zero-order hold too; the simpler rule is that of the official code.",
+        scope="mixer",
     )
     Wx = zoo.Param("I", "2*expand*H", init="fan_in_uniform", help="input to channels u and gate z")
     taps = zoo.Param("width", "expand*H", init="fan_in_uniform", help="convolution along time, oldest first")

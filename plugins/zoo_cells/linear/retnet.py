@@ -76,10 +76,13 @@ class RetNet(zoo.Cell):
         url="https://arxiv.org/abs/2307.08621",
         variant="Multi-scale retention, recurrent form, with rotation, norm of each head, swish gate and "
         "projection out.",
-        deviations="The official code divides the memory by the root of a running sum of decays; the norm "
-        "undoes that but for its constant, and it is left out. RMS norm without gain, as in the official "
-        "code, where the paper says group norm. Values are as wide as keys, where official models have wider "
-        "ones. No feed-forward part.",
+        deviations="The official code divides the memory by the root of a running sum of decays; this is "
+        "left out here. The norm cancels such a factor only where its constant, 1e-6, is small beside the "
+        "mean square of what the query reads. At the initial values on one-hot input the constant is the "
+        "larger of the two, and the output is 2.9, 5.2 and 6.8 times the official one at steps 8, 32 and 63 "
+        "(65 inputs, 128 units). RMS norm without gain, as in the official code, where the paper says group "
+        "norm. Values are as wide as keys, where official models have wider ones. No feed-forward part.",
+        scope="mixer",
     )
     Wx = zoo.Param("I", "4H", init=quiet, help="input to queries, keys, values and gate")
     Wo = zoo.Param("H", "H", init=half, help="gated heads to output")

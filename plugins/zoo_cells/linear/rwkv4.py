@@ -86,6 +86,7 @@ class RWKV4(zoo.Cell):
         deviations="No channel mixing, no layer norm and residual connection around. The official code "
         "starts Wo at zero, from where layers without residual connections could not learn; here it is "
         "orthogonal.",
+        scope="mixer",
     )
     mix = zoo.Param("3", "I", init=shares, help="share of this input, not the one before, in r, k, v")
     Wx = zoo.Param("3", "I", "H", init=values_only, help="mixed inputs to r, k, v")

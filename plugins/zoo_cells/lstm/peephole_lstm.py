@@ -47,9 +47,9 @@ class PeepholeLSTM(zoo.Cell):
         url="https://www.jmlr.org/papers/v3/gers02a.html",
         variant="Peepholes on all three gates, the output gate seeing the new cell; full back-propagation "
         "through time.",
-        deviations="Gers et al. squash neither candidate nor cell, start the forget gate at a bias of -2 and "
-        "truncate the gradient at the gates; here tanh, the bias of 1 and the full gradient are those of the "
-        "LSTM without peepholes.",
+        deviations="Gers et al. squash neither candidate nor cell, start the forget gate at a bias of -2 "
+        "and truncate the gradient at the gates. Here candidate and cell pass through tanh, the forget gate "
+        "starts at a bias of 0, and the gradient is the full one, as in the cell lstm.",
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
     Wh = zoo.Param("H", "4H", init=uniform_gates, help="hidden to gates i, f, g, o")

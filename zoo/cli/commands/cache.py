@@ -42,11 +42,11 @@ ACTIONS: dict[str, Callable[[], None]] = {"info": _info, "clear": _clear, "path"
 @click.command()
 @argument("action", type=click.Choice(list(ACTIONS)), default="info")
 def command(action: str) -> None:
-    r"""Look at the compiled kernels on disk, or clear them.
+    """Look at the compiled kernels on disk, or clear them.
 
     \b
     info   how many there are, how large, where (the default)
     clear  remove them; the next run compiles what it needs
     path   the directory alone, for scripts
-    """
+    """  # noqa: D301 - click reads the backspace, and prints what a raw string has there
     ACTIONS[action]()

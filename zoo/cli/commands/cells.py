@@ -96,7 +96,18 @@ def _speed(name: str) -> Facts:
 
 
 def _show(rows: list[Facts], speed: bool) -> None:
-    headings = ["cell", "family", "year", "state", "carried", "parameters", "ns/token", "from", "what it is"]
+    headings = [
+        "cell",
+        "family",
+        "year",
+        "scope",
+        "state",
+        "carried",
+        "parameters",
+        "ns/token",
+        "from",
+        "what it is",
+    ]
     left_out = [] if speed else ["ns/token"]
     if len({facts["distribution"] for facts in rows}) == 1:
         left_out.append("from")
@@ -114,7 +125,8 @@ def _row(facts: Facts) -> list[str]:
     return [
         facts["name"],
         facts["family"],
-        str(facts["year"]),
+        f"{facts['year'] or '-'}",
+        facts["scope"],
         ", ".join(facts["states"]),
         _number(facts["carried"]["count"]),
         _number(facts["parameters"]["count"]),

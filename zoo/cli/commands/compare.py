@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _HELP = """Train cells on tasks, alike but for themselves.
 
 Every cell is trained on every task with several seeds, at an equal budget of parameters, and with the
-learning rate that suits it best in short runs. A comparison is a directory: the same command goes on where it
+learning rate of a grid that did best in short runs. Layers are bare: without an embedding, norms and residual
+connections. A comparison is a directory: the same command goes on where it
 stopped, whatever stopped it, and does only what is missing. Cells, tasks and seeds may be added, and what is
 left out is then as it was.
 

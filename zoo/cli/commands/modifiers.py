@@ -54,4 +54,4 @@ def _facts(name: str) -> dict[str, Any]:
 
 def _row(facts: dict[str, Any]) -> tuple[str, ...]:
     options = ", ".join(f"{name}={value!r}" for name, value in facts["options"].items())
-    return facts["name"], str(facts["year"]), options or "-", facts["distribution"], facts["summary"]
+    return facts["name"], f"{facts['year'] or '-'}", options or "-", facts["distribution"], facts["summary"]

@@ -18,6 +18,7 @@ from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import WIDTH, echo, faint, is_terminal, make_console, plain_table, strong
 from zoo.cli.text import harmless
 from zoo.contracts import Cell, Member
+from zoo.contracts.card import SCOPES
 from zoo.contracts.names import JOIN
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import registry_of
@@ -179,8 +180,10 @@ def _memory(cell: Cell) -> str:
 def _reference(member: type[Member]) -> Iterator[str]:
     card = member.card
     remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
-    yield from _wrapped(f"{card.authors} ({card.year}). {card.title}.")
-    yield card.url
+    yield from _wrapped(card.citation())
+    yield from [card.url] if card.published else []
+    if issubclass(member, Cell):
+        yield from _wrapped(f"Scope: {card.scope}, {SCOPES[card.scope]}.")
     for heading, text in remarks.items():
         yield from _wrapped(f"{heading}: {text}") if text else ()
 

@@ -74,7 +74,7 @@ def _row(facts: dict[str, Any]) -> list[str]:
     return [
         facts["name"],
         facts["family"],
-        str(facts["year"]),
+        f"{facts['year'] or '-'}",
         facts["metric"].replace("_", " "),
         _number(facts["baseline"]),
         _number(facts["threshold"]),

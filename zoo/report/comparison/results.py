@@ -108,7 +108,8 @@ class Results:
 
     Attributes:
         path: Its directory.
-        facts: What stands beside the records: ``command``, ``plan``, ``tasks``, ``machine``, ``versions``.
+        facts: What stands beside the records: ``command``, ``plan``, ``cells``, ``tasks``, ``machine``,
+            ``versions``.
         runs: Every run.
         sweep: The short runs by which learning rates were chosen.
         summary: A row for each task and cell.
@@ -135,6 +136,11 @@ class Results:
     def of(self, task: str) -> list[Result]:
         """The runs of a task, at least one."""
         return [run for run in self.runs if run.task == task]
+
+    def scope(self, cell: str) -> str:
+        """Whether a cell is a bare recurrence or a whole mixer; empty where the results do not say so."""
+        facts = self.told("cells").get(cell)
+        return str(facts.get("scope", "")) if isinstance(facts, dict) else ""
 
     def told(self, name: str) -> Mapping[str, Any]:
         """What stands beside the records under a name; nothing where it is missing."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from zoo.contracts.card import SCOPES
 from zoo.report.blocks import Column, Entry, Number, Table
 from zoo.report.comparison.results import Results, Standing, Summary
 from zoo.report.wording import score_axis, words
 
+_SCOPE = Column("scope", "text", "; ".join(f"{scope}: {words}" for scope, words in SCOPES.items()))
 _OVERVIEW = (
     Column("cell"),
+    _SCOPE,
     Column("mean rank", "number", "over the tasks; 1 is the best"),
     Column("95 %", "text", "interval of the mean rank, by bootstrap over the seeds"),
     Column("solved", "number", "runs that reached the threshold of their task"),
 )
 _COLUMNS = (
     Column("cell"),
+    _SCOPE,
     Column("rank", "number", "1 is the best"),
     Column("mean", "number", "mean score over the seeds", heat=True),
     Column("95 %", "text", "interval of the mean, by bootstrap over the seeds"),
@@ -42,7 +46,7 @@ def overview(results: Results) -> Table:
         for task in results.tasks
         for first in results.of(task)[:1]
     ]
-    rows = tuple((*_standing(row), *_scores(results, row.cell)) for row in results.overall)
+    rows = tuple((*_standing(results, row), *_scores(results, row.cell)) for row in results.overall)
     return Table("cells-and-tasks", "Cells and tasks", (*_OVERVIEW, *columns), rows, _NOTE)
 
 
@@ -70,15 +74,16 @@ def _entries(*values: str | Number) -> tuple[Entry, ...]:
     return tuple(Entry(value) for value in values)
 
 
-def _standing(row: Standing) -> tuple[Entry, ...]:
+def _standing(results: Results, row: Standing) -> tuple[Entry, ...]:
     rank = Entry(None if row.rank is None else round(row.rank, 2))
     interval = _interval(row.low, row.high, ".1f")
-    return Entry(row.cell), rank, interval, Entry(row.solved, _of(row.solved, row.runs))
+    solved = Entry(row.solved, _of(row.solved, row.runs))
+    return Entry(row.cell), Entry(results.scope(row.cell)), rank, interval, solved
 
 
 def _task_row(results: Results, row: Summary) -> tuple[Entry, ...]:
     return (
-        Entry(row.cell),
+        *_entries(row.cell, results.scope(row.cell)),
         Entry(row.rank),
         Entry(row.mean, shade=_shade(results, row)),
         _interval(row.low, row.high),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from zoo.catalogue.picture import draw
 from zoo.catalogue.tables import tables
 from zoo.contracts import Cell
+from zoo.contracts.card import SCOPES
 from zoo.errors import DefinitionError
 from zoo.report.blocks import Block, Column, Entry, Fact, Facts, Picture, Prose, Table, Text
 
@@ -41,9 +42,10 @@ def _picture(cell: Cell) -> Iterator[Block]:
 def _card(cell: Cell) -> Facts:
     card = cell.card
     facts = [
-        Fact("reference", card.title, link=card.url),
+        Fact("reference", card.title if card.published else card.citation(), link=card.url),
         Fact("authors", card.authors),
-        Fact("year", str(card.year)),
+        Fact("year", f"{card.year or ''}"),
+        Fact("scope", f"{card.scope}: {SCOPES[card.scope]}"),
         *(Fact(name, getattr(card, name)) for name in ("variant", "deviations", "trainability")),
     ]
     return Facts("card", f"Card of {cell.name}", tuple(fact for fact in facts if fact.text))
