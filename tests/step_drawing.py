@@ -267,7 +267,11 @@ def _draw_view(b: Builder) -> Value | None:
     shape = _VIEWS[name](value.shape)
     assert shape is not None
     extra: list[Value | str] = ["self.heads"] if name in ("heads", "heads_last") else []
-    return b.emit(name, [value, *extra], shape, value.interval)
+    if name == "trace":
+        return b.emit(name, [value], shape, _times(value, _length(value.shape[0])))
+    low, high = value.interval
+    interval = (min(low, 0.0), max(high, 0.0)) if name in _WITH_ZEROS else value.interval
+    return b.emit(name, [value, *extra], shape, interval)
 
 
 def _halves(shape: Shape) -> Shape | None:
@@ -297,7 +301,23 @@ _VIEWS: dict[str, Callable[[Shape], Shape | None]] = {
     "but_last": _but_one,
     "but_first": _but_one,
     "roll": lambda s: s or None,
+    "even": _halves,
+    "odd": _halves,
+    "odd_backwards": _halves,
+    "backwards": lambda s: s or None,
+    "flip": lambda s: s or None,
+    "diagonal": lambda s: s[:1] if _is_square(s) else None,
+    "diag": lambda s: s * 2 if len(s) == 1 else None,
+    "trace": lambda s: () if _is_square(s) else None,
+    "triu": lambda s: s if len(s) > 1 else None,
+    "tril": lambda s: s if len(s) > 1 else None,
 }
+# What may be zero, whatever it is made of.
+_WITH_ZEROS = ("diag", "triu", "tril")
+
+
+def _is_square(shape: Shape) -> bool:
+    return len(shape) == 2 and shape[0] == shape[1]
 
 
 def _halved(shape: Shape) -> Dim | None:
@@ -394,10 +414,27 @@ _REDUCED: dict[str, Callable[[Shape], tuple[Shape, Shape]]] = {
 
 
 def _draw_along_axis(b: Builder) -> Value | None:
-    name = b.one_of(["softmax", "softmax_0", "layer_norm", "cumsum", "cumsum_0", "cumax"])
+    name = b.one_of(
+        [
+            "softmax",
+            "softmax_0",
+            "layer_norm",
+            "cumsum",
+            "cumsum_0",
+            "cumprod",
+            "cumprod_0",
+            "largest",
+            "cumax",
+        ]
+    )
     value = b.pick(lambda each: bool(each.shape))
     if value is None:
         return None
+    if name == "largest":
+        return b.emit(name, [value], value.shape, _union([value, Value("", (), (0.0, 0.0))]))
+    if name.startswith("cumprod"):
+        largest = max(1.0, *map(abs, value.interval)) ** _length(value.shape[-1 if name == "cumprod" else 0])
+        return b.emit(name, [value], value.shape, (-largest, largest))
     if name.startswith("cumsum"):
         return b.emit(
             name, [value], value.shape, _times(value, _length(value.shape[-1 if name == "cumsum" else 0]))

@@ -112,6 +112,11 @@ def _top_two(axis: int | None) -> Callable[..., Any]:
     return gap
 
 
+def _spacing(a: Any) -> Any:
+    """How far apart the entries along the last axis are."""
+    return np.diff(np.sort(a, axis=-1)) if a.shape[-1] > 1 else np.array(np.inf)
+
+
 FUNCTIONS: dict[str, Function] = {name: _elementwise(name) for name in ELEMENTWISE} | {
     "below_one": Function("0.3 + 1.2 * zoo.sigmoid({0})", lambda a: 0.3 + 1.2 * zoo.sigmoid(a)),
     "squared": Function("{0} ** 2", lambda a: a**2),
@@ -154,6 +159,16 @@ FUNCTIONS: dict[str, Function] = {name: _elementwise(name) for name in ELEMENTWI
     "tail_of": Function("{0}[{1}.shape[0] :]", lambda a, b: a[b.shape[0] :]),
     "half_0": Function("zoo.split({0}, 2, axis=0)[0]", lambda a: zoo.split(a, 2, axis=0)[0]),
     "half_1": Function("np.split({0}, 2)[1]", lambda a: np.split(a, 2)[1]),
+    "even": Function("{0}[::2]", lambda a: a[::2]),
+    "odd": Function("{0}[1::2]", lambda a: a[1::2]),
+    "backwards": Function("{0}[::-1]", lambda a: a[::-1]),
+    "odd_backwards": Function("{0}[::-2]", lambda a: a[::-2]),
+    "flip": Function("np.flip({0}, -1)", lambda a: np.flip(a, -1)),
+    "diagonal": Function("np.diagonal({0})", lambda a: np.diagonal(a)),
+    "diag": Function("np.diag({0})", lambda a: np.diag(a)),
+    "trace": Function("np.trace({0})", lambda a: np.trace(a)),
+    "triu": Function("np.triu({0}, 1)", lambda a: np.triu(a, 1)),
+    "tril": Function("np.tril({0})", lambda a: np.tril(a)),
     "concatenate": Function("np.concatenate([{0}, {1}])", lambda a, b: np.concatenate([a, b])),
     "concatenate_last": Function(
         "np.concatenate([{0}, {1}], axis=-1)", lambda a, b: np.concatenate([a, b], axis=-1)
@@ -179,6 +194,11 @@ FUNCTIONS: dict[str, Function] = {name: _elementwise(name) for name in ELEMENTWI
     "layer_norm": Function("zoo.layer_norm({0}, eps=0.3)", lambda a: zoo.layer_norm(a, eps=0.3)),
     "cumsum": Function("zoo.cumsum({0})", lambda a: zoo.cumsum(a)),
     "cumsum_0": Function("zoo.cumsum({0}, axis=0)", lambda a: zoo.cumsum(a, axis=0)),
+    "cumprod": Function("np.cumprod({0}, axis=-1)", lambda a: np.cumprod(a, axis=-1)),
+    "cumprod_0": Function("np.cumprod({0}, axis=0)", lambda a: np.cumprod(a, axis=0)),
+    "largest": Function(
+        "np.where(zoo.top_k({0}, 2), {0}, 0.0)", lambda a: np.where(zoo.top_k(a, 2), a, 0.0), _spacing
+    ),
     "cumax": Function("zoo.cumax({0})", lambda a: zoo.cumax(a)),
     # How states end up.
     "kept_by": Function("{2} * {0} + (1 - {2}) * {1}", lambda a, b, z: z * a + (1 - z) * b),

@@ -6,6 +6,7 @@ A case is an expression in x, states (lower case) and parameters (upper case), w
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,12 @@ import pytest
 import step_checks as checks
 
 import zoo
+from zoo.compiler.blame import TraceError
+from zoo.compiler.dims import as_dim
+from zoo.compiler.graph import Graph, Level
+from zoo.compiler.operations import OPERATIONS
+from zoo.compiler.tracing import Traced
+from zoo.compiler.views import view_of
 
 Case = tuple[dict[str, str], Callable[[Any], Any]]
 
@@ -60,6 +67,50 @@ VIEWS: dict[str, Case] = {
     "broadcast of a parameter": ({"m": "3 H", "W": "H"}, lambda s: s.W * s.m + s.W),
     "broadcast of a column": ({"m": "3 H", "W": "3 1"}, lambda s: s.W * s.m),
     "broadcast of a number": ({"v": "H", "A": "", "a": ""}, lambda s: s.A * s.v + s.a * s.A),
+    "every second entry": ({"v": "2H"}, lambda s: s.v[::2] * s.v[1::2] + s.v[::2]),
+    "every third entry, from some on": ({"v": "3H"}, lambda s: s.v[1::3] * s.v[2:-1:3][0] + s.v[-1]),
+    "every second of an odd length": ({"v": "5", "h": "H"}, lambda s: s.v[::2] * s.v[1:-1:1] * s.h[0]),
+    "backwards": ({"v": "H", "w": "H"}, lambda s: s.v[::-1] * s.w + s.v),
+    "backwards in steps": ({"v": "6"}, lambda s: s.v[::-2] * s.v[4::-2] * s.v[-2:0:-2].sum()),
+    "backwards from some on": ({"v": "H 4"}, lambda s: s.v[:, 2::-1] * s.v[::-1, :0:-1]),
+    "steps of steps": ({"v": "8"}, lambda s: s.v[::2][::-1][1:][::2] * s.v[3:7][::-1][:2]),
+    "steps along two axes": ({"m": "2H 4"}, lambda s: s.m[::2, ::-2] * s.m[1::2, 1:3]),
+    "steps of a product": ({"v": "H", "W": "H 4"}, lambda s: (s.v @ s.W)[::2] * zoo.tanh((s.v @ s.W)[1::2])),
+    "steps of a function": ({"v": "2H"}, lambda s: zoo.tanh(s.v)[::-2] * np.exp(s.v)[::2]),
+    "steps of truths": ({"v": "2H"}, lambda s: np.where((s.v > 0)[::2], s.v[1::2], s.v[::2])),
+    "steps of a parameter": ({"v": "H", "W": "2H 3"}, lambda s: s.v @ s.W[::2] + s.v @ s.W[::-2]),
+    "steps of x": ({"v": "I"}, lambda s: s.v * (s.x[::-1] * s.x).sum()),
+    "steps of what is spread": (
+        {"v": "H"},
+        lambda s: np.ones_like(s.v)[::-1] * np.repeat(s.v[None], 4, 0)[::2],
+    ),
+    "reshape of steps": (
+        {"m": "4 H", "v": "2H"},
+        lambda s: s.m[::2].reshape(-1) * s.v[::-1].reshape(2, -1).T.reshape(-1),
+    ),
+    "flip": ({"m": "H 3"}, lambda s: np.flip(s.m) * np.flip(s.m, 0) + np.flipud(s.m) * np.fliplr(s.m)),
+    "diagonal": ({"m": "H H"}, lambda s: s.m.diagonal() * np.diag(s.m) + np.diag(s.m.T)),
+    "diagonals beside": ({"m": "4 4"}, lambda s: np.diag(s.m, 1) * np.diagonal(s.m, -1) + s.m.trace(2)),
+    "diagonal of a wide matrix": (
+        {"m": "3 5"},
+        lambda s: np.diag(s.m) * np.diag(s.m, 2) * np.diag(s.m.T, -1),
+    ),
+    "diagonals of three axes": (
+        {"s": "2 H H"},
+        lambda s: np.diagonal(s.s, 0, 1, 2) + np.trace(s.s, 0, 2, 1)[:, None],
+    ),
+    "diagonal matrix": ({"v": "H", "m": "H H"}, lambda s: np.diag(s.v) @ s.m + s.m * np.diag(s.v)),
+    "diagonal matrices beside": (
+        {"v": "3"},
+        lambda s: (np.diag(s.v, 1) + np.diag(s.v * s.v, -1)) @ np.ones(4),
+    ),
+    "diagonal matrix of parameters": ({"v": "H", "W": "H"}, lambda s: s.v @ np.diag(s.W) + s.W.sum()),
+    "trace": ({"m": "H H"}, lambda s: np.trace(s.m) * s.m),
+    "trace of parameters": ({"v": "H", "W": "H H"}, lambda s: s.v * np.trace(s.W @ s.W)),
+    "triangles": ({"m": "H H"}, lambda s: np.triu(s.m) * np.tril(s.m) + np.triu(s.m, 1) @ np.tril(s.m, -1)),
+    "triangles of a wide matrix": ({"m": "3 H"}, lambda s: np.triu(s.m, -1) * s.m + np.tril(s.m, 1)),
+    "triangles of a stack": ({"s": "2 3 H"}, lambda s: np.triu(s.s) * s.s),
+    "triangle of parameters": ({"v": "H", "W": "H H"}, lambda s: s.v @ np.triu(s.W, 1) + np.tril(s.W) @ s.v),
     "squeeze and expand": ({"m": "1 H"}, lambda s: np.expand_dims(np.squeeze(s.m, 0), 1) * s.m),
 }
 
@@ -121,6 +172,18 @@ REDUCTIONS: dict[str, Case] = {
     "cumsum of parameters": ({"v": "H", "W": "H"}, lambda s: zoo.cumsum(s.W) * s.v),
     "cumsum of a cumsum": ({"v": "H"}, lambda s: zoo.cumsum(zoo.cumsum(s.v)) * s.v),
     "cumsum of one number": ({"v": "H", "W": "I 1"}, lambda s: zoo.cumsum(s.x @ s.W) * s.v),
+    "cumprod": ({"v": "H"}, lambda s: np.cumprod(s.v) * s.v),
+    "cumprod over the first axis": ({"m": "3 H"}, lambda s: np.cumprod(s.m, axis=0) * s.m),
+    "cumprod over the last axis": ({"m": "3 H"}, lambda s: s.m.cumprod(axis=-1) * s.m),
+    "cumprod of all": ({"m": "2 H"}, lambda s: np.cumprod(s.m + 1)),
+    "cumprod of x": ({"v": "I"}, lambda s: np.cumprod(s.x) * s.v[0]),
+    "cumprod of parameters": ({"v": "H", "W": "H"}, lambda s: np.cumprod(s.W) * s.v),
+    "cumprod of a cumprod": ({"v": "H"}, lambda s: np.cumprod(np.cumprod(1 + s.v)) * s.v),
+    "cumprod of one number": ({"v": "H", "W": "I 1"}, lambda s: np.cumprod(s.x @ s.W) * s.v),
+    "cumprod with zeros": ({"v": "H"}, lambda s: np.cumprod(s.v * np.where(s.v > 0.2, 1.0, 0.0)) + s.v),
+    "cumprod from the end": ({"v": "H"}, lambda s: np.cumprod(s.v[::-1])[::-1] * s.v),
+    "prod": ({"m": "3 H"}, lambda s: s.m * s.m.prod(axis=0) + np.prod(s.m, axis=1, keepdims=True)),
+    "prod of all": ({"m": "2 H"}, lambda s: s.m * np.prod(1 + s.m)),
     "cumax": ({"v": "H"}, lambda s: zoo.cumax(s.v)),
     "softmax": ({"m": "3 H"}, lambda s: zoo.softmax(s.m, axis=0) * zoo.softmax(s.m)),
     "softmax of parameters": ({"v": "H", "W": "3 H"}, lambda s: zoo.softmax(s.W, axis=0) * s.v),
@@ -239,6 +302,18 @@ POWERS: dict[str, Case] = {
         {"v": "H"},
         lambda s: ((2 + s.v) ** 2.5) ** (s.v / 2) - (-s.v) ** 2 - 2 ** -(s.v**2),
     ),
+    "error function": ({"v": "H"}, lambda s: 0.5 * s.v * (1 + zoo.erf(s.v / 2**0.5))),
+    "the two largest": ({"v": "4"}, lambda s: np.where(zoo.top_k(s.v, 2), s.v, 0.0) * s.v),
+    "half of them, the largest": ({"v": "2H"}, lambda s: zoo.top_k(s.v, s.v.shape[0] // 2) * s.v),
+    "the largest along an axis": ({"m": "3 H"}, lambda s: zoo.top_k(s.m, 1, axis=0) * s.m),
+    "the largest of those that are equal": (
+        {"v": "H"},
+        lambda s: zoo.top_k(np.concatenate([s.v, s.v]), s.v.shape[0]) * np.concatenate([s.v, 2 * s.v]),
+    ),
+    "the largest of parameters": (
+        {"v": "H", "W": "H"},
+        lambda s: np.where(zoo.top_k(s.W, 1), s.W, 0.0) * s.v,
+    ),
     "nothing but numbers": ({"v": "H"}, lambda s: s.v * 0.0 + np.zeros_like(s.v) + 0.5),
 }
 
@@ -280,6 +355,68 @@ def test_code_equals_numpy_and_gradients_equal_differences(name: str) -> None:
     checks.check(checks.trial(cell, sizes=(2, 2), steps=1, batch=1))
 
 
+# Slices and diagonals, each place of them.
+
+
+def places(node: Any) -> list[int]:
+    """Which numbers of its base a view shows, in order."""
+    view = view_of(node)
+    assert view is not None
+    lengths = [int(dim.evaluate({})) for dim in node.shape]
+    strides = [int(stride.evaluate({})) for stride in view.strides]
+    return [
+        int(view.offset.evaluate({})) + sum(i * stride for i, stride in zip(index, strides, strict=True))
+        for index in np.ndindex(*lengths)
+    ]
+
+
+def leaf(*shape: int) -> Traced:
+    return Traced(
+        Graph(OPERATIONS).node("state", attr="m", shape=tuple(map(as_dim, shape)), level=Level.STEP)
+    )
+
+
+def taken(array: Traced, key: slice) -> list[int]:
+    """The places that a slice takes; none if it is refused."""
+    try:
+        return places(array[key].node)
+    except TraceError:
+        return []
+
+
+@pytest.mark.parametrize("length", range(1, 8))
+def test_every_slice_takes_the_entries_that_numpy_takes(length: int) -> None:
+    ends = [None, *range(-length, length + 1)]
+    for start, stop, step in itertools.product(ends, ends, [None, *range(-4, 0), *range(1, 5)]):
+        key, expected = slice(start, stop, step), list(range(length))[start:stop:step]
+        is_beyond = (step or 1) < 0 and start == length  # where NumPy begins at the last entry
+        found, again = taken(leaf(length), key), taken(leaf(2 * length)[::2], key)
+        if is_beyond or not expected:
+            assert not found, key
+        else:
+            assert (found, again) == (expected, [2 * place for place in expected]), key
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 5), (5, 2), (1, 4), (4, 1)])
+def test_every_diagonal_takes_the_entries_that_numpy_takes(shape: tuple[int, int]) -> None:
+    numbers = np.arange(shape[0] * shape[1]).reshape(shape)
+    for k in range(1 - shape[0], shape[1]):
+        assert places(np.diag(leaf(*shape), k).node) == np.diag(numbers, k).tolist()
+
+
+def test_sizes_that_a_step_does_not_divide_are_refused() -> None:
+    cell = structure_cell({"v": "H", "W": "I H"}, lambda s: s.v[::2] + s.v[1::2] + (s.x @ s.W).sum())
+    assert zoo.Recurrent(cell, 3, 6).output_size == 3
+    with pytest.raises(
+        zoo.UsageError, match=r"an array of shape \(H // 2,\), which does not come out for .*H=5"
+    ):
+        zoo.Recurrent(cell, 3, 5)
+    cell = structure_cell({"v": "H", "W": "I H"}, lambda s: s.v[6:0:-3] + (s.x @ s.W).sum())
+    with pytest.raises(zoo.UsageError, match=r"step takes entry 6 of an axis of length H, .* H=6"):
+        zoo.Recurrent(cell, 3, 6)
+    assert zoo.Recurrent(cell, 3, 7).output_size == 2
+
+
 # Complex arrays.
 
 
@@ -299,6 +436,7 @@ class Rotating(zoo.Cell):
     def step(self, x: Any, z: Any, h: Any) -> Any:
         z = np.exp(-zoo.softplus(self.A) + 1j * self.B) * z + 1j * (x @ self.W) * self.R
         z = z * (0.5 + 0.1j) - h * self.D / (2 + z * z.conj()) + np.concatenate([z[1:], z[:1]]) * 0.1
+        z = z + 0.1 * z[::-1].conj() + 0.2 * np.flip(z) * np.trace(zoo.outer(z, z))
         y = (z @ self.C).real * abs(1 + z).sum() + (z.reshape(1, -1).sum() / (3 + 1j)).imag
         return zoo.Output(y, z, np.tanh(h + z.imag * np.where(h > 0, z, 1j).real))
 
@@ -337,6 +475,9 @@ COMPILED = [
     "parameter @ parameter vector",
     "x and a function of x",
     "cumsum over the first axis",
+    "cumprod over the last axis",
+    "backwards from some on",
+    "steps along two axes",
 ]
 
 

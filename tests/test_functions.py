@@ -37,6 +37,11 @@ def gelu(x: float) -> float:
     return 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def two_largest(x: np.ndarray) -> np.ndarray:
+    kept = np.argsort(-x, kind="stable")[:2]
+    return np.array([each if place in kept else 0.0 for place, each in enumerate(x)])
+
+
 OTHERWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "exp": scalar(math.exp),
     "exp_minus": scalar(lambda x: math.exp(x) * math.e),
@@ -49,6 +54,8 @@ OTHERWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "leaky_relu": scalar(lambda x: max(x, 0.01 * x)),
     "silu": scalar(lambda x: x / (1 + math.exp(-x))),
     "gelu": scalar(gelu),
+    "erf": scalar(math.erf),
+    "top_k": two_largest,
     "softplus": lambda x: np.logaddexp(0.0, x),
     "log_sigmoid": lambda x: -np.logaddexp(0.0, -x),
     "softmax": softmax,
@@ -66,6 +73,7 @@ OTHERWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 CALLS: dict[str, Callable[[Any], Any]] = {
     "exp_minus": lambda x: zoo.exp_minus(x, -1.0),
     "roll": lambda x: zoo.roll(x, 1),
+    "top_k": lambda x: np.where(zoo.top_k(x, 2), x, 0.0),
     "outer": lambda x: zoo.outer(x, x),
     "log": lambda x: zoo.log(np.abs(x) + 1),
     "sqrt": lambda x: zoo.sqrt(np.abs(x)),
@@ -161,6 +169,36 @@ def test_gelu_is_near_the_exact_one() -> None:
     x = np.linspace(-6, 6, 200)
     exact = scalar(lambda each: 0.5 * each * (1 + math.erf(each / math.sqrt(2))))(x)
     assert np.abs(zoo.gelu(x) - exact).max() < 1e-3
+
+
+def test_the_exact_gelu_is_written_with_the_error_function() -> None:
+    def exact(x: Any) -> Any:
+        return 0.5 * x * (1 + zoo.erf(x / math.sqrt(2)))
+
+    x = np.linspace(-6, 6, 200)
+    expected = scalar(lambda each: 0.5 * each * math.erfc(-each / math.sqrt(2)))(x)
+    np.testing.assert_allclose(exact(x), expected, rtol=0, atol=1e-15)
+    case = checks.trial(cell_of(exact), sizes=(3, 4))
+    y, _, _ = case.both_passes(case.x)[0]
+    np.testing.assert_allclose(y, case.reference(case.x)[0], rtol=1e-15, atol=1e-15)
+    checks.check(case)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 9])
+def test_top_k_marks_exactly_k_entries(k: int) -> None:
+    x = np.random.default_rng(k).integers(0, 3, (40, 5)).astype(float)  # with many that are equal
+    mask = zoo.top_k(x, k)
+    assert mask.dtype == bool
+    assert (mask.sum(axis=-1) == min(k, 5)).all()
+    assert (np.where(mask, x, np.inf).min(axis=-1) >= np.where(mask, -np.inf, x).max(axis=-1)).all()
+    np.testing.assert_array_equal(zoo.top_k(x.T, k, axis=0), mask.T)
+
+
+def test_top_k_has_no_derivative_of_its_own() -> None:
+    case = checks.trial(cell_of(lambda a: np.where(zoo.top_k(a, 2), 1.0, 0.0)), steps=1)
+    with checks.interpreted(case):
+        _, (dx, _, _) = case.both_passes(case.x)
+    np.testing.assert_allclose(dx[0], 0.1 * case.dlast[0] @ case.params["W"].T, rtol=1e-12)
 
 
 def test_relu_has_no_gradient_at_zero() -> None:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from zoo.functions import (
         cumax,
         cumsum,
+        erf,
         exp,
         exp_minus,
         eye,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         sqrt,
         stop_gradient,
         tanh,
+        top_k,
     )
     from zoo.kernels.jit import njit
     from zoo.layers import Recurrent
@@ -138,6 +140,7 @@ _HOMES = {
     "compare": "zoo.comparison",
     "cumax": "zoo.functions",
     "cumsum": "zoo.functions",
+    "erf": "zoo.functions",
     "exp": "zoo.functions",
     "exp_minus": "zoo.functions",
     "eye": "zoo.functions",
@@ -181,6 +184,7 @@ _HOMES = {
     "sqrt": "zoo.functions",
     "stop_gradient": "zoo.functions",
     "tanh": "zoo.functions",
+    "top_k": "zoo.functions",
     "train": "zoo.training",
 }
 _ROOMS = (
@@ -236,6 +240,7 @@ __all__ = [
     "cumax",
     "cumsum",
     "data",
+    "erf",
     "exp",
     "exp_minus",
     "export",
@@ -283,6 +288,7 @@ __all__ = [
     "stop_gradient",
     "tanh",
     "testing",
+    "top_k",
     "train",
     "training",
 ]

@@ -25,6 +25,7 @@ Array = Any
 __all__ = [
     "cumax",
     "cumsum",
+    "erf",
     "exp",
     "exp_minus",
     "eye",
@@ -46,6 +47,7 @@ __all__ = [
     "sqrt",
     "stop_gradient",
     "tanh",
+    "top_k",
 ]
 
 
@@ -122,6 +124,14 @@ def gelu(x: Array) -> Array:
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (near + 0.044715 * near * near * near)))
 
 
+def erf(x: Array) -> Array:
+    """The error function, ``2 / sqrt(pi)`` times the integral of ``exp(-t * t)`` from 0 to x.
+
+    The exact Gaussian error linear unit is ``0.5 * x * (1 + zoo.erf(x / math.sqrt(2)))``.
+    """
+    return _apply("erf", x)
+
+
 def softplus(x: Array) -> Array:
     """``log(1 + exp(x))``, without overflow."""
     return _apply("softplus", x)
@@ -170,6 +180,31 @@ def roll(x: Array, shift: int, axis: int = -1) -> Array:
 def split(x: Array, parts: int, axis: int = -1) -> Any:
     """``parts`` arrays of equal size along an axis: the gates of ``x @ W``."""
     return np.split(x, parts, axis=axis)
+
+
+def top_k(x: Array, k: Any, axis: int = -1) -> Array:
+    """Mark the ``k`` largest entries along an axis, for ``np.where(zoo.top_k(x, k), x, 0.0)``.
+
+    Of equal entries the first are marked. NaN is always marked, in addition to the ``k``, so that it reaches
+    the loss. A mask has no derivative: gradients flow through what is chosen, not through the choice. The
+    time grows with the square of the length of the axis.
+
+    Args:
+        x: Numbers.
+        k: How many: an integer, an option, or a length such as ``h.shape[-1] // 4``.
+        axis: Along which axis.
+
+    Raises:
+        UsageError: if ``k`` is an integer below one.
+    """
+    if isinstance(k, int | np.integer) and k < 1:
+        raise UsageError(f"top_k: k is {k}; expected a positive integer.")
+    x = np.moveaxis(x, axis, -1)
+    place = np.cumsum(np.ones_like(x), axis=-1)
+    ahead = x[..., None, :] > x[..., :, None]
+    equal = x[..., None, :] == x[..., :, None]
+    before = place[..., None, :] < place[..., :, None]
+    return np.moveaxis(np.sum(ahead | (equal & before), axis=-1) < k, -1, axis)
 
 
 def stop_gradient(x: Array) -> Array:

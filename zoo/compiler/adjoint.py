@@ -11,10 +11,12 @@ from zoo.compiler.graph import Level, Node, ancestors
 from zoo.compiler.structure import (
     ONE,
     concatenate,
+    flip,
     matmul,
     outer,
     outer_heads,
     part,
+    recurrence,
     reduce,
     reshape,
     row_sum,
@@ -149,6 +151,24 @@ def _slice(node: Node, g: Node) -> tuple[Piece]:
     return (Piece(axis, start, stop, g),)
 
 
+def _stride(node: Node, g: Node) -> tuple[Piece]:
+    axis, start, step, length = node.attr
+    if step.signs() == {-1}:
+        g, start, step = flip(g, axis), start + step * (length - ONE), as_dim(0) - step
+    gradient = _with_zeros_between(g, axis, step)
+    return (Piece(axis, start, start + gradient.shape[axis], gradient),)
+
+
+def _with_zeros_between(g: Node, axis: int, step: Dim) -> Node:
+    """Entries along an axis ``step`` apart."""
+    if step == ONE:
+        return g
+    before, length, after = g.shape[:axis], g.shape[axis], g.shape[axis + 1 :]
+    zeros = g.graph.constant(0.0, (*before, length, step - ONE, *after))
+    rows = concatenate([reshape(g, with_ones(g.shape, (axis + 1,))), zeros], axis + 1)
+    return part(reshape(rows, (*before, length * step, *after)), axis, as_dim(0), (length - ONE) * step + ONE)
+
+
 def _concat(node: Node, g: Node) -> tuple[Node, ...]:
     place, pieces = as_dim(0), []
     for operand in node.inputs:
@@ -189,6 +209,22 @@ def _cumsum(node: Node, g: Node) -> tuple[Node]:
     return (running_sum(g, axis, not reverse),)
 
 
+def _recurrence(node: Node, g: Node) -> tuple[Node, Node]:
+    """That of ``b`` is a recurrence the other way, in which each factor is met one entry later."""
+    (axis, reverse), a = node.attr, node.inputs[0]
+    db = recurrence(_moved(a, axis, back=not reverse), g, axis, not reverse)
+    return db * _moved(node, axis, back=reverse), db
+
+
+def _moved(node: Node, axis: int, back: bool) -> Node:
+    """Entries moved on by one place along an axis, or back; zero at the end that becomes free."""
+    length = node.shape[axis]
+    zero = node.graph.constant(0.0, (*node.shape[:axis], ONE, *node.shape[axis + 1 :]))
+    if back:
+        return concatenate([part(node, axis, ONE, length), zero], axis)
+    return concatenate([zero, part(node, axis, as_dim(0), length - ONE)], axis)
+
+
 def _dot(node: Node, g: Node) -> tuple[Node, ...]:
     a, w, *base = node.inputs
     if node.level == Level.ONCE:  # parameters times parameters: there are no rows to sum over
@@ -219,8 +255,10 @@ _STRUCTURE: dict[str, Callable[[Node, Node], tuple[Contribution, ...]]] = {
     "dot": _dot,
     "dot_heads": _dot_heads,
     "max": _max,
+    "recurrence": _recurrence,
     "reshape": _reshape,
     "slice": _slice,
+    "stride": _stride,
     "sum": _sum,
     "transpose": _transpose,
 }

@@ -90,6 +90,12 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
     return guarded(structure.concatenate, [back, front], axis)
 
 
+def _flip(m: Any, axis: Any = None) -> Any:
+    for each in normal_axes(axis, m.ndim):
+        m = guarded(structure.flip, m.node, each)
+    return m
+
+
 def _repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     a, axis = (_ravel(a), 0) if axis is None else (a, normal_axis(axis, a.ndim))
     return _spread(a, axis, axis + 1, as_length(repeats))
@@ -175,6 +181,9 @@ ARRANGING: dict[Any, Callable[..., Any]] = {
     np.concatenate: _concatenate,
     np.copy: lambda a: a,
     np.expand_dims: _expand_dims,
+    np.flip: _flip,
+    np.fliplr: lambda m: _flip(m, 1),
+    np.flipud: lambda m: _flip(m, 0),
     np.hstack: _hstack,
     np.moveaxis: _moveaxis,
     np.ravel: _ravel,

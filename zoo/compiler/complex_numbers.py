@@ -165,8 +165,30 @@ def call_complex_ufunc(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
 # What joins arrays, and what treats both parts alike.
 _JOINS = (np.concatenate, np.hstack, np.stack, np.vstack)
 _ALIKE = (
-    *(np.broadcast_to, np.copy, np.cumsum, np.expand_dims, np.mean, np.moveaxis, np.ravel, np.repeat),
-    *(np.reshape, np.roll, np.squeeze, np.sum, np.swapaxes, np.tile, np.transpose, np.zeros_like),
+    *(
+        np.broadcast_to,
+        np.copy,
+        np.cumsum,
+        np.diag,
+        np.diagonal,
+        np.expand_dims,
+        np.flip,
+        np.fliplr,
+        np.flipud,
+    ),
+    *(
+        np.mean,
+        np.moveaxis,
+        np.ravel,
+        np.repeat,
+        np.reshape,
+        np.roll,
+        np.squeeze,
+        np.sum,
+        np.swapaxes,
+        np.tile,
+    ),
+    *(np.trace, np.transpose, np.tril, np.triu, np.zeros_like),
 )
 
 

@@ -10,7 +10,7 @@ from zoo.compiler.fusion import Loop
 from zoo.compiler.graph import Node, ancestors
 from zoo.compiler.program import Pass
 from zoo.compiler.schedule import Rows, bases, is_product
-from zoo.compiler.structure import REDUCTIONS, SUMS
+from zoo.compiler.structure import REDUCTIONS, SCANS, SUMS
 
 
 def computed(plan: Pass) -> Iterator[Node]:
@@ -45,5 +45,5 @@ def told(plan: Pass) -> set[Node]:
     uses = Counter(base for node in nodes for base in bases(node))
     several = {node for node, number in uses.items() if number > 1}
     parts = {base for node in nodes if node.op == "concat" for base in bases(node)}
-    sums = {node for node in nodes if is_product(node) or node.op in (*REDUCTIONS, *SUMS, "cumsum")}
+    sums = {node for node in nodes if is_product(node) or node.op in (*REDUCTIONS, *SUMS, *SCANS)}
     return {node for node in nodes if node.op != "concat"} & (sums | several | parts | plan.stores.keys())

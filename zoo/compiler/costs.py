@@ -10,7 +10,7 @@ from zoo.compiler.fusion import Loop
 from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
 from zoo.compiler.schedule import Product
-from zoo.compiler.structure import REDUCTIONS, SUMS
+from zoo.compiler.structure import REDUCTIONS, SCANS, SUMS
 
 NOTHING = as_dim(0)
 
@@ -79,5 +79,5 @@ class _Counts:
             return
         if operation is not None and operation.dear:
             self.functions += numbers
-        elif operation is not None or node.op in (*REDUCTIONS, *SUMS, "cumsum"):
+        elif operation is not None or node.op in (*REDUCTIONS, *SUMS, *SCANS):
             self.arithmetic += numbers

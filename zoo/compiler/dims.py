@@ -72,6 +72,12 @@ class Dim:
         even = all(factor.denominator == 1 for _, factor in rest)
         return _canonical([*rest, ((), Fraction(math.floor(constant)))]) if even else quotient
 
+    def ceil_divide(self, divisor: int) -> Dim:
+        """The quotient rounded up, where a fraction of a letter is taken to come out even."""
+        rest = [(letters, factor / divisor) for letters, factor in self.terms if letters]
+        constant = sum(factor for letters, factor in self.terms if not letters)
+        return _canonical([*rest, ((), Fraction(math.ceil(Fraction(constant) / divisor)))])
+
     def signs(self) -> set[int]:
         """The signs, of -1, 0 and 1, that it may have where all letters are at least one."""
         at_ones = sum(factor for _, factor in self.terms)

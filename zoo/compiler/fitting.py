@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from zoo.compiler.dims import Dim
 from zoo.compiler.graph import ancestors, text
 from zoo.compiler.reading import Equations
+from zoo.compiler.structure import ONE
 from zoo.errors import UsageError
 
 
@@ -39,3 +40,10 @@ def _conditions(equations: Equations) -> Iterator[tuple[str, Dim, int]]:
             what = f"step cuts from {start} to {stop} of an axis of length {whole}"
             yield what, start, 0
             yield what, whole - stop, 0
+        if node.op == "stride":
+            axis, start, step, length = node.attr
+            whole = node.inputs[0].shape[axis]
+            for place in (start, start + step * (length - ONE)):
+                what = f"step takes entry {place} of an axis of length {whole}"
+                yield what, place, 0
+                yield what, whole - place, 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from zoo.compiler.dims import as_dim, product
 from zoo.compiler.graph import Node, Shape
-from zoo.compiler.structure import REDUCTIONS, SUMS
+from zoo.compiler.structure import REDUCTIONS, SCANS, SUMS
 from zoo.compiler.views import ZERO, View, contiguous, view_of
 
 
@@ -71,7 +71,7 @@ class _Builder:
             return
         shape = node.inputs[0].shape if node.op in (*REDUCTIONS, *SUMS) else node.shape
         first = self._ready(node, shape)
-        index = self._own_loop(shape) if node.op == "cumsum" else self._loop(shape, first)
+        index = self._own_loop(shape) if node.op in SCANS else self._loop(shape, first)
         self.loops[index].body.append(node)
         self.place[node] = index
 
@@ -90,7 +90,7 @@ class _Builder:
 
     def _ready(self, node: Node, shape: Shape) -> int:
         """The first loop in which all inputs of a value are known."""
-        own = 1 if node.op == "cumsum" else 0
+        own = 1 if node.op in SCANS else 0
         needs = [self._needed(operand, shape, own) for operand in node.inputs]
         return max(needs, default=0)
 
@@ -100,13 +100,13 @@ class _Builder:
         if view is None or view.base not in self.place:
             return 0
         base, place = view.base, self.place[view.base]
-        fused = operand is base and base.op not in (*REDUCTIONS, "cumsum", "concat") and shape == base.shape
+        fused = operand is base and base.op not in (*REDUCTIONS, *SCANS, "concat") and shape == base.shape
         if fused and not later:
             return place
         return place + 1
 
     def _own_loop(self, shape: Shape) -> int:
-        """A loop that nothing else runs in: a running sum goes along its axis in order."""
+        """A loop that nothing else runs in: a scan goes along its axis in order."""
         self.loops.append(Loop(shape))
         self.closed.add(len(self.loops) - 1)
         return len(self.loops) - 1
@@ -125,10 +125,10 @@ class _Builder:
             for operand in [*read, *(value for value, _ in loop.stores)]:
                 self._keep(operand, index)
         for node in self.place:
-            if node.op in (*REDUCTIONS, "cumsum"):
+            if node.op in (*REDUCTIONS, *SCANS):
                 self.stores.setdefault(node, Store.SCALAR if is_scalar(node) else Store.ROW)
         for node, index in self.place.items():
-            if node in self.stores and node.op not in (*REDUCTIONS, *SUMS, "concat", "cumsum"):
+            if node in self.stores and node.op not in (*REDUCTIONS, *SUMS, *SCANS, "concat"):
                 strides = contiguous(node.shape)
                 self.loops[index].stores.append((node, View(node, ZERO, strides, node.shape)))
 
@@ -137,5 +137,5 @@ class _Builder:
         if view is None or view.base not in self.place or view.base in self.stores:
             return
         base = view.base
-        if operand is not base or self.place[base] != index or base.op == "cumsum":
+        if operand is not base or self.place[base] != index or base.op in SCANS:
             self.stores[base] = Store.SCALAR if is_scalar(base) else Store.ROW

@@ -55,7 +55,7 @@ def _taken(node: Node, axis: int, key: Any) -> tuple[Node, Shape]:
     """One axis indexed: the narrower node, and the lengths that remain of the axis."""
     whole = node.shape[axis]
     if isinstance(key, slice):
-        node = structure.part(node, axis, *_bounds(key, whole))
+        node = structure.stride(node, axis, *_places(key, whole))
         return node, (node.shape[axis],)
     if isinstance(key, bool) or not isinstance(key, int | np.integer | Extent):
         raise TraceError(
@@ -68,17 +68,22 @@ def _taken(node: Node, axis: int, key: Any) -> tuple[Node, Shape]:
     return structure.part(node, axis, start, start + structure.ONE), ()
 
 
-def _bounds(key: slice, whole: Dim) -> tuple[Dim, Dim]:
-    """Where a slice begins and ends."""
-    if key.step not in (None, 1):
-        raise TraceError(
-            "found a slice whose step is not 1; every second entry of h is written h.reshape(-1, 2)[:, 0]"
-        )
-    start = as_dim(0) if key.start is None else bound(key.start, whole)
-    stop = whole if key.stop is None else bound(key.stop, whole)
-    if 1 not in (stop - start).signs() and stop != start:
+def _places(key: slice, whole: Dim) -> tuple[Dim, Dim, Dim]:
+    """Where a slice begins, its step, and how many entries it has."""
+    step = 1 if key.step is None else key.step
+    if isinstance(step, bool) or not isinstance(step, int | np.integer) or not step:
+        raise TraceError(f"the step of a slice is {step!r}; expected an integer other than zero")
+    ends = (as_dim(0), whole) if step > 0 else (whole - structure.ONE, as_dim(-1))
+    start, stop = (
+        end if value is None else bound(value, whole)
+        for value, end in zip((key.start, key.stop), ends, strict=True)
+    )
+    if step < 0 and start == whole:
+        raise _beyond(key.start, whole)
+    span = stop - start if step > 0 else start - stop
+    if 1 not in span.signs() and stop != start:
         raise TraceError(f"the slice from {start} to {stop} of an axis of length {whole} is empty")
-    return start, stop
+    return start, as_dim(int(step)), span.ceil_divide(abs(int(step)))
 
 
 def bound(value: Any, whole: Dim) -> Dim:

@@ -6,6 +6,7 @@ has those axes in front; what depends on parameters alone has none. Axes are the
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -86,6 +87,15 @@ def _slice(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: 
     return lambda value: value[key]
 
 
+def _stride(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+    axis, *rest = node.attr
+    start, step, length = lengths(tuple(rest), sizes)
+    stop = start + step * length
+    # A negative end would count from the back, where the front is meant.
+    key = (..., slice(start, None if stop < 0 else stop, step), *[slice(None)] * (node.ndim - 1 - axis))
+    return lambda value: value[key]
+
+
 def _transpose(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
     own = [axis - node.ndim for axis in node.attr]
     return lambda value: np.transpose(value, (*range(value.ndim - node.ndim), *own))
@@ -119,6 +129,20 @@ def _running_sum(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # 
     return lambda value: np.cumsum(value, axis - inner)
 
 
+def _recurrence(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+    (axis, reverse), inner = node.attr, node.ndim
+
+    def run(a: Any, b: Any) -> Any:
+        a, b = np.broadcast_arrays(a, b)
+        a, y = np.moveaxis(a, axis - inner, 0), np.moveaxis(b, axis - inner, 0).copy()
+        order = range(len(y) - 1, -1, -1) if reverse else range(len(y))
+        for before, place in itertools.pairwise(order):
+            y[place] += a[place] * y[before]
+        return np.moveaxis(y, 0, axis - inner)
+
+    return run
+
+
 def _dot(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
     def product(a: Any, w: Any) -> Any:
         if a.dtype.kind == "i":  # tokens stand for one-hot rows
@@ -146,9 +170,11 @@ _STRUCTURE: dict[str, Callable[[Node, Sizes, np.dtype[Any]], Meaning]] = {
     "dot_heads": _dot_heads,
     "eye": _eye,
     "max": _reduction(np.max),
+    "recurrence": _recurrence,
     "reshape": _reshape,
     "size": _size,
     "slice": _slice,
+    "stride": _stride,
     "sum": _reduction(np.sum),
     "transpose": _transpose,
 }

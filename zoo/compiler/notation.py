@@ -8,7 +8,7 @@ from zoo.compiler.copies import LEAVES
 from zoo.compiler.dims import Dim
 from zoo.compiler.graph import Node, Shape
 from zoo.compiler.structure import ONE, VIEWS
-from zoo.compiler.views import view_of
+from zoo.compiler.views import ZERO, view_of
 
 # Operations that are written with a sign, and how tightly it binds; the others are written as calls.
 _SIGNS = {
@@ -106,7 +106,22 @@ class Notation:
             axis, start, stop = node.attr
             window = formula(start) if stop - start == ONE else f"{formula(start)}:{formula(stop)}"
             return f"{base}[{', '.join([*[':'] * axis, window])}]"
+        if node.op == "stride":
+            axis, *rest = node.attr
+            return f"{base}[{', '.join([*[':'] * axis, _stride(inner.shape[axis], *rest)])}]"
         return f"{base}.T" if node.op == "transpose" and not is_in_order(node) else base
+
+
+def _stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:
+    """A slice with a step: ``1::2``, ``::-1``; an end is left out where it is that of the axis."""
+    last = start + step * (length - ONE)
+    if step.signs() == {-1}:
+        first, is_all = whole - ONE, last == ZERO
+        stop = last - ONE
+    else:
+        first, is_all = ZERO, (last + step - whole).signs() <= {0, 1}
+        stop = last + ONE
+    return f"{'' if start == first else formula(start)}:{'' if is_all else formula(stop)}:{formula(step)}"
 
 
 def is_in_order(node: Node) -> bool:

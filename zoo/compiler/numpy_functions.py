@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.compiler.arranging import ARRANGING
 from zoo.compiler.blame import TraceError
+from zoo.compiler.diagonals import DIAGONALS
 from zoo.compiler.operands import as_node, guarded, trace
 from zoo.compiler.reducing import REDUCING
 from zoo.compiler.ufuncs import is_complex, is_truth
@@ -65,18 +66,14 @@ _INSTEAD = {
     "np.array_split": "np.split with the places to cut at",
     "np.average": "np.sum(a * weights)",
     "np.column_stack": "np.stack with axis=1",
-    "np.cumprod": "np.exp(np.cumsum(np.log(a)))",
-    "np.diag": "zoo.eye(n) * a",
     "np.diff": "a[1:] - a[:-1]",
     "np.einsum": "it with @, *, reshape and np.sum",
-    "np.flip": "the entries in the other order when the parameters are made, or np.concatenate",
     "np.kron": "a[:, None] * b[None, :] and reshape",
     "np.linalg.inv": "the inverse as a zoo.Buffer made by its init",
     "np.pad": "np.concatenate with np.zeros_like",
     "np.round": "np.floor(a + 0.5)",
     "np.take": "a[i]",
     "np.tensordot": "it with @, reshape and swapaxes",
-    "np.trace": "np.sum(a * zoo.eye(n))",
 }
 
 
@@ -98,6 +95,7 @@ def _full_like(a: Any, fill_value: Any) -> Any:
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **ARRANGING,
+    **DIAGONALS,
     **REDUCING,
     np.clip: _clip,
     np.full_like: _full_like,

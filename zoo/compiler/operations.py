@@ -7,6 +7,7 @@ and its emitted code with its NumPy meaning, so a row that is wrong does not pas
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -51,6 +52,15 @@ def _sigmoid(x: Any) -> Any:
 
 def _softplus(x: Any) -> Any:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _erf(x: Any) -> Any:
+    """The error function, which NumPy lacks, in the dtype of its operand."""
+    x = np.asarray(x)
+    return _EACH_ERF(x).astype(x.dtype if x.dtype.kind == "f" else float)[()]
+
+
+_EACH_ERF = np.vectorize(math.erf, otypes=[float])
 
 
 def _where(condition: Node, a: Node | float, b: Node | float) -> Node:
@@ -116,6 +126,12 @@ OPERATIONS: dict[str, Operation] = {
     "sigmoid": Operation(_sigmoid, "kernels.sigmoid({0})", lambda g, y, a: (g * (y * (1.0 - y)),), dear=True),
     "softplus": Operation(
         _softplus, "kernels.softplus({0})", lambda g, y, a: (g * _function("sigmoid", a),), dear=True
+    ),
+    "erf": Operation(
+        _erf,
+        "kernels.erf({0})",
+        lambda g, y, a: (g * (2.0 / math.sqrt(math.pi) * _function("exp", -(a * a))),),
+        dear=True,
     ),
     # Pieces. A NaN in either operand comes out: it must reach the loss, not vanish in a rectifier.
     "absolute": Operation(np.absolute, "abs({0})", lambda g, y, a: (_where(a < 0.0, -g, g),)),

@@ -72,19 +72,35 @@ def _prod(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
     for each in reversed(normal_axes(axis, a.ndim)):
         length = a.dims[each].integer
         if length is None:
-            raise TraceError(
-                f"np.prod along an axis of length {a.dims[each]} is not compiled; write "
-                "np.exp(np.sum(np.log(a)))"
-            )
-        parts = [Traced(structure.part(a.node, each, as_dim(i), as_dim(i + 1))) for i in range(length)]
-        product = functools.reduce(operator.mul, parts)
+            product = _last(_cumprod(a, each), each)
+        else:
+            parts = [Traced(structure.part(a.node, each, as_dim(i), as_dim(i + 1))) for i in range(length)]
+            product = functools.reduce(operator.mul, parts)
         a = product if keepdims else np.squeeze(product, each)
     return a
+
+
+def _last(a: Any, axis: int) -> Any:
+    """The last entry along an axis, which stays."""
+    length = a.dims[axis]
+    return Traced(structure.part(a.node, axis, length - structure.ONE, length))
 
 
 def _cumsum(a: Any, axis: Any = None) -> Any:
     a, axis = (np.ravel(a), 0) if axis is None else (a, normal_axis(axis, a.ndim))
     return guarded(structure.running_sum, a.node, axis)
+
+
+def _cumprod(a: Any, axis: Any = None) -> Any:
+    """A recurrence from the first entry: it divides by nothing, so that zeros have their derivative."""
+    a, axis = (np.ravel(a), 0) if axis is None else (a, normal_axis(axis, a.ndim))
+    node = a.graph.number(a.node)
+    shape, length = node.shape, node.shape[axis]
+    if length == structure.ONE:
+        return Traced(node)
+    zeros = a.graph.constant(0.0, (*shape[:axis], length - structure.ONE, *shape[axis + 1 :]))
+    first = structure.part(node, axis, as_dim(0), structure.ONE)
+    return guarded(structure.recurrence, node, structure.concatenate([first, zeros], axis), axis)
 
 
 def _dot(a: Any, b: Any) -> Any:
@@ -110,6 +126,7 @@ REDUCING: dict[Any, Callable[..., Any]] = {
     np.amax: _max,
     np.amin: _min,
     np.any: _any,
+    np.cumprod: _cumprod,
     np.cumsum: _cumsum,
     np.dot: _dot,
     np.inner: _inner,

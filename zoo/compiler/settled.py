@@ -119,6 +119,11 @@ class _Rewriting:
         axis, start, stop = node.attr
         return structure.part(operand, axis, self._number(start), self._number(stop))
 
+    def stride(self, node: Node, operand: Node) -> Node:
+        """Entries some steps apart again."""
+        axis, *rest = node.attr
+        return structure.stride(operand, axis, *map(self._number, rest))
+
     def reshape(self, node: Node, operand: Node) -> Node:
         """The same numbers in the shape of a node."""
         return structure.reshape(operand, self._shape(node.shape))
@@ -139,8 +144,10 @@ _MAKERS: dict[str, Callable[[_Rewriting, Node, tuple[Node, ...]], Node]] = {
     "concat": lambda _, node, inputs: structure.concatenate(inputs, node.attr),
     "cumsum": lambda _, node, inputs: structure.running_sum(inputs[0], *node.attr),
     "max": lambda _, node, inputs: structure.reduce(inputs[0], "max", node.attr),
+    "recurrence": lambda _, node, inputs: structure.recurrence(inputs[0], inputs[1], *node.attr),
     "reshape": lambda how, node, inputs: how.reshape(node, inputs[0]),
     "slice": lambda how, node, inputs: how.slice(node, inputs[0]),
+    "stride": lambda how, node, inputs: how.stride(node, inputs[0]),
     "sum": lambda _, node, inputs: structure.reduce(inputs[0], "sum", node.attr),
     "transpose": lambda _, node, inputs: structure.transpose(inputs[0], node.attr),
 }

@@ -43,19 +43,21 @@ def remake(node: Node, inputs: tuple[Node, ...]) -> Node:
     if node.op in node.graph.operations:
         return node.graph.apply(node.op, *inputs)
     if node.op in _MAKERS:
-        return _MAKERS[node.op](node, inputs[0])
+        return _MAKERS[node.op](node, *inputs)
     if node.op == "concat":
         return structure.concatenate(inputs, node.attr)
     level = Level.ONCE if node.op in structure.SUMS else None
     return node.graph.node(node.op, inputs, node.attr, node.shape, level, node.truth)
 
 
-_MAKERS: dict[str, Callable[[Node, Node], Node]] = {
+_MAKERS: dict[str, Callable[..., Node]] = {
     "broadcast": lambda node, operand: node.graph.broadcast(operand, node.shape),
     "cumsum": lambda node, operand: structure.running_sum(operand, *node.attr),
     "max": lambda node, operand: structure.reduce(operand, "max", node.attr),
+    "recurrence": lambda node, a, b: structure.recurrence(a, b, *node.attr),
     "reshape": lambda node, operand: structure.reshape(operand, node.shape),
     "slice": lambda node, operand: structure.part(operand, *node.attr),
+    "stride": lambda node, operand: structure.stride(operand, *node.attr),
     "sum": lambda node, operand: structure.reduce(operand, "sum", node.attr),
     "transpose": lambda node, operand: structure.transpose(operand, node.attr),
 }

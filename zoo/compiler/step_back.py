@@ -12,7 +12,7 @@ from zoo.compiler.copies import LEAVES
 from zoo.compiler.graph import Level, Node
 from zoo.compiler.intermediates import equations_of
 from zoo.compiler.reading import Equations
-from zoo.compiler.structure import part, reshape, transpose
+from zoo.compiler.structure import part, reshape, stride, transpose
 from zoo.contracts import Cell
 
 
@@ -57,6 +57,7 @@ class StepBack:
 _VIEWS: dict[str, Callable[[Node, Node], Node]] = {
     "reshape": lambda gradient, view: reshape(gradient, view.shape),
     "slice": lambda gradient, view: part(gradient, *view.attr),
+    "stride": lambda gradient, view: stride(gradient, *view.attr),
     "transpose": lambda gradient, view: transpose(gradient, view.attr),
 }
 

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from zoo.compiler.dims import Dim, as_dim, product
 from zoo.compiler.graph import Level, Node, Shape, ShapeError, broadcast_shape, text
 
-VIEWS = ("slice", "reshape", "transpose", "broadcast")
+VIEWS = ("slice", "stride", "reshape", "transpose", "broadcast")
 REDUCTIONS = ("sum", "max")
+SCANS = ("cumsum", "recurrence")
+"""What goes along an axis in order, each entry made of the one before it."""
 PRODUCTS = ("dot", "dot_heads")
 SUMS = ("outer", "outer_heads", "row_sum")
 """Sums over every row of every step, which are known once the loop over time has ended."""
@@ -29,12 +31,35 @@ def part(node: Node, axis: int, start: Dim, stop: Dim) -> Node:
     if node.op == "slice" and node.attr[0] == axis:
         offset = node.attr[1]
         return part(node.inputs[0], axis, offset + start, offset + stop)
+    if node.op == "stride" and node.attr[0] == axis:
+        return stride(node, axis, start, ONE, stop - start)
     if node.op == "concat" and node.attr == axis and (found := _piece(node, axis, start, stop)) is not None:
         return found
     shape = (*node.shape[:axis], stop - start, *node.shape[axis + 1 :])
     if node.op == "broadcast" and (node.inputs[0].value is not None or _is_spread(node, axis)):
         return node.graph.broadcast(node.inputs[0], shape)
     return node.graph.node("slice", (node,), (axis, start, stop), shape, truth=node.truth)
+
+
+def stride(node: Node, axis: int, start: Dim, step: Dim, length: Dim) -> Node:
+    """``length`` entries along an axis from ``start`` on, ``step`` apart; backwards if that is negative."""
+    if node.op == "stride" and node.attr[0] == axis:
+        _, first, each, _ = node.attr
+        return stride(node.inputs[0], axis, first + start * each, step * each, length)
+    if node.op == "slice" and node.attr[0] == axis:
+        return stride(node.inputs[0], axis, node.attr[1] + start, step, length)
+    if ONE in (step, length):
+        return part(node, axis, start, start + length)
+    shape = (*node.shape[:axis], length, *node.shape[axis + 1 :])
+    if node.op == "broadcast" and (node.inputs[0].value is not None or _is_spread(node, axis)):
+        return node.graph.broadcast(node.inputs[0], shape)
+    return node.graph.node("stride", (node,), (axis, start, step, length), shape, truth=node.truth)
+
+
+def flip(node: Node, axis: int) -> Node:
+    """The entries along an axis in reverse order."""
+    length = node.shape[axis]
+    return stride(node, axis, length - ONE, as_dim(-1), length)
 
 
 def _piece(node: Node, axis: int, start: Dim, stop: Dim) -> Node | None:
@@ -136,6 +161,14 @@ def running_sum(node: Node, axis: int, reverse: bool = False) -> Node:
     if node.shape[axis] == ONE:
         return node
     return node.graph.node("cumsum", (node,), (axis, reverse), node.shape)
+
+
+def recurrence(a: Node, b: Node, axis: int, reverse: bool = False) -> Node:
+    """``y[i] = a[i] * y[i - 1] + b[i]`` along an axis, from ``y[0] = b[0]``; ``reverse`` starts last."""
+    a, b = a.graph.number(a), b.graph.number(b)
+    if b.shape[axis] == ONE:
+        return b
+    return b.graph.node("recurrence", (a, b), (axis, reverse), b.shape)
 
 
 def matmul(a: Node, b: Node) -> Node:

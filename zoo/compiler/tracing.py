@@ -27,7 +27,9 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "conj": np.conjugate,
     "conjugate": np.conjugate,
     "copy": np.copy,
+    "cumprod": np.cumprod,
     "cumsum": np.cumsum,
+    "diagonal": np.diagonal,
     "dot": np.dot,
     "flatten": np.ravel,
     "max": np.max,
@@ -40,6 +42,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "std": np.std,
     "sum": np.sum,
     "swapaxes": np.swapaxes,
+    "trace": np.trace,
     "var": np.var,
 }
 _ATTRIBUTES = ("T", "imag", "ndim", "real", "shape", "size")

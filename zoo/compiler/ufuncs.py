@@ -83,7 +83,6 @@ def _instead(name: str) -> str:
 _INSTEAD = {
     "bitwise_xor": "a != b",
     "divmod": "np.floor(a / b) and a % b",
-    "erf": "zoo.tanh or zoo.gelu",
     "expit": "zoo.sigmoid",
     "float_power": "a ** b",
     "floor_divide": "np.floor(a / b)",

@@ -66,6 +66,13 @@ def _slice(node: Node, view: View) -> View:
     return replace(view, offset=view.offset + start * view.strides[axis], shape=node.shape)
 
 
+def _stride(node: Node, view: View) -> View:
+    axis, start, step, _ = node.attr
+    own = view.strides[axis]
+    strides = (*view.strides[:axis], own * step, *view.strides[axis + 1 :])
+    return replace(view, offset=view.offset + start * own, strides=strides, shape=node.shape)
+
+
 def _transpose(node: Node, view: View) -> View:
     return replace(view, strides=tuple(view.strides[axis] for axis in node.attr), shape=node.shape)
 
@@ -83,7 +90,13 @@ def _reshape(node: Node, view: View) -> View | None:
     return None if strides is None else replace(view, strides=strides, shape=node.shape)
 
 
-_APPLIED = {"slice": _slice, "transpose": _transpose, "broadcast": _broadcast, "reshape": _reshape}
+_APPLIED = {
+    "slice": _slice,
+    "stride": _stride,
+    "transpose": _transpose,
+    "broadcast": _broadcast,
+    "reshape": _reshape,
+}
 
 
 def reshaped(shape: Shape, strides: Strides, new: Shape) -> Strides | None:

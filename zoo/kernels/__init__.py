@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         span,
     )
     from zoo.kernels.random import random_uniform, uniform
+    from zoo.kernels.special import erf
     from zoo.kernels.stream import (
         borrowed,
         copy_row,
@@ -64,6 +65,7 @@ _HOMES = {
     "cross_entropy_grad": "loss",
     "dense": "inputs",
     "draw": "stream",
+    "erf": "special",
     "exp": "elementary",
     "exp_minus": "elementary",
     "input_panels": "stream",
@@ -116,6 +118,7 @@ __all__ = [
     "cross_entropy_grad",
     "dense",
     "draw",
+    "erf",
     "exp",
     "exp_minus",
     "input_panels",

@@ -28,12 +28,16 @@ class Access:
 
     def place(self, indices: Mapping[int, str]) -> str:
         """The place that indices mean, ``H + i * K``; for each, the axis whose stride it has."""
-        parts = [] if self.offset == ZERO else [str(self.offset)]
+        place = "" if self.offset == ZERO else str(self.offset)
         for axis, index in indices.items():
             stride = self.strides[axis]
-            if stride != ZERO:
-                parts.append(index if stride == ONE else f"{index} * {factor(stride)}")
-        return " + ".join(parts) or "0"
+            if stride == ZERO:
+                continue
+            is_back = stride.signs() == {-1}
+            size = ZERO - stride if is_back else stride
+            term = index if size == ONE else f"{index} * {factor(size)}"
+            place = f"{place} {'-' if is_back else '+'} {term}" if place else term
+        return place or "0"
 
 
 @dataclass(frozen=True)

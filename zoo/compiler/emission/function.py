@@ -18,7 +18,7 @@ from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
 from zoo.compiler.reading import Equations
 from zoo.compiler.schedule import Item, Product, Rows
-from zoo.compiler.structure import SUMS, swap_last
+from zoo.compiler.structure import SCANS, SUMS, swap_last
 from zoo.compiler.views import view_of
 
 _SUFFIX = {Store.STEPS: "_all", Store.BATCH: "_now", Store.ROW: "_here", Store.SHARED: ""}
@@ -151,7 +151,7 @@ class Function(Places):
 
     def _write_loops(self, writer: Writer, rows: Rows) -> None:
         for loop in rows.loops:
-            if any(node.op == "cumsum" for node in loop.body):
+            if any(node.op in SCANS for node in loop.body):
                 write_scan(loop, self, writer)
             else:
                 Nest(loop, self, writer).write()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from zoo.compiler.emission.access import Access, Axis, factor, merged_axes
+from zoo.compiler.emission.access import Access, Axis, merged_axes
 from zoo.compiler.emission.arrays import Array
 from zoo.compiler.emission.expressions import PythonExpressions
 from zoo.compiler.emission.outlined import is_worth_it
@@ -139,8 +139,7 @@ class Nest:
             return name
         if stride == ONE:
             return f"{self._window(access, place)}[j]"
-        step = f"j * {factor(stride)}"
-        return f"{row}[{step if place == '0' else f'{place} + {step}'}]"
+        return f"{row}[{access.place({**indices, self.axes[-1].last: 'j'})}]"
 
     def _window(self, access: Access, place: str) -> str:
         """Numbers side by side as a vector that begins with the first of them."""

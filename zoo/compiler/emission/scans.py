@@ -1,4 +1,4 @@
-"""Emission of running sums, which go along their axis in order."""
+"""Emission of scans, running sums and recurrences, which go along their axis in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_scan(loop: Loop, function: Function, writer: Writer) -> None:
-    """Write the loop of one running sum."""
+    """Write the loop of one scan."""
     (node,) = loop.body
     axis, _ = node.attr
     others = [other for other in axes_of(loop.shape) if other != axis]
@@ -32,24 +32,28 @@ def _write_from(
         with writer.block(f"for {name} in range({loop.shape[others[0]]}):"):
             _write_from(loop, function, writer, others[1:], indices | {others[0]: name})
         return
-    _write_sum(loop, function, writer, indices)
+    _write_entries(loop, function, writer, indices)
 
 
-def _write_sum(loop: Loop, function: Function, writer: Writer, indices: dict[int, str]) -> None:
+def _write_entries(loop: Loop, function: Function, writer: Writer, indices: dict[int, str]) -> None:
     (node,) = loop.body
     axis, reverse = node.attr
     length, total = loop.shape[axis], function.label(node)
     target = Access(function.array_of(node), ZERO, contiguous(node.shape))
     indices = indices | {axis: "k"}
-    writer.line(f"{total} = {function.numbers.name(0.0)}")
+    zero = function.numbers.name(0.0)
+    writer.line(f"{total} = {zero}")
     with writer.block(f"for j in range({length}):"):
         writer.line(f"k = {f'{length} - 1 - j' if reverse else 'j'}")
-        writer.line(f"{total} += {_value(loop, function, node.inputs[0], indices)}")
+        *factors, term = (_value(loop, function, operand, indices) for operand in node.inputs)
+        for factor in factors:  # of a recurrence; the first entry has none before it, whatever its factor is
+            writer.line(f"{total} = {total} * {factor} if j > 0 else {zero}")
+        writer.line(f"{total} += {term}")
         writer.line(f"{target.array.row}[{target.place(indices)}] = {total}")
 
 
 def _value(loop: Loop, function: Function, operand: Node, indices: dict[int, str]) -> str:
-    """What is added at each place."""
+    """An operand at each place."""
     expressions = PythonExpressions(function, loop.body, ())
     for node, access in collected_loads(function, loop).items():
         expressions.load(node, f"{access.array.row}[{access.place(indices)}]")

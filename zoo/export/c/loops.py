@@ -1,4 +1,4 @@
-"""Fused loops in C, and running sums, which go along their axis in order."""
+"""Fused loops in C, and scans, running sums and recurrences, which go along their axis in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoo.compiler.emission.access import Access, axes_of, merged_axes
 from zoo.compiler.emission.loops import access_to_sum, collected_loads, collected_stores
 from zoo.compiler.fusion import Loop, Store
 from zoo.compiler.graph import Node
-from zoo.compiler.structure import REDUCTIONS
+from zoo.compiler.structure import ONE, REDUCTIONS, SCANS
 from zoo.compiler.views import ZERO, contiguous
 from zoo.export.c.step import CExpressions, Step
 from zoo.export.c.text import CWriter, c_type
@@ -16,8 +16,8 @@ from zoo.export.c.text import CWriter, c_type
 
 def write_loop(loop: Loop, step: Step, writer: CWriter) -> None:
     """Write one loop of a plan."""
-    if any(node.op == "cumsum" for node in loop.body):
-        _write_running_sum(loop, step, writer)
+    if any(node.op in SCANS for node in loop.body):
+        _write_scan(loop, step, writer)
     else:
         _Nest(loop, step, writer).write()
 
@@ -81,21 +81,21 @@ class _Nest:
             self.writer.line(f"{place} += {value};")
 
 
-def _write_running_sum(loop: Loop, step: Step, writer: CWriter) -> None:
+def _write_scan(loop: Loop, step: Step, writer: CWriter) -> None:
     (node,) = loop.body
     axis, _ = node.attr
     others = [place for place in axes_of(loop.shape) if place != axis]
-    _write_lines_of_sum(loop, step, writer, others, {axis: "at"})
+    _write_entries(loop, step, writer, others, {axis: "at"})
 
 
-def _write_lines_of_sum(
+def _write_entries(
     loop: Loop, step: Step, writer: CWriter, others: list[int], indices: dict[int, str]
 ) -> None:
-    """One sum for each place along the other axes."""
+    """One scan for each place along the other axes."""
     if others:
         name = f"at{others[0]}"
         with writer.block(f"for (size_t {name} = 0; {name} < {loop.shape[others[0]]}; {name}++)"):
-            _write_lines_of_sum(loop, step, writer, others[1:], {**indices, others[0]: name})
+            _write_entries(loop, step, writer, others[1:], {**indices, others[0]: name})
         return
     (node,) = loop.body
     axis, reverse = node.attr
@@ -104,8 +104,12 @@ def _write_lines_of_sum(
     for each, access in collected_loads(step, loop).items():
         expressions.load(each, f"{access.array.name}[{access.place(indices)}]")
     place = Access(target, ZERO, contiguous(node.shape)).place(indices)
-    writer.line(f"{c_type(step.dtype)} {total} = {expressions.number(0.0).text};")
+    zero, first = expressions.number(0.0).text, length - ONE if reverse else ZERO
+    writer.line(f"{c_type(step.dtype)} {total} = {zero};")
     counting = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
     with writer.block(f"for ({counting})"):
-        writer.line(f"{total} += {expressions.operand(node.inputs[0]).text};")
+        *factors, term = (expressions.operand(operand).text for operand in node.inputs)
+        for factor in factors:  # of a recurrence; the first entry has none before it, whatever its factor is
+            writer.line(f"{total} = at == {first} ? {zero} : {total} * {factor};")
+        writer.line(f"{total} += {term};")
         writer.line(f"{target.name}[{place}] = {total};")

@@ -11,7 +11,22 @@ from dataclasses import dataclass
 
 # Functions of math.h that are called, without the ending of their type.
 FUNCTIONS = (
-    *("atan", "cos", "cosh", "exp", "expm1", "fabs", "floor", "fmod", "log", "log1p", "pow", "sin", "sinh"),
+    *(
+        "atan",
+        "cos",
+        "cosh",
+        "erf",
+        "exp",
+        "expm1",
+        "fabs",
+        "floor",
+        "fmod",
+        "log",
+        "log1p",
+        "pow",
+        "sin",
+        "sinh",
+    ),
     *("sqrt", "tanh"),
 )
 
@@ -53,6 +68,7 @@ OPERATIONS: Mapping[str, Row] = {
     "sign": _help("sign"),
     "exp": _call("exp"),
     "exp_minus": Row("{f}(({0}) - ({1}))", function="exp"),
+    "erf": _call("erf"),
     "expm1": _call("expm1"),
     "log": _call("log"),
     "log1p": _call("log1p"),

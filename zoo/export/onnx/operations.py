@@ -75,6 +75,7 @@ OPERATIONS: Mapping[str, Writer] = {
     "sign": _own("Sign"),
     "exp": _own("Exp"),
     "exp_minus": _exp_minus,
+    "erf": _own("Erf"),
     "expm1": _expm1,
     "log": _own("Log"),
     "log1p": _log1p,

@@ -19,6 +19,8 @@ from zoo.export.onnx.operations import OPERATIONS
 from zoo.export.subject import Array, Part
 
 Lengths = tuple[int, ...]
+# Where a slice ends that goes back to the first entry.
+_FRONT = -(2**31)
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,14 @@ class Rows:
         bounds = (self.nodes.integers(each) for each in (*lengths((start, stop)), self.lead + axis))
         return self._add(node, "Slice", self._in_full(node.inputs[0]).name, *bounds)
 
+    def _stride(self, node: Node) -> str:
+        axis, *rest = node.attr
+        start, step, length = lengths(rest)
+        stop = start + step * length
+        stop = _FRONT if stop < 0 else stop  # a negative place is counted from the end
+        given = (self.nodes.integers(each) for each in (start, stop, self.lead + axis, step))
+        return self._add(node, "Slice", self._in_full(node.inputs[0]).name, *given)
+
     def _reshape(self, node: Node) -> str:
         """In ONNX, a length of 0 is that of the input at the same place."""
         shape = self.nodes.integers(*(0,) * self.lead, *lengths(node.shape))
@@ -188,6 +198,35 @@ class Rows:
         axis, reverse = node.attr
         place = self.nodes.integer(self.lead + axis)
         return self._add(node, "CumSum", self._in_full(node.inputs[0]).name, place, reverse=int(reverse))
+
+    def _recurrence(self, node: Node) -> str:
+        """In as many rounds as the length has bits: each joins factors and terms over twice the distance.
+
+        An entry with none so far before it is complete, and its factor is read no more.
+        """
+        (axis, reverse), length = node.attr, lengths(node.shape)[node.attr[0]]
+        a, b = map(self.whole, node.inputs)
+        if reverse:
+            a, b = self._flipped(a, axis), self._flipped(b, axis)
+        distance = 1
+        while distance < length:
+            late_a, late_b = (self._cut(each, axis, distance, length) for each in (a, b))
+            early_a, early_b = (self._cut(each, axis, 0, length - distance) for each in (a, b))
+            more_b = self.nodes.add("Add", late_b, self.nodes.add("Mul", late_a, early_b))
+            done_a, done_b = (self._cut(each, axis, 0, distance) for each in (a, b))
+            b = self.nodes.add("Concat", done_b, more_b, axis=self.lead + axis)
+            more_a = self.nodes.add("Mul", late_a, early_a)
+            a = self.nodes.add("Concat", done_a, more_a, axis=self.lead + axis)
+            distance *= 2
+        b = self._flipped(b, axis) if reverse else b
+        return self._add(node, "Identity", b)
+
+    def _cut(self, name: str, axis: int, start: int, stop: int, step: int = 1) -> str:
+        given = (self.nodes.integers(each) for each in (start, stop, self.lead + axis, step))
+        return self.nodes.add("Slice", name, *given)
+
+    def _flipped(self, name: str, axis: int) -> str:
+        return self._cut(name, axis, -1, _FRONT, -1)
 
     def _dot(self, node: Node) -> str:
         """A product with a matrix; of tokens a gather of its rows."""
@@ -214,8 +253,10 @@ _MAKERS: dict[str, Callable[[Rows, Node], str]] = {
     "dot": Rows._dot,
     "dot_heads": Rows._dot_heads,
     "max": Rows._reduce,
+    "recurrence": Rows._recurrence,
     "reshape": Rows._reshape,
     "slice": Rows._slice,
+    "stride": Rows._stride,
     "sum": Rows._reduce,
     "transpose": Rows._transpose,
 }
