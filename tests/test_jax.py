@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
+import pickle
 import subprocess
 import sys
 
@@ -158,6 +160,15 @@ def test_float64_has_to_be_switched_on():
     jax.config.update("jax_enable_x64", False)
     with pytest.raises(UsageError, match=r"dtype is float64, which JAX has switched off; jax.config.update"):
         function()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda rnn: pickle.loads(pickle.dumps(rnn))])
+def test_copies_and_pickles_compute_the_same(copied):
+    rnn, x = function("lstm+zoneout"), inputs()
+    gradient = jax.grad(lambda params: rnn(params, x)[0].sum())(rnn.params)
+    twin = copied(rnn)
+    found = jax.grad(lambda params: twin(params, x)[0].sum())(twin.params)
+    assert all(np.array_equal(found[name], value) for name, value in gradient.items())
 
 
 def test_it_says_what_it_is():

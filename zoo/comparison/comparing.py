@@ -46,6 +46,9 @@ class Stopped(KeyboardInterrupt):
         )
         self.signal, self.path = number, path
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stopped, (self.signal, self.path)
+
 
 def compare(
     cells: Any = (),

@@ -43,6 +43,9 @@ class Vocabulary:
     def __init__(self, symbols: Iterable[str] | Iterable[int]) -> None:
         object.__setattr__(self, "symbols", checked(tuple(symbols)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Vocabulary, (self.symbols,)  # without the tables, of up to 4 MB
+
     def __len__(self) -> int:
         """Number of symbols, `V`."""
         return len(self.symbols)

@@ -46,9 +46,21 @@ class Calls:
         self.pure, self.threads = rnn.pure, rnn.threads
         self.stack, self.dtype = rnn.stack, rnn.dtype
         self._buffers = {name: value.copy() for name, value in rnn.buffers.items()}
+        self._begin()
+
+    def _begin(self) -> None:
+        """No tape is here yet."""
         self._tapes: OrderedDict[int, Tape] = OrderedDict()
         self._numbers = itertools.count()
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = "pure", "threads", "stack", "dtype", "_buffers"  # tapes are of calls in this process
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
 
     def forward(self, *given: Any) -> tuple[Array, Arrays]:
         """Outputs ``(T, B, ·)`` and last states."""

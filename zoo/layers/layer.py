@@ -84,6 +84,10 @@ class Layer:
         }
         vars(self).update(facts)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without what follows from these: compiled functions exist in one process only.
+        return Layer, (self.index, self.cell, self.input_size, self.hidden_size, self.reverse)
+
     @property
     def prefix(self) -> str:
         """What stands before the names of its arrays."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -90,6 +90,9 @@ class Fixed(Mapping[str, Array]):
 class Flat:
     """Parameters and their gradient: two flat vectors, and views of them by name; and what is not trained.
 
+    Copies and pickles hold the settings and the vectors. :meth:`_bind` makes the rest again: views that were
+    copied one by one would not be views of the vectors, and compiled functions exist in one process only.
+
     Args:
         shapes: Shape of each parameter.
         dtype: Of all arrays.
@@ -102,6 +105,7 @@ class Flat:
     params: Fixed
     grads: Fixed
     buffers: Fixed
+    _derived: ClassVar[tuple[str, ...]] = ("params", "grads", "buffers", "_arrays")
 
     def __init__(self, shapes: Shapes, dtype: np.dtype[Any], buffers: Shapes | None = None) -> None:
         self.layout = Layout(shapes)
@@ -145,8 +149,17 @@ class Flat:
         """Parameters and buffers by name, as kernels take them."""
         return self._arrays
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in self._derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        # A pickle whose arrays are mapped from a file, as joblib's are, has arrays that kernels cannot take.
+        vectors = (state[name] for name in ("_theta", "_grad", "_fixed"))
+        self._bind(*(as_floats(vector, vector.shape, self.dtype, "vector") for vector in vectors))
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Flat:
-        """A twin with vectors of its own: NumPy's copies of views would not be views."""
+        """A twin with vectors of its own, and the same settings."""
         twin = copy.copy(self)
         memo[id(self)] = twin
         twin._bind(self._theta.copy(), self._grad.copy(), self._fixed.copy())

@@ -112,6 +112,9 @@ class Recurrent(Flat):
         self._tape: Tape | None = None
         self.trace, self.trace_grads = values_traced({}), gradients_traced({})
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_tape": None}  # it looks at the parameters of this layer
+
     def __repr__(self) -> str:
         return f"Recurrent({self.stack.describe()}, dtype={self.dtype.name!r}, P={self.layout.size})"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -87,6 +88,10 @@ class Stack:
         self.learned = {f"{name}.initial": name for name in self._variables()} if self.learned_state else {}
         initial = {name: self.state_shapes[state] for name, state in self.learned.items()}
         self.param_shapes = self._shapes("params") | initial
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        choices = {name: getattr(self, name) for name in _CHOICES}
+        return functools.partial(Stack, **choices), (self.cells, self.input_size, self.hidden_size)
 
     @property
     def cell(self) -> Cell:

@@ -53,6 +53,9 @@ class Model(Flat):
 
     kind: ClassVar[str] = "model"
     """What it is called in messages and in checkpoints."""
+    team: Team = ALONE
+    """Who works on a batch; of this process alone, so that copies and pickles begin without others."""
+    _derived = (*Flat._derived, "_weights", "_readout", "_direct", "_quiet", "team")
 
     def __init__(
         self,
@@ -76,7 +79,6 @@ class Model(Flat):
         sizes = input_size, hidden_size, num_layers
         self.stack = Stack(self.cell, *sizes, dropout=dropout, residual=residual)
         self.output_size, self.loss_name = output_size, loss
-        self.team: Team = ALONE
         super().__init__(model_shapes(self.stack, output_size), as_dtype(dtype), self.stack.buffer_shapes)
         self.fill(self._drawn(check_seed(seed)) if initial is None else self._complete(initial))
 

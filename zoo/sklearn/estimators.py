@@ -25,7 +25,7 @@ from zoo.contracts import Cell, Optimizer
 from zoo.errors import UsageError
 from zoo.model import SequenceModel
 from zoo.registry import get_optimizer
-from zoo.sklearn.fitting import Lesson, answers, learn, packed
+from zoo.sklearn.fitting import Lesson, answers, learn
 from zoo.sklearn.sequences import Array, as_rows, rows_of_table
 from zoo.training.clipping import Clip
 
@@ -117,15 +117,6 @@ class _Sequences(BaseEstimator):  # type: ignore[misc]
         """What the readout says after the last step of each sequence."""
         check_is_fitted(self, "model_")
         return answers(self.model_, self._rows(X, reset=False))
-
-    def __getstate__(self) -> Any:
-        state = super().__getstate__()
-        return {**state, "model_": packed(state["model_"])} if "model_" in state else state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        if "model_" in state:
-            state = {**state, "model_": SequenceModel(**state["model_"])}
-        super().__setstate__(state)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -97,19 +96,3 @@ def answers(model: SequenceModel, rows: Sequence[Array]) -> Array:
         outputs, _ = model.outputs(x, counts)
         found[chosen] = outputs[last, columns]
     return found
-
-
-def packed(model: SequenceModel) -> dict[str, Any]:
-    """A model as what it was made from, which can be pickled; compiled kernels cannot."""
-    stack = model.stack
-    return {
-        "cell": model.cell,
-        "input_size": stack.input_size,
-        "output_size": model.output_size,
-        "hidden_size": stack.hidden_size,
-        "num_layers": len(stack.floors),
-        "loss": model.loss_name,
-        "dtype": model.dtype.name,
-        "threads": model.threads,
-        "initial": {name: value.copy() for name, value in {**model.params, **model.buffers}.items()},
-    }

@@ -78,6 +78,9 @@ class Interrupted(KeyboardInterrupt):
         self.signal = number
         self.run = run
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Interrupted, (self.signal, self.run)
+
 
 def new_directory(cell: str, text: str, parent: Path = Path("runs")) -> Path:
     """Make the first free ``runs/CELL-TEXT-N``; two processes at the same time get one each."""

@@ -1,0 +1,219 @@
+"""Pickles and copies: the same bits, training that goes on, and nothing in them but classes and numbers."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import pickle
+import pickletools
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.comparison.comparing import Stopped
+from zoo.training import Interrupted
+
+
+class Own(zoo.Cell):
+    """A cell of a user's own file."""
+
+    card = zoo.Card(title="None", authors="Nobody", year=2026, url="https://example.org")
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    U = zoo.Param("H", "H", init="orthogonal")
+    h = zoo.State("H")
+    gain = zoo.Option(1.0)
+
+    def step(self, x, h):
+        return np.tanh(self.gain * (x @ self.W + h @ self.U))
+
+
+LAYERS = {
+    "derived": lambda: zoo.Recurrent("gru", 3, 4),
+    "kernels of its own": lambda: zoo.Recurrent("vanilla", 3, 4, dtype="float64"),
+    "modifiers": lambda: zoo.Recurrent("lstm+zoneout", 3, 4),
+    "several cells": lambda: zoo.Recurrent(["gru", Own(gain=0.5)], 3, 4),
+    "every choice": lambda: zoo.Recurrent(
+        Own, 3, 4, 2, bidirectional=True, dropout=0.5, residual=True, learned_state=True, recompute=2
+    ),
+}
+MODELS = {
+    "language": lambda: zoo.LanguageModel(["a ", "b", "c"], Own, 4, 2, dropout=0.5, residual=True),
+    "sequence": lambda: zoo.SequenceModel("gru", 3, 2, 4, loss="squared_error", recompute=2),
+}
+COPIES = {
+    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
+    "oldest pickle": lambda value: pickle.loads(pickle.dumps(value, 2)),
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+}
+
+
+def outcome(rnn: zoo.Recurrent) -> list[np.ndarray]:
+    """All that a pass forward and back gives, with what a first pass traced."""
+    x = np.random.default_rng(0).normal(size=(5, 2, 3))
+    y, last = rnn.forward(x, noise=(1, 2))
+    dx, dfirst = rnn.backward(np.ones_like(y))
+    return [y, *last.values(), dx, *dfirst.values(), rnn.grad.copy()]
+
+
+def learn(model, optimizer, slots, steps: range) -> list[float]:
+    """The losses of some steps; parameters and slots are changed in place."""
+    rng, losses = np.random.default_rng(1), []
+    x = rng.integers(3, size=(6, 2))
+    targets = x if isinstance(model, zoo.LanguageModel) else rng.normal(size=(6, 2, 2))
+    for step in steps:
+        losses.append(model.loss_and_grad(x, targets, noise=(0, step))[0])
+        model.theta[:], found = optimizer.apply(model.theta, model.grad, slots, step + 1)
+        slots.update(found)
+    return losses
+
+
+@pytest.mark.parametrize("kind", COPIES)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_computes_the_same_bits(layer, kind):
+    rnn = LAYERS[layer]()
+    rnn.theta *= 1.5
+    expected = outcome(rnn)
+    twin = COPIES[kind](rnn)
+    assert np.array_equal(twin.grad, rnn.grad), "what was computed is there"
+    assert repr(twin) == repr(rnn)
+    for found, wanted in zip(outcome(twin), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert np.shares_memory(twin.theta, rnn.theta) == (kind == "copy")
+    for views, vector in ((twin.params, twin.theta), (twin.grads, twin.grad)):
+        assert all(np.shares_memory(view, vector) for view in views.values())
+    assert not any(view.flags.writeable for view in twin.buffers.values())
+
+
+@pytest.mark.parametrize("kind", ["pickle", "deepcopy"])
+@pytest.mark.parametrize("model", MODELS)
+def test_training_goes_on_with_the_same_bits(model, kind):
+    first, optimizer = MODELS[model](), zoo.get_optimizer("adam")
+    slots = optimizer.init(first.theta)
+    learn(first, optimizer, slots, range(2))
+    second, other, others = COPIES[kind]((first, optimizer, slots))
+    steps = range(2, 14)  # beyond those that go from kernel to kernel in Python
+    assert learn(first, optimizer, slots, steps) == learn(second, other, others, steps)
+    np.testing.assert_array_equal(first.theta, second.theta)
+
+
+def test_what_was_traced_stays_and_the_forward_pass_does_not():
+    rnn = zoo.Recurrent("gru", 3, 4)
+    y, _ = rnn.forward(np.ones((2, 1, 3)), trace=["z"])
+    twin = pickle.loads(pickle.dumps(rnn))
+    np.testing.assert_array_equal(twin.trace["l0.z"], rnn.trace["l0.z"])
+    with pytest.raises(zoo.UsageError, match="backward before any forward; call forward first"):
+        twin.backward(y)
+    rnn.backward(y)
+
+
+def test_a_tape_goes_along_with_its_layer():
+    rnn = zoo.Recurrent("gru", 3, 4)
+    y, _, tape = rnn.apply(rnn.theta, np.ones((2, 1, 3)))
+    twin, again = pickle.loads(pickle.dumps((rnn, tape)))
+    for found, expected in zip(twin.vjp(again, y)[::2], rnn.vjp(tape, y)[::2], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_model_leaves_those_it_works_with_behind():
+    model = MODELS["sequence"]()
+    model.team = multiprocessing.Lock()  # as what MPI gives: no pickle
+    assert pickle.loads(pickle.dumps(model)).team is type(model).team
+
+
+def members():
+    """Every registered member, with its own options."""
+    for kind in ("cell", "modifier", "optimizer", "sampler", "task", "tracker"):
+        for name in getattr(zoo, f"list_{kind}s")():
+            yield getattr(zoo, f"get_{kind}")(name)
+
+
+def test_every_member_is_equal_to_its_pickle():
+    for member in members():
+        assert pickle.loads(pickle.dumps(member)) == member
+    chain = zoo.get_sampler("top_k") | zoo.get_sampler("temperature")
+    assert pickle.loads(pickle.dumps(chain)) == chain
+
+
+OTHERS = {
+    "vocabulary": lambda: zoo.data.Vocabulary("abc"),
+    "run": lambda: zoo.Run(Path("somewhere")),
+    "card": lambda: zoo.get_cell("lstm").card,
+    "interrupted": lambda: Interrupted(signal.SIGINT, zoo.Run(Path("somewhere"))),
+    "stopped": lambda: Stopped(signal.SIGTERM, Path("somewhere")),
+    **{
+        error: lambda error=error: getattr(zoo, error)("a sentence")
+        for error in zoo.__all__
+        if error.endswith(("Error", "Warning"))
+    },
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_others_too(name):
+    value = OTHERS[name]()
+    again = pickle.loads(pickle.dumps(value))
+    assert (again == value) or (type(again), str(again)) == (type(value), str(value))
+
+
+def test_tables_that_are_made_again_are_in_no_pickle():
+    vocabulary = zoo.data.Vocabulary("abc")
+    vocabulary.encode("abc")
+    assert len(pickle.dumps(vocabulary)) < 200
+
+
+def test_a_pickle_names_classes_and_nothing_that_was_generated():
+    named = set()
+    for make in (*LAYERS.values(), *MODELS.values()):
+        value = make()
+        if isinstance(value, zoo.Recurrent):
+            outcome(value)
+        named |= names_in(pickle.dumps(value, 2))
+    ours = {(module, name) for module, name in named if module.startswith("zoo")}
+    assert {name for _, name in ours if not name[0].isupper()} == {"_again"}
+    others = {module.partition(".")[0] for module, _ in named - ours}
+    assert others <= {"__builtin__", "_codecs", "copy_reg", "functools", "numpy", __name__.partition(".")[0]}
+
+
+def names_in(data: bytes) -> set[tuple[str, ...]]:
+    """The modules and attributes that a pickle of protocol 2 names: all that it can call."""
+    return {tuple(arg.split(" ")) for code, arg, _ in pickletools.genops(data) if code.name == "GLOBAL"}
+
+
+def test_a_pickle_whose_arrays_are_read_only_can_learn():
+    model = MODELS["language"]()
+    buffers: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(model, 5, buffer_callback=buffers.append)
+    read_only = [bytes(buffer.raw()) for buffer in buffers]
+    twin = pickle.loads(data, buffers=read_only)
+    expected = model.loss_and_grad([[0], [1]], [[1], [2]])[0]
+    assert twin.loss_and_grad([[0], [1]], [[1], [2]])[0] == expected
+    twin.theta -= twin.grad
+
+
+def test_joblib_maps_what_is_trained_further(tmp_path):
+    joblib = pytest.importorskip("joblib")
+    model = MODELS["sequence"]()
+    joblib.dump(model, tmp_path / "model.joblib")
+    twin = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    twin.theta += 1
+    np.testing.assert_array_equal(twin.theta, model.theta + np.float32(1))
+
+
+def run_elsewhere(rnn: zoo.Recurrent) -> list[np.ndarray]:
+    """What a layer gives in another process."""
+    return outcome(rnn)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_another_process_computes_the_same_bits(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system has no {method}")
+    rnn = LAYERS["several cells"]()
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        found = pool.apply(run_elsewhere, [rnn])
+    for one, other in zip(found, outcome(rnn), strict=True):
+        np.testing.assert_array_equal(one, other)
