@@ -442,6 +442,24 @@ def _draw_along_axis(b: Builder) -> Value | None:
     return b.emit(name, [value], value.shape, (-4.0, 4.0) if name == "layer_norm" else (0.0, 1.0))
 
 
+def _draw_einsum(b: Builder) -> Value | None:
+    a = b.pick(lambda value: 1 <= len(value.shape) <= 2)
+    if a is None:
+        return None
+    width = b.one_of([H, THREE])
+    if len(a.shape) == 1:
+        w = b.parameter((width, a.shape[0]))
+        return b.emit("einsum", [a, w], (width,), _times(a, _length(a.shape[0])))
+    if b.chance(50):
+        w = b.parameter((*a.shape, width))
+        return b.emit("einsum_heads", [a, w], (width, a.shape[0]), _times(a, _length(a.shape[1])))
+    c = b.pick(lambda value: len(value.shape) == 2 and value.shape[0] == a.shape[0])
+    if c is None:
+        return None
+    largest = max(map(abs, a.interval)) * max(map(abs, c.interval)) * _length(a.shape[0])
+    return b.emit("einsum_rows", [a, c], (c.shape[1], a.shape[1]), (-largest, largest))
+
+
 _RULES = [
     *[_draw_elementwise] * 8,
     *[_draw_product] * 4,
@@ -455,6 +473,7 @@ _RULES = [
     _draw_heads,
     _draw_lengths,
     _draw_along_axis,
+    _draw_einsum,
 ]
 
 STATE_SHAPES: list[Shape] = [

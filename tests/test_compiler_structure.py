@@ -278,6 +278,32 @@ PRODUCTS: dict[str, Case] = {
     "product to one": ({"v": "H", "W": "H 1"}, lambda s: (s.v @ s.W) * s.v),
 }
 
+EINSUMS: dict[str, Case] = {
+    "vector and matrix": ({"v": "H", "W": "H 3"}, lambda s: np.einsum("i,ij->j", s.v, s.W)),
+    "matrix and vector": ({"v": "H", "W": "3 H"}, lambda s: np.einsum("ij,j", s.W, s.v)),
+    "x and matrix": ({"v": "H", "W": "H I"}, lambda s: s.v * np.einsum("hi,i->h", s.W, s.x)),
+    "heads": ({"m": "2 H", "W": "2 H 3"}, lambda s: np.einsum("hk,hkn->hn", s.m, s.W)),
+    "heads on the left": ({"m": "2 H", "W": "2 3 H"}, lambda s: np.einsum("hnk,hk->nh", s.W, s.m)),
+    "stacks": ({"s": "2 3 H", "W": "2 H 3"}, lambda s: np.einsum("bij,bjk->bki", s.s, s.W)),
+    "two letters summed": ({"s": "2 3 H", "W": "3 2 4"}, lambda s: np.einsum("abi,bac->ci", s.s, s.W)),
+    "rows": ({"m": "3 H", "k": "H 2"}, lambda s: np.einsum("ij,jk->ik", s.m, s.k)),
+    "rows of one matrix": ({"m": "3 H"}, lambda s: np.einsum("ij,kj", s.m, s.m)),
+    "outer": ({"v": "H", "w": "3"}, lambda s: np.einsum("i,j->ji", s.v, s.w)),
+    "element by element": ({"m": "3 H", "W": "H 3"}, lambda s: np.einsum("ij,ji->ij", s.m, s.W)),
+    "number": ({"v": "H", "w": "H"}, lambda s: np.einsum("i,i", s.v, s.w) * s.v),
+    "sum of one operand first": ({"m": "3 H", "k": "3 2"}, lambda s: np.einsum("ij,ik->k", s.m, s.k)),
+    "diagonals": ({"m": "3 3", "s": "3 H 3"}, lambda s: np.einsum("ii,iji->ij", s.m, s.s)),
+    "one operand": ({"m": "3 H", "k": "H H"}, lambda s: np.einsum("ij->j", s.m) * np.einsum("ii", s.k)),
+    "transposed": ({"s": "2 H 3"}, lambda s: np.einsum("abc->cab", s.s, optimize=True) * s.s.sum()),
+    "three operands": (
+        {"v": "H", "w": "3", "W": "H 3 2"},
+        lambda s: np.einsum("i,j,ijk->k", s.v, s.w, s.W),
+    ),
+    "parameters": ({"v": "H", "A": "H 3", "B": "3 2"}, lambda s: s.v @ np.einsum("ij,jk->ik", s.A, s.B)),
+    "numbers": ({"m": "2 H"}, lambda s: np.einsum("ij,ik->kj", s.m, np.array([[1.0, 2.0], [0.5, -1.0]]))),
+    "number and vector": ({"v": "H", "A": ""}, lambda s: np.einsum(",i->i", s.A, s.v)),
+}
+
 POWERS: dict[str, Case] = {
     "square": ({"v": "H"}, lambda s: s.v**2),
     "cube of what may be negative": ({"v": "H"}, lambda s: s.v**3),
@@ -317,7 +343,14 @@ POWERS: dict[str, Case] = {
     "nothing but numbers": ({"v": "H"}, lambda s: s.v * 0.0 + np.zeros_like(s.v) + 0.5),
 }
 
-CASES = {name: case for group in (VIEWS, JOINS, REDUCTIONS, PRODUCTS, POWERS) for name, case in group.items()}
+CASES = {
+    **VIEWS,
+    **JOINS,
+    **REDUCTIONS,
+    **PRODUCTS,
+    **{f"einsum, {name}": case for name, case in EINSUMS.items()},
+    **POWERS,
+}
 
 
 def structure_cell(shapes: dict[str, str], expression: Any) -> zoo.Cell:
@@ -437,6 +470,7 @@ class Rotating(zoo.Cell):
         z = np.exp(-zoo.softplus(self.A) + 1j * self.B) * z + 1j * (x @ self.W) * self.R
         z = z * (0.5 + 0.1j) - h * self.D / (2 + z * z.conj()) + np.concatenate([z[1:], z[:1]]) * 0.1
         z = z + 0.1 * z[::-1].conj() + 0.2 * np.flip(z) * np.trace(zoo.outer(z, z))
+        z = z + 0.1 * np.einsum("i,ij,j->j", z, zoo.outer(self.D, z), z.conj())
         y = (z @ self.C).real * abs(1 + z).sum() + (z.reshape(1, -1).sum() / (3 + 1j)).imag
         return zoo.Output(y, z, np.tanh(h + z.imag * np.where(h > 0, z, 1j).real))
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo.compiler.blame import TraceError
+from zoo.compiler.einsum import einsum
 from zoo.compiler.extents import Extent
 from zoo.compiler.graph import Graph, Node, Shape, ancestors, text
 from zoo.compiler.numpy_functions import called
@@ -209,6 +210,7 @@ def _numpy(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.dot: lambda a, b: a @ b,
+    np.einsum: einsum,
     np.imag: lambda val: val.imag,
     np.linalg.norm: lambda x, **kwargs: np.linalg.norm(np.absolute(x), **kwargs),
     np.ndim: lambda a: a.ndim,

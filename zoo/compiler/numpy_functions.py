@@ -11,6 +11,7 @@ import numpy as np
 from zoo.compiler.arranging import ARRANGING
 from zoo.compiler.blame import TraceError
 from zoo.compiler.diagonals import DIAGONALS
+from zoo.compiler.einsum import einsum
 from zoo.compiler.operands import as_node, guarded, trace
 from zoo.compiler.reducing import REDUCING
 from zoo.compiler.ufuncs import is_complex, is_truth
@@ -67,7 +68,6 @@ _INSTEAD = {
     "np.average": "np.sum(a * weights)",
     "np.column_stack": "np.stack with axis=1",
     "np.diff": "a[1:] - a[:-1]",
-    "np.einsum": "it with @, *, reshape and np.sum",
     "np.kron": "a[:, None] * b[None, :] and reshape",
     "np.linalg.inv": "the inverse as a zoo.Buffer made by its init",
     "np.pad": "np.concatenate with np.zeros_like",
@@ -98,6 +98,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **DIAGONALS,
     **REDUCING,
     np.clip: _clip,
+    np.einsum: einsum,
     np.full_like: _full_like,
     np.imag: lambda val: val.imag,
     np.ndim: lambda a: a.ndim,
