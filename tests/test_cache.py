@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from typing import Any
 
 import numba
 import pytest
+from numba.core.compiler_lock import global_compiler_lock
 
 import zoo
-from zoo.kernels import directory
+from zoo.kernels import directory, shared
 from zoo.kernels.cache import attach_cache
 from zoo.kernels.digest import function_digest
 from zoo.kernels.directory import (
@@ -449,3 +451,178 @@ def test_a_function_without_digest_gets_no_cache() -> None:
     dispatcher = Dispatcher(lambda x: x + captured)
     attach_cache(dispatcher, {})
     assert dispatcher._cache is None
+
+
+# --- What others could change ---
+
+
+def reload(kernel: Any) -> tuple[int, int]:
+    """Hits and misses of a kernel that is called as in a new process."""
+    again = zoo.njit(kernel.py_func)
+    assert again(1) == 4
+    return counts(again)
+
+
+def forge(file: Path, data: bytes) -> None:
+    """Put something into a file whose digest is right."""
+    directory.write_checked(file, data)
+
+
+class Missing:
+    """A class that is gone when its pickle is read."""
+
+
+def with_lost_name(data: bytes) -> bytes:
+    return pickle.dumps(Missing()).replace(b"Missing", b"Neither")
+
+
+FORGERIES: dict[str, Callable[[bytes], bytes]] = {
+    "no pickle": lambda data: b"garbage",
+    "None": lambda data: pickle.dumps(None),
+    "a tuple": lambda data: pickle.dumps((1, 2, 3)),
+    "an attribute that is gone": with_lost_name,
+    "an empty file": lambda data: b"",
+    "half a pickle": lambda data: data[: len(data) // 2],
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_other_content_with_a_right_digest_is_built_again(forgery: str, fresh_directory: Path) -> None:
+    reload(one)
+    (file,) = cached_files()
+    forge(file, FORGERIES[forgery](file.read_bytes()[32:]))
+    assert (reload(one), reload(one)) == ((0, 1), (1, 0))
+    assert cached_files() == [file]
+
+
+@zoo.njit
+def other(x):
+    return x + 40
+
+
+def test_files_that_were_swapped_are_built_again(fresh_directory: Path) -> None:
+    """Each is whole and has its digest, under the name of the other."""
+    one_, other_ = zoo.njit(one.py_func), zoo.njit(other.py_func)
+    assert (one_(1), other_(1)) == (4, 41)
+    first, second = cached_files()
+    contents = first.read_bytes(), second.read_bytes()
+    first.write_bytes(contents[1])
+    second.write_bytes(contents[0])
+    assert (reload(one), reload(one)) == ((0, 1), (1, 0))
+    assert zoo.njit(other.py_func)(1) == 41
+    assert zoo.njit(other.py_func)(1) == 41
+    assert len(cached_files()) == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"garbage", pickle.dumps(None), pickle.dumps(("name", "object", (b"", b"")))]
+)
+def test_a_shared_library_with_other_content_is_built_again(content: bytes, fresh_directory: Path) -> None:
+    written: list[Any] = []
+
+    def make() -> int:
+        """How often it has been compiled, not loaded, once it is there."""
+
+        def write(module: Any) -> None:
+            written.append(module)
+            define_answer(module)
+
+        with global_compiler_lock:
+            shared._made("zoo_test_answer", write)
+        return len(written)
+
+    assert (make(), make()) == (1, 1)
+    forge(*cached_files(), content)
+    assert (make(), make()) == (2, 2)
+
+
+def define_answer(module: Any) -> None:
+    """A function without arguments that returns 42."""
+    from llvmlite import ir
+
+    function = ir.Function(module, ir.FunctionType(ir.IntType(32), ()), "zoo_test_answer")
+    ir.IRBuilder(function.append_basic_block()).ret(ir.Constant(ir.IntType(32), 42))
+
+
+@posix
+def test_a_file_that_others_may_write_to_is_not_loaded(fresh_directory: Path) -> None:
+    reload(one)
+    (file,) = cached_files()
+    for mode in (0o660, 0o606, 0o666):
+        file.chmod(mode)
+        assert (reload(one), reload(one)) == ((0, 1), (1, 0)), "and was replaced by one of its own"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@posix
+def test_a_file_of_another_user_is_not_loaded(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it came there after the directory was checked."""
+    reload(one)
+    mine = os.getuid()
+    monkeypatch.setattr(directory.os, "getuid", lambda: mine + 1)
+    assert reload(one) == (0, 1)
+
+
+@posix
+def test_a_link_or_a_pipe_in_place_of_a_file_is_replaced(fresh_directory: Path, tmp_path: Path) -> None:
+    reload(one)
+    (file,) = cached_files()
+    elsewhere = tmp_path / "elsewhere"
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
+    assert (reload(one), reload(one)) == ((0, 1), (1, 0))
+    file.unlink()
+    os.mkfifo(file)
+    assert (reload(one), reload(one)) == ((0, 1), (1, 0))
+    assert file.is_file()
+
+
+@posix
+@pytest.mark.parametrize(("mode", "trusted"), [(0o777, False), (0o770, False), (0o1777, True), (0o755, True)])
+def test_directories_above_that_others_may_write_to(mode: int, trusted: bool, fresh_directory: Path) -> None:
+    """Who may rename a directory can put one of his own in its place; a sticky one forbids that."""
+    fresh_directory.mkdir()
+    fresh_directory.chmod(mode)
+    if trusted:
+        assert kernel_directory() == fresh_directory / "kernels"
+    else:
+        one_warning(f"others may write to {fresh_directory}")
+
+
+@posix
+def test_a_directory_above_that_belongs_to_another_user(
+    fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up = Path.lstat
+
+    def lstat(self: Path) -> Any:
+        facts = list(looked_up(self))
+        facts[stat.ST_UID] += 1000 * (self == fresh_directory)
+        return os.stat_result(facts)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    one_warning(f"{fresh_directory} belongs to another user")
+
+
+@posix
+def test_what_is_made_is_its_users_alone_whatever_the_umask(
+    tmp_path: Path, fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "some" / "place"))
+    before = os.umask(0)
+    try:
+        assert kernel_directory() == tmp_path / "some" / "place" / "kernels"
+    finally:
+        os.umask(before)
+    for made in ("some", "some/place", "some/place/kernels"):
+        assert stat.S_IMODE((tmp_path / made).stat().st_mode) == 0o700
+
+
+@posix
+def test_a_linked_cache_directory_is_judged_by_where_it_leads(
+    tmp_path: Path, fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "link"))
+    assert kernel_directory() == tmp_path / "real" / "kernels"

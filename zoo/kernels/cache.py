@@ -7,9 +7,7 @@ compiled again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +19,7 @@ from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 
 from zoo.kernels.digest import function_digest
-from zoo.kernels.directory import kernel_directory, read_checked, remove, write_checked
+from zoo.kernels.directory import kernel_directory, load_pickled, write_checked
 
 
 def attach_cache(
@@ -57,14 +55,7 @@ class KernelCache(_Cache):
         """The compiled kernel for a signature, or None."""
         target_context.refresh()
         path = self._path(sig, target_context)
-        data = read_checked(path)
-        if data is None:
-            return None
-        # Written by this user, into a directory of mode 0700, by save_overload below: see directory.py.
-        with contextlib.suppress(ImportError):  # of a module that is gone
-            return self.rebuild(target_context, *pickle.loads(data))
-        remove(path)
-        return None
+        return load_pickled(path, lambda parts: self.rebuild(target_context, *parts))
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store a compiled kernel."""

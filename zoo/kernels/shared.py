@@ -16,7 +16,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from zoo.kernels.digest import library_digest
-from zoo.kernels.directory import kernel_directory, read_checked, write_checked
+from zoo.kernels.directory import kernel_directory, load_pickled, write_checked
 
 _libraries: dict[str, Any] = {}
 
@@ -37,9 +37,8 @@ def shared_library(symbol: str, write: Callable[[ir.Module], None]) -> Any:
 def _made(symbol: str, write: Callable[[ir.Module], None]) -> Any:
     codegen = cpu_target.target_context.codegen()
     path = _path(symbol, codegen)
-    if path is not None and (stored := read_checked(path)) is not None:
-        # Written by this user, into a directory of mode 0700, by the lines below: see directory.py.
-        return codegen.unserialize_library(pickle.loads(stored))
+    if path is not None and (stored := load_pickled(path, codegen.unserialize_library)) is not None:
+        return stored
     library = codegen.create_library(symbol)
     library.enable_object_caching()
     module = library.create_ir_module(symbol)
