@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-import kill_harness as harness
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from kills.equality import compare_runs
 
 import zoo
 from zoo.cli.app import cli
@@ -105,7 +105,7 @@ def test_a_crash_at_any_event_changes_nothing(go, tmp_path):
         with pytest.raises(Crash):
             go(f"crash-{number}", on_event=watch)
         go(f"crash-{number}")
-        harness.compare(whole.path, tmp_path / f"crash-{number}")
+        compare_runs(whole.path, tmp_path / f"crash-{number}")
 
 
 def test_a_run_that_is_killed_and_resumed_ends_in_the_same_bits(text, tmp_path):
@@ -124,7 +124,7 @@ def test_a_run_that_is_killed_and_resumed_ends_in_the_same_bits(text, tmp_path):
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
     subprocess.run(command("killed"), check=True)
-    harness.compare(tmp_path / "whole", tmp_path / "killed")
+    compare_runs(tmp_path / "whole", tmp_path / "killed")
 
 
 def test_threads_and_segments_change_no_noise(go):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -11,12 +13,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kill_harness as harness
 import numpy as np
 import pytest
 import rich_cell as rich
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kills.equality import compare_runs
 
 import zoo
 from zoo.errors import CheckpointError, UsageError, ZooError
@@ -25,6 +27,7 @@ from zoo.training import Run
 from zoo.training.config import make_config
 from zoo.training.progress import Progress, restore
 from zoo.training.schedules import make_schedule
+from zoo.training.text import Text
 
 # Short, so that twenty steps go through three epochs.
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(11))
@@ -117,11 +120,19 @@ def test_a_crash_at_any_event_changes_nothing(go, whole, tmp_path):
         with pytest.raises(Crash):
             go(name, on_event=crash_at(number))
         go(name)
-        harness.compare(whole, tmp_path / name)
+        compare_runs(whole, tmp_path / name)
 
 
-def test_a_crash_before_any_file_is_in_place_changes_nothing(go, whole, tmp_path, monkeypatch):
+# The learning rate is far too high, so that the first validation is the best one.
+FIRST_IS_BEST = {"eval_every": 3, "lr": 5.0, "seed": 1, "steps": 12, "keep": 1}
+
+
+@pytest.mark.parametrize("changes", [{}, FIRST_IS_BEST], ids=["later is best", "first is best"])
+def test_a_crash_before_any_file_is_in_place_changes_nothing(go, tmp_path, monkeypatch, changes):
     """Each rename on the way, as if the process had died just before it."""
+    whole = go("whole", **changes).path
+    bests = [event["best"] for event in events(whole, "eval")]
+    assert (bests == [True, False, False, False]) == bool(changes)
     replace, left = os.replace, [0]
 
     def fail(*arguments):
@@ -131,17 +142,15 @@ def test_a_crash_before_any_file_is_in_place_changes_nothing(go, whole, tmp_path
         replace(*arguments)
 
     monkeypatch.setattr(os, "replace", fail)
-    number = 0
-    while left[0] <= 0:
-        number += 1
+    for number in itertools.count(1):
         left[0] = number
-        name = f"crash-{number}"
-        try:
-            go(name)
-        except Crash:
-            go(name)
-        harness.compare(whole, tmp_path / name)
-    assert number > 20
+        with contextlib.suppress(Crash):
+            go(f"crash-{number}", **changes)
+        if left[0] > 0:
+            break
+        go(f"crash-{number}", **changes)
+        compare_runs(whole, tmp_path / f"crash-{number}")
+    assert number > 10
 
 
 def test_many_crashes_in_one_run(go, whole, tmp_path):
@@ -153,7 +162,7 @@ def test_many_crashes_in_one_run(go, whole, tmp_path):
         except Crash:
             crashes += 1
     assert crashes >= 2
-    harness.compare(whole, tmp_path / "run")
+    compare_runs(whole, tmp_path / "run")
 
 
 @pytest.mark.parametrize("call", [1, 2, 9, 10, 17, 24, 31, 38])
@@ -175,7 +184,7 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing_that_was_saved(go, whole,
         load(path)
     assert not list((tmp_path / "run").rglob("*.zoo-tmp"))
     go()
-    harness.compare(whole, tmp_path / "run")
+    compare_runs(whole, tmp_path / "run")
 
 
 @pytest.mark.parametrize("number", [2, 5, 9, 14])
@@ -193,7 +202,7 @@ def test_a_log_that_cannot_be_written_stops_the_run(go, whole, tmp_path, monkeyp
         with pytest.raises(CheckpointError, match="no space is left"):
             go()
     go()
-    harness.compare(whole, tmp_path / "run")
+    compare_runs(whole, tmp_path / "run")
 
 
 LIMITED = """
@@ -220,7 +229,7 @@ def test_a_file_that_would_be_too_large(go, text, tmp_path):
     assert "step-00000009.safetensors: the file would be larger than the limit allows" in stopped.stderr
     assert newest(tmp_path / "run").name == "step-00000006.safetensors"
     go(hidden=16)
-    harness.compare(go("whole", hidden=16).path, tmp_path / "run")
+    compare_runs(go("whole", hidden=16).path, tmp_path / "run")
 
 
 def run_script(script, arguments, **options):
@@ -232,14 +241,42 @@ def run_script(script, arguments, **options):
 
 
 def test_a_run_that_has_ended_is_left_as_it_is(go, whole):
-    before = files(whole / "checkpoints")
-    found = go("whole")
-    assert files(whole / "checkpoints") == before
+    before, told = files(whole), []
+    for _ in range(2):
+        found = go("whole", on_event=told.append)
+    assert files(whole) == before
     assert found.ended == "finished"
-    kinds = [event["event"] for event in events(whole)]
-    assert kinds[-3:] == ["end", "resume", "end"]
-    assert kinds.count("compiled") == 1
-    harness.compare(whole, found.path)
+    assert [event["event"] for event in told] == ["resume", "end"] * 2
+
+
+def test_a_run_that_went_on_has_one_end(go, whole, tmp_path):
+    """Ended, killed before its end was written, and made longer: one end each time, the last event."""
+    go(steps=10)
+    log = tmp_path / "run" / "log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert '"event":"end"' in lines[-1]
+    log.write_text("".join(lines[:-1]), encoding="utf-8")
+    go(steps=10)
+    assert [event["reason"] for event in events(tmp_path / "run", "end")] == ["finished"]
+    go(steps=20)
+    (end,) = events(tmp_path / "run", "end")
+    assert (end, end["step"]) == (events(tmp_path / "run")[-1], 20)
+
+
+def test_a_run_that_diverges_again_has_one_such_event(go, tmp_path, monkeypatch):
+    """It diverges in the step after a checkpoint, so that the event belongs to the step that is resumed."""
+    learn = Text.learn
+
+    def explode(self, model, step, carried, noise):
+        learnt = learn(self, model, step, carried, noise)
+        return learnt._replace(loss=float("nan")) if step == 9 else learnt
+
+    monkeypatch.setattr(Text, "learn", explode)
+    for _ in range(3):
+        with pytest.raises(ZooError, match="training diverged: after 9 steps"):
+            go()
+    (diverged,) = events(tmp_path / "run", "diverged")
+    assert (diverged, diverged["step"]) == (events(tmp_path / "run")[-1], 9)
 
 
 def test_fewer_steps_than_were_made_are_no_steps_more(go, whole):
@@ -349,7 +386,7 @@ def test_a_cell_that_has_changed_is_refused(go, whole, monkeypatch):
 
 def test_other_versions_are_told(go, whole, monkeypatch):
     monkeypatch.setattr("zoo.training.resuming.versions", lambda: {"numpy": "9.9"})
-    go("whole")
+    go("whole", steps=21)
     (warning,) = events(whole, "warning")
     assert warning["text"].startswith("Versions have changed since: numpy ")
     assert warning["text"].endswith("-> 9.9. The run goes on, but not surely to the same bits.")
@@ -419,7 +456,7 @@ def test_two_at_once_are_one_too_many(go, whole, text, tmp_path):
     go(on_event=meddle)
     assert len(refused) == 2
     assert "is in use by another process; wait for its end" in refused[1]
-    harness.compare(whole, tmp_path / "run")
+    compare_runs(whole, tmp_path / "run")
 
 
 # ---- damage -------------------------------------------------------------------------------------------
@@ -504,7 +541,7 @@ def test_a_torn_log_is_mended(go, whole, tmp_path):
     with (tmp_path / "run" / "log.jsonl").open("ab") as file:
         file.write(b'{"event": "step", "st')
     go()
-    harness.compare(whole, tmp_path / "run")
+    compare_runs(whole, tmp_path / "run")
 
 
 # ---- buffers ------------------------------------------------------------------------------------------
@@ -719,35 +756,28 @@ def test_a_signal_finishes_the_step_and_saves(go, text, tmp_path, number, code):
     assert newest(tmp_path / "run").name == f"step-{end['step']:08d}.safetensors"
     steps = end["step"] + 5
     go(steps=steps, **rare)
-    harness.compare(go("whole", steps=steps, **rare).path, tmp_path / "run")
+    compare_runs(go("whole", steps=steps, **rare).path, tmp_path / "run")
 
 
-# ---- SIGKILL ------------------------------------------------------------------------------------------
+# ---- the comparison of runs ---------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_killed_at_random_moments(tmp_path):
-    *_, (runs, deeds) = harness.survive(tmp_path, kills=4, seed=20240229)
-    assert len(deeds) == 4
-    assert runs >= 1
-
-
-def test_the_harness_notices_a_run_that_is_not_the_same(go, whole, tmp_path):
+def test_comparing_notices_a_run_that_is_not_the_same(go, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "copy")
-    harness.compare(whole, tmp_path / "copy")
+    compare_runs(whole, tmp_path / "copy")
     log = tmp_path / "copy" / "log.jsonl"
     lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
     steps = [k for k, line in enumerate(lines) if '"event":"step"' in line]
     for wrong in ([*lines, lines[steps[-1]]], lines[: steps[1]] + lines[steps[1] + 1 :]):
         log.write_text("".join(wrong), encoding="utf-8")
         with pytest.raises(AssertionError, match="the log differs"):
-            harness.compare(whole, tmp_path / "copy")
+            compare_runs(whole, tmp_path / "copy")
     log.write_text("".join(lines), encoding="utf-8")
     with pytest.raises(AssertionError, match=r"last.json"):
-        harness.compare(whole, go("other", steps=15).path)
+        compare_runs(whole, go("other", steps=15).path)
     damage(newest(tmp_path / "copy"))
     with pytest.raises(AssertionError, match="differs"):
-        harness.compare(whole, tmp_path / "copy")
+        compare_runs(whole, tmp_path / "copy")
 
 
 def test_errors_are_of_zoos_family():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -328,6 +331,92 @@ def test_a_disk_that_fills_up_on_the_way_loses_nothing(
     assert used(run, "best") == (2 if failing == "last.json" else 1, [])
     fill(run, 2, best=2, keep=1)
     assert (used(run), used(run, "best"), steps(run)) == ((2, []), (2, []), [2])
+
+
+# --- resuming after a kill
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def save_all(run: RunDirectory, bests: tuple[bool, ...], keep: int) -> None:
+    """What a run does after a kill, or to begin: resume from ``last``, and save all steps after it."""
+    found = run.load_last(lambda _: None)
+    done = 0 if found is None else found[0]
+    if found is not None:
+        best = max((step for step in range(1, done + 1) if bests[step - 1]), default=None)
+        run.resume(*found, best_step=best, report=refuse, keep=keep)
+        if best is not None:
+            assert used(run, "best") == (best, []), "the best checkpoint is lost"
+    for step in range(done + 1, len(bests) + 1):
+        run.save(step, checkpoint(step), best=bests[step - 1], keep=keep)
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize("bests", [*itertools.product([True, False], repeat=3)])
+def test_a_kill_between_any_two_writes_loses_no_pointer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bests: tuple[bool, ...], keep: int
+) -> None:
+    """Killed before a rename or a removal, then again in the resumed run."""
+    calls, left = 0, 0
+
+    def dying(call: Callable[..., None]) -> Callable[..., None]:
+        def counted(*arguments: object, **options: object) -> None:
+            nonlocal calls, left
+            calls, left = calls + 1, left - 1
+            if left == 0:
+                raise Killed
+            call(*arguments, **options)
+
+        return counted
+
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(os, "replace", dying(os.replace))
+    monkeypatch.setattr("zoo.storage.shelf.remove", dying(shelf_module.remove))
+
+    def finish(name: str, kills: tuple[int, ...]) -> dict[str, bytes]:
+        nonlocal left
+        run = RunDirectory(tmp_path / name)
+        run.create()
+        for each in (*kills, 0, 0):  # the last session ends what it resumes from: it prunes, and no more
+            left = each
+            with contextlib.suppress(Killed):
+                save_all(run, bests, keep)
+        return {path.name: path.read_bytes() for path in run.checkpoints_path.iterdir()}
+
+    whole = finish("whole", ())
+    count = calls
+    for first, second in itertools.product(range(1, count + 1), (0, 2)):
+        assert finish(f"run-{first}-{second}", (first, second)) == whole, (first, second)
+
+
+def test_resuming_repairs_pointers_and_leaves_right_ones_alone(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(run, 1, 2, 3, best=2)
+    before = {path.name: path.read_bytes() for path in run.checkpoints_path.glob("*.json")}
+    last = checkpoint(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *_: pytest.fail("a pointer that is right is written again"))
+        run.resume(3, last, best_step=2, report=refuse)
+    (run.checkpoints_path / "best.json").write_bytes(b"{")
+    (run.checkpoints_path / "last.json").unlink()
+    run.resume(3, last, best_step=2, report=refuse)
+    assert {path.name: path.read_bytes() for path in run.checkpoints_path.glob("*.json")} == before
+    assert run.resumed_from == 3
+
+
+def test_a_best_checkpoint_that_is_damaged_is_reported_on_resume(run: RunDirectory) -> None:
+    fill(run, 1, 2, best=1)
+    damage(run.checkpoints()[0][1])
+    (run.checkpoints_path / "best.json").unlink()
+    reports: list[str] = []
+    run.resume(2, checkpoint(2), best_step=1, report=reports.append)
+    assert not (run.checkpoints_path / "best.json").exists()
+    (sentence,) = reports
+    assert "step-00000001.safetensors: it is damaged" in sentence
+    assert sentence.endswith("The best checkpoint, of step 1, cannot be restored.")
 
 
 # --- pruning

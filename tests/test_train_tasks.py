@@ -6,10 +6,10 @@ import json
 import math
 import shutil
 
-import kill_harness as harness
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from kills.equality import compare_runs
 
 import zoo
 from zoo.cli.app import cli
@@ -249,7 +249,7 @@ def test_a_crash_at_any_event_changes_nothing(train, tmp_path):
         with pytest.raises(Crash):
             zoo.train(out=tmp_path / name, on_event=watch, **{**SMALL, **noisy})
         train(name, resume=True, **noisy)
-        harness.compare(whole.path, tmp_path / name)
+        compare_runs(whole.path, tmp_path / name)
 
 
 def test_a_resumed_run_is_of_the_same_task(train, monkeypatch):

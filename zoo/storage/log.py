@@ -8,7 +8,7 @@ the next writer. Numbers that JSON lacks are written as the strings ``"nan"``, `
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from io import FileIO
 from pathlib import Path
 
@@ -50,22 +50,27 @@ def read(path: Path) -> list[dict[str, object]]:
     return [record for _, record in _records(path)]
 
 
-def truncate(path: Path, step: int) -> None:
-    """Drop, atomically, the records of steps after ``step`` and a torn last line.
+def truncate(path: Path, step: int, without: Collection[str] = ()) -> None:
+    """Drop, atomically, the records of steps after ``step``, those of some events, and a torn last line.
 
     A record without an integer ``"step"`` belongs to no step and stays.
+
+    Args:
+        path: The log.
+        step: The last step that stays.
+        without: Values of ``"event"`` whose records are dropped.
 
     Raises:
         CheckpointError: As `read`, or the log could not be written; it then is as it was.
     """
     if exists(path):
-        kept = [line for line, record in _records(path) if _step(record, step) <= step]
+        kept = [line for line, record in _records(path) if _stays(record, step, without)]
         write_bytes(path, b"".join(kept))
 
 
-def _step(record: dict[str, object], default: int) -> int:
+def _stays(record: dict[str, object], last: int, without: Collection[str]) -> bool:
     step = record.get("step")
-    return step if isinstance(step, int) else default
+    return record.get("event") not in without and not (isinstance(step, int) and step > last)
 
 
 def _records(path: Path) -> list[tuple[bytes, dict[str, object]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -40,8 +40,7 @@ class RunDirectory:
         log_path: ``log.jsonl``.
         checkpoints_path: ``checkpoints/``, with ``step-00001200.safetensors`` and so on, ``last.json``,
             ``best.json``.
-        resumed_from: The step that this run was resumed from, which pruning never removes; whoever resumes
-            sets it.
+        resumed_from: The step that this run was resumed from, which pruning never removes; see `resume`.
     """
 
     def __init__(self, path: StrPath) -> None:
@@ -137,6 +136,25 @@ class RunDirectory:
         shelf.prune(self.checkpoints_path, step, keep=keep, protected=protected)
         return path
 
+    def resume(
+        self, step: int, checkpoint: Checkpoint, *, best_step: int | None, report: Report, keep: int = 3
+    ) -> None:
+        """Go on from a checkpoint that `load_last` returned: restore what a killed writer left undone.
+
+        Args:
+            step: Its step.
+            checkpoint: Its content.
+            best_step: The step of the best checkpoint up to this one; None before the first validation.
+            report: Called with a sentence when the best checkpoint is damaged.
+            keep: As for `save`.
+
+        Raises:
+            CheckpointError: A pointer could not be written, or a file not removed.
+        """
+        self.resumed_from = step
+        shelf.resume(self.checkpoints_path, step, checkpoint, best_step=best_step, report=report)
+        shelf.prune(self.checkpoints_path, step, keep=keep, protected={step})
+
     def load_last(self, report: Report) -> tuple[int, Checkpoint] | None:
         """Step and checkpoint of the last save, or of the newest valid one when that is damaged.
 
@@ -164,9 +182,12 @@ class RunDirectory:
         """The records of ``log.jsonl``; a torn last line is none, a bad one before it a `CheckpointError`."""
         return log.read(self.log_path)
 
-    def truncate_log(self, step: int) -> None:
-        """Drop the records of steps after ``step``, atomically; those without a step stay."""
-        log.truncate(self.log_path, step)
+    def truncate_log(self, step: int, *, without: Collection[str] = ()) -> None:
+        """Drop, atomically, the records of steps after ``step`` and those of some events.
+
+        Records without a step stay.
+        """
+        log.truncate(self.log_path, step, without)
 
     def _check_free(self, resuming: bool) -> None:
         if self.holds_run():
@@ -200,5 +221,17 @@ class OnlyRead(RunDirectory):
     def append_log(self, record: Mapping[str, object]) -> None:
         """Nothing."""
 
-    def truncate_log(self, step: int) -> None:
+    def truncate_log(self, step: int, *, without: Collection[str] = ()) -> None:
         """Nothing."""
+
+    def resume(
+        self,
+        step: int,
+        checkpoint: Checkpoint,  # noqa: ARG002
+        *,
+        best_step: int | None,  # noqa: ARG002
+        report: Report,  # noqa: ARG002
+        keep: int = 3,  # noqa: ARG002
+    ) -> None:
+        """Only note the step."""
+        self.resumed_from = step

@@ -1,4 +1,25 @@
-"""The checkpoint files of one run, pointers to the last and the best, and what to do when one is damaged."""
+"""The checkpoint files of one run, pointers to the last and the best, and what to do when one is damaged.
+
+The order of writes, each of them atomic and durable (`zoo.storage.atomic`), for a checkpoint of step ``n``:
+
+1. The log: all events up to step ``n``, its validation included.
+2. ``step-n.safetensors``.
+3. ``best.json``, if this checkpoint is the best so far.
+4. ``last.json``: the commit.
+5. Pruning: files that no pointer names and that are older than the last few.
+
+A resumed run starts from the checkpoint that ``last`` names. A kill leaves one of these states:
+
+- Before 4, with a ``last``: the run resumes from the checkpoint before, drops the later events from the log,
+  and repeats the steps. ``best`` may name the uncommitted file. Nothing was pruned, so the best checkpoint
+  of the committed state still has its file, and `resume` points ``best`` back to it.
+- Before 4, without a ``last``, which is the first checkpoint: the run resumes from this file, although it is
+  uncommitted, and `resume` writes both pointers. Without that, ``best`` would stay missing until a later
+  validation is better, and pruning would remove the best file.
+- Before or during 5: `resume` prunes again.
+
+`resume` itself follows the same order, so a kill during a resume leaves one of these states again.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +28,7 @@ from pathlib import Path
 
 from zoo.errors import CheckpointError
 from zoo.storage.atomic import entries, remove
-from zoo.storage.checkpoint import Checkpoint, save
+from zoo.storage.checkpoint import Checkpoint, digest, load, save
 from zoo.storage.pointer import Pointer, load_verified, read_pointer, step_file, step_of, write_pointer
 from zoo.storage.reading import exists
 
@@ -24,17 +45,33 @@ def files(folder: Path) -> list[tuple[int, Path]]:
 
 
 def store(folder: Path, step: int, checkpoint: Checkpoint, *, best: bool) -> Path:
-    """Write the file of a step, then the pointers; the path of the file.
-
-    ``last`` comes at the very end: it is the commit. A run killed just before it resumes from the checkpoint
-    before and does the same steps again, ``best`` included. In the other order ``best`` could be lost.
-    """
+    """Write the file of a step, then the pointers, ``last`` at the very end; the path of the file."""
     path = folder / step_file(step)
     pointer = Pointer(path.name, save(path, checkpoint), step)
     if best or _best_steps(folder) == {step}:  # written again, the best stays the best, with its new sha256
         write_pointer(folder / BEST, pointer)
     write_pointer(folder / LAST, pointer)
     return path
+
+
+def resume(folder: Path, step: int, checkpoint: Checkpoint, *, best_step: int | None, report: Report) -> None:
+    """Make the pointers name the checkpoint that a run resumes from and its best one, where they do not.
+
+    Args:
+        folder: The directory of the checkpoint files.
+        step: The step of the checkpoint, as `load_last` returned it.
+        checkpoint: Its content.
+        best_step: The step of the best checkpoint up to this one; None before the first validation.
+        report: Called with a sentence when the best checkpoint is damaged.
+
+    Raises:
+        CheckpointError: A pointer could not be written.
+    """
+    last = Pointer(step_file(step), digest(checkpoint), step)
+    best = last if best_step == step else _pointer_to(folder, best_step, report)
+    for path, pointer in ((folder / BEST, best), (folder / LAST, last)):
+        if pointer is not None and _pointer_at(path) != pointer:
+            write_pointer(path, pointer)
 
 
 def prune(folder: Path, step: int, *, keep: int, protected: set[int]) -> None:
@@ -116,6 +153,29 @@ def _read_last(folder: Path, problems: list[str], *, needed: bool) -> Pointer | 
         return read_pointer(folder / LAST)
     except CheckpointError as error:
         problems.append(str(error))
+        return None
+
+
+def _pointer_at(path: Path) -> Pointer | None:
+    """The pointer at ``path``; None when it is missing or damaged."""
+    try:
+        return read_pointer(path)
+    except CheckpointError:
+        return None
+
+
+def _pointer_to(folder: Path, step: int | None, report: Report) -> Pointer | None:
+    """The pointer to the file of a step; None when ``best`` names it already, or no such file is valid."""
+    named = _pointer_at(folder / BEST)
+    if step is None or (named is not None and named.step == step):
+        return None
+    path = folder / step_file(step)
+    if not exists(path):
+        return None
+    try:
+        return Pointer(path.name, digest(load(path)), step)
+    except CheckpointError as error:
+        report(f"{error} The best checkpoint, of step {step}, cannot be restored.")
         return None
 
 

@@ -66,8 +66,8 @@ def find_checkpoint(
     model: AnyModel,
     directory: RunDirectory,
     report: Callable[[str], None],
-) -> Checkpoint | None:
-    """The checkpoint to go on from, after making sure that it is of the same run; None to begin again.
+) -> tuple[int, Checkpoint] | None:
+    """Step and checkpoint to resume from, after checking that they are of the same run; None to begin again.
 
     Args:
         config: The settled configuration.
@@ -91,7 +91,7 @@ def find_checkpoint(
     _check_same(found[1].meta, config, reader, model, directory)
     if told := _other_versions(found[1].meta.get("versions")):
         report(f"{told} The run goes on, but not surely to the same bits.")
-    return found[1]
+    return found
 
 
 def _check_same(

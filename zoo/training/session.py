@@ -25,12 +25,15 @@ from zoo.training.reading import Reader
 from zoo.training.resuming import find_checkpoint, left_open, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.schedules import Schedule, make_schedule
-from zoo.training.signals import interruptible
+from zoo.training.signals import Interruption, interruptible
 from zoo.training.text import prepare
 from zoo.training.tracking import chosen_trackers, following
 from zoo.training.trainer import Event, Trainer
 
 Watch = Callable[[Event], None]
+
+_CLOSING = ("end", "diverged")
+"""Events after the last checkpoint of a session: a run that goes on writes its own, at its own end."""
 
 
 def train(
@@ -197,7 +200,9 @@ class _Session:
 
     def _train(self) -> Run:
         self._join_ranks()
-        trainer, started = self._trainer(*self._where_it_stands()), time.perf_counter()
+        told: list[str] = []
+        stands = self._where_it_stands(told.append)
+        trainer, started = self._trainer(stands, told), time.perf_counter()
         with interruptible() as interruption:
             reason = trainer.run(interruption)
         progress, seconds = trainer.progress, round(time.perf_counter() - started, 3)
@@ -217,28 +222,42 @@ class _Session:
     def _run(self) -> Run:
         return Run(self.directory.path, type(self.model.cell))
 
-    def _where_it_stands(self) -> tuple[Progress | None, list[str]]:
-        """Where the run stands, None if it begins, and what to tell of that; the model is brought there."""
-        told: list[str] = []
+    def _where_it_stands(self, report: Callable[[str], None]) -> Progress | None:
+        """Bring the model and the pointers to where the run stands; None if it begins."""
         if not self.directory.holds_run():
-            return None, told
-        found = find_checkpoint(self.config, self.reader, self.model, self.directory, told.append)
+            return None
+        found = find_checkpoint(self.config, self.reader, self.model, self.directory, report)
         if found is None:
-            return None, told
+            return None
+        step, checkpoint = found
         rows, source = self.reader.rows, str(self.directory.path)
-        return restore(found, self.model, self.optimizer, self.schedule, rows, source), told
+        progress = restore(checkpoint, self.model, self.optimizer, self.schedule, rows, source)
+        best_step = None if progress.best is None else progress.best_step
+        self.directory.resume(step, checkpoint, best_step=best_step, report=report, keep=self.config.keep)
+        return progress
 
     def _trainer(self, stands: Progress | None, told: list[str]) -> Trainer:
-        """Bring the directory to where the run stands, and say so."""
+        """Bring the log to where the run stands, and write how it begins."""
         progress = stands or Progress(self.optimizer.init(self.model.theta), self.schedule.init())
-        self.directory.truncate_log(progress.step if stands else -1)
-        self.directory.resumed_from = progress.step if stands else None
+        parts = self.model, self.optimizer, self.schedule, progress, self.directory
+        trainer = Trainer(self.config, self.reader, *parts, self.ranks, self._emit, analyse)
+        self._log_is_complete = self._has_ended(trainer)
+        if not self._log_is_complete:
+            self.directory.truncate_log(progress.step if stands else -1, without=_CLOSING)
         self.directory.write_config(self.config.to_json())
         self._emit(self._start_event("resume" if stands else "start", progress.step))
         for sentence in told:
             self._emit({"event": "warning", "step": progress.step, "text": sentence})
-        parts = self.model, self.optimizer, self.schedule, progress, self.directory
-        return Trainer(self.config, self.reader, *parts, self.ranks, self._emit, analyse)
+        return trainer
+
+    def _has_ended(self, trainer: Trainer) -> bool:
+        """Whether no step is left to do, and the log says so already: it then stays as it is."""
+        reason = trainer.reason_to_end(Interruption())
+        if reason is None or not self.ranks.leads:  # the other ranks write no log
+            return False
+        last = self.directory.read_log()[-1:] or [{}]
+        end = {"event": "end", "step": trainer.progress.step, "reason": reason}
+        return end.items() <= last[0].items()
 
     def _start_event(self, kind: str, step: int) -> Event:
         return {
@@ -254,8 +273,12 @@ class _Session:
         }
 
     def _emit(self, event: Event) -> None:
-        """Write an event to the log, which is the source of truth, and tell trackers and whoever watches."""
-        self.directory.append_log(event)
+        """Write an event to the log, which is the source of truth, and tell trackers and whoever watches.
+
+        The log of a run that has ended already gets no second end.
+        """
+        if not self._log_is_complete:
+            self.directory.append_log(event)
         self._tell(event)
         if self.watch is not None:
             self.watch(event)

@@ -77,7 +77,7 @@ class Trainer:
             ZooError: if training diverges.
             CheckpointError: if a checkpoint or the log cannot be written.
         """
-        reason = self._reason(interruption)
+        reason = self.reason_to_end(interruption)
         if reason is None:
             self._compile()
         while reason is None:
@@ -86,7 +86,7 @@ class Trainer:
                 self._emit("analysis", **self.analyse(self))
             validate = self._due(self.config.eval_every) or self.progress.step == self.config.steps
             improved = validate and self._validate()
-            reason = self._reason(interruption)
+            reason = self.reason_to_end(interruption)
             if self._due(self.config.sample_every):
                 self._sample()
             if validate or reason or self._due(self.config.save_every):
@@ -151,7 +151,7 @@ class Trainer:
     def _due(self, every: int | None) -> bool:
         return bool(every) and self.progress.step % (every or 1) == 0
 
-    def _reason(self, interruption: Interruption) -> str | None:
+    def reason_to_end(self, interruption: Interruption) -> str | None:
         """Why training ends here, if it does; a signal that one rank was sent is meant for all."""
         interruption.signal = self.ranks.agreed(interruption.signal or 0) or None
         if interruption.signal is not None:

@@ -1,0 +1,52 @@
+"""Kill runs and comparisons at random, resume them, and compare each with an undisturbed one, bit for bit.
+
+    python tools/kill.py --out runs/kills --kills 1000
+
+Texts, tasks and comparisons are killed in forks of this process, at crash points and after random delays.
+They are also killed in processes of their own, with worker processes, under MPI (single ranks), and on a Dask
+cluster (workers, their job processes, the scheduler). Checkpoints, pointers and configurations have to be the
+same bytes, and logs the same lines except for times. Stop the command and give it again to continue. Several
+commands may share a directory if each has other scenarios in --only.
+
+It exits with 1 if a run differs; the directory of that run is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from kills.campaign import SCENARIOS, Campaign
+
+
+def main() -> int:
+    """Kill as often as asked, and print a table of the results."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for progress and differences")
+    parser.add_argument(
+        "--kills", type=int, default=1000, metavar="N", help="in all scenarios together [1000]"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws moments and victims [0]")
+    parser.add_argument(
+        "--only", default=",".join(SCENARIOS), metavar="NAME,...", help=f"of {', '.join(SCENARIOS)} [all]"
+    )
+    parser.add_argument("--table", action="store_true", help="kill nothing, print the table of the directory")
+    asked = parser.parse_args()
+    names = asked.only.split(",")
+    if unknown := set(names) - set(SCENARIOS):
+        parser.error(f"unknown scenarios: {', '.join(sorted(unknown))}; expected {', '.join(SCENARIOS)}")
+    campaign = Campaign(asked.out.absolute(), asked.seed)
+    for name in names if not asked.table else ():
+        done = sum(len(each.kills) for each in campaign.rounds(name))
+        for found in campaign.go_on(name, -(-asked.kills * SCENARIOS[name].share // 100)):
+            done += len(found.kills)
+            print(f"{name}: {done} kills, {found.difference or 'the same bits'}", flush=True)  # noqa: T201 - a command
+    print(campaign.table(names))  # noqa: T201
+    return int(any(each.difference for name in names for each in campaign.rounds(name)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""Comparisons that are killed: in forks, with worker processes, and on a Dask cluster."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import zoo
+from kills.equality import compare_comparisons
+from kills.processes import Command, descendants, flags, is_alive, kill, wait_for_end
+from kills.trainings import Training
+
+CELLS = ("plain=vanilla", "again=vanilla")  # one cell under two labels: kernels are compiled once
+TASK = {"copying": {"delay": 5, "length": 5}}
+# At the second learning rate the first validation is the best one.
+SHORT = {"seeds": 2, "params": 300, "steps": 30, "batch": 4, "lr_grid": (0.01, 3.0)}
+LONG = {"seeds": 2, "params": 1500, "steps": 240, "batch": 16, "lr_grid": (0.003, 0.03)}
+
+Moments = Sequence[tuple[int, str]]
+
+
+def undisturbed(out: Path, settings: dict[str, Any]) -> None:
+    """The comparison, begun or gone on with in this process."""
+    zoo.compare(CELLS, "copying", options=TASK, out=out, jobs=0, **settings)
+
+
+class InForks(Training):
+    """Comparisons that do everything in one process, in forks of this one."""
+
+    def __init__(self) -> None:
+        self.settings = SHORT
+
+    def train(self, out: Path) -> None:
+        """Begin the comparison in ``out`` or go on with it, in this process."""
+        undisturbed(out, self.settings)
+
+    def compare(self, out: Path) -> None:
+        """Raise ``AssertionError`` unless the comparison equals the undisturbed one."""
+        compare_comparisons(self.whole, out)
+
+
+class InProcesses:
+    """Comparisons led by a process, with two workers; either is killed, or the leader gets a Ctrl-C."""
+
+    victims: tuple[str, ...] = ("worker", "leader", "Ctrl-C")
+
+    def prepare(self, folder: Path) -> None:
+        """Compare undisturbed, in this process."""
+        self.whole = folder / "whole"
+        undisturbed(self.whole, LONG)
+
+    def begin(self, out: Path) -> Command:
+        """Begin the comparison in ``out`` or go on with it."""
+        options = {"set": TASK["copying"]}
+        words = ["compare", "--cells", ",".join(CELLS), "--tasks", "copying", *flags(options, set="copying.")]
+        words += [*flags(LONG), *self.place(), "--json", "--out", str(out)]
+        return Command(words, out.with_name(f"{out.name}.words"))
+
+    def place(self) -> tuple[str, ...]:
+        """Flags that name where runs are done."""
+        return ("--jobs", "2")
+
+    def attack(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
+        """Kill at random moments."""
+        victims = rng.choices(self.victims, k=6)
+        return self.attack_at(out, [(rng.randint(1, 25), victim) for victim in victims], rng.uniform(0, 0.03))
+
+    def attack_at(self, out: Path, moments: Moments, delay: float = 0.0) -> list[str]:
+        """Kill at some moments, then let the comparison come to its end.
+
+        A run whose worker was killed twice counts as failed; the last call, in this process, tries it again.
+
+        Args:
+            out: The directory.
+            moments: After how many more lines of progress who is killed.
+            delay: Seconds to wait after each of these lines.
+
+        Returns:
+            Who was killed; fewer than were to be if the comparison came to its end before.
+        """
+        command, steps, kills = self.begin(out), 0, list[str]()
+        for more, victim in moments:
+            if command.process.poll() is not None:
+                command, steps = self.begin(out), 0
+            steps += more
+            if not command.wait_until(partial(_is_at, command, steps), 0.01):
+                break
+            time.sleep(delay)
+            self.kill(command, victim)
+            kills.append(victim)
+        command.wait()
+        undisturbed(out, LONG)
+        return kills
+
+    def kill(self, command: Command, victim: str) -> None:
+        """Kill a worker, or the process that leads the comparison; or interrupt that one."""
+        workers = [event["pid"] for event in command.events() if event["event"] == "worker"]
+        if victim == "worker":
+            kill(workers[-1])
+            return
+        command.process.send_signal(signal.SIGINT if victim == "Ctrl-C" else signal.SIGKILL)
+        code = command.wait()
+        if victim == "Ctrl-C":
+            assert code in (0, 128 + signal.SIGINT), f"exit code {code}: {command.tail()}"
+            assert not any(map(is_alive, workers)), "a worker outlives the process that leads it"
+
+    def compare(self, out: Path) -> None:
+        """Raise ``AssertionError`` unless the comparison equals the undisturbed one."""
+        compare_comparisons(self.whole, out)
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+
+class OnDask(InProcesses):
+    """Comparisons on a Dask cluster: workers, their job processes, scheduler and leader are killed."""
+
+    victims = ("Dask worker", "job process", "scheduler", "leader", "Ctrl-C")
+
+    def prepare(self, folder: Path) -> None:
+        """Compare undisturbed, and start a cluster."""
+        super().prepare(folder)
+        self.cluster = Cluster(folder / "cluster")
+
+    def place(self) -> tuple[str, ...]:
+        """The scheduler's address, of a cluster that is there."""
+        return ("--on", self.cluster.address())
+
+    def kill(self, command: Command, victim: str) -> None:
+        """Kill a process of the cluster, or one that leads the comparison."""
+        if victim == "scheduler":
+            self.cluster.stop()
+            code = command.wait()
+            assert code in (0, 1), f"exit code {code}: {command.tail()}"
+        elif victim in ("Dask worker", "job process"):
+            self.cluster.kill(victim)
+        else:
+            super().kill(command, victim)
+
+    def close(self) -> None:
+        """End the cluster."""
+        self.cluster.stop()
+
+
+class Cluster:
+    """A Dask scheduler and two workers, each in a process that a nanny starts again when it dies.
+
+    Args:
+        folder: For what they write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.scheduler: subprocess.Popen[bytes] | None = None
+        self.workers: subprocess.Popen[bytes] | None = None
+
+    def address(self) -> str:
+        """The address of the scheduler in the form of ``--on``; started if it is not there."""
+        if self.scheduler is None:
+            self._start()
+        return self._address
+
+    def kill(self, victim: str) -> None:
+        """Kill a Dask worker, or a process that does a job beside it, if there is one."""
+        assert self.workers is not None
+        started = descendants(self.workers.pid)
+        jobs = [pid for pid, words in started.items() if "zoo.comparison.worker" in words]
+        others = [pid for pid, words in started.items() if any("spawn_main" in word for word in words)]
+        for pid in (jobs if victim == "job process" else others)[:1]:
+            kill(pid)
+
+    def stop(self) -> None:
+        """Kill the scheduler and the nannies, and wait for the end of all that they started."""
+        if self.scheduler is None or self.workers is None:
+            return
+        started = list(descendants(self.workers.pid))
+        for process in (self.scheduler, self.workers):
+            process.kill()
+            process.wait()
+        self.scheduler = self.workers = None
+        wait_for_end(started)
+
+    def _start(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        file = self.folder / "scheduler.json"
+        where = ["--scheduler-file", str(file), "--no-dashboard"]
+        self.scheduler = self._begin("scheduler", "--host", "127.0.0.1", "--port", "0", *where)
+        shares = ["--nworkers", "2", "--nthreads", "1", "--local-directory", str(self.folder)]
+        self.workers = self._begin("worker", *where, *shares)
+        from distributed import Client
+
+        with Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+            self._address = client.scheduler.address.replace("tcp://", "dask://")
+
+    def _begin(self, *words: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{words[0]}.words").open("wb") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "dask", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+
+def _is_at(command: Command, steps: int) -> bool:
+    """Whether so many lines of progress were printed."""
+    return sum(event["event"] == "step" for event in command.events()) >= steps

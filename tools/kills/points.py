@@ -1,0 +1,67 @@
+"""Crash points: the moments of a run at which a kill leaves another state on disk, numbered from 1.
+
+A point lies before each call that opens a file for writing, renames, removes, makes a directory or flushes to
+disk, and half-way through each write of a file and of a line of the log. After one call is before the next.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from zoo.storage import atomic, log
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+# Events of Python's audit hooks, which exist to see every such call; their first argument is a path.
+_CALLS = ("os.remove", "os.rename", "os.mkdir", "os.rmdir")
+
+
+class Points:
+    """Counts the crash points of this process, and kills it at one. For a forked child: hooks stay for good.
+
+    Args:
+        folder: Points are calls on paths in this directory.
+        fatal: The number of the point at which the process dies; 0 for none.
+    """
+
+    def __init__(self, folder: Path, fatal: int = 0) -> None:
+        self.folder, self.fatal, self.count = str(folder), fatal, 0
+
+    def install(self) -> None:
+        """Count from now on."""
+        sys.addaudithook(self._audit)
+        write, append, fsync = atomic._write_durably, log._append_whole, os.fsync
+
+        def torn_write(path: Path, data: bytes) -> None:
+            path.write_bytes(data[: len(data) // 2])
+            self.reach()
+            path.unlink()
+            write(path, data)
+
+        def torn_append(file: FileIO, line: bytes) -> None:
+            start = file.seek(0, 2)
+            file.write(line[: len(line) // 2])
+            self.reach()
+            file.truncate(start)
+            append(file, line)
+
+        def counted_fsync(descriptor: int) -> None:
+            self.reach()
+            fsync(descriptor)
+
+        atomic._write_durably, log._append_whole, os.fsync = torn_write, torn_append, counted_fsync
+
+    def reach(self) -> None:
+        """Pass a point, or die at it."""
+        self.count += 1
+        if self.count == self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        is_change = event in _CALLS or (event == "open" and bool((arguments[2] or 0) & _WRITING))
+        if is_change and str(arguments[0]).startswith(self.folder):
+            self.reach()

@@ -1,0 +1,152 @@
+"""Real processes of zoo's commands, and those that they start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+DEADLINE = 300.0  # seconds for any one process
+
+
+class Command:
+    """A command of zoo in a process of its own.
+
+    Args:
+        words: What follows ``zoo``.
+        said: A file for its output.
+        launcher: What comes before Python, such as ``mpiexec -n 2``.
+    """
+
+    def __init__(self, words: list[str], said: Path, launcher: tuple[str, ...] = ()) -> None:
+        self.said = said
+        with said.open("wb") as file:
+            self.process = subprocess.Popen(
+                [*launcher, sys.executable, "-m", "zoo", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def finish(self) -> None:
+        """Wait for the end of a process that nobody kills; raises ``AssertionError`` if it fails."""
+        code = self.wait()
+        assert code == 0, f"exit code {code}: {self.tail()}"
+
+    def wait(self) -> int:
+        """Wait for its end, whatever ends it; the exit code."""
+        try:
+            return self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise AssertionError(f"not at its end after {DEADLINE:g} s: {self.tail()}") from None
+
+    def outlives(self, seconds: float) -> bool:
+        """Wait some seconds; False if the process ended before."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
+    def wait_until(self, happened: Callable[[], object], tick: float = 0.005) -> bool:
+        """Wait until something is the case; False if the process ended before."""
+        due = time.monotonic() + DEADLINE
+        while self.process.poll() is None:
+            if happened():
+                return True
+            assert time.monotonic() < due, f"nothing happens: {self.tail()}"
+            time.sleep(tick)
+        return False
+
+    def kill(self) -> bool:
+        """Kill it; False if it had come to its end by itself."""
+        self.process.kill()
+        return self.process.wait() != 0
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events that it printed so far; the last line may be torn."""
+        lines = self.said.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n") and line.startswith("{")]
+
+    def tail(self) -> str:
+        """The end of its output."""
+        return self.said.read_text(encoding="utf-8", errors="replace")[-2000:]
+
+
+def flags(settings: Mapping[str, Any], **prefixes: str) -> list[str]:
+    """Settings of ``zoo.train`` or ``zoo.compare`` as flags; options as ``--set``.
+
+    Args:
+        settings: The settings.
+        **prefixes: What the names of options begin with, by the name of the setting.
+    """
+    words: list[str] = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            prefix = prefixes.get(name, f"{name.removesuffix('_options')}.")
+            words += [word for key, each in value.items() for word in ("--set", f"{prefix}{key}={each}")]
+        else:
+            text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+            words += [f"--{name.replace('_', '-')}", text]
+    return words
+
+
+def descendants(pid: int) -> dict[int, list[str]]:
+    """The processes that a process started, and those that these started: number and command line (Linux)."""
+    parents = {child: _parent(child) for child in _processes()}
+    found: list[int] = []
+    wave = [pid]
+    while wave:
+        wave = [child for child, parent in parents.items() if parent in wave]
+        found += wave
+    return {child: _command_line(child) for child in found}
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process with this number that is not a zombie."""
+    return _parent(pid) is not None
+
+
+def kill(pid: int) -> None:
+    """Kill a process that may have ended."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def wait_for_end(pids: list[int]) -> None:
+    """Wait until none of some processes lives; raises ``AssertionError`` if one does not end."""
+    due = time.monotonic() + 60
+    while alive := [pid for pid in pids if is_alive(pid)]:
+        assert time.monotonic() < due, f"processes {alive} outlive what started them"
+        time.sleep(0.02)
+
+
+def _processes() -> list[int]:
+    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()]
+
+
+def _parent(pid: int) -> int | None:
+    """The parent of a process; None for one that has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    state, parent = fields.rpartition(")")[2].split()[:2]
+    return None if state == "Z" else int(parent)
+
+
+def _command_line(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+    except OSError:
+        return []
