@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from types import TracebackType
@@ -14,6 +13,7 @@ from typing import Any
 
 from zoo.bench.peers import OURSELVES, PEERS
 from zoo.errors import UsageError, ZooError
+from zoo.processes import python_command
 
 # What tells a library how many threads to use; several read it only when they are imported.
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC", "PJRT_NPROC")
@@ -41,7 +41,7 @@ class Contender:
             "w+", encoding="utf-8", errors="replace"
         )
         self._process = subprocess.Popen(
-            [python or sys.executable, "-m", "zoo.bench.worker", name],
+            python_command("from zoo.bench.worker import main; main()", name, python=python),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from zoo.bench.contender import BenchError, environment
 from zoo.bench.records import Start
 from zoo.bench.settings import SYMBOLS, Settings
+from zoo.processes import python_command
 
 _HIDDEN = 128
 _SCRIPT = f"""\
@@ -37,7 +37,7 @@ def _launch(cell: str, dtype: str, surroundings: Mapping[str, str]) -> float:
     """Seconds from the launch of a process to the end of its first step."""
     started = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, "-c", _SCRIPT, cell, dtype], env=surroundings, stdout=subprocess.PIPE
+        python_command(_SCRIPT, cell, dtype), env=surroundings, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         said = process.stdout.readline()

@@ -1,6 +1,6 @@
 """One contender in a process of its own: reads requests from stdin, one JSON object a line, and answers each.
 
-python -m zoo.bench.worker NAME
+Its argument is the name of the contender (zoo/bench/contender.py starts it).
 """
 
 from __future__ import annotations
@@ -137,7 +137,3 @@ def main() -> None:
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         serve(Contender(sys.argv[1]), sys.stdin, answers)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 from zoo.comparison.jobs import Event, Job, Record
 from zoo.errors import ZooError
+from zoo.processes import python_command, python_environment
 
 # One thread each: the processes are the parallelism. Libraries read these when they are imported.
 _ONE_THREAD = dict.fromkeys(
@@ -40,11 +40,11 @@ class Process:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "zoo.comparison.worker", str(root)],
+                python_command("from zoo.comparison.worker import main; main()", str(root)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._words,
-                env=_environment(),
+                env=python_environment() | _ONE_THREAD,
                 encoding="utf-8",
                 **_apart(),
             )
@@ -116,12 +116,6 @@ class Process:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         how = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
         return f"{how}: {last[:300]}" if last else how
-
-
-def _environment() -> dict[str, str]:
-    """One thread, and modules found as here, whatever lies in the working directory."""
-    path = os.pathsep.join(filter(None, sys.path))
-    return {**os.environ, **_ONE_THREAD, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
 
 def _apart() -> dict[str, Any]:

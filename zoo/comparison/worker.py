@@ -1,6 +1,6 @@
 """A process that does jobs: one JSON object a line comes in, events and the record of each go out.
 
-python -m zoo.comparison.worker DIR
+Its argument is the directory of the comparison (zoo/comparison/process.py starts it).
 
 When nobody writes to its stdin any more, because whoever started it stopped it or is dead, a run in progress
 finishes its step, saves and stops, as after SIGTERM.
@@ -67,7 +67,3 @@ def main() -> None:
         serve(Path(sys.argv[1]), lines, answers)
     except Interrupted as stopped:
         sys.exit(str(stopped))
-
-
-if __name__ == "__main__":
-    main()

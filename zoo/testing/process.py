@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import tempfile
 from typing import IO, Any
 
 from zoo.errors import UsageError
+from zoo.processes import python_command, python_environment
 from zoo.testing.report import Outcome, Report
 
 # What the child writes, one JSON object a line, each with one key: first `member`, with its name and laws, or
 # `refused`, with the reason; then an `outcome` for each law; in the end `done`.
 Events = list[dict[str, Any]]
 
+# Every index is checked (such kernels are cached apart), and crashes are traced.
+_CHECKED = {"NUMBA_BOUNDSCHECK": "1", "PYTHONFAULTHANDLER": "1"}
 LOADING = ("loading", "The file or plugin can be loaded.")
 LAST_WORDS = 600  # characters of what the child wrote to standard error
 MEANING = (
@@ -41,7 +42,8 @@ def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> R
         UsageError: if there is no such member, its file cannot be imported, or the testing extra is not
             installed.
     """
-    command = [sys.executable, "-m", "zoo.testing", spec, "--json", *(["--plugin", plugin] if plugin else [])]
+    words = [spec, "--json", *(["--plugin", plugin] if plugin else [])]
+    command = python_command("from zoo.testing.__main__ import main\nsys.exit(main())", *words)
     # Files, not pipes: a grandchild that holds a pipe open would keep us waiting for ever.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         end = _run(command, timeout, out, err)
@@ -52,19 +54,18 @@ def _run(command: list[str], timeout: float, out: IO[bytes], err: IO[bytes]) -> 
     """How the process ended, in words."""
     try:
         code = subprocess.run(
-            command, timeout=timeout, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_environment()
+            command,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=python_environment() | _CHECKED,
         ).returncode
     except subprocess.TimeoutExpired:
         return f"the process still busy after {timeout:g} s, and ended it"
     if code < 0:
         return f"the process dead of signal {-code} ({signal.strsignal(-code)})"
     return f"the process gone with exit code {code}"
-
-
-def _environment() -> dict[str, str]:
-    """Every index checked (such kernels are cached apart), crashes traced, and modules found as here."""
-    path = os.pathsep.join(filter(None, sys.path))
-    return os.environ | {"NUMBA_BOUNDSCHECK": "1", "PYTHONFAULTHANDLER": "1", "PYTHONPATH": path}
 
 
 def _text(file: IO[bytes]) -> str:

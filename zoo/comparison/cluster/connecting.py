@@ -20,6 +20,7 @@ from zoo.errors import ZooError
 
 _PATIENCE = 5.0  # seconds for a scheduler to answer, for a first worker to be there, for its files
 _TICK = 0.5
+_PROLOGUES = ("job-script-prologue", "env-extra")  # what jobqueue.yaml calls it, and called it before
 _LOGGERS = ("distributed", "tornado")
 
 
@@ -92,12 +93,16 @@ def _wait_for_workers(client: Client, address: str) -> None:
 @contextmanager
 def _slurm(jobs: int) -> Iterator[Client]:
     """A scheduler in this process whose workers are jobs of SLURM, as jobqueue.yaml describes them."""
+    import dask
     from dask_jobqueue import SLURMCluster
 
     if shutil.which("sbatch") is None:
         raise ZooError("compare: dask+slurm needs SLURM's sbatch; run this where jobs are submitted from.")
     try:
-        cluster = SLURMCluster()
+        named = (dask.config.get(f"jobqueue.slurm.{name}", None) for name in _PROLOGUES)
+        lines: list[str] = next(filter(None, named), [])
+        # A job is `python -m`, which looks for modules in the directory that it was submitted from.
+        cluster = SLURMCluster(job_script_prologue=[*lines, "export PYTHONSAFEPATH=1"])
     except ValueError as error:
         raise ZooError(
             "compare: dask+slurm does not know what a job of SLURM is to be; say at least cores and memory "

@@ -1,0 +1,72 @@
+"""Processes that zoo starts import nothing from the working directory, on any version of Python."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo.bench import starts
+from zoo.bench.contender import Contender
+from zoo.comparison.process import Process
+from zoo.processes import python_command, python_environment
+from zoo.testing import check_in_child
+
+ROOT = Path(zoo.__file__).parent
+
+
+@pytest.fixture
+def trap(tmp_path, monkeypatch):
+    """A working directory with a file for every module there is, which tells of its import; the tale."""
+    told, folder = tmp_path / "told", tmp_path / "here"
+    folder.mkdir()
+    text = f"open({str(told)!r}, 'a').write(__name__ + ' ')\n"
+    for name in {name.partition(".")[0] for name in [*sys.modules, *sys.stdlib_module_names]}:
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    # As on Python 3.10, which knows no such variable: whatever protects there has to protect here.
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])  # as in a notebook or a console
+    return told
+
+
+def compare(folder: Path) -> None:
+    Process(folder).close()
+
+
+def bench(folder: Path) -> None:
+    Contender("zoo", 1).close()
+
+
+def bench_starts(folder: Path) -> None:
+    starts._launch("vanilla", "float32", {**python_environment(), "ZOO_CACHE_DIR": str(folder)})
+
+
+def check(folder: Path) -> None:
+    with pytest.raises(zoo.UsageError, match="no sampler"):
+        check_in_child("sampler:none_such", timeout=60)
+
+
+@pytest.mark.parametrize("start", [compare, bench, bench_starts, check])
+def test_a_worker_imports_nothing_from_the_working_directory(start, trap, monkeypatch, tmp_path):
+    monkeypatch.setattr(starts, "_SCRIPT", "import zoo, numpy, json; print('done', flush=True)")
+    start(tmp_path)
+    assert not trap.exists(), trap.read_text(encoding="utf-8")
+
+
+def test_the_trap_is_one(trap):
+    """Without the helper the modules of the working directory are imported."""
+    subprocess.run([sys.executable, "-c", "import numpy"], env=python_environment(), check=True)
+    assert "numpy" in trap.read_text(encoding="utf-8")
+
+
+def test_everything_that_starts_python_uses_the_helper():
+    files = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")
+    }
+    starting = {name for name, text in files.items() if "sys.executable" in text}
+    assert starting == {"processes.py", "cli/examinations/surroundings.py"}, "the second only shows it"
+    assert python_command("pass", "-x")[3:] == ["-x"]
