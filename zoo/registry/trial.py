@@ -9,6 +9,7 @@ import sys
 import tempfile
 from dataclasses import replace
 
+from zoo.processes import python_command, python_environment
 from zoo.registry.discovery import Door, chosen, installed
 
 SECONDS = 30.0
@@ -19,11 +20,7 @@ _REMEDY = (
     "Every command ends like that. Uninstall it, or leave it out: ZOO_PLUGINS= lets in zoo's own plugins "
     "alone, ZOO_PLUGINS=a,b those named as well."
 )
-# The paths are set before anything else is imported: with -c, the working directory is the first of them.
-_PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[3].split('\\n'); from zoo.registry.trial import load_alone; "
-    "load_alone(sys.argv[1], sys.argv[2])"
-)
+_PROGRAM = "from zoo.registry.trial import load_alone; load_alone(*sys.argv[1:])"
 
 
 def tried_doors() -> tuple[Door, ...]:
@@ -55,14 +52,14 @@ def _tried(door: Door) -> Door:
 
 def _crash(door: Door) -> str:
     """How the process of a trial ended; empty if it ended well."""
-    command = [sys.executable, "-c", _PROGRAM, *_key(door), "\n".join(sys.path)]
     with tempfile.TemporaryFile() as out:  # and no pipe, which a grandchild may hold open for ever
         try:
             code = subprocess.run(
-                command,
+                python_command(_PROGRAM, *_key(door)),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.DEVNULL,
+                env=python_environment(),
                 timeout=SECONDS,
                 check=False,
             ).returncode

@@ -184,9 +184,9 @@ class Trainer:
     def _worse_than_guessing(self, part: str, loss: float) -> str:
         symbols = self.model.output_size
         return (
-            f"the {part} loss {loss:.4g} is far above {math.log(symbols):.4g}, the loss of a model that gives "
-            f"each of the {symbols} symbols the same probability; lower --lr (now {self.lr:g}), or stop "
-            f"earlier."
+            f"the {part} loss {loss:.4g} is far above {math.log(symbols):.4g}, the loss of a model that "
+            f"gives each of the {symbols} symbols the same probability; lower --lr (now {self.lr:g}), or "
+            f"stop earlier."
         )
 
     def _sample(self) -> None:
