@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from zoo.processes import python_command, python_environment
 from zoo.registry.discovery import Door, chosen, installed
+from zoo.time_limit import finished_within
 
 SECONDS = 30.0
 """Time limit of a trial: a plugin may import a library that takes ten seconds."""
@@ -53,18 +54,16 @@ def _tried(door: Door) -> Door:
 def _crash(door: Door) -> str:
     """How the process of a trial ended; empty if it ended well."""
     with tempfile.TemporaryFile() as out:  # and no pipe, which a grandchild may hold open for ever
-        try:
-            code = subprocess.run(
-                python_command(_PROGRAM, *_key(door)),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.DEVNULL,
-                env=python_environment(),
-                timeout=SECONDS,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
+        process = subprocess.Popen(
+            python_command(_PROGRAM, *_key(door)),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+            env=python_environment(),
+        )
+        if not finished_within(process, SECONDS):
             return f"a process that loads it is still busy after {SECONDS:g} s"
+        code = process.returncode
         out.seek(0)
         done = out.read(len(_DONE) + 1) == _DONE
     if code < 0:
