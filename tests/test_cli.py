@@ -354,6 +354,17 @@ def test_check_exits_with_1_for_a_broken_law(monkeypatch):
     assert "BROKEN   NaN in gives NaN out.  check_nan\n         found 0.0, expected nan\n" in result.output
 
 
+def test_check_exits_with_1_for_a_law_that_was_not_checked(monkeypatch):
+    late = Outcome("check_nan", "NaN in gives NaN out.", "not checked", "found the process still busy")
+    _child(Report("cell 'vanilla'", (HOLDS, late)), monkeypatch)
+    result = run("check", "vanilla")
+    assert result.exit_code == 1
+    assert (
+        "not checked NaN in gives NaN out.  check_nan\n         found the process still busy\n"
+        in result.output
+    )
+
+
 def test_check_as_json(monkeypatch):
     _child(Report("cell 'vanilla'", (BROKEN,)), monkeypatch)
     result = run("check", "vanilla", "--json")

@@ -68,10 +68,14 @@ def test_a_segmentation_fault_breaks_the_law_that_was_tried(faulty):
         assert "faulty.py" in outcome.message  # the traceback of the crash
 
 
-def test_an_endless_loop_ends_with_the_time(faulty):
-    outcome = failure(faulty("time.sleep(600)", timeout=10.0))
-    assert outcome.check == "check_shapes"
-    assert "found the process still busy after 10 s" in outcome.message
+def test_a_law_during_which_the_time_is_up_is_not_checked(faulty):
+    report = faulty("time.sleep(600)", timeout=10.0)
+    (outcome,) = [outcome for outcome in report.outcomes if outcome.status == "not checked"]
+    assert (report.ok, report.failures, outcome.check) == (False, (), "check_shapes")
+    assert "found the process still busy after 10 s, and ended it." in outcome.message
+    assert "larger --timeout" in outcome.message
+    assert "1 not checked" in report.summary()
+    assert "\n  not checked" in str(report)
 
 
 def test_a_quiet_exit_is_no_success(faulty):

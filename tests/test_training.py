@@ -605,6 +605,44 @@ def test_a_rate_that_is_far_too_large_is_no_crash(run, dtype):
         run(optimizer="sgd", lr=3e38 if dtype == "float32" else 1.7e308, clip=0.0, dtype=dtype, steps=100)
 
 
+def test_a_loss_far_above_that_of_equal_probabilities_is_a_warning(run):
+    run(optimizer="sgd", lr=100.0, clip=0.0, steps=20)
+    evals, warnings = of(run.events, "eval"), of(run.events, "warning")
+    assert [event["step"] for event in warnings] == [event["step"] for event in evals] == [10, 20]
+    symbols = len(set(TEXT))
+    words = (
+        f"is far above {math.log(symbols):.4g}, the loss of a model that gives each of the {symbols} symbols"
+    )
+    assert all(words in event["text"] and "lower --lr (now 100)" in event["text"] for event in warnings)
+    run(name="tame", steps=20)
+    assert of(run.events, "warning") == []
+
+
+def no_memory(*_):
+    raise MemoryError("no 3 TiB")
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+@pytest.mark.parametrize("place", ["zoo.training.trainer.Trainer._rehearse", "zoo.contracts.Optimizer.init"])
+def test_what_memory_cannot_hold_leaves_no_directory(run, tmp_path, monkeypatch, prepared, place):
+    if prepared:
+        (tmp_path / "run").mkdir()
+    monkeypatch.setattr(place, no_memory)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(MemoryError):
+        run(steps=5)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_memory_cannot_hold_later_keeps_what_was_trained(run, tmp_path, monkeypatch):
+    run(steps=5)
+    monkeypatch.setattr("zoo.training.trainer.Trainer._rehearse", no_memory)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(MemoryError):
+        run(steps=10, resume=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 # ---- signals and threads ------------------------------------------------------------------------------
 
 

@@ -9,7 +9,9 @@ import sys
 import tempfile
 from dataclasses import replace
 
+from zoo.processes import python_command, python_environment
 from zoo.registry.discovery import Door, chosen, installed
+from zoo.time_limit import finished_within
 
 SECONDS = 30.0
 """Time limit of a trial: a plugin may import a library that takes ten seconds."""
@@ -19,11 +21,7 @@ _REMEDY = (
     "Every command ends like that. Uninstall it, or leave it out: ZOO_PLUGINS= lets in zoo's own plugins "
     "alone, ZOO_PLUGINS=a,b those named as well."
 )
-# The paths are set before anything else is imported: with -c, the working directory is the first of them.
-_PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[3].split('\\n'); from zoo.registry.trial import load_alone; "
-    "load_alone(sys.argv[1], sys.argv[2])"
-)
+_PROGRAM = "from zoo.registry.trial import load_alone; load_alone(*sys.argv[1:])"
 
 
 def tried_doors() -> tuple[Door, ...]:
@@ -55,19 +53,17 @@ def _tried(door: Door) -> Door:
 
 def _crash(door: Door) -> str:
     """How the process of a trial ended; empty if it ended well."""
-    command = [sys.executable, "-c", _PROGRAM, *_key(door), "\n".join(sys.path)]
     with tempfile.TemporaryFile() as out:  # and no pipe, which a grandchild may hold open for ever
-        try:
-            code = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.DEVNULL,
-                timeout=SECONDS,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
+        process = subprocess.Popen(
+            python_command(_PROGRAM, *_key(door)),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+            env=python_environment(),
+        )
+        if not finished_within(process, SECONDS):
             return f"a process that loads it is still busy after {SECONDS:g} s"
+        code = process.returncode
         out.seek(0)
         done = out.read(len(_DONE) + 1) == _DONE
     if code < 0:

@@ -189,6 +189,26 @@ class RunDirectory:
         """
         log.truncate(self.log_path, step, without)
 
+    def discard(self, *, folder: bool) -> None:
+        """Remove a run that made no step; of one that did, nothing. Whoever calls this holds the lock.
+
+        Args:
+            folder: Whether the directory itself goes, too, unless it holds something else.
+
+        Raises:
+            CheckpointError: Something could not be removed.
+        """
+        if self.checkpoints() or any(record.get("event") == "step" for record in self.read_log()):
+            return
+        try:
+            for path in (self.config_path, self.log_path, self.path / _LOCK):
+                path.unlink(missing_ok=True)
+            for path in (self.checkpoints_path, *([self.path] if folder else [])):
+                if not entries(path):
+                    path.rmdir()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
     def _check_free(self, resuming: bool) -> None:
         if self.holds_run():
             if not resuming:

@@ -10,7 +10,8 @@ from typing import IO, Any
 
 from zoo.errors import UsageError
 from zoo.processes import python_command, python_environment
-from zoo.testing.report import Outcome, Report
+from zoo.testing.report import Outcome, Report, Status
+from zoo.time_limit import finished_within
 
 # What the child writes, one JSON object a line, each with one key: first `member`, with its name and laws, or
 # `refused`, with the reason; then an `outcome` for each law; in the end `done`.
@@ -20,22 +21,24 @@ Events = list[dict[str, Any]]
 _CHECKED = {"NUMBA_BOUNDSCHECK": "1", "PYTHONFAULTHANDLER": "1"}
 LOADING = ("loading", "The file or plugin can be loaded.")
 LAST_WORDS = 600  # characters of what the child wrote to standard error
-MEANING = (
-    "Usually an index far outside an array, in code that Numba's bounds check does not see, or a loop that "
-    "never ends; a first compilation, too, takes its time."
+MEANING = "Usually an index far outside an array, in code that Numba's bounds check does not see."
+LATE = (
+    "A first compilation takes its time: check again with a larger --timeout. A loop that never ends takes "
+    "any time."
 )
 
 
 def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> Report:
     """Check a member in a process of its own, with bounds checks and a time limit.
 
-    A segmentation fault, an abort or an endless loop is then a broken law, the one that was being tried, and
-    what held before it is in the report.
+    A segmentation fault or an abort is then a broken law, the one that was being tried. A law during which
+    the time is up is not checked. What held before it is in the report.
 
     Args:
         spec: A cell's name, ``"FILE.py:Class"``, ``"optimizer:NAME"``, ``"sampler:NAME"`` or
             ``"task:NAME"``.
-        timeout: Seconds that all laws together may take.
+        timeout: Seconds that all laws together may take. The time in which the process waits for a processor
+            does not count, so that a busy machine changes no verdict (on Linux; elsewhere all time counts).
         plugin: A plugin file to load first.
 
     Raises:
@@ -46,26 +49,31 @@ def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> R
     command = python_command("from zoo.testing.__main__ import main\nsys.exit(main())", *words)
     # Files, not pipes: a grandchild that holds a pipe open would keep us waiting for ever.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        end = _run(command, timeout, out, err)
-        return _report(spec, _events(out), end, _text(err))
+        code = _run(command, timeout, out, err)
+        ended = _not_checked(timeout) if code is None else _dead(code)
+        return _report(spec, _events(out), ended, _text(err))
 
 
-def _run(command: list[str], timeout: float, out: IO[bytes], err: IO[bytes]) -> str:
-    """How the process ended, in words."""
-    try:
-        code = subprocess.run(
-            command,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            env=python_environment() | _CHECKED,
-        ).returncode
-    except subprocess.TimeoutExpired:
-        return f"the process still busy after {timeout:g} s, and ended it"
+def _run(command: list[str], timeout: float, out: IO[bytes], err: IO[bytes]) -> int | None:
+    """The exit code of the process; None if its time was up."""
+    environment = python_environment() | _CHECKED
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment
+    ) as process:
+        return process.returncode if finished_within(process, timeout) else None
+
+
+def _dead(code: int) -> tuple[Status, str]:
+    """The verdict on a law during which the process ended by itself."""
+    end = f"gone with exit code {code}"
     if code < 0:
-        return f"the process dead of signal {-code} ({signal.strsignal(-code)})"
-    return f"the process gone with exit code {code}"
+        end = f"dead of signal {-code} ({signal.strsignal(-code)})"
+    return "failed", f"found the process {end}, expected an answer. {MEANING}"
+
+
+def _not_checked(timeout: float) -> tuple[Status, str]:
+    """The verdict on a law during which the time was up."""
+    return "not checked", f"found the process still busy after {timeout:g} s, and ended it. {LATE}"
 
 
 def _text(file: IO[bytes]) -> str:
@@ -78,24 +86,27 @@ def _events(file: IO[bytes]) -> Events:
     return [json.loads(line) for line in _text(file).splitlines(keepends=True) if line.endswith("\n")]
 
 
-def _report(spec: str, events: Events, end: str, words: str) -> Report:
+def _report(spec: str, events: Events, ended: tuple[Status, str], words: str) -> Report:
     said = {key: value for event in events for key, value in event.items()}
     if "refused" in said:
         raise UsageError(said["refused"])
     member, laws = said.get("member", (spec, [LOADING]))
     outcomes = [Outcome(**event["outcome"]) for event in events if "outcome" in event]
     if "done" not in said:
-        outcomes += _unfinished(member, laws[len(outcomes) :], end, words)
+        outcomes += _unfinished(member, laws[len(outcomes) :], ended, words)
     return Report(member, tuple(outcomes))
 
 
-def _unfinished(member: str, laws: list[tuple[str, str]], end: str, words: str) -> list[Outcome]:
-    """The law during which the process ended, broken, and those that were not tried."""
+def _unfinished(
+    member: str, laws: list[tuple[str, str]], ended: tuple[Status, str], words: str
+) -> list[Outcome]:
+    """The law during which the process ended, and those that were not tried."""
     (check, law), *rest = laws or [LOADING]
-    message = f"{member}: found {end}, expected an answer. {MEANING}{_last_words(words)}"
+    status, found = ended
+    message = f"{member}: {found}{_last_words(words)}"
     skipped = f"not tried, since the process ended during {check}"
     return [
-        Outcome(check, law, "failed", message),
+        Outcome(check, law, status, message),
         *(Outcome(name, text, "skipped", skipped) for name, text in rest),
     ]
 

@@ -14,7 +14,7 @@ from zoo.contracts.member import first_paragraph
 from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
 
-Status = Literal["passed", "failed", "skipped", "expected failure"]
+Status = Literal["passed", "failed", "skipped", "expected failure", "not checked"]
 Check = Callable[[Any], None]
 
 _WORDS = {"passed": "holds", "failed": "BROKEN", "skipped": "skipped", "expected failure": "excused"}
@@ -39,7 +39,7 @@ class Outcome:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        line = f"  {_WORDS[self.status]:8}{self.check:30}{self.law}"
+        line = f"  {_WORDS.get(self.status, self.status):8}{self.check:30}{self.law}"
         return "\n".join([line, *(f"{'':10}{text}" for text in self.message.splitlines())])
 
 
@@ -57,8 +57,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether no law is broken."""
-        return not self.failures
+        """Whether every law was checked, as far as it applies, and none is broken."""
+        return not any(outcome.status in ("failed", "not checked") for outcome in self.outcomes)
 
     @property
     def failures(self) -> tuple[Outcome, ...]:
@@ -71,6 +71,7 @@ class Report:
         parts = [f"{len(self.outcomes)} laws", f"{counts['passed']} hold"]
         parts += [f"{counts['failed']} broken"] if counts["failed"] else []
         parts += [f"{counts['expected failure']} broken as expected"] if counts["expected failure"] else []
+        parts += [f"{counts['not checked']} not checked"] if counts["not checked"] else []
         parts += [f"{counts['skipped']} skipped"] if counts["skipped"] else []
         seconds = sum(outcome.seconds for outcome in self.outcomes)
         return f"{self.member}: {', '.join(parts)} ({seconds:.1f} s)"

@@ -105,12 +105,18 @@ def _writing(
         yield OnlyRead(ranks.told(""))
         return
     directory = RunDirectory(out if out is not None else new_directory(cell, name))
+    begun, existed = directory.holds_run(), directory.path.exists()
     directory.create(resuming=resume)
     with directory.lock():
         # Again, since another process may have begun a run before the lock was ours.
         directory.create(resuming=resume)
         ranks.told(str(directory.path))
-        yield directory
+        try:
+            yield directory
+        except MemoryError:  # of the optimizer, the first batch or the first pass: nothing was trained
+            if not begun:
+                directory.discard(folder=not existed)
+            raise
 
 
 def _task(task: str | type[Task] | Task | None, settings: dict[str, Any]) -> Task | None:

@@ -31,6 +31,9 @@ Analyse = Callable[["Trainer"], Mapping[str, Any]]
 _MANY_STEPS = 100
 """So many that it pays to compile for them."""
 
+_FAR_ABOVE = 1.2
+"""Times the loss of equal probabilities: a text never comes near, unless training diverges or overfits."""
+
 
 class Trainer:
     """One run: a model, an optimizer, what is read, and where they stand.
@@ -174,7 +177,17 @@ class Trainer:
         progress.stale = 0 if improved else progress.stale + 1
         progress.schedule = self.schedule.observe(progress.schedule, loss)
         self._emit("eval", part=part, loss=loss, **found.facts, best=improved)
+        if isinstance(self.model, LanguageModel) and loss > _FAR_ABOVE * math.log(self.model.output_size):
+            self._emit("warning", text=self._worse_than_guessing(part, loss))
         return improved
+
+    def _worse_than_guessing(self, part: str, loss: float) -> str:
+        symbols = self.model.output_size
+        return (
+            f"the {part} loss {loss:.4g} is far above {math.log(symbols):.4g}, the loss of a model that "
+            f"gives each of the {symbols} symbols the same probability; lower --lr (now {self.lr:g}), or "
+            f"stop earlier."
+        )
 
     def _sample(self) -> None:
         if isinstance(self.model, LanguageModel):

@@ -20,6 +20,7 @@ _LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "failed": ("BROKEN", {"fg": "red", "bold": True}),
     "skipped": ("skipped", {"dim": True}),
     "expected failure": ("excused", {"fg": "yellow"}),
+    "not checked": ("not checked", {"fg": "yellow"}),
 }
 
 
@@ -30,7 +31,7 @@ _LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     type=click.FloatRange(min=1),
     default=300.0,
     metavar="SECONDS",
-    help="For all laws together.  [300]",
+    help="For all laws together; waiting for a busy processor does not count.  [300]",
 )
 @option("--plugin", metavar="FILE.py", help="Load a plugin from a file first.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
@@ -39,8 +40,8 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
     """Check a cell, optimizer, sampler or task against its laws.
 
     The checks run in a process of their own, with bounds checks and a time limit, so that a crash is a
-    verdict too. The exit code is 1 if a law is broken. Write optimizer:NAME, sampler:NAME or task:NAME where
-    a name is several.
+    verdict too. The exit code is 1 if a law is broken, or not checked since the time was up. Write
+    optimizer:NAME, sampler:NAME or task:NAME where a name is several.
     """
     from zoo.testing import check_in_child
 

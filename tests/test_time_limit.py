@@ -1,0 +1,54 @@
+"""Time limits count work, not the time in which others use the processor."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from zoo import time_limit
+from zoo.time_limit import _counted, _Use, finished_within
+
+BUSY, ASLEEP = "while True: pass", "import time; time.sleep(30)"
+
+
+def start(program):
+    return subprocess.Popen([sys.executable, "-c", program])
+
+
+@pytest.mark.parametrize("program", [BUSY, ASLEEP])
+def test_a_process_ends_when_its_time_is_up(program):
+    started = time.monotonic()
+    process = start(program)
+    assert not finished_within(process, 0.5)
+    assert process.returncode not in (0, None)
+    assert time.monotonic() - started < 25
+
+
+def test_a_process_that_ends_by_itself():
+    process = start("raise SystemExit(3)")
+    assert finished_within(process, 60)
+    assert process.returncode == 3
+
+
+def test_waiting_for_a_processor_does_not_count(monkeypatch):
+    monkeypatch.setattr(time_limit, "_use_of_processor", lambda process: _Use(False, 0.0))
+    assert finished_within(start("import time; time.sleep(1)"), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seconds"),
+    [
+        (None, None, 2.0),  # a system that does not show it
+        (_Use(True, 1.0), None, 2.0),
+        (_Use(False, 1.0), _Use(False, 1.5), 0.5),
+        (_Use(False, 1.0), _Use(True, 1.5), 0.5),
+        (_Use(True, 1.0), _Use(True, 1.0), 2.0),
+        (_Use(True, 1.0), _Use(False, 1.0), 0.0),
+        (_Use(False, 1.0), _Use(False, 9.0), 2.0),  # eight threads
+    ],
+)
+def test_what_counts(before, after, seconds):
+    assert _counted(2.0, before, after) == seconds
