@@ -402,6 +402,100 @@ class Moody(Tiny):
         return y + len(MADE), last, tape
 
 
+# --- Beyond small sizes: each is right for four units, four steps, three rows and three symbols ---
+
+
+class Stated(Tiny):
+    """The correct cell, and its equations beside its kernels."""
+
+    def step(self, x, h):
+        return np.tanh(x @ self.W + h @ self.U + self.b)
+
+
+def masked(masks, known=lambda x: x, block=10**6):
+    """Both kernels with parts of a pre-activation left out, in either pass alike.
+
+    Args:
+        masks: From x and the states ``(B, H)`` to what the recurrent product and the bias are multiplied by.
+        known: From x to the x that is read.
+        block: Steps of a block of the backward pass, at whose start the gradient of the state is lost.
+    """
+
+    def masked_forward(params, x, state):
+        (W, U, b), (h,), x = params, state, known(x)
+        recurrent, bias = masks(x, h)
+        y = np.empty((*x.shape[:2], len(b)), W.dtype)
+        for t in range(len(x)):
+            y[t] = h = np.tanh((W[x[t]] if x.ndim == 2 else x[t] @ W) + (h @ U) * recurrent + b * bias)
+        return y, (h.copy(),), (y.copy(),)
+
+    def masked_backward(params, x, state, tape, dy, dlast):
+        (W, U, b), (h0,), (y,), (dh,), x = params, state, tape, dlast, known(x)
+        recurrent, bias = masks(x, h0)
+        dx = np.zeros((0, 0, 0) if x.ndim == 2 else x.shape, W.dtype)
+        dW, dU, db = np.zeros_like(W), np.zeros_like(U), np.zeros_like(b)
+        for t in range(len(x) - 1, -1, -1):
+            da = (dh + dy[t]) * (1 - y[t] ** 2)
+            dh = (da * recurrent) @ U.T * (t % block != 0 or t == 0)
+            db += (da * bias).sum(axis=0)
+            dU += (y[t - 1] if t else h0).T @ (da * recurrent)
+            if x.ndim == 2:
+                np.add.at(dW, x[t], da)
+            else:
+                dW += x[t].T @ da
+                dx[t] = da @ W.T
+        return dx, (dh.copy(),), (dW, dU, db)
+
+    return {"forward": staticmethod(masked_forward), "backward": staticmethod(masked_backward)}
+
+
+def ones(x, h):
+    return np.ones_like(h), np.ones_like(h)
+
+
+def below(size, count, h):
+    """One for the first of so many, zero for the others."""
+    return (np.arange(size) < count).astype(h.dtype)
+
+
+def only_16_biases(x, h):
+    return np.ones_like(h), below(h.shape[1], 16, h)
+
+
+def only_full_vectors(x, h):
+    size = h.shape[1]
+    return below(size, size if size < 8 else size - size % 8, h), np.ones_like(h)
+
+
+def only_8_rows(x, h):
+    return below(len(h), 8, h)[:, None] * np.ones_like(h), np.ones_like(h)
+
+
+def only_16_biases_in_float32(x, h):
+    return only_16_biases(x, h) if h.dtype == np.float32 else ones(x, h)
+
+
+def only_16_symbols(x):
+    return x % 16 if x.ndim == 2 else x
+
+
+LARGE = {
+    "back-propagation through time is cut at every eighth step": masked(ones, block=8),
+    "the bias of the units from the 17th on is dropped": masked(only_16_biases),
+    "units that do not fill a vector of eight have no recurrence": masked(only_full_vectors),
+    "rows from the ninth on have no recurrence": masked(only_8_rows),
+    "symbols from the 17th on are read as others": masked(ones, only_16_symbols),
+    "in float32 the bias of the units from the 17th on is dropped": masked(only_16_biases_in_float32),
+}
+"""What is wrong, and the two kernels; each pair computes the same wrong function in both passes."""
+
+
+class Unstated(Tiny):
+    """Loses the gradient at every eighth step, and states no equations to compare it with."""
+
+    locals().update(LARGE["back-propagation through time is cut at every eighth step"])
+
+
 # Name of the law that each breaks.
 BROKEN = {
     "check_well_formed": Unexplained,
@@ -419,6 +513,7 @@ BROKEN = {
     "check_input_gradient": Doubled,
     "check_state_gradient": Truncated,
     "check_directional_derivative": ShortSighted,
+    "check_large_sizes": Unstated,
     "check_vjp_linear": Clipped,
     "check_split": Counting,
     "check_rows_independent": Centered,

@@ -11,7 +11,13 @@ from smaller_cells import SMALLER
 import zoo
 from zoo.kernels import interpreted
 from zoo.testing.domain import DENSE64, TOKENS32
-from zoo.testing.laws import check_compiles_once, check_jit_equals_python, check_learns
+from zoo.testing.laws import (
+    check_compiles_once,
+    check_jit_equals_python,
+    check_large_sizes,
+    check_learns,
+)
+from zoo.testing.laws.gradients import cuts
 
 # To compile a derived cell for both dtypes, with tokens and without, takes ten seconds; lstm is. The others
 # obey the laws as plain Python here, which is the same source, and are compiled in one way of two: a part of
@@ -32,6 +38,7 @@ def fewer_examples(monkeypatch):
     monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", "2"))
 
 
+@pytest.mark.filterwarnings("ignore::zoo.testing.GradientWarning")
 @zoo.testing.parametrize_cells()
 def test_cell(cell, check):
     cell = type(cell)(**SMALLER.get(cell.name, {}))
@@ -39,13 +46,16 @@ def test_cell(cell, check):
         check(cell)
     elif check in (check_jit_equals_python, check_compiles_once):
         check(cell, kinds=(kind_of(cell.name),), layers=(1,))
-    elif check is check_learns:
-        check(
-            cell, kinds=(kind_of(cell.name),)
-        )  # which is compiled by now: a descent in plain Python takes a second
+    elif check in (check_learns, check_large_sizes):
+        # Compiled: a descent in plain Python takes a second, and has no vectors and panels to go wrong.
+        check(cell, kinds=(kind_of(cell.name),))
     else:
         with interpreted():
             check(cell)
+
+
+def test_only_the_spiking_cell_has_gradients_that_are_no_derivatives():
+    assert {name for name in zoo.list_cells() if cuts(zoo.get_cell(name)).names} == {"lif"}
 
 
 @zoo.testing.parametrize_optimizers()

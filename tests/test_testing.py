@@ -52,6 +52,18 @@ def test_a_correct_cell_in_plain_numpy_obeys_every_law():
     assert report.ok, str(report)
 
 
+@pytest.mark.parametrize("what", cells.LARGE)
+def test_kernels_that_are_wrong_at_large_sizes_alone_are_caught(what):
+    wrong = type("Wrong", (cells.Stated,), {"__doc__": "Wrong somewhere.", **cells.LARGE[what]})()
+    checks = [CHECKS["check_well_formed"], CHECKS["check_step_agrees"], CHECKS["check_large_sizes"]]
+    (outcome,) = run_checks(wrong, checks, on_fail="collect").failures
+    assert outcome.check == "check_large_sizes"
+
+
+def test_the_correct_cell_with_its_step_obeys_the_large_law():
+    CHECKS["check_large_sizes"](cells.Stated())
+
+
 class Leaky(zoo.Cell):
     """``c' = leak c + relu(x W + h U)``, ``h' = tanh(c')``: two states, a kink, options, divided sizes."""
 
@@ -127,38 +139,6 @@ def test_buffers_inputs_complex_and_discrete_arrays_are_no_offence():
 def test_without_a_step_there_is_nothing_to_agree_with():
     (outcome,) = run_checks(cells.Tiny(), [CHECKS["check_step_agrees"]]).outcomes
     assert (outcome.status, outcome.message) == ("skipped", "it has no step, and its kernels are all it says")
-
-
-FINITE_DIFFERENCES = (
-    "check_parameter_gradients",
-    "check_input_gradient",
-    "check_state_gradient",
-    "check_directional_derivative",
-    "check_layers",
-)
-
-
-class Spiking(zoo.Cell):
-    """``v' = v / 2 + x W``, ``s' = v' > 0``, derived from its step, with a surrogate."""
-
-    card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
-    W = zoo.Param("I", "H", init="glorot_uniform", help="input to potential")
-    s = zoo.State("H", help="spikes")
-    v = zoo.State("H", help="potential")
-
-    def step(self, x, s, v):
-        v = v / 2 + x @ self.W - s
-        return zoo.heaviside(v), v
-
-
-def test_a_surrogate_gradient_is_not_compared_with_differences():
-    checks = [CHECKS[name] for name in (*FINITE_DIFFERENCES, "check_vjp_linear")]
-    *skipped, linear = run_checks(Spiking(), checks).outcomes
-    assert {outcome.status for outcome in skipped} == {"skipped"}
-    assert {outcome.message for outcome in skipped} == {
-        "its gradient is a surrogate on purpose, and no derivative"
-    }
-    assert linear.status == "passed"
 
 
 def with_gradient_of_steps(params, x, state, inputs, tape, dy, dlast, radius):

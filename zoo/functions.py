@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from zoo.compiler.complex_numbers import Complex
+from zoo.compiler.cuts import SHIFT
 from zoo.compiler.extents import Extent
 from zoo.compiler.operands import trace
 from zoo.compiler.operations import OPERATIONS
@@ -144,8 +145,13 @@ def log_sigmoid(x: Array) -> Array:
 
 def softmax(x: Array, axis: int = -1) -> Array:
     """``exp(x)`` divided by its sum along an axis, without overflow."""
-    e = exp_minus(x, stop_gradient(np.max(x, axis=axis, keepdims=True)))
+    e = exp_minus(x, _shift(np.max(x, axis=axis, keepdims=True)))
     return e / np.sum(e, axis=axis, keepdims=True)
+
+
+def _shift(x: Array) -> Array:
+    """``x``, for what does not depend on it, so that no gradient has to flow."""
+    return Traced(x.graph.node("stop_gradient", (x.node,), SHIFT, x.dims)) if isinstance(x, Traced) else x
 
 
 def layer_norm(x: Array, axis: int = -1, eps: float = 1e-5) -> Array:

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from zoo.compiler.adjoint import gradients
 from zoo.compiler.copies import LEAVES, copy
+from zoo.compiler.cuts import find_cuts
 from zoo.compiler.dims import product
 from zoo.compiler.graph import Level, Node, ancestors
 from zoo.compiler.merge import merge_products
@@ -57,10 +58,10 @@ class Derivation:
 
 def differentiate(equations: Equations) -> Derivation:
     """Derive the step back from a step."""
+    surrogate = bool(find_cuts(equations).names)
     equations = equations.on(gather_products(equations.outputs))
     equations = equations.on(merge_products(equations.outputs))
     equations = equations.on(push_slices(equations.outputs))
-    surrogate = any(node.op in ("stop_gradient", "with_derivative") for node in ancestors(equations.outputs))
     graph = equations.x.graph
     dy = graph.node("dy", attr="dy", shape=equations.y.shape, level=Level.STEP)
     dafter = {

@@ -63,12 +63,13 @@ _VIEWS: dict[str, Callable[[Node, Node], Node]] = {
 
 
 @functools.lru_cache(maxsize=256)
-def step_back(cell: Cell, with_output: bool = True) -> StepBack:
+def step_back(cell: Cell, with_output: bool = True, with_params: bool = False) -> StepBack:
     """The step back of a cell.
 
     Args:
         cell: A cell that has a ``step``.
         with_output: Whether the output has a gradient of its own.
+        with_params: Whether the gradients of the parameters are wanted too.
 
     Raises:
         DefinitionError: if the ``step`` cannot be read.
@@ -87,6 +88,8 @@ def step_back(cell: Cell, with_output: bool = True) -> StepBack:
         node = equations.after[name]
         seeds[node] = seeds[node] + gradient if node in seeds else gradient
     before = {name: equations.states[name] for name in dafter}
-    totals = gradients(seeds, [equations.x, *before.values(), *equations.inputs.values()])
+    wanted = [equations.x, *before.values(), *equations.inputs.values()]
+    wanted += equations.params.values() if with_params else []
+    totals = gradients(seeds, wanted)
     dbefore = {name: totals.get(leaf, graph.constant(0.0, leaf.shape)) for name, leaf in before.items()}
     return StepBack(equations, dy, dafter, totals, dbefore)

@@ -30,13 +30,14 @@ if TYPE_CHECKING:
         parametrize_tasks,
     )
     from zoo.testing.process import check_in_child
-    from zoo.testing.report import Outcome, Report, run_checks
+    from zoo.testing.report import GradientWarning, Outcome, Report, run_checks
     from zoo.testing.samplers import SAMPLER_CHECKS
     from zoo.testing.tasks import TASK_CHECKS
 
 # Lists of checks need NumPy, a compiler and the testing extra; a report needs none of them.
 _HOMES = {
     "CELL_CHECKS": "laws",
+    "GradientWarning": "report",
     "OPTIMIZER_CHECKS": "optimizers",
     "Outcome": "report",
     "Report": "report",
@@ -59,6 +60,7 @@ __all__ = [
     "OPTIMIZER_CHECKS",
     "SAMPLER_CHECKS",
     "TASK_CHECKS",
+    "GradientWarning",
     "Outcome",
     "Report",
     "check_cell",

@@ -158,11 +158,24 @@ def _suits(cell: Cell, sizes: Sizes) -> bool:
     return True
 
 
+def nearest_size(cell: Cell, inputs: int, hidden: int) -> Sizes | None:
+    """The sizes of one layer that suit the cell's shapes and are nearest to some I and H; None if none are.
+
+    The input size is the one given where it suits any hidden size, and else the hidden size itself.
+    """
+    near = sorted(range(1, hidden + 17), key=lambda size: abs(size - hidden))
+    fitting = ((inputs, size, 1) for size in near)
+    square = ((size, size, 1) for size in near)
+    return next((sizes for sizes in itertools.chain(fitting, square) if _suits(cell, sizes)), None)
+
+
 def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
     """The arrays of a case.
 
     Parameters are their initial values and some noise: noise, so that no bias is zero and hides a missing
-    term; initial values, so that a parameter which must be positive or small stays so.
+    term; initial values, so that a parameter which must be positive or small stays so. For more than four
+    hidden units the noise is smaller, so that sums over them are not: a chaotic cell would double the
+    rounding errors at every step of a long sequence.
 
     Args:
         case: The choices.
@@ -180,7 +193,8 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
     def states() -> Arrays:
         return {name: normal(case.batch, *shape) / 2 for name, shape in shapes.items()}
 
-    theta = rnn.theta + normal(rnn.layout.size) / 5
+    spread = 5 * max(1.0, hidden / 4) ** 0.5
+    theta = rnn.theta + (normal(rnn.layout.size) / spread).astype(case.dtype)
     dense = normal(case.steps, case.batch, inputs)
     tokens = rng.integers(inputs, size=(case.steps, case.batch), dtype=np.int32)
     dy = normal(case.steps, case.batch, rnn.output_size)

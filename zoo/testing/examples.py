@@ -94,7 +94,7 @@ def _search(law: Callable[[Case], None], cases: Any) -> None:
     )
     @given(cases)
     def holds(case: Case) -> None:
-        _on(case, law)
+        at_case(case, law)
 
     try:
         holds()
@@ -103,8 +103,8 @@ def _search(law: Callable[[Case], None], cases: Any) -> None:
         raise AssertionError(f"{first} The failure came and went with the same inputs.") from error
 
 
-def _on(case: Case, law: Callable[[Case], None]) -> None:
-    """The law on one case, with the case at the end of what it says."""
+def at_case(case: Case, law: Callable[[Case], None]) -> None:
+    """Try a law on one case, which an error names at its end."""
     try:
         with np.errstate(
             all="ignore"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,11 @@ from zoo.errors import UsageError
 
 Status = Literal["passed", "failed", "skipped", "expected failure", "not checked"]
 Check = Callable[[Any], None]
+
+
+class GradientWarning(UserWarning):
+    """Gradients of a member that are on purpose not its derivative, by name."""
+
 
 _WORDS = {"passed": "holds", "failed": "BROKEN", "skipped": "skipped", "expected failure": "excused"}
 
@@ -30,6 +36,7 @@ class Outcome:
         status: Whether it holds.
         message: Why not: who, what was found, what was expected, what it usually means.
         seconds: How long the check took.
+        warning: What the check cannot see, if it says so.
     """
 
     check: str
@@ -37,6 +44,7 @@ class Outcome:
     status: Status
     message: str = ""
     seconds: float = 0.0
+    warning: str = ""
 
     def __str__(self) -> str:
         line = f"  {_WORDS.get(self.status, self.status):8}{self.check:30}{self.law}"
@@ -65,6 +73,11 @@ class Report:
         """The broken laws."""
         return tuple(outcome for outcome in self.outcomes if outcome.status == "failed")
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the checks cannot see, each sentence once."""
+        return tuple(dict.fromkeys(each.warning for each in self.outcomes if each.warning))
+
     def summary(self) -> str:
         """One line: ``cell 'vanilla': 27 laws, 27 hold (3.2 s)``."""
         counts = Counter(outcome.status for outcome in self.outcomes)
@@ -73,16 +86,20 @@ class Report:
         parts += [f"{counts['expected failure']} broken as expected"] if counts["expected failure"] else []
         parts += [f"{counts['not checked']} not checked"] if counts["not checked"] else []
         parts += [f"{counts['skipped']} skipped"] if counts["skipped"] else []
+        count = len(self.warnings)
+        parts += [f"{count} warning{'s' if count > 1 else ''}"] if count else []
         seconds = sum(outcome.seconds for outcome in self.outcomes)
         return f"{self.member}: {', '.join(parts)} ({seconds:.1f} s)"
 
     def __str__(self) -> str:
-        return "\n".join([*map(str, self.outcomes), self.summary()])
+        warned = [f"  warning {text}" for text in self.warnings]
+        return "\n".join([*map(str, self.outcomes), *warned, self.summary()])
 
     def to_json(self) -> str:
         """The report as one JSON object."""
         outcomes = [asdict(outcome) for outcome in self.outcomes]
-        return json.dumps({"member": self.member, "ok": self.ok, "outcomes": outcomes})
+        facts = {"member": self.member, "ok": self.ok, "warnings": self.warnings, "outcomes": outcomes}
+        return json.dumps(facts)
 
 
 def name_of(check: Check) -> str:
@@ -150,7 +167,10 @@ def known_excuses(excuses: Mapping[str, str], checks: Iterable[Check]) -> Mappin
 
 def _try(member: Any, check: Check, excuse: str | None) -> tuple[Outcome, Exception | None]:
     start = time.perf_counter()
-    status, message, error = _verdict(member, check)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GradientWarning)
+        status, message, error = _verdict(member, check)
+    warning = _warned(caught)
     if excuse is not None and status == "failed":
         status, message = "expected failure", f"{excuse}\n{message}"
     elif excuse is not None and status == "passed":
@@ -158,7 +178,17 @@ def _try(member: Any, check: Check, excuse: str | None) -> tuple[Outcome, Except
             "failed",
             f"{member.label()}: found that the law holds, expected a failure ({excuse}).",
         )
-    return Outcome(name_of(check), law_of(check), status, message, time.perf_counter() - start), error
+    seconds = time.perf_counter() - start
+    return Outcome(name_of(check), law_of(check), status, message, seconds, warning), error
+
+
+def _warned(caught: list[warnings.WarningMessage]) -> str:
+    """The warning about gradients, if there is one; other warnings go where they would have gone."""
+    ours = [str(each.message) for each in caught if issubclass(each.category, GradientWarning)]
+    for each in caught:
+        if not issubclass(each.category, GradientWarning):
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    return ours[0] if ours else ""
 
 
 def _verdict(member: Any, check: Check) -> tuple[Status, str, Exception | None]:

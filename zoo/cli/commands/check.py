@@ -73,7 +73,8 @@ def _patience(words: str, quiet: bool) -> contextlib.AbstractContextManager[obje
 
 
 def _text(report: Report) -> str:
-    return "\n".join([*(_line(outcome) for outcome in report.outcomes), "", report.summary()])
+    warned = [f"{styled('warning:', fg='yellow')} {text}" for text in report.warnings]
+    return "\n".join([*(_line(outcome) for outcome in report.outcomes), "", *warned, report.summary()])
 
 
 def _line(outcome: Outcome) -> str:

@@ -84,4 +84,4 @@ def check_threads(cell: Cell) -> None:
             assert_same(cell, run(together), alone, f"With {threads} threads. {meaning}")
 
     # The batch is cut into shards of eight rows, so that nine or more make something to share.
-    for_all(cell, law, batch=(9, 33))
+    for_all(cell, law, batch=(9, 20))
