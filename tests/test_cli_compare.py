@@ -90,7 +90,7 @@ def test_what_it_prints(made):
     assert "training: 1 job" in lines
     assert any(line.startswith("3/3  copying/vanilla/sweep-lr0.003-s1000000  accuracy 0.") for line in lines)
     table = lines.index("copying (delay=2, length=2)")
-    assert lines[table + 1].split()[:6] == ["cell", "H", "parameters", "lr", "accuracy", "95"]
+    assert lines[table + 1].split()[:6] == ["cell", "scope", "H", "parameters", "lr", "accuracy"]
     assert lines[table + 2].split()[0] == "vanilla"
     assert lines[-1] == f"{out / 'results.json'} and results.csv hold every run."
 

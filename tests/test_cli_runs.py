@@ -234,7 +234,22 @@ def test_a_finished_run_has_nothing_left_to_do(copy):
 def test_resuming_where_there_is_no_run_begins_one(tmp_path):
     result = run("train", *HELLO, "--steps", 1, "--resume", "--out", tmp_path / "new")
     assert result.exit_code == 0
+    assert result.stderr == f"Note: no run in {tmp_path / 'new'}; starting a new one.\n"
     assert Run(tmp_path / "new").history[0]["event"] == "start"
+
+
+@pytest.mark.parametrize("name", ["coyp", "copy2", "elsewhere"])
+def test_resuming_a_misspelt_run_says_that_a_new_one_begins(copy, name):
+    (copy.parent / "text.txt").write_text("No run.", encoding="utf-8")
+    out = copy.parent / name
+    result = run("train", *HELLO, "--steps", 1, "--resume", "--out", out, "--json")
+    hint = "" if name == "elsewhere" else f" Did you mean {str(copy)!r}?"
+    note = f"no run in {out}; starting a new one.{hint}"
+    assert result.stderr == f"Note: {note}\n"
+    first, second, *_ = map(json.loads, result.stdout.splitlines())
+    assert first == {"event": "note", "text": note}
+    assert second["event"] == "start"
+    assert "Note: " not in run("train", *HELLO, "--steps", 1, "--resume", "--out", out, "--quiet").stderr
 
 
 @pytest.mark.parametrize(

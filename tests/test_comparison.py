@@ -454,6 +454,8 @@ def test_a_foreign_result_is_refused(two, go):
         ({"layers": 0}, "layers is 0; expected an integer of at least 1."),
         ({"optimizer": "adm"}, "no optimizer is called 'adm'"),
         ({"cells": "clockwork", "hidden": 7}, "7 is not divisible by 4; choose sizes that divide."),
+        ({"params": 5}, "vanilla on copying has at least 28 parameters, more than the 5 of --params"),
+        ({"params": 5}, "give --params 28 or more, or leave out the cell."),
         ({"params": 10**15}, "vanilla on copying: no hidden size up to 32,768 has 1,000,000,000,000,000"),
     ],
 )
@@ -539,7 +541,7 @@ def test_a_pace_that_cannot_be_measured_is_a_failure_of_its_cell_alone(go, monke
     ]
     assert found.plan["settled"]["copying"]["gru"]["steps"] is None, "the next call tries again"
     last = found.table().splitlines()[3].split()
-    assert (last[0], last[3]) == ("gru", "–"), "it has no learning rate"
+    assert (last[0], last[4]) == ("gru", "–"), "it has no learning rate"
 
 
 def test_a_cell_of_the_running_program_needs_this_process(tmp_path, go):

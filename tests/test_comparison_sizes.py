@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.comparison.settling import parameters
-from zoo.comparison.sizes import MOST_HIDDEN, Size, nearest
+from zoo.comparison.sizes import MOST_HIDDEN, Size, nearest, smallest
 
 
 def cell(inputs: int, square: int, step: int):
@@ -45,6 +45,11 @@ def test_what_is_out_of_reach():
     assert nearest(10**12, lambda hidden: hidden) is None
     assert nearest(100, lambda hidden: None) is None
     assert nearest(MOST_HIDDEN, lambda hidden: hidden) == Size(MOST_HIDDEN, MOST_HIDDEN)
+
+
+def test_the_smallest_size():
+    assert smallest(cell(5, 1, 16)) == Size(16, 16 * 21 + 3)
+    assert smallest(lambda hidden: None) is None
 
 
 def test_few_counts_are_needed():

@@ -53,8 +53,8 @@ def test_the_loss_is_that_of_the_equations(dtype, layers, batch):
     model, inputs, targets, state = trial(batch, layers=layers, dtype=dtype)
     expected, expected_last = reference(model.params, layers, inputs, targets, state)
     for found, last in (
-        model.loss(inputs, targets, state),
-        model.loss_and_grad(inputs, targets, state),
+        model.loss(inputs, targets, state=state),
+        model.loss_and_grad(inputs, targets, state=state),
     ):
         assert type(found) is float
         assert found == pytest.approx(expected, rel=TOLERANCE[dtype] * 10)
@@ -65,7 +65,7 @@ def test_the_loss_is_that_of_the_equations(dtype, layers, batch):
 @pytest.mark.parametrize("layers", [1, 2])
 def test_every_gradient_against_central_differences_of_the_equations(layers):
     model, inputs, targets, state = trial(layers=layers)
-    model.loss_and_grad(inputs, targets, state)
+    model.loss_and_grad(inputs, targets, state=state)
     params = {name: value.copy() for name, value in model.params.items()}
     step = 1e-6
     for name, array in params.items():
@@ -81,23 +81,23 @@ def test_every_gradient_against_central_differences_of_the_equations(layers):
 
 
 def test_float32_gradients_are_the_float64_ones_rounded():
-    double, *arguments = trial(17, layers=2)
+    double, *text, state = trial(17, layers=2)
     single, *_ = trial(17, layers=2, dtype="float32")
     single.theta = double.theta
-    double.loss_and_grad(*arguments)
-    single.loss_and_grad(*arguments)
+    double.loss_and_grad(*text, state=state)
+    single.loss_and_grad(*text, state=state)
     np.testing.assert_allclose(single.grad, double.grad, rtol=0, atol=2e-6)
 
 
 def test_loss_and_loss_and_grad_agree_and_only_one_fills_the_gradient():
-    model, *arguments = trial(9)
-    found, last = model.loss(*arguments)
+    model, *text, state = trial(9)
+    found, last = model.loss(*text, state=state)
     assert not model.grad.any()
-    again, last_again = model.loss_and_grad(*arguments)
+    again, last_again = model.loss_and_grad(*text, state=state)
     assert found == pytest.approx(again, rel=1e-13)
     np.testing.assert_array_equal(last["l0.h"], last_again["l0.h"])
     first = model.grad.copy()
-    model.loss_and_grad(*arguments)
+    model.loss_and_grad(*text, state=state)
     np.testing.assert_array_equal(model.grad, first)  # filled anew, not added to
     assert all(np.shares_memory(value, model.grad) for value in model.grads.values())
 
@@ -106,9 +106,9 @@ def test_loss_and_loss_and_grad_agree_and_only_one_fills_the_gradient():
 @pytest.mark.parametrize("batch", [9, 33, 200])
 def test_threads_change_no_bit(batch, dtype):
     def results(threads):
-        model, *arguments = trial(batch, layers=2, dtype=dtype, threads=threads)
-        loss, last = model.loss_and_grad(*arguments)
-        return loss, model.loss(*arguments)[0], model.grad.copy(), *last.values()
+        model, *text, state = trial(batch, layers=2, dtype=dtype, threads=threads)
+        loss, last = model.loss_and_grad(*text, state=state)
+        return loss, model.loss(*text, state=state)[0], model.grad.copy(), *last.values()
 
     expected = results(1)
     for threads in (2, 5):
@@ -118,9 +118,9 @@ def test_threads_change_no_bit(batch, dtype):
 
 def test_splitting_a_sequence_and_carrying_the_state_changes_nothing():
     model, inputs, targets, state = trial(steps=8)
-    whole, last = model.loss(inputs, targets, state)
-    first, middle = model.loss(inputs[:3], targets[:3], state)
-    second, end = model.loss(inputs[3:], targets[3:], middle)
+    whole, last = model.loss(inputs, targets, state=state)
+    first, middle = model.loss(inputs[:3], targets[:3], state=state)
+    second, end = model.loss(inputs[3:], targets[3:], state=middle)
     assert (3 * first + 5 * second) / 8 == pytest.approx(whole, rel=1e-14)
     np.testing.assert_array_equal(end["l0.h"], last["l0.h"])
 
@@ -131,7 +131,7 @@ def test_logits():
     assert (logits.shape, logits.dtype) == ((6, 3, V), np.float64)
     log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
     loss = -np.take_along_axis(log_p, targets[..., None], axis=-1).mean()
-    assert loss == pytest.approx(model.loss(inputs, targets, state)[0], rel=1e-13)
+    assert loss == pytest.approx(model.loss(inputs, targets, state=state)[0], rel=1e-13)
     assert last["l0.h"].shape == (3, H)
 
 
@@ -146,7 +146,7 @@ def test_a_new_model_knows_nothing(symbols):
 def test_huge_logits_overflow_nothing():
     model, inputs, targets, state = trial(dtype="float32")
     model.params["Why"] *= np.float32(1e8)
-    loss, _ = model.loss_and_grad(inputs, targets, state)
+    loss, _ = model.loss_and_grad(inputs, targets, state=state)
     assert math.isfinite(loss)
     assert np.isfinite(model.grad).all()
 
@@ -168,12 +168,12 @@ def test_names_shapes_and_start():
 
 
 def test_a_deep_copy_learns_alone():
-    model, *arguments = trial()
+    model, *text, state = trial()
     twin = copy.deepcopy(model)
-    before, _ = model.loss_and_grad(*arguments)
+    before, _ = model.loss_and_grad(*text, state=state)
     twin.theta -= 0.1 * model.grad
-    assert twin.loss_and_grad(*arguments)[0] < before
-    assert model.loss_and_grad(*arguments)[0] == before
+    assert twin.loss_and_grad(*text, state=state)[0] < before
+    assert model.loss_and_grad(*text, state=state)[0] == before
 
 
 # ---- what it refuses ----------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_wrong_tokens(inputs, targets, words):
 def test_wrong_states():
     model, inputs, targets, _ = trial()
     with pytest.raises(UsageError, match=r"language model: the state is \['h'\]"):
-        model.loss(inputs, targets, {"h": 0})
+        model.loss(inputs, targets, state={"h": 0})
     with pytest.raises(UsageError, match=r"state 'l0.h' is float64\(3, 5\); expected float64\(3, 4\)"):
         model.logits(inputs, {"l0.h": np.zeros((3, 5))})
 

@@ -217,16 +217,16 @@ def test_a_language_model_computes_the_same(cell):
     kept = model(cell, None)
     inputs, targets = tokens()
     _, state = kept.loss(*tokens()[::-1])  # states that are not zero
-    loss, last = kept.loss_and_grad(inputs, targets, state)
+    loss, last = kept.loss_and_grad(inputs, targets, state=state)
     for recompute in CUTS:
         again = model(cell, recompute)
-        found, found_last = again.loss_and_grad(inputs, targets, state)
+        found, found_last = again.loss_and_grad(inputs, targets, state=state)
         assert found == loss
         assert_equal(found_last, last)
         np.testing.assert_allclose(again.grad, kept.grad, rtol=1e-12, atol=1e-14)
-        alone, alone_last = again.loss(inputs, targets, state)
+        alone, alone_last = again.loss(inputs, targets, state=state)
         assert_equal(alone_last, last)
-        assert alone == kept.loss(inputs, targets, state)[0]
+        assert alone == kept.loss(inputs, targets, state=state)[0]
 
 
 @pytest.mark.parametrize("recompute", [None, 3, "sqrt"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 
 import numpy as np
 import pytest
 
 import zoo
-from zoo import SequenceModel
+from zoo import LanguageModel, SequenceModel
 from zoo.errors import CheckpointError, UsageError
 from zoo.kernels import interpreted
 from zoo.model import describe_model
@@ -412,16 +413,39 @@ def test_wrong_inputs():
         model.outputs(x, state={"h": np.zeros((B, H))})
 
 
+def test_both_models_take_the_same_arguments_in_the_same_order():
+    for name in ("loss_and_grad", "loss", "outputs", "assess"):
+        one, other = (inspect.signature(getattr(kind, name)) for kind in (LanguageModel, SequenceModel))
+        assert one == other, name
+    assert [*inspect.signature(LanguageModel.loss_and_grad).parameters][1:] == [
+        "inputs",
+        "targets",
+        "weights",
+        "state",
+        "noise",
+    ]
+    tokens, weights = np.array([[0, 1], [2, 0], [1, 1]]), np.array([[0, 1], [1, 0], [2, 1]])
+    sizes = {"hidden_size": 3, "dtype": "float64", "threads": 1}
+    state = {"l0.h": np.full((2, 3), 0.5)}
+    for model in (LanguageModel("abc", **sizes), SequenceModel("vanilla", 3, 3, **sizes)):
+        found = model.loss_and_grad(tokens, tokens, weights, state, None)
+        assert found[0] == model.loss_and_grad(tokens, tokens, weights=weights, state=state)[0]
+        with pytest.raises(UsageError, match="weights are a mapping, as states are; give states by name"):
+            model.loss_and_grad(tokens, tokens, state)
+
+
 # ---- the language model has weights too ---------------------------------------------------------------
 
 
 def test_a_language_model_counts_what_it_is_told_to():
-    model = zoo.LanguageModel("abc", hidden_size=H, dtype="float64", threads=1)
+    model = LanguageModel("abc", hidden_size=H, dtype="float64", threads=1)
     inputs, targets = np.random.default_rng(0).integers(0, 3, (2, 8, B))
     weights = np.zeros((8, B))
     weights[5:] = 1
     _, state = model.loss(inputs[:5], targets[:5])
-    assert model.loss(inputs, targets, weights=weights)[0] == model.loss(inputs[5:], targets[5:], state)[0]
+    assert (
+        model.loss(inputs, targets, weights=weights)[0] == model.loss(inputs[5:], targets[5:], state=state)[0]
+    )
     ones = model.loss_and_grad(inputs, targets)[0], model.grad.copy()
     assert model.loss_and_grad(inputs, targets, weights=np.ones((8, B)))[0] == ones[0]
     np.testing.assert_array_equal(model.grad, ones[1])

@@ -99,7 +99,7 @@ def by_hand(config, schedule):
     slots, memory, state = optimizer.init(model.theta), schedule.init(), None
     for step in range(1, config.steps + 1):
         inputs, targets, first = streams.window(step - 1)
-        _, state = model.loss_and_grad(inputs, targets, None if first else state)
+        _, state = model.loss_and_grad(inputs, targets, state=None if first else state)
         grad, *_ = clip.apply(model.grad)
         rate = config.lr * schedule.factor(memory, step)
         model.theta[:], slots = optimizer.apply(model.theta, grad, slots, step, rate)

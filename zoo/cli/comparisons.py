@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.cli.assignments import Target, assign, member_target
-from zoo.cli.members import cell_class
+from zoo.cli.members import cell_class, task_class
 from zoo.cli.resuming import schedule_target
 from zoo.comparison.members import by_label
-from zoo.contracts import Optimizer, Task
+from zoo.contracts import Optimizer
 from zoo.errors import UsageError
 from zoo.registry import registry_of
 from zoo.training import Config
@@ -52,7 +52,7 @@ def assigned(
     """
     members = {
         **{label: cell_class(spec) for label, spec in by_label("cell", cells)[0].items()},
-        **{label: registry_of(Task).cls(spec) for label, spec in by_label("task", tasks)[0].items()},
+        **{label: task_class(spec) for label, spec in by_label("task", tasks)[0].items()},
     }
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
     targets: list[Target] = [member_target(label, member) for label, member in members.items()]

@@ -13,7 +13,7 @@ from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task, Trac
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
-from zoo.registry import load_cell_file, load_plugin_file, plugins, registry_of
+from zoo.registry import load_cell_file, load_class_file, load_plugin_file, plugins, registry_of
 from zoo.registry.files import names_file
 from zoo.storage.strict_json import quote
 
@@ -69,34 +69,65 @@ def cell_class(text: str) -> type[Cell]:
     return load_cell_file(text) if names_file(text) else registered_cell(text)
 
 
+def task_class(text: str) -> type[Task]:
+    """The task that a name or ``FILE.py:Class`` stands for.
+
+    Raises:
+        UnknownNameError: if no task has the name.
+        ZooError: if the file or the class is not there or is no task.
+    """
+    return load_class_file(text, Task) if names_file(text) else registry_of(Task).cls(text)
+
+
 def file_cell(text: str | None) -> type[Cell] | None:
     """The cell of ``--cell FILE.py:Class`` where a checkpoint already names its cell.
 
     Raises:
         UsageError: if the text is a name: the checkpoint's own counts.
     """
-    if text is None:
-        return None
-    if not names_file(text):
-        raise UsageError(
-            f"--cell {text}: a trained model names its cell itself; --cell FILE.py:Class is for a cell that "
-            f"is registered nowhere."
-        )
-    return load_cell_file(text)
+    return None if text is None else load_cell_file(_only_file("cell", text))
 
 
-def trained_task(name: str) -> type[Task]:
-    """The task that a run was begun with.
+def file_task(text: str | None) -> type[Task] | None:
+    """The task of ``--task FILE.py:Class`` where a run already names its task.
 
     Raises:
+        UsageError: if the text is a name: the run's own counts.
+    """
+    return None if text is None else load_class_file(_only_file("task", text), Task)
+
+
+def _only_file(kind: str, text: str) -> str:
+    """The text, if it means a file."""
+    if not names_file(text):
+        raise UsageError(
+            f"--{kind} {text}: a trained model names its {kind} itself; --{kind} FILE.py:Class is for a "
+            f"{kind} that is registered nowhere."
+        )
+    return text
+
+
+def trained_task(name: str, own: type[Task] | None = None) -> type[Task]:
+    """The task that a run was begun with.
+
+    Args:
+        name: Its name.
+        own: The class that was named with ``--task FILE.py:Class``, if one was.
+
+    Raises:
+        UsageError: if the class has another name.
         UnknownNameError: if it is not registered here, saying what to do.
     """
+    if own is not None:
+        if own.name != name:
+            raise UsageError(f"the run was begun with the task {name!r}, and --task names {own.name!r}.")
+        return own
     try:
         return registry_of(Task).cls(name)
     except UnknownNameError as error:
         raise UnknownNameError(
             f"the run was begun with the task {quote(name)}, which is not registered here; install the "
-            f"plugin it comes from, or name its file again, --plugin FILE.py."
+            f"plugin it comes from, or name its file again, --task FILE.py:Class or --plugin FILE.py."
         ) from error
 
 
@@ -106,10 +137,11 @@ def find_member(text: str) -> type[Member]:
     Raises:
         UnknownNameError: if nothing has the name.
         UsageError: if several have it.
-        ZooError: if a file or class is not there, or is no cell.
+        ZooError: if a file or class is not there, or is of no kind.
     """
     if names_file(text):
-        return load_cell_file(text)
+        is_modified = JOIN in text.rpartition(":")[2]
+        return load_cell_file(text) if is_modified else load_class_file(text, Member)
     kind, colon, name = text.rpartition(":")
     if not colon:
         return _find_bare(text)

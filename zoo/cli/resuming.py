@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from zoo.cli.assignments import Target, assign, member_target
-from zoo.cli.members import cell_class, trained_task
+from zoo.cli.members import cell_class, task_class, trained_task
 from zoo.contracts import Cell, Optimizer, Task, Tracker
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
@@ -46,9 +49,10 @@ def train_arguments(
     from zoo.training.resuming import resume_config
 
     stored = resume_config(out) if resume and out is not None else None
-    cell = _cell(given.get("cell"), stored)
-    settings = {**_stored(stored, {**given, "cell": cell.name}), **given}
-    task = _task(given.get("task"), settings.pop("task", None))
+    cell, task = _cell(given.get("cell"), stored), _task(given.get("task"), stored)
+    named = {"cell": cell.name, **({} if task is None else {"task": task.name})}
+    settings = {**_stored(stored, {**given, **named}), **given}
+    settings.pop("task", None)
     followers = _followers(trackers)
     watching = [member_target(prefix, follower) for prefix, follower in followers.items()]
     chosen = assign(assignments, [*_targets(cell, task, settings), *watching])
@@ -59,6 +63,26 @@ def train_arguments(
     settings["trackers"] = [follower(**chosen[prefix]) for prefix, follower in followers.items()]
     settings["cell"] = cell(**{**settings.pop("cell_options", {}), **chosen["cell"]})
     return settings
+
+
+def note_of_new_run(out: str) -> str | None:
+    """What to print if ``--resume`` finds no run in a directory and begins one; None if there is a run.
+
+    A misspelt directory is the usual cause, so the note names the nearest run beside it.
+    """
+    from zoo.storage import RunDirectory
+
+    path = Path(out)
+    if RunDirectory(path).holds_run():
+        return None
+    with suppress(OSError):  # without a parent that can be read there is no hint
+        beside = [
+            each.name for each in path.absolute().parent.iterdir() if RunDirectory(each).config_path.is_file()
+        ]
+        near = difflib.get_close_matches(path.absolute().name, beside, n=1)
+        if near:
+            return f"no run in {out}; starting a new one. Did you mean {str(path.parent / near[0])!r}?"
+    return f"no run in {out}; starting a new one."
 
 
 def _followers(names: Sequence[str]) -> dict[str, type[Tracker]]:
@@ -93,11 +117,11 @@ def _cell(given: str | None, stored: Config | None) -> type[Cell]:
         ) from error
 
 
-def _task(given: str | None, known: str | None) -> type[Task] | None:
+def _task(given: str | None, stored: Config | None) -> type[Task] | None:
     """The task that was given, or that of the stored run, if there is one."""
-    if known is None:
-        return None
-    return registry_of(Task).cls(known) if given == known else trained_task(known)
+    if given is not None:
+        return task_class(given)
+    return None if stored is None or stored.task is None else trained_task(stored.task)
 
 
 def _targets(cell: type[Cell], task: type[Task] | None, settings: Settings) -> list[Target]:

@@ -7,30 +7,33 @@ from typing import Any
 
 from zoo.cli.assignments import assign, member_target
 from zoo.cli.evaluating import Trained
-from zoo.cli.members import trained_task
 from zoo.contracts import Task
 from zoo.errors import UsageError
 from zoo.training import Config, evaluate_task
 
 
 def score_on(
-    trained: Trained, config: Config, name: str, assignments: Sequence[str], part: str | None, batches: int
+    trained: Trained,
+    config: Config,
+    cls: type[Task],
+    assignments: Sequence[str],
+    part: str | None,
+    batches: int,
 ) -> dict[str, Any]:
     """Loss and score of a model on its task.
 
     Args:
         trained: The model.
         config: What it was trained with.
-        name: Its task.
+        cls: Its task.
         assignments: Options of the task in place of those of the run, ``"delay=100"``.
         part: ``train``, ``valid`` or ``test``; None for ``test``.
         batches: How many batches of the size of training are measured.
 
     Raises:
-        UnknownNameError: if the task is not registered.
         UsageError: if an option is not the task's, or its sizes are no longer those of the model.
     """
-    task = _task(name, config, assignments)
+    task = _task(cls, config, assignments)
     sizes = task.input_size, task.output_size
     if sizes != (trained.model.stack.input_size, trained.model.output_size):
         raise UsageError(
@@ -54,8 +57,7 @@ def score_on(
     }
 
 
-def _task(name: str, config: Config, assignments: Sequence[str]) -> Task:
+def _task(cls: type[Task], config: Config, assignments: Sequence[str]) -> Task:
     """The task of a run, with some options changed."""
-    task = trained_task(name)
-    changes = assign(assignments, [member_target("task", task)])["task"]
-    return task(**{**config.task_options, **changes})
+    changes = assign(assignments, [member_target("task", cls)])["task"]
+    return cls(**{**config.task_options, **changes})

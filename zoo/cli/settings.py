@@ -73,7 +73,7 @@ FLAGS = [
         TASK,
         "task",
         str,
-        "NAME",
+        "NAME|FILE.py:Class",
         "Learn a task instead of a text (`zoo tasks`); --set task.NAME=VALUE sets its options.",
     ),
     _flag(TASK, "eval_batches", int, "N", "Batches of a validation."),

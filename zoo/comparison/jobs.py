@@ -107,10 +107,11 @@ class Jobs:
         self, kind: str, place: str, task: str, cell: str, train: dict[str, Any], setting: str = ""
     ) -> Job:
         plan, settled = self.plan, self.plan.settled[task][cell]
-        member = plan.cells[cell]
+        member, asked = plan.cells[cell], plan.tasks[task]
         arguments = {
             **plan.settings,
-            **self.problems[task].arguments,
+            "task": asked.spec,
+            "task_options": dict(asked.options),
             "cell": member.spec,
             "cell_options": dict(member.options),
             "hidden": settled.hidden,

@@ -12,7 +12,7 @@ from zoo.contracts import Cell, Modifier, Task
 from zoo.contracts import Member as Registered
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import UnknownNameError, UsageError
-from zoo.registry import load_cell_file, plugins, registry_of, resolve_cell, resolve_task
+from zoo.registry import load_cell_file, load_class_file, plugins, registry_of, resolve_cell, resolve_task
 from zoo.registry.files import names_file
 from zoo.registry.registry import HERE
 
@@ -40,7 +40,7 @@ def by_label(kind: str, given: Any) -> Named:
     options: dict[str, dict[str, Any]] = {}
     for label, member in pairs:
         spec, chosen = _spec(kind, member)
-        label = label or _own_label(spec)
+        label = label or _own_label(kind, spec)
         _check_label(kind, label)
         if specs.setdefault(label, spec) != spec or (label in options and options[label] != chosen):
             raise UsageError(
@@ -75,8 +75,10 @@ def _spec(kind: str, given: Any) -> tuple[str, dict[str, Any] | None]:
     )
 
 
-def _own_label(spec: str) -> str:
-    return load_cell_file(spec).name if names_file(spec) else spec
+def _own_label(kind: str, spec: str) -> str:
+    if not names_file(spec):
+        return spec
+    return load_cell_file(spec).name if kind == "cell" else load_class_file(spec, Task).name
 
 
 def _check_label(kind: str, label: str) -> None:
@@ -91,15 +93,19 @@ def _check_label(kind: str, label: str) -> None:
 def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[Member, Cell]:
     """A cell, and what a plan says of it."""
     cell = resolve_cell(spec, **options)
-    path, _, name = spec.rpartition(":")
-    lasting = f"{Path(path).expanduser().resolve()}:{name}" if names_file(spec) else spec
-    return Member(cell.name, dict(cell.options), cell.source_digest(), lasting), cell
+    return Member(cell.name, dict(cell.options), cell.source_digest(), _lasting(spec)), cell
 
 
 def find_task(spec: str, options: Mapping[str, Any]) -> tuple[Member, Problem]:
     """A task, and what a plan says of it."""
     problem = Problem(resolve_task(spec, **options))
-    return Member(problem.task.name, dict(problem.task.options), problem.source, spec), problem
+    return Member(problem.task.name, dict(problem.task.options), problem.source, _lasting(spec)), problem
+
+
+def _lasting(spec: str) -> str:
+    """What a process in another directory finds the same member by."""
+    path, _, name = spec.rpartition(":")
+    return f"{Path(path).expanduser().resolve()}:{name}" if names_file(spec) else spec
 
 
 def again(kind: str, label: str, stored: Member) -> UnknownNameError:
@@ -151,7 +157,8 @@ def check_found_elsewhere(cells: Iterable[Member], tasks: Iterable[Member]) -> N
             for name in modifiers:
                 _check_found(Modifier, name)
     for task in tasks:
-        _check_found(Task, task.spec)
+        if not names_file(task.spec):
+            _check_found(Task, task.spec)
 
 
 def _check_found(contract: type[R], name: str) -> None:

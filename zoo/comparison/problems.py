@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,6 @@ class Problem:
         kernels: Tasks for which a cell needs the same kernels have the same.
         source: SHA-256 of its data.
         baseline: Its score without memory.
-        arguments: Of ``zoo.train``.
     """
 
     task: Task
@@ -38,11 +36,6 @@ class Problem:
             "baseline": float(self.task.baseline()),
         }
         vars(self).update(facts)
-
-    @property
-    def arguments(self) -> Mapping[str, Any]:
-        """The task among the arguments of ``zoo.train``."""
-        return {"task": self.task.name, "task_options": dict(self.task.options)}
 
     def goal(self) -> dict[str, Any]:
         """What is measured, as plain JSON."""

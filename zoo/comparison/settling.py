@@ -12,7 +12,7 @@ from zoo.comparison import members
 from zoo.comparison.asked import SETTINGS, Asked, Specs
 from zoo.comparison.plan import Member, Plan, Settled
 from zoo.comparison.problems import Problem
-from zoo.comparison.sizes import MOST_HIDDEN, Size, nearest
+from zoo.comparison.sizes import MOST_HIDDEN, TOLERANCE, Count, Size, nearest, smallest
 from zoo.contracts import Cell
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.layers.layout import Layout
@@ -73,6 +73,7 @@ def settle(asked: Asked, stored: Plan | None, folder: Path) -> Comparands:
     plan = _grown(asked, stored, cells, tasks) if stored else _begun(asked, cells, tasks)
     instances = {label: cell for label, (_, cell) in cells.items()}
     problems = {label: problem for label, (_, problem) in tasks.items()}
+    _check_budget(plan, instances, problems)
     sized = dataclasses.replace(plan, settled=_settled(plan, instances, problems))
     return Comparands(sized, instances, problems)
 
@@ -165,6 +166,27 @@ def _grid(settings: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(float(f"{part * own:.6g}") for part in GRID)
 
 
+def _check_budget(plan: Plan, cells: Mapping[str, Cell], problems: Mapping[str, Problem]) -> None:
+    """Refuse a budget of parameters that is below the smallest size of a new cell.
+
+    Raises:
+        UsageError: naming each such cell, and the least possible budget.
+    """
+    kind, budget = plan.size
+    new = [(task, cell) for task, cell in plan.pairs() if cell not in plan.settled.get(task, {})]
+    least: dict[str, int] = {}
+    for task, cell in new if kind == "params" else ():
+        size = smallest(_counter(cells[cell], problems[task], plan.settings["layers"], []))
+        if size is not None and size.parameters > (1 + TOLERANCE) * budget:
+            least[f"{cell} on {task}"] = size.parameters
+    if least:
+        found = ", ".join(f"{who} has at least {count:,}" for who, count in least.items())
+        raise UsageError(
+            f"compare: {found} parameters, more than the {budget:,} of --params; give --params "
+            f"{max(least.values())} or more, or leave out the cell."
+        )
+
+
 def _settled(
     plan: Plan, cells: Mapping[str, Cell], problems: Mapping[str, Problem]
 ) -> dict[str, dict[str, Settled]]:
@@ -186,21 +208,26 @@ def _size(plan: Plan, cell: Cell, problem: Problem, who: str) -> Size:
     if kind == "hidden":
         return Size(number, parameters(cell, problem, number, plan.settings["layers"]))
     refusals: list[str] = []
-
-    def count(hidden: int) -> int | None:
-        try:
-            return parameters(cell, problem, hidden, plan.settings["layers"])
-        except UsageError as error:
-            refusals.append(str(error))
-            return None
-
-    found = nearest(number, count)
+    found = nearest(number, _counter(cell, problem, plan.settings["layers"], refusals))
     if found is None:
         why = refusals[-1] if refusals else "it has fewer in all of them"
         raise UsageError(
             f"compare: {who}: no hidden size up to {MOST_HIDDEN:,} has {number:,} parameters: {why}"
         )
     return found
+
+
+def _counter(cell: Cell, problem: Problem, layers: int, refusals: list[str]) -> Count:
+    """Parameters at each hidden size; why a size does not suit the cell is added to the refusals."""
+
+    def count(hidden: int) -> int | None:
+        try:
+            return parameters(cell, problem, hidden, layers)
+        except UsageError as error:
+            refusals.append(str(error))
+            return None
+
+    return count
 
 
 def parameters(cell: Cell, problem: Problem, hidden: int, layers: int) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 MOST_HIDDEN = 2**15
+TOLERANCE = 0.05
+"""How far, in parts of the budget, the parameters of a cell may be from it."""
 _REACH = 1024
 """Sizes that suit a cell lie at most so far apart: heads, orders and periods divide them."""
 
@@ -43,6 +45,11 @@ def nearest(budget: int, count: Count) -> Size | None:
         return None
     below = _size(range(above.hidden - 1, max(0, above.hidden - 1 - _REACH), -1), known)
     return min(filter(None, (below, above)), key=lambda size: abs(size.parameters - budget))
+
+
+def smallest(count: Count) -> Size | None:
+    """The smallest size that a cell comes in, with the fewest parameters; None if it comes in none."""
+    return _next(1, functools.cache(count))
 
 
 def _first_above(budget: int, count: Count) -> Size | None:

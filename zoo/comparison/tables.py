@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from zoo.comparison.sizes import TOLERANCE
 from zoo.sheets import Sheet
 
 Results = Mapping[str, Any]
@@ -126,7 +127,7 @@ def _far_off(results: Results) -> Iterator[str]:
     """Cells that do not come near the budget."""
     budget = results["plan"]["size"].get("params")
     for row in results["summary"] if budget else ():
-        if abs(row["parameters"] - budget) > 0.05 * budget:
+        if abs(row["parameters"] - budget) > TOLERANCE * budget:
             yield (
                 f"{row['cell']} on {row['task']} has {row['parameters']:,} parameters: its sizes come no "
                 f"nearer to {budget:,}."

@@ -81,39 +81,6 @@ class LanguageModel(Model):
             f"num_layers={len(self.stack.layers)}, dtype={self.dtype.name!r}, P={self.layout.size})"
         )
 
-    def loss_and_grad(
-        self,
-        inputs: Any,
-        targets: Any,
-        state: Mapping[str, Any] | None = None,
-        noise: tuple[int, int] | None = None,
-        weights: Any = None,
-    ) -> tuple[float, State]:
-        """Mean cross-entropy, filling :attr:`grad` by back-propagation through the T steps.
-
-        Args:
-            inputs: Tokens ``(T, B)``.
-            targets: The tokens that follow, ``(T, B)``.
-            state: States before the first step, which count as constants; zeros if None.
-            noise: What decides the noise of a cell that has some: ``(seed, step)``, another step for other
-                noise; None for its expectation, which :meth:`loss`, :meth:`logits` and :meth:`sample` take.
-            weights: How much each symbol counts, ``(T, B)``, zero or more; None for all alike. Steps that
-                count in no row are not read.
-
-        Returns:
-            The loss in nats per symbol, the weighted mean, and the states after the last step.
-
-        Raises:
-            UsageError: if an argument does not fit.
-        """
-        return self._loss_and_grad(self._objective(inputs, targets, weights, state, noise))
-
-    def loss(
-        self, inputs: Any, targets: Any, state: Mapping[str, Any] | None = None, weights: Any = None
-    ) -> tuple[float, State]:
-        """As :meth:`loss_and_grad`, without the gradient and without noise."""
-        return self._loss(self._objective(inputs, targets, weights, state, None))
-
     def logits(self, inputs: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State]:
         """Scores of the next symbol after every step, ``(T, B, V)``, and the last states.
 

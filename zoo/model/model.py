@@ -96,6 +96,55 @@ class Model(Flat):
 
         save_model(self, path)
 
+    def loss_and_grad(
+        self,
+        inputs: Any,
+        targets: Any,
+        weights: Any = None,
+        state: Mapping[str, Any] | None = None,
+        noise: tuple[int, int] | None = None,
+    ) -> tuple[float, State]:
+        """Mean loss, filling :attr:`grad` by back-propagation through the T steps.
+
+        Args:
+            inputs: Integer tokens ``(T, B)``; for a sequence model also floats ``(T, B, I)``.
+            targets: For a language model the tokens that follow, ``(T, B)``. For a sequence model classes
+                ``(T, B)`` with ``"cross_entropy"``, numbers ``(T, B, V)`` with the other losses; without the
+                axis of time, ``(B,)`` or ``(B, V)``, those of the last step, the only one read.
+            weights: How much each step of each row counts, ``(T, B)``, zero or more; None for all alike. What
+                stands in targets where the weight is zero does not matter, and steps that count in no row
+                are not read.
+            state: States before the first step, which count as constants; zeros if None.
+            noise: What decides the noise of a cell that has some: ``(seed, step)``, another step for other
+                noise; None for its expectation, which all other methods take.
+
+        Returns:
+            The weighted mean of the loss over steps and rows, in nats for symbols and classes, and the states
+            after the last step.
+
+        Raises:
+            UsageError: if an argument does not fit, or all weights are zero.
+        """
+        objective = self._objective(inputs, targets, weights, state, noise)
+        batch = objective.run.inputs.shape[1]
+        parts, keeps = self.team.share(batch), self.team.keeps_shards_apart
+        out = np.empty((len(parts), self.grad.size), self.dtype) if keeps else self.grad[None]
+        found = self._direct.loss_and_grad(objective, parts, out, self.threads)
+        if found is None:
+            return self._long_way(objective, parts)
+        if keeps:
+            self.team.sum(list(out), self.grad, batch)
+        losses, last = found
+        return self._mean(objective, losses), self.team.states(last, objective.run.state)
+
+    def loss(
+        self, inputs: Any, targets: Any, weights: Any = None, state: Mapping[str, Any] | None = None
+    ) -> tuple[float, State]:
+        """As :meth:`loss_and_grad`, without the gradient and without noise."""
+        objective = self._objective(inputs, targets, weights, state, None)
+        parts = self.team.share(objective.run.inputs.shape[1])
+        return self._joined(objective, map_parts(objective.loss, parts, self.threads))
+
     def outputs(
         self, inputs: Any, weights: Any = None, state: Mapping[str, Any] | None = None
     ) -> tuple[Array, State]:
@@ -185,21 +234,8 @@ class Model(Flat):
             counts,
         )
 
-    def _loss_and_grad(self, objective: Objective) -> tuple[float, State]:
-        """The mean loss, filling :attr:`grad`, and the states after the last step."""
-        batch = objective.run.inputs.shape[1]
-        parts, keeps = self.team.share(batch), self.team.keeps_shards_apart
-        out = np.empty((len(parts), self.grad.size), self.dtype) if keeps else self.grad[None]
-        found = self._direct.loss_and_grad(objective, parts, out, self.threads)
-        if found is None:
-            return self._long_way(objective, parts)
-        if keeps:
-            self.team.sum(list(out), self.grad, batch)
-        losses, last = found
-        return self._mean(objective, losses), self.team.states(last, objective.run.state)
-
     def _long_way(self, objective: Objective, parts: Sequence[slice]) -> tuple[float, State]:
-        """As :meth:`_loss_and_grad`, from kernel to kernel in Python."""
+        """As :meth:`loss_and_grad`, from kernel to kernel in Python."""
 
         def work(rows: slice) -> tuple[Array, State, Array]:
             gradient = np.empty_like(self.grad)
@@ -208,11 +244,6 @@ class Model(Flat):
         found = map_parts(work, parts, self.threads)
         self.team.sum([gradient for _, _, gradient in found], self.grad, objective.run.inputs.shape[1])
         return self._joined(objective, [(losses, last) for losses, last, _ in found])
-
-    def _loss(self, objective: Objective) -> tuple[float, State]:
-        """The mean loss, and the states after the last step."""
-        parts = self.team.share(objective.run.inputs.shape[1])
-        return self._joined(objective, map_parts(objective.loss, parts, self.threads))
 
     def _joined(self, objective: Objective, found: Sequence[tuple[Array, State]]) -> tuple[float, State]:
         """The mean of the losses of all shards, and their states, from those of this process's."""

@@ -89,41 +89,6 @@ class SequenceModel(Model):
             f"P={self.layout.size})"
         )
 
-    def loss_and_grad(
-        self,
-        inputs: Any,
-        targets: Any,
-        weights: Any = None,
-        state: Mapping[str, Any] | None = None,
-        noise: tuple[int, int] | None = None,
-    ) -> tuple[float, State]:
-        """Mean loss, filling :attr:`grad` by back-propagation through the T steps.
-
-        Args:
-            inputs: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
-            targets: For ``"cross_entropy"`` classes ``(T, B)``, for the other losses numbers ``(T, B, V)``;
-                without the axis of time, ``(B,)`` or ``(B, V)``, those of the last step, the only one read.
-            weights: How much each step of each row counts, ``(T, B)``, zero or more; None for all alike. What
-                stands in targets where the weight is zero does not matter, and steps that count in no row
-                are not read.
-            state: States before the first step, which count as constants; zeros if None.
-            noise: What decides the noise of a cell that has some: ``(seed, step)``, another step for other
-                noise; None for its expectation, which all other methods take.
-
-        Returns:
-            The loss, the weighted mean over steps and rows, and the states after the last step.
-
-        Raises:
-            UsageError: if an argument does not fit, or all weights are zero.
-        """
-        return self._loss_and_grad(self._objective(inputs, targets, weights, state, noise))
-
-    def loss(
-        self, inputs: Any, targets: Any, weights: Any = None, state: Mapping[str, Any] | None = None
-    ) -> tuple[float, State]:
-        """As :meth:`loss_and_grad`, without the gradient and without noise."""
-        return self._loss(self._objective(inputs, targets, weights, state, None))
-
     def predict(
         self, inputs: Any, weights: Any = None, state: Mapping[str, Any] | None = None
     ) -> tuple[Array, State]:

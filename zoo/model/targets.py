@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,8 @@ def as_weights(weights: Any, times_rows: tuple[int, int], who: str) -> Array | N
     """
     if weights is None:
         return None
+    if isinstance(weights, Mapping):
+        raise UsageError(f"{who}: weights are a mapping, as states are; give states by name, state=...")
     found = as_floats(weights, times_rows, np.dtype(np.float64), f"{who}: weights")
     if not ((found >= 0) & np.isfinite(found)).all():
         raise UsageError(f"{who}: weights hold {found.min()}; expected finite numbers, zero or more.")

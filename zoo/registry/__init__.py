@@ -6,7 +6,7 @@ members too. Plugins are loaded at the first look-up, never by ``import zoo``, a
 
 from zoo.registry.composed import cell_class, with_modifiers
 from zoo.registry.discovery import PluginRecord
-from zoo.registry.files import load_cell_file, load_plugin_file
+from zoo.registry.files import load_cell_file, load_class_file, load_plugin_file
 from zoo.registry.hookspecs import hookimpl
 from zoo.registry.members import (
     get_cell,
@@ -55,6 +55,7 @@ __all__ = [
     "list_tasks",
     "list_trackers",
     "load_cell_file",
+    "load_class_file",
     "load_plugin_file",
     "modify",
     "plugins",

@@ -1,4 +1,4 @@
-"""Plugins and cells in a file of nobody's package: ``--plugin FILE.py``, ``--cell FILE.py:Class``."""
+"""Plugins and classes in a file of nobody's package: ``--plugin FILE.py``, ``--cell FILE.py:Class``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TypeVar
 
-from zoo.contracts import Cell
+from zoo.contracts import Cell, Member
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
 from zoo.modules import run_module
@@ -19,7 +20,10 @@ from zoo.registry import loader
 from zoo.registry.blame import sentence
 from zoo.registry.composed import with_modifiers
 from zoo.registry.discovery import Door, PluginRecord
+from zoo.registry.hookspecs import CONTRACTS
 from zoo.registry.registry import Source, check_member
+
+M = TypeVar("M", bound=Member)
 
 
 class _FreshLoader(SourceFileLoader):
@@ -55,12 +59,27 @@ def load_cell_file(text: str) -> type[Cell]:
         DefinitionError: if the class is no cell.
         PluginError: if the file cannot be imported, saying where.
     """
+    path, colon, name = text.rpartition(":")
+    name, *modifiers = name.split(JOIN)
+    return with_modifiers(load_class_file(f"{path}{colon}{name}", Cell), modifiers)
+
+
+def load_class_file(text: str, contract: type[M]) -> type[M]:
+    """The class that ``path/to/file.py:MyClass`` names. It is not registered.
+
+    Args:
+        text: The file and the class.
+        contract: ``Cell``, ``Task`` or another contract; ``Member`` for a class of any of them.
+
+    Raises:
+        UsageError: if there is no such file or class.
+        DefinitionError: if the class is not one of the contract.
+        PluginError: if the file cannot be imported, saying where.
+    """
     path, _, name = text.rpartition(":")
     if not path.endswith(".py") or not name:
         raise UsageError(f"{text!r} names no class in a file; write it as path/to/file.py:MyCell.")
-    module = _imported(path)
-    name, *modifiers = name.split(JOIN)
-    return with_modifiers(_cell_in(module, name, path), modifiers)
+    return _class_in(_imported(path), name, path, contract)
 
 
 def names_file(text: str) -> bool:
@@ -80,21 +99,29 @@ def _imported(path: str) -> ModuleType:
     return module
 
 
-def _cell_in(module: ModuleType, name: str, path: str) -> type[Cell]:
+def _class_in(module: ModuleType, name: str, path: str, contract: type[M]) -> type[M]:
     found = getattr(module, name, None)
     if found is None:
-        known = [name for name, value in vars(module).items() if _is_cell(value)]
-        listing = f"its cells are {', '.join(known)}" if known else "it defines no cell"
+        kind = "class" if contract is Member else contract.kind
+        known = [name for name, value in vars(module).items() if _is_concrete(value, contract)]
+        plural = "classes" if contract is Member else f"{kind}s"
+        listing = f"its {plural} are {', '.join(known)}" if known else f"it defines no {kind}"
         raise UsageError(f"{path} has no class {name!r}; {listing}.{did_you_mean(name, known)}")
     try:
-        check_member(found, Cell)
+        check_member(found, _contract_of(found) if contract is Member else contract)
     except DefinitionError as error:
         raise DefinitionError(f"{path}:{name} cannot be used: {error}") from None
     return found  # type: ignore[no-any-return]  # checked just above
 
 
-def _is_cell(value: object) -> bool:
-    return inspect.isclass(value) and issubclass(value, Cell) and "name" in vars(value)
+def _contract_of(value: object) -> type[Member]:
+    """The contract that a class derives from; ``Cell`` for what derives from none."""
+    derived = (each for each in CONTRACTS if inspect.isclass(value) and issubclass(value, each))
+    return next(derived, Cell)
+
+
+def _is_concrete(value: object, contract: type[Member]) -> bool:
+    return inspect.isclass(value) and issubclass(value, contract) and "name" in vars(value)
 
 
 def _python_file(path: str | Path) -> Path:

@@ -8,7 +8,7 @@ from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task, Trac
 from zoo.errors import UsageError
 from zoo.registry import composed, loader
 from zoo.registry.discovery import PluginRecord
-from zoo.registry.files import load_cell_file, names_file
+from zoo.registry.files import load_cell_file, load_class_file, names_file
 from zoo.registry.registry import Registry, check_member
 
 M = TypeVar("M", bound=Member)
@@ -269,18 +269,21 @@ def register_task(cls: K, *, override: bool = False) -> K:
 
 
 def resolve_task(task: str | type[Task] | Task, /, **options: Any) -> Task:
-    """The task that a name, a class or an instance stands for.
+    """The task that a name, ``"FILE.py:Class"``, a class or an instance stands for.
 
     Args:
-        task: Any of the three.
+        task: Any of the four.
         **options: Values for its options; none with an instance, which has chosen.
 
     Raises:
         UnknownNameError: if no task has the name.
-        UsageError: if it is none of the three, or an option does not fit.
+        UsageError: if it is none of the four, a file or class is missing, or an option does not fit.
         DefinitionError: if the class is no task.
+        PluginError: if the file cannot be imported.
     """
-    return get_task(task, **options) if isinstance(task, str) else _chosen(Task, task, options)
+    if isinstance(task, str):
+        return load_class_file(task, Task)(**options) if names_file(task) else get_task(task, **options)
+    return _chosen(Task, task, options)
 
 
 def list_trackers(pattern: str = "*") -> list[str]:

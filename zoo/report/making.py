@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.contracts import Cell
+from zoo.contracts import Cell, Task
 from zoo.errors import UsageError
 from zoo.report.blocks import Report
 from zoo.report.page import html
@@ -17,13 +17,19 @@ SYMBOLS = 1000
 PAGE, RESULTS = "report.html", "results.json"
 
 
-def make_report(path: str | Path, cell: type[Cell] | None = None, symbols: int = SYMBOLS) -> Report:
+def make_report(
+    path: str | Path,
+    cell: type[Cell] | None = None,
+    symbols: int = SYMBOLS,
+    task: type[Task] | None = None,
+) -> Report:
     """What there is to tell of a run or a comparison, as plain data.
 
     Args:
         path: A run directory, or that of a comparison.
         cell: The class of the cell of a run, if it is registered nowhere.
         symbols: Over how long a text hidden units are shown; 0 to leave them out.
+        task: The class of the task of a run, if it is registered nowhere.
 
     Raises:
         UsageError: if the directory is neither, or the length is negative.
@@ -42,7 +48,7 @@ def make_report(path: str | Path, cell: type[Cell] | None = None, symbols: int =
         raise UsageError(_neither(path))
     from zoo.report.run import run_report  # which imports the compiler
 
-    return run_report(path, cell, symbols)
+    return run_report(path, cell, symbols, task)
 
 
 def write_page(report: Report, out: str | Path) -> Path:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.contracts import Cell, Member, Optimizer, Sampler, Task
+from zoo.contracts.names import JOIN
 from zoo.errors import UsageError
-from zoo.registry import registry_of, resolve_cell
+from zoo.registry import load_class_file, registry_of, resolve_cell
+from zoo.registry.files import names_file
 from zoo.testing.extra import need
 from zoo.testing.report import Check
 
@@ -47,7 +49,7 @@ class Kit:
         return registry_of(self.contract).list()
 
     def resolve(self, member: Any) -> Member:
-        """The member that a name, a class or an instance stands for; for cells also ``"FILE.py:Class"``.
+        """The member that a name, ``"FILE.py:Class"``, a class or an instance stands for.
 
         Raises:
             UnknownNameError: if no member has the name.
@@ -56,7 +58,8 @@ class Kit:
         if self.contract is Cell:
             return resolve_cell(member)
         if isinstance(member, str):
-            return registry_of(self.contract).get(member)
+            found = load_class_file(member, self.contract) if names_file(member) else None
+            return found() if found else registry_of(self.contract).get(member)
         if isinstance(member, type) and issubclass(member, self.contract):
             return member()
         if isinstance(member, self.contract):
@@ -72,6 +75,17 @@ KITS = {kit.kind: kit for kit in (CELLS, OPTIMIZERS, SAMPLERS, TASKS)}
 
 
 def parse_spec(spec: str) -> tuple[Kit, str]:
-    """Kit and member of ``vanilla``, ``path/to/file.py:MyCell``, ``optimizer:adam`` or ``task:copying``."""
+    """Kit and member of ``vanilla``, ``path/to/file.py:MyClass``, ``optimizer:adam`` or ``task:copying``.
+
+    Raises:
+        UsageError: if a class in a file is of a kind that has no laws, or is not there.
+    """
     kind, colon, name = spec.partition(":")
-    return (KITS[kind], name) if colon and kind in KITS else (CELLS, spec)
+    if colon and kind in KITS:
+        return KITS[kind], name
+    if not names_file(spec) or JOIN in spec.rpartition(":")[2]:
+        return CELLS, spec
+    found = load_class_file(spec, Member)
+    if found.kind not in KITS:
+        raise UsageError(f"{found.label()} has no laws of its own; those are of: {', '.join(KITS)}.")
+    return KITS[found.kind], spec

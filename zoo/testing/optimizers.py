@@ -27,7 +27,7 @@ _ROUNDING = {"float32": 1e-5, "float64": 1e-11}  # relative, after a few updates
 
 def check_card(optimizer: Optimizer) -> None:
     """The card names its variant, and every option and slot says in a line what it is."""
-    named = bool(optimizer.card.variant.strip())
+    named = bool(optimizer.card.variant.strip()) or not optimizer.card.published
     _require(optimizer, named, "the card has no variant; expected one that says which this is")
     helps = {name: option.help for name, option in optimizer.declared_options.items()}
     helps |= {name: slot.help for name, slot in optimizer.slots.items()}

@@ -46,7 +46,7 @@ _FLAGS: list[click.Parameter] = [
         metavar="A,B",
         help="Cells: NAME, FILE.py:Class, with modifiers as in lstm+zoneout, or LABEL=NAME for a cell twice.",
     ),
-    Flag("--tasks", section=_WHAT, metavar="X,Y", help="Tasks: NAME or LABEL=NAME."),
+    Flag("--tasks", section=_WHAT, metavar="X,Y", help="Tasks: NAME, FILE.py:Class, or LABEL=NAME."),
     Flag("--seeds", section=_WHAT, type=int, metavar="N", help="Runs of each cell on each task.  [3]"),
     Flag(
         "--set",
@@ -133,7 +133,7 @@ def run(
         with watching(quiet, as_json) as watch:
             found = zoo.compare(**arguments, on_event=watch)
     except Stopped as stopped:
-        words = [*_place(arguments), *_files(arguments["cells"], plugin)]
+        words = [*_place(arguments), *_files(arguments, plugin)]
         again = shlex.join(["zoo", "compare", "--out", str(stopped.path), *words])
         say(f"Interrupted by {signal.Signals(stopped.signal).name}; everything is kept. Go on with: {again}")
         raise click.exceptions.Exit(128 + stopped.signal) from None
@@ -162,10 +162,11 @@ def _place(arguments: dict[str, Any]) -> list[str]:
     return [f"--on={arguments['on']}", *jobs] if arguments["on"] else []
 
 
-def _files(cells: Sequence[str], plugin: Sequence[str]) -> list[str]:
+def _files(arguments: dict[str, Any], plugin: Sequence[str]) -> list[str]:
     """What has to be said again in every command on the comparison, since no file is trusted with it."""
-    named = [cell for cell in cells if names_file(cell)]
-    return [*(["--cells", ",".join(named)] if named else []), *(f"--plugin={file}" for file in plugin)]
+    named = {kind: ",".join(filter(names_file, arguments[kind])) for kind in ("cells", "tasks")}
+    words = [word for kind, files in named.items() if files for word in (f"--{kind}", files)]
+    return [*words, *(f"--plugin={file}" for file in plugin)]
 
 
 def _show(found: Comparison) -> None:

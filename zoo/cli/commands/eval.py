@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.members import file_cell, plugin_option
+from zoo.cli.members import file_cell, file_task, plugin_option, trained_task
 from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo, plain_table
 from zoo.errors import UsageError
@@ -51,6 +51,7 @@ from zoo.training.config import TEST_BATCHES
     help=f"How many batches of a task are measured.  [{TEST_BATCHES}]",
 )
 @option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
+@option("--task", metavar="FILE.py:Class", help="The run's task, if it is registered nowhere.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @plugin_option
 def command(
@@ -62,6 +63,7 @@ def command(
     assignments: Sequence[str],
     batches: int | None,
     cell: str | None,
+    task: str | None,
     as_json: bool,
 ) -> None:
     """Measure a trained model on a text, or on its task.
@@ -73,7 +75,7 @@ def command(
     """
     from zoo.cli.evaluating import evaluate_on, open_model
 
-    trained = open_model(Path(path), file_cell(cell))
+    trained, own = open_model(Path(path), file_cell(cell)), file_task(task)
     config = trained.config
     if config is not None and config.task is not None:
         _refuse(
@@ -85,10 +87,11 @@ def command(
         )
         from zoo.cli.scoring import score_on
 
-        facts = score_on(trained, config, config.task, assignments, part, batches or TEST_BATCHES)
+        cls = trained_task(config.task, own)
+        facts = score_on(trained, config, cls, assignments, part, batches or TEST_BATCHES)
         lines = _score_report(facts)
     else:
-        _refuse(f"{path} was trained on no task", None, set=assignments, batches=batches)
+        _refuse(f"{path} was trained on no task", None, set=assignments, batches=batches, task=task)
         facts = evaluate_on(trained, sources, glob, part, on_unknown or "error")
         lines = _report(facts)
     echo(json.dumps({"run": path, **facts}) if as_json else "\n".join(lines))

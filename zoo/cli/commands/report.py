@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.failures import say
-from zoo.cli.members import file_cell, plugin_option
+from zoo.cli.members import file_cell, file_task, plugin_option
 from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo
 from zoo.cli.units import size
@@ -36,9 +36,15 @@ from zoo.errors import UsageError
     help="Length of the text over which hidden units are shown; 0 to leave them out.  [1000]",
 )
 @option("--cell", metavar="FILE.py:Class", help="The run's cell, if it is registered nowhere.")
+@option("--task", metavar="FILE.py:Class", help="The run's task, if it is registered nowhere.")
 @plugin_option
 def command(
-    directory: Path, out: Path | None, figures: tuple[str, Path] | None, symbols: int, cell: str | None
+    directory: Path,
+    out: Path | None,
+    figures: tuple[str, Path] | None,
+    symbols: int,
+    cell: str | None,
+    task: str | None,
 ) -> None:
     """Make a page of a run or a comparison.
 
@@ -53,7 +59,7 @@ def command(
         check_figures(figures[0])
     if out and not out.absolute().parent.is_dir():
         raise UsageError(f"report: there is no directory {out.parent} to write {out.name} into.")
-    report = make_report(directory, file_cell(cell), symbols)
+    report = make_report(directory, file_cell(cell), symbols, file_task(task))
     page = write_page(report, out or directory / PAGE)
     echo(f"{page}  {size(page.stat().st_size)}")
     for file in write_figures(report, figures[1], figures[0]) if figures else ():

@@ -12,7 +12,7 @@ import click
 from zoo.cli.failures import say
 from zoo.cli.members import load_plugins
 from zoo.cli.progress import watching
-from zoo.cli.resuming import train_arguments
+from zoo.cli.resuming import note_of_new_run, train_arguments
 from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.settings import FLAGS, TRAINING, WATCHING
 from zoo.ranks.launch import rank_of_launch
@@ -27,7 +27,8 @@ stops; then
   zoo train --resume --out DIR
 
 goes on, to the same numbers as if nothing had happened. All settings come from the run; flags may change
-those on which no number depends. A cell in a file has to be named again with --cell FILE.py:Class.
+those on which no number depends. A cell or task in a file has to be named again with --cell FILE.py:Class
+or --task FILE.py:Class.
 """
 
 _OTHERS = [
@@ -50,7 +51,7 @@ _OTHERS = [
         "--resume",
         section=WATCHING,
         is_flag=True,
-        help="Go on with the run in --out, or begin it if there is none.",
+        help="Go on with the run in --out, or begin it if there is none, with a note.",
     ),
     Flag(
         "--tracker",
@@ -81,12 +82,16 @@ def run(
     if resume and out is None:
         raise click.UsageError("--resume needs --out DIR, the directory of the run.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
-    also = _also(flags["cell"], plugin)
+    also = _also(flags, plugin)
     with watching(quiet or rank_of_launch() > 0, as_json, also) as watch:
         from zoo.training import Interrupted, train
 
         load_plugins(plugin)
         arguments = train_arguments(given, assignments, out, resume, trackers)
+        if resume and out is not None and rank_of_launch() == 0 and (note := note_of_new_run(out)):
+            say(f"Note: {note}")
+            if as_json:
+                watch({"event": "note", "text": note})
         try:
             train(**arguments, out=out, resume=resume, on_event=watch)
         except Interrupted as stopped:
@@ -98,10 +103,11 @@ def run(
             raise click.exceptions.Exit(128 + stopped.signal) from None
 
 
-def _also(cell: str | None, plugin: Sequence[str]) -> list[str]:
+def _also(flags: dict[str, Any], plugin: Sequence[str]) -> list[str]:
     """What has to be said again in every command on the run, since no checkpoint is trusted with it."""
-    files = [word for file in plugin for word in ("--plugin", file)]
-    return [*(["--cell", cell] if cell is not None and names_file(cell) else []), *files]
+    named = [("--cell", flags["cell"]), ("--task", flags["task"])]
+    files = [(flag, text) for flag, text in named if text is not None and names_file(text)]
+    return [word for pair in (*files, *(("--plugin", file) for file in plugin)) for word in pair]
 
 
 def _watched(trackers: Sequence[str], assignments: Sequence[str]) -> list[str]:

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from zoo.contracts import Cell
+from zoo.contracts import Cell, Task
 from zoo.errors import ZooError, ZooWarning
 from zoo.model import AnyModel, model_from
-from zoo.registry import get_cell
+from zoo.registry import get_cell, get_task
 from zoo.report.blocks import Block, Text
 from zoo.report.history import History
 from zoo.storage import Checkpoint, RunDirectory
@@ -28,15 +28,17 @@ class OpenedRun:
         config: The settled configuration.
         history: The log.
         cell_class: The class of the cell, if it is registered nowhere.
+        task_class: The class of the task, if it is registered nowhere.
     """
 
     directory: RunDirectory
     config: Config
     history: History
     cell_class: type[Cell] | None
+    task_class: type[Task] | None = None
 
     @classmethod
-    def at(cls, path: Path, cell_class: type[Cell] | None) -> OpenedRun:
+    def at(cls, path: Path, cell_class: type[Cell] | None, task_class: type[Task] | None = None) -> OpenedRun:
         """The run in a directory.
 
         Raises:
@@ -44,7 +46,7 @@ class OpenedRun:
         """
         directory = RunDirectory(path)
         config = config_from_json(directory.read_config(), str(directory.config_path))
-        return cls(directory, config, History.read(directory), cell_class)
+        return cls(directory, config, History.read(directory), cell_class, task_class)
 
     @property
     def begun(self) -> Mapping[str, Any]:
@@ -72,6 +74,16 @@ class OpenedRun:
         """
         options = self.config.cell_options
         return self.cell_class(**options) if self.cell_class else get_cell(self.config.cell, **options)
+
+    @property
+    def task(self) -> Task:
+        """The task with its options.
+
+        Raises:
+            UnknownNameError: if it is not registered.
+        """
+        options = self.config.task_options
+        return self.task_class(**options) if self.task_class else get_task(self.config.task or "", **options)
 
 
 def told(what: str, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, ...]:

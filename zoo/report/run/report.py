@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo.contracts import Cell
+from zoo.contracts import Cell, Task
 from zoo.model import AnyModel, LanguageModel
-from zoo.registry import get_task
 from zoo.report.blocks import Block, Report, Samples, Section, Text
 from zoo.report.history import Event
 from zoo.report.run.analyses import analysis_blocks
@@ -23,7 +22,7 @@ from zoo.training.practice import prepare_task
 from zoo.training.text import prepare
 
 
-def run_report(path: Path, cell: type[Cell] | None, symbols: int) -> Report:
+def run_report(path: Path, cell: type[Cell] | None, symbols: int, task: type[Task] | None = None) -> Report:
     """The report of a run, which may still be going on.
 
     What cannot be told (the cell is registered nowhere, the text is gone) is a sentence on the page and a
@@ -33,11 +32,12 @@ def run_report(path: Path, cell: type[Cell] | None, symbols: int) -> Report:
         path: The run directory.
         cell: The class of the cell, if it is registered nowhere.
         symbols: Over how long a text units are shown; 0 to leave that out.
+        task: The class of the task, if it is registered nowhere.
 
     Raises:
         CheckpointError: if the configuration or the log is damaged.
     """
-    run = OpenedRun.at(path, cell)
+    run = OpenedRun.at(path, cell, task)
     return Report(path.resolve().name, subtitle(run), tuple(tiles(run)), tuple(_sections(run, symbols)))
 
 
@@ -95,7 +95,7 @@ def _seen_text(run: OpenedRun, model: AnyModel, symbols: int) -> Seen | Text:
 
 
 def _seen_task(run: OpenedRun, model: AnyModel, symbols: int) -> Seen | Text:
-    _, practice = prepare_task(run.config, get_task(run.config.task or "", **run.config.task_options))
+    _, practice = prepare_task(run.config, run.task)
     if practice.facts()["sha256"] != _digest(run, "task"):
         return Text("The task has changed since training, so hidden units are not shown.", warning=True)
     if not isinstance(model, LanguageModel):

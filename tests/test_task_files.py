@@ -1,0 +1,187 @@
+"""``--task FILE.py:Class``: a task of nobody's package, in every command that takes one, and in Python."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import zoo
+from zoo.cli.app import cli
+from zoo.contracts import Task
+from zoo.errors import DefinitionError, UsageError
+from zoo.registry import load_class_file, resolve_task
+from zoo.testing import check_task
+from zoo.testing.kits import parse_spec
+
+TEXT = '''
+import numpy as np
+import zoo
+
+
+class Echo(zoo.Task):
+    """Says every number again, one step later."""
+
+    loss = metric = "squared_error"
+    length = zoo.Option(3, help="numbers heard", low=1)
+    input_size = output_size = 1
+
+    def draw(self, draws, size, part):
+        heard = draws.uniform(self.length, size, 1)
+        silence = np.zeros((1, size, 1))
+        weights = np.ones((self.length + 1, size))
+        weights[0] = 0
+        return zoo.Batch(np.concatenate([heard, silence]), np.concatenate([silence, heard]), weights)
+
+    def baseline(self):
+        return 1 / 12
+
+
+class Other(Echo):
+    """The same under another name."""
+
+
+class Leaky(zoo.Cell):
+    """A leaky unit."""
+
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        return zoo.tanh(x @ self.W) + 0.9 * h
+
+
+class Rate(zoo.Tracker):
+    """Follows nothing."""
+
+    def follow(self, begun):
+        return lambda event: None
+'''
+SHORT = ("--hidden", 4, "--batch", 4, "--threads", 1, "--eval-batches", 1)
+
+
+def run(*args: object) -> Result:
+    words = [str(arg) for arg in args]
+    return CliRunner(env={"ZOO_PLUGINS": ""}).invoke(cli, words, prog_name="zoo", catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("tasks") / "mine.py"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(file) -> Path:
+    out = file.parent / "run"
+    options = ("--set", "length=2", "--steps", 2, "--out", out)
+    result = run("train", "--task", f"{file}:Echo", *SHORT, *options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.endswith(f"evaluate with: zoo eval {out} --task {file}:Echo\n")
+    return out
+
+
+def test_a_run_keeps_the_name_of_the_task_and_not_the_file(file, trained):
+    config = json.loads((trained / "config.json").read_text(encoding="utf-8"))
+    assert (config["task"], config["task_options"]) == ("echo", {"length": 2})
+    assert str(file) not in (trained / "config.json").read_text(encoding="utf-8")
+    assert "echo" not in zoo.list_tasks()
+
+
+@pytest.mark.parametrize("command", [("eval",), ("train", "--resume", "--steps", 4, "--out")])
+def test_the_file_has_to_be_named_again(file, trained, command):
+    result = run(*command, trained)
+    assert result.exit_code == 1
+    assert "the run was begun with the task 'echo', which is not registered here" in result.stderr
+    assert "--task FILE.py:Class or --plugin FILE.py." in result.stderr
+    again = run(*command, trained, "--task", f"{file}:Echo")
+    assert (again.exit_code, again.stderr) == (0, "")
+    assert "length" in again.stdout
+
+
+def test_a_report_shows_units_on_a_task_that_is_named_again(file, trained):
+    result = run("report", trained, "--out", file.parent / "page.html", "--symbols", 20)
+    assert "no task is called 'echo'" in result.stderr
+    result = run(
+        "report", trained, "--out", file.parent / "page.html", "--symbols", 20, "--task", f"{file}:Echo"
+    )
+    assert (result.exit_code, "left out" in result.stderr) == (0, False)
+
+
+def test_a_comparison_takes_a_task_in_a_file_and_wants_it_again(file):
+    out = file.parent / "compare"
+    sizes = ("--params", 60, "--steps", 2, "--lr", 0.01, "--batch", 4, "--eval-batches", 1)
+    given = ("--cells", "vanilla", "--tasks", f"{file}:Echo,again={file}:Other", "--set", "echo.length=2")
+    assert run("compare", *given, "--seeds", 1, *sizes, "--jobs", 1, "--out", out, "--strict").exit_code == 0
+    plan = json.loads((out / "compare.json").read_text(encoding="utf-8"))
+    tasks = [(task["label"], task["name"], task["options"]["length"]) for task in plan["tasks"]]
+    assert tasks == [("echo", "echo", 2), ("again", "other", 3)]
+    refused = run("compare", "--out", out, "--seeds", 2)
+    assert "name its file again, --tasks FILE.py:Class" in refused.stderr
+    more = run("compare", "--out", out, *given, "--seeds", 2, "--jobs", 0, "--strict")
+    assert (more.exit_code, len(zoo.Comparison(out).runs)) == (0, 4)
+
+
+def test_show_cite_and_check_take_any_class_in_a_file(file):
+    shown = run("show", f"{file}:Echo").output
+    assert shown.startswith("echo  task, other, from ")
+    assert shown.endswith("Reference\n  Echo, unpublished.\n")
+    assert run("show", f"{file}:Rate").output.startswith("rate  tracker, ")
+    assert (
+        run("cite", f"{file}:Echo").output
+        == "@misc{echo,\n  title = {{Echo}},\n  note  = {unpublished},\n}\n"
+    )
+    assert parse_spec(f"{file}:Echo")[0].kind == parse_spec(f"task:{file}:Echo")[0].kind == "task"
+    assert parse_spec(f"{file}:Leaky")[0].kind == parse_spec(f"{file}:Leaky+zoneout")[0].kind == "cell"
+    with pytest.raises(UsageError, match="tracker 'rate' has no laws of its own; those are of: cell, "):
+        parse_spec(f"{file}:Rate")
+
+
+def test_the_laws_hold_for_a_task_without_a_card(file):
+    assert check_task(f"{file}:Echo").ok
+
+
+def test_python_takes_it_too(file):
+    spec = f"{file}:Echo"
+    assert resolve_task(spec, length=5).options == {"length": 5}
+    assert load_class_file(spec, Task) is type(resolve_task(spec))
+    with zoo.kernels.interpreted():
+        sizes = {"hidden": 2, "batch": 2, "steps": 1, "eval_batches": 1}
+        found = zoo.train(task=spec, task_options={"length": 2}, out=file.parent / "python", **sizes)
+    assert found.config.task == "echo"
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("Ech", UsageError, "has no class 'Ech'; its tasks are Echo, Other. Did you mean 'Echo'?"),
+        ("Leaky", DefinitionError, "cannot be used: cell class Leaky (zoo_file_mine_"),
+        (
+            "np",
+            DefinitionError,
+            "is not a class; what is registered as task is a class derived from zoo.Task",
+        ),
+        ("", UsageError, "names no class in a file"),
+    ],
+)
+def test_what_is_no_task_in_a_file(file, name, error, words):
+    with pytest.raises(error) as caught:
+        resolve_task(f"{file}:{name}")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (
+            ("--task", "echo"),
+            "--task echo: a trained model names its task itself; --task FILE.py:Class is for a",
+        ),
+        (("--task", "{file}:Other"), "the run was begun with the task 'echo', and --task names 'other'."),
+    ],
+)
+def test_another_task_is_not_taken_for_it(file, trained, args, words):
+    assert words in run("eval", trained, *(arg.format(file=file) for arg in args)).stderr
