@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,9 @@ import numpy as np
 
 from zoo.errors import UsageError
 from zoo.layers.asking import Asked, Traces, values_traced
+from zoo.layers.beside import Beside
 from zoo.layers.boundary import Array, as_floats, as_state
+from zoo.layers.fingerprint import Fingerprint, fingerprint
 from zoo.layers.layer import Arrays
 from zoo.layers.layout import Layout
 from zoo.layers.lengths import as_sequences, blanked
@@ -31,12 +33,14 @@ class Tape:
         shards: The segments of each shard.
         is_begun: Whether states before the first step were given, so that no learned ones were used.
         trace: What was traced on the way.
+        theta: The parameters that must not have changed; None if others see to that.
     """
 
     passage: Passage
     shards: list[list[Segment]]
     is_begun: bool
     trace: Traces
+    theta: Fingerprint | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class Pure:
         """How the parameters lie in a flat vector ``(P,)``."""
         return Layout(self.stack.param_shapes)
 
+    @cached_property
+    def _quiet(self) -> Beside:
+        """What layers are told that are given nothing: the same for all batches, and 5 us of a pass."""
+        return self.stack.beside({}, (0, 0), self.dtype)
+
     def apply(
         self,
         arrays: Mapping[str, Array],
@@ -69,11 +78,12 @@ class Pure:
         threads: int,
         recompute: Recompute = None,
         trace: Asked = None,
+        theta: Array | None = None,
     ) -> tuple[Array, Arrays, Tape]:
         """Outputs ``(T, B, ·)``, the states of each row at its end, and the tape.
 
-        The tape looks at all arrays that are given and keeps no copies: they must not change while it is in
-        use.
+        Without theta the tape looks at all arrays that are given and keeps no copies: they must not change
+        while it is in use.
 
         Args:
             arrays: Parameters and buffers by name, of the right shapes and as kernels take them.
@@ -85,6 +95,9 @@ class Pure:
             threads: Threads among which the batch is divided.
             recompute: As that of the class, if that keeps everything.
             trace: What to trace.
+            theta: The flat vector whose views the parameters are, where the caller may change what was given
+                before the way back: then the tape has copies of all else, and :meth:`vjp` raises an error if
+                theta has changed.
 
         Raises:
             UsageError: if x, state, noise, lengths, trace or an input does not fit.
@@ -94,8 +107,15 @@ class Pure:
         x, steps_of = as_sequences(x, lengths, stack.input_size, self.dtype, who)
         steps, batch = x.shape[:2]
         before = stack.states_before(state, arrays, batch, self.dtype)
-        beside = stack.beside(inputs, (steps, batch), self.dtype, noise, steps_of)
+        if inputs or noise is not None:
+            beside = stack.beside(inputs, (steps, batch), self.dtype, noise, steps_of)
+        else:
+            beside = self._quiet
         parts = segments(steps, batch, self.recompute or recompute)
+        if theta is not None:
+            before = _copies(before)
+            if len(parts) > 1 or len(shards(batch)) == 1:  # else each shard takes a copy of its rows anyway
+                x, beside = x.copy(), replace(beside, given=_copies(beside.given)) if inputs else beside
         passage = Passage(stack, stack.weights(arrays), x, beside, parts, steps_of)
         y = passage.room(stack.output_size)
         tracer = ValueTracer(passage, trace) if trace else None
@@ -109,7 +129,8 @@ class Pure:
         found = map_shards(work, batch, threads)
         last = put_states(passage.by_rows([after for _, after in found]), batch)
         traces = tracer.traces() if tracer else values_traced({})
-        return y, last, Tape(passage, [each for each, _ in found], state is not None, traces)
+        seen = None if theta is None else fingerprint(theta)
+        return y, last, Tape(passage, [each for each, _ in found], state is not None, traces, seen)
 
     def vjp(
         self,
@@ -135,11 +156,13 @@ class Pure:
             their order ``(P,)``.
 
         Raises:
-            UsageError: if a shape does not fit, or the tape is of another layer.
+            UsageError: if a shape does not fit, the tape is of another layer, or the parameters have changed.
         """
         who = f"{self.stack.label()}: gradient of the output"
         if not isinstance(tape, Tape) or tape.passage.stack is not self.stack:
             raise UsageError(f"{who}: the tape is not one of this layer's; pass on what its apply returned.")
+        if tape.theta is not None:
+            tape.theta.check(self.stack.label())
         passage = tape.passage
         steps, batch = passage.x.shape[:2]
         dy = as_floats(dy, (steps, batch, self.stack.output_size), self.dtype, who)
@@ -160,3 +183,7 @@ class Pure:
         parts = map_shards(work, batch, threads)
         sum_shards([gradient for _, gradient in parts])
         return dx, put_states(passage.by_rows([dbefore for dbefore, _ in parts]), batch), dtheta
+
+
+def _copies(arrays: Mapping[str, Array]) -> Arrays:
+    return {name: value.copy() for name, value in arrays.items()}

@@ -144,6 +144,9 @@ class Recurrent(Flat):
     ) -> tuple[Array, State]:
         """Run the layers over a sequence, remembering what :meth:`backward` needs.
 
+        You may overwrite x, state, lengths and inputs before :meth:`backward`, since it has copies of them.
+        The parameters must stay as they are until then.
+
         Args:
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
             state: States before the first step, ``"l0.h"`` to ``(B, H)``; if None the learned ones, or zeros.
@@ -167,7 +170,7 @@ class Recurrent(Flat):
             UsageError: if x, state, noise, lengths, trace or an input does not fit.
             UnknownNameError: if there is nothing of a name to trace.
         """
-        y, last, self._tape = self.apply(self.theta, x, state, noise, lengths, trace, **inputs)
+        y, last, self._tape = self._run(self._arrays, self._theta, x, state, noise, lengths, trace, inputs)
         self.trace, self.trace_grads = self._tape.trace, gradients_traced({})
         return y, last
 
@@ -192,7 +195,8 @@ class Recurrent(Flat):
             The gradients with respect to x (None for tokens) and to the states before the first step.
 
         Raises:
-            UsageError: if there was no forward, a shape does not fit, or what to trace has no gradient.
+            UsageError: if there was no forward, the parameters have changed since, a shape does not fit, or
+                what to trace has no gradient.
             UnknownNameError: if there is nothing of a name to trace.
         """
         if self._tape is None:
@@ -214,8 +218,8 @@ class Recurrent(Flat):
     ) -> tuple[Array, State, Tape]:
         """Pure forward pass: outputs, last states, and a tape for :meth:`vjp`.
 
-        The tape looks at theta, x, state and inputs and keeps no copies: they must not change while it is in
-        use.
+        The tape has copies of x, state and inputs, which you may overwrite. It has no copy of theta: after a
+        change :meth:`vjp` raises an error.
 
         Args:
             theta: Parameters ``(P,)``.
@@ -235,7 +239,7 @@ class Recurrent(Flat):
         """
         theta = as_floats(theta, (self.layout.size,), self.dtype, f"{self.stack.label()}: theta")
         arrays = {**self._arrays, **self.layout.views(theta)}
-        return self.pure.apply(arrays, x, state, noise, lengths, inputs, self.threads, trace=trace)
+        return self._run(arrays, theta, x, state, noise, lengths, trace, inputs)
 
     def vjp(
         self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None
@@ -251,9 +255,24 @@ class Recurrent(Flat):
             The gradients with respect to x (None for tokens), to the first states, and to theta ``(P,)``.
 
         Raises:
-            UsageError: if a shape does not fit, or the tape is of another layer.
+            UsageError: if a shape does not fit, the tape is of another layer, or theta has changed.
         """
         return self.pure.vjp(tape, dy, dstate, self.threads)
+
+    def _run(
+        self,
+        arrays: Mapping[str, Array],
+        theta: Array,
+        x: Any,
+        state: Mapping[str, Any] | None,
+        noise: tuple[int, int] | None,
+        lengths: Any,
+        trace: Asked,
+        inputs: Mapping[str, Any],
+    ) -> tuple[Array, State, Tape]:
+        """The forward pass with parameters and buffers by name, and the vector that the former are in."""
+        given = x, state, noise, lengths, inputs
+        return self.pure.apply(arrays, *given, self.threads, trace=trace, theta=theta)
 
 
 def resolved(cell: Named | Sequence[Named]) -> Cell | list[Cell]:
