@@ -27,7 +27,7 @@ class Derivation:
         dafter: Leaves, the gradients of the states after the step, by state.
         dx: Gradient of x; None if x has none.
         dparams: Gradients of the parameters; None where there is none.
-        dbefore: Gradients of the states before the step; None where there is none.
+        dbefore: Gradients of the states before the step; None for discrete states.
         kept: Values of the step forward that the step back reads.
         trajectories: States whose values before every step the step back reads.
         surrogate: Whether some derivative is not that of the function computed.
@@ -77,6 +77,8 @@ def differentiate(equations: Equations) -> Derivation:
     totals = gradients(seeds, wanted)
     equations = replace(equations, names={**_gradient_names(equations, totals), **equations.names})
     found = {node: totals[node] for node in wanted if node in totals}
+    for leaf in before.values():  # the loop carries zero for a state that the step does not read
+        found.setdefault(leaf, graph.constant(0.0, leaf.shape))
     new = erase_derivatives([*equations.outputs, *found.values()])
     equations = equations.on(new)
     found = {leaf: new[gradient] for leaf, gradient in found.items()}
