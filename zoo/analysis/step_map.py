@@ -17,6 +17,7 @@ from zoo.analysis.subject import Subject, arrays_of
 from zoo.compiler.intermediates import equations_of
 from zoo.compiler.numbers import Numbers
 from zoo.compiler.step_back import step_back
+from zoo.errors import UsageError
 from zoo.layers.layer import Array, Layer
 from zoo.layers.unrolled import as_read
 
@@ -51,6 +52,9 @@ class StepMap:
     Attributes:
         places: Where each state lies in a vector, by its full name.
         size: ``S``, the length of a vector.
+
+    Raises:
+        UsageError: if all states of the layer are discrete.
     """
 
     def __init__(self, subject: Subject, layer: Layer) -> None:
@@ -58,6 +62,11 @@ class StepMap:
         self.arrays = tuple(np.asarray(each, np.float64) for each in arrays_of(subject, layer))
         shapes = dict(zip(self.cell.states, layer.states.values(), strict=True))
         self.shapes = {name: shape for name, shape in shapes.items() if not self.cell.states[name].discrete}
+        if not self.shapes:
+            raise UsageError(
+                f"{self.cell.label()} has discrete states only, which have no derivative; analyse a layer "
+                "with a continuous state."
+            )
         self.places, self.size = dict[str, slice](), 0
         for name, shape in self.shapes.items():
             self.places[layer.prefix + name] = slice(self.size, self.size + math.prod(shape))

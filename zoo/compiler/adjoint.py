@@ -56,7 +56,7 @@ def gradients(seeds: Mapping[Node, Node], wanted: Iterable[Node]) -> dict[Node, 
     collected: dict[Node, list[Node | Piece]] = {node: [] for node in active}
     for output, gradient in seeds.items():
         if output in collected:
-            collected[output].append(gradient)
+            collected[output].append(_summed(output, gradient))
     found = {}
     for node in reversed(active):
         if collected[node]:

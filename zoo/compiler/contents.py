@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from zoo.compiler.derivation import Derivation
 from zoo.compiler.fusion import Loop
@@ -11,6 +11,9 @@ from zoo.compiler.graph import Node, ancestors
 from zoo.compiler.program import Pass
 from zoo.compiler.schedule import Rows, bases, is_product
 from zoo.compiler.structure import REDUCTIONS, SCANS, SUMS
+
+# Concatenations within each other that one equation tells.
+_DEEPEST = 3
 
 
 def computed(plan: Pass) -> Iterator[Node]:
@@ -40,10 +43,24 @@ def read_by_others(plan: Pass, inner: Container[Node]) -> set[Node]:
 
 
 def told(plan: Pass) -> set[Node]:
-    """Values that are told in equations of their own; a concatenation is told by its parts."""
+    """Values that are told in equations of their own; a concatenation is told by its parts, or if deep."""
     nodes = list(dict.fromkeys(computed(plan)))
     uses = Counter(base for node in nodes for base in bases(node))
     several = {node for node, number in uses.items() if number > 1}
     parts = {base for node in nodes if node.op == "concat" for base in bases(node)}
     sums = {node for node in nodes if is_product(node) or node.op in (*REDUCTIONS, *SUMS, *SCANS)}
-    return {node for node in nodes if node.op != "concat"} & (sums | several | parts | plan.stores.keys())
+    plain = {node for node in nodes if node.op != "concat"}
+    return plain & (sums | several | parts | plan.stores.keys()) | _deep(nodes, several)
+
+
+def _deep(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:
+    """Concatenations of concatenations that are read twice or nested deep, too long to inline."""
+    found: set[Node] = set()
+    depth: dict[Node, int] = {}
+    for node in nodes:
+        if node.op == "concat":
+            inlined = [base for base in bases(node) if base not in found]
+            depth[node] = 1 + max((depth.get(base, 0) for base in inlined), default=0)
+            if depth[node] > 1 and (node in several or depth[node] > _DEEPEST):
+                found.add(node)
+    return found

@@ -28,7 +28,7 @@ class Derivation:
         dafter: Leaves, the gradients of the states after the step, by state.
         dx: Gradient of x; None if x has none.
         dparams: Gradients of the parameters; None where there is none.
-        dbefore: Gradients of the states before the step; None where there is none.
+        dbefore: Gradients of the states before the step; None for discrete states.
         kept: Values of the step forward that the step back reads.
         trajectories: States whose values before every step the step back reads.
         surrogate: Whether some derivative is not that of the function computed.
@@ -78,6 +78,8 @@ def differentiate(equations: Equations) -> Derivation:
     totals = gradients(seeds, wanted)
     equations = replace(equations, names={**_gradient_names(equations, totals), **equations.names})
     found = {node: totals[node] for node in wanted if node in totals}
+    for leaf in before.values():  # the loop carries zero for a state that the step does not read
+        found.setdefault(leaf, graph.constant(0.0, leaf.shape))
     new = erase_derivatives([*equations.outputs, *found.values()])
     equations = equations.on(new)
     found = {leaf: new[gradient] for leaf, gradient in found.items()}
@@ -151,10 +153,15 @@ def _kept(equations: Equations, back: Iterable[Node]) -> tuple[tuple[Node, ...],
     wanted = [_base(node) for node in reached if node in forward and node.level != Level.ONCE]
     wanted = [node for node in dict.fromkeys(wanted) if node.op not in LEAVES]
     kept = {node for node in wanted if _is_dear(node)}
+    at_hand = set(kept)
     for node in sorted(wanted, key=lambda node: node.index):
-        missing = _missing(node, kept)
+        missing = _missing(node, at_hand)
         if missing:
-            kept |= {node} if not node.truth else min(set(_compared(node, kept)), set(missing), key=_size)
+            added = {node} if not node.truth else min(_compared(node, at_hand), missing, key=_size)
+            kept |= added
+            at_hand |= added
+        else:
+            at_hand.add(node)
     needed = ancestors(back, stop=lambda node: node in kept)
     leaves = {node.attr for node in needed if node.op == "state"}
     return (
@@ -175,21 +182,29 @@ def _is_dear(node: Node) -> bool:
     return operation.dear if operation is not None else node.op != "concat"
 
 
-def _compared(node: Node, kept: set[Node]) -> list[Node]:
+def _compared(node: Node, at_hand: set[Node]) -> set[Node]:
     """The numbers that a truth is made of, as far as they are not at hand."""
-    operands = [_base(operand) for operand in node.inputs if _missing(operand, kept)]
-    return [each for one in operands for each in (_compared(one, kept) if one.truth else [one])]
+    found: set[Node] = set()
+    seen, waiting = {node}, [node]
+    while waiting:
+        operands = {_base(operand) for operand in waiting.pop().inputs if _missing(operand, at_hand)} - seen
+        seen |= operands
+        waiting += [each for each in operands if each.truth]
+        found |= {each for each in operands if not each.truth}
+    return found
 
 
-def _missing(node: Node, kept: set[Node]) -> list[Node]:
-    """The dear values that computing a node again would need beside those kept."""
-    found, waiting = [], [node]
+def _missing(node: Node, at_hand: set[Node]) -> set[Node]:
+    """The dear values that computing a node again would need beside those at hand."""
+    found: set[Node] = set()
+    seen, waiting = set[Node](), [node]
     while waiting:
         node = _base(waiting.pop())
-        if node in kept or node.op in LEAVES or node.level == Level.ONCE:
+        if node in seen or node in at_hand or node.op in LEAVES or node.level == Level.ONCE:
             continue
+        seen.add(node)
         if _is_dear(node):
-            found.append(node)
+            found.add(node)
         else:
             waiting.extend(node.inputs)
     return found

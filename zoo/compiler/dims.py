@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -138,7 +139,12 @@ def _canonical(terms: Iterable[tuple[Letters, Fraction]]) -> Dim:
 
 def as_dim(value: int | Dim) -> Dim:
     """An integer as a size."""
-    return value if isinstance(value, Dim) else _canonical([((), Fraction(value))])
+    return value if isinstance(value, Dim) else _constant(value)
+
+
+@functools.lru_cache(maxsize=4096)
+def _constant(value: int) -> Dim:
+    return _canonical([((), Fraction(value))])
 
 
 def letter(name: str) -> Dim:
@@ -148,6 +154,11 @@ def letter(name: str) -> Dim:
 
 def product(dims: Iterable[Dim]) -> Dim:
     """The product of sizes; one for none."""
+    return _product_of(tuple(dims))
+
+
+@functools.lru_cache(maxsize=4096)
+def _product_of(dims: tuple[Dim, ...]) -> Dim:
     total = as_dim(1)
     for dim in dims:
         total = total * dim

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from zoo.compiler import fusion, schedule
+from zoo.compiler import schedule
 from zoo.compiler.contents import joined, recomputed
 from zoo.compiler.costs import NOTHING, Cost, cost_of
 from zoo.compiler.derive import Plan, plan
@@ -190,8 +190,9 @@ class _Teller:
         if isinstance(item, schedule.Product):
             yield self._product(item.node, plan)
             return
-        for loop, later in zip(item.loops, _later(item.loops), strict=True):
-            whole = [node for node in joined(loop) if self.wording.has_name(node) and node not in later]
+        last = {node: loop for loop in item.loops for node in joined(loop)}
+        for loop in item.loops:
+            whole = [node for node in joined(loop) if self.wording.has_name(node) and last[node] is loop]
             equations = tuple(self._equations([*loop.body, *whole], plan))
             if equations:
                 yield Loop(shape_text(loop.shape), equations)
@@ -232,11 +233,6 @@ class _Teller:
             return "=", text
         grows = self.wording.held(node.inputs[2]) is self.wording.held(node)
         return ("+=", text) if grows else ("=", f"{text} + {others[1]}")
-
-
-def _later(loops: Sequence[fusion.Loop]) -> list[set[Node]]:
-    """For each loop the concatenations that loops after it go on with."""
-    return [{node for loop in loops[place + 1 :] for node in joined(loop)} for place in range(len(loops))]
 
 
 def _sum(dims: Iterable[Dim]) -> Dim:

@@ -8,6 +8,7 @@ because it depends on the state.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +19,7 @@ from zoo.compiler.dims import Dim, as_dim
 
 if TYPE_CHECKING:
     from zoo.compiler.operations import Operation
+    from zoo.compiler.views import View
 
 Shape: TypeAlias = tuple[Dim, ...]
 Operand: TypeAlias = "Node | float"
@@ -133,6 +135,8 @@ class Graph:
     def __init__(self, operations: Mapping[str, Operation]) -> None:
         self.operations = operations
         self.nodes: list[Node] = []
+        self.views: dict[Node, View | None] = {}
+        """Where the numbers of a node lie, as far as :func:`zoo.compiler.views.view_of` was asked."""
         self._is_closed = False
         self._known: dict[Hashable, Node] = {}
 
@@ -239,6 +243,7 @@ def _shorter(name: str, nodes: list[Node], values: list[float | None]) -> Node |
     return None
 
 
+@functools.lru_cache(maxsize=4096)
 def broadcast_shape(a: Shape, b: Shape) -> Shape:
     """The shape of an operation on operands of two shapes, by NumPy's rule.
 

@@ -54,8 +54,11 @@ class Intermediate:
 
     @property
     def varies(self) -> bool:
-        """Whether it may be another at every step; otherwise it depends on parameters alone."""
-        return any(part.level != Level.ONCE for part in self.parts)
+        """Whether it may be another at every step; a value that depends on parameters alone is not.
+
+        A new state is: the first step reads another one.
+        """
+        return self.is_state or any(part.level != Level.ONCE for part in self.parts)
 
 
 @functools.lru_cache(maxsize=256)

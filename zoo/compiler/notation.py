@@ -100,16 +100,23 @@ class Notation:
         )
 
     def _view(self, node: Node) -> str:
-        (inner,) = node.inputs
-        base = self.operand(inner, _ATOM)
-        if node.op == "slice":
-            axis, start, stop = node.attr
-            window = formula(start) if stop - start == ONE else f"{formula(start)}:{formula(stop)}"
-            return f"{base}[{', '.join([*[':'] * axis, window])}]"
-        if node.op == "stride":
-            axis, *rest = node.attr
-            return f"{base}[{', '.join([*[':'] * axis, _stride(inner.shape[axis], *rest)])}]"
-        return f"{base}.T" if node.op == "transpose" and not is_in_order(node) else base
+        chain, inner = [node], node.inputs[0]
+        while inner.op in VIEWS and inner.value is None and not self.has_name(inner):
+            chain.append(inner)
+            inner = inner.inputs[0]
+        return self.operand(inner, _ATOM) + "".join(map(_viewed, reversed(chain)))
+
+
+def _viewed(node: Node) -> str:
+    """What a view adds to the text of its input."""
+    if node.op == "slice":
+        axis, start, stop = node.attr
+        window = formula(start) if stop - start == ONE else f"{formula(start)}:{formula(stop)}"
+        return f"[{', '.join([*[':'] * axis, window])}]"
+    if node.op == "stride":
+        axis, *rest = node.attr
+        return f"[{', '.join([*[':'] * axis, _stride(node.inputs[0].shape[axis], *rest)])}]"
+    return ".T" if node.op == "transpose" and not is_in_order(node) else ""
 
 
 def _stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:

@@ -11,6 +11,7 @@ from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Level, Node, ancestors, users
 from zoo.compiler.reading import Equations
 from zoo.compiler.schedule import Section, bases, plan_section, sums_in_place
+from zoo.compiler.simplify import remake, rewrite
 from zoo.compiler.structure import PRODUCTS, SUMS
 from zoo.compiler.views import view_of
 
@@ -55,7 +56,7 @@ def ready(derivation: Derivation) -> Derivation:
     params = dict(zip(params, own_arrays(params.values()), strict=True))
     if dx is not None:
         (dx,) = own_arrays([dx], [*carried.values(), *params.values()])
-    return replace(
+    made = replace(
         derivation,
         equations=replace(
             equations,
@@ -71,6 +72,53 @@ def ready(derivation: Derivation) -> Derivation:
         dbefore={name: carried.get(name) for name in derivation.dbefore},
         kept=tuple(new[node] for node in derivation.kept),
     )
+    return _with_steps_stored(made)
+
+
+def _with_steps_stored(derivation: Derivation) -> Derivation:
+    """Copies of the carried gradients for everything that runs once the loop over time is through them.
+
+    The array of a carried gradient has the rows of one step only, and the next step overwrites them.
+    """
+    back = _backward_nodes(derivation)
+    late = _late(derivation, back)
+    late |= {node for node in back if node.op in SUMS and node.op != "row_sum"}
+
+    def stored(operand: Node) -> Node:
+        view = view_of(operand)
+        assert view is not None  # copies.py saw to it
+        return copy(operand, Level.STEP, "every step") if view.base.op == "dafter" else operand
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+        return remake(node, tuple(map(stored, inputs))) if node in late else None
+
+    new = rewrite(derivation.backward_outputs, rule, fixed=set(derivation.kept))
+    return replace(
+        derivation,
+        dx=None if derivation.dx is None else new[derivation.dx],
+        dparams={name: node and new[node] for name, node in derivation.dparams.items()},
+    )
+
+
+def _backward_nodes(derivation: Derivation) -> list[Node]:
+    """Everything that the step back computes, inputs first."""
+    available = set(derivation.kept)
+    reached = ancestors(derivation.backward_outputs, stop=lambda node: node in available)
+    return [node for node in reached if node not in available]
+
+
+def _late(derivation: Derivation, nodes: Iterable[Node]) -> set[Node]:
+    """The values of rows that can wait for the end of the loop: products, and what is made of them."""
+    available = set(derivation.kept)
+    carried = [node for node in derivation.dbefore.values() if node is not None]
+    loop = set(ancestors(carried, stop=lambda node: node in available))
+    late: set[Node] = set()
+    for node in nodes:
+        if node.level == Level.ONCE or node in loop:
+            continue
+        if node.op in PRODUCTS or any(operand in late for operand in node.inputs):
+            late.add(node)
+    return late
 
 
 def _own_forward(node: Node) -> Node:
@@ -133,18 +181,11 @@ def walk_pass(equations: Equations) -> Pass:
 
 def backward_pass(derivation: Derivation) -> Pass:
     """Plan the step back."""
-    available = set(derivation.kept)
     outputs = derivation.backward_outputs
-    nodes = [
-        node for node in ancestors(outputs, stop=lambda node: node in available) if node not in available
-    ]
+    nodes = _backward_nodes(derivation)
+    late = _late(derivation, nodes)
     carried = [node for node in derivation.dbefore.values() if node is not None]
     rows = [node for node in nodes if node.level != Level.ONCE]
-    loop = set(ancestors(carried, stop=lambda node: node in available))
-    late: set[Node] = set()
-    for node in rows:
-        if node not in loop and (node.op in PRODUCTS or any(operand in late for operand in node.inputs)):
-            late.add(node)
     step = [node for node in rows if node not in late]
     after = [node for node in rows if node in late]
     sums = [node for node in nodes if node.op in SUMS]

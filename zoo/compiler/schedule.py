@@ -69,10 +69,13 @@ def plan_section(
         if base in phases and node in stores:
             stores[base] = stores[node]
     items: list[Item] = []
-    for phase in range(max(phases.values(), default=-1) + 1):
-        here = [node for node in computed if phases[node] == phase]
+    by_phase: list[list[Node]] = [[] for _ in range(max(phases.values(), default=-1) + 1)]
+    for node in computed:
+        by_phase[phases[node]].append(node)
+    for here in by_phase:
         whole = [node for node in here if is_product(node) or _is_whole_sum(node, inside, between)]
-        loops = fused_loops([node for node in here if node not in whole], stores)
+        apart = set(whole)
+        loops = fused_loops([node for node in here if node not in apart], stores)
         items += [Rows(loops)] if loops else []
         items += [Product(node) for node in whole]
     return Section(items, stores)

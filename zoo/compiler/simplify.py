@@ -7,7 +7,7 @@ change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any
 
 from zoo.compiler import structure
@@ -97,9 +97,10 @@ def gather_products(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) 
             return None
         terms = _terms(node, inner)
         products = [term for term in terms if _is_product(term) and uses[term] == 1 and term not in fixed]
-        others = [term for term in terms if term not in products]
         if not products:
             return None
+        gathered = set(products)
+        others = [term for term in terms if term not in gathered]
         return _running_sum([new[term] for term in products], [new[term] for term in others], node in outputs)
 
     return rewrite(outputs, rule, fixed, new)
@@ -108,8 +109,13 @@ def gather_products(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) 
 def _terms(node: Node, inner: set[Node]) -> list[Node]:
     """The terms of a sum, in order."""
     found: list[Node] = []
-    for operand in node.inputs:
-        found += _terms(operand, inner) if operand in inner else [operand]
+    waiting = [*reversed(node.inputs)]
+    while waiting:
+        operand = waiting.pop()
+        if operand in inner:
+            waiting += reversed(operand.inputs)
+        else:
+            found.append(operand)
     return found
 
 
@@ -157,9 +163,12 @@ def push_slices(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> d
             only_sliced.add(node)
 
     narrow: set[Node] = set()
+    parts: dict[Hashable, dict[Node, Node]] = {}
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        found = _pushed(inputs[0], node.attr, narrow) if node.op == "slice" else None
+        found = None
+        if node.op == "slice":
+            found = _pushed(inputs[0], node.attr, narrow, parts.setdefault(node.attr, {}))
         if node in only_sliced:
             found = remake(node, inputs)
             narrow.add(found)
@@ -168,7 +177,17 @@ def push_slices(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> d
     return rewrite(outputs, rule, fixed)
 
 
-def _pushed(node: Node, attr: Any, narrow: set[Node]) -> Node:
-    if node not in narrow or node.op not in node.graph.operations:
-        return structure.part(node, *attr)
-    return node.graph.apply(node.op, *(_pushed(operand, attr, narrow) for operand in node.inputs))
+def _pushed(node: Node, attr: Any, narrow: set[Node], made: dict[Node, Node]) -> Node:
+    """A slice of a value; ``made`` holds the same slice of other values, and is filled as it goes."""
+    waiting = [node]
+    while waiting:
+        each = waiting[-1]
+        if each not in narrow or each.op not in each.graph.operations:
+            made[each] = structure.part(each, *attr)
+        elif missing := [operand for operand in each.inputs if operand not in made]:
+            waiting += reversed(missing)
+            continue
+        elif each not in made:
+            made[each] = each.graph.apply(each.op, *(made[operand] for operand in each.inputs))
+        waiting.pop()
+    return made[node]

@@ -40,11 +40,14 @@ class StepBack:
         A new state that is no new value, but x or a state before the step, stands for itself: what else
         reads x is not counted.
         """
-        if node.op in LEAVES:
-            return self._seeded(node)
-        if node not in self.totals and node.op in _VIEWS and (inner := self.of(node.inputs[0])) is not None:
-            return _VIEWS[node.op](inner, node)  # what reads it was made to read what it is a view of
-        return self.totals.get(node)
+        views: list[Node] = []  # what reads a view was made to read what it is a view of
+        while node.op in _VIEWS and node not in self.totals:
+            views.append(node)
+            node = node.inputs[0]
+        gradient = self._seeded(node) if node.op in LEAVES else self.totals.get(node)
+        for view in reversed(views):
+            gradient = None if gradient is None else _VIEWS[view.op](gradient, view)
+        return gradient
 
     def _seeded(self, node: Node) -> Node | None:
         """The gradient of a result, from what follows the step alone."""

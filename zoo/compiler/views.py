@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -52,13 +51,21 @@ def contiguous(shape: Shape) -> Strides:
     return tuple(product(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-@functools.lru_cache(maxsize=4096)
 def view_of(node: Node) -> View | None:
     """Where a node's numbers lie; itself if it is no view; None if no strides reach them."""
-    if node.op not in VIEWS:
-        return View(node, ZERO, contiguous(node.shape), node.shape)
-    inner = view_of(node.inputs[0])
-    return None if inner is None else _APPLIED[node.op](node, inner)
+    known = node.graph.views
+    if node in known:
+        return known[node]
+    chain = [node]
+    while chain[-1].op in VIEWS and chain[-1] not in known:
+        chain.append(chain[-1].inputs[0])
+    for each in reversed(chain):
+        if each.op not in VIEWS:
+            known[each] = View(each, ZERO, contiguous(each.shape), each.shape)
+        elif each not in known:
+            inner = known[each.inputs[0]]
+            known[each] = None if inner is None else _APPLIED[each.op](each, inner)
+    return known[node]
 
 
 def _slice(node: Node, view: View) -> View:

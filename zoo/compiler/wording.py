@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from zoo.compiler.contents import computed, read_by_others, recomputed, told
 from zoo.compiler.copies import LEAVES
 from zoo.compiler.derivation import Derivation
+from zoo.compiler.emission.writer import Names
 from zoo.compiler.graph import Node
 from zoo.compiler.naming import invented
 from zoo.compiler.notation import Notation
@@ -35,8 +36,18 @@ class Wording(Notation):
         self.author = derivation.equations.names
         self.names: dict[Node, str] = {}
         self.shares = {**forward.shares, **backward.shares}
+        self._slices: dict[Node, list[Node]] = {}  # those that the author named, by what they are slices of
+        self._wholes: dict[Node, str] = {}  # what the author calls a view of all of a value
+        for view, name in self.author.items():
+            if view.op == "slice":
+                self._slices.setdefault(self.held(view.inputs[0]), []).append(view)
+            if (whole := _whole_of(view)) is not None:
+                self._wholes.setdefault(whole, name)
+        self._given = Names(set())  # names that stand for a value
+        self._free = Names(set(self.author.values()))  # the same, and those of the author's to come
         for name, node in _declared(derivation):
-            self.names.setdefault(self.held(node), name)
+            if self.held(node) not in self.names:
+                self._call(self.held(node), name)
         again = read_by_others(backward, recomputed(derivation, backward))
         for plan in (forward, backward):
             wanted = again | told(plan)
@@ -57,19 +68,15 @@ class Wording(Notation):
         """The name of a value, which gets one if it has none."""
         node = self.held(node)
         if node not in self.names:
-            name, taken, number = self._authors(node), set(self.names.values()), 2
-            if name is None:
-                name, taken = invented(node, self._word), taken | set(self.author.values())
-            wish = name
-            while name in taken:
-                name, number = f"{wish}_{number}", number + 1
-            self.names[node] = name
+            authors = self.author.get(node) or self._wholes.get(node)
+            free = self._free if authors is None else self._given
+            self._call(node, free.fresh(authors or invented(node, self._word)))
         return self.names[node]
 
-    def _authors(self, node: Node) -> str | None:
-        """What the author calls a value, or a view of all of it."""
-        views = (name for view, name in self.author.items() if _whole_of(view) is node)
-        return self.author.get(node) or next(views, None)
+    def _call(self, node: Node, name: str) -> None:
+        self.names[node] = name
+        self._given.taken.add(name)
+        self._free.taken.add(name)
 
     def _word(self, node: Node) -> str:
         """What the author or a declaration calls a value."""
@@ -79,8 +86,8 @@ class Wording(Notation):
     def windows(self, node: Node) -> tuple[str, ...]:
         """What the author calls the parts of a value, in order."""
         held = self.held(node)
-        parts = [view for view in self.author if view.op == "slice" and self.held(view.inputs[0]) is held]
-        return tuple(dict.fromkeys(self.give_name(view) for view in sorted(parts, key=_place)))
+        parts = sorted(self._slices.get(held, ()), key=_place)
+        return tuple(dict.fromkeys(map(self.give_name, parts)))
 
     def is_long(self, node: Node) -> bool:
         """Whether an equation had better be told on its own."""

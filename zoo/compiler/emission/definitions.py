@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from zoo.compiler.dims import Dim, as_dim
 from zoo.compiler.emission.arrays import SPAN, Array
-from zoo.compiler.emission.writer import Writer, literal
+from zoo.compiler.emission.writer import Writer, literal, words_in
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Shape
 from zoo.errors import DefinitionError
@@ -16,15 +15,13 @@ from zoo.errors import DefinitionError
 if TYPE_CHECKING:
     from zoo.compiler.emission.function import Function
 
-_LETTER = re.compile(r"\b[IH]\b")
-
 
 def definitions(function: Function, body: list[str]) -> list[str]:
     """Sizes, numbers and arrays that the lines of the body use."""
     writer = Writer()
-    made = [*arrays_made(function), *flat_arrays(function, body), *leaf_numbers(function, body)]
-    text = "\n".join([*made, *body])
-    for line in [*_sizes(function, text), *numbers(function), *made]:
+    words = words_in(body)
+    made = [*arrays_made(function), *flat_arrays(function, words), *leaf_numbers(function, words)]
+    for line in [*_sizes(function, words | words_in(made)), *numbers(function), *made]:
         writer.line(line)
     return writer.lines
 
@@ -35,21 +32,22 @@ def numbers(function: Function) -> Iterator[str]:
         yield f"{name} = {function.like}.dtype.type({value})"
 
 
-def _sizes(function: Function, text: str) -> Iterator[str]:
-    if uses(text, "steps") or uses(text, "batch"):
+def _sizes(function: Function, words: Collection[str]) -> Iterator[str]:
+    spans = function.by_spans and "span" in words
+    if spans or "steps" in words or "batch" in words:
         yield "steps, batch = x.shape[0], x.shape[1]"
-    if function.by_spans:
+    if spans:
         yield "span = kernels.span(steps, batch)"
-    yield from letters(function, text)
+    yield from letters(function, words)
 
 
-def letters(function: Function, text: str) -> Iterator[str]:
-    """The lines that find the size letters a text uses."""
+def letters(function: Function, words: Collection[str]) -> Iterator[str]:
+    """The lines that find the size letters among the words of some lines."""
     lines = {
-        name: _size_of(function, name, other) for name, other in (("H", "I"), ("I", "H")) if uses(text, name)
+        name: _size_of(function, name, other) for name, other in (("H", "I"), ("I", "H")) if name in words
     }
     # One letter may be found with the help of the other, which then comes first.
-    for name in sorted(lines, key=lambda name: len(_LETTER.findall(lines[name]))):
+    for name in sorted(lines, key=lambda name: len(words_in([lines[name]]) & {"I", "H"})):
         yield f"{name} = {lines[name]}"
 
 
@@ -62,7 +60,7 @@ def _size_of(function: Function, letter: str, other: str) -> str:
     found = [
         how for name, axis, dim in _lengths(function) for how in _solved(dim, letter, f"{name}.shape[{axis}]")
     ]
-    plain = [how for how in found if not uses(how, other)]
+    plain = [how for how in found if other not in words_in([how])]
     if found:
         return (plain or found)[0]
     who = function.equations.cell.who()
@@ -83,10 +81,10 @@ def _lengths(function: Function) -> Iterator[tuple[str, int, Dim]]:
 
 def arrays_made(function: Function) -> Iterator[str]:
     """The lines that make the arrays of a function."""
+    arrays = {each.name: each for each in reversed(function.arrays.values())}
     for name, shape in function.shapes.items():
         if name not in function.assigned:
-            array = next(each for each in function.arrays.values() if each.name == name)
-            yield f"{name} = {_made(function, array, shape)}"
+            yield f"{name} = {_made(function, arrays[name], shape)}"
 
 
 def _made(function: Function, array: Array, shape: Shape) -> str:
@@ -99,20 +97,18 @@ def _made(function: Function, array: Array, shape: Shape) -> str:
     return f"np.empty({_shape_text(array, shape)}, {function.like}.dtype)"
 
 
-def flat_arrays(function: Function, body: list[str]) -> Iterator[str]:
-    """The lines that see shared arrays as one row, where some lines do."""
-    text = "\n".join(body)
+def flat_arrays(function: Function, words: Collection[str]) -> Iterator[str]:
+    """The lines that see shared arrays as one row, of those that are among the words of some lines."""
     for array in function.arrays.values():
         flat = f"{array.name}_flat"
-        if array.store == Store.SHARED and uses(text, flat) and array.name not in function.assigned:
+        if array.store == Store.SHARED and flat in words and array.name not in function.assigned:
             yield f"{flat} = {array.name}.reshape(-1)"
 
 
-def leaf_numbers(function: Function, body: list[str]) -> Iterator[str]:
-    """The lines that make numbers of sizes, where some lines use them so."""
-    text = "\n".join(body)
+def leaf_numbers(function: Function, words: Collection[str]) -> Iterator[str]:
+    """The lines that make numbers of sizes, of those that are among the words of some lines."""
     for node, name in function.labels.items():
-        if node.op == "size" and uses(text, name):
+        if node.op == "size" and name in words:
             yield f"{name} = {function.like}.dtype.type({node.attr})"
 
 
@@ -128,11 +124,6 @@ def fixed_arrays(function: Function) -> list[str]:
             with writer.block(f"for i in range({node.attr}):"):
                 writer.line(f"{array.name}[i, i] = 1")
     return writer.lines
-
-
-def uses(text: str, name: str) -> bool:
-    """Whether a name occurs in a text."""
-    return re.search(rf"\b{name}\b", text) is not None
 
 
 def _shape_text(array: Array, shape: Shape) -> str:

@@ -6,13 +6,12 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from zoo.compiler.emission.arrays import SPAN, SPAN_OF_ALL, Array
-from zoo.compiler.emission.definitions import uses
 from zoo.compiler.emission.loops import Nest
 from zoo.compiler.emission.outlined import outlined
 from zoo.compiler.emission.places import Places
 from zoo.compiler.emission.products import packed, write_product
 from zoo.compiler.emission.scans import write_scan
-from zoo.compiler.emission.writer import ARRAY, Names, Numbers, Writer
+from zoo.compiler.emission.writer import ARRAY, Names, Numbers, Writer, words_in
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
@@ -103,8 +102,8 @@ class Function(Places):
 
     def panel_lines(self, readers: list[str]) -> list[str]:
         """The lines that pack what some lines read."""
-        text = "\n".join(readers)
-        return [f"    {name} = {packed(self, w)}" for w, name in self.packed.items() if uses(text, name)]
+        words = words_in(readers)
+        return [f"    {name} = {packed(self, w)}" for w, name in self.packed.items() if name in words]
 
     def outline(self, body: list[str], length: str, sums: list[str]) -> str:
         """Make a loop a function; the line that calls it."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zoo.compiler.derivation import Derivation
-from zoo.compiler.emission.definitions import definitions, fixed_arrays, uses
+from zoo.compiler.emission.definitions import definitions, fixed_arrays
 from zoo.compiler.emission.function import Function
-from zoo.compiler.emission.writer import Writer
+from zoo.compiler.emission.writer import Writer, words_in
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
@@ -56,18 +56,18 @@ def _give_leaves(function: Function) -> None:
 def _flattened(function: Function, body: list[str]) -> list[str]:
     """States and inputs with one axis for all that a row holds; x as numbers where tokens will not do."""
     writer, equations, called = Writer(), function.equations, function.called
-    text = "\n".join(body)
+    words = words_in(body)
     for name, node in equations.states.items():
         if node.ndim != 1:
             first = called["{}_0", name]
             writer.line(f"{first} = {first}.reshape(batch, {function.arrays[node].width})")
     for name, node in equations.inputs.items():
         every = called["{}_all", name]
-        if uses(text, every):
+        if every in words:
             writer.line(
                 f"{every} = {called['{}', name]}.reshape(steps, batch, {function.arrays[node].width})"
             )
-    if uses(text, called["{}_all", "x"]):
+    if called["{}_all", "x"] in words:
         writer.line(f"{called['{}_all', 'x']} = kernels.dense(x, I, {function.like})")
     return writer.lines
 
@@ -176,9 +176,9 @@ def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]
     ]
     dx_first, dx_here, dx_last = _dx(function, step, after)
     back.line(f"return dx, {as_tuple(dstate)}, {as_tuple(dparams)}")
-    text = "\n".join(step)
-    before = [f"            {line}" for name, line in function.before.items() if uses(text, name)]
-    loop = ["        for t in range(last - 1, first - 1, -1):", *before, *step, *swap.lines]
+    words = words_in(step)
+    before = [f"            {line}" for name, line in function.before.items() if name in words]
+    loop = _block("        for t in range(last - 1, first - 1, -1):", [*before, *step, *swap.lines])
     spans = _over_spans([*loop, *after, *dx_here])
     fixed = fixed_arrays(function)
     body = [*fixed, *once, *panels, *dx_first, *start.lines, *spans, *dx_last, *final, *back.lines]
@@ -190,7 +190,13 @@ def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]
 
 def _over_spans(body: list[str]) -> list[str]:
     """The loop over time, a span of steps after the other, from the last."""
-    return ["    for last in range(steps, 0, -span):", "        first = max(last - span, 0)", *body]
+    first = ["        first = max(last - span, 0)"] if body else []
+    return _block("    for last in range(steps, 0, -span):", [*first, *body])
+
+
+def _block(head: str, body: list[str]) -> list[str]:
+    """The lines of a block; none if its body is empty."""
+    return [head, *body] if body else []
 
 
 def _dx(function: Function, step: list[str], after: list[str]) -> tuple[list[str], list[str], list[str]]:
@@ -198,7 +204,7 @@ def _dx(function: Function, step: list[str], after: list[str]) -> tuple[list[str
     late = function.for_dx.lines
     panels = [f"    {line}" for line in function.panel_lines(late)]
     guarded = ["        if x.ndim == 3:", *late] if late else []
-    written = uses("\n".join([*step, *after]), "dx")  # number by number, beside what else a loop does
+    written = "dx" in words_in([*step, *after])  # number by number, beside what else a loop does
     shape = "(steps, batch, I)" if written or late else "x.shape"
     zeros = f"dx = np.zeros({shape}, {function.like}.dtype)"
     none = ["    if x.ndim == 2:", f"        dx = np.empty((0, 0, 0), {function.like}.dtype)"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from zoo.compiler.derivation import Derivation
 from zoo.compiler.emission.definitions import (
@@ -12,12 +12,11 @@ from zoo.compiler.emission.definitions import (
     leaf_numbers,
     letters,
     numbers,
-    uses,
 )
 from zoo.compiler.emission.function import Function
 from zoo.compiler.emission.module import as_tuple, loop_lines, unpack, unpacked
 from zoo.compiler.emission.products import array_name, matrix
-from zoo.compiler.emission.writer import Writer
+from zoo.compiler.emission.writer import Writer, words_in
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
@@ -64,12 +63,12 @@ class Walk(Function):
 
     def text(self, lines: list[str]) -> list[str]:
         """Lines with the letters, the numbers and the size of the batch that they use in front."""
-        writer, body = Writer(), "\n".join(lines)
-        found = [line for line in numbers(self) if uses(body, line.partition(" ")[0])]
-        found += leaf_numbers(self, lines)
-        for line in letters(self, "\n".join([*found, body])):
+        writer, words = Writer(), words_in(lines)
+        found = [line for line in numbers(self) if line.partition(" ")[0] in words]
+        found += leaf_numbers(self, words)
+        for line in letters(self, words | words_in(found)):
             writer.line(line)
-        if uses(body, "batch"):
+        if "batch" in words:
             writer.line("batch = 1")
         for line in found:
             writer.line(line)
@@ -86,11 +85,12 @@ def walk_source(derivation: Derivation, plan: Pass) -> list[list[str]]:
     once, step = walk.section("once"), walk.section("step")
     fixed = fixed_arrays(walk)
     advance = walk.text([*_dense(walk, step), *step, *_renewed(walk)])
-    kept = [name for name in dict.fromkeys(_names(walk)) if uses("\n".join(advance), name)]
+    words = words_in(advance)
+    kept = [name for name in dict.fromkeys(_names(walk)) if name in words]
     made = Writer()
-    for line in [*arrays_made(walk), *flat_arrays(walk, [*once, *fixed, *advance])]:
+    for line in [*arrays_made(walk), *flat_arrays(walk, words | words_in([*once, *fixed]))]:
         made.line(line)
-    body = [*made.lines, *fixed, *once, *walk.panel_lines(step), *_prepared(walk, advance)]
+    body = [*made.lines, *fixed, *once, *walk.panel_lines(step), *_prepared(walk, words)]
     y = walk.array_of(walk.equations.y).name
     inputs = ", inputs" if walk.equations.inputs else ""
     return [
@@ -109,7 +109,7 @@ def walk_source(derivation: Derivation, plan: Pass) -> list[list[str]]:
 def _dense(walk: Walk, step: list[str]) -> Iterator[str]:
     """The input as a row of numbers, where a token will not do."""
     name = walk.called["{}_all", "x"]
-    if uses("\n".join(step), name):
+    if name in words_in(step):
         yield f"    {name} = kernels.rows_of(kernels.dense(x, I, {walk.like}))"
 
 
@@ -119,7 +119,7 @@ def _renewed(walk: Walk) -> Iterator[str]:
         yield f"    kernels.copy_row({walk.array_of(node).name}, {walk.called['{}_before', name]})"
 
 
-def _prepared(walk: Walk, advance: list[str]) -> Iterator[str]:
+def _prepared(walk: Walk, words: Collection[str]) -> Iterator[str]:
     """What x is multiplied by, states that can be written to, and inputs as rows."""
     for w, name in walk.input_weights.items():
         yield f"    {name} = kernels.input_panels(x, {matrix(walk, w)})"
@@ -131,7 +131,7 @@ def _prepared(walk: Walk, advance: list[str]) -> Iterator[str]:
         yield f"    {walk.called['{}_before', name]} = {first}.copy(){shaped}"
     for name, node in walk.equations.inputs.items():
         row = walk.called["{}_all", name]
-        if uses("\n".join(advance), row):
+        if row in words:
             yield f"    {row} = {walk.called['{}', name]}.reshape(1, {walk.arrays[node].width})"
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import builtins
 import keyword
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,14 +32,23 @@ class Names:
     """Names of one function, each given once."""
 
     taken: set[str] = field(default_factory=lambda: set(_RESERVED))
+    _next: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
 
     def fresh(self, wish: str, endings: tuple[str, ...] = ("",)) -> str:
         """The name wished for, or the nearest one that is free with each of some endings."""
-        name, number = wish, 2
+        number = self._next.get((wish, endings), 1)  # a name once taken stays so
+        name = numbered(wish, number)
         while not self.taken.isdisjoint(name + ending for ending in endings):
-            name, number = f"{wish}_{number}", number + 1
+            number += 1
+            name = numbered(wish, number)
         self.taken |= {name + ending for ending in endings}
+        self._next[wish, endings] = number + 1
         return name
+
+
+def numbered(name: str, number: int) -> str:
+    """The first of several values of one name by that name alone, the others with their number."""
+    return name if number == 1 else f"{name}_{number}"
 
 
 @dataclass
@@ -62,6 +72,11 @@ class Writer:
         self.depth -= 1
         if len(self.lines) == start:
             self.lines.pop()
+
+
+def words_in(lines: Iterable[str]) -> set[str]:
+    """All names and keywords in some lines."""
+    return {word for line in lines for word in re.findall(r"\w+", line)}
 
 
 def literal(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zoo.compiler.emission.definitions import uses
+from zoo.compiler.emission.writer import words_in
 from zoo.compiler.schedule import Product
 from zoo.compiler.views import view_of
 from zoo.export.c.loops import write_loop
@@ -54,7 +54,7 @@ def write_layer(part: Part, prefix: str, is_tokens: bool) -> LayerText:
     step = Step(part, is_tokens)
     body = _body(step)
     sizes = step.scratch()
-    if is_tokens and uses("\n".join(body), "x"):
+    if is_tokens and "x" in words_in(body):
         sizes["x"] = part.layer.input_size
         body = [f"    {step.call('clear')}(x, {sizes['x']});", "    x[token] = 1;", *body]
     name = f"layer_{part.layer.index}"
@@ -97,7 +97,7 @@ def _parameters(step: Step, prefix: str) -> Iterator[str]:
 
 def _declarations(step: Step, sizes: dict[str, int], body: list[str]) -> Iterator[str]:
     """States under their names, arrays, and a word on what is given and not read."""
-    kind, text = c_type(step.dtype), "\n".join(body)
+    kind, words = c_type(step.dtype), words_in(body)
     for name, called in step.states.items():
         yield f"    {kind} *const {called} = state->{field_of(step.part, name)};"
     if sizes:
@@ -109,7 +109,7 @@ def _declarations(step: Step, sizes: dict[str, int], body: list[str]) -> Iterato
         if array in sizes:
             yield f"    /* {array}: {', '.join(f'{name} from {start}' for start, name in sorted(parts))} */"
     for name in ("token" if step.is_tokens else "x", *step.inputs.values()):
-        if not uses(text, name):
+        if name not in words:
             yield f"    (void){name};"
     yield ""
 

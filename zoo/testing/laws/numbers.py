@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from zoo.compiler.graph import ancestors
+from zoo.compiler.intermediates import equations_of
 from zoo.contracts import Cell
 from zoo.testing.compare import assert_close, fail
 from zoo.testing.domain import (
@@ -77,11 +79,19 @@ def check_nan(cell: Cell) -> None:
 
 def _poisoned(trial: Trial, row: int) -> Iterator[tuple[str, Trial]]:
     """The trial with NaN in one row of each first state, and of the input at each step."""
+    read = _states_read(trial.cell)
     for name, value in trial.state.items():
-        if name not in trial.discrete:
+        if name not in trial.discrete and name.rpartition(".")[2] in read:
             yield f"state {name}", replace(trial, state=trial.state | {name: _with(value, row, np.nan)})
     for step in range(0 if trial.tokens else trial.x.shape[0]):
         yield f"the input at step {step}", replace(trial, x=_with(trial.x, (step, row), np.nan))
+
+
+def _states_read(cell: Cell) -> set[str]:
+    """The states that the step reads; kernels without a step must read all states."""
+    if not cell.is_derived():
+        return set(cell.states)
+    return {node.attr for node in ancestors(equations_of(cell).outputs) if node.op == "state"}
 
 
 def _with(array: Array, place: int | tuple[int, int], value: float) -> Array:
