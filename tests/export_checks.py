@@ -15,6 +15,26 @@ Arrays = dict[str, np.ndarray]
 ENDS = (-np.inf, -1.5, -0.0, 0.0, 1.5, np.inf, np.nan)
 
 
+class Mixed(zoo.Cell):
+    """Slices with steps, diagonals, triangles, scans, the largest entries, and matrices of parameters."""
+
+    card = zoo.Card(title="None", authors="The tests", year=2026, url="https://example.org")
+    W = zoo.Param("I", "2H", init="glorot_uniform")
+    A = zoo.Param("H", "H", init="glorot_uniform")
+    R = zoo.Param(2, "H/2", "H/2", init="glorot_uniform")
+    h = zoo.State("H")
+    M = zoo.State("H", "H")
+
+    def step(self, x, h, M):
+        a = x @ self.W
+        u = np.tanh(a[::2] + h[::-1] @ zoo.cayley(self.A - self.A.T)) * zoo.erf(a[::-2])
+        u = np.where(zoo.top_k(u, h.shape[0] // 2), u, 0.1 * u)
+        u = u + np.einsum("hk,hkn->hn", h.reshape(2, -1), self.R).reshape(-1) @ zoo.expm(self.A)
+        M = np.triu(0.5 * M, 1) + np.tril(M, -2) + 0.1 * np.diag(np.cumprod(1 + 0.5 * u)[::-1])
+        solved = np.linalg.solve(zoo.eye(h.shape[0]) + 0.1 * self.A, self.A[0])
+        return np.tanh(0.5 * u + np.diag(M) + np.trace(M, 1) * solved + np.prod(1 + 0.1 * u)), M
+
+
 def drawn_operands(operation: Operation, dtype: str) -> list[np.ndarray]:
     """Numbers for the operands of a row of the table: 200 of its domain, and the ends of all there are."""
     rng = np.random.default_rng(0)

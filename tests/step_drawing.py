@@ -460,6 +460,13 @@ def _draw_einsum(b: Builder) -> Value | None:
     return b.emit("einsum_rows", [a, c], (c.shape[1], a.shape[1]), (-largest, largest))
 
 
+def _draw_of_parameters(b: Builder) -> Value | None:
+    """A matrix that is computed once per sequence; entries of all of them lie within one."""
+    size = b.one_of([H, THREE, I, PER_HEAD])
+    name = b.one_of(["inverse", "cayley", "expm"])
+    return b.emit(name, [b.parameter((size, size))], (size, size), (-1.0, 1.0))
+
+
 _RULES = [
     *[_draw_elementwise] * 8,
     *[_draw_product] * 4,
@@ -474,6 +481,7 @@ _RULES = [
     _draw_lengths,
     _draw_along_axis,
     _draw_einsum,
+    _draw_of_parameters,
 ]
 
 STATE_SHAPES: list[Shape] = [

@@ -142,6 +142,12 @@ FUNCTIONS: dict[str, Function] = {name: _elementwise(name) for name in ELEMENTWI
     "einsum": Function("np.einsum('i,ji->j', {0}, {1})", lambda a, w: np.einsum("i,ji->j", a, w)),
     "einsum_heads": Function("np.einsum('hk,hkn->nh', {0}, {1})", lambda a, w: np.einsum("hk,hkn->nh", a, w)),
     "einsum_rows": Function("np.einsum('ij,ik->kj', {0}, {1})", lambda a, b: np.einsum("ij,ik->kj", a, b)),
+    "inverse": Function(
+        "np.linalg.inv({0} + 12 * zoo.eye({0}.shape[0]))",
+        lambda a: np.linalg.inv(a + 12 * zoo.eye(a.shape[0])),
+    ),
+    "cayley": Function("zoo.cayley({0} - {0}.T)", lambda a: zoo.cayley(a - a.T)),
+    "expm": Function("zoo.expm({0} - {0}.T)", lambda a: zoo.expm(a - a.T)),
     "T": Function("{0}.T", lambda a: a.T),
     "swap": Function("np.swapaxes({0}, 0, 1)", lambda a: np.swapaxes(a, 0, 1)),
     "turn": Function("np.transpose({0}, (2, 0, 1))", lambda a: np.transpose(a, (2, 0, 1))),

@@ -278,6 +278,40 @@ PRODUCTS: dict[str, Case] = {
     "product to one": ({"v": "H", "W": "H 1"}, lambda s: (s.v @ s.W) * s.v),
 }
 
+SOLUTIONS: dict[str, Case] = {
+    "solve for a vector": ({"v": "H", "W": "H H", "B": "H"}, lambda s: s.v * np.linalg.solve(s.W, s.B)),
+    "solve for a matrix": ({"v": "H", "W": "H H", "B": "H 3"}, lambda s: s.v @ np.linalg.solve(s.W, s.B)),
+    "solve twice": (
+        {"v": "H", "W": "H H", "B": "H"},
+        lambda s: s.v * np.linalg.solve(s.W.T, np.linalg.solve(s.W, s.B)),
+    ),
+    "solve of one": ({"v": "H", "W": "1 1", "B": "1"}, lambda s: s.v * np.linalg.solve(s.W, s.B)),
+    "inverse": ({"v": "H", "W": "H H"}, lambda s: s.v @ np.linalg.inv(s.W)),
+    "inverse of a function": (
+        {"v": "H", "W": "H H"},
+        lambda s: np.linalg.inv(zoo.tanh(s.W) + 2 * zoo.eye(s.v.shape[0])) @ s.v,
+    ),
+    "inverse of numbers": (
+        {"v": "2", "W": "2 2"},
+        lambda s: s.v @ np.linalg.inv(s.W * 0.1 + np.array([[2.0, 1.0], [0.5, 1.0]])),
+    ),
+    "inverse of a part": ({"v": "3", "W": "H+3 4"}, lambda s: s.v @ np.linalg.inv(s.W[:3, 1:]) + s.W.sum()),
+    "inverse of a reshaped vector": ({"v": "2", "W": "4"}, lambda s: s.v @ np.linalg.inv(s.W.reshape(2, 2))),
+    "Cayley map": ({"v": "H", "W": "H H"}, lambda s: s.v @ zoo.cayley(s.W - s.W.T)),
+    "Cayley map of any matrix": ({"v": "H", "W": "H H"}, lambda s: zoo.cayley(0.3 * s.W) @ s.v),
+    "exponential": ({"v": "H", "W": "H H"}, lambda s: s.v @ zoo.expm(s.W)),
+    "exponential of a skew-symmetric matrix": ({"v": "H", "W": "H H"}, lambda s: s.v @ zoo.expm(s.W - s.W.T)),
+    "exponential of what is large": ({"v": "H", "W": "H H"}, lambda s: s.v @ zoo.expm(6 * s.W - 9 * s.W.T)),
+    "exponentials of a stack": (
+        {"m": "2 H", "W": "2 H H"},
+        lambda s: np.einsum("hk,hkn->hn", s.m, np.stack([zoo.expm(each) for each in s.W])),
+    ),
+    "product of both": (
+        {"v": "H", "W": "H H", "U": "H H"},
+        lambda s: zoo.tanh(s.v @ zoo.expm(s.W - s.W.T)) @ np.linalg.inv(zoo.expm(s.U)),
+    ),
+}
+
 EINSUMS: dict[str, Case] = {
     "vector and matrix": ({"v": "H", "W": "H 3"}, lambda s: np.einsum("i,ij->j", s.v, s.W)),
     "matrix and vector": ({"v": "H", "W": "3 H"}, lambda s: np.einsum("ij,j", s.W, s.v)),
@@ -348,6 +382,7 @@ CASES = {
     **JOINS,
     **REDUCTIONS,
     **PRODUCTS,
+    **SOLUTIONS,
     **{f"einsum, {name}": case for name, case in EINSUMS.items()},
     **POWERS,
 }

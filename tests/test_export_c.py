@@ -8,7 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from export_checks import case, drawn_operands, largest_difference
+from export_checks import Mixed, case, drawn_operands, largest_difference
 
 import zoo
 from zoo.compiler.operations import OPERATIONS
@@ -77,6 +77,8 @@ def flat(states):
         *((name, "float32", SINGLE) for name in ("vanilla", "gru", "fastgrnn", "lstm", "ctrnn", "slstm")),
         ("lstm", "float64", DOUBLE),
         ("lstm+zoneout", "float32", SINGLE),
+        (Mixed, "float32", SINGLE),
+        (Mixed, "float64", DOUBLE),
     ],
 )
 def test_a_layer_makes_what_its_equations_make(name, dtype, tolerance, tmp_path):

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from export_checks import case, drawn_operands, largest_difference
+from export_checks import Mixed, case, drawn_operands, largest_difference
 
 import zoo
 from zoo.compiler.operations import OPERATIONS
@@ -82,6 +82,10 @@ def test_inputs_beside_x_are_inputs_of_the_graph():
     rnn = zoo.Recurrent("ctrnn", 3, 4, seed=1)
     names = [each.name for each in onnx_model(subject_of(rnn), False).graph.input]
     assert names == ["x", "dt", "l0.h"]
+
+
+def test_a_cell_of_slices_scans_and_matrices():
+    assert worst(zoo.Recurrent(Mixed, 3, 8, seed=1)) < SINGLE
 
 
 # ONNX's own operators

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from zoo import kernels
 from zoo.compiler.complex_numbers import Complex
 from zoo.compiler.cuts import SHIFT
 from zoo.compiler.extents import Extent
+from zoo.compiler.linear_algebra import exponential
 from zoo.compiler.operands import trace
 from zoo.compiler.operations import OPERATIONS
 from zoo.compiler.tracing import Traced
@@ -24,11 +26,13 @@ from zoo.errors import UsageError
 Array = Any
 
 __all__ = [
+    "cayley",
     "cumax",
     "cumsum",
     "erf",
     "exp",
     "exp_minus",
+    "expm",
     "eye",
     "gelu",
     "hard_sigmoid",
@@ -64,6 +68,43 @@ def eye(n: Any) -> Array:
     if isinstance(n, Extent):
         return Traced(n.graph.node("eye", attr=n.dim, shape=(n.dim, n.dim)))
     return np.eye(n)
+
+
+def expm(a: Array) -> Array:
+    """The exponential of a square matrix of parameters, computed once per sequence.
+
+    It is orthogonal for a skew-symmetric matrix, ``zoo.expm(self.A - self.A.T)`` (Lezcano-Casado &
+    Martínez-Rubio 2019, https://arxiv.org/abs/1901.08428). A result that overflows is infinite or NaN. The
+    result is NaN for a matrix so large that no digit is left, from a norm of 4.5e15 on.
+
+    Raises:
+        UsageError: if it is not a square matrix.
+    """
+    if isinstance(a, Traced | Complex):
+        return exponential(a)
+    a = np.asarray(a)
+    if a.ndim != 2 or a.shape[0] != a.shape[1] or a.dtype.kind not in "fiu":
+        raise UsageError(
+            f"expm: found an array of shape {a.shape} and dtype {a.dtype}; expected one square matrix of "
+            f"real numbers."
+        )
+    out = np.empty(a.shape, a.dtype if a.dtype.kind == "f" else float)
+    with kernels.interpreted(), np.errstate(over="ignore", invalid="ignore"):
+        kernels.expm(a, out)
+    return out
+
+
+def cayley(a: Array) -> Array:
+    """The Cayley map ``inv(I + a) @ (I - a)`` of a square matrix of parameters, computed once per sequence.
+
+    It is orthogonal for a skew-symmetric matrix, ``zoo.cayley(self.A - self.A.T)`` (Helfrich et al. 2018,
+    https://arxiv.org/abs/1707.09520), for which ``I + a`` is never singular. Of a singular ``I + a`` compiled
+    kernels make NaN, and plain NumPy raises ``LinAlgError``.
+    """
+    identity = eye(a.shape[0])
+    if isinstance(a, np.ndarray):
+        identity = identity.astype(a.dtype)
+    return np.linalg.solve(identity + a, identity - a)
 
 
 def exp(x: Array) -> Array:

@@ -11,6 +11,7 @@ from zoo.compiler.graph import Level, Node, ancestors
 from zoo.compiler.structure import (
     ONE,
     concatenate,
+    expm_derivative,
     flip,
     matmul,
     outer,
@@ -21,6 +22,7 @@ from zoo.compiler.structure import (
     reshape,
     row_sum,
     running_sum,
+    solve,
     swap_last,
     transpose,
     with_ones,
@@ -248,16 +250,28 @@ def _dot_heads(node: Node, g: Node) -> tuple[Node, ...]:
     return back, outer_heads(a, g), *(g for _ in base)
 
 
+def _solve(node: Node, g: Node) -> tuple[Node, Node]:
+    db = solve(swap_last(node.inputs[0]), g)
+    return -matmul(db, swap_last(node)), db
+
+
+def _expm(node: Node, g: Node) -> tuple[Node]:
+    """The adjoint of the derivative at a matrix is the derivative at its transpose."""
+    return (expm_derivative(swap_last(node.inputs[0]), g),)
+
+
 _STRUCTURE: dict[str, Callable[[Node, Node], tuple[Contribution, ...]]] = {
     "broadcast": _broadcast,
     "concat": _concat,
     "cumsum": _cumsum,
     "dot": _dot,
     "dot_heads": _dot_heads,
+    "expm": _expm,
     "max": _max,
     "recurrence": _recurrence,
     "reshape": _reshape,
     "slice": _slice,
+    "solve": _solve,
     "stride": _stride,
     "sum": _sum,
     "transpose": _transpose,

@@ -14,7 +14,7 @@ from zoo.compiler.dims import Dim, product
 from zoo.compiler.graph import Node
 from zoo.compiler.notation import shape_text
 from zoo.compiler.program import Pass
-from zoo.compiler.structure import SUMS
+from zoo.compiler.structure import SUMS, WHOLE
 from zoo.compiler.wording import Wording
 from zoo.contracts import Cell
 from zoo.errors import UsageError
@@ -215,6 +215,8 @@ class _Teller:
         shapes = " @ ".join(shape_text(operand.shape) for operand in node.inputs[:2])
         if node.op in SUMS:
             shapes = f"{shape_text(node.shape)} summed over steps and rows"
+        elif node.op in WHOLE:
+            shapes = ", ".join(shape_text(operand.shape) for operand in node.inputs)
         return Product(self._equation(node, sign, text, plan), shapes, self._parts(node))
 
     def _parts(self, node: Node) -> tuple[str, ...]:
@@ -225,6 +227,8 @@ class _Teller:
         return parts
 
     def _product_text(self, node: Node) -> tuple[str, str]:
+        if node.op in WHOLE:
+            return "=", self.wording.equation(node)
         a, *others = (self.wording.operand(operand, binding=5) for operand in node.inputs)
         if node.op in SUMS:
             return "+=", f"outer({a}, {others[0]})" if others else a

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zoo import kernels
 from zoo.compiler.graph import Node, Shape
 
 Array = np.ndarray[Any, Any]
@@ -160,6 +161,18 @@ def _dot_heads(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # no
     return product
 
 
+def _whole(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:
+    shape = lengths(node.shape, sizes)
+
+    def made(*operands: Any) -> Any:
+        out = np.empty(shape, dtype)
+        with kernels.interpreted():
+            getattr(kernels, node.op)(*operands, out)
+        return out
+
+    return made
+
+
 _STRUCTURE: dict[str, Callable[[Node, Sizes, np.dtype[Any]], Meaning]] = {
     "array": _array,
     "broadcast": _broadcast,
@@ -168,12 +181,15 @@ _STRUCTURE: dict[str, Callable[[Node, Sizes, np.dtype[Any]], Meaning]] = {
     "cumsum": _running_sum,
     "dot": _dot,
     "dot_heads": _dot_heads,
+    "expm": _whole,
+    "expm_derivative": _whole,
     "eye": _eye,
     "max": _reduction(np.max),
     "recurrence": _recurrence,
     "reshape": _reshape,
     "size": _size,
     "slice": _slice,
+    "solve": _whole,
     "stride": _stride,
     "sum": _reduction(np.sum),
     "transpose": _transpose,

@@ -12,6 +12,7 @@ from zoo.compiler.arranging import ARRANGING
 from zoo.compiler.blame import TraceError
 from zoo.compiler.diagonals import DIAGONALS
 from zoo.compiler.einsum import einsum
+from zoo.compiler.linear_algebra import LINEAR_ALGEBRA
 from zoo.compiler.operands import as_node, guarded, trace
 from zoo.compiler.reducing import REDUCING
 from zoo.compiler.ufuncs import is_complex, is_truth
@@ -69,7 +70,6 @@ _INSTEAD = {
     "np.column_stack": "np.stack with axis=1",
     "np.diff": "a[1:] - a[:-1]",
     "np.kron": "a[:, None] * b[None, :] and reshape",
-    "np.linalg.inv": "the inverse as a zoo.Buffer made by its init",
     "np.pad": "np.concatenate with np.zeros_like",
     "np.round": "np.floor(a + 0.5)",
     "np.take": "a[i]",
@@ -96,6 +96,7 @@ def _full_like(a: Any, fill_value: Any) -> Any:
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **ARRANGING,
     **DIAGONALS,
+    **LINEAR_ALGEBRA,
     **REDUCING,
     np.clip: _clip,
     np.einsum: einsum,

@@ -17,6 +17,8 @@ REDUCTIONS = ("sum", "max")
 SCANS = ("cumsum", "recurrence")
 """What goes along an axis in order, each entry made of the one before it."""
 PRODUCTS = ("dot", "dot_heads")
+WHOLE = ("solve", "expm", "expm_derivative")
+"""What is computed of whole matrices that depend on parameters alone."""
 SUMS = ("outer", "outer_heads", "row_sum")
 """Sums over every row of every step, which are known once the loop over time has ended."""
 
@@ -231,6 +233,23 @@ def _sum_of_products(a: Node, b: Node) -> Node:
     total = reduce(left * right, "sum", (len(lead) + 1,))
     kept = total.shape[: len(lead)] + total.shape[-2:][int(row) : 2 - int(column)]
     return reshape(total, kept)
+
+
+def solve(a: Node, b: Node) -> Node:
+    """The solution of ``a @ x = b`` for a matrix ``b``, both shared by all rows."""
+    a, b = a.graph.number(a), b.graph.number(b)
+    return a.graph.node("solve", (a, b), None, b.shape)
+
+
+def expm(a: Node) -> Node:
+    """The exponential of a matrix that all rows share."""
+    a = a.graph.number(a)
+    return a.graph.node("expm", (a,), None, a.shape)
+
+
+def expm_derivative(a: Node, e: Node) -> Node:
+    """The derivative of the exponential at ``a`` in direction ``e``, both shared by all rows."""
+    return a.graph.node("expm_derivative", (a, e), None, a.shape)
 
 
 def outer(a: Node, g: Node) -> Node:

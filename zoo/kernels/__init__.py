@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         projections,
     )
     from zoo.kernels.jit import interpreted, njit
+    from zoo.kernels.linear_algebra import expm, expm_derivative, solve
     from zoo.kernels.logarithms import log, log1p
     from zoo.kernels.loss import cross_entropy, cross_entropy_grad
     from zoo.kernels.memory import sequence
@@ -68,6 +69,8 @@ _HOMES = {
     "erf": "special",
     "exp": "elementary",
     "exp_minus": "elementary",
+    "expm": "linear_algebra",
+    "expm_derivative": "linear_algebra",
     "input_panels": "stream",
     "interpreted": "jit",
     "is_drawable": "stream",
@@ -94,6 +97,7 @@ _HOMES = {
     "sequence": "memory",
     "sigmoid": "elementary",
     "softplus": "elementary",
+    "solve": "linear_algebra",
     "span": "products",
     "steps_of": "views",
     "tanh": "elementary",
@@ -121,6 +125,8 @@ __all__ = [
     "erf",
     "exp",
     "exp_minus",
+    "expm",
+    "expm_derivative",
     "input_panels",
     "interpreted",
     "is_drawable",
@@ -147,6 +153,7 @@ __all__ = [
     "sequence",
     "sigmoid",
     "softplus",
+    "solve",
     "span",
     "steps_of",
     "tanh",

@@ -1,0 +1,66 @@
+"""Linear equations and the exponential of matrices that depend on parameters alone, on symbolic arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from zoo.compiler import structure
+from zoo.compiler.blame import TraceError
+from zoo.compiler.graph import Level, Node, text
+from zoo.compiler.operands import guarded, nodes_of
+from zoo.compiler.tracing import Symbol, Traced
+
+
+def exponential(a: Symbol) -> Traced:
+    """The exponential of a matrix.
+
+    Raises:
+        TraceError: if it is not square, is complex, or depends on x or a state.
+    """
+    if not isinstance(a, Traced):
+        raise TraceError("zoo.expm of complex numbers is not compiled; take their .real and .imag")
+    _check_matrix("zoo.expm", a.node)
+    return guarded(structure.expm, a.node)
+
+
+def _solve(a: Any, b: Any) -> Any:
+    matrix, right = nodes_of((a, b))
+    _check_matrix("np.linalg.solve", matrix)
+    if right.level != Level.ONCE:
+        raise TraceError(
+            "np.linalg.solve is compiled for arrays that depend on parameters alone; where the right-hand "
+            "side depends on x or a state, write np.linalg.inv(a) @ b"
+        )
+    if right.ndim not in (1, 2) or right.shape[0] != matrix.shape[0]:
+        raise TraceError(
+            f"np.linalg.solve: found arrays of shapes {text(matrix.shape)} and {text(right.shape)}; expected "
+            "a square matrix, and a vector or a matrix of as many rows"
+        )
+    columns = structure.reshape(right, (*right.shape, structure.ONE)) if right.ndim == 1 else right
+    return guarded(structure.reshape, structure.solve(matrix, columns), right.shape)
+
+
+def _inv(a: Any) -> Any:
+    _check_matrix("np.linalg.inv", a.node)
+    (length, _) = a.dims
+    return guarded(structure.solve, a.node, a.graph.node("eye", attr=length, shape=(length, length)))
+
+
+def _check_matrix(name: str, node: Node) -> None:
+    if node.level != Level.ONCE:
+        raise TraceError(
+            f"{name} is compiled for a matrix that depends on parameters alone, and runs once per sequence; "
+            "found one that depends on x or a state"
+        )
+    if node.ndim != 2 or node.shape[0] != node.shape[1]:
+        raise TraceError(
+            f"{name} takes one square matrix; found an array of shape {text(node.shape)}; for a stack of "
+            f"matrices, write np.stack([{name}(a) for a in stack])"
+        )
+
+
+LINEAR_ALGEBRA: dict[Any, Callable[..., Any]] = {np.linalg.inv: _inv, np.linalg.solve: _solve}
+"""By NumPy's function, with the arguments of NumPy's that can be compiled, under the same names."""
