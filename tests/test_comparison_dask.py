@@ -11,9 +11,10 @@ import sys
 import time
 from concurrent.futures import CancelledError
 
-import kill_comparison as harness
 import pytest
 from click.testing import CliRunner
+from kills.comparisons import OnDask
+from kills.equality import compare_comparisons, resumptions
 
 import zoo
 from zoo.cli.app import cli
@@ -116,13 +117,24 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_is_twice(cluster, tmp_pat
     assert sum(event["event"] == "died" for event in told) >= 1, "a worker was killed in the middle"
     assert max(event["slots"] for event in told if event["event"] == "cluster") == 2
     assert found.failures == []
-    harness.compare(whole.path, out)
-    assert harness.resumptions(out) >= 2
+    compare_comparisons(whole.path, out)
+    assert resumptions(out) >= 2
     for run in runs:
         events = log(run)
         assert sum(event["event"] == "start" for event in events) == 1
         steps = [event["step"] for event in events if event["event"] == "step"]
         assert steps == list(range(60, 1201, 60)), "every step once"
+
+
+def test_a_killed_scheduler_changes_nothing(tmp_path):
+    scenario, out = OnDask(workers=1), tmp_path / "killed"
+    scenario.prepare(tmp_path)
+    try:
+        assert scenario.attack_at(out, [(12, "scheduler")]) == ["scheduler"]
+    finally:
+        scenario.close()
+    assert resumptions(out) > 0
+    scenario.compare(out)
 
 
 def test_workers_of_another_version_are_refused(cluster, tmp_path, monkeypatch):

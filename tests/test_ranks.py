@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from kills.trainings import Ranks
 from safetensors.numpy import load_file
 
 import zoo
 from zoo.layers.shards import shards
 from zoo.ranks.launch import rank_of_launch
+from zoo.storage import RunDirectory
 
 LAUNCHER = shutil.which(
     "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -86,18 +85,17 @@ def test_ranks_make_the_bits_of_one_process_and_go_on_with_another_number(
     assert [each["ranks"] for each in zoo.Run(tmp_path / "several").history if "ranks" in each] == [2, 4]
 
 
-def test_a_killed_rank_ends_the_job_and_the_run_goes_on(mpiexec: str, tmp_path: Path) -> None:
-    out = tmp_path / "killed"
-    command = [mpiexec, "-n", "2", sys.executable, "-m", "zoo", *TRAIN, "--out", str(out)]
-    with subprocess.Popen([*command, "--steps", "1000000"], stderr=subprocess.DEVNULL) as job:
-        wait_for(lambda: len(list((out / "checkpoints").glob("*.safetensors"))) > 1)
-        os.kill(ranks_of(out)[-1], signal.SIGKILL)
-        assert job.wait(60) != 0
-    wait_for(lambda: not ranks_of(out))
-    saved = max(each.get("step", 0) for each in zoo.Run(out).history)
-    done = run("train", "--resume", "--out", str(out), "--steps", str(saved + 5), "--quiet")
-    assert done.returncode == 0, done.stderr
-    assert zoo.Run(out).ended == "finished"
+def test_a_killed_rank_ends_the_job_and_the_run_goes_on_to_the_same_bits(
+    mpiexec: str, tmp_path: Path
+) -> None:
+    scenario, out = Ranks("ranks"), tmp_path / "killed"
+    scenario.prepare(tmp_path)
+    command = scenario.begin(out)
+    assert command.wait_until(lambda: len(RunDirectory(out).checkpoints()) > 1), command.tail()
+    assert scenario.kill(command, "rank 1") == "rank 1"  # which waits for the end of the other one
+    scenario.train(out)
+    scenario.compare(out)
+    assert [each["ranks"] for each in zoo.Run(out).history if "ranks" in each] == [2, 1]
 
 
 def test_what_one_refuses_is_said_once(mpiexec: str, tmp_path: Path) -> None:
@@ -106,32 +104,6 @@ def test_what_one_refuses_is_said_once(mpiexec: str, tmp_path: Path) -> None:
     assert done.returncode != 0
     assert done.stderr.count("Error:") == 1
     assert "choose an empty or new directory" in done.stderr
-
-
-def wait_for(happened, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def ranks_of(out: Path) -> list[int]:
-    """The processes that train into a directory, by what Linux says of them."""
-    return sorted(
-        process for process in _processes() if str(out) in _words(process) and "-m" in _words(process)
-    )
-
-
-def _processes() -> Iterator[int]:
-    return (int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
-
-
-def _words(process: int) -> list[str]:
-    try:
-        words = Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8").split("\0")
-    except OSError:
-        return []
-    return words if words[0] == sys.executable else []
 
 
 @pytest.mark.parametrize("batch", [1, 8, 40, 129, 1000])

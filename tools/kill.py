@@ -14,6 +14,7 @@ It exits with 1 if a run differs; the directory of that run is kept.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def main() -> int:
     )
     parser.add_argument("--table", action="store_true", help="kill nothing, print the table of the directory")
     asked = parser.parse_args()
+    # Started in the background by a shell, this process ignores SIGINT, and so would those that get a Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     names = asked.only.split(",")
     if unknown := set(names) - set(SCENARIOS):
         parser.error(f"unknown scenarios: {', '.join(sorted(unknown))}; expected {', '.join(SCENARIOS)}")

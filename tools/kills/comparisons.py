@@ -121,14 +121,21 @@ class InProcesses:
 
 
 class OnDask(InProcesses):
-    """Comparisons on a Dask cluster: workers, their job processes, scheduler and leader are killed."""
+    """Comparisons on a Dask cluster: workers, their job processes, scheduler and leader are killed.
+
+    Args:
+        workers: How many workers.
+    """
 
     victims = ("Dask worker", "job process", "scheduler", "leader", "Ctrl-C")
+
+    def __init__(self, workers: int = 2) -> None:
+        self.workers = workers
 
     def prepare(self, folder: Path) -> None:
         """Compare undisturbed, and start a cluster."""
         super().prepare(folder)
-        self.cluster = Cluster(folder / "cluster")
+        self.cluster = Cluster(folder / "cluster", self.workers)
 
     def place(self) -> tuple[str, ...]:
         """The scheduler's address, of a cluster that is there."""
@@ -151,14 +158,15 @@ class OnDask(InProcesses):
 
 
 class Cluster:
-    """A Dask scheduler and two workers, each in a process that a nanny starts again when it dies.
+    """A Dask scheduler and workers, each in a process that a nanny starts again when it dies.
 
     Args:
         folder: For what they write.
+        size: How many workers.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder, self.size = folder, size
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: subprocess.Popen[bytes] | None = None
 
@@ -194,12 +202,12 @@ class Cluster:
         file = self.folder / "scheduler.json"
         where = ["--scheduler-file", str(file), "--no-dashboard"]
         self.scheduler = self._begin("scheduler", "--host", "127.0.0.1", "--port", "0", *where)
-        shares = ["--nworkers", "2", "--nthreads", "1", "--local-directory", str(self.folder)]
+        shares = ["--nworkers", str(self.size), "--nthreads", "1", "--local-directory", str(self.folder)]
         self.workers = self._begin("worker", *where, *shares)
         from distributed import Client
 
         with Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=60)
+            client.wait_for_workers(self.size, timeout=60)
             self._address = client.scheduler.address.replace("tcp://", "dask://")
 
     def _begin(self, *words: str) -> subprocess.Popen[bytes]:
