@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo.comparison.plan import Member, is_label
@@ -12,6 +11,7 @@ from zoo.contracts import Cell, Modifier, Task
 from zoo.contracts import Member as Registered
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import UnknownNameError, UsageError
+from zoo.paths import real_path
 from zoo.registry import load_cell_file, load_class_file, plugins, registry_of, resolve_cell, resolve_task
 from zoo.registry.files import names_file
 from zoo.registry.registry import HERE
@@ -105,7 +105,7 @@ def find_task(spec: str, options: Mapping[str, Any]) -> tuple[Member, Problem]:
 def _lasting(spec: str) -> str:
     """What a process in another directory finds the same member by."""
     path, _, name = spec.rpartition(":")
-    return f"{Path(path).expanduser().resolve()}:{name}" if names_file(spec) else spec
+    return f"{real_path(path)}:{name}" if names_file(spec) else spec
 
 
 def again(kind: str, label: str, stored: Member) -> UnknownNameError:
@@ -139,9 +139,7 @@ def check_labels(options: Options, cells: Mapping[str, Any], tasks: Mapping[str,
 
 def plugin_files() -> list[str]:
     """The plugins that were loaded from files, which other processes have to load too."""
-    return [
-        str(Path(record.name).resolve()) for record in plugins() if not record.distribution and record.module
-    ]
+    return [str(real_path(record.name)) for record in plugins() if not record.distribution and record.module]
 
 
 def check_found_elsewhere(cells: Iterable[Member], tasks: Iterable[Member]) -> None:

@@ -16,6 +16,7 @@ from zoo.contracts import Cell, Member
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
 from zoo.modules import run_module
+from zoo.paths import real_path
 from zoo.registry import loader
 from zoo.registry.blame import sentence
 from zoo.registry.composed import with_modifiers
@@ -125,12 +126,12 @@ def _is_concrete(value: object, contract: type[Member]) -> bool:
 
 
 def _python_file(path: str | Path) -> Path:
-    file = Path(path).expanduser()
-    if file.suffix != ".py":
+    file = real_path(path)
+    if Path(path).suffix != ".py":
         raise UsageError(f"{path} is no Python file; its name should end in .py.")
     if not file.is_file():
         raise UsageError(f"there is no file {path}; the path is relative to {Path.cwd()}.")
-    return file.resolve()
+    return file
 
 
 def _module_name(file: Path) -> str:

@@ -57,7 +57,7 @@ def write_page(report: Report, out: str | Path) -> Path:
     Raises:
         CheckpointError: if it cannot be written.
     """
-    write_bytes(out, html(report).encode())
+    write_bytes(out, html(report).encode(errors="backslashreplace"))  # a path may be no UTF-8
     return Path(out)
 
 

@@ -50,7 +50,8 @@ class Place:
         from zoo.storage.atomic import write_bytes
 
         block = "\n\n".join([f"{self.beginning}{command} -->", *paragraphs, END]) + "\n"
-        write_bytes(self.path, (self.filled(self._text(), block) if self.path.exists() else block).encode())
+        text = self.filled(self._text(), block) if self.path.exists() else block
+        write_bytes(self.path, text.encode(errors="backslashreplace"))  # a path may be no UTF-8
 
     def check(self) -> None:
         """Refuse a file without the place now, not after the work.

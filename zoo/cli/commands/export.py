@@ -11,6 +11,7 @@ import click
 from zoo.cli.members import file_cell, plugin_option
 from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo, plain_table
+from zoo.paths import real_path
 
 if TYPE_CHECKING:
     from zoo.export import CFiles, OnnxFile
@@ -66,7 +67,7 @@ def _default(path: Path, form: str, step: bool) -> Path:
     """A file in the current directory, called after the run."""
     from zoo.export.c.text import prefix_of
 
-    name = path.resolve().name.removesuffix(".safetensors")
+    name = real_path(path).name.removesuffix(".safetensors")
     return Path(f"{prefix_of(name)}.c" if form == "c" else f"{name}{'-step' * step}.onnx")
 
 

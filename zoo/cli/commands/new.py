@@ -10,6 +10,7 @@ import click
 
 from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo, plain_table
+from zoo.paths import expanded
 
 
 @click.command()
@@ -24,7 +25,7 @@ def command(name: str, cell: str | None, directory: str | None) -> None:
     """
     from zoo.cli.scaffold import check_target, package_files, package_names, write_directory
 
-    target = Path(directory or name).expanduser()
+    target = expanded(directory or name)
     names = package_names(name, cell)
     check_target(target)
     files = package_files(names)

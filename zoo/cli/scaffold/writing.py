@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zoo.errors import UsageError
+from zoo.paths import real_path
 
 
 def check_target(target: Path) -> None:
@@ -16,8 +17,8 @@ def check_target(target: Path) -> None:
     Raises:
         UsageError: if something is there, there is nothing to put it in, or it is the current directory.
     """
-    if not target.resolve().parent.is_dir():
-        raise UsageError(f"{target}: there is no directory {target.resolve().parent}; make it first.")
+    if not real_path(target).parent.is_dir():
+        raise UsageError(f"{target}: there is no directory {real_path(target).parent}; make it first.")
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file; choose another directory with --dir.")
     if target.is_dir() and any(target.iterdir()):
@@ -42,7 +43,7 @@ def write_directory(target: Path, texts: Mapping[str, str]) -> None:
         OSError: what the system does not grant.
     """
     check_target(target)
-    target = target.resolve()  # a link to an empty directory stays a link
+    target = real_path(target)  # a link to an empty directory stays a link
     beside = target.parent / f".zoo-new-{secrets.token_hex(8)}"
     try:
         beside.mkdir()
