@@ -169,6 +169,19 @@ def test_without_a_linear_part_and_symmetry_the_lipschitz_network_is_antisymmetr
     np.testing.assert_allclose(y, expected)
 
 
+def test_the_lipschitz_network_starts_as_the_published_code_does() -> None:
+    """https://github.com/erichson/LipschitzRNN at df6552e: driver.py, gaussian_init_, nn.Linear."""
+    assert Lipschitz().options == {"eps": 0.1, "beta": 0.7, "gamma": 0.001, "init_std": 0.1}
+    params = zoo.Recurrent("lipschitz", 50, 200, dtype="float64", seed=3, threads=1).params
+    for name in ("l0.Ma", "l0.Mw"):
+        assert abs(params[name].mean()) < 1e-5
+        assert params[name].std() == pytest.approx(0.1 / 200, rel=0.02)
+    limit = 1 / np.sqrt(50)
+    assert 0.99 * limit < np.abs(params["l0.Wx"]).max() <= limit
+    assert params["l0.Wx"].std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+    assert not params["l0.b"].any()
+
+
 def test_the_linear_part_of_a_lipschitz_network_is_damped() -> None:
     cell = Lipschitz(beta=1.0, gamma=0.5, eps=0.1)
     params, state, x = arrays_of(cell)

@@ -227,3 +227,9 @@ def test_cells_of_an_elstm_are_read_together_and_remember_alone() -> None:
     moved, then = reference.run(cell, params, x, {"c": state["c"] + np.eye(6)[2]})
     np.testing.assert_array_equal(np.abs(then["c"] - last["c"]).max(axis=0) > 0, np.arange(6) == 2)
     assert (np.abs(moved - y)[0].max(axis=0) > 0).all()
+
+
+def test_the_card_of_the_peephole_lstm_states_its_forget_bias() -> None:
+    cell = zoo.get_cell("peephole_lstm")
+    assert cell.options["forget_bias"] == 0
+    assert "the forget gate starts at a bias of 0" in cell.card.deviations

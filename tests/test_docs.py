@@ -113,6 +113,13 @@ def undocumented(names, forms: str = "`{}`") -> list[str]:
     return [name for name in names if not any(form.format(name) in ALL_TEXT for form in forms.split("|"))]
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
+def test_a_page_names_the_install_before_the_check_that_needs_it(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    install, check = text.find("pip install '.[testing]'"), text.find("`zoo check")
+    assert 0 < install < check
+
+
 def test_every_hook_has_a_heading_with_its_arguments():
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)

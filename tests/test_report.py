@@ -19,6 +19,7 @@ from zoo.report.blocks import Chart, Facts, Samples, Table, Text, Units, plain
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
 from zoo.report.run import units as units_room
+from zoo.report.run.cell import cell_blocks
 from zoo.report.run.features import FEATURES, followed, text_features
 
 
@@ -95,6 +96,17 @@ def test_samples_configuration_and_card(run):
     assert card.facts[0].link == zoo.get_cell("vanilla").card.url
     assert next(fact.text for fact in card.facts if fact.label == "scope").startswith("recurrence: ")
     assert {fact.label for fact in blocks(report, Facts)[-1].facts} >= {"zoo", "numpy", "numba", "python"}
+
+
+def test_the_card_of_an_unpublished_cell_has_no_link():
+    vanilla = type(zoo.get_cell("vanilla"))
+    members = {"__doc__": "Fresh.", "card": zoo.Card("Fresh", scope="mixer")}
+    cell = type("Fresh", (vanilla,), members)()
+    card = next(block for block in cell_blocks(cell) if isinstance(block, Facts))
+    assert [(fact.label, fact.link) for fact in card.facts] == [("reference", ""), ("scope", "")]
+    assert card.facts[0].text == "Fresh, unpublished."
+    modified = zoo.modify(cell, "zoneout").card
+    assert (modified.published, modified.scope) == (False, "mixer")
 
 
 def test_without_analyses_a_sentence_tells_how_to_have_them(run):

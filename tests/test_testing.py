@@ -10,10 +10,12 @@ import rich_cell as rich
 import zoo
 from zoo.errors import UsageError
 from zoo.kernels import interpreted
+from zoo.registry import PluginRecord
 from zoo.testing import CELL_CHECKS, check_cell, run_checks
 from zoo.testing.compare import assert_close, assert_same
 from zoo.testing.domain import Case, cast, make_trial, run, suitable_sizes
 from zoo.testing.examples import examples, for_all
+from zoo.testing.laws import record
 from zoo.testing.report import law_of, name_of
 
 COMPILED = ("check_jit_equals_python", "check_compiles_once")
@@ -330,3 +332,31 @@ def test_nan_infinities_and_shapes_are_compared(found, expected, same):
     else:
         with pytest.raises(AssertionError, match=r"found .*, expected "):
             assert_close(*arguments)
+
+
+# ---- the card -----------------------------------------------------------------------------------------
+
+
+def carded(module: str) -> type[zoo.Cell]:
+    """A cell without a card, as if it stood in a module."""
+    body = {"W": zoo.Param("I", "H"), "h": zoo.State("H"), "step": lambda self, x, h: x @ self.W + h}
+    return type("Bare", (zoo.Cell,), {"__doc__": "W, h.", "__module__": module, **body})
+
+
+@pytest.mark.parametrize("module", ["__main__", "zoo_file_mine_0", "bare_cells_too", "file_cells"])
+def test_a_cell_of_ones_own_needs_no_card(module, monkeypatch):
+    monkeypatch.setattr(record, "plugins", lambda: PUBLISHED)
+    record.check_well_formed(carded(module)())
+
+
+@pytest.mark.parametrize("module", ["bare_cells", "bare_cells.more"])
+def test_a_cell_in_the_module_of_an_installed_plugin_needs_one(module, monkeypatch):
+    monkeypatch.setattr(record, "plugins", lambda: PUBLISHED)
+    with pytest.raises(AssertionError, match="card: found no authors, year and url, expected all three"):
+        record.check_well_formed(carded(module)())
+
+
+PUBLISHED = (
+    PluginRecord("bare", "bare-cells", "1.0", "bare_cells", "failed"),
+    PluginRecord("file_cells.py", "", "", "file_cells", "loaded"),
+)
