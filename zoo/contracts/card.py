@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zoo.arguments import shown
 from zoo.errors import DefinitionError
 
 
@@ -38,15 +39,15 @@ class Card:
         for field in ("title", "authors", "url"):
             if not isinstance(getattr(self, field), str) or not getattr(self, field).strip():
                 raise DefinitionError(
-                    f"zoo.Card: {field} is {getattr(self, field)!r}; give a non-empty string."
+                    f"zoo.Card: {field} is {shown(getattr(self, field))}; give a non-empty string."
                 )
         who = f"zoo.Card {self.title!r}"
         if isinstance(self.year, bool) or not isinstance(self.year, int) or not 1600 <= self.year <= 2200:
-            raise DefinitionError(f"{who}: year is {self.year!r}; give it as an integer, as in 1997.")
+            raise DefinitionError(f"{who}: year is {shown(self.year)}; give it as an integer, as in 1997.")
         if not self.url.startswith(("https://", "http://")):
-            raise DefinitionError(f"{who}: url is {self.url!r}; give one that starts with https://.")
+            raise DefinitionError(f"{who}: url is {shown(self.url)}; give one that starts with https://.")
         for field in ("variant", "deviations", "trainability"):
             if not isinstance(getattr(self, field), str):
                 raise DefinitionError(
-                    f"{who}: {field} is {getattr(self, field)!r}; say it in words, or leave it out."
+                    f"{who}: {field} is {shown(getattr(self, field))}; say it in words, or leave it out."
                 )
