@@ -268,7 +268,7 @@ def test_a_symbol_is_an_input():
     [
         ({"x": [1.0]}, r"fixed_points: x is float64\(1,\); expected float64\(2,\)"),
         ({"x": 2}, "x is token 2; expected one from 0 to 1"),
-        ({"starts": 0}, "starts is 0; expected a positive integer"),
+        ({"starts": 0}, "starts is 0; expected an integer from 1 to"),
         ({"starts": {"h": [[0.0]]}}, r"starts has the states \['h'\]; expected \['l0.h'\]"),
         ({"starts": {"l0.h": [[0.0]]}}, r"state 'l0.h' of starts is float64\(1, 1\)"),
         ({"layer": 1}, "layer is 1; there are l0"),

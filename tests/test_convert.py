@@ -391,7 +391,7 @@ LSTM = {"weight_ih_l0": np.ones((4 * H, I)), "weight_hh_l0": np.ones((4 * H, H))
         ),
         (
             lambda: convert.to_flax("gru", GRU, style="haiku"),
-            "to_flax: style is 'haiku'; expected one of linen, nnx.",
+            "to_flax: style is 'haiku'; expected one of 'linen', 'nnx'.",
         ),
         (
             lambda: convert.to_flax("gru", GRU, style="nnx"),

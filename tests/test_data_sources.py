@@ -211,7 +211,10 @@ def test_unreadable(tmp_path, monkeypatch, error, words):
         (lambda: read_text(b"a.txt"), "found int"),  # bytes are a sequence of integers
         (lambda: read_text([3]), "found int"),
         (lambda: read_text(["-", "-"]), "given twice"),
-        (lambda: read_text("builtin:hello", level="word"), "level is 'char' or 'byte'; found 'word'"),
+        (
+            lambda: read_text("builtin:hello", level="word"),
+            "level is 'word'; expected one of 'char', 'byte'.",
+        ),
     ],
 )
 def test_wrong_arguments(call, words):

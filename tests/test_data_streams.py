@@ -223,9 +223,11 @@ def test_sizes_are_positive_integers(wrong):
 
 
 def test_wrong_tokens_and_steps():
-    with pytest.raises(UsageError, match=r"one-dimensional array of integer tokens; found float64 \(9,\)"):
+    with pytest.raises(
+        UsageError, match=r"one-dimensional array of integer tokens; found an array float64\(9,\)"
+    ):
         Streams(np.zeros(9), 1, 1)
-    with pytest.raises(UsageError, match=r"found int32 \(3, 3\)"):
+    with pytest.raises(UsageError, match=r"found an array int32\(3, 3\)"):
         Streams(np.zeros((3, 3), np.int32), 1, 1)
     with pytest.raises(UsageError, match="from 0 on; found -1"):
         Streams(np.arange(9, dtype=np.int32), 1, 1).window(-1)

@@ -136,7 +136,7 @@ def test_byte_sequences():
 
 
 def test_bytes_for_a_vocabulary_of_characters():
-    with pytest.raises(DataError, match="holds char symbols, found bytes"):
+    with pytest.raises(DataError, match="holds characters, found bytes"):
         Vocabulary("hi").encode(b"hi")
 
 
@@ -161,7 +161,7 @@ def test_skipping_unknown_symbols():
     assert Vocabulary("ab").find("xa", on_unknown="skip").tolist() == [-1, 0]
     assert Vocabulary(b"ab").encode("aéb", on_unknown="skip").tolist() == [0, 1]
     assert Vocabulary(["cat", "a"]).encode(["dog", "a"], on_unknown="skip").tolist() == [1]
-    with pytest.raises(UsageError, match="on_unknown is 'error' or 'skip'; found 'drop'"):
+    with pytest.raises(UsageError, match="on_unknown is 'drop'; expected one of 'error', 'skip'"):
         Vocabulary("ab").encode("ab", on_unknown="drop")
 
 

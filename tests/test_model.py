@@ -214,8 +214,8 @@ def test_wrong_states():
     [
         ({"vocab": "a"}, DataError, "from 2 to"),
         ({"vocab": "abca"}, DataError, "found twice: 'a'"),
-        ({"vocab": 26}, UsageError, "vocab is 26; expected the symbols"),
-        ({"vocab": None}, UsageError, "vocab is None"),
+        ({"vocab": 26}, UsageError, "vocabulary is 26; expected the symbols"),
+        ({"vocab": None}, UsageError, "vocabulary is None"),
         ({"vocab": ["a", 1]}, DataError, "found int, str"),
         ({"cell": "vanila"}, UnknownNameError, "Did you mean 'vanilla'"),
         ({"hidden_size": 0}, UsageError, "hidden_size is 0"),
@@ -318,18 +318,18 @@ def test_unknown_characters_of_the_prompt():
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"length": -1}, UsageError, "length is -1; expected the number of symbols to make, zero or more."),
+        ({"length": -1}, UsageError, "length is -1; expected an integer from 0 to"),
         ({"length": 2.0}, UsageError, "length is 2.0"),
         ({"length": True}, UsageError, "length is True"),
-        ({"prompt": 5}, UsageError, "prompt is a int; expected a string, or bytes."),
-        ({"prompt": None}, UsageError, "prompt is a NoneType"),
+        ({"prompt": 5}, UsageError, "prompt is 5; expected a string, bytes, symbols, or tokens."),
+        ({"prompt": None}, UsageError, "prompt is None"),
         ({"prompt": b"ab"}, DataError, "found bytes; decode them first"),
         ({"sampler": "gredy"}, UnknownNameError, "Did you mean 'greedy'"),
         ({"sampler": 3}, UsageError, "sampler is 3; expected the name of a sampler"),
         ({"sampler": zoo.get_sampler}, UsageError, "expected the name of a sampler"),
         ({"seed": -1}, UsageError, "seed is -1"),
         ({"seed": None}, UsageError, "seed is None"),
-        ({"on_unknown": "guess"}, UsageError, "on_unknown is 'error' or 'skip'; found 'guess'"),
+        ({"on_unknown": "guess"}, UsageError, "on_unknown is 'guess'; expected one of 'error', 'skip'."),
     ],
 )
 def test_wrong_arguments_of_sample_are_refused_before_the_first_piece(arguments, error, words):

@@ -396,7 +396,7 @@ def test_kinds_of_data(text, tmp_path, run):
             r"seed is 9223372036854775808; expected an integer from 0 to 2\^63 - 1.",
         ),
         ({"seed": None}, UsageError, "seed is None"),
-        ({"level": "word"}, UsageError, "level is 'char' or 'byte'; found 'word'"),
+        ({"level": "word"}, UsageError, "level is 'word'; expected one of 'char', 'byte'."),
         ({"level": None}, UsageError, "level is None; expected a string."),
         ({"glob": 5}, UsageError, "glob is 5; expected a string."),
         ({"split": "90"}, UsageError, "split"),

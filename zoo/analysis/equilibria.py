@@ -14,6 +14,7 @@ from zoo.analysis.starts import constant, spread, starts_of
 from zoo.analysis.step_map import StepMap, Told
 from zoo.analysis.subject import Subject
 from zoo.analysis.trajectory import check_smooth, step_map
+from zoo.arguments import shown
 from zoo.errors import UsageError
 from zoo.layers.layer import Array
 
@@ -100,7 +101,7 @@ def fixed_points(
     _check(step)
     flow = _Flow(step, constant(model, step, x))
     first = starts_of(model, step, flow.told, starts, inputs, seed)
-    points, speed = flow.still(first, min(tolerance, STILL), int(most_steps))
+    points, speed = flow.still(first, min(tolerance, STILL), int(min(most_steps, 2**31)))
     is_still = speed <= tolerance
     points, count = _distinct(points[is_still], speed[is_still], apart)
     return FixedPoints(
@@ -149,7 +150,7 @@ class _Flow:
 def _check_positive(**values: float) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value > 0:
-            raise UsageError(f"fixed_points: {name} is {value!r}; expected a positive number.")
+            raise UsageError(f"fixed_points: {name} is {shown(value)}; expected a positive number.")
 
 
 def _check(step: StepMap) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.analysis.losses import gradient_at, projected, targets_of
 from zoo.analysis.subject import Run, Subject, gradients, inputs_of, run, stack_of
+from zoo.arguments import shown
 from zoo.errors import UsageError
 from zoo.layers.layer import Array
 
@@ -56,14 +57,14 @@ def gradient_by_lag(
         )
     for name, value in {"lags": lags, "times": times}.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise UsageError(f"gradient_by_lag: {name} is {value!r}; expected a positive integer.")
+            raise UsageError(f"gradient_by_lag: {name} is {shown(value)}; expected a positive integer.")
     x, targets, only_last = targets_of(model, inputs_of(model, inputs), targets)
     if len(x) == 0:
         raise UsageError(
             f"{stack_of(model).label()}: gradient_by_lag takes at least one step, and for a language "
             f"model without targets at least two symbols."
         )
-    lags = min(lags, len(x))
+    lags, times = min(lags, len(x)), min(times, len(x))
     chosen = np.unique(np.linspace(len(x) - 1, lags - 1, 1 if only_last else times).round().astype(int))
     done, rows = _up_to(model, x, state, chosen.tolist(), lags)
     dy = np.zeros_like(done.y)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from zoo.analysis.subject import Subject, stack_of
+from zoo.arrays import as_array
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_floats, as_tokens
+from zoo.layers.boundary import as_floats, as_tokens, check_seed
 from zoo.layers.layer import Array
 
 
@@ -26,7 +27,7 @@ def targets_of(model: Subject, x: Array, targets: Any) -> tuple[Array, Array | N
     outputs = len(model.params["by"]) if has_readout else stack_of(model).output_size
     is_class = has_readout and _loss(model) == "cross_entropy"
     shape = x.shape[:2] if is_class else (*x.shape[:2], outputs)
-    found = np.asarray(targets)
+    found = as_array(targets, who)
     only_last = found.shape == shape[1:]
     found = np.broadcast_to(found, shape) if only_last else found
     if found.shape != shape:
@@ -62,7 +63,7 @@ def gradient_at(model: Subject, y: Array, target: Array) -> Array:
 
 def projected(y: Array, seed: int) -> Array:
     """A random unit vector for each row: the gradient of its product with the output, ``(B, ·)``."""
-    found = np.random.default_rng(seed).standard_normal(y.shape)
+    found = np.random.default_rng(check_seed(seed)).standard_normal(y.shape)
     return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), y.dtype)
 
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from zoo.analysis.subject import Subject, inputs_of
 from zoo.analysis.trajectory import check_smooth, step_map, trajectory
+from zoo.arguments import shown
 from zoo.errors import UsageError
+from zoo.layers.boundary import check_seed
 from zoo.layers.layer import Array
 
 
@@ -62,7 +64,8 @@ def lyapunov_exponents(
     if steps == 0:
         raise UsageError(f"{step.cell.label()}: lyapunov_exponents takes at least one step.")
     told, before = trajectory(model, step, x, state)
-    directions = _orthogonal(np.random.default_rng(seed).standard_normal((batch, step.size, count)))[0]
+    drawn = np.random.default_rng(check_seed(seed)).standard_normal((batch, step.size, count))
+    directions = _orthogonal(drawn)[0]
     total = np.zeros((batch, count))
     for t in reversed(range(warmup, steps)):
         now = told.map(itemgetter(t))
@@ -83,6 +86,6 @@ def _orthogonal(directions: Array) -> tuple[Array, Array]:
 def _whole(name: str, value: Any, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
         raise UsageError(
-            f"lyapunov_exponents: {name} is {value!r}; expected an integer from {low} to {high}."
+            f"lyapunov_exponents: {name} is {shown(value)}; expected an integer from {low} to {high}."
         )
     return int(value)

@@ -10,11 +10,13 @@ import numpy as np
 from zoo.analysis.step_map import StepMap, Told
 from zoo.analysis.subject import Subject, inputs_of
 from zoo.analysis.trajectory import trajectory
+from zoo.arguments import shown
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_floats
+from zoo.layers.boundary import as_floats, check_seed
 from zoo.layers.layer import Array
 
 MOST_STEPS_BEFORE = 32
+MOST_STARTS = 2**20
 """Steps that a random state takes before it is a start: on their way states come to where the cell works."""
 
 
@@ -27,9 +29,13 @@ def starts_of(model: Subject, step: StepMap, told: Told, starts: Any, inputs: An
     who = f"{step.cell.label()}: fixed_points"
     if isinstance(starts, Mapping):
         return _given(step, starts, who)
-    if isinstance(starts, bool) or not isinstance(starts, (int, np.integer)) or starts < 1:
-        raise UsageError(f"{who}: starts is {starts!r}; expected a positive integer, or states by name.")
-    rng = np.random.default_rng(seed)
+    is_count = isinstance(starts, (int, np.integer)) and not isinstance(starts, bool)
+    if not is_count or not 1 <= starts <= MOST_STARTS:
+        raise UsageError(
+            f"{who}: starts is {shown(starts)}; expected an integer from 1 to {MOST_STARTS}, or states by "
+            f"name."
+        )
+    rng = np.random.default_rng(check_seed(seed))
     if inputs is None:
         return _settled(step, told, rng.standard_normal((int(starts), step.size)), rng)
     _, before = trajectory(model, step, inputs_of(model, inputs), None)

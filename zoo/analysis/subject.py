@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from zoo.arguments import shown
 from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
-from zoo.layers.asking import Asked
+from zoo.layers.asking import Asked, names_asked
 from zoo.layers.boundary import as_inputs, as_state
 from zoo.layers.floor import FloorTape
 from zoo.layers.layer import Array, Arrays, Layer, LayerTape
@@ -79,7 +80,7 @@ def layer_of(subject: Subject, layer: int | str) -> Layer:
     if isinstance(layer, str) and layer in layers:
         return layers[layer]
     hint = did_you_mean(layer, layers) if isinstance(layer, str) else ""
-    raise UsageError(f"{stack.label()}: layer is {layer!r}; there are {', '.join(layers)}.{hint}")
+    raise UsageError(f"{stack.label()}: layer is {shown(layer)}; there are {', '.join(layers)}.{hint}")
 
 
 def inputs_of(subject: Subject, inputs: Any) -> Array:
@@ -117,7 +118,7 @@ def run(subject: Subject, x: Array, state: Mapping[str, Any] | None = None, trac
     beside = stack.beside({}, x.shape[:2], subject.dtype)
     passage = Passage(stack, stack.weights(subject.arrays), x, beside, [part[0]])
     before = stack.states_before(state, subject.params, x.shape[1], subject.dtype)
-    tracer = ValueTracer(passage, trace) if trace else None
+    tracer = ValueTracer(passage, trace) if names_asked(trace, "trace", stack.label()) else None
     y, last, tape = stack.forward(passage.weights, x, before, beside.part(*part))
     if tracer is not None:
         tracer.take(stack.pieces(passage.weights, tape))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo.arguments import shown
 from zoo.errors import UsageError
 from zoo.training.config import make_config
 
@@ -25,6 +26,8 @@ SETTINGS = (
     "stop_when_solved",
 )
 """Settings of every run that may be chosen, as for ``zoo.train``."""
+
+MOST_SEEDS = 2**16
 
 Specs = Mapping[str, str]
 
@@ -107,7 +110,10 @@ def _either(first: str, one: Any, second: str, other: Any) -> tuple[str, Any] | 
 
 def _check_count(name: str, value: object) -> None:
     if value is not None and (type(value) is not int or value < 1):
-        raise UsageError(f"compare: {name} is {value!r}; expected an integer of at least 1.")
+        raise UsageError(f"compare: {name} is {shown(value)}; expected an integer of at least 1.")
+    most = MOST_SEEDS if name == "seeds" else 2**53
+    if type(value) is int and value > most:
+        raise UsageError(f"compare: {name} is {value}; expected an integer of at most {most}.")
 
 
 def _check_positive(name: str, value: Any) -> None:

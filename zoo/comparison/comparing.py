@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from zoo.arguments import as_mapping, as_path, shown
 from zoo.comparison import members
 from zoo.comparison.asked import Asked, Specs
 from zoo.comparison.course import Course
@@ -20,7 +21,7 @@ from zoo.comparison.plan import FILE, read_plan
 from zoo.comparison.pool import Pool
 from zoo.comparison.results import Comparison, write_results
 from zoo.comparison.settling import Comparands, settle
-from zoo.errors import CheckpointError
+from zoo.errors import CheckpointError, UsageError
 from zoo.layers.shards import available_threads
 from zoo.storage.atomic import entries
 from zoo.storage.failures import cannot_write
@@ -113,6 +114,11 @@ def compare(
         CheckpointError: if the directory cannot be used, or holds another comparison.
         Stopped: after a signal, when everything that is running has saved.
     """
+    out = None if out is None else as_path(out, "compare: out")
+    if on_event is not None and not callable(on_event):
+        raise UsageError(f"compare: on_event is {shown(on_event)}; expected a function of an event.")
+    if engine is not None and not hasattr(engine, "map"):
+        raise UsageError(f"compare: engine is {shown(engine)}; expected what has a method map.")
     asked = Asked(
         *_named(cells, tasks, options),
         seeds=seeds,
@@ -127,12 +133,12 @@ def compare(
     )
     place = find_place(on)
     check_jobs(place, jobs)
-    stored = read_plan(Path(out)) if out is not None else None
-    comparands = settle(asked, stored, Path(out or "runs"))
+    stored = read_plan(out) if out is not None else None
+    comparands = settle(asked, stored, out or Path("runs"))
     if engine is None and jobs != 0:
         members.check_found_elsewhere(comparands.plan.cells.values(), comparands.plan.tasks.values())
     # Last, so that settings which cannot be meant leave no directory behind.
-    folder = Path(out) if out is not None else new_directory("compare", "-".join(asked.tasks))
+    folder = out if out is not None else new_directory("compare", "-".join(asked.tasks))
     with _held(folder):
         if (now := read_plan(folder)) != stored:  # another process was faster
             comparands = settle(asked, now, folder)
@@ -150,8 +156,9 @@ def _named(
         members.by_label("task", tasks),
     )
     chosen = {label: dict(values) for label, values in {**of_cells, **of_tasks}.items()}
-    for label, values in (options or {}).items():
-        chosen[label] = {**chosen.get(label, {}), **values}
+    for label, values in as_mapping({} if options is None else options, "compare: options").items():
+        of_label = as_mapping(values, f"compare: options of {label!r}")
+        chosen[label] = {**chosen.get(label, {}), **of_label}
     return cell_specs, task_specs, chosen
 
 

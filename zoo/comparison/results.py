@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from zoo.arguments import as_path
 from zoo.comparison.jobs import Record
 from zoo.comparison.rows import OVERALL, RUN, SUMMARY, TASK
 from zoo.comparison.statistics import Row, overall, summarize
@@ -33,7 +34,7 @@ class Comparison:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = as_path(path, "Comparison: path")
 
     def __repr__(self) -> str:
         return f"Comparison({str(self.path)!r})"

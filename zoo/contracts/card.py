@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zoo.arguments import shown
 from zoo.errors import DefinitionError
 
 SCOPES = {
@@ -48,15 +49,15 @@ class Card:
     def __post_init__(self) -> None:
         """Check every field, so that a card in a registry is a complete one."""
         if not isinstance(self.title, str) or not self.title.strip():
-            raise DefinitionError(f"zoo.Card: title is {self.title!r}; give a non-empty string.")
+            raise DefinitionError(f"zoo.Card: title is {shown(self.title)}; give a non-empty string.")
         who = f"zoo.Card {self.title!r}"
         for field in ("variant", "deviations", "trainability"):
             if not isinstance(getattr(self, field), str):
                 raise DefinitionError(
-                    f"{who}: {field} is {getattr(self, field)!r}; say it in words, or leave it out."
+                    f"{who}: {field} is {shown(getattr(self, field))}; say it in words, or leave it out."
                 )
         if self.scope not in list(SCOPES):
-            raise DefinitionError(f"{who}: scope is {self.scope!r}; give one of {', '.join(SCOPES)}.")
+            raise DefinitionError(f"{who}: scope is {shown(self.scope)}; give one of {', '.join(SCOPES)}.")
         if self.published:
             self._check_reference(who)
 
@@ -75,10 +76,10 @@ class Card:
         for field in ("authors", "url"):
             if not isinstance(getattr(self, field), str) or not getattr(self, field).strip():
                 raise DefinitionError(
-                    f"{who}: {field} is {getattr(self, field)!r}; give a non-empty string, or leave out "
+                    f"{who}: {field} is {shown(getattr(self, field))}; give a non-empty string, or leave out "
                     f"authors, year and url if it is not published."
                 )
         if isinstance(self.year, bool) or not isinstance(self.year, int) or not 1600 <= self.year <= 2200:
-            raise DefinitionError(f"{who}: year is {self.year!r}; give it as an integer, as in 1997.")
+            raise DefinitionError(f"{who}: year is {shown(self.year)}; give it as an integer, as in 1997.")
         if not self.url.startswith(("https://", "http://")):
-            raise DefinitionError(f"{who}: url is {self.url!r}; give one that starts with https://.")
+            raise DefinitionError(f"{who}: url is {shown(self.url)}; give one that starts with https://.")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import lru_cache
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from zoo.arguments import as_integer, shown
 from zoo.contracts.declarations import Slot
 from zoo.contracts.member import Member, check_kernel, declared
 from zoo.contracts.sizes import Size
@@ -71,13 +73,23 @@ class Optimizer(Member, abstract=True):
         check_kernel(cls, "update", UPDATE)
 
     def init(self, theta: Vector) -> dict[str, Vector]:
-        """Slots before the first update, zeros of the dtype of ``theta (P,)``."""
+        """Slots before the first update, zeros of the dtype of ``theta (P,)``.
+
+        Raises:
+            UsageError: if theta is no flat vector of floats.
+        """
         import numpy as np
 
+        if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype.str[1:] not in ("f4", "f8"):
+            raise UsageError(
+                f"{self.label()}: theta is {shown(theta)}; expected a flat vector, float32 or float64."
+            )
         return {name: np.zeros(shape, theta.dtype) for name, shape in self.slot_shapes(theta.size).items()}
 
     def slot_shapes(self, parameter_count: int) -> dict[str, tuple[int, ...]]:
         """Shape of every slot for ``P = parameter_count``."""
+        if type(parameter_count) is not int:  # what an update asks for is one, and is asked for often
+            parameter_count = as_integer(parameter_count, f"{self.label()}: parameter_count")
         return {name: _shape(slot.shape, parameter_count) for name, slot in self.slots.items()}
 
     def apply(
@@ -113,30 +125,43 @@ class Optimizer(Member, abstract=True):
         return new, dict(zip(self.slots, moved, strict=True))
 
     def _check_vectors(self, theta: Vector, grad: Vector, slots: Mapping[str, Vector]) -> None:
-        flat = theta.ndim == 1 and grad.shape == theta.shape
+        flat = _is_vector(theta) and _is_vector(grad) and grad.shape == theta.shape
         if not flat or grad.dtype != theta.dtype or theta.dtype.str[1:] not in ("f4", "f8"):
             raise UsageError(
-                f"{self.label()}: parameters {theta.dtype}{theta.shape}, gradient {grad.dtype}{grad.shape}; "
-                f"they must be flat vectors of one length, both float32 or both float64."
+                f"{self.label()}: parameters {_kind(theta)}, gradient {_kind(grad)}; they must be flat "
+                f"vectors of one length, both float32 or both float64."
             )
+        if not isinstance(slots, Mapping):
+            raise UsageError(f"{self.label()}: slots is {shown(slots)}; expected those of init(theta).")
         expected = self.slot_shapes(theta.size)
         fits = slots.keys() == expected.keys() and all(
-            slot.shape == expected[name] and slot.dtype == theta.dtype for name, slot in slots.items()
+            getattr(slot, "shape", None) == expected[name] and slot.dtype == theta.dtype
+            for name, slot in slots.items()
         )
         if not fits:
-            kinds = {name: (slot.dtype.name, slot.shape) for name, slot in slots.items()}
-            wanted = {name: (theta.dtype.name, shape) for name, shape in expected.items()}
+            kinds = {name: _kind(slot) for name, slot in slots.items()}
+            wanted = {name: f"{theta.dtype}{shape}" for name, shape in expected.items()}
             raise UsageError(
                 f"{self.label()}: slots {kinds} do not fit; expected {wanted}, as from init(theta)."
             )
 
-    def _check_numbers(self, step: int, lr: float | None) -> None:
-        if step < 1:
-            raise UsageError(f"{self.label()}: step is {step}; updates are numbered from 1.")
-        if lr is not None and not 0.0 <= lr < math.inf:
+    def _check_numbers(self, step: Any, lr: Any) -> None:
+        if not isinstance(step, Integral) or step < 1:
+            raise UsageError(f"{self.label()}: step is {shown(step)}; updates are numbered from 1.")
+        if lr is not None and not (isinstance(lr, Real) and 0.0 <= float(lr) < math.inf):
             raise UsageError(
-                f"{self.label()}: the step size lr is {lr}; expected a finite number, at least 0."
+                f"{self.label()}: the step size lr is {shown(lr)}; expected a finite number, at least 0."
             )
+
+
+def _is_vector(value: object) -> bool:
+    """Whether this is a plain array of one axis; a masked one is not."""
+    return getattr(value, "ndim", None) == 1 and hasattr(value, "flags") and not hasattr(value, "mask")
+
+
+def _kind(value: object) -> str:
+    """Dtype and shape, or what it is if it is no array."""
+    return f"{value.dtype}{value.shape}" if hasattr(value, "flags") else shown(value)  # type: ignore[attr-defined]
 
 
 @lru_cache

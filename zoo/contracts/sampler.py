@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from zoo.arguments import as_number, shown
 from zoo.contracts.member import Member, check_kernel
 from zoo.errors import DefinitionError, UsageError
 
@@ -95,8 +96,9 @@ class Chain:
         """Refuse what could only fail at the first draw, such as a class in place of an instance."""
         for stranger in _strangers(self.samplers):
             raise UsageError(
-                f"zoo.Chain: found {stranger!r}; expected a tuple of samplers with their options chosen, put "
-                f"together as in `get_sampler('temperature', temperature=0.8) | get_sampler('top_k', k=40)`."
+                f"zoo.Chain: found {shown(stranger)}; expected a tuple of samplers with their options "
+                f"chosen, put together as in `get_sampler('temperature', temperature=0.8) | "
+                f"get_sampler('top_k', k=40)`."
             )
 
     def __or__(self, after: Sampler | Chain) -> Chain:
@@ -144,7 +146,7 @@ class Chain:
         """
         import numpy as np
 
-        if not 0.0 <= u < 1.0:
+        if not 0.0 <= as_number(u, "sampling: u", "a uniform number in [0, 1)") < 1.0:
             raise UsageError(f"sampling: u is {u!r}; expected a uniform number in [0, 1).")
         cumulative = np.cumsum(self.probabilities(logits))
         # The sum is one, give or take rounding. A float below one is at most 1 - 2**-53, so u times the sum
@@ -161,7 +163,9 @@ def _as_scores(logits: Vector) -> Vector:
     """The logits as a float64 copy, which samplers may not harm."""
     import numpy as np
 
-    found = np.asarray(logits)
+    from zoo.arrays import as_array
+
+    found = as_array(logits, "sampling: logits")
     if found.ndim != 1 or found.size == 0 or found.dtype.kind not in "fiu":
         raise UsageError(
             f"sampling: found {found.dtype} of shape {found.shape}; expected the logits of one step, "

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from zoo.arguments import as_integer, shown
 from zoo.contracts.draws import Draws
 from zoo.contracts.member import Member
 from zoo.contracts.metrics import METRICS
@@ -22,6 +23,7 @@ LOSSES = ("cross_entropy", "squared_error", "binary")
 PARTS = ("train", "valid", "test")
 Share = tuple[float, float]
 WHOLE: Share = (0.0, 1.0)
+_MOST_EXAMPLES = 2**31
 _ATTEMPTS = 5
 _FOURFOLD = 4
 
@@ -160,12 +162,12 @@ class Task(Member, abstract=True):
         Raises:
             UsageError: if an argument does not fit, or the part has hardly any examples with these options.
         """
-        _check_number(self.label(), "index", index, 0)
-        _check_number(self.label(), "size", size, 1)
-        _check_number(self.label(), "seed", seed, 0)
-        if part not in PARTS:
-            raise UsageError(f"{self.label()}: part is {part!r}; expected one of {', '.join(PARTS)}.")
-        return self.take(int(index), int(size), int(seed), part)
+        index = as_integer(index, f"{self.label()}: index", 0)
+        size = as_integer(size, f"{self.label()}: size", 1, _MOST_EXAMPLES)
+        seed = as_integer(seed, f"{self.label()}: seed", 0)
+        if not isinstance(part, str) or part not in PARTS:
+            raise UsageError(f"{self.label()}: part is {shown(part)}; expected one of {', '.join(PARTS)}.")
+        return self.take(index, size, seed, part)
 
     def take(self, index: int, size: int, seed: int, part: str) -> Batch:
         """What :meth:`batch` gives, of arguments that fit: as many examples are drawn as it takes.
@@ -238,10 +240,3 @@ def _mix(bits: Array) -> Array:
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     found: Array = bits ^ (bits >> np.uint64(31))
     return found
-
-
-def _check_number(who: str, name: str, value: Any, least: int) -> None:
-    import numpy as np
-
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise UsageError(f"{who}: {name} is {value!r}; expected an integer of at least {least}.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import as_choice, as_flag, as_items, as_mapping
 from zoo.contracts import Cell
 from zoo.convert.forms import FORMS, Array, Arrays, Weights, read, write
 from zoo.convert.layers import by_layer, counterpart, joined, layer_names
@@ -45,7 +46,9 @@ def from_flax(
     """
     who = "from_flax"
     cell = counterpart(cell, "Flax", CELLS, who)
-    trees = [params] if isinstance(params, Mapping) else list(params)
+    cells = [params] if isinstance(params, Mapping) else params
+    trees = as_items(cells, f"{who}: params", "the parameters of a cell, or of several")
+    as_flag(bidirectional, f"{who}: bidirectional")
     if not trees or len(trees) % (1 + bidirectional):
         expected = "an even number, forwards and backwards" if bidirectional else "one a layer"
         raise UsageError(f"{who}: the parameters of {len(trees)} cells; expected {expected}.")
@@ -73,8 +76,7 @@ def to_flax(cell: str | type[Cell] | Cell, params: Mapping[str, Any], style: str
     """
     who = "to_flax"
     cell = counterpart(cell, "Flax", CELLS, who)
-    if style not in STYLES:
-        raise UsageError(f"{who}: style is {style!r}; expected one of {', '.join(STYLES)}.")
+    as_choice(style, f"{who}: style", tuple(STYLES))
     return [
         _to_tree(cell, group, style, f"{who}: {layer}")
         for layer, group in by_layer(cell, params, who).items()
@@ -83,6 +85,7 @@ def to_flax(cell: str | type[Cell] | Cell, params: Mapping[str, Any], style: str
 
 def _from_tree(cell: Cell, tree: Mapping[str, Any], who: str) -> Arrays:
     gates = FORMS[cell.name].gates
+    as_mapping(tree, who)
     dense = {name.removesuffix("_"): layer for name, layer in tree.items()}  # nnx.LSTMCell has if_
     side_by_side = set(dense) == set(_DENSE.values())
     if not side_by_side and set(dense) != {_gate(cell, side, gate) for side in "ih" for gate in gates}:

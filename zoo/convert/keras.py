@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import as_flag, as_items
+from zoo.arrays import as_array
 from zoo.contracts import Cell
 from zoo.convert.forms import FORMS, Array, Arrays, Weights, read, reordered, write
 from zoo.convert.layers import by_layer, counterpart, joined, layer_names
@@ -38,8 +40,9 @@ def from_keras(cell: str | type[Cell] | Cell, weights: Sequence[Any], bidirectio
     """
     who = "from_keras"
     cell = counterpart(cell, "Keras", _ORDERS, who)
-    arrays = [np.asarray(value) for value in weights]
-    each = len(_NAMES) * (1 + bidirectional)
+    given = as_items(weights, f"{who}: weights", "the arrays of layers, as get_weights() returns them")
+    arrays = [as_array(value, f"{who}: weights[{n}]") for n, value in enumerate(given)]
+    each = len(_NAMES) * (1 + as_flag(bidirectional, f"{who}: bidirectional"))
     if not arrays or len(arrays) % each:
         raise UsageError(
             f"{who}: {len(arrays)} arrays; expected {each} a layer, {', '.join(_NAMES)}"

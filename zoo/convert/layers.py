@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import as_mapping
+from zoo.arrays import as_array
 from zoo.contracts import Cell
 from zoo.convert.forms import Array, Arrays, has_form
 from zoo.errors import UsageError
@@ -54,14 +56,14 @@ def by_layer(cell: Cell, params: Mapping[str, Any], who: str) -> dict[str, Array
         UsageError: if they are not all the parameters of some layers of the cell.
     """
     groups: dict[str, Arrays] = {}
-    for name, value in params.items():
+    for name, value in as_mapping(params, f"{who}: params").items():
         match = _NAME.fullmatch(name)
         if match is None or match[4] not in cell.params:
             raise UsageError(
                 f"{who}: {cell.label()} has no parameter {name!r}; expected l0.{', l0.'.join(cell.params)} "
                 f"and so on for every layer."
             )
-        groups.setdefault(match[1], {})[match[4]] = np.asarray(value)
+        groups.setdefault(match[1], {})[match[4]] = as_array(value, f"{who}: {name}")
     both = any(name.endswith("reverse") for name in groups)
     expected = layer_names(len(groups) // (1 + both), both)
     if set(groups) != set(expected) or not groups:

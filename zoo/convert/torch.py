@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import as_mapping
 from zoo.contracts import Cell
 from zoo.convert.forms import Array, Arrays, Weights, has_form, read, write
 from zoo.convert.layers import by_layer, counterpart, joined, layer_name, layer_names
@@ -104,7 +105,7 @@ def to_layer(cell: Cell, arrays: Mapping[str, Array]) -> Arrays:
 def _groups(state_dict: Mapping[str, Any], who: str) -> dict[str, Arrays]:
     """The arrays of every layer in every direction."""
     groups: dict[str, Arrays] = {}
-    for name, value in state_dict.items():
+    for name, value in as_mapping(state_dict, f"{who}: state_dict").items():
         match = _NAME.fullmatch(name)
         if match is None:
             raise UsageError(

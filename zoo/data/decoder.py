@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 
+from zoo.arguments import as_integer
 from zoo.data.symbols import Symbols, unknown_token
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
@@ -32,7 +33,7 @@ class Decoder:
         Raises:
             DataError: If the token is out of range.
         """
-        if not 0 <= token < len(self._symbols):
+        if not 0 <= as_integer(token, "token") < len(self._symbols):
             raise unknown_token(token, len(self._symbols))
         symbol = self._symbols[token]
         return symbol if isinstance(symbol, str) else self._utf8.decode(bytes((symbol,)))

@@ -12,6 +12,8 @@ from zoo.data.builtin import BUILTINS, PREFIX
 from zoo.errors import DataError, UsageError
 
 STDIN = "-"
+IN_MEMORY = "corpus:"
+"""What a text is called that was given as a ``Corpus``: ``corpus:NAME``."""
 
 
 class Part(NamedTuple):
@@ -57,6 +59,12 @@ def read_source(source: str | os.PathLike[str], glob: str) -> Parts:
 def _read(source: str | os.PathLike[str], glob: str) -> Parts:
     if isinstance(source, str) and source == STDIN:
         return Parts("stdin", (Part("standard input", _read_stdin()),))
+    if isinstance(source, str) and source.startswith(IN_MEMORY):
+        name = source.removeprefix(IN_MEMORY)
+        raise DataError(
+            f"The text {name!r} was given to zoo.train as a zoo.data.Corpus, and is in no file; in Python "
+            f"give it again, zoo.train(corpus, resume=True, out=...), or name another text with --data."
+        )
     if isinstance(source, str) and source.startswith(PREFIX):
         return _read_builtin(source.removeprefix(PREFIX))
     return _read_path(Path(source), glob)

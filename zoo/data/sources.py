@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.arguments import as_choice, as_items
 from zoo.data.corpus import Corpus, TextLevel
 from zoo.data.files import STDIN, Part, Parts, read_source
 from zoo.data.symbols import Symbols
@@ -50,8 +51,7 @@ def read_text(sources: Source | Sequence[Source], level: TextLevel = "char", glo
             two different symbols.
         UsageError: If an argument is none of the above.
     """
-    if level not in ("char", "byte"):
-        raise UsageError(f"level is 'char' or 'byte'; found {level!r}.")
+    as_choice(level, "level", ("char", "byte"))
     read = [read_source(source, glob) for source in _listed(sources)]
     parts = [part for source in read for part in source.parts]
     name = read[0].name if len(read) == 1 else f"{len(parts)} files"
@@ -59,10 +59,12 @@ def read_text(sources: Source | Sequence[Source], level: TextLevel = "char", glo
 
 
 def _listed(sources: Source | Sequence[Source]) -> Sequence[Source]:
-    listed = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    if isinstance(sources, (str, os.PathLike)):
+        return [sources]
+    listed: list[Source] = list(as_items(sources, "sources", "a path, or several"))
     if not listed:
         raise UsageError("No source was given; give a path, '-' or builtin:NAME.")
-    if listed.count(STDIN) > 1:
+    if [source for source in listed if isinstance(source, str)].count(STDIN) > 1:
         raise UsageError("Standard input ('-') was given twice, but it can be read only once.")
     return listed
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.arguments import as_integer, shown
 from zoo.errors import DataError, UsageError
 
 
@@ -55,8 +56,9 @@ class Streams:
         """Check the sizes."""
         _check_size("batch", self.batch)
         _check_size("seq", self.seq)
-        if self.tokens.ndim != 1 or self.tokens.dtype.kind not in "iu":
-            found = f"{self.tokens.dtype} {self.tokens.shape}"
+        is_array = isinstance(self.tokens, np.ndarray)
+        if not is_array or self.tokens.ndim != 1 or self.tokens.dtype.kind not in "iu":
+            found = shown(self.tokens)
             raise UsageError(f"Streams read a one-dimensional array of integer tokens; found {found}.")
         if self.windows_per_epoch < 1:
             raise DataError(_too_short(len(self.tokens), self.batch, self.seq))
@@ -78,7 +80,7 @@ class Streams:
         Raises:
             UsageError: If the index is negative.
         """
-        if index < 0:
+        if as_integer(index, "index") < 0:
             raise UsageError(f"A window's index is its step, from 0 on; found {index}.")
         place = index % self.windows_per_epoch
         return Window(self._rows(place, shift=0), self._rows(place, shift=1), place == 0)
@@ -111,7 +113,7 @@ def fit(n_tokens: int, batch: int, seq: int) -> tuple[int, int]:
     """
     _check_size("batch", batch)
     _check_size("seq", seq)
-    if n_tokens < 2:
+    if as_integer(n_tokens, "n_tokens") < 2:
         raise DataError(f"The text is too short: found {n_tokens} tokens, needed at least 2.")
     targets = n_tokens - 1
     return min(batch, max(targets // seq, 1)), min(seq, targets)
@@ -119,7 +121,7 @@ def fit(n_tokens: int, batch: int, seq: int) -> tuple[int, int]:
 
 def _check_size(name: str, size: object) -> None:
     if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1:
-        raise UsageError(f"{name} is a positive integer; found {size!r}.")
+        raise UsageError(f"{name} is a positive integer; found {shown(size)}.")
 
 
 def _too_short(n_tokens: int, batch: int, seq: int) -> str:

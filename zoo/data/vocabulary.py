@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from zoo.arguments import as_choice, as_items, shown
+from zoo.arrays import as_array
 from zoo.data.decoder import Decoder
 from zoo.data.symbols import Symbol, Symbols, checked, listed, unknown_token
 from zoo.errors import DataError, UsageError
@@ -41,7 +43,8 @@ class Vocabulary:
     symbols: Symbols
 
     def __init__(self, symbols: Iterable[str] | Iterable[int]) -> None:
-        object.__setattr__(self, "symbols", checked(tuple(symbols)))
+        found = as_items(symbols, "vocabulary", "the symbols, as in 'abc' or range(256)")
+        object.__setattr__(self, "symbols", checked(found))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Vocabulary, (self.symbols,)  # without the tables, of up to 4 MB
@@ -68,8 +71,9 @@ class Vocabulary:
         """Turn text into tokens.
 
         Args:
-            text: At level ``char`` or ``symbol`` a sequence of symbols (a string is one of characters). At
-                level ``byte`` bytes, a string (taken as its UTF-8), or a sequence of byte values.
+            text: At level ``char`` or ``symbol`` a string, or a sequence of symbols; a string is cut from
+                left to right into the longest symbols that fit. At level ``byte`` bytes, a string (taken as
+                its UTF-8), or a sequence of byte values.
             on_unknown: ``"error"``, or ``"skip"`` to leave out what is not in the vocabulary.
 
         Returns:
@@ -78,7 +82,7 @@ class Vocabulary:
         Raises:
             DataError: If symbols are unknown (at most ten are listed), or if the text is bytes but the
                 vocabulary holds strings.
-            UsageError: If `on_unknown` is neither.
+            UsageError: If `on_unknown` is neither, or the text is none of these.
         """
         tokens = self.find(text, on_unknown)
         return tokens.compress(tokens != _UNKNOWN)
@@ -97,9 +101,8 @@ class Vocabulary:
             DataError: See `encode`.
             UsageError: See `encode`.
         """
-        if on_unknown not in ("error", "skip"):
-            raise UsageError(f"on_unknown is 'error' or 'skip'; found {on_unknown!r}.")
-        text = self._at_level(text)
+        as_choice(on_unknown, "on_unknown", ("error", "skip"))
+        text = self._at_level(text if isinstance(text, (str, bytes)) else _as_symbols(text))
         tokens = self._lookup(text)
         unknown = np.flatnonzero(tokens == _UNKNOWN)
         if unknown.size and on_unknown == "error":
@@ -124,7 +127,7 @@ class Vocabulary:
             DataError: If a token is out of range.
             UsageError: If the tokens are no one-dimensional sequence of integers.
         """
-        places = self._valid(np.asarray(tokens))
+        places = self._valid(as_array(tokens, "tokens"))
         if self.level == "byte":
             return self._codes[places].astype(np.uint8).tobytes().decode("utf-8", "replace")
         if self.level == "char":
@@ -161,9 +164,20 @@ class Vocabulary:
     def _at_level(self, text: Text) -> Text:
         if self.level == "byte":
             return _utf8(text) if isinstance(text, str) else text
-        if isinstance(text, (bytes, bytearray, memoryview)):
-            raise DataError(f"The vocabulary holds {self.level} symbols, found bytes; decode them first.")
-        return text
+        if isinstance(text, bytes):
+            kind = "characters" if self.level == "char" else "strings"
+            raise DataError(f"The vocabulary holds {kind}, found bytes; decode them first.")
+        return self._cut(text) if self.level == "symbol" and isinstance(text, str) else text
+
+    def _cut(self, text: str) -> list[str]:
+        """A text as symbols: from left to right the longest that fits, or else a character."""
+        sizes = sorted({len(str(symbol)) for symbol in self.symbols} | {1}, reverse=True)
+        found, start = list[str](), 0
+        while start < len(text):
+            parts = (text[start : start + size] for size in sizes)
+            found.append(next((part for part in parts if part in self._token_of), text[start]))
+            start += len(found[-1])
+        return found
 
     def _lookup(self, text: Text) -> NDArray[np.int32]:
         if isinstance(text, bytes):
@@ -200,6 +214,17 @@ class Vocabulary:
         if wrong.size:
             raise unknown_token(wrong[0], len(self))
         return tokens.astype(np.intp)
+
+
+def _as_symbols(text: Any) -> Text:
+    """A sequence of what may be symbols."""
+    if isinstance(text, (bytearray, memoryview)):
+        return bytes(text)
+    found = as_items(text, "text", "a string, bytes, or a sequence of symbols")
+    for symbol in found:
+        if not isinstance(symbol, (str, int, np.integer)):
+            raise UsageError(f"text holds {shown(symbol)}; expected strings, or byte values.")
+    return found
 
 
 def _utf8(text: str) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo.arguments import as_flag, as_path, shown
 from zoo.errors import UsageError
 from zoo.export.c.program import c_program
 from zoo.export.c.text import prefix_of
@@ -85,7 +86,8 @@ def to_onnx(
         DefinitionError: if a cell's step cannot be compiled.
         CheckpointError: if the file cannot be written.
     """
-    path = Path(path)
+    path = as_path(path, "export: path")
+    as_flag(step, "export: step")
     check_library()
     check_free([path], force)
     made = onnx_model(subject_of(model, tokens), step)
@@ -119,14 +121,16 @@ def to_c(
         DefinitionError: if a cell's step cannot be compiled.
         CheckpointError: if a file cannot be written.
     """
-    source = Path(path)
-    header = source.with_suffix(".h")
+    source = as_path(path, "export: path")
     if source.suffix != ".c" or not _PLAIN_NAME.fullmatch(source.name):
         raise UsageError(
             f"export: the file is {source.name!r}; expected a name of letters, digits, and _ . + - that ends "
             f"with .c, since it stands in the source."
         )
+    header = source.with_suffix(".h")
     check_free([source, header], force)
+    if name is not None and not isinstance(name, str):
+        raise UsageError(f"export: name is {shown(name)}; expected a string, or None for the file's name.")
     prefix = prefix_of(source.stem if name is None else name)
     program = c_program(subject_of(model, tokens), prefix, header.name)
     write_all({header: program.header.encode("ascii"), source: program.source.encode("ascii")})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+from zoo.arguments import as_items, shown
 from zoo.compiler.intermediates import Intermediate, intermediates
 from zoo.contracts import Cell
 from zoo.contracts.names import did_you_mean
@@ -12,6 +14,8 @@ from zoo.layers.layer import Array, Layer
 
 Asked = bool | str | Iterable[str] | None
 """Nothing, everything, or names: ``"f"`` in every layer, ``"l0.f"`` in one."""
+
+_EXPECTED = "True for everything, a name, or several names"
 
 
 class Traces(Mapping[str, Array]):
@@ -75,6 +79,19 @@ def names_of(layers: Sequence[Layer]) -> tuple[str, ...]:
     return tuple(layer.prefix + name for layer in layers for name in traceable(layer.cell))
 
 
+def names_asked(asked: Any, argument: str, who: str) -> bool | tuple[Any, ...]:
+    """True for everything, or what should be names, none if nothing is asked for.
+
+    Raises:
+        UsageError: if what is asked for is neither a name nor names.
+    """
+    if asked is True or asked is False or asked is None:
+        return bool(asked) or ()
+    if isinstance(asked, str):
+        return (asked,) if asked else ()
+    return as_items(asked, f"{who}: {argument}", _EXPECTED)
+
+
 def chosen(layers: Sequence[Layer], asked: Asked, argument: str, who: str) -> list[list[str]]:
     """Of each layer the names that are asked for.
 
@@ -88,9 +105,9 @@ def chosen(layers: Sequence[Layer], asked: Asked, argument: str, who: str) -> li
         UnknownNameError: if there is no such value.
         UsageError: if what is asked for is neither a name nor names.
     """
-    if asked is True:
+    names = names_asked(asked, argument, who)
+    if isinstance(names, bool):
         return [list(traceable(layer.cell)) for layer in layers]
-    names = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Iterable) else [asked]
     for name in names:
         _check_name(layers, name, argument, who)
     return [_asked_of(layer, names) for layer in layers]
@@ -102,9 +119,7 @@ def _asked_of(layer: Layer, names: Sequence[object]) -> list[str]:
 
 def _check_name(layers: Sequence[Layer], name: object, argument: str, who: str) -> None:
     if not isinstance(name, str):
-        raise UsageError(
-            f"{who}: {argument} asks for {name!r}; expected True for everything, a name, or several names."
-        )
+        raise UsageError(f"{who}: {argument} asks for {shown(name)}; expected {_EXPECTED}.")
     full = names_of(layers)
     short = tuple(dict.fromkeys(each for layer in layers for each in traceable(layer.cell)))
     if name not in full and name not in short:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import shown
+from zoo.arrays import Array as Array
+from zoo.arrays import as_array
 from zoo.contracts import Input
 from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
-
-Array = np.ndarray[Any, Any]
 
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 SEEDS = 2**64
@@ -26,7 +27,7 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     """
     name = np.dtype(dtype).name if isinstance(dtype, (type, np.dtype)) else dtype
     if not isinstance(name, str) or name not in DTYPES:
-        raise UsageError(f"dtype is {dtype!r}; expected 'float32' or 'float64'.")
+        raise UsageError(f"dtype is {shown(dtype)}; expected 'float32' or 'float64'.")
     return DTYPES[name]
 
 
@@ -42,7 +43,7 @@ def check_seed(seed: Any) -> int:
         UsageError: if it is no integer from 0 to 2^64 - 1; None would start differently each time.
     """
     if not is_seed(seed):
-        raise UsageError(f"seed is {seed!r}; expected an integer from 0 to 2^64 - 1.")
+        raise UsageError(f"seed is {shown(seed)}; expected an integer from 0 to 2^64 - 1.")
     return int(seed)
 
 
@@ -143,18 +144,6 @@ def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str
     if array.dtype.kind not in "fiu" or array.shape != shape:
         raise UsageError(f"{who} is {array.dtype}{array.shape}; expected {dtype}{shape}.")
     return _ready(array, dtype)
-
-
-def as_array(value: Any, who: str) -> Array:
-    """An array of anything.
-
-    Raises:
-        UsageError: if it has rows of different lengths.
-    """
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise UsageError(f"{who} cannot be made an array ({error}).") from None
 
 
 def _ready(array: Array, dtype: np.dtype[Any]) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import shown
 from zoo.contracts import Cell
 from zoo.errors import UsageError
 
@@ -52,17 +53,6 @@ def as_size(who: str, name: str, value: object, most: int | None = None) -> int:
     return int(value)  # type: ignore[call-overload,no-any-return]
 
 
-def as_flag(value: Any, who: str) -> bool:
-    """True or False.
-
-    Raises:
-        UsageError: if it is neither: "no" would count as true.
-    """
-    if not isinstance(value, (bool, np.bool_)):
-        raise UsageError(f"{who} is {value!r}; expected True or False.")
-    return bool(value)
-
-
 def as_dropout(value: Any, who: str) -> float:
     """A probability less than one.
 
@@ -71,5 +61,7 @@ def as_dropout(value: Any, who: str) -> float:
     """
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not is_number or not 0 <= value < 1:
-        raise UsageError(f"{who}: dropout is {value!r}; expected a number from 0 up to, not including, 1.")
+        raise UsageError(
+            f"{who}: dropout is {shown(value)}; expected a number from 0 up to, not including, 1."
+        )
     return float(value)

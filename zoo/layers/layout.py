@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from zoo.arguments import as_mapping
 from zoo.contracts.names import did_you_mean
 from zoo.errors import UnknownNameError, UsageError
 from zoo.layers.boundary import as_floats
@@ -123,7 +124,7 @@ class Flat:
             UnknownNameError: if there is no such array.
             UsageError: if a value does not fit its array.
         """
-        for name, value in arrays.items():
+        for name, value in as_mapping(arrays, "arrays").items():
             self._arrays[name] = value
 
     @property

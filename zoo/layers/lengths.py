@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arrays import Array, as_array
 from zoo.errors import UsageError
-from zoo.layers.boundary import Array, as_array, as_inputs
+from zoo.layers.boundary import as_inputs
 
 NO_TOKEN = -1
 

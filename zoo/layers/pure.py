@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import UsageError
-from zoo.layers.asking import Asked, Traces, values_traced
+from zoo.layers.asking import Asked, Traces, names_asked, values_traced
 from zoo.layers.beside import Beside
 from zoo.layers.boundary import Array, as_floats, as_state
 from zoo.layers.fingerprint import Fingerprint, fingerprint
@@ -118,7 +118,7 @@ class Pure:
                 x, beside = x.copy(), replace(beside, given=_copies(beside.given)) if inputs else beside
         passage = Passage(stack, stack.weights(arrays), x, beside, parts, steps_of)
         y = passage.room(stack.output_size)
-        tracer = ValueTracer(passage, trace) if trace else None
+        tracer = ValueTracer(passage, trace) if names_asked(trace, "trace", who) else None
 
         def work(shard: slice) -> tuple[list[Segment], Arrays]:
             found, after = passage.forward(shard, before, y)

@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.contracts import Cell
 from zoo.errors import UsageError
-from zoo.layers.asking import Asked, gradients_traced, names_of, values_traced
+from zoo.layers.asking import Asked, gradients_traced, names_asked, names_of, values_traced
 from zoo.layers.boundary import as_dtype, as_floats, check_seed
 from zoo.layers.layout import Flat
 from zoo.layers.pure import Pure, Tape
@@ -201,7 +201,8 @@ class Recurrent(Flat):
         """
         if self._tape is None:
             raise UsageError(f"{self.stack.label()}: backward before any forward; call forward first.")
-        tracer = GradientTracer(self._tape.passage, trace_grads) if trace_grads else None
+        is_asked = names_asked(trace_grads, "trace_grads", self.stack.label())
+        tracer = GradientTracer(self._tape.passage, trace_grads) if is_asked else None
         dx, dbefore, _ = self.pure.vjp(self._tape, dy, dstate, self.threads, self.grad, tracer)
         self.trace_grads = tracer.traces() if tracer else gradients_traced({})
         return dx, dbefore

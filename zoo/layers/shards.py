@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from zoo.arguments import shown
 from zoo.errors import UsageError
 
 R = TypeVar("R")
@@ -96,7 +97,9 @@ def check_threads(threads: int | None) -> int:
     if threads is None:
         return available_threads()
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise UsageError(f"threads is {threads!r}; expected a positive integer, or None for all processors.")
+        raise UsageError(
+            f"threads is {shown(threads)}; expected a positive integer, or None for all processors."
+        )
     return threads
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import as_flag
 from zoo.contracts import Cell, Input, Noise
 from zoo.layers.along import pieces
 from zoo.layers.beside import Beside, check_shared
 from zoo.layers.boundary import as_given, as_state
-from zoo.layers.choices import as_cells, as_dropout, as_flag, as_size, label
+from zoo.layers.choices import as_cells, as_dropout, as_size, label
 from zoo.layers.course import Course
 from zoo.layers.floor import FloorTape, Told, build
 from zoo.layers.layer import Array, Arrays, Layer, LayerTape, Watch

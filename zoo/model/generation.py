@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain as joined
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from zoo.arguments import as_integer, as_items, shown
 from zoo.contracts import Chain, Sampler
 from zoo.data import Decoder
 from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
-from zoo.layers.boundary import check_seed
+from zoo.layers.boundary import as_tokens, check_seed
 from zoo.model.stream import Stream
 from zoo.registry import get_sampler
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from zoo.model.language_model import LanguageModel
 
 Tokens = np.ndarray[Any, np.dtype[np.int32]]
+
+Prompt = str | bytes | Sequence[str] | Sequence[int] | Tokens
+"""A text, its symbols, or its tokens."""
 
 PATIENCE = 0.05
 """Seconds that somebody who watches, or who pressed Ctrl-C, may wait for the symbols under way."""
@@ -45,13 +50,13 @@ def as_chain(sampler: str | Sampler | Chain | None) -> Chain:
     if isinstance(sampler, Chain):
         return sampler
     raise UsageError(
-        f"sampler is {sampler!r}; expected the name of a sampler, a sampler, or samplers chained with |."
+        f"sampler is {shown(sampler)}; expected the name of a sampler, a sampler, or samplers chained with |."
     )
 
 
 def generate(
     model: LanguageModel,
-    prompt: str | bytes,
+    prompt: Prompt,
     length: int,
     sampler: str | Sampler | Chain | None = None,
     seed: int = 0,
@@ -74,7 +79,7 @@ def generate(
 
 def generate_text(
     model: LanguageModel,
-    prompt: str | bytes,
+    prompt: Prompt,
     length: int,
     sampler: str | Sampler | Chain | None = None,
     seed: int = 0,
@@ -87,23 +92,29 @@ def generate_text(
 
 def generate_tokens(
     model: LanguageModel,
-    prompt: str | bytes,
+    prompt: Prompt,
     length: int,
     sampler: str | Sampler | Chain | None = None,
     seed: int = 0,
     on_unknown: str = "error",
 ) -> Iterator[Tokens]:
     """The tokens of the prompt, then those that follow, some at a time; otherwise as :func:`generate`."""
-    if isinstance(length, bool) or not isinstance(length, int) or length < 0:
-        raise UsageError(f"length is {length!r}; expected the number of symbols to make, zero or more.")
-    if not isinstance(prompt, (str, bytes)):
-        raise UsageError(f"prompt is a {type(prompt).__name__}; expected a string, or bytes.")
+    length = as_integer(length, "length", 0, sys.maxsize)
     chain, seed = as_chain(sampler), check_seed(seed)
-    given = model.vocab.encode(prompt, on_unknown=cast(OnUnknown, on_unknown))
+    given = _tokens(model, prompt, on_unknown)
     draws = range(length)
     if not given.size and draws:
         given, draws = np.array([uniform(seed, 0) * len(model.vocab)], np.int32), draws[1:]
     return joined([given], _drawn(model, given, chain, seed, draws))
+
+
+def _tokens(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens:
+    """The prompt as tokens, ``(N,)`` int32."""
+    if not isinstance(prompt, (str, bytes)):
+        prompt = as_items(prompt, "prompt", "a string, bytes, symbols, or tokens")
+        if prompt and all(isinstance(each, (int, np.integer)) for each in prompt):
+            return as_tokens(np.array(prompt)[:, None], len(model.vocab), "prompt: tokens")[:, 0]
+    return model.vocab.encode(prompt, on_unknown=cast(OnUnknown, on_unknown))
 
 
 def _drawn(model: LanguageModel, given: Tokens, chain: Chain, seed: int, draws: range) -> Iterator[Tokens]:

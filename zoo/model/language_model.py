@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from zoo.arrays import as_array
 from zoo.contracts import Cell, Chain, Sampler
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_array, as_tokens
+from zoo.layers.boundary import as_tokens
 from zoo.model.model import Model
 
 Array = np.ndarray[Any, Any]
@@ -95,7 +96,7 @@ class LanguageModel(Model):
 
     def sample(
         self,
-        prompt: str | bytes = "",
+        prompt: str | bytes | Sequence[str] | Sequence[int] | Array = "",
         length: int = 200,
         sampler: str | Sampler | Chain | None = None,
         seed: int = 0,
@@ -104,7 +105,9 @@ class LanguageModel(Model):
         """The prompt and ``length`` symbols that the model makes of it.
 
         Args:
-            prompt: Text to go on from; if empty, the seed draws a first symbol.
+            prompt: Text to go on from: a string, bytes, a sequence of symbols, or tokens as in ``inputs``; if
+                empty, the seed draws a first symbol. Where symbols are longer than a character, a string is
+                cut from left to right into the longest that fit.
             length: Symbols to add.
             sampler: Name of a sampler, a sampler, or a chain of them; None draws from the plain softmax.
             seed: The same seed gives the same text.
@@ -148,8 +151,4 @@ def as_vocabulary(vocab: Any) -> Vocabulary:
     """
     if isinstance(vocab, Vocabulary):
         return vocab
-    if not isinstance(vocab, Iterable):
-        raise UsageError(
-            f"language model: vocab is {vocab!r}; expected the symbols, as in 'abc' or range(256)."
-        )
     return Vocabulary(vocab)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from zoo.arguments import as_mapping
 from zoo.contracts import Cell, Param
 from zoo.errors import UsageError
 from zoo.layers.boundary import as_dtype, as_state, check_seed
@@ -206,7 +207,7 @@ class Model(Flat):
     def _complete(self, initial: Mapping[str, Any]) -> Mapping[str, Any]:
         """Initial values, if there is one for each array."""
         names = [*self.params, *self.buffers]
-        if set(initial) != set(names):
+        if set(as_mapping(initial, f"{self.kind}: initial")) != set(names):
             raise UsageError(
                 f"{self.kind}: initial has the names {sorted(map(str, initial))}; expected {names}."
             )

@@ -7,11 +7,11 @@ import reprlib
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from zoo.arguments import as_path, shown
 from zoo.contracts import Cell
 from zoo.contracts.names import JOIN
 from zoo.data import Vocabulary
@@ -85,7 +85,7 @@ def by_name(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     """Write a model to a file; see ``Model.save``."""
     meta: dict[str, object] = {"kind": model.kind, "model": describe_model(model)}
-    save_file(Path(path), Checkpoint(model_arrays(model), meta))
+    save_file(as_path(path, f"{model.kind}: path"), Checkpoint(model_arrays(model), meta))
 
 
 def load(
@@ -102,8 +102,9 @@ def load(
 
     Raises:
         CheckpointError: if the file is damaged, holds no model, or needs a cell that is not there.
+        UsageError: if the path is none, the cell is no cell class, or the number of threads does not fit.
     """
-    path = Path(path)
+    path = as_path(path, "load: path")
     if path.is_dir():
         found = RunDirectory(path).load_best(_warn)
         if found is None:
@@ -136,6 +137,11 @@ def model_from(
         CheckpointError: if the checkpoint does not hold a model that fits its own description.
         UsageError: if the cell is no cell class, or the number of threads does not fit.
     """
+    if cell is not None and not (isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "name")):
+        raise UsageError(
+            f"{source}: cell is {shown(cell)}; expected a class derived from zoo.Cell. A registered cell is "
+            f"found by its name: leave the argument out."
+        )
     kind = checkpoint.meta.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise CheckpointError(

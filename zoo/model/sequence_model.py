@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from zoo.arguments import shown
 from zoo.contracts import Cell
 from zoo.contracts.names import did_you_mean
 from zoo.contracts.task import LOSSES
@@ -120,7 +121,7 @@ def check_loss(loss: Any) -> str:
     """
     if not isinstance(loss, str) or loss not in LOSSES:
         near = did_you_mean(loss, LOSSES) if isinstance(loss, str) else ""
-        raise UsageError(f"sequence model: loss is {loss!r}; expected one of {', '.join(LOSSES)}.{near}")
+        raise UsageError(f"sequence model: loss is {shown(loss)}; expected one of {', '.join(LOSSES)}.{near}")
     return loss
 
 
@@ -130,5 +131,5 @@ def _check_outputs(size: Any) -> int:
     except TypeError:
         found = 0
     if not 1 <= found <= MOST_OUTPUTS:
-        raise UsageError(f"sequence model: output_size is {size!r}; expected a positive integer.")
+        raise UsageError(f"sequence model: output_size is {shown(size)}; expected a positive integer.")
     return found

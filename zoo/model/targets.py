@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arrays import as_array
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_array, as_floats, as_tokens
+from zoo.layers.boundary import as_floats, as_tokens
 
 Array = np.ndarray[Any, Any]
 
@@ -37,6 +38,8 @@ def as_targets(
         UsageError: if they do not fit, or nothing counts.
     """
     targets, counts = as_array(targets, f"{who}: targets"), as_weights(weights, times_rows, who)
+    if targets.dtype.kind not in "fiu":
+        raise UsageError(f"{who}: targets are {targets.dtype}{targets.shape}; expected numbers.")
     shape = times_rows if loss == "cross_entropy" else (*times_rows, outputs)
     if targets.shape == shape[1:] and times_rows[0] > 0:
         if counts is not None:

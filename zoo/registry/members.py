@@ -90,6 +90,11 @@ def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
     """
     if isinstance(cell, str):
         return load_cell_file(cell)(**options) if names_file(cell) else get_cell(cell, **options)
+    if isinstance(cell, (list, tuple)):
+        raise UsageError(
+            f"cell is a {type(cell).__name__} of {len(cell)}; expected one cell, which all layers have. Only "
+            f"zoo.Recurrent and the layers made of it take a cell for each layer."
+        )
     return _chosen(Cell, cell, options)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zoo.arguments import as_integer, as_kind, as_path
 from zoo.contracts import Cell, Task
 from zoo.errors import UsageError
 from zoo.report.blocks import Report
@@ -35,9 +36,9 @@ def make_report(
         UsageError: if the directory is neither, or the length is negative.
         CheckpointError: if what it holds is damaged.
     """
-    if symbols < 0:
+    if as_integer(symbols, "report: symbols") < 0:
         raise UsageError(f"report: symbols is {symbols}; expected at least 0, which leaves hidden units out.")
-    path = Path(path)
+    path = as_path(path, "report: path")
     if not path.is_dir():
         raise UsageError(_no_directory(path))
     if exists(path / RESULTS):
@@ -57,8 +58,10 @@ def write_page(report: Report, out: str | Path) -> Path:
     Raises:
         CheckpointError: if it cannot be written.
     """
-    write_bytes(out, html(report).encode(errors="backslashreplace"))  # a path may be no UTF-8
-    return Path(out)
+    as_kind(report, "write_page: report", Report, "what make_report returns")
+    path = as_path(out, "report: out")
+    write_bytes(path, html(report).encode(errors="backslashreplace"))  # a path may be no UTF-8
+    return path
 
 
 def _no_directory(path: Path) -> str:

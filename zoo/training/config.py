@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo.arguments import shown
 from zoo.contracts.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.segments import EXPECTED_RECOMPUTE, is_recompute
@@ -34,7 +35,8 @@ HARMLESS = frozenset(
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max  # an integer may be too large for a float
 
 
 def _is_options(value: Any) -> bool:
@@ -53,10 +55,13 @@ TEST_BATCHES = 64
 """Batches of a task by which a trained model is measured, unless told otherwise."""
 
 # What is allowed, and how it is called in a message; None is allowed where it is the default.
-_COUNT: tuple[Check, str] = (lambda value: type(value) is int and value >= 1, "an integer of at least 1")
+_COUNT: tuple[Check, str] = (
+    lambda value: type(value) is int and 1 <= value < 2**53,
+    "an integer of at least 1, and below 2^53",
+)
 _COUNT_OR_ZERO: tuple[Check, str] = (
-    lambda value: type(value) is int and value >= 0,
-    "an integer of at least 0",
+    lambda value: type(value) is int and 0 <= value < 2**53,
+    "an integer of at least 0, and below 2^53",
 )
 _NUMBER: tuple[Check, str] = (lambda value: _is_number(value) and value >= 0, "a number of at least 0")
 _ABOVE_ZERO: tuple[Check, str] = (lambda value: _is_number(value) and value > 0, "a number above 0")
@@ -180,7 +185,7 @@ class Config:
         for entry in dataclasses.fields(self):
             value, (allows, words) = getattr(self, entry.name), _ALLOWED[entry.name]
             if not allows(value) and not (value is None and entry.default is None):
-                raise UsageError(f"{entry.name} is {value!r}; expected {words}.")
+                raise UsageError(f"{entry.name} is {shown(value)}; expected {words}.")
         if self.steps is not None and self.epochs is not None:
             raise UsageError("steps and epochs are both given; give one of them.")
         if self.dropout and self.layers == 1:

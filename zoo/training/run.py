@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from zoo.arguments import as_path
 from zoo.contracts import Cell
 from zoo.model import AnyModel, load
 from zoo.storage import RunDirectory
@@ -32,7 +33,7 @@ class Run:
 
     def __post_init__(self) -> None:
         """Let the path be a string too."""
-        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "path", as_path(self.path, "Run: path"))
 
     @cached_property
     def config(self) -> Config:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.arguments import as_flag, as_path, shown
 from zoo.contracts import Cell, Optimizer, Task, Tracker
 from zoo.data import Corpus
+from zoo.data.files import IN_MEMORY
 from zoo.errors import UsageError
 from zoo.model import AnyModel
 from zoo.ranks.crew import Crew
@@ -78,8 +80,11 @@ def train(
         ZooError: if training diverges.
         Interrupted: after a signal, when the step is finished and saved.
     """
-    if resume and out is None:
+    out = None if out is None else as_path(out, "out")
+    if as_flag(resume, "resume") and out is None:
         raise UsageError("resume needs out, the directory of the run.")
+    if on_event is not None and not callable(on_event):
+        raise UsageError(f"on_event is {shown(on_event)}; expected a function of an event.")
     told, practised = chosen_trackers(trackers), _task(task, settings)
     asked, chosen = _configure(data, practised, cell, settings)
     before = resume_config(out) if resume and out is not None else None
@@ -143,7 +148,7 @@ def _options(name: str, settings: dict[str, Any]) -> Mapping[str, Any]:
     """Options of a member, taken out of the settings."""
     options = settings.pop(name, {})
     if not isinstance(options, Mapping):
-        raise UsageError(f"{name} is {options!r}; expected a mapping of names to values.")
+        raise UsageError(f"{name} is {shown(options)}; expected a mapping of names to values.")
     return options
 
 
@@ -159,7 +164,7 @@ def _sources(data: Any, task: Task | None) -> tuple[str, ...]:
     if data is None:
         return Config.data if task is None else ()
     if isinstance(data, Corpus):
-        return (data.name,)
+        return (f"{IN_MEMORY}{data.name}",)
     if isinstance(data, (str, Path)):
         return (_lasting(data),)
     if isinstance(data, Sequence) and all(isinstance(source, (str, Path)) for source in data):

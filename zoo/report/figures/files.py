@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from zoo.arguments import as_choice, as_kind, as_path
 from zoo.errors import UsageError
 from zoo.report.blocks import Chart, Report, Table, Units
 from zoo.storage import write_bytes
+from zoo.storage.failures import cannot_write
 
 ENDINGS = ("png", "svg")
 _DOTS_PER_INCH = 200
@@ -26,8 +28,7 @@ def check_figures(ending: str) -> None:
     Raises:
         UsageError: if the ending is another, or matplotlib is not installed.
     """
-    if ending not in ENDINGS:
-        raise UsageError(f"report: figures are {' or '.join(ENDINGS)} files; found {ending!r}.")
+    as_choice(ending, "report: the ending of figures", ENDINGS)
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("report: figures need matplotlib; pip install 'recurrent-zoo[report]' brings it.")
 
@@ -47,10 +48,14 @@ def write_figures(report: Report, directory: str | Path, ending: str = "svg") ->
         UsageError: if the ending is another, or matplotlib is not installed.
         CheckpointError: if a file cannot be written.
     """
+    as_kind(report, "write_figures: report", Report, "what make_report returns")
     check_figures(ending)
     matplotlib: Any = importlib.import_module("matplotlib")
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = as_path(directory, "write_figures: directory")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     files = []
     with matplotlib.rc_context(_SETTINGS):
         for name, figure in _figures(report):

@@ -1,0 +1,348 @@
+"""Every public function and method with arguments that fit, and values that fit nowhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import zoo
+from zoo.training.config import Config, make_config
+
+T, B, I, H, V = 3, 2, 3, 4, 2  # noqa: E741 - the letters of the documents
+
+
+EMPTY = zoo.report.Report("title", "subtitle", (), ())
+
+SETTINGS = {
+    each.name: getattr(Config(), each.name) for each in dataclasses.fields(Config) if each.name != "task"
+}
+
+
+def stop(event: Any) -> None:
+    """End a run whose arguments all fit."""
+    raise zoo.ZooError(f"enough at {event['event']}")
+
+
+class Stopping:
+    """End a comparison whose arguments all fit."""
+
+    def map(self, jobs: Any, tell: Any) -> Any:
+        """As what runs jobs."""
+        raise zoo.ZooError(f"enough of {jobs} and {tell}")
+
+
+class Call(NamedTuple):
+    """A function, and arguments that fit.
+
+    Args:
+        function: What is called.
+        arguments: By name, all of them positional or by keyword.
+    """
+
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any]
+
+    def run(self, **changed: Any) -> Any:
+        """Call it, with some arguments changed."""
+        given = {**self.arguments, **changed}
+        kinds = inspect.signature(self.function).parameters
+        first = [given.pop(name) for name, each in kinds.items() if each.kind == each.POSITIONAL_ONLY]
+        for name, each in kinds.items():
+            if each.kind == each.VAR_POSITIONAL:
+                rest = given.pop(name, ())
+                first += rest if isinstance(rest, tuple) else [rest]
+        return self.function(*first, **given)
+
+    def parameters(self) -> Iterator[str]:
+        """The names of what it takes, one by one."""
+        yield from self.arguments
+
+
+def values() -> dict[str, Any]:
+    """Values of wrong kinds, sizes and signs."""
+    return {
+        "None": None,
+        "a string": "nothing of this name",
+        "no string": "",
+        "bytes": b"\xff\0",
+        "a path with NUL": "a\0b",
+        "a Path with NUL": Path("a\0b"),
+        "minus one": -1,
+        "zero": 0,
+        "a fraction": 1.5,
+        "not a number": float("nan"),
+        "infinity": float("inf"),
+        "a huge integer": 10**30,
+        "true": True,
+        "a complex number": 1j,
+        "an empty list": [],
+        "a list": [1, 2],
+        "a list of strings": ["a", "b"],
+        "a ragged list": [[1], [1, 2]],
+        "a mapping": {"a": 1},
+        "an object": object(),
+        "a function": len,
+        "a class": dict,
+        "a masked array": np.ma.masked_equal(np.arange(T * B * I).reshape(T, B, I), 1),
+        "an array of objects": np.array([None, "a"], dtype=object),
+        "an array of complex numbers": np.ones((T, B, I), complex),
+        "an array of strings": np.array(["a", "b"]),
+        "an array without axes": np.array(1),
+    }
+
+
+def calls(folder: Path) -> dict[str, Call]:
+    """All calls, by name."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(T, B, I)).astype(np.float32)
+    tokens = rng.integers(V, size=(T, B)).astype(np.int32)
+    rnn = zoo.Recurrent("vanilla", I, H, threads=1)
+    y, _, tape = rnn.apply(rnn.theta, x)
+    rnn.forward(x)
+    language = zoo.LanguageModel("ab", "vanilla", H, threads=1)
+    sequence = zoo.SequenceModel("vanilla", I, V, H, threads=1)
+    numbers = zoo.SequenceModel("vanilla", I, V, H, loss="squared_error", threads=1)
+    file = folder / "model.safetensors"
+    language.save(file)
+    text = folder / "text.txt"
+    text.write_text("abab" * 20)
+    corpus = zoo.data.read_text(text)
+    vocabulary = zoo.data.Vocabulary("ab")
+    adam, top_k, copying = zoo.get_optimizer("adam"), zoo.get_sampler("top_k"), zoo.get_task("copying")
+    theta = np.zeros(3, np.float32)
+    given = {"state": None, "noise": None, "lengths": None, "trace": None}
+    sizes = {"hidden_size": H, "num_layers": 1, "dtype": "float32", "seed": 0, "threads": 1}
+    of_models = {"recompute": None, "initial": None, "dropout": 0.0, "residual": False}
+    found = {
+        "Recurrent": (
+            zoo.Recurrent,
+            {
+                "cell": "vanilla",
+                "input_size": I,
+                **sizes,
+                **{k: v for k, v in of_models.items() if k != "initial"},
+                "bidirectional": False,
+                "learned_state": False,
+            },
+        ),
+        "Recurrent.forward": (rnn.forward, {"x": x, **given}),
+        "Recurrent.apply": (rnn.apply, {"theta": rnn.theta, "x": x, **given}),
+        "Recurrent.backward": (rnn.backward, {"dy": y, "dstate": None, "trace_grads": None}),
+        "Recurrent.vjp": (rnn.vjp, {"tape": tape, "dy": y, "dstate": None}),
+        "Recurrent.fill": (rnn.fill, {"arrays": {}}),
+        "LanguageModel": (zoo.LanguageModel, {"vocab": "ab", "cell": "vanilla", **sizes, **of_models}),
+        "LanguageModel.loss_and_grad": (
+            language.loss_and_grad,
+            {"inputs": tokens, "targets": tokens, "state": None, "noise": None, "weights": None},
+        ),
+        "LanguageModel.loss": (
+            language.loss,
+            {"inputs": tokens, "targets": tokens, "state": None, "weights": None},
+        ),
+        "LanguageModel.logits": (language.logits, {"inputs": tokens, "state": None}),
+        "LanguageModel.outputs": (language.outputs, {"inputs": tokens, "weights": None, "state": None}),
+        "LanguageModel.assess": (
+            language.assess,
+            {"inputs": tokens, "targets": tokens, "weights": None, "state": None},
+        ),
+        "LanguageModel.sample": (
+            language.sample,
+            {"prompt": "a", "length": 2, "sampler": None, "seed": 0, "on_unknown": "error"},
+        ),
+        "LanguageModel.save": (language.save, {"path": folder / "saved.safetensors"}),
+        "SequenceModel": (
+            zoo.SequenceModel,
+            {
+                "cell": "vanilla",
+                "input_size": I,
+                "output_size": V,
+                "loss": "cross_entropy",
+                **sizes,
+                **of_models,
+            },
+        ),
+        "SequenceModel.loss_and_grad": (
+            sequence.loss_and_grad,
+            {"inputs": x, "targets": tokens, "weights": None, "state": None, "noise": None},
+        ),
+        "SequenceModel.loss": (
+            sequence.loss,
+            {"inputs": x, "targets": tokens, "weights": None, "state": None},
+        ),
+        "SequenceModel.predict": (sequence.predict, {"inputs": x, "weights": None, "state": None}),
+        "SequenceModel.outputs": (sequence.outputs, {"inputs": x, "weights": None, "state": None}),
+        "SequenceModel.assess": (
+            numbers.assess,
+            {"inputs": x, "targets": np.ones((T, B, V)), "weights": None, "state": None},
+        ),
+        "load": (zoo.load, {"path": file, "cell": None, "threads": 1}),
+        "Run": (lambda path, cell: zoo.Run(path, cell).history, {"path": folder, "cell": None}),
+        "Run.model": (lambda path, cell: zoo.Run(path, cell).model, {"path": folder, "cell": None}),
+        "Comparison": (lambda path: zoo.Comparison(path).table(), {"path": folder}),
+        "modify": (zoo.modify, {"cell": "lstm", "modifier": "zoneout"}),
+        **{
+            f"list_{kind}s": (getattr(zoo, f"list_{kind}s"), {"pattern": "*"})
+            for kind in ("cell", "modifier", "optimizer", "sampler", "task", "tracker")
+        },
+        **{
+            f"get_{kind}": (getattr(zoo, f"get_{kind}"), {"name": name})
+            for kind, name in (
+                ("cell", "lstm"),
+                ("modifier", "zoneout"),
+                ("optimizer", "adam"),
+                ("sampler", "top_k"),
+                ("task", "copying"),
+                ("tracker", "jsonl"),
+            )
+        },
+        **{
+            f"register_{kind}": (getattr(zoo, f"register_{kind}"), {"cls": type(member), "override": True})
+            for kind, member in (
+                ("cell", zoo.get_cell("lstm")),
+                ("modifier", zoo.get_modifier("zoneout")),
+                ("optimizer", adam),
+                ("sampler", top_k),
+                ("task", copying),
+                ("tracker", zoo.get_tracker("jsonl")),
+            )
+        },
+        "Optimizer.init": (adam.init, {"theta": theta}),
+        "Optimizer.slot_shapes": (adam.slot_shapes, {"parameter_count": 3}),
+        "Optimizer.apply": (
+            adam.apply,
+            {"theta": theta, "grad": theta, "slots": adam.init(theta), "step": 1, "lr": None},
+        ),
+        "Chain": (zoo.Chain, {"samplers": (top_k,)}),
+        "Sampler.probabilities": (top_k.probabilities, {"logits": np.zeros(3)}),
+        "Sampler.__call__": (top_k.__call__, {"logits": np.zeros(3), "u": 0.5}),
+        "Vocabulary": (zoo.data.Vocabulary, {"symbols": "ab"}),
+        "Vocabulary.encode": (vocabulary.encode, {"text": "ab", "on_unknown": "error"}),
+        "Vocabulary.find": (vocabulary.find, {"text": "ab", "on_unknown": "error"}),
+        "Vocabulary.decode": (vocabulary.decode, {"tokens": [0, 1]}),
+        "Vocabulary.from_json": (vocabulary.from_json, {"obj": vocabulary.to_json()}),
+        "Corpus.tokens_in": (corpus.tokens_in, {"vocabulary": vocabulary, "on_unknown": "error"}),
+        "Decoder.push": (vocabulary.decoder().push, {"token": 0}),
+        "Streams": (zoo.data.Streams, {"tokens": corpus.tokens, "batch": 2, "seq": 3}),
+        "Streams.window": (zoo.data.Streams(corpus.tokens, 2, 3).window, {"index": 0}),
+        "fit": (zoo.data.fit, {"n_tokens": 9, "batch": 2, "seq": 3}),
+        "parse_split": (zoo.data.parse_split, {"text": "90,5,5"}),
+        "read_text": (zoo.data.read_text, {"sources": text, "level": "char", "glob": "*"}),
+        "split": (zoo.data.split, {"tokens": corpus.tokens, "fractions": zoo.data.parse_split("90,5,5")}),
+        "to_c": (
+            zoo.export.to_c,
+            {"model": language, "path": folder / "model.c", "name": None, "tokens": None, "force": True},
+        ),
+        "to_onnx": (
+            zoo.export.to_onnx,
+            {"model": language, "path": folder / "model.onnx", "step": False, "tokens": None, "force": True},
+        ),
+        "make_report": (zoo.report.make_report, {"path": folder, "cell": None, "symbols": 10}),
+        "fixed_points": (
+            zoo.analysis.fixed_points,
+            {
+                "model": rnn,
+                "x": None,
+                "layer": 0,
+                "starts": 2,
+                "inputs": None,
+                "tolerance": 1e-9,
+                "apart": 1e-4,
+                "most_steps": 2,
+                "seed": 0,
+            },
+        ),
+        "gate_saturation": (
+            zoo.analysis.gate_saturation,
+            {"model": zoo.Recurrent("gru", I, H), "inputs": x, "state": None, "names": None, "margin": 0.1},
+        ),
+        "gradient_by_lag": (
+            zoo.analysis.gradient_by_lag,
+            {"model": rnn, "inputs": x, "targets": None, "lags": 2, "state": None, "times": 1, "seed": 0},
+        ),
+        "jacobian": (zoo.analysis.jacobian, {"model": rnn, "inputs": x, "layer": 0, "state": None}),
+        "jacobian_spectrum": (
+            zoo.analysis.jacobian_spectrum,
+            {"model": rnn, "inputs": x, "layer": 0, "state": None, "singular": False},
+        ),
+        "lyapunov_exponents": (
+            zoo.analysis.lyapunov_exponents,
+            {
+                "model": rnn,
+                "inputs": np.concatenate([x] * 3),
+                "layer": 0,
+                "count": 1,
+                "state": None,
+                "warmup": 1,
+                "seed": 0,
+            },
+        ),
+        "state_places": (zoo.analysis.state_places, {"model": rnn, "layer": 0}),
+        "trace": (zoo.analysis.trace, {"model": rnn, "inputs": x, "names": True, "state": None}),
+        "trace_grads": (
+            zoo.analysis.trace_grads,
+            {"model": rnn, "inputs": x, "targets": None, "names": True, "state": None},
+        ),
+        **{
+            f"to_{kind}": (
+                getattr(zoo.convert, f"to_{kind}"),
+                {
+                    "cell": "gru",
+                    "params": zoo.Recurrent("gru", I, H).params,
+                    **({"style": "linen"} if kind == "flax" else {}),
+                },
+            )
+            for kind in ("flax", "keras", "torch")
+        },
+    }
+    gru = zoo.Recurrent("gru", I, H).params
+    found["from_torch"] = (
+        zoo.convert.from_torch,
+        {"cell": "gru", "state_dict": zoo.convert.to_torch("gru", gru)},
+    )
+    found["from_keras"] = (
+        zoo.convert.from_keras,
+        {"cell": "gru", "weights": zoo.convert.to_keras("gru", gru), "bidirectional": False},
+    )
+    found["from_flax"] = (
+        zoo.convert.from_flax,
+        {"cell": "gru", "params": zoo.convert.to_flax("gru", gru), "bidirectional": False},
+    )
+    shape, help = {"shape": ("I", "H")}, {"help": "words"}
+    found |= {
+        "Param": (zoo.Param, {**shape, "init": "zeros", **help, "complex": False}),
+        "Buffer": (zoo.Buffer, {**shape, "init": "zeros", **help, "complex": False}),
+        "State": (zoo.State, {"shape": ("H",), **help, "complex": False, "discrete": False}),
+        "Input": (zoo.Input, {**shape, "default": 0.0, **help}),
+        "Noise": (zoo.Noise, {**shape, "chance": 0.5, "per": "step", **help}),
+        "Slot": (zoo.Slot, {"shape": ("P",), **help}),
+        "Option": (zoo.Option, {"default": 1.0, **help}),
+        "Option.check": (zoo.Option(1.0, low=0.0).check, {"value": 1.0, "who": "cell 'a'"}),
+        "Card": (zoo.Card, {"title": "A", "authors": "B", "year": 2026, "url": "https://example.org"}),
+        "Draws": (zoo.Draws, {"words": ("a", 1)}),
+        "Task.batch": (copying.batch, {"index": 0, "size": 2, "seed": 0, "part": "train"}),
+        "Tracker.check": (zoo.get_tracker("jsonl").check, {}),
+        "train": (
+            zoo.train,
+            {"data": text, "cell": "vanilla", "task": None, "out": None, "resume": False}
+            | {"trackers": (), "cell_options": {}, "hidden": 2, "steps": 1, "split": "100", "threads": 1}
+            | {"on_event": stop},
+        ),
+        "Config": (lambda **settings: make_config(settings), SETTINGS),
+        "compare": (
+            lambda **given: zoo.compare(
+                "vanilla", "copying", seeds=1, hidden=2, steps=1, lr=0.1, jobs=0, **given
+            ),
+            {"out": None, "options": None, "on": None, "engine": Stopping(), "on_event": None},
+        ),
+        "write_page": (zoo.report.write_page, {"report": EMPTY, "out": folder / "page.html"}),
+        "write_figures": (
+            zoo.report.write_figures,
+            {"report": EMPTY, "directory": folder / "figures", "ending": "svg"},
+        ),
+    }
+    return {name: Call(*each) for name, each in found.items()}

@@ -1,0 +1,126 @@
+"""Arguments of public functions, checked: one sentence for a value of the wrong kind or size.
+
+Arrays have checks of their own, :mod:`zoo.layers.boundary`.
+"""
+
+from __future__ import annotations
+
+import numbers
+import os
+import reprlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zoo.errors import UsageError
+
+K = TypeVar("K")
+
+_LARGEST = sys.float_info.max
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 60
+
+
+def shown(value: object) -> str:
+    """A value in a message: in one short line, whatever it is."""
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"an array {value.dtype}{value.shape}"
+    return " ".join(_REPR.repr(value).split())
+
+
+def as_path(value: Any, what: str) -> Path:
+    """A path that a file can have.
+
+    Raises:
+        UsageError: if it is neither a string nor a path, is empty, or holds a NUL.
+    """
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        why = "; no file name holds a NUL" if isinstance(text, str) and text else ""
+        raise UsageError(f"{what} is {shown(value)}; expected a path, as a string or a Path{why}.")
+    return Path(text)
+
+
+def as_integer(value: Any, what: str, least: int | None = None, most: int | None = None) -> int:
+    """An integer in a range.
+
+    Raises:
+        UsageError: if it is no integer, or outside of the range.
+    """
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    found = int(value) if is_integer else 0
+    if is_integer and (least is None or found >= least) and (most is None or found <= most):
+        return found
+    if least is not None and most is not None:
+        raise UsageError(f"{what} is {shown(value)}; expected an integer from {least} to {most}.")
+    low = "" if least is None else f" of at least {least}"
+    high = "" if most is None else f" of at most {most}"
+    raise UsageError(f"{what} is {shown(value)}; expected an integer{low}{high}.")
+
+
+def as_number(value: Any, what: str, expected: str = "a finite number") -> float:
+    """A finite number.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    is_number = isinstance(value, (int, float, numbers.Real)) and not isinstance(value, bool)
+    if not is_number or not -_LARGEST <= value <= _LARGEST:
+        raise UsageError(f"{what} is {shown(value)}; expected {expected}.")
+    return float(value)
+
+
+def as_flag(value: Any, what: str) -> bool:
+    """True or False.
+
+    Raises:
+        UsageError: if it is neither: "no" would count as true.
+    """
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # those of NumPy
+        raise UsageError(f"{what} is {shown(value)}; expected True or False.")
+    return bool(value)
+
+
+def as_choice(value: Any, what: str, choices: Sequence[str]) -> str:
+    """One of some words.
+
+    Raises:
+        UsageError: if it is none of them.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise UsageError(f"{what} is {shown(value)}; expected one of {', '.join(map(repr, choices))}.")
+    return value
+
+
+def as_kind(value: Any, what: str, kind: type[K], expected: str) -> K:
+    """An instance of a class.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    if not isinstance(value, kind):
+        raise UsageError(f"{what} is {shown(value)}; expected {expected}.")
+    return value
+
+
+def as_mapping(value: Any, what: str) -> Mapping[Any, Any]:
+    """A mapping from strings.
+
+    Raises:
+        UsageError: if it is none, or has other keys.
+    """
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise UsageError(f"{what} is {shown(value)}; expected a mapping from names.")
+    return value
+
+
+def as_items(value: Any, what: str, expected: str) -> tuple[Any, ...]:
+    """What can be looped over.
+
+    Raises:
+        UsageError: if it cannot be.
+    """
+    if not isinstance(value, Iterable) or getattr(value, "shape", None) == ():  # an array of no axis
+        raise UsageError(f"{what} is {shown(value)}; expected {expected}.")
+    return tuple(value)

@@ -1,0 +1,33 @@
+"""What stands for an array, as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import UsageError
+
+Array = np.ndarray[Any, Any]
+
+
+def as_array(value: Any, who: str) -> Array:
+    """An array of anything that NumPy takes, but for what it would take wrongly.
+
+    Raises:
+        UsageError: if it has rows of different lengths, or is masked or sparse.
+    """
+    if type(value) is np.ndarray:
+        return value
+    rows = value if isinstance(value, (list, tuple)) else ()
+    if any(isinstance(each, np.ma.MaskedArray) for each in (value, *rows)):
+        raise UsageError(
+            f"{who}: found a masked array, whose mask has no meaning here; fill it, as in x.filled(0), and "
+            f"say what counts by lengths or weights."
+        )
+    if hasattr(value, "toarray"):
+        raise UsageError(f"{who}: found a sparse {type(value).__name__}; make it an array, x.toarray().")
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor that has a gradient
+        raise UsageError(f"{who} cannot be made an array ({error}).") from None
