@@ -9,6 +9,7 @@ from typing import Any
 from zoo.cli.assignments import Target, assign, member_target
 from zoo.cli.members import cell_class, trained_task
 from zoo.contracts import Cell, Optimizer, Task, Tracker
+from zoo.data.files import check_named
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import registry_of
@@ -46,6 +47,8 @@ def train_arguments(
     from zoo.training.resuming import resume_config
 
     stored = resume_config(out) if resume and out is not None else None
+    if stored is not None and "data" not in given:
+        check_named(stored.data, stored.glob)
     cell = _cell(given.get("cell"), stored)
     settings = {**_stored(stored, {**given, "cell": cell.name}), **given}
     task = _task(given.get("task"), settings.pop("task", None))
