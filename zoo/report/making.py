@@ -13,6 +13,8 @@ from zoo.storage.reading import exists
 
 SYMBOLS = 1000
 """Over how long a text hidden units are shown, unless another length is asked for."""
+MOST_SYMBOLS = 100_000
+"""The longest; the page then takes some megabytes."""
 
 PAGE, RESULTS = "report.html", "results.json"
 
@@ -26,11 +28,13 @@ def make_report(path: str | Path, cell: type[Cell] | None = None, symbols: int =
         symbols: Over how long a text hidden units are shown; 0 to leave them out.
 
     Raises:
-        UsageError: if the directory is neither, or the length is negative.
+        UsageError: if the directory is neither, or the length is negative or above 100,000.
         CheckpointError: if what it holds is damaged.
     """
-    if symbols < 0:
-        raise UsageError(f"report: symbols is {symbols}; expected at least 0, which leaves hidden units out.")
+    if not 0 <= symbols <= MOST_SYMBOLS:
+        raise UsageError(
+            f"report: symbols is {symbols}; expected 0, which leaves hidden units out, to {MOST_SYMBOLS:,}."
+        )
     path = Path(path)
     if not path.is_dir():
         raise UsageError(_no_directory(path))
