@@ -165,7 +165,7 @@ Spot = tuple[str | int, ...]
 
 
 def spots(value: Any) -> list[Spot]:
-    """Where a JSON value holds a text or nothing, once for each name, and an object takes another name."""
+    """Where a JSON value holds a text, nothing or an object, once for each name, or takes another name."""
     return list({spot[-1] if spot else None: spot for spot in _spots(value)}.values())
 
 
@@ -173,7 +173,7 @@ def _spots(value: Any, spot: Spot = ()) -> Iterator[Spot]:
     if value is None or isinstance(value, str):
         yield spot
     elif isinstance(value, dict):
-        yield (*spot, "plugins")
+        yield from ((*spot, "plugins"), *[spot] * bool(spot))
         for name, item in value.items():
             yield from _spots(item, (*spot, name))
     elif isinstance(value, list):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 from zoo.bench.records import Race, Results, Step, ratios
 from zoo.bench.settings import Settings
-from zoo.errors import UsageError
+from zoo.errors import CheckpointError, UsageError
+from zoo.storage import strict_json
+from zoo.storage.reading import MAX_JSON_BYTES, read_bytes
 
 FALL = 0.15  # in parts of the older ratio
 Key = tuple[str, str, str]  # cell, shape, peer
@@ -64,13 +65,13 @@ def read(path: Path) -> Older:
         UsageError: if it is not there, or no such file.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = strict_json.loads(read_bytes(path, max_bytes=MAX_JSON_BYTES))
         races = [
             Race(**{**race, "steps": tuple(Step(**step) for step in race["steps"])}) for race in data["races"]
         ]
         return Older(path, data["settings"], _ratios(races))
-    except OSError as error:
-        raise UsageError(f"bench: {path} cannot be read: {error.strerror}.") from None
+    except CheckpointError as error:
+        raise UsageError(f"bench: {error}") from None
     except (ValueError, KeyError, TypeError, IndexError):
         raise UsageError(f"bench: {path} is no file that `zoo bench --json` wrote.") from None
 

@@ -12,9 +12,12 @@ from typing import Any
 from zoo.contracts import Cell
 from zoo.data import Corpus, Streams, fit, parse_split, read_text, split
 from zoo.data.corpus import TextLevel
+from zoo.data.files import MAX_NAMED_BYTES
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.model import AnyModel, LanguageModel, model_from
 from zoo.storage import Checkpoint, RunDirectory, load
+from zoo.storage.checkpoint import is_digest
+from zoo.storage.strict_json import quote
 from zoo.training import Config, evaluate
 from zoo.training.config import config_from_json
 
@@ -49,7 +52,11 @@ def open_model(path: Path, cell: type[Cell] | None) -> Trained:
     config, text = checkpoint.meta.get("config"), checkpoint.meta.get("text")
     if not isinstance(config, dict):
         return Trained(str(path), model, None, "")
-    digest = str(text.get("sha256")) if isinstance(text, dict) else ""
+    digest = text.get("sha256") if isinstance(text, dict) else ""
+    if digest != "" and not is_digest(digest):
+        raise CheckpointError(
+            f"{path}: the sha256 of its text is {quote(str(digest))}; expected 64 hexadecimal digits."
+        )
     return Trained(str(path), model, config_from_json(config, str(path)), digest)
 
 
@@ -109,7 +116,7 @@ def _read(trained: Trained, model: LanguageModel, sources: Sequence[str], glob: 
         return read_text(list(sources), level=level, glob=pattern)
     if config is None:
         raise UsageError(f"{trained.source} does not say on which text it was trained; name one with --data.")
-    corpus = read_text(list(config.data), level=level, glob=pattern)
+    corpus = read_text(list(config.data), level=level, glob=pattern, max_bytes=MAX_NAMED_BYTES)
     if corpus.sha256 != trained.sha256:
         raise DataError(
             f"the text of {trained.source}, {' '.join(config.data)}, has changed since training (sha256 "

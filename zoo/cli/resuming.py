@@ -12,6 +12,7 @@ from typing import Any
 from zoo.cli.assignments import Target, assign, member_target
 from zoo.cli.members import cell_class, task_class, trained_task
 from zoo.contracts import Cell, Optimizer, Task, Tracker
+from zoo.data.files import check_named
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import registry_of
@@ -49,6 +50,8 @@ def train_arguments(
     from zoo.training.resuming import resume_config
 
     stored = resume_config(out) if resume and out is not None else None
+    if stored is not None and "data" not in given:
+        check_named(stored.data, stored.glob)
     cell, task = _cell(given.get("cell"), stored), _task(given.get("task"), stored)
     named = {"cell": cell.name, **({} if task is None else {"task": task.name})}
     settings = {**_stored(stored, {**given, **named}), **given}

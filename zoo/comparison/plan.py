@@ -17,8 +17,8 @@ from zoo.storage.reading import exists, read_json
 
 FORMAT = 1
 FILE = "compare.json"
-MOST_RUNS = 1_000_000
-"""Of one comparison. Every run is a record in memory and a directory."""
+MOST_RUNS = 30_000
+"""Of one comparison, those of the sweep counted: so many are read back from ``results.json``."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
 _NAME = re.compile(r"[a-z][a-z0-9_+]{0,255}")
@@ -89,11 +89,13 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for more runs than can be held in memory."""
-        runs = len(self.cells) * len(self.tasks) * self.seeds
+        swept = len(self.rates) if len(self.rates) > 1 else 0
+        runs = len(self.cells) * len(self.tasks) * (self.seeds + swept)
         if runs > MOST_RUNS:
             raise UsageError(
-                f"compare: {self.seeds:,} seeds of {len(self.cells)} cells on {len(self.tasks)} tasks are "
-                f"{runs:,} runs; expected at most {MOST_RUNS:,}. Give fewer seeds."
+                f"compare: {self.seeds:,} seeds and {swept} rates of {len(self.cells)} cells on "
+                f"{len(self.tasks)} tasks are {runs:,} runs; expected at most {MOST_RUNS:,}. "
+                f"Give fewer seeds."
             )
 
     def pairs(self) -> list[tuple[str, str]]:

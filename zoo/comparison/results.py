@@ -16,7 +16,7 @@ from zoo.comparison.statistics import Row, overall, summarize
 from zoo.errors import CheckpointError
 from zoo.storage import write_bytes, write_json
 from zoo.storage.reading import read_json
-from zoo.storage.rows import check_row, check_rows
+from zoo.storage.rows import MAX_BYTES, check_row, check_rows
 from zoo.storage.strict_json import quote
 
 FORMAT = 1
@@ -84,7 +84,7 @@ class Comparison:
 
 def _read(path: Path) -> dict[str, Any]:
     """Everything in ``results.json``, of which a table can be made whoever wrote it."""
-    found: dict[str, Any] = read_json(path)
+    found: dict[str, Any] = read_json(path, max_bytes=MAX_BYTES)
     tasks = found.get("tasks")
     if found.get("format") != FORMAT or type(found.get("plan")) is not dict or type(tasks) is not dict:
         raise CheckpointError(f"{path} holds no results of a comparison of this version of zoo.")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -14,6 +16,10 @@ from zoo.errors import DataError, UsageError
 STDIN = "-"
 IN_MEMORY = "corpus:"
 """What a text is called that was given as a ``Corpus``: ``corpus:NAME``."""
+MAX_NAMED_BYTES = 2**30
+"""Of all files together that a checkpoint or a configuration names, not a person."""
+MOST_NAMED_FILES = 100_000
+"""In a directory that one of them names."""
 
 
 class Part(NamedTuple):
@@ -31,24 +37,25 @@ class Parts(NamedTuple):
     parts: tuple[Part, ...]
 
 
-def read_source(source: str | os.PathLike[str], glob: str) -> Parts:
+def read_source(source: str | os.PathLike[str], glob: str, max_bytes: int | None = None) -> Parts:
     """Read one source to the end.
 
     Args:
         source: ``"-"``, ``"builtin:NAME"``, or a path; a `pathlib.Path` is always a path.
         glob: Which files of a directory are read.
+        max_bytes: What all files may have together, which must be regular ones then; None for no bound.
 
     Returns:
         The source's short name and its parts, in order.
 
     Raises:
-        DataError: If the source does not exist or cannot be read.
+        DataError: If the source does not exist, cannot be read, is a device, or has more bytes.
         UsageError: If the source is no string or path.
     """
     if not isinstance(source, (str, os.PathLike)):
         raise UsageError(f"A source is a path, {STDIN!r} or {PREFIX}NAME; found {type(source).__name__}.")
     try:
-        return _read(source, glob)
+        return _read(source, glob, max_bytes)
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise DataError(_missing(Path(exc.filename or source))) from exc
     except OSError as exc:
@@ -56,9 +63,23 @@ def read_source(source: str | os.PathLike[str], glob: str) -> Parts:
         raise DataError(f"Cannot read {str(exc.filename or source)!r}: {reason}.") from exc
 
 
-def _read(source: str | os.PathLike[str], glob: str) -> Parts:
+def check_named(sources: Sequence[str], glob: str) -> None:
+    """Refuse sources that a configuration names if they are no regular files, or have too many bytes.
+
+    Standard input and built-in texts pass, and what is missing: whoever reads it will say so.
+
+    Raises:
+        DataError: naming the first.
+    """
+    left = MAX_NAMED_BYTES
+    for source in sources:
+        if source != STDIN and not source.startswith(PREFIX) and Path(source).exists():
+            left -= sum(_named_size(file, left) for file in _files(Path(source), glob, MOST_NAMED_FILES))
+
+
+def _read(source: str | os.PathLike[str], glob: str, max_bytes: int | None) -> Parts:
     if isinstance(source, str) and source == STDIN:
-        return Parts("stdin", (Part("standard input", _read_stdin()),))
+        return Parts("stdin", (Part("standard input", _read_stdin(max_bytes)),))
     if isinstance(source, str) and source.startswith(IN_MEMORY):
         name = source.removeprefix(IN_MEMORY)
         raise DataError(
@@ -67,10 +88,12 @@ def _read(source: str | os.PathLike[str], glob: str) -> Parts:
         )
     if isinstance(source, str) and source.startswith(PREFIX):
         return _read_builtin(source.removeprefix(PREFIX))
-    return _read_path(Path(source), glob)
+    return _read_path(Path(source), glob, max_bytes)
 
 
-def _read_stdin() -> bytes:
+def _read_stdin(max_bytes: int | None) -> bytes:
+    if max_bytes is not None:
+        raise DataError("The text came from standard input, which is not read again; name it with --data.")
     buffer = getattr(sys.stdin, "buffer", None)  # None without a console, absent when replaced by text
     if buffer is None:
         raise DataError("There is no standard input to read bytes from; give a file instead of '-'.")
@@ -97,18 +120,61 @@ def _missing(path: Path) -> str:
     return f"There is no file or directory {str(path)!r}{looked}{hint or '.'}"
 
 
-def _read_path(path: Path, glob: str) -> Parts:
+def _read_path(path: Path, glob: str, max_bytes: int | None) -> Parts:
     if "\0" in str(path):
         raise FileNotFoundError(path)  # no system has such a name; open() would say ValueError
-    if not path.is_dir():
-        return Parts(path.stem, (Part(repr(str(path)), path.read_bytes()),))
-    found = _matching(path, glob)
-    parts = tuple(Part(repr(str(file)), file.read_bytes(), in_directory=True) for file in found)
-    return Parts(path.resolve().name or str(path), parts)
+    is_directory, parts, left = path.is_dir(), [], max_bytes
+    for file in _files(path, glob, None if max_bytes is None else MOST_NAMED_FILES):
+        raw = _read_file(file, left)
+        left = None if left is None else left - len(raw)
+        parts.append(Part(repr(str(file)), raw, is_directory))
+    return Parts((path.resolve().name if is_directory else path.stem) or str(path), tuple(parts))
 
 
-def _matching(root: Path, glob: str) -> list[Path]:
-    relative = sorted(name for name in _visible_files(root) if _matches(name, glob))
+def _read_file(path: Path, max_bytes: int | None) -> bytes:
+    """The bytes of a file. A pipe is read to its end if a person has named it, a device never."""
+    if max_bytes is None:
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise DataError(f"{str(path)!r} is a device, which may never end; give a file or '-'.")
+        return path.read_bytes()
+    size = _named_size(path, max_bytes)
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def _named_size(path: Path, max_bytes: int) -> int:
+    """The size of a regular file of at most so many bytes."""
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise DataError(
+            f"{str(path)!r} is no regular file, and only those are read that a checkpoint or a configuration "
+            f"names; name the text with --data."
+        )
+    if facts.st_size > max_bytes:
+        raise DataError(
+            f"{str(path)!r} brings the text to more than {MAX_NAMED_BYTES:,} bytes, which are not read "
+            f"because a checkpoint or a configuration names them; name the text with --data."
+        )
+    return facts.st_size
+
+
+def _files(path: Path, glob: str, most: int | None) -> list[Path]:
+    """The file, or those of a directory that match."""
+    return _matching(path, glob, most) if path.is_dir() else [path]
+
+
+def _matching(root: Path, glob: str, most: int | None) -> list[Path]:
+    relative = []
+    for count, name in enumerate(_visible_files(root)):
+        if count == most:
+            raise DataError(
+                f"Directory {str(root)!r} holds more than {most:,} files, which are not read because a "
+                f"checkpoint or a configuration names it; name the text with --data."
+            )
+        if _matches(name, glob):
+            relative.append(name)
+    relative.sort()
     if not relative:
         raise DataError(
             f"No file in directory {str(root)!r} matches {glob!r} (hidden files are left out); "
@@ -124,14 +190,12 @@ def _matches(name: str, glob: str) -> bool:
         raise UsageError(f"{glob!r} is no file pattern; write one like '*.txt'.") from exc
 
 
-def _visible_files(root: Path) -> list[str]:
+def _visible_files(root: Path) -> Iterator[str]:
     """Relative posix paths of all regular files that no dot hides; links to directories are not followed."""
-    found: list[str] = []
     for folder, subfolders, names in os.walk(root, onerror=_raise):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         files = (Path(folder, name) for name in names if not name.startswith("."))
-        found += [file.relative_to(root).as_posix() for file in files if file.is_file()]
-    return found
+        yield from (file.relative_to(root).as_posix() for file in files if file.is_file())
 
 
 def _raise(error: OSError) -> None:

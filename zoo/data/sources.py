@@ -22,7 +22,12 @@ _N_CODES = 0x110000  # Unicode's code points
 _BOM = "\ufeff"
 
 
-def read_text(sources: Source | Sequence[Source], level: TextLevel = "char", glob: str = "*") -> Corpus:
+def read_text(
+    sources: Source | Sequence[Source],
+    level: TextLevel = "char",
+    glob: str = "*",
+    max_bytes: int | None = None,
+) -> Corpus:
     """Read text from files, directories, standard input or built-in texts.
 
     A source is one of:
@@ -42,6 +47,8 @@ def read_text(sources: Source | Sequence[Source], level: TextLevel = "char", glo
         sources: One source or a sequence of them.
         level: ``"char"`` (a token is a Unicode code point) or ``"byte"``.
         glob: Which files of a directory are read; ``"*.txt"`` matches at any depth.
+        max_bytes: What all files may have together, for sources that a checkpoint names: they must be
+            regular files then. None for no bound. Devices are never read.
 
     Returns:
         The corpus; its symbols are exactly those that occur.
@@ -52,7 +59,10 @@ def read_text(sources: Source | Sequence[Source], level: TextLevel = "char", glo
         UsageError: If an argument is none of the above.
     """
     as_choice(level, "level", ("char", "byte"))
-    read = [read_source(source, glob) for source in _listed(sources)]
+    read: list[Parts] = []
+    for source in _listed(sources):
+        left = max_bytes and max_bytes - sum(len(part.raw) for parts in read for part in parts.parts)
+        read.append(read_source(source, glob, left))
     parts = [part for source in read for part in source.parts]
     name = read[0].name if len(read) == 1 else f"{len(parts)} files"
     return _corpus(Parts(name, tuple(parts)), level)

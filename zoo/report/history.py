@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.report.blocks import Number
-from zoo.storage import RunDirectory
+from zoo.storage import RunDirectory, log
 
 Event = Mapping[str, Any]
 Points = tuple[tuple[Number, ...], tuple[Number, ...]]
+
+MOST_BYTES = 8 * 2**20
+"""Of the lines of a log from which a report is made: about 30,000 lines, and 15 times as much memory."""
+
+_KINDS = ("start", "resume", "step", "eval", "analysis", "sample", "warning", "diverged", "end")
 
 
 def number(value: object) -> float | None:
@@ -21,9 +27,43 @@ def number(value: object) -> float | None:
     return float(f"{value:.6g}")
 
 
+class _Thinned:
+    """Events as they come: all of each kind or, when there is no room for them, every second, or fourth.
+
+    The first and the last of each kind are always there, and validations that were the best are a kind.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[object, list[tuple[int, int, Event]]] = {}
+        self._last: dict[object, tuple[int, int, Event]] = {}
+        self._seen: Counter[object] = Counter()
+        self._bytes, self._stride = 0, 1
+
+    def add(self, event: Event, size: int) -> None:
+        """Take an event of so many bytes."""
+        name = event.get("event")
+        kind = (name, event.get("best") is True) if name in _KINDS else None
+        entry = self._last[kind] = self._seen.total(), size, event
+        if self._seen[kind] % self._stride == 0:
+            self._kept.setdefault(kind, []).append(entry)
+            self._bytes += size
+        self._seen[kind] += 1
+        while self._bytes > MOST_BYTES and any(len(kept) > 1 for kept in self._kept.values()):
+            self._stride *= 2
+            self._kept = {kind: kept[::2] for kind, kept in self._kept.items()}
+            self._bytes = sum(size for kept in self._kept.values() for _, size, _ in kept)
+
+    def events(self) -> tuple[Event, ...]:
+        """What was kept, oldest first."""
+        entries = {
+            entry[0]: entry[2] for kept in (*self._kept.values(), self._last.values()) for entry in kept
+        }
+        return tuple(entries[place] for place in sorted(entries))
+
+
 @dataclass(frozen=True)
 class History:
-    """The events of a log that belong to a step, oldest first."""
+    """The events of a log that belong to a step, oldest first; of a very long log, some of them."""
 
     events: tuple[Event, ...]
 
@@ -34,7 +74,11 @@ class History:
         Raises:
             CheckpointError: if its log is damaged.
         """
-        return cls(tuple(event for event in directory.read_log() if type(event.get("step")) is int))
+        thinned = _Thinned()
+        for line, event in log.stream(directory.log_path):
+            if type(event.get("step")) is int:
+                thinned.add(event, len(line))
+        return cls(thinned.events())
 
     def of(self, kind: str) -> list[Event]:
         """The events of a kind."""

@@ -14,6 +14,8 @@ from zoo.storage.reading import exists
 
 SYMBOLS = 1000
 """Over how long a text hidden units are shown, unless another length is asked for."""
+MOST_SYMBOLS = 100_000
+"""The longest; the page then takes some megabytes."""
 
 PAGE, RESULTS = "report.html", "results.json"
 
@@ -33,11 +35,14 @@ def make_report(
         task: The class of the task of a run, if it is registered nowhere.
 
     Raises:
-        UsageError: if the directory is neither, or the length is negative.
+        UsageError: if the directory is neither, or the length is negative or above 100,000.
         CheckpointError: if what it holds is damaged.
     """
-    if as_integer(symbols, "report: symbols") < 0:
-        raise UsageError(f"report: symbols is {symbols}; expected at least 0, which leaves hidden units out.")
+    as_integer(symbols, "report: symbols")
+    if not 0 <= symbols <= MOST_SYMBOLS:
+        raise UsageError(
+            f"report: symbols is {symbols}; expected 0, which leaves hidden units out, to {MOST_SYMBOLS:,}."
+        )
     path = as_path(path, "report: path")
     if not path.is_dir():
         raise UsageError(_no_directory(path))

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import secrets
+from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 
 from zoo.errors import CheckpointError
@@ -34,11 +37,37 @@ def write_bytes(path: StrPath, data: bytes) -> None:
         CheckpointError: It could not be written (full disk, read-only, limits, permissions). The previous
             file is untouched, and no temporary stays behind.
     """
-    path = Path(path)
+    _put(Path(path), (data,), lambda file: _holds(file, data))
+
+
+def write_chunks(path: StrPath, chunks: Iterable[bytes]) -> None:
+    """Put what ``chunks`` gives at ``path``, as `write_bytes`, with one chunk in memory, not all of them."""
+    written, read_back = hashlib.sha256(), hashlib.sha256()
+
+    def counted() -> Iterator[bytes]:
+        for chunk in chunks:
+            written.update(chunk)
+            yield chunk
+
+    def holds(file: BufferedReader) -> bool:
+        while chunk := file.read(_CHUNK):
+            read_back.update(chunk)
+        return read_back.digest() == written.digest()
+
+    _put(Path(path), counted(), holds)
+
+
+def _put(path: Path, chunks: Iterable[bytes], holds: Callable[[BufferedReader], bool]) -> None:
+    """Write ``chunks`` beside ``path``, have what was written judged, and rename it."""
     temporary = _temporary_beside(path)
     try:
-        _write_durably(temporary, data)
-        _verify(temporary, data, path)
+        _write_durably(temporary, chunks)
+        with temporary.open("rb") as file:
+            if not holds(file):
+                raise CheckpointError(
+                    f"Cannot write {path}: what was read back differs from what was written. "
+                    "What was there before is untouched; check the disk."
+                )
         os.replace(temporary, path)  # noqa: PTH105 - the call that all rests on, by its own name
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -129,26 +158,22 @@ def _temporary_beside(path: Path) -> Path:
     return path.parent / f".{path.name}.{secrets.token_hex(8)}.zoo-tmp"
 
 
-def _write_durably(path: Path, data: bytes) -> None:
+def _write_durably(path: Path, chunks: Iterable[bytes]) -> None:
     with path.open("xb") as file:  # plain open, so that the umask decides the mode (tempfile would say 0600)
-        file.write(data)
+        for chunk in chunks:
+            file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _verify(temporary: Path, data: bytes, path: Path) -> None:
-    """Compare what is in the temporary with ``data``, a chunk at a time."""
+def _holds(file: BufferedReader, data: bytes) -> bool:
+    """Whether a file holds exactly ``data``, compared a chunk at a time."""
     expected = memoryview(data)
-    with temporary.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            if chunk != expected[: len(chunk)]:
-                break
-            expected = expected[len(chunk) :]
-    if chunk or expected:
-        raise CheckpointError(
-            f"Cannot write {path}: what was read back differs from what was written. "
-            "What was there before is untouched; check the disk."
-        )
+    while chunk := file.read(_CHUNK):
+        if chunk != expected[: len(chunk)]:
+            return False
+        expected = expected[len(chunk) :]
+    return not expected
 
 
 def _confirm(path: Path) -> None:

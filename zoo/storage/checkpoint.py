@@ -8,9 +8,11 @@ order: so the same checkpoint is the same bytes in every process.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from io import BufferedIOBase, BytesIO
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import safetensors.numpy
@@ -19,11 +21,13 @@ from zoo.errors import CheckpointError
 from zoo.storage import strict_json
 from zoo.storage.atomic import write_bytes
 from zoo.storage.failures import StrPath
-from zoo.storage.header import ALLOWED, DTYPES, METADATA_KEY, check_layout, check_name
-from zoo.storage.reading import read_bytes
+from zoo.storage.header import ALLOWED, DTYPES, METADATA_KEY, Span, check_name, read_layout
+from zoo.storage.reading import opened
 
 FORMAT: Final = 1
 MAX_BYTES: Final = 8 * 2**30
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -55,6 +59,11 @@ def digest(checkpoint: Checkpoint) -> str:
         raise _cannot_store(error) from error
 
 
+def is_digest(text: object) -> TypeGuard[str]:
+    """Whether something that a file holds is a sha256 in 64 hexadecimal digits."""
+    return isinstance(text, str) and _SHA256.fullmatch(text) is not None
+
+
 def pack(checkpoint: Checkpoint) -> bytes:
     """The bytes of a checkpoint file; equal checkpoints give equal bytes, whatever the arrays' memory order.
 
@@ -78,14 +87,7 @@ def unpack(data: bytes, *, source: str) -> Checkpoint:
         CheckpointError: The bytes are damaged, foreign, or made by a newer zoo. No other error, whatever they
             are.
     """
-    try:
-        return _unpack(data)
-    except (ValueError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"Cannot load {source}: {error}.") from error
-    except MemoryError:
-        raise CheckpointError(
-            f"Cannot load {source}: its {len(data):,} bytes do not fit into memory."
-        ) from None
+    return _read(BytesIO(data), len(data), source)
 
 
 def save(path: StrPath, checkpoint: Checkpoint) -> str:
@@ -105,10 +107,14 @@ def save(path: StrPath, checkpoint: Checkpoint) -> str:
 def load(path: StrPath, *, max_bytes: int = MAX_BYTES) -> Checkpoint:
     """Read a checkpoint file of at most ``max_bytes`` bytes.
 
+    Its header, of 16 MiB at most, is read and judged first: memory for arrays is only taken when they are as
+    large as the file itself.
+
     Raises:
         CheckpointError: Missing, unreadable, too large, or as `unpack`.
     """
-    return unpack(read_bytes(path, max_bytes=max_bytes), source=str(path))
+    with opened(path, max_bytes=max_bytes) as (file, size):
+        return _read(file, size, str(path))
 
 
 def expect(
@@ -143,18 +149,37 @@ def _pack(checkpoint: Checkpoint) -> tuple[bytes, str]:
         data = safetensors.numpy.save(arrays, metadata={METADATA_KEY: strict_json.dumps(envelope)})
         # Whatever the serializer did to an array (0.8.0 has been caught) is found out here and not on resume;
         # and nothing is ever written that `unpack` would find too large.
-        _unpack(data)
+        _unpack(BytesIO(data), len(data))
     except (ValueError, safetensors.SafetensorError) as error:
         raise _cannot_store(error) from error
     return data, sha256
 
 
-def _unpack(data: bytes) -> Checkpoint:
-    meta, sha256 = _open_envelope(check_layout(data))
-    arrays = dict(sorted(safetensors.numpy.load(data).items()))
+def _read(file: BufferedIOBase, size: int, source: str) -> Checkpoint:
+    """The checkpoint in an open file; raises `CheckpointError`."""
+    try:
+        return _unpack(file, size)
+    except ValueError as error:
+        raise CheckpointError(f"Cannot load {source}: {error}.") from error
+    except MemoryError:
+        raise CheckpointError(f"Cannot load {source}: its {size:,} bytes do not fit into memory.") from None
+
+
+def _unpack(file: BufferedIOBase, size: int) -> Checkpoint:
+    text, spans = read_layout(file, size)
+    meta, sha256 = _open_envelope(text)
+    arrays = dict(sorted((span.name, _read_array(file, span)) for span in spans))
     if _digest(arrays, meta) != sha256:
         raise ValueError("it is damaged (its sha256 does not match its content)")
     return Checkpoint(arrays, meta)
+
+
+def _read_array(file: BufferedIOBase, span: Span) -> Array:
+    """The array that comes next in a file: read into its own memory, which a copy would take twice."""
+    array = np.empty(span.shape, span.dtype.newbyteorder("<"))
+    if file.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
+        raise ValueError("it was cut short while it was read")
+    return array.astype(span.dtype, copy=False)
 
 
 def _open_envelope(text: str) -> tuple[dict[str, object], object]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Final
+from io import BufferedIOBase
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -38,23 +39,45 @@ _INFO_KEYS = {"dtype", "shape", "data_offsets"}
 _LENGTH_BYTES = 8
 
 
-def check_layout(data: bytes) -> str:
-    """The ``zoo`` metadata string of a safetensors file whose layout holds together.
+class Span(NamedTuple):
+    """Where the bytes of one array lie in the body of a file, and what they mean.
+
+    Attributes:
+        begin: Its first byte.
+        end: The byte after its last.
+        name: Its name.
+        dtype: Its dtype.
+        shape: Its shape.
+    """
+
+    begin: int
+    end: int
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+def read_layout(file: BufferedIOBase, size: int) -> tuple[str, list[Span]]:
+    """The ``zoo`` metadata string and the arrays of a safetensors file whose layout holds together.
 
     Args:
-        data: The whole file.
+        file: The file, at its start. Only its header is read, so that the body comes next.
+        size: Its size in bytes.
+
+    Returns:
+        The string, and the spans, which tile the body, in their order in the file.
 
     Raises:
         ValueError: The header is too long for the file or the bound, is no strict JSON, or describes tensors
             that the file cannot hold: too many, bad names, unknown dtypes, overlaps, holes, surplus bytes.
     """
-    header, body_bytes = _header(data)
+    header, body_bytes = _header(file, size)
     metadata = header.pop("__metadata__", None)
     if len(header) > MAX_ARRAYS:
         raise ValueError(f"it holds {len(header):,} arrays, and at most {MAX_ARRAYS:,} are allowed")
-    spans = [_span(name, info) for name, info in header.items()]
+    spans = sorted((_span(name, info) for name, info in header.items()), key=lambda span: span[:3])
     _check_spans(spans, body_bytes)
-    return _zoo_metadata(metadata)
+    return _zoo_metadata(metadata), spans
 
 
 def check_name(name: str) -> None:
@@ -66,23 +89,23 @@ def check_name(name: str) -> None:
         )
 
 
-def _header(data: bytes) -> tuple[dict[str, object], int]:
+def _header(file: BufferedIOBase, size: int) -> tuple[dict[str, object], int]:
     """The header as a dict, and how many bytes follow it."""
-    if len(data) < _LENGTH_BYTES:
-        raise ValueError(f"it has {len(data)} bytes, too few for a checkpoint")
-    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    if size < _LENGTH_BYTES:
+        raise ValueError(f"it has {size} bytes, too few for a checkpoint")
+    length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     if length > MAX_HEADER_BYTES:
         raise ValueError(
             f"it claims a header of {length:,} bytes, and at most {MAX_HEADER_BYTES:,} are allowed"
         )
-    body_bytes = len(data) - _LENGTH_BYTES - length
+    body_bytes = size - _LENGTH_BYTES - length
     if body_bytes < 0:
-        raise ValueError(f"it is cut short: a header of {length:,} bytes in a file of {len(data):,}")
-    return strict_json.loads_object(data[_LENGTH_BYTES : _LENGTH_BYTES + length]), body_bytes
+        raise ValueError(f"it is cut short: a header of {length:,} bytes in a file of {size:,}")
+    return strict_json.loads_object(file.read(length)), body_bytes
 
 
-def _span(name: str, info: object) -> tuple[int, int, str]:
-    """First byte, byte after the last, and name of one tensor, in agreement with its dtype and shape."""
+def _span(name: str, info: object) -> Span:
+    """The span of one array, in agreement with its dtype and shape."""
     check_name(name)
     if not isinstance(info, dict) or info.keys() != _INFO_KEYS:
         raise ValueError(f"the array {name!r} is not described by exactly dtype, shape and data_offsets")
@@ -94,7 +117,7 @@ def _span(name: str, info: object) -> tuple[int, int, str]:
     needed = math.prod(shape) * dtype.itemsize
     if len(offsets) != 2 or offsets[1] - offsets[0] != needed:
         raise ValueError(f"the array {name!r} needs {needed:,} bytes, and its data_offsets give it others")
-    return offsets[0], offsets[1], name
+    return Span(offsets[0], offsets[1], name, dtype, tuple(shape))
 
 
 def _dtype(name: str, code: object) -> np.dtype[Any]:
@@ -111,14 +134,14 @@ def _naturals(name: str, key: str, value: object) -> list[int]:
     return value
 
 
-def _check_spans(spans: list[tuple[int, int, str]], body_bytes: int) -> None:
-    """The spans must tile the body: no overlap, no hole, nothing after the last."""
+def _check_spans(spans: list[Span], body_bytes: int) -> None:
+    """The sorted spans must tile the body: no overlap, no hole, nothing after the last."""
     position = 0
-    for begin, end, name in sorted(spans):
-        if begin != position:
-            kind = "overlaps another" if begin < position else "leaves a hole before it"
-            raise ValueError(f"the array {name!r} {kind}")
-        position = end
+    for span in spans:
+        if span.begin != position:
+            kind = "overlaps another" if span.begin < position else "leaves a hole before it"
+            raise ValueError(f"the array {span.name!r} {kind}")
+        position = span.end
     if position != body_bytes:
         raise ValueError(f"{position:,} bytes of arrays are described and {body_bytes:,} are there")
 

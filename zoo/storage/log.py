@@ -3,12 +3,14 @@
 So a writer may die at any moment: what it left of its last line is no record, neither for the reader nor for
 the next writer. Numbers that JSON lacks are written as the strings ``"nan"``, ``"inf"`` and ``"-inf"``, which
 ``float()`` reads; None would not tell a loss that is unknown from one that exploded.
+
+A log is read line by line: whoever needs all of it holds one record at a time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 
@@ -16,11 +18,14 @@ import numpy as np
 
 from zoo.errors import CheckpointError
 from zoo.storage import strict_json
-from zoo.storage.atomic import write_bytes
+from zoo.storage.atomic import write_chunks
 from zoo.storage.failures import cannot_write
-from zoo.storage.reading import exists, read_bytes
+from zoo.storage.reading import exists, opened
 
 MAX_LOG_BYTES = 2**30
+NOT_FINITE = ("nan", "inf", "-inf")
+MAX_LINE_BYTES = 2**20
+"""Of a line with its newline. The longest is a sample, with 12 bytes for a character outside the BMP."""
 
 
 def append(path: Path, record: Mapping[str, object]) -> None:
@@ -47,7 +52,24 @@ def read(path: Path) -> list[dict[str, object]]:
     Raises:
         CheckpointError: The log cannot be read, or a line (which the message names) is not a JSON object.
     """
-    return [record for _, record in _records(path)]
+    return [record for _, record in stream(path)]
+
+
+def stream(path: Path) -> Iterator[tuple[bytes, dict[str, object]]]:
+    """Each whole line, newline included, with its record, one at a time; raises as `read`."""
+    if not exists(path):
+        return
+    with opened(path, max_bytes=MAX_LOG_BYTES) as (file, _):
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                raise CheckpointError(
+                    f"{path}, line {number}: it has more than {MAX_LINE_BYTES:,} bytes. "
+                    "Correct or delete that line."
+                )
+            if line.endswith(b"\n"):  # otherwise it is torn, and the last
+                yield line, _parse(path, number, line)
 
 
 def truncate(path: Path, step: int, without: Collection[str] = ()) -> None:
@@ -64,21 +86,12 @@ def truncate(path: Path, step: int, without: Collection[str] = ()) -> None:
         CheckpointError: As `read`, or the log could not be written; it then is as it was.
     """
     if exists(path):
-        kept = [line for line, record in _records(path) if _stays(record, step, without)]
-        write_bytes(path, b"".join(kept))
+        write_chunks(path, (line for line, record in stream(path) if _stays(record, step, without)))
 
 
 def _stays(record: dict[str, object], last: int, without: Collection[str]) -> bool:
     step = record.get("step")
     return record.get("event") not in without and not (isinstance(step, int) and step > last)
-
-
-def _records(path: Path) -> list[tuple[bytes, dict[str, object]]]:
-    """Each whole line, newline included, with its record."""
-    if not exists(path):
-        return []
-    *lines, _torn = read_bytes(path, max_bytes=MAX_LOG_BYTES).split(b"\n")
-    return [(line + b"\n", _parse(path, number, line)) for number, line in enumerate(lines, start=1)]
 
 
 def _parse(path: Path, number: int, line: bytes) -> dict[str, object]:
@@ -90,9 +103,15 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, object]:
 
 def _line(path: Path, record: Mapping[str, object]) -> bytes:
     try:
-        return strict_json.dumps(_loggable(dict(record)), where="record").encode() + b"\n"
+        line = strict_json.dumps(_loggable(dict(record)), where="record").encode() + b"\n"
     except ValueError as error:
         raise CheckpointError(f"Cannot write to {path}: {error}.") from error
+    if len(line) > MAX_LINE_BYTES:
+        raise CheckpointError(
+            f"Cannot write to {path}: the record has {len(line):,} bytes, and at most {MAX_LINE_BYTES:,} are "
+            f"allowed."
+        )
+    return line
 
 
 def _loggable(value: object) -> object:
@@ -124,8 +143,12 @@ def _cut_torn_line(file: FileIO) -> int:
     size = file.seek(0, 2)
     if size == 0:
         return 0
-    file.seek(size - 1)
-    if file.read(1) == b"\n":
-        return size
-    file.seek(0)
-    return file.truncate((file.read() or b"").rfind(b"\n") + 1)
+    start = max(0, size - MAX_LINE_BYTES)
+    file.seek(start)
+    end = (file.read(MAX_LINE_BYTES) or b"").rfind(b"\n")
+    if end < 0 < start:
+        raise CheckpointError(
+            f"Cannot write to {file.name}: its last line has more than {MAX_LINE_BYTES:,} bytes. "
+            "Correct or delete that line."
+        )
+    return file.truncate(start + end + 1)

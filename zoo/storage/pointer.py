@@ -12,14 +12,13 @@ from typing import Final
 
 from zoo.errors import CheckpointError
 from zoo.storage.atomic import write_json
-from zoo.storage.checkpoint import Checkpoint, digest, load
+from zoo.storage.checkpoint import Checkpoint, digest, is_digest, load
 from zoo.storage.reading import read_json
 from zoo.storage.strict_json import quote
 
 MAX_STEP: Final = 10**18 - 1
 
 _STEP_FILE = re.compile(r"step-([0-9]{8,18})\.safetensors")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def read_pointer(path: Path) -> Pointer:
     # Not isinstance: JSON's true is an int in Python. The name is a plain one, so it leads nowhere else.
     if found.keys() != {"file", "sha256", "step"} or type(step) is not int or not isinstance(file, str):
         raise CheckpointError(f"{path} is damaged: it is not exactly file, sha256 and step.")
-    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256) or step_of(file) != step:
+    if not is_digest(sha256) or step_of(file) != step:
         raise CheckpointError(
             f"{path} is damaged: {quote(file)} is not the file of step {step} with a sha256."
         )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase, BufferedReader, FileIO
 from pathlib import Path
 
 from zoo.errors import CheckpointError
@@ -10,7 +14,28 @@ from zoo.storage import strict_json
 from zoo.storage.failures import StrPath, cannot_read
 
 # A configuration with a vocabulary of a million symbols takes about 10 MB.
-MAX_JSON_BYTES = 64 * 2**20
+MAX_JSON_BYTES = 16 * 2**20
+
+
+@contextmanager
+def opened(path: StrPath, *, max_bytes: int) -> Iterator[tuple[BufferedIOBase, int]]:
+    """Within the block the regular file ``path`` is open for reading; the file and its size in bytes.
+
+    Raises:
+        CheckpointError: Missing, unreadable, not a regular file, or larger than ``max_bytes``.
+    """
+    path = Path(path)
+    try:
+        _check(path, path.stat(), max_bytes)  # before opening, which rewinds a tape
+        with BufferedReader(FileIO(path, "rb", opener=_open)) as file:
+            yield file, _check(path, os.fstat(file.fileno()), max_bytes)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def _open(path: str, flags: int) -> int:
+    """Wait for no pipe that has come in place of the file since."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def read_bytes(path: StrPath, *, max_bytes: int) -> bytes:
@@ -19,27 +44,23 @@ def read_bytes(path: StrPath, *, max_bytes: int) -> bytes:
     Raises:
         CheckpointError: Missing, unreadable, not a regular file, too large for the bound or for the memory.
     """
-    path = Path(path)
-    try:
-        size = _size(path, max_bytes)
-        with path.open("rb") as file:
+    with opened(path, max_bytes=max_bytes) as (file, size):
+        try:
             data = file.read(size + 1)  # one more than it had: growth is then seen, not cut off
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    except MemoryError:
-        raise CheckpointError(f"Cannot read {path}: its {size:,} bytes do not fit into memory.") from None
+        except MemoryError:
+            raise CheckpointError(f"Cannot read {path}: its {size:,} bytes do not fit into memory.") from None
     if len(data) > size:
         raise CheckpointError(f"Cannot read {path}: it grew while it was read; try again.")
     return data
 
 
-def read_json(path: StrPath) -> dict[str, object]:
-    """The JSON object in the file ``path``.
+def read_json(path: StrPath, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, object]:
+    """The JSON object in the file ``path``, which may have ``max_bytes`` bytes at most.
 
     Raises:
         CheckpointError: As `read_bytes`, or the file is not one strict JSON object.
     """
-    data = read_bytes(path, max_bytes=MAX_JSON_BYTES)
+    data = read_bytes(path, max_bytes=max_bytes)
     try:
         return strict_json.loads_object(data)
     except ValueError as error:
@@ -57,9 +78,8 @@ def exists(path: Path) -> bool:
     return True
 
 
-def _size(path: Path, max_bytes: int) -> int:
-    """Size in bytes, looked up before opening: a pipe would block and a device would never end."""
-    status = path.stat()
+def _check(path: Path, status: os.stat_result, max_bytes: int) -> int:
+    """Size in bytes of what is no device, which would never end, and no pipe, which would block."""
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
         raise CheckpointError(f"Cannot read {path}: it is {kind}, expected a file.")

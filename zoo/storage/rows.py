@@ -9,6 +9,9 @@ from typing import Any
 from zoo.errors import CheckpointError
 from zoo.storage.strict_json import quote
 
+MAX_BYTES = 64 * 2**20
+"""Of a file of records: those of 30,000 runs and their summary take about 35 MB."""
+
 Kinds = Mapping[str, str]
 """Field to kind: ``str``, ``bool``, ``int`` or ``float``, or one of them with `` | None``."""
 

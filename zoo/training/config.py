@@ -54,6 +54,9 @@ OF_TASKS = ("task_options", "eval_batches", "stop_when_solved")
 TEST_BATCHES = 64
 """Batches of a task by which a trained model is measured, unless told otherwise."""
 
+MOST_SAMPLED = 80_000
+"""Symbols of a sample in training, which is a line of the log; ``zoo sample`` writes any number."""
+
 # What is allowed, and how it is called in a message; None is allowed where it is the default.
 _COUNT: tuple[Check, str] = (
     lambda value: type(value) is int and 1 <= value < 2**53,
@@ -76,7 +79,7 @@ _SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directo
 _ALLOWED = {
     **dict.fromkeys(("hidden", "layers", "batch", "seq", "steps", "threads"), _COUNT),
     **dict.fromkeys(("log_every", "eval_every", "eval_batches", "save_every", "keep"), _COUNT),
-    **dict.fromkeys(("sample_every", "sample_length", "patience", "analyse_every"), _COUNT_OR_ZERO),
+    **dict.fromkeys(("sample_every", "patience", "analyse_every"), _COUNT_OR_ZERO),
     **dict.fromkeys(("clip", "clip_value", "lr"), _NUMBER),
     **dict.fromkeys(("task", "level", "glob", "split", "cell", "dtype", "optimizer", "schedule"), _WORD),
     **dict.fromkeys(("task_options", "cell_options", "optimizer_options", "schedule_options"), _OPTIONS),
@@ -87,6 +90,10 @@ _ALLOWED = {
     ),
     "data": _SOURCES,
     "epochs": _ABOVE_ZERO,
+    "sample_length": (
+        lambda value: type(value) is int and 0 <= value <= MOST_SAMPLED,
+        f"an integer from 0 to {MOST_SAMPLED:,}",
+    ),
     "seed": _SEED,
     "recompute": (is_recompute, EXPECTED_RECOMPUTE),
 }
@@ -262,4 +269,6 @@ def config_from_json(stored: Mapping[str, Any], source: str) -> Config:
     try:
         return make_config({**stored, "data": tuple(data) if isinstance(data, list) else data})
     except UsageError as error:
-        raise CheckpointError(f"{source} is not a configuration of this version of zoo ({error}).") from None
+        raise CheckpointError(
+            f"{source} is not a configuration of this version of zoo ({str(error)[:300]})."
+        ) from None

@@ -113,13 +113,18 @@ def _check_same(
     ):
         if then != now:
             raise CheckpointError(
-                f"{directory.path} cannot be resumed: the {what} has changed since (sha256 {str(then)[:12]} "
+                f"{directory.path} cannot be resumed: the {what} has changed since (sha256 {_start(then)} "
                 f"then, {now[:12]} now); restore it, or begin a new run with another --out."
             )
     if described != described_now:
         raise CheckpointError(
             f"{directory.path} cannot be resumed: its checkpoint is of another model than its configuration."
         )
+
+
+def _start(digest: object) -> str:
+    """The first characters of a digest, or of whatever a file holds instead, made safe for a terminal."""
+    return ascii(str(digest)[:12])[1:-1]
 
 
 def _other_versions(then: Any) -> str:

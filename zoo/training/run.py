@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +13,10 @@ from typing import Any
 
 from zoo.arguments import as_path
 from zoo.contracts import Cell
+from zoo.errors import CheckpointError
 from zoo.model import AnyModel, load
-from zoo.storage import RunDirectory
+from zoo.storage import RunDirectory, log
+from zoo.storage.strict_json import quote
 from zoo.training.config import Config, config_from_json
 
 
@@ -53,8 +57,7 @@ class Run:
     @property
     def best_loss(self) -> float | None:
         """Lowest validation loss, of a text in nats per symbol; None before the first validation."""
-        losses = [float(event["loss"]) for event in self.history if event.get("event") == "eval"]
-        return min(losses, default=None)
+        return min(map(self._loss, self._events("eval")), default=None)
 
     @property
     def ended(self) -> str | None:
@@ -62,8 +65,27 @@ class Run:
 
         None if it has not ended, or was killed.
         """
-        last = self.history[-1:] or [{}]
-        return {"end": last[0].get("reason"), "diverged": "diverged"}.get(last[0].get("event", ""))
+        last = next(iter(deque(self._events(), maxlen=1)), {})
+        if last.get("event") == "end":
+            return str(last.get("reason"))
+        return "diverged" if last.get("event") == "diverged" else None
+
+    def _events(self, kind: str | None = None) -> Iterator[Mapping[str, Any]]:
+        """The events of a kind, or all, one in memory at a time."""
+        events = log.stream(RunDirectory(self.path).log_path)
+        return (event for _, event in events if kind is None or event.get("event") == kind)
+
+    def _loss(self, event: Mapping[str, Any]) -> float:
+        """The loss of a validation."""
+        loss = event.get("loss")
+        if isinstance(loss, (int, float)) and not isinstance(loss, bool):
+            return float(loss)
+        if loss in log.NOT_FINITE:
+            return float(loss)
+        raise CheckpointError(
+            f"{RunDirectory(self.path).log_path}: a validation has the loss {quote(str(loss))}; expected a "
+            f"number. Correct or delete that line."
+        )
 
 
 class Interrupted(KeyboardInterrupt):

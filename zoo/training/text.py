@@ -96,19 +96,23 @@ class Text:
         return {"bits": bits(loss), "epoch": round(step / self.train.windows_per_epoch, 3)}
 
 
-def prepare(config: Config, corpus: Corpus | None = None) -> tuple[Config, Text]:
+def prepare(
+    config: Config, corpus: Corpus | None = None, max_bytes: int | None = None
+) -> tuple[Config, Text]:
     """Read and divide the text; the configuration comes back with every size settled.
 
     Args:
         config: The configuration.
         corpus: The text, if it has been read already.
+        max_bytes: As for `read_text`.
 
     Raises:
         DataError: if the text cannot be read or is too short for the sizes that were asked for.
         UsageError: if the split is not one.
     """
     if corpus is None:
-        corpus = read_text(list(config.data), level=cast(TextLevel, config.level), glob=config.glob)
+        level = cast(TextLevel, config.level)
+        corpus = read_text(list(config.data), level=level, glob=config.glob, max_bytes=max_bytes)
     shares = config.split or (DEFAULT_SPLIT if len(corpus) >= SHORT else "100")
     parts = split(corpus.tokens, parse_split(shares))
     batch, seq = fit(len(parts.train), config.batch or 32, config.seq or 64)

@@ -30,7 +30,7 @@ from zoo.errors import UsageError
 )
 @option(
     "--symbols",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 100_000),
     default=1000,
     metavar="N",
     help="Length of the text over which hidden units are shown; 0 to leave them out.  [1000]",

@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo.errors import CheckpointError
 from zoo.storage.reading import read_json
-from zoo.storage.rows import check_rows
+from zoo.storage.rows import MAX_BYTES, check_rows
 
 FILE = "results.json"
 FORMAT = 1
@@ -155,7 +155,7 @@ def read_results(path: Path) -> Results:
         CheckpointError: if they are missing, damaged, or of another version.
     """
     file = path / FILE
-    found = read_json(file)
+    found = read_json(file, max_bytes=MAX_BYTES)
     if found.get("format") != FORMAT:
         written = repr(found.get("format"))[:60]
         raise CheckpointError(f"{file} is of format {written}; this version of zoo reads format {FORMAT}.")

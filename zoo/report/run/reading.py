@@ -6,6 +6,7 @@ Networks", 2015, https://arxiv.org/abs/1506.02078.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from zoo.report.history import number
 from zoo.report.run.features import example_features, text_features
 
 Array = np.ndarray[Any, Any]
+
+MOST_HELD = 32 * 2**20
+"""Numbers that all states together may take, 256 MB: of a model of many units fewer steps are shown."""
 
 _LOOK_FOR_A_LINE = 300  # symbols, among which the text may begin after the end of a line
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -57,11 +61,13 @@ def read_text(model: AnyModel, vocabulary: Vocabulary, tokens: Array, symbols: i
         part: What the part is called.
     """
     start = _begin(vocabulary, tokens[:_LOOK_FOR_A_LINE])
-    stop = min(len(tokens), start + symbols)
-    held, outputs = _read(model, tokens[:stop, None])
+    stop = min(len(tokens), start + symbols, max(start + 2, _most_steps(model)))
+    targets = np.append(tokens[1:stop], 0)[:, None]
+    asked = np.arange(stop)[:, None] < stop - 1
+    held, costs = _read(model, tokens[:stop, None], targets, asked)
     text = [vocabulary[token] for token in tokens[start:stop]]
     names, features = text_features([symbol if isinstance(symbol, str) else chr(symbol) for symbol in text])
-    bits = [None, *_bits(outputs[:-1, 0], tokens[1:stop])][start:]
+    bits = [None, *map(number, costs[:-1, 0].tolist())][start:]
     states = {name: values[start:, 0].T for name, values in held.items()}
     what = f"{len(text):,} symbols of the {part} text"
     return Seen(what, tuple(map(_shown, text)), tuple(bits), states, names, features)
@@ -76,20 +82,16 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Seen:
         symbols: About how many steps to show, and at least one example.
     """
     length = len(task.batch(0, 1, 0, "valid").inputs)
-    batch = task.batch(0, max(1, symbols // length), 0, "valid")
-    held, outputs = _read(model, batch.inputs)
-    asked = batch.weights.T.reshape(-1) > 0
-    bits: list[Number] = [None] * asked.size
-    if task.loss == "cross_entropy":  # targets that do not count may be anything
-        places = np.flatnonzero(asked)
-        cost = _bits(_in_a_row(outputs)[places], _in_a_row(batch.targets)[places])
-        for place, bit in zip(places, cost, strict=True):
-            bits[place] = bit
+    batch = task.batch(0, max(1, min(symbols, _most_steps(model)) // length), 0, "valid")
+    asked = batch.weights > 0
+    # A cost is that of a class; targets that do not count may be anything.
+    held, costs = _read(model, batch.inputs, batch.targets, asked & (task.loss == "cross_entropy"))
+    bits = map(number, _in_a_row(costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)
     rows = batch.inputs.shape[1]
     what = f"{rows} example{'s' * (rows > 1)} of {words_of(task)}; ? is where an answer is asked for"
     states = {name: _in_a_row(values).T for name, values in held.items()}
-    return Seen(what, tuple(_steps(batch.inputs, asked)), tuple(bits), states, names, features)
+    return Seen(what, tuple(_steps(batch.inputs, asked.T.reshape(-1))), tuple(bits), states, names, features)
 
 
 def words_of(task: Task) -> str:
@@ -97,16 +99,32 @@ def words_of(task: Task) -> str:
     return f"the task {task.name.replace('_', ' ')}"
 
 
-def _read(model: AnyModel, inputs: Array) -> tuple[dict[str, Array], Array]:
-    """Every state after every step, ``(T, B, units)``, and the outputs, ``(T, B, V)``."""
-    held: dict[str, list[Array]] = {name: [] for name in model.stack.state_shapes}
-    outputs, state = [], None
-    for step in range(len(inputs)):
-        found, state = model.outputs(inputs[step : step + 1], state=state)
-        outputs.append(found[0])
+def _read(model: AnyModel, inputs: Array, targets: Array, asked: Array) -> tuple[dict[str, Array], Array]:
+    """Every state after every step, ``(T, B, units)``, and the bits that targets cost, ``(T, B)``.
+
+    The outputs of one step are in memory at a time: those of 1,000 steps and 100,000 symbols took 2.9 GB.
+
+    Args:
+        model: The model.
+        inputs: ``(T, B)`` or ``(T, B, I)``.
+        targets: Classes, ``(T, B)``.
+        asked: Where a target counts, ``(T, B)``; elsewhere its cost is NaN.
+    """
+    held: dict[str, Array] = {}
+    costs, state = np.full(asked.shape, np.nan), None
+    for step, rows in enumerate(asked):
+        outputs, state = model.outputs(inputs[step : step + 1], state=state)
+        if rows.any():
+            costs[step, rows] = _bits(outputs[0][rows], targets[step][rows])
         for name, values in state.items():
-            held[name].append(values.reshape(len(values), -1))
-    return {name: np.array(values, np.float64) for name, values in held.items()}, np.array(outputs)
+            flat = values.reshape(len(values), -1)
+            held.setdefault(name, np.empty((len(inputs), *flat.shape)))[step] = flat
+    return held, costs
+
+
+def _most_steps(model: AnyModel) -> int:
+    """Steps of one row whose states may be held together."""
+    return max(1, MOST_HELD // sum(math.prod(shape) for shape in model.stack.state_shapes.values()))
 
 
 def _in_a_row(values: Array) -> Array:
@@ -115,13 +133,14 @@ def _in_a_row(values: Array) -> Array:
     return turned.reshape(-1, *values.shape[2:])
 
 
-def _bits(outputs: Array, targets: Array) -> list[Number]:
+def _bits(outputs: Array, targets: Array) -> Array:
     """What each target cost: ``(N, V)`` outputs before a softmax, ``(N,)`` targets."""
     logits = outputs.astype(np.float64)
     top = logits.max(axis=1, keepdims=True)
     total = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
     nats = total - logits[np.arange(len(targets)), targets]
-    return [number(bits) for bits in np.round(nats / np.log(2), 2).tolist()]
+    bits: Array = np.round(nats / np.log(2), 2)
+    return bits
 
 
 def _begin(vocabulary: Vocabulary, tokens: Array) -> int:

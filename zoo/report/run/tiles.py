@@ -19,7 +19,8 @@ def subtitle(run: OpenedRun) -> str:
     if config.task is not None:
         source = f"the task {words(config.task)}"
     else:
-        source = str(run.begun.get("text", {}).get("name", ", ".join(config.data)))
+        text = run.begun.get("text")
+        source = str(text["name"]) if isinstance(text, dict) and "name" in text else ", ".join(config.data)
     return f"{config.cell}, {layers}, {config.dtype}, trained on {source}"
 
 
@@ -27,7 +28,7 @@ def tiles(run: OpenedRun) -> Iterator[Tile]:
     """The numbers at the top."""
     yield from _best(run)
     yield Tile("steps", f"{_steps(run):,}", f"of {run.config.steps or 0:,}, {_ended(run)}")
-    if "parameters" in run.begun:
+    if type(run.begun.get("parameters")) is int:
         yield Tile("parameters", f"{run.begun['parameters']:,}")
     speeds = [speed for speed in run.history.points("step", "symbols_per_s")[1] if speed is not None]
     if speeds:
