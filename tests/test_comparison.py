@@ -16,6 +16,7 @@ from zoo.comparison import Stopped, comparing, work
 from zoo.comparison.asked import SETTINGS
 from zoo.comparison.inline import Inline
 from zoo.comparison.jobs import SWEEP_SEED
+from zoo.comparison.plan import FILE
 from zoo.comparison.records import FILE as RESULT
 from zoo.comparison.records import record_of
 from zoo.comparison.settling import GRID
@@ -369,6 +370,17 @@ def test_a_rate_that_diverges_is_not_taken(go):
     found = go("vanilla", "copying", options={"copying": TINY}, seeds=1, **SIZES, **rates)
     assert [record["status"] for record in found.sweep] == ["finished", "diverged"]
     assert [record["lr"] for record in found.runs] == [0.01]
+
+
+def test_half_written_files_of_killed_processes_are_removed(tmp_path, two, go):
+    """A plan that is half written may be the only file: that is not a directory of something else."""
+    left = [tmp_path / name / f".{FILE}.{'0' * 16}.zoo-tmp" for name in ("found", "new")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"{")
+    go(engine=Idle())
+    go("vanilla", "copying", name="new", engine=Dreaming())
+    assert not any(path.exists() for path in left)
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path, go):

@@ -27,7 +27,7 @@ def compare_runs(whole: Path, survivor: Path) -> None:
     _compare_checkpoints(whole / "checkpoints", survivor / "checkpoints", _resumed_from(survivor))
     assert (survivor / "config.json").read_bytes() == (whole / "config.json").read_bytes()
     assert history(survivor) == history(whole), "the log differs"
-    assert not temporaries(survivor)
+    assert not temporaries(survivor), f"temporary files are left: {temporaries(survivor)}"
 
 
 def compare_comparisons(whole: Path, survivor: Path) -> None:
@@ -44,7 +44,7 @@ def compare_comparisons(whole: Path, survivor: Path) -> None:
     ]
     for run in runs:
         compare_runs(run, survivor / run.relative_to(whole))
-    assert not temporaries(survivor)
+    assert not temporaries(survivor), f"temporary files are left: {temporaries(survivor)}"
 
 
 def run_directories(comparison: Path) -> list[Path]:

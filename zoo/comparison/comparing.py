@@ -23,7 +23,7 @@ from zoo.comparison.results import Comparison, write_results
 from zoo.comparison.settling import Comparands, settle
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.shards import available_threads
-from zoo.storage.atomic import entries
+from zoo.storage.atomic import entries, is_temporary, remove_temporaries
 from zoo.storage.failures import cannot_write
 from zoo.storage.locking import exclusive
 from zoo.training import Interrupted
@@ -166,10 +166,12 @@ def _named(
 def _held(folder: Path) -> Iterator[None]:
     """Be the only one at work in a directory, which is made if it is not there.
 
+    What killed writers left half written is removed; it may be all that there is.
+
     Raises:
         CheckpointError: if it holds something else, cannot be written, or somebody else is at work in it.
     """
-    foreign = [path.name for path in entries(folder) if path.name != _LOCK]
+    foreign = [path.name for path in entries(folder) if path.name != _LOCK and not is_temporary(path)]
     if foreign and FILE not in foreign:
         raise CheckpointError(
             f"The directory {folder} is not empty and holds no comparison ({len(foreign)} entries, such as "
@@ -180,6 +182,7 @@ def _held(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise cannot_write(folder, error) from error
     with exclusive(folder / _LOCK, f"The comparison in {folder}"):
+        remove_temporaries(folder)
         yield
 
 
