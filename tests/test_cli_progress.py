@@ -153,6 +153,13 @@ def test_plain_lines_keep_their_form():
     ]
 
 
+def test_samples_steer_no_terminal_that_shows_a_log(capsys):
+    with watching(quiet=False, as_json=False) as watch:
+        watch(RUN[0])
+        watch(SAMPLE)
+    assert "  | one\\x1b[31m\n  | two\n" in capsys.readouterr().out
+
+
 def test_a_resumed_run_with_nothing_to_do():
     resumed = {**START, "event": "resume", "step": 1000}
     assert "resumed at step 1000" in plain([resumed])

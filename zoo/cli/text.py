@@ -23,5 +23,7 @@ def harmless(text: str) -> str:
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    """A text of at most so many characters, and how many it had."""
-    return text if len(text) <= longest else f"{text[:longest]}... ({len(text):,} characters)"
+    """A text of about so many characters: of a longer one the start, its length, and the end."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest * 3 // 4]} ... ({len(text):,} characters) ... {text[-(longest // 4) :]}"

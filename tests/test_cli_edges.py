@@ -1,0 +1,306 @@
+"""Every command, taken from the program itself, with hostile streams, words and texts: no traceback, ever."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import zoo
+from zoo.cli.app import COMMANDS, cli
+from zoo.cli.parameters import MOST, Argument, Option
+from zoo.cli.terminal import echo, rich_text, styled
+from zoo.cli.text import cut, harmless
+
+HOSTILE = "a\x1b]0;t\x07\x1bc\x9b31m\u202eb\u2066c\u200f\r"
+VISIBLE = r"a\x1b]0;t\x07\x1bc\x9b31m\u202eb\u2066c\u200f\r"
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def parameters(command):
+    """The options and arguments of a command."""
+    with click.Context(cli) as ctx:
+        return cli.get_command(ctx, command).params
+
+
+def takes_text(param):
+    return isinstance(param, click.Argument) or not (param.is_flag or param.count)
+
+
+EVERY = pytest.mark.parametrize("command", COMMANDS)
+
+
+def words(param, text):
+    """The words that give a text to every part of a parameter."""
+    return [*([param.opts[-1]] if isinstance(param, click.Option) else []), *[text] * max(1, param.nargs)]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a command in an empty directory; nothing that takes long or writes outside is begun."""
+
+    def stopped(*args, **settings):
+        raise zoo.UsageError(f"stopped before {args} {settings}")
+
+    for place in ("training.train", "compare", "bench.session.measure", "bench.shard.ns_per_token"):
+        monkeypatch.setattr(f"zoo.{place}", stopped)
+    monkeypatch.setattr("zoo.testing.check_in_child", stopped, raising=False)
+    monkeypatch.setattr("zoo.cli.examinations.examine", list)
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*args):
+        runner = CliRunner(env={"ZOO_PLUGINS": "", "ZOO_CACHE_DIR": str(tmp_path / "cache")})
+        result = runner.invoke(cli, args, prog_name="zoo")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke
+
+
+# ---- words --------------------------------------------------------------------------------------------
+
+
+@EVERY
+def test_every_parameter_is_of_the_class_that_refuses(command):
+    assert all(isinstance(param, (Option, Argument)) for param in parameters(command))
+
+
+@EVERY
+def test_words_that_mean_nothing_are_refused(command, run):
+    for param in filter(takes_text, parameters(command)):
+        for text, message in [
+            ("", "it is empty; give a value, or leave it out."),
+            ("a\0b", "a NUL character"),
+        ]:
+            if text or not getattr(param, "empty", False):
+                result = run(command, *words(param, text))
+                assert (result.exit_code, message in result.stderr) == (2, True), (param, text, result.stderr)
+
+
+@EVERY
+def test_no_integer_is_immense(command, run):
+    for param in parameters(command):
+        if isinstance(param.type, click.types.IntParamType):
+            for digits in ("9" * 20, f"-{'9' * 20}", "9" * 5000):
+                result = run(command, *words(param, digits))
+                assert result.exit_code == 2, (param, digits)
+                assert re.search("expected at most|not a valid int|not in the range", result.stderr), param
+                assert len(result.stderr) < 2500, param
+
+
+@EVERY
+def test_an_option_that_takes_one_value_is_given_once(command, run):
+    for param in filter(takes_text, parameters(command)):
+        if isinstance(param, click.Option):
+            value = words(param, param.type.choices[0] if isinstance(param.type, click.Choice) else "7")
+            result = run(command, *value, *value)
+            message = f"{param.opts[0]} is given 2 times and takes one value; give it once."
+            assert (message in result.stderr) is not param.multiple, (param, result.stderr)
+            assert param.multiple or result.exit_code == 2, param
+
+
+@EVERY
+def test_a_hostile_word_is_no_traceback(command, run, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for param in filter(takes_text, parameters(command)):
+        arguments = [each for each in parameters(command) if isinstance(each, click.Argument)]
+        rest = [] if param in arguments else ["lstm"] * len(arguments)
+        for text in (HOSTILE, "~nobody/x", "a\nb", ".", "-", ",", "=", "x" * 5000, "loop", "loop/x.py:A"):
+            result = run(command, *words(param, text), *rest)
+            assert result.exit_code in (0, 1, 2), (param, text)
+            assert not CONTROLS.search(result.stdout + result.stderr), (param, text)
+            assert len(result.stderr) < 15_000, (param, text)
+
+
+def test_the_largest_integer_and_an_empty_prompt_are_taken(run):
+    assert f"'steps': {MOST}" in run("train", "--steps", str(MOST)).stderr
+    assert "it is empty" not in run("sample", "nothere", "--prompt", "").stderr
+
+
+@pytest.mark.parametrize(("value", "taken"), [(2**63 - 1, True), (2**63, False)])
+def test_seeds_are_larger_than_other_integers(run, value, taken):
+    assert (f"'seed': {value}" in run("train", "--seed", str(value)).stderr) is taken
+
+
+# ---- texts --------------------------------------------------------------------------------------------
+
+
+def test_controls_become_visible_and_nothing_else_changes():
+    assert harmless(HOSTILE) == VISIBLE
+    assert harmless("ä\t× 語\n👍🏽") == "ä\t× 語\n👍🏽"
+    assert not CONTROLS.search(harmless("".join(map(chr, range(0x3000)))))
+    assert cut("x" * 2000) == "x" * 2000
+    assert cut("x" * 2000 + "y") == f"{'x' * 1500} ... (2,001 characters) ... {'x' * 499}y"
+    assert rich_text(HOSTILE).plain == VISIBLE
+
+
+def test_on_a_terminal_looks_stay_and_other_controls_do_not(monkeypatch, capsys):
+    monkeypatch.setattr("zoo.cli.terminal.is_terminal", lambda stream=None: True)
+    monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_: False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    echo(f"{styled(HOSTILE, fg='red', bold=True)} {styled('b', dim=True)}\x1b[8m")
+    assert capsys.readouterr().out == f"\x1b[31m\x1b[1m{VISIBLE}\x1b[0m \x1b[2mb\x1b[0m\\x1b[8m\n"
+
+
+def test_commands_print_by_echo_and_rich_text_alone():
+    """Whatever else prints lets controls of files and plugins through."""
+    folder = Path(zoo.__file__).parent / "cli"
+    texts = {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*.py")}
+    assert {name for name, text in texts.items() if "click.echo(" in text} == {"terminal.py"}
+    assert {name for name, text in texts.items() if re.search(r"\bprint\(", text)} - {"failures.py"} == {
+        "progress/comparing.py",
+        "progress/live.py",
+        "sheets.py",
+        "terminal.py",
+        "commands/show.py",
+    }, "of a console of rich, with rich_text"
+
+
+PLUGIN = f'''
+import zoo
+
+class Odd(zoo.Cell):
+    """Odd {HOSTILE.replace(chr(13), "")}.
+
+    And more {HOSTILE.replace(chr(13), "")}.
+    """
+    card = zoo.Card(title="T {HOSTILE.replace(chr(13), "")}", authors="A", year=2026, url="https://example.org")
+    E = zoo.Param("I", "H", help="weights {HOSTILE.replace(chr(13), "")}")
+    h = zoo.State("H", help="output")
+    def step(self, x, h):
+        return np.tanh(x @ self.E + h)
+
+@zoo.hookimpl
+def zoo_register_cells(register):
+    register(Odd)
+'''.replace("import zoo\n", "import numpy as np\nimport zoo\n", 1)
+
+
+def test_what_plugins_say_steers_no_terminal(run, tmp_path):
+    (tmp_path / "odd.py").write_text(PLUGIN, encoding="utf-8")
+    for args in (["cells", "odd"], ["show", "odd"], ["cite", "odd"]):
+        result = run(*args, "--plugin", "odd.py")
+        assert (result.exit_code, "\\x1b]0;t" in result.stdout) == (0, True), (args, result.stderr)
+        assert not CONTROLS.search(result.stdout + result.stderr), args
+
+
+def test_errors_of_plugins_steer_no_terminal_and_are_cut(run, tmp_path):
+    (tmp_path / "odd.py").write_text(f"raise ValueError({HOSTILE!r} + 'x' * 100_000)", encoding="utf-8")
+    result = run("cells", "--plugin", "odd.py")
+    assert result.exit_code == 1
+    assert VISIBLE[:-2] in result.stderr
+    assert len(result.stderr) < 1500
+
+
+# ---- standard streams ---------------------------------------------------------------------------------
+
+WAYS = {
+    "plain": {},
+    "no stdout": {1: None},
+    "no stderr": {2: None},
+    "nothing": {0: None, 1: None, 2: None},
+    "full stdout": {1: "/dev/full"},
+    "full stderr": {2: "/dev/full"},
+    "both full": {1: "/dev/full", 2: "/dev/full"},
+    "a stdout to read from": {1: "/dev/null"},
+}
+CASES = [
+    *([name, "-h"] for name in COMMANDS),
+    *(["cells", "lstm"], ["cells", "lstm", "--json"], ["tasks", "adding"], ["modifiers"], ["plugins"]),
+    *(["show", "lstm"], ["cite", "lstm"], ["cache"], ["new", "my-cells"], ["-h"], ["--version"]),
+    *(["sample", "nothere", "--prompt", "-"], ["train", "--cell", "none_such"], ["cells", "--none-such"]),
+]
+# A child of one warm process is as good as a new one, and takes a hundredth of the time.
+SCRIPT = """
+import importlib, json, os, sys, tempfile, traceback
+import zoo, zoo.model, zoo.training
+from zoo.cli import main
+from zoo.cli.app import COMMANDS
+for name in COMMANDS:
+    importlib.import_module(f"zoo.cli.commands.{name}")
+zoo.list_cells()
+cases, ways = json.loads(sys.argv[1])
+found = []
+for way in ways:
+    for case in cases:
+        with tempfile.TemporaryFile() as words:
+            child = os.fork()
+            if not child:
+                os.chdir(tempfile.mkdtemp(dir="."))
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                os.dup2(words.fileno(), 2)
+                for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+                    place = way.get(str(number), "")
+                    if place != "":
+                        os.close(number)
+                    if place:
+                        assert os.open(place, os.O_RDONLY if place == os.devnull else os.O_WRONLY) == number
+                    setattr(sys, name, None if place is None else open(number, mode, closefd=False))
+                sys.argv = ["zoo", *case]
+                try:
+                    main()
+                except SystemExit as end:
+                    code = int(end.code or 0)
+                except BaseException:
+                    traceback.print_exc()
+                    code = 99
+                try:  # as the interpreter does when it ends, whose cleaning up takes half a second
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                except OSError:
+                    code = 120
+                os._exit(code)
+            status = os.waitpid(child, 0)[1]
+            words.seek(0)
+            found.append([os.waitstatus_to_exitcode(status), words.read().decode()])
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+def test_streams_that_are_closed_or_full(tmp_path):
+    environ = {**os.environ, "ZOO_PLUGINS": "", "ZOO_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", SCRIPT, json.dumps([CASES, [*WAYS.values()]])]
+    output = subprocess.run(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, check=True).stdout
+    names = itertools.product(WAYS, map(" ".join, CASES))
+    found = dict(zip(names, json.loads(output), strict=True))
+    for (way, case), (code, words) in found.items():
+        where = way, case, code, words
+        assert not re.search("Traceback|Exception ignored", words), where
+        plain = found["plain", case][0]
+        if plain == 0 and way in ("full stdout", "both full", "a stdout to read from"):
+            assert code == 1, where
+            assert way == "both full" or words.startswith("Error: the operating system refuses: "), where
+        else:
+            assert code == plain, where
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such shell")
+@pytest.mark.parametrize("redirection", [">&-", "<&- >&- 2>&-"])
+def test_a_new_process_with_closed_streams(redirection, tmp_path):
+    """The descriptors of closed streams are not given to files that the command opens."""
+    command = ["sh", "-c", f'"$0" -m zoo new my-cells {redirection}', sys.executable]
+    found = subprocess.run(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert (tmp_path / "my-cells" / "README.md").read_text(encoding="utf-8").startswith("# my-cells\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are not bytes")
+def test_names_that_are_not_utf_8(tmp_path):
+    plugin = PLUGIN.replace(HOSTILE.replace("\r", ""), "")
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/p\xff.py"))).write_text(plugin, encoding="utf-8")
+    words = [os.fsdecode(b"p\xff.py")]
+    for args in (["cells", "odd", "--plugin", *words], ["show", f"{words[0]}:Odd"]):
+        command = [sys.executable, "-m", "zoo", *args]
+        found = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+        assert (found.returncode, found.stderr) == (0, b"")
+        assert b"odd" in found.stdout
