@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from fractions import Fraction
+from unittest import SkipTest
 
 import numba
 import numpy as np
@@ -25,7 +26,7 @@ from zoo_samplers.typical import Typical
 import zoo
 from zoo.errors import DefinitionError, UsageError
 from zoo.kernels.random import uniform
-from zoo.testing.samplers import SAMPLER_CHECKS
+from zoo.testing.samplers import SAMPLER_CHECKS, check_reference
 
 MODULES = {greedy: Greedy, min_p: MinP, temperature: Temperature, top_k: TopK, top_p: TopP, typical: Typical}
 SETTINGS = (
@@ -52,7 +53,11 @@ spread_vectors = st.lists(st.floats(-2, 2), min_size=5, max_size=50).map(
 shares = st.floats(1e-6, 0.999999)
 
 
-@pytest.mark.parametrize("check", SAMPLER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    "check",
+    [check for check in SAMPLER_CHECKS if check is not check_reference],  # their definitions stand below
+    ids=lambda check: check.__name__,
+)
 @pytest.mark.parametrize("sampler", SETTINGS, ids=lambda sampler: sampler.describe())
 def test_law(sampler, check):
     check(sampler)
@@ -613,6 +618,43 @@ class Recompiling(Honest):
         return super().reshape(logits.astype(np.float32) if logits.size > 3 else logits).astype(np.float64)
 
 
+class OneTooMany(Honest):
+    """Keeps k + 1 symbols, where its definition keeps k."""
+
+    k = zoo.Option(2, help="symbols kept", low=1)
+
+    @zoo.njit
+    def transform(logits, k):
+        return keep(logits, descending(logits)[: k + 1])
+
+    @staticmethod
+    def reference(logits, k):
+        kept = [i for i in range(len(logits)) if ahead(logits, i) < k]
+        return np.array([x if i in kept else -np.inf for i, x in enumerate(logits)])
+
+
+class Multiplying(Honest):
+    """Multiplies by a temperature by which its definition divides."""
+
+    t = zoo.Option(0.5, help="temperature", low=0.1)
+
+    @zoo.njit
+    def transform(logits, t):
+        return logits * t
+
+    @staticmethod
+    def reference(logits, t):
+        return logits / t
+
+
+class Dividing(Multiplying):
+    """Does as its definition says."""
+
+    @zoo.njit
+    def transform(logits, t):
+        return logits / t
+
+
 BROKEN = {
     "check_output_like_input": Narrow,
     "check_card_complete": Silent,
@@ -629,9 +671,18 @@ BROKEN = {
     "check_nan_refused": Blind,
     "check_single_symbol": Smoothing,
     "check_jitted_equals_python": Twofold,
+    "check_reference": OneTooMany,
     "check_second_call_compiles_nothing": Recompiling,
 }
 COMPILED = {"check_jitted_equals_python", "check_second_call_compiles_nothing"}
+
+
+def test_a_definition_in_numpy_is_what_a_sampler_is_held_to():
+    check_reference(Dividing())
+    with pytest.raises(AssertionError, match=r"sampler multiplying=0.5: found (.|\n)*, as its reference"):
+        check_reference(Multiplying())
+    with pytest.raises(SkipTest, match="states no reference"):
+        check_reference(Greedy())
 
 
 def test_each_law_has_a_broken_sampler_and_says_itself_in_one_line():

@@ -32,7 +32,8 @@ class Optimizer(Member, abstract=True):
 
     ``theta`` and ``grad`` are ``(P,)``; ``slots`` is a tuple of the declared slots, ``(P,)`` unless declared
     otherwise; ``step`` is the number of this update, from 1; the options follow in the order of declaration.
-    One of them is ``lr``, the step size, which schedules multiply, down to zero.
+    One of them is ``lr``, the step size, which schedules multiply, down to zero. A static method
+    ``reference`` of the same arguments may define the update in plain NumPy, for ``zoo check``.
 
     What goes in is never written to and all arrays are C-contiguous. A kernel does well to allocate all that
     it returns as one block, ``np.empty((1 + len(slots), P), theta.dtype)``, and to return its rows: separate

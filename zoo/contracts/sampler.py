@@ -26,7 +26,8 @@ class Sampler(Member, abstract=True):
         transform(logits, *options) -> logits
 
     from float64 logits ``(V,)`` to new ones, also float64 ``(V,)``. It may rely on at least one finite logit,
-    no NaN and no ``+inf``; ``-inf`` takes a symbol out of the draw, and at least one symbol must stay.
+    no NaN and no ``+inf``; ``-inf`` takes a symbol out of the draw, and at least one symbol must stay. A
+    static method ``reference`` of the same arguments may define it in plain NumPy, for ``zoo check``.
 
     Args:
         **options: Values for the declared options.

@@ -87,6 +87,20 @@ def check_jit_equals_python(optimizer: Optimizer) -> None:
             _require_close(optimizer, found, expected[name], f"{name} compiled, against plain Python")
 
 
+def check_reference(optimizer: Optimizer) -> None:
+    """Twenty updates are those of the class's ``reference``, its definition in plain NumPy."""
+    reference = getattr(type(optimizer), "reference", None)
+    if reference is None:
+        raise SkipTest("its class states no reference(theta, grad, slots, step, *options)")
+    theta, grads = _problem(9, "float64", seed=8, steps=20)
+    expected, slots = theta, tuple(optimizer.init(theta).values())
+    for step, grad in enumerate(grads, start=1):
+        expected, slots = reference(expected, grad, slots, step, *optimizer.options.values())
+    found = _arrays(_run(optimizer, theta, grads))
+    for name, value in {"theta": expected, **dict(zip(optimizer.slots, slots, strict=True))}.items():
+        _require_close(optimizer, found[name], value, f"{name} after {len(grads)} updates, by its reference")
+
+
 def check_zero_rate(optimizer: Optimizer) -> None:
     """With a step size of zero no parameter moves, weight decay set aside."""
     still = _without_decay(optimizer)
@@ -195,6 +209,7 @@ OPTIMIZER_CHECKS: list[Check] = [
     check_inputs_untouched,
     check_deterministic,
     check_jit_equals_python,
+    check_reference,
     check_zero_rate,
     check_split_run,
     check_elementwise,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 from typing import Any
+from unittest import SkipTest
 
 import numpy as np
 from hypothesis import given, settings
@@ -270,6 +271,19 @@ def check_jitted_equals_python(sampler: Sampler) -> None:
     _for_all(sampler, law, _logits)
 
 
+def check_reference(sampler: Sampler) -> None:
+    """The kernel gives what the class's ``reference`` gives, its definition in plain NumPy."""
+    reference = getattr(type(sampler), "reference", None)
+    if reference is None:
+        raise SkipTest("its class states no reference(logits, *options), and its kernel is all it says")
+
+    def law(logits: Vector) -> Verdict:
+        found, wanted = sampler.reshape(logits.copy()), reference(logits.copy(), *sampler.options.values())
+        return _same(found, wanted), lambda: f"{found} from {logits}; expected {wanted}, as its reference"
+
+    _for_all(sampler, law, _logits)
+
+
 def check_second_call_compiles_nothing(sampler: Sampler) -> None:
     """After one call no other compiles anything, whatever the number of symbols."""
     kernel = sampler.kernel("transform")
@@ -297,6 +311,7 @@ SAMPLER_CHECKS: tuple[Callable[[Sampler], None], ...] = (
     check_nan_refused,
     check_single_symbol,
     check_jitted_equals_python,
+    check_reference,
     check_second_call_compiles_nothing,
 )
 """Every law; the first is the one that the others rest on."""

@@ -1,0 +1,812 @@
+"""Initial values and option defaults of every shipped cell, as its reference states them.
+
+Written from the official code or the paper, not from zoo's cells. ``OFFICIAL`` entries were read in the code
+of the link, at its newest commit in November 2026; ``STATED`` ones are what the linked paper or program is
+known to state, not read again; ``CHOSEN`` ones have no reference that states initial values, and are what
+the cell's docstring states. ``deviation`` names a declared difference from the link: the values here are then
+those of the card or docstring.
+
+A law takes ``n``, which holds ``I``, ``H`` and the options of the cell, and what is drawn for one array.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from initial_laws import (
+    Law,
+    columns,
+    constant,
+    each,
+    exact,
+    identity,
+    normal,
+    orthonormal,
+    spectral_radius,
+    through,
+    uniform,
+)
+
+Sizes = Any
+OFFICIAL, STATED, CHOSEN = "official code", "stated by the reference, not read again", "zoo's choice"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a reference states of one cell.
+
+    Args:
+        arrays: Law of each parameter and buffer.
+        options: Default of each option.
+        source: Link to what states it; empty for zoo's choice.
+        kind: How it is known.
+        deviation: What is on purpose not as in the link.
+    """
+
+    arrays: Mapping[str, Callable[[Sizes], Law]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+    kind: str = CHOSEN
+    deviation: str = ""
+
+
+# --- Laws of several cells. Fans are those of the matrix that the reference draws as one. ---
+
+
+def zeros(n: Sizes) -> Law:
+    """Zero."""
+    return constant(0)
+
+
+def ones(n: Sizes) -> Law:
+    """One."""
+    return constant(1)
+
+
+def within(limit: Callable[[Sizes], float]) -> Callable[[Sizes], Law]:
+    """Uniform within a limit of zero."""
+    return lambda n: uniform(-limit(n), limit(n))
+
+
+def glorot(fans: Callable[[Sizes], float]) -> Callable[[Sizes], Law]:
+    """Uniform with variance ``2 / fans``, of the sum of both fans."""
+    return within(lambda n: math.sqrt(6 / fans(n)))
+
+
+def scaled(std: Callable[[Sizes], float]) -> Callable[[Sizes], Law]:
+    """Normal with a standard deviation."""
+    return lambda n: normal(std(n))
+
+
+def orthogonal(parts: int = 1) -> Callable[[Sizes], Law]:
+    """Orthonormal rows or columns, gate by gate."""
+    return lambda n: columns(*[orthonormal()] * parts)
+
+
+by_hidden = within(lambda n: 1 / math.sqrt(n.H))  # PyTorch's recurrent layers
+by_inputs = within(lambda n: 1 / math.sqrt(n.I))  # PyTorch's nn.Linear
+by_hidden_rows = within(lambda n: 1 / math.sqrt(n.H))  # nn.Linear that reads hidden units
+
+
+def inverse_softplus_of_steps(low: float, high: float) -> Law:
+    """What softplus makes log-uniform."""
+    return through(lambda v: np.log(np.log1p(np.exp(v))), uniform(math.log(low), math.log(high)))
+
+
+def steps_between(n: Sizes) -> Law:
+    """Log-uniform between the options, kept as logarithms."""
+    return uniform(math.log(n.dt_min), math.log(n.dt_max))
+
+
+def chrono(sign: int) -> Callable[[Sizes], Law]:
+    """Plus or minus the logarithm of a uniform number between one and the longest time."""
+    return lambda n: through(lambda v: np.exp(sign * v), uniform(1, n.t_max))
+
+
+def chosen(recurrent: str = "orthogonal", gates: Mapping[str, int] | None = None, **others: Any) -> Expected:
+    """The initial values of most gated cells of zoo: Glorot inputs, orthogonal gates, zero biases."""
+    laws: dict[str, Callable[[Sizes], Law]] = {}
+    for name, count in (gates or {}).items():
+        if name in ("Wx", "Wp"):
+            laws[name] = glorot(lambda n, count=count: n.I + count * n.H)
+        elif name.startswith("b"):
+            laws[name] = zeros
+        else:
+            assert recurrent == "orthogonal"
+            laws[name] = orthogonal(count)
+    return Expected(laws | others.pop("more", {}), **others)
+
+
+def lstm_like(**more: Any) -> Expected:
+    """The initial values of the LSTMs: PyTorch's uniform ones, but for the biases."""
+    arrays = {"Wx": by_hidden, "Wh": by_hidden, "b": zeros, **more.pop("arrays", {})}
+    link = "https://github.com/pytorch/pytorch/blob/main/torch/nn/modules/rnn.py"
+    return Expected(arrays, {"forget_bias": 0.0} | more.pop("options", {}), link, STATED, **more)
+
+
+# --- Values that are not drawn ---
+
+
+def legendre_memory(n: Sizes) -> tuple[np.ndarray, np.ndarray]:
+    """A and B of the Legendre memory unit, for columns, held for one step."""
+    q = np.arange(n.order)[:, None]
+    scale = (2 * q + 1) / n.theta
+    i, j = np.meshgrid(q, q, indexing="ij")
+    a = scale * np.where(i < j, -1.0, (-1.0) ** (i - j + 1))
+    b = scale * (-1.0) ** q
+    block = np.block([[a, b], [np.zeros((1, n.order + 1))]])
+    total, term, halvings = np.eye(n.order + 1), np.eye(n.order + 1), 10
+    for k in range(1, 30):
+        term = term @ block / 2**halvings / k
+        total = total + term
+    for _ in range(halvings):
+        total = total @ total
+    return total[:-1, :-1], total[:-1, -1]
+
+
+def hippo_poles(n: Sizes) -> np.ndarray:
+    """Eigenvalues of HiPPO-N of one block with negative imaginary part, ascending, for each block."""
+    size = n.order // n.blocks
+    p = np.sqrt(1 + 2 * np.arange(size))
+    a = -(np.tril(np.outer(p, p)) - np.diag(np.arange(size)))  # HiPPO-LegS
+    root = np.sqrt(np.arange(size) + 0.5)
+    normal_part = a + np.outer(root, root)
+    values = np.linalg.eigvals(normal_part)
+    kept = values[values.imag < 0]
+    return np.tile(kept[np.argsort(kept.imag)], n.blocks)
+
+
+def rwkv_place(size: int) -> np.ndarray:
+    """``i / size`` for each feature."""
+    return np.arange(size) / size
+
+
+def poles_of_ring(n: Sizes) -> Law:
+    """Rows nu, theta, gamma: radii uniform in area, phases uniform, gamma from the radii."""
+
+    def check(draws: np.ndarray) -> None:
+        nu, theta, gamma = draws[:, 0], draws[:, 1], draws[:, 2]
+        radius = np.exp(-np.exp(nu))
+        uniform(n.r_min**2, n.r_max**2)(radius**2)
+        uniform(0, n.max_phase)(np.exp(theta))
+        np.testing.assert_allclose(gamma, np.log(np.sqrt(1 - radius**2)), rtol=1e-9, atol=1e-12)
+
+    return check
+
+
+def polarities(n: Sizes) -> Law:
+    """Minus one with a chance of a third, else one."""
+
+    def check(draws: np.ndarray) -> None:
+        assert set(np.unique(draws)) == {-1.0, 1.0}
+        assert abs((draws < 0).mean() - 1 / 3) < 5 * math.sqrt(2 / 9 / draws.size)
+
+    return check
+
+
+def permutation(n: Sizes) -> Law:
+    """A permutation matrix, not the identity."""
+
+    def check(draws: np.ndarray) -> None:
+        for matrix in draws:
+            assert set(np.unique(matrix)) == {0.0, 1.0}
+            assert (matrix.sum(0) == 1).all()
+            assert (matrix.sum(1) == 1).all()
+            assert not np.array_equal(matrix, np.eye(len(matrix)))
+
+    return check
+
+
+def positive_with_unit_norm(n: Sizes) -> Law:
+    """``(1 + R^T R / H)`` divided by its largest eigenvalue, R normal (Talathi & Vartak 2016)."""
+
+    def spectra(matrices: Any) -> np.ndarray:
+        return np.linalg.eigvalsh(np.array(matrices))
+
+    rng = np.random.default_rng(0)
+    drawn = [r.T @ r / n.H + np.eye(n.H) for r in rng.normal(size=(40, n.H, n.H))]
+    expected = spectra([matrix / np.linalg.eigvalsh(matrix)[-1] for matrix in drawn])
+
+    def check(draws: np.ndarray) -> None:
+        found = spectra(draws)
+        np.testing.assert_allclose(draws, draws.swapaxes(1, 2), atol=1e-12)
+        np.testing.assert_allclose(found[:, -1], 1, atol=1e-9)
+        np.testing.assert_allclose(found.mean(0), expected.mean(0), rtol=0.06)
+
+    return check
+
+
+def scaled_complex(variance: float) -> Law:
+    """Complex with the variance given in all, in equal parts."""
+
+    def check(draws: np.ndarray) -> None:
+        assert np.iscomplexobj(draws)
+        total = float((np.abs(draws) ** 2).mean())
+        assert abs(total / variance - 1) < 0.03, (total, variance)
+        assert abs(draws.real.var() / draws.imag.var() - 1) < 0.06
+
+    return check
+
+
+TORCHRECURRENT = "https://github.com/MartinuzziFrancesco/torchrecurrent"
+
+EXPECTED: dict[str, Expected] = {
+    "antisymmetric": Expected(
+        {"Wx": scaled(lambda n: n.I**-0.5), "U": scaled(lambda n: n.H**-0.5), "b": zeros},
+        {"eps": 0.01, "gamma": 0.01},
+        "https://arxiv.org/abs/1902.09689",
+        STATED,
+    ),
+    "atr": Expected(
+        {"Wx": glorot(lambda n: n.I + n.H), "Wh": glorot(lambda n: 2 * n.H), "b": zeros},
+        source="https://github.com/bzhangGo/ATR",
+        kind=STATED,
+        deviation="The authors draw all parameters within 0.08 of zero.",
+    ),
+    "brc": Expected(
+        {"Wx": glorot(lambda n: n.I + n.H), "w": ones, "b": zeros},
+        source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",
+        kind=OFFICIAL,
+    ),
+    "cfc": Expected(
+        {
+            "Wx": glorot(lambda n: n.I + n.units),
+            "Wh": glorot(lambda n: n.H + n.units),
+            "b": zeros,
+            "Wv": glorot(lambda n: n.units + n.H),
+            "bv": zeros,
+        },
+        {"units": 128},
+        "https://github.com/mlech26l/ncps/blob/master/ncps/torch/cfc_cell.py",
+        OFFICIAL,
+        "Biases there are those of nn.Linear, and Wx and Wh are drawn as one matrix of I + H rows.",
+    ),
+    "cfn": Expected(
+        {
+            "Wx": within(lambda n: 0.07),
+            "Wh": within(lambda n: 0.07),
+            "b": lambda n: columns(constant(1), constant(-1)),
+        },
+        source="https://arxiv.org/abs/1612.06212",
+        kind=STATED,
+    ),
+    "cifg_lstm": lstm_like(deviation="TensorFlow's forget_bias is 1, PyTorch has no such cell."),
+    "clockwork": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": by_hidden}, {"groups": 4}),
+    "cornn": Expected(
+        {
+            "Wx": within(lambda n: (n.I + 2 * n.H) ** -0.5),
+            "Wz": within(lambda n: (2 * n.H) ** -0.5),
+            "Wy": within(lambda n: (2 * n.H) ** -0.5),
+            "b": within(lambda n: (2 * n.H) ** -0.5),
+        },
+        {"dt": 0.042, "gamma": 2.7, "epsilon": 4.7},
+        "https://github.com/tk-rusch/coRNN/blob/master/sMNIST/network.py",
+        OFFICIAL,
+        "There all of it is one layer of I + 2H inputs, within 1 / sqrt(I + 2H) of zero.",
+    ),
+    "ctrnn": Expected(
+        {
+            "Wx": glorot(lambda n: n.I + n.H),
+            "Wh": orthogonal(),
+            "b": zeros,
+            "s": lambda n: through(
+                lambda v: np.log(n.tau_min + np.log1p(np.exp(v))),
+                uniform(math.log(n.tau_min), math.log(10 * n.tau_min)),
+            ),
+        },
+        {"tau_min": 1.0},
+    ),
+    "delta_net": Expected(
+        {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wb": glorot(lambda n: n.I + n.heads)}, {"heads": 1}
+    ),
+    "dsgu": chosen(gates={"Wx": 2, "Wg": 1, "Wo": 1, "Wh": 1, "b": 2}),
+    "elstm": Expected(
+        {
+            "Wx": lambda n: columns(normal(0.1), normal(0.1), by_hidden(n)),
+            "b": lambda n: columns(normal(0.1), normal(0.1), by_hidden(n)),
+            "u": scaled(lambda n: 0.1),
+            "Wc": by_hidden,
+        },
+        {"forget_bias": 0.0},
+        "https://github.com/IDSIA/rtrl-elstm/blob/main/reinforcement_learning/torchbeast/layer.py",
+        OFFICIAL,
+        "The output gate there is one nn.Linear of I + H inputs.",
+    ),
+    "esn": Expected(
+        {
+            "Wo": zeros,
+            "Wx": within(lambda n: n.scale),
+            "b": within(lambda n: n.scale),
+            "Wh": lambda n: spectral_radius(n.radius),
+        },
+        {"leak": 0.3, "radius": 1.25, "density": 1.0, "scale": 0.5},
+        "https://mantas.info/code/simple_esn/",
+        STATED,
+    ),
+    "fastgrnn": Expected(
+        {
+            "Wx": scaled(lambda n: 0.1),
+            "Wh": scaled(lambda n: 0.1),
+            "b": ones,
+            "scale": lambda n: exact(np.array([1.0, -4.0])),
+        },
+        source="https://github.com/microsoft/EdgeML/blob/master/pytorch/edgeml_pytorch/graph/rnn.py",
+        kind=OFFICIAL,
+    ),
+    "fastrnn": Expected(
+        {
+            "Wx": scaled(lambda n: 0.1),
+            "Wh": scaled(lambda n: 0.1),
+            "b": ones,
+            "alpha": lambda n: constant(-3),
+            "beta": lambda n: constant(3),
+        },
+        source="https://github.com/microsoft/EdgeML/blob/master/pytorch/edgeml_pytorch/graph/rnn.py",
+        kind=OFFICIAL,
+    ),
+    "gated_antisymmetric": Expected(
+        {"Wx": scaled(lambda n: n.I**-0.5), "U": scaled(lambda n: n.H**-0.5), "b": zeros},
+        {"eps": 0.01, "gamma": 0.01},
+        "https://arxiv.org/abs/1902.09689",
+        STATED,
+    ),
+    "gated_delta_net": Expected(
+        {
+            "Wx": glorot(lambda n: n.I + 3 * n.H),
+            "Wb": glorot(lambda n: n.I + n.heads),
+            "Wa": glorot(lambda n: n.I + n.heads),
+            "ba": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "A": lambda n: through(np.exp, uniform(0, 16)),
+        },
+        {"heads": 1},
+        "https://github.com/fla-org/flash-linear-attention/blob/main/fla/layers/gated_deltanet.py",
+        OFFICIAL,
+        "Projections there start as nn.Linear or as its models choose.",
+    ),
+    "gla": Expected(
+        {
+            "Wx": by_inputs,
+            "Wa": by_inputs,
+            "Wr": within(lambda n: n.rank**-0.5),
+            "b": zeros,
+            "gain": ones,
+            "Wo": by_hidden_rows,
+        },
+        {"heads": 1, "rank": 16, "tau": 16.0},
+        "https://github.com/fla-org/flash-linear-attention/blob/main/fla/layers/gla.py",
+        OFFICIAL,
+        "Its models set the bias of the gate to zero; its default is four heads.",
+    ),
+    "gru": chosen(gates={"Wx": 3, "Wh": 3, "b": 3, "bn": 1}),
+    "gru_ode": Expected(
+        {
+            "Wx": glorot(lambda n: n.I + 3 * n.H),
+            "Wh": glorot(lambda n: 2 * n.H),
+            "Wn": glorot(lambda n: 2 * n.H),
+            "b": lambda n: constant(0.05),
+        },
+        {"steps": 1},
+        "https://github.com/edebrouwer/gru_ode_bayes/blob/master/gru_ode_bayes/models.py",
+        OFFICIAL,
+    ),
+    "gru_reset_before": chosen(gates={"Wx": 3, "Wh": 2, "Wn": 1, "b": 3}),
+    "hgrn": Expected(
+        {"Wx": by_inputs, "b": zeros},
+        {"lower_bound": 0.0},
+        "https://github.com/Doraemonzzz/hgru-pytorch/blob/main/hgru/hgrureal1d.py",
+        OFFICIAL,
+        "The bias there is that of nn.Linear, within 1 / sqrt(I) of zero.",
+    ),
+    "indrnn": Expected(
+        {"Wx": by_inputs, "u": lambda n: uniform(0, 1), "b": zeros},
+        {"activation": "relu"},
+        "https://arxiv.org/abs/1803.04831",
+        STATED,
+        "The input weights are PyTorch's.",
+    ),
+    "indy_lstm": Expected(
+        {"Wx": glorot(lambda n: n.I + 4 * n.H), "u": lambda n: uniform(-1, 1), "b": zeros},
+        {"forget_bias": 1.0},
+        "https://github.com/tensorflow/tensorflow/blob/r1.15/tensorflow/contrib/rnn/python/ops/rnn_cell.py",
+        STATED,
+    ),
+    "intersection_rnn": Expected(
+        {
+            "Wp": glorot(lambda n: n.I + n.H),
+            "bp": zeros,
+            "Wx": glorot(lambda n: 5 * n.H),
+            "Wh": orthogonal(4),
+            "b": zeros,
+        },
+        {"forget_bias": 1.0},
+    ),
+    "irnn": Expected(
+        {"Wx": scaled(lambda n: 0.001), "Wh": lambda n: identity(1), "b": zeros},
+        {"scale": 1.0},
+        "https://arxiv.org/abs/1504.00941",
+        STATED,
+    ),
+    "janet": Expected(
+        {
+            "Wx": glorot(lambda n: n.I + 2 * n.H),
+            "Wh": glorot(lambda n: 3 * n.H),
+            "b": lambda n: columns(chrono(1)(n), constant(0)),
+        },
+        {"beta": 1.0, "t_max": 200.0},
+        "https://github.com/JosvanderWesthuizen/janet/blob/master/aux_code/rnn_cells.py",
+        OFFICIAL,
+    ),
+    "layer_norm_lstm": Expected(
+        {
+            "Wx": within(lambda n: 0.1),
+            "Wh": orthogonal(4),
+            "b": zeros,
+            "gx": ones,
+            "gh": ones,
+            "gc": ones,
+            "bc": zeros,
+        },
+        source="https://github.com/ryankiros/layer-norm",
+        kind=STATED,
+    ),
+    "leaky_rnn": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": by_hidden}, {"leak": 0.3}),
+    "lem": Expected(
+        {"Wx": by_hidden, "Wy": by_hidden, "Wz": by_hidden, "b": by_hidden},
+        {"dt": 1.0},
+        "https://github.com/tk-rusch/LEM/blob/main/src/adding/network.py",
+        OFFICIAL,
+    ),
+    "lif": Expected(
+        {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
+        {"beta": 0.9, "threshold": 1.0, "surrogate": "arctan", "slope": 2.0},
+        "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/rleaky.py",
+        STATED,
+    ),
+    "light_ru": chosen(gates={"Wx": 2, "Wh": 1, "b": 1}),
+    "ligru": Expected(
+        {"Wx": by_inputs, "Wh": orthogonal(2), "b": zeros},
+        source="https://github.com/mravanelli/pytorch-kaldi/blob/master/neural_networks.py",
+        kind=OFFICIAL,
+    ),
+    "lipschitz": Expected(
+        {
+            "Wx": by_inputs,
+            "Ma": scaled(lambda n: n.init_std / n.H),
+            "Mw": scaled(lambda n: n.init_std / n.H),
+            "b": zeros,
+        },
+        {"eps": 0.1, "beta": 0.7, "gamma": 0.001, "init_std": 0.1},
+        "https://github.com/erichson/LipschitzRNN/blob/master/driver.py",
+        OFFICIAL,
+        "The bias there is that of nn.Linear, within 1 / sqrt(I) of zero.",
+    ),
+    "lmu": Expected(
+        {
+            "ex": within(lambda n: math.sqrt(3 / n.I)),
+            "eh": within(lambda n: math.sqrt(3 / n.H)),
+            "em": zeros,
+            "Wx": scaled(lambda n: math.sqrt(2 / (n.I + n.H))),
+            "Wh": scaled(lambda n: math.sqrt(1 / n.H)),
+            "Wm": scaled(lambda n: math.sqrt(2 / (n.order + n.H))),
+            "A": lambda n: exact(legendre_memory(n)[0].T),
+            "B": lambda n: exact(legendre_memory(n)[1]),
+        },
+        {"order": 32, "theta": 64.0},
+        "https://github.com/hrshtv/pytorch-lmu/blob/main/src/lmu.py",
+        OFFICIAL,
+        "Order and length of the window have no default there.",
+    ),
+    "lru": Expected(
+        {
+            "poles": poles_of_ring,
+            "B": lambda n: each(normal(math.sqrt(1 / (2 * n.I)))),
+            "C": lambda n: each(normal(math.sqrt(1 / n.H))),
+            "D": scaled(lambda n: n.I**-0.5),
+        },
+        {"r_min": 0.0, "r_max": 1.0, "max_phase": 6.28},
+        "https://github.com/NicolasZucchet/minimal-LRU/blob/main/lru/model.py",
+        OFFICIAL,
+        "D there is a vector of standard normal numbers.",
+    ),
+    "lstm": lstm_like(),
+    "lstm_original": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": zeros}),
+    "lstm_projected": lstm_like(arrays={"Wp": by_hidden}, options={"proj": 32}),
+    "ltc": Expected(
+        {
+            "cm": lambda n: uniform(0.4, 0.6),
+            "gleak": lambda n: uniform(0.001, 1.0),
+            "vleak": lambda n: uniform(-0.2, 0.2),
+            "wx": lambda n: uniform(0.001, 1.0),
+            "mux": lambda n: uniform(0.3, 0.8),
+            "sigmax": lambda n: uniform(3, 8),
+            "erevx": polarities,
+            "w": lambda n: uniform(0.001, 1.0),
+            "mu": lambda n: uniform(0.3, 0.8),
+            "sigma": lambda n: uniform(3, 8),
+            "erev": polarities,
+        },
+        {"unfolds": 6},
+        "https://github.com/mlech26l/ncps/blob/master/ncps/torch/ltc_cell.py",
+        OFFICIAL,
+    ),
+    "mamba": Expected(
+        {
+            "Wx": by_inputs,
+            "taps": within(lambda n: n.width**-0.5),
+            "b": within(lambda n: n.width**-0.5),
+            "Wu": within(lambda n: (n.expand * n.H) ** -0.5),
+            "Wd": within(lambda n: n.rank**-0.5),
+            "bd": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "A": lambda n: exact(np.tile(np.log(np.arange(1, n.order + 1)), (n.expand * n.H, 1))),
+            "D": ones,
+            "Wo": within(lambda n: (n.expand * n.H) ** -0.5),
+        },
+        {"expand": 2, "order": 16, "rank": 8, "width": 4},
+        "https://github.com/state-spaces/mamba/blob/main/mamba_ssm/modules/mamba_simple.py",
+        OFFICIAL,
+        "The rank there is H / 16, rounded up.",
+    ),
+    "matrix_lstm": Expected(
+        {
+            "Wx": scaled(lambda n: math.sqrt(2 / (5 * n.I))),
+            "b": zeros,
+            "Wg": zeros,
+            "bg": lambda n: columns(normal(0.1), exact(np.linspace(3, 6, n.heads))),
+        },
+        {"heads": 1},
+        "https://github.com/NX-AI/xlstm/blob/main/xlstm/blocks/mlstm/cell.py",
+        OFFICIAL,
+    ),
+    "mc_lstm": Expected({"Wx": by_hidden, "Wv": by_hidden, "b": zeros}),
+    "mgu": chosen(gates={"Wx": 2, "Wh": 1, "Wn": 1, "b": 2}),
+    "mgu1": chosen(gates={"Wx": 1, "Wh": 1, "Wn": 1, "b": 2}),
+    "mgu2": chosen(gates={"Wx": 1, "Wh": 1, "Wn": 1, "b": 1}),
+    "mgu3": chosen(gates={"Wx": 1, "Wn": 1, "b": 2}),
+    "mi_rnn": chosen(gates={"Wx": 1, "Wh": 1, "b": 1}, more={"alpha": ones, "beta1": ones, "beta2": ones}),
+    "min_gru": Expected(
+        {"Wx": by_inputs, "b": zeros},
+        {"positive": False},
+        "https://github.com/lucidrains/minGRU-pytorch/blob/main/minGRU_pytorch/minGRU.py",
+        OFFICIAL,
+        "No bias there.",
+    ),
+    "min_lstm": Expected(
+        {"Wx": by_inputs, "b": zeros},
+        {"positive": False},
+        "https://github.com/lucidrains/minGRU-pytorch",
+        OFFICIAL,
+        "No bias there.",
+    ),
+    "minimal_rnn": chosen(gates={"Wx": 1, "Wh": 1, "b": 2}, more={"Wz": glorot(lambda n: 2 * n.H)}),
+    "miru1": chosen(gates={"Wx": 2, "Wh": 1, "Wn": 1, "b": 2}, options={"keep": 0.5}, source=TORCHRECURRENT),
+    "miru2": chosen(
+        gates={"Wx": 2, "Wh": 1, "b": 1},
+        more={"Wx": glorot(lambda n: n.I + n.H)},
+        options={"keep": 0.5, "hear": 0.5},
+        source=TORCHRECURRENT,
+    ),
+    "momentum_rnn": Expected(
+        {"Wx": orthogonal(), "Wh": lambda n: identity(1), "b": zeros},
+        {"mu": 0.6, "epsilon": 0.6},
+        "https://github.com/minhtannguyen/MomentumRNN/blob/master/mnist-timit/momentumnet.py",
+        OFFICIAL,
+        "There the cell is an LSTM.",
+    ),
+    "multiplicative_lstm": Expected(
+        {"Wmx": orthogonal(), "Wmh": orthogonal(), "Wx": orthogonal(), "Wm": orthogonal(), "b": zeros},
+        {"forget_bias": 3.0},
+        "https://github.com/benkrause/mLSTM/blob/master/chainer/train.py",
+        OFFICIAL,
+    ),
+    "mut1": chosen(gates={"Wx": 3, "Wh": 1, "Wn": 1, "b": 3}),
+    "mut2": chosen(gates={"Wx": 3, "Wh": 2, "Wn": 1, "b": 3}),
+    "mut3": chosen(gates={"Wx": 3, "Wz": 1, "Wh": 1, "Wn": 1, "b": 3}),
+    "nas": Expected(
+        {"Wx": glorot(lambda n: n.I + 8 * n.H), "Wh": glorot(lambda n: 9 * n.H), "b": zeros},
+        source="https://github.com/tensorflow/addons/blob/master/tensorflow_addons/rnn/nas_cell.py",
+        kind=STATED,
+    ),
+    "nbrc": Expected(
+        {"Wx": glorot(lambda n: n.I + n.H), "Wh": glorot(lambda n: 2 * n.H), "b": zeros},
+        source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",
+        kind=OFFICIAL,
+    ),
+    "peephole_lstm": lstm_like(arrays={"p": within(lambda n: 0.1)}),
+    "plrnn": Expected(
+        {"Wh": positive_with_unit_norm, "Wx": by_inputs, "theta": by_hidden},
+        source="https://github.com/DurstewitzLab/dendPLRNN/blob/main/BPTT_TF/bptt/PLRNN_model.py",
+        kind=OFFICIAL,
+    ),
+    "qrnn": Expected(
+        {
+            "Wx": within(lambda n: (n.k * n.I) ** -0.5),
+            "Wp": within(lambda n: (n.k * n.I) ** -0.5),
+            "b": zeros,
+        },
+        {"k": 2},
+        "https://github.com/salesforce/pytorch-qrnn/blob/master/torchqrnn/qrnn.py",
+        OFFICIAL,
+        "The bias there is that of nn.Linear, and the window 1 by default; the paper's experiments have 2.",
+    ),
+    "ran": Expected(
+        {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wh": glorot(lambda n: 3 * n.H), "b": zeros},
+        {"activation": "tanh"},
+        "https://github.com/kentonl/ran",
+        STATED,
+        "There the gates' weights of x and h are one matrix.",
+    ),
+    "res_lstm": Expected(
+        {
+            "Wx": by_hidden,
+            "Wh": by_hidden,
+            "b": zeros,
+            "p": within(lambda n: 0.1),
+            "Wp": by_hidden,
+            "Wr": by_inputs,
+        }
+    ),
+    "retnet": Expected(
+        {
+            "Wx": glorot(lambda n: (n.I + n.H) * 2**5),
+            "Wo": glorot(lambda n: 2 * n.H * 2**2),
+            "gamma": lambda n: exact(1 - 2.0 ** (-5 - np.arange(n.heads))),
+            "theta": lambda n: exact(10000.0 ** -np.linspace(0, 1, n.H // n.heads // 2)),
+        },
+        {"heads": 4},
+        "https://github.com/microsoft/torchscale/blob/main/torchscale/component/multiscale_retention.py",
+        OFFICIAL,
+    ),
+    "rg_lru": Expected(
+        {
+            "Wx": scaled(lambda n: n.I**-0.5),
+            "Wg": scaled(lambda n: math.sqrt(n.heads / n.H)),
+            "b": zeros,
+            "decay": lambda n: through(lambda v: np.exp(-2 * np.log1p(np.exp(v))), uniform(0.9**2, 0.999**2)),
+        },
+        {"heads": 1},
+        "https://github.com/google-deepmind/recurrentgemma/blob/main/recurrentgemma/torch/layers.py",
+        OFFICIAL,
+    ),
+    "rhn": Expected(
+        {"Wx": glorot(lambda n: n.I + 2 * n.H), "R": by_hidden, "b": zeros},
+        {"depth": 3, "transform_bias": -2.0},
+        "https://github.com/jzilly/RecurrentHighwayNetworks/blob/master/rhn_train.py",
+        OFFICIAL,
+        "All weights there start within 0.04 of zero, at 830 to 1,500 units.",
+    ),
+    "rwkv4": Expected(
+        {
+            "mix": lambda n: exact(np.stack([rwkv_place(n.I) ** 0.5, rwkv_place(n.I), rwkv_place(n.I)])),
+            "Wx": lambda n: (
+                lambda draws: (
+                    constant(0)(draws[:, 0]),
+                    constant(0)(draws[:, 1]),
+                    orthonormal(max(1.0, math.sqrt(n.H / n.I)))(draws[:, 2]),
+                )
+            ),
+            "w": lambda n: exact(-5 + 8 * (np.arange(n.H) / (n.H - 1)) ** 0.7),
+            "u": lambda n: exact(math.log(0.3) + np.array([(i + 1) % 3 - 1 for i in range(n.H)]) * 0.5),
+            "Wo": orthogonal(),
+        },
+        source="https://github.com/BlinkDL/RWKV-LM/blob/main/RWKV-v4neo/src/model.py",
+        kind=OFFICIAL,
+        deviation="The projection out starts at zero there.",
+    ),
+    "s4d": Expected(
+        {
+            "Wx": scaled(lambda n: n.I**-0.5),
+            "log_rate": lambda n: constant(math.log(0.5)),
+            "freq": lambda n: exact(np.tile(math.pi * np.arange(n.order // 2), (n.H, 1))),
+            "log_dt": steps_between,
+            "C": lambda n: each(normal(math.sqrt(0.5))),
+            "D": scaled(lambda n: 1.0),
+        },
+        {"order": 64, "start": "lin", "dt_min": 0.001, "dt_max": 0.1},
+        "https://github.com/state-spaces/s4/blob/main/models/s4/s4d.py",
+        OFFICIAL,
+    ),
+    "s5": Expected(
+        {
+            "A": lambda n: exact(hippo_poles(n), 1e-9),
+            "log_dt": steps_between,
+            "B": lambda n: scaled_complex(1 / n.order),
+            "C": lambda n: scaled_complex(2 / n.order),
+            "D": scaled(lambda n: n.I**-0.5),
+        },
+        {"order": 256, "blocks": 8, "dt_min": 0.001, "dt_max": 0.1, "clip": False},
+        "https://github.com/lindermanlab/S5/blob/main/s5/ssm.py",
+        OFFICIAL,
+        "D there is a vector of standard normal numbers.",
+    ),
+    "scrn": Expected(
+        {name: scaled(lambda n: 0.05) for name in ("Wb", "Wx", "Wh", "Ws")},
+        {"context": 20, "alpha": 0.95},
+        "https://github.com/facebookarchive/SCRNNs",
+        STATED,
+    ),
+    "sgrn": chosen(gates={"Wx": 1, "Wh": 1, "b": 1}),
+    "sgu": chosen(gates={"Wx": 2, "Wg": 1, "Wh": 1, "b": 2}),
+    "slstm": Expected(
+        {
+            "Wx": scaled(lambda n: math.sqrt(2 / (5 * n.I))),
+            "R": zeros,
+            "b": lambda n: columns(
+                constant(0),
+                exact(np.tile(5 - 12 * np.linspace(0, 1, n.H // n.heads) ** 0.3, n.heads)),
+                constant(0),
+                constant(0),
+            ),
+        },
+        {"heads": 1},
+        "https://github.com/NX-AI/xlstm/blob/main/xlstm/blocks/slstm/cell.py",
+        OFFICIAL,
+    ),
+    "sru": Expected(
+        {
+            "Wx": lambda n: columns(
+                *(
+                    uniform(-math.sqrt(3 * v / n.I), math.sqrt(3 * v / n.I))
+                    for v in (1, 0.5, 0.5, 1 + 2 * math.exp(n.highway_bias))
+                )
+            ),
+            "v": within(lambda n: math.sqrt(1.5)),
+            "b": lambda n: columns(constant(0), constant(n.highway_bias)),
+        },
+        {"highway_bias": 0.0},
+        "https://github.com/asappresearch/sru/blob/3.0.0-dev/sru/modules.py",
+        OFFICIAL,
+    ),
+    "star": Expected(
+        {"Wx": orthogonal(2), "Wh": orthogonal(), "b": lambda n: columns(chrono(-1)(n), constant(0))},
+        {"t_max": 784},
+        "https://github.com/0zgur0/STAckable-Recurrent-network/blob/master/star.py",
+        OFFICIAL,
+        "The gate there keeps where it is near one, here it renews: the bias has the other sign.",
+    ),
+    "t_gru": chosen(gates={"Wx": 3, "Wp": 3, "b": 3}),
+    "t_lstm": chosen(gates={"Wx": 3, "Wp": 3, "b": 3}),
+    "t_rnn": chosen(gates={"Wx": 2, "b": 1}),
+    "tau_gru": Expected(
+        dict.fromkeys(("Wx", "Wh", "Wd", "b"), by_hidden), {"delay": 10}, TORCHRECURRENT, STATED
+    ),
+    "ugrnn": Expected(
+        {"Wx": glorot(lambda n: n.I + 2 * n.H), "Wh": glorot(lambda n: 3 * n.H), "b": zeros},
+        {"forget_bias": 1.0},
+        "https://github.com/tensorflow/tensorflow/blob/r1.15/tensorflow/contrib/rnn/python/ops/rnn_cell.py",
+        STATED,
+        "There both matrices are one of I + H rows.",
+    ),
+    "unicornn": Expected(
+        {
+            "Wx": within(lambda n: math.sqrt(6 / (65 * n.I))),
+            "u": lambda n: uniform(0, 1),
+            "c": within(lambda n: 0.1),
+            "b": zeros,
+        },
+        {"dt": 0.19, "alpha": 30.65},
+        "https://github.com/tk-rusch/unicornn/blob/main/psMNIST/network.py",
+        OFFICIAL,
+    ),
+    "urnn": Expected(
+        {
+            "w": within(lambda n: math.pi),
+            "v": lambda n: each(uniform(-math.sqrt(6 / (2 + 2 * n.H)), math.sqrt(6 / (2 + 2 * n.H)))),
+            "Wx": lambda n: each(uniform(-math.sqrt(6 / (n.I + 2 * n.H)), math.sqrt(6 / (n.I + 2 * n.H)))),
+            "b": within(lambda n: 0.01),
+            "F": lambda n: exact(np.fft.fft(np.eye(n.H)) / math.sqrt(n.H), 1e-9),
+            "P": permutation,
+        },
+        source="https://github.com/amarshah/complex_RNN/blob/master/models.py",
+        kind=OFFICIAL,
+    ),
+    "vanilla": Expected(
+        {"Wxh": by_hidden, "Whh": by_hidden, "bh": by_hidden},
+        source="https://github.com/pytorch/pytorch/blob/main/torch/nn/modules/rnn.py",
+        kind=STATED,
+    ),
+    "wmc_lstm": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": zeros, "Wc": by_hidden}),
+}

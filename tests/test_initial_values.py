@@ -1,0 +1,78 @@
+"""Initial values and option defaults of every shipped cell are those that its reference states."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import initial_laws as laws
+import numpy as np
+import pytest
+from initial_values import CHOSEN, EXPECTED
+
+import zoo
+
+INPUTS, HIDDEN, DRAWS = 32, 64, 8
+
+
+def draws_of(cell, name):
+    """Draws of one parameter or buffer, as the step sees it: two planes are one complex array."""
+    rnns = [zoo.Recurrent(cell, INPUTS, HIDDEN, dtype="float64", seed=seed) for seed in range(DRAWS)]
+    values = np.stack([{**rnn.params, **rnn.buffers}[f"l0.{name}"] for rnn in rnns])
+    declared = {**cell.params, **cell.buffers}[name]
+    return values[:, 0] + 1j * values[:, 1] if declared.complex else values
+
+
+def test_every_shipped_cell_has_expected_values():
+    assert list(EXPECTED) == zoo.list_cells()
+    for name, expected in EXPECTED.items():
+        assert expected.kind == CHOSEN or expected.source.startswith("https://"), name
+        cell = zoo.get_cell(name)
+        assert set(expected.arrays) == {*cell.params, *cell.buffers}, name
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_option_defaults_are_those_of_the_reference(name):
+    assert dict(zoo.get_cell(name).options) == dict(EXPECTED[name].options)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_initial_values_are_those_of_the_reference(name):
+    cell = zoo.get_cell(name)
+    sizes = SimpleNamespace(I=INPUTS, H=HIDDEN, **cell.options)
+    for array, law in EXPECTED[name].arrays.items():
+        try:
+            law(sizes)(draws_of(cell, array))
+        except AssertionError as error:
+            raise AssertionError(f"{name}, {array}: {error}") from error
+
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("law", "right", "wrong"),
+    [
+        (laws.uniform(-2, 2), RNG.uniform(-2, 2, (8, 32, 64)), RNG.uniform(-1.9, 1.9, (8, 32, 64))),
+        (laws.uniform(-2, 2), RNG.uniform(-2, 2, (8, 64)), RNG.normal(0, 2 / 3**0.5, (8, 64))),
+        (laws.normal(0.5), RNG.normal(0, 0.5, (8, 32, 64)), RNG.normal(0, 0.53, (8, 32, 64))),
+        (laws.constant(1), np.ones((8, 3)), np.zeros((8, 3))),
+        (laws.exact(np.arange(3.0)), np.tile(np.arange(3.0), (8, 1)), np.tile([0.0, 1, 3], (8, 1))),
+        (laws.identity(2), np.tile(2 * np.eye(4), (8, 1, 1)), np.tile(np.eye(4), (8, 1, 1))),
+        (laws.orthonormal(), np.linalg.qr(RNG.normal(size=(8, 4, 4)))[0], RNG.normal(size=(8, 4, 4)) / 2),
+        (
+            laws.columns(laws.constant(0), laws.constant(1)),
+            np.tile([0.0, 1], (8, 1)),
+            np.tile([1.0, 0], (8, 1)),
+        ),
+        (laws.through(np.exp, laws.uniform(0, 1)), np.log(RNG.uniform(0, 1, 999)), RNG.uniform(-3, 0, 999)),
+        (
+            laws.each(laws.normal(1)),
+            RNG.normal(size=(9, 99)) + 1j * RNG.normal(size=(9, 99)),
+            RNG.normal(size=(9, 99)) + 0.7j * RNG.normal(size=(9, 99)),
+        ),
+    ],
+)
+def test_a_law_tells_right_draws_from_wrong_ones(law, right, wrong):
+    law(right)
+    with pytest.raises(AssertionError):
+        law(wrong)
