@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -363,6 +364,17 @@ def test_check_exits_with_1_for_a_law_that_was_not_checked(monkeypatch):
         "not checked NaN in gives NaN out.  check_nan\n         found the process still busy\n"
         in result.output
     )
+
+
+def test_check_prints_what_it_cannot_see(monkeypatch):
+    warned = dataclasses.replace(HOLDS, warning="cell 'mine': zoo.stop_gradient(h) cuts the gradient of h.")
+    _child(Report("cell 'mine'", (warned, warned)), monkeypatch)
+    lines = run("check", "vanilla").output.splitlines()
+    assert lines[-2:] == [
+        "warning: cell 'mine': zoo.stop_gradient(h) cuts the gradient of h.",
+        "cell 'mine': 2 laws, 2 hold, 1 warning (2.0 s)",
+    ]
+    assert json.loads(run("check", "vanilla", "--json").output)["warnings"] == [warned.warning]
 
 
 def test_check_as_json(monkeypatch):

@@ -258,7 +258,8 @@ SUBJECTS = [
 
 @pytest.mark.parametrize(
     "check",
-    [check for check in laws.OPTIMIZER_CHECKS if check is not laws.check_reference],  # golden values
+    # Golden values are the reference of those that ship.
+    [check for check in laws.OPTIMIZER_CHECKS if check is not laws.check_reference],
     ids=lambda check: check.__name__,
 )
 @pytest.mark.parametrize("optimizer", SUBJECTS, ids=repr)
