@@ -221,7 +221,7 @@ PARTS = {
         ({"baseline": None}, "baseline is missing"),
         ({"input_size": None}, "input_size is missing"),
         ({"output_size": None}, "output_size is missing"),
-        ({"card": None}, "the card is missing"),
+        ({"card": "None"}, r"card is 'None'; give zoo.Card"),
         ({"loss": "hinge"}, "loss is 'hinge'; expected one of cross_entropy, squared_error, binary"),
         (
             {"metric": "f1"},

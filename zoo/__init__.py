@@ -13,10 +13,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import analysis, contracts, convert, data, export, kernels, report, testing, training
+    from zoo import analysis, convert, data, export, kernels, report, testing
+    from zoo import contracts as contracts
     from zoo import jax as jax
     from zoo import sklearn as sklearn
     from zoo import torch as torch
+    from zoo import training as training
     from zoo.comparison import Comparison, compare
     from zoo.contracts import (
         Batch,
@@ -191,19 +193,11 @@ _HOMES = {
     "top_k": "zoo.functions",
     "train": "zoo.training",
 }
-_ROOMS = (
-    "analysis",
-    "contracts",
-    "convert",
-    "data",
-    "export",
-    "kernels",
-    "report",
-    "testing",
-    "training",
-)
+_ROOMS = ("analysis", "convert", "data", "export", "kernels", "report", "testing")
 # Rooms for the users of another library, of its name: not in __all__, lest a star import hides the library.
 _GUESTS = ("jax", "sklearn", "torch")
+# Modules of which the reference lists single names, as in `zoo.training.Config`.
+_SUBMODULES = ("contracts", "training")
 
 __all__ = [
     "Batch",
@@ -240,7 +234,6 @@ __all__ = [
     "analysis",
     "cayley",
     "compare",
-    "contracts",
     "convert",
     "cumax",
     "cumsum",
@@ -296,12 +289,11 @@ __all__ = [
     "testing",
     "top_k",
     "train",
-    "training",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS or name in _GUESTS:
+    if name in (*_ROOMS, *_GUESTS, *_SUBMODULES):
         return importlib.import_module(f"zoo.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
