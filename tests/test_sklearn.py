@@ -136,6 +136,8 @@ WRONG = {
     "features": ([np.ones((3, 2)), np.ones((3, 1))], "features; expected as many in each"),
     "nan": ([np.array([1.0, np.nan, 2.0]), np.ones(2)], "sequence 0 holds NaN or infinity before its end"),
     "empty": ([np.ones(2), np.array([])], "sequence 1 has no step"),
+    "masked": (np.ma.masked_array(np.ones((2, 3, 2)), True), "SequenceRegressor: found a masked array"),
+    "masked rows": ([np.ma.masked_array(np.ones(2), True)] * 2, "SequenceRegressor: found a masked array"),
     "axes": ([np.ones((2, 2, 2)), np.ones((3, 2))], r"sequence 0 has the shape \(2, 2, 2\)"),
 }
 

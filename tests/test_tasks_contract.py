@@ -100,7 +100,7 @@ def has_examples(task, part):
     ("arguments", "words"),
     [
         ((-1, 4), "task 'bits': index is -1; expected an integer of at least 0"),
-        ((0, 0), "size is 0; expected an integer of at least 1"),
+        ((0, 0), "size is 0; expected an integer from 1 to"),
         ((0, 4, 1.5), "seed is 1.5"),
         ((0, True), "size is True"),
         ((0, 4, 0, "dev"), "part is 'dev'; expected one of train, valid, test"),

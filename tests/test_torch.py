@@ -822,6 +822,8 @@ def test_a_call_that_does_not_fit_is_one_sentence(cell, given, sentence):
             lambda: layer("gru")(torch.full((T, B), I)),
             r"^cell 'gru': inputs run from 3 to 3; expected tokens from",
         ),
+        (lambda: layer("gru")(X, lengths="ab"), "lengths cannot be made a tensor"),
+        (lambda: zoo.torch.Recurrent("gru", I, H, batch_first="no"), "batch_first is 'no'; expected True"),
         (
             lambda: layer("gru")(X, lengths=[1, 2]),
             r"^cell 'gru': lengths are int64\(2,\); expected integers \(3,\)",

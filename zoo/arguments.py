@@ -17,6 +17,7 @@ from zoo.errors import UsageError
 
 K = TypeVar("K")
 
+_MOST_BITS = 4096  # Python refuses to write integers of more than 4,300 digits
 _LARGEST = sys.float_info.max
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 60
@@ -24,9 +25,13 @@ _REPR.maxstring = _REPR.maxother = 60
 
 def shown(value: object) -> str:
     """A value in a message: in one short line, whatever it is."""
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return f"an array {value.dtype}{value.shape}"
-    return " ".join(_REPR.repr(value).split())
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", ())
+    if dtype is not None and shape:
+        return f"an array {dtype}{shape}"
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return f"an integer of {value.bit_length():,} bits"
+    text = _REPR.repr(value)
+    return " ".join(text.split()) if "\n" in text else text
 
 
 def as_path(value: Any, what: str) -> Path:

@@ -19,15 +19,24 @@ def as_array(value: Any, who: str) -> Array:
     """
     if type(value) is np.ndarray:
         return value
-    rows = value if isinstance(value, (list, tuple)) else ()
-    if any(isinstance(each, np.ma.MaskedArray) for each in (value, *rows)):
-        raise UsageError(
-            f"{who}: found a masked array, whose mask has no meaning here; fill it, as in x.filled(0), and "
-            f"say what counts by lengths or weights."
-        )
+    check_unmasked(value, who)
     if hasattr(value, "toarray"):
         raise UsageError(f"{who}: found a sparse {type(value).__name__}; make it an array, x.toarray().")
     try:
         return np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor that has a gradient
         raise UsageError(f"{who} cannot be made an array ({error}).") from None
+
+
+def check_unmasked(value: Any, who: str) -> None:
+    """Make sure that neither an array nor one of several has a mask, which NumPy would drop without a word.
+
+    Raises:
+        UsageError: if one has.
+    """
+    rows = value if isinstance(value, (list, tuple)) else ()
+    if any(isinstance(each, np.ma.MaskedArray) for each in (value, *rows)):
+        raise UsageError(
+            f"{who}: found a masked array, whose mask has no meaning here; fill it, as in x.filled(0), and "
+            f"say what counts by lengths or weights."
+        )

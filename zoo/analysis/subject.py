@@ -118,7 +118,7 @@ def run(subject: Subject, x: Array, state: Mapping[str, Any] | None = None, trac
     beside = stack.beside({}, x.shape[:2], subject.dtype)
     passage = Passage(stack, stack.weights(subject.arrays), x, beside, [part[0]])
     before = stack.states_before(state, subject.params, x.shape[1], subject.dtype)
-    tracer = ValueTracer(passage, trace) if names_asked(trace, "trace", stack.label()) else None
+    tracer = ValueTracer(passage, trace) if names_asked(trace) else None
     y, last, tape = stack.forward(passage.weights, x, before, beside.part(*part))
     if tracer is not None:
         tracer.take(stack.pieces(passage.weights, tape))

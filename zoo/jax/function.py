@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from zoo.arguments import as_mapping
 from zoo.errors import UsageError
 from zoo.jax.calls import Calls, Told
 from zoo.layers.layout import Shapes
@@ -102,10 +103,11 @@ class Function:
             UsageError: if a name or a shape does not fit.
         """
         noise = None if key is None else jax.random.bits(key, (2,), jnp.uint32)
-        known = {name: jnp.asarray(value) for name, value in params.items()}
-        state = None if state is None else {name: jnp.asarray(value) for name, value in state.items()}
-        x = jnp.asarray(x)
-        beside = {name: jax.lax.stop_gradient(jnp.asarray(value)) for name, value in inputs.items()}
+        known = _arrays("params", params)
+        state = None if state is None else _arrays("state", state)
+        x = _array("x", x)
+        lengths = None if lengths is None else _array("lengths", lengths)
+        beside = {name: jax.lax.stop_gradient(value) for name, value in _arrays("inputs", inputs).items()}
         self._check(known, x, state, beside)
         y, last = _run(self._calls, known, x, state, Told(noise, lengths, beside))
         return y, last
@@ -118,10 +120,11 @@ class Function:
         """
         calls, stack = self._calls, self._calls.stack
         is_tokens = x.ndim == 2 and jnp.issubdtype(x.dtype, jnp.integer)
-        if not is_tokens and (x.ndim != 3 or x.shape[2] != stack.input_size or x.dtype != calls.dtype):
+        are_floats = x.ndim == 3 and x.shape[2] == stack.input_size and x.dtype == calls.dtype
+        if not (is_tokens or are_floats) or x.shape[1] == 0:
             raise UsageError(
                 f"{WHO}: x is {x.dtype}{x.shape}; expected {calls.dtype} (T, B, {stack.input_size}) or "
-                f"integer tokens (T, B)."
+                f"integer tokens (T, B), with at least one row in the batch."
             )
         _check_named("params", params, stack.param_shapes, calls.dtype)
         if state is not None:
@@ -134,6 +137,20 @@ class Function:
             shape = (*x.shape[:2], *stack.input_shapes[name])
             if value.shape != shape:
                 raise UsageError(f"{WHO}: input {name!r} is {value.dtype}{value.shape}; expected {shape}.")
+
+
+def _arrays(what: str, given: Any) -> dict[str, Array]:
+    """Arrays by name."""
+    named = as_mapping(given, f"{WHO}: {what}")
+    return {name: _array(f"{what} {name!r}", value) for name, value in named.items()}
+
+
+def _array(what: str, value: Any) -> Array:
+    """What JAX takes for an array."""
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{WHO}: {what} cannot be made an array ({' '.join(str(error).split())}).") from None
 
 
 def _check_named(what: str, found: Arrays, shapes: Shapes, dtype: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo.arguments import as_items, shown
+from zoo.arguments import shown
 from zoo.compiler.intermediates import Intermediate, intermediates
 from zoo.contracts import Cell
 from zoo.contracts.names import did_you_mean
@@ -79,17 +79,14 @@ def names_of(layers: Sequence[Layer]) -> tuple[str, ...]:
     return tuple(layer.prefix + name for layer in layers for name in traceable(layer.cell))
 
 
-def names_asked(asked: Any, argument: str, who: str) -> bool | tuple[Any, ...]:
-    """True for everything, or what should be names, none if nothing is asked for.
-
-    Raises:
-        UsageError: if what is asked for is neither a name nor names.
-    """
+def names_asked(asked: Any) -> bool | tuple[Any, ...]:
+    """True for everything, or what should be names, none if nothing is asked for."""
     if asked is True or asked is False or asked is None:
         return bool(asked) or ()
     if isinstance(asked, str):
         return (asked,) if asked else ()
-    return as_items(asked, f"{who}: {argument}", _EXPECTED)
+    # An array without axes can be looped over as little as a number.
+    return tuple(asked) if isinstance(asked, Iterable) and getattr(asked, "shape", None) != () else (asked,)
 
 
 def chosen(layers: Sequence[Layer], asked: Asked, argument: str, who: str) -> list[list[str]]:
@@ -105,7 +102,7 @@ def chosen(layers: Sequence[Layer], asked: Asked, argument: str, who: str) -> li
         UnknownNameError: if there is no such value.
         UsageError: if what is asked for is neither a name nor names.
     """
-    names = names_asked(asked, argument, who)
+    names = names_asked(asked)
     if isinstance(names, bool):
         return [list(traceable(layer.cell)) for layer in layers]
     for name in names:

@@ -118,7 +118,7 @@ class Pure:
                 x, beside = x.copy(), replace(beside, given=_copies(beside.given)) if inputs else beside
         passage = Passage(stack, stack.weights(arrays), x, beside, parts, steps_of)
         y = passage.room(stack.output_size)
-        tracer = ValueTracer(passage, trace) if names_asked(trace, "trace", who) else None
+        tracer = ValueTracer(passage, trace) if names_asked(trace) else None
 
         def work(shard: slice) -> tuple[list[Segment], Arrays]:
             found, after = passage.forward(shard, before, y)

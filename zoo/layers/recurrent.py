@@ -201,8 +201,7 @@ class Recurrent(Flat):
         """
         if self._tape is None:
             raise UsageError(f"{self.stack.label()}: backward before any forward; call forward first.")
-        is_asked = names_asked(trace_grads, "trace_grads", self.stack.label())
-        tracer = GradientTracer(self._tape.passage, trace_grads) if is_asked else None
+        tracer = GradientTracer(self._tape.passage, trace_grads) if names_asked(trace_grads) else None
         dx, dbefore, _ = self.pure.vjp(self._tape, dy, dstate, self.threads, self.grad, tracer)
         self.trace_grads = tracer.traces() if tracer else gradients_traced({})
         return dx, dbefore

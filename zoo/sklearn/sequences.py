@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arrays import check_unmasked
+
 Array = np.ndarray[Any, Any]
 
 _STRETCH = 16  # batches of which the sequences are sorted by length
@@ -23,6 +25,7 @@ def as_rows(data: Any, features: int, who: str) -> list[Array] | None:
     Raises:
         ValueError: if a sequence is none, or sequences have different features.
     """
+    check_unmasked(data, who)
     if not isinstance(data, list | tuple | np.ndarray) or len(data) == 0:
         return None
     if isinstance(data, np.ndarray) and data.ndim != 3 and data.dtype != object:

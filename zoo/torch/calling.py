@@ -64,7 +64,7 @@ def prepare(
         list(inputs),
         [time_first(_beside(name, each, dtype)) for name, each in inputs.items()],
         torch.randint(2**63 - 1, (2,)) if training and outline.draws else None,
-        None if lengths is None else torch.as_tensor(lengths, dtype=torch.int64),
+        None if lengths is None else _steps_of(lengths),
     )
     return Call(given, is_batched, batch_first)
 
@@ -75,6 +75,16 @@ def returned(outline: Outline, call: Call, y: Tensor, last: Sequence[Tensor]) ->
         batch = 1 if outline.states.is_stacked else 0
         return y.squeeze(1), outline.states.as_returned([each.squeeze(batch) for each in last])
     return y.transpose(0, 1) if call.batch_first else y, outline.states.as_returned(last)
+
+
+def _steps_of(lengths: Any) -> Tensor:
+    """The lengths of rows as a tensor."""
+    try:
+        return torch.as_tensor(lengths, dtype=torch.int64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"{WHO}: lengths cannot be made a tensor ({error}); expected integers (B,)."
+        ) from None
 
 
 def _checked_dtype(outline: Outline, arrays: Sequence[Tensor]) -> Any:

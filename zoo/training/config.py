@@ -58,13 +58,10 @@ MOST_SAMPLED = 80_000
 """Symbols of a sample in training, which is a line of the log; ``zoo sample`` writes any number."""
 
 # What is allowed, and how it is called in a message; None is allowed where it is the default.
-_COUNT: tuple[Check, str] = (
-    lambda value: type(value) is int and 1 <= value < 2**53,
-    "an integer of at least 1, and below 2^53",
-)
+_COUNT: tuple[Check, str] = (lambda value: type(value) is int and value >= 1, "an integer of at least 1")
 _COUNT_OR_ZERO: tuple[Check, str] = (
-    lambda value: type(value) is int and 0 <= value < 2**53,
-    "an integer of at least 0, and below 2^53",
+    lambda value: type(value) is int and value >= 0,
+    "an integer of at least 0",
 )
 _NUMBER: tuple[Check, str] = (lambda value: _is_number(value) and value >= 0, "a number of at least 0")
 _ABOVE_ZERO: tuple[Check, str] = (lambda value: _is_number(value) and value > 0, "a number above 0")
@@ -193,6 +190,8 @@ class Config:
             value, (allows, words) = getattr(self, entry.name), _ALLOWED[entry.name]
             if not allows(value) and not (value is None and entry.default is None):
                 raise UsageError(f"{entry.name} is {shown(value)}; expected {words}.")
+            if type(value) is int and value >= 2**53 and entry.name != "seed":
+                raise UsageError(f"{entry.name} is {shown(value)}; expected an integer below 2^53.")
         if self.steps is not None and self.epochs is not None:
             raise UsageError("steps and epochs are both given; give one of them.")
         if self.dropout and self.layers == 1:
