@@ -130,7 +130,9 @@ WRONG = {
     "a = «np.einsum('i,ij->k', a, self.U)»": "repeat a letter of the result, or have one there",
     "a = «np.einsum('i,i!->i', a, a)»": "are not letters, commas and one '->'",
     "a = «np.triu(a.sum())»": "a triangle is that of a matrix; found a single number",
-    "a = «zoo.top_k(a, 0)» * a": r"top_k: k is 0; expected a positive integer",
+    "a = «zoo.top_k(a, 0)» * a": r"top_k: k is 0; expected a positive integer, or a length such as h\.shape",
+    "a = «zoo.top_k(a, h.shape[0] / 2)» * a": r"top_k: k is <array \(\)>; expected a positive integer",
+    "a = «zoo.top_k(a, 2.5)» * a": r"top_k: k is 2\.5; expected",
     "a = «self.W(x)»": "step raised TypeError: an array is not callable",
     # Writing.
     "«a[0]» = 1.0": f"{UNWRITTEN}; make a new one with np.concatenate or np.where",

@@ -10,7 +10,6 @@ import pytest
 import step_checks as checks
 
 import zoo
-from zoo.testing import CELL_CHECKS, run_checks
 
 no_files = checks.no_files
 
@@ -18,23 +17,17 @@ CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://examp
 
 
 class Orthogonal(zoo.Cell):
-    """Two orthogonal matrices, and a state that settles by an inverse."""
+    """Two orthogonal matrices."""
 
     card = CARD
     W = zoo.Param("I", "H", init="glorot_uniform")
     A = zoo.Param("H", "H", init="glorot_uniform")
     B = zoo.Param("H", "H", init="glorot_uniform")
-    C = zoo.Param("H", "H", init="glorot_uniform")
-    b = zoo.Param("H")
     h = zoo.State("H")
-    c = zoo.State("H")
 
-    def step(self, x: Any, h: Any, c: Any) -> Any:
-        inverse = np.linalg.inv(2 * zoo.eye(h.shape[0]) + 0.3 * self.C)
-        bias = np.linalg.solve(2 * zoo.eye(h.shape[0]) - 0.3 * self.C, self.b)
-        h_new = np.tanh(x @ self.W + h @ zoo.cayley(self.A - self.A.T) + bias)
-        c = np.tanh((c + h) @ zoo.expm(self.B - self.B.T) @ inverse)
-        return zoo.Output(np.concatenate([h_new, c]), h_new, c)
+    def step(self, x: Any, h: Any) -> Any:
+        turned = np.tanh(h @ zoo.cayley(self.A - self.A.T))
+        return np.tanh(x @ self.W + turned @ zoo.expm(self.B - self.B.T))
 
 
 def test_passes() -> None:
@@ -49,15 +42,6 @@ def test_compiled_passes_equal_the_interpreted_ones(dtype: str, tolerance: float
     with checks.interpreted(case):
         expected = case.both_passes(x)
     checks.assert_same(case.both_passes(x, dtype), expected, f"compiled, {dtype}", tolerance)
-
-
-def test_laws_hold() -> None:
-    # Those that compare numbers; the others are about declarations.
-    wanted = ("step_agrees", "parameter_gradients", "sampling", "chunks", "tokens")
-    chosen = [check for check in CELL_CHECKS if any(word in check.__name__ for word in wanted)]
-    assert len(chosen) >= 3
-    report = run_checks(Orthogonal(), chosen)
-    assert report.ok, str(report)
 
 
 # One product each, whose gradient has a formula.
@@ -110,7 +94,8 @@ def test_the_gradient_is_that_of_the_formula(name: str) -> None:
 
 
 def test_a_singular_matrix_reaches_the_output_as_nan() -> None:
-    rnn = zoo.Recurrent(Orthogonal(), 2, 3, dtype="float64")
-    rnn.fill({"l0.C": np.diag([-2 / 0.3, 0.0, 0.0])})
-    y, _ = rnn.forward(np.ones((2, 1, 2)))
-    assert np.isnan(y[:, :, 3:]).all()
+    rnn = zoo.Recurrent(one_matrix(np.linalg.inv), 2, 3, dtype="float64")
+    rnn.fill({"l0.A": np.diag([1.0, 0.0, 2.0])})
+    with zoo.kernels.interpreted():
+        y, _ = rnn.forward(np.ones((2, 1, 2)), {"l0.h": np.ones((1, 3))})
+    assert np.isnan(y).all()

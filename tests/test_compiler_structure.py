@@ -423,6 +423,77 @@ def test_code_equals_numpy_and_gradients_equal_differences(name: str) -> None:
     checks.check(checks.trial(cell, sizes=(2, 2), steps=1, batch=1))
 
 
+# Gradients by formulas, worked out without the compiler.
+
+
+def placed(shape: tuple[int, ...], key: Any, g: np.ndarray) -> np.ndarray:
+    """Zeros, and a gradient where it belongs."""
+    whole = np.zeros(shape)
+    np.add.at(whole, key, g)
+    return whole
+
+
+def of_cumprod(v: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Each product without the factor in question."""
+    size = len(v)
+    return np.array(
+        [
+            sum(g[j] * np.prod([v[k] for k in range(j + 1) if k != i]) for j in range(i, size))
+            for i in range(size)
+        ]
+    )
+
+
+W = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [-2.0, 1.0, 0.125], [3.0, -0.5, 0.75]])
+ZEROS = np.array([0.7, 0.0, -1.3, 0.4, 0.0, 2.0])
+
+# The shape of a state, a function of it, and its gradient given the state and that of the result.
+Formula = tuple[np.ndarray, Callable[[Any], Any], Callable[[np.ndarray, np.ndarray], np.ndarray]]
+VECTOR, MATRIX = np.linspace(-1.1, 1.3, 6), W @ W.T / 4
+FORMULAS: dict[str, Formula] = {
+    "every second": (VECTOR, lambda v: v[1::2], lambda v, g: placed((6,), np.s_[1::2], g)),
+    "backwards in steps": (VECTOR, lambda v: v[::-3], lambda v, g: placed((6,), np.s_[::-3], g)),
+    "flip": (MATRIX, lambda m: np.flip(m, 1), lambda m, g: g[:, ::-1]),
+    "diagonal": (MATRIX, lambda m: np.diag(m, 1), lambda m, g: np.diag(g, 1)),
+    "diagonal matrix": (VECTOR, lambda v: np.diag(v, -2), lambda v, g: np.diag(g, -2)),
+    "trace": (MATRIX, lambda m: np.trace(m), lambda m, g: g * np.eye(4)),
+    "upper triangle": (MATRIX, lambda m: np.triu(m, 1), lambda m, g: np.triu(g, 1)),
+    "lower triangle": (MATRIX, lambda m: np.tril(m), lambda m, g: np.tril(g)),
+    "cumprod": (VECTOR, np.cumprod, of_cumprod),
+    "cumprod with zeros": (ZEROS, np.cumprod, of_cumprod),
+    "prod with zeros": (ZEROS, lambda v: np.prod(v), lambda v, g: of_cumprod(v, placed((6,), -1, g))),
+    "erf": (VECTOR, zoo.erf, lambda v, g: g * 2 / np.sqrt(np.pi) * np.exp(-v * v)),
+    "top_k": (VECTOR, lambda v: np.where(zoo.top_k(v, 2), v, 0.0), lambda v, g: g * (v > np.sort(v)[-3])),
+    "einsum": (
+        MATRIX,
+        lambda m: np.einsum("ij,jk->ki", m, W),
+        lambda m, g: np.array(
+            [[sum(g[k, i] * W[j, k] for k in range(3)) for j in range(4)] for i in range(4)]
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_gradient_is_that_of_its_formula(name: str) -> None:
+    value, function, formula = FORMULAS[name]
+
+    def step(self: Any, x: Any, v: Any) -> Any:
+        y = function(v)
+        return zoo.Output(y.reshape(-1) + 0 * self.shift, v)
+
+    members = {"shift": zoo.Param(), "v": zoo.State(*value.shape), "step": step}
+    cell = type("Formula", (zoo.Cell,), {"__doc__": "One function.", "card": CARD, **members})()
+    case = checks.trial(cell, steps=1, batch=1)
+    case.state["v"][0] = value
+    with checks.interpreted(case):
+        (y, _, _), (_, (dv,), _) = case.both_passes(case.x)
+    expected = function(value)
+    np.testing.assert_allclose(y[0, 0], np.ravel(expected), rtol=1e-14, atol=1e-15)
+    gradient = formula(value, case.dy[0, 0].reshape(np.shape(expected)))
+    np.testing.assert_allclose(dv[0] - case.dlast[0][0], gradient, rtol=1e-12, atol=1e-14)
+
+
 # Slices and diagonals, each place of them.
 
 

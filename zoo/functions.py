@@ -242,10 +242,13 @@ def top_k(x: Array, k: Any, axis: int = -1) -> Array:
         axis: Along which axis.
 
     Raises:
-        UsageError: if ``k`` is an integer below one.
+        UsageError: if ``k`` is no such thing, or below one.
     """
-    if isinstance(k, int | np.integer) and k < 1:
-        raise UsageError(f"top_k: k is {k}; expected a positive integer.")
+    is_integer = isinstance(k, int | np.integer) and not isinstance(k, bool)
+    if not isinstance(k, Extent) and not (is_integer and k >= 1):
+        raise UsageError(
+            f"top_k: k is {k!r}; expected a positive integer, or a length such as h.shape[-1] // 4."
+        )
     x = np.moveaxis(x, axis, -1)
     place = np.cumsum(np.ones_like(x), axis=-1)
     ahead = x[..., None, :] > x[..., :, None]

@@ -56,10 +56,10 @@ def _check_matrix(name: str, node: Node) -> None:
             "found one that depends on x or a state"
         )
     if node.ndim != 2 or node.shape[0] != node.shape[1]:
-        raise TraceError(
-            f"{name} takes one square matrix; found an array of shape {text(node.shape)}; for a stack of "
-            f"matrices, write np.stack([{name}(a) for a in stack])"
+        hint = (
+            f"; of a stack of matrices, write np.stack([{name}(a) for a in stack])" if node.ndim > 2 else ""
         )
+        raise TraceError(f"{name} takes one square matrix; found an array of shape {text(node.shape)}{hint}")
 
 
 LINEAR_ALGEBRA: dict[Any, Callable[..., Any]] = {np.linalg.inv: _inv, np.linalg.solve: _solve}
