@@ -216,11 +216,18 @@ CASES: list[Case] = [*[raw] * 10, *[header] * 6, *[description] * 2, run_files, 
 
 def originals(folder: Path) -> None:
     """Make what is going to be damaged."""
-    small = {"hidden": 3, "steps": 2, "threads": 1, "eval_every": 1, "sample_every": 1, "analyse_every": 1}
+    small: dict[str, Any] = {
+        "hidden": 3,
+        "steps": 2,
+        "threads": 1,
+        "eval_every": 1,
+        "sample_every": 1,
+        "analyse_every": 1,
+    }
     zoo.train("builtin:hello", **small, log_every=1, out=folder / "run")
     zoo.SequenceModel("lstm", 2, 3, 1).save(folder / "model.safetensors")
     zoo.LanguageModel("abc", "gru", 3, 2).save(folder / "layers.safetensors")
-    sizes = {"hidden": 2, "steps": 2, "batch": 2, "eval_batches": 1, "seeds": 2, "lr": 0.01}
+    sizes: dict[str, Any] = {"hidden": 2, "steps": 2, "batch": 2, "eval_batches": 1, "seeds": 2, "lr": 0.01}
     zoo.compare("vanilla", ["copying", "parity"], jobs=0, out=folder / "comparison", **sizes)
 
 

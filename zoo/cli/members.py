@@ -15,7 +15,6 @@ from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import load_cell_file, load_class_file, load_plugin_file, plugins, registry_of
 from zoo.registry.files import names_file
-from zoo.storage.strict_json import quote
 
 CONTRACTS: dict[str, type[Member]] = {
     "cell": Cell,
@@ -125,6 +124,8 @@ def trained_task(name: str, own: type[Task] | None = None) -> type[Task]:
     try:
         return registry_of(Task).cls(name)
     except UnknownNameError as error:
+        from zoo.storage.strict_json import quote  # which imports NumPy
+
         raise UnknownNameError(
             f"the run was begun with the task {quote(name)}, which is not registered here; install the "
             f"plugin it comes from, or name its file again, --task FILE.py:Class or --plugin FILE.py."

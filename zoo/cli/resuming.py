@@ -12,11 +12,9 @@ from typing import Any
 from zoo.cli.assignments import Target, assign, member_target
 from zoo.cli.members import cell_class, task_class, trained_task
 from zoo.contracts import Cell, Optimizer, Task, Tracker
-from zoo.data.files import check_named
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import registry_of
-from zoo.storage.strict_json import quote
 from zoo.training.config import Config
 from zoo.training.schedules import SCHEDULES, make_schedule
 
@@ -51,6 +49,8 @@ def train_arguments(
 
     stored = resume_config(out) if resume and out is not None else None
     if stored is not None and "data" not in given:
+        from zoo.data.files import check_named
+
         check_named(stored.data, stored.glob)
     cell, task = _cell(given.get("cell"), stored), _task(given.get("task"), stored)
     named = {"cell": cell.name, **({} if task is None else {"task": task.name})}
@@ -114,6 +114,8 @@ def _cell(given: str | None, stored: Config | None) -> type[Cell]:
     try:
         return registered_cell(stored.cell)  # never `cell_class`, which runs the file that a text names
     except UnknownNameError as error:
+        from zoo.storage.strict_json import quote  # which imports NumPy
+
         raise UnknownNameError(
             f"the run was begun with the cell {quote(stored.cell)}, which is not registered here; if it is "
             f"in a file, name it again, --cell FILE.py:Class, or its plugin, --plugin FILE.py."

@@ -125,6 +125,6 @@ def read_record(root: Path, job: Job) -> Record | None:
     for name in _SAME:
         if record[name] != expected[name]:
             raise CheckpointError(
-                f"{path} is of another run: {name} is {record[name]!r}, expected {expected[name]!r}."
+                f"{path} is of another run: {name} is {record[name]!r:.60}, expected {expected[name]!r}."
             )
     return record
