@@ -55,6 +55,12 @@ def test_every_public_name_stands_in_one_table() -> None:
     assert all(resolve_name(name) for name in set(named) - public), "and others that exist"
 
 
+def test_the_entries_of_models_have_the_methods_of_their_base_class() -> None:
+    page = contents.reference_page("Training", ["zoo.LanguageModel", "zoo.Run"])
+    assert ".. autoclass:: zoo.LanguageModel\n   :members:\n   :inherited-members:\n" in page
+    assert page.count(":inherited-members:") == 1
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_name_of_a_room_has_an_entry(room: str) -> None:
     try:

@@ -21,6 +21,8 @@ NAMES = ROOT / "docs" / "reference.md"
 
 _PAGE = re.compile(r"\]\(([^)#:\s]+)\.md(?:#[^)\s]*)?\)")
 _NAME = re.compile(r"`(zoo(?:\.\w+)+)`")
+# Most methods of the models are those of one base class, which has no entry of its own.
+_WITH_INHERITED = ("zoo.LanguageModel", "zoo.SequenceModel")
 
 
 def sections(index: Path = INDEX) -> dict[str, list[str]]:
@@ -91,7 +93,8 @@ def _entry(path: str, thing: Any) -> str:
     """The directive that documents a name."""
     if inspect.isclass(thing):
         kind = "exception" if issubclass(thing, BaseException) else "class"
-        return f".. auto{kind}:: {path}\n   :members:\n"
+        inherited = "   :inherited-members:\n" if path in _WITH_INHERITED else ""
+        return f".. auto{kind}:: {path}\n   :members:\n{inherited}"
     if isinstance(thing, tuple | list) and all(map(callable, thing)):
         listed = (f"   - ``{each.__name__}``: {inspect.getdoc(each)}".split("\n")[0] for each in thing)
         return "\n".join([f".. data:: {path}", "", *listed, ""])

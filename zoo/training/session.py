@@ -60,7 +60,8 @@ def train(
         data: A source or several (see :class:`Config`), or a :class:`zoo.data.Corpus`; None for
             ``"builtin:pydoc"`` where there is no task.
         cell: Name of a registered cell, a cell class, or a cell with its options chosen.
-        task: Name of a registered task, a task class, or a task with its options chosen; instead of data.
+        task: Name of a registered task, ``"FILE.py:Class"``, a task class, or a task with its options chosen;
+            instead of data.
         out: The run directory; None for a new one under ``runs/``.
         resume: Go on with the run in ``out``, or begin it if there is none. Sizes, lengths and intervals that
             are left at None are then those of the run.
