@@ -93,7 +93,7 @@ class Builder:
 
     def parameter(self, shape: Shape) -> Value:
         """A parameter of a shape, new or not; sometimes a buffer."""
-        known = [value for value in self.values if value.name.startswith("self.") and value.shape == shape]
+        known = [value for value in self.values if value.name.startswith("self.W") and value.shape == shape]
         if known and self.chance(30):
             return self.one_of(known)
         held = self.buffers if self.chance(12) else self.params
@@ -102,6 +102,12 @@ class Builder:
         value = Value(f"self.{name}", shape, (-1.0, 1.0))
         self.values.append(value)
         return value
+
+    def small(self, shape: Shape) -> str:
+        """A parameter of small numbers, for a product that becomes a state."""
+        name = f"S{len(self.params)}"
+        self.params[name] = shape
+        return f"self.{name}"
 
 
 def _length(dim: Dim) -> int:
@@ -405,6 +411,30 @@ def _draw_along_axis(b: Builder) -> Value | None:
     return b.emit(name, [value], value.shape, (-4.0, 4.0) if name == "layer_norm" else (0.0, 1.0))
 
 
+def _draw_loop(b: Builder, longest: int = 6) -> Value | None:
+    """An unrolled loop over a value; or a chain of operations, if it is long."""
+    name = b.one_of(["sine", "logistic", "euler", "euler_matrix", "rolled"])
+    a = b.pick(lambda value: bool(value.shape) and (name != "euler_matrix" or len(value.shape) == 1))
+    if a is None:
+        return None
+    a = _squashed(b, a) if name != "logistic" else _in_unit(b, a)
+    others: list[Value | str] = []
+    if name == "euler":
+        other = b.pick(lambda value: _joint(a.shape, value.shape) == a.shape)
+        others = [other or a]
+    if name == "euler_matrix":
+        others = [b.parameter((a.shape[0], a.shape[0]))]
+    for _ in range(b.draw(st.integers(2, longest))):
+        a = b.emit(name, [a, *others], a.shape, a.interval)
+    return a
+
+
+def _in_unit(b: Builder, value: Value) -> Value:
+    if value.interval[0] >= 0 and value.interval[1] <= 1:
+        return value
+    return b.emit("sigmoid", [value], value.shape, (0.0, 1.0))
+
+
 _RULES = [
     *[_draw_elementwise] * 8,
     *[_draw_product] * 4,
@@ -418,6 +448,7 @@ _RULES = [
     _draw_heads,
     _draw_lengths,
     _draw_along_axis,
+    _draw_loop,
 ]
 
 STATE_SHAPES: list[Shape] = [
@@ -434,17 +465,21 @@ STATE_SHAPES: list[Shape] = [
 
 
 def _declare_leaves(b: Builder) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    """States and inputs; a state that is no value is not read."""
     states: dict[str, Shape] = {"h": (H,)}
     for name in ("c", "m"):
         if b.chance(55):
             states[name] = b.one_of(STATE_SHAPES)
     if b.chance(15):
         states["n"] = (ONE,)
+    if b.chance(4):
+        states = {"n": (ONE,)}
     inputs: dict[str, Shape] = {"dt": b.one_of([(), (H,)])} if b.chance(15) else {}
     b.values.append(Value("x", (I,), (-2.0, 2.0)))
-    b.values += [Value(name, shape, (-1.0, 1.0)) for name, shape in states.items() if name != "n"]
+    read = [name for name in states if name != "n" and not b.chance(10)]
+    b.values += [Value(name, states[name], (-1.0, 1.0)) for name in read]
     b.values += [Value(name, shape, (0.5, 1.5)) for name, shape in inputs.items()]
-    if "n" in states:
+    if "n" in states and b.chance(70):
         b.emit("phase", ["n"], (ONE,), (0.0, 2.0))
     return states, inputs
 
@@ -472,8 +507,20 @@ def _reaching(b: Builder, shape: Shape) -> Value:
     return b.emit("mean", [value], (), value.interval)
 
 
-def _new_state(b: Builder, name: str, shape: Shape) -> Value:
+def _new_state(b: Builder, states: dict[str, Shape], name: str) -> Value:
+    shape = states[name]
     before = Value(name, shape, (-1.0, 1.0))
+    if name == "n":
+        return b.emit("count", ["n"], shape, (0.0, 1.0)) if b.chance(80) else before
+    if b.chance(12):
+        others = [other for other in states if states[other] == shape and other != name]
+        return Value(b.one_of(others or [name]), shape, (-1.0, 1.0))
+    if b.chance(12) and len(shape) <= 1 and (product := _product_of_state(b, states, shape)) is not None:
+        return product
+    if before not in b.values:
+        value = _reaching(b, shape)
+        value = value if value.shape == shape else b.emit("broadcast", [value, name], shape, value.interval)
+        return _squashed(b, value)
     if len(shape) == 2 and b.chance(50):
         row = _reaching(b, shape[1:])
         row = (
@@ -490,8 +537,25 @@ def _new_state(b: Builder, name: str, shape: Shape) -> Value:
     return b.emit("leaky", [before, value], shape, (-1.0, 1.0))
 
 
-def _output(b: Builder) -> Value | None:
-    """An output of all that nothing uses, one after the other; none where everything is used."""
+def _product_of_state(b: Builder, states: dict[str, Shape], shape: Shape) -> Value | None:
+    """A product of a state before the step that is as small as a state; one by one, or with a matrix."""
+    names = [name for name, each in states.items() if len(each) == 1 and name != "n"]
+    if not names or len(shape) != 1:
+        return None
+    name = b.one_of(names)
+    if states[name] == shape and b.chance(30):
+        return b.emit("multiply", [name, b.small(shape)], shape, (-1.0, 1.0))
+    return b.emit("matmul", [name, b.small((*states[name], *shape))], shape, (-1.0, 1.0))
+
+
+def _output(b: Builder, states: dict[str, Shape]) -> Value | None:
+    """A state before the step or a product of one; else all that nothing uses, if there is any, in a line."""
+    vectors = [name for name, shape in states.items() if len(shape) == 1 and name != "n"]
+    if vectors and b.chance(35):
+        if b.chance(30):
+            name = b.one_of(vectors)
+            return Value(name, states[name], (-1.0, 1.0))
+        return _product_of_state(b, states, b.one_of([(H,), (THREE,), (I,)]))
     parts = []
     for value in [each for each in b.values if each.name not in b.used and not each.truth][:4]:
         flat = value if len(value.shape) == 1 else b.emit(*_flattened(value))
@@ -526,15 +590,21 @@ def _pruned(program: Program) -> Program:
 
 
 @st.composite
-def programs(draw: Any, least: int = 3, most: int = 12) -> Program:
-    """Programs with so many lines, and those that squash, join and end them."""
+def programs(draw: Any, least: int = 3, most: int = 12, longest: int = 0) -> Program:
+    """Programs with so many lines, and those that squash, join and end them.
+
+    If ``longest`` is given, they begin with a loop that runs so often at most.
+    """
     b = Builder(draw)
     states, inputs = _declare_leaves(b)
+    if longest:
+        _draw_loop(b, longest)
     for _ in range(draw(st.integers(least, most))):
         _RULES[draw(st.integers(0, len(_RULES) - 1))](b)
-    after = ["count" if name == "n" else _new_state(b, name, shape).name for name, shape in states.items()]
-    after = [b.emit("count", ["n"], (ONE,), (0.0, 1.0)).name if name == "count" else name for name in after]
-    y = _output(b) if b.chance(50) else None
+    after = [_new_state(b, states, name).name for name in states]
+    y = _output(b, states) if b.chance(50) else None
+    if y is None and len(states) == 1 and "n" in states:
+        y = b.emit("matmul", ["x", b.parameter((I, H))], (H,), (-LIMIT, LIMIT))
     program = _pruned(
         Program(
             b.params,
@@ -557,16 +627,11 @@ def _tells_inputs(program: Program) -> bool:
 
 
 def _with_projection(program: Program) -> Program:
-    """The first state moved by ``x @ V``."""
+    """The first state moved by ``x @ V``; if it counts, the output with that behind it."""
+    params, projected = {**program.params, "V": (I, H)}, Line("u0", "matmul", ("x", "self.V"))
     first, *others = program.after
-    moved = (
-        Line("u0", "matmul", ("x", "self.V")),
-        Line("u1", "add", (first, "u0")),
-        Line("u2", "tanh", ("u1",)),
-    )
-    return replace(
-        program,
-        params={**program.params, "V": (I, H)},
-        lines=(*program.lines, *moved),
-        after=("u2", *others),
-    )
+    if program.y is not None and next(iter(program.states)) == "n":
+        joined = Line("u1", "concatenate", (program.y, "u0"))
+        return replace(program, params=params, lines=(*program.lines, projected, joined), y="u1")
+    moved = (projected, Line("u1", "add", (first, "u0")), Line("u2", "tanh", ("u1",)))
+    return replace(program, params=params, lines=(*program.lines, *moved), after=("u2", *others))

@@ -27,6 +27,8 @@ PER_HEAD = H.divide(HEADS)
 assert PER_HEAD is not None
 # Lengths are compared at these sizes; H is even, since there are two heads.
 SIZES = ({"I": 3, "H": 4}, {"I": 1, "H": 2}, {"I": 5, "H": 6}, {"I": 2, "H": 10})
+SMALL = (-0.08, 0.08)
+"""Parameters called S: by a matrix of these, no state grows at any of the sizes above."""
 LIMIT = 5.0
 """A value that may be larger than this is squashed."""
 
@@ -180,6 +182,14 @@ FUNCTIONS: dict[str, Function] = {name: _elementwise(name) for name in ELEMENTWI
     "cumsum": Function("zoo.cumsum({0})", lambda a: zoo.cumsum(a)),
     "cumsum_0": Function("zoo.cumsum({0}, axis=0)", lambda a: zoo.cumsum(a, axis=0)),
     "cumax": Function("zoo.cumax({0})", lambda a: zoo.cumax(a)),
+    # One pass of an unrolled loop: values stay within their interval, and no pass magnifies a difference.
+    "logistic": Function("{0} * (1 - {0})", lambda a: a * (1 - a)),
+    "euler": Function("{0} + 0.1 * (np.tanh({1}) - {0})", lambda a, b: a + 0.1 * (np.tanh(b) - a)),
+    "euler_matrix": Function(
+        "{0} + 0.1 * (np.tanh({0} @ {1}) - {0})", lambda a, w: a + 0.1 * (np.tanh(a @ w) - a)
+    ),
+    "rolled": Function("0.5 * ({0} + zoo.roll({0}, 1))", lambda a: 0.5 * (a + zoo.roll(a, 1))),
+    "sine": Function("np.sin({0})", lambda a: np.sin(a)),
     # How states end up.
     "kept_by": Function("{2} * {0} + (1 - {2}) * {1}", lambda a, b, z: z * a + (1 - z) * b),
     "leaky": Function("np.tanh(0.5 * {0} + {1})", lambda a, b: np.tanh(0.5 * a + b)),
