@@ -601,3 +601,69 @@ def test_a_signal_stops_it_and_it_goes_on(go, two):
     assert zoo.Run(two.path / "runs/copying/c" / Path(found.runs[-2]["path"]).name).history[-1]["step"] == 6
     c = [record["score"] for record in found.runs if record["cell"] == "c"]
     assert c == [record["score"] for record in two.runs if record["cell"] == "a"]
+
+
+# ---- hostile files ------------------------------------------------------------------------------------
+
+HOSTILE_PLANS = {
+    "a setting of zoo.train": {"settings": {"trackers": ["jsonl"]}},
+    "no settings": {"settings": {}},
+    "an optimizer that is no text": {"settings": {"optimizer": 3}},
+    "a thousand million seeds": {"seeds": 10**9},
+    "no seeds": {"seeds": None},
+    "seeds in words": {"seeds": "three"},
+    "another size": {"size": {"cells": 3}},
+    "no size": {"size": {"params": None}},
+    "two sizes": {"size": {"params": 3, "hidden": 3}},
+    "no rates": {"rates": None},
+    "a rate in words": {"rates": ["fast"]},
+    "a rate that is no number": {"rates": [True]},
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_PLANS)
+def test_a_hostile_plan_is_refused_in_a_sentence(hostile, two, go):
+    path = two.path / "compare.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in HOSTILE_PLANS[hostile].items():
+        keeps = name == "settings" and value
+        stored[name] = {**stored[name], **value} if keeps else value
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="is not the plan of a comparison of this version of zoo"):
+        go(engine=Idle())
+
+
+def test_too_many_runs_are_refused(go):
+    with pytest.raises(
+        UsageError, match=r"are 1,000,000,003 runs; expected at most 30,000\. Give fewer seeds"
+    ):
+        go("vanilla", "copying", seeds=10**9, engine=Idle())
+
+
+HOSTILE_ROWS = [
+    ("summary", {"mean": "high"}, "mean is 'high'; expected a number"),
+    ("summary", {"hidden": None}, "hidden is 'None'; expected an integer"),
+    ("summary", {"rank": 1e200}, "rank is '1e[+]200'; expected a number up to 1e[+]100"),
+    ("summary", {"task": "elsewhere"}, "tasks lacks 'elsewhere', which its summary names"),
+    ("overall", {"tasks": []}, r"tasks is '\[\]'; expected an integer"),
+    ("runs", {"status": None}, "status is 'None'; expected a text"),
+    ("sweep", {"lr": {}}, "lr is '{}'; expected a number"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "words"), HOSTILE_ROWS)
+def test_hostile_results_are_refused_in_a_sentence(name, change, words, two, tmp_path):
+    stored = json.loads((two.path / "results.json").read_text(encoding="utf-8"))
+    stored[name] = [{**(stored[name] or stored["runs"])[0], **change}]
+    (tmp_path / "results.json").write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=words):
+        zoo.Comparison(tmp_path).table()
+
+
+@pytest.mark.parametrize("name", ["runs", "sweep", "summary", "overall", "tasks", "plan"])
+@pytest.mark.parametrize("value", [None, 3, "text", [None]])
+def test_results_of_another_shape_are_refused(name, value, two, tmp_path):
+    stored = json.loads((two.path / "results.json").read_text(encoding="utf-8"))
+    (tmp_path / "results.json").write_text(json.dumps({**stored, name: value}), encoding="utf-8")
+    with pytest.raises(CheckpointError):
+        zoo.Comparison(tmp_path).table()

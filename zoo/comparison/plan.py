@@ -164,13 +164,15 @@ def _plan(stored: dict[str, Any]) -> Plan:
         sweep_steps=stored["sweep_steps"],
         settings=stored["settings"],
     )
+    if asked.seeds is None or asked.size is None or asked.length is None or asked.rates is None:
+        raise ValueError("its seeds, size, length or rates are missing")
     return Plan(
         _named(stored["cells"]),
         _named(stored["tasks"]),
-        stored["seeds"],
-        (size, number),
-        (length, amount),
-        asked.rates or (),
+        asked.seeds,
+        asked.size,
+        asked.length,
+        asked.rates,
         asked.sweep_steps,
         dict(asked.settings),
         {

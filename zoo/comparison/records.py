@@ -12,7 +12,7 @@ from zoo.comparison.rows import RUN
 from zoo.errors import CheckpointError
 from zoo.storage import write_json
 from zoo.storage.reading import exists, read_json
-from zoo.storage.rows import check_row
+from zoo.storage.rows import check_row, is_measure
 from zoo.training import TaskScore
 
 FORMAT = 1
@@ -52,8 +52,8 @@ def record_of(
         "cell": job["cell"],
         **{name: asked.get(name) for name in ("seed", "lr", "hidden", "steps")},
         "parameters": job["parameters"],
-        "score": None if status == "failed" else score if math.isfinite(score) else goal["baseline"],
-        "loss": loss if math.isfinite(loss) else None,
+        "score": None if status == "failed" else score if is_measure(score) else goal["baseline"],
+        "loss": loss if is_measure(loss) else None,
         "valid_score": best and best["score"],
         **goal,
         "solved": bool(tested.solved if tested else best and best["solved"]),

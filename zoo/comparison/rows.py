@@ -12,15 +12,15 @@ RUN = {
     "hidden": "int | None",
     "steps": "int | None",
     "parameters": "int",
-    "score": "float | None",
-    "loss": "float | None",
+    "score": "measure | None",
+    "loss": "measure | None",
     "valid_score": "float | None",
     **_GOAL,
     "solved": "bool",
-    "seconds": "float",
+    "seconds": "measure",
     "steps_to_threshold": "int | None",
-    "seconds_to_threshold": "float | None",
-    "symbols_per_s": "float | None",
+    "seconds_to_threshold": "measure | None",
+    "symbols_per_s": "measure | None",
     "status": "str",
     "error": "str",
     "path": "str",
@@ -35,20 +35,20 @@ SUMMARY = {
     "lr": "float | None",
     "steps": "int | None",
     "metric": "str",
-    **dict.fromkeys(("mean", "spread", "low", "high", "best", "worst"), "float | None"),
-    "rank": "float",
+    **dict.fromkeys(("mean", "spread", "low", "high", "best", "worst"), "measure | None"),
+    "rank": "measure",
     **dict.fromkeys(("solved", "seeds", "lost"), "int"),
     **dict.fromkeys(
-        ("seconds", "steps_to_threshold", "seconds_to_threshold", "symbols_per_s"), "float | None"
+        ("seconds", "steps_to_threshold", "seconds_to_threshold", "symbols_per_s"), "measure | None"
     ),
 }
 """Of a cell on a task."""
 
 OVERALL = {
     "cell": "str",
-    **dict.fromkeys(("rank", "low", "high"), "float | None"),
+    **dict.fromkeys(("rank", "low", "high"), "measure | None"),
     **dict.fromkeys(("tasks", "solved", "solvable", "runs"), "int"),
-    "seconds": "float",
+    "seconds": "measure",
 }
 """Of a cell on all tasks."""
 

@@ -13,11 +13,20 @@ MAX_BYTES = 64 * 2**20
 """Of a file of records: those of 30,000 runs and their summary take about 35 MB."""
 
 Kinds = Mapping[str, str]
-"""Field to kind: ``str``, ``bool``, ``int`` or ``float``, or one of them with `` | None``."""
+"""Field to kind: ``str``, ``bool``, ``int``, ``float`` or ``measure``, or one of them with `` | None``."""
+
+
+LARGEST = 1e100
+"""Of a measure: sums of squares of such numbers are finite."""
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_measure(value: Any) -> bool:
+    """Whether a value is a number that can be averaged with others: finite, and no larger than `LARGEST`."""
+    return _is_number(value) and abs(value) <= LARGEST
 
 
 _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -25,6 +34,7 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "int": (lambda value: type(value) is int, "an integer"),
     "float": (_is_number, "a number"),
+    "measure": (is_measure, f"a number up to {LARGEST:g}"),
 }
 
 
