@@ -132,7 +132,7 @@ def test_a_killed_scheduler_changes_nothing(tmp_path):
     try:
         command = scenario.begin(out)
         assert command.wait_until(lambda: any(event["event"] == "step" for event in command.events()))
-        scenario.kill(command, "scheduler")  # which waits for the end of the others
+        assert scenario.kill(command, "scheduler")  # which waits for the end of the others
     finally:
         scenario.close()
     assert command.tail().endswith("everything is kept, and the same command goes on.\n")
