@@ -94,23 +94,22 @@ class InProcesses:
             if not command.wait_until(partial(_is_at, command, steps), 0.01):
                 break
             time.sleep(delay)
-            self.kill(command, victim)
-            kills.append(victim)
+            kills += [victim] * self.kill(command, victim)
         command.wait()
         undisturbed(out, LONG)
         return kills
 
-    def kill(self, command: Command, victim: str) -> None:
-        """Kill a worker, or the process that leads the comparison; or interrupt that one."""
+    def kill(self, command: Command, victim: str) -> bool:
+        """Kill a worker, or kill or interrupt the leading process. False if the victim had ended."""
         workers = [event["pid"] for event in command.events() if event["event"] == "worker"]
         if victim == "worker":
-            kill(workers[-1])
-            return
+            return kill(workers[-1])
         command.process.send_signal(signal.SIGINT if victim == "Ctrl-C" else signal.SIGKILL)
         code = command.wait()
         if victim == "Ctrl-C":
             assert code in (0, 128 + signal.SIGINT), f"exit code {code}: {command.tail()}"
             assert not any(map(is_alive, workers)), "a worker outlives the process that leads it"
+        return code != 0
 
     def compare(self, out: Path) -> None:
         """Raise ``AssertionError`` unless the comparison equals the undisturbed one."""
@@ -141,16 +140,16 @@ class OnDask(InProcesses):
         """The scheduler's address, of a cluster that is there."""
         return ("--on", self.cluster.address())
 
-    def kill(self, command: Command, victim: str) -> None:
-        """Kill a process of the cluster, or one that leads the comparison."""
+    def kill(self, command: Command, victim: str) -> bool:
+        """Kill a process of the cluster, or one that leads the comparison. False if there was none."""
         if victim == "scheduler":
             self.cluster.stop()
             code = command.wait()
             assert code in (0, 1), f"exit code {code}: {command.tail()}"
-        elif victim in ("Dask worker", "job process"):
-            self.cluster.kill(victim)
-        else:
-            super().kill(command, victim)
+            return True
+        if victim in ("Dask worker", "job process"):
+            return self.cluster.kill(victim)
+        return super().kill(command, victim)
 
     def close(self) -> None:
         """End the cluster."""
@@ -176,14 +175,13 @@ class Cluster:
             self._start()
         return self._address
 
-    def kill(self, victim: str) -> None:
-        """Kill a Dask worker, or a process that does a job beside it, if there is one."""
+    def kill(self, victim: str) -> bool:
+        """Kill a Dask worker, or a process that does a job beside it. False if there is none."""
         assert self.workers is not None
         started = descendants(self.workers.pid)
         jobs = [pid for pid, words in started.items() if "zoo.comparison.worker" in words]
         others = [pid for pid, words in started.items() if any("spawn_main" in word for word in words)]
-        for pid in (jobs if victim == "job process" else others)[:1]:
-            kill(pid)
+        return any(kill(pid) for pid in (jobs if victim == "job process" else others)[:1])
 
     def stop(self) -> None:
         """Kill the scheduler and the nannies, and wait for the end of all that they started."""

@@ -115,12 +115,13 @@ def is_alive(pid: int) -> bool:
     return _parent(pid) is not None
 
 
-def kill(pid: int) -> None:
-    """Kill a process that may have ended."""
+def kill(pid: int) -> bool:
+    """Kill a process; False if it had ended."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
-        return
+        return False
+    return True
 
 
 def wait_for_end(pids: list[int]) -> None:
