@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import multiprocessing
 import pickle
@@ -14,6 +15,8 @@ import pytest
 
 import zoo
 from zoo.comparison.comparing import Stopped
+from zoo.kernels import interpreted
+from zoo.model.losses import weighed
 from zoo.training import Interrupted
 
 
@@ -40,6 +43,7 @@ LAYERS = {
     ),
 }
 MODELS = {
+    "compiled": lambda: zoo.LanguageModel("abc", "vanilla", 4),
     "language": lambda: zoo.LanguageModel(["a ", "b", "c"], Own, 4, 2, dropout=0.5, residual=True),
     "sequence": lambda: zoo.SequenceModel("gru", 3, 2, 4, loss="squared_error", recompute=2),
 }
@@ -51,11 +55,17 @@ COPIES = {
 }
 
 
+def way_of(model: str) -> contextlib.AbstractContextManager[None]:
+    """Plain Python, but for the model whose whole step is compiled."""
+    return contextlib.nullcontext() if model == "compiled" else interpreted()
+
+
 def outcome(rnn: zoo.Recurrent) -> list[np.ndarray]:
-    """All that a pass forward and back gives, with what a first pass traced."""
+    """All that a pass forward and back gives."""
     x = np.random.default_rng(0).normal(size=(5, 2, 3))
-    y, last = rnn.forward(x, noise=(1, 2))
-    dx, dfirst = rnn.backward(np.ones_like(y))
+    with interpreted():
+        y, last = rnn.forward(x, noise=(1, 2))
+        dx, dfirst = rnn.backward(np.ones_like(y))
     return [y, *last.values(), dx, *dfirst.values(), rnn.grad.copy()]
 
 
@@ -93,29 +103,31 @@ def test_a_layer_computes_the_same_bits(layer, kind):
 def test_training_goes_on_with_the_same_bits(model, kind):
     first, optimizer = MODELS[model](), zoo.get_optimizer("adam")
     slots = optimizer.init(first.theta)
-    learn(first, optimizer, slots, range(2))
-    second, other, others = COPIES[kind]((first, optimizer, slots))
-    steps = range(2, 14)  # beyond those that go from kernel to kernel in Python
-    assert learn(first, optimizer, slots, steps) == learn(second, other, others, steps)
+    with way_of(model):
+        learn(first, optimizer, slots, range(2))
+        second, other, others = COPIES[kind]((first, optimizer, slots))
+        steps = range(2, 14)  # beyond those that go from kernel to kernel in Python
+        assert learn(first, optimizer, slots, steps) == learn(second, other, others, steps)
     np.testing.assert_array_equal(first.theta, second.theta)
 
 
 def test_what_was_traced_stays_and_the_forward_pass_does_not():
     rnn = zoo.Recurrent("gru", 3, 4)
-    y, _ = rnn.forward(np.ones((2, 1, 3)), trace=["z"])
+    with interpreted():
+        y, _ = rnn.forward(np.ones((2, 1, 3)), trace=["z"])
     twin = pickle.loads(pickle.dumps(rnn))
     np.testing.assert_array_equal(twin.trace["l0.z"], rnn.trace["l0.z"])
     with pytest.raises(zoo.UsageError, match="backward before any forward; call forward first"):
         twin.backward(y)
-    rnn.backward(y)
 
 
 def test_a_tape_goes_along_with_its_layer():
     rnn = zoo.Recurrent("gru", 3, 4)
-    y, _, tape = rnn.apply(rnn.theta, np.ones((2, 1, 3)))
-    twin, again = pickle.loads(pickle.dumps((rnn, tape)))
-    for found, expected in zip(twin.vjp(again, y)[::2], rnn.vjp(tape, y)[::2], strict=True):
-        np.testing.assert_array_equal(found, expected)
+    with interpreted():
+        y, _, tape = rnn.apply(rnn.theta, np.ones((2, 1, 3)))
+        twin, again = pickle.loads(pickle.dumps((rnn, tape)))
+        for found, expected in zip(twin.vjp(again, y)[::2], rnn.vjp(tape, y)[::2], strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_a_model_leaves_those_it_works_with_behind():
@@ -159,6 +171,11 @@ def test_others_too(name):
     assert (again == value) or (type(again), str(again)) == (type(value), str(value))
 
 
+def test_a_kernel_is_stored_by_its_name():
+    assert pickle.loads(pickle.dumps(weighed)) is weighed
+    assert copy.deepcopy(weighed) is weighed
+
+
 def test_tables_that_are_made_again_are_in_no_pickle():
     vocabulary = zoo.data.Vocabulary("abc")
     vocabulary.encode("abc")
@@ -189,8 +206,9 @@ def test_a_pickle_whose_arrays_are_read_only_can_learn():
     data = pickle.dumps(model, 5, buffer_callback=buffers.append)
     read_only = [bytes(buffer.raw()) for buffer in buffers]
     twin = pickle.loads(data, buffers=read_only)
-    expected = model.loss_and_grad([[0], [1]], [[1], [2]])[0]
-    assert twin.loss_and_grad([[0], [1]], [[1], [2]])[0] == expected
+    with interpreted():
+        expected = model.loss_and_grad([[0], [1]], [[1], [2]])[0]
+        assert twin.loss_and_grad([[0], [1]], [[1], [2]])[0] == expected
     twin.theta -= twin.grad
 
 

@@ -70,7 +70,7 @@ def test_names_and_words_of_any_kind(tmp_path):
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path, monkeypatch):
-    with pytest.raises(zoo.UsageError, match="png or svg files; found 'gif'"):
+    with pytest.raises(zoo.UsageError, match="the ending of figures is 'gif'; expected one of 'png', 'svg'"):
         write_figures(one_chart("a", "a"), tmp_path, "gif")
     monkeypatch.setattr(figures.files.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(zoo.UsageError, match=r"pip install 'recurrent-zoo\[report\]'"):

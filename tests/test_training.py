@@ -367,7 +367,7 @@ def test_kinds_of_data(text, tmp_path, run):
         found = run(data, name=str(name))
         digests.append(last_checkpoint(found).arrays["params.Why"].tobytes())
     assert len(set(digests)) == 1
-    assert found.config.data == ("text",)
+    assert found.config.data == ("corpus:text",)
     assert run([text, text], name="twice").history[0]["text"]["symbols"] == 2 * len(TEXT)
     assert run(text, name="bytes", level="byte").model.vocab.level == "byte"
 

@@ -103,6 +103,9 @@ class Kernel(Generic[P, R]):
     def __signature__(self) -> inspect.Signature:
         return inspect.signature(self.py_func)
 
+    def __reduce__(self) -> str:
+        return self.py_func.__qualname__  # as a function: by its module and name
+
     def __repr__(self) -> str:
         return f"<zoo.njit {self.py_func.__module__}.{self.py_func.__qualname__}>"
 
