@@ -640,6 +640,15 @@ def test_too_many_runs_are_refused(go):
         go("vanilla", "copying", seeds=10**9, engine=Idle())
 
 
+def test_a_result_with_half_a_character_is_written(two, go):
+    path = two.path / two.runs[0]["path"] / RESULT
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored["record"]["error"] = "\ud800"
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    go(engine=Idle())
+    assert "\\ud800" in (two.path / "results.csv").read_text(encoding="utf-8")
+
+
 HOSTILE_ROWS = [
     ("summary", {"mean": "high"}, "mean is 'high'; expected a number"),
     ("summary", {"hidden": None}, "hidden is 'None'; expected an integer"),

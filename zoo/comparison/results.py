@@ -128,7 +128,7 @@ def write_results(
         "overall": overall(runs),
     }
     write_json(folder / FILE, found)
-    write_bytes(folder / TABLE, as_csv(runs).encode())
+    write_bytes(folder / TABLE, as_csv(runs).encode("utf-8", "backslashreplace"))  # a lone surrogate
 
 
 def as_csv(runs: Sequence[Record]) -> str:

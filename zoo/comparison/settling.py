@@ -109,7 +109,7 @@ def _changes(kind: str, label: str, before: Member, now: Member) -> Differences:
     if before.options != now.options:
         others = {name for name in now.options if before.options.get(name) != now.options[name]}
         return [
-            f"{label}.{name}: {before.options.get(name)!r} -> {now.options[name]!r}"
+            f"{label}.{name}: {before.options.get(name)!r:.60} -> {now.options[name]!r:.60}"
             for name in sorted(others)
         ]
     if before.source != now.source:
@@ -157,7 +157,7 @@ def _differences(asked: Asked, stored: Plan) -> Differences:
 
 
 def _words(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return (" ".join(map(str, value)) if isinstance(value, tuple) else str(value))[:60]
 
 
 def _grid(settings: Mapping[str, Any]) -> tuple[float, ...]:
