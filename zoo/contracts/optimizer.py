@@ -132,7 +132,7 @@ class Optimizer(Member, abstract=True):
                 f"{self.label()}: parameters {_kind(theta)}, gradient {_kind(grad)}; they must be flat "
                 f"vectors of one length, both float32 or both float64."
             )
-        if not isinstance(slots, Mapping):
+        if type(slots) is not dict and not isinstance(slots, Mapping):
             raise UsageError(f"{self.label()}: slots is {shown(slots)}; expected those of init(theta).")
         expected = self.slot_shapes(theta.size)
         fits = slots.keys() == expected.keys() and all(
@@ -147,9 +147,10 @@ class Optimizer(Member, abstract=True):
             )
 
     def _check_numbers(self, step: Any, lr: Any) -> None:
-        if not isinstance(step, Integral) or step < 1:
+        if not (type(step) is int or isinstance(step, Integral)) or step < 1:  # the first is faster
             raise UsageError(f"{self.label()}: step is {shown(step)}; updates are numbered from 1.")
-        if lr is not None and not (isinstance(lr, Real) and 0.0 <= float(lr) < math.inf):
+        is_number = type(lr) is float or isinstance(lr, Real)
+        if lr is not None and not (is_number and 0.0 <= float(lr) < math.inf):
             raise UsageError(
                 f"{self.label()}: the step size lr is {shown(lr)}; expected a finite number, at least 0."
             )
