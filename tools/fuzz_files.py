@@ -1,6 +1,6 @@
 """Load damaged and hostile files, and count what does not end in a model or in one sentence.
 
-    python tools/fuzz_files.py /tmp/fuzz --loads 100000
+    python tools/fuzz_files.py runs/fuzz --loads 100000
 
 The directory holds the originals, the file that is being tried, and ``state.json`` with the counts. The same
 command goes on where it stopped, whatever stopped it. A case depends on its number alone: ``--case N`` tries
