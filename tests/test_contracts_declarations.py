@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.contracts.names import check_member_name, check_part_name, did_you_mean, snake_case
 from zoo.errors import DefinitionError, UsageError
 
@@ -245,7 +245,7 @@ def test_options_take_their_type_within_their_bounds(option, good, bad) -> None:
     for value in bad:
         with pytest.raises(UsageError) as caught:
             option.check(value, "cell 'x'")
-        assert str(caught.value) == f"cell 'x': option '' is {shown(value)}; {option.expects()}."
+        assert str(caught.value) == f"cell 'x': option '' is {short_repr(value)}; {option.expects()}."
 
 
 def test_an_int_beyond_floats_is_refused_as_a_float() -> None:

@@ -23,7 +23,7 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 60
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value in a message: in one short line, whatever it is."""
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", ())
     if dtype is not None and shape:
@@ -43,7 +43,7 @@ def as_path(value: Any, what: str) -> Path:
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str) or not text or "\0" in text:
         why = "; no file name holds a NUL" if isinstance(text, str) and text else ""
-        raise UsageError(f"{what} is {shown(value)}; expected a path, as a string or a Path{why}.")
+        raise UsageError(f"{what} is {short_repr(value)}; expected a path, as a string or a Path{why}.")
     return Path(text)
 
 
@@ -58,10 +58,10 @@ def as_integer(value: Any, what: str, least: int | None = None, most: int | None
     if is_integer and (least is None or found >= least) and (most is None or found <= most):
         return found
     if least is not None and most is not None:
-        raise UsageError(f"{what} is {shown(value)}; expected an integer from {least} to {most}.")
+        raise UsageError(f"{what} is {short_repr(value)}; expected an integer from {least} to {most}.")
     low = "" if least is None else f" of at least {least}"
     high = "" if most is None else f" of at most {most}"
-    raise UsageError(f"{what} is {shown(value)}; expected an integer{low}{high}.")
+    raise UsageError(f"{what} is {short_repr(value)}; expected an integer{low}{high}.")
 
 
 def as_number(value: Any, what: str, expected: str = "a finite number") -> float:
@@ -72,18 +72,18 @@ def as_number(value: Any, what: str, expected: str = "a finite number") -> float
     """
     is_number = isinstance(value, (int, float, numbers.Real)) and not isinstance(value, bool)
     if not is_number or not -_LARGEST <= value <= _LARGEST:
-        raise UsageError(f"{what} is {shown(value)}; expected {expected}.")
+        raise UsageError(f"{what} is {short_repr(value)}; expected {expected}.")
     return float(value)
 
 
-def as_flag(value: Any, what: str) -> bool:
+def as_bool(value: Any, what: str) -> bool:
     """True or False.
 
     Raises:
         UsageError: if it is neither: "no" would count as true.
     """
     if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # those of NumPy
-        raise UsageError(f"{what} is {shown(value)}; expected True or False.")
+        raise UsageError(f"{what} is {short_repr(value)}; expected True or False.")
     return bool(value)
 
 
@@ -94,18 +94,18 @@ def as_choice(value: Any, what: str, choices: Sequence[str]) -> str:
         UsageError: if it is none of them.
     """
     if not isinstance(value, str) or value not in choices:
-        raise UsageError(f"{what} is {shown(value)}; expected one of {', '.join(map(repr, choices))}.")
+        raise UsageError(f"{what} is {short_repr(value)}; expected one of {', '.join(map(repr, choices))}.")
     return value
 
 
-def as_kind(value: Any, what: str, kind: type[K], expected: str) -> K:
+def as_instance(value: Any, what: str, kind: type[K], expected: str) -> K:
     """An instance of a class.
 
     Raises:
         UsageError: if it is none.
     """
     if not isinstance(value, kind):
-        raise UsageError(f"{what} is {shown(value)}; expected {expected}.")
+        raise UsageError(f"{what} is {short_repr(value)}; expected {expected}.")
     return value
 
 
@@ -116,16 +116,16 @@ def as_mapping(value: Any, what: str) -> Mapping[Any, Any]:
         UsageError: if it is none, or has other keys.
     """
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise UsageError(f"{what} is {shown(value)}; expected a mapping from names.")
+        raise UsageError(f"{what} is {short_repr(value)}; expected a mapping from names.")
     return value
 
 
-def as_items(value: Any, what: str, expected: str) -> tuple[Any, ...]:
+def as_elements(value: Any, what: str, expected: str) -> tuple[Any, ...]:
     """What can be looped over.
 
     Raises:
         UsageError: if it cannot be.
     """
     if not isinstance(value, Iterable) or getattr(value, "shape", None) == ():  # an array of no axis
-        raise UsageError(f"{what} is {shown(value)}; expected {expected}.")
+        raise UsageError(f"{what} is {short_repr(value)}; expected {expected}.")
     return tuple(value)

@@ -14,7 +14,7 @@ from zoo.analysis.starts import constant, spread, starts_of
 from zoo.analysis.step_map import StepMap, Told
 from zoo.analysis.subject import Subject
 from zoo.analysis.trajectory import check_smooth, step_map
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.errors import UsageError
 from zoo.layers.layer import Array
 
@@ -150,7 +150,7 @@ class _Flow:
 def _check_positive(**values: float) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value > 0:
-            raise UsageError(f"fixed_points: {name} is {shown(value)}; expected a positive number.")
+            raise UsageError(f"fixed_points: {name} is {short_repr(value)}; expected a positive number.")
 
 
 def _check(step: StepMap) -> None:

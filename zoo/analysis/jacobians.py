@@ -11,7 +11,7 @@ import numpy as np
 from zoo.analysis.step_map import StepMap, Told
 from zoo.analysis.subject import Subject, inputs_of
 from zoo.analysis.trajectory import step_map, trajectory
-from zoo.arguments import as_flag
+from zoo.arguments import as_bool
 from zoo.errors import UsageError
 from zoo.layers.layer import Array
 
@@ -94,7 +94,7 @@ def jacobian_spectrum(
         UsageError: as for :func:`jacobian`.
     """
     found = jacobian(model, inputs, layer, state)
-    if not as_flag(singular, "jacobian_spectrum: singular"):
+    if not as_bool(singular, "jacobian_spectrum: singular"):
         return eigenvalues(found)
     values = np.full(found.shape[:-1], np.nan)
     finite = np.isfinite(found).all(axis=(-2, -1))

@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.analysis.losses import gradient_at, projected, targets_of
 from zoo.analysis.subject import Run, Subject, gradients, inputs_of, run, stack_of
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.errors import UsageError
 from zoo.layers.layer import Array
 
@@ -57,7 +57,7 @@ def gradient_by_lag(
         )
     for name, value in {"lags": lags, "times": times}.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise UsageError(f"gradient_by_lag: {name} is {shown(value)}; expected a positive integer.")
+            raise UsageError(f"gradient_by_lag: {name} is {short_repr(value)}; expected a positive integer.")
     x, targets, only_last = targets_of(model, inputs_of(model, inputs), targets)
     if len(x) == 0:
         raise UsageError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.analysis.subject import Subject, inputs_of
 from zoo.analysis.trajectory import check_smooth, step_map, trajectory
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.errors import UsageError
 from zoo.layers.boundary import check_seed
 from zoo.layers.layer import Array
@@ -86,6 +86,6 @@ def _orthogonal(directions: Array) -> tuple[Array, Array]:
 def _whole(name: str, value: Any, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
         raise UsageError(
-            f"lyapunov_exponents: {name} is {shown(value)}; expected an integer from {low} to {high}."
+            f"lyapunov_exponents: {name} is {short_repr(value)}; expected an integer from {low} to {high}."
         )
     return int(value)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo.analysis.subject import Subject, inputs_of, run, stack_of
-from zoo.arguments import as_items, as_number
+from zoo.arguments import as_elements, as_number
 from zoo.compiler.intermediates import RANGES
 from zoo.errors import UsageError
 from zoo.layers.asking import traceable
@@ -45,7 +45,9 @@ def gate_saturation(
     if not 0 < as_number(margin, "gate_saturation: margin", expected) < 0.5:
         raise UsageError(f"gate_saturation: margin is {margin!r}; expected {expected}.")
     ranges = squashed(model)
-    asked = ranges if names is None else as_items(names, "gate_saturation: names", "names, or None for all")
+    asked = (
+        ranges if names is None else as_elements(names, "gate_saturation: names", "names, or None for all")
+    )
     traces = run(model, inputs_of(model, inputs), state, asked).traces if asked else {}
     for name in traces:
         if name not in ranges:

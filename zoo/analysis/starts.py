@@ -10,7 +10,7 @@ import numpy as np
 from zoo.analysis.step_map import StepMap, Told
 from zoo.analysis.subject import Subject, inputs_of
 from zoo.analysis.trajectory import trajectory
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.errors import UsageError
 from zoo.layers.boundary import as_floats, check_seed
 from zoo.layers.layer import Array
@@ -32,8 +32,8 @@ def starts_of(model: Subject, step: StepMap, told: Told, starts: Any, inputs: An
     is_count = isinstance(starts, (int, np.integer)) and not isinstance(starts, bool)
     if not is_count or not 1 <= starts <= MOST_STARTS:
         raise UsageError(
-            f"{who}: starts is {shown(starts)}; expected an integer from 1 to {MOST_STARTS}, or states by "
-            f"name."
+            f"{who}: starts is {short_repr(starts)}; expected an integer from 1 to {MOST_STARTS}, or states "
+            f"by name."
         )
     rng = np.random.default_rng(check_seed(seed))
     if inputs is None:

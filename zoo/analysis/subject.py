@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
 from zoo.layers.asking import Asked, names_asked
@@ -80,7 +80,7 @@ def layer_of(subject: Subject, layer: int | str) -> Layer:
     if isinstance(layer, str) and layer in layers:
         return layers[layer]
     hint = did_you_mean(layer, layers) if isinstance(layer, str) else ""
-    raise UsageError(f"{stack.label()}: layer is {shown(layer)}; there are {', '.join(layers)}.{hint}")
+    raise UsageError(f"{stack.label()}: layer is {short_repr(layer)}; there are {', '.join(layers)}.{hint}")
 
 
 def inputs_of(subject: Subject, inputs: Any) -> Array:

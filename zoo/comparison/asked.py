@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.errors import UsageError
 from zoo.training.config import make_config
 
@@ -110,7 +110,7 @@ def _either(first: str, one: Any, second: str, other: Any) -> tuple[str, Any] | 
 
 def _check_count(name: str, value: object) -> None:
     if value is not None and (type(value) is not int or value < 1):
-        raise UsageError(f"compare: {name} is {shown(value)}; expected an integer of at least 1.")
+        raise UsageError(f"compare: {name} is {short_repr(value)}; expected an integer of at least 1.")
     most = MOST_SEEDS if name == "seeds" else 2**53
     if type(value) is int and value > most:
         raise UsageError(f"compare: {name} is {value}; expected an integer of at most {most}.")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from zoo.arguments import as_mapping, as_path, shown
+from zoo.arguments import as_mapping, as_path, short_repr
 from zoo.comparison import members
 from zoo.comparison.asked import Asked, Specs
 from zoo.comparison.course import Course
@@ -116,9 +116,9 @@ def compare(
     """
     out = None if out is None else as_path(out, "compare: out")
     if on_event is not None and not callable(on_event):
-        raise UsageError(f"compare: on_event is {shown(on_event)}; expected a function of an event.")
+        raise UsageError(f"compare: on_event is {short_repr(on_event)}; expected a function of an event.")
     if engine is not None and not hasattr(engine, "map"):
-        raise UsageError(f"compare: engine is {shown(engine)}; expected what has a method map.")
+        raise UsageError(f"compare: engine is {short_repr(engine)}; expected what has a method map.")
     asked = Asked(
         *_named(cells, tasks, options),
         seeds=seeds,

@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.errors import UsageError
 
 LOCAL, DASK, SLURM = "local", "dask", "slurm"
@@ -42,7 +42,7 @@ def find_place(on: str | None) -> Place:
     if on is None or (isinstance(on, str) and on == LOCAL):
         return Place()
     if not isinstance(on, str):
-        raise UsageError(f"compare: on is {shown(on)}; expected a string, as in 'local'.")
+        raise UsageError(f"compare: on is {short_repr(on)}; expected a string, as in 'local'.")
     place = Place(SLURM) if on == "dask+slurm" else Place(DASK, _address(on))
     module, extra = _NEEDS[place.kind]
     if importlib.util.find_spec(module) is None:

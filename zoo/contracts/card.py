@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.errors import DefinitionError
 
 SCOPES = {
@@ -49,15 +49,17 @@ class Card:
     def __post_init__(self) -> None:
         """Check every field, so that a card in a registry is a complete one."""
         if not isinstance(self.title, str) or not self.title.strip():
-            raise DefinitionError(f"zoo.Card: title is {shown(self.title)}; give a non-empty string.")
+            raise DefinitionError(f"zoo.Card: title is {short_repr(self.title)}; give a non-empty string.")
         who = f"zoo.Card {self.title!r}"
         for field in ("variant", "deviations", "trainability"):
             if not isinstance(getattr(self, field), str):
                 raise DefinitionError(
-                    f"{who}: {field} is {shown(getattr(self, field))}; say it in words, or leave it out."
+                    f"{who}: {field} is {short_repr(getattr(self, field))}; say it in words, or leave it out."
                 )
         if self.scope not in list(SCOPES):
-            raise DefinitionError(f"{who}: scope is {shown(self.scope)}; give one of {', '.join(SCOPES)}.")
+            raise DefinitionError(
+                f"{who}: scope is {short_repr(self.scope)}; give one of {', '.join(SCOPES)}."
+            )
         if self.published:
             self._check_reference(who)
 
@@ -76,10 +78,14 @@ class Card:
         for field in ("authors", "url"):
             if not isinstance(getattr(self, field), str) or not getattr(self, field).strip():
                 raise DefinitionError(
-                    f"{who}: {field} is {shown(getattr(self, field))}; give a non-empty string, or leave out "
-                    f"authors, year and url if it is not published."
+                    f"{who}: {field} is {short_repr(getattr(self, field))}; give a non-empty string, or leave "
+                    f"out authors, year and url if it is not published."
                 )
         if isinstance(self.year, bool) or not isinstance(self.year, int) or not 1600 <= self.year <= 2200:
-            raise DefinitionError(f"{who}: year is {shown(self.year)}; give it as an integer, as in 1997.")
+            raise DefinitionError(
+                f"{who}: year is {short_repr(self.year)}; give it as an integer, as in 1997."
+            )
         if not self.url.startswith(("https://", "http://")):
-            raise DefinitionError(f"{who}: url is {shown(self.url)}; give one that starts with https://.")
+            raise DefinitionError(
+                f"{who}: url is {short_repr(self.url)}; give one that starts with https://."
+            )

@@ -13,7 +13,7 @@ import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.contracts.sizes import Size, as_sizes
 from zoo.errors import DefinitionError, UsageError
 
@@ -146,7 +146,9 @@ class Input(Array):
     def __init__(self, *shape: int | str, default: float = 0.0, help: str = "") -> None:
         super().__init__(*shape, help=help)
         if type(default) not in (int, float) or not math.isfinite(default):
-            raise DefinitionError(f"zoo.Input: the default is {shown(default)}; expected a finite number.")
+            raise DefinitionError(
+                f"zoo.Input: the default is {short_repr(default)}; expected a finite number."
+            )
         self.default = default
 
     def value(self, options: Mapping[str, Any]) -> float:  # noqa: ARG002 - what noise is depends on them
@@ -192,7 +194,7 @@ class Option(Generic[T]):
     ) -> None:
         if type(default) not in _READERS:
             raise DefinitionError(
-                f"zoo.Option: the default is {shown(default)}; an option is a bool, int, float or str."
+                f"zoo.Option: the default is {short_repr(default)}; an option is a bool, int, float or str."
             )
         self.default: T = default
         self.help = help
@@ -203,7 +205,7 @@ class Option(Generic[T]):
         self.name = ""
         if not self._allows(default):
             raise DefinitionError(
-                f"zoo.Option: the default is {shown(default)}; {self.expects()} "
+                f"zoo.Option: the default is {short_repr(default)}; {self.expects()} "
                 f"(the default must be an allowed value)."
             )
 
@@ -238,7 +240,7 @@ class Option(Generic[T]):
         """
         number: T = self._number(value)
         if not self._allows(number):
-            raise UsageError(f"{who}: option {self.name!r} is {shown(value)}; {self.expects()}.")
+            raise UsageError(f"{who}: option {self.name!r} is {short_repr(value)}; {self.expects()}.")
         return number
 
     def _number(self, value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.contracts.declarations import Input, Option
 from zoo.errors import DefinitionError
 
@@ -37,11 +37,13 @@ class Noise(Input):
         is_number = type(chance) in (int, float) and 0 <= float(chance) <= 1
         if not is_number and not isinstance(chance, str):
             raise DefinitionError(
-                f"zoo.Noise: the chance is {shown(chance)}; expected a number from 0 to 1, or the name of an "
-                f"option."
+                f"zoo.Noise: the chance is {short_repr(chance)}; expected a number from 0 to 1, or the name of "
+                f"an option."
             )
         if not isinstance(per, str) or per not in PERIODS:
-            raise DefinitionError(f"zoo.Noise: per is {shown(per)}; expected one of {', '.join(PERIODS)}.")
+            raise DefinitionError(
+                f"zoo.Noise: per is {short_repr(per)}; expected one of {', '.join(PERIODS)}."
+            )
         super().__init__(*shape, default=0.5 if isinstance(chance, str) else float(chance), help=help)
         self.chance, self.per = chance, per
 

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from zoo.arguments import as_integer, shown
+from zoo.arguments import as_integer, short_repr
 from zoo.contracts.declarations import Slot
 from zoo.contracts.member import Member, check_kernel, declared
 from zoo.contracts.sizes import Size
@@ -83,7 +83,7 @@ class Optimizer(Member, abstract=True):
 
         if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype.str[1:] not in ("f4", "f8"):
             raise UsageError(
-                f"{self.label()}: theta is {shown(theta)}; expected a flat vector, float32 or float64."
+                f"{self.label()}: theta is {short_repr(theta)}; expected a flat vector, float32 or float64."
             )
         return {name: np.zeros(shape, theta.dtype) for name, shape in self.slot_shapes(theta.size).items()}
 
@@ -133,7 +133,7 @@ class Optimizer(Member, abstract=True):
                 f"vectors of one length, both float32 or both float64."
             )
         if type(slots) is not dict and not isinstance(slots, Mapping):
-            raise UsageError(f"{self.label()}: slots is {shown(slots)}; expected those of init(theta).")
+            raise UsageError(f"{self.label()}: slots is {short_repr(slots)}; expected those of init(theta).")
         expected = self.slot_shapes(theta.size)
         fits = slots.keys() == expected.keys() and all(
             getattr(slot, "shape", None) == expected[name] and slot.dtype == theta.dtype
@@ -148,11 +148,11 @@ class Optimizer(Member, abstract=True):
 
     def _check_numbers(self, step: Any, lr: Any) -> None:
         if not (type(step) is int or isinstance(step, Integral)) or step < 1:  # the first is faster
-            raise UsageError(f"{self.label()}: step is {shown(step)}; updates are numbered from 1.")
+            raise UsageError(f"{self.label()}: step is {short_repr(step)}; updates are numbered from 1.")
         is_number = type(lr) is float or isinstance(lr, Real)
         if lr is not None and not (is_number and 0.0 <= float(lr) < math.inf):
             raise UsageError(
-                f"{self.label()}: the step size lr is {shown(lr)}; expected a finite number, at least 0."
+                f"{self.label()}: the step size lr is {short_repr(lr)}; expected a finite number, at least 0."
             )
 
 
@@ -163,7 +163,7 @@ def _is_vector(value: object) -> bool:
 
 def _kind(value: object) -> str:
     """Dtype and shape, or what it is if it is no array."""
-    return f"{value.dtype}{value.shape}" if hasattr(value, "flags") else shown(value)  # type: ignore[attr-defined]
+    return f"{value.dtype}{value.shape}" if hasattr(value, "flags") else short_repr(value)  # type: ignore[attr-defined]
 
 
 @lru_cache

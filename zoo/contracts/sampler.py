@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from zoo.arguments import as_number, shown
+from zoo.arguments import as_number, short_repr
 from zoo.contracts.member import Member, check_kernel
 from zoo.errors import DefinitionError, UsageError
 
@@ -97,7 +97,7 @@ class Chain:
         """Refuse what could only fail at the first draw, such as a class in place of an instance."""
         for stranger in _strangers(self.samplers):
             raise UsageError(
-                f"zoo.Chain: found {shown(stranger)}; expected a tuple of samplers with their options "
+                f"zoo.Chain: found {short_repr(stranger)}; expected a tuple of samplers with their options "
                 f"chosen, put together as in `get_sampler('temperature', temperature=0.8) | "
                 f"get_sampler('top_k', k=40)`."
             )

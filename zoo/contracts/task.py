@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from zoo.arguments import as_integer, shown
+from zoo.arguments import as_integer, short_repr
 from zoo.contracts.draws import Draws
 from zoo.contracts.member import Member
 from zoo.contracts.metrics import METRICS
@@ -166,7 +166,9 @@ class Task(Member, abstract=True):
         size = as_integer(size, f"{self.label()}: size", 1, _MOST_EXAMPLES)
         seed = as_integer(seed, f"{self.label()}: seed", 0)
         if not isinstance(part, str) or part not in PARTS:
-            raise UsageError(f"{self.label()}: part is {shown(part)}; expected one of {', '.join(PARTS)}.")
+            raise UsageError(
+                f"{self.label()}: part is {short_repr(part)}; expected one of {', '.join(PARTS)}."
+            )
         return self.take(index, size, seed, part)
 
     def take(self, index: int, size: int, seed: int, part: str) -> Batch:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import as_choice, as_flag, as_items, as_mapping
+from zoo.arguments import as_bool, as_choice, as_elements, as_mapping
 from zoo.contracts import Cell
 from zoo.convert.forms import FORMS, Array, Arrays, Weights, read, write
 from zoo.convert.layers import by_layer, counterpart, joined, layer_names
@@ -47,8 +47,8 @@ def from_flax(
     who = "from_flax"
     cell = counterpart(cell, "Flax", CELLS, who)
     cells = [params] if isinstance(params, Mapping) else params
-    trees = as_items(cells, f"{who}: params", "the parameters of a cell, or of several")
-    as_flag(bidirectional, f"{who}: bidirectional")
+    trees = as_elements(cells, f"{who}: params", "the parameters of a cell, or of several")
+    as_bool(bidirectional, f"{who}: bidirectional")
     if not trees or len(trees) % (1 + bidirectional):
         expected = "an even number, forwards and backwards" if bidirectional else "one a layer"
         raise UsageError(f"{who}: the parameters of {len(trees)} cells; expected {expected}.")

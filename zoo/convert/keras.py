@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import as_flag, as_items
+from zoo.arguments import as_bool, as_elements
 from zoo.arrays import as_array
 from zoo.contracts import Cell
 from zoo.convert.forms import FORMS, Array, Arrays, Weights, read, reordered, write
@@ -40,9 +40,9 @@ def from_keras(cell: str | type[Cell] | Cell, weights: Sequence[Any], bidirectio
     """
     who = "from_keras"
     cell = counterpart(cell, "Keras", _ORDERS, who)
-    given = as_items(weights, f"{who}: weights", "the arrays of layers, as get_weights() returns them")
+    given = as_elements(weights, f"{who}: weights", "the arrays of layers, as get_weights() returns them")
     arrays = [as_array(value, f"{who}: weights[{n}]") for n, value in enumerate(given)]
-    each = len(_NAMES) * (1 + as_flag(bidirectional, f"{who}: bidirectional"))
+    each = len(_NAMES) * (1 + as_bool(bidirectional, f"{who}: bidirectional"))
     if not arrays or len(arrays) % each:
         raise UsageError(
             f"{who}: {len(arrays)} arrays; expected {each} a layer, {', '.join(_NAMES)}"

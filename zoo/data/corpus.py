@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.arguments import as_kind
+from zoo.arguments import as_instance
 from zoo.data.symbols import Symbols
 from zoo.data.vocabulary import OnUnknown, Vocabulary
 from zoo.errors import DataError
@@ -60,7 +60,7 @@ class Corpus:
             UsageError: If it is no vocabulary.
             DataError: If the vocabulary is of the other level, or lacks symbols of the text.
         """
-        as_kind(vocabulary, "vocabulary", Vocabulary, "a zoo.data.Vocabulary")
+        as_instance(vocabulary, "vocabulary", Vocabulary, "a zoo.data.Vocabulary")
         if (vocabulary.level == "byte") != (self.level == "byte"):
             raise DataError(
                 f"{self.name} was read at level {self.level}, the vocabulary holds {vocabulary.level} "

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.arguments import as_choice, as_items
+from zoo.arguments import as_choice, as_elements
 from zoo.data.corpus import Corpus, TextLevel
 from zoo.data.files import STDIN, Part, Parts, read_source
 from zoo.data.symbols import Symbols
@@ -71,7 +71,7 @@ def read_text(
 def _listed(sources: Source | Sequence[Source]) -> Sequence[Source]:
     if isinstance(sources, (str, os.PathLike)):
         return [sources]
-    listed: list[Source] = list(as_items(sources, "sources", "a path, or several"))
+    listed: list[Source] = list(as_elements(sources, "sources", "a path, or several"))
     if not listed:
         raise UsageError("No source was given; give a path, '-' or builtin:NAME.")
     if [source for source in listed if isinstance(source, str)].count(STDIN) > 1:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.arguments import as_items, shown
+from zoo.arguments import as_elements, short_repr
 from zoo.arrays import as_array
 from zoo.errors import UsageError
 
@@ -50,7 +50,9 @@ def parse_split(text: str) -> Fractions:
             first is zero.
     """
     if not isinstance(text, str):
-        raise UsageError(f"A split is one to three numbers in a string; found {shown(text)}; {_EXAMPLE}.")
+        raise UsageError(
+            f"A split is one to three numbers in a string; found {short_repr(text)}; {_EXAMPLE}."
+        )
     words = [word.strip() for word in text.split(",")]
     if len(words) > 3 or not all(_NUMBER.fullmatch(word) for word in words):
         raise UsageError(f"A split is one to three numbers; found {text!r}; {_EXAMPLE}.")
@@ -85,7 +87,7 @@ def split(tokens: NDArray[np.int32], fractions: Fractions) -> Split:
     train, valid, test = _exact(fractions)
     tokens = as_array(tokens, "tokens")
     if tokens.ndim != 1:
-        raise UsageError(f"tokens are {shown(tokens)}; expected a vector (N,).")
+        raise UsageError(f"tokens are {short_repr(tokens)}; expected a vector (N,).")
     total = train + valid + test
     first = len(tokens) * train // total
     second = len(tokens) * (train + valid) // total
@@ -94,12 +96,12 @@ def split(tokens: NDArray[np.int32], fractions: Fractions) -> Split:
 
 def _exact(fractions: Fractions) -> tuple[Fraction, Fraction, Fraction]:
     """The fractions as the decimals they print as."""
-    given = as_items(fractions, "fractions", "those of (train, valid, test)")
+    given = as_elements(fractions, "fractions", "those of (train, valid, test)")
     are_numbers = all(isinstance(fraction, Real) for fraction in given)
     numbers = [float(fraction) for fraction in given] if are_numbers else []
     if len(numbers) != 3 or not all(0 <= number <= 1 for number in numbers) or not _is_one(sum(numbers)):
         raise UsageError(
-            f"Fractions (train, valid, test) are from 0 to 1 and sum to 1; found {shown(fractions)}."
+            f"Fractions (train, valid, test) are from 0 to 1 and sum to 1; found {short_repr(fractions)}."
         )
     train, valid, test = (Fraction(repr(number)) for number in numbers)
     return train, valid, test

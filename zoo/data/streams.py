@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.arguments import as_integer, shown
+from zoo.arguments import as_integer, short_repr
 from zoo.errors import DataError, UsageError
 
 
@@ -58,7 +58,7 @@ class Streams:
         _check_size("seq", self.seq)
         is_array = isinstance(self.tokens, np.ndarray)
         if not is_array or self.tokens.ndim != 1 or self.tokens.dtype.kind not in "iu":
-            found = shown(self.tokens)
+            found = short_repr(self.tokens)
             raise UsageError(f"Streams read a one-dimensional array of integer tokens; found {found}.")
         if self.windows_per_epoch < 1:
             raise DataError(_too_short(len(self.tokens), self.batch, self.seq))
@@ -121,7 +121,7 @@ def fit(n_tokens: int, batch: int, seq: int) -> tuple[int, int]:
 
 def _check_size(name: str, size: object) -> None:
     if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1:
-        raise UsageError(f"{name} is a positive integer; found {shown(size)}.")
+        raise UsageError(f"{name} is a positive integer; found {short_repr(size)}.")
 
 
 def _too_short(n_tokens: int, batch: int, seq: int) -> str:

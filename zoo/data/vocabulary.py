@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zoo.arguments import as_choice, as_items, shown
+from zoo.arguments import as_choice, as_elements, short_repr
 from zoo.arrays import as_array
 from zoo.data.decoder import Decoder
 from zoo.data.symbols import Symbol, Symbols, checked, listed, unknown_token
@@ -43,7 +43,7 @@ class Vocabulary:
     symbols: Symbols
 
     def __init__(self, symbols: Iterable[str] | Iterable[int]) -> None:
-        found = as_items(symbols, "vocabulary", "the symbols, as in 'abc' or range(256)")
+        found = as_elements(symbols, "vocabulary", "the symbols, as in 'abc' or range(256)")
         object.__setattr__(self, "symbols", checked(found))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -220,10 +220,10 @@ def _as_symbols(text: Any) -> Text:
     """A sequence of what may be symbols."""
     if isinstance(text, (bytearray, memoryview)):
         return bytes(text)
-    found = as_items(text, "text", "a string, bytes, or a sequence of symbols")
+    found = as_elements(text, "text", "a string, bytes, or a sequence of symbols")
     for symbol in found:
         if not isinstance(symbol, (str, int, np.integer)):
-            raise UsageError(f"text holds {shown(symbol)}; expected strings, or byte values.")
+            raise UsageError(f"text holds {short_repr(symbol)}; expected strings, or byte values.")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from zoo.arguments import as_flag
+from zoo.arguments import as_bool
 from zoo.errors import UsageError
 from zoo.storage.atomic import write_bytes
 
@@ -16,7 +16,7 @@ def check_free(paths: list[Path], force: bool) -> None:
     Raises:
         UsageError: if a file is there and ``force`` is not given, or the directory is not there.
     """
-    as_flag(force, "export: force")
+    as_bool(force, "export: force")
     for path in paths:
         if path.is_dir():
             raise UsageError(f"export: {path} is a directory; name a file.")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.arguments import as_flag, as_path, shown
+from zoo.arguments import as_bool, as_path, short_repr
 from zoo.errors import UsageError
 from zoo.export.c.program import c_program
 from zoo.export.c.text import prefix_of
@@ -87,7 +87,7 @@ def to_onnx(
         CheckpointError: if the file cannot be written.
     """
     path = as_path(path, "export: path")
-    as_flag(step, "export: step")
+    as_bool(step, "export: step")
     check_library()
     check_free([path], force)
     made = onnx_model(subject_of(model, tokens), step)
@@ -130,7 +130,9 @@ def to_c(
     header = source.with_suffix(".h")
     check_free([source, header], force)
     if name is not None and not isinstance(name, str):
-        raise UsageError(f"export: name is {shown(name)}; expected a string, or None for the file's name.")
+        raise UsageError(
+            f"export: name is {short_repr(name)}; expected a string, or None for the file's name."
+        )
     prefix = prefix_of(source.stem if name is None else name)
     program = c_program(subject_of(model, tokens), prefix, header.name)
     write_all({header: program.header.encode("ascii"), source: program.source.encode("ascii")})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.compiler.intermediates import Intermediate, intermediates
 from zoo.contracts import Cell
 from zoo.contracts.names import did_you_mean
@@ -116,7 +116,7 @@ def _asked_of(layer: Layer, names: Sequence[object]) -> list[str]:
 
 def _check_name(layers: Sequence[Layer], name: object, argument: str, who: str) -> None:
     if not isinstance(name, str):
-        raise UsageError(f"{who}: {argument} asks for {shown(name)}; expected {_EXPECTED}.")
+        raise UsageError(f"{who}: {argument} asks for {short_repr(name)}; expected {_EXPECTED}.")
     full = names_of(layers)
     short = tuple(dict.fromkeys(each for layer in layers for each in traceable(layer.cell)))
     if name not in full and name not in short:

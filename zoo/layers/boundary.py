@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.arrays import Array as Array
 from zoo.arrays import as_array
 from zoo.contracts import Input
@@ -27,7 +27,7 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     """
     name = np.dtype(dtype).name if isinstance(dtype, (type, np.dtype)) else dtype
     if not isinstance(name, str) or name not in DTYPES:
-        raise UsageError(f"dtype is {shown(dtype)}; expected 'float32' or 'float64'.")
+        raise UsageError(f"dtype is {short_repr(dtype)}; expected 'float32' or 'float64'.")
     return DTYPES[name]
 
 
@@ -43,7 +43,7 @@ def check_seed(seed: Any) -> int:
         UsageError: if it is no integer from 0 to 2^64 - 1; None would start differently each time.
     """
     if not is_seed(seed):
-        raise UsageError(f"seed is {shown(seed)}; expected an integer from 0 to 2^64 - 1.")
+        raise UsageError(f"seed is {short_repr(seed)}; expected an integer from 0 to 2^64 - 1.")
     return int(seed)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.contracts import Cell
 from zoo.errors import UsageError
 
@@ -62,6 +62,6 @@ def as_dropout(value: Any, who: str) -> float:
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not is_number or not 0 <= value < 1:
         raise UsageError(
-            f"{who}: dropout is {shown(value)}; expected a number from 0 up to, not including, 1."
+            f"{who}: dropout is {short_repr(value)}; expected a number from 0 up to, not including, 1."
         )
     return float(value)

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.errors import UsageError
 from zoo.layers.layer import Array, Arrays
 from zoo.layers.shards import ROWS, Rows
@@ -39,7 +39,7 @@ def check_recompute(value: Any) -> Recompute:
         UsageError: if it is something else.
     """
     if not is_recompute(value):
-        raise UsageError(f"recompute is {shown(value)}; expected {EXPECTED_RECOMPUTE}.")
+        raise UsageError(f"recompute is {short_repr(value)}; expected {EXPECTED_RECOMPUTE}.")
     if value is True or isinstance(value, str):
         return "sqrt"
     return None if value is None else int(value)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.errors import UsageError
 
 R = TypeVar("R")
@@ -98,7 +98,7 @@ def check_threads(threads: int | None) -> int:
         return available_threads()
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise UsageError(
-            f"threads is {shown(threads)}; expected a positive integer, or None for all processors."
+            f"threads is {short_repr(threads)}; expected a positive integer, or None for all processors."
         )
     return threads
 

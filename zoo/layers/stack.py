@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import as_flag
+from zoo.arguments import as_bool
 from zoo.contracts import Cell, Input, Noise
 from zoo.layers.along import pieces
 from zoo.layers.beside import Beside, check_shared
@@ -73,9 +73,9 @@ class Stack:
         self._label = who = label(self.cells)
         self.input_size = as_size(who, "input_size", input_size)
         self.hidden_size = as_size(who, "hidden_size", hidden_size)
-        self.bidirectional = as_flag(bidirectional, f"{who}: bidirectional")
-        self.residual = as_flag(residual, f"{who}: residual")
-        self.learned_state = as_flag(learned_state, f"{who}: learned_state")
+        self.bidirectional = as_bool(bidirectional, f"{who}: bidirectional")
+        self.residual = as_bool(residual, f"{who}: residual")
+        self.learned_state = as_bool(learned_state, f"{who}: learned_state")
         self.dropout = as_dropout(dropout, who)
         self.floors = build(self.cells, self.input_size, self.hidden_size, bidirectional, residual)
         self.layers = [layer for floor in self.floors for layer in floor.layers]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from zoo.arguments import as_integer, as_items, shown
+from zoo.arguments import as_elements, as_integer, short_repr
 from zoo.contracts import Chain, Sampler
 from zoo.data import Decoder
 from zoo.data.vocabulary import OnUnknown
@@ -50,7 +50,7 @@ def as_chain(sampler: str | Sampler | Chain | None) -> Chain:
     if isinstance(sampler, Chain):
         return sampler
     raise UsageError(
-        f"sampler is {shown(sampler)}; expected the name of a sampler, a sampler, or samplers chained with |."
+        f"sampler is {short_repr(sampler)}; expected a sampler, its name, or samplers chained with |."
     )
 
 
@@ -111,7 +111,7 @@ def generate_tokens(
 def _tokens(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens:
     """The prompt as tokens, ``(N,)`` int32."""
     if not isinstance(prompt, (str, bytes)):
-        prompt = as_items(prompt, "prompt", "a string, bytes, symbols, or tokens")
+        prompt = as_elements(prompt, "prompt", "a string, bytes, symbols, or tokens")
         if prompt and all(isinstance(each, (int, np.integer)) for each in prompt):
             return as_tokens(np.array(prompt)[:, None], len(model.vocab), "prompt: tokens")[:, 0]
     return model.vocab.encode(prompt, on_unknown=cast(OnUnknown, on_unknown))

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from zoo.arguments import as_path, shown
+from zoo.arguments import as_path, short_repr
 from zoo.contracts import Cell
 from zoo.contracts.names import JOIN
 from zoo.data import Vocabulary
@@ -139,8 +139,8 @@ def model_from(
     """
     if cell is not None and not (isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "name")):
         raise UsageError(
-            f"{source}: cell is {shown(cell)}; expected a class derived from zoo.Cell. A registered cell is "
-            f"found by its name: leave the argument out."
+            f"{source}: cell is {short_repr(cell)}; expected a class derived from zoo.Cell. A registered cell "
+            f"is found by its name: leave the argument out."
         )
     kind = checkpoint.meta.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:

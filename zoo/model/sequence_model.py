@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.contracts import Cell
 from zoo.contracts.names import did_you_mean
 from zoo.contracts.task import LOSSES
@@ -121,7 +121,9 @@ def check_loss(loss: Any) -> str:
     """
     if not isinstance(loss, str) or loss not in LOSSES:
         near = did_you_mean(loss, LOSSES) if isinstance(loss, str) else ""
-        raise UsageError(f"sequence model: loss is {shown(loss)}; expected one of {', '.join(LOSSES)}.{near}")
+        raise UsageError(
+            f"sequence model: loss is {short_repr(loss)}; expected one of {', '.join(LOSSES)}.{near}"
+        )
     return loss
 
 
@@ -131,5 +133,5 @@ def _check_outputs(size: Any) -> int:
     except TypeError:
         found = 0
     if not 1 <= found <= MOST_OUTPUTS:
-        raise UsageError(f"sequence model: output_size is {shown(size)}; expected a positive integer.")
+        raise UsageError(f"sequence model: output_size is {short_repr(size)}; expected a positive integer.")
     return found

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.contracts import Member
 from zoo.contracts.card import TEMPLATE
 from zoo.contracts.names import snake_case
@@ -104,7 +104,7 @@ class Registry(Generic[M]):
         """
         if not isinstance(name, str):
             raise UsageError(
-                f"{shown(name)} is no name; give the name of a registered {self.kind} as a string."
+                f"{short_repr(name)} is no name; give the name of a registered {self.kind} as a string."
             )
         if name not in self._entries:
             raise UnknownNameError(self._unknown(name))
@@ -126,7 +126,7 @@ class Registry(Generic[M]):
             UsageError: if it is no string.
         """
         if not isinstance(pattern, str):
-            raise UsageError(f"pattern is {shown(pattern)}; expected a string, as in '*lstm'.")
+            raise UsageError(f"pattern is {short_repr(pattern)}; expected a string, as in '*lstm'.")
         return sorted(
             name
             for name, entry in self._entries.items()
@@ -189,7 +189,7 @@ def check_member(cls: object, contract: type[Member]) -> None:
         raise DefinitionError(f"{cls!r} is an instance; register the class {type(cls).__name__} itself.")
     if not inspect.isclass(cls):
         raise DefinitionError(
-            f"{shown(cls)} is not a class; what is registered as {kind} is a class derived from {base}."
+            f"{short_repr(cls)} is not a class; what is registered as {kind} is a class derived from {base}."
         )
     if not issubclass(cls, Member):
         raise DefinitionError(f"{cls.__qualname__} ({cls.__module__}) is no {kind}; derive it from {base}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.arguments import as_integer, as_kind, as_path
+from zoo.arguments import as_instance, as_integer, as_path
 from zoo.contracts import Cell, Task
 from zoo.errors import UsageError
 from zoo.report.blocks import Report
@@ -63,7 +63,7 @@ def write_page(report: Report, out: str | Path) -> Path:
     Raises:
         CheckpointError: if it cannot be written.
     """
-    as_kind(report, "write_page: report", Report, "what make_report returns")
+    as_instance(report, "write_page: report", Report, "what make_report returns")
     path = as_path(out, "report: out")
     write_bytes(path, html(report).encode(errors="backslashreplace"))  # a path may be no UTF-8
     return path

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
-from zoo.arguments import as_flag
+from zoo.arguments import as_bool
 from zoo.contracts import Cell
 from zoo.layers.recurrent import Named, resolved
 from zoo.layers.segments import check_recompute
@@ -74,7 +74,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         found = resolved(cell)
-        self.batch_first = as_flag(batch_first, "zoo.torch.Recurrent: batch_first")
+        self.batch_first = as_bool(batch_first, "zoo.torch.Recurrent: batch_first")
         self._plan = Plan(
             found if isinstance(found, Cell) else tuple(found),
             input_size,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.contracts.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.segments import EXPECTED_RECOMPUTE, is_recompute
@@ -189,9 +189,9 @@ class Config:
         for entry in dataclasses.fields(self):
             value, (allows, words) = getattr(self, entry.name), _ALLOWED[entry.name]
             if not allows(value) and not (value is None and entry.default is None):
-                raise UsageError(f"{entry.name} is {shown(value)}; expected {words}.")
+                raise UsageError(f"{entry.name} is {short_repr(value)}; expected {words}.")
             if type(value) is int and value >= 2**53 and entry.name != "seed":
-                raise UsageError(f"{entry.name} is {shown(value)}; expected an integer below 2^53.")
+                raise UsageError(f"{entry.name} is {short_repr(value)}; expected an integer below 2^53.")
         if self.steps is not None and self.epochs is not None:
             raise UsageError("steps and epochs are both given; give one of them.")
         if self.dropout and self.layers == 1:

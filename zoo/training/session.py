@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.arguments import as_flag, as_path, shown
+from zoo.arguments import as_bool, as_path, short_repr
 from zoo.contracts import Cell, Optimizer, Task, Tracker
 from zoo.data import Corpus
 from zoo.data.files import IN_MEMORY
@@ -82,10 +82,10 @@ def train(
         Interrupted: after a signal, when the step is finished and saved.
     """
     out = None if out is None else as_path(out, "out")
-    if as_flag(resume, "resume") and out is None:
+    if as_bool(resume, "resume") and out is None:
         raise UsageError("resume needs out, the directory of the run.")
     if on_event is not None and not callable(on_event):
-        raise UsageError(f"on_event is {shown(on_event)}; expected a function of an event.")
+        raise UsageError(f"on_event is {short_repr(on_event)}; expected a function of an event.")
     told, practised = chosen_trackers(trackers), _task(task, settings)
     asked, chosen = _configure(data, practised, cell, settings)
     before = resume_config(out) if resume and out is not None else None
@@ -149,7 +149,7 @@ def _options(name: str, settings: dict[str, Any]) -> Mapping[str, Any]:
     """Options of a member, taken out of the settings."""
     options = settings.pop(name, {})
     if not isinstance(options, Mapping):
-        raise UsageError(f"{name} is {shown(options)}; expected a mapping of names to values.")
+        raise UsageError(f"{name} is {short_repr(options)}; expected a mapping of names to values.")
     return options
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from zoo.arguments import shown
+from zoo.arguments import short_repr
 from zoo.contracts.tracker import Event, Record, Tracker
 from zoo.errors import UsageError, ZooWarning
 from zoo.registry import resolve_tracker
@@ -21,7 +21,9 @@ def chosen_trackers(trackers: Any) -> tuple[Tracker, ...]:
         UsageError: if it is no sequence of trackers, or a package is missing.
     """
     if isinstance(trackers, str) or not isinstance(trackers, Sequence):
-        raise UsageError(f"trackers is {shown(trackers)}; expected a list of names, classes or trackers.")
+        raise UsageError(
+            f"trackers is {short_repr(trackers)}; expected a list of names, classes or trackers."
+        )
     found = tuple(map(resolve_tracker, trackers))
     for tracker in found:
         tracker.check()

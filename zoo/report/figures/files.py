@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo.arguments import as_choice, as_kind, as_path
+from zoo.arguments import as_choice, as_instance, as_path
 from zoo.errors import UsageError
 from zoo.report.blocks import Chart, Report, Table, Units
 from zoo.storage import write_bytes
@@ -48,7 +48,7 @@ def write_figures(report: Report, directory: str | Path, ending: str = "svg") ->
         UsageError: if the ending is another, or matplotlib is not installed.
         CheckpointError: if a file cannot be written.
     """
-    as_kind(report, "write_figures: report", Report, "what make_report returns")
+    as_instance(report, "write_figures: report", Report, "what make_report returns")
     check_figures(ending)
     matplotlib: Any = importlib.import_module("matplotlib")
     folder = as_path(directory, "write_figures: directory")
