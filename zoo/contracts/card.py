@@ -78,8 +78,8 @@ class Card:
         for field in ("authors", "url"):
             if not isinstance(getattr(self, field), str) or not getattr(self, field).strip():
                 raise DefinitionError(
-                    f"{who}: {field} is {short_repr(getattr(self, field))}; give a non-empty string, or leave "
-                    f"out authors, year and url if it is not published."
+                    f"{who}: {field} is {short_repr(getattr(self, field))}; give a non-empty string, or "
+                    f"leave out authors, year and url if it is not published."
                 )
         if isinstance(self.year, bool) or not isinstance(self.year, int) or not 1600 <= self.year <= 2200:
             raise DefinitionError(

@@ -37,8 +37,8 @@ class Noise(Input):
         is_number = type(chance) in (int, float) and 0 <= float(chance) <= 1
         if not is_number and not isinstance(chance, str):
             raise DefinitionError(
-                f"zoo.Noise: the chance is {short_repr(chance)}; expected a number from 0 to 1, or the name of "
-                f"an option."
+                f"zoo.Noise: the chance is {short_repr(chance)}; expected a number from 0 to 1, or the name "
+                f"of an option."
             )
         if not isinstance(per, str) or per not in PERIODS:
             raise DefinitionError(

@@ -41,8 +41,8 @@ def check_noise(noise: Any) -> Draw | None:
         return None
     if not isinstance(noise, tuple) or len(noise) != 2 or not all(map(is_seed, noise)):
         raise UsageError(
-            f"noise is {short_repr(noise)}; expected None for expectations, or (seed, step), two integers from "
-            f"0 to 2^64 - 1."
+            f"noise is {short_repr(noise)}; expected None for expectations, or (seed, step), two integers "
+            f"from 0 to 2^64 - 1."
         )
     return int(noise[0]), int(noise[1])
 

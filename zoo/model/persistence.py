@@ -139,8 +139,8 @@ def model_from(
     """
     if cell is not None and not (isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "name")):
         raise UsageError(
-            f"{source}: cell is {short_repr(cell)}; expected a class derived from zoo.Cell. A registered cell "
-            f"is found by its name: leave the argument out."
+            f"{source}: cell is {short_repr(cell)}; expected a class derived from zoo.Cell. A registered "
+            f"cell is found by its name: leave the argument out."
         )
     kind = checkpoint.meta.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
