@@ -147,7 +147,7 @@ def test_errors_of_zoo_become_one_sentence(capsys):
     ("error", "words"),
     [
         (MemoryError("no 3 TiB"), "not enough memory: no 3 TiB; choose smaller sizes."),
-        (PermissionError(13, "Permission denied", "x"), "the operating system refuses: [Errno 13]"),
+        (PermissionError(13, "Permission denied", "x"), "system error: [Errno 13]"),
     ],
 )
 def test_what_the_system_does_not_grant_is_no_traceback(error, words):

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import COMMANDS, cli
-from zoo.cli.parameters import MOST, Argument, Option
+from zoo.cli.flags import MAX_INTEGER, CheckedArgument, CheckedOption
 from zoo.cli.terminal import echo, rich_text, styled
-from zoo.cli.text import cut, harmless
+from zoo.cli.terminal_text import escape_controls, shorten_middle
 
 HOSTILE = "a\x1b]0;t\x07\x1bc\x9b31m\u202eb\u2066c\u200f\r"
 VISIBLE = r"a\x1b]0;t\x07\x1bc\x9b31m\u202eb\u2066c\u200f\r"
@@ -70,8 +70,8 @@ def run(tmp_path, monkeypatch):
 
 
 @EVERY
-def test_every_parameter_is_of_the_class_that_refuses(command):
-    assert all(isinstance(param, (Option, Argument)) for param in parameters(command))
+def test_every_parameter_is_of_the_class_that_checks(command):
+    assert all(isinstance(param, (CheckedOption, CheckedArgument)) for param in parameters(command))
 
 
 @EVERY
@@ -93,7 +93,9 @@ def test_no_integer_is_immense(command, run):
             for digits in ("9" * 20, f"-{'9' * 20}", "9" * 5000):
                 result = run(command, *words(param, digits))
                 assert result.exit_code == 2, (param, digits)
-                assert re.search("expected at most|not a valid int|not in the range", result.stderr), param
+                assert re.search(
+                    "expected an integer from|not a valid int|not in the range", result.stderr
+                ), param
                 assert len(result.stderr) < 2500, param
 
 
@@ -122,8 +124,14 @@ def test_a_hostile_word_is_no_traceback(command, run, tmp_path):
 
 
 def test_the_largest_integer_and_an_empty_prompt_are_taken(run):
-    assert f"'steps': {MOST}" in run("train", "--steps", str(MOST)).stderr
+    assert f"'steps': {MAX_INTEGER}" in run("train", "--steps", str(MAX_INTEGER)).stderr
     assert "it is empty" not in run("sample", "nothere", "--prompt", "").stderr
+
+
+@pytest.mark.parametrize("value", [MAX_INTEGER + 1, -2 * MAX_INTEGER])
+def test_an_error_about_an_integer_gives_both_ends_of_the_range(run, value):
+    message = f"it is {value:,}; expected an integer from -1,000,000,000 to 1,000,000,000."
+    assert message in run("train", "--steps", str(value)).stderr
 
 
 @pytest.mark.parametrize(("value", "taken"), [(2**63 - 1, True), (2**63, False)])
@@ -135,11 +143,11 @@ def test_seeds_are_larger_than_other_integers(run, value, taken):
 
 
 def test_controls_become_visible_and_nothing_else_changes():
-    assert harmless(HOSTILE) == VISIBLE
-    assert harmless("ä\t× 語\n👍🏽") == "ä\t× 語\n👍🏽"
-    assert not CONTROLS.search(harmless("".join(map(chr, range(0x3000)))))
-    assert cut("x" * 2000) == "x" * 2000
-    assert cut("x" * 2000 + "y") == f"{'x' * 1500} ... (2,001 characters) ... {'x' * 499}y"
+    assert escape_controls(HOSTILE) == VISIBLE
+    assert escape_controls("ä\t× 語\n👍🏽") == "ä\t× 語\n👍🏽"
+    assert not CONTROLS.search(escape_controls("".join(map(chr, range(0x3000)))))
+    assert shorten_middle("x" * 2000) == "x" * 2000
+    assert shorten_middle("x" * 2000 + "y") == f"{'x' * 1500} ... (2,001 characters) ... {'x' * 499}y"
     assert rich_text(HOSTILE).plain == VISIBLE
 
 
@@ -279,7 +287,7 @@ def test_streams_that_are_closed_or_full(tmp_path):
         plain = found["plain", case][0]
         if plain == 0 and way in ("full stdout", "both full", "a stdout to read from"):
             assert code == 1, where
-            assert way == "both full" or words.startswith("Error: the operating system refuses: "), where
+            assert way == "both full" or words.startswith("Error: system error: "), where
         else:
             assert code == plain, where
 

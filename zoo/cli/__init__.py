@@ -11,9 +11,9 @@ _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 an error, 2 a wrong usage, 128 + n stopped by signal n."""
-    from zoo.cli.streams import open_streams
+    from zoo.cli.standard_streams import repair_standard_streams
 
-    open_streams()
+    repair_standard_streams()
 
     from zoo.cli.app import cli
     from zoo.ranks.launch import leave

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from zoo.cli.streams import drop_unwritten
-from zoo.cli.text import cut, harmless
+from zoo.cli.standard_streams import discard_unwritten_output
+from zoo.cli.terminal_text import escape_controls, shorten_middle
 from zoo.errors import ZooError, ZooWarning
 from zoo.ranks.launch import rank_of_launch
 
@@ -39,7 +39,7 @@ def plain_failures() -> Iterator[None]:
             finally:
                 sys.stdout.flush()  # a full or broken stream is an error here; at exit it would be noise
         except click.ClickException as error:
-            error.message = cut(harmless(error.message))  # type: ignore[misc]  # and keep its usage
+            error.message = shorten_middle(escape_controls(error.message))  # type: ignore[misc]  # and keep its usage
             raise
         except ZooError as error:
             _let_the_first_speak()
@@ -49,21 +49,21 @@ def plain_failures() -> Iterator[None]:
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
-            raise _failure(f"the operating system refuses: {error}.") from error
+            raise _failure(f"system error: {error}.") from error
         except KeyboardInterrupt:
             say("Interrupted.")
             raise click.exceptions.Exit(130) from None
         finally:
-            drop_unwritten()
+            discard_unwritten_output()
 
 
 def _failure(sentence: str) -> click.ClickException:
-    return click.ClickException(cut(harmless(sentence)))
+    return click.ClickException(shorten_middle(escape_controls(sentence)))
 
 
 def say(sentence: str) -> None:
-    """Print one line on standard error, by ``print``, which a live display catches as ``click.echo`` not."""
-    print(cut(harmless(sentence)), file=sys.stderr, flush=True)
+    """Print one line on standard error. ``print`` works with a live display, ``click.echo`` does not."""
+    print(shorten_middle(escape_controls(sentence)), file=sys.stderr, flush=True)
 
 
 def _let_the_first_speak() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from zoo.cli.failures import say
-from zoo.cli.parameters import option
+from zoo.cli.flags import option
 from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import UnknownNameError, UsageError
@@ -56,6 +56,21 @@ def load_plugins(files: Iterable[str]) -> None:
     failed = sum(record.status == "failed" for record in plugins())
     if failed:
         say(f"{failed} plugin{'s' * (failed > 1)} failed to load: `zoo plugins` shows why.")
+
+
+def repeated_flags(plugins: Iterable[str], **members: Iterable[str | None]) -> list[str]:
+    """Flags to repeat in later commands: files are never loaded because a checkpoint names them.
+
+    Args:
+        plugins: The values of ``--plugin``.
+        **members: The names that a flag such as ``cell`` was given, None if it was not. Files among them are
+            repeated.
+    """
+    words = []
+    for flag, names in members.items():
+        if files := [name for name in names if name and names_file(name)]:
+            words += [f"--{flag}", ",".join(files)]
+    return [*words, *(word for file in plugins for word in ("--plugin", file))]
 
 
 def cell_class(text: str) -> type[Cell]:

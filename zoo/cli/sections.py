@@ -6,18 +6,18 @@ from typing import Any
 
 import click
 
-from zoo.cli.parameters import Option
+from zoo.cli.flags import CheckedOption
 
 _REST = "Options"
 
 
-class Flag(Option):
+class Flag(CheckedOption):
     """An option under a heading.
 
     Args:
         *names: Its spellings, and its name in Python.
         section: The heading.
-        **attributes: As for :class:`Option`.
+        **attributes: As for :class:`CheckedOption`.
     """
 
     def __init__(self, *names: Any, section: str = _REST, **attributes: Any) -> None:

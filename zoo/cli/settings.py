@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.parameters import MOST_SEED
+from zoo.cli.flags import MAX_SEED
 from zoo.cli.sections import Flag
 from zoo.training.config import Config
 
@@ -131,7 +131,7 @@ FLAGS = [
         int,
         "N",
         "Decides the first parameters, the samples, and the examples of a task.",
-        most=MOST_SEED,
+        most=MAX_SEED,
     ),
     _flag(TRAINING, "threads", int, "N", "Threads; changes no number.  [every processor]"),
     _flag(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from zoo.cli.text import harmless
+from zoo.cli.terminal_text import escape_controls
 from zoo.sheets.plain import plain_table as plain_table
 
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ def echo(text: str = "", nl: bool = True) -> None:
     """
     if is_terminal():
         looks = [*_LOOKS.findall(text), ""]
-        text = "".join(harmless(part) + look for part, look in zip(_LOOKS.split(text), looks, strict=True))
+        text = "".join(
+            escape_controls(part) + look for part, look in zip(_LOOKS.split(text), looks, strict=True)
+        )
     else:
-        text = harmless(text)
+        text = escape_controls(text)
     click.echo(text, nl=nl)
 
 
@@ -50,7 +52,7 @@ def rich_text(text: str, style: str = "", **layout: Any) -> Text:
     """A text for rich, which passes controls on to the terminal."""
     from rich.text import Text
 
-    return Text(harmless(text), style, **layout)
+    return Text(escape_controls(text), style, **layout)
 
 
 def strong(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.failures import say
-from zoo.cli.parameters import option
+from zoo.cli.flags import option
 from zoo.cli.sheets import show_sheets
 from zoo.cli.terminal import echo, strong
 from zoo.errors import UsageError

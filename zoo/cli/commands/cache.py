@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from zoo.cli.parameters import argument
+from zoo.cli.flags import argument
 from zoo.cli.terminal import echo
 from zoo.cli.units import size
 from zoo.kernels.directory import cache_directory, cached_files, clear_cache, generated_files

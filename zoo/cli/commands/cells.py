@@ -10,8 +10,8 @@ import click
 
 from zoo.catalogue.facts import HIDDEN, INPUTS, ORDERS, Facts, facts_of, in_order
 from zoo.cli.failures import say
+from zoo.cli.flags import argument, option
 from zoo.cli.members import plugin_option
-from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo, is_terminal, show_table
 from zoo.contracts import Cell
 from zoo.contracts.names import did_you_mean

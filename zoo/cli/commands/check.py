@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from zoo.cli.flags import argument, option
 from zoo.cli.members import find_member
-from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo, faint, is_terminal, make_console, rich_text, styled
 from zoo.contracts import Modifier, Tracker
 from zoo.errors import UsageError
@@ -40,8 +40,8 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
     """Check a cell, optimizer, sampler or task against its laws.
 
     The checks run in a process of their own, with bounds checks and a time limit, so that a crash is a
-    verdict too. The exit code is 1 if a law is broken, or not checked since the time was up. Write
-    optimizer:NAME, sampler:NAME or task:NAME where a name is several.
+    verdict too. The exit code is 1 if a law is broken or the time limit ended it. If several kinds share a
+    name, write optimizer:NAME, sampler:NAME or task:NAME.
     """
     from zoo.testing import check_in_child
 

@@ -11,11 +11,10 @@ import click
 
 import zoo
 from zoo.cli.failures import say
-from zoo.cli.members import load_plugins
+from zoo.cli.members import load_plugins, repeated_flags
 from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.settings import FLAGS
 from zoo.cli.terminal import echo
-from zoo.registry.files import names_file
 
 if TYPE_CHECKING:
     from zoo.comparison import Comparison
@@ -131,17 +130,17 @@ def run(
     arguments = _arguments(flags, assignments)
     try:
         with watching(quiet, as_json) as watch:
-            found = zoo.compare(**arguments, on_event=watch)
+            comparison = zoo.compare(**arguments, on_event=watch)
     except Stopped as stopped:
-        words = [*_place(arguments), *_files(arguments, plugin)]
-        again = shlex.join(["zoo", "compare", "--out", str(stopped.path), *words])
+        files = repeated_flags(plugin, cells=arguments["cells"], tasks=arguments["tasks"])
+        again = shlex.join(["zoo", "compare", "--out", str(stopped.path), *_place(arguments), *files])
         say(f"Interrupted by {signal.Signals(stopped.signal).name}; everything is kept. Go on with: {again}")
         raise click.exceptions.Exit(128 + stopped.signal) from None
     if not quiet and not as_json:
-        _show(found)
+        _show(comparison)
     if place:
-        _write(place, found)
-    if strict and found.failures:
+        _write(place, comparison)
+    if strict and comparison.failures:
         raise click.exceptions.Exit(1)
 
 
@@ -162,32 +161,25 @@ def _place(arguments: dict[str, Any]) -> list[str]:
     return [f"--on={arguments['on']}", *jobs] if arguments["on"] else []
 
 
-def _files(arguments: dict[str, Any], plugin: Sequence[str]) -> list[str]:
-    """What has to be said again in every command on the comparison, since no file is trusted with it."""
-    named = {kind: ",".join(filter(names_file, arguments[kind])) for kind in ("cells", "tasks")}
-    words = [word for kind, files in named.items() if files for word in (f"--{kind}", files)]
-    return [*words, *(f"--plugin={file}" for file in plugin)]
-
-
-def _show(found: Comparison) -> None:
+def _show(comparison: Comparison) -> None:
     from zoo.cli.sheets import show_sheets
     from zoo.comparison.tables import remarks, sheets
 
-    show_sheets(sheets(found.results))
+    show_sheets(sheets(comparison.results))
     echo()
-    for line in remarks(found.results):
+    for line in remarks(comparison.results):
         echo(line)
-    echo(f"{found.path / 'results.json'} and results.csv hold every run.")
+    echo(f"{comparison.path / 'results.json'} and results.csv hold every run.")
 
 
-def _write(place: Place, found: Comparison) -> None:
+def _write(place: Place, comparison: Comparison) -> None:
     from zoo.comparison.tables import remarks, sheets, surroundings
     from zoo.sheets import section
 
-    about = "\n".join(f"{line}  " for line in surroundings(found.results)).rstrip()
-    notes = "\n".join(f"- {line}" for line in remarks(found.results))
-    paragraphs = [about, *map(section, sheets(found.results)), *([notes] if notes else [])]
-    place.put(found.results["command"], paragraphs)
+    about = "\n".join(f"{line}  " for line in surroundings(comparison.results)).rstrip()
+    notes = "\n".join(f"- {line}" for line in remarks(comparison.results))
+    paragraphs = [about, *map(section, sheets(comparison.results)), *([notes] if notes else [])]
+    place.put(comparison.results["command"], paragraphs)
 
 
 command = Sectioned("compare", callback=run, params=_FLAGS, help=_HELP)

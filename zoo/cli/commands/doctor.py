@@ -6,7 +6,7 @@ import json
 
 import click
 
-from zoo.cli.parameters import option
+from zoo.cli.flags import option
 from zoo.cli.terminal import echo, plain_table, styled
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from zoo.cli.flags import argument, option
 from zoo.cli.members import file_cell, file_task, plugin_option, trained_task
-from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo, plain_table
 from zoo.errors import UsageError
 from zoo.training.config import TEST_BATCHES

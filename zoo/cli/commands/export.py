@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.cli.flags import argument, option
 from zoo.cli.members import file_cell, plugin_option
-from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo, plain_table
 from zoo.paths import real_path
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.parameters import argument, option
+from zoo.cli.flags import argument, option
 from zoo.cli.terminal import echo, plain_table
-from zoo.paths import expanded
+from zoo.paths import expand_user
 
 
 @click.command()
@@ -25,7 +25,7 @@ def command(name: str, cell: str | None, directory: str | None) -> None:
     """
     from zoo.cli.scaffold import check_target, package_files, package_names, write_directory
 
-    target = expanded(directory or name)
+    target = expand_user(directory or name)
     names = package_names(name, cell)
     check_target(target)
     files = package_files(names)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.flags import argument, option
 from zoo.cli.members import cell_class, plugin_option
-from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo
 from zoo.contracts import Cell
 from zoo.registry import registry_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.parameters import option
+from zoo.cli.flags import option
 from zoo.cli.terminal import echo, show_table, strong
 from zoo.registry import PluginRecord, load_plugin_file, plugins
 

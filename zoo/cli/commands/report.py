@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from zoo.cli.failures import say
+from zoo.cli.flags import argument, option
 from zoo.cli.members import file_cell, file_task, plugin_option
-from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo
 from zoo.cli.units import size
 from zoo.errors import UsageError

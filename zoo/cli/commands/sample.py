@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
+from zoo.cli.flags import MAX_SEED, CheckedArgument
 from zoo.cli.members import file_cell, load_plugins
-from zoo.cli.parameters import MOST_SEED, Argument
 from zoo.cli.samplers import SHORTHANDS, make_chain
 from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.terminal import is_terminal
-from zoo.cli.text import harmless
+from zoo.cli.terminal_text import escape_controls
 from zoo.errors import DataError, UsageError
 
 _HELP = """Write text with a trained model.
@@ -43,7 +43,7 @@ _FLAGS = [
         "--seed",
         section=_TEXT,
         type=int,
-        most=MOST_SEED,
+        most=MAX_SEED,
         default=0,
         metavar="N",
         help="Decides every draw.  [0]",
@@ -128,10 +128,12 @@ def _write(pieces: Iterable[str]) -> None:
     """Each piece at once to a person; to a program in blocks."""
     live = is_terminal()
     for piece in pieces:
-        sys.stdout.write(harmless(piece) if live else piece)
+        sys.stdout.write(escape_controls(piece) if live else piece)
         if live:
             sys.stdout.flush()
     sys.stdout.write("\n")
 
 
-command = Sectioned("sample", callback=run, params=[Argument(["path"], metavar="RUN"), *_FLAGS], help=_HELP)
+command = Sectioned(
+    "sample", callback=run, params=[CheckedArgument(["path"], metavar="RUN"), *_FLAGS], help=_HELP
+)

@@ -13,10 +13,10 @@ import click
 from zoo.catalogue.facts import HIDDEN, INPUTS
 from zoo.catalogue.tables import tables
 from zoo.cli.assignments import assign, member_target
+from zoo.cli.flags import argument, option
 from zoo.cli.members import CONTRACTS, find_member, plugin_option
-from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import WIDTH, echo, faint, is_terminal, make_console, plain_table, strong
-from zoo.cli.text import harmless
+from zoo.cli.terminal_text import escape_controls
 from zoo.contracts import Cell, Member
 from zoo.contracts.card import SCOPES
 from zoo.contracts.names import JOIN
@@ -102,7 +102,9 @@ def _show_source(member: Member) -> None:
     if is_terminal():
         from rich.syntax import Syntax
 
-        make_console().print(Syntax(harmless(text), "python", theme="ansi_dark", background_color="default"))
+        make_console().print(
+            Syntax(escape_controls(text), "python", theme="ansi_dark", background_color="default")
+        )
     else:
         echo(text, nl=False)
 

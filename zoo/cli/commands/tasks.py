@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from zoo.cli.failures import say
+from zoo.cli.flags import argument, option
 from zoo.cli.members import plugin_option
-from zoo.cli.parameters import argument, option
 from zoo.cli.terminal import echo, show_table
 from zoo.contracts import Task
 from zoo.contracts.names import did_you_mean

@@ -10,13 +10,12 @@ from typing import Any
 import click
 
 from zoo.cli.failures import say
-from zoo.cli.members import load_plugins
+from zoo.cli.members import load_plugins, repeated_flags
 from zoo.cli.progress import watching
 from zoo.cli.resuming import note_of_new_run, train_arguments
 from zoo.cli.sections import Flag, Sectioned
 from zoo.cli.settings import FLAGS, TRAINING, WATCHING
 from zoo.ranks.launch import rank_of_launch
-from zoo.registry.files import names_file
 
 _HELP = """Train a model on a text, or on a task.
 
@@ -51,7 +50,7 @@ _OTHERS = [
         "--resume",
         section=WATCHING,
         is_flag=True,
-        help="Go on with the run in --out, or begin it if there is none, with a note.",
+        help="Resume the run in --out; if there is none, print a note and start one.",
     ),
     Flag(
         "--tracker",
@@ -82,7 +81,7 @@ def run(
     if resume and out is None:
         raise click.UsageError("--resume needs --out DIR, the directory of the run.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
-    also = _also(flags, plugin)
+    also = repeated_flags(plugin, cell=[flags["cell"]], task=[flags["task"]])
     with watching(quiet or rank_of_launch() > 0, as_json, also) as watch:
         from zoo.training import Interrupted, train
 
@@ -101,13 +100,6 @@ def run(
             again = shlex.join(["zoo", "train", *words])
             say(f"Interrupted by {signal.Signals(stopped.signal).name}; all is saved. Resume with: {again}")
             raise click.exceptions.Exit(128 + stopped.signal) from None
-
-
-def _also(flags: dict[str, Any], plugin: Sequence[str]) -> list[str]:
-    """What has to be said again in every command on the run, since no checkpoint is trusted with it."""
-    named = [("--cell", flags["cell"]), ("--task", flags["task"])]
-    files = [(flag, text) for flag, text in named if text is not None and names_file(text)]
-    return [word for pair in (*files, *(("--plugin", file) for file in plugin)) for word in pair]
 
 
 def _watched(trackers: Sequence[str], assignments: Sequence[str]) -> list[str]:

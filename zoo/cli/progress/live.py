@@ -17,7 +17,7 @@ from rich.text import Text
 from zoo.cli.progress import wording
 from zoo.cli.progress.pace import Pace
 from zoo.cli.terminal import rich_text
-from zoo.cli.text import harmless
+from zoo.cli.terminal_text import escape_controls
 from zoo.cli.units import clock
 
 Event = dict[str, Any]
@@ -117,7 +117,7 @@ class LiveDisplay:
         line = Text.assemble(
             (f"step {event['step']:>7,}", "dim"),
             (f"   {event['part']}   ", "dim"),
-            (harmless(wording.loss(event, self.start)), style),
+            (escape_controls(wording.loss(event, self.start)), style),
             ("   best" if event["best"] else "", "green"),
         )
         self.console.print(line)

@@ -1,4 +1,4 @@
-"""Standard streams that are closed or full: a command ends with a sentence and an exit code all the same."""
+"""Repair of closed or full standard streams, so that every command ends with a message and an exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 
 
-def open_streams() -> None:
+def repair_standard_streams() -> None:
     """Make the three standard streams usable, whatever the process was started with.
 
     A closed one becomes the null device. Without that, the first file that is opened would get its
@@ -26,10 +26,10 @@ def open_streams() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where × cannot be shown, ? is better than a traceback
     if isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr = _Forgiving(sys.stderr)
+        sys.stderr = _IgnoreWriteErrors(sys.stderr)
 
 
-def drop_unwritten() -> None:
+def discard_unwritten_output() -> None:
     """Drop what standard output cannot take, so that the interpreter does not try again when it ends."""
     try:
         sys.stdout.flush()
@@ -40,8 +40,8 @@ def drop_unwritten() -> None:
             os.close(null)
 
 
-class _Forgiving(io.TextIOWrapper):
-    """Standard error that may be full or broken: nobody can be told, and the exit code says it.
+class _IgnoreWriteErrors(io.TextIOWrapper):
+    """Standard error that ignores write errors; the exit code reports the failure.
 
     Args:
         stream: The stream whose descriptor, encoding and error handler it takes over.

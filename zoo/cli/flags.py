@@ -1,7 +1,7 @@
-"""Options and arguments of every command: what all of them refuse is refused here, once.
+"""Click options and arguments with checks that all commands share.
 
-An empty name is an unset shell variable, never a choice. A path with a NUL character names no file. An
-integer above a billion is a slip. An option that takes one value is not given twice.
+They reject empty values (an unset shell variable), NUL characters, integers above a billion, and a second
+value for an option that takes one.
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ from typing import Any
 
 import click
 
-MOST = 10**9
+MAX_INTEGER = 10**9
 """The largest integer, unless an option says otherwise."""
 
-MOST_SEED = 2**63 - 1
+MAX_SEED = 2**63 - 1
 """The largest seed."""
 
 
-class Option(click.Option):
-    """An option that refuses what no command can use.
+class CheckedOption(click.Option):
+    """An option that rejects empty values, NUL characters and huge integers.
 
     Args:
         *arguments: As for ``click.Option``.
         most: The largest magnitude of an integer.
-        empty: Whether an empty text is a value.
+        empty: Whether an empty value is allowed.
         **attributes: As for ``click.Option``.
     """
 
-    def __init__(self, *arguments: Any, most: int = MOST, empty: bool = False, **attributes: Any) -> None:
+    def __init__(
+        self, *arguments: Any, most: int = MAX_INTEGER, empty: bool = False, **attributes: Any
+    ) -> None:
         super().__init__(*arguments, **attributes)
         self.most, self.empty = most, empty
         self.takes_one = not (self.multiple or self.is_flag or self.count)
@@ -44,7 +46,7 @@ class Option(click.Option):
     def handle_parse_result(
         self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
     ) -> tuple[Any, list[str]]:
-        """Refuse a second value."""
+        """Reject a second value."""
         name = str(self.name)
         if self.takes_one and name in opts:
             values = opts[name]
@@ -56,20 +58,20 @@ class Option(click.Option):
         return super().handle_parse_result(ctx, opts, args)
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Convert a value, and refuse empty texts, NUL characters and immense numbers."""
+        """Convert a value, and reject empty values, NUL characters and huge integers."""
         return _checked(self, ctx, super().type_cast_value, value, self.most, self.empty)
 
 
-class Argument(click.Argument):
-    """An argument that refuses what no command can use."""
+class CheckedArgument(click.Argument):
+    """An argument that rejects empty values, NUL characters and huge integers."""
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Convert a value, and refuse empty texts and NUL characters."""
-        return _checked(self, ctx, super().type_cast_value, value, MOST, False)
+        """Convert a value, and reject empty values, NUL characters and huge integers."""
+        return _checked(self, ctx, super().type_cast_value, value, MAX_INTEGER, False)
 
 
-option = partial(click.option, cls=Option)
-argument = partial(click.argument, cls=Argument)
+option = partial(click.option, cls=CheckedOption)
+argument = partial(click.argument, cls=CheckedArgument)
 
 
 def _checked(
@@ -83,7 +85,9 @@ def _checked(
     converted = convert(ctx, value)
     for number in _parts(converted):
         if isinstance(number, int) and abs(number) > most:
-            raise click.BadParameter(f"it is {number}; expected at most {most:,}.", ctx, param)
+            raise click.BadParameter(
+                f"it is {number:,}; expected an integer from {-most:,} to {most:,}.", ctx, param
+            )
     return converted
 
 
