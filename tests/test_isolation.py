@@ -14,7 +14,7 @@ import pytest
 from throwaway_plugins import hook, install, load, record_of
 
 import zoo
-from zoo.registry import isolation, load_cell_file, load_plugin_file, trial
+from zoo.registry import isolation, load_cell_file, load_plugin_file, probe
 
 FINE = hook("cell", "fine")
 RAISED = {
@@ -211,7 +211,7 @@ def test_shipped_plugins_alone_pay_for_no_isolation():
 
 CRASHES = {
     "exit": ("import os\nos._exit(0)", "a process that loads it ends with exit code 0"),
-    "abort": ("import os\nos.abort()", "a process that loads it ends by signal 6 (Aborted)"),
+    "abort": ("import os\nos.abort()", "a process that loads it ends with signal 6 (Aborted)"),
 }
 
 
@@ -221,17 +221,17 @@ def test_a_plugin_that_crashes_does_so_in_a_process_of_its_own(site, monkeypatch
     body, words = CRASHES[case]
     install(site, "zoo-t", body)
     monkeypatch.setenv("ZOO_PLUGINS", "zoo-t")
-    (door,) = [door for door in trial.tried_doors() if door.source.plugin == "zoo_t"]
+    (door,) = [door for door in probe.probe_plugins() if door.source.plugin == "zoo_t"]
     assert words in door.fault
     assert "leave it out: ZOO_PLUGINS= lets in zoo's own plugins alone" in door.fault
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such command")
-def test_a_trial_has_a_time_limit(site, monkeypatch):
+def test_a_probe_has_a_time_limit(site, monkeypatch):
     install(site, "zoo-t", "import os, time\nos.system('sleep 3 &')\ntime.sleep(30)")
-    monkeypatch.setattr(trial, "SECONDS", 1.5)
+    monkeypatch.setattr(probe, "TIME_LIMIT", 1.5)
     monkeypatch.setenv("ZOO_PLUGINS", "zoo-t")
-    (door,) = [door for door in trial.tried_doors() if door.source.plugin == "zoo_t"]
+    (door,) = [door for door in probe.probe_plugins() if door.source.plugin == "zoo_t"]
     assert door.fault.startswith("a process that loads it is still busy after 1.5 s. Every command ends like")
 
 

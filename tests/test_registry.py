@@ -106,7 +106,7 @@ def test_an_unknown_name_among_many_says_how_to_list_them():
 
 def test_a_name_is_a_string():
     with pytest.raises(
-        zoo.UsageError, match="None is no name; give the name of a registered sampler as a string"
+        zoo.UsageError, match="None is not a name; give the name of a registered sampler as a string"
     ):
         Registry(zoo.Sampler).get(None)
 

@@ -81,7 +81,7 @@ def test_a_law_during_which_the_time_is_up_is_not_checked(faulty):
 def test_a_quiet_exit_is_no_success(faulty):
     outcome = failure(faulty("os._exit(0)"))
     assert outcome.check == "check_shapes"
-    assert "found the process gone with exit code 0" in outcome.message
+    assert "found the process ended with exit code 0" in outcome.message
 
 
 def test_an_abort_while_the_file_is_loaded_is_reported(faulty):

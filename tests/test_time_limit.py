@@ -9,7 +9,7 @@ import time
 import pytest
 
 from zoo import time_limit
-from zoo.time_limit import _counted, _Use, finished_within
+from zoo.time_limit import _counted, _Use, wait_or_kill
 
 BUSY, ASLEEP = "while True: pass", "import time; time.sleep(30)"
 
@@ -22,20 +22,20 @@ def start(program):
 def test_a_process_ends_when_its_time_is_up(program):
     started = time.monotonic()
     process = start(program)
-    assert not finished_within(process, 0.5)
+    assert not wait_or_kill(process, 0.5)
     assert process.returncode not in (0, None)
     assert time.monotonic() - started < 25
 
 
 def test_a_process_that_ends_by_itself():
     process = start("raise SystemExit(3)")
-    assert finished_within(process, 60)
+    assert wait_or_kill(process, 60)
     assert process.returncode == 3
 
 
 def test_waiting_for_a_processor_does_not_count(monkeypatch):
     monkeypatch.setattr(time_limit, "_use_of_processor", lambda process: _Use(False, 0.0))
-    assert finished_within(start("import time; time.sleep(1)"), 0.1)
+    assert wait_or_kill(start("import time; time.sleep(1)"), 0.1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ environment, user site packages included.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 _HEAD = "import sys\nsys.path[:] = filter(None, sys.path)\n"
@@ -17,7 +18,8 @@ def python_command(program: str, *arguments: str, python: str | None = None) -> 
     """The command that runs a program in a new process.
 
     Args:
-        program: The text of the program, such as ``from zoo.bench.worker import main; main()``.
+        program: The text of the program, such as ``from zoo.bench.worker import main; main()``. It may use
+            ``sys``, which is already imported.
         *arguments: Its ``sys.argv[1:]``.
         python: The interpreter; this one if None.
     """
@@ -27,3 +29,8 @@ def python_command(program: str, *arguments: str, python: str | None = None) -> 
 def python_environment() -> dict[str, str]:
     """This process's environment, in which another one of this interpreter finds the same modules."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def describe_exit(code: int) -> str:
+    """The end of a process in words: ``exit code 1``, or ``signal 9 (Killed)`` for a negative code."""
+    return f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"

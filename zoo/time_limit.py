@@ -18,7 +18,7 @@ class _Use(NamedTuple):
     seconds: float
 
 
-def finished_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
+def wait_or_kill(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Wait for a process, and kill it when its time is up; whether it ended by itself.
 
     What counts is processor time, and time in which the process sleeps. Time in which it waits for a

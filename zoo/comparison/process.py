@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from typing import Any
 
 from zoo.comparison.jobs import Event, Job, Record
 from zoo.errors import ZooError
-from zoo.processes import python_command, python_environment
+from zoo.processes import describe_exit, python_command, python_environment
 
 # One thread each: the processes are the parallelism. Libraries read these when they are imported.
 _ONE_THREAD = dict.fromkeys(
@@ -114,8 +113,7 @@ class Process:
         self._words.seek(0)
         lines = self._words.read().decode("utf-8", "replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        how = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
-        return f"{how}: {last[:300]}" if last else how
+        return f"{describe_exit(code)}: {last[:300]}" if last else describe_exit(code)
 
 
 def _apart() -> dict[str, Any]:

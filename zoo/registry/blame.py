@@ -23,8 +23,8 @@ _LONGEST = 1000  # characters of a message: an exception may carry a whole array
 
 
 @dataclass
-class Outcome:
-    """The result of running foreign code.
+class ImportResult:
+    """The result of importing foreign code.
 
     Attributes:
         error: Whatever it raised; None if it ended normally.

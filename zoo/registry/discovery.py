@@ -72,8 +72,8 @@ class Door:
         """What ``ZOO_PLUGINS`` may call it."""
         return frozenset({normal(self.source.plugin), normal(self.source.distribution)})
 
-    def enters(self, selection: frozenset[str] | None) -> bool:
-        """Whether a selection (see :func:`chosen`) lets it in."""
+    def is_selected(self, selection: frozenset[str] | None) -> bool:
+        """Whether a selection (see :func:`chosen`) includes it."""
         return selection is None or self.shipped or not selection.isdisjoint(self.names)
 
     def record(

@@ -93,26 +93,26 @@ def _imported(path: str) -> ModuleType:
     from zoo.registry.isolation import isolated
 
     file = _python_file(path)
-    with loader.LOADER.lock, isolated(f"file {path}") as outcome:
+    with loader.LOADER.lock, isolated(f"file {path}") as result:
         module = _module(file)
-    if outcome.error is not None:
-        raise PluginError(f"{path} cannot be imported: {sentence(outcome.error)}") from outcome.error
+    if result.error is not None:
+        raise PluginError(f"{path} cannot be imported: {sentence(result.error)}") from result.error
     return module
 
 
 def _class_in(module: ModuleType, name: str, path: str, contract: type[M]) -> type[M]:
-    found = getattr(module, name, None)
-    if found is None:
+    member = getattr(module, name, None)
+    if member is None:
         kind = "class" if contract is Member else contract.kind
         known = [name for name, value in vars(module).items() if _is_concrete(value, contract)]
         plural = "classes" if contract is Member else f"{kind}s"
         listing = f"its {plural} are {', '.join(known)}" if known else f"it defines no {kind}"
         raise UsageError(f"{path} has no class {name!r}; {listing}.{did_you_mean(name, known)}")
     try:
-        check_member(found, _contract_of(found) if contract is Member else contract)
+        check_member(member, _contract_of(member) if contract is Member else contract)
     except DefinitionError as error:
         raise DefinitionError(f"{path}:{name} cannot be used: {error}") from None
-    return found  # type: ignore[no-any-return]  # checked just above
+    return member  # type: ignore[no-any-return]  # checked just above
 
 
 def _contract_of(value: object) -> type[Member]:

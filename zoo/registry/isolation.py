@@ -1,4 +1,7 @@
-"""Isolation of foreign code at import: what it raises or prints stops no command, and is named."""
+"""Isolation of foreign code at import.
+
+Exceptions and output do not stop the command, and messages name the code.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from zoo.errors import ZooWarning
-from zoo.registry.blame import Outcome
+from zoo.registry.blame import ImportResult
 
 SLOW = 5.0
 """Seconds after which code that is still being imported is named on standard error."""
@@ -25,10 +28,10 @@ _SHOWN = 200  # characters of what was printed that the warning repeats
 
 
 @contextmanager
-def isolated(name: str, remedy: str = "") -> Iterator[Outcome]:
+def isolated(name: str, remedy: str = "") -> Iterator[ImportResult]:
     """Run foreign code in the block, and store its exception instead of raising it.
 
-    What it prints, in Python or in C, becomes a warning, since standard output is for results. After five
+    Output, from Python or from C, becomes a warning, since standard output is for results. After five
     seconds a line on standard error names it. The caller holds the lock of the loader, since standard output
     belongs to the process.
 
@@ -37,35 +40,35 @@ def isolated(name: str, remedy: str = "") -> Iterator[Outcome]:
         remedy: How to leave it out, for the line after five seconds.
 
     Yields:
-        The outcome, complete after the block.
+        The result, complete after the block.
 
     Raises:
         BaseException: what the handler of a signal raised, such as KeyboardInterrupt after Ctrl-C. An
             exception of that type that the code raises by itself is stored like any other.
     """
-    outcome, interruptions = Outcome(), list[BaseException]()
+    result, interruptions = ImportResult(), list[BaseException]()
     with _named_when_slow(name, remedy), _recorded_interruptions(interruptions):
         with _captured_output() as printed:
             try:
-                yield outcome
+                yield result
             except BaseException as error:
-                outcome.error = error
+                result.error = error
         try:
             _warn_of_output(name, printed)
         except ZooWarning as error:  # where warnings are errors, printing is one
-            outcome.error = outcome.error or error
+            result.error = result.error or error
     if interruptions:
         raise interruptions[0]
 
 
 @contextmanager
 def _named_when_slow(name: str, remedy: str) -> Iterator[None]:
-    def tell() -> None:
+    def report() -> None:
         if sys.stderr is not None:
             sys.stderr.write(f"still loading {name} after {SLOW:g} s{remedy}\n")
             sys.stderr.flush()
 
-    timer = threading.Timer(SLOW, tell)
+    timer = threading.Timer(SLOW, report)
     timer.daemon = True
     timer.start()
     try:

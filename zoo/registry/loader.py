@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from zoo.contracts import Member
 from zoo.errors import PluginError
-from zoo.registry.blame import Outcome, sentence
+from zoo.registry.blame import ImportResult, sentence
 from zoo.registry.discovery import Door, PluginRecord, Status, chosen, installed, strays
 from zoo.registry.hooks import call_hooks
 from zoo.registry.hookspecs import CONTRACTS
@@ -132,7 +132,7 @@ class Loader:
             registry.clear()
 
     def _open(self, door: Door, selection: frozenset[str] | None) -> None:
-        if door.enters(selection):
+        if door.is_selected(selection):
             self._records += (self._try(door, partial(_import, door)),)
         else:
             self._records += (door.record("skipped", "ZOO_PLUGINS does not name it"),)
@@ -141,13 +141,13 @@ class Loader:
         trial = {kind: registry.fork() for kind, registry in self._registries.items()}
         outer, self._trial = self._trial, (trial, door.source)
         try:
-            with _guard(door) as outcome:
+            with _guard(door) as result:
                 call_hooks(bring(), door.source, trial)
                 provides = _provides(trial, door.source)
         finally:
             self._trial = outer
-        if outcome.error is not None:
-            return door.record("failed", sentence(outcome.error), cause=outcome.error)
+        if result.error is not None:
+            return door.record("failed", sentence(result.error), cause=result.error)
         for kind, registry in self._registries.items():
             registry.adopt(trial[kind])
         return door.record("loaded", provides=provides)
@@ -171,8 +171,8 @@ def _count(records: list[PluginRecord]) -> str:
     return f"{len(records)} plugin{'s' * (len(records) > 1)}" if records else ""
 
 
-def _guard(door: Door) -> AbstractContextManager[Outcome]:
-    """What foreign code is run in. For zoo's own 130 plugins, isolation would only cost time."""
+def _guard(door: Door) -> AbstractContextManager[ImportResult]:
+    """Context for foreign code. zoo's own 130 plugins are not isolated, which saves time."""
     if door.shipped:
         return _trusted()
     from zoo.registry.isolation import isolated
@@ -182,12 +182,12 @@ def _guard(door: Door) -> AbstractContextManager[Outcome]:
 
 
 @contextmanager
-def _trusted() -> Iterator[Outcome]:
-    outcome = Outcome()
+def _trusted() -> Iterator[ImportResult]:
+    result = ImportResult()
     try:
-        yield outcome
+        yield result
     except Exception as error:
-        outcome.error = error
+        result.error = error
 
 
 def _import(door: Door) -> ModuleType:

@@ -104,7 +104,7 @@ class Registry(Generic[M]):
         """
         if not isinstance(name, str):
             raise UsageError(
-                f"{short_repr(name)} is no name; give the name of a registered {self.kind} as a string."
+                f"{short_repr(name)} is not a name; give the name of a registered {self.kind} as a string."
             )
         if name not in self._entries:
             raise UnknownNameError(self._unknown(name))

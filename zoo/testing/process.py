@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import tempfile
 from typing import IO, Any
 
 from zoo.errors import UsageError
-from zoo.processes import python_command, python_environment
+from zoo.processes import describe_exit, python_command, python_environment
 from zoo.testing.report import Outcome, Report, Status
-from zoo.time_limit import finished_within
+from zoo.time_limit import wait_or_kill
 
 # What the child writes, one JSON object a line, each with one key: first `member`, with its name and laws, or
 # `refused`, with the reason; then an `outcome` for each law; in the end `done`.
@@ -60,15 +59,12 @@ def _run(command: list[str], timeout: float, out: IO[bytes], err: IO[bytes]) -> 
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment
     ) as process:
-        return process.returncode if finished_within(process, timeout) else None
+        return process.returncode if wait_or_kill(process, timeout) else None
 
 
 def _dead(code: int) -> tuple[Status, str]:
     """The verdict on a law during which the process ended by itself."""
-    end = f"gone with exit code {code}"
-    if code < 0:
-        end = f"dead of signal {-code} ({signal.strsignal(-code)})"
-    return "failed", f"found the process {end}, expected an answer. {MEANING}"
+    return "failed", f"found the process ended with {describe_exit(code)}, expected an answer. {MEANING}"
 
 
 def _not_checked(timeout: float) -> tuple[Status, str]:

@@ -85,13 +85,13 @@ def find_checkpoint(
             f"{directory.path} cannot be resumed with another configuration ({'; '.join(changes)}); give the "
             f"settings it was begun with, or another --out."
         )
-    found = directory.load_last(report)
-    if found is None:
+    last = directory.load_last(report)
+    if last is None:
         return None
-    _check_same(found[1].meta, config, reader, model, directory)
-    if told := _other_versions(found[1].meta.get("versions")):
-        report(f"{told} The run goes on, but not surely to the same bits.")
-    return found
+    _check_same(last[1].meta, config, reader, model, directory)
+    if difference := _other_versions(last[1].meta.get("versions")):
+        report(f"{difference} The run goes on, but not surely to the same bits.")
+    return last
 
 
 def _check_same(

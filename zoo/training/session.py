@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +204,7 @@ class _Session:
     ranks: Crew
     watch: Watch | None
     trackers: Sequence[Tracker]
+    _log_is_complete: bool = field(default=False, init=False)
 
     def run(self) -> Run:
         """Begin or go on, to the end."""
@@ -212,9 +213,9 @@ class _Session:
 
     def _train(self) -> Run:
         self._join_ranks()
-        told: list[str] = []
-        stands = self._where_it_stands(told.append)
-        trainer, started = self._trainer(stands, told), time.perf_counter()
+        warnings: list[str] = []
+        resumed = self._resume_point(warnings.append)
+        trainer, started = self._trainer(resumed, warnings), time.perf_counter()
         with interruptible() as interruption:
             reason = trainer.run(interruption)
         progress, seconds = trainer.progress, round(time.perf_counter() - started, 3)
@@ -234,36 +235,36 @@ class _Session:
     def _run(self) -> Run:
         return Run(self.directory.path, type(self.model.cell))
 
-    def _where_it_stands(self, report: Callable[[str], None]) -> Progress | None:
-        """Bring the model and the pointers to where the run stands; None if it begins."""
+    def _resume_point(self, report: Callable[[str], None]) -> Progress | None:
+        """Restore the model and the pointers to checkpoints from the last checkpoint; None for a new run."""
         if not self.directory.holds_run():
             return None
-        found = find_checkpoint(self.config, self.reader, self.model, self.directory, report)
-        if found is None:
+        resumed = find_checkpoint(self.config, self.reader, self.model, self.directory, report)
+        if resumed is None:
             return None
-        step, checkpoint = found
+        step, checkpoint = resumed
         rows, source = self.reader.rows, str(self.directory.path)
         progress = restore(checkpoint, self.model, self.optimizer, self.schedule, rows, source)
         best_step = None if progress.best is None else progress.best_step
         self.directory.resume(step, checkpoint, best_step=best_step, report=report, keep=self.config.keep)
         return progress
 
-    def _trainer(self, stands: Progress | None, told: list[str]) -> Trainer:
-        """Bring the log to where the run stands, and write how it begins."""
-        progress = stands or Progress(self.optimizer.init(self.model.theta), self.schedule.init())
+    def _trainer(self, resumed: Progress | None, warnings: list[str]) -> Trainer:
+        """Truncate the log to the resume point, and write the first events."""
+        progress = resumed or Progress(self.optimizer.init(self.model.theta), self.schedule.init())
         parts = self.model, self.optimizer, self.schedule, progress, self.directory
         trainer = Trainer(self.config, self.reader, *parts, self.ranks, self._emit, analyse)
         self._log_is_complete = self._has_ended(trainer)
         if not self._log_is_complete:
-            self.directory.truncate_log(progress.step if stands else -1, without=_CLOSING)
+            self.directory.truncate_log(progress.step if resumed else -1, without=_CLOSING)
         self.directory.write_config(self.config.to_json())
-        self._emit(self._start_event("resume" if stands else "start", progress.step))
-        for sentence in told:
+        self._emit(self._start_event("resume" if resumed else "start", progress.step))
+        for sentence in warnings:
             self._emit({"event": "warning", "step": progress.step, "text": sentence})
         return trainer
 
     def _has_ended(self, trainer: Trainer) -> bool:
-        """Whether no step is left to do, and the log says so already: it then stays as it is."""
+        """Whether no step is left and the log already ends with this event."""
         reason = trainer.reason_to_end(Interruption())
         if reason is None or not self.ranks.leads:  # the other ranks write no log
             return False
@@ -285,7 +286,7 @@ class _Session:
         }
 
     def _emit(self, event: Event) -> None:
-        """Write an event to the log, which is the source of truth, and tell trackers and whoever watches.
+        """Append an event to the log, and pass it to the trackers and `watch`.
 
         The log of a run that has ended already gets no second end.
         """

@@ -15,7 +15,7 @@ from zoo.cli.units import size
 from zoo.errors import PluginError
 from zoo.kernels.directory import cache_directory, cached_files, generated_files, kernel_directory
 from zoo.registry.loader import Loader
-from zoo.registry.trial import tried_doors
+from zoo.registry.probe import probe_plugins
 
 PACKAGES = (
     "numba",
@@ -97,7 +97,7 @@ def about_environment() -> Finding:
 
 def about_plugins() -> Finding:
     """How many are loaded, and which failed; each foreign one was tried in a process of its own before."""
-    doors = tried_doors()
+    doors = probe_plugins()
     try:
         records = Loader(discover=lambda: doors).plugins()
     except PluginError as error:

@@ -1,37 +1,36 @@
-"""Trial of one plugin in a process of its own, which may crash or hang: ``zoo doctor`` names it."""
+"""Probe a plugin in its own process, so that a plugin that crashes or hangs is named."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from dataclasses import replace
 
-from zoo.processes import python_command, python_environment
+from zoo.processes import describe_exit, python_command, python_environment
 from zoo.registry.discovery import Door, chosen, installed
-from zoo.time_limit import finished_within
+from zoo.time_limit import wait_or_kill
 
-SECONDS = 30.0
-"""Time limit of a trial: a plugin may import a library that takes ten seconds."""
+TIME_LIMIT = 30.0
+"""Seconds for one plugin, which may import a library that takes ten seconds."""
 
 _DONE = b"done"  # what the process writes, since a plugin may end it with exit code 0
 _REMEDY = (
     "Every command ends like that. Uninstall it, or leave it out: ZOO_PLUGINS= lets in zoo's own plugins "
     "alone, ZOO_PLUGINS=a,b those named as well."
 )
-_PROGRAM = "from zoo.registry.trial import load_alone; load_alone(*sys.argv[1:])"
+_PROGRAM = "from zoo.registry.probe import load_alone; load_alone(*sys.argv[1:])"
 
 
-def tried_doors() -> tuple[Door, ...]:
+def probe_plugins() -> tuple[Door, ...]:
     """The doors of all plugins; a foreign one that crashes or hangs has that as its fault.
 
     Each foreign plugin that ``ZOO_PLUGINS`` lets in is loaded once, in a process of its own.
     """
     selection = chosen(os.environ)
     return tuple(
-        _tried(door) if door.enters(selection) and not (door.shipped or door.fault) else door
+        _probed(door) if door.is_selected(selection) and not (door.shipped or door.fault) else door
         for door in installed()
     )
 
@@ -46,13 +45,13 @@ def load_alone(plugin: str, distribution: str) -> None:
     sys.stdout.buffer.write(_DONE)
 
 
-def _tried(door: Door) -> Door:
-    fault = _crash(door)
+def _probed(door: Door) -> Door:
+    fault = _probe(door)
     return replace(door, fault=f"{fault}. {_REMEDY}") if fault else door
 
 
-def _crash(door: Door) -> str:
-    """How the process of a trial ended; empty if it ended well."""
+def _probe(door: Door) -> str:
+    """Load a plugin in its own process, and return the fault; empty if there is none."""
     with tempfile.TemporaryFile() as out:  # and no pipe, which a grandchild may hold open for ever
         process = subprocess.Popen(
             python_command(_PROGRAM, *_key(door)),
@@ -61,14 +60,12 @@ def _crash(door: Door) -> str:
             stderr=subprocess.DEVNULL,
             env=python_environment(),
         )
-        if not finished_within(process, SECONDS):
-            return f"a process that loads it is still busy after {SECONDS:g} s"
+        if not wait_or_kill(process, TIME_LIMIT):
+            return f"a process that loads it is still busy after {TIME_LIMIT:g} s"
         code = process.returncode
         out.seek(0)
         done = out.read(len(_DONE) + 1) == _DONE
-    if code < 0:
-        return f"a process that loads it ends by signal {-code} ({signal.strsignal(-code)})"
-    return "" if done and code == 0 else f"a process that loads it ends with exit code {code}"
+    return "" if done and code == 0 else f"a process that loads it ends with {describe_exit(code)}"
 
 
 def _key(door: Door) -> tuple[str, str]:
