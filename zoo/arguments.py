@@ -34,7 +34,7 @@ def short_repr(value: object) -> str:
     return " ".join(text.split()) if "\n" in text else text
 
 
-def as_path(value: Any, what: str) -> Path:
+def as_path(value: Any, name: str) -> Path:
     """A path that a file can have.
 
     Raises:
@@ -43,89 +43,89 @@ def as_path(value: Any, what: str) -> Path:
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str) or not text or "\0" in text:
         why = "; no file name holds a NUL" if isinstance(text, str) and text else ""
-        raise UsageError(f"{what} is {short_repr(value)}; expected a path, as a string or a Path{why}.")
+        raise UsageError(f"{name} is {short_repr(value)}; expected a path, as a string or a Path{why}.")
     return Path(text)
 
 
-def as_integer(value: Any, what: str, least: int | None = None, most: int | None = None) -> int:
+def as_integer(value: Any, name: str, low: int | None = None, high: int | None = None) -> int:
     """An integer in a range.
 
     Raises:
         UsageError: if it is no integer, or outside of the range.
     """
     is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    found = int(value) if is_integer else 0
-    if is_integer and (least is None or found >= least) and (most is None or found <= most):
-        return found
-    if least is not None and most is not None:
-        raise UsageError(f"{what} is {short_repr(value)}; expected an integer from {least} to {most}.")
-    low = "" if least is None else f" of at least {least}"
-    high = "" if most is None else f" of at most {most}"
-    raise UsageError(f"{what} is {short_repr(value)}; expected an integer{low}{high}.")
+    number = int(value) if is_integer else 0
+    if is_integer and (low is None or number >= low) and (high is None or number <= high):
+        return number
+    if low is not None and high is not None:
+        raise UsageError(f"{name} is {short_repr(value)}; expected an integer from {low} to {high}.")
+    at_least = "" if low is None else f" of at least {low}"
+    at_most = "" if high is None else f" of at most {high}"
+    raise UsageError(f"{name} is {short_repr(value)}; expected an integer{at_least}{at_most}.")
 
 
-def as_number(value: Any, what: str, expected: str = "a finite number") -> float:
+def as_number(value: Any, name: str, expected: str = "a finite number") -> float:
     """A finite number.
 
     Raises:
         UsageError: if it is none.
     """
-    is_number = isinstance(value, (int, float, numbers.Real)) and not isinstance(value, bool)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not -_LARGEST <= value <= _LARGEST:
-        raise UsageError(f"{what} is {short_repr(value)}; expected {expected}.")
+        raise UsageError(f"{name} is {short_repr(value)}; expected {expected}.")
     return float(value)
 
 
-def as_bool(value: Any, what: str) -> bool:
+def as_bool(value: Any, name: str) -> bool:
     """True or False.
 
     Raises:
         UsageError: if it is neither: "no" would count as true.
     """
     if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # those of NumPy
-        raise UsageError(f"{what} is {short_repr(value)}; expected True or False.")
+        raise UsageError(f"{name} is {short_repr(value)}; expected True or False.")
     return bool(value)
 
 
-def as_choice(value: Any, what: str, choices: Sequence[str]) -> str:
+def as_choice(value: Any, name: str, choices: Sequence[str]) -> str:
     """One of some words.
 
     Raises:
         UsageError: if it is none of them.
     """
     if not isinstance(value, str) or value not in choices:
-        raise UsageError(f"{what} is {short_repr(value)}; expected one of {', '.join(map(repr, choices))}.")
+        raise UsageError(f"{name} is {short_repr(value)}; expected one of {', '.join(map(repr, choices))}.")
     return value
 
 
-def as_instance(value: Any, what: str, kind: type[K], expected: str) -> K:
+def as_instance(value: Any, name: str, kind: type[K], expected: str) -> K:
     """An instance of a class.
 
     Raises:
         UsageError: if it is none.
     """
     if not isinstance(value, kind):
-        raise UsageError(f"{what} is {short_repr(value)}; expected {expected}.")
+        raise UsageError(f"{name} is {short_repr(value)}; expected {expected}.")
     return value
 
 
-def as_mapping(value: Any, what: str) -> Mapping[Any, Any]:
+def as_mapping(value: Any, name: str) -> Mapping[Any, Any]:
     """A mapping from strings.
 
     Raises:
         UsageError: if it is none, or has other keys.
     """
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise UsageError(f"{what} is {short_repr(value)}; expected a mapping from names.")
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise UsageError(f"{name} is {short_repr(value)}; expected a mapping from names.")
     return value
 
 
-def as_elements(value: Any, what: str, expected: str) -> tuple[Any, ...]:
-    """What can be looped over.
+def as_elements(value: Any, name: str, expected: str) -> tuple[Any, ...]:
+    """The elements of an iterable, as a tuple.
 
     Raises:
-        UsageError: if it cannot be.
+        UsageError: if it is not iterable.
     """
     if not isinstance(value, Iterable) or getattr(value, "shape", None) == ():  # an array of no axis
-        raise UsageError(f"{what} is {short_repr(value)}; expected {expected}.")
+        raise UsageError(f"{name} is {short_repr(value)}; expected {expected}.")
     return tuple(value)
