@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 import zoo
 from zoo.cli.app import COMMANDS, cli
 from zoo.cli.failures import plain_failures
+from zoo.cli.members import repeated_flags
 from zoo.errors import UsageError, ZooWarning
 from zoo.testing import Outcome, Report
 
@@ -154,6 +155,13 @@ def test_what_the_system_does_not_grant_is_no_traceback(error, words):
     with pytest.raises(click.ClickException, match=r".*") as failure, plain_failures():
         raise error
     assert words in failure.value.format_message()
+
+
+def test_flags_with_files_are_repeated_in_later_commands():
+    cells = ["lstm", "a.py:A", "b=b.py:B"]
+    expected = ["--cells", "a.py:A,b=b.py:B", "--plugin", "p.py", "--plugin", "q.py"]
+    assert repeated_flags(["p.py", "q.py"], cells=cells, tasks=["copying"]) == expected
+    assert repeated_flags([], cell=["a.py:A"], task=[None]) == ["--cell", "a.py:A"]
 
 
 def test_a_closed_pipe_is_left_to_click():

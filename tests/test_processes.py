@@ -12,7 +12,7 @@ import zoo
 from zoo.bench import starts
 from zoo.bench.contender import Contender
 from zoo.comparison.process import Process
-from zoo.processes import python_command, python_environment
+from zoo.processes import describe_exit, python_command, python_environment
 from zoo.testing import check_in_child
 
 ROOT = Path(zoo.__file__).parent
@@ -70,3 +70,9 @@ def test_everything_that_starts_python_uses_the_helper():
     starting = {name for name, text in files.items() if "sys.executable" in text}
     assert starting == {"processes.py", "cli/examinations/surroundings.py"}, "the second only shows it"
     assert python_command("pass", "-x")[3:] == ["-x"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_the_end_of_a_process_in_words():
+    assert describe_exit(3) == "exit code 3"
+    assert describe_exit(-9) == "signal 9 (Killed)"
