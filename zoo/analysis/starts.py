@@ -16,8 +16,9 @@ from zoo.layers.boundary import as_floats, check_seed
 from zoo.layers.layer import Array
 
 MOST_STEPS_BEFORE = 32
+"""Steps that a random state takes before it is a start, to reach the region where the cell works."""
 MOST_STARTS = 2**20
-"""Steps that a random state takes before it is a start: on their way states come to where the cell works."""
+"""Largest number of starts."""
 
 
 def starts_of(model: Subject, step: StepMap, told: Told, starts: Any, inputs: Any, seed: int) -> Array:

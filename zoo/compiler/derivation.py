@@ -184,19 +184,19 @@ def _is_dear(node: Node) -> bool:
 
 def _compared(node: Node, at_hand: set[Node]) -> set[Node]:
     """The numbers that a truth is made of, as far as they are not at hand."""
-    found: set[Node] = set()
+    compared: set[Node] = set()
     seen, waiting = {node}, [node]
     while waiting:
         operands = {_base(operand) for operand in waiting.pop().inputs if _missing(operand, at_hand)} - seen
         seen |= operands
         waiting += [each for each in operands if each.truth]
-        found |= {each for each in operands if not each.truth}
-    return found
+        compared |= {each for each in operands if not each.truth}
+    return compared
 
 
 def _missing(node: Node, at_hand: set[Node]) -> set[Node]:
     """The dear values that computing a node again would need beside those at hand."""
-    found: set[Node] = set()
+    missing: set[Node] = set()
     seen, waiting = set[Node](), [node]
     while waiting:
         node = _base(waiting.pop())
@@ -204,7 +204,7 @@ def _missing(node: Node, at_hand: set[Node]) -> set[Node]:
             continue
         seen.add(node)
         if _is_dear(node):
-            found.add(node)
+            missing.add(node)
         else:
             waiting.extend(node.inputs)
-    return found
+    return missing

@@ -60,15 +60,14 @@ def _parsed(subscripts: Any, operands: Sequence[Any]) -> tuple[list[str], str]:
         result = "".join(sorted(each for each in set(left) - {","} if left.count(each) == 1))
     if len(set(result)) < len(result) or not set(result) <= set(left):
         raise TraceError(
-            f"np.einsum: the subscripts {subscripts!r} repeat a letter of the result, or have one there that "
-            "no operand has"
+            f"np.einsum: the result of {subscripts!r} repeats a letter or has one that no operand has"
         )
     _check_axes(subscripts, inputs, operands)
     return inputs, result
 
 
 def _check_axes(subscripts: str, inputs: Iterable[str], operands: Iterable[Any]) -> None:
-    """Refuse letters that are not as many as axes, or that stand for two lengths."""
+    """Check that each operand has a letter for every axis, and each letter one length."""
     lengths: dict[str, Any] = {}
     for letters, operand in zip(inputs, operands, strict=True):
         shape = np.shape(operand)
@@ -146,7 +145,7 @@ def _spread(term: Indexed, letters: str) -> Any:
 
 
 def _matrix_product(a: Indexed, b: Indexed, lead: str, inner: str, left: str, right: str) -> Indexed:
-    """``@`` on one axis for all letters of a kind, so that it is seen as the product that it is."""
+    """One ``@`` over merged axes, so that the compiler recognises a matrix product."""
     lengths = dict(zip(a.letters + b.letters, (*np.shape(a.array), *np.shape(b.array)), strict=True))
 
     def size(letters: str) -> Any:

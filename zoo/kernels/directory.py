@@ -77,7 +77,7 @@ def _problem(directory: Path) -> str | None:
 
 
 def _objections(directory: Path) -> Iterator[str]:
-    """Who else could put another directory in its place, from the root down.
+    """Reasons why another user could replace the directory, from the root down.
 
     Only the owner of a directory, and whoever may write to it, can rename what is in it; where it is sticky,
     only the owner of the entry and its own. When none of them is another user, the path leads to the same
@@ -88,7 +88,7 @@ def _objections(directory: Path) -> Iterator[str]:
         facts, called = folder.lstat(), "it" if folder == directory else f"{folder}"
         above = folder != directory
         if not stat.S_ISDIR(facts.st_mode):
-            yield f"{called} is no directory"
+            yield f"{called} is not a directory"
         elif facts.st_uid != mine and not (above and facts.st_uid == 0):
             yield f"{called} belongs to another user"
         elif facts.st_mode & _OTHERS_WRITE and not (above and facts.st_mode & stat.S_ISVTX):
@@ -112,7 +112,7 @@ def _open(path: str, flags: int) -> int:
 
 
 def load_pickled(path: Path, rebuild: Callable[[Any], T]) -> T | None:
-    """What :func:`write_checked` wrote, unpickled and rebuilt; None if there is nothing of use.
+    """Unpickle and rebuild a file of :func:`write_checked`; None if that fails.
 
     A file that is damaged, was swapped for another or cannot be rebuilt, for whatever reason, is removed.
     """

@@ -185,11 +185,11 @@ def expm_derivative(a: Array, e: Array, out: Array) -> None:
 
 @njit
 def exponentiate(a: Array, e: Array, is_derivative: bool, out: Array) -> None:
-    """The exponential, or its derivative: that of each line, one after the other, with the same scaling.
+    """Write the matrix exponential or its directional derivative.
 
-    As Al-Mohy & Higham 2009, https://doi.org/10.1137/080716426. The exponential of ``[[a, e], [0, a]]``, of
-    which the derivative is a block, takes eight products for three here, and is scaled by the size of ``e``,
-    which is a gradient of any size.
+    Each line of the exponential is followed by its derivative, with the same scaling. See Al-Mohy & Higham
+    2009, https://doi.org/10.1137/080716426. The exponential of ``[[a, e], [0, a]]`` contains the derivative
+    too, but takes eight products instead of three, and its scaling depends on the size of the gradient ``e``.
     """
     norm = largest_column_sum(a)
     if not norm * EPSILON < 1.0:

@@ -55,7 +55,7 @@ class Model(Flat):
     kind: ClassVar[str] = "model"
     """What it is called in messages and in checkpoints."""
     team: Team = ALONE
-    """Who works on a batch; of this process alone, so that copies and pickles begin without others."""
+    """Process group that divides the batch; a copy or pickle starts with this process alone."""
     _derived = (*Flat._derived, "_weights", "_readout", "_direct", "_quiet", "team")
 
     def __init__(
@@ -130,12 +130,12 @@ class Model(Flat):
         batch = objective.run.inputs.shape[1]
         parts, keeps = self.team.share(batch), self.team.keeps_shards_apart
         out = np.empty((len(parts), self.grad.size), self.dtype) if keeps else self.grad[None]
-        found = self._direct.loss_and_grad(objective, parts, out, self.threads)
-        if found is None:
+        result = self._direct.loss_and_grad(objective, parts, out, self.threads)
+        if result is None:
             return self._long_way(objective, parts)
         if keeps:
             self.team.sum(list(out), self.grad, batch)
-        losses, last = found
+        losses, last = result
         return self._mean(objective, losses), self.team.states(last, objective.run.state)
 
     def loss(
