@@ -14,8 +14,8 @@ import numpy as np
 
 from zoo import kernels
 from zoo.compiler.complex_numbers import Complex
-from zoo.compiler.cuts import SHIFT
 from zoo.compiler.extents import Extent
+from zoo.compiler.gradient_cuts import SHIFT
 from zoo.compiler.linear_algebra import expm as compiled_expm
 from zoo.compiler.operands import trace
 from zoo.compiler.operations import OPERATIONS

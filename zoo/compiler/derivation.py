@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from zoo.compiler.adjoint import gradients
 from zoo.compiler.copies import LEAVES, copy
-from zoo.compiler.cuts import find_cuts
 from zoo.compiler.dims import product
+from zoo.compiler.gradient_cuts import find_gradient_cuts
 from zoo.compiler.graph import Level, Node, ancestors
 from zoo.compiler.merge import merge_products
 from zoo.compiler.reading import Equations
@@ -58,7 +58,7 @@ class Derivation:
 
 def differentiate(equations: Equations) -> Derivation:
     """Derive the step back from a step."""
-    surrogate = bool(find_cuts(equations).names)
+    surrogate = bool(find_gradient_cuts(equations).names)
     equations = equations.on(gather_products(equations.outputs))
     equations = equations.on(merge_products(equations.outputs))
     equations = equations.on(push_slices(equations.outputs))

@@ -17,7 +17,7 @@ REDUCTIONS = ("sum", "max")
 SCANS = ("cumsum", "recurrence")
 """Operations that go along an axis in order: each entry uses the one before."""
 PRODUCTS = ("dot", "dot_heads")
-WHOLE = ("solve", "expm", "expm_derivative")
+MATRIX_FUNCTIONS = ("solve", "expm", "expm_derivative")
 """Functions of whole matrices of parameters."""
 SUMS = ("outer", "outer_heads", "row_sum")
 """Sums over every row of every step, which are known once the loop over time has ended."""

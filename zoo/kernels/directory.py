@@ -72,11 +72,11 @@ def _problem(directory: Path) -> str | None:
     """Why the directory cannot be trusted or used, or None."""
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return "it cannot be read and written"
-    problems = list(_objections(directory)) if _HAS_OWNERS else []
+    problems = list(_unsafe_directories(directory)) if _HAS_OWNERS else []
     return problems[-1] if problems else None
 
 
-def _objections(directory: Path) -> Iterator[str]:
+def _unsafe_directories(directory: Path) -> Iterator[str]:
     """Reasons why another user could replace the directory, from the root down.
 
     Only the owner of a directory, and whoever may write to it, can rename what is in it; where it is sticky,
@@ -95,7 +95,7 @@ def _objections(directory: Path) -> Iterator[str]:
             yield f"others may write to {called}"
 
 
-def read_own(path: Path) -> bytes | None:
+def read_owned_file(path: Path) -> bytes | None:
     """The content of a regular file that belongs to this user, and that no other may write to, or None.
 
     Asked of the opened file, so that it is the one that is read.
@@ -116,13 +116,15 @@ def load_pickled(path: Path, rebuild: Callable[[Any], T]) -> T | None:
 
     A file that is damaged, was swapped for another or cannot be rebuilt, for whatever reason, is removed.
     """
-    stored = read_own(path)
+    stored = read_owned_file(path)
     if stored is None:
         return None
     digest, data = stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]
     if _digest(path, data) == digest:
         with contextlib.suppress(Exception):  # of a module that is gone, of an interrupted upgrade
-            return rebuild(pickle.loads(data))  # written by this user: see `_objections` and `read_own`
+            return rebuild(
+                pickle.loads(data)
+            )  # written by this user: see `_unsafe_directories` and `read_owned_file`
     remove(path)
     return None
 

@@ -27,7 +27,7 @@ from zoo.testing.domain import (
 from zoo.testing.examples import at_case
 from zoo.testing.laws.gradients import compare_direction
 from zoo.testing.laws.sequence import take_rows
-from zoo.testing.reference import dense_input, layers_of, run_reference
+from zoo.testing.numpy_reference import dense_input, layers_of, run_reference
 
 # T, B, I and H. A vector register holds 2 to 16 numbers and a panel of packed weights 8 to 32, so these
 # widths leave a last vector and a last panel that is full, that lacks one number, or that holds only one. A
@@ -110,11 +110,13 @@ def _reference(trial: Trial) -> Arrays:
 def _compare_row(trial: Trial, expected: Arrays) -> None:
     """Compare the last row of the reference with ``step`` called on NumPy arrays, as it stands."""
     row = take_rows(trial, [-1])
-    (parts,) = layers_of(row)
-    y, last = run_step(trial.cell, parts.arrays, dense_input(row), parts.state, parts.inputs)
+    (layer_arrays,) = layers_of(row)
+    y, last = run_step(
+        trial.cell, layer_arrays.arrays, dense_input(row), layer_arrays.state, layer_arrays.inputs
+    )
     actual = {"output y": expected["output y"][:, -1:]}
     of_step = {"output y": y}
     for name, value in last.items():
-        what = f"last state {parts.layer.prefix}{name}"
+        what = f"last state {layer_arrays.layer.prefix}{name}"
         actual[what], of_step[what] = expected[what][-1:], value
     assert_close(trial.cell, actual, of_step, trial.rounding, MEANING)
