@@ -9,8 +9,9 @@ import numpy as np
 from zoo.analysis.subject import Subject, stack_of
 from zoo.arrays import as_array
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_floats, as_tokens, check_seed
+from zoo.layers.boundary import as_floats, as_tokens
 from zoo.layers.layer import Array
+from zoo.seeds import check_seed
 
 
 def targets_of(model: Subject, x: Array, targets: Any) -> tuple[Array, Array | None, bool]:

@@ -12,7 +12,7 @@ import numpy as np
 from zoo.arguments import as_mapping
 from zoo.contracts import Cell, Param
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_dtype, as_state, check_seed
+from zoo.layers.boundary import as_dtype, as_state
 from zoo.layers.initializers import initialize
 from zoo.layers.layout import Flat
 from zoo.layers.noise import check_noise
@@ -24,6 +24,7 @@ from zoo.model.direct import Direct
 from zoo.model.objective import Objective, Pass, total
 from zoo.model.targets import as_targets, as_weights
 from zoo.registry import resolve_cell
+from zoo.seeds import check_seed
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
