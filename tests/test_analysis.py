@@ -366,8 +366,8 @@ def test_targets_of_the_last_step_are_a_loss_there():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lags": 0}, "lags is 0; expected a positive integer"),
-        ({"times": True}, "times is True; expected a positive integer"),
+        ({"lags": 0}, "lags is 0; expected an integer of at least 1"),
+        ({"times": True}, "times is True; expected an integer of at least 1"),
         ({"targets": np.zeros((3, 1, 3))}, r"targets are \(3, 1, 3\); expected \(3, 1, 2\), or \(1, 2\)"),
     ],
 )

@@ -17,7 +17,7 @@ from zoo.testing.laws import (
     check_large_sizes,
     check_learns,
 )
-from zoo.testing.laws.gradients import cuts
+from zoo.testing.laws.gradients import gradient_cuts
 
 # To compile a derived cell for both dtypes, with tokens and without, takes ten seconds; lstm is. The others
 # obey the laws as plain Python here, which is the same source, and are compiled in one way of two: a part of
@@ -55,7 +55,7 @@ def test_cell(cell, check):
 
 
 def test_only_the_spiking_cell_has_gradients_that_are_no_derivatives():
-    assert {name for name in zoo.list_cells() if cuts(zoo.get_cell(name)).names} == {"lif"}
+    assert {name for name in zoo.list_cells() if gradient_cuts(zoo.get_cell(name)).names} == {"lif"}
 
 
 @zoo.testing.parametrize_optimizers()

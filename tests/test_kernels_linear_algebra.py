@@ -177,7 +177,23 @@ def test_on_plain_arrays(dtype: str) -> None:
     assert zoo.expm(np.array([[1, 0], [0, 2]])).dtype == float
 
 
-@pytest.mark.parametrize("a", [np.ones(3), np.ones((2, 3)), np.ones((2, 2, 2)), np.ones((2, 2)) * 1j])
-def test_what_is_not_a_square_matrix_is_refused(a: np.ndarray) -> None:
-    with pytest.raises(zoo.UsageError, match=r"expm: found an array of shape .*; expected one square matrix"):
+@pytest.mark.parametrize("function", [zoo.expm, zoo.cayley])
+@pytest.mark.parametrize("a", [1.0, np.ones(3), np.ones((2, 3)), np.ones((2, 2, 2)), [["a"]]])
+def test_what_is_not_a_square_matrix_is_refused(function: Any, a: Any) -> None:
+    expected = rf"{function.__name__}: found an array of shape .*; expected one square matrix"
+    with pytest.raises(zoo.UsageError, match=expected):
+        function(a)
+
+
+def test_complex_matrices() -> None:
+    a = np.array([[0, 1j], [1j, 0]])
+    with pytest.raises(zoo.UsageError, match="dtype complex128; expected one square matrix of real numbers"):
         zoo.expm(a)
+    unitary = zoo.cayley(a)
+    np.testing.assert_allclose(unitary @ unitary.conj().T, np.eye(2), atol=1e-15)
+
+
+def test_nested_lists_are_matrices() -> None:
+    a = [[0, 1], [-1, 0]]
+    np.testing.assert_allclose(zoo.cayley(a), [[0, -1], [1, 0]], atol=1e-15)
+    np.testing.assert_allclose(zoo.expm(a), [[np.cos(1), np.sin(1)], [-np.sin(1), np.cos(1)]], atol=1e-14)

@@ -102,6 +102,7 @@ def has_examples(task, part):
         ((-1, 4), "task 'bits': index is -1; expected an integer of at least 0"),
         ((0, 0), "size is 0; expected an integer from 1 to"),
         ((0, 4, 1.5), "seed is 1.5"),
+        ((0, 4, 2**64), r"seed is 18446744073709551616; expected an integer from 0 to 2\^64 - 1"),
         ((0, True), "size is True"),
         ((0, 4, 0, "dev"), "part is 'dev'; expected one of train, valid, test"),
     ],

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.compiler.gradient_cuts import GradientCuts
 from zoo.kernels import interpreted
 from zoo.testing import CELL_CHECKS, GradientWarning, run_checks
 from zoo.testing.laws import gradients
-from zoo.testing.laws.gradients import cuts
+from zoo.testing.laws.gradients import gradient_cuts
 from zoo.testing.report import name_of
 
 CHECKS = {name_of(check): check for check in CELL_CHECKS}
@@ -97,7 +98,7 @@ def outcomes(cell, *names):
 
 
 @pytest.mark.parametrize(
-    ("cell", "stopped", "surrogate", "silent", "operands"),
+    ("cell", "stopped", "surrogate", "without_gradient", "operands"),
     [
         (Spiking, (), ("x", "s", "v", "W"), (), ()),
         (Reading, ("x", "h", "W", "U"), (), (), ("h",)),
@@ -107,14 +108,8 @@ def outcomes(cell, *names):
         (cells.Tiny, (), (), (), ()),
     ],
 )
-def test_cuts_name_what_they_concern(cell, stopped, surrogate, silent, operands):
-    found = cuts(cell())
-    assert (found.stopped, found.surrogate, found.silent, found.operands) == (
-        stopped,
-        surrogate,
-        silent,
-        operands,
-    )
+def test_cuts_name_what_they_concern(cell, stopped, surrogate, without_gradient, operands):
+    assert gradient_cuts(cell()) == GradientCuts(stopped, surrogate, without_gradient, operands)
 
 
 def test_where_all_gradients_are_replaced_differences_are_skipped_with_a_warning():

@@ -1,4 +1,4 @@
-"""What stands for an array, as one."""
+"""Conversion of arguments to NumPy arrays."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def as_array(value: Any, who: str) -> Array:
 
 
 def check_unmasked(value: Any, who: str) -> None:
-    """Make sure that neither an array nor one of several has a mask, which NumPy would drop without a word.
+    """Make sure that neither an array nor one of several has a mask, which NumPy would silently drop.
 
     Raises:
         UsageError: if one has.
@@ -38,5 +38,5 @@ def check_unmasked(value: Any, who: str) -> None:
     if any(isinstance(each, np.ma.MaskedArray) for each in (value, *rows)):
         raise UsageError(
             f"{who}: found a masked array, whose mask has no meaning here; fill it, as in x.filled(0), and "
-            f"say what counts by lengths or weights."
+            f"mark the valid steps with lengths= or weights=."
         )

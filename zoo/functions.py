@@ -14,9 +14,9 @@ import numpy as np
 
 from zoo import kernels
 from zoo.compiler.complex_numbers import Complex
-from zoo.compiler.cuts import SHIFT
 from zoo.compiler.extents import Extent
-from zoo.compiler.linear_algebra import exponential
+from zoo.compiler.gradient_cuts import SHIFT
+from zoo.compiler.linear_algebra import expm as compiled_expm
 from zoo.compiler.operands import trace
 from zoo.compiler.operations import OPERATIONS
 from zoo.compiler.tracing import Traced
@@ -81,13 +81,8 @@ def expm(a: Array) -> Array:
         UsageError: if it is not a square matrix.
     """
     if isinstance(a, Traced | Complex):
-        return exponential(a)
-    a = np.asarray(a)
-    if a.ndim != 2 or a.shape[0] != a.shape[1] or a.dtype.kind not in "fiu":
-        raise UsageError(
-            f"expm: found an array of shape {a.shape} and dtype {a.dtype}; expected one square matrix of "
-            f"real numbers."
-        )
+        return compiled_expm(a)
+    a = _square_matrix("expm", a, "fiu", "real numbers")
     out = np.empty(a.shape, a.dtype if a.dtype.kind == "f" else float)
     with kernels.interpreted(), np.errstate(over="ignore", invalid="ignore"):
         kernels.expm(a, out)
@@ -100,11 +95,27 @@ def cayley(a: Array) -> Array:
     It is orthogonal for a skew-symmetric matrix, ``zoo.cayley(self.A - self.A.T)`` (Helfrich et al. 2018,
     https://arxiv.org/abs/1707.09520), for which ``I + a`` is never singular. Of a singular ``I + a`` compiled
     kernels make NaN, and plain NumPy raises ``LinAlgError``.
+
+    Raises:
+        UsageError: if it is not a square matrix.
+        LinAlgError: if ``I + a`` is singular, on NumPy arrays.
     """
-    identity = eye(a.shape[0])
-    if isinstance(a, np.ndarray):
-        identity = identity.astype(a.dtype)
+    if isinstance(a, Traced | Complex):
+        identity = eye(a.shape[0])
+    else:
+        a = _square_matrix("cayley", a, "fiuc", "numbers")
+        identity = np.eye(len(a), dtype=a.dtype)
     return np.linalg.solve(identity + a, identity - a)
+
+
+def _square_matrix(name: str, a: Any, kinds: str, entries: str) -> Array:
+    a = np.asarray(a)
+    if a.ndim != 2 or a.shape[0] != a.shape[1] or a.dtype.kind not in kinds:
+        raise UsageError(
+            f"{name}: found an array of shape {a.shape} and dtype {a.dtype}; expected one square matrix of "
+            f"{entries}."
+        )
+    return a
 
 
 def exp(x: Array) -> Array:

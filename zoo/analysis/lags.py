@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.analysis.losses import gradient_at, projected, targets_of
 from zoo.analysis.subject import Run, Subject, gradients, inputs_of, run, stack_of
-from zoo.arguments import short_repr
+from zoo.arguments import as_integer
 from zoo.errors import UsageError
 from zoo.layers.layer import Array
 
@@ -55,9 +55,7 @@ def gradient_by_lag(
             f"{stack_of(model).label()}: gradient_by_lag looks back from a loss, and layers that read "
             f"backwards look ahead; take trace_grads."
         )
-    for name, value in {"lags": lags, "times": times}.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise UsageError(f"gradient_by_lag: {name} is {short_repr(value)}; expected a positive integer.")
+    lags, times = as_integer(lags, "gradient_by_lag: lags", 1), as_integer(times, "gradient_by_lag: times", 1)
     x, targets, only_last = targets_of(model, inputs_of(model, inputs), targets)
     if len(x) == 0:
         raise UsageError(

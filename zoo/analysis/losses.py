@@ -9,8 +9,9 @@ import numpy as np
 from zoo.analysis.subject import Subject, stack_of
 from zoo.arrays import as_array
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_floats, as_tokens, check_seed
+from zoo.layers.boundary import as_floats, as_tokens
 from zoo.layers.layer import Array
+from zoo.seeds import check_seed
 
 
 def targets_of(model: Subject, x: Array, targets: Any) -> tuple[Array, Array | None, bool]:
@@ -27,15 +28,16 @@ def targets_of(model: Subject, x: Array, targets: Any) -> tuple[Array, Array | N
     outputs = len(model.params["by"]) if has_readout else stack_of(model).output_size
     is_class = has_readout and _loss(model) == "cross_entropy"
     shape = x.shape[:2] if is_class else (*x.shape[:2], outputs)
-    found = as_array(targets, who)
-    only_last = found.shape == shape[1:]
-    found = np.broadcast_to(found, shape) if only_last else found
-    if found.shape != shape:
+    target_array = as_array(targets, who)
+    only_last = target_array.shape == shape[1:]
+    target_array = np.broadcast_to(target_array, shape) if only_last else target_array
+    if target_array.shape != shape:
         raise UsageError(
-            f"{who} are {found.shape}; expected {shape}, or {shape[1:]} for the last step alone."
+            f"{who} are {target_array.shape}; expected {shape}, or {shape[1:]} for the last step alone."
         )
-    known = as_tokens(found, outputs, who) if is_class else as_floats(found, shape, model.dtype, who)
-    return x, known, only_last
+    if is_class:
+        return x, as_tokens(target_array, outputs, who), only_last
+    return x, as_floats(target_array, shape, model.dtype, who), only_last
 
 
 def gradient_at(model: Subject, y: Array, target: Array) -> Array:

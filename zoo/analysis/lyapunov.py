@@ -10,10 +10,10 @@ import numpy as np
 
 from zoo.analysis.subject import Subject, inputs_of
 from zoo.analysis.trajectory import check_smooth, step_map, trajectory
-from zoo.arguments import short_repr
+from zoo.arguments import as_integer
 from zoo.errors import UsageError
-from zoo.layers.boundary import check_seed
 from zoo.layers.layer import Array
+from zoo.seeds import check_seed
 
 
 def lyapunov_exponents(
@@ -59,8 +59,10 @@ def lyapunov_exponents(
     check_smooth(step, "lyapunov_exponents")
     x = inputs_of(model, inputs)
     steps, batch = x.shape[:2]
-    count = _whole("count", step.size if count is None else count, 1, step.size)
-    warmup = _whole("warmup", steps // 10 if warmup is None else warmup, 0, max(0, (steps - 1) // 2))
+    who = "lyapunov_exponents"
+    count = as_integer(step.size if count is None else count, f"{who}: count", 1, step.size)
+    warmup = steps // 10 if warmup is None else warmup
+    warmup = as_integer(warmup, f"{who}: warmup", 0, max(0, (steps - 1) // 2))
     if steps == 0:
         raise UsageError(f"{step.cell.label()}: lyapunov_exponents takes at least one step.")
     told, before = trajectory(model, step, x, state)
@@ -81,11 +83,3 @@ def _orthogonal(directions: Array) -> tuple[Array, Array]:
     found, triangular = np.linalg.qr(directions)
     with np.errstate(divide="ignore"):  # what is mapped to nothing shrinks at the rate of minus infinity
         return found, np.log(np.abs(np.diagonal(triangular, axis1=1, axis2=2)))
-
-
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-        raise UsageError(
-            f"lyapunov_exponents: {name} is {short_repr(value)}; expected an integer from {low} to {high}."
-        )
-    return int(value)

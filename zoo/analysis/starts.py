@@ -12,12 +12,14 @@ from zoo.analysis.subject import Subject, inputs_of
 from zoo.analysis.trajectory import trajectory
 from zoo.arguments import short_repr
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_floats, check_seed
+from zoo.layers.boundary import as_floats
 from zoo.layers.layer import Array
+from zoo.seeds import check_seed
 
 MOST_STEPS_BEFORE = 32
+"""Steps that a random state takes before it is a start, to reach the region where the cell works."""
 MOST_STARTS = 2**20
-"""Steps that a random state takes before it is a start: on their way states come to where the cell works."""
+"""Largest number of starts."""
 
 
 def starts_of(model: Subject, step: StepMap, told: Told, starts: Any, inputs: Any, seed: int) -> Array:

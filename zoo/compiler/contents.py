@@ -55,12 +55,12 @@ def told(plan: Pass) -> set[Node]:
 
 def _deep(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:
     """Concatenations of concatenations that are read twice or nested deep, too long to inline."""
-    found: set[Node] = set()
+    deep: set[Node] = set()
     depth: dict[Node, int] = {}
     for node in nodes:
         if node.op == "concat":
-            inlined = [base for base in bases(node) if base not in found]
+            inlined = [base for base in bases(node) if base not in deep]
             depth[node] = 1 + max((depth.get(base, 0) for base in inlined), default=0)
             if depth[node] > 1 and (node in several or depth[node] > _DEEPEST):
-                found.add(node)
-    return found
+                deep.add(node)
+    return deep

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from zoo.compiler import structure
 from zoo.compiler.graph import Level, Node, ancestors, users
 from zoo.compiler.simplify import NOTHING, remake, rewrite
-from zoo.compiler.structure import PRODUCTS, SUMS, VIEWS, WHOLE
+from zoo.compiler.structure import MATRIX_FUNCTIONS, PRODUCTS, SUMS, VIEWS
 from zoo.compiler.views import view_of
 
 # What is there before anything is computed.
@@ -41,7 +41,7 @@ def with_copies(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> d
             a, w, *base = inputs
             base = [_own(each, node, uses[old]) for each, old in zip(base, node.inputs[2:], strict=True)]
             return remake(node, (_side_by_side(a, node), _whole_matrix(w), *base))
-        if node.op in ("outer", "outer_heads", *WHOLE):
+        if node.op in ("outer", "outer_heads", *MATRIX_FUNCTIONS):
             return remake(node, tuple(_side_by_side(each, node) for each in inputs))
         return None
 

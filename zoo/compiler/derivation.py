@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from zoo.compiler.adjoint import gradients
 from zoo.compiler.copies import LEAVES, copy
-from zoo.compiler.cuts import find_cuts
 from zoo.compiler.dims import product
+from zoo.compiler.gradient_cuts import find_gradient_cuts
 from zoo.compiler.graph import Level, Node, ancestors
 from zoo.compiler.merge import merge_products
 from zoo.compiler.reading import Equations
@@ -58,7 +58,7 @@ class Derivation:
 
 def differentiate(equations: Equations) -> Derivation:
     """Derive the step back from a step."""
-    surrogate = bool(find_cuts(equations).names)
+    surrogate = bool(find_gradient_cuts(equations).names)
     equations = equations.on(gather_products(equations.outputs))
     equations = equations.on(merge_products(equations.outputs))
     equations = equations.on(push_slices(equations.outputs))
@@ -184,19 +184,19 @@ def _is_dear(node: Node) -> bool:
 
 def _compared(node: Node, at_hand: set[Node]) -> set[Node]:
     """The numbers that a truth is made of, as far as they are not at hand."""
-    found: set[Node] = set()
+    compared: set[Node] = set()
     seen, waiting = {node}, [node]
     while waiting:
         operands = {_base(operand) for operand in waiting.pop().inputs if _missing(operand, at_hand)} - seen
         seen |= operands
         waiting += [each for each in operands if each.truth]
-        found |= {each for each in operands if not each.truth}
-    return found
+        compared |= {each for each in operands if not each.truth}
+    return compared
 
 
 def _missing(node: Node, at_hand: set[Node]) -> set[Node]:
     """The dear values that computing a node again would need beside those at hand."""
-    found: set[Node] = set()
+    missing: set[Node] = set()
     seen, waiting = set[Node](), [node]
     while waiting:
         node = _base(waiting.pop())
@@ -204,7 +204,7 @@ def _missing(node: Node, at_hand: set[Node]) -> set[Node]:
             continue
         seen.add(node)
         if _is_dear(node):
-            found.add(node)
+            missing.add(node)
         else:
             waiting.extend(node.inputs)
-    return found
+    return missing

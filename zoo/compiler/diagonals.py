@@ -45,7 +45,9 @@ def _diag(v: Any, k: Any = 0) -> Any:
 
 def _diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
     if a.ndim < 2:
-        raise TraceError(f"a diagonal is that of a matrix; found an array of shape {text(a.dims)}")
+        raise TraceError(
+            f"np.diagonal and np.trace take an array with at least two axes; found shape {text(a.dims)}"
+        )
     first, second = normal_axis(axis1, a.ndim), normal_axis(axis2, a.ndim)
     if first == second:
         raise TraceError(f"a diagonal goes along two axes; found axis {first} twice")
@@ -91,7 +93,7 @@ def _triangle(is_kept: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
     def function(m: Any, k: Any = 0) -> Any:
         if m.ndim == 0:
-            raise TraceError("a triangle is that of a matrix; found a single number")
+            raise TraceError("np.tril and np.triu take at least one axis; found a scalar")
         rows, columns = m.dims[-2:] if m.ndim > 1 else m.dims * 2
         return np.where(is_kept(_offsets(m.graph, rows, columns), _as_number(m, as_length(k))), m, 0.0)
 

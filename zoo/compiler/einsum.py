@@ -14,7 +14,7 @@ from zoo.compiler.graph import Level
 from zoo.compiler.tracing import Symbol, Traced
 
 
-class Indexed(NamedTuple):
+class Term(NamedTuple):
     """An array, and a letter for each of its axes."""
 
     array: Any
@@ -29,8 +29,7 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:  # no
     """
     inputs, result = _parsed(subscripts, operands)
     terms = [
-        _without_repetition(Indexed(operand, letters))
-        for operand, letters in zip(operands, inputs, strict=True)
+        _without_repetition(Term(operand, letters)) for operand, letters in zip(operands, inputs, strict=True)
     ]
     for place in range(len(terms)):
         others = {*result, *(letter for i, term in enumerate(terms) if i != place for letter in term.letters)}
@@ -60,15 +59,14 @@ def _parsed(subscripts: Any, operands: Sequence[Any]) -> tuple[list[str], str]:
         result = "".join(sorted(each for each in set(left) - {","} if left.count(each) == 1))
     if len(set(result)) < len(result) or not set(result) <= set(left):
         raise TraceError(
-            f"np.einsum: the subscripts {subscripts!r} repeat a letter of the result, or have one there that "
-            "no operand has"
+            f"np.einsum: the result of {subscripts!r} repeats a letter or has one that no operand has"
         )
     _check_axes(subscripts, inputs, operands)
     return inputs, result
 
 
 def _check_axes(subscripts: str, inputs: Iterable[str], operands: Iterable[Any]) -> None:
-    """Refuse letters that are not as many as axes, or that stand for two lengths."""
+    """Check that each operand has a letter for every axis, and each letter one length."""
     lengths: dict[str, Any] = {}
     for letters, operand in zip(inputs, operands, strict=True):
         shape = np.shape(operand)
@@ -89,7 +87,7 @@ def _text(shape: Sequence[Any]) -> str:
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
-def _without_repetition(term: Indexed) -> Indexed:
+def _without_repetition(term: Term) -> Term:
     """A letter that occurs twice stands for a diagonal, which goes to the end."""
     array, letters = term
     twice = next((letter for letter in letters if letters.count(letter) > 1), None)
@@ -98,22 +96,22 @@ def _without_repetition(term: Indexed) -> Indexed:
     first = letters.index(twice)
     second = letters.index(twice, first + 1)
     rest = "".join(letter for place, letter in enumerate(letters) if place not in (first, second))
-    return _without_repetition(Indexed(np.diagonal(array, 0, first, second), rest + twice))
+    return _without_repetition(Term(np.diagonal(array, 0, first, second), rest + twice))
 
 
-def _summed(term: Indexed, wanted: Iterable[str]) -> Indexed:
+def _summed(term: Term, wanted: Iterable[str]) -> Term:
     """A sum over the letters that nothing else has."""
     kept = "".join(letter for letter in term.letters if letter in wanted)
     axes = tuple(place for place, letter in enumerate(term.letters) if letter not in kept)
-    return Indexed(np.sum(term.array, axis=axes), kept) if axes else term
+    return Term(np.sum(term.array, axis=axes), kept) if axes else term
 
 
-def _ordered(term: Indexed, letters: str) -> Any:
+def _ordered(term: Term, letters: str) -> Any:
     order = tuple(term.letters.index(letter) for letter in letters)
     return term.array if order == tuple(range(len(order))) else np.transpose(term.array, order)
 
 
-def _product(a: Indexed, b: Indexed, wanted: Iterable[str]) -> Indexed:
+def _product(a: Term, b: Term, wanted: Iterable[str]) -> Term:
     """The product, summed over the letters that both have and nothing else wants."""
     if _is_shared(a.array) and not _is_shared(b.array):
         a, b = b, a  # parameters on the right, where a product of all rows has them
@@ -127,7 +125,7 @@ def _product(a: Indexed, b: Indexed, wanted: Iterable[str]) -> Indexed:
     letters = lead + left + right + inner
     product = functools.reduce(lambda x, y: x * y, (_spread(each, letters) for each in (a, b)))
     axes = tuple(range(len(letters) - len(inner), len(letters)))
-    return Indexed(np.sum(product, axis=axes) if inner else product, lead + left + right)
+    return Term(np.sum(product, axis=axes) if inner else product, lead + left + right)
 
 
 def _is_shared(array: Any) -> bool:
@@ -138,15 +136,15 @@ def _is_shared(array: Any) -> bool:
     return all(part.node.level == Level.ONCE for part in parts)
 
 
-def _spread(term: Indexed, letters: str) -> Any:
+def _spread(term: Term, letters: str) -> Any:
     """An array with an axis for each of some letters, of length one where it has none."""
     array = _ordered(term, "".join(letter for letter in letters if letter in term.letters))
     lengths = dict(zip(term.letters, np.shape(term.array), strict=True))
     return np.reshape(array, tuple(lengths.get(letter, 1) for letter in letters))
 
 
-def _matrix_product(a: Indexed, b: Indexed, lead: str, inner: str, left: str, right: str) -> Indexed:
-    """``@`` on one axis for all letters of a kind, so that it is seen as the product that it is."""
+def _matrix_product(a: Term, b: Term, lead: str, inner: str, left: str, right: str) -> Term:
+    """One ``@`` over merged axes, so that the compiler recognises a matrix product."""
     lengths = dict(zip(a.letters + b.letters, (*np.shape(a.array), *np.shape(b.array)), strict=True))
 
     def size(letters: str) -> Any:
@@ -157,4 +155,4 @@ def _matrix_product(a: Indexed, b: Indexed, lead: str, inner: str, left: str, ri
     x = np.reshape(_ordered(a, lead + left + inner), (*heads, *rows, size(inner)))
     w = np.reshape(_ordered(b, lead + inner + right), (*heads, size(inner), size(right)))
     letters = lead + left + right
-    return Indexed(np.reshape(x @ w, tuple(lengths[letter] for letter in letters)), letters)
+    return Term(np.reshape(x @ w, tuple(lengths[letter] for letter in letters)), letters)

@@ -14,7 +14,7 @@ from zoo.compiler.dims import Dim, product
 from zoo.compiler.graph import Node
 from zoo.compiler.notation import shape_text
 from zoo.compiler.program import Pass
-from zoo.compiler.structure import SUMS, WHOLE
+from zoo.compiler.structure import MATRIX_FUNCTIONS, SUMS
 from zoo.compiler.wording import Wording
 from zoo.contracts import Cell
 from zoo.errors import UsageError
@@ -215,7 +215,7 @@ class _Teller:
         shapes = " @ ".join(shape_text(operand.shape) for operand in node.inputs[:2])
         if node.op in SUMS:
             shapes = f"{shape_text(node.shape)} summed over steps and rows"
-        elif node.op in WHOLE:
+        elif node.op in MATRIX_FUNCTIONS:
             shapes = ", ".join(shape_text(operand.shape) for operand in node.inputs)
         return Product(self._equation(node, sign, text, plan), shapes, self._parts(node))
 
@@ -227,7 +227,7 @@ class _Teller:
         return parts
 
     def _product_text(self, node: Node) -> tuple[str, str]:
-        if node.op in WHOLE:
+        if node.op in MATRIX_FUNCTIONS:
             return "=", self.wording.equation(node)
         a, *others = (self.wording.operand(operand, binding=5) for operand in node.inputs)
         if node.op in SUMS:

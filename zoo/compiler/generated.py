@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from zoo.kernels.directory import kernel_directory, read_own, write_file
+from zoo.kernels.directory import kernel_directory, read_owned_file, write_file
 from zoo.modules import run_module
 
 _LOADING = threading.Lock()
@@ -80,6 +80,6 @@ def _load(name: str, text: str, given: Mapping[str, Callable[..., Any]], directo
 
 def _show(path: Path, text: str) -> None:
     """Write the file that shows a text, unless it does already; a full disk costs nothing but the file."""
-    if read_own(path) != text.encode():
+    if read_owned_file(path) != text.encode():
         with contextlib.suppress(OSError):
             write_file(path, text.encode())

@@ -14,7 +14,7 @@ from zoo.compiler.operands import guarded, nodes_of
 from zoo.compiler.tracing import Symbol, Traced
 
 
-def exponential(a: Symbol) -> Traced:
+def expm(a: Symbol) -> Traced:
     """The exponential of a matrix.
 
     Raises:
@@ -57,7 +57,7 @@ def _check_matrix(name: str, node: Node) -> None:
         )
     if node.ndim != 2 or node.shape[0] != node.shape[1]:
         hint = (
-            f"; of a stack of matrices, write np.stack([{name}(a) for a in stack])" if node.ndim > 2 else ""
+            f"; for a stack of matrices, write np.stack([{name}(a) for a in stack])" if node.ndim > 2 else ""
         )
         raise TraceError(f"{name} takes one square matrix; found an array of shape {text(node.shape)}{hint}")
 

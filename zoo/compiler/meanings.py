@@ -161,7 +161,7 @@ def _dot_heads(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # no
     return product
 
 
-def _whole(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:
+def _matrix_function(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:
     shape = lengths(node.shape, sizes)
 
     def made(*operands: Any) -> Any:
@@ -181,15 +181,15 @@ _STRUCTURE: dict[str, Callable[[Node, Sizes, np.dtype[Any]], Meaning]] = {
     "cumsum": _running_sum,
     "dot": _dot,
     "dot_heads": _dot_heads,
-    "expm": _whole,
-    "expm_derivative": _whole,
+    "expm": _matrix_function,
+    "expm_derivative": _matrix_function,
     "eye": _eye,
     "max": _reduction(np.max),
     "recurrence": _recurrence,
     "reshape": _reshape,
     "size": _size,
     "slice": _slice,
-    "solve": _whole,
+    "solve": _matrix_function,
     "stride": _stride,
     "sum": _reduction(np.sum),
     "transpose": _transpose,

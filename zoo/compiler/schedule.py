@@ -9,7 +9,7 @@ from typing import TypeAlias
 from zoo.compiler.copies import is_computed
 from zoo.compiler.fusion import Loop, Store, fused_loops
 from zoo.compiler.graph import Node
-from zoo.compiler.structure import PRODUCTS, WHOLE
+from zoo.compiler.structure import MATRIX_FUNCTIONS, PRODUCTS
 from zoo.compiler.views import view_of
 
 
@@ -83,7 +83,7 @@ def plan_section(
 
 def is_product(node: Node) -> bool:
     """Whether a node is made for all rows at once, or of whole matrices."""
-    return node.op in (*PRODUCTS, *WHOLE) or node.op in ("outer", "outer_heads")
+    return node.op in (*PRODUCTS, *MATRIX_FUNCTIONS) or node.op in ("outer", "outer_heads")
 
 
 def _followers(computed: Iterable[Node]) -> dict[Node, list[Node]]:

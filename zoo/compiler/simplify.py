@@ -166,13 +166,13 @@ def push_slices(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> d
     parts: dict[Hashable, dict[Node, Node]] = {}
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        found = None
+        pushed = None
         if node.op == "slice":
-            found = _pushed(inputs[0], node.attr, narrow, parts.setdefault(node.attr, {}))
+            pushed = _pushed(inputs[0], node.attr, narrow, parts.setdefault(node.attr, {}))
         if node in only_sliced:
-            found = remake(node, inputs)
-            narrow.add(found)
-        return found
+            pushed = remake(node, inputs)
+            narrow.add(pushed)
+        return pushed
 
     return rewrite(outputs, rule, fixed)
 

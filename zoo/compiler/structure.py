@@ -15,10 +15,10 @@ from zoo.compiler.graph import Level, Node, Shape, ShapeError, broadcast_shape, 
 VIEWS = ("slice", "stride", "reshape", "transpose", "broadcast")
 REDUCTIONS = ("sum", "max")
 SCANS = ("cumsum", "recurrence")
-"""What goes along an axis in order, each entry made of the one before it."""
+"""Operations that go along an axis in order: each entry uses the one before."""
 PRODUCTS = ("dot", "dot_heads")
-WHOLE = ("solve", "expm", "expm_derivative")
-"""What is computed of whole matrices that depend on parameters alone."""
+MATRIX_FUNCTIONS = ("solve", "expm", "expm_derivative")
+"""Functions of whole matrices of parameters."""
 SUMS = ("outer", "outer_heads", "row_sum")
 """Sums over every row of every step, which are known once the loop over time has ended."""
 

@@ -13,6 +13,7 @@ from zoo.contracts.draws import Draws
 from zoo.contracts.member import Member
 from zoo.contracts.metrics import METRICS
 from zoo.errors import DefinitionError, UsageError
+from zoo.seeds import check_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,7 +165,7 @@ class Task(Member, abstract=True):
         """
         index = as_integer(index, f"{self.label()}: index", 0)
         size = as_integer(size, f"{self.label()}: size", 1, _MOST_EXAMPLES)
-        seed = as_integer(seed, f"{self.label()}: seed", 0)
+        seed = check_seed(seed, f"{self.label()}: seed")
         if not isinstance(part, str) or part not in PARTS:
             raise UsageError(
                 f"{self.label()}: part is {short_repr(part)}; expected one of {', '.join(PARTS)}."

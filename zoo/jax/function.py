@@ -146,7 +146,7 @@ def _arrays(what: str, given: Any) -> dict[str, Array]:
 
 
 def _array(what: str, value: Any) -> Array:
-    """What JAX takes for an array."""
+    """A value as a JAX array."""
     try:
         return jnp.asarray(value)
     except (TypeError, ValueError) as error:

@@ -72,12 +72,12 @@ def _problem(directory: Path) -> str | None:
     """Why the directory cannot be trusted or used, or None."""
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return "it cannot be read and written"
-    problems = list(_objections(directory)) if _HAS_OWNERS else []
+    problems = list(_unsafe_directories(directory)) if _HAS_OWNERS else []
     return problems[-1] if problems else None
 
 
-def _objections(directory: Path) -> Iterator[str]:
-    """Who else could put another directory in its place, from the root down.
+def _unsafe_directories(directory: Path) -> Iterator[str]:
+    """Reasons why another user could replace the directory, from the root down.
 
     Only the owner of a directory, and whoever may write to it, can rename what is in it; where it is sticky,
     only the owner of the entry and its own. When none of them is another user, the path leads to the same
@@ -88,14 +88,14 @@ def _objections(directory: Path) -> Iterator[str]:
         facts, called = folder.lstat(), "it" if folder == directory else f"{folder}"
         above = folder != directory
         if not stat.S_ISDIR(facts.st_mode):
-            yield f"{called} is no directory"
+            yield f"{called} is not a directory"
         elif facts.st_uid != mine and not (above and facts.st_uid == 0):
             yield f"{called} belongs to another user"
         elif facts.st_mode & _OTHERS_WRITE and not (above and facts.st_mode & stat.S_ISVTX):
             yield f"others may write to {called}"
 
 
-def read_own(path: Path) -> bytes | None:
+def read_owned_file(path: Path) -> bytes | None:
     """The content of a regular file that belongs to this user, and that no other may write to, or None.
 
     Asked of the opened file, so that it is the one that is read.
@@ -112,17 +112,19 @@ def _open(path: str, flags: int) -> int:
 
 
 def load_pickled(path: Path, rebuild: Callable[[Any], T]) -> T | None:
-    """What :func:`write_checked` wrote, unpickled and rebuilt; None if there is nothing of use.
+    """Unpickle and rebuild a file of :func:`write_checked`; None if that fails.
 
     A file that is damaged, was swapped for another or cannot be rebuilt, for whatever reason, is removed.
     """
-    stored = read_own(path)
+    stored = read_owned_file(path)
     if stored is None:
         return None
     digest, data = stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]
     if _digest(path, data) == digest:
         with contextlib.suppress(Exception):  # of a module that is gone, of an interrupted upgrade
-            return rebuild(pickle.loads(data))  # written by this user: see `_objections` and `read_own`
+            return rebuild(
+                pickle.loads(data)
+            )  # written by this user: see `_unsafe_directories` and `read_owned_file`
     remove(path)
     return None
 

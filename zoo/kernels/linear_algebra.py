@@ -105,7 +105,7 @@ def substitute(lu: Array, order: Array, b: Array) -> Array:
 
 
 @njit
-def round_to(x: Array, out: Array) -> None:
+def cast_into(x: Array, out: Array) -> None:
     """Write a matrix to another, in the dtype of that."""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
@@ -117,7 +117,7 @@ def solve(a: Array, b: Array, out: Array) -> None:
     """Write the solution ``x (n, m)`` of ``a @ x = b`` to ``out``; NaN if ``a (n, n)`` is singular."""
     lu, order = a.astype(np.float64), np.arange(a.shape[0])
     if factorise(lu, order):
-        round_to(substitute(lu, order, b.astype(np.float64)), out)
+        cast_into(substitute(lu, order, b.astype(np.float64)), out)
     else:
         out.fill(np.nan)
 
@@ -142,7 +142,7 @@ def sum_of_products(a: Array, b: Array, c: Array, d: Array) -> Array:
 
 
 @njit
-def combined(weights: Array, a2: Array, a4: Array, a6: Array, diagonal: float) -> Array:
+def weighted_sum(weights: Array, a2: Array, a4: Array, a6: Array, diagonal: float) -> Array:
     """Three matrices by their weights, and the first weight times ``diagonal`` on the diagonal."""
     first, second, fourth, sixth = weights
     total = np.empty_like(a2)
@@ -174,22 +174,22 @@ def expm(a: Array, out: Array) -> None:
 
     NaN where no digit is left, if absolute values in a column sum up to ``1 / EPSILON`` or more.
     """
-    exponentiate(a, a, False, out)
+    expm_or_derivative(a, a, False, out)
 
 
 @njit
 def expm_derivative(a: Array, e: Array, out: Array) -> None:
     """Write the derivative of the exponential at ``a (n, n)`` in direction ``e (n, n)`` to ``out``."""
-    exponentiate(a, e, True, out)
+    expm_or_derivative(a, e, True, out)
 
 
 @njit
-def exponentiate(a: Array, e: Array, is_derivative: bool, out: Array) -> None:
-    """The exponential, or its derivative: that of each line, one after the other, with the same scaling.
+def expm_or_derivative(a: Array, e: Array, is_derivative: bool, out: Array) -> None:
+    """Write the matrix exponential or its directional derivative.
 
-    As Al-Mohy & Higham 2009, https://doi.org/10.1137/080716426. The exponential of ``[[a, e], [0, a]]``, of
-    which the derivative is a block, takes eight products for three here, and is scaled by the size of ``e``,
-    which is a gradient of any size.
+    Each line of the exponential is followed by its derivative, with the same scaling. See Al-Mohy & Higham
+    2009, https://doi.org/10.1137/080716426. The exponential of ``[[a, e], [0, a]]`` contains the derivative
+    too, but takes eight products instead of three, and its scaling depends on the size of the gradient ``e``.
     """
     norm = largest_column_sum(a)
     if not norm * EPSILON < 1.0:
@@ -205,8 +205,8 @@ def exponentiate(a: Array, e: Array, is_derivative: bool, out: Array) -> None:
     add_product(a, a, a2)
     add_product(a2, a2, a4)
     add_product(a4, a2, a6)
-    odd_high, odd = combined(ODD_HIGH, a2, a4, a6, 1.0), combined(ODD_LOW, a2, a4, a6, 1.0)
-    even_high, even = combined(EVEN_HIGH, a2, a4, a6, 1.0), combined(EVEN_LOW, a2, a4, a6, 1.0)
+    odd_high, odd = weighted_sum(ODD_HIGH, a2, a4, a6, 1.0), weighted_sum(ODD_LOW, a2, a4, a6, 1.0)
+    even_high, even = weighted_sum(EVEN_HIGH, a2, a4, a6, 1.0), weighted_sum(EVEN_LOW, a2, a4, a6, 1.0)
     add_product(a6, odd_high, odd)
     add_product(a6, even_high, even)
     times_a = np.zeros_like(a)
@@ -219,11 +219,11 @@ def exponentiate(a: Array, e: Array, is_derivative: bool, out: Array) -> None:
         e2 = sum_of_products(a, e, e, a)
         e4 = sum_of_products(a2, e2, e2, a2)
         e6 = sum_of_products(a4, e2, e4, a2)
-        d_odd = combined(ODD_LOW, e2, e4, e6, 0.0)
-        d_odd += sum_of_products(a6, combined(ODD_HIGH, e2, e4, e6, 0.0), e6, odd_high)
+        d_odd = weighted_sum(ODD_LOW, e2, e4, e6, 0.0)
+        d_odd += sum_of_products(a6, weighted_sum(ODD_HIGH, e2, e4, e6, 0.0), e6, odd_high)
         d_odd = sum_of_products(a, d_odd, e, odd)
-        d_even = combined(EVEN_LOW, e2, e4, e6, 0.0)
-        d_even += sum_of_products(a6, combined(EVEN_HIGH, e2, e4, e6, 0.0), e6, even_high)
+        d_even = weighted_sum(EVEN_LOW, e2, e4, e6, 0.0)
+        d_even += sum_of_products(a6, weighted_sum(EVEN_HIGH, e2, e4, e6, 0.0), e6, even_high)
         right = d_even + d_odd
         add_product(d_odd - d_even, r, right)
         d = substitute(lu, order, right)
@@ -233,4 +233,4 @@ def exponentiate(a: Array, e: Array, is_derivative: bool, out: Array) -> None:
         squared = np.zeros_like(r)
         add_product(r, r, squared)
         r = squared
-    round_to(d if is_derivative else r, out)
+    cast_into(d if is_derivative else r, out)

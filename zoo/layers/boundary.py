@@ -16,7 +16,6 @@ from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
 
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
-SEEDS = 2**64
 
 
 def as_dtype(dtype: Any) -> np.dtype[Any]:
@@ -29,22 +28,6 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     if not isinstance(name, str) or name not in DTYPES:
         raise UsageError(f"dtype is {short_repr(dtype)}; expected 'float32' or 'float64'.")
     return DTYPES[name]
-
-
-def is_seed(value: Any) -> bool:
-    """Whether a value is an integer from 0 to 2^64 - 1."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 <= int(value) < SEEDS
-
-
-def check_seed(seed: Any) -> int:
-    """The seed itself.
-
-    Raises:
-        UsageError: if it is no integer from 0 to 2^64 - 1; None would start differently each time.
-    """
-    if not is_seed(seed):
-        raise UsageError(f"seed is {short_repr(seed)}; expected an integer from 0 to 2^64 - 1.")
-    return int(seed)
 
 
 def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:

@@ -46,7 +46,7 @@ def digest(words: Array) -> np.uint64:
 
 
 class Fingerprint(NamedTuple):
-    """What a vector held at a time.
+    """The digest of a vector at one time.
 
     Args:
         vector: The vector ``(P,)``, C-contiguous.
@@ -70,5 +70,5 @@ class Fingerprint(NamedTuple):
 
 
 def fingerprint(vector: Array) -> Fingerprint:
-    """What a vector ``(P,)`` holds now."""
+    """Compute the fingerprint of a vector ``(P,)``."""
     return Fingerprint(vector, digest(vector.view(np.uint32)))

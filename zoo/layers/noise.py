@@ -19,8 +19,8 @@ from zoo.contracts import Noise
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
 from zoo.kernels.random import random_bits, random_uniform
-from zoo.layers.boundary import is_seed
 from zoo.layers.shards import Rows, numbers_of
+from zoo.seeds import is_seed
 
 Array = np.ndarray[Any, Any]
 Draw = tuple[int, int]

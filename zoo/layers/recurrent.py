@@ -10,7 +10,7 @@ import numpy as np
 from zoo.contracts import Cell
 from zoo.errors import UsageError
 from zoo.layers.asking import Asked, gradients_traced, names_asked, names_of, values_traced
-from zoo.layers.boundary import as_dtype, as_floats, check_seed
+from zoo.layers.boundary import as_dtype, as_floats
 from zoo.layers.layout import Flat
 from zoo.layers.pure import Pure, Tape
 from zoo.layers.segments import check_recompute
@@ -18,6 +18,7 @@ from zoo.layers.shards import check_threads
 from zoo.layers.stack import Stack
 from zoo.layers.tracing import GradientTracer
 from zoo.registry import resolve_cell
+from zoo.seeds import check_seed
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]

@@ -16,9 +16,10 @@ from zoo.data import Decoder
 from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
-from zoo.layers.boundary import as_tokens, check_seed
+from zoo.layers.boundary import as_tokens
 from zoo.model.stream import Stream
 from zoo.registry import get_sampler
+from zoo.seeds import check_seed
 
 if TYPE_CHECKING:
     from zoo.model.language_model import LanguageModel

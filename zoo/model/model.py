@@ -12,7 +12,7 @@ import numpy as np
 from zoo.arguments import as_mapping
 from zoo.contracts import Cell, Param
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_dtype, as_state, check_seed
+from zoo.layers.boundary import as_dtype, as_state
 from zoo.layers.initializers import initialize
 from zoo.layers.layout import Flat
 from zoo.layers.noise import check_noise
@@ -24,6 +24,7 @@ from zoo.model.direct import Direct
 from zoo.model.objective import Objective, Pass, total
 from zoo.model.targets import as_targets, as_weights
 from zoo.registry import resolve_cell
+from zoo.seeds import check_seed
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -55,7 +56,7 @@ class Model(Flat):
     kind: ClassVar[str] = "model"
     """What it is called in messages and in checkpoints."""
     team: Team = ALONE
-    """Who works on a batch; of this process alone, so that copies and pickles begin without others."""
+    """Process group that divides the batch; a copy or pickle starts with this process alone."""
     _derived = (*Flat._derived, "_weights", "_readout", "_direct", "_quiet", "team")
 
     def __init__(
@@ -130,12 +131,12 @@ class Model(Flat):
         batch = objective.run.inputs.shape[1]
         parts, keeps = self.team.share(batch), self.team.keeps_shards_apart
         out = np.empty((len(parts), self.grad.size), self.dtype) if keeps else self.grad[None]
-        found = self._direct.loss_and_grad(objective, parts, out, self.threads)
-        if found is None:
+        result = self._direct.loss_and_grad(objective, parts, out, self.threads)
+        if result is None:
             return self._long_way(objective, parts)
         if keeps:
             self.team.sum(list(out), self.grad, batch)
-        losses, last = found
+        losses, last = result
         return self._mean(objective, losses), self.team.states(last, objective.run.state)
 
     def loss(

@@ -58,8 +58,8 @@ class Kit:
         if self.contract is Cell:
             return resolve_cell(member)
         if isinstance(member, str):
-            found = load_class_file(member, self.contract) if names_file(member) else None
-            return found() if found else registry_of(self.contract).get(member)
+            cls = load_class_file(member, self.contract) if names_file(member) else None
+            return cls() if cls else registry_of(self.contract).get(member)
         if isinstance(member, type) and issubclass(member, self.contract):
             return member()
         if isinstance(member, self.contract):
@@ -85,7 +85,7 @@ def parse_spec(spec: str) -> tuple[Kit, str]:
         return KITS[kind], name
     if not names_file(spec) or JOIN in spec.rpartition(":")[2]:
         return CELLS, spec
-    found = load_class_file(spec, Member)
-    if found.kind not in KITS:
-        raise UsageError(f"{found.label()} has no laws of its own; those are of: {', '.join(KITS)}.")
-    return KITS[found.kind], spec
+    cls = load_class_file(spec, Member)
+    if cls.kind not in KITS:
+        raise UsageError(f"{cls.label()} has no laws of its own; those are of: {', '.join(KITS)}.")
+    return KITS[cls.kind], spec

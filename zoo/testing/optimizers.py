@@ -91,14 +91,14 @@ def check_reference(optimizer: Optimizer) -> None:
     """Twenty updates are those of the class's ``reference``, its definition in plain NumPy."""
     reference = getattr(type(optimizer), "reference", None)
     if reference is None:
-        raise SkipTest("its class states no reference(theta, grad, slots, step, *options)")
+        raise SkipTest("the class has no reference(theta, grad, slots, step, *options)")
     theta, grads = _problem(9, "float64", seed=8, steps=20)
     expected, slots = theta, tuple(optimizer.init(theta).values())
     for step, grad in enumerate(grads, start=1):
         expected, slots = reference(expected, grad, slots, step, *optimizer.options.values())
-    found = _arrays(_run(optimizer, theta, grads))
+    actual = _arrays(_run(optimizer, theta, grads))
     for name, value in {"theta": expected, **dict(zip(optimizer.slots, slots, strict=True))}.items():
-        _require_close(optimizer, found[name], value, f"{name} after {len(grads)} updates, by its reference")
+        _require_close(optimizer, actual[name], value, f"{name} after {len(grads)} updates, by its reference")
 
 
 def check_zero_rate(optimizer: Optimizer) -> None:

@@ -36,7 +36,7 @@ class Outcome:
         status: Whether it holds.
         message: Why not: who, what was found, what was expected, what it usually means.
         seconds: How long the check took.
-        warning: What the check cannot see, if it says so.
+        warning: Limits of the check, for example gradients that it cannot compare.
     """
 
     check: str
@@ -75,7 +75,7 @@ class Report:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the checks cannot see, each sentence once."""
+        """All distinct warnings."""
         return tuple(dict.fromkeys(each.warning for each in self.outcomes if each.warning))
 
     def summary(self) -> str:

@@ -275,11 +275,11 @@ def check_reference(sampler: Sampler) -> None:
     """The kernel gives what the class's ``reference`` gives, its definition in plain NumPy."""
     reference = getattr(type(sampler), "reference", None)
     if reference is None:
-        raise SkipTest("its class states no reference(logits, *options), and its kernel is all it says")
+        raise SkipTest("the class has no reference(logits, *options)")
 
     def law(logits: Vector) -> Verdict:
-        found, wanted = sampler.reshape(logits.copy()), reference(logits.copy(), *sampler.options.values())
-        return _same(found, wanted), lambda: f"{found} from {logits}; expected {wanted}, as its reference"
+        actual, wanted = sampler.reshape(logits.copy()), reference(logits.copy(), *sampler.options.values())
+        return _same(actual, wanted), lambda: f"{actual} from {logits}; expected {wanted}, as its reference"
 
     _for_all(sampler, law, _logits)
 

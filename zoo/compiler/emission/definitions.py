@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from zoo.compiler.dims import Dim, as_dim
 from zoo.compiler.emission.arrays import SPAN, Array
-from zoo.compiler.emission.writer import Writer, literal, words_in
+from zoo.compiler.emission.writer import Writer, identifiers_in, literal
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Shape
 from zoo.errors import DefinitionError
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def definitions(function: Function, body: list[str]) -> list[str]:
     """Sizes, numbers and arrays that the lines of the body use."""
     writer = Writer()
-    words = words_in(body)
+    words = identifiers_in(body)
     made = [*arrays_made(function), *flat_arrays(function, words), *leaf_numbers(function, words)]
-    for line in [*_sizes(function, words | words_in(made)), *numbers(function), *made]:
+    for line in [*_sizes(function, words | identifiers_in(made)), *numbers(function), *made]:
         writer.line(line)
     return writer.lines
 
@@ -47,7 +47,7 @@ def letters(function: Function, words: Collection[str]) -> Iterator[str]:
         name: _size_of(function, name, other) for name, other in (("H", "I"), ("I", "H")) if name in words
     }
     # One letter may be found with the help of the other, which then comes first.
-    for name in sorted(lines, key=lambda name: len(words_in([lines[name]]) & {"I", "H"})):
+    for name in sorted(lines, key=lambda name: len(identifiers_in([lines[name]]) & {"I", "H"})):
         yield f"{name} = {lines[name]}"
 
 
@@ -60,7 +60,7 @@ def _size_of(function: Function, letter: str, other: str) -> str:
     found = [
         how for name, axis, dim in _lengths(function) for how in _solved(dim, letter, f"{name}.shape[{axis}]")
     ]
-    plain = [how for how in found if other not in words_in([how])]
+    plain = [how for how in found if other not in identifiers_in([how])]
     if found:
         return (plain or found)[0]
     who = function.equations.cell.who()

@@ -11,7 +11,7 @@ from zoo.compiler.emission.outlined import outlined
 from zoo.compiler.emission.places import Places
 from zoo.compiler.emission.products import packed, write_product
 from zoo.compiler.emission.scans import write_scan
-from zoo.compiler.emission.writer import ARRAY, Names, Numbers, Writer, words_in
+from zoo.compiler.emission.writer import ARRAY, Names, Numbers, Writer, identifiers_in
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
@@ -102,7 +102,7 @@ class Function(Places):
 
     def panel_lines(self, readers: list[str]) -> list[str]:
         """The lines that pack what some lines read."""
-        words = words_in(readers)
+        words = identifiers_in(readers)
         return [f"    {name} = {packed(self, w)}" for w, name in self.packed.items() if name in words]
 
     def outline(self, body: list[str], length: str, sums: list[str]) -> str:

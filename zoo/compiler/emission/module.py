@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from zoo.compiler.derivation import Derivation
 from zoo.compiler.emission.definitions import definitions, fixed_arrays
 from zoo.compiler.emission.function import Function
-from zoo.compiler.emission.writer import Writer, words_in
+from zoo.compiler.emission.writer import Writer, identifiers_in
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
@@ -56,7 +56,7 @@ def _give_leaves(function: Function) -> None:
 def _flattened(function: Function, body: list[str]) -> list[str]:
     """States and inputs with one axis for all that a row holds; x as numbers where tokens will not do."""
     writer, equations, called = Writer(), function.equations, function.called
-    words = words_in(body)
+    words = identifiers_in(body)
     for name, node in equations.states.items():
         if node.ndim != 1:
             first = called["{}_0", name]
@@ -176,7 +176,7 @@ def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]
     ]
     dx_first, dx_here, dx_last = _dx(function, step, after)
     back.line(f"return dx, {as_tuple(dstate)}, {as_tuple(dparams)}")
-    words = words_in(step)
+    words = identifiers_in(step)
     before = [f"            {line}" for name, line in function.before.items() if name in words]
     loop = _block("        for t in range(last - 1, first - 1, -1):", [*before, *step, *swap.lines])
     spans = _over_spans([*loop, *after, *dx_here])
@@ -204,7 +204,7 @@ def _dx(function: Function, step: list[str], after: list[str]) -> tuple[list[str
     late = function.for_dx.lines
     panels = [f"    {line}" for line in function.panel_lines(late)]
     guarded = ["        if x.ndim == 3:", *late] if late else []
-    written = "dx" in words_in([*step, *after])  # number by number, beside what else a loop does
+    written = "dx" in identifiers_in([*step, *after])  # number by number, beside what else a loop does
     shape = "(steps, batch, I)" if written or late else "x.shape"
     zeros = f"dx = np.zeros({shape}, {function.like}.dtype)"
     none = ["    if x.ndim == 2:", f"        dx = np.empty((0, 0, 0), {function.like}.dtype)"]

@@ -9,7 +9,7 @@ from zoo.compiler.emission.arrays import SPAN, Array
 from zoo.compiler.emission.writer import Writer
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
-from zoo.compiler.structure import WHOLE, swap_last
+from zoo.compiler.structure import MATRIX_FUNCTIONS, swap_last
 from zoo.compiler.views import View, view_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def write_product(function: Function, writer: Writer, node: Node, where: str) ->
         _write_outer(function, writer, node)
     elif node.op == "row_sum":
         _write_row_sum(function, writer, node)
-    elif node.op in WHOLE:
+    elif node.op in MATRIX_FUNCTIONS:
         operands = ", ".join(matrix(function, operand) for operand in node.inputs)
         writer.line(f"kernels.{node.op}({operands}, {function.array_of(node).name})")
     elif node.inputs[0].op == "x":

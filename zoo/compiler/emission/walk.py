@@ -16,7 +16,7 @@ from zoo.compiler.emission.definitions import (
 from zoo.compiler.emission.function import Function
 from zoo.compiler.emission.module import as_tuple, loop_lines, unpack, unpacked
 from zoo.compiler.emission.products import array_name, matrix
-from zoo.compiler.emission.writer import Writer, words_in
+from zoo.compiler.emission.writer import Writer, identifiers_in
 from zoo.compiler.fusion import Store
 from zoo.compiler.graph import Node
 from zoo.compiler.program import Pass
@@ -63,10 +63,10 @@ class Walk(Function):
 
     def text(self, lines: list[str]) -> list[str]:
         """Lines with the letters, the numbers and the size of the batch that they use in front."""
-        writer, words = Writer(), words_in(lines)
+        writer, words = Writer(), identifiers_in(lines)
         found = [line for line in numbers(self) if line.partition(" ")[0] in words]
         found += leaf_numbers(self, words)
-        for line in letters(self, words | words_in(found)):
+        for line in letters(self, words | identifiers_in(found)):
             writer.line(line)
         if "batch" in words:
             writer.line("batch = 1")
@@ -85,10 +85,10 @@ def walk_source(derivation: Derivation, plan: Pass) -> list[list[str]]:
     once, step = walk.section("once"), walk.section("step")
     fixed = fixed_arrays(walk)
     advance = walk.text([*_dense(walk, step), *step, *_renewed(walk)])
-    words = words_in(advance)
+    words = identifiers_in(advance)
     kept = [name for name in dict.fromkeys(_names(walk)) if name in words]
     made = Writer()
-    for line in [*arrays_made(walk), *flat_arrays(walk, words | words_in([*once, *fixed]))]:
+    for line in [*arrays_made(walk), *flat_arrays(walk, words | identifiers_in([*once, *fixed]))]:
         made.line(line)
     body = [*made.lines, *fixed, *once, *walk.panel_lines(step), *_prepared(walk, words)]
     y = walk.array_of(walk.equations.y).name
@@ -109,7 +109,7 @@ def walk_source(derivation: Derivation, plan: Pass) -> list[list[str]]:
 def _dense(walk: Walk, step: list[str]) -> Iterator[str]:
     """The input as a row of numbers, where a token will not do."""
     name = walk.called["{}_all", "x"]
-    if name in words_in(step):
+    if name in identifiers_in(step):
         yield f"    {name} = kernels.rows_of(kernels.dense(x, I, {walk.like}))"
 
 

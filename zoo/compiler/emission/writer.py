@@ -74,8 +74,8 @@ class Writer:
             self.lines.pop()
 
 
-def words_in(lines: Iterable[str]) -> set[str]:
-    """All names and keywords in some lines."""
+def identifiers_in(lines: Iterable[str]) -> set[str]:
+    """All identifiers, keywords and integers in some lines."""
     return {word for line in lines for word in re.findall(r"\w+", line)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zoo.compiler.emission.writer import words_in
+from zoo.compiler.emission.writer import identifiers_in
 from zoo.compiler.schedule import Product
 from zoo.compiler.views import view_of
 from zoo.export.c.loops import write_loop
@@ -54,7 +54,7 @@ def write_layer(part: Part, prefix: str, is_tokens: bool) -> LayerText:
     step = Step(part, is_tokens)
     body = _body(step)
     sizes = step.scratch()
-    if is_tokens and "x" in words_in(body):
+    if is_tokens and "x" in identifiers_in(body):
         sizes["x"] = part.layer.input_size
         body = [f"    {step.call('clear')}(x, {sizes['x']});", "    x[token] = 1;", *body]
     name = f"layer_{part.layer.index}"
@@ -97,7 +97,7 @@ def _parameters(step: Step, prefix: str) -> Iterator[str]:
 
 def _declarations(step: Step, sizes: dict[str, int], body: list[str]) -> Iterator[str]:
     """States under their names, arrays, and a word on what is given and not read."""
-    kind, words = c_type(step.dtype), words_in(body)
+    kind, words = c_type(step.dtype), identifiers_in(body)
     for name, called in step.states.items():
         yield f"    {kind} *const {called} = state->{field_of(step.part, name)};"
     if sizes:

@@ -17,7 +17,7 @@ from zoo.testing.laws.gradients import (
     check_state_gradient,
     check_vjp_linear,
 )
-from zoo.testing.laws.large import check_large_sizes
+from zoo.testing.laws.large_sizes import check_large_sizes
 from zoo.testing.laws.layers import check_directions, check_layers, check_lengths
 from zoo.testing.laws.model import check_learns, check_save_load, check_softmax
 from zoo.testing.laws.numbers import check_float32, check_large_inputs, check_nan

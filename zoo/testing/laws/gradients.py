@@ -1,8 +1,7 @@
 """Laws about the backward pass: it is the derivative of the forward pass, nothing more and nothing less.
 
 The scalar differentiated is ``sum(dy * y) + sum(dlast * last)`` with random ``dy`` and ``dlast``, from states
-that are not
-zero: so every path counts, also those that training from zero states never takes.
+that are not zero: so every path counts, also those that training from zero states never takes.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from unittest import SkipTest
 
 import numpy as np
 
-from zoo.compiler.cuts import Cuts, find_cuts
+from zoo.compiler.gradient_cuts import GradientCuts, find_gradient_cuts
 from zoo.compiler.intermediates import equations_of
 from zoo.contracts import Cell
 from zoo.errors import DefinitionError
@@ -37,7 +36,8 @@ MOST = 24
 
 def check_parameter_gradients(cell: Cell) -> None:
     """The gradient of every parameter equals central differences in float64."""
-    warn_of_cuts(cell, cell.params)
+    warn_of_cuts(cell)
+    skip_if_all_cut(cell, cell.params)
     meaning = (
         "Usually a term of the chain rule is missing, or a sum over the steps, the rows or the uses of a "
         "weight."
@@ -52,7 +52,8 @@ def check_parameter_gradients(cell: Cell) -> None:
 
 def check_input_gradient(cell: Cell) -> None:
     """The gradient of the input equals central differences in float64."""
-    warn_of_cuts(cell, ["x"])
+    warn_of_cuts(cell)
+    skip_if_all_cut(cell, ["x"])
     meaning = (
         "Layers below learn from it; often it is the gradient at the pre-activation times the transposed "
         "weights."
@@ -67,7 +68,8 @@ def check_input_gradient(cell: Cell) -> None:
 
 def check_state_gradient(cell: Cell) -> None:
     """The gradient of every first state equals central differences in float64; a discrete one's is zero."""
-    warn_of_cuts(cell, cell.states)
+    warn_of_cuts(cell)
+    skip_if_all_cut(cell, cell.states)
     meaning = (
         "Going back through time begins with `dlast` and ends with the gradient of the state before the "
         "first step; a state that is handed on unchanged hands its gradient on."
@@ -84,7 +86,8 @@ def check_state_gradient(cell: Cell) -> None:
 
 def check_directional_derivative(cell: Cell) -> None:
     """The derivative in a random direction of everything at once is that of the forward pass."""
-    warn_of_cuts(cell, ["x", *cell.states, *cell.params])
+    warn_of_cuts(cell)
+    skip_if_all_cut(cell, ["x", *cell.states, *cell.params])
     meaning = (
         "Where single gradients are right, look at what only long sequences, large batches and wide layers "
         "reach: a truncated sum, the first and last steps of a loop, the edges of blocks."
@@ -120,14 +123,14 @@ def check_vjp_linear(cell: Cell) -> None:
 
 
 @functools.lru_cache(maxsize=256)
-def cuts(cell: Cell) -> Cuts:
+def gradient_cuts(cell: Cell) -> GradientCuts:
     """The variables of a cell whose gradient is not a derivative, as its ``step`` says; none without one."""
     if not cell.has_step():
-        return Cuts()
+        return GradientCuts()
     try:
-        return find_cuts(equations_of(cell))
+        return find_gradient_cuts(equations_of(cell))
     except DefinitionError:  # the cell has kernels, and a step for NumPy alone
-        return Cuts()
+        return GradientCuts()
 
 
 def compare_direction(trial: Trial, meaning: str) -> None:
@@ -140,32 +143,37 @@ def compare_direction(trial: Trial, meaning: str) -> None:
     _assert_slopes(trial, "derivative in a random direction", np.array(found), [()], [moves], meaning)
 
 
-def warn_of_cuts(cell: Cell, variables: Iterable[str]) -> None:
-    """Warn of gradients that ``step`` cuts or replaces: nothing compares them with differences.
+def warn_of_cuts(cell: Cell) -> None:
+    """Warn of gradients that ``step`` cuts or replaces: laws do not compare them with finite differences."""
+    cuts = gradient_cuts(cell)
+    if cuts.names:
+        warnings.warn(GradientWarning(_cut_text(cell, cuts)), stacklevel=2)
+
+
+def skip_if_all_cut(cell: Cell, variables: Iterable[str]) -> None:
+    """Skip a law if ``step`` cuts or replaces the gradients of all variables that the law compares.
 
     Args:
         cell: The cell.
-        variables: The variables that a law compares: ``x``, states and parameters.
+        variables: ``x``, states and parameters, by name.
 
     Raises:
-        SkipTest: if it cuts or replaces the gradients of all of them.
+        SkipTest: if it does.
     """
-    found = cuts(cell)
-    if not found.names:
-        return
-    warnings.warn(GradientWarning(_cut_text(cell, found)), stacklevel=2)
+    names = gradient_cuts(cell).names
     smooth = [name for name in variables if name not in cell.states or not cell.states[name].discrete]
-    if found.names.issuperset(smooth):
+    if names and names.issuperset(smooth):
         raise SkipTest("its step cuts or replaces all gradients that this law compares; see the warning")
 
 
-def _cut_text(cell: Cell, found: Cuts) -> str:
-    """Which gradients are not derivatives, in sentences."""
-    called = f"({', '.join(found.operands)})" if found.operands else ""
+def _cut_text(cell: Cell, cuts: GradientCuts) -> str:
+    """The warning text about cut gradients."""
+    operands = cuts.stop_gradient_operands
+    called = f"({', '.join(operands)})" if operands else ""
     facts = [
-        (found.stopped, f"zoo.stop_gradient{called} cuts the gradient of"),
-        (found.surrogate, "a surrogate derivative changes the gradient of"),
-        (found.silent, "no gradient at all reaches"),
+        (cuts.stopped, f"zoo.stop_gradient{called} cuts the gradient of"),
+        (cuts.surrogate, "a surrogate derivative changes the gradient of"),
+        (cuts.without_gradient, "no gradient at all reaches"),
     ]
     told = [f"{what} {_listed(cell, names)}" for names, what in facts if names]
     return (
@@ -184,30 +192,30 @@ def _listed(cell: Cell, names: tuple[str, ...]) -> str:
     return " and ".join(parts)
 
 
-def _replaced(trial: Trial) -> set[str]:
+def _cut_gradient_names(trial: Trial) -> set[str]:
     """Names of the gradients of a trial that are not derivatives.
 
     Those of a lower layer come through the input of the layers above.
     """
-    stack, found, above = trial.rnn.stack, set[str](), False
+    stack, names, above = trial.rnn.stack, set[str](), False
     for floor in reversed(stack.floors):
         for layer in floor.layers:
-            names = cuts(layer.cell).names
+            cut = gradient_cuts(layer.cell).names
             groups = ("gradient of parameter", layer.params), ("gradient of the first state", layer.states)
-            found |= {
+            names |= {
                 f"{what} {name}"
                 for what, arrays in groups
                 for name in arrays
-                if above or name.removeprefix(layer.prefix) in names
+                if above or name.removeprefix(layer.prefix) in cut
             }
-        above = above or any("x" in cuts(layer.cell).names for layer in floor.layers)
+        above = above or any("x" in gradient_cuts(layer.cell).names for layer in floor.layers)
     if above:
-        found.add("gradient of the input x")
+        names.add("gradient of the input x")
     learned = stack.learned.items()
-    return found | {
+    return names | {
         f"gradient of parameter {name}"
         for name, state in learned
-        if f"gradient of the first state {state}" in found
+        if f"gradient of the first state {state}" in names
     }
 
 
@@ -238,8 +246,8 @@ def _variables(trial: Trial) -> Arrays:
     }
     views = trial.rnn.layout.views(trial.theta)
     named |= {f"gradient of parameter {name}": view for name, view in views.items()}
-    replaced = _replaced(trial)
-    return {name: array for name, array in named.items() if name not in replaced}
+    cut = _cut_gradient_names(trial)
+    return {name: array for name, array in named.items() if name not in cut}
 
 
 def _direction(trial: Trial, array: Array) -> Move:
@@ -248,9 +256,9 @@ def _direction(trial: Trial, array: Array) -> Move:
 
 def _compare(trial: Trial, what: str, arrays: Arrays, meaning: str) -> None:
     """Compare some numbers of each array's gradient with central differences."""
-    gradients, replaced = run(trial), _replaced(trial)
+    gradients, cut = run(trial), _cut_gradient_names(trial)
     for name, array in arrays.items():
-        if f"{what} {name}" in replaced:
+        if f"{what} {name}" in cut:
             continue
         places = [np.unravel_index(i, array.shape) for i in trial.rng.permutation(array.size)[:MOST]]
         moves: list[Moves] = [{name: (array, _unit(array, place))} for place in places]

@@ -128,7 +128,7 @@ def _of_layer(arrays: Arrays, reverse: bool) -> Arrays:
 
 def check_layers(cell: Cell) -> None:
     """Bidirectional residual layers with dropout, lengths and learned states have their derivative."""
-    warn_of_cuts(cell, ["vanilla above it"])
+    warn_of_cuts(cell)
     meaning = "Where the other laws hold, this is a fault of zoo.Recurrent, and not of the cell."
 
     def law(case: Case) -> None:

@@ -22,7 +22,7 @@ from zoo.testing.domain import (
     run,
 )
 from zoo.testing.examples import for_all
-from zoo.testing.reference import dense_input
+from zoo.testing.numpy_reference import dense_input
 
 TIMED = ("output y", "gradient of the input x")
 """The results that have time in front, and the batch behind it."""

@@ -9,7 +9,7 @@ from zoo.contracts import Cell
 from zoo.testing.compare import assert_close
 from zoo.testing.domain import Array, Arrays, Case, Trial, make_trial, named_values
 from zoo.testing.examples import for_all
-from zoo.testing.reference import dense_input, layers_of
+from zoo.testing.numpy_reference import dense_input, layers_of
 
 
 def check_step_agrees(cell: Cell) -> None:
@@ -31,7 +31,7 @@ def check_step_agrees(cell: Cell) -> None:
 def _by_step(trial: Trial) -> tuple[Array, Arrays]:
     """Outputs and last states of all layers by ``step`` alone."""
     y, last = dense_input(trial), Arrays()
-    for parts in layers_of(trial):
-        y, after = run(trial.cell, parts.arrays, y, parts.state, parts.inputs)
-        last |= {f"{parts.layer.prefix}{name}": value for name, value in after.items()}
+    for layer_arrays in layers_of(trial):
+        y, after = run(trial.cell, layer_arrays.arrays, y, layer_arrays.state, layer_arrays.inputs)
+        last |= {f"{layer_arrays.layer.prefix}{name}": value for name, value in after.items()}
     return y, last

@@ -1,8 +1,8 @@
-"""Which gradients of a step are not its derivative, because the step says so: cuts and surrogates.
+"""Variables of a step whose gradient is not the derivative: cuts and surrogates.
 
-``zoo.stop_gradient`` cuts a path between a variable and a result; ``zoo.heaviside`` has a surrogate in place
-of its derivative. Differences of the forward pass see neither, so nobody may compare the gradients of
-variables on such paths with them.
+``zoo.stop_gradient`` cuts a path between a variable and a result. ``zoo.heaviside`` has a surrogate in place
+of its derivative. Finite differences show neither, so gradients of variables on such paths are not compared
+with them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ SHIFT = "shift"
 
 
 @dataclass(frozen=True)
-class Cuts:
+class GradientCuts:
     """Variables whose gradient is not the derivative of the step.
 
     Args:
         stopped: Those with a path through ``stop_gradient``: ``x``, states and parameters by name.
         surrogate: Those with a path through a surrogate derivative.
-        silent: Those of either that get no gradient at all.
-        operands: What ``stop_gradient`` is called with, where that has a name.
+        without_gradient: Those of either that get no gradient at all.
+        stop_gradient_operands: Named arguments of ``stop_gradient``.
     """
 
     stopped: tuple[str, ...] = ()
     surrogate: tuple[str, ...] = ()
-    silent: tuple[str, ...] = ()
-    operands: tuple[str, ...] = ()
+    without_gradient: tuple[str, ...] = ()
+    stop_gradient_operands: tuple[str, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
@@ -39,19 +39,21 @@ class Cuts:
         return frozenset(self.stopped + self.surrogate)
 
 
-def find_cuts(equations: Equations) -> Cuts:
+def find_gradient_cuts(equations: Equations) -> GradientCuts:
     """Find the variables of a step whose gradient is not its derivative, over a sequence of any length."""
     variables = {"x": equations.x, **equations.states, **equations.params}
     stopped, surrogate = (
         _names(variables, _affected(equations, op)) for op in ("stop_gradient", "with_derivative")
     )
     reached = _reach(_results(equations), _with_gradient)
-    silent = [name for name in dict.fromkeys(stopped + surrogate) if variables[name] not in reached]
-    return Cuts(stopped, surrogate, tuple(silent), tuple(dict.fromkeys(_operands(equations, variables))))
+    without_gradient = tuple(
+        name for name in dict.fromkeys(stopped + surrogate) if variables[name] not in reached
+    )
+    operands = tuple(dict.fromkeys(_stop_gradient_operands(equations, variables)))
+    return GradientCuts(stopped, surrogate, without_gradient, operands)
 
 
-def _operands(equations: Equations, variables: Mapping[str, Node]) -> Iterator[str]:
-    """Names of what is cut off."""
+def _stop_gradient_operands(equations: Equations, variables: Mapping[str, Node]) -> Iterator[str]:
     names = {**equations.names, **{node: name for name, node in variables.items()}}
     for node in ancestors(_results(equations)):
         if node.op == "stop_gradient" and node.attr != SHIFT and node.inputs[0] in names:
@@ -63,7 +65,7 @@ def _names(variables: Mapping[str, Node], nodes: Collection[Node]) -> tuple[str,
 
 
 def _results(equations: Equations) -> list[Node]:
-    """What a gradient comes from: the output, and the new states that are not whole numbers."""
+    """The output and the continuous new states: the sources of the gradient."""
     states = equations.cell.states
     return [equations.y, *(node for name, node in equations.after.items() if not states[name].discrete)]
 
@@ -71,25 +73,25 @@ def _results(equations: Equations) -> list[Node]:
 def _affected(equations: Equations, op: str) -> set[Node]:
     """Values with a path through an operation to a result, in this step or a later one."""
     results = _reach(_results(equations), _with_path)
-    found = _reach([node for node in results if node.op == op and node.attr != SHIFT], _with_path)
+    affected = _reach([node for node in results if node.op == op and node.attr != SHIFT], _with_path)
     while True:
-        late = [node for name, node in equations.after.items() if equations.states[name] in found]
-        more = found | _reach([node for node in late if node in results], _with_path)
-        if more == found:
-            return found
-        found = more
+        late = [node for name, node in equations.after.items() if equations.states[name] in affected]
+        more = affected | _reach([node for node in late if node in results], _with_path)
+        if more == affected:
+            return affected
+        affected = more
 
 
 def _reach(nodes: Iterable[Node], operands: Callable[[Node], Sequence[Node]]) -> set[Node]:
     """The nodes and all that lies before them on some kind of path."""
-    found: set[Node] = set()
+    reached: set[Node] = set()
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
-        if node not in found:
-            found.add(node)
+        if node not in reached:
+            reached.add(node)
             waiting += operands(node)
-    return found
+    return reached
 
 
 def _with_gradient(node: Node) -> Sequence[Node]:

@@ -27,11 +27,11 @@ from zoo.testing.domain import (
 from zoo.testing.examples import at_case
 from zoo.testing.laws.gradients import compare_direction
 from zoo.testing.laws.sequence import take_rows
-from zoo.testing.reference import dense_input, layers_of, run_reference
+from zoo.testing.numpy_reference import dense_input, layers_of, run_reference
 
 # T, B, I and H. A vector register holds 2 to 16 numbers and a panel of packed weights 8 to 32, so these
 # widths leave a last vector and a last panel that is full, that lacks one number, or that holds only one. A
-# shard has 8 rows, and 16 where the batch has more than 128.
+# shard has 8 rows, and 16 for a batch of 129 to 256.
 SIZES = (
     (40, 3, 5, 15),
     (2, 130, 3, 16),
@@ -55,9 +55,9 @@ def check_large_sizes(
 ) -> None:
     """Up to 40 steps, 65 units and 130 rows, outputs, states and all gradients are those of ``step``.
 
-    The reference is ``step`` in NumPy and reverse mode over its equations. A cell without a ``step`` that
-    can be read is compared with central differences, in a random direction of everything at once, and its
-    passes for tokens and in float32 are compared with those for dense input in float64.
+    The reference evaluates the equations of ``step`` in NumPy, and differentiates them in reverse mode. A
+    cell without a ``step`` that can be read is compared with central differences, in a random direction of
+    everything at once, and its passes for tokens and in float32 with those for dense input in float64.
 
     Args:
         cell: The cell.
@@ -88,8 +88,8 @@ def _check(case: Case) -> None:
 def _compare(trial: Trial) -> None:
     double = cast(trial, "float64")
     expected = _reference(double)
-    found = run(trial)
-    assert_close(trial.cell, found, {name: expected[name] for name in found}, trial.rounding, MEANING)
+    actual = run(trial)
+    assert_close(trial.cell, actual, {name: expected[name] for name in actual}, trial.rounding, MEANING)
     if trial.cell.has_step():
         _compare_row(double, expected)
 
@@ -110,11 +110,13 @@ def _reference(trial: Trial) -> Arrays:
 def _compare_row(trial: Trial, expected: Arrays) -> None:
     """Compare the last row of the reference with ``step`` called on NumPy arrays, as it stands."""
     row = take_rows(trial, [-1])
-    (parts,) = layers_of(row)
-    y, last = run_step(trial.cell, parts.arrays, dense_input(row), parts.state, parts.inputs)
-    found = {"output y": expected["output y"][:, -1:]}
+    (layer_arrays,) = layers_of(row)
+    y, last = run_step(
+        trial.cell, layer_arrays.arrays, dense_input(row), layer_arrays.state, layer_arrays.inputs
+    )
+    actual = {"output y": expected["output y"][:, -1:]}
     of_step = {"output y": y}
     for name, value in last.items():
-        what = f"last state {parts.layer.prefix}{name}"
-        found[what], of_step[what] = expected[what][-1:], value
-    assert_close(trial.cell, found, of_step, trial.rounding, MEANING)
+        what = f"last state {layer_arrays.layer.prefix}{name}"
+        actual[what], of_step[what] = expected[what][-1:], value
+    assert_close(trial.cell, actual, of_step, trial.rounding, MEANING)

@@ -1,7 +1,8 @@
 """The reference of both passes: a cell's step, and reverse mode over its graph, in plain NumPy and float64.
 
-It shares the equations with the kernels and nothing else: no schedule, no fusion, no stored intermediates, no
-generated code. All rows of the batch are worked out together, one step after the other.
+It shares the equations and the derivative rules with the kernels, and for ``solve`` and ``expm`` the
+algorithm, run as plain Python. It shares no schedule, fusion, stored intermediates or compiled code. Each
+step computes all rows of the batch.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Values = dict[Node, Any]
 
 @dataclass(frozen=True)
 class LayerArrays:
-    """What one layer of a trial takes, under the names that the cell has for it.
+    """The arrays of one layer of a trial, under the names of the cell.
 
     Args:
         layer: The layer.
@@ -53,8 +54,8 @@ def layers_of(trial: Trial) -> list[LayerArrays]:
     stack = trial.rnn.stack
     arrays = {**trial.rnn.layout.views(trial.theta), **trial.rnn.buffers}
     steps, batch = trial.x.shape[:2]
-    beside = stack.beside(trial.inputs, (steps, batch), trial.theta.dtype)
-    told = beside.part(slice(0, steps), slice(0, batch))
+    aux = stack.beside(trial.inputs, (steps, batch), trial.theta.dtype)
+    aux_by_layer = aux.part(slice(0, steps), slice(0, batch))
     return [
         LayerArrays(
             layer,
@@ -62,7 +63,7 @@ def layers_of(trial: Trial) -> list[LayerArrays]:
             _unprefixed(layer, trial.state),
             dict(zip(layer.cell.inputs, inputs, strict=True)),
         )
-        for layer, ((inputs,), _) in zip(stack.layers, told, strict=True)
+        for layer, ((inputs,), _) in zip(stack.layers, aux_by_layer, strict=True)
     ]
 
 
@@ -72,57 +73,60 @@ def run_reference(trial: Trial) -> Arrays:
     Raises:
         DefinitionError: if a layer's cell has no ``step`` that can be read.
     """
-    y, last, courses = dense_input(trial).astype(_FLOAT64), Arrays(), []
-    for parts in layers_of(trial):
-        course = _Course(parts)
-        y, after = course.forward(y)
-        courses.append(course)
-        last |= {f"{parts.layer.prefix}{name}": value for name, value in after.items()}
+    y, last, layer_runs = dense_input(trial).astype(_FLOAT64), Arrays(), []
+    for layer_arrays in layers_of(trial):
+        layer_run = _LayerRun(layer_arrays)
+        y, after = layer_run.forward(y)
+        layer_runs.append(layer_run)
+        last |= {f"{layer_arrays.layer.prefix}{name}": value for name, value in after.items()}
     dx, dstate, dtheta = trial.dy.astype(_FLOAT64), Arrays(), np.zeros(trial.theta.size)
     dparams = trial.rnn.layout.views(dtheta)
-    for course in reversed(courses):
-        prefix = course.parts.layer.prefix
-        dx, dbefore, gradients = course.backward(dx, _unprefixed(course.parts.layer, trial.dlast))
-        dstate |= {f"{prefix}{name}": value for name, value in dbefore.items()}
+    for layer_run in reversed(layer_runs):
+        layer = layer_run.layer_arrays.layer
+        dx, dbefore, gradients = layer_run.backward(dx, _unprefixed(layer, trial.dlast))
+        dstate |= {f"{layer.prefix}{name}": value for name, value in dbefore.items()}
         for name, value in gradients.items():
-            dparams[f"{prefix}{name}"][...] = value
+            dparams[f"{layer.prefix}{name}"][...] = value
     return named_values(y, last) | named_gradients(trial.rnn, None if trial.tokens else dx, dstate, dtheta)
 
 
-class _Course:
-    """One layer over a sequence.
+class _LayerRun:
+    """The forward and backward pass of one layer over a sequence.
 
     Args:
-        parts: Its arrays.
+        layer_arrays: The arrays of the layer.
     """
 
-    def __init__(self, parts: LayerArrays) -> None:
-        self.parts, self.back = parts, step_back(parts.layer.cell, with_params=True)
-        equations = self.equations = self.back.equations
-        self.batch = len(next(iter(parts.state.values())))
+    def __init__(self, layer_arrays: LayerArrays) -> None:
+        layer, self.layer_arrays = layer_arrays.layer, layer_arrays
+        self.backward_step = step_back(layer.cell, with_params=True)
+        equations = self.equations = self.backward_step.equations
+        self.batch = len(next(iter(layer_arrays.state.values())))
         leaves = {**equations.params, **equations.buffers}
-        sizes = {"I": parts.layer.input_size, "H": parts.layer.hidden_size}
+        sizes = {"I": layer.input_size, "H": layer.hidden_size}
         self.before = dict(equations.states)
-        shared = {leaf: _as_float64(parts.arrays[name]) for name, leaf in leaves.items()}
+        shared = {leaf: _as_float64(layer_arrays.arrays[name]) for name, leaf in leaves.items()}
         self.step = _Evaluation(equations.outputs, sizes, shared)
-        assert self.back.dy is not None
-        # What the step back is wanted for, by leaf; a leaf on which nothing depends has no gradient.
-        variables = [equations.x, *equations.params.values(), *(self.before[n] for n in self.back.dafter)]
-        self.gradients = {leaf: self.back.totals[leaf] for leaf in variables if leaf in self.back.totals}
-        self.step_back = _Evaluation(list(self.gradients.values()), sizes, shared)
-        self.given: list[Values] = []
+        assert self.backward_step.dy is not None
+        dafter, totals = self.backward_step.dafter, self.backward_step.totals
+        variables = [equations.x, *equations.params.values(), *(self.before[name] for name in dafter)]
+        # Gradients by leaf. A leaf on which nothing depends has none.
+        self.gradients = {leaf: totals[leaf] for leaf in variables if leaf in totals}
+        self.evaluate_gradients = _Evaluation(list(self.gradients.values()), sizes, shared)
+        self.leaf_values: list[Values] = []
 
     def forward(self, x: Array) -> tuple[Array, Arrays]:
         """Outputs ``(T, B, ·)`` and the states after the last step."""
         equations, outputs = self.equations, []
-        state = {name: _as_float64(value) for name, value in self.parts.state.items()}
+        state = {name: _as_float64(value) for name, value in self.layer_arrays.state.items()}
         for t in range(len(x)):
-            given = {equations.x: x[t]} | {self.before[name]: value for name, value in state.items()}
-            given |= {
-                leaf: _as_float64(self.parts.inputs[name][t]) for name, leaf in equations.inputs.items()
+            leaf_values = {equations.x: x[t]} | {self.before[name]: value for name, value in state.items()}
+            leaf_values |= {
+                leaf: _as_float64(self.layer_arrays.inputs[name][t])
+                for name, leaf in equations.inputs.items()
             }
-            self.given.append(given)
-            y, *after = self.step(given)
+            self.leaf_values.append(leaf_values)
+            y, *after = self.step(leaf_values)
             outputs.append(np.broadcast_to(y, (self.batch, *np.shape(y)[-1:])))
             state = {
                 name: np.broadcast_to(value, state[name].shape)
@@ -132,23 +136,23 @@ class _Course:
 
     def backward(self, dy: Array, dlast: Arrays) -> tuple[Array, Arrays, Arrays]:
         """Gradients of x, of the states before the first step, and of the parameters."""
-        equations, dafter = self.equations, self.back.dafter
+        equations, dafter, arrays = self.equations, self.backward_step.dafter, self.layer_arrays.arrays
         dstate = {name: _as_float64(dlast[name]) for name in dafter}
-        dparams = {name: np.zeros_like(self.parts.arrays[name], _FLOAT64) for name in equations.params}
-        dx = np.zeros((*dy.shape[:2], self.parts.layer.input_size))
+        dparams = {name: np.zeros_like(arrays[name], _FLOAT64) for name in equations.params}
+        dx = np.zeros((*dy.shape[:2], self.layer_arrays.layer.input_size))
         for t in reversed(range(len(dy))):
-            given = self.given[t] | {leaf: dstate[name] for name, leaf in dafter.items()}
-            assert self.back.dy is not None
-            given[self.back.dy] = dy[t]
-            found = dict(zip(self.gradients, self.step_back(given), strict=True))
-            dx[t] = found.get(equations.x, 0.0)
+            leaf_values = self.leaf_values[t] | {leaf: dstate[name] for name, leaf in dafter.items()}
+            assert self.backward_step.dy is not None
+            leaf_values[self.backward_step.dy] = dy[t]
+            gradients = dict(zip(self.gradients, self.evaluate_gradients(leaf_values), strict=True))
+            dx[t] = gradients.get(equations.x, 0.0)
             for name, leaf in equations.params.items():
-                dparams[name] += found.get(leaf, 0.0)
+                dparams[name] += gradients.get(leaf, 0.0)
             dstate = {
-                name: np.broadcast_to(found.get(self.before[name], 0.0), value.shape)
+                name: np.broadcast_to(gradients.get(self.before[name], 0.0), value.shape)
                 for name, value in dstate.items()
             }
-        zeros = {name: np.zeros_like(value, _FLOAT64) for name, value in self.parts.state.items()}
+        zeros = {name: np.zeros_like(value, _FLOAT64) for name, value in self.layer_arrays.state.items()}
         return dx, zeros | dstate, dparams
 
 
@@ -156,8 +160,8 @@ class _Evaluation:
     """Values of a graph on NumPy arrays with the batch in front, in the order of the graph.
 
     Args:
-        outputs: The values that are wanted.
-        sizes: What ``I`` and ``H`` are.
+        outputs: The nodes to evaluate.
+        sizes: ``I`` and ``H``.
         shared: Parameters and buffers.
     """
 
@@ -178,12 +182,12 @@ class _Evaluation:
                 of_rows.add(node)
                 self.functions.append((node, function))
 
-    def __call__(self, given: Values) -> list[Any]:
-        """The values that are wanted, from those of the leaves."""
-        found = {**self.shared, **given}
+    def __call__(self, leaf_values: Values) -> list[Any]:
+        """Evaluate the outputs from the values of the leaves."""
+        values = {**self.shared, **leaf_values}
         for node, function in self.functions:
-            found[node] = function(*[found[each] for each in node.inputs])
-        return [found[node] for node in self.outputs]
+            values[node] = function(*[values[each] for each in node.inputs])
+        return [values[node] for node in self.outputs]
 
 
 def _sum_over_rows(node: Node) -> Callable[..., Any]:
