@@ -22,11 +22,11 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CALLS = ("os.remove", "os.rename", "os.mkdir", "os.rmdir")
 
 
-class Points:
+class CrashPoints:
     """Counts the crash points of this process, and kills it at one. For a forked child: hooks stay for good.
 
     Args:
-        folder: Points are calls on paths in this directory.
+        folder: CrashPoints are calls on paths in this directory.
         fatal: The number of the point at which the process dies; 0 for none.
     """
 
