@@ -216,9 +216,9 @@ def test_much_too_short(n_tokens):
 def test_sizes_are_positive_integers(wrong):
     tokens = np.arange(10, dtype=np.int32)
     for call in (Streams, lambda tokens, batch, seq: fit(len(tokens), batch, seq)):
-        with pytest.raises(UsageError, match=f"batch is a positive integer; found {wrong!r}"):
+        with pytest.raises(UsageError, match=f"batch is {wrong!r}; expected an integer of at least 1"):
             call(tokens, wrong, 1)
-        with pytest.raises(UsageError, match=f"seq is a positive integer; found {wrong!r}"):
+        with pytest.raises(UsageError, match=f"seq is {wrong!r}; expected an integer of at least 1"):
             call(tokens, 1, wrong)
 
 
