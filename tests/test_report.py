@@ -382,9 +382,9 @@ def test_a_comparison_needs_no_compiler(comparison):
     ("change", "told"),
     [
         ({"format": 2}, "is of format 2"),
-        ({"runs": {}}, "runs is no list"),
+        ({"runs": {}}, "runs is not a list"),
         ({"runs": []}, "without a single run"),
-        ({"runs": [3]}, r"runs\[0\] is no object"),
+        ({"runs": [3]}, r"runs\[0\] is not an object"),
         ({"runs": [{"task": 1}]}, r"runs\[0\]: task is '1'; expected a text"),
         ({"summary": [{"task": "t", "cell": "c", "mean": "x"}]}, "mean is 'x'; expected a number"),
     ],

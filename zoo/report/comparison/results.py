@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo.errors import CheckpointError
 from zoo.storage.reading import read_json
-from zoo.storage.rows import MAX_BYTES, check_rows
+from zoo.storage.record_schema import MAX_BYTES, check_records
 
 FILE = "results.json"
 FORMAT = 1
@@ -166,4 +166,4 @@ def read_results(path: Path) -> Results:
 
 def _records(kind: type[Any], found: Any, where: str) -> Any:
     fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}
-    return tuple(kind(**row) for row in check_rows(found, fields, where))
+    return tuple(kind(**row) for row in check_records(found, fields, where))
