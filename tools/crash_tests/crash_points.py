@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,12 @@ class CrashPoints:
         sys.addaudithook(self._audit)
         write, append, fsync = atomic._write_durably, log._append_whole, os.fsync
 
-        def torn_write(path: Path, data: bytes) -> None:
+        def torn_write(path: Path, chunks: Iterable[bytes]) -> None:
+            data = b"".join(chunks)
             path.write_bytes(data[: len(data) // 2])
             self.reach()
             path.unlink()
-            write(path, data)
+            write(path, (data,))
 
         def torn_append(file: FileIO, line: bytes) -> None:
             start = file.seek(0, 2)
