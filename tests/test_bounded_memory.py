@@ -129,7 +129,7 @@ def test_a_line_is_bounded(tmp_path: Path) -> None:
         log.append(path, {"step": 2})
     assert path.stat().st_size == 300 * MB, "nothing of it was lost"
     path.unlink()
-    with pytest.raises(zoo.CheckpointError, match="at most 1,048,576 are allowed"):
+    with pytest.raises(zoo.CheckpointError, match="expected at most 1,048,576"):
         log.append(path, {"text": "x" * MB})
     most = "\N{CUNEIFORM SIGN A}" * zoo.training.config.MAX_SAMPLED
     log.append(path, {"event": "sample", "step": 10**12, "text": most})
@@ -211,7 +211,7 @@ def test_what_a_checkpoint_names_is_bounded(tmp_path: Path) -> None:
         with pytest.raises(zoo.DataError, match=r"'.*b' exceeds the limit of"):
             read_text(sources, max_bytes=119)  # type: ignore[arg-type]
     huge = sparse(tmp_path / "huge", data_files.MAX_CONFIGURED_BYTES + 1)
-    with peak(MB), pytest.raises(zoo.DataError, match="name the text with --data"):
+    with peak(MB), pytest.raises(zoo.DataError, match="give --data"):
         read_text(huge, max_bytes=data_files.MAX_CONFIGURED_BYTES)
     with pytest.raises(zoo.DataError, match="exceeds the limit of"):
         data_files.check_configured_sources([str(tmp_path)], "*")
@@ -301,5 +301,5 @@ def test_a_report_holds_the_outputs_of_one_step(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_length_of_a_report_is_bounded(trained: Path) -> None:
-    with pytest.raises(zoo.UsageError, match=r"symbols is 100001; expected 0, .*, to 100,000"):
+    with pytest.raises(zoo.UsageError, match="symbols is 100001; expected an integer from 0 to 100000"):
         zoo.report.make_report(trained, symbols=100_001)

@@ -651,12 +651,12 @@ def test_a_result_with_half_a_character_is_written(two, go):
 
 HOSTILE_ROWS = [
     ("summary", {"mean": "high"}, "mean is 'high'; expected a number"),
-    ("summary", {"hidden": None}, "hidden is 'None'; expected an integer"),
-    ("summary", {"rank": 1e200}, "rank is '1e[+]200'; expected a number up to 1e[+]100"),
+    ("summary", {"hidden": None}, "hidden is None; expected an integer"),
+    ("summary", {"rank": 1e200}, "rank is 1e[+]200; expected a number up to 1e[+]100"),
     ("summary", {"task": "elsewhere"}, "tasks lacks 'elsewhere', which its summary names"),
-    ("overall", {"tasks": []}, r"tasks is '\[\]'; expected an integer"),
-    ("runs", {"status": None}, "status is 'None'; expected a text"),
-    ("sweep", {"lr": {}}, "lr is '{}'; expected a number"),
+    ("overall", {"tasks": []}, r"tasks is \[\]; expected an integer"),
+    ("runs", {"status": None}, "status is None; expected a text"),
+    ("sweep", {"lr": {}}, "lr is {}; expected a number"),
 ]
 
 

@@ -42,7 +42,7 @@ class Comparison:
     @cached_property
     def results(self) -> dict[str, Any]:
         """Everything in ``results.json``."""
-        return _read(self.path / FILE)
+        return read_results(self.path)
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -82,8 +82,13 @@ class Comparison:
         return "\n\n".join(map(plain, sheets(self.results)))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Everything in ``results.json``, checked: the file may come from anywhere."""
+def read_results(folder: Path) -> dict[str, Any]:
+    """Everything in ``results.json`` of a directory, with every record checked against its schema.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, or of another version.
+    """
+    path = folder / FILE
     results: dict[str, Any] = read_json(path, max_bytes=MAX_BYTES)
     tasks = results.get("tasks")
     if results.get("format") != FORMAT or type(results.get("plan")) is not dict or type(tasks) is not dict:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from zoo.arguments import short_repr
 from zoo.errors import CheckpointError
 from zoo.storage.strict_json import quote
 
@@ -64,5 +65,6 @@ def _checked(value: object, kind: str, where: str) -> object:
     name, _, none = kind.partition(" | ")
     allows, words = _ALLOWED[name]
     if not (value is None and none) and not allows(value):
-        raise CheckpointError(f"{where} is {quote(str(value))}; expected {words}.")
+        found = quote(value) if isinstance(value, str) else short_repr(value)
+        raise CheckpointError(f"{where} is {found}; expected {words}.")
     return value
