@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import zoo
+from zoo.comparison.results import FORMAT
+from zoo.comparison.statistics import overall, summarize
 
 TEXT = "\n".join(f'He said "number {n}", that is {n * n} (squared).' for n in range(120))
 
@@ -61,21 +63,20 @@ def compare(folder: Path, cells: tuple[str, ...] = CELLS, seeds: int = 2) -> Pat
         for place, cell in enumerate(cells):
             skill = numbers.random()
             runs += [_run(folder, task, facts, cell, 8 * place + 8, skill, seed) for seed in range(seeds)]
-    runs[-1] |= {"status": "failed", "score": None, "solved": None, "error": HOSTILE}
+    runs[-1] |= {"status": "failed", "score": None, "solved": False, "error": HOSTILE}
     results = {
-        "format": 1,
+        "format": FORMAT,
         "plan": {"cells": list(cells), "seeds": seeds, "lr": {"lstm": 0.003}},
         "runs": runs,
     }
-    results["summary"] = [row for task in TASKS for row in _ranked(runs, task)]
-    results["overall"] = _overall(results["summary"])
+    results["summary"] = summarize(runs)
+    results["overall"] = overall(runs)
     results["sweep"] = [
         run | {"lr": lr, "score": run["score"] and run["score"] * 30 * lr} for run in runs for lr in RATES
     ]
     results["cells"] = {cell: {"name": cell, "scope": scope} for cell, scope in SCOPES.items()}
-    results["tasks"] = {
-        "copying": {"summary": "Say again.", "threshold_source": "nobody, https://example.org."}
-    }
+    words = {"summary": "Say again.", "threshold_source": "nobody, https://example.org.", "options": {}}
+    results["tasks"] = {task: {"name": task, **facts, **words} for task, facts in TASKS.items()}
     results |= {
         "command": "zoo compare --cells lstm",
         "versions": {"zoo": "0"},
@@ -102,41 +103,16 @@ def _run(
         "lr": 0.003,
         "steps": 200,
         "seconds": 5.0 * hidden + seed,
+        "valid_score": None,
+        "steps_to_threshold": None,
+        "seconds_to_threshold": None,
+        "symbols_per_s": None,
     }
     solved = scores[-1] >= level if higher else scores[-1] <= level
-    ended = {"score": scores[-1], "loss": 1.0, "solved": solved, "status": "finished", "error": None}
+    ended = {"score": scores[-1], "loss": 1.0, "solved": solved, "status": "finished", "error": ""}
     return {"task": task, "cell": cell, "seed": seed, **facts, **found, **ended, "path": path.as_posix()}
 
 
 def _score(facts: dict[str, Any], skill: float, luck: float, share: float) -> float:
     done = (skill + luck) / (1 + math.exp(-10 * (share - 0.5)))
     return facts["baseline"] + done * (facts["threshold"] - facts["baseline"])
-
-
-def _ranked(runs: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
-    higher = TASKS[task]["higher_is_better"]
-    mine = [run for run in runs if run["task"] == task]
-    rows = []
-    for cell in dict.fromkeys(run["cell"] for run in mine):
-        seeds = [run for run in mine if run["cell"] == cell]
-        scores = [run["score"] for run in seeds if run["score"] is not None]
-        first = {key: seeds[0][key] for key in ("task", "cell", "parameters", "hidden", "lr")}
-        best, worst = (max(scores), min(scores)) if higher else (min(scores), max(scores))
-        spread = max(scores) - min(scores)
-        found = {"mean": sum(scores) / len(scores), "spread": spread, "best": best, "worst": worst}
-        rows.append(
-            {**first, **found, "solved": sum(bool(run["solved"]) for run in seeds), "seeds": len(seeds)}
-        )
-    rows.sort(key=lambda row: row["mean"], reverse=higher)
-    return [{**row, "rank": place} for place, row in enumerate(rows, 1)]
-
-
-def _overall(summary: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    ranks: dict[str, list[int]] = {}
-    for row in summary:
-        ranks.setdefault(row["cell"], []).append(row["rank"])
-    rows = [
-        {"cell": cell, "rank": sum(found) / len(found), "low": 1.0, "high": 3.0}
-        for cell, found in ranks.items()
-    ]
-    return sorted(rows, key=lambda row: row["rank"])

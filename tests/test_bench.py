@@ -508,7 +508,7 @@ def test_what_is_no_older_run(text, tmp_path):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=r"is no file that `zoo bench --json` wrote"):
         read(path)
-    with pytest.raises(UsageError, match=r"Cannot read .*: it does not exist"):
+    with pytest.raises(UsageError, match=r"cannot read .*: it does not exist"):
         read(tmp_path / "nothere.json")
 
 

@@ -13,8 +13,8 @@ from concurrent.futures import CancelledError
 
 import pytest
 from click.testing import CliRunner
-from kills.comparisons import LONG, OnDask, undisturbed
-from kills.equality import compare_comparisons, resumptions
+from crash_tests.comparisons import LONG, DaskComparison, undisturbed
+from crash_tests.equality import compare_comparisons, resumptions
 
 import zoo
 from zoo.cli.app import cli
@@ -127,7 +127,7 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_is_twice(cluster, tmp_pat
 
 
 def test_a_killed_scheduler_changes_nothing(tmp_path):
-    scenario, out = OnDask(workers=1), tmp_path / "killed"
+    scenario, out = DaskComparison(workers=1), tmp_path / "killed"
     scenario.prepare(tmp_path)
     try:
         command = scenario.begin(out)

@@ -1,12 +1,12 @@
-"""A comparison that is killed goes on to the same scores, whoever is killed; see also `tools/kill.py`."""
+"""A killed comparison continues to the same scores, whoever is killed. See also `tools/crash_test.py`."""
 
 from __future__ import annotations
 
 import sys
 
 import pytest
-from kills.comparisons import InProcesses
-from kills.equality import resumptions
+from crash_tests.comparisons import ComparisonProcesses
+from crash_tests.equality import resumptions
 
 import zoo
 
@@ -14,10 +14,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 
 
 def test_killed_workers_and_leaders_change_nothing(tmp_path):
-    scenario, survivor = InProcesses(), tmp_path / "killed"
+    scenario, survivor = ComparisonProcesses(), tmp_path / "killed"
     scenario.prepare(tmp_path)
     kills = [(12, "worker"), (12, "leader"), (3, "Ctrl-C")]
-    assert scenario.attack_at(survivor, kills) == ["worker", "leader", "Ctrl-C"]
+    assert scenario.run_with_kills_at(survivor, kills) == ["worker", "leader", "Ctrl-C"]
     scenario.compare(survivor)
     assert resumptions(survivor) > 0, "nothing was half done when it was killed"
     assert zoo.Comparison(survivor).failures == []

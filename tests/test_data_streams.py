@@ -49,7 +49,7 @@ def test_parse_split(text, fractions):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "one to three numbers; found ''"),
+        ("", "split '' is invalid; expected one to three numbers"),
         ("a,b", "one to three numbers"),
         ("90,5,4,1", "one to three numbers"),
         ("90,", "one to three numbers"),
@@ -102,7 +102,9 @@ def test_split_is_a_partition_in_order(n_tokens, train, data):
     "fractions", [(0.9, 0.2, 0.1), (1.1, -0.1, 0), (0.9, 0.1), (np.nan, 0, 1), (0, 0, 0)]
 )
 def test_split_refuses(fractions):
-    with pytest.raises(UsageError, match=r"from 0 to 1 and sum to 1; found"):
+    with pytest.raises(
+        UsageError, match=r"^fractions are .*; expected three numbers from 0 to 1 that sum to 1\."
+    ):
         split(np.arange(10, dtype=np.int32), fractions)
 
 
@@ -216,9 +218,9 @@ def test_much_too_short(n_tokens):
 def test_sizes_are_positive_integers(wrong):
     tokens = np.arange(10, dtype=np.int32)
     for call in (Streams, lambda tokens, batch, seq: fit(len(tokens), batch, seq)):
-        with pytest.raises(UsageError, match=f"batch is a positive integer; found {wrong!r}"):
+        with pytest.raises(UsageError, match=f"batch is {wrong!r}; expected an integer of at least 1"):
             call(tokens, wrong, 1)
-        with pytest.raises(UsageError, match=f"seq is a positive integer; found {wrong!r}"):
+        with pytest.raises(UsageError, match=f"seq is {wrong!r}; expected an integer of at least 1"):
             call(tokens, 1, wrong)
 
 
@@ -229,7 +231,7 @@ def test_wrong_tokens_and_steps():
         Streams(np.zeros(9), 1, 1)
     with pytest.raises(UsageError, match=r"found an array int32\(3, 3\)"):
         Streams(np.zeros((3, 3), np.int32), 1, 1)
-    with pytest.raises(UsageError, match="from 0 on; found -1"):
+    with pytest.raises(UsageError, match="index is -1; expected an integer of at least 0"):
         Streams(np.arange(9, dtype=np.int32), 1, 1).window(-1)
 
 

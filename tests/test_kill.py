@@ -1,4 +1,4 @@
-"""Killed runs that are resumed equal undisturbed ones; `tools/kill.py` repeats that with many kills."""
+"""Killed runs that are resumed equal undisturbed ones; `tools/crash_test.py` repeats that with many kills."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kills.campaign import SCENARIOS, Campaign, Entry
+from crash_tests.campaign import SCENARIOS, Campaign, Entry
 
 TOOLS = Path(__file__).parent.parent / "tools"
 
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and proc
 EVERY_POINT = """
 import random, sys
 from pathlib import Path
-from kills.trainings import EveryPoint
+from crash_tests.trainings import EveryPoint
 
 folder = Path(sys.argv[1])
 scenario = EveryPoint("text-first", steps=6)
 scenario.prepare(folder)
 for number in range(scenario.undisturbed.points):
-    scenario.attack(folder / f"{number}", number, random.Random(0))
+    scenario.run_with_kills(folder / f"{number}", number, random.Random(0))
     scenario.compare(folder / f"{number}")
 print(scenario.undisturbed.points)
 """
@@ -46,7 +46,7 @@ class Scripted:
     def prepare(self, folder: Path) -> None:
         self.closed = False
 
-    def attack(self, out: Path, number: int, rng: random.Random) -> list[str]:
+    def run_with_kills(self, out: Path, number: int, rng: random.Random) -> list[str]:
         out.mkdir()
         (out / "drawn").write_text(f"{number} {rng.random()}")
         return ["delay"]
@@ -84,7 +84,7 @@ def test_a_campaign_keeps_what_differs(tmp_path: Path, scripted: Scripted) -> No
     assert "the log differs" in rounds[1].difference
     assert [path.name for path in tmp_path.glob("differs-*/drawn")] == ["drawn"]
     done = subprocess.run(
-        [sys.executable, TOOLS / "kill.py", "--out", tmp_path, "--only", "text", "--table"],
+        [sys.executable, TOOLS / "crash_test.py", "--out", tmp_path, "--only", "text", "--table"],
         capture_output=True,
         text=True,
         timeout=60,

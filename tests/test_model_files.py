@@ -428,7 +428,7 @@ def test_what_training_keeps_besides_is_left_alone():
 def test_no_checkpoint_at_all(tmp_path):
     for content in (b"", b"nothing", b"\x08" + bytes(15), bytes(100)):
         (tmp_path / "model").write_bytes(content)
-        with pytest.raises(CheckpointError, match="Cannot load"):
+        with pytest.raises(CheckpointError, match="cannot load"):
             zoo.load(tmp_path / "model")
 
 

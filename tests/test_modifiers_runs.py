@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from kills.equality import compare_runs
+from crash_tests.equality import compare_runs
 
 import zoo
 from zoo.cli.app import cli

@@ -114,7 +114,7 @@ class Plain(zoo.Cell):
 def test_a_page_of_an_unpublished_cell_says_so() -> None:
     cls = type("Fresh", (Plain,), {"__doc__": "Fresh.", "card": None, "name": "fresh"})
     text = page(cls)
-    assert "Family tests. Unpublished. Scope: recurrence, the recurrence alone." in text
+    assert "Family tests. Unpublished. Scope: `recurrence` (the recurrence alone)." in text
     assert "@misc{fresh,\n  title = {{Fresh}},\n  note  = {unpublished},\n}" in text
 
 

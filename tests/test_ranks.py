@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kills.trainings import Ranks
+from crash_tests.trainings import Ranks
 from safetensors.numpy import load_file
 
 import zoo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import math
 import re
@@ -14,8 +15,10 @@ import pytest
 import report_examples as examples
 
 import zoo
+from zoo.comparison.record_schemas import OVERALL_SCHEMA, RUN_SCHEMA, SUMMARY_SCHEMA
 from zoo.report import Report, make_report
 from zoo.report.blocks import Chart, Facts, Samples, Table, Text, Units, plain
+from zoo.report.comparison.results import Result, Standing, Summary
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
 from zoo.report.run import units as units_room
@@ -381,12 +384,12 @@ def test_a_comparison_needs_no_compiler(comparison):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"format": 2}, "is of format 2"),
-        ({"runs": {}}, "runs is no list"),
+        ({"format": 2}, "is not a results file of this version of zoo"),
+        ({"runs": {}}, "runs is not a list"),
         ({"runs": []}, "without a single run"),
-        ({"runs": [3]}, r"runs\[0\] is no object"),
-        ({"runs": [{"task": 1}]}, r"runs\[0\]: task is '1'; expected a text"),
-        ({"summary": [{"task": "t", "cell": "c", "mean": "x"}]}, "mean is 'x'; expected a number"),
+        ({"runs": [3]}, r"runs\[0\] is not an object"),
+        ({"runs": [{"task": 1}]}, r"runs\[0\]: task is 1; expected a text"),
+        ({"overall": [{"cell": "c", "rank": "x"}]}, "rank is 'x'; expected a number"),
     ],
 )
 def test_damaged_results_are_refused(comparison, tmp_path, change, told):
@@ -402,6 +405,14 @@ def test_a_damaged_log_leaves_out_its_curve(tmp_path):
     with pytest.warns(zoo.ZooWarning, match="copying/lstm/only-s0 is left out"):
         curves = blocks(make_report(path), Chart, "task-copying")[-1]
     assert [series.thin for series in curves.series] == [False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema"), [(Result, RUN_SCHEMA), (Summary, SUMMARY_SCHEMA), (Standing, OVERALL_SCHEMA)]
+)
+def test_records_have_the_types_of_their_schema(kind, schema):
+    types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    assert types == {name: schema[name].replace("bounded_float", "float") for name in types}
 
 
 # The page

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rich_cell as rich
+from crash_tests.equality import compare_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kills.equality import compare_runs
 
 import zoo
 from zoo.errors import CheckpointError, UsageError, ZooError
@@ -194,7 +194,7 @@ def test_a_log_that_cannot_be_written_stops_the_run(go, whole, tmp_path, monkeyp
     def full(self, record):
         calls.append(record)
         if len(calls) == number:
-            raise CheckpointError("Cannot write log.jsonl: no space is left on the device.")
+            raise CheckpointError("cannot write log.jsonl: no space is left on the device.")
         append(self, record)
 
     with monkeypatch.context() as patch:
@@ -518,7 +518,7 @@ def test_when_every_checkpoint_is_damaged_nothing_is_touched(go, whole):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"{", "Cannot read .*config.json"),
+        (b"{", "cannot read .*config.json"),
         (b"{}", "config.json is not a configuration of this version of zoo"),
         (b'{"data": ["x"], "hidden": "8"}', "hidden is '8'; expected an integer"),
         (None, "config.json: it does not exist"),

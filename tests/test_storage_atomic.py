@@ -158,9 +158,9 @@ def test_missing_directory_file_as_directory_and_directory_as_file(target: Path)
         write_bytes(target / "file", NEW)
     assert_untouched(target)
     (target.parent / "folder").mkdir()
-    with pytest.raises(CheckpointError, match="Cannot write"):
+    with pytest.raises(CheckpointError, match="cannot write"):
         write_bytes(target.parent / "folder", NEW)
-    with pytest.raises(CheckpointError, match="Cannot write"):
+    with pytest.raises(CheckpointError, match="cannot write"):
         write_bytes(target.parent / ("n" * 300), NEW)
     assert sorted(os.listdir(target.parent)) == ["file.bin", "folder"]  # noqa: PTH208
 
@@ -228,12 +228,12 @@ CIRCLE.append(CIRCLE)
         (b"bytes", "is a bytes"),
         (NESTED, "nested more than 64"),
         (CIRCLE, "nested more than 64"),
-        (10**5000, "Cannot write"),
+        (10**5000, "cannot write"),
     ],
     ids=["nan", "inf", "key", "set", "bytes", "nested", "circle", "digits"],
 )
 def test_json_refuses_what_would_not_come_back(target: Path, value: object, words: str) -> None:
-    if words == "Cannot write" and not hasattr(sys, "get_int_max_str_digits"):
+    if words == "cannot write" and not hasattr(sys, "get_int_max_str_digits"):
         pytest.skip("this Python writes integers of any length")
     with pytest.raises(CheckpointError, match=words):
         write_json(target, value)

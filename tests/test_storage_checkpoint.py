@@ -186,7 +186,7 @@ def test_only_arrays_are_arrays(value: Any) -> None:
     ids=["nan", "inf", "key", "numpy", "bytes", "list", "large"],
 )
 def test_other_metas_are_refused(meta: Any, words: str) -> None:
-    with pytest.raises(CheckpointError, match=f"Cannot store this checkpoint: .*{words}"):
+    with pytest.raises(CheckpointError, match=f"cannot store this checkpoint: .*{words}"):
         pack(Checkpoint({}, meta))
 
 
@@ -224,7 +224,7 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_a_checkpoint_that_cannot_be_stored_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "file.safetensors"
     save(path, Checkpoint({}, {"step": 1}))
-    with pytest.raises(CheckpointError, match="Cannot store"):
+    with pytest.raises(CheckpointError, match="cannot store"):
         save(path, Checkpoint({"a": np.zeros(1, bool)}, {}))
     assert load(path).meta == {"step": 1}
 

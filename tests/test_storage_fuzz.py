@@ -35,7 +35,7 @@ def outcome(data: bytes) -> str:
         found = unpack(data, source="fuzz.safetensors")
     except CheckpointError as error:
         message = str(error)
-        assert message.startswith("Cannot load fuzz.safetensors: ")
+        assert message.startswith("cannot load fuzz.safetensors: ")
         assert message.isprintable()
         assert len(message) < 500
         return message

@@ -155,7 +155,7 @@ def test_a_log_that_is_a_directory(run: RunDirectory) -> None:
     run.log_path.mkdir()
     with pytest.raises(CheckpointError, match="it is a directory"):
         run.read_log()
-    with pytest.raises(CheckpointError, match="Cannot write"):
+    with pytest.raises(CheckpointError, match="cannot write"):
         run.append_log({"step": 1})
 
 

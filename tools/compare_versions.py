@@ -138,12 +138,11 @@ def run_model(cell: str, layers: int, dtype: str) -> Digests:
 
 def run_training(name: str) -> Digests:
     """The final parameters of a training run."""
-    settings = {**SMALL, **RUNS[name], "threads": 1, "quiet": True}
+    settings = {**SMALL, **RUNS[name], "threads": 1}
     with tempfile.TemporaryDirectory() as folder:
         text, out = Path(folder) / "text.txt", Path(folder) / "run"
         text.write_text(TEXT, encoding="utf-8")
         data = None if "task" in settings else str(text)
-        settings.pop("quiet")
         zoo.train(data, out=str(out), **settings)
         whole = digest(zoo.load(out).theta)
         zoo.train(data, out=str(out), resume=True, **{**settings, "steps": 60})

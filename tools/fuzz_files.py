@@ -32,36 +32,39 @@ from zoo.storage import Checkpoint, load, pack, unpack, write_json
 
 SECONDS, LONGEST = 20, 2000  # of a case, and of a message
 HOSTILE: list[Any] = [
-    *(
-        None,
-        True,
-        False,
-        0,
-        -1,
-        1,
-        2**31,
-        2**63,
-        2**64,
-        10**400,
-        0.5,
-        -0.0,
-        1e308,
-        "",
-        "a",
-        "../../etc/passwd",
-    ),
-    *(
-        "/dev/zero",
-        "evil.py:Evil",
-        "\x1b]0;x\x07",
-        "\u202egnp",
-        "\ud800",
-        "x" * 5000,
-        "lstm",
-        "float64",
-        "nan",
-    ),
-    *([], {}, [[]], {"": {}}, [1, "a", None], {"a": 1}, [0] * 1000, {"name": "gru", "options": {}}),
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2**31,
+    2**63,
+    2**64,
+    10**400,
+    0.5,
+    -0.0,
+    1e308,
+    "",
+    "a",
+    "../../etc/passwd",
+    "/dev/zero",
+    "evil.py:Evil",
+    "\x1b]0;x\x07",
+    "\u202egnp",
+    "\ud800",
+    "x" * 5000,
+    "lstm",
+    "float64",
+    "nan",
+    [],
+    {},
+    [[]],
+    {"": {}},
+    [1, "a", None],
+    {"a": 1},
+    [0] * 1000,
+    {"name": "gru", "options": {}},
 ]
 Json = Any
 Case = Callable[[Path, random.Random], None]
@@ -74,17 +77,17 @@ def spots(value: Json, spot: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def mutated(value: Json, rng: random.Random) -> Json:
-    """A value in which up to three others are replaced, removed, renamed or doubled."""
+    """A value in which up to three others are replaced, removed or renamed."""
     holder = [json.loads(json.dumps(value))]
     for _ in range(rng.choice((1, 1, 2, 3))):
         *path, last = rng.choice(spots(holder)[1:])
         inner: Any = holder
         for name in path:
             inner = inner[name]
-        way = rng.randrange(5)
-        if way == 0 and (isinstance(inner, dict) or len(path) > 0):
+        mutation = rng.randrange(5)
+        if mutation == 0 and (isinstance(inner, dict) or len(path) > 0):
             del inner[last]
-        elif way == 1 and isinstance(inner, dict):
+        elif mutation == 1 and isinstance(inner, dict):
             inner[rng.choice(("plugins", "__proto__", "", f"{last}2"))] = inner.pop(last)
         else:
             inner[last] = copy.deepcopy(rng.choice(HOSTILE))
@@ -93,23 +96,23 @@ def mutated(value: Json, rng: random.Random) -> Json:
 
 
 def dumped(value: Json) -> bytes:
-    """A value as JSON, now and then not of the strict kind."""
+    """A value as JSON, with NaN and lone surrogates where it has them."""
     return json.dumps(value).encode("utf-8", "surrogatepass")
 
 
 # --- What is tried ---
 
 
-def raw(folder: Path, rng: random.Random) -> None:
+def damage_bytes(folder: Path, rng: random.Random) -> None:
     """A checkpoint with bits flipped, and bytes replaced, inserted, removed or cut off."""
     original = rng.choice(CHECKPOINTS)(folder).read_bytes()
     data = bytearray(original)
     for _ in range(rng.randint(1, 4)):
         begin = rng.randrange(len(data) + 1)
-        way = rng.randrange(4)
-        if way == 0:
+        mutation = rng.randrange(4)
+        if mutation == 0:
             del data[begin:]
-        elif way == 1 and begin < len(data):
+        elif mutation == 1 and begin < len(data):
             data[begin] ^= 1 << rng.randrange(8)
         else:
             data[begin : begin + rng.randrange(9)] = rng.randbytes(rng.randrange(9))
@@ -119,24 +122,24 @@ def raw(folder: Path, rng: random.Random) -> None:
         assert pack(load(file)) == original, "another content was loaded"
 
 
-def header(folder: Path, rng: random.Random) -> None:
+def damage_header(folder: Path, rng: random.Random) -> None:
     """A header that was changed as JSON, before the same body."""
     original = rng.choice(CHECKPOINTS)(folder).read_bytes()
     size = int.from_bytes(original[:8], "little")
     text = dumped(mutated(json.loads(original[8 : 8 + size]), rng))
     with contextlib.suppress(zoo.CheckpointError):
-        found = unpack(len(text).to_bytes(8, "little") + text + original[8 + size :], source="tried")
-        assert pack(found) == original, "another content was loaded"
+        checkpoint = unpack(len(text).to_bytes(8, "little") + text + original[8 + size :], source="tried")
+        assert pack(checkpoint) == original, "another content was loaded"
 
 
-def description(folder: Path, rng: random.Random) -> None:
+def damage_description(folder: Path, rng: random.Random) -> None:
     """Another description, and now and then other arrays, with a digest that is right."""
-    found = load(rng.choice(CHECKPOINTS)(folder))
-    arrays = dict(found.arrays)
+    checkpoint = load(rng.choice(CHECKPOINTS)(folder))
+    arrays = dict(checkpoint.arrays)
     if rng.random() < 0.3:
         name = rng.choice(list(arrays))
         arrays[name] = rng.choice((np.zeros((0,)), arrays[name].astype(np.float64), arrays[name][..., None]))
-    meta = mutated(found.meta, rng) if rng.random() < 0.9 else found.meta
+    meta = mutated(checkpoint.meta, rng) if rng.random() < 0.9 else checkpoint.meta
     if isinstance(meta, dict):
         with contextlib.suppress(zoo.ZooError):
             data = pack(Checkpoint(arrays, meta))
@@ -145,9 +148,9 @@ def description(folder: Path, rng: random.Random) -> None:
             zoo.load(file, threads=1)
 
 
-def run_files(folder: Path, rng: random.Random) -> None:
+def damage_run(folder: Path, rng: random.Random) -> None:
     """A run with another configuration, log or pointer."""
-    run, file = _copy(
+    directory, file = _copy(
         folder, "run", rng, ("config.json", "log.jsonl", "checkpoints/last.json", "checkpoints/best.json")
     )
     if file.suffix == ".jsonl":
@@ -157,13 +160,13 @@ def run_files(folder: Path, rng: random.Random) -> None:
         file.write_bytes(b"".join(dumped(event) + b"\n" for event in events))
     else:
         file.write_bytes(dumped(mutated(json.loads(file.read_bytes()), rng)))
-    found = zoo.Run(run)
+    run = zoo.Run(directory)
     for name in ("config", "history", "best_loss", "ended"):
-        _attempt(lambda name=name: getattr(found, name))  # type: ignore[misc]
-    _attempt(lambda: zoo.report.make_report(run, symbols=4))
+        _attempt(lambda name=name: getattr(run, name))  # type: ignore[misc]
+    _attempt(lambda: zoo.report.make_report(directory, symbols=4))
 
 
-def comparison_files(folder: Path, rng: random.Random) -> None:
+def damage_comparison(folder: Path, rng: random.Random) -> None:
     """A comparison with another plan, results, or result of a run."""
     result = "runs/copying/vanilla/lr0.01-s0/result.json"
     names = ("compare.json", "results.json", "results.json", result)
@@ -172,10 +175,10 @@ def comparison_files(folder: Path, rng: random.Random) -> None:
     _attempt(lambda: zoo.Comparison(comparison).table())
     _attempt(lambda: zoo.report.make_report(comparison))
     if file.name != "results.json":
-        _attempt(lambda: zoo.compare(out=comparison, engine=Nobody()))
+        _attempt(lambda: zoo.compare(out=comparison, engine=IdleEngine()))
 
 
-class Nobody:
+class IdleEngine:
     """An engine that does no job."""
 
     def map(self, jobs: Any, tell: Any) -> Any:  # noqa: ARG002
@@ -208,7 +211,13 @@ CHECKPOINTS: list[Callable[[Path], Path]] = [
     lambda folder: folder / "layers.safetensors",
 ]
 # Most are of the kinds that take least time: a hundred of them, or one report, a second.
-CASES: list[Case] = [*[raw] * 10, *[header] * 6, *[description] * 2, run_files, comparison_files]
+CASES: list[Case] = [
+    *[damage_bytes] * 10,
+    *[damage_header] * 6,
+    *[damage_description] * 2,
+    damage_run,
+    damage_comparison,
+]
 
 
 # --- The campaign ---

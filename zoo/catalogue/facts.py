@@ -80,7 +80,7 @@ def by_family(rows: Iterable[Facts]) -> dict[str, list[Facts]]:
 
 
 def about_family(cls: type[Cell]) -> str:
-    """What a family is: the first paragraph of the package that has its name and its cells.
+    """Description of a family: the first paragraph of the package that has its name and its cells.
 
     Empty for a cell that lies elsewhere.
     """

@@ -14,8 +14,8 @@ _WHAT = (
     "it comes from. These pages are made from what the cells declare, by `zoo pages`."
 )
 _COLUMNS = (
-    f"Scope: {'; '.join(f'{scope}, {words}' for scope, words in SCOPES.items())}. Parameters of a layer, and "
-    f"numbers that a row carries, for {HIDDEN} units and {INPUTS} inputs."
+    f"Scope: {' '.join(f'`{scope}` is {words}.' for scope, words in SCOPES.items())} Parameters of a layer, "
+    f"and numbers that a row carries, for {HIDDEN} units and {INPUTS} inputs."
 )
 
 Families = Mapping[str, list[Facts]]

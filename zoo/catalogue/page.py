@@ -52,7 +52,7 @@ def _origin(cls: type[Cell], index: str) -> str:
     family = f"[{cls.family}]({index}#{cls.family})" if index else cls.family
     card = cls.card
     source = f"From {link(card.title, card.url)} by {prose(card.authors)}, {card.year}"
-    scope = f"Scope: {card.scope}, {SCOPES[card.scope]}"
+    scope = f"Scope: `{card.scope}` ({SCOPES[card.scope]})"
     return f"Family {family}. {source if card.published else UNPUBLISHED.capitalize()}. {scope}."
 
 

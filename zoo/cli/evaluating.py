@@ -12,7 +12,7 @@ from typing import Any
 from zoo.contracts import Cell
 from zoo.data import Corpus, Streams, fit, parse_split, read_text, split
 from zoo.data.corpus import TextLevel
-from zoo.data.files import MAX_NAMED_BYTES
+from zoo.data.files import MAX_CONFIGURED_BYTES
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.model import AnyModel, LanguageModel, model_from
 from zoo.storage import Checkpoint, RunDirectory, load
@@ -116,7 +116,7 @@ def _read(trained: Trained, model: LanguageModel, sources: Sequence[str], glob: 
         return read_text(list(sources), level=level, glob=pattern)
     if config is None:
         raise UsageError(f"{trained.source} does not say on which text it was trained; name one with --data.")
-    corpus = read_text(list(config.data), level=level, glob=pattern, max_bytes=MAX_NAMED_BYTES)
+    corpus = read_text(list(config.data), level=level, glob=pattern, max_bytes=MAX_CONFIGURED_BYTES)
     if corpus.sha256 != trained.sha256:
         raise DataError(
             f"the text of {trained.source}, {' '.join(config.data)}, has changed since training (sha256 "

@@ -49,9 +49,9 @@ def train_arguments(
 
     stored = resume_config(out) if resume and out is not None else None
     if stored is not None and "data" not in given:
-        from zoo.data.files import check_named
+        from zoo.data.files import check_configured_sources
 
-        check_named(stored.data, stored.glob)
+        check_configured_sources(stored.data, stored.glob)
     cell, task = _cell(given.get("cell"), stored), _task(given.get("task"), stored)
     named = {"cell": cell.name, **({} if task is None else {"task": task.name})}
     settings = {**_stored(stored, {**given, **named}), **given}

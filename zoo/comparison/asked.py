@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.arguments import short_repr
+from zoo.arguments import as_integer, short_repr
 from zoo.errors import UsageError
 from zoo.training.config import make_config
 
@@ -27,7 +27,9 @@ SETTINGS = (
 )
 """Settings of every run that may be chosen, as for ``zoo.train``."""
 
-MOST_SEEDS = 2**16
+MAX_SEEDS = 2**16
+MAX_COUNT = 2**53
+"""Largest size, budget or number of updates: a float holds every integer up to it."""
 
 Specs = Mapping[str, str]
 
@@ -70,7 +72,9 @@ class Asked:
             if all(getattr(self, name) is not None for name in pair):
                 raise UsageError(f"compare: {pair[0]} and {pair[1]} are both given; give one of them.")
         for name in ("seeds", "params", "hidden", "steps", "sweep_steps"):
-            _check_count(name, getattr(self, name))
+            if (value := getattr(self, name)) is not None:
+                most = MAX_SEEDS if name == "seeds" else MAX_COUNT
+                object.__setattr__(self, name, as_integer(value, f"compare: {name}", 1, most))
         for name, value in (("seconds", self.seconds), ("lr", self.lr)):
             _check_positive(name, value)
         if self.lr_grid is not None and not self.lr_grid:
@@ -108,15 +112,7 @@ def _either(first: str, one: Any, second: str, other: Any) -> tuple[str, Any] | 
     return None if other is None else (second, other)
 
 
-def _check_count(name: str, value: object) -> None:
-    if value is not None and (type(value) is not int or value < 1):
-        raise UsageError(f"compare: {name} is {short_repr(value)}; expected an integer of at least 1.")
-    most = MOST_SEEDS if name == "seeds" else 2**53
-    if type(value) is int and value > most:
-        raise UsageError(f"compare: {name} is {value}; expected an integer of at most {most}.")
-
-
 def _check_positive(name: str, value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value is not None and not (is_number and 0 < value < math.inf):
-        raise UsageError(f"compare: {name} is {value!r}; expected a finite number above zero.")
+        raise UsageError(f"compare: {name} is {short_repr(value)}; expected a finite number above zero.")

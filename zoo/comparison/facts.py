@@ -1,4 +1,4 @@
-"""What stands in the results beside the runs: the plan, cells and tasks, the machine, the versions."""
+"""Facts in the results in addition to the runs: plan, cells, tasks, machine, versions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def facts(plan: Plan, comparands: Comparands, jobs: int | None, seconds: float) 
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
-    """What a cell is, and how much of its paper's network."""
+    """Name, summary and scope of a cell."""
     return {"name": cell.name, "summary": cell.summary(), "scope": cell.card.scope}
 
 

@@ -93,17 +93,19 @@ def _check_label(kind: str, label: str) -> None:
 def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[Member, Cell]:
     """A cell, and what a plan says of it."""
     cell = resolve_cell(spec, **options)
-    return Member(cell.name, dict(cell.options), cell.source_digest(), _lasting(spec)), cell
+    return Member(cell.name, dict(cell.options), cell.source_digest(), _absolute_spec(spec)), cell
 
 
 def find_task(spec: str, options: Mapping[str, Any]) -> tuple[Member, Problem]:
     """A task, and what a plan says of it."""
     problem = Problem(resolve_task(spec, **options))
-    return Member(problem.task.name, dict(problem.task.options), problem.source, _lasting(spec)), problem
+    return Member(
+        problem.task.name, dict(problem.task.options), problem.source, _absolute_spec(spec)
+    ), problem
 
 
-def _lasting(spec: str) -> str:
-    """What a process in another directory finds the same member by."""
+def _absolute_spec(spec: str) -> str:
+    """The spec with an absolute path, for processes in other directories."""
     path, _, name = spec.rpartition(":")
     return f"{real_path(path)}:{name}" if names_file(spec) else spec
 

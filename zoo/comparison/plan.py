@@ -14,11 +14,12 @@ from zoo.comparison.asked import SETTINGS, Asked
 from zoo.errors import CheckpointError, UsageError
 from zoo.storage import write_json
 from zoo.storage.reading import exists, read_json
+from zoo.storage.strict_json import quote
 
 FORMAT = 1
 FILE = "compare.json"
-MOST_RUNS = 30_000
-"""Of one comparison, those of the sweep counted: so many are read back from ``results.json``."""
+MAX_RUNS = 30_000
+"""Largest number of runs in a comparison, sweep included."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
 _NAME = re.compile(r"[a-z][a-z0-9_+]{0,255}")
@@ -91,11 +92,10 @@ class Plan:
         """Raise `UsageError` for more runs than can be held in memory."""
         swept = len(self.rates) if len(self.rates) > 1 else 0
         runs = len(self.cells) * len(self.tasks) * (self.seeds + swept)
-        if runs > MOST_RUNS:
+        if runs > MAX_RUNS:
             raise UsageError(
-                f"compare: {self.seeds:,} seeds and {swept} rates of {len(self.cells)} cells on "
-                f"{len(self.tasks)} tasks are {runs:,} runs; expected at most {MOST_RUNS:,}. "
-                f"Give fewer seeds."
+                f"compare: {runs:,} runs; expected at most {MAX_RUNS:,}; give fewer --seeds, --cells or "
+                f"--tasks."
             )
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -154,7 +154,7 @@ def _plan(stored: dict[str, Any]) -> Plan:
     ((size, number),) = stored["size"].items()
     ((length, amount),) = stored["length"].items()
     if size not in ("params", "hidden") or length not in ("steps", "seconds"):
-        raise ValueError(f"its size is {str(size)[:60]!r} and its length {str(length)[:60]!r}")
+        raise ValueError(f"its size is {quote(str(size))} and its length {quote(str(length))}")
     if stored["settings"].keys() != set(SETTINGS):
         raise ValueError(f"its settings are not exactly {', '.join(SETTINGS)}")
     asked = Asked(

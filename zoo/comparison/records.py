@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo.arguments import short_repr
 from zoo.comparison.jobs import Job, Record
-from zoo.comparison.rows import RUN
+from zoo.comparison.record_schemas import RUN_SCHEMA
 from zoo.errors import CheckpointError
 from zoo.storage import write_json
 from zoo.storage.reading import exists, read_json
-from zoo.storage.rows import check_row, is_measure
+from zoo.storage.record_schema import check_record, is_bounded_float
 from zoo.training import TaskScore
 
 FORMAT = 1
@@ -52,8 +53,8 @@ def record_of(
         "cell": job["cell"],
         **{name: asked.get(name) for name in ("seed", "lr", "hidden", "steps")},
         "parameters": job["parameters"],
-        "score": None if status == "failed" else score if is_measure(score) else goal["baseline"],
-        "loss": loss if is_measure(loss) else None,
+        "score": None if status == "failed" else score if is_bounded_float(score) else goal["baseline"],
+        "loss": loss if is_bounded_float(loss) else None,
         "valid_score": best and best["score"],
         **goal,
         "solved": bool(tested.solved if tested else best and best["solved"]),
@@ -120,11 +121,12 @@ def read_record(root: Path, job: Job) -> Record | None:
     found = stored.get("record")
     if not isinstance(found, dict) or set(found) != set(expected):
         raise CheckpointError(f"{path} is not the result of a run of this version of zoo.")
-    checked = check_row(found, RUN, str(path))
+    checked = check_record(found, RUN_SCHEMA, str(path))
     record = {name: checked[name] for name in expected}  # in this order: JSON is sorted by name
     for name in _SAME:
         if record[name] != expected[name]:
             raise CheckpointError(
-                f"{path} is of another run: {name} is {record[name]!r:.60}, expected {expected[name]!r}."
+                f"{path} is of another run: {name} is {short_repr(record[name])}, "
+                f"expected {short_repr(expected[name])}."
             )
     return record

@@ -11,12 +11,12 @@ from typing import Any
 
 from zoo.arguments import as_path
 from zoo.comparison.jobs import Record
-from zoo.comparison.rows import OVERALL, RUN, SUMMARY, TASK
+from zoo.comparison.record_schemas import OVERALL_SCHEMA, RUN_SCHEMA, SUMMARY_SCHEMA, TASK_SCHEMA
 from zoo.comparison.statistics import Row, overall, summarize
 from zoo.errors import CheckpointError
 from zoo.storage import write_bytes, write_json
 from zoo.storage.reading import read_json
-from zoo.storage.rows import MAX_BYTES, check_row, check_rows
+from zoo.storage.record_schema import MAX_BYTES, check_record, check_records
 from zoo.storage.strict_json import quote
 
 FORMAT = 1
@@ -42,7 +42,7 @@ class Comparison:
     @cached_property
     def results(self) -> dict[str, Any]:
         """Everything in ``results.json``."""
-        return _read(self.path / FILE)
+        return read_results(self.path)
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -82,26 +82,36 @@ class Comparison:
         return "\n\n".join(map(plain, sheets(self.results)))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Everything in ``results.json``, of which a table can be made whoever wrote it."""
-    found: dict[str, Any] = read_json(path, max_bytes=MAX_BYTES)
-    tasks = found.get("tasks")
-    if found.get("format") != FORMAT or type(found.get("plan")) is not dict or type(tasks) is not dict:
-        raise CheckpointError(f"{path} holds no results of a comparison of this version of zoo.")
-    for name, kinds in (("runs", RUN), ("sweep", RUN), ("summary", SUMMARY), ("overall", OVERALL)):
-        found[name] = check_rows(found.get(name), kinds, f"{path}, {name}")
-    found["tasks"] = {name: _about(task, f"{path}, tasks") for name, task in tasks.items()}
-    for row in found["summary"]:
-        if row["task"] not in found["tasks"]:
+def read_results(folder: Path) -> dict[str, Any]:
+    """Everything in ``results.json`` of a directory, with every record checked against its schema.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, or of another version.
+    """
+    path = folder / FILE
+    results: dict[str, Any] = read_json(path, max_bytes=MAX_BYTES)
+    tasks = results.get("tasks")
+    if results.get("format") != FORMAT or type(results.get("plan")) is not dict or type(tasks) is not dict:
+        raise CheckpointError(f"{path} is not a results file of this version of zoo.")
+    for name, kinds in (
+        ("runs", RUN_SCHEMA),
+        ("sweep", RUN_SCHEMA),
+        ("summary", SUMMARY_SCHEMA),
+        ("overall", OVERALL_SCHEMA),
+    ):
+        results[name] = check_records(results.get(name), kinds, f"{path}, {name}")
+    results["tasks"] = {name: _about(task, f"{path}, tasks") for name, task in tasks.items()}
+    for row in results["summary"]:
+        if row["task"] not in results["tasks"]:
             raise CheckpointError(f"{path}, tasks lacks {quote(row['task'])}, which its summary names.")
-    return found
+    return results
 
 
 def _about(task: Any, where: str) -> dict[str, Any]:
-    """What a task is, with its options."""
-    known = check_row(task, TASK, where)
+    """Description and options of a task."""
+    known = check_record(task, TASK_SCHEMA, where)
     if not isinstance(task.get("options"), dict):
-        raise CheckpointError(f"{where}: the options of {quote(known['name'])} are no object.")
+        raise CheckpointError(f"{where}, {quote(known['name'])}: options is not an object.")
     return {**known, "options": task["options"]}
 
 
@@ -119,7 +129,7 @@ def write_results(
     Raises:
         CheckpointError: if they cannot be written.
     """
-    found = {
+    results = {
         "format": FORMAT,
         **facts,
         "runs": list(runs),
@@ -127,7 +137,7 @@ def write_results(
         "summary": summarize(runs),
         "overall": overall(runs),
     }
-    write_json(folder / FILE, found)
+    write_json(folder / FILE, results)
     write_bytes(folder / TABLE, as_csv(runs).encode("utf-8", "backslashreplace"))  # a lone surrogate
 
 

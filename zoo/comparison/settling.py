@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from zoo.arguments import short_repr
 from zoo.comparison import members
 from zoo.comparison.asked import SETTINGS, Asked, Specs
 from zoo.comparison.plan import Member, Plan, Settled
@@ -109,7 +110,7 @@ def _changes(kind: str, label: str, before: Member, now: Member) -> Differences:
     if before.options != now.options:
         others = {name for name in now.options if before.options.get(name) != now.options[name]}
         return [
-            f"{label}.{name}: {before.options.get(name)!r:.60} -> {now.options[name]!r:.60}"
+            f"{label}.{name}: {short_repr(before.options.get(name))} -> {short_repr(now.options[name])}"
             for name in sorted(others)
         ]
     if before.source != now.source:
@@ -157,7 +158,9 @@ def _differences(asked: Asked, stored: Plan) -> Differences:
 
 
 def _words(value: Any) -> str:
-    return (" ".join(map(str, value)) if isinstance(value, tuple) else str(value))[:60]
+    if isinstance(value, tuple) and isinstance(value[0], str):  # a size or a length
+        return f"{value[0]} {short_repr(value[1])}"
+    return short_repr(value)
 
 
 def _grid(settings: Mapping[str, Any]) -> tuple[float, ...]:
@@ -173,9 +176,11 @@ def _check_budget(plan: Plan, cells: Mapping[str, Cell], problems: Mapping[str, 
         UsageError: naming each such cell, and the least possible budget.
     """
     kind, budget = plan.size
+    if kind != "params":
+        return
     new = [(task, cell) for task, cell in plan.pairs() if cell not in plan.settled.get(task, {})]
     least: dict[str, int] = {}
-    for task, cell in new if kind == "params" else ():
+    for task, cell in new:
         size = smallest(_counter(cells[cell], problems[task], plan.settings["layers"], []))
         if size is not None and size.parameters > (1 + TOLERANCE) * budget:
             least[f"{cell} on {task}"] = size.parameters

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 MOST_HIDDEN = 2**15
 TOLERANCE = 0.05
-"""How far, in parts of the budget, the parameters of a cell may be from it."""
+"""Allowed relative difference between the parameters of a cell and the budget."""
 _REACH = 1024
 """Sizes that suit a cell lie at most so far apart: heads, orders and periods divide them."""
 

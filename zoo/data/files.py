@@ -15,11 +15,11 @@ from zoo.errors import DataError, UsageError
 
 STDIN = "-"
 IN_MEMORY = "corpus:"
-"""What a text is called that was given as a ``Corpus``: ``corpus:NAME``."""
-MAX_NAMED_BYTES = 2**30
-"""Of all files together that a checkpoint or a configuration names, not a person."""
-MOST_NAMED_FILES = 100_000
-"""In a directory that one of them names."""
+"""Prefix of the name of a text that was passed as a ``Corpus``."""
+MAX_CONFIGURED_BYTES = 2**30
+"""Largest size in bytes of all files together that a checkpoint or a configuration names."""
+MAX_CONFIGURED_FILES = 100_000
+"""Largest number of files in a directory that a checkpoint or a configuration names."""
 
 
 class Part(NamedTuple):
@@ -60,21 +60,21 @@ def read_source(source: str | os.PathLike[str], glob: str, max_bytes: int | None
         raise DataError(_missing(Path(exc.filename or source))) from exc
     except OSError as exc:
         reason = "permission denied" if isinstance(exc, PermissionError) else exc.strerror or exc
-        raise DataError(f"Cannot read {str(exc.filename or source)!r}: {reason}.") from exc
+        raise DataError(f"cannot read {str(exc.filename or source)!r}: {reason}.") from exc
 
 
-def check_named(sources: Sequence[str], glob: str) -> None:
-    """Refuse sources that a configuration names if they are no regular files, or have too many bytes.
+def check_configured_sources(sources: Sequence[str], glob: str) -> None:
+    """Check that configured sources are regular files within the limits.
 
-    Standard input and built-in texts pass, and what is missing: whoever reads it will say so.
+    Standard input, built-in texts and missing files pass; reading reports those.
 
     Raises:
-        DataError: naming the first.
+        DataError: if one is not; the message names the first.
     """
-    left = MAX_NAMED_BYTES
+    left = MAX_CONFIGURED_BYTES
     for source in sources:
         if source != STDIN and not source.startswith(PREFIX) and Path(source).exists():
-            left -= sum(_named_size(file, left) for file in _files(Path(source), glob, MOST_NAMED_FILES))
+            left -= sum(_named_size(file, left) for file in _files(Path(source), glob, MAX_CONFIGURED_FILES))
 
 
 def _read(source: str | os.PathLike[str], glob: str, max_bytes: int | None) -> Parts:
@@ -83,8 +83,8 @@ def _read(source: str | os.PathLike[str], glob: str, max_bytes: int | None) -> P
     if isinstance(source, str) and source.startswith(IN_MEMORY):
         name = source.removeprefix(IN_MEMORY)
         raise DataError(
-            f"The text {name!r} was given to zoo.train as a zoo.data.Corpus, and is in no file; in Python "
-            f"give it again, zoo.train(corpus, resume=True, out=...), or name another text with --data."
+            f"text {name!r} was passed to zoo.train as a zoo.data.Corpus and has no file; pass it again, "
+            f"zoo.train(corpus, resume=True, out=...), or give --data."
         )
     if isinstance(source, str) and source.startswith(PREFIX):
         return _read_builtin(source.removeprefix(PREFIX))
@@ -124,7 +124,7 @@ def _read_path(path: Path, glob: str, max_bytes: int | None) -> Parts:
     if "\0" in str(path):
         raise FileNotFoundError(path)  # no system has such a name; open() would say ValueError
     is_directory, parts, left = path.is_dir(), [], max_bytes
-    for file in _files(path, glob, None if max_bytes is None else MOST_NAMED_FILES):
+    for file in _files(path, glob, None if max_bytes is None else MAX_CONFIGURED_FILES):
         raw = _read_file(file, left)
         left = None if left is None else left - len(raw)
         parts.append(Part(repr(str(file)), raw, is_directory))
@@ -148,13 +148,13 @@ def _named_size(path: Path, max_bytes: int) -> int:
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise DataError(
-            f"{str(path)!r} is no regular file, and only those are read that a checkpoint or a configuration "
-            f"names; name the text with --data."
+            f"{str(path)!r} is not a regular file; a text named by a checkpoint or configuration must be "
+            f"one; give --data."
         )
     if facts.st_size > max_bytes:
         raise DataError(
-            f"{str(path)!r} brings the text to more than {MAX_NAMED_BYTES:,} bytes, which are not read "
-            f"because a checkpoint or a configuration names them; name the text with --data."
+            f"{str(path)!r} exceeds the limit of {MAX_CONFIGURED_BYTES:,} bytes for texts named by a "
+            f"checkpoint or configuration; give --data."
         )
     return facts.st_size
 
@@ -169,8 +169,8 @@ def _matching(root: Path, glob: str, most: int | None) -> list[Path]:
     for count, name in enumerate(_visible_files(root)):
         if count == most:
             raise DataError(
-                f"Directory {str(root)!r} holds more than {most:,} files, which are not read because a "
-                f"checkpoint or a configuration names it; name the text with --data."
+                f"directory {str(root)!r} holds more than {most:,} files, the limit for a directory named by "
+                f"a checkpoint or configuration; give --data."
             )
         if _matches(name, glob):
             relative.append(name)

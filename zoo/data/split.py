@@ -51,11 +51,11 @@ def parse_split(text: str) -> Fractions:
     """
     if not isinstance(text, str):
         raise UsageError(
-            f"A split is one to three numbers in a string; found {short_repr(text)}; {_EXAMPLE}."
+            f"split {short_repr(text)} is invalid; expected one to three numbers in a string; {_EXAMPLE}."
         )
     words = [word.strip() for word in text.split(",")]
     if len(words) > 3 or not all(_NUMBER.fullmatch(word) for word in words):
-        raise UsageError(f"A split is one to three numbers; found {text!r}; {_EXAMPLE}.")
+        raise UsageError(f"split {short_repr(text)} is invalid; expected one to three numbers; {_EXAMPLE}.")
     shares = [Fraction(word) for word in words] + [Fraction(0)] * (3 - len(words))
     total = sum(shares, Fraction(0))
     if total not in (1, 100):
@@ -101,7 +101,7 @@ def _exact(fractions: Fractions) -> tuple[Fraction, Fraction, Fraction]:
     numbers = [float(fraction) for fraction in given] if are_numbers else []
     if len(numbers) != 3 or not all(0 <= number <= 1 for number in numbers) or not _is_one(sum(numbers)):
         raise UsageError(
-            f"Fractions (train, valid, test) are from 0 to 1 and sum to 1; found {short_repr(fractions)}."
+            f"fractions are {short_repr(fractions)}; expected three numbers from 0 to 1 that sum to 1."
         )
     train, valid, test = (Fraction(repr(number)) for number in numbers)
     return train, valid, test

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -54,8 +53,8 @@ class Streams:
 
     def __post_init__(self) -> None:
         """Check the sizes."""
-        _check_size("batch", self.batch)
-        _check_size("seq", self.seq)
+        as_integer(self.batch, "batch", 1)
+        as_integer(self.seq, "seq", 1)
         is_array = isinstance(self.tokens, np.ndarray)
         if not is_array or self.tokens.ndim != 1 or self.tokens.dtype.kind not in "iu":
             found = short_repr(self.tokens)
@@ -80,9 +79,7 @@ class Streams:
         Raises:
             UsageError: If the index is negative.
         """
-        if as_integer(index, "index") < 0:
-            raise UsageError(f"A window's index is its step, from 0 on; found {index}.")
-        place = index % self.windows_per_epoch
+        place = as_integer(index, "index", 0) % self.windows_per_epoch
         return Window(self._rows(place, shift=0), self._rows(place, shift=1), place == 0)
 
     def _rows(self, place: int, shift: int) -> NDArray[np.int32]:
@@ -111,17 +108,12 @@ def fit(n_tokens: int, batch: int, seq: int) -> tuple[int, int]:
         DataError: If there are fewer than two tokens.
         UsageError: If the sizes are not positive integers.
     """
-    _check_size("batch", batch)
-    _check_size("seq", seq)
+    as_integer(batch, "batch", 1)
+    as_integer(seq, "seq", 1)
     if as_integer(n_tokens, "n_tokens") < 2:
         raise DataError(f"The text is too short: found {n_tokens} tokens, needed at least 2.")
     targets = n_tokens - 1
     return min(batch, max(targets // seq, 1)), min(seq, targets)
-
-
-def _check_size(name: str, size: object) -> None:
-    if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1:
-        raise UsageError(f"{name} is a positive integer; found {short_repr(size)}.")
 
 
 def _too_short(n_tokens: int, batch: int, seq: int) -> str:

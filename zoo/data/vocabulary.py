@@ -43,8 +43,8 @@ class Vocabulary:
     symbols: Symbols
 
     def __init__(self, symbols: Iterable[str] | Iterable[int]) -> None:
-        found = as_elements(symbols, "vocabulary", "the symbols, as in 'abc' or range(256)")
-        object.__setattr__(self, "symbols", checked(found))
+        given = as_elements(symbols, "vocabulary", "the symbols, as in 'abc' or range(256)")
+        object.__setattr__(self, "symbols", checked(given))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Vocabulary, (self.symbols,)  # without the tables, of up to 4 MB
@@ -172,12 +172,12 @@ class Vocabulary:
     def _cut(self, text: str) -> list[str]:
         """A text as symbols: from left to right the longest that fits, or else a character."""
         sizes = sorted({len(str(symbol)) for symbol in self.symbols} | {1}, reverse=True)
-        found, start = list[str](), 0
+        symbols, start = list[str](), 0
         while start < len(text):
             parts = (text[start : start + size] for size in sizes)
-            found.append(next((part for part in parts if part in self._token_of), text[start]))
-            start += len(found[-1])
-        return found
+            symbols.append(next((part for part in parts if part in self._token_of), text[start]))
+            start += len(symbols[-1])
+        return symbols
 
     def _lookup(self, text: Text) -> NDArray[np.int32]:
         if isinstance(text, bytes):
@@ -220,11 +220,11 @@ def _as_symbols(text: Any) -> Text:
     """A sequence of what may be symbols."""
     if isinstance(text, (bytearray, memoryview)):
         return bytes(text)
-    found = as_elements(text, "text", "a string, bytes, or a sequence of symbols")
-    for symbol in found:
+    symbols = as_elements(text, "text", "a string, bytes, or a sequence of symbols")
+    for symbol in symbols:
         if not isinstance(symbol, (str, int, np.integer)):
             raise UsageError(f"text holds {short_repr(symbol)}; expected strings, or byte values.")
-    return found
+    return symbols
 
 
 def _utf8(text: str) -> bytes:

@@ -14,8 +14,8 @@ from zoo.storage import RunDirectory, log
 Event = Mapping[str, Any]
 Points = tuple[tuple[Number, ...], tuple[Number, ...]]
 
-MOST_BYTES = 8 * 2**20
-"""Of the lines of a log from which a report is made: about 30,000 lines, and 15 times as much memory."""
+MAX_BYTES = 8 * 2**20
+"""Largest size of the lines from which a report is made: about 30,000, in 15 times as much memory."""
 
 _KINDS = ("start", "resume", "step", "eval", "analysis", "sample", "warning", "diverged", "end")
 
@@ -27,10 +27,10 @@ def number(value: object) -> float | None:
     return float(f"{value:.6g}")
 
 
-class _Thinned:
-    """Events as they come: all of each kind or, when there is no room for them, every second, or fourth.
+class _DownsampledEvents:
+    """Events of a log: all of each kind, or every second, fourth and so on where they take too many bytes.
 
-    The first and the last of each kind are always there, and validations that were the best are a kind.
+    The first and the last event of each kind are always stored. Validations that were the best are a kind.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class _Thinned:
         self._bytes, self._stride = 0, 1
 
     def add(self, event: Event, size: int) -> None:
-        """Take an event of so many bytes."""
+        """Add an event whose line has ``size`` bytes."""
         name = event.get("event")
         kind = (name, event.get("best") is True) if name in _KINDS else None
         entry = self._last[kind] = self._seen.total(), size, event
@@ -48,13 +48,13 @@ class _Thinned:
             self._kept.setdefault(kind, []).append(entry)
             self._bytes += size
         self._seen[kind] += 1
-        while self._bytes > MOST_BYTES and any(len(kept) > 1 for kept in self._kept.values()):
+        while self._bytes > MAX_BYTES and any(len(kept) > 1 for kept in self._kept.values()):
             self._stride *= 2
             self._kept = {kind: kept[::2] for kind, kept in self._kept.items()}
             self._bytes = sum(size for kept in self._kept.values() for _, size, _ in kept)
 
     def events(self) -> tuple[Event, ...]:
-        """What was kept, oldest first."""
+        """The stored events, oldest first."""
         entries = {
             entry[0]: entry[2] for kept in (*self._kept.values(), self._last.values()) for entry in kept
         }
@@ -74,11 +74,11 @@ class History:
         Raises:
             CheckpointError: if its log is damaged.
         """
-        thinned = _Thinned()
-        for line, event in log.stream(directory.log_path):
+        downsampled = _DownsampledEvents()
+        for line, event in log.iterate(directory.log_path):
             if type(event.get("step")) is int:
-                thinned.add(event, len(line))
-        return cls(thinned.events())
+                downsampled.add(event, len(line))
+        return cls(downsampled.events())
 
     def of(self, kind: str) -> list[Event]:
         """The events of a kind."""

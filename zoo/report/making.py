@@ -14,7 +14,7 @@ from zoo.storage.reading import exists
 
 SYMBOLS = 1000
 """Over how long a text hidden units are shown, unless another length is asked for."""
-MOST_SYMBOLS = 100_000
+MAX_SYMBOLS = 100_000
 """The longest; the page then takes some megabytes."""
 
 PAGE, RESULTS = "report.html", "results.json"
@@ -38,11 +38,7 @@ def make_report(
         UsageError: if the directory is neither, or the length is negative or above 100,000.
         CheckpointError: if what it holds is damaged.
     """
-    as_integer(symbols, "report: symbols")
-    if not 0 <= symbols <= MOST_SYMBOLS:
-        raise UsageError(
-            f"report: symbols is {symbols}; expected 0, which leaves hidden units out, to {MOST_SYMBOLS:,}."
-        )
+    as_integer(symbols, "report: symbols", 0, MAX_SYMBOLS)
     path = as_path(path, "report: path")
     if not path.is_dir():
         raise UsageError(_no_directory(path))

@@ -65,7 +65,7 @@ def _put(path: Path, chunks: Iterable[bytes], holds: Callable[[BufferedReader], 
         with temporary.open("rb") as file:
             if not holds(file):
                 raise CheckpointError(
-                    f"Cannot write {path}: what was read back differs from what was written. "
+                    f"cannot write {path}: what was read back differs from what was written. "
                     "What was there before is untouched; check the disk."
                 )
         os.replace(temporary, path)  # noqa: PTH105 - the call that all rests on, by its own name
@@ -87,7 +87,7 @@ def write_json(path: StrPath, obj: object) -> None:
     try:
         text = strict_json.dumps(obj, indent=2)
     except ValueError as error:
-        raise CheckpointError(f"Cannot write {path}: {error}. What was there before is untouched.") from error
+        raise CheckpointError(f"cannot write {path}: {error}. What was there before is untouched.") from error
     write_bytes(path, f"{text}\n".encode())
 
 

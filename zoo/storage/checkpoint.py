@@ -17,6 +17,7 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 import safetensors.numpy
 
+from zoo.arguments import short_repr
 from zoo.errors import CheckpointError
 from zoo.storage import strict_json
 from zoo.storage.atomic import write_bytes
@@ -160,9 +161,9 @@ def _read(file: BufferedIOBase, size: int, source: str) -> Checkpoint:
     try:
         return _unpack(file, size)
     except ValueError as error:
-        raise CheckpointError(f"Cannot load {source}: {error}.") from error
+        raise CheckpointError(f"cannot load {source}: {error}.") from error
     except MemoryError:
-        raise CheckpointError(f"Cannot load {source}: its {size:,} bytes do not fit into memory.") from None
+        raise CheckpointError(f"cannot load {source}: its {size:,} bytes do not fit into memory.") from None
 
 
 def _unpack(file: BufferedIOBase, size: int) -> Checkpoint:
@@ -190,7 +191,7 @@ def _open_envelope(text: str) -> tuple[dict[str, object], object]:
         raise ValueError("its checkpoint format is not a number")
     if version > FORMAT:
         raise ValueError(
-            f"it was made by a newer zoo (checkpoint format {str(version)[:20]}, here {FORMAT}); update zoo"
+            f"it was made by a newer zoo (checkpoint format {short_repr(version)}, here {FORMAT}); update zoo"
         )
     meta = envelope.get("meta")
     if not isinstance(meta, dict) or envelope.keys() != {"format", "meta", "sha256"}:
@@ -239,4 +240,4 @@ def _check_finite(array: Array, name: str, source: str) -> None:
 
 
 def _cannot_store(error: Exception) -> CheckpointError:
-    return CheckpointError(f"Cannot store this checkpoint: {error}.")
+    return CheckpointError(f"cannot store this checkpoint: {error}.")

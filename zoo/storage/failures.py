@@ -41,7 +41,7 @@ _READING = {
 def cannot_write(path: StrPath, error: OSError) -> CheckpointError:
     """The error for a write that failed before it changed anything that was there."""
     what, remedy = _explain(error, _WRITING)
-    return CheckpointError(f"Cannot write {path}: {what}. What was there before is untouched; {remedy}.")
+    return CheckpointError(f"cannot write {path}: {what}. What was there before is untouched; {remedy}.")
 
 
 def cannot_confirm(path: StrPath, error: OSError) -> CheckpointError:
@@ -56,13 +56,13 @@ def cannot_confirm(path: StrPath, error: OSError) -> CheckpointError:
 def cannot_remove(path: StrPath, error: OSError) -> CheckpointError:
     """The error for a file that was to be removed and is still there."""
     what, _ = _explain(error, _WRITING)
-    return CheckpointError(f"Cannot remove {path}: {what}. Nothing else was changed; remove it by hand.")
+    return CheckpointError(f"cannot remove {path}: {what}. Nothing else was changed; remove it by hand.")
 
 
 def cannot_read(path: StrPath, error: OSError) -> CheckpointError:
     """The error for a file that could not be read at all."""
     what, remedy = _explain(error, _READING)
-    return CheckpointError(f"Cannot read {path}: {what}; {remedy}.")
+    return CheckpointError(f"cannot read {path}: {what}; {remedy}.")
 
 
 def _explain(error: OSError, table: dict[int, tuple[str, str]]) -> tuple[str, str]:

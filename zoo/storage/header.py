@@ -40,7 +40,7 @@ _LENGTH_BYTES = 8
 
 
 class Span(NamedTuple):
-    """Where the bytes of one array lie in the body of a file, and what they mean.
+    """Byte range, dtype and shape of one array in a file.
 
     Attributes:
         begin: Its first byte.

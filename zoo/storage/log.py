@@ -52,10 +52,10 @@ def read(path: Path) -> list[dict[str, object]]:
     Raises:
         CheckpointError: The log cannot be read, or a line (which the message names) is not a JSON object.
     """
-    return [record for _, record in stream(path)]
+    return [record for _, record in iterate(path)]
 
 
-def stream(path: Path) -> Iterator[tuple[bytes, dict[str, object]]]:
+def iterate(path: Path) -> Iterator[tuple[bytes, dict[str, object]]]:
     """Each whole line, newline included, with its record, one at a time; raises as `read`."""
     if not exists(path):
         return
@@ -86,7 +86,7 @@ def truncate(path: Path, step: int, without: Collection[str] = ()) -> None:
         CheckpointError: As `read`, or the log could not be written; it then is as it was.
     """
     if exists(path):
-        write_chunks(path, (line for line, record in stream(path) if _stays(record, step, without)))
+        write_chunks(path, (line for line, record in iterate(path) if _stays(record, step, without)))
 
 
 def _stays(record: dict[str, object], last: int, without: Collection[str]) -> bool:
@@ -105,11 +105,11 @@ def _line(path: Path, record: Mapping[str, object]) -> bytes:
     try:
         line = strict_json.dumps(_loggable(dict(record)), where="record").encode() + b"\n"
     except ValueError as error:
-        raise CheckpointError(f"Cannot write to {path}: {error}.") from error
+        raise CheckpointError(f"cannot write to {path}: {error}.") from error
     if len(line) > MAX_LINE_BYTES:
         raise CheckpointError(
-            f"Cannot write to {path}: the record has {len(line):,} bytes, and at most {MAX_LINE_BYTES:,} are "
-            f"allowed."
+            f"cannot write to {path}: the record has {len(line):,} bytes; "
+            f"expected at most {MAX_LINE_BYTES:,}."
         )
     return line
 
@@ -148,7 +148,7 @@ def _cut_torn_line(file: FileIO) -> int:
     end = (file.read(MAX_LINE_BYTES) or b"").rfind(b"\n")
     if end < 0 < start:
         raise CheckpointError(
-            f"Cannot write to {file.name}: its last line has more than {MAX_LINE_BYTES:,} bytes. "
+            f"cannot write to {file.name}: its last line has more than {MAX_LINE_BYTES:,} bytes. "
             "Correct or delete that line."
         )
     return file.truncate(start + end + 1)

@@ -79,5 +79,5 @@ def load_verified(path: Path, sha256: str | None) -> Checkpoint:
     """
     checkpoint = load(path)
     if sha256 is not None and digest(checkpoint) != sha256:
-        raise CheckpointError(f"Cannot load {path}: it holds another checkpoint than its pointer names.")
+        raise CheckpointError(f"cannot load {path}: it holds another checkpoint than its pointer names.")
     return checkpoint

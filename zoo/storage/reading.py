@@ -48,9 +48,9 @@ def read_bytes(path: StrPath, *, max_bytes: int) -> bytes:
         try:
             data = file.read(size + 1)  # one more than it had: growth is then seen, not cut off
         except MemoryError:
-            raise CheckpointError(f"Cannot read {path}: its {size:,} bytes do not fit into memory.") from None
+            raise CheckpointError(f"cannot read {path}: its {size:,} bytes do not fit into memory.") from None
     if len(data) > size:
-        raise CheckpointError(f"Cannot read {path}: it grew while it was read; try again.")
+        raise CheckpointError(f"cannot read {path}: it grew while it was read; try again.")
     return data
 
 
@@ -64,7 +64,7 @@ def read_json(path: StrPath, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, ob
     try:
         return strict_json.loads_object(data)
     except ValueError as error:
-        raise CheckpointError(f"Cannot read {path}: {error}.") from error
+        raise CheckpointError(f"cannot read {path}: {error}.") from error
 
 
 def exists(path: Path) -> bool:
@@ -79,12 +79,12 @@ def exists(path: Path) -> bool:
 
 
 def _check(path: Path, status: os.stat_result, max_bytes: int) -> int:
-    """Size in bytes of what is no device, which would never end, and no pipe, which would block."""
+    """Check that a file is regular, since devices may never end and pipes may block; return its size."""
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
-        raise CheckpointError(f"Cannot read {path}: it is {kind}, expected a file.")
+        raise CheckpointError(f"cannot read {path}: it is {kind}, expected a file.")
     if status.st_size > max_bytes:
         raise CheckpointError(
-            f"Cannot read {path}: it has {status.st_size:,} bytes, and at most {max_bytes:,} are allowed."
+            f"cannot read {path}: it has {status.st_size:,} bytes, and at most {max_bytes:,} are allowed."
         )
     return status.st_size

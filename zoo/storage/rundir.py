@@ -128,7 +128,7 @@ class RunDirectory:
         """
         if not 0 <= step <= MAX_STEP or keep < 1:
             raise UsageError(
-                f"Cannot save step {step} and keep {keep} files: expected step >= 0 and keep >= 1."
+                f"cannot save step {step} and keep {keep} files: expected step >= 0 and keep >= 1."
             )
         step = operator.index(step)  # a NumPy integer is one too, but JSON does not know it
         path = shelf.store(self.checkpoints_path, step, checkpoint, best=best)
@@ -189,11 +189,11 @@ class RunDirectory:
         """
         log.truncate(self.log_path, step, without)
 
-    def discard(self, *, folder: bool) -> None:
+    def discard(self, *, remove_directory: bool) -> None:
         """Remove a run that made no step; of one that did, nothing. Whoever calls this holds the lock.
 
         Args:
-            folder: Whether the directory itself goes, too, unless it holds something else.
+            remove_directory: Whether to remove the directory, too, unless it holds something else.
 
         Raises:
             CheckpointError: Something could not be removed.
@@ -203,7 +203,7 @@ class RunDirectory:
         try:
             for path in (self.config_path, self.log_path, self.path / _LOCK):
                 path.unlink(missing_ok=True)
-            for path in (self.checkpoints_path, *([self.path] if folder else [])):
+            for path in (self.checkpoints_path, *([self.path] if remove_directory else [])):
                 if not entries(path):
                     path.rmdir()
         except OSError as error:

@@ -54,7 +54,7 @@ OF_TASKS = ("task_options", "eval_batches", "stop_when_solved")
 TEST_BATCHES = 64
 """Batches of a task by which a trained model is measured, unless told otherwise."""
 
-MOST_SAMPLED = 80_000
+MAX_SAMPLED = 80_000
 """Symbols of a sample in training, which is a line of the log; ``zoo sample`` writes any number."""
 
 # What is allowed, and how it is called in a message; None is allowed where it is the default.
@@ -88,8 +88,8 @@ _ALLOWED = {
     "data": _SOURCES,
     "epochs": _ABOVE_ZERO,
     "sample_length": (
-        lambda value: type(value) is int and 0 <= value <= MOST_SAMPLED,
-        f"an integer from 0 to {MOST_SAMPLED:,}",
+        lambda value: type(value) is int and 0 <= value <= MAX_SAMPLED,
+        f"an integer from 0 to {MAX_SAMPLED:,}",
     ),
     "seed": _SEED,
     "recompute": (is_recompute, EXPECTED_RECOMPUTE),

@@ -72,7 +72,7 @@ class Run:
 
     def _events(self, kind: str | None = None) -> Iterator[Mapping[str, Any]]:
         """The events of a kind, or all, one in memory at a time."""
-        events = log.stream(RunDirectory(self.path).log_path)
+        events = log.iterate(RunDirectory(self.path).log_path)
         return (event for _, event in events if kind is None or event.get("event") == kind)
 
     def _loss(self, event: Mapping[str, Any]) -> float:

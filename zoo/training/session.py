@@ -121,7 +121,7 @@ def _writing(
             yield directory
         except MemoryError:  # of the optimizer, the first batch or the first pass: nothing was trained
             if not begun:
-                directory.discard(folder=not existed)
+                directory.discard(remove_directory=not existed)
             raise
 
 

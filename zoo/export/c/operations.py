@@ -11,23 +11,22 @@ from dataclasses import dataclass
 
 # Functions of math.h that are called, without the ending of their type.
 FUNCTIONS = (
-    *(
-        "atan",
-        "cos",
-        "cosh",
-        "erf",
-        "exp",
-        "expm1",
-        "fabs",
-        "floor",
-        "fmod",
-        "log",
-        "log1p",
-        "pow",
-        "sin",
-        "sinh",
-    ),
-    *("sqrt", "tanh"),
+    "atan",
+    "cos",
+    "cosh",
+    "erf",
+    "exp",
+    "expm1",
+    "fabs",
+    "floor",
+    "fmod",
+    "log",
+    "log1p",
+    "pow",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tanh",
 )
 
 

@@ -39,7 +39,7 @@ def _tiles(results: Results) -> Iterator[Tile]:
     for best in results.overall[:1]:
         rank = "" if best.rank is None else f"{best.rank:.3g} over the tasks"
         yield Tile("best mean rank", best.cell, rank)
-    seconds = sum(run.seconds or 0 for run in (*results.sweep, *runs))
+    seconds = sum(run.seconds for run in (*results.sweep, *runs))
     yield Tile("training time", _time(seconds), "of all runs together")
 
 

@@ -1,24 +1,19 @@
-"""``results.json`` of a comparison, read and checked."""
+"""``results.json`` of a comparison as the records that a report shows."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import CheckpointError
-from zoo.storage.reading import read_json
-from zoo.storage.rows import MAX_BYTES, check_rows
-
-FILE = "results.json"
-FORMAT = 1
+from zoo.comparison import results as results_file
 
 
 @dataclass(frozen=True)
 class Result:
-    """One run of a comparison; what a run that failed never had is None.
+    """One run of a comparison. None stands for values that a failed run does not have.
 
     Attributes:
         task: Name of the task.
@@ -45,24 +40,24 @@ class Result:
 
     task: str
     cell: str
-    seed: int
-    status: str
-    path: str
+    seed: int | None
+    lr: float | None
+    hidden: int | None
+    parameters: int
+    steps: int | None
+    score: float | None
+    loss: float | None
     metric: str
     higher_is_better: bool
-    lr: float | None = None
-    hidden: int | None = None
-    parameters: int | None = None
-    steps: int | None = None
-    score: float | None = None
-    loss: float | None = None
-    solved: bool | None = None
-    threshold: float | None = None
-    baseline: float | None = None
-    seconds: float | None = None
-    seconds_to_threshold: float | None = None
-    symbols_per_s: float | None = None
-    error: str | None = None
+    solved: bool
+    threshold: float | None
+    baseline: float | None
+    seconds: float
+    seconds_to_threshold: float | None
+    symbols_per_s: float | None
+    status: str
+    error: str
+    path: str
 
 
 @dataclass(frozen=True)
@@ -74,20 +69,20 @@ class Summary:
 
     task: str
     cell: str
-    parameters: int | None = None
-    hidden: int | None = None
-    lr: float | None = None
-    mean: float | None = None
-    spread: float | None = None
-    low: float | None = None
-    high: float | None = None
-    best: float | None = None
-    worst: float | None = None
-    rank: float | None = None
-    solved: int | None = None
-    seeds: int | None = None
-    seconds_to_threshold: float | None = None
-    symbols_per_s: float | None = None
+    parameters: int
+    hidden: int
+    lr: float | None
+    mean: float | None
+    spread: float | None
+    low: float | None
+    high: float | None
+    best: float | None
+    worst: float | None
+    rank: float
+    solved: int
+    seeds: int
+    seconds_to_threshold: float | None
+    symbols_per_s: float | None
 
 
 @dataclass(frozen=True)
@@ -95,11 +90,11 @@ class Standing:
     """One cell over all tasks: its mean rank, and the 95 % interval of that."""
 
     cell: str
-    rank: float | None = None
-    low: float | None = None
-    high: float | None = None
-    solved: int | None = None
-    runs: int | None = None
+    rank: float | None
+    low: float | None
+    high: float | None
+    solved: int
+    runs: int
 
 
 @dataclass(frozen=True)
@@ -154,16 +149,13 @@ def read_results(path: Path) -> Results:
     Raises:
         CheckpointError: if they are missing, damaged, or of another version.
     """
-    file = path / FILE
-    found = read_json(file, max_bytes=MAX_BYTES)
-    if found.get("format") != FORMAT:
-        written = repr(found.get("format"))[:60]
-        raise CheckpointError(f"{file} is of format {written}; this version of zoo reads format {FORMAT}.")
+    results = results_file.read_results(path)
     kinds = {"runs": Result, "sweep": Result, "summary": Summary, "overall": Standing}
-    read = [_records(kind, found.pop(name, None), f"{file}, {name}") for name, kind in kinds.items()]
-    return Results(path, found, *read)
+    records = [_records(kind, results.pop(name)) for name, kind in kinds.items()]
+    return Results(path, results, *records)
 
 
-def _records(kind: type[Any], found: Any, where: str) -> Any:
-    fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}
-    return tuple(kind(**row) for row in check_rows(found, fields, where))
+def _records(kind: type[Any], records: Iterable[Mapping[str, Any]]) -> Any:
+    """Records, checked already, with those of their fields that a report shows."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return tuple(kind(**{name: record[name] for name in names}) for record in records)

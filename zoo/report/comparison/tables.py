@@ -53,14 +53,14 @@ def overview(results: Results) -> Table:
 def task_table(results: Results, task: str) -> Table:
     """The cells of a task, the best first."""
     rows = [row for row in results.summary if row.task == task]
-    rows.sort(key=lambda row: (row.rank is None, row.rank or 0))
+    rows.sort(key=lambda row: row.rank)
     return Table(f"{task}-scores", "Scores", _COLUMNS, tuple(_task_row(results, row) for row in rows))
 
 
 def failures(results: Results) -> Iterator[Table]:
     """The runs that did not end well, if there are any."""
     rows = tuple(
-        _entries(run.path, run.task, run.cell, run.seed, run.status, run.error or "")
+        _entries(run.path, run.task, run.cell, run.seed, run.status, run.error)
         for run in (*results.sweep, *results.runs)
         if run.error or run.status != "finished"
     )
@@ -109,8 +109,8 @@ def _interval(low: float | None, high: float | None, digits: str = ".3g") -> Ent
     return Entry(None) if low is None or high is None else Entry(f"{low:{digits}} to {high:{digits}}")
 
 
-def _of(count: int | None, total: int | None) -> str:
-    return "" if count is None or total is None else f"{count}/{total}"
+def _of(count: int, total: int) -> str:
+    return f"{count}/{total}"
 
 
 def _shade(results: Results, row: Summary) -> float | None:

@@ -22,7 +22,7 @@ from zoo.report.run.features import example_features, text_features
 
 Array = np.ndarray[Any, Any]
 
-MOST_HELD = 32 * 2**20
+MAX_HELD = 32 * 2**20
 """Numbers that all states together may take, 256 MB: of a model of many units fewer steps are shown."""
 
 _LOOK_FOR_A_LINE = 300  # symbols, among which the text may begin after the end of a line
@@ -63,8 +63,8 @@ def read_text(model: AnyModel, vocabulary: Vocabulary, tokens: Array, symbols: i
     start = _begin(vocabulary, tokens[:_LOOK_FOR_A_LINE])
     stop = min(len(tokens), start + symbols, max(start + 2, _most_steps(model)))
     targets = np.append(tokens[1:stop], 0)[:, None]
-    asked = np.arange(stop)[:, None] < stop - 1
-    held, costs = _read(model, tokens[:stop, None], targets, asked)
+    counted = np.arange(stop)[:, None] < stop - 1
+    held, costs = _read(model, tokens[:stop, None], targets, counted)
     text = [vocabulary[token] for token in tokens[start:stop]]
     names, features = text_features([symbol if isinstance(symbol, str) else chr(symbol) for symbol in text])
     bits = [None, *map(number, costs[:-1, 0].tolist())][start:]
@@ -83,15 +83,17 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Seen:
     """
     length = len(task.batch(0, 1, 0, "valid").inputs)
     batch = task.batch(0, max(1, min(symbols, _most_steps(model)) // length), 0, "valid")
-    asked = batch.weights > 0
+    counted = batch.weights > 0
     # A cost is that of a class; targets that do not count may be anything.
-    held, costs = _read(model, batch.inputs, batch.targets, asked & (task.loss == "cross_entropy"))
+    held, costs = _read(model, batch.inputs, batch.targets, counted & (task.loss == "cross_entropy"))
     bits = map(number, _in_a_row(costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)
     rows = batch.inputs.shape[1]
     what = f"{rows} example{'s' * (rows > 1)} of {words_of(task)}; ? is where an answer is asked for"
     states = {name: _in_a_row(values).T for name, values in held.items()}
-    return Seen(what, tuple(_steps(batch.inputs, asked.T.reshape(-1))), tuple(bits), states, names, features)
+    return Seen(
+        what, tuple(_steps(batch.inputs, counted.T.reshape(-1))), tuple(bits), states, names, features
+    )
 
 
 def words_of(task: Task) -> str:
@@ -99,7 +101,7 @@ def words_of(task: Task) -> str:
     return f"the task {task.name.replace('_', ' ')}"
 
 
-def _read(model: AnyModel, inputs: Array, targets: Array, asked: Array) -> tuple[dict[str, Array], Array]:
+def _read(model: AnyModel, inputs: Array, targets: Array, counted: Array) -> tuple[dict[str, Array], Array]:
     """Every state after every step, ``(T, B, units)``, and the bits that targets cost, ``(T, B)``.
 
     The outputs of one step are in memory at a time: those of 1,000 steps and 100,000 symbols took 2.9 GB.
@@ -108,11 +110,11 @@ def _read(model: AnyModel, inputs: Array, targets: Array, asked: Array) -> tuple
         model: The model.
         inputs: ``(T, B)`` or ``(T, B, I)``.
         targets: Classes, ``(T, B)``.
-        asked: Where a target counts, ``(T, B)``; elsewhere its cost is NaN.
+        counted: Where a target counts, ``(T, B)``; elsewhere its cost is NaN.
     """
     held: dict[str, Array] = {}
-    costs, state = np.full(asked.shape, np.nan), None
-    for step, rows in enumerate(asked):
+    costs, state = np.full(counted.shape, np.nan), None
+    for step, rows in enumerate(counted):
         outputs, state = model.outputs(inputs[step : step + 1], state=state)
         if rows.any():
             costs[step, rows] = _bits(outputs[0][rows], targets[step][rows])
@@ -124,7 +126,7 @@ def _read(model: AnyModel, inputs: Array, targets: Array, asked: Array) -> tuple
 
 def _most_steps(model: AnyModel) -> int:
     """Steps of one row whose states may be held together."""
-    return max(1, MOST_HELD // sum(math.prod(shape) for shape in model.stack.state_shapes.values()))
+    return max(1, MAX_HELD // sum(math.prod(shape) for shape in model.stack.state_shapes.values()))
 
 
 def _in_a_row(values: Array) -> Array:
@@ -159,14 +161,14 @@ def _shown(symbol: str | int) -> str:
     )
 
 
-def _steps(inputs: Array, asked: Array) -> list[str]:
+def _steps(inputs: Array, counted: Array) -> list[str]:
     """The inputs of examples one after the other, each example on a line of its own."""
     few = inputs.ndim == 2 and inputs.max(initial=0) < len(_DIGITS)
     shown = [_input(value, few) for value in _in_a_row(inputs)]
     length = len(inputs)
     return [
         f"{text}{'?' if wanted else ''}{'' if few else ' '}{chr(10) if (place + 1) % length == 0 else ''}"
-        for place, (text, wanted) in enumerate(zip(shown, asked, strict=True))
+        for place, (text, wanted) in enumerate(zip(shown, counted, strict=True))
     ]
 
 

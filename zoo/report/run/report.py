@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contracts import Cell, Task
-from zoo.data.files import MAX_NAMED_BYTES
+from zoo.data.files import MAX_CONFIGURED_BYTES
 from zoo.model import AnyModel, LanguageModel
 from zoo.report.blocks import Block, Report, Samples, Section, Text
 from zoo.report.history import Event
@@ -87,7 +87,7 @@ def _units(run: OpenedRun, symbols: int) -> Block:
 def _seen_text(run: OpenedRun, model: AnyModel, symbols: int) -> Seen | Text:
     if "-" in run.config.data:
         return Text("The text came from standard input, and is not there to be read again.")
-    _, text = prepare(run.config, max_bytes=MAX_NAMED_BYTES)
+    _, text = prepare(run.config, max_bytes=MAX_CONFIGURED_BYTES)
     if text.facts()["sha256"] != _digest(run, "text"):
         return Text("The text has changed since training, so hidden units are not shown.", warning=True)
     part = text.parts.valid if text.has_validation else text.parts.train

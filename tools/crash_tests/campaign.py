@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from kills.comparisons import InForks, InProcesses, OnDask
-from kills.trainings import EveryPoint, Process, Ranks, Training
+from crash_tests.comparisons import ComparisonProcesses, DaskComparison, ForkedComparison
+from crash_tests.trainings import EveryPoint, Process, Ranks, Training
 from zoo.storage import log
 
 
@@ -22,7 +22,7 @@ class Scenario(Protocol):
     def prepare(self, folder: Path) -> None:
         """Make the undisturbed one in a folder, and find out how long it takes."""
 
-    def attack(self, out: Path, number: int, rng: random.Random) -> list[str]:
+    def run_with_kills(self, out: Path, number: int, rng: random.Random) -> list[str]:
         """Kill the one with a number, in ``out``, until it ends; who was killed, or when, for each kill."""
 
     def compare(self, out: Path) -> None:
@@ -54,12 +54,12 @@ SCENARIOS = {
     ),
     "task": Entry("task, forks", lambda: Training("task"), 15),
     "task-first": Entry("task, first validation is the best, forks", lambda: Training("task-first"), 12),
-    "comparison": Entry("comparison, forks", InForks, 10),
+    "comparison": Entry("comparison, forks", ForkedComparison, 10),
     "text-process": Entry("text, processes", lambda: Process("text"), 4),
     "task-process": Entry("task, first validation is the best, processes", lambda: Process("task-first"), 4),
-    "workers": Entry("comparison, two worker processes", InProcesses, 4),
+    "workers": Entry("comparison, two worker processes", ComparisonProcesses, 4),
     "ranks": Entry("text, two MPI ranks", lambda: Ranks("ranks"), 4),
-    "dask": Entry("comparison, two Dask workers", OnDask, 4),
+    "dask": Entry("comparison, two Dask workers", DaskComparison, 4),
 }
 
 
@@ -104,10 +104,10 @@ class Campaign:
         scenario.prepare(place)
         try:
             for number in range(len(done), len(done) + 10 * kills):
-                found = self._round(scenario, place / f"round-{number}", number)
-                log.append(self._path(name), vars(found))
-                missing -= len(found.kills)
-                yield found
+                round_ = self._round(scenario, place / f"round-{number}", number)
+                log.append(self._path(name), vars(round_))
+                missing -= len(round_.kills)
+                yield round_
                 if missing <= 0:
                     return
         finally:
@@ -137,7 +137,9 @@ class Campaign:
     def _round(self, scenario: Scenario, out: Path, number: int) -> Round:
         kills: list[str] = []
         try:
-            kills = scenario.attack(out, number, random.Random(f"{self.seed} {out.parent.name} {number}"))
+            kills = scenario.run_with_kills(
+                out, number, random.Random(f"{self.seed} {out.parent.name} {number}")
+            )
             scenario.compare(out)
         except Exception as error:  # a difference, a process that failed or hung: the directory stays
             last = traceback.format_exc().strip().splitlines()[-3:]
@@ -146,7 +148,7 @@ class Campaign:
                     out, self.folder / f"differs-{out.parent.name}-{out.name}", dirs_exist_ok=True
                 )
             return Round(kills, f"{type(error).__name__}: {error} ({' / '.join(last)})"[:2000])
-        for path in (out, out.with_name(f"{out.name}.words")):
+        for path in (out, out.with_name(f"{out.name}.output")):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         return Round(kills)
 

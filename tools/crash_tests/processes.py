@@ -19,16 +19,16 @@ class Command:
     """A command of zoo in a process of its own.
 
     Args:
-        words: What follows ``zoo``.
-        said: A file for its output.
+        arguments: The arguments after ``zoo``.
+        output_file: A file for its output.
         launcher: What comes before Python, such as ``mpiexec -n 2``.
     """
 
-    def __init__(self, words: list[str], said: Path, launcher: tuple[str, ...] = ()) -> None:
-        self.said = said
-        with said.open("wb") as file:
+    def __init__(self, arguments: list[str], output_file: Path, launcher: tuple[str, ...] = ()) -> None:
+        self.output_file = output_file
+        with output_file.open("wb") as file:
             self.process = subprocess.Popen(
-                [*launcher, sys.executable, "-m", "zoo", *words],
+                [*launcher, sys.executable, "-m", "zoo", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -73,12 +73,12 @@ class Command:
 
     def events(self) -> list[dict[str, Any]]:
         """The events that it printed so far; the last line may be torn."""
-        lines = self.said.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = self.output_file.read_text(encoding="utf-8").splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n") and line.startswith("{")]
 
     def tail(self) -> str:
         """The end of its output."""
-        return self.said.read_text(encoding="utf-8", errors="replace")[-2000:]
+        return self.output_file.read_text(encoding="utf-8", errors="replace")[-2000:]
 
 
 def flags(settings: Mapping[str, Any], **prefixes: str) -> list[str]:
@@ -88,26 +88,26 @@ def flags(settings: Mapping[str, Any], **prefixes: str) -> list[str]:
         settings: The settings.
         **prefixes: What the names of options begin with, by the name of the setting.
     """
-    words: list[str] = []
+    arguments: list[str] = []
     for name, value in settings.items():
         if isinstance(value, Mapping):
             prefix = prefixes.get(name, f"{name.removesuffix('_options')}.")
-            words += [word for key, each in value.items() for word in ("--set", f"{prefix}{key}={each}")]
+            arguments += [word for key, each in value.items() for word in ("--set", f"{prefix}{key}={each}")]
         else:
             text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-            words += [f"--{name.replace('_', '-')}", text]
-    return words
+            arguments += [f"--{name.replace('_', '-')}", text]
+    return arguments
 
 
 def descendants(pid: int) -> dict[int, list[str]]:
     """The processes that a process started, and those that these started: number and command line (Linux)."""
     parents = {child: _parent(child) for child in _processes()}
-    found: list[int] = []
+    descendants: list[int] = []
     wave = [pid]
     while wave:
         wave = [child for child, parent in parents.items() if parent in wave]
-        found += wave
-    return {child: _command_line(child) for child in found}
+        descendants += wave
+    return {child: _command_line(child) for child in descendants}
 
 
 def is_alive(pid: int) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,11 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CALLS = ("os.remove", "os.rename", "os.mkdir", "os.rmdir")
 
 
-class Points:
+class CrashPoints:
     """Counts the crash points of this process, and kills it at one. For a forked child: hooks stay for good.
 
     Args:
-        folder: Points are calls on paths in this directory.
+        folder: CrashPoints are calls on paths in this directory.
         fatal: The number of the point at which the process dies; 0 for none.
     """
 
@@ -39,11 +40,12 @@ class Points:
         sys.addaudithook(self._audit)
         write, append, fsync = atomic._write_durably, log._append_whole, os.fsync
 
-        def torn_write(path: Path, data: bytes) -> None:
+        def torn_write(path: Path, chunks: Iterable[bytes]) -> None:
+            data = b"".join(chunks)
             path.write_bytes(data[: len(data) // 2])
             self.reach()
             path.unlink()
-            write(path, data)
+            write(path, (data,))
 
         def torn_append(file: FileIO, line: bytes) -> None:
             start = file.seek(0, 2)

@@ -1,6 +1,6 @@
 """Kill runs and comparisons at random, resume them, and compare each with an undisturbed one, bit for bit.
 
-    python tools/kill.py --out runs/kills --kills 1000
+    python tools/crash_test.py --out runs/crashes --kills 1000
 
 Texts, tasks and comparisons are killed in forks of this process, at crash points and after random delays.
 They are also killed in processes of their own, with worker processes, under MPI (single ranks), and on a Dask
@@ -18,7 +18,7 @@ import signal
 import sys
 from pathlib import Path
 
-from kills.campaign import SCENARIOS, Campaign
+from crash_tests.campaign import SCENARIOS, Campaign
 
 
 def main() -> int:
@@ -35,20 +35,25 @@ def main() -> int:
         "--only", default=",".join(SCENARIOS), metavar="NAME,...", help=f"of {', '.join(SCENARIOS)} [all]"
     )
     parser.add_argument("--table", action="store_true", help="kill nothing, print the table of the directory")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     # Started in the background by a shell, this process ignores SIGINT, and so would those that get a Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    names = asked.only.split(",")
+    names = arguments.only.split(",")
     if unknown := set(names) - set(SCENARIOS):
         parser.error(f"unknown scenarios: {', '.join(sorted(unknown))}; expected {', '.join(SCENARIOS)}")
-    campaign = Campaign(asked.out.absolute(), asked.seed)
-    for name in names if not asked.table else ():
-        done = sum(len(each.kills) for each in campaign.rounds(name))
-        for found in campaign.go_on(name, -(-asked.kills * SCENARIOS[name].share // 100)):
-            done += len(found.kills)
-            print(f"{name}: {done} kills, {found.difference or 'the same bits'}", flush=True)
+    campaign = Campaign(arguments.out.absolute(), arguments.seed)
+    if not arguments.table:
+        for name in names:
+            _continue_campaign(campaign, name, -(-arguments.kills * SCENARIOS[name].share // 100))
     print(campaign.table(names))
     return int(any(each.difference for name in names for each in campaign.rounds(name)))
+
+
+def _continue_campaign(campaign: Campaign, name: str, kills: int) -> None:
+    done = sum(len(each.kills) for each in campaign.rounds(name))
+    for round_ in campaign.go_on(name, kills):
+        done += len(round_.kills)
+        print(f"{name}: {done} kills, {round_.difference or 'the same bits'}", flush=True)
 
 
 if __name__ == "__main__":

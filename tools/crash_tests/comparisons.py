@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from kills.equality import compare_comparisons
-from kills.processes import Command, descendants, flags, is_alive, kill, wait_for_end
-from kills.trainings import Training
+from crash_tests.equality import compare_comparisons
+from crash_tests.processes import Command, descendants, flags, is_alive, kill, wait_for_end
+from crash_tests.trainings import Training
 
 CELLS = ("plain=vanilla", "again=vanilla")  # one cell under two labels: kernels are compiled once
 TASK = {"copying": {"delay": 5, "length": 5}}
@@ -32,7 +32,7 @@ def undisturbed(out: Path, settings: dict[str, Any]) -> None:
     zoo.compare(CELLS, "copying", options=TASK, out=out, jobs=0, **settings)
 
 
-class InForks(Training):
+class ForkedComparison(Training):
     """Comparisons that do everything in one process, in forks of this one."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class InForks(Training):
         compare_comparisons(self.whole, out)
 
 
-class InProcesses:
+class ComparisonProcesses:
     """Comparisons led by a process, with two workers; either is killed, or the leader gets a Ctrl-C."""
 
     victims: tuple[str, ...] = ("worker", "leader", "Ctrl-C")
@@ -60,20 +60,29 @@ class InProcesses:
     def begin(self, out: Path) -> Command:
         """Begin the comparison in ``out`` or go on with it."""
         options = {"set": TASK["copying"]}
-        words = ["compare", "--cells", ",".join(CELLS), "--tasks", "copying", *flags(options, set="copying.")]
-        words += [*flags(LONG), *self.place(), "--json", "--out", str(out)]
-        return Command(words, out.with_name(f"{out.name}.words"))
+        arguments = [
+            "compare",
+            "--cells",
+            ",".join(CELLS),
+            "--tasks",
+            "copying",
+            *flags(options, set="copying."),
+        ]
+        arguments += [*flags(LONG), *self.place(), "--json", "--out", str(out)]
+        return Command(arguments, out.with_name(f"{out.name}.output"))
 
     def place(self) -> tuple[str, ...]:
         """Flags that name where runs are done."""
         return ("--jobs", "2")
 
-    def attack(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
+    def run_with_kills(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
         """Kill at random moments."""
         victims = rng.choices(self.victims, k=6)
-        return self.attack_at(out, [(rng.randint(1, 25), victim) for victim in victims], rng.uniform(0, 0.03))
+        return self.run_with_kills_at(
+            out, [(rng.randint(1, 25), victim) for victim in victims], rng.uniform(0, 0.03)
+        )
 
-    def attack_at(self, out: Path, moments: Moments, delay: float = 0.0) -> list[str]:
+    def run_with_kills_at(self, out: Path, moments: Moments, delay: float = 0.0) -> list[str]:
         """Kill at some moments, then let the comparison come to its end.
 
         A run whose worker was killed twice counts as failed; the last call, in this process, tries it again.
@@ -119,7 +128,7 @@ class InProcesses:
         """Nothing is left."""
 
 
-class OnDask(InProcesses):
+class DaskComparison(ComparisonProcesses):
     """Comparisons on a Dask cluster: workers, their job processes, scheduler and leader are killed.
 
     Args:
@@ -179,8 +188,10 @@ class Cluster:
         """Kill a Dask worker, or a process that does a job beside it. False if there is none."""
         assert self.workers is not None
         started = descendants(self.workers.pid)
-        jobs = [pid for pid, words in started.items() if "zoo.comparison.worker" in words]
-        others = [pid for pid, words in started.items() if any("spawn_main" in word for word in words)]
+        jobs = [pid for pid, arguments in started.items() if "zoo.comparison.worker" in arguments]
+        others = [
+            pid for pid, arguments in started.items() if any("spawn_main" in word for word in arguments)
+        ]
         return any(kill(pid) for pid in (jobs if victim == "job process" else others)[:1])
 
     def stop(self) -> None:
@@ -208,10 +219,10 @@ class Cluster:
             client.wait_for_workers(self.size, timeout=60)
             self._address = client.scheduler.address.replace("tcp://", "dask://")
 
-    def _begin(self, *words: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{words[0]}.words").open("wb") as file:
+    def _begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{arguments[0]}.output").open("wb") as file:
             return subprocess.Popen(
-                [sys.executable, "-m", "dask", *words],
+                [sys.executable, "-m", "dask", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

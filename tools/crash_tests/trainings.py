@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import zoo
-from kills.equality import compare_runs, temporaries
-from kills.forks import Forks, kill_at_random
-from kills.processes import Command, descendants, flags, kill, wait_for_end
+from crash_tests.equality import compare_runs, temporaries
+from crash_tests.forks import Forks, kill_at_random
+from crash_tests.processes import Command, descendants, flags, kill, wait_for_end
 
 LINES = [f"{n} and {n * n % 97} make {n + n * n % 97}\n" for n in range(150)]
 
@@ -116,7 +116,7 @@ class Training:
         """Begin the run in ``out`` or go on with it, in this process."""
         zoo.train(out=out, resume=True, **self.settings)
 
-    def attack(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
+    def run_with_kills(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
         """Kill a run until it ends; how each process was killed."""
         return kill_at_random(self._forks(out), rng, self.undisturbed.points, self.undisturbed.seconds)
 
@@ -134,7 +134,7 @@ class Training:
 class EveryPoint(Training):
     """Runs in forks, each killed at one crash point, each at another."""
 
-    def attack(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
+    def run_with_kills(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
         """Kill at a crash point, and let the run come to its end."""
         forks, point = self._forks(out), number % self.undisturbed.points + 1
         assert forks.die_at(point), f"there is no crash point {point}"
@@ -155,10 +155,10 @@ class Process(Training):
 
     def begin(self, out: Path) -> Command:
         """Begin the run in ``out`` or go on with it."""
-        words = ["train", *flags(self.settings), "--out", str(out), "--resume", "--json"]
-        return Command(words, out.with_name(f"{out.name}.words"), self.launcher)
+        arguments = ["train", *flags(self.settings), "--out", str(out), "--resume", "--json"]
+        return Command(arguments, out.with_name(f"{out.name}.output"), self.launcher)
 
-    def attack(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
+    def run_with_kills(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
         """Kill processes after random delays; every fourth then waits until a file is being written."""
         kills: list[str] = []
         while True:
@@ -194,7 +194,7 @@ class Ranks(Process):
     def kill(self, command: Command, victim: str) -> str:
         """Kill a rank, or the launcher while the ranks do not run yet."""
         started = descendants(command.process.pid)
-        ranks = sorted(pid for pid, words in started.items() if words[1:3] == ["-m", "zoo"])
+        ranks = sorted(pid for pid, arguments in started.items() if arguments[1:3] == ["-m", "zoo"])
         if victim == "launcher" or len(ranks) < 2:
             victim = "launcher"
             kill(command.process.pid)

@@ -10,10 +10,10 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from kills.points import Points
+from crash_tests.crash_points import CrashPoints
+from crash_tests.processes import DEADLINE
 
 Work = Callable[[], object]
-DEADLINE = 300.0  # seconds for any one process
 
 
 class Forks:
@@ -26,7 +26,7 @@ class Forks:
 
     def __init__(self, work: Work, folder: Path) -> None:
         self.work, self.folder = work, folder
-        self.words = folder.with_name(f"{folder.name}.words")
+        self.output_file = folder.with_name(f"{folder.name}.output")
 
     def finish(self) -> int:
         """Let a fork come to its end; how many crash points it passed.
@@ -34,8 +34,8 @@ class Forks:
         Raises:
             AssertionError: it failed.
         """
-        assert _wait(self._begin(0)) == 0, self.words.read_text(encoding="utf-8")[-3000:]
-        return int(self.words.read_text(encoding="utf-8"))
+        assert _wait(self._begin(0)) == 0, self.output_file.read_text(encoding="utf-8")[-3000:]
+        return int(self.output_file.read_text(encoding="utf-8"))
 
     def die_at(self, point: int) -> bool:
         """Let a fork die at a crash point; False if it came to its end before."""
@@ -49,23 +49,23 @@ class Forks:
         return self._is_killed(_wait(pid))
 
     def _is_killed(self, status: int) -> bool:
-        assert status in (0, -signal.SIGKILL), self.words.read_text(encoding="utf-8")[-3000:]
+        assert status in (0, -signal.SIGKILL), self.output_file.read_text(encoding="utf-8")[-3000:]
         return status != 0
 
     def _begin(self, fatal: int) -> int:
-        self.words.write_text("")
+        self.output_file.write_text("")
         pid = os.fork()
         if pid == 0:
             status = 1
             try:
-                points = Points(self.folder, fatal)
+                points = CrashPoints(self.folder, fatal)
                 points.install()
                 self.work()
                 points.reach()  # after everything
-                self.words.write_text(str(points.count))
+                self.output_file.write_text(str(points.count))
                 status = 0
             except BaseException:
-                self.words.write_text(traceback.format_exc())
+                self.output_file.write_text(traceback.format_exc())
             finally:
                 os._exit(status)
         return pid
