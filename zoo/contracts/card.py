@@ -66,7 +66,8 @@ class Card:
     @property
     def published(self) -> bool:
         """Whether it names authors, year and url."""
-        return (self.authors, self.year, self.url) != ("", None, "")
+        is_default = (isinstance(value, str) and not value for value in (self.authors, self.url))
+        return self.year is not None or not all(is_default)
 
     def citation(self) -> str:
         """Authors, year and title, or the title and ``unpublished``."""
