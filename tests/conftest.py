@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 import zoo
+from zoo.registry import loader
 
 # Started in the background by a shell, tests inherit an ignored SIGINT, and so would every process of theirs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -38,6 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")
         item.add_marker(pytest.mark.xdist_group(cell.name if isinstance(cell, zoo.Cell) else item.path.stem))
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry for one test, filled by the installed plugins: the process keeps nothing that it registers."""
+    monkeypatch.setattr(loader, "LOADER", loader.Loader())
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def measured(monkeypatch):
         ("--seconds nan", 1, "seconds is nan"),
         ("--chart chart.pdf", 1, "expected a name that ends with .png or .svg"),
         ("--json no/such/place.json", 1, "there is no directory"),
-        ("--compare nothere.json", 1, "nothere.json cannot be read"),
+        ("--compare nothere.json", 1, "cannot read nothere.json"),
     ],
 )
 def test_wrong_input(args, code, words, tmp_path, monkeypatch, measured):

@@ -44,7 +44,7 @@ def words(param, text):
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(own_registry, tmp_path, monkeypatch):
     """Runs a command in an empty directory; nothing that takes long or writes outside is begun."""
 
     def stopped(*args, **settings):

@@ -54,7 +54,7 @@ def test_every_public_function_is_here_or_is_left_out_for_a_reason(table):
 
 
 @pytest.fixture
-def _elsewhere(tmp_path, monkeypatch):
+def _elsewhere(own_registry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
