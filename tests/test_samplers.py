@@ -681,7 +681,7 @@ def test_a_definition_in_numpy_is_what_a_sampler_is_held_to():
     check_reference(Dividing())
     with pytest.raises(AssertionError, match=r"sampler multiplying=0.5: found (.|\n)*, as its reference"):
         check_reference(Multiplying())
-    with pytest.raises(SkipTest, match="states no reference"):
+    with pytest.raises(SkipTest, match="has no reference"):
         check_reference(Greedy())
 
 
