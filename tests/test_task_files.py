@@ -158,7 +158,7 @@ def test_python_takes_it_too(file):
     ("name", "error", "words"),
     [
         ("Ech", UsageError, "has no class 'Ech'; its tasks are Echo, Other. Did you mean 'Echo'?"),
-        ("Leaky", DefinitionError, "cannot be used: cell class Leaky (zoo_file_mine_"),
+        ("Leaky", DefinitionError, "cannot be used: cell class Leaky (mine.py)"),
         (
             "np",
             DefinitionError,

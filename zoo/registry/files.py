@@ -15,7 +15,7 @@ from typing import TypeVar
 from zoo.contracts import Cell, Member
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
-from zoo.modules import run_module
+from zoo.modules import FILE_MODULE, run_module
 from zoo.paths import real_path
 from zoo.registry import loader
 from zoo.registry.blame import sentence
@@ -138,7 +138,7 @@ def _module_name(file: Path) -> str:
     """A name of its own for every file and text, so that an edited file never meets its former self."""
     stem = re.sub(r"\W", "_", file.stem)
     digest = hashlib.sha256(os.fsencode(file) + b"\0" + file.read_bytes()).hexdigest()
-    return f"zoo_file_{stem}_{digest[:12]}"
+    return f"{FILE_MODULE}{stem}_{digest[:12]}"
 
 
 def _module(file: Path) -> ModuleType:
