@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TypeVar
 
-from zoo.contracts import Cell, Member
+from zoo.contracts import Cell, Member, Task
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
 from zoo.modules import FILE_MODULE, run_module
@@ -79,7 +79,8 @@ def load_class_file(text: str, contract: type[M]) -> type[M]:
     """
     path, _, name = text.rpartition(":")
     if not path.endswith(".py") or not name:
-        raise UsageError(f"{text!r} names no class in a file; write it as path/to/file.py:MyCell.")
+        example = f"path/to/file.py:My{'Class' if contract is Member else contract.kind.capitalize()}"
+        raise UsageError(f"{text!r} names no class in a file; write it as {example}.")
     return _class_in(_imported(path), name, path, contract)
 
 
@@ -111,7 +112,11 @@ def _class_in(module: ModuleType, name: str, path: str, contract: type[M]) -> ty
     try:
         check_member(found, _contract_of(found) if contract is Member else contract)
     except DefinitionError as error:
-        raise DefinitionError(f"{path}:{name} cannot be used: {error}") from None
+        other = next(
+            (each for each in (Cell, Task) if inspect.isclass(found) and issubclass(found, each)), None
+        )
+        advice = f" It is a {other.kind}; name it with --{other.kind}." if other else ""
+        raise DefinitionError(f"{path}:{name} cannot be used: {error}{advice}") from None
     return found  # type: ignore[no-any-return]  # checked just above
 
 
