@@ -215,6 +215,6 @@ def check_importable(cls: type[Member]) -> None:
     """
     if cls.__module__.startswith(FILE_MODULE):
         raise UsageError(
-            f"{cls.who()} cannot be pickled, since no other process can import a class of a file given by its "
-            f"path; import its module and give the class {cls.__qualname__} itself."
+            f"{cls.who()} cannot be pickled, since no other process can import a class of a file given by "
+            f"its path; import its module and give the class {cls.__qualname__} itself."
         )
