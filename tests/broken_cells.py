@@ -87,6 +87,10 @@ def then_change_gradients(change):
 # --- The record ---
 
 
+class Wordless(Tiny):
+    """..."""
+
+
 class Unexplained(Tiny):
     """A parameter that nobody explains."""
 
@@ -498,7 +502,8 @@ class Unstated(Tiny):
 
 # Name of the law that each breaks.
 BROKEN = {
-    "check_well_formed": Unexplained,
+    "check_well_formed": Wordless,
+    "check_help": Unexplained,
     "check_parameter_count": Miscounted,
     "check_initialisation": Unseeded,
     "check_shapes": Misshapen,

@@ -238,6 +238,13 @@ def test_resuming_where_there_is_no_run_begins_one(tmp_path):
     assert Run(tmp_path / "new").history[0]["event"] == "start"
 
 
+def test_resuming_in_a_directory_of_something_else_is_an_error_alone(tmp_path):
+    (tmp_path / "compare.json").write_text("{}")
+    result = run("train", *HELLO, "--steps", 1, "--resume", "--out", tmp_path)
+    assert (result.exit_code, "starting a new one" in result.stderr) == (1, False)
+    assert result.stderr.startswith("Error: ")
+
+
 @pytest.mark.parametrize("name", ["coyp", "copy2", "elsewhere"])
 def test_resuming_a_misspelt_run_says_that_a_new_one_begins(copy, name):
     (copy.parent / "text.txt").write_text("No run.", encoding="utf-8")

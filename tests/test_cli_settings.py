@@ -24,12 +24,17 @@ TARGETS = (CELL, OPTIMIZER)
         (["alpha=0.5"], {"cell": {"alpha": 0.5}, "optimizer": {}}),
         (["beta=1e-3", "alpha=2"], {"cell": {"alpha": 2.0}, "optimizer": {"beta": 0.001}}),
         (["cell.n=3", "optimizer.n=4"], {"cell": {"n": 3}, "optimizer": {"n": 4}}),
-        (["alpha=1", "alpha=2"], {"cell": {"alpha": 2.0}, "optimizer": {}}),
         ([" alpha = 1 "], {"cell": {"alpha": 1.0}, "optimizer": {}}),
     ],
 )
 def test_assignments(texts, expected):
     assert assign(texts, TARGETS) == expected
+
+
+@pytest.mark.parametrize("texts", [["alpha=1", "alpha=2"], ["cell.alpha=1", "alpha=1"]])
+def test_an_option_is_set_once(texts):
+    with pytest.raises(UsageError, match=r"--set alpha=\d: alpha of cell 'c' is set twice; set it once\."):
+        assign(texts, TARGETS)
 
 
 @pytest.mark.parametrize(

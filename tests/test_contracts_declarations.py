@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.arguments import short_repr
+from zoo.arguments import dtype_and_shape, short_repr
 from zoo.contracts.names import check_member_name, check_part_name, did_you_mean, snake_case
 from zoo.errors import DefinitionError, UsageError
 
@@ -328,3 +328,11 @@ def test_a_default_must_be_allowed(make, words: str) -> None:
         make()
     assert str(caught.value).startswith("zoo.Option: ")
     assert words in str(caught.value)
+
+
+def test_a_class_with_the_attributes_of_an_array_is_shown_as_a_class() -> None:
+    assert short_repr(np.float64) == "<class 'numpy.float64'>"
+    assert short_repr(np.zeros((2, 3))) == "an array float64(2, 3)"
+    assert dtype_and_shape(np.array("hello")) == "'hello'"
+    assert dtype_and_shape(np.array(["a", "b"])) == "texts(2,)"
+    assert dtype_and_shape(np.array(3)) == "3"

@@ -195,6 +195,11 @@ def test_top_k_marks_exactly_k_entries(k: int) -> None:
     np.testing.assert_array_equal(zoo.top_k(x.T, k, axis=0), mask.T)
 
 
+def test_top_k_marks_nan_in_addition() -> None:
+    mask = zoo.top_k(np.array([1.0, np.nan, 3.0, 2.0]), 1)
+    assert mask.tolist() == [False, True, True, False]
+
+
 def test_top_k_has_no_derivative_of_its_own() -> None:
     case = checks.trial(cell_of(lambda a: np.where(zoo.top_k(a, 2), 1.0, 0.0)), steps=1)
     with checks.interpreted(case):

@@ -126,8 +126,8 @@ REFUSED = {
     ),
     "sparse": (lambda _: Sparse(), r"found a sparse Sparse; make it an array, x.toarray\(\)"),
     "complex": (lambda x: x + 1j, r"complex128\(5, 2, 3\)"),
-    "objects": (lambda x: x.astype(object), r"object\(5, 2, 3\)"),
-    "texts": (lambda x: x.astype(str), r"<U32\(5, 2, 3\)"),
+    "objects": (lambda x: x.astype(object), r"objects\(5, 2, 3\)"),
+    "texts": (lambda x: x.astype(str), r"texts\(5, 2, 3\)"),
     "dates": (lambda x: x.astype("M8[s]"), r"datetime64\[s\]\(5, 2, 3\)"),
 }
 SAME = {

@@ -415,9 +415,9 @@ def test_an_unknown_cell():
         (np.zeros((T, B), int) - 1, "inputs run from -1 to -1; expected tokens from 0 to 4."),
         (np.full((T, B), I), "inputs run from 5 to 5; expected tokens from 0 to 4."),
         (np.full((T, B), 2**63, np.uint64), "inputs run from 9223372036854775808"),
-        (3, r"inputs are int64\(\)"),
-        ("hello", r"inputs are <U5\(\)"),
-        (None, r"inputs are object\(\)"),
+        (3, "inputs are 3; expected"),
+        ("hello", "inputs are 'hello'; expected"),
+        (None, "inputs are None; expected"),
         ([[0, 1], [2]], "inputs cannot be made an array"),
     ],
 )
@@ -438,8 +438,8 @@ def test_wrong_inputs(x, words):
         ({"l0.h": np.zeros(H)}, r"state 'l0.h' is float64\(6,\); expected float32\(3, 6\)"),
         ({"l0.h": np.zeros((B + 1, H))}, r"expected float32\(3, 6\)"),
         ({"l0.h": np.zeros((B, H), complex)}, r"is complex128\(3, 6\)"),
-        ({"l0.h": "zeros"}, "is <U5"),
-        ({"l0.h": None}, "is object"),
+        ({"l0.h": "zeros"}, "is 'zeros'; expected"),
+        ({"l0.h": None}, "is None; expected"),
     ],
 )
 def test_wrong_states_and_their_gradients(state, words):
@@ -448,7 +448,7 @@ def test_wrong_states_and_their_gradients(state, words):
     with pytest.raises(UsageError, match=words):
         rnn.forward(x, state)
     rnn.forward(x)
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=f"gradient of the last states.*{words}"):
         rnn.backward(np.zeros((T, B, H)), state)
 
 
@@ -461,8 +461,8 @@ def test_wrong_states_and_their_gradients(state, words):
         ),
         (np.zeros((T - 1, B, H)), r"is float64\(3, 3, 6\)"),
         (np.zeros((T, B)), r"is float64\(4, 3\)"),
-        (0.0, r"is float64\(\)"),
-        (None, "is object"),
+        (0.0, "is 0.0; expected"),
+        (None, "is None; expected"),
         ([[[1.0], [1.0, 2.0]]], "cannot be made an array"),
     ],
 )

@@ -13,7 +13,10 @@ from zoo.kernels import interpreted
 from zoo.layers.fingerprint import digest
 
 T, I, H = 3, 2, 2  # noqa: E741 - the letters of the documents
-CHANGED = "cell 'cfc': the parameters have changed since the forward pass.*call backward before you change"
+CHANGED = (
+    "cell 'cfc': the parameters have changed since the forward pass.*"
+    "call (backward|vjp) before you change them, or (forward|apply) again"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +144,13 @@ def test_the_digest_is_the_same_compiled(size):
         words[place] ^= 1
         assert digest.dispatcher(words) != plain
         words[place] ^= 1
+
+
+def test_the_message_names_the_calls_that_were_made():
+    rnn, given = trial(2)
+    for pure, words in (
+        (False, "call backward before you change them, or forward again"),
+        (True, "call vjp before you change them, or apply again"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            gradients(rnn, given, lambda: np.add(rnn.theta, 1, out=rnn.theta), pure=pure)

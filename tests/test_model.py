@@ -190,7 +190,7 @@ def test_a_deep_copy_learns_alone():
         (np.zeros((3, 0), int), np.zeros((3, 0), int), "at least one row in the batch"),
         (np.full((3, 2), V), np.zeros((3, 2), int), "inputs run from 5 to 5; expected tokens from 0 to 4."),
         (np.zeros((3, 2), int), np.full((3, 2), -1), "targets run from -1 to -1"),
-        ("hello", "ello ", "inputs are <U5"),
+        ("hello", "ello ", "inputs are 'hello'"),
         ([[1], [2, 3]], [[1], [2]], "inputs cannot be made an array"),
     ],
 )

@@ -33,6 +33,7 @@ COMPILED = ("vanilla+zoneout", "gru+block_diagonal")
 # For the others, those that see a wrong equation or gradient, and what is not saved.
 TELLING = (
     "check_well_formed",
+    "check_help",
     "check_parameter_count",
     "check_directional_derivative",
     "check_split",

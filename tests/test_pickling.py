@@ -235,3 +235,30 @@ def test_another_process_computes_the_same_bits(method):
         found = pool.apply(run_elsewhere, [rnn])
     for one, other in zip(found, outcome(rnn), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+# ---- classes of a file given by its path --------------------------------------------------------------
+
+FILE = """
+import zoo
+
+class Orth(zoo.Cell):
+    \"\"\"A cell of a file.\"\"\"
+
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        return zoo.tanh(x @ self.W + h)
+"""
+
+
+@pytest.mark.parametrize("name", ["Orth", "Orth+zoneout"])
+def test_a_cell_of_a_file_can_be_copied_but_not_pickled(tmp_path, name):
+    (tmp_path / "orth.py").write_text(FILE)
+    rnn = zoo.Recurrent(f"{tmp_path / 'orth.py'}:{name}", 2, 3)
+    for value in (rnn, rnn.cell):
+        with pytest.raises(zoo.UsageError, match=r"cell class Orth \(orth\.py\) cannot be pickled, since"):
+            pickle.dumps(value)
+        assert type(copy.deepcopy(value)) is type(copy.copy(value)) is type(value)
+    assert copy.deepcopy(rnn).cell == rnn.cell

@@ -137,8 +137,11 @@ def test_headers_of_almost_the_right_shape(tensors: dict[str, object], body: byt
 
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "too few"),
-    "header of 2**64 - 1 bytes": (b"\xff" * 8 + b"{}", "claims a header of 18,446,744,073,709,551,615 bytes"),
-    "header above the cap": ((16 * 2**20 + 1).to_bytes(8, "little") + b"{}", "claims a header"),
+    "header of 2**64 - 1 bytes": (b"\xff" * 8 + b"{}", "claim a header of 18,446,744,073,709,551,615 bytes"),
+    "header above the cap": (
+        (16 * 2**20 + 1).to_bytes(8, "little") + b"{}",
+        "it is no checkpoint (.safetensors)",
+    ),
     "header longer than the file": ((3).to_bytes(8, "little") + b"{}", "cut short"),
     "header of no bytes": (bytes(8), "Expecting value"),
     "header is a list": (with_header([]), "expected an object"),

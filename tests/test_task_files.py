@@ -105,6 +105,7 @@ def test_the_file_has_to_be_named_again(file, trained, command):
 def test_a_report_shows_units_on_a_task_that_is_named_again(file, trained):
     result = run("report", trained, "--out", file.parent / "page.html", "--symbols", 20)
     assert "no task is called 'echo'" in result.stderr
+    assert "If it is in a file, name it with --task FILE.py:Class, or its plugin with" in result.stderr
     result = run(
         "report", trained, "--out", file.parent / "page.html", "--symbols", 20, "--task", f"{file}:Echo"
     )
@@ -158,7 +159,7 @@ def test_python_takes_it_too(file):
     ("name", "error", "words"),
     [
         ("Ech", UsageError, "has no class 'Ech'; its tasks are Echo, Other. Did you mean 'Echo'?"),
-        ("Leaky", DefinitionError, "cannot be used: cell class Leaky (zoo_file_mine_"),
+        ("Leaky", DefinitionError, "cannot be used: cell class Leaky (mine.py)"),
         (
             "np",
             DefinitionError,
@@ -185,3 +186,45 @@ def test_what_is_no_task_in_a_file(file, name, error, words):
 )
 def test_another_task_is_not_taken_for_it(file, trained, args, words):
     assert words in run("eval", trained, *(arg.format(file=file) for arg in args)).stderr
+
+
+def test_a_task_that_has_changed_since_training_is_a_warning(file, trained, tmp_path):
+    changed = tmp_path / "mine.py"
+    changed.write_text(
+        TEXT.replace("draws.uniform(self.length, size, 1)", "0.5 * draws.uniform(self.length, size, 1)")
+    )
+    sentence = "task 'echo' has changed since training; it gives other examples now."
+    assert sentence in run("eval", trained, "--task", f"{changed}:Echo").stderr
+    for options in ((), ("--set", "length=3")):
+        assert run("eval", trained, "--task", f"{file}:Echo", *options).stderr == ""
+
+
+def test_a_class_of_another_kind_names_the_option_for_it(file, trained):
+    result = run("eval", trained, "--task", f"{file}:Leaky")
+    assert (result.exit_code, "It is a cell; name it with --cell." in result.stderr) == (1, True)
+    result = run("train", "--task", file, "--steps", 1)
+    assert "write it as path/to/file.py:MyTask." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("--set", "length=4", "--set", "length=5"), "length of task 'echo' is set twice; set it once."),
+        (("--set", "task.length=4", "--set", "length=5"), "length of task 'echo' is set twice; set it once."),
+    ],
+)
+def test_an_option_that_is_set_twice_is_an_error(file, command, words):
+    result = run("train", "--task", f"{file}:Echo", *SHORT, *command, "--steps", 1)
+    assert (result.exit_code, words in result.stderr) == (1, True), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--top-k", 3, "--set", "k=4"), "--top-k and --set both set k of top_k; set it once."),
+        (("--set", "k=3"), "--set k=3: no sampler is in use; choose one with --sampler NAME or with a flag"),
+    ],
+)
+def test_options_of_samplers_that_are_set_twice_or_of_none(trained, options, words):
+    result = run("sample", trained, *options)
+    assert (result.exit_code, words in result.stderr) == (1, True), result.stderr

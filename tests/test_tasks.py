@@ -398,10 +398,17 @@ def test_the_law_catches_the_task_that_breaks_it(name):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda batch, draws, part: batch._replace(targets=batch.targets + 3), "targets up to"),
+        (
+            lambda batch, draws, part: batch._replace(targets=batch.targets + 3),
+            "draw: found targets from 3 to ",
+        ),
         (lambda batch, draws, part: batch._replace(targets=batch.targets[:-1]), "targets int32"),
-        (lambda batch, draws, part: batch._replace(weights=-batch.weights), "weights float32"),
-        (gone, "an example without weight"),
+        (lambda batch, draws, part: batch._replace(weights=-batch.weights), "weights below zero"),
+        (gone, "no weight above zero"),
+        (
+            lambda batch, draws, part: batch._replace(weights=batch.weights * (batch.inputs[:1] > 0)),
+            "without weight|no weight",
+        ),
         (lambda batch, draws, part: batch._replace(inputs=batch.inputs[..., None] / 0.5), "inputs float64"),
     ],
 )

@@ -212,7 +212,7 @@ class Unexplained(rich.Rich):
         (Learning, "check_inputs_unwritten", "the buffer l0.A"),
         (Hasty, "check_inputs_unwritten", "the input dt"),
         (Unseeded, "check_initialisation", ".A at ["),
-        (Unexplained, "check_well_formed", "dt: found no word about it"),
+        (Unexplained, "check_help", "dt: found no help text"),
     ],
 )
 def test_laws_about_what_stands_beside_parameters_and_states(cell, name, what):
@@ -347,6 +347,19 @@ def carded(module: str) -> type[zoo.Cell]:
 def test_a_cell_of_ones_own_needs_no_card(module, monkeypatch):
     monkeypatch.setattr(record, "plugins", lambda: PUBLISHED)
     record.check_well_formed(carded(module)())
+
+
+def test_help_texts_are_for_published_cells_and_hold_up_no_other_law(monkeypatch):
+    bare = type("Bare", (zoo.Cell,), {**vars(carded("mine")), "__doc__": "One matrix.", "__module__": "mine"})
+    checks = [CHECKS["check_well_formed"], CHECKS["check_help"], CHECKS["check_parameter_count"]]
+    assert run_checks(bare(), checks, on_fail="collect").ok
+    for published in (type("Carded", (bare,), {"__doc__": "One matrix.", "card": Leaky.card}), bare):
+        monkeypatch.setattr(record, "_is_in_plugin", lambda cls: cls is bare)
+        with pytest.raises(AssertionError, match="W, h: found no help text, expected help="):
+            record.check_help(published())
+    carded_ = type("Carded", (bare,), {"__doc__": "One matrix.", "card": Leaky.card})
+    statuses = [each.status for each in run_checks(carded_(), checks, on_fail="collect").outcomes]
+    assert statuses == ["passed", "failed", "passed"]
 
 
 @pytest.mark.parametrize("module", ["bare_cells", "bare_cells.more"])

@@ -543,3 +543,82 @@ def test_the_live_display_shows_scores():
     assert "solved at step 50" in text
     assert "zoo eval runs/x" in text
     assert math.isclose(found["score"], 0.009)
+
+
+# ---- a task whose methods are wrong -------------------------------------------------------------------
+
+WRONG = """import numpy as np, zoo
+
+class Odd(zoo.Task):
+    \"\"\"A task that is wrong.\"\"\"
+
+    input_size, output_size = 3, 2
+
+    def draw(self, draws, size, part):
+        inputs = draws.integers(0, 3, 4, size)
+        targets, weights = inputs % 2, np.ones((4, size))
+        return {}
+
+    def baseline(self):
+        return {}
+"""
+DRAWN = "zoo.Batch(inputs, targets, weights)"
+
+
+@pytest.mark.parametrize(
+    ("returned", "baseline", "words"),
+    [
+        ("(inputs, targets, weights)", "0.5", "draw: found a tuple, expected a zoo.Batch(inputs, targets, w"),
+        ("missing", "0.5", "draw raised NameError: name 'missing' is not defined (odd.py, line 11)."),
+        (DRAWN, "1 / 0", "baseline raised ZeroDivisionError: division by zero (odd.py, line 14)."),
+        ("zoo.Batch(inputs, targets, 0 * weights)", "0.5", "draw: found no weight above zero, expected "),
+        ("zoo.Batch(inputs, targets, weights[1:])", "0.5", "draw: found weights float64 (3, "),
+        ("zoo.Batch(inputs, targets[:-1], weights)", "0.5", "draw: found targets int64 (3, "),
+        ("zoo.Batch(inputs, targets + 1, weights)", "0.5", "draw: found targets from 1 to 2, expected class"),
+        ("zoo.Batch(inputs + 1, targets, weights)", "0.5", "draw: found tokens from 1 to 3, expected tokens"),
+        ("zoo.Batch(inputs[:, 1:], targets, weights)", "0.5", "draw: found inputs int64 (4, "),
+        ("zoo.Batch(inputs * 1.0, targets, weights)", "0.5", "draw: found inputs float64 (4, "),
+        ("zoo.Batch(inputs.tolist(), targets, weights)", "0.5", "draw: found inputs a list, expected an arr"),
+    ],
+)
+def test_a_wrong_task_is_one_sentence_and_leaves_no_run(tmp_path, monkeypatch, returned, baseline, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.py").write_text(WRONG.format(returned, baseline))
+    command = [
+        "train",
+        "--task",
+        "odd.py:Odd",
+        "--cell",
+        "vanilla",
+        "--hidden",
+        "2",
+        "--steps",
+        "2",
+        "--quiet",
+    ]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: task 'odd': {words}"), result.output
+    assert result.output.count("\n") == 1
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_task_that_fails_before_the_first_step_leaves_no_run_but_what_was_there(train, tmp_path):
+    class Late(zoo.get_task("copying", **TASK).__class__):
+        """Fails in the first batch of training, when the log has begun."""
+
+        def draw(self, draws, size, part):
+            if part == "train":
+                raise KeyError("late")
+            return super().draw(draws, size, part)
+
+    task = {"task": Late, "task_options": TASK}
+    with pytest.raises(
+        zoo.DefinitionError, match=r"draw raised KeyError: 'late' \(test_train_tasks.py, line"
+    ):
+        train(**task)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    with pytest.raises(zoo.DefinitionError):
+        train(**task)
+    assert not list((tmp_path / "run").iterdir())

@@ -26,12 +26,19 @@ _REPR.maxstring = _REPR.maxother = 60
 def short_repr(value: object) -> str:
     """A value in a message: in one short line, whatever it is."""
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", ())
-    if dtype is not None and shape:
+    if dtype is not None and shape and not isinstance(value, type):
         return f"an array {dtype}{shape}"
     if isinstance(value, int) and value.bit_length() > _MOST_BITS:
         return f"an integer of {value.bit_length():,} bits"
     text = _REPR.repr(value)
     return " ".join(text.split()) if "\n" in text else text
+
+
+def dtype_and_shape(array: Any) -> str:
+    """An array in a message: ``float32(4, 3)``, or its value if it has no axis."""
+    kinds = {"U": "texts", "S": "bytes", "O": "objects"}
+    name = kinds.get(array.dtype.kind, str(array.dtype))
+    return f"{name}{array.shape}" if array.shape else short_repr(array.item())
 
 
 def as_path(value: Any, name: str) -> Path:

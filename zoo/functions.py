@@ -244,8 +244,9 @@ def top_k(x: Array, k: Any, axis: int = -1) -> Array:
     """Mark the ``k`` largest entries along an axis, for ``np.where(zoo.top_k(x, k), x, 0.0)``.
 
     Of equal entries the first are marked. NaN is always marked, in addition to the ``k``, so that it reaches
-    the loss. A mask has no derivative: gradients flow through what is chosen, not through the choice. The
-    time grows with the square of the length of the axis.
+    the loss. If the axis is shorter than ``k``, all entries are marked. A mask has no derivative: gradients
+    flow through what is chosen, not through the choice. The time grows with the square of the length of the
+    axis.
 
     Args:
         x: Numbers.

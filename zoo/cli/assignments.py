@@ -42,14 +42,15 @@ def assign(texts: Iterable[str], targets: Sequence[Target]) -> Chosen:
     """The values that a number of ``--set`` give, by the prefix of their target.
 
     Args:
-        texts: ``"name=value"`` or ``"prefix.name=value"``; of one name given twice the last counts.
+        texts: ``"name=value"`` or ``"prefix.name=value"``; each option at most once.
         targets: Where names are looked up.
 
     Returns:
         A dictionary for each target's prefix, empty where nothing is set.
 
     Raises:
-        UsageError: if a text is no assignment, or a name is unknown or stands for several options.
+        UsageError: if a text is no assignment, or a name is unknown, stands for several options or is set
+            twice.
     """
     chosen: Chosen = {target.prefix: {} for target in targets}
     for text in texts:
@@ -57,6 +58,8 @@ def assign(texts: Iterable[str], targets: Sequence[Target]) -> Chosen:
         if not equals or not name.strip():
             raise UsageError(f"--set {text!r} is no assignment; write it as name=value.")
         target, option = _find(name.strip(), targets)
+        if option in chosen[target.prefix]:
+            raise UsageError(f"--set {text}: {option} of {target.label} is set twice; set it once.")
         chosen[target.prefix][option] = target.readers[option](value.strip())
     return chosen
 

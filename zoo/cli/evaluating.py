@@ -32,7 +32,7 @@ class Trained:
         source: The path.
         model: The model.
         config: What it was trained with; None for a file that was saved without.
-        sha256: Digest of the text it was trained on; empty where that is unknown.
+        sha256: Digest of the text, or of examples of the task, of its training; empty where it is unknown.
     """
 
     source: str
@@ -49,13 +49,13 @@ def open_model(path: Path, cell: type[Cell] | None) -> Trained:
     """
     checkpoint = _best(path) if path.is_dir() else load(path)
     model = model_from(checkpoint, str(path), cell)
-    config, text = checkpoint.meta.get("config"), checkpoint.meta.get("text")
+    config, text = checkpoint.meta.get("config"), checkpoint.meta.get("text", checkpoint.meta.get("task"))
     if not isinstance(config, dict):
         return Trained(str(path), model, None, "")
     digest = text.get("sha256") if isinstance(text, dict) else ""
     if digest != "" and not is_digest(digest):
         raise CheckpointError(
-            f"{path}: the sha256 of its text is {quote(str(digest))}; expected 64 hexadecimal digits."
+            f"{path}: the sha256 of its text or task is {quote(str(digest))}; expected 64 hexadecimal digits."
         )
     return Trained(str(path), model, config_from_json(config, str(path)), digest)
 

@@ -69,7 +69,17 @@ def make_chain(names: Sequence[str], flags: Mapping[str, Any], assignments: Sequ
         )
     order = [*names, *(shorthand.sampler for shorthand in asked if shorthand.sampler not in names)]
     targets = [member_target(name, registry_of(Sampler).cls(name)) for name in dict.fromkeys(order)]
+    if assignments and not targets:
+        raise UsageError(
+            f"--set {assignments[0]}: no sampler is in use; choose one with --sampler NAME or with a flag "
+            f"such as --top-k 40."
+        )
     chosen = assign(assignments, targets)
     for shorthand in asked:
+        if shorthand.option in chosen[shorthand.sampler]:
+            flag = shorthand.flag.replace("_", "-")
+            raise UsageError(
+                f"--{flag} and --set both set {shorthand.option} of {shorthand.sampler}; set it once."
+            )
         chosen[shorthand.sampler][shorthand.option] = flags[shorthand.flag]
     return Chain(tuple(get_sampler(name, **chosen[name]) for name in order))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from zoo.cli.assignments import assign, member_target
 from zoo.cli.evaluating import Trained
 from zoo.contracts import Task
-from zoo.errors import UsageError
+from zoo.errors import UsageError, ZooWarning
 from zoo.training import Config, evaluate_task
 
 
@@ -33,6 +34,7 @@ def score_on(
     Raises:
         UsageError: if an option is not the task's, or its sizes are no longer those of the model.
     """
+    _warn_of_change(trained, cls(**config.task_options))
     task = _task(cls, config, assignments)
     sizes = task.input_size, task.output_size
     if sizes != (trained.model.stack.input_size, trained.model.output_size):
@@ -61,3 +63,12 @@ def _task(cls: type[Task], config: Config, assignments: Sequence[str]) -> Task:
     """The task of a run, with some options changed."""
     changes = assign(assignments, [member_target("task", cls)])["task"]
     return cls(**{**config.task_options, **changes})
+
+
+def _warn_of_change(trained: Trained, task: Task) -> None:
+    """Warn if the examples of the task are not those of the training."""
+    if trained.sha256 and task.fingerprint() != trained.sha256:
+        sentence = (
+            f"{trained.source}: {task.label()} has changed since training; it gives other examples now."
+        )
+        warnings.warn(sentence, ZooWarning, stacklevel=3)

@@ -17,6 +17,7 @@ from zoo.contracts.card import Card
 from zoo.contracts.declarations import Array, Option
 from zoo.contracts.names import check_member_name, check_part_name, did_you_mean, snake_case
 from zoo.errors import DefinitionError, UsageError
+from zoo.modules import FILE_MODULE, module_label
 
 
 class Member:
@@ -118,12 +119,19 @@ class Member:
         return hash((type(self), tuple(self.options.items())))
 
     def __reduce__(self) -> tuple[Any, ...]:
+        check_importable(type(self))
         return functools.partial(type(self), **self.options), ()
+
+    def __copy__(self) -> Any:
+        return type(self)(**self.options)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return type(self)(**self.options)
 
     @classmethod
     def who(cls) -> str:
         """How an error names the class itself: kind, class and module."""
-        return f"{cls.kind} class {cls.__qualname__} ({cls.__module__})"
+        return f"{cls.kind} class {cls.__qualname__} ({module_label(cls.__module__)})"
 
     @classmethod
     def label(cls) -> str:
@@ -196,4 +204,17 @@ def check_kernel(cls: type[Member], name: str, arguments: tuple[str, ...]) -> No
     if text:
         raise DefinitionError(
             f"{cls.who()}: option {text[0]!r} is a string; kernels take numbers and booleans only."
+        )
+
+
+def check_importable(cls: type[Member]) -> None:
+    """Refuse to pickle a class of a file given by its path: no other process could import it.
+
+    Raises:
+        UsageError: saying what to do.
+    """
+    if cls.__module__.startswith(FILE_MODULE):
+        raise UsageError(
+            f"{cls.who()} cannot be pickled, since no other process can import a class of a file given by "
+            f"its path; import its module and give the class {cls.__qualname__} itself."
         )

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from zoo.arguments import as_integer, short_repr
+from zoo.contracts.batch_checks import call_method, check_batch
 from zoo.contracts.draws import Draws
 from zoo.contracts.member import Member
 from zoo.contracts.metrics import METRICS
@@ -162,6 +163,7 @@ class Task(Member, abstract=True):
 
         Raises:
             UsageError: if an argument does not fit, or the part has hardly any examples with these options.
+            DefinitionError: if ``draw`` or ``take`` raises an exception or returns what does not fit.
         """
         index = as_integer(index, f"{self.label()}: index", 0)
         size = as_integer(size, f"{self.label()}: size", 1, _MOST_EXAMPLES)
@@ -170,7 +172,8 @@ class Task(Member, abstract=True):
             raise UsageError(
                 f"{self.label()}: part is {short_repr(part)}; expected one of {', '.join(PARTS)}."
             )
-        return self.take(index, size, seed, part)
+        method = "take" if type(self).take is not Task.take else "draw"
+        return check_batch(self, method, call_method(self, "take", index, size, seed, part), size)
 
     def take(self, index: int, size: int, seed: int, part: str) -> Batch:
         """What :meth:`batch` gives, of arguments that fit: as many examples are drawn as it takes.
@@ -180,10 +183,10 @@ class Task(Member, abstract=True):
         """
         low, high = self.shares[part]
         if (low, high) == WHOLE:
-            return self.draw(Draws(self.name, seed, part, index), size, part)
+            return self._drawn(seed, part, index, size)
         wanted = math.ceil(size * 1.2 / (high - low)) + 8
         for _ in range(_ATTEMPTS):
-            found = self.draw(Draws(self.name, seed, part, index), wanted, part)
+            found = self._drawn(seed, part, index, wanted)
             places = digests(found.inputs)
             chosen = ((places >= low) & (places < high)).nonzero()[0]
             if len(chosen) >= size:
@@ -193,6 +196,10 @@ class Task(Member, abstract=True):
             f"{self!r}: of {wanted // _FOURFOLD:,} examples {len(chosen)} are for {part!r}; there are too "
             f"few different ones with these options to divide among training, validation and test."
         )
+
+    def _drawn(self, seed: int, part: str, index: int, size: int) -> Batch:
+        found = call_method(self, "draw", Draws(self.name, seed, part, index), size, part)
+        return check_batch(self, "draw", found, size)
 
     def score(self, outputs: Array, batch: Batch) -> float:
         """The metric of a readout's outputs.

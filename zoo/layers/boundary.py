@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import short_repr
+from zoo.arguments import dtype_and_shape, short_repr
 from zoo.arrays import Array as Array
 from zoo.arrays import as_array
 from zoo.contracts import Input
@@ -42,7 +42,7 @@ def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
     if x.ndim == 3 and x.dtype.kind == "f" and x.shape[2] == input_size and x.shape[1] > 0:
         return _ready(x, dtype)
     raise UsageError(
-        f"{who}: inputs are {x.dtype}{x.shape}; expected floats (T, B, {input_size}) or integer tokens "
+        f"{who}: inputs are {dtype_and_shape(x)}; expected floats (T, B, {input_size}) or integer tokens "
         f"(T, B), time first, with at least one row in the batch."
     )
 
@@ -56,7 +56,7 @@ def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
     tokens = as_array(tokens, who)
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.shape[1] == 0:
         raise UsageError(
-            f"{who} are {tokens.dtype}{tokens.shape}; expected integer tokens (T, B), time first, with at "
+            f"{who} are {dtype_and_shape(tokens)}; expected integer tokens (T, B), time first, with at "
             f"least one row in the batch."
         )
     # As numbers without a sign, negative ones are larger than any vocabulary: one look at each is enough.
@@ -125,7 +125,7 @@ def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str
     """
     array = as_array(value, who)
     if array.dtype.kind not in "fiu" or array.shape != shape:
-        raise UsageError(f"{who} is {array.dtype}{array.shape}; expected {dtype}{shape}.")
+        raise UsageError(f"{who} is {dtype_and_shape(array)}; expected {dtype}{shape}.")
     return _ready(array, dtype)
 
 

@@ -56,8 +56,12 @@ class Fingerprint(NamedTuple):
     vector: Array
     digest: np.uint64
 
-    def check(self, who: str) -> None:
+    def check(self, who: str, calls: tuple[str, str]) -> None:
         """Make sure that the vector holds the same numbers now.
+
+        Args:
+            who: Whose parameters they are.
+            calls: Names of the forward and the backward call, for the message.
 
         Raises:
             UsageError: if it holds others.
@@ -65,7 +69,7 @@ class Fingerprint(NamedTuple):
         if digest(self.vector.view(np.uint32)) != self.digest:
             raise UsageError(
                 f"{who}: the parameters have changed since the forward pass, so that its gradients would be "
-                f"wrong; call backward before you change them, or forward again."
+                f"wrong; call {calls[1]} before you change them, or {calls[0]} again."
             )
 
 

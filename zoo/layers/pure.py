@@ -162,12 +162,13 @@ class Pure:
         if not isinstance(tape, Tape) or tape.passage.stack is not self.stack:
             raise UsageError(f"{who}: the tape is not one of this layer's; pass on what its apply returned.")
         if tape.theta is not None:
-            tape.theta.check(self.stack.label())
+            tape.theta.check(self.stack.label(), ("apply", "vjp") if out is None else ("forward", "backward"))
         passage = tape.passage
         steps, batch = passage.x.shape[:2]
         dy = as_floats(dy, (steps, batch, self.stack.output_size), self.dtype, who)
         dy = dy if passage.lengths is None else blanked(dy, passage.lengths)
-        dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, who)
+        of_last = f"{self.stack.label()}: gradient of the last states"
+        dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, of_last)
         dx = None if passage.x.ndim == 2 else passage.room(self.stack.input_size)
         dtheta = np.empty(self.layout.size, self.dtype) if out is None else out
 

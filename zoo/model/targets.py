@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import dtype_and_shape
 from zoo.arrays import as_array
 from zoo.errors import UsageError
 from zoo.layers.boundary import as_floats, as_tokens
@@ -39,7 +40,7 @@ def as_targets(
     """
     targets, counts = as_array(targets, f"{who}: targets"), as_weights(weights, times_rows, who)
     if targets.dtype.kind not in "fiu":
-        raise UsageError(f"{who}: targets are {targets.dtype}{targets.shape}; expected numbers.")
+        raise UsageError(f"{who}: targets are {dtype_and_shape(targets)}; expected numbers.")
     shape = times_rows if loss == "cross_entropy" else (*times_rows, outputs)
     if targets.shape == shape[1:] and times_rows[0] > 0:
         if counts is not None:

@@ -17,6 +17,7 @@ from zoo.compiler.tracing import Symbol
 from zoo.contracts import Card, Cell, Modifier, Option, Output
 from zoo.contracts.card import UNPUBLISHED
 from zoo.contracts.cell import formula_of
+from zoo.contracts.member import check_importable
 from zoo.contracts.names import JOIN, check_member_name
 from zoo.errors import UsageError
 from zoo.modifiers.building import Built, build
@@ -76,6 +77,8 @@ class Modified(Cell, abstract=True):
 
     def __reduce__(self) -> tuple[Any, ...]:
         root, modifiers = _taken_apart(type(self))
+        for cls in (root, *modifiers):
+            check_importable(cls)
         return _again, (root, modifiers, dict(self.options))
 
     @classmethod

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TypeVar
 
-from zoo.contracts import Cell, Member
+from zoo.contracts import Cell, Member, Task
 from zoo.contracts.names import JOIN, did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
-from zoo.modules import run_module
+from zoo.modules import FILE_MODULE, run_module
 from zoo.paths import real_path
 from zoo.registry import loader
 from zoo.registry.blame import sentence
@@ -79,7 +79,8 @@ def load_class_file(text: str, contract: type[M]) -> type[M]:
     """
     path, _, name = text.rpartition(":")
     if not path.endswith(".py") or not name:
-        raise UsageError(f"{text!r} names no class in a file; write it as path/to/file.py:MyCell.")
+        example = f"path/to/file.py:My{'Class' if contract is Member else contract.kind.capitalize()}"
+        raise UsageError(f"{text!r} names no class in a file; write it as {example}.")
     return _class_in(_imported(path), name, path, contract)
 
 
@@ -111,7 +112,11 @@ def _class_in(module: ModuleType, name: str, path: str, contract: type[M]) -> ty
     try:
         check_member(member, _contract_of(member) if contract is Member else contract)
     except DefinitionError as error:
-        raise DefinitionError(f"{path}:{name} cannot be used: {error}") from None
+        other = next(
+            (each for each in (Cell, Task) if inspect.isclass(member) and issubclass(member, each)), None
+        )
+        advice = f" It is a {other.kind}; name it with --{other.kind}." if other else ""
+        raise DefinitionError(f"{path}:{name} cannot be used: {error}{advice}") from None
     return member  # type: ignore[no-any-return]  # checked just above
 
 
@@ -138,7 +143,7 @@ def _module_name(file: Path) -> str:
     """A name of its own for every file and text, so that an edited file never meets its former self."""
     stem = re.sub(r"\W", "_", file.stem)
     digest = hashlib.sha256(os.fsencode(file) + b"\0" + file.read_bytes()).hexdigest()
-    return f"zoo_file_{stem}_{digest[:12]}"
+    return f"{FILE_MODULE}{stem}_{digest[:12]}"
 
 
 def _module(file: Path) -> ModuleType:

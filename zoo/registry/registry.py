@@ -14,6 +14,7 @@ from zoo.contracts import Member
 from zoo.contracts.card import TEMPLATE
 from zoo.contracts.names import snake_case
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
+from zoo.modules import module_label
 from zoo.registry.hookspecs import hook_name
 
 M = TypeVar("M", bound=Member)
@@ -155,7 +156,8 @@ class Registry(Generic[M]):
         remedy = ", or pass override=True to replace it" if source == HERE else ""
         return (
             f"{self.kind} name {cls.name!r} is taken: {holder} registered it, and {source} registers "
-            f"{cls.__qualname__} ({cls.__module__}) under the same; choose another name{remedy}."
+            f"{cls.__qualname__} ({module_label(cls.__module__)}) under the same; choose another "
+            f"name{remedy}."
         )
 
     def _unknown(self, name: str) -> str:
@@ -192,7 +194,9 @@ def check_member(cls: object, contract: type[Member]) -> None:
             f"{short_repr(cls)} is not a class; what is registered as {kind} is a class derived from {base}."
         )
     if not issubclass(cls, Member):
-        raise DefinitionError(f"{cls.__qualname__} ({cls.__module__}) is no {kind}; derive it from {base}.")
+        raise DefinitionError(
+            f"{cls.__qualname__} ({module_label(cls.__module__)}) is no {kind}; derive it from {base}."
+        )
     if not issubclass(cls, contract):
         raise DefinitionError(
             f"{cls.who()} is no {kind}; hand it to zoo.register_{cls.kind} or, in a plugin, {hook_name(cls)}."

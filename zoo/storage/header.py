@@ -92,11 +92,12 @@ def check_name(name: str) -> None:
 def _header(file: BufferedIOBase, size: int) -> tuple[dict[str, object], int]:
     """The header as a dict, and how many bytes follow it."""
     if size < _LENGTH_BYTES:
-        raise ValueError(f"it has {size} bytes, too few for a checkpoint")
+        raise ValueError(f"it has {size} bytes, too few for a checkpoint (.safetensors)")
     length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     if length > MAX_HEADER_BYTES:
         raise ValueError(
-            f"it claims a header of {length:,} bytes, and at most {MAX_HEADER_BYTES:,} are allowed"
+            f"it is no checkpoint (.safetensors): its first 8 bytes claim a header of {length:,} bytes, "
+            f"and at most {MAX_HEADER_BYTES:,} are allowed"
         )
     body_bytes = size - _LENGTH_BYTES - length
     if body_bytes < 0:

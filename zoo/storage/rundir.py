@@ -29,6 +29,7 @@ from zoo.storage.reading import exists, read_json
 from zoo.storage.shelf import Report
 
 _LOCK: Final = ".lock"
+_PREPARING: Final = ("start", "warning", "compiling", "compiled")  # events before the first step
 
 
 class RunDirectory:
@@ -190,7 +191,9 @@ class RunDirectory:
         log.truncate(self.log_path, step, without)
 
     def discard(self, *, remove_directory: bool) -> None:
-        """Remove a run that made no step; of one that did, nothing. Whoever calls this holds the lock.
+        """Remove a run that failed before its first record of a step, an evaluation or divergence.
+
+        A run with such a record or with a checkpoint stays. The caller holds the lock.
 
         Args:
             remove_directory: Whether to remove the directory, too, unless it holds something else.
@@ -198,7 +201,7 @@ class RunDirectory:
         Raises:
             CheckpointError: Something could not be removed.
         """
-        if self.checkpoints() or any(record.get("event") == "step" for record in self.read_log()):
+        if self.checkpoints() or any(record.get("event") not in _PREPARING for record in self.read_log()):
             return
         try:
             for path in (self.config_path, self.log_path, self.path / _LOCK):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.contracts import Cell, Task
+from zoo.contracts.batch_checks import call_method
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config
 from zoo.training.evaluation import evaluate_task
@@ -55,7 +56,7 @@ class Practice:
             "loss": task.loss,
             "metric": task.metric,
             "higher_is_better": task.higher_is_better,
-            "baseline": task.baseline(),
+            "baseline": call_method(task, "baseline"),
             "threshold": task.threshold,
         }
 

@@ -111,7 +111,7 @@ def _writing(
         yield OnlyRead(ranks.told(""))
         return
     directory = RunDirectory(out if out is not None else new_directory(cell, name))
-    begun, existed = directory.holds_run(), directory.path.exists()
+    begun, existed = directory.holds_run(), out is not None and directory.path.exists()
     directory.create(resuming=resume)
     with directory.lock():
         # Again, since another process may have begun a run before the lock was ours.
@@ -119,7 +119,7 @@ def _writing(
         ranks.told(str(directory.path))
         try:
             yield directory
-        except MemoryError:  # of the optimizer, the first batch or the first pass: nothing was trained
+        except Exception:  # before the first step, as of a task's draw: `discard` keeps what was trained
             if not begun:
                 directory.discard(remove_directory=not existed)
             raise

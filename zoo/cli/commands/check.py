@@ -41,7 +41,8 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
 
     The checks run in a process of their own, with bounds checks and a time limit, so that a crash is a
     verdict too. The exit code is 1 if a law is broken or the time limit ended it. If several kinds share a
-    name, write optimizer:NAME, sampler:NAME or task:NAME.
+    name, write optimizer:NAME, sampler:NAME or task:NAME. docs/laws.md lists what a cell that passes could
+    still get wrong.
     """
     from zoo.testing import check_in_child
 

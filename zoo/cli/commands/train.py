@@ -87,12 +87,19 @@ def run(
 
         load_plugins(plugin)
         arguments = train_arguments(given, assignments, out, resume, trackers)
-        if resume and out is not None and rank_of_launch() == 0 and (note := note_of_new_run(out)):
-            say(f"Note: {note}")
-            if as_json:
-                watch({"event": "note", "text": note})
+        note = note_of_new_run(out) if resume and out is not None and rank_of_launch() == 0 else None
+
+        def following(event: dict[str, Any]) -> None:
+            nonlocal note
+            if note is not None:  # not before the first event: the directory may be refused
+                say(f"Note: {note}")
+                if as_json:
+                    watch({"event": "note", "text": note})
+                note = None
+            watch(event)
+
         try:
-            train(**arguments, out=out, resume=resume, on_event=watch)
+            train(**arguments, out=out, resume=resume, on_event=following)
         except Interrupted as stopped:
             if rank_of_launch() > 0:
                 raise click.exceptions.Exit(128 + stopped.signal) from None

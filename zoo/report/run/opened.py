@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from zoo.contracts import Cell, Task
-from zoo.errors import ZooError, ZooWarning
+from zoo.errors import UnknownNameError, ZooError, ZooWarning
 from zoo.model import AnyModel, model_from
 from zoo.registry import get_cell, get_task
 from zoo.report.blocks import Block, Text
@@ -73,7 +74,8 @@ class OpenedRun:
             UnknownNameError: if it is not registered.
         """
         options = self.config.cell_options
-        return self.cell_class(**options) if self.cell_class else get_cell(self.config.cell, **options)
+        with _naming_the_file("cell"):
+            return self.cell_class(**options) if self.cell_class else get_cell(self.config.cell, **options)
 
     @property
     def task(self) -> Task:
@@ -83,7 +85,22 @@ class OpenedRun:
             UnknownNameError: if it is not registered.
         """
         options = self.config.task_options
-        return self.task_class(**options) if self.task_class else get_task(self.config.task or "", **options)
+        with _naming_the_file("task"):
+            return (
+                self.task_class(**options) if self.task_class else get_task(self.config.task or "", **options)
+            )
+
+
+@contextmanager
+def _naming_the_file(kind: str) -> Iterator[None]:
+    """Add to the error about an unknown name what to do for a class in a file."""
+    try:
+        yield
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"{error} If it is in a file, name it with --{kind} FILE.py:Class, or its plugin with "
+            f"--plugin FILE.py."
+        ) from error
 
 
 def told(what: str, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, ...]:

@@ -28,13 +28,19 @@ from zoo.testing.laws.purity import (
     check_threads,
     check_two_tapes,
 )
-from zoo.testing.laws.record import check_initialisation, check_parameter_count, check_well_formed
+from zoo.testing.laws.record import (
+    check_help,
+    check_initialisation,
+    check_parameter_count,
+    check_well_formed,
+)
 from zoo.testing.laws.sequence import check_rows_independent, check_rows_permute, check_split, check_tokens
 from zoo.testing.laws.shapes import check_empty_sequence, check_results_are_new, check_shapes
 from zoo.testing.laws.step import check_step_agrees
 
 CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     check_well_formed,
+    check_help,
     check_parameter_count,
     check_initialisation,
     check_shapes,
