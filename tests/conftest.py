@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registry for one test, filled by the installed plugins; what the test registers is gone afterwards."""
+    """A registry for one test, filled by the installed plugins. Later tests do not see what it registers."""
     monkeypatch.setattr(loader, "LOADER", loader.Loader())
 
 

@@ -49,6 +49,10 @@ class Notation:
         """Whether a value is told in an equation of its own."""
         raise NotImplementedError
 
+    def has_own_text(self, node: Node) -> bool:
+        """Whether a view is written by other means than the value that it is a view of."""
+        return self.has_name(node)
+
     def give_name(self, node: Node) -> str:
         """The name of a value, which gets one if it has none."""
         raise NotImplementedError
@@ -101,7 +105,7 @@ class Notation:
 
     def _view(self, node: Node) -> str:
         chain, inner = [node], node.inputs[0]
-        while inner.op in VIEWS and inner.value is None and not self.has_name(inner):
+        while inner.op in VIEWS and inner.value is None and not self.has_own_text(inner):
             chain.append(inner)
             inner = inner.inputs[0]
         return self.operand(inner, _ATOM) + "".join(map(_viewed, reversed(chain)))

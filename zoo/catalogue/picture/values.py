@@ -150,6 +150,10 @@ class Values(Notation):
         """Whether a value is told in an equation of its own."""
         return whole(node) in self.names
 
+    def has_own_text(self, node: Node) -> bool:
+        """Whether a view has a name, is a call, or is the real or the imaginary part of an array."""
+        return self.has_name(node) or node in self.calls or is_whole(node) or self._is_plane(node)
+
     def give_name(self, node: Node) -> str:
         """The name of a value that has one."""
         return self.names[whole(node)]
