@@ -426,3 +426,10 @@ def test_memory_beyond_the_baseline_is_found():
 
     with pytest.raises(AssertionError, match=r"found 1 without memory, expected the baseline 0.25"):
         CHECKS["check_baseline"](drawing(told)())
+
+
+def test_options_of_an_unpublished_task_need_no_help():
+    bare = changed(card=None, length=zoo.Option(12))
+    CHECKS["check_card_complete"](bare())
+    with pytest.raises(AssertionError, match=r"found options \['length'\] without help"):
+        CHECKS["check_card_complete"](changed(length=zoo.Option(12))())

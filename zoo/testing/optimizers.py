@@ -32,7 +32,8 @@ def check_card(optimizer: Optimizer) -> None:
     helps = {name: option.help for name, option in optimizer.declared_options.items()}
     helps |= {name: slot.help for name, slot in optimizer.slots.items()}
     silent = [name for name, text in helps.items() if not text.strip()]
-    _require(optimizer, not silent, f"{silent} have no help; expected a line for each that says what it is")
+    explained = not silent or not optimizer.card.published
+    _require(optimizer, explained, f"{silent} have no help; expected a line for each that says what it is")
 
 
 def check_shapes_and_dtypes(optimizer: Optimizer) -> None:

@@ -34,7 +34,8 @@ def check_card_complete(task: Task) -> None:
     named = bool(task.card.variant.strip()) or not task.card.published
     _require(task, named, "a card without a variant", "which of the published ones it is")
     silent = [name for name, option in task.declared_options.items() if not option.help.strip()]
-    _require(task, not silent, f"options {silent} without help", "a line of help each")
+    explained = not silent or not task.card.published
+    _require(task, explained, f"options {silent} without help", "a line of help each")
     sourced = task.threshold is None or bool(task.threshold_source.strip())
     _require(
         task, sourced, "a threshold without a source", "who says that it counts as solved, or why it does"
