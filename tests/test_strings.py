@@ -117,7 +117,7 @@ def test_commands_say_where_the_text_is(arguments, tmp_path, monkeypatch):
     zoo.train(corpus(), out="run", steps=2, **SMALL)
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1
-    assert "was given to zoo.train as a zoo.data.Corpus, and is in no file; in Python" in result.output
+    assert "was passed to zoo.train as a zoo.data.Corpus and has no file" in result.output
 
 
 def test_a_list_of_cells_is_for_layers():
