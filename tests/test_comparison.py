@@ -557,7 +557,7 @@ def test_a_pace_that_cannot_be_measured_is_a_failure_of_its_cell_alone(go, monke
     assert (last[0], last[4]) == ("gru", "–"), "it has no learning rate"
 
 
-def test_a_cell_of_the_running_program_needs_this_process(tmp_path, go):
+def test_a_cell_of_the_running_program_needs_this_process(own_registry, tmp_path, go):
     with pytest.raises(UsageError, match="cell 'only_here' is registered by this program alone"):
         go(only_here(), "copying", jobs=1)
     found = go(only_here(), "copying", options={"copying": TINY}, seeds=1, lr=0.01, **SIZES)

@@ -189,11 +189,11 @@ def test_two_tapes_keep_their_inputs():
             r"cell 'rich' was given the input 'dtt'; beside x it takes dt\. Did you",
         ),
         ("vanilla", {"dt": 1.0}, "cell 'vanilla' was given the input 'dt'; beside x it takes none."),
-        (Rich, {"dt": 1.0}, r"cell 'rich': input 'dt' is float64\(\); expected float32\(4, 3\)"),
+        (Rich, {"dt": 1.0}, r"cell 'rich': input 'dt' is 1\.0; expected float32\(4, 3\)"),
         (Rich, {"dt": np.ones((B, T))}, r"input 'dt' is float64\(3, 4\); expected float32\(4, 3\)"),
         (Rich, {"dt": np.ones((T, B, 1))}, r"is float64\(4, 3, 1\); expected float32\(4, 3\)"),
         (Rich, {"dt": np.ones((T, B), complex)}, "is complex128"),
-        (Rich, {"dt": None}, "is object"),
+        (Rich, {"dt": None}, "input 'dt' is None"),
         (Rich, {"dt": [[1.0], [1.0, 2.0]]}, "input 'dt' cannot be made an array"),
     ],
 )
