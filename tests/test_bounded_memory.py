@@ -81,7 +81,7 @@ def test_arrays_are_in_memory_once(tmp_path: Path) -> None:
 
 def test_json_is_bounded(tmp_path: Path) -> None:
     file = sparse(tmp_path / "config.json", 60 * MB, b'{"a": "')
-    with peak(MB), pytest.raises(zoo.CheckpointError, match=f"at most {MAX_JSON_BYTES:,} are allowed"):
+    with peak(MB), pytest.raises(zoo.CheckpointError, match=f"expected at most {MAX_JSON_BYTES:,}"):
         read_json(file)
 
 

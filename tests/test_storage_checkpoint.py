@@ -217,7 +217,7 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert save(path, checkpoint) == digest(checkpoint) == digest(load(str(path)))
     assert path.read_bytes() == pack(checkpoint)
     assert_same(load(path, max_bytes=path.stat().st_size), checkpoint)
-    with pytest.raises(CheckpointError, match=f"has {path.stat().st_size:,} bytes, and at most"):
+    with pytest.raises(CheckpointError, match=f"has {path.stat().st_size:,} bytes; expected at most"):
         load(path, max_bytes=path.stat().st_size - 1)
 
 

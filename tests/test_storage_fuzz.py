@@ -140,7 +140,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "header of 2**64 - 1 bytes": (b"\xff" * 8 + b"{}", "claim a header of 18,446,744,073,709,551,615 bytes"),
     "header above the cap": (
         (16 * 2**20 + 1).to_bytes(8, "little") + b"{}",
-        "it is no checkpoint (.safetensors)",
+        "it is not a checkpoint (.safetensors)",
     ),
     "header longer than the file": ((3).to_bytes(8, "little") + b"{}", "cut short"),
     "header of no bytes": (bytes(8), "Expecting value"),
@@ -202,7 +202,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "array twice": (with_header(b'{"a":0,"b":1,"a":2}'), "'a' is there twice"),
     "too many arrays": (
         tensors(0, **{f"a{i}": 0 for i in range(65_537)}),
-        "65,537 arrays, and at most 65,536",
+        "65,537 arrays; expected at most 65,536",
     ),
     "pickle": (b"\x80\x04\x95\x1d" + bytes(7) + b"\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.", "header"),
 }

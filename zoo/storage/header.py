@@ -74,7 +74,7 @@ def read_layout(file: BufferedIOBase, size: int) -> tuple[str, list[Span]]:
     header, body_bytes = _header(file, size)
     metadata = header.pop("__metadata__", None)
     if len(header) > MAX_ARRAYS:
-        raise ValueError(f"it holds {len(header):,} arrays, and at most {MAX_ARRAYS:,} are allowed")
+        raise ValueError(f"it holds {len(header):,} arrays; expected at most {MAX_ARRAYS:,}")
     spans = sorted((_span(name, info) for name, info in header.items()), key=lambda span: span[:3])
     _check_spans(spans, body_bytes)
     return _zoo_metadata(metadata), spans
@@ -96,8 +96,8 @@ def _header(file: BufferedIOBase, size: int) -> tuple[dict[str, object], int]:
     length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     if length > MAX_HEADER_BYTES:
         raise ValueError(
-            f"it is no checkpoint (.safetensors): its first 8 bytes claim a header of {length:,} bytes, "
-            f"and at most {MAX_HEADER_BYTES:,} are allowed"
+            f"it is not a checkpoint (.safetensors): its first 8 bytes claim a header of {length:,} bytes; "
+            f"expected at most {MAX_HEADER_BYTES:,}"
         )
     body_bytes = size - _LENGTH_BYTES - length
     if body_bytes < 0:

@@ -85,6 +85,6 @@ def _check(path: Path, status: os.stat_result, max_bytes: int) -> int:
         raise CheckpointError(f"cannot read {path}: it is {kind}, expected a file.")
     if status.st_size > max_bytes:
         raise CheckpointError(
-            f"cannot read {path}: it has {status.st_size:,} bytes, and at most {max_bytes:,} are allowed."
+            f"cannot read {path}: it has {status.st_size:,} bytes; expected at most {max_bytes:,}."
         )
     return status.st_size
