@@ -129,7 +129,7 @@ def run_model(cell: str, layers: int, dtype: str) -> Digests:
     tokens = np.random.default_rng(5).integers(7, size=(2, 12, 18))
     results, state = {}, None
     for call in range(4):
-        loss, state = model.loss_and_grad(tokens[0], tokens[1], state)
+        loss, state = model.loss_and_grad(tokens[0], tokens[1], state=state)
         results[f"loss {call}"] = np.float64(loss).hex()
         results |= digests(f"call {call}", {"gradient": model.grad, **state})
         model.theta -= model.grad
