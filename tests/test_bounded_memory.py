@@ -150,7 +150,7 @@ def test_a_run_reads_its_log_line_by_line(tmp_path: Path) -> None:
 def test_a_loss_that_is_none_is_refused(loss: object, tmp_path: Path) -> None:
     log.append(tmp_path / "log.jsonl", {"event": "eval", "step": 1, "loss": loss})
     with pytest.raises(zoo.CheckpointError, match=r"a validation has the loss .*; expected a number"):
-        zoo.Run(tmp_path).best_loss  # noqa: B018
+        zoo.Run(tmp_path).best_loss  # noqa: B018 - reading it raises
 
 
 @pytest.mark.parametrize("last", [{"event": []}, {"event": {"a": 1}}, {}, {"event": "step"}])
@@ -239,8 +239,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def retold(trained: Path, tmp_path: Path, change: Callable[[dict], None]) -> Path:  # type: ignore[type-arg]
-    """A copy of the run whose configuration, in its checkpoint too, is another."""
+def rewritten(trained: Path, tmp_path: Path, change: Callable[[dict[str, object]], None]) -> Path:
+    """A copy of a run with a changed configuration, in its checkpoint too."""
     copy, (_, file) = RunDirectory(tmp_path / "run"), RunDirectory(trained).checkpoints()[-1]
     copy.create()
     config = RunDirectory(trained).read_config()
@@ -263,7 +263,9 @@ def test_no_command_reads_what_a_run_names_without_bound(source: str, trained: P
 
     os.mkfifo(tmp_path / "pipe")
     name = str(tmp_path / "pipe") if source == "pipe" else source
-    path = retold(trained, tmp_path, lambda config: config.update(data=[name]) if "data" in config else None)
+    path = rewritten(
+        trained, tmp_path, lambda config: config.update(data=[name]) if "data" in config else None
+    )
     commands = [["eval", str(path)]]
     if source != "-":  # of which a page says that it is gone, and a run reads what is piped to it again
         commands.append(["report", str(path), "--symbols", "5"])
@@ -277,7 +279,7 @@ def test_a_digest_with_escapes_is_refused(trained: Path, tmp_path: Path) -> None
     from zoo.cli.evaluating import open_model
 
     told = {"sha256": "\x1bc" * 32}
-    path = retold(trained, tmp_path, lambda meta: meta.update(text=told) if "text" in meta else None)
+    path = rewritten(trained, tmp_path, lambda meta: meta.update(text=told) if "text" in meta else None)
     with pytest.raises(zoo.CheckpointError, match=r"x1bc.*'; expected 64 hexadecimal digits") as caught:
         open_model(path, None)
     assert str(caught.value).isprintable()
