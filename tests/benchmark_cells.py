@@ -35,11 +35,10 @@ from zoo_cells.classic.vanilla import Vanilla
 
 import zoo
 from zoo import kernels
-from zoo.bench.clock import Work, alternate, least
-from zoo.bench.shard import ROWS as SHARD
-from zoo.bench.shard import Sizes, inputs, shard
-from zoo.compiler.costs import cost_of
-from zoo.compiler.derive import plan
+from zoo.bench.timing import ROWS as SHARD
+from zoo.bench.timing import Sizes, Work, alternate, inputs, least, shard
+from zoo.compiler.compile import plan
+from zoo.compiler.plan_values import cost_of
 
 Array = Any
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import zoo
 from zoo.compiler import reference
-from zoo.compiler.operations import Operation
+from zoo.compiler.ir.elementwise_ops import Operation
 
 Arrays = dict[str, np.ndarray]
 ENDS = (-np.inf, -1.5, -0.0, 0.0, 1.5, np.inf, np.nan)
@@ -73,7 +73,7 @@ class Case:
             )
             for name, shape in rnn.stack.input_shapes.items()
         }
-        y, last = reference.run(rnn.cell, arrays, self.x, state, {**told, **self.inputs})
+        y, last = reference.run_sequence(rnn.cell, arrays, self.x, state, {**told, **self.inputs})
         return [value.astype(rnn.dtype) for value in (y, *last.values())]
 
 

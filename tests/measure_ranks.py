@@ -24,11 +24,11 @@ import numpy as np
 
 import zoo
 from zoo.bench.machine import machine
-from zoo.catalogue.markdown import table
-from zoo.ranks.crew import Crew
-from zoo.ranks.launch import crew
-from zoo.ranks.mpi import PART
-from zoo.sheets.place import Place
+from zoo.cell_pages.markdown import table
+from zoo.distributed.launch import crew
+from zoo.distributed.mpi import PART
+from zoo.distributed.process_group import Crew
+from zoo.tables.document_marker import Place
 
 CELL, SYMBOLS, STEPS, BATCH = "lstm", 65, 64, 128
 HIDDEN = (64, 128, 256, 512)

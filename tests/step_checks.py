@@ -12,9 +12,9 @@ import pytest
 
 import zoo
 from zoo import kernels
-from zoo.compiler.derive import derive
-from zoo.compiler.passes import Passes
-from zoo.compiler.reference import run
+from zoo.compiler.cell_kernels import Passes
+from zoo.compiler.compile import derive
+from zoo.compiler.reference import run_sequence
 
 Arrays = dict[str, np.ndarray]
 Interval = tuple[float, float]
@@ -31,7 +31,7 @@ FLOOR = 1e-3
 def no_files() -> Iterator[None]:
     """Hundreds of modules are made here that nobody will read: they leave no files in the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zoo.compiler.generated.kernel_directory", lambda: None)
+        patch.setattr("zoo.compiler.codegen.source_module.kernel_directory", lambda: None)
         yield
 
 
@@ -58,7 +58,7 @@ class Trial:
 
     def reference(self, x: np.ndarray) -> tuple[np.ndarray, Arrays]:
         """The NumPy run."""
-        return run(self.cell, {**self.params, **self.buffers}, x, self.state, self.inputs)
+        return run_sequence(self.cell, {**self.params, **self.buffers}, x, self.state, self.inputs)
 
     def both_passes(self, x: np.ndarray, dtype: str = "float64") -> Any:
         """Results of the forward pass, and of the backward pass."""

@@ -29,8 +29,8 @@ from step_programs import (
     Shape,
 )
 
-from zoo.compiler.dims import Dim, as_dim, product
-from zoo.compiler.operations import OPERATIONS
+from zoo.compiler.ir.dims import Dim, as_dim, product
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
 
 
 @dataclass(frozen=True)

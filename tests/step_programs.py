@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo.compiler.dims import Dim, as_dim, letter
-from zoo.compiler.operations import OPERATIONS
+from zoo.compiler.ir.dims import Dim, as_dim, letter
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
 
 Shape = tuple[Dim, ...]
 Interval = tuple[float, float]

@@ -18,9 +18,8 @@ from zoo.analysis import (
     trace,
     trace_grads,
 )
-from zoo.analysis.kernel_map import KernelMap
-from zoo.analysis.subject import gradients, run
-from zoo.analysis.trajectory import step_map, trajectory
+from zoo.analysis.state_map import KernelMap, step_map, trajectory
+from zoo.analysis.target import gradients, run
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.kernels import interpreted
 

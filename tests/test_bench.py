@@ -14,23 +14,22 @@ import pytest
 
 import zoo
 from zoo import kernels
-from zoo.bench import own, tables
-from zoo.bench.comparison import Older, check_alike, compare, read
-from zoo.bench.contender import BenchError, Contender, environment, installed_peers
-from zoo.bench.growth import SIZES
-from zoo.bench.markdown import put
-from zoo.bench.peers import PEERS
+from zoo.bench import tables
+from zoo.bench.baseline import Older, check_alike, compare, read
+from zoo.bench.bench import Parts, command, measure
+from zoo.bench.interleave import ROUNDS, difference, in_parts_of_peak, race
+from zoo.bench.measurements import SIZES
+from zoo.bench.peer_process import BenchError, Contender, environment, installed_peers
+from zoo.bench.peer_server import Contender as Worker
+from zoo.bench.peer_server import serve
+from zoo.bench.peers import PEERS, own
 from zoo.bench.peers.equations import EQUATIONS, Functions
 from zoo.bench.problem import load, norm
-from zoo.bench.race import ROUNDS, difference, in_parts_of_peak, race
-from zoo.bench.records import Growth, Race, Results, Sampling, Start, Step
-from zoo.bench.session import Parts, command, measure
+from zoo.bench.results import Growth, Race, Results, Sampling, Start, Step
 from zoo.bench.settings import SHAPES, Settings, Shape, names, processors, pythons, shapes
-from zoo.bench.tables import sheets, surroundings
-from zoo.bench.worker import Contender as Worker
-from zoo.bench.worker import serve
+from zoo.bench.tables import put, sheets, surroundings
 from zoo.errors import UsageError
-from zoo.sheets import BEGINNING, END, Place, place_of
+from zoo.tables import BEGINNING, END, Place, place_of
 
 TINY = Shape(4, 3, 8)
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import zoo
-from zoo.contracts.bibtex import authors, entry, key
+from zoo.base.card import authors, entry, key
 
 CARD = {"title": "T", "authors": "Ada Lovelace", "year": 1843, "url": "https://example.org"}
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.data import files as data_files
 from zoo.data import read_text
+from zoo.data import sources as data_files
 from zoo.report import history
-from zoo.report.run import reading
+from zoo.report.run import activations
 from zoo.storage import Checkpoint, RunDirectory, load, log, save
-from zoo.storage.reading import MAX_JSON_BYTES, read_json
+from zoo.storage.safe_read import MAX_JSON_BYTES, read_json
 
 MB = 2**20
 posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
@@ -276,7 +276,7 @@ def test_no_command_reads_what_a_run_names_without_bound(source: str, trained: P
 
 
 def test_a_digest_with_escapes_is_refused(trained: Path, tmp_path: Path) -> None:
-    from zoo.cli.evaluating import open_model
+    from zoo.cli.checkpoints import open_model
 
     told = {"sha256": "\x1bc" * 32}
     path = rewritten(trained, tmp_path, lambda meta: meta.update(text=told) if "text" in meta else None)
@@ -294,12 +294,12 @@ def test_a_report_holds_the_outputs_of_one_step(monkeypatch: pytest.MonkeyPatch)
     tokens = np.arange(50, dtype=np.int32)
     model.outputs(tokens[:1, None])  # compiled before memory is counted
     with peak(2 * MB):
-        seen = reading.read_text(model, model.vocab, tokens, 50, "test")
+        seen = activations.read_text(model, model.vocab, tokens, 50, "test")
     outputs, _ = model.outputs(tokens[:, None])
     assert (len(seen.symbols), seen.surprise[0]) == (50, None)
-    assert np.allclose(seen.surprise[1:], reading._bits(outputs[:-1, 0], tokens[1:]), atol=0.011)
-    monkeypatch.setattr(reading, "MAX_HELD", 20)
-    assert len(reading.read_text(model, model.vocab, tokens, 50, "test").symbols) == 10
+    assert np.allclose(seen.surprise[1:], activations._bits(outputs[:-1, 0], tokens[1:]), atol=0.011)
+    monkeypatch.setattr(activations, "MAX_HELD", 20)
+    assert len(activations.read_text(model, model.vocab, tokens, 50, "test").symbols) == 10
 
 
 def test_the_length_of_a_report_is_bounded(trained: Path) -> None:

@@ -17,16 +17,9 @@ import pytest
 from numba.core.compiler_lock import global_compiler_lock
 
 import zoo
-from zoo.kernels import directory, shared
-from zoo.kernels.cache import attach_cache
-from zoo.kernels.digest import function_digest
-from zoo.kernels.directory import (
-    cache_directory,
-    cached_files,
-    clear_cache,
-    count_cached,
-    kernel_directory,
-)
+from zoo.kernels import cache_dir, inlining
+from zoo.kernels.cache import attach_cache, function_digest
+from zoo.kernels.cache_dir import cache_directory, cached_files, clear_cache, count_cached, kernel_directory
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -310,7 +303,7 @@ def test_a_directory_that_cannot_be_made(fresh_directory: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_written(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(cache_dir.os, "access", lambda path, mode: False)
     one_warning("it cannot be read and written")
 
 
@@ -328,7 +321,7 @@ def test_a_directory_that_others_may_write_to(mode: int, fresh_directory: Path) 
 @posix
 def test_a_directory_of_somebody_else(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = os.getuid()
-    monkeypatch.setattr(directory.os, "getuid", lambda: mine + 1)
+    monkeypatch.setattr(cache_dir.os, "getuid", lambda: mine + 1)
     one_warning("it belongs to another user")
 
 
@@ -393,7 +386,7 @@ def test_a_full_disk_costs_nothing_but_the_file(
     def full(*args: Any, **kwargs: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("zoo.kernels.directory.tempfile.mkstemp", full)
+    monkeypatch.setattr("zoo.kernels.cache_dir.tempfile.mkstemp", full)
 
     @zoo.njit
     def plus_two(x):
@@ -465,7 +458,7 @@ def reload(kernel: Any) -> tuple[int, int]:
 
 def forge(file: Path, data: bytes) -> None:
     """Put something into a file whose digest is right."""
-    directory.write_checked(file, data)
+    cache_dir.write_checked(file, data)
 
 
 class Missing:
@@ -528,7 +521,7 @@ def test_a_shared_library_with_other_content_is_built_again(content: bytes, fres
             define_answer(module)
 
         with global_compiler_lock:
-            shared._made("zoo_test_answer", write)
+            inlining._made("zoo_test_answer", write)
         return len(written)
 
     assert (make(), make()) == (1, 1)
@@ -559,7 +552,7 @@ def test_a_file_of_another_user_is_not_loaded(fresh_directory: Path, monkeypatch
     """However it came there after the directory was checked."""
     reload(one)
     mine = os.getuid()
-    monkeypatch.setattr(directory.os, "getuid", lambda: mine + 1)
+    monkeypatch.setattr(cache_dir.os, "getuid", lambda: mine + 1)
     assert reload(one) == (0, 1)
 
 

@@ -33,7 +33,7 @@ def started(cell: zoo.Cell, hidden: int = HIDDEN, seed: int = 0) -> Arrays:
 
 
 def vanilla(x: np.ndarray, h: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return reference.run(Vanilla(), {"Wxh": Wx, "Whh": Wh, "bh": b}, x, {"h": h})[0]
+    return reference.run_sequence(Vanilla(), {"Wxh": Wx, "Whh": Wh, "bh": b}, x, {"h": h})[0]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def vanilla(x: np.ndarray, h: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.
 )
 def test_a_special_case_is_the_vanilla_network(cell: zoo.Cell, fixed: Arrays) -> None:
     params, state, x = arrays_of(cell)
-    y, _ = reference.run(cell, params | fixed, x, state)
+    y, _ = reference.run_sequence(cell, params | fixed, x, state)
     expected = vanilla(x, state["h"], params["Wx"], params["Wh"], params["b"])
     np.testing.assert_allclose(y, expected, atol=1e-12)
 
@@ -58,13 +58,13 @@ def test_rectified_units_of_the_identity_add_up_what_they_are_given() -> None:
     assert np.abs(params["Wx"]).max() < 0.01
     params["Wx"] = np.abs(params["Wx"])
     x = np.abs(arrays_of(IRNN())[2])
-    y, _ = reference.run(IRNN(), params, x, {"h": np.zeros((2, HIDDEN))})
+    y, _ = reference.run_sequence(IRNN(), params, x, {"h": np.zeros((2, HIDDEN))})
     np.testing.assert_allclose(y, np.cumsum(x @ params["Wx"], axis=0))
 
 
 def test_leaky_units_move_part_of_the_way() -> None:
     params, state, x = arrays_of(LeakyRNN())
-    y, _ = reference.run(LeakyRNN(leak=0.25), params, x[:1], state)
+    y, _ = reference.run_sequence(LeakyRNN(leak=0.25), params, x[:1], state)
     target = vanilla(x[:1], state["h"], params["Wx"], params["Wh"], params["b"])
     np.testing.assert_allclose(y - state["h"], (target - state["h"]) / 4)
 
@@ -75,9 +75,9 @@ def test_a_reservoir_is_leaky_units_with_the_spectral_radius_that_was_asked_for(
     np.testing.assert_allclose(np.abs(np.linalg.eigvals(arrays["Wh"])).max(), 0.8)
     assert 0.3 < (arrays["Wh"] != 0).mean() < 0.7
     x, h = arrays_of(cell)[2], np.zeros((2, 40))
-    y, _ = reference.run(cell, arrays, x, {"h": h})
+    y, _ = reference.run_sequence(cell, arrays, x, {"h": h})
     weights = {name: arrays[name] for name in ("Wx", "Wh", "b")}
-    expected, _ = reference.run(LeakyRNN(leak=0.4), weights, x, {"h": h})
+    expected, _ = reference.run_sequence(LeakyRNN(leak=0.4), weights, x, {"h": h})
     np.testing.assert_allclose(y, expected)
 
 
@@ -85,7 +85,7 @@ def test_echoes_of_the_first_state_fade() -> None:
     cell = ESN(radius=0.8)
     arrays = started(cell, hidden=40)
     x = np.random.default_rng(0).normal(size=(150, 1, INPUTS))
-    ends = [reference.run(cell, arrays, x, {"h": np.full((1, 40), h)})[0][-1] for h in (-1.0, 1.0)]
+    ends = [reference.run_sequence(cell, arrays, x, {"h": np.full((1, 40), h)})[0][-1] for h in (-1.0, 1.0)]
     np.testing.assert_allclose(ends[0], ends[1], atol=1e-6)
 
 
@@ -101,7 +101,7 @@ def test_model_neurons_approach_their_input_exponentially() -> None:
     params["s"][:] = np.log(np.expm1(98.0))  # a time constant of 100
     dt = np.full((7, 2), 0.5)
     x[:] = x[0]
-    _, last = reference.run(cell, params, x, state, {"dt": dt})
+    _, last = reference.run_sequence(cell, params, x, state, {"dt": dt})
     target = x[0] @ params["Wx"]
     np.testing.assert_allclose(last["h"] - target, (state["h"] - target) * (1 - 0.005) ** 7)
 
@@ -115,14 +115,14 @@ def test_time_constants_start_within_a_factor_of_ten() -> None:
 
 def test_no_time_no_change() -> None:
     params, state, x = arrays_of(CTRNN())
-    _, last = reference.run(CTRNN(), params, x, state, {"dt": np.zeros((7, 2))})
+    _, last = reference.run_sequence(CTRNN(), params, x, state, {"dt": np.zeros((7, 2))})
     np.testing.assert_array_equal(last["h"], state["h"])
 
 
 def test_a_context_is_a_running_mean_that_hidden_units_see_at_once() -> None:
     cell = SCRN(context=3, alpha=0.5)
     params, state, x = arrays_of(cell)
-    y, last = reference.run(cell, params, x[:1], state)
+    y, last = reference.run_sequence(cell, params, x[:1], state)
     s = (x[0] @ params["Wb"] + state["s"]) / 2
     h = x[0] @ params["Wx"] + state["h"] @ params["Wh"] + s @ params["Ws"]
     np.testing.assert_allclose(y[0], np.concatenate([1 / (1 + np.exp(-h)), s], axis=1))
@@ -136,7 +136,7 @@ def test_above_or_below_its_thresholds_a_piecewise_linear_network_is_linear() ->
     drive = x[0] @ params["Wx"]
     for shift, expected in ((50, lambda h: h @ A + (h - theta) @ W), (-50, lambda h: h @ A)):
         h = state["h"] + shift
-        y, last = reference.run(PLRNN(), params, x[:1], {"h": h})
+        y, last = reference.run_sequence(PLRNN(), params, x[:1], {"h": h})
         np.testing.assert_allclose(last["h"], expected(h) + drive, atol=1e-10)
         np.testing.assert_allclose(y[0], np.maximum(last["h"] - theta, 0))
 
@@ -151,11 +151,11 @@ def test_a_gate_that_is_open_makes_the_antisymmetric_network_and_a_shut_one_keep
     params, state, x = arrays_of(GatedAntisymmetric(eps=0.3))
     plain = {"Wx": params["Wx"][:, 6:], "U": params["U"], "b": params["b"][6:]}
     params["b"][:6] = 60
-    y, _ = reference.run(GatedAntisymmetric(eps=0.3), params, x, state)
-    expected, _ = reference.run(Antisymmetric(eps=0.3), plain, x, state)
+    y, _ = reference.run_sequence(GatedAntisymmetric(eps=0.3), params, x, state)
+    expected, _ = reference.run_sequence(Antisymmetric(eps=0.3), plain, x, state)
     np.testing.assert_allclose(y, expected)
     params["b"][:6] = -60
-    y, _ = reference.run(GatedAntisymmetric(eps=0.3), params, x, state)
+    y, _ = reference.run_sequence(GatedAntisymmetric(eps=0.3), params, x, state)
     np.testing.assert_allclose(y, np.broadcast_to(state["h"], y.shape), atol=1e-12)
 
 
@@ -163,9 +163,9 @@ def test_without_a_linear_part_and_symmetry_the_lipschitz_network_is_antisymmetr
     cell = Lipschitz(beta=1.0, gamma=0.0, eps=0.3)
     params, state, x = arrays_of(cell)
     params["Ma"][:] = 0
-    y, _ = reference.run(cell, params, x, state)
+    y, _ = reference.run_sequence(cell, params, x, state)
     plain = {"Wx": params["Wx"], "U": params["Mw"], "b": params["b"]}
-    expected, _ = reference.run(Antisymmetric(eps=0.3, gamma=0.0), plain, x, state)
+    expected, _ = reference.run_sequence(Antisymmetric(eps=0.3, gamma=0.0), plain, x, state)
     np.testing.assert_allclose(y, expected)
 
 
@@ -187,7 +187,7 @@ def test_the_linear_part_of_a_lipschitz_network_is_damped() -> None:
     params, state, x = arrays_of(cell)
     params |= {name: np.zeros_like(params[name]) for name in ("Wx", "Mw", "b")}
     params["Ma"][:] = 0
-    y, _ = reference.run(cell, params, x, {"h": 1e-9 * state["h"]})
+    y, _ = reference.run_sequence(cell, params, x, {"h": 1e-9 * state["h"]})
     # The tanh sees -gamma h, too: for small h both parts damp alike.
     np.testing.assert_allclose(y[-1], 1e-9 * state["h"] * (1 - 0.1 * (0.5 + 0.5)) ** 7)
 
@@ -202,7 +202,7 @@ def test_oscillators_without_a_drive_turn_and_lose_their_energy_to_the_damping_a
         for _ in range(60):
             y, z = now["y"], now["z"]
             found.append(2.0 * y**2 + z**2 - 0.1 * 2.0 * y * z)  # what symplectic Euler steps keep
-            _, now = reference.run(cell, params, x[:1], now)
+            _, now = reference.run_sequence(cell, params, x[:1], now)
         return np.array(found)
 
     np.testing.assert_allclose(energies(0.0), np.broadcast_to(energies(0.0)[0], (60, 2, 6)))
@@ -212,8 +212,8 @@ def test_oscillators_without_a_drive_turn_and_lose_their_energy_to_the_damping_a
 def test_undamped_oscillators_keep_their_energy_and_do_not_hear_each_other() -> None:
     cell = UnICORNN(dt=0.4, alpha=3.0)
     params, state, x = arrays_of(cell)
-    y, _ = reference.run(cell, params, x, state)
-    moved, _ = reference.run(cell, params, x, state | {"y": state["y"] + np.eye(6)[2]})
+    y, _ = reference.run_sequence(cell, params, x, state)
+    moved, _ = reference.run_sequence(cell, params, x, state | {"y": state["y"] + np.eye(6)[2]})
     np.testing.assert_array_equal(np.abs(moved - y).max(axis=(0, 1)) > 0, np.arange(6) == 2)
     params |= {name: np.zeros_like(params[name]) for name in ("Wx", "u", "b")}
     s = 0.4 / (1 + np.exp(-params["c"]))
@@ -221,14 +221,14 @@ def test_undamped_oscillators_keep_their_energy_and_do_not_hear_each_other() -> 
     def energy(state: Arrays) -> np.ndarray:
         return 3 * state["y"] ** 2 + state["z"] ** 2 - 3 * s * state["y"] * state["z"]
 
-    _, last = reference.run(cell, params, np.tile(x, (10, 1, 1)), state)
+    _, last = reference.run_sequence(cell, params, np.tile(x, (10, 1, 1)), state)
     np.testing.assert_allclose(energy(last), energy(state))
 
 
 def test_undamped_oscillators_can_be_run_backwards() -> None:
     cell = UnICORNN()
     params, state, x = arrays_of(cell)
-    _, last = reference.run(cell, params, x, state)
+    _, last = reference.run_sequence(cell, params, x, state)
     s = cell.dt / (1 + np.exp(-params["c"]))
     y, z = last["y"], last["z"]
     for now in x[::-1]:
@@ -247,7 +247,7 @@ def test_velocity_gathers_the_input() -> None:
     cell = MomentumRNN(mu=0.5, epsilon=0.3)
     params, state, x = arrays_of(cell)
     state = {name: np.zeros_like(value) for name, value in state.items()}
-    _, last = reference.run(cell, params, x, state)
+    _, last = reference.run_sequence(cell, params, x, state)
     u = x @ params["Wx"] + params["b"]
     np.testing.assert_allclose(last["v"], 0.3 * np.einsum("t,tbh->bh", 0.5 ** np.arange(6, -1, -1), u))
 
@@ -263,7 +263,7 @@ def test_the_input_of_a_momentum_network_starts_orthonormal(inputs: int, hidden:
 def test_unitary_evolution_keeps_the_norm() -> None:
     arrays = started(URNN()) | {"b": np.zeros(HIDDEN)}
     _, state, x = arrays_of(URNN())
-    y, _ = reference.run(URNN(), arrays, 0 * x, state)
+    y, _ = reference.run_sequence(URNN(), arrays, 0 * x, state)
     expected = np.sqrt((state["h"] ** 2).sum(axis=(1, 2)))
     np.testing.assert_allclose(np.linalg.norm(y, axis=-1), np.broadcast_to(expected, (7, 2)))
 
@@ -277,7 +277,7 @@ def test_the_recurrent_matrix_of_unitary_evolution_is_the_product_of_the_paper()
     F = np.fft.fft(np.eye(6), norm="ortho")
     W = D3 @ R2 @ np.linalg.inv(F) @ D2 @ arrays["P"].T @ R1 @ F @ D1  # it stands before a column
     _, state, x = arrays_of(URNN())
-    y, _ = reference.run(URNN(), arrays, 0 * x[:1], state)
+    y, _ = reference.run_sequence(URNN(), arrays, 0 * x[:1], state)
     expected = (state["h"][:, 0] + 1j * state["h"][:, 1]) @ W.T
     np.testing.assert_allclose(y[0], np.concatenate([expected.real, expected.imag], axis=1), atol=1e-12)
 

@@ -44,34 +44,34 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
 def test_a_gate_keeps_the_state(cell: zoo.Cell, start: int, bias: float) -> None:
     params, state, x = arrays_of(cell)
     params["b"][start : start + 6] = bias
-    y, _ = reference.run(cell, params, x, state)
+    y, _ = reference.run_sequence(cell, params, x, state)
     np.testing.assert_allclose(y, np.broadcast_to(state["h"], y.shape), atol=1e-12)
 
 
 @pytest.mark.parametrize("cell", [MGU1(), MGU2(), MGU3()], ids=lambda cell: cell.name)
 def test_a_minimal_gate_that_sees_less_is_a_special_case(cell: zoo.Cell) -> None:
     params, state, x = arrays_of(cell)
-    y, _ = reference.run(cell, params, x, state)
+    y, _ = reference.run_sequence(cell, params, x, state)
     b = params["b"] if len(params["b"]) == 12 else np.concatenate([np.zeros(6), params["b"]])
     whole = {"b": b, "Wh": params.get("Wh", ZERO), "Wn": params["Wn"]}
     whole["Wx"] = np.concatenate([np.zeros((4, 6)), params["Wx"]], axis=1)
-    expected, _ = reference.run(MGU(), whole, x, state)
+    expected, _ = reference.run_sequence(MGU(), whole, x, state)
     np.testing.assert_allclose(y, expected)
 
 
 def test_an_update_gate_that_never_carries_leaves_a_vanilla_network() -> None:
     cell = UGRNN(forget_bias=-1000.0)
     params, state, x = arrays_of(cell)
-    y, _ = reference.run(cell, params, x, state)
+    y, _ = reference.run_sequence(cell, params, x, state)
     plain = {"Wxh": params["Wx"][:, 6:], "Whh": params["Wh"][:, 6:], "bh": params["b"][6:]}
-    expected, _ = reference.run(Vanilla(), plain, x, state)
+    expected, _ = reference.run_sequence(Vanilla(), plain, x, state)
     np.testing.assert_allclose(y, expected)
 
 
 def test_light_gates_let_states_grow_upwards_only() -> None:
     params, state, x = arrays_of(LiGRU())
     params["b"][:6] = -60  # the candidate at every step
-    y, _ = reference.run(LiGRU(), params, x, state)
+    y, _ = reference.run_sequence(LiGRU(), params, x, state)
     assert y.min() == 0
     assert y.max() > 1
 
@@ -86,7 +86,7 @@ def test_what_is_written_does_not_depend_on_the_state(
 ) -> None:
     params, state, x = arrays_of(cell)
     params["b"][gate] = bias
-    y, _ = reference.run(cell, params, x, state)
+    y, _ = reference.run_sequence(cell, params, x, state)
     shift = params["b"][:6] if isinstance(cell, MinimalRNN) else 0
     np.testing.assert_allclose(y, np.tanh(x @ params["Wx"][:, written] + shift), atol=1e-12)
 
@@ -94,7 +94,7 @@ def test_what_is_written_does_not_depend_on_the_state(
 def test_without_input_a_chaos_free_network_relaxes_to_zero() -> None:
     params, state, _ = arrays_of(CFN())
     params = {name: 3 * value for name, value in params.items()}  # others would be chaotic
-    y, _ = reference.run(CFN(), params, np.zeros((300, 2, 4)), state)
+    y, _ = reference.run_sequence(CFN(), params, np.zeros((300, 2, 4)), state)
     sizes = np.abs(np.concatenate([state["h"][None], y]))
     assert (sizes[1:] <= sizes[:-1]).all()
     # Kept by a gate of one, tanh alone brings a state down to sqrt(3 / 2t) after t steps.
@@ -103,7 +103,7 @@ def test_without_input_a_chaos_free_network_relaxes_to_zero() -> None:
 
 def test_chaos_free_states_stay_within_two() -> None:
     params, state, x = arrays_of(CFN())
-    y, _ = reference.run(CFN(), params, 1e3 * x, state)
+    y, _ = reference.run_sequence(CFN(), params, 1e3 * x, state)
     assert 1 < np.abs(y).max() <= 2
 
 
@@ -120,7 +120,7 @@ def test_history_moves_the_twin_gates_apart(history: float, expected: object) ->
     params, state, x = arrays_of(ATR())
     params |= {"Wh": ZERO}
     params["b"][6:] = history
-    y, _ = reference.run(ATR(), params, x[:1], state)
+    y, _ = reference.run_sequence(ATR(), params, x[:1], state)
     p = x[0] @ params["Wx"] + params["b"][:6]
     assert callable(expected)
     np.testing.assert_allclose(y[0], expected(p, state["h"]), atol=1e-12)
@@ -130,7 +130,7 @@ def test_history_moves_the_twin_gates_apart(history: float, expected: object) ->
 def test_a_state_that_is_squashed_at_every_step_fades_when_kept(cell: zoo.Cell, kept: float) -> None:
     params, state, x = arrays_of(cell)
     params["b"][:6] = kept
-    y, _ = reference.run(cell, params, x, state)
+    y, _ = reference.run_sequence(cell, params, x, state)
     h = state["h"]
     for row in y:
         h = np.tanh(h)
@@ -140,7 +140,7 @@ def test_a_state_that_is_squashed_at_every_step_fades_when_kept(cell: zoo.Cell, 
 def test_what_a_simple_gate_lets_in_has_no_bias() -> None:
     params, state, x = arrays_of(SGRN())
     params["b"][:] = -60
-    y, _ = reference.run(SGRN(), params, x, state)
+    y, _ = reference.run_sequence(SGRN(), params, x, state)
     np.testing.assert_allclose(y, np.tanh(x @ params["Wx"]), atol=1e-12)
 
 

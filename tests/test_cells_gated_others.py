@@ -25,7 +25,7 @@ from zoo.compiler import reference
 
 
 def outputs(cell: zoo.Cell, params: Arrays, x: np.ndarray, state: Arrays) -> np.ndarray:
-    return reference.run(cell, params, x, state)[0]
+    return reference.run_sequence(cell, params, x, state)[0]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_an_open_gate_adds_the_candidate_all_the_same() -> None:
     params["b"][:6] = 60  # z = 1, where other cells keep the state
     params["b"][6:] = 60  # the candidate is one
     params["scale"][:] = [7.0, 0.0]  # and counts half; zeta does not matter
-    y, last = reference.run(cell, params, x[:1], state)
+    y, last = reference.run_sequence(cell, params, x[:1], state)
     np.testing.assert_allclose(y[0], state["h"] + 0.5)
     np.testing.assert_array_equal(last["h"], y[0])
 
@@ -194,7 +194,7 @@ def test_a_typed_network_averages() -> None:
 @pytest.mark.parametrize("cell", [TGRU(), TLSTM()], ids=str)
 def test_typed_gates_remember_one_input(cell: zoo.Cell) -> None:
     params, state, x = arrays_of(cell)
-    _, last = reference.run(cell, params, x, state)
+    _, last = reference.run_sequence(cell, params, x, state)
     np.testing.assert_array_equal(last["past"], x[-1])
     # Where the gate f is shut, nothing older than the step before is left.
     params["Wx"][:, 6:12], params["Wp"][:, 6:12], params["b"][6:12] = 0, 0, -60
@@ -207,6 +207,6 @@ def test_typed_gates_remember_one_input(cell: zoo.Cell) -> None:
 
 def test_the_output_gate_of_a_typed_lstm_shows_the_new_cell() -> None:
     params, state, x = arrays_of(TLSTM())
-    y, last = reference.run(TLSTM(), params, x[:1], state)
+    y, last = reference.run_sequence(TLSTM(), params, x[:1], state)
     o = (x[0] @ params["Wx"] + state["past"] @ params["Wp"] + params["b"])[:, 12:]
     np.testing.assert_allclose(y[0], last["c"] * np.tanh(o))

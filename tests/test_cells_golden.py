@@ -56,7 +56,7 @@ def test_buffers_that_are_not_drawn_have_the_golden_values(golden: Golden) -> No
 def test_step_gives_the_golden_values(golden: Golden) -> None:
     arrays = golden.group("params") | golden.group("buffers")
     x, state, inputs = golden.arrays["x"], golden.group("state"), golden.group("input")
-    y, last = reference.run(golden.cell, arrays, x, state, inputs)
+    y, last = reference.run_sequence(golden.cell, arrays, x, state, inputs)
     assert_close(y, golden.arrays["y"], "y")
     for name, expected in golden.group("last").items():
         assert_close(last[name], expected, name)

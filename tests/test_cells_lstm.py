@@ -44,16 +44,18 @@ def start_of(cell: zoo.Cell, name: str, inputs: int, hidden: int) -> np.ndarray:
 def test_memory_is_kept_while_the_input_gate_is_shut(cell: zoo.Cell) -> None:
     params, state, x = arrays_of(cell)
     params["b"][:6] = SHUT
-    _, last = reference.run(cell, params, x, state)
+    _, last = reference.run_sequence(cell, params, x, state)
     np.testing.assert_allclose(last["c"], state["c"], atol=1e-12)
 
 
 def test_the_first_lstm_is_one_that_forgets_nothing_but_for_its_scales() -> None:
     params, state, x = arrays_of(LSTMOriginal())
-    y, last = reference.run(LSTMOriginal(), params, x, state)
+    y, last = reference.run_sequence(LSTMOriginal(), params, x, state)
     halved = {name: value * np.repeat([1, 0.5, 1], 6) for name, value in params.items()}
     later = {name: np.insert(value, [6] * 6, 0, axis=-1) for name, value in halved.items()}
-    expected, forgets_not = reference.run(LSTM(forget_bias=60.0), later, x, state | {"c": state["c"] / 2})
+    expected, forgets_not = reference.run_sequence(
+        LSTM(forget_bias=60.0), later, x, state | {"c": state["c"] / 2}
+    )
     np.testing.assert_allclose(y, expected)
     np.testing.assert_allclose(last["c"], 2 * forgets_not["c"])
 
@@ -62,26 +64,26 @@ def test_the_first_lstm_writes_up_to_two_and_adds_up() -> None:
     params, state, _ = arrays_of(LSTMOriginal())
     params = {name: np.zeros_like(value) for name, value in params.items()}
     params["b"][:] = OPEN
-    _, last = reference.run(LSTMOriginal(), params, np.zeros((7, 2, 4)), state)
+    _, last = reference.run_sequence(LSTMOriginal(), params, np.zeros((7, 2, 4)), state)
     np.testing.assert_allclose(last["c"], state["c"] + 14)
 
 
 def test_coupled_gates_keep_the_memory_within_one() -> None:
     params, state, x = arrays_of(CIFGLSTM())
     state["c"] = np.tanh(state["c"])
-    _, last = reference.run(CIFGLSTM(), params, 100 * np.repeat(x, 10, axis=0), state)
+    _, last = reference.run_sequence(CIFGLSTM(), params, 100 * np.repeat(x, 10, axis=0), state)
     assert np.abs(last["c"]).max() <= 1
 
 
 def test_janet_lets_in_more_than_it_forgets_by_beta() -> None:
     params, state, x = arrays_of(JANET())
     state["h"] = np.tanh(state["h"])
-    average, _ = reference.run(JANET(beta=0.0), params, x, state)
+    average, _ = reference.run_sequence(JANET(beta=0.0), params, x, state)
     assert np.abs(average).max() <= 1
     params["Wx"][:, 6:] = params["Wh"][:, 6:] = 0
     params["b"][6:] = OPEN  # the candidate is one
     params["Wx"][:, :6] = params["Wh"][:, :6] = params["b"][:6] = 0  # the gate is one half
-    y, _ = reference.run(JANET(beta=1.0), params, x, state)
+    y, _ = reference.run_sequence(JANET(beta=1.0), params, x, state)
     np.testing.assert_allclose(y[0], state["h"] / 2 + 1 / (1 + np.exp(-1)))
 
 
@@ -96,10 +98,10 @@ def test_the_input_of_a_multiplicative_lstm_scales_its_recurrent_weights() -> No
     cell = MultiplicativeLSTM(forget_bias=0.5)
     params, state, x = arrays_of(cell)
     x = np.broadcast_to(x[:1, :1], x.shape)  # one symbol all the time
-    y, _ = reference.run(cell, params, x, state)
+    y, _ = reference.run_sequence(cell, params, x, state)
     fixed = without(params, "Wmx", "Wmh", "Wm")
     fixed["Wh"] = params["Wmh"] @ np.diag(x[0, 0] @ params["Wmx"]) @ params["Wm"]
-    expected, _ = reference.run(LSTM(forget_bias=0.5), fixed, x, state)
+    expected, _ = reference.run_sequence(LSTM(forget_bias=0.5), fixed, x, state)
     np.testing.assert_allclose(y, expected)
 
 
@@ -113,11 +115,11 @@ def test_an_additive_network_is_a_weighted_sum_of_its_contents() -> None:
     cell = RAN(activation="identity")
     params, state, x = arrays_of(cell)
     params["Wx"][:, :12] = params["Wh"][:] = 0  # gates that are constant
-    y, _ = reference.run(cell, params, x, state)
+    y, _ = reference.run_sequence(cell, params, x, state)
     i, f = np.split(1 / (1 + np.exp(-params["b"])), 2)
     expected = f**7 * state["c"] + sum(f ** (6 - t) * i * (x[t] @ params["Wx"][:, 12:]) for t in range(7))
     np.testing.assert_allclose(y[-1], expected)
-    squashed, _ = reference.run(RAN(), params, x, state)
+    squashed, _ = reference.run_sequence(RAN(), params, x, state)
     np.testing.assert_allclose(squashed, np.tanh(y))
 
 
@@ -128,15 +130,15 @@ def test_one_unit_of_the_nas_cell_multiplies_input_and_state() -> None:
     x, h = x[:1], state["h"]
     params["Wh"][:, 18:24] = np.eye(6)
     params["Wx"][:4, 18:22] = np.eye(4)
-    _, last = reference.run(cell, params, x, state)
+    _, last = reference.run_sequence(cell, params, x, state)
     product = np.concatenate([x[0] * h[:, :4], np.zeros((2, 2))], axis=1)
     np.testing.assert_allclose(last["c"], np.tanh(state["c"]) * np.tanh(0.5 + np.maximum(product, 0)))
 
 
 def test_working_memory_of_weight_zero_makes_an_lstm() -> None:
     params, state, x = arrays_of(WMCLSTM())
-    y, _ = reference.run(WMCLSTM(), params | {"Wc": np.zeros((6, 18))}, x, state)
-    expected, _ = reference.run(LSTM(), without(params, "Wc"), x, state)
+    y, _ = reference.run_sequence(WMCLSTM(), params | {"Wc": np.zeros((6, 18))}, x, state)
+    expected, _ = reference.run_sequence(LSTM(), without(params, "Wc"), x, state)
     np.testing.assert_allclose(y, expected)
 
 
@@ -146,12 +148,12 @@ def test_working_memory_moves_a_gate_by_no_more_than_one(gate: int, moved: bool)
     params["Wc"] = np.zeros((6, 18))
     params["Wc"][:, 6 * gate : 6 * gate + 6] = 1e6
     state["c"] = np.abs(state["c"])
-    _, last = reference.run(WMCLSTM(), params, x[:1], state)
+    _, last = reference.run_sequence(WMCLSTM(), params, x[:1], state)
     shifted = without(params, "Wc")
     place = 6 * (0, 1, 3)[gate]  # of gates i, f, o among i, f, g, o
     shifted["b"] = params["b"].copy()
     shifted["b"][place : place + 6] += 1
-    _, expected = reference.run(LSTM(), shifted, x[:1], state)
+    _, expected = reference.run_sequence(LSTM(), shifted, x[:1], state)
     np.testing.assert_allclose(last["c"], expected["c"])
     if moved:
         np.testing.assert_allclose(last["h"], expected["h"])
@@ -160,10 +162,10 @@ def test_working_memory_moves_a_gate_by_no_more_than_one(gate: int, moved: bool)
 def test_the_output_of_a_memory_controller_is_not_fed_back() -> None:
     cell = MCLSTM()
     params, state, x = arrays_of(cell)
-    y, last = reference.run(cell, params, x, state)
+    y, last = reference.run_sequence(cell, params, x, state)
     for name in ("Wx", "Wv", "b"):
         params[name][..., 18:24] *= -1  # the output gate
-    other, same = reference.run(cell, params, x, state)
+    other, same = reference.run_sequence(cell, params, x, state)
     assert np.abs(other - y).max() > 0.1
     np.testing.assert_array_equal([same["v"], same["c"]], [last["v"], last["c"]])
 
@@ -172,15 +174,15 @@ def test_a_controller_that_reads_as_the_output_gate_makes_an_lstm() -> None:
     params, state, x = arrays_of(LSTM())
     twice = {name: np.concatenate([value, value[..., 18:]], axis=-1) for name, value in params.items()}
     twice["Wv"] = twice.pop("Wh")
-    y, _ = reference.run(MCLSTM(), twice, x, {"v": state["h"], "c": state["c"]})
-    expected, _ = reference.run(LSTM(), params, x, state)
+    y, _ = reference.run_sequence(MCLSTM(), twice, x, {"v": state["h"], "c": state["c"]})
+    expected, _ = reference.run_sequence(LSTM(), params, x, state)
     np.testing.assert_allclose(y, expected)
 
 
 def test_a_residual_lstm_without_its_shortcut_is_one_with_peepholes() -> None:
     params, state, x = arrays_of(ResLSTM())
-    y, _ = reference.run(ResLSTM(), params | {"Wp": np.eye(6), "Wr": np.zeros((4, 6))}, x, state)
-    expected, _ = reference.run(PeepholeLSTM(), without(params, "Wp", "Wr"), x, state)
+    y, _ = reference.run_sequence(ResLSTM(), params | {"Wp": np.eye(6), "Wr": np.zeros((4, 6))}, x, state)
+    expected, _ = reference.run_sequence(PeepholeLSTM(), without(params, "Wp", "Wr"), x, state)
     np.testing.assert_allclose(y, expected)
 
 
@@ -188,43 +190,43 @@ def test_a_residual_lstm_passes_its_input_on() -> None:
     params, state, x = arrays_of(ResLSTM())
     params["b"][18:], params["Wp"], params["p"][2] = OPEN, np.zeros((6, 6)), 0
     params["Wx"][:], params["Wh"][:] = 0, 0
-    y, _ = reference.run(ResLSTM(), params, x, state)
+    y, _ = reference.run_sequence(ResLSTM(), params, x, state)
     np.testing.assert_allclose(y, x @ params["Wr"])
 
 
 def test_layer_normalisation_hears_no_scale_of_weights() -> None:
     cell = LayerNormLSTM()
     params, state, x = arrays_of(cell)
-    y, _ = reference.run(cell, params, x, state)
+    y, _ = reference.run_sequence(cell, params, x, state)
     larger = {"Wx": 1000 * params["Wx"], "Wh": 50 * params["Wh"]}
-    scaled, _ = reference.run(cell, params | larger, x, state)
+    scaled, _ = reference.run_sequence(cell, params | larger, x, state)
     np.testing.assert_allclose(scaled, y, atol=1e-3)  # epsilon stands beside the variance
 
 
 def test_units_of_an_indylstm_do_not_hear_each_other() -> None:
     cell = IndyLSTM()
     params, state, x = arrays_of(cell)
-    y, _ = reference.run(cell, params, x, state)
-    moved, _ = reference.run(cell, params, x, state | {"h": state["h"] + np.eye(6)[2]})
+    y, _ = reference.run_sequence(cell, params, x, state)
+    moved, _ = reference.run_sequence(cell, params, x, state | {"h": state["h"] + np.eye(6)[2]})
     changed = np.abs(moved - y).max(axis=(0, 1)) > 0
     np.testing.assert_array_equal(changed, np.arange(6) == 2)
 
 
 def test_an_indylstm_is_an_lstm_with_diagonal_matrices() -> None:
     params, state, x = arrays_of(IndyLSTM())
-    y, _ = reference.run(IndyLSTM(forget_bias=1.0), params, x, state)
+    y, _ = reference.run_sequence(IndyLSTM(forget_bias=1.0), params, x, state)
     full = without(params, "u") | {
         "Wh": np.concatenate([np.diag(u) for u in params["u"].reshape(4, 6)], axis=1)
     }
-    expected, _ = reference.run(LSTM(forget_bias=1.0), full, x, state)
+    expected, _ = reference.run_sequence(LSTM(forget_bias=1.0), full, x, state)
     np.testing.assert_allclose(y, expected)
 
 
 def test_cells_of_an_elstm_are_read_together_and_remember_alone() -> None:
     cell = ELSTM()
     params, state, x = arrays_of(cell)
-    y, last = reference.run(cell, params, x, state)
-    moved, then = reference.run(cell, params, x, {"c": state["c"] + np.eye(6)[2]})
+    y, last = reference.run_sequence(cell, params, x, state)
+    moved, then = reference.run_sequence(cell, params, x, {"c": state["c"] + np.eye(6)[2]})
     np.testing.assert_array_equal(np.abs(then["c"] - last["c"]).max(axis=0) > 0, np.arange(6) == 2)
     assert (np.abs(moved - y)[0].max(axis=0) > 0).all()
 

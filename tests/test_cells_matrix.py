@@ -39,10 +39,12 @@ def test_mamba_forgets_at_whole_rates() -> None:
 def test_a_short_step_of_mamba_passes_the_input_by() -> None:
     cell = Mamba(expand=1, order=3, rank=2)
     params, state, x = arrays_of(cell)
-    _, last = reference.run(cell, params | {"bd": np.full(6, -1e4)}, x, state)
+    _, last = reference.run_sequence(cell, params | {"bd": np.full(6, -1e4)}, x, state)
     np.testing.assert_array_equal(last["h"], state["h"])
-    _, last = reference.run(cell, params | {"bd": np.full(6, 1e4)}, x, state)
-    _, again = reference.run(cell, params | {"bd": np.full(6, 1e4)}, x, state | {"h": state["h"] + 1})
+    _, last = reference.run_sequence(cell, params | {"bd": np.full(6, 1e4)}, x, state)
+    _, again = reference.run_sequence(
+        cell, params | {"bd": np.full(6, 1e4)}, x, state | {"h": state["h"] + 1}
+    )
     np.testing.assert_array_equal(last["h"], again["h"])  # a long one forgets what was there
 
 
@@ -50,8 +52,8 @@ def test_mamba_sees_as_many_inputs_as_the_convolution_is_wide() -> None:
     cell = Mamba(width=3)
     params, state, x = arrays_of(cell)
     params |= {"bd": np.full(12, 1e4)}  # nothing is kept but by the convolution
-    y, last = reference.run(cell, params, x, state)
-    z, _ = reference.run(cell, params, x + np.eye(7)[2][:, None, None], state)
+    y, last = reference.run_sequence(cell, params, x, state)
+    z, _ = reference.run_sequence(cell, params, x + np.eye(7)[2][:, None, None], state)
     np.testing.assert_array_equal((y != z).any(axis=(1, 2)), [False, False, True, True, True, False, False])
     np.testing.assert_allclose(last["past"].swapaxes(0, 1), x[-2:] @ params["Wx"][:, :12])
 
@@ -63,7 +65,7 @@ def test_heads_of_a_retnet_fade_each_at_its_own_rate() -> None:
     np.testing.assert_allclose(decays(RNG, (3,)), [31 / 32, 63 / 64, 127 / 128])
     cell = RetNet(heads=3)
     params, state, x = arrays_of(cell)
-    _, last = reference.run(cell, params | fixed(3), 0 * x, state)
+    _, last = reference.run_sequence(cell, params | fixed(3), 0 * x, state)
     before, after = (np.hypot(s["S"][:, 0], s["S"][:, 1]) for s in (state, last))
     np.testing.assert_allclose(after, before * (decays(RNG, (3,)) ** 7)[:, None, None])
 
@@ -77,12 +79,12 @@ def test_the_output_of_a_retnet_is_as_much_larger_than_the_official_one_as_its_c
     for t in range(64):
         scale = scale * arrays["gamma"] + 1
         if t in (8, 32, 63):
-            _, before = reference.run(rnn.cell, arrays, x[:t], {"S": np.zeros((4, 2, 4, 16, 32))})
+            _, before = reference.run_sequence(rnn.cell, arrays, x[:t], {"S": np.zeros((4, 2, 4, 16, 32))})
             divided = {**arrays, "Wx": arrays["Wx"].copy()}
             divided["Wx"][:, 128:256] /= np.repeat(np.sqrt(scale), 32)
             state = {"S": before["S"] / np.sqrt(scale)[:, None, None]}
-            official, _ = reference.run(rnn.cell, divided, x[t : t + 1], state)
-            own, _ = reference.run(rnn.cell, arrays, x[t : t + 1], before)
+            official, _ = reference.run_sequence(rnn.cell, divided, x[t : t + 1], state)
+            own, _ = reference.run_sequence(rnn.cell, arrays, x[t : t + 1], before)
             ratios[t] = np.abs(own).mean() / np.abs(official).mean()
     assert ratios == pytest.approx({8: 2.9, 32: 5.2, 63: 6.8}, abs=0.15)
     assert "2.9, 5.2 and 6.8 times the official one at steps 8, 32 and 63" in rnn.cell.card.deviations
@@ -92,7 +94,7 @@ def test_a_retnet_attends_by_distance() -> None:
     """The sum that the recurrence stands for, keys and queries turned by their places, as in the paper."""
     cell = RetNet(heads=1)
     params, _, x = arrays_of(cell)
-    y, _ = reference.run(cell, params | fixed(1), x, zeros_of(cell))
+    y, _ = reference.run_sequence(cell, params | fixed(1), x, zeros_of(cell))
     q, k, v, g = np.split(x @ params["Wx"], 4, axis=-1)
     turn = np.exp(1j * np.arange(7)[:, None, None] * fixed(1)["theta"])
     q, k = ((part[..., 0::2] + 1j * part[..., 1::2]) * turn for part in (q, k))
@@ -111,9 +113,9 @@ def test_open_gates_of_gla_keep_everything_and_shut_ones_nothing() -> None:
     params, state, x = arrays_of(cell)
     k, v = (x @ params["Wx"])[..., 3:6], (x @ params["Wx"])[..., 6:12].reshape(7, 2, 3, 1, 2)
     written = k.reshape(7, 2, 3, 1, 1) * v
-    _, last = reference.run(cell, params | {"b": np.full(3, 1e4)}, x, state)
+    _, last = reference.run_sequence(cell, params | {"b": np.full(3, 1e4)}, x, state)
     np.testing.assert_allclose(last["S"], state["S"] + written.sum(axis=0))
-    _, last = reference.run(cell, params | {"b": np.full(3, -1e5)}, x, state)
+    _, last = reference.run_sequence(cell, params | {"b": np.full(3, -1e5)}, x, state)
     np.testing.assert_allclose(last["S"], written[-1])
 
 
@@ -123,9 +125,9 @@ def test_open_gates_of_gla_keep_everything_and_shut_ones_nothing() -> None:
 def test_a_gated_delta_net_that_never_forgets_is_a_delta_net() -> None:
     cell = GatedDeltaNet(heads=2)
     params, state, x = arrays_of(cell)
-    y, last = reference.run(cell, params | {"ba": np.full(2, -1e4)}, x, state)
+    y, last = reference.run_sequence(cell, params | {"ba": np.full(2, -1e4)}, x, state)
     known = {name: params[name] for name in ("Wx", "Wb")}
-    expected, expected_last = reference.run(DeltaNet(heads=2), known, x, state)
+    expected, expected_last = reference.run_sequence(DeltaNet(heads=2), known, x, state)
     np.testing.assert_allclose(y, expected)
     np.testing.assert_allclose(last["S"], expected_last["S"])
 
@@ -134,8 +136,8 @@ def test_a_gated_delta_net_clears_its_memory_at_once() -> None:
     cell = GatedDeltaNet()
     params, state, x = arrays_of(cell)
     params |= {"ba": np.full(1, 1e4)}
-    y, _ = reference.run(cell, params, x, state)
-    empty, _ = reference.run(cell, params, x, zeros_of(cell))
+    y, _ = reference.run_sequence(cell, params, x, state)
+    empty, _ = reference.run_sequence(cell, params, x, zeros_of(cell))
     np.testing.assert_array_equal(y, empty)
 
 
@@ -167,7 +169,7 @@ def test_rwkv4_averages_values_with_weights_that_fade(shift: float) -> None:
     params |= {"mix": np.ones((3, 4))}
     x[..., 0] = 1
     params["Wx"][1, 0] += shift
-    y, last = reference.run(cell, params, x, zeros_of(cell))
+    y, last = reference.run_sequence(cell, params, x, zeros_of(cell))
     r, k, v = (x @ params["Wx"][part] for part in range(3))
     ages = 6 - np.arange(7)[:, None, None]  # of the present input zero, which gets the bonus and no fading
     logs = k - shift + np.where(ages == 0, params["u"], -(ages - 1) * np.exp(params["w"]))
@@ -186,7 +188,7 @@ def test_an_mlstm_is_what_it_is_without_the_stabiliser(shift: float) -> None:
     cell = MatrixLSTM(heads=1)
     params, _, x = arrays_of(cell)
     params["bg"] += [shift, 0]
-    y, last = reference.run(cell, params, x, zeros_of(cell))
+    y, last = reference.run_sequence(cell, params, x, zeros_of(cell))
     q, k, v, o = np.split(x @ params["Wx"] + params["b"], 4, axis=-1)
     i, f = np.split(x @ params["Wg"] + params["bg"], 2, axis=-1)
     i, f = np.exp(i), 1 / (1 + np.exp(-f))

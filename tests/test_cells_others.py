@@ -26,7 +26,7 @@ def zeros_of(cell: zoo.Cell) -> Arrays:
 
 def test_a_min_gru_stays_between_its_state_and_its_candidates() -> None:
     params, state, x = arrays_of(MinGRU())
-    y, _ = reference.run(MinGRU(), params, x, state)
+    y, _ = reference.run_sequence(MinGRU(), params, x, state)
     candidates = (x @ params["Wx"] + params["b"])[..., 6:]
     reached = np.concatenate([state["h"][None], candidates])
     for t in range(7):
@@ -36,8 +36,8 @@ def test_a_min_gru_stays_between_its_state_and_its_candidates() -> None:
 
 def test_a_positive_min_gru_is_positive() -> None:
     params, _, x = arrays_of(MinGRU())
-    free, _ = reference.run(MinGRU(), params, x, zeros_of(MinGRU()))
-    kept, _ = reference.run(MinGRU(positive=True), params, x, zeros_of(MinGRU()))
+    free, _ = reference.run_sequence(MinGRU(), params, x, zeros_of(MinGRU()))
+    kept, _ = reference.run_sequence(MinGRU(positive=True), params, x, zeros_of(MinGRU()))
     assert free.min() < 0 < kept.min()
 
 
@@ -63,15 +63,17 @@ def test_an_lru_is_linear() -> None:
     params, first, x = arrays_of(LRU())
     _, second, other = arrays_of(LRU(), seed=1)
     params["poles"] -= 1
-    y, _ = reference.run(LRU(), params, x, first)
-    z, _ = reference.run(LRU(), params, other, second)
-    both, _ = reference.run(LRU(), params, 2 * x + 3 * other, {"h": 2 * first["h"] + 3 * second["h"]})
+    y, _ = reference.run_sequence(LRU(), params, x, first)
+    z, _ = reference.run_sequence(LRU(), params, other, second)
+    both, _ = reference.run_sequence(
+        LRU(), params, 2 * x + 3 * other, {"h": 2 * first["h"] + 3 * second["h"]}
+    )
     np.testing.assert_allclose(both, 2 * y + 3 * z, atol=1e-10)
 
 
 def test_an_lru_left_alone_turns_and_fades_by_its_poles() -> None:
     params, state, x = arrays_of(LRU())
-    _, last = reference.run(LRU(), params, 0 * x, state)
+    _, last = reference.run_sequence(LRU(), params, 0 * x, state)
     poles = np.exp(-np.exp(params["poles"][0]) + 1j * np.exp(params["poles"][1]))
     h = poles**7 * (state["h"][:, 0] + 1j * state["h"][:, 1])
     np.testing.assert_allclose(last["h"], np.stack([h.real, h.imag], axis=1), atol=1e-12)
@@ -83,14 +85,14 @@ def test_lem_output_sees_the_memory_as_it_has_just_become() -> None:
     params["b"][:] = [60, 60, 0.2, 0.5]  # time steps of one: both states are what drives them
     params["Wz"][:] = 3
     state = {"y": np.full((1, 1), -5.0), "z": np.full((1, 1), 4.0)}
-    y, last = reference.run(cell, params, np.zeros((1, 1, 1)), state)
+    y, last = reference.run_sequence(cell, params, np.zeros((1, 1, 1)), state)
     np.testing.assert_allclose(last["z"], np.tanh(0.5))
     np.testing.assert_allclose(y, np.tanh(0.2 + 3 * np.tanh(0.5)))
 
 
 def test_short_lem_steps_move_little() -> None:
     params, state, x = arrays_of(LEM())
-    y, last = reference.run(LEM(dt=1e-6), params, x, state)
+    y, last = reference.run_sequence(LEM(dt=1e-6), params, x, state)
     np.testing.assert_allclose(y[-1], state["y"], atol=3e-5)
     np.testing.assert_allclose(last["z"], state["z"], atol=3e-5)
 
@@ -134,7 +136,7 @@ def test_delta_net_overwrites_what_a_key_held() -> None:
     params, state, x = arrays_of(cell)
     params["Wb"] = np.full((4, 2), 100.0)  # a rate of one
     params["Wx"], x = np.abs(params["Wx"]), 5 * np.abs(x[:1])  # keys long enough to forget the 1e-6
-    _, last = reference.run(cell, params, x, state)
+    _, last = reference.run_sequence(cell, params, x, state)
     _, key, value = np.split(x[0] @ params["Wx"], 3, axis=-1)
     key, value = (part / (1 + np.exp(-part)) for part in (key, value))
     key = key.reshape(2, 2, 1, 3)
@@ -146,7 +148,7 @@ def test_delta_net_overwrites_what_a_key_held() -> None:
 def test_delta_net_leaves_other_keys_alone() -> None:
     cell = DeltaNet()
     params, state, x = arrays_of(cell)
-    _, last = reference.run(cell, params, x[:1], state)
+    _, last = reference.run_sequence(cell, params, x[:1], state)
     key = np.split(x[0] @ params["Wx"], 3, axis=-1)[1]
     key = key / (1 + np.exp(-key))
     change = last["S"] - state["S"]
@@ -161,7 +163,7 @@ def test_slstm_gates_do_not_overflow() -> None:
     params, _, x = arrays_of(cell)
     for scale in (1e4, -1e4):
         params["b"][:6] = scale  # exp of it is no number
-        y, last = reference.run(cell, params, x.astype("float32"), zeros_of(cell))
+        y, last = reference.run_sequence(cell, params, x.astype("float32"), zeros_of(cell))
         assert np.isfinite(y).all()
         assert np.abs(y).max() <= 1
         assert (last["n"] >= 1).all()
@@ -171,7 +173,7 @@ def test_an_slstm_is_an_average_with_exponential_weights() -> None:
     cell = SLSTM()
     params, _, x = arrays_of(cell)
     params["R"][:] = 0
-    y, _ = reference.run(cell, params, x, zeros_of(cell))
+    y, _ = reference.run_sequence(cell, params, x, zeros_of(cell))
     i, f, z, o = np.split(x @ params["Wx"] + params["b"], 4, axis=-1)
     c = n = np.zeros((2, 6))
     for t in range(7):  # equations without a stabiliser
@@ -184,8 +186,8 @@ def test_slstm_heads_do_not_hear_each_other() -> None:
     cell = SLSTM(heads=3)
     params, state, x = arrays_of(cell)
     state["n"] = np.abs(state["n"]) + 1
-    y, _ = reference.run(cell, params, x, state)
-    moved, _ = reference.run(cell, params, x, state | {"h": state["h"] + np.eye(6)[2]})
+    y, _ = reference.run_sequence(cell, params, x, state)
+    moved, _ = reference.run_sequence(cell, params, x, state | {"h": state["h"] + np.eye(6)[2]})
     changed = np.abs(moved - y).max(axis=(0, 1)) > 0
     np.testing.assert_array_equal(changed, [False, False, True, True, False, False])
 
@@ -205,7 +207,7 @@ def test_time_moves_a_cfc_from_one_target_to_the_other() -> None:
     v = 1.7159 * np.tanh(0.666 * (x[0] @ params["Wx"] + state["h"] @ params["Wh"] + params["b"]))
     targets = np.tanh(v @ params["Wv"] + params["bv"])
     for passed, target in ((-60.0, targets[:, :6]), (60.0, targets[:, 6:12])):
-        y, _ = reference.run(cell, params, x[:1], state, {"dt": np.full((1, 2), passed)})
+        y, _ = reference.run_sequence(cell, params, x[:1], state, {"dt": np.full((1, 2), passed)})
         np.testing.assert_allclose(y[0], target, atol=1e-12)
 
 
@@ -225,7 +227,7 @@ def test_lif_integrates_fires_and_loses_the_threshold() -> None:
     state = {"s": np.zeros((1, 1)), "v": np.zeros((1, 1))}
     spikes, potentials = [], []
     for now in x:
-        y, state = reference.run(cell, params, now[None], state)
+        y, state = reference.run_sequence(cell, params, now[None], state)
         spikes.append(y.item())
         potentials.append(state["v"].item())
     np.testing.assert_allclose(potentials, [0.6, 0.9, 1.05, -0.475, 2.7625, 0.38125])
@@ -236,11 +238,11 @@ def test_a_tau_gru_hears_itself_after_the_delay() -> None:
     cell = TauGRU(delay=3)
     params, state, x = arrays_of(cell)
     params["Wh"][:] = 0
-    y, last = reference.run(cell, params, x, state)
+    y, last = reference.run_sequence(cell, params, x, state)
     np.testing.assert_array_equal(last["past"].swapaxes(0, 1), y[[5, 4, 3]])
     for place in range(3):
         moved = state | {"past": state["past"] + np.eye(3)[place][:, None]}
-        z, _ = reference.run(cell, params, x, moved)
+        z, _ = reference.run_sequence(cell, params, x, moved)
         changed = np.abs(z - y).max(axis=(1, 2)) > 0
         assert not changed[: 2 - place].any()
         assert changed[2 - place]

@@ -12,9 +12,9 @@ import pytest
 from golden_cells import CASES, REFERENCES, Golden
 
 import zoo
-from zoo.testing.compare import assert_close
-from zoo.testing.domain import DENSE64, Arrays, Case, Trial, make_trial, named_gradients, named_values, run
-from zoo.testing.examples import for_all
+from zoo.testing.assertions import assert_close
+from zoo.testing.property import for_all
+from zoo.testing.trials import DENSE64, Arrays, Case, Trial, make_trial, named_gradients, named_values, run
 
 torch = pytest.importorskip("torch", reason="needs the extra `peers`")
 pytest.importorskip("scipy", reason="the reference of the LMU discretises its window by SciPy")

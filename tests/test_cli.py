@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 
 import zoo
 from zoo.cli.app import COMMANDS, cli
-from zoo.cli.failures import plain_failures
-from zoo.cli.members import repeated_flags
+from zoo.cli.component_lookup import repeated_flags
+from zoo.cli.errors import plain_failures
 from zoo.errors import UsageError, ZooWarning
 from zoo.testing import Outcome, Report
 
@@ -101,7 +101,7 @@ sys.stderr.write(" ".join(name for name in {heavy!r} if name in sys.modules))
 @pytest.mark.parametrize(
     ("args", "heavy"),
     [
-        (["--help"], ["numba", "numpy", "rich", "pluggy", "zoo.registry", "zoo.contracts"]),
+        (["--help"], ["numba", "numpy", "rich", "pluggy", "zoo.registry", "zoo.base"]),
         (["cells"], ["numba", "llvmlite", "rich", "zoo.model", "zoo.training"]),
         (["cells", "--help"], ["numba", "numpy", "rich"]),
         (["cite", "lstm", "adam"], ["numba", "llvmlite", "rich", "zoo.model", "zoo.training"]),

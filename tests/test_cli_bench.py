@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from test_bench import made, slower
 
-from zoo.bench import session
+from zoo.bench import bench
 from zoo.cli.app import cli
-from zoo.sheets import BEGINNING
+from zoo.tables import BEGINNING
 
 
 def run(*args):
@@ -32,7 +32,7 @@ def measured(monkeypatch):
         tell("lstm 1x1x1")
         return made()
 
-    monkeypatch.setattr(session, "measure", measure)
+    monkeypatch.setattr(bench, "measure", measure)
     return asked
 
 
@@ -81,7 +81,7 @@ def test_what_is_asked_for_is_measured(measured):
     ((settings, parts),) = measured
     assert (settings.cells, [str(shape) for shape in settings.shapes]) == (("vanilla", "mgu"), ["8x4x16"])
     assert (settings.peers, settings.threads, settings.dtype) == ((), 1, "float32")
-    assert parts == session.Parts(starts=False, sampling=False, growth=True)
+    assert parts == bench.Parts(starts=False, sampling=False, growth=True)
 
 
 def test_tables_go_to_stdout_and_progress_to_stderr(measured):
@@ -116,7 +116,7 @@ def test_comparing_with_an_older_run(measured, tmp_path, monkeypatch):
     equal = run("--compare", old, "--threads", 1)
     assert equal.exit_code == 0
     assert equal.stdout.endswith(f"Compared with {old}: 0 of 4 ratios to peers fell by more than 15 %.\n")
-    monkeypatch.setattr(session, "measure", lambda *_: slower(made(), 1.5))
+    monkeypatch.setattr(bench, "measure", lambda *_: slower(made(), 1.5))
     fallen = run("--compare", old, "--threads", 1)
     assert fallen.exit_code == 1
     assert "2 of 4 ratios to peers fell by more than 15 %:\n  lstm 1x1x1, torch: 2.00" in fallen.stdout

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import zoo
-from zoo.catalogue.facts import in_order
+from zoo.cell_pages.cell_info import in_order
 from zoo.cli.app import cli
 from zoo.cli.terminal import shortened
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
-from zoo.cli.progress.comparing import Lines, Live, watching
-from zoo.cli.progress.tally import Tally
+from zoo.cli.display.compare_display import Lines, Live, watching
+from zoo.cli.display.eta import Tally
 from zoo.comparison import Stopped
-from zoo.sheets import BEGINNING, END
+from zoo.tables import BEGINNING, END
 
 SIZES = ["--params", 150, "--steps", 4, "--batch", 4, "--set", "copying.delay=2", "--set", "copying.length=2"]
 

@@ -50,10 +50,10 @@ def run(own_registry, tmp_path, monkeypatch):
     def stopped(*args, **settings):
         raise zoo.UsageError(f"stopped before {args} {settings}")
 
-    for place in ("training.train", "compare", "bench.session.measure", "bench.shard.ns_per_token"):
+    for place in ("training.train", "compare", "bench.bench.measure", "bench.timing.ns_per_token"):
         monkeypatch.setattr(f"zoo.{place}", stopped)
     monkeypatch.setattr("zoo.testing.check_in_child", stopped, raising=False)
-    monkeypatch.setattr("zoo.cli.examinations.examine", list)
+    monkeypatch.setattr("zoo.cli.commands.doctor.examine", list)
     monkeypatch.chdir(tmp_path)
 
     def invoke(*args):
@@ -164,10 +164,9 @@ def test_commands_print_by_echo_and_rich_text_alone():
     folder = Path(zoo.__file__).parent / "cli"
     texts = {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*.py")}
     assert {name for name, text in texts.items() if "click.echo(" in text} == {"terminal.py"}
-    assert {name for name, text in texts.items() if re.search(r"\bprint\(", text)} - {"failures.py"} == {
-        "progress/comparing.py",
-        "progress/live.py",
-        "sheets.py",
+    assert {name for name, text in texts.items() if re.search(r"\bprint\(", text)} - {"errors.py"} == {
+        "display/compare_display.py",
+        "display/live.py",
         "terminal.py",
         "commands/show.py",
     }, "of a console of rich, with rich_text"

@@ -20,11 +20,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import zoo
+from zoo.base.names import check_member_name, snake_case
 from zoo.cli.app import cli
-from zoo.cli.scaffold import check_target, package_files, package_names, write_directory
-from zoo.cli.scaffold.names import class_name, module_name
+from zoo.cli.new_package import (
+    check_target,
+    class_name,
+    module_name,
+    package_files,
+    package_names,
+    write_directory,
+)
 from zoo.compiler import reference
-from zoo.contracts.names import check_member_name, snake_case
 from zoo.errors import UsageError
 from zoo.registry import load_cell_file
 from zoo.testing.laws import CELL_CHECKS
@@ -276,7 +282,7 @@ def test_its_step_is_the_equation_of_its_docstring(here):
     rng = np.random.default_rng(0)
     arrays = {name: rng.standard_normal(shape) for name, shape in cell.param_shapes(3, 4).items()}
     x, h = rng.standard_normal((5, 2, 3)), rng.standard_normal((2, 4))
-    y, last = reference.run(cell, arrays, x, {"h": h})
+    y, last = reference.run_sequence(cell, arrays, x, {"h": h})
     for now, found in zip(x, y, strict=True):
         h = 0.8 * h + 0.2 * np.tanh(now @ arrays["Wx"] + h @ arrays["Wh"] + arrays["b"])
         np.testing.assert_allclose(found, h, rtol=1e-12, atol=1e-14)

@@ -10,11 +10,11 @@ import math
 import pytest
 from rich.console import Console
 
-from zoo.cli.progress.live import LiveDisplay
-from zoo.cli.progress.pace import Pace
-from zoo.cli.progress.plain import Plain
-from zoo.cli.progress.watching import watching
-from zoo.cli.units import clock, duration, short, size
+from zoo.cli.display.display import watching
+from zoo.cli.display.eta import Pace
+from zoo.cli.display.live import LiveDisplay
+from zoo.cli.display.plain import Plain
+from zoo.cli.format import clock, duration, short, size
 from zoo.training import Config
 
 START = {

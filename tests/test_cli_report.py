@@ -66,7 +66,7 @@ def test_what_cannot_be_done_is_said(run, arguments, code, told):
 
 
 def test_without_matplotlib_nothing_is_written(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(figures.files.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
     done = report(run, "--out", tmp_path / "page.html", "--figures", "svg", tmp_path / "figures")
     assert done.exit_code == 1
     assert "pip install 'recurrent-zoo[report]'" in done.output

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 import zoo
-from zoo.cli.assignments import Target, assign, member_target
-from zoo.cli.members import find_member
-from zoo.cli.resuming import train_arguments
-from zoo.cli.samplers import SHORTHANDS, make_chain
+from zoo.cli.commands.sample import SHORTHANDS, make_chain
+from zoo.cli.commands.train import train_arguments
+from zoo.cli.component_lookup import find_member
+from zoo.cli.set_options import Target, assign, member_target
 from zoo.errors import UnknownNameError, UsageError
 from zoo.training import Config
 
@@ -80,7 +80,7 @@ def stored(monkeypatch):
     config = Config(
         data=("a.txt",), hidden=9, steps=50, optimizer="sgd", optimizer_options={"lr": 0.5}, split="90,10"
     )
-    monkeypatch.setattr("zoo.training.resuming.resume_config", lambda out: config if out == "there" else None)
+    monkeypatch.setattr("zoo.training.resume.resume_config", lambda out: config if out == "there" else None)
     return config
 
 
@@ -109,7 +109,7 @@ def test_epochs_replace_stored_steps(stored):
 
 
 def test_a_stored_cell_that_is_registered_nowhere(monkeypatch):
-    monkeypatch.setattr("zoo.training.resuming.resume_config", lambda out: Config(cell="mine"))
+    monkeypatch.setattr("zoo.training.resume.resume_config", lambda out: Config(cell="mine"))
     with pytest.raises(UnknownNameError, match=r"name it again, --cell FILE\.py:Class"):
         train_arguments({}, [], "there", resume=True)
 
@@ -163,7 +163,7 @@ def test_a_name_of_two_kinds_has_to_be_told_apart(monkeypatch):
         def list(self):
             return lists.get(self.kind, [])
 
-    monkeypatch.setattr("zoo.cli.members.registry_of", Fake)
+    monkeypatch.setattr("zoo.cli.component_lookup.registry_of", Fake)
     with pytest.raises(
         UsageError, match="'twice' is a cell and a sampler; write cell:twice or sampler:twice"
     ):

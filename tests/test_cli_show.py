@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from zoo.cli.app import cli
-from zoo.compiler.derive import plan
+from zoo.compiler.compile import plan
 from zoo.registry import load_cell_file
 
 RICH = Path(__file__).with_name("rich_cell.py")

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.comparison import Stopped, comparing, work
-from zoo.comparison.asked import SETTINGS
-from zoo.comparison.inline import Inline
+from zoo.comparison import Stopped, execute, runner
 from zoo.comparison.jobs import SWEEP_SEED
 from zoo.comparison.plan import FILE
-from zoo.comparison.records import FILE as RESULT
-from zoo.comparison.records import record_of
-from zoo.comparison.settling import GRID
+from zoo.comparison.request import SETTINGS
+from zoo.comparison.resolve import GRID
+from zoo.comparison.results import RECORD_FILE as RESULT
+from zoo.comparison.results import record_of
+from zoo.comparison.workers import Inline
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.training import TaskScore, evaluate_task
 
@@ -316,14 +316,14 @@ def test_the_first_cell_is_compiled_before_the_others(go):
 
 
 def test_a_failure_stops_no_other_run(go, monkeypatch):
-    train = work.train
+    train = execute.train
 
     def sometimes(**given):
         if given.get("seed") == 1:
             raise ValueError("out of paper")
         return train(**given)
 
-    monkeypatch.setattr(work, "train", sometimes)
+    monkeypatch.setattr(execute, "train", sometimes)
     given = {"options": {"copying": TINY}, "seeds": 3, "lr": 0.01, **SIZES}
     found = go("vanilla", "copying", **given)
     assert [record["status"] for record in found.runs] == ["finished", "failed", "finished"]
@@ -332,7 +332,7 @@ def test_a_failure_stops_no_other_run(go, monkeypatch):
     (row,) = found.summary
     assert (row["seeds"], row["lost"]) == (3, 1)
     assert row["mean"] == (found.runs[0]["score"] + found.runs[2]["score"]) / 2
-    monkeypatch.setattr(work, "train", train)
+    monkeypatch.setattr(execute, "train", train)
     assert [record["status"] for record in go().runs] == ["finished"] * 3, "what failed is tried again"
 
 
@@ -395,7 +395,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path, go):
 
 def test_two_at_once_are_refused(tmp_path, go):
     with (
-        comparing._held(tmp_path / "found"),
+        runner._held(tmp_path / "found"),
         pytest.raises(CheckpointError, match="is in use by another process"),
     ):
         go("vanilla", "copying")
@@ -526,7 +526,7 @@ def test_equal_hidden_units(go):
 
 
 def test_equal_time(go, monkeypatch):
-    monkeypatch.setattr(work, "_PACE", 0.02)
+    monkeypatch.setattr(execute, "_PACE", 0.02)
     found = go(
         "vanilla", "copying", options={"copying": TINY}, params=150, seconds=0.05, seeds=1, lr=0.01, batch=4
     )
@@ -537,15 +537,15 @@ def test_equal_time(go, monkeypatch):
 
 
 def test_a_pace_that_cannot_be_measured_is_a_failure_of_its_cell_alone(go, monkeypatch):
-    train = work.train
+    train = execute.train
 
     def sometimes(**given):
         if given["cell"] == "gru":
             raise ValueError("out of paper")
         return train(**given)
 
-    monkeypatch.setattr(work, "_PACE", 0.02)
-    monkeypatch.setattr(work, "train", sometimes)
+    monkeypatch.setattr(execute, "_PACE", 0.02)
+    monkeypatch.setattr(execute, "train", sometimes)
     given = {"options": {"copying": TINY}, "params": 150, "seconds": 0.05, "seeds": 1, "lr": 0.01, "batch": 4}
     found = go(["vanilla", "gru"], "copying", **given)
     assert [(record["cell"], record["status"]) for record in found.runs] == [

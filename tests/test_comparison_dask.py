@@ -18,15 +18,15 @@ from crash_tests.equality import compare_comparisons, resumptions
 
 import zoo
 from zoo.cli.app import cli
-from zoo.comparison import Stopped, places
+from zoo.comparison import Stopped, backends
 from zoo.errors import CheckpointError, UsageError, ZooError
 from zoo.storage import RunDirectory
 
 distributed = pytest.importorskip("distributed")
 
-from zoo.comparison.cluster import connecting, slots  # noqa: E402 - it needs Dask
-from zoo.comparison.cluster.errand import make_errand, objection  # noqa: E402 - as above
-from zoo.comparison.cluster.handed import Handed  # noqa: E402 - as above
+from zoo.comparison.dask_backend import executor, worker  # noqa: E402 - it needs Dask
+from zoo.comparison.dask_backend.executor import Handed  # noqa: E402 - as above
+from zoo.comparison.dask_backend.worker import make_errand, objection  # noqa: E402 - as above
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -142,19 +142,19 @@ def test_a_killed_scheduler_changes_nothing(tmp_path):
 
 
 def test_workers_of_another_version_are_refused(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.comparison.cluster.errand.zoo.__version__", "9.9")
+    monkeypatch.setattr("zoo.comparison.dask_backend.worker.zoo.__version__", "9.9")
     with pytest.raises(ZooError, match=r"tcp://.* cannot take part: it has zoo 0\..*, and here is 9\.9"):
         go(tmp_path / "out", on=address(cluster))
 
 
 def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(connecting, "_PATIENCE", 0.3)
+    monkeypatch.setattr(executor, "_CONNECT_TIMEOUT_S", 0.3)
     with pytest.raises(ZooError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 "):
         go(tmp_path / "out", on="dask://127.0.0.1:1")
 
 
 def test_a_scheduler_without_workers(tmp_path, monkeypatch):
-    monkeypatch.setattr(connecting, "_PATIENCE", 0.3)
+    monkeypatch.setattr(executor, "_CONNECT_TIMEOUT_S", 0.3)
     given = {"n_workers": 0, "processes": False, "dashboard_address": ":0", "host": "127.0.0.1"}
     with (
         distributed.LocalCluster(**given, protocol="tcp") as empty,
@@ -164,7 +164,7 @@ def test_a_scheduler_without_workers(tmp_path, monkeypatch):
 
 
 def test_something_else_that_listens(tmp_path, monkeypatch):
-    monkeypatch.setattr(connecting, "_PATIENCE", 0.3)
+    monkeypatch.setattr(executor, "_CONNECT_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
         with pytest.raises(ZooError, match="what listens there does not speak as Dask does"):
@@ -177,7 +177,7 @@ def test_a_job_that_slurm_does_not_take(tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ZooError, match=r"SLURM takes no such job \(sbatch: error: invalid partition: x\)"):
-        connecting._check_accepted("#!/bin/sh\n")
+        executor._check_accepted("#!/bin/sh\n")
 
 
 # ---- what needs no cluster ----------------------------------------------------------------------------
@@ -194,9 +194,9 @@ def test_a_place_that_is_none(on, tmp_path):
 
 
 def test_places():
-    assert places.find_place(None) == places.find_place("local") == places.Place()
-    assert places.find_place("dask://[::1]:8786").address == "tcp://[::1]:8786"
-    assert places.find_place("dask+tls://host:8786").address == "tls://host:8786"
+    assert backends.find_place(None) == backends.find_place("local") == backends.Place()
+    assert backends.find_place("dask://[::1]:8786").address == "tcp://[::1]:8786"
+    assert backends.find_place("dask+tls://host:8786").address == "tls://host:8786"
 
 
 @pytest.mark.parametrize(("on", "extra"), [("dask://x:1", "dask"), ("dask+slurm", "slurm")])
@@ -216,7 +216,7 @@ def test_an_extra_that_is_missing(on, extra, tmp_path, monkeypatch):
 )  # fmt: skip
 def test_numbers_of_jobs_that_cannot_be_meant(kind, jobs, words):
     with pytest.raises(UsageError, match=words):
-        places.check_jobs(places.Place(kind), jobs)
+        backends.check_jobs(backends.Place(kind), jobs)
 
 
 def test_a_directory_that_is_not_shared(tmp_path):
@@ -321,9 +321,9 @@ class FakeSeat:
 
 def test_a_process_is_kept_for_the_next_job_of_its_comparison_and_not_for_long(tmp_path, monkeypatch):
     FakeSeat.made = []
-    monkeypatch.setattr(slots, "Seat", FakeSeat)
-    monkeypatch.setattr(slots, "_REST", 0.05)
-    shelf, warm = slots.Slots(), {"path": "warm", "cell": "c"}
+    monkeypatch.setattr(worker, "Seat", FakeSeat)
+    monkeypatch.setattr(worker, "_REST", 0.05)
+    shelf, warm = worker.Slots(), {"path": "warm", "cell": "c"}
     for topic in ("x", "x", "y"):
         with shelf.one(tmp_path, topic) as slot:
             slot.run(job("a"), warm, tmp_path, print)
@@ -336,8 +336,8 @@ def test_a_process_is_kept_for_the_next_job_of_its_comparison_and_not_for_long(t
 
 def test_a_process_that_was_called_back_is_not_kept(tmp_path, monkeypatch):
     FakeSeat.made = []
-    monkeypatch.setattr(slots, "Seat", FakeSeat)
-    shelf = slots.Slots()
+    monkeypatch.setattr(worker, "Seat", FakeSeat)
+    shelf = worker.Slots()
     with shelf.one(tmp_path, "x") as slot:
         slot.close()
     assert [seat.is_ended for seat in FakeSeat.made] == [True]

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from zoo.comparison import pool, worker
-from zoo.comparison.pool import Pool
-from zoo.comparison.process import Process, WorkerDied
+from zoo.comparison import worker_main
+from zoo.comparison import workers as workers_module
+from zoo.comparison.workers import Pool, Process, WorkerDied
 from zoo.errors import ZooError
 
 
@@ -62,9 +62,9 @@ class Fake:
 def script(monkeypatch):
     """What happens to each job, by its path; without a word it is finished."""
     Fake.made, Fake.script = [], {}
-    monkeypatch.setattr(pool, "Process", Fake)
-    monkeypatch.setattr(pool, "_TICK", 0.01)
-    monkeypatch.setattr(pool, "failed", lambda job, why: {"status": "failed", "error": why})
+    monkeypatch.setattr(workers_module, "Process", Fake)
+    monkeypatch.setattr(workers_module, "_TICK", 0.01)
+    monkeypatch.setattr(workers_module, "failed", lambda job, why: {"status": "failed", "error": why})
     yield Fake.script
     assert all(process.is_closed for process in Fake.made), "no process is left behind"
     assert not any(
@@ -158,9 +158,9 @@ def test_to_leave_early_ends_what_is_running(script):
 
 
 def served(lines, monkeypatch, run_job):
-    monkeypatch.setattr(worker, "run_job", run_job)
+    monkeypatch.setattr(worker_main, "run_job", run_job)
     answers = io.StringIO()
-    worker.serve(None, lines, answers)
+    worker_main.serve(None, lines, answers)
     return [json.loads(line) for line in answers.getvalue().splitlines()]
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.comparison.settling import parameters
-from zoo.comparison.sizes import MOST_HIDDEN, Size, nearest, smallest
+from zoo.comparison.hidden_size import MOST_HIDDEN, Size, nearest, smallest
+from zoo.comparison.resolve import parameters
 
 
 def cell(inputs: int, square: int, step: int):

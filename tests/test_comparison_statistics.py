@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.comparison.statistics import interval, overall, ranked, summarize
-from zoo.comparison.sweep import choose_rate
+from zoo.comparison.statistics import choose_rate, interval, overall, ranked, summarize
 
 
 def record(task, cell, seed, score, high=True, **more):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.compiler.dims import Dim, as_dim, dim_of, letter, product
-from zoo.compiler.extents import Extent, as_length, extent
-from zoo.compiler.graph import Graph
-from zoo.compiler.operations import OPERATIONS
-from zoo.contracts.sizes import Size
+from zoo.base.size_expr import Size
+from zoo.compiler.frontend.symbolic_length import Extent, as_length, extent
+from zoo.compiler.ir.dims import Dim, as_dim, dim_of, letter, product
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.ir.graph import Graph
 
 I, H = letter("I"), letter("H")  # noqa: E741 - the letter itself
 ENVS = [{"I": i, "H": h} for i in (1, 2, 3, 7) for h in (1, 2, 5, 12)]

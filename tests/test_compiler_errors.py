@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.compiler.fitting import check_sizes
-from zoo.compiler.reading import read
+from zoo.compiler.frontend.trace_step import check_sizes, read
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 HAS_COLUMNS = sys.version_info >= (3, 11)

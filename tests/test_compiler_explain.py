@@ -14,11 +14,11 @@ import zoo_cells
 
 import zoo
 from zoo import kernels
-from zoo.compiler.derive import derive
-from zoo.compiler.dims import Dim, as_dim, letter
+from zoo.compiler.compile import derive
 from zoo.compiler.explain import Equation, Explanation, Loop, Product, explain
-from zoo.compiler.notation import formula
-from zoo.compiler.operations import OPERATIONS
+from zoo.compiler.ir.dims import Dim, as_dim, letter
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.printing import formula
 from zoo.layers.initializers import initialize
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")

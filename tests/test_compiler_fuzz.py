@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from step_drawing import programs
 from step_programs import SIZES, SMALL, Program, watched
 
-from zoo.compiler.reference import run
+from zoo.compiler.reference import run_sequence
 
 no_files = checks.no_files
 
@@ -43,7 +43,7 @@ def uses_everything(program: Program, sizes: dict[str, int]) -> bool:
     x = np.ones((1, 1, sizes["I"]))
     with np.errstate(all="ignore"):
         for name, shape in arrays.items():
-            y, last = run(cell, {**ones, name: np.full(shape, np.nan)}, x, state, inputs)
+            y, last = run_sequence(cell, {**ones, name: np.full(shape, np.nan)}, x, state, inputs)
             if np.isfinite(y).all() and all(np.isfinite(each).all() for each in last.values()):
                 return False
     return True

@@ -20,11 +20,11 @@ import pytest
 
 import zoo
 from zoo import kernels
-from zoo.compiler.derive import derive, plan
-from zoo.compiler.generated import load_source
-from zoo.compiler.reference import run
-from zoo.kernels import directory
-from zoo.kernels.directory import cached_files, clear_cache, generated_files, kernel_directory
+from zoo.compiler.codegen.source_module import load_source
+from zoo.compiler.compile import derive, plan
+from zoo.compiler.reference import run_sequence
+from zoo.kernels import cache_dir
+from zoo.kernels.cache_dir import cached_files, clear_cache, generated_files, kernel_directory
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
 TEXT = '''"""One kernel."""
@@ -111,7 +111,7 @@ def test_a_full_disk_costs_the_file_and_nothing_else(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    place = "zoo.kernels.directory.tempfile" if broken == "mkstemp" else "zoo.kernels.directory.Path"
+    place = "zoo.kernels.cache_dir.tempfile" if broken == "mkstemp" else "zoo.kernels.cache_dir.Path"
     monkeypatch.setattr(f"{place}.{broken}", full)
     with kernels.interpreted():
         assert loaded().forward(1) == 2
@@ -128,7 +128,7 @@ def test_a_module_that_cannot_be_run_is_not_remembered(folder: Path) -> None:
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_traceback_shows_the_line(folder: Path, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
     if not kept:
-        monkeypatch.setattr("zoo.compiler.generated.kernel_directory", lambda: None)
+        monkeypatch.setattr("zoo.compiler.codegen.source_module.kernel_directory", lambda: None)
     module = loaded(TEXT.replace("x + 1", "x / 0"))
     with kernels.interpreted(), pytest.raises(ZeroDivisionError) as caught:
         module.forward(1.0)
@@ -152,7 +152,7 @@ def test_the_cache_counts_and_clears_them(folder: Path) -> None:
     assert (generated_files(), cached_files()) == ([file], [])
     assert clear_cache() == 0
     assert [each.name for each in folder.iterdir()] == ["mine.py"]
-    assert directory.generated_files() == []
+    assert cache_dir.generated_files() == []
 
 
 # ---- processes of their own ---------------------------------------------------------------------------
@@ -228,9 +228,8 @@ def test_the_second_process_compiles_nothing_and_an_edit_compiles_again(tmp_path
 
 
 def test_processes_at_once_leave_one_whole_file(tmp_path: Path) -> None:
-    program = (
-        f"from zoo.compiler.generated import load_source\nload_source('a_cell', {TEXT * 200!r})\nprint(1)"
-    )
+    load = "from zoo.compiler.codegen.source_module import load_source"
+    program = f"{load}\nload_source('a_cell', {TEXT * 200!r})\nprint(1)"
     started = [process(program, tmp_path) for _ in range(4)]
     assert [answer(each) for each in started] == [[1.0]] * 4
     (file,) = (tmp_path / "kernels").iterdir()
@@ -302,7 +301,7 @@ def agrees(cell: zoo.Cell) -> None:
         dx, dstate, dparams = found.backward(
             tuple(params.values()), x, tuple(state.values()), tape, y, tuple(map(np.zeros_like, last))
         )
-    expected, expected_last = run(cell, params, x, state)
+    expected, expected_last = run_sequence(cell, params, x, state)
     np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)
     for value, name in zip(last, state, strict=True):
         np.testing.assert_allclose(value, expected_last[name], rtol=1e-9, atol=1e-12)
@@ -312,7 +311,7 @@ def agrees(cell: zoo.Cell) -> None:
     for sign in (1, -2):
         for array, step in zip(arrays, by, strict=True):
             array += sign * step
-        losses.append((run(cell, params, x, state)[0] ** 2).sum() / 2)
+        losses.append((run_sequence(cell, params, x, state)[0] ** 2).sum() / 2)
     slope = sum((gradient * step).sum() for gradient, step in zip(gradients, by, strict=True))
     np.testing.assert_allclose(slope, (losses[0] - losses[1]) / 2, rtol=1e-6)
 

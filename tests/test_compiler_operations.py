@@ -16,9 +16,8 @@ import pytest
 import step_checks as checks
 
 import zoo
-from zoo.compiler.operands import trace
-from zoo.compiler.operations import OPERATIONS
-from zoo.compiler.tracing import Traced
+from zoo.compiler.frontend.symbolic import Traced, trace
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
 
 no_files = checks.no_files
 

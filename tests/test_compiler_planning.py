@@ -12,11 +12,11 @@ import pytest
 import step_checks as checks
 
 import zoo
-from zoo.catalogue.picture.svg import draw
-from zoo.compiler.derive import plan
+from zoo.cell_pages.diagram.svg import draw
+from zoo.compiler.compile import plan
 from zoo.compiler.explain import explain
-from zoo.compiler.intermediates import equations_of, intermediates
-from zoo.compiler.step_back import step_back
+from zoo.compiler.frontend.traceable_values import equations_of, intermediates
+from zoo.compiler.passes.autodiff import step_back
 
 no_files = checks.no_files
 

@@ -14,9 +14,9 @@ import pytest
 import step_checks as checks
 
 import zoo
-from zoo.compiler.derive import plan
-from zoo.compiler.naming import watched
-from zoo.compiler.reading import read
+from zoo.compiler.compile import plan
+from zoo.compiler.frontend.trace_step import read
+from zoo.compiler.frontend.value_names import watched
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 Step = Callable[..., Any]

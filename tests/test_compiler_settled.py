@@ -7,10 +7,10 @@ import pytest
 from export_checks import case
 
 import zoo
-from zoo.compiler.graph import Level, ancestors
-from zoo.compiler.meanings import meaning
-from zoo.compiler.reading import read
-from zoo.compiler.settled import at_sizes, lengths, shared_values
+from zoo.compiler.frontend.trace_step import read
+from zoo.compiler.interpreter import meaning
+from zoo.compiler.ir.graph import Level, ancestors
+from zoo.compiler.passes.specialise import at_sizes, lengths, shared_values
 
 CELLS = ["vanilla", "lstm", "retnet", "mamba", "clockwork", "slstm", "lif", "rg_lru", "lru", "lipschitz"]
 

@@ -11,9 +11,9 @@ import step_checks as checks
 
 import zoo
 from zoo.analysis import jacobian
-from zoo.compiler.derive import plan
+from zoo.compiler.cell_kernels import walk
+from zoo.compiler.compile import plan
 from zoo.compiler.explain import explain
-from zoo.compiler.walks import walk
 from zoo.errors import UsageError
 from zoo.kernels import interpreted
 from zoo.testing import CELL_CHECKS, run_checks

@@ -16,12 +16,12 @@ import pytest
 import step_checks as checks
 
 import zoo
-from zoo.compiler.blame import TraceError
-from zoo.compiler.dims import as_dim
-from zoo.compiler.graph import Graph, Level
-from zoo.compiler.operations import OPERATIONS
-from zoo.compiler.tracing import Traced
-from zoo.compiler.views import view_of
+from zoo.compiler.frontend.source_errors import TraceError
+from zoo.compiler.frontend.symbolic import Traced
+from zoo.compiler.ir.dims import as_dim
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.ir.graph import Graph, Level
+from zoo.compiler.ir.views import view_of
 
 Case = tuple[dict[str, str], Callable[[Any], Any]]
 

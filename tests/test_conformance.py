@@ -10,7 +10,6 @@ from smaller_cells import SMALLER
 
 import zoo
 from zoo.kernels import interpreted
-from zoo.testing.domain import DENSE64, TOKENS32
 from zoo.testing.laws import (
     check_compiles_once,
     check_jit_equals_python,
@@ -18,6 +17,7 @@ from zoo.testing.laws import (
     check_learns,
 )
 from zoo.testing.laws.gradients import gradient_cuts
+from zoo.testing.trials import DENSE64, TOKENS32
 
 # To compile a derived cell for both dtypes, with tokens and without, takes ten seconds; lstm is. The others
 # obey the laws as plain Python here, which is the same source, and are compiled in one way of two: a part of

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo.compiler import passes
-from zoo.contracts import Member
+from zoo.base import Member
+from zoo.compiler import kernels_of
 from zoo.errors import DefinitionError, UsageError
 
 CARD = zoo.Card(title="T", authors="A", year=2000, url="https://example.org")
@@ -269,7 +269,7 @@ def test_shapes_and_counts() -> None:
     assert cell.param_shapes(5, 8) == {"W": (5, 8), "V": (2, 3), "s": ()}
     assert cell.state_shapes(5, 8) == {"h": (8,), "c": (4, 13)}
     assert cell.parameter_count(5, 8) == 5 * 8 + 2 * 3 + 1
-    assert passes(cell).output_size(5, 8) == 8
+    assert kernels_of(cell).output_size(5, 8) == 8
     assert type(cell).parameter_formula() == "I·H + (H/heads)·3 + 1"
 
 

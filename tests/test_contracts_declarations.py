@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.arguments import dtype_and_shape, short_repr
-from zoo.contracts.names import check_member_name, check_part_name, did_you_mean, snake_case
+from zoo.base.names import check_member_name, check_part_name, did_you_mean, snake_case
 from zoo.errors import DefinitionError, UsageError
 
 # --- Names ---

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.contracts.sizes import Size, as_sizes
+from zoo.base.size_expr import Size, as_sizes
 from zoo.errors import DefinitionError, UsageError
 
 ENV = {"I": 6, "H": 12, "heads": 4, "K2": 5}

@@ -10,7 +10,7 @@ from zoo_cells.classic import vanilla
 
 import zoo
 from zoo.errors import DefinitionError
-from zoo.model import direct
+from zoo.model import compiled_step
 
 H, V = 6, 5
 SIZES = [(1, 3), (17, 4)]  # one shard; three, in two threads
@@ -143,7 +143,7 @@ def test_noise_goes_the_short_way_and_stays_that_of_its_step():
 def test_a_few_steps_are_not_worth_compiling():
     model = zoo.LanguageModel("abcde", "vanilla", H)
     batch = tokens(1, 4)
-    for _ in range(direct.PATIENCE):
+    for _ in range(compiled_step.PATIENCE):
         model.loss_and_grad(*batch)
     assert not routes(model)
     model.loss_and_grad(*batch)
@@ -186,7 +186,7 @@ def test_each_kind_of_inputs_has_time_to_be_compiled():
     model = zoo.SequenceModel("vanilla", V, V, H)
     inputs, targets = tokens(1, 4)
     for number, x in enumerate((inputs, np.eye(V)[inputs])):
-        for _ in range(direct.PATIENCE + 1):
+        for _ in range(compiled_step.PATIENCE + 1):
             assert len(routes(model)) == number
             model.loss_and_grad(x, targets)
     assert len(routes(model)) == 2

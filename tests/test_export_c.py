@@ -11,12 +11,12 @@ import pytest
 from export_checks import Mixed, case, drawn_operands, largest_difference
 
 import zoo
-from zoo.compiler.operations import OPERATIONS
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
 from zoo.errors import UsageError
 from zoo.export.c import operations as table
-from zoo.export.c.program import c_program
-from zoo.export.c.text import CWriter, number, prefix_of, string
-from zoo.export.subject import subject_of
+from zoo.export.c.literals import CWriter, number, prefix_of, string
+from zoo.export.c.model_emitter import c_program
+from zoo.export.exported_model import subject_of
 
 CC = shutil.which("cc")
 needs_compiler = pytest.mark.skipif(CC is None, reason="there is no C compiler")
@@ -261,7 +261,7 @@ def test_the_table_has_every_operation():
 
 def test_an_operation_without_a_row_is_refused(monkeypatch):
     rows = {name: row for name, row in table.OPERATIONS.items() if name != "tanh"}
-    monkeypatch.setattr("zoo.export.c.step.OPERATIONS", rows)
+    monkeypatch.setattr("zoo.export.c.step_emitter.OPERATIONS", rows)
     with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no row"):
         c_program(subject_of(zoo.Recurrent("vanilla", 3, 4)), "model", "model.h")
 

@@ -16,9 +16,9 @@ from step_programs import SIZES
 from test_compiler_fuzz import away_from_kinks, examples
 
 import zoo
-from zoo.export.c.program import c_program
+from zoo.export.c.model_emitter import c_program
+from zoo.export.exported_model import subject_of
 from zoo.export.onnx.model import onnx_model
-from zoo.export.subject import subject_of
 
 CC = shutil.which("cc")
 EQUAL = 1e-9

@@ -10,16 +10,16 @@ import pytest
 from export_checks import Mixed, case, drawn_operands, largest_difference
 
 import zoo
-from zoo.compiler.operations import OPERATIONS
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
 from zoo.errors import UsageError
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
+from zoo.export.exported_model import subject_of  # noqa: E402
 from zoo.export.onnx import operations as table  # noqa: E402
+from zoo.export.onnx.graph_builder import Nodes  # noqa: E402
 from zoo.export.onnx.model import IR_VERSION, OPSET, onnx_model, operators  # noqa: E402
-from zoo.export.onnx.nodes import Nodes  # noqa: E402
-from zoo.export.subject import subject_of  # noqa: E402
 
 SINGLE, DOUBLE = 5e-6, 1e-13
 STANDARD = {"vanilla": "RNN", "lstm": "LSTM", "gru": "GRU", "gru_reset_before": "GRU"}
@@ -290,7 +290,7 @@ def test_what_is_no_model_is_refused():
 
 def test_an_operation_without_a_row_is_refused(monkeypatch):
     rows = {name: row for name, row in table.OPERATIONS.items() if name != "tanh"}
-    monkeypatch.setattr("zoo.export.onnx.rows.OPERATIONS", rows)
+    monkeypatch.setattr("zoo.export.onnx.step_emitter.OPERATIONS", rows)
     rnn = zoo.Recurrent("vanilla", 3, 4, dtype="float64")
     with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no row"):
         onnx_model(subject_of(rnn), False)

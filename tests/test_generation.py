@@ -18,15 +18,14 @@ from step_programs import SIZES, Program
 
 import zoo
 from zoo import LanguageModel, kernels
-from zoo.compiler.generated import load_source
-from zoo.compiler.walks import walk
-from zoo.contracts import Chain
+from zoo.base import Chain
+from zoo.compiler.cell_kernels import walk
+from zoo.compiler.codegen.source_module import load_source
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
-from zoo.kernels.stream import weights_for
-from zoo.model import generation
-from zoo.model.generation import as_chain, generate, generate_text
-from zoo.model.stream import Stream
+from zoo.kernels.sampling import weights_for
+from zoo.model import sampling
+from zoo.model.sampling import Stream, as_chain, generate, generate_text
 
 no_files = checks.no_files  # the modules of random programs
 
@@ -267,8 +266,8 @@ def test_how_many_are_made_at_a_time_changes_nothing(most, patience, monkeypatch
     model = small("mgu")
     with kernels.interpreted():
         expected = model.sample("a", 40, seed=2)
-        monkeypatch.setattr(generation, "MOST", most)
-        monkeypatch.setattr(generation, "PATIENCE", patience)
+        monkeypatch.setattr(sampling, "MOST", most)
+        monkeypatch.setattr(sampling, "PATIENCE", patience)
         assert model.sample("a", 40, seed=2) == expected
         assert "".join(generate(model, "a", 40, seed=2)) == expected
         assert generate_text(model, "a", 39, seed=2) == expected[:-1]
@@ -278,7 +277,7 @@ def test_a_high_stack_is_one_too(monkeypatch):
     model = small("mgu", 3)
     with kernels.interpreted():
         expected = model.sample("a", 20)
-        monkeypatch.setattr("zoo.model.stream.MOST_LAYERS", 2)
+        monkeypatch.setattr("zoo.model.sampling.MOST_LAYERS", 2)
         assert model.sample("a", 20) == expected
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from zoo import kernels
-from zoo.kernels.memory import LARGE
+from zoo.kernels.array_views import LARGE
 
 SMAPS = Path("/proc/self/smaps")
 

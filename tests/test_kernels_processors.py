@@ -27,7 +27,7 @@ import numpy as np
 
 import zoo
 from zoo import kernels
-from zoo.kernels.tiles import product_library
+from zoo.kernels.gemm_microkernel import product_library
 
 @zoo.njit
 def elementary(x, y):

@@ -281,7 +281,7 @@ def test_windows_and_heads_interpreted(dtype) -> None:
 CHECK = """
 import numpy as np
 from zoo import kernels
-from zoo.kernels.tiles import heights, lanes, panel_vectors
+from zoo.kernels.gemm_microkernel import heights, lanes, panel_vectors
 import numba
 
 rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import pytest
 
 import zoo
 from zoo import kernels
-from zoo.kernels.views import rows_of
+from zoo.kernels.array_views import rows_of
 
 
 @zoo.njit

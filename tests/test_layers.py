@@ -13,7 +13,7 @@ import zoo
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.kernels import interpreted
 from zoo.layers import Recurrent
-from zoo.layers.shards import MOST_SHARDS, ROWS, shards
+from zoo.layers.sharding import MOST_SHARDS, ROWS, shards
 
 T, B, I, H = 4, 3, 5, 6  # noqa: E741 - the letters of the documents
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}

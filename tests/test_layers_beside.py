@@ -10,7 +10,7 @@ from rich_cell import Rich
 
 import zoo
 from zoo import LanguageModel
-from zoo.compiler import passes
+from zoo.compiler import kernels_of
 from zoo.errors import UnknownNameError, UsageError
 from zoo.layers import Recurrent
 from zoo.layers.stack import Stack
@@ -31,7 +31,7 @@ def dense(batch=B, steps=T, seed=0):
 
 def test_passes_of_a_cell_that_brings_them():
     cell = Rich(radius=0.25)
-    found = passes(cell)
+    found = kernels_of(cell)
     assert (found.forward, found.backward) == (cell.kernel("forward"), cell.kernel("backward"))
     assert found.options == (0.25,)
     assert found.output_size(I, H) == H

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.layers.layout import Fixed, Layout
+from zoo.layers.parameters import Fixed, Layout
 
 # Sizes from one up, since no declared size is zero; `()` is a single number.
 SHAPES = st.dictionaries(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.contracts import Card
+from zoo.base import Card
 from zoo.kernels import interpreted
 
 CARD = Card(title="None", authors="Nobody", year=2026, url="https://example.org")

@@ -12,8 +12,8 @@ from smaller_cells import SMALLER
 import zoo
 import zoo.testing
 from zoo.kernels import interpreted
-from zoo.testing.domain import DENSE64, TOKENS32
 from zoo.testing.laws import check_jit_equals_python, check_large_sizes
+from zoo.testing.trials import DENSE64, TOKENS32
 
 # All laws, as plain Python, for one or two cells with each modifier.
 CELLS = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.contracts import Card
+from zoo.base import Card
 from zoo.kernels import interpreted
 from zoo.layers.noise import draw_noise
 

@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 import zoo
-from zoo.catalogue.facts import about_family
-from zoo.catalogue.folder import all_files, differences
-from zoo.catalogue.index import family_index
-from zoo.catalogue.markdown import document, link, prose, table
-from zoo.catalogue.page import page
+from zoo.base import Cell
+from zoo.cell_pages.cell_info import about_family
+from zoo.cell_pages.cell_page import page
+from zoo.cell_pages.index_page import family_index
+from zoo.cell_pages.markdown import document, link, prose, table
+from zoo.cell_pages.write_pages import all_files, differences
 from zoo.cli.app import cli
-from zoo.contracts import Cell
 from zoo.registry import registry_of
 
 DOCS = Path(__file__).parents[1] / "docs" / "zoo"

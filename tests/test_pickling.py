@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.comparison.comparing import Stopped
+from zoo.comparison.runner import Stopped
 from zoo.kernels import interpreted
 from zoo.model.losses import weighed
 from zoo.training import Interrupted

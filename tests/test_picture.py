@@ -12,12 +12,10 @@ import pytest
 
 import zoo
 from zoo import functions
-from zoo.catalogue.picture import diagram, draw
-from zoo.catalogue.picture.diagram import Box, Diagram
-from zoo.catalogue.picture.ordering import ordered
-from zoo.catalogue.picture.placing import MARGIN, placed, spread
-from zoo.catalogue.picture.routing import box_top, pieces
-from zoo.catalogue.picture.rows import WIDTH, rows_of
+from zoo.cell_pages.diagram import diagram, draw
+from zoo.cell_pages.diagram.boxes import Box, Diagram
+from zoo.cell_pages.diagram.edges import box_top, pieces
+from zoo.cell_pages.diagram.layout import MARGIN, WIDTH, ordered, placed, rows_of, spread
 
 CARD = zoo.Card(title="T", authors="A", year=2000, url="https://example.org")
 CELLS = zoo.list_cells()

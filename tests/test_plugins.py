@@ -11,10 +11,9 @@ import pytest
 from throwaway_plugins import MEMBERS, hook, install, load, record_of
 
 import zoo
-from zoo.registry import discovery, hooks, hookspecs
-from zoo.registry.blame import sentence
-from zoo.registry.discovery import Door
-from zoo.registry.loader import Loader
+from zoo.registry import entry_points, hooks, hookspecs
+from zoo.registry.entry_points import Door
+from zoo.registry.loader import Loader, sentence
 from zoo.registry.registry import Source
 
 ALL_HOOKS = f"the hooks are {', '.join(hooks.HOOKS)}"
@@ -24,7 +23,7 @@ def test_every_hook_of_a_plugin_is_called(site):
     install(site, "zoo-t", hook("cell", "c1", "c2") + hook("optimizer", "o1") + hook("sampler", "s1"))
     loader = load()
     assert loader.plugins() == (
-        discovery.PluginRecord(
+        entry_points.PluginRecord(
             name="zoo_t",
             distribution="zoo-t",
             version="1.0",

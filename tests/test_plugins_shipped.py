@@ -80,14 +80,14 @@ def test_so_do_the_examples(example):
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("import zoo.contracts.cell", ["zoo.contracts.cell"]),
+        ("import zoo.base.cell", ["zoo.base.cell"]),
         ("import zoo.registry as r", ["zoo.registry"]),
         ("from zoo.kernels.jit import njit", ["zoo.kernels.jit.njit"]),
         ("from zoo import _HOMES", ["zoo._HOMES"]),
         ("from zoo.errors import ZooError", ["zoo.errors.ZooError"]),
-        ("zoo.contracts", ["zoo.contracts"]),
-        ("kernels.tiles.make_tile", ["kernels.tiles"]),
-        ("zoo.kernels.tiles", ["kernels.tiles"]),
+        ("zoo.base", ["zoo.base"]),
+        ("kernels.gemm_microkernel.make_tile", ["kernels.gemm_microkernel"]),
+        ("zoo.kernels.gemm_microkernel", ["kernels.gemm_microkernel"]),
         ("import numpy as np, zoo, zoo.testing\nfrom zoo import kernels\nkernels.tanh, zoo.Cell", []),
     ],
 )

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.bench import starts
-from zoo.bench.contender import Contender
-from zoo.comparison.process import Process
+from zoo.bench import measurements
+from zoo.bench.peer_process import Contender
+from zoo.comparison.workers import Process
 from zoo.processes import describe_exit, python_command, python_environment
 from zoo.testing import check_in_child
 
@@ -42,7 +42,7 @@ def bench(folder: Path) -> None:
 
 
 def bench_starts(folder: Path) -> None:
-    starts._launch("vanilla", "float32", {**python_environment(), "ZOO_CACHE_DIR": str(folder)})
+    measurements._launch("vanilla", "float32", {**python_environment(), "ZOO_CACHE_DIR": str(folder)})
 
 
 def check(folder: Path) -> None:
@@ -52,7 +52,7 @@ def check(folder: Path) -> None:
 
 @pytest.mark.parametrize("start", [compare, bench, bench_starts, check])
 def test_a_worker_imports_nothing_from_the_working_directory(start, trap, monkeypatch, tmp_path):
-    monkeypatch.setattr(starts, "_SCRIPT", "import zoo, numpy, json; print('done', flush=True)")
+    monkeypatch.setattr(measurements, "_SCRIPT", "import zoo, numpy, json; print('done', flush=True)")
     start(tmp_path)
     assert not trap.exists(), trap.read_text(encoding="utf-8")
 
@@ -68,7 +68,7 @@ def test_everything_that_starts_python_uses_the_helper():
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")
     }
     starting = {name for name, text in files.items() if "sys.executable" in text}
-    assert starting == {"processes.py", "cli/examinations/surroundings.py"}, "the second only shows it"
+    assert starting == {"processes.py", "cli/commands/doctor.py"}, "the second only shows it"
     assert python_command("pass", "-x")[3:] == ["-x"]
 
 

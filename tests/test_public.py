@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import zoo
-import zoo.contracts
+import zoo.base
 import zoo.kernels
 
 
@@ -67,7 +67,7 @@ def test_every_name_in_the_reference_resolves_in_a_new_process() -> None:
     """The deepest first, since to resolve one may import the module of another."""
     page = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
     names = sorted(set(re.findall(r"`(zoo(?:\.\w+)+)`", page)), key=lambda name: (-name.count("."), name))
-    assert {"zoo.training.Config", "zoo.contracts.parts.Parts", "zoo.train"} <= set(names)
+    assert {"zoo.training.Config", "zoo.base.cell_editor.Parts", "zoo.train"} <= set(names)
     own = [name for name in names if name.split(".")[1] not in zoo._GUESTS]  # these need another library
     code = "import sys, zoo\nfor name in sys.argv[1:]:\n    exec(name)\n"
     found = subprocess.run([sys.executable, "-c", code, *own], capture_output=True, text=True, check=False)
@@ -79,8 +79,8 @@ def test_dir_lists_the_public_names() -> None:
 
 
 def test_the_contracts_room_lists_itself() -> None:
-    assert zoo.contracts.__all__ == sorted(zoo.contracts.__all__)
-    assert all(hasattr(zoo.contracts, name) for name in zoo.contracts.__all__)
+    assert zoo.base.__all__ == sorted(zoo.base.__all__)
+    assert all(hasattr(zoo.base, name) for name in zoo.base.__all__)
 
 
 def test_a_star_import_works() -> None:

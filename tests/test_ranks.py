@@ -14,8 +14,8 @@ from crash_tests.trainings import Ranks
 from safetensors.numpy import load_file
 
 import zoo
-from zoo.layers.shards import shards
-from zoo.ranks.launch import rank_of_launch
+from zoo.distributed.launch import rank_of_launch
+from zoo.layers.sharding import shards
 from zoo.storage import RunDirectory
 
 LAUNCHER = shutil.which(
@@ -110,7 +110,7 @@ def test_what_one_refuses_is_said_once(mpiexec: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 20])
 def test_every_shard_is_somebodys(batch: int, size: int) -> None:
     pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
-    from zoo.ranks.mpi import shares
+    from zoo.distributed.mpi import shares
 
     found = shares(batch, size)
     assert len(found) == size

@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
-from zoo.cli.settings import FLAGS
+from zoo.cli.train_flags import FLAGS
 from zoo.errors import CheckpointError, UsageError
-from zoo.layers.kept import numbers_kept
-from zoo.layers.segments import check_recompute, segments
+from zoo.layers.checkpointing import check_recompute, segments
+from zoo.layers.tape_size import numbers_kept
 from zoo.training import Config
 
 VOCAB = "abcde"

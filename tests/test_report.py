@@ -15,14 +15,14 @@ import pytest
 import report_examples as examples
 
 import zoo
-from zoo.comparison.record_schemas import OVERALL_SCHEMA, RUN_SCHEMA, SUMMARY_SCHEMA
+from zoo.comparison.results import OVERALL_SCHEMA, RUN_SCHEMA, SUMMARY_SCHEMA
 from zoo.report import Report, make_report
 from zoo.report.blocks import Chart, Facts, Samples, Table, Text, Units, plain
 from zoo.report.comparison.results import Result, Standing, Summary
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
-from zoo.report.run import units as units_room
-from zoo.report.run.cell import cell_blocks
+from zoo.report.run import activations as units_room
+from zoo.report.run.cell_section import cell_blocks
 from zoo.report.run.features import FEATURES, followed, text_features
 
 

@@ -14,7 +14,6 @@ import report_examples as examples
 import zoo
 from zoo.report import figures, make_report, palette, write_figures
 from zoo.report.blocks import Axis, Chart, Reference, Report, Section, Series
-from zoo.report.figures import charts
 
 needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs matplotlib")
 
@@ -72,7 +71,7 @@ def test_names_and_words_of_any_kind(tmp_path):
 def test_what_cannot_be_drawn_is_refused(tmp_path, monkeypatch):
     with pytest.raises(zoo.UsageError, match="the ending of figures is 'gif'; expected one of 'png', 'svg'"):
         write_figures(one_chart("a", "a"), tmp_path, "gif")
-    monkeypatch.setattr(figures.files.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(zoo.UsageError, match=r"pip install 'recurrent-zoo\[report\]'"):
         write_figures(one_chart("a", "a"), tmp_path)
 
@@ -141,4 +140,4 @@ def test_lines_and_words_stand_out(theme):
 
 def test_six_things_in_every_theme_and_the_same_marks_everywhere():
     assert len(palette.THINGS) == 6
-    assert set(palette.MARKERS) == set(charts._MARKERS)
+    assert set(palette.MARKERS) == set(figures._MARKERS)

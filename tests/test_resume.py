@@ -25,9 +25,9 @@ from zoo.errors import CheckpointError, UsageError, ZooError
 from zoo.storage import Checkpoint, RunDirectory, load
 from zoo.training import Run
 from zoo.training.config import make_config
-from zoo.training.progress import Progress, restore
 from zoo.training.schedules import make_schedule
-from zoo.training.text import Text
+from zoo.training.state import Progress, restore
+from zoo.training.text_dataset import Text
 
 # Short, so that twenty steps go through three epochs.
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(11))
@@ -385,7 +385,7 @@ def test_a_cell_that_has_changed_is_refused(go, whole, monkeypatch):
 
 
 def test_other_versions_are_told(go, whole, monkeypatch):
-    monkeypatch.setattr("zoo.training.resuming.versions", lambda: {"numpy": "9.9"})
+    monkeypatch.setattr("zoo.training.resume.versions", lambda: {"numpy": "9.9"})
     go("whole", steps=21)
     (warning,) = events(whole, "warning")
     assert warning["text"].startswith("Versions have changed since: numpy ")

@@ -160,13 +160,13 @@ def test_what_stands_where_nothing_counts_does_not_matter():
 
 
 def test_steps_that_nobody_reads_cost_no_readout(monkeypatch):
-    from zoo.model import objective
+    from zoo.model import batch_loss
 
     read = []
     for name in ("read_loss", "read_loss_grads"):
-        kernel = getattr(objective, name)
+        kernel = getattr(batch_loss, name)
         monkeypatch.setattr(
-            objective, name, lambda y, *rest, kernel=kernel: read.append(len(y)) or kernel(y, *rest)
+            batch_loss, name, lambda y, *rest, kernel=kernel: read.append(len(y)) or kernel(y, *rest)
         )
     model, x, targets, weights = trial()
     counted = int(weights.any(axis=1).sum())

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.kernels.atomics import fetch_add, load, rest
-from zoo.kernels.shards import copy_each, lay_out, own_columns, own_rows
-from zoo.kernels.sharing import await_turn, end_turn, pieces, share_out
-from zoo.layers import helpers
+from zoo.kernels.batch_slicing import copy_each, lay_out, own_columns, own_rows
+from zoo.kernels.threadpool import await_turn, end_turn, fetch_add, load, pieces, rest, share_out
+from zoo.layers import worker_threads
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="compiled code alone")
 
@@ -70,19 +69,19 @@ def meet(gate, count, here):
 
 
 def all_meet(crew, count):
-    here = np.array([0, count, helpers._let_others_run()])
+    here = np.array([0, count, worker_threads._let_others_run()])
     return crew.share(lambda gate: meet(gate, count, here))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
     """Helpers do not stay awake until a kernel is compiled."""
-    assert helpers.share(lambda gate: meet(gate, 1, np.array([0, 1, 0])), 1)
+    assert worker_threads.share(lambda gate: meet(gate, 1, np.array([0, 1, 0])), 1)
 
 
 @pytest.fixture(params=[1, 3], ids=["one helper", "three helpers"])
 def crew(request):
-    made = helpers.Helpers(request.param)
+    made = worker_threads.Helpers(request.param)
     yield made
     made.close()
 
@@ -119,7 +118,7 @@ def test_all_threads_work_at_the_same_time(crew):
 
 
 def test_helpers_that_went_to_sleep_come_back():
-    crew = helpers.Helpers(1)
+    crew = worker_threads.Helpers(1)
     for _ in range(5):
         assert all_meet(crew, 2)
         deadline = time.monotonic() + 30
@@ -130,7 +129,7 @@ def test_helpers_that_went_to_sleep_come_back():
 
 
 def test_who_comes_while_helpers_are_busy_works_alone():
-    crew = helpers.Helpers(1)
+    crew = worker_threads.Helpers(1)
     gates = []
 
     def outer(gate):
@@ -148,7 +147,7 @@ def test_threads_that_share_at_once_do_not_meet():
     def work(found):
         for _ in range(300):
             done = np.zeros(40, np.int64)
-            ok = helpers.share(lambda gate, a=done: count_all(gate, len(a), a), 2)
+            ok = worker_threads.share(lambda gate, a=done: count_all(gate, len(a), a), 2)
             found.append(ok and set(done) == {1})
 
     found = []
@@ -164,23 +163,23 @@ def test_threads_that_share_at_once_do_not_meet():
 def test_no_more_threads_than_processors(monkeypatch):
     asked = []
 
-    class Helpers(helpers.Helpers):
+    class Helpers(worker_threads.Helpers):
         def __init__(self, count):
             asked.append(count)
             super().__init__(0)
 
-    monkeypatch.setattr(helpers, "Helpers", Helpers)
-    monkeypatch.setattr(helpers, "available_threads", lambda: 3)
-    helpers._helpers.cache_clear()
+    monkeypatch.setattr(worker_threads, "Helpers", Helpers)
+    monkeypatch.setattr(worker_threads, "available_threads", lambda: 3)
+    worker_threads._helpers.cache_clear()
     for threads in (1, 2, 64):
-        helpers.share(lambda gate: None, threads)
-    helpers._helpers.cache_clear()
+        worker_threads.share(lambda gate: None, threads)
+    worker_threads._helpers.cache_clear()
     assert asked == [1, 2]
 
 
 def _share_in_child(pipe):
     done = np.zeros(9, np.int64)
-    pipe.send((helpers.share(lambda gate: count_all(gate, 9, done), 2), done.tolist()))
+    pipe.send((worker_threads.share(lambda gate: count_all(gate, 9, done), 2), done.tolist()))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -188,7 +187,7 @@ def _share_in_child(pipe):
 @pytest.mark.filterwarnings("ignore:os.fork.*JAX:RuntimeWarning")  # which another test may have imported
 def test_a_forked_child_has_helpers_of_its_own():
     done = np.zeros(9, np.int64)
-    assert helpers.share(lambda gate: count_all(gate, 9, done), 2)
+    assert worker_threads.share(lambda gate: count_all(gate, 9, done), 2)
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     child = context.Process(target=_share_in_child, args=(theirs,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.sheets import Sheet, plain, section
+from zoo.tables import Sheet, plain, section
 
 WIDE = Sheet(
     "Cells",

@@ -18,7 +18,7 @@ import pytest
 
 from zoo.errors import CheckpointError, UsageError
 from zoo.storage import Checkpoint, RunDirectory, digest, load, save
-from zoo.storage import shelf as shelf_module
+from zoo.storage import checkpoint_files as shelf_module
 
 
 def checkpoint(step: int, note: str = "") -> Checkpoint:
@@ -373,7 +373,7 @@ def test_a_kill_between_any_two_writes_loses_no_pointer(
 
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(os, "replace", dying(os.replace))
-    monkeypatch.setattr("zoo.storage.shelf.remove", dying(shelf_module.remove))
+    monkeypatch.setattr("zoo.storage.checkpoint_files.remove", dying(shelf_module.remove))
 
     def finish(name: str, kills: tuple[int, ...]) -> dict[str, bytes]:
         nonlocal left

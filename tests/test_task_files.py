@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 import zoo
+from zoo.base import Task
 from zoo.cli.app import cli
-from zoo.contracts import Task
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import load_class_file, resolve_task
 from zoo.testing import check_task
-from zoo.testing.kits import parse_spec
+from zoo.testing.suites import parse_spec
 
 TEXT = '''
 import numpy as np

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.contracts.metrics import METRICS
-from zoo.contracts.task import digests
+from zoo.base.task import METRICS, digests
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.registry import resolve_task
 

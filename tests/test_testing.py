@@ -12,11 +12,11 @@ from zoo.errors import UsageError
 from zoo.kernels import interpreted
 from zoo.registry import PluginRecord
 from zoo.testing import CELL_CHECKS, check_cell, run_checks
-from zoo.testing.compare import assert_close, assert_same
-from zoo.testing.domain import Case, cast, make_trial, run, suitable_sizes
-from zoo.testing.examples import examples, for_all
-from zoo.testing.laws import record
+from zoo.testing.assertions import assert_close, assert_same
+from zoo.testing.laws import declarations
+from zoo.testing.property import examples, for_all
 from zoo.testing.report import law_of, name_of
+from zoo.testing.trials import Case, cast, make_trial, run, suitable_sizes
 
 COMPILED = ("check_jit_equals_python", "check_compiles_once")
 PLAIN = dict.fromkeys(COMPILED, "plain NumPy, nothing to compile")
@@ -345,8 +345,8 @@ def carded(module: str) -> type[zoo.Cell]:
 
 @pytest.mark.parametrize("module", ["__main__", "zoo_file_mine_0", "bare_cells_too", "file_cells"])
 def test_a_cell_of_ones_own_needs_no_card(module, monkeypatch):
-    monkeypatch.setattr(record, "plugins", lambda: PUBLISHED)
-    record.check_well_formed(carded(module)())
+    monkeypatch.setattr(declarations, "plugins", lambda: PUBLISHED)
+    declarations.check_well_formed(carded(module)())
 
 
 def test_help_texts_are_for_published_cells_and_hold_up_no_other_law(monkeypatch):
@@ -354,9 +354,9 @@ def test_help_texts_are_for_published_cells_and_hold_up_no_other_law(monkeypatch
     checks = [CHECKS["check_well_formed"], CHECKS["check_help"], CHECKS["check_parameter_count"]]
     assert run_checks(bare(), checks, on_fail="collect").ok
     for published in (type("Carded", (bare,), {"__doc__": "One matrix.", "card": Leaky.card}), bare):
-        monkeypatch.setattr(record, "_is_in_plugin", lambda cls: cls is bare)
+        monkeypatch.setattr(declarations, "_is_in_plugin", lambda cls: cls is bare)
         with pytest.raises(AssertionError, match="W, h: found no help text, expected help="):
-            record.check_help(published())
+            declarations.check_help(published())
     carded_ = type("Carded", (bare,), {"__doc__": "One matrix.", "card": Leaky.card})
     statuses = [each.status for each in run_checks(carded_(), checks, on_fail="collect").outcomes]
     assert statuses == ["passed", "failed", "passed"]
@@ -364,9 +364,9 @@ def test_help_texts_are_for_published_cells_and_hold_up_no_other_law(monkeypatch
 
 @pytest.mark.parametrize("module", ["bare_cells", "bare_cells.more"])
 def test_a_cell_in_the_module_of_an_installed_plugin_needs_one(module, monkeypatch):
-    monkeypatch.setattr(record, "plugins", lambda: PUBLISHED)
+    monkeypatch.setattr(declarations, "plugins", lambda: PUBLISHED)
     with pytest.raises(AssertionError, match="card: found no authors, year and url, expected all three"):
-        record.check_well_formed(carded(module)())
+        declarations.check_well_formed(carded(module)())
 
 
 PUBLISHED = (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.compiler.gradient_cuts import GradientCuts
+from zoo.compiler.passes.gradient_cuts import GradientCuts
 from zoo.kernels import interpreted
 from zoo.testing import CELL_CHECKS, GradientWarning, run_checks
 from zoo.testing.laws import gradients

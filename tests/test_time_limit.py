@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from zoo import time_limit
-from zoo.time_limit import _counted, _Use, wait_or_kill
+from zoo import processes
+from zoo.processes import _counted, _Use, wait_or_kill
 
 BUSY, ASLEEP = "while True: pass", "import time; time.sleep(30)"
 
@@ -34,7 +34,7 @@ def test_a_process_that_ends_by_itself():
 
 
 def test_waiting_for_a_processor_does_not_count(monkeypatch):
-    monkeypatch.setattr(time_limit, "_use_of_processor", lambda process: _Use(False, 0.0))
+    monkeypatch.setattr(processes, "_use_of_processor", lambda process: _Use(False, 0.0))
     assert wait_or_kill(start("import time; time.sleep(1)"), 0.1)
 
 

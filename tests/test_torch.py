@@ -22,7 +22,7 @@ from zoo.kernels import interpreted
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 from torch.nn.utils import rnn as packing  # noqa: E402
 
-from zoo.torch import passes  # noqa: E402
+from zoo.torch import bridge  # noqa: E402
 
 T, B, I, H = 4, 3, 3, 4  # noqa: E741 - the letters of the documents
 FLOAT64 = torch.float64
@@ -386,7 +386,7 @@ def test_the_tape_lives_as_long_as_it_is_needed():
     module, x = layer("gru"), inputs()
     y, _ = module(x)
     holder = y.grad_fn.holder
-    assert isinstance(holder(), passes.Holder)
+    assert isinstance(holder(), bridge.Holder)
     first = torch.autograd.grad(y.sum(), module.parameters(), retain_graph=True)
     assert_same(torch.autograd.grad(y.sum(), module.parameters()), first)
     assert holder() is None, "the second one was to be the last, and y lives on"
@@ -699,11 +699,11 @@ def test_compiled_code_finds_the_tape_or_makes_it_again(compiled, monkeypatch):
     expected = everything(module, x)
     fast = compiled(module)
     y, last = fast(x)
-    monkeypatch.setattr("zoo.torch.operator.forward", None)
+    monkeypatch.setattr("zoo.torch.autograd.forward", None)
     assert_same([y, last, *gradients(module, x, y, last)], expected)
     monkeypatch.undo()
     y, last = fast(x)
-    monkeypatch.setattr("zoo.torch.operator._held", weakref.WeakValueDictionary())
+    monkeypatch.setattr("zoo.torch.autograd._held", weakref.WeakValueDictionary())
     assert_same([y, last, *gradients(module, x, y, last)], expected)
 
 

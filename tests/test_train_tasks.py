@@ -18,7 +18,7 @@ from zoo.kernels import interpreted
 from zoo.storage import load as load_file
 from zoo.training import Config, Run, evaluate_task
 from zoo.training.config import config_from_json
-from zoo.training.progress import Progress
+from zoo.training.state import Progress
 from zoo.training.trainer import Trainer
 
 TASK = {"delay": 2, "length": 2}
@@ -262,7 +262,7 @@ def test_a_resumed_run_is_of_the_same_task(train, monkeypatch):
     ):
         with pytest.raises(CheckpointError, match=f"cannot be resumed with another configuration .*{words}"):
             train(resume=True, **change)
-    monkeypatch.setattr("zoo.contracts.task.Task.fingerprint", lambda self: "0" * 64)
+    monkeypatch.setattr("zoo.base.task.Task.fingerprint", lambda self: "0" * 64)
     with pytest.raises(CheckpointError, match="the task has changed since"):
         train(resume=True, steps=14)
 
@@ -512,7 +512,7 @@ def test_the_live_display_shows_scores():
 
     from rich.console import Console
 
-    from zoo.cli.progress.live import LiveDisplay
+    from zoo.cli.display.live import LiveDisplay
 
     start = {
         "event": "start",

@@ -18,8 +18,8 @@ from zoo.storage import load
 from zoo.training import Config, Run, evaluate, make_config
 from zoo.training.clipping import Clip
 from zoo.training.config import config_from_json
-from zoo.training.meter import Means, Speed
-from zoo.training.resuming import harmful_changes, left_open
+from zoo.training.metrics import Means, Speed
+from zoo.training.resume import harmful_changes, left_open
 from zoo.training.schedules import make_schedule
 from zoo.training.signals import interruptible
 
@@ -304,7 +304,7 @@ def test_samples_change_no_bit(run):
 
 
 def test_samples_need_no_plugin(run, monkeypatch):
-    monkeypatch.setattr("zoo.model.generation.get_sampler", None)
+    monkeypatch.setattr("zoo.model.sampling.get_sampler", None)
     run(sample_every=10)
     assert len(of(run.events, "sample")) == 2
 
@@ -623,7 +623,7 @@ def no_memory(*_):
 
 
 @pytest.mark.parametrize("prepared", [True, False])
-@pytest.mark.parametrize("place", ["zoo.training.trainer.Trainer._rehearse", "zoo.contracts.Optimizer.init"])
+@pytest.mark.parametrize("place", ["zoo.training.trainer.Trainer._rehearse", "zoo.base.Optimizer.init"])
 def test_what_memory_cannot_hold_leaves_no_directory(run, tmp_path, monkeypatch, prepared, place):
     if prepared:
         (tmp_path / "run").mkdir()

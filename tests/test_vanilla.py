@@ -15,7 +15,7 @@ from zoo_cells.classic.vanilla import Vanilla, backward, forward
 
 import zoo
 from zoo import kernels
-from zoo.compiler import passes
+from zoo.compiler import kernels_of
 
 GOLDEN = np.load(Path(__file__).with_name("golden") / "vanilla.npz")
 PARAMS = ("Wxh", "Whh", "bh")
@@ -129,7 +129,7 @@ class Twin(zoo.Cell):
 
 def both_passes(cell: zoo.Cell, given: tuple[Any, ...], dy: Any, dlast: Any) -> dict[str, Any]:
     """Values and gradients of a cell's kernels, by name."""
-    found = passes(cell)
+    found = kernels_of(cell)
     y, (last,), tape = found.forward(*given)
     dx, (dh0,), dparams = found.backward(*given, tape, dy, (dlast,))
     return {"y": y, "last": last, "dx": dx, "dh0": dh0, **dict(zip(PARAMS, dparams, strict=True))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.registry import discovery
+from zoo.registry import entry_points
 from zoo.registry.loader import Loader
 
 MEMBERS = """
@@ -85,7 +85,9 @@ def install(site, name, body, *, version="1.0", points=None, members=True):
 def third_party():
     """What is installed besides zoo itself and what the environment happens to hold."""
     return tuple(
-        door for door in discovery.installed() if door.source.distribution.startswith(("zoo-t", "a damaged"))
+        door
+        for door in entry_points.installed()
+        if door.source.distribution.startswith(("zoo-t", "a damaged"))
     )
 
 

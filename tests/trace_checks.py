@@ -13,11 +13,11 @@ from rich_cell import Rich
 from smaller_cells import SMALLER
 
 import zoo
-from zoo.compiler.graph import Node
-from zoo.compiler.intermediates import Intermediate, equations_of, intermediates
-from zoo.compiler.numbers import Numbers
-from zoo.compiler.step_back import step_back
-from zoo.testing.domain import Array, Arrays, Case, Trial, make_trial, suitable_sizes
+from zoo.compiler.frontend.traceable_values import Intermediate, equations_of, intermediates
+from zoo.compiler.interpreter import Numbers
+from zoo.compiler.ir.graph import Node
+from zoo.compiler.passes.autodiff import step_back
+from zoo.testing.trials import Array, Arrays, Case, Trial, make_trial, suitable_sizes
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 

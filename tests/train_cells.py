@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 import zoo
-from zoo.catalogue.markdown import prose, table, wrapped
+from zoo.cell_pages.markdown import prose, table, wrapped
 from zoo.data import Streams
 from zoo.storage.atomic import write_bytes
 from zoo.training import Config, Interrupted, prepare

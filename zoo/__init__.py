@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo import analysis, convert, data, export, kernels, report, testing
-    from zoo import contracts as contracts
+    from zoo import base as base
     from zoo import jax as jax
     from zoo import sklearn as sklearn
     from zoo import torch as torch
     from zoo import training as training
-    from zoo.comparison import Comparison, compare
-    from zoo.contracts import (
+    from zoo.base import (
         Batch,
         Buffer,
         Card,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
         Task,
         Tracker,
     )
+    from zoo.comparison import Comparison, compare
     from zoo.errors import (
         CheckpointError,
         DataError,
@@ -110,33 +110,33 @@ __version__ = "0.1.0"
 
 # Public name -> the module that holds it. `import zoo` reads none: `zoo --help` must answer in a blink.
 _HOMES = {
-    "Batch": "zoo.contracts",
-    "Buffer": "zoo.contracts",
-    "Card": "zoo.contracts",
-    "Cell": "zoo.contracts",
-    "Chain": "zoo.contracts",
+    "Batch": "zoo.base",
+    "Buffer": "zoo.base",
+    "Card": "zoo.base",
+    "Cell": "zoo.base",
+    "Chain": "zoo.base",
     "CheckpointError": "zoo.errors",
     "Comparison": "zoo.comparison",
     "DataError": "zoo.errors",
     "DefinitionError": "zoo.errors",
-    "Draws": "zoo.contracts",
-    "Input": "zoo.contracts",
+    "Draws": "zoo.base",
+    "Input": "zoo.base",
     "LanguageModel": "zoo.model",
-    "Modifier": "zoo.contracts",
-    "Noise": "zoo.contracts",
-    "Optimizer": "zoo.contracts",
-    "Option": "zoo.contracts",
-    "Output": "zoo.contracts",
-    "Param": "zoo.contracts",
+    "Modifier": "zoo.base",
+    "Noise": "zoo.base",
+    "Optimizer": "zoo.base",
+    "Option": "zoo.base",
+    "Output": "zoo.base",
+    "Param": "zoo.base",
     "PluginError": "zoo.errors",
     "Recurrent": "zoo.layers",
     "Run": "zoo.training",
-    "Sampler": "zoo.contracts",
+    "Sampler": "zoo.base",
     "SequenceModel": "zoo.model",
-    "Slot": "zoo.contracts",
-    "State": "zoo.contracts",
-    "Task": "zoo.contracts",
-    "Tracker": "zoo.contracts",
+    "Slot": "zoo.base",
+    "State": "zoo.base",
+    "Task": "zoo.base",
+    "Tracker": "zoo.base",
     "UnknownNameError": "zoo.errors",
     "UsageError": "zoo.errors",
     "ZooError": "zoo.errors",
@@ -197,7 +197,7 @@ _ROOMS = ("analysis", "convert", "data", "export", "kernels", "report", "testing
 # Rooms for the users of another library, of its name: not in __all__, lest a star import hides the library.
 _GUESTS = ("jax", "sklearn", "torch")
 # Modules of which the reference lists single names, as in `zoo.training.Config`.
-_SUBMODULES = ("contracts", "training")
+_SUBMODULES = ("base", "training")
 
 __all__ = [
     "Batch",

@@ -1,6 +1,10 @@
-"""Arguments of public functions, checked: one sentence for a value of the wrong kind or size.
+"""Seeds of random numbers: integers from 0 to 2^64 - 1.
 
-Arrays have checks of their own, :mod:`zoo.layers.boundary`.
+Paths as people write them: ``Path.expanduser`` and ``Path.resolve`` raise RuntimeError for some.
+
+Arguments of public functions, checked: one sentence for a value of the wrong kind or size.
+
+Arrays have checks of their own, :mod:`zoo.layers.validation`.
 """
 
 from __future__ import annotations
@@ -15,11 +19,46 @@ from typing import Any, TypeVar
 
 from zoo.errors import UsageError
 
+SEEDS = 2**64
+
+"""Number of seeds."""
+
+
+def is_seed(value: Any) -> bool:
+    """Whether a value is an integer from 0 to 2^64 - 1."""
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_integer and 0 <= int(value) < SEEDS
+
+
+def check_seed(seed: Any, what: str = "seed") -> int:
+    """The seed itself.
+
+    Raises:
+        UsageError: if it is no integer from 0 to 2^64 - 1; None would start differently each time.
+    """
+    if not is_seed(seed):
+        raise UsageError(f"{what} is {short_repr(seed)}; expected an integer from 0 to 2^64 - 1.")
+    return int(seed)
+
+
+def expand_user(path: str | Path) -> Path:
+    """The path with ``~`` expanded; that of a user who is not there stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - which raises nothing
+
+
+def real_path(path: str | Path) -> Path:
+    """The absolute path, expanded, with links followed as far as they lead; a loop of links stays."""
+    return Path(os.path.realpath(expand_user(path)))
+
+
 K = TypeVar("K")
 
 _MOST_BITS = 4096  # Python refuses to write integers of more than 4,300 digits
+
 _LARGEST = sys.float_info.max
+
 _REPR = reprlib.Repr()
+
 _REPR.maxstring = _REPR.maxother = 60
 
 

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from zoo import kernels
-from zoo.compiler.complex_numbers import Complex
-from zoo.compiler.extents import Extent
-from zoo.compiler.gradient_cuts import SHIFT
-from zoo.compiler.linear_algebra import expm as compiled_expm
-from zoo.compiler.operands import trace
-from zoo.compiler.operations import OPERATIONS
-from zoo.compiler.tracing import Traced
-from zoo.contracts.names import did_you_mean
+from zoo.base.names import did_you_mean
+from zoo.compiler.frontend.complex_numbers import Complex
+from zoo.compiler.frontend.linear_algebra import expm as compiled_expm
+from zoo.compiler.frontend.symbolic import Traced, trace
+from zoo.compiler.frontend.symbolic_length import Extent
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.passes.gradient_cuts import SHIFT
 from zoo.errors import UsageError
 
 Array = Any

@@ -188,7 +188,7 @@ class Cluster:
         """Kill a Dask worker, or a process that does a job beside it. False if there is none."""
         assert self.workers is not None
         started = descendants(self.workers.pid)
-        jobs = [pid for pid, arguments in started.items() if "zoo.comparison.worker" in arguments]
+        jobs = [pid for pid, arguments in started.items() if "zoo.comparison.worker_main" in arguments]
         others = [
             pid for pid, arguments in started.items() if any("spawn_main" in word for word in arguments)
         ]

@@ -16,24 +16,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.analysis.equilibria import FixedPoints, fixed_points
+    from zoo.analysis.fixed_point_search import FixedPoints, fixed_points
     from zoo.analysis.jacobians import jacobian, jacobian_spectrum, state_places
-    from zoo.analysis.lags import gradient_by_lag
+    from zoo.analysis.lag_gradients import gradient_by_lag
     from zoo.analysis.lyapunov import lyapunov_exponents
     from zoo.analysis.saturation import gate_saturation
-    from zoo.analysis.tracing import trace, trace_grads
+    from zoo.analysis.traces import trace, trace_grads
 
 _HOMES = {
-    "FixedPoints": "equilibria",
-    "fixed_points": "equilibria",
+    "FixedPoints": "fixed_point_search",
+    "fixed_points": "fixed_point_search",
     "gate_saturation": "saturation",
-    "gradient_by_lag": "lags",
+    "gradient_by_lag": "lag_gradients",
     "jacobian": "jacobians",
     "jacobian_spectrum": "jacobians",
     "lyapunov_exponents": "lyapunov",
     "state_places": "jacobians",
-    "trace": "tracing",
-    "trace_grads": "tracing",
+    "trace": "traces",
+    "trace_grads": "traces",
 }
 
 __all__ = [

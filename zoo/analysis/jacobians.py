@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo.analysis.step_map import StepMap, Told
-from zoo.analysis.subject import Subject, inputs_of
-from zoo.analysis.trajectory import step_map, trajectory
+from zoo.analysis.state_map import StepMap, Told, step_map, trajectory
+from zoo.analysis.target import Subject, inputs_of
 from zoo.arguments import as_bool
 from zoo.errors import UsageError
-from zoo.layers.layer import Array
+from zoo.layers.direction import Array
 
 AT_ONCE = 2**22
 """Numbers of one array of derivatives that are worked out at once."""

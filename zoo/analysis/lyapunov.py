@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo.analysis.subject import Subject, inputs_of
-from zoo.analysis.trajectory import check_smooth, step_map, trajectory
-from zoo.arguments import as_integer
+from zoo.analysis.state_map import check_smooth, step_map, trajectory
+from zoo.analysis.target import Subject, inputs_of
+from zoo.arguments import as_integer, check_seed
 from zoo.errors import UsageError
-from zoo.layers.layer import Array
-from zoo.seeds import check_seed
+from zoo.layers.direction import Array
 
 
 def lyapunov_exponents(

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo.analysis.subject import Subject, inputs_of, run, stack_of
+from zoo.analysis.target import Subject, inputs_of, run, stack_of
 from zoo.arguments import as_elements, as_number
-from zoo.compiler.intermediates import RANGES
+from zoo.compiler.frontend.traceable_values import RANGES
 from zoo.errors import UsageError
-from zoo.layers.asking import traceable
+from zoo.layers.tracing import traceable
 
 
 def gate_saturation(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.bench.peers import PEERS
-from zoo.bench.records import Growth, Race, Results, ratios
+from zoo.bench.results import Growth, Race, Results, ratios
 from zoo.errors import UsageError
 
 ENDINGS = (".png", ".svg")

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zoo.base.names import did_you_mean
 from zoo.bench.peers import PEERS
-from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
 
 SYMBOLS = 65  # V: the characters of Tiny Shakespeare

@@ -1,4 +1,7 @@
-"""Results as tables of texts, whoever shows them."""
+"""Results as Markdown, in the marked place of a document.
+
+Results as tables of texts, whoever shows them.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,20 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from zoo.bench.peers import FRAMED
-from zoo.bench.records import Growth, Race, Results, Step, ratios
-from zoo.sheets import Sheet
+from zoo.bench.results import Growth, Race, Results, Step, ratios
+from zoo.tables import Place, Sheet, section
+
+
+def put(place: Place, results: Results) -> None:
+    """Write the tables to a new file, or into the marked place of one that is there.
+
+    Raises:
+        UsageError: if the file has no such place.
+        CheckpointError: if it cannot be written.
+    """
+    about = "\n".join(f"{line}  " for line in surroundings(results)).rstrip()
+    place.put(results.command, [about, *map(section, sheets(results))])
+
 
 FASTEST = "fastest peer"
 

@@ -16,7 +16,7 @@ def main() -> None:
     repair_standard_streams()
 
     from zoo.cli.app import cli
-    from zoo.ranks.launch import leave
+    from zoo.distributed.launch import leave
 
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:

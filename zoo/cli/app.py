@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import zoo
-from zoo.cli.failures import plain_failures
+from zoo.cli.errors import plain_failures
 
 # Name -> one line for `zoo --help`, in the order in which one meets them. The module: zoo.cli.commands.NAME.
 COMMANDS = {
@@ -57,7 +57,7 @@ class Zoo(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
         """The command that the arguments name; an unknown one gets the nearest name shown."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            from zoo.contracts.names import did_you_mean
+            from zoo.base.names import did_you_mean
 
             ctx.fail(f"there is no command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)

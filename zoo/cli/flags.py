@@ -2,6 +2,8 @@
 
 They reject empty values (an unset shell variable), NUL characters, integers above a billion, and a second
 value for an option that takes one.
+
+A command whose options stand under headings: thirty in one list are a wall.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from typing import Any
 import click
 
 MAX_INTEGER = 10**9
+
 """The largest integer, unless an option says otherwise."""
 
 MAX_SEED = 2**63 - 1
+
 """The largest seed."""
 
 
@@ -71,6 +75,7 @@ class CheckedArgument(click.Argument):
 
 
 option = partial(click.option, cls=CheckedOption)
+
 argument = partial(click.argument, cls=CheckedArgument)
 
 
@@ -98,3 +103,36 @@ def _parts(value: Any) -> Iterator[Any]:
             yield from _parts(part)
     else:
         yield value
+
+
+_REST = "Options"
+
+
+class Flag(CheckedOption):
+    """An option under a heading.
+
+    Args:
+        *names: Its spellings, and its name in Python.
+        section: The heading.
+        **attributes: As for :class:`CheckedOption`.
+    """
+
+    def __init__(self, *names: Any, section: str = _REST, **attributes: Any) -> None:
+        super().__init__(names, **attributes)
+        self.section = section
+
+
+class Sectioned(click.Command):
+    """A command whose help shows its options by section, in order of appearance, the rest at the end."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                sections.setdefault(getattr(param, "section", _REST), []).append(record)
+        sections[_REST] = sections.pop(_REST)  # there is always --help
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)

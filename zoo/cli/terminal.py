@@ -1,23 +1,29 @@
-"""What stands between a text and the person who reads it: a terminal, or not."""
+"""What stands between a text and the person who reads it: a terminal, or not.
+
+Sheets on a terminal, and in a pipe.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from zoo.cli.terminal_text import escape_controls
-from zoo.sheets.plain import plain_table as plain_table
+from zoo.tables.text_table import plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from zoo.tables import Sheet
+
 WIDTH = 100  # of what is written for reading where nobody says how wide it may be
+
 _LOOKS = re.compile(r"\x1b\[(?:[0-2]|3[1-7])m")  # what `styled` writes
 
 
@@ -108,5 +114,34 @@ def _show_fitted(headings: Sequence[str], rows: Iterable[Sequence[str]], right: 
             overflow="ellipsis",
         )
     for row in rows:
+        table.add_row(*map(rich_text, row))
+    make_console().print(table)
+
+
+def show_sheets(sheets: Iterable[Sheet], sentences: Collection[str] = ()) -> None:
+    """Print tables under their titles.
+
+    Args:
+        sheets: The tables.
+        sentences: Headings of columns that a terminal may break into lines.
+    """
+    for sheet in sheets:
+        echo(f"\n{strong(sheet.title)}")
+        if is_terminal():
+            _show_fitted_table(sheet.fitted(make_console().width), sentences)
+        else:
+            echo("\n".join(plain_table([sheet.headings, *sheet.rows], sheet.right)))
+        if sheet.legend:
+            echo(faint(sheet.legend))
+
+
+def _show_fitted_table(sheet: Sheet, sentences: Collection[str]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column, heading in enumerate(sheet.headings):
+        justify: Any = "right" if column in sheet.right else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading not in sentences)
+    for row in sheet.rows:
         table.add_row(*map(rich_text, row))
     make_console().print(table)

@@ -11,10 +11,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.comparison.comparing import Stopped, compare
     from zoo.comparison.results import Comparison
+    from zoo.comparison.runner import Stopped, compare
 
-_HOMES = {"Comparison": "results", "Stopped": "comparing", "compare": "comparing"}
+_HOMES = {"Comparison": "results", "Stopped": "runner", "compare": "runner"}
 
 __all__ = ["Comparison", "Stopped", "compare"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypedDict
 
 from zoo.comparison.plan import Plan
-from zoo.comparison.problems import Problem
+from zoo.comparison.specs import Problem
 
 Record = dict[str, Any]
 Event = dict[str, Any]

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.comparison.asked import SETTINGS, Asked
+from zoo.comparison.request import SETTINGS, Asked
 from zoo.errors import CheckpointError, UsageError
 from zoo.storage import write_json
-from zoo.storage.reading import exists, read_json
+from zoo.storage.safe_read import exists, read_json
 from zoo.storage.strict_json import quote
 
 FORMAT = 1

@@ -4,6 +4,8 @@ Ranks of several cells on several tasks are averaged as in J. Demšar, "Statisti
 over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html. Intervals are percentile
 bootstraps, those of ranks stratified by task, as R. Agarwal et al., "Deep Reinforcement Learning at the Edge
 of the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264, advise for few runs.
+
+Which learning rate a cell gets on a task.
 """
 
 from __future__ import annotations
@@ -14,16 +16,22 @@ from typing import Any
 
 import numpy as np
 
+from zoo.comparison.jobs import Record
+
 Array = np.ndarray[Any, Any]
-Record = dict[str, Any]
+
+RunRecord = dict[str, Any]
+
 Row = dict[str, Any]
 
 RESAMPLES = 2000
+
 CONFIDENCE = 0.95
+
 _SEED = 0  # of the bootstrap: the same results give the same intervals
 
 
-def summarize(records: Sequence[Record]) -> list[Row]:
+def summarize(records: Sequence[RunRecord]) -> list[Row]:
     """A row for each task and cell, in the order in which they come.
 
     Args:
@@ -34,7 +42,7 @@ def summarize(records: Sequence[Record]) -> list[Row]:
     return [_row(pair, group, ranks[pair]) for pair, group in groups.items()]
 
 
-def _row(pair: tuple[str, str], group: Sequence[Record], rank: float) -> Row:
+def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> Row:
     scores, first = _scores(group), group[0]
     high = first["higher_is_better"]
     best, worst = (max, min) if high else (min, max)
@@ -60,7 +68,7 @@ def _row(pair: tuple[str, str], group: Sequence[Record], rank: float) -> Row:
     }
 
 
-def overall(records: Sequence[Record]) -> list[Row]:
+def overall(records: Sequence[RunRecord]) -> list[Row]:
     """A row for each cell over the tasks that all cells have, the best mean rank first."""
     groups = _groups(records)
     tasks, cells = (list(dict.fromkeys(pair[place] for pair in groups)) for place in (0, 1))
@@ -80,7 +88,7 @@ def overall(records: Sequence[Record]) -> list[Row]:
 
 
 def _overall_row(
-    cell: str, place: int, own: Sequence[Record], exact: Sequence[Array], drawn: Sequence[Array]
+    cell: str, place: int, own: Sequence[RunRecord], exact: Sequence[Array], drawn: Sequence[Array]
 ) -> Row:
     """What is told of a cell: ``exact`` and ``drawn`` hold the ranks of all cells on each task."""
     low, high = _percentiles(np.mean([ranks[:, place] for ranks in drawn], axis=0)) if drawn else (None, None)
@@ -115,7 +123,7 @@ def _percentiles(values: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _ranks_by_pair(groups: Mapping[tuple[str, str], Sequence[Record]]) -> dict[tuple[str, str], float]:
+def _ranks_by_pair(groups: Mapping[tuple[str, str], Sequence[RunRecord]]) -> dict[tuple[str, str], float]:
     """The rank of every cell among those of its task."""
     found: dict[tuple[str, str], float] = {}
     for task in dict.fromkeys(task for task, _ in groups):
@@ -124,17 +132,17 @@ def _ranks_by_pair(groups: Mapping[tuple[str, str], Sequence[Record]]) -> dict[t
     return found
 
 
-def _ranks(groups: Sequence[Sequence[Record]]) -> Array:
+def _ranks(groups: Sequence[Sequence[RunRecord]]) -> Array:
     """Ranks of cells on one task by their means."""
     return ranked(np.array([_costs(group).mean() for group in groups]))
 
 
-def _resampled_ranks(groups: Sequence[Sequence[Record]], rng: np.random.Generator) -> Array:
+def _resampled_ranks(groups: Sequence[Sequence[RunRecord]], rng: np.random.Generator) -> Array:
     """Ranks of cells on one task in each resample of their seeds, ``(RESAMPLES, cells)``."""
     return ranked(np.stack([_resampled_means(_costs(group), rng) for group in groups], axis=1))
 
 
-def _costs(group: Sequence[Record]) -> Array:
+def _costs(group: Sequence[RunRecord]) -> Array:
     """Scores as what is smaller for the better; where no run has a score, the worst there is."""
     scores = np.array(_scores(group) or [-math.inf if group[0]["higher_is_better"] else math.inf])
     return -scores if group[0]["higher_is_better"] else scores
@@ -151,19 +159,19 @@ def ranked(costs: Array) -> Array:
     return smaller + (equal + 1) / 2  # type: ignore[no-any-return]
 
 
-def _groups(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+def _groups(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
     """Records by task and cell."""
-    found: dict[tuple[str, str], list[Record]] = {}
+    found: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
         found.setdefault((record["task"], record["cell"]), []).append(record)
     return found
 
 
-def _scores(group: Iterable[Record]) -> list[float]:
+def _scores(group: Iterable[RunRecord]) -> list[float]:
     return _known(group, "score")
 
 
-def _known(group: Iterable[Record], name: str) -> list[float]:
+def _known(group: Iterable[RunRecord], name: str) -> list[float]:
     return [float(record[name]) for record in group if record[name] is not None]
 
 
@@ -177,3 +185,29 @@ def _deviation(values: Sequence[float]) -> float | None:
     if mean is None or len(values) < 2:
         return None
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def choose_rate(records: Sequence[Record], rates: Sequence[float]) -> float:
+    """The rate whose short run had the best validation: solved before unsolved, then by the loss.
+
+    That is also how a run chooses the model that it keeps. The score would say less: where it counts right
+    answers, and none of the runs has learnt to give them yet, it is a matter of chance.
+
+    A rate at which training diverged is taken only if it did at all of them, and then the smallest; one in
+    the middle if no run says anything.
+
+    Args:
+        records: Of the runs of the sweep.
+        rates: The grid, in ascending order.
+    """
+    if finished := [record for record in records if record["status"] == "finished"]:
+        return float(min(finished, key=_order)["lr"])
+    if any(record["status"] == "diverged" for record in records):
+        return rates[0]
+    return rates[len(rates) // 2]
+
+
+def _order(record: Record) -> tuple[bool, float, float]:
+    """What is smaller for the better; of equal runs the smaller rate."""
+    loss = math.inf if record["loss"] is None else float(record["loss"])
+    return not record["solved"], loss, float(record["lr"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo.comparison.sizes import TOLERANCE
-from zoo.sheets import Sheet
+from zoo.comparison.hidden_size import TOLERANCE
+from zoo.tables import Sheet
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]

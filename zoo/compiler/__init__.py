@@ -1,5 +1,5 @@
 """From the equations of one step to a jitted forward pass and exact back-propagation through time."""
 
-from zoo.compiler.passes import Passes, passes
+from zoo.compiler.cell_kernels import Passes, kernels_of
 
-__all__ = ["Passes", "passes"]
+__all__ = ["Passes", "kernels_of"]

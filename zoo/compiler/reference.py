@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.contracts import Cell, Output
+from zoo.base import Cell, Output
 
 Array = np.ndarray[Any, Any]
 Arrays = Mapping[str, Array]
@@ -39,7 +39,7 @@ def run_step(
     return np.asarray(y), new
 
 
-def run(
+def run_sequence(
     cell: Cell, arrays: Arrays, x: Array, state: Arrays, inputs: Arrays | None = None
 ) -> tuple[Array, dict[str, Array]]:
     """A whole sequence, row by row and step by step.

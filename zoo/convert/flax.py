@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from zoo.arguments import as_bool, as_choice, as_elements, as_mapping
-from zoo.contracts import Cell
-from zoo.convert.forms import FORMS, Array, Arrays, Weights, read, write
-from zoo.convert.layers import by_layer, counterpart, joined, layer_names
+from zoo.base import Cell
+from zoo.convert.gate_layout import FORMS, Array, Arrays, Weights, read, write
+from zoo.convert.stack_names import by_layer, counterpart, joined, layer_names
 from zoo.errors import UsageError
 
 Tree = dict[str, dict[str, Array]]

@@ -9,9 +9,9 @@ import numpy as np
 
 from zoo.arguments import as_bool, as_elements
 from zoo.arrays import as_array
-from zoo.contracts import Cell
-from zoo.convert.forms import FORMS, Array, Arrays, Weights, read, reordered, write
-from zoo.convert.layers import by_layer, counterpart, joined, layer_names
+from zoo.base import Cell
+from zoo.convert.gate_layout import FORMS, Array, Arrays, Weights, read, reordered, write
+from zoo.convert.stack_names import by_layer, counterpart, joined, layer_names
 from zoo.errors import UsageError
 
 # The order of its gates, in zoo's letters; it calls n h.

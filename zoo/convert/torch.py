@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from zoo.arguments import as_mapping
-from zoo.contracts import Cell
-from zoo.convert.forms import Array, Arrays, Weights, has_form, read, write
-from zoo.convert.layers import by_layer, counterpart, joined, layer_name, layer_names
+from zoo.base import Cell
+from zoo.convert.gate_layout import Array, Arrays, Weights, has_form, read, write
+from zoo.convert.stack_names import by_layer, counterpart, joined, layer_name, layer_names
 from zoo.errors import UsageError
 
 # Its gates stand in zoo's order: i, f, g, o and r, z, n.

@@ -12,13 +12,12 @@ Example:
 
 from __future__ import annotations
 
+from zoo.data.bptt_batches import Streams, Window, fit
 from zoo.data.builtin import list_builtins
 from zoo.data.corpus import Corpus
-from zoo.data.decoder import Decoder
 from zoo.data.sources import read_text
 from zoo.data.split import Split, parse_split, split
-from zoo.data.streams import Streams, Window, fit
-from zoo.data.vocabulary import Vocabulary
+from zoo.data.vocabulary import Decoder, Vocabulary
 
 __all__ = [
     "Corpus",

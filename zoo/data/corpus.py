@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.arguments import as_instance
-from zoo.data.symbols import Symbols
-from zoo.data.vocabulary import OnUnknown, Vocabulary
+from zoo.data.vocabulary import OnUnknown, Symbols, Vocabulary
 from zoo.errors import DataError
 
 TextLevel = Literal["char", "byte"]

@@ -4,6 +4,6 @@
 >>> zoo.export.to_c(model, "model.c")
 """
 
-from zoo.export.writing import CFiles, OnnxFile, to_c, to_onnx
+from zoo.export.api import CFiles, OnnxFile, to_c, to_onnx
 
 __all__ = ["CFiles", "OnnxFile", "to_c", "to_onnx"]

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zoo.guests import offered
+from zoo.optional import offered
 
 if TYPE_CHECKING:
-    from zoo.jax.function import recurrent
+    from zoo.jax.recurrent_function import recurrent
 
 __all__ = ["recurrent"]
 
 
 def __getattr__(name: str) -> Any:
-    return offered(__name__, "function", __all__, "JAX", name)
+    return offered(__name__, "recurrent_function", __all__, "JAX", name)
 
 
 def __dir__() -> list[str]:

@@ -10,10 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.kernels.choices import choose, largest, maximum, minimum
-    from zoo.kernels.elementary import exp, exp_minus, sigmoid, softplus, tanh
-    from zoo.kernels.heads import add_matmul_heads, add_outer_heads, pack_heads, pack_heads_transposed
-    from zoo.kernels.inputs import (
+    from zoo.kernels.array_views import row, rows_between, rows_of, sequence, steps_of, window
+    from zoo.kernels.elementary import exp, exp_minus, log, log1p, sigmoid, softplus, tanh
+    from zoo.kernels.error_function import erf
+    from zoo.kernels.input_projection import (
         add_input_outer,
         add_rows,
         dense,
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     )
     from zoo.kernels.jit import interpreted, njit
     from zoo.kernels.linear_algebra import expm, expm_derivative, solve
-    from zoo.kernels.logarithms import log, log1p
-    from zoo.kernels.loss import cross_entropy, cross_entropy_grad
-    from zoo.kernels.memory import sequence
-    from zoo.kernels.products import (
+    from zoo.kernels.matmul import (
         add_matmul,
         add_matmul_at,
+        add_matmul_heads,
         add_outer,
         add_outer_at,
+        add_outer_heads,
         pack,
+        pack_heads,
+        pack_heads_transposed,
         pack_transposed,
         span,
     )
     from zoo.kernels.random import random_uniform, uniform
-    from zoo.kernels.special import erf
-    from zoo.kernels.stream import (
+    from zoo.kernels.sampling import (
         borrowed,
         copy_row,
         draw,
@@ -48,62 +48,63 @@ if TYPE_CHECKING:
         scores_of,
         weights_for,
     )
-    from zoo.kernels.views import row, rows_between, rows_of, steps_of, window
+    from zoo.kernels.select import choose, largest, maximum, minimum
+    from zoo.kernels.softmax_loss import cross_entropy, cross_entropy_grad
 
 _HOMES = {
-    "add_input_outer": "inputs",
-    "add_matmul": "products",
-    "add_matmul_at": "products",
-    "add_matmul_heads": "heads",
-    "add_outer": "products",
-    "add_outer_at": "products",
-    "add_outer_heads": "heads",
-    "add_rows": "inputs",
-    "borrowed": "stream",
-    "choose": "choices",
-    "copy_row": "stream",
-    "cross_entropy": "loss",
-    "cross_entropy_grad": "loss",
-    "dense": "inputs",
-    "draw": "stream",
-    "erf": "special",
+    "add_input_outer": "input_projection",
+    "add_matmul": "matmul",
+    "add_matmul_at": "matmul",
+    "add_matmul_heads": "matmul",
+    "add_outer": "matmul",
+    "add_outer_at": "matmul",
+    "add_outer_heads": "matmul",
+    "add_rows": "input_projection",
+    "borrowed": "sampling",
+    "choose": "select",
+    "copy_row": "sampling",
+    "cross_entropy": "softmax_loss",
+    "cross_entropy_grad": "softmax_loss",
+    "dense": "input_projection",
+    "draw": "sampling",
+    "erf": "error_function",
     "exp": "elementary",
     "exp_minus": "elementary",
     "expm": "linear_algebra",
     "expm_derivative": "linear_algebra",
-    "input_panels": "stream",
+    "input_panels": "sampling",
     "interpreted": "jit",
-    "is_drawable": "stream",
-    "largest": "choices",
-    "log": "logarithms",
-    "log1p": "logarithms",
-    "maximum": "choices",
-    "minimum": "choices",
+    "is_drawable": "sampling",
+    "largest": "select",
+    "log": "elementary",
+    "log1p": "elementary",
+    "maximum": "select",
+    "minimum": "select",
     "njit": "jit",
-    "pack": "products",
-    "pack_heads": "heads",
-    "pack_heads_transposed": "heads",
-    "pack_transposed": "products",
-    "project": "inputs",
-    "project_grads": "inputs",
-    "projection": "inputs",
-    "projections": "inputs",
-    "project_step": "stream",
+    "pack": "matmul",
+    "pack_heads": "matmul",
+    "pack_heads_transposed": "matmul",
+    "pack_transposed": "matmul",
+    "project": "input_projection",
+    "project_grads": "input_projection",
+    "projection": "input_projection",
+    "projections": "input_projection",
+    "project_step": "sampling",
     "random_uniform": "random",
-    "row": "views",
-    "rows_between": "views",
-    "rows_of": "views",
-    "scores_of": "stream",
-    "sequence": "memory",
+    "row": "array_views",
+    "rows_between": "array_views",
+    "rows_of": "array_views",
+    "scores_of": "sampling",
+    "sequence": "array_views",
     "sigmoid": "elementary",
     "softplus": "elementary",
     "solve": "linear_algebra",
-    "span": "products",
-    "steps_of": "views",
+    "span": "matmul",
+    "steps_of": "array_views",
     "tanh": "elementary",
     "uniform": "random",
-    "weights_for": "stream",
-    "window": "views",
+    "weights_for": "sampling",
+    "window": "array_views",
 }
 
 __all__ = [

@@ -1,4 +1,11 @@
-"""The disk cache of compiled kernels: one file a kernel, signature and processor, named by what went into it.
+"""What a compiled kernel depends on, as one digest, so that stale machine code is never loaded.
+
+Numba's own cache looks at the file of the function alone: after an update of zoo, a plugin's kernel would
+go on running the old ``zoo.kernels.tanh`` (numba/numba#1833). Here the digest covers the function's
+bytecode, and its file for the overloads and intrinsics in it; the same of every function it names, in
+whatever file; every constant it takes from a global; the kernel library; and the versions.
+
+The disk cache of compiled kernels: one file a kernel, signature and processor, named by what went into it.
 
 No index, hence no races between processes; written under a temporary name and renamed, and checked by a
 digest before it is loaded, hence no half-written file is ever run: a damaged one is removed and the kernel
@@ -7,19 +14,132 @@ compiled again.
 
 from __future__ import annotations
 
+import dis
+import functools
 import hashlib
+import inspect
 import sys
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import llvmlite  # type: ignore[import-untyped]
 import numba
+import numpy as np
 from numba.core import serialize
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 
-from zoo.kernels.digest import function_digest
-from zoo.kernels.directory import kernel_directory, load_pickled, write_checked
+import zoo
+from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
+
+# What these hold is known by a version or, for zoo.kernels, by the digest of its files.
+_LIBRARIES = ("builtins", "cmath", "llvmlite", "math", "numba", "numpy", "operator", "zoo.kernels")
+
+_VERSIONS = [zoo.__version__, numba.__version__, llvmlite.__version__, np.__version__]
+
+# Read now, with the modules that it describes: a file may be edited while a process runs.
+_KERNELS = hashlib.sha256(
+    b"\0".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+)
+
+
+def library_digest(*facts: str) -> str:
+    """SHA-256 of the kernel library, the versions, and some facts more."""
+    return hashlib.sha256(repr([_VERSIONS, _KERNELS.hexdigest(), facts]).encode()).hexdigest()
+
+
+def function_digest(function: types.FunctionType, options: dict[str, Any]) -> str | None:
+    """SHA-256 of everything that goes into the machine code of ``function``; None if it cannot be known."""
+    settings = [sorted(value) if isinstance(value, set) else value for value in options.values()]
+    facts = list(_function_facts(function, set()))
+    if None in facts:
+        return None
+    parts = [_VERSIONS, _KERNELS.hexdigest(), list(options), settings, facts]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _function_facts(function: types.FunctionType, seen: set[Any]) -> Iterator[str | None]:
+    """Name, file and bytecode of a function and of what it names; None where something is unknown."""
+    if function in seen:
+        return
+    seen.add(function)
+    yield f"{function.__module__}.{function.__qualname__}"
+    yield _file_text(function.__module__)
+    yield None if function.__closure__ else ""  # what it holds is in no file
+    codes = list(_codes(function.__code__))
+    yield repr([_code_facts(code) for code in codes])
+    attributes = frozenset(name for code in codes for name in code.co_names)
+    for name in sorted(
+        {name for code in codes for name in _global_names(code)} & function.__globals__.keys()
+    ):
+        yield from _value_facts(name, function.__globals__[name], attributes, seen)
+
+
+def _value_facts(name: str, value: Any, attributes: frozenset[str], seen: set[Any]) -> Iterator[str | None]:
+    """Facts about a global; of a module, about those of its members that ``attributes`` may mean."""
+    if (constant := _constant(value)) is not None:
+        yield f"{name}={constant}"
+    elif _is_library(value):
+        yield name
+    elif isinstance(value, types.ModuleType):
+        if (value, attributes) not in seen:
+            seen.add((value, attributes))
+            for member in sorted(attributes & vars(value).keys()):
+                yield from _value_facts(f"{name}.{member}", vars(value)[member], attributes, seen)
+    elif isinstance(function := inspect.unwrap(value), types.FunctionType):
+        # What Numba puts in place of a plain function stands in its file; in a notebook, who knows where.
+        yield None if function is value and not _file_text(function.__module__) else ""
+        yield from _function_facts(function, seen)
+    else:
+        yield (_file_text(value.__module__) or None) if isinstance(value, type) else None
+
+
+def _constant(value: Any) -> str | None:
+    """A constant that Numba compiles into the code, as text; None if it is something else."""
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        return f"{type(value).__name__} {value!r}"
+    if isinstance(value, np.ndarray | np.generic):
+        return f"{value.dtype.str} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, tuple):
+        parts = [_constant(part) for part in value]
+        return None if None in parts else repr(parts)
+    return None
+
+
+def _is_library(value: Any) -> bool:
+    module = getattr(value, "__name__" if isinstance(value, types.ModuleType) else "__module__", None)
+    known = module is not None and any(f"{module}.".startswith(f"{name}.") for name in _LIBRARIES)
+    return known or isinstance(value, np.ufunc)
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """A code object and those nested in it: lambdas, comprehensions."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def _code_facts(code: types.CodeType) -> list[Any]:
+    constants = [constant for constant in code.co_consts if not isinstance(constant, types.CodeType)]
+    # The order of a set depends on the process.
+    texts = [sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value) for value in constants]
+    return [code.co_code, texts, code.co_names, code.co_varnames, code.co_argcount, code.co_flags]
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    return {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+
+
+@functools.cache
+def _file_text(module: str) -> str:
+    """The text of a module's file; empty in a notebook, where the bytecode has to say all."""
+    try:
+        return inspect.getsource(sys.modules[module])
+    except (KeyError, OSError, TypeError):
+        return ""
 
 
 def attach_cache(

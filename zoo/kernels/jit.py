@@ -76,7 +76,7 @@ class Kernel(Generic[P, R]):
     def dispatcher(self) -> Callable[P, R]:
         """The Numba dispatcher, or the plain function under ``NUMBA_DISABLE_JIT=1``."""
         if self._dispatcher is None:
-            from zoo.kernels.compiling import compile_lazily
+            from zoo.kernels.dispatcher import compile_lazily
 
             with _making:  # two threads that call first must not each compile a dispatcher of their own
                 if self._dispatcher is None:
@@ -87,7 +87,7 @@ class Kernel(Generic[P, R]):
     def nested(self) -> Callable[P, R]:
         """The Numba dispatcher that other kernels call."""
         if self._nested is None:
-            from zoo.kernels.compiling import compile_nested
+            from zoo.kernels.dispatcher import compile_nested
 
             with _making:
                 if self._nested is None:

@@ -1,6 +1,6 @@
 """Layers: cells over sequences, in stacks, in threads."""
 
-from zoo.layers.pure import Tape
+from zoo.layers.functional import Tape
 from zoo.layers.recurrent import Recurrent
 
 __all__ = ["Recurrent", "Tape"]

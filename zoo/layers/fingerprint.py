@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
-from zoo.layers.boundary import Array
+from zoo.layers.validation import Array
 
 _STRIDE = 0x9E3779B97F4A7C15
 

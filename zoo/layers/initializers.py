@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from zoo.contracts import Cell
-from zoo.contracts.declarations import Array as Declaration
-from zoo.contracts.names import did_you_mean
+from zoo.base import Cell
+from zoo.base.declarations import Array as Declaration
+from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
 
 Shape = tuple[int, ...]

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import short_repr
-from zoo.contracts import Noise
+from zoo.arguments import is_seed, short_repr
+from zoo.base import Noise
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
 from zoo.kernels.random import random_bits, random_uniform
-from zoo.layers.shards import Rows, numbers_of
-from zoo.seeds import is_seed
+from zoo.layers.sharding import Rows, numbers_of
 
 Array = np.ndarray[Any, Any]
 Draw = tuple[int, int]

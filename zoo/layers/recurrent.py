@@ -7,18 +7,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from zoo.contracts import Cell
+from zoo.arguments import check_seed
+from zoo.base import Cell
 from zoo.errors import UsageError
-from zoo.layers.asking import Asked, gradients_traced, names_asked, names_of, values_traced
-from zoo.layers.boundary import as_dtype, as_floats
-from zoo.layers.layout import Flat
-from zoo.layers.pure import Pure, Tape
-from zoo.layers.segments import check_recompute
-from zoo.layers.shards import check_threads
+from zoo.layers.checkpointing import check_recompute
+from zoo.layers.functional import Pure, Tape
+from zoo.layers.parameters import Flat
+from zoo.layers.sharding import check_threads
 from zoo.layers.stack import Stack
-from zoo.layers.tracing import GradientTracer
+from zoo.layers.tracing import Asked, GradientTracer, gradients_traced, names_asked, names_of, values_traced
+from zoo.layers.validation import as_dtype, as_floats
 from zoo.registry import resolve_cell
-from zoo.seeds import check_seed
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]

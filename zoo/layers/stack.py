@@ -1,29 +1,230 @@
-"""A stack of floors on one shard of the batch: pure functions of named arrays."""
+"""What layers are told beside x: inputs that were given, noise that is drawn, and the defaults of others.
+
+One floor of a stack: a layer or two, and how what is below comes in and what is above gets it.
+
+A stack of floors on one shard of the batch: pure functions of named arrays.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from zoo.arguments import as_bool
-from zoo.contracts import Cell, Input, Noise
-from zoo.layers.along import pieces
-from zoo.layers.beside import Beside, check_shared
-from zoo.layers.boundary import as_given, as_state
-from zoo.layers.choices import as_cells, as_dropout, as_size, label
-from zoo.layers.course import Course
-from zoo.layers.floor import FloorTape, Told, build
-from zoo.layers.layer import Array, Arrays, Layer, LayerTape, Watch
-from zoo.layers.lengths import turned
-from zoo.layers.noise import check_noise
-from zoo.layers.shards import Rows
+from zoo.base import Cell, Input, Noise
+from zoo.errors import UsageError
+from zoo.layers.checkpointing import Course, WayTape, Weights, along, back_along, cut, pieces
+from zoo.layers.direction import Array, Arrays, Layer, LayerTape, Watch
+from zoo.layers.noise import Draw, Part, check_noise, draw_dropout, draw_noise
+from zoo.layers.padding import turned
+from zoo.layers.sharding import Rows, count
+from zoo.layers.validation import as_cells, as_dropout, as_given, as_size, as_state, label
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The inputs beside x of a whole sequence, made for some steps and rows at a time.
+
+    Args:
+        floors: The floors of the stack, whose cells declare them.
+        given: Those that were given, ``(T, B, ...)``; every layer that declares one gets it.
+        turned: The same for layers that read backwards, in their order of time.
+        dtype: Of all arrays.
+        draw: What decides the noise; None for its expectation.
+        dropout: How probable it is that a number of what a floor hands to the next is dropped.
+    """
+
+    floors: list[Floor]
+    given: Mapping[str, Array]
+    turned: Mapping[str, Array]
+    dtype: np.dtype[Any]
+    draw: Draw | None = None
+    dropout: float = 0.0
+
+    def part(self, steps: slice, rows: Rows) -> list[Told]:
+        """What every floor is told in these steps, in these rows."""
+        part = steps, rows
+        made: dict[Any, Array] = {}
+        return [
+            Told([self._inputs(layer, part, made) for layer in floor.layers], self._mask(floor, part))
+            for floor in self.floors
+        ]
+
+    def _mask(self, floor: Floor, part: Part) -> Array | None:
+        """What the floor's input is multiplied by: nothing lies below the first."""
+        if self.draw is None or not self.dropout or floor.index == 0:
+            return None
+        return draw_dropout(self.dropout, self.draw, floor.index, part, floor.input_size, self.dtype)
+
+    def _inputs(self, layer: Layer, part: Part, made: dict[Any, Array]) -> tuple[Array, ...]:
+        return tuple([self._array(name, layer, part, made) for name in layer.inputs])
+
+    def _array(self, name: str, layer: Layer, part: Part, made: dict[Any, Array]) -> Array:
+        """One input of one layer; what layers share is made once."""
+        declared, shape = layer.cell.inputs[name], layer.inputs[name]
+        value = declared.value(layer.cell.options)
+        given = self.turned if layer.reverse else self.given
+        if name not in given and self.draw is not None and isinstance(declared, Noise):
+            return draw_noise(declared, value, self.draw, layer.place, part, shape, self.dtype)
+        key = (name, layer.reverse) if name in given else (shape, value)
+        if key not in made:
+            steps, rows = part
+            sizes = (steps.stop - steps.start, count(rows), *shape)
+            made[key] = cut(given[name], *part) if name in given else np.full(sizes, value, self.dtype)
+        return made[key]
+
+
+def check_shared(names: Iterable[str], layers: list[Layer], who: str) -> None:
+    """Refuse inputs beside x that cannot be the same for every layer that declares them.
+
+    Raises:
+        UsageError: naming the first that has another shape in another layer.
+    """
+    for name in names:
+        first, *others = [layer for layer in layers if name in layer.inputs]
+        for layer in others:
+            if layer.inputs[name] != first.inputs[name]:
+                raise UsageError(
+                    f"{who}: every layer gets the same inputs, but {name!r} is {first.inputs[name]} in layer "
+                    f"{first.index} and {layer.inputs[name]} in layer {layer.index}; choose one layer, or "
+                    f"sizes for which these are equal."
+                )
+
+
+class Told(NamedTuple):
+    """What a floor is told beside its input.
+
+    Args:
+        inputs: For each layer the inputs that its cell declares, in the order of declaration.
+        mask: What the input is multiplied by, ``(T, B, ·)``; None to leave it as it is.
+    """
+
+    inputs: list[tuple[Array, ...]]
+    mask: Array | None = None
+
+
+class FloorTape(NamedTuple):
+    """What the way back through a floor needs.
+
+    Args:
+        course: How the time of each layer was cut, if it was.
+        mask: What the input was multiplied by, if by anything.
+        ways: The tape of each layer.
+    """
+
+    course: Course | None
+    mask: Array | None
+    ways: list[WayTape | LayerTape]
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A layer, or one for each direction of time: ``y = layer(mask x)``, or ``y = x + layer(mask x)``.
+
+    Args:
+        layers: The layer, and the one that reads backwards if there is one.
+        is_residual: Whether the input is added to the output.
+    """
+
+    layers: tuple[Layer, ...]
+    is_residual: bool
+
+    @property
+    def index(self) -> int:
+        """Place in the stack, from 0."""
+        return self.layers[0].index
+
+    @property
+    def input_size(self) -> int:
+        """Features of the input."""
+        return self.layers[0].input_size
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output: those of each layer, one behind the other."""
+        return sum(layer.output_size for layer in self.layers)
+
+    def forward(
+        self, weights: list[Weights], x: Array, state: Mapping[str, Array], told: Told, course: Course | None
+    ) -> tuple[Array, Arrays, FloorTape]:
+        """Outputs ``(T, B, ·)``, the states of each row at its end, and the tape."""
+        lengths = course.lengths if course else None
+        seen = x if told.mask is None else x * told.mask
+        outputs, ways = [], []
+        last: Arrays = {}
+        for layer, arrays, inputs in zip(self.layers, weights, told.inputs, strict=True):
+            given = turned(seen, lengths) if layer.reverse else seen
+            y, after, way = along(layer, arrays, given, state, inputs, course)
+            outputs.append(turned(y, lengths) if layer.reverse else y)
+            ways.append(way)
+            last |= after
+        y = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=2)
+        return _sum(x, y) if self.is_residual else y, last, FloorTape(course, told.mask, ways)
+
+    def backward(
+        self,
+        weights: list[Weights],
+        tape: FloorTape,
+        dy: Array,
+        dlast: Mapping[str, Array],
+        watch: Watch | None = None,
+    ) -> tuple[Array | None, Arrays, list[Array]]:
+        """Gradients with respect to x (None for tokens), the first states, and the parameters."""
+        lengths, parts = tape.course.lengths if tape.course else None, []
+        dstate: Arrays = {}
+        gradients: list[Array] = []
+        for layer, arrays, way, dway in zip(self.layers, weights, tape.ways, self._split(dy), strict=True):
+            given = turned(dway, lengths) if layer.reverse else dway
+            dx, dbefore, found = back_along(layer, arrays, way, given, dlast, watch)
+            if dx is not None:
+                parts.append(turned(dx, lengths) if layer.reverse else dx)
+            dstate |= dbefore
+            gradients += found
+        return self._below(parts, tape.mask, dy), dstate, gradients
+
+    def _split(self, dy: Array) -> list[Array]:
+        """The part of each layer in the gradient of the output."""
+        if len(self.layers) == 1:
+            return [dy]
+        return np.split(dy, [self.layers[0].output_size], axis=2)
+
+    def _below(self, parts: list[Array], mask: Array | None, dy: Array) -> Array | None:
+        """The gradient of the input, from what each layer adds to it; None for tokens."""
+        if not parts:
+            return None
+        dx = parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        if mask is not None:
+            dx = dx * mask
+        return dx + dy if self.is_residual else dx
+
+
+def build(
+    cells: Sequence[Cell], input_size: int, hidden_size: int, bidirectional: bool, residual: bool
+) -> list[Floor]:
+    """Floors of these cells, each of which reads the output of the one below."""
+    floors, size = [], input_size
+    for index, cell in enumerate(cells):
+        directions = (False, True) if bidirectional else (False,)
+        layers = tuple([Layer(index, cell, size, hidden_size, reverse) for reverse in directions])
+        output_size = sum(layer.output_size for layer in layers)
+        floors.append(Floor(layers, residual and size == output_size))
+        size = output_size
+    return floors
+
+
+def _sum(x: Array, y: Array) -> Array:
+    """Both in a new array; tokens are one-hot rows, and rows of zeros behind their end, where they are -1."""
+    return y + (x if x.ndim == 3 else x[..., np.newaxis] == np.arange(y.shape[2]))
+
 
 _CHOICES = ("bidirectional", "dropout", "residual", "learned_state")
 
-Weights = list[tuple[Array, ...]]
+StackWeights = list[tuple[Array, ...]]
+
 """The arrays of each layer."""
 
 
@@ -166,13 +367,13 @@ class Stack:
         drawn = {name: value for layer in self.layers for name, value in layer.initial(seed).items()}
         return drawn | {name: np.zeros(self.param_shapes[name]) for name in self.learned}
 
-    def weights(self, arrays: Mapping[str, Array]) -> Weights:
+    def weights(self, arrays: Mapping[str, Array]) -> StackWeights:
         """The parameters and buffers of each layer, as kernels take them, from all by name."""
         return [tuple(arrays[name] for name in layer.arrays) for layer in self.layers]
 
     def forward(
         self,
-        weights: Weights,
+        weights: StackWeights,
         x: Array,
         state: Mapping[str, Array],
         told: list[Told],
@@ -200,7 +401,7 @@ class Stack:
 
     def backward(
         self,
-        weights: Weights,
+        weights: StackWeights,
         tape: list[FloorTape],
         dy: Array,
         dlast: Mapping[str, Array],
@@ -234,7 +435,7 @@ class Stack:
         return dx, dstate, gradients
 
     def pieces(
-        self, weights: Weights, tape: list[FloorTape]
+        self, weights: StackWeights, tape: list[FloorTape]
     ) -> Iterator[tuple[Layer, slice, Rows, LayerTape]]:
         """What every layer went through, piece by piece: steps in its own order of time, rows, and tape."""
         for floor, arrays, kept in zip(self.floors, self._by_floor(weights), tape, strict=True):
@@ -250,7 +451,7 @@ class Stack:
         """Whether one cell was chosen for all floors."""
         return all(cell == self.cell for cell in self.cells)
 
-    def _by_floor(self, weights: Weights) -> list[Weights]:
+    def _by_floor(self, weights: StackWeights) -> list[StackWeights]:
         width = len(self.floors[0].layers)
         return [weights[start : start + width] for start in range(0, len(weights), width)]
 

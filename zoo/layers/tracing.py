@@ -1,4 +1,6 @@
-"""Traces: named values of ``step``, and gradients, at every step of a sequence.
+"""What can be traced, what a caller asks for, and what comes of it: names and arrays.
+
+Traces: named values of ``step``, and gradients, at every step of a sequence.
 
 Kernels do not keep them. A tracer sees what each layer was told, what its kernels kept, and on the way back
 the gradients that they are given; and works out in NumPy what was asked for, for all rows and many steps at
@@ -7,22 +9,139 @@ once. A pass that nothing is asked of has no tracer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from zoo.compiler.graph import Node
-from zoo.compiler.intermediates import Intermediate
-from zoo.compiler.meanings import lengths
-from zoo.compiler.step_back import step_back
-from zoo.errors import UsageError
-from zoo.layers import stepwise
-from zoo.layers.asking import Asked, Traces, chosen, gradients_traced, traceable, values_traced
-from zoo.layers.layer import Array, Layer, LayerTape
-from zoo.layers.lengths import turned
-from zoo.layers.passage import Passage
-from zoo.layers.shards import Rows
-from zoo.layers.unrolled import Unrolled, Values
+from zoo.arguments import short_repr
+from zoo.base import Cell
+from zoo.base.names import did_you_mean
+from zoo.compiler.frontend.traceable_values import Intermediate, intermediates
+from zoo.compiler.interpreter import lengths
+from zoo.compiler.ir.graph import Node
+from zoo.compiler.passes.autodiff import step_back
+from zoo.errors import DefinitionError, UnknownNameError, UsageError
+from zoo.layers import replay
+from zoo.layers.batch import Passage
+from zoo.layers.direction import Array, Layer, LayerTape
+from zoo.layers.padding import turned
+from zoo.layers.replay import Unrolled, Values
+from zoo.layers.sharding import Rows
+
+Asked = bool | str | Iterable[str] | None
+
+"""Nothing, everything, or names: ``"f"`` in every layer, ``"l0.f"`` in one."""
+
+_EXPECTED = "True for everything, a name, or several names"
+
+
+class Traces(Mapping[str, Array]):
+    """What was traced, by name; says what there is where a name is missing.
+
+    Args:
+        arrays: Name to array.
+        how: How one asks for it.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array], how: str) -> None:
+        self._arrays, self._how = dict(arrays), how
+
+    def __getitem__(self, name: str) -> Array:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            there = f"there are {', '.join(self._arrays)}" if self._arrays else "nothing was"
+            raise UnknownNameError(
+                f"{name!r} was not traced ({there}); ask for it with {self._how}."
+                f"{did_you_mean(str(name), self._arrays)}"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{name}: {value.shape}" for name, value in self._arrays.items()) + "}"
+
+
+def values_traced(arrays: Mapping[str, Array]) -> Traces:
+    """Traces of a forward pass."""
+    return Traces(arrays, "forward(x, trace=[...])")
+
+
+def gradients_traced(arrays: Mapping[str, Array]) -> Traces:
+    """Traces of the way back."""
+    return Traces(arrays, "backward(dy, trace_grads=[...])")
+
+
+def traceable(cell: Cell) -> dict[str, Intermediate | None]:
+    """What can be traced of a cell; without a ``step`` that can be read its states, and no more is known.
+
+    Raises:
+        DefinitionError: if its kernels are derived from a ``step`` that cannot be read.
+    """
+    if cell.has_step():
+        try:
+            return dict(intermediates(cell))
+        except DefinitionError:
+            if cell.is_derived():
+                raise  # beside kernels of its own, a step need only run
+    return dict.fromkeys(cell.states)
+
+
+def names_of(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """The full names of all that can be traced."""
+    return tuple(layer.prefix + name for layer in layers for name in traceable(layer.cell))
+
+
+def names_asked(asked: Any) -> bool | tuple[Any, ...]:
+    """True for everything, or what should be names, none if nothing is asked for."""
+    if asked is True or asked is False or asked is None:
+        return bool(asked) or ()
+    if isinstance(asked, str):
+        return (asked,) if asked else ()
+    # An array without axes can be looped over as little as a number.
+    return tuple(asked) if isinstance(asked, Iterable) and getattr(asked, "shape", None) != () else (asked,)
+
+
+def chosen(layers: Sequence[Layer], asked: Asked, argument: str, who: str) -> list[list[str]]:
+    """Of each layer the names that are asked for.
+
+    Args:
+        layers: The layers.
+        asked: What for; True for everything.
+        argument: What the caller called it.
+        who: Whose layers they are.
+
+    Raises:
+        UnknownNameError: if there is no such value.
+        UsageError: if what is asked for is neither a name nor names.
+    """
+    names = names_asked(asked)
+    if isinstance(names, bool):
+        return [list(traceable(layer.cell)) for layer in layers]
+    for name in names:
+        _check_name(layers, name, argument, who)
+    return [_asked_of(layer, names) for layer in layers]
+
+
+def _asked_of(layer: Layer, names: Sequence[object]) -> list[str]:
+    return [name for name in traceable(layer.cell) if name in names or layer.prefix + name in names]
+
+
+def _check_name(layers: Sequence[Layer], name: object, argument: str, who: str) -> None:
+    if not isinstance(name, str):
+        raise UsageError(f"{who}: {argument} asks for {short_repr(name)}; expected {_EXPECTED}.")
+    full = names_of(layers)
+    short = tuple(dict.fromkeys(each for layer in layers for each in traceable(layer.cell)))
+    if name not in full and name not in short:
+        known = full if "." in name else short
+        raise UnknownNameError(
+            f"{who}: {argument} asks for {name!r}; there are {', '.join(known)}.{did_you_mean(name, known)}"
+        )
 
 
 class _Traced:
@@ -83,7 +202,7 @@ class _Values(_Traced):
         states = [name for name in self.names if name in self.layer.cell.states]
         others = [name for name, value in self.values.items() if name not in states and value.varies]
         if self.unrolled is None:
-            courses = stepwise.states_after(self.layer, self.arrays, tape)
+            courses = replay.states_after(self.layer, self.arrays, tape)
         else:
             courses = self.unrolled.after(states, tape)
         for name in states:
@@ -115,7 +234,7 @@ class _Gradients(_Traced):
             nodes = [node for name in self.names for node in self.nodes[name]]
             self.write(self.names, self.unrolled.gradients(nodes, tape, dy, dlast), steps, rows)
             return
-        gradients = stepwise.gradients_after(self.layer, self.arrays, tape, dy, dlast)
+        gradients = replay.gradients_after(self.layer, self.arrays, tape, dy, dlast)
         for name in self.names:
             self.found[name][steps, rows] = gradients[name]
 

@@ -1,9 +1,9 @@
 """Models: layers, a readout and a loss; over text, and over sequences of anything."""
 
-from zoo.model.generation import as_chain, generate
+from zoo.model.checkpoint import AnyModel, describe_model, load, model_arrays, model_from
 from zoo.model.language_model import LanguageModel
 from zoo.model.model import Model
-from zoo.model.persistence import AnyModel, describe_model, load, model_arrays, model_from
+from zoo.model.sampling import as_chain, generate
 from zoo.model.sequence_model import SequenceModel
 
 __all__ = [

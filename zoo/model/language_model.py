@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.arrays import as_array
-from zoo.contracts import Cell, Chain, Sampler
+from zoo.base import Cell, Chain, Sampler
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_tokens
+from zoo.layers.validation import as_tokens
 from zoo.model.model import Model
 
 Array = np.ndarray[Any, Any]
@@ -119,7 +119,7 @@ class LanguageModel(Model):
             UnknownNameError: if no sampler has this name.
             UsageError: if another argument does not fit.
         """
-        from zoo.model.generation import generate_text
+        from zoo.model.sampling import generate_text
 
         return generate_text(self, prompt, length, sampler, seed, on_unknown)
 

@@ -9,22 +9,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from zoo.arguments import as_mapping
-from zoo.contracts import Cell, Param
+from zoo.arguments import as_mapping, check_seed
+from zoo.base import Cell, Param
+from zoo.distributed.process_group import ALONE, Team
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_dtype, as_state
+from zoo.layers.checkpointing import check_recompute, segments
 from zoo.layers.initializers import initialize
-from zoo.layers.layout import Flat
 from zoo.layers.noise import check_noise
-from zoo.layers.segments import check_recompute, segments
-from zoo.layers.shards import check_threads, join, join_states, map_parts, map_shards
+from zoo.layers.parameters import Flat
+from zoo.layers.sharding import check_threads, join, join_states, map_parts, map_shards
 from zoo.layers.stack import Stack
-from zoo.layers.team import ALONE, Team
-from zoo.model.direct import Direct
-from zoo.model.objective import Objective, Pass, total
-from zoo.model.targets import as_targets, as_weights
+from zoo.layers.validation import as_dtype, as_state
+from zoo.model.batch_loss import Objective, Pass, total
+from zoo.model.compiled_step import Direct
+from zoo.model.losses import as_targets, as_weights
 from zoo.registry import resolve_cell
-from zoo.seeds import check_seed
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -94,7 +93,7 @@ class Model(Flat):
         Raises:
             CheckpointError: if the file cannot be written.
         """
-        from zoo.model.persistence import save_model
+        from zoo.model.checkpoint import save_model
 
         save_model(self, path)
 

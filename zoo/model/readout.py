@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from zoo import kernels
-from zoo.kernels.inputs import project_rows
+from zoo.kernels.input_projection import project_rows
 from zoo.kernels.jit import EXACT, njit
 from zoo.model.losses import weighed, weighed_grads
 

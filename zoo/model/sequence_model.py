@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.arguments import short_repr
-from zoo.contracts import Cell
-from zoo.contracts.names import did_you_mean
-from zoo.contracts.task import LOSSES
+from zoo.base import Cell
+from zoo.base.names import did_you_mean
+from zoo.base.task import LOSSES
 from zoo.errors import UsageError
-from zoo.layers.boundary import as_inputs
+from zoo.layers.validation import as_inputs
 from zoo.model.model import Model
 
 Array = np.ndarray[Any, Any]

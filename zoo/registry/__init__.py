@@ -4,11 +4,7 @@ Everything comes in by one door, the entry-point group ``zoo`` (see :mod:`zoo.re
 members too. Plugins are loaded at the first look-up, never by ``import zoo``, and nothing here imports Numba.
 """
 
-from zoo.registry.composed import cell_class, with_modifiers
-from zoo.registry.discovery import PluginRecord
-from zoo.registry.files import load_cell_file, load_class_file, load_plugin_file
-from zoo.registry.hookspecs import hookimpl
-from zoo.registry.members import (
+from zoo.registry.api import (
     get_cell,
     get_modifier,
     get_optimizer,
@@ -34,6 +30,10 @@ from zoo.registry.members import (
     resolve_task,
     resolve_tracker,
 )
+from zoo.registry.composite_names import cell_class, with_modifiers
+from zoo.registry.entry_points import PluginRecord
+from zoo.registry.hookspecs import hookimpl
+from zoo.registry.plugin_files import load_cell_file, load_class_file, load_plugin_file
 from zoo.registry.registry import Registry, Source
 
 __all__ = [

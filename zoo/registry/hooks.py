@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from zoo.contracts import Member
-from zoo.contracts.names import did_you_mean
+from zoo.base import Member
+from zoo.base.names import did_you_mean
 from zoo.errors import PluginError
 from zoo.registry import hookspecs
 from zoo.registry.registry import Registry, Source

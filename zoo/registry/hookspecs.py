@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from zoo.contracts import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
+from zoo.base import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
 
 F = TypeVar("F", bound=Callable[..., Any])
 

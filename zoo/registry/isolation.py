@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from zoo.errors import ZooWarning
-from zoo.registry.blame import ImportResult
+from zoo.registry.loader import ImportResult
 
 SLOW = 5.0
 """Seconds after which code that is still being imported is named on standard error."""

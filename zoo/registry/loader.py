@@ -1,4 +1,6 @@
-"""The loader: lets every plugin in, one at a time, so that a broken one stops nobody else.
+"""What went wrong in somebody else's code, and where, in one sentence.
+
+The loader: lets every plugin in, one at a time, so that a broken one stops nobody else.
 
 A plugin is tried on a fork of the registries. If its import and all its hooks succeed, the fork is adopted;
 if anything fails, the fork is dropped as a whole and the reason recorded. Nothing is loaded before the first
@@ -10,21 +12,69 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from zoo.contracts import Member
-from zoo.errors import PluginError
-from zoo.registry.blame import ImportResult, sentence
-from zoo.registry.discovery import Door, PluginRecord, Status, chosen, installed, strays
+import pluggy
+
+import zoo
+from zoo.base import Member
+from zoo.errors import PluginError, ZooError
+from zoo.registry.entry_points import Door, PluginRecord, Status, chosen, installed, strays
 from zoo.registry.hooks import call_hooks
 from zoo.registry.hookspecs import CONTRACTS
 from zoo.registry.registry import HERE, Registry, Source
 
+_MACHINERY = tuple(
+    str(Path(file).parent) + os.sep for file in (zoo.__file__, pluggy.__file__, importlib.__file__)
+)
+
+_GENERATED = ("<frozen ", "<string>")  # import machinery; what dataclasses write
+
+_LONGEST = 1000  # characters of a message: an exception may carry a whole array
+
+
+@dataclass
+class ImportResult:
+    """The result of importing foreign code.
+
+    Attributes:
+        error: Whatever it raised; None if it ended normally.
+    """
+
+    error: BaseException | None = None
+
+
+def sentence(error: BaseException) -> str:
+    """The message of an exception with its type, unless it is zoo's own, and the line that caused it."""
+    # TracebackException survives a __str__ that raises.
+    text = " ".join(str(traceback.TracebackException(type(error), error, None)).split())
+    said = text if isinstance(error, ZooError) else f"{type(error).__name__}: {text}".rstrip(": ")
+    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}... ({len(said):,} characters)"
+    line = _line(error)
+    return f"{said} ({line})" if line else said
+
+
+def _line(error: BaseException) -> str:
+    """File and line of the innermost frame that is neither zoo's nor the import machinery's."""
+    if isinstance(error, SyntaxError):
+        return ""  # the message names the place
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((*_MACHINERY, *_GENERATED))
+    ]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+
+
 M = TypeVar("M", bound=Member)
+
 Registries = Mapping[str, Registry[Any]]
 
 
@@ -214,4 +264,5 @@ def _provides(trial: Registries, source: Source) -> tuple[str, ...]:
 
 
 LOADER = Loader()
+
 """The one that ``zoo.get_cell`` and its sisters ask."""

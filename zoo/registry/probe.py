@@ -8,9 +8,8 @@ import sys
 import tempfile
 from dataclasses import replace
 
-from zoo.processes import describe_exit, python_command, python_environment
-from zoo.registry.discovery import Door, chosen, installed
-from zoo.time_limit import wait_or_kill
+from zoo.processes import describe_exit, python_command, python_environment, wait_or_kill
+from zoo.registry.entry_points import Door, chosen, installed
 
 TIME_LIMIT = 30.0
 """Seconds for one plugin, which may import a library that takes ten seconds."""

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from zoo.arguments import short_repr
-from zoo.contracts import Member
-from zoo.contracts.card import TEMPLATE
-from zoo.contracts.names import snake_case
+from zoo.base import Member
+from zoo.base.card import TEMPLATE
+from zoo.base.names import snake_case
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
-from zoo.modules import module_label
 from zoo.registry.hookspecs import hook_name
+from zoo.run_module import module_label
 
 M = TypeVar("M", bound=Member)
 Names = list[str]

@@ -10,7 +10,7 @@ The way: what a directory holds becomes blocks of plain data (``zoo.report.run``
 """
 
 from zoo.report.blocks import Report
+from zoo.report.build import make_report, write_page
 from zoo.report.figures import write_figures
-from zoo.report.making import make_report, write_page
 
 __all__ = ["Report", "make_report", "write_figures", "write_page"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zoo.guests import offered
+from zoo.optional import offered
 
 if TYPE_CHECKING:
     from zoo.sklearn.estimators import SequenceClassifier, SequenceRegressor

@@ -21,11 +21,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from zoo.contracts import Cell, Optimizer
+from zoo.base import Cell, Optimizer
 from zoo.errors import UsageError
 from zoo.model import SequenceModel
 from zoo.registry import get_optimizer
-from zoo.sklearn.fitting import Lesson, answers, learn
+from zoo.sklearn.fit import Lesson, answers, learn
 from zoo.sklearn.sequences import Array, as_rows, rows_of_table
 from zoo.training.clipping import Clip
 

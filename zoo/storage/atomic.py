@@ -19,7 +19,7 @@ from pathlib import Path
 
 from zoo.errors import CheckpointError
 from zoo.storage import strict_json
-from zoo.storage.failures import StrPath, cannot_confirm, cannot_read, cannot_remove, cannot_write
+from zoo.storage.safe_read import StrPath, cannot_confirm, cannot_read, cannot_remove, cannot_write
 
 # Hidden, random, and with an ending nobody else uses: cleaning up can then never hit a foreign file.
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.zoo-tmp", re.DOTALL)

@@ -19,8 +19,7 @@ import numpy as np
 from zoo.errors import CheckpointError
 from zoo.storage import strict_json
 from zoo.storage.atomic import write_chunks
-from zoo.storage.failures import cannot_write
-from zoo.storage.reading import exists, opened
+from zoo.storage.safe_read import cannot_write, exists, opened
 
 MAX_LOG_BYTES = 2**30
 NOT_FINITE = ("nan", "inf", "-inf")

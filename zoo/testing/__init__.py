@@ -20,7 +20,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.testing.checking import check_cell, check_optimizer, check_sampler, check_task
+    from zoo.testing.child import check_in_child
     from zoo.testing.laws import CELL_CHECKS
     from zoo.testing.optimizers import OPTIMIZER_CHECKS
     from zoo.testing.parametrize import (
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
         parametrize_samplers,
         parametrize_tasks,
     )
-    from zoo.testing.process import check_in_child
     from zoo.testing.report import GradientWarning, Outcome, Report, run_checks
     from zoo.testing.samplers import SAMPLER_CHECKS
+    from zoo.testing.suites import check_cell, check_optimizer, check_sampler, check_task
     from zoo.testing.tasks import TASK_CHECKS
 
 # Lists of checks need NumPy, a compiler and the testing extra; a report needs none of them.
@@ -43,11 +43,11 @@ _HOMES = {
     "Report": "report",
     "SAMPLER_CHECKS": "samplers",
     "TASK_CHECKS": "tasks",
-    "check_cell": "checking",
-    "check_in_child": "process",
-    "check_optimizer": "checking",
-    "check_sampler": "checking",
-    "check_task": "checking",
+    "check_cell": "suites",
+    "check_in_child": "child",
+    "check_optimizer": "suites",
+    "check_sampler": "suites",
+    "check_task": "suites",
     "parametrize_cells": "parametrize",
     "parametrize_optimizers": "parametrize",
     "parametrize_samplers": "parametrize",

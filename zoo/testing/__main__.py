@@ -12,8 +12,8 @@ from typing import Any
 
 from zoo.errors import ZooError
 from zoo.registry import load_plugin_file
-from zoo.testing.kits import parse_spec
 from zoo.testing.report import law_of, name_of, run_checks
+from zoo.testing.suites import parse_spec
 
 Tell = Callable[[str, Any], None]
 

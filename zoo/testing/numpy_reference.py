@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from zoo.compiler.graph import Level, Node, ancestors
-from zoo.compiler.meanings import meaning
-from zoo.compiler.step_back import step_back
-from zoo.compiler.structure import SUMS
-from zoo.layers.layer import Layer
-from zoo.testing.domain import Array, Arrays, Trial, named_gradients, named_values
+from zoo.compiler.interpreter import meaning
+from zoo.compiler.ir.graph import Level, Node, ancestors
+from zoo.compiler.ir.structural_ops import SUMS
+from zoo.compiler.passes.autodiff import step_back
+from zoo.layers.direction import Layer
+from zoo.testing.trials import Array, Arrays, Trial, named_gradients, named_values
 
 _FLOAT64 = np.dtype(np.float64)
 Values = dict[Node, Any]
@@ -68,7 +68,7 @@ def layers_of(trial: Trial) -> list[LayerArrays]:
 
 
 def run_reference(trial: Trial) -> Arrays:
-    """Both passes in float64, every result under the name that :func:`zoo.testing.domain.run` gives it.
+    """Both passes in float64, every result under the name that :func:`zoo.testing.trials.run` gives it.
 
     Raises:
         DefinitionError: if a layer's cell has no ``step`` that can be read.

@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.contracts import Optimizer
+from zoo.base import Optimizer
 from zoo.kernels.jit import interpreted
 
 Vector: TypeAlias = "np.ndarray[Any, Any]"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from zoo.contracts import Cell, Member, Optimizer, Sampler, Task
+from zoo.base import Cell, Member, Optimizer, Sampler, Task
 from zoo.errors import UsageError
-from zoo.testing.extra import need
-from zoo.testing.kits import CELLS, OPTIMIZERS, SAMPLERS, TASKS, Kit
+from zoo.testing.property import need
 from zoo.testing.report import known_excuses, name_of
+from zoo.testing.suites import CELLS, OPTIMIZERS, SAMPLERS, TASKS, Kit
 
 if TYPE_CHECKING:
     import pytest

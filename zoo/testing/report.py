@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from unittest import SkipTest
 
-from zoo.contracts.member import first_paragraph
-from zoo.contracts.names import did_you_mean
+from zoo.base.component import first_paragraph
+from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
 
 Status = Literal["passed", "failed", "skipped", "expected failure", "not checked"]

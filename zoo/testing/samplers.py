@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.contracts import Sampler
+from zoo.base import Sampler
 from zoo.errors import UsageError
 from zoo.kernels.jit import interpreted
 from zoo.kernels.random import uniform

@@ -12,9 +12,8 @@ from unittest import SkipTest
 
 import numpy as np
 
-from zoo.contracts import Batch, Task
-from zoo.contracts.metrics import METRICS
-from zoo.contracts.task import PARTS, digests
+from zoo.base import Batch, Task
+from zoo.base.task import METRICS, PARTS, digests
 from zoo.errors import DefinitionError
 
 Array = np.ndarray[Any, Any]
@@ -244,7 +243,7 @@ def check_model_takes_it(task: Task) -> None:
     """A model of its sizes and loss takes its batches: a finite loss, gradient and score."""
     from zoo.kernels.jit import interpreted
     from zoo.training.evaluation import evaluate_task
-    from zoo.training.practice import model_for
+    from zoo.training.task_dataset import model_for
 
     with interpreted():
         model = model_for(task, "vanilla", hidden_size=3, threads=1)

@@ -9,14 +9,13 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from zoo.arguments import as_bool
-from zoo.contracts import Cell
+from zoo.base import Cell
+from zoo.layers.checkpointing import check_recompute
 from zoo.layers.recurrent import Named, resolved
-from zoo.layers.segments import check_recompute
-from zoo.torch.calling import prepare, returned
-from zoo.torch.limits import check_device, check_dtype
-from zoo.torch.packing import pack_like, unpack
-from zoo.torch.plan import Plan, outline_of
-from zoo.torch.recorded import recorded
+from zoo.torch.arguments import pack_like, prepare, returned, unpack
+from zoo.torch.autograd import recorded
+from zoo.torch.checks import check_device, check_dtype
+from zoo.torch.config import Plan, outline_of
 from zoo.torch.states import State
 
 Tensor = Any

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from zoo.errors import UsageError
-from zoo.layers.layer import Array, Arrays
-from zoo.layers.layout import Shapes
+from zoo.layers.direction import Array, Arrays
+from zoo.layers.parameters import Shapes
 from zoo.layers.stack import Stack
 
 Tensor = Any

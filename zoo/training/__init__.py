@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.training.config import Config, make_config
+    from zoo.training.dataset import Measured, Reader
     from zoo.training.evaluation import Score, TaskScore, evaluate, evaluate_task
-    from zoo.training.practice import Practice
-    from zoo.training.reading import Measured, Reader
-    from zoo.training.resuming import resume_config
+    from zoo.training.resume import resume_config
     from zoo.training.run import Interrupted, Run
     from zoo.training.session import train
-    from zoo.training.text import Text, prepare
+    from zoo.training.task_dataset import Practice
+    from zoo.training.text_dataset import Text, prepare
     from zoo.training.trainer import Analyse, Event
 
 _HOMES = {
@@ -24,18 +24,18 @@ _HOMES = {
     "Config": "config",
     "Event": "trainer",
     "Interrupted": "run",
-    "Measured": "reading",
-    "Practice": "practice",
-    "Reader": "reading",
+    "Measured": "dataset",
+    "Practice": "task_dataset",
+    "Reader": "dataset",
     "Run": "run",
     "Score": "evaluation",
     "TaskScore": "evaluation",
-    "Text": "text",
+    "Text": "text_dataset",
     "evaluate": "evaluation",
     "evaluate_task": "evaluation",
     "make_config": "config",
-    "prepare": "text",
-    "resume_config": "resuming",
+    "prepare": "text_dataset",
+    "resume_config": "resume",
     "train": "session",
 }
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.arguments import short_repr
-from zoo.contracts.names import did_you_mean
+from zoo.base.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
-from zoo.layers.segments import EXPECTED_RECOMPUTE, is_recompute
+from zoo.layers.checkpointing import EXPECTED_RECOMPUTE, is_recompute
 
 Check = Callable[[Any], bool]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.arguments import as_path
-from zoo.contracts import Cell
+from zoo.base import Cell
 from zoo.errors import CheckpointError
 from zoo.model import AnyModel, load
 from zoo.storage import RunDirectory, log

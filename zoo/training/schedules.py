@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from zoo.contracts.names import did_you_mean
+from zoo.base.names import did_you_mean
 from zoo.errors import UnknownNameError, UsageError
 
 State: TypeAlias = Mapping[str, "int | float | None"]

@@ -10,26 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from zoo.arguments import as_bool, as_path, short_repr
-from zoo.contracts import Cell, Optimizer, Task, Tracker
+from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.data import Corpus
-from zoo.data.files import IN_MEMORY
+from zoo.data.sources import IN_MEMORY
+from zoo.distributed.launch import crew
+from zoo.distributed.process_group import Crew
 from zoo.errors import UsageError
 from zoo.model import AnyModel
-from zoo.ranks.crew import Crew
-from zoo.ranks.launch import crew
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
 from zoo.storage import OnlyRead, RunDirectory
-from zoo.training.analysing import analyse
 from zoo.training.config import Config, make_config
-from zoo.training.practice import prepare_task
-from zoo.training.progress import Progress, restore
-from zoo.training.reading import Reader
-from zoo.training.resuming import find_checkpoint, left_open, resume_config
+from zoo.training.dataset import Reader
+from zoo.training.evaluation import analyse
+from zoo.training.resume import find_checkpoint, left_open, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.schedules import Schedule, make_schedule
 from zoo.training.signals import Interruption, interruptible
-from zoo.training.text import prepare
-from zoo.training.tracking import chosen_trackers, following
+from zoo.training.state import Progress, restore
+from zoo.training.task_dataset import prepare_task
+from zoo.training.text_dataset import prepare
+from zoo.training.trackers import chosen_trackers, following
 from zoo.training.trainer import Event, Trainer
 
 Watch = Callable[[Event], None]

@@ -9,20 +9,19 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from zoo.contracts import Optimizer
+from zoo.base import Optimizer
+from zoo.distributed.process_group import ALONE, Crew
 from zoo.errors import ZooError
-from zoo.kernels.directory import count_cached
-from zoo.layers.team import ALONE
+from zoo.kernels.cache_dir import count_cached
 from zoo.model import AnyModel, LanguageModel
-from zoo.ranks.crew import Crew
 from zoo.storage import RunDirectory
 from zoo.training.clipping import Clip
 from zoo.training.config import Config
-from zoo.training.meter import Means, Speed
-from zoo.training.progress import Progress
-from zoo.training.reading import Reader
+from zoo.training.dataset import Reader
+from zoo.training.metrics import Means, Speed
 from zoo.training.schedules import Schedule
 from zoo.training.signals import Interruption
+from zoo.training.state import Progress
 
 Event = dict[str, Any]
 Analyse = Callable[["Trainer"], Mapping[str, Any]]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import zoo.torch
-from zoo.bench.own import input_weights
 from zoo.bench.peers import torch as host
+from zoo.bench.peers.own import input_weights
 from zoo.bench.problem import Problem, Way
 from zoo.convert import to_torch
 from zoo.convert.torch import has_layout

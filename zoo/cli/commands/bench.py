@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.failures import say
+from zoo.cli.errors import say
 from zoo.cli.flags import option
-from zoo.cli.sheets import show_sheets
-from zoo.cli.terminal import echo, strong
+from zoo.cli.terminal import echo, show_sheets, strong
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
-    from zoo.bench.records import Results
+    from zoo.bench.results import Results
     from zoo.bench.settings import Settings
-    from zoo.sheets import Place
+    from zoo.tables import Place
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -70,9 +69,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     zoo's weights and must find the same loss before it is timed; zoo and peers then run in turn, with the
     same number of threads. Let nothing else run meanwhile.
     """
-    from zoo.bench.comparison import check_alike, read
-    from zoo.bench.session import Parts, measure
-    from zoo.sheets import place_of
+    from zoo.bench.baseline import check_alike, read
+    from zoo.bench.bench import Parts, measure
+    from zoo.tables import place_of
 
     parts = Parts(not given.pop("no_compile"), given.pop("sampling"), given.pop("growth"))
     files = {name: given.pop(name) for name in ("json_file", "chart")}
@@ -114,7 +113,7 @@ def _settings(
 ) -> Settings:
     """What to measure, once all names and numbers are found good."""
     from zoo.bench import settings as s
-    from zoo.bench.contender import installed_peers
+    from zoo.bench.peer_process import installed_peers
 
     pythons = s.pythons(python)
     found = dict.fromkeys((*installed_peers(), *pythons)) if peers is None else s.names(peers)
@@ -152,7 +151,7 @@ def _show(results: Results) -> None:
 
 def _write(results: Results, json_file: Path | None, chart: Path | None, place: Place | None) -> None:
     from zoo.bench.chart import draw
-    from zoo.bench.markdown import put
+    from zoo.bench.tables import put
     from zoo.storage.atomic import write_bytes
 
     if json_file:
@@ -165,7 +164,7 @@ def _write(results: Results, json_file: Path | None, chart: Path | None, place: 
 
 def _holds(before: Any, results: Results) -> bool:
     """Whether no ratio fell; those that did are told."""
-    from zoo.bench.comparison import compare
+    from zoo.bench.baseline import compare
 
     changes = compare(before, results)
     fallen = [change for change in changes if change.fell]

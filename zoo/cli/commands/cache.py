@@ -7,9 +7,9 @@ from collections.abc import Callable
 import click
 
 from zoo.cli.flags import argument
+from zoo.cli.format import size
 from zoo.cli.terminal import echo
-from zoo.cli.units import size
-from zoo.kernels.directory import cache_directory, cached_files, clear_cache, generated_files
+from zoo.kernels.cache_dir import cache_directory, cached_files, clear_cache, generated_files
 
 
 def _info() -> None:

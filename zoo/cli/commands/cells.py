@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from zoo.catalogue.facts import HIDDEN, INPUTS, ORDERS, Facts, facts_of, in_order
-from zoo.cli.failures import say
+from zoo.base import Cell
+from zoo.base.names import did_you_mean
+from zoo.cell_pages.cell_info import HIDDEN, INPUTS, ORDERS, Facts, facts_of, in_order
+from zoo.cli.component_lookup import plugin_option
+from zoo.cli.errors import say
 from zoo.cli.flags import argument, option
-from zoo.cli.members import plugin_option
 from zoo.cli.terminal import echo, is_terminal, show_table
-from zoo.contracts import Cell
-from zoo.contracts.names import did_you_mean
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import get_cell, registry_of
 
@@ -84,7 +84,7 @@ def _measured(rows: list[Facts]) -> list[Facts]:
 
 def _speed(name: str) -> Facts:
     """What a cell takes for a token; None, and a warning, if it cannot run in this size."""
-    from zoo.bench.shard import ROWS, STEPS, ns_per_token
+    from zoo.bench.timing import ROWS, STEPS, ns_per_token
 
     try:
         found = round(ns_per_token(get_cell(name), INPUTS, HIDDEN, _SECONDS), 1)

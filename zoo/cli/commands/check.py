@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from zoo.base import Modifier, Tracker
+from zoo.cli.component_lookup import find_member
 from zoo.cli.flags import argument, option
-from zoo.cli.members import find_member
 from zoo.cli.terminal import echo, faint, is_terminal, make_console, rich_text, styled
-from zoo.contracts import Modifier, Tracker
 from zoo.errors import UsageError
-from zoo.registry.files import names_file
+from zoo.registry.plugin_files import names_file
 from zoo.testing.report import Outcome, Report
 
 _LOOKS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
+from zoo.cli.component_lookup import find_member, plugin_option
 from zoo.cli.flags import argument
-from zoo.cli.members import find_member, plugin_option
 from zoo.cli.terminal import echo
 
 

@@ -1,24 +1,85 @@
-"""``zoo compare``: cells on tasks, alike but for themselves."""
+"""From the flags of ``zoo compare`` to the arguments of ``zoo.compare``.
+
+``zoo compare``: cells on tasks, alike but for themselves.
+"""
 
 from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import zoo
-from zoo.cli.failures import say
-from zoo.cli.members import load_plugins, repeated_flags
-from zoo.cli.sections import Flag, Sectioned
-from zoo.cli.settings import FLAGS
+from zoo.base import Optimizer
+from zoo.cli.commands.train import schedule_target
+from zoo.cli.component_lookup import cell_class, load_plugins, repeated_flags, task_class
+from zoo.cli.errors import say
+from zoo.cli.flags import Flag, Sectioned
+from zoo.cli.set_options import Target, assign, member_target
 from zoo.cli.terminal import echo
+from zoo.cli.train_flags import FLAGS
+from zoo.comparison.specs import by_label
+from zoo.errors import UsageError
+from zoo.registry import registry_of
+from zoo.training import Config
 
 if TYPE_CHECKING:
     from zoo.comparison import Comparison
-    from zoo.sheets import Place
+    from zoo.tables import Place
+
+
+def split(text: str | None) -> list[str]:
+    """The parts of a list with commas, each once."""
+    return list(dict.fromkeys(part for part in map(str.strip, (text or "").split(",")) if part))
+
+
+def rates(text: str | None) -> list[float] | None:
+    """The learning rates in a list with commas.
+
+    Raises:
+        UsageError: if one is no number.
+    """
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in split(text)]
+    except ValueError:
+        raise UsageError(
+            f"compare: --lr-grid {text!r}; expected numbers with commas, as in 0.001,0.003."
+        ) from None
+
+
+def assigned(
+    cells: Sequence[str], tasks: Sequence[str], settings: Mapping[str, Any], assignments: Sequence[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """What ``--set`` chooses: options of cells and tasks by label, and settings of all runs.
+
+    Args:
+        cells: As given to ``--cells``.
+        tasks: As given to ``--tasks``.
+        settings: Settings that were given as flags.
+        assignments: As given to ``--set``.
+
+    Raises:
+        ZooError: if a name is unknown or a value is not allowed.
+    """
+    members = {
+        **{label: cell_class(spec) for label, spec in by_label("cell", cells)[0].items()},
+        **{label: task_class(spec) for label, spec in by_label("task", tasks)[0].items()},
+    }
+    optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
+    targets: list[Target] = [member_target(label, member) for label, member in members.items()]
+    targets += [
+        member_target("optimizer", optimizer),
+        schedule_target(settings.get("schedule", Config.schedule)),
+    ]
+    chosen = {label: options for label, options in assign(assignments, targets).items() if options}
+    ours = {f"{name}_options": chosen.pop(name) for name in ("optimizer", "schedule") if name in chosen}
+    return chosen, ours
+
 
 _HELP = """Train cells on tasks, alike but for themselves.
 
@@ -32,10 +93,15 @@ left out is then as it was.
   zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
   zoo compare --out runs/memory --cells lstm --seeds 5
 """
+
 _SETTINGS = {"layers", "dtype", "batch", "optimizer", "schedule", "clip", "clip_value", "recompute"}
+
 _SETTINGS |= {"eval_batches", "stop_when_solved"}
+
 _TRAINING = [flag for flag in FLAGS if flag.name in _SETTINGS]
+
 _WHAT, _LENGTH = "What is compared", "Size and length"
+
 _RATE, _WORK = "Learning rate", "Work and results"
 
 _FLAGS: list[click.Parameter] = [
@@ -119,9 +185,9 @@ def run(
     **flags: Any,
 ) -> None:
     """Compare; the arguments are those of the command line, with None for flags that were not given."""
-    from zoo.cli.progress.comparing import watching
+    from zoo.cli.display.compare_display import watching
     from zoo.comparison import Stopped
-    from zoo.sheets import place_of
+    from zoo.tables import place_of
 
     place = place_of(markdown, "compare") if markdown else None
     if place:
@@ -146,8 +212,6 @@ def run(
 
 def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """The arguments of ``zoo.compare``."""
-    from zoo.cli.comparisons import assigned, rates, split
-
     cells, tasks = split(flags.pop("cells")), split(flags.pop("tasks"))
     settings = {name: value for flag in _TRAINING if (value := flags.pop(name := str(flag.name))) is not None}
     options, chosen = assigned(cells, tasks, settings, assignments)
@@ -162,7 +226,7 @@ def _place(arguments: dict[str, Any]) -> list[str]:
 
 
 def _show(comparison: Comparison) -> None:
-    from zoo.cli.sheets import show_sheets
+    from zoo.cli.terminal import show_sheets
     from zoo.comparison.tables import remarks, sheets
 
     show_sheets(sheets(comparison.results))
@@ -174,7 +238,7 @@ def _show(comparison: Comparison) -> None:
 
 def _write(place: Place, comparison: Comparison) -> None:
     from zoo.comparison.tables import remarks, sheets, surroundings
-    from zoo.sheets import section
+    from zoo.tables import section
 
     about = "\n".join(f"{line}  " for line in surroundings(comparison.results)).rstrip()
     notes = "\n".join(f"- {line}" for line in remarks(comparison.results))

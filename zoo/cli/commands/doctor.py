@@ -1,13 +1,244 @@
-"""``zoo doctor``: what a bug report should say, and what is broken."""
+"""What an examination of ``zoo doctor`` found.
+
+Does the compiler work, and what does it compile for?
+
+What zoo stands on: itself, Python, packages, the system, the cache, the environment, plugins.
+
+``zoo doctor``: what a bug report should say, and what is broken.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 import click
 
+import zoo
 from zoo.cli.flags import option
-from zoo.cli.terminal import echo, plain_table, styled
+from zoo.cli.format import size
+from zoo.cli.terminal import echo, styled
+from zoo.errors import PluginError
+from zoo.kernels.cache_dir import cache_directory, cached_files, generated_files, kernel_directory
+from zoo.registry.loader import Loader
+from zoo.registry.probe import probe_plugins
+from zoo.tables import plain_table
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an examination found.
+
+    Args:
+        name: What was looked at.
+        text: What was found, for people.
+        data: The same, for programs.
+        problem: What is broken, and what to do; empty if nothing is.
+    """
+
+    name: str
+    text: str
+    data: Any
+    problem: str = ""
+
+
+# Instruction sets on which the speed of the kernels depends.
+FEATURES = ("sse2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
+
+
+def processor() -> Finding:
+    """The processor that kernels are compiled for."""
+    try:
+        from numba.core.registry import cpu_target
+
+        triple, name, features = cpu_target.target_context.codegen().magic_tuple()
+    except Exception as error:  # whatever keeps Numba from working is the finding
+        return _no_compiler("processor", error)
+    enabled = [feature for feature in FEATURES if f"+{feature}" in features.split(",")]
+    text = f"{_marketing_name()}compiled for {name} ({triple.partition('-')[0]}): {', '.join(enabled)}"
+    return Finding("processor", text, {"target": name, "triple": triple, "features": features.split(",")})
+
+
+def _marketing_name() -> str:
+    """What Linux calls the processor; elsewhere nothing, since no file says."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, " if names else ""
+
+
+def vectors() -> Finding:
+    """How many numbers one instruction handles."""
+    try:
+        from numba import types
+
+        from zoo.kernels.gemm_microkernel import lanes
+
+        widths = {"float32": lanes(types.float32), "float64": lanes(types.float64)}
+    except Exception as error:
+        return _no_compiler("vectors", error)
+    text = (
+        f"{32 * widths['float32']} bits: {widths['float32']} float32 or {widths['float64']} float64 at once"
+    )
+    return Finding("vectors", text, widths)
+
+
+def compiler() -> Finding:
+    """Whether a kernel compiles and runs."""
+    try:
+        import numba
+
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # numba sets it from the environment
+            return Finding(
+                "compiler", "switched off by NUMBA_DISABLE_JIT: everything runs as plain, slow Python", "off"
+            )
+        started = time.perf_counter()
+        compiled: Any = numba.njit(_successor)
+        if compiled(41) != 42:
+            raise ArithmeticError("41 + 1 came out wrong")
+    except Exception as error:
+        return _no_compiler("compiler", error)
+    seconds = time.perf_counter() - started
+    return Finding(
+        "compiler", f"works ({seconds:.2f} s for the smallest kernel)", {"seconds": round(seconds, 3)}
+    )
+
+
+def _successor(number: int) -> int:
+    return number + 1
+
+
+def _no_compiler(name: str, error: Exception) -> Finding:
+    problem = f"Numba cannot be used ({type(error).__name__}: {error}); install recurrent-zoo afresh."
+    return Finding(name, "unknown", None, problem)
+
+
+PACKAGES = (
+    "numba",
+    "llvmlite",
+    "numpy",
+    "click",
+    "filelock",
+    "platformdirs",
+    "pluggy",
+    "rich",
+    "safetensors",
+)
+
+EXTRAS = ("hypothesis", "pytest")
+
+
+def about_zoo() -> Finding:
+    """Version and place."""
+    place = str(Path(zoo.__file__).parent)
+    return Finding("zoo", f"{zoo.__version__} in {place}", {"version": zoo.__version__, "path": place})
+
+
+def about_python() -> Finding:
+    """Which interpreter."""
+    number = platform.python_version()
+    text = f"{platform.python_implementation()} {number}, {sys.executable}"
+    return Finding("python", text, {"version": number, "path": sys.executable})
+
+
+def about_packages() -> Finding:
+    """Versions of what zoo needs, and of what the testing extra brings."""
+    found = {name: _version(name) for name in (*PACKAGES, *EXTRAS)}
+    missing = [name for name in PACKAGES if found[name] is None]
+    text = ", ".join(f"{name} {number}" for name, number in found.items() if number)
+    problem = f"{', '.join(missing)} not installed; install recurrent-zoo again." if missing else ""
+    return Finding("packages", text, found, problem)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def about_system() -> Finding:
+    """Operating system and C library."""
+    return Finding("system", platform.platform(), platform.platform())
+
+
+def about_threads() -> Finding:
+    """Processors that training uses."""
+    from zoo.layers.sharding import available_threads
+
+    usable, present = available_threads(), os.cpu_count()
+    data = {"usable": usable, "present": present}
+    return Finding("threads", f"{usable} of {present} processors may be used", data)
+
+
+def about_cache() -> Finding:
+    """Whether compiled kernels can be kept."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        writable = kernel_directory() is not None
+    files = cached_files()
+    total = sum(file.stat().st_size for file in [*files, *generated_files()])
+    state = "writable" if writable else "NOT USABLE"
+    text = f"{cache_directory()}, {state}, {len(files)} kernels, {size(total)}"
+    data = {"path": str(cache_directory()), "writable": writable, "kernels": len(files), "bytes": total}
+    return Finding("cache", text, data, str(caught[-1].message) if caught and not writable else "")
+
+
+def about_environment() -> Finding:
+    """What is set of Numba's variables and zoo's."""
+    names = sorted(name for name in os.environ if name.startswith(("NUMBA_", "ZOO_")))
+    found = {name: os.environ[name] for name in names}
+    text = " ".join(f"{name}={value}" for name, value in found.items())
+    return Finding("environment", text or "nothing set", found)
+
+
+def about_plugins() -> Finding:
+    """How many are loaded, and which failed; each foreign one was tried in a process of its own before."""
+    doors = probe_plugins()
+    try:
+        records = Loader(discover=lambda: doors).plugins()
+    except PluginError as error:
+        return Finding("plugins", "a failure, and ZOO_STRICT_PLUGINS is set", None, str(error))
+    failed = [record for record in records if record.status == "failed"]
+    counts = {
+        status: sum(record.status == status for record in records)
+        for status in ("loaded", "failed", "skipped")
+    }
+    text = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    problem = "; ".join(f"plugin {record} failed: {record.error.rstrip('.')}" for record in failed)
+    data = [{"name": record.name, "status": record.status, "error": record.error} for record in records]
+    return Finding("plugins", text, data, f"{problem}." if problem else "")
+
+
+EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
+    about_zoo,
+    about_python,
+    about_packages,
+    about_system,
+    processor,
+    vectors,
+    about_threads,
+    compiler,
+    about_cache,
+    about_environment,
+    about_plugins,
+)
+
+
+def examine() -> list[Finding]:
+    """Everything, in order."""
+    return [look() for look in EXAMINATIONS]
 
 
 @click.command()
@@ -20,8 +251,6 @@ def command(ctx: click.Context, as_json: bool) -> None:
     zoo's own is loaded in its own process, so that one that crashes or hangs is named. The exit code is 1 if
     something is broken.
     """
-    from zoo.cli.examinations import examine
-
     findings = examine()
     problems = [finding.problem for finding in findings if finding.problem]
     if as_json:

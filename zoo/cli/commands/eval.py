@@ -1,19 +1,89 @@
-"""``zoo eval``: how well a trained model predicts a text, or does a task."""
+"""How well a trained model does the task it was trained on.
+
+``zoo eval``: how well a trained model predicts a text, or does a task.
+"""
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from zoo.base import Task
+from zoo.cli.checkpoints import Trained
+from zoo.cli.component_lookup import file_cell, file_task, plugin_option, trained_task
 from zoo.cli.flags import argument, option
-from zoo.cli.members import file_cell, file_task, plugin_option, trained_task
-from zoo.cli.terminal import echo, plain_table
-from zoo.errors import UsageError
+from zoo.cli.set_options import assign, member_target
+from zoo.cli.terminal import echo
+from zoo.errors import UsageError, ZooWarning
+from zoo.tables import plain_table
+from zoo.training import Config, evaluate_task
 from zoo.training.config import TEST_BATCHES
+
+
+def score_on(
+    trained: Trained,
+    config: Config,
+    cls: type[Task],
+    assignments: Sequence[str],
+    part: str | None,
+    batches: int,
+) -> dict[str, Any]:
+    """Loss and score of a model on its task.
+
+    Args:
+        trained: The model.
+        config: What it was trained with.
+        cls: Its task.
+        assignments: Options of the task in place of those of the run, ``"delay=100"``.
+        part: ``train``, ``valid`` or ``test``; None for ``test``.
+        batches: How many batches of the size of training are measured.
+
+    Raises:
+        UsageError: if an option is not the task's, or its sizes are no longer those of the model.
+    """
+    _warn_of_change(trained, cls(**config.task_options))
+    task = _task(cls, config, assignments)
+    sizes = task.input_size, task.output_size
+    if sizes != (trained.model.stack.input_size, trained.model.output_size):
+        raise UsageError(
+            f"{trained.source}: {task!r} has {sizes[0]} inputs and {sizes[1]} outputs; the model has "
+            f"{trained.model.stack.input_size} and {trained.model.output_size}."
+        )
+    chosen = part or "test"
+    found = evaluate_task(task, trained.model, chosen, batches, config.batch or 32)
+    return {
+        "task": task.name,
+        "options": dict(task.options),
+        "part": chosen,
+        "examples": found.examples,
+        "loss": found.loss,
+        "metric": task.metric,
+        "score": found.score,
+        "higher_is_better": task.higher_is_better,
+        "baseline": task.baseline(),
+        "threshold": task.threshold,
+        "solved": found.solved,
+    }
+
+
+def _task(cls: type[Task], config: Config, assignments: Sequence[str]) -> Task:
+    """The task of a run, with some options changed."""
+    changes = assign(assignments, [member_target("task", cls)])["task"]
+    return cls(**{**config.task_options, **changes})
+
+
+def _warn_of_change(trained: Trained, task: Task) -> None:
+    """Warn if the examples of the task are not those of the training."""
+    if trained.sha256 and task.fingerprint() != trained.sha256:
+        sentence = (
+            f"{trained.source}: {task.label()} has changed since training; it gives other examples now."
+        )
+        warnings.warn(sentence, ZooWarning, stacklevel=3)
 
 
 @click.command()
@@ -73,7 +143,7 @@ def command(
     compare. Of a task, loss and score are the mean over batches of examples that training never saw, the same
     for every run.
     """
-    from zoo.cli.evaluating import evaluate_on, open_model
+    from zoo.cli.checkpoints import evaluate_on, open_model
 
     trained, own = open_model(Path(path), file_cell(cell)), file_task(task)
     config = trained.config
@@ -85,7 +155,6 @@ def command(
             glob=glob,
             on_unknown=on_unknown,
         )
-        from zoo.cli.scoring import score_on
 
         cls = trained_task(config.task, own)
         facts = score_on(trained, config, cls, assignments, part, batches or TEST_BATCHES)

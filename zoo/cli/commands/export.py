@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.arguments import real_path
+from zoo.cli.component_lookup import file_cell, plugin_option
 from zoo.cli.flags import argument, option
-from zoo.cli.members import file_cell, plugin_option
-from zoo.cli.terminal import echo, plain_table
-from zoo.paths import real_path
+from zoo.cli.terminal import echo
+from zoo.tables import plain_table
 
 if TYPE_CHECKING:
     from zoo.export import CFiles, OnnxFile
@@ -65,7 +66,7 @@ def command(
 
 def _default(path: Path, form: str, step: bool) -> Path:
     """A file in the current directory, called after the run."""
-    from zoo.export.c.text import prefix_of
+    from zoo.export.c.literals import prefix_of
 
     name = real_path(path).name.removesuffix(".safetensors")
     return Path(f"{prefix_of(name)}.c" if form == "c" else f"{name}{'-step' * step}.onnx")

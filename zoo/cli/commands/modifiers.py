@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from zoo.base import Modifier
+from zoo.base.names import did_you_mean
+from zoo.cli.component_lookup import plugin_option
 from zoo.cli.flags import argument, option
-from zoo.cli.members import plugin_option
 from zoo.cli.terminal import echo, show_table
-from zoo.contracts import Modifier
-from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError
 from zoo.registry import registry_of
 

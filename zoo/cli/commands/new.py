@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
+from zoo.arguments import expand_user
 from zoo.cli.flags import argument, option
-from zoo.cli.terminal import echo, plain_table
-from zoo.paths import expand_user
+from zoo.cli.terminal import echo
+from zoo.tables import plain_table
 
 
 @click.command()
@@ -23,7 +24,7 @@ def command(name: str, cell: str | None, directory: str | None) -> None:
     NAME is that of the package, as in my-cells. It is complete: it can be installed, the cell trains, and its
     test tries every law. Nothing that exists is overwritten.
     """
-    from zoo.cli.scaffold import check_target, package_files, package_names, write_directory
+    from zoo.cli.new_package import check_target, package_files, package_names, write_directory
 
     target = expand_user(directory or name)
     names = package_names(name, cell)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
+from zoo.base import Cell
+from zoo.cli.component_lookup import cell_class, plugin_option
 from zoo.cli.flags import argument, option
-from zoo.cli.members import cell_class, plugin_option
 from zoo.cli.terminal import echo
-from zoo.contracts import Cell
 from zoo.registry import registry_of
 
 
@@ -35,7 +35,7 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     lists them, DIR/FAMILY/README.md those of a family, and pages of cells that are gone are removed. What is
     as it should be is left alone, and so is what was not made by this command.
     """
-    from zoo.catalogue.folder import all_files, differences, files_of, write
+    from zoo.cell_pages.write_pages import all_files, differences, files_of, write
 
     registry = registry_of(Cell)
     classes = list(dict.fromkeys(map(cell_class, names or registry.list())))

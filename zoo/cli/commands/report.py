@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.failures import say
+from zoo.cli.component_lookup import file_cell, file_task, plugin_option
+from zoo.cli.errors import say
 from zoo.cli.flags import argument, option
-from zoo.cli.members import file_cell, file_task, plugin_option
+from zoo.cli.format import size
 from zoo.cli.terminal import echo
-from zoo.cli.units import size
 from zoo.errors import UsageError
 
 
@@ -52,8 +52,8 @@ def command(
     colour over text, samples, the cell and the configuration of a run; tables and charts of a comparison.
     """
     from zoo.report import make_report, write_figures, write_page
+    from zoo.report.build import PAGE
     from zoo.report.figures import check_figures
-    from zoo.report.making import PAGE
 
     if figures:
         check_figures(figures[0])

@@ -10,18 +10,19 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from zoo.catalogue.facts import HIDDEN, INPUTS
-from zoo.catalogue.tables import tables
-from zoo.cli.assignments import assign, member_target
+from zoo.base import Cell, Member
+from zoo.base.card import SCOPES
+from zoo.base.names import JOIN
+from zoo.cell_pages.cell_info import HIDDEN, INPUTS
+from zoo.cell_pages.cell_tables import tables
+from zoo.cli.component_lookup import CONTRACTS, find_member, plugin_option
 from zoo.cli.flags import argument, option
-from zoo.cli.members import CONTRACTS, find_member, plugin_option
-from zoo.cli.terminal import WIDTH, echo, faint, is_terminal, make_console, plain_table, strong
+from zoo.cli.set_options import assign, member_target
+from zoo.cli.terminal import WIDTH, echo, faint, is_terminal, make_console, strong
 from zoo.cli.terminal_text import escape_controls
-from zoo.contracts import Cell, Member
-from zoo.contracts.card import SCOPES
-from zoo.contracts.names import JOIN
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import registry_of
+from zoo.tables import plain_table
 
 _SIZE = click.IntRange(min=1)
 
@@ -91,7 +92,7 @@ def _show_graph(member: Member, input_size: int, hidden_size: int) -> None:
             f"`zoo show {member.name} --source` prints them."
         )
         return
-    from zoo.cli.plans import page
+    from zoo.cli.plan_page import page
     from zoo.compiler.explain import explain
 
     echo("\n".join(page(explain(member), input_size, hidden_size)))
@@ -111,7 +112,7 @@ def _show_source(member: Member) -> None:
 
 def _derived(cell: Cell) -> str:
     """The module that zoo derives from a cell's step."""
-    from zoo.compiler.derive import plan
+    from zoo.compiler.compile import plan
 
     return plan(cell).source
 
@@ -160,7 +161,7 @@ def _origin(member: type[Member]) -> str:
 
 def _traces(cell: Cell) -> list[str]:
     """What ``forward(x, trace=...)`` takes; a cell whose step cannot be read has a card all the same."""
-    from zoo.catalogue.traces import trace_table
+    from zoo.cell_pages.trace_table import trace_table
 
     try:
         return plain_table(trace_table(cell))
@@ -170,7 +171,7 @@ def _traces(cell: Cell) -> list[str]:
 
 def _memory(cell: Cell) -> str:
     """What a cell keeps for the way back; a cell that cannot be compiled has a card all the same."""
-    from zoo.layers.kept import numbers_kept
+    from zoo.layers.tape_size import numbers_kept
 
     try:
         found = numbers_kept(cell, INPUTS, HIDDEN)

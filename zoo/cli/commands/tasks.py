@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from zoo.cli.failures import say
+from zoo.base import Task
+from zoo.base.names import did_you_mean
+from zoo.cli.component_lookup import plugin_option
+from zoo.cli.errors import say
 from zoo.cli.flags import argument, option
-from zoo.cli.members import plugin_option
 from zoo.cli.terminal import echo, show_table
-from zoo.contracts import Task
-from zoo.contracts.names import did_you_mean
 from zoo.errors import UsageError, ZooError
 from zoo.registry import registry_of
 

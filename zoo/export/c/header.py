@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 
 import zoo
-from zoo.export.c.layers import field_of
-from zoo.export.c.text import c_names, c_type
-from zoo.export.subject import Subject
+from zoo.export.c.layer_emitter import field_of
+from zoo.export.c.literals import c_names, c_type
+from zoo.export.exported_model import Subject
 
 _OPEN = """\
 #ifndef {upper}_H

@@ -1,4 +1,4 @@
-"""The table of element-wise operations in C99: a row for each row of ``zoo.compiler.operations``.
+"""The table of element-wise operations in C99: a row for each row of ``zoo.compiler.ir.elementwise_ops``.
 
 ``{0}``, ``{1}`` are the operands; ``real`` in a helper stands for the type of numbers, and the functions of
 ``math.h`` get the ending of that type.

@@ -10,11 +10,10 @@ import numpy as np
 
 import zoo
 from zoo.errors import UsageError
-from zoo.export.onnx.layers import Given, write_layer
-from zoo.export.onnx.library import library
-from zoo.export.onnx.nodes import Nodes
-from zoo.export.onnx.rows import one_hot
-from zoo.export.subject import Stage, Subject
+from zoo.export.exported_model import Stage, Subject
+from zoo.export.onnx.graph_builder import Nodes, library
+from zoo.export.onnx.layer_emitter import Given, write_layer
+from zoo.export.onnx.step_emitter import one_hot
 
 OPSET = 18
 """The first with all that is used (reductions take their axes as an input), of December 2022; every later

@@ -1,4 +1,4 @@
-"""The table of element-wise operations as ONNX has them: a row for each row of ``zoo.compiler.operations``.
+"""Element-wise operations in ONNX: one row for each row of ``zoo.compiler.ir.elementwise_ops``.
 
 Each takes the graph and the names of its operands, and returns the name of what it makes. What ONNX has no
 operator for is put together so that it is as exact as the numbers are: ``exp(x) - 1`` as W. Kahan does
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from zoo.export.onnx.nodes import Nodes
+from zoo.export.onnx.graph_builder import Nodes
 
 Writer: TypeAlias = Callable[..., str]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from zoo.report.blocks import Axis, Chart, Reference, Series
+from zoo.report.format import levels, score_axis, words
 from zoo.report.history import History, number
-from zoo.report.wording import levels, score_axis, words
 
 _BEFORE_ONLY = "The log of this run holds the norm before clipping only."
 

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zoo.contracts import Cell
-from zoo.testing.laws.compiled import check_compiles_once, check_jit_equals_python
+from zoo.base import Cell
+from zoo.testing.laws.compiler import check_compiles_once, check_jit_equals_python, check_step_agrees
+from zoo.testing.laws.declarations import (
+    check_help,
+    check_initialisation,
+    check_parameter_count,
+    check_well_formed,
+)
 from zoo.testing.laws.gradients import (
     check_directional_derivative,
     check_input_gradient,
@@ -20,7 +26,7 @@ from zoo.testing.laws.gradients import (
 from zoo.testing.laws.large_sizes import check_large_sizes
 from zoo.testing.laws.layers import check_directions, check_layers, check_lengths
 from zoo.testing.laws.model import check_learns, check_save_load, check_softmax
-from zoo.testing.laws.numbers import check_float32, check_large_inputs, check_nan
+from zoo.testing.laws.numerics import check_float32, check_large_inputs, check_nan
 from zoo.testing.laws.purity import (
     check_deterministic,
     check_inputs_unwritten,
@@ -28,15 +34,8 @@ from zoo.testing.laws.purity import (
     check_threads,
     check_two_tapes,
 )
-from zoo.testing.laws.record import (
-    check_help,
-    check_initialisation,
-    check_parameter_count,
-    check_well_formed,
-)
 from zoo.testing.laws.sequence import check_rows_independent, check_rows_permute, check_split, check_tokens
 from zoo.testing.laws.shapes import check_empty_sequence, check_results_are_new, check_shapes
-from zoo.testing.laws.step import check_step_agrees
 
 CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     check_well_formed,

@@ -14,14 +14,14 @@ from unittest import SkipTest
 
 import numpy as np
 
-from zoo.compiler.gradient_cuts import GradientCuts, find_gradient_cuts
-from zoo.compiler.intermediates import equations_of
-from zoo.contracts import Cell
+from zoo.base import Cell
+from zoo.compiler.frontend.traceable_values import equations_of
+from zoo.compiler.passes.gradient_cuts import GradientCuts, find_gradient_cuts
 from zoo.errors import DefinitionError
-from zoo.testing.compare import assert_close, assert_same
-from zoo.testing.domain import DENSE64, FLOAT64, Array, Arrays, Case, Trial, make_trial, named_gradients, run
-from zoo.testing.examples import for_all
+from zoo.testing.assertions import assert_close, assert_same
+from zoo.testing.property import for_all
 from zoo.testing.report import GradientWarning
+from zoo.testing.trials import DENSE64, FLOAT64, Array, Arrays, Case, Trial, make_trial, named_gradients, run
 
 # The error of a central difference in float64 is least, about 1e-10, for a step near the cube root of the
 # epsilon, and wrong terms are larger than the tolerance by orders of magnitude. The smaller steps are for

@@ -9,25 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from zoo.compiler.reference import run as run_step
-from zoo.contracts import Cell
+from zoo.base import Cell
+from zoo.compiler.reference import run_sequence as run_step
 from zoo.errors import DefinitionError
-from zoo.testing.compare import assert_close
-from zoo.testing.domain import (
-    EVERY_KIND,
-    Arrays,
-    Case,
-    Kind,
-    Trial,
-    cast,
-    make_trial,
-    nearest_size,
-    run,
-)
-from zoo.testing.examples import at_case
+from zoo.testing.assertions import assert_close
 from zoo.testing.laws.gradients import compare_direction
 from zoo.testing.laws.sequence import take_rows
 from zoo.testing.numpy_reference import dense_input, layers_of, run_reference
+from zoo.testing.property import at_case
+from zoo.testing.trials import EVERY_KIND, Arrays, Case, Kind, Trial, cast, make_trial, nearest_size, run
 
 # T, B, I and H. A vector register holds 2 to 16 numbers and a panel of packed weights 8 to 32, so these
 # widths leave a last vector and a last panel that is full, that lacks one number, or that holds only one. A

@@ -7,23 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from zoo.contracts import Cell
+from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers import Recurrent
-from zoo.testing.compare import assert_close
-from zoo.testing.domain import (
-    DENSE64,
-    TOKENS64,
-    Array,
-    Arrays,
-    Case,
-    Trial,
-    make_trial,
-    run,
-)
-from zoo.testing.examples import for_all
+from zoo.testing.assertions import assert_close
 from zoo.testing.laws.gradients import compare_direction, warn_of_cuts
 from zoo.testing.laws.sequence import TIMED, stacked, take_rows
+from zoo.testing.property import for_all
+from zoo.testing.trials import DENSE64, TOKENS64, Array, Arrays, Case, Trial, make_trial, run
 
 REVERSE = "l0.reverse."
 Y, DX = TIMED

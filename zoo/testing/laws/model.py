@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.contracts import Cell, Chain
+from zoo.base import Cell, Chain
 from zoo.errors import UsageError
 from zoo.model import LanguageModel, Model, load
-from zoo.testing.compare import assert_same, fail
-from zoo.testing.domain import (
+from zoo.testing.assertions import assert_same, fail
+from zoo.testing.property import for_all
+from zoo.testing.trials import (
     DENSE32,
     TOKENS32,
     TOKENS64,
@@ -23,7 +24,6 @@ from zoo.testing.domain import (
     make_trial,
     suitable_sizes,
 )
-from zoo.testing.examples import for_all
 
 TOKENS = (TOKENS64, TOKENS32)
 

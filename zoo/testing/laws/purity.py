@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zoo.contracts import Cell
-from zoo.testing.compare import assert_same
-from zoo.testing.domain import Arrays, Case, Trial, inputs_of, layer_like, make_trial, named_gradients, run
-from zoo.testing.examples import for_all
+from zoo.base import Cell
+from zoo.testing.assertions import assert_same
+from zoo.testing.property import for_all
+from zoo.testing.trials import Arrays, Case, Trial, inputs_of, layer_like, make_trial, named_gradients, run
 
 
 def check_inputs_unwritten(cell: Cell) -> None:

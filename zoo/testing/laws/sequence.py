@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo.contracts import Cell
-from zoo.testing.compare import assert_close
-from zoo.testing.domain import (
+from zoo.base import Cell
+from zoo.testing.assertions import assert_close
+from zoo.testing.numpy_reference import dense_input
+from zoo.testing.property import for_all
+from zoo.testing.trials import (
     TOKENS32,
     TOKENS64,
     Array,
@@ -21,8 +23,6 @@ from zoo.testing.domain import (
     named_values,
     run,
 )
-from zoo.testing.examples import for_all
-from zoo.testing.numpy_reference import dense_input
 
 TIMED = ("output y", "gradient of the input x")
 """The results that have time in front, and the batch behind it."""

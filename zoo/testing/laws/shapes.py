@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo.compiler import passes
-from zoo.contracts import Cell
-from zoo.testing.compare import assert_same, fail
-from zoo.testing.domain import Array, Arrays, Case, Trial, inputs_of, make_trial, run
-from zoo.testing.examples import for_all
+from zoo.base import Cell
+from zoo.compiler import kernels_of
+from zoo.testing.assertions import assert_same, fail
+from zoo.testing.property import for_all
+from zoo.testing.trials import Array, Arrays, Case, Trial, inputs_of, make_trial, run
 
 Shape = tuple[int, ...]
 Expectation = tuple[str, Any, Shape]
@@ -67,7 +67,7 @@ def check_results_are_new(cell: Cell) -> None:
 
 def _results(trial: Trial) -> Iterator[Expectation]:
     """Everything that the kernels of the first layer return, with the shape it should have."""
-    layer, kernels = trial.rnn.stack.layers[0], passes(trial.cell)
+    layer, kernels = trial.rnn.stack.layers[0], kernels_of(trial.cell)
     steps, batch = trial.x.shape[:2]
     given, dlast = _first_layer(trial)
     states = [(batch, *shape) for shape in layer.states.values()]

@@ -1,0 +1,99 @@
+"""Gradient against lag: how much of what happened k steps ago a loss still feels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from zoo.analysis.loss_gradients import gradient_at, projected, targets_of
+from zoo.analysis.target import Run, Subject, gradients, inputs_of, run, stack_of
+from zoo.arguments import as_integer
+from zoo.errors import UsageError
+from zoo.layers.direction import Array
+
+TIMES = 4
+
+
+def gradient_by_lag(
+    model: Subject,
+    inputs: Any,
+    targets: Any = None,
+    lags: int = 64,
+    state: Mapping[str, Any] | None = None,
+    times: int = TIMES,
+    seed: int = 0,
+) -> dict[str, Array]:
+    """Norms of ``dL_t / dh_{t-k}``, the mean over rows and over some times t, for each lag k.
+
+    The loss at one time alone is back-propagated, so that what is k steps before it is felt through k steps.
+    That this falls off, or grows, as a power of k is the vanishing or exploding gradient (R. Pascanu,
+    T. Mikolov & Y. Bengio 2013, https://arxiv.org/abs/1211.5063).
+
+    Args:
+        model: A ``zoo.Recurrent`` or a model.
+        inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
+        targets: What the loss compares with: for a model the targets of its loss, ``(T, B)`` or
+            ``(T, B, V)``, or those of the last step, which is then the only time; for a language model
+            without any the symbols that follow in the inputs; for a ``zoo.Recurrent`` outputs ``(T, B, ·)``,
+            of which the mean squared error is taken. Without targets the loss is the projection of the output
+            on a random unit vector.
+        lags: How many, from 0 on; no more than there are steps.
+        state: States before the first step; zeros if None.
+        times: At most so many times t, evenly from the first that has all lags to the last.
+        seed: Of the random projection.
+
+    Returns:
+        ``{"l0.h": norms (lags,), ...}`` for every state that has a gradient.
+
+    Raises:
+        UsageError: if an argument does not fit.
+    """
+    if stack_of(model).bidirectional:
+        raise UsageError(
+            f"{stack_of(model).label()}: gradient_by_lag looks back from a loss, and layers that read "
+            f"backwards look ahead; take trace_grads."
+        )
+    lags, times = as_integer(lags, "gradient_by_lag: lags", 1), as_integer(times, "gradient_by_lag: times", 1)
+    x, targets, only_last = targets_of(model, inputs_of(model, inputs), targets)
+    if len(x) == 0:
+        raise UsageError(
+            f"{stack_of(model).label()}: gradient_by_lag takes at least one step, and for a language "
+            f"model without targets at least two symbols."
+        )
+    lags, times = min(lags, len(x)), min(times, len(x))
+    chosen = np.unique(np.linspace(len(x) - 1, lags - 1, 1 if only_last else times).round().astype(int))
+    done, rows = _up_to(model, x, state, chosen.tolist(), lags)
+    dy = np.zeros_like(done.y)
+    if targets is None:
+        dy[-1] = projected(done.y[-1], seed)
+    else:
+        dy[-1] = gradient_at(model, done.y[-1], np.concatenate([targets[t] for t in chosen]))
+    return {
+        name: np.linalg.norm(value[::-1].reshape(lags, rows, -1), axis=2).mean(axis=1, dtype=float)
+        for name, value in gradients(model, done, dy).items()
+    }
+
+
+def _up_to(
+    model: Subject, x: Array, state: Mapping[str, Any] | None, times: list[int], lags: int
+) -> tuple[Run, int]:
+    """The last steps up to each of some times, side by side as rows, and how many rows those are.
+
+    What happens before them changes no gradient within: it is gone through once, for the states.
+    """
+    now, place, states = state, 0, list[Mapping[str, Any] | None]()
+    for t in times:
+        first = t - lags + 1
+        if first > place:
+            now, place = run(model, x[place:first], now).last, first
+        states.append(now)
+    side_by_side = np.concatenate([x[t - lags + 1 : t + 1] for t in times], axis=1)
+    return run(model, side_by_side, _joined(model, states, x.shape[1])), side_by_side.shape[1]
+
+
+def _joined(model: Subject, states: list[Mapping[str, Any] | None], batch: int) -> dict[str, Array]:
+    stack = stack_of(model)
+    full = [stack.states_before(each, model.params, batch, model.dtype) for each in states]
+    return {name: np.concatenate([each[name] for each in full]) for name in stack.state_shapes}

@@ -1,0 +1,132 @@
+"""What is analysed: recurrent layers with their numbers, and inputs to drive them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from zoo.arguments import short_repr
+from zoo.base.names import did_you_mean
+from zoo.errors import UsageError
+from zoo.layers.batch import Passage
+from zoo.layers.direction import Array, Arrays, Layer, LayerTape
+from zoo.layers.parameters import Flat
+from zoo.layers.stack import FloorTape, Stack
+from zoo.layers.tracing import Asked, GradientTracer, ValueTracer, names_asked
+from zoo.layers.validation import as_inputs, as_state
+
+Subject: TypeAlias = Any
+"""A ``zoo.Recurrent``, or a model that has a ``stack`` of layers."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A forward pass of all rows through all layers at once.
+
+    Args:
+        passage: What went through what.
+        y: Outputs of the last layer, ``(T, B, ·)``.
+        last: States after the last step.
+        tape: What the floors need to go back.
+        traces: What was traced, ``(T, B, ...)`` by name.
+    """
+
+    passage: Passage
+    y: Array
+    last: Arrays
+    tape: list[FloorTape]
+    traces: Mapping[str, Array]
+
+    def of(self, layer: Layer) -> LayerTape:
+        """What a layer went through, in its own order of time."""
+        pieces = self.passage.stack.pieces(self.passage.weights, self.tape)
+        return next(tape for each, *_, tape in pieces if each.prefix == layer.prefix)
+
+
+def stack_of(subject: Subject) -> Stack:
+    """The layers of what is analysed.
+
+    Raises:
+        UsageError: if it has none.
+    """
+    stack = getattr(subject, "stack", None)
+    if not isinstance(subject, Flat) or not isinstance(stack, Stack):
+        raise UsageError(
+            f"zoo.analysis: found {type(subject).__name__!r}; expected a zoo.Recurrent or a model with "
+            f"recurrent layers, such as zoo.load(...) gives."
+        )
+    return stack
+
+
+def arrays_of(subject: Subject, layer: Layer) -> tuple[Array, ...]:
+    """The parameters and buffers of a layer, as kernels take them."""
+    return tuple(subject.arrays[name] for name in layer.arrays)
+
+
+def layer_of(subject: Subject, layer: int | str) -> Layer:
+    """A layer by its place, or by what its arrays are called after, ``"l0"`` or ``"l0.reverse"``.
+
+    Raises:
+        UsageError: if there is no such layer.
+    """
+    stack = stack_of(subject)
+    layers = {each.prefix.removesuffix("."): each for each in stack.layers}
+    is_place = isinstance(layer, int) and not isinstance(layer, bool)
+    if is_place and -len(stack.floors) <= int(layer) < len(stack.floors):
+        return stack.floors[int(layer)].layers[0]
+    if isinstance(layer, str) and layer in layers:
+        return layers[layer]
+    hint = did_you_mean(layer, layers) if isinstance(layer, str) else ""
+    raise UsageError(f"{stack.label()}: layer is {short_repr(layer)}; there are {', '.join(layers)}.{hint}")
+
+
+def inputs_of(subject: Subject, inputs: Any) -> Array:
+    """Inputs as kernels take them; a text as the tokens of one row.
+
+    Raises:
+        UsageError: if they do not fit.
+        DataError: if the text has symbols that the vocabulary lacks.
+    """
+    stack = stack_of(subject)
+    if isinstance(inputs, (str, bytes)):
+        if not hasattr(subject, "vocab"):
+            raise UsageError(
+                f"{stack.label()}: inputs are a text, which takes a language model; expected floats "
+                f"(T, B, {stack.input_size}) or integer tokens (T, B)."
+            )
+        inputs = subject.vocab.encode(inputs)[:, None]
+    return as_inputs(inputs, stack.input_size, subject.dtype, stack.label())
+
+
+def run(subject: Subject, x: Array, state: Mapping[str, Any] | None = None, trace: Asked = None) -> Run:
+    """Go through all layers.
+
+    Args:
+        subject: What is analysed.
+        x: From :func:`inputs_of`.
+        state: States before the first step; if None the learned ones, or zeros.
+        trace: What to trace.
+
+    Raises:
+        UsageError: if the state does not fit.
+        UnknownNameError: if there is nothing of a name to trace.
+    """
+    stack, part = stack_of(subject), (slice(0, x.shape[0]), slice(0, x.shape[1]))
+    beside = stack.beside({}, x.shape[:2], subject.dtype)
+    passage = Passage(stack, stack.weights(subject.arrays), x, beside, [part[0]])
+    before = stack.states_before(state, subject.params, x.shape[1], subject.dtype)
+    tracer = ValueTracer(passage, trace) if names_asked(trace) else None
+    y, last, tape = stack.forward(passage.weights, x, before, beside.part(*part))
+    if tracer is not None:
+        tracer.take(stack.pieces(passage.weights, tape))
+    return Run(passage, y, last, tape, tracer.traces() if tracer else {})
+
+
+def gradients(subject: Subject, done: Run, dy: Array, asked: Asked = True) -> Mapping[str, Array]:
+    """Gradients of ``sum(dy * y)`` at every step, ``(T, B, ...)``, of all states or of what is asked for."""
+    stack, batch = stack_of(subject), dy.shape[1]
+    zeros = as_state(None, stack.state_shapes, batch, subject.dtype, stack.label())
+    tracer = GradientTracer(done.passage, asked)
+    stack.backward(done.passage.weights, done.tape, dy, zeros, tracer.see)
+    return tracer.traces()

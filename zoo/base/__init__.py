@@ -1,0 +1,35 @@
+"""Contracts: what a cell, an optimizer, a sampler, a task and a tracker are. Nothing here imports Numba."""
+
+from zoo.base.card import Card
+from zoo.base.cell import Cell, Output
+from zoo.base.component import Member
+from zoo.base.declarations import Buffer, Input, Option, Param, Slot, State
+from zoo.base.modifier import Modifier
+from zoo.base.noise import Noise
+from zoo.base.optimizer import Optimizer
+from zoo.base.sampler import Chain, Sampler
+from zoo.base.task import Batch, Task
+from zoo.base.task_rng import Draws
+from zoo.base.tracker import Tracker
+
+__all__ = [
+    "Batch",
+    "Buffer",
+    "Card",
+    "Cell",
+    "Chain",
+    "Draws",
+    "Input",
+    "Member",
+    "Modifier",
+    "Noise",
+    "Optimizer",
+    "Option",
+    "Output",
+    "Param",
+    "Sampler",
+    "Slot",
+    "State",
+    "Task",
+    "Tracker",
+]

@@ -1,0 +1,191 @@
+"""A card as an entry of BibTeX.
+
+Accents stay as they are, in UTF-8, which LaTeX reads since 2018 and biber always has; what LaTeX would obey
+instead of print is escaped. Entries are ``@misc``: a card names no journal, without which ``@article`` is
+refused. Titles stand in two pairs of braces, so that no style takes the capitals out of ``LSTM``.
+
+The card: where a cell, optimizer or sampler comes from.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from zoo.arguments import short_repr
+from zoo.errors import DefinitionError
+
+_ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(?P<id>[\w./-]+?)(?:\.pdf)?", re.ASCII)
+
+_DOI = re.compile(r"https?://(?:dx\.)?doi\.org/(?P<id>10\.\S+)")
+
+_BETWEEN = re.compile(r",\s*(?:and\b|&)|\s(?:and|&)\s|,")
+
+_SUFFIXES = ("jr", "jr.", "sr", "sr.", "ii", "iii", "iv")
+
+_ESCAPED = {
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+# Letters that are no base letter with an accent, as Unicode sees them.
+_PLAIN = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d"})
+
+
+def entry(card: Card, name: str) -> str:
+    """The entry of a card, without a newline at its end; ``note = {unpublished}`` if it is not published.
+
+    Args:
+        card: The card.
+        name: Name of the member, with which the key ends: ``beck2024slstm``.
+    """
+    title = {"title": f"{{{_escaped(card.title)}}}"}
+    rows = _reference(card, title) if card.published else {**title, "note": UNPUBLISHED}
+    width = max(map(len, rows))
+    lines = (f"  {field:<{width}} = {{{value}}}," for field, value in rows.items())
+    return "\n".join([f"@misc{{{key(card, name)},", *lines, "}"])
+
+
+def _reference(card: Card, title: dict[str, str]) -> dict[str, str]:
+    """The fields of what is published, in order."""
+    return {
+        "author": " and ".join(map(_escaped, authors(card.authors))),
+        **title,
+        "year": str(card.year),
+        **_identifiers(card.url),
+        "url": _url(card.url),
+    }
+
+
+def key(card: Card, name: str) -> str:
+    """Surname of the first author, year and name: ``beck2024slstm``; the name alone if unpublished."""
+    if not card.published:
+        return name
+    first = authors(card.authors)[0]
+    surname = [word for word in first.split() if word.lower() not in _SUFFIXES][-1:] or [first]
+    return f"{_ascii(surname[0])}{card.year}{name}"
+
+
+def authors(text: str) -> list[str]:
+    """The authors of a card, one by one; ``et al.`` and its like as BibTeX's ``others``."""
+    text = re.sub(r",?\s+(?:et\.? al\.?|and others)\s*$", ", others", " ".join(text.split()))
+    found: list[str] = []
+    for part in filter(None, map(str.strip, _BETWEEN.split(text))):
+        if found and part.lower() in _SUFFIXES:
+            found[-1] += f" {part}"
+        else:
+            found.append(part)
+    return found or [text]
+
+
+def _identifiers(url: str) -> dict[str, str]:
+    """What an address says of a text's number at arXiv or its DOI."""
+    if found := _ARXIV.fullmatch(url):
+        return {"eprint": found["id"], "archiveprefix": "arXiv"}
+    if found := _DOI.fullmatch(url):
+        return {"doi": _url(found["id"])}
+    return {}
+
+
+def _escaped(text: str) -> str:
+    return "".join(_ESCAPED.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def _url(text: str) -> str:
+    """An address; braces would end the field, and a percent sign is legal in a field that is one."""
+    return text.strip().replace("{", "%7B").replace("}", "%7D").replace(" ", "%20")
+
+
+def _ascii(word: str) -> str:
+    letters = unicodedata.normalize("NFKD", word.lower().translate(_PLAIN))
+    return re.sub(r"[^a-z0-9]", "", letters)
+
+
+SCOPES = {
+    "recurrence": "the recurrence alone",
+    "mixer": "the recurrence with the projections, gates and norms around it",
+}
+
+UNPUBLISHED = "unpublished"
+
+TEMPLATE = "zoo.Card(title=..., authors=..., year=..., url=...)"
+
+
+@dataclass(frozen=True)
+class Card:
+    """Reference of a member of the zoo.
+
+    A card has authors, year and url, or none of the three if the member is not published.
+
+    Args:
+        title: Title of the paper or text that introduced it.
+        authors: Its authors, as one would cite them.
+        year: Year of publication.
+        url: Where it can be read, ``https://``.
+        variant: Which of the published variants this is, in words.
+        deviations: Where the code differs from the source, and why; empty when it does not.
+        trainability: Why a language model of it, trained with default settings, is not expected to predict
+            text better than a table of pairs of symbols does; empty when it is.
+        scope: How much of its paper's network a cell is: ``"recurrence"`` for the recurrence alone, or
+            ``"mixer"`` for one with all the projections, gates and norms that its authors put around it.
+
+    Raises:
+        DefinitionError: if a field is empty or of the wrong kind.
+    """
+
+    title: str
+    authors: str = ""
+    year: int | None = None
+    url: str = ""
+    variant: str = ""
+    deviations: str = ""
+    trainability: str = ""
+    scope: str = "recurrence"
+
+    def __post_init__(self) -> None:
+        """Check every field, so that a card in a registry is a complete one."""
+        if not isinstance(self.title, str) or not self.title.strip():
+            raise DefinitionError(f"zoo.Card: title is {short_repr(self.title)}; give a non-empty string.")
+        who = f"zoo.Card {self.title!r}"
+        for field in ("variant", "deviations", "trainability"):
+            if not isinstance(getattr(self, field), str):
+                raise DefinitionError(
+                    f"{who}: {field} is {short_repr(getattr(self, field))}; say it in words, or leave it out."
+                )
+        if self.scope not in list(SCOPES):
+            raise DefinitionError(
+                f"{who}: scope is {short_repr(self.scope)}; give one of {', '.join(SCOPES)}."
+            )
+        if self.published:
+            self._check_reference(who)
+
+    @property
+    def published(self) -> bool:
+        """Whether it names authors, year and url."""
+        is_default = (isinstance(value, str) and not value for value in (self.authors, self.url))
+        return self.year is not None or not all(is_default)
+
+    def citation(self) -> str:
+        """Authors, year and title, or the title and ``unpublished``."""
+        if not self.published:
+            return f"{self.title}, {UNPUBLISHED}."
+        return f"{self.authors} ({self.year}). {self.title}."
+
+    def _check_reference(self, who: str) -> None:
+        for field in ("authors", "url"):
+            if not isinstance(getattr(self, field), str) or not getattr(self, field).strip():
+                raise DefinitionError(
+                    f"{who}: {field} is {short_repr(getattr(self, field))}; give a non-empty string, or "
+                    f"leave out authors, year and url if it is not published."
+                )
+        if isinstance(self.year, bool) or not isinstance(self.year, int) or not 1600 <= self.year <= 2200:
+            raise DefinitionError(
+                f"{who}: year is {short_repr(self.year)}; give it as an integer, as in 1997."
+            )
+        if not self.url.startswith(("https://", "http://")):
+            raise DefinitionError(
+                f"{who}: url is {short_repr(self.url)}; give one that starts with https://."
+            )

@@ -1,0 +1,262 @@
+"""What ``step`` returns when the output is no state.
+
+The contract of a recurrent cell: declarations, and a ``step`` or two kernels.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from zoo.base.component import Member, check_kernel, declared
+from zoo.base.declarations import Array, Buffer, Input, Param, State
+from zoo.base.noise import Noise
+from zoo.base.size_expr import Size
+from zoo.errors import DefinitionError, UsageError
+
+
+class Output:
+    """The output of a step beside the new states, ``return zoo.Output(y, h, c)``.
+
+    Without it the first state is the output.
+
+    Args:
+        y: The output, a vector.
+        *states: The new states, in the order of declaration.
+    """
+
+    def __init__(self, y: Any, *states: Any) -> None:
+        self.y = y
+        self.states = states
+
+
+FORWARD = ("params", "x", "state")
+
+BACKWARD = ("params", "x", "state", "tape", "dy", "dlast")
+
+# What `Recurrent.apply` calls its own arguments, beside which inputs are given by name.
+_TAKEN = ("self", "theta", "x", "state", "noise", "lengths", "trace")
+
+
+class Cell(Member, abstract=True):
+    """A recurrent cell: declared parameters and states, and what one step does with them.
+
+    Either ``step(self, x, *states, *inputs)`` states the equations of one step, for one row of the batch:
+    ``x (I,)`` and every state without a batch axis. zoo derives the jitted forward pass and the exact
+    back-propagation through time; the same ``step`` on NumPy arrays is the reference for both. It returns the
+    new states in the order of declaration, the first being the output, or ``zoo.Output(y, *states)``.
+
+    Or two functions decorated with ``@zoo.njit`` bring both passes over a whole sequence::
+
+        forward(params, x, state, *options) -> (y, last, tape)
+        backward(params, x, state, tape, dy, dlast, *options) -> (dx, dstate, dparams)
+
+    - ``params``, ``state``: tuples of arrays in the order of declaration; a state has the batch in front,
+      ``(B, H)``. Buffers, if there are any, follow the parameters in ``params``, and a cell that declares
+      inputs takes a tuple of them, ``(T, B, ...)``, after ``state``.
+    - ``x``: ``(T, B, I)`` floats, or ``(T, B)`` integer tokens, which stand for one-hot rows: with those,
+      ``x @ W`` is a gather of rows of ``W`` (``zoo.kernels.project`` does either) and ``dx`` is an empty
+      ``(0, 0, 0)`` array.
+    - ``y (T, B, ·)`` is the output at every step and ``last`` the state after the last; the first state is
+      the output's size. ``tape`` is whatever backward needs, a tuple of arrays.
+    - ``dy``, ``dlast`` are the gradients of a scalar with respect to ``y`` and ``last``; ``dx``, ``dstate``,
+      ``dparams`` those with respect to ``x``, ``state`` and the parameters (not the buffers).
+
+    Inputs are never written to, all arrays are C-contiguous, and rows of the batch do not mix. A class with
+    kernels may have a ``step`` too: it is then what they are compared with.
+
+    Args:
+        **options: Values for the declared options.
+
+    Raises:
+        DefinitionError: when the class is defined, if it is not well formed.
+        UsageError: for an unknown option or a value that is not allowed.
+    """
+
+    kind: ClassVar[str] = "cell"
+    params: ClassVar[Mapping[str, Param]] = MappingProxyType({})
+    buffers: ClassVar[Mapping[str, Buffer]] = MappingProxyType({})
+    states: ClassVar[Mapping[str, State]] = MappingProxyType({})
+    inputs: ClassVar[Mapping[str, Input]] = MappingProxyType({})
+
+    @classmethod
+    def _check_class(cls) -> None:
+        cls.params = MappingProxyType(declared(cls, Param))
+        cls.buffers = MappingProxyType(declared(cls, Buffer))
+        cls.states = MappingProxyType(declared(cls, State))
+        cls.inputs = MappingProxyType(declared(cls, Input))
+        super()._check_class()
+        if not cls.states:
+            raise DefinitionError(f"{cls.who()}: no state is declared; add `h = zoo.State('H')`.")
+        if not cls.params:
+            raise DefinitionError(f"{cls.who()}: no parameter is declared; add `Wh = zoo.Param('H', 'H')`.")
+        cls._check_sizes()
+        for name in cls.inputs:
+            if name in _TAKEN:
+                raise DefinitionError(
+                    f"{cls.who()}: input {name!r} could not be given to a layer, which takes {name} itself; "
+                    f"rename it."
+                )
+        for noise in declared(cls, Noise).values():
+            noise.check(cls.declared_options, cls.who())
+        if cls.has_step():
+            cls._check_step()
+        if not cls.is_derived():
+            cls._check_output()
+            cls._check_kernels()
+
+    @classmethod
+    def has_step(cls) -> bool:
+        """Whether the equations of one step are stated."""
+        return hasattr(cls, "step")
+
+    @classmethod
+    def inner_steps(cls) -> tuple[Callable[..., Any], ...]:
+        """The functions that ``step`` calls to have the equations, whose names for values are theirs too."""
+        return ()
+
+    @classmethod
+    def is_derived(cls) -> bool:
+        """Whether both passes come from ``step``; a class that brings its own has ``forward``."""
+        return cls.has_step() and not hasattr(cls, "forward") and not hasattr(cls, "backward")
+
+    @classmethod
+    def _check_sizes(cls) -> None:
+        for letter in ("I", "H"):
+            if letter in cls.declared_options:
+                raise DefinitionError(
+                    f"{cls.who()}: {letter} is a size and cannot name an option; rename it."
+                )
+        options = {name for name, option in cls.declared_options.items() if option.type is int}
+        for array in declared(cls, Array).values():
+            for size in array.shape:
+                if unknown := sorted(size.names - options - {"I", "H"}):
+                    raise DefinitionError(
+                        f"{cls.who()}: {array.kind} {array.name!r} has size {size.text!r}, and "
+                        f"{unknown[0]!r} is neither I (input features), H (hidden units) nor an integer "
+                        f"option of the class."
+                    )
+
+    @classmethod
+    def _check_output(cls) -> None:
+        first = next(iter(cls.states.values()))
+        if len(first.shape) != 1 or first.complex:
+            raise DefinitionError(
+                f"{cls.who()}: the first state {first.name!r} is the output and must be a real vector; "
+                f"found {first!r}."
+            )
+
+    @classmethod
+    def _check_step(cls) -> None:
+        expected = ["self", "x", *cls.states, *cls.inputs]
+        found = list(inspect.signature(cls.step).parameters)  # type: ignore[attr-defined]
+        if found != expected:
+            raise DefinitionError(
+                f"{cls.who()}: step({', '.join(found)}) does not take what the class declares; expected "
+                f"step({', '.join(expected)}): x, then the states and inputs under their names, in the order "
+                f"of declaration."
+            )
+
+    @classmethod
+    def _check_kernels(cls) -> None:
+        missing = [name for name in ("forward", "backward") if not hasattr(cls, name)]
+        if missing:
+            raise DefinitionError(
+                f"{cls.who()}: {' and '.join(missing)} missing; a cell has `def step(self, x, ...)`, the "
+                f"equations of one step, or two @zoo.njit functions over a whole sequence, "
+                f"forward({', '.join(FORWARD)}) and backward({', '.join(BACKWARD)})."
+            )
+        extra = ("inputs",) if cls.inputs else ()
+        check_kernel(cls, "forward", (*FORWARD, *extra))
+        check_kernel(cls, "backward", (*BACKWARD[:3], *extra, *BACKWARD[3:]))
+
+    def bound(self, arrays: Mapping[str, Any]) -> Any:
+        """This cell with arrays in place of its declared parameters and buffers, for calling ``step``."""
+        bound = copy.copy(self)
+        vars(bound).update(arrays)
+        return bound
+
+    def param_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every parameter for ``I = input_size`` and ``H = hidden_size``.
+
+        Raises:
+            UsageError: if a size does not come out as a positive integer.
+        """
+        return self._shapes(self.params, input_size, hidden_size)
+
+    def state_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every state, without the batch axis.
+
+        Raises:
+            UsageError: if a size does not come out as a positive integer.
+        """
+        return self._shapes(self.states, input_size, hidden_size)
+
+    def buffer_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every buffer.
+
+        Raises:
+            UsageError: if a size does not come out as a positive integer.
+        """
+        return self._shapes(self.buffers, input_size, hidden_size)
+
+    def input_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every input beside x, without the axes of time and batch.
+
+        Raises:
+            UsageError: if a size does not come out as a positive integer.
+        """
+        return self._shapes(self.inputs, input_size, hidden_size)
+
+    def parameter_count(self, input_size: int, hidden_size: int) -> int:
+        """``P``, the trained numbers of one layer."""
+        return sum(math.prod(shape) for shape in self.param_shapes(input_size, hidden_size).values())
+
+    @classmethod
+    def parameter_formula(cls) -> str:
+        """``P`` in letters, ``I·H + H·H + H``."""
+        return formula_of(cls.params)
+
+    def state_count(self, input_size: int, hidden_size: int) -> int:
+        """The numbers that one row of the batch carries from step to step."""
+        return sum(math.prod(shape) for shape in self.state_shapes(input_size, hidden_size).values())
+
+    @classmethod
+    def state_formula(cls) -> str:
+        """The numbers that one row carries, in letters, ``H + order``."""
+        return formula_of(cls.states)
+
+    def _shapes(
+        self, arrays: Mapping[str, Array], input_size: int, hidden_size: int
+    ) -> dict[str, tuple[int, ...]]:
+        env = {"I": input_size, "H": hidden_size}
+        env |= {name: value for name, value in self.options.items() if type(value) is int}
+        try:
+            return {name: _stored_shape(array, env) for name, array in arrays.items()}
+        except UsageError as error:
+            raise UsageError(f"{self.label()}: {error}") from None
+
+
+def formula_of(arrays: Mapping[str, Array]) -> str:
+    """How many numbers arrays have, in letters."""
+    return " + ".join(_count(array) for array in arrays.values())
+
+
+def _stored_shape(array: Array, env: Mapping[str, int]) -> tuple[int, ...]:
+    """The shape in numbers; complex numbers are two planes of real ones."""
+    return (2,) * array.complex + tuple(size.evaluate(env) for size in array.shape)
+
+
+def _count(array: Array) -> str:
+    """The numbers of an array, in letters."""
+    return "·".join(["2"] * array.complex + [_factor(size) for size in array.shape]) or "1"
+
+
+def _factor(size: Size) -> str:
+    """A size as it stands in a product, without spaces: those of a formula part its terms."""
+    text = size.text.replace(" ", "")
+    return f"({text})" if set("+-/") & set(text) else text

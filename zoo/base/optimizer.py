@@ -1,0 +1,172 @@
+"""The contract of an optimizer: pure functions over flat vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from zoo.arguments import as_integer, short_repr
+from zoo.base.component import Member, check_kernel, declared
+from zoo.base.declarations import Slot
+from zoo.base.size_expr import Size
+from zoo.errors import DefinitionError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Vector = np.ndarray[Any, Any]
+
+UPDATE = ("theta", "grad", "slots", "step")
+
+
+class Optimizer(Member, abstract=True):
+    """An optimizer: one kernel from parameters, gradient and slots to new parameters and slots.
+
+    The kernel, decorated with ``@zoo.njit``, is a pure function of flat vectors::
+
+        update(theta, grad, slots, step, *options) -> (theta, slots)
+
+    ``theta`` and ``grad`` are ``(P,)``; ``slots`` is a tuple of the declared slots, ``(P,)`` unless declared
+    otherwise; ``step`` is the number of this update, from 1; the options follow in the order of declaration.
+    One of them is ``lr``, the step size, which schedules multiply, down to zero. A static method
+    ``reference`` of the same arguments may define the update in plain NumPy, for ``zoo check``.
+
+    What goes in is never written to and all arrays are C-contiguous. A kernel does well to allocate all that
+    it returns as one block, ``np.empty((1 + len(slots), P), theta.dtype)``, and to return its rows: separate
+    arrays of some hundred kilobytes are given back to the system at every step, and faulting their pages in
+    anew costs ten times the arithmetic.
+
+    Args:
+        **options: Values for the declared options.
+
+    Raises:
+        DefinitionError: when the class is defined, if it is not well formed.
+        UsageError: for an unknown option or a value that is not allowed.
+    """
+
+    kind: ClassVar[str] = "optimizer"
+    slots: ClassVar[Mapping[str, Slot]] = MappingProxyType({})
+    elementwise: ClassVar[bool] = True
+    """Whether a parameter moves by its own gradient alone; False if norms of the whole vector take part."""
+
+    @classmethod
+    def _check_class(cls) -> None:
+        cls.slots = MappingProxyType(declared(cls, Slot))
+        super()._check_class()
+        lr = cls.declared_options.get("lr")
+        if lr is None or lr.type is not float:
+            raise DefinitionError(
+                f"{cls.who()}: the step size is missing; add `lr = zoo.Option(1e-3, help=..., low=0.0)`."
+            )
+        for slot in cls.slots.values():
+            if unknown := sorted({name for size in slot.shape for name in size.names} - {"P"}):
+                raise DefinitionError(
+                    f"{cls.who()}: slot {slot.name!r} has the letter {unknown[0]!r}; P is the only one."
+                )
+        if not hasattr(cls, "update"):
+            raise DefinitionError(
+                f"{cls.who()}: update is missing; add the @zoo.njit function update({', '.join(UPDATE)})."
+            )
+        check_kernel(cls, "update", UPDATE)
+
+    def init(self, theta: Vector) -> dict[str, Vector]:
+        """Slots before the first update, zeros of the dtype of ``theta (P,)``.
+
+        Raises:
+            UsageError: if theta is no flat vector of floats.
+        """
+        import numpy as np
+
+        if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype.str[1:] not in ("f4", "f8"):
+            raise UsageError(
+                f"{self.label()}: theta is {short_repr(theta)}; expected a flat vector, float32 or float64."
+            )
+        return {name: np.zeros(shape, theta.dtype) for name, shape in self.slot_shapes(theta.size).items()}
+
+    def slot_shapes(self, parameter_count: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every slot for ``P = parameter_count``."""
+        if type(parameter_count) is not int:  # what an update asks for is one, and is asked for often
+            parameter_count = as_integer(parameter_count, f"{self.label()}: parameter_count")
+        return {name: _shape(slot.shape, parameter_count) for name, slot in self.slots.items()}
+
+    def apply(
+        self, theta: Vector, grad: Vector, slots: Mapping[str, Vector], step: int, lr: float | None = None
+    ) -> tuple[Vector, dict[str, Vector]]:
+        """One update; nothing that goes in is written to.
+
+        Args:
+            theta: Parameters ``(P,)``, float32 or float64.
+            grad: Gradient ``(P,)`` of the same dtype.
+            slots: Every declared slot, of the same dtype.
+            step: Number of this update, from 1.
+            lr: Step size of this update when it is not the option's, as under a schedule; zero or more.
+
+        Returns:
+            The new parameters and slots.
+
+        Raises:
+            UsageError: if shapes, dtypes or slot names do not fit, or the step or step size is not allowed.
+            DefinitionError: if the kernel returns another number of slots than the class declares.
+        """
+        self._check_vectors(theta, grad, slots)
+        self._check_numbers(step, lr)
+        options = dict(self.options) | ({} if lr is None else {"lr": float(lr)})
+        new, moved = self.kernel("update")(
+            theta, grad, tuple(slots[name] for name in self.slots), step, *options.values()
+        )
+        if len(moved) != len(self.slots):
+            raise DefinitionError(
+                f"{self.who()}: update returned {len(moved)} slots; expected {len(self.slots)}, in the order "
+                f"of declaration: {', '.join(self.slots) or 'none'}."
+            )
+        return new, dict(zip(self.slots, moved, strict=True))
+
+    def _check_vectors(self, theta: Vector, grad: Vector, slots: Mapping[str, Vector]) -> None:
+        flat = _is_vector(theta) and _is_vector(grad) and grad.shape == theta.shape
+        if not flat or grad.dtype != theta.dtype or theta.dtype.str[1:] not in ("f4", "f8"):
+            raise UsageError(
+                f"{self.label()}: parameters {_kind(theta)}, gradient {_kind(grad)}; they must be flat "
+                f"vectors of one length, both float32 or both float64."
+            )
+        if type(slots) is not dict and not isinstance(slots, Mapping):
+            raise UsageError(f"{self.label()}: slots is {short_repr(slots)}; expected those of init(theta).")
+        expected = self.slot_shapes(theta.size)
+        fits = slots.keys() == expected.keys() and all(
+            getattr(slot, "shape", None) == expected[name] and slot.dtype == theta.dtype
+            for name, slot in slots.items()
+        )
+        if not fits:
+            kinds = {name: _kind(slot) for name, slot in slots.items()}
+            wanted = {name: f"{theta.dtype}{shape}" for name, shape in expected.items()}
+            raise UsageError(
+                f"{self.label()}: slots {kinds} do not fit; expected {wanted}, as from init(theta)."
+            )
+
+    def _check_numbers(self, step: Any, lr: Any) -> None:
+        if not (type(step) is int or isinstance(step, Integral)) or step < 1:  # the first is faster
+            raise UsageError(f"{self.label()}: step is {short_repr(step)}; updates are numbered from 1.")
+        is_number = type(lr) is float or isinstance(lr, Real)
+        if lr is not None and not (is_number and 0.0 <= float(lr) < math.inf):
+            raise UsageError(
+                f"{self.label()}: the step size lr is {short_repr(lr)}; expected a finite number, at least 0."
+            )
+
+
+def _is_vector(value: object) -> bool:
+    """Whether this is a plain array of one axis; a masked one is not."""
+    return getattr(value, "ndim", None) == 1 and hasattr(value, "flags") and not hasattr(value, "mask")
+
+
+def _kind(value: object) -> str:
+    """Dtype and shape, or what it is if it is no array."""
+    return f"{value.dtype}{value.shape}" if hasattr(value, "flags") else short_repr(value)  # type: ignore[attr-defined]
+
+
+@lru_cache
+def _shape(shape: tuple[Size, ...], parameter_count: int) -> tuple[int, ...]:
+    """Every update asks for it."""
+    return tuple(size.evaluate({"P": parameter_count}) for size in shape)

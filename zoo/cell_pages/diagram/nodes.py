@@ -1,0 +1,265 @@
+"""Which values of a step stand in boxes of their own, what they are called, and the equations of them.
+
+Values that share a box: parts of one value, as gates are, and real and imaginary parts.
+
+Values seen through: views of all of another value, and what a function was called with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
+
+from zoo.compiler.frontend.trace_step import Equations
+from zoo.compiler.frontend.value_names import Call
+from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.structural_ops import VIEWS
+from zoo.compiler.passes.insert_copies import LEAVES
+from zoo.compiler.passes.simplify import erase_derivatives
+from zoo.compiler.printing import Notation, is_in_order, shape_text
+
+# A nameless value that long, or used twice and not that short, gets a name and a box of its own.
+_LONG, _SHORT = 40, 14
+
+_PRODUCT, _ATOM = 4, 7  # how tightly @ and a call bind
+
+_SIDES = ("_re", "_im")
+
+
+class Values(Notation):
+    """The values of a step that have a name.
+
+    Those are the declared ones, the new states, ``h'``, what the author of ``step`` named, and what would be
+    too long to write, or to write twice, within the equations of others. Only the way forward is told: what
+    ``stop_gradient`` and surrogates do to derivatives is left out.
+
+    Args:
+        equations: The step.
+
+    Attributes:
+        names: Every value that has a name, and the name.
+        y: The output.
+        after: The new states; of a complex one the real and the imaginary part.
+        aliases: Names of new states that are a value with a name already, and that value.
+    """
+
+    def __init__(self, equations: Equations) -> None:
+        self.equations = equations
+        called = (node for made, (_, given) in equations.calls.items() for node in (made, *given))
+        new = erase_derivatives([*equations.outputs, *called])
+        self.calls = calls_of(equations, new)
+        self.y, self.after = whole(new[equations.y]), dict(self._after(new))
+        self.shapes = {whole(new[node]): node.shape for node in reversed(equations.outputs)}
+        self.aliases: list[tuple[str, Node]] = []
+        self.names = {node: name for name, node in self._declared()}
+        self._name_outputs()
+        self._name_as_the_author(new)
+        self._name_what_is_long_or_shared()
+
+    def _declared(self) -> Iterator[tuple[str, Node]]:
+        found = self.equations
+        yield "x", found.x
+        for leaves in (found.states, found.inputs, found.params, found.buffers):
+            yield from leaves.items()
+
+    def _after(self, new: dict[Node, Node]) -> Iterator[tuple[str, Node]]:
+        for name, node in self.equations.after.items():
+            planes = new[node].inputs if self._is_complex(new[node], name) else (new[node],)
+            sides = _SIDES if len(planes) > 1 else ("",)
+            yield from ((f"{name}{side}'", whole(plane)) for side, plane in zip(sides, planes, strict=True))
+
+    def _is_complex(self, node: Node, state: str) -> bool:
+        is_complex = self.equations.cell.states[state].complex
+        return is_complex and node.op == "concat" and node.attr == 0 and len(node.inputs) == 2
+
+    def _name_outputs(self) -> None:
+        for name, node in self.after.items():
+            if node in self.names or node.value is not None:
+                self.aliases.append((name, node))
+            else:
+                self.names[node] = name
+        if self.y.op in LEAVES:
+            self.aliases.append((self._free("y"), self.y))
+        elif self.y not in self.names:
+            self.names[self.y] = self._free("y")
+
+    def _name_as_the_author(self, new: dict[Node, Node]) -> None:
+        """Of values with the same name the last has it, those before it a number."""
+        for name, nodes in self._named_by_the_author(new).items():
+            ordered = sorted(nodes, key=_index)
+            last = [ordered.pop()] if self._free(name) == name else []
+            for number, node in enumerate(ordered, 1):
+                self.names.setdefault(node, self._free(f"{name}_{number}"))
+            for node in last:
+                self.names.setdefault(node, name)
+
+    def _named_by_the_author(self, new: dict[Node, Node]) -> dict[str, list[Node]]:
+        """Nameless values by the name that the author gave them."""
+        reached, found = self.reached(), dict[str, list[Node]]()
+        for old, name in self.equations.names.items():
+            node = whole(new.get(old, old))
+            if (
+                node in reached
+                and not self.has_name(node)
+                and node.value is None
+                and not self._is_plane(node)
+            ):
+                self.shapes.setdefault(node, old.shape)
+                if node not in found.setdefault(name, []):
+                    found[name].append(node)
+        return found
+
+    def _name_what_is_long_or_shared(self) -> None:
+        nodes = sorted(self.reached(), key=_index)
+        uses = Counter(whole(operand) for node in nodes for operand in self.operands(node))
+        parts = {node.inputs[0] for node in self.names if node.op == "slice"}
+        for node in nodes:
+            if self.has_name(node) or node.value is not None or node.op in (*LEAVES, *VIEWS) or node in parts:
+                continue
+            length = len(self.equation(node))
+            if length > _LONG or (uses[node] > 1 and length > _SHORT):
+                self.names[node] = self._free("a")
+
+    def _free(self, wish: str) -> str:
+        planes = {
+            f"{node.attr}{side}" for node in self.names if self._has_planes(node) for side in ("_re", "_im")
+        }
+        taken, name, number = {*self.names.values(), *(name for name, _ in self.aliases), *planes}, wish, 2
+        while name in taken:
+            name, number = f"{wish}_{number}", number + 1
+        return name
+
+    def reached(self) -> dict[Node, None]:
+        """Every value that the outputs are written in, through views."""
+        return self._below([self.y, *self.after.values()], stop=())
+
+    def read_by(self, node: Node) -> list[Node]:
+        """The named values in the equation of a value."""
+        found = self._below(map(whole, self.operands(node)), stop=self.names)
+        return [each for each in found if each in self.names]
+
+    def _below(self, nodes: Iterable[Node], stop: Iterable[Node]) -> dict[Node, None]:
+        found: dict[Node, None] = {}
+        waiting = list(nodes)
+        while waiting:
+            node = waiting.pop()
+            if node not in found:
+                found[node] = None
+                if node not in stop:
+                    waiting.extend(map(whole, reversed(self.operands(node))))
+        return found
+
+    def operands(self, node: Node) -> tuple[Node, ...]:
+        """What a value is written in: what a function was called with, or its inputs."""
+        return self.calls[node][1] if node in self.calls else node.inputs
+
+    def has_name(self, node: Node) -> bool:
+        """Whether a value is told in an equation of its own."""
+        return whole(node) in self.names
+
+    def has_own_text(self, node: Node) -> bool:
+        """Whether a view has a name, is a call, or is the real or the imaginary part of an array."""
+        return self.has_name(node) or node in self.calls or is_whole(node) or self._is_plane(node)
+
+    def give_name(self, node: Node) -> str:
+        """The name of a value that has one."""
+        return self.names[whole(node)]
+
+    def shape(self, node: Node) -> str:
+        """The shape of a value in letters."""
+        shape = self.shapes.get(node, node.shape)
+        return f"{shape_text(shape[1:])} complex" if self._has_planes(node) else shape_text(shape)
+
+    def _has_planes(self, node: Node) -> bool:
+        """Whether a value is a complex array as it is stored."""
+        cell = self.equations.cell
+        declared = {**cell.params, **cell.buffers, **cell.states}
+        return node.op in ("param", "buffer", "state") and declared[node.attr].complex
+
+    def _is_plane(self, node: Node) -> bool:
+        return node.op == "slice" and node.attr[0] == 0 and self._has_planes(node.inputs[0])
+
+    def _written(self, node: Node) -> tuple[str, int]:
+        name, given = self.calls.get(node, ("", ()))
+        if name == "@":
+            a, b = given
+            return f"{self.operand(a, _PRODUCT)} @ {self.operand(b, _PRODUCT + 1)}", _PRODUCT
+        if name:
+            return f"{name}({', '.join(map(self.operand, given))})", _ATOM
+        if is_whole(node) and node.inputs[0].value is None and not self.has_name(node.inputs[0]):
+            return self._written(node.inputs[0])
+        if self._is_plane(node):
+            return f"{self.names[node.inputs[0]]}{'_im' if node.attr[1].integer else '_re'}", _ATOM
+        return super()._written(node)
+
+
+def _index(node: Node) -> int:
+    return node.index
+
+
+Group = tuple[Node, ...]
+
+Read = Callable[[Group], Iterable[Node]]
+
+
+def groups_of(values: Values) -> list[Group]:
+    """The computed values with a name, those together that share a box, what a group reads before it."""
+    nodes = [node for node in values.names if node.op not in LEAVES]
+    found: dict[Hashable, list[Node]] = {}
+    for node in sorted(nodes, key=_index):
+        found.setdefault(_key(values, node), []).append(node)
+    groups = [tuple(group) for group in found.values()]
+    return in_order(groups, lambda group: read_by(values, group))
+
+
+def read_by(values: Values, group: Group) -> list[Node]:
+    """The named values that a group is written in, beside its own."""
+    found = dict.fromkeys(node for member in group for node in values.read_by(member))
+    return [node for node in found if node not in group]
+
+
+def in_order(groups: list[Group], read: Read) -> list[Group]:
+    """Groups in an order in which what one reads stands before it; without one, they are taken apart."""
+    waiting, found = dict.fromkeys(groups), []
+    while waiting:
+        ahead = {node for group in waiting for node in group}
+        ready = next((group for group in waiting if not ahead & set(read(group))), None)
+        if ready is not None:
+            del waiting[ready]
+            found.append(ready)
+        else:
+            waiting = dict.fromkeys((node,) for node in sorted(ahead, key=_index))
+    return found
+
+
+def _key(values: Values, node: Node) -> Hashable:
+    """What values that share a box have in common."""
+    if node.op == "slice":
+        return ("parts", node.inputs[0])
+    if any(other.op == "slice" and other.inputs[0] is node for other in values.names):
+        return ("parts", node)
+    stem, _, side = values.names[node].rpartition("_")
+    return ("complex", stem) if stem and side.rstrip("'") in ("re", "im") else node
+
+
+def calls_of(equations: Equations, new: dict[Node, Node]) -> dict[Node, Call]:
+    """Values that a function made, by what holds their numbers, with what the function was given."""
+    found: dict[Node, Call] = {}
+    for node, (name, given) in equations.calls.items():
+        made, *operands = (new.get(whole(each)) for each in (node, *given))
+        known = tuple(operand for operand in operands if operand is not None)
+        if made is not None and made.value is None and made not in known and 0 < len(known) == len(given):
+            found[made] = (name, known)
+    return found
+
+
+def whole(node: Node) -> Node:
+    """What a view shows all of; a view of a part stays itself."""
+    while is_whole(node):
+        node = node.inputs[0]
+    return node
+
+
+def is_whole(node: Node) -> bool:
+    """Whether a node is a view of all numbers of another, as they lie or repeated."""
+    return node.op in ("reshape", "broadcast") or (node.op == "transpose" and is_in_order(node))

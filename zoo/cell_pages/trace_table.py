@@ -1,0 +1,37 @@
+"""What can be traced of a cell, as a table."""
+
+from __future__ import annotations
+
+from zoo.base import Cell
+from zoo.cell_pages.cell_tables import Rows
+from zoo.compiler.frontend.traceable_values import RANGES, Intermediate, equations_of
+from zoo.compiler.printing import shape_text
+from zoo.layers.tracing import traceable
+
+
+def trace_table(cell: Cell) -> Rows:
+    """Name, shape in one row, and what it is, of everything that can be traced.
+
+    Raises:
+        DefinitionError: if the ``step`` of the cell cannot be read.
+    """
+    return [_trace_row(cell, name, value) for name, value in traceable(cell).items()]
+
+
+def _trace_row(cell: Cell, name: str, value: Intermediate | None) -> list[str]:
+    if value is None:
+        return [name, f"({', '.join(size.text for size in cell.states[name].shape)})", "state"]
+    return [name, shape_text(value.shape), ", ".join(_words(cell, value))]
+
+
+def _words(cell: Cell, value: Intermediate) -> list[str]:
+    """What a value is."""
+    words = ["state"] if value.is_state else []
+    words += ["output"] if value.parts == (equations_of(cell).y,) else []
+    if value.function in RANGES:
+        low, high = RANGES[value.function]
+        words.append(f"{value.function}, from {low:g} to {high:g}")
+    elif value.function:
+        words.append(value.function)
+    words += ["complex, as real and imaginary parts"] if len(value.parts) > 1 else []
+    return words + ([] if value.varies else ["the same at every step"])

@@ -1,0 +1,115 @@
+"""Pages in a folder: written, compared with what is there, and never over what somebody wrote by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from zoo.base import Cell
+from zoo.cell_pages import MADE
+from zoo.cell_pages.cell_info import about_family, by_family, facts_of
+from zoo.cell_pages.cell_page import page
+from zoo.cell_pages.diagram import draw
+from zoo.cell_pages.index_page import family_index, index
+from zoo.errors import UsageError
+
+INDEX = "README.md"
+_BESIDE = {"trainability.md": "what each cell learns in a short run"}
+
+Files = dict[str, str]
+
+
+def files_of(cls: type[Cell], index: str = "") -> Files:
+    """The files of one cell, by their path in the folder: ``FAMILY/NAME.md``, and ``.svg`` of a ``step``.
+
+    Raises:
+        UsageError: if its family cannot name a folder.
+        DefinitionError: if its ``step`` cannot be compiled.
+    """
+    if not re.fullmatch(r"\w[\w-]*", cls.family, re.ASCII):
+        raise UsageError(
+            f"{cls.label()}: its family {cls.family!r} cannot name a folder; use letters, digits, _ and -."
+        )
+    stem = f"{cls.family}/{cls.name}"
+    picture = {f"{stem}.svg": draw(cls())} if cls.has_step() else {}
+    return {f"{stem}.md": page(cls, index), **picture}
+
+
+def all_files(classes: Iterable[type[Cell]], folder: Path) -> Files:
+    """The files of registered cells, and the pages that list them: all, and those of each family.
+
+    Raises:
+        ZooError: as :func:`files_of`.
+    """
+    classes = list(classes)
+    beside = [(title, name) for name, title in _BESIDE.items() if (folder / name).exists()]
+    families = by_family(facts_of(cls.name) for cls in classes)
+    about = {cls.family: about_family(cls) for cls in classes}
+    found = {INDEX: index(families, about, beside)}
+    for family, members in families.items():
+        found[f"{family}/{INDEX}"] = family_index(family, members, about[family], f"../{INDEX}")
+    for cls in classes:
+        found |= files_of(cls, f"../{INDEX}")
+    return found
+
+
+def differences(files: Mapping[str, str], folder: Path, is_all: bool) -> dict[str, str | None]:
+    """What is to be done for a folder to hold the files: texts to write, None for a file to remove.
+
+    Args:
+        files: The files.
+        folder: The folder.
+        is_all: Whether pages in it that are not among the files are left over.
+
+    Raises:
+        UsageError: if a file stands in the way that was not made by ``zoo pages``.
+    """
+    found: dict[str, str | None] = {}
+    for path, text in files.items():
+        there = _read(folder / path)
+        if there is not None and not is_made(there):
+            raise UsageError(
+                f"{folder / path} was not made by zoo pages, and would be overwritten; move it, or choose "
+                "another --out."
+            )
+        if there != text:
+            found[path] = text
+    return {**found, **dict.fromkeys(_left_over(files, folder) if is_all else ())}
+
+
+def write(changes: Mapping[str, str | None], folder: Path) -> None:
+    """Make the changes.
+
+    Raises:
+        CheckpointError: if a file cannot be written.
+    """
+    from zoo.storage.atomic import write_bytes
+
+    for path, text in changes.items():
+        file = folder / path
+        if text is None:
+            file.unlink()
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(file, text.encode())
+
+
+def is_made(text: str) -> bool:
+    """Whether a file is one of these."""
+    return MADE in text[:400]
+
+
+def _left_over(files: Mapping[str, str], folder: Path) -> list[str]:
+    paths = sorted(path for ending in ("md", "svg") for path in folder.glob(f"*/*.{ending}"))
+    names = (path.relative_to(folder).as_posix() for path in paths)
+    return [name for name in names if name not in files and is_made(_read(folder / name) or "")]
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        return ""

@@ -1,0 +1,140 @@
+"""A trained model, the text it was trained on, and its loss on that or another."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.base import Cell
+from zoo.data import Corpus, Streams, fit, parse_split, read_text, split
+from zoo.data.corpus import TextLevel
+from zoo.data.sources import MAX_CONFIGURED_BYTES
+from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
+from zoo.model import AnyModel, LanguageModel, model_from
+from zoo.storage import Checkpoint, RunDirectory, load
+from zoo.storage.checkpoint import is_digest
+from zoo.storage.strict_json import quote
+from zoo.training import Config, evaluate
+from zoo.training.config import config_from_json
+
+PARTS = ("test", "valid", "train")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run directory or a checkpoint file holds.
+
+    Attributes:
+        source: The path.
+        model: The model.
+        config: What it was trained with; None for a file that was saved without.
+        sha256: Digest of the text, or of examples of the task, of its training; empty where it is unknown.
+    """
+
+    source: str
+    model: AnyModel
+    config: Config | None
+    sha256: str
+
+
+def open_model(path: Path, cell: type[Cell] | None) -> Trained:
+    """The best model of a run directory, or the one in a file, with what is known of its training.
+
+    Raises:
+        CheckpointError: if there is none, or it is damaged.
+    """
+    checkpoint = _best(path) if path.is_dir() else load(path)
+    model = model_from(checkpoint, str(path), cell)
+    config, text = checkpoint.meta.get("config"), checkpoint.meta.get("text", checkpoint.meta.get("task"))
+    if not isinstance(config, dict):
+        return Trained(str(path), model, None, "")
+    digest = text.get("sha256") if isinstance(text, dict) else ""
+    if digest != "" and not is_digest(digest):
+        raise CheckpointError(
+            f"{path}: the sha256 of its text or task is {quote(str(digest))}; expected 64 hexadecimal digits."
+        )
+    return Trained(str(path), model, config_from_json(config, str(path)), digest)
+
+
+def _best(path: Path) -> Checkpoint:
+    found = RunDirectory(path).load_best(lambda sentence: warnings.warn(sentence, ZooWarning, stacklevel=2))
+    if found is None:
+        raise CheckpointError(
+            f"{path} holds no checkpoint; give a run directory of `zoo train` or a .safetensors file."
+        )
+    return found[1]
+
+
+def evaluate_on(
+    trained: Trained, sources: Sequence[str], glob: str | None, part: str | None, on_unknown: str
+) -> dict[str, Any]:
+    """The model's loss on its own text or another.
+
+    Args:
+        trained: The model.
+        sources: The other text; empty for the model's own.
+        glob: Which files of a directory are read; None for what the run did.
+        part: ``train``, ``valid``, ``test`` or ``all``; None for the part of its own text that was looked at
+            least, or all of another.
+        on_unknown: ``error``, or ``skip`` to leave out symbols that the model does not know.
+
+    Raises:
+        DataError: if the text cannot be read, has unknown symbols, or is too short.
+        UsageError: if there is no such part.
+    """
+    model = trained.model
+    if not isinstance(model, LanguageModel):
+        raise UsageError(f"{trained.source} holds a {model.kind}, which reads no text.")
+    corpus = _read(trained, model, sources, glob)
+    tokens = corpus.tokens_in(model.vocab, "skip" if on_unknown == "skip" else "error")
+    own = corpus.sha256 == trained.sha256
+    name, chosen = _choose(trained, tokens, part, own)
+    config = trained.config or Config()
+    score = evaluate(model, Streams(chosen, *fit(len(chosen), config.batch or 32, config.seq or 64)))
+    return {
+        "text": corpus.name,
+        "sha256": corpus.sha256,
+        "level": corpus.level,
+        "part": name,
+        "symbols": score.symbols,
+        "skipped": len(corpus) - len(tokens),
+        "loss": score.nats,
+        "bits": score.bits,
+        "perplexity": math.exp(min(score.nats, 700.0)),
+    }
+
+
+def _read(trained: Trained, model: LanguageModel, sources: Sequence[str], glob: str | None) -> Corpus:
+    config = trained.config
+    pattern = glob or (config.glob if config else "*")
+    level: TextLevel = "byte" if model.vocab.level == "byte" else "char"
+    if sources:
+        return read_text(list(sources), level=level, glob=pattern)
+    if config is None:
+        raise UsageError(f"{trained.source} does not say on which text it was trained; name one with --data.")
+    corpus = read_text(list(config.data), level=level, glob=pattern, max_bytes=MAX_CONFIGURED_BYTES)
+    if corpus.sha256 != trained.sha256:
+        raise DataError(
+            f"the text of {trained.source}, {' '.join(config.data)}, has changed since training (sha256 "
+            f"{trained.sha256[:12]} then, {corpus.sha256[:12]} now); restore it, or name a text with --data."
+        )
+    return corpus
+
+
+def _choose(trained: Trained, tokens: Any, part: str | None, own: bool) -> tuple[str, Any]:
+    """The name of a part and its tokens."""
+    if part == "all" or (part is None and not own):
+        return "all", tokens
+    shares = (trained.config.split if trained.config else None) or "90,5,5"
+    parts = split(tokens, parse_split(shares))._asdict()
+    name = part or next(name for name in PARTS if len(parts[name]) > 1)
+    if len(parts[name]) < 2:
+        raise UsageError(
+            f"the {name} part is too short to be predicted: {len(parts[name])} of {len(tokens):,} symbols "
+            f"(split {shares}); choose another --part."
+        )
+    return name, parts[name]

@@ -1,0 +1,188 @@
+"""Finding cells, optimizers, samplers, tasks and trackers for a command, and plugins in files."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from zoo.base import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
+from zoo.base.names import JOIN, did_you_mean
+from zoo.cli.errors import say
+from zoo.cli.flags import option
+from zoo.errors import UnknownNameError, UsageError
+from zoo.registry import cell_class as registered_cell
+from zoo.registry import load_cell_file, load_class_file, load_plugin_file, plugins, registry_of
+from zoo.registry.plugin_files import names_file
+
+CONTRACTS: dict[str, type[Member]] = {
+    "cell": Cell,
+    "modifier": Modifier,
+    "optimizer": Optimizer,
+    "sampler": Sampler,
+    "task": Task,
+    "tracker": Tracker,
+}
+
+
+def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--plugin FILE.py``: the files are loaded before the command runs, which never sees the option."""
+
+    @option(
+        "--plugin",
+        "plugin",
+        multiple=True,
+        metavar="FILE.py",
+        help="Load a plugin from a file; may be repeated.",
+    )
+    @functools.wraps(command)
+    def loaded(*args: Any, plugin: tuple[str, ...], **kwargs: Any) -> Any:
+        load_plugins(plugin)
+        return command(*args, **kwargs)
+
+    return loaded
+
+
+def load_plugins(files: Iterable[str]) -> None:
+    """Load plugins from files, and say on stderr if an installed one failed.
+
+    Raises:
+        UsageError: if there is no such Python file.
+        PluginError: if one cannot be loaded.
+    """
+    for file in files:
+        load_plugin_file(file)
+    failed = sum(record.status == "failed" for record in plugins())
+    if failed:
+        say(f"{failed} plugin{'s' * (failed > 1)} failed to load: `zoo plugins` shows why.")
+
+
+def repeated_flags(plugins: Iterable[str], **members: Iterable[str | None]) -> list[str]:
+    """Flags to repeat in later commands: files are never loaded because a checkpoint names them.
+
+    Args:
+        plugins: The values of ``--plugin``.
+        **members: The names that a flag such as ``cell`` was given, None if it was not. Files among them are
+            repeated.
+    """
+    words = []
+    for flag, names in members.items():
+        if files := [name for name in names if name and names_file(name)]:
+            words += [f"--{flag}", ",".join(files)]
+    return [*words, *(word for file in plugins for word in ("--plugin", file))]
+
+
+def cell_class(text: str) -> type[Cell]:
+    """The cell that a name or ``FILE.py:Class`` stands for, with modifiers if those follow.
+
+    Raises:
+        UnknownNameError: if no cell or modifier has the name.
+        ZooError: if the file or the class is not there or is no cell, or a modifier makes no sense for it.
+    """
+    return load_cell_file(text) if names_file(text) else registered_cell(text)
+
+
+def task_class(text: str) -> type[Task]:
+    """The task that a name or ``FILE.py:Class`` stands for.
+
+    Raises:
+        UnknownNameError: if no task has the name.
+        ZooError: if the file or the class is not there or is no task.
+    """
+    return load_class_file(text, Task) if names_file(text) else registry_of(Task).cls(text)
+
+
+def file_cell(text: str | None) -> type[Cell] | None:
+    """The cell of ``--cell FILE.py:Class`` where a checkpoint already names its cell.
+
+    Raises:
+        UsageError: if the text is a name: the checkpoint's own counts.
+    """
+    return None if text is None else load_cell_file(_only_file("cell", text))
+
+
+def file_task(text: str | None) -> type[Task] | None:
+    """The task of ``--task FILE.py:Class`` where a run already names its task.
+
+    Raises:
+        UsageError: if the text is a name: the run's own counts.
+    """
+    return None if text is None else load_class_file(_only_file("task", text), Task)
+
+
+def _only_file(kind: str, text: str) -> str:
+    """The text, if it means a file."""
+    if not names_file(text):
+        raise UsageError(
+            f"--{kind} {text}: a trained model names its {kind} itself; --{kind} FILE.py:Class is for a "
+            f"{kind} that is registered nowhere."
+        )
+    return text
+
+
+def trained_task(name: str, own: type[Task] | None = None) -> type[Task]:
+    """The task that a run was begun with.
+
+    Args:
+        name: Its name.
+        own: The class that was named with ``--task FILE.py:Class``, if one was.
+
+    Raises:
+        UsageError: if the class has another name.
+        UnknownNameError: if it is not registered here, saying what to do.
+    """
+    if own is not None:
+        if own.name != name:
+            raise UsageError(f"the run was begun with the task {name!r}, and --task names {own.name!r}.")
+        return own
+    try:
+        return registry_of(Task).cls(name)
+    except UnknownNameError as error:
+        from zoo.storage.strict_json import quote  # which imports NumPy
+
+        raise UnknownNameError(
+            f"the run was begun with the task {quote(name)}, which is not registered here; install the "
+            f"plugin it comes from, or name its file again, --task FILE.py:Class or --plugin FILE.py."
+        ) from error
+
+
+def find_member(text: str) -> type[Member]:
+    """What ``NAME``, ``KIND:NAME`` as in ``optimizer:adam``, or ``FILE.py:Class`` stands for.
+
+    Raises:
+        UnknownNameError: if nothing has the name.
+        UsageError: if several have it.
+        ZooError: if a file or class is not there, or is of no kind.
+    """
+    if names_file(text):
+        is_modified = JOIN in text.rpartition(":")[2]
+        return load_cell_file(text) if is_modified else load_class_file(text, Member)
+    kind, colon, name = text.rpartition(":")
+    if not colon:
+        return _find_bare(text)
+    if kind not in CONTRACTS:
+        raise UsageError(
+            f"{text!r}: {kind!r} is none of {', '.join(CONTRACTS)}; write it as in optimizer:adam, or as "
+            f"path/to/file.py:MyCell.{did_you_mean(kind, CONTRACTS)}"
+        )
+    return registered_cell(name) if kind == "cell" else registry_of(CONTRACTS[kind]).cls(name)
+
+
+def _find_bare(name: str) -> type[Member]:
+    if JOIN in name:
+        return registered_cell(name)
+    names = {kind: registry_of(contract).list() for kind, contract in CONTRACTS.items()}
+    kinds = [kind for kind in names if name in names[kind]]
+    if len(kinds) == 1:
+        return registry_of(CONTRACTS[kinds[0]]).cls(name)
+    if kinds:
+        raise UsageError(
+            f"{name!r} is a {' and a '.join(kinds)}; write {' or '.join(f'{kind}:{name}' for kind in kinds)}."
+        )
+    known = [known for listed in names.values() for known in listed]
+    near = did_you_mean(re.sub(r"\W", "_", name).lower(), known)
+    raise UnknownNameError(
+        f"no cell, modifier, optimizer, sampler, task or tracker is called {name!r}.{near} `zoo cells` lists "
+        f"the cells, `zoo plugins` everything."
+    )

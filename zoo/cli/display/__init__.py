@@ -1,0 +1,5 @@
+"""How a run is watched: events in; lines, JSON, a live display, or next to nothing out."""
+
+from zoo.cli.display.display import Watch, watching
+
+__all__ = ["Watch", "watching"]

@@ -1,0 +1,186 @@
+"""The displays of a comparison: plain lines, and a bar on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from zoo.cli.display.display import print_json
+from zoo.cli.display.eta import Tally
+from zoo.cli.errors import say
+from zoo.cli.format import clock, duration
+from zoo.cli.terminal import echo, is_terminal, make_console, rich_text
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+Event = dict[str, Any]
+Watch = Callable[[Event], None]
+
+_STAGES = {
+    "warm": "compiling kernels",
+    "pace": "measuring the pace",
+    "sweep": "choosing learning rates",
+    "runs": "training",
+}
+_WIDTH = 36
+
+
+def watching(quiet: bool, as_json: bool) -> AbstractContextManager[Watch]:
+    """A context that gives what is called with every event of a comparison.
+
+    Args:
+        quiet: Say nothing but what went wrong, on stderr.
+        as_json: Print each event as one line of JSON, and nothing else.
+    """
+    if as_json:
+        return nullcontext(print_json)
+    if quiet:
+        return nullcontext(_complain)
+    return Live(make_console()) if is_terminal() else nullcontext(Lines(echo))
+
+
+class Lines:
+    """Plain lines, one an event. Their form is stable: people grep them.
+
+    Args:
+        write: Called with each line.
+        tally: What counts.
+    """
+
+    def __init__(self, write: Callable[[str], None], tally: Tally | None = None) -> None:
+        self.write, self.tally = write, tally or Tally()
+
+    def __call__(self, event: Event) -> None:
+        """Write what an event says, if it is for people."""
+        self.tally.note(event)
+        if event["event"] in _WORDS:
+            for line in _WORDS[event["event"]](event, self.tally):
+                self.write(line)
+
+
+class Live:
+    """What has happened stays above as lines, what goes on is a bar and a line for each process below.
+
+    Args:
+        console: Where to.
+        now: A clock, in seconds; the console's own if None.
+    """
+
+    def __init__(self, console: Console, now: Callable[[], float] | None = None) -> None:
+        from rich.live import Live as RichLive
+
+        self.console = console
+        self.tally = Tally(now or console.get_time)
+        self.stage = ""
+        self.live = RichLive(
+            console=console, get_renderable=self._below, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> Live:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show what an event says."""
+        self.tally.note(event)
+        if event["event"] == "stage":
+            self.stage = _STAGES[event["stage"]]
+        elif event["event"] in _WORDS:
+            style = "" if event["event"] in ("begin", "cluster", "done") else "yellow"
+            for line in _WORDS[event["event"]](event, self.tally):
+                self.console.print(rich_text(line, style))
+
+    def _below(self) -> RenderableType:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        if not self.stage:
+            return rich_text("")
+        left = self.tally.left()
+        row = Table.grid(padding=(0, 2, 0, 0))
+        bar = ProgressBar(1.0, self.tally.share, width=_WIDTH, complete_style="cyan", finished_style="cyan")
+        words = f"{self.stage}  {self.tally.done} / {self.tally.jobs}"
+        row.add_row(bar, rich_text(words), rich_text("" if left is None else f"{clock(left)} left", "dim"))
+        at_work = [
+            rich_text(f"  {path.removeprefix('runs/')}  {steps:,} / {self.tally.total(path):,}", "dim")
+            for path, steps in self.tally.running()
+        ]
+        return Group(row, *at_work)
+
+
+def _begin(event: Event, tally: Tally) -> Iterator[str]:  # noqa: ARG001 - every row of the table takes both
+    """What is compared."""
+    plan = event["plan"]
+    for heading in ("cells", "tasks"):
+        yield f"{heading:<6} {', '.join(member['label'] for member in plan[heading])}"
+    ((size, number),), ((length, amount),) = plan["size"].items(), plan["length"].items()
+    yield f"runs   {plan['seeds']} of each, {number:,} {size}, {amount:,} {length}, {_rates(plan['rates'])}"
+    yield f"out    {event['out']}"
+
+
+def _rates(rates: list[float]) -> str:
+    words = ", ".join(f"{rate:g}" for rate in rates)
+    return f"lr {words}" if len(rates) == 1 else f"lr chosen among {words}"
+
+
+def _stage(event: Event, tally: Tally) -> Iterator[str]:
+    """What comes now."""
+    if event["missing"]:
+        before = f", {tally.done} done before" if tally.done else ""
+        yield f"{_STAGES[event['stage']]}: {tally.jobs} job{'s' * (tally.jobs > 1)}{before}"
+
+
+def _done(event: Event, tally: Tally) -> Iterator[str]:
+    """What came of a run; of other jobs only that they failed."""
+    record = event["record"]
+    if event["stage"] in ("sweep", "runs") or record["status"] == "failed":
+        left = tally.left()
+        rest = "" if left is None else f"  left {clock(left)}"
+        yield f"{tally.done}/{tally.jobs}  {event['path'].removeprefix('runs/')}  {_outcome(record)}{rest}"
+
+
+def _outcome(record: Event) -> str:
+    if record["status"] == "failed":
+        return f"failed: {record['error']}"
+    solved = ", solved" if record["solved"] else ""
+    score = f"{record['metric']} {record['score']:.4g}{solved}, {duration(record['seconds'])}"
+    return f"{score}, diverged: {record['error']}" if record["status"] == "diverged" else score
+
+
+def _cluster(event: Event, tally: Tally) -> Iterator[str]:  # noqa: ARG001
+    """Who is there."""
+    workers, machines, slots = event["workers"], event["machines"], event["slots"]
+    there = f"{workers}, on {machines} machines, for {slots} jobs at a time" if workers else "none yet"
+    yield f"workers: {there}"
+
+
+def _died(event: Event, tally: Tally) -> Iterator[str]:  # noqa: ARG001
+    """A process that is gone."""
+    yield f"a worker process died in {event['path']} of {event['text']}"
+
+
+_WORDS: dict[str, Callable[[Event, Tally], Iterator[str]]] = {
+    "begin": _begin,
+    "cluster": _cluster,
+    "stage": _stage,
+    "done": _done,
+    "died": _died,
+}
+
+
+def _complain(event: Event) -> None:
+    """Say what went wrong, on stderr."""
+    if event["event"] == "died":
+        for line in _died(event, Tally()):
+            say(f"Warning: {line}")
+    elif event["event"] == "done" and event["record"]["status"] != "finished":
+        say(f"Warning: {event['path']}  {_outcome(event['record'])}")

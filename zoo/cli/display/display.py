@@ -1,0 +1,55 @@
+"""Which of the displays a command gets."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from zoo.cli.display.plain import Plain
+from zoo.cli.errors import say
+from zoo.cli.terminal import echo, is_terminal, make_console
+
+Event = dict[str, Any]
+Watch = Callable[[Event], None]
+
+
+def watching(quiet: bool, as_json: bool, also: Sequence[str] = ()) -> AbstractContextManager[Watch]:
+    """A context that gives what is called with every event of a training run.
+
+    Args:
+        quiet: Say nothing but warnings, on stderr.
+        as_json: Print each event as one line of JSON, and nothing else.
+        also: Words that belong to every command on this run, such as ``--cell FILE.py:Class``.
+    """
+    if as_json:
+        return nullcontext(print_json)
+    if quiet:
+        return nullcontext(_print_warning)
+    if is_terminal():
+        from zoo.cli.display.live import LiveDisplay
+
+        return LiveDisplay(make_console(), also)
+    return nullcontext(Plain(_print_line, also))
+
+
+def print_json(event: Event) -> None:
+    """As in ``log.jsonl``: numbers that JSON lacks become the strings that ``float()`` reads."""
+    _print_line(json.dumps({name: _finite(value) for name, value in event.items()}))
+
+
+def _finite(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print_warning(event: Event) -> None:
+    if event["event"] == "warning":
+        say(f"Warning: {event['text']}")
+
+
+def _print_line(line: str) -> None:
+    echo(line)
+    sys.stdout.flush()

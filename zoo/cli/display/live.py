@@ -1,0 +1,193 @@
+"""The live display on a terminal: what is known stays above, what changes is one bar and one line below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from zoo.cli import format
+from zoo.cli.display.eta import Pace
+from zoo.cli.format import clock
+from zoo.cli.terminal import rich_text
+from zoo.cli.terminal_text import escape_controls
+
+Event = dict[str, Any]
+
+WIDTH = 100
+_REFRESHES = 8  # a second
+
+
+class Waiting:
+    """A spinner, what one waits for, and for how long.
+
+    Args:
+        words: What for.
+        now: A clock, in seconds.
+    """
+
+    def __init__(self, words: str, now: Callable[[], float]) -> None:
+        self.words, self.now, self.since = words, now, now()
+        self.spinner = Spinner("dots", style="cyan")
+
+    def __rich__(self) -> RenderableType:
+        """As it looks now."""
+        self.spinner.update(text=rich_text(f"{self.words}   {clock(self.now() - self.since)}", "dim"))
+        return self.spinner
+
+
+class LiveDisplay:
+    """Shows events as they come; a table says how. Use it in a ``with`` statement.
+
+    Args:
+        console: Where to.
+        also: Words that belong to every command on this run, such as ``--cell FILE.py:Class``.
+        now: A clock, in seconds; the console's own if None.
+    """
+
+    def __init__(
+        self, console: Console, also: Sequence[str] = (), now: Callable[[], float] | None = None
+    ) -> None:
+        self.console, self.also = console, also
+        self.start: Event = {}
+        self.numbers = Text()
+        self.now = now or console.get_time
+        self.pace = Pace(self.now)
+        self.below: RenderableType = Waiting("reading the text", self.now)
+        self.live = Live(
+            console=console, get_renderable=lambda: self.below, refresh_per_second=_REFRESHES, transient=True
+        )
+
+    def __enter__(self) -> LiveDisplay:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show what an event says, if it is for people."""
+        if event["event"] in VIEWS:
+            VIEWS[event["event"]](self, event)
+
+    def begin(self, event: Event) -> None:
+        """The header of a run."""
+        self.start = event
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for heading, text in format.header(event).items():
+            table.add_row(rich_text(heading, "dim"), rich_text(text))
+        self.console.print(table)
+        self.console.print()
+
+    def resume(self, event: Event) -> None:
+        """The header, and where the run goes on."""
+        self.begin(event)
+        self.console.print(rich_text(f"resumed at step {event['step']:,}", "cyan"))
+
+    def compiling(self, event: Event) -> None:  # noqa: ARG002  # every row of the table takes it
+        """A spinner, so that a first run does not look dead."""
+        self.below = Waiting("compiling kernels (first run only)", self.now)
+
+    def compiled(self, event: Event) -> None:
+        """What it cost; the bar and the clock for the time left start here."""
+        if event["fresh"]:
+            self.console.print(rich_text(format.compiled(event), "dim"))
+        self.pace.begin(event["step"])
+        self._move(event)
+
+    def step(self, event: Event) -> None:
+        """The bar, and the numbers below it."""
+        self.numbers = self._numbers(event)
+        self._move(event)
+
+    def evaluated(self, event: Event) -> None:
+        """A line that stays, with the best so far marked."""
+        self._move(event)
+        style = "bold" if event["best"] else ""
+        line = Text.assemble(
+            (f"step {event['step']:>7,}", "dim"),
+            (f"   {event['part']}   ", "dim"),
+            (escape_controls(format.loss(event, self.start)), style),
+            ("   best" if event["best"] else "", "green"),
+        )
+        self.console.print(line)
+
+    def sample(self, event: Event) -> None:
+        """The sample in a frame."""
+        title = rich_text(f"step {event['step']:,}", "dim")
+        width = min(WIDTH, self.console.width)
+        self.console.print(
+            Panel(
+                rich_text(event["text"]),
+                title=title,
+                title_align="left",
+                border_style="dim",
+                width=width,
+            )
+        )
+
+    def warning(self, event: Event) -> None:
+        """Something that did not stop the run."""
+        self.console.print(rich_text(f"Warning: {event['text']}", "yellow"))
+
+    def end(self, event: Event) -> None:
+        """The summary, and what to type next."""
+        self.below = Text()
+        self.live.stop()
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_row(rich_text("ended", "dim"), rich_text(format.ending(event, self.start)))
+        table.add_row(rich_text("best", "dim"), rich_text(format.best(event, self.start), "bold"))
+        table.add_row(
+            rich_text("next", "dim"), rich_text(format.next_command(self.start, self.also)[1], "cyan")
+        )
+        self.console.print()
+        self.console.print(table)
+
+    def _move(self, event: Event) -> None:
+        """The bar to the step of an event; the numbers stay."""
+        step, total = event["step"], self.start["config"]["steps"]
+        left = f"{clock(self.pace.left(step, total))} left" if step > self.pace.first else ""
+        self.below = Group(self._bar(step, total, left), self.numbers)
+
+    def _bar(self, step: int, total: int, left: str) -> RenderableType:
+        row = Table.grid(padding=(0, 2, 0, 0), expand=False)
+        bar = ProgressBar(
+            total, step, width=min(36, self.console.width // 3), complete_style="cyan", finished_style="cyan"
+        )
+        row.add_row(
+            bar, rich_text(f"{step:,} / {total:,}"), rich_text(f"{step / total:.0%}"), rich_text(left, "dim")
+        )
+        return row
+
+    def _numbers(self, event: Event) -> Text:
+        facts = [
+            format.loss(event, self.start).replace("  ", "   "),
+            format.speed(event, self.start),
+            f"grad {event['grad_norm']:.3g}",
+            f"clip {event['clip_rate']:.0%}",
+            f"lr {event['lr']:.3g}",
+        ]
+        return rich_text("   ".join(facts), no_wrap=True, overflow="ellipsis")
+
+
+VIEWS: dict[str, Callable[[LiveDisplay, Event], None]] = {
+    "start": LiveDisplay.begin,
+    "resume": LiveDisplay.resume,
+    "compiling": LiveDisplay.compiling,
+    "compiled": LiveDisplay.compiled,
+    "step": LiveDisplay.step,
+    "eval": LiveDisplay.evaluated,
+    "sample": LiveDisplay.sample,
+    "warning": LiveDisplay.warning,
+    "end": LiveDisplay.end,
+}

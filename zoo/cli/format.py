@@ -1,0 +1,173 @@
+"""Numbers as people read them.
+
+What the displays say, whatever they look like: facts of events in, short texts out.
+
+``start`` is the first event of a session, ``"start"`` or ``"resume"``, which says what is trained on what.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+_PREFIXES = ("", "k", "M", "G", "T")
+
+
+def size(number: int) -> str:
+    """Bytes: ``12.9 MB``, ``950 B``."""
+    digits, prefix = _scaled(number)
+    return f"{digits} {prefix}B"
+
+
+def short(number: float) -> str:
+    """Three digits and a letter: ``124k``, ``1.23M``, ``950``."""
+    return "".join(_scaled(number))
+
+
+def _scaled(number: float) -> tuple[str, str]:
+    power = 0
+    while number >= 999.5 and power < len(_PREFIXES) - 1:
+        number, power = number / 1000, power + 1
+    whole = power == 0 and number == int(number)
+    decimals = 0 if whole or number >= 99.95 else 1 if number >= 9.995 else 2
+    return f"{number:.{decimals}f}", _PREFIXES[power]
+
+
+def clock(seconds: float) -> str:
+    """A duration: ``0:41``, ``2:05:09``."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def duration(seconds: float) -> str:
+    """A duration in a sentence: ``4.2 s``, ``2:05 min``, ``2:05:09 h``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    return f"{clock(seconds)} {'h' if round(seconds) >= 3600 else 'min'}"
+
+
+Event = dict[str, Any]
+
+_REASONS = {"no improvement": "stopped early, for want of improvement,"}
+
+
+def noun(start: Event) -> str:
+    """What a run reads one at a step: ``char`` or ``byte`` of a text, ``input`` of a task."""
+    return "input" if "task" in start else str(start["config"]["level"])
+
+
+def header(start: Event) -> dict[str, str]:
+    """What is known when a run begins, by heading."""
+    read = (
+        {"task": _task(start), "score": _score(start)}
+        if "task" in start
+        else {"text": _text(start), "split": _split(start)}
+    )
+    return {
+        **read,
+        "model": _model(start),
+        "train": _train(start),
+        "out": start["out"],
+    }
+
+
+def _text(start: Event) -> str:
+    text, kind = start["text"], "bytes" if noun(start) == "byte" else "characters"
+    different, digest = text["vocabulary"], text["sha256"][:12]
+    return f"{text['name']}: {text['symbols']:,} {kind}, {different} different, sha256 {digest}"
+
+
+def _split(start: Event) -> str:
+    text = start["text"]
+    return f"{text['train']:,} to train, {text['valid']:,} to validate, {text['test']:,} to test"
+
+
+def _task(start: Event) -> str:
+    task = start["task"]
+    options = ", ".join(f"{name}={value}" for name, value in task["options"].items())
+    return f"{task['name']}{f' ({options})' if options else ''}: {task['inputs']} in, {task['outputs']} out"
+
+
+def _score(start: Event) -> str:
+    task = start["task"]
+    better = "higher" if task["higher_is_better"] else "lower"
+    solved = "" if task["threshold"] is None else f", solved at {task['threshold']:g}"
+    return f"{_spaced(task['metric'])}, {better} is better: {task['baseline']:.4g} without memory{solved}"
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _model(start: Event) -> str:
+    config = start["config"]
+    return (
+        f"{start['cell']}: {config['hidden']} units, {config['layers']} layer{'s' * (config['layers'] > 1)}, "
+        f"{start['parameters']:,} parameters, {config['dtype']}"
+    )
+
+
+def _train(start: Event) -> str:
+    config = start["config"]
+    rate = "" if config["lr"] is None else f" at {config['lr']:g}"
+    schedule = "" if config["schedule"] == "constant" else f", {config['schedule']} schedule"
+    size = (
+        f"{config['batch']} sequences" if "task" in start else f"{config['batch']} × {config['seq']} symbols"
+    )
+    return (
+        f"{config['optimizer']}{rate}{schedule}: {config['steps']:,} steps of {size}, "
+        f"{start['threads']} thread{'s' * (start['threads'] > 1)}"
+    )
+
+
+def loss(event: Event, start: Event) -> str:
+    """``loss 1.4321  2.066 bits/char``, or ``loss 0.4321  accuracy 0.912  solved``."""
+    return "  ".join([f"loss {event['loss']:.4f}", *_besides(event, start)])
+
+
+def _besides(event: Event, start: Event) -> Iterator[str]:
+    """What stands beside a loss."""
+    if "bits" in event:
+        yield f"{event['bits']:.3f} bits/{noun(start)}"
+    if "score" in event:
+        yield f"{_spaced(event['metric'])} {event['score']:.4g}"
+        yield from ["solved"] * event["solved"]
+
+
+def speed(event: Event, start: Event) -> str:
+    """``1.23M chars/s``."""
+    return f"{short(event['symbols_per_s'])} {noun(start)}s/s"
+
+
+def compiled(event: Event) -> str:
+    """How long the kernels took, if they were compiled and not loaded; else nothing."""
+    return f"compiled in {duration(event['seconds'])}; the next run loads it" if event["fresh"] else ""
+
+
+def ending(event: Event, start: Event) -> str:
+    """Why and where a run ended."""
+    if event["reason"] == "finished" and start["event"] == "resume" and start["step"] == event["step"]:
+        return f"nothing was left to do after step {event['step']:,}; --steps N goes further"
+    reason = _REASONS.get(event["reason"], event["reason"])
+    return f"{reason} at step {event['step']:,} after {duration(event['seconds'])}"
+
+
+def best(event: Event, start: Event) -> str:
+    """The lowest loss of a run; of a text in nats and in bits."""
+    if event["best"] is None:
+        return "not validated yet"
+    if "task" in start:
+        return f"validation loss {event['best']:.4f}, at step {event['best_step']:,}"
+    part = "validation" if start["text"]["valid"] > 1 else "training text"
+    bits = event["best"] / math.log(2)
+    place = f"at step {event['best_step']:,}"
+    return f"{part} loss {event['best']:.4f} nats, {bits:.3f} bits/{noun(start)}, {place}"
+
+
+def next_command(start: Event, also: Sequence[str]) -> tuple[str, str]:
+    """What can be done next with a run, and what to type for it."""
+    verb = "eval" if "task" in start else "sample"
+    return verb, shlex.join(["zoo", verb, start["out"], *also])

@@ -1,0 +1,124 @@
+"""The plan of a cell's kernels as a page: what is computed when, kept, computed again, and what it costs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from zoo.cli.terminal import WIDTH, faint, strong
+from zoo.compiler.explain import Equation, Explanation, Loop, Section, Work
+from zoo.compiler.ir.dims import Dim, as_dim
+from zoo.compiler.plan_values import Cost
+from zoo.compiler.printing import formula
+from zoo.tables import plain_table
+
+_TEXT = 52  # where notes beside equations begin
+
+_LEGEND = (
+    "For a state h, h' is the state after the step, dh the gradient by h, and dh' what comes back from the "
+    "step after. (H) @ (H, 4H) is a product of every row with a matrix. A loop runs over the numbers of one "
+    "row, and what it computes without storing never leaves the processor."
+)
+_BEFORE = {
+    "once": "once, from parameters alone",
+    "sequence": "for all steps together, before the loop over time",
+    "step": "at every step",
+    "after": "for some steps together, once they are done",
+    "final": "once, at the end",
+}
+_BACK = {
+    **_BEFORE,
+    "step": "at every step, from the last to the first",
+    "after": "for some steps together, once the loop is through them",
+    "final": "once, from sums over all steps",
+}
+
+
+def page(found: Explanation, input_size: int, hidden_size: int) -> Iterator[str]:
+    """The lines of the page.
+
+    Args:
+        found: The explanation.
+        input_size: ``I`` for which formulas are worked out.
+        hidden_size: ``H``.
+
+    Raises:
+        UsageError: if the cell does not come in these sizes.
+    """
+    found.cell.param_shapes(input_size, hidden_size)
+    found.cell.state_shapes(input_size, hidden_size)
+    options = [f"{name}={value!r}" for name, value in found.cell.options.items()]
+    yield f"{strong(found.cell.name)}  {faint(', '.join(['how its kernels run', *options]))}"
+    yield ""
+    yield from _indented(textwrap.wrap(_LEGEND, WIDTH))
+    yield from ("", strong("Forward"), *_sections(found.forward, _BEFORE))
+    yield from ("", strong("Kept for the way back, of every step and row"), *_indented(_kept(found)))
+    yield from ("", strong("Backward"), *_sections(found.backward, _BACK))
+    yield from ("", strong("Computed again on the way back"), *_indented(_again(found)))
+    yield from ("", strong(f"One step of one row, for I={input_size} and H={hidden_size}"))
+    yield from _indented(_costs(found, {"I": input_size, "H": hidden_size}))
+
+
+def _indented(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
+    return (f"{'  ' * depth}{line}".rstrip() for line in lines)
+
+
+def _sections(sections: Iterable[Section], titles: dict[str, str]) -> Iterator[str]:
+    for section in sections:
+        if section.work:
+            yield f"  {faint(titles[section.when])}"
+            for work in section.work:
+                yield from _indented(_work(work), 2)
+
+
+def _work(work: Work) -> Iterator[str]:
+    if isinstance(work, Loop):
+        yield f"one loop over {work.shape}" if work.shape != "()" else "one number"
+        for equation in work.equations:
+            yield f"  {_line(equation.text, *_marks(equation), width=_TEXT - 2)}"
+        return
+    parts = [f"its parts are {', '.join(work.parts)}"] if work.parts else []
+    yield _line(work.equation.text, "; ".join([work.shapes, *parts]), *_marks(work.equation), width=_TEXT)
+
+
+def _line(text: str, *notes: str, width: int) -> str:
+    return f"{text:<{width}}  {faint('; '.join(notes))}" if notes else text
+
+
+def _marks(equation: Equation) -> list[str]:
+    return ["kept"] * equation.kept + ["again"] * equation.again
+
+
+def _kept(found: Explanation) -> list[str]:
+    rows = [
+        [kept.name, formula(kept.numbers), "which is the output" if kept.is_output else ""]
+        for kept in found.kept
+    ]
+    return plain_table([*rows, ["in all", formula(found.numbers_kept), "numbers"]])
+
+
+def _again(found: Explanation) -> list[str]:
+    names = dict.fromkeys(equation.name for equation in found.again)
+    return textwrap.wrap(", ".join(names), WIDTH) or ["nothing"]
+
+
+def _costs(found: Explanation, sizes: dict[str, int]) -> list[str]:
+    bytes_kept = as_dim(4) * found.numbers_kept
+    rows = [
+        *_cost_rows("forward", found.forward_cost),
+        *_cost_rows("backward", found.backward_cost),
+        ("kept", "bytes in float32", bytes_kept),
+        ("", "bytes in float64", as_dim(2) * bytes_kept),
+    ]
+    return plain_table(
+        [[when, what, formula(dim), f"{int(dim.evaluate(sizes)):,}"] for when, what, dim in rows], right=(3,)
+    )
+
+
+def _cost_rows(when: str, cost: Cost) -> list[tuple[str, str, Dim]]:
+    return [
+        (when, "flops in products", cost.products),
+        ("", "the same where x is tokens", cost.by_tokens),
+        ("", "element-wise operations", cost.arithmetic),
+        ("", "values of tanh, exp and the like", cost.functions),
+    ]

@@ -1,5 +1,0 @@
-"""How a run is watched: events in; lines, JSON, a live display, or next to nothing out."""
-
-from zoo.cli.progress.watching import Watch, watching
-
-__all__ = ["Watch", "watching"]

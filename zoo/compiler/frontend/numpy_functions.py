@@ -1,0 +1,432 @@
+"""NumPy's element-wise functions on symbolic arrays: rows of the table of operations, or made of rows.
+
+NumPy's functions that sum numbers or look for the largest, on symbolic arrays.
+
+NumPy's functions that are no ufuncs, on symbolic arrays: which there are, and what to write for others.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from zoo.base.names import did_you_mean
+from zoo.compiler.frontend.array_functions import ARRANGING, DIAGONALS, einsum
+from zoo.compiler.frontend.linear_algebra import LINEAR_ALGEBRA
+from zoo.compiler.frontend.matmul_hook import multiplied
+from zoo.compiler.frontend.source_errors import TraceError
+from zoo.compiler.frontend.symbolic import Traced, as_node, guarded, nodes_of, normal_axes, normal_axis, trace
+from zoo.compiler.frontend.symbolic_length import Extent, extent
+from zoo.compiler.ir import structural_ops
+from zoo.compiler.ir.dims import as_dim
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
+
+# A power up to here is a product.
+_LARGEST_POWER = 16
+
+
+def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A ufunc on operands of which one at least is symbolic.
+
+    Raises:
+        TraceError: if it is none that can be compiled.
+    """
+    _check_plain(ufunc, method, kwargs)
+    if ufunc is np.matmul:
+        left, right = inputs
+        return multiplied(left, right, lambda a, b: _called(ufunc, (a, b)))
+    return _called(ufunc, inputs)
+
+
+def _called(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
+    name = ufunc.__name__
+    if any(map(is_complex, inputs)):
+        from zoo.compiler.frontend.complex_numbers import call_complex_ufunc
+
+        return call_complex_ufunc(ufunc, inputs)
+    if name in _MADE:
+        return _MADE[name](*inputs)
+    if name in OPERATIONS:
+        return trace(name, *inputs)
+    raise TraceError(f"{ufunc_name(ufunc)} is not compiled; {_ufunc_advice(name)}")
+
+
+def ufunc_name(ufunc: Any) -> str:
+    """How one writes a ufunc."""
+    name: str = ufunc.__name__
+    return f"np.{name}" if getattr(np, name, None) is ufunc else name
+
+
+def is_complex(value: Any) -> bool:
+    """Whether a value is of complex numbers."""
+    from zoo.compiler.frontend.complex_numbers import Complex
+
+    return isinstance(value, Complex) or (not isinstance(value, Traced | Extent) and np.iscomplexobj(value))
+
+
+def _check_plain(ufunc: Any, method: str, kwargs: dict[str, Any]) -> None:
+    if "out" in kwargs:
+        raise TraceError("arrays cannot be written to; write `a = a + b` in place of `a += b`, and no out=")
+    if method != "__call__":
+        raise TraceError(
+            f"{ufunc_name(ufunc)}.{method} is not compiled; write np.sum, np.max, np.cumsum or np.outer"
+        )
+    if kwargs:
+        raise TraceError(f"{ufunc_name(ufunc)} is compiled without {', '.join(kwargs)}; leave it out")
+
+
+def _ufunc_advice(name: str) -> str:
+    """What to write in place of a function that is not compiled."""
+    if name in _UFUNC_ADVICE:
+        return f"write {_UFUNC_ADVICE[name]}"
+    known = sorted(each for each in {*_MADE, *OPERATIONS} if isinstance(getattr(np, each, None), np.ufunc))
+    hint = did_you_mean(name, known)
+    return f"these are: {', '.join(known)}, and zoo's own{'.' if hint else ''}{hint}"
+
+
+_UFUNC_ADVICE = {
+    "bitwise_xor": "a != b",
+    "divmod": "np.floor(a / b) and a % b",
+    "expit": "zoo.sigmoid",
+    "float_power": "a ** b",
+    "floor_divide": "np.floor(a / b)",
+    "fmax": "np.maximum",
+    "fmin": "np.minimum",
+    "log_expit": "zoo.log_sigmoid",
+    "rint": "np.floor(a + 0.5)",
+    "round": "np.floor(a + 0.5)",
+}
+
+
+def _matmul(a: Any, b: Any) -> Traced:
+    return guarded(structural_ops.matmul, *nodes_of((a, b)))
+
+
+def is_truth(value: Any) -> bool:
+    """Whether a value is true or false rather than a number."""
+    return value.node.truth if isinstance(value, Traced) else np.asarray(value).dtype.kind == "b"
+
+
+def _of_truths(name: str, otherwise: str | None) -> Callable[..., Any]:
+    """Arithmetic that NumPy gives another meaning, or none, where all operands are true or false."""
+
+    def function(*operands: Any) -> Any:
+        if not all(map(is_truth, operands)):
+            return trace(name, *operands)
+        if otherwise is None:
+            raise TraceError(f"np.{name} of truth values has no meaning; write ~a, or a != b")
+        return trace(otherwise, *operands)
+
+    return function
+
+
+def _truths_only(name: str, sign: str) -> Callable[..., Any]:
+    def function(*operands: Any) -> Any:
+        if not all(map(is_truth, operands)):
+            raise TraceError(f"`{sign}` takes truth values such as h > 0; found numbers")
+        return trace(name, *operands)
+
+    return function
+
+
+def _power(a: Any, b: Any) -> Any:
+    """A power with a known exponent or base is something cheaper, which also takes a negative base."""
+    exponent, base = _known(b), _known(a)
+    if exponent is not None and exponent == int(exponent) and abs(exponent) <= _LARGEST_POWER:
+        return integer_power(a, int(exponent))
+    if exponent is not None and abs(exponent) == 0.5:
+        return np.sqrt(a) if exponent > 0 else 1.0 / np.sqrt(a)
+    if base is not None and base > 0.0:
+        return np.exp(b * math.log(base))
+    return trace("power", a, b)
+
+
+def _known(value: Any) -> float | None:
+    """The number that an operand is, if it is one."""
+    if isinstance(value, Traced | Extent) or np.ndim(value) > 0 or np.asarray(value).dtype.kind not in "iuf":
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def integer_power(a: Any, exponent: Any) -> Any:
+    """``a ** exponent`` by squaring, real or complex.
+
+    Raises:
+        TraceError: if the exponent is no small integer.
+    """
+    number = _known(exponent)
+    if number is None or number != int(number) or abs(number) > _LARGEST_POWER:
+        raise TraceError(
+            f"powers of complex numbers are compiled for the exponents -{_LARGEST_POWER} to {_LARGEST_POWER}"
+        )
+    if number < 0:
+        return 1.0 / integer_power(a, -number)
+    if number < 2:
+        return a if number else np.ones_like(a)
+    half = integer_power(a, number // 2)
+    return half * half * a if number % 2 else half * half
+
+
+def root(square: Any) -> Any:
+    """The square root of a sum of squares: where that is zero, its derivative is zero too."""
+    is_zero = square == 0.0
+    return np.where(is_zero, 0.0, np.sqrt(np.where(is_zero, 1.0, square)))
+
+
+_MADE: dict[str, Callable[..., Any]] = {
+    "matmul": _matmul,
+    "power": _power,
+    "float_power": _power,
+    "positive": lambda a: a,
+    "conjugate": lambda a: a,
+    "square": lambda a: a * a,
+    "reciprocal": lambda a: 1.0 / a,
+    "exp2": lambda a: np.exp(a * math.log(2.0)),
+    "log2": lambda a: np.log(a) / math.log(2.0),
+    "log10": lambda a: np.log(a) / math.log(10.0),
+    "fabs": np.absolute,
+    "ceil": lambda a: -np.floor(-a),
+    "hypot": lambda a, b: root(a * a + b * b),
+    "logaddexp": lambda a, b: np.maximum(a, b) + np.log1p(np.exp(-np.absolute(a - b))),
+    "heaviside": lambda a, b: np.where(a == 0, b, 0.5 * (np.sign(a) + 1.0)),
+    "isnan": lambda a: a != a,
+    "isfinite": lambda a: np.absolute(a) < math.inf,
+    # Truth values.
+    "add": _of_truths("add", "logical_or"),
+    "multiply": _of_truths("multiply", "logical_and"),
+    "maximum": _of_truths("maximum", "logical_or"),
+    "minimum": _of_truths("minimum", "logical_and"),
+    "subtract": _of_truths("subtract", None),
+    "negative": _of_truths("negative", None),
+    "bitwise_and": _truths_only("logical_and", "&"),
+    "bitwise_or": _truths_only("logical_or", "|"),
+    "invert": _truths_only("logical_not", "~"),
+}
+
+
+def _reduced(name: str, a: Any, axis: Any, keepdims: bool) -> Any:
+    axes = normal_axes(axis, a.ndim)
+    result = structural_ops.reduce(a.node, name, axes)
+    return Traced(
+        structural_ops.reshape(result, structural_ops.with_ones(result.shape, axes)) if keepdims else result
+    )
+
+
+def _sum(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return _reduced("sum", a, axis, keepdims)
+
+
+def _max(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return _reduced("max", a, axis, keepdims)
+
+
+def _min(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return -_max(Traced(-a.graph.number(a.node)), axis, keepdims)
+
+
+def _any(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return _max(a != 0, axis, keepdims) > 0
+
+
+def _all(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return _max(a == 0, axis, keepdims) == 0
+
+
+def _mean(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    counted = [extent(a.graph, a.dims[each]) for each in normal_axes(axis, a.ndim)]
+    return _sum(a, axis, keepdims) / math.prod(counted)
+
+
+def _var(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    centred = a - _mean(a, axis, True)
+    return _mean(centred * centred, axis, keepdims)
+
+
+def _std(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return root(_var(a, axis, keepdims))
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    is_vectors = x.ndim == 1 or isinstance(axis, int)
+    if ord is not None and not (ord == 2 and is_vectors):
+        raise TraceError(
+            "np.linalg.norm is compiled for the Euclidean norm only; write np.sum(np.abs(x)) and the like"
+        )
+    return root(_sum(x * x, axis, keepdims))
+
+
+def _prod(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    for each in reversed(normal_axes(axis, a.ndim)):
+        length = a.dims[each].integer
+        if length is None:
+            product = _last(_cumprod(a, each), each)
+        else:
+            parts = [
+                Traced(structural_ops.part(a.node, each, as_dim(i), as_dim(i + 1))) for i in range(length)
+            ]
+            product = functools.reduce(operator.mul, parts)
+        a = product if keepdims else np.squeeze(product, each)
+    return a
+
+
+def _last(a: Any, axis: int) -> Any:
+    """The last entry along an axis, which stays."""
+    length = a.dims[axis]
+    return Traced(structural_ops.part(a.node, axis, length - structural_ops.ONE, length))
+
+
+def _cumsum(a: Any, axis: Any = None) -> Any:
+    a, axis = (np.ravel(a), 0) if axis is None else (a, normal_axis(axis, a.ndim))
+    return guarded(structural_ops.running_sum, a.node, axis)
+
+
+def _cumprod(a: Any, axis: Any = None) -> Any:
+    """A recurrence from the first entry: it divides by nothing, so that zeros have their derivative."""
+    a, axis = (np.ravel(a), 0) if axis is None else (a, normal_axis(axis, a.ndim))
+    node = a.graph.number(a.node)
+    shape, length = node.shape, node.shape[axis]
+    if length == structural_ops.ONE:
+        return Traced(node)
+    zeros = a.graph.constant(0.0, (*shape[:axis], length - structural_ops.ONE, *shape[axis + 1 :]))
+    first = structural_ops.part(node, axis, as_dim(0), structural_ops.ONE)
+    return guarded(structural_ops.recurrence, node, structural_ops.concatenate([first, zeros], axis), axis)
+
+
+def _dot(a: Any, b: Any) -> Any:
+    if 0 in (np.ndim(a), np.ndim(b)):
+        return a * b
+    if np.ndim(b) > 2:
+        raise TraceError("np.dot with an array of more than two axes is not compiled; write @")
+    return a @ b
+
+
+def _inner(a: Any, b: Any) -> Any:
+    if (np.ndim(a), np.ndim(b)) != (1, 1):
+        raise TraceError("np.inner is compiled for vectors; write a @ b.T")
+    return a @ b
+
+
+def _outer(a: Any, b: Any) -> Any:
+    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
+
+
+REDUCING: dict[Any, Callable[..., Any]] = {
+    np.all: _all,
+    np.amax: _max,
+    np.amin: _min,
+    np.any: _any,
+    np.cumprod: _cumprod,
+    np.cumsum: _cumsum,
+    np.dot: _dot,
+    np.inner: _inner,
+    np.linalg.norm: _norm,
+    np.max: _max,
+    np.mean: _mean,
+    np.min: _min,
+    np.outer: _outer,
+    np.prod: _prod,
+    np.std: _std,
+    np.sum: _sum,
+    np.var: _var,
+}
+
+"""By NumPy's function, with the arguments of NumPy's that can be compiled, under the same names."""
+
+
+def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A function of NumPy's on arguments of which one at least is symbolic.
+
+    Raises:
+        TraceError: if it is none that can be compiled.
+    """
+    if function not in _FUNCTIONS:
+        raise TraceError(f"{function_name(function)} is not compiled; {_function_advice(function)}")
+    operands = [*args, *kwargs.values(), *(args[0] if args and isinstance(args[0], list | tuple) else ())]
+    if any(is_complex(each) for each in operands if not isinstance(each, list | tuple)):
+        from zoo.compiler.frontend.complex_numbers import call_complex_function
+
+        return call_complex_function(function, args, kwargs)
+    implementation = _FUNCTIONS[function]
+    signature = inspect.signature(implementation)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TraceError(
+            f"{function_name(function)} is compiled as {function.__name__}{_plain(signature)}: {error}"
+        ) from None
+    return implementation(*args, **kwargs)
+
+
+def function_name(function: Any) -> str:
+    """How one writes a function of NumPy's."""
+    return f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
+
+
+def _plain(signature: inspect.Signature) -> inspect.Signature:
+    bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+    return inspect.Signature(bare)
+
+
+def _function_advice(function: Any) -> str:
+    """What to write in place of a function that is not compiled."""
+    name = function_name(function)
+    if name in _FUNCTION_ADVICE:
+        return f"write {_FUNCTION_ADVICE[name]}"
+    known = sorted({function_name(each).removeprefix("np.") for each in _FUNCTIONS})
+    hint = did_you_mean(name.removeprefix("np."), known)
+    return f"these are: {', '.join(known)}{'.' if hint else ''}{hint}"
+
+
+_FUNCTION_ADVICE = {
+    "np.append": "np.concatenate",
+    "np.array_split": "np.split with the places to cut at",
+    "np.average": "np.sum(a * weights)",
+    "np.column_stack": "np.stack with axis=1",
+    "np.diff": "a[1:] - a[:-1]",
+    "np.kron": "a[:, None] * b[None, :] and reshape",
+    "np.pad": "np.concatenate with np.zeros_like",
+    "np.round": "np.floor(a + 0.5)",
+    "np.take": "a[i]",
+    "np.tensordot": "it with @, reshape and swapaxes",
+}
+
+
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
+    a = a if low is None else np.maximum(a, low)
+    return a if high is None else np.minimum(a, high)
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    if is_truth(x) and is_truth(y):
+        return np.logical_and(condition, x) | np.logical_and(np.logical_not(condition), y)
+    return trace("where", condition, x, y)
+
+
+def _full_like(a: Any, fill_value: Any) -> Any:
+    return guarded(a.graph.broadcast, as_node(fill_value, a.graph), a.dims)
+
+
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    **ARRANGING,
+    **DIAGONALS,
+    **LINEAR_ALGEBRA,
+    **REDUCING,
+    np.clip: _clip,
+    np.einsum: einsum,
+    np.full_like: _full_like,
+    np.imag: lambda val: val.imag,
+    np.ndim: lambda a: a.ndim,
+    np.ones_like: lambda a: _full_like(a, 1.0),
+    np.real: lambda val: val.real,
+    np.shape: lambda a: a.shape,
+    np.size: lambda a: a.size,
+    np.where: _where,
+    np.zeros_like: lambda a: _full_like(a, 0.0),
+}

@@ -1,0 +1,161 @@
+"""Where in the user's ``step`` something went wrong, and the one sentence that says so.
+
+What refuses to be compiled raises a :class:`TraceError`, which knows what was found and what to
+write instead. The traceback knows where: the innermost line that belongs to neither zoo nor NumPy nor Python
+itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import linecache
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import NamedTuple
+
+from zoo.base import Cell
+from zoo.compiler.ir.graph import ClosedGraphError
+from zoo.errors import DefinitionError, ZooError
+
+# A longer expression is quoted up to here.
+_LONGEST = 100
+
+
+class TraceError(Exception):
+    """Something that cannot be compiled: what was found, and what to write instead; no full stop.
+
+    No TypeError, which NumPy would catch and replace with its own.
+    """
+
+
+class UnknownAttributeError(TraceError, AttributeError):
+    """The same for an attribute, so that ``hasattr`` and NumPy may ask."""
+
+
+def blamed(error: Exception, cell: Cell) -> DefinitionError:
+    """The sentence about an error that came out of ``step``: who, where, what was found, what to write."""
+    frames = list(_frames(error.__traceback__))
+    theirs = [each for each in frames if not _is_foreign(each.file)]
+    where = place(*theirs[-1]) if theirs else definition(cell)
+    inside_kernels = any(Path(each.file).is_relative_to(_KERNELS) for each in frames)
+    return sentence(cell, where, _KERNEL_CALLED if inside_kernels else _problem(error, cell))
+
+
+def sentence(cell: Cell, where: str, problem: str) -> DefinitionError:
+    """A problem as an error about the cell's class."""
+    return DefinitionError(f"{cell.who()}: {where}: {problem}{'' if problem.endswith('?') else '.'}")
+
+
+def place(frame: FrameType, instruction: int, line: int) -> str:
+    """``file.py:12, in `expression```; without a source, the function in place of the expression."""
+    name = frame.f_code.co_filename
+    expression = _expression(frame, instruction) or linecache.getline(name, line, frame.f_globals).strip()
+    where = f"{Path(name).name}:{line}"
+    return f"{where}, in `{_shortened(expression)}`" if expression else f"{where}, in {frame.f_code.co_name}"
+
+
+def definition(cell: Cell) -> str:
+    """Where ``step`` begins."""
+    code = getattr(inspect.unwrap(type(cell).step), "__code__", None)  # type: ignore[attr-defined]
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}, in step" if code is not None else "step"
+
+
+class _Frame(NamedTuple):
+    frame: FrameType
+    instruction: int
+    line: int
+
+    @property
+    def file(self) -> str:
+        return self.frame.f_code.co_filename
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[_Frame]:
+    while traceback is not None:
+        yield _Frame(traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)
+        traceback = traceback.tb_next
+
+
+_ZOO = Path(__file__).parents[2]
+_KERNELS = _ZOO / "kernels"
+_MODIFIERS = _ZOO / "modifiers"
+_LIBRARIES = [
+    Path(spec.origin).parent
+    for spec in map(importlib.util.find_spec, ("numpy", "numba"))
+    if spec is not None and spec.origin is not None
+]
+_FOREIGN = (_ZOO / "compiler", _KERNELS, _MODIFIERS, _ZOO / "functions.py", *_LIBRARIES)
+
+
+def _is_foreign(file: str) -> bool:
+    """Whether a line is of no use to the author of a cell."""
+    path = Path(file)
+    if any(path.is_relative_to(directory) for directory in _FOREIGN):
+        return True
+    installed = any(path.is_relative_to(sysconfig.get_path(scheme)) for scheme in ("purelib", "platlib"))
+    return not installed and path.is_relative_to(sysconfig.get_path("stdlib"))
+
+
+def _expression(frame: FrameType, instruction: int) -> str:
+    """The text of the expression being evaluated, where Python keeps its columns (3.11 and later)."""
+    positions = getattr(frame.f_code, "co_positions", None)
+    if positions is None:
+        return ""
+    first, last, start, stop = list(positions())[instruction // 2]
+    if None in (first, last, start, stop):
+        return ""
+    lines = [
+        linecache.getline(frame.f_code.co_filename, number, frame.f_globals).encode()
+        for number in range(first, last + 1)
+    ]
+    lines[-1] = lines[-1][:stop]
+    lines[0] = lines[0][start:]
+    return b"".join(lines).decode(errors="replace")
+
+
+def _shortened(expression: str) -> str:
+    text = " ".join(expression.split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+CHANGED = (
+    "step is not the same when it is called again: random numbers, the clock, or what it keeps on self would "
+    "be compiled in as they happened to be; declare a zoo.Input, a zoo.State or a zoo.Buffer for what varies"
+)
+_KERNEL_CALLED = (
+    "the functions of zoo.kernels are for the numbers in a kernel; write the one of the same name in zoo or "
+    "NumPy"
+)
+_ONE_ROW = "; a step sees one row, x (I,) and h (H,), without the axes of time and batch"
+
+
+def _problem(error: Exception, cell: Cell) -> str:
+    """What was found, without a full stop."""
+    text = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+    if isinstance(error, ClosedGraphError):
+        return CHANGED
+    if isinstance(error, TraceError | ZooError):
+        return text
+    if isinstance(error, AttributeError) and isinstance(error.obj, type(cell)) and error.name:
+        return _undeclared(error.name, cell)
+    if type(error).__module__.partition(".")[0] == "numba":
+        return "a compiled function cannot take part in `step`; call the plain one, written with NumPy"
+    is_about_axes = isinstance(error, IndexError) or "unpack" in text
+    for name in ("Traced", "Complex"):
+        text = text.replace(f"'{name}' object", "an array")
+    return f"step raised {type(error).__name__}: {text}{_ONE_ROW if is_about_axes else ''}"
+
+
+def _undeclared(name: str, cell: Cell) -> str:
+    known = [*cell.params, *cell.buffers, *cell.options]
+    if name in ("H", "I", "hidden_size", "input_size"):
+        return (
+            f"a cell has no {name!r} while its equations are read; lengths are those of arrays, h.shape[-1]"
+        )
+    nearest = difflib.get_close_matches(name, known, n=1)
+    meant = f", did you mean {nearest[0]!r}" if nearest else ""
+    return f"the class declares no {name!r}{meant}; it declares {', '.join(known)}"

@@ -1,0 +1,460 @@
+"""Symbolic arrays: what ``step`` is called with, so that its equations can be read.
+
+They answer to Python's operators, to NumPy's functions (through NumPy's own dispatch) and to ``zoo``'s, and
+write down what is asked of them as a graph. Shapes are those of one row of the batch.
+
+What ``step`` computes with, as nodes of the graph: numbers, small arrays, axes and shapes.
+
+Basic indexing: integers, slices of step one, None and the ellipsis.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from zoo.base.declarations import Array, Option
+from zoo.base.names import did_you_mean
+from zoo.compiler.frontend.source_errors import TraceError, UnknownAttributeError
+from zoo.compiler.frontend.symbolic_length import Extent, as_length, extent, kind_of, unknown_length
+from zoo.compiler.ir import structural_ops
+from zoo.compiler.ir.dims import Dim, as_dim, product
+from zoo.compiler.ir.graph import Graph, Node, Shape, ShapeError, ancestors, text
+
+# Methods of NumPy's arrays, as the functions that they are; others stand in the class below.
+_METHODS: dict[str, Callable[..., Any]] = {
+    "all": np.all,
+    "any": np.any,
+    "clip": np.clip,
+    "conj": np.conjugate,
+    "conjugate": np.conjugate,
+    "copy": np.copy,
+    "cumprod": np.cumprod,
+    "cumsum": np.cumsum,
+    "diagonal": np.diagonal,
+    "dot": np.dot,
+    "flatten": np.ravel,
+    "max": np.max,
+    "mean": np.mean,
+    "min": np.min,
+    "prod": np.prod,
+    "ravel": np.ravel,
+    "repeat": np.repeat,
+    "squeeze": np.squeeze,
+    "std": np.std,
+    "sum": np.sum,
+    "swapaxes": np.swapaxes,
+    "trace": np.trace,
+    "var": np.var,
+}
+
+_ATTRIBUTES = ("T", "imag", "ndim", "real", "shape", "size")
+
+_KNOWN = sorted([*_ATTRIBUTES, *_METHODS, "astype", "reshape", "transpose"])
+
+
+class Symbol(NDArrayOperatorsMixin):
+    """What real and complex symbolic arrays share: the manners of a NumPy array that has no numbers."""
+
+    __slots__ = ()
+    __array_priority__ = 1000.0
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def graph(self) -> Graph:
+        """The graph being built."""
+        raise NotImplementedError
+
+    @property
+    def dims(self) -> Shape:
+        """Lengths of the axes in one row, as expressions."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple[int | Extent, ...]:
+        """Lengths of the axes in one row."""
+        return tuple(extent(self.graph, dim) for dim in self.dims)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.dims)
+
+    @property
+    def size(self) -> int | Extent:
+        """How many numbers one row has."""
+        return extent(self.graph, product(self.dims))
+
+    @property
+    def T(self) -> Any:
+        """Axes in reverse order."""
+        return self.transpose()
+
+    def reshape(self, *shape: Any) -> Any:
+        """The numbers in another shape."""
+        return _call(np.reshape, self, _unpacked(shape))
+
+    def transpose(self, *axes: Any) -> Any:
+        """Axes in another order, reversed if none is given."""
+        return _call(np.transpose, self, _unpacked(axes) or None)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from zoo.compiler.frontend.numpy_functions import call_ufunc
+
+        return call_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from zoo.compiler.frontend.numpy_functions import call_function
+
+        return call_function(function, args, kwargs)
+
+    def __getitem__(self, key: Any) -> Any:
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _METHODS:
+            return functools.partial(_METHODS[name], self)
+        hint = did_you_mean(name, _KNOWN)
+        raise UnknownAttributeError(
+            f"an array in `step` has no {name!r}; it has {', '.join(_KNOWN)}{'.' if hint else ''}{hint}"
+        )
+
+    def __len__(self) -> int:
+        if not self.dims:
+            raise TraceError("a single number has no length and cannot be looped over")
+        length = self.shape[0]
+        if isinstance(length, Extent):
+            raise TraceError(
+                f"an array of shape {text(self.dims)} cannot be looped over or unpacked, since how long it "
+                "is depends on the sizes; work on the whole array, or take it apart with zoo.split"
+            )
+        return length
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        if all(node.op in ("size", "constant") for node in self._leaves()):
+            raise unknown_length("what depends on lengths alone")
+        raise TraceError(
+            "the truth of an array is not known when the equations are read; write np.where(condition, a, b) "
+            "in place of `if`, & | ~ in place of `and`, `or`, `not`, and np.minimum or np.maximum in place "
+            "of `min` or `max`"
+        )
+
+    def _leaves(self) -> list[Node]:
+        """What there was before anything was computed."""
+        raise NotImplementedError
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(self == value)
+
+    def __float__(self) -> float:
+        raise TraceError(
+            "an array has no numbers yet when the equations are read; write the function of NumPy's in place "
+            "of one of `math`, and leave out float(), int() and round()"
+        )
+
+    def __int__(self) -> int:
+        return int(float(self))
+
+    def __index__(self) -> int:
+        return int(float(self))
+
+    def __complex__(self) -> complex:
+        return complex(float(self))
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return float(self)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TraceError("arrays cannot be written to; make a new one with np.concatenate or np.where")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TraceError(
+            "this needs the numbers of an array, and the equations are read before there are any; arrays are "
+            "put together with np.stack or np.concatenate"
+        )
+
+    def __repr__(self) -> str:
+        return f"<array {text(self.dims)}>"
+
+
+class Traced(Symbol):
+    """A symbolic array of real numbers, or of truth values.
+
+    Args:
+        node: The value in the graph.
+    """
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    @property
+    def graph(self) -> Graph:
+        """The graph being built."""
+        return self.node.graph
+
+    @property
+    def dims(self) -> Shape:
+        """Lengths of the axes in one row, as expressions."""
+        return self.node.shape
+
+    @property
+    def real(self) -> Traced:
+        """Itself."""
+        return self
+
+    @property
+    def imag(self) -> Traced:
+        """Zeros."""
+        return Traced(self.graph.constant(0.0, self.dims))
+
+    def __getitem__(self, key: Any) -> Any:
+
+        return indexed(self, key)
+
+    def _leaves(self) -> list[Node]:
+        return [node for node in ancestors([self.node]) if not node.inputs]
+
+    def astype(self, dtype: Any) -> Any:
+        """Truth values as ones and zeros; a layer's numbers are of one dtype, which it chooses itself."""
+        kind = np.dtype(dtype).kind
+        if kind == "b":
+            return self if self.node.truth else self != 0.0
+        if kind != "f":
+            raise TraceError(
+                f"found astype to {np.dtype(dtype)}; the numbers of a step are real, np.floor cuts them"
+            )
+        return Traced(self.graph.number(self.node))
+
+
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    """A function of NumPy's, which knows only its own arrays by type."""
+    return function(*args)
+
+
+def _unpacked(args: tuple[Any, ...]) -> Any:
+    """What ``reshape(2, 3)`` and ``reshape((2, 3))`` both mean."""
+    return tuple(args[0]) if len(args) == 1 and isinstance(args[0], tuple | list) else args
+
+
+# A longer list of numbers in the source would be data: that is what a buffer is for.
+MOST_NUMBERS = 64
+
+
+def graph_of(operands: Iterable[Any]) -> Graph:
+    """The graph that symbolic operands belong to; one of them at least is symbolic."""
+    return next(each.graph for each in operands if isinstance(each, Symbol | Extent))
+
+
+def guarded(make: Callable[..., Node], *args: Any) -> Traced:
+    """A node made of others.
+
+    Raises:
+        TraceError: in place of a ShapeError.
+    """
+    try:
+        return Traced(make(*args))
+    except ShapeError as error:
+        raise TraceError(str(error)) from None
+
+
+def trace(name: str, *operands: Any) -> Traced:
+    """An element-wise operation of the table on operands of which one at least is symbolic."""
+    graph = graph_of(operands)
+    return guarded(graph.apply, name, *(as_node(operand, graph) for operand in operands))
+
+
+def nodes_of(operands: Sequence[Any]) -> list[Node]:
+    """Operands of which one at least is symbolic."""
+    graph = graph_of(operands)
+    return [as_node(each, graph) for each in operands]
+
+
+def as_node(value: Any, graph: Graph) -> Node:
+    """An operand as a node: symbolic, a number, or a small array of numbers.
+
+    Raises:
+        TraceError: if it is none of these.
+    """
+    if isinstance(value, Extent):
+        value = value.number()
+    if isinstance(value, Traced):
+        if value.graph is not graph:
+            raise TraceError(
+                "an array of an earlier reading of the equations is used; keep no arrays outside of `step`"
+            )
+        return value.node
+    array = _numbers(value)
+    if array.ndim == 0:
+        return graph.constant(float(array))
+    shape = tuple(as_dim(length) for length in array.shape)
+    if (array == array.flat[0]).all():
+        return graph.constant(float(array.flat[0]), shape)
+    return graph.node("array", attr=tuple(array.astype(float).ravel().tolist()), shape=shape)
+
+
+def _numbers(value: Any) -> np.ndarray[Any, Any]:
+    """Numbers that stand in the equations."""
+    if isinstance(value, Array | Option):
+        raise TraceError(
+            f"the declaration of {value.name!r} is used in place of its value; a state or input is the "
+            f"argument of this name, and anything else is self.{value.name}"
+        )
+    array = np.asarray(value)
+    if array.dtype.kind == "c":
+        raise TraceError("complex numbers are used where real ones are expected; take their .real or .imag")
+    if array.dtype.kind not in "bfiu":
+        raise TraceError(f"found {kind_of(value)} where an array or a number is expected")
+    if not 0 < array.size <= MOST_NUMBERS:
+        raise TraceError(
+            f"an array of {array.size} numbers stands in the equations, where up to {MOST_NUMBERS} may; "
+            "declare it as a zoo.Buffer"
+        )
+    return array
+
+
+def normal_axis(axis: Any, ndim: int) -> int:
+    """An axis counted from the front.
+
+    Raises:
+        TraceError: if there is no such axis.
+    """
+    if not isinstance(axis, int | np.integer):
+        raise TraceError(f"the axis is {kind_of(axis)}; expected an integer")
+    number = operator.index(axis)
+    if not -ndim <= number < ndim:
+        raise TraceError(
+            f"found axis {number} of an array with {ndim} ax{'i' if ndim == 1 else 'e'}s; a step sees one "
+            "row, without the axes of time and batch"
+        )
+    return number % ndim
+
+
+def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Axes counted from the front; all of them for None.
+
+    Raises:
+        TraceError: if there is no such axis.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    return tuple(sorted({normal_axis(each, ndim) for each in axes}))
+
+
+def resolve_shape(node: Node, shape: Sequence[Any]) -> Shape:
+    """The shape that reshape was asked for, with its ``-1`` filled in.
+
+    Raises:
+        ShapeError: if the numbers do not come out even.
+    """
+    unknown = [place for place, each in enumerate(shape) if isinstance(each, int | np.integer) and each == -1]
+    dims = [as_dim(1) if place in unknown else as_length(each) for place, each in enumerate(shape)]
+    if len(unknown) > 1:
+        raise ShapeError(
+            f"{text(node.shape)} cannot be reshaped to {tuple(shape)!r}: only one length can be -1"
+        )
+    if unknown:
+        rest = product(node.shape).divide(product(dims))
+        if rest is None:
+            raise ShapeError(f"{text(node.shape)} cannot be reshaped to {tuple(shape)!r} for every I and H")
+        dims[unknown[0]] = rest
+    return tuple(dims)
+
+
+def indexed(array: Traced, key: Any) -> Traced:
+    """``array[key]``.
+
+    Raises:
+        TraceError: if it is more than basic indexing, or beyond the array.
+    """
+    node = array.node
+    keys = _with_ellipsis(list(key) if isinstance(key, tuple) else [key], node)
+    place = next(i for i, each in enumerate(keys) if each is Ellipsis)
+    rest = node.ndim - sum(each is not None for each in keys) + 1
+    keys[place : place + 1] = [slice(None)] * rest
+    axis, kept = 0, []
+    for each in keys:
+        if each is None:
+            kept.append(structural_ops.ONE)
+            continue
+        node, lengths = _taken(node, axis, each)
+        kept += lengths
+        axis += 1
+    return guarded(structural_ops.reshape, node, tuple(kept))
+
+
+def _with_ellipsis(keys: list[Any], node: Node) -> list[Any]:
+    """Keys with one ellipsis among them, at the end if there is none."""
+    ellipses = sum(each is Ellipsis for each in keys)
+    if ellipses > 1:
+        raise TraceError("an index can have one `...` only")
+    taken = sum(each is not None and each is not Ellipsis for each in keys)
+    if taken > node.ndim:
+        raise TraceError(
+            f"{taken} indices into an array of shape {text(node.shape)}; a step sees one row, without the "
+            "axes of time and batch"
+        )
+    return keys if ellipses else [*keys, Ellipsis]
+
+
+def _taken(node: Node, axis: int, key: Any) -> tuple[Node, Shape]:
+    """One axis indexed: the narrower node, and the lengths that remain of the axis."""
+    whole = node.shape[axis]
+    if isinstance(key, slice):
+        node = structural_ops.stride(node, axis, *_places(key, whole))
+        return node, (node.shape[axis],)
+    if isinstance(key, bool) or not isinstance(key, int | np.integer | Extent):
+        raise TraceError(
+            f"found {kind_of(key)} as an index; expected integers, slices, None or `...` (a choice made by "
+            "numbers is written np.where)"
+        )
+    start = bound(key, whole)
+    if start == whole:
+        raise _beyond(key, whole)
+    return structural_ops.part(node, axis, start, start + structural_ops.ONE), ()
+
+
+def _places(key: slice, whole: Dim) -> tuple[Dim, Dim, Dim]:
+    """Where a slice begins, its step, and how many entries it has."""
+    step = 1 if key.step is None else key.step
+    if isinstance(step, bool) or not isinstance(step, int | np.integer) or not step:
+        raise TraceError(f"the step of a slice is {step!r}; expected an integer other than zero")
+    ends = (as_dim(0), whole) if step > 0 else (whole - structural_ops.ONE, as_dim(-1))
+    start, stop = (
+        end if value is None else bound(value, whole)
+        for value, end in zip((key.start, key.stop), ends, strict=True)
+    )
+    if step < 0 and start == whole:
+        raise _beyond(key.start, whole)
+    span = stop - start if step > 0 else start - stop
+    if 1 not in span.signs() and stop != start:
+        raise TraceError(f"the slice from {start} to {stop} of an axis of length {whole} is empty")
+    return start, as_dim(int(step)), span.ceil_divide(abs(int(step)))
+
+
+def bound(value: Any, whole: Dim) -> Dim:
+    """A place along an axis, counted from the front; beyond the axis only if I and H decide.
+
+    Raises:
+        TraceError: if it lies beyond the axis for every I and H.
+    """
+    place = as_length(value)
+    if place.signs() == {-1}:
+        place = whole + place
+    if place.signs() == {-1} or (whole - place).signs() == {-1}:
+        raise _beyond(value, whole)
+    return place
+
+
+def _beyond(value: Any, whole: Dim) -> TraceError:
+    return TraceError(f"index {value} lies beyond an axis of length {whole}")

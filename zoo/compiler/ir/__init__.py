@@ -1,0 +1,1 @@
+"""The intermediate representation: graph nodes, operations and symbolic dimensions."""

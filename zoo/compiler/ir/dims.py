@@ -1,0 +1,184 @@
+"""Sizes as polynomials in I and H: two shapes are equal exactly when they are so for every I and H."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from zoo.base.size_expr import Size, Tree
+
+# A product of letters, sorted: ("H", "H", "I"); the empty one is the constant term.
+Letters = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Dim:
+    """A polynomial with rational coefficients, in canonical form.
+
+    Args:
+        terms: Pairs of letters and coefficient, sorted, none of them zero.
+    """
+
+    terms: tuple[tuple[Letters, Fraction], ...]
+
+    @property
+    def integer(self) -> int | None:
+        """Its value, if it depends on no letter."""
+        if not self.terms:
+            return 0
+        (letters, factor), *others = self.terms
+        return None if others or letters or factor.denominator != 1 else int(factor)
+
+    @property
+    def letters(self) -> frozenset[str]:
+        """The letters it depends on."""
+        return frozenset(letter for letters, _ in self.terms for letter in letters)
+
+    def __add__(self, other: Dim) -> Dim:
+        return _canonical([*self.terms, *other.terms])
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + other * as_dim(-1)
+
+    def __mul__(self, other: Dim) -> Dim:
+        return _canonical((tuple(sorted(a + b)), x * y) for a, x in self.terms for b, y in other.terms)
+
+    def divide(self, other: Dim) -> Dim | None:
+        """The quotient, if the divisor is one product and divides every term; None if not."""
+        if len(other.terms) != 1:
+            return as_dim(1) if self == other else None
+        ((letters, factor),) = other.terms
+        quotient = []
+        for mine, value in self.terms:
+            rest = list(mine)
+            for letter in letters:
+                if letter not in rest:
+                    return None
+                rest.remove(letter)
+            quotient.append((tuple(rest), value / factor))
+        return _canonical(quotient)
+
+    def floor_divide(self, other: Dim) -> Dim | None:
+        """Python's ``//``, where it is one polynomial for every I and H that it is meant for.
+
+        A fraction of a letter is taken to come out even, which is seen when the letters are known.
+        """
+        quotient = self.divide(other)
+        if quotient is None or not quotient.terms or quotient.terms[-1][0]:
+            return quotient
+        *rest, (_, constant) = quotient.terms
+        even = all(factor.denominator == 1 for _, factor in rest)
+        return _canonical([*rest, ((), Fraction(math.floor(constant)))]) if even else quotient
+
+    def ceil_divide(self, divisor: int) -> Dim:
+        """The quotient rounded up, where a fraction of a letter is taken to come out even."""
+        rest = [(letters, factor / divisor) for letters, factor in self.terms if letters]
+        constant = sum(factor for letters, factor in self.terms if not letters)
+        return _canonical([*rest, ((), Fraction(math.ceil(Fraction(constant) / divisor)))])
+
+    def signs(self) -> set[int]:
+        """The signs, of -1, 0 and 1, that it may have where all letters are at least one."""
+        at_ones = sum(factor for _, factor in self.terms)
+        growing = all(factor > 0 for letters, factor in self.terms if letters)
+        falling = all(factor < 0 for letters, factor in self.terms if letters)
+        low = at_ones if growing else -math.inf
+        high = at_ones if falling else math.inf
+        possible = {-1: low < 0, 0: low <= 0 <= high, 1: high > 0}
+        return {sign for sign, may_be in possible.items() if may_be}
+
+    def evaluate(self, env: Mapping[str, int]) -> Fraction:
+        """Its value for given letters."""
+        total = Fraction(0)
+        for letters, factor in self.terms:
+            for letter in letters:
+                factor *= env[letter]
+            total += factor
+        return total
+
+    def __str__(self) -> str:
+        """As Python, ``4 * H + 1``; a fraction stands in one division at the end."""
+        if not self.terms:
+            return "0"
+        common = 1
+        for _, factor in self.terms:
+            common *= factor.denominator // _gcd(common, factor.denominator)
+        parts = [_product(letters, int(factor * common)) for letters, factor in self.terms]
+        text = " + ".join(parts).replace("+ -", "- ")
+        if common == 1:
+            return text
+        return f"({text}) // {common}" if len(parts) > 1 or "*" in text else f"{text} // {common}"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _gcd(a: int, b: int) -> int:
+    while b:
+        a, b = b, a % b
+    return a
+
+
+def _product(letters: Letters, factor: int) -> str:
+    if not letters:
+        return str(factor)
+    text = " * ".join(letters)
+    return text if factor == 1 else f"-{text}" if factor == -1 else f"{factor} * {text}"
+
+
+def _canonical(terms: Iterable[tuple[Letters, Fraction]]) -> Dim:
+    total: dict[Letters, Fraction] = {}
+    for letters, factor in terms:
+        total[letters] = total.get(letters, Fraction(0)) + factor
+    # Highest products first, as one writes them.
+    ordered = sorted((item for item in total.items() if item[1]), key=lambda item: (-len(item[0]), item[0]))
+    return Dim(tuple(ordered))
+
+
+def as_dim(value: int | Dim) -> Dim:
+    """An integer as a size."""
+    return value if isinstance(value, Dim) else _constant(value)
+
+
+@functools.lru_cache(maxsize=4096)
+def _constant(value: int) -> Dim:
+    return _canonical([((), Fraction(value))])
+
+
+def letter(name: str) -> Dim:
+    """The size that a letter stands for."""
+    return _canonical([((name,), Fraction(1))])
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """The product of sizes; one for none."""
+    return _product_of(tuple(dims))
+
+
+@functools.lru_cache(maxsize=4096)
+def _product_of(dims: tuple[Dim, ...]) -> Dim:
+    total = as_dim(1)
+    for dim in dims:
+        total = total * dim
+    return total
+
+
+def dim_of(size: Size, options: Mapping[str, object]) -> Dim | None:
+    """A declared size with the options put in; None where a division does not come out."""
+    return _dim_of(size.tree, options)
+
+
+def _dim_of(tree: Tree, options: Mapping[str, object]) -> Dim | None:
+    if isinstance(tree, int):
+        return as_dim(tree)
+    if isinstance(tree, str):
+        value = options.get(tree)
+        return as_dim(value) if isinstance(value, int) else letter(tree)
+    left, right = _dim_of(tree[1], options), _dim_of(tree[2], options)
+    if left is None or right is None:
+        return None
+    if tree[0] == "/":
+        return left.divide(right)
+    return {"+": left.__add__, "-": left.__sub__, "*": left.__mul__}[tree[0]](right)

@@ -1,0 +1,295 @@
+"""The graph of one step: values and the operations that make them, each stated once.
+
+Shapes are those of one row of the batch. A value's level says how often it has to be computed: once, because
+it depends on parameters alone; for all steps together, because it depends on x; or within the loop over time,
+because it depends on the state.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from zoo.compiler.ir.dims import Dim, as_dim
+
+if TYPE_CHECKING:
+    from zoo.compiler.ir.elementwise_ops import Operation
+    from zoo.compiler.ir.views import View
+
+Shape: TypeAlias = tuple[Dim, ...]
+Operand: TypeAlias = "Node | float"
+
+
+class Level(enum.IntEnum):
+    """How often a value has to be computed."""
+
+    ONCE = 0
+    SEQUENCE = 1
+    STEP = 2
+
+
+class ShapeError(Exception):
+    """Shapes that do not fit each other; says which."""
+
+
+class ClosedGraphError(Exception):
+    """A value that was not there when the graph was closed."""
+
+
+class Node:
+    """One value. Nodes of a graph are equal when they are the same object.
+
+    Attributes:
+        op: Name of the operation.
+        inputs: What it is applied to.
+        attr: What else defines it: a name, an axis, a number.
+        shape: Its shape in one row.
+        level: How often it has to be computed.
+        truth: Whether it is true or false rather than a number.
+        index: Place in the order of creation, in which inputs come before what uses them.
+    """
+
+    __slots__ = ("attr", "graph", "index", "inputs", "level", "op", "shape", "truth")
+
+    def __init__(
+        self,
+        graph: Graph,
+        op: str,
+        inputs: tuple[Node, ...],
+        attr: Any,
+        shape: Shape,
+        level: Level,
+        truth: bool,
+    ) -> None:
+        self.graph, self.op, self.inputs, self.attr = graph, op, inputs, attr
+        self.shape, self.level, self.truth = shape, level, truth
+        self.index = len(graph.nodes)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def value(self) -> float | None:
+        """The number that a constant is, or that a constant spread over a shape is."""
+        node = self.inputs[0] if self.op == "broadcast" else self
+        return node.attr if node.op == "constant" else None
+
+    def __add__(self, other: Operand) -> Node:
+        return self.graph.apply("add", self, other)
+
+    def __radd__(self, other: Operand) -> Node:
+        return self.graph.apply("add", other, self)
+
+    def __sub__(self, other: Operand) -> Node:
+        return self.graph.apply("subtract", self, other)
+
+    def __rsub__(self, other: Operand) -> Node:
+        return self.graph.apply("subtract", other, self)
+
+    def __mul__(self, other: Operand) -> Node:
+        return self.graph.apply("multiply", self, other)
+
+    def __rmul__(self, other: Operand) -> Node:
+        return self.graph.apply("multiply", other, self)
+
+    def __truediv__(self, other: Operand) -> Node:
+        return self.graph.apply("divide", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Node:
+        return self.graph.apply("divide", other, self)
+
+    def __neg__(self) -> Node:
+        return self.graph.apply("negative", self)
+
+    def __lt__(self, other: Operand) -> Node:
+        return self.graph.apply("less", self, other)
+
+    def __le__(self, other: Operand) -> Node:
+        return self.graph.apply("less_equal", self, other)
+
+    def __ge__(self, other: Operand) -> Node:
+        return self.graph.apply("greater_equal", self, other)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"%{node.index}" for node in self.inputs)
+        attr = "" if self.attr is None else f" {self.attr!r}"
+        return (
+            f"%{self.index} = {self.op}({inputs}){attr} ({', '.join(map(str, self.shape))}) {self.level.name}"
+        )
+
+
+class Graph:
+    """Values in the order of creation; the same operation on the same inputs is the same node.
+
+    Args:
+        operations: The table of element-wise operations.
+    """
+
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
+        self.operations = operations
+        self.nodes: list[Node] = []
+        self.views: dict[Node, View | None] = {}
+        """Where the numbers of a node lie, as far as :func:`zoo.compiler.ir.views.view_of` was asked."""
+        self._is_closed = False
+        self._known: dict[Hashable, Node] = {}
+
+    def node(
+        self,
+        op: str,
+        inputs: tuple[Node, ...] = (),
+        attr: Hashable = None,
+        shape: Shape = (),
+        level: Level | None = None,
+        truth: bool = False,
+    ) -> Node:
+        """The node of an operation; its level is the highest of its inputs' unless given."""
+        key = (op, tuple(node.index for node in inputs), repr(attr), shape)
+        if key not in self._known:
+            if self._is_closed:
+                raise ClosedGraphError(op)
+            if level is None:
+                level = max((node.level for node in inputs), default=Level.ONCE)
+            self._known[key] = Node(self, op, inputs, attr, shape, level, truth)
+            self.nodes.append(self._known[key])
+        return self._known[key]
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Within the block, a value that is not there already is refused.
+
+        Raises:
+            ClosedGraphError: within the block, where one is made.
+        """
+        self._is_closed = True
+        try:
+            yield
+        finally:
+            self._is_closed = False
+
+    def constant(self, value: float, shape: Shape = ()) -> Node:
+        """A number, spread over a shape."""
+        return self.broadcast(self.node("constant", attr=float(value)), shape)
+
+    def broadcast(self, node: Node, shape: Shape) -> Node:
+        """A value repeated along new axes in front and along axes of length one.
+
+        Raises:
+            ShapeError: if it cannot be.
+        """
+        if node.shape == shape:
+            return node
+        if broadcast_shape(node.shape, shape) != shape:
+            raise ShapeError(f"{text(node.shape)} cannot be broadcast to {text(shape)}")
+        if node.op == "broadcast":
+            node = node.inputs[0]
+        return self.node("broadcast", (node,), None, shape, truth=node.truth)
+
+    def apply(self, name: str, *operands: Operand) -> Node:
+        """An element-wise operation of the table, its operands broadcast to one shape.
+
+        Raises:
+            ShapeError: if they cannot be.
+        """
+        nodes = [operand if isinstance(operand, Node) else self.constant(operand) for operand in operands]
+        shape: Shape = ()
+        for node in nodes:
+            shape = broadcast_shape(shape, node.shape)
+        operation = self.operations[name]
+        values = [node.value for node in nodes]
+        if None not in values and not operation.truth:
+            with np.errstate(all="ignore"):
+                return self.constant(float(operation.meaning(*values)), shape)
+        if not operation.takes_truths:
+            nodes = [self.number(node) for node in nodes]
+        elif operation.truth:
+            nodes = [self.truth(node) for node in nodes]
+        else:
+            nodes[1:] = [self.number(node) for node in nodes[1:]]
+        if (shorter := _shorter(name, nodes, values)) is not None:
+            return self.broadcast(shorter, shape)
+        spread = tuple(self.broadcast(node, shape) for node in nodes)
+        return self.node(name, spread, None, shape, truth=operation.truth)
+
+    def truth(self, node: Node) -> Node:
+        """A number as whether it is other than zero; a truth value as itself."""
+        return node if node.truth else self.apply("not_equal", node, 0.0)
+
+    def number(self, node: Node) -> Node:
+        """A truth value as one or zero; a number as itself."""
+        return self.apply("where", node, 1.0, 0.0) if node.truth else node
+
+
+def _shorter(name: str, nodes: list[Node], values: list[float | None]) -> Node | None:
+    """What an operation comes down to where an operand is zero or one, if it does."""
+    if name == "add" and 0.0 in values:
+        return nodes[1 - values.index(0.0)]
+    if name == "multiply" and 1.0 in values:
+        return nodes[1 - values.index(1.0)]
+    if name in ("subtract", "divide", "power") and values[1] == (0.0 if name == "subtract" else 1.0):
+        return nodes[0]
+    if name == "power" and values[1] == 2.0:
+        return nodes[0] * nodes[0]
+    if name == "negative" and nodes[0].op == "negative":
+        return nodes[0].inputs[0]
+    if name == "where" and (nodes[1] is nodes[2] or values[0] is not None):
+        return nodes[1] if values[0] != 0.0 else nodes[2]
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def broadcast_shape(a: Shape, b: Shape) -> Shape:
+    """The shape of an operation on operands of two shapes, by NumPy's rule.
+
+    Raises:
+        ShapeError: if they do not fit for every I and H.
+    """
+    one = as_dim(1)
+    longest = max(len(a), len(b))
+    pairs = zip((one,) * (longest - len(a)) + a, (one,) * (longest - len(b)) + b, strict=True)
+    shape = []
+    for x, y in pairs:
+        if x != y and one not in (x, y):
+            raise ShapeError(
+                f"shapes {text(a)} and {text(b)} do not fit each other; axes must be equal, or one of them 1"
+            )
+        shape.append(y if x == one else x)
+    return tuple(shape)
+
+
+def text(shape: Shape) -> str:
+    """A shape as one writes it."""
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def ancestors(outputs: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) -> list[Node]:
+    """Every node that the outputs depend on, the outputs included, inputs first.
+
+    Args:
+        outputs: Where to begin.
+        stop: Nodes whose inputs are not followed.
+    """
+    found: dict[int, Node] = {}
+    waiting = list(outputs)
+    while waiting:
+        node = waiting.pop()
+        if node.index not in found:
+            found[node.index] = node
+            if not stop(node):
+                waiting.extend(node.inputs)
+    return [found[index] for index in sorted(found)]
+
+
+def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
+    """For every node its users among the nodes given, once for each use."""
+    found: dict[Node, list[Node]] = {}
+    for node in nodes:
+        for operand in node.inputs:
+            found.setdefault(operand, []).append(node)
+    return found

@@ -1,0 +1,1 @@
+"""Compiler passes: each takes a graph and returns a graph."""

@@ -1,0 +1,111 @@
+"""Variables of a step whose gradient is not the derivative: cuts and surrogates.
+
+``zoo.stop_gradient`` cuts a path between a variable and a result. ``zoo.heaviside`` has a surrogate in place
+of its derivative. Finite differences show neither, so gradients of variables on such paths are not compared
+with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from zoo.compiler.frontend.trace_step import Equations
+from zoo.compiler.ir.graph import Node, ancestors
+
+SHIFT = "shift"
+"""Attribute of a ``stop_gradient`` that changes no derivative: what a softmax subtracts."""
+
+
+@dataclass(frozen=True)
+class GradientCuts:
+    """Variables whose gradient is not the derivative of the step.
+
+    Args:
+        stopped: Those with a path through ``stop_gradient``: ``x``, states and parameters by name.
+        surrogate: Those with a path through a surrogate derivative.
+        without_gradient: Those of either that get no gradient at all.
+        stop_gradient_operands: Named arguments of ``stop_gradient``.
+    """
+
+    stopped: tuple[str, ...] = ()
+    surrogate: tuple[str, ...] = ()
+    without_gradient: tuple[str, ...] = ()
+    stop_gradient_operands: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset(self.stopped + self.surrogate)
+
+
+def find_gradient_cuts(equations: Equations) -> GradientCuts:
+    """Find the variables of a step whose gradient is not its derivative, over a sequence of any length."""
+    variables = {"x": equations.x, **equations.states, **equations.params}
+    stopped, surrogate = (
+        _names(variables, _affected(equations, op)) for op in ("stop_gradient", "with_derivative")
+    )
+    reached = _reach(_results(equations), _with_gradient)
+    without_gradient = tuple(
+        name for name in dict.fromkeys(stopped + surrogate) if variables[name] not in reached
+    )
+    operands = tuple(dict.fromkeys(_stop_gradient_operands(equations, variables)))
+    return GradientCuts(stopped, surrogate, without_gradient, operands)
+
+
+def _stop_gradient_operands(equations: Equations, variables: Mapping[str, Node]) -> Iterator[str]:
+    names = {**equations.names, **{node: name for name, node in variables.items()}}
+    for node in ancestors(_results(equations)):
+        if node.op == "stop_gradient" and node.attr != SHIFT and node.inputs[0] in names:
+            yield names[node.inputs[0]]
+
+
+def _names(variables: Mapping[str, Node], nodes: Collection[Node]) -> tuple[str, ...]:
+    return tuple(name for name, node in variables.items() if node in nodes)
+
+
+def _results(equations: Equations) -> list[Node]:
+    """The output and the continuous new states: the sources of the gradient."""
+    states = equations.cell.states
+    return [equations.y, *(node for name, node in equations.after.items() if not states[name].discrete)]
+
+
+def _affected(equations: Equations, op: str) -> set[Node]:
+    """Values with a path through an operation to a result, in this step or a later one."""
+    results = _reach(_results(equations), _with_path)
+    affected = _reach([node for node in results if node.op == op and node.attr != SHIFT], _with_path)
+    while True:
+        late = [node for name, node in equations.after.items() if equations.states[name] in affected]
+        more = affected | _reach([node for node in late if node in results], _with_path)
+        if more == affected:
+            return affected
+        affected = more
+
+
+def _reach(nodes: Iterable[Node], operands: Callable[[Node], Sequence[Node]]) -> set[Node]:
+    """The nodes and all that lies before them on some kind of path."""
+    reached: set[Node] = set()
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node not in reached:
+            reached.add(node)
+            waiting += operands(node)
+    return reached
+
+
+def _with_gradient(node: Node) -> Sequence[Node]:
+    """The operands to which reverse mode hands a gradient on."""
+    if node.op == "with_derivative":
+        return node.inputs[1:2]
+    operation = node.graph.operations.get(node.op)
+    if operation is not None and operation.adjoint is None:
+        return ()
+    return node.inputs[1:] if node.op == "where" else node.inputs
+
+
+def _with_path(node: Node) -> Sequence[Node]:
+    """The operands from which there is a path, with the derivative of the operation or in its place."""
+    if node.op == "stop_gradient":
+        return () if node.attr == SHIFT else node.inputs
+    return node.inputs[:2] if node.op == "with_derivative" else _with_gradient(node)

@@ -1,0 +1,102 @@
+"""Copies where an address will not do: products want numbers side by side, results an array of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from zoo.compiler.ir import structural_ops
+from zoo.compiler.ir.graph import Level, Node, ancestors, users
+from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, PRODUCTS, SUMS, VIEWS
+from zoo.compiler.ir.views import view_of
+from zoo.compiler.passes.simplify import NOTHING, remake, rewrite
+
+# What is there before anything is computed.
+LEAVES = frozenset(
+    ("x", "param", "buffer", "state", "input", "dy", "dafter", "constant", "array", "size", "eye")
+)
+
+
+def copy(node: Node, level: Level | None = None, attr: str | None = None) -> Node:
+    """A node whose numbers are those of another, in an array of its own."""
+    return node.graph.node("copy", (node,), attr, node.shape, level)
+
+
+def is_computed(node: Node) -> bool:
+    """Whether a node's numbers are made rather than found or addressed."""
+    return node.op not in LEAVES and node.op not in VIEWS
+
+
+def with_copies(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> dict[Node, Node]:
+    """Put in the copies that products and impossible views need."""
+    outputs = list(outputs)
+    uses = {node: len(found) for node, found in users(ancestors(outputs)).items()}
+    for output in outputs:
+        uses[output] = uses.get(output, 0) + 1
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+        if node.op == "reshape":
+            made = remake(node, inputs)
+            return made if view_of(made) is not None else structural_ops.reshape(copy(inputs[0]), node.shape)
+        if node.op in PRODUCTS:
+            a, w, *base = inputs
+            base = [_own(each, node, uses[old]) for each, old in zip(base, node.inputs[2:], strict=True)]
+            return remake(node, (_side_by_side(a, node), _whole_matrix(w), *base))
+        if node.op in ("outer", "outer_heads", *MATRIX_FUNCTIONS):
+            return remake(node, tuple(_side_by_side(each, node) for each in inputs))
+        return None
+
+    return rewrite(outputs, rule, fixed)
+
+
+def _side_by_side(operand: Node, user: Node) -> Node:
+    """An operand whose numbers are a window of some array's row; all of it where the operand is many rows."""
+    view = view_of(operand)
+    level = Level.STEP if user.op in SUMS else user.level  # a sum over rows has one value, but reads rows
+    shared = level == Level.ONCE
+    if (
+        view is None
+        or not view.is_window
+        or view.base.op in _NUMBERS
+        or (view.base.level == Level.ONCE) != shared
+    ):
+        return copy(operand, max(level, operand.level) if operand.level == Level.ONCE else None)
+    many = shared or (user.op in ("dot", "outer") and operand.ndim > 1)
+    with_x = user.op == "outer" and user.inputs[0].op == "x"
+    return operand if view.is_whole or not (many or with_x) else copy(operand)
+
+
+# Leaves that are in no array.
+_NUMBERS = ("constant", "size", "eye", "array")
+
+
+def _whole_matrix(w: Node) -> Node:
+    """A matrix (or stack of them) that is an array, some rows of one, or either of them transposed."""
+    inner = structural_ops.swap_last(w) if w.op == "transpose" else w
+    for each in (w, inner):
+        view = view_of(each)
+        if (view is not None and view.is_window and view.base.op in (*_ARRAYS, "copy")) or is_computed(each):
+            return w
+    return copy(w)
+
+
+_ARRAYS = ("param", "buffer")
+
+
+def _own(base: Node, product: Node, uses: int) -> Node:
+    """What a product is added to, in an array that nothing else reads."""
+    if product.inputs[0].op == "x":  # the bias of a projection: any array will do
+        return base if base.op in _ARRAYS or is_computed(base) else copy(base)
+    return base if is_computed(base) and uses == 1 and base.level != Level.ONCE else copy(base, product.level)
+
+
+def own_arrays(outputs: Iterable[Node], taken: Iterable[Node] = ()) -> list[Node]:
+    """Results that each have an array of their own."""
+    seen = set(taken)
+    found = []
+    for position, node in enumerate(outputs):
+        if not is_computed(node) or node in seen:
+            level = None if node.level != Level.ONCE else node.level
+            node = copy(node, level, f"result {position}")
+        seen.add(node)
+        found.append(node)
+    return found

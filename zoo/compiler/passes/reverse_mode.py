@@ -1,0 +1,278 @@
+"""Reverse mode over the graph of one step: the graph of the step back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from zoo.compiler.ir.dims import Dim, as_dim, product
+from zoo.compiler.ir.graph import Level, Node, ancestors
+from zoo.compiler.ir.structural_ops import (
+    ONE,
+    concatenate,
+    expm_derivative,
+    flip,
+    matmul,
+    outer,
+    outer_heads,
+    part,
+    recurrence,
+    reduce,
+    reshape,
+    row_sum,
+    running_sum,
+    solve,
+    swap_last,
+    transpose,
+    with_ones,
+)
+from zoo.compiler.ir.views import SAMPLE
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A gradient that belongs to the entries from ``start`` to ``stop`` along an axis."""
+
+    axis: int
+    start: Dim
+    stop: Dim
+    gradient: Node
+
+
+Contribution: TypeAlias = "Node | Piece | None"
+
+
+def gradients(seeds: Mapping[Node, Node], wanted: Iterable[Node]) -> dict[Node, Node]:
+    """The gradients of ``sum(seed * output)``, over all rows and steps, with respect to some nodes.
+
+    Args:
+        seeds: Outputs and the gradients with respect to them.
+        wanted: Leaves.
+
+    Returns:
+        The gradient of every node between the two. A leaf on which no output depends, or only through what
+        has no derivative, has none.
+    """
+    active = _depend_on(wanted, seeds)
+    collected: dict[Node, list[Node | Piece]] = {node: [] for node in active}
+    for output, gradient in seeds.items():
+        if output in collected:
+            collected[output].append(_summed(output, gradient))
+    found = {}
+    for node in reversed(active):
+        if collected[node]:
+            found[node] = _total(node, collected[node])
+            for operand, contribution in zip(node.inputs, _rule(node, found[node]), strict=False):
+                if contribution is not None and operand in collected:
+                    collected[operand].append(_summed(operand, contribution))
+    return found
+
+
+def _depend_on(wanted: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
+    """The ancestors of the outputs that depend on what is wanted, inputs first."""
+    found: dict[Node, None] = dict.fromkeys(wanted)
+    nodes = ancestors(outputs)
+    for node in nodes:
+        if any(operand in found for operand in node.inputs):
+            found[node] = None
+    return [node for node in nodes if node in found]
+
+
+def _summed(operand: Node, contribution: Node | Piece) -> Node | Piece:
+    """A contribution to what all rows share, summed over the rows."""
+    if operand.level != Level.ONCE:
+        return contribution
+    if isinstance(contribution, Piece):
+        gradient = _shared(contribution.gradient)
+        return Piece(contribution.axis, contribution.start, contribution.stop, gradient)
+    return _shared(contribution)
+
+
+def _shared(gradient: Node) -> Node:
+    return gradient if gradient.level == Level.ONCE else row_sum(gradient)
+
+
+def _total(node: Node, contributions: list[Node | Piece]) -> Node:
+    whole = [each for each in contributions if isinstance(each, Node)]
+    pieces = [each for each in contributions if isinstance(each, Piece)]
+    for axis in sorted({piece.axis for piece in pieces}):
+        whole += _assembled(node, axis, [piece for piece in pieces if piece.axis == axis])
+    total = whole[0]
+    for each in whole[1:]:
+        total = total + each
+    return total
+
+
+def _assembled(node: Node, axis: int, pieces: list[Piece]) -> list[Node]:
+    """Pieces put side by side, with zeros between them; as many arrays as it takes where they may overlap.
+
+    They must lie apart whatever I and H are; ``h[:H/2]`` and ``h[I:]`` do only where I is large.
+    """
+    waiting = sorted(pieces, key=lambda piece: piece.start.evaluate(SAMPLE))
+    arrays = []
+    while waiting:
+        row: list[Node] = []
+        end, left = as_dim(0), []
+        for piece in waiting:
+            if row and -1 in (piece.start - end).signs():
+                left.append(piece)
+                continue
+            row += _zeros(node, axis, piece.start - end)
+            row.append(piece.gradient)
+            end = piece.stop
+        row += _zeros(node, axis, node.shape[axis] - end)
+        arrays.append(concatenate(row, axis))
+        waiting = left
+    return arrays
+
+
+def _zeros(node: Node, axis: int, length: Dim) -> list[Node]:
+    if length == as_dim(0):
+        return []
+    return [node.graph.constant(0.0, (*node.shape[:axis], length, *node.shape[axis + 1 :]))]
+
+
+def _rule(node: Node, g: Node) -> tuple[Contribution, ...]:
+    """The gradients of a node's inputs."""
+    operation = node.graph.operations.get(node.op)
+    if operation is not None:
+        return operation.adjoint(g, node, *node.inputs) if operation.adjoint else ()
+    return _STRUCTURE[node.op](node, g) if node.inputs else ()
+
+
+def _broadcast(node: Node, g: Node) -> tuple[Node]:
+    inner = node.inputs[0].shape
+    new = node.ndim - len(inner)
+    axes = [axis for axis in range(node.ndim) if axis < new or inner[axis - new] != node.shape[axis]]
+    return (reshape(reduce(g, "sum", tuple(axes)), inner),)
+
+
+def _slice(node: Node, g: Node) -> tuple[Piece]:
+    axis, start, stop = node.attr
+    return (Piece(axis, start, stop, g),)
+
+
+def _stride(node: Node, g: Node) -> tuple[Piece]:
+    axis, start, step, length = node.attr
+    if step.signs() == {-1}:
+        g, start, step = flip(g, axis), start + step * (length - ONE), as_dim(0) - step
+    gradient = _with_zeros_between(g, axis, step)
+    return (Piece(axis, start, start + gradient.shape[axis], gradient),)
+
+
+def _with_zeros_between(g: Node, axis: int, step: Dim) -> Node:
+    """Entries along an axis ``step`` apart."""
+    if step == ONE:
+        return g
+    before, length, after = g.shape[:axis], g.shape[axis], g.shape[axis + 1 :]
+    zeros = g.graph.constant(0.0, (*before, length, step - ONE, *after))
+    rows = concatenate([reshape(g, with_ones(g.shape, (axis + 1,))), zeros], axis + 1)
+    return part(reshape(rows, (*before, length * step, *after)), axis, as_dim(0), (length - ONE) * step + ONE)
+
+
+def _concat(node: Node, g: Node) -> tuple[Node, ...]:
+    place, pieces = as_dim(0), []
+    for operand in node.inputs:
+        end = place + operand.shape[node.attr]
+        pieces.append(part(g, node.attr, place, end))
+        place = end
+    return tuple(pieces)
+
+
+def _reshape(node: Node, g: Node) -> tuple[Node]:
+    return (reshape(g, node.inputs[0].shape),)
+
+
+def _transpose(node: Node, g: Node) -> tuple[Node]:
+    return (transpose(g, tuple(node.attr.index(axis) for axis in range(node.ndim))),)
+
+
+def _over(node: Node, value: Node) -> Node:
+    """What a reduction gave, spread over what it reduced."""
+    operand = node.inputs[0]
+    return node.graph.broadcast(reshape(value, with_ones(value.shape, node.attr)), operand.shape)
+
+
+def _sum(node: Node, g: Node) -> tuple[Node]:
+    return (_over(node, g),)
+
+
+def _max(node: Node, g: Node) -> tuple[Node]:
+    """To the largest entry; in equal parts where several are."""
+    graph = node.graph
+    largest = graph.apply("equal", node.inputs[0], _over(node, node))
+    share = g / reduce(graph.number(largest), "sum", node.attr)
+    return (graph.apply("where", largest, _over(node, share), 0.0),)
+
+
+def _cumsum(node: Node, g: Node) -> tuple[Node]:
+    axis, reverse = node.attr
+    return (running_sum(g, axis, not reverse),)
+
+
+def _recurrence(node: Node, g: Node) -> tuple[Node, Node]:
+    """That of ``b`` is a recurrence the other way, in which each factor is met one entry later."""
+    (axis, reverse), a = node.attr, node.inputs[0]
+    db = recurrence(_moved(a, axis, back=not reverse), g, axis, not reverse)
+    return db * _moved(node, axis, back=reverse), db
+
+
+def _moved(node: Node, axis: int, back: bool) -> Node:
+    """Entries moved on by one place along an axis, or back; zero at the end that becomes free."""
+    length = node.shape[axis]
+    zero = node.graph.constant(0.0, (*node.shape[:axis], ONE, *node.shape[axis + 1 :]))
+    if back:
+        return concatenate([part(node, axis, ONE, length), zero], axis)
+    return concatenate([zero, part(node, axis, as_dim(0), length - ONE)], axis)
+
+
+def _dot(node: Node, g: Node) -> tuple[Node, ...]:
+    a, w, *base = node.inputs
+    if node.level == Level.ONCE:  # parameters times parameters: there are no rows to sum over
+        return matmul(g, swap_last(w)), _product_of_shared(a, g), *(g for _ in base)
+    back = node.graph.node("dot", (g, swap_last(w)), None, (*g.shape[:-1], w.shape[0]))
+    return (back, outer(a, g), *(g for _ in base))
+
+
+def _product_of_shared(a: Node, g: Node) -> Node:
+    """``a.T @ g``."""
+    rows = product(a.shape[:-1])
+    return matmul(swap_last(reshape(a, (rows, a.shape[-1]))), reshape(g, (rows, g.shape[-1])))
+
+
+def _dot_heads(node: Node, g: Node) -> tuple[Node, ...]:
+    a, w, *base = node.inputs
+    back = node.graph.node("dot_heads", (g, swap_last(w)), None, a.shape)
+    if node.level == Level.ONCE:  # parameters times parameters: there are no rows to sum over
+        dw = reshape(a, (*a.shape, ONE)) * reshape(g, (g.shape[0], ONE, g.shape[1]))
+        return back, dw, *(g for _ in base)
+    return back, outer_heads(a, g), *(g for _ in base)
+
+
+def _solve(node: Node, g: Node) -> tuple[Node, Node]:
+    db = solve(swap_last(node.inputs[0]), g)
+    return -matmul(db, swap_last(node)), db
+
+
+def _expm(node: Node, g: Node) -> tuple[Node]:
+    """The adjoint of the derivative at a matrix is the derivative at its transpose."""
+    return (expm_derivative(swap_last(node.inputs[0]), g),)
+
+
+_STRUCTURE: dict[str, Callable[[Node, Node], tuple[Contribution, ...]]] = {
+    "broadcast": _broadcast,
+    "concat": _concat,
+    "cumsum": _cumsum,
+    "dot": _dot,
+    "dot_heads": _dot_heads,
+    "expm": _expm,
+    "max": _max,
+    "recurrence": _recurrence,
+    "reshape": _reshape,
+    "slice": _slice,
+    "solve": _solve,
+    "stride": _stride,
+    "sum": _sum,
+    "transpose": _transpose,
+}

@@ -1,0 +1,193 @@
+"""Rewriting a graph into one that runs faster: sums of products, slices, and what only the derivative sees.
+
+Each rewriting takes the outputs of a graph and returns, for every node they depend on, what takes its place.
+Nodes in ``fixed`` stay as they are: the step back refers to values of the step forward, which it must not
+change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable
+from typing import Any
+
+from zoo.compiler.ir import structural_ops
+from zoo.compiler.ir.graph import Level, Node, ancestors, users
+
+# Given a node and its new inputs: what takes its place, or None for the same operation.
+Rule = Callable[[Node, tuple[Node, ...]], "Node | None"]
+NOTHING: frozenset[Node] = frozenset()
+
+
+def rewrite(
+    outputs: Iterable[Node],
+    rule: Rule,
+    fixed: Collection[Node] = NOTHING,
+    new: dict[Node, Node] | None = None,
+) -> dict[Node, Node]:
+    """Every ancestor of the outputs, inputs first, put through a rule; ``new`` is filled as it goes."""
+    new = {} if new is None else new
+    for node in ancestors(outputs):
+        if node in fixed:
+            new[node] = node
+            continue
+        inputs = tuple(new[operand] for operand in node.inputs)
+        found = rule(node, inputs)
+        new[node] = found if found is not None else remake(node, inputs)
+    return new
+
+
+def remake(node: Node, inputs: tuple[Node, ...]) -> Node:
+    """The operation of a node on other inputs of the same shapes."""
+    if inputs == node.inputs:
+        return node
+    if node.op in node.graph.operations:
+        return node.graph.apply(node.op, *inputs)
+    if node.op in _MAKERS:
+        return _MAKERS[node.op](node, *inputs)
+    if node.op == "concat":
+        return structural_ops.concatenate(inputs, node.attr)
+    level = Level.ONCE if node.op in structural_ops.SUMS else None
+    return node.graph.node(node.op, inputs, node.attr, node.shape, level, node.truth)
+
+
+_MAKERS: dict[str, Callable[..., Node]] = {
+    "broadcast": lambda node, operand: node.graph.broadcast(operand, node.shape),
+    "cumsum": lambda node, operand: structural_ops.running_sum(operand, *node.attr),
+    "max": lambda node, operand: structural_ops.reduce(operand, "max", node.attr),
+    "recurrence": lambda node, a, b: structural_ops.recurrence(a, b, *node.attr),
+    "reshape": lambda node, operand: structural_ops.reshape(operand, node.shape),
+    "slice": lambda node, operand: structural_ops.part(operand, *node.attr),
+    "stride": lambda node, operand: structural_ops.stride(operand, *node.attr),
+    "sum": lambda node, operand: structural_ops.reduce(operand, "sum", node.attr),
+    "transpose": lambda node, operand: structural_ops.transpose(operand, node.attr),
+}
+
+
+def erase_derivatives(outputs: Iterable[Node]) -> dict[Node, Node]:
+    """Take out what only mattered to the derivative, once that has been taken."""
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+        return inputs[0] if node.op in ("stop_gradient", "with_derivative") else None
+
+    return rewrite(outputs, rule)
+
+
+def gather_products(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> dict[Node, Node]:
+    """Make a sum with products in it one running sum: ``b``, then ``+ x Wx``, then ``+ h Wh``.
+
+    A product adds to an array in place, so a sum of products costs no additions of its own; and what
+    depends on x alone comes first, so that it can be computed for all steps at once.
+    """
+    outputs = list(outputs)
+    nodes = [node for node in ancestors(outputs) if node not in fixed]
+    uses = {node: len(found) for node, found in users(nodes).items()}
+    for output in outputs:
+        uses[output] = uses.get(output, 0) + 1
+    inner = {
+        operand
+        for node in nodes
+        if node.op == "add"
+        for operand in node.inputs
+        if operand.op == "add" and uses[operand] == 1 and operand not in fixed
+    }
+    new: dict[Node, Node] = {}  # the rule looks at terms deeper than a node's own inputs
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:  # noqa: ARG001 - as every rule
+        if node.op != "add" or node in inner:
+            return None
+        terms = _terms(node, inner)
+        products = [term for term in terms if _is_product(term) and uses[term] == 1 and term not in fixed]
+        if not products:
+            return None
+        gathered = set(products)
+        others = [term for term in terms if term not in gathered]
+        return _running_sum([new[term] for term in products], [new[term] for term in others], node in outputs)
+
+    return rewrite(outputs, rule, fixed, new)
+
+
+def _terms(node: Node, inner: set[Node]) -> list[Node]:
+    """The terms of a sum, in order."""
+    found: list[Node] = []
+    waiting = [*reversed(node.inputs)]
+    while waiting:
+        operand = waiting.pop()
+        if operand in inner:
+            waiting += reversed(operand.inputs)
+        else:
+            found.append(operand)
+    return found
+
+
+def _is_product(node: Node) -> bool:
+    return node.op in structural_ops.PRODUCTS and len(node.inputs) == 2 and node.level != Level.ONCE
+
+
+def _running_sum(products: list[Node], others: list[Node], is_output: bool) -> Node:
+    """What is known before the loop over time, then the products, then the rest.
+
+    An output is written anyway, so there everything else comes first; elsewhere the rest is better added
+    where the sum is read. One product of x itself is enough: it is no addition in place (inputs.py).
+    """
+    order = sorted(products, key=lambda node: (node.level, node.index))
+    of_x = [node for node in order if node.inputs[0].op == "x"]
+    others = others + of_x[1:]
+    order = of_x[:1] + [node for node in order if node not in of_x]
+    early = order[0].level == Level.SEQUENCE
+    first = [node for node in others if (early and node.level == Level.ONCE) or (is_output and not of_x)]
+    total = _sum(first)
+    for product in order:
+        inputs = product.inputs if total is None else (*product.inputs, total)
+        total = product.graph.node(product.op, inputs, None, product.shape)
+    rest = _sum([node for node in others if node not in first])
+    assert total is not None
+    return total if rest is None else total + rest
+
+
+def _sum(nodes: list[Node]) -> Node | None:
+    total = None
+    for node in sorted(nodes, key=lambda node: (node.level, node.index)):
+        total = node if total is None else total + node
+    return total
+
+
+def push_slices(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> dict[Node, Node]:
+    """Slice operands rather than results, where nothing but slices of a result is used."""
+    outputs = list(outputs)
+    nodes = [node for node in ancestors(outputs) if node not in fixed]
+    used_by = users(nodes)
+    only_sliced: set[Node] = set()
+    for node in reversed(nodes):
+        through = (user.op == "slice" or user in only_sliced for user in used_by.get(node, ()))
+        if node.op in node.graph.operations and node not in outputs and all(through):
+            only_sliced.add(node)
+
+    narrow: set[Node] = set()
+    parts: dict[Hashable, dict[Node, Node]] = {}
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+        pushed = None
+        if node.op == "slice":
+            pushed = _pushed(inputs[0], node.attr, narrow, parts.setdefault(node.attr, {}))
+        if node in only_sliced:
+            pushed = remake(node, inputs)
+            narrow.add(pushed)
+        return pushed
+
+    return rewrite(outputs, rule, fixed)
+
+
+def _pushed(node: Node, attr: Any, narrow: set[Node], made: dict[Node, Node]) -> Node:
+    """A slice of a value; ``made`` holds the same slice of other values, and is filled as it goes."""
+    waiting = [node]
+    while waiting:
+        each = waiting[-1]
+        if each not in narrow or each.op not in each.graph.operations:
+            made[each] = structural_ops.part(each, *attr)
+        elif missing := [operand for operand in each.inputs if operand not in made]:
+            waiting += reversed(missing)
+            continue
+        elif each not in made:
+            made[each] = each.graph.apply(each.op, *(made[operand] for operand in each.inputs))
+        waiting.pop()
+    return made[node]

@@ -1,0 +1,142 @@
+"""What a plan computes, in order, and which of it is worth an equation of its own.
+
+What one step of one row costs, counted on a plan.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+
+from zoo.compiler.ir.dims import Dim, as_dim, product
+from zoo.compiler.ir.graph import Node, ancestors
+from zoo.compiler.ir.structural_ops import REDUCTIONS, SCANS, SUMS
+from zoo.compiler.passes.autodiff import Derivation
+from zoo.compiler.schedule.fusion import Loop
+from zoo.compiler.schedule.phases import Product, Rows, bases, is_product
+from zoo.compiler.schedule.sections import Pass
+
+# Concatenations within each other that one equation tells.
+_DEEPEST = 3
+
+
+def computed(plan: Pass) -> Iterator[Node]:
+    """Every value that a pass computes, in order."""
+    for section in plan.sections.values():
+        for item in section.items:
+            if isinstance(item, Rows):
+                for loop in item.loops:
+                    yield from (*loop.body, *joined(loop))
+            else:
+                yield item.node
+
+
+def joined(loop: Loop) -> list[Node]:
+    """The concatenations that parts of a loop's values are stored for."""
+    return list(dict.fromkeys(view.base for _, view in loop.stores if view.base.op == "concat"))
+
+
+def recomputed(derivation: Derivation, backward: Pass) -> set[Node]:
+    """Values of the step forward that the step back computes again."""
+    return set(computed(backward)) & set(ancestors(derivation.forward_outputs))
+
+
+def read_by_others(plan: Pass, inner: Container[Node]) -> set[Node]:
+    """Those of some values that others read."""
+    return {base for node in computed(plan) if node not in inner for base in bases(node) if base in inner}
+
+
+def told(plan: Pass) -> set[Node]:
+    """Values that are told in equations of their own; a concatenation is told by its parts, or if deep."""
+    nodes = list(dict.fromkeys(computed(plan)))
+    uses = Counter(base for node in nodes for base in bases(node))
+    several = {node for node, number in uses.items() if number > 1}
+    parts = {base for node in nodes if node.op == "concat" for base in bases(node)}
+    sums = {node for node in nodes if is_product(node) or node.op in (*REDUCTIONS, *SUMS, *SCANS)}
+    plain = {node for node in nodes if node.op != "concat"}
+    return plain & (sums | several | parts | plan.stores.keys()) | _deep(nodes, several)
+
+
+def _deep(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:
+    """Concatenations of concatenations that are read twice or nested deep, too long to inline."""
+    deep: set[Node] = set()
+    depth: dict[Node, int] = {}
+    for node in nodes:
+        if node.op == "concat":
+            inlined = [base for base in bases(node) if base not in deep]
+            depth[node] = 1 + max((depth.get(base, 0) for base in inlined), default=0)
+            if depth[node] > 1 and (node in several or depth[node] > _DEEPEST):
+                deep.add(node)
+    return deep
+
+
+NOTHING = as_dim(0)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one step of one row costs; sizes are polynomials in I and H.
+
+    Args:
+        products: Floating point operations in products, two for each multiplication with its addition, where
+            x is numbers.
+        by_tokens: The same where x is tokens: rows of a matrix are picked, not multiplied.
+        arithmetic: Element-wise operations and additions.
+        functions: Values of tanh, exp and what else costs as much.
+    """
+
+    products: Dim
+    by_tokens: Dim
+    arithmetic: Dim
+    functions: Dim
+
+
+def cost_of(plan: Pass, dx: Node | None = None) -> Cost:
+    """The cost of the sections that run for every step.
+
+    Args:
+        plan: The pass.
+        dx: The gradient of x, which tokens do not have.
+    """
+    counts = _Counts()
+    for when in ("sequence", "step", "after"):
+        for item in plan.sections[when].items:
+            if isinstance(item, Product):
+                is_dx = when == "after" and plan.shares.get(item.node, item.node) is dx
+                counts.add_product(item.node, is_dx)
+            else:
+                counts.add_loops(item.loops)
+    return Cost(counts.products, counts.by_tokens, counts.arithmetic, counts.functions)
+
+
+@dataclass
+class _Counts:
+    products: Dim = NOTHING
+    by_tokens: Dim = NOTHING
+    arithmetic: Dim = NOTHING
+    functions: Dim = NOTHING
+
+    def add_product(self, node: Node, is_dx: bool) -> None:
+        if node.op == "row_sum":
+            self.arithmetic += product(node.shape)
+            return
+        a, b, *_ = node.inputs
+        flops = as_dim(2) * product(a.shape) * b.shape[-1]
+        self.products += flops
+        if a.op != "x" and not is_dx:
+            self.by_tokens += flops
+
+    def add_loops(self, loops: Iterable[Loop]) -> None:
+        for loop in loops:
+            for node in loop.body:
+                self._add(node, product(loop.shape))
+
+    def _add(self, node: Node, numbers: Dim) -> None:
+        operation = node.graph.operations.get(node.op)
+        if node.op == "copy":
+            return
+        if operation is not None and operation.dear:
+            self.functions += numbers
+        elif operation is not None or node.op in (*REDUCTIONS, *SUMS, *SCANS):
+            self.arithmetic += numbers

@@ -1,0 +1,171 @@
+"""Files that are written whole, and none over another that nobody asked to replace.
+
+From a model to files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.arguments import as_bool, as_path, short_repr
+from zoo.errors import UsageError
+from zoo.export.c.literals import prefix_of
+from zoo.export.c.model_emitter import c_program
+from zoo.export.exported_model import AnyModel, subject_of
+from zoo.export.onnx.graph_builder import check_library
+from zoo.export.onnx.model import OPSET, onnx_model, operators
+from zoo.storage.atomic import write_bytes
+
+
+def check_free(paths: list[Path], force: bool) -> None:
+    """Refuse to write over what is there.
+
+    Raises:
+        UsageError: if a file is there and ``force`` is not given, or the directory is not there.
+    """
+    as_bool(force, "export: force")
+    for path in paths:
+        if path.is_dir():
+            raise UsageError(f"export: {path} is a directory; name a file.")
+        if not path.parent.is_dir():
+            raise UsageError(
+                f"export: {path} cannot be written, since {path.parent} is no directory; make it."
+            )
+        if path.exists() and not force:
+            raise UsageError(f"export: {path} is there already; choose another name, or force it (--force).")
+
+
+def write_all(texts: Mapping[Path, bytes]) -> None:
+    """Write files, each whole or not at all.
+
+    Raises:
+        CheckpointError: if one cannot be written.
+    """
+    for path, data in texts.items():
+        write_bytes(path, data)
+
+
+# What may stand in an #include without meaning something else.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """What was written as ONNX.
+
+    Args:
+        path: The file.
+        bytes: Its size.
+        opset: The version of ONNX's operators.
+        operators: Those that are used, sorted.
+        inputs: Names of the graph's inputs, the one that is read at every step first.
+        outputs: Names of its outputs, in the order in which the states among them go in again.
+    """
+
+    path: Path
+    bytes: int
+    opset: int
+    operators: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CFiles:
+    """What was written as C.
+
+    Args:
+        source: The source file.
+        header: The header.
+        prefix: What all names begin with that others see.
+        sizes: Bytes of ``weights``, the constants; ``states``, one struct for each sequence; and
+            ``scratch``, on the stack while a step runs.
+    """
+
+    source: Path
+    header: Path
+    prefix: str
+    sizes: Mapping[str, int]
+
+
+def to_onnx(
+    model: AnyModel,
+    path: str | os.PathLike[str],
+    step: bool = False,
+    tokens: bool | None = None,
+    force: bool = False,
+) -> OnnxFile:
+    """Write a model as an ONNX graph.
+
+    The input is ``tokens`` or ``x``; the output is ``logits`` of what a softmax or sigmoid is meant for, else
+    ``y``. A state ``l0.h (B, H)`` goes in under its name and comes out as ``l0.h.next``. Batch and time are
+    dynamic. Learned first states are told in the metadata, as ``zoo.initial``.
+
+    Args:
+        model: What is exported, in its own dtype.
+        path: The file.
+        step: One step, ``(B, ...)``, for streaming; otherwise a whole sequence, ``(T, B, ...)``.
+        tokens: Whether the input is tokens, not features; that of a language model is.
+        force: Whether a file that is there may be replaced.
+
+    Raises:
+        UsageError: if the package onnx is not installed, the model is none or cannot be exported, or the file
+            is there already.
+        DefinitionError: if a cell's step cannot be compiled.
+        CheckpointError: if the file cannot be written.
+    """
+    path = as_path(path, "export: path")
+    as_bool(step, "export: step")
+    check_library()
+    check_free([path], force)
+    made = onnx_model(subject_of(model, tokens), step)
+    data = made.SerializeToString()
+    write_all({path: data})
+    names = (tuple(each.name for each in infos) for infos in (made.graph.input, made.graph.output))
+    return OnnxFile(path, len(data), OPSET, tuple(operators(made)), *names)
+
+
+def to_c(
+    model: AnyModel,
+    path: str | os.PathLike[str],
+    name: str | None = None,
+    tokens: bool | None = None,
+    force: bool = False,
+) -> CFiles:
+    """Write a model as a C99 source file and, beside it, its header.
+
+    They need nothing but the mathematical library, and allocate nothing.
+
+    Args:
+        model: What is exported, in its own dtype.
+        path: The source file, ``NAME.c``; the header is ``NAME.h``.
+        name: What all names begin with; after the file if not given.
+        tokens: Whether the input is a token, not features; that of a language model is.
+        force: Whether files that are there may be replaced.
+
+    Raises:
+        UsageError: if the model is none or cannot be exported, the name will not do, or a file is there
+            already.
+        DefinitionError: if a cell's step cannot be compiled.
+        CheckpointError: if a file cannot be written.
+    """
+    source = as_path(path, "export: path")
+    if source.suffix != ".c" or not _PLAIN_NAME.fullmatch(source.name):
+        raise UsageError(
+            f"export: the file is {source.name!r}; expected a name of letters, digits, and _ . + - that ends "
+            f"with .c, since it stands in the source."
+        )
+    header = source.with_suffix(".h")
+    check_free([source, header], force)
+    if name is not None and not isinstance(name, str):
+        raise UsageError(
+            f"export: name is {short_repr(name)}; expected a string, or None for the file's name."
+        )
+    prefix = prefix_of(source.stem if name is None else name)
+    program = c_program(subject_of(model, tokens), prefix, header.name)
+    write_all({header: program.header.encode("ascii"), source: program.source.encode("ascii")})
+    return CFiles(source, header, prefix, program.sizes)

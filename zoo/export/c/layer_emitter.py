@@ -1,0 +1,124 @@
+"""One layer as a function in C: its constants, and its step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zoo.compiler.codegen.writer import identifiers_in
+from zoo.compiler.ir.views import view_of
+from zoo.compiler.schedule.phases import Product
+from zoo.export.c.literals import CWriter, c_type, filled
+from zoo.export.c.loops import write_loop, write_product
+from zoo.export.c.step_emitter import Step
+from zoo.export.exported_model import Array, Part
+
+
+@dataclass(frozen=True)
+class LayerText:
+    """A layer in C.
+
+    Args:
+        name: Of the function.
+        constants: Numbers that never change, by name.
+        lines: The function.
+        inputs: The inputs beside x that it takes, in order.
+        scratch: How many numbers it makes room for.
+        output: Where its output lies afterwards, if it is a state; empty if it is written to an array.
+        helpers: Names of helpers that it calls.
+    """
+
+    name: str
+    constants: dict[str, Array]
+    lines: list[str]
+    inputs: tuple[str, ...]
+    scratch: int
+    output: str
+    helpers: set[str]
+
+
+def field_of(part: Part, state: str) -> str:
+    """What a state is called in the struct of all."""
+    return f"{part.name}_{state}"
+
+
+def write_layer(part: Part, prefix: str, is_tokens: bool) -> LayerText:
+    """Write a layer.
+
+    Args:
+        part: The layer.
+        prefix: What names that others see begin with.
+        is_tokens: Whether its input is a token.
+    """
+    step = Step(part, is_tokens)
+    body = _body(step)
+    sizes = step.scratch()
+    if is_tokens and "x" in identifiers_in(body):
+        sizes["x"] = part.layer.input_size
+        body = [f"    {step.call('clear')}(x, {sizes['x']});", "    x[token] = 1;", *body]
+    name = f"layer_{part.layer.index}"
+    lines = [
+        f"/* one step of {part.layer.cell.name}, {part.layer.input_size} in, {part.layer.output_size} out */",
+        f"static void {name}({', '.join(_parameters(step, prefix))})",
+        "{",
+        *_declarations(step, sizes, body),
+        *body,
+        "}",
+    ]
+    output = f"state->{field_of(part, step.y_is_state)}" if step.y_is_state else ""
+    room = sum(sizes.values())
+    return LayerText(name, step.constants, lines, tuple(step.inputs), room, output, step.helpers)
+
+
+def _body(step: Step) -> list[str]:
+    """What the function does: the plan, then the new states become those before the next step."""
+    writer = CWriter()
+    for item in step.plan.sections["step"].items:
+        if isinstance(item, Product):
+            write_product(item.node, step, writer)
+            continue
+        for loop in item.loops:
+            write_loop(loop, step, writer)
+    for name, node in step.equations.after.items():
+        new = step.array_of(node)
+        writer.line(f"{step.call('copy')}({new.name}, {step.states[name]}, {new.width});")
+    return writer.lines
+
+
+def _parameters(step: Step, prefix: str) -> Iterator[str]:
+    kind = c_type(step.dtype)
+    yield f"{prefix}_state *state"
+    yield "int token" if step.is_tokens else f"const {kind} *x"
+    yield from (f"const {kind} *{name}" for name in step.inputs.values())
+    if not step.y_is_state:
+        yield f"{kind} *y"
+
+
+def _declarations(step: Step, sizes: dict[str, int], body: list[str]) -> Iterator[str]:
+    """States under their names, arrays, and a word on what is given and not read."""
+    kind, words = c_type(step.dtype), identifiers_in(body)
+    for name, called in step.states.items():
+        yield f"    {kind} *const {called} = state->{field_of(step.part, name)};"
+    if sizes:
+        first, *more = filled((f"{name}[{size}]" for name, size in sizes.items()), ", ", 90)
+        lines = [f"    {kind} {first.lstrip()}", *(f"    {line}" for line in more)]
+        lines[-1] += ";"
+        yield from lines
+    for array, parts in _named_parts(step).items():
+        if array in sizes:
+            yield f"    /* {array}: {', '.join(f'{name} from {start}' for start, name in sorted(parts))} */"
+    for name in ("token" if step.is_tokens else "x", *step.inputs.values()):
+        if name not in words:
+            yield f"    (void){name};"
+    yield ""
+
+
+def _named_parts(step: Step) -> dict[str, list[tuple[int, str]]]:
+    """Where in an array the parts begin that the author of the cell gave names."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for node, name in step.equations.names.items():
+        view = view_of(node) if node.op == "slice" else None
+        if view is not None and view.is_window and step.has_array(view.base):
+            start = int(view.offset.evaluate({}))
+            found.setdefault(step.array_of(view.base).name, []).append((start, name))
+    return found

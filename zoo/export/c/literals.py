@@ -1,0 +1,113 @@
+"""C as text: names that C will take, strings that say what they say, numbers that come back as they were."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from zoo.compiler.codegen.writer import Names, Writer
+from zoo.export.c.operations import FUNCTIONS, HELPERS
+
+Array = np.ndarray[Any, Any]
+
+_KEYWORDS = """
+auto break case char const continue default do double else enum extern float for goto if inline int long
+register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+_Bool _Complex _Imaginary alignas alignof bool constexpr false nullptr static_assert thread_local true typeof
+class delete new private protected public template this throw try catch using namespace virtual operator
+asm NULL NAN INFINITY HUGE_VAL HUGE_VALF size_t main errno uint64_t UINT64_C
+"""
+# What a step function uses itself.
+_OWN = ("state", "token", "x", "y", "logits", "random", *(f"at{depth}" for depth in ("", *range(32))))
+RESERVED = frozenset([*_KEYWORDS.split(), *_OWN, *HELPERS, *FUNCTIONS, *(f"{name}f" for name in FUNCTIONS)])
+
+_LONGEST = 48
+
+
+def c_names() -> Names:
+    """Names of one function, of which those are taken that mean something already."""
+    return Names(set(RESERVED))
+
+
+def prefix_of(text: str) -> str:
+    """The part of names that a text makes: letters, digits and single underscores, a letter in front."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII).strip("_")[:_LONGEST].strip("_")
+    is_taken = re.fullmatch(r"l\d+|initial|layer|readout", plain) is not None
+    return plain if plain[:1].isalpha() and not is_taken else f"model_{plain}".strip("_")
+
+
+def string(data: bytes) -> str:
+    """Bytes as a string literal; all that C, or who reads it, could take for something else as its number."""
+    return f'"{"".join(_character(byte) for byte in data)}"'
+
+
+def _character(byte: int) -> str:
+    # Question marks could be parts of a trigraph; three digits end where they should.
+    plain = chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else ""
+    return plain or f"\\{byte:03o}"
+
+
+def number(value: Any, dtype: np.dtype[Any]) -> str:
+    """A number as a constant of C's, as short as will give the same number again."""
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return "-INFINITY" if value < 0 else "INFINITY"
+    return f"{dtype.type(value)!s}{_suffix(dtype)}"
+
+
+def _suffix(dtype: np.dtype[Any]) -> str:
+    return "f" if dtype == np.float32 else ""
+
+
+def _numbers(values: Array, dtype: np.dtype[Any]) -> Iterator[str]:
+    """Many numbers; those of a model may be millions."""
+    values, suffix = values.astype(dtype).ravel(), _suffix(dtype)
+    if not np.isfinite(values).all():
+        return (number(each, dtype) for each in values)
+    return (f"{each}{suffix}" for each in map(str, values))
+
+
+def array(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[str]:
+    """The lines that define an array that never changes, its numbers in the order of its axes."""
+    shape = " x ".join(map(str, value.shape))
+    kind = c_type(dtype)
+    note = f" /* {shape} */" if value.ndim > 1 else ""
+    yield f"static const {kind} {name}[{value.size}] = {{{note}"
+    yield from filled(_numbers(value, dtype), ", ")
+    yield "};"
+
+
+def filled(words: Iterable[str], between: str, width: int = 110) -> Iterator[str]:
+    """Words in lines of a width, indented."""
+    line = ""
+    for word in words:
+        if line and len(line) + len(word) + len(between) > width:
+            yield f"    {line}".rstrip()
+            line = ""
+        line += f"{word}{between}"
+    if line:
+        yield f"    {line.removesuffix(between)}"
+
+
+def c_type(dtype: np.dtype[Any]) -> str:
+    """C's name for a dtype."""
+    return "float" if dtype == np.float32 else "double"
+
+
+class CWriter(Writer):
+    """Lines of C; a block stands in braces."""
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """Within it, lines stand under ``head``, in braces."""
+        self.line(f"{head} {{")
+        self.depth += 1
+        yield
+        self.depth -= 1
+        self.line("}")

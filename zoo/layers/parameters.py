@@ -1,0 +1,181 @@
+"""Named arrays as views into one flat vector: what optimizers, checkpoints and other frameworks see."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from zoo.arguments import as_mapping
+from zoo.base.names import did_you_mean
+from zoo.errors import UnknownNameError, UsageError
+from zoo.layers.validation import as_floats
+
+Array = np.ndarray[Any, Any]
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
+
+MOST_PARAMETERS = 2**40
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and shapes, in the order in which they lie in the vector.
+
+    Args:
+        shapes: Shape of each named array.
+    """
+
+    shapes: Shapes
+
+    @cached_property
+    def size(self) -> int:
+        """``P``, the length of the vector."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def places(self) -> Iterator[tuple[str, slice, tuple[int, ...]]]:
+        """Name, place in the vector, and shape of each array."""
+        start = 0
+        for name, shape in self.shapes.items():
+            stop = start + math.prod(shape)
+            yield name, slice(start, stop), shape
+            start = stop
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """The named arrays as views: writing to one writes to the vector ``(P,)``."""
+        return {name: vector[place].reshape(shape) for name, place, shape in self.places()}
+
+
+class Fixed(Mapping[str, Array]):
+    """A mapping of views whose entries can be filled but not replaced: ``params["Why"] = 0``.
+
+    Replacing an entry would part it from the flat vector without a word, so assignment copies into the view.
+    """
+
+    def __init__(self, views: Mapping[str, Array]) -> None:
+        self._views = dict(views)
+
+    def __getitem__(self, name: str) -> Array:
+        try:
+            return self._views[name]
+        except KeyError:
+            known = f"there are {', '.join(self._views)}.{did_you_mean(str(name), self._views)}"
+            raise UnknownNameError(f"no array is called {name!r} here; {known}") from None
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        view = self[name]
+        try:
+            view[...] = value
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"array {name!r} has shape {view.shape} and cannot take this ({error})."
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._views
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{name}: {view.shape}" for name, view in self._views.items()) + "}"
+
+
+class Flat:
+    """Parameters and their gradient: two flat vectors, and views of them by name; and what is not trained.
+
+    Copies and pickles hold the settings and the vectors. :meth:`_bind` makes the rest again: views that were
+    copied one by one would not be views of the vectors, and compiled functions exist in one process only.
+
+    Args:
+        shapes: Shape of each parameter.
+        dtype: Of all arrays.
+        buffers: Shape of each buffer.
+
+    Raises:
+        UsageError: if there are more parameters than any machine holds.
+    """
+
+    params: Fixed
+    grads: Fixed
+    buffers: Fixed
+    _derived: ClassVar[tuple[str, ...]] = ("params", "grads", "buffers", "_arrays")
+
+    def __init__(self, shapes: Shapes, dtype: np.dtype[Any], buffers: Shapes | None = None) -> None:
+        self.layout = Layout(shapes)
+        self._untrained = Layout(buffers or {})
+        self.dtype = dtype
+        if self.layout.size + self._untrained.size > MOST_PARAMETERS:
+            raise UsageError(f"that makes more than {MOST_PARAMETERS:,} parameters; choose smaller sizes.")
+        size = self.layout.size
+        self._bind(np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(self._untrained.size, dtype))
+
+    def fill(self, arrays: Mapping[str, Any]) -> None:
+        """Copy values into parameters and buffers, by name: what was drawn, or what was saved.
+
+        Raises:
+            UnknownNameError: if there is no such array.
+            UsageError: if a value does not fit its array.
+        """
+        for name, value in as_mapping(arrays, "arrays").items():
+            self._arrays[name] = value
+
+    @property
+    def theta(self) -> Array:
+        """All parameters, ``(P,)``. Assigning copies, so that :attr:`params` stay views of it."""
+        return self._theta
+
+    @theta.setter
+    def theta(self, value: Any) -> None:
+        self._theta[...] = as_floats(value, self._theta.shape, self.dtype, "theta")
+
+    @property
+    def grad(self) -> Array:
+        """The gradient, ``(P,)``. Assigning copies, so that :attr:`grads` stay views of it."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        self._grad[...] = as_floats(value, self._grad.shape, self.dtype, "grad")
+
+    @property
+    def arrays(self) -> Fixed:
+        """Parameters and buffers by name, as kernels take them."""
+        return self._arrays
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in self._derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        # A pickle whose arrays are mapped from a file, as joblib's are, has arrays that kernels cannot take.
+        vectors = (state[name] for name in ("_theta", "_grad", "_fixed"))
+        self._bind(*(as_floats(vector, vector.shape, self.dtype, "vector") for vector in vectors))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Flat:
+        """A twin with vectors of its own, and the same settings."""
+        twin = copy.copy(self)
+        memo[id(self)] = twin
+        twin._bind(self._theta.copy(), self._grad.copy(), self._fixed.copy())
+        return twin
+
+    def _bind(self, theta: Array, grad: Array, fixed: Array) -> None:
+        self._theta, self._grad, self._fixed = theta, grad, fixed
+        self.params = Fixed(self.layout.views(theta))
+        self.grads = Fixed(self.layout.views(grad))
+        self.buffers = Fixed(_read_only(self._untrained.views(fixed)))
+        # What kernels take: to Numba, read-only arrays are of another type.
+        self._arrays = Fixed({**self.params, **self._untrained.views(fixed)})
+
+
+def _read_only(views: dict[str, Array]) -> dict[str, Array]:
+    for view in views.values():
+        view.flags.writeable = False
+    return views

@@ -1,0 +1,197 @@
+"""What a stack may be made of, checked.
+
+Where arrays enter zoo: checked, and made what kernels take. Nothing behind this boundary looks again.
+"""
+
+from __future__ import annotations
+
+import functools
+import reprlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zoo.arguments import dtype_and_shape, short_repr
+from zoo.arrays import Array as Array
+from zoo.arrays import as_array
+from zoo.base import Cell, Input
+from zoo.base.names import did_you_mean
+from zoo.errors import UsageError
+
+MOST_LAYERS = 1000
+
+
+def as_cells(cell: Cell | Sequence[Cell], num_layers: int) -> tuple[Cell, ...]:
+    """The cell of each floor.
+
+    Raises:
+        UsageError: if the number of floors is none, or not that of the cells.
+    """
+    cells = (cell,) if isinstance(cell, Cell) else tuple(cell)
+    floors = as_size(label(cells), "num_layers", num_layers, MOST_LAYERS)
+    if isinstance(cell, Cell):
+        return cells * floors
+    if floors not in (1, len(cells)) or not 1 <= len(cells) <= MOST_LAYERS:
+        raise UsageError(
+            f"num_layers is {floors} and there are {len(cells)} cells; expected a cell for each layer, or "
+            f"one cell for all."
+        )
+    return cells
+
+
+def label(cells: tuple[Cell, ...]) -> str:
+    """How an error names the cells: as one, if they are."""
+    if cells and all(cell == cells[0] for cell in cells):
+        return cells[0].label()
+    return f"cells {', '.join(repr(cell.name) for cell in cells)}"
+
+
+def as_size(who: str, name: str, value: object, most: int | None = None) -> int:
+    """A positive integer.
+
+    Raises:
+        UsageError: if it is none, or larger than it may be.
+    """
+    right = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    if not right or (most is not None and int(value) > most):  # type: ignore[call-overload]
+        expected = "a positive integer" if most is None else f"an integer from 1 to {most}"
+        raise UsageError(f"{who}: {name} is {reprlib.repr(value)}; expected {expected}.")
+    return int(value)  # type: ignore[call-overload,no-any-return]
+
+
+def as_dropout(value: Any, who: str) -> float:
+    """A probability less than one.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < 1:
+        raise UsageError(
+            f"{who}: dropout is {short_repr(value)}; expected a number from 0 up to, not including, 1."
+        )
+    return float(value)
+
+
+DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+
+
+def as_dtype(dtype: Any) -> np.dtype[Any]:
+    """float32 or float64, from its name, a NumPy type or a dtype.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    name = np.dtype(dtype).name if isinstance(dtype, (type, np.dtype)) else dtype
+    if not isinstance(name, str) or name not in DTYPES:
+        raise UsageError(f"dtype is {short_repr(dtype)}; expected 'float32' or 'float64'.")
+    return DTYPES[name]
+
+
+def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
+    """Inputs as kernels take them: ``(T, B, I)`` of the dtype, or int32 tokens ``(T, B)``, C-contiguous.
+
+    Raises:
+        UsageError: if x is neither.
+    """
+    x = as_array(x, f"{who}: inputs")
+    if x.ndim == 2 and x.dtype.kind in "iu":
+        return as_tokens(x, input_size, f"{who}: inputs")
+    if x.ndim == 3 and x.dtype.kind == "f" and x.shape[2] == input_size and x.shape[1] > 0:
+        return _ready(x, dtype)
+    raise UsageError(
+        f"{who}: inputs are {dtype_and_shape(x)}; expected floats (T, B, {input_size}) or integer tokens "
+        f"(T, B), time first, with at least one row in the batch."
+    )
+
+
+def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
+    """Tokens as kernels take them: int32 ``(T, B)``, C-contiguous, each a number below ``symbols``.
+
+    Raises:
+        UsageError: if they are not.
+    """
+    tokens = as_array(tokens, who)
+    if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.shape[1] == 0:
+        raise UsageError(
+            f"{who} are {dtype_and_shape(tokens)}; expected integer tokens (T, B), time first, with at "
+            f"least one row in the batch."
+        )
+    # As numbers without a sign, negative ones are larger than any vocabulary: one look at each is enough.
+    if tokens.size and np.maximum.reduce(tokens.view(_unsigned(tokens.dtype)), axis=None) >= symbols:
+        raise UsageError(
+            f"{who} run from {tokens.min()} to {tokens.max()}; expected tokens from 0 to {symbols - 1}."
+        )
+    return _ready(tokens, np.dtype(np.int32))
+
+
+@functools.cache
+def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The same integers without a sign."""
+    return np.dtype(dtype.str.replace("i", "u"))
+
+
+def as_state(
+    state: Any, shapes: Mapping[str, tuple[int, ...]], batch: int, dtype: np.dtype[Any], who: str
+) -> dict[str, Array]:
+    """States (or their gradients) with the batch in front; zeros for None.
+
+    Raises:
+        UsageError: if a name is missing or unknown, or a shape does not fit.
+    """
+    if state is None:
+        return {name: np.zeros((batch, *shape), dtype) for name, shape in shapes.items()}
+    if not isinstance(state, Mapping) or set(state) != set(shapes):
+        found = sorted(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
+        raise UsageError(f"{who}: the state is {found}; expected a mapping with the names {sorted(shapes)}.")
+    return {
+        name: as_floats(state[name], (batch, *shape), dtype, f"{who}: state {name!r}")
+        for name, shape in shapes.items()
+    }
+
+
+def as_given(
+    given: Mapping[str, Any],
+    declared: Mapping[str, Input],
+    shapes: Mapping[str, tuple[int, ...]],
+    times_rows: tuple[int, int],
+    dtype: np.dtype[Any],
+    who: str,
+) -> dict[str, Array]:
+    """The inputs beside x that were given, ``(T, B, ...)`` each.
+
+    Raises:
+        UsageError: if one is unknown, or a shape does not fit.
+    """
+    for name in given:
+        if name not in declared:
+            raise UsageError(
+                f"{who} was given the input {name!r}; beside x it takes {', '.join(declared) or 'none'}."
+                f"{did_you_mean(name, declared)}"
+            )
+    return {
+        name: as_floats(value, (*times_rows, *shapes[name]), dtype, f"{who}: input {name!r}")
+        for name, value in given.items()
+    }
+
+
+def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str) -> Array:
+    """Numbers of an exact shape as kernels take them: C-contiguous and of the dtype.
+
+    Raises:
+        UsageError: if they have another shape or are no real numbers.
+    """
+    array = as_array(value, who)
+    if array.dtype.kind not in "fiu" or array.shape != shape:
+        raise UsageError(f"{who} is {dtype_and_shape(array)}; expected {dtype}{shape}.")
+    return _ready(array, dtype)
+
+
+def _ready(array: Array, dtype: np.dtype[Any]) -> Array:
+    """The array itself if a kernel can take it, else a copy.
+
+    Read-only and unaligned arrays are types of their own to Numba: kernels would compile anew for each.
+    """
+    array = np.ascontiguousarray(array, dtype)
+    return array if array.flags.carray else array.copy()

@@ -1,0 +1,242 @@
+"""A model as a checkpoint, and back. Loading imports nothing and trusts nothing."""
+
+from __future__ import annotations
+
+import os
+import reprlib
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from zoo.arguments import as_path, short_repr
+from zoo.base import Cell
+from zoo.base.names import JOIN
+from zoo.data import Vocabulary
+from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
+from zoo.layers.parameters import MOST_PARAMETERS, Shapes
+from zoo.layers.stack import Stack
+from zoo.layers.validation import as_dtype
+from zoo.model.language_model import LanguageModel
+from zoo.model.model import Model, model_shapes
+from zoo.model.sequence_model import SequenceModel, check_loss
+from zoo.registry import get_cell, with_modifiers
+from zoo.storage import Checkpoint, RunDirectory, expect
+from zoo.storage import load as load_file
+from zoo.storage import save as save_file
+
+AnyModel: TypeAlias = LanguageModel | SequenceModel
+Make = Callable[..., AnyModel]
+
+# What arrays may be called; those of training are there only beside a description of it.
+_PARAMS = "params."
+_BUFFERS = "buffers."
+_OF_TRAINING = ("optimizer.", "state.")
+
+_REPR = reprlib.Repr()  # what a foreign file holds may be megabytes long
+_REPR.maxstring = 80
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """Everything but the numbers: what a checkpoint says of the model it holds."""
+    return {
+        "cell": {
+            "name": model.cell.name,
+            "options": dict(model.cell.options),
+            "source": model.cell.source_digest(),
+        },
+        "hidden_size": model.stack.hidden_size,
+        "num_layers": len(model.stack.layers),
+        "dtype": model.dtype.name,
+        **{name: value for name, value in _choices(model.stack).items() if value},
+        **model.facts(),
+    }
+
+
+def _choices(stack: Stack) -> dict[str, Any]:
+    """What a description says of the layers where it is not the default; older ones say nothing of it."""
+    return {"dropout": stack.dropout, "residual": stack.residual}
+
+
+def model_arrays(model: Model) -> dict[str, np.ndarray[Any, Any]]:
+    """The parameters and buffers under the names they have in a checkpoint."""
+    params = {f"{_PARAMS}{name}": value for name, value in model.params.items()}
+    return params | {f"{_BUFFERS}{name}": value for name, value in model.buffers.items()}
+
+
+def array_shapes(params: Shapes, buffers: Shapes) -> dict[str, tuple[int, ...]]:
+    """The shapes of :func:`model_arrays`."""
+    shapes = {f"{_PARAMS}{name}": shape for name, shape in params.items()}
+    return shapes | {f"{_BUFFERS}{name}": shape for name, shape in buffers.items()}
+
+
+def by_name(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of :func:`model_arrays` under the names they have in the model; no others."""
+    return {
+        name.removeprefix(kind): value
+        for name, value in arrays.items()
+        for kind in (_PARAMS, _BUFFERS)
+        if name.startswith(kind)
+    }
+
+
+def save_model(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write a model to a file; see ``Model.save``."""
+    meta: dict[str, object] = {"kind": model.kind, "model": describe_model(model)}
+    save_file(as_path(path, f"{model.kind}: path"), Checkpoint(model_arrays(model), meta))
+
+
+def load(
+    path: str | os.PathLike[str], cell: type[Cell] | None = None, threads: int | None = None
+) -> AnyModel:
+    """The model in a checkpoint file, or the best one of a run directory.
+
+    The cell is looked up by name among the registered ones; nothing is imported because a file says so.
+
+    Args:
+        path: A ``.safetensors`` file made by zoo, or a run directory.
+        cell: The class, if it is registered nowhere.
+        threads: As for :class:`zoo.LanguageModel`.
+
+    Raises:
+        CheckpointError: if the file is damaged, holds no model, or needs a cell that is not there.
+        UsageError: if the path is none, the cell is no cell class, or the number of threads does not fit.
+    """
+    path = as_path(path, "load: path")
+    if path.is_dir():
+        found = RunDirectory(path).load_best(_warn)
+        if found is None:
+            raise CheckpointError(
+                f"{path} holds no checkpoint yet; give a run directory of `zoo train` or a .safetensors file."
+            )
+        return model_from(found[1], str(path), cell, threads)
+    return model_from(load_file(path), str(path), cell, threads)
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, ZooWarning, stacklevel=3)
+
+
+def model_from(
+    checkpoint: Checkpoint, source: str, cell: type[Cell] | None = None, threads: int | None = None
+) -> AnyModel:
+    """The model that a checkpoint holds.
+
+    Nothing is allocated before the arrays in the file have been found to be those that its description calls
+    for. What a training run keeps beside the parameters is left alone; anything else is refused.
+
+    Args:
+        checkpoint: From a file.
+        source: Where it is from, for messages.
+        cell: The class, if it is registered nowhere.
+        threads: As for :class:`zoo.LanguageModel`.
+
+    Raises:
+        CheckpointError: if the checkpoint does not hold a model that fits its own description.
+        UsageError: if the cell is no cell class, or the number of threads does not fit.
+    """
+    if cell is not None and not (isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "name")):
+        raise UsageError(
+            f"{source}: cell is {short_repr(cell)}; expected a class derived from zoo.Cell. A registered "
+            f"cell is found by its name: leave the argument out."
+        )
+    kind = checkpoint.meta.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise CheckpointError(
+            f"{source}: holds {_REPR.repr(kind)}; expected a {' or a '.join(_KINDS)} saved by zoo."
+        )
+    others = _OF_TRAINING if "training" in checkpoint.meta else ()
+    arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(others)}
+    try:
+        make, outputs, stack, dtype = _described(kind, checkpoint.meta["model"], len(arrays), cell, source)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
+        ) from None
+    shapes = array_shapes(model_shapes(stack, outputs), stack.buffer_shapes)
+    expected = {name: (shape, dtype) for name, shape in shapes.items()}
+    expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
+    chosen = {"hidden_size": stack.hidden_size, "num_layers": len(stack.floors), **_choices(stack)}
+    return make(cell=stack.cell, **chosen, dtype=dtype, threads=threads, initial=by_name(arrays))
+
+
+def _described(
+    kind: str, facts: Any, arrays: int, cell: type[Cell] | None, source: str
+) -> tuple[Make, int, Stack, np.dtype[Any]]:
+    """What makes the model, its outputs, layers and dtype, from a description, which may hold anything."""
+    chosen = _find_cell(facts["cell"], cell, source)
+    for name in ("hidden_size", "num_layers"):
+        _size(facts, name)
+    if facts["num_layers"] > arrays:
+        raise UsageError(f"{facts['num_layers']} layers in {arrays} arrays")
+    make, inputs, outputs = _KINDS[kind](facts)
+    sizes = inputs, facts["hidden_size"], facts["num_layers"]
+    choices = {name: facts[name] for name in ("dropout", "residual") if name in facts}
+    stack = Stack(chosen, *sizes, **choices)
+    return make, outputs, stack, as_dtype(facts["dtype"])
+
+
+def _language_model(facts: Any) -> tuple[Make, int, int]:
+    """What makes a language model, and its inputs and outputs."""
+    vocabulary = Vocabulary.from_json(facts["vocabulary"])
+    return partial(LanguageModel, vocabulary), len(vocabulary), len(vocabulary)
+
+
+def _sequence_model(facts: Any) -> tuple[Make, int, int]:
+    """What makes a sequence model, and its inputs and outputs."""
+    inputs, outputs = (_size(facts, name) for name in ("input_size", "output_size"))
+    loss = check_loss(facts["loss"])
+    return partial(SequenceModel, input_size=inputs, output_size=outputs, loss=loss), inputs, outputs
+
+
+_KINDS = {LanguageModel.kind: _language_model, SequenceModel.kind: _sequence_model}
+
+
+def _size(facts: Any, name: str) -> int:
+    """A size of a description."""
+    found = facts[name]
+    if type(found) is not int or not 1 <= found < MOST_PARAMETERS:
+        raise UsageError(f"{name} is {_REPR.repr(found)}")
+    return found
+
+
+def _find_cell(facts: Any, cell: type[Cell] | None, source: str) -> Cell:
+    """The cell of a description: the class given, or the registered one of that name."""
+    name, options = facts["name"], dict(facts["options"])
+    if not isinstance(name, str):
+        raise UsageError(f"the cell's name is {_REPR.repr(name)}")
+    shown = _REPR.repr(name)
+    if cell is not None and name.startswith(f"{cell.name}{JOIN}"):
+        cell = _with_modifiers(cell, name.removeprefix(f"{cell.name}{JOIN}"), source)
+    if cell is not None and cell.name != name:
+        raise CheckpointError(
+            f"{source}: made with the cell {shown}; found {cell.label()}, which is another."
+        )
+    try:
+        chosen = get_cell(name, **options) if cell is None else cell(**options)
+    except UnknownNameError:
+        raise _unregistered(source, shown) from None
+    except UsageError as error:
+        raise CheckpointError(
+            f"{source}: made with other options than cell {shown} has here ({str(error)[:200]})."
+        ) from None
+    if chosen.source_digest() != facts["source"]:
+        _warn(f"{source}: cell {shown} has changed since this model was made; it may compute something else.")
+    return chosen
+
+
+def _with_modifiers(cell: type[Cell], names: str, source: str) -> type[Cell]:
+    """A cell that is registered nowhere with the modifiers that a checkpoint names."""
+    try:
+        return with_modifiers(cell, names.split(JOIN))
+    except UnknownNameError:
+        raise _unregistered(source, _REPR.repr(f"{cell.name}{JOIN}{names}")) from None
+
+
+def _unregistered(source: str, shown: str) -> CheckpointError:
+    return CheckpointError(
+        f"{source}: made with the cell {shown}, which is not registered here; install the plugin it "
+        f"comes from, or name its file with --plugin FILE.py or --cell FILE.py:Class."
+    )

@@ -1,0 +1,155 @@
+"""Plugins and classes in a file of nobody's package: ``--plugin FILE.py``, ``--cell FILE.py:Class``."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import re
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import TypeVar
+
+from zoo.arguments import real_path
+from zoo.base import Cell, Member, Task
+from zoo.base.names import JOIN, did_you_mean
+from zoo.errors import DefinitionError, PluginError, UsageError
+from zoo.registry import loader
+from zoo.registry.composite_names import with_modifiers
+from zoo.registry.entry_points import Door, PluginRecord
+from zoo.registry.hookspecs import CONTRACTS
+from zoo.registry.loader import sentence
+from zoo.registry.registry import Source, check_member
+from zoo.run_module import FILE_MODULE, run_module
+
+M = TypeVar("M", bound=Member)
+
+
+class _FreshLoader(SourceFileLoader):
+    """Compiles the file as it is now: no ``__pycache__`` beside the user's file, and never a stale one."""
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002  # the protocol's argument
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def load_plugin_file(path: str | Path) -> PluginRecord:
+    """Load a plugin from a Python file with hooks; to load the same text again changes nothing.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: if there is no such Python file.
+        PluginError: if it cannot be imported, or its hooks are wrong, saying where.
+    """
+    file = _python_file(path)
+    door = Door(Source(str(path)), _module_name(file))
+    for record in loader.LOADER.plugins():
+        if record.module == door.target:
+            return record
+    return loader.LOADER.admit(door, lambda: _module(file))
+
+
+def load_cell_file(text: str) -> type[Cell]:
+    """The cell class that ``path/to/file.py:MyCell`` names, or ``...:MyCell+zoneout``. It is not registered.
+
+    Raises:
+        UsageError: if there is no such file or class.
+        DefinitionError: if the class is no cell.
+        PluginError: if the file cannot be imported, saying where.
+    """
+    path, colon, name = text.rpartition(":")
+    name, *modifiers = name.split(JOIN)
+    return with_modifiers(load_class_file(f"{path}{colon}{name}", Cell), modifiers)
+
+
+def load_class_file(text: str, contract: type[M]) -> type[M]:
+    """The class that ``path/to/file.py:MyClass`` names. It is not registered.
+
+    Args:
+        text: The file and the class.
+        contract: ``Cell``, ``Task`` or another contract; ``Member`` for a class of any of them.
+
+    Raises:
+        UsageError: if there is no such file or class.
+        DefinitionError: if the class is not one of the contract.
+        PluginError: if the file cannot be imported, saying where.
+    """
+    path, _, name = text.rpartition(":")
+    if not path.endswith(".py") or not name:
+        example = f"path/to/file.py:My{'Class' if contract is Member else contract.kind.capitalize()}"
+        raise UsageError(f"{text!r} names no class in a file; write it as {example}.")
+    return _class_in(_imported(path), name, path, contract)
+
+
+def names_file(text: str) -> bool:
+    """Whether a text means a file rather than a registered name."""
+    return text.endswith(".py") or ".py:" in text
+
+
+def _imported(path: str) -> ModuleType:
+    """The module of a file, whatever that prints or raises."""
+    from zoo.registry.isolation import isolated
+
+    file = _python_file(path)
+    with loader.LOADER.lock, isolated(f"file {path}") as result:
+        module = _module(file)
+    if result.error is not None:
+        raise PluginError(f"{path} cannot be imported: {sentence(result.error)}") from result.error
+    return module
+
+
+def _class_in(module: ModuleType, name: str, path: str, contract: type[M]) -> type[M]:
+    member = getattr(module, name, None)
+    if member is None:
+        kind = "class" if contract is Member else contract.kind
+        known = [name for name, value in vars(module).items() if _is_concrete(value, contract)]
+        plural = "classes" if contract is Member else f"{kind}s"
+        listing = f"its {plural} are {', '.join(known)}" if known else f"it defines no {kind}"
+        raise UsageError(f"{path} has no class {name!r}; {listing}.{did_you_mean(name, known)}")
+    try:
+        check_member(member, _contract_of(member) if contract is Member else contract)
+    except DefinitionError as error:
+        other = next(
+            (each for each in (Cell, Task) if inspect.isclass(member) and issubclass(member, each)), None
+        )
+        advice = f" It is a {other.kind}; name it with --{other.kind}." if other else ""
+        raise DefinitionError(f"{path}:{name} cannot be used: {error}{advice}") from None
+    return member  # type: ignore[no-any-return]  # checked just above
+
+
+def _contract_of(value: object) -> type[Member]:
+    """The contract that a class derives from; ``Cell`` for what derives from none."""
+    derived = (each for each in CONTRACTS if inspect.isclass(value) and issubclass(value, each))
+    return next(derived, Cell)
+
+
+def _is_concrete(value: object, contract: type[Member]) -> bool:
+    return inspect.isclass(value) and issubclass(value, contract) and "name" in vars(value)
+
+
+def _python_file(path: str | Path) -> Path:
+    file = real_path(path)
+    if Path(path).suffix != ".py":
+        raise UsageError(f"{path} is no Python file; its name should end in .py.")
+    if not file.is_file():
+        raise UsageError(f"there is no file {path}; the path is relative to {Path.cwd()}.")
+    return file
+
+
+def _module_name(file: Path) -> str:
+    """A name of its own for every file and text, so that an edited file never meets its former self."""
+    stem = re.sub(r"\W", "_", file.stem)
+    digest = hashlib.sha256(os.fsencode(file) + b"\0" + file.read_bytes()).hexdigest()
+    return f"{FILE_MODULE}{stem}_{digest[:12]}"
+
+
+def _module(file: Path) -> ModuleType:
+    """Import a file, once for each text that it has."""
+    name = _module_name(file)
+    with loader.LOADER.lock:
+        if name not in sys.modules:
+            run_module(name, file, _FreshLoader(name, str(file)))
+        return sys.modules[name]

@@ -1,0 +1,76 @@
+"""From a directory to a report: which kind of directory it is, and where its page goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zoo.arguments import as_instance, as_integer, as_path
+from zoo.base import Cell, Task
+from zoo.errors import UsageError
+from zoo.report.blocks import Report
+from zoo.report.page import html
+from zoo.storage import RunDirectory, write_bytes
+from zoo.storage.safe_read import exists
+
+SYMBOLS = 1000
+"""Over how long a text hidden units are shown, unless another length is asked for."""
+MAX_SYMBOLS = 100_000
+"""The longest; the page then takes some megabytes."""
+
+PAGE, RESULTS = "report.html", "results.json"
+
+
+def make_report(
+    path: str | Path,
+    cell: type[Cell] | None = None,
+    symbols: int = SYMBOLS,
+    task: type[Task] | None = None,
+) -> Report:
+    """What there is to tell of a run or a comparison, as plain data.
+
+    Args:
+        path: A run directory, or that of a comparison.
+        cell: The class of the cell of a run, if it is registered nowhere.
+        symbols: Over how long a text hidden units are shown; 0 to leave them out.
+        task: The class of the task of a run, if it is registered nowhere.
+
+    Raises:
+        UsageError: if the directory is neither, or the length is negative or above 100,000.
+        CheckpointError: if what it holds is damaged.
+    """
+    as_integer(symbols, "report: symbols", 0, MAX_SYMBOLS)
+    path = as_path(path, "report: path")
+    if not path.is_dir():
+        raise UsageError(_no_directory(path))
+    if exists(path / RESULTS):
+        from zoo.report.comparison import comparison_report
+
+        return comparison_report(path)
+    if not RunDirectory(path).holds_run():
+        raise UsageError(_neither(path))
+    from zoo.report.run import run_report  # which imports the compiler
+
+    return run_report(path, cell, symbols, task)
+
+
+def write_page(report: Report, out: str | Path) -> Path:
+    """Write a report as one HTML file, whole or not at all; the file.
+
+    Raises:
+        CheckpointError: if it cannot be written.
+    """
+    as_instance(report, "write_page: report", Report, "what make_report returns")
+    path = as_path(out, "report: out")
+    write_bytes(path, html(report).encode(errors="backslashreplace"))  # a path may be no UTF-8
+    return path
+
+
+def _no_directory(path: Path) -> str:
+    found = f"{path} is a file" if path.exists() else f"there is no directory {path}"
+    return f"report: {found}; give the directory of a run or of a comparison."
+
+
+def _neither(path: Path) -> str:
+    if exists(path / "compare.json"):
+        return f"report: the comparison in {path} has no results yet; `zoo compare` writes them as runs end."
+    return f"report: {path} holds neither a run (config.json) nor a comparison (results.json)."

@@ -1,0 +1,346 @@
+"""Charts of one task: scores against parameters and seconds, and how each cell came there.
+
+Tables of a comparison: cells against tasks, the cells of one task, what failed.
+
+A comparison as a report.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zoo.base.card import SCOPES
+from zoo.errors import CheckpointError, ZooWarning
+from zoo.report.blocks import (
+    Axis,
+    Block,
+    Chart,
+    Column,
+    Entry,
+    Fact,
+    Facts,
+    Number,
+    Prose,
+    Report,
+    Section,
+    Series,
+    Table,
+    Text,
+    Tile,
+)
+from zoo.report.comparison.results import Result, Results, Standing, Summary, read_results
+from zoo.report.format import levels, score_axis, words
+from zoo.report.history import History, number
+from zoo.storage import RunDirectory
+
+MOST_POINTS = 150  # of a curve
+
+# Between the best error and the worst; from here on both are seen on a logarithmic axis alone.
+MAGNITUDES = 100
+
+
+def task_charts(results: Results, task: str) -> Iterator[Chart]:
+    """The charts of a task, those with something to draw."""
+    runs = results.of(task)
+    first = runs[0]
+    marks = levels(first.baseline, first.threshold)
+    shared: dict[str, Any] = {"y": _score_axis(runs), "references": marks}
+    for name, axis in (
+        ("parameters", Axis("parameters", "integer", log=True)),
+        ("seconds", Axis("training time", "seconds", log=True)),
+    ):
+        if series := tuple(_points(results.cells, runs, name)):
+            title = f"Score against {'time' if name == 'seconds' else name}"
+            yield Chart(f"{task}-{name}", title, axis, series=series, **shared)
+    if series := tuple(_rates(results, task)):
+        note = "What short runs reached, by which the learning rate of each cell was chosen."
+        axis = Axis("learning rate", log=True, switch=False)
+        yield Chart(f"{task}-rates", "Score against learning rate", axis, series=series, note=note, **shared)
+    if series := tuple(sorted(_curves(results, runs), key=lambda each: not each.thin)):
+        note = "A thin line for each seed, a thick one for their mean."
+        axis = Axis("step", "integer", low=0)
+        yield Chart(f"{task}-curves", "Score by step", axis, series=series, note=note, wide=True, **shared)
+
+
+def _score_axis(runs: Sequence[Result]) -> Axis:
+    """The axis of scores, logarithmic where errors are of different magnitudes."""
+    axis = score_axis(runs[0].metric, runs[0].higher_is_better)
+    found = [run.score for run in runs if run.score is not None]
+    spans = bool(found) and 0 < min(found) < max(found) / MAGNITUDES
+    return replace(axis, log=spans and not runs[0].higher_is_better)
+
+
+def _points(cells: Sequence[str], runs: Sequence[Result], name: str) -> Iterator[Series]:
+    """A point for each seed, in the colour of its cell."""
+    for slot, cell in enumerate(cells):
+        mine = [run for run in runs if run.cell == cell and None not in (run.score, getattr(run, name))]
+        xs, ys = (tuple(number(getattr(run, key)) for run in mine) for key in (name, "score"))
+        notes = tuple(f"seed {run.seed}, lr {run.lr}, H {run.hidden}" for run in mine)
+        if mine:
+            yield Series(cell, xs, ys, slot, marks=True, notes=notes)
+
+
+def _rates(results: Results, task: str) -> Iterator[Series]:
+    """A line for each cell over the learning rates that were tried, if there were several."""
+    tried = [run for run in results.sweep if run.task == task]
+    for slot, cell in enumerate(results.cells):
+        mine = [run for run in tried if run.cell == cell and run.lr and run.score is not None]
+        mine.sort(key=lambda run: run.lr or 0.0)
+        if len({run.lr for run in mine}) > 1:
+            rates, scores = (tuple(number(getattr(run, key)) for run in mine) for key in ("lr", "score"))
+            yield Series(cell, rates, scores, slot)
+
+
+def _curves(results: Results, runs: Sequence[Result]) -> Iterator[Series]:
+    """A thin line for each seed of a cell, and a thick one for their mean."""
+    for slot, cell in enumerate(results.cells):
+        lines = [line for run in runs if run.cell == cell if (line := _curve(results, run))[0]]
+        for line in lines:
+            yield Series(cell, *_thinned(line), slot, thin=len(lines) > 1)
+        if len(lines) > 1:
+            yield Series(cell, *_thinned(_mean(lines)), slot)
+
+
+Line = tuple[tuple[Number, ...], tuple[Number, ...]]
+
+
+def _curve(results: Results, run: Result) -> Line:
+    """The scores of a run by step; none, and a warning, where its log cannot be read."""
+    try:
+        history = History.read(RunDirectory(results.path / run.path))
+    except CheckpointError as error:
+        warnings.warn(f"the curve of {run.path} is left out: {error}", ZooWarning, stacklevel=2)
+        return (), ()
+    scores = history.points("eval", "score")
+    return scores if scores[0] else history.points("eval", "loss")
+
+
+def _mean(lines: Sequence[Line]) -> Line:
+    """The mean over the seeds at the steps that all of them reached."""
+    tables = [dict(zip(*line, strict=True)) for line in lines]
+    steps = [step for step in tables[0] if all(table.get(step) is not None for table in tables)]
+    return tuple(steps), tuple(
+        number(sum(table[step] or 0 for table in tables) / len(tables)) for step in steps
+    )
+
+
+def _thinned(line: Line) -> Line:
+    """A part of the points, the last among them, so that a page of hundreds of curves stays small."""
+    count = len(line[0])
+    every = max(1, -(-count // MOST_POINTS))
+    kept = [place for place in range(count) if (count - 1 - place) % every == 0]
+    return tuple(line[0][place] for place in kept), tuple(line[1][place] for place in kept)
+
+
+_SCOPE = Column("scope", "text", "; ".join(f"{scope}: {words}" for scope, words in SCOPES.items()))
+
+_OVERVIEW = (
+    Column("cell"),
+    _SCOPE,
+    Column("mean rank", "number", "over the tasks; 1 is the best"),
+    Column("95 %", "text", "interval of the mean rank, by bootstrap over the seeds"),
+    Column("solved", "number", "runs that reached the threshold of their task"),
+)
+
+_COLUMNS = (
+    Column("cell"),
+    _SCOPE,
+    Column("rank", "number", "1 is the best"),
+    Column("mean", "number", "mean score over the seeds", heat=True),
+    Column("95 %", "text", "interval of the mean, by bootstrap over the seeds"),
+    Column("spread", "number", "standard deviation over the seeds"),
+    Column("best", "number"),
+    Column("worst", "number"),
+    Column("solved", "number", "how many seeds reached the threshold"),
+    Column("parameters", "integer"),
+    Column("H", "integer", "hidden units"),
+    Column("lr", "number", "the learning rate chosen for the cell"),
+    Column("to threshold", "seconds", "time until the threshold was reached"),
+    Column("symbols/s", "number", "training speed"),
+)
+
+_NOTE = (
+    "Mean score over the seeds, and how many of them solved the task. The shade goes from the worst mean of "
+    "the task to the best."
+)
+
+
+def overview(results: Results) -> Table:
+    """Mean scores, a row for each cell, a column for each task; the best are the darkest."""
+    columns = [
+        Column(words(task), "number", score_axis(first.metric, first.higher_is_better).label, heat=True)
+        for task in results.tasks
+        for first in results.of(task)[:1]
+    ]
+    rows = tuple((*_standing(results, row), *_score_cells(results, row.cell)) for row in results.overall)
+    return Table("cells-and-tasks", "Cells and tasks", (*_OVERVIEW, *columns), rows, _NOTE)
+
+
+def task_table(results: Results, task: str) -> Table:
+    """The cells of a task, the best first."""
+    rows = [row for row in results.summary if row.task == task]
+    rows.sort(key=lambda row: row.rank)
+    return Table(f"{task}-scores", "Scores", _COLUMNS, tuple(_task_row(results, row) for row in rows))
+
+
+def failures(results: Results) -> Iterator[Table]:
+    """The runs that did not end well, if there are any."""
+    rows = tuple(
+        _entries(run.path, run.task, run.cell, run.seed, run.status, run.error)
+        for run in (*results.sweep, *results.runs)
+        if run.error or run.status != "finished"
+    )
+    if rows:
+        labels = ("run", "task", "cell", "seed", "status", "why")
+        columns = tuple(Column(label, "integer" if label == "seed" else "text") for label in labels)
+        yield Table("failures", "Runs that failed", columns, rows)
+
+
+def _entries(*values: str | Number) -> tuple[Entry, ...]:
+    return tuple(Entry(value) for value in values)
+
+
+def _standing(results: Results, row: Standing) -> tuple[Entry, ...]:
+    rank = Entry(None if row.rank is None else round(row.rank, 2))
+    interval = _interval(row.low, row.high, ".1f")
+    solved = Entry(row.solved, _of(row.solved, row.runs))
+    return Entry(row.cell), Entry(results.scope(row.cell)), rank, interval, solved
+
+
+def _task_row(results: Results, row: Summary) -> tuple[Entry, ...]:
+    return (
+        *_entries(row.cell, results.scope(row.cell)),
+        Entry(row.rank),
+        Entry(row.mean, shade=_shade(results, row)),
+        _interval(row.low, row.high),
+        *_entries(row.spread, row.best, row.worst),
+        Entry(row.solved, _of(row.solved, row.seeds)),
+        *_entries(row.parameters, row.hidden, row.lr, row.seconds_to_threshold, row.symbols_per_s),
+    )
+
+
+def _score_cells(results: Results, cell: str) -> Iterator[Entry]:
+    found = {row.task: row for row in results.summary if row.cell == cell}
+    for task in results.tasks:
+        row = found.get(task)
+        if row is None or row.mean is None:
+            yield Entry(None)
+        else:
+            text = f"{row.mean:.3g}"
+            solved = _of(row.solved, row.seeds) if results.of(task)[0].threshold is not None else ""
+            yield Entry(row.mean, f"{text} ({solved})" if solved else text, _shade(results, row))
+
+
+def _interval(low: float | None, high: float | None, digits: str = ".3g") -> Entry:
+    return Entry(None) if low is None or high is None else Entry(f"{low:{digits}} to {high:{digits}}")
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count}/{total}"
+
+
+def _shade(results: Results, row: Summary) -> float | None:
+    """Where a mean lies between the worst of the task, 0, and the best, 1."""
+    means = [other.mean for other in results.summary if other.task == row.task and other.mean is not None]
+    if row.mean is None:
+        return None
+    low, high = min(means), max(means)
+    share = (row.mean - low) / (high - low) if high > low else 1.0
+    return round(share if results.of(row.task)[0].higher_is_better else 1.0 - share, 3)
+
+
+def comparison_report(path: Path) -> Report:
+    """The report of a comparison, which may still be going on.
+
+    Args:
+        path: Its directory.
+
+    Raises:
+        CheckpointError: if its results are missing, damaged, or of another version.
+    """
+    results = read_results(path)
+    if not results.runs:
+        raise CheckpointError(f"{path} holds a comparison without a single run; there is nothing to report.")
+    subtitle = f"{', '.join(results.cells)} on {', '.join(map(words, results.tasks))}"
+    return Report(path.resolve().name, subtitle, tuple(_tiles(results)), tuple(_sections(results)))
+
+
+def _tiles(results: Results) -> Iterator[Tile]:
+    runs = results.runs
+    yield Tile("cells", f"{len(results.cells)}")
+    yield Tile("tasks", f"{len(results.tasks)}")
+    failed = sum(run.status != "finished" for run in runs)
+    yield Tile("runs", f"{len(runs)}", f"{failed} failed" if failed else "none failed")
+    for best in results.overall[:1]:
+        rank = "" if best.rank is None else f"{best.rank:.3g} over the tasks"
+        yield Tile("best mean rank", best.cell, rank)
+    seconds = sum(run.seconds for run in (*results.sweep, *runs))
+    yield Tile("training time", _time(seconds), "of all runs together")
+
+
+def _time(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _sections(results: Results) -> Iterator[Section]:
+    yield Section("overview", "Overview", (overview(results), *failures(results)))
+    for task in results.tasks:
+        blocks: tuple[Block, ...] = (_about(results, task), task_table(results, task))
+        yield Section(f"task-{task}", words(task), (*blocks, *task_charts(results, task)))
+    yield Section("made-with", "Made with", tuple(_made_with(results)))
+
+
+def _about(results: Results, task: str) -> Text:
+    """What the task asks, and how its scores are to be read."""
+    first, found = results.of(task)[0], results.told("tasks").get(task)
+    facts = found if isinstance(found, dict) else {}
+    marks = [f"{mark.label} {mark.y:.4g}" for mark in levels(first.baseline, first.threshold)]
+    score = "; ".join([score_axis(first.metric, first.higher_is_better).label, *marks])
+    sentences = (str(facts.get("summary") or ""), f"{score[0].upper()}{score[1:]}.", _source(facts))
+    return Text(" ".join(filter(None, sentences)))
+
+
+def _source(facts: Mapping[str, Any]) -> str:
+    source = str(facts.get("threshold_source") or "").rstrip(".")
+    return f"The threshold: {source}." if source else ""
+
+
+def _made_with(results: Results) -> Iterator[Block]:
+    if command := results.facts.get("command"):
+        yield Prose("command", "Command", (Text(str(command), fixed=True),))
+    yield Facts("configuration", "Configuration", tuple(_plan(results.told("plan"))), wide=True)
+    for name in ("machine", "versions"):
+        if found := results.told(name):
+            yield _facts(name, name.capitalize(), found)
+
+
+def _plan(plan: Mapping[str, Any]) -> Iterator[Fact]:
+    """What was to be compared; what was settled for each cell stands in the tables."""
+    for name, value in plan.items():
+        if isinstance(value, dict) and name != "settled":
+            yield from (Fact(words(key), _worded(item)) for key, item in value.items())
+        elif name not in ("format", "settled"):
+            yield Fact(words(name), _worded(value))
+
+
+def _facts(name: str, title: str, found: Mapping[str, Any]) -> Facts:
+    return Facts(name, title, tuple(Fact(words(key), _worded(value)) for key, value in found.items()))
+
+
+def _worded(value: Any) -> str:
+    """A value in words; a cell or a task by its name, with its options."""
+    if isinstance(value, dict) and "label" in value:
+        name = " = ".join(dict.fromkeys((str(value["label"]), str(value.get("name")))))
+        return f"{name} ({_worded(value['options'])})" if value.get("options") else name
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_worded(item)}" for name, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_worded, value)) or "none"
+    return "not set" if value is None else str(value)

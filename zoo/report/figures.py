@@ -1,0 +1,314 @@
+"""Hidden units as colour over text: a figure for each of the features that some unit follows most closely.
+
+A table with shades as a heat map.
+
+A chart as a figure.
+
+Which pictures there are, and their files.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import importlib.util
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.arguments import as_choice, as_instance, as_path
+from zoo.errors import UsageError
+from zoo.report import palette
+from zoo.report.blocks import Axis, Chart, Number, Report, Series, StateUnits, Table, Units
+from zoo.storage import write_bytes
+from zoo.storage.safe_read import cannot_write
+
+_FIGURES = 6
+
+_LINES = 16  # of text in a figure
+
+_WIDTH = 84  # characters of a line
+
+_CLOSE = 0.5  # a correlation from which a unit is said to follow something
+
+Array = np.ndarray[Any, Any]
+
+
+def draw_text(units: Units) -> Iterator[tuple[str, Any]]:
+    """Names and figures, the unit with the closest correlation first."""
+    for feature, state, row in _best(units)[:_FIGURES]:
+        name = f"unit-{state.name}-{state.numbers[row]}"
+        r = f"{state.correlations[row]:.2f}".replace("-", "−")
+        title = f"{state.label}, unit {state.numbers[row]}: {feature}, r = {r}"
+        yield name, _figure(units.symbols, _shares(state, row, len(units.symbols)), title)
+
+
+def _best(units: Units) -> list[tuple[str, StateUnits, int]]:
+    """For each feature the unit that follows it most closely; if none does, the unit that varies most."""
+    rows = [(state, row) for state in units.states for row in range(len(state.numbers))]
+    rows.sort(key=lambda found: -abs(found[0].correlations[found[1]]))
+    best: dict[str, tuple[StateUnits, int]] = {}
+    for state, row in rows:
+        if state.features[row] >= 0 and (abs(state.correlations[row]) >= _CLOSE or not best):
+            best.setdefault(units.features[state.features[row]], (state, row))
+    return [(feature, *found) for feature, found in best.items()]
+
+
+def _shares(state: StateUnits, row: int, length: int) -> Array:
+    levels = np.frombuffer(base64.b64decode(state.levels), np.int8)
+    found: Array = levels.reshape(-1, length)[row] / 127
+    return found
+
+
+def _figure(symbols: tuple[str, ...], shares: Array, title: str) -> Any:
+    import matplotlib.patches as patches
+
+    placed = list(_placed(symbols))
+    lines = 1 + max(line for _, line, _ in placed)
+    figure, axes = new_figure(7.0, 0.6 + 0.19 * lines)
+    for place, line, column in placed:
+        share = float(shares[place])
+        colour = palette.SHADES["positive" if share > 0 else "negative"][0]
+        axes.add_patch(patches.Rectangle((column, line), 1, 1, facecolor=colour, alpha=min(1.0, abs(share))))
+        shown = symbols[place].replace("\n", "↵").replace("\t", " ")
+        axes.text(
+            column + 0.5,
+            line + 0.55,
+            shown,
+            ha="center",
+            va="center",
+            family="monospace",
+            fontsize=8.5,
+            parse_math=False,
+        )
+    axes.set(xlim=(0, _WIDTH), ylim=(lines, 0))
+    axes.set_title(title, loc="left", fontsize=9)
+    axes.axis("off")
+    return figure
+
+
+def _placed(symbols: tuple[str, ...]) -> Iterator[tuple[int, int, int]]:
+    """Place in the text, line and column of each symbol that the figure has room for."""
+    line = column = 0
+    for place, symbol in enumerate(symbols):
+        if column == _WIDTH:
+            line, column = line + 1, 0
+        if line == _LINES:
+            return
+        yield place, line, column
+        line, column = (line + 1, 0) if symbol == "\n" else (line, column + 1)
+
+
+def draw_heat(table: Table) -> Any:
+    """A square for each entry of the shaded columns, with its text."""
+    columns = [place for place, column in enumerate(table.columns) if column.heat]
+    height, width = len(table.rows), len(columns)
+    figure, axes = new_figure(1.8 + 1.2 * width, 0.7 + 0.28 * height)
+    for line, row in enumerate(table.rows):
+        for place, column in enumerate(columns):
+            entry = row[column]
+            axes.add_patch(_square(place, line, entry.shade))
+            text = entry.text or ("–" if entry.value is None else f"{entry.value:.4g}")
+            axes.text(place + 0.5, line + 0.5, text, ha="center", va="center", fontsize=8)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_xticks(
+        [place + 0.5 for place in range(width)],
+        [plain_text(table.columns[column].label) for column in columns],
+    )
+    axes.set_yticks(
+        [line + 0.5 for line in range(height)], [plain_text(str(row[0].value)) for row in table.rows]
+    )
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _square(x: float, y: float, shade: float | None) -> Any:
+    import matplotlib.patches as patches
+
+    colour = "none" if shade is None else palette.SHADES["good"][0]
+    return patches.Rectangle(
+        (x, y), 1, 1, facecolor=colour, alpha=None if shade is None else 0.08 + 0.92 * shade
+    )
+
+
+_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "x"}
+
+_LEVELS = (5, 4), (1, 2)
+
+_FEW = 8  # names that stand inside the axes; more stand beside them
+
+
+def new_figure(width: float, height: float) -> tuple[Any, Any]:
+    """A figure with one pair of axes, in inches; nothing is shown and no window is opened."""
+    figures: Any = importlib.import_module("matplotlib.figure")
+    figure = figures.Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def plain_text(words: str) -> str:
+    """Words in which no dollar sign begins a formula."""
+    return words.replace("$", r"\$")
+
+
+def draw_chart(chart: Chart, group: str = "") -> Any:
+    """The figure of a chart, or of one group of its series."""
+    figure, axes = new_figure(7.0 if chart.wide else 5.0, 3.4)
+    drawn = [series for series in chart.series if series.group in ("", group)]
+    named: set[str] = set()
+    for series in drawn:
+        label = "" if series.thin or series.name in named else plain_text(series.name)
+        named |= {series.name} if label else set()
+        axes.plot(*_kept(series, chart), label=label or "_", **_look(series))
+    for place, reference in enumerate(chart.references):
+        label = plain_text(f"{reference.label} {reference.y:.4g}")
+        axes.axhline(reference.y, color="0.45", linewidth=0.9, linestyle=(0, _LEVELS[place % 2]), label=label)
+    _frame(axes, chart, group)
+    if len(named) + len(chart.references) > 1:
+        beside = (
+            {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+            if len(named) + len(chart.references) > _FEW
+            else {}
+        )
+        axes.legend(frameon=False, **beside)
+    return figure
+
+
+def _frame(axes: Any, chart: Chart, group: str) -> None:
+    axes.set_title(plain_text(f"{chart.title}, {group}" if group else chart.title), loc="left", fontsize=10)
+    axes.set_xlabel(_label(chart.x))
+    axes.set_ylabel(_label(chart.y))
+    for axis, scale, drawn in (
+        (chart.x, axes.set_xscale, axes.xaxis),
+        (chart.y, axes.set_yscale, axes.yaxis),
+    ):
+        if axis.log:
+            scale("log")
+            _tick_log(drawn)
+        elif axis.style == "share":
+            drawn.set_major_formatter(_ticker().PercentFormatter(1.0))
+    if chart.y.high is not None:
+        axes.set_ylim(chart.y.low, chart.y.high)
+    axes.grid(axis="y", alpha=0.3)
+
+
+def _label(axis: Axis) -> str:
+    return plain_text(f"{axis.label} (s)" if axis.style == "seconds" else axis.label)
+
+
+def _tick_log(axis: Any) -> None:
+    """Few ticks with plain numbers where an axis spans no decade, whose names would lie over each other."""
+    low, high = axis.get_data_interval()
+    if high < 20 * low:
+        axis.set_major_locator(_ticker().MaxNLocator(4))
+        axis.set_major_formatter(_ticker().StrMethodFormatter("{x:,g}"))
+    axis.set_minor_formatter(_ticker().NullFormatter())
+
+
+def _ticker() -> Any:
+    return importlib.import_module("matplotlib.ticker")
+
+
+def _kept(series: Series, chart: Chart) -> tuple[list[Number], list[Number]]:
+    """The places and values that can be drawn; nan is a gap."""
+    nan = float("nan")
+    pairs = list(zip(series.x, series.y, strict=True))
+    xs: list[Number] = [nan if x is None or (chart.x.log and x <= 0) else x for x, _ in pairs]
+    ys: list[Number] = [nan if y is None or (chart.y.log and y <= 0) else y for _, y in pairs]
+    return xs, ys
+
+
+def _look(series: Series) -> dict[str, Any]:
+    """Colour, dash and marker, the same as on the page."""
+    if series.shade is not None:
+        return {"color": palette.ORDER[round(series.shade * (len(palette.ORDER) - 1))][0], "linewidth": 1.2}
+    turn, place = divmod(series.slot, len(palette.THINGS))
+    colour = palette.THINGS[place][0]
+    if series.marks:
+        marker = _MARKERS[palette.MARKERS[series.slot % len(palette.MARKERS)]]
+        return {"color": colour, "linestyle": "none", "marker": marker, "markersize": 4.5}
+    dash = palette.DASHES[turn % len(palette.DASHES)]
+    look = {"color": colour, "linewidth": 0.6 if series.thin else 1.5, "alpha": 0.45 if series.thin else 1.0}
+    single = sum(y is not None for y in series.y) == 1
+    return {**look, "linestyle": (0, dash) if dash else "-", "marker": "o" if single else ""}
+
+
+ENDINGS = ("png", "svg")
+
+_DOTS_PER_INCH = 200
+
+# No date and no random names: the same report gives the same files.
+_SETTINGS = {"svg.hashsalt": "zoo", "axes.spines.top": False, "axes.spines.right": False, "font.size": 9}
+
+
+def check_figures(ending: str) -> None:
+    """Refuse what could not be drawn.
+
+    Raises:
+        UsageError: if the ending is another, or matplotlib is not installed.
+    """
+    as_choice(ending, "report: the ending of figures", ENDINGS)
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("report: figures need matplotlib; pip install 'recurrent-zoo[report]' brings it.")
+
+
+def write_figures(report: Report, directory: str | Path, ending: str = "svg") -> list[Path]:
+    """Write every chart, heat map and text with hidden units of a report as a file.
+
+    Args:
+        report: From :func:`make_report`.
+        directory: Where the files go; it is made if it is not there.
+        ending: ``"svg"`` or ``"png"``.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: if the ending is another, or matplotlib is not installed.
+        CheckpointError: if a file cannot be written.
+    """
+    as_instance(report, "write_figures: report", Report, "what make_report returns")
+    check_figures(ending)
+    matplotlib: Any = importlib.import_module("matplotlib")
+    folder = as_path(directory, "write_figures: directory")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    files = []
+    with matplotlib.rc_context(_SETTINGS):
+        for name, figure in _figures(report):
+            files.append(folder / f"{_file_name(name)}.{ending}")
+            write_bytes(files[-1], _drawn(figure, ending))
+    return files
+
+
+def _figures(report: Report) -> Iterator[tuple[str, Any]]:
+    """Names and figures; a chart with groups gives one for each."""
+    for block in (block for section in report.sections for block in section.blocks):
+        if isinstance(block, Chart):
+            for group in dict.fromkeys(series.group for series in block.series):
+                yield "-".join(filter(None, (block.name, group))), draw_chart(block, group)
+        elif isinstance(block, Table) and sum(column.heat for column in block.columns) > 1:
+            yield block.name, draw_heat(block)
+        elif isinstance(block, Units):
+            yield from draw_text(block)
+
+
+def _drawn(figure: Any, ending: str) -> bytes:
+    data = io.BytesIO()
+    metadata = {"Date": None} if ending == "svg" else {"Software": None}
+    figure.savefig(data, format=ending, dpi=_DOTS_PER_INCH, metadata=metadata)
+    return data.getvalue()
+
+
+def _file_name(name: str) -> str:
+    """A name that is one anywhere: of tasks and states, which files may call what they like."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip(".-")[:100] or "figure"
+
+
+__all__ = ["ENDINGS", "check_figures", "write_figures"]

@@ -1,0 +1,65 @@
+"""The cell of a run: what it is in words and equations, a picture of one step, and where it comes from."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+
+from zoo.base import Cell
+from zoo.base.card import SCOPES
+from zoo.cell_pages.cell_tables import tables
+from zoo.cell_pages.diagram import draw
+from zoo.errors import DefinitionError
+from zoo.report.blocks import Block, Column, Entry, Fact, Facts, Picture, Prose, Table, Text
+
+
+def cell_blocks(cell: Cell) -> tuple[Block, ...]:
+    """Everything that a page tells of a cell."""
+    words = Prose("equations", f"What {cell.name} is", tuple(_document(cell)))
+    return (words, _card(cell), *_picture(cell), *_tables(cell))
+
+
+def _document(cell: Cell) -> Iterator[Text]:
+    """The docstring: paragraphs, and equations as they stand."""
+    for block in re.split(r"\n\s*\n", inspect.getdoc(cell) or ""):
+        if block.startswith("    "):
+            yield Text(textwrap.dedent(block), fixed=True)
+        elif block.strip():
+            yield Text(re.sub(r"::$", ":", " ".join(block.split())).replace("``", ""))
+
+
+def _picture(cell: Cell) -> Iterator[Block]:
+    """One step as a drawing, where the cell states one that can be read."""
+    if cell.has_step():
+        try:
+            yield Picture("step", f"One step of {cell.name}", draw(cell))
+        except DefinitionError as error:
+            yield Text(f"The step cannot be drawn: {error}", warning=True)
+
+
+def _card(cell: Cell) -> Facts:
+    card = cell.card
+    facts = [
+        Fact("reference", card.title if card.published else card.citation(), link=card.url),
+        Fact("authors", card.authors),
+        Fact("year", f"{card.year or ''}"),
+        Fact("scope", f"{card.scope}: {SCOPES[card.scope]}"),
+        *(Fact(name, getattr(card, name)) for name in ("variant", "deviations", "trainability")),
+    ]
+    return Facts("card", f"Card of {cell.name}", tuple(fact for fact in facts if fact.text))
+
+
+def _tables(cell: Cell) -> Iterator[Table]:
+    for number, (heading, rows) in enumerate(tables(type(cell)).items()):
+        if rows:
+            columns = tuple(Column(label) for label in _labels(heading, len(rows[0])))
+            entries = tuple(tuple(Entry(text) for text in row) for row in rows)
+            yield Table(f"arrays-{number}", heading, columns, entries, wide=False)
+
+
+def _labels(heading: str, count: int) -> tuple[str, ...]:
+    if heading == "Options":
+        return "name", "default", "allowed", "what it is"
+    return ("name", "shape", "starts as", "what it is") if count == 4 else ("name", "shape", "what it is")

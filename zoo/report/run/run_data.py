@@ -1,0 +1,117 @@
+"""A run directory, opened for a report; what only some parts of it need is read when it is asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from zoo.base import Cell, Task
+from zoo.errors import UnknownNameError, ZooError, ZooWarning
+from zoo.model import AnyModel, model_from
+from zoo.registry import get_cell, get_task
+from zoo.report.blocks import Block, Text
+from zoo.report.history import History
+from zoo.storage import Checkpoint, RunDirectory
+from zoo.training.config import Config, config_from_json
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """What a run directory holds.
+
+    Args:
+        directory: The directory.
+        config: The settled configuration.
+        history: The log.
+        cell_class: The class of the cell, if it is registered nowhere.
+        task_class: The class of the task, if it is registered nowhere.
+    """
+
+    directory: RunDirectory
+    config: Config
+    history: History
+    cell_class: type[Cell] | None
+    task_class: type[Task] | None = None
+
+    @classmethod
+    def at(cls, path: Path, cell_class: type[Cell] | None, task_class: type[Task] | None = None) -> OpenedRun:
+        """The run in a directory.
+
+        Raises:
+            CheckpointError: if its configuration or its log is missing or damaged.
+        """
+        directory = RunDirectory(path)
+        config = config_from_json(directory.read_config(), str(directory.config_path))
+        return cls(directory, config, History.read(directory), cell_class, task_class)
+
+    @property
+    def begun(self) -> Mapping[str, Any]:
+        """The event with which the run, or its last part, began."""
+        return self.history.last("start", "resume")
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint | None:
+        """The best checkpoint; None before the first."""
+        found = self.directory.load_best(warn)
+        return found[1] if found else None
+
+    @cached_property
+    def model(self) -> AnyModel | None:
+        """The model in it."""
+        found = self.checkpoint
+        return model_from(found, str(self.directory.path), self.cell_class) if found else None
+
+    @cached_property
+    def cell(self) -> Cell:
+        """The cell with its options.
+
+        Raises:
+            UnknownNameError: if it is not registered.
+        """
+        options = self.config.cell_options
+        with _naming_the_file("cell"):
+            return self.cell_class(**options) if self.cell_class else get_cell(self.config.cell, **options)
+
+    @property
+    def task(self) -> Task:
+        """The task with its options.
+
+        Raises:
+            UnknownNameError: if it is not registered.
+        """
+        options = self.config.task_options
+        with _naming_the_file("task"):
+            return (
+                self.task_class(**options) if self.task_class else get_task(self.config.task or "", **options)
+            )
+
+
+@contextmanager
+def _naming_the_file(kind: str) -> Iterator[None]:
+    """Add to the error about an unknown name what to do for a class in a file."""
+    try:
+        yield
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"{error} If it is in a file, name it with --{kind} FILE.py:Class, or its plugin with "
+            f"--plugin FILE.py."
+        ) from error
+
+
+def told(what: str, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, ...]:
+    """What is made, or the sentence that says why it cannot be, which is a warning, too."""
+    try:
+        return make()
+    except ZooError as error:
+        warn(f"{what} left out: {error}")
+        return (Text(f"{what} left out: {error}", warning=True),)
+
+
+def warn(sentence: str) -> None:
+    """A warning to whoever has the report made."""
+    warnings.warn(sentence, ZooWarning, stacklevel=2)

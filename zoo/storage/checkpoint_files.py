@@ -1,0 +1,264 @@
+"""A pointer: a small JSON file that says which checkpoint file is meant, and by its sha256 which content.
+
+No symbolic links: Windows, archives and copies lose them.
+
+The checkpoint files of one run, pointers to the last and the best, and what to do when one is damaged.
+
+The order of writes, each of them atomic and durable (`zoo.storage.atomic`), for a checkpoint of step ``n``:
+
+1. The log: all events up to step ``n``, its validation included.
+2. ``step-n.safetensors``.
+3. ``best.json``, if this checkpoint is the best so far.
+4. ``last.json``: the commit.
+5. Pruning: files that no pointer names and that are older than the last few.
+
+A resumed run starts from the checkpoint that ``last`` names. A kill leaves one of these states:
+
+- Before 4, with a ``last``: the run resumes from the checkpoint before, drops the later events from the log,
+  and repeats the steps. ``best`` may name the uncommitted file. Nothing was pruned, so the best checkpoint
+  of the committed state still has its file, and `resume` points ``best`` back to it.
+- Before 4, without a ``last``, which is the first checkpoint: the run resumes from this file, although it is
+  uncommitted, and `resume` writes both pointers. Without that, ``best`` would stay missing until a later
+  validation is better, and pruning would remove the best file.
+- Before or during 5: `resume` prunes again.
+
+`resume` itself follows the same order, so a kill during a resume leaves one of these states again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from zoo.errors import CheckpointError
+from zoo.storage.atomic import entries, remove, write_json
+from zoo.storage.checkpoint import Checkpoint, digest, is_digest, load, save
+from zoo.storage.safe_read import exists, read_json
+from zoo.storage.strict_json import quote
+
+MAX_STEP: Final = 10**18 - 1
+
+_STEP_FILE = re.compile(r"step-([0-9]{8,18})\.safetensors")
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Names one checkpoint file in the pointer's own directory.
+
+    Attributes:
+        file: The name of the file, such as ``step-00001200.safetensors``.
+        sha256: The digest of its content.
+        step: The step it was saved at.
+    """
+
+    file: str
+    sha256: str
+    step: int
+
+
+def step_file(step: int) -> str:
+    """The name of the file of a step."""
+    return f"step-{step:08d}.safetensors"
+
+
+def step_of(name: str) -> int | None:
+    """The step whose file has this name, None for any other name."""
+    match = _STEP_FILE.fullmatch(name)
+    step = int(match[1]) if match else -1
+    return step if step_file(step) == name else None
+
+
+def write_pointer(path: Path, pointer: Pointer) -> None:
+    """Put ``pointer`` at ``path``, atomically; raises `CheckpointError`."""
+    write_json(path, asdict(pointer))
+
+
+def read_pointer(path: Path) -> Pointer:
+    """The pointer at ``path``.
+
+    Raises:
+        CheckpointError: It is missing, unreadable, or not exactly a pointer.
+    """
+    found = read_json(path)
+    file, sha256, step = found.get("file"), found.get("sha256"), found.get("step")
+    # Not isinstance: JSON's true is an int in Python. The name is a plain one, so it leads nowhere else.
+    if found.keys() != {"file", "sha256", "step"} or type(step) is not int or not isinstance(file, str):
+        raise CheckpointError(f"{path} is damaged: it is not exactly file, sha256 and step.")
+    if not is_digest(sha256) or step_of(file) != step:
+        raise CheckpointError(
+            f"{path} is damaged: {quote(file)} is not the file of step {step} with a sha256."
+        )
+    return Pointer(file, sha256, step)
+
+
+def load_verified(path: Path, sha256: str | None) -> Checkpoint:
+    """The checkpoint at ``path``; when ``sha256`` is given, its content must be the one that it names.
+
+    Raises:
+        CheckpointError: As `zoo.storage.load`, or the file holds another checkpoint than the one meant.
+    """
+    checkpoint = load(path)
+    if sha256 is not None and digest(checkpoint) != sha256:
+        raise CheckpointError(f"cannot load {path}: it holds another checkpoint than its pointer names.")
+    return checkpoint
+
+
+Report = Callable[[str], None]
+
+LAST = "last.json"
+
+BEST = "best.json"
+
+
+def files(folder: Path) -> list[tuple[int, Path]]:
+    """Step and path of every checkpoint file in ``folder``, by step; none when there is no folder."""
+    steps = [(step_of(path.name), path) for path in entries(folder)]
+    return sorted((step, path) for step, path in steps if step is not None)
+
+
+def store(folder: Path, step: int, checkpoint: Checkpoint, *, best: bool) -> Path:
+    """Write the file of a step, then the pointers, ``last`` at the very end; the path of the file."""
+    path = folder / step_file(step)
+    pointer = Pointer(path.name, save(path, checkpoint), step)
+    if best or _best_steps(folder) == {step}:  # written again, the best stays the best, with its new sha256
+        write_pointer(folder / BEST, pointer)
+    write_pointer(folder / LAST, pointer)
+    return path
+
+
+def resume(folder: Path, step: int, checkpoint: Checkpoint, *, best_step: int | None, report: Report) -> None:
+    """Make the pointers name the checkpoint that a run resumes from and its best one, where they do not.
+
+    Args:
+        folder: The directory of the checkpoint files.
+        step: The step of the checkpoint, as `load_last` returned it.
+        checkpoint: Its content.
+        best_step: The step of the best checkpoint up to this one; None before the first validation.
+        report: Called with a sentence when the best checkpoint is damaged.
+
+    Raises:
+        CheckpointError: A pointer could not be written.
+    """
+    last = Pointer(step_file(step), digest(checkpoint), step)
+    best = last if best_step == step else _pointer_to(folder, best_step, report)
+    for path, pointer in ((folder / BEST, best), (folder / LAST, last)):
+        if pointer is not None and _pointer_at(path) != pointer:
+            write_pointer(path, pointer)
+
+
+def prune(folder: Path, step: int, *, keep: int, protected: set[int]) -> None:
+    """Remove the files before ``step``, but for the last ``keep``, the best, and the ``protected``."""
+    until_now = [(found, path) for found, path in files(folder) if found <= step]
+    stay = _best_steps(folder) | protected
+    for found, path in until_now[:-keep]:
+        if found not in stay:
+            remove(path)
+
+
+def load_last(folder: Path, report: Report) -> tuple[int, Checkpoint] | None:
+    """Step and checkpoint that ``last`` names or, when that is damaged, the newest valid one.
+
+    Args:
+        folder: The directory of the checkpoint files.
+        report: Called with one sentence or two for each file or pointer that was found damaged.
+
+    Returns:
+        None when there is no checkpoint.
+
+    Raises:
+        CheckpointError: There are checkpoints, and none is valid.
+    """
+    problems: list[str] = []
+    for step, path, sha256 in _candidates(folder, problems):
+        try:
+            checkpoint = load_verified(path, sha256)
+        except CheckpointError as error:
+            problems.append(str(error))
+            continue
+        for problem in problems:
+            report(f"{problem} The checkpoint of step {step} ({path.name}) is used instead.")
+        return step, checkpoint
+    if problems:
+        raise CheckpointError(
+            f"No checkpoint in {folder} is valid ({len(files(folder))} files tried); "
+            f"restore the directory from a backup or begin a new run. The first problem: {problems[0]}"
+        )
+    return None
+
+
+def load_best(folder: Path, report: Report) -> tuple[int, Checkpoint] | None:
+    """Step and checkpoint that ``best`` names or, when that is missing or damaged, what `load_last` gives."""
+    try:
+        pointer = read_pointer(folder / BEST)
+        return pointer.step, load_verified(folder / pointer.file, pointer.sha256)
+    except CheckpointError as error:
+        problem = str(error)
+    found = load_last(folder, report)
+    if found is not None:
+        report(f"{problem} The last checkpoint, of step {found[0]}, is used instead of the best.")
+    return found
+
+
+def _candidates(folder: Path, problems: list[str]) -> Iterator[tuple[int, Path, str | None]]:
+    """Step, path and, where known, sha256 of the files to try, in order; a bad pointer goes to ``problems``.
+
+    First the file that ``last`` names; then older ones, newest first; then later ones, which a run that was
+    resumed from an earlier step has given up. At the very end once more the named file, now without its
+    sha256: a writer killed between an overwritten step file and its pointer leaves exactly that, and it is
+    valid in itself.
+    """
+    newest_first = files(folder)[::-1]
+    pointer = _read_last(folder, problems, needed=bool(newest_first))
+    if pointer is None:
+        yield from ((step, path, None) for step, path in newest_first)
+        return
+    yield pointer.step, folder / pointer.file, pointer.sha256
+    yield from ((step, path, None) for step, path in newest_first if step < pointer.step)
+    yield from ((step, path, None) for step, path in newest_first if step > pointer.step)
+    yield pointer.step, folder / pointer.file, None
+
+
+def _read_last(folder: Path, problems: list[str], *, needed: bool) -> Pointer | None:
+    if not needed and not exists(folder / LAST):
+        return None
+    try:
+        return read_pointer(folder / LAST)
+    except CheckpointError as error:
+        problems.append(str(error))
+        return None
+
+
+def _pointer_at(path: Path) -> Pointer | None:
+    """The pointer at ``path``; None when it is missing or damaged."""
+    try:
+        return read_pointer(path)
+    except CheckpointError:
+        return None
+
+
+def _pointer_to(folder: Path, step: int | None, report: Report) -> Pointer | None:
+    """The pointer to the file of a step; None when ``best`` names it already, or no such file is valid."""
+    named = _pointer_at(folder / BEST)
+    if step is None or (named is not None and named.step == step):
+        return None
+    path = folder / step_file(step)
+    if not exists(path):
+        return None
+    try:
+        return Pointer(path.name, digest(load(path)), step)
+    except CheckpointError as error:
+        report(f"{error} The best checkpoint, of step {step}, cannot be restored.")
+        return None
+
+
+def _best_steps(folder: Path) -> set[int]:
+    """The step that ``best`` names; all steps when it is damaged, since it may be any."""
+    if not exists(folder / BEST):
+        return set()
+    try:
+        return {read_pointer(folder / BEST).step}
+    except CheckpointError:
+        return {step for step, _ in files(folder)}

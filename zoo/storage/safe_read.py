@@ -1,0 +1,158 @@
+"""The operating system's refusals as sentences: what path, what happened, what is safe, what to do.
+
+Reading files that may be missing, huge, or no files at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase, BufferedReader, FileIO
+from pathlib import Path
+
+from zoo.errors import CheckpointError
+from zoo.storage import strict_json
+
+StrPath = str | os.PathLike[str]
+
+_SPACE = "free some space and try again"
+
+_PLACE = "choose a directory that you can write to"
+
+# errno -> (what happened, what to do), for writing.
+_WRITING = {
+    errno.ENOSPC: ("no space is left on the device", _SPACE),
+    errno.EDQUOT: ("the disk quota is used up", _SPACE),
+    errno.EFBIG: (
+        "the file would be larger than the limit allows",
+        "raise the limit (ulimit -f) and try again",
+    ),
+    errno.EROFS: ("the file system is read-only", _PLACE),
+    errno.EACCES: ("permission is denied", _PLACE),
+    errno.EPERM: ("permission is denied", _PLACE),
+    errno.ENOENT: ("its directory does not exist", "create the directory first"),
+    errno.ENOTDIR: ("a part of the path is a file, not a directory", _PLACE),
+    errno.EISDIR: ("a directory of that name is in the way", "move it away or choose another name"),
+    errno.EEXIST: ("a file of that name is in the way", "move it away or choose another name"),
+}
+
+# The same for reading, where a missing or unreadable file asks for something else.
+_READING = {
+    errno.ENOENT: ("it does not exist", "check the path"),
+    errno.ENOTDIR: ("a part of the path is a file, not a directory", "check the path"),
+    errno.EACCES: ("permission is denied", "make it readable for you"),
+    errno.EPERM: ("permission is denied", "make it readable for you"),
+}
+
+
+def cannot_write(path: StrPath, error: OSError) -> CheckpointError:
+    """The error for a write that failed before it changed anything that was there."""
+    what, remedy = _explain(error, _WRITING)
+    return CheckpointError(f"cannot write {path}: {what}. What was there before is untouched; {remedy}.")
+
+
+def cannot_confirm(path: StrPath, error: OSError) -> CheckpointError:
+    """The error for a file that is in place, whole, but perhaps not yet on the disk itself."""
+    what, remedy = _explain(error, _WRITING)
+    return CheckpointError(
+        f"Wrote {path}, but the system did not confirm that its name is on disk: {what}. "
+        f"After a power cut the previous file may be back; {remedy}."
+    )
+
+
+def cannot_remove(path: StrPath, error: OSError) -> CheckpointError:
+    """The error for a file that was to be removed and is still there."""
+    what, _ = _explain(error, _WRITING)
+    return CheckpointError(f"cannot remove {path}: {what}. Nothing else was changed; remove it by hand.")
+
+
+def cannot_read(path: StrPath, error: OSError) -> CheckpointError:
+    """The error for a file that could not be read at all."""
+    what, remedy = _explain(error, _READING)
+    return CheckpointError(f"cannot read {path}: {what}; {remedy}.")
+
+
+def _explain(error: OSError, table: dict[int, tuple[str, str]]) -> tuple[str, str]:
+    number = error.errno or 0
+    text = error.strerror or str(error) or "the system gave no reason"
+    return table.get(number, (text[:1].lower() + text[1:], "put that right and try again"))
+
+
+# A configuration with a vocabulary of a million symbols takes about 10 MB.
+MAX_JSON_BYTES = 16 * 2**20
+
+
+@contextmanager
+def opened(path: StrPath, *, max_bytes: int) -> Iterator[tuple[BufferedIOBase, int]]:
+    """Within the block the regular file ``path`` is open for reading; the file and its size in bytes.
+
+    Raises:
+        CheckpointError: Missing, unreadable, not a regular file, or larger than ``max_bytes``.
+    """
+    path = Path(path)
+    try:
+        _check(path, path.stat(), max_bytes)  # before opening, which rewinds a tape
+        with BufferedReader(FileIO(path, "rb", opener=_open)) as file:
+            yield file, _check(path, os.fstat(file.fileno()), max_bytes)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def _open(path: str, flags: int) -> int:
+    """Wait for no pipe that has come in place of the file since."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_bytes(path: StrPath, *, max_bytes: int) -> bytes:
+    """The content of the regular file ``path``, which may have ``max_bytes`` bytes at most.
+
+    Raises:
+        CheckpointError: Missing, unreadable, not a regular file, too large for the bound or for the memory.
+    """
+    with opened(path, max_bytes=max_bytes) as (file, size):
+        try:
+            data = file.read(size + 1)  # one more than it had: growth is then seen, not cut off
+        except MemoryError:
+            raise CheckpointError(f"cannot read {path}: its {size:,} bytes do not fit into memory.") from None
+    if len(data) > size:
+        raise CheckpointError(f"cannot read {path}: it grew while it was read; try again.")
+    return data
+
+
+def read_json(path: StrPath, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, object]:
+    """The JSON object in the file ``path``, which may have ``max_bytes`` bytes at most.
+
+    Raises:
+        CheckpointError: As `read_bytes`, or the file is not one strict JSON object.
+    """
+    data = read_bytes(path, max_bytes=max_bytes)
+    try:
+        return strict_json.loads_object(data)
+    except ValueError as error:
+        raise CheckpointError(f"cannot read {path}: {error}.") from error
+
+
+def exists(path: Path) -> bool:
+    """Whether something is at ``path``; a refusal to look is a `CheckpointError`, unlike `Path.exists`."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    return True
+
+
+def _check(path: Path, status: os.stat_result, max_bytes: int) -> int:
+    """Check that a file is regular, since devices may never end and pipes may block; return its size."""
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
+        raise CheckpointError(f"cannot read {path}: it is {kind}, expected a file.")
+    if status.st_size > max_bytes:
+        raise CheckpointError(
+            f"cannot read {path}: it has {status.st_size:,} bytes; expected at most {max_bytes:,}."
+        )
+    return status.st_size

@@ -1,0 +1,113 @@
+"""Checking in a child process: whatever a kernel does to it, this process and the verdicts so far survive."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from typing import IO, Any
+
+from zoo.errors import UsageError
+from zoo.processes import describe_exit, python_command, python_environment, wait_or_kill
+from zoo.testing.report import Outcome, Report, Status
+
+# What the child writes, one JSON object a line, each with one key: first `member`, with its name and laws, or
+# `refused`, with the reason; then an `outcome` for each law; in the end `done`.
+Events = list[dict[str, Any]]
+
+# Every index is checked (such kernels are cached apart), and crashes are traced.
+_CHECKED = {"NUMBA_BOUNDSCHECK": "1", "PYTHONFAULTHANDLER": "1"}
+LOADING = ("loading", "The file or plugin can be loaded.")
+LAST_WORDS = 600  # characters of what the child wrote to standard error
+MEANING = "Usually an index far outside an array, in code that Numba's bounds check does not see."
+LATE = (
+    "A first compilation takes its time: check again with a larger --timeout. A loop that never ends takes "
+    "any time."
+)
+
+
+def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> Report:
+    """Check a member in a process of its own, with bounds checks and a time limit.
+
+    A segmentation fault or an abort is then a broken law, the one that was being tried. A law during which
+    the time is up is not checked. What held before it is in the report.
+
+    Args:
+        spec: A cell's name, ``"FILE.py:Class"``, ``"optimizer:NAME"``, ``"sampler:NAME"`` or
+            ``"task:NAME"``.
+        timeout: Seconds that all laws together may take. The time in which the process waits for a processor
+            does not count, so that a busy machine changes no verdict (on Linux; elsewhere all time counts).
+        plugin: A plugin file to load first.
+
+    Raises:
+        UsageError: if there is no such member, its file cannot be imported, or the testing extra is not
+            installed.
+    """
+    words = [spec, "--json", *(["--plugin", plugin] if plugin else [])]
+    command = python_command("from zoo.testing.__main__ import main\nsys.exit(main())", *words)
+    # Files, not pipes: a grandchild that holds a pipe open would keep us waiting for ever.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        code = _run(command, timeout, out, err)
+        ended = _not_checked(timeout) if code is None else _dead(code)
+        return _report(spec, _events(out), ended, _text(err))
+
+
+def _run(command: list[str], timeout: float, out: IO[bytes], err: IO[bytes]) -> int | None:
+    """The exit code of the process; None if its time was up."""
+    environment = python_environment() | _CHECKED
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment
+    ) as process:
+        return process.returncode if wait_or_kill(process, timeout) else None
+
+
+def _dead(code: int) -> tuple[Status, str]:
+    """The verdict on a law during which the process ended by itself."""
+    return "failed", f"found the process ended with {describe_exit(code)}, expected an answer. {MEANING}"
+
+
+def _not_checked(timeout: float) -> tuple[Status, str]:
+    """The verdict on a law during which the time was up."""
+    return "not checked", f"found the process still busy after {timeout:g} s, and ended it. {LATE}"
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
+
+
+def _events(file: IO[bytes]) -> Events:
+    """The child's lines; the last may be cut short."""
+    return [json.loads(line) for line in _text(file).splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _report(spec: str, events: Events, ended: tuple[Status, str], words: str) -> Report:
+    said = {key: value for event in events for key, value in event.items()}
+    if "refused" in said:
+        raise UsageError(said["refused"])
+    member, laws = said.get("member", (spec, [LOADING]))
+    outcomes = [Outcome(**event["outcome"]) for event in events if "outcome" in event]
+    if "done" not in said:
+        outcomes += _unfinished(member, laws[len(outcomes) :], ended, words)
+    return Report(member, tuple(outcomes))
+
+
+def _unfinished(
+    member: str, laws: list[tuple[str, str]], ended: tuple[Status, str], words: str
+) -> list[Outcome]:
+    """The law during which the process ended, and those that were not tried."""
+    (check, law), *rest = laws or [LOADING]
+    status, found = ended
+    message = f"{member}: {found}{_last_words(words)}"
+    skipped = f"not tried, since the process ended during {check}"
+    return [
+        Outcome(check, law, status, message),
+        *(Outcome(name, text, "skipped", skipped) for name, text in rest),
+    ]
+
+
+def _last_words(words: str) -> str:
+    """The start of a crash's traceback, or the end of whatever was written."""
+    _, crash, after = words.rpartition("Fatal Python error")
+    shown = f"{crash}{after[:LAST_WORDS]}" if crash else words[-LAST_WORDS:]
+    return f" It last wrote:\n{shown.strip()}" if shown.strip() else ""

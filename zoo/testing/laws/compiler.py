@@ -1,0 +1,142 @@
+"""The law of the two statements: what is compiled computes what ``step`` says.
+
+Laws about the compiler: compiled code is its source, and is compiled once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import Any
+from unittest import SkipTest
+
+from zoo.base import Cell
+from zoo.compiler import kernels_of
+from zoo.compiler.reference import run_sequence
+from zoo.kernels.jit import Kernel, interpreted
+from zoo.testing.assertions import assert_close, fail
+from zoo.testing.numpy_reference import dense_input, layers_of
+from zoo.testing.property import for_all
+from zoo.testing.trials import (
+    EVERY_KIND,
+    Array,
+    Arrays,
+    Case,
+    Kind,
+    Trial,
+    make_trial,
+    named_values,
+    run,
+    suitable_sizes,
+)
+
+
+def check_step_agrees(cell: Cell) -> None:
+    """The compiled forward pass gives what ``step`` gives on NumPy arrays."""
+    if not cell.has_step():
+        raise SkipTest("it has no step, and its kernels are all it says")
+    meaning = (
+        "Expected is `step`, row by row and time step by time step; one of the two is not what is meant."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        y, last, _ = trial.apply()
+        assert_close(cell, named_values(y, last), named_values(*_by_step(trial)), trial.rounding, meaning)
+
+    for_all(cell, law)
+
+
+def _by_step(trial: Trial) -> tuple[Array, Arrays]:
+    """Outputs and last states of all layers by ``step`` alone."""
+    y, last = dense_input(trial), Arrays()
+    for layer_arrays in layers_of(trial):
+        y, after = run_sequence(trial.cell, layer_arrays.arrays, y, layer_arrays.state, layer_arrays.inputs)
+        last |= {f"{layer_arrays.layer.prefix}{name}": value for name, value in after.items()}
+    return y, last
+
+
+LAYERS = (1, 2)
+
+
+def check_jit_equals_python(
+    cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND, layers: tuple[int, ...] = LAYERS
+) -> None:
+    """The compiled kernels give what the same lines give as plain Python, to rounding.
+
+    Args:
+        cell: The cell.
+        kinds: Dtypes, each with tokens or without; each of them has to be compiled.
+        layers: Numbers of layers; the second layer of a model that reads tokens is dense.
+    """
+    _kernels(cell)
+    meaning = (
+        "Expected is plain Python. Compiled code does not check indices, wraps integers, and takes globals "
+        "as they were when it was compiled."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        with interpreted():
+            expected = run(trial)
+        assert_close(cell, run(trial), expected, trial.rounding, meaning)
+
+    for_all(cell, law, kinds=kinds, layers=layers)
+
+
+def check_compiles_once(
+    cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND, layers: tuple[int, ...] = LAYERS
+) -> None:
+    """A second call compiles nothing: one version for each dtype, dense and tokens, whatever the sizes.
+
+    Args:
+        cell: The cell.
+        kinds: Dtypes, each with tokens or without; each of them has to be compiled. Dense ones come first:
+            the second layer of a model that reads tokens is dense.
+        layers: Numbers of layers.
+    """
+    kernels = _kernels(cell)
+    for kind in kinds:
+        first, *others = _cases(cell, kind, layers)
+        run(make_trial(first))
+        before = {name: len(kernel.signatures) for name, kernel in kernels.items()}
+        for case in others:
+            run(make_trial(case))
+            for name, kernel in kernels.items():
+                _check_versions(cell, name, kernel, before[name])
+    for name, kernel in kernels.items():  # an earlier law may have compiled all there is to compile
+        _check_versions(cell, name, kernel, len(EVERY_KIND))
+
+
+def _cases(cell: Cell, kind: Kind, layers: tuple[int, ...]) -> list[Case]:
+    """The smallest sizes, at which every array is contiguous, and others; the last batch makes two shards."""
+    sizes = suitable_sizes(cell, layers=layers)
+    spans = ((1, 1, sizes[0]), (3, 2, sizes[-1]), (0, 2, sizes[-1]), (2, 11, sizes[-1]))
+    return [Case(cell, steps, batch, size, *kind, seed=0) for steps, batch, size in spans]
+
+
+def _check_versions(cell: Cell, name: str, kernel: Kernel[..., Any], most: int) -> None:
+    found = len(kernel.signatures)
+    if found > most:
+        names = inspect.signature(kernel).parameters
+        strided = {
+            argument: repr(kind)
+            for signature in kernel.signatures
+            for argument, kind in zip(names, signature, strict=False)
+            if "'A'" in repr(kind) or "'F'" in repr(kind)
+        }
+        meaning = f"Arguments of a layout that varies: {strided}. Return contiguous arrays, also in the tape."
+        fail(cell, f"compiled versions of {name}", found, most, meaning)
+
+
+def _kernels(cell: Cell) -> dict[str, Kernel[..., Any]]:
+    """The two kernels, if there is something to compile."""
+    found = kernels_of(cell)
+    kernels: dict[str, Any] = {"forward": found.forward, "backward": found.backward}
+    for name, kernel in kernels.items():
+        if not isinstance(kernel, Kernel):
+            meaning = "Plain Python is some hundred times slower; put @zoo.njit above it."
+            fail(cell, name, f"a {type(kernel).__name__}", "a function decorated with @zoo.njit", meaning)
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        raise SkipTest("Numba is switched off by NUMBA_DISABLE_JIT")
+    return kernels

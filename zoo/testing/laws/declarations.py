@@ -1,0 +1,119 @@
+"""Laws about the declaration: card, docstring, sizes, initial values."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+
+import numpy as np
+
+from zoo.base import Card, Cell
+from zoo.base.card import TEMPLATE
+from zoo.base.declarations import Array as Declaration
+from zoo.base.size_expr import Size
+from zoo.layers import Recurrent
+from zoo.registry import plugins
+from zoo.testing.assertions import assert_same, fail
+from zoo.testing.trials import suitable_sizes
+
+CONSTANT = ("zeros", "ones")
+
+
+def check_well_formed(cell: Cell) -> None:
+    """Card, docstring and sizes are complete."""
+    _check_card(cell)
+    if not re.search(r"\w", cell.summary()):
+        fail(
+            cell, "first line of the docstring", repr(cell.summary()), "a line", "Say in it what the cell is."
+        )
+    suitable_sizes(cell)
+
+
+def check_help(cell: Cell) -> None:
+    """Every parameter, state, input and option of a published cell has a help text."""
+    if not (cell.card.published or _is_in_plugin(type(cell))):
+        return
+    text = type(cell).__doc__ or ""
+    silent = {
+        name: declared
+        for name, declared in _declarations(cell).items()
+        if not declared.help and not re.search(rf"\b{re.escape(name)}\b", text)
+    }
+    if silent:
+        name, declared = next(iter(silent.items()))
+        example = f"{name} = zoo.{type(declared).__name__}(..., help='...')"
+        meaning = f"Readers do not learn what it is; write `{example}`."
+        fail(cell, ", ".join(silent), "no help text", "help=... or the name in the docstring", meaning)
+
+
+def _check_card(cell: Cell) -> None:
+    card = cell.card
+    if not isinstance(card, Card):
+        fail(cell, "card", repr(card), "a zoo.Card", "It tells people where the cell comes from.")
+    if not card.published and _is_in_plugin(type(cell)):
+        meaning = f"What an installed plugin publishes needs a reference; add `card = {TEMPLATE}`."
+        fail(cell, "card", "no authors, year and url", "all three", meaning)
+
+
+def _is_in_plugin(cls: type[Cell]) -> bool:
+    """Whether a class stands in the module or package of an installed plugin, whose tests may import it."""
+    modules = [record.module for record in plugins() if record.distribution and record.module]
+    return any(f"{cls.__module__}.".startswith(f"{module}.") for module in modules)
+
+
+def _declarations(cell: Cell) -> dict[str, Any]:
+    return {**cell.params, **cell.buffers, **cell.states, **cell.inputs, **cell.declared_options}
+
+
+def check_parameter_count(cell: Cell) -> None:
+    """The number of parameters, and its formula in I and H, are those of the parameter vector."""
+    for inputs, hidden, layers in suitable_sizes(cell):
+        if layers == 1:
+            _check_count(cell, inputs, hidden)
+
+
+def _check_count(cell: Cell, inputs: int, hidden: int) -> None:
+    expected = Recurrent(cell, inputs, hidden, threads=1).theta.size
+    letters = {"I": inputs, "H": hidden} | {k: v for k, v in cell.options.items() if type(v) is int}
+    formula = cell.parameter_formula()
+    # Term by term: a size is short, and a cell may have any number of parameters.
+    terms = formula.replace("·", "*").split(" + ")
+    for what, found in (
+        ("parameter_count", cell.parameter_count(inputs, hidden)),
+        (f"parameter_formula {formula!r}", sum(Size(term).evaluate(letters) for term in terms)),
+    ):
+        if found != expected:
+            meaning = "Do not override them: zoo derives both from the declared parameters."
+            fail(cell, f"{what} for I={inputs} H={hidden}", found, f"{expected}, the size of theta", meaning)
+
+
+def check_initialisation(cell: Cell) -> None:
+    """Initial parameters and buffers depend on the seed alone; float32 ones are the float64 ones, rounded."""
+    inputs, hidden, layers = suitable_sizes(cell)[-1]
+
+    def start(seed: int, dtype: str = "float64") -> dict[str, Any]:
+        rnn = Recurrent(cell, inputs, hidden, layers, dtype=dtype, seed=seed, threads=1)
+        values = {**rnn.params, **rnn.buffers}
+        return {f"initial value of {name}": value.copy() for name, value in values.items()}
+
+    first = start(seed=1)
+    np.random.default_rng().normal()
+    random.random()
+    meaning = (
+        "An initializer may draw from the `rng` it is given and from nothing else (no np.random, no clock)."
+    )
+    assert_same(cell, start(seed=1), first, f"Seed 1 twice must give the same. {meaning}")
+    rounded = {name: value.astype(np.float32) for name, value in first.items()}
+    assert_same(cell, start(1, "float32"), rounded, f"A seed means the same start in either dtype. {meaning}")
+    declared = (*cell.params.values(), *cell.buffers.values())
+    drawn = [array for array in declared if _is_drawn(array)]
+    if drawn and all(np.array_equal(value, first[name]) for name, value in start(seed=2).items()):
+        fail(
+            cell, "initial values for seed 2", "those of seed 1", "others", f"The seed is not used. {meaning}"
+        )
+
+
+def _is_drawn(declared: Declaration) -> bool:
+    """Whether values are surely drawn; a function of the cell's own may well return constants."""
+    return isinstance(declared.init, str) and declared.init not in CONSTANT

@@ -1,0 +1,142 @@
+"""Laws about numbers: NaN is never lost, large inputs do no harm, float32 is float64 to rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from zoo.base import Cell
+from zoo.compiler.frontend.traceable_values import equations_of
+from zoo.compiler.ir.graph import ancestors
+from zoo.testing.assertions import assert_close, fail
+from zoo.testing.property import for_all
+from zoo.testing.trials import (
+    DENSE,
+    DENSE32,
+    TOKENS32,
+    Array,
+    Arrays,
+    Case,
+    Trial,
+    cast,
+    make_trial,
+    named_gradients,
+    run,
+)
+
+
+def check_float32(cell: Cell) -> None:
+    """float32 agrees with float64, values and gradients, to a tolerance that follows from its epsilon."""
+    meaning = "A branch on the dtype, a constant too coarse, or a difference of large numbers that cancel."
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        assert_close(
+            cell, run(trial), run(cast(trial, "float64")), trial.rounding, f"Expected is float64. {meaning}"
+        )
+
+    for_all(cell, law, kinds=(DENSE32, TOKENS32))
+
+
+def check_large_inputs(cell: Cell) -> None:
+    """Inputs ten thousand times too large give finite outputs, states and gradients."""
+    meaning = (
+        "Functions that saturate must not overflow on the way: exp(a) / (1 + exp(a)) is inf / inf for large "
+        "a, where zoo.kernels.sigmoid and tanh are not; exponential gates need their largest exponent "
+        "subtracted."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        for name, found in run(replace(trial, x=trial.x * trial.x.dtype.type(1e4))).items():
+            if not np.isfinite(found).all():
+                fail(cell, name, f"{found[~np.isfinite(found)][0]} among the numbers", "finite ones", meaning)
+
+    # No more than two steps of one layer: a cell that multiplies its inputs squares them at each.
+    for_all(cell, law, kinds=DENSE, steps=(1, 2), layers=(1,))
+
+
+def check_nan(cell: Cell) -> None:
+    """NaN in gives NaN out, from input, states, parameters and gradients, and in its row alone."""
+    meaning = (
+        "A diverged run must look diverged: comparisons with NaN are false, so write clamps as `limit if a "
+        "> limit else a`, which hands NaN on, and not `a if a < limit else limit`."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        row = case.seed % case.batch
+        for what, poisoned in _poisoned(trial, row):
+            _check_forward(poisoned, f"NaN in {what}", row, meaning)
+        for name in trial.rnn.params:
+            _check_parameter(trial, name, meaning)
+        _check_backward(trial, row, meaning)
+
+    for_all(cell, law)
+
+
+def _poisoned(trial: Trial, row: int) -> Iterator[tuple[str, Trial]]:
+    """The trial with NaN in one row of each first state, and of the input at each step."""
+    read = _states_read(trial.cell)
+    for name, value in trial.state.items():
+        if name not in trial.discrete and name.rpartition(".")[2] in read:
+            yield f"state {name}", replace(trial, state=trial.state | {name: _with(value, row, np.nan)})
+    for step in range(0 if trial.tokens else trial.x.shape[0]):
+        yield f"the input at step {step}", replace(trial, x=_with(trial.x, (step, row), np.nan))
+
+
+def _states_read(cell: Cell) -> set[str]:
+    """The states that the step reads; kernels without a step must read all states."""
+    if not cell.is_derived():
+        return set(cell.states)
+    return {node.attr for node in ancestors(equations_of(cell).outputs) if node.op == "state"}
+
+
+def _with(array: Array, place: int | tuple[int, int], value: float) -> Array:
+    copy = array.copy()
+    copy[place] = value
+    return copy
+
+
+def _check_forward(trial: Trial, what: str, row: int, meaning: str) -> None:
+    """NaN shows in the row's outputs or last states, and in no other row's."""
+    y, last, _ = trial.apply()
+    dirty = np.isnan(y).any(axis=(0, 2))
+    for value in last.values():
+        dirty |= np.isnan(value.reshape(len(value), -1)).any(axis=1)
+    found = [int(r) for r in np.flatnonzero(dirty)]
+    if found != [row]:
+        fail(trial.cell, f"rows with NaN in output or last state, after {what}", found, [row], meaning)
+
+
+def _check_parameter(trial: Trial, name: str, meaning: str) -> None:
+    theta = trial.theta.copy()
+    trial.rnn.layout.views(theta)[name][...] = np.nan
+    y, last, _ = trial.apply(theta)
+    _require_nan(
+        trial.cell, f"output and last states, after NaN in parameter {name}", {"y": y, **last}, meaning
+    )
+
+
+def _check_backward(trial: Trial, row: int, meaning: str) -> None:
+    """NaN in the row's last gradient shows in some result, if that gradient matters at all.
+
+    It does not where a rectifier is shut: zero is then the whole truth, and zero times NaN nobody computes.
+    """
+    _, _, tape = trial.apply()
+    place = (trial.x.shape[0] - 1, row)
+
+    def gradients(dy: Array) -> Arrays:
+        return named_gradients(trial.rnn, *trial.rnn.vjp(tape, dy, trial.dlast))
+
+    found = gradients(_with(trial.dy, place, np.nan))
+    without = gradients(_with(trial.dy, place, 0.0))
+    if any((value != without[name]).any() for name, value in gradients(trial.dy).items()):
+        _require_nan(trial.cell, "gradients, after NaN in dy", found, meaning)
+
+
+def _require_nan(cell: Cell, what: str, arrays: Arrays, meaning: str) -> None:
+    if not any(np.isnan(value).any() for value in arrays.values()):
+        fail(cell, what, "no NaN", "NaN", meaning)

@@ -1,0 +1,264 @@
+"""The domain of the laws: which sizes, dtypes and arrays a cell is tried with.
+
+Designed before the laws: sizes go down to one, where broadcasting slips hide nothing; arrays are normal
+numbers of size one, C-contiguous, float32 or float64, dense or tokens, which makes four compiled versions of
+a kernel and no more. Hypothesis chooses the sizes and a seed; the numbers themselves come from the seed,
+since a failure is understood by its sizes, and no law is about rare numbers such as the subnormal ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zoo.base import Cell
+from zoo.errors import UsageError
+from zoo.layers import Recurrent, Tape
+from zoo.layers.stack import Stack
+
+Array = np.ndarray[Any, Any]
+Arrays = dict[str, Array]
+Kind = tuple[str, bool]
+Sizes = tuple[int, int, int]
+
+DENSE64: Kind = ("float64", False)
+TOKENS64: Kind = ("float64", True)
+DENSE32: Kind = ("float32", False)
+TOKENS32: Kind = ("float32", True)
+FLOAT64 = (DENSE64, TOKENS64)
+DENSE = (DENSE64, DENSE32)
+EVERY_KIND = (DENSE64, TOKENS64, DENSE32, TOKENS32)
+
+
+@dataclass(frozen=True)
+class Case:
+    """The choices behind one trial.
+
+    Args:
+        cell: The cell.
+        steps: ``T``.
+        batch: ``B``.
+        sizes: ``I``, ``H`` and the number of layers.
+        dtype: ``"float32"`` or ``"float64"``.
+        tokens: Whether the input is tokens.
+        seed: Seed of all arrays.
+    """
+
+    cell: Cell = field(repr=False)
+    steps: int
+    batch: int
+    sizes: Sizes
+    dtype: str
+    tokens: bool
+    seed: int
+
+    def __str__(self) -> str:
+        inputs, hidden, layers = self.sizes
+        kind = "tokens" if self.tokens else "dense"
+        return (
+            f"T={self.steps} B={self.batch} I={inputs} H={hidden} layers={layers} {self.dtype} {kind} "
+            f"seed={self.seed}"
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A layer and everything its two passes take.
+
+    Args:
+        rnn: The layer; its first parameters are those of its initializers.
+        theta: Parameters, ``(P,)``.
+        x: Inputs ``(T, B, I)`` or tokens ``(T, B)``.
+        state: First states, not zero; small whole numbers where they are discrete.
+        inputs: What the cell takes beside x and all layers can share, from 0.5 to 1.5.
+        dy: Gradient of the outputs.
+        dlast: Gradient of the last states, not zero; zero where they are discrete.
+        rng: Generator for what else a law needs.
+        lengths: Steps of each row, if they are not those of x.
+        noise: What decides noise and dropout, if there is to be some.
+    """
+
+    rnn: Recurrent
+    theta: Array
+    x: Array
+    state: Arrays
+    inputs: Arrays
+    dy: Array
+    dlast: Arrays
+    rng: np.random.Generator
+    lengths: Array | None = None
+    noise: tuple[int, int] | None = None
+
+    @property
+    def cell(self) -> Cell:
+        """The cell on trial."""
+        return self.rnn.cell
+
+    @property
+    def discrete(self) -> tuple[str, ...]:
+        """The states that nothing is differentiated by."""
+        return self.rnn.stack.discrete
+
+    def apply(self, theta: Array | None = None) -> tuple[Array, Arrays, Tape]:
+        """The forward pass, with other parameters if some are given, and no state if there is none."""
+        chosen = self.theta if theta is None else theta
+        return self.rnn.apply(
+            chosen, self.x, self.state or None, self.noise, lengths=self.lengths, **self.inputs
+        )
+
+    @property
+    def tokens(self) -> bool:
+        """Whether the input is tokens."""
+        return self.x.ndim == 2
+
+    @property
+    def eps(self) -> float:
+        """Distance from one to the next number of the dtype."""
+        return float(np.finfo(self.rnn.dtype).eps)
+
+    @property
+    def rounding(self) -> float:
+        """How far two ways of computing the same may lie apart, relative to the largest number of an array.
+
+        Every step and layer adds some roundings to a sum and passes on those before; 64 of them leaves room
+        for sums in another order, for another exp and tanh, and for weights that amplify, and is far from
+        what a wrong term makes.
+        """
+        steps: int = self.x.shape[0]
+        return 64 * self.eps * max(1, steps) * len(self.rnn.stack.layers)
+
+
+def suitable_sizes(
+    cell: Cell,
+    most_inputs: int = 3,
+    most_hidden: int = 4,
+    layers: tuple[int, ...] = (1, 2),
+    least_inputs: int = 1,
+) -> tuple[Sizes, ...]:
+    """Sizes ``(I, H, layers)`` that suit the cell's shapes, from one up; larger if no small ones do."""
+    for factor in (1, 4, 16):
+        ranges = range(least_inputs, factor * most_inputs + 1), range(1, factor * most_hidden + 1), layers
+        if found := tuple(sizes for sizes in itertools.product(*ranges) if _suits(cell, sizes)):
+            return found
+    raise AssertionError(
+        f"{cell.label()}: found no I up to {16 * most_inputs} and H up to {16 * most_hidden} that its sizes "
+        "allow, expected some. Check the divisions in the declared sizes."
+    )
+
+
+def _suits(cell: Cell, sizes: Sizes) -> bool:
+    try:
+        Stack(cell, *sizes)
+    except UsageError:
+        return False
+    return True
+
+
+def nearest_size(cell: Cell, inputs: int, hidden: int) -> Sizes | None:
+    """The sizes of one layer that suit the cell's shapes and are nearest to some I and H; None if none are.
+
+    The input size is the one given where it suits any hidden size, and else the hidden size itself.
+    """
+    near = sorted(range(1, hidden + 17), key=lambda size: abs(size - hidden))
+    fitting = ((inputs, size, 1) for size in near)
+    square = ((size, size, 1) for size in near)
+    return next((sizes for sizes in itertools.chain(fitting, square) if _suits(cell, sizes)), None)
+
+
+def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
+    """The arrays of a case.
+
+    Parameters are their initial values and some noise: noise, so that no bias is zero and hides a missing
+    term; initial values, so that a parameter which must be positive or small stays so. For more than four
+    hidden units the noise is smaller, so that sums over them are not: a chaotic cell would double the
+    rounding errors at every step of a long sequence.
+
+    Args:
+        case: The choices.
+        rnn: Other layers of the same I and dtype; None for plain ones of the case's cell.
+    """
+    inputs, hidden, layers = case.sizes
+    rnn = rnn or Recurrent(case.cell, inputs, hidden, layers, dtype=case.dtype, seed=case.seed, threads=1)
+    rng = np.random.default_rng(case.seed)
+
+    def normal(*shape: int) -> Array:
+        return rng.normal(size=shape).astype(case.dtype)
+
+    shapes, discrete = rnn.stack.state_shapes, rnn.stack.discrete
+
+    def states() -> Arrays:
+        return {name: normal(case.batch, *shape) / 2 for name, shape in shapes.items()}
+
+    spread = 5 * max(1.0, hidden / 4) ** 0.5
+    theta = rnn.theta + (normal(rnn.layout.size) / spread).astype(case.dtype)
+    dense = normal(case.steps, case.batch, inputs)
+    tokens = rng.integers(inputs, size=(case.steps, case.batch), dtype=np.int32)
+    dy = normal(case.steps, case.batch, rnn.output_size)
+    state, dlast = states(), states()
+    for name in discrete:
+        state[name] = rng.integers(8, size=state[name].shape).astype(case.dtype)
+        dlast[name] = np.zeros_like(dlast[name])
+    beside = {
+        name: rng.uniform(0.5, 1.5, (case.steps, case.batch, *shape)).astype(case.dtype)
+        for name, shape in rnn.stack.input_shapes.items()
+        # Noise of another shape in another layer cannot be given: every layer would get it.
+        if all(layer.inputs.get(name, shape) == shape for layer in rnn.stack.layers)
+    }
+    return Trial(rnn, theta, tokens if case.tokens else dense, state, beside, dy, dlast, rng)
+
+
+def layer_like(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent:
+    """A layer of the same cell, sizes and buffers, with another dtype or number of threads."""
+    inputs, hidden, layers = rnn.stack.input_size, rnn.stack.hidden_size, len(rnn.stack.layers)
+    twin = Recurrent(rnn.cell, inputs, hidden, layers, dtype=dtype or rnn.dtype, threads=threads)
+    twin.fill(rnn.buffers)
+    return twin
+
+
+def cast(trial: Trial, dtype: str) -> Trial:
+    """The same numbers in another dtype."""
+    state, inputs, dlast = (
+        {name: array.astype(dtype) for name, array in arrays.items()}
+        for arrays in (trial.state, trial.inputs, trial.dlast)
+    )
+    x = trial.x if trial.tokens else trial.x.astype(dtype)
+    rnn, theta, dy = layer_like(trial.rnn, dtype), trial.theta.astype(dtype), trial.dy.astype(dtype)
+    return Trial(rnn, theta, x, state, inputs, dy, dlast, trial.rng)
+
+
+def run(trial: Trial) -> Arrays:
+    """Both passes; every result under the name that an error gives it."""
+    y, last, tape = trial.apply()
+    dx, dstate, dtheta = trial.rnn.vjp(tape, trial.dy, trial.dlast)
+    return named_values(y, last) | named_gradients(trial.rnn, dx, dstate, dtheta)
+
+
+def named_values(y: Array, last: Arrays) -> Arrays:
+    """The results of a forward pass, named."""
+    return {"output y": y} | {f"last state {name}": value for name, value in last.items()}
+
+
+def named_gradients(rnn: Recurrent, dx: Array | None, dstate: Arrays, dtheta: Array) -> Arrays:
+    """The results of a backward pass, named."""
+    named = {} if dx is None else {"gradient of the input x": dx}
+    named |= {f"gradient of the first state {name}": value for name, value in dstate.items()}
+    return named | {
+        f"gradient of parameter {name}": value for name, value in rnn.layout.views(dtheta).items()
+    }
+
+
+def inputs_of(trial: Trial) -> Iterator[tuple[str, Array]]:
+    """Everything that goes into the two passes, named."""
+    yield "the parameters", trial.theta
+    yield "the input x", trial.x
+    yield from ((f"the buffer {name}", value) for name, value in trial.rnn.buffers.items())
+    yield from ((f"the first state {name}", value) for name, value in trial.state.items())
+    yield from ((f"the input {name}", value) for name, value in trial.inputs.items())
+    yield "the gradient dy of the output", trial.dy
+    yield from (
+        (f"the gradient dlast of the last state {name}", value) for name, value in trial.dlast.items()
+    )
