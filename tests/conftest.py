@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The laws of one cell share a process, so that it is compiled once; so do the other tests of a file."""
     for item in items:
         cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")
-        item.add_marker(pytest.mark.xdist_group(cell.name if isinstance(cell, zoo.Cell) else item.path.stem))
+        item.add_marker(pytest.mark.xdist_group(cell.name if isinstance(cell, zoo.Cell) else str(item.path)))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import os
 import zlib
 
 import pytest
-from smaller_cells import SMALLER
+from small_options import SMALLER
 
 import zoo
 from zoo.kernels import interpreted

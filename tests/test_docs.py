@@ -25,7 +25,7 @@ from zoo.cli.app import cli
 from zoo.registry import hookspecs, plugins
 
 ROOT = Path(__file__).parents[1]
-RUNNER = Path(__file__).with_name("docs_runner.py")
+RUNNER = Path(__file__).parent / "support" / "docs_runner.py"
 EXAMPLES = ROOT / "docs" / "examples"
 
 

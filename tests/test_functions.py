@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import step_checks as checks
+import step_asserts as checks
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

@@ -7,7 +7,7 @@ import inspect
 
 import numpy as np
 import pytest
-from hostile import calls, values
+from hostile_values import calls, values
 
 import zoo
 from zoo.errors import UsageError, ZooError

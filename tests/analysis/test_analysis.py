@@ -1,0 +1,456 @@
+"""Analysis: cases known by hand, differences, and kernels as a second way to every derivative."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from trace_asserts import CARD, Kernels, trial_of
+
+import zoo
+from zoo.analysis import (
+    fixed_points,
+    gate_saturation,
+    gradient_by_lag,
+    jacobian,
+    jacobian_spectrum,
+    lyapunov_exponents,
+    state_places,
+    trace,
+    trace_grads,
+)
+from zoo.analysis.state_map import KernelMap, step_map, trajectory
+from zoo.analysis.target import gradients, run
+from zoo.errors import DataError, UnknownNameError, UsageError
+from zoo.kernels import interpreted
+
+CELLS = zoo.list_cells()
+
+
+@pytest.fixture(autouse=True)
+def _in_python():
+    with interpreted():
+        yield
+
+
+class Linear(zoo.Cell):
+    """``h' = h U + x W``: whatever there is to know of it is known."""
+
+    card = CARD
+    U = zoo.Param("H", "H", init="orthogonal")
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        return h @ self.U + x @ self.W
+
+
+class Henon(zoo.Cell):
+    """The map of Hénon, whose Jacobian has the determinant -0.3 everywhere."""
+
+    card = CARD
+    W = zoo.Param("I", "H", init="zeros")
+    h = zoo.State("H")
+    k = zoo.State("H")
+
+    def step(self, x, h, k):
+        return 1.0 - 1.4 * h * h + k + x @ self.W, 0.3 * h
+
+
+class Hard(zoo.Cell):
+    """Gates of other kinds than a sigmoid's, a part of one, and one in disguise."""
+
+    card = CARD
+    W = zoo.Param("I", "2H", init="zeros")
+    b = zoo.Param("2H", init="zeros")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        gates = zoo.hard_sigmoid(x @ self.W + self.b)
+        f, g = zoo.split(gates, 2)
+        own = 1.0 / (1.0 + np.exp(-f))
+        return f * h + g * zoo.silu(own)
+
+
+def linear(U, inputs=2):
+    rnn = zoo.Recurrent(Linear, inputs, len(U), dtype="float64", seed=1)
+    rnn.params["l0.U"] = U
+    return rnn
+
+
+def vanilla(Whh, scale=1.0, inputs=2):
+    rnn = zoo.Recurrent("vanilla", inputs, len(Whh), dtype="float64")
+    rnn.theta = np.zeros_like(rnn.theta)
+    rnn.params["l0.Whh"] = scale * np.asarray(Whh)
+    return rnn
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+# ---- Jacobians ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_jacobian_of_every_cell_is_what_its_kernels_pass_back(name):
+    trial = trial_of(name)
+    step = step_map(trial.rnn, 0)
+    told, before = trajectory(trial.rnn, step, trial.x, trial.state)
+    kernels = KernelMap(trial.rnn, step.layer)
+    np.testing.assert_allclose(step.step(told, before), kernels.step(told, before), rtol=1e-11, atol=1e-13)
+    found = jacobian(trial.rnn, trial.x, 0, trial.state)
+    np.testing.assert_allclose(found, kernels.jacobian(told, before), rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["lstm", "delta_net", "lru", "clockwork", "matrix_lstm", "cfc", "rwkv4"])
+@pytest.mark.parametrize("tokens", [False, True])
+def test_jacobians_are_those_of_differences(name, tokens):
+    trial = trial_of(name, tokens, layers=2)
+    step = step_map(trial.rnn, "l1")
+    told, before = trajectory(trial.rnn, step, trial.x, trial.state)
+    found = jacobian(trial.rnn, trial.x, 1, trial.state)
+    assert found.shape == (*trial.x.shape[:2], step.size, step.size)
+    for place, move in enumerate(np.eye(step.size) * 1e-6):
+        slope = (step.step(told, before + move) - step.step(told, before - move)) / 2e-6
+        np.testing.assert_allclose(found[..., place], slope, rtol=1e-6, atol=1e-8)
+
+
+def test_kernels_without_a_step_have_a_jacobian_of_what_is_no_whole_number():
+    trial = trial_of(Kernels(), steps=2)
+    assert state_places(trial.rnn) == {"l0.h": slice(0, 4), "l0.z": slice(4, 12)}
+    found = jacobian(trial.rnn, trial.x, 0, trial.state)
+    z = trial.rnn.params["l0.D"]
+    expected = np.block([[np.diag(z[0]), -np.diag(z[1])], [np.diag(z[1]), np.diag(z[0])]])
+    np.testing.assert_allclose(found[1, 0, 4:, 4:], expected, atol=1e-14)
+
+
+def test_the_spectrum_of_a_linear_step_is_that_of_its_matrix():
+    U = random(5, 5)
+    values = jacobian_spectrum(linear(U), np.zeros((3, 2, 2)))
+    expected = np.linalg.eigvals(U)
+    assert values.shape == (3, 2, 5)
+    np.testing.assert_allclose(np.sort_complex(values[1, 1]), np.sort_complex(expected), atol=1e-12)
+    assert (np.diff(np.abs(values[0, 0])) < 1e-12).all()
+    stretched = jacobian_spectrum(linear(U), np.zeros((3, 2, 2)), singular=True)
+    np.testing.assert_allclose(stretched[2, 0], np.linalg.svd(U)[1], atol=1e-12)
+
+
+def test_a_jacobian_that_is_not_finite_has_no_spectrum():
+    rnn = linear(np.eye(2))
+    rnn.params["l0.U"][0, 0] = np.inf
+    with np.errstate(invalid="ignore"):  # of kernels in plain Python; compiled they are silent
+        assert np.isnan(jacobian_spectrum(rnn, np.zeros((1, 1, 2)))).all()
+        assert np.isnan(jacobian_spectrum(rnn, np.zeros((1, 1, 2)), singular=True)).all()
+
+
+def test_jacobians_that_no_memory_holds_are_refused():
+    with pytest.raises(UsageError, match=r"70000 Jacobians of 64 x 64 are 286,720,000 numbers, more"):
+        jacobian(linear(np.eye(64)), np.zeros((70000, 1, 2)))
+
+
+# ---- Lyapunov exponents -------------------------------------------------------------------------------
+
+
+def test_exponents_of_a_linear_step_are_the_logarithms_of_its_eigenvalues():
+    V = np.linalg.qr(random(4, 4))[0]
+    moduli = np.array([1.5, 0.9, 0.5, 0.1])
+    symmetric = linear(V @ np.diag(moduli * [1, -1, 1, 1]) @ V.T)
+    skewed = linear(np.diag(moduli) + np.triu(random(4, 4), 1))
+    for rnn in (symmetric, skewed):
+        found = lyapunov_exponents(rnn, random(300, 2, 2))
+        np.testing.assert_allclose(found, np.broadcast_to(np.log(moduli), (2, 4)), atol=1e-9)
+        np.testing.assert_allclose(
+            lyapunov_exponents(rnn, random(300, 2, 2), count=2), found[:, :2], atol=1e-9
+        )
+
+
+def test_exponents_of_turns_of_the_state_are_zero_and_those_of_what_stretches_its_logarithm():
+    turn, still = np.linalg.qr(random(6, 6))[0], np.zeros((40, 1, 2))
+    for scale in (1.0, 1.25):
+        found = lyapunov_exponents(vanilla(turn, scale), still)
+        np.testing.assert_allclose(found, np.full((1, 6), np.log(scale)), atol=1e-12)
+
+
+def test_exponents_of_a_chaotic_map_add_up_to_how_it_shrinks_areas():
+    rnn = zoo.Recurrent(Henon, 1, 1, dtype="float64")
+    start = {"l0.h": random(4, 1) / 10, "l0.k": random(4, 1, seed=1) / 10}
+    found = lyapunov_exponents(rnn, np.zeros((400, 4, 1)), state=start)
+    np.testing.assert_allclose(found.sum(axis=1), np.log(0.3), rtol=1e-12)
+    assert (found[:, 0] > 0.3).all()
+    turned = lyapunov_exponents(rnn, np.zeros((400, 4, 1)), state=start, seed=5)
+    np.testing.assert_allclose(found, turned, atol=1e-6)
+
+
+def test_what_no_step_hands_on_shrinks_without_end():
+    rnn = zoo.Recurrent("qrnn", 3, 4, dtype="float64")  # one of its states is the input
+    found = lyapunov_exponents(rnn, random(30, 1, 3))
+    assert (found[0, :4] > -5).all()
+    assert (found[0, 4:] < -20).all()
+
+
+# ---- fixed points -------------------------------------------------------------------------------------
+
+
+def test_fixed_points_of_one_tanh_unit_are_those_of_its_equation():
+    found = fixed_points(vanilla([[2.0]]))
+    assert len(found) == 3
+    order = np.argsort(found.states["l0.h"][:, 0])
+    h = found.states["l0.h"][order, 0]
+    np.testing.assert_allclose(h, [-0.9575040240772687, 0.0, 0.9575040240772687], atol=1e-9)
+    np.testing.assert_allclose(np.tanh(2 * h), h, atol=1e-9)
+    np.testing.assert_allclose(found.eigenvalues[order, 0], 2 * (1 - h**2), atol=1e-8)
+    assert found.stable[order].tolist() == [True, False, True]
+    assert found.unstable_directions[order].tolist() == [0, 1, 0]
+    assert found.count.sum() == found.starts == 64
+    assert repr(found) == "FixedPoints(3 from 64 starts, 2 stable)"
+
+
+def test_a_linear_step_has_the_one_fixed_point_that_a_matrix_says():
+    U, x = random(4, 4) / 4, np.array([1.0, -2.0])
+    rnn = linear(U)
+    found = fixed_points(rnn, x, starts=8)
+    expected = np.linalg.solve((np.eye(4) - U).T, x @ rnn.params["l0.W"])
+    np.testing.assert_allclose(found.states["l0.h"], expected[None], atol=1e-9)
+    np.testing.assert_allclose(np.sort(np.abs(found.eigenvalues[0])), np.sort(np.abs(np.linalg.eigvals(U))))
+
+
+def test_all_states_of_a_cell_are_still_together():
+    rnn = zoo.Recurrent("lstm", 2, 5, num_layers=2, dtype="float64", seed=2)
+    x = np.array([0.5, -1.0, 0.3, 0.0, 1.0])
+    found = fixed_points(rnn, x, layer="l1", starts=16)
+    assert len(found) >= 1
+    assert {name: value.shape[1:] for name, value in found.states.items()} == {"l1.h": (5,), "l1.c": (5,)}
+    twin = zoo.Recurrent("lstm", 5, 5, dtype="float64")
+    for name in twin.params:
+        twin.params[name] = rnn.params[name.replace("l0", "l1")]
+    before = {name.replace("l1", "l0"): value for name, value in found.states.items()}
+    _, after = twin.forward(np.broadcast_to(x, (1, len(found), 5)), before)
+    for name, value in before.items():
+        np.testing.assert_allclose(after[name], value, atol=1e-9)
+
+
+def test_of_a_step_that_changes_nothing_every_start_is_a_fixed_point():
+    rnn = linear(np.eye(3))
+    starts = random(5, 3)
+    found = fixed_points(rnn, starts={"l0.h": starts})
+    np.testing.assert_array_equal(np.sort(found.states["l0.h"], axis=0), np.sort(starts, axis=0))
+    assert not found.stable.any()
+    assert not found.unstable_directions.any()
+    assert len(fixed_points(rnn, starts={"l0.h": np.zeros((5, 3))})) == 1
+
+
+def test_points_that_move_a_little_are_found_if_they_may():
+    rnn = linear(np.eye(2))
+    rnn.params["l0.W"] = [[1e-4, 0.0], [0.0, 0.0]]
+    assert len(fixed_points(rnn, [1.0, 0.0], starts=4)) == 0
+    slow = fixed_points(rnn, [1.0, 0.0], starts=4, tolerance=1e-3)
+    np.testing.assert_allclose(slow.speed, np.full(len(slow), 1e-4))
+
+
+def test_starts_are_states_that_inputs_lead_to():
+    rnn = linear(np.eye(2))
+    found = fixed_points(rnn, starts=50, inputs=random(6, 1, 2))
+    visited = np.concatenate([np.zeros((1, 2)), rnn.forward(random(6, 1, 2))[0][:-1, 0]])
+    assert all(np.abs(visited - point).sum(axis=1).min() < 1e-12 for point in found.states["l0.h"])
+    assert found.count.sum() == 50
+
+
+def test_a_symbol_is_an_input():
+    model = zoo.LanguageModel("abc", "gru", 4, dtype="float64")
+    by_symbol, by_token, by_row = (fixed_points(model, x, starts=4) for x in ("b", 1, [0.0, 1.0, 0.0]))
+    for each in (by_token, by_row):
+        np.testing.assert_array_equal(each.states["l0.h"], by_symbol.states["l0.h"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"x": [1.0]}, r"fixed_points: x is float64\(1,\); expected float64\(2,\)"),
+        ({"x": 2}, "x is token 2; expected one from 0 to 1"),
+        ({"starts": 0}, "starts is 0; expected an integer from 1 to"),
+        ({"starts": {"h": [[0.0]]}}, r"starts has the states \['h'\]; expected \['l0.h'\]"),
+        ({"starts": {"l0.h": [[0.0]]}}, r"state 'l0.h' of starts is float64\(1, 1\)"),
+        ({"layer": 1}, "layer is 1; there are l0"),
+        ({"layer": "l00"}, "layer is 'l00'; there are l0. Did you mean 'l0'"),
+        ({"tolerance": 0}, "tolerance is 0; expected a positive number"),
+        ({"inputs": np.zeros((0, 1, 2))}, "inputs have no steps"),
+    ],
+)
+def test_what_fixed_points_cannot_take_is_said(settings, message):
+    with pytest.raises(UsageError, match=message):
+        fixed_points(linear(np.eye(2)), **settings)
+
+
+def test_cells_that_have_no_fixed_points_or_no_derivative_are_refused():
+    still = np.zeros((4, 1, 3))
+    with pytest.raises(UsageError, match="state 'n' counts in whole numbers"):
+        fixed_points(zoo.Recurrent("clockwork", 3, 8))
+    for function, more in ((fixed_points, ()), (lyapunov_exponents, (still,))):
+        with pytest.raises(UsageError, match="this cell trains by a surrogate of it"):
+            function(zoo.Recurrent("lif", 3, 4), *more)
+
+
+# ---- saturation and lags ------------------------------------------------------------------------------
+
+
+def test_saturation_counts_what_lies_near_the_ends():
+    rnn = zoo.Recurrent("gru", 2, 4, dtype="float64")
+    rnn.theta = np.zeros_like(rnn.theta)
+    rnn.params["l0.b"] = [9, 9, -9, 0, -9, -9, -9, -9, 3, -3, 0, 0]
+    found = gate_saturation(rnn, random(5, 3, 2))
+    assert found == {"l0.r": (0.25, 0.5), "l0.z": (1.0, 0.0), "l0.n": (0.25, 0.25)}
+    assert gate_saturation(rnn, random(5, 3, 2), names=["n"], margin=0.001) == {"l0.n": (0.0, 0.0)}
+    assert gate_saturation(linear(np.eye(2)), random(5, 3, 2)) == {}
+    with pytest.raises(UsageError, match=r"'l0\.hn' is not the value of a sigmoid or tanh"):
+        gate_saturation(rnn, random(5, 3, 2), names=["hn"])
+    with pytest.raises(UsageError, match=r"margin is 0\.5"):
+        gate_saturation(rnn, random(5, 3, 2), margin=0.5)
+
+
+def test_what_saturates_is_found_in_the_equations():
+    rnn = zoo.Recurrent(Hard, 2, 2, dtype="float64")
+    rnn.params["l0.b"] = [-9, 9, 9, 0]
+    found = gate_saturation(rnn, random(5, 3, 2))
+    assert found == {"l0.gates": (0.25, 0.5), "l0.f": (0.5, 0.5), "l0.g": (0.0, 0.5)}
+
+
+def test_saturation_is_that_of_the_traces():
+    model = zoo.LanguageModel("abc", "lstm", 6, num_layers=2, dtype="float64")
+    model.theta *= 8
+    found = gate_saturation(model, "abcabca")
+    values = trace(model, "abcabca", list(found))
+    names = ("sigmoid_f", "sigmoid_i", "tanh_g", "sigmoid_o", "tanh_c")
+    assert list(found) == [f"l{layer}.{name}" for layer in range(2) for name in names]
+    forget = values["l1.sigmoid_f"]
+    assert found["l1.sigmoid_f"] == ((forget < 0.1).mean(), (forget > 0.9).mean())
+    assert sum(map(sum, found.values())) > 0
+
+
+def test_the_gradient_of_a_linear_step_falls_as_the_powers_of_its_matrix():
+    found = gradient_by_lag(linear(0.5 * np.linalg.qr(random(4, 4))[0]), random(20, 3, 2), lags=8)
+    np.testing.assert_allclose(found["l0.h"], 0.5 ** np.arange(8), rtol=1e-12)
+
+
+def test_only_the_steps_between_count_for_a_lag():
+    model = zoo.LanguageModel("abcd", "lstm", 5, num_layers=2, dtype="float64", seed=3)
+    tokens = np.random.default_rng(0).integers(4, size=(12, 3))
+    x, targets, state = tokens[:-1], tokens[1:], {name: random(3, 5) for name in model.stack.state_shapes}
+    found = gradient_by_lag(model, x, targets, lags=6, state=state, times=3)
+    expected = {name: np.zeros(6) for name in found}
+    for t in (5, 8, 10):  # evenly from the first time that has six lags to the last
+        done = run(model, x.astype(np.int32), state)
+        logits = done.y[t] @ model.params["Why"] + model.params["by"]
+        slope = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) - np.eye(4)[targets[t]]
+        dy = np.zeros_like(done.y)
+        dy[t] = slope @ model.params["Why"].T
+        for name, value in gradients(model, done, dy).items():
+            expected[name] += np.linalg.norm(value[t - np.arange(6)], axis=2).mean(axis=1) / 3
+    for name, norms in expected.items():
+        np.testing.assert_allclose(found[name], norms, rtol=1e-10)
+    np.testing.assert_allclose(
+        gradient_by_lag(model, tokens[:, :1], lags=6)["l0.c"],
+        gradient_by_lag(model, tokens[:-1, :1], tokens[1:, :1], lags=6)["l0.c"],
+    )
+
+
+def test_targets_of_the_last_step_are_a_loss_there():
+    rnn = linear(0.5 * np.eye(2))
+    x, target = random(9, 3, 2), random(3, 2, seed=1)
+    found = gradient_by_lag(rnn, x, target, lags=4)["l0.h"]
+    first = np.linalg.norm(rnn.forward(x)[0][-1] - target, axis=1).mean()
+    np.testing.assert_allclose(found, first * 0.5 ** np.arange(4), rtol=1e-12)
+    assert gradient_by_lag(rnn, x, lags=64)["l0.h"].shape == (9,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lags": 0}, "lags is 0; expected an integer of at least 1"),
+        ({"times": True}, "times is True; expected an integer of at least 1"),
+        ({"targets": np.zeros((3, 1, 3))}, r"targets are \(3, 1, 3\); expected \(3, 1, 2\), or \(1, 2\)"),
+    ],
+)
+def test_what_lags_cannot_be_is_said(settings, message):
+    with pytest.raises(UsageError, match=message):
+        gradient_by_lag(linear(np.eye(2)), np.zeros((3, 1, 2)), **settings)
+
+
+def test_a_text_of_one_symbol_has_nothing_that_follows():
+    with pytest.raises(UsageError, match="at least two symbols"):
+        gradient_by_lag(zoo.LanguageModel("abc", "gru", 4), "a")
+
+
+# ---- models as layers ---------------------------------------------------------------------------------
+
+
+def test_gradients_of_a_model_are_those_of_its_loss():
+    model = zoo.LanguageModel("abcd", "vanilla", 5, dtype="float64")
+    text = "abcdabbcadcb"
+    slopes, values = trace_grads(model, text, names=["pre_h", "h"]), trace(model, text[:-1], "h")["l0.h"]
+    tokens = model.vocab.encode(text)[:, None]
+    model.loss_and_grad(tokens[:-1], tokens[1:])
+    before = np.concatenate([np.zeros((1, 1, 5)), values[:-1]])
+    found = np.einsum("tbi,tbj->ij", before, slopes["l0.pre_h"])
+    np.testing.assert_allclose(found, model.grads["l0.Whh"], rtol=1e-10, atol=1e-14)
+
+
+def test_a_layer_that_reads_backwards_is_analysed_in_its_own_order():
+    rnn = zoo.Recurrent("vanilla", 3, 4, dtype="float64", bidirectional=True, seed=4)
+    twin = zoo.Recurrent("vanilla", 3, 4, dtype="float64")
+    for name in twin.params:
+        twin.params[name] = rnn.params[name.replace("l0.", "l0.reverse.")]
+    x = random(9, 2, 3)
+    found = jacobian(rnn, x, "l0.reverse")
+    np.testing.assert_allclose(found, jacobian(twin, x[::-1])[::-1], rtol=1e-12)
+    np.testing.assert_allclose(
+        lyapunov_exponents(rnn, x, "l0.reverse"), lyapunov_exponents(twin, x[::-1]), rtol=1e-9
+    )
+    assert list(fixed_points(rnn, layer="l0.reverse", starts=2).states) == ["l0.reverse.h"]
+    assert list(gate_saturation(rnn, x)) == ["l0.h", "l0.reverse.h"]
+    with pytest.raises(UsageError, match="layers that read backwards look ahead"):
+        gradient_by_lag(rnn, x)
+
+
+def test_learned_first_states_are_where_a_trajectory_starts():
+    rnn = zoo.Recurrent("gru", 3, 4, dtype="float64", learned_state=True)
+    rnn.params["l0.h.initial"] = [0.3, -0.2, 0.1, 0.4]
+    given = {"l0.h": np.tile(rnn.params["l0.h.initial"], (2, 1))}
+    x = random(5, 2, 3)
+    np.testing.assert_array_equal(jacobian(rnn, x), jacobian(rnn, x, state=given))
+    np.testing.assert_array_equal(trace(rnn, x, "h")["l0.h"], trace(rnn, x, "h", state=given)["l0.h"])
+
+
+def test_what_is_no_layer_is_refused():
+    rnn, x = linear(np.eye(2)), np.zeros((3, 1, 2))
+    with pytest.raises(UsageError, match=r"found 'int'; expected a zoo\.Recurrent or a model"):
+        gate_saturation(3, x)
+    with pytest.raises(UsageError, match="inputs are a text, which takes a language model"):
+        trace(rnn, "abc")
+    with pytest.raises(DataError, match="Not among the 3 symbols"):
+        trace(zoo.LanguageModel("abc", "gru", 4), "abd")
+    with pytest.raises(UnknownNameError, match="trace asks for 'q'"):
+        trace(rnn, x, "q")
+    with pytest.raises(UsageError, match="trace_grads takes the targets of a loss"):
+        trace_grads(rnn, x)
+    with pytest.raises(UsageError, match="count is 3; expected an integer from 1 to 2"):
+        lyapunov_exponents(rnn, x, count=3)
+    with pytest.raises(UsageError, match="warmup is 2; expected an integer from 0 to 1"):
+        lyapunov_exponents(rnn, x, warmup=2)
+
+
+def test_nothing_of_what_is_analysed_changes():
+    model = zoo.LanguageModel("abc", "gru", 4, seed=1)
+    theta = model.theta.copy()
+    model.grad[:] = 7
+    for look in (gate_saturation, gradient_by_lag, jacobian, lyapunov_exponents, trace, trace_grads):
+        look(model, "abcab")
+    fixed_points(model, "a", starts=2)
+    assert np.array_equal(model.theta, theta)
+    assert (model.grad == 7).all()
+
+
+def test_the_room_is_what_it_says():
+    assert all(callable(getattr(zoo.analysis, name)) for name in zoo.analysis.__all__)
+    assert dir(zoo.analysis) == sorted(zoo.analysis.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'fixpoints'"):
+        getattr(zoo.analysis, "fixpoints")  # noqa: B009 - a wrong name, which a type checker would find

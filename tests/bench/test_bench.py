@@ -1,0 +1,493 @@
+"""The benchmark: what it counts, what it tells, and that peers which compute something else are not timed."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_results import made, slower
+
+import zoo
+from zoo import kernels
+from zoo.bench import tables
+from zoo.bench.baseline import Older, check_alike, compare, read
+from zoo.bench.bench import Parts, command, measure
+from zoo.bench.interleave import ROUNDS, difference, in_parts_of_peak, race
+from zoo.bench.measurements import SIZES
+from zoo.bench.peer_process import BenchError, Contender, environment, installed_peers
+from zoo.bench.peer_server import Contender as Worker
+from zoo.bench.peer_server import serve
+from zoo.bench.peers import PEERS, own
+from zoo.bench.peers.equations import EQUATIONS, Functions
+from zoo.bench.problem import load, norm
+from zoo.bench.results import Step
+from zoo.bench.settings import SHAPES, Settings, Shape, names, processors, pythons, shapes
+from zoo.bench.tables import put, sheets, surroundings
+from zoo.errors import UsageError
+from zoo.tables import BEGINNING, END, Place, place_of
+
+TINY = Shape(4, 3, 8)
+
+
+def settings(**changes):
+    given = {"cells": ("vanilla",), "shapes": (TINY,), "seconds": 0.01, **changes}
+    return Settings(**given)
+
+
+# ---- what to measure ----------------------------------------------------------------------------------
+
+
+def test_the_shapes_of_the_targets():
+    assert [str(shape) for shape in shapes(SHAPES)] == SHAPES.split(",")
+    assert shapes("64x32x128, 64x32x128") == (Shape(64, 32, 128),)
+    assert Shape(64, 32, 128).tokens == 2048
+
+
+@pytest.mark.parametrize("text", ["64x32", "64x32x0", "axbxc", "64x32x128x2", "64,32,128", "-1x2x3", "٣x1x1"])
+def test_what_is_no_shape(text):
+    with pytest.raises(UsageError, match=r"is no shape; expected time steps, sequences and hidden units"):
+        shapes(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cells": ()}, "nothing to measure"),
+        ({"shapes": ()}, "nothing to measure"),
+        ({"peers": ("torhc",)}, r"no peer 'torhc'\. Did you mean 'torch'\?"),
+        ({"pythons": {"keras": "python"}}, "no peer 'keras'"),
+        ({"threads": 0}, "threads is 0"),
+        ({"threads": 10**6}, "threads is 1000000"),
+        ({"dtype": "float16"}, "dtype is 'float16'"),
+        ({"seconds": 0.0}, r"seconds is 0\.0"),
+        ({"seconds": float("nan")}, "seconds is nan"),
+        ({"seconds": float("inf")}, "seconds is inf"),
+    ],
+)
+def test_settings_that_do_not_fit(changes, words):
+    with pytest.raises(UsageError, match=words):
+        settings(**changes)
+
+
+def test_lists_and_interpreters():
+    assert names(" a,b,,a ") == ("a", "b")
+    assert pythons([f"torch={sys.executable}"]) == {"torch": sys.executable}
+    for text in ("torch", "torch=", "=python", "torch=nothere/python"):
+        with pytest.raises(UsageError, match="expected a peer and the interpreter"):
+            pythons([text])
+
+
+def test_the_command_leaves_nothing_to_defaults():
+    text = command(settings(peers=("jax",)), Parts(starts=False, growth=True))
+    assert text == (
+        "zoo bench --cells vanilla --shapes 4x3x8 --peers jax --threads 1 --dtype float32 --seconds 0.01 "
+        "--no-compile --growth"
+    )
+
+
+# ---- problems, and zoo's way to solve them ------------------------------------------------------------
+
+
+def test_a_problem_survives_its_file(tmp_path):
+    problem = own.pose("lstm", TINY, "float32", 1)
+    problem.save(tmp_path / "problem.npz")
+    again = load(tmp_path / "problem.npz")
+    assert (again.cell, again.options, again.hidden) == ("lstm", {"forget_bias": 0.0}, 8)
+    assert again.params.keys() == {"Wx", "Wh", "b", "Why", "by"}
+    for name, value in problem.params.items():
+        np.testing.assert_array_equal(again.params[name], value, strict=True)
+    np.testing.assert_array_equal(again.inputs, problem.inputs, strict=True)
+    np.testing.assert_array_equal(again.targets, problem.targets, strict=True)
+
+
+def test_no_parameter_is_zero_so_that_a_lost_bias_shows():
+    for cell in EQUATIONS:
+        problem = own.pose(cell, TINY, "float64", 1)
+        assert [name for name, value in problem.params.items() if not value.any()] == []
+        assert problem.dtype == "float64"
+
+
+def test_the_unit_is_loss_and_grad():
+    problem = own.pose("vanilla", TINY, "float64", 1)
+    (way,) = own.build(problem)
+    model = zoo.LanguageModel(own.VOCABULARY, "vanilla", 8, dtype="float64")
+    for name, value in problem.params.items():
+        model.params[name if name in ("Why", "by") else f"l0.{name}"][...] = value
+    with kernels.interpreted():
+        expected, _ = model.loss_and_grad(problem.inputs, problem.targets)
+        loss, gradient = way.check()
+    assert loss == expected
+    assert gradient == norm(model.grads["l0.Wxh"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("cell", "matrices", "source"),
+    [
+        ("vanilla", 1, "shapes"),
+        ("lstm", 4, "plan"),
+        ("gru", 3, "plan"),
+        ("mgu", 2, "plan"),
+        ("rhn", 6, "plan"),
+    ],
+)
+def test_flops_are_those_of_recurrent_and_readout_matrices(cell, matrices, source):
+    shape, hidden = Shape(5, 2, 12), 12
+    expected = 3 * 2 * shape.tokens * (matrices * hidden * hidden + hidden * 65)
+    assert own.flops(own.pose(cell, shape, "float32", 1)) == (expected, source)
+
+
+def by_its_step(problem):
+    """Outputs of the first row, by the ``step`` of zoo's cell on NumPy arrays."""
+    cell = zoo.get_cell(problem.cell)
+    bound = cell.bound(problem.params)
+    states = tuple(np.zeros(shape) for shape in cell.state_shapes(65, 8).values())
+    outputs = []
+    for token in problem.inputs[:, 0]:
+        found = bound.step(np.eye(65)[token], *states)
+        states = found if isinstance(found, tuple) else (found,)
+        outputs.append(states[0])
+    return outputs
+
+
+NUMPY = Functions(np.tanh, lambda a: 1 / (1 + np.exp(-a)), lambda a, parts: np.split(a, parts, axis=1))
+
+
+@pytest.mark.parametrize("cell", EQUATIONS)
+def test_the_equations_that_peers_scan_are_those_of_zoo(cell):
+    problem = own.pose(cell, TINY, "float64", 1)
+    equations = EQUATIONS[cell]
+    states = (np.zeros((3, 8)),) * equations.states
+    outputs = []
+    for tokens in problem.inputs:
+        a = problem.params[equations.weight][tokens] + problem.params[equations.bias]
+        states = equations.step(NUMPY, problem.params, problem.options, a, *states)
+        outputs.append(states[0])
+    np.testing.assert_allclose(np.array(outputs)[:, 0], by_its_step(problem), rtol=1e-12, atol=1e-14)
+
+
+# ---- processes ----------------------------------------------------------------------------------------
+
+
+def test_threads_are_set_before_a_library_is_imported():
+    found = environment(3)
+    assert {found[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")} == {"3"}
+    assert found["XLA_FLAGS"].endswith("eigen=true")
+    assert environment(1)["XLA_FLAGS"].endswith("eigen=false")
+
+
+def test_answers_and_failures_are_lines(tmp_path):
+    answers = io.StringIO()
+    requests = [
+        {"do": "hello"},
+        {"do": "build", "path": str(tmp_path / "nothere")},
+        {"do": "run", "calls": 1},
+    ]
+    serve(Worker("zoo"), io.StringIO("".join(json.dumps(each) + "\n" for each in requests)), answers)
+    hello, build, run = map(json.loads, answers.getvalue().splitlines())
+    assert hello["cells"] is None
+    assert hello["versions"]["numpy"] == np.__version__
+    assert build["error"].startswith("FileNotFoundError")
+    assert run["error"].startswith("AssertionError")
+
+
+@pytest.fixture(scope="module")
+def ours():
+    """Zoo in a process that compiles nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_DISABLE_JIT", "1")
+        with Contender("zoo", 1) as contender:
+            yield contender
+
+
+def test_an_error_of_zoo_is_its_sentence(ours, tmp_path):
+    with pytest.raises(BenchError, match=r"^cell 'clockwork': .* choose sizes that divide\.$"):
+        race("clockwork", Shape(2, 2, 7), settings(), ours, (), tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in PEERS if importlib.util.find_spec(name) is None])
+def test_a_peer_that_is_not_installed_is_one_sentence(name):
+    with pytest.raises(
+        UsageError, match=rf"^bench: {name} cannot be imported \(ModuleNotFoundError: .*\); .*install"
+    ):
+        Contender(name, 1)
+
+
+def test_the_peak_is_a_speed(ours):
+    assert 0 < ours.ask("peak", threads=1, dtype="float64")["gflops"] < 1000
+
+
+def test_a_process_that_dies_says_so():
+    with Contender("zoo", 1) as contender:
+        contender._process.kill()
+        contender._process.wait()
+        with pytest.raises(BenchError, match="the process ended with exit code"):
+            contender.ask("hello")
+
+
+class Scripted:
+    """A contender that answers from a table."""
+
+    def __init__(self, name, seconds=1e-3, **changes):
+        self.name, self.seconds = name, seconds
+        self.answer = {
+            "loss": 4.0,
+            "gradient": 1.0,
+            "first_s": 0.5,
+            "way": "rows",
+            "note": "",
+            "remark": "",
+            **changes,
+        }
+        self.asked = []
+
+    def has(self, cell):
+        return cell == "vanilla"
+
+    def ask(self, what, **arguments):
+        self.asked.append(what)
+        if "error" in self.answer and what == "build":
+            raise BenchError(self.answer["error"])
+        return {
+            "pose": {"flops": 2_000_000, "counted": "shapes"},
+            "build": self.answer,
+            "peak": {"gflops": float(len(self.asked))},
+            "run": {"seconds": [10.0, *[self.seconds] * (arguments.get("calls", 1) - 1)], "busy": 1.0},
+        }[what]
+
+
+def test_a_processor_has_one_peak(tmp_path):
+    disturbed, quiet = (
+        race("vanilla", TINY, settings(seconds=0.06), Scripted("zoo"), [Scripted("torch", 2e-3)], tmp_path)
+        for _ in range(2)
+    )
+    disturbed = replace(disturbed, peak_gflops=quiet.peak_gflops / 2)
+    one, other = in_parts_of_peak([disturbed, quiet])
+    assert one.peak_gflops == quiet.peak_gflops / 2  # as it was measured
+    assert one.steps == other.steps
+    assert [step.efficiency for step in one.steps] == pytest.approx(
+        [2e6 / seconds / 1e9 / quiet.peak_gflops for seconds in (1e-3, 2e-3)]
+    )
+
+
+def test_a_race_in_turn(tmp_path):
+    zoo_, peer, other = Scripted("zoo"), Scripted("torch", 2e-3), Scripted("jax", 4e-3)
+    found = race("vanilla", TINY, settings(seconds=0.06), zoo_, [peer, other], tmp_path)
+    assert [step.contender for step in found.steps] == ["zoo", "torch", "jax"]
+    assert (found.ours.least_s, found.ours.median_s, found.ours.calls) == (1e-3, 1e-3, 10 * ROUNDS)
+    assert [step.least_s for step in found.timed_peers] == [2e-3, 4e-3]
+    assert found.peak_gflops == 2 + 2 * ROUNDS  # the best: this one grows with every request
+    (found,) = in_parts_of_peak([found])
+    assert found.ours.efficiency == pytest.approx(2e6 / 1e-3 / 1e9 / found.peak_gflops)
+    assert zoo_.asked == ["pose", "build", "run", *["peak", "run"] * ROUNDS]
+
+
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({"loss": 4.001}, "refused: its loss is 4.001, that of zoo 4"),
+        ({"loss": float("nan")}, "refused: its loss is nan, that of zoo 4"),
+        ({"gradient": 1.01}, "refused: its norm of the gradient is 1.01, that of zoo 1"),
+        ({"error": "no memory"}, "refused: it fails (no memory)"),
+    ],
+)
+def test_who_computes_something_else_is_refused_and_not_timed(changes, note, tmp_path):
+    peer = Scripted("torch", **changes)
+    found = race("vanilla", TINY, settings(), Scripted("zoo"), [peer], tmp_path)
+    assert found.steps[1] == Step("vanilla", "4x3x8", "torch", note=note)
+    assert (peer.asked, found.timed_peers) == (["build"], ())
+
+
+def test_other_equations_are_timed_under_a_note(tmp_path):
+    peer = Scripted("torchrecurrent", loss=4.2, note="other equations: its own")
+    (step,) = race("vanilla", TINY, settings(), Scripted("zoo"), [peer], tmp_path).timed_peers
+    assert step.note == "other equations: its own"
+
+
+def test_rounding_is_no_difference():
+    ours = {"loss": 4.0, "gradient": 1.0}
+    assert difference(ours, {"loss": 4.0003, "gradient": 1.0009}) == ""
+
+
+def test_a_peer_without_the_cell_takes_no_part(tmp_path):
+    ours = Scripted("zoo")
+    assert len(race("lstm", TINY, settings(), ours, [Scripted("torch")], tmp_path).steps) == 1
+
+
+def test_a_whole_run(monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    results = measure(settings(), Parts(starts=False, sampling=True))
+    (found,) = results.races
+    assert (found.cell, found.shape, found.counted, len(found.steps)) == ("vanilla", "4x3x8", "shapes", 1)
+    assert found.ours.least_s is not None
+    assert 0 < found.ours.least_s <= found.ours.median_s
+    assert found.peak_gflops > 0
+    (sampling,) = results.sampling
+    assert 0 < sampling.median <= sampling.best
+    assert {"zoo", "python", "numba", "numpy"} <= results.versions.keys()
+    assert [sheet.title for sheet in sheets(results)] == ["Training steps", "Sampling one stream"]
+
+
+def test_growth_has_one_letter_at_a_time():
+    for letter, sizes in SIZES.items():
+        columns = [{getattr(shape, name) for shape in sizes} for name in ("steps", "batch", "hidden")]
+        assert [len(column) > 1 for column in columns] == [letter == each for each in "TBH"]
+
+
+# ---- peers --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif("torch" not in installed_peers(), reason="needs torch")
+@pytest.mark.parametrize("name", [name for name in installed_peers() if name != "pytensor"])
+def test_peers_agree_on_every_cell_they_have(name, ours, tmp_path):
+    with Contender(name, 1) as peer:
+        for cell in peer.cells or ("lstm", "esn", "gru+zoneout"):
+            shape = Shape(12, 2, 9) if cell != "lstm_projected" else Shape(12, 2, 40)
+            step = race(cell, shape, settings(seconds=1e-3), ours, [peer], tmp_path).steps[1]
+            assert step.least_s is not None, step
+            assert step.note == "" or step.note.startswith(("other equations", "a call takes "))
+
+
+# ---- telling ------------------------------------------------------------------------------------------
+
+
+def sheet(title):
+    return next(each for each in sheets(made()) if each.title == title)
+
+
+def test_the_table_of_steps():
+    ours, torch, *_, refused = sheet("Training steps").rows
+    assert ours == ("lstm", "1×1×1", "zoo", "1", "1", "", "", "0.50", "0.1", "")
+    assert torch[3:7] == ("2", "4", "2.00", "4.00")
+    assert refused == ("gru", "1×1×1", "jax", *"––––––", "refused: its loss is 1, that of zoo 2")
+
+
+def test_the_summary_has_geometric_means_and_the_fastest_of_each_shape():
+    rows = {row[1]: row[2:] for row in sheet("All shapes together").rows}
+    assert rows["torch"] == ("2", "4.00", "2.00", "8.00", "4.00")  # √(2 · 8), by medians √(4 · 16)
+    assert rows["jax"] == ("2", "2.00", "1.00", "4.00", "2.00")
+    assert rows[tables.FASTEST] == ("2", "1.41", "1.00", "2.83", "2.00")  # √(2 · 1)
+
+
+def test_growth_is_told_beside_the_first():
+    assert [row[-1] for row in sheet("Time per symbol as T grows").rows] == ["1.00", "1.50"]
+
+
+def test_rows_are_as_long_as_their_headings():
+    for each in sheets(made()):
+        assert {len(row) for row in each.rows} == {len(each.headings)}
+        assert max(each.right) < len(each.headings)
+
+
+def test_surroundings_and_remarks():
+    lines = surroundings(made())
+    assert lines[0].startswith("2026-01-01 00:00 UTC: P, 2 processors")
+    assert lines[-1] == "torch has no gru."
+
+
+def test_markdown_makes_a_file_and_fills_the_marked_place(tmp_path):
+    page = tmp_path / "page.md"
+    put(Place(page, "", "bench"), made())
+    first = page.read_text(encoding="utf-8")
+    assert first.startswith(f"{BEGINNING}zoo bench -->\n")
+    assert first.endswith(f"{END}\n")
+    assert "| lstm | 1×1×1 | torch | 2 | 4 | 2.00 | 4.00 |" in first
+    page.write_text(f"above\n{BEGINNING}older -->\nold\n{END}\nbelow\n", encoding="utf-8")
+    put(Place(page, "", "bench"), made())
+    assert page.read_text(encoding="utf-8") == f"above\n{first}below\n"
+
+
+def test_a_document_may_have_several_places(tmp_path):
+    page = tmp_path / "page.md"
+    second = f"<!-- text, made by: older -->\nold\n{END}\n"
+    page.write_text(f"{BEGINNING}older -->\nfirst\n{END}\nbetween\n{second}below\n", encoding="utf-8")
+    place_of(f"{page}#text", "compare").put("zoo", ["new"])
+    text = page.read_text(encoding="utf-8")
+    assert text == (
+        f"{BEGINNING}older -->\nfirst\n{END}\nbetween\n<!-- text, made by: zoo -->\n\nnew\n\n{END}\nbelow\n"
+    )
+    with pytest.raises(UsageError, match="begins with <!-- tasks, made by: and"):
+        place_of(f"{page}#tasks", "compare").check()
+    with pytest.raises(UsageError, match="write it as FILE or FILE#NAME"):
+        place_of(f"{page}#two words", "compare")
+    unclosed = f"{BEGINNING}x -->\n<!-- text, made by: x -->\n{END}\n"
+    with pytest.raises(UsageError, match="has no place"):
+        Place(page, "", "bench").filled(unclosed, "block")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "words\n", f"{END}\n{BEGINNING}x -->\n", f"{BEGINNING}x -->\n" * 2 + END]
+)
+def test_markdown_changes_no_other_file(text, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="has no place for the tables"):
+        Place(page, "", "bench").check()
+    with pytest.raises(UsageError):
+        Place(Path("page.md"), "", "bench").filled(text, "block")
+    Place(tmp_path / "new.md", "", "bench").check()
+
+
+# ---- comparing ----------------------------------------------------------------------------------------
+
+
+def older(tmp_path, results=None, **settings_):
+    path = tmp_path / "old.json"
+    results = results or made()
+    results = replace(results, settings={**results.settings, **settings_})
+    path.write_text(json.dumps({"format": 1, **asdict(results)}), encoding="utf-8")
+    return read(path)
+
+
+def test_an_equal_run_has_not_fallen(tmp_path):
+    changes = compare(older(tmp_path), made())
+    assert len(changes) == 4
+    assert not any(change.fell for change in changes)
+
+
+def test_a_fall_is_told_and_only_where_both_ratios_fell(tmp_path):
+    before = older(tmp_path)
+    fallen = [change for change in compare(before, slower(made(), 1.2)) if change.fell]
+    assert str(fallen[0]) == ("lstm 1x1x1, torch: 2.00 (4.00 by medians) then, 1.67 (3.33 by medians) now")
+    assert len(fallen) == 2
+    assert not any(change.fell for change in compare(before, slower(made(), 1.15)))
+    assert not any(change.fell for change in compare(before, slower(made(), 1.5, by_medians_too=False)))
+
+
+def test_only_like_is_compared_with_like(tmp_path):
+    with pytest.raises(UsageError, match="was made with threads 2, this run has 1"):
+        check_alike(older(tmp_path, threads=2), settings())
+    with pytest.raises(UsageError, match="no cell, shape and peer in common"):
+        compare(Older(tmp_path, {}, {}), made())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"races": [{}], "settings": {}}', '{"races": 3}'])
+def test_what_is_no_older_run(text, tmp_path):
+    path = tmp_path / "old.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"is no file that `zoo bench --json` wrote"):
+        read(path)
+    with pytest.raises(UsageError, match=r"cannot read .*: it does not exist"):
+        read(tmp_path / "nothere.json")
+
+
+# ---- charts -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
+@pytest.mark.parametrize("ending", [".png", ".svg"])
+def test_charts(ending, tmp_path):
+    from zoo.bench.chart import draw
+
+    files = draw(tmp_path / f"chart{ending}", made())
+    assert [file.name for file in files] == [f"chart{ending}", f"chart-growth{ending}"]
+    assert all(file.stat().st_size > 1000 for file in files)
+
+
+def test_threads_can_be_all_processors():
+    assert settings(threads=processors()).threads == processors()

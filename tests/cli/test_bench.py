@@ -1,0 +1,154 @@
+"""``zoo bench`` on the command line: wrong input, what it prints and writes, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+from bench_results import made, slower
+from click.testing import CliRunner
+
+from zoo.bench import bench
+from zoo.cli.app import cli
+from zoo.tables import BEGINNING
+
+
+def run(*args):
+    return CliRunner(env={"ZOO_PLUGINS": ""}).invoke(
+        cli, ["bench", *map(str, args)], prog_name="zoo", catch_exceptions=False
+    )
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Instead of measuring, remember what was asked for and give ready results."""
+    asked = []
+
+    def measure(settings, parts, tell):
+        asked.append((settings, parts))
+        tell("lstm 1x1x1")
+        return made()
+
+    monkeypatch.setattr(bench, "measure", measure)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        ("--cells lstn", 1, "no cell is called 'lstn'. Did you mean 'lstm'"),
+        ("--cells nothere.py:Cell", 1, "there is no file nothere.py"),
+        ("--cells clockwork --shapes 2x2x7", 1, "7 is not divisible by 4; choose sizes that divide."),
+        ("--cells ,", 1, "there is nothing to measure"),
+        ("--shapes 64x32", 1, "'64x32' is no shape; expected time steps, sequences and hidden units"),
+        ("--shapes ,", 1, "there is nothing to measure"),
+        ("--peers tensorflow", 1, "there is no peer 'tensorflow'"),
+        ("--python pytensor=nothere", 1, "expected a peer and the interpreter that has it"),
+        ("--threads 0", 1, "threads is 0; expected 1 to"),
+        ("--threads two", 2, "'two' is not a valid int"),
+        ("--dtype float16", 1, "dtype is 'float16'; expected float32 or float64."),
+        ("--seconds 0", 1, "seconds is 0.0; expected a finite number above zero."),
+        ("--seconds nan", 1, "seconds is nan"),
+        ("--chart chart.pdf", 1, "expected a name that ends with .png or .svg"),
+        ("--json no/such/place.json", 1, "there is no directory"),
+        ("--compare nothere.json", 1, "cannot read nothere.json"),
+    ],
+)
+def test_wrong_input(args, code, words, tmp_path, monkeypatch, measured):
+    monkeypatch.chdir(tmp_path)
+    result = run(*args.split())
+    assert words in " ".join(result.stderr.split())
+    assert (result.exit_code, measured) == (code, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_matplotlib_one_sentence_says_what_to_install(measured, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = run("--chart", "chart.png")
+    assert result.stderr == (
+        "Error: bench: charts need matplotlib; pip install 'recurrent-zoo[bench]' brings it.\n"
+    )
+    assert (result.exit_code, measured) == (1, [])
+
+
+def test_what_is_asked_for_is_measured(measured):
+    sizes = ["--cells", "vanilla,mgu", "--shapes", "8x4x16", "--peers", "none", "--threads", 1]
+    result = run(*sizes, "--no-compile", "--growth")
+    assert result.exit_code == 0
+    ((settings, parts),) = measured
+    assert (settings.cells, [str(shape) for shape in settings.shapes]) == (("vanilla", "mgu"), ["8x4x16"])
+    assert (settings.peers, settings.threads, settings.dtype) == ((), 1, "float32")
+    assert parts == bench.Parts(starts=False, sampling=False, growth=True)
+
+
+def test_tables_go_to_stdout_and_progress_to_stderr(measured):
+    result = run()
+    assert result.stderr == "lstm 1x1x1\n"
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["lstm", "1×1×1", "torch", "2", "4", "2.00", "4.00"] in lines
+    assert "refused: its loss is 1, that of zoo 2" in result.stdout
+    assert "torch has no gru." in result.stdout
+    assert len(measured[0][0].shapes) == 5
+
+
+def test_json_and_markdown(measured, tmp_path):
+    page = tmp_path / "page.md"
+    assert run("--json", tmp_path / "new.json", "--markdown", page).exit_code == 0
+    data = json.loads((tmp_path / "new.json").read_text(encoding="utf-8"))
+    assert data == json.loads(json.dumps({"format": 1, **asdict(made())}))
+    assert page.read_text(encoding="utf-8").startswith(BEGINNING)
+
+
+def test_a_page_without_the_marks_is_refused_before_the_run(measured, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("mine\n", encoding="utf-8")
+    result = run("--markdown", page)
+    assert "has no place for the tables" in result.stderr
+    assert (result.exit_code, measured, page.read_text(encoding="utf-8")) == (1, [], "mine\n")
+
+
+def test_comparing_with_an_older_run(measured, tmp_path, monkeypatch):
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps(asdict(made())), encoding="utf-8")
+    equal = run("--compare", old, "--threads", 1)
+    assert equal.exit_code == 0
+    assert equal.stdout.endswith(f"Compared with {old}: 0 of 4 ratios to peers fell by more than 15 %.\n")
+    monkeypatch.setattr(bench, "measure", lambda *_: slower(made(), 1.5))
+    fallen = run("--compare", old, "--threads", 1)
+    assert fallen.exit_code == 1
+    assert "2 of 4 ratios to peers fell by more than 15 %:\n  lstm 1x1x1, torch: 2.00" in fallen.stdout
+
+
+def test_an_older_run_of_another_kind_is_refused_before_the_run(measured, tmp_path):
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps(asdict(made())), encoding="utf-8")
+    result = run("--compare", old, "--threads", 1, "--dtype", "float64")
+    assert "was made with dtype float32, this run has float64" in " ".join(result.stderr.split())
+    assert (result.exit_code, measured) == (1, [])
+
+
+def test_in_earnest(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # slow kernels, and nothing to compile
+    file = tmp_path / "new.json"
+    sizes = ["--cells", "vanilla", "--shapes", "6x3x8", "--peers", "none", "--threads", 1]
+    result = run(*sizes, "--seconds", 0.05, "--json", file)
+    assert result.exit_code == 0, result.output
+    data = json.loads(file.read_text(encoding="utf-8"))
+    (race,), (start,) = data["races"], data["starts"]
+    (step,) = race["steps"]
+    assert 0 < step["least_s"] <= step["median_s"]
+    assert 0 < step["efficiency"] < 1
+    assert min(start["compile_s"], start["load_s"]) > 0
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom zoo.cli.app import cli\n"
+        "try:\n    cli(['bench', '--help'], prog_name='zoo')\nexcept SystemExit:\n    pass\n"
+        "sys.stderr.write(' '.join({'numba', 'numpy', 'rich', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stderr, done.stdout.startswith("Usage: zoo bench")) == ("", True)

@@ -1,0 +1,450 @@
+"""The command line as a whole: help, imports, failures, and the commands that need no trained model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import zoo
+from zoo.cli.app import COMMANDS, cli
+from zoo.cli.component_lookup import repeated_flags
+from zoo.cli.errors import plain_failures
+from zoo.errors import UsageError, ZooWarning
+from zoo.testing import Outcome, Report
+
+LEAKY = Path(__file__).parents[2] / "docs" / "examples" / "zoo-leaky" / "zoo_leaky.py"
+
+
+def run(*args: str, **env: str) -> Result:
+    return CliRunner(env={"ZOO_PLUGINS": "", **env}).invoke(
+        cli, args, prog_name="zoo", catch_exceptions=False
+    )
+
+
+def process(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "zoo", *args]
+    surroundings = {**os.environ, "ZOO_PLUGINS": "", **env}
+    return subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=120)
+
+
+# ---- help ---------------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_command():
+    result = run("--help")
+    assert result.exit_code == 0
+    assert all(
+        f"  {name} " in result.output and summary in result.output for name, summary in COMMANDS.items()
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_every_command(name):
+    result = run(name, "-h")
+    assert (result.exit_code, result.output.startswith(f"Usage: zoo {name}")) == (0, True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_no_markup_and_names_no_flag_that_the_command_lacks(name):
+    with click.Context(cli) as ctx:
+        command = cli.get_command(ctx, name)
+    flags = {flag for param in command.params for flag in (*param.opts, *param.secondary_opts)} | {"--help"}
+    text = run(name, "--help").output
+    assert "\\b" not in text
+    assert "\b" not in text
+    of_others = re.compile(r"`zoo [^`]*`")
+    named = re.findall(r"--[a-z][a-z-]*", of_others.sub("", " ".join(text.split())))
+    assert set(named) <= flags
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_says_what_the_command_says_of_itself(name):
+    with click.Context(cli) as ctx:
+        command = cli.get_command(ctx, name)
+    assert command is not None
+    assert " ".join((command.help or "").partition("\n\n")[0].split()) == COMMANDS[name]
+
+
+def test_version():
+    assert run("--version").output == f"zoo {zoo.__version__}\n"
+
+
+def test_an_unknown_command_gets_the_nearest():
+    result = run("cels")
+    assert result.exit_code == 2
+    assert "there is no command 'cels'. Did you mean 'cells'?" in result.stderr
+
+
+# ---- what is imported, and how long it takes ----------------------------------------------------------
+
+_SPY = """
+import sys
+from zoo.cli.app import cli
+try:
+    cli({args!r}, prog_name="zoo")
+except SystemExit as end:
+    assert not end.code, end.code
+sys.stderr.write(" ".join(name for name in {heavy!r} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("args", "heavy"),
+    [
+        (["--help"], ["numba", "numpy", "rich", "pluggy", "zoo.registry", "zoo.base"]),
+        (["cells"], ["numba", "llvmlite", "rich", "zoo.model", "zoo.training"]),
+        (["cells", "--help"], ["numba", "numpy", "rich"]),
+        (["cite", "lstm", "adam"], ["numba", "llvmlite", "rich", "zoo.model", "zoo.training"]),
+        (["plugins"], ["numba", "llvmlite", "rich", "zoo.model", "zoo.training"]),
+        (["show", "lstm"], ["numba", "llvmlite", "rich"]),
+        (["train", "--help"], ["numba", "llvmlite", "rich"]),
+    ],
+)
+def test_light_commands_import_nothing_heavy(args, heavy):
+    code = _SPY.format(args=args, heavy=heavy)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no rusage of children")
+def test_help_is_quick():
+    import resource
+
+    def seconds() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    costs = []
+    for _ in range(3):
+        before = seconds()
+        process("--help")
+        costs.append(seconds() - before)
+    assert min(costs) < 0.3  # processor time, since the wall clock counts the neighbours too; 0.1 s is usual
+
+
+# ---- failing ------------------------------------------------------------------------------------------
+
+
+def test_errors_of_zoo_become_one_sentence(capsys):
+    with pytest.raises(click.ClickException) as failure, plain_failures():
+        raise UsageError("layer 3 is upside down; turn it.")
+    assert (failure.value.format_message(), failure.value.exit_code) == (
+        "layer 3 is upside down; turn it.",
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError("no 3 TiB"), "not enough memory: no 3 TiB; choose smaller sizes."),
+        (PermissionError(13, "Permission denied", "x"), "system error: [Errno 13]"),
+    ],
+)
+def test_what_the_system_does_not_grant_is_no_traceback(error, words):
+    with pytest.raises(click.ClickException, match=r".*") as failure, plain_failures():
+        raise error
+    assert words in failure.value.format_message()
+
+
+def test_flags_with_files_are_repeated_in_later_commands():
+    cells = ["lstm", "a.py:A", "b=b.py:B"]
+    expected = ["--cells", "a.py:A,b=b.py:B", "--plugin", "p.py", "--plugin", "q.py"]
+    assert repeated_flags(["p.py", "q.py"], cells=cells, tasks=["copying"]) == expected
+    assert repeated_flags([], cell=["a.py:A"], task=[None]) == ["--cell", "a.py:A"]
+
+
+def test_a_closed_pipe_is_left_to_click():
+    with pytest.raises(BrokenPipeError), plain_failures():
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_ctrl_c_outside_of_training(capsys):
+    with pytest.raises(click.exceptions.Exit) as end, plain_failures():
+        raise KeyboardInterrupt
+    assert (end.value.exit_code, capsys.readouterr().err) == (130, "Interrupted.\n")
+
+
+def test_warnings_of_zoo_are_one_plain_line(capsys):
+    with plain_failures():
+        warnings.warn("the cache is full", ZooWarning, stacklevel=1)
+        warnings.warn("the cache is full", ZooWarning, stacklevel=1)
+    assert capsys.readouterr().err == "Warning: the cache is full\n" * 2
+
+
+def test_bugs_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError), plain_failures():
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        ("train --hidden many", 2, "'many' is not a valid int"),
+        ("train --hidden 0", 1, "hidden is 0; expected an integer of at least 1."),
+        ("train --level word", 2, "'word' is not one of 'char', 'byte'"),
+        ("train --resume", 2, "--resume needs --out DIR"),
+        ("train --cell vanila", 1, "Did you mean 'vanilla'?"),
+        ("train --cell nothere.py:Cell", 1, "there is no file nothere.py"),
+        ("train --optimizer adan", 1, "no optimizer is called 'adan'. Did you mean 'adam'"),
+        ("train --schedule cosinus", 1, "Did you mean 'cosine'?"),
+        ("train --schedule step --data builtin:hello", 1, "schedule 'step' needs 'period'"),
+        ("train --set beta1", 1, "--set 'beta1' is no assignment; write it as name=value."),
+        ("train --set bta1=0.8", 1, "Did you mean 'beta1'?"),
+        ("train --set beta1=2", 1, "option 'beta1' is 2.0; expected a finite number at least 0 and below 1."),
+        ("train --set optimizr.beta1=0.5", 1, "Did you mean 'optimizer'?"),
+        (
+            "train --schedule cosine --set warmup=x",
+            1,
+            "schedule 'cosine': warmup is 'x'; expected an integer.",
+        ),
+        ("train --data nothere.txt", 1, "There is no file or directory 'nothere.txt'"),
+        ("train --data builtin:helo", 1, "did you mean builtin:hello?"),
+        ("train --data builtin:hello --batch 9 --seq 9", 1, "The text is too short"),
+        ("train --steps 5 --epochs 1", 1, "steps and epochs are both given"),
+        ("train --plugin nothere.py", 1, "there is no file nothere.py"),
+        ("sample nothere", 1, "nothere"),
+        ("sample nothere --temperature 0", 1, "use --sampler greedy"),
+        ("sample nothere --temperature nan", 1, "option 'temperature' is nan; expected a finite number"),
+        ("sample nothere --top-k 0", 1, "option 'k' is 0; expected an integer at least 1"),
+        ("sample nothere --sampler gredy", 1, "Did you mean 'greedy'?"),
+        ("sample nothere --top-p 0.5 --min-p 0.1 --set p=0.3", 1, "write top_p.p or min_p.p"),
+        ("sample nothere --cell vanilla", 1, "a trained model names its cell itself"),
+        ("sample nothere --on-unknown guess", 2, "'guess' is not one of 'error', 'skip'"),
+        ("sample", 2, "Missing argument 'RUN'"),
+        ("eval nothere", 1, "nothere"),
+        ("eval nothere --part half", 2, "'half' is not one of"),
+        ("cells xlstm*", 1, "no cell matches 'xlstm*'"),
+        ("cells vanila", 1, "Did you mean 'vanilla'?"),
+        ("cells --sort yeer", 2, "there is nothing called 'yeer' to sort by"),
+        ("cells --sort yeer", 2, "Did you mean 'year'?"),
+        ("cells --sort speed", 2, "nothing is measured without --speed; add it."),
+        ("cite", 2, "name what you cite, as in `zoo cite lstm adam`"),
+        ("cite vanila", 1, "Did you mean 'vanilla'?"),
+        ("cite nothere.py:Cell", 1, "there is no file nothere.py"),
+        ("show topk", 1, "Did you mean 'top_k'?"),
+        ("show optimiser:adam", 1, "Did you mean 'optimizer'?"),
+        ("show nothere.py:Cell", 1, "there is no file nothere.py"),
+        ("check vanila", 1, "Did you mean 'vanilla'?"),
+        ("check vanilla --timeout 0", 2, "0 is not in the range"),
+        ("cache empty", 2, "'empty' is not one of 'info', 'clear', 'path'"),
+        ("plugins --plugin nothere.py", 1, "there is no file nothere.py"),
+    ],
+)
+def test_wrong_input(args, code, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*args.split())
+    assert words in " ".join(result.stderr.split())
+    assert result.exit_code == code
+    assert list(tmp_path.iterdir()) == []  # what fails leaves nothing behind
+
+
+# ---- show --------------------------------------------------------------------------------------
+
+
+def test_show_a_cell():
+    output = run("show", "vanilla").output
+    for words in (
+        "vanilla  cell, classic, from recurrent-zoo",
+        "h' = tanh(x Wxh + h Whh + bh)",
+        "Parameters: I·H + H·H + H",
+        "Whh  (H, H)  ",
+        "hidden to hidden",
+        "Jeffrey L. Elman (1990). Finding Structure in Time.",
+        "Deviations: ",
+    ):
+        assert words in output
+    assert "``" not in output
+
+
+@pytest.mark.parametrize("name", ["adam", "optimizer:adam"])
+def test_show_an_optimizer(name):
+    output = run("show", name).output
+    assert (
+        "  beta1         0.9    a finite number at least 0 and below 1  decay of the mean gradient" in output
+    )
+    assert "running mean of its square" in output
+
+
+def test_show_a_sampler():
+    assert "an integer at least 1" in run("show", "sampler:top_k").output
+
+
+def test_show_the_source():
+    import zoo_cells.classic.vanilla as module
+
+    assert run("show", "vanilla", "--source").output == Path(module.__file__).read_text(encoding="utf-8")
+
+
+def test_show_a_cell_in_a_file():
+    output = run("show", f"{LEAKY}:Leaky").output
+    assert "registered nowhere" in output
+    assert "leak  0.3" in output
+
+
+# ---- plugins ------------------------------------------------------------------------------------------
+
+
+def test_plugins():
+    lines = run("plugins").output.splitlines()
+    assert lines[0].split() == ["plugin", "from", "version", "status", "provides"]
+    row = ["vanilla", "recurrent-zoo", zoo.__version__, "loaded", "cell", "vanilla"]
+    assert row in [line.split() for line in lines]
+
+
+def test_plugins_as_json():
+    records = {record["name"]: record for record in json.loads(run("plugins", "--json").output)}
+    assert records["adam"]["provides"] == ["optimizer adam"]
+
+
+def test_a_plugin_file_joins_the_listing():
+    assert "leaky" in process("cells", "--plugin", str(LEAKY)).stdout
+    assert "cell leaky" in process("plugins", "--plugin", str(LEAKY)).stdout
+
+
+def test_a_failed_plugin_is_told_of_and_explained():
+    found = process("cells", ZOO_PLUGINS="nosuch")
+    assert found.stderr == "1 plugin failed to load: `zoo plugins` shows why.\n"
+    assert (found.returncode, "vanilla" in found.stdout) == (0, True)
+    assert "nosuch failed: ZOO_PLUGINS names 'nosuch'" in process("plugins", ZOO_PLUGINS="nosuch").stdout
+
+
+def test_a_plugin_file_that_cannot_be_imported(tmp_path):
+    file = tmp_path / "broken.py"
+    file.write_text("import nothing_of_this_name\n", encoding="utf-8")
+    found = process("cells", "--plugin", str(file))
+    assert found.returncode == 1
+    assert found.stderr.startswith("Error: plugin ")
+    assert "No module named 'nothing_of_this_name' (broken.py, line 1)" in found.stderr
+
+
+# ---- check --------------------------------------------------------------------------------------------
+
+
+def _child(report, monkeypatch):
+    calls = []
+
+    def check_in_child(spec, **arguments):
+        calls.append((spec, arguments))
+        return report
+
+    monkeypatch.setattr("zoo.testing.check_in_child", check_in_child, raising=False)
+    return calls
+
+
+HOLDS = Outcome("check_shapes", "Shapes are as declared.", "passed", seconds=1.0)
+BROKEN = Outcome("check_nan", "NaN in gives NaN out.", "failed", "found 0.0, expected nan", 0.5)
+
+
+def test_check_prints_law_by_law(monkeypatch):
+    calls = _child(Report("cell 'vanilla'", (HOLDS,)), monkeypatch)
+    result = run("check", "vanilla")
+    assert calls == [("cell:vanilla", {"timeout": 300.0, "plugin": None})]
+    assert result.exit_code == 0
+    assert result.output.splitlines()[0] == "holds    Shapes are as declared.  check_shapes"
+    assert result.output.splitlines()[-1] == "cell 'vanilla': 1 laws, 1 hold (1.0 s)"
+
+
+def test_check_exits_with_1_for_a_broken_law(monkeypatch):
+    calls = _child(Report("optimizer 'adam'", (HOLDS, BROKEN)), monkeypatch)
+    result = run("check", "adam", "--timeout", "5")
+    assert calls == [("optimizer:adam", {"timeout": 5.0, "plugin": None})]
+    assert result.exit_code == 1
+    assert "BROKEN   NaN in gives NaN out.  check_nan\n         found 0.0, expected nan\n" in result.output
+
+
+def test_check_exits_with_1_for_a_law_that_was_not_checked(monkeypatch):
+    late = Outcome("check_nan", "NaN in gives NaN out.", "not checked", "found the process still busy")
+    _child(Report("cell 'vanilla'", (HOLDS, late)), monkeypatch)
+    result = run("check", "vanilla")
+    assert result.exit_code == 1
+    assert (
+        "not checked NaN in gives NaN out.  check_nan\n         found the process still busy\n"
+        in result.output
+    )
+
+
+def test_check_prints_what_it_cannot_see(monkeypatch):
+    warned = dataclasses.replace(HOLDS, warning="cell 'mine': zoo.stop_gradient(h) cuts the gradient of h.")
+    _child(Report("cell 'mine'", (warned, warned)), monkeypatch)
+    lines = run("check", "vanilla").output.splitlines()
+    assert lines[-2:] == [
+        "warning: cell 'mine': zoo.stop_gradient(h) cuts the gradient of h.",
+        "cell 'mine': 2 laws, 2 hold, 1 warning (2.0 s)",
+    ]
+    assert json.loads(run("check", "vanilla", "--json").output)["warnings"] == [warned.warning]
+
+
+def test_check_as_json(monkeypatch):
+    _child(Report("cell 'vanilla'", (BROKEN,)), monkeypatch)
+    result = run("check", "vanilla", "--json")
+    assert (json.loads(result.output)["ok"], result.exit_code) == (False, 1)
+
+
+def test_check_in_earnest():
+    found = process("check", "sampler:greedy", ZOO_TEST_EXAMPLES="1")
+    assert "sampler 'greedy': " in found.stdout
+    assert found.returncode == 0
+
+
+# ---- cache, doctor ------------------------------------------------------------------------------------
+
+
+def test_cache(tmp_path):
+    folder = tmp_path / "kernels"
+    folder.mkdir(mode=0o700)
+    (folder / "forward-0.kernel").write_bytes(b"x" * 1500)
+    place = {"ZOO_CACHE_DIR": str(tmp_path)}
+    assert run("cache", "path", **place).output == f"{tmp_path}\n"
+    assert run("cache", **place).output.startswith(f"1 compiled kernels, 1.50 kB, in {folder}\n")
+    assert run("cache", "clear", **place).output == f"Removed 1 compiled kernels from {folder}.\n"
+    assert list(folder.iterdir()) == []
+
+
+def test_doctor_finds_all_well(tmp_path):
+    found = process("doctor", "--json", ZOO_CACHE_DIR=str(tmp_path))
+    facts = json.loads(found.stdout)
+    assert (found.returncode, facts["ok"], facts["problems"]) == (0, True, [])
+    assert facts["zoo"]["version"] == zoo.__version__
+    assert facts["cache"] == {"path": str(tmp_path), "writable": True, "kernels": 0, "bytes": 0}
+    assert facts["environment"]["ZOO_CACHE_DIR"] == str(tmp_path)
+    assert facts["vectors"]["float32"] == 2 * facts["vectors"]["float64"] >= 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
+def test_doctor_finds_what_is_broken(tmp_path):
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels").chmod(0o777)
+    found = process("doctor", ZOO_CACHE_DIR=str(tmp_path), ZOO_PLUGINS="nosuch")
+    assert found.returncode == 1
+    assert "others may write to it" in found.stdout
+    assert "Broken: plugin nosuch failed: ZOO_PLUGINS names 'nosuch'" in found.stdout
+    assert found.stderr == ""
+
+
+# ---- standard output ----------------------------------------------------------------------------------
+
+
+def test_a_closed_pipe_is_silent():
+    command = [sys.executable, "-m", "zoo", "cells"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == b""
+
+
+def test_an_encoding_without_the_letter_is_no_traceback():
+    found = process("show", "vanilla", PYTHONIOENCODING="ascii")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "Parameters: I" in found.stdout

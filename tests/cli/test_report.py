@@ -1,0 +1,73 @@
+"""``zoo report`` on the command line."""
+
+from __future__ import annotations
+
+import pytest
+import report_fixtures as examples
+from click.testing import CliRunner
+
+import zoo
+from zoo.cli.app import cli
+from zoo.report import figures
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return examples.train(tmp_path_factory.mktemp("cli"), steps=2)
+
+
+def report(*arguments: object):
+    with zoo.kernels.interpreted():
+        return CliRunner().invoke(cli, ["report", *map(str, arguments)])
+
+
+def test_the_page_goes_into_the_directory_unless_it_is_told_otherwise(run, tmp_path):
+    done = report(run, "--symbols", 30)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith(f"{run / 'report.html'}  ")
+    assert (run / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    done = report(run, "--symbols", 0, "--out", tmp_path / "page.html")
+    assert (tmp_path / "page.html").exists()
+    assert "hidden-units" not in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_run_with_a_report_goes_on(run):
+    assert report(run, "--symbols", 0).exit_code == 0
+    with zoo.kernels.interpreted():
+        again = zoo.train(run.parent / "text.txt", out=run, resume=True, hidden=8, clip=0.5, steps=3)
+    assert again.ended == "finished"
+
+
+def test_figures(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    done = report(
+        run, "--symbols", 0, "--out", tmp_path / "page.html", "--figures", "svg", tmp_path / "figures"
+    )
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "figures" / "loss.svg").exists()
+    assert str(tmp_path / "figures" / "loss.svg") in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["nothing"], 1, "there is no directory nothing"),
+        (["{run}", "--out", "no/page.html"], 1, "there is no directory no to write page.html into"),
+        (["{run}", "--figures", "gif", "x"], 2, "'gif' is not one of"),
+        (["{run}", "--symbols", "-1"], 2, "-1 is not in the range"),
+        (["{run}", "--cell", "lstm"], 1, "a trained model names its cell itself"),
+        ([], 2, "Missing argument"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run, arguments, code, told):
+    done = report(*(argument.format(run=run) for argument in arguments))
+    assert (done.exit_code, "Traceback" in done.output) == (code, False)
+    assert told in done.output
+
+
+def test_without_matplotlib_nothing_is_written(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    done = report(run, "--out", tmp_path / "page.html", "--figures", "svg", tmp_path / "figures")
+    assert done.exit_code == 1
+    assert "pip install 'recurrent-zoo[report]'" in done.output
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,410 @@
+"""From text to text through the command line: train, sample, evaluate, stop, resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import zoo
+from zoo.cli.app import cli
+from zoo.storage import RunDirectory
+from zoo.training import Run
+
+LEAKY = Path(__file__).parents[2] / "docs" / "examples" / "zoo-leaky" / "zoo_leaky.py"
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+HELLO = ("--data", "builtin:hello", "--hidden", "64", "--threads", "1")
+TEXT = "the cat sat on the mat, and the rat sat on the hat.\n" * 80  # 4,160 characters: parted in three
+
+
+def run(*args: object, stdin: str | bytes | None = None) -> Result:
+    runner = CliRunner(env={"ZOO_PLUGINS": ""})
+    words = [str(arg) for arg in args]
+    return runner.invoke(cli, words, input=stdin, prog_name="zoo", catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def hello(tmp_path_factory):
+    """A run that has learnt hello."""
+    out = tmp_path_factory.mktemp("runs") / "hello"
+    result = run("train", *HELLO, "--steps", 200, "--sample-every", 100, "--sample-length", 8, "--out", out)
+    assert (result.exit_code, result.stderr) == (0, "")
+    (out.parent / "stdout.txt").write_text(result.stdout, encoding="utf-8")
+    return out
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    """A short run on a file, with validation and test parts."""
+    folder = tmp_path_factory.mktemp("story")
+    (folder / "story.txt").write_text(TEXT, encoding="utf-8")
+    args = ("--hidden", 8, "--batch", 4, "--seq", 16, "--steps", 20, "--eval-every", 10, "--threads", 1)
+    result = run("train", "--data", folder / "story.txt", *args, "--out", folder / "run", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    return folder / "run"
+
+
+@pytest.fixture
+def copy(hello, tmp_path):
+    return Path(shutil.copytree(hello, tmp_path / "copy"))
+
+
+# ---- train and sample ---------------------------------------------------------------------------------
+
+
+def test_greedy_sampling_says_hello(hello):
+    result = run("sample", hello, "--prompt", "h", "--sampler", "greedy", "--length", 4)
+    assert (result.stdout, result.stderr, result.exit_code) == ("hello\n", "", 0)
+
+
+def test_training_says_what_it_does(hello):
+    lines = (hello.parent / "stdout.txt").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == f"text   hello: 5 characters, 4 different, sha256 {'2cf24dba5fb0'}"
+    assert lines[4] == f"out    {hello}"
+    assert any(line.startswith("step 50/200  loss ") for line in lines)
+    assert any(line.startswith("step 200/200  training text: loss ") for line in lines)
+    assert "step 100/200  sample:" in lines
+    assert lines[-1] == f"sample with: zoo sample {hello}"
+
+
+@pytest.mark.parametrize(
+    "args", [("--top-k", "1"), ("--temperature", "0.01"), ("--sampler", "top_p", "--top-p", "1e-6")]
+)
+def test_other_ways_to_the_most_probable(hello, args):
+    assert run("sample", hello, "--prompt", "h", "--length", "4", *args).stdout == "hello\n"
+
+
+def test_a_seed_gives_the_same_text(hello):
+    first, again, other = (
+        run("sample", hello, "--length", 40, "--temperature", 3, "--seed", seed).stdout for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    assert len(first) == 41
+
+
+def test_the_prompt_may_come_from_stdin(hello):
+    result = run("sample", hello, "--prompt", "-", "--sampler", "greedy", "--length", 4, stdin="h")
+    assert result.stdout == "hello\n"
+    result = run("sample", hello, "--prompt", "-", stdin=b"h\xff")
+    assert "the prompt on standard input is not UTF-8: byte 0xff at offset 1" in result.stderr
+
+
+def test_unknown_characters(hello):
+    refused = run("sample", hello, "--prompt", "hexa")
+    assert "'x', 'a'" in refused.stderr
+    assert refused.exit_code == 1
+    skipped = run(
+        "sample", hello, "--prompt", "hxa", "--on-unknown", "skip", "--sampler", "greedy", "--length", 4
+    )
+    assert skipped.stdout == "hello\n"
+
+
+def test_a_checkpoint_file_can_be_sampled(hello):
+    (*_, (_, file)) = RunDirectory(hello).checkpoints()
+    assert run("sample", file, "--prompt", "h", "--sampler", "greedy", "--length", 4).stdout == "hello\n"
+
+
+@pytest.mark.parametrize("command", ["sample", "eval"])
+def test_what_holds_no_model(command, tmp_path):
+    empty = run(command, tmp_path)
+    assert "holds no checkpoint" in empty.stderr
+    (tmp_path / "text.safetensors").write_bytes(b"this is no checkpoint at all")
+    foreign = run(command, tmp_path / "text.safetensors")
+    assert "Error: " in foreign.stderr
+    assert empty.exit_code == foreign.exit_code == 1
+
+
+def test_bytes_are_printed_as_text(tmp_path):
+    (tmp_path / "umlaut.txt").write_bytes("äöü".encode() * 3)
+    args = ("--level", "byte", "--hidden", 16, "--steps", 300, "--lr", 0.01, "--threads", 1)
+    assert run("train", "--data", tmp_path / "umlaut.txt", *args, "--out", tmp_path / "run").exit_code == 0
+    result = run("sample", tmp_path / "run", "--prompt", "ä", "--sampler", "greedy", "--length", 4)
+    assert result.stdout == "äöü\n"
+
+
+def test_quiet_and_json(tmp_path):
+    quiet = run("train", *HELLO, "--steps", 2, "--out", tmp_path / "quiet", "--quiet")
+    assert (quiet.stdout, quiet.stderr, quiet.exit_code) == ("", "", 0)
+    spoken = run("train", *HELLO, "--steps", 2, "--out", tmp_path / "json", "--json")
+    events = [json.loads(line) for line in spoken.stdout.splitlines()]
+    assert [event["event"] for event in events][:3] == ["start", "compiling", "compiled"]
+    assert events == Run(tmp_path / "json").history
+
+
+def test_a_directory_that_holds_a_run_is_not_overwritten(copy):
+    before = Run(copy).history
+    result = run("train", *HELLO, "--steps", 5, "--out", copy)
+    assert "already holds a run; resume it or choose another directory" in result.stderr
+    assert result.exit_code == 1
+    assert Run(copy).history == before
+
+
+@pytest.mark.skipif(PLAIN, reason="NumPy warns of the overflow that this is about")
+def test_divergence_is_an_error_in_one_sentence(tmp_path):
+    args = ("--optimizer", "sgd", "--lr", 1e39, "--clip", 0, "--steps", 50)
+    result = run("train", *HELLO, *args, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "Error: training diverged: after " in result.stderr
+    assert "lower --lr (now 1e+39)" in result.stderr
+
+
+# ---- eval ---------------------------------------------------------------------------------------------
+
+
+def test_eval_of_the_validation_part_is_what_training_logged(story):
+    facts = json.loads(run("eval", story, "--part", "valid", "--json").stdout)
+    logged = [event for event in Run(story).history if event["event"] == "eval" and event["best"]][-1]
+    assert (facts["loss"], facts["bits"], facts["part"]) == (logged["loss"], logged["bits"], "valid")
+    assert facts["perplexity"] == pytest.approx(np.exp(facts["loss"]))
+
+
+def test_eval_prefers_the_test_part(story, hello):
+    assert "story, test part: " in run("eval", story).stdout
+    assert "hello, train part: 4 symbols predicted" in run("eval", hello).stdout
+
+
+def test_eval_on_another_text(story, tmp_path):
+    (tmp_path / "other.txt").write_text("the cat ate the rat\n" * 10, encoding="utf-8")
+    facts = json.loads(run("eval", story, "--data", tmp_path / "other.txt", "--json").stdout)
+    assert (facts["text"], facts["part"], facts["skipped"]) == ("other", "all", 0)
+    (tmp_path / "strange.txt").write_text("the cät ate the räätz\n" * 10, encoding="utf-8")
+    refused = run("eval", story, "--data", tmp_path / "strange.txt")
+    assert "'z', 'ä'" in refused.stderr
+    assert refused.exit_code == 1
+    skipped = run("eval", story, "--data", tmp_path / "strange.txt", "--on-unknown", "skip")
+    assert "40 unknown ones left out" in skipped.stdout
+
+
+def test_eval_of_the_same_text_by_name_is_of_its_test_part(story):
+    facts = json.loads(run("eval", story, "--data", story.parent / "story.txt", "--json").stdout)
+    assert facts["part"] == "test"
+
+
+def test_eval_refuses_a_text_that_changed(tmp_path):
+    (tmp_path / "a.txt").write_text("abab", encoding="utf-8")
+    run("train", "--data", tmp_path / "a.txt", "--hidden", 4, "--steps", 1, "--out", tmp_path / "run")
+    (tmp_path / "a.txt").write_text("abba", encoding="utf-8")
+    result = run("eval", tmp_path / "run")
+    assert "has changed since training" in result.stderr
+    assert result.exit_code == 1
+
+
+def test_eval_of_a_part_that_is_not_there(hello):
+    assert (
+        "the valid part is too short to be predicted: 0 of 5 symbols"
+        in run("eval", hello, "--part", "valid").stderr
+    )
+
+
+def test_eval_of_a_model_without_a_history(hello, tmp_path):
+    zoo.load(hello).save(tmp_path / "bare.safetensors")
+    assert "does not say on which text it was trained" in run("eval", tmp_path / "bare.safetensors").stderr
+    result = run("eval", tmp_path / "bare.safetensors", "--data", "builtin:hello")
+    assert "hello, whole text: 4 symbols predicted" in result.stdout
+
+
+# ---- resume -------------------------------------------------------------------------------------------
+
+
+def test_resuming_equals_not_stopping(tmp_path):
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    run("train", *HELLO, "--steps", 12, "--eval-every", 4, "--out", whole)
+    run("train", *HELLO, "--steps", 6, "--eval-every", 4, "--out", parted)
+    result = run("train", "--resume", "--out", parted, "--steps", 12)
+    assert "resumed at step 6" in result.stdout
+    last = [RunDirectory(path).load_last(pytest.fail)[1].arrays for path in (whole, parted)]
+    assert last[0].keys() == last[1].keys()
+    for name, array in last[0].items():
+        np.testing.assert_array_equal(array, last[1][name], err_msg=name)
+
+
+def test_a_finished_run_has_nothing_left_to_do(copy):
+    assert "nothing was left to do after step 200" in run("train", "--resume", "--out", copy).stdout
+
+
+def test_resuming_where_there_is_no_run_begins_one(tmp_path):
+    result = run("train", *HELLO, "--steps", 1, "--resume", "--out", tmp_path / "new")
+    assert result.exit_code == 0
+    assert result.stderr == f"Note: no run in {tmp_path / 'new'}; starting a new one.\n"
+    assert Run(tmp_path / "new").history[0]["event"] == "start"
+
+
+def test_resuming_in_a_directory_of_something_else_is_an_error_alone(tmp_path):
+    (tmp_path / "compare.json").write_text("{}")
+    result = run("train", *HELLO, "--steps", 1, "--resume", "--out", tmp_path)
+    assert (result.exit_code, "starting a new one" in result.stderr) == (1, False)
+    assert result.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize("name", ["coyp", "copy2", "elsewhere"])
+def test_resuming_a_misspelt_run_says_that_a_new_one_begins(copy, name):
+    (copy.parent / "text.txt").write_text("No run.", encoding="utf-8")
+    out = copy.parent / name
+    result = run("train", *HELLO, "--steps", 1, "--resume", "--out", out, "--json")
+    hint = "" if name == "elsewhere" else f" Did you mean {str(copy)!r}?"
+    note = f"no run in {out}; starting a new one.{hint}"
+    assert result.stderr == f"Note: {note}\n"
+    first, second, *_ = map(json.loads, result.stdout.splitlines())
+    assert first == {"event": "note", "text": note}
+    assert second["event"] == "start"
+    assert "Note: " not in run("train", *HELLO, "--steps", 1, "--resume", "--out", out, "--quiet").stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--hidden", "65"), "hidden: 64 -> 65"),
+        (("--seed", "1"), "seed: 0 -> 1"),
+        (("--optimizer", "sgd"), "optimizer: 'adam' -> 'sgd'"),
+        (("--set", "beta1=0.5"), "optimizer_options: {} -> {'beta1': 0.5}"),
+    ],
+)
+def test_a_changed_configuration_is_shown_and_refused(copy, args, words):
+    before = Run(copy).history
+    result = run("train", "--resume", "--out", copy, *args)
+    assert "cannot be resumed with another configuration" in result.stderr
+    assert words in result.stderr
+    assert result.exit_code == 1
+    assert Run(copy).history == before
+
+
+def test_another_text_is_refused(copy):
+    before = Run(copy).history
+    result = run("train", "--resume", "--out", copy, "--data", "builtin:pydoc")
+    assert "the text has changed since (sha256 2cf24dba5fb0 then, " in result.stderr
+    assert result.exit_code == 1
+    assert Run(copy).history == before
+
+
+def test_harmless_changes_are_let_through(copy):
+    result = run("train", "--resume", "--out", copy, "--steps", 204, "--keep", 1, "--log-every", 2)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "step 202/204" in result.stdout
+
+
+# ---- a cell in a file ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def leaky(tmp_path_factory):
+    out = tmp_path_factory.mktemp("leaky") / "run"
+    cell = f"{LEAKY}:Leaky"
+    args = ("--cell", cell, "--set", "leak=0.5", "--set", "beta1=0.8")
+    result = run("train", *HELLO, *args, "--steps", 150, "--out", out)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-1] == f"sample with: zoo sample {out} --cell {cell}"
+    return out
+
+
+def test_a_cell_in_a_file_learns_with_its_options(leaky):
+    config = Run(leaky).config
+    assert (config.cell, config.cell_options, config.optimizer_options) == (
+        "leaky",
+        {"leak": 0.5},
+        {"beta1": 0.8},
+    )
+    args = ("--prompt", "h", "--sampler", "greedy", "--length", 4)
+    assert run("sample", leaky, *args, "--cell", f"{LEAKY}:Leaky").stdout == "hello\n"
+
+
+@pytest.mark.parametrize("command", [("sample",), ("eval",), ("train", "--resume", "--out")])
+def test_a_cell_in_a_file_has_to_be_named_again(leaky, command):
+    result = run(*command, leaky)
+    assert "the cell 'leaky', which is not registered here" in result.stderr
+    assert "--cell FILE.py:Class" in result.stderr
+    assert result.exit_code == 1
+
+
+def test_a_cell_in_a_file_is_resumed_when_named(leaky):
+    result = run("train", "--resume", "--out", leaky, "--cell", f"{LEAKY}:Leaky")
+    assert "nothing was left to do" in result.stdout
+
+
+def test_another_cell_is_not_taken_for_it(hello):
+    result = run("eval", hello, "--cell", f"{LEAKY}:Leaky")
+    assert "made with the cell 'vanilla'; found cell 'leaky'" in result.stderr
+
+
+# ---- signals and pipes, with real processes -----------------------------------------------------------
+
+
+def process(*args: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "zoo", *map(str, args)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env={**os.environ, "ZOO_PLUGINS": ""}
+    )
+
+
+def wait_for(child: subprocess.Popen[str], words: str) -> None:
+    assert child.stdout is not None
+    for line in child.stdout:
+        if words in line:
+            return
+    pytest.fail(f"the process ended before it said {words!r}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_run_goes_on(number, code, tmp_path):
+    out = tmp_path / "run"
+    with process("train", *HELLO, "--steps", 1_000_000, "--eval-every", 500_000, "--out", out) as child:
+        wait_for(child, "step 50/1000000")
+        time.sleep(0.05)
+        child.send_signal(number)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == code
+    assert err == (
+        f"Interrupted by {number.name}; all is saved. Resume with: zoo train --resume --out {out}\n"
+    )
+    stopped = Run(out).history[-1]
+    assert (stopped["event"], stopped["reason"]) == ("end", "interrupted")
+    result = run("train", "--resume", "--out", out, "--steps", stopped["step"] + 1)
+    assert f"resumed at step {stopped['step']}\n" in result.stdout
+    assert f"finished at step {stopped['step'] + 1:,} " in result.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes close otherwise there")
+def test_a_closed_pipe_ends_sampling_in_silence(hello):
+    with process("sample", hello, "--length", 10_000_000) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert len(child.stdout.read(100)) == 100
+        child.stdout.close()
+        assert child.stderr.read() == ""
+        assert child.wait(timeout=60) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_on_a_terminal(hello, tmp_path):
+    import pty
+
+    master, slave = pty.openpty()
+    steps = ("--steps", "40" if PLAIN else "1000", "--eval-every", "20", "--log-every", "10")
+    command = [sys.executable, "-m", "zoo", "train", *HELLO, *steps, "--out", str(tmp_path / "run")]
+    environ = {**os.environ, "ZOO_PLUGINS": "", "TERM": "xterm-256color", "NO_COLOR": "1", "COLUMNS": "90"}
+    with subprocess.Popen(command, stdout=slave, stderr=slave, stdin=slave, env=environ) as child:
+        os.close(slave)
+        shown = b""
+        try:
+            while piece := os.read(master, 65536):
+                shown += piece
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        assert child.wait(timeout=60) == 0
+    os.close(master)
+    text = shown.decode()
+    assert "compiling kernels (first run only)" in text
+    assert "━" in text
+    assert f"zoo sample {tmp_path}" in text
+    assert "\x1b[36m" not in text  # NO_COLOR
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h")

@@ -1,0 +1,271 @@
+"""``zoo show``: the card, the kernels derived from a step, and how they run; and ``zoo cache``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from zoo.cli.app import cli
+from zoo.compiler.compile import plan
+from zoo.registry import load_cell_file
+
+RICH = Path(__file__).parents[1] / "support" / "kitchen_sink_cell.py"
+CELL = '''
+import zoo
+
+CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
+
+
+class Plain(zoo.Cell):
+    """A plain cell."""
+
+    card = CARD
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    U = zoo.Param("H", "H", init="orthogonal")
+    h = zoo.State("H")
+    gain = zoo.Option(1.0, low=0.0)
+
+    def step(self, x, h):
+        u = zoo.tanh(x @ self.W + h @ self.U)
+        return self.gain * u * (2.0 + u)
+
+
+class Heads(zoo.Cell):
+    """Heads that divide H."""
+
+    card = CARD
+    W = zoo.Param("I", "H")
+    R = zoo.Param("heads", "H/heads", "H/heads")
+    h = zoo.State("H")
+    heads = zoo.Option(4)
+
+    def step(self, x, h):
+        mixed = (h.reshape(self.heads, 1, -1) @ self.R)[:, 0].reshape(-1)
+        return zoo.tanh(x @ self.W + mixed)
+
+
+class Wrong(zoo.Cell):
+    """Equations that do not fit."""
+
+    card = CARD
+    W = zoo.Param("I", "2H")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        return x @ self.W + h
+'''
+
+
+def run(*args: str, **env: str) -> Result:
+    return CliRunner(env={"ZOO_PLUGINS": "", **env}).invoke(
+        cli, args, prog_name="zoo", catch_exceptions=False
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "mine.py"
+    path.write_text(CELL, encoding="utf-8")
+    return str(path)
+
+
+# ---- the card of a cell with one of each thing that may be declared -----------------------------------
+
+
+def test_buffers_inputs_complex_and_discrete_arrays_have_their_tables() -> None:
+    output = run("show", f"{RICH}:Rich").output
+    tables = output.partition("\n\nParameters")[2].partition("\n\nOptions")[0]
+    assert (
+        tables
+        == """: I·H + 2·H
+  W  (I, H)       glorot_uniform  input to memory
+  D  (H) complex  rotations       memory to itself
+
+Buffers, which are not trained
+  A  (H, H)  orthogonal  hidden to hidden, fixed
+
+States: H + 2·H + 1
+  h  (H)           the output
+  z  (H) complex   memory
+  n  (1) discrete  steps so far
+
+Inputs beside x
+  dt  ()  1 if not given  time since the last step"""
+    )
+
+
+def test_what_can_be_traced_has_a_table() -> None:
+    output = run("show", f"{RICH}:Rich").output
+    assert (
+        output.partition("\n\nTraces\n")[2].partition("\n\nMemory")[0]
+        == """  pre_h  (H)
+  h      (H)     state, output, tanh, from -1 to 1
+  n      (1)     state
+  z      (2, H)  state"""
+    )
+    assert (
+        "  kept    (4, H/8, 1)       complex, as real and imaginary parts, the same at every step"
+        in run("show", "retnet").output
+    )
+
+
+def test_of_a_step_that_cannot_be_read_nothing_is_traced(file: str) -> None:
+    assert "Traces\n  unknown: cell class Wrong" in run("show", f"{file}:Wrong").output
+
+
+def test_what_a_cell_has_not_has_no_table() -> None:
+    output = run("show", "vanilla").output
+    assert "Buffers" not in output
+    assert "Inputs" not in output
+    assert "complex" not in output
+
+
+# ---- --source -----------------------------------------------------------------------------------------
+
+
+def test_the_source_of_a_derived_cell_is_both_passes(file: str) -> None:
+    result = run("show", f"{file}:Plain", "--source")
+    assert (result.exit_code, result.output) == (0, plan(load_cell_file(f"{file}:Plain")()).source)
+    assert "def forward(params, x, state):" in result.output
+    assert "def backward(params, x, state, tape, dy, dlast):" in result.output
+
+
+def test_the_source_for_other_options(file: str) -> None:
+    cell = load_cell_file(f"{file}:Plain")
+    result = run("show", f"{file}:Plain", "--source", "--set", "gain=0.5")
+    assert result.output == plan(cell(gain=0.5)).source
+    assert result.output != plan(cell()).source
+
+
+def test_the_source_of_kernels_written_by_hand_is_their_module() -> None:
+    text = run("show", "vanilla", "--source").output
+    assert "class Vanilla(zoo.Cell):" in text
+    assert "def zoo_register_cells" in text
+
+
+def test_the_source_is_coloured_on_a_terminal(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.cli.commands.show.is_terminal", lambda: True)
+    plain = run("show", f"{file}:Plain", "--source")
+    coloured = run("show", f"{file}:Plain", "--source", FORCE_COLOR="1", TERM="xterm-256color", COLUMNS="200")
+    assert "def" in plain.output
+    assert "\x1b[" in coloured.output
+
+
+def test_neither_page_waits_for_the_compiler(file: str) -> None:
+    for page in ("--source", "--graph"):
+        program = (
+            "import sys; from zoo.cli.app import cli\n"
+            f"cli(['show', {f'{file}:Plain'!r}, {page!r}], standalone_mode=False)\n"
+            "assert 'numba' not in sys.modules"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=60)
+
+
+# ---- --graph ------------------------------------------------------------------------------------------
+
+
+def test_the_plan_of_a_derived_cell(file: str) -> None:
+    lines = run("show", f"{file}:Plain", "--graph").output.splitlines()
+    assert lines[0] == "plain  how its kernels run, gain=1.0"
+    words = [" ".join(line.split()) for line in lines]
+    for line in (
+        "for all steps together, before the loop over time",
+        "a = x @ W (I) @ (I, H)",
+        "at every step",
+        "a += h @ U (H) @ (H, H)",
+        "one loop over (H)",
+        "u = tanh(a) kept",
+        "Kept for the way back, of every step and row",
+        "h' H which is the output",
+        "in all 2H numbers",
+        "at every step, from the last to the first",
+        "dh = da @ U.T (H) @ (H, H)",
+        "for some steps together, once the loop is through them",
+        "dU += outer(h, da) (H, H) summed over steps and rows",
+        "One step of one row, for I=65 and H=128",
+        "forward flops in products 2·H·H + 2·H·I 49,408",
+        "the same where x is tokens 2·H·H 32,768",
+        "backward flops in products 4·H·H + 4·H·I 98,816",
+        "kept bytes in float32 8H 1,024",
+        "bytes in float64 16H 2,048",
+    ):
+        assert line in words, line
+
+
+def test_what_is_computed_again_is_told(file: str) -> None:
+    words = run("show", f"{file}:Plain", "--graph").output.partition("Computed again on the way back\n")[2]
+    again = words.partition("\n\n")[0].strip()
+    assert again
+    assert again != "nothing"
+    heads = run("show", f"{file}:Heads", "--graph").output
+    assert "Computed again on the way back\n  nothing\n" in heads
+
+
+def test_the_plan_for_other_sizes_and_options(file: str) -> None:
+    output = run(
+        *("show", f"{file}:Heads", "--graph", "--input", "3", "--hidden", "10", "--set", "heads=2")
+    ).output
+    assert "heads=2" in output.splitlines()[0]
+    assert "One step of one row, for I=3 and H=10" in output
+    assert ["H·H", "+", "2·H·I", "160"] in [line.split()[-4:] for line in output.splitlines()]
+
+
+def test_a_cell_with_kernels_of_its_own_has_no_plan() -> None:
+    result = run("show", "vanilla", "--graph")
+    assert (result.exit_code, result.output) == (
+        0,
+        "cell 'vanilla' brings its own kernels: nothing is derived, so there is no plan. `zoo show vanilla "
+        "--source` prints them.\n",
+    )
+
+
+# ---- what is refused ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("Plain --source --graph", 2, "--source and --graph are two pages; ask for one of them."),
+        ("Plain --set gain=2", 2, "--set chooses options for --source or --graph; add one of them."),
+        ("Plain --source --hidden 3", 2, "--input and --hidden are sizes for --graph; add it."),
+        ("Plain --graph --hidden 0", 2, "0 is not in the range x>=1"),
+        ("Plain --graph --set gain=-1", 1, "cell 'plain': option 'gain' is -1.0"),
+        ("Plain --graph --set gian=1", 1, "Did you mean 'gain'?"),
+        ("Plain --source --set gain", 1, "--set 'gain' is no assignment; write it as name=value."),
+        ("Heads --graph --hidden 6", 1, "cell 'heads': size 'H/heads': 6 is not divisible by 4"),
+        ("Wrong --source", 1, "Wrong"),
+        ("Wrong --graph", 1, "mine.py"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_sentence(file: str, arguments: str, code: int, message: str) -> None:
+    result = run("show", *f"{file}:{arguments}".split())
+    assert result.exit_code == code
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_only_cells_have_a_plan() -> None:
+    result = run("show", "adam", "--graph")
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: optimizer 'adam': only the kernels of a cell are derived; --source prints its module.\n",
+    )
+
+
+# ---- zoo cache ----------------------------------------------------------------------------------------
+
+
+def test_the_cache_tells_derived_modules_from_kernels(tmp_path: Path) -> None:
+    folder = tmp_path / "kernels"
+    folder.mkdir()
+    (folder / "forward-1.kernel").write_bytes(b"x" * 1000)
+    (folder / "_zoo_generated_plain_1.py").write_bytes(b"x" * 500)
+    place = {"ZOO_CACHE_DIR": str(tmp_path)}
+    counted = "1 compiled kernels and 1 derived modules"
+    assert run("cache", **place).output.startswith(f"{counted}, 1.50 kB, in {folder}\n")
+    assert run("cache", "clear", **place).output == f"Removed {counted} from {folder}.\n"
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,134 @@
+"""What the seeds say together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from comparison_records import RECORDS, record
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.comparison.statistics import choose_rate, interval, overall, ranked, summarize
+
+
+def test_a_row_for_each_task_and_cell():
+    rows = summarize(RECORDS)
+    assert [(row["task"], row["cell"]) for row in rows] == [
+        ("copying", "gru"),
+        ("copying", "lem"),
+        ("adding", "gru"),
+        ("adding", "lem"),
+    ]
+    gru, lem = rows[0], rows[1]
+    assert (gru["mean"], gru["spread"]) == (pytest.approx(0.7), pytest.approx(np.std([0.5, 0.9], ddof=1)))
+    assert (gru["best"], gru["worst"], gru["rank"], lem["rank"]) == (0.9, 0.5, 2.0, 1.0)
+    assert (gru["solved"], gru["seeds"], gru["lost"]) == (1, 2, 0)
+    assert (gru["steps_to_threshold"], gru["seconds_to_threshold"], gru["symbols_per_s"]) == (4.0, 0.5, 100.0)
+
+
+def test_lower_may_be_better():
+    gru, lem = summarize(RECORDS)[2:]
+    assert (gru["best"], gru["worst"], gru["rank"]) == (0.01, 0.03, 1.0)
+    assert (lem["best"], lem["worst"], lem["rank"]) == (0.1, 0.2, 2.0)
+    assert gru["seconds"] == 3.0
+    assert gru["steps_to_threshold"] is None
+
+
+def test_one_seed_has_no_spread():
+    (row,) = summarize(RECORDS[:1])
+    assert (row["mean"], row["spread"], row["low"], row["high"], row["rank"]) == (0.5, None, None, None, 1.0)
+
+
+def test_runs_without_a_score():
+    lost = record("copying", "lem", 0, None, status="failed")
+    rows = summarize([*RECORDS[:2], lost, record("copying", "lru", 0, 0.1)])
+    assert [(row["cell"], row["mean"], row["lost"], row["rank"]) for row in rows] == [
+        ("gru", pytest.approx(0.7), 0, 1.0),
+        ("lem", None, 1, 3.0),
+        ("lru", 0.1, 0, 2.0),
+    ]
+    assert overall([lost])[0]["rank"] == 1.0
+    assert summarize([]) == overall([]) == []
+
+
+def test_ranks_over_tasks():
+    rows = overall(RECORDS)
+    assert [(row["cell"], row["rank"], row["tasks"], row["runs"]) for row in rows] == [
+        ("gru", 1.5, 2, 4),
+        ("lem", 1.5, 2, 4),
+    ]
+    assert all(1.0 <= row["low"] <= row["rank"] <= row["high"] <= 2.0 for row in rows)
+    assert (rows[0]["solved"], rows[0]["solvable"], rows[0]["seconds"]) == (1, 4, 10.0)
+    text = [record("text", cell, 0, 1.5, high=False, threshold=None) for cell in ("gru", "lem")]
+    assert [(row["solvable"], row["runs"]) for row in overall([*RECORDS, *text])] == [(4, 5), (4, 5)]
+
+
+def test_only_tasks_that_all_cells_have_count():
+    rows = overall([*RECORDS, record("dyck", "gru", 0, 0.1)])
+    assert [row["tasks"] for row in rows] == [2, 2]
+    apart = overall([RECORDS[0], RECORDS[6]])
+    assert [(row["cell"], row["rank"], row["low"], row["tasks"]) for row in apart] == [
+        ("gru", None, None, 0),
+        ("lem", None, None, 0),
+    ]
+
+
+def test_a_clear_winner_is_sure_of_its_rank():
+    many = [record("t", "a", seed, 0.9 + 0.01 * seed) for seed in range(5)]
+    many += [record("t", "b", seed, 0.1 + 0.01 * seed) for seed in range(5)]
+    a, b = overall(many)
+    assert (a["cell"], a["low"], a["high"]) == ("a", 1.0, 1.0)
+    assert (b["cell"], b["low"], b["high"]) == ("b", 2.0, 2.0)
+
+
+def test_equal_scores_share_their_places():
+    assert ranked(np.array([3.0, 1.0, 1.0, 2.0])).tolist() == [4.0, 1.5, 1.5, 3.0]
+    assert ranked(np.array([[np.inf, 0.0, np.inf], [1.0, 2.0, 3.0]])).tolist() == [[2.5, 1, 2.5], [1, 2, 3]]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8))
+def test_an_interval_holds_what_it_is_of(scores):
+    low, high = interval(scores)
+    slack = 1e-9 * max(map(abs, scores))
+    assert min(scores) - slack <= low <= high <= max(scores) + slack
+    assert interval(scores) == (low, high)
+
+
+def test_an_interval_is_about_as_wide_as_theory_says():
+    scores = np.random.default_rng(1).normal(size=400).tolist()
+    low, high = interval(scores)
+    assert high - low == pytest.approx(2 * 1.96 * np.std(scores) / 20, rel=0.1)
+
+
+# ---- the sweep ----------------------------------------------------------------------------------------
+
+
+RATES = (0.001, 0.01, 0.1)
+
+
+def swept(*losses, solved=(False,) * 3, status=("finished",) * 3):
+    return [
+        record("t", "a", 0, 0.5, lr=lr, loss=loss, solved=done, status=state)
+        for loss, lr, done, state in zip(losses, RATES, solved, status, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "rate"),
+    [
+        (swept(0.5, 0.1, 0.9), 0.01),
+        (swept(0.5, 0.1, 0.9, solved=(True, False, False)), 0.001),
+        (swept(0.5, 0.1, 0.9, solved=(True, False, True)), 0.001),
+        (swept(0.5, 0.5, 0.5), 0.001),
+        (swept(0.2, 0.1, 0.05, status=("finished", "finished", "diverged")), 0.01),
+        (swept(0.2, 0.1, 0.05, status=("diverged", "failed", "diverged")), 0.001),
+        (swept(None, None, None, status=("failed",) * 3), 0.01),
+        ([], 0.01),
+    ],
+)
+def test_the_rate_that_did_best_in_short_runs(records, rate):
+    assert choose_rate(records, RATES) == rate
+
+
+def test_of_one_rate_there_is_no_choice():
+    assert choose_rate([], (0.5,)) == 0.5

@@ -1,0 +1,121 @@
+"""The tables of a comparison: what stands in them, and what is remarked."""
+
+from __future__ import annotations
+
+from comparison_records import RECORDS, record
+
+from zoo.comparison.statistics import overall, summarize
+from zoo.comparison.tables import remarks, sheets, surroundings
+
+TASKS = {
+    "copying": {
+        "options": {"delay": 2},
+        "metric": "accuracy",
+        "higher_is_better": True,
+        "baseline": 0.125,
+        "threshold": 0.99,
+        "threshold_source": "Someone 1999.",
+    },
+    "adding": {
+        "options": {},
+        "metric": "squared_error",
+        "higher_is_better": False,
+        "baseline": 1 / 6,
+        "threshold": None,
+        "threshold_source": "",
+    },
+}
+PLAN = {
+    "seeds": 2,
+    "size": {"params": 100},
+    "length": {"steps": 2000},
+    "rates": [0.01, 0.1],
+    "settings": {"layers": 2, "dtype": "float32", "optimizer": "adam", "clip": 1.0},
+}
+ABOUT = {
+    "plan": PLAN,
+    "cells": {"lem": {"scope": "mixer"}, "gru": {"scope": "recurrence"}},
+    "tasks": TASKS,
+    "machine": {"processor": "Chip", "processors": 8, "system": "Linux 1"},
+    "date": "2026-01-02 03:04 UTC",
+    "versions": {"zoo": "1", "numpy": "2"},
+    "jobs": 1,
+}
+
+
+def results(records=RECORDS, sweep=(), **changes):
+    found = {"runs": records, "sweep": sweep, "summary": summarize(records), "overall": overall(records)}
+    return {**ABOUT, **found, **changes}
+
+
+def test_a_table_of_all_tasks_and_one_for_each():
+    every, copying, adding = sheets(results())
+    headings = ("cell", "scope", "mean rank", "95 %", "copying", "adding", "solved", "training s")
+    assert every.headings == headings
+    assert every.rows[0] == ("gru", "recurrence", "1.50", "1.0 to 1.5", "0.7", "0.02", "1/4", "10")
+    assert copying.title == "copying (delay=2)"
+    assert copying.headings[5] == "accuracy"
+    lem, gru = copying.rows
+    assert lem[:6] == ("lem", "mixer", "8", "100", "0.01", "0.9 ± 0.14")
+    assert gru[7:] == ("0.5", "0.9", "1/2", "4", "0.5", "100", "2", "2")
+    assert copying.legend == (
+        "accuracy, higher is better; without memory 0.125; solved at 0.99 (Someone 1999)."
+    )
+    assert adding.title == "adding"
+    assert adding.legend == "squared_error, lower is better; without memory 0.1667."
+    assert [row[0] for row in adding.rows] == ["gru", "lem"], "the best first"
+    assert adding.rows[0][9:12] == ("–", "–", "–"), "what has no threshold is solved by nobody"
+
+
+def test_one_task_needs_no_table_of_all():
+    assert [sheet.title for sheet in sheets(results(RECORDS[:4]))] == ["copying (delay=2)"]
+    assert sheets(results([])) == []
+
+
+def test_a_task_that_a_cell_lacks_is_said_not_to_count():
+    every = sheets(results(RECORDS[:-2]))[0]
+    assert "1 tasks that lack a cell do not count." in every.legend
+    assert [row[5] for row in every.rows if row[0] == "lem"] == ["–"]
+
+
+def test_results_that_say_nothing_of_scopes_have_tables_too():
+    old = {name: value for name, value in results().items() if name != "cells"}
+    assert {row[1] for sheet in sheets(old) for row in sheet.rows} == {"–"}
+
+
+def test_remarks():
+    lost = record("copying", "lem", 2, None, status="failed", error="ValueError: no.", path="runs/x")
+    far = record("adding", "big", 0, 0.1, high=False, lr=0.1, parameters=120)
+    said = list(remarks(results([*RECORDS, lost, far], sweep=[{**lost, "path": "runs/y"}])))
+    assert said == [
+        "runs/y failed: ValueError: no.",
+        "runs/x failed: ValueError: no.",
+        "big on adding has 120 parameters: its sizes come no nearer to 100.",
+        "The smallest learning rate of the grid, 0.01, was chosen for gru on copying, lem on copying, "
+        "gru on adding, lem on adding.",
+        "The largest learning rate of the grid, 0.1, was chosen for big on adding.",
+    ]
+    fixed = {**PLAN, "rates": [0.01], "size": {"hidden": 8}}
+    assert list(remarks(results(RECORDS, plan=fixed))) == []
+
+
+def test_surroundings():
+    first, settings, machine, versions = surroundings(results())
+    assert first == (
+        "Bare layers, 2,000 steps: 2 seeds, about 100 parameters each, the learning rate of each cell "
+        "and task chosen among 0.01, 0.1 by a short run of another seed."
+    )
+    bare = "without an embedding, a norm or a residual connection"
+    assert settings == f"2 layers {bare}, float32, adam, gradients clipped to 1."
+    assert machine == (
+        "2026-01-02 03:04 UTC: Chip, 8 processors, Linux 1; 1 process at a time, of one thread each."
+    )
+    assert versions == "zoo 1, numpy 2."
+    other = {**PLAN, "seeds": 1, "size": {"hidden": 8}, "length": {"seconds": 2.5}, "rates": [0.1]}
+    other["settings"] = {**PLAN["settings"], "clip": 0}
+    first, settings, machine, _ = surroundings(results(plan=other, jobs=None))
+    assert (
+        first == "Bare layers, as many steps as take 2.5 s: 1 seed, 8 hidden units each, learning rate 0.1."
+    )
+    assert settings.endswith("gradients not clipped.")
+    assert machine.endswith("; another engine.")

@@ -1,0 +1,193 @@
+"""Every row of the table of operations: its code against its meaning, its adjoint against differences.
+
+A row is tested for being in the table. The tests name only those whose adjoint is, on purpose, not the
+derivative, and what is documented of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import step_asserts as checks
+
+import zoo
+from zoo.compiler.frontend.symbolic import Traced, trace
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
+
+no_files = checks.no_files
+
+CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+EXACT = [name for name, row in OPERATIONS.items() if row.exact]
+# How an operand may come: a vector of the row, one number of the row, a parameter, a number in the source.
+VECTOR, ONE, PARAMETER, NUMBER = "vspc"
+SHAPES = {VECTOR: ("H",), ONE: (1,), PARAMETER: ("H",)}
+
+
+def apply(name: str, *operands: Any) -> Any:
+    """An operation on arrays or symbols, as zoo's own functions apply it."""
+    if any(isinstance(operand, Traced) for operand in operands):
+        return trace(name, *operands)
+    return OPERATIONS[name].meaning(*operands)
+
+
+def operand_kinds(name: str) -> Iterator[str]:
+    """Vectors throughout, and each operand as everything else in turn."""
+    count = len(OPERATIONS[name].domain)
+    yield VECTOR * count
+    for place in range(count):
+        for kind in (ONE, PARAMETER, NUMBER):
+            if count > 1 or kind != NUMBER:
+                yield VECTOR * place + kind + VECTOR * (count - place - 1)
+    yield PARAMETER * count
+
+
+def one_line_cell(name: str, kinds: str) -> zoo.Cell:
+    """A cell whose output is one operation, and whose states stay as they are."""
+    names = [f"{kind}{place}" for place, kind in enumerate(kinds)]
+    states = [each for each in names if each[0] in (VECTOR, ONE)]
+    params = [each for each in names if each[0] == PARAMETER]
+
+    def step(self: Any, x: Any, h: Any, *values: Any) -> Any:
+        given = dict(zip(states, values, strict=True)) | {each: getattr(self, each) for each in params}
+        result = apply(name, *_operands(name, names, given))
+        y = np.where(result, 1.0, 0.0) if OPERATIONS[name].truth else result
+        return zoo.Output(y + h * self.W, h, *values)
+
+    step.__signature__ = _signature("self", "x", "h", *states)
+    return type(
+        "OneLine",
+        (zoo.Cell,),
+        {
+            "__doc__": "One operation.",
+            "card": CARD,
+            "W": zoo.Param("H"),
+            **{each: zoo.Param(*SHAPES[PARAMETER]) for each in params},
+            "h": zoo.State("H"),
+            **{each: zoo.State(*SHAPES[each[0]]) for each in states},
+            "step": step,
+        },
+    )()
+
+
+def _operands(name: str, names: list[str], given: dict[str, Any]) -> Iterator[Any]:
+    """The operands; those that are true or false come from numbers."""
+    row = OPERATIONS[name]
+    for each, (low, high) in zip(names, row.domain, strict=True):
+        value = given.get(each, 0.3 * low + 0.7 * high)
+        yield value > 0.5 if row.takes_truths and (low, high) == (0.0, 1.0) else value
+
+
+def _signature(*names: str) -> inspect.Signature:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature([inspect.Parameter(name, kind) for name in names])
+
+
+def operand_trial(name: str, kinds: str) -> Any:
+    """Operands within the row's domain."""
+    ranges = {f"{kind}{place}": OPERATIONS[name].domain[place] for place, kind in enumerate(kinds)}
+    return checks.trial(one_line_cell(name, kinds), ranges=ranges)
+
+
+def check_row(name: str) -> None:
+    """Code against meaning, adjoint against differences, for every kind of operand."""
+    for kinds in operand_kinds(name):
+        checks.check(operand_trial(name, kinds), tokens=False)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_code_equals_meaning_and_adjoint_equals_differences(name: str) -> None:
+    check_row(name)
+
+
+WRONG = {
+    "the adjoint of tanh": ("tanh", {"adjoint": lambda g, y, a: (g * (1.0 - y),)}),
+    "a sign": ("subtract", {"adjoint": lambda g, y, a, b: (g, g)}),
+    "operands exchanged": ("divide", {"code": "{1} / {0}"}),
+    "no adjoint": ("sqrt", {"adjoint": None}),
+    "another meaning": ("sigmoid", {"meaning": np.tanh}),
+    "a piece left out": ("maximum", {"code": "{0} if {0} >= {0} else {1}"}),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_row_is_caught(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, changes = WRONG[wrong]
+    monkeypatch.setitem(OPERATIONS, name, dataclasses.replace(OPERATIONS[name], **changes))
+    with pytest.raises(AssertionError, match=r"off by|gradient of"):
+        check_row(name)
+
+
+def test_an_interval_for_every_operand() -> None:
+    for name, row in OPERATIONS.items():
+        for place in range(len(row.domain)):
+            assert f"{{{place}}}" in row.code or not row.exact, f"{name} does not use operand {place}"
+        assert f"{{{len(row.domain)}}}" not in row.code, f"{name} has an operand without an interval"
+
+
+# Rows whose adjoint is documented to be something else than the derivative.
+
+
+def gradients_of(name: str) -> tuple[Any, np.ndarray, list[np.ndarray]]:
+    """A trial of one step; what came out, and the gradients that the operands get beside that of carrying."""
+    kinds = VECTOR * len(OPERATIONS[name].domain)
+    case = checks.trial(one_line_cell(name, kinds), steps=1)
+    with checks.interpreted(case):
+        (y, _, _), (_, dstate, _) = case.both_passes(case.x)
+    return (
+        case,
+        y - case.state["h"] * case.params["W"],
+        [g - d for g, d in zip(dstate, case.dlast, strict=True)][1:],
+    )
+
+
+def test_stop_gradient_is_its_operand_and_has_no_gradient() -> None:
+    case, y, (gradient,) = gradients_of("stop_gradient")
+    checks.assert_close(y[0], case.state["v0"], "value")
+    assert not gradient.any()
+
+
+def test_with_derivative_is_a_value_whose_gradient_goes_elsewhere() -> None:
+    case, y, (of_value, of_x, of_slope) = gradients_of("with_derivative")
+    checks.assert_close(y[0], case.state["v0"], "value")
+    checks.assert_close(of_x, case.dy[0] * case.state["v2"], "gradient of what it depends on")
+    assert not of_value.any()
+    assert not of_slope.any()
+
+
+def test_no_other_row_has_such_an_adjoint() -> None:
+    assert set(OPERATIONS) - set(EXACT) == {"stop_gradient", "with_derivative"}
+
+
+# All of them as Numba compiles them.
+
+
+def every_row_cell() -> zoo.Cell:
+    """A cell that joins the results of every row, of operands that are within every domain."""
+
+    def step(self: Any, x: Any, h: Any) -> Any:
+        operand = 0.3 + 0.4 * zoo.sigmoid(h + self.W)
+        results = []
+        for name, row in OPERATIONS.items():
+            operands = [operand * (1 - 0.1 * place) for place in range(len(row.domain))]
+            names = [f"v{place}" for place in range(len(operands))]
+            result = apply(name, *_operands(name, names, dict(zip(names, operands, strict=True))))
+            results.append(np.where(result, 1.0, 0.0) if row.truth else result)
+        return zoo.Output(np.concatenate(results), h)
+
+    members = {"__doc__": "All.", "card": CARD, "W": zoo.Param("H"), "h": zoo.State("H"), "step": step}
+    return type("EveryRow", (zoo.Cell,), members)()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
+def test_every_row_compiles(dtype: str, tolerance: float) -> None:
+    case = checks.trial(every_row_cell(), sizes=(2, 5))
+    with checks.interpreted(case):
+        expected = case.both_passes(case.x)
+    found = case.both_passes(case.x, dtype)
+    checks.assert_same(found, expected, f"compiled, {dtype}", tolerance)
+    assert {array.dtype for array in (found[0][0], *found[0][1], *found[1][2])} == {np.dtype(dtype)}

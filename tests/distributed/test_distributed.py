@@ -1,0 +1,145 @@
+"""Training by several processes under MPI: the same bits, whatever their number, and after a kill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crash_tests.trainings import Ranks
+from safetensors.numpy import load_file
+
+import zoo
+from zoo.distributed.launch import rank_of_launch
+from zoo.layers.sharding import shards
+from zoo.storage import RunDirectory
+
+LAUNCHER = shutil.which(
+    "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+)
+TRAIN = [
+    "train",
+    "--cell",
+    "vanilla",
+    "--data",
+    "builtin:pydoc",
+    "--hidden",
+    "16",
+    "--batch",
+    "40",
+    "--seq",
+    "8",
+]
+TRAIN += ["--eval-every", "5", "--threads", "1", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def mpiexec() -> str:
+    pytest.importorskip("mpi4py")
+    if LAUNCHER is None:
+        pytest.skip("there is no mpiexec")
+    probe = [LAUNCHER, "-n", "2", sys.executable, "-c", "from mpi4py import MPI"]
+    done = subprocess.run(probe, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        pytest.skip(f"MPI starts no two processes on this machine: {done.stderr.strip()[-200:]}")
+    return LAUNCHER
+
+
+def arrays(run: Path) -> dict[str, np.ndarray]:
+    """All numbers of the last checkpoint."""
+    return load_file(max((run / "checkpoints").glob("*.safetensors")))
+
+
+def assert_same_run(found: Path, expected: Path) -> None:
+    one, other = arrays(found), arrays(expected)
+    assert one.keys() == other.keys()
+    assert [name for name in one if one[name].tobytes() != other[name].tobytes()] == []
+    losses = [
+        [each["loss"] for each in zoo.Run(run).history if each["event"] == "eval"]
+        for run in (found, expected)
+    ]
+    assert losses[0][-2:] == losses[1][-2:]
+
+
+def run(*words: str, ranks: int = 1, launcher: str = "") -> subprocess.CompletedProcess[str]:
+    before = [launcher, "-n", str(ranks)] if launcher else []
+    command = [*before, sys.executable, "-m", "zoo", *words]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
+
+
+def test_ranks_make_the_bits_of_one_process_and_go_on_with_another_number(
+    mpiexec: str, tmp_path: Path
+) -> None:
+    done = run(*TRAIN, "--steps", "20", "--out", str(tmp_path / "one"))
+    assert done.returncode == 0, done.stderr
+    # Two begin, four go on: more than there are processors, and one of them has a single shard of five.
+    for ranks, steps in ((2, "10"), (4, "20")):
+        words = ["--resume", "--steps", steps, "--out", str(tmp_path / "several")]
+        done = run(*TRAIN, *words, ranks=ranks, launcher=mpiexec)
+        assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "several", tmp_path / "one")
+    assert [each["ranks"] for each in zoo.Run(tmp_path / "several").history if "ranks" in each] == [2, 4]
+
+
+def test_a_killed_rank_ends_the_job_and_the_run_goes_on_to_the_same_bits(
+    mpiexec: str, tmp_path: Path
+) -> None:
+    scenario, out = Ranks("ranks"), tmp_path / "killed"
+    scenario.prepare(tmp_path)
+    command = scenario.begin(out)
+    assert command.wait_until(lambda: len(RunDirectory(out).checkpoints()) > 1), command.tail()
+    assert scenario.kill(command, "rank 1") == "rank 1"  # which waits for the end of the other one
+    scenario.train(out)
+    scenario.compare(out)
+    assert [each["ranks"] for each in zoo.Run(out).history if "ranks" in each] == [2, 1]
+
+
+def test_what_one_refuses_is_said_once(mpiexec: str, tmp_path: Path) -> None:
+    (tmp_path / "foreign").write_text("mine")
+    done = run(*TRAIN, "--steps", "1", "--out", str(tmp_path), ranks=2, launcher=mpiexec)
+    assert done.returncode != 0
+    assert done.stderr.count("Error:") == 1
+    assert "choose an empty or new directory" in done.stderr
+
+
+@pytest.mark.parametrize("batch", [1, 8, 40, 129, 1000])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 20])
+def test_every_shard_is_somebodys(batch: int, size: int) -> None:
+    pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
+    from zoo.distributed.mpi import shares
+
+    found = shares(batch, size)
+    assert len(found) == size
+    assert [each for part in found for each in part] == list(shards(batch))
+    counts = [len(part) for part in found if part]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_the_model_of_the_cost_finds_what_a_link_costs() -> None:
+    pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
+    import measure_mpi_scaling
+
+    link = measure_mpi_scaling.Link(rate=1e8, latency=2e-5)
+    sums = {str(size): link.total(size, 2) for size in measure_mpi_scaling.SIZES}
+    found = measure_mpi_scaling.fitted(sums)
+    assert found.rate == pytest.approx(link.rate, rel=0.2)
+    assert link.total(1000, 1) == 0 < link.total(1000, 2) < link.total(1000, 8)
+    lines = list(
+        measure_mpi_scaling.pages(
+            *[
+                {"steps": {str(h): h * 1e-4 / n for h in measure_mpi_scaling.HIDDEN}, "sums": sums}
+                for n in (1, 2)
+            ]
+        )
+    )
+    assert sum("100%" in line for line in lines) == len(measure_mpi_scaling.HIDDEN)
+
+
+def test_a_launcher_tells_which_process_this_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rank_of_launch() == 0
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "3")
+    assert rank_of_launch() == 3

@@ -1,0 +1,382 @@
+"""Exported C compiles without a warning, and makes what the equations make; texts too, draw by draw."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from export_asserts import Mixed, case, drawn_operands, largest_difference
+
+import zoo
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.errors import UsageError
+from zoo.export.c import operations as table
+from zoo.export.c.literals import CWriter, number, prefix_of, string
+from zoo.export.c.model_emitter import c_program
+from zoo.export.exported_model import subject_of
+
+CC = shutil.which("cc")
+needs_compiler = pytest.mark.skipif(CC is None, reason="there is no C compiler")
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1")
+SINGLE, DOUBLE = 5e-6, 1e-13
+CARD = zoo.Card(title="None", authors="The tests", year=2026, url="https://example.org")
+
+
+def build(folder, *options):
+    """Compile everything in a folder."""
+    command = [CC, *STRICT, *map(str, sorted(folder.glob("*.c"))), *map(str, options), "-lm"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+class Machine:
+    """An exported model as a shared library."""
+
+    def __init__(self, model, folder, tokens=None):
+        self.files = zoo.export.to_c(model, folder / "model.c", tokens=tokens)
+        build(folder, "-shared", "-fPIC", "-o", folder / "model.so")
+        self.library, self.subject = ctypes.CDLL(str(folder / "model.so")), subject_of(model, tokens)
+
+    def start(self):
+        """The states before the first step, as they lie in the struct."""
+        state = np.full(self.files.sizes["states"] // self.subject.dtype.itemsize, np.nan, self.subject.dtype)
+        self.library.model_init(pointer(state))
+        return state
+
+    def run(self, x, state, inputs=()):
+        """The outputs of all steps of one sequence, and the state after the last."""
+        y, state = np.empty((len(x), self.subject.output_size), self.subject.dtype), state.copy()
+        beside = [value.reshape(len(x), -1).copy() for value in dict(inputs).values()]
+        for t in range(len(x)):
+            given = ctypes.c_int(int(x[t])) if self.subject.tokens else pointer(x[t])
+            self.library.model_step(
+                pointer(state), given, *(pointer(value[t]) for value in beside), pointer(y[t])
+            )
+        return y, state
+
+
+def pointer(array):
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def flat(states):
+    """States of one sequence, one after the other."""
+    return np.concatenate([value.ravel() for value in states])
+
+
+# What it makes
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "dtype", "tolerance"),
+    [
+        *((name, "float32", SINGLE) for name in ("vanilla", "gru", "fastgrnn", "lstm", "ctrnn", "slstm")),
+        ("lstm", "float64", DOUBLE),
+        ("lstm+zoneout", "float32", SINGLE),
+        (Mixed, "float32", SINGLE),
+        (Mixed, "float64", DOUBLE),
+    ],
+)
+def test_a_layer_makes_what_its_equations_make(name, dtype, tolerance, tmp_path):
+    numbers = case(zoo.Recurrent(name, 3, 8, dtype=dtype, seed=1), 5, 1)
+    machine = Machine(numbers.rnn, tmp_path)
+    inputs = {key: value[:, 0] for key, value in numbers.inputs.items()}
+    y, *last = numbers.expected()
+    found = machine.run(numbers.x[:, 0], flat(numbers.state.values()), inputs)
+    assert largest_difference(list(found), [y[:, 0], flat(last)]) < tolerance
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["vanilla", "gru", "fastgrnn", "lstm"])
+def test_a_language_model_makes_what_it_makes_in_python(name, tmp_path):
+    model = zoo.LanguageModel("helo wrd", cell=name, hidden_size=8, num_layers=2, seed=3)
+    tokens = np.array([0, 3, 1, 1, 7, 2])
+    with zoo.kernels.interpreted():
+        logits, last = model.logits(tokens[:, None])
+    machine = Machine(model, tmp_path)
+    found = machine.run(tokens, machine.start())
+    assert largest_difference(list(found), [logits[:, 0], flat(last.values())]) < SINGLE
+
+
+@needs_compiler
+@pytest.mark.parametrize("tokens", [False, True], ids=["features", "tokens"])
+def test_residual_layers_of_several_cells_that_begin_where_they_learned_to(tokens, tmp_path):
+    rnn = zoo.Recurrent(["gru", "t_gru", "mgu"], 8, 8, residual=True, learned_state=True, seed=1)
+    rnn.theta = np.random.default_rng(0).normal(0, 0.3, rnn.theta.shape)
+    x = np.arange(5)[:, None] if tokens else case(rnn, 5, 1).x
+    with zoo.kernels.interpreted():
+        y, last = rnn.forward(x)
+    machine = Machine(rnn, tmp_path, tokens)
+    assert (
+        largest_difference(list(machine.run(x[:, 0], machine.start())), [y[:, 0], flat(last.values())])
+        < SINGLE
+    )
+
+
+@needs_compiler
+def test_only_the_cells_that_declare_an_input_get_it(tmp_path):
+    rnn = zoo.Recurrent(["gru", "ctrnn", "mgu"], 3, 4, seed=1)
+    numbers = case(rnn, 5, 1)
+    with zoo.kernels.interpreted():
+        y, last = rnn.forward(numbers.x, numbers.state, **numbers.inputs)
+    inputs = {name: value[:, 0] for name, value in numbers.inputs.items()}
+    found = Machine(rnn, tmp_path).run(numbers.x[:, 0], flat(numbers.state.values()), inputs)
+    assert largest_difference(list(found), [y[:, 0], flat(last.values())]) < SINGLE
+
+
+@needs_compiler
+def test_a_sequence_model_of_numbers(tmp_path):
+    model = zoo.SequenceModel("t_gru", 3, 2, hidden_size=4, loss="squared_error", seed=1)
+    x = np.random.default_rng(0).normal(size=(5, 1, 3)).astype(np.float32)
+    with zoo.kernels.interpreted():
+        outputs, last = model.outputs(x)
+    machine = Machine(model, tmp_path)
+    found = machine.run(x[:, 0], machine.start())
+    assert largest_difference(list(found), [outputs[:, 0], flat(last.values())]) < SINGLE
+    assert "const float x[MODEL_INPUTS], float y[MODEL_OUTPUTS]" in machine.files.header.read_text()
+
+
+# Strings that a program could stumble over
+SYMBOLS = [
+    "\0",
+    "\n",
+    '"',
+    "\\",
+    "??/",
+    "*/",
+    "//",
+    "%s",
+    "é",
+    "é!",
+    "\x7f",
+    "0",
+    "\0" + "0",
+    "#include <x>",
+    "ä" * 3000,
+]
+MAIN = r"""
+#include <stdio.h>
+#include "model.h"
+
+int main(void)
+{
+    model_state state;
+    model_random random = {11, 0};
+    float logits[MODEL_OUTPUTS];
+    int token = model_token("\303\251x", 3);
+    model_init(&state);
+    printf("%u %d %d\n", (unsigned)sizeof state, model_token("\303\251!?", 4), model_token("z", 1));
+    for (int n = 0; n < 40; n++) {
+        fwrite(model_symbols[token].text, 1, model_symbols[token].length, stdout);
+        model_step(&state, token, logits);
+        token = model_sample(logits, 0.7, &random);
+    }
+    return 0;
+}
+"""
+
+
+@needs_compiler
+def test_a_program_writes_the_text_that_python_writes(tmp_path):
+    model = zoo.LanguageModel(SYMBOLS, cell="gru", hidden_size=8, seed=3)
+    model.theta = np.random.default_rng(0).normal(0, 1, model.theta.shape)
+    found = zoo.export.to_c(model, tmp_path / "model.c")
+    (tmp_path / "main.c").write_text(MAIN)
+    build(tmp_path, "-o", tmp_path / "main")
+    written = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout
+    first, _, text = written.partition(b"\n")
+    with zoo.kernels.interpreted():
+        expected = model.sample("é", 39, zoo.get_sampler("temperature", temperature=0.7), seed=11)
+    assert first.decode() == f"{found.sizes['states']} {SYMBOLS.index('é!')} -1"
+    assert text.decode() == expected
+
+
+@needs_compiler
+def test_draws_are_those_of_python(tmp_path):
+    model = zoo.LanguageModel("abcdefgh", hidden_size=4)
+    library = Machine(model, tmp_path).library
+    library.model_sample.argtypes = [ctypes.c_void_p, ctypes.c_double, ctypes.c_void_p]
+    chain = zoo.Chain((zoo.get_sampler("temperature", temperature=0.5),))
+    rng, random = np.random.default_rng(0), np.array([7, 0], np.uint64)
+    for draw in range(200):
+        logits = rng.normal(0, 2, 8).astype(np.float32)
+        expected = chain(logits, zoo.kernels.uniform(7, draw))
+        assert library.model_sample(logits.ctypes.data, 0.5, random.ctypes.data) == expected
+        assert (
+            library.model_sample(logits.ctypes.data, 0.0, np.zeros(2, np.uint64).ctypes.data)
+            == logits.argmax()
+        )
+    assert random.tolist() == [7, 200]
+    for wrong in (np.nan, np.inf):
+        logits[3] = wrong
+        assert library.model_sample(logits.ctypes.data, 1.0, random.ctypes.data) == -1
+        assert library.model_sample(logits.ctypes.data, 0.0, random.ctypes.data) == -1
+    logits[:] = -np.inf
+    assert library.model_sample(logits.ctypes.data, 1.0, random.ctypes.data) == -1
+    logits[5] = 0
+    assert library.model_sample(logits.ctypes.data, 1.0, random.ctypes.data) == 5
+
+
+class Awkward(zoo.Cell):
+    """Names that mean something in C."""
+
+    card = CARD
+    double = zoo.Param("I", "H", init="glorot_uniform")
+    sigmoid = zoo.Param("H", init="ones")
+    float = zoo.State("H")
+    token = zoo.State("H")
+    register = zoo.Input("H", default=1.0)
+
+    def step(self, x, float, token, register):
+        copy = zoo.tanh(x @ self.double + float)
+        int = zoo.sigmoid(copy) * self.sigmoid * copy
+        at = np.cumsum(int)
+        expf = np.max(at) + register
+        return expf * int, zoo.softplus(at + token)
+
+
+@needs_compiler
+def test_names_that_mean_something_in_c(tmp_path):
+    numbers = case(zoo.Recurrent(Awkward, 3, 4, num_layers=1, seed=1), 4, 1)
+    machine = Machine(numbers.rnn, tmp_path)
+    y, *last = numbers.expected()
+    found = machine.run(
+        numbers.x[:, 0],
+        flat(numbers.state.values()),
+        {name: value[:, 0] for name, value in numbers.inputs.items()},
+    )
+    assert largest_difference(list(found), [y[:, 0], flat(last)]) < SINGLE
+
+
+# The table of operations
+
+
+def test_the_table_has_every_operation():
+    assert set(table.OPERATIONS) == set(OPERATIONS) - {"stop_gradient", "with_derivative"}
+
+
+def test_an_operation_without_a_row_is_refused(monkeypatch):
+    rows = {name: row for name, row in table.OPERATIONS.items() if name != "tanh"}
+    monkeypatch.setattr("zoo.export.c.step_emitter.OPERATIONS", rows)
+    with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no row"):
+        c_program(subject_of(zoo.Recurrent("vanilla", 3, 4)), "model", "model.h")
+
+
+@needs_compiler
+def test_every_operation_means_what_it_means(tmp_path):
+    """A function for each, in float64."""
+    lines = ["#include <stddef.h>", "#include <math.h>"]
+    lines += [text.replace("real", "double") for name, text in table.HELPERS.items() if name in HELPING]
+    for name, row in table.OPERATIONS.items():
+        operands = "abc"[: len(OPERATIONS[name].domain)]
+        code = row.code.replace("{f}", row.helper or row.function).format(*operands)
+        given = ", ".join(f"double {operand}" for operand in operands)
+        lines.append(f"double op_{name}({given}) {{ return {code}; }}")
+    (tmp_path / "table.c").write_text("\n".join(lines) + "\n")
+    build(tmp_path, "-shared", "-fPIC", "-o", tmp_path / "table.so", "-Wno-missing-prototypes")
+    library = ctypes.CDLL(str(tmp_path / "table.so"))
+    for name in table.OPERATIONS:
+        operation, function = OPERATIONS[name], getattr(library, f"op_{name}")
+        function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double] * len(operation.domain)
+        operands = drawn_operands(operation, "float64")
+        with np.errstate(all="ignore"):
+            expected = np.asarray(operation.meaning(*operands), np.float64)
+        found = [function(*map(float, values)) for values in zip(*operands, strict=True)]
+        np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15, err_msg=name)
+
+
+HELPING = {row.helper for row in table.OPERATIONS.values()}
+
+
+# What is written
+
+
+def test_the_source_holds_no_string_of_anybodys():
+    model = zoo.LanguageModel(SYMBOLS, hidden_size=4)
+    program = c_program(subject_of(model), "model", "model.h")
+    assert program.source.isascii()
+    assert program.header.isascii()
+    assert "??/" not in program.source
+    assert "#include <x>" in program.source  # between quotes, where it is a symbol
+    assert '{"\\000", 1},' in program.source
+    assert '{"\\0000", 2},' in program.source
+    assert "{(const char[]){-61, -92, -61," in program.source
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [
+        ("hello", "hello"),
+        ("vanilla-pydoc-1", "vanilla_pydoc_1"),
+        ("1st", "model_1st"),
+        ("__x__", "x"),
+        ("é", "model"),
+        ("", "model"),
+        ("l0", "model_l0"),
+        ("a" * 99, "a" * 48),
+    ],
+)
+def test_names_begin_with_what_c_takes(text, prefix):
+    assert prefix_of(text) == prefix
+
+
+def test_strings_say_what_they_say():
+    assert string(b'a"\\?\0' + "é".encode()) == '"a\\042\\134\\077\\000\\303\\251"'
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_come_back_as_they_were(dtype):
+    digits = np.random.default_rng(0).normal(size=300)
+    powers = np.linspace(-40, 38, 300) if dtype is np.float32 else np.linspace(-300, 300, 300)
+    values = [*(digits * 10.0**powers).astype(dtype), *map(dtype, (0, 1, -2, 1e20))]
+    for value in values:
+        text = number(value, np.dtype(dtype))
+        assert dtype(text.removesuffix("f")) == value
+        assert set("e.") & set(text)
+    assert [number(value, np.dtype(dtype)) for value in (np.nan, np.inf, -np.inf)] == [
+        "NAN",
+        "INFINITY",
+        "-INFINITY",
+    ]
+
+
+def test_a_block_stands_in_braces():
+    writer = CWriter()
+    with writer.block("for (;;)"):
+        writer.line("x++;")
+    assert writer.lines == ["    for (;;) {", "        x++;", "    }"]
+
+
+def test_sizes_are_those_of_the_model():
+    rnn = zoo.Recurrent("lstm", 3, 4)
+    program = c_program(subject_of(rnn), "model", "model.h")
+    assert program.sizes == {"weights": 4 * rnn.theta.size, "states": 4 * 8, "scratch": 4 * (4 + 4 + 16)}
+    for name, size in program.sizes.items():
+        assert f" *     {name:7} {size}" in program.header
+
+
+def test_a_bidirectional_layer_is_refused():
+    with pytest.raises(UsageError, match="C goes from step to step, and bidirectional layers"):
+        c_program(subject_of(zoo.Recurrent("gru", 3, 4, bidirectional=True)), "model", "model.h")
+
+
+@pytest.mark.parametrize("name", ["model", "model.h", 'a"b.c', "a b.c", "é.c"])
+def test_a_file_name_that_will_not_do_is_refused(name, tmp_path):
+    with pytest.raises(UsageError, match="since it stands in the source"):
+        zoo.export.to_c(zoo.Recurrent("gru", 3, 4), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["model.c", "model.h"])
+def test_neither_file_is_written_over(name, tmp_path):
+    rnn = zoo.Recurrent("gru", 3, 4)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=f"{name} is there already"):
+        zoo.export.to_c(rnn, tmp_path / "model.c")
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    found = zoo.export.to_c(rnn, tmp_path / "model.c", name="other", force=True)
+    assert "void other_step(" in found.header.read_text()

@@ -1,0 +1,324 @@
+"""Exported ONNX graphs run in onnxruntime, and make what the equations make."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+from export_asserts import Mixed, case, drawn_operands, largest_difference
+
+import zoo
+from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.errors import UsageError
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+from zoo.export.exported_model import subject_of  # noqa: E402
+from zoo.export.onnx import operations as table  # noqa: E402
+from zoo.export.onnx.graph_builder import Nodes  # noqa: E402
+from zoo.export.onnx.model import IR_VERSION, OPSET, onnx_model, operators  # noqa: E402
+
+SINGLE, DOUBLE = 5e-6, 1e-13
+STANDARD = {"vanilla": "RNN", "lstm": "LSTM", "gru": "GRU", "gru_reset_before": "GRU"}
+
+
+def session(model):
+    """An ONNX model, ready to run."""
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it cannot run it says in an exception
+    return runtime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+
+
+def run(loaded, is_step, x, state, inputs=()):
+    """The output of every step and the last states, from a graph of either kind."""
+    name = loaded.get_inputs()[0].name
+    beside = dict(inputs)
+    if not is_step:
+        return loaded.run(None, {name: x, **beside, **state})
+    outputs, now = [], dict(state)
+    for t in range(len(x)):
+        y, *after = loaded.run(None, {name: x[t], **{key: value[t] for key, value in beside.items()}, **now})
+        outputs.append(y)
+        now = dict(zip(state, after, strict=True))
+    return [np.stack(outputs), *now.values()]
+
+
+def worst(rnn, shapes=((5, 3), (2, 1), (1, 4))):
+    """The largest difference to the equations, in both graphs, each for several numbers of steps and rows."""
+    subject = subject_of(rnn)
+    found = []
+    for is_step in (False, True):
+        loaded = session(onnx_model(subject, is_step))
+        for steps, batch in shapes:
+            numbers = case(rnn, steps, batch)
+            made = run(loaded, is_step, numbers.x, numbers.state, numbers.inputs)
+            found.append(largest_difference(made, numbers.expected()))
+    return max(found)
+
+
+# Every cell
+
+
+@pytest.mark.parametrize("name", zoo.list_cells())
+def test_a_cell_makes_what_its_equations_make(name):
+    assert worst(zoo.Recurrent(name, 3, 8, seed=1)) < SINGLE
+
+
+@pytest.mark.parametrize("name", ["lstm", "s4d", "slstm", "lif", "rg_lru", "clockwork"])
+def test_a_cell_of_float64(name):
+    assert worst(zoo.Recurrent(name, 3, 8, dtype="float64", seed=1), shapes=[(4, 2)]) < DOUBLE
+
+
+@pytest.mark.parametrize("name", ["lstm+zoneout", "gru+layer_norm", "vanilla+recurrent_dropout"])
+def test_a_modified_cell_with_its_noise_at_the_expectation(name):
+    assert worst(zoo.Recurrent(name, 3, 8, seed=1), shapes=[(4, 2)]) < SINGLE
+
+
+def test_inputs_beside_x_are_inputs_of_the_graph():
+    rnn = zoo.Recurrent("ctrnn", 3, 4, seed=1)
+    names = [each.name for each in onnx_model(subject_of(rnn), False).graph.input]
+    assert names == ["x", "dt", "l0.h"]
+
+
+def test_a_cell_of_slices_scans_and_matrices():
+    assert worst(zoo.Recurrent(Mixed, 3, 8, seed=1)) < SINGLE
+
+
+# ONNX's own operators
+
+
+@pytest.mark.parametrize(("name", "operator"), STANDARD.items(), ids=STANDARD)
+def test_a_standard_cell_is_an_operator_of_onnx(name, operator):
+    rnn = zoo.Recurrent(name, 3, 4)
+    assert {*STANDARD.values(), "Scan"} & set(operators(onnx_model(subject_of(rnn), False))) == {operator}
+    double = zoo.Recurrent(name, 3, 4, dtype="float64")  # for which onnxruntime has no such operators
+    assert {*STANDARD.values(), "Scan"} & set(operators(onnx_model(subject_of(double), False))) == {"Scan"}
+
+
+def test_what_is_added_to_the_forget_gate_is_in_its_bias():
+    assert worst(zoo.Recurrent(zoo.get_cell("lstm", forget_bias=1.5), 3, 4), shapes=[(4, 2)]) < SINGLE
+
+
+class LSTM(zoo.Cell):
+    """h' = tanh(x W) + h / 2, which is no LSTM."""
+
+    card = zoo.Card(title="None", authors="The tests", year=2026, url="https://example.org")
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        return zoo.tanh(x @ self.W) + h / 2
+
+
+def test_a_cell_that_only_has_the_name_is_written_out():
+    rnn = zoo.Recurrent(LSTM, 3, 4)
+    assert LSTM.name == "lstm"
+    assert worst(rnn, shapes=[(4, 2)]) < SINGLE
+    assert "Scan" in operators(onnx_model(subject_of(rnn), False))
+
+
+# What layers make of cells
+
+
+OPTIONS = {
+    "bidirectional": {"bidirectional": True},
+    "residual": {"residual": True},
+    "all": {"bidirectional": True, "residual": True, "dropout": 0.2, "learned_state": True},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("tokens", [False, True], ids=["features", "tokens"])
+def test_layers(options, tokens):
+    rnn = zoo.Recurrent(["gru", "mgu"], 8, 8, seed=1, **options)
+    numbers = case(rnn, 5, 3)
+    x = np.random.default_rng(0).integers(0, 8, (5, 3)) if tokens else numbers.x
+    with zoo.kernels.interpreted():
+        y, last = rnn.forward(x, numbers.state)
+    subject = subject_of(rnn, tokens)
+    for is_step in (False, True)[: 1 if rnn.stack.bidirectional else 2]:
+        found = run(session(onnx_model(subject, is_step)), is_step, x, numbers.state)
+        assert largest_difference(found, [y, *last.values()]) < SINGLE
+
+
+def test_learned_first_states_are_told():
+    rnn = zoo.Recurrent("gru", 3, 2, learned_state=True)
+    rnn.params["l0.h.initial"] = [0.5, -1.0]
+    told = {each.key: each.value for each in onnx_model(subject_of(rnn), False).metadata_props}
+    assert json.loads(told["zoo.initial"]) == {"l0.h": [0.5, -1.0]}
+
+
+def test_a_bidirectional_layer_has_no_graph_of_one_step():
+    rnn = zoo.Recurrent("gru", 3, 2, bidirectional=True)
+    with pytest.raises(UsageError, match="read a sequence from its end"):
+        onnx_model(subject_of(rnn), True)
+
+
+# Models
+
+
+@pytest.fixture(scope="module")
+def language_model():
+    return zoo.LanguageModel("helo wrd", cell="mgu", hidden_size=8, num_layers=2, seed=3)
+
+
+def test_a_language_model(language_model):
+    tokens = np.random.default_rng(0).integers(0, 8, (6, 3))
+    with zoo.kernels.interpreted():
+        logits, last = language_model.logits(tokens)
+    zeros = {name: np.zeros_like(value) for name, value in last.items()}
+    for is_step in (False, True):
+        found = run(session(onnx_model(subject_of(language_model), is_step)), is_step, tokens, zeros)
+        assert largest_difference(found, [logits, *last.values()]) < SINGLE
+
+
+def test_a_sequence_model():
+    model = zoo.SequenceModel("lstm", input_size=3, output_size=2, hidden_size=4, seed=3)
+    x = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    with zoo.kernels.interpreted():
+        outputs, last = model.outputs(x)
+    zeros = {name: np.zeros_like(value) for name, value in last.items()}
+    loaded = session(onnx_model(subject_of(model), False))
+    assert largest_difference(run(loaded, False, x, zeros), [outputs, *last.values()]) < SINGLE
+    assert [each.name for each in loaded.get_outputs()] == ["logits", "l0.h.next", "l0.c.next"]
+
+
+def test_a_model_says_what_it_is(language_model, tmp_path):
+    found = zoo.export.to_onnx(language_model, tmp_path / "model.onnx", step=True)
+    model = onnx.load(found.path)
+    told = {each.key: each.value for each in model.metadata_props}
+    assert zoo.data.Vocabulary.from_json(json.loads(told["zoo.vocabulary"])) == language_model.vocab
+    assert (told["zoo.cell"], json.loads(told["zoo.options"])) == ("mgu", {})
+    assert json.loads(told["zoo.states"]) == {"l0.h": "l0.h.next", "l1.h": "l1.h.next"}
+    assert (told["zoo.graph"], told["zoo.version"]) == ("step", zoo.__version__)
+    assert found.path.stat().st_size == found.bytes
+    assert (found.inputs, found.outputs) == (
+        ("tokens", "l0.h", "l1.h"),
+        ("logits", "l0.h.next", "l1.h.next"),
+    )
+    assert model.opset_import[0].version == found.opset
+
+
+# The table of operations
+
+
+def test_the_table_has_every_operation():
+    assert set(table.OPERATIONS) == set(OPERATIONS) - {"stop_gradient", "with_derivative"}
+
+
+def model_of(nodes, fed, output, truth=False):
+    """Nodes as a model."""
+    helper = onnx.helper
+    kinds = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in fed.items()}
+    inputs = [helper.make_tensor_value_info(name, kind, ["n"]) for name, kind in kinds.items()]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(bool) if truth else nodes.dtype)
+    outputs = [helper.make_tensor_value_info(output, kind, ["n"])]
+    graph = helper.make_graph(nodes.found, "table", inputs, outputs, nodes.constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+
+
+# For these onnxruntime 1.32 has no kernels of float64; older ones have none for Cos either.
+LACKING = {"arctan", "cos", "cosh", "erf", "sinh"}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 1e-15)])
+@pytest.mark.parametrize("name", table.OPERATIONS)
+def test_an_operation_means_what_it_means(name, dtype, tolerance):
+    operation, nodes = OPERATIONS[name], Nodes(np.dtype(dtype))
+    operands = drawn_operands(operation, dtype)
+    fed = {f"x{place}": operand for place, operand in enumerate(operands)}
+    model = model_of(nodes, fed, table.OPERATIONS[name](nodes, *fed), operation.truth)
+    onnx.checker.check_model(model, full_check=True)
+    try:
+        (found,) = session(model).run(None, fed)
+    except runtime.capi.onnxruntime_pybind11_state.NotImplemented:
+        assert (dtype, name in LACKING) == ("float64", True)
+        return
+    with np.errstate(all="ignore"):
+        expected = operation.meaning(*operands)
+    np.testing.assert_allclose(found, expected, rtol=8 * tolerance, atol=tolerance)
+
+
+EXTREMES = [-np.inf, -200.0, -1.0, -1e-30, 0.0, 1e-30, 1e-4, 1.0, 50.0, 200.0, 1e30, np.inf, np.nan]
+
+
+@pytest.mark.parametrize("name", ["expm1", "log1p"])
+def test_what_is_put_together_holds_at_the_ends(name):
+    nodes, fed = Nodes(np.dtype(np.float64)), {"x": np.array(EXTREMES)}
+    loaded = session(model_of(nodes, fed, table.OPERATIONS[name](nodes, "x")))
+    with np.errstate(all="ignore"):
+        expected = OPERATIONS[name].meaning(fed["x"])
+    np.testing.assert_allclose(loaded.run(None, fed)[0], expected, rtol=1e-14)
+
+
+# What cannot be exported
+
+
+@zoo.njit
+def forward(params, x, state):
+    return x, state, ()
+
+
+@zoo.njit
+def backward(params, x, state, tape, dy, dlast):
+    return dy, dlast, params
+
+
+class Kernels(zoo.Cell):
+    """A cell without equations."""
+
+    card = zoo.Card(title="None", authors="The tests", year=2026, url="https://example.org")
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+    forward = forward
+    backward = backward
+
+
+def test_a_cell_without_a_step_is_refused():
+    with pytest.raises(UsageError, match="cell 'kernels': it brings its own kernels and states no step"):
+        subject_of(zoo.Recurrent(Kernels, 3, 3))
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(UsageError, match=r"found a str; expected a zoo\.LanguageModel"):
+        subject_of("vanilla")
+
+
+def test_an_operation_without_a_row_is_refused(monkeypatch):
+    rows = {name: row for name, row in table.OPERATIONS.items() if name != "tanh"}
+    monkeypatch.setattr("zoo.export.onnx.step_emitter.OPERATIONS", rows)
+    rnn = zoo.Recurrent("vanilla", 3, 4, dtype="float64")
+    with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no row"):
+        onnx_model(subject_of(rnn), False)
+
+
+def test_without_onnx_a_sentence_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'recurrent-zoo\[onnx\]'"):
+        zoo.export.to_onnx(zoo.Recurrent("gru", 3, 4), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_too_large_for_one_file_is_refused(monkeypatch):
+    monkeypatch.setattr("zoo.export.onnx.model.MOST_BYTES", 2**24 + 100)
+    with pytest.raises(UsageError, match="an ONNX file holds no more than 16,777,316"):
+        onnx_model(subject_of(zoo.Recurrent("gru", 3, 4)), False)
+
+
+def test_what_is_there_is_not_written_over(tmp_path):
+    rnn, path = zoo.Recurrent("gru", 3, 4), tmp_path / "model.onnx"
+    path.write_text("mine")
+    with pytest.raises(UsageError, match="is there already"):
+        zoo.export.to_onnx(rnn, path)
+    assert path.read_text() == "mine"
+    zoo.export.to_onnx(rnn, path, force=True)
+    assert onnx.load(path).graph.output[0].name == "y"
+    with pytest.raises(UsageError, match="is no directory; make it"):
+        zoo.export.to_onnx(rnn, tmp_path / "none" / "model.onnx")
+    with pytest.raises(UsageError, match="is a directory"):
+        zoo.export.to_onnx(rnn, tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]

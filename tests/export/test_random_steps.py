@@ -1,0 +1,102 @@
+"""Random step programs: what is exported makes what NumPy makes of them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from ctypes import CDLL, c_void_p
+
+import numpy as np
+import pytest
+from export_asserts import largest_difference
+from hypothesis import given
+from hypothesis import strategies as st
+from random_steps import SIZES
+from random_trials import away_from_kinks, examples
+from step_strategies import programs
+
+import zoo
+from zoo.export.c.model_emitter import c_program
+from zoo.export.exported_model import subject_of
+from zoo.export.onnx.model import onnx_model
+
+CC = shutil.which("cc")
+EQUAL = 1e-9
+
+trials = given(program=programs(), sizes=st.sampled_from(SIZES[:3]), seed=st.integers(0, 99))
+
+
+def trial(program, sizes, seed, tokens=False):
+    """A layer of the program's cell in float64, what goes in, and what comes out."""
+    case = away_from_kinks(program, sizes, 3, 2, seed)
+    rnn = zoo.Recurrent(case.cell, sizes["I"], sizes["H"], dtype="float64")
+    rnn.fill({f"l0.{name}": value for name, value in {**case.params, **case.buffers}.items()})
+    y, last = case.reference(case.one_hot if tokens else case.x)
+    return case, subject_of(rnn, tokens), [y, *last.values()]
+
+
+@examples(40)
+@trials
+def test_onnx(program, sizes, seed):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    case, subject, expected = trial(program, sizes, seed)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    try:
+        model = onnx_model(subject, False).SerializeToString()
+        session = runtime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    except runtime.capi.onnxruntime_pybind11_state.NotImplemented:
+        return  # no kernel of float64, see test_export_onnx.py
+    state = {f"l0.{name}": value for name, value in case.state.items()}
+    found = session.run(None, {"x": case.x, **case.inputs, **state})
+    assert largest_difference(found, expected) < EQUAL
+
+
+@pytest.mark.skipif(CC is None, reason="there is no C compiler")
+@pytest.mark.parametrize("tokens", [False, True], ids=["features", "tokens"])
+def test_c(tokens, tmp_path):
+    number = 0
+
+    @examples(6)
+    @trials
+    def compare(program, sizes, seed):
+        nonlocal number
+        number += 1
+        case, subject, expected = trial(program, sizes, seed, tokens)
+        run = compiled(subject, f"program_{number}", tmp_path)
+        for row in range(case.x.shape[1]):
+            x = case.tokens[:, row] if tokens else case.x[:, row]
+            beside = [value[:, row] for value in case.inputs.values()]
+            found = run(x, beside, [value[row] for value in case.state.values()])
+            y, *last = (value[:, row] if not n else value[row] for n, value in enumerate(expected))
+            wanted = [y, np.concatenate([value.ravel() for value in last])]
+            assert largest_difference(found, wanted) < EQUAL
+
+    compare()
+
+
+def compiled(subject, name, folder):
+    """A function from a sequence and the states before it to the outputs and the states after it."""
+    program = c_program(subject, name, f"{name}.h")
+    (folder / f"{name}.h").write_text(program.header)
+    (folder / f"{name}.c").write_text(program.source)
+    strict = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O0", "-shared", "-fPIC")
+    command = [CC, *strict, f"{name}.c", "-lm", "-o", f"{name}.so"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    step = getattr(CDLL(str(folder / f"{name}.so")), f"{name}_step")
+
+    def run(x, beside, state):
+        now, y = np.concatenate([value.ravel() for value in state]), np.empty((len(x), subject.output_size))
+        for t in range(len(x)):
+            given = [np.ascontiguousarray(value[t]) for value in (*(() if subject.tokens else (x,)), *beside)]
+            first = [int(x[t])] if subject.tokens else []
+            step(pointer(now), *first, *map(pointer, given), pointer(y[t]))
+        return [y, now]
+
+    return run
+
+
+def pointer(array):
+    return c_void_p(array.ctypes.data)

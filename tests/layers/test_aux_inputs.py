@@ -1,0 +1,285 @@
+"""What a cell may have beside parameters, states and x: buffers, inputs, complex and discrete arrays."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+from kitchen_sink_cell import Rich
+
+import zoo
+from zoo import LanguageModel
+from zoo.compiler import kernels_of
+from zoo.errors import UnknownNameError, UsageError
+from zoo.layers import Recurrent
+from zoo.layers.stack import Stack
+
+T, B, I, H = 4, 3, 5, 6  # noqa: E741 - the letters of the documents
+
+
+def rich(layers=1, dtype="float64", **arguments):
+    return Recurrent(Rich, I, H, layers, dtype=dtype, **arguments)
+
+
+def dense(batch=B, steps=T, seed=0):
+    return np.random.default_rng(seed).normal(size=(steps, batch, I))
+
+
+# ---- the two passes -----------------------------------------------------------------------------------
+
+
+def test_passes_of_a_cell_that_brings_them():
+    cell = Rich(radius=0.25)
+    found = kernels_of(cell)
+    assert (found.forward, found.backward) == (cell.kernel("forward"), cell.kernel("backward"))
+    assert found.options == (0.25,)
+    assert found.output_size(I, H) == H
+    assert found.surrogate is False
+
+
+def test_kernels_take_buffers_after_parameters_and_inputs_after_states():
+    seen = []
+
+    class Spy(Rich):
+        """Remembers what its kernels are given."""
+
+        @staticmethod
+        def forward(params, x, state, inputs, radius):
+            seen.append(("forward", params, state, inputs, radius))
+            return Rich.forward(params, x, state, inputs, radius)
+
+        @staticmethod
+        def backward(params, x, state, inputs, tape, dy, dlast, radius):
+            seen.append(("backward", params, state, inputs, radius))
+            return Rich.backward(params, x, state, inputs, tape, dy, dlast, radius)
+
+    rnn = Recurrent(Spy, I, H, dtype="float64")
+    rnn.forward(dense())
+    rnn.backward(np.ones((T, B, H)))
+    assert [name for name, *_ in seen] == ["forward", "backward"]
+    for _, params, state, inputs, radius in seen:
+        assert [array.shape for array in params] == [(I, H), (2, H), (H, H)]
+        assert [array.shape for array in state] == [(B, H), (B, 2, H), (B, 1)]
+        assert [array.shape for array in inputs] == [(T, B)]
+        assert radius == 0.5
+        assert all(a.flags.carray and a.dtype == np.float64 for a in (*params, *state, *inputs))
+
+
+# ---- buffers ------------------------------------------------------------------------------------------
+
+
+def test_buffers_have_names_and_are_no_parameters():
+    rnn = rich(layers=2)
+    assert {name: value.shape for name, value in rnn.buffers.items()} == {"l0.A": (H, H), "l1.A": (H, H)}
+    assert list(rnn.params) == list(rnn.grads) == ["l0.W", "l0.D", "l1.W", "l1.D"]
+    assert rnn.theta.size == I * H + 2 * H + H * H + 2 * H
+    assert Recurrent("vanilla", I, H).buffers == {}
+
+
+def test_buffers_are_drawn_from_the_seed_in_places_of_their_own():
+    first, single, other = rich(2, seed=4), rich(2, "float32", seed=4), rich(2, seed=5)
+    for name, value in first.buffers.items():
+        np.testing.assert_allclose(value @ value.T, np.eye(H), atol=1e-13)
+        np.testing.assert_array_equal(single.buffers[name], value.astype(np.float32))
+        assert not np.array_equal(other.buffers[name], value)
+    assert not np.array_equal(first.buffers["l0.A"], first.buffers["l1.A"])
+
+    class Trained(Rich):
+        """The same with A among the parameters, of which it is the third too."""
+
+        A = zoo.Param("H", "H", init="orthogonal", help="hidden to hidden")
+
+    trained = Recurrent(Trained, I, H, 2, dtype="float64", seed=4)
+    for name in first.buffers:
+        np.testing.assert_array_equal(trained.params[name], first.buffers[name])
+    for name in first.params:
+        np.testing.assert_array_equal(trained.params[name], first.params[name])
+
+
+def test_buffers_cannot_be_written_to_but_filled():
+    rnn = rich()
+    with pytest.raises(ValueError, match="read-only"):
+        rnn.buffers["l0.A"][0, 0] = 1
+    with pytest.raises(UsageError, match=r"array 'l0.A' has shape \(6, 6\) and cannot take this"):
+        rnn.buffers["l0.A"] = np.eye(H)
+    view = rnn.buffers["l0.A"]
+    rnn.fill({"l0.A": np.eye(H), "l0.W": np.zeros((I, H))})
+    np.testing.assert_array_equal(view, np.eye(H))
+    assert not rnn.params["l0.W"].any()
+    with pytest.raises(UnknownNameError, match=r"no array is called 'l0\.B' here"):
+        rnn.fill({"l0.B": 0})
+    with pytest.raises(UsageError, match="cannot take this"):
+        rnn.fill({"l0.A": np.eye(H + 1)})
+
+
+def test_a_deep_copy_has_buffers_of_its_own():
+    rnn = rich()
+    twin = copy.deepcopy(rnn)
+    twin.fill({"l0.A": np.zeros((H, H))})
+    assert rnn.buffers["l0.A"].any()
+    assert not twin.buffers["l0.A"].any()
+    assert not np.array_equal(rnn.forward(dense())[0], twin.forward(dense())[0])
+
+
+# ---- inputs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("batch", [3, 17, 200])
+def test_inputs_reach_their_rows_in_every_layer_whatever_the_threads(batch, layers):
+    x, dt = dense(batch), np.random.default_rng(1).uniform(0.5, 1.5, (T, batch))
+    dy = np.random.default_rng(2).normal(size=(T, batch, H))
+    results = []
+    for threads in (1, 3):
+        rnn = rich(layers, threads=threads)
+        y, _ = rnn.forward(x, dt=dt)
+        dx, _ = rnn.backward(dy)
+        results.append((y, dx, rnn.grad.copy()))
+        for row in (0, batch - 1):
+            alone, _, _ = rnn.apply(rnn.theta, x[:, [row]], dt=dt[:, [row]])
+            np.testing.assert_allclose(y[:, [row]], alone, rtol=0, atol=1e-13)
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.allclose(rich(layers).forward(x)[0], results[0][0])
+
+
+def test_what_is_not_given_has_its_default():
+    class Slow(Rich):
+        """Has another default."""
+
+        dt = zoo.Input(default=0.25, help="time since the last step")
+
+    x = dense()
+    for cell, default in ((Rich, 1.0), (Slow, 0.25)):
+        rnn = Recurrent(cell, I, H, dtype="float64")
+        expected = rnn.forward(x, dt=np.full((T, B), default))[0]
+        np.testing.assert_array_equal(rnn.forward(x)[0], expected)
+        np.testing.assert_array_equal(rnn.apply(rnn.theta, x)[0], expected)
+
+
+@pytest.mark.parametrize(
+    "form", [lambda a: a.tolist(), lambda a: a.astype("f4"), np.asfortranarray, lambda a: a.astype(">f8")]
+)
+def test_inputs_of_any_form(form):
+    dt = np.arange(1.0, 1 + T * B).reshape(T, B) / 8
+    rnn, x = rich(), dense()
+    np.testing.assert_array_equal(rnn.forward(x, dt=form(dt))[0], rnn.forward(x, dt=dt)[0])
+    np.testing.assert_array_equal(rnn.forward(x, dt=np.ones((T, B), int))[0], rnn.forward(x)[0])
+
+
+def test_two_tapes_keep_their_inputs():
+    rnn, x, dy = rich(), dense(), np.ones((T, B, H))
+    slow, fast = np.full((T, B), 0.5), np.full((T, B), 2.0)
+    tapes = [rnn.apply(rnn.theta, x, dt=dt)[2] for dt in (slow, fast)]
+    found = [rnn.vjp(tape, dy)[2] for tape in tapes]
+    for dt, gradient in zip((slow, fast), found, strict=True):
+        rnn.forward(x, dt=dt)
+        rnn.backward(dy)
+        np.testing.assert_array_equal(gradient, rnn.grad)
+    assert not np.allclose(*found)
+
+
+@pytest.mark.parametrize(
+    ("cell", "inputs", "words"),
+    [
+        (
+            Rich,
+            {"dtt": np.ones((T, B))},
+            r"cell 'rich' was given the input 'dtt'; beside x it takes dt\. Did you",
+        ),
+        ("vanilla", {"dt": 1.0}, "cell 'vanilla' was given the input 'dt'; beside x it takes none."),
+        (Rich, {"dt": 1.0}, r"cell 'rich': input 'dt' is 1\.0; expected float32\(4, 3\)"),
+        (Rich, {"dt": np.ones((B, T))}, r"input 'dt' is float64\(3, 4\); expected float32\(4, 3\)"),
+        (Rich, {"dt": np.ones((T, B, 1))}, r"is float64\(4, 3, 1\); expected float32\(4, 3\)"),
+        (Rich, {"dt": np.ones((T, B), complex)}, "is complex128"),
+        (Rich, {"dt": None}, "input 'dt' is None"),
+        (Rich, {"dt": [[1.0], [1.0, 2.0]]}, "input 'dt' cannot be made an array"),
+    ],
+)
+def test_inputs_that_do_not_fit(cell, inputs, words):
+    rnn = Recurrent(cell, I, H)
+    for call in (rnn.forward, lambda x, **given: rnn.apply(rnn.theta, x, **given)):
+        with pytest.raises(UsageError, match=words):
+            call(np.zeros((T, B, I)), **inputs)
+
+
+def masked_forward(params, x, state, inputs):
+    (W,), (h,), (mask,) = params, state, inputs
+    y = np.empty((*x.shape[:2], W.shape[1]), W.dtype)
+    for t in range(len(x)):
+        y[t] = h = np.tanh((x[t] * mask[t]) @ W + h)
+    return y, (h.copy(),), ()
+
+
+def masked_backward(params, x, state, inputs, tape, dy, dlast):
+    raise NotImplementedError
+
+
+class Masked(zoo.Cell):
+    """Sees only the features ``m`` lets through."""
+
+    card = Rich.card
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+    m = zoo.Input("I", default=1.0)
+    forward = masked_forward
+    backward = masked_backward
+
+
+def test_an_input_as_large_as_x_is_for_layers_that_all_have_such_an_x():
+    words = r"every layer gets the same inputs, but 'm' is \(5,\) in layer 0 and \(6,\) in layer 1"
+    with pytest.raises(UsageError, match=words):
+        Stack(Masked(), I, H, 2)
+    x, mask = dense(), np.zeros((T, B, I))
+    assert Recurrent(Masked, I, I, 2).forward(x)[0].any()
+    rnn = Recurrent(Masked, I, H)
+    assert not rnn.forward(x, m=mask)[0].any()
+    with pytest.raises(UsageError, match=r"input 'm' is float64\(4, 3, 6\); expected float32\(4, 3, 5\)"):
+        rnn.forward(x, m=np.zeros((T, B, H)))
+
+
+# ---- the language model -------------------------------------------------------------------------------
+
+
+def test_a_language_model_has_the_buffers_and_the_defaults():
+    model = LanguageModel("abcde", Rich, H, 2, dtype="float64", seed=3)
+    rnn = rich(2, seed=3)
+    assert list(model.buffers) == list(rnn.buffers) == ["l0.A", "l1.A"]
+    assert list(model.params) == [*rnn.params, "Why", "by"]
+    for name, value in {**rnn.params, **rnn.buffers}.items():
+        np.testing.assert_array_equal({**model.params, **model.buffers}[name], value)
+    tokens = np.random.default_rng(0).integers(5, size=(T, B))
+    y, last = rnn.forward(tokens)
+    logits, model_last = model.logits(tokens)
+    np.testing.assert_allclose(logits, y @ model.params["Why"] + model.params["by"], rtol=0, atol=1e-13)
+    for name, value in last.items():
+        np.testing.assert_array_equal(model_last[name], value)
+
+
+def test_the_gradient_of_a_language_model_leaves_buffers_alone():
+    model = LanguageModel("abcde", Rich, H, dtype="float64")
+    before = model.buffers["l0.A"].copy()
+    tokens = np.random.default_rng(0).integers(5, size=(T + 1, B))
+    loss, _ = model.loss_and_grad(tokens[:-1], tokens[1:])
+    direction = np.random.default_rng(1).normal(size=model.theta.size)
+    slope, theta = float(model.grad @ direction), model.theta.copy()
+    sides = []
+    for step in (1e-6, -1e-6):
+        model.theta = theta + step * direction
+        sides.append(model.loss(tokens[:-1], tokens[1:])[0])
+    assert slope == pytest.approx((sides[0] - sides[1]) / 2e-6, abs=1e-8)
+    assert model.loss(tokens[:-1], tokens[1:])[0] != loss
+    np.testing.assert_array_equal(model.buffers["l0.A"], before)
+
+
+def test_initial_values_instead_of_a_draw():
+    model = LanguageModel("abcde", Rich, H, seed=1)
+    values = {**model.params, **model.buffers}
+    twin = LanguageModel("abcde", Rich, H, seed=2, initial=values)
+    np.testing.assert_array_equal(twin.theta, model.theta)
+    np.testing.assert_array_equal(twin.buffers["l0.A"], model.buffers["l0.A"])
+    del values["l0.A"]
+    for wrong in (values, {**model.params, **model.buffers, "l0.B": 0}):
+        with pytest.raises(UsageError, match=r"language model: initial has the names .*; expected .*'l0.A'"):
+            LanguageModel("abcde", Rich, H, initial=wrong)

@@ -1,0 +1,422 @@
+"""Traces: named values and their gradients at every step, against running steps, differences and PyTorch."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+from kitchen_sink_cell import Rich
+from trace_asserts import CARD, Again, Kernels, as_stored, differentiable, trial_of
+
+import zoo
+from zoo.compiler import interpreter
+from zoo.compiler.frontend.traceable_values import equations_of, intermediates
+from zoo.errors import UnknownNameError, UsageError
+from zoo.kernels import interpreted
+
+CELLS = zoo.list_cells()
+
+
+@pytest.fixture(autouse=True)
+def _in_python():
+    """Kernels as plain Python: what is tested here is NumPy's part."""
+    with interpreted():
+        yield
+
+
+def traced(trial, names=True):
+    """What is traced of a trial's layers, with the output and the last states."""
+    y, last = trial.rnn.forward(trial.x, trial.state, trace=names, **trial.inputs)
+    return y, last, dict(trial.rnn.trace)
+
+
+def gradients(trial, names=True):
+    trial.rnn.backward(trial.dy, trial.dlast, trace_grads=names)
+    return dict(trial.rnn.trace_grads)
+
+
+def assert_close(found, expected, rtol=1e-11):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=rtol, atol=1e-13, err_msg=name)
+
+
+# ---- every cell ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_trace_is_what_the_names_of_a_running_step_stand_for(name):
+    trial = trial_of(name)
+    y, last, traces = traced(trial)
+    again, values = Again(trial, traces), intermediates(trial.cell)
+    for t, b in ((0, 0), (2, 1)):
+        for called, value in again.names_of(t, b).items():
+            if called in values and not values[called].is_state:
+                found = traces[f"l0.{called}"][t, b]
+                np.testing.assert_allclose(found, as_stored(value), rtol=1e-12, atol=1e-14, err_msg=called)
+    for state, value in last.items():
+        np.testing.assert_allclose(traces[state][-1], value, rtol=1e-12, atol=1e-14, err_msg=state)
+    (output,) = {called for called, each in values.items() if each.parts == (equations_of(trial.cell).y,)}
+    np.testing.assert_allclose(traces[f"l0.{output}"], y, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", [name for name in CELLS if name != "lif"])
+def test_gradients_of_every_value_are_those_of_differences(name):
+    trial = trial_of(name)
+    again, names = Again(trial, traced(trial)[2]), differentiable(trial.cell)
+    found = gradients(trial, names)
+    assert set(trial.cell.states) - {"past", "n"} <= {*names}
+    for called in names:
+        gradient = found[f"l0.{called}"][1]
+        direction = trial.rng.normal(size=gradient.shape)
+        expected = again.slope(called, 1, direction)
+        assert np.sum(gradient * direction) == pytest.approx(expected, rel=1e-6, abs=1e-7), called
+
+
+def test_gradients_lead_to_those_that_kernels_give_of_the_input():
+    for name, names in {"lif": ["current"], "lstm": ["i", "f", "g", "o"]}.items():
+        trial = trial_of(name)
+        trial.rnn.forward(trial.x, trial.state)
+        dx, _ = trial.rnn.backward(trial.dy, trial.dlast, trace_grads=names)
+        found = np.concatenate([trial.rnn.trace_grads[f"l0.{each}"] for each in names], axis=2)
+        np.testing.assert_allclose(found @ trial.rnn.params["l0.Wx"].T, dx, rtol=1e-11, atol=1e-14)
+
+
+# ---- against PyTorch ----------------------------------------------------------------------------------
+
+
+def by_torch(trial, step, states, names):
+    """Values and gradients of named tensors of every step, by automatic differentiation."""
+    torch = pytest.importorskip("torch", reason="needs the extra `peers`")
+    x, dy = torch.tensor(trial.x), torch.tensor(trial.dy)
+    loss, kept, last = torch.zeros(()), {}, len(trial.rnn.stack.layers) - 1
+    for k in range(last + 1):
+        P = {name: torch.tensor(trial.rnn.params[f"l{k}.{name}"]) for name in trial.cell.params}
+        now = {each: torch.tensor(trial.state[f"l{k}.{each}"], requires_grad=True) for each in states}
+        outputs = []
+        for t in range(len(x)):
+            found = step(torch, P, x[t], **now)
+            now = {each: found[each] for each in states}
+            for name in names:
+                found[name].retain_grad()
+                kept.setdefault(f"l{k}.{name}", []).append(found[name])
+            outputs.append(now["h"])
+        x = torch.stack(outputs)
+        loss = loss + sum((now[each] * torch.tensor(trial.dlast[f"l{k}.{each}"])).sum() for each in states)
+    (loss + (x * dy).sum()).backward()
+    values = {name: torch.stack(each).detach().numpy() for name, each in kept.items()}
+    return values, {name: np.stack([each.grad.numpy() for each in many]) for name, many in kept.items()}
+
+
+def lstm(torch, P, x, h, c):
+    i, f, g, o = (x @ P["Wx"] + h @ P["Wh"] + P["b"]).chunk(4, dim=1)
+    sigmoid_i, sigmoid_f, sigmoid_o, tanh_g = (*map(torch.sigmoid, (i, f, o)), torch.tanh(g))
+    c = sigmoid_f * c + sigmoid_i * tanh_g
+    return {**locals(), "h": sigmoid_o * torch.tanh(c)}
+
+
+def gru(torch, P, x, h):
+    (xr, xz, xn), (hr, hz, hn) = (x @ P["Wx"] + P["b"]).chunk(3, dim=1), (h @ P["Wh"]).chunk(3, dim=1)
+    r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
+    n = torch.tanh(xn + r * (hn + P["bn"]))
+    return {**locals(), "h": (1 - z) * n + z * h}
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "states", "names"),
+    [
+        ("lstm", lstm, ("h", "c"), ("i", "o", "sigmoid_f", "tanh_g", "h", "c")),
+        ("gru", gru, ("h",), ("r", "z", "n", "hn", "h")),
+    ],
+)
+def test_values_and_gradients_are_those_of_a_loop_in_pytorch(name, step, states, names):
+    trial = trial_of(name, layers=2, steps=7)
+    values, slopes = by_torch(trial, step, states, names)
+    for found, expected in ((traced(trial, names)[2], values), (gradients(trial, names), slopes)):
+        assert found.keys() == expected.keys()
+        for each, array in expected.items():
+            np.testing.assert_allclose(found[each], array, rtol=1e-10, atol=1e-14, err_msg=each)
+
+
+# ---- however a sequence is gone through ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["gru", "qrnn", "ctrnn", "vanilla"])
+def test_tokens_are_traced_as_their_one_hot_rows(name):
+    tokens, rows = trial_of(name, tokens=True, layers=2), trial_of(name, tokens=True, layers=2)
+    object.__setattr__(rows, "x", np.eye(rows.rnn.stack.input_size)[rows.x])
+    assert_close(traced(tokens)[2], traced(rows)[2])
+    assert_close(gradients(tokens), gradients(rows))
+
+
+@pytest.mark.parametrize("name", ["lstm", "nas", "delta_net", "vanilla"])
+def test_shards_threads_segments_and_chunks_change_no_trace(name, monkeypatch):
+    found = []
+    for threads, recompute, most in ((1, None, interpreter.MOST_NUMBERS), (2, 4, 1)):
+        monkeypatch.setattr(interpreter, "MOST_NUMBERS", most)
+        rnn = zoo.Recurrent(name, 3, 4, 2, dtype="float64", threads=threads, recompute=recompute)
+        x, dy = (np.random.default_rng(n).normal(size=(9, 19, size)) for n, size in enumerate((3, 4)))
+        rnn.forward(x, trace=True)
+        rnn.backward(dy, trace_grads=True)
+        found.append({**rnn.trace, **{f"d{name}": value for name, value in rnn.trace_grads.items()}})
+    assert_close(found[1], found[0])
+
+
+def test_a_padded_row_is_traced_as_it_is_alone():
+    rnn = zoo.Recurrent(
+        ["gru", "lstm"], 3, 4, dtype="float64", bidirectional=True, residual=True, learned_state=True, seed=2
+    )
+    rnn.theta += np.random.default_rng(0).normal(size=rnn.theta.size) / 5
+    lengths = np.array([4, 0, 7, 1, 7, 3, 2, 5, 6, 4])
+    x, dy = (np.random.default_rng(n).normal(size=(7, 10, size)) for n, size in enumerate((3, 8)))
+    rnn.forward(x, lengths=lengths, trace=["h", "c", "z", "sigmoid_f"])
+    rnn.backward(dy, trace_grads=["h", "c", "z"])
+    found = {"value": rnn.trace, "gradient": rnn.trace_grads}
+    assert {"l0.reverse.z", "l1.reverse.sigmoid_f", "l1.c"} <= {*rnn.trace}
+    for row, steps in enumerate(lengths):
+        rnn.forward(x[:steps, row : row + 1], trace=list(found["value"]))
+        rnn.backward(dy[:steps, row : row + 1], trace_grads=list(found["gradient"]))
+        for kind, alone in {"value": rnn.trace, "gradient": rnn.trace_grads}.items():
+            for name, value in alone.items():
+                whole = found[kind][name][:, row]
+                np.testing.assert_allclose(whole[:steps], value[:, 0], rtol=1e-11, atol=1e-13, err_msg=name)
+                assert not whole[steps:].any()
+
+
+@pytest.mark.parametrize("recompute", [None, 3])
+def test_gradients_of_pre_activations_add_up_to_those_of_parameters(recompute):
+    rnn = zoo.Recurrent(
+        "vanilla",
+        3,
+        3,
+        2,
+        dtype="float64",
+        bidirectional=True,
+        dropout=0.3,
+        residual=True,
+        recompute=recompute,
+    )
+    lengths = np.array([4, 7, 1, 7, 3])
+    x, dy = (np.random.default_rng(n).normal(size=(7, 5, size)) for n, size in enumerate((3, 6)))
+    rnn.forward(x, noise=(1, 2), lengths=lengths, trace="h")
+    rnn.backward(dy, trace_grads="pre_h")
+    for layer in rnn.stack.layers:
+        h, slope = rnn.trace[f"{layer.prefix}h"], rnn.trace_grads[f"{layer.prefix}pre_h"]
+        zero = np.zeros((1, *h.shape[1:]))
+        before = np.concatenate([h[1:], zero] if layer.reverse else [zero, h[:-1]])
+        grads = rnn.grads[f"{layer.prefix}Whh"], rnn.grads[f"{layer.prefix}bh"]
+        np.testing.assert_allclose(np.einsum("tbi,tbj->ij", before, slope), grads[0], rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(slope.sum(axis=(0, 1)), grads[1], rtol=1e-10, atol=1e-13)
+
+
+def test_noise_that_a_layer_is_told_is_in_its_traces():
+    rnn = zoo.Recurrent("gru+zoneout", 3, 5, dtype="float64")
+    x, found = np.random.default_rng(0).normal(size=(6, 2, 3)), []
+    for step in (2, 3):
+        y, _ = rnn.forward(x, noise=(1, step), trace=["r", "h"])
+        assert np.array_equal(rnn.trace["l0.h"], y)
+        found.append(rnn.trace["l0.r"])
+    assert np.array_equal(found[0][0], found[1][0])  # the first gates read states of zero
+    assert not np.allclose(found[0][1:], found[1][1:])
+
+
+def test_a_modified_cell_is_traced_under_the_names_of_its_equations():
+    assert {"i", "f", "g", "o", "sigmoid_f", "c", "h"} <= {*intermediates(zoo.get_cell("lstm+layer_norm"))}
+    assert {"r", "z", "n", "pre_r"} <= {*intermediates(zoo.get_cell("gru+zoneout"))}
+
+
+def test_float32_is_traced_in_float32():
+    trial = trial_of("lstm")
+    rnn = zoo.Recurrent("lstm", trial.rnn.stack.input_size, trial.rnn.stack.hidden_size)
+    rnn.theta = trial.theta.astype(np.float32)
+    rnn.forward(trial.x, trial.state, trace=True)
+    exact = traced(trial)[2]
+    assert {value.dtype for value in rnn.trace.values()} == {np.dtype(np.float32)}
+    assert all(np.allclose(rnn.trace[name], value, rtol=1e-4, atol=1e-5) for name, value in exact.items())
+
+
+def test_no_steps_make_empty_traces():
+    rnn = zoo.Recurrent("nas", 3, 4)
+    rnn.forward(np.zeros((0, 2, 3), np.float32), trace=True)
+    assert {value.shape for value in rnn.trace.values()} == {(0, 2, 4)}
+
+
+def test_the_pure_pair_traces_onto_the_tape():
+    trial = trial_of("gru")
+    _, _, tape = trial.rnn.apply(trial.theta, trial.x, trial.state, trace=["z"])
+    assert list(tape.trace) == ["l0.z"]
+    assert list(trial.rnn.trace) == []
+
+
+def test_a_twin_keeps_what_was_traced():
+    trial = trial_of("gru")
+    traced(trial)
+    assert list(copy.deepcopy(trial.rnn).trace) == list(trial.rnn.trace)
+
+
+# ---- names --------------------------------------------------------------------------------------------
+
+
+class Names(zoo.Cell):
+    """Names that are used twice, or for a state, or for nothing that counts."""
+
+    card = CARD
+    W = zoo.Param("I", "H")
+    D = zoo.Param("H", complex=True)
+    k = zoo.Param("H")
+    h = zoo.State("H")
+    m = zoo.State("H")
+    z = zoo.State("H", complex=True)
+
+    def step(self, x, h, m, z):
+        weights = self.W
+        _hidden = np.tanh(x @ weights)
+        a = x @ weights + h
+        a = a.reshape(1, -1)
+        a = zoo.sigmoid(a)[0]
+        h = a * h
+        h = h * 0.5
+        rate = zoo.sigmoid(self.k)
+        for _ in range(2):
+            a = a * rate
+        z = z * self.D
+        new = zoo.tanh(zoo.silu(a) + zoo.relu(h) + z.real)
+        return zoo.Output(new * 2.0, new, m + a, z + 1j)
+
+
+def test_names_say_which_value_of_a_name_it_is():
+    found = intermediates(Names())
+    assert set(found) == {
+        *("a_1", "a_2", "a_3", "a", "h_1", "h_2", "rate", "new", "h", "m", "z_1", "z", "y"),
+        *("silu_a", "relu_h_2", "pre_new"),
+    }
+    assert [name for name, value in found.items() if value.is_state] == [
+        name for name in found if name in ("h", "m", "z")
+    ]
+    assert {name: value.function for name, value in found.items() if value.function} == {
+        "a_2": "sigmoid",
+        "rate": "sigmoid",
+        "new": "tanh",
+        "h": "tanh",
+        "silu_a": "silu",
+        "relu_h_2": "relu",
+    }
+    assert [name for name, value in found.items() if not value.varies] == ["rate"]
+
+
+class Swapped(zoo.Cell):
+    """Two names that change places, twice for one of them."""
+
+    card = CARD
+    W = zoo.Param("I", "2H")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        a, b = zoo.split(zoo.tanh(x @ self.W), 2)
+        kept = a
+        a, b = b, a
+        a = kept
+        return a * h + b
+
+
+def test_the_plain_name_is_that_of_the_value_which_had_it_last():
+    found = intermediates(Swapped())
+    assert found["a"].parts == found["b"].parts == found["kept"].parts != found["a_1"].parts
+    assert found["a_1"].parts == found["b_1"].parts
+    assert {found[name].function for name in ("a", "a_1", "b_1")} == {"tanh"}
+
+
+def test_what_depends_on_parameters_alone_is_stored_once():
+    rnn = zoo.Recurrent("fastgrnn", 3, 4)
+    rnn.forward(np.ones((5, 2, 3), np.float32), trace=["zeta"])
+    zeta = rnn.trace["l0.zeta"]
+    assert zeta.shape == (5, 2)
+    assert zeta.strides[:2] == (0, 0)
+    assert not zeta.flags.writeable
+    with pytest.raises(UsageError, match=r"'l0\.zeta', which has no gradient at each step"):
+        rnn.backward(np.ones((5, 2, 4), np.float32), trace_grads="zeta")
+
+
+def test_names_choose_layers():
+    rnn = zoo.Recurrent("gru", 3, 4, num_layers=2)
+    assert rnn.trace_names[:2] == ("l0.r_1", "l0.z_1")
+    assert len(rnn.trace_names) == 2 * len(intermediates(rnn.cell))
+    x = np.ones((5, 2, 3), np.float32)
+    for asked, found in {"z": ["l0.z", "l1.z"], "l1.z": ["l1.z"]}.items():
+        rnn.forward(x, trace=asked)
+        assert list(rnn.trace) == found
+    rnn.forward(x, trace=("l1.z", "r"))
+    assert list(rnn.trace) == ["l0.r", "l1.r", "l1.z"]
+
+
+def test_nothing_is_traced_that_is_not_asked_for():
+    rnn = zoo.Recurrent("gru", 3, 4)
+    x = np.ones((5, 2, 3), np.float32)
+    rnn.forward(x, trace=True)
+    y, _ = rnn.forward(x)
+    rnn.backward(y, trace_grads=True)
+    assert list(rnn.trace) == []
+    assert list(rnn.trace_grads) == ["l0.h"]
+    rnn.backward(y)
+    assert list(rnn.trace_grads) == []
+    with pytest.raises(UnknownNameError, match=r"ask for it with forward\(x, trace="):
+        rnn.trace["l0.z"]
+    with pytest.raises(UnknownNameError, match=r"ask for it with backward\(dy, trace_grads="):
+        rnn.trace_grads["l0.h"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        ("q", UnknownNameError, "trace asks for 'q'; there are r_1, z_1"),
+        ("l0.zz", UnknownNameError, "Did you mean 'l0.z'"),
+        ([3], UsageError, "asks for 3; expected True for everything"),
+        (7, UsageError, "asks for 7; expected True for everything"),
+    ],
+)
+def test_what_cannot_be_traced_is_said(asked, error, message):
+    rnn = zoo.Recurrent("gru", 3, 4)
+    with pytest.raises(error, match=message):
+        rnn.forward(np.ones((5, 2, 3), np.float32), trace=asked)
+
+
+def test_what_counts_in_whole_numbers_has_no_gradient():
+    trial = trial_of("clockwork")
+    traced(trial)
+    assert list(gradients(trial)) == ["l0.h"]
+    with pytest.raises(UsageError, match=r"'l0\.n', which has no gradient at each step"):
+        gradients(trial, ["n"])
+
+
+def test_no_input_can_be_called_as_what_asks_for_traces():
+    with pytest.raises(zoo.DefinitionError, match="input 'trace' could not be given"):
+        type("Bad", (Names,), {"__doc__": "Bad.", "trace": zoo.Input(default=1.0), "step": bad_step})
+
+
+def bad_step(self, x, h, m, z, trace):
+    return h, m, z
+
+
+# ---- cells with kernels of their own ------------------------------------------------------------------
+
+
+def test_without_a_step_states_are_traced_by_kernels_of_one_step():
+    stated, bare = trial_of(Rich(), steps=4), trial_of(Kernels(), steps=4)
+    bare.rnn.fill({**stated.rnn.params, **stated.rnn.buffers})
+    assert bare.rnn.trace_names == ("l0.h", "l0.z", "l0.n")
+    expected = traced(stated)[2]
+    assert_close(traced(bare)[2], {name: expected[name] for name in bare.rnn.trace_names})
+    assert_close(gradients(bare, "h"), gradients(stated, "h"))
+
+
+def test_without_a_step_a_gradient_is_what_the_rest_of_the_sequence_passes_back():
+    trial = trial_of(Kernels(), steps=4)
+    _, _, traces = traced(trial)
+    found = gradients(trial)["l0.z"]
+    for t in range(3):
+        state = {name: value[t] for name, value in traces.items()}
+        trial.rnn.forward(trial.x[t + 1 :], state, dt=trial.inputs["dt"][t + 1 :])
+        _, dstate = trial.rnn.backward(trial.dy[t + 1 :], trial.dlast)
+        np.testing.assert_allclose(found[t], dstate["l0.z"], rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(found[3], trial.dlast["l0.z"])

@@ -1,0 +1,390 @@
+"""Sampling one stream: the walk of every cell, the draw, and the loop that joins them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+import step_asserts as checks
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+from kitchen_sink_cell import Rich
+from random_steps import SIZES, Program
+from step_strategies import programs
+
+import zoo
+from zoo import LanguageModel, kernels
+from zoo.base import Chain
+from zoo.compiler.cell_kernels import walk
+from zoo.compiler.codegen.source_module import load_source
+from zoo.errors import UsageError
+from zoo.kernels.random import uniform
+from zoo.kernels.sampling import weights_for
+from zoo.model import sampling
+from zoo.model.sampling import Stream, as_chain, generate, generate_text
+
+no_files = checks.no_files  # the modules of random programs
+
+VOCAB = "abcde"
+TOKENS = np.array([0, 3, 1, 1, 4, 2, 0], np.int32)
+CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+
+
+def small(cell, layers=1, dtype="float64", **arguments):
+    return LanguageModel(VOCAB, cell, hidden_size=8, num_layers=layers, dtype=dtype, seed=3, **arguments)
+
+
+def stepwise(model, prompt, length, chain, seed=0):
+    """The text as a loop over ``model.logits`` makes it."""
+    tokens = [VOCAB.index(symbol) for symbol in prompt]
+    logits, state = model.logits(np.array(tokens)[:, None])
+    for n in range(length):
+        tokens.append(chain(logits[-1, 0], uniform(seed, n)))
+        logits, state = model.logits([[tokens[-1]]], state)
+    return "".join(VOCAB[token] for token in tokens)
+
+
+def assert_follows(model):
+    """After every token, the logits of a stream are those of the model."""
+    expected, _ = model.logits(TOKENS[:, None])
+    stream = Stream(model, Chain(), 0)
+    for n in range(TOKENS.size):
+        stream.follow(TOKENS[n : n + 1])
+        tolerance = (
+            {"rtol": 1e-4, "atol": 1e-6} if model.dtype == np.float32 else {"rtol": 1e-9, "atol": 1e-12}
+        )
+        np.testing.assert_allclose(
+            stream._logits[0], expected[n, 0], **tolerance, err_msg=f"{model.cell.name}, step {n}"
+        )
+
+
+# ---- walks --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("name", zoo.list_cells())
+def test_a_stream_goes_through_a_sequence_as_the_model_does(name, layers):
+    with kernels.interpreted():
+        assert_follows(small(name, layers))
+
+
+def test_a_compiled_stream_does_too():
+    assert_follows(small("mgu", 2, "float32"))
+
+
+@settings(deadline=None, max_examples=150)
+@given(program=programs(), sizes=st.sampled_from(SIZES[:3]), steps=st.integers(1, 3), seed=st.integers(0, 99))
+def test_walks_of_random_programs_equal_the_step(
+    program: Program, sizes: dict[str, int], steps: int, seed: int
+) -> None:
+    note(program.source())
+    case = checks.trial(program.cell(), (sizes["I"], sizes["H"]), steps, 1, seed)
+    expected, _ = case.reference(case.x)
+    found, x = walk(case.cell), np.zeros((1, 1, sizes["I"]))
+    params, _, state, *inputs = case._arguments(case.x, "float64")
+    now = [tuple(each[:1].copy() for each in group) for group in inputs]
+    with kernels.interpreted(), np.errstate(all="ignore"):
+        y, kept = found.prepare(params, x, state, *now)
+        for t in range(steps):
+            x[:] = case.x[t]
+            for group, at_t in zip(inputs, now, strict=True):
+                for each, target in zip(group, at_t, strict=True):
+                    target[:] = each[t]
+            found.advance(kept)
+            np.testing.assert_allclose(y[0], expected[t], rtol=1e-9, atol=1e-9, err_msg=f"step {t}")
+
+
+def test_states_and_parameters_stay_as_they_are():
+    found, rng = walk(zoo.get_cell("lstm")), np.random.default_rng(0)
+    params = tuple(rng.normal(size=shape) for shape in zoo.get_cell("lstm").param_shapes(5, 4).values())
+    state, token = (rng.normal(size=(1, 4)), rng.normal(size=(1, 4))), np.zeros((1, 1), np.int32)
+    before = [array.copy() for array in (*params, *state)]
+    with kernels.interpreted():
+        _, kept = found.prepare(params, token, state)
+        found.advance(kept)
+    for array, copy in zip((*params, *state), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+# ---- cells that bring their kernels -------------------------------------------------------------------
+
+
+@zoo.njit
+def scaled_forward(params, x, state, gain):
+    W, b = params
+    (h0,) = state
+    h = kernels.project(x, W, b)
+    before = h0
+    for t in range(h.shape[0]):
+        for r in range(h.shape[1]):
+            for i in range(h.shape[2]):
+                h[t, r, i] = kernels.tanh(h[t, r, i] + before[r, i] * h.dtype.type(gain))
+        before = h[t]
+    return h, (before.copy(),), (h,)
+
+
+@zoo.njit
+def scaled_backward(params, x, state, tape, dy, dlast, gain):
+    raise NotImplementedError
+
+
+class Scaled(zoo.Cell):
+    """h' = tanh(x W + b + gain h), without a step."""
+
+    card = CARD
+    W, b, h = zoo.Param("I", "H", init="glorot_uniform"), zoo.Param("H", init="ones"), zoo.State("H")
+    gain = zoo.Option(0.5)
+    forward, backward = scaled_forward, scaled_backward
+
+
+class Unreadable(Scaled):
+    """The same with a step that NumPy can run, and zoo cannot compile."""
+
+    def step(self, x, h):
+        a = x @ self.W + self.b + self.options["gain"] * h
+        return np.tanh(np.array([float(each) for each in a]))
+
+
+@pytest.mark.parametrize("cell", [Scaled, Unreadable])
+def test_cells_whose_step_cannot_be_had_walk_by_their_forward_pass(cell):
+    assert not walk(cell()).compiled
+    with kernels.interpreted():
+        assert_follows(small(cell(gain=0.25), 2))
+
+
+class Bare(zoo.Cell):
+    """The kernels of Rich, in plain NumPy, and no step."""
+
+    card = CARD
+    radius = Rich.declared_options["radius"]
+    W, D, A = Rich.params["W"], Rich.params["D"], Rich.buffers["A"]
+    h, z, n, dt = *Rich.states.values(), Rich.inputs["dt"]
+    forward, backward = Rich.__dict__["forward"], Rich.__dict__["backward"]
+
+
+@pytest.mark.parametrize("cell", [Rich, Bare])
+def test_buffers_inputs_complex_and_discrete_states(cell):
+    assert walk(cell()).compiled == (cell is Rich)
+    with kernels.interpreted():
+        assert_follows(small(cell))
+
+
+def test_kernels_of_plain_python_are_called_from_python():
+    model = small(Bare)
+    with kernels.interpreted():
+        assert model.sample("ab", 9, seed=1) == stepwise(model, "ab", 9, Chain(), seed=1)
+
+
+# ---- the draw -----------------------------------------------------------------------------------------
+
+
+LAST = 1.0 - 2.0**-53
+uniforms = st.integers(0, 2**53 - 1).map(lambda n: n * 2.0**-53) | st.sampled_from([0.0, LAST])
+score_lists = st.lists(
+    st.integers(-160, 160).map(lambda n: n / 8) | st.just(-np.inf), min_size=1, max_size=70
+)
+
+
+def drawn(scores, u, dtype):
+    scores = np.array(scores, dtype)
+    return kernels.draw(scores, weights_for(scores.size, dtype), u)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@settings(deadline=None, max_examples=200)
+@given(scores=score_lists, u=uniforms, shift=st.sampled_from([0.0, 1e4, -3e4]))
+def test_a_draw_inverts_the_cumulative_distribution(dtype, scores, u, shift):
+    scores = np.array(scores) + shift
+    symbol = drawn(scores, u, dtype)
+    if not np.isfinite(scores.max()):
+        assert symbol == -1
+        return
+    probabilities = Chain().probabilities(scores)
+    assert probabilities[symbol] > 0
+    upper = np.cumsum(probabilities)[symbol]
+    slack = 1e-5 if dtype == np.float32 else 1e-12
+    assert upper - probabilities[symbol] - slack <= u <= upper + slack
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 9, 69])
+def test_a_score_that_is_no_number_has_no_draw(dtype, wrong, place):
+    scores = np.zeros(70)
+    scores[place] = wrong
+    assert drawn(scores, 0.5, dtype) == -1
+    with kernels.interpreted():
+        assert drawn(scores, 0.5, dtype) == -1
+    assert not kernels.is_drawable(scores, 70)
+
+
+def test_scores_are_drawable_if_there_are_as_many_as_symbols():
+    assert kernels.is_drawable(np.array([-np.inf, 0.0]), 2)
+    assert not kernels.is_drawable(np.array([-np.inf, 0.0]), 3)
+    assert not kernels.is_drawable(np.full(2, -np.inf), 2)
+
+
+@given(scores=score_lists, u=uniforms)
+@settings(deadline=None, max_examples=100)
+def test_compiled_draws_are_those_of_plain_python(scores, u):
+    with kernels.interpreted():
+        expected = drawn(scores, u, np.float64)
+    assert drawn(scores, u, np.float64) == expected
+
+
+# ---- text ---------------------------------------------------------------------------------------------
+
+CHAINS = {
+    "softmax": Chain(),
+    "greedy": as_chain("greedy"),
+    "two": zoo.get_sampler("temperature", temperature=1.5) | zoo.get_sampler("top_k", k=3),
+    "all": zoo.get_sampler("top_p", p=0.9) | zoo.get_sampler("min_p") | zoo.get_sampler("typical"),
+}
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+def test_text_is_that_of_a_loop_over_logits(chain, layers):
+    model = small("gru", layers)
+    with kernels.interpreted():
+        assert model.sample("abc", 60, chain, seed=4) == stepwise(model, "abc", 60, chain, seed=4)
+
+
+def test_compiled_text_is_too():
+    model = small("vanilla")
+    for temperature in (1.5, 0.5):  # one loop serves both
+        chain = zoo.get_sampler("temperature", temperature=temperature) | zoo.get_sampler("top_k", k=3)
+        assert model.sample("abc", 200, chain, seed=4) == stepwise(model, "abc", 200, chain, seed=4)
+
+
+@pytest.mark.parametrize(("most", "patience"), [(1, 1.0), (3, 1.0), (4096, 0.0), (4096, 1e9)])
+def test_how_many_are_made_at_a_time_changes_nothing(most, patience, monkeypatch):
+    model = small("mgu")
+    with kernels.interpreted():
+        expected = model.sample("a", 40, seed=2)
+        monkeypatch.setattr(sampling, "MOST", most)
+        monkeypatch.setattr(sampling, "PATIENCE", patience)
+        assert model.sample("a", 40, seed=2) == expected
+        assert "".join(generate(model, "a", 40, seed=2)) == expected
+        assert generate_text(model, "a", 39, seed=2) == expected[:-1]
+
+
+def test_a_high_stack_is_one_too(monkeypatch):
+    model = small("mgu", 3)
+    with kernels.interpreted():
+        expected = model.sample("a", 20)
+        monkeypatch.setattr("zoo.model.sampling.MOST_LAYERS", 2)
+        assert model.sample("a", 20) == expected
+
+
+def test_a_model_trained_on_in_between_does_not_disturb_a_text():
+    model = small("mgu")
+    with kernels.interpreted():
+        expected, pieces = model.sample("a", 30, seed=2), generate(model, "a", 30, seed=2)
+        found = [next(pieces) for _ in range(3)]
+        model.theta[:] = np.nan
+        assert "".join([*found, *pieces]) == expected
+
+
+# ---- samplers -----------------------------------------------------------------------------------------
+
+
+class Python(zoo.Sampler):
+    """Cools by a half, in plain Python."""
+
+    card = CARD
+
+    @staticmethod
+    def transform(logits):
+        return logits * 2.0
+
+
+def test_a_sampler_of_plain_python_is_called_from_python():
+    model, half = small("mgu"), as_chain(zoo.get_sampler("temperature", temperature=0.5))
+    with kernels.interpreted():
+        assert model.sample("a", 20, Python(), seed=1) == stepwise(model, "a", 20, half, seed=1)
+
+
+@zoo.njit
+def breaks_at_a(logits, symbol):
+    out = logits.copy()
+    if np.argmax(logits) == symbol:
+        out[0] = np.nan
+    return out
+
+
+class Breaks(zoo.Sampler):
+    """Makes NaN of some logits only."""
+
+    card = CARD
+    symbol = zoo.Option(0)
+    transform = breaks_at_a
+
+
+def test_a_sampler_that_fails_on_the_way_is_named():
+    model = small("vanilla")
+    model.theta[:] = np.random.default_rng(0).normal(size=model.theta.size)
+    with kernels.interpreted():
+        text = model.sample("a", 100)
+        likeliest = model.logits([[VOCAB.index(symbol)] for symbol in text])[0].argmax(axis=2)[:, 0]
+        late = int(np.flatnonzero(likeliest != likeliest[0])[0])
+        chain = Breaks(symbol=int(likeliest[late])) | zoo.get_sampler("temperature")
+        assert generate_text(model, "a", late, chain) == text[: late + 1]
+        with pytest.raises(UsageError, match=r"the logits after breaks=\d hold nan at index 0"):
+            generate_text(model, "a", late + 1, chain)
+
+
+def renamed(scale):
+    """Two functions of one name, which no file tells apart."""
+
+    def transform(logits):
+        return logits * scale
+
+    return zoo.njit(transform)
+
+
+def test_modules_of_one_text_are_one_if_what_they_are_given_is():
+    text = "def call(x):\n    return given(x)\n"
+    first, second = renamed(1.0), renamed(3.0)
+    modules = [load_source("calls", text, {"given": each}) for each in (first, second, first)]
+    assert [module.call(2.0) for module in modules] == [2.0, 6.0, 2.0]
+    assert modules[0] is modules[2] is not modules[1]
+    assert isinstance(load_source("calls", "x = 1\n"), types.ModuleType)
+
+
+AGAIN = """
+import numba.core.event, zoo
+compiled = []
+class Listener(numba.core.event.Listener):
+    def on_start(self, event): compiled.append(str(event.data["dispatcher"]))
+    def on_end(self, event): pass
+numba.core.event.register("numba:compile", Listener())
+model = zoo.LanguageModel("abc", hidden_size=4)
+print(model.sample("a", 20, zoo.get_sampler("top_k", k=2), seed=1))
+print(len(compiled))
+"""
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_a_second_process_compiles_nothing(tmp_path):
+    environment = {**os.environ, "ZOO_CACHE_DIR": str(tmp_path)}
+
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-c", AGAIN],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        )
+        return done.stdout.split()
+
+    (text, first), (same, second) = run(), run()
+    assert text == same
+    assert int(first) > 5
+    assert int(second) == 0

@@ -1,0 +1,86 @@
+"""Every derived cell against golden values, which another program computed from its own statement of it."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+from golden_values import CASES, HIDDEN, INPUTS, Golden, assert_close, name_of
+
+import zoo
+from zoo.compiler import reference
+from zoo.kernels import interpreted
+
+
+@pytest.fixture(params=CASES)
+def golden(request: pytest.FixtureRequest) -> Golden:
+    return Golden(request.param)
+
+
+SHIPPED = [type(zoo.get_cell(name)) for name in zoo.list_cells()]
+DERIVED = [cell for cell in SHIPPED if cell.__module__.startswith("zoo_cells.") and cell.is_derived()]
+
+
+def test_every_derived_cell_has_golden_values() -> None:
+    assert {name_of(case) for case in CASES} == {cell.name for cell in DERIVED}
+
+
+@pytest.mark.parametrize("cell", DERIVED, ids=lambda cell: cell.name)
+def test_fact_sheets_are_complete(cell: type[zoo.Cell]) -> None:
+    assert cell.__module__.endswith(f".{cell.name}")
+    declared = [cell.params, cell.buffers, cell.states, cell.inputs, cell.declared_options]
+    assert all(each.help for group in declared for each in group.values())
+    text = cell.__doc__ or ""
+    assert [name for name in (*cell.params, *cell.buffers, *cell.states) if f"``{name} (" not in text] == []
+
+
+def test_golden_arrays_have_the_declared_shapes(golden: Golden) -> None:
+    cell, sizes = golden.cell, (INPUTS, HIDDEN)
+    for kind, axes, expected in (
+        ("params", 0, cell.param_shapes(*sizes)),
+        ("buffers", 0, cell.buffer_shapes(*sizes)),
+        ("state", 1, cell.state_shapes(*sizes)),
+        ("input", 2, cell.input_shapes(*sizes)),
+    ):
+        assert {name: value.shape[axes:] for name, value in golden.group(kind).items()} == expected
+
+
+def test_buffers_that_are_not_drawn_have_the_golden_values(golden: Golden) -> None:
+    one, other = (zoo.Recurrent(golden.cell, INPUTS, HIDDEN, dtype="float64", seed=seed) for seed in (0, 1))
+    for name, value in golden.group("buffers", "l0.").items():
+        if np.array_equal(one.buffers[name], other.buffers[name]):
+            assert_close(one.buffers[name], value, name)
+
+
+def test_step_gives_the_golden_values(golden: Golden) -> None:
+    arrays = golden.group("params") | golden.group("buffers")
+    x, state, inputs = golden.arrays["x"], golden.group("state"), golden.group("input")
+    y, last = reference.run_sequence(golden.cell, arrays, x, state, inputs)
+    assert_close(y, golden.arrays["y"], "y")
+    for name, expected in golden.group("last").items():
+        assert_close(last[name], expected, name)
+
+
+def test_derived_kernels_give_the_golden_values_and_gradients(golden: Golden) -> None:
+    # A cell is compiled with its first options; with others its kernels run as plain Python, the same source.
+    with contextlib.nullcontext() if golden.is_first else interpreted():
+        kernels_give(golden)
+
+
+def kernels_give(golden: Golden) -> None:
+    rnn = zoo.Recurrent(golden.cell, INPUTS, HIDDEN, dtype="float64")
+    rnn.fill(golden.group("params", "l0.") | golden.group("buffers", "l0."))
+    state = {name: value.astype(float) for name, value in golden.group("state", "l0.").items()}
+    y, last = rnn.forward(golden.arrays["x"], state, **golden.group("input"))
+    assert_close(y, golden.arrays["y"], "y")
+    for name, expected in golden.group("last", "l0.").items():
+        assert_close(last[name], expected, name)
+    # A counter has no gradient, and the layer expects one for every state.
+    dlast = {name: np.zeros(value.shape) for name, value in state.items()} | golden.group("dlast", "l0.")
+    dx, dstate = rnn.backward(golden.arrays["dy"], dlast)
+    assert_close(dx, golden.arrays["dx"], "dx")
+    for name, expected in golden.group("dparams", "l0.").items():
+        assert_close(rnn.grads[name], expected, f"d{name}")
+    for name, expected in golden.group("dstate", "l0.").items():
+        assert_close(dstate[name], expected, f"d{name}")

@@ -1,0 +1,98 @@
+"""Modified cells obey the laws of cells: each modifier on some cells, each cell with some modifier."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from unittest import SkipTest
+
+import pytest
+from small_options import SMALLER
+
+import zoo
+import zoo.testing
+from zoo.kernels import interpreted
+from zoo.testing.laws import check_jit_equals_python, check_large_sizes
+from zoo.testing.trials import DENSE64, TOKENS32
+
+# All laws, as plain Python, for one or two cells with each modifier.
+CELLS = (
+    "vanilla+zoneout",
+    "lstm+recurrent_dropout",
+    "gru+residual",
+    "mgu+layer_norm",
+    "gru+multiplicative_integration",
+    "lstm+diagonal",
+    "rhn+low_rank",
+    "gru+block_diagonal",
+    "vanilla+fast_slow",
+    "vanilla+low_rank+layer_norm+zoneout",
+)
+COMPILED = ("vanilla+zoneout", "gru+block_diagonal")
+
+# For the others, those that see a wrong equation or gradient, and what is not saved.
+TELLING = (
+    "check_well_formed",
+    "check_help",
+    "check_parameter_count",
+    "check_directional_derivative",
+    "check_split",
+    "check_step_agrees",
+    "check_save_load",
+)
+
+
+@pytest.fixture(autouse=True)
+def fewer_examples(monkeypatch):
+    """Of each law, unless somebody asks for a number: there are many cells."""
+    monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", "2"))
+
+
+@zoo.testing.parametrize_cells(*CELLS)
+def test_law(cell, check):
+    if check is check_jit_equals_python:
+        if cell.name in COMPILED:
+            check(cell, kinds=(TOKENS32,))
+        return
+    with interpreted():
+        if check is check_large_sizes:  # dtypes and tokens are the business of the cell without modifiers
+            check(cell, kinds=(DENSE64,))
+        else:
+            check(cell)
+
+
+def suited(name, turn):
+    """A cell with the first modifier, counted from its turn, that suits it."""
+    modifiers = zoo.list_modifiers()
+    for at in range(len(modifiers)):
+        try:
+            return zoo.get_cell(f"{name}+{modifiers[(turn + at) % len(modifiers)]}", **SMALLER.get(name, {}))
+        except zoo.UsageError:
+            continue
+    raise AssertionError(f"no modifier suits {name}")
+
+
+@pytest.mark.filterwarnings("ignore::zoo.testing.GradientWarning")
+@pytest.mark.parametrize(("turn", "name"), list(enumerate(zoo.list_cells())))
+def test_every_cell_obeys_the_telling_laws_with_some_modifier(turn, name):
+    cell = suited(name, turn)
+    with interpreted():
+        for check in zoo.testing.CELL_CHECKS:
+            if check.__name__ in TELLING:
+                with contextlib.suppress(SkipTest):  # a law that says nothing about this cell
+                    check(cell)
+
+
+@pytest.mark.parametrize("name", zoo.list_cells())
+def test_every_modifier_suits_a_cell_or_says_in_a_sentence_why_not(name):
+    said = [why_not(name, modifier) for modifier in zoo.list_modifiers()]
+    assert said.count("") >= 3
+    assert all("does not suit" in each for each in said if each)
+
+
+def why_not(name, modifier):
+    try:
+        assert zoo.modify(name, modifier).params
+    except zoo.UsageError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,435 @@
+"""The tasks that ship: their laws, their answers worked out again by hand, and tasks that break the laws."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.errors import DataError, UsageError
+from zoo.testing import TASK_CHECKS, check_task, run_checks
+from zoo.testing.report import law_of, name_of
+
+PARTS = ("train", "valid", "test")
+NEEDS = {"digits": "sklearn", "permuted_digits": "sklearn"}
+SHIPPED = [
+    zoo.get_task(name) for name in zoo.list_tasks()
+]  # once: the text is read when it is first asked for
+
+
+@zoo.testing.parametrize_tasks(*SHIPPED)
+def test_law(task, check):
+    if task.name in NEEDS:
+        pytest.importorskip(NEEDS[task.name])
+    check(task)
+
+
+def example(batch, row):
+    """Inputs, targets and weights of one example, as lists."""
+    return [array[:, row].tolist() for array in batch[:3]]
+
+
+def examples(name, part="test", size=20, index=0, **options):
+    task = zoo.get_task(name, **options)
+    batch = task.batch(index, size, 3, part)
+    return task, [example(batch, row) for row in range(size)]
+
+
+# ---- memory -------------------------------------------------------------------------------------------
+
+
+def test_copying():
+    _, found = examples("copying", delay=7, length=4)
+    for inputs, targets, weights in found:
+        said = inputs[:4]
+        assert all(symbol < 8 for symbol in said)
+        assert inputs[4:] == [8] * 6 + [9] + [8] * 4
+        assert weights == [0] * 11 + [1] * 4
+        assert targets[11:] == said
+
+
+def test_adding():
+    _, found = examples("adding", length=11)
+    for inputs, targets, weights in found:
+        numbers, marks = zip(*inputs, strict=True)
+        assert sorted(marks) == [0] * 9 + [1] * 2
+        assert sum(marks[:5]) == sum(marks[5:]) == 1
+        assert weights == [0] * 10 + [1]
+        assert targets[-1][0] == pytest.approx(sum(n for n, mark in inputs if mark))
+        assert 0 <= min(numbers) <= max(numbers) < 1
+
+
+def test_selective_copying():
+    _, found = examples("selective_copying", length=12, count=3)
+    places = set()
+    for inputs, targets, weights in found:
+        heard = [(place, token) for place, token in enumerate(inputs[:12]) if token != 14]
+        places |= {place for place, _ in heard}
+        assert inputs[12:] == [15] * 3
+        assert weights == [0] * 12 + [1] * 3
+        assert targets[12:] == [token for _, token in heard]
+    assert places == set(range(12))
+    with pytest.raises(UsageError, match="count=5, length=4; expected no more symbols than steps"):
+        zoo.get_task("selective_copying", length=4, count=5).batch(0, 2)
+
+
+def test_associative_recall():
+    _, found = examples("associative_recall", tokens=20, pairs=3, length=30)
+    gaps = Counter()
+    for inputs, targets, weights in found:
+        told = dict(zip(inputs[0:6:2], inputs[1:6:2], strict=True))
+        assert len(told) == 3
+        assert all(key < 10 <= value for key, value in told.items())
+        asked = [place for place, weight in enumerate(weights) if weight]
+        assert sorted(inputs[place] for place in asked) == sorted(told)
+        assert all(place >= 6 and place % 2 == 0 for place in asked)
+        assert all(told[inputs[place]] == 10 + targets[place] for place in asked)
+        gaps.update(asked)
+    assert gaps[6] > gaps[28]  # near ones are more probable
+    with pytest.raises(UsageError, match="expected at least two tokens and four steps for each pair"):
+        zoo.get_task("associative_recall", pairs=9, length=32).batch(0, 2)
+
+
+# ---- automata -----------------------------------------------------------------------------------------
+
+
+def lengths(name, part, after=1, **options):
+    task = zoo.get_task(name, **options)
+    return [len(task.batch(index, 2, 0, part).inputs) - after for index in range(60)]
+
+
+@pytest.mark.parametrize("name", ["parity", "cycle", "modular_arithmetic"])
+def test_training_is_short_and_the_test_is_long(name):
+    short, long = lengths(name, "train"), lengths(name, "test")
+    assert set(short) <= set(range(1, 41))
+    assert max(short) > 35
+    assert min(short) < 5
+    assert set(long) <= set(range(41, 501))
+    assert max(long) > 450
+    assert min(long) < 90
+    assert set(lengths(name, "test", longest=3, tested=5)) <= {4, 5}
+    with pytest.raises(UsageError, match=f"task '{name}': longest=40, tested=40; the shortest"):
+        zoo.get_task(name, tested=40).batch(0, 2, 0, "test")
+
+
+def test_parity():
+    _, found = examples("parity", "train")
+    for inputs, targets, weights in found:
+        assert inputs[-1] == 2
+        assert targets[-1] == inputs[:-1].count(1) % 2
+        assert weights == [0] * (len(inputs) - 1) + [1]
+
+
+def test_cycle():
+    _, found = examples("cycle", "train", places=7)
+    for inputs, targets, _ in found:
+        assert inputs[-1] == 3
+        assert targets[-1] == (inputs.count(2) - inputs.count(0)) % 7
+
+
+def test_modular_arithmetic():
+    for index in range(20):
+        _, found = examples("modular_arithmetic", "train", size=8, index=index)
+        for inputs, targets, _ in found:
+            assert inputs[-1] == 8
+            words = [str(token) if token < 5 else "+-*"[token - 5] for token in inputs[:-1]]
+            assert len(words) % 2 == 1
+            assert targets[-1] == eval("".join(words)) % 5
+
+
+# ---- counting -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kinds", [1, 3])
+def test_dyck(kinds):
+    _, found = examples("dyck", "train", kinds=kinds, longest=16)
+    for inputs, targets, weights in found:
+        stack = []
+        for token, target, weight in zip(inputs, targets, weights, strict=True):
+            if token < kinds:
+                stack.append(token)
+            else:
+                assert stack.pop() == token - kinds
+            closing = [float(bool(stack) and stack[-1] == kind) for kind in range(kinds)]
+            assert target == [1.0] * kinds + closing + [float(not stack)]
+            assert weight == 1
+        assert not stack
+
+
+def test_dyck_words_are_drawn_uniformly():
+    """Of length eight there are fourteen."""
+    task = zoo.get_task("dyck", longest=8, tested=10)
+    found = Counter()
+    for index in range(120):
+        batch = task.batch(index, 32)
+        if len(batch.inputs) == 8:
+            found.update(tuple(column) for column in batch.inputs.T.tolist())
+    assert len(found) == 14
+    expected = found.total() / 14
+    assert sum((count - expected) ** 2 / expected for count in found.values()) < 34.5  # chi-square, 0.1 %
+
+
+@pytest.mark.parametrize("letters", [2, 3])
+def test_anbn(letters):
+    task = zoo.get_task("anbn", letters=letters, longest=4, tested=9)
+    numbers = {part: set() for part in PARTS}
+    for part in PARTS:
+        for index in range(6):
+            batch = task.batch(index, 8, 0, part)
+            for row in range(8):
+                inputs, targets, weights = example(batch, row)
+                n = inputs.count(1)
+                numbers[part].add(n)
+                word = [0] + [letter for letter in range(1, letters + 1) for _ in range(n)]
+                assert inputs[: len(word)] == word
+                assert weights == [1] * len(word) + [0] * (len(inputs) - len(word))
+                for place, letter in enumerate(word):
+                    expected = [0.0] * (letters + 1)
+                    after = word[place + 1] if place + 1 < len(word) else 0
+                    expected[after] = 1.0
+                    if letter == 1:
+                        expected[1] = expected[2] = 1.0
+                    assert targets[place] == expected
+    assert numbers == {"train": {1, 2, 3, 4}, "valid": {5, 7, 9}, "test": {6, 8}}
+    with pytest.raises(UsageError, match="longest=10, tested=11; expected a test of n larger by two"):
+        zoo.get_task("anbn", tested=11).batch(0, 2)
+
+
+# ---- neuroscience -------------------------------------------------------------------------------------
+
+
+def test_delayed_match():
+    task, found = examples("delayed_match", noise=1e-3, delay=4, size=60)
+    for inputs, targets, weights in found:
+        seen = np.array(inputs)
+        assert seen[:, 0].tolist() == [1] * 17 + [0] * 9
+        sample, test = seen[5, 1:].argmax(), seen[14, 1:].argmax()
+        assert seen[5, 1:].max() == pytest.approx(1, abs=0.01)
+        assert not seen[[0, 2, 8, 11, 17, 25], 1:].any()
+        assert weights == [0] * 17 + [1] * 9
+        assert targets[17:] == [int(sample == test)] * 9
+    assert 20 < sum(targets[-1] for _, targets, _ in found) < 40
+    assert task.input_size == 9
+
+
+def test_evidence():
+    _, found = examples("evidence", size=200, length=9)
+    balances = []
+    for inputs, targets, weights in found:
+        seen = np.array(inputs)
+        assert set(seen.ravel()) <= {0, 1}
+        assert seen[:, 2].tolist() == [0] * 9 + [1]
+        balance = seen[:, 1].sum() - seen[:, 0].sum()
+        balances.append(balance)
+        assert targets[-1] == int(balance > 0)
+        assert weights == [0] * 9 + [1]
+    assert 0 not in balances
+    assert {-1, 1, 2, -2} <= set(balances)
+
+
+# ---- data ---------------------------------------------------------------------------------------------
+
+
+def test_digits():
+    datasets = pytest.importorskip("sklearn.datasets")
+    images, classes = datasets.load_digits(return_X_y=True)
+    known = {image.tobytes(): label for image, label in zip(images, classes, strict=True)}
+    task, moved = zoo.get_task("digits"), zoo.get_task("permuted_digits", permutation=1)
+    for part in PARTS:
+        batch, other = task.batch(1, 32, 0, part), moved.batch(1, 32, 0, part)
+        assert batch.inputs.shape == (64, 32, 1)
+        for row in range(32):
+            image = (batch.inputs[:, row, 0] * 16).astype(float)
+            assert known[image.tobytes()] == batch.targets[-1, row]
+        if part != "train":
+            np.testing.assert_array_equal(other.targets, batch.targets)
+            np.testing.assert_array_equal(other.inputs[:, :, 0], batch.inputs[moved.order(), :, 0])
+    assert sorted(moved.order()) == list(range(64))
+    assert task.batches_of("train", 32) is None
+    count = task.batches_of("test", 32)
+    seen = np.concatenate([task.batch(index, 32, 0, "test").inputs[:, :, 0].T for index in range(count)])
+    assert len({image.tobytes() for image in seen}) == 270 == math.ceil(0.15 * 1797)
+
+
+def test_digits_without_scikit_learn(monkeypatch):
+    import sys
+
+    from zoo_tasks import _digits
+
+    _digits.digits.cache_clear()
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(UsageError, match=r"task 'digits' needs the digits of scikit-learn: pip .*tasks\]'"):
+        zoo.get_task("digits").batch(0, 2)
+    _digits.digits.cache_clear()
+
+
+def test_text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"{n} times {n} is {n * n}; " for n in range(200)), encoding="utf-8")
+    task = zoo.get_task("text", data=str(path), seq=8, split="80,10,10")
+    whole = path.read_text(encoding="utf-8")
+    symbols = "".join(task.vocabulary)
+    first, second = task.batch(0, 2), task.batch(1, 2)
+    assert (first.continues, second.continues) == (False, True)
+    said = "".join(symbols[token] for token in [*first.inputs[:, 0], *second.inputs[:, 0]])
+    assert said == whole[:16]
+    assert "".join(symbols[token] for token in second.targets[:, 0]) == whole[9:17]
+    assert first.weights.all()
+    count = task.batches_of("test", 2)
+    assert count == (len(whole) - int(len(whole) * 0.9) - 1) // 16
+    assert not task.batch(count, 2, 0, "test").continues
+    assert 0.5 < task.baseline() < math.log(len(symbols))
+    assert task.batch(0, 300, 0, "test").inputs.shape == (1, 300)  # as long as the part allows
+    with pytest.raises(DataError, match="The text is too short"):
+        zoo.get_task("text", data="builtin:hello").batch(0, 2, 0, "test")
+
+
+def test_the_page_says_what_the_tasks_say():
+    """The table in docs/tasks.md, row by row."""
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line[:3] == "| `"
+    ]
+    assert sorted(row[0].strip("`") for row in rows) == sorted(task.name for task in SHIPPED)
+    for name, _, metric, baseline, threshold in rows:
+        task = zoo.get_task(name.strip("`"))
+        assert metric == task.metric.replace("_", " ")
+        assert threshold == ("-" if task.threshold is None else f"{task.threshold:g}")
+        if task.name != "text" and (task.name not in NEEDS or find_spec(NEEDS[task.name])):
+            assert baseline == f"{task.baseline():.3g}", name
+
+
+# ---- the laws themselves ------------------------------------------------------------------------------
+
+CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org", variant="one")
+
+
+class Right(zoo.Task):
+    """The first of some tokens, asked for at the end; it obeys every law."""
+
+    name = "right"
+    card = CARD
+    threshold = 0.9
+    threshold_source = "the tests"
+    length = zoo.Option(12, help="tokens")
+    input_size, output_size = 5, 4
+
+    def draw(self, draws, size, part):
+        tokens = draws.integers(0, 4, self.length, size).astype(np.int32)
+        tokens[-1] = 4
+        targets, weights = np.zeros_like(tokens), np.zeros(tokens.shape, np.float32)
+        targets[-1], weights[-1] = tokens[0], 1
+        return zoo.Batch(tokens, targets, weights)
+
+    def baseline(self):
+        return 1 / 4
+
+
+def changed(**parts):
+    """The task with something else in it."""
+    return type("Changed", (Right,), {"__doc__": "Broken.", "__module__": __name__, **parts})
+
+
+def drawing(change):
+    def draw(self, draws, size, part):
+        return change(Right.draw(self, draws, size, part), draws, part)
+
+    return changed(draw=draw)
+
+
+def count(batch, draws, part, calls=[]):  # noqa: B006  # that it remembers is the fault
+    calls.append(1)
+    return batch._replace(inputs=(batch.inputs + len(calls)) % 5)
+
+
+def constant(batch, draws, part):
+    return batch._replace(inputs=np.roll(np.arange(60).reshape(12, 5) % 4, 1, 0)[:, :1] + 0 * batch.inputs)
+
+
+def gone(batch, draws, part):
+    batch.weights[:, 0] = 0
+    return batch
+
+
+BROKEN = {
+    "check_shapes": drawing(lambda batch, draws, part: batch._replace(inputs=batch.inputs + 1)),
+    "check_card_complete": changed(threshold_source=" "),
+    "check_seed_decides": drawing(count),
+    "check_batches_differ": changed(
+        take=lambda self, index, size, seed, part: Right().batch(0, size, 0, part)
+    ),
+    "check_parts_apart": changed(
+        shares=dict.fromkeys(PARTS, (0.0, 1.0)), length=zoo.Option(3, help="tokens")
+    ),
+    "check_perfect_is_best": changed(score=lambda self, outputs, batch: -Right().score(outputs, batch)),
+    "check_threshold_beyond_baseline": changed(threshold=0.2),
+    "check_baseline": changed(baseline=lambda self: 0.1),
+    "check_model_takes_it": drawing(
+        lambda batch, draws, part: batch._replace(inputs=batch.inputs.astype(object))
+    ),
+}
+CHECKS = {name_of(check): check for check in TASK_CHECKS}
+
+
+def test_a_right_task_obeys_every_law():
+    report = check_task(Right, on_fail="collect")
+    assert report.ok, str(report)
+    assert all(outcome.status == "passed" for outcome in report.outcomes)
+
+
+def test_every_law_has_a_broken_task_and_a_statement():
+    assert set(BROKEN) == set(CHECKS)
+    assert all(law_of(check).endswith(".") for check in TASK_CHECKS)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_law_catches_the_task_that_breaks_it(name):
+    (outcome,) = run_checks(BROKEN[name](), [CHECKS[name]], on_fail="collect").failures
+    assert outcome.message.startswith("task 'changed': ")
+    assert "found " in outcome.message
+    assert ", expected " in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda batch, draws, part: batch._replace(targets=batch.targets + 3),
+            "draw: found targets from 3 to ",
+        ),
+        (lambda batch, draws, part: batch._replace(targets=batch.targets[:-1]), "targets int32"),
+        (lambda batch, draws, part: batch._replace(weights=-batch.weights), "weights below zero"),
+        (gone, "no weight above zero"),
+        (
+            lambda batch, draws, part: batch._replace(weights=batch.weights * (batch.inputs[:1] > 0)),
+            "without weight|no weight",
+        ),
+        (lambda batch, draws, part: batch._replace(inputs=batch.inputs[..., None] / 0.5), "inputs float64"),
+    ],
+)
+def test_the_law_of_shapes_says_what_is_wrong(change, words):
+    with pytest.raises(AssertionError, match=words):
+        CHECKS["check_shapes"](drawing(change)())
+
+
+def test_memory_beyond_the_baseline_is_found():
+    """A task whose last input gives the answer away has a better baseline than it says."""
+
+    def told(batch, draws, part):
+        batch.inputs[-1] = batch.targets[-1]
+        return batch
+
+    with pytest.raises(AssertionError, match=r"found 1 without memory, expected the baseline 0.25"):
+        CHECKS["check_baseline"](drawing(told)())
+
+
+def test_options_of_an_unpublished_task_need_no_help():
+    bare = changed(card=None, length=zoo.Option(12))
+    CHECKS["check_card_complete"](bare())
+    with pytest.raises(AssertionError, match=r"found options \['length'\] without help"):
+        CHECKS["check_card_complete"](changed(length=zoo.Option(12))())

@@ -1,0 +1,295 @@
+"""Trackers: what they are told, what they write, and that none of them ever stops a run."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import report_fixtures as examples
+from click.testing import CliRunner
+
+import zoo
+from zoo.cli.app import cli
+
+CARD = zoo.Card(title="A test", authors="Nobody", year=2026, url="https://example.org")
+
+
+class Told(zoo.Tracker):
+    """Keeps what it is told."""
+
+    card = CARD
+    seen: list[dict] = []  # noqa: RUF012 - a test's notebook
+
+    @contextmanager
+    def follow(self, begun):
+        self.seen.append({"event": "opened", "step": begun["step"]})
+        yield lambda event: self.seen.append(dict(event))
+        self.seen.append({"event": "closed"})
+
+
+class Broken(zoo.Tracker):
+    """Fails where it is told to."""
+
+    card = CARD
+    where = zoo.Option("follow", help="where it fails")
+
+    @contextmanager
+    def follow(self, begun):
+        if self.options["where"] == "follow":
+            raise OSError("no such server")
+
+        def record(event):
+            if event["event"] == self.options["where"]:
+                raise ValueError("not this one")
+
+        try:
+            yield record
+        finally:
+            if self.options["where"] == "end":
+                raise RuntimeError("and nor at the end")
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    Told.seen.clear()
+
+
+def history(run: Path) -> list[dict]:
+    return zoo.Run(run).history
+
+
+def told() -> list[dict]:
+    """What the tracker was told, without its own opening and closing."""
+    return Told.seen[1:-1]
+
+
+def test_a_tracker_is_told_every_event_as_it_is_logged(tmp_path):
+    run = examples.train(tmp_path, steps=4, trackers=[Told])
+    assert [Told.seen[0]["event"], Told.seen[-1]["event"]] == ["opened", "closed"]
+    assert json.loads(json.dumps(told())) == history(run)
+
+
+def test_it_is_opened_again_when_the_run_goes_on(tmp_path):
+    run = examples.train(tmp_path, steps=2, trackers=[Told()])
+    Told.seen.clear()
+    with zoo.kernels.interpreted():
+        zoo.train(tmp_path / "text.txt", out=run, resume=True, hidden=8, clip=0.5, steps=3, trackers=[Told()])
+    assert Told.seen[0] == {"event": "opened", "step": 2}
+    assert [event["event"] for event in told()][:1] == ["resume"]
+
+
+@pytest.fixture
+def diverging(monkeypatch):
+    """Training in which the first loss is no number."""
+    monkeypatch.setattr(zoo.LanguageModel, "loss_and_grad", lambda *arguments, **named: (float("nan"), {}))
+
+
+def test_it_is_closed_when_training_diverges(tmp_path, diverging):
+    with pytest.raises(zoo.ZooError, match="diverged"):
+        examples.train(tmp_path, trackers=[Told])
+    assert [event["event"] for event in Told.seen[-2:]] == ["diverged", "closed"]
+
+
+@pytest.mark.parametrize("where", ["follow", "start", "step", "end"])
+def test_one_that_fails_is_left_out_and_stops_nothing(tmp_path, where):
+    broken = Broken(where=where)
+    with pytest.warns(zoo.ZooWarning) as warned:
+        run = examples.train(tmp_path, steps=4, trackers=[broken, Told])
+    assert len(warned) == 1
+    assert "tracker 'broken' failed and is left out; the run goes on (" in str(warned[0].message)
+    assert zoo.Run(run).ended == "finished"
+    assert json.loads(json.dumps(told())) == history(run)
+
+
+def test_one_that_fails_when_training_diverges_hides_nothing(tmp_path, diverging):
+    with pytest.warns(zoo.ZooWarning, match="broken"), pytest.raises(zoo.ZooError, match="diverged"):
+        examples.train(tmp_path, trackers=[Broken(where="diverged")])
+
+
+def test_trackers_change_no_number(tmp_path):
+    runs = []
+    for number, trackers in enumerate(((), (Told,))):
+        (tmp_path / str(number)).mkdir()
+        runs.append(examples.train(tmp_path / str(number), steps=3, trackers=trackers))
+    assert zoo.load(runs[0]).theta.tobytes() == zoo.load(runs[1]).theta.tobytes()
+    assert "trackers" not in zoo.Run(runs[1]).config.to_json(), "who watches is not part of a run"
+
+
+@pytest.mark.parametrize(
+    ("trackers", "error", "message"),
+    [
+        ("tensorboard", zoo.UsageError, "expected a list of names"),
+        (["nobody"], zoo.UnknownNameError, "no tracker is called 'nobody'"),
+        ([zoo.Sampler], zoo.DefinitionError, "is abstract|is no tracker"),
+        ([3], zoo.DefinitionError, "is not a class"),
+    ],
+)
+def test_what_is_no_tracker_is_refused(tmp_path, trackers, error, message):
+    with pytest.raises(error, match=message):
+        examples.train(tmp_path, trackers=trackers)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_package_is_refused_before_the_run_with_the_line_that_installs_it(tmp_path):
+    class Wanting(Told):
+        """Needs what nobody has."""
+
+        requires = {"nobody_has_this": "recurrent-zoo[nobody]"}  # noqa: RUF012
+
+    with pytest.raises(zoo.UsageError, match=r"needs nobody_has_this; pip install 'recurrent-zoo\[nobody\]'"):
+        examples.train(tmp_path, trackers=[Wanting])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tracker_without_follow_is_refused():
+    with pytest.raises(zoo.DefinitionError, match="follow is missing"):
+
+        class Silent(zoo.Tracker):
+            """Says nothing."""
+
+            card = CARD
+
+
+def test_numbers_of_an_event():
+    step = {"event": "step", "step": 5, "loss": 2.0, "lr": 1, "best": True, "text": "x"}
+    assert zoo.Tracker.numbers(step) == {"train/loss": 2.0, "train/lr": 1.0}
+    analysis = {"event": "analysis", "step": 5, "saturation": {"l0.f": [0.25, 0.5]}}
+    assert zoo.Tracker.numbers(analysis) == {"saturation/l0.f/low": 0.25, "saturation/l0.f/high": 0.5}
+    assert zoo.Tracker.numbers({"event": "end", "step": 5, "seconds": 3}) == {}
+
+
+# Those that ship
+
+
+def test_registered():
+    assert {"jsonl", "mlflow", "tensorboard"} <= set(zoo.list_trackers())
+    assert zoo.get_tracker("jsonl", path="a").options["path"] == "a"
+
+
+def test_jsonl_gathers_several_runs(tmp_path):
+    tracker = zoo.get_tracker("jsonl", path=str(tmp_path / "all.jsonl"))
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        examples.train(tmp_path / name, steps=2, trackers=[tracker])
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert {line["run"] for line in lines} == {str(tmp_path / name / "run") for name in "ab"}
+    assert [line["event"] for line in lines].count("end") == 2
+
+
+def test_jsonl_writes_numbers_that_json_lacks_as_the_log_does(tmp_path):
+    tracker = zoo.get_tracker("jsonl", path=str(tmp_path / "all.jsonl"))
+    with tracker.follow({"out": "run"}) as record:
+        record({"event": "diverged", "loss": float("nan"), "grad_norm": float("inf")})
+    assert json.loads((tmp_path / "all.jsonl").read_text())["loss"] == "nan"
+
+
+@pytest.mark.skipif(find_spec("tensorboardX") is None, reason="needs tensorboardX")
+def test_tensorboard_reads_back_what_was_logged(tmp_path):
+    run = examples.train(tmp_path, steps=6, analyse_every=3, trackers=["tensorboard"])
+    found = scalars(run / "tensorboard")
+    for event in history(run):
+        for name, value in zoo.Tracker.numbers(event).items():
+            assert found[name, event["step"]] == pytest.approx(value, rel=1e-6)
+    assert len(found) == sum(len(zoo.Tracker.numbers(event)) for event in history(run))
+    assert texts(run / "tensorboard") == {"configuration/text_summary", "sample/text_summary"}
+
+
+def tensorboard_values(folder: Path):
+    """Step and value of everything in the event files of a folder."""
+    from tensorboardX.event_file_writer import EventFileWriter  # noqa: F401 - the package is whole
+    from tensorboardX.proto.event_pb2 import Event
+
+    for file in sorted(folder.iterdir()):
+        data = file.read_bytes()
+        place = 0
+        while place < len(data):
+            size = int.from_bytes(data[place : place + 8], "little")  # then 4 bytes of checksum, data, 4 more
+            event = Event.FromString(data[place + 12 : place + 12 + size])
+            yield from ((event.step, value) for value in event.summary.value)
+            place += size + 16
+
+
+def scalars(folder: Path) -> dict[tuple[str, int], float]:
+    return {
+        (value.tag, step): value.simple_value
+        for step, value in tensorboard_values(folder)
+        if value.WhichOneof("value") == "simple_value"
+    }
+
+
+def texts(folder: Path) -> set[str]:
+    return {value.tag for _, value in tensorboard_values(folder) if value.WhichOneof("value") == "tensor"}
+
+
+@pytest.mark.skipif(find_spec("mlflow") is None, reason="needs mlflow")
+def test_mlflow_keeps_settings_and_numbers_and_goes_on_with_a_resumed_run(tmp_path):
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tracker = zoo.get_tracker("mlflow", uri=uri)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of packages that MLflow uses
+        run = examples.train(tmp_path, steps=2, trackers=[tracker])
+        again = {"hidden": 8, "clip": 0.5, "steps": 4, "resume": True, "out": run, "trackers": [tracker]}
+        with zoo.kernels.interpreted():
+            zoo.train(tmp_path / "text.txt", **again)
+        client = MlflowClient(uri)
+        (found,) = client.search_runs([client.get_experiment_by_name("zoo").experiment_id])
+        losses = client.get_metric_history(found.info.run_id, "train/loss")
+    assert found.data.params["hidden"] == "8"
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "run")
+    logged = {event["step"]: event["loss"] for event in history(run) if event["event"] == "step"}
+    assert {metric.step: metric.value for metric in losses} == pytest.approx(logged)
+
+
+# The command line
+
+
+def train(*arguments: object):
+    sizes = ("--data", "builtin:hello", "--hidden", 4, "--steps", 2)
+    with zoo.kernels.interpreted():
+        return CliRunner().invoke(cli, ["train", *map(str, (*sizes, *arguments))])
+
+
+def test_flag_and_options(tmp_path):
+    out, log = tmp_path / "run", tmp_path / "all.jsonl"
+    done = train("--out", out, "--tracker", "jsonl", "--set", f"tracker.path={log}")
+    assert done.exit_code == 0, done.output
+    assert len(log.read_text().splitlines()) == len(history(out))
+
+
+def test_options_of_several_trackers_by_their_names(tmp_path):
+    pytest.importorskip("tensorboardX")
+    log, events = tmp_path / "all.jsonl", tmp_path / "events"
+    sets = ("--set", f"jsonl.path={log}", "--set", f"tensorboard.dir={events}")
+    done = train("--out", tmp_path / "run", "--tracker", "jsonl", "--tracker", "tensorboard", *sets)
+    assert done.exit_code == 0, done.output
+    assert log.exists()
+    assert list(events.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--tracker", "tensorbord"), "no tracker is called 'tensorbord'. Did you mean 'tensorboard'?"),
+        (("--tracker", "jsonl", "--set", "tracker.pth=x"), "Did you mean 'path'?"),
+        (("--set", "tracker.dir=x"), "'tracker' is none of cell, optimizer, schedule"),
+    ],
+)
+def test_mistakes_are_told(tmp_path, arguments, told):
+    done = train("--out", tmp_path / "run", *arguments)
+    assert done.exit_code == 1
+    assert told in done.output
+
+
+def test_show_tells_of_a_tracker_and_check_has_no_laws_for_it():
+    shown = CliRunner().invoke(cli, ["show", "tensorboard"])
+    assert shown.exit_code == 0, shown.output
+    assert "where the files go" in shown.output
+    checked = CliRunner().invoke(cli, ["check", "tensorboard"])
+    assert checked.exit_code == 1
+    assert "tracker 'tensorboard' has no laws" in checked.output

@@ -1,0 +1,248 @@
+"""``zoo pages``: a page for each cell. Those in ``docs/zoo`` are what the command makes now."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import zoo
+from zoo.base import Cell
+from zoo.cell_pages.cell_info import about_family
+from zoo.cell_pages.cell_page import page
+from zoo.cell_pages.index_page import family_index
+from zoo.cell_pages.markdown import document, link, prose, table
+from zoo.cell_pages.write_pages import all_files, differences
+from zoo.cli.app import cli
+from zoo.registry import registry_of
+
+DOCS = Path(__file__).parents[2] / "docs" / "zoo"
+RICH = Path(__file__).parents[1] / "support" / "kitchen_sink_cell.py"
+CARD = zoo.Card(
+    title="On [brackets] | bars",
+    authors="A. Bee & C. Dee",
+    year=2000,
+    url="https://doi.org/10.1016/0364-0213(90)90002-E",
+    trainability="It only copies.",
+)
+
+
+def run(*args: str) -> Result:
+    return CliRunner(env={"ZOO_PLUGINS": ""}).invoke(cli, args, prog_name="zoo", catch_exceptions=False)
+
+
+def shipped() -> list[type[Cell]]:
+    registry = registry_of(Cell)
+    return [
+        registry.cls(name)
+        for name in registry.list()
+        if registry.source(name).distribution == "recurrent-zoo"
+    ]
+
+
+# ---- the pages of this repository ---------------------------------------------------------------------
+
+
+def test_the_pages_in_docs_are_what_the_command_makes_now() -> None:
+    changes = differences(all_files(shipped(), DOCS), DOCS, is_all=True)
+    assert not changes, f"docs/zoo is out of date: run `ZOO_PLUGINS= zoo pages --out docs/zoo`, {[*changes]}"
+
+
+def test_the_readme_counts_the_cells_that_ship() -> None:
+    text = (DOCS.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"**{len(shipped())} cells**" in text
+
+
+def test_every_process_makes_the_same_bytes(tmp_path: Path) -> None:
+    for seed in "12":
+        command = [sys.executable, "-m", "zoo", "pages", "lru", "slstm", "--out", str(tmp_path / seed)]
+        env = {**os.environ, "PYTHONHASHSEED": seed, "ZOO_PLUGINS": ""}
+        subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)
+    first, second = (
+        {path.relative_to(tmp_path / seed): path.read_bytes() for path in (tmp_path / seed).rglob("*.*")}
+        for seed in "12"
+    )
+    assert first == second
+    assert len(first) == 4
+
+
+# ---- a page -------------------------------------------------------------------------------------------
+
+
+def test_a_page_says_all_that_is_known() -> None:
+    text = page(type(zoo.get_cell("lstm")), "../README.md")
+    assert "by Felix A. Gers, Jürgen Schmidhuber, Fred Cummins, 2000." in " ".join(text.split())
+    for words in (
+        "# lstm",
+        "Family [lstm](../README.md#lstm). From [Learning to Forget: Continual Prediction with",
+        "![One step of lstm](lstm.svg)",
+        "```text\ni, f, g, o = x Wx + h Wh + b\n",
+        "Parameters: I·4H + H·4H + 4H.",
+        "| `Wx` | `(I, 4H)` | uniform_gates |",
+        "| numbers carried by a row | H + H | 256 |",
+        "| flops in products, forward | 8·H·H + 8·H·I | 197,632 |",
+        "| numbers kept for the way back | ",
+        "Variant: ",
+        "```bibtex\n@misc{gers2000lstm,\n",
+    ):
+        assert words in text, words
+
+
+class Plain(zoo.Cell):
+    """Made of ``x * y`` and a *star*, if a < b.
+
+    Equations::
+
+        h' = x W
+
+        and more
+    """
+
+    card = CARD
+    family = "tests"
+    W = zoo.Param("I", "H/5")
+    h = zoo.State("H/5")
+
+    def step(self, x, h):
+        return x @ self.W + h
+
+
+def test_a_page_of_an_unpublished_cell_says_so() -> None:
+    cls = type("Fresh", (Plain,), {"__doc__": "Fresh.", "card": None, "name": "fresh"})
+    text = page(cls)
+    assert "Family tests. Unpublished. Scope: `recurrence` (the recurrence alone)." in text
+    assert "@misc{fresh,\n  title = {{Fresh}},\n  note  = {unpublished},\n}" in text
+
+
+def test_summaries_on_the_index_are_whole_sentences() -> None:
+    listed = [
+        line for line in (DOCS / "README.md").read_text(encoding="utf-8").splitlines() if line[:3] == "| ["
+    ]
+    assert len(listed) == len(shipped())
+    assert not [line for line in listed if not line.endswith(". |")]
+    assert all(cls.summary().endswith(".") for cls in shipped())
+
+
+def test_what_markdown_would_obey_is_escaped() -> None:
+    text = page(Plain)
+    assert "Made of `x * y` and a \\*star\\*, if a &lt; b." in text
+    assert "[On \\[brackets\\] | bars](https://doi.org/10.1016/0364-0213%2890%2990002-E)" in text
+    assert "Trainability: It only copies." in text
+    assert "| parameters | I·(H/5) | - |" in text  # 128 is not divisible by 5
+
+
+def test_a_cell_without_a_step_has_no_picture() -> None:
+    vanilla = type(zoo.get_cell("vanilla"))
+    members = {name: vars(vanilla)[name] for name in ("Wxh", "Whh", "bh", "h", "forward", "backward")}
+    cls = type("Bare", (zoo.Cell,), {"__doc__": "Bare.", "card": CARD, **members})
+    text = page(cls)
+    assert "states no step that could be drawn" in text
+    assert "svg" not in text
+    assert "flops" not in text
+    assert "| numbers kept for the way back |  | 128 |" in text
+    assert "operations are counted on the kernels that zoo would derive" in page(vanilla)
+
+
+def test_markdown() -> None:
+    assert prose("a_b ``c*d`` [e]") == "a_b `c*d` \\[e\\]"
+    assert link("[a]", "https://x.org/(b)") == "[\\[a\\]](https://x.org/%28b%29)"
+    assert list(document("One\ntwo::\n\n    three\n      four")) == [
+        "One two:", "", "```text", "three", "  four", "```", ""
+    ]  # fmt: skip
+    assert list(table(("a", "b"), [("1", "x|y")], right=[0])) == [
+        "| a | b |",
+        "|--:|---|",
+        "| 1 | x\\|y |",
+        "",
+    ]
+
+
+# ---- the command --------------------------------------------------------------------------------------
+
+
+def test_pages_of_some_cells(tmp_path: Path) -> None:
+    result = run("pages", "gru", f"{RICH}:Rich", "--out", str(tmp_path))
+    assert result.output == f"2 cells: 4 files written, 0 removed, 0 as they were, in {tmp_path}\n"
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
+    assert found == ["gated/gru.md", "gated/gru.svg", "other/rich.md", "other/rich.svg"]
+    assert "0 files written, 0 removed, 4 as they were" in run(
+        "pages", "gru", f"{RICH}:Rich", "--out", str(tmp_path)
+    ).output  # fmt: skip
+
+
+def test_pages_of_all_cells_are_listed_and_left_overs_removed(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    gone, mine = tmp_path / "old" / "gone.md", tmp_path / "old" / "mine.md"
+    gone.write_text(page(Plain), encoding="utf-8")
+    mine.write_text("My own notes.", encoding="utf-8")
+    (tmp_path / "trainability.md").write_text("A table.", encoding="utf-8")
+    assert " 1 removed, " in run("pages", "--out", str(tmp_path)).output
+    assert not gone.exists()
+    assert mine.exists()
+    index = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "| [`gru`](gated/gru.md) | 2014 | recurrence | 74,624 | 128 | Gated recurrent unit" in index
+    assert "](trainability.md)" in index
+    assert all(f"](../{name}.md)" not in index for name in ("plain", "rich"))
+    family = (tmp_path / "gated" / "README.md").read_text(encoding="utf-8")
+    assert "# gated\n\nGated cells: the GRU and its relatives, with" in family
+    assert "| [`gru`](gru.md) | 2014 | recurrence | 74,624 | 128 | Gated recurrent unit" in family
+    assert "`lstm`" not in family
+
+
+def test_a_family_without_a_package_of_its_name_is_told_by_its_cells_alone() -> None:
+    assert about_family(type(zoo.get_cell("lmu"))) == "Cells around a memory that is laid out on purpose."
+    assert about_family(Plain) == ""
+    assert "# tests\n\nOne family of [the cells](../README.md)." in family_index(
+        "tests", [], "", "../README.md"
+    )
+
+
+def test_check_writes_nothing(tmp_path: Path) -> None:
+    result = run("pages", "gru", "--out", str(tmp_path), "--check")
+    assert result.exit_code == 1
+    again = f"zoo pages gru --out {tmp_path}"
+    assert f"gated/gru.md, gated/gru.svg in {tmp_path} would change; run `{again}`." in result.output
+    assert list(tmp_path.iterdir()) == []
+    run("pages", "gru", "--out", str(tmp_path))
+    assert run("pages", "gru", "--out", str(tmp_path), "--check").exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["My own page.", "\xff"])
+def test_what_somebody_wrote_is_never_written_over(text: str, tmp_path: Path) -> None:
+    mine = tmp_path / "README.md"
+    mine.write_text(text, encoding="latin-1")
+    result = run("pages", "--out", str(tmp_path))
+    assert result.exit_code == 1
+    assert f"Error: {mine} was not made by zoo pages, and would be overwritten; move it" in result.output
+    assert list(tmp_path.iterdir()) == [mine]
+    assert mine.read_text(encoding="latin-1") == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ("pages gru", 2, "Missing option '--out'"),
+        ("pages vanila --out x", 1, "Did you mean 'vanilla'?"),
+        ("pages adam --out x", 1, "no cell is called 'adam'"),
+        (f"pages --out {RICH}", 2, "is a file"),
+    ],
+)
+def test_wrong_input(arguments: str, code: int, words: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments.split())
+    assert result.exit_code == code
+    assert words in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_family_that_is_no_name_of_a_folder(tmp_path: Path) -> None:
+    file = tmp_path / "odd.py"
+    text = RICH.read_text(encoding="utf-8").replace("    W = zoo", '    family = "../up"\n    W = zoo', 1)
+    file.write_text(text, encoding="utf-8")
+    result = run("pages", f"{file}:Rich", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert "its family '../up' cannot name a folder; use letters, digits, _ and -." in result.output

@@ -1,0 +1,143 @@
+"""The same pictures as files, and colours that readers with any eyes can tell apart."""
+
+from __future__ import annotations
+
+import itertools
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import report_fixtures as examples
+
+import zoo
+from zoo.report import figures, make_report, palette, write_figures
+from zoo.report.blocks import Axis, Chart, Reference, Report, Section, Series
+
+needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs matplotlib")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = examples.train(tmp_path_factory.mktemp("figures"))
+    examples.log(path, *examples.analyses(steps=2))
+    with zoo.kernels.interpreted():
+        return make_report(path, symbols=120)
+
+
+@needs_matplotlib
+def test_every_picture_of_a_run_has_a_file(run, tmp_path):
+    files = write_figures(run, tmp_path / "new" / "folder", "svg")
+    names = {file.stem for file in files}
+    assert {"loss", "gradient-norm", "clipped", "learning-rate", "speed"} < names
+    assert {"gradient-by-lag-layer-1-h", "gradient-by-lag-layer-1-c"} < names
+    assert {"gate-saturation-layer-1", "gate-saturation-layer-2"} < names
+    assert any(name.startswith("unit-l0.h-") for name in names)
+    for file in files:
+        assert ElementTree.fromstring(file.read_text(encoding="utf-8")).tag.endswith("svg")
+
+
+@needs_matplotlib
+def test_a_comparison_as_png(tmp_path):
+    report = make_report(examples.compare(tmp_path, examples.CELLS[:3]))
+    overview, task, *_ = report.sections
+    files = write_figures(replace(report, sections=(overview, task)), tmp_path, "png")
+    kinds = ("parameters", "seconds", "rates", "curves")
+    assert [file.name for file in files] == [
+        "cells-and-tasks.png",
+        *(f"copying-{kind}.png" for kind in kinds),
+    ]
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+
+
+def one_chart(name: str, text: str) -> Report:
+    series = (Series(text, (0, 1, 2), (0.0, None, 2.0)), Series(text, (0, 1), (0.0, 1.0), slot=7, marks=True))
+    axes = Axis(text, log=True), Axis(text, "share", low=0, high=1)
+    section = Section("s", "s", (Chart(name, text, *axes, series, (Reference(text, 1.0),)),))
+    return Report("t", "t", (), (section,))
+
+
+@needs_matplotlib
+def test_names_and_words_of_any_kind(tmp_path):
+    hostile = "../../a b$\\frac{$</svg>"
+    (file,) = write_figures(one_chart(hostile, hostile), tmp_path, "svg")
+    assert file.parent == tmp_path
+    assert file.name == "a-b-frac-svg.svg"
+    again = write_figures(one_chart(hostile, hostile), tmp_path / "again", "svg")
+    assert again[0].read_bytes() == file.read_bytes(), "the same figure gives the same bytes"
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(zoo.UsageError, match="the ending of figures is 'gif'; expected one of 'png', 'svg'"):
+        write_figures(one_chart("a", "a"), tmp_path, "gif")
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(zoo.UsageError, match=r"pip install 'recurrent-zoo\[report\]'"):
+        write_figures(one_chart("a", "a"), tmp_path)
+
+
+# Colours, by the model of Machado, Oliveira & Fernandes 2009, https://doi.org/10.1109/TVCG.2009.113,
+# at full severity
+
+LACKING = {
+    "nothing": np.eye(3),
+    "long": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "medium": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "short": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def linear(colour: str) -> np.ndarray:
+    channels = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIE 1976 L*a*b* of linear sRGB."""
+    white = TO_XYZ.sum(axis=1)
+    x, y, z = np.cbrt(np.clip(TO_XYZ @ np.clip(rgb, 0, 1) / white, 1e-9, None))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of WCAG 2, https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio."""
+    dark, light = sorted(float(TO_XYZ[1] @ linear(colour)) for colour in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("lacking", LACKING)
+def test_things_can_be_told_apart_with_any_one_kind_of_cone_missing(theme, lacking):
+    seen = [lab(np.array(LACKING[lacking]) @ linear(pair[theme])) for pair in palette.THINGS]
+    distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
+    assert min(distances) > 18
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_lines_and_words_stand_out(theme):
+    ground = palette.GROUND["card"][theme]
+    assert all(contrast(pair[theme], ground) >= 3 for pair in palette.THINGS)
+    words = [palette.GROUND[name][theme] for name in ("ink", "muted", "accent", "warning")]
+    assert all(
+        contrast(word, palette.GROUND[back][theme]) >= 4.5 for word in words for back in ("page", "card")
+    )
+    shades = [pair[theme] for pair in palette.SHADES.values()]
+    assert all(contrast(palette.GROUND["ink"][theme], shade) >= 4.5 for shade in shades)
+
+
+def test_six_things_in_every_theme_and_the_same_marks_everywhere():
+    assert len(palette.THINGS) == 6
+    assert set(palette.MARKERS) == set(figures._MARKERS)

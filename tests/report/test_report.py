@@ -1,0 +1,444 @@
+"""Reports as data: what a run and a comparison tell, and what is said where something is missing."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import report_fixtures as examples
+
+import zoo
+from zoo.comparison.results import OVERALL_SCHEMA, RUN_SCHEMA, SUMMARY_SCHEMA
+from zoo.report import Report, make_report
+from zoo.report.blocks import Chart, Facts, Samples, Table, Text, Units, plain
+from zoo.report.comparison.results import Result, Standing, Summary
+from zoo.report.history import History, number
+from zoo.report.page import SCRIPTS, STYLES, html
+from zoo.report.run import activations as units_room
+from zoo.report.run.cell_section import cell_blocks
+from zoo.report.run.features import FEATURES, followed, text_features
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return examples.train(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """A run that a test may damage."""
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def report_of(path: Path, symbols: int = 60) -> Report:
+    with zoo.kernels.interpreted():
+        return make_report(path, symbols=symbols)
+
+
+def blocks(report: Report, kind: type, section: str = "") -> list:
+    return [
+        block
+        for each in report.sections
+        if section in ("", each.name)
+        for block in each.blocks
+        if isinstance(block, kind)
+    ]
+
+
+def said(report: Report) -> str:
+    return " ".join(block.text for block in blocks(report, Text))
+
+
+# A run
+
+
+def test_a_run_tells_everything_that_its_directory_holds(run):
+    report = report_of(run)
+    assert report.title == "run"
+    assert report.subtitle == "vanilla, 1 layer of 8 units, float32, trained on text"
+    assert [section.name for section in report.sections] == [
+        "learning",
+        "optimisation",
+        "memory",
+        "hidden-units",
+        "samples",
+        "cell",
+        "made-with",
+    ]
+    assert [tile.label for tile in report.tiles] == ["best validation loss", "steps", "parameters", "speed"]
+    assert report.tiles[1].detail == "of 12, finished"
+    names = [chart.name for chart in blocks(report, Chart)]
+    assert names == ["loss", "gradient-norm", "clipped", "learning-rate", "speed"]
+
+
+def test_curves_are_those_of_the_log(run):
+    loss = blocks(report_of(run, 0), Chart)[0]
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    for series, kind in zip(loss.series, ("step", "eval"), strict=True):
+        found = [event for event in events if event["event"] == kind]
+        assert series.x == tuple(event["step"] for event in found)
+        assert series.y == pytest.approx([event["loss"] for event in found], rel=1e-5)
+
+
+def test_samples_configuration_and_card(run):
+    report = report_of(run, 0)
+    (samples,) = blocks(report, Samples)
+    assert samples.steps == tuple(range(1, 13))
+    configuration = next(block for block in blocks(report, Facts) if block.name == "configuration")
+    marked = {fact.label for fact in configuration.facts if fact.marked}
+    assert {"hidden", "clip", "log every"} <= marked
+    assert not marked & {"seed", "dtype", "batch", "eval every"}
+    card = next(block for block in blocks(report, Facts) if block.name == "card")
+    assert card.facts[0].link == zoo.get_cell("vanilla").card.url
+    assert next(fact.text for fact in card.facts if fact.label == "scope").startswith("recurrence: ")
+    assert {fact.label for fact in blocks(report, Facts)[-1].facts} >= {"zoo", "numpy", "numba", "python"}
+
+
+def test_the_card_of_an_unpublished_cell_has_no_link():
+    vanilla = type(zoo.get_cell("vanilla"))
+    members = {"__doc__": "Fresh.", "card": zoo.Card("Fresh", scope="mixer")}
+    cell = type("Fresh", (vanilla,), members)()
+    card = next(block for block in cell_blocks(cell) if isinstance(block, Facts))
+    assert [(fact.label, fact.link) for fact in card.facts] == [("reference", ""), ("scope", "")]
+    assert card.facts[0].text == "Fresh, unpublished."
+    modified = zoo.modify(cell, "zoneout").card
+    assert (modified.published, modified.scope) == (False, "mixer")
+
+
+def test_without_analyses_a_sentence_tells_how_to_have_them(run):
+    assert "--analyse-every" in said(report_of(run, 0))
+
+
+def test_analyses_are_drawn(copy):
+    examples.log(copy, *examples.analyses())
+    lags, gates = blocks(report_of(copy, 0), Chart, "memory")
+    assert {series.group for series in lags.series} == {"layer 1, h", "layer 1, c"}
+    assert [series.shade for series in lags.series if series.group == "layer 1, h"] == [0.0, 0.5, 1.0]
+    assert [series.name for series in gates.series if series.group == "layer 2"] == [
+        f"{gate} {end}" for gate in "ifo" for end in ("low", "high")
+    ]
+    assert gates.series[0].y == (0.0, 0.1, 0.2)
+
+
+def test_of_many_analyses_some_are_drawn_the_first_and_the_last_among_them(copy):
+    examples.log(copy, *examples.analyses(50))
+    lags, _ = blocks(report_of(copy, 0), Chart, "memory")
+    names = [series.name for series in lags.series if series.group == "layer 1, h"]
+    assert (len(names), names[0], names[-1]) == (12, "step 10", "step 500")
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ([{"event": "diverged", "step": 12, "loss": "nan", "grad_norm": "inf"}], "diverged: loss nan"),
+        ([{"event": "warning", "step": 12, "text": "versions have changed"}], "versions have changed"),
+        (
+            [{"event": "analysis", "step": 12, "saturation": 3, "gradient_by_lag": {"l0.h": 1}}],
+            "--analyse-every",
+        ),
+    ],
+)
+def test_what_went_wrong_is_told(copy, events, told):
+    examples.log(copy, *events)
+    assert told in said(report_of(copy, 0))
+
+
+def test_a_run_that_has_just_begun(copy):
+    shutil.rmtree(copy / "checkpoints")
+    lines = (copy / "log.jsonl").read_text().splitlines(keepends=True)
+    (copy / "log.jsonl").write_text(lines[0])
+    report = report_of(copy)
+    assert "no step yet" in said(report)
+    assert "no checkpoint yet" in said(report)
+    assert report.tiles[0].detail == "of 12, not ended"
+
+
+def test_a_text_that_is_gone_or_has_changed_is_told(tmp_path):
+    run = examples.train(tmp_path, steps=1)
+    (tmp_path / "text.txt").write_text(examples.TEXT + "more")
+    assert "changed since training" in said(report_of(run))
+    (tmp_path / "text.txt").unlink()
+    with pytest.warns(zoo.ZooWarning, match="Hidden units left out"):
+        assert "Hidden units left out" in said(report_of(run))
+
+
+def test_a_cell_that_nobody_knows_is_told(copy):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "cell": "nobody"}))
+    with pytest.warns(zoo.ZooWarning, match="no cell is called 'nobody'"):
+        report = report_of(copy, 0)
+    assert "The card of the cell left out: no cell is called 'nobody'" in said(report)
+    assert blocks(report, Chart)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda path: path / "nothing", "there is no directory"),
+        (lambda path: path, "holds neither a run"),
+        (lambda path: (path / "compare.json").write_text("{}") and path, "has no results yet"),
+        (lambda path: (path / "a.txt").write_text("a") and path / "a.txt", "is a file"),
+    ],
+)
+def test_what_is_no_run_is_refused(tmp_path, make, told):
+    with pytest.raises(zoo.UsageError, match=told):
+        make_report(make(tmp_path))
+
+
+def test_a_negative_length_is_refused(run):
+    with pytest.raises(zoo.UsageError, match="symbols is -1"):
+        make_report(run, symbols=-1)
+
+
+# Hidden units
+
+
+def test_units_hold_what_the_model_held(run):
+    (units,) = blocks(report_of(run), Units)
+    (state,) = units.states
+    model, start = zoo.load(run), examples.TEXT.index("".join(units.symbols))
+    before = examples.TEXT[:start][-int(0.05 * len(examples.TEXT)) :]
+    assert before.endswith("\n"), "the text begins with a line"
+    levels = np.frombuffer(base64.b64decode(state.levels), np.int8).reshape(8, 60)
+    held = levels / 127 * np.array(state.peaks)[:, None]
+    assert state.numbers == tuple(range(8))
+    read, bits = read_by_hand(model, examples.TEXT, units)
+    assert np.abs(held - read).max() <= np.abs(read).max() / 127
+    assert units.surprise == pytest.approx(bits, abs=0.006)
+
+
+def read_by_hand(model, text, units):
+    """States after each symbol and bits for each, by one call of the model over all that it read."""
+    valid = model.vocab.encode(text)[round(0.9 * len(text)) :]
+    shown = "".join(units.symbols)
+    first = model.vocab.decode(valid).index(shown)
+    stop = first + len(shown)
+    with zoo.kernels.interpreted():
+        states = [
+            model.loss(valid[:n, None], valid[1 : n + 1, None])[1]["l0.h"][0]
+            for n in range(first + 1, stop + 1)
+        ]
+        logits = model.logits(valid[: stop - 1, None])[0][first - 1 :, 0].astype(float)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return np.array(states).T, -np.log2(p[np.arange(len(shown)), valid[first:stop]])
+
+
+def test_units_that_vary_least_are_left_out_where_there_is_no_room(run, monkeypatch):
+    monkeypatch.setattr(units_room, "MOST_BYTES", 3 * 60)
+    (state,) = blocks(report_of(run), Units)[0].states
+    assert len(state.numbers) == 3
+    assert state.total == 8
+    assert list(state.numbers) == sorted(state.numbers)
+
+
+def test_features_of_a_text():
+    text = ' ab "C"\n(1)'
+    names, values = text_features(list(text))
+    measured = {name: list(measure(list(text))) for name, measure in FEATURES.items()}
+    assert measured["place in the line"] == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]
+    assert measured["place in the word"] == [0, 1, 2, 0, 0, 1, 0, 0, 0, 1, 0]
+    assert measured["indentation"] == [1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
+    assert measured["inside quotes"] == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+    assert measured["depth in brackets"] == [0] * 8 + [1, 1, 0]
+    assert measured["end of the word"] == [0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0]
+    assert set(names) == set(FEATURES)
+    assert np.allclose(values.mean(axis=1), 0)
+    assert np.allclose(values.std(axis=1), 1)
+
+
+def test_a_unit_follows_what_it_equals():
+    names, values = text_features(list('one "two" three\nfour'))
+    units = np.stack([-2 * values[names.index("inside quotes")] + 3, np.full(20, 0.5)])
+    feature, r = followed(units, values)
+    assert names[feature[0]] == "inside quotes"
+    assert r[0] == pytest.approx(-1)
+    assert feature[1] == -1, "a constant follows nothing"
+
+
+def test_a_text_without_features():
+    names, values = text_features(["a"] * 5)
+    assert "vowel" not in names
+    assert followed(np.arange(5.0)[None], values[:0])[0].tolist() == [-1]
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "first"),
+    [
+        ("copying", {"length": 2, "delay": 3}, r"[0-9]{6}\?[0-9]\?\n"),
+        ("adding", {"length": 4}, r"[\d.]+/[01] .*\? \n"),
+    ],
+)
+def test_a_task_shows_units_over_its_examples(tmp_path, task, options, first):
+    sizes = {"hidden": 5, "batch": 4, "steps": 2, "eval_batches": 1}
+    with zoo.kernels.interpreted():
+        run = zoo.train(task=task, task_options=options, **sizes, out=tmp_path / "run").path
+    report = report_of(run, 30)
+    assert report.subtitle.endswith(f"trained on the task {task}")
+    assert [chart.name for chart in blocks(report, Chart, "learning")] == ["score", "loss"]
+    assert report.tiles[0].label == f"best {zoo.get_task(task).metric.replace('_', ' ')}"
+    (units,) = blocks(report, Units)
+    lines = "".join(units.symbols).splitlines(keepends=True)
+    assert len(lines) == 30 // (len(units.symbols) // len(lines))
+    assert re.fullmatch(first, lines[0])
+    assert "an answer is asked for" in units.features
+    asked = ["?" in symbol for symbol in units.symbols]
+    costs = [bits is not None for bits in units.surprise]
+    assert costs == (asked if task == "copying" else [False] * len(asked))
+
+
+def test_a_task_of_text_shows_units_over_text(tmp_path):
+    (tmp_path / "text.txt").write_text(examples.TEXT)
+    options = {"data": str(tmp_path / "text.txt")}
+    sizes = {"hidden": 5, "batch": 4, "steps": 1, "eval_batches": 1}
+    with zoo.kernels.interpreted():
+        run = zoo.train(task="text", task_options=options, **sizes, out=tmp_path / "run").path
+    (units,) = blocks(report_of(run, 40), Units)
+    assert "".join(units.symbols) in examples.TEXT
+    assert "place in the word" in units.features
+
+
+# Logs
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", math.nan, math.inf, None, True, "1"])
+def test_what_is_no_number_is_a_gap(value):
+    assert number(value) is None
+
+
+def test_events_without_a_value_or_a_step_are_passed_over():
+    events = (
+        {"event": "step", "step": 1, "loss": 2},
+        {"event": "step", "step": 2},
+        {"event": "step", "loss": 1},
+    )
+    assert History(events).points("step", "loss") == ((1,), (2.0,))
+    assert History(()).last("eval") == {}
+
+
+# A comparison
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    return examples.compare(tmp_path_factory.mktemp("comparison"))
+
+
+def test_a_comparison_tells_cells_and_tasks(comparison):
+    report = make_report(comparison)
+    assert [section.name for section in report.sections] == [
+        "overview",
+        "task-copying",
+        "task-adding",
+        "made-with",
+    ]
+    overview, failed = blocks(report, Table, "overview")
+    ranks = [row[2].value for row in overview.rows]
+    assert ranks == sorted(ranks)
+    assert {row[0].value for row in overview.rows} == set(examples.CELLS)
+    assert failed.rows[-1][-1].value == examples.HOSTILE
+    assert report.tiles[2].detail == "1 failed"
+    assert "Say again. Accuracy, higher is better; without memory 0.1; solved 0.99." in said(report)
+    assert "The threshold: nobody, https://example.org." in said(report)
+
+
+@pytest.mark.parametrize("task", examples.TASKS)
+def test_the_best_mean_has_the_darkest_shade_and_the_first_rank(comparison, task):
+    (table,) = blocks(make_report(comparison), Table, f"task-{task}")
+    means = [row[3].value for row in table.rows]
+    assert means == sorted(means, reverse=task == "copying")
+    assert [row[2].value for row in table.rows] == list(range(1, len(means) + 1))
+    assert [table.rows[0][3].shade, table.rows[-1][3].shade] == [1.0, 0.0]
+    assert {row[0].value: row[1].value for row in table.rows}.items() >= examples.SCOPES.items()
+
+
+def test_seeds_are_points_and_thin_lines_with_a_mean(comparison):
+    points, times, rates, curves = blocks(make_report(comparison), Chart, "task-copying")
+    assert {series.x for series in rates.series} == {(0.001, 0.001, 0.01, 0.01)}
+    assert [len(series.x) for series in points.series] == [2] * len(examples.CELLS)
+    assert [reference.label for reference in points.references] == ["without memory", "solved"]
+    mine = [series for series in curves.series if series.name == "lstm"]
+    assert [series.thin for series in mine] == [True, True, False]
+    assert mine[2].y == pytest.approx(np.mean([mine[0].y, mine[1].y], axis=0), rel=1e-4)
+    slots = {series.name: series.slot for chart in (points, times) for series in chart.series}
+    assert all(slots[series.name] == series.slot for series in curves.series), "one colour for a cell"
+
+
+def test_a_comparison_needs_no_compiler(comparison):
+    import subprocess
+    import sys
+
+    code = (
+        f"import sys, zoo.report; zoo.report.make_report({str(comparison)!r}); print('numba' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"format": 2}, "is not a results file of this version of zoo"),
+        ({"runs": {}}, "runs is not a list"),
+        ({"runs": []}, "without a single run"),
+        ({"runs": [3]}, r"runs\[0\] is not an object"),
+        ({"runs": [{"task": 1}]}, r"runs\[0\]: task is 1; expected a text"),
+        ({"overall": [{"cell": "c", "rank": "x"}]}, "rank is 'x'; expected a number"),
+    ],
+)
+def test_damaged_results_are_refused(comparison, tmp_path, change, told):
+    results = json.loads((comparison / "results.json").read_text())
+    (tmp_path / "results.json").write_text(json.dumps({**results, **change}))
+    with pytest.raises(zoo.CheckpointError, match=told):
+        make_report(tmp_path)
+
+
+def test_a_damaged_log_leaves_out_its_curve(tmp_path):
+    path = examples.compare(tmp_path, ("lstm",))
+    (path / "runs/copying/lstm/only-s0/log.jsonl").write_text("{\n")
+    with pytest.warns(zoo.ZooWarning, match="copying/lstm/only-s0 is left out"):
+        curves = blocks(make_report(path), Chart, "task-copying")[-1]
+    assert [series.thin for series in curves.series] == [False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema"), [(Result, RUN_SCHEMA), (Summary, SUMMARY_SCHEMA), (Standing, OVERALL_SCHEMA)]
+)
+def test_records_have_the_types_of_their_schema(kind, schema):
+    types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    assert types == {name: schema[name].replace("bounded_float", "float") for name in types}
+
+
+# The page
+
+
+def test_no_string_can_end_the_script_it_stands_in(comparison):
+    page = html(make_report(comparison))
+    assert page.count("</script") == 2
+    assert examples.HOSTILE not in page
+    assert json.dumps(examples.HOSTILE)[1:-1].replace("<", "\\u003c").replace(">", "\\u003e") in page
+
+
+def test_the_same_report_gives_the_same_page(run):
+    assert html(report_of(run)) == html(report_of(run))
+
+
+def test_every_asset_is_used():
+    assets = Path(zoo.report.__file__).parent / "assets"
+    assert {path.name for path in (assets / "js").iterdir()} == set(SCRIPTS)
+    assert {path.name for path in assets.glob("*.css")} == set(STYLES)
+    assert all("innerHTML" not in path.read_text(encoding="utf-8") for path in (assets / "js").iterdir())
+
+
+def test_every_kind_of_block_has_a_way_to_be_drawn(run, comparison):
+    drawn = Path(zoo.report.__file__).parent.joinpath("assets/js/blocks.js").read_text(encoding="utf-8")
+    table = drawn[drawn.index("const BLOCKS") :]
+    for report in (report_of(run), make_report(comparison)):
+        kinds = {plain(block)["kind"] for section in report.sections for block in section.blocks}
+        assert all(f"  {kind}" in table for kind in kinds)

@@ -1,0 +1,161 @@
+"""What traces are held to: the names in a running ``step``, and a loss with one value moved."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from kitchen_sink_cell import Rich
+from small_options import SMALLER
+
+import zoo
+from zoo.compiler.frontend.traceable_values import Intermediate, equations_of, intermediates
+from zoo.compiler.interpreter import Numbers
+from zoo.compiler.ir.graph import Node
+from zoo.compiler.passes.autodiff import step_back
+from zoo.testing.trials import Array, Arrays, Case, Trial, make_trial, suitable_sizes
+
+CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+
+
+class Kernels(zoo.Cell):
+    """The kernels of a cell without its step."""
+
+    card = CARD
+    radius = zoo.Option(0.5)
+    W, D = (copy.copy(Rich.params[name]) for name in "WD")
+    A = copy.copy(Rich.buffers["A"])
+    h, z, n = (copy.copy(Rich.states[name]) for name in "hzn")
+    dt = zoo.Input(default=1.0)
+    forward, backward = staticmethod(Rich.forward), staticmethod(Rich.backward)
+
+
+def trial_of(cell: str | zoo.Cell, tokens: bool = False, layers: int = 1, steps: int = 3) -> Trial:
+    """A layer of a cell with arrays of every kind, in float64, its parameters not those it starts with."""
+    if isinstance(cell, str):
+        cell = zoo.get_cell(cell, **SMALLER.get(cell, {}))
+    sizes = [each for each in suitable_sizes(cell) if each[2] == layers][-1]
+    trial = make_trial(Case(cell, steps, 2, sizes, "float64", tokens, 3))
+    trial.rnn.theta = trial.theta
+    return trial
+
+
+def dense(trial: Trial) -> Array:
+    return np.eye(trial.rnn.stack.input_size)[trial.x] if trial.tokens else trial.x
+
+
+@dataclass(frozen=True)
+class Again:
+    """One layer gone through again, apart from kernels and sweeps.
+
+    Args:
+        trial: The layer and its arrays.
+        traces: What was traced of it.
+    """
+
+    trial: Trial
+    traces: Arrays
+
+    @property
+    def cell(self) -> zoo.Cell:
+        return self.trial.cell
+
+    @property
+    def values(self) -> dict[str, Intermediate]:
+        return intermediates(self.cell)
+
+    def names_of(self, t: int, b: int) -> dict[str, Any]:
+        """What the names in ``step`` stand for when it returns, at one step of one row, on NumPy arrays."""
+        cell, arrays = self.cell, self.trial.rnn.arrays
+        declared = {**cell.params, **cell.buffers, **cell.states}
+
+        def seen(name: str, value: Array) -> Array:
+            return value[0] + 1j * value[1] if declared[name].complex else value
+
+        bound = cell.bound({k: seen(k, arrays[f"l0.{k}"]) for k in (*cell.params, *cell.buffers)})
+        before = [seen(name, self.before(t)[name][b]) for name in cell.states]
+        told = [self.told(t)[name][b] for name in cell.inputs]
+        return locals_of(bound, dense(self.trial)[t, b], *before, *told)
+
+    def before(self, t: int) -> Arrays:
+        """States before a step, by the trace."""
+        after = {name: self.traces[f"l0.{name}"] for name in self.cell.states}
+        return {k: self.trial.state[f"l0.{k}"] if t == 0 else after[k][t - 1] for k in self.cell.states}
+
+    def told(self, t: int) -> Arrays:
+        """Inputs beside x at a step."""
+        steps, batch = self.trial.x.shape[:2]
+        beside = self.trial.rnn.stack.beside(self.trial.inputs, (steps, batch), np.dtype(np.float64))
+        found = beside.part(slice(0, steps), slice(0, batch))[0].inputs[0]
+        return {name: value[t] for name, value in zip(self.cell.inputs, found, strict=True)}
+
+    def loss(self, moved: dict[tuple[int, Node], Array]) -> float:
+        """``sum(dy * y) + sum(dlast * last)``, with some values of some steps other than they are."""
+        equations, trial = equations_of(self.cell), self.trial
+        leaves = {**equations.params, **equations.buffers}
+        sizes = {"I": trial.rnn.stack.input_size, "H": trial.rnn.stack.hidden_size}
+        shared = {leaves[name]: trial.rnn.arrays[f"l0.{name}"] for name in leaves}
+        numbers = Numbers(shared, sizes, np.dtype(np.float64))
+        now, total = {name: trial.state[f"l0.{name}"] for name in self.cell.states}, 0.0
+        for t, x in enumerate(dense(trial)):
+            given = {equations.states[name]: value for name, value in now.items()}
+            given |= {equations.inputs[name]: value for name, value in self.told(t).items()}
+            given |= {equations.x: x, **{node: value for (when, node), value in moved.items() if when == t}}
+            y, *after = numbers.work(equations.outputs, given)(given)
+            total += np.sum(y * trial.dy[t])
+            now = dict(zip(equations.after, after, strict=True))
+        return total + sum(np.sum(value * trial.dlast[f"l0.{name}"]) for name, value in now.items())
+
+    def slope(self, name: str, t: int, direction: Array, eps: float = 1e-6) -> float:
+        """The derivative of the loss as a value of one step moves in a direction, by differences."""
+        parts, value = self.values[name].parts, self.traces[f"l0.{name}"][t]
+        planes = (
+            [(value[:, i], direction[:, i]) for i in range(2)] if len(parts) > 1 else [(value, direction)]
+        )
+
+        def moved(by: float) -> float:
+            pairs = zip(parts, planes, strict=True)
+            return self.loss({(t, part): plane + by * way for part, (plane, way) in pairs})
+
+        return (moved(eps) - moved(-eps)) / (2 * eps)
+
+
+def differentiable(cell: zoo.Cell) -> list[str]:
+    """The names of values whose gradients differences can find: those on the way through a step."""
+    back = step_back(cell)
+    return [
+        name
+        for name, value in intermediates(cell).items()
+        if all(part in back.totals and part.op not in ("x", "state", "input") for part in value.parts)
+    ]
+
+
+def locals_of(bound: Any, *arguments: Any) -> dict[str, Any]:
+    """What a ``step`` calls its values when it returns."""
+    code, found = inspect.unwrap(type(bound).step).__code__, {}
+
+    def on_event(frame: Any, event: str, arg: Any) -> Any:
+        if event == "return":
+            found.update(frame.f_locals)
+        return on_event
+
+    def on_call(frame: Any, event: str, arg: Any) -> Any:
+        return on_event if frame.f_code is code else None
+
+    before = sys.gettrace()
+    sys.settrace(on_call)
+    try:
+        bound.step(*arguments)
+    finally:
+        sys.settrace(before)
+    return found
+
+
+def as_stored(value: Any) -> Array:
+    """Complex numbers as two planes."""
+    value = np.asarray(value)
+    return np.stack([value.real, value.imag]) if np.iscomplexobj(value) else value
