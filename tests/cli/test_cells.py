@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import zoo
-from zoo.cell_pages.cell_info import in_order
+from zoo.cell_pages.cell_info import sort_cells
 from zoo.cli.app import cli
 from zoo.cli.terminal import shortened
 
@@ -113,8 +113,8 @@ def test_any_order(order: str, sign: str) -> None:
 
 def test_cells_that_are_equal_stand_by_name_in_either_direction() -> None:
     rows = [{"name": name, "year": year} for name, year in (("b", 2000), ("c", 1990), ("a", 2000))]
-    assert [row["name"] for row in in_order(rows, "year")] == ["c", "a", "b"]
-    assert [row["name"] for row in in_order(rows, "-year")] == ["a", "b", "c"]
+    assert [row["name"] for row in sort_cells(rows, "year")] == ["c", "a", "b"]
+    assert [row["name"] for row in sort_cells(rows, "-year")] == ["a", "b", "c"]
 
 
 def test_a_cell_that_has_no_such_size_is_counted_by_nobody_and_comes_last(odd: str) -> None:

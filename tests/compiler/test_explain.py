@@ -15,10 +15,10 @@ import zoo_cells
 import zoo
 from zoo import kernels
 from zoo.compiler.compile import derive
-from zoo.compiler.explain import Equation, Explanation, Loop, Product, explain
+from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
-from zoo.compiler.printing import formula
+from zoo.compiler.printing import format_dim
 from zoo.layers.initializers import initialize
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
@@ -76,11 +76,11 @@ def texts(found: Explanation, direction: str) -> dict[str, list[str]]:
     }
 
 
-def equations(work: tuple[Loop | Product, ...]) -> list[Equation]:
+def equations(work: tuple[LoopEquations | MatmulEquation, ...]) -> list[Equation]:
     return [
         equation
         for each in work
-        for equation in (each.equations if isinstance(each, Loop) else [each.equation])
+        for equation in (each.equations if isinstance(each, LoopEquations) else [each.equation])
     ]
 
 
@@ -106,7 +106,7 @@ def test_the_way_forward_of_an_lstm() -> None:
         "final": [],
     }
     (projection,) = found.forward[1].work
-    assert isinstance(projection, Product)
+    assert isinstance(projection, MatmulEquation)
     assert (projection.shapes, projection.parts) == ("(I) @ (I, 4H)", ("i", "f", "g", "o"))
 
 
@@ -175,7 +175,7 @@ def test_kernels_of_ones_own_have_no_plan() -> None:
     ],
 )
 def test_sizes_as_one_writes_them(dim: Dim, text: str) -> None:
-    assert formula(dim) == text
+    assert format_dim(dim) == text
 
 
 # ---- every shipped cell -------------------------------------------------------------------------------
@@ -208,12 +208,12 @@ def _unexplained(sections: tuple[Any, ...], known: set[str]) -> set[str]:
                 foreign = set(WORD.findall(right)) - known - FUNCTIONS - {"e"}
                 assert not foreign, equation.text
                 known.add(equation.name)
-            known |= set(work.parts) if isinstance(work, Product) else set()
+            known |= set(work.parts) if isinstance(work, MatmulEquation) else set()
     return known
 
 
-def _products(sections: tuple[Any, ...]) -> list[Product]:
-    return [work for section in sections for work in section.work if isinstance(work, Product)]
+def _products(sections: tuple[Any, ...]) -> list[MatmulEquation]:
+    return [work for section in sections for work in section.work if isinstance(work, MatmulEquation)]
 
 
 class Counting:

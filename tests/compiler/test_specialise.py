@@ -8,9 +8,9 @@ from export_asserts import case
 
 import zoo
 from zoo.compiler.frontend.trace_step import read
-from zoo.compiler.interpreter import meaning
+from zoo.compiler.interpreter import numpy_impl
 from zoo.compiler.ir.graph import Level, ancestors
-from zoo.compiler.passes.specialise import at_sizes, lengths, shared_values
+from zoo.compiler.passes.specialise import at_sizes, concrete_shape, shared_values
 
 CELLS = ["vanilla", "lstm", "retnet", "mamba", "clockwork", "slstm", "lif", "rg_lru", "lru", "lipschitz"]
 
@@ -24,7 +24,7 @@ def worked_out(nodes, given):
                 found[node] = given[node.op][node.attr]
             else:
                 inputs = [found[each] for each in node.inputs]
-                found[node] = meaning(node, {}, np.dtype(np.float64))(*inputs)
+                found[node] = numpy_impl(node, {}, np.dtype(np.float64))(*inputs)
     return found
 
 
@@ -41,7 +41,7 @@ def test_what_is_settled_has_the_same_values(name):
     found = worked_out(nodes, given)
     expected, *_ = numbers.expected()
     np.testing.assert_allclose(found[equations.y], expected[0, 0], rtol=1e-12, atol=1e-14)
-    assert all(found[node].shape == lengths(node.shape) for node in nodes if node.value is None)
+    assert all(found[node].shape == concrete_shape(node.shape) for node in nodes if node.value is None)
     shared = shared_values(equations.outputs, arrays, np.dtype(np.float64))
     assert set(shared) == {node for node in nodes if node.level == Level.ONCE}
 

@@ -14,9 +14,9 @@ import zoo
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
 from zoo.errors import UsageError
 from zoo.export.c import operations as table
-from zoo.export.c.literals import CWriter, number, prefix_of, string
+from zoo.export.c.literals import CWriter, identifier_prefix, number_literal, string_literal
 from zoo.export.c.model_emitter import c_program
-from zoo.export.exported_model import subject_of
+from zoo.export.exported_model import exported_model
 
 CC = shutil.which("cc")
 needs_compiler = pytest.mark.skipif(CC is None, reason="there is no C compiler")
@@ -38,7 +38,7 @@ class Machine:
     def __init__(self, model, folder, tokens=None):
         self.files = zoo.export.to_c(model, folder / "model.c", tokens=tokens)
         build(folder, "-shared", "-fPIC", "-o", folder / "model.so")
-        self.library, self.subject = ctypes.CDLL(str(folder / "model.so")), subject_of(model, tokens)
+        self.library, self.subject = ctypes.CDLL(str(folder / "model.so")), exported_model(model, tokens)
 
     def start(self):
         """The states before the first step, as they lie in the struct."""
@@ -263,7 +263,7 @@ def test_an_operation_without_a_row_is_refused(monkeypatch):
     rows = {name: row for name, row in table.OPERATIONS.items() if name != "tanh"}
     monkeypatch.setattr("zoo.export.c.step_emitter.OPERATIONS", rows)
     with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no row"):
-        c_program(subject_of(zoo.Recurrent("vanilla", 3, 4)), "model", "model.h")
+        c_program(exported_model(zoo.Recurrent("vanilla", 3, 4)), "model", "model.h")
 
 
 @needs_compiler
@@ -297,7 +297,7 @@ HELPING = {row.helper for row in table.OPERATIONS.values()}
 
 def test_the_source_holds_no_string_of_anybodys():
     model = zoo.LanguageModel(SYMBOLS, hidden_size=4)
-    program = c_program(subject_of(model), "model", "model.h")
+    program = c_program(exported_model(model), "model", "model.h")
     assert program.source.isascii()
     assert program.header.isascii()
     assert "??/" not in program.source
@@ -321,11 +321,11 @@ def test_the_source_holds_no_string_of_anybodys():
     ],
 )
 def test_names_begin_with_what_c_takes(text, prefix):
-    assert prefix_of(text) == prefix
+    assert identifier_prefix(text) == prefix
 
 
 def test_strings_say_what_they_say():
-    assert string(b'a"\\?\0' + "é".encode()) == '"a\\042\\134\\077\\000\\303\\251"'
+    assert string_literal(b'a"\\?\0' + "é".encode()) == '"a\\042\\134\\077\\000\\303\\251"'
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -334,10 +334,10 @@ def test_numbers_come_back_as_they_were(dtype):
     powers = np.linspace(-40, 38, 300) if dtype is np.float32 else np.linspace(-300, 300, 300)
     values = [*(digits * 10.0**powers).astype(dtype), *map(dtype, (0, 1, -2, 1e20))]
     for value in values:
-        text = number(value, np.dtype(dtype))
+        text = number_literal(value, np.dtype(dtype))
         assert dtype(text.removesuffix("f")) == value
         assert set("e.") & set(text)
-    assert [number(value, np.dtype(dtype)) for value in (np.nan, np.inf, -np.inf)] == [
+    assert [number_literal(value, np.dtype(dtype)) for value in (np.nan, np.inf, -np.inf)] == [
         "NAN",
         "INFINITY",
         "-INFINITY",
@@ -353,7 +353,7 @@ def test_a_block_stands_in_braces():
 
 def test_sizes_are_those_of_the_model():
     rnn = zoo.Recurrent("lstm", 3, 4)
-    program = c_program(subject_of(rnn), "model", "model.h")
+    program = c_program(exported_model(rnn), "model", "model.h")
     assert program.sizes == {"weights": 4 * rnn.theta.size, "states": 4 * 8, "scratch": 4 * (4 + 4 + 16)}
     for name, size in program.sizes.items():
         assert f" *     {name:7} {size}" in program.header
@@ -361,7 +361,7 @@ def test_sizes_are_those_of_the_model():
 
 def test_a_bidirectional_layer_is_refused():
     with pytest.raises(UsageError, match="C goes from step to step, and bidirectional layers"):
-        c_program(subject_of(zoo.Recurrent("gru", 3, 4, bidirectional=True)), "model", "model.h")
+        c_program(exported_model(zoo.Recurrent("gru", 3, 4, bidirectional=True)), "model", "model.h")
 
 
 @pytest.mark.parametrize("name", ["model", "model.h", 'a"b.c', "a b.c", "é.c"])

@@ -16,10 +16,10 @@ from zoo.errors import UsageError
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-from zoo.export.exported_model import subject_of  # noqa: E402
+from zoo.export.exported_model import exported_model  # noqa: E402
 from zoo.export.onnx import operations as table  # noqa: E402
-from zoo.export.onnx.graph_builder import Nodes  # noqa: E402
-from zoo.export.onnx.model import IR_VERSION, OPSET, onnx_model, operators  # noqa: E402
+from zoo.export.onnx.graph_builder import GraphBuilder  # noqa: E402
+from zoo.export.onnx.model import IR_VERSION, OPSET, onnx_model, used_operators  # noqa: E402
 
 SINGLE, DOUBLE = 5e-6, 1e-13
 STANDARD = {"vanilla": "RNN", "lstm": "LSTM", "gru": "GRU", "gru_reset_before": "GRU"}
@@ -49,7 +49,7 @@ def run(loaded, is_step, x, state, inputs=()):
 
 def worst(rnn, shapes=((5, 3), (2, 1), (1, 4))):
     """The largest difference to the equations, in both graphs, each for several numbers of steps and rows."""
-    subject = subject_of(rnn)
+    subject = exported_model(rnn)
     found = []
     for is_step in (False, True):
         loaded = session(onnx_model(subject, is_step))
@@ -80,7 +80,7 @@ def test_a_modified_cell_with_its_noise_at_the_expectation(name):
 
 def test_inputs_beside_x_are_inputs_of_the_graph():
     rnn = zoo.Recurrent("ctrnn", 3, 4, seed=1)
-    names = [each.name for each in onnx_model(subject_of(rnn), False).graph.input]
+    names = [each.name for each in onnx_model(exported_model(rnn), False).graph.input]
     assert names == ["x", "dt", "l0.h"]
 
 
@@ -94,9 +94,13 @@ def test_a_cell_of_slices_scans_and_matrices():
 @pytest.mark.parametrize(("name", "operator"), STANDARD.items(), ids=STANDARD)
 def test_a_standard_cell_is_an_operator_of_onnx(name, operator):
     rnn = zoo.Recurrent(name, 3, 4)
-    assert {*STANDARD.values(), "Scan"} & set(operators(onnx_model(subject_of(rnn), False))) == {operator}
+    assert {*STANDARD.values(), "Scan"} & set(used_operators(onnx_model(exported_model(rnn), False))) == {
+        operator
+    }
     double = zoo.Recurrent(name, 3, 4, dtype="float64")  # for which onnxruntime has no such operators
-    assert {*STANDARD.values(), "Scan"} & set(operators(onnx_model(subject_of(double), False))) == {"Scan"}
+    assert {*STANDARD.values(), "Scan"} & set(used_operators(onnx_model(exported_model(double), False))) == {
+        "Scan"
+    }
 
 
 def test_what_is_added_to_the_forget_gate_is_in_its_bias():
@@ -118,7 +122,7 @@ def test_a_cell_that_only_has_the_name_is_written_out():
     rnn = zoo.Recurrent(LSTM, 3, 4)
     assert LSTM.name == "lstm"
     assert worst(rnn, shapes=[(4, 2)]) < SINGLE
-    assert "Scan" in operators(onnx_model(subject_of(rnn), False))
+    assert "Scan" in used_operators(onnx_model(exported_model(rnn), False))
 
 
 # What layers make of cells
@@ -139,7 +143,7 @@ def test_layers(options, tokens):
     x = np.random.default_rng(0).integers(0, 8, (5, 3)) if tokens else numbers.x
     with zoo.kernels.interpreted():
         y, last = rnn.forward(x, numbers.state)
-    subject = subject_of(rnn, tokens)
+    subject = exported_model(rnn, tokens)
     for is_step in (False, True)[: 1 if rnn.stack.bidirectional else 2]:
         found = run(session(onnx_model(subject, is_step)), is_step, x, numbers.state)
         assert largest_difference(found, [y, *last.values()]) < SINGLE
@@ -148,14 +152,14 @@ def test_layers(options, tokens):
 def test_learned_first_states_are_told():
     rnn = zoo.Recurrent("gru", 3, 2, learned_state=True)
     rnn.params["l0.h.initial"] = [0.5, -1.0]
-    told = {each.key: each.value for each in onnx_model(subject_of(rnn), False).metadata_props}
+    told = {each.key: each.value for each in onnx_model(exported_model(rnn), False).metadata_props}
     assert json.loads(told["zoo.initial"]) == {"l0.h": [0.5, -1.0]}
 
 
 def test_a_bidirectional_layer_has_no_graph_of_one_step():
     rnn = zoo.Recurrent("gru", 3, 2, bidirectional=True)
     with pytest.raises(UsageError, match="read a sequence from its end"):
-        onnx_model(subject_of(rnn), True)
+        onnx_model(exported_model(rnn), True)
 
 
 # Models
@@ -172,7 +176,7 @@ def test_a_language_model(language_model):
         logits, last = language_model.logits(tokens)
     zeros = {name: np.zeros_like(value) for name, value in last.items()}
     for is_step in (False, True):
-        found = run(session(onnx_model(subject_of(language_model), is_step)), is_step, tokens, zeros)
+        found = run(session(onnx_model(exported_model(language_model), is_step)), is_step, tokens, zeros)
         assert largest_difference(found, [logits, *last.values()]) < SINGLE
 
 
@@ -182,7 +186,7 @@ def test_a_sequence_model():
     with zoo.kernels.interpreted():
         outputs, last = model.outputs(x)
     zeros = {name: np.zeros_like(value) for name, value in last.items()}
-    loaded = session(onnx_model(subject_of(model), False))
+    loaded = session(onnx_model(exported_model(model), False))
     assert largest_difference(run(loaded, False, x, zeros), [outputs, *last.values()]) < SINGLE
     assert [each.name for each in loaded.get_outputs()] == ["logits", "l0.h.next", "l0.c.next"]
 
@@ -228,7 +232,7 @@ LACKING = {"arctan", "cos", "cosh", "erf", "sinh"}
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 1e-15)])
 @pytest.mark.parametrize("name", table.OPERATIONS)
 def test_an_operation_means_what_it_means(name, dtype, tolerance):
-    operation, nodes = OPERATIONS[name], Nodes(np.dtype(dtype))
+    operation, nodes = OPERATIONS[name], GraphBuilder(np.dtype(dtype))
     operands = drawn_operands(operation, dtype)
     fed = {f"x{place}": operand for place, operand in enumerate(operands)}
     model = model_of(nodes, fed, table.OPERATIONS[name](nodes, *fed), operation.truth)
@@ -248,7 +252,7 @@ EXTREMES = [-np.inf, -200.0, -1.0, -1e-30, 0.0, 1e-30, 1e-4, 1.0, 50.0, 200.0, 1
 
 @pytest.mark.parametrize("name", ["expm1", "log1p"])
 def test_what_is_put_together_holds_at_the_ends(name):
-    nodes, fed = Nodes(np.dtype(np.float64)), {"x": np.array(EXTREMES)}
+    nodes, fed = GraphBuilder(np.dtype(np.float64)), {"x": np.array(EXTREMES)}
     loaded = session(model_of(nodes, fed, table.OPERATIONS[name](nodes, "x")))
     with np.errstate(all="ignore"):
         expected = OPERATIONS[name].meaning(fed["x"])
@@ -280,12 +284,12 @@ class Kernels(zoo.Cell):
 
 def test_a_cell_without_a_step_is_refused():
     with pytest.raises(UsageError, match="cell 'kernels': it brings its own kernels and states no step"):
-        subject_of(zoo.Recurrent(Kernels, 3, 3))
+        exported_model(zoo.Recurrent(Kernels, 3, 3))
 
 
 def test_what_is_no_model_is_refused():
     with pytest.raises(UsageError, match=r"found a str; expected a zoo\.LanguageModel"):
-        subject_of("vanilla")
+        exported_model("vanilla")
 
 
 def test_an_operation_without_a_row_is_refused(monkeypatch):
@@ -293,7 +297,7 @@ def test_an_operation_without_a_row_is_refused(monkeypatch):
     monkeypatch.setattr("zoo.export.onnx.step_emitter.OPERATIONS", rows)
     rnn = zoo.Recurrent("vanilla", 3, 4, dtype="float64")
     with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no row"):
-        onnx_model(subject_of(rnn), False)
+        onnx_model(exported_model(rnn), False)
 
 
 def test_without_onnx_a_sentence_says_what_to_install(monkeypatch, tmp_path):
@@ -304,9 +308,9 @@ def test_without_onnx_a_sentence_says_what_to_install(monkeypatch, tmp_path):
 
 
 def test_a_model_too_large_for_one_file_is_refused(monkeypatch):
-    monkeypatch.setattr("zoo.export.onnx.model.MOST_BYTES", 2**24 + 100)
+    monkeypatch.setattr("zoo.export.onnx.model.MAX_BYTES", 2**24 + 100)
     with pytest.raises(UsageError, match="an ONNX file holds no more than 16,777,316"):
-        onnx_model(subject_of(zoo.Recurrent("gru", 3, 4)), False)
+        onnx_model(exported_model(zoo.Recurrent("gru", 3, 4)), False)
 
 
 def test_what_is_there_is_not_written_over(tmp_path):

@@ -17,7 +17,7 @@ from step_strategies import programs
 
 import zoo
 from zoo.export.c.model_emitter import c_program
-from zoo.export.exported_model import subject_of
+from zoo.export.exported_model import exported_model
 from zoo.export.onnx.model import onnx_model
 
 CC = shutil.which("cc")
@@ -32,7 +32,7 @@ def trial(program, sizes, seed, tokens=False):
     rnn = zoo.Recurrent(case.cell, sizes["I"], sizes["H"], dtype="float64")
     rnn.fill({f"l0.{name}": value for name, value in {**case.params, **case.buffers}.items()})
     y, last = case.reference(case.one_hot if tokens else case.x)
-    return case, subject_of(rnn, tokens), [y, *last.values()]
+    return case, exported_model(rnn, tokens), [y, *last.values()]
 
 
 @examples(40)

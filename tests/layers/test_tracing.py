@@ -153,8 +153,8 @@ def test_tokens_are_traced_as_their_one_hot_rows(name):
 @pytest.mark.parametrize("name", ["lstm", "nas", "delta_net", "vanilla"])
 def test_shards_threads_segments_and_chunks_change_no_trace(name, monkeypatch):
     found = []
-    for threads, recompute, most in ((1, None, interpreter.MOST_NUMBERS), (2, 4, 1)):
-        monkeypatch.setattr(interpreter, "MOST_NUMBERS", most)
+    for threads, recompute, most in ((1, None, interpreter.MAX_ELEMENTS), (2, 4, 1)):
+        monkeypatch.setattr(interpreter, "MAX_ELEMENTS", most)
         rnn = zoo.Recurrent(name, 3, 4, 2, dtype="float64", threads=threads, recompute=recompute)
         x, dy = (np.random.default_rng(n).normal(size=(9, 19, size)) for n, size in enumerate((3, 4)))
         rnn.forward(x, trace=True)

@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 
 import zoo
 from zoo.base import Cell
-from zoo.cell_pages.cell_info import about_family
-from zoo.cell_pages.cell_page import page
-from zoo.cell_pages.index_page import family_index
+from zoo.cell_pages.cell_info import family_description
+from zoo.cell_pages.cell_page import cell_page
+from zoo.cell_pages.index_page import family_page
 from zoo.cell_pages.markdown import document, link, prose, table
-from zoo.cell_pages.write_pages import all_files, differences
+from zoo.cell_pages.write_pages import all_files, pending_changes
 from zoo.cli.app import cli
 from zoo.registry import registry_of
 
@@ -48,7 +48,7 @@ def shipped() -> list[type[Cell]]:
 
 
 def test_the_pages_in_docs_are_what_the_command_makes_now() -> None:
-    changes = differences(all_files(shipped(), DOCS), DOCS, is_all=True)
+    changes = pending_changes(all_files(shipped(), DOCS), DOCS, is_all=True)
     assert not changes, f"docs/zoo is out of date: run `ZOO_PLUGINS= zoo pages --out docs/zoo`, {[*changes]}"
 
 
@@ -74,7 +74,7 @@ def test_every_process_makes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_page_says_all_that_is_known() -> None:
-    text = page(type(zoo.get_cell("lstm")), "../README.md")
+    text = cell_page(type(zoo.get_cell("lstm")), "../README.md")
     assert "by Felix A. Gers, Jürgen Schmidhuber, Fred Cummins, 2000." in " ".join(text.split())
     for words in (
         "# lstm",
@@ -113,7 +113,7 @@ class Plain(zoo.Cell):
 
 def test_a_page_of_an_unpublished_cell_says_so() -> None:
     cls = type("Fresh", (Plain,), {"__doc__": "Fresh.", "card": None, "name": "fresh"})
-    text = page(cls)
+    text = cell_page(cls)
     assert "Family tests. Unpublished. Scope: `recurrence` (the recurrence alone)." in text
     assert "@misc{fresh,\n  title = {{Fresh}},\n  note  = {unpublished},\n}" in text
 
@@ -128,7 +128,7 @@ def test_summaries_on_the_index_are_whole_sentences() -> None:
 
 
 def test_what_markdown_would_obey_is_escaped() -> None:
-    text = page(Plain)
+    text = cell_page(Plain)
     assert "Made of `x * y` and a \\*star\\*, if a &lt; b." in text
     assert "[On \\[brackets\\] | bars](https://doi.org/10.1016/0364-0213%2890%2990002-E)" in text
     assert "Trainability: It only copies." in text
@@ -139,12 +139,12 @@ def test_a_cell_without_a_step_has_no_picture() -> None:
     vanilla = type(zoo.get_cell("vanilla"))
     members = {name: vars(vanilla)[name] for name in ("Wxh", "Whh", "bh", "h", "forward", "backward")}
     cls = type("Bare", (zoo.Cell,), {"__doc__": "Bare.", "card": CARD, **members})
-    text = page(cls)
+    text = cell_page(cls)
     assert "states no step that could be drawn" in text
     assert "svg" not in text
     assert "flops" not in text
     assert "| numbers kept for the way back |  | 128 |" in text
-    assert "operations are counted on the kernels that zoo would derive" in page(vanilla)
+    assert "operations are counted on the kernels that zoo would derive" in cell_page(vanilla)
 
 
 def test_markdown() -> None:
@@ -177,7 +177,7 @@ def test_pages_of_some_cells(tmp_path: Path) -> None:
 def test_pages_of_all_cells_are_listed_and_left_overs_removed(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     gone, mine = tmp_path / "old" / "gone.md", tmp_path / "old" / "mine.md"
-    gone.write_text(page(Plain), encoding="utf-8")
+    gone.write_text(cell_page(Plain), encoding="utf-8")
     mine.write_text("My own notes.", encoding="utf-8")
     (tmp_path / "trainability.md").write_text("A table.", encoding="utf-8")
     assert " 1 removed, " in run("pages", "--out", str(tmp_path)).output
@@ -194,9 +194,11 @@ def test_pages_of_all_cells_are_listed_and_left_overs_removed(tmp_path: Path) ->
 
 
 def test_a_family_without_a_package_of_its_name_is_told_by_its_cells_alone() -> None:
-    assert about_family(type(zoo.get_cell("lmu"))) == "Cells around a memory that is laid out on purpose."
-    assert about_family(Plain) == ""
-    assert "# tests\n\nOne family of [the cells](../README.md)." in family_index(
+    assert (
+        family_description(type(zoo.get_cell("lmu"))) == "Cells around a memory that is laid out on purpose."
+    )
+    assert family_description(Plain) == ""
+    assert "# tests\n\nOne family of [the cells](../README.md)." in family_page(
         "tests", [], "", "../README.md"
     )
 

@@ -14,8 +14,15 @@ import zoo
 from zoo import functions
 from zoo.cell_pages.diagram import diagram, draw
 from zoo.cell_pages.diagram.boxes import Box, Diagram
-from zoo.cell_pages.diagram.edges import box_top, pieces
-from zoo.cell_pages.diagram.layout import MARGIN, WIDTH, ordered, placed, rows_of, spread
+from zoo.cell_pages.diagram.edges import box_top, edge_segments
+from zoo.cell_pages.diagram.layout import (
+    MARGIN,
+    WIDTH,
+    assign_coordinates,
+    assign_layers,
+    reduce_crossings,
+    separate,
+)
 
 CARD = zoo.Card(title="T", authors="A", year=2000, url="https://example.org")
 CELLS = zoo.list_cells()
@@ -168,9 +175,9 @@ def test_the_laws_of_layout(name: str) -> None:
 
 
 def obeys_the_laws_of_layout(found: Diagram) -> None:
-    rows = rows_of(found)
-    order = ordered(found, rows)
-    where = placed(found, order)
+    rows = assign_layers(found)
+    order = reduce_crossings(found, rows)
+    where = assign_coordinates(found, order)
     row_of = {number: row for row, numbers in enumerate(rows) for number in numbers}
     assert sorted(row_of) == list(range(len(found.boxes)))
     for reader, read in found.reads.items():
@@ -186,7 +193,7 @@ def obeys_the_laws_of_layout(found: Diagram) -> None:
         assert x - box.width / 2 >= MARGIN - 0.2
         assert x + box.width / 2 <= where.width - MARGIN + 1
         assert y + box.height <= where.height - MARGIN + 1
-    drawn = pieces(found, order, where)
+    drawn = edge_segments(found, order, where)
     heads = [piece for piece in drawn if piece.is_last]
     assert len({piece.end for piece in heads}) == len(heads) == sum(map(len, found.reads.values()))
     assert all(piece.start[1] <= piece.bottom < piece.row <= piece.end[1] for piece in drawn)
@@ -198,15 +205,15 @@ def test_rows_are_no_wider_than_a_page() -> None:
         {40: tuple(range(40))},
     )
     obeys_the_laws_of_layout(found)
-    assert len(rows_of(found)) > 4
-    where = placed(found, ordered(found, rows_of(found)))
+    assert len(assign_layers(found)) > 4
+    where = assign_coordinates(found, reduce_crossings(found, assign_layers(found)))
     assert where.width <= 2 * WIDTH  # bends of what passes a row need room beside its boxes
 
 
 def test_arrows_cross_no_more_than_they_must() -> None:
     reads = {6: (0,), 5: (1,), 4: (2,), 3: (0,)}
     boxes = (*(Box("x", (name,)) for name in "abc"), *(Box("value", (name,)) for name in "wxyz"))
-    order = ordered(Diagram(boxes, reads), [[0, 1, 2], [3, 4, 5, 6]])
+    order = reduce_crossings(Diagram(boxes, reads), [[0, 1, 2], [3, 4, 5, 6]])
     places = [{item: place for place, item in enumerate(row)} for row in order.rows]
     ends = [(places[0][a], places[1][b]) for a, b in order.links[0]]
     assert not [pair for pair in combinations(ends, 2) if np.prod(np.subtract(*pair)) < 0]
@@ -217,7 +224,7 @@ def test_places_are_as_near_as_they_can_be(seed: int) -> None:
     rng = np.random.default_rng(seed)
     number = int(rng.integers(2, 7))
     wished, apart = rng.uniform(0, 10, number), rng.uniform(0.1, 2, number - 1)
-    found = spread(wished, apart, 0.0, 20.0)
+    found = separate(wished, apart, 0.0, 20.0)
     assert all(b - a >= gap - 1e-9 for (a, b), gap in zip(pairwise(found), apart, strict=True))
     assert found[0] >= 0
     assert found[-1] <= 20 + 1e-9

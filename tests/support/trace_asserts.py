@@ -14,7 +14,7 @@ from small_options import SMALLER
 
 import zoo
 from zoo.compiler.frontend.traceable_values import Intermediate, equations_of, intermediates
-from zoo.compiler.interpreter import Numbers
+from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import step_back
 from zoo.testing.trials import Array, Arrays, Case, Trial, make_trial, suitable_sizes
@@ -99,7 +99,7 @@ class Again:
         leaves = {**equations.params, **equations.buffers}
         sizes = {"I": trial.rnn.stack.input_size, "H": trial.rnn.stack.hidden_size}
         shared = {leaves[name]: trial.rnn.arrays[f"l0.{name}"] for name in leaves}
-        numbers = Numbers(shared, sizes, np.dtype(np.float64))
+        numbers = GraphInterpreter(shared, sizes, np.dtype(np.float64))
         now, total = {name: trial.state[f"l0.{name}"] for name in self.cell.states}, 0.0
         for t, x in enumerate(dense(trial)):
             given = {equations.states[name]: value for name, value in now.items()}

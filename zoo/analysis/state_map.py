@@ -20,7 +20,7 @@ import numpy as np
 from zoo.analysis.target import Subject, arrays_of, layer_of, run
 from zoo.compiler import kernels_of
 from zoo.compiler.frontend.traceable_values import equations_of
-from zoo.compiler.interpreter import Numbers
+from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.passes.autodiff import step_back
 from zoo.errors import UsageError
 from zoo.layers.direction import Array, Arrays, Layer, LayerTape
@@ -116,7 +116,9 @@ class StatedMap(StepMap):
         self.equations, self.back = equations_of(self.cell), step_back(self.cell, with_output=False)
         leaves = (*self.equations.params.values(), *self.equations.buffers.values())
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
-        self.numbers = Numbers(dict(zip(leaves, self.arrays, strict=True)), sizes, np.dtype(np.float64))
+        self.numbers = GraphInterpreter(
+            dict(zip(leaves, self.arrays, strict=True)), sizes, np.dtype(np.float64)
+        )
         self._after = [self.equations.after[name] for name in self.shapes]
         self._before = [self.back.dbefore[name] for name in self.shapes]
         seeds = [self.back.dafter[name] for name in self.shapes]

@@ -12,10 +12,10 @@ from zoo.base.component import first_paragraph
 from zoo.errors import UsageError
 from zoo.registry import registry_of
 
-INPUTS, HIDDEN = 65, 128  # the alphabet of Tiny Shakespeare, and the hidden size of a first run
+INPUT_SIZE, HIDDEN_SIZE = 65, 128  # the alphabet of Tiny Shakespeare, and the hidden size of a first run
 
-Facts = dict[str, Any]
-_KEYS: dict[str, Callable[[Facts], Any]] = {
+CellInfo = dict[str, Any]
+_SORT_KEYS: dict[str, Callable[[CellInfo], Any]] = {
     "name": lambda facts: facts["name"],
     "family": lambda facts: facts["family"],
     "year": lambda facts: facts["year"],
@@ -24,10 +24,10 @@ _KEYS: dict[str, Callable[[Facts], Any]] = {
     "parameters": lambda facts: facts["parameters"]["count"],
     "speed": lambda facts: facts.get("speed", {}).get("ns_per_token"),
 }
-ORDERS = tuple(_KEYS)
+SORT_KEYS = tuple(_SORT_KEYS)
 
 
-def facts_of(name: str) -> Facts:
+def cell_info(name: str) -> CellInfo:
     """What there is to know of a registered cell without compiling it.
 
     Counts are None where the cell, with its default options, does not come in these sizes.
@@ -43,43 +43,47 @@ def facts_of(name: str) -> Facts:
         "year": cls.card.year,
         "scope": cls.card.scope,
         "states": {state.name: [size.text for size in state.shape] for state in cls.states.values()},
-        "carried": _counted(lambda: cls().state_count(INPUTS, HIDDEN), cls.state_formula()),
-        "parameters": _counted(lambda: cls().parameter_count(INPUTS, HIDDEN), cls.parameter_formula()),
+        "carried": _count_and_formula(
+            lambda: cls().state_count(INPUT_SIZE, HIDDEN_SIZE), cls.state_formula()
+        ),
+        "parameters": _count_and_formula(
+            lambda: cls().parameter_count(INPUT_SIZE, HIDDEN_SIZE), cls.parameter_formula()
+        ),
         "distribution": source.distribution or str(source),
         "version": source.version,
         "summary": cls.summary(),
     }
 
 
-def _counted(count: Callable[[], int], formula: str) -> Facts:
+def _count_and_formula(count: Callable[[], int], formula: str) -> CellInfo:
     try:
         found = count()
     except UsageError:
         found = None
-    return {"input_size": INPUTS, "hidden_size": HIDDEN, "count": found, "formula": formula}
+    return {"input_size": INPUT_SIZE, "hidden_size": HIDDEN_SIZE, "count": found, "formula": formula}
 
 
-def in_order(rows: Iterable[Facts], order: str) -> list[Facts]:
+def sort_cells(rows: Iterable[CellInfo], order: str) -> list[CellInfo]:
     """Cells sorted by a fact, those that are equal by name; those that lack it come last.
 
     Args:
         rows: The cells.
         order: One of ``ORDERS``, with a minus in front from the greatest to the least.
     """
-    key = _KEYS[order.removeprefix("-")]
-    named = sorted(rows, key=_KEYS["name"])
+    key = _SORT_KEYS[order.removeprefix("-")]
+    named = sorted(rows, key=_SORT_KEYS["name"])
     known = [facts for facts in named if key(facts) is not None]
     known.sort(key=key, reverse=order.startswith("-"))
     return known + [facts for facts in named if key(facts) is None]
 
 
-def by_family(rows: Iterable[Facts]) -> dict[str, list[Facts]]:
+def group_by_family(rows: Iterable[CellInfo]) -> dict[str, list[CellInfo]]:
     """The cells of each family, families and cells in the order of their names."""
-    ordered = in_order(rows, "family")
+    ordered = sort_cells(rows, "family")
     return {family: list(members) for family, members in groupby(ordered, key=lambda facts: facts["family"])}
 
 
-def about_family(cls: type[Cell]) -> str:
+def family_description(cls: type[Cell]) -> str:
     """Description of a family: the first paragraph of the package that has its name and its cells.
 
     Empty for a cell that lies elsewhere.

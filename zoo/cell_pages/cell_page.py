@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from zoo.base import Cell, Member
 from zoo.base.card import SCOPES, UNPUBLISHED
-from zoo.cell_pages import MADE
-from zoo.cell_pages.cell_info import HIDDEN, INPUTS
-from zoo.cell_pages.cell_tables import Rows, tables
+from zoo.cell_pages import GENERATED_MARK
+from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
+from zoo.cell_pages.cell_tables import Rows, declaration_tables
 from zoo.cell_pages.markdown import document, link, prose, table, wrapped
 from zoo.errors import UsageError
 from zoo.layers.tape_size import numbers_kept
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Item:
+class CostRow:
     """One quantity.
 
     Args:
@@ -39,59 +39,61 @@ class Item:
     count: int | None
 
 
-def costs(cell: Cell) -> list[Item]:
+def cost_rows(cell: Cell) -> list[CostRow]:
     """Sizes of a cell, and what the compiler's plan says of a step, where the cell states one.
 
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    sizes = (INPUTS, HIDDEN)
-    fits = _fits(cell)
+    sizes = (INPUT_SIZE, HIDDEN_SIZE)
+    fits = _has_default_size(cell)
     return [
-        Item("parameters", cell.parameter_formula(), cell.parameter_count(*sizes) if fits else None),
-        Item("numbers carried by a row", cell.state_formula(), cell.state_count(*sizes) if fits else None),
-        *(_planned(cell, fits) if cell.has_step() else ()),
-        _kept(cell, fits),
+        CostRow("parameters", cell.parameter_formula(), cell.parameter_count(*sizes) if fits else None),
+        CostRow("numbers carried by a row", cell.state_formula(), cell.state_count(*sizes) if fits else None),
+        *(_planned_rows(cell, fits) if cell.has_step() else ()),
+        _saved_row(cell, fits),
     ]
 
 
-def _fits(cell: Cell) -> bool:
+def _has_default_size(cell: Cell) -> bool:
     try:
-        cell.param_shapes(INPUTS, HIDDEN), cell.state_shapes(INPUTS, HIDDEN)
+        cell.param_shapes(INPUT_SIZE, HIDDEN_SIZE), cell.state_shapes(INPUT_SIZE, HIDDEN_SIZE)
     except UsageError:
         return False
     return True
 
 
-def _planned(cell: Cell, fits: bool) -> list[Item]:
+def _planned_rows(cell: Cell, fits: bool) -> list[CostRow]:
     from zoo.compiler.compile import plan
     from zoo.compiler.plan_values import cost_of
 
     found = plan(cell)
     forward, backward = cost_of(found.forward), cost_of(found.backward, found.derivation.dx)
-    return [*_way("forward", forward, fits), *_way("backward", backward, fits)]
+    return [*_pass_rows("forward", forward, fits), *_pass_rows("backward", backward, fits)]
 
 
-def _way(way: str, cost: Cost, fits: bool) -> Iterator[Item]:
-    yield _item(f"flops in products, {way}", cost.products, fits)
-    yield _item("the same where x is tokens", cost.by_tokens, fits)
-    yield _item(f"element-wise operations, {way}", cost.arithmetic, fits)
-    yield _item(f"values of tanh, exp and the like, {way}", cost.functions, fits)
+def _pass_rows(way: str, cost: Cost, fits: bool) -> Iterator[CostRow]:
+    yield _cost_row(f"flops in products, {way}", cost.products, fits)
+    yield _cost_row("the same where x is tokens", cost.by_tokens, fits)
+    yield _cost_row(f"element-wise operations, {way}", cost.arithmetic, fits)
+    yield _cost_row(f"values of tanh, exp and the like, {way}", cost.functions, fits)
 
 
-def _item(what: str, dim: Dim, fits: bool) -> Item:
-    from zoo.compiler.printing import formula
+def _cost_row(what: str, dim: Dim, fits: bool) -> CostRow:
+    from zoo.compiler.printing import format_dim
 
-    return Item(what, formula(dim), int(dim.evaluate({"I": INPUTS, "H": HIDDEN})) if fits else None)
+    return CostRow(
+        what, format_dim(dim), int(dim.evaluate({"I": INPUT_SIZE, "H": HIDDEN_SIZE})) if fits else None
+    )
 
 
-def _kept(cell: Cell, fits: bool) -> Item:
+def _saved_row(cell: Cell, fits: bool) -> CostRow:
     from zoo.compiler.explain import explain
 
     what = "numbers kept for the way back"
     if cell.is_derived():
-        return _item(what, explain(cell).numbers_kept, fits)
-    return Item(what, "", numbers_kept(cell, INPUTS, HIDDEN) if fits else None)
+        return _cost_row(what, explain(cell).numbers_kept, fits)
+    return CostRow(what, "", numbers_kept(cell, INPUT_SIZE, HIDDEN_SIZE) if fits else None)
 
 
 _CAPTION = (
@@ -100,7 +102,7 @@ _CAPTION = (
 )
 
 
-def page(cls: type[Cell], index: str = "") -> str:
+def cell_page(cls: type[Cell], index: str = "") -> str:
     """The page of a cell.
 
     Args:
@@ -116,7 +118,7 @@ def page(cls: type[Cell], index: str = "") -> str:
 def _lines(cls: type[Cell], index: str) -> Iterator[str]:
     doc = (inspect.getdoc(cls) or "").strip()
     summary, _, rest = doc.partition("\n\n")
-    yield from (MADE, "", f"# {cls.name}", "", *document(summary))
+    yield from (GENERATED_MARK, "", f"# {cls.name}", "", *document(summary))
     yield from (*wrapped(_origin(cls, index)), "")
     if cls.has_step():
         caption = wrapped(_CAPTION.format(next(iter(cls.states))))
@@ -138,7 +140,7 @@ def _origin(cls: type[Cell], index: str) -> str:
 
 
 def _declarations(member: type[Member]) -> Iterator[str]:
-    for heading, rows in tables(member).items():
+    for heading, rows in declaration_tables(member).items():
         if not rows:
             yield from (f"{heading}: none.", "")
         else:
@@ -158,9 +160,10 @@ def _table_row(row: list[str]) -> list[str]:
 
 def _costs(cls: type[Cell]) -> Iterator[str]:
     rows = [
-        (item.what, item.formula, "-" if item.count is None else f"{item.count:,}") for item in costs(cls())
+        (item.what, item.formula, "-" if item.count is None else f"{item.count:,}")
+        for item in cost_rows(cls())
     ]
-    yield from table(("", "in letters", f"I={INPUTS}, H={HIDDEN}"), rows, right=[2])
+    yield from table(("", "in letters", f"I={INPUT_SIZE}, H={HIDDEN_SIZE}"), rows, right=[2])
     if cls.has_step() and not cls.is_derived():
         yield from wrapped(
             "It brings its own kernels: operations are counted on the kernels that zoo would derive from its "

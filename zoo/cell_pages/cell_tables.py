@@ -12,20 +12,20 @@ A = TypeVar("A", bound=Array)
 Rows = list[list[str]]
 
 
-def tables(member: type[Member]) -> dict[str, Rows]:
+def declaration_tables(member: type[Member]) -> dict[str, Rows]:
     """Rows by heading: a name first, what it is in words last."""
     found: dict[str, Rows] = {}
     if issubclass(member, Cell):
-        found[f"Parameters: {member.parameter_formula()}"] = _arrays(member.params, _init)
+        found[f"Parameters: {member.parameter_formula()}"] = _array_rows(member.params, _init)
         if member.buffers:
-            found["Buffers, which are not trained"] = _arrays(member.buffers, _init)
-        found[f"States: {member.state_formula()}"] = _arrays(member.states)
+            found["Buffers, which are not trained"] = _array_rows(member.buffers, _init)
+        found[f"States: {member.state_formula()}"] = _array_rows(member.states)
         if member.inputs:
-            found["Inputs beside x"] = _arrays(member.inputs, _default)
+            found["Inputs beside x"] = _array_rows(member.inputs, _default)
     elif issubclass(member, Optimizer):
-        found["Slots beside the parameters"] = _arrays(member.slots)
+        found["Slots beside the parameters"] = _array_rows(member.slots)
     elif issubclass(member, Task):
-        found["Task"] = _task(member())
+        found["Task"] = _task_rows(member())
     found["Options"] = [
         [name, f"{option.default!r}", option.expects().removeprefix("expected "), option.help]
         for name, option in member.declared_options.items()
@@ -33,15 +33,15 @@ def tables(member: type[Member]) -> dict[str, Rows]:
     return found
 
 
-def _arrays(arrays: Mapping[str, A], start: Callable[[A], str] | None = None) -> Rows:
+def _array_rows(arrays: Mapping[str, A], start: Callable[[A], str] | None = None) -> Rows:
     """A row for each array: name, shape, how it starts if that is told, and what it is."""
     return [
-        [name, _shape(array), *([start(array)] if start else []), array.help]
+        [name, _shape_and_kind(array), *([start(array)] if start else []), array.help]
         for name, array in arrays.items()
     ]
 
 
-def _shape(array: Array) -> str:
+def _shape_and_kind(array: Array) -> str:
     words = ["complex"] if array.complex else []
     words += ["discrete"] if isinstance(array, State) and array.discrete else []
     return " ".join([f"({', '.join(size.text for size in array.shape)})", *words])
@@ -56,7 +56,7 @@ def _default(array: Input) -> str:
     return f"{array.default:g} if not given"
 
 
-def _task(task: Task) -> Rows:
+def _task_rows(task: Task) -> Rows:
     """What goes in and out, and what is counted, with the options that nobody chose."""
     better = "higher" if task.higher_is_better else "lower"
     rows = [

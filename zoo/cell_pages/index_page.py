@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from zoo.base.card import SCOPES
-from zoo.cell_pages import MADE
-from zoo.cell_pages.cell_info import HIDDEN, INPUTS, Facts
+from zoo.cell_pages import GENERATED_MARK
+from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, CellInfo
 from zoo.cell_pages.markdown import link, prose, table, wrapped
 
-_WHAT = (
+_INTRODUCTION = (
     "One page for each: its equations, a picture of one step, arrays, options, what a step costs, and where "
     "it comes from. These pages are made from what the cells declare, by `zoo pages`."
 )
 _COLUMNS = (
     f"Scope: {' '.join(f'`{scope}` is {words}.' for scope, words in SCOPES.items())} Parameters of a layer, "
-    f"and numbers that a row carries, for {HIDDEN} units and {INPUTS} inputs."
+    f"and numbers that a row carries, for {HIDDEN_SIZE} units and {INPUT_SIZE} inputs."
 )
 
-Families = Mapping[str, list[Facts]]
+Families = Mapping[str, list[CellInfo]]
 
 
-def index(families: Families, about: Mapping[str, str], beside: Iterable[tuple[str, str]] = ()) -> str:
+def index_page(families: Families, about: Mapping[str, str], beside: Iterable[tuple[str, str]] = ()) -> str:
     """The page that lists all cells.
 
     Args:
-        families: The cells of each family, see :func:`zoo.cell_pages.cell_info.facts_of`.
+        families: The cells of each family, see :func:`zoo.cell_pages.cell_info.cell_info`.
         about: What a family is, for those of which it is known.
         beside: Titles and addresses of other pages to name.
     """
     return _text(_lines(families, about, beside))
 
 
-def family_index(family: str, members: Iterable[Facts], about: str, above: str) -> str:
+def family_page(family: str, members: Iterable[CellInfo], about: str, above: str) -> str:
     """The page that lists the cells of one family, in whose folder it lies.
 
     Args:
@@ -50,7 +50,7 @@ def _text(lines: Iterable[str]) -> str:
 
 def _lines(families: Families, about: Mapping[str, str], beside: Iterable[tuple[str, str]]) -> Iterator[str]:
     count = sum(map(len, families.values()))
-    yield from (MADE, "", "# Cells", "", *wrapped(f"{count} cells. {_WHAT}"), "")
+    yield from (GENERATED_MARK, "", "# Cells", "", *wrapped(f"{count} cells. {_INTRODUCTION}"), "")
     for title, address in beside:
         yield from (f"See also: [{title}]({address}).", "")
     yield from (*wrapped(_COLUMNS), "")
@@ -59,8 +59,8 @@ def _lines(families: Families, about: Mapping[str, str], beside: Iterable[tuple[
         yield from _table(members, f"{family}/")
 
 
-def _family_lines(family: str, members: Iterable[Facts], about: str, above: str) -> Iterator[str]:
-    yield from (MADE, "", f"# {family}", "", *_about(about))
+def _family_lines(family: str, members: Iterable[CellInfo], about: str, above: str) -> Iterator[str]:
+    yield from (GENERATED_MARK, "", f"# {family}", "", *_about(about))
     yield from (*wrapped(f"One family of {link('the cells', above)}. {_COLUMNS}"), "")
     yield from _table(members, "")
 
@@ -69,12 +69,12 @@ def _about(about: str) -> list[str]:
     return [*wrapped(prose(about)), ""] if about else []
 
 
-def _table(members: Iterable[Facts], folder: str) -> Iterator[str]:
+def _table(members: Iterable[CellInfo], folder: str) -> Iterator[str]:
     rows = (_row(facts, folder) for facts in members)
     return table(("cell", "year", "scope", "parameters", "carried", "what it is"), rows, right=(3, 4))
 
 
-def _row(facts: Facts, folder: str) -> tuple[str, ...]:
+def _row(facts: CellInfo, folder: str) -> tuple[str, ...]:
     name = facts["name"]
     counts = (facts["parameters"]["count"], facts["carried"]["count"])
     numbers = ("-" if count is None else f"{count:,}" for count in counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zoo.base import Cell
 from zoo.cell_pages.cell_tables import Rows
 from zoo.compiler.frontend.traceable_values import RANGES, Intermediate, equations_of
-from zoo.compiler.printing import shape_text
+from zoo.compiler.printing import format_shape
 from zoo.layers.tracing import traceable
 
 
@@ -21,10 +21,10 @@ def trace_table(cell: Cell) -> Rows:
 def _trace_row(cell: Cell, name: str, value: Intermediate | None) -> list[str]:
     if value is None:
         return [name, f"({', '.join(size.text for size in cell.states[name].shape)})", "state"]
-    return [name, shape_text(value.shape), ", ".join(_words(cell, value))]
+    return [name, format_shape(value.shape), ", ".join(_description(cell, value))]
 
 
-def _words(cell: Cell, value: Intermediate) -> list[str]:
+def _description(cell: Cell, value: Intermediate) -> list[str]:
     """What a value is."""
     words = ["state"] if value.is_state else []
     words += ["output"] if value.parts == (equations_of(cell).y,) else []

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from zoo.base import Cell
-from zoo.cell_pages import MADE
-from zoo.cell_pages.cell_info import about_family, by_family, facts_of
-from zoo.cell_pages.cell_page import page
+from zoo.cell_pages import GENERATED_MARK
+from zoo.cell_pages.cell_info import cell_info, family_description, group_by_family
+from zoo.cell_pages.cell_page import cell_page
 from zoo.cell_pages.diagram import draw
-from zoo.cell_pages.index_page import family_index, index
+from zoo.cell_pages.index_page import family_page, index_page
 from zoo.errors import UsageError
 
 INDEX = "README.md"
-_BESIDE = {"trainability.md": "what each cell learns in a short run"}
+_OTHER_PAGES = {"trainability.md": "what each cell learns in a short run"}
 
 Files = dict[str, str]
 
 
-def files_of(cls: type[Cell], index: str = "") -> Files:
+def cell_files(cls: type[Cell], index: str = "") -> Files:
     """The files of one cell, by their path in the folder: ``FAMILY/NAME.md``, and ``.svg`` of a ``step``.
 
     Raises:
@@ -33,7 +33,7 @@ def files_of(cls: type[Cell], index: str = "") -> Files:
         )
     stem = f"{cls.family}/{cls.name}"
     picture = {f"{stem}.svg": draw(cls())} if cls.has_step() else {}
-    return {f"{stem}.md": page(cls, index), **picture}
+    return {f"{stem}.md": cell_page(cls, index), **picture}
 
 
 def all_files(classes: Iterable[type[Cell]], folder: Path) -> Files:
@@ -43,18 +43,18 @@ def all_files(classes: Iterable[type[Cell]], folder: Path) -> Files:
         ZooError: as :func:`files_of`.
     """
     classes = list(classes)
-    beside = [(title, name) for name, title in _BESIDE.items() if (folder / name).exists()]
-    families = by_family(facts_of(cls.name) for cls in classes)
-    about = {cls.family: about_family(cls) for cls in classes}
-    found = {INDEX: index(families, about, beside)}
+    beside = [(title, name) for name, title in _OTHER_PAGES.items() if (folder / name).exists()]
+    families = group_by_family(cell_info(cls.name) for cls in classes)
+    about = {cls.family: family_description(cls) for cls in classes}
+    found = {INDEX: index_page(families, about, beside)}
     for family, members in families.items():
-        found[f"{family}/{INDEX}"] = family_index(family, members, about[family], f"../{INDEX}")
+        found[f"{family}/{INDEX}"] = family_page(family, members, about[family], f"../{INDEX}")
     for cls in classes:
-        found |= files_of(cls, f"../{INDEX}")
+        found |= cell_files(cls, f"../{INDEX}")
     return found
 
 
-def differences(files: Mapping[str, str], folder: Path, is_all: bool) -> dict[str, str | None]:
+def pending_changes(files: Mapping[str, str], folder: Path, is_all: bool) -> dict[str, str | None]:
     """What is to be done for a folder to hold the files: texts to write, None for a file to remove.
 
     Args:
@@ -68,17 +68,17 @@ def differences(files: Mapping[str, str], folder: Path, is_all: bool) -> dict[st
     found: dict[str, str | None] = {}
     for path, text in files.items():
         there = _read(folder / path)
-        if there is not None and not is_made(there):
+        if there is not None and not is_generated(there):
             raise UsageError(
                 f"{folder / path} was not made by zoo pages, and would be overwritten; move it, or choose "
                 "another --out."
             )
         if there != text:
             found[path] = text
-    return {**found, **dict.fromkeys(_left_over(files, folder) if is_all else ())}
+    return {**found, **dict.fromkeys(_stale_pages(files, folder) if is_all else ())}
 
 
-def write(changes: Mapping[str, str | None], folder: Path) -> None:
+def write_changes(changes: Mapping[str, str | None], folder: Path) -> None:
     """Make the changes.
 
     Raises:
@@ -95,15 +95,15 @@ def write(changes: Mapping[str, str | None], folder: Path) -> None:
             write_bytes(file, text.encode())
 
 
-def is_made(text: str) -> bool:
+def is_generated(text: str) -> bool:
     """Whether a file is one of these."""
-    return MADE in text[:400]
+    return GENERATED_MARK in text[:400]
 
 
-def _left_over(files: Mapping[str, str], folder: Path) -> list[str]:
+def _stale_pages(files: Mapping[str, str], folder: Path) -> list[str]:
     paths = sorted(path for ending in ("md", "svg") for path in folder.glob(f"*/*.{ending}"))
     names = (path.relative_to(folder).as_posix() for path in paths)
-    return [name for name in names if name not in files and is_made(_read(folder / name) or "")]
+    return [name for name in names if name not in files and is_generated(_read(folder / name) or "")]
 
 
 def _read(file: Path) -> str | None:

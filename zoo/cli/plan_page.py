@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from zoo.cli.terminal import WIDTH, faint, strong
-from zoo.compiler.explain import Equation, Explanation, Loop, Section, Work
+from zoo.compiler.explain import Equation, Explanation, Item, LoopEquations, SectionEquations
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.plan_values import Cost
-from zoo.compiler.printing import formula
+from zoo.compiler.printing import format_dim
 from zoo.tables import plain_table
 
 _TEXT = 52  # where notes beside equations begin
@@ -63,7 +63,7 @@ def _indented(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
     return (f"{'  ' * depth}{line}".rstrip() for line in lines)
 
 
-def _sections(sections: Iterable[Section], titles: dict[str, str]) -> Iterator[str]:
+def _sections(sections: Iterable[SectionEquations], titles: dict[str, str]) -> Iterator[str]:
     for section in sections:
         if section.work:
             yield f"  {faint(titles[section.when])}"
@@ -71,8 +71,8 @@ def _sections(sections: Iterable[Section], titles: dict[str, str]) -> Iterator[s
                 yield from _indented(_work(work), 2)
 
 
-def _work(work: Work) -> Iterator[str]:
-    if isinstance(work, Loop):
+def _work(work: Item) -> Iterator[str]:
+    if isinstance(work, LoopEquations):
         yield f"one loop over {work.shape}" if work.shape != "()" else "one number"
         for equation in work.equations:
             yield f"  {_line(equation.text, *_marks(equation), width=_TEXT - 2)}"
@@ -91,10 +91,10 @@ def _marks(equation: Equation) -> list[str]:
 
 def _kept(found: Explanation) -> list[str]:
     rows = [
-        [kept.name, formula(kept.numbers), "which is the output" if kept.is_output else ""]
+        [kept.name, format_dim(kept.numbers), "which is the output" if kept.is_output else ""]
         for kept in found.kept
     ]
-    return plain_table([*rows, ["in all", formula(found.numbers_kept), "numbers"]])
+    return plain_table([*rows, ["in all", format_dim(found.numbers_kept), "numbers"]])
 
 
 def _again(found: Explanation) -> list[str]:
@@ -111,7 +111,8 @@ def _costs(found: Explanation, sizes: dict[str, int]) -> list[str]:
         ("", "bytes in float64", as_dim(2) * bytes_kept),
     ]
     return plain_table(
-        [[when, what, formula(dim), f"{int(dim.evaluate(sizes)):,}"] for when, what, dim in rows], right=(3,)
+        [[when, what, format_dim(dim), f"{int(dim.evaluate(sizes)):,}"] for when, what, dim in rows],
+        right=(3,),
     )
 
 

@@ -8,12 +8,18 @@ from types import ModuleType
 
 from zoo.base import Cell
 from zoo.compiler.cell_kernels import Passes
-from zoo.compiler.codegen.decode_step import walk_source
-from zoo.compiler.codegen.module import Kept, backward_source, forward_source
+from zoo.compiler.codegen.decode_step import decode_source
+from zoo.compiler.codegen.module import TapeArray, backward_source, forward_source
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.frontend.trace_step import Equations, check_sizes, read
 from zoo.compiler.passes.autodiff import Derivation, differentiate
-from zoo.compiler.schedule.sections import Pass, backward_pass, forward_pass, ready, walk_pass
+from zoo.compiler.schedule.sections import (
+    PassSchedule,
+    backward_schedule,
+    decode_schedule,
+    forward_schedule,
+    gradient_with_copies,
+)
 from zoo.errors import UsageError
 
 
@@ -30,10 +36,10 @@ class Plan:
     """
 
     derivation: Derivation
-    forward: Pass
-    backward: Pass
+    forward: PassSchedule
+    backward: PassSchedule
     source: str
-    tape: tuple[Kept, ...]
+    tape: tuple[TapeArray, ...]
 
 
 @functools.lru_cache(maxsize=256)
@@ -43,11 +49,11 @@ def plan(cell: Cell) -> Plan:
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    derivation = ready(differentiate(read(cell)))
-    forward, backward = forward_pass(derivation), backward_pass(derivation)
+    derivation = gradient_with_copies(differentiate(read(cell)))
+    forward, backward = forward_schedule(derivation), backward_schedule(derivation)
     forward_lines, kept = forward_source(derivation, forward)
     backward_lines = backward_source(derivation, backward, kept)
-    walk_lines = walk_source(derivation, walk_pass(derivation.equations))
+    walk_lines = decode_source(derivation, decode_schedule(derivation.equations))
     source = _module(cell, forward_lines, backward_lines, *walk_lines)
     return Plan(derivation, forward, backward, source, tuple(kept))
 

@@ -20,25 +20,25 @@ from zoo.compiler.ir.views import SAMPLE, view_of
 from zoo.compiler.passes.autodiff import Derivation
 from zoo.compiler.passes.insert_copies import LEAVES
 from zoo.compiler.plan_values import (
-    NOTHING,
+    ZERO_COST,
     Cost,
-    computed,
+    computed_values,
+    concatenations,
     cost_of,
-    joined,
-    read_by_others,
-    recomputed,
-    told,
+    explained_values,
+    recomputed_values,
+    values_read_outside,
 )
-from zoo.compiler.printing import Notation, shape_text
+from zoo.compiler.printing import EquationPrinter, format_shape
 from zoo.compiler.schedule import phases
-from zoo.compiler.schedule.sections import Pass
+from zoo.compiler.schedule.sections import PassSchedule
 from zoo.errors import UsageError
 
 # A longer equation is told in two.
-_LONGEST = 60
+_MAX_EQUATION = 60
 
 
-class Wording(Notation):
+class PlanNames(EquationPrinter):
     """The names of all values of both passes, and equations in them.
 
     A state after the step has a prime, ``h'``; ``dh`` is the gradient by ``h``. What the author named keeps
@@ -51,7 +51,7 @@ class Wording(Notation):
         backward: The plan of the other.
     """
 
-    def __init__(self, derivation: Derivation, forward: Pass, backward: Pass) -> None:
+    def __init__(self, derivation: Derivation, forward: PassSchedule, backward: PassSchedule) -> None:
         self.author = derivation.equations.names
         self.names: dict[Node, str] = {}
         self.shares = {**forward.shares, **backward.shares}
@@ -60,17 +60,17 @@ class Wording(Notation):
         for view, name in self.author.items():
             if view.op == "slice":
                 self._slices.setdefault(self.held(view.inputs[0]), []).append(view)
-            if (whole := _whole_of(view)) is not None:
+            if (whole := _viewed_whole(view)) is not None:
                 self._wholes.setdefault(whole, name)
         self._given = Names(set())  # names that stand for a value
         self._free = Names(set(self.author.values()))  # the same, and those of the author's to come
-        for name, node in _declared(derivation):
+        for name, node in _declared_names(derivation):
             if self.held(node) not in self.names:
                 self._call(self.held(node), name)
-        again = read_by_others(backward, recomputed(derivation, backward))
+        again = values_read_outside(backward, recomputed_values(derivation, backward))
         for schedule in (forward, backward):
-            wanted = again | told(schedule)
-            for node in dict.fromkeys(computed(schedule)):
+            wanted = again | explained_values(schedule)
+            for node in dict.fromkeys(computed_values(schedule)):
                 if node in wanted or node in self.author:
                     self.give_name(node)
                     self.windows(node)
@@ -105,15 +105,15 @@ class Wording(Notation):
     def windows(self, node: Node) -> tuple[str, ...]:
         """What the author calls the parts of a value, in order."""
         held = self.held(node)
-        parts = sorted(self._slices.get(held, ()), key=_place)
+        parts = sorted(self._slices.get(held, ()), key=_slice_offset)
         return tuple(dict.fromkeys(map(self.give_name, parts)))
 
     def is_long(self, node: Node) -> bool:
         """Whether an equation had better be told on its own."""
-        return len(self.equation(node)) > _LONGEST
+        return len(self.equation(node)) > _MAX_EQUATION
 
 
-def _declared(derivation: Derivation) -> Iterator[tuple[str, Node]]:
+def _declared_names(derivation: Derivation) -> Iterator[tuple[str, Node]]:
     """Names that follow from the declarations."""
     equations = derivation.equations
     leaves = {**equations.params, **equations.buffers, **equations.states, **equations.inputs}
@@ -125,13 +125,13 @@ def _declared(derivation: Derivation) -> Iterator[tuple[str, Node]]:
     yield from ((f"d{name}", node) for name, node in gradients.items() if node is not None)
 
 
-def _whole_of(node: Node) -> Node | None:
+def _viewed_whole(node: Node) -> Node | None:
     """What a view shows all of, if it does; None for what is no view."""
     view = view_of(node) if node.op in VIEWS else None
     return view.base if view is not None and node.op != "broadcast" and view.is_whole else None
 
 
-def _place(view: Node) -> int:
+def _slice_offset(view: Node) -> int:
     found = view_of(view)
     return 0 if found is None else int(found.offset.evaluate(SAMPLE))
 
@@ -154,7 +154,7 @@ class Equation:
 
 
 @dataclass(frozen=True)
-class Loop:
+class LoopEquations:
     """Values computed in one loop over the numbers of a row.
 
     Args:
@@ -167,7 +167,7 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class Product:
+class MatmulEquation:
     """A product of all rows at once, or a sum over all of them.
 
     Args:
@@ -181,11 +181,11 @@ class Product:
     parts: tuple[str, ...] = ()
 
 
-Work: TypeAlias = "Loop | Product"
+Item: TypeAlias = "LoopEquations | MatmulEquation"
 
 
 @dataclass(frozen=True)
-class Section:
+class SectionEquations:
     """What is computed in one go.
 
     Args:
@@ -194,11 +194,11 @@ class Section:
     """
 
     when: str
-    work: tuple[Work, ...]
+    work: tuple[Item, ...]
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedValue:
     """What the way forward keeps of every step and row.
 
     Args:
@@ -227,9 +227,9 @@ class Explanation:
     """
 
     cell: Cell
-    forward: tuple[Section, ...]
-    backward: tuple[Section, ...]
-    kept: tuple[Kept, ...]
+    forward: tuple[SectionEquations, ...]
+    backward: tuple[SectionEquations, ...]
+    kept: tuple[SavedValue, ...]
     forward_cost: Cost
     backward_cost: Cost
     surrogate: bool
@@ -247,8 +247,8 @@ class Explanation:
         return tuple(found)
 
 
-def _equations(work: Work) -> tuple[Equation, ...]:
-    return work.equations if isinstance(work, Loop) else (work.equation,)
+def _equations(work: Item) -> tuple[Equation, ...]:
+    return work.equations if isinstance(work, LoopEquations) else (work.equation,)
 
 
 def explain(cell: Cell) -> Explanation:
@@ -261,7 +261,7 @@ def explain(cell: Cell) -> Explanation:
     if not cell.is_derived():
         raise UsageError(f"{cell.label()} brings its own kernels: nothing is derived, so there is no plan.")
     found = plan(cell)
-    teller = _Teller(found)
+    teller = _PlanReader(found)
     return Explanation(
         cell,
         teller.sections(found.forward),
@@ -273,13 +273,13 @@ def explain(cell: Cell) -> Explanation:
     )
 
 
-class _Teller:
+class _PlanReader:
     """Reads the facts off a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.derivation = plan, plan.derivation
-        self.wording = Wording(plan.derivation, plan.forward, plan.backward)
-        self.again = recomputed(plan.derivation, plan.backward)
+        self.wording = PlanNames(plan.derivation, plan.forward, plan.backward)
+        self.again = recomputed_values(plan.derivation, plan.backward)
         self.tape = self._tape()
         self.told: set[Node] = set()
 
@@ -289,50 +289,54 @@ class _Teller:
         courses = [derivation.equations.after[name] for name in derivation.trajectories]
         return tuple(dict.fromkeys(self.wording.held(node) for node in [*derivation.kept, *courses]))
 
-    def kept(self) -> tuple[Kept, ...]:
+    def kept(self) -> tuple[SavedValue, ...]:
         """What the tape holds."""
         y = self.wording.held(self.derivation.equations.y)
-        return tuple(Kept(self.wording.give_name(node), product(node.shape), node is y) for node in self.tape)
+        return tuple(
+            SavedValue(self.wording.give_name(node), product(node.shape), node is y) for node in self.tape
+        )
 
-    def sections(self, plan: Pass) -> tuple[Section, ...]:
+    def sections(self, plan: PassSchedule) -> tuple[SectionEquations, ...]:
         """Everything a pass does, in order."""
         return tuple(
-            Section(name, tuple(work for item in section.items for work in self._work(item, plan)))
+            SectionEquations(name, tuple(work for item in section.items for work in self._work(item, plan)))
             for name, section in plan.sections.items()
         )
 
-    def _work(self, item: phases.Item, plan: Pass) -> Iterator[Work]:
-        if isinstance(item, phases.Product):
+    def _work(self, item: phases.Item, plan: PassSchedule) -> Iterator[Item]:
+        if isinstance(item, phases.MatmulItem):
             yield self._product(item.node, plan)
             return
-        last = {node: loop for loop in item.loops for node in joined(loop)}
+        last = {node: loop for loop in item.loops for node in concatenations(loop)}
         for loop in item.loops:
-            whole = [node for node in joined(loop) if self.wording.has_name(node) and last[node] is loop]
+            whole = [
+                node for node in concatenations(loop) if self.wording.has_name(node) and last[node] is loop
+            ]
             equations = tuple(self._equations([*loop.body, *whole], plan))
             if equations:
-                yield Loop(shape_text(loop.shape), equations)
+                yield LoopEquations(format_shape(loop.shape), equations)
 
-    def _equations(self, nodes: Iterable[Node], plan: Pass) -> Iterator[Equation]:
+    def _equations(self, nodes: Iterable[Node], plan: PassSchedule) -> Iterator[Equation]:
         for node in nodes:
             if node.op == "row_sum":
                 yield self._equation(node, "+=", self.wording.operand(node.inputs[0]), plan)
             elif self.wording.has_name(node) or self.wording.is_long(node):
                 yield self._equation(node, "=", self.wording.equation(node), plan)
 
-    def _equation(self, node: Node, sign: str, text: str, plan: Pass) -> Equation:
+    def _equation(self, node: Node, sign: str, text: str, plan: PassSchedule) -> Equation:
         back = plan is self.plan.backward
         kept = not back and self.wording.held(node) in self.tape
         name = self.wording.give_name(node)
         return Equation(name, f"{name} {sign} {text}", kept, back and node in self.again)
 
-    def _product(self, node: Node, plan: Pass) -> Product:
+    def _product(self, node: Node, plan: PassSchedule) -> MatmulEquation:
         sign, text = self._product_text(node)
-        shapes = " @ ".join(shape_text(operand.shape) for operand in node.inputs[:2])
+        shapes = " @ ".join(format_shape(operand.shape) for operand in node.inputs[:2])
         if node.op in SUMS:
-            shapes = f"{shape_text(node.shape)} summed over steps and rows"
+            shapes = f"{format_shape(node.shape)} summed over steps and rows"
         elif node.op in MATRIX_FUNCTIONS:
-            shapes = ", ".join(shape_text(operand.shape) for operand in node.inputs)
-        return Product(self._equation(node, sign, text, plan), shapes, self._parts(node))
+            shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
+        return MatmulEquation(self._equation(node, sign, text, plan), shapes, self._parts(node))
 
     def _parts(self, node: Node) -> tuple[str, ...]:
         """The named parts of a value, told where it first appears as a product."""
@@ -355,7 +359,7 @@ class _Teller:
 
 
 def _sum(dims: Iterable[Dim]) -> Dim:
-    total = NOTHING
+    total = ZERO_COST
     for dim in dims:
         total = total + dim
     return total

@@ -30,12 +30,12 @@ from zoo.errors import UsageError
 
 Array = np.ndarray[Any, Any]
 
-Meaning: TypeAlias = Callable[..., Any]
+NumpyFunction: TypeAlias = Callable[..., Any]
 
 Sizes: TypeAlias = Mapping[str, int]
 
 
-def meaning(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:
+def numpy_impl(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
     """The function from the values of a node's inputs to its own.
 
     Args:
@@ -46,82 +46,82 @@ def meaning(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:
     operation = node.graph.operations.get(node.op)
     if operation is not None:
         return operation.meaning
-    return _STRUCTURE[node.op](node, sizes, dtype)
+    return _STRUCTURAL[node.op](node, sizes, dtype)
 
 
-def lengths(shape: Shape, sizes: Sizes) -> tuple[int, ...]:
+def concrete_shape(shape: Shape, sizes: Sizes) -> tuple[int, ...]:
     """A shape in numbers."""
     return tuple(int(dim.evaluate(sizes)) for dim in shape)
 
 
-def _front(value: Any, inner: int) -> tuple[int, ...]:
+def _leading_axes(value: Any, inner: int) -> tuple[int, ...]:
     """The axes that a value has in front of so many of its own."""
     shape = np.shape(value)
     return tuple(shape[: len(shape) - inner])
 
 
-def _constant(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+def _constant(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
     number = dtype.type(node.attr)
     return lambda: number
 
 
-def _array(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:
-    numbers = np.array(node.attr, dtype).reshape(lengths(node.shape, sizes))
+def _array(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
+    numbers = np.array(node.attr, dtype).reshape(concrete_shape(node.shape, sizes))
     return lambda: numbers
 
 
-def _size(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:
-    number = dtype.type(lengths((node.attr,), sizes)[0])
+def _size(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
+    number = dtype.type(concrete_shape((node.attr,), sizes)[0])
     return lambda: number
 
 
-def _eye(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:
-    matrix = np.eye(lengths(node.shape, sizes)[0], dtype=dtype)
+def _eye(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
+    matrix = np.eye(concrete_shape(node.shape, sizes)[0], dtype=dtype)
     return lambda: matrix
 
 
-def _broadcast(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
-    inner, shape = node.inputs[0].ndim, lengths(node.shape, sizes)
+def _broadcast(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
+    inner, shape = node.inputs[0].ndim, concrete_shape(node.shape, sizes)
     ones = (1,) * (node.ndim - inner)
 
     def spread(value: Any) -> Any:
-        front, value = _front(value, inner), np.asarray(value)
+        front, value = _leading_axes(value, inner), np.asarray(value)
         own = value.shape[len(front) :]
         return np.broadcast_to(value.reshape(*front, *ones, *own), (*front, *shape))
 
     return spread
 
 
-def _reshape(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
-    inner, shape = node.inputs[0].ndim, lengths(node.shape, sizes)
-    return lambda value: np.reshape(value, (*_front(value, inner), *shape))
+def _reshape(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
+    inner, shape = node.inputs[0].ndim, concrete_shape(node.shape, sizes)
+    return lambda value: np.reshape(value, (*_leading_axes(value, inner), *shape))
 
 
-def _slice(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+def _slice(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
     axis, *bounds = node.attr
-    key = (..., slice(*lengths(tuple(bounds), sizes)), *[slice(None)] * (node.ndim - 1 - axis))
+    key = (..., slice(*concrete_shape(tuple(bounds), sizes)), *[slice(None)] * (node.ndim - 1 - axis))
     return lambda value: value[key]
 
 
-def _stride(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+def _stride(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
     axis, *rest = node.attr
-    start, step, length = lengths(tuple(rest), sizes)
+    start, step, length = concrete_shape(tuple(rest), sizes)
     stop = start + step * length
     # A negative end would count from the back, where the front is meant.
     key = (..., slice(start, None if stop < 0 else stop, step), *[slice(None)] * (node.ndim - 1 - axis))
     return lambda value: value[key]
 
 
-def _transpose(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+def _transpose(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
     own = [axis - node.ndim for axis in node.attr]
     return lambda value: np.transpose(value, (*range(value.ndim - node.ndim), *own))
 
 
-def _concat(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+def _concat(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
     axis, inner = node.attr - node.ndim, node.ndim
 
     def joined(*values: Any) -> Any:
-        fronts = [_front(value, inner) for value in values]
+        fronts = [_leading_axes(value, inner) for value in values]
         if len(set(fronts)) > 1:
             front = np.broadcast_shapes(*fronts)
             values = tuple(np.broadcast_to(each, (*front, *np.shape(each)[-inner:])) for each in values)
@@ -130,22 +130,22 @@ def _concat(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa:
     return joined
 
 
-def _reduction(function: Callable[..., Any]) -> Callable[[Node, Sizes, np.dtype[Any]], Meaning]:
-    def made(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+def _reduction(function: Callable[..., Any]) -> Callable[[Node, Sizes, np.dtype[Any]], NumpyFunction]:
+    def made(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
         axes = tuple(axis - node.inputs[0].ndim for axis in node.attr)
         return lambda value: function(value, axes)
 
     return made
 
 
-def _running_sum(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+def _running_sum(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
     (axis, reverse), inner = node.attr, node.ndim
     if reverse:
         return lambda value: np.flip(np.cumsum(np.flip(value, axis - inner), axis - inner), axis - inner)
     return lambda value: np.cumsum(value, axis - inner)
 
 
-def _recurrence(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+def _recurrence(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
     (axis, reverse), inner = node.attr, node.ndim
 
     def run(a: Any, b: Any) -> Any:
@@ -159,7 +159,7 @@ def _recurrence(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # n
     return run
 
 
-def _dot(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+def _dot(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
     def product(a: Any, w: Any) -> Any:
         if a.dtype.kind == "i":  # tokens stand for one-hot rows
             return w[a]
@@ -168,7 +168,7 @@ def _dot(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: AR
     return product
 
 
-def _dot_heads(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # noqa: ARG001
+def _dot_heads(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
     def product(a: Any, w: Any) -> Any:
         heads_first = a.reshape(-1, *a.shape[-2:]).swapaxes(0, 1) @ w
         return heads_first.swapaxes(0, 1).reshape(*a.shape[:-1], w.shape[-1])
@@ -176,8 +176,8 @@ def _dot_heads(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:  # no
     return product
 
 
-def _matrix_function(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:
-    shape = lengths(node.shape, sizes)
+def _matrix_function(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
+    shape = concrete_shape(node.shape, sizes)
 
     def made(*operands: Any) -> Any:
         out = np.empty(shape, dtype)
@@ -188,7 +188,7 @@ def _matrix_function(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> Meaning:
     return made
 
 
-_STRUCTURE: dict[str, Callable[[Node, Sizes, np.dtype[Any]], Meaning]] = {
+_STRUCTURAL: dict[str, Callable[[Node, Sizes, np.dtype[Any]], NumpyFunction]] = {
     "array": _array,
     "broadcast": _broadcast,
     "concat": _concat,
@@ -210,12 +210,12 @@ _STRUCTURE: dict[str, Callable[[Node, Sizes, np.dtype[Any]], Meaning]] = {
     "transpose": _transpose,
 }
 
-Part = tuple[Node, Callable[..., Any], tuple[Node, ...], list[Node]]
+Instruction = tuple[Node, Callable[..., Any], tuple[Node, ...], list[Node]]
 
 """A value, its function, what that is applied to, and the values that nobody needs afterwards."""
 
 
-class Numbers:
+class GraphInterpreter:
     """The numbers of one layer, for the graph of its step.
 
     Args:
@@ -228,7 +228,7 @@ class Numbers:
         self.sizes, self.dtype = sizes, dtype
         self._shared: dict[Node, Any] = dict(shared)
 
-    def work(self, outputs: Sequence[Node], given: Iterable[Node]) -> Work:
+    def work(self, outputs: Sequence[Node], given: Iterable[Node]) -> CompiledExpr:
         """How to get from some values to others; what depends on parameters alone is worked out here."""
         known = set(given)
         reached = ancestors(outputs, stop=lambda node: node in known or node.level == Level.ONCE)
@@ -236,24 +236,24 @@ class Numbers:
             if node.level == Level.ONCE and node not in known:
                 self._share(node)
         rows = [node for node in reached if node.level != Level.ONCE and node not in known]
-        functions = [meaning(node, self.sizes, self.dtype) for node in rows]
+        functions = [numpy_impl(node, self.sizes, self.dtype) for node in rows]
         read = {*outputs, *(each for node in rows for each in node.inputs)}
         shared = {node: self._shared[node] for node in read if node in self._shared}
-        return Work(outputs, _parts(rows, functions, outputs), shared)
+        return CompiledExpr(outputs, _instructions(rows, functions, outputs), shared)
 
     def length(self, node: Node) -> int:
         """How many numbers a value has in one row."""
-        return int(np.prod(lengths(node.shape, self.sizes), dtype=np.int64))
+        return int(np.prod(concrete_shape(node.shape, self.sizes), dtype=np.int64))
 
     def _share(self, output: Node) -> None:
         for node in ancestors([output], stop=lambda node: node in self._shared):
             if node not in self._shared:
                 operands = [self._shared[each] for each in node.inputs]
                 with np.errstate(all="ignore"):
-                    self._shared[node] = meaning(node, self.sizes, self.dtype)(*operands)
+                    self._shared[node] = numpy_impl(node, self.sizes, self.dtype)(*operands)
 
 
-class Work:
+class CompiledExpr:
     """From the values that are given to those that are wanted.
 
     Args:
@@ -262,7 +262,7 @@ class Work:
         shared: Values that all rows share.
     """
 
-    def __init__(self, outputs: Sequence[Node], parts: list[Part], shared: Mapping[Node, Any]) -> None:
+    def __init__(self, outputs: Sequence[Node], parts: list[Instruction], shared: Mapping[Node, Any]) -> None:
         self.outputs, self._parts, self._shared = tuple(outputs), parts, shared
 
     @property
@@ -287,7 +287,9 @@ class Work:
         return [found[node] for node in self.outputs]
 
 
-def _parts(rows: list[Node], functions: list[Callable[..., Any]], outputs: Iterable[Node]) -> list[Part]:
+def _instructions(
+    rows: list[Node], functions: list[Callable[..., Any]], outputs: Iterable[Node]
+) -> list[Instruction]:
     """The parts in order; a value goes once it has been read for the last time."""
     made, last = set(rows) - set(outputs), dict[Node, int]()
     for place, node in enumerate(rows):
@@ -303,7 +305,7 @@ def _parts(rows: list[Node], functions: list[Callable[..., Any]], outputs: Itera
 Values = Mapping[str, Array]
 
 
-def evaluate(
+def evaluate_step(
     equations: Equations, x: Array, params: Values, states: Values, inputs: Values
 ) -> tuple[Array, dict[str, Array]]:
     """One step of one row: the output, and the new states as they are stored.
@@ -322,7 +324,7 @@ def evaluate(
     leaves = {**equations.params, **equations.buffers}
     given = {equations.states[name]: value for name, value in states.items()}
     given |= {equations.inputs[name]: value for name, value in inputs.items()} | {equations.x: x}
-    numbers = Numbers({leaves[name]: value for name, value in params.items()}, sizes, x.dtype)
+    numbers = GraphInterpreter({leaves[name]: value for name, value in params.items()}, sizes, x.dtype)
     y, *after = numbers.work(equations.outputs, given)(given)
     return y, dict(zip(equations.after, after, strict=True))
 
@@ -342,10 +344,10 @@ def _hidden_size(equations: Equations, x: Array, arrays: Values) -> int:
 
 
 # Numbers of the largest array that is worked out at once: what follows finds it in a processor's cache.
-MOST_NUMBERS = 2**18
+MAX_ELEMENTS = 2**18
 
 
-class Sweep:
+class ScanInterpreter:
     """Values of a step over a sequence.
 
     Args:
@@ -358,14 +360,14 @@ class Sweep:
 
     def __init__(
         self,
-        numbers: Numbers,
+        numbers: GraphInterpreter,
         outputs: Sequence[Node],
         known: Sequence[Node],
         carried: Mapping[Node, Node],
         reverse: bool = False,
     ) -> None:
         self.carried, self.reverse = dict(carried), reverse
-        loop = _between(self.carried)
+        loop = _loop_values(self.carried)
         bounds = {each for node in loop for each in node.inputs} | set(self.carried.values())
         early = [each for each in bounds - loop - set(self.carried) if each.level != Level.ONCE]
         self._early = sorted(early, key=lambda node: node.index)
@@ -387,7 +389,7 @@ class Sweep:
             batch: ``B``.
         """
         now = dict(start)
-        length = max(1, MOST_NUMBERS // (self._width * batch))
+        length = max(1, MAX_ELEMENTS // (self._width * batch))
         parts = [slice(first, min(first + length, steps)) for first in range(0, steps, length)]
         for part in reversed(parts) if self.reverse else parts:
             found = {node: value[part] for node, value in given.items()}
@@ -409,7 +411,7 @@ class Sweep:
         return courses
 
 
-def _between(carried: Mapping[Node, Node]) -> set[Node]:
+def _loop_values(carried: Mapping[Node, Node]) -> set[Node]:
     """What has to be worked out step by step."""
     found = set(carried)
     for node in ancestors(carried.values()):

@@ -13,65 +13,71 @@ from zoo.compiler.ir.dims import Dim, as_dim, product
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.structural_ops import REDUCTIONS, SCANS, SUMS
 from zoo.compiler.passes.autodiff import Derivation
-from zoo.compiler.schedule.fusion import Loop
-from zoo.compiler.schedule.phases import Product, Rows, bases, is_product
-from zoo.compiler.schedule.sections import Pass
+from zoo.compiler.schedule.fusion import FusedLoop
+from zoo.compiler.schedule.phases import MatmulItem, RowLoops, is_matmul_item, storage_bases
+from zoo.compiler.schedule.sections import PassSchedule
 
 # Concatenations within each other that one equation tells.
-_DEEPEST = 3
+_MAX_DEPTH = 3
 
 
-def computed(plan: Pass) -> Iterator[Node]:
+def computed_values(plan: PassSchedule) -> Iterator[Node]:
     """Every value that a pass computes, in order."""
     for section in plan.sections.values():
         for item in section.items:
-            if isinstance(item, Rows):
+            if isinstance(item, RowLoops):
                 for loop in item.loops:
-                    yield from (*loop.body, *joined(loop))
+                    yield from (*loop.body, *concatenations(loop))
             else:
                 yield item.node
 
 
-def joined(loop: Loop) -> list[Node]:
+def concatenations(loop: FusedLoop) -> list[Node]:
     """The concatenations that parts of a loop's values are stored for."""
     return list(dict.fromkeys(view.base for _, view in loop.stores if view.base.op == "concat"))
 
 
-def recomputed(derivation: Derivation, backward: Pass) -> set[Node]:
+def recomputed_values(derivation: Derivation, backward: PassSchedule) -> set[Node]:
     """Values of the step forward that the step back computes again."""
-    return set(computed(backward)) & set(ancestors(derivation.forward_outputs))
+    return set(computed_values(backward)) & set(ancestors(derivation.forward_outputs))
 
 
-def read_by_others(plan: Pass, inner: Container[Node]) -> set[Node]:
+def values_read_outside(plan: PassSchedule, inner: Container[Node]) -> set[Node]:
     """Those of some values that others read."""
-    return {base for node in computed(plan) if node not in inner for base in bases(node) if base in inner}
+    return {
+        base
+        for node in computed_values(plan)
+        if node not in inner
+        for base in storage_bases(node)
+        if base in inner
+    }
 
 
-def told(plan: Pass) -> set[Node]:
+def explained_values(plan: PassSchedule) -> set[Node]:
     """Values that are told in equations of their own; a concatenation is told by its parts, or if deep."""
-    nodes = list(dict.fromkeys(computed(plan)))
-    uses = Counter(base for node in nodes for base in bases(node))
+    nodes = list(dict.fromkeys(computed_values(plan)))
+    uses = Counter(base for node in nodes for base in storage_bases(node))
     several = {node for node, number in uses.items() if number > 1}
-    parts = {base for node in nodes if node.op == "concat" for base in bases(node)}
-    sums = {node for node in nodes if is_product(node) or node.op in (*REDUCTIONS, *SUMS, *SCANS)}
+    parts = {base for node in nodes if node.op == "concat" for base in storage_bases(node)}
+    sums = {node for node in nodes if is_matmul_item(node) or node.op in (*REDUCTIONS, *SUMS, *SCANS)}
     plain = {node for node in nodes if node.op != "concat"}
-    return plain & (sums | several | parts | plan.stores.keys()) | _deep(nodes, several)
+    return plain & (sums | several | parts | plan.stores.keys()) | _deep_concatenations(nodes, several)
 
 
-def _deep(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:
+def _deep_concatenations(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:
     """Concatenations of concatenations that are read twice or nested deep, too long to inline."""
     deep: set[Node] = set()
     depth: dict[Node, int] = {}
     for node in nodes:
         if node.op == "concat":
-            inlined = [base for base in bases(node) if base not in deep]
+            inlined = [base for base in storage_bases(node) if base not in deep]
             depth[node] = 1 + max((depth.get(base, 0) for base in inlined), default=0)
-            if depth[node] > 1 and (node in several or depth[node] > _DEEPEST):
+            if depth[node] > 1 and (node in several or depth[node] > _MAX_DEPTH):
                 deep.add(node)
     return deep
 
 
-NOTHING = as_dim(0)
+ZERO_COST = as_dim(0)
 
 
 @dataclass(frozen=True)
@@ -92,17 +98,17 @@ class Cost:
     functions: Dim
 
 
-def cost_of(plan: Pass, dx: Node | None = None) -> Cost:
+def cost_of(plan: PassSchedule, dx: Node | None = None) -> Cost:
     """The cost of the sections that run for every step.
 
     Args:
         plan: The pass.
         dx: The gradient of x, which tokens do not have.
     """
-    counts = _Counts()
+    counts = _CostCounter()
     for when in ("sequence", "step", "after"):
         for item in plan.sections[when].items:
-            if isinstance(item, Product):
+            if isinstance(item, MatmulItem):
                 is_dx = when == "after" and plan.shares.get(item.node, item.node) is dx
                 counts.add_product(item.node, is_dx)
             else:
@@ -111,11 +117,11 @@ def cost_of(plan: Pass, dx: Node | None = None) -> Cost:
 
 
 @dataclass
-class _Counts:
-    products: Dim = NOTHING
-    by_tokens: Dim = NOTHING
-    arithmetic: Dim = NOTHING
-    functions: Dim = NOTHING
+class _CostCounter:
+    products: Dim = ZERO_COST
+    by_tokens: Dim = ZERO_COST
+    arithmetic: Dim = ZERO_COST
+    functions: Dim = ZERO_COST
 
     def add_product(self, node: Node, is_dx: bool) -> None:
         if node.op == "row_sum":
@@ -127,7 +133,7 @@ class _Counts:
         if a.op != "x" and not is_dx:
             self.by_tokens += flops
 
-    def add_loops(self, loops: Iterable[Loop]) -> None:
+    def add_loops(self, loops: Iterable[FusedLoop]) -> None:
         for loop in loops:
             for node in loop.body:
                 self._add(node, product(loop.shape))

@@ -31,18 +31,18 @@ _NEGATIVE, _ATOM = 5, 7
 _ASSOCIATIVE = {"add": ("add", "subtract"), "multiply": ("multiply",)}
 
 
-def formula(dim: Dim) -> str:
+def format_dim(dim: Dim) -> str:
     """A size as one writes it: ``4H``, ``8·H·I + 3H``."""
     text = str(dim).replace(" * ", "·").replace(" // ", "/")
     return re.sub(r"\b(\d+)·([A-Z])(?!·)", r"\1\2", text)
 
 
-def shape_text(shape: Shape) -> str:
+def format_shape(shape: Shape) -> str:
     """A shape in letters, ``(4H)``."""
-    return f"({', '.join(map(formula, shape))})"
+    return f"({', '.join(map(format_dim, shape))})"
 
 
-class Notation:
+class EquationPrinter:
     """Writes values in terms of those that have a name; who derives from it says which have one."""
 
     def has_name(self, node: Node) -> bool:
@@ -64,7 +64,7 @@ class Notation:
     def operand(self, node: Node, binding: int = 0) -> str:
         """A value within an equation."""
         if node.value is not None:
-            return _number(node.value)
+            return _format_number(node.value)
         if self.has_name(node):
             return self.give_name(node)
         written, own = self._written(node)
@@ -83,7 +83,7 @@ class Notation:
         a, b = node.inputs
         left = self.operand(a, binding)
         if node.op == "add" and b.value is not None and b.value < 0:
-            return f"{left} - {_number(-b.value)}", binding
+            return f"{left} - {_format_number(-b.value)}", binding
         if node.op == "add" and b.op == "negative" and not self.has_name(b):
             return f"{left} - {self.operand(b.inputs[0], binding + 1)}", binding
         right = self.operand(b, binding + (b.op not in _ASSOCIATIVE.get(node.op, ())))
@@ -91,7 +91,7 @@ class Notation:
 
     def _atom(self, node: Node) -> str:
         if node.op in LEAVES:
-            return _leaf(node)
+            return _format_leaf(node)
         if node.op in VIEWS:
             return self._view(node)
         listed = ", ".join(map(self.operand, node.inputs))
@@ -108,22 +108,22 @@ class Notation:
         while inner.op in VIEWS and inner.value is None and not self.has_own_text(inner):
             chain.append(inner)
             inner = inner.inputs[0]
-        return self.operand(inner, _ATOM) + "".join(map(_viewed, reversed(chain)))
+        return self.operand(inner, _ATOM) + "".join(map(_format_view, reversed(chain)))
 
 
-def _viewed(node: Node) -> str:
+def _format_view(node: Node) -> str:
     """What a view adds to the text of its input."""
     if node.op == "slice":
         axis, start, stop = node.attr
-        window = formula(start) if stop - start == ONE else f"{formula(start)}:{formula(stop)}"
+        window = format_dim(start) if stop - start == ONE else f"{format_dim(start)}:{format_dim(stop)}"
         return f"[{', '.join([*[':'] * axis, window])}]"
     if node.op == "stride":
         axis, *rest = node.attr
-        return f"[{', '.join([*[':'] * axis, _stride(node.inputs[0].shape[axis], *rest)])}]"
-    return ".T" if node.op == "transpose" and not is_in_order(node) else ""
+        return f"[{', '.join([*[':'] * axis, _format_stride(node.inputs[0].shape[axis], *rest)])}]"
+    return ".T" if node.op == "transpose" and not is_contiguous_view(node) else ""
 
 
-def _stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:
+def _format_stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:
     """A slice with a step: ``1::2``, ``::-1``; an end is left out where it is that of the axis."""
     last = start + step * (length - ONE)
     if step.signs() == {-1}:
@@ -132,22 +132,25 @@ def _stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:
     else:
         first, is_all = ZERO, (last + step - whole).signs() <= {0, 1}
         stop = last + ONE
-    return f"{'' if start == first else formula(start)}:{'' if is_all else formula(stop)}:{formula(step)}"
+    begin, end = "" if start == first else format_dim(start), "" if is_all else format_dim(stop)
+    return f"{begin}:{end}:{format_dim(step)}"
 
 
-def is_in_order(node: Node) -> bool:
+def is_contiguous_view(node: Node) -> bool:
     """Whether a view has its numbers as they lie."""
     view = view_of(node)
     return view is not None and view.is_window
 
 
-def _leaf(node: Node) -> str:
+def _format_leaf(node: Node) -> str:
     """A leaf that nobody declared."""
     if node.op in ("size", "eye"):
-        return formula(node.attr) if node.op == "size" else f"eye({formula(node.shape[0])})"
-    return f"[{', '.join(map(_number, node.attr))}]" if node.op == "array" else f"{node.op}({node.attr})"
+        return format_dim(node.attr) if node.op == "size" else f"eye({format_dim(node.shape[0])})"
+    return (
+        f"[{', '.join(map(_format_number, node.attr))}]" if node.op == "array" else f"{node.op}({node.attr})"
+    )
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     """A number as one writes it: ``0.3`` for ``1 - 0.7``, ``1e-6`` rather than ``1e-06``."""
     return re.sub(r"e([+-])0", r"e\1", f"{value:.12g}")

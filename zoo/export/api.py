@@ -13,15 +13,15 @@ from pathlib import Path
 
 from zoo.arguments import as_bool, as_path, short_repr
 from zoo.errors import UsageError
-from zoo.export.c.literals import prefix_of
+from zoo.export.c.literals import identifier_prefix
 from zoo.export.c.model_emitter import c_program
-from zoo.export.exported_model import AnyModel, subject_of
-from zoo.export.onnx.graph_builder import check_library
-from zoo.export.onnx.model import OPSET, onnx_model, operators
+from zoo.export.exported_model import AnyModel, exported_model
+from zoo.export.onnx.graph_builder import require_onnx
+from zoo.export.onnx.model import OPSET, onnx_model, used_operators
 from zoo.storage.atomic import write_bytes
 
 
-def check_free(paths: list[Path], force: bool) -> None:
+def check_writable(paths: list[Path], force: bool) -> None:
     """Refuse to write over what is there.
 
     Raises:
@@ -39,7 +39,7 @@ def check_free(paths: list[Path], force: bool) -> None:
             raise UsageError(f"export: {path} is there already; choose another name, or force it (--force).")
 
 
-def write_all(texts: Mapping[Path, bytes]) -> None:
+def write_files(texts: Mapping[Path, bytes]) -> None:
     """Write files, each whole or not at all.
 
     Raises:
@@ -120,13 +120,13 @@ def to_onnx(
     """
     path = as_path(path, "export: path")
     as_bool(step, "export: step")
-    check_library()
-    check_free([path], force)
-    made = onnx_model(subject_of(model, tokens), step)
+    require_onnx()
+    check_writable([path], force)
+    made = onnx_model(exported_model(model, tokens), step)
     data = made.SerializeToString()
-    write_all({path: data})
+    write_files({path: data})
     names = (tuple(each.name for each in infos) for infos in (made.graph.input, made.graph.output))
-    return OnnxFile(path, len(data), OPSET, tuple(operators(made)), *names)
+    return OnnxFile(path, len(data), OPSET, tuple(used_operators(made)), *names)
 
 
 def to_c(
@@ -160,12 +160,12 @@ def to_c(
             f"with .c, since it stands in the source."
         )
     header = source.with_suffix(".h")
-    check_free([source, header], force)
+    check_writable([source, header], force)
     if name is not None and not isinstance(name, str):
         raise UsageError(
             f"export: name is {short_repr(name)}; expected a string, or None for the file's name."
         )
-    prefix = prefix_of(source.stem if name is None else name)
-    program = c_program(subject_of(model, tokens), prefix, header.name)
-    write_all({header: program.header.encode("ascii"), source: program.source.encode("ascii")})
+    prefix = identifier_prefix(source.stem if name is None else name)
+    program = c_program(exported_model(model, tokens), prefix, header.name)
+    write_files({header: program.header.encode("ascii"), source: program.source.encode("ascii")})
     return CFiles(source, header, prefix, program.sizes)

@@ -25,7 +25,7 @@ AnyModel: TypeAlias = LanguageModel | SequenceModel | Recurrent
 
 
 @dataclass(frozen=True)
-class Part:
+class DirectionExport:
     """One layer of what is exported.
 
     Args:
@@ -64,11 +64,11 @@ class Part:
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """The shape of each state under the cell's own name."""
-        return {_own(self.layer, name): shape for name, shape in self.layer.states.items()}
+        return {_cell_name(self.layer, name): shape for name, shape in self.layer.states.items()}
 
 
 @dataclass(frozen=True)
-class Stage:
+class LayerExport:
     """A floor of what is exported: one layer, or one for each direction of time.
 
     Args:
@@ -76,12 +76,12 @@ class Stage:
         floor: Sizes, and whether the input is added to the output.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[DirectionExport, ...]
     floor: Floor
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExportedModel:
     """What is exported.
 
     Args:
@@ -95,7 +95,7 @@ class Subject:
         facts: What else there is to say of it, as JSON has it.
     """
 
-    stages: tuple[Stage, ...]
+    stages: tuple[LayerExport, ...]
     dtype: np.dtype[Any]
     tokens: bool
     inputs: Mapping[str, tuple[int, ...]]
@@ -105,7 +105,7 @@ class Subject:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[DirectionExport, ...]:
         """All layers, floor by floor."""
         return tuple(part for stage in self.stages for part in stage.parts)
 
@@ -137,7 +137,7 @@ class Subject:
             )
 
 
-def subject_of(model: Any, tokens: bool | None = None) -> Subject:
+def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
     """What there is to export of a model.
 
     Args:
@@ -155,30 +155,30 @@ def subject_of(model: Any, tokens: bool | None = None) -> Subject:
         )
     if isinstance(model, LanguageModel) and tokens is False:
         raise UsageError("export: a language model reads tokens; leave out tokens=False.")
-    inputs = _given(model.stack) if isinstance(model, Recurrent) else {}
-    return Subject(
-        tuple(Stage(_parts(model, floor, inputs), floor) for floor in model.stack.floors),
+    inputs = _runtime_inputs(model.stack) if isinstance(model, Recurrent) else {}
+    return ExportedModel(
+        tuple(LayerExport(_directions(model, floor, inputs), floor) for floor in model.stack.floors),
         model.dtype,
         isinstance(model, LanguageModel) or bool(tokens),
         inputs,
         None if isinstance(model, Recurrent) else (model.params["Why"].copy(), model.params["by"].copy()),
         "y" if isinstance(model, Recurrent) or model.loss_name == "squared_error" else "logits",
         model.vocab if isinstance(model, LanguageModel) else None,
-        _facts(model),
+        _metadata(model),
     )
 
 
-def _given(stack: Stack) -> dict[str, tuple[int, ...]]:
+def _runtime_inputs(stack: Stack) -> dict[str, tuple[int, ...]]:
     """The inputs beside x that are given at every step: all but noise."""
     given = {name for name, each in stack.inputs.items() if not isinstance(each, Noise)}
     return {name: shape for name, shape in stack.input_shapes.items() if name in given}
 
 
-def _parts(model: AnyModel, floor: Floor, inputs: Mapping[str, Any]) -> tuple[Part, ...]:
-    return tuple(_part(model, layer, inputs) for layer in floor.layers)
+def _directions(model: AnyModel, floor: Floor, inputs: Mapping[str, Any]) -> tuple[DirectionExport, ...]:
+    return tuple(_direction(model, layer, inputs) for layer in floor.layers)
 
 
-def _part(model: AnyModel, layer: Layer, inputs: Mapping[str, Any]) -> Part:
+def _direction(model: AnyModel, layer: Layer, inputs: Mapping[str, Any]) -> DirectionExport:
     cell = layer.cell
     if not cell.has_step():
         raise UsageError(
@@ -186,14 +186,14 @@ def _part(model: AnyModel, layer: Layer, inputs: Mapping[str, Any]) -> Part:
             f"add `def step(self, x, ...)` with the same equations."
         )
     held = {**model.params, **model.buffers}
-    arrays = {_own(layer, name): held[name].copy() for name in layer.arrays}
+    arrays = {_cell_name(layer, name): held[name].copy() for name in layer.arrays}
     learned = {state: held[name].copy() for name, state in model.stack.learned.items()}
-    initial = {_own(layer, name): learned[name] for name in layer.states if name in learned}
+    initial = {_cell_name(layer, name): learned[name] for name in layer.states if name in learned}
     told = {name: each.value(cell.options) for name, each in cell.inputs.items() if name not in inputs}
-    return Part(layer, arrays, initial, told, model.dtype)
+    return DirectionExport(layer, arrays, initial, told, model.dtype)
 
 
-def _facts(model: AnyModel) -> dict[str, Any]:
+def _metadata(model: AnyModel) -> dict[str, Any]:
     stack = model.stack
     names, options = [cell.name for cell in stack.cells], [dict(cell.options) for cell in stack.cells]
     is_one = all(cell == stack.cell for cell in stack.cells)
@@ -210,6 +210,6 @@ def _facts(model: AnyModel) -> dict[str, Any]:
     }
 
 
-def _own(layer: Layer, name: str) -> str:
+def _cell_name(layer: Layer, name: str) -> str:
     """A layer's name for an array as the cell has it."""
     return name.removeprefix(layer.prefix)

@@ -17,7 +17,7 @@ import numpy as np
 from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import Equations
 from zoo.compiler.frontend.traceable_values import equations_of
-from zoo.compiler.interpreter import Numbers, Sweep
+from zoo.compiler.interpreter import GraphInterpreter, ScanInterpreter
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.passes.autodiff import step_back
 from zoo.layers.direction import Array, Arrays, Layer, LayerTape
@@ -42,8 +42,8 @@ class Unrolled:
         self.layer, self.arrays, self.equations = layer, arrays, equations_of(layer.cell)
         leaves = [*self.equations.params.values(), *self.equations.buffers.values()]
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
-        self.numbers = Numbers(dict(zip(leaves, arrays, strict=True)), sizes, arrays[0].dtype)
-        self._sweeps: dict[Any, Sweep] = {}
+        self.numbers = GraphInterpreter(dict(zip(leaves, arrays, strict=True)), sizes, arrays[0].dtype)
+        self._sweeps: dict[Any, ScanInterpreter] = {}
 
     def values(self, nodes: Sequence[Node], tape: LayerTape) -> Values:
         """Values of the step at every step, in order of time.
@@ -132,11 +132,11 @@ class Unrolled:
         given: Mapping[Node, Array],
         carried: Mapping[Node, Node],
         reverse: bool = False,
-    ) -> Sweep:
+    ) -> ScanInterpreter:
         """How values are worked out, which is the same for every shard."""
         key = tuple(nodes), tuple(given), tuple(carried.items()), reverse
         if key not in self._sweeps:
-            self._sweeps[key] = Sweep(self.numbers, nodes, list(given), carried, reverse)
+            self._sweeps[key] = ScanInterpreter(self.numbers, nodes, list(given), carried, reverse)
         return self._sweeps[key]
 
     def _given(self, nodes: Sequence[Node], tape: LayerTape) -> dict[Node, Array]:
@@ -145,7 +145,7 @@ class Unrolled:
         return told | {self.equations.x: as_read(self.equations, nodes, tape.x, self.numbers)}
 
 
-def as_read(equations: Equations, nodes: Sequence[Node], x: Array, numbers: Numbers) -> Array:
+def as_read(equations: Equations, nodes: Sequence[Node], x: Array, numbers: GraphInterpreter) -> Array:
     """What values read of x: tokens where only products read them, one-hot rows where anything else does.
 
     Args:

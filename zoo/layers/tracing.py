@@ -18,7 +18,7 @@ from zoo.arguments import short_repr
 from zoo.base import Cell
 from zoo.base.names import did_you_mean
 from zoo.compiler.frontend.traceable_values import Intermediate, intermediates
-from zoo.compiler.interpreter import lengths
+from zoo.compiler.interpreter import concrete_shape
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import step_back
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
@@ -175,7 +175,7 @@ class _Traced:
             return np.zeros((*front, *self.layer.states[self.layer.prefix + name]), dtype)
         value, numbers = self.values[name], self.unrolled.numbers
         planes = (2,) if len(value.parts) > 1 else ()
-        shape = (*front, *planes, *lengths(value.shape, numbers.sizes))
+        shape = (*front, *planes, *concrete_shape(value.shape, numbers.sizes))
         if value.varies:
             return np.zeros(shape, dtype)
         parts = numbers.work(self.nodes[name], ())({})

@@ -60,14 +60,14 @@ class Modified(Cell, abstract=True):
 
     def _numbers(self, x: Any, arrays: Any, states: Any, inputs: Any) -> Output:
         """The step on NumPy arrays, by the equations as they were read."""
-        from zoo.compiler.interpreter import evaluate
+        from zoo.compiler.interpreter import evaluate_step
 
         declared = {**self.params, **self.buffers, **self.states}
         params, before = (
             {name: _stored(value, declared[name].complex) for name, value in group.items()}
             for group in (arrays, states)
         )
-        y, after = evaluate(_equations(self._plain()), np.asarray(x), params, before, inputs)
+        y, after = evaluate_step(_equations(self._plain()), np.asarray(x), params, before, inputs)
         seen = (_seen(value, declared[name].complex) for name, value in after.items())
         return Output(y, *seen)
 

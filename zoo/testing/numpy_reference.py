@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.compiler.interpreter import meaning
+from zoo.compiler.interpreter import numpy_impl
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.structural_ops import SUMS
 from zoo.compiler.passes.autodiff import step_back
@@ -175,7 +175,7 @@ class _Evaluation:
             if node.level != Level.ONCE and not node.inputs:
                 of_rows.add(node)
                 continue
-            function = _sum_over_rows(node) if node.op in SUMS else meaning(node, sizes, _FLOAT64)
+            function = _sum_over_rows(node) if node.op in SUMS else numpy_impl(node, sizes, _FLOAT64)
             if of_rows.isdisjoint(node.inputs):
                 self.shared[node] = function(*[self.shared[each] for each in node.inputs])
             else:

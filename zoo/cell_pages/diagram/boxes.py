@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from zoo.base import Cell
-from zoo.cell_pages.diagram.nodes import Group, Values, groups_of, read_by, whole
+from zoo.cell_pages.diagram.nodes import DiagramNames, Group, box_groups, read_by, storage_of_view
 from zoo.compiler.frontend.trace_step import read
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import ONE
@@ -27,15 +27,15 @@ def diagram(cell: Cell) -> Diagram:
     Raises:
         DefinitionError: if its ``step`` cannot be read.
     """
-    return _Boxes(Values(read(cell))).diagram()
+    return _DiagramBuilder(DiagramNames(read(cell))).diagram()
 
 
-class _Boxes:
+class _DiagramBuilder:
     """Puts values into boxes."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: DiagramNames) -> None:
         self.values = values
-        self.computed = groups_of(values)
+        self.computed = box_groups(values)
         leaves = [node for node in values.names if node.op in LEAVES]
         first: list[Group] = [(node,) for node in leaves if node.op not in _WEIGHTS]
         self.leaves = first + self._weights([node for node in leaves if node.op in _WEIGHTS])
@@ -51,7 +51,7 @@ class _Boxes:
         }
         boxes = [*map(self._leaf, self.leaves), *map(self._equations, self.computed)]
         for name, node in self.values.aliases:
-            reads[len(boxes)] = (place[whole(node)],) if whole(node) in place else ()
+            reads[len(boxes)] = (place[storage_of_view(node)],) if storage_of_view(node) in place else ()
             text = f"{name} = {self.values.operand(node)}"
             boxes.append(Box("output", (text,), self.values.shape(node)))
         return Diagram(tuple(boxes), reads)
@@ -83,7 +83,7 @@ class _Boxes:
     def _lines(self, group: Group) -> Iterator[str]:
         values, parts = self.values, [node for node in group if node.op == "slice"]
         base = parts[0].inputs[0] if parts else None
-        if base is None or not _make_up(parts, base):
+        if base is None or not _partition(parts, base):
             yield from (f"{values.names[node]} = {values.equation(node)}" for node in group)
             return
         if base in group:
@@ -93,7 +93,7 @@ class _Boxes:
         yield f"{names} = {values.operand(base)}" if rows else f"{names} = split({values.operand(base)})"
 
 
-def _make_up(parts: list[Node], base: Node) -> bool:
+def _partition(parts: list[Node], base: Node) -> bool:
     """Whether parts are all of their base, one after the other along one axis."""
     ordered, axes = sorted(parts, key=_start), {node.attr[0] for node in parts}
     if len(parts) < 2 or len(axes) > 1:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zoo.cell_pages.diagram.boxes import Diagram
-from zoo.cell_pages.diagram.layout import Item, Ordered, Placed, spread
+from zoo.cell_pages.diagram.layout import Coordinates, LayeredGraph, Vertex, separate
 
-_CORNER, _APART = 12.0, 11.0  # from the ends of an edge, and from arrow head to arrow head
+_CORNER, _HEAD_DISTANCE = 12.0, 11.0  # from the ends of an edge, and from arrow head to arrow head
 HEAD = 7.0  # the length of an arrow head
 
 
 @dataclass(frozen=True)
-class Piece:
+class EdgeSegment:
     """A piece of an arrow, between one row and the next.
 
     Args:
@@ -33,28 +33,34 @@ class Piece:
     is_last: bool
 
 
-def pieces(found: Diagram, order: Ordered, where: Placed) -> list[Piece]:
+def edge_segments(found: Diagram, order: LayeredGraph, where: Coordinates) -> list[EdgeSegment]:
     """Every piece of every arrow, row by row."""
-    return [piece for row in range(len(order.links)) for piece in _between(found, order, where, row)]
+    return [
+        piece for row in range(len(order.links)) for piece in _segments_of_layer(found, order, where, row)
+    ]
 
 
-def box_top(found: Diagram, where: Placed, number: int, row: int) -> float:
+def box_top(found: Diagram, where: Coordinates, number: int, row: int) -> float:
     """The upper edge of a box, which stands in the middle of its row."""
     return where.top[row] + (where.depth[row] - found.boxes[number].height) / 2
 
 
-def _between(found: Diagram, order: Ordered, where: Placed, row: int) -> Iterator[Piece]:
-    heads = _heads(found, order, where, row)
+def _segments_of_layer(
+    found: Diagram, order: LayeredGraph, where: Coordinates, row: int
+) -> Iterator[EdgeSegment]:
+    heads = _entry_points(found, order, where, row)
     bottom, below = where.top[row] + where.depth[row], where.top[row + 1]
     for upper, lower in order.links[row]:
         x = heads.get((upper, lower), where.middle[lower])
-        start = _leaves(found, where, upper, x, row)
+        start = _exit_point(found, where, upper, x, row)
         into = below if not isinstance(lower, int) else box_top(found, where, lower, row + 1)
         end = (x, into if isinstance(lower, int) else below + where.depth[row + 1])
-        yield Piece(_source(upper), start, bottom, end, below, isinstance(lower, int))
+        yield EdgeSegment(_source(upper), start, bottom, end, below, isinstance(lower, int))
 
 
-def _leaves(found: Diagram, where: Placed, item: Item, towards: float, row: int) -> tuple[float, float]:
+def _exit_point(
+    found: Diagram, where: Coordinates, item: Vertex, towards: float, row: int
+) -> tuple[float, float]:
     """Where an arrow leaves a box, as near above its aim as the edge reaches; or goes on from a bend."""
     middle = where.middle[item]
     if not isinstance(item, int):
@@ -64,22 +70,24 @@ def _leaves(found: Diagram, where: Placed, item: Item, towards: float, row: int)
     return min(max(towards, middle - reach), middle + reach), lower_edge
 
 
-def _heads(found: Diagram, order: Ordered, where: Placed, row: int) -> dict[tuple[Item, Item], float]:
+def _entry_points(
+    found: Diagram, order: LayeredGraph, where: Coordinates, row: int
+) -> dict[tuple[Vertex, Vertex], float]:
     """Where arrows enter the boxes of the next row: side by side, in the order of what they come from."""
-    comers: dict[int, list[Item]] = {}
+    comers: dict[int, list[Vertex]] = {}
     for upper, lower in order.links[row]:
         if isinstance(lower, int):
             comers.setdefault(lower, []).append(upper)
-    places: dict[tuple[Item, Item], float] = {}
+    places: dict[tuple[Vertex, Vertex], float] = {}
     for number, items in comers.items():
         items.sort(key=where.middle.__getitem__)
         half = found.boxes[number].width / 2 - _CORNER
-        apart = min(_APART, 2 * half / max(1, len(items) - 1))
+        apart = min(_HEAD_DISTANCE, 2 * half / max(1, len(items) - 1))
         low, high = where.middle[number] - half, where.middle[number] + half
-        found_places = spread([where.middle[item] for item in items], [apart] * (len(items) - 1), low, high)
+        found_places = separate([where.middle[item] for item in items], [apart] * (len(items) - 1), low, high)
         places |= {(item, number): x for item, x in zip(items, found_places, strict=True)}
     return places
 
 
-def _source(item: Item) -> int:
+def _source(item: Vertex) -> int:
     return item if isinstance(item, int) else item[1]

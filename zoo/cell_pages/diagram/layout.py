@@ -20,7 +20,7 @@ WIDTH = 860.0  # pixels; a single box may be wider
 GAP = 26.0  # between boxes of a row
 
 
-def rows_of(found: Diagram) -> list[list[int]]:
+def assign_layers(found: Diagram) -> list[list[int]]:
     """The numbers of the boxes in every row, from top to bottom.
 
     Counted from below, a box stands one row above the highest of those that read it; where a row is full, in
@@ -36,14 +36,14 @@ def rows_of(found: Diagram) -> list[list[int]]:
         lowest = max((height[reader] + 1 for reader in found.readers[number]), default=0)
         if number in given:
             lowest = max(lowest, 1 + max(height[n] for n in computed))
-        height[number] = _put(number, rows, lowest, found)
+        height[number] = _add_to_layer(number, rows, lowest, found)
     return [sorted(row) for row in reversed(rows)]
 
 
-def _put(number: int, rows: list[list[int]], lowest: int, found: Diagram) -> int:
+def _add_to_layer(number: int, rows: list[list[int]], lowest: int, found: Diagram) -> int:
     """Add a box to the first row from the lowest on that has room; the row."""
     row = lowest
-    while row < len(rows) and _arrow_length([*rows[row], number], found) > WIDTH:
+    while row < len(rows) and _layer_width([*rows[row], number], found) > WIDTH:
         row += 1
     while len(rows) <= row:
         rows.append([])
@@ -51,20 +51,20 @@ def _put(number: int, rows: list[list[int]], lowest: int, found: Diagram) -> int
     return row
 
 
-def _arrow_length(row: list[int], found: Diagram) -> float:
+def _layer_width(row: list[int], found: Diagram) -> float:
     return sum(found.boxes[number].width + GAP for number in row) - GAP
 
 
 _ORDER_SWEEPS = 12
 
 # A box by its number, or where arrows from that box pass a row: ("bend", box, row).
-Item = int | tuple[str, int, int]
+Vertex = int | tuple[str, int, int]
 
-Links = list[tuple[Item, Item]]
+LayerEdges = list[tuple[Vertex, Vertex]]
 
 
 @dataclass(frozen=True)
-class Ordered:
+class LayeredGraph:
     """Rows in order.
 
     Args:
@@ -72,28 +72,30 @@ class Ordered:
         links: Between each row and the next, what is joined.
     """
 
-    rows: list[list[Item]]
-    links: list[Links]
+    rows: list[list[Vertex]]
+    links: list[LayerEdges]
 
 
-def ordered(found: Diagram, rows: Sequence[Sequence[int]]) -> Ordered:
+def reduce_crossings(found: Diagram, rows: Sequence[Sequence[int]]) -> LayeredGraph:
     """Rows with the bends of long arrows put in, in an order with few crossings."""
-    items, links = _with_bends(found, rows)
-    best, fewest = items, _crossings(items, links)
+    items, links = _with_dummy_vertices(found, rows)
+    best, fewest = items, _count_crossings(items, links)
     for sweep in range(_ORDER_SWEEPS):
-        items = _swept(items, links, down=sweep % 2 == 0)
-        crossings = _crossings(items, links)
+        items = _barycenter_sweep(items, links, down=sweep % 2 == 0)
+        crossings = _count_crossings(items, links)
         if crossings < fewest:
             best, fewest = items, crossings
-    return Ordered(best, links)
+    return LayeredGraph(best, links)
 
 
-def _with_bends(found: Diagram, rows: Sequence[Sequence[int]]) -> tuple[list[list[Item]], list[Links]]:
-    items: list[list[Item]] = [list(row) for row in rows]
-    links: list[Links] = [[] for _ in rows[1:]]
+def _with_dummy_vertices(
+    found: Diagram, rows: Sequence[Sequence[int]]
+) -> tuple[list[list[Vertex]], list[LayerEdges]]:
+    items: list[list[Vertex]] = [list(row) for row in rows]
+    links: list[LayerEdges] = [[] for _ in rows[1:]]
     row_of = {number: row for row, numbers in enumerate(rows) for number in numbers}
     for number, readers in found.readers.items():
-        chain: dict[int, Item] = {row_of[number]: number}
+        chain: dict[int, Vertex] = {row_of[number]: number}
         for reader in sorted(readers, key=lambda reader: (row_of[reader], reader)):
             for row in range(max(chain) + 1, row_of[reader]):
                 chain[row] = ("bend", number, row)
@@ -103,30 +105,30 @@ def _with_bends(found: Diagram, rows: Sequence[Sequence[int]]) -> tuple[list[lis
     return items, links
 
 
-def _swept(items: list[list[Item]], links: list[Links], down: bool) -> list[list[Item]]:
+def _barycenter_sweep(items: list[list[Vertex]], links: list[LayerEdges], down: bool) -> list[list[Vertex]]:
     """Every row but one sorted by the mean place of what it is joined to in the row before it."""
     new = [list(row) for row in items]
     steps = range(1, len(items)) if down else range(len(items) - 2, -1, -1)
     for row in steps:
         before, between = (row - 1, links[row - 1]) if down else (row + 1, links[row])
-        place = _places(new[before])
+        place = _relative_positions(new[before])
         near = neighbours(between, down)
-        own = _places(new[row])
+        own = _relative_positions(new[row])
         keys = {item: _mean([place[other] for other in near.get(item, ())], own[item]) for item in new[row]}
         new[row].sort(key=keys.__getitem__)
     return new
 
 
-def neighbours(links: Links, down: bool) -> dict[Item, list[Item]]:
+def neighbours(links: LayerEdges, down: bool) -> dict[Vertex, list[Vertex]]:
     """What every item of the lower row is joined to in the upper one (``down``), or the other way round."""
-    found: dict[Item, list[Item]] = {}
+    found: dict[Vertex, list[Vertex]] = {}
     for upper, lower in links:
         item, other = (lower, upper) if down else (upper, lower)
         found.setdefault(item, []).append(other)
     return found
 
 
-def _places(row: Sequence[Item]) -> dict[Item, float]:
+def _relative_positions(row: Sequence[Vertex]) -> dict[Vertex, float]:
     """Places between zero and one, so that rows of different lengths compare."""
     return {item: (place + 0.5) / len(row) for place, item in enumerate(row)}
 
@@ -135,7 +137,7 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
     return sum(values) / len(values) if values else otherwise
 
 
-def _crossings(items: list[list[Item]], links: list[Links]) -> int:
+def _count_crossings(items: list[list[Vertex]], links: list[LayerEdges]) -> int:
     total = 0
     for (upper, lower), between in zip(pairwise(items), links, strict=True):
         above, below = _index(upper), _index(lower)
@@ -144,23 +146,23 @@ def _crossings(items: list[list[Item]], links: list[Links]) -> int:
     return total
 
 
-def _index(row: Sequence[Item]) -> Mapping[Item, int]:
+def _index(row: Sequence[Vertex]) -> Mapping[Vertex, int]:
     return {item: place for place, item in enumerate(row)}
 
 
-MARGIN, BETWEEN = 12.0, 40.0  # around the picture, and from row to row
+MARGIN, LAYER_GAP = 12.0, 40.0  # around the picture, and from row to row
 
-_BEND, _NARROW = 2.0, 12.0  # the width of a bend, and the gap beside it
+_DUMMY_WIDTH, _DUMMY_GAP = 2.0, 12.0  # the width of a bend, and the gap beside it
 
-_STRAIGHT = 4.0  # how much more a bend minds its place than a box does
+_DUMMY_WEIGHT = 4.0  # how much more a bend minds its place than a box does
 
 _COORDINATE_SWEEPS = 24
 
-Near = Mapping[Item, Sequence[Item]]
+Neighbours = Mapping[Vertex, Sequence[Vertex]]
 
 
 @dataclass(frozen=True)
-class Placed:
+class Coordinates:
     """Where everything stands.
 
     Args:
@@ -171,41 +173,45 @@ class Placed:
         height: Of the picture.
     """
 
-    middle: Mapping[Item, float]
+    middle: Mapping[Vertex, float]
     top: Sequence[float]
     depth: Sequence[float]
     width: float
     height: float
 
 
-def placed(found: Diagram, order: Ordered) -> Placed:
+def assign_coordinates(found: Diagram, order: LayeredGraph) -> Coordinates:
     """A place for everything."""
-    middle = _middles(found, order)
+    middle = _vertex_centers(found, order)
     left = min(middle[item] - _width(found, item) / 2 for item in middle)
     right = max(middle[item] + _width(found, item) / 2 for item in middle)
     depth = [max(found.boxes[n].height for n in row if isinstance(n, int)) for row in order.rows]
     top, y = [], MARGIN
     for height in depth:
         top.append(y)
-        y += height + BETWEEN
+        y += height + LAYER_GAP
     shifted = {item: round(x - left + MARGIN, 1) for item, x in middle.items()}
-    return Placed(shifted, top, depth, round(right - left + 2 * MARGIN), round(y - BETWEEN + MARGIN))
+    return Coordinates(shifted, top, depth, round(right - left + 2 * MARGIN), round(y - LAYER_GAP + MARGIN))
 
 
-def _middles(found: Diagram, order: Ordered) -> dict[Item, float]:
-    room = max(WIDTH, *(_row_length(found, row) for row in order.rows))
+def _vertex_centers(found: Diagram, order: LayeredGraph) -> dict[Vertex, float]:
+    room = max(WIDTH, *(_layer_span(found, row) for row in order.rows))
     above = {item: items for links in order.links for item, items in neighbours(links, True).items()}
     below = {item: items for links in order.links for item, items in neighbours(links, False).items()}
     middle = {item: room / 2 for row in order.rows for item in row}
     for sweep in range(_COORDINATE_SWEEPS):
         down = sweep % 2 == 0
         for row in order.rows if down else reversed(order.rows):
-            wished = [_wish(item, (above, below) if down else (below, above), middle) for item in row]
-            middle |= _set(found, row, wished, room)
+            wished = [
+                _preferred_center(item, (above, below) if down else (below, above), middle) for item in row
+            ]
+            middle |= _place_layer(found, row, wished, room)
     return middle
 
 
-def _wish(item: Item, near: tuple[Near, Near], middle: Mapping[Item, float]) -> float:
+def _preferred_center(
+    item: Vertex, near: tuple[Neighbours, Neighbours], middle: Mapping[Vertex, float]
+) -> float:
     """Above or below the middle of what it is joined to on one side; a bend minds both, to be straight."""
     joined = near[0].get(item) or near[1].get(item) or [item]
     if not isinstance(item, int):
@@ -213,16 +219,18 @@ def _wish(item: Item, near: tuple[Near, Near], middle: Mapping[Item, float]) -> 
     return sum(middle[other] for other in joined) / len(joined)
 
 
-def _set(found: Diagram, row: Sequence[Item], wished: Sequence[float], room: float) -> dict[Item, float]:
+def _place_layer(
+    found: Diagram, row: Sequence[Vertex], wished: Sequence[float], room: float
+) -> dict[Vertex, float]:
     """The places of a row's items."""
     widths = [_width(found, item) for item in row]
-    apart = [_apart(found, a, b) for a, b in pairwise(row)]
-    weights = [1.0 if isinstance(item, int) else _STRAIGHT for item in row]
-    places = spread(wished, apart, widths[0] / 2, room - widths[-1] / 2, weights)
+    apart = [_min_distance(found, a, b) for a, b in pairwise(row)]
+    weights = [1.0 if isinstance(item, int) else _DUMMY_WEIGHT for item in row]
+    places = separate(wished, apart, widths[0] / 2, room - widths[-1] / 2, weights)
     return dict(zip(row, places, strict=True))
 
 
-def spread(
+def separate(
     wished: Sequence[float], apart: Sequence[float], low: float, high: float, weights: Sequence[float] = ()
 ) -> list[float]:
     """Places in the order given, at least so far apart, as near to those wished for as can be.
@@ -250,19 +258,19 @@ def spread(
     return [place + offset for place, offset in zip(flat, offsets, strict=True)]
 
 
-def _width(found: Diagram, item: Item) -> float:
-    return found.boxes[item].width if isinstance(item, int) else _BEND
+def _width(found: Diagram, item: Vertex) -> float:
+    return found.boxes[item].width if isinstance(item, int) else _DUMMY_WIDTH
 
 
-def _apart(found: Diagram, a: Item, b: Item) -> float:
+def _min_distance(found: Diagram, a: Vertex, b: Vertex) -> float:
     """The least distance of the middles of two neighbours; bends stand closer than boxes."""
-    gap = GAP if isinstance(a, int) and isinstance(b, int) else _NARROW
+    gap = GAP if isinstance(a, int) and isinstance(b, int) else _DUMMY_GAP
     return (_width(found, a) + _width(found, b)) / 2 + gap
 
 
-def _row_length(found: Diagram, row: Sequence[Item]) -> float:
+def _layer_span(found: Diagram, row: Sequence[Vertex]) -> float:
     return (
         _width(found, row[0]) / 2
         + _width(found, row[-1]) / 2
-        + sum(_apart(found, a, b) for a, b in pairwise(row))
+        + sum(_min_distance(found, a, b) for a, b in pairwise(row))
     )

@@ -16,17 +16,17 @@ from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import VIEWS
 from zoo.compiler.passes.insert_copies import LEAVES
 from zoo.compiler.passes.simplify import erase_derivatives
-from zoo.compiler.printing import Notation, is_in_order, shape_text
+from zoo.compiler.printing import EquationPrinter, format_shape, is_contiguous_view
 
 # A nameless value that long, or used twice and not that short, gets a name and a box of its own.
-_LONG, _SHORT = 40, 14
+_MAX_LENGTH, _MAX_SHARED_LENGTH = 40, 14
 
 _PRODUCT, _ATOM = 4, 7  # how tightly @ and a call bind
 
 _SIDES = ("_re", "_im")
 
 
-class Values(Notation):
+class DiagramNames(EquationPrinter):
     """The values of a step that have a name.
 
     Those are the declared ones, the new states, ``h'``, what the author of ``step`` named, and what would be
@@ -47,9 +47,9 @@ class Values(Notation):
         self.equations = equations
         called = (node for made, (_, given) in equations.calls.items() for node in (made, *given))
         new = erase_derivatives([*equations.outputs, *called])
-        self.calls = calls_of(equations, new)
-        self.y, self.after = whole(new[equations.y]), dict(self._after(new))
-        self.shapes = {whole(new[node]): node.shape for node in reversed(equations.outputs)}
+        self.calls = function_calls(equations, new)
+        self.y, self.after = storage_of_view(new[equations.y]), dict(self._after(new))
+        self.shapes = {storage_of_view(new[node]): node.shape for node in reversed(equations.outputs)}
         self.aliases: list[tuple[str, Node]] = []
         self.names = {node: name for name, node in self._declared()}
         self._name_outputs()
@@ -66,7 +66,9 @@ class Values(Notation):
         for name, node in self.equations.after.items():
             planes = new[node].inputs if self._is_complex(new[node], name) else (new[node],)
             sides = _SIDES if len(planes) > 1 else ("",)
-            yield from ((f"{name}{side}'", whole(plane)) for side, plane in zip(sides, planes, strict=True))
+            yield from (
+                (f"{name}{side}'", storage_of_view(plane)) for side, plane in zip(sides, planes, strict=True)
+            )
 
     def _is_complex(self, node: Node, state: str) -> bool:
         is_complex = self.equations.cell.states[state].complex
@@ -97,7 +99,7 @@ class Values(Notation):
         """Nameless values by the name that the author gave them."""
         reached, found = self.reached(), dict[str, list[Node]]()
         for old, name in self.equations.names.items():
-            node = whole(new.get(old, old))
+            node = storage_of_view(new.get(old, old))
             if (
                 node in reached
                 and not self.has_name(node)
@@ -111,13 +113,13 @@ class Values(Notation):
 
     def _name_what_is_long_or_shared(self) -> None:
         nodes = sorted(self.reached(), key=_index)
-        uses = Counter(whole(operand) for node in nodes for operand in self.operands(node))
+        uses = Counter(storage_of_view(operand) for node in nodes for operand in self.operands(node))
         parts = {node.inputs[0] for node in self.names if node.op == "slice"}
         for node in nodes:
             if self.has_name(node) or node.value is not None or node.op in (*LEAVES, *VIEWS) or node in parts:
                 continue
             length = len(self.equation(node))
-            if length > _LONG or (uses[node] > 1 and length > _SHORT):
+            if length > _MAX_LENGTH or (uses[node] > 1 and length > _MAX_SHARED_LENGTH):
                 self.names[node] = self._free("a")
 
     def _free(self, wish: str) -> str:
@@ -135,7 +137,7 @@ class Values(Notation):
 
     def read_by(self, node: Node) -> list[Node]:
         """The named values in the equation of a value."""
-        found = self._below(map(whole, self.operands(node)), stop=self.names)
+        found = self._below(map(storage_of_view, self.operands(node)), stop=self.names)
         return [each for each in found if each in self.names]
 
     def _below(self, nodes: Iterable[Node], stop: Iterable[Node]) -> dict[Node, None]:
@@ -146,7 +148,7 @@ class Values(Notation):
             if node not in found:
                 found[node] = None
                 if node not in stop:
-                    waiting.extend(map(whole, reversed(self.operands(node))))
+                    waiting.extend(map(storage_of_view, reversed(self.operands(node))))
         return found
 
     def operands(self, node: Node) -> tuple[Node, ...]:
@@ -155,20 +157,20 @@ class Values(Notation):
 
     def has_name(self, node: Node) -> bool:
         """Whether a value is told in an equation of its own."""
-        return whole(node) in self.names
+        return storage_of_view(node) in self.names
 
     def has_own_text(self, node: Node) -> bool:
         """Whether a view has a name, is a call, or is the real or the imaginary part of an array."""
-        return self.has_name(node) or node in self.calls or is_whole(node) or self._is_plane(node)
+        return self.has_name(node) or node in self.calls or is_full_view(node) or self._is_plane(node)
 
     def give_name(self, node: Node) -> str:
         """The name of a value that has one."""
-        return self.names[whole(node)]
+        return self.names[storage_of_view(node)]
 
     def shape(self, node: Node) -> str:
         """The shape of a value in letters."""
         shape = self.shapes.get(node, node.shape)
-        return f"{shape_text(shape[1:])} complex" if self._has_planes(node) else shape_text(shape)
+        return f"{format_shape(shape[1:])} complex" if self._has_planes(node) else format_shape(shape)
 
     def _has_planes(self, node: Node) -> bool:
         """Whether a value is a complex array as it is stored."""
@@ -186,7 +188,7 @@ class Values(Notation):
             return f"{self.operand(a, _PRODUCT)} @ {self.operand(b, _PRODUCT + 1)}", _PRODUCT
         if name:
             return f"{name}({', '.join(map(self.operand, given))})", _ATOM
-        if is_whole(node) and node.inputs[0].value is None and not self.has_name(node.inputs[0]):
+        if is_full_view(node) and node.inputs[0].value is None and not self.has_name(node.inputs[0]):
             return self._written(node.inputs[0])
         if self._is_plane(node):
             return f"{self.names[node.inputs[0]]}{'_im' if node.attr[1].integer else '_re'}", _ATOM
@@ -202,23 +204,23 @@ Group = tuple[Node, ...]
 Read = Callable[[Group], Iterable[Node]]
 
 
-def groups_of(values: Values) -> list[Group]:
+def box_groups(values: DiagramNames) -> list[Group]:
     """The computed values with a name, those together that share a box, what a group reads before it."""
     nodes = [node for node in values.names if node.op not in LEAVES]
     found: dict[Hashable, list[Node]] = {}
     for node in sorted(nodes, key=_index):
-        found.setdefault(_key(values, node), []).append(node)
+        found.setdefault(_group_key(values, node), []).append(node)
     groups = [tuple(group) for group in found.values()]
-    return in_order(groups, lambda group: read_by(values, group))
+    return topological_order(groups, lambda group: read_by(values, group))
 
 
-def read_by(values: Values, group: Group) -> list[Node]:
+def read_by(values: DiagramNames, group: Group) -> list[Node]:
     """The named values that a group is written in, beside its own."""
     found = dict.fromkeys(node for member in group for node in values.read_by(member))
     return [node for node in found if node not in group]
 
 
-def in_order(groups: list[Group], read: Read) -> list[Group]:
+def topological_order(groups: list[Group], read: Read) -> list[Group]:
     """Groups in an order in which what one reads stands before it; without one, they are taken apart."""
     waiting, found = dict.fromkeys(groups), []
     while waiting:
@@ -232,7 +234,7 @@ def in_order(groups: list[Group], read: Read) -> list[Group]:
     return found
 
 
-def _key(values: Values, node: Node) -> Hashable:
+def _group_key(values: DiagramNames, node: Node) -> Hashable:
     """What values that share a box have in common."""
     if node.op == "slice":
         return ("parts", node.inputs[0])
@@ -242,24 +244,24 @@ def _key(values: Values, node: Node) -> Hashable:
     return ("complex", stem) if stem and side.rstrip("'") in ("re", "im") else node
 
 
-def calls_of(equations: Equations, new: dict[Node, Node]) -> dict[Node, Call]:
+def function_calls(equations: Equations, new: dict[Node, Node]) -> dict[Node, Call]:
     """Values that a function made, by what holds their numbers, with what the function was given."""
     found: dict[Node, Call] = {}
     for node, (name, given) in equations.calls.items():
-        made, *operands = (new.get(whole(each)) for each in (node, *given))
+        made, *operands = (new.get(storage_of_view(each)) for each in (node, *given))
         known = tuple(operand for operand in operands if operand is not None)
         if made is not None and made.value is None and made not in known and 0 < len(known) == len(given):
             found[made] = (name, known)
     return found
 
 
-def whole(node: Node) -> Node:
+def storage_of_view(node: Node) -> Node:
     """What a view shows all of; a view of a part stays itself."""
-    while is_whole(node):
+    while is_full_view(node):
         node = node.inputs[0]
     return node
 
 
-def is_whole(node: Node) -> bool:
+def is_full_view(node: Node) -> bool:
     """Whether a node is a view of all numbers of another, as they lie or repeated."""
-    return node.op in ("reshape", "broadcast") or (node.op == "transpose" and is_in_order(node))
+    return node.op in ("reshape", "broadcast") or (node.op == "transpose" and is_contiguous_view(node))

@@ -6,10 +6,16 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from zoo.base import Cell
-from zoo.cell_pages import MADE
+from zoo.cell_pages import GENERATED_MARK
 from zoo.cell_pages.diagram.boxes import LINE, PADDING, Box, Diagram, diagram
-from zoo.cell_pages.diagram.edges import HEAD, Piece, box_top, pieces
-from zoo.cell_pages.diagram.layout import Ordered, Placed, ordered, placed, rows_of
+from zoo.cell_pages.diagram.edges import HEAD, EdgeSegment, box_top, edge_segments
+from zoo.cell_pages.diagram.layout import (
+    Coordinates,
+    LayeredGraph,
+    assign_coordinates,
+    assign_layers,
+    reduce_crossings,
+)
 
 _STYLE = """\
 text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
@@ -44,34 +50,34 @@ def draw(cell: Cell) -> str:
         DefinitionError: if its ``step`` cannot be read.
     """
     found = diagram(cell)
-    order = ordered(found, rows_of(found))
-    where = placed(found, order)
+    order = reduce_crossings(found, assign_layers(found))
+    where = assign_coordinates(found, order)
     width, height = _number(where.width), _number(where.height)
     title = f"One step of {cell.name}"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" role="img">',
-        MADE,
+        GENERATED_MARK,
         f"<title>{escape(title)}</title>",
         f"<style>\n{_STYLE}\n</style>",
-        *_arrows(found, pieces(found, order, where)),
+        *_arrows(found, edge_segments(found, order, where)),
         *_boxes(found, order, where),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _arrows(found: Diagram, all_pieces: list[Piece]) -> Iterator[str]:
+def _arrows(found: Diagram, all_pieces: list[EdgeSegment]) -> Iterator[str]:
     """Arrows, those of weights in a fainter colour and below the others."""
     for name, is_faint in (("faint", True), ("plain", False)):
         chosen = [piece for piece in all_pieces if (found.boxes[piece.source].kind == "weights") == is_faint]
         if chosen:
-            lines = " ".join(dict.fromkeys(map(_course, chosen)))
+            lines = " ".join(dict.fromkeys(map(_edge_path, chosen)))
             heads = " ".join(dict.fromkeys(_head(piece) for piece in chosen if piece.is_last))
             yield f'<g class="{name}"><path class="line" d="{lines}"/><path class="head" d="{heads}"/></g>'
 
 
-def _course(piece: Piece) -> str:
+def _edge_path(piece: EdgeSegment) -> str:
     (x, y), (x2, y2) = piece.start, piece.end
     if piece.is_last:
         y2 -= HEAD - 1
@@ -81,12 +87,12 @@ def _course(piece: Piece) -> str:
     return f"M{_point(x, y)}V{_number(piece.bottom)}{curve}V{_number(y2)}"
 
 
-def _head(piece: Piece) -> str:
+def _head(piece: EdgeSegment) -> str:
     x, y = piece.end
     return f"M{_point(x, y)}l-3.5,-{HEAD:g}h7z"
 
 
-def _boxes(found: Diagram, order: Ordered, where: Placed) -> Iterator[str]:
+def _boxes(found: Diagram, order: LayeredGraph, where: Coordinates) -> Iterator[str]:
     for row, items in enumerate(order.rows):
         for number in items:
             if isinstance(number, int):

@@ -10,7 +10,7 @@ import click
 
 from zoo.base import Cell
 from zoo.base.names import did_you_mean
-from zoo.cell_pages.cell_info import HIDDEN, INPUTS, ORDERS, Facts, facts_of, in_order
+from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, SORT_KEYS, CellInfo, cell_info, sort_cells
 from zoo.cli.component_lookup import plugin_option
 from zoo.cli.errors import say
 from zoo.cli.flags import argument, option
@@ -28,8 +28,8 @@ _SECONDS = 0.2  # for each cell that is measured
     "order",
     default="family",
     metavar="[-]BY",
-    help=f"Sort by {', '.join(ORDERS)}; with a minus in front, as in --sort -year, from the greatest to the "
-    "least.  [family]",
+    help=f"Sort by {', '.join(SORT_KEYS)}; with a minus in front, as in --sort -year, from the greatest to "
+    "the least.  [family]",
 )
 @option(
     "--speed",
@@ -45,8 +45,8 @@ def command(pattern: str, order: str, speed: bool, as_json: bool) -> None:
     PATTERN is a shell pattern for the name, as in '*lstm', or for family and name, as in 'classic/*'.
     """
     _check_order(order, speed)
-    rows = [facts_of(name) for name in _matching(pattern)]
-    rows = in_order(_measured(rows) if speed else rows, order)
+    rows = [cell_info(name) for name in _matching(pattern)]
+    rows = sort_cells(_measured(rows) if speed else rows, order)
     if as_json:
         echo(json.dumps(rows, indent=2))
         return
@@ -55,10 +55,10 @@ def command(pattern: str, order: str, speed: bool, as_json: bool) -> None:
 
 def _check_order(order: str, speed: bool) -> None:
     by = order.removeprefix("-")
-    if by not in ORDERS:
+    if by not in SORT_KEYS:
         raise click.UsageError(
-            f"--sort {order}: there is nothing called {by!r} to sort by; choose one of {', '.join(ORDERS)}."
-            f"{did_you_mean(by, ORDERS)}"
+            f"--sort {order}: there is nothing called {by!r} to sort by; choose one of "
+            f"{', '.join(SORT_KEYS)}.{did_you_mean(by, SORT_KEYS)}"
         )
     if by == "speed" and not speed:
         raise click.UsageError("--sort speed: nothing is measured without --speed; add it.")
@@ -72,7 +72,7 @@ def _matching(pattern: str) -> list[str]:
     return names
 
 
-def _measured(rows: list[Facts]) -> list[Facts]:
+def _measured(rows: list[CellInfo]) -> list[CellInfo]:
     """The cells with what a token takes; compiling may take minutes, so a terminal shows how far it is."""
     found = []
     for number, facts in enumerate(rows, 1):
@@ -82,20 +82,20 @@ def _measured(rows: list[Facts]) -> list[Facts]:
     return found
 
 
-def _speed(name: str) -> Facts:
+def _speed(name: str) -> CellInfo:
     """What a cell takes for a token; None, and a warning, if it cannot run in this size."""
     from zoo.bench.timing import ROWS, STEPS, ns_per_token
 
     try:
-        found = round(ns_per_token(get_cell(name), INPUTS, HIDDEN, _SECONDS), 1)
+        found = round(ns_per_token(get_cell(name), INPUT_SIZE, HIDDEN_SIZE, _SECONDS), 1)
     except (DefinitionError, UsageError) as error:
         say(f"Warning: {name} is not measured: {error}")
         found = None
-    sizes = {"steps": STEPS, "batch": ROWS, "input_size": INPUTS, "hidden_size": HIDDEN}
+    sizes = {"steps": STEPS, "batch": ROWS, "input_size": INPUT_SIZE, "hidden_size": HIDDEN_SIZE}
     return {**sizes, "dtype": "float32", "ns_per_token": found}
 
 
-def _show(rows: list[Facts], speed: bool) -> None:
+def _show(rows: list[CellInfo], speed: bool) -> None:
     headings = [
         "cell",
         "family",
@@ -115,13 +115,15 @@ def _show(rows: list[Facts], speed: bool) -> None:
     shown = [headings[column] for column in columns]
     right = [shown.index(name) for name in ("year", "carried", "parameters", "ns/token") if name in shown]
     show_table(shown, [[_row(facts)[column] for column in columns] for facts in rows], right, fit=True)
-    echo(f"\nNumbers that a row carries, and parameters of a layer: {HIDDEN} units, {INPUTS} inputs.")
+    echo(
+        f"\nNumbers that a row carries, and parameters of a layer: {HIDDEN_SIZE} units, {INPUT_SIZE} inputs."
+    )
     if speed:
         echo("Processor time for a token, forward and backward, of eight rows in one thread, float32.")
     echo("`zoo show CELL` tells more, and --json all of it.")
 
 
-def _row(facts: Facts) -> list[str]:
+def _row(facts: CellInfo) -> list[str]:
     return [
         facts["name"],
         facts["family"],

@@ -66,10 +66,10 @@ def command(
 
 def _default(path: Path, form: str, step: bool) -> Path:
     """A file in the current directory, called after the run."""
-    from zoo.export.c.literals import prefix_of
+    from zoo.export.c.literals import identifier_prefix
 
     name = real_path(path).name.removesuffix(".safetensors")
-    return Path(f"{prefix_of(name)}.c" if form == "c" else f"{name}{'-step' * step}.onnx")
+    return Path(f"{identifier_prefix(name)}.c" if form == "c" else f"{name}{'-step' * step}.onnx")
 
 
 def _about_onnx(found: OnnxFile) -> Iterator[tuple[str, str]]:

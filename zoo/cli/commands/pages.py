@@ -35,19 +35,19 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     lists them, DIR/FAMILY/README.md those of a family, and pages of cells that are gone are removed. What is
     as it should be is left alone, and so is what was not made by this command.
     """
-    from zoo.cell_pages.write_pages import all_files, differences, files_of, write
+    from zoo.cell_pages.write_pages import all_files, cell_files, pending_changes, write_changes
 
     registry = registry_of(Cell)
     classes = list(dict.fromkeys(map(cell_class, names or registry.list())))
     if names:
-        files = {path: text for cls in classes for path, text in files_of(cls).items()}
+        files = {path: text for cls in classes for path, text in cell_files(cls).items()}
     else:
         files = all_files(classes, out)
-    changes = differences(files, out, is_all=not names)
+    changes = pending_changes(files, out, is_all=not names)
     if check and changes:
         again = shlex.join(["zoo", "pages", *names, "--out", str(out)])
         raise click.ClickException(f"{_told(list(changes))} in {out} would change; run `{again}`.")
-    write(changes, out)
+    write_changes(changes, out)
     removed = sum(text is None for text in changes.values())
     written = len(changes) - removed
     cells = f"{len(classes)} cell{'s' * (len(classes) != 1)}"

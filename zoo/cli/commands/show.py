@@ -13,8 +13,8 @@ import click
 from zoo.base import Cell, Member
 from zoo.base.card import SCOPES
 from zoo.base.names import JOIN
-from zoo.cell_pages.cell_info import HIDDEN, INPUTS
-from zoo.cell_pages.cell_tables import tables
+from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
+from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cli.component_lookup import CONTRACTS, find_member, plugin_option
 from zoo.cli.flags import argument, option
 from zoo.cli.set_options import assign, member_target
@@ -40,8 +40,8 @@ _SIZE = click.IntRange(min=1)
     metavar="NAME=VALUE",
     help="With --source or --graph: an option of the cell; may be repeated.",
 )
-@option("--input", "input_size", type=_SIZE, metavar="N", help=f"With --graph: I.  [{INPUTS}]")
-@option("--hidden", "hidden_size", type=_SIZE, metavar="N", help=f"With --graph: H.  [{HIDDEN}]")
+@option("--input", "input_size", type=_SIZE, metavar="N", help=f"With --graph: I.  [{INPUT_SIZE}]")
+@option("--hidden", "hidden_size", type=_SIZE, metavar="N", help=f"With --graph: H.  [{HIDDEN_SIZE}]")
 @plugin_option
 def command(
     name: str,
@@ -60,7 +60,7 @@ def command(
     _check_flags(source, graph, assignments, (input_size, hidden_size))
     member = find_member(name)
     if graph:
-        _show_graph(_chosen(member, assignments), input_size or INPUTS, hidden_size or HIDDEN)
+        _show_graph(_chosen(member, assignments), input_size or INPUT_SIZE, hidden_size or HIDDEN_SIZE)
     elif source:
         _show_source(_chosen(member, assignments))
     else:
@@ -130,7 +130,7 @@ def _card(member: type[Member]) -> Iterator[str]:
     yield f"{strong(member.name)}  {faint(f'{member.kind}, {member.family}, {_origin(member)}')}"
     yield ""
     yield from _indented(_plain(inspect.getdoc(member) or ""))
-    for heading, rows in tables(member).items():
+    for heading, rows in declaration_tables(member).items():
         yield ""
         yield strong(heading)
         yield from _indented(plain_table(rows) if rows else ["none"])
@@ -174,10 +174,10 @@ def _memory(cell: Cell) -> str:
     from zoo.layers.tape_size import numbers_kept
 
     try:
-        found = numbers_kept(cell, INPUTS, HIDDEN)
+        found = numbers_kept(cell, INPUT_SIZE, HIDDEN_SIZE)
     except (DefinitionError, UsageError) as error:
         return f"unknown: {error}"
-    return f"keeps {4 * found:,} bytes per token at H={HIDDEN}, float32"
+    return f"keeps {4 * found:,} bytes per token at H={HIDDEN_SIZE}, float32"
 
 
 def _reference(member: type[Member]) -> Iterator[str]:

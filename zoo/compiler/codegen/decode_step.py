@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from zoo.compiler.codegen.matmuls import array_name, matrix
 from zoo.compiler.codegen.module import as_tuple, loop_lines, unpack, unpacked
-from zoo.compiler.codegen.pass_emitter import Function
+from zoo.compiler.codegen.pass_emitter import PassEmitter
 from zoo.compiler.codegen.prologue import (
     arrays_made,
     fixed_arrays,
@@ -18,15 +18,15 @@ from zoo.compiler.codegen.prologue import (
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import Derivation
-from zoo.compiler.schedule.fusion import Store
-from zoo.compiler.schedule.phases import Item, Product
-from zoo.compiler.schedule.sections import Pass
+from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.phases import Item, MatmulItem
+from zoo.compiler.schedule.sections import PassSchedule
 
 
-class Walk(Function):
+class DecodeEmitter(PassEmitter):
     """A walk being written: x is one step of one row, and so is all that is made of it."""
 
-    def __init__(self, derivation: Derivation, plan: Pass) -> None:
+    def __init__(self, derivation: Derivation, plan: PassSchedule) -> None:
         super().__init__("walk", derivation.equations, plan, ("kept", "prepare", "advance"))
         self.input_weights: dict[Node, str] = {}
         """Matrices that x is multiplied by, and what each is called as products want it."""
@@ -37,14 +37,14 @@ class Walk(Function):
     def _give_leaves(self) -> None:
         equations, called = self.equations, self.called
         for name, node in {**equations.params, **equations.buffers}.items():
-            self.give(node, called["{}", name], Store.SHARED)
+            self.give(node, called["{}", name], Storage.SHARED)
         for name, node in equations.states.items():
-            self.give(node, called["{}_before", name], Store.BATCH)
+            self.give(node, called["{}_before", name], Storage.BATCH)
         for name, node in {**equations.inputs, "x": equations.x}.items():
-            self.give(node, called["{}_all", name], Store.BATCH)
+            self.give(node, called["{}_all", name], Storage.BATCH)
 
     def _write_item(self, writer: Writer, item: Item, where: str) -> None:
-        if isinstance(item, Product) and item.node.inputs[0].op == "x":
+        if isinstance(item, MatmulItem) and item.node.inputs[0].op == "x":
             self._write_projection(writer, item.node)
         else:
             super()._write_item(writer, item, where)
@@ -75,13 +75,13 @@ class Walk(Function):
         return [*writer.lines, *lines]
 
 
-def walk_source(derivation: Derivation, plan: Pass) -> list[list[str]]:
+def decode_source(derivation: Derivation, plan: PassSchedule) -> list[list[str]]:
     """The two functions of a walk, ``prepare`` and ``advance``.
 
     ``prepare(params, x, state[, inputs])`` makes all arrays, among them the output's, and returns it and what
     ``advance`` takes; that reads x, writes the output, and leaves the new states where the next step reads.
     """
-    walk = Walk(derivation, plan)
+    walk = DecodeEmitter(derivation, plan)
     once, step = walk.section("once"), walk.section("step")
     fixed = fixed_arrays(walk)
     advance = walk.text([*_dense(walk, step), *step, *_renewed(walk)])
@@ -106,20 +106,20 @@ def walk_source(derivation: Derivation, plan: Pass) -> list[list[str]]:
     ]
 
 
-def _dense(walk: Walk, step: list[str]) -> Iterator[str]:
+def _dense(walk: DecodeEmitter, step: list[str]) -> Iterator[str]:
     """The input as a row of numbers, where a token will not do."""
     name = walk.called["{}_all", "x"]
     if name in identifiers_in(step):
         yield f"    {name} = kernels.rows_of(kernels.dense(x, I, {walk.like}))"
 
 
-def _renewed(walk: Walk) -> Iterator[str]:
+def _renewed(walk: DecodeEmitter) -> Iterator[str]:
     """The new states become those before the next step."""
     for name, node in walk.equations.after.items():
         yield f"    kernels.copy_row({walk.array_of(node).name}, {walk.called['{}_before', name]})"
 
 
-def _prepared(walk: Walk, words: Collection[str]) -> Iterator[str]:
+def _prepared(walk: DecodeEmitter, words: Collection[str]) -> Iterator[str]:
     """What x is multiplied by, states that can be written to, and inputs as rows."""
     for w, name in walk.input_weights.items():
         yield f"    {name} = kernels.input_panels(x, {matrix(walk, w)})"
@@ -135,7 +135,7 @@ def _prepared(walk: Walk, words: Collection[str]) -> Iterator[str]:
             yield f"    {row} = {walk.called['{}', name]}.reshape(1, {walk.arrays[node].width})"
 
 
-def _names(walk: Walk) -> Iterator[str]:
+def _names(walk: DecodeEmitter) -> Iterator[str]:
     """Everything that a step could read or write, the input first."""
     yield "x"
     yield from (walk.called["{}_0", name] for name in walk.equations.states)
@@ -143,6 +143,6 @@ def _names(walk: Walk) -> Iterator[str]:
     yield from walk.biases
     yield from walk.packed.values()
     for array in walk.arrays.values():
-        if array.store != Store.SCALAR and array.name != walk.called["{}_all", "x"]:
+        if array.store != Storage.SCALAR and array.name != walk.called["{}_all", "x"]:
             yield array.name
             yield f"{array.name}_flat"

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo.compiler.codegen.storage import Places
+from zoo.compiler.codegen.storage import StorageMap
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.views import view_of
-from zoo.compiler.schedule.fusion import Store
+from zoo.compiler.schedule.fusion import Storage
 
 if TYPE_CHECKING:
-    from zoo.compiler.codegen.pass_emitter import Function
+    from zoo.compiler.codegen.pass_emitter import PassEmitter
 
 # How tightly a piece of code binds: operators, then what needs no parentheses anywhere.
 COMPARISON, SUM, TERM, SIGN, POWER, ATOM = range(6)
@@ -32,7 +32,7 @@ _LONGEST = 60
 
 
 @dataclass(frozen=True)
-class Code:
+class ExprText:
     """A piece of an expression, and how tightly it binds."""
 
     text: str
@@ -52,15 +52,15 @@ class Expressions:
         stored: What it stores.
     """
 
-    def __init__(self, places: Places, body: Iterable[Node], stored: Iterable[Node]) -> None:
+    def __init__(self, places: StorageMap, body: Iterable[Node], stored: Iterable[Node]) -> None:
         self.places = places
-        self.codes: dict[Node, Code] = {}
+        self.codes: dict[Node, ExprText] = {}
         self.uses = self._uses(body, stored)
 
     def load(self, node: Node, address: str) -> None:
         """Say where a value is read, which is one or zero if it is true or false."""
         truth = f"{address} != {self.number(0.0).text}" if node.truth else ""
-        self.codes[node] = Code(truth, COMPARISON) if truth else Code(address)
+        self.codes[node] = ExprText(truth, COMPARISON) if truth else ExprText(address)
 
     def define(self, node: Node) -> str | None:
         """The line that computes a value; None if it is written out where it is used."""
@@ -69,10 +69,10 @@ class Expressions:
             self.codes[node] = code
             return None
         name = self.places.label(node)
-        self.codes[node] = Code(name)
+        self.codes[node] = ExprText(name)
         return self.assignment(node, name, code.text)
 
-    def operand(self, node: Node) -> Code:
+    def operand(self, node: Node) -> ExprText:
         """A value where it is used."""
         if node in self.codes:
             return self.codes[node]
@@ -80,7 +80,7 @@ class Expressions:
             return self.number(node.value)
         view = view_of(node)
         assert view is not None  # what is neither here nor in an array is a variable
-        return Code(self.places.label(view.base))
+        return ExprText(self.places.label(view.base))
 
     def stored(self, node: Node) -> str:
         """A value as it is stored: true and false as one and zero."""
@@ -89,7 +89,7 @@ class Expressions:
 
     # What every language has in its own way.
 
-    def number(self, value: float) -> Code:
+    def number(self, value: float) -> ExprText:
         """A number as code."""
         raise NotImplementedError
 
@@ -105,19 +105,19 @@ class Expressions:
         """How an operation is written, ``{0}`` for its first operand, and how tightly that binds."""
         raise NotImplementedError
 
-    def _stays(self, node: Node, code: Code) -> bool:
+    def _stays(self, node: Node, code: ExprText) -> bool:
         places = self.places
-        local = places.has_array(node) and places.array_of(node).store == Store.SCALAR
+        local = places.has_array(node) and places.array_of(node).store == Storage.SCALAR
         named = local or node in places.equations.names
         return self.uses.get(node, 0) <= 1 and not named and len(code.text) <= _LONGEST
 
-    def _expression(self, node: Node) -> Code:
+    def _expression(self, node: Node) -> ExprText:
         if node.op == "copy":
             return self.operand(node.inputs[0])
         template, binding = self.template(node)
         operands = [self.operand(operand) for operand in node.inputs]
         texts = [_fitted(operand, binding, node.op, place) for place, operand in enumerate(operands)]
-        return Code(template.format(*texts), binding)
+        return ExprText(template.format(*texts), binding)
 
     def _uses(self, body: Iterable[Node], stored: Iterable[Node]) -> dict[Node, int]:
         """How often each value is written in the expressions of the loop."""
@@ -135,13 +135,13 @@ class Expressions:
 class PythonExpressions(Expressions):
     """The expressions of one loop of a kernel."""
 
-    def __init__(self, function: Function, body: Iterable[Node], stored: Iterable[Node]) -> None:
+    def __init__(self, function: PassEmitter, body: Iterable[Node], stored: Iterable[Node]) -> None:
         super().__init__(function, body, stored)
         self._numbers = function.numbers
 
-    def number(self, value: float) -> Code:
+    def number(self, value: float) -> ExprText:
         """A variable of the kernel's dtype."""
-        return Code(self._numbers.name(value))
+        return ExprText(self._numbers.name(value))
 
     def as_number(self, condition: str) -> str:
         """A call: a choice that Numba makes without a branch."""
@@ -157,7 +157,7 @@ class PythonExpressions(Expressions):
         return operation.code, COMPARISON if operation.truth else BINDING.get(node.op, ATOM)
 
 
-def _fitted(operand: Code, binding: int, op: str, place: int) -> str:
+def _fitted(operand: ExprText, binding: int, op: str, place: int) -> str:
     """An operand with the parentheses it needs."""
     binding = _INSIDE.get(op, binding)
     if binding == ATOM:

@@ -19,18 +19,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.compiler.codegen.expressions import PythonExpressions
-from zoo.compiler.codegen.storage import Access, Array, Axis, Places, axes_of, merged_axes
+from zoo.compiler.codegen.storage import ArrayAccess, ArrayVar, LoopAxis, StorageMap, axes_of, merged_axes
 from zoo.compiler.codegen.writer import Writer
 from zoo.compiler.ir.graph import Node, Shape
 from zoo.compiler.ir.structural_ops import ONE, REDUCTIONS
 from zoo.compiler.ir.views import ZERO, View, contiguous, view_of
-from zoo.compiler.schedule.fusion import Loop, Store
+from zoo.compiler.schedule.fusion import FusedLoop, Storage
 
 if TYPE_CHECKING:
-    from zoo.compiler.codegen.pass_emitter import Function
+    from zoo.compiler.codegen.pass_emitter import PassEmitter
 
 
-def write_scan(loop: Loop, function: Function, writer: Writer) -> None:
+def write_scan(loop: FusedLoop, function: PassEmitter, writer: Writer) -> None:
     """Write the loop of one scan."""
     (node,) = loop.body
     axis, _ = node.attr
@@ -39,7 +39,7 @@ def write_scan(loop: Loop, function: Function, writer: Writer) -> None:
 
 
 def _write_from(
-    loop: Loop, function: Function, writer: Writer, others: list[int], indices: dict[int, str]
+    loop: FusedLoop, function: PassEmitter, writer: Writer, others: list[int], indices: dict[int, str]
 ) -> None:
     if others:
         name = f"i{len(indices)}"
@@ -49,11 +49,11 @@ def _write_from(
     _write_entries(loop, function, writer, indices)
 
 
-def _write_entries(loop: Loop, function: Function, writer: Writer, indices: dict[int, str]) -> None:
+def _write_entries(loop: FusedLoop, function: PassEmitter, writer: Writer, indices: dict[int, str]) -> None:
     (node,) = loop.body
     axis, reverse = node.attr
     length, total = loop.shape[axis], function.label(node)
-    target = Access(function.array_of(node), ZERO, contiguous(node.shape))
+    target = ArrayAccess(function.array_of(node), ZERO, contiguous(node.shape))
     indices = indices | {axis: "k"}
     zero = function.numbers.name(0.0)
     writer.line(f"{total} = {zero}")
@@ -66,22 +66,22 @@ def _write_entries(loop: Loop, function: Function, writer: Writer, indices: dict
         writer.line(f"{target.array.row}[{target.place(indices)}] = {total}")
 
 
-def _value(loop: Loop, function: Function, operand: Node, indices: dict[int, str]) -> str:
+def _value(loop: FusedLoop, function: PassEmitter, operand: Node, indices: dict[int, str]) -> str:
     """An operand at each place."""
     expressions = PythonExpressions(function, loop.body, ())
-    for node, access in collected_loads(function, loop).items():
+    for node, access in collect_loads(function, loop).items():
         expressions.load(node, f"{access.array.row}[{access.place(indices)}]")
     return expressions.operand(operand).text
 
 
 _KNOWN = {"j", "range", "kernels", "np"}
 
-LEAST_PAIRS = 4
+MIN_OUTLINE_PAIRS = 4
 
 """Pairs of arrays that might overlap; with fewer, a test is nothing to speak of."""
 
 
-class Outlined(NamedTuple):
+class OutlinedLoop(NamedTuple):
     """A loop as a function.
 
     Args:
@@ -100,10 +100,10 @@ def is_worth_it(body: Sequence[str]) -> bool:
     for node in ast.walk(ast.parse("\n".join(body))):
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
             (written if isinstance(node.ctx, ast.Store) else read).add(node.value.id)
-    return len(written) * (len(written) - 1) // 2 + len(written) * len(read - written) >= LEAST_PAIRS
+    return len(written) * (len(written) - 1) // 2 + len(written) * len(read - written) >= MIN_OUTLINE_PAIRS
 
 
-def outlined(name: str, body: Sequence[str], length: str, sums: Sequence[str]) -> Outlined:
+def outline_loop(name: str, body: Sequence[str], length: str, sums: Sequence[str]) -> OutlinedLoop:
     """A loop over ``j`` as a function.
 
     Args:
@@ -121,7 +121,7 @@ def outlined(name: str, body: Sequence[str], length: str, sums: Sequence[str]) -
         *(f"        {line}" for line in body),
         *([f"    return {grown}"] if sums else []),
     ]
-    return Outlined(lines, f"{grown} = {name}({arguments})" if sums else f"{name}({arguments})")
+    return OutlinedLoop(lines, f"{grown} = {name}({arguments})" if sums else f"{name}({arguments})")
 
 
 def _names(lines: Sequence[str]) -> Iterator[str]:
@@ -133,9 +133,9 @@ def _names(lines: Sequence[str]) -> Iterator[str]:
             yield node.id
 
 
-def collected_loads(places: Places, loop: Loop) -> dict[Node, Access]:
+def collect_loads(places: StorageMap, loop: FusedLoop) -> dict[Node, ArrayAccess]:
     """What a loop reads from arrays."""
-    found: dict[Node, Access] = {}
+    found: dict[Node, ArrayAccess] = {}
     body = set(loop.body)
     read = [operand for node in loop.body for operand in node.inputs]
     for node in [*read, *(value for value, _ in loop.stores)]:
@@ -143,33 +143,33 @@ def collected_loads(places: Places, loop: Loop) -> dict[Node, Access]:
             continue
         view = view_of(node)
         assert view is not None  # copies.py saw to it
-        if view.base.op != "size" and places.array_of(view.base).store != Store.SCALAR:
+        if view.base.op != "size" and places.array_of(view.base).store != Storage.SCALAR:
             found[node] = access_to(places, view)
     return found
 
 
-def collected_stores(places: Places, loop: Loop) -> list[tuple[Node, Access]]:
+def collect_stores(places: StorageMap, loop: FusedLoop) -> list[tuple[Node, ArrayAccess]]:
     """What a loop writes to arrays."""
     return [
         (value, access_to(places, view))
         for value, view in loop.stores
-        if places.array_of(view.base).store != Store.SCALAR
+        if places.array_of(view.base).store != Storage.SCALAR
     ]
 
 
-def access_to(places: Places, view: View) -> Access:
+def access_to(places: StorageMap, view: View) -> ArrayAccess:
     """A view as an access to the array that holds its base."""
-    return Access(places.array_of(view.base), view.offset, view.strides)
+    return ArrayAccess(places.array_of(view.base), view.offset, view.strides)
 
 
-def access_to_sum(array: Array, node: Node, shape: Shape) -> Access:
+def access_to_sum(array: ArrayVar, node: Node, shape: Shape) -> ArrayAccess:
     """Where a sum over axes of a shape goes: along those it stays in one place."""
     own = iter(contiguous(node.shape))
     axes = range(len(shape))
-    return Access(array, ZERO, tuple(ZERO if axis in node.attr else next(own) for axis in axes))
+    return ArrayAccess(array, ZERO, tuple(ZERO if axis in node.attr else next(own) for axis in axes))
 
 
-class Nest:
+class LoopNestEmitter:
     """One loop of a plan, being written.
 
     Args:
@@ -178,21 +178,21 @@ class Nest:
         writer: Where to.
     """
 
-    def __init__(self, loop: Loop, function: Function, writer: Writer) -> None:
+    def __init__(self, loop: FusedLoop, function: PassEmitter, writer: Writer) -> None:
         self.loop, self.function, self.writer = loop, function, writer
         self.windows: dict[str, str] = {}
-        self.loads = collected_loads(function, loop)
+        self.loads = collect_loads(function, loop)
         self.targets = {node: self._target(node) for node in loop.body if node.op in (*REDUCTIONS, "row_sum")}
-        self.stores = collected_stores(function, loop)
+        self.stores = collect_stores(function, loop)
         accesses = [*self.loads.values(), *self.targets.values(), *(access for _, access in self.stores)]
-        self.axes: list[Axis] = merged_axes(loop.shape, accesses)
+        self.axes: list[LoopAxis] = merged_axes(loop.shape, accesses)
         self.expressions = PythonExpressions(function, loop.body, [value for value, _ in self.stores])
 
-    def _target(self, node: Node) -> Access:
+    def _target(self, node: Node) -> ArrayAccess:
         """Where a sum goes."""
         array = self.function.array_of(node)
         if node.op == "row_sum":
-            return Access(array, ZERO, contiguous(node.shape))
+            return ArrayAccess(array, ZERO, contiguous(node.shape))
         return access_to_sum(array, node, self.loop.shape)
 
     def write(self) -> None:
@@ -240,7 +240,7 @@ class Nest:
 
     # Elements.
 
-    def _element(self, access: Access, indices: Mapping[int, str]) -> str:
+    def _element(self, access: ArrayAccess, indices: Mapping[int, str]) -> str:
         """An element of an array; a window or a number is taken out of it before the innermost loop."""
         row, place = access.array.row, access.place(indices)
         stride = access.strides[self.axes[-1].last] if self.axes else None
@@ -254,7 +254,7 @@ class Nest:
             return f"{self._window(access, place)}[j]"
         return f"{row}[{access.place({**indices, self.axes[-1].last: 'j'})}]"
 
-    def _window(self, access: Access, place: str) -> str:
+    def _window(self, access: ArrayAccess, place: str) -> str:
         """Numbers side by side as a vector that begins with the first of them."""
         array, length = access.array, self.axes[-1].length
         if place == "0" and array.width == length:
@@ -273,7 +273,7 @@ class Nest:
             array = self.function.array_of(node)
             if node.op == "row_sum" or self._is_written_once(node):
                 continue
-            if array.store == Store.SCALAR:
+            if array.store == Storage.SCALAR:
                 self.writer.line(f"{array.name} = {self._start(node)}")
                 continue
             with self.writer.block(f"for j in range({array.width}):"):
@@ -284,7 +284,7 @@ class Nest:
 
     def _is_local(self, node: Node) -> bool:
         """Whether a sum grows in a variable of the innermost loop, on its way to an array."""
-        is_array = self.function.array_of(node).store != Store.SCALAR
+        is_array = self.function.array_of(node).store != Storage.SCALAR
         return bool(self.axes) and is_array and self.targets[node].strides[self.axes[-1].last] == ZERO
 
     def _is_written_once(self, node: Node) -> bool:
@@ -299,7 +299,7 @@ class Nest:
             self.writer.line(f"{name} = {self._start(node)}")
             return name
         array = self.function.array_of(node)
-        return array.name if array.store == Store.SCALAR else self._element(self.targets[node], indices)
+        return array.name if array.store == Storage.SCALAR else self._element(self.targets[node], indices)
 
     def _write_ends(self, indices: Mapping[int, str]) -> None:
         """Sums that grew in variables go to their arrays."""

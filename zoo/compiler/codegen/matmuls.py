@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo.compiler.codegen.storage import SPAN, Array
+from zoo.compiler.codegen.storage import BLOCK, ArrayVar
 from zoo.compiler.codegen.writer import Writer
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, swap_last
 from zoo.compiler.ir.views import View, view_of
-from zoo.compiler.schedule.fusion import Store
+from zoo.compiler.schedule.fusion import Storage
 
 if TYPE_CHECKING:
-    from zoo.compiler.codegen.pass_emitter import Function
+    from zoo.compiler.codegen.pass_emitter import PassEmitter
 
 
-def write_product(function: Function, writer: Writer, node: Node, where: str) -> None:
+def write_matmul(function: PassEmitter, writer: Writer, node: Node, where: str) -> None:
     """Write one product.
 
     Args:
@@ -44,13 +44,13 @@ def _view(node: Node) -> View:
     return view
 
 
-def _write_projection(function: Function, writer: Writer, node: Node) -> None:
+def _write_projection(function: PassEmitter, writer: Writer, node: Node) -> None:
     """``x @ W + b`` for the whole sequence, or if no other step's is needed, at every step."""
     _, w, *base = node.inputs
     array = function.array_of(node)
     function.assigned.add(array.name)
     bias = array_name(function, base[0]) if base else f"np.zeros({node.shape[0]}, {function.like}.dtype)"
-    if array.store == Store.STEPS:
+    if array.store == Storage.STEPS:
         writer.line(f"{array.name} = kernels.project({function.x}, {matrix(function, w)}, {bias})")
         return
     weights, bias = (
@@ -62,7 +62,7 @@ def _write_projection(function: Function, writer: Writer, node: Node) -> None:
     function.found.append(f"{array.name} = kernels.projection({found}, t, x, {weights}, {bias})")
 
 
-def _named(function: Function, writer: Writer, name: str, expression: str) -> str:
+def _named(function: PassEmitter, writer: Writer, name: str, expression: str) -> str:
     """A variable for what is not one already."""
     if expression.isidentifier():
         return expression
@@ -71,12 +71,12 @@ def _named(function: Function, writer: Writer, name: str, expression: str) -> st
     return name
 
 
-def array_name(function: Function, node: Node) -> str:
+def array_name(function: PassEmitter, node: Node) -> str:
     """The array that holds a value, as it is or within."""
     return function.array_of(_view(node).base).name
 
 
-def matrix(function: Function, w: Node) -> str:
+def matrix(function: PassEmitter, w: Node) -> str:
     """A matrix of parameters as an expression."""
     if w.op == "transpose":
         return f"np.ascontiguousarray({matrix(function, swap_last(w))}.T)"
@@ -89,7 +89,7 @@ def matrix(function: Function, w: Node) -> str:
     return f"{name}.reshape(-1)[{start}:{start + size}].reshape({lengths})"
 
 
-def packed(function: Function, w: Node) -> str:
+def pack_call(function: PassEmitter, w: Node) -> str:
     """The call that packs a matrix for products."""
     heads = "_heads" if w.ndim == 3 else ""
     if w.op == "transpose":
@@ -97,7 +97,7 @@ def packed(function: Function, w: Node) -> str:
     return f"kernels.pack{heads}({matrix(function, w)})"
 
 
-def _write_dot(function: Function, writer: Writer, node: Node, where: str) -> None:
+def _write_dot(function: PassEmitter, writer: Writer, node: Node, where: str) -> None:
     a, w, *base = node.inputs
     target = function.array_of(node)
     everywhere = where != "step"
@@ -106,11 +106,11 @@ def _write_dot(function: Function, writer: Writer, node: Node, where: str) -> No
     if not base:
         _write_zeros(function, writer, target, everywhere)
     # What is computed outside the loops is packed where it is used: in front of them it may not be there yet.
-    panels = packed(function, w) if where in ("once", "final") else function.panels(w)
+    panels = pack_call(function, w) if where in ("once", "final") else function.panels(w)
     view = _view(a)
     source = function.array_of(view.base)
     left, right = (_as_rows(array, each, node, everywhere) for array, each in ((source, a), (target, node)))
-    whole = view.is_whole or source.store == Store.SHARED
+    whole = view.is_whole or source.store == Storage.SHARED
     if node.op == "dot_heads":
         call = f"kernels.add_matmul_heads({left}, {view.offset}, {panels}, {right}, 0, {node.shape[1]})"
     elif whole:
@@ -120,24 +120,24 @@ def _write_dot(function: Function, writer: Writer, node: Node, where: str) -> No
     writer.line(call)
 
 
-def _write_zeros(function: Function, writer: Writer, target: Array, everywhere: bool) -> None:
-    if target.store == Store.BATCH or (target.store == Store.STEPS and target.steps is SPAN):
+def _write_zeros(function: PassEmitter, writer: Writer, target: ArrayVar, everywhere: bool) -> None:
+    if target.store == Storage.BATCH or (target.store == Storage.STEPS and target.steps is BLOCK):
         writer.line(f"{target.part if everywhere else target.step}.fill(0)")
     else:
         function.zeroed.add(target.name)
 
 
-def _as_rows(array: Array, value: Node, product_node: Node, everywhere: bool) -> str:
+def _as_rows(array: ArrayVar, value: Node, product_node: Node, everywhere: bool) -> str:
     """An operand or the result of a product as a matrix; axes in front of the last are more rows."""
     heads = product_node.op == "dot_heads"
-    if array.store == Store.SHARED:
+    if array.store == Storage.SHARED:
         return f"{array.name}.reshape(-1, {array.width if heads else value.shape[-1]})"
     if heads or product(value.shape[:-1]) == as_dim(1):
         return array.all_rows(everywhere)
     return f"{array.part if everywhere else array.step}.reshape(-1, {value.shape[-1]})"
 
 
-def _write_outer(function: Function, writer: Writer, node: Node) -> None:
+def _write_outer(function: PassEmitter, writer: Writer, node: Node) -> None:
     a, g = node.inputs
     target = function.array_of(node)
     if a.op == "x":
@@ -152,7 +152,7 @@ def _write_outer(function: Function, writer: Writer, node: Node) -> None:
     writer.line(_outer_call(node, left, right, target))
 
 
-def _write_outer_before(function: Function, writer: Writer, node: Node, source: Array) -> None:
+def _write_outer_before(function: PassEmitter, writer: Writer, node: Node, source: ArrayVar) -> None:
     """With the states before each step: those after the step before, and the first ones before the first."""
     target, after = function.array_of(node), function.array_of(_view(node.inputs[1]).base)
     initial, later = function.trajectory[source.name]
@@ -169,7 +169,7 @@ def _write_outer_before(function: Function, writer: Writer, node: Node, source: 
         writer.line(_outer_call(node, before, rows(after.name, "1", "last"), target))
 
 
-def _outer_call(node: Node, left: str, right: str, target: Array) -> str:
+def _outer_call(node: Node, left: str, right: str, target: ArrayVar) -> str:
     """The call for some rows; in a product of matrices, more axes of an operand are more rows."""
     if node.op == "outer":
         left, right = (
@@ -185,6 +185,6 @@ def _outer_call(node: Node, left: str, right: str, target: Array) -> str:
     return f"kernels.add_outer_at({left}, {a.offset}, {k}, {right}, {g.offset}, {n}, {target.name})"
 
 
-def _write_row_sum(function: Function, writer: Writer, node: Node) -> None:
+def _write_row_sum(function: PassEmitter, writer: Writer, node: Node) -> None:
     target, source = function.array_of(node), function.array_of(_view(node.inputs[0]).base)
     writer.line(f"kernels.add_rows({source.part}, {target.name}.reshape(-1))")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo.compiler.codegen.pass_emitter import Function
+from zoo.compiler.codegen.pass_emitter import PassEmitter
 from zoo.compiler.codegen.prologue import definitions, fixed_arrays
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import Derivation
-from zoo.compiler.schedule.fusion import Store
-from zoo.compiler.schedule.sections import Pass
+from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.sections import PassSchedule
 
 
 @dataclass(frozen=True)
-class Kept:
+class TapeArray:
     """One array of the tape: the values it holds, and the state whose course it is."""
 
     name: str
@@ -32,7 +32,7 @@ def as_tuple(parts: list[str]) -> str:
     return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
 
 
-def unpacked(function: Function) -> list[str]:
+def unpacked(function: PassEmitter) -> list[str]:
     """Parameters, states and inputs under their names."""
     writer, equations, called = Writer(), function.equations, function.called
     writer.line(unpack([called["{}", name] for name in (*equations.params, *equations.buffers)], "params"))
@@ -42,18 +42,18 @@ def unpacked(function: Function) -> list[str]:
     return writer.lines
 
 
-def _give_leaves(function: Function) -> None:
+def _give_leaves(function: PassEmitter) -> None:
     equations, called = function.equations, function.called
     for name, node in {**equations.params, **equations.buffers}.items():
-        function.give(node, called["{}", name], Store.SHARED)
+        function.give(node, called["{}", name], Storage.SHARED)
     for name, node in equations.states.items():
-        function.give(node, called["{}_before", name], Store.BATCH)
+        function.give(node, called["{}_before", name], Storage.BATCH)
     for name, node in equations.inputs.items():
-        function.give(node, called["{}_all", name], Store.STEPS)
-    function.give(equations.x, called["{}_all", "x"], Store.STEPS)
+        function.give(node, called["{}_all", name], Storage.STEPS)
+    function.give(equations.x, called["{}_all", "x"], Storage.STEPS)
 
 
-def _flattened(function: Function, body: list[str]) -> list[str]:
+def _flattened(function: PassEmitter, body: list[str]) -> list[str]:
     """States and inputs with one axis for all that a row holds; x as numbers where tokens will not do."""
     writer, equations, called = Writer(), function.equations, function.called
     words = identifiers_in(body)
@@ -77,10 +77,10 @@ def _in_shape(node: Node, name: str) -> str:
     return name if node.ndim == 1 else f"{name}.reshape(batch, {', '.join(map(str, node.shape))})"
 
 
-def forward_source(derivation: Derivation, plan: Pass) -> tuple[list[str], list[Kept]]:
+def forward_source(derivation: Derivation, plan: PassSchedule) -> tuple[list[str], list[TapeArray]]:
     """The forward pass, and what its tape holds."""
     equations = derivation.equations
-    function = Function("forward", equations, plan)
+    function = PassEmitter("forward", equations, plan)
     called = function.called
     _give_leaves(function)
     kept = _tape(derivation, function)
@@ -102,7 +102,7 @@ def forward_source(derivation: Derivation, plan: Pass) -> tuple[list[str], list[
     return _assembled(function, "forward(params, x, state{})", [], body), kept
 
 
-def _assembled(function: Function, signature: str, given: list[str], body: list[str]) -> list[str]:
+def _assembled(function: PassEmitter, signature: str, given: list[str], body: list[str]) -> list[str]:
     """The lines of a whole function: what it is given, what it needs, what it does."""
     flattened = _flattened(function, body)
     front = definitions(function, [*flattened, *body])
@@ -111,12 +111,12 @@ def _assembled(function: Function, signature: str, given: list[str], body: list[
     return [*head, *unpacked(function), *given, *front, *flattened, *body]
 
 
-def loop_lines(function: Function) -> list[str]:
+def loop_lines(function: PassEmitter) -> list[str]:
     """The loops that became functions, each with two empty lines behind it."""
     return [line for lines in function.loops for line in (*lines, "", "")]
 
 
-def _tape(derivation: Derivation, function: Function) -> list[Kept]:
+def _tape(derivation: Derivation, function: PassEmitter) -> list[TapeArray]:
     """The arrays of the tape, each once."""
     found: dict[str, tuple[list[Node], list[str]]] = {}
     for node in derivation.kept:
@@ -125,35 +125,35 @@ def _tape(derivation: Derivation, function: Function) -> list[Kept]:
         found.setdefault(function.array_of(derivation.equations.after[name]).name, ([], []))[1].append(name)
     if not found:
         found[function.array_of(derivation.equations.y).name] = ([derivation.equations.y], [])
-    return [Kept(name, tuple(nodes), tuple(states)) for name, (nodes, states) in found.items()]
+    return [TapeArray(name, tuple(nodes), tuple(states)) for name, (nodes, states) in found.items()]
 
 
-def backward_source(derivation: Derivation, plan: Pass, kept: list[Kept]) -> list[str]:
+def backward_source(derivation: Derivation, plan: PassSchedule, kept: list[TapeArray]) -> list[str]:
     """The backward pass."""
     equations = derivation.equations
-    function = Function("backward", equations, plan, {each.name for each in kept}, by_spans=True)
+    function = PassEmitter("backward", equations, plan, {each.name for each in kept}, by_spans=True)
     called = function.called
     _give_leaves(function)
     for each in kept:
         for node in each.nodes:
-            function.give(node, each.name, Store.STEPS)
+            function.give(node, each.name, Storage.STEPS)
         for name in each.states:
             before, first = called["{}_before", name], called["{}_0", name]
             function.trajectory[before] = (first, each.name)
             function.before[before] = f"{before} = {each.name}[t - 1] if t > 0 else {first}"
-    function.give(derivation.dy, "dy", Store.STEPS)
+    function.give(derivation.dy, "dy", Storage.STEPS)
     for name, node in derivation.dafter.items():
-        function.give(node, called["d{}", name], Store.BATCH)
+        function.give(node, called["d{}", name], Storage.BATCH)
     for name, gradient in derivation.dbefore.items():
         if gradient is not None:
-            array = function.give(gradient, called["d{}_new", name], Store.BATCH)
+            array = function.give(gradient, called["d{}_new", name], Storage.BATCH)
             function.shapes[array.name] = gradient.shape
     if derivation.dx is not None:
-        function.give(derivation.dx, "dx", Store.STEPS)
+        function.give(derivation.dx, "dx", Storage.STEPS)
     return _backward_lines(derivation, function, kept)
 
 
-def _backward_lines(derivation: Derivation, function: Function, kept: list[Kept]) -> list[str]:
+def _backward_lines(derivation: Derivation, function: PassEmitter, kept: list[TapeArray]) -> list[str]:
     equations, called = derivation.equations, function.called
     once, step = function.section("once"), function.section("step", 3)
     after, final = function.section("after", 2), function.section("final")
@@ -199,7 +199,7 @@ def _block(head: str, body: list[str]) -> list[str]:
     return [head, *body] if body else []
 
 
-def _dx(function: Function, step: list[str], after: list[str]) -> tuple[list[str], list[str], list[str]]:
+def _dx(function: PassEmitter, step: list[str], after: list[str]) -> tuple[list[str], list[str], list[str]]:
     """The gradient of x, empty for tokens: lines before the loop over time, after each span, after all."""
     late = function.for_dx.lines
     panels = [f"    {line}" for line in function.panel_lines(late)]

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
-from zoo.compiler.codegen.loops import Nest, outlined, write_scan
-from zoo.compiler.codegen.matmuls import packed, write_product
-from zoo.compiler.codegen.storage import SPAN, SPAN_OF_ALL, Array, Places
-from zoo.compiler.codegen.writer import ARRAY, Names, Numbers, Writer, identifiers_in
+from zoo.compiler.codegen.loops import LoopNestEmitter, outline_loop, write_scan
+from zoo.compiler.codegen.matmuls import pack_call, write_matmul
+from zoo.compiler.codegen.storage import BLOCK, BLOCK_OF_ALL, ArrayVar, StorageMap
+from zoo.compiler.codegen.writer import ARRAY, Names, NumberVars, Writer, identifiers_in
 from zoo.compiler.frontend.trace_step import Equations
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import SCANS, SUMS, swap_last
 from zoo.compiler.ir.views import view_of
-from zoo.compiler.schedule.fusion import Store
-from zoo.compiler.schedule.phases import Item, Product, Rows
-from zoo.compiler.schedule.sections import Pass
+from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.phases import Item, MatmulItem, RowLoops
+from zoo.compiler.schedule.sections import PassSchedule
 
-_SUFFIX = {Store.STEPS: "_all", Store.BATCH: "_now", Store.ROW: "_here", Store.SHARED: ""}
+_SUFFIX = {Storage.STEPS: "_all", Storage.BATCH: "_now", Storage.ROW: "_here", Storage.SHARED: ""}
 
 
-class Function(Places):
+class PassEmitter(StorageMap):
     """One pass, being written.
 
     Args:
@@ -35,7 +35,7 @@ class Function(Places):
         self,
         name: str,
         equations: Equations,
-        plan: Pass,
+        plan: PassSchedule,
         taken: Collection[str] = (),
         by_spans: bool = False,
     ) -> None:
@@ -45,11 +45,11 @@ class Function(Places):
         """Loops that became functions of their own."""
         self.by_spans = by_spans
         if by_spans:
-            self.given, self.made = SPAN_OF_ALL, SPAN
+            self.given, self.made = BLOCK_OF_ALL, BLOCK
         self.names.taken |= {name + ending for name in (*taken, "dy", "dx") for ending in ARRAY}
         self.called = {key: self.names.fresh(key[0].format(key[1]), ARRAY) for key in _given(equations)}
         """What the arrays that the caller brings are called, and those of states and their gradients."""
-        self.numbers = Numbers(self.names, _option_names(equations))
+        self.numbers = NumberVars(self.names, _option_names(equations))
         self.zeroed: set[str] = set()
         """Arrays that must start at zero."""
         self.assigned: set[str] = set()
@@ -78,10 +78,10 @@ class Function(Places):
 
     # Names and arrays.
 
-    def _wish(self, node: Node, store: Store) -> str:
+    def _wish(self, node: Node, store: Storage) -> str:
         return f"{self._called(node)}{_SUFFIX[store]}"
 
-    def _make(self, node: Node, store: Store) -> Array:
+    def _make(self, node: Node, store: Storage) -> ArrayVar:
         array = super()._make(node, store)
         if node.op in SUMS:
             self.zeroed.add(array.name)
@@ -100,12 +100,12 @@ class Function(Places):
     def panel_lines(self, readers: list[str]) -> list[str]:
         """The lines that pack what some lines read."""
         words = identifiers_in(readers)
-        return [f"    {name} = {packed(self, w)}" for w, name in self.packed.items() if name in words]
+        return [f"    {name} = {pack_call(self, w)}" for w, name in self.packed.items() if name in words]
 
     def outline(self, body: list[str], length: str, sums: list[str]) -> str:
         """Make a loop a function; the line that calls it."""
         name = self.names.fresh(f"{self.name}_loop_{len(self.loops) + 1}")
-        found = outlined(name, body, length, sums)
+        found = outline_loop(name, body, length, sums)
         self.loops.append(found.lines)
         return found.call
 
@@ -119,23 +119,23 @@ class Function(Places):
         return writer.lines
 
     def _write_item(self, writer: Writer, item: Item, where: str) -> None:
-        if isinstance(item, Product):
-            write_product(self, writer, item.node, where)
+        if isinstance(item, MatmulItem):
+            write_matmul(self, writer, item.node, where)
             return
         if where in ("once", "final"):
             self._write_loops(writer, item)
             return
         arrays = self._arrays_of(item)
         with self._over_time(writer, where, arrays), writer.block("for r in range(batch):"):
-            for steps in dict.fromkeys(array.steps for array in arrays if array.store == Store.STEPS):
+            for steps in dict.fromkeys(array.steps for array in arrays if array.store == Storage.STEPS):
                 writer.line(steps.row_found())
             for array in arrays:
-                if array.store in (Store.STEPS, Store.BATCH):
+                if array.store in (Storage.STEPS, Storage.BATCH):
                     writer.line(f"{array.row} = {array.row_expression()}")
             self._write_loops(writer, item)
 
     @contextmanager
-    def _over_time(self, writer: Writer, where: str, arrays: Iterable[Array]) -> Iterator[None]:
+    def _over_time(self, writer: Writer, where: str, arrays: Iterable[ArrayVar]) -> Iterator[None]:
         if where == "step":
             yield
             return
@@ -145,16 +145,16 @@ class Function(Places):
                     writer.line(self.before[array.name])
             yield
 
-    def _write_loops(self, writer: Writer, rows: Rows) -> None:
+    def _write_loops(self, writer: Writer, rows: RowLoops) -> None:
         for loop in rows.loops:
             if any(node.op in SCANS for node in loop.body):
                 write_scan(loop, self, writer)
             else:
-                Nest(loop, self, writer).write()
+                LoopNestEmitter(loop, self, writer).write()
 
-    def _arrays_of(self, rows: Rows) -> list[Array]:
+    def _arrays_of(self, rows: RowLoops) -> list[ArrayVar]:
         """The arrays that loops over rows read and write."""
-        found: dict[str, Array] = {}
+        found: dict[str, ArrayVar] = {}
         for loop in rows.loops:
             for node in loop.body:
                 self._note([node, *node.inputs], found)
@@ -162,7 +162,7 @@ class Function(Places):
                 self._note([value, view.base], found)
         return list(found.values())
 
-    def _note(self, nodes: Iterable[Node], found: dict[str, Array]) -> None:
+    def _note(self, nodes: Iterable[Node], found: dict[str, ArrayVar]) -> None:
         for node in nodes:
             view = view_of(node)
             if view is not None and self.has_array(view.base):

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from zoo.compiler.codegen.storage import SPAN, Array
+from zoo.compiler.codegen.storage import BLOCK, ArrayVar
 from zoo.compiler.codegen.writer import Writer, identifiers_in, literal
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Shape
-from zoo.compiler.schedule.fusion import Store
+from zoo.compiler.schedule.fusion import Storage
 from zoo.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from zoo.compiler.codegen.pass_emitter import Function
+    from zoo.compiler.codegen.pass_emitter import PassEmitter
 
 
-def definitions(function: Function, body: list[str]) -> list[str]:
+def definitions(function: PassEmitter, body: list[str]) -> list[str]:
     """Sizes, numbers and arrays that the lines of the body use."""
     writer = Writer()
     words = identifiers_in(body)
@@ -26,13 +26,13 @@ def definitions(function: Function, body: list[str]) -> list[str]:
     return writer.lines
 
 
-def numbers(function: Function) -> Iterator[str]:
+def numbers(function: PassEmitter) -> Iterator[str]:
     """The lines that give numbers the kernel's dtype."""
     for value, name in function.numbers.found.items():
         yield f"{name} = {function.like}.dtype.type({value})"
 
 
-def _sizes(function: Function, words: Collection[str]) -> Iterator[str]:
+def _sizes(function: PassEmitter, words: Collection[str]) -> Iterator[str]:
     spans = function.by_spans and "span" in words
     if spans or "steps" in words or "batch" in words:
         yield "steps, batch = x.shape[0], x.shape[1]"
@@ -41,7 +41,7 @@ def _sizes(function: Function, words: Collection[str]) -> Iterator[str]:
     yield from letters(function, words)
 
 
-def letters(function: Function, words: Collection[str]) -> Iterator[str]:
+def letters(function: PassEmitter, words: Collection[str]) -> Iterator[str]:
     """The lines that find the size letters among the words of some lines."""
     lines = {
         name: _size_of(function, name, other) for name, other in (("H", "I"), ("I", "H")) if name in words
@@ -51,7 +51,7 @@ def letters(function: Function, words: Collection[str]) -> Iterator[str]:
         yield f"{name} = {lines[name]}"
 
 
-def _size_of(function: Function, letter: str, other: str) -> str:
+def _size_of(function: PassEmitter, letter: str, other: str) -> str:
     """How to find a letter in the shapes of what the caller brings.
 
     Raises:
@@ -70,7 +70,7 @@ def _size_of(function: Function, letter: str, other: str) -> str:
     )
 
 
-def _lengths(function: Function) -> Iterator[tuple[str, int, Dim]]:
+def _lengths(function: PassEmitter) -> Iterator[tuple[str, int, Dim]]:
     """Every axis of every array that the caller brings: its array, its place, its length in letters."""
     equations = function.equations
     for name, node in {**equations.params, **equations.buffers}.items():
@@ -79,7 +79,7 @@ def _lengths(function: Function) -> Iterator[tuple[str, int, Dim]]:
         yield from ((function.called["{}_0", name], axis + 1, dim) for axis, dim in enumerate(node.shape))
 
 
-def arrays_made(function: Function) -> Iterator[str]:
+def arrays_made(function: PassEmitter) -> Iterator[str]:
     """The lines that make the arrays of a function."""
     arrays = {each.name: each for each in reversed(function.arrays.values())}
     for name, shape in function.shapes.items():
@@ -87,32 +87,32 @@ def arrays_made(function: Function) -> Iterator[str]:
             yield f"{name} = {_made(function, arrays[name], shape)}"
 
 
-def _made(function: Function, array: Array, shape: Shape) -> str:
+def _made(function: PassEmitter, array: ArrayVar, shape: Shape) -> str:
     """The call that makes an array."""
     if array.name in function.zeroed:
         return f"np.zeros({_shape_text(array, shape)}, {function.like}.dtype)"
-    if array.store == Store.STEPS:
-        steps = "span" if array.steps is SPAN else "steps"
+    if array.store == Storage.STEPS:
+        steps = "span" if array.steps is BLOCK else "steps"
         return f"kernels.sequence({steps}, batch, {array.width}, {function.like})"
     return f"np.empty({_shape_text(array, shape)}, {function.like}.dtype)"
 
 
-def flat_arrays(function: Function, words: Collection[str]) -> Iterator[str]:
+def flat_arrays(function: PassEmitter, words: Collection[str]) -> Iterator[str]:
     """The lines that see shared arrays as one row, of those that are among the words of some lines."""
     for array in function.arrays.values():
         flat = f"{array.name}_flat"
-        if array.store == Store.SHARED and flat in words and array.name not in function.assigned:
+        if array.store == Storage.SHARED and flat in words and array.name not in function.assigned:
             yield f"{flat} = {array.name}.reshape(-1)"
 
 
-def leaf_numbers(function: Function, words: Collection[str]) -> Iterator[str]:
+def leaf_numbers(function: PassEmitter, words: Collection[str]) -> Iterator[str]:
     """The lines that make numbers of sizes, of those that are among the words of some lines."""
     for node, name in function.labels.items():
         if node.op == "size" and name in words:
             yield f"{name} = {function.like}.dtype.type({node.attr})"
 
 
-def fixed_arrays(function: Function) -> list[str]:
+def fixed_arrays(function: PassEmitter) -> list[str]:
     """Small arrays of numbers, and identity matrices, filled."""
     writer = Writer()
     for node, array in list(function.arrays.items()):
@@ -126,13 +126,13 @@ def fixed_arrays(function: Function) -> list[str]:
     return writer.lines
 
 
-def _shape_text(array: Array, shape: Shape) -> str:
-    if array.store == Store.SHARED:
+def _shape_text(array: ArrayVar, shape: Shape) -> str:
+    if array.store == Storage.SHARED:
         return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
     return {
-        Store.STEPS: f"(steps, batch, {array.width})",
-        Store.BATCH: f"(batch, {array.width})",
-        Store.ROW: f"{array.width}",
+        Storage.STEPS: f"(steps, batch, {array.width})",
+        Storage.BATCH: f"(batch, {array.width})",
+        Storage.ROW: f"{array.width}",
     }[array.store]
 
 

@@ -17,12 +17,12 @@ from zoo.compiler.ir.dims import Dim, product
 from zoo.compiler.ir.graph import Node, Shape
 from zoo.compiler.ir.structural_ops import ONE
 from zoo.compiler.ir.views import ZERO, Strides
-from zoo.compiler.schedule.fusion import Store
-from zoo.compiler.schedule.sections import Pass
+from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.sections import PassSchedule
 
 
 @dataclass(frozen=True)
-class Steps:
+class TimeIndexing:
     """Where the steps of a kernel are in arrays that have rows for each of them.
 
     Args:
@@ -48,19 +48,19 @@ class Steps:
         return f"{self.at} = {self.now if self.now.isidentifier() else f'({self.now})'} * batch + r"
 
 
-ALL = Steps()
+ALL_STEPS = TimeIndexing()
 
-SPAN_OF_ALL = Steps(part="first, last")
+BLOCK_OF_ALL = TimeIndexing(part="first, last")
 
 """Of arrays with rows for all steps, where a kernel works on one span of them after the other."""
 
-SPAN = Steps(now="t - first", at="here", part="0, last - first")
+BLOCK = TimeIndexing(now="t - first", at="here", part="0, last - first")
 
 """Of arrays with rows for the steps of one span, which the next one uses again."""
 
 
 @dataclass(frozen=True)
-class Array:
+class ArrayVar:
     """An array.
 
     Args:
@@ -71,43 +71,43 @@ class Array:
     """
 
     name: str
-    store: Store
+    store: Storage
     width: Dim
-    steps: Steps = ALL
+    steps: TimeIndexing = ALL_STEPS
 
     @property
     def row(self) -> str:
         """What a row of it is called in a loop over rows."""
-        if self.store in (Store.ROW, Store.SCALAR):
+        if self.store in (Storage.ROW, Storage.SCALAR):
             return self.name
-        return f"{self.name}_flat" if self.store == Store.SHARED else f"{self.name}_row"
+        return f"{self.name}_flat" if self.store == Storage.SHARED else f"{self.name}_row"
 
     def row_expression(self) -> str:
         """A row of it: that of step t and row r, or that of row r."""
-        return f"kernels.row({self.name}, {self.steps.at if self.store == Store.STEPS else 'r'})"
+        return f"kernels.row({self.name}, {self.steps.at if self.store == Storage.STEPS else 'r'})"
 
     @property
     def step(self) -> str:
         """Its rows of one step."""
-        return f"{self.name}[{self.steps.now}]" if self.store == Store.STEPS else self.name
+        return f"{self.name}[{self.steps.now}]" if self.store == Storage.STEPS else self.name
 
     @property
     def part(self) -> str:
         """Its rows of the steps that are worked on together."""
-        return self.steps.of(self.name) if self.store == Store.STEPS else self.name
+        return self.steps.of(self.name) if self.store == Storage.STEPS else self.name
 
     def all_rows(self, everywhere: bool) -> str:
         """Its rows as a matrix: those of one step, or those of the steps that are worked on together."""
-        if self.store != Store.STEPS:
+        if self.store != Storage.STEPS:
             return self.name
         return self.steps.rows_of(self.name) if everywhere else self.step
 
 
 # Leaves that a kernel itself fills, element by element.
-_WRITTEN_OUT = ("array", "eye")
+_LITERAL_OPS = ("array", "eye")
 
 
-class Places:
+class StorageMap:
     """Names and arrays of one function.
 
     Args:
@@ -123,12 +123,12 @@ class Places:
         made: Where they are in those that the function makes.
     """
 
-    given: Steps = ALL
-    made: Steps = ALL
+    given: TimeIndexing = ALL_STEPS
+    made: TimeIndexing = ALL_STEPS
 
-    def __init__(self, equations: Equations, plan: Pass, names: Names) -> None:
+    def __init__(self, equations: Equations, plan: PassSchedule, names: Names) -> None:
         self.equations, self.plan, self.names = equations, plan, names
-        self.arrays: dict[Node, Array] = {}
+        self.arrays: dict[Node, ArrayVar] = {}
         self.shapes: dict[str, Shape] = {}
         self.labels: dict[Node, str] = {}
 
@@ -138,37 +138,37 @@ class Places:
             self.labels[node] = self.names.fresh(self._called(node))
         return self.labels[node]
 
-    def give(self, node: Node, name: str, store: Store) -> Array:
+    def give(self, node: Node, name: str, store: Storage) -> ArrayVar:
         """Say which array, already there, holds a value."""
-        return self._hold(node, Array(name, store, product(node.shape), self.given))
+        return self._hold(node, ArrayVar(name, store, product(node.shape), self.given))
 
-    def _hold(self, node: Node, array: Array) -> Array:
+    def _hold(self, node: Node, array: ArrayVar) -> ArrayVar:
         self.arrays[node] = array
         return array
 
     def has_array(self, node: Node) -> bool:
         """Whether a value is stored."""
         node = self.plan.shares.get(node, node)
-        return node in self.arrays or node in self.plan.stores or node.op in _WRITTEN_OUT
+        return node in self.arrays or node in self.plan.stores or node.op in _LITERAL_OPS
 
-    def array_of(self, node: Node) -> Array:
+    def array_of(self, node: Node) -> ArrayVar:
         """The array that holds a value; named when first asked for."""
         node = self.plan.shares.get(node, node)
         if node not in self.arrays:
-            store = Store.SHARED if node.op in _WRITTEN_OUT else self.plan.stores[node]
-            if store == Store.SCALAR:
+            store = Storage.SHARED if node.op in _LITERAL_OPS else self.plan.stores[node]
+            if store == Storage.SCALAR:
                 return self.give(node, self.label(node), store)
             return self._make(node, store)
         return self.arrays[node]
 
-    def _make(self, node: Node, store: Store) -> Array:
+    def _make(self, node: Node, store: Storage) -> ArrayVar:
         """A new array for a value."""
         name = self.names.fresh(self._wish(node, store), ARRAY)
-        array = self._hold(node, Array(name, store, product(node.shape), self.made))
+        array = self._hold(node, ArrayVar(name, store, product(node.shape), self.made))
         self.shapes[array.name] = node.shape
         return array
 
-    def _wish(self, node: Node, store: Store) -> str:
+    def _wish(self, node: Node, store: Storage) -> str:
         """What an array for a value would best be called."""
         raise NotImplementedError
 
@@ -179,7 +179,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Access:
+class ArrayAccess:
     """Numbers of an array, addressed by the indices of a nest.
 
     Args:
@@ -188,7 +188,7 @@ class Access:
         strides: For each axis of the nest's shape, how far the next number is.
     """
 
-    array: Array
+    array: ArrayVar
     offset: Dim
     strides: Strides
 
@@ -207,7 +207,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Axis:
+class LoopAxis:
     """One loop of a nest.
 
     Args:
@@ -224,18 +224,18 @@ def axes_of(shape: Shape) -> list[int]:
     return [axis for axis, length in enumerate(shape) if length != ONE]
 
 
-def merged_axes(shape: Shape, accesses: Sequence[Access]) -> list[Axis]:
+def merged_axes(shape: Shape, accesses: Sequence[ArrayAccess]) -> list[LoopAxis]:
     """The loops over a shape: neighbours are one where every array runs on from the one into the other."""
-    merged: list[Axis] = []
+    merged: list[LoopAxis] = []
     for axis in axes_of(shape):
         if merged and _run_on(accesses, merged[-1].last, axis, shape[axis]):
-            merged[-1] = Axis(merged[-1].length * shape[axis], axis)
+            merged[-1] = LoopAxis(merged[-1].length * shape[axis], axis)
         else:
-            merged.append(Axis(shape[axis], axis))
+            merged.append(LoopAxis(shape[axis], axis))
     return merged
 
 
-def _run_on(accesses: Iterable[Access], outer: int, inner: int, length: Dim) -> bool:
+def _run_on(accesses: Iterable[ArrayAccess], outer: int, inner: int, length: Dim) -> bool:
     return all(access.strides[outer] == access.strides[inner] * length for access in accesses)
 
 

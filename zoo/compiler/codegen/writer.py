@@ -87,7 +87,7 @@ def literal(value: float) -> str:
 
 
 @dataclass
-class Numbers:
+class NumberVars:
     """Numbers as variables of the kernel's dtype: a plain ``1.0`` would make float32 code float64."""
 
     names: Names

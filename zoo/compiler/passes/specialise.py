@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from zoo.compiler.frontend.trace_step import Equations
-from zoo.compiler.interpreter import Array, Sizes, meaning
+from zoo.compiler.interpreter import Array, Sizes, numpy_impl
 from zoo.compiler.ir import structural_ops
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors
@@ -70,11 +70,11 @@ def shared_values(
             if node.op in ("param", "buffer"):
                 found[node] = arrays[node.attr]
             elif node.level == Level.ONCE:
-                found[node] = meaning(node, {}, dtype)(*[found[each] for each in node.inputs])
+                found[node] = numpy_impl(node, {}, dtype)(*[found[each] for each in node.inputs])
     return found
 
 
-def lengths(shape: Iterable[Dim]) -> tuple[int, ...]:
+def concrete_shape(shape: Iterable[Dim]) -> tuple[int, ...]:
     """A shape of numbers as integers."""
     return tuple(int(dim.evaluate({})) for dim in shape)
 

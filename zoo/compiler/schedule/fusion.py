@@ -11,7 +11,7 @@ from zoo.compiler.ir.structural_ops import REDUCTIONS, SCANS, SUMS
 from zoo.compiler.ir.views import ZERO, View, contiguous, view_of
 
 
-class Store(enum.Enum):
+class Storage(enum.Enum):
     """What kind of array holds a value."""
 
     SHARED = "one array for all rows and steps"
@@ -22,7 +22,7 @@ class Store(enum.Enum):
 
 
 @dataclass
-class Loop:
+class FusedLoop:
     """One nest of loops over a shape, and what is computed, summed and stored at each place.
 
     Args:
@@ -41,26 +41,26 @@ def is_scalar(node: Node) -> bool:
     return product(node.shape) == as_dim(1)
 
 
-def fused_loops(nodes: list[Node], stores: dict[Node, Store]) -> list[Loop]:
+def fused_loops(nodes: list[Node], stores: dict[Node, Storage]) -> list[FusedLoop]:
     """The values of one phase in as few loops as their dependencies allow.
 
     Args:
         nodes: The values, inputs first.
         stores: What kind of array each value has; what a loop must store for another is added.
     """
-    builder = _Builder(stores)
+    builder = _LoopBuilder(stores)
     for node in nodes:
         builder.add(node)
     builder.finish()
     return builder.loops
 
 
-class _Builder:
+class _LoopBuilder:
     """Puts values into loops, each into the first of its shape in which all it needs is there."""
 
-    def __init__(self, stores: dict[Node, Store]) -> None:
+    def __init__(self, stores: dict[Node, Storage]) -> None:
         self.stores = stores
-        self.loops: list[Loop] = []
+        self.loops: list[FusedLoop] = []
         self.closed: set[int] = set()
         self.place: dict[Node, int] = {}  # the loop after which, or within which, a value is known
 
@@ -86,7 +86,7 @@ class _Builder:
             last = max(last, index)
             start = start + operand.shape[node.attr]
         self.place[node] = last
-        self.stores.setdefault(node, Store.ROW)
+        self.stores.setdefault(node, Storage.ROW)
 
     def _ready(self, node: Node, shape: Shape) -> int:
         """The first loop in which all inputs of a value are known."""
@@ -107,7 +107,7 @@ class _Builder:
 
     def _own_loop(self, shape: Shape) -> int:
         """A loop that nothing else runs in: a scan goes along its axis in order."""
-        self.loops.append(Loop(shape))
+        self.loops.append(FusedLoop(shape))
         self.closed.add(len(self.loops) - 1)
         return len(self.loops) - 1
 
@@ -115,7 +115,7 @@ class _Builder:
         for index in range(first, len(self.loops)):
             if self.loops[index].shape == shape and index not in self.closed:
                 return index
-        self.loops.append(Loop(shape))
+        self.loops.append(FusedLoop(shape))
         return len(self.loops) - 1
 
     def finish(self) -> None:
@@ -126,7 +126,7 @@ class _Builder:
                 self._keep(operand, index)
         for node in self.place:
             if node.op in (*REDUCTIONS, *SCANS):
-                self.stores.setdefault(node, Store.SCALAR if is_scalar(node) else Store.ROW)
+                self.stores.setdefault(node, Storage.SCALAR if is_scalar(node) else Storage.ROW)
         for node, index in self.place.items():
             if node in self.stores and node.op not in (*REDUCTIONS, *SUMS, *SCANS, "concat"):
                 strides = contiguous(node.shape)
@@ -138,4 +138,4 @@ class _Builder:
             return
         base = view.base
         if operand is not base or self.place[base] != index or base.op in SCANS:
-            self.stores[base] = Store.SCALAR if is_scalar(base) else Store.ROW
+            self.stores[base] = Storage.SCALAR if is_scalar(base) else Storage.ROW

@@ -10,24 +10,24 @@ from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, PRODUCTS
 from zoo.compiler.ir.views import view_of
 from zoo.compiler.passes.insert_copies import is_computed
-from zoo.compiler.schedule.fusion import Loop, Store, fused_loops
+from zoo.compiler.schedule.fusion import FusedLoop, Storage, fused_loops
 
 
 @dataclass
-class Rows:
+class RowLoops:
     """Loops over one row after the other."""
 
-    loops: list[Loop]
+    loops: list[FusedLoop]
 
 
 @dataclass
-class Product:
+class MatmulItem:
     """A product of all rows with a matrix, or a sum of products over all rows."""
 
     node: Node
 
 
-Item: TypeAlias = "Rows | Product"
+Item: TypeAlias = "RowLoops | MatmulItem"
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Section:
     """
 
     items: list[Item]
-    stores: Mapping[Node, Store]
+    stores: Mapping[Node, Storage]
 
 
 # Gates could be stored where their pre-activations were, which nobody needs any more: a third less memory for
 # an LSTM. But a loop that writes to windows of the row it reads other windows of does not vectorise, since
 # LLVM cannot tell that they lie apart: 28.1 ns for a unit, where separate arrays take 6.2.
 def plan_section(
-    nodes: Collection[Node], kept: Mapping[Node, Store], between: Store, shares: Mapping[Node, Node]
+    nodes: Collection[Node], kept: Mapping[Node, Storage], between: Storage, shares: Mapping[Node, Node]
 ) -> Section:
     """Plan the computation of some values.
 
@@ -61,9 +61,9 @@ def plan_section(
     inside = set(computed)
     phases = _phases(computed)
     stores = dict(kept)
-    followers = _followers(computed)
+    followers = _users(computed)
     for node in computed:
-        if node not in stores and _crosses(node, followers.get(node, ()), phases):
+        if node not in stores and _leaves_phase(node, followers.get(node, ()), phases):
             stores[node] = between
     for base, node in shares.items():
         if base in phases and node in stores:
@@ -73,37 +73,37 @@ def plan_section(
     for node in computed:
         by_phase[phases[node]].append(node)
     for here in by_phase:
-        whole = [node for node in here if is_product(node) or _is_whole_sum(node, inside, between)]
+        whole = [node for node in here if is_matmul_item(node) or _sums_stored_rows(node, inside, between)]
         apart = set(whole)
         loops = fused_loops([node for node in here if node not in apart], stores)
-        items += [Rows(loops)] if loops else []
-        items += [Product(node) for node in whole]
+        items += [RowLoops(loops)] if loops else []
+        items += [MatmulItem(node) for node in whole]
     return Section(items, stores)
 
 
-def is_product(node: Node) -> bool:
+def is_matmul_item(node: Node) -> bool:
     """Whether a node is made for all rows at once, or of whole matrices."""
     return node.op in (*PRODUCTS, *MATRIX_FUNCTIONS) or node.op in ("outer", "outer_heads")
 
 
-def _followers(computed: Iterable[Node]) -> dict[Node, list[Node]]:
+def _users(computed: Iterable[Node]) -> dict[Node, list[Node]]:
     """For every value those that read it."""
     found: dict[Node, list[Node]] = {}
     for node in computed:
-        for base in bases(node):
+        for base in storage_bases(node):
             found.setdefault(base, []).append(node)
     return found
 
 
-def _is_whole_sum(node: Node, inside: set[Node], between: Store) -> bool:
+def _sums_stored_rows(node: Node, inside: set[Node], between: Storage) -> bool:
     """Whether a sum over rows is of an array that has all of them already."""
-    if node.op != "row_sum" or between != Store.STEPS:
+    if node.op != "row_sum" or between != Storage.STEPS:
         return False
     view = view_of(node.inputs[0])
     return view is not None and view.is_whole and view.base not in inside
 
 
-def bases(node: Node) -> list[Node]:
+def storage_bases(node: Node) -> list[Node]:
     """What holds the numbers of a node's inputs."""
     views = (view_of(operand) for operand in node.inputs)
     return [view.base for view in views if view is not None]
@@ -116,19 +116,19 @@ def _phases(computed: list[Node]) -> dict[Node, int]:
     """
     early: dict[Node, int] = {}
     for node in computed:
-        needs = [early[base] + is_product(base) for base in bases(node) if base in early]
+        needs = [early[base] + is_matmul_item(base) for base in storage_bases(node) if base in early]
         early[node] = max(needs, default=0)
     late: dict[Node, int] = {}
-    followers = _followers(computed)
+    followers = _users(computed)
     for node in reversed(computed):
-        if is_product(node):
+        if is_matmul_item(node):
             late[node] = early[node]
         else:
             late[node] = min((late[user] for user in followers.get(node, ())), default=early[node])
     return late
 
 
-def sums_in_place(nodes: Iterable[Node], kept: Collection[Node]) -> dict[Node, Node]:
+def inplace_sums(nodes: Iterable[Node], kept: Collection[Node]) -> dict[Node, Node]:
     """Values that lie in the array of another: what a product is added to becomes the sum.
 
     Args:
@@ -148,6 +148,8 @@ def sums_in_place(nodes: Iterable[Node], kept: Collection[Node]) -> dict[Node, N
     return found
 
 
-def _crosses(node: Node, followers: Iterable[Node], phases: Mapping[Node, int]) -> bool:
+def _leaves_phase(node: Node, followers: Iterable[Node], phases: Mapping[Node, int]) -> bool:
     """Whether a value leaves the phase it is computed in, or meets a product."""
-    return is_product(node) or any(is_product(user) or phases[user] != phases[node] for user in followers)
+    return is_matmul_item(node) or any(
+        is_matmul_item(user) or phases[user] != phases[node] for user in followers
+    )

@@ -12,21 +12,21 @@ from zoo.compiler.ir.views import view_of
 from zoo.compiler.passes.autodiff import Derivation
 from zoo.compiler.passes.insert_copies import copy, is_computed, own_arrays, with_copies
 from zoo.compiler.passes.simplify import remake, rewrite
-from zoo.compiler.schedule.fusion import Store
-from zoo.compiler.schedule.phases import Section, bases, plan_section, sums_in_place
+from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.phases import Section, inplace_sums, plan_section, storage_bases
 
 # The sections of a pass in order, and the kind of array for what a product in them reads or makes.
-BETWEEN = {
-    "once": Store.SHARED,
-    "sequence": Store.STEPS,
-    "step": Store.BATCH,
-    "after": Store.STEPS,
-    "final": Store.SHARED,
+MATMUL_STORAGE = {
+    "once": Storage.SHARED,
+    "sequence": Storage.STEPS,
+    "step": Storage.BATCH,
+    "after": Storage.STEPS,
+    "final": Storage.SHARED,
 }
 
 
 @dataclass(frozen=True)
-class Pass:
+class PassSchedule:
     """One direction.
 
     Args:
@@ -39,20 +39,20 @@ class Pass:
     """
 
     sections: Mapping[str, Section]
-    stores: Mapping[Node, Store]
+    stores: Mapping[Node, Storage]
     shares: Mapping[Node, Node]
 
 
-def ready(derivation: Derivation) -> Derivation:
+def gradient_with_copies(derivation: Derivation) -> Derivation:
     """The derivation with the copies it takes to run."""
     new = with_copies([*derivation.forward_outputs, *derivation.backward_outputs])
     equations = derivation.equations
-    outputs = {node: _own_forward(new[node]) for node in equations.outputs}
+    outputs = {node: _distinct_output(new[node]) for node in equations.outputs}
     before = {name: new[node] for name, node in derivation.dbefore.items() if node is not None}
     params = {name: new[node] for name, node in derivation.dparams.items() if node is not None}
     dx = None if derivation.dx is None else new[derivation.dx]
     back = [*before.values(), *params.values(), *([] if dx is None else [dx])]
-    carried = _own_backward(before, back)
+    carried = _distinct_state_gradients(before, back)
     params = dict(zip(params, own_arrays(params.values()), strict=True))
     if dx is not None:
         (dx,) = own_arrays([dx], [*carried.values(), *params.values()])
@@ -72,16 +72,16 @@ def ready(derivation: Derivation) -> Derivation:
         dbefore={name: carried.get(name) for name in derivation.dbefore},
         kept=tuple(new[node] for node in derivation.kept),
     )
-    return _with_steps_stored(made)
+    return _with_stored_trajectories(made)
 
 
-def _with_steps_stored(derivation: Derivation) -> Derivation:
+def _with_stored_trajectories(derivation: Derivation) -> Derivation:
     """Copies of the carried gradients for everything that runs once the loop over time is through them.
 
     The array of a carried gradient has the rows of one step only, and the next step overwrites them.
     """
     back = _backward_nodes(derivation)
-    late = _late(derivation, back)
+    late = _deferrable(derivation, back)
     late |= {node for node in back if node.op in SUMS and node.op != "row_sum"}
 
     def stored(operand: Node) -> Node:
@@ -107,7 +107,7 @@ def _backward_nodes(derivation: Derivation) -> list[Node]:
     return [node for node in reached if node not in available]
 
 
-def _late(derivation: Derivation, nodes: Iterable[Node]) -> set[Node]:
+def _deferrable(derivation: Derivation, nodes: Iterable[Node]) -> set[Node]:
     """The values of rows that can wait for the end of the loop: products, and what is made of them."""
     available = set(derivation.kept)
     carried = [node for node in derivation.dbefore.values() if node is not None]
@@ -121,14 +121,14 @@ def _late(derivation: Derivation, nodes: Iterable[Node]) -> set[Node]:
     return late
 
 
-def _own_forward(node: Node) -> Node:
+def _distinct_output(node: Node) -> Node:
     """A result of the step forward in an array of its own, with a row for every step."""
     if is_computed(node) and node.level != Level.ONCE:
         return node
     return copy(node, Level.STEP)
 
 
-def _own_backward(before: Mapping[str, Node], outputs: Iterable[Node]) -> dict[str, Node]:
+def _distinct_state_gradients(before: Mapping[str, Node], outputs: Iterable[Node]) -> dict[str, Node]:
     """Gradients of the states, each in an array that nothing else reads: it is the next step's input."""
     used = users(ancestors(outputs))
     found: dict[str, Node] = {}
@@ -140,7 +140,7 @@ def _own_backward(before: Mapping[str, Node], outputs: Iterable[Node]) -> dict[s
     return found
 
 
-def forward_pass(derivation: Derivation) -> Pass:
+def forward_schedule(derivation: Derivation) -> PassSchedule:
     """Plan the step forward."""
     outputs = derivation.forward_outputs
     nodes = ancestors(outputs)
@@ -148,97 +148,97 @@ def forward_pass(derivation: Derivation) -> Pass:
     early = [node for node in rows if node.level == Level.SEQUENCE and node.op in PRODUCTS]
     sequence = [node for node in ancestors(early) if node.level != Level.ONCE]
     step = [node for node in rows if node not in set(sequence)]
-    stores = dict.fromkeys(outputs, Store.STEPS)
-    stores |= dict.fromkeys(_read_from(step, sequence), Store.STEPS)
-    stores |= dict.fromkeys(_found_at_a_step(early, sequence, outputs), Store.BATCH)
-    return _planned(nodes, outputs, {"sequence": sequence, "step": step}, stores)
+    stores = dict.fromkeys(outputs, Storage.STEPS)
+    stores |= dict.fromkeys(_values_read_by(step, sequence), Storage.STEPS)
+    stores |= dict.fromkeys(_projected_per_step(early, sequence, outputs), Storage.BATCH)
+    return _schedule(nodes, outputs, {"sequence": sequence, "step": step}, stores)
 
 
-def _found_at_a_step(
+def _projected_per_step(
     early: Iterable[Node], sequence: Collection[Node], outputs: Collection[Node]
 ) -> list[Node]:
     """Products of x that only the step reads, and nobody after it, nor the sums that grow in their place."""
-    elsewhere = {base for node in sequence for base in bases(node)} | set(outputs)
-    shares = sums_in_place(ancestors(outputs), outputs)
+    elsewhere = {base for node in sequence for base in storage_bases(node)} | set(outputs)
+    shares = inplace_sums(ancestors(outputs), outputs)
     return [
         node for node in early if node.inputs[0].op == "x" and not elsewhere & {node, shares.get(node, node)}
     ]
 
 
-def ready_step(equations: Equations) -> Equations:
+def step_with_copies(equations: Equations) -> Equations:
     """The equations with the copies it takes to run one step after the other, and no step back."""
     new = with_copies(equations.outputs)
-    return equations.on({**new, **{node: _own_forward(new[node]) for node in equations.outputs}})
+    return equations.on({**new, **{node: _distinct_output(new[node]) for node in equations.outputs}})
 
 
-def walk_pass(equations: Equations) -> Pass:
+def decode_schedule(equations: Equations) -> PassSchedule:
     """Plan the step forward at a batch of one, for which nothing is kept and nothing known in advance."""
     outputs = equations.outputs
     nodes = ancestors(outputs)
     step = [node for node in nodes if node.level != Level.ONCE]
-    return _planned(nodes, outputs, {"step": step}, dict.fromkeys(outputs, Store.BATCH))
+    return _schedule(nodes, outputs, {"step": step}, dict.fromkeys(outputs, Storage.BATCH))
 
 
-def backward_pass(derivation: Derivation) -> Pass:
+def backward_schedule(derivation: Derivation) -> PassSchedule:
     """Plan the step back."""
     outputs = derivation.backward_outputs
     nodes = _backward_nodes(derivation)
-    late = _late(derivation, nodes)
+    late = _deferrable(derivation, nodes)
     carried = [node for node in derivation.dbefore.values() if node is not None]
     rows = [node for node in nodes if node.level != Level.ONCE]
     step = [node for node in rows if node not in late]
     after = [node for node in rows if node in late]
     sums = [node for node in nodes if node.op in SUMS]
-    stores = dict.fromkeys(carried, Store.BATCH)
+    stores = dict.fromkeys(carried, Storage.BATCH)
     if derivation.dx is not None:
-        stores[derivation.dx] = Store.STEPS
+        stores[derivation.dx] = Storage.STEPS
     whole = [node for node in sums if node.op != "row_sum"]
-    stores |= dict.fromkeys(_read_from([*after, *whole], step), Store.STEPS)
+    stores |= dict.fromkeys(_values_read_by([*after, *whole], step), Storage.STEPS)
     for node in sums:
-        (after if _sums_later(node, stores, late) else step).append(node)
-        stores[node] = Store.SHARED
-    return _planned(nodes, outputs, {"step": step, "after": after}, stores)
+        (after if _sums_after_loop(node, stores, late) else step).append(node)
+        stores[node] = Storage.SHARED
+    return _schedule(nodes, outputs, {"step": step, "after": after}, stores)
 
 
-def _sums_later(node: Node, stores: Mapping[Node, Store], late: Collection[Node]) -> bool:
+def _sums_after_loop(node: Node, stores: Mapping[Node, Storage], late: Collection[Node]) -> bool:
     """Whether a sum over rows waits for the end of the loop: if all rows are stored by then anyway."""
     if node.op != "row_sum":
         return True
     view = view_of(node.inputs[0])
     if view is None or view.base in late:
         return True
-    return view.is_whole and stores.get(view.base) == Store.STEPS
+    return view.is_whole and stores.get(view.base) == Storage.STEPS
 
 
-def _read_from(readers: Iterable[Node], section: Iterable[Node]) -> list[Node]:
+def _values_read_by(readers: Iterable[Node], section: Iterable[Node]) -> list[Node]:
     """Values of a section that others read."""
     there = {node for node in section if is_computed(node)}
-    return [base for node in readers for base in bases(node) if base in there and node not in there]
+    return [base for node in readers for base in storage_bases(node) if base in there and node not in there]
 
 
-def _planned(
-    nodes: list[Node], outputs: list[Node], parts: Mapping[str, list[Node]], stores: dict[Node, Store]
-) -> Pass:
+def _schedule(
+    nodes: list[Node], outputs: list[Node], parts: Mapping[str, list[Node]], stores: dict[Node, Storage]
+) -> PassSchedule:
     """The sections of a pass."""
     shared = [node for node in nodes if node.level == Level.ONCE and node.op not in SUMS]
     late = _depend_on_sums(nodes)
     once = [node for node in shared if node not in late]
     final = [node for node in shared if node in late]
     where = {node: name for name, part in parts.items() for node in part}
-    shares = sums_in_place(nodes, outputs)
+    shares = inplace_sums(nodes, outputs)
     for base, node in shares.items():
         if where.get(base) != where.get(node):
-            stores[base] = stores[node] = stores.get(base, Store.STEPS)
+            stores[base] = stores[node] = stores.get(base, Storage.STEPS)
     readers = [node for part in (*parts.values(), final) for node in part]
-    stores |= dict.fromkeys(_read_from(readers, once), Store.SHARED)
-    stores |= {node: Store.SHARED for node in outputs if node.level == Level.ONCE}
+    stores |= dict.fromkeys(_values_read_by(readers, once), Storage.SHARED)
+    stores |= {node: Storage.SHARED for node in outputs if node.level == Level.ONCE}
     parts = {"once": once, **parts, "final": final}
     sections = {
         name: plan_section(sorted(parts.get(name, ()), key=_index), stores, between, shares)
-        for name, between in BETWEEN.items()
+        for name, between in MATMUL_STORAGE.items()
     }
     everything = {node: store for each in sections.values() for node, store in each.stores.items()}
-    return Pass(sections, everything, shares)
+    return PassSchedule(sections, everything, shares)
 
 
 def _index(node: Node) -> int:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 
 import zoo
-from zoo.export.c.layer_emitter import field_of
+from zoo.export.c.layer_emitter import state_field
 from zoo.export.c.literals import c_names, c_type
-from zoo.export.exported_model import Subject
+from zoo.export.exported_model import ExportedModel
 
 _OPEN = """\
 #ifndef {upper}_H
@@ -53,7 +53,7 @@ int {prefix}_token(const char *text, size_t length);
 """
 
 
-def header_lines(subject: Subject, prefix: str, sizes: Mapping[str, int]) -> Iterator[str]:
+def header_lines(subject: ExportedModel, prefix: str, sizes: Mapping[str, int]) -> Iterator[str]:
     """The lines of the header.
 
     Args:
@@ -64,7 +64,7 @@ def header_lines(subject: Subject, prefix: str, sizes: Mapping[str, int]) -> Ite
     upper = prefix.upper()
     into = "different tokens" if subject.tokens else "features"
     out = "scores" if subject.output == "logits" else "features"
-    yield from _about(subject, prefix, sizes)
+    yield from _comment(subject, prefix, sizes)
     yield _OPEN.format(upper=upper)
     yield f"#define {upper}_INPUTS {subject.input_size} /* {into} */"
     yield f"#define {upper}_OUTPUTS {subject.output_size} /* {out} */"
@@ -74,7 +74,7 @@ def header_lines(subject: Subject, prefix: str, sizes: Mapping[str, int]) -> Ite
     yield _CLOSE
 
 
-def _about(subject: Subject, prefix: str, sizes: Mapping[str, int]) -> Iterator[str]:
+def _comment(subject: ExportedModel, prefix: str, sizes: Mapping[str, int]) -> Iterator[str]:
     facts = subject.facts
     layers = f"{facts['num_layers']} layer{'s' * (facts['num_layers'] != 1)}"
     cells = ", ".join(dict.fromkeys(part.layer.cell.name for part in subject.parts))
@@ -93,9 +93,11 @@ def _about(subject: Subject, prefix: str, sizes: Mapping[str, int]) -> Iterator[
     yield " */"
 
 
-def _example(subject: Subject, prefix: str) -> Iterator[str]:
+def _example(subject: ExportedModel, prefix: str) -> Iterator[str]:
     output = subject.output
-    given = ", ".join(["&state", "token" if subject.tokens else "x", *beside_names(subject).values(), output])
+    given = ", ".join(
+        ["&state", "token" if subject.tokens else "x", *aux_input_names(subject).values(), output]
+    )
     yield f"{prefix}_state state;"
     yield f"{c_type(subject.dtype)} {output}[{prefix.upper()}_OUTPUTS];"
     if subject.vocabulary is not None:
@@ -106,33 +108,33 @@ def _example(subject: Subject, prefix: str) -> Iterator[str]:
         yield f"token = {prefix}_sample(logits, 1.0, &random);"
 
 
-def beside_names(subject: Subject) -> dict[str, str]:
+def aux_input_names(subject: ExportedModel) -> dict[str, str]:
     """What the inputs beside x are called in C."""
     names = c_names()
     return {name: names.fresh(name) for name in subject.inputs}
 
 
-def _struct(subject: Subject, prefix: str) -> Iterator[str]:
+def _struct(subject: ExportedModel, prefix: str) -> Iterator[str]:
     yield "/* what one sequence carries from step to step */"
     yield "typedef struct {"
     for part in subject.parts:
         for name, shape in part.states().items():
             note = f" /* {' x '.join(map(str, shape))} */" if len(shape) > 1 else ""
-            yield f"    {c_type(subject.dtype)} {field_of(part, name)}[{math.prod(shape)}];{note}"
+            yield f"    {c_type(subject.dtype)} {state_field(part, name)}[{math.prod(shape)}];{note}"
     yield f"}} {prefix}_state;"
     yield ""
 
 
-def step_signature(subject: Subject, prefix: str) -> str:
+def step_signature(subject: ExportedModel, prefix: str) -> str:
     """The head of the step function."""
-    kind, upper, names = c_type(subject.dtype), prefix.upper(), beside_names(subject)
+    kind, upper, names = c_type(subject.dtype), prefix.upper(), aux_input_names(subject)
     first = "int token" if subject.tokens else f"const {kind} x[{upper}_INPUTS]"
     beside = (f"const {kind} {names[name]}[{math.prod(shape)}]" for name, shape in subject.inputs.items())
     given = [f"{prefix}_state *state", first, *beside, f"{kind} {subject.output}[{upper}_OUTPUTS]"]
     return f"void {prefix}_step({', '.join(given)})"
 
 
-def _functions(subject: Subject, prefix: str) -> Iterator[str]:
+def _functions(subject: ExportedModel, prefix: str) -> Iterator[str]:
     upper = prefix.upper()
     into = f"a token from 0 to {upper}_INPUTS - 1" if subject.tokens else "features"
     out = "the output" if subject.vocabulary is None else "scores of the next token"

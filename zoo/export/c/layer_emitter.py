@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from zoo.compiler.codegen.writer import identifiers_in
 from zoo.compiler.ir.views import view_of
-from zoo.compiler.schedule.phases import Product
-from zoo.export.c.literals import CWriter, c_type, filled
-from zoo.export.c.loops import write_loop, write_product
-from zoo.export.c.step_emitter import Step
-from zoo.export.exported_model import Array, Part
+from zoo.compiler.schedule.phases import MatmulItem
+from zoo.export.c.literals import CWriter, c_type, fill_lines
+from zoo.export.c.loops import write_loop, write_matmul
+from zoo.export.c.step_emitter import CStepEmitter
+from zoo.export.exported_model import Array, DirectionExport
 
 
 @dataclass(frozen=True)
-class LayerText:
+class CLayer:
     """A layer in C.
 
     Args:
@@ -37,12 +37,12 @@ class LayerText:
     helpers: set[str]
 
 
-def field_of(part: Part, state: str) -> str:
+def state_field(part: DirectionExport, state: str) -> str:
     """What a state is called in the struct of all."""
     return f"{part.name}_{state}"
 
 
-def write_layer(part: Part, prefix: str, is_tokens: bool) -> LayerText:
+def write_layer(part: DirectionExport, prefix: str, is_tokens: bool) -> CLayer:
     """Write a layer.
 
     Args:
@@ -50,7 +50,7 @@ def write_layer(part: Part, prefix: str, is_tokens: bool) -> LayerText:
         prefix: What names that others see begin with.
         is_tokens: Whether its input is a token.
     """
-    step = Step(part, is_tokens)
+    step = CStepEmitter(part, is_tokens)
     body = _body(step)
     sizes = step.scratch()
     if is_tokens and "x" in identifiers_in(body):
@@ -65,17 +65,17 @@ def write_layer(part: Part, prefix: str, is_tokens: bool) -> LayerText:
         *body,
         "}",
     ]
-    output = f"state->{field_of(part, step.y_is_state)}" if step.y_is_state else ""
+    output = f"state->{state_field(part, step.y_is_state)}" if step.y_is_state else ""
     room = sum(sizes.values())
-    return LayerText(name, step.constants, lines, tuple(step.inputs), room, output, step.helpers)
+    return CLayer(name, step.constants, lines, tuple(step.inputs), room, output, step.helpers)
 
 
-def _body(step: Step) -> list[str]:
+def _body(step: CStepEmitter) -> list[str]:
     """What the function does: the plan, then the new states become those before the next step."""
     writer = CWriter()
     for item in step.plan.sections["step"].items:
-        if isinstance(item, Product):
-            write_product(item.node, step, writer)
+        if isinstance(item, MatmulItem):
+            write_matmul(item.node, step, writer)
             continue
         for loop in item.loops:
             write_loop(loop, step, writer)
@@ -85,7 +85,7 @@ def _body(step: Step) -> list[str]:
     return writer.lines
 
 
-def _parameters(step: Step, prefix: str) -> Iterator[str]:
+def _parameters(step: CStepEmitter, prefix: str) -> Iterator[str]:
     kind = c_type(step.dtype)
     yield f"{prefix}_state *state"
     yield "int token" if step.is_tokens else f"const {kind} *x"
@@ -94,17 +94,17 @@ def _parameters(step: Step, prefix: str) -> Iterator[str]:
         yield f"{kind} *y"
 
 
-def _declarations(step: Step, sizes: dict[str, int], body: list[str]) -> Iterator[str]:
+def _declarations(step: CStepEmitter, sizes: dict[str, int], body: list[str]) -> Iterator[str]:
     """States under their names, arrays, and a word on what is given and not read."""
     kind, words = c_type(step.dtype), identifiers_in(body)
     for name, called in step.states.items():
-        yield f"    {kind} *const {called} = state->{field_of(step.part, name)};"
+        yield f"    {kind} *const {called} = state->{state_field(step.part, name)};"
     if sizes:
-        first, *more = filled((f"{name}[{size}]" for name, size in sizes.items()), ", ", 90)
+        first, *more = fill_lines((f"{name}[{size}]" for name, size in sizes.items()), ", ", 90)
         lines = [f"    {kind} {first.lstrip()}", *(f"    {line}" for line in more)]
         lines[-1] += ";"
         yield from lines
-    for array, parts in _named_parts(step).items():
+    for array, parts in _named_slices(step).items():
         if array in sizes:
             yield f"    /* {array}: {', '.join(f'{name} from {start}' for start, name in sorted(parts))} */"
     for name in ("token" if step.is_tokens else "x", *step.inputs.values()):
@@ -113,7 +113,7 @@ def _declarations(step: Step, sizes: dict[str, int], body: list[str]) -> Iterato
     yield ""
 
 
-def _named_parts(step: Step) -> dict[str, list[tuple[int, str]]]:
+def _named_slices(step: CStepEmitter) -> dict[str, list[tuple[int, str]]]:
     """Where in an array the parts begin that the author of the cell gave names."""
     found: dict[str, list[tuple[int, str]]] = {}
     for node, name in step.equations.names.items():

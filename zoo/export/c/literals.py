@@ -23,10 +23,20 @@ class delete new private protected public template this throw try catch using na
 asm NULL NAN INFINITY HUGE_VAL HUGE_VALF size_t main errno uint64_t UINT64_C
 """
 # What a step function uses itself.
-_OWN = ("state", "token", "x", "y", "logits", "random", *(f"at{depth}" for depth in ("", *range(32))))
-RESERVED = frozenset([*_KEYWORDS.split(), *_OWN, *HELPERS, *FUNCTIONS, *(f"{name}f" for name in FUNCTIONS)])
+_STEP_VARIABLES = (
+    "state",
+    "token",
+    "x",
+    "y",
+    "logits",
+    "random",
+    *(f"at{depth}" for depth in ("", *range(32))),
+)
+RESERVED = frozenset(
+    [*_KEYWORDS.split(), *_STEP_VARIABLES, *HELPERS, *FUNCTIONS, *(f"{name}f" for name in FUNCTIONS)]
+)
 
-_LONGEST = 48
+_MAX_PREFIX = 48
 
 
 def c_names() -> Names:
@@ -34,14 +44,14 @@ def c_names() -> Names:
     return Names(set(RESERVED))
 
 
-def prefix_of(text: str) -> str:
+def identifier_prefix(text: str) -> str:
     """The part of names that a text makes: letters, digits and single underscores, a letter in front."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII).strip("_")[:_LONGEST].strip("_")
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII).strip("_")[:_MAX_PREFIX].strip("_")
     is_taken = re.fullmatch(r"l\d+|initial|layer|readout", plain) is not None
     return plain if plain[:1].isalpha() and not is_taken else f"model_{plain}".strip("_")
 
 
-def string(data: bytes) -> str:
+def string_literal(data: bytes) -> str:
     """Bytes as a string literal; all that C, or who reads it, could take for something else as its number."""
     return f'"{"".join(_character(byte) for byte in data)}"'
 
@@ -52,7 +62,7 @@ def _character(byte: int) -> str:
     return plain or f"\\{byte:03o}"
 
 
-def number(value: Any, dtype: np.dtype[Any]) -> str:
+def number_literal(value: Any, dtype: np.dtype[Any]) -> str:
     """A number as a constant of C's, as short as will give the same number again."""
     if math.isnan(value):
         return "NAN"
@@ -69,21 +79,21 @@ def _numbers(values: Array, dtype: np.dtype[Any]) -> Iterator[str]:
     """Many numbers; those of a model may be millions."""
     values, suffix = values.astype(dtype).ravel(), _suffix(dtype)
     if not np.isfinite(values).all():
-        return (number(each, dtype) for each in values)
+        return (number_literal(each, dtype) for each in values)
     return (f"{each}{suffix}" for each in map(str, values))
 
 
-def array(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[str]:
+def array_definition(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[str]:
     """The lines that define an array that never changes, its numbers in the order of its axes."""
     shape = " x ".join(map(str, value.shape))
     kind = c_type(dtype)
     note = f" /* {shape} */" if value.ndim > 1 else ""
     yield f"static const {kind} {name}[{value.size}] = {{{note}"
-    yield from filled(_numbers(value, dtype), ", ")
+    yield from fill_lines(_numbers(value, dtype), ", ")
     yield "};"
 
 
-def filled(words: Iterable[str], between: str, width: int = 110) -> Iterator[str]:
+def fill_lines(words: Iterable[str], between: str, width: int = 110) -> Iterator[str]:
     """Words in lines of a width, indented."""
     line = ""
     for word in words:

@@ -8,32 +8,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.compiler.codegen.loops import access_to_sum, collected_loads, collected_stores
-from zoo.compiler.codegen.storage import Access, Array, axes_of, merged_axes
+from zoo.compiler.codegen.loops import access_to_sum, collect_loads, collect_stores
+from zoo.compiler.codegen.storage import ArrayAccess, ArrayVar, axes_of, merged_axes
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import ONE, REDUCTIONS, SCANS, swap_last
 from zoo.compiler.ir.views import ZERO, View, contiguous, view_of
-from zoo.compiler.passes.specialise import lengths
-from zoo.compiler.schedule.fusion import Loop, Store
+from zoo.compiler.passes.specialise import concrete_shape
+from zoo.compiler.schedule.fusion import FusedLoop, Storage
 from zoo.export.c.literals import CWriter, c_type
-from zoo.export.c.step_emitter import CExpressions, Step
+from zoo.export.c.step_emitter import CExpressions, CStepEmitter
 
 
-def write_loop(loop: Loop, step: Step, writer: CWriter) -> None:
+def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
     """Write one loop of a plan."""
     if any(node.op in SCANS for node in loop.body):
         _write_scan(loop, step, writer)
     else:
-        _Nest(loop, step, writer).write()
+        _LoopNestEmitter(loop, step, writer).write()
 
 
-class _Nest:
+class _LoopNestEmitter:
     """Loops over a shape, and what is computed, summed and stored at each place."""
 
-    def __init__(self, loop: Loop, step: Step, writer: CWriter) -> None:
+    def __init__(self, loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
         self.loop, self.step, self.writer = loop, step, writer
-        self.loads, self.stores = collected_loads(step, loop), collected_stores(step, loop)
+        self.loads, self.stores = collect_loads(step, loop), collect_stores(step, loop)
         sums = [node for node in loop.body if node.op in REDUCTIONS]
         self.sums = {node: access_to_sum(step.array_of(node), node, loop.shape) for node in sums}
         accesses = [*self.loads.values(), *self.sums.values(), *(access for _, access in self.stores)]
@@ -47,10 +47,10 @@ class _Nest:
         names = ["at"] if len(self.axes) == 1 else [f"at{depth}" for depth in range(len(self.axes))]
         self._write_from(names)
 
-    def _write_start(self, node: Node, access: Access) -> None:
+    def _write_start(self, node: Node, access: ArrayAccess) -> None:
         """What a sum grows from."""
         start = self.expressions.number(float("-inf") if node.op == "max" else 0.0).text
-        if access.array.store == Store.SCALAR:
+        if access.array.store == Storage.SCALAR:
             self.writer.line(f"{c_type(self.step.dtype)} {access.array.name} = {start};")
             return
         with self.writer.block(f"for (size_t at = 0; at < {access.array.width}; at++)"):
@@ -79,7 +79,7 @@ class _Nest:
 
     def _write_sum(self, node: Node, indices: Mapping[int, str]) -> None:
         access, value = self.sums[node], self.expressions.operand(node.inputs[0]).text
-        scalar = access.array.store == Store.SCALAR
+        scalar = access.array.store == Storage.SCALAR
         place = access.array.name if scalar else f"{access.array.name}[{access.place(indices)}]"
         if node.op == "max":
             self.writer.line(f"{place} = {self.step.call('larger')}({place}, {value});")
@@ -87,7 +87,7 @@ class _Nest:
             self.writer.line(f"{place} += {value};")
 
 
-def _write_scan(loop: Loop, step: Step, writer: CWriter) -> None:
+def _write_scan(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
     (node,) = loop.body
     axis, _ = node.attr
     others = [place for place in axes_of(loop.shape) if place != axis]
@@ -95,7 +95,7 @@ def _write_scan(loop: Loop, step: Step, writer: CWriter) -> None:
 
 
 def _write_entries(
-    loop: Loop, step: Step, writer: CWriter, others: list[int], indices: dict[int, str]
+    loop: FusedLoop, step: CStepEmitter, writer: CWriter, others: list[int], indices: dict[int, str]
 ) -> None:
     """One scan for each place along the other axes."""
     if others:
@@ -107,9 +107,9 @@ def _write_entries(
     axis, reverse = node.attr
     length, total = loop.shape[axis], step.label(node)
     expressions, target = CExpressions(step, loop.body, ()), step.array_of(node)
-    for each, access in collected_loads(step, loop).items():
+    for each, access in collect_loads(step, loop).items():
         expressions.load(each, f"{access.array.name}[{access.place(indices)}]")
-    place = Access(target, ZERO, contiguous(node.shape)).place(indices)
+    place = ArrayAccess(target, ZERO, contiguous(node.shape)).place(indices)
     zero, first = expressions.number(0.0).text, length - ONE if reverse else ZERO
     writer.line(f"{c_type(step.dtype)} {total} = {zero};")
     counting = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
@@ -121,7 +121,7 @@ def _write_entries(
         writer.line(f"{target.name}[{place}] = {total};")
 
 
-def write_product(node: Node, step: Step, writer: CWriter) -> None:
+def write_matmul(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     """Write ``a @ w``, or that much more in the array of what it is added to."""
     a, _, *base = node.inputs
     target = step.array_of(node)
@@ -135,11 +135,11 @@ def write_product(node: Node, step: Step, writer: CWriter) -> None:
     _write_rows(node, step, writer)
 
 
-def _write_lookup(node: Node, step: Step, writer: CWriter) -> None:
+def _write_lookup(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     """A one-hot row times a matrix is a row of it."""
     _, w, *base = node.inputs
     matrix, target = _matrix(w, step), step.array_of(node).name
-    symbols, width = lengths(w.shape)
+    symbols, width = concrete_shape(w.shape)
     if base:
         _write_copy(base[0], step.array_of(node), step, writer)
     elif matrix.is_transposed:
@@ -151,13 +151,13 @@ def _write_lookup(node: Node, step: Step, writer: CWriter) -> None:
         writer.line(f"{verb}({matrix.text} + (size_t)token * {width}, {target}, {width});")
 
 
-def _write_copy(source: Node, target: Array, step: Step, writer: CWriter) -> None:
+def _write_copy(source: Node, target: ArrayVar, step: CStepEmitter, writer: CWriter) -> None:
     view = _view(source)
     text = _pointer(step.array_of(view.base), view)
     writer.line(f"{step.call('copy')}({text}, {target.name}, {target.width});")
 
 
-def _write_rows(node: Node, step: Step, writer: CWriter) -> None:
+def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     """The call for each row of ``a``; a row of heads has a matrix for each."""
     a, w, *_ = node.inputs
     matrix, view, target = _matrix(w, step), _view(a), step.array_of(node)
@@ -187,13 +187,13 @@ class _Matrix:
     is_transposed: bool
 
 
-def _matrix(w: Node, step: Step) -> _Matrix:
+def _matrix(w: Node, step: CStepEmitter) -> _Matrix:
     inner = swap_last(w) if w.op == "transpose" else w
     view = _view(inner)
     return _Matrix(_pointer(step.array_of(view.base), view), inner is not w)
 
 
-def _pointer(array: Array, view: View) -> str:
+def _pointer(array: ArrayVar, view: View) -> str:
     """Where numbers that lie side by side begin."""
     return array.name if view.offset == ZERO else f"{array.name} + {view.offset}"
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.data import Vocabulary
-from zoo.export.c.header import beside_names, header_lines, step_signature
-from zoo.export.c.layer_emitter import LayerText, field_of, write_layer
-from zoo.export.c.literals import array, c_type, string
+from zoo.export.c.header import aux_input_names, header_lines, step_signature
+from zoo.export.c.layer_emitter import CLayer, state_field, write_layer
+from zoo.export.c.literals import array_definition, c_type, string_literal
 from zoo.export.c.operations import FUNCTIONS, HELPERS
-from zoo.export.exported_model import Array, Stage, Subject
+from zoo.export.exported_model import Array, ExportedModel, LayerExport
 
 # C99 promises 4,095 characters, and a byte may take four.
-_LONGEST = 1000
+_MAX_STRING = 1000
 
 # The random numbers of zoo.kernels.random, and the draw of zoo.kernels.sampling, in float64.
 _SAMPLE = """\
@@ -96,13 +96,13 @@ def symbol_lines(vocabulary: Vocabulary, prefix: str) -> Iterator[str]:
 
 def _c_string(data: bytes) -> str:
     """The bytes of a symbol: a string, unless it would be longer than every compiler must take."""
-    if len(data) <= _LONGEST:
-        return string(data)
+    if len(data) <= _MAX_STRING:
+        return string_literal(data)
     return f"(const char[]){{{', '.join(str(byte - 256 * (byte > 127)) for byte in data)}}}"
 
 
 @dataclass(frozen=True)
-class Program:
+class CProgram:
     """A model in C.
 
     Args:
@@ -117,7 +117,7 @@ class Program:
     sizes: Mapping[str, int]
 
 
-def c_program(subject: Subject, prefix: str, header: str) -> Program:
+def c_program(subject: ExportedModel, prefix: str, header: str) -> CProgram:
     """Write a model.
 
     Args:
@@ -130,7 +130,7 @@ def c_program(subject: Subject, prefix: str, header: str) -> Program:
     """
     subject.check_streams("C")
     layers = [write_layer(part, prefix, subject.tokens and n == 0) for n, part in enumerate(subject.parts)]
-    whole = _Whole(subject, prefix, layers)
+    whole = _ModelEmitter(subject, prefix, layers)
     step = whole.step_lines()
     sizes = whole.sizes()
     source = [f'#include "{header}"', "", "#include <math.h>"]
@@ -141,13 +141,13 @@ def c_program(subject: Subject, prefix: str, header: str) -> Program:
     source += [*whole.init_lines(), "", *step]
     if subject.vocabulary is not None:
         source += ["", sampling_lines(prefix, c_type(subject.dtype)).rstrip()]
-    return Program(_joined_lines(source), _joined_lines(header_lines(subject, prefix, sizes)), sizes)
+    return CProgram(_joined_lines(source), _joined_lines(header_lines(subject, prefix, sizes)), sizes)
 
 
-class _Whole:
+class _ModelEmitter:
     """The layers and what reads them."""
 
-    def __init__(self, subject: Subject, prefix: str, layers: list[LayerText]) -> None:
+    def __init__(self, subject: ExportedModel, prefix: str, layers: list[CLayer]) -> None:
         self.subject, self.prefix, self.layers = subject, prefix, layers
         self.between: dict[str, int] = {}
         """Arrays for outputs that the next layer reads, and how many numbers they hold."""
@@ -156,7 +156,7 @@ class _Whole:
             self.constants |= layer.constants
         self.helpers = {helper for layer in layers for helper in layer.helpers}
         for part in subject.parts:
-            self.constants |= {f"initial_{field_of(part, name)}": v for name, v in part.initial.items()}
+            self.constants |= {f"initial_{state_field(part, name)}": v for name, v in part.initial.items()}
             self.helpers |= {"copy"} if part.initial else set()
         if subject.readout is not None:
             self.constants |= dict(zip(("readout_Why", "readout_by"), subject.readout, strict=True))
@@ -169,7 +169,7 @@ class _Whole:
         yield "    *state = zeros;"
         for part in self.subject.parts:
             for name in part.initial:
-                field = field_of(part, name)
+                field = state_field(part, name)
                 yield f"    copy(initial_{field}, state->{field}, {part.initial[name].size});"
         yield "}"
 
@@ -186,9 +186,9 @@ class _Whole:
             yield from lines
         yield from self._output(x)
 
-    def _stage(self, layer: LayerText, stage: Stage, x: str) -> tuple[str, list[str]]:
+    def _stage(self, layer: CLayer, stage: LayerExport, x: str) -> tuple[str, list[str]]:
         """A floor: where its output lies, and the lines that make it."""
-        beside, output = beside_names(self.subject), layer.output
+        beside, output = aux_input_names(self.subject), layer.output
         given = ["state", x, *(beside[name] for name in layer.inputs)]
         if not output or stage.floor.is_residual:
             output = self._array_for(stage)
@@ -202,7 +202,7 @@ class _Whole:
             lines.append(self._below(x, output, size))
         return output, lines
 
-    def _array_for(self, stage: Stage) -> str:
+    def _array_for(self, stage: LayerExport) -> str:
         """An array for the output of a floor: the caller's, if nothing else reads it."""
         if stage is self.subject.stages[-1] and self.subject.readout is None:
             return "y"
@@ -243,7 +243,7 @@ class _Whole:
         if self.subject.vocabulary is not None:
             yield from (*symbol_lines(self.subject.vocabulary, self.prefix), "")
         for name, value in self.constants.items():
-            yield from (*array(name, value, self.subject.dtype), "")
+            yield from (*array_definition(name, value, self.subject.dtype), "")
 
     def helper_lines(self) -> Iterator[str]:
         """The helpers that are called, in the order of the table."""

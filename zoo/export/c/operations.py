@@ -31,7 +31,7 @@ FUNCTIONS = (
 
 
 @dataclass(frozen=True)
-class Row:
+class OperationTemplate:
     """How an operation is written.
 
     Args:
@@ -45,28 +45,28 @@ class Row:
     helper: str = ""
 
 
-def _call(function: str, operands: int = 1) -> Row:
+def _call(function: str, operands: int = 1) -> OperationTemplate:
     listed = ", ".join(f"{{{place}}}" for place in range(operands))
-    return Row(f"{{f}}({listed})", function=function)
+    return OperationTemplate(f"{{f}}({listed})", function=function)
 
 
-def _help(helper: str, operands: int = 1) -> Row:
+def _helper(helper: str, operands: int = 1) -> OperationTemplate:
     listed = ", ".join(f"{{{place}}}" for place in range(operands))
-    return Row(f"{{f}}({listed})", helper=helper)
+    return OperationTemplate(f"{{f}}({listed})", helper=helper)
 
 
-OPERATIONS: Mapping[str, Row] = {
-    "add": Row("{0} + {1}"),
-    "subtract": Row("{0} - {1}"),
-    "multiply": Row("{0} * {1}"),
-    "divide": Row("{0} / {1}"),
-    "negative": Row("-{0}"),
+OPERATIONS: Mapping[str, OperationTemplate] = {
+    "add": OperationTemplate("{0} + {1}"),
+    "subtract": OperationTemplate("{0} - {1}"),
+    "multiply": OperationTemplate("{0} * {1}"),
+    "divide": OperationTemplate("{0} / {1}"),
+    "negative": OperationTemplate("-{0}"),
     "power": _call("pow", 2),
-    "remainder": _help("remainder_of", 2),
+    "remainder": _helper("remainder_of", 2),
     "floor": _call("floor"),
-    "sign": _help("sign"),
+    "sign": _helper("sign"),
     "exp": _call("exp"),
-    "exp_minus": Row("{f}(({0}) - ({1}))", function="exp"),
+    "exp_minus": OperationTemplate("{f}(({0}) - ({1}))", function="exp"),
     "erf": _call("erf"),
     "expm1": _call("expm1"),
     "log": _call("log"),
@@ -78,22 +78,22 @@ OPERATIONS: Mapping[str, Row] = {
     "sinh": _call("sinh"),
     "cosh": _call("cosh"),
     "tanh": _call("tanh"),
-    "sigmoid": _help("sigmoid"),
-    "softplus": _help("softplus"),
+    "sigmoid": _helper("sigmoid"),
+    "softplus": _helper("softplus"),
     "absolute": _call("fabs"),
-    "maximum": _help("larger", 2),
-    "minimum": _help("smaller", 2),
-    "where": Row("(({0}) ? {1} : {2})"),
-    "less": Row("{0} < {1}"),
-    "less_equal": Row("{0} <= {1}"),
-    "greater": Row("{0} > {1}"),
-    "greater_equal": Row("{0} >= {1}"),
-    "equal": Row("{0} == {1}"),
-    "not_equal": Row("{0} != {1}"),
-    "logical_and": Row("{0} && {1}"),
-    "logical_or": Row("{0} || {1}"),
-    "logical_not": Row("!{0}"),
-    "copy": Row("{0}"),
+    "maximum": _helper("larger", 2),
+    "minimum": _helper("smaller", 2),
+    "where": OperationTemplate("(({0}) ? {1} : {2})"),
+    "less": OperationTemplate("{0} < {1}"),
+    "less_equal": OperationTemplate("{0} <= {1}"),
+    "greater": OperationTemplate("{0} > {1}"),
+    "greater_equal": OperationTemplate("{0} >= {1}"),
+    "equal": OperationTemplate("{0} == {1}"),
+    "not_equal": OperationTemplate("{0} != {1}"),
+    "logical_and": OperationTemplate("{0} && {1}"),
+    "logical_or": OperationTemplate("{0} || {1}"),
+    "logical_not": OperationTemplate("!{0}"),
+    "copy": OperationTemplate("{0}"),
 }
 
 # What C has no operator for and math.h no function. NaN comes out of each that it goes into.

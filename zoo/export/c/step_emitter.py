@@ -10,31 +10,31 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from zoo.compiler.codegen.expressions import ATOM, BINDING, COMPARISON, SIGN, Code, Expressions
-from zoo.compiler.codegen.storage import Array, Places
+from zoo.compiler.codegen.expressions import ATOM, BINDING, COMPARISON, SIGN, Expressions, ExprText
+from zoo.compiler.codegen.storage import ArrayVar, StorageMap
 from zoo.compiler.frontend.trace_step import Equations
 from zoo.compiler.ir.graph import Level, Node
 from zoo.compiler.passes.simplify import gather_products, push_slices
-from zoo.compiler.schedule.fusion import Store
-from zoo.compiler.schedule.sections import ready_step, walk_pass
+from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.sections import decode_schedule, step_with_copies
 from zoo.errors import UsageError
-from zoo.export.c.literals import c_names, c_type, number
-from zoo.export.c.operations import OPERATIONS, Row
+from zoo.export.c.literals import c_names, c_type, number_literal
+from zoo.export.c.operations import OPERATIONS, OperationTemplate
 from zoo.export.exported_model import Array as Numbers
-from zoo.export.exported_model import Part
+from zoo.export.exported_model import DirectionExport
 
 # Calls, where Python has operators.
 _BINDING = {**BINDING, "power": ATOM, "remainder": ATOM}
 
 
-def prepared(equations: Equations) -> Equations:
+def step_for_export(equations: Equations) -> Equations:
     """The equations as they run with few arrays: sums of products grow in place, slices cost nothing."""
     equations = equations.on(gather_products(equations.outputs))
     equations = equations.on(push_slices(equations.outputs))
-    return ready_step(equations)
+    return step_with_copies(equations)
 
 
-class Step(Places):
+class CStepEmitter(StorageMap):
     """A step function while it is written.
 
     Args:
@@ -46,9 +46,9 @@ class Step(Places):
         helpers: Names of helpers that are called.
     """
 
-    def __init__(self, part: Part, is_tokens: bool) -> None:
-        equations = prepared(part.equations)
-        super().__init__(equations, walk_pass(equations), c_names())
+    def __init__(self, part: DirectionExport, is_tokens: bool) -> None:
+        equations = step_for_export(part.equations)
+        super().__init__(equations, decode_schedule(equations), c_names())
         self.part, self.dtype, self.is_tokens = part, part.dtype, is_tokens
         self.constants: dict[str, Numbers] = {}
         self.helpers: set[str] = set()
@@ -59,18 +59,18 @@ class Step(Places):
 
     def _give_leaves(self) -> None:
         equations = self.equations
-        self.give(equations.x, "x", Store.BATCH)
+        self.give(equations.x, "x", Storage.BATCH)
         for name, node in equations.states.items():
-            self.give(node, self.states[name], Store.BATCH)
+            self.give(node, self.states[name], Storage.BATCH)
         for name, node in equations.inputs.items():
-            self.give(node, self.inputs[name], Store.BATCH)
+            self.give(node, self.inputs[name], Storage.BATCH)
         for name, node in equations.after.items():
             if node not in self.arrays:
-                array = self.give(node, self.names.fresh(f"{name}_next"), Store.BATCH)
+                array = self.give(node, self.names.fresh(f"{name}_next"), Storage.BATCH)
                 self.shapes[array.name] = node.shape
                 self.labels[node] = self.names.fresh(f"{name}_new")
         if equations.y not in self.arrays:
-            self.give(equations.y, "y", Store.BATCH)
+            self.give(equations.y, "y", Storage.BATCH)
 
     @property
     def y_is_state(self) -> str:
@@ -78,17 +78,17 @@ class Step(Places):
         after = self.equations.after.items()
         return next((name for name, node in after if node is self.equations.y), "")
 
-    def array_of(self, node: Node) -> Array:
+    def array_of(self, node: Node) -> ArrayVar:
         """The array that holds a value: a constant, if parameters alone decide it."""
         if node.level != Level.ONCE:
             return super().array_of(node)
         if node not in self.arrays:
             name = self.names.fresh(f"{self.part.name}_{self._called(node)}")
             self.constants[name] = self._shared[node]
-            self.give(node, name, Store.SHARED)
+            self.give(node, name, Storage.SHARED)
         return self.arrays[node]
 
-    def _wish(self, node: Node, store: Store) -> str:  # noqa: ARG002 - one room for all kinds of arrays
+    def _wish(self, node: Node, store: Storage) -> str:  # noqa: ARG002 - one room for all kinds of arrays
         return self._called(node)
 
     def _called(self, node: Node) -> str:
@@ -104,7 +104,7 @@ class Step(Places):
         self.helpers.add(helper)
         return helper
 
-    def row(self, node: Node) -> Row:
+    def row(self, node: Node) -> OperationTemplate:
         """How an operation is written.
 
         Raises:
@@ -121,14 +121,14 @@ class Step(Places):
 class CExpressions(Expressions):
     """The expressions of one loop in C."""
 
-    def __init__(self, step: Step, body: Iterable[Node], stored: Iterable[Node]) -> None:
+    def __init__(self, step: CStepEmitter, body: Iterable[Node], stored: Iterable[Node]) -> None:
         self._step = step
         super().__init__(step, body, stored)
 
-    def number(self, value: float) -> Code:
+    def number(self, value: float) -> ExprText:
         """A constant of the type of all numbers."""
-        text = number(value, self._step.dtype)
-        return Code(text, SIGN if text.startswith("-") else ATOM)
+        text = number_literal(value, self._step.dtype)
+        return ExprText(text, SIGN if text.startswith("-") else ATOM)
 
     def as_number(self, condition: str) -> str:
         """A conditional expression."""

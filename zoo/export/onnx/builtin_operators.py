@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from zoo.base import Cell
-from zoo.export.exported_model import Array, Part
+from zoo.export.exported_model import Array, DirectionExport
 
 Arrays = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
-class Operator:
+class RecurrentOperator:
     """One of ONNX's recurrent operators, and what it is given.
 
     Args:
@@ -38,13 +38,13 @@ class Operator:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def operator_of(part: Part) -> Operator | None:
+def builtin_operator(part: DirectionExport) -> RecurrentOperator | None:
     """The operator that computes what a layer does; None if there is none.
 
     There are kernels for float32 alone in onnxruntime, so a layer of float64 is written out.
     """
     cell = part.layer.cell
-    maker = _MAKERS.get((type(cell).__module__, cell.name))
+    maker = _CONVERTERS.get((type(cell).__module__, cell.name))
     return None if maker is None or part.dtype != np.float32 else maker(cell, part.arrays)
 
 
@@ -54,39 +54,39 @@ def _gates(w: Array, order: tuple[int, ...]) -> Array:
     return np.ascontiguousarray(np.concatenate([gates[place] for place in order], axis=-1).T)
 
 
-def _rnn(_: Cell, arrays: Arrays) -> Operator:
+def _rnn(_: Cell, arrays: Arrays) -> RecurrentOperator:
     b = arrays["bh"]
-    return Operator("RNN", arrays["Wxh"].T, arrays["Whh"].T, np.concatenate([b, np.zeros_like(b)]))
+    return RecurrentOperator("RNN", arrays["Wxh"].T, arrays["Whh"].T, np.concatenate([b, np.zeros_like(b)]))
 
 
-def _lstm(cell: Cell, arrays: Arrays) -> Operator:
+def _lstm(cell: Cell, arrays: Arrays) -> RecurrentOperator:
     """Gates i, f, g, o become i, o, f, g; what is added to the forget gate goes into its bias."""
     order, b = (0, 3, 1, 2), arrays["b"].copy()
     size = b.size // 4
     b[size : 2 * size] += b.dtype.type(cell.options["forget_bias"])
     biases = np.concatenate([_gates(b, order), np.zeros_like(b)])
-    return Operator("LSTM", _gates(arrays["Wx"], order), _gates(arrays["Wh"], order), biases)
+    return RecurrentOperator("LSTM", _gates(arrays["Wx"], order), _gates(arrays["Wh"], order), biases)
 
 
-def _gru(_: Cell, arrays: Arrays) -> Operator:
+def _gru(_: Cell, arrays: Arrays) -> RecurrentOperator:
     """Gates r, z, n become z, r, n; the reset acts on the product and the bias of the state."""
     order = (1, 0, 2)
     inside = np.concatenate([np.zeros(2 * arrays["bn"].size, arrays["bn"].dtype), arrays["bn"]])
     biases = np.concatenate([_gates(arrays["b"], order), inside])
     w, r = _gates(arrays["Wx"], order), _gates(arrays["Wh"], order)
-    return Operator("GRU", w, r, biases, {"linear_before_reset": 1})
+    return RecurrentOperator("GRU", w, r, biases, {"linear_before_reset": 1})
 
 
-def _gru_reset_before(_: Cell, arrays: Arrays) -> Operator:
+def _gru_reset_before(_: Cell, arrays: Arrays) -> RecurrentOperator:
     """The same gates; the reset acts on the state itself."""
     order, b = (1, 0, 2), arrays["b"]
     r = _gates(np.concatenate([arrays["Wh"], arrays["Wn"]], axis=1), order)
     biases = np.concatenate([_gates(b, order), np.zeros_like(b)])
-    return Operator("GRU", _gates(arrays["Wx"], order), r, biases, {"linear_before_reset": 0})
+    return RecurrentOperator("GRU", _gates(arrays["Wx"], order), r, biases, {"linear_before_reset": 0})
 
 
 # By module and name: a cell of somebody else's that is called "lstm" is written out from its own equations.
-_MAKERS: Mapping[tuple[str, str], Callable[[Cell, Arrays], Operator]] = {
+_CONVERTERS: Mapping[tuple[str, str], Callable[[Cell, Arrays], RecurrentOperator]] = {
     ("zoo_cells.classic.vanilla", "vanilla"): _rnn,
     ("zoo_cells.lstm.lstm", "lstm"): _lstm,
     ("zoo_cells.gated.gru", "gru"): _gru,

@@ -16,7 +16,7 @@ import numpy as np
 from zoo.errors import UsageError
 
 
-def check_library() -> None:
+def require_onnx() -> None:
     """Refuse to begin without it.
 
     Raises:
@@ -27,7 +27,7 @@ def check_library() -> None:
 
 
 @cache
-def library() -> Any:
+def onnx_package() -> Any:
     """The package, with its checker, helper and conversions of arrays."""
     for room in ("checker", "helper", "numpy_helper"):
         importlib.import_module(f"onnx.{room}")
@@ -37,7 +37,7 @@ def library() -> Any:
 Array = np.ndarray[Any, Any]
 
 
-class Nodes:
+class GraphBuilder:
     """The nodes of one graph, in order; graphs within it share its names and its constants.
 
     Args:
@@ -49,16 +49,16 @@ class Nodes:
         constants: Tensors that never change, of the outermost graph.
     """
 
-    def __init__(self, dtype: np.dtype[Any], outer: Nodes | None = None) -> None:
+    def __init__(self, dtype: np.dtype[Any], outer: GraphBuilder | None = None) -> None:
         self.dtype = dtype
         self.found: list[Any] = []
         self.constants: list[Any] = [] if outer is None else outer.constants
         self._taken: set[str] = set() if outer is None else outer._taken
         self._known: dict[Any, str] = {} if outer is None else outer._known
 
-    def inner(self) -> Nodes:
+    def inner(self) -> GraphBuilder:
         """A graph within this one."""
-        return Nodes(self.dtype, self)
+        return GraphBuilder(self.dtype, self)
 
     def fresh(self, wish: str) -> str:
         """The name wished for, or the nearest one that is free."""
@@ -84,13 +84,13 @@ class Nodes:
     ) -> list[str]:
         """Write a node of several outputs; their names."""
         names = [self.fresh(wish) for wish in wishes]
-        self.found.append(library().helper.make_node(op, inputs, names, name=names[0], **attributes))
+        self.found.append(onnx_package().helper.make_node(op, inputs, names, name=names[0], **attributes))
         return names
 
     def constant(self, value: Array, name: str) -> str:
         """A tensor that never changes."""
         name = self.fresh(name)
-        self.constants.append(library().numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.constants.append(onnx_package().numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     def number(self, value: float) -> str:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.passes.specialise import lengths
-from zoo.export.exported_model import Part
-from zoo.export.onnx.builtin_operators import Operator, operator_of
-from zoo.export.onnx.graph_builder import Nodes, library
-from zoo.export.onnx.step_emitter import Rows, Tensor
+from zoo.compiler.passes.specialise import concrete_shape
+from zoo.export.exported_model import DirectionExport
+from zoo.export.onnx.builtin_operators import RecurrentOperator, builtin_operator
+from zoo.export.onnx.graph_builder import GraphBuilder, onnx_package
+from zoo.export.onnx.step_emitter import RowEmitter, Tensor
 
 
 @dataclass(frozen=True)
-class Given:
+class LayerInputs:
     """What a layer reads, as names of tensors with as many axes in front as the graph has.
 
     Args:
@@ -36,10 +36,12 @@ class Given:
 # The output, and the states after the last step by the cell's own name.
 _BOOL = np.dtype(bool)
 
-Made = tuple[str, dict[str, str]]
+LayerOutputs = tuple[str, dict[str, str]]
 
 
-def write_layer(nodes: Nodes, part: Part, given: Given, is_step: bool) -> Made:
+def write_layer(
+    nodes: GraphBuilder, part: DirectionExport, given: LayerInputs, is_step: bool
+) -> LayerOutputs:
     """Write a layer; the names of what it makes.
 
     Args:
@@ -48,36 +50,43 @@ def write_layer(nodes: Nodes, part: Part, given: Given, is_step: bool) -> Made:
         given: What it reads.
         is_step: Whether that is one step, not a sequence.
     """
-    rows = Rows(nodes, part, 1 if is_step else 2, given.x, _leaves(part, given), given.is_tokens * given.x)
-    operator = operator_of(part)
+    rows = RowEmitter(
+        nodes, part, 1 if is_step else 2, given.x, _input_tensors(part, given), given.is_tokens * given.x
+    )
+    operator = builtin_operator(part)
     if operator is not None:
         return _write_operator(rows, operator, given, is_step)
     return _write_step(rows, given) if is_step else _write_scan(rows, given)
 
 
-def _leaves(part: Part, given: Given) -> dict[Node, Tensor]:
+def _input_tensors(part: DirectionExport, given: LayerInputs) -> dict[Node, Tensor]:
     """The input and those beside it as values of the step's."""
     equations = part.equations
-    found = {node: Tensor(given.inputs[name], lengths(node.shape)) for name, node in equations.inputs.items()}
+    found = {
+        node: Tensor(given.inputs[name], concrete_shape(node.shape))
+        for name, node in equations.inputs.items()
+    }
     if not given.is_tokens:
-        found[equations.x] = Tensor(given.x, lengths(equations.x.shape))
+        found[equations.x] = Tensor(given.x, concrete_shape(equations.x.shape))
     return found
 
 
-def _states(part: Part, names: Mapping[str, str]) -> dict[Node, Tensor]:
+def _state_tensors(part: DirectionExport, names: Mapping[str, str]) -> dict[Node, Tensor]:
     states = part.equations.states
-    return {node: Tensor(names[name], lengths(node.shape)) for name, node in states.items()}
+    return {node: Tensor(names[name], concrete_shape(node.shape)) for name, node in states.items()}
 
 
-def _write_step(rows: Rows, given: Given) -> Made:
+def _write_step(rows: RowEmitter, given: LayerInputs) -> LayerOutputs:
     """The equations as they are."""
     equations = rows.part.equations
-    rows.give(_states(rows.part, given.states))
+    rows.give(_state_tensors(rows.part, given.states))
     rows.write(equations.outputs)
     return rows.whole(equations.y), {name: rows.whole(node) for name, node in equations.after.items()}
 
 
-def _write_operator(rows: Rows, operator: Operator, given: Given, is_step: bool) -> Made:
+def _write_operator(
+    rows: RowEmitter, operator: RecurrentOperator, given: LayerInputs, is_step: bool
+) -> LayerOutputs:
     """One of ONNX's own operators, with an axis of directions; a step is a sequence of one."""
     nodes, part = rows.nodes, rows.part
     equations = part.equations
@@ -96,15 +105,15 @@ def _write_operator(rows: Rows, operator: Operator, given: Given, is_step: bool)
     return nodes.add("Squeeze", y, directions), dict(zip(equations.states, last, strict=True))
 
 
-def _write_scan(rows: Rows, given: Given) -> Made:
+def _write_scan(rows: RowEmitter, given: LayerInputs) -> LayerOutputs:
     """What depends on the input alone for all steps at once, and the rest step by step."""
     nodes, equations = rows.nodes, rows.part.equations
-    ahead = _ahead(equations.outputs, list(equations.after.values())) or [equations.x]
+    ahead = _precomputed(equations.outputs, list(equations.after.values())) or [equations.x]
     rows.write(ahead)
     y_is_ahead = equations.y.level != Level.STEP
     if y_is_ahead:
         rows.write([equations.y])
-    body = _body(rows, ahead, None if y_is_ahead else equations.y)
+    body = _scan_body(rows, ahead, None if y_is_ahead else equations.y)
     before = [given.states[name] for name in equations.states]
     read = [rows.tensor(node).name for node in ahead]
     wishes = [f"{rows.part.name}.{name}_last" for name in equations.states]
@@ -118,7 +127,7 @@ def _write_scan(rows: Rows, given: Given) -> Made:
     return rows.whole(equations.y) if y_is_ahead else found[-1], after
 
 
-def _ahead(outputs: list[Node], after: list[Node]) -> list[Node]:
+def _precomputed(outputs: list[Node], after: list[Node]) -> list[Node]:
     """Values of the input alone that the steps read, or that are states after one."""
     steps = ancestors(outputs, stop=lambda node: node.level != Level.STEP)
     read = {operand for node in steps if node.level == Level.STEP for operand in node.inputs}
@@ -126,15 +135,15 @@ def _ahead(outputs: list[Node], after: list[Node]) -> list[Node]:
     return sorted(wanted, key=lambda node: node.index)
 
 
-def _body(rows: Rows, ahead: list[Node], y: Node | None) -> Any:
+def _scan_body(rows: RowEmitter, ahead: list[Node], y: Node | None) -> Any:
     """One step as a graph: states and what was computed ahead in, new states and the output out."""
     part, inner = rows.part, rows.nodes.inner()
-    equations, helper = part.equations, library().helper
+    equations, helper = part.equations, onnx_package().helper
     kind = helper.np_dtype_to_tensor_dtype(part.dtype)
     states = {name: inner.fresh(f"{part.name}.{name}_before") for name in equations.states}
     seen = {node: Tensor(inner.fresh("now"), rows.tensor(node).shape) for node in ahead}
     like = next(iter(states.values()))
-    step = Rows(inner, part, 1, like, {**_states(part, states), **seen}, outer=rows)
+    step = RowEmitter(inner, part, 1, like, {**_state_tensors(part, states), **seen}, outer=rows)
     outputs = [*equations.after.values(), *([] if y is None else [y])]
     step.write(outputs)
     # What comes out needs a name of its own, be it a state as it was or one value twice.
@@ -148,4 +157,4 @@ def _body(rows: Rows, ahead: list[Node], y: Node | None) -> Any:
 
 
 def _info(name: str, kind: int, shape: Any) -> Any:
-    return library().helper.make_tensor_value_info(name, kind, ["batch", *lengths(shape)])
+    return onnx_package().helper.make_tensor_value_info(name, kind, ["batch", *concrete_shape(shape)])

@@ -11,29 +11,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from zoo.export.onnx.graph_builder import Nodes
+from zoo.export.onnx.graph_builder import GraphBuilder
 
-Writer: TypeAlias = Callable[..., str]
+OperationEmitter: TypeAlias = Callable[..., str]
 
 
-def _own(op: str) -> Writer:
+def _single_operator(op: str) -> OperationEmitter:
     """An operation of ONNX's own."""
 
-    def write(nodes: Nodes, *operands: str, name: str = "") -> str:
+    def write(nodes: GraphBuilder, *operands: str, name: str = "") -> str:
         return nodes.add(op, *operands, name=name)
 
     return write
 
 
-def _exp_minus(nodes: Nodes, a: str, b: str, name: str = "") -> str:
+def _exp_minus(nodes: GraphBuilder, a: str, b: str, name: str = "") -> str:
     return nodes.add("Exp", nodes.add("Sub", a, b), name=name)
 
 
-def _not_equal(nodes: Nodes, a: str, b: str, name: str = "") -> str:
+def _not_equal(nodes: GraphBuilder, a: str, b: str, name: str = "") -> str:
     return nodes.add("Not", nodes.add("Equal", a, b), name=name)
 
 
-def _remainder(nodes: Nodes, a: str, b: str, name: str = "") -> str:
+def _remainder(nodes: GraphBuilder, a: str, b: str, name: str = "") -> str:
     """Python's remainder, with the sign of the divisor, from C's, with that of the dividend."""
     zero, rest = nodes.number(0.0), nodes.add("Mod", a, b, fmod=1)
     signs = nodes.add("Xor", nodes.add("Less", rest, zero), nodes.add("Less", b, zero))
@@ -41,7 +41,7 @@ def _remainder(nodes: Nodes, a: str, b: str, name: str = "") -> str:
     return nodes.add("Where", other, nodes.add("Add", rest, b), rest, name=name)
 
 
-def _expm1(nodes: Nodes, x: str, name: str = "") -> str:
+def _expm1(nodes: GraphBuilder, x: str, name: str = "") -> str:
     """``(u - 1) x / log(u)`` for ``u = exp(x)``, and what that tends to where it is no number."""
     one, zero = nodes.number(1.0), nodes.number(0.0)
     u = nodes.add("Exp", x)
@@ -53,7 +53,7 @@ def _expm1(nodes: Nodes, x: str, name: str = "") -> str:
     return nodes.add("Where", nodes.add("Equal", log, zero), x, found, name=name)
 
 
-def _log1p(nodes: Nodes, x: str, name: str = "") -> str:
+def _log1p(nodes: GraphBuilder, x: str, name: str = "") -> str:
     """``log(u) x / (u - 1)`` for ``u = 1 + x``, and what that tends to where it is no number."""
     one, zero = nodes.number(1.0), nodes.number(0.0)
     u = nodes.add("Add", x, one)
@@ -63,43 +63,43 @@ def _log1p(nodes: Nodes, x: str, name: str = "") -> str:
     return nodes.add("Where", nodes.add("Equal", less, zero), x, found, name=name)
 
 
-OPERATIONS: Mapping[str, Writer] = {
-    "add": _own("Add"),
-    "subtract": _own("Sub"),
-    "multiply": _own("Mul"),
-    "divide": _own("Div"),
-    "negative": _own("Neg"),
-    "power": _own("Pow"),
+OPERATIONS: Mapping[str, OperationEmitter] = {
+    "add": _single_operator("Add"),
+    "subtract": _single_operator("Sub"),
+    "multiply": _single_operator("Mul"),
+    "divide": _single_operator("Div"),
+    "negative": _single_operator("Neg"),
+    "power": _single_operator("Pow"),
     "remainder": _remainder,
-    "floor": _own("Floor"),
-    "sign": _own("Sign"),
-    "exp": _own("Exp"),
+    "floor": _single_operator("Floor"),
+    "sign": _single_operator("Sign"),
+    "exp": _single_operator("Exp"),
     "exp_minus": _exp_minus,
-    "erf": _own("Erf"),
+    "erf": _single_operator("Erf"),
     "expm1": _expm1,
-    "log": _own("Log"),
+    "log": _single_operator("Log"),
     "log1p": _log1p,
-    "sqrt": _own("Sqrt"),
-    "sin": _own("Sin"),
-    "cos": _own("Cos"),
-    "arctan": _own("Atan"),
-    "sinh": _own("Sinh"),
-    "cosh": _own("Cosh"),
-    "tanh": _own("Tanh"),
-    "sigmoid": _own("Sigmoid"),
-    "softplus": _own("Softplus"),
-    "absolute": _own("Abs"),
-    "maximum": _own("Max"),
-    "minimum": _own("Min"),
-    "where": _own("Where"),
-    "less": _own("Less"),
-    "less_equal": _own("LessOrEqual"),
-    "greater": _own("Greater"),
-    "greater_equal": _own("GreaterOrEqual"),
-    "equal": _own("Equal"),
+    "sqrt": _single_operator("Sqrt"),
+    "sin": _single_operator("Sin"),
+    "cos": _single_operator("Cos"),
+    "arctan": _single_operator("Atan"),
+    "sinh": _single_operator("Sinh"),
+    "cosh": _single_operator("Cosh"),
+    "tanh": _single_operator("Tanh"),
+    "sigmoid": _single_operator("Sigmoid"),
+    "softplus": _single_operator("Softplus"),
+    "absolute": _single_operator("Abs"),
+    "maximum": _single_operator("Max"),
+    "minimum": _single_operator("Min"),
+    "where": _single_operator("Where"),
+    "less": _single_operator("Less"),
+    "less_equal": _single_operator("LessOrEqual"),
+    "greater": _single_operator("Greater"),
+    "greater_equal": _single_operator("GreaterOrEqual"),
+    "equal": _single_operator("Equal"),
     "not_equal": _not_equal,
-    "logical_and": _own("And"),
-    "logical_or": _own("Or"),
-    "logical_not": _own("Not"),
-    "copy": _own("Identity"),
+    "logical_and": _single_operator("And"),
+    "logical_or": _single_operator("Or"),
+    "logical_not": _single_operator("Not"),
+    "copy": _single_operator("Identity"),
 }

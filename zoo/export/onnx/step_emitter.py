@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.passes.specialise import lengths
+from zoo.compiler.passes.specialise import concrete_shape
 from zoo.errors import UsageError
-from zoo.export.exported_model import Array, Part
-from zoo.export.onnx.graph_builder import Nodes
+from zoo.export.exported_model import Array, DirectionExport
+from zoo.export.onnx.graph_builder import GraphBuilder
 from zoo.export.onnx.operations import OPERATIONS
 
-Lengths = tuple[int, ...]
+ConcreteShape = tuple[int, ...]
 # Where a slice ends that goes back to the first entry.
-_FRONT = -(2**31)
+_BEFORE_FIRST = -(2**31)
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Tensor:
     """
 
     name: str
-    shape: Lengths
+    shape: ConcreteShape
     is_shared: bool = False
 
 
-class Rows:
+class RowEmitter:
     """Values of one layer's step, being written.
 
     Args:
@@ -53,13 +53,13 @@ class Rows:
 
     def __init__(
         self,
-        nodes: Nodes,
-        part: Part,
+        nodes: GraphBuilder,
+        part: DirectionExport,
         lead: int,
         like: str,
         given: Mapping[Node, Tensor],
         tokens: str = "",
-        outer: Rows | None = None,
+        outer: RowEmitter | None = None,
     ) -> None:
         self.nodes, self.part, self.lead, self.like, self.tokens = nodes, part, lead, like, tokens
         self._names = part.equations.names
@@ -68,7 +68,7 @@ class Rows:
         self._shared: dict[Node, Tensor] = {} if outer is None else outer._shared
         if outer is None:
             self._values = part.shared(part.equations.outputs)
-        self._full: dict[tuple[str, Lengths], Tensor] = {}
+        self._full: dict[tuple[str, ConcreteShape], Tensor] = {}
 
     def give(self, given: Mapping[Node, Tensor]) -> None:
         """Say where more values are."""
@@ -93,7 +93,7 @@ class Rows:
         tensor = self._in_full(node)
         if not tensor.is_shared:
             return tensor.name
-        shape = self.nodes.integers(*lengths(node.shape))
+        shape = self.nodes.integers(*concrete_shape(node.shape))
         return self.nodes.add("Expand", tensor.name, self.nodes.add("Concat", self._rows(), shape, axis=0))
 
     def called(self, node: Node, otherwise: str = "") -> str:
@@ -107,7 +107,7 @@ class Rows:
     def _constant(self, node: Node) -> Tensor:
         """What parameters alone decide; a number spread over a shape is left a number."""
         inner = node.inputs[0] if node.op == "broadcast" else node
-        shape = (1,) * (node.ndim - inner.ndim) + lengths(inner.shape)
+        shape = (1,) * (node.ndim - inner.ndim) + concrete_shape(inner.shape)
         if node.value is not None:
             return Tensor(self.nodes.number(node.value), shape, is_shared=True)
         if inner is not node:
@@ -121,7 +121,7 @@ class Rows:
 
     def _in_full(self, node: Node) -> Tensor:
         """A value spread over all of its shape."""
-        tensor, shape = self.tensor(node), lengths(node.shape)
+        tensor, shape = self.tensor(node), concrete_shape(node.shape)
         if tensor.shape == shape:
             return tensor
         key = tensor.name, shape
@@ -137,11 +137,11 @@ class Rows:
         if node.op in node.graph.operations:
             return self._operation(node)
         if node.op == "x":
-            (size,) = lengths(node.shape)
+            (size,) = concrete_shape(node.shape)
             return Tensor(one_hot(self.nodes, self.tokens, size), (size,))
         if node.op == "broadcast":
             return self._broadcast(node)
-        return Tensor(_MAKERS[node.op](self, node), lengths(node.shape))
+        return Tensor(_STRUCTURAL[node.op](self, node), concrete_shape(node.shape))
 
     def _operation(self, node: Node) -> Tensor:
         if node.op not in OPERATIONS:
@@ -165,20 +165,20 @@ class Rows:
 
     def _slice(self, node: Node) -> str:
         axis, start, stop = node.attr
-        bounds = (self.nodes.integers(each) for each in (*lengths((start, stop)), self.lead + axis))
+        bounds = (self.nodes.integers(each) for each in (*concrete_shape((start, stop)), self.lead + axis))
         return self._add(node, "Slice", self._in_full(node.inputs[0]).name, *bounds)
 
     def _stride(self, node: Node) -> str:
         axis, *rest = node.attr
-        start, step, length = lengths(rest)
+        start, step, length = concrete_shape(rest)
         stop = start + step * length
-        stop = _FRONT if stop < 0 else stop  # a negative place is counted from the end
+        stop = _BEFORE_FIRST if stop < 0 else stop  # a negative place is counted from the end
         given = (self.nodes.integers(each) for each in (start, stop, self.lead + axis, step))
         return self._add(node, "Slice", self._in_full(node.inputs[0]).name, *given)
 
     def _reshape(self, node: Node) -> str:
         """In ONNX, a length of 0 is that of the input at the same place."""
-        shape = self.nodes.integers(*(0,) * self.lead, *lengths(node.shape))
+        shape = self.nodes.integers(*(0,) * self.lead, *concrete_shape(node.shape))
         return self._add(node, "Reshape", self._in_full(node.inputs[0]).name, shape)
 
     def _transpose(self, node: Node) -> str:
@@ -204,7 +204,7 @@ class Rows:
 
         An entry with none so far before it is complete, and its factor is read no more.
         """
-        (axis, reverse), length = node.attr, lengths(node.shape)[node.attr[0]]
+        (axis, reverse), length = node.attr, concrete_shape(node.shape)[node.attr[0]]
         a, b = map(self.whole, node.inputs)
         if reverse:
             a, b = self._flipped(a, axis), self._flipped(b, axis)
@@ -226,7 +226,7 @@ class Rows:
         return self.nodes.add("Slice", name, *given)
 
     def _flipped(self, name: str, axis: int) -> str:
-        return self._cut(name, axis, -1, _FRONT, -1)
+        return self._cut(name, axis, -1, _BEFORE_FIRST, -1)
 
     def _dot(self, node: Node) -> str:
         """A product with a matrix; of tokens a gather of its rows."""
@@ -247,22 +247,22 @@ class Rows:
         return self.nodes.add(op, *inputs, name=self.called(node), **attributes)
 
 
-_MAKERS: dict[str, Callable[[Rows, Node], str]] = {
-    "concat": Rows._concat,
-    "cumsum": Rows._running_sum,
-    "dot": Rows._dot,
-    "dot_heads": Rows._dot_heads,
-    "max": Rows._reduce,
-    "recurrence": Rows._recurrence,
-    "reshape": Rows._reshape,
-    "slice": Rows._slice,
-    "stride": Rows._stride,
-    "sum": Rows._reduce,
-    "transpose": Rows._transpose,
+_STRUCTURAL: dict[str, Callable[[RowEmitter, Node], str]] = {
+    "concat": RowEmitter._concat,
+    "cumsum": RowEmitter._running_sum,
+    "dot": RowEmitter._dot,
+    "dot_heads": RowEmitter._dot_heads,
+    "max": RowEmitter._reduce,
+    "recurrence": RowEmitter._recurrence,
+    "reshape": RowEmitter._reshape,
+    "slice": RowEmitter._slice,
+    "stride": RowEmitter._stride,
+    "sum": RowEmitter._reduce,
+    "transpose": RowEmitter._transpose,
 }
 
 
-def one_hot(nodes: Nodes, tokens: str, size: int) -> str:
+def one_hot(nodes: GraphBuilder, tokens: str, size: int) -> str:
     """Tokens as rows of zeros and a one."""
     column = nodes.add("Unsqueeze", tokens, nodes.integers(-1))
     is_it = nodes.add("Equal", column, nodes.integers(*range(size)))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from zoo.base import Cell
 from zoo.base.card import SCOPES
-from zoo.cell_pages.cell_tables import tables
+from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cell_pages.diagram import draw
 from zoo.errors import DefinitionError
 from zoo.report.blocks import Block, Column, Entry, Fact, Facts, Picture, Prose, Table, Text
@@ -52,7 +52,7 @@ def _card(cell: Cell) -> Facts:
 
 
 def _tables(cell: Cell) -> Iterator[Table]:
-    for number, (heading, rows) in enumerate(tables(type(cell)).items()):
+    for number, (heading, rows) in enumerate(declaration_tables(type(cell)).items()):
         if rows:
             columns = tuple(Column(label) for label in _labels(heading, len(rows[0])))
             entries = tuple(tuple(Entry(text) for text in row) for row in rows)
