@@ -166,11 +166,11 @@ def test_a_report_thins_a_long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         log.append(path, {"event": "eval", "step": step, "loss": float(step), "best": best})
     log.append(path, {"event": "end", "step": 5_003})
     found = history.History.read(RunDirectory(tmp_path))
-    steps = [event["step"] for event in found.of("step")]
+    steps = [event["step"] for event in found.events_of("step")]
     assert 200 < len(steps) < 1_000
     assert (steps[0], steps[-1]) == (0, 4_999)
     assert len(set(np.diff(steps[:-1]))) == 1
-    assert [event["step"] for event in found.of("eval") if event["best"]] == [5_000]
+    assert [event["step"] for event in found.events_of("eval") if event["best"]] == [5_000]
     assert found.events[-1]["event"] == "end"
 
 
@@ -298,7 +298,7 @@ def test_a_report_holds_the_outputs_of_one_step(monkeypatch: pytest.MonkeyPatch)
     outputs, _ = model.outputs(tokens[:, None])
     assert (len(seen.symbols), seen.surprise[0]) == (50, None)
     assert np.allclose(seen.surprise[1:], activations._bits(outputs[:-1, 0], tokens[1:]), atol=0.011)
-    monkeypatch.setattr(activations, "MAX_HELD", 20)
+    monkeypatch.setattr(activations, "MAX_ACTIVATIONS", 20)
     assert len(activations.read_text(model, model.vocab, tokens, 50, "test").symbols) == 10
 
 

@@ -28,7 +28,7 @@ from zoo.cell_pages.markdown import table
 from zoo.distributed.launch import crew
 from zoo.distributed.mpi import PART
 from zoo.distributed.process_group import Crew
-from zoo.tables.document_marker import Place
+from zoo.tables.document_marker import DocumentMarker
 
 CELL, SYMBOLS, STEPS, BATCH = "lstm", 65, 64, 128
 HIDDEN = (64, 128, 256, 512)
@@ -173,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.page is None:
         print(lines)
     else:
-        Place(chosen.page, "", "measure_ranks").put("python tools/measure_mpi_scaling.py", [lines])
+        DocumentMarker(chosen.page, "", "measure_ranks").write("python tools/measure_mpi_scaling.py", [lines])
     return 0
 
 

@@ -30,7 +30,7 @@ from zoo.bench.results import Step
 from zoo.bench.settings import SHAPES, Settings, Shape, names, processors, pythons, shapes
 from zoo.bench.tables import put, sheets, surroundings
 from zoo.errors import UsageError
-from zoo.tables import BEGINNING, END, Place, place_of
+from zoo.tables import BEGINNING, END, DocumentMarker, parse_marker
 
 TINY = Shape(4, 3, 8)
 
@@ -392,13 +392,13 @@ def test_surroundings_and_remarks():
 
 def test_markdown_makes_a_file_and_fills_the_marked_place(tmp_path):
     page = tmp_path / "page.md"
-    put(Place(page, "", "bench"), made())
+    put(DocumentMarker(page, "", "bench"), made())
     first = page.read_text(encoding="utf-8")
     assert first.startswith(f"{BEGINNING}zoo bench -->\n")
     assert first.endswith(f"{END}\n")
     assert "| lstm | 1×1×1 | torch | 2 | 4 | 2.00 | 4.00 |" in first
     page.write_text(f"above\n{BEGINNING}older -->\nold\n{END}\nbelow\n", encoding="utf-8")
-    put(Place(page, "", "bench"), made())
+    put(DocumentMarker(page, "", "bench"), made())
     assert page.read_text(encoding="utf-8") == f"above\n{first}below\n"
 
 
@@ -406,18 +406,18 @@ def test_a_document_may_have_several_places(tmp_path):
     page = tmp_path / "page.md"
     second = f"<!-- text, made by: older -->\nold\n{END}\n"
     page.write_text(f"{BEGINNING}older -->\nfirst\n{END}\nbetween\n{second}below\n", encoding="utf-8")
-    place_of(f"{page}#text", "compare").put("zoo", ["new"])
+    parse_marker(f"{page}#text", "compare").write("zoo", ["new"])
     text = page.read_text(encoding="utf-8")
     assert text == (
         f"{BEGINNING}older -->\nfirst\n{END}\nbetween\n<!-- text, made by: zoo -->\n\nnew\n\n{END}\nbelow\n"
     )
     with pytest.raises(UsageError, match="begins with <!-- tasks, made by: and"):
-        place_of(f"{page}#tasks", "compare").check()
+        parse_marker(f"{page}#tasks", "compare").check()
     with pytest.raises(UsageError, match="write it as FILE or FILE#NAME"):
-        place_of(f"{page}#two words", "compare")
+        parse_marker(f"{page}#two words", "compare")
     unclosed = f"{BEGINNING}x -->\n<!-- text, made by: x -->\n{END}\n"
     with pytest.raises(UsageError, match="has no place"):
-        Place(page, "", "bench").filled(unclosed, "block")
+        DocumentMarker(page, "", "bench").replace(unclosed, "block")
 
 
 @pytest.mark.parametrize(
@@ -427,10 +427,10 @@ def test_markdown_changes_no_other_file(text, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match="has no place for the tables"):
-        Place(page, "", "bench").check()
+        DocumentMarker(page, "", "bench").check()
     with pytest.raises(UsageError):
-        Place(Path("page.md"), "", "bench").filled(text, "block")
-    Place(tmp_path / "new.md", "", "bench").check()
+        DocumentMarker(Path("page.md"), "", "bench").replace(text, "block")
+    DocumentMarker(tmp_path / "new.md", "", "bench").check()
 
 
 # ---- comparing ----------------------------------------------------------------------------------------

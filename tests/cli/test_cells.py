@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 import zoo
 from zoo.cell_pages.cell_info import sort_cells
 from zoo.cli.app import cli
-from zoo.cli.terminal import shortened
+from zoo.cli.terminal import truncate
 
 CARD = 'zoo.Card(title="A cell for tests", authors="Nobody At All", year=1999, url="https://example.org")'
 ODD = f'''
@@ -82,7 +82,7 @@ def test_a_table_of_all_cells_fits_into_100_columns() -> None:
 
 @pytest.mark.parametrize(("text", "short"), [("12345", "12345"), ("123456", "1234…"), ("123 56", "123…")])
 def test_a_line_is_cut_where_it_is_too_long(text: str, short: str) -> None:
-    assert shortened(text, 5) == short
+    assert truncate(text, 5) == short
 
 
 def test_json_has_the_whole_summary_and_the_formulas() -> None:

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 import zoo
 from zoo.cli.app import COMMANDS, cli
 from zoo.cli.component_lookup import repeated_flags
-from zoo.cli.errors import plain_failures
+from zoo.cli.errors import report_errors
 from zoo.errors import UsageError, ZooWarning
 from zoo.testing import Outcome, Report
 
@@ -136,7 +136,7 @@ def test_help_is_quick():
 
 
 def test_errors_of_zoo_become_one_sentence(capsys):
-    with pytest.raises(click.ClickException) as failure, plain_failures():
+    with pytest.raises(click.ClickException) as failure, report_errors():
         raise UsageError("layer 3 is upside down; turn it.")
     assert (failure.value.format_message(), failure.value.exit_code) == (
         "layer 3 is upside down; turn it.",
@@ -152,7 +152,7 @@ def test_errors_of_zoo_become_one_sentence(capsys):
     ],
 )
 def test_what_the_system_does_not_grant_is_no_traceback(error, words):
-    with pytest.raises(click.ClickException, match=r".*") as failure, plain_failures():
+    with pytest.raises(click.ClickException, match=r".*") as failure, report_errors():
         raise error
     assert words in failure.value.format_message()
 
@@ -165,25 +165,25 @@ def test_flags_with_files_are_repeated_in_later_commands():
 
 
 def test_a_closed_pipe_is_left_to_click():
-    with pytest.raises(BrokenPipeError), plain_failures():
+    with pytest.raises(BrokenPipeError), report_errors():
         raise BrokenPipeError(32, "Broken pipe")
 
 
 def test_ctrl_c_outside_of_training(capsys):
-    with pytest.raises(click.exceptions.Exit) as end, plain_failures():
+    with pytest.raises(click.exceptions.Exit) as end, report_errors():
         raise KeyboardInterrupt
     assert (end.value.exit_code, capsys.readouterr().err) == (130, "Interrupted.\n")
 
 
 def test_warnings_of_zoo_are_one_plain_line(capsys):
-    with plain_failures():
+    with report_errors():
         warnings.warn("the cache is full", ZooWarning, stacklevel=1)
         warnings.warn("the cache is full", ZooWarning, stacklevel=1)
     assert capsys.readouterr().err == "Warning: the cache is full\n" * 2
 
 
 def test_bugs_keep_their_traceback():
-    with pytest.raises(ZeroDivisionError), plain_failures():
+    with pytest.raises(ZeroDivisionError), report_errors():
         raise ZeroDivisionError
 
 

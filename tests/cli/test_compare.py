@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
-from zoo.cli.display.compare_display import Lines, Live, watching
-from zoo.cli.display.eta import Tally
+from zoo.cli.display.compare_display import LiveCompareDisplay, PlainCompareDisplay, open_compare_display
+from zoo.cli.display.eta import ComparisonProgress
 from zoo.comparison import Stopped
 from zoo.tables import BEGINNING, END
 
@@ -245,36 +245,36 @@ def done(path, stage="runs", **changes):
 
 def test_time_left_is_what_the_steps_take():
     now, plan = Now(), {"event": "begin", "jobs": 2}
-    tally = Tally(now)
+    progress = ComparisonProgress(now)
     for event in (plan, stage("sweep", ["a1", "b1"], ["a2", "b2"])):
-        tally.note(event)
-    assert tally.left() is None
-    tally.note(at("compiled", "a1", 0))
+        progress.update(event)
+    assert progress.eta() is None
+    progress.update(at("compiled", "a1", 0))
     now.seconds = 4.0
-    tally.note(at("step", "a1", 2))  # two seconds a step
-    assert tally.left() == (8 + 10 + 10 + 10) * 2 / 2
-    tally.note(at("compiled", "b1", 0))
+    progress.update(at("step", "a1", 2))  # two seconds a step
+    assert progress.eta() == (8 + 10 + 10 + 10) * 2 / 2
+    progress.update(at("compiled", "b1", 0))
     now.seconds = 5.0
-    tally.note(at("step", "b1", 1))  # one second a step
-    assert tally.left() == (8 * 2 + 10 * 2 + 9 * 1 + 10 * 1) / 2
-    assert tally.share == pytest.approx((0.2 + 0.1) / 2)
+    progress.update(at("step", "b1", 1))  # one second a step
+    assert progress.eta() == (8 * 2 + 10 * 2 + 9 * 1 + 10 * 1) / 2
+    assert progress.fraction == pytest.approx((0.2 + 0.1) / 2)
     for path in ("a1", "b1"):
-        tally.note(done(path, "sweep"))
-    assert (tally.done, tally.jobs, tally.left()) == (2, 2, (20 + 10) / 2)
-    tally.note(stage("runs", ["a2"], jobs=3))
-    assert (tally.done, tally.left(), tally.share) == (2, 20.0, pytest.approx(2 / 3))
+        progress.update(done(path, "sweep"))
+    assert (progress.done, progress.jobs, progress.eta()) == (2, 2, (20 + 10) / 2)
+    progress.update(stage("runs", ["a2"], jobs=3))
+    assert (progress.done, progress.eta(), progress.fraction) == (2, 20.0, pytest.approx(2 / 3))
 
 
 def test_a_resumed_run_counts_from_where_it_stood():
     now = Now()
-    tally = Tally(now)
+    progress = ComparisonProgress(now)
     for event in ({"event": "begin", "jobs": 1}, stage("runs", ["a1"]), at("resume", "a1", 6)):
-        tally.note(event)
+        progress.update(event)
     now.seconds = 3.0
-    tally.note(at("step", "a1", 7))
-    assert tally.left() == 9.0
-    tally.note({"event": "died", "path": "runs/a1", "text": "x"})
-    assert tally.left() == 30.0
+    progress.update(at("step", "a1", 7))
+    assert progress.eta() == 9.0
+    progress.update({"event": "died", "path": "runs/a1", "text": "x"})
+    assert progress.eta() == 30.0
 
 
 EVENTS = [
@@ -308,7 +308,7 @@ EVENTS = [
 
 def test_plain_lines():
     lines = []
-    show = Lines(lines.append, Tally(Now()))
+    show = PlainCompareDisplay(lines.append, ComparisonProgress(Now()))
     for event in EVENTS:
         show(event)
     assert lines == [
@@ -327,7 +327,7 @@ def test_plain_lines():
 
 
 def test_quiet_tells_what_went_wrong(capsys):
-    with watching(quiet=True, as_json=False) as watch:
+    with open_compare_display(quiet=True, as_json=False) as watch:
         for event in EVENTS:
             watch(event)
     assert capsys.readouterr().err.splitlines() == [
@@ -341,7 +341,7 @@ def test_live_display():
     from rich.console import Console
 
     console = Console(force_terminal=True, width=80, record=True, file=io.StringIO())
-    with Live(console, Now()) as show:
+    with LiveCompareDisplay(console, Now()) as show:
         for event in EVENTS[:8]:
             show(event)
         console.print(show._below())

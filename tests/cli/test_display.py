@@ -10,11 +10,11 @@ import math
 import pytest
 from rich.console import Console
 
-from zoo.cli.display.display import watching
-from zoo.cli.display.eta import Pace
+from zoo.cli.display.display import open_display
+from zoo.cli.display.eta import Eta
 from zoo.cli.display.live import LiveDisplay
-from zoo.cli.display.plain import Plain
-from zoo.cli.format import clock, duration, short, size
+from zoo.cli.display.plain import PlainDisplay
+from zoo.cli.format import clock, duration, format_bytes, format_short
 from zoo.training import Config
 
 START = {
@@ -89,11 +89,11 @@ class Clock:
     ],
 )
 def test_short_numbers(number, text):
-    assert short(number) == text
+    assert format_short(number) == text
 
 
 def test_sizes():
-    assert (size(950), size(12_900_000)) == ("950 B", "12.9 MB")
+    assert (format_bytes(950), format_bytes(12_900_000)) == ("950 B", "12.9 MB")
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_times(seconds, as_clock, as_duration):
 
 def test_the_time_left_follows_from_this_session_alone():
     now = Clock()
-    pace = Pace(now)
-    pace.begin(600)  # resumed
-    assert pace.left(600, 1000) == 0.0
+    eta = Eta(now)
+    eta.start(600)  # resumed
+    assert eta.seconds_left(600, 1000) == 0.0
     now.time += 10
-    assert pace.left(700, 1000) == pytest.approx(30.0)
-    assert pace.left(1000, 1000) == 0.0
+    assert eta.seconds_left(700, 1000) == pytest.approx(30.0)
+    assert eta.seconds_left(1000, 1000) == 0.0
 
 
 # ---- plain lines --------------------------------------------------------------------------------------
@@ -124,8 +124,8 @@ def test_the_time_left_follows_from_this_session_alone():
 
 def plain(events):
     lines: list[str] = []
-    watch = Plain(lines.append)
-    watch.pace.now = Clock()
+    watch = PlainDisplay(lines.append)
+    watch.eta.now = Clock()
     for event in events:
         watch(event)
     return lines
@@ -154,7 +154,7 @@ def test_plain_lines_keep_their_form():
 
 
 def test_samples_steer_no_terminal_that_shows_a_log(capsys):
-    with watching(quiet=False, as_json=False) as watch:
+    with open_display(quiet=False, as_json=False) as watch:
         watch(RUN[0])
         watch(SAMPLE)
     assert "  | one\\x1b[31m\n  | two\n" in capsys.readouterr().out
@@ -190,7 +190,7 @@ def test_a_run_that_was_not_validated():
 
 
 def test_json_lines(capsys):
-    with watching(quiet=False, as_json=True) as watch:
+    with open_display(quiet=False, as_json=True) as watch:
         for event in [*RUN, {"event": "diverged", "step": 3, "loss": math.nan, "grad_norm": math.inf}]:
             watch(event)
     out, err = capsys.readouterr()
@@ -201,7 +201,7 @@ def test_json_lines(capsys):
 
 
 def test_quiet_says_nothing_but_warnings(capsys):
-    with watching(quiet=True, as_json=False) as watch:
+    with open_display(quiet=True, as_json=False) as watch:
         for event in RUN:
             watch(event)
     assert capsys.readouterr() == ("", "Warning: a checkpoint is damaged\n")
@@ -214,11 +214,11 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("term", "kind"), [("xterm-256color", LiveDisplay), ("dumb", Plain)])
+@pytest.mark.parametrize(("term", "kind"), [("xterm-256color", LiveDisplay), ("dumb", PlainDisplay)])
 def test_a_terminal_gets_the_live_display_unless_it_is_dumb(term, kind, monkeypatch):
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr("sys.stdout", Terminal())
-    context = watching(quiet=False, as_json=False)
+    context = open_display(quiet=False, as_json=False)
     assert isinstance(context if kind is LiveDisplay else context.__enter__(), kind)
 
 

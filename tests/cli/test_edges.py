@@ -53,7 +53,7 @@ def run(own_registry, tmp_path, monkeypatch):
     for place in ("training.train", "compare", "bench.bench.measure", "bench.timing.ns_per_token"):
         monkeypatch.setattr(f"zoo.{place}", stopped)
     monkeypatch.setattr("zoo.testing.check_in_child", stopped, raising=False)
-    monkeypatch.setattr("zoo.cli.commands.doctor.examine", list)
+    monkeypatch.setattr("zoo.cli.commands.doctor.run_checks", list)
     monkeypatch.chdir(tmp_path)
 
     def invoke(*args):

@@ -7,8 +7,8 @@ import pytest
 import zoo
 from zoo.cli.commands.sample import SHORTHANDS, make_chain
 from zoo.cli.commands.train import train_arguments
-from zoo.cli.component_lookup import find_member
-from zoo.cli.set_options import Target, assign, member_target
+from zoo.cli.component_lookup import find_component
+from zoo.cli.set_options import Target, assign, component_target
 from zoo.errors import UnknownNameError, UsageError
 from zoo.training import Config
 
@@ -55,7 +55,7 @@ def test_assignments_that_cannot_be_meant(text, words):
 
 
 def test_values_are_read_as_the_option_says():
-    target = member_target("optimizer", type(zoo.get_optimizer("adam")))
+    target = component_target("optimizer", type(zoo.get_optimizer("adam")))
     assert assign(["amsgrad=yes", "eps=1e-6"], [target])["optimizer"] == {"amsgrad": True, "eps": 1e-6}
 
 
@@ -150,7 +150,7 @@ def test_every_shorthand_stands_for_an_option_of_its_type(row):
 
 @pytest.mark.parametrize("text", ["vanilla", "cell:vanilla", "adam", "optimizer:adam", "sampler:greedy"])
 def test_members_are_found(text):
-    assert find_member(text).name == text.rpartition(":")[2]
+    assert find_component(text).name == text.rpartition(":")[2]
 
 
 def test_a_name_of_two_kinds_has_to_be_told_apart(monkeypatch):
@@ -167,4 +167,4 @@ def test_a_name_of_two_kinds_has_to_be_told_apart(monkeypatch):
     with pytest.raises(
         UsageError, match="'twice' is a cell and a sampler; write cell:twice or sampler:twice"
     ):
-        find_member("twice")
+        find_component("twice")

@@ -121,23 +121,23 @@ def contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("lacking", LACKING)
 def test_things_can_be_told_apart_with_any_one_kind_of_cone_missing(theme, lacking):
-    seen = [lab(np.array(LACKING[lacking]) @ linear(pair[theme])) for pair in palette.THINGS]
+    seen = [lab(np.array(LACKING[lacking]) @ linear(pair[theme])) for pair in palette.SERIES]
     distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
     assert min(distances) > 18
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_lines_and_words_stand_out(theme):
-    ground = palette.GROUND["card"][theme]
-    assert all(contrast(pair[theme], ground) >= 3 for pair in palette.THINGS)
-    words = [palette.GROUND[name][theme] for name in ("ink", "muted", "accent", "warning")]
+    ground = palette.BACKGROUND["card"][theme]
+    assert all(contrast(pair[theme], ground) >= 3 for pair in palette.SERIES)
+    words = [palette.BACKGROUND[name][theme] for name in ("ink", "muted", "accent", "warning")]
     assert all(
-        contrast(word, palette.GROUND[back][theme]) >= 4.5 for word in words for back in ("page", "card")
+        contrast(word, palette.BACKGROUND[back][theme]) >= 4.5 for word in words for back in ("page", "card")
     )
-    shades = [pair[theme] for pair in palette.SHADES.values()]
-    assert all(contrast(palette.GROUND["ink"][theme], shade) >= 4.5 for shade in shades)
+    shades = [pair[theme] for pair in palette.HEAT.values()]
+    assert all(contrast(palette.BACKGROUND["ink"][theme], shade) >= 4.5 for shade in shades)
 
 
 def test_six_things_in_every_theme_and_the_same_marks_everywhere():
-    assert len(palette.THINGS) == 6
+    assert len(palette.SERIES) == 6
     assert set(palette.MARKERS) == set(figures._MARKERS)

@@ -17,13 +17,13 @@ import report_fixtures as examples
 import zoo
 from zoo.comparison.results import OVERALL_SCHEMA, RUN_SCHEMA, SUMMARY_SCHEMA
 from zoo.report import Report, make_report
-from zoo.report.blocks import Chart, Facts, Samples, Table, Text, Units, plain
+from zoo.report.blocks import Chart, KeyValues, Samples, Table, Text, Units, to_json
 from zoo.report.comparison.results import Result, Standing, Summary
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
-from zoo.report.run import activations as units_room
+from zoo.report.run import activations
 from zoo.report.run.cell_section import cell_blocks
-from zoo.report.run.features import FEATURES, followed, text_features
+from zoo.report.run.features import FEATURES, best_feature, text_features
 
 
 @pytest.fixture(scope="module")
@@ -91,21 +91,21 @@ def test_samples_configuration_and_card(run):
     report = report_of(run, 0)
     (samples,) = blocks(report, Samples)
     assert samples.steps == tuple(range(1, 13))
-    configuration = next(block for block in blocks(report, Facts) if block.name == "configuration")
+    configuration = next(block for block in blocks(report, KeyValues) if block.name == "configuration")
     marked = {fact.label for fact in configuration.facts if fact.marked}
     assert {"hidden", "clip", "log every"} <= marked
     assert not marked & {"seed", "dtype", "batch", "eval every"}
-    card = next(block for block in blocks(report, Facts) if block.name == "card")
+    card = next(block for block in blocks(report, KeyValues) if block.name == "card")
     assert card.facts[0].link == zoo.get_cell("vanilla").card.url
     assert next(fact.text for fact in card.facts if fact.label == "scope").startswith("recurrence: ")
-    assert {fact.label for fact in blocks(report, Facts)[-1].facts} >= {"zoo", "numpy", "numba", "python"}
+    assert {fact.label for fact in blocks(report, KeyValues)[-1].facts} >= {"zoo", "numpy", "numba", "python"}
 
 
 def test_the_card_of_an_unpublished_cell_has_no_link():
     vanilla = type(zoo.get_cell("vanilla"))
     members = {"__doc__": "Fresh.", "card": zoo.Card("Fresh", scope="mixer")}
     cell = type("Fresh", (vanilla,), members)()
-    card = next(block for block in cell_blocks(cell) if isinstance(block, Facts))
+    card = next(block for block in cell_blocks(cell) if isinstance(block, KeyValues))
     assert [(fact.label, fact.link) for fact in card.facts] == [("reference", ""), ("scope", "")]
     assert card.facts[0].text == "Fresh, unpublished."
     modified = zoo.modify(cell, "zoneout").card
@@ -231,7 +231,7 @@ def read_by_hand(model, text, units):
 
 
 def test_units_that_vary_least_are_left_out_where_there_is_no_room(run, monkeypatch):
-    monkeypatch.setattr(units_room, "MOST_BYTES", 3 * 60)
+    monkeypatch.setattr(activations, "MAX_BYTES", 3 * 60)
     (state,) = blocks(report_of(run), Units)[0].states
     assert len(state.numbers) == 3
     assert state.total == 8
@@ -256,7 +256,7 @@ def test_features_of_a_text():
 def test_a_unit_follows_what_it_equals():
     names, values = text_features(list('one "two" three\nfour'))
     units = np.stack([-2 * values[names.index("inside quotes")] + 3, np.full(20, 0.5)])
-    feature, r = followed(units, values)
+    feature, r = best_feature(units, values)
     assert names[feature[0]] == "inside quotes"
     assert r[0] == pytest.approx(-1)
     assert feature[1] == -1, "a constant follows nothing"
@@ -265,7 +265,7 @@ def test_a_unit_follows_what_it_equals():
 def test_a_text_without_features():
     names, values = text_features(["a"] * 5)
     assert "vowel" not in names
-    assert followed(np.arange(5.0)[None], values[:0])[0].tolist() == [-1]
+    assert best_feature(np.arange(5.0)[None], values[:0])[0].tolist() == [-1]
 
 
 @pytest.mark.parametrize(
@@ -440,5 +440,5 @@ def test_every_kind_of_block_has_a_way_to_be_drawn(run, comparison):
     drawn = Path(zoo.report.__file__).parent.joinpath("assets/js/blocks.js").read_text(encoding="utf-8")
     table = drawn[drawn.index("const BLOCKS") :]
     for report in (report_of(run), make_report(comparison)):
-        kinds = {plain(block)["kind"] for section in report.sections for block in section.blocks}
+        kinds = {to_json(block)["kind"] for section in report.sections for block in section.blocks}
         assert all(f"  {kind}" in table for kind in kinds)

@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import CheckpointError, UsageError
-from zoo.storage import Checkpoint, RunDirectory, digest, load, save
-from zoo.storage import checkpoint_files as shelf_module
+from zoo.storage import Checkpoint, RunDirectory, checkpoint_files, digest, load, save
 
 
 def checkpoint(step: int, note: str = "") -> Checkpoint:
@@ -373,7 +372,7 @@ def test_a_kill_between_any_two_writes_loses_no_pointer(
 
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(os, "replace", dying(os.replace))
-    monkeypatch.setattr("zoo.storage.checkpoint_files.remove", dying(shelf_module.remove))
+    monkeypatch.setattr("zoo.storage.checkpoint_files.remove", dying(checkpoint_files.remove))
 
     def finish(name: str, kills: tuple[int, ...]) -> dict[str, bytes]:
         nonlocal left
@@ -598,5 +597,5 @@ def test_going_on_after_a_fall_back(run: RunDirectory) -> None:
 
 
 def test_the_folder_module_needs_no_folder(tmp_path: Path) -> None:
-    assert shelf_module.files(tmp_path / "missing") == []
-    assert shelf_module.load_last(tmp_path / "missing", refuse) is None
+    assert checkpoint_files.list_checkpoints(tmp_path / "missing") == []
+    assert checkpoint_files.load_last(tmp_path / "missing", refuse) is None

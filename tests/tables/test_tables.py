@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from zoo.tables import Sheet, plain, section
+from zoo.tables import TextTable, markdown_section, plain_text
 
-WIDE = Sheet(
+WIDE = TextTable(
     "Cells",
     ("cell", "long words", "n", "x|y"),
     (("gru", "some", "12", "a"), ("lstm", "a few", "3", "b|c")),
@@ -15,7 +15,7 @@ WIDE = Sheet(
 
 
 def test_plain():
-    assert plain(WIDE).splitlines() == [
+    assert plain_text(WIDE).splitlines() == [
         "Cells",
         "cell  long words   n  x|y",
         "gru   some        12  a",
@@ -26,7 +26,7 @@ def test_plain():
 
 
 def test_markdown():
-    assert section(WIDE).splitlines() == [
+    assert markdown_section(WIDE).splitlines() == [
         "### Cells",
         "",
         "How to read it.",
@@ -39,9 +39,9 @@ def test_markdown():
 
 
 def test_what_can_be_spared_goes_where_there_is_no_room():
-    assert WIDE.fitted(25) is WIDE
-    narrow = WIDE.fitted(24)
+    assert WIDE.fit(25) is WIDE
+    narrow = WIDE.fit(24)
     assert (narrow.headings, narrow.right, narrow.spare) == (("cell", "n", "x|y"), (1,), (2,))
     assert narrow.rows == (("gru", "12", "a"), ("lstm", "3", "b|c"))
-    assert WIDE.fitted(10).headings == ("cell", "n")
-    assert WIDE.fitted(1).headings == ("cell", "n"), "the others are needed"
+    assert WIDE.fit(10).headings == ("cell", "n")
+    assert WIDE.fit(1).headings == ("cell", "n"), "the others are needed"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from zoo.bench.peers import FRAMED
 from zoo.bench.results import Growth, Race, Results, Step, ratios
-from zoo.tables import Place, Sheet, section
+from zoo.tables import DocumentMarker, TextTable, markdown_section
 
 
-def put(place: Place, results: Results) -> None:
+def put(place: DocumentMarker, results: Results) -> None:
     """Write the tables to a new file, or into the marked place of one that is there.
 
     Raises:
@@ -21,13 +21,13 @@ def put(place: Place, results: Results) -> None:
         CheckpointError: if it cannot be written.
     """
     about = "\n".join(f"{line}  " for line in surroundings(results)).rstrip()
-    place.put(results.command, [about, *map(section, sheets(results))])
+    place.write(results.command, [about, *map(markdown_section, sheets(results))])
 
 
 FASTEST = "fastest peer"
 
 
-def sheets(results: Results) -> list[Sheet]:
+def sheets(results: Results) -> list[TextTable]:
     """Every table that has rows."""
     made = (
         _steps(results.races),
@@ -39,7 +39,7 @@ def sheets(results: Results) -> list[Sheet]:
     return [sheet for sheet in made if sheet.rows]
 
 
-def _steps(races: Sequence[Race]) -> Sheet:
+def _steps(races: Sequence[Race]) -> TextTable:
     headings = (
         "cell",
         "T×B×H",
@@ -52,7 +52,7 @@ def _steps(races: Sequence[Race]) -> Sheet:
         "first s",
         "note",
     )
-    return Sheet(
+    return TextTable(
         "Training steps",
         headings,
         tuple(_step_row(race, step) for race in races for step in race.steps),
@@ -74,12 +74,12 @@ def _step_row(race: Race, step: Step) -> tuple[str, ...]:
     return (*place, *times, *compared, parts, first, step.note)
 
 
-def _summary(races: Sequence[Race]) -> Sheet:
+def _summary(races: Sequence[Race]) -> TextTable:
     cells = tuple(dict.fromkeys(race.cell for race in races))
     rows = [
         row for cell in cells for row in _summary_rows(cell, [race for race in races if race.cell == cell])
     ]
-    return Sheet(
+    return TextTable(
         "All shapes together",
         ("cell", "compared with", "shapes", "mean ratio", "least", "of medians", "least of medians"),
         tuple(rows),
@@ -119,8 +119,8 @@ def _mean(values: Sequence[float]) -> float:
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
-def _starts(results: Results) -> Sheet:
-    return Sheet(
+def _starts(results: Results) -> TextTable:
+    return TextTable(
         "From launch to the first step",
         ("cell", "compiling s", "loading s"),
         tuple((start.cell, _digits(start.compile_s), _digits(start.load_s)) for start in results.starts),
@@ -130,8 +130,8 @@ def _starts(results: Results) -> Sheet:
     )
 
 
-def _sampling(results: Results) -> Sheet:
-    return Sheet(
+def _sampling(results: Results) -> TextTable:
+    return TextTable(
         "Sampling one stream",
         ("cell", "H", "by", "best symbols/s", "median symbols/s"),
         tuple(
@@ -143,10 +143,10 @@ def _sampling(results: Results) -> Sheet:
     )
 
 
-def _growth(growth: Iterable[Growth], letter: str) -> Sheet:
+def _growth(growth: Iterable[Growth], letter: str) -> TextTable:
     rows = [each for each in growth if each.letter == letter]
     first = {cell: each.least_ns for each in reversed(rows) for cell in [each.cell]}
-    return Sheet(
+    return TextTable(
         f"Time per symbol as {letter} grows",
         ("cell", "T×B×H", "least ns", "median ns", "× the first"),
         tuple(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import zoo
-from zoo.cli.errors import plain_failures
+from zoo.cli.errors import report_errors
 
 # Name -> one line for `zoo --help`, in the order in which one meets them. The module: zoo.cli.commands.NAME.
 COMMANDS = {
@@ -40,7 +40,7 @@ Examples:
 """
 
 
-class Zoo(click.Group):
+class LazyGroup(click.Group):
     """A group that knows its commands by name and imports one only to run it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
@@ -69,17 +69,17 @@ class Zoo(click.Group):
 
     def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
         """Read the command line, and print the help; errors become sentences here, too."""
-        with plain_failures():
+        with report_errors():
             return super().make_context(*arguments, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; its errors become sentences."""
-        with plain_failures():
+        with report_errors():
             return super().invoke(ctx)
 
 
 @click.group(
-    cls=Zoo,
+    cls=LazyGroup,
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -25,7 +25,7 @@ PARTS = ("test", "valid", "train")
 
 
 @dataclass(frozen=True)
-class Trained:
+class LoadedModel:
     """What a run directory or a checkpoint file holds.
 
     Attributes:
@@ -41,7 +41,7 @@ class Trained:
     sha256: str
 
 
-def open_model(path: Path, cell: type[Cell] | None) -> Trained:
+def open_model(path: Path, cell: type[Cell] | None) -> LoadedModel:
     """The best model of a run directory, or the one in a file, with what is known of its training.
 
     Raises:
@@ -51,13 +51,13 @@ def open_model(path: Path, cell: type[Cell] | None) -> Trained:
     model = model_from(checkpoint, str(path), cell)
     config, text = checkpoint.meta.get("config"), checkpoint.meta.get("text", checkpoint.meta.get("task"))
     if not isinstance(config, dict):
-        return Trained(str(path), model, None, "")
+        return LoadedModel(str(path), model, None, "")
     digest = text.get("sha256") if isinstance(text, dict) else ""
     if digest != "" and not is_digest(digest):
         raise CheckpointError(
             f"{path}: the sha256 of its text or task is {quote(str(digest))}; expected 64 hexadecimal digits."
         )
-    return Trained(str(path), model, config_from_json(config, str(path)), digest)
+    return LoadedModel(str(path), model, config_from_json(config, str(path)), digest)
 
 
 def _best(path: Path) -> Checkpoint:
@@ -69,8 +69,8 @@ def _best(path: Path) -> Checkpoint:
     return found[1]
 
 
-def evaluate_on(
-    trained: Trained, sources: Sequence[str], glob: str | None, part: str | None, on_unknown: str
+def evaluate_on_text(
+    trained: LoadedModel, sources: Sequence[str], glob: str | None, part: str | None, on_unknown: str
 ) -> dict[str, Any]:
     """The model's loss on its own text or another.
 
@@ -108,7 +108,7 @@ def evaluate_on(
     }
 
 
-def _read(trained: Trained, model: LanguageModel, sources: Sequence[str], glob: str | None) -> Corpus:
+def _read(trained: LoadedModel, model: LanguageModel, sources: Sequence[str], glob: str | None) -> Corpus:
     config = trained.config
     pattern = glob or (config.glob if config else "*")
     level: TextLevel = "byte" if model.vocab.level == "byte" else "char"
@@ -125,7 +125,7 @@ def _read(trained: Trained, model: LanguageModel, sources: Sequence[str], glob: 
     return corpus
 
 
-def _choose(trained: Trained, tokens: Any, part: str | None, own: bool) -> tuple[str, Any]:
+def _choose(trained: LoadedModel, tokens: Any, part: str | None, own: bool) -> tuple[str, Any]:
     """The name of a part and its tokens."""
     if part == "all" or (part is None and not own):
         return "all", tokens

@@ -9,14 +9,14 @@ from typing import Any
 
 from zoo.base import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
 from zoo.base.names import JOIN, did_you_mean
-from zoo.cli.errors import say
+from zoo.cli.errors import echo_err
 from zoo.cli.flags import option
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import load_cell_file, load_class_file, load_plugin_file, plugins, registry_of
 from zoo.registry.plugin_files import names_file
 
-CONTRACTS: dict[str, type[Member]] = {
+COMPONENT_CLASSES: dict[str, type[Member]] = {
     "cell": Cell,
     "modifier": Modifier,
     "optimizer": Optimizer,
@@ -55,7 +55,7 @@ def load_plugins(files: Iterable[str]) -> None:
         load_plugin_file(file)
     failed = sum(record.status == "failed" for record in plugins())
     if failed:
-        say(f"{failed} plugin{'s' * (failed > 1)} failed to load: `zoo plugins` shows why.")
+        echo_err(f"{failed} plugin{'s' * (failed > 1)} failed to load: `zoo plugins` shows why.")
 
 
 def repeated_flags(plugins: Iterable[str], **members: Iterable[str | None]) -> list[str]:
@@ -147,7 +147,7 @@ def trained_task(name: str, own: type[Task] | None = None) -> type[Task]:
         ) from error
 
 
-def find_member(text: str) -> type[Member]:
+def find_component(text: str) -> type[Member]:
     """What ``NAME``, ``KIND:NAME`` as in ``optimizer:adam``, or ``FILE.py:Class`` stands for.
 
     Raises:
@@ -160,22 +160,22 @@ def find_member(text: str) -> type[Member]:
         return load_cell_file(text) if is_modified else load_class_file(text, Member)
     kind, colon, name = text.rpartition(":")
     if not colon:
-        return _find_bare(text)
-    if kind not in CONTRACTS:
+        return _find_by_name(text)
+    if kind not in COMPONENT_CLASSES:
         raise UsageError(
-            f"{text!r}: {kind!r} is none of {', '.join(CONTRACTS)}; write it as in optimizer:adam, or as "
-            f"path/to/file.py:MyCell.{did_you_mean(kind, CONTRACTS)}"
+            f"{text!r}: {kind!r} is none of {', '.join(COMPONENT_CLASSES)}; write it as in "
+            f"optimizer:adam, or as path/to/file.py:MyCell.{did_you_mean(kind, COMPONENT_CLASSES)}"
         )
-    return registered_cell(name) if kind == "cell" else registry_of(CONTRACTS[kind]).cls(name)
+    return registered_cell(name) if kind == "cell" else registry_of(COMPONENT_CLASSES[kind]).cls(name)
 
 
-def _find_bare(name: str) -> type[Member]:
+def _find_by_name(name: str) -> type[Member]:
     if JOIN in name:
         return registered_cell(name)
-    names = {kind: registry_of(contract).list() for kind, contract in CONTRACTS.items()}
+    names = {kind: registry_of(contract).list() for kind, contract in COMPONENT_CLASSES.items()}
     kinds = [kind for kind in names if name in names[kind]]
     if len(kinds) == 1:
-        return registry_of(CONTRACTS[kinds[0]]).cls(name)
+        return registry_of(COMPONENT_CLASSES[kinds[0]]).cls(name)
     if kinds:
         raise UsageError(
             f"{name!r} is a {' and a '.join(kinds)}; write {' or '.join(f'{kind}:{name}' for kind in kinds)}."

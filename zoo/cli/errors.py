@@ -17,12 +17,12 @@ from zoo.cli.terminal_text import escape_controls, shorten_middle
 from zoo.distributed.launch import rank_of_launch
 from zoo.errors import ZooError, ZooWarning
 
-PATIENCE = 2.0
+RANK_ERROR_WAIT_S = 2.0
 """Seconds that a rank gives the first one to say what is wrong."""
 
 
 @contextmanager
-def plain_failures() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Within the block errors and warnings of zoo become sentences for people.
 
     Raises:
@@ -32,7 +32,7 @@ def plain_failures() -> Iterator[None]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("always", ZooWarning)
-        warnings.showwarning = _shower(warnings.showwarning)
+        warnings.showwarning = _warning_printer(warnings.showwarning)
         try:
             try:
                 yield
@@ -42,40 +42,40 @@ def plain_failures() -> Iterator[None]:
             error.message = shorten_middle(escape_controls(error.message))  # type: ignore[misc]  # and keep its usage
             raise
         except ZooError as error:
-            _let_the_first_speak()
-            raise _failure(str(error)) from error
+            _wait_for_rank0()
+            raise _click_error(str(error)) from error
         except MemoryError as error:
-            raise _failure(f"not enough memory: {error or 'none left'}; choose smaller sizes.") from error
+            raise _click_error(f"not enough memory: {error or 'none left'}; choose smaller sizes.") from error
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
-            raise _failure(f"system error: {error}.") from error
+            raise _click_error(f"system error: {error}.") from error
         except KeyboardInterrupt:
-            say("Interrupted.")
+            echo_err("Interrupted.")
             raise click.exceptions.Exit(130) from None
         finally:
             discard_unwritten_output()
 
 
-def _failure(sentence: str) -> click.ClickException:
+def _click_error(sentence: str) -> click.ClickException:
     return click.ClickException(shorten_middle(escape_controls(sentence)))
 
 
-def say(sentence: str) -> None:
+def echo_err(sentence: str) -> None:
     """Print one line on standard error. ``print`` works with a live display, ``click.echo`` does not."""
     print(shorten_middle(escape_controls(sentence)), file=sys.stderr, flush=True)
 
 
-def _let_the_first_speak() -> None:
+def _wait_for_rank0() -> None:
     """What one rank of a job refuses, all do as a rule: the first says it, and ends the others."""
     if rank_of_launch() > 0:
-        time.sleep(PATIENCE)
+        time.sleep(RANK_ERROR_WAIT_S)
 
 
-def _shower(otherwise: Callable[..., Any]) -> Callable[..., None]:
+def _warning_printer(otherwise: Callable[..., Any]) -> Callable[..., None]:
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, ZooWarning):
-            say(f"Warning: {message}")
+            echo_err(f"Warning: {message}")
         else:
             otherwise(message, category, *where, **more)
 

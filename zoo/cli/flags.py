@@ -82,13 +82,13 @@ argument = partial(click.argument, cls=CheckedArgument)
 def _checked(
     param: click.Parameter, ctx: click.Context, convert: Any, value: Any, most: int, empty: bool
 ) -> Any:
-    for text in _parts(value):
+    for text in _flatten(value):
         if text == "" and not empty:
             raise click.BadParameter("it is empty; give a value, or leave it out.", ctx, param)
         if isinstance(text, str) and "\0" in text:
             raise click.BadParameter("it contains a NUL character, which no name or path does.", ctx, param)
     converted = convert(ctx, value)
-    for number in _parts(converted):
+    for number in _flatten(converted):
         if isinstance(number, int) and abs(number) > most:
             raise click.BadParameter(
                 f"it is {number:,}; expected an integer from {-most:,} to {most:,}.", ctx, param
@@ -96,16 +96,16 @@ def _checked(
     return converted
 
 
-def _parts(value: Any) -> Iterator[Any]:
+def _flatten(value: Any) -> Iterator[Any]:
     """The single values of one that may be repeated or have several parts."""
     if isinstance(value, (list, tuple)):
         for part in value:
-            yield from _parts(part)
+            yield from _flatten(part)
     else:
         yield value
 
 
-_REST = "Options"
+_OTHER_OPTIONS = "Options"
 
 
 class Flag(CheckedOption):
@@ -117,12 +117,12 @@ class Flag(CheckedOption):
         **attributes: As for :class:`CheckedOption`.
     """
 
-    def __init__(self, *names: Any, section: str = _REST, **attributes: Any) -> None:
+    def __init__(self, *names: Any, section: str = _OTHER_OPTIONS, **attributes: Any) -> None:
         super().__init__(names, **attributes)
         self.section = section
 
 
-class Sectioned(click.Command):
+class SectionedCommand(click.Command):
     """A command whose help shows its options by section, in order of appearance, the rest at the end."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -131,8 +131,8 @@ class Sectioned(click.Command):
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
-                sections.setdefault(getattr(param, "section", _REST), []).append(record)
-        sections[_REST] = sections.pop(_REST)  # there is always --help
+                sections.setdefault(getattr(param, "section", _OTHER_OPTIONS), []).append(record)
+        sections[_OTHER_OPTIONS] = sections.pop(_OTHER_OPTIONS)  # there is always --help
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)

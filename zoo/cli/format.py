@@ -15,13 +15,13 @@ from typing import Any
 _PREFIXES = ("", "k", "M", "G", "T")
 
 
-def size(number: int) -> str:
+def format_bytes(number: int) -> str:
     """Bytes: ``12.9 MB``, ``950 B``."""
     digits, prefix = _scaled(number)
     return f"{digits} {prefix}B"
 
 
-def short(number: float) -> str:
+def format_short(number: float) -> str:
     """Three digits and a letter: ``124k``, ``1.23M``, ``950``."""
     return "".join(_scaled(number))
 
@@ -54,7 +54,7 @@ Event = dict[str, Any]
 _REASONS = {"no improvement": "stopped early, for want of improvement,"}
 
 
-def noun(start: Event) -> str:
+def symbol_noun(start: Event) -> str:
     """What a run reads one at a step: ``char`` or ``byte`` of a text, ``input`` of a task."""
     return "input" if "task" in start else str(start["config"]["level"])
 
@@ -75,7 +75,7 @@ def header(start: Event) -> dict[str, str]:
 
 
 def _text(start: Event) -> str:
-    text, kind = start["text"], "bytes" if noun(start) == "byte" else "characters"
+    text, kind = start["text"], "bytes" if symbol_noun(start) == "byte" else "characters"
     different, digest = text["vocabulary"], text["sha256"][:12]
     return f"{text['name']}: {text['symbols']:,} {kind}, {different} different, sha256 {digest}"
 
@@ -125,13 +125,13 @@ def _train(start: Event) -> str:
 
 def loss(event: Event, start: Event) -> str:
     """``loss 1.4321  2.066 bits/char``, or ``loss 0.4321  accuracy 0.912  solved``."""
-    return "  ".join([f"loss {event['loss']:.4f}", *_besides(event, start)])
+    return "  ".join([f"loss {event['loss']:.4f}", *_loss_details(event, start)])
 
 
-def _besides(event: Event, start: Event) -> Iterator[str]:
+def _loss_details(event: Event, start: Event) -> Iterator[str]:
     """What stands beside a loss."""
     if "bits" in event:
-        yield f"{event['bits']:.3f} bits/{noun(start)}"
+        yield f"{event['bits']:.3f} bits/{symbol_noun(start)}"
     if "score" in event:
         yield f"{_spaced(event['metric'])} {event['score']:.4g}"
         yield from ["solved"] * event["solved"]
@@ -139,7 +139,7 @@ def _besides(event: Event, start: Event) -> Iterator[str]:
 
 def speed(event: Event, start: Event) -> str:
     """``1.23M chars/s``."""
-    return f"{short(event['symbols_per_s'])} {noun(start)}s/s"
+    return f"{format_short(event['symbols_per_s'])} {symbol_noun(start)}s/s"
 
 
 def compiled(event: Event) -> str:
@@ -147,7 +147,7 @@ def compiled(event: Event) -> str:
     return f"compiled in {duration(event['seconds'])}; the next run loads it" if event["fresh"] else ""
 
 
-def ending(event: Event, start: Event) -> str:
+def end_summary(event: Event, start: Event) -> str:
     """Why and where a run ended."""
     if event["reason"] == "finished" and start["event"] == "resume" and start["step"] == event["step"]:
         return f"nothing was left to do after step {event['step']:,}; --steps N goes further"
@@ -155,7 +155,7 @@ def ending(event: Event, start: Event) -> str:
     return f"{reason} at step {event['step']:,} after {duration(event['seconds'])}"
 
 
-def best(event: Event, start: Event) -> str:
+def best_loss(event: Event, start: Event) -> str:
     """The lowest loss of a run; of a text in nats and in bits."""
     if event["best"] is None:
         return "not validated yet"
@@ -164,10 +164,10 @@ def best(event: Event, start: Event) -> str:
     part = "validation" if start["text"]["valid"] > 1 else "training text"
     bits = event["best"] / math.log(2)
     place = f"at step {event['best_step']:,}"
-    return f"{part} loss {event['best']:.4f} nats, {bits:.3f} bits/{noun(start)}, {place}"
+    return f"{part} loss {event['best']:.4f} nats, {bits:.3f} bits/{symbol_noun(start)}, {place}"
 
 
-def next_command(start: Event, also: Sequence[str]) -> tuple[str, str]:
+def next_command(start: Event, extra_flags: Sequence[str]) -> tuple[str, str]:
     """What can be done next with a run, and what to type for it."""
     verb = "eval" if "task" in start else "sample"
-    return verb, shlex.join(["zoo", verb, start["out"], *also])
+    return verb, shlex.join(["zoo", verb, start["out"], *extra_flags])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from zoo.cli.terminal import WIDTH, faint, strong
+from zoo.cli.terminal import WIDTH, bold, dim
 from zoo.compiler.explain import Equation, Explanation, Item, LoopEquations, SectionEquations
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.plan_values import Cost
@@ -19,22 +19,22 @@ _LEGEND = (
     "step after. (H) @ (H, 4H) is a product of every row with a matrix. A loop runs over the numbers of one "
     "row, and what it computes without storing never leaves the processor."
 )
-_BEFORE = {
+_FORWARD_TITLES = {
     "once": "once, from parameters alone",
     "sequence": "for all steps together, before the loop over time",
     "step": "at every step",
     "after": "for some steps together, once they are done",
     "final": "once, at the end",
 }
-_BACK = {
-    **_BEFORE,
+_BACKWARD_TITLES = {
+    **_FORWARD_TITLES,
     "step": "at every step, from the last to the first",
     "after": "for some steps together, once the loop is through them",
     "final": "once, from sums over all steps",
 }
 
 
-def page(found: Explanation, input_size: int, hidden_size: int) -> Iterator[str]:
+def plan_lines(found: Explanation, input_size: int, hidden_size: int) -> Iterator[str]:
     """The lines of the page.
 
     Args:
@@ -48,14 +48,14 @@ def page(found: Explanation, input_size: int, hidden_size: int) -> Iterator[str]
     found.cell.param_shapes(input_size, hidden_size)
     found.cell.state_shapes(input_size, hidden_size)
     options = [f"{name}={value!r}" for name, value in found.cell.options.items()]
-    yield f"{strong(found.cell.name)}  {faint(', '.join(['how its kernels run', *options]))}"
+    yield f"{bold(found.cell.name)}  {dim(', '.join(['how its kernels run', *options]))}"
     yield ""
     yield from _indented(textwrap.wrap(_LEGEND, WIDTH))
-    yield from ("", strong("Forward"), *_sections(found.forward, _BEFORE))
-    yield from ("", strong("Kept for the way back, of every step and row"), *_indented(_kept(found)))
-    yield from ("", strong("Backward"), *_sections(found.backward, _BACK))
-    yield from ("", strong("Computed again on the way back"), *_indented(_again(found)))
-    yield from ("", strong(f"One step of one row, for I={input_size} and H={hidden_size}"))
+    yield from ("", bold("Forward"), *_sections(found.forward, _FORWARD_TITLES))
+    yield from ("", bold("Kept for the way back, of every step and row"), *_indented(_kept(found)))
+    yield from ("", bold("Backward"), *_sections(found.backward, _BACKWARD_TITLES))
+    yield from ("", bold("Computed again on the way back"), *_indented(_recomputed(found)))
+    yield from ("", bold(f"One step of one row, for I={input_size} and H={hidden_size}"))
     yield from _indented(_costs(found, {"I": input_size, "H": hidden_size}))
 
 
@@ -66,7 +66,7 @@ def _indented(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
 def _sections(sections: Iterable[SectionEquations], titles: dict[str, str]) -> Iterator[str]:
     for section in sections:
         if section.work:
-            yield f"  {faint(titles[section.when])}"
+            yield f"  {dim(titles[section.when])}"
             for work in section.work:
                 yield from _indented(_work(work), 2)
 
@@ -82,7 +82,7 @@ def _work(work: Item) -> Iterator[str]:
 
 
 def _line(text: str, *notes: str, width: int) -> str:
-    return f"{text:<{width}}  {faint('; '.join(notes))}" if notes else text
+    return f"{text:<{width}}  {dim('; '.join(notes))}" if notes else text
 
 
 def _marks(equation: Equation) -> list[str]:
@@ -97,7 +97,7 @@ def _kept(found: Explanation) -> list[str]:
     return plain_table([*rows, ["in all", format_dim(found.numbers_kept), "numbers"]])
 
 
-def _again(found: Explanation) -> list[str]:
+def _recomputed(found: Explanation) -> list[str]:
     names = dict.fromkeys(equation.name for equation in found.again)
     return textwrap.wrap(", ".join(names), WIDTH) or ["nothing"]
 

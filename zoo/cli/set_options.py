@@ -29,7 +29,7 @@ class Target:
     readers: Mapping[str, Reader]
 
 
-def member_target(prefix: str, member: type[Member]) -> Target:
+def component_target(prefix: str, member: type[Member]) -> Target:
     """The declared options of a cell, an optimizer or a sampler."""
     return Target(prefix, member.label(), {name: _reader(member, name) for name in member.declared_options})
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from zoo.tables import Sheet
+    from zoo.tables import TextTable
 
 WIDTH = 100  # of what is written for reading where nobody says how wide it may be
 
-_LOOKS = re.compile(r"\x1b\[(?:[0-2]|3[1-7])m")  # what `styled` writes
+_STYLES = re.compile(r"\x1b\[(?:[0-2]|3[1-7])m")  # what `styled` writes
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:
@@ -45,9 +45,9 @@ def echo(text: str = "", nl: bool = True) -> None:
     On a terminal the looks of ``styled`` stay; every other control becomes visible.
     """
     if is_terminal():
-        looks = [*_LOOKS.findall(text), ""]
+        looks = [*_STYLES.findall(text), ""]
         text = "".join(
-            escape_controls(part) + look for part, look in zip(_LOOKS.split(text), looks, strict=True)
+            escape_controls(part) + look for part, look in zip(_STYLES.split(text), looks, strict=True)
         )
     else:
         text = escape_controls(text)
@@ -61,12 +61,12 @@ def rich_text(text: str, style: str = "", **layout: Any) -> Text:
     return Text(escape_controls(text), style, **layout)
 
 
-def strong(text: str) -> str:
+def bold(text: str) -> str:
     """The text in bold on a terminal."""
     return styled(text, bold=True)
 
 
-def faint(text: str) -> str:
+def dim(text: str) -> str:
     """The text dimmed on a terminal."""
     return styled(text, dim=True)
 
@@ -93,10 +93,10 @@ def show_table(
         _show_fitted(headings, rows, set(right))
     else:
         lines = plain_table([headings, *rows], right)
-        echo("\n".join(shortened(line) for line in lines) if fit else "\n".join(lines))
+        echo("\n".join(truncate(line) for line in lines) if fit else "\n".join(lines))
 
 
-def shortened(line: str, width: int = WIDTH) -> str:
+def truncate(line: str, width: int = WIDTH) -> str:
     """A line of at most so many characters, the last of them an ellipsis where it was cut."""
     return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
 
@@ -118,7 +118,7 @@ def _show_fitted(headings: Sequence[str], rows: Iterable[Sequence[str]], right: 
     make_console().print(table)
 
 
-def show_sheets(sheets: Iterable[Sheet], sentences: Collection[str] = ()) -> None:
+def show_tables(sheets: Iterable[TextTable], sentences: Collection[str] = ()) -> None:
     """Print tables under their titles.
 
     Args:
@@ -126,16 +126,16 @@ def show_sheets(sheets: Iterable[Sheet], sentences: Collection[str] = ()) -> Non
         sentences: Headings of columns that a terminal may break into lines.
     """
     for sheet in sheets:
-        echo(f"\n{strong(sheet.title)}")
+        echo(f"\n{bold(sheet.title)}")
         if is_terminal():
-            _show_fitted_table(sheet.fitted(make_console().width), sentences)
+            _show_fitted_table(sheet.fit(make_console().width), sentences)
         else:
             echo("\n".join(plain_table([sheet.headings, *sheet.rows], sheet.right)))
         if sheet.legend:
-            echo(faint(sheet.legend))
+            echo(dim(sheet.legend))
 
 
-def _show_fitted_table(sheet: Sheet, sentences: Collection[str]) -> None:
+def _show_fitted_table(sheet: TextTable, sentences: Collection[str]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))

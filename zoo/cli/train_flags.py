@@ -17,7 +17,7 @@ from zoo.training.config import Config
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Config)}
 
 
-def _flag(
+def _make_flag(
     section: str,
     name: str,
     kind: Any,
@@ -47,10 +47,10 @@ def _number_or_word(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-TEXT, TASK, MODEL, TRAINING, WATCHING = "Text", "Task", "Model", "Training", "Watching and saving"
+TEXT, TASK, MODEL, TRAINING, LOGGING = "Text", "Task", "Model", "Training", "Watching and saving"
 
 FLAGS = [
-    _flag(
+    _make_flag(
         TEXT,
         "data",
         str,
@@ -59,24 +59,24 @@ FLAGS = [
         "repeated.",
         multiple=True,
     ),
-    _flag(TEXT, "level", click.Choice(["char", "byte"]), None, "What a symbol is."),
-    _flag(TEXT, "glob", str, "PATTERN", "Which files of a directory are read, as in '*.txt'."),
-    _flag(
+    _make_flag(TEXT, "level", click.Choice(["char", "byte"]), None, "What a symbol is."),
+    _make_flag(TEXT, "glob", str, "PATTERN", "Which files of a directory are read, as in '*.txt'."),
+    _make_flag(
         TEXT,
         "split",
         str,
         "A,B,C",
         "Shares of training, validation and test.  [90,5,5, or all for training if the text is short]",
     ),
-    _flag(
+    _make_flag(
         TASK,
         "task",
         str,
         "NAME|FILE.py:Class",
         "Learn a task instead of a text (`zoo tasks`); --set task.NAME=VALUE sets its options.",
     ),
-    _flag(TASK, "eval_batches", int, "N", "Batches of a validation."),
-    _flag(
+    _make_flag(TASK, "eval_batches", int, "N", "Batches of a validation."),
+    _make_flag(
         TASK,
         "stop_when_solved",
         bool,
@@ -85,7 +85,7 @@ FLAGS = [
         is_flag=True,
         spelt="--until-solved",
     ),
-    _flag(
+    _make_flag(
         MODEL,
         "cell",
         str,
@@ -93,38 +93,42 @@ FLAGS = [
         "A registered cell (`zoo cells`), or one in a file of yours; modifiers may follow (`zoo modifiers`), "
         "as in lstm+zoneout.",
     ),
-    _flag(MODEL, "hidden", int, "N", "Hidden units, H."),
-    _flag(MODEL, "layers", int, "N", "Layers, L."),
-    _flag(MODEL, "dropout", float, "P", "Chance that a number between two layers is dropped in training."),
-    _flag(
+    _make_flag(MODEL, "hidden", int, "N", "Hidden units, H."),
+    _make_flag(MODEL, "layers", int, "N", "Layers, L."),
+    _make_flag(
+        MODEL, "dropout", float, "P", "Chance that a number between two layers is dropped in training."
+    ),
+    _make_flag(
         MODEL, "residual", bool, None, "Add a layer's input to its output, where sizes agree.", is_flag=True
     ),
-    _flag(MODEL, "dtype", click.Choice(["float32", "float64"]), None, "Precision of all numbers."),
-    _flag(
+    _make_flag(MODEL, "dtype", click.Choice(["float32", "float64"]), None, "Precision of all numbers."),
+    _make_flag(
         TRAINING,
         "batch",
         int,
         "N",
         "Streams of a text, or examples of a task, side by side, B.  [32, or fewer if the text is short]",
     ),
-    _flag(
+    _make_flag(
         TRAINING,
         "seq",
         int,
         "N",
         "Steps of back-propagation through time, T, in a text.  [64, or fewer if it is short]",
     ),
-    _flag(TRAINING, "steps", int, "N", "Updates.  [5000]"),
-    _flag(TRAINING, "epochs", float, "X", "Passes over the training text, instead of --steps."),
-    _flag(TRAINING, "optimizer", str, "NAME", "sgd, adam, ...: `zoo plugins` lists them."),
-    _flag(TRAINING, "lr", float, "X", "Learning rate.  [the optimizer's own]"),
-    _flag(
+    _make_flag(TRAINING, "steps", int, "N", "Updates.  [5000]"),
+    _make_flag(TRAINING, "epochs", float, "X", "Passes over the training text, instead of --steps."),
+    _make_flag(TRAINING, "optimizer", str, "NAME", "sgd, adam, ...: `zoo plugins` lists them."),
+    _make_flag(TRAINING, "lr", float, "X", "Learning rate.  [the optimizer's own]"),
+    _make_flag(
         TRAINING, "schedule", str, "NAME", "How the learning rate changes: constant, step, cosine, plateau."
     ),
-    _flag(TRAINING, "clip", float, "X", "Largest norm of the gradient; 0 for no limit."),
-    _flag(TRAINING, "clip_value", float, "X", "Largest magnitude of each of its elements; 0 for no limit."),
-    _flag(TRAINING, "patience", int, "N", "Stop after N validations without improvement; 0 to go on."),
-    _flag(
+    _make_flag(TRAINING, "clip", float, "X", "Largest norm of the gradient; 0 for no limit."),
+    _make_flag(
+        TRAINING, "clip_value", float, "X", "Largest magnitude of each of its elements; 0 for no limit."
+    ),
+    _make_flag(TRAINING, "patience", int, "N", "Stop after N validations without improvement; 0 to go on."),
+    _make_flag(
         TRAINING,
         "seed",
         int,
@@ -132,8 +136,8 @@ FLAGS = [
         "Decides the first parameters, the samples, and the examples of a task.",
         most=MAX_SEED,
     ),
-    _flag(TRAINING, "threads", int, "N", "Threads; changes no number.  [every processor]"),
-    _flag(
+    _make_flag(TRAINING, "threads", int, "N", "Threads; changes no number.  [every processor]"),
+    _make_flag(
         TRAINING,
         "recompute",
         _number_or_word,
@@ -141,17 +145,19 @@ FLAGS = [
         "Keep only the states between segments of N steps, or of about sqrt(T), and compute each segment "
         "again on the way back: little memory for long sequences, a third more time.  [keep everything]",
     ),
-    _flag(WATCHING, "log_every", int, "N", "Steps between lines of progress."),
-    _flag(WATCHING, "eval_every", int, "N", "Steps between validations.  [a tenth of the run, at most 500]"),
-    _flag(WATCHING, "save_every", int, "N", "Steps between checkpoints.  [as --eval-every]"),
-    _flag(WATCHING, "keep", int, "N", "Checkpoints to keep besides the best."),
-    _flag(WATCHING, "sample_every", int, "N", "Steps between samples; 0 for none."),
-    _flag(
-        WATCHING,
+    _make_flag(LOGGING, "log_every", int, "N", "Steps between lines of progress."),
+    _make_flag(
+        LOGGING, "eval_every", int, "N", "Steps between validations.  [a tenth of the run, at most 500]"
+    ),
+    _make_flag(LOGGING, "save_every", int, "N", "Steps between checkpoints.  [as --eval-every]"),
+    _make_flag(LOGGING, "keep", int, "N", "Checkpoints to keep besides the best."),
+    _make_flag(LOGGING, "sample_every", int, "N", "Steps between samples; 0 for none."),
+    _make_flag(
+        LOGGING,
         "analyse_every",
         int,
         "N",
         "Steps between looks at how gates saturate and how far gradients reach back; 0 for none.",
     ),
-    _flag(WATCHING, "sample_length", int, "N", "Symbols in such a sample."),
+    _make_flag(LOGGING, "sample_length", int, "N", "Symbols in such a sample."),
 ]

@@ -53,7 +53,7 @@ def _run(job: Job, root: Path, tell: Tell) -> Record:
     if done is not None:
         return done
     folder = root / job["path"]
-    RunDirectory(folder).wait(_HANDOVER)
+    RunDirectory(folder).wait_for_writer(_HANDOVER)
     why = _train(job, folder, tell)
     history = Run(folder).history
     tested = _test(job, folder) if job["kind"] == "run" and evaluations(history) else None

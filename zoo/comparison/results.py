@@ -367,9 +367,9 @@ class Comparison:
     def table(self) -> str:
         """The tables as plain text."""
         from zoo.comparison.tables import sheets
-        from zoo.tables import plain
+        from zoo.tables import plain_text
 
-        return "\n\n".join(map(plain, sheets(self.results)))
+        return "\n\n".join(map(plain_text, sheets(self.results)))
 
 
 def read_results(folder: Path) -> dict[str, Any]:

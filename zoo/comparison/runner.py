@@ -26,7 +26,7 @@ from zoo.comparison.workers import Inline, Pool
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.sharding import available_threads
 from zoo.storage.atomic import entries, is_temporary, remove_temporaries
-from zoo.storage.run_directory import exclusive
+from zoo.storage.run_directory import exclusive_lock
 from zoo.storage.safe_read import cannot_write
 from zoo.training import Interrupted
 from zoo.training.run import new_directory
@@ -292,7 +292,7 @@ def _held(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    with exclusive(folder / _LOCK, f"The comparison in {folder}"):
+    with exclusive_lock(folder / _LOCK, f"The comparison in {folder}"):
         remove_temporaries(folder)
         yield
 

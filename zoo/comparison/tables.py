@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zoo.comparison.hidden_size import TOLERANCE
-from zoo.tables import Sheet
+from zoo.tables import TextTable
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -16,20 +16,20 @@ _BARE = "without an embedding, a norm or a residual connection"
 _SPARE = ("95 %", "symbols/s", "worst", "best", "training s", "s to", "steps to", "H")
 
 
-def sheets(results: Results) -> list[Sheet]:
+def sheets(results: Results) -> list[TextTable]:
     """All tasks together, if there are several, then a table for each task."""
     tasks = list(dict.fromkeys(row["task"] for row in results["summary"]))
     each = [_task(task, results) for task in tasks]
     return [_overall(tasks, results), *each] if len(tasks) > 1 else each
 
 
-def _overall(tasks: Sequence[str], results: Results) -> Sheet:
+def _overall(tasks: Sequence[str], results: Results) -> TextTable:
     means = {(row["task"], row["cell"]): row["mean"] for row in results["summary"]}
     counted = max((row["tasks"] for row in results["overall"]), default=0)
     left_out = (
         "" if counted == len(tasks) else f" {len(tasks) - counted} tasks that lack a cell do not count."
     )
-    return Sheet(
+    return TextTable(
         "All tasks",
         ("cell", "scope", "mean rank", "95 %", *tasks, "solved", "training s"),
         tuple(
@@ -52,7 +52,7 @@ def _overall(tasks: Sequence[str], results: Results) -> Sheet:
     )
 
 
-def _task(task: str, results: Results) -> Sheet:
+def _task(task: str, results: Results) -> TextTable:
     rows = [row for row in results["summary"] if row["task"] == task]
     known = results["tasks"][task]
     first, last = (
@@ -61,7 +61,7 @@ def _task(task: str, results: Results) -> Sheet:
     )
     headings = (*first, known["metric"], "95 %", "worst", "best", "solved", *last)
     ranked = sorted(rows, key=lambda row: row["rank"])
-    return Sheet(
+    return TextTable(
         _title(task, known),
         headings,
         tuple(_task_row(row, known, _scope(row["cell"], results)) for row in ranked),

@@ -79,7 +79,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Fact:
+class KeyValue:
     """A name and what it stands for.
 
     Args:
@@ -96,13 +96,13 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Facts:
+class KeyValues:
     """Names and values."""
 
     kind: ClassVar[str] = "facts"
     name: str
     title: str
-    facts: tuple[Fact, ...]
+    facts: tuple[KeyValue, ...]
     note: str = ""
     wide: bool = False
 
@@ -118,7 +118,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Prose:
+class Paragraphs:
     """Paragraphs and fixed blocks that belong together."""
 
     kind: ClassVar[str] = "prose"
@@ -164,7 +164,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableCell:
     """One place of a table.
 
     Args:
@@ -195,7 +195,7 @@ class Table:
     name: str
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Entry, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     note: str = ""
     wide: bool = True
 
@@ -287,7 +287,7 @@ class Chart:
     wide: bool = False
 
 
-Block = Chart | Table | Units | Samples | Facts | Text | Prose | Picture
+Block = Chart | Table | Units | Samples | KeyValues | Text | Paragraphs | Picture
 
 
 @dataclass(frozen=True)
@@ -325,12 +325,12 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """Blocks as JSON values; every block says its kind."""
     if is_dataclass(value):
-        named = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        named = {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
         return {"kind": value.kind, **named} if hasattr(value, "kind") else named
-    return [plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+    return [to_json(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
 __all__ = [
@@ -338,12 +338,11 @@ __all__ = [
     "Block",
     "Chart",
     "Column",
-    "Entry",
-    "Fact",
-    "Facts",
+    "KeyValue",
+    "KeyValues",
     "Number",
+    "Paragraphs",
     "Picture",
-    "Prose",
     "Reference",
     "Report",
     "Samples",
@@ -351,8 +350,9 @@ __all__ = [
     "Series",
     "StateUnits",
     "Table",
+    "TableCell",
     "Text",
     "Tile",
     "Units",
-    "plain",
+    "to_json",
 ]

@@ -27,52 +27,52 @@ from zoo.report.blocks import Axis, Chart, Number, Report, Series, StateUnits, T
 from zoo.storage import write_bytes
 from zoo.storage.safe_read import cannot_write
 
-_FIGURES = 6
+_MAX_FIGURES = 6
 
-_LINES = 16  # of text in a figure
+_MAX_LINES = 16  # of text in a figure
 
 _WIDTH = 84  # characters of a line
 
-_CLOSE = 0.5  # a correlation from which a unit is said to follow something
+_MIN_CORRELATION = 0.5  # a correlation from which a unit is said to follow something
 
 Array = np.ndarray[Any, Any]
 
 
 def draw_text(units: Units) -> Iterator[tuple[str, Any]]:
     """Names and figures, the unit with the closest correlation first."""
-    for feature, state, row in _best(units)[:_FIGURES]:
+    for feature, state, row in _best_units(units)[:_MAX_FIGURES]:
         name = f"unit-{state.name}-{state.numbers[row]}"
         r = f"{state.correlations[row]:.2f}".replace("-", "−")
         title = f"{state.label}, unit {state.numbers[row]}: {feature}, r = {r}"
-        yield name, _figure(units.symbols, _shares(state, row, len(units.symbols)), title)
+        yield name, _text_figure(units.symbols, _unit_values(state, row, len(units.symbols)), title)
 
 
-def _best(units: Units) -> list[tuple[str, StateUnits, int]]:
+def _best_units(units: Units) -> list[tuple[str, StateUnits, int]]:
     """For each feature the unit that follows it most closely; if none does, the unit that varies most."""
     rows = [(state, row) for state in units.states for row in range(len(state.numbers))]
     rows.sort(key=lambda found: -abs(found[0].correlations[found[1]]))
     best: dict[str, tuple[StateUnits, int]] = {}
     for state, row in rows:
-        if state.features[row] >= 0 and (abs(state.correlations[row]) >= _CLOSE or not best):
+        if state.features[row] >= 0 and (abs(state.correlations[row]) >= _MIN_CORRELATION or not best):
             best.setdefault(units.features[state.features[row]], (state, row))
     return [(feature, *found) for feature, found in best.items()]
 
 
-def _shares(state: StateUnits, row: int, length: int) -> Array:
+def _unit_values(state: StateUnits, row: int, length: int) -> Array:
     levels = np.frombuffer(base64.b64decode(state.levels), np.int8)
     found: Array = levels.reshape(-1, length)[row] / 127
     return found
 
 
-def _figure(symbols: tuple[str, ...], shares: Array, title: str) -> Any:
+def _text_figure(symbols: tuple[str, ...], shares: Array, title: str) -> Any:
     import matplotlib.patches as patches
 
-    placed = list(_placed(symbols))
+    placed = list(_layout(symbols))
     lines = 1 + max(line for _, line, _ in placed)
     figure, axes = new_figure(7.0, 0.6 + 0.19 * lines)
     for place, line, column in placed:
         share = float(shares[place])
-        colour = palette.SHADES["positive" if share > 0 else "negative"][0]
+        colour = palette.HEAT["positive" if share > 0 else "negative"][0]
         axes.add_patch(patches.Rectangle((column, line), 1, 1, facecolor=colour, alpha=min(1.0, abs(share))))
         shown = symbols[place].replace("\n", "↵").replace("\t", " ")
         axes.text(
@@ -91,13 +91,13 @@ def _figure(symbols: tuple[str, ...], shares: Array, title: str) -> Any:
     return figure
 
 
-def _placed(symbols: tuple[str, ...]) -> Iterator[tuple[int, int, int]]:
+def _layout(symbols: tuple[str, ...]) -> Iterator[tuple[int, int, int]]:
     """Place in the text, line and column of each symbol that the figure has room for."""
     line = column = 0
     for place, symbol in enumerate(symbols):
         if column == _WIDTH:
             line, column = line + 1, 0
-        if line == _LINES:
+        if line == _MAX_LINES:
             return
         yield place, line, column
         line, column = (line + 1, 0) if symbol == "\n" else (line, column + 1)
@@ -130,7 +130,7 @@ def draw_heat(table: Table) -> Any:
 def _square(x: float, y: float, shade: float | None) -> Any:
     import matplotlib.patches as patches
 
-    colour = "none" if shade is None else palette.SHADES["good"][0]
+    colour = "none" if shade is None else palette.HEAT["good"][0]
     return patches.Rectangle(
         (x, y), 1, 1, facecolor=colour, alpha=None if shade is None else 0.08 + 0.92 * shade
     )
@@ -138,9 +138,9 @@ def _square(x: float, y: float, shade: float | None) -> Any:
 
 _MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "x"}
 
-_LEVELS = (5, 4), (1, 2)
+_REFERENCE_DASHES = (5, 4), (1, 2)
 
-_FEW = 8  # names that stand inside the axes; more stand beside them
+_MAX_INSIDE_LEGEND = 8  # names that stand inside the axes; more stand beside them
 
 
 def new_figure(width: float, height: float) -> tuple[Any, Any]:
@@ -163,15 +163,17 @@ def draw_chart(chart: Chart, group: str = "") -> Any:
     for series in drawn:
         label = "" if series.thin or series.name in named else plain_text(series.name)
         named |= {series.name} if label else set()
-        axes.plot(*_kept(series, chart), label=label or "_", **_look(series))
+        axes.plot(*_drawable(series, chart), label=label or "_", **_line_style(series))
     for place, reference in enumerate(chart.references):
         label = plain_text(f"{reference.label} {reference.y:.4g}")
-        axes.axhline(reference.y, color="0.45", linewidth=0.9, linestyle=(0, _LEVELS[place % 2]), label=label)
+        axes.axhline(
+            reference.y, color="0.45", linewidth=0.9, linestyle=(0, _REFERENCE_DASHES[place % 2]), label=label
+        )
     _frame(axes, chart, group)
     if len(named) + len(chart.references) > 1:
         beside = (
             {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-            if len(named) + len(chart.references) > _FEW
+            if len(named) + len(chart.references) > _MAX_INSIDE_LEGEND
             else {}
         )
         axes.legend(frameon=False, **beside)
@@ -213,7 +215,7 @@ def _ticker() -> Any:
     return importlib.import_module("matplotlib.ticker")
 
 
-def _kept(series: Series, chart: Chart) -> tuple[list[Number], list[Number]]:
+def _drawable(series: Series, chart: Chart) -> tuple[list[Number], list[Number]]:
     """The places and values that can be drawn; nan is a gap."""
     nan = float("nan")
     pairs = list(zip(series.x, series.y, strict=True))
@@ -222,12 +224,15 @@ def _kept(series: Series, chart: Chart) -> tuple[list[Number], list[Number]]:
     return xs, ys
 
 
-def _look(series: Series) -> dict[str, Any]:
+def _line_style(series: Series) -> dict[str, Any]:
     """Colour, dash and marker, the same as on the page."""
     if series.shade is not None:
-        return {"color": palette.ORDER[round(series.shade * (len(palette.ORDER) - 1))][0], "linewidth": 1.2}
-    turn, place = divmod(series.slot, len(palette.THINGS))
-    colour = palette.THINGS[place][0]
+        return {
+            "color": palette.SEQUENTIAL[round(series.shade * (len(palette.SEQUENTIAL) - 1))][0],
+            "linewidth": 1.2,
+        }
+    turn, place = divmod(series.slot, len(palette.SERIES))
+    colour = palette.SERIES[place][0]
     if series.marks:
         marker = _MARKERS[palette.MARKERS[series.slot % len(palette.MARKERS)]]
         return {"color": colour, "linestyle": "none", "marker": marker, "markersize": 4.5}
@@ -283,7 +288,7 @@ def write_figures(report: Report, directory: str | Path, ending: str = "svg") ->
     with matplotlib.rc_context(_SETTINGS):
         for name, figure in _figures(report):
             files.append(folder / f"{_file_name(name)}.{ending}")
-            write_bytes(files[-1], _drawn(figure, ending))
+            write_bytes(files[-1], _render(figure, ending))
     return files
 
 
@@ -299,7 +304,7 @@ def _figures(report: Report) -> Iterator[tuple[str, Any]]:
             yield from draw_text(block)
 
 
-def _drawn(figure: Any, ending: str) -> bytes:
+def _render(figure: Any, ending: str) -> bytes:
     data = io.BytesIO()
     metadata = {"Date": None} if ending == "svg" else {"Software": None}
     figure.savefig(data, format=ending, dpi=_DOTS_PER_INCH, metadata=metadata)

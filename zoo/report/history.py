@@ -17,7 +17,7 @@ Points = tuple[tuple[Number, ...], tuple[Number, ...]]
 MAX_BYTES = 8 * 2**20
 """Largest size of the lines from which a report is made: about 30,000, in 15 times as much memory."""
 
-_KINDS = ("start", "resume", "step", "eval", "analysis", "sample", "warning", "diverged", "end")
+_EVENT_KINDS = ("start", "resume", "step", "eval", "analysis", "sample", "warning", "diverged", "end")
 
 
 def number(value: object) -> float | None:
@@ -42,7 +42,7 @@ class _DownsampledEvents:
     def add(self, event: Event, size: int) -> None:
         """Add an event whose line has ``size`` bytes."""
         name = event.get("event")
-        kind = (name, event.get("best") is True) if name in _KINDS else None
+        kind = (name, event.get("best") is True) if name in _EVENT_KINDS else None
         entry = self._last[kind] = self._seen.total(), size, event
         if self._seen[kind] % self._stride == 0:
             self._kept.setdefault(kind, []).append(entry)
@@ -80,13 +80,13 @@ class History:
                 downsampled.add(event, len(line))
         return cls(downsampled.events())
 
-    def of(self, kind: str) -> list[Event]:
+    def events_of(self, kind: str) -> list[Event]:
         """The events of a kind."""
         return [event for event in self.events if event.get("event") == kind]
 
     def points(self, kind: str, value: str) -> Points:
         """A value of the events of a kind, by step; empty if none has it."""
-        return points((event.get("step"), event[value]) for event in self.of(kind) if value in event)
+        return points((event.get("step"), event[value]) for event in self.events_of(kind) if value in event)
 
     def last(self, *kinds: str) -> Event:
         """The last event of these kinds; empty if there is none."""

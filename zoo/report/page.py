@@ -15,7 +15,7 @@ from string import Template
 
 import zoo
 from zoo.report import palette
-from zoo.report.blocks import Report, plain
+from zoo.report.blocks import Report, to_json
 
 SCRIPTS = (
     "dom.js",
@@ -40,7 +40,7 @@ STYLES = ("page.css", "charts.css", "text.css")
 
 def html(report: Report) -> str:
     """The page of a report, the same for the same report."""
-    style, script = f"{_themes()}\n{_joined(STYLES)}", _script()
+    style, script = f"{_themes()}\n{_concatenate(STYLES)}", _script()
     return Template(_asset("page.html")).substitute(
         title=escape(report.title),
         policy=(
@@ -67,10 +67,10 @@ def _themes() -> str:
 
 def _script() -> str:
     """All scripts in one function, so that they share names with each other and with nobody else."""
-    return f'"use strict";\n(() => {{\n{_joined(SCRIPTS)}\n}})();'
+    return f'"use strict";\n(() => {{\n{_concatenate(SCRIPTS)}\n}})();'
 
 
-def _joined(names: tuple[str, ...]) -> str:
+def _concatenate(names: tuple[str, ...]) -> str:
     return "\n".join(_asset(name if name.endswith(".css") else f"js/{name}") for name in names)
 
 
@@ -84,8 +84,8 @@ def _digest(text: str) -> str:
 
 def _data(report: Report) -> str:
     """The report as JSON that cannot end the element it stands in."""
-    things = len(palette.THINGS)
+    things = len(palette.SERIES)
     style = {"things": things, "dashes": palette.DASHES, "markers": palette.MARKERS}
-    value = {**plain(report), "style": {**style, "orders": len(palette.ORDER)}}
+    value = {**to_json(report), "style": {**style, "orders": len(palette.SEQUENTIAL)}}
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

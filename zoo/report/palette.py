@@ -8,7 +8,7 @@ https://doi.org/10.1109/TVCG.2009.113), and from the seventh thing on dashes and
 from __future__ import annotations
 
 # Name -> (on a light ground, on a dark one).
-GROUND = {
+BACKGROUND = {
     "page": ("#f7f7f5", "#111316"),
     "card": ("#ffffff", "#191c20"),
     "raised": ("#eeeeeb", "#262a30"),
@@ -18,7 +18,7 @@ GROUND = {
     "accent": ("#14549c", "#8fbaf7"),
     "warning": ("#8a3b00", "#f0b070"),
 }
-THINGS = (
+SERIES = (
     ("#14549c", "#8fbaf7"),
     ("#982a0a", "#ef6a52"),
     ("#1a8f5c", "#4ade9f"),
@@ -27,7 +27,7 @@ THINGS = (
     ("#63263c", "#bf7b91"),
 )
 # What comes in an order, from early to late: one hue, so that it also reads without colour.
-ORDER = (
+SEQUENTIAL = (
     ("#a9c4e4", "#2f4a6e"),
     ("#83a9d6", "#3f659a"),
     ("#5d8ec8", "#5581c1"),
@@ -37,7 +37,7 @@ ORDER = (
     ("#062c5c", "#eaf3ff"),
 )
 # Backgrounds under text: values above and below zero, what is good, and what surprised.
-SHADES = {
+HEAT = {
     "positive": ("#5aa2ea", "#2766ad"),
     "negative": ("#f09050", "#a04c14"),
     "good": ("#6fbf97", "#236b49"),
@@ -50,12 +50,12 @@ MARKERS = ("circle", "square", "triangle", "diamond", "cross")
 def variables(theme: int) -> str:
     """CSS declarations of all colours: of the light theme, 0, or the dark one, 1."""
     named = {
-        **GROUND,
-        **{f"thing-{number}": pair for number, pair in enumerate(THINGS)},
-        **{f"order-{number}": pair for number, pair in enumerate(ORDER)},
+        **BACKGROUND,
+        **{f"thing-{number}": pair for number, pair in enumerate(SERIES)},
+        **{f"order-{number}": pair for number, pair in enumerate(SEQUENTIAL)},
     }
     flat = [f"--{name}: {pair[theme]};" for name, pair in named.items()]
-    return "\n".join([*flat, *(f"--{name}: {_channels(pair[theme])};" for name, pair in SHADES.items())])
+    return "\n".join([*flat, *(f"--{name}: {_channels(pair[theme])};" for name, pair in HEAT.items())])
 
 
 def _channels(colour: str) -> str:

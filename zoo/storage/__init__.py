@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from zoo.storage.atomic import remove_temporaries, write_bytes, write_json
 from zoo.storage.checkpoint import MAX_BYTES, Checkpoint, digest, expect, load, pack, save, unpack
-from zoo.storage.run_directory import OnlyRead, RunDirectory
+from zoo.storage.run_directory import ReadOnlyRunDirectory, RunDirectory
 
 __all__ = [
     "MAX_BYTES",
     "Checkpoint",
-    "OnlyRead",
+    "ReadOnlyRunDirectory",
     "RunDirectory",
     "digest",
     "expect",

@@ -37,7 +37,7 @@ def write_bytes(path: StrPath, data: bytes) -> None:
         CheckpointError: It could not be written (full disk, read-only, limits, permissions). The previous
             file is untouched, and no temporary stays behind.
     """
-    _put(Path(path), (data,), lambda file: _holds(file, data))
+    _replace_file(Path(path), (data,), lambda file: _has_content(file, data))
 
 
 def write_chunks(path: StrPath, chunks: Iterable[bytes]) -> None:
@@ -54,10 +54,10 @@ def write_chunks(path: StrPath, chunks: Iterable[bytes]) -> None:
             read_back.update(chunk)
         return read_back.digest() == written.digest()
 
-    _put(Path(path), counted(), holds)
+    _replace_file(Path(path), counted(), holds)
 
 
-def _put(path: Path, chunks: Iterable[bytes], holds: Callable[[BufferedReader], bool]) -> None:
+def _replace_file(path: Path, chunks: Iterable[bytes], holds: Callable[[BufferedReader], bool]) -> None:
     """Write ``chunks`` beside ``path``, have what was written judged, and rename it."""
     temporary = _temporary_beside(path)
     try:
@@ -75,7 +75,7 @@ def _put(path: Path, chunks: Iterable[bytes], holds: Callable[[BufferedReader], 
         # After a rename there is nothing to remove; after a failure, that failure is what should be told.
         with contextlib.suppress(OSError):
             temporary.unlink()
-    _confirm(path)
+    _fsync_parent(path)
 
 
 def write_json(path: StrPath, obj: object) -> None:
@@ -166,7 +166,7 @@ def _write_durably(path: Path, chunks: Iterable[bytes]) -> None:
         os.fsync(file.fileno())
 
 
-def _holds(file: BufferedReader, data: bytes) -> bool:
+def _has_content(file: BufferedReader, data: bytes) -> bool:
     """Whether a file holds exactly ``data``, compared a chunk at a time."""
     expected = memoryview(data)
     while chunk := file.read(_CHUNK):
@@ -176,7 +176,7 @@ def _holds(file: BufferedReader, data: bytes) -> bool:
     return not expected
 
 
-def _confirm(path: Path) -> None:
+def _fsync_parent(path: Path) -> None:
     try:
         fsync_directory(path.parent)
     except OSError as error:

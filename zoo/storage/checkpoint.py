@@ -59,7 +59,7 @@ _INFO_KEYS = {"dtype", "shape", "data_offsets"}
 _LENGTH_BYTES = 8
 
 
-class Span(NamedTuple):
+class TensorRange(NamedTuple):
     """Byte range, dtype and shape of one array in a file.
 
     Attributes:
@@ -77,7 +77,7 @@ class Span(NamedTuple):
     shape: tuple[int, ...]
 
 
-def read_layout(file: BufferedIOBase, size: int) -> tuple[str, list[Span]]:
+def read_layout(file: BufferedIOBase, size: int) -> tuple[str, list[TensorRange]]:
     """The ``zoo`` metadata string and the arrays of a safetensors file whose layout holds together.
 
     Args:
@@ -95,8 +95,8 @@ def read_layout(file: BufferedIOBase, size: int) -> tuple[str, list[Span]]:
     metadata = header.pop("__metadata__", None)
     if len(header) > MAX_ARRAYS:
         raise ValueError(f"it holds {len(header):,} arrays; expected at most {MAX_ARRAYS:,}")
-    spans = sorted((_span(name, info) for name, info in header.items()), key=lambda span: span[:3])
-    _check_spans(spans, body_bytes)
+    spans = sorted((_tensor_range(name, info) for name, info in header.items()), key=lambda span: span[:3])
+    _check_ranges(spans, body_bytes)
     return _zoo_metadata(metadata), spans
 
 
@@ -125,7 +125,7 @@ def _header(file: BufferedIOBase, size: int) -> tuple[dict[str, object], int]:
     return strict_json.loads_object(file.read(length)), body_bytes
 
 
-def _span(name: str, info: object) -> Span:
+def _tensor_range(name: str, info: object) -> TensorRange:
     """The span of one array, in agreement with its dtype and shape."""
     check_name(name)
     if not isinstance(info, dict) or info.keys() != _INFO_KEYS:
@@ -138,7 +138,7 @@ def _span(name: str, info: object) -> Span:
     needed = math.prod(shape) * dtype.itemsize
     if len(offsets) != 2 or offsets[1] - offsets[0] != needed:
         raise ValueError(f"the array {name!r} needs {needed:,} bytes, and its data_offsets give it others")
-    return Span(offsets[0], offsets[1], name, dtype, tuple(shape))
+    return TensorRange(offsets[0], offsets[1], name, dtype, tuple(shape))
 
 
 def _dtype(name: str, code: object) -> np.dtype[Any]:
@@ -155,7 +155,7 @@ def _naturals(name: str, key: str, value: object) -> list[int]:
     return value
 
 
-def _check_spans(spans: list[Span], body_bytes: int) -> None:
+def _check_ranges(spans: list[TensorRange], body_bytes: int) -> None:
     """The sorted spans must tile the body: no overlap, no hole, nothing after the last."""
     position = 0
     for span in spans:
@@ -207,7 +207,7 @@ def digest(checkpoint: Checkpoint) -> str:
         CheckpointError: The content is not one that `pack` would take.
     """
     try:
-        return _digest(_normal(checkpoint.arrays), checkpoint.meta)
+        return _digest(_sorted_contiguous(checkpoint.arrays), checkpoint.meta)
     except ValueError as error:
         raise _cannot_store(error) from error
 
@@ -296,7 +296,7 @@ def expect(
 
 def _pack(checkpoint: Checkpoint) -> tuple[bytes, str]:
     try:
-        arrays = _normal(checkpoint.arrays)
+        arrays = _sorted_contiguous(checkpoint.arrays)
         sha256 = _digest(arrays, checkpoint.meta)
         envelope = {"format": FORMAT, "meta": checkpoint.meta, "sha256": sha256}
         data = safetensors.numpy.save(arrays, metadata={METADATA_KEY: strict_json.dumps(envelope)})
@@ -327,7 +327,7 @@ def _unpack(file: BufferedIOBase, size: int) -> Checkpoint:
     return Checkpoint(arrays, meta)
 
 
-def _read_array(file: BufferedIOBase, span: Span) -> Array:
+def _read_array(file: BufferedIOBase, span: TensorRange) -> Array:
     """The array that comes next in a file: read into its own memory, which a copy would take twice."""
     array = np.empty(span.shape, span.dtype.newbyteorder("<"))
     if file.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
@@ -351,7 +351,7 @@ def _open_envelope(text: str) -> tuple[dict[str, object], object]:
     return meta, envelope["sha256"]
 
 
-def _normal(arrays: Mapping[str, Array]) -> dict[str, Array]:
+def _sorted_contiguous(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """The arrays by sorted name, C-contiguous: safetensors 0.8.0 silently corrupts others (its issue 825)."""
     return {name: _contiguous(name, arrays[name]) for name in sorted(arrays)}
 

@@ -113,23 +113,27 @@ LAST = "last.json"
 BEST = "best.json"
 
 
-def files(folder: Path) -> list[tuple[int, Path]]:
+def list_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """Step and path of every checkpoint file in ``folder``, by step; none when there is no folder."""
     steps = [(step_of(path.name), path) for path in entries(folder)]
     return sorted((step, path) for step, path in steps if step is not None)
 
 
-def store(folder: Path, step: int, checkpoint: Checkpoint, *, best: bool) -> Path:
+def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, *, best: bool) -> Path:
     """Write the file of a step, then the pointers, ``last`` at the very end; the path of the file."""
     path = folder / step_file(step)
     pointer = Pointer(path.name, save(path, checkpoint), step)
-    if best or _best_steps(folder) == {step}:  # written again, the best stays the best, with its new sha256
+    if best or _possible_best_steps(folder) == {
+        step
+    }:  # written again, the best stays the best, with its new sha256
         write_pointer(folder / BEST, pointer)
     write_pointer(folder / LAST, pointer)
     return path
 
 
-def resume(folder: Path, step: int, checkpoint: Checkpoint, *, best_step: int | None, report: Report) -> None:
+def repair_pointers(
+    folder: Path, step: int, checkpoint: Checkpoint, *, best_step: int | None, report: Report
+) -> None:
     """Make the pointers name the checkpoint that a run resumes from and its best one, where they do not.
 
     Args:
@@ -145,14 +149,14 @@ def resume(folder: Path, step: int, checkpoint: Checkpoint, *, best_step: int | 
     last = Pointer(step_file(step), digest(checkpoint), step)
     best = last if best_step == step else _pointer_to(folder, best_step, report)
     for path, pointer in ((folder / BEST, best), (folder / LAST, last)):
-        if pointer is not None and _pointer_at(path) != pointer:
+        if pointer is not None and _pointer_or_none(path) != pointer:
             write_pointer(path, pointer)
 
 
-def prune(folder: Path, step: int, *, keep: int, protected: set[int]) -> None:
+def prune(folder: Path, step: int, *, keep: int, keep_steps: set[int]) -> None:
     """Remove the files before ``step``, but for the last ``keep``, the best, and the ``protected``."""
-    until_now = [(found, path) for found, path in files(folder) if found <= step]
-    stay = _best_steps(folder) | protected
+    until_now = [(found, path) for found, path in list_checkpoints(folder) if found <= step]
+    stay = _possible_best_steps(folder) | keep_steps
     for found, path in until_now[:-keep]:
         if found not in stay:
             remove(path)
@@ -183,7 +187,7 @@ def load_last(folder: Path, report: Report) -> tuple[int, Checkpoint] | None:
         return step, checkpoint
     if problems:
         raise CheckpointError(
-            f"No checkpoint in {folder} is valid ({len(files(folder))} files tried); "
+            f"No checkpoint in {folder} is valid ({len(list_checkpoints(folder))} files tried); "
             f"restore the directory from a backup or begin a new run. The first problem: {problems[0]}"
         )
     return None
@@ -210,7 +214,7 @@ def _candidates(folder: Path, problems: list[str]) -> Iterator[tuple[int, Path, 
     sha256: a writer killed between an overwritten step file and its pointer leaves exactly that, and it is
     valid in itself.
     """
-    newest_first = files(folder)[::-1]
+    newest_first = list_checkpoints(folder)[::-1]
     pointer = _read_last(folder, problems, needed=bool(newest_first))
     if pointer is None:
         yield from ((step, path, None) for step, path in newest_first)
@@ -231,7 +235,7 @@ def _read_last(folder: Path, problems: list[str], *, needed: bool) -> Pointer | 
         return None
 
 
-def _pointer_at(path: Path) -> Pointer | None:
+def _pointer_or_none(path: Path) -> Pointer | None:
     """The pointer at ``path``; None when it is missing or damaged."""
     try:
         return read_pointer(path)
@@ -241,7 +245,7 @@ def _pointer_at(path: Path) -> Pointer | None:
 
 def _pointer_to(folder: Path, step: int | None, report: Report) -> Pointer | None:
     """The pointer to the file of a step; None when ``best`` names it already, or no such file is valid."""
-    named = _pointer_at(folder / BEST)
+    named = _pointer_or_none(folder / BEST)
     if step is None or (named is not None and named.step == step):
         return None
     path = folder / step_file(step)
@@ -254,11 +258,11 @@ def _pointer_to(folder: Path, step: int | None, report: Report) -> Pointer | Non
         return None
 
 
-def _best_steps(folder: Path) -> set[int]:
+def _possible_best_steps(folder: Path) -> set[int]:
     """The step that ``best`` names; all steps when it is damaged, since it may be any."""
     if not exists(folder / BEST):
         return set()
     try:
         return {read_pointer(folder / BEST).step}
     except CheckpointError:
-        return {step for step, _ in files(folder)}
+        return {step for step, _ in list_checkpoints(folder)}

@@ -30,7 +30,7 @@ from zoo.storage.safe_read import StrPath, cannot_write, exists, read_json
 
 
 @contextmanager
-def exclusive(path: Path, what: str) -> Iterator[None]:
+def exclusive_lock(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file at a path.
 
     Args:
@@ -57,7 +57,7 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
 
 _LOCK: Final = ".lock"
 
-_PREPARING: Final = ("start", "warning", "compiling", "compiled")  # events before the first step
+_EVENTS_BEFORE_STEPS: Final = ("start", "warning", "compiling", "compiled")  # events before the first step
 
 
 class RunDirectory:
@@ -112,12 +112,12 @@ class RunDirectory:
         """
         if not exists(self.path):  # filelock would make it
             raise CheckpointError(f"The run directory {self.path} does not exist; create it first.")
-        with exclusive(self.path / _LOCK, f"The run directory {self.path}"):
+        with exclusive_lock(self.path / _LOCK, f"The run directory {self.path}"):
             remove_temporaries(self.path)
             remove_temporaries(self.checkpoints_path)
             yield
 
-    def wait(self, seconds: float) -> None:
+    def wait_for_writer(self, seconds: float) -> None:
         """Wait until nobody holds the lock, so many seconds at most.
 
         Whoever is asked to stop finishes a step and saves before it lets go.
@@ -136,7 +136,7 @@ class RunDirectory:
 
     def checkpoints(self) -> list[tuple[int, Path]]:
         """Step and path of every checkpoint file, by step. Whether one is valid, only loading it tells."""
-        return checkpoint_files.files(self.checkpoints_path)
+        return checkpoint_files.list_checkpoints(self.checkpoints_path)
 
     def save(self, step: int, checkpoint: Checkpoint, *, best: bool, keep: int = 3) -> Path:
         """Write the checkpoint of a step, then the pointers, then remove old files.
@@ -160,9 +160,9 @@ class RunDirectory:
                 f"cannot save step {step} and keep {keep} files: expected step >= 0 and keep >= 1."
             )
         step = operator.index(step)  # a NumPy integer is one too, but JSON does not know it
-        path = checkpoint_files.store(self.checkpoints_path, step, checkpoint, best=best)
+        path = checkpoint_files.save_checkpoint(self.checkpoints_path, step, checkpoint, best=best)
         protected = set() if self.resumed_from is None else {self.resumed_from}
-        checkpoint_files.prune(self.checkpoints_path, step, keep=keep, protected=protected)
+        checkpoint_files.prune(self.checkpoints_path, step, keep=keep, keep_steps=protected)
         return path
 
     def resume(
@@ -181,8 +181,10 @@ class RunDirectory:
             CheckpointError: A pointer could not be written, or a file not removed.
         """
         self.resumed_from = step
-        checkpoint_files.resume(self.checkpoints_path, step, checkpoint, best_step=best_step, report=report)
-        checkpoint_files.prune(self.checkpoints_path, step, keep=keep, protected={step})
+        checkpoint_files.repair_pointers(
+            self.checkpoints_path, step, checkpoint, best_step=best_step, report=report
+        )
+        checkpoint_files.prune(self.checkpoints_path, step, keep=keep, keep_steps={step})
 
     def load_last(self, report: Report) -> tuple[int, Checkpoint] | None:
         """Step and checkpoint of the last save, or of the newest valid one when that is damaged.
@@ -229,7 +231,9 @@ class RunDirectory:
         Raises:
             CheckpointError: Something could not be removed.
         """
-        if self.checkpoints() or any(record.get("event") not in _PREPARING for record in self.read_log()):
+        if self.checkpoints() or any(
+            record.get("event") not in _EVENTS_BEFORE_STEPS for record in self.read_log()
+        ):
             return
         try:
             for path in (self.config_path, self.log_path, self.path / _LOCK):
@@ -246,20 +250,20 @@ class RunDirectory:
                 raise CheckpointError(
                     f"The directory {self.path} already holds a run; resume it or choose another directory."
                 )
-        elif foreign := [path.name for path in entries(self.path) if not self._is_own(path)]:
+        elif foreign := [path.name for path in entries(self.path) if not self._is_ours(path)]:
             raise CheckpointError(
                 f"The directory {self.path} is not empty and holds no run ({len(foreign)} entries, such as "
                 f"{foreign[0]!r}); choose an empty or new directory."
             )
 
-    def _is_own(self, path: Path) -> bool:
+    def _is_ours(self, path: Path) -> bool:
         """Whether a run that died before its first write may have left ``path``."""
         if path == self.checkpoints_path:
             return all(is_temporary(inner) for inner in entries(path))
         return path.name == _LOCK or is_temporary(path)
 
 
-class OnlyRead(RunDirectory):
+class ReadOnlyRunDirectory(RunDirectory):
     """A run directory that another process writes: one reads as ever, and drops what one would write."""
 
     def write_config(self, config: Mapping[str, object]) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 from zoo.errors import UsageError
 
 BEGINNING, END = "<!-- made by: ", "<!-- end of what was made -->"
-_ANY = re.compile(r"<!-- (?:[\w-]+, )?made by: ")
+_BEGINNING_LINE = re.compile(r"<!-- (?:[\w-]+, )?made by: ")
 
 
 @dataclass(frozen=True)
-class Place:
+class DocumentMarker:
     """A place in a document.
 
     Args:
@@ -36,7 +36,7 @@ class Place:
         """What its first line begins with."""
         return f"<!-- {self.name}, made by: " if self.name else BEGINNING
 
-    def put(self, command: str, paragraphs: Sequence[str]) -> None:
+    def write(self, command: str, paragraphs: Sequence[str]) -> None:
         """Write paragraphs to a new file, or into the place if the file is there.
 
         Args:
@@ -50,7 +50,7 @@ class Place:
         from zoo.storage.atomic import write_bytes
 
         block = "\n\n".join([f"{self.beginning}{command} -->", *paragraphs, END]) + "\n"
-        text = self.filled(self._text(), block) if self.path.exists() else block
+        text = self.replace(self._text(), block) if self.path.exists() else block
         write_bytes(self.path, text.encode(errors="backslashreplace"))  # a path may be no UTF-8
 
     def check(self) -> None:
@@ -64,9 +64,9 @@ class Place:
                 f"{self.who}: there is no directory {self.path.parent} to write {self.path.name} into."
             )
         if self.path.exists():
-            self.filled(self._text(), "")
+            self.replace(self._text(), "")
 
-    def filled(self, text: str, block: str) -> str:
+    def replace(self, text: str, block: str) -> str:
         """The text of a document with another block in the place.
 
         Raises:
@@ -74,7 +74,7 @@ class Place:
         """
         lines = text.splitlines(keepends=True)
         first = [n for n, line in enumerate(lines) if line.startswith(self.beginning)]
-        others = [n for n, line in enumerate(lines) if line.strip() == END or _ANY.match(line)]
+        others = [n for n, line in enumerate(lines) if line.strip() == END or _BEGINNING_LINE.match(line)]
         last = next((n for n in others if first and n > first[0]), None)
         if len(first) != 1 or last is None or lines[last].strip() != END:
             raise UsageError(
@@ -87,7 +87,7 @@ class Place:
         return self.path.read_text(encoding="utf-8")
 
 
-def place_of(text: str, who: str) -> Place:
+def parse_marker(text: str, who: str) -> DocumentMarker:
     """The place that ``FILE`` or ``FILE#NAME`` means.
 
     Raises:
@@ -96,4 +96,4 @@ def place_of(text: str, who: str) -> Place:
     path, sign, name = text.rpartition("#")
     if sign and not re.fullmatch(r"[\w-]+", name):
         raise UsageError(f"{who}: {text!r} names no place; write it as FILE or FILE#NAME.")
-    return Place(Path(path), name, who) if sign else Place(Path(text), "", who)
+    return DocumentMarker(Path(path), name, who) if sign else DocumentMarker(Path(text), "", who)

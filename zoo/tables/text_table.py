@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
-class Sheet:
+class TextTable:
     """A table.
 
     Args:
@@ -37,7 +37,7 @@ class Sheet:
         columns = zip(self.headings, *self.rows, strict=True)
         return sum(max(map(len, column)) + 2 for column in columns) - 2
 
-    def fitted(self, width: int) -> Sheet:
+    def fit(self, width: int) -> TextTable:
         """This sheet without those columns that can be spared and have no room."""
         if self.width <= width or not self.spare:
             return self
@@ -48,10 +48,10 @@ class Sheet:
             tuple(places[column] for column in some if column in places) for some in (self.right, self.spare)
         )
         headings = tuple(self.headings[column] for column in kept)
-        return replace(self, headings=headings, rows=rows, right=right, spare=spare).fitted(width)
+        return replace(self, headings=headings, rows=rows, right=right, spare=spare).fit(width)
 
 
-def plain(sheet: Sheet) -> str:
+def plain_text(sheet: TextTable) -> str:
     """The title, the table, and how to read it."""
     lines = [sheet.title, *plain_table([sheet.headings, *sheet.rows], sheet.right)]
     return "\n".join([*lines, sheet.legend] if sheet.legend else lines)
@@ -61,23 +61,23 @@ def plain_table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> lis
     """The lines of a table whose columns are two spaces apart."""
     table, right = [list(row) for row in rows], set(right)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(_set(row, widths, right)).rstrip() for row in table]
+    return ["  ".join(_aligned(row, widths, right)).rstrip() for row in table]
 
 
-def _set(row: Sequence[str], widths: Sequence[int], right: set[int]) -> list[str]:
+def _aligned(row: Sequence[str], widths: Sequence[int], right: set[int]) -> list[str]:
     return [
         text.rjust(width) if column in right else text.ljust(width)
         for column, (text, width) in enumerate(zip(row, widths, strict=True))
     ]
 
 
-def section(sheet: Sheet) -> str:
+def markdown_section(sheet: TextTable) -> str:
     """A heading, how to read the table, and the table."""
     rule = ["--:" if column in sheet.right else "---" for column in range(len(sheet.headings))]
-    rows = [_row(sheet.headings), "|" + "|".join(rule) + "|", *map(_row, sheet.rows)]
+    rows = [_markdown_row(sheet.headings), "|" + "|".join(rule) + "|", *map(_markdown_row, sheet.rows)]
     legend = [sheet.legend, ""] if sheet.legend else []
     return "\n".join([f"### {sheet.title}", "", *legend, *rows])
 
 
-def _row(texts: tuple[str, ...]) -> str:
+def _markdown_row(texts: tuple[str, ...]) -> str:
     return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"

@@ -18,7 +18,7 @@ from zoo.distributed.process_group import Crew
 from zoo.errors import UsageError
 from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
-from zoo.storage import OnlyRead, RunDirectory
+from zoo.storage import ReadOnlyRunDirectory, RunDirectory
 from zoo.training.config import Config, make_config
 from zoo.training.dataset import Reader
 from zoo.training.evaluation import analyse
@@ -108,7 +108,7 @@ def _writing(
 ) -> Iterator[RunDirectory]:
     """The directory, which the first rank alone writes to, and locks."""
     if not ranks.leads:
-        yield OnlyRead(ranks.told(""))
+        yield ReadOnlyRunDirectory(ranks.told(""))
         return
     directory = RunDirectory(out if out is not None else new_directory(cell, name))
     begun, existed = directory.holds_run(), out is not None and directory.path.exists()

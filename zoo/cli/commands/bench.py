@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.errors import say
+from zoo.cli.errors import echo_err
 from zoo.cli.flags import option
-from zoo.cli.terminal import echo, show_sheets, strong
+from zoo.cli.terminal import bold, echo, show_tables
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
     from zoo.bench.results import Results
     from zoo.bench.settings import Settings
-    from zoo.tables import Place
+    from zoo.tables import DocumentMarker
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -71,25 +71,25 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     """
     from zoo.bench.baseline import check_alike, read
     from zoo.bench.bench import Parts, measure
-    from zoo.tables import place_of
+    from zoo.tables import parse_marker
 
     parts = Parts(not given.pop("no_compile"), given.pop("sampling"), given.pop("growth"))
     files = {name: given.pop(name) for name in ("json_file", "chart")}
-    files["place"] = place_of(markdown, "bench") if (markdown := given.pop("markdown")) else None
+    files["place"] = parse_marker(markdown, "bench") if (markdown := given.pop("markdown")) else None
     older = given.pop("older")
     before = read(older) if older else None
     settings = _settings(**given)
     if before:
         check_alike(before, settings)
     _check_files(**files)
-    results = measure(settings, parts, say)
+    results = measure(settings, parts, echo_err)
     _show(results)
     _write(results, **files)
-    if before and not _holds(before, results):
+    if before and not _check_regressions(before, results):
         ctx.exit(1)
 
 
-def _check_files(json_file: Path | None, chart: Path | None, place: Place | None) -> None:
+def _check_files(json_file: Path | None, chart: Path | None, place: DocumentMarker | None) -> None:
     """Refuse now what could not be written after the run."""
     from zoo.bench.chart import check_chart
 
@@ -146,10 +146,12 @@ def _show(results: Results) -> None:
 
     for line in surroundings(results):
         echo(line)
-    show_sheets(sheets(results), sentences=("note",))
+    show_tables(sheets(results), sentences=("note",))
 
 
-def _write(results: Results, json_file: Path | None, chart: Path | None, place: Place | None) -> None:
+def _write(
+    results: Results, json_file: Path | None, chart: Path | None, place: DocumentMarker | None
+) -> None:
     from zoo.bench.chart import draw
     from zoo.bench.tables import put
     from zoo.storage.atomic import write_bytes
@@ -159,17 +161,17 @@ def _write(results: Results, json_file: Path | None, chart: Path | None, place: 
     if place:
         put(place, results)
     for file in draw(chart, results) if chart else ():
-        say(f"drawn: {file}")
+        echo_err(f"drawn: {file}")
 
 
-def _holds(before: Any, results: Results) -> bool:
+def _check_regressions(before: Any, results: Results) -> bool:
     """Whether no ratio fell; those that did are told."""
     from zoo.bench.baseline import compare
 
     changes = compare(before, results)
     fallen = [change for change in changes if change.fell]
     words = f"{len(fallen)} of {len(changes)} ratios to peers fell by more than 15 %"
-    echo(f"\n{strong(f'Compared with {before.path}:')} {words}{':' if fallen else '.'}")
+    echo(f"\n{bold(f'Compared with {before.path}:')} {words}{':' if fallen else '.'}")
     for change in fallen:
         echo(f"  {change}")
     return not fallen

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from zoo.cli.flags import argument
-from zoo.cli.format import size
+from zoo.cli.format import format_bytes
 from zoo.cli.terminal import echo
 from zoo.kernels.cache_dir import cache_directory, cached_files, clear_cache, generated_files
 
@@ -15,7 +15,7 @@ from zoo.kernels.cache_dir import cache_directory, cached_files, clear_cache, ge
 def _info() -> None:
     kernels, modules = cached_files(), generated_files()
     total = sum(file.stat().st_size for file in [*kernels, *modules])
-    echo(f"{_counted(len(kernels), len(modules))}, {size(total)}, in {cache_directory() / 'kernels'}")
+    echo(f"{_counts(len(kernels), len(modules))}, {format_bytes(total)}, in {cache_directory() / 'kernels'}")
     echo(
         "`zoo cache clear` removes them; what is needed is compiled again. ZOO_CACHE_DIR moves the directory."
     )
@@ -23,10 +23,10 @@ def _info() -> None:
 
 def _clear() -> None:
     modules = len(generated_files())
-    echo(f"Removed {_counted(clear_cache(), modules)} from {cache_directory() / 'kernels'}.")
+    echo(f"Removed {_counts(clear_cache(), modules)} from {cache_directory() / 'kernels'}.")
 
 
-def _counted(kernels: int, modules: int) -> str:
+def _counts(kernels: int, modules: int) -> str:
     """What there is: machine code, and the modules that zoo derived from cells."""
     derived = f" and {modules} derived modules" if modules else ""
     return f"{kernels} compiled kernels{derived}"

@@ -12,7 +12,7 @@ from zoo.base import Cell
 from zoo.base.names import did_you_mean
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, SORT_KEYS, CellInfo, cell_info, sort_cells
 from zoo.cli.component_lookup import plugin_option
-from zoo.cli.errors import say
+from zoo.cli.errors import echo_err
 from zoo.cli.flags import argument, option
 from zoo.cli.terminal import echo, is_terminal, show_table
 from zoo.errors import DefinitionError, UsageError
@@ -45,8 +45,8 @@ def command(pattern: str, order: str, speed: bool, as_json: bool) -> None:
     PATTERN is a shell pattern for the name, as in '*lstm', or for family and name, as in 'classic/*'.
     """
     _check_order(order, speed)
-    rows = [cell_info(name) for name in _matching(pattern)]
-    rows = sort_cells(_measured(rows) if speed else rows, order)
+    rows = [cell_info(name) for name in _matching_names(pattern)]
+    rows = sort_cells(_with_speed(rows) if speed else rows, order)
     if as_json:
         echo(json.dumps(rows, indent=2))
         return
@@ -64,7 +64,7 @@ def _check_order(order: str, speed: bool) -> None:
         raise click.UsageError("--sort speed: nothing is measured without --speed; add it.")
 
 
-def _matching(pattern: str) -> list[str]:
+def _matching_names(pattern: str) -> list[str]:
     names = registry_of(Cell).list(pattern)
     if not names:
         near = did_you_mean(pattern, registry_of(Cell).list())
@@ -72,12 +72,12 @@ def _matching(pattern: str) -> list[str]:
     return names
 
 
-def _measured(rows: list[CellInfo]) -> list[CellInfo]:
+def _with_speed(rows: list[CellInfo]) -> list[CellInfo]:
     """The cells with what a token takes; compiling may take minutes, so a terminal shows how far it is."""
     found = []
     for number, facts in enumerate(rows, 1):
         if is_terminal(sys.stderr):
-            say(f"measuring {facts['name']}, {number} of {len(rows)}")
+            echo_err(f"measuring {facts['name']}, {number} of {len(rows)}")
         found.append({**facts, "speed": _speed(facts["name"])})
     return found
 
@@ -89,7 +89,7 @@ def _speed(name: str) -> CellInfo:
     try:
         found = round(ns_per_token(get_cell(name), INPUT_SIZE, HIDDEN_SIZE, _SECONDS), 1)
     except (DefinitionError, UsageError) as error:
-        say(f"Warning: {name} is not measured: {error}")
+        echo_err(f"Warning: {name} is not measured: {error}")
         found = None
     sizes = {"steps": STEPS, "batch": ROWS, "input_size": INPUT_SIZE, "hidden_size": HIDDEN_SIZE}
     return {**sizes, "dtype": "float32", "ns_per_token": found}

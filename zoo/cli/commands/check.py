@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from zoo.base import Modifier, Tracker
-from zoo.cli.component_lookup import find_member
+from zoo.cli.component_lookup import find_component
 from zoo.cli.flags import argument, option
-from zoo.cli.terminal import echo, faint, is_terminal, make_console, rich_text, styled
+from zoo.cli.terminal import dim, echo, is_terminal, make_console, rich_text, styled
 from zoo.errors import UsageError
 from zoo.registry.plugin_files import names_file
 from zoo.testing.report import Outcome, Report
 
-_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+_STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
     "passed": ("holds", {"fg": "green"}),
     "failed": ("BROKEN", {"fg": "red", "bold": True}),
     "skipped": ("skipped", {"dim": True}),
@@ -47,7 +47,7 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
     from zoo.testing import check_in_child
 
     spec = member if plugin or ":" in member or names_file(member) else _full_name(member)
-    with _patience(f"checking {member} in a process of its own", quiet=as_json):
+    with _spinner(f"checking {member} in a process of its own", quiet=as_json):
         report = check_in_child(spec, timeout=timeout, plugin=plugin)
     echo(report.to_json() if as_json else _text(report))
     if not report.ok:
@@ -56,7 +56,7 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
 
 def _full_name(name: str) -> str:
     """The name with its kind in front, ``optimizer:adam``."""
-    member = find_member(name)
+    member = find_component(name)
     if issubclass(member, Modifier):
         raise UsageError(
             f"{member.label()} has no laws of its own; check a cell with it, CELL+{member.name}."
@@ -66,7 +66,7 @@ def _full_name(name: str) -> str:
     return f"{member.kind}:{member.name}"
 
 
-def _patience(words: str, quiet: bool) -> contextlib.AbstractContextManager[object]:
+def _spinner(words: str, quiet: bool) -> contextlib.AbstractContextManager[object]:
     """A spinner on a terminal: the first check of a cell compiles for a minute."""
     if quiet or not is_terminal():
         return contextlib.nullcontext()
@@ -79,6 +79,6 @@ def _text(report: Report) -> str:
 
 
 def _line(outcome: Outcome) -> str:
-    word, look = _LOOKS[outcome.status]
-    line = f"{styled(f'{word:<8}', **look)} {outcome.law}  {faint(outcome.check)}"
+    word, look = _STATUS_STYLES[outcome.status]
+    line = f"{styled(f'{word:<8}', **look)} {outcome.law}  {dim(outcome.check)}"
     return "\n".join([line, *(f"{'':9}{text}" for text in outcome.message.splitlines())])

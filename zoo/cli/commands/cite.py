@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from zoo.cli.component_lookup import find_member, plugin_option
+from zoo.cli.component_lookup import find_component, plugin_option
 from zoo.cli.flags import argument
 from zoo.cli.terminal import echo
 
@@ -25,5 +25,5 @@ def command(names: Sequence[str]) -> None:
             "name what you cite, as in `zoo cite lstm adam`; `zoo cells` lists the cells, `zoo plugins` "
             "everything."
         )
-    members = dict.fromkeys(map(find_member, names))
+    members = dict.fromkeys(map(find_component, names))
     echo("\n\n".join(member.bibtex() for member in members))

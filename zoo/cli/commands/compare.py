@@ -16,9 +16,9 @@ import zoo
 from zoo.base import Optimizer
 from zoo.cli.commands.train import schedule_target
 from zoo.cli.component_lookup import cell_class, load_plugins, repeated_flags, task_class
-from zoo.cli.errors import say
-from zoo.cli.flags import Flag, Sectioned
-from zoo.cli.set_options import Target, assign, member_target
+from zoo.cli.errors import echo_err
+from zoo.cli.flags import Flag, SectionedCommand
+from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.terminal import echo
 from zoo.cli.train_flags import FLAGS
 from zoo.comparison.specs import by_label
@@ -28,15 +28,15 @@ from zoo.training import Config
 
 if TYPE_CHECKING:
     from zoo.comparison import Comparison
-    from zoo.tables import Place
+    from zoo.tables import DocumentMarker
 
 
-def split(text: str | None) -> list[str]:
+def split_names(text: str | None) -> list[str]:
     """The parts of a list with commas, each once."""
     return list(dict.fromkeys(part for part in map(str.strip, (text or "").split(",")) if part))
 
 
-def rates(text: str | None) -> list[float] | None:
+def parse_rates(text: str | None) -> list[float] | None:
     """The learning rates in a list with commas.
 
     Raises:
@@ -45,14 +45,14 @@ def rates(text: str | None) -> list[float] | None:
     if text is None:
         return None
     try:
-        return [float(part) for part in split(text)]
+        return [float(part) for part in split_names(text)]
     except ValueError:
         raise UsageError(
             f"compare: --lr-grid {text!r}; expected numbers with commas, as in 0.001,0.003."
         ) from None
 
 
-def assigned(
+def parse_options(
     cells: Sequence[str], tasks: Sequence[str], settings: Mapping[str, Any], assignments: Sequence[str]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """What ``--set`` chooses: options of cells and tasks by label, and settings of all runs.
@@ -71,9 +71,9 @@ def assigned(
         **{label: task_class(spec) for label, spec in by_label("task", tasks)[0].items()},
     }
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
-    targets: list[Target] = [member_target(label, member) for label, member in members.items()]
+    targets: list[Target] = [component_target(label, member) for label, member in members.items()]
     targets += [
-        member_target("optimizer", optimizer),
+        component_target("optimizer", optimizer),
         schedule_target(settings.get("schedule", Config.schedule)),
     ]
     chosen = {label: options for label, options in assign(assignments, targets).items() if options}
@@ -100,23 +100,23 @@ _SETTINGS |= {"eval_batches", "stop_when_solved"}
 
 _TRAINING = [flag for flag in FLAGS if flag.name in _SETTINGS]
 
-_WHAT, _LENGTH = "What is compared", "Size and length"
+_COMPARED, _LENGTH = "What is compared", "Size and length"
 
 _RATE, _WORK = "Learning rate", "Work and results"
 
 _FLAGS: list[click.Parameter] = [
     Flag(
         "--cells",
-        section=_WHAT,
+        section=_COMPARED,
         metavar="A,B",
         help="Cells: NAME, FILE.py:Class, with modifiers as in lstm+zoneout, or LABEL=NAME for a cell twice.",
     ),
-    Flag("--tasks", section=_WHAT, metavar="X,Y", help="Tasks: NAME, FILE.py:Class, or LABEL=NAME."),
-    Flag("--seeds", section=_WHAT, type=int, metavar="N", help="Runs of each cell on each task.  [3]"),
+    Flag("--tasks", section=_COMPARED, metavar="X,Y", help="Tasks: NAME, FILE.py:Class, or LABEL=NAME."),
+    Flag("--seeds", section=_COMPARED, type=int, metavar="N", help="Runs of each cell on each task.  [3]"),
     Flag(
         "--set",
         "assignments",
-        section=_WHAT,
+        section=_COMPARED,
         multiple=True,
         metavar="NAME.OPTION=VALUE",
         help="An option of a cell or task, as in lru.r_min=0.9, or of the optimizer or schedule, as in "
@@ -185,22 +185,26 @@ def run(
     **flags: Any,
 ) -> None:
     """Compare; the arguments are those of the command line, with None for flags that were not given."""
-    from zoo.cli.display.compare_display import watching
+    from zoo.cli.display.compare_display import open_compare_display
     from zoo.comparison import Stopped
-    from zoo.tables import place_of
+    from zoo.tables import parse_marker
 
-    place = place_of(markdown, "compare") if markdown else None
+    place = parse_marker(markdown, "compare") if markdown else None
     if place:
         place.check()
     load_plugins(plugin)
     arguments = _arguments(flags, assignments)
     try:
-        with watching(quiet, as_json) as watch:
+        with open_compare_display(quiet, as_json) as watch:
             comparison = zoo.compare(**arguments, on_event=watch)
     except Stopped as stopped:
         files = repeated_flags(plugin, cells=arguments["cells"], tasks=arguments["tasks"])
-        again = shlex.join(["zoo", "compare", "--out", str(stopped.path), *_place(arguments), *files])
-        say(f"Interrupted by {signal.Signals(stopped.signal).name}; everything is kept. Go on with: {again}")
+        again = shlex.join(
+            ["zoo", "compare", "--out", str(stopped.path), *_executor_flags(arguments), *files]
+        )
+        echo_err(
+            f"Interrupted by {signal.Signals(stopped.signal).name}; everything is kept. Go on with: {again}"
+        )
         raise click.exceptions.Exit(128 + stopped.signal) from None
     if not quiet and not as_json:
         _show(comparison)
@@ -212,38 +216,38 @@ def run(
 
 def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """The arguments of ``zoo.compare``."""
-    cells, tasks = split(flags.pop("cells")), split(flags.pop("tasks"))
+    cells, tasks = split_names(flags.pop("cells")), split_names(flags.pop("tasks"))
     settings = {name: value for flag in _TRAINING if (value := flags.pop(name := str(flag.name))) is not None}
-    options, chosen = assigned(cells, tasks, settings, assignments)
-    flags["lr_grid"] = rates(flags["lr_grid"])
+    options, chosen = parse_options(cells, tasks, settings, assignments)
+    flags["lr_grid"] = parse_rates(flags["lr_grid"])
     return {**flags, **settings, **chosen, "cells": cells, "tasks": tasks, "options": options}
 
 
-def _place(arguments: dict[str, Any]) -> list[str]:
+def _executor_flags(arguments: dict[str, Any]) -> list[str]:
     """Where it was at work, which no file remembers."""
     jobs = [] if arguments["jobs"] is None else [f"--jobs={arguments['jobs']}"]
     return [f"--on={arguments['on']}", *jobs] if arguments["on"] else []
 
 
 def _show(comparison: Comparison) -> None:
-    from zoo.cli.terminal import show_sheets
+    from zoo.cli.terminal import show_tables
     from zoo.comparison.tables import remarks, sheets
 
-    show_sheets(sheets(comparison.results))
+    show_tables(sheets(comparison.results))
     echo()
     for line in remarks(comparison.results):
         echo(line)
     echo(f"{comparison.path / 'results.json'} and results.csv hold every run.")
 
 
-def _write(place: Place, comparison: Comparison) -> None:
+def _write(place: DocumentMarker, comparison: Comparison) -> None:
     from zoo.comparison.tables import remarks, sheets, surroundings
-    from zoo.tables import section
+    from zoo.tables import markdown_section
 
     about = "\n".join(f"{line}  " for line in surroundings(comparison.results)).rstrip()
     notes = "\n".join(f"- {line}" for line in remarks(comparison.results))
-    paragraphs = [about, *map(section, sheets(comparison.results)), *([notes] if notes else [])]
-    place.put(comparison.results["command"], paragraphs)
+    paragraphs = [about, *map(markdown_section, sheets(comparison.results)), *([notes] if notes else [])]
+    place.write(comparison.results["command"], paragraphs)
 
 
-command = Sectioned("compare", callback=run, params=_FLAGS, help=_HELP)
+command = SectionedCommand("compare", callback=run, params=_FLAGS, help=_HELP)

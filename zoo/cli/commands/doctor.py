@@ -25,7 +25,7 @@ import click
 
 import zoo
 from zoo.cli.flags import option
-from zoo.cli.format import size
+from zoo.cli.format import format_bytes
 from zoo.cli.terminal import echo, styled
 from zoo.errors import PluginError
 from zoo.kernels.cache_dir import cache_directory, cached_files, generated_files, kernel_directory
@@ -35,7 +35,7 @@ from zoo.tables import plain_table
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What an examination found.
 
     Args:
@@ -55,7 +55,7 @@ class Finding:
 FEATURES = ("sse2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
 
 
-def processor() -> Finding:
+def check_processor() -> CheckResult:
     """The processor that kernels are compiled for."""
     try:
         from numba.core.registry import cpu_target
@@ -65,7 +65,7 @@ def processor() -> Finding:
         return _no_compiler("processor", error)
     enabled = [feature for feature in FEATURES if f"+{feature}" in features.split(",")]
     text = f"{_marketing_name()}compiled for {name} ({triple.partition('-')[0]}): {', '.join(enabled)}"
-    return Finding("processor", text, {"target": name, "triple": triple, "features": features.split(",")})
+    return CheckResult("processor", text, {"target": name, "triple": triple, "features": features.split(",")})
 
 
 def _marketing_name() -> str:
@@ -78,7 +78,7 @@ def _marketing_name() -> str:
     return f"{names[0]}, " if names else ""
 
 
-def vectors() -> Finding:
+def check_vectors() -> CheckResult:
     """How many numbers one instruction handles."""
     try:
         from numba import types
@@ -91,37 +91,37 @@ def vectors() -> Finding:
     text = (
         f"{32 * widths['float32']} bits: {widths['float32']} float32 or {widths['float64']} float64 at once"
     )
-    return Finding("vectors", text, widths)
+    return CheckResult("vectors", text, widths)
 
 
-def compiler() -> Finding:
+def check_compiler() -> CheckResult:
     """Whether a kernel compiles and runs."""
     try:
         import numba
 
         if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # numba sets it from the environment
-            return Finding(
+            return CheckResult(
                 "compiler", "switched off by NUMBA_DISABLE_JIT: everything runs as plain, slow Python", "off"
             )
         started = time.perf_counter()
-        compiled: Any = numba.njit(_successor)
+        compiled: Any = numba.njit(_add_one)
         if compiled(41) != 42:
             raise ArithmeticError("41 + 1 came out wrong")
     except Exception as error:
         return _no_compiler("compiler", error)
     seconds = time.perf_counter() - started
-    return Finding(
+    return CheckResult(
         "compiler", f"works ({seconds:.2f} s for the smallest kernel)", {"seconds": round(seconds, 3)}
     )
 
 
-def _successor(number: int) -> int:
+def _add_one(number: int) -> int:
     return number + 1
 
 
-def _no_compiler(name: str, error: Exception) -> Finding:
+def _no_compiler(name: str, error: Exception) -> CheckResult:
     problem = f"Numba cannot be used ({type(error).__name__}: {error}); install recurrent-zoo afresh."
-    return Finding(name, "unknown", None, problem)
+    return CheckResult(name, "unknown", None, problem)
 
 
 PACKAGES = (
@@ -139,26 +139,26 @@ PACKAGES = (
 EXTRAS = ("hypothesis", "pytest")
 
 
-def about_zoo() -> Finding:
+def check_zoo() -> CheckResult:
     """Version and place."""
     place = str(Path(zoo.__file__).parent)
-    return Finding("zoo", f"{zoo.__version__} in {place}", {"version": zoo.__version__, "path": place})
+    return CheckResult("zoo", f"{zoo.__version__} in {place}", {"version": zoo.__version__, "path": place})
 
 
-def about_python() -> Finding:
+def check_python() -> CheckResult:
     """Which interpreter."""
     number = platform.python_version()
     text = f"{platform.python_implementation()} {number}, {sys.executable}"
-    return Finding("python", text, {"version": number, "path": sys.executable})
+    return CheckResult("python", text, {"version": number, "path": sys.executable})
 
 
-def about_packages() -> Finding:
+def check_packages() -> CheckResult:
     """Versions of what zoo needs, and of what the testing extra brings."""
     found = {name: _version(name) for name in (*PACKAGES, *EXTRAS)}
     missing = [name for name in PACKAGES if found[name] is None]
     text = ", ".join(f"{name} {number}" for name, number in found.items() if number)
     problem = f"{', '.join(missing)} not installed; install recurrent-zoo again." if missing else ""
-    return Finding("packages", text, found, problem)
+    return CheckResult("packages", text, found, problem)
 
 
 def _version(name: str) -> str | None:
@@ -168,21 +168,21 @@ def _version(name: str) -> str | None:
         return None
 
 
-def about_system() -> Finding:
+def check_system() -> CheckResult:
     """Operating system and C library."""
-    return Finding("system", platform.platform(), platform.platform())
+    return CheckResult("system", platform.platform(), platform.platform())
 
 
-def about_threads() -> Finding:
+def check_threads() -> CheckResult:
     """Processors that training uses."""
     from zoo.layers.sharding import available_threads
 
     usable, present = available_threads(), os.cpu_count()
     data = {"usable": usable, "present": present}
-    return Finding("threads", f"{usable} of {present} processors may be used", data)
+    return CheckResult("threads", f"{usable} of {present} processors may be used", data)
 
 
-def about_cache() -> Finding:
+def check_cache() -> CheckResult:
     """Whether compiled kernels can be kept."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -190,26 +190,26 @@ def about_cache() -> Finding:
     files = cached_files()
     total = sum(file.stat().st_size for file in [*files, *generated_files()])
     state = "writable" if writable else "NOT USABLE"
-    text = f"{cache_directory()}, {state}, {len(files)} kernels, {size(total)}"
+    text = f"{cache_directory()}, {state}, {len(files)} kernels, {format_bytes(total)}"
     data = {"path": str(cache_directory()), "writable": writable, "kernels": len(files), "bytes": total}
-    return Finding("cache", text, data, str(caught[-1].message) if caught and not writable else "")
+    return CheckResult("cache", text, data, str(caught[-1].message) if caught and not writable else "")
 
 
-def about_environment() -> Finding:
+def check_environment() -> CheckResult:
     """What is set of Numba's variables and zoo's."""
     names = sorted(name for name in os.environ if name.startswith(("NUMBA_", "ZOO_")))
     found = {name: os.environ[name] for name in names}
     text = " ".join(f"{name}={value}" for name, value in found.items())
-    return Finding("environment", text or "nothing set", found)
+    return CheckResult("environment", text or "nothing set", found)
 
 
-def about_plugins() -> Finding:
+def check_plugins() -> CheckResult:
     """How many are loaded, and which failed; each foreign one was tried in a process of its own before."""
     doors = probe_plugins()
     try:
         records = Loader(discover=lambda: doors).plugins()
     except PluginError as error:
-        return Finding("plugins", "a failure, and ZOO_STRICT_PLUGINS is set", None, str(error))
+        return CheckResult("plugins", "a failure, and ZOO_STRICT_PLUGINS is set", None, str(error))
     failed = [record for record in records if record.status == "failed"]
     counts = {
         status: sum(record.status == status for record in records)
@@ -218,27 +218,27 @@ def about_plugins() -> Finding:
     text = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     problem = "; ".join(f"plugin {record} failed: {record.error.rstrip('.')}" for record in failed)
     data = [{"name": record.name, "status": record.status, "error": record.error} for record in records]
-    return Finding("plugins", text, data, f"{problem}." if problem else "")
+    return CheckResult("plugins", text, data, f"{problem}." if problem else "")
 
 
-EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
-    about_zoo,
-    about_python,
-    about_packages,
-    about_system,
-    processor,
-    vectors,
-    about_threads,
-    compiler,
-    about_cache,
-    about_environment,
-    about_plugins,
+CHECKS: tuple[Callable[[], CheckResult], ...] = (
+    check_zoo,
+    check_python,
+    check_packages,
+    check_system,
+    check_processor,
+    check_vectors,
+    check_threads,
+    check_compiler,
+    check_cache,
+    check_environment,
+    check_plugins,
 )
 
 
-def examine() -> list[Finding]:
+def run_checks() -> list[CheckResult]:
     """Everything, in order."""
-    return [look() for look in EXAMINATIONS]
+    return [look() for look in CHECKS]
 
 
 @click.command()
@@ -251,7 +251,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     zoo's own is loaded in its own process, so that one that crashes or hangs is named. The exit code is 1 if
     something is broken.
     """
-    findings = examine()
+    findings = run_checks()
     problems = [finding.problem for finding in findings if finding.problem]
     if as_json:
         facts = {finding.name: finding.data for finding in findings}

@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 from zoo.base import Task
-from zoo.cli.checkpoints import Trained
+from zoo.cli.checkpoints import LoadedModel
 from zoo.cli.component_lookup import file_cell, file_task, plugin_option, trained_task
 from zoo.cli.flags import argument, option
-from zoo.cli.set_options import assign, member_target
+from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import echo
 from zoo.errors import UsageError, ZooWarning
 from zoo.tables import plain_table
@@ -25,8 +25,8 @@ from zoo.training import Config, evaluate_task
 from zoo.training.config import TEST_BATCHES
 
 
-def score_on(
-    trained: Trained,
+def evaluate_on_task(
+    trained: LoadedModel,
     config: Config,
     cls: type[Task],
     assignments: Sequence[str],
@@ -73,11 +73,11 @@ def score_on(
 
 def _task(cls: type[Task], config: Config, assignments: Sequence[str]) -> Task:
     """The task of a run, with some options changed."""
-    changes = assign(assignments, [member_target("task", cls)])["task"]
+    changes = assign(assignments, [component_target("task", cls)])["task"]
     return cls(**{**config.task_options, **changes})
 
 
-def _warn_of_change(trained: Trained, task: Task) -> None:
+def _warn_of_change(trained: LoadedModel, task: Task) -> None:
     """Warn if the examples of the task are not those of the training."""
     if trained.sha256 and task.fingerprint() != trained.sha256:
         sentence = (
@@ -143,12 +143,12 @@ def command(
     compare. Of a task, loss and score are the mean over batches of examples that training never saw, the same
     for every run.
     """
-    from zoo.cli.checkpoints import evaluate_on, open_model
+    from zoo.cli.checkpoints import evaluate_on_text, open_model
 
     trained, own = open_model(Path(path), file_cell(cell)), file_task(task)
     config = trained.config
     if config is not None and config.task is not None:
-        _refuse(
+        _check_flags(
             f"{path} was trained on the task {config.task!r}",
             part,
             data=sources,
@@ -157,16 +157,16 @@ def command(
         )
 
         cls = trained_task(config.task, own)
-        facts = score_on(trained, config, cls, assignments, part, batches or TEST_BATCHES)
+        facts = evaluate_on_task(trained, config, cls, assignments, part, batches or TEST_BATCHES)
         lines = _score_report(facts)
     else:
-        _refuse(f"{path} was trained on no task", None, set=assignments, batches=batches, task=task)
-        facts = evaluate_on(trained, sources, glob, part, on_unknown or "error")
+        _check_flags(f"{path} was trained on no task", None, set=assignments, batches=batches, task=task)
+        facts = evaluate_on_text(trained, sources, glob, part, on_unknown or "error")
         lines = _report(facts)
     echo(json.dumps({"run": path, **facts}) if as_json else "\n".join(lines))
 
 
-def _refuse(why: str, part: str | None, **given: Any) -> None:
+def _check_flags(why: str, part: str | None, **given: Any) -> None:
     """Refuse options that mean nothing for what the model was trained on."""
     strangers = [name.replace("_", "-") for name, value in given.items() if value]
     if strangers or part == "all":

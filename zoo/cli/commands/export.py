@@ -55,16 +55,16 @@ def command(
     from zoo.export import to_c, to_onnx
     from zoo.model import load
 
-    target = Path(out) if out is not None else _default(Path(path), form, step)
+    target = Path(out) if out is not None else _default_target(Path(path), form, step)
     model = load(Path(path), cell=file_cell(cell), threads=1)
     if form == "onnx":
-        rows = _about_onnx(to_onnx(model, target, step=step, tokens=tokens or None, force=force))
+        rows = _onnx_rows(to_onnx(model, target, step=step, tokens=tokens or None, force=force))
     else:
-        rows = _about_c(to_c(model, target, name=name, tokens=tokens or None, force=force))
+        rows = _c_rows(to_c(model, target, name=name, tokens=tokens or None, force=force))
     echo("\n".join(plain_table(rows)))
 
 
-def _default(path: Path, form: str, step: bool) -> Path:
+def _default_target(path: Path, form: str, step: bool) -> Path:
     """A file in the current directory, called after the run."""
     from zoo.export.c.literals import identifier_prefix
 
@@ -72,14 +72,14 @@ def _default(path: Path, form: str, step: bool) -> Path:
     return Path(f"{identifier_prefix(name)}.c" if form == "c" else f"{name}{'-step' * step}.onnx")
 
 
-def _about_onnx(found: OnnxFile) -> Iterator[tuple[str, str]]:
+def _onnx_rows(found: OnnxFile) -> Iterator[tuple[str, str]]:
     yield "file", f"{found.path}, {found.bytes:,} bytes"
     yield "opset", f"{found.opset}: {', '.join(found.operators)}"
     yield "inputs", ", ".join(found.inputs)
     yield "outputs", ", ".join(found.outputs)
 
 
-def _about_c(found: CFiles) -> Iterator[tuple[str, str]]:
+def _c_rows(found: CFiles) -> Iterator[tuple[str, str]]:
     sizes = found.sizes
     yield "files", f"{found.source}, {found.header}"
     yield "names", f"{found.prefix}_init, {found.prefix}_step, ..."

@@ -31,11 +31,11 @@ def command(name: str, cell: str | None, directory: str | None) -> None:
     check_target(target)
     files = package_files(names)
     write_directory(target, {path: file.text for path, file in files.items()})
-    _show(f"Wrote {target}:", plain_table([path, file.about] for path, file in files.items()))
-    _show("\nNext:", _next_steps(target, names.cell))
+    _print_indented(f"Wrote {target}:", plain_table([path, file.about] for path, file in files.items()))
+    _print_indented("\nNext:", _next_steps(target, names.cell))
 
 
-def _show(heading: str, lines: Iterable[str]) -> None:
+def _print_indented(heading: str, lines: Iterable[str]) -> None:
     echo("\n".join([heading, *(f"  {line}" for line in lines)]))
 
 

@@ -46,7 +46,7 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     changes = pending_changes(files, out, is_all=not names)
     if check and changes:
         again = shlex.join(["zoo", "pages", *names, "--out", str(out)])
-        raise click.ClickException(f"{_told(list(changes))} in {out} would change; run `{again}`.")
+        raise click.ClickException(f"{_list_some(list(changes))} in {out} would change; run `{again}`.")
     write_changes(changes, out)
     removed = sum(text is None for text in changes.values())
     written = len(changes) - removed
@@ -55,6 +55,6 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     echo(f"{cells}: {written} files written, {removed} removed, {same} as they were, in {out}")
 
 
-def _told(paths: Sequence[str], most: int = 5) -> str:
+def _list_some(paths: Sequence[str], most: int = 5) -> str:
     more = f" and {len(paths) - most} more" if len(paths) > most else ""
     return f"{', '.join(paths[:most])}{more}"

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from zoo.cli.flags import option
-from zoo.cli.terminal import echo, show_table, strong
+from zoo.cli.terminal import bold, echo, show_table
 from zoo.registry import PluginRecord, load_plugin_file, plugins
 
 
@@ -35,7 +35,7 @@ def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
     show_table(("plugin", "from", "version", "status", "provides"), [_row(record) for record in records])
     for record in records:
         if record.status == "failed":
-            echo(f"\n{strong(f'{record.name} failed:')} {record.error.rstrip('.')}.")
+            echo(f"\n{bold(f'{record.name} failed:')} {record.error.rstrip('.')}.")
             _explain(record, verbose)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from zoo.cli.component_lookup import file_cell, file_task, plugin_option
-from zoo.cli.errors import say
+from zoo.cli.errors import echo_err
 from zoo.cli.flags import argument, option
-from zoo.cli.format import size
+from zoo.cli.format import format_bytes
 from zoo.cli.terminal import echo
 from zoo.errors import UsageError
 
@@ -61,7 +61,7 @@ def command(
         raise UsageError(f"report: there is no directory {out.parent} to write {out.name} into.")
     report = make_report(directory, file_cell(cell), symbols, file_task(task))
     page = write_page(report, out or directory / PAGE)
-    echo(f"{page}  {size(page.stat().st_size)}")
+    echo(f"{page}  {format_bytes(page.stat().st_size)}")
     for file in write_figures(report, figures[1], figures[0]) if figures else ():
         echo(str(file))
-    say("Open it in a browser; it needs no network.")
+    echo_err("Open it in a browser; it needs no network.")

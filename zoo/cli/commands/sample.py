@@ -14,8 +14,8 @@ import click
 
 from zoo.base import Chain, Sampler
 from zoo.cli.component_lookup import file_cell, load_plugins
-from zoo.cli.flags import MAX_SEED, CheckedArgument, Flag, Sectioned
-from zoo.cli.set_options import assign, member_target
+from zoo.cli.flags import MAX_SEED, CheckedArgument, Flag, SectionedCommand
+from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import is_terminal
 from zoo.cli.terminal_text import escape_controls
 from zoo.errors import DataError, UsageError
@@ -79,7 +79,7 @@ def make_chain(names: Sequence[str], flags: Mapping[str, Any], assignments: Sequ
             "--temperature 0 would divide by zero; for the most probable symbol use --sampler greedy."
         )
     order = [*names, *(shorthand.sampler for shorthand in asked if shorthand.sampler not in names)]
-    targets = [member_target(name, registry_of(Sampler).cls(name)) for name in dict.fromkeys(order)]
+    targets = [component_target(name, registry_of(Sampler).cls(name)) for name in dict.fromkeys(order)]
     if assignments and not targets:
         raise UsageError(
             f"--set {assignments[0]}: no sampler is in use; choose one with --sampler NAME or with a flag "
@@ -213,6 +213,6 @@ def _write(pieces: Iterable[str]) -> None:
     sys.stdout.write("\n")
 
 
-command = Sectioned(
+command = SectionedCommand(
     "sample", callback=run, params=[CheckedArgument(["path"], metavar="RUN"), *_FLAGS], help=_HELP
 )

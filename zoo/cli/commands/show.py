@@ -15,10 +15,10 @@ from zoo.base.card import SCOPES
 from zoo.base.names import JOIN
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables
-from zoo.cli.component_lookup import CONTRACTS, find_member, plugin_option
+from zoo.cli.component_lookup import COMPONENT_CLASSES, find_component, plugin_option
 from zoo.cli.flags import argument, option
-from zoo.cli.set_options import assign, member_target
-from zoo.cli.terminal import WIDTH, echo, faint, is_terminal, make_console, strong
+from zoo.cli.set_options import assign, component_target
+from zoo.cli.terminal import WIDTH, bold, dim, echo, is_terminal, make_console
 from zoo.cli.terminal_text import escape_controls
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import registry_of
@@ -58,11 +58,11 @@ def command(
     A cell in a file of yours is FILE.py:Class.
     """
     _check_flags(source, graph, assignments, (input_size, hidden_size))
-    member = find_member(name)
+    member = find_component(name)
     if graph:
-        _show_graph(_chosen(member, assignments), input_size or INPUT_SIZE, hidden_size or HIDDEN_SIZE)
+        _show_graph(_with_options(member, assignments), input_size or INPUT_SIZE, hidden_size or HIDDEN_SIZE)
     elif source:
-        _show_source(_chosen(member, assignments))
+        _show_source(_with_options(member, assignments))
     else:
         echo("\n".join(_card(member)))
 
@@ -76,9 +76,9 @@ def _check_flags(source: bool, graph: bool, assignments: Sequence[str], sizes: S
         raise click.UsageError("--input and --hidden are sizes for --graph; add it.")
 
 
-def _chosen(member: type[Member], assignments: Sequence[str]) -> Member:
+def _with_options(member: type[Member], assignments: Sequence[str]) -> Member:
     """The member with the options of ``--set``."""
-    return member(**assign(assignments, [member_target(member.kind, member)])[member.kind])
+    return member(**assign(assignments, [component_target(member.kind, member)])[member.kind])
 
 
 def _show_graph(member: Member, input_size: int, hidden_size: int) -> None:
@@ -92,14 +92,18 @@ def _show_graph(member: Member, input_size: int, hidden_size: int) -> None:
             f"`zoo show {member.name} --source` prints them."
         )
         return
-    from zoo.cli.plan_page import page
+    from zoo.cli.plan_page import plan_lines
     from zoo.compiler.explain import explain
 
-    echo("\n".join(page(explain(member), input_size, hidden_size)))
+    echo("\n".join(plan_lines(explain(member), input_size, hidden_size)))
 
 
 def _show_source(member: Member) -> None:
-    text = _derived(member) if isinstance(member, Cell) and member.is_derived() else _module(member)
+    text = (
+        _derived_source(member)
+        if isinstance(member, Cell) and member.is_derived()
+        else _module_source(member)
+    )
     if is_terminal():
         from rich.syntax import Syntax
 
@@ -110,14 +114,14 @@ def _show_source(member: Member) -> None:
         echo(text, nl=False)
 
 
-def _derived(cell: Cell) -> str:
+def _derived_source(cell: Cell) -> str:
     """The module that zoo derives from a cell's step."""
     from zoo.compiler.compile import plan
 
     return plan(cell).source
 
 
-def _module(member: Member) -> str:
+def _module_source(member: Member) -> str:
     """The module that defines a member."""
     module = type(member).__module__
     try:
@@ -127,22 +131,22 @@ def _module(member: Member) -> str:
 
 
 def _card(member: type[Member]) -> Iterator[str]:
-    yield f"{strong(member.name)}  {faint(f'{member.kind}, {member.family}, {_origin(member)}')}"
+    yield f"{bold(member.name)}  {dim(f'{member.kind}, {member.family}, {_origin(member)}')}"
     yield ""
-    yield from _indented(_plain(inspect.getdoc(member) or ""))
+    yield from _indented(_strip_markup(inspect.getdoc(member) or ""))
     for heading, rows in declaration_tables(member).items():
         yield ""
-        yield strong(heading)
+        yield bold(heading)
         yield from _indented(plain_table(rows) if rows else ["none"])
     if issubclass(member, Cell):
-        yield from ("", strong("Traces"), *_indented(_traces(member())))
-        yield from ("", strong("Memory"), *_indented(_wrapped(_memory(member()))))
+        yield from ("", bold("Traces"), *_indented(_traces(member())))
+        yield from ("", bold("Memory"), *_indented(_wrapped(_memory(member()))))
     yield ""
-    yield strong("Reference")
+    yield bold("Reference")
     yield from _indented(_reference(member))
 
 
-def _plain(docstring: str) -> list[str]:
+def _strip_markup(docstring: str) -> list[str]:
     """The lines of a docstring without its markup."""
     return re.sub(r"::$", ":", docstring, flags=re.MULTILINE).replace("``", "").splitlines()
 
@@ -152,9 +156,9 @@ def _indented(lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
 
 
 def _origin(member: type[Member]) -> str:
-    registry = registry_of(CONTRACTS[member.kind])
+    registry = registry_of(COMPONENT_CLASSES[member.kind])
     root = member.name.partition(JOIN)[0]  # modifiers follow the name of a cell
-    if root in registry.list() and find_member(f"{member.kind}:{member.name}") is member:
+    if root in registry.list() and find_component(f"{member.kind}:{member.name}") is member:
         return f"from {registry.source(root)}"
     return f"from {inspect.getsourcefile(member) or member.__module__}, registered nowhere"
 

@@ -10,7 +10,7 @@ import click
 from zoo.base import Task
 from zoo.base.names import did_you_mean
 from zoo.cli.component_lookup import plugin_option
-from zoo.cli.errors import say
+from zoo.cli.errors import echo_err
 from zoo.cli.flags import argument, option
 from zoo.cli.terminal import echo, show_table
 from zoo.errors import UsageError, ZooError
@@ -66,7 +66,7 @@ def _measures(cls: type[Task]) -> dict[str, Any]:
     try:
         found.update(inputs=task.input_size, outputs=task.output_size, baseline=task.baseline())
     except ZooError as error:
-        say(f"Warning: {error}")
+        echo_err(f"Warning: {error}")
     return {**found, "higher_is_better": task.higher_is_better}
 
 

@@ -18,11 +18,11 @@ import click
 
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.cli.component_lookup import cell_class, load_plugins, repeated_flags, task_class, trained_task
-from zoo.cli.display import watching
-from zoo.cli.errors import say
-from zoo.cli.flags import Flag, Sectioned
-from zoo.cli.set_options import Target, assign, member_target
-from zoo.cli.train_flags import FLAGS, TRAINING, WATCHING
+from zoo.cli.display import open_display
+from zoo.cli.errors import echo_err
+from zoo.cli.flags import Flag, SectionedCommand
+from zoo.cli.set_options import Target, assign, component_target
+from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
 from zoo.distributed.launch import rank_of_launch
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
@@ -66,10 +66,10 @@ def train_arguments(
         check_configured_sources(stored.data, stored.glob)
     cell, task = _cell(given.get("cell"), stored), _task(given.get("task"), stored)
     named = {"cell": cell.name, **({} if task is None else {"task": task.name})}
-    settings = {**_stored(stored, {**given, **named}), **given}
+    settings = {**_stored_settings(stored, {**given, **named}), **given}
     settings.pop("task", None)
-    followers = _followers(trackers)
-    watching = [member_target(prefix, follower) for prefix, follower in followers.items()]
+    followers = _trackers_by_prefix(trackers)
+    watching = [component_target(prefix, follower) for prefix, follower in followers.items()]
     chosen = assign(assignments, [*_targets(cell, task, settings), *watching])
     for name in ("optimizer", "schedule"):
         settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
@@ -100,13 +100,13 @@ def note_of_new_run(out: str) -> str | None:
     return f"no run in {out}; starting a new one."
 
 
-def _followers(names: Sequence[str]) -> dict[str, type[Tracker]]:
+def _trackers_by_prefix(names: Sequence[str]) -> dict[str, type[Tracker]]:
     """Trackers by the prefix of their options: ``tracker`` if there is one, else their own names."""
     found = [registry_of(Tracker).cls(name) for name in dict.fromkeys(names)]
     return {("tracker" if len(found) == 1 else follower.name): follower for follower in found}
 
 
-def _stored(config: Config | None, given: Mapping[str, Any]) -> Settings:
+def _stored_settings(config: Config | None, given: Mapping[str, Any]) -> Settings:
     """The settings of a stored run that still count; options of what is replaced do not."""
     if config is None:
         return {}
@@ -144,9 +144,9 @@ def _task(given: str | None, stored: Config | None) -> type[Task] | None:
 def _targets(cell: type[Cell], task: type[Task] | None, settings: Settings) -> list[Target]:
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
     schedule = settings.get("schedule", Config.schedule)
-    tasks = [] if task is None else [member_target("task", task)]
-    others = [member_target("optimizer", optimizer), schedule_target(schedule)]
-    return [member_target("cell", cell), *tasks, *others]
+    tasks = [] if task is None else [component_target("task", task)]
+    others = [component_target("optimizer", optimizer), schedule_target(schedule)]
+    return [component_target("cell", cell), *tasks, *others]
 
 
 def schedule_target(name: str) -> Target:
@@ -185,7 +185,7 @@ those on which no number depends. A cell or task in a file has to be named again
 or --task FILE.py:Class.
 """
 
-_OTHERS = [
+_COMMAND_FLAGS = [
     Flag(
         "--set",
         "assignments",
@@ -197,27 +197,27 @@ _OTHERS = [
     ),
     Flag(
         "--out",
-        section=WATCHING,
+        section=LOGGING,
         metavar="DIR",
         help="The run directory.  [the next free runs/CELL-TEXT-N, or CELL-TASK-N]",
     ),
     Flag(
         "--resume",
-        section=WATCHING,
+        section=LOGGING,
         is_flag=True,
         help="Resume the run in --out; if there is none, print a note and start one.",
     ),
     Flag(
         "--tracker",
         "trackers",
-        section=WATCHING,
+        section=LOGGING,
         multiple=True,
         metavar="NAME",
         help="Write every event elsewhere too: tensorboard, mlflow, jsonl (`zoo show tracker:NAME`); options "
         "by --set tracker.dir=..., or --set NAME.dir=... with several; may be repeated.",
     ),
-    Flag("--quiet", section=WATCHING, is_flag=True, help="Print nothing but warnings and errors."),
-    Flag("--json", "as_json", section=WATCHING, is_flag=True, help="Print each event as one line of JSON."),
+    Flag("--quiet", section=LOGGING, is_flag=True, help="Print nothing but warnings and errors."),
+    Flag("--json", "as_json", section=LOGGING, is_flag=True, help="Print each event as one line of JSON."),
     Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
 ]
 
@@ -236,8 +236,8 @@ def run(
     if resume and out is None:
         raise click.UsageError("--resume needs --out DIR, the directory of the run.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
-    also = repeated_flags(plugin, cell=[flags["cell"]], task=[flags["task"]])
-    with watching(quiet or rank_of_launch() > 0, as_json, also) as watch:
+    extra_flags = repeated_flags(plugin, cell=[flags["cell"]], task=[flags["task"]])
+    with open_display(quiet or rank_of_launch() > 0, as_json, extra_flags) as watch:
         from zoo.training import Interrupted, train
 
         load_plugins(plugin)
@@ -247,7 +247,7 @@ def run(
         def following(event: dict[str, Any]) -> None:
             nonlocal note
             if note is not None:  # not before the first event: the directory may be refused
-                say(f"Note: {note}")
+                echo_err(f"Note: {note}")
                 if as_json:
                     watch({"event": "note", "text": note})
                 note = None
@@ -258,13 +258,21 @@ def run(
         except Interrupted as stopped:
             if rank_of_launch() > 0:
                 raise click.exceptions.Exit(128 + stopped.signal) from None
-            words = ["--resume", "--out", str(stopped.run.path), *also, *_watched(trackers, assignments)]
+            words = [
+                "--resume",
+                "--out",
+                str(stopped.run.path),
+                *extra_flags,
+                *_tracker_flags(trackers, assignments),
+            ]
             again = shlex.join(["zoo", "train", *words])
-            say(f"Interrupted by {signal.Signals(stopped.signal).name}; all is saved. Resume with: {again}")
+            echo_err(
+                f"Interrupted by {signal.Signals(stopped.signal).name}; all is saved. Resume with: {again}"
+            )
             raise click.exceptions.Exit(128 + stopped.signal) from None
 
 
-def _watched(trackers: Sequence[str], assignments: Sequence[str]) -> list[str]:
+def _tracker_flags(trackers: Sequence[str], assignments: Sequence[str]) -> list[str]:
     """The trackers and their options, which no run keeps."""
     prefixes = ("tracker.", *(f"{name}." for name in trackers))
     sets = [text for text in assignments if trackers and text.startswith(prefixes)]
@@ -274,4 +282,4 @@ def _watched(trackers: Sequence[str], assignments: Sequence[str]) -> list[str]:
     ]
 
 
-command = Sectioned("train", callback=run, params=[*FLAGS, *_OTHERS], help=_HELP)
+command = SectionedCommand("train", callback=run, params=[*FLAGS, *_COMMAND_FLAGS], help=_HELP)

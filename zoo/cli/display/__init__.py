@@ -1,5 +1,5 @@
 """How a run is watched: events in; lines, JSON, a live display, or next to nothing out."""
 
-from zoo.cli.display.display import Watch, watching
+from zoo.cli.display.display import EventHandler, open_display
 
-__all__ = ["Watch", "watching"]
+__all__ = ["EventHandler", "open_display"]

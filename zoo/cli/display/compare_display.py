@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.display.display import print_json
-from zoo.cli.display.eta import Tally
-from zoo.cli.errors import say
+from zoo.cli.display.eta import ComparisonProgress
+from zoo.cli.errors import echo_err
 from zoo.cli.format import clock, duration
 from zoo.cli.terminal import echo, is_terminal, make_console, rich_text
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 Event = dict[str, Any]
-Watch = Callable[[Event], None]
+EventHandler = Callable[[Event], None]
 
 _STAGES = {
     "warm": "compiling kernels",
@@ -28,7 +28,7 @@ _STAGES = {
 _WIDTH = 36
 
 
-def watching(quiet: bool, as_json: bool) -> AbstractContextManager[Watch]:
+def open_compare_display(quiet: bool, as_json: bool) -> AbstractContextManager[EventHandler]:
     """A context that gives what is called with every event of a comparison.
 
     Args:
@@ -38,30 +38,30 @@ def watching(quiet: bool, as_json: bool) -> AbstractContextManager[Watch]:
     if as_json:
         return nullcontext(print_json)
     if quiet:
-        return nullcontext(_complain)
-    return Live(make_console()) if is_terminal() else nullcontext(Lines(echo))
+        return nullcontext(_print_problem)
+    return LiveCompareDisplay(make_console()) if is_terminal() else nullcontext(PlainCompareDisplay(echo))
 
 
-class Lines:
+class PlainCompareDisplay:
     """Plain lines, one an event. Their form is stable: people grep them.
 
     Args:
         write: Called with each line.
-        tally: What counts.
+        progress: What counts.
     """
 
-    def __init__(self, write: Callable[[str], None], tally: Tally | None = None) -> None:
-        self.write, self.tally = write, tally or Tally()
+    def __init__(self, write: Callable[[str], None], progress: ComparisonProgress | None = None) -> None:
+        self.write, self.progress = write, progress or ComparisonProgress()
 
     def __call__(self, event: Event) -> None:
         """Write what an event says, if it is for people."""
-        self.tally.note(event)
-        if event["event"] in _WORDS:
-            for line in _WORDS[event["event"]](event, self.tally):
+        self.progress.update(event)
+        if event["event"] in _EVENT_LINES:
+            for line in _EVENT_LINES[event["event"]](event, self.progress):
                 self.write(line)
 
 
-class Live:
+class LiveCompareDisplay:
     """What has happened stays above as lines, what goes on is a bar and a line for each process below.
 
     Args:
@@ -73,13 +73,13 @@ class Live:
         from rich.live import Live as RichLive
 
         self.console = console
-        self.tally = Tally(now or console.get_time)
+        self.progress = ComparisonProgress(now or console.get_time)
         self.stage = ""
         self.live = RichLive(
             console=console, get_renderable=self._below, refresh_per_second=4, transient=True
         )
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> LiveCompareDisplay:
         self.live.start()
         return self
 
@@ -90,12 +90,12 @@ class Live:
 
     def __call__(self, event: Event) -> None:
         """Show what an event says."""
-        self.tally.note(event)
+        self.progress.update(event)
         if event["event"] == "stage":
             self.stage = _STAGES[event["stage"]]
-        elif event["event"] in _WORDS:
+        elif event["event"] in _EVENT_LINES:
             style = "" if event["event"] in ("begin", "cluster", "done") else "yellow"
-            for line in _WORDS[event["event"]](event, self.tally):
+            for line in _EVENT_LINES[event["event"]](event, self.progress):
                 self.console.print(rich_text(line, style))
 
     def _below(self) -> RenderableType:
@@ -105,19 +105,21 @@ class Live:
 
         if not self.stage:
             return rich_text("")
-        left = self.tally.left()
+        left = self.progress.eta()
         row = Table.grid(padding=(0, 2, 0, 0))
-        bar = ProgressBar(1.0, self.tally.share, width=_WIDTH, complete_style="cyan", finished_style="cyan")
-        words = f"{self.stage}  {self.tally.done} / {self.tally.jobs}"
+        bar = ProgressBar(
+            1.0, self.progress.fraction, width=_WIDTH, complete_style="cyan", finished_style="cyan"
+        )
+        words = f"{self.stage}  {self.progress.done} / {self.progress.jobs}"
         row.add_row(bar, rich_text(words), rich_text("" if left is None else f"{clock(left)} left", "dim"))
         at_work = [
-            rich_text(f"  {path.removeprefix('runs/')}  {steps:,} / {self.tally.total(path):,}", "dim")
-            for path, steps in self.tally.running()
+            rich_text(f"  {path.removeprefix('runs/')}  {steps:,} / {self.progress.total(path):,}", "dim")
+            for path, steps in self.progress.running()
         ]
         return Group(row, *at_work)
 
 
-def _begin(event: Event, tally: Tally) -> Iterator[str]:  # noqa: ARG001 - every row of the table takes both
+def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa: ARG001 - every row of the table takes both
     """What is compared."""
     plan = event["plan"]
     for heading in ("cells", "tasks"):
@@ -132,20 +134,21 @@ def _rates(rates: list[float]) -> str:
     return f"lr {words}" if len(rates) == 1 else f"lr chosen among {words}"
 
 
-def _stage(event: Event, tally: Tally) -> Iterator[str]:
+def _stage(event: Event, progress: ComparisonProgress) -> Iterator[str]:
     """What comes now."""
     if event["missing"]:
-        before = f", {tally.done} done before" if tally.done else ""
-        yield f"{_STAGES[event['stage']]}: {tally.jobs} job{'s' * (tally.jobs > 1)}{before}"
+        before = f", {progress.done} done before" if progress.done else ""
+        yield f"{_STAGES[event['stage']]}: {progress.jobs} job{'s' * (progress.jobs > 1)}{before}"
 
 
-def _done(event: Event, tally: Tally) -> Iterator[str]:
+def _done(event: Event, progress: ComparisonProgress) -> Iterator[str]:
     """What came of a run; of other jobs only that they failed."""
     record = event["record"]
     if event["stage"] in ("sweep", "runs") or record["status"] == "failed":
-        left = tally.left()
+        left = progress.eta()
         rest = "" if left is None else f"  left {clock(left)}"
-        yield f"{tally.done}/{tally.jobs}  {event['path'].removeprefix('runs/')}  {_outcome(record)}{rest}"
+        path = event["path"].removeprefix("runs/")
+        yield f"{progress.done}/{progress.jobs}  {path}  {_outcome(record)}{rest}"
 
 
 def _outcome(record: Event) -> str:
@@ -156,19 +159,19 @@ def _outcome(record: Event) -> str:
     return f"{score}, diverged: {record['error']}" if record["status"] == "diverged" else score
 
 
-def _cluster(event: Event, tally: Tally) -> Iterator[str]:  # noqa: ARG001
+def _cluster(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa: ARG001
     """Who is there."""
     workers, machines, slots = event["workers"], event["machines"], event["slots"]
     there = f"{workers}, on {machines} machines, for {slots} jobs at a time" if workers else "none yet"
     yield f"workers: {there}"
 
 
-def _died(event: Event, tally: Tally) -> Iterator[str]:  # noqa: ARG001
+def _died(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa: ARG001
     """A process that is gone."""
     yield f"a worker process died in {event['path']} of {event['text']}"
 
 
-_WORDS: dict[str, Callable[[Event, Tally], Iterator[str]]] = {
+_EVENT_LINES: dict[str, Callable[[Event, ComparisonProgress], Iterator[str]]] = {
     "begin": _begin,
     "cluster": _cluster,
     "stage": _stage,
@@ -177,10 +180,10 @@ _WORDS: dict[str, Callable[[Event, Tally], Iterator[str]]] = {
 }
 
 
-def _complain(event: Event) -> None:
+def _print_problem(event: Event) -> None:
     """Say what went wrong, on stderr."""
     if event["event"] == "died":
-        for line in _died(event, Tally()):
-            say(f"Warning: {line}")
+        for line in _died(event, ComparisonProgress()):
+            echo_err(f"Warning: {line}")
     elif event["event"] == "done" and event["record"]["status"] != "finished":
-        say(f"Warning: {event['path']}  {_outcome(event['record'])}")
+        echo_err(f"Warning: {event['path']}  {_outcome(event['record'])}")

@@ -9,21 +9,23 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from zoo.cli.display.plain import Plain
-from zoo.cli.errors import say
+from zoo.cli.display.plain import PlainDisplay
+from zoo.cli.errors import echo_err
 from zoo.cli.terminal import echo, is_terminal, make_console
 
 Event = dict[str, Any]
-Watch = Callable[[Event], None]
+EventHandler = Callable[[Event], None]
 
 
-def watching(quiet: bool, as_json: bool, also: Sequence[str] = ()) -> AbstractContextManager[Watch]:
+def open_display(
+    quiet: bool, as_json: bool, extra_flags: Sequence[str] = ()
+) -> AbstractContextManager[EventHandler]:
     """A context that gives what is called with every event of a training run.
 
     Args:
         quiet: Say nothing but warnings, on stderr.
         as_json: Print each event as one line of JSON, and nothing else.
-        also: Words that belong to every command on this run, such as ``--cell FILE.py:Class``.
+        extra_flags: Words to repeat in later commands on this run, such as ``--cell FILE.py:Class``.
     """
     if as_json:
         return nullcontext(print_json)
@@ -32,8 +34,8 @@ def watching(quiet: bool, as_json: bool, also: Sequence[str] = ()) -> AbstractCo
     if is_terminal():
         from zoo.cli.display.live import LiveDisplay
 
-        return LiveDisplay(make_console(), also)
-    return nullcontext(Plain(_print_line, also))
+        return LiveDisplay(make_console(), extra_flags)
+    return nullcontext(PlainDisplay(_print_line, extra_flags))
 
 
 def print_json(event: Event) -> None:
@@ -47,7 +49,7 @@ def _finite(value: Any) -> Any:
 
 def _print_warning(event: Event) -> None:
     if event["event"] == "warning":
-        say(f"Warning: {event['text']}")
+        echo_err(f"Warning: {event['text']}")
 
 
 def _print_line(line: str) -> None:

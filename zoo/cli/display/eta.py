@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 
-class Pace:
+class Eta:
     """Time left, from the time that the steps of this session took.
 
     Args:
@@ -19,16 +19,16 @@ class Pace:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.now = now
-        self.begin(0)
+        self.start(0)
 
-    def begin(self, step: int) -> None:
+    def start(self, step: int) -> None:
         """Count from here: compiling is over, and this many steps were made before."""
-        self.first, self.started = step, self.now()
+        self.start_step, self.start_time = step, self.now()
 
-    def left(self, step: int, steps: int) -> float:
+    def seconds_left(self, step: int, steps: int) -> float:
         """Seconds until the last step, when ``step`` has been made just now; 0 if nothing can be said."""
-        done = step - self.first
-        return (self.now() - self.started) / done * (steps - step) if done > 0 else 0.0
+        done = step - self.start_step
+        return (self.now() - self.start_time) / done * (steps - step) if done > 0 else 0.0
 
 
 Event = Mapping[str, Any]
@@ -36,7 +36,7 @@ Event = Mapping[str, Any]
 Pair = tuple[str, str]
 
 
-class Tally:
+class ComparisonProgress:
     """Counts jobs and steps of a comparison from its events.
 
     What a step takes is known of each task and cell once it has been seen to run; of the others their mean is
@@ -57,7 +57,7 @@ class Tally:
         self._since: dict[str, tuple[float, int]] = {}
         self._takes: dict[Pair, float] = {}
 
-    def note(self, event: Event) -> None:
+    def update(self, event: Event) -> None:
         """Take note of an event."""
         kind = event["event"]
         if kind == "begin":
@@ -77,7 +77,7 @@ class Tally:
             if kind == "done":
                 self._jobs.pop(event["path"], None)
 
-    def left(self) -> float | None:
+    def eta(self) -> float | None:
         """Seconds until everything is done; None as long as nothing can be said."""
         if not self._takes:
             return None
@@ -87,7 +87,7 @@ class Tally:
         return total / min(self.workers, max(1, len(work)))
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """Which part of the jobs of this stage is done, those that are running counted in part."""
         parts = [steps / (self._jobs[path]["steps"] or 1) for path, steps in self.running()]
         return (self.done + sum(parts)) / max(1, self.jobs)

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo.cli import format
-from zoo.cli.display.eta import Pace
+from zoo.cli.display.eta import Eta
 from zoo.cli.format import clock
 from zoo.cli.terminal import rich_text
 from zoo.cli.terminal_text import escape_controls
@@ -23,10 +23,10 @@ from zoo.cli.terminal_text import escape_controls
 Event = dict[str, Any]
 
 WIDTH = 100
-_REFRESHES = 8  # a second
+_REFRESHES_PER_SECOND = 8  # a second
 
 
-class Waiting:
+class WaitingSpinner:
     """A spinner, what one waits for, and for how long.
 
     Args:
@@ -49,21 +49,24 @@ class LiveDisplay:
 
     Args:
         console: Where to.
-        also: Words that belong to every command on this run, such as ``--cell FILE.py:Class``.
+        extra_flags: Words to repeat in later commands on this run, such as ``--cell FILE.py:Class``.
         now: A clock, in seconds; the console's own if None.
     """
 
     def __init__(
-        self, console: Console, also: Sequence[str] = (), now: Callable[[], float] | None = None
+        self, console: Console, extra_flags: Sequence[str] = (), now: Callable[[], float] | None = None
     ) -> None:
-        self.console, self.also = console, also
+        self.console, self.extra_flags = console, extra_flags
         self.start: Event = {}
         self.numbers = Text()
         self.now = now or console.get_time
-        self.pace = Pace(self.now)
-        self.below: RenderableType = Waiting("reading the text", self.now)
+        self.eta = Eta(self.now)
+        self.below: RenderableType = WaitingSpinner("reading the text", self.now)
         self.live = Live(
-            console=console, get_renderable=lambda: self.below, refresh_per_second=_REFRESHES, transient=True
+            console=console,
+            get_renderable=lambda: self.below,
+            refresh_per_second=_REFRESHES_PER_SECOND,
+            transient=True,
         )
 
     def __enter__(self) -> LiveDisplay:
@@ -77,8 +80,8 @@ class LiveDisplay:
 
     def __call__(self, event: Event) -> None:
         """Show what an event says, if it is for people."""
-        if event["event"] in VIEWS:
-            VIEWS[event["event"]](self, event)
+        if event["event"] in _HANDLERS:
+            _HANDLERS[event["event"]](self, event)
 
     def begin(self, event: Event) -> None:
         """The header of a run."""
@@ -96,13 +99,13 @@ class LiveDisplay:
 
     def compiling(self, event: Event) -> None:  # noqa: ARG002  # every row of the table takes it
         """A spinner, so that a first run does not look dead."""
-        self.below = Waiting("compiling kernels (first run only)", self.now)
+        self.below = WaitingSpinner("compiling kernels (first run only)", self.now)
 
     def compiled(self, event: Event) -> None:
         """What it cost; the bar and the clock for the time left start here."""
         if event["fresh"]:
             self.console.print(rich_text(format.compiled(event), "dim"))
-        self.pace.begin(event["step"])
+        self.eta.start(event["step"])
         self._move(event)
 
     def step(self, event: Event) -> None:
@@ -145,10 +148,10 @@ class LiveDisplay:
         self.below = Text()
         self.live.stop()
         table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_row(rich_text("ended", "dim"), rich_text(format.ending(event, self.start)))
-        table.add_row(rich_text("best", "dim"), rich_text(format.best(event, self.start), "bold"))
+        table.add_row(rich_text("ended", "dim"), rich_text(format.end_summary(event, self.start)))
+        table.add_row(rich_text("best", "dim"), rich_text(format.best_loss(event, self.start), "bold"))
         table.add_row(
-            rich_text("next", "dim"), rich_text(format.next_command(self.start, self.also)[1], "cyan")
+            rich_text("next", "dim"), rich_text(format.next_command(self.start, self.extra_flags)[1], "cyan")
         )
         self.console.print()
         self.console.print(table)
@@ -156,7 +159,7 @@ class LiveDisplay:
     def _move(self, event: Event) -> None:
         """The bar to the step of an event; the numbers stay."""
         step, total = event["step"], self.start["config"]["steps"]
-        left = f"{clock(self.pace.left(step, total))} left" if step > self.pace.first else ""
+        left = f"{clock(self.eta.seconds_left(step, total))} left" if step > self.eta.start_step else ""
         self.below = Group(self._bar(step, total, left), self.numbers)
 
     def _bar(self, step: int, total: int, left: str) -> RenderableType:
@@ -180,7 +183,7 @@ class LiveDisplay:
         return rich_text("   ".join(facts), no_wrap=True, overflow="ellipsis")
 
 
-VIEWS: dict[str, Callable[[LiveDisplay, Event], None]] = {
+_HANDLERS: dict[str, Callable[[LiveDisplay, Event], None]] = {
     "start": LiveDisplay.begin,
     "resume": LiveDisplay.resume,
     "compiling": LiveDisplay.compiling,

@@ -6,31 +6,31 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from zoo.cli import format
-from zoo.cli.display.eta import Pace
+from zoo.cli.display.eta import Eta
 from zoo.cli.format import clock
 
 Event = dict[str, Any]
 
 
-class Plain:
+class PlainDisplay:
     """Writes the lines of each event; a table says which.
 
     Args:
         write: Called with each line.
-        also: Words that belong to every command on this run, such as ``--cell FILE.py:Class``.
+        extra_flags: Words to repeat in later commands on this run, such as ``--cell FILE.py:Class``.
     """
 
-    def __init__(self, write: Callable[[str], None], also: Sequence[str] = ()) -> None:
-        self.write, self.also = write, also
+    def __init__(self, write: Callable[[str], None], extra_flags: Sequence[str] = ()) -> None:
+        self.write, self.extra_flags = write, extra_flags
         self.start: Event = {}
-        self.pace = Pace()
+        self.eta = Eta()
 
     def __call__(self, event: Event) -> None:
         """Write what an event says, if it is for people."""
         if event["event"] in ("start", "resume"):
             self.start = event
-        if event["event"] in LINES:
-            for line in LINES[event["event"]](self, event):
+        if event["event"] in _HANDLERS:
+            for line in _HANDLERS[event["event"]](self, event):
                 self.write(line)
 
     def begin(self, event: Event) -> Iterator[str]:
@@ -48,12 +48,12 @@ class Plain:
 
     def compiled(self, event: Event) -> Iterator[str]:
         """What it cost; the clock for the time left starts here."""
-        self.pace.begin(event["step"])
+        self.eta.start(event["step"])
         yield from filter(None, [format.compiled(event)])
 
     def step(self, event: Event) -> Iterator[str]:
         """A line of progress."""
-        left = clock(self.pace.left(event["step"], self._steps()))
+        left = clock(self.eta.seconds_left(event["step"], self._steps()))
         yield (
             f"{self._place(event)}  {format.loss(event, self.start)}  {format.speed(event, self.start)}  "
             f"grad {event['grad_norm']:.3g}  clip {event['clip_rate']:.0%}  lr {event['lr']:.3g}  left {left}"
@@ -75,8 +75,8 @@ class Plain:
 
     def end(self, event: Event) -> Iterator[str]:
         """The last lines."""
-        yield f"{format.ending(event, self.start)}; best: {format.best(event, self.start)}"
-        verb, command = format.next_command(self.start, self.also)
+        yield f"{format.end_summary(event, self.start)}; best: {format.best_loss(event, self.start)}"
+        verb, command = format.next_command(self.start, self.extra_flags)
         yield f"{'evaluate' if verb == 'eval' else verb} with: {command}"
 
     def _place(self, event: Event) -> str:
@@ -86,14 +86,14 @@ class Plain:
         return int(self.start["config"]["steps"])
 
 
-LINES: dict[str, Callable[[Plain, Event], Iterator[str]]] = {
-    "start": Plain.begin,
-    "resume": Plain.resume,
-    "compiling": Plain.compiling,
-    "compiled": Plain.compiled,
-    "step": Plain.step,
-    "eval": Plain.evaluated,
-    "sample": Plain.sample,
-    "warning": Plain.warning,
-    "end": Plain.end,
+_HANDLERS: dict[str, Callable[[PlainDisplay, Event], Iterator[str]]] = {
+    "start": PlainDisplay.begin,
+    "resume": PlainDisplay.resume,
+    "compiling": PlainDisplay.compiling,
+    "compiled": PlainDisplay.compiled,
+    "step": PlainDisplay.step,
+    "eval": PlainDisplay.evaluated,
+    "sample": PlainDisplay.sample,
+    "warning": PlainDisplay.warning,
+    "end": PlainDisplay.end,
 }

@@ -31,7 +31,7 @@ _MODULE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True)
-class Names:
+class PackageNames:
     """All names in a package.
 
     Args:
@@ -47,7 +47,7 @@ class Names:
     class_name: str
 
 
-def package_names(project: str, cell: str | None = None) -> Names:
+def package_names(project: str, cell: str | None = None) -> PackageNames:
     """The names of a new package, checked.
 
     Args:
@@ -63,7 +63,7 @@ def package_names(project: str, cell: str | None = None) -> Names:
     cell = re.sub(r"(^|_)cells$", r"\1cell", module) if cell is None else cell
     check_member_name(cell, "the new cell")
     _check_cell_free(cell)
-    return Names(project, module, cell, class_name(cell))
+    return PackageNames(project, module, cell, class_name(cell))
 
 
 def module_name(project: str) -> str:
@@ -136,14 +136,14 @@ _FILES = {
 
 
 @dataclass(frozen=True)
-class Described:
+class PackageFile:
     """The text of a file, and what it is, in one line."""
 
     text: str
     about: str
 
 
-def package_files(names: Names) -> dict[str, Described]:
+def package_files(names: PackageNames) -> dict[str, PackageFile]:
     """Every file of a package under its path, in the order in which one reads them.
 
     Args:
@@ -155,7 +155,7 @@ def package_files(names: Names) -> dict[str, Described]:
         return Template(text).substitute(values)
 
     return {
-        fill(path): Described(fill(_template(template)), fill(about))
+        fill(path): PackageFile(fill(_template(template)), fill(about))
         for path, (template, about) in _FILES.items()
     }
 
@@ -211,4 +211,4 @@ def write_directory(target: Path, texts: Mapping[str, str]) -> None:
         raise
 
 
-__all__ = ["Described", "Names", "check_target", "package_files", "package_names", "write_directory"]
+__all__ = ["PackageFile", "PackageNames", "check_target", "package_files", "package_names", "write_directory"]

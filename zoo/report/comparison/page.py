@@ -20,24 +20,24 @@ from zoo.report.blocks import (
     Block,
     Chart,
     Column,
-    Entry,
-    Fact,
-    Facts,
+    KeyValue,
+    KeyValues,
     Number,
-    Prose,
+    Paragraphs,
     Report,
     Section,
     Series,
     Table,
+    TableCell,
     Text,
     Tile,
 )
 from zoo.report.comparison.results import Result, Results, Standing, Summary, read_results
-from zoo.report.format import levels, score_axis, words
+from zoo.report.format import readable, reference_levels, score_axis
 from zoo.report.history import History, number
 from zoo.storage import RunDirectory
 
-MOST_POINTS = 150  # of a curve
+MAX_POINTS = 150  # of a curve
 
 # Between the best error and the worst; from here on both are seen on a logarithmic axis alone.
 MAGNITUDES = 100
@@ -45,9 +45,9 @@ MAGNITUDES = 100
 
 def task_charts(results: Results, task: str) -> Iterator[Chart]:
     """The charts of a task, those with something to draw."""
-    runs = results.of(task)
+    runs = results.runs_of(task)
     first = runs[0]
-    marks = levels(first.baseline, first.threshold)
+    marks = reference_levels(first.baseline, first.threshold)
     shared: dict[str, Any] = {"y": _score_axis(runs), "references": marks}
     for name, axis in (
         ("parameters", Axis("parameters", "integer", log=True)),
@@ -100,9 +100,9 @@ def _curves(results: Results, runs: Sequence[Result]) -> Iterator[Series]:
     for slot, cell in enumerate(results.cells):
         lines = [line for run in runs if run.cell == cell if (line := _curve(results, run))[0]]
         for line in lines:
-            yield Series(cell, *_thinned(line), slot, thin=len(lines) > 1)
+            yield Series(cell, *_thin_out(line), slot, thin=len(lines) > 1)
         if len(lines) > 1:
-            yield Series(cell, *_thinned(_mean(lines)), slot)
+            yield Series(cell, *_thin_out(_mean(lines)), slot)
 
 
 Line = tuple[tuple[Number, ...], tuple[Number, ...]]
@@ -128,10 +128,10 @@ def _mean(lines: Sequence[Line]) -> Line:
     )
 
 
-def _thinned(line: Line) -> Line:
+def _thin_out(line: Line) -> Line:
     """A part of the points, the last among them, so that a page of hundreds of curves stays small."""
     count = len(line[0])
-    every = max(1, -(-count // MOST_POINTS))
+    every = max(1, -(-count // MAX_POINTS))
     kept = [place for place in range(count) if (count - 1 - place) % every == 0]
     return tuple(line[0][place] for place in kept), tuple(line[1][place] for place in kept)
 
@@ -172,9 +172,9 @@ _NOTE = (
 def overview(results: Results) -> Table:
     """Mean scores, a row for each cell, a column for each task; the best are the darkest."""
     columns = [
-        Column(words(task), "number", score_axis(first.metric, first.higher_is_better).label, heat=True)
+        Column(readable(task), "number", score_axis(first.metric, first.higher_is_better).label, heat=True)
         for task in results.tasks
-        for first in results.of(task)[:1]
+        for first in results.runs_of(task)[:1]
     ]
     rows = tuple((*_standing(results, row), *_score_cells(results, row.cell)) for row in results.overall)
     return Table("cells-and-tasks", "Cells and tasks", (*_OVERVIEW, *columns), rows, _NOTE)
@@ -190,7 +190,7 @@ def task_table(results: Results, task: str) -> Table:
 def failures(results: Results) -> Iterator[Table]:
     """The runs that did not end well, if there are any."""
     rows = tuple(
-        _entries(run.path, run.task, run.cell, run.seed, run.status, run.error)
+        _cells(run.path, run.task, run.cell, run.seed, run.status, run.error)
         for run in (*results.sweep, *results.runs)
         if run.error or run.status != "finished"
     )
@@ -200,46 +200,46 @@ def failures(results: Results) -> Iterator[Table]:
         yield Table("failures", "Runs that failed", columns, rows)
 
 
-def _entries(*values: str | Number) -> tuple[Entry, ...]:
-    return tuple(Entry(value) for value in values)
+def _cells(*values: str | Number) -> tuple[TableCell, ...]:
+    return tuple(TableCell(value) for value in values)
 
 
-def _standing(results: Results, row: Standing) -> tuple[Entry, ...]:
-    rank = Entry(None if row.rank is None else round(row.rank, 2))
+def _standing(results: Results, row: Standing) -> tuple[TableCell, ...]:
+    rank = TableCell(None if row.rank is None else round(row.rank, 2))
     interval = _interval(row.low, row.high, ".1f")
-    solved = Entry(row.solved, _of(row.solved, row.runs))
-    return Entry(row.cell), Entry(results.scope(row.cell)), rank, interval, solved
+    solved = TableCell(row.solved, _ratio(row.solved, row.runs))
+    return TableCell(row.cell), TableCell(results.scope(row.cell)), rank, interval, solved
 
 
-def _task_row(results: Results, row: Summary) -> tuple[Entry, ...]:
+def _task_row(results: Results, row: Summary) -> tuple[TableCell, ...]:
     return (
-        *_entries(row.cell, results.scope(row.cell)),
-        Entry(row.rank),
-        Entry(row.mean, shade=_shade(results, row)),
+        *_cells(row.cell, results.scope(row.cell)),
+        TableCell(row.rank),
+        TableCell(row.mean, shade=_shade(results, row)),
         _interval(row.low, row.high),
-        *_entries(row.spread, row.best, row.worst),
-        Entry(row.solved, _of(row.solved, row.seeds)),
-        *_entries(row.parameters, row.hidden, row.lr, row.seconds_to_threshold, row.symbols_per_s),
+        *_cells(row.spread, row.best, row.worst),
+        TableCell(row.solved, _ratio(row.solved, row.seeds)),
+        *_cells(row.parameters, row.hidden, row.lr, row.seconds_to_threshold, row.symbols_per_s),
     )
 
 
-def _score_cells(results: Results, cell: str) -> Iterator[Entry]:
+def _score_cells(results: Results, cell: str) -> Iterator[TableCell]:
     found = {row.task: row for row in results.summary if row.cell == cell}
     for task in results.tasks:
         row = found.get(task)
         if row is None or row.mean is None:
-            yield Entry(None)
+            yield TableCell(None)
         else:
             text = f"{row.mean:.3g}"
-            solved = _of(row.solved, row.seeds) if results.of(task)[0].threshold is not None else ""
-            yield Entry(row.mean, f"{text} ({solved})" if solved else text, _shade(results, row))
+            solved = _ratio(row.solved, row.seeds) if results.runs_of(task)[0].threshold is not None else ""
+            yield TableCell(row.mean, f"{text} ({solved})" if solved else text, _shade(results, row))
 
 
-def _interval(low: float | None, high: float | None, digits: str = ".3g") -> Entry:
-    return Entry(None) if low is None or high is None else Entry(f"{low:{digits}} to {high:{digits}}")
+def _interval(low: float | None, high: float | None, digits: str = ".3g") -> TableCell:
+    return TableCell(None) if low is None or high is None else TableCell(f"{low:{digits}} to {high:{digits}}")
 
 
-def _of(count: int, total: int) -> str:
+def _ratio(count: int, total: int) -> str:
     return f"{count}/{total}"
 
 
@@ -250,7 +250,7 @@ def _shade(results: Results, row: Summary) -> float | None:
         return None
     low, high = min(means), max(means)
     share = (row.mean - low) / (high - low) if high > low else 1.0
-    return round(share if results.of(row.task)[0].higher_is_better else 1.0 - share, 3)
+    return round(share if results.runs_of(row.task)[0].higher_is_better else 1.0 - share, 3)
 
 
 def comparison_report(path: Path) -> Report:
@@ -265,7 +265,7 @@ def comparison_report(path: Path) -> Report:
     results = read_results(path)
     if not results.runs:
         raise CheckpointError(f"{path} holds a comparison without a single run; there is nothing to report.")
-    subtitle = f"{', '.join(results.cells)} on {', '.join(map(words, results.tasks))}"
+    subtitle = f"{', '.join(results.cells)} on {', '.join(map(readable, results.tasks))}"
     return Report(path.resolve().name, subtitle, tuple(_tiles(results)), tuple(_sections(results)))
 
 
@@ -292,16 +292,16 @@ def _time(seconds: float) -> str:
 def _sections(results: Results) -> Iterator[Section]:
     yield Section("overview", "Overview", (overview(results), *failures(results)))
     for task in results.tasks:
-        blocks: tuple[Block, ...] = (_about(results, task), task_table(results, task))
-        yield Section(f"task-{task}", words(task), (*blocks, *task_charts(results, task)))
+        blocks: tuple[Block, ...] = (_task_text(results, task), task_table(results, task))
+        yield Section(f"task-{task}", readable(task), (*blocks, *task_charts(results, task)))
     yield Section("made-with", "Made with", tuple(_made_with(results)))
 
 
-def _about(results: Results, task: str) -> Text:
+def _task_text(results: Results, task: str) -> Text:
     """What the task asks, and how its scores are to be read."""
-    first, found = results.of(task)[0], results.told("tasks").get(task)
+    first, found = results.runs_of(task)[0], results.metadata("tasks").get(task)
     facts = found if isinstance(found, dict) else {}
-    marks = [f"{mark.label} {mark.y:.4g}" for mark in levels(first.baseline, first.threshold)]
+    marks = [f"{mark.label} {mark.y:.4g}" for mark in reference_levels(first.baseline, first.threshold)]
     score = "; ".join([score_axis(first.metric, first.higher_is_better).label, *marks])
     sentences = (str(facts.get("summary") or ""), f"{score[0].upper()}{score[1:]}.", _source(facts))
     return Text(" ".join(filter(None, sentences)))
@@ -314,33 +314,35 @@ def _source(facts: Mapping[str, Any]) -> str:
 
 def _made_with(results: Results) -> Iterator[Block]:
     if command := results.facts.get("command"):
-        yield Prose("command", "Command", (Text(str(command), fixed=True),))
-    yield Facts("configuration", "Configuration", tuple(_plan(results.told("plan"))), wide=True)
+        yield Paragraphs("command", "Command", (Text(str(command), fixed=True),))
+    yield KeyValues("configuration", "Configuration", tuple(_plan(results.metadata("plan"))), wide=True)
     for name in ("machine", "versions"):
-        if found := results.told(name):
-            yield _facts(name, name.capitalize(), found)
+        if found := results.metadata(name):
+            yield _key_values(name, name.capitalize(), found)
 
 
-def _plan(plan: Mapping[str, Any]) -> Iterator[Fact]:
+def _plan(plan: Mapping[str, Any]) -> Iterator[KeyValue]:
     """What was to be compared; what was settled for each cell stands in the tables."""
     for name, value in plan.items():
         if isinstance(value, dict) and name != "settled":
-            yield from (Fact(words(key), _worded(item)) for key, item in value.items())
+            yield from (KeyValue(readable(key), _value_text(item)) for key, item in value.items())
         elif name not in ("format", "settled"):
-            yield Fact(words(name), _worded(value))
+            yield KeyValue(readable(name), _value_text(value))
 
 
-def _facts(name: str, title: str, found: Mapping[str, Any]) -> Facts:
-    return Facts(name, title, tuple(Fact(words(key), _worded(value)) for key, value in found.items()))
+def _key_values(name: str, title: str, found: Mapping[str, Any]) -> KeyValues:
+    return KeyValues(
+        name, title, tuple(KeyValue(readable(key), _value_text(value)) for key, value in found.items())
+    )
 
 
-def _worded(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """A value in words; a cell or a task by its name, with its options."""
     if isinstance(value, dict) and "label" in value:
         name = " = ".join(dict.fromkeys((str(value["label"]), str(value.get("name")))))
-        return f"{name} ({_worded(value['options'])})" if value.get("options") else name
+        return f"{name} ({_value_text(value['options'])})" if value.get("options") else name
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_worded(item)}" for name, item in value.items()) or "none"
+        return ", ".join(f"{name} {_value_text(item)}" for name, item in value.items()) or "none"
     if isinstance(value, list):
-        return ", ".join(map(_worded, value)) or "none"
+        return ", ".join(map(_value_text, value)) or "none"
     return "not set" if value is None else str(value)

@@ -128,16 +128,16 @@ class Results:
         """Names of the tasks, in the order of the runs."""
         return list(dict.fromkeys(run.task for run in self.runs))
 
-    def of(self, task: str) -> list[Result]:
+    def runs_of(self, task: str) -> list[Result]:
         """The runs of a task, at least one."""
         return [run for run in self.runs if run.task == task]
 
     def scope(self, cell: str) -> str:
         """Whether a cell is a bare recurrence or a whole mixer; empty where the results do not say so."""
-        facts = self.told("cells").get(cell)
+        facts = self.metadata("cells").get(cell)
         return str(facts.get("scope", "")) if isinstance(facts, dict) else ""
 
-    def told(self, name: str) -> Mapping[str, Any]:
+    def metadata(self, name: str) -> Mapping[str, Any]:
         """What stands beside the records under a name; nothing where it is missing."""
         found = self.facts.get(name)
         return found if isinstance(found, dict) else {}

@@ -20,23 +20,23 @@ from zoo.base import Task
 from zoo.data import Vocabulary
 from zoo.model import AnyModel
 from zoo.report.blocks import Number, StateUnits, Units
-from zoo.report.format import place
+from zoo.report.format import array_location
 from zoo.report.history import number
-from zoo.report.run.features import example_features, followed, text_features
+from zoo.report.run.features import best_feature, example_features, text_features
 
 Array = np.ndarray[Any, Any]
 
-MAX_HELD = 32 * 2**20
+MAX_ACTIVATIONS = 32 * 2**20
 
 """Numbers that all states together may take, 256 MB: of a model of many units fewer steps are shown."""
 
-_LOOK_FOR_A_LINE = 300  # symbols, among which the text may begin after the end of a line
+_LINE_START_WINDOW = 300  # symbols, among which the text may begin after the end of a line
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
-class Seen:
+class Activations:
     """N steps of what a model read, and what it held after each.
 
     Args:
@@ -56,7 +56,7 @@ class Seen:
     features: Array
 
 
-def read_text(model: AnyModel, vocabulary: Vocabulary, tokens: Array, symbols: int, part: str) -> Seen:
+def read_text(model: AnyModel, vocabulary: Vocabulary, tokens: Array, symbols: int, part: str) -> Activations:
     """The beginning of a part of a text, from the start of a line if one starts soon.
 
     Args:
@@ -66,20 +66,20 @@ def read_text(model: AnyModel, vocabulary: Vocabulary, tokens: Array, symbols: i
         symbols: How many to show.
         part: What the part is called.
     """
-    start = _begin(vocabulary, tokens[:_LOOK_FOR_A_LINE])
-    stop = min(len(tokens), start + symbols, max(start + 2, _most_steps(model)))
+    start = _line_start(vocabulary, tokens[:_LINE_START_WINDOW])
+    stop = min(len(tokens), start + symbols, max(start + 2, _max_steps(model)))
     targets = np.append(tokens[1:stop], 0)[:, None]
     counted = np.arange(stop)[:, None] < stop - 1
-    held, costs = _read(model, tokens[:stop, None], targets, counted)
+    held, costs = _run_model(model, tokens[:stop, None], targets, counted)
     text = [vocabulary[token] for token in tokens[start:stop]]
     names, features = text_features([symbol if isinstance(symbol, str) else chr(symbol) for symbol in text])
     bits = [None, *map(number, costs[:-1, 0].tolist())][start:]
     states = {name: values[start:, 0].T for name, values in held.items()}
     what = f"{len(text):,} symbols of the {part} text"
-    return Seen(what, tuple(map(_shown, text)), tuple(bits), states, names, features)
+    return Activations(what, tuple(map(_display_symbol, text)), tuple(bits), states, names, features)
 
 
-def read_examples(model: AnyModel, task: Task, symbols: int) -> Seen:
+def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
     """Examples of a task that are for validation, one after the other.
 
     Args:
@@ -88,17 +88,22 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Seen:
         symbols: About how many steps to show, and at least one example.
     """
     length = len(task.batch(0, 1, 0, "valid").inputs)
-    batch = task.batch(0, max(1, min(symbols, _most_steps(model)) // length), 0, "valid")
+    batch = task.batch(0, max(1, min(symbols, _max_steps(model)) // length), 0, "valid")
     counted = batch.weights > 0
     # A cost is that of a class; targets that do not count may be anything.
-    held, costs = _read(model, batch.inputs, batch.targets, counted & (task.loss == "cross_entropy"))
-    bits = map(number, _in_a_row(costs).tolist())
+    held, costs = _run_model(model, batch.inputs, batch.targets, counted & (task.loss == "cross_entropy"))
+    bits = map(number, _concatenate_examples(costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)
     rows = batch.inputs.shape[1]
     what = f"{rows} example{'s' * (rows > 1)} of {words_of(task)}; ? is where an answer is asked for"
-    states = {name: _in_a_row(values).T for name, values in held.items()}
-    return Seen(
-        what, tuple(_steps(batch.inputs, counted.T.reshape(-1))), tuple(bits), states, names, features
+    states = {name: _concatenate_examples(values).T for name, values in held.items()}
+    return Activations(
+        what,
+        tuple(_display_inputs(batch.inputs, counted.T.reshape(-1))),
+        tuple(bits),
+        states,
+        names,
+        features,
     )
 
 
@@ -107,7 +112,9 @@ def words_of(task: Task) -> str:
     return f"the task {task.name.replace('_', ' ')}"
 
 
-def _read(model: AnyModel, inputs: Array, targets: Array, counted: Array) -> tuple[dict[str, Array], Array]:
+def _run_model(
+    model: AnyModel, inputs: Array, targets: Array, counted: Array
+) -> tuple[dict[str, Array], Array]:
     """Every state after every step, ``(T, B, units)``, and the bits that targets cost, ``(T, B)``.
 
     The outputs of one step are in memory at a time: those of 1,000 steps and 100,000 symbols took 2.9 GB.
@@ -130,12 +137,12 @@ def _read(model: AnyModel, inputs: Array, targets: Array, counted: Array) -> tup
     return held, costs
 
 
-def _most_steps(model: AnyModel) -> int:
+def _max_steps(model: AnyModel) -> int:
     """Steps of one row whose states may be held together."""
-    return max(1, MAX_HELD // sum(math.prod(shape) for shape in model.stack.state_shapes.values()))
+    return max(1, MAX_ACTIVATIONS // sum(math.prod(shape) for shape in model.stack.state_shapes.values()))
 
 
-def _in_a_row(values: Array) -> Array:
+def _concatenate_examples(values: Array) -> Array:
     """Examples one after the other: ``(T, B, ...)`` as ``(B T, ...)``."""
     turned = values.swapaxes(0, 1)
     return turned.reshape(-1, *values.shape[2:])
@@ -151,13 +158,13 @@ def _bits(outputs: Array, targets: Array) -> Array:
     return bits
 
 
-def _begin(vocabulary: Vocabulary, tokens: Array) -> int:
+def _line_start(vocabulary: Vocabulary, tokens: Array) -> int:
     """After the first end of a line, if there is one soon."""
     ends = [place for place, token in enumerate(tokens) if vocabulary[token] in ("\n", 10)]
     return ends[0] + 1 if ends and ends[0] + 1 < len(tokens) else 0
 
 
-def _shown(symbol: str | int) -> str:
+def _display_symbol(symbol: str | int) -> str:
     """A symbol as it can be read: bytes that are no ASCII in hexadecimal, control characters as pictures."""
     if isinstance(symbol, int) and symbol > 126:
         return f"\\x{symbol:02x}"
@@ -167,10 +174,10 @@ def _shown(symbol: str | int) -> str:
     )
 
 
-def _steps(inputs: Array, counted: Array) -> list[str]:
+def _display_inputs(inputs: Array, counted: Array) -> list[str]:
     """The inputs of examples one after the other, each example on a line of its own."""
     few = inputs.ndim == 2 and inputs.max(initial=0) < len(_DIGITS)
-    shown = [_input(value, few) for value in _in_a_row(inputs)]
+    shown = [_input(value, few) for value in _concatenate_examples(inputs)]
     length = len(inputs)
     return [
         f"{text}{'?' if wanted else ''}{'' if few else ' '}{chr(10) if (place + 1) % length == 0 else ''}"
@@ -184,7 +191,7 @@ def _input(value: Array, few: bool) -> str:
     return "/".join(f"{each:.2g}" for each in np.atleast_1d(value).tolist())
 
 
-MOST_BYTES = 600_000
+MAX_BYTES = 600_000
 
 """For all units of all states together: with more, those that vary least are left out."""
 
@@ -197,7 +204,7 @@ _NOTE = (
 )
 
 
-def units_block(seen: Seen) -> Units:
+def units_block(seen: Activations) -> Units:
     """What the units of a model held while it read."""
     states = tuple(_states(seen.held, seen.features))
     title = f"Hidden units over {seen.what}"
@@ -206,7 +213,7 @@ def units_block(seen: Seen) -> Units:
 
 def _states(held: Mapping[str, Array], features: Array) -> Iterator[StateUnits]:
     length = next(iter(held.values())).shape[1]
-    room = max(1, MOST_BYTES // length // len(held))
+    room = max(1, MAX_BYTES // length // len(held))
     for name, values in held.items():
         chosen = _most_varied(values, room)
         yield _state(name, values[chosen], chosen, len(values), features)
@@ -220,10 +227,10 @@ def _most_varied(values: Array, room: int) -> Array:
 def _state(name: str, values: Array, numbers: Array, total: int, features: Array) -> StateUnits:
     peaks = np.abs(values).max(axis=1)
     levels = np.rint(_LEVELS * values / np.where(peaks > 0, peaks, 1.0)[:, None]).astype(np.int8)
-    nearest, correlations = followed(values, features)
+    nearest, correlations = best_feature(values, features)
     return StateUnits(
         name,
-        place(name),
+        array_location(name),
         tuple(int(number) for number in numbers),
         total,
         tuple(float(f"{peak:.4g}") for peak in peaks),

@@ -12,12 +12,12 @@ from zoo.base.card import SCOPES
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cell_pages.diagram import draw
 from zoo.errors import DefinitionError
-from zoo.report.blocks import Block, Column, Entry, Fact, Facts, Picture, Prose, Table, Text
+from zoo.report.blocks import Block, Column, KeyValue, KeyValues, Paragraphs, Picture, Table, TableCell, Text
 
 
 def cell_blocks(cell: Cell) -> tuple[Block, ...]:
     """Everything that a page tells of a cell."""
-    words = Prose("equations", f"What {cell.name} is", tuple(_document(cell)))
+    words = Paragraphs("equations", f"What {cell.name} is", tuple(_document(cell)))
     return (words, _card(cell), *_picture(cell), *_tables(cell))
 
 
@@ -39,23 +39,23 @@ def _picture(cell: Cell) -> Iterator[Block]:
             yield Text(f"The step cannot be drawn: {error}", warning=True)
 
 
-def _card(cell: Cell) -> Facts:
+def _card(cell: Cell) -> KeyValues:
     card = cell.card
     facts = [
-        Fact("reference", card.title if card.published else card.citation(), link=card.url),
-        Fact("authors", card.authors),
-        Fact("year", f"{card.year or ''}"),
-        Fact("scope", f"{card.scope}: {SCOPES[card.scope]}"),
-        *(Fact(name, getattr(card, name)) for name in ("variant", "deviations", "trainability")),
+        KeyValue("reference", card.title if card.published else card.citation(), link=card.url),
+        KeyValue("authors", card.authors),
+        KeyValue("year", f"{card.year or ''}"),
+        KeyValue("scope", f"{card.scope}: {SCOPES[card.scope]}"),
+        *(KeyValue(name, getattr(card, name)) for name in ("variant", "deviations", "trainability")),
     ]
-    return Facts("card", f"Card of {cell.name}", tuple(fact for fact in facts if fact.text))
+    return KeyValues("card", f"Card of {cell.name}", tuple(fact for fact in facts if fact.text))
 
 
 def _tables(cell: Cell) -> Iterator[Table]:
     for number, (heading, rows) in enumerate(declaration_tables(type(cell)).items()):
         if rows:
             columns = tuple(Column(label) for label in _labels(heading, len(rows[0])))
-            entries = tuple(tuple(Entry(text) for text in row) for row in rows)
+            entries = tuple(tuple(TableCell(text) for text in row) for row in rows)
             yield Table(f"arrays-{number}", heading, columns, entries, wide=False)
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from zoo.report.blocks import Axis, Chart, Reference, Series
-from zoo.report.format import levels, score_axis, words
+from zoo.report.format import readable, reference_levels, score_axis
 from zoo.report.history import History, number
 
 _BEFORE_ONLY = "The log of this run holds the norm before clipping only."
 
 # Name of the chart, title, axis and the value in the events.
-_OTHERS = (
+_SINGLE_CURVES = (
     (
         "clipped",
         "Updates clipped",
@@ -34,8 +34,8 @@ def loss_charts(history: History) -> Iterator[Chart]:
         metric = str(task.get("metric"))
         scores = Series(part, *history.points("eval", "score"), slot=1)
         axis = score_axis(metric, bool(task.get("higher_is_better")))
-        marks = levels(number(task.get("baseline")), number(task.get("threshold")))
-        yield from _chart("score", words(metric).capitalize(), axis, scores, wide=True, references=marks)
+        marks = reference_levels(number(task.get("baseline")), number(task.get("threshold")))
+        yield from _chart("score", readable(metric).capitalize(), axis, scores, wide=True, references=marks)
     unit = "loss" if isinstance(task, dict) else "loss (nats per symbol)"
     yield from _chart("loss", "Loss", Axis(unit), training, measured, wide=True)
 
@@ -54,7 +54,7 @@ def optimisation_charts(history: History, clip: float) -> Iterator[Chart]:
         "note": "" if after.x else _BEFORE_ONLY,
     }
     yield from _chart("gradient-norm", "Gradient norm", Axis("norm"), before, after, **more)
-    for name, title, axis, value in _OTHERS:
+    for name, title, axis, value in _SINGLE_CURVES:
         yield from _chart(name, title, axis, Series(title.lower(), *history.points("step", value)))
 
 

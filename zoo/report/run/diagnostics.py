@@ -11,10 +11,10 @@ from typing import Any
 
 from zoo.report import palette
 from zoo.report.blocks import Axis, Block, Chart, Series, Text
-from zoo.report.format import place
+from zoo.report.format import array_location
 from zoo.report.history import History, points
 
-Told = list[tuple[int, dict[str, list[Any]]]]
+AnalysisValues = list[tuple[int, dict[str, list[Any]]]]
 """Steps, and at each the values by name."""
 
 _NONE = (
@@ -30,18 +30,19 @@ _GATE_NOTE = (
     "below 0.1 (nearly shut) and above 0.9 (nearly open); of tanh below −0.9 and above 0.9."
 )
 _ENDS = ("low", "high")
-MOST_LINES = 12
+MAX_LINES = 12
 
 
 def analysis_blocks(history: History) -> tuple[Block, ...]:
     """The charts of a run that was analysed, or the sentence that tells how to have it analysed."""
-    return (*_lags(_told(history, "gradient_by_lag")), *_gates(_told(history, "saturation"))) or (
-        Text(_NONE),
-    )
+    return (
+        *_lags(_analysis_values(history, "gradient_by_lag")),
+        *_gates(_analysis_values(history, "saturation")),
+    ) or (Text(_NONE),)
 
 
-def _told(history: History, what: str) -> Told:
-    found = [(event["step"], event.get(what)) for event in history.of("analysis")]
+def _analysis_values(history: History, what: str) -> AnalysisValues:
+    found = [(event["step"], event.get(what)) for event in history.events_of("analysis")]
     return [
         (step, {name: values for name, values in told.items() if isinstance(values, list)})
         for step, told in found
@@ -49,13 +50,16 @@ def _told(history: History, what: str) -> Told:
     ]
 
 
-def _lags(told: Told) -> Iterator[Chart]:
+def _lags(told: AnalysisValues) -> Iterator[Chart]:
     """A line for each analysis, or for some of many, from the first, which is faint, to the last."""
-    count = min(len(told), MOST_LINES)
+    count = min(len(told), MAX_LINES)
     some = [told[round(turn * (len(told) - 1) / max(1, count - 1))] for turn in range(count)]
     series = tuple(
         Series(
-            f"step {step:,}", *points(enumerate(norms)), shade=turn / max(1, count - 1), group=place(state)
+            f"step {step:,}",
+            *points(enumerate(norms)),
+            shade=turn / max(1, count - 1),
+            group=array_location(state),
         )
         for turn, (step, states) in enumerate(some)
         for state, norms in states.items()
@@ -66,7 +70,7 @@ def _lags(told: Told) -> Iterator[Chart]:
         yield Chart("gradient-by-lag", title, x, y, series, note=_LAG_NOTE, choose="state", wide=True)
 
 
-def _gates(told: Told) -> Iterator[Chart]:
+def _gates(told: AnalysisValues) -> Iterator[Chart]:
     """Two lines in one colour for each gate: how often it is near its low end and, broken, its high one."""
     names = list(dict.fromkeys(name for _, gates in told for name in gates))
     series = tuple(
@@ -74,7 +78,7 @@ def _gates(told: Told) -> Iterator[Chart]:
             f"{_gate(name)} {word}",
             *points((step, gates[name][end]) for step, gates in told if len(gates.get(name, ())) == 2),
             slot=_slot(name, names, end),
-            group=place(_layer(name)),
+            group=array_location(_layer(name)),
         )
         for name in names
         for end, word in enumerate(_ENDS)
@@ -97,5 +101,5 @@ def _gate(name: str) -> str:
 def _slot(name: str, names: Sequence[str], end: int) -> int:
     """A colour for each value of a layer, and a dash for each of its ends."""
     mine = [other for other in names if _layer(other) == _layer(name)]
-    turn, colour = divmod(mine.index(name), len(palette.THINGS))
-    return colour + (end + len(_ENDS) * turn) * len(palette.THINGS)
+    turn, colour = divmod(mine.index(name), len(palette.SERIES))
+    return colour + (end + len(_ENDS) * turn) * len(palette.SERIES)

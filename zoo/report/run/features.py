@@ -16,10 +16,10 @@ Array = np.ndarray[Any, Any]
 Symbols = Sequence[str]
 
 _VOWELS = frozenset("aeiouAEIOU")
-MOST_INPUTS = 16  # of a task, that get a feature each
+MAX_INPUTS = 16  # of a task, that get a feature each
 
 
-def _counted(symbols: Symbols, grows: Callable[[str], bool]) -> list[int]:
+def _run_lengths(symbols: Symbols, grows: Callable[[str], bool]) -> list[int]:
     """How many symbols in a row have been such, up to each."""
     return list(accumulate(symbols, lambda count, symbol: count + 1 if grows(symbol) else 0, initial=0))[1:]
 
@@ -30,7 +30,7 @@ def _depth(symbols: Symbols) -> list[int]:
     return list(accumulate(symbols, lambda depth, symbol: max(0, depth + step.get(symbol, 0)), initial=0))[1:]
 
 
-def _quoted(symbols: Symbols) -> list[int]:
+def _inside_quotes(symbols: Symbols) -> list[int]:
     return [count % 2 for count in accumulate(int(symbol == '"') for symbol in symbols)]
 
 
@@ -47,12 +47,12 @@ def _indent(symbols: Symbols) -> list[int]:
 
 
 FEATURES: dict[str, Callable[[Symbols], Sequence[float]]] = {
-    "place in the line": lambda symbols: _counted(symbols, lambda symbol: symbol != "\n"),
-    "place in the word": lambda symbols: _counted(symbols, str.isalnum),
+    "place in the line": lambda symbols: _run_lengths(symbols, lambda symbol: symbol != "\n"),
+    "place in the word": lambda symbols: _run_lengths(symbols, str.isalnum),
     "indentation": _indent,
-    "inside quotes": _quoted,
+    "inside quotes": _inside_quotes,
     "depth in brackets": _depth,
-    "spaces in a row": lambda symbols: _counted(symbols, lambda symbol: symbol == " "),
+    "spaces in a row": lambda symbols: _run_lengths(symbols, lambda symbol: symbol == " "),
     "white space": lambda symbols: [symbol.isspace() for symbol in symbols],
     "end of the word": lambda symbols: [
         symbol.isalnum() and not after.isalnum()
@@ -67,7 +67,7 @@ FEATURES: dict[str, Callable[[Symbols], Sequence[float]]] = {
 
 def text_features(symbols: Symbols) -> tuple[tuple[str, ...], Array]:
     """Names and standardised values ``(F, N)`` of the features that vary over a text."""
-    return _varied({name: np.asarray(measure(symbols), np.float64) for name, measure in FEATURES.items()})
+    return _varying({name: np.asarray(measure(symbols), np.float64) for name, measure in FEATURES.items()})
 
 
 def example_features(inputs: Array, weights: Array) -> tuple[tuple[str, ...], Array]:
@@ -81,20 +81,20 @@ def example_features(inputs: Array, weights: Array) -> tuple[tuple[str, ...], Ar
     found = {"time": np.tile(np.arange(steps), rows), "an answer is asked for": weights.T.reshape(-1) > 0}
     if inputs.ndim == 2:
         values = inputs.T.reshape(-1)
-        found |= {f"input is {token}": values == token for token in np.unique(values)[:MOST_INPUTS]}
+        found |= {f"input is {token}": values == token for token in np.unique(values)[:MAX_INPUTS]}
     else:
         columns = inputs.swapaxes(0, 1).reshape(rows * steps, -1).T
-        found |= {f"input {place}": column for place, column in enumerate(columns[:MOST_INPUTS], 1)}
-    return _varied({name: np.asarray(values, np.float64) for name, values in found.items()})
+        found |= {f"input {place}": column for place, column in enumerate(columns[:MAX_INPUTS], 1)}
+    return _varying({name: np.asarray(values, np.float64) for name, values in found.items()})
 
 
-def _varied(found: dict[str, Array]) -> tuple[tuple[str, ...], Array]:
-    kept = {name: _standard(values) for name, values in found.items() if values.size and values.std() > 0}
+def _varying(found: dict[str, Array]) -> tuple[tuple[str, ...], Array]:
+    kept = {name: _standardise(values) for name, values in found.items() if values.size and values.std() > 0}
     length = len(next(iter(found.values())))
     return tuple(kept), np.array(list(kept.values())).reshape(len(kept), length)
 
 
-def followed(values: Array, features: Array) -> tuple[Array, Array]:
+def best_feature(values: Array, features: Array) -> tuple[Array, Array]:
     """Which feature each unit follows most, and the correlation, from -1 to 1.
 
     Args:
@@ -107,13 +107,13 @@ def followed(values: Array, features: Array) -> tuple[Array, Array]:
     moves = values.std(axis=1) > 0
     if not len(features) or not moves.any():
         return np.full(len(values), -1), np.zeros(len(values))
-    units = np.where(moves[:, None], _standard(values), 0.0)
+    units = np.where(moves[:, None], _standardise(values), 0.0)
     correlations = units @ features.T / values.shape[1]
     best = np.abs(correlations).argmax(axis=1)
     return np.where(moves, best, -1), correlations[np.arange(len(values)), best]
 
 
-def _standard(values: Array) -> Array:
+def _standardise(values: Array) -> Array:
     """With mean zero and deviation one along the last axis, where it varies."""
     centred = values - values.mean(axis=-1, keepdims=True)
     spread = centred.std(axis=-1, keepdims=True)

@@ -11,12 +11,12 @@ from zoo.data.sources import MAX_CONFIGURED_BYTES
 from zoo.model import AnyModel, LanguageModel
 from zoo.report.blocks import Block, Report, Samples, Section, Text
 from zoo.report.history import Event
-from zoo.report.run.activations import Seen, read_examples, read_text, units_block
+from zoo.report.run.activations import Activations, read_examples, read_text, units_block
 from zoo.report.run.cell_section import cell_blocks
 from zoo.report.run.curves import loss_charts, optimisation_charts
 from zoo.report.run.diagnostics import analysis_blocks
-from zoo.report.run.run_data import OpenedRun, told
-from zoo.report.run.summary import facts_of, settings, subtitle, tiles, versions
+from zoo.report.run.run_data import RunData, or_reason
+from zoo.report.run.summary import key_values, settings, subtitle, tiles, versions
 from zoo.training.task_dataset import prepare_task
 from zoo.training.text_dataset import prepare
 
@@ -36,33 +36,33 @@ def run_report(path: Path, cell: type[Cell] | None, symbols: int, task: type[Tas
     Raises:
         CheckpointError: if the configuration or the log is damaged.
     """
-    run = OpenedRun.at(path, cell, task)
+    run = RunData.open(path, cell, task)
     return Report(path.resolve().name, subtitle(run), tuple(tiles(run)), tuple(_sections(run, symbols)))
 
 
-def _sections(run: OpenedRun, symbols: int) -> Iterator[Section]:
-    yield Section("learning", "Learning", tuple(_learning(run)))
+def _sections(run: RunData, symbols: int) -> Iterator[Section]:
+    yield Section("learning", "Learning", tuple(_learning_blocks(run)))
     if charts := tuple(optimisation_charts(run.history, run.config.clip)):
         yield Section("optimisation", "Optimisation", charts)
     yield Section("memory", "Memory", analysis_blocks(run.history))
     if symbols:
-        units = told("Hidden units", lambda: (_units(run, symbols),))
+        units = or_reason("Hidden units", lambda: (_units(run, symbols),))
         yield Section("hidden-units", "Hidden units", units)
-    if samples := run.history.of("sample"):
+    if samples := run.history.events_of("sample"):
         yield Section("samples", "Samples", (_samples(samples),))
-    yield Section("cell", "Cell", told("The card of the cell", lambda: cell_blocks(run.cell)))
+    yield Section("cell", "Cell", or_reason("The card of the cell", lambda: cell_blocks(run.cell)))
     yield Section("made-with", "Made with", tuple(_made_with(run)))
 
 
-def _learning(run: OpenedRun) -> Iterator[Block]:
+def _learning_blocks(run: RunData) -> Iterator[Block]:
     for event in run.history.events:
         if event.get("event") in ("warning", "diverged", "resume"):
-            yield Text(f"Step {event['step']:,}: {_happened(event)}", warning=True)
+            yield Text(f"Step {event['step']:,}: {_event_text(event)}", warning=True)
     charts = tuple(loss_charts(run.history))
     yield from charts or (Text("The log holds no step yet."),)
 
 
-def _happened(event: Event) -> str:
+def _event_text(event: Event) -> str:
     if event["event"] == "warning":
         return str(event.get("text"))
     if event["event"] == "resume":
@@ -70,19 +70,19 @@ def _happened(event: Event) -> str:
     return f"diverged: loss {event.get('loss')}, norm of the gradient {event.get('grad_norm')}."
 
 
-def _units(run: OpenedRun, symbols: int) -> Block:
+def _units(run: RunData, symbols: int) -> Block:
     """Units over the validation part of the text, or over examples for validation of the task."""
     if run.model is None:
         return Text("There is no checkpoint yet, and so no model whose units could be shown.")
     seen = (
-        _seen_text(run, run.model, symbols)
+        _text_activations(run, run.model, symbols)
         if run.config.task is None
-        else _seen_task(run, run.model, symbols)
+        else _task_activations(run, run.model, symbols)
     )
     return seen if isinstance(seen, Text) else units_block(seen)
 
 
-def _seen_text(run: OpenedRun, model: AnyModel, symbols: int) -> Seen | Text:
+def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:
     if "-" in run.config.data:
         return Text("The text came from standard input, and is not there to be read again.")
     _, text = prepare(run.config, max_bytes=MAX_CONFIGURED_BYTES)
@@ -93,7 +93,7 @@ def _seen_text(run: OpenedRun, model: AnyModel, symbols: int) -> Seen | Text:
     return read_text(model, text.corpus.vocabulary, part, symbols, name)
 
 
-def _seen_task(run: OpenedRun, model: AnyModel, symbols: int) -> Seen | Text:
+def _task_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:
     _, practice = prepare_task(run.config, run.task)
     if practice.facts()["sha256"] != _digest(run, "task"):
         return Text("The task has changed since training, so hidden units are not shown.", warning=True)
@@ -103,7 +103,7 @@ def _seen_task(run: OpenedRun, model: AnyModel, symbols: int) -> Seen | Text:
     return read_text(model, model.vocab, tokens, symbols, "validation")
 
 
-def _digest(run: OpenedRun, kind: str) -> Any:
+def _digest(run: RunData, kind: str) -> Any:
     """The digest of what the model learnt from."""
     found = run.checkpoint.meta.get(kind) if run.checkpoint else None
     return found.get("sha256") if isinstance(found, dict) else None
@@ -114,10 +114,10 @@ def _samples(events: list[Event]) -> Samples:
     return Samples("sample", "What the model wrote", steps, tuple(str(event.get("text")) for event in events))
 
 
-def _made_with(run: OpenedRun) -> Iterator[Block]:
+def _made_with(run: RunData) -> Iterator[Block]:
     yield settings(run.config)
     for kind in ("text", "task"):
-        if isinstance(found := run.begun.get(kind), dict):
-            yield facts_of(kind.capitalize(), found)
+        if isinstance(found := run.start_event.get(kind), dict):
+            yield key_values(kind.capitalize(), found)
     if run.checkpoint and isinstance(found := run.checkpoint.meta.get("versions"), dict):
         yield versions(found, "Of the process that wrote the best checkpoint.")

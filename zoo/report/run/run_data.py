@@ -21,7 +21,7 @@ from zoo.training.config import Config, config_from_json
 
 
 @dataclass(frozen=True)
-class OpenedRun:
+class RunData:
     """What a run directory holds.
 
     Args:
@@ -39,7 +39,7 @@ class OpenedRun:
     task_class: type[Task] | None = None
 
     @classmethod
-    def at(cls, path: Path, cell_class: type[Cell] | None, task_class: type[Task] | None = None) -> OpenedRun:
+    def open(cls, path: Path, cell_class: type[Cell] | None, task_class: type[Task] | None = None) -> RunData:
         """The run in a directory.
 
         Raises:
@@ -50,7 +50,7 @@ class OpenedRun:
         return cls(directory, config, History.read(directory), cell_class, task_class)
 
     @property
-    def begun(self) -> Mapping[str, Any]:
+    def start_event(self) -> Mapping[str, Any]:
         """The event with which the run, or its last part, began."""
         return self.history.last("start", "resume")
 
@@ -74,7 +74,7 @@ class OpenedRun:
             UnknownNameError: if it is not registered.
         """
         options = self.config.cell_options
-        with _naming_the_file("cell"):
+        with _suggest_file_flag("cell"):
             return self.cell_class(**options) if self.cell_class else get_cell(self.config.cell, **options)
 
     @property
@@ -85,14 +85,14 @@ class OpenedRun:
             UnknownNameError: if it is not registered.
         """
         options = self.config.task_options
-        with _naming_the_file("task"):
+        with _suggest_file_flag("task"):
             return (
                 self.task_class(**options) if self.task_class else get_task(self.config.task or "", **options)
             )
 
 
 @contextmanager
-def _naming_the_file(kind: str) -> Iterator[None]:
+def _suggest_file_flag(kind: str) -> Iterator[None]:
     """Add to the error about an unknown name what to do for a class in a file."""
     try:
         yield
@@ -103,7 +103,7 @@ def _naming_the_file(kind: str) -> Iterator[None]:
         ) from error
 
 
-def told(what: str, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, ...]:
+def or_reason(what: str, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, ...]:
     """What is made, or the sentence that says why it cannot be, which is a warning, too."""
     try:
         return make()
