@@ -16,7 +16,7 @@ import pytest
 import zoo
 from zoo.comparison.runner import Stopped
 from zoo.kernels import interpreted
-from zoo.model.losses import weighed
+from zoo.model.losses import weighted_loss
 from zoo.training import Interrupted
 
 
@@ -172,8 +172,8 @@ def test_others_too(name):
 
 
 def test_a_kernel_is_stored_by_its_name():
-    assert pickle.loads(pickle.dumps(weighed)) is weighed
-    assert copy.deepcopy(weighed) is weighed
+    assert pickle.loads(pickle.dumps(weighted_loss)) is weighted_loss
+    assert copy.deepcopy(weighted_loss) is weighted_loss
 
 
 def test_tables_that_are_made_again_are_in_no_pickle():

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import zoo
 from zoo import LanguageModel
 from zoo.errors import CheckpointError, UsageError, ZooWarning
-from zoo.model import describe_model, model_arrays, model_from
+from zoo.model import model_arrays, model_from, model_metadata
 from zoo.storage import Checkpoint, RunDirectory, save
 from zoo.storage import load as load_file
 
@@ -53,7 +53,7 @@ def make_model(seed=1, **changes):
 
 
 MODEL = make_model()
-META = {"kind": LanguageModel.kind, "model": describe_model(MODEL)}
+META = {"kind": LanguageModel.kind, "model": model_metadata(MODEL)}
 TOKENS = np.array([[0, 1], [2, 3], [4, 0]])
 
 
@@ -78,7 +78,7 @@ def changed(*path_and_value):
 
 def same(found, expected=MODEL):
     assert found.theta.tobytes() == expected.theta.tobytes()
-    assert describe_model(found) == describe_model(expected)
+    assert model_metadata(found) == model_metadata(expected)
     assert repr(found) == repr(expected)
 
 
@@ -249,7 +249,7 @@ RESERVOIR = LanguageModel("abcde", Reservoir, 4, 2)
 def reservoir(meta=None, **arrays):
     """The checkpoint of the reservoir, changed."""
     given = {**model_arrays(RESERVOIR), **arrays}
-    described = {"kind": LanguageModel.kind, "model": describe_model(RESERVOIR)}
+    described = {"kind": LanguageModel.kind, "model": model_metadata(RESERVOIR)}
     return Checkpoint({k: v for k, v in given.items() if v is not None}, {**described, **(meta or {})})
 
 

@@ -44,7 +44,7 @@ class Odd(zoo.Cell):
 def outcome(model, way, *batch, **given):
     """Loss, gradient and last states, in the long way or, where there is one, the short."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model._direct, "patience", math.inf if way == "long" else 0)
+        patch.setattr(model._compiled_step, "warmup_shards", math.inf if way == "long" else 0)
         model.grad = np.full_like(model.grad, 7)
         loss, last = model.loss_and_grad(*batch, **given)
     return [np.float64(loss), model.grad.copy(), *last.values()]
@@ -56,7 +56,7 @@ def same(one, other):
 
 def routes(model):
     """The short ways that were found."""
-    return [each for each in model._direct._routes.values() if each]
+    return [each for each in model._compiled_step._steps.values() if each]
 
 
 def tokens(batch, steps, seed=0):
@@ -143,7 +143,7 @@ def test_noise_goes_the_short_way_and_stays_that_of_its_step():
 def test_a_few_steps_are_not_worth_compiling():
     model = zoo.LanguageModel("abcde", "vanilla", H)
     batch = tokens(1, 4)
-    for _ in range(compiled_step.PATIENCE):
+    for _ in range(compiled_step.WARMUP_SHARDS):
         model.loss_and_grad(*batch)
     assert not routes(model)
     model.loss_and_grad(*batch)
@@ -153,7 +153,7 @@ def test_a_few_steps_are_not_worth_compiling():
 def test_who_takes_many_steps_need_not_wait():
     model = zoo.LanguageModel("abcde", "vanilla", H)
     batch = tokens(1, 4)
-    model.hasten()
+    model.compile_training_step()
     model.loss_and_grad(*batch)
     assert not routes(model)
     model.loss_and_grad(*batch)
@@ -186,7 +186,7 @@ def test_each_kind_of_inputs_has_time_to_be_compiled():
     model = zoo.SequenceModel("vanilla", V, V, H)
     inputs, targets = tokens(1, 4)
     for number, x in enumerate((inputs, np.eye(V)[inputs])):
-        for _ in range(compiled_step.PATIENCE + 1):
+        for _ in range(compiled_step.WARMUP_SHARDS + 1):
             assert len(routes(model)) == number
             model.loss_and_grad(x, targets)
     assert len(routes(model)) == 2

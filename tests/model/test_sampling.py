@@ -25,7 +25,7 @@ from zoo.errors import UsageError
 from zoo.kernels.random import uniform
 from zoo.kernels.sampling import weights_for
 from zoo.model import sampling
-from zoo.model.sampling import Stream, as_chain, generate, generate_text
+from zoo.model.sampling import DecoderLoop, as_chain, generate, generate_text
 
 no_files = checks.no_files  # the modules of random programs
 
@@ -51,9 +51,9 @@ def stepwise(model, prompt, length, chain, seed=0):
 def assert_follows(model):
     """After every token, the logits of a stream are those of the model."""
     expected, _ = model.logits(TOKENS[:, None])
-    stream = Stream(model, Chain(), 0)
+    stream = DecoderLoop(model, Chain(), 0)
     for n in range(TOKENS.size):
-        stream.follow(TOKENS[n : n + 1])
+        stream.feed(TOKENS[n : n + 1])
         tolerance = (
             {"rtol": 1e-4, "atol": 1e-6} if model.dtype == np.float32 else {"rtol": 1e-9, "atol": 1e-12}
         )
@@ -266,8 +266,8 @@ def test_how_many_are_made_at_a_time_changes_nothing(most, patience, monkeypatch
     model = small("mgu")
     with kernels.interpreted():
         expected = model.sample("a", 40, seed=2)
-        monkeypatch.setattr(sampling, "MOST", most)
-        monkeypatch.setattr(sampling, "PATIENCE", patience)
+        monkeypatch.setattr(sampling, "MAX_CHUNK", most)
+        monkeypatch.setattr(sampling, "MAX_LATENCY_S", patience)
         assert model.sample("a", 40, seed=2) == expected
         assert "".join(generate(model, "a", 40, seed=2)) == expected
         assert generate_text(model, "a", 39, seed=2) == expected[:-1]
@@ -277,7 +277,7 @@ def test_a_high_stack_is_one_too(monkeypatch):
     model = small("mgu", 3)
     with kernels.interpreted():
         expected = model.sample("a", 20)
-        monkeypatch.setattr("zoo.model.sampling.MOST_LAYERS", 2)
+        monkeypatch.setattr("zoo.model.sampling.MAX_COMPILED_LAYERS", 2)
         assert model.sample("a", 20) == expected
 
 

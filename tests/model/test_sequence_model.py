@@ -12,7 +12,7 @@ import zoo
 from zoo import LanguageModel, SequenceModel
 from zoo.errors import CheckpointError, UsageError
 from zoo.kernels import interpreted
-from zoo.model import describe_model
+from zoo.model import model_metadata
 
 T, B, FEATURES, H, V = 6, 3, 2, 4, 3
 LOSSES = ("cross_entropy", "squared_error", "binary")
@@ -70,7 +70,7 @@ def test_the_loss_is_that_of_the_equations(loss):
     for found in (
         model.loss(x, targets, weights)[0],
         model.loss_and_grad(x, targets, weights)[0],
-        model.assess(x, targets, weights)[0],
+        model.evaluate_batch(x, targets, weights)[0],
     ):
         assert type(found) is float
         assert found == pytest.approx(expected, rel=1e-12)
@@ -163,7 +163,7 @@ def test_steps_that_nobody_reads_cost_no_readout(monkeypatch):
     from zoo.model import batch_loss
 
     read = []
-    for name in ("read_loss", "read_loss_grads"):
+    for name in ("readout_loss", "readout_loss_and_grad"):
         kernel = getattr(batch_loss, name)
         monkeypatch.setattr(
             batch_loss, name, lambda y, *rest, kernel=kernel: read.append(len(y)) or kernel(y, *rest)
@@ -192,7 +192,7 @@ def test_compiled_threads_change_no_bit_and_agree_with_plain_python(dtype):
     def results(loss, threads):
         model, x, targets, weights = trial(loss, batch=17, dtype=dtype, threads=threads)
         found, last = model.loss_and_grad(x, targets, weights)
-        told = model.assess(x, targets, weights)
+        told = model.evaluate_batch(x, targets, weights)
         return found, model.grad.copy(), last["l0.h"], told[0], told[1]
 
     for loss in LOSSES:
@@ -309,7 +309,7 @@ def test_saved_and_loaded_it_is_the_same(loss, tmp_path):
     found = zoo.load(tmp_path / "model.safetensors", threads=1)
     assert type(found) is SequenceModel
     assert repr(found) == repr(model)
-    assert describe_model(found) == describe_model(model)
+    assert model_metadata(found) == model_metadata(model)
     np.testing.assert_array_equal(found.theta, model.theta)
     assert found.loss(x, targets, weights)[0] == model.loss(x, targets, weights)[0]
 
@@ -328,7 +328,7 @@ def test_a_file_that_says_something_else_is_refused(name, value, words, tmp_path
     from zoo.storage import Checkpoint, save
 
     model, *_ = trial()
-    meta = {"kind": model.kind, "model": {**describe_model(model), name: value}}
+    meta = {"kind": model.kind, "model": {**model_metadata(model), name: value}}
     save(tmp_path / "model.safetensors", Checkpoint(model_arrays(model), meta))
     with pytest.raises(CheckpointError, match=words):
         zoo.load(tmp_path / "model.safetensors")
@@ -398,7 +398,7 @@ def test_wrong_sizes(settings, words):
 )
 def test_wrong_targets_and_weights(loss, targets, weights, words):
     model, x, *_ = trial(loss)
-    for method in (model.loss, model.loss_and_grad, model.assess):
+    for method in (model.loss, model.loss_and_grad, model.evaluate_batch):
         with pytest.raises(UsageError, match=f"^sequence model: .*{words}"):
             method(x, targets, weights)
 
@@ -414,7 +414,7 @@ def test_wrong_inputs():
 
 
 def test_both_models_take_the_same_arguments_in_the_same_order():
-    for name in ("loss_and_grad", "loss", "outputs", "assess"):
+    for name in ("loss_and_grad", "loss", "outputs", "evaluate_batch"):
         one, other = (inspect.signature(getattr(kind, name)) for kind in (LanguageModel, SequenceModel))
         assert one == other, name
     assert [*inspect.signature(LanguageModel.loss_and_grad).parameters][1:] == [

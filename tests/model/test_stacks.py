@@ -10,7 +10,7 @@ import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, UsageError
 from zoo.kernels import interpreted
-from zoo.model import describe_model
+from zoo.model import model_metadata
 from zoo.training import Config
 
 VOCAB, T, B = "abcdef", 7, 9
@@ -78,11 +78,11 @@ def test_a_text_follows_the_logits_compiled():
 
 
 def test_a_file_says_what_is_chosen_and_an_older_one_need_not(tmp_path, text):
-    assert not {"dropout", "residual"} & describe_model(model()).keys()
+    assert not {"dropout", "residual"} & model_metadata(model()).keys()
     one = model(dropout=0.25, residual=True)
     one.save(tmp_path / "one.safetensors")
     loaded = zoo.load(tmp_path / "one.safetensors", threads=1)
-    assert describe_model(loaded) == describe_model(one)
+    assert model_metadata(loaded) == model_metadata(one)
     assert (loaded.stack.dropout, loaded.stack.residual) == (0.25, True)
     assert loaded.loss_and_grad(*text, noise=(1, 2))[0] == one.loss_and_grad(*text, noise=(1, 2))[0]
     model().save(tmp_path / "plain.safetensors")
@@ -96,7 +96,7 @@ def test_a_description_that_cannot_be_meant_is_refused(tmp_path, facts):
     from zoo.storage import Checkpoint
 
     one = model()
-    meta = {"kind": "language model", "model": describe_model(one) | facts}
+    meta = {"kind": "language model", "model": model_metadata(one) | facts}
     with pytest.raises(CheckpointError, match="its description of the model is not one zoo wrote"):
         model_from(Checkpoint(model_arrays(one), meta), "here")
 

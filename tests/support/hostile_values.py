@@ -146,8 +146,8 @@ def calls(folder: Path) -> dict[str, Call]:
         ),
         "LanguageModel.logits": (language.logits, {"inputs": tokens, "state": None}),
         "LanguageModel.outputs": (language.outputs, {"inputs": tokens, "weights": None, "state": None}),
-        "LanguageModel.assess": (
-            language.assess,
+        "LanguageModel.evaluate_batch": (
+            language.evaluate_batch,
             {"inputs": tokens, "targets": tokens, "weights": None, "state": None},
         ),
         "LanguageModel.sample": (
@@ -176,8 +176,8 @@ def calls(folder: Path) -> dict[str, Call]:
         ),
         "SequenceModel.predict": (sequence.predict, {"inputs": x, "weights": None, "state": None}),
         "SequenceModel.outputs": (sequence.outputs, {"inputs": x, "weights": None, "state": None}),
-        "SequenceModel.assess": (
-            numbers.assess,
+        "SequenceModel.evaluate_batch": (
+            numbers.evaluate_batch,
             {"inputs": x, "targets": np.ones((T, B, V)), "weights": None, "state": None},
         ),
         "load": (zoo.load, {"path": file, "cell": None, "threads": 1}),

@@ -1,6 +1,6 @@
-"""Models: layers, a readout and a loss; over text, and over sequences of anything."""
+"""Models: recurrent layers, a readout and a loss, for text and for other sequences."""
 
-from zoo.model.checkpoint import AnyModel, describe_model, load, model_arrays, model_from
+from zoo.model.checkpoint import AnyModel, load, model_arrays, model_from, model_metadata
 from zoo.model.language_model import LanguageModel
 from zoo.model.model import Model
 from zoo.model.sampling import as_chain, generate
@@ -12,9 +12,9 @@ __all__ = [
     "Model",
     "SequenceModel",
     "as_chain",
-    "describe_model",
     "generate",
     "load",
     "model_arrays",
     "model_from",
+    "model_metadata",
 ]

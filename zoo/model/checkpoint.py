@@ -1,4 +1,4 @@
-"""A model as a checkpoint, and back. Loading imports nothing and trusts nothing."""
+"""Save and load models. Loading imports nothing and validates everything."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from zoo.storage import load as load_file
 from zoo.storage import save as save_file
 
 AnyModel: TypeAlias = LanguageModel | SequenceModel
-Make = Callable[..., AnyModel]
+ModelFactory = Callable[..., AnyModel]
 
-# What arrays may be called; those of training are there only beside a description of it.
+# Prefixes of array names; those of training are allowed only along with metadata of training.
 _PARAMS = "params."
 _BUFFERS = "buffers."
-_OF_TRAINING = ("optimizer.", "state.")
+_TRAINING_PREFIXES = ("optimizer.", "state.")
 
-_REPR = reprlib.Repr()  # what a foreign file holds may be megabytes long
+_REPR = reprlib.Repr()  # values in an untrusted file may be megabytes long
 _REPR.maxstring = 80
 
 
-def describe_model(model: Model) -> dict[str, Any]:
-    """Everything but the numbers: what a checkpoint says of the model it holds."""
+def model_metadata(model: Model) -> dict[str, Any]:
+    """Everything but the arrays: the metadata of a model in a checkpoint."""
     return {
         "cell": {
             "name": model.cell.name,
@@ -50,18 +50,18 @@ def describe_model(model: Model) -> dict[str, Any]:
         "hidden_size": model.stack.hidden_size,
         "num_layers": len(model.stack.layers),
         "dtype": model.dtype.name,
-        **{name: value for name, value in _choices(model.stack).items() if value},
-        **model.facts(),
+        **{name: value for name, value in _stack_options(model.stack).items() if value},
+        **model.metadata(),
     }
 
 
-def _choices(stack: Stack) -> dict[str, Any]:
-    """What a description says of the layers where it is not the default; older ones say nothing of it."""
+def _stack_options(stack: Stack) -> dict[str, Any]:
+    """Options of the layers; metadata leaves out those with their default value, as older files do."""
     return {"dropout": stack.dropout, "residual": stack.residual}
 
 
 def model_arrays(model: Model) -> dict[str, np.ndarray[Any, Any]]:
-    """The parameters and buffers under the names they have in a checkpoint."""
+    """Parameters and buffers by their names in a checkpoint."""
     params = {f"{_PARAMS}{name}": value for name, value in model.params.items()}
     return params | {f"{_BUFFERS}{name}": value for name, value in model.buffers.items()}
 
@@ -72,8 +72,8 @@ def array_shapes(params: Shapes, buffers: Shapes) -> dict[str, tuple[int, ...]]:
     return shapes | {f"{_BUFFERS}{name}": shape for name, shape in buffers.items()}
 
 
-def by_name(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of :func:`model_arrays` under the names they have in the model; no others."""
+def strip_prefixes(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    """Parameters and buffers by their names in the model; other arrays of a checkpoint are left out."""
     return {
         name.removeprefix(kind): value
         for name, value in arrays.items()
@@ -84,34 +84,34 @@ def by_name(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     """Write a model to a file; see ``Model.save``."""
-    meta: dict[str, object] = {"kind": model.kind, "model": describe_model(model)}
+    meta: dict[str, object] = {"kind": model.kind, "model": model_metadata(model)}
     save_file(as_path(path, f"{model.kind}: path"), Checkpoint(model_arrays(model), meta))
 
 
 def load(
     path: str | os.PathLike[str], cell: type[Cell] | None = None, threads: int | None = None
 ) -> AnyModel:
-    """The model in a checkpoint file, or the best one of a run directory.
+    """Load the model in a checkpoint file, or the best one of a run directory.
 
-    The cell is looked up by name among the registered ones; nothing is imported because a file says so.
+    The cell is looked up by name in the registry; nothing is imported because a file names it.
 
     Args:
         path: A ``.safetensors`` file made by zoo, or a run directory.
-        cell: The class, if it is registered nowhere.
+        cell: The class, if it is not registered.
         threads: As for :class:`zoo.LanguageModel`.
 
     Raises:
-        CheckpointError: if the file is damaged, holds no model, or needs a cell that is not there.
-        UsageError: if the path is none, the cell is no cell class, or the number of threads does not fit.
+        CheckpointError: if the file is damaged, holds no model, or needs an unknown cell.
+        UsageError: if an argument is invalid.
     """
     path = as_path(path, "load: path")
     if path.is_dir():
-        found = RunDirectory(path).load_best(_warn)
-        if found is None:
+        best = RunDirectory(path).load_best(_warn)
+        if best is None:
             raise CheckpointError(
                 f"{path} holds no checkpoint yet; give a run directory of `zoo train` or a .safetensors file."
             )
-        return model_from(found[1], str(path), cell, threads)
+        return model_from(best[1], str(path), cell, threads)
     return model_from(load_file(path), str(path), cell, threads)
 
 
@@ -122,20 +122,20 @@ def _warn(sentence: str) -> None:
 def model_from(
     checkpoint: Checkpoint, source: str, cell: type[Cell] | None = None, threads: int | None = None
 ) -> AnyModel:
-    """The model that a checkpoint holds.
+    """Build the model in a checkpoint.
 
-    Nothing is allocated before the arrays in the file have been found to be those that its description calls
-    for. What a training run keeps beside the parameters is left alone; anything else is refused.
+    The arrays in the file are checked against its metadata before anything is allocated. Arrays of a training
+    run are ignored; any other extra array is an error.
 
     Args:
-        checkpoint: From a file.
-        source: Where it is from, for messages.
-        cell: The class, if it is registered nowhere.
+        checkpoint: Contents of a file.
+        source: Its path, for messages.
+        cell: The class, if it is not registered.
         threads: As for :class:`zoo.LanguageModel`.
 
     Raises:
-        CheckpointError: if the checkpoint does not hold a model that fits its own description.
-        UsageError: if the cell is no cell class, or the number of threads does not fit.
+        CheckpointError: if the checkpoint does not hold a model that fits its metadata.
+        UsageError: if the cell is not a cell class, or the number of threads does not fit.
     """
     if cell is not None and not (isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "name")):
         raise UsageError(
@@ -147,10 +147,12 @@ def model_from(
         raise CheckpointError(
             f"{source}: holds {_REPR.repr(kind)}; expected a {' or a '.join(_KINDS)} saved by zoo."
         )
-    others = _OF_TRAINING if "training" in checkpoint.meta else ()
-    arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(others)}
+    ignored = _TRAINING_PREFIXES if "training" in checkpoint.meta else ()
+    arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(ignored)}
     try:
-        make, outputs, stack, dtype = _described(kind, checkpoint.meta["model"], len(arrays), cell, source)
+        make, outputs, stack, dtype = _from_metadata(
+            kind, checkpoint.meta["model"], len(arrays), cell, source
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
@@ -158,58 +160,55 @@ def model_from(
     shapes = array_shapes(model_shapes(stack, outputs), stack.buffer_shapes)
     expected = {name: (shape, dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
-    chosen = {"hidden_size": stack.hidden_size, "num_layers": len(stack.floors), **_choices(stack)}
-    return make(cell=stack.cell, **chosen, dtype=dtype, threads=threads, initial=by_name(arrays))
+    options = {"hidden_size": stack.hidden_size, "num_layers": len(stack.floors), **_stack_options(stack)}
+    return make(cell=stack.cell, **options, dtype=dtype, threads=threads, initial=strip_prefixes(arrays))
 
 
-def _described(
-    kind: str, facts: Any, arrays: int, cell: type[Cell] | None, source: str
-) -> tuple[Make, int, Stack, np.dtype[Any]]:
-    """What makes the model, its outputs, layers and dtype, from a description, which may hold anything."""
-    chosen = _find_cell(facts["cell"], cell, source)
+def _from_metadata(
+    kind: str, metadata: Any, arrays: int, cell: type[Cell] | None, source: str
+) -> tuple[ModelFactory, int, Stack, np.dtype[Any]]:
+    """The model's factory, number of outputs, layers and dtype from metadata, which may hold anything."""
+    chosen = _find_cell(metadata["cell"], cell, source)
     for name in ("hidden_size", "num_layers"):
-        _size(facts, name)
-    if facts["num_layers"] > arrays:
-        raise UsageError(f"{facts['num_layers']} layers in {arrays} arrays")
-    make, inputs, outputs = _KINDS[kind](facts)
-    sizes = inputs, facts["hidden_size"], facts["num_layers"]
-    choices = {name: facts[name] for name in ("dropout", "residual") if name in facts}
+        _size(metadata, name)
+    if metadata["num_layers"] > arrays:
+        raise UsageError(f"{metadata['num_layers']} layers in {arrays} arrays")
+    make, inputs, outputs = _KINDS[kind](metadata)
+    sizes = inputs, metadata["hidden_size"], metadata["num_layers"]
+    choices = {name: metadata[name] for name in ("dropout", "residual") if name in metadata}
     stack = Stack(chosen, *sizes, **choices)
-    return make, outputs, stack, as_dtype(facts["dtype"])
+    return make, outputs, stack, as_dtype(metadata["dtype"])
 
 
-def _language_model(facts: Any) -> tuple[Make, int, int]:
-    """What makes a language model, and its inputs and outputs."""
-    vocabulary = Vocabulary.from_json(facts["vocabulary"])
+def _language_model(metadata: Any) -> tuple[ModelFactory, int, int]:
+    vocabulary = Vocabulary.from_json(metadata["vocabulary"])
     return partial(LanguageModel, vocabulary), len(vocabulary), len(vocabulary)
 
 
-def _sequence_model(facts: Any) -> tuple[Make, int, int]:
-    """What makes a sequence model, and its inputs and outputs."""
-    inputs, outputs = (_size(facts, name) for name in ("input_size", "output_size"))
-    loss = check_loss(facts["loss"])
+def _sequence_model(metadata: Any) -> tuple[ModelFactory, int, int]:
+    inputs, outputs = (_size(metadata, name) for name in ("input_size", "output_size"))
+    loss = check_loss(metadata["loss"])
     return partial(SequenceModel, input_size=inputs, output_size=outputs, loss=loss), inputs, outputs
 
 
 _KINDS = {LanguageModel.kind: _language_model, SequenceModel.kind: _sequence_model}
 
 
-def _size(facts: Any, name: str) -> int:
-    """A size of a description."""
-    found = facts[name]
-    if type(found) is not int or not 1 <= found < MOST_PARAMETERS:
-        raise UsageError(f"{name} is {_REPR.repr(found)}")
-    return found
+def _size(metadata: Any, name: str) -> int:
+    size = metadata[name]
+    if type(size) is not int or not 1 <= size < MOST_PARAMETERS:
+        raise UsageError(f"{name} is {_REPR.repr(size)}")
+    return size
 
 
-def _find_cell(facts: Any, cell: type[Cell] | None, source: str) -> Cell:
-    """The cell of a description: the class given, or the registered one of that name."""
-    name, options = facts["name"], dict(facts["options"])
+def _find_cell(metadata: Any, cell: type[Cell] | None, source: str) -> Cell:
+    """The cell with the options in the metadata: the given class, or the registered one of that name."""
+    name, options = metadata["name"], dict(metadata["options"])
     if not isinstance(name, str):
         raise UsageError(f"the cell's name is {_REPR.repr(name)}")
     shown = _REPR.repr(name)
     if cell is not None and name.startswith(f"{cell.name}{JOIN}"):
-        cell = _with_modifiers(cell, name.removeprefix(f"{cell.name}{JOIN}"), source)
+        cell = _apply_modifiers(cell, name.removeprefix(f"{cell.name}{JOIN}"), source)
     if cell is not None and cell.name != name:
         raise CheckpointError(
             f"{source}: made with the cell {shown}; found {cell.label()}, which is another."
@@ -222,13 +221,13 @@ def _find_cell(facts: Any, cell: type[Cell] | None, source: str) -> Cell:
         raise CheckpointError(
             f"{source}: made with other options than cell {shown} has here ({str(error)[:200]})."
         ) from None
-    if chosen.source_digest() != facts["source"]:
+    if chosen.source_digest() != metadata["source"]:
         _warn(f"{source}: cell {shown} has changed since this model was made; it may compute something else.")
     return chosen
 
 
-def _with_modifiers(cell: type[Cell], names: str, source: str) -> type[Cell]:
-    """A cell that is registered nowhere with the modifiers that a checkpoint names."""
+def _apply_modifiers(cell: type[Cell], names: str, source: str) -> type[Cell]:
+    """An unregistered cell with the modifiers that a checkpoint names."""
     try:
         return with_modifiers(cell, names.split(JOIN))
     except UnknownNameError:

@@ -1,16 +1,13 @@
-"""What the compiled step of :mod:`zoo.model.compiled_step` is given.
+"""The compiled training step: forward pass, readout, loss and backward pass in one compiled function.
 
-The compiled step of :mod:`zoo.model.compiled_step`: a few lines that call kernel after kernel.
+It calls the same kernels as :mod:`zoo.model.batch_loss`, by the same machine code, so not a bit of the result
+differs. A generated module calls them one after the other by address; one list of calls determines both its
+source and the types that go from one kernel to the next.
 
-What they are and what types go from one kernel to the next both follow from one list of calls.
-
-A training step without Python in between: every layer, the readout and its loss, and all the way back.
-
-The kernels are those that :mod:`zoo.model.batch_loss` calls one after the other, by the same machine code, so
-that not a bit of the result differs. For 25 symbols of one sequence Python took 45 of 114 us; and in a large
-step, where its code and data have left the cache by the time a kernel ends, 0.2 ms a shard. Threads share
-out the shards in compiled code too: for 16 rows of 25 symbols and 32 units, two that wait for each other in
-Python took 0.27 ms, one alone 0.18, and two in compiled code 0.10.
+Python took 45 of 114 us for 25 symbols of one sequence. In a large step it took 0.2 ms a shard, because its
+code and data have left the cache by the time a kernel ends. Threads take shards in compiled code too: for 16
+rows of 25 symbols and 32 units, two threads that wait for each other in Python took 0.27 ms, one alone 0.18,
+and two in compiled code 0.10.
 """
 
 from __future__ import annotations
@@ -35,180 +32,187 @@ from zoo.layers.direction import Array, Arrays
 from zoo.layers.sharding import states_of
 from zoo.layers.stack import Stack, StackWeights
 from zoo.layers.worker_threads import share
-from zoo.model.batch_loss import Objective, Pass
-from zoo.model.readout import put_steps, read_loss_grads, take_steps
-from zoo.model.sampling import MOST_LAYERS
+from zoo.model.batch_loss import BatchLoss, ForwardRun
+from zoo.model.readout import gather_steps, readout_loss_and_grad, scatter_steps
+from zoo.model.sampling import MAX_COMPILED_LAYERS
 
 ArrayTuple = tuple[Any, ...]
 
 
-class Given(NamedTuple):
-    """What all shards of a step have in common.
+class StepArguments(NamedTuple):
+    """Arguments of the compiled step, common to all shards.
 
     Args:
-        weights: Of each layer its parameters and buffers.
+        params: Parameters and buffers of each layer.
         inputs: Tokens ``(T, B)`` or numbers ``(T, B, I)``.
-        before: Of each layer the states before the first step, ``(B, ...)``.
-        beside: Of each layer its inputs beside x, ``(T, B, ...)``.
+        initial_states: Initial states of each layer, ``(B, ...)``.
+        aux: Auxiliary inputs of each layer, ``(T, B, ...)``.
         options: Values of the cell's options.
         readout: ``Why (H, V)`` and ``by (V,)``.
-        targets: Those of the steps that are read, ``(N, B)`` or ``(N, B, V)``.
-        counts: How much each counts, ``(N, B)``.
-        places: Which steps are read, ``(N,)``; None if all are.
+        targets: Targets of the steps with a loss, ``(N, B)`` or ``(N, B, V)``.
+        weights: Weights of those steps, ``(N, B)``.
+        read_steps: Indices of those steps, ``(N,)``; None if they are all steps.
         binary: Whether numbers are probabilities, not values.
-        scale: What the gradients are multiplied by.
-        zeros: Of each layer what comes back from behind the last step, for the rows of a shard.
-        widths: Of each layer the size of its output.
-        rows: Rows of a shard; the last may have fewer.
-        losses: Where the sums of the steps go, ``(shards, N)``.
-        last: Of each layer where the states after the last step go, ``(B, ...)``.
-        out: Where the gradients go: ``(shards, P)``, or ``(1, P)`` for their sum in the order of the shards.
+        scale: Factor of the gradients.
+        dfinal: Zero gradient with respect to the final states of each layer, for the rows of a shard.
+        output_sizes: Output size of each layer.
+        shard_rows: Rows of a shard; the last may have fewer.
+        losses: Destination of the losses, summed for each step, ``(shards, N)``.
+        final_states: Destination of the final states of each layer, ``(B, ...)``.
+        gradients: Destination of the gradients: ``(shards, P)``, or ``(1, P)`` for their sum in shard order.
     """
 
-    weights: tuple[ArrayTuple, ...]
+    params: tuple[ArrayTuple, ...]
     inputs: Any
-    before: tuple[ArrayTuple, ...]
-    beside: tuple[ArrayTuple, ...]
+    initial_states: tuple[ArrayTuple, ...]
+    aux: tuple[ArrayTuple, ...]
     options: ArrayTuple
     readout: ArrayTuple
     targets: Any
-    counts: Any
-    places: Any
+    weights: Any
+    read_steps: Any
     binary: bool
     scale: float
-    zeros: tuple[ArrayTuple, ...]
-    widths: tuple[int, ...]
-    rows: int
+    dfinal: tuple[ArrayTuple, ...]
+    output_sizes: tuple[int, ...]
+    shard_rows: int
     losses: Any
-    last: tuple[ArrayTuple, ...]
-    out: Any
+    final_states: tuple[ArrayTuple, ...]
+    gradients: Any
 
 
-_COPYING: dict[str, Any] = {"take_steps": take_steps, "put_steps": put_steps}
+_COPY_FUNCTIONS: dict[str, Any] = {"gather_steps": gather_steps, "scatter_steps": scatter_steps}
 
 
-class Route(NamedTuple):
-    """The step for arguments of some types.
+class SpecialisedStep(NamedTuple):
+    """The step compiled for arguments of some types.
 
     Args:
-        run: ``(gate, count, addresses, given)``.
-        addresses: Where the kernels are, in the order of the calls.
+        function: ``(gate, count, addresses, arguments)``.
+        addresses: Addresses of the kernels, in the order of the calls.
     """
 
-    run: Callable[..., bool]
+    function: Callable[..., bool]
     addresses: tuple[int, ...]
 
-    def take(self, given: Given, count: int, threads: int) -> bool:
-        """Do so many shards; whether no kernel raised anything, and all that they returned fits."""
-        arguments = count, self.addresses, tuple(given)
-        return share(lambda gate: self.run(gate, *arguments), min(threads, count))
+    def run(self, arguments: StepArguments, count: int, threads: int) -> bool:
+        """Compute ``count`` shards; False if a kernel raised an error or its results do not fit."""
+        passed = count, self.addresses, tuple(arguments)
+        return share(lambda gate: self.function(gate, *passed), min(threads, count))
 
 
-class Place(NamedTuple):
-    """A variable of the step, or a part of one that is a tuple."""
+class VarRef(NamedTuple):
+    """A variable of the step, or an element of one that is a tuple."""
 
     name: str
-    part: int | None = None
+    element: int | None = None
 
     def __str__(self) -> str:
-        return self.name if self.part is None else f"{self.name}[{self.part}]"
+        return self.name if self.element is None else f"{self.name}[{self.element}]"
 
-    def of(self, found: dict[str, Any]) -> Any:
-        """What is here, of all by name."""
-        return found[self.name] if self.part is None else found[self.name][self.part]
+    def type_in(self, types_by_name: dict[str, Any]) -> Any:
+        """Its type."""
+        kind = types_by_name[self.name]
+        return kind if self.element is None else kind[self.element]
 
 
 class Call(NamedTuple):
-    """A call of a kernel, by its address or, where it only copies, by its name.
+    """A call of a kernel by its address, or of a copy function by its name.
 
     Args:
-        kernel: Its name; one that copies returns what its first argument is.
-        arguments: What it takes.
-        results: The variables that what it returns goes to.
-        wrong: When that cannot be used, where a cell's own kernel might return anything.
+        kernel: Its name; a copy function returns the type of its first argument.
+        arguments: Its arguments.
+        results: The variables that its results are assigned to.
+        mismatch: Condition under which the results are invalid: a cell's own kernel might return anything.
     """
 
     kernel: str
-    arguments: list[Place]
+    arguments: list[VarRef]
     results: list[str]
-    wrong: str = ""
+    mismatch: str = ""
 
 
-def route(stack: Stack, given: Given) -> Route | None:
-    """The step for arguments of these types.
+def compile_step(stack: Stack, arguments: StepArguments) -> SpecialisedStep | None:
+    """Compile the step for arguments of these types.
 
-    None if a kernel was not called from Python yet with what the one before it returns, or does not return
-    C-contiguous arrays.
+    None if a kernel was not called from Python yet with the types that the one before it returns, or does not
+    return C-contiguous arrays.
     """
     cell, passes = stack.cell, stack.layers[0].passes
     kernels: dict[str, Any] = {
         "forward": passes.forward,
-        "read": read_loss_grads,
+        "readout_loss": readout_loss_and_grad,
         "backward": passes.backward,
     }
     entries: dict[str, Any] = {name: Entry(kernel) for name, kernel in kernels.items()}
     typeof: Any = numba.typeof  # Numba's own functions are untyped
-    kinds = {name: typeof(each) for name, each in given._asdict().items()}
-    calls = _calls(len(stack.layers), cell, passes, reads_all=kinds["places"] == types.none)
-    addresses = _addresses(calls, entries, {**kinds, "losses": typeof(given.losses[0])})
+    kinds = {name: typeof(each) for name, each in arguments._asdict().items()}
+    calls = _call_list(len(stack.layers), cell, passes, reads_all=kinds["read_steps"] == types.none)
+    addresses = _kernel_addresses(calls, entries, {**kinds, "losses": typeof(arguments.losses[0])})
     if addresses is None:
         return None
-    step = load_source(f"{cell.name}_step", "\n".join(_lines(calls, stack)), {**entries, **_COPYING}).run
-    signature = (types.int64[::1], types.int64, typeof(addresses), typeof(tuple(given)))
+    source = "\n".join(_emit_module(calls, stack))
+    step = load_source(f"{cell.name}_step", source, {**entries, **_COPY_FUNCTIONS}).run
+    signature = (types.int64[::1], types.int64, typeof(addresses), typeof(tuple(arguments)))
     step.dispatcher.compile(signature)
-    return Route(step.dispatcher.get_overload(signature), addresses)
+    return SpecialisedStep(step.dispatcher.get_overload(signature), addresses)
 
 
-def _calls(layers: int, cell: Cell, passes: Passes, reads_all: bool) -> list[Call]:
+def _call_list(layers: int, cell: Cell, passes: Passes, reads_all: bool) -> list[Call]:
     """All calls of a step, in order."""
     y, dy = f"x_{layers}", f"dx_{layers}"
-    beside = ["beside"] if cell.inputs else []
-    options = [Place("options", n) for n in range(len(passes.options))]
+    aux = ["aux"] if cell.inputs else []
+    options = [VarRef("options", n) for n in range(len(passes.options))]
 
-    def seen(n: int) -> list[Place]:
-        """What both passes of a layer take first."""
-        x = Place("inputs") if n == 0 else Place(f"x_{n}")
-        return [Place("weights", n), x, *(Place(name, n) for name in ("before", *beside))]
+    def common(n: int) -> list[VarRef]:
+        """First arguments of both passes of a layer."""
+        x = VarRef("inputs") if n == 0 else VarRef(f"x_{n}")
+        return [VarRef("params", n), x, *(VarRef(name, n) for name in ("initial_states", *aux))]
 
     def forward(n: int) -> Call:
-        wrong = f"x_{n + 1}.shape != (inputs.shape[0], inputs.shape[1], widths[{n}])"
-        results = [f"x_{n + 1}", f"after_{n}", f"kept_{n}"]
-        return Call("forward", [*seen(n), *options], results, "" if cell.is_derived() else wrong)
+        mismatch = f"x_{n + 1}.shape != (inputs.shape[0], inputs.shape[1], output_sizes[{n}])"
+        results = [f"x_{n + 1}", f"after_{n}", f"tape_{n}"]
+        return Call("forward", [*common(n), *options], results, "" if cell.is_derived() else mismatch)
 
     def backward(n: int) -> Call:
-        wrong = f"dx_{n}.shape != x_{n}.shape"
-        given = [*seen(n), Place(f"kept_{n}"), Place(f"dx_{n + 1}"), Place("zeros", n), *options]
+        mismatch = f"dx_{n}.shape != x_{n}.shape"
+        passed = [*common(n), VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n), *options]
         results = [f"dx_{n}", f"dbefore_{n}", f"gradients_{n}"]
-        return Call("backward", given, results, "" if cell.is_derived() or n == 0 else wrong)
+        return Call("backward", passed, results, "" if cell.is_derived() or n == 0 else mismatch)
 
-    def read(seen: str, dseen: str) -> Call:
-        loss = [Place(name) for name in ("targets", "counts", "binary", "losses", "scale")]
-        given = [Place(seen), Place("readout", 0), Place("readout", 1), *loss]
-        return Call("read", given, [dseen, "dWhy", "dby"])
+    def readout(y: str, dy: str) -> Call:
+        loss = [VarRef(name) for name in ("targets", "weights", "binary", "losses", "scale")]
+        return Call(
+            "readout_loss",
+            [VarRef(y), VarRef("readout", 0), VarRef("readout", 1), *loss],
+            [dy, "dWhy", "dby"],
+        )
 
     some = [
-        Call("take_steps", [Place(y), Place("places")], ["seen"]),
-        read("seen", "dseen"),
-        Call("put_steps", [Place("dseen"), Place("places"), Place(y)], [dy]),
+        Call("gather_steps", [VarRef(y), VarRef("read_steps")], ["y_read"]),
+        readout("y_read", "dy_read"),
+        Call("scatter_steps", [VarRef("dy_read"), VarRef("read_steps"), VarRef(y)], [dy]),
     ]
-    reading = [read(y, dy)] if reads_all else some
-    return [*map(forward, range(layers)), *reading, *map(backward, reversed(range(layers)))]
+    loss_calls = [readout(y, dy)] if reads_all else some
+    return [*map(forward, range(layers)), *loss_calls, *map(backward, reversed(range(layers)))]
 
 
-def _addresses(calls: list[Call], entries: dict[str, Any], kinds: dict[str, Any]) -> tuple[int, ...] | None:
-    """Where the code of every call is, for arguments of these types; None if that of one is not known."""
-    addresses, found = [], dict(kinds)
+def _kernel_addresses(
+    calls: list[Call], entries: dict[str, Any], kinds: dict[str, Any]
+) -> tuple[int, ...] | None:
+    """Address of every call's machine code for arguments of these types; None if one is not compiled."""
+    addresses, known = [], dict(kinds)
     for kernel, arguments, results, _ in calls:
-        if kernel in _COPYING:
-            found[results[0]] = arguments[0].of(found)
+        if kernel in _COPY_FUNCTIONS:
+            known[results[0]] = arguments[0].type_in(known)
             continue
-        code = entries[kernel].find(tuple(place.of(found) for place in arguments))
+        code = entries[kernel].find(tuple(variable.type_in(known) for variable in arguments))
         if code is None:
             return None
         addresses.append(code.address)
-        found.update(zip(results, code.returns, strict=True))
-    copied = [kind for name, kind in found.items() if name not in kinds and not name.startswith("kept")]
-    return tuple(addresses) if all(_is_plain(kind, kinds["out"].dtype) for kind in copied) else None
+        known.update(zip(results, code.returns, strict=True))
+    copied = [kind for name, kind in known.items() if name not in kinds and not name.startswith("tape")]
+    return tuple(addresses) if all(_is_plain(kind, kinds["gradients"].dtype) for kind in copied) else None
 
 
 def _is_plain(kind: Any, dtype: Any) -> bool:
@@ -219,192 +223,192 @@ def _is_plain(kind: Any, dtype: Any) -> bool:
     return isinstance(kind, types.Array) and kind.layout == "C" and kind.dtype == dtype
 
 
-def _lines(calls: list[Call], stack: Stack) -> Iterator[str]:
-    """The module of a step."""
-    yield '"""A training step: every layer, the readout and its loss, and all the way back."""'
+def _emit_module(calls: list[Call], stack: Stack) -> Iterator[str]:
+    yield '"""A training step: forward pass of every layer, readout and loss, backward pass."""'
     yield from ("", "import zoo")
     yield "from zoo.kernels.kernel_calls import call"
     yield "from zoo.kernels.batch_slicing import copy_each, lay_out, own_columns, own_rows"
     yield "from zoo.kernels.threadpool import await_turn, end_turn, pieces, share_out"
-    yield from ("", "", "@zoo.njit", f"def shard(number, gate, addresses, {', '.join(Given._fields)}):")
-    yield '    """One shard: whether all that the kernels returned fits."""'
-    yield from [f"    {line}" for line in (*_OWN_ROWS.split("\n")[1:-1], *_called(calls), *_put(stack))]
-    yield from ("", "", "@zoo.njit", "def run(gate, count, addresses, given):")
-    yield '    """All shards; whether all went well."""'
-    yield "    code, data = pieces(shard, (gate, addresses), given)"
+    fields = ", ".join(StepArguments._fields)
+    yield from ("", "", "@zoo.njit", f"def shard(number, gate, addresses, {fields}):")
+    yield '    """One shard; False if the results of a kernel do not fit."""'
+    body = *_SLICE_SHARD.split("\n")[1:-1], *_emit_calls(calls), *_emit_outputs(stack)
+    yield from [f"    {line}" for line in body]
+    yield from ("", "", "@zoo.njit", "def run(gate, count, addresses, arguments):")
+    yield '    """All shards; False if one failed."""'
+    yield "    code, data = pieces(shard, (gate, addresses), arguments)"
     yield "    return share_out(gate, count, code, data)"
     yield ""
 
 
-_OWN_ROWS = """
-first = number * rows
-end = min(first + rows, inputs.shape[1])
+_SLICE_SHARD = """
+first = number * shard_rows
+end = min(first + shard_rows, inputs.shape[1])
 inputs = own_columns(inputs, first, end)
-beside = own_columns(beside, first, end)
+aux = own_columns(aux, first, end)
 targets = own_columns(targets, first, end)
-counts = own_columns(counts, first, end)
-before = own_rows(before, first, end)
-last = own_rows(last, first, end)
-zeros = own_rows(zeros, 0, end - first)
+weights = own_columns(weights, first, end)
+initial_states = own_rows(initial_states, first, end)
+final_states = own_rows(final_states, first, end)
+dfinal = own_rows(dfinal, 0, end - first)
 losses = losses[number]
 """
 
 
-def _called(calls: list[Call]) -> Iterator[str]:
-    """The calls."""
+def _emit_calls(calls: list[Call]) -> Iterator[str]:
     numbers = itertools.count()
-    for kernel, arguments, results, wrong in calls:
-        given = [str(place) for place in arguments]
-        by_name = f"{kernel}({', '.join(given)})"
-        by_address = f"call({kernel}, addresses[{{}}], {as_tuple(given)})"
-        found = by_name if kernel in _COPYING else by_address.format(next(numbers))
-        yield f"{', '.join(results)} = {found}"
-        yield from [f"if {wrong}:", "    return False"] if wrong else []
+    for kernel, arguments, results, mismatch in calls:
+        passed = [str(variable) for variable in arguments]
+        by_name = f"{kernel}({', '.join(passed)})"
+        by_address = f"call({kernel}, addresses[{{}}], {as_tuple(passed)})"
+        call = by_name if kernel in _COPY_FUNCTIONS else by_address.format(next(numbers))
+        yield f"{', '.join(results)} = {call}"
+        yield from [f"if {mismatch}:", "    return False"] if mismatch else []
 
 
-def _put(stack: Stack) -> Iterator[str]:
-    """The last states and the gradients go where they are wanted; whether they fit."""
+def _emit_outputs(stack: Stack) -> Iterator[str]:
+    """Copy the final states and the gradients to their destinations; ``fits`` is False if shapes differ."""
     layers = range(len(stack.layers))
     yield "fits = True"
-    yield from [f"fits &= copy_each(after_{n}, last[{n}])" for n in layers]
-    yield "gradients = " + " + ".join([f"gradients_{n}" for n in layers] + ["(dWhy, dby)"])
-    yield "is_apart = out.shape[0] > 1"
+    yield from [f"fits &= copy_each(after_{n}, final_states[{n}])" for n in layers]
+    yield "parts = " + " + ".join([f"gradients_{n}" for n in layers] + ["(dWhy, dby)"])
+    yield "is_apart = gradients.shape[0] > 1"
     yield from ("if not is_apart:", "    await_turn(gate, number)")
-    yield "fits &= lay_out(gradients, out[number if is_apart else 0], not is_apart and number > 0)"
+    yield "fits &= lay_out(parts, gradients[number if is_apart else 0], not is_apart and number > 0)"
     yield from ("if not is_apart:", "    end_turn(gate, number)", "return fits")
 
 
-PATIENCE = 8
+WARMUP_SHARDS = 8
 
-"""Shards that go the long way first: for a few steps it does not pay to compile for half a second or more."""
+"""Shards that the interpreted step computes first: to compile takes half a second, too long for few steps."""
 
 
-class Direct:
-    """The short way of a model's shards, where there is one.
+class CompiledStep:
+    """The compiled training step of a model.
 
     Args:
         stack: The layers.
-        weights: Their arrays.
+        params: Their parameters and buffers.
         readout: ``Why (H, V)`` and ``by (V,)``.
 
     Attributes:
-        patience: Shards of each kind that go the long way first.
+        warmup_shards: Shards of each kind of batch that the interpreted step computes first.
     """
 
-    def __init__(self, stack: Stack, weights: StackWeights, readout: tuple[Array, Array]) -> None:
-        self._stack, self._weights, self._readout = stack, tuple(weights), readout
-        self._is_open = _is_open(stack)
-        self._takes_inputs, self._options = bool(stack.inputs), stack.layers[0].passes.options
-        self._widths = tuple([layer.output_size for layer in stack.layers])
-        self._nothing: tuple[tuple[Array, ...], ...] = ((),) * len(stack.layers)
-        self._behind: dict[int, tuple[tuple[Array, ...], ...]] = {}
-        self.patience = PATIENCE
-        self._gone: Counter[Any] = Counter()
-        self._routes: dict[Any, Route | None] = {}
+    def __init__(self, stack: Stack, params: StackWeights, readout: tuple[Array, Array]) -> None:
+        self._stack, self._params, self._readout = stack, tuple(params), readout
+        self._is_supported = _is_supported(stack)
+        self._has_inputs, self._options = bool(stack.inputs), stack.layers[0].passes.options
+        self._output_sizes = tuple([layer.output_size for layer in stack.layers])
+        self._no_aux: tuple[tuple[Array, ...], ...] = ((),) * len(stack.layers)
+        self._zero_states: dict[int, tuple[tuple[Array, ...], ...]] = {}
+        self.warmup_shards = WARMUP_SHARDS
+        self._seen_shards: Counter[Any] = Counter()
+        self._steps: dict[Any, SpecialisedStep | None] = {}
 
     def loss_and_grad(
-        self, objective: Objective, parts: Sequence[slice], out: Array, threads: int
+        self, batch_loss: BatchLoss, shards: Sequence[slice], out: Array, threads: int
     ) -> tuple[Array, Arrays] | None:
-        """As that of the objective for all these shards; None if they have to go the long way.
+        """As ``BatchLoss.loss_and_grad`` for all these shards; None if the interpreted step has to do it.
 
-        That is so where something is between two kernels (dropout, residual layers, segments), where a cell's
-        kernels are no ``zoo.njit`` functions, for the first few shards, and if a kernel raises something or
-        returns arrays that do not fit: on the long way, that is an error. The long way sets everything again.
+        That is the case where something happens between two kernels (dropout, residual layers, gradient
+        checkpointing), where a cell's kernels are not ``zoo.njit`` functions, for the first few shards, and
+        if a kernel raises an error or returns arrays that do not fit. The interpreted step then raises that
+        error. It writes all results again.
 
         Args:
-            objective: The loss of a batch.
-            parts: Rows of the shards, which follow each other.
-            out: Where their gradients go, ``(shards, P)``, or ``(1, P)`` for the sum in their order.
-            threads: How many may work on them.
+            batch_loss: The loss of a batch.
+            shards: Rows of the shards, which follow each other.
+            out: Destination of their gradients, ``(shards, P)``, or ``(1, P)`` for the sum in their order.
+            threads: Maximum number of threads.
 
         Returns:
-            The losses of each shard, ``(shards, T)``, and the last states of all their rows.
+            The losses of each shard, ``(shards, T)``, and the final states of all their rows.
         """
-        run = objective.run
-        if not self._is_open or not parts or len(run.segments) > 1 or is_interpreted():
+        run = batch_loss.run
+        if not self._is_supported or not shards or len(run.segments) > 1 or is_interpreted():
             return None
-        if self._is_new(objective, len(parts)):
+        if self._needs_warmup(batch_loss, len(shards)):
             return None
         (steps,) = run.segments
-        rows = slice(parts[0].start, parts[-1].stop)
-        told = self._told(run, rows)
-        if told is None:
+        rows = slice(shards[0].start, shards[-1].stop)
+        aux = self._aux_inputs(run, rows)
+        if aux is None:
             return None
-        read = run.read_steps(steps)
-        places, before = None if isinstance(read, slice) else read, states_of(run.state, rows)
-        targets, counts = cut(objective.targets, steps, rows)[read], run.counts_of(steps, rows)[read]
-        losses = np.zeros((len(parts), steps.stop))
-        part = losses if places is None else np.empty((len(parts), len(places)))
-        after = {name: np.empty_like(value) for name, value in before.items()}
-        size = parts[0].stop - parts[0].start
-        given = Given(
-            weights=self._weights,
+        read = run.steps_with_loss(steps)
+        read_steps, initial = None if isinstance(read, slice) else read, states_of(run.state, rows)
+        targets, weights = cut(batch_loss.targets, steps, rows)[read], run.weights_of(steps, rows)[read]
+        losses = np.zeros((len(shards), steps.stop))
+        read_losses = losses if read_steps is None else np.empty((len(shards), len(read_steps)))
+        final = {name: np.empty_like(value) for name, value in initial.items()}
+        shard_rows = shards[0].stop - shards[0].start
+        arguments = StepArguments(
+            params=self._params,
             inputs=cut(run.inputs, steps, rows),
-            before=self._by_layer(before),
-            beside=told,
+            initial_states=self._group_by_layer(initial),
+            aux=aux,
             options=self._options,
             readout=self._readout,
             targets=targets,
-            counts=counts,
-            places=places,
-            binary=objective.binary,
-            scale=1 / run.total,
-            zeros=self._zeros(size),
-            widths=self._widths,
-            rows=size,
-            losses=part,
-            last=self._by_layer(after),
-            out=out,
+            weights=weights,
+            read_steps=read_steps,
+            binary=batch_loss.binary,
+            scale=1 / run.total_weight,
+            dfinal=self._zeros(shard_rows),
+            output_sizes=self._output_sizes,
+            shard_rows=shard_rows,
+            losses=read_losses,
+            final_states=self._group_by_layer(final),
+            gradients=out,
         )
-        route = self._route((*_kind(objective), places is None), given)
-        if route is None or not route.take(given, len(parts), threads):
+        step = self._step_for((*_batch_kind(batch_loss), read_steps is None), arguments)
+        if step is None or not step.run(arguments, len(shards), threads):
             return None
-        if places is not None:
-            losses[:, places] = part
-        return losses, after
+        if read_steps is not None:
+            losses[:, read_steps] = read_losses
+        return losses, final
 
-    def _route(self, kind: Any, given: Given) -> Route | None:
-        """The step for arguments of a kind."""
-        if kind not in self._routes:
-            self._routes[kind] = route(self._stack, given)
-        return self._routes[kind]
+    def _step_for(self, kind: Any, arguments: StepArguments) -> SpecialisedStep | None:
+        if kind not in self._steps:
+            self._steps[kind] = compile_step(self._stack, arguments)
+        return self._steps[kind]
 
-    def _told(self, run: Pass, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
-        """What each layer is told beside its input; None if something is dropped between two layers."""
-        if not self._takes_inputs and (run.beside.draw is None or not run.beside.dropout):
-            return self._nothing
+    def _aux_inputs(self, run: ForwardRun, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
+        """Auxiliary inputs of each layer; None if there is dropout between two layers."""
+        if not self._has_inputs and (run.aux.draw is None or not run.aux.dropout):
+            return self._no_aux
         (steps,) = run.segments
-        told = run.beside.part(steps, rows)
-        dropped = any(each.mask is not None for each in told)
-        return None if dropped else tuple([each.inputs[0] for each in told])
+        aux = run.aux.part(steps, rows)
+        has_mask = any(each.mask is not None for each in aux)
+        return None if has_mask else tuple([each.inputs[0] for each in aux])
 
     def _zeros(self, batch: int) -> tuple[tuple[Array, ...], ...]:
-        """What comes back from behind the last step; no kernel writes to it."""
-        if batch not in self._behind:
+        """Zero gradient with respect to the final states; no kernel writes to it."""
+        if batch not in self._zero_states:
             shapes, dtype = self._stack.state_shapes, self._readout[0].dtype
             zeros = {name: np.zeros((batch, *shape), dtype) for name, shape in shapes.items()}
-            self._behind[batch] = self._by_layer(zeros)
-        return self._behind[batch]
+            self._zero_states[batch] = self._group_by_layer(zeros)
+        return self._zero_states[batch]
 
-    def _is_new(self, objective: Objective, count: int) -> bool:
-        """Whether too few shards of this kind went the long way; if so, these do."""
-        kind = _kind(objective)
-        is_new = self._gone[kind] < self.patience
-        self._gone[kind] += count * is_new
-        return is_new
+    def _needs_warmup(self, batch_loss: BatchLoss, count: int) -> bool:
+        """Count these shards; whether the interpreted step has computed too few of this kind so far."""
+        kind = _batch_kind(batch_loss)
+        needs_warmup = self._seen_shards[kind] < self.warmup_shards
+        self._seen_shards[kind] += count * needs_warmup
+        return needs_warmup
 
-    def _by_layer(self, state: Arrays) -> tuple[tuple[Array, ...], ...]:
+    def _group_by_layer(self, state: Arrays) -> tuple[tuple[Array, ...], ...]:
         return tuple([tuple([state[name] for name in layer.states]) for layer in self._stack.layers])
 
 
-def _kind(objective: Objective) -> tuple[Any, Any]:
-    """The types of inputs and targets: in all else, the arguments of a model's steps are alike."""
-    return objective.run.inputs.dtype, objective.targets.dtype
+def _batch_kind(batch_loss: BatchLoss) -> tuple[Any, Any]:
+    """The types of inputs and targets: all other arguments of a model's steps have the same types."""
+    return batch_loss.run.inputs.dtype, batch_loss.targets.dtype
 
 
-def _is_open(stack: Stack) -> bool:
-    """Whether nothing lies between the kernels of a stack, and compiled code can call them."""
+def _is_supported(stack: Stack) -> bool:
+    """Whether nothing happens between the kernels of a stack, and compiled code can call them."""
     passes = stack.layers[0].passes
     are_compiled = isinstance(passes.forward, Kernel) and isinstance(passes.backward, Kernel)
     are_plain = not any(floor.is_residual or len(floor.layers) > 1 for floor in stack.floors)
-    return are_compiled and are_plain and len(stack.layers) <= MOST_LAYERS
+    return are_compiled and are_plain and len(stack.layers) <= MAX_COMPILED_LAYERS

@@ -1,4 +1,4 @@
-"""``zoo.LanguageModel``: one-hot symbols in, recurrent layers, a softmax over the next symbol out."""
+"""``zoo.LanguageModel``: one-hot symbols, recurrent layers, and a softmax over the next symbol."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class LanguageModel(Model):
     >>> loss, state = model.loss_and_grad([[0], [1], [2], [2]], [[1], [2], [2], [3]])
 
     Args:
-        vocab: The symbols, in the order of their numbers: characters, or byte values, or any strings.
+        vocab: The symbols, in the order of their tokens: characters, or byte values, or any strings.
         cell: Name of a registered cell, a cell class, or a cell with its options chosen.
         hidden_size: ``H``.
         num_layers: ``L``.
         dtype: ``"float32"`` or ``"float64"``.
-        seed: Decides the first values of the parameters.
-        threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
+        seed: Seed of the initial values of the parameters.
+        threads: Number of threads that share the batch; None for every processor. Changes no bit of any
             result.
-        recompute: None to keep all that the way back needs; or the steps per segment, or ``"sqrt"`` for about
-            sqrt(T) segments of 1,024 tokens at least: then only the states between segments are kept, each
-            segment is computed again on the way back, and scores exist for one segment at a time. Losses
-            and states are the same, gradients the same up to rounding, time grows by about a third.
-        initial: The values of all parameters and buffers by name, instead of drawing them.
-        dropout: As for :class:`zoo.Recurrent`; drawn in :meth:`loss_and_grad` with noise, and nowhere else.
+        recompute: Gradient checkpointing: the steps per segment, or ``"sqrt"`` for about sqrt(T) segments of
+            at least 1,024 tokens. Only the states between segments are saved for the backward pass, which
+            computes each segment again; logits exist for one segment at a time. Losses and states are the
+            same, gradients the same up to rounding, and time grows by about a third. None saves everything.
+        initial: The values of all parameters and buffers by name, instead of random ones.
+        dropout: As for :class:`zoo.Recurrent`; active only in :meth:`loss_and_grad` with ``noise``.
         residual: As for :class:`zoo.Recurrent`.
 
     Attributes:
@@ -46,12 +46,12 @@ class LanguageModel(Model):
         grad: Their gradient after :meth:`loss_and_grad`, ``(P,)``.
         params: Name to view into ``theta``: ``"l0.Wxh"``, ..., ``"Why" (H, V)``, ``"by" (V,)``.
         grads: Name to view into ``grad``.
-        buffers: Name to what the cell holds beside parameters, not trained and read-only.
+        buffers: Name to array of the cell that is not trained; read-only.
 
     Raises:
         UnknownNameError: if no cell has this name.
         UsageError: if a size, the dtype, the number of threads, recompute or an initial value does not fit.
-        DataError: if the vocabulary is not one.
+        DataError: if the vocabulary is invalid.
     """
 
     kind: ClassVar[str] = "language model"
@@ -83,11 +83,11 @@ class LanguageModel(Model):
         )
 
     def logits(self, inputs: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State]:
-        """Scores of the next symbol after every step, ``(T, B, V)``, and the last states.
+        """Logits of the next symbol after every step, ``(T, B, V)``, and the final states.
 
         Args:
             inputs: Tokens ``(T, B)``.
-            state: States before the first step; zeros if None.
+            state: Initial states; zeros if None.
 
         Raises:
             UsageError: if an argument does not fit.
@@ -102,12 +102,12 @@ class LanguageModel(Model):
         seed: int = 0,
         on_unknown: str = "error",
     ) -> str:
-        """The prompt and ``length`` symbols that the model makes of it.
+        """The prompt and ``length`` sampled symbols.
 
         Args:
-            prompt: Text to go on from: a string, bytes, a sequence of symbols, or tokens as in ``inputs``; if
-                empty, the seed draws a first symbol. Where symbols are longer than a character, a string is
-                cut from left to right into the longest that fit.
+            prompt: Text to continue: a string, bytes, a sequence of symbols, or tokens as in ``inputs``. If
+                empty, a first symbol is drawn uniformly. Where symbols are longer than a character, a string
+                is split from left to right into the longest that match.
             length: Symbols to add.
             sampler: Name of a sampler, a sampler, or a chain of them; None draws from the plain softmax.
             seed: The same seed gives the same text.
@@ -123,8 +123,8 @@ class LanguageModel(Model):
 
         return generate_text(self, prompt, length, sampler, seed, on_unknown)
 
-    def facts(self) -> dict[str, Any]:
-        """What a checkpoint says of this kind of model, besides its cell and its sizes."""
+    def metadata(self) -> dict[str, Any]:
+        """Entries of a checkpoint's metadata that only this kind of model has."""
         return {"vocabulary": self.vocab.to_json()}
 
     def _inputs(self, inputs: Any) -> Array:
@@ -137,17 +137,17 @@ class LanguageModel(Model):
                 f"language model: inputs {times_rows} and targets {targets.shape}; expected two arrays "
                 f"(T, B) of one shape, with at least one step."
             )
-        if weights is None:  # what follows would come to the same, and take a microsecond more
+        if weights is None:  # the general case gives the same and takes a microsecond more
             return as_tokens(targets, len(self.vocab), "language model: targets"), None
         return super()._targets(targets, weights, times_rows)
 
 
 def as_vocabulary(vocab: Any) -> Vocabulary:
-    """The vocabulary that a sequence of symbols makes, or the one given.
+    """Convert a sequence of symbols to a vocabulary.
 
     Raises:
-        DataError: if the symbols make none.
-        UsageError: if it is no sequence at all.
+        DataError: if the symbols are invalid.
+        UsageError: if it is not a sequence.
     """
     if isinstance(vocab, Vocabulary):
         return vocab

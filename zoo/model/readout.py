@@ -1,7 +1,7 @@
 """The readout, ``o = y Why + by``, and its loss, over the steps of one shard of the batch.
 
-Outputs exist for a block of steps at a time, which stays in the cache: all at once, those of ten thousand
-steps of eight rows and 65 symbols are 21 MB, and the readout of 64 units took 0.54 us a symbol, not 0.43.
+The outputs of one block of steps exist at a time, so that they stay in the cache. All outputs of ten thousand
+steps of eight rows and 65 symbols are 21 MB: a readout of 64 units took 0.54 us a symbol, not 0.43.
 """
 
 from __future__ import annotations
@@ -13,42 +13,41 @@ import numpy as np
 from zoo import kernels
 from zoo.kernels.input_projection import project_rows
 from zoo.kernels.jit import EXACT, njit
-from zoo.model.losses import weighed, weighed_grads
+from zoo.model.losses import weighted_loss, weighted_loss_and_grad_inplace
 
 Array = Any
 
-# A multiple of what add_outer sums at a time; blocks of 256 rows take 2 % longer, and 1,024 are no faster.
-ROWS = 512
+# A multiple of the block that add_outer sums. Blocks of 256 rows take 2 % longer, and 1,024 are no faster.
+BLOCK_ROWS = 512
 
 
 @njit(inline=True)
-def _block(y: Array) -> int:
-    """Steps in a block."""
-    return max(1, ROWS // max(1, y.shape[1]))  # type: ignore[no-any-return]
+def _steps_per_block(y: Array) -> int:
+    return max(1, BLOCK_ROWS // max(1, y.shape[1]))  # type: ignore[no-any-return]
 
 
 @njit(inline=True)
-def _rows(a: Array, first: int, steps: int) -> Array:
-    """The rows of some steps of ``a (T, B)`` or ``a (T, B, V)``, one below the other."""
+def _block_rows(a: Array, first: int, steps: int) -> Array:
+    """Some steps of ``a (T, B)`` or ``a (T, B, V)`` as rows, ``(N,)`` or ``(N, V)``."""
     if a.ndim == 2:
         return kernels.window(a, first * a.shape[1], steps * a.shape[1])
     return kernels.rows_between(a, first, first + steps)
 
 
-# Exact: rows are added up in their order, as in weighed.
+# Exact: rows are added in order, as in weighted_loss.
 @njit(fastmath=EXACT)
-def _add_steps(each: Array, losses: Array, first: int, steps: int) -> None:
-    """The sums of what the rows of each step have, ``(N,)``, to some of ``(T,)``."""
-    batch = each.size // max(1, steps)
+def _sum_rows_per_step(row_losses: Array, losses: Array, first: int, steps: int) -> None:
+    """Sum ``row_losses (N,)`` over the rows of each step into ``losses[first : first + steps]``."""
+    batch = row_losses.size // max(1, steps)
     for t in range(steps):
         total = 0.0
         for r in range(batch):
-            total += each[t * batch + r]
+            total += row_losses[t * batch + r]
         losses[first + t] = total
 
 
 @njit
-def read_loss(
+def readout_loss(
     y: Array, w: Array, b: Array, targets: Array, weights: Array, binary: bool, losses: Array
 ) -> None:
     """The loss of each step, summed over its rows.
@@ -57,23 +56,23 @@ def read_loss(
         y: Output of the layers, ``(T, B, H)``.
         w: ``Why``, ``(H, V)``.
         b: ``by``, ``(V,)``.
-        targets: The right ones ``(T, B)``, or numbers ``(T, B, V)``; see :mod:`zoo.model.losses`.
-        weights: How much each counts, ``(T, B)``, float64.
+        targets: Classes ``(T, B)``, or numbers ``(T, B, V)``; see :mod:`zoo.model.losses`.
+        weights: Weight of each, ``(T, B)``, float64.
         binary: Whether numbers are probabilities, not values.
-        losses: Where they go, ``(T,)``; steps apart, so that it does not matter how time is cut.
+        losses: Output, ``(T,)``; one number a step, so that the result does not depend on segments.
     """
-    block, panels = _block(y), kernels.pack(w)
+    block, panels = _steps_per_block(y), kernels.pack(w)
     outputs = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)
-        read, part = y[first : first + steps], outputs[:steps]
-        project_rows(kernels.rows_of(read), panels, b, kernels.rows_of(part))
+        y_block, out = y[first : first + steps], outputs[:steps]
+        project_rows(kernels.rows_of(y_block), panels, b, kernels.rows_of(out))
         for t in range(steps):
-            losses[first + t] = weighed(part[t], targets[first + t], weights[first + t], binary)
+            losses[first + t] = weighted_loss(out[t], targets[first + t], weights[first + t], binary)
 
 
 @njit
-def read_loss_grads(
+def readout_loss_and_grad(
     y: Array,
     w: Array,
     b: Array,
@@ -83,40 +82,40 @@ def read_loss_grads(
     losses: Array,
     scale: float,
 ) -> tuple[Array, Array, Array]:
-    """As :func:`read_loss`, and the gradients of ``scale`` times all losses with respect to y, w and b."""
-    block, panels, back = _block(y), kernels.pack(w), kernels.pack_transposed(w)
+    """As :func:`readout_loss`, and the gradients of ``scale`` times all losses with respect to y, w and b."""
+    block, panels, transposed = _steps_per_block(y), kernels.pack(w), kernels.pack_transposed(w)
     outputs = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
-    each = np.empty(outputs.shape[0] * outputs.shape[1])
+    row_losses = np.empty(outputs.shape[0] * outputs.shape[1])
     dy = kernels.sequence(y.shape[0], y.shape[1], y.shape[2], w)
     dw, db = np.empty(w.shape, w.dtype), np.empty(b.shape, b.dtype)
     dy[:], dw[:], db[:] = 0, 0, 0
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)
-        read, part = y[first : first + steps], outputs[:steps]
-        project_rows(kernels.rows_of(read), panels, b, kernels.rows_of(part))
-        right, counts = _rows(targets, first, steps), _rows(weights, first, steps)
-        some = kernels.window(each, 0, counts.size)
-        weighed_grads(kernels.rows_of(part), right, counts, binary, scale, some)
-        _add_steps(some, losses, first, steps)
-        kernels.add_rows(part, db)
-        kernels.add_outer(kernels.rows_of(read), kernels.rows_of(part), dw)
-        kernels.add_matmul(kernels.rows_of(part), back, kernels.rows_of(dy[first : first + steps]))
+        y_block, out = y[first : first + steps], outputs[:steps]
+        project_rows(kernels.rows_of(y_block), panels, b, kernels.rows_of(out))
+        target_rows, weight_rows = _block_rows(targets, first, steps), _block_rows(weights, first, steps)
+        some = kernels.window(row_losses, 0, weight_rows.size)
+        weighted_loss_and_grad_inplace(kernels.rows_of(out), target_rows, weight_rows, binary, scale, some)
+        _sum_rows_per_step(some, losses, first, steps)
+        kernels.add_rows(out, db)
+        kernels.add_outer(kernels.rows_of(y_block), kernels.rows_of(out), dw)
+        kernels.add_matmul(kernels.rows_of(out), transposed, kernels.rows_of(dy[first : first + steps]))
     return dy, dw, db
 
 
 @njit
-def take_steps(y: Array, places: Array) -> Array:
-    """Those steps of ``y (T, B, H)`` that are read, ``(N, B, H)``."""
-    taken = np.empty((places.size, y.shape[1], y.shape[2]), y.dtype)
-    for n in range(places.size):
-        taken[n] = y[places[n]]
-    return taken
+def gather_steps(y: Array, indices: Array) -> Array:
+    """Some steps of ``y (T, B, H)``, ``(N, B, H)``."""
+    steps = np.empty((indices.size, y.shape[1], y.shape[2]), y.dtype)
+    for n in range(indices.size):
+        steps[n] = y[indices[n]]
+    return steps
 
 
 @njit
-def put_steps(taken: Array, places: Array, like: Array) -> Array:
-    """Steps ``(N, B, H)`` at their places in ``(T, B, H)``, as ``like`` is, and zeros elsewhere."""
+def scatter_steps(steps: Array, indices: Array, like: Array) -> Array:
+    """Steps ``(N, B, H)`` at their indices in an array of zeros with the shape of ``like``, ``(T, B, H)``."""
     whole = np.zeros_like(like)
-    for n in range(places.size):
-        whole[places[n]] = taken[n]
+    for n in range(indices.size):
+        whole[indices[n]] = steps[n]
     return whole

@@ -1,14 +1,11 @@
-"""A stream of symbols: a model's layers, its readout and a chain of samplers in one compiled loop.
-
-Text from a model, symbol by symbol.
-"""
+"""Sample text from a language model: layers, readout and samplers in one compiled decoder loop."""
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain as joined
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -31,85 +28,85 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-UNDRAWN = -1
+TO_SAMPLE = -1
 
-"""In place of a symbol: one that is yet to be drawn."""
+"""A position whose token the decoder loop samples."""
 
-MOST_LAYERS = 8
+MAX_COMPILED_LAYERS = 8
 
-"""With more, the loop is plain Python: a call with hundreds of arrays takes too long to compile."""
+"""With more layers, the loop is plain Python: a call with hundreds of arrays takes too long to compile."""
 
 
-class Stream:
-    """One sequence, from states of zero: what is given goes in, what follows comes out.
+class DecoderLoop:
+    """Feed tokens to a model and sample the tokens that follow, for one sequence with zero initial states.
 
     Args:
         model: The model; its parameters are copied.
-        chain: What logits go through before a symbol is drawn.
-        seed: Draw number n takes the n-th number of its sequence.
+        chain: Samplers that change the logits before a token is drawn.
+        seed: Draw number n uses the n-th number of its random sequence.
     """
 
     def __init__(self, model: LanguageModel, chain: Chain, seed: int) -> None:
         self._chain, self._seed = chain, seed
         self._options = tuple(tuple(sampler.options.values()) for sampler in chain.samplers)
-        self._loop = _loop(model, chain)
-        self._layers, y, x = _layers(model)
+        self._loop = _compile_loop(model, chain)
+        self._layers, y, x = _prepare_layers(model)
         self._logits = np.zeros((1, len(model.vocab)), model.dtype)
         weights = kernels.weights_for(self._logits.size, np.float64 if chain.samplers else model.dtype)
         readout = kernels.pack(model.params["Why"]), model.params["by"].copy().reshape(1, -1)
         self._readout = (x, y.reshape(1, -1), *readout, self._logits, weights)
-        self._drawn = False
+        self._has_sampled = False
 
-    def follow(self, tokens: Array) -> None:
-        """Take symbols that are there already, ``(N,)`` int32."""
+    def feed(self, tokens: Array) -> None:
+        """Process given tokens, ``(N,)`` int32."""
         self._run(tokens, 0)
 
-    def draw(self, first: int, count: int) -> Array:
-        """Go on by so many symbols, ``(count,)`` int32, with the draws from number ``first`` on.
+    def sample(self, first: int, count: int) -> Array:
+        """Sample ``count`` tokens, ``(count,)`` int32, with the draws from number ``first`` on.
 
         Raises:
-            UsageError: if the logits, as they are or after a sampler, leave no symbol to draw.
+            UsageError: if the logits, before or after a sampler, leave no symbol to draw.
         """
-        tokens = np.full(count, UNDRAWN, np.int32)
-        made = self._run(tokens, first) if self._drawn else 0
-        while made < count:
-            # The loop stops where the logits are none to draw from, and the chain says what is wrong with
-            # them; it makes the first draw of all, too, for it checks what samplers return.
-            tokens[made] = self._chain(self._logits[0], uniform(self._seed, first + made))
-            made += self._run(tokens[made:], first + made)
-            self._drawn = True
+        tokens = np.full(count, TO_SAMPLE, np.int32)
+        sampled = self._run(tokens, first) if self._has_sampled else 0
+        while sampled < count:
+            # The loop stops at logits that nothing can be drawn from, and the chain raises the error. The
+            # chain also makes the very first draw, because it checks the results of the samplers.
+            tokens[sampled] = self._chain(self._logits[0], uniform(self._seed, first + sampled))
+            sampled += self._run(tokens[sampled:], first + sampled)
+            self._has_sampled = True
         return tokens
 
     def _run(self, tokens: Array, first: int) -> int:
-        start = np.uint64(self._seed), np.uint64(first)
-        return self._loop(self._layers, self._readout, self._options, *start, tokens)  # type: ignore[no-any-return]
+        seed_first = np.uint64(self._seed), np.uint64(first)
+        return self._loop(self._layers, self._readout, self._options, *seed_first, tokens)  # type: ignore[no-any-return]
 
 
-def _layers(model: LanguageModel) -> tuple[tuple[Any, ...], Array, Array]:
-    """What every layer keeps, the array of the output of the last, and that of the token for the first.
+def _prepare_layers(model: LanguageModel) -> tuple[tuple[Any, ...], Array, Array]:
+    """Buffers of every layer, the array of the output of the last, and the array of the input token.
 
-    With what a residual layer keeps are its input, its output, and where their sum goes.
+    The buffers of a residual layer also hold its input, its output, and their sum.
     """
-    stack, found = model.stack, walk(model.cell)
+    stack, decoder = model.stack, walk(model.cell)
     arrays = {name: value.copy() for name, value in (*model.params.items(), *model.buffers.items())}
-    beside = stack.beside({}, (1, 1), model.dtype).part(slice(0, 1), slice(0, 1))
+    aux_inputs = stack.beside({}, (1, 1), model.dtype).part(slice(0, 1), slice(0, 1))
     token = y = np.zeros((1, 1), np.int32)
     layers = []
-    for floor, ((told,), _) in zip(stack.floors, beside, strict=True):
+    for floor, ((aux,), _) in zip(stack.floors, aux_inputs, strict=True):
         (layer,) = floor.layers
         params = tuple(arrays[name] for name in layer.arrays)
         state = tuple(np.zeros((1, *shape), model.dtype) for shape in layer.states.values())
         x = y
-        y, kept = found.prepare(params, x, state, *((told,) if told else ()))
+        y, buffers = decoder.prepare(params, x, state, *((aux,) if aux else ()))
         if floor.is_residual:
             total = np.zeros_like(y)
-            kept, y = (kept, (x, y, total)), total
-        layers.append(kept)
+            buffers, y = (buffers, (x, y, total)), total
+        layers.append(buffers)
     return tuple(layers), y, token
 
 
 @njit
-def add_input(x: Array, y: Array, total: Array) -> None:
+def add_residual(x: Array, y: Array, total: Array) -> None:
     """``total = x + y`` for one step of one row; a token is a one-hot row."""
     for n in range(y.shape[2]):
         total[0, 0, n] = y[0, 0, n]
@@ -120,57 +117,59 @@ def add_input(x: Array, y: Array, total: Array) -> None:
             total[0, 0, n] += x[0, 0, n]
 
 
-def _loop(model: LanguageModel, chain: Chain) -> Callable[..., Any]:
-    """The loop over symbols for this cell, these samplers, and one layer or several."""
-    found = walk(model.cell)
+def _compile_loop(model: LanguageModel, chain: Chain) -> Callable[..., Any]:
+    """Compile the loop for the model's cell and layers and these samplers."""
+    decoder = walk(model.cell)
     samplers = {f"sampler_{n}": sampler.kernel("transform") for n, sampler in enumerate(chain.samplers)}
     residual = [floor.is_residual for floor in model.stack.floors]
     jitted = all(isinstance(kernel, Kernel) for kernel in samplers.values())
-    compiled = found.compiled and jitted and len(residual) <= MOST_LAYERS
-    text = "\n".join(_lines(len(samplers), residual, compiled))
-    given = {"advance": found.advance, **samplers} | ({"add_input": add_input} if any(residual) else {})
-    return load_source(f"{model.cell.name}_stream", text, given).run  # type: ignore[no-any-return]
+    compiled = decoder.compiled and jitted and len(residual) <= MAX_COMPILED_LAYERS
+    source = "\n".join(_emit_module(len(samplers), residual, compiled))
+    names = {"advance": decoder.advance, **samplers} | (
+        {"add_residual": add_residual} if any(residual) else {}
+    )
+    return load_source(f"{model.cell.name}_decoder_loop", source, names).run  # type: ignore[no-any-return]
 
 
-def _lines(samplers: int, residual: list[bool], compiled: bool) -> Iterator[str]:
+def _emit_module(samplers: int, residual: list[bool], compiled: bool) -> Iterator[str]:
     """The module of a loop.
 
     Args:
-        samplers: How many there are.
-        residual: For each layer whether its input is added to its output.
-        compiled: Whether the loop is: a function that Numba knows nothing of can only be called from Python.
+        samplers: Number of samplers.
+        residual: For each layer, whether its input is added to its output.
+        compiled: Whether the loop is compiled. Python functions can only be called from Python.
     """
-    yield '"""Symbol after symbol: the step of every layer, the readout, the samplers, the draw."""'
+    yield '"""The decoder loop: the step of every layer, the readout, the samplers, the draw."""'
     yield from ("", "import numpy as np", "", "import zoo", "from zoo import kernels", "", "")
     yield from ["@zoo.njit"] * compiled
     yield "def run(layers, readout, options, seed, first, tokens):"
-    yield '    """Draw the tokens that are below zero; how many there are before one that cannot be drawn."""'
+    yield '    """Draw the tokens that are below zero; return their number before one that fails."""'
     yield from ["    layers, readout = kernels.borrowed((layers, readout))"] * compiled
     yield "    x, y, panels, by, logits, weights = readout"
     yield "    for n in range(tokens.size):"
     yield "        if tokens[n] < 0:"
-    yield from (f"            {line}" for line in _draw_lines(samplers))
+    yield from (f"            {line}" for line in _emit_sampling(samplers))
     yield "        x[0, 0] = tokens[n]"
-    yield from (f"        {line}" for line in _step_lines(residual))
+    yield from (f"        {line}" for line in _emit_layers(residual))
     yield "        kernels.copy_row(by, logits)"
     yield "        kernels.add_matmul(y, panels, logits)"
     yield "    return tokens.size"
     yield ""
 
 
-def _step_lines(residual: list[bool]) -> Iterator[str]:
-    """The lines that take one step of every layer."""
+def _emit_layers(residual: list[bool]) -> Iterator[str]:
+    """Lines that compute one step of every layer."""
     if not any(residual):
         yield "advance(layers[0])"
         yield from ["for layer in layers[1:]:", "    advance(layer)"] * (len(residual) > 1)
         return
     for n, is_residual in enumerate(residual):
         yield f"advance(layers[{n}]{'[0]' * is_residual})"
-        yield from [f"add_input(*layers[{n}][1])"] * is_residual
+        yield from [f"add_residual(*layers[{n}][1])"] * is_residual
 
 
-def _draw_lines(samplers: int) -> Iterator[str]:
-    """The lines that draw one symbol."""
+def _emit_sampling(samplers: int) -> Iterator[str]:
+    """Lines that draw one symbol."""
     if samplers == 0:
         yield "scores_0 = kernels.row(logits, 0)"
     else:
@@ -195,21 +194,21 @@ Prompt = str | bytes | Sequence[str] | Sequence[int] | Tokens
 
 """A text, its symbols, or its tokens."""
 
-PATIENCE = 0.05
+MAX_LATENCY_S = 0.05
 
-"""Seconds that somebody who watches, or who pressed Ctrl-C, may wait for the symbols under way."""
+"""Seconds that a chunk of symbols may take: they appear, and Ctrl-C is handled, between chunks."""
 
-MOST = 4096
+MAX_CHUNK = 4096
 
-"""Symbols under way at most; with more, a call of the loop costs no less of each."""
+"""Symbols in a chunk at most; longer chunks do not make a symbol cheaper."""
 
 
 def as_chain(sampler: str | Sampler | Chain | None) -> Chain:
-    """A chain of samplers from whatever names one.
+    """Convert the name of a sampler, a sampler, a chain or None to a chain of samplers.
 
     Raises:
         UnknownNameError: if no sampler has this name.
-        UsageError: if it is nothing that samples.
+        UsageError: if it is none of these.
     """
     if sampler is None:
         return Chain()
@@ -232,19 +231,19 @@ def generate(
     seed: int = 0,
     on_unknown: str = "error",
 ) -> Iterator[str]:
-    """The prompt, then pieces of what follows, a symbol each; arguments as for ``LanguageModel.sample``.
+    """Yield the prompt and then the sampled text symbol by symbol; arguments as for ``LanguageModel.sample``.
 
-    Draw number n takes the n-th number of the seed's sequence, so a text is the same however it is asked for.
-
-    Returns:
-        An iterator; joined, its pieces are the text. What can be refused is refused before the first piece.
+    Draw number n uses the n-th number of the seed's random sequence, so the text is that of
+    :func:`generate_text`. Arguments are checked before the first piece.
 
     Raises:
         DataError: if the prompt has unknown characters and they are not skipped.
         UnknownNameError: if no sampler has this name.
         UsageError: if an argument does not fit.
     """
-    return _pieces(model.vocab.decoder(), generate_tokens(model, prompt, length, sampler, seed, on_unknown))
+    return _decoded_pieces(
+        model.vocab.decoder(), generate_tokens(model, prompt, length, sampler, seed, on_unknown)
+    )
 
 
 def generate_text(
@@ -255,9 +254,9 @@ def generate_text(
     seed: int = 0,
     on_unknown: str = "error",
 ) -> str:
-    """What the pieces of :func:`generate` are joined, without the time it takes to make each a string."""
-    parts = generate_tokens(model, prompt, length, sampler, seed, on_unknown)
-    return model.vocab.decode(np.concatenate(list(parts)))
+    """Generate the whole text at once; faster than joining the pieces of :func:`generate`."""
+    chunks = generate_tokens(model, prompt, length, sampler, seed, on_unknown)
+    return model.vocab.decode(np.concatenate(list(chunks)))
 
 
 def generate_tokens(
@@ -268,17 +267,17 @@ def generate_tokens(
     seed: int = 0,
     on_unknown: str = "error",
 ) -> Iterator[Tokens]:
-    """The tokens of the prompt, then those that follow, some at a time; otherwise as :func:`generate`."""
+    """Yield the tokens of the prompt, then chunks of sampled tokens; otherwise as :func:`generate`."""
     length = as_integer(length, "length", 0, sys.maxsize)
     chain, seed = as_chain(sampler), check_seed(seed)
-    given = _tokens(model, prompt, on_unknown)
+    start = _prompt_tokens(model, prompt, on_unknown)
     draws = range(length)
-    if not given.size and draws:
-        given, draws = np.array([uniform(seed, 0) * len(model.vocab)], np.int32), draws[1:]
-    return joined([given], _drawn(model, given, chain, seed, draws))
+    if not start.size and draws:
+        start, draws = np.array([uniform(seed, 0) * len(model.vocab)], np.int32), draws[1:]
+    return itertools.chain([start], _sampled_chunks(model, start, chain, seed, draws))
 
 
-def _tokens(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens:
+def _prompt_tokens(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens:
     """The prompt as tokens, ``(N,)`` int32."""
     if not isinstance(prompt, (str, bytes)):
         prompt = as_elements(prompt, "prompt", "a string, bytes, symbols, or tokens")
@@ -287,30 +286,30 @@ def _tokens(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens:
     return model.vocab.encode(prompt, on_unknown=cast(OnUnknown, on_unknown))
 
 
-def _drawn(model: LanguageModel, given: Tokens, chain: Chain, seed: int, draws: range) -> Iterator[Tokens]:
-    """What follows the tokens: a symbol, then twice as many at a time as long as nobody waits for them."""
+def _sampled_chunks(
+    model: LanguageModel, start: Tokens, chain: Chain, seed: int, draws: range
+) -> Iterator[Tokens]:
+    """Sample after the tokens: chunks of one symbol, two, four, ... as long as a chunk takes little time."""
     if not draws:
         return
-    stream, size = Stream(model, chain, seed), 1
-    stream.follow(given)
+    loop, size = DecoderLoop(model, chain, seed), 1
+    loop.feed(start)
     while draws:
-        start = time.perf_counter()
-        tokens = stream.draw(draws[0], min(size, len(draws)))
-        taken = time.perf_counter() - start
+        began = time.perf_counter()
+        tokens = loop.sample(draws[0], min(size, len(draws)))
+        seconds = time.perf_counter() - began
         yield tokens
         draws = draws[size:]
-        size = _next_size(size, taken)
+        size = _next_chunk_size(size, seconds)
 
 
-def _next_size(size: int, taken: float) -> int:
-    """How many symbols to make at a time, after so many took so many seconds."""
-    if taken > PATIENCE:
+def _next_chunk_size(size: int, seconds: float) -> int:
+    if seconds > MAX_LATENCY_S:
         return max(size // 2, 1)
-    return min(2 * size, MOST) if taken < PATIENCE / 4 else size
+    return min(2 * size, MAX_CHUNK) if seconds < MAX_LATENCY_S / 4 else size
 
 
-def _pieces(decoder: Decoder, parts: Iterable[Tokens]) -> Iterator[str]:
-    """The tokens as text, a piece for each."""
-    for part in parts:
-        yield from map(decoder.push, part.tolist())
+def _decoded_pieces(decoder: Decoder, chunks: Iterable[Tokens]) -> Iterator[str]:
+    for tokens in chunks:
+        yield from map(decoder.push, tokens.tolist())
     yield decoder.flush()

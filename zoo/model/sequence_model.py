@@ -1,4 +1,4 @@
-"""``zoo.SequenceModel``: sequences in; classes, numbers or probabilities out, at every step or the last."""
+"""``zoo.SequenceModel``: classes, numbers or probabilities from sequences, at every step or the last."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.model.model import Model
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
 
-MOST_OUTPUTS = 2**40
+MAX_OUTPUTS = 2**40
 
 
 class SequenceModel(Model):
@@ -27,7 +27,7 @@ class SequenceModel(Model):
 
     >>> model = zoo.SequenceModel("lstm", input_size=3, output_size=5)
     >>> x = np.ones((7, 2, 3), np.float32)  # seven steps of two sequences
-    >>> loss, state = model.loss_and_grad(x, targets=[4, 0])  # their classes, read after the last step
+    >>> loss, state = model.loss_and_grad(x, targets=[4, 0])  # their classes, after the last step
     >>> model.predict(x)[0].shape
     (7, 2)
 
@@ -40,12 +40,12 @@ class SequenceModel(Model):
         loss: ``"cross_entropy"`` of a softmax over V classes, nats; ``"squared_error"``, the mean over V
             numbers; or ``"binary"``, the cross-entropy of V sigmoids, nats, their mean.
         dtype: ``"float32"`` or ``"float64"``.
-        seed: Decides the first values of the parameters.
-        threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
+        seed: Seed of the initial values of the parameters.
+        threads: Number of threads that share the batch; None for every processor. Changes no bit of any
             result.
         recompute: As for :class:`zoo.LanguageModel`.
-        initial: The values of all parameters and buffers by name, instead of drawing them.
-        dropout: As for :class:`zoo.Recurrent`; drawn in :meth:`loss_and_grad` with noise, and nowhere else.
+        initial: The values of all parameters and buffers by name, instead of random ones.
+        dropout: As for :class:`zoo.Recurrent`; active only in :meth:`loss_and_grad` with ``noise``.
         residual: As for :class:`zoo.Recurrent`.
 
     Attributes:
@@ -53,7 +53,7 @@ class SequenceModel(Model):
         grad: Their gradient after :meth:`loss_and_grad`, ``(P,)``.
         params: Name to view into ``theta``: ``"l0.Wxh"``, ..., ``"Why" (H, V)``, ``"by" (V,)``.
         grads: Name to view into ``grad``.
-        buffers: Name to what the cell holds beside parameters, not trained and read-only.
+        buffers: Name to array of the cell that is not trained; read-only.
 
     Raises:
         UnknownNameError: if no cell has this name.
@@ -93,19 +93,19 @@ class SequenceModel(Model):
     def predict(
         self, inputs: Any, weights: Any = None, state: Mapping[str, Any] | None = None
     ) -> tuple[Array, State]:
-        """What the model expects, in the form of targets, and the last states; as ``outputs`` otherwise.
+        """Predictions in the form of targets, and the final states; arguments as for ``outputs``.
 
         Returns:
             For ``"cross_entropy"`` the most probable classes ``(T, B)``, else numbers ``(T, B, V)``, which
-            for ``"binary"`` are probabilities; and the states after the last step.
+            for ``"binary"`` are probabilities; and the final states.
         """
-        found, last = self.outputs(inputs, weights, state)
+        outputs, final = self.outputs(inputs, weights, state)
         if self.loss_name == "cross_entropy":
-            return found.argmax(axis=-1), last
-        return (np.tanh(found / 2) / 2 + 0.5 if self.loss_name == "binary" else found), last
+            return outputs.argmax(axis=-1), final
+        return (np.tanh(outputs / 2) / 2 + 0.5 if self.loss_name == "binary" else outputs), final
 
-    def facts(self) -> dict[str, Any]:
-        """What a checkpoint says of this kind of model, besides its cell and its sizes."""
+    def metadata(self) -> dict[str, Any]:
+        """Entries of a checkpoint's metadata that only this kind of model has."""
         sizes = {"input_size": self.stack.input_size, "output_size": self.output_size}
         return {**sizes, "loss": self.loss_name}
 
@@ -114,10 +114,10 @@ class SequenceModel(Model):
 
 
 def check_loss(loss: Any) -> str:
-    """The name of a loss itself.
+    """Check the name of a loss.
 
     Raises:
-        UsageError: if there is no such loss.
+        UsageError: if the loss is unknown.
     """
     if not isinstance(loss, str) or loss not in LOSSES:
         near = did_you_mean(loss, LOSSES) if isinstance(loss, str) else ""
@@ -129,9 +129,9 @@ def check_loss(loss: Any) -> str:
 
 def _check_outputs(size: Any) -> int:
     try:
-        found = 0 if isinstance(size, bool) else operator.index(size)
+        outputs = 0 if isinstance(size, bool) else operator.index(size)
     except TypeError:
-        found = 0
-    if not 1 <= found <= MOST_OUTPUTS:
+        outputs = 0
+    if not 1 <= outputs <= MAX_OUTPUTS:
         raise UsageError(f"sequence model: output_size is {short_repr(size)}; expected a positive integer.")
-    return found
+    return outputs

@@ -125,7 +125,7 @@ def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: in
     for index in range(count):
         batch = task.batch(index, rows, EVALUATED, part)
         before = state if batch.continues else None
-        loss, outputs, state = model.assess(batch.inputs, batch.targets, batch.weights, before)
+        loss, outputs, state = model.evaluate_batch(batch.inputs, batch.targets, batch.weights, before)
         losses.append(loss)
         scores.append(task.score(outputs, batch))
     score = sum(scores) / count

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import CheckpointError
-from zoo.model import AnyModel, describe_model
+from zoo.model import AnyModel, model_metadata
 from zoo.storage import Checkpoint, RunDirectory
 from zoo.training.config import HARMLESS, Config, config_from_json
 from zoo.training.dataset import Reader
@@ -105,7 +105,7 @@ def _check_same(
         raise CheckpointError(
             f"{directory.path} cannot be resumed: its checkpoint is not one of training."
         ) from None
-    described_now, read_now = describe_model(model), reader.facts()["sha256"]
+    described_now, read_now = model_metadata(model), reader.facts()["sha256"]
     cell_now = described_now["cell"]["source"]
     for what, then, now in (
         (reader.kind, read_then, read_now),

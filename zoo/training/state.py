@@ -13,8 +13,8 @@ import numpy as np
 import zoo
 from zoo.base import Optimizer
 from zoo.errors import CheckpointError
-from zoo.model import AnyModel, describe_model, model_arrays
-from zoo.model.checkpoint import array_shapes, by_name
+from zoo.model import AnyModel, model_arrays, model_metadata
+from zoo.model.checkpoint import array_shapes, strip_prefixes
 from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
 from zoo.training.metrics import Means
@@ -66,7 +66,7 @@ class Progress:
         arrays |= {f"state.{name}": value for name, value in (self.carried or {}).items()}
         meta: dict[str, object] = {
             "kind": model.kind,
-            "model": describe_model(model),
+            "model": model_metadata(model),
             "training": {
                 **{name: getattr(self, name) for name in (*_COUNTERS, "best", "solved", "schedule")},
                 "means": self.means.to_json(),
@@ -115,7 +115,7 @@ def restore(
         raise CheckpointError(
             f"{source}: its training state is not one zoo wrote ({str(error)[:200]})."
         ) from None
-    model.fill(by_name(arrays))
+    model.fill(strip_prefixes(arrays))
     return Progress(
         slots={name: arrays[f"optimizer.{name}"] for name in optimizer.slots},
         carried={name.removeprefix("state."): arrays[name] for name in states} if carried else None,

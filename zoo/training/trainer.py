@@ -144,7 +144,7 @@ class Trainer:
         self.reader.rehearse(self.model)
         self.reader.learn(self.model, 0, None, (self.config.seed, 0))
         if (self.config.steps or 0) - self.progress.step >= _MANY_STEPS:
-            self.model.hasten()
+            self.model.compile_training_step()
             self.reader.learn(self.model, 0, None, (self.config.seed, 0))
         grad = self.clip.apply(self.model.grad).grad
         self.optimizer.apply(self.model.theta, grad, self.progress.slots, 1, 0.0)
