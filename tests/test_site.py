@@ -11,7 +11,7 @@ import pytest
 import zoo
 
 ROOT = Path(__file__).parents[1]
-ROOMS = [name for names in contents.groups().values() for name in names if contents.is_room(name)]
+MODULES = [name for names in contents.groups().values() for name in names if contents.is_module(name)]
 
 
 def written(folder: Path, text: str) -> Path:
@@ -51,7 +51,7 @@ def test_every_public_name_stands_in_one_table() -> None:
     assert len(named) == len(set(named))
     public = {f"zoo.{name}" for name in zoo.__all__}
     assert public - set(named) == set()
-    assert {f"zoo.{name}" for name in zoo._ROOMS} <= set(ROOMS)
+    assert {f"zoo.{name}" for name in zoo._ROOMS} <= set(MODULES)
     assert all(resolve_name(name) for name in set(named) - public), "and others that exist"
 
 
@@ -61,14 +61,14 @@ def test_the_entries_of_models_have_the_methods_of_their_base_class() -> None:
     assert page.count(":inherited-members:") == 1
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_name_of_a_room_has_an_entry(room: str) -> None:
+@pytest.mark.parametrize("module", MODULES)
+def test_every_name_of_a_room_has_an_entry(module: str) -> None:
     try:
-        page = contents.reference_page(room, [])
+        page = contents.reference_page(module, [])
     except (ImportError, zoo.UsageError) as error:
-        assert room not in ("zoo.kernels", "zoo.testing"), "these need no library that zoo or its tests lack"
+        assert module not in ("zoo.kernels", "zoo.testing"), "these need no optional library"
         pytest.skip(str(error))
-    assert [name for name in resolve_name(room).__all__ if f":: {room}.{name}\n" not in page] == []
+    assert [name for name in resolve_name(module).__all__ if f":: {module}.{name}\n" not in page] == []
 
 
 def test_every_name_has_the_entry_of_its_kind(tmp_path: Path) -> None:
@@ -87,11 +87,11 @@ def test_every_name_has_the_entry_of_its_kind(tmp_path: Path) -> None:
         ".. autoexception:: zoo.ZooError", "   :members:", "",
         ".. autodata:: zoo.__version__",
     ]  # fmt: skip
-    room = contents.reference_page("zoo.testing", [])
-    assert ".. automodule:: zoo.testing\n" in room
+    module = contents.reference_page("zoo.testing", [])
+    assert ".. automodule:: zoo.testing\n" in module
     assert (
         ".. data:: zoo.testing.CELL_CHECKS\n\n   - ``check_well_formed``: Card, docstring and sizes are"
-        in room
+        in module
     )
 
 

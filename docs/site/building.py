@@ -1,4 +1,4 @@
-"""What Sphinx is told beside its settings: navigation, the pages of the reference, links to its entries."""
+"""Extensions of the Sphinx build: navigation, the pages of the reference, links to its entries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sphinx.util.nodes import make_refnode
 
 
 def write_reference(app: Sphinx) -> None:
-    """Write a page for each group of public names and each room; ``docs/reference`` is not kept in git."""
+    """Write a page for each group of public names and each module; ``docs/reference`` is not kept in git."""
     folder = Path(app.srcdir) / "docs" / "reference"
     folder.mkdir(exist_ok=True)
     with mock(app.config.autodoc_mock_imports):
@@ -96,7 +96,7 @@ def name_the_front_page(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """What the site needs beside the extensions."""
+    """Files of the site that no extension writes."""
     app.add_lexer("output", TextLexer)
     app.add_post_transform(PublicNames)
     app.connect("builder-inited", write_reference)

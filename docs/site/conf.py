@@ -28,7 +28,7 @@ nitpick_ignore_regex = [("py:(attr|class|data|exc|obj)", ".*")]
 default_role = "literal"  # single backticks too
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-# What the rooms of other libraries import; the same page comes out with and without them.
+# What the modules of other libraries import; the same page comes out with and without them.
 autodoc_mock_imports = [
     "dask", "distributed", "flax", "jax", "keras", "matplotlib", "mlflow", "mpi4py", "onnx", "onnxruntime",
     "sklearn", "tensorboardX", "torch",

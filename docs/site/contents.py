@@ -1,4 +1,4 @@
-"""What the site holds and in which order, read from the documents: no other list is kept beside them.
+"""The contents of the site and their order, read from the documents.
 
 Sections and their pages are those of ``docs/README.md``, names and their groups those of
 ``docs/reference.md``.
@@ -27,23 +27,23 @@ _WITH_INHERITED = ("zoo.LanguageModel", "zoo.SequenceModel")
 
 def sections(index: Path = INDEX) -> dict[str, list[str]]:
     """The pages that the lists of an index name, by heading; a page belongs where it is named first."""
-    found: dict[str, list[str]] = {}
+    by_heading: dict[str, list[str]] = {}
     for heading, lines in _parts(index):
         listed = [line for line in lines if line.startswith(("- ", "  "))]
         named = dict.fromkeys(_docname(index, page) for line in listed for page in _PAGE.findall(line))
-        if fresh := [page for page in named if not any(page in pages for pages in found.values())]:
-            found[heading] = fresh
-    return found
+        if fresh := [page for page in named if not any(page in pages for pages in by_heading.values())]:
+            by_heading[heading] = fresh
+    return by_heading
 
 
 def groups(reference: Path = NAMES) -> dict[str, list[str]]:
     """The public names in the tables of the reference, by heading."""
-    found = {}
+    by_heading = {}
     for heading, lines in _parts(reference):
         cells = [line.split("|")[1] for line in lines if line.startswith("|")]
         if names := [name for cell in cells for name in _NAME.findall(cell)]:
-            found[heading] = names
-    return found
+            by_heading[heading] = names
+    return by_heading
 
 
 def _parts(page: Path) -> Iterator[tuple[str, list[str]]]:
@@ -59,20 +59,20 @@ def _docname(index: Path, page: str) -> str:
     return Path(os.path.relpath(index.parent / page, ROOT)).as_posix()
 
 
-def is_room(name: str) -> bool:
+def is_module(name: str) -> bool:
     """Whether a name is that of a module, which is not imported: it may need what is not installed."""
     path = ROOT.joinpath(*name.split("."))
     return path.is_dir() or path.with_suffix(".py").exists()
 
 
 def reference(page: Path = NAMES) -> dict[str, list[str]]:
-    """Titles of the pages of the reference, each with its names; a room has a page, and names none here."""
-    found = {}
+    """Titles of the pages of the reference, each with its names. A module has a page of its own."""
+    pages = {}
     for heading, names in groups(page).items():
-        if members := [name for name in names if not is_room(name)]:
-            found[heading] = members
-        found |= {name: [] for name in names if is_room(name)}
-    return found
+        if entries := [name for name in names if not is_module(name)]:
+            pages[heading] = entries
+        pages |= {name: [] for name in names if is_module(name)}
+    return pages
 
 
 def file_name(title: str) -> str:
@@ -81,7 +81,7 @@ def file_name(title: str) -> str:
 
 
 def reference_page(title: str, names: list[str]) -> str:
-    """A page in reStructuredText: an entry for each name, of a room for all in its ``__all__``."""
+    """A page in reStructuredText: an entry for each name, of a module for all in its ``__all__``."""
     lines = [title, "=" * len(title), ""]
     if not names:
         names = [f"{title}.{name}" for name in import_module(title).__all__]
