@@ -37,7 +37,7 @@ import zoo
 from zoo import kernels
 from zoo.bench.timing import ROWS as SHARD
 from zoo.bench.timing import Sizes, Work, alternate, inputs, least, shard
-from zoo.compiler.compile import plan
+from zoo.compiler.compile import plan_kernels
 from zoo.compiler.plan_values import cost_of
 
 Array = Any
@@ -229,7 +229,7 @@ def lines(cell: zoo.Cell) -> tuple[int, int | None]:
 
 def product_flops(cell: zoo.Cell, hidden: int) -> int:
     """Floating point operations in products per token, forward and backward; those of vanilla by its twin."""
-    found = plan(cell if cell.is_derived() else Twin())
+    found = plan_kernels(cell if cell.is_derived() else Twin())
     costs = cost_of(found.forward), cost_of(found.backward, found.derivation.dx)
     return sum(int(cost.by_tokens.evaluate({"I": SYMBOLS, "H": hidden})) for cost in costs)
 
@@ -269,7 +269,7 @@ def begin(name: str, dtype: str) -> dict[str, float]:
     cell = zoo.get_cell(name)
     moments = [time.process_time()]
     if cell.is_derived():
-        plan(cell)
+        plan_kernels(cell)
     moments.append(time.process_time())
     shard(cell, (2, 1, 128), dtype, SYMBOLS)()
     moments.append(time.process_time())

@@ -16,8 +16,8 @@ from zoo import kernels
 from zoo.base.names import did_you_mean
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.linear_algebra import expm as compiled_expm
-from zoo.compiler.frontend.symbolic import Traced, trace
-from zoo.compiler.frontend.symbolic_length import Extent
+from zoo.compiler.frontend.symbolic import SymbolicArray, apply_elementwise
+from zoo.compiler.frontend.symbolic_length import SymbolicLength
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
 from zoo.compiler.passes.gradient_cuts import SHIFT
 from zoo.errors import UsageError
@@ -57,15 +57,15 @@ __all__ = [
 
 def _apply(name: str, *operands: Array) -> Array:
     """An operation of the table, on arrays or symbols."""
-    if any(isinstance(operand, Traced | Extent) for operand in operands):
-        return trace(name, *operands)
-    return OPERATIONS[name].meaning(*operands)
+    if any(isinstance(operand, SymbolicArray | SymbolicLength) for operand in operands):
+        return apply_elementwise(name, *operands)
+    return OPERATIONS[name].numpy(*operands)
 
 
 def eye(n: Any) -> Array:
     """The identity matrix ``(n, n)``, for ``n`` an integer or a length such as ``h.shape[0]``."""
-    if isinstance(n, Extent):
-        return Traced(n.graph.node("eye", attr=n.dim, shape=(n.dim, n.dim)))
+    if isinstance(n, SymbolicLength):
+        return SymbolicArray(n.graph.node("eye", attr=n.dim, shape=(n.dim, n.dim)))
     return np.eye(n)
 
 
@@ -79,7 +79,7 @@ def expm(a: Array) -> Array:
     Raises:
         UsageError: if it is not a square matrix.
     """
-    if isinstance(a, Traced | Complex):
+    if isinstance(a, SymbolicArray | Complex):
         return compiled_expm(a)
     a = _square_matrix("expm", a, "fiu", "real numbers")
     out = np.empty(a.shape, a.dtype if a.dtype.kind == "f" else float)
@@ -99,7 +99,7 @@ def cayley(a: Array) -> Array:
         UsageError: if it is not a square matrix.
         LinAlgError: if ``I + a`` is singular, on NumPy arrays.
     """
-    if isinstance(a, Traced | Complex):
+    if isinstance(a, SymbolicArray | Complex):
         identity = eye(a.shape[0])
     else:
         a = _square_matrix("cayley", a, "fiuc", "numbers")
@@ -202,7 +202,11 @@ def softmax(x: Array, axis: int = -1) -> Array:
 
 def _shift(x: Array) -> Array:
     """``x``, for what does not depend on it, so that no gradient has to flow."""
-    return Traced(x.graph.node("stop_gradient", (x.node,), SHIFT, x.dims)) if isinstance(x, Traced) else x
+    return (
+        SymbolicArray(x.graph.node("stop_gradient", (x.node,), SHIFT, x.dims))
+        if isinstance(x, SymbolicArray)
+        else x
+    )
 
 
 def layer_norm(x: Array, axis: int = -1, eps: float = 1e-5) -> Array:
@@ -256,7 +260,7 @@ def top_k(x: Array, k: Any, axis: int = -1) -> Array:
         UsageError: if ``k`` is no such thing, or below one.
     """
     is_integer = isinstance(k, int | np.integer) and not isinstance(k, bool)
-    if not isinstance(k, Extent) and not (is_integer and k >= 1):
+    if not isinstance(k, SymbolicLength) and not (is_integer and k >= 1):
         raise UsageError(
             f"top_k: k is {k!r}; expected a positive integer, or a length such as h.shape[-1] // 4."
         )
@@ -271,7 +275,7 @@ def top_k(x: Array, k: Any, axis: int = -1) -> Array:
 def stop_gradient(x: Array) -> Array:
     """``x``, through which no gradient flows."""
     if isinstance(x, Complex):
-        return Complex(trace("stop_gradient", x.real), trace("stop_gradient", x.imag))
+        return Complex(apply_elementwise("stop_gradient", x.real), apply_elementwise("stop_gradient", x.imag))
     return _apply("stop_gradient", x)
 
 
@@ -305,7 +309,7 @@ def heaviside(x: Array, surrogate: str = "fast_sigmoid", slope: float = 1.0) -> 
             f"heaviside: surrogate is {surrogate!r}; expected one of {', '.join(_SURROGATES)}."
             f"{did_you_mean(surrogate, _SURROGATES)}"
         )
-    if not isinstance(x, Traced):
+    if not isinstance(x, SymbolicArray):
         return np.heaviside(x, 1.0)
     step = np.where(x >= 0, 1.0, np.where(x < 0, 0.0, x))  # NaN stays NaN
-    return trace("with_derivative", step, x, _SURROGATES[surrogate](x, slope))
+    return apply_elementwise("with_derivative", step, x, _SURROGATES[surrogate](x, slope))

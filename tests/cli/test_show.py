@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from zoo.cli.app import cli
-from zoo.compiler.compile import plan
+from zoo.compiler.compile import plan_kernels
 from zoo.registry import load_cell_file
 
 RICH = Path(__file__).parents[1] / "support" / "kitchen_sink_cell.py"
@@ -129,7 +129,7 @@ def test_what_a_cell_has_not_has_no_table() -> None:
 
 def test_the_source_of_a_derived_cell_is_both_passes(file: str) -> None:
     result = run("show", f"{file}:Plain", "--source")
-    assert (result.exit_code, result.output) == (0, plan(load_cell_file(f"{file}:Plain")()).source)
+    assert (result.exit_code, result.output) == (0, plan_kernels(load_cell_file(f"{file}:Plain")()).source)
     assert "def forward(params, x, state):" in result.output
     assert "def backward(params, x, state, tape, dy, dlast):" in result.output
 
@@ -137,8 +137,8 @@ def test_the_source_of_a_derived_cell_is_both_passes(file: str) -> None:
 def test_the_source_for_other_options(file: str) -> None:
     cell = load_cell_file(f"{file}:Plain")
     result = run("show", f"{file}:Plain", "--source", "--set", "gain=0.5")
-    assert result.output == plan(cell(gain=0.5)).source
-    assert result.output != plan(cell()).source
+    assert result.output == plan_kernels(cell(gain=0.5)).source
+    assert result.output != plan_kernels(cell()).source
 
 
 def test_the_source_of_kernels_written_by_hand_is_their_module() -> None:

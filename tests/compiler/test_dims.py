@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.base.size_expr import Size
-from zoo.compiler.frontend.symbolic_length import Extent, as_length, extent
+from zoo.compiler.frontend.symbolic_length import SymbolicLength, as_length, symbolic_length
 from zoo.compiler.ir.dims import Dim, as_dim, dim_of, letter, product
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
 from zoo.compiler.ir.graph import Graph
@@ -137,8 +137,8 @@ def test_declared_sizes(size: str, expected: str) -> None:
 # Lengths as a step sees them.
 
 
-def length(dim: Dim) -> int | Extent:
-    return extent(Graph(OPERATIONS), dim)
+def length(dim: Dim) -> int | SymbolicLength:
+    return symbolic_length(Graph(OPERATIONS), dim)
 
 
 def test_a_known_length_is_an_integer() -> None:

@@ -16,13 +16,13 @@ import pytest
 import step_asserts as checks
 
 import zoo
-from zoo.compiler.frontend.symbolic import Traced, trace
+from zoo.compiler.frontend.symbolic import SymbolicArray, apply_elementwise
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
 
 no_files = checks.no_files
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
-EXACT = [name for name, row in OPERATIONS.items() if row.exact]
+EXACT = [name for name, row in OPERATIONS.items() if row.exact_gradient]
 # How an operand may come: a vector of the row, one number of the row, a parameter, a number in the source.
 VECTOR, ONE, PARAMETER, NUMBER = "vspc"
 SHAPES = {VECTOR: ("H",), ONE: (1,), PARAMETER: ("H",)}
@@ -30,9 +30,9 @@ SHAPES = {VECTOR: ("H",), ONE: (1,), PARAMETER: ("H",)}
 
 def apply(name: str, *operands: Any) -> Any:
     """An operation on arrays or symbols, as zoo's own functions apply it."""
-    if any(isinstance(operand, Traced) for operand in operands):
-        return trace(name, *operands)
-    return OPERATIONS[name].meaning(*operands)
+    if any(isinstance(operand, SymbolicArray) for operand in operands):
+        return apply_elementwise(name, *operands)
+    return OPERATIONS[name].numpy(*operands)
 
 
 def operand_kinds(name: str) -> Iterator[str]:
@@ -55,7 +55,7 @@ def one_line_cell(name: str, kinds: str) -> zoo.Cell:
     def step(self: Any, x: Any, h: Any, *values: Any) -> Any:
         given = dict(zip(states, values, strict=True)) | {each: getattr(self, each) for each in params}
         result = apply(name, *_operands(name, names, given))
-        y = np.where(result, 1.0, 0.0) if OPERATIONS[name].truth else result
+        y = np.where(result, 1.0, 0.0) if OPERATIONS[name].is_bool else result
         return zoo.Output(y + h * self.W, h, *values)
 
     step.__signature__ = _signature("self", "x", "h", *states)
@@ -79,7 +79,7 @@ def _operands(name: str, names: list[str], given: dict[str, Any]) -> Iterator[An
     row = OPERATIONS[name]
     for each, (low, high) in zip(names, row.domain, strict=True):
         value = given.get(each, 0.3 * low + 0.7 * high)
-        yield value > 0.5 if row.takes_truths and (low, high) == (0.0, 1.0) else value
+        yield value > 0.5 if row.accepts_bool and (low, high) == (0.0, 1.0) else value
 
 
 def _signature(*names: str) -> inspect.Signature:
@@ -105,11 +105,11 @@ def test_code_equals_meaning_and_adjoint_equals_differences(name: str) -> None:
 
 
 WRONG = {
-    "the adjoint of tanh": ("tanh", {"adjoint": lambda g, y, a: (g * (1.0 - y),)}),
-    "a sign": ("subtract", {"adjoint": lambda g, y, a, b: (g, g)}),
+    "the adjoint of tanh": ("tanh", {"vjp": lambda g, y, a: (g * (1.0 - y),)}),
+    "a sign": ("subtract", {"vjp": lambda g, y, a, b: (g, g)}),
     "operands exchanged": ("divide", {"code": "{1} / {0}"}),
-    "no adjoint": ("sqrt", {"adjoint": None}),
-    "another meaning": ("sigmoid", {"meaning": np.tanh}),
+    "no adjoint": ("sqrt", {"vjp": None}),
+    "another meaning": ("sigmoid", {"numpy": np.tanh}),
     "a piece left out": ("maximum", {"code": "{0} if {0} >= {0} else {1}"}),
 }
 
@@ -125,7 +125,9 @@ def test_a_wrong_row_is_caught(wrong: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_interval_for_every_operand() -> None:
     for name, row in OPERATIONS.items():
         for place in range(len(row.domain)):
-            assert f"{{{place}}}" in row.code or not row.exact, f"{name} does not use operand {place}"
+            assert f"{{{place}}}" in row.code or not row.exact_gradient, (
+                f"{name} does not use operand {place}"
+            )
         assert f"{{{len(row.domain)}}}" not in row.code, f"{name} has an operand without an interval"
 
 
@@ -176,7 +178,7 @@ def every_row_cell() -> zoo.Cell:
             operands = [operand * (1 - 0.1 * place) for place in range(len(row.domain))]
             names = [f"v{place}" for place in range(len(operands))]
             result = apply(name, *_operands(name, names, dict(zip(names, operands, strict=True))))
-            results.append(np.where(result, 1.0, 0.0) if row.truth else result)
+            results.append(np.where(result, 1.0, 0.0) if row.is_bool else result)
         return zoo.Output(np.concatenate(results), h)
 
     members = {"__doc__": "All.", "card": CARD, "W": zoo.Param("H"), "h": zoo.State("H"), "step": step}

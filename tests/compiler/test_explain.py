@@ -14,7 +14,7 @@ import zoo_cells
 
 import zoo
 from zoo import kernels
-from zoo.compiler.compile import derive
+from zoo.compiler.compile import compile_step
 from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
@@ -264,7 +264,7 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
     inputs = tuple(np.ones((steps, batch, *shape)) for shape in cell.input_shapes(*sizes).values())
     extra = (inputs,) if inputs else ()
     x = np.zeros((steps, batch), np.int32) if tokens else np.ones((steps, batch, env["I"]))
-    found, flops = derive(cell), {}
+    found, flops = compile_step(cell), {}
     with kernels.interpreted(), pytest.MonkeyPatch.context() as patch:
         counting = Counting()
         patch.setitem(found.forward.py_func.__globals__, "kernels", counting)

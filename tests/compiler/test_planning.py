@@ -13,10 +13,10 @@ import step_asserts as checks
 
 import zoo
 from zoo.cell_pages.diagram.svg import draw
-from zoo.compiler.compile import plan
+from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import explain
-from zoo.compiler.frontend.traceable_values import equations_of, intermediates
-from zoo.compiler.passes.autodiff import step_back
+from zoo.compiler.frontend.traceable_values import step_graph_of, traceable_values
+from zoo.compiler.passes.autodiff import step_vjp
 
 no_files = checks.no_files
 
@@ -88,29 +88,29 @@ A_SECOND = 3_000_000
 @pytest.mark.parametrize("name", CHAINS)
 def test_the_time_grows_with_the_number_of_operations(name: str) -> None:
     with at_most(A_SECOND) as some:
-        plan(chain(CHAINS[name], 8))
+        plan_kernels(chain(CHAINS[name], 8))
     with at_most(A_SECOND) as many:
-        plan(chain(CHAINS[name], 32))
+        plan_kernels(chain(CHAINS[name], 32))
     assert many[0] < 5 * some[0]
 
 
 @pytest.mark.parametrize("name", ["logistic", "where"])
 def test_slices_of_a_long_chain_are_taken_once(name: str) -> None:
     with at_most(A_SECOND):
-        plan(chain(CHAINS[name], 32, narrow=True))
+        plan_kernels(chain(CHAINS[name], 32, narrow=True))
 
 
 def test_inner_steps_of_a_shipped_cell() -> None:
     with at_most(A_SECOND):
-        plan(zoo.get_cell("gru_ode", steps=24))
+        plan_kernels(zoo.get_cell("gru_ode", steps=24))
 
 
 @pytest.mark.parametrize("name", ["logistic", "roll", "views"])
 def test_no_recursion_limits_a_chain(name: str) -> None:
     cell = chain(CHAINS[name], 250)
     explain(cell)
-    intermediates(cell)
-    assert step_back(cell).of(equations_of(cell).y) is not None
+    traceable_values(cell)
+    assert step_vjp(cell).of(step_graph_of(cell).y) is not None
     draw(cell)
 
 
@@ -118,7 +118,7 @@ def test_no_recursion_limits_a_sum_with_a_product_in_it() -> None:
     def inner(cell: Any, a: Any) -> Any:
         return sum((a * number for number in range(1000)), a @ cell.U)
 
-    assert "kernels.add_outer(" in plan(chain(inner, 1)).source
+    assert "kernels.add_outer(" in plan_kernels(chain(inner, 1)).source
 
 
 @pytest.mark.parametrize("name", ["logistic", "where", "halves"])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.compiler.frontend.trace_step import check_sizes, read
+from zoo.compiler.frontend.trace_step import check_shapes, trace_step
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 HAS_COLUMNS = sys.version_info >= (3, 11)
@@ -31,7 +31,7 @@ def cell(step: Step, **members: Any) -> zoo.Cell:
 
 def complaint(tried: zoo.Cell) -> str:
     with pytest.raises(zoo.DefinitionError) as caught:
-        read(tried)
+        trace_step(tried)
     return str(caught.value)
 
 
@@ -259,7 +259,7 @@ def test_nothing_returned() -> None:
         both(self, x, h)
 
     line = step.__code__.co_firstlineno
-    assert f"test_compiler_errors.py:{line}, in step: step returns None; expected" in complaint(cell(step))
+    assert f"test_source_errors.py:{line}, in step: step returns None; expected" in complaint(cell(step))
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_helper_is_where_it_happens() -> None:
 
     line = helper.__code__.co_firstlineno + 1
     text = complaint(cell(lambda self, x, h: helper(h)))
-    assert re.search(rf"test_compiler_errors\.py:{line}, in `(return )?np\.linalg\.inv\(a\)`: ", text)
+    assert re.search(rf"test_source_errors\.py:{line}, in `(return )?np\.linalg\.inv\(a\)`: ", text)
 
 
 def test_the_standard_library_is_not_where_it_happens() -> None:
@@ -307,7 +307,7 @@ def test_the_standard_library_is_not_where_it_happens() -> None:
         return h * statistics.fmean(both(self, x, h))
 
     line = step.__code__.co_firstlineno + 1
-    assert f"test_compiler_errors.py:{line}, in `" in complaint(cell(step))
+    assert f"test_source_errors.py:{line}, in `" in complaint(cell(step))
 
 
 def test_a_long_expression_is_shortened(tmp_path: Path) -> None:
@@ -326,10 +326,10 @@ def test_without_a_source_the_function_is_named() -> None:
 
 def test_the_cause_is_kept_where_it_is_the_authors() -> None:
     with pytest.raises(zoo.DefinitionError) as caught:
-        read(cell(lambda self, x, h: h / self.hidden))
+        trace_step(cell(lambda self, x, h: h / self.hidden))
     assert isinstance(caught.value.__cause__, AttributeError)
     with pytest.raises(zoo.DefinitionError) as caught:
-        read(cell(lambda self, x, h: float(h)))
+        trace_step(cell(lambda self, x, h: float(h)))
     assert caught.value.__cause__ is None
 
 
@@ -337,7 +337,7 @@ def test_step_may_ask_for_an_attribute() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         return both(self, x, h) if not hasattr(h, "cpu") and not hasattr(self, "gate") else h
 
-    read(cell(step))
+    trace_step(cell(step))
 
 
 def test_an_array_of_an_earlier_reading_is_refused() -> None:
@@ -347,7 +347,7 @@ def test_an_array_of_an_earlier_reading_is_refused() -> None:
         kept.append(h)
         return both(self, x, h) + kept[0]
 
-    read(cell(step))
+    trace_step(cell(step))
     assert "an array of an earlier reading of the equations is used" in complaint(cell(step))
 
 
@@ -365,7 +365,7 @@ def test_constants_make_no_warnings() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         return both(self, x, h) + np.minimum(1.0, 1.0 / np.zeros_like(h))
 
-    read(cell(step))
+    trace_step(cell(step))
 
 
 @pytest.mark.parametrize("size", ["H / I", "I / (H + 1)"])
@@ -402,9 +402,9 @@ def test_sizes_that_do_not_come_out(
     step: Step, good: tuple[int, int], bad: tuple[int, int], what: str
 ) -> None:
     tried = cell(step)
-    check_sizes(read(tried), *good)
+    check_shapes(trace_step(tried), *good)
     zoo.Recurrent(tried, *good)
-    for refuse in (lambda: check_sizes(read(tried), *bad), lambda: zoo.Recurrent(tried, *bad)):
+    for refuse in (lambda: check_shapes(trace_step(tried), *bad), lambda: zoo.Recurrent(tried, *bad)):
         with pytest.raises(
             zoo.UsageError, match=rf"cell 'wrong': step .*{what}.* for I={bad[0]}, H={bad[1]}"
         ):

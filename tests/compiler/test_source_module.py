@@ -21,7 +21,7 @@ import pytest
 import zoo
 from zoo import kernels
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.compile import derive, plan
+from zoo.compiler.compile import compile_step, plan_kernels
 from zoo.compiler.reference import run_sequence
 from zoo.kernels import cache_dir
 from zoo.kernels.cache_dir import cached_files, clear_cache, generated_files, kernel_directory
@@ -252,9 +252,9 @@ def test_a_cell_from_a_prompt_works_without_a_cache_too(tmp_path: Path) -> None:
 
 def test_an_option_is_part_of_the_code_and_equal_options_are_one_module(folder: Path) -> None:
     cell = made("h", gain=0.5)
-    assert plan(cell).source != plan(type(cell)(gain=0.25)).source
-    assert derive(cell).forward is derive(type(cell)(gain=0.5)).forward
-    assert derive(cell).forward is not derive(type(cell)(gain=0.25)).forward
+    assert plan_kernels(cell).source != plan_kernels(type(cell)(gain=0.25)).source
+    assert compile_step(cell).forward is compile_step(type(cell)(gain=0.5)).forward
+    assert compile_step(cell).forward is not compile_step(type(cell)(gain=0.25)).forward
 
 
 def made(state: str = "h", param: str = "W", local: str = "z", **options: float) -> zoo.Cell:
@@ -295,7 +295,7 @@ def agrees(cell: zoo.Cell) -> None:
         )
     )
     x = rng.normal(size=(steps, batch, inputs))
-    found = derive(cell)
+    found = compile_step(cell)
     with kernels.interpreted():
         y, last, tape = found.forward(tuple(params.values()), x, tuple(state.values()))
         dx, dstate, dparams = found.backward(
@@ -431,7 +431,7 @@ def test_no_text_of_the_author_becomes_code(text: str) -> None:
             return h
 
     Told.__qualname__ = Told.__module__ = text
-    source = plan(Told()).source
+    source = plan_kernels(Told()).source
     assert text not in source.replace('"""', "") or len(text) == 1
     tree = ast.parse(source)
     kinds = [type(node) for node in tree.body]
@@ -449,7 +449,9 @@ def test_no_text_of_the_author_becomes_code(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "nas", "lem", "layer_norm_lstm", "mamba"])
 def test_loops_over_many_arrays_are_functions_of_disjoint_ones(name: str) -> None:
-    functions = [node for node in ast.parse(plan(zoo.get_cell(name)).source).body if hasattr(node, "args")]
+    functions = [
+        node for node in ast.parse(plan_kernels(zoo.get_cell(name)).source).body if hasattr(node, "args")
+    ]
     loops = {each.name: ast.unparse(each.decorator_list[0]) for each in functions if "_loop_" in each.name}
     assert len(loops) >= 2
     assert set(loops.values()) == {"zoo.njit(inline=True, disjoint=True)"}
@@ -465,7 +467,7 @@ def is_element(node: ast.AST) -> bool:
 
 
 def test_derived_code_names_nothing_but_numpy_zoo_and_its_own() -> None:
-    tree = ast.parse(plan(made()).source)
+    tree = ast.parse(plan_kernels(made()).source)
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     loops = {function.name for function in functions if "_loop" in function.name}
     for function in functions:

@@ -7,10 +7,10 @@ import pytest
 from export_asserts import case
 
 import zoo
-from zoo.compiler.frontend.trace_step import read
+from zoo.compiler.frontend.trace_step import trace_step
 from zoo.compiler.interpreter import numpy_impl
 from zoo.compiler.ir.graph import Level, ancestors
-from zoo.compiler.passes.specialise import at_sizes, concrete_shape, shared_values
+from zoo.compiler.passes.specialise import concrete_shape, fold_parameters, specialise
 
 CELLS = ["vanilla", "lstm", "retnet", "mamba", "clockwork", "slstm", "lif", "rg_lru", "lru", "lipschitz"]
 
@@ -34,7 +34,7 @@ def test_what_is_settled_has_the_same_values(name):
     cell = numbers.rnn.cell
     arrays = {key.removeprefix("l0."): v for key, v in {**numbers.rnn.params, **numbers.rnn.buffers}.items()}
     told = {key: each.value(cell.options) for key, each in cell.inputs.items()}
-    equations = at_sizes(read(cell), {"I": 3, "H": 8}, told)
+    equations = specialise(trace_step(cell), {"I": 3, "H": 8}, told)
     nodes = ancestors(equations.outputs)
     state = {key.removeprefix("l0."): value[0] for key, value in numbers.state.items()}
     given = {"param": arrays, "buffer": arrays, "state": state, "x": {"x": numbers.x[0, 0]}}
@@ -42,16 +42,16 @@ def test_what_is_settled_has_the_same_values(name):
     expected, *_ = numbers.expected()
     np.testing.assert_allclose(found[equations.y], expected[0, 0], rtol=1e-12, atol=1e-14)
     assert all(found[node].shape == concrete_shape(node.shape) for node in nodes if node.value is None)
-    shared = shared_values(equations.outputs, arrays, np.dtype(np.float64))
+    shared = fold_parameters(equations.outputs, arrays, np.dtype(np.float64))
     assert set(shared) == {node for node in nodes if node.level == Level.ONCE}
 
 
 def test_what_is_told_becomes_a_number_and_what_is_not_stays_an_input():
-    equations = read(zoo.get_cell("ctrnn"))
-    told = at_sizes(equations, {"I": 3, "H": 4}, {"dt": 0.5})
-    assert (dict(told.inputs), set(at_sizes(equations, {"I": 3, "H": 4}, {}).inputs)) == ({}, {"dt"})
+    equations = trace_step(zoo.get_cell("ctrnn"))
+    told = specialise(equations, {"I": 3, "H": 4}, {"dt": 0.5})
+    assert (dict(told.inputs), set(specialise(equations, {"I": 3, "H": 4}, {}).inputs)) == ({}, {"dt"})
 
 
 def test_what_only_the_derivative_sees_is_gone():
-    equations = at_sizes(read(zoo.get_cell("lif")), {"I": 3, "H": 4}, {})
+    equations = specialise(trace_step(zoo.get_cell("lif")), {"I": 3, "H": 4}, {})
     assert not {"with_derivative", "stop_gradient"} & {node.op for node in ancestors(equations.outputs)}

@@ -11,8 +11,8 @@ import step_asserts as checks
 
 import zoo
 from zoo.analysis import jacobian
-from zoo.compiler.cell_kernels import walk
-from zoo.compiler.compile import plan
+from zoo.compiler.cell_kernels import decode_step
+from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import explain
 from zoo.errors import UsageError
 from zoo.kernels import interpreted
@@ -203,10 +203,10 @@ def test_the_walk(name: str) -> None:
     params, _, state = case._arguments(case.x, "float64")
     x = np.zeros((1, 1, 3))
     with interpreted():
-        y, kept = walk(case.cell).prepare(params, x, state)
+        y, kept = decode_step(case.cell).prepare(params, x, state)
         for t in range(3):
             x[:] = case.x[t]
-            walk(case.cell).advance(kept)
+            decode_step(case.cell).advance(kept)
             np.testing.assert_allclose(y[0], expected[t], rtol=1e-12)
 
 
@@ -237,7 +237,7 @@ def test_a_step_that_passes_no_gradient_back() -> None:
         dx, _ = rnn.backward(np.ones_like(y))
     assert not dx.any()
     assert not rnn.grad.any()
-    assert "for last in" not in plan(cell).source
+    assert "for last in" not in plan_kernels(cell).source
 
 
 def _stopped() -> zoo.Cell:

@@ -17,7 +17,7 @@ import step_asserts as checks
 
 import zoo
 from zoo.compiler.frontend.source_errors import TraceError
-from zoo.compiler.frontend.symbolic import Traced
+from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.dims import as_dim
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
 from zoo.compiler.ir.graph import Graph, Level
@@ -509,13 +509,13 @@ def places(node: Any) -> list[int]:
     ]
 
 
-def leaf(*shape: int) -> Traced:
-    return Traced(
+def leaf(*shape: int) -> SymbolicArray:
+    return SymbolicArray(
         Graph(OPERATIONS).node("state", attr="m", shape=tuple(map(as_dim, shape)), level=Level.STEP)
     )
 
 
-def taken(array: Traced, key: slice) -> list[int]:
+def taken(array: SymbolicArray, key: slice) -> list[int]:
     """The places that a slice takes; none if it is refused."""
     try:
         return places(array[key].node)

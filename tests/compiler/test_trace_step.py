@@ -14,9 +14,9 @@ import pytest
 import step_asserts as checks
 
 import zoo
-from zoo.compiler.compile import plan
-from zoo.compiler.frontend.trace_step import read
-from zoo.compiler.frontend.value_names import watched
+from zoo.compiler.compile import plan_kernels
+from zoo.compiler.frontend.trace_step import trace_step
+from zoo.compiler.frontend.value_names import record_names
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 Step = Callable[..., Any]
@@ -207,7 +207,7 @@ def test_options_choose_what_is_compiled() -> None:
     kind = type(cell(step, **members))
     for options in ({}, {"depth": 3}, {"squash": False}, {"mode": "minus"}):
         check(kind(**options))
-    assert plan(kind()).source != plan(kind(depth=3)).source
+    assert plan_kernels(kind()).source != plan_kernels(kind(depth=3)).source
 
 
 # Where the equations come from.
@@ -281,7 +281,7 @@ def test_a_decorated_step() -> None:
 
     tried = cell(halved(step))
     check(tried)
-    assert "gate" in read(tried).names.values()
+    assert "gate" in trace_step(tried).names.values()
 
 
 WITHOUT_SOURCE = """
@@ -300,7 +300,7 @@ def test_a_cell_without_a_source() -> None:
     members: dict[str, Any] = {"zoo": zoo, "np": np, "CARD": CARD, "__name__": "prompt"}
     exec(compile(WITHOUT_SOURCE, "<stdin>", "exec"), members)
     check(members["Typed"]())
-    assert "gate" in read(members["Typed"]()).names.values()
+    assert "gate" in trace_step(members["Typed"]()).names.values()
 
 
 # Names.
@@ -320,11 +320,11 @@ def two_gates() -> zoo.Cell:
 
 
 def test_values_have_the_names_of_the_author() -> None:
-    equations = read(two_gates())
+    equations = trace_step(two_gates())
     names = set(equations.names.values())
     assert {"gates", "i", "f", "c", "lambda_"} <= names
     assert "_hidden" not in names
-    assert equations.names[equations.after["c"]] == "c"
+    assert equations.names[equations.new_states["c"]] == "c"
 
 
 def test_complex_values_have_names_too() -> None:
@@ -332,7 +332,7 @@ def test_complex_values_have_names_too() -> None:
         turned = (x @ self.W + h @ self.U) * np.exp(1j * h)
         return turned.real + turned.imag
 
-    assert {"turned_re", "turned_im"} <= set(read(cell(step)).names.values())
+    assert {"turned_re", "turned_im"} <= set(trace_step(cell(step)).names.values())
 
 
 def test_other_tracers_are_back_afterwards() -> None:
@@ -344,7 +344,7 @@ def test_other_tracers_are_back_afterwards() -> None:
     before = sys.gettrace()
     sys.settrace(tracer)
     try:
-        read(two_gates())
+        trace_step(two_gates())
         found = sys.gettrace()
         seen.clear()
         helper(1.0, 2.0)
@@ -361,7 +361,7 @@ def test_other_tracers_are_back_after_an_error() -> None:
     sys.settrace(tracer)
     try:
         with pytest.raises(zoo.DefinitionError):
-            read(cell(lambda self, x, h: np.sort(h)))
+            trace_step(cell(lambda self, x, h: np.sort(h)))
         found = sys.gettrace()
     finally:
         sys.settrace(before)
@@ -376,7 +376,7 @@ def test_a_debugger_that_starts_in_step_stays() -> None:
 
     before = sys.gettrace()
     try:
-        with watched(step):
+        with record_names(step):
             step()
         found = sys.gettrace()
     finally:
@@ -392,7 +392,7 @@ def test_other_threads_are_not_traced() -> None:
         thread.start()
         thread.join()
 
-    with watched(step):
+    with record_names(step):
         step()
     assert found == [None]
 
@@ -401,7 +401,7 @@ def test_cells_are_read_in_several_threads() -> None:
     sources: list[str] = []
 
     def work() -> None:
-        sources.append(repr(read(two_gates()).y.graph.nodes))
+        sources.append(repr(trace_step(two_gates()).y.graph.nodes))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:

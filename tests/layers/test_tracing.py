@@ -11,7 +11,7 @@ from trace_asserts import CARD, Again, Kernels, as_stored, differentiable, trial
 
 import zoo
 from zoo.compiler import interpreter
-from zoo.compiler.frontend.traceable_values import equations_of, intermediates
+from zoo.compiler.frontend.traceable_values import step_graph_of, traceable_values
 from zoo.errors import UnknownNameError, UsageError
 from zoo.kernels import interpreted
 
@@ -49,7 +49,7 @@ def assert_close(found, expected, rtol=1e-11):
 def test_a_trace_is_what_the_names_of_a_running_step_stand_for(name):
     trial = trial_of(name)
     y, last, traces = traced(trial)
-    again, values = Again(trial, traces), intermediates(trial.cell)
+    again, values = Again(trial, traces), traceable_values(trial.cell)
     for t, b in ((0, 0), (2, 1)):
         for called, value in again.names_of(t, b).items():
             if called in values and not values[called].is_state:
@@ -57,7 +57,7 @@ def test_a_trace_is_what_the_names_of_a_running_step_stand_for(name):
                 np.testing.assert_allclose(found, as_stored(value), rtol=1e-12, atol=1e-14, err_msg=called)
     for state, value in last.items():
         np.testing.assert_allclose(traces[state][-1], value, rtol=1e-12, atol=1e-14, err_msg=state)
-    (output,) = {called for called, each in values.items() if each.parts == (equations_of(trial.cell).y,)}
+    (output,) = {called for called, each in values.items() if each.parts == (step_graph_of(trial.cell).y,)}
     np.testing.assert_allclose(traces[f"l0.{output}"], y, rtol=1e-12, atol=1e-14)
 
 
@@ -222,8 +222,8 @@ def test_noise_that_a_layer_is_told_is_in_its_traces():
 
 
 def test_a_modified_cell_is_traced_under_the_names_of_its_equations():
-    assert {"i", "f", "g", "o", "sigmoid_f", "c", "h"} <= {*intermediates(zoo.get_cell("lstm+layer_norm"))}
-    assert {"r", "z", "n", "pre_r"} <= {*intermediates(zoo.get_cell("gru+zoneout"))}
+    assert {"i", "f", "g", "o", "sigmoid_f", "c", "h"} <= {*traceable_values(zoo.get_cell("lstm+layer_norm"))}
+    assert {"r", "z", "n", "pre_r"} <= {*traceable_values(zoo.get_cell("gru+zoneout"))}
 
 
 def test_float32_is_traced_in_float32():
@@ -286,7 +286,7 @@ class Names(zoo.Cell):
 
 
 def test_names_say_which_value_of_a_name_it_is():
-    found = intermediates(Names())
+    found = traceable_values(Names())
     assert set(found) == {
         *("a_1", "a_2", "a_3", "a", "h_1", "h_2", "rate", "new", "h", "m", "z_1", "z", "y"),
         *("silu_a", "relu_h_2", "pre_new"),
@@ -321,7 +321,7 @@ class Swapped(zoo.Cell):
 
 
 def test_the_plain_name_is_that_of_the_value_which_had_it_last():
-    found = intermediates(Swapped())
+    found = traceable_values(Swapped())
     assert found["a"].parts == found["b"].parts == found["kept"].parts != found["a_1"].parts
     assert found["a_1"].parts == found["b_1"].parts
     assert {found[name].function for name in ("a", "a_1", "b_1")} == {"tanh"}
@@ -341,7 +341,7 @@ def test_what_depends_on_parameters_alone_is_stored_once():
 def test_names_choose_layers():
     rnn = zoo.Recurrent("gru", 3, 4, num_layers=2)
     assert rnn.trace_names[:2] == ("l0.r_1", "l0.z_1")
-    assert len(rnn.trace_names) == 2 * len(intermediates(rnn.cell))
+    assert len(rnn.trace_names) == 2 * len(traceable_values(rnn.cell))
     x = np.ones((5, 2, 3), np.float32)
     for asked, found in {"z": ["l0.z", "l1.z"], "l1.z": ["l1.z"]}.items():
         rnn.forward(x, trace=asked)

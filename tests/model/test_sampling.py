@@ -19,7 +19,7 @@ from step_strategies import programs
 import zoo
 from zoo import LanguageModel, kernels
 from zoo.base import Chain
-from zoo.compiler.cell_kernels import walk
+from zoo.compiler.cell_kernels import decode_step
 from zoo.compiler.codegen.source_module import load_source
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
@@ -84,7 +84,7 @@ def test_walks_of_random_programs_equal_the_step(
     note(program.source())
     case = checks.trial(program.cell(), (sizes["I"], sizes["H"]), steps, 1, seed)
     expected, _ = case.reference(case.x)
-    found, x = walk(case.cell), np.zeros((1, 1, sizes["I"]))
+    found, x = decode_step(case.cell), np.zeros((1, 1, sizes["I"]))
     params, _, state, *inputs = case._arguments(case.x, "float64")
     now = [tuple(each[:1].copy() for each in group) for group in inputs]
     with kernels.interpreted(), np.errstate(all="ignore"):
@@ -99,7 +99,7 @@ def test_walks_of_random_programs_equal_the_step(
 
 
 def test_states_and_parameters_stay_as_they_are():
-    found, rng = walk(zoo.get_cell("lstm")), np.random.default_rng(0)
+    found, rng = decode_step(zoo.get_cell("lstm")), np.random.default_rng(0)
     params = tuple(rng.normal(size=shape) for shape in zoo.get_cell("lstm").param_shapes(5, 4).values())
     state, token = (rng.normal(size=(1, 4)), rng.normal(size=(1, 4))), np.zeros((1, 1), np.int32)
     before = [array.copy() for array in (*params, *state)]
@@ -151,7 +151,7 @@ class Unreadable(Scaled):
 
 @pytest.mark.parametrize("cell", [Scaled, Unreadable])
 def test_cells_whose_step_cannot_be_had_walk_by_their_forward_pass(cell):
-    assert not walk(cell()).compiled
+    assert not decode_step(cell()).compiled
     with kernels.interpreted():
         assert_follows(small(cell(gain=0.25), 2))
 
@@ -168,7 +168,7 @@ class Bare(zoo.Cell):
 
 @pytest.mark.parametrize("cell", [Rich, Bare])
 def test_buffers_inputs_complex_and_discrete_states(cell):
-    assert walk(cell()).compiled == (cell is Rich)
+    assert decode_step(cell()).compiled == (cell is Rich)
     with kernels.interpreted():
         assert_follows(small(cell))
 

@@ -39,8 +39,8 @@ def drawn_operands(operation: Operation, dtype: str) -> list[np.ndarray]:
     """Numbers for the operands of a row of the table: 200 of its domain, and the ends of all there are."""
     rng = np.random.default_rng(0)
     inside = [rng.uniform(low, high, 200) for low, high in operation.domain]
-    if operation.takes_truths:
-        truths = len(inside) if operation.truth else 1
+    if operation.accepts_bool:
+        truths = len(inside) if operation.is_bool else 1
         return [each > 0.5 for each in inside[:truths]] + [each.astype(dtype) for each in inside[truths:]]
     ends = np.array(list(itertools.product(ENDS, repeat=len(inside)))).T
     return [np.concatenate(pair).astype(dtype) for pair in zip(inside, ends, strict=True)]

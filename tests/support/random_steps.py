@@ -257,7 +257,7 @@ class Program:
     states: dict[str, Shape]
     inputs: dict[str, Shape]
     lines: tuple[Line, ...]
-    after: tuple[str, ...]
+    new_states: tuple[str, ...]
     y: str | None
     named: bool
 
@@ -306,7 +306,7 @@ class Program:
             for name, shape in shapes.items()
         ]
         lines, texts = self._written()
-        after = [texts[name] for name in self.after]
+        after = [texts[name] for name in self.new_states]
         result = f"zoo.Output({', '.join([texts[self.y], *after])})" if self.y else ", ".join(after)
         return "\n".join(
             [
@@ -325,7 +325,11 @@ class Program:
     def _written(self) -> tuple[list[str], dict[str, str]]:
         """The lines that have names, and what every value is called where it is used."""
         uses: dict[str, int] = {}
-        for name in [*(name for line in self.lines for name in line.operands), *self.after, self.y or ""]:
+        for name in [
+            *(name for line in self.lines for name in line.operands),
+            *self.new_states,
+            self.y or "",
+        ]:
             uses[name] = uses.get(name, 0) + 1
         texts = {name: name for name in ("x", *self.states, *self.inputs)}
         texts |= {f"self.{name}": f"self.{name}" for name in (*self.params, *self.buffers)}
@@ -367,7 +371,7 @@ def _execute(program: Program, cell: Any, known: dict[str, Any]) -> Any:
 
 
 def _returned(program: Program, known: dict[str, Any]) -> Any:
-    after = tuple(known[name] for name in program.after)
+    after = tuple(known[name] for name in program.new_states)
     return zoo.Output(known[program.y], *after) if program.y else after
 
 

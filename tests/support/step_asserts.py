@@ -12,8 +12,8 @@ import pytest
 
 import zoo
 from zoo import kernels
-from zoo.compiler.cell_kernels import Passes
-from zoo.compiler.compile import derive
+from zoo.compiler.cell_kernels import CellKernels
+from zoo.compiler.compile import compile_step
 from zoo.compiler.reference import run_sequence
 
 Arrays = dict[str, np.ndarray]
@@ -40,7 +40,7 @@ class Trial:
     """A cell and everything its passes take."""
 
     cell: zoo.Cell
-    passes: Passes
+    passes: CellKernels
     params: Arrays
     buffers: Arrays
     state: Arrays
@@ -107,7 +107,7 @@ def trial(
 
     case = Trial(
         cell,
-        derive(cell),
+        compile_step(cell),
         {name: within(name, shape) for name, shape in cell.param_shapes(*sizes).items()},
         {name: within(name, shape) for name, shape in cell.buffer_shapes(*sizes).items()},
         {name: state(name, (batch, *shape)) for name, shape in cell.state_shapes(*sizes).items()},

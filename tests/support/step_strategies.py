@@ -40,7 +40,7 @@ class Value:
     name: str
     shape: Shape
     interval: Interval
-    truth: bool = False
+    is_bool: bool = False
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Builder:
 
     def pick(self, fits: Callable[[Value], bool] = lambda _: True, numbers: bool = True) -> Value | None:
         """A value that fits; one not used yet rather than another."""
-        found = [value for value in self.values if fits(value) and value.truth != numbers]
+        found = [value for value in self.values if fits(value) and value.is_bool != numbers]
         fresh = [value for value in found if value.name not in self.used]
         if fresh and self.chance(60):
             found = fresh
@@ -139,7 +139,7 @@ def _interval(name: str, operands: list[Value]) -> Interval:
     if name == "where":
         return _union(operands[1:])
     corners = np.array(np.meshgrid(*(value.interval for value in operands))).reshape(len(operands), -1)
-    results = np.asarray(OPERATIONS[name].meaning(*corners), float)
+    results = np.asarray(OPERATIONS[name].numpy(*corners), float)
     low = 0.0 if name == "absolute" else float(results.min())
     return low, float(results.max())
 
@@ -162,7 +162,7 @@ def _draw_elementwise(b: Builder) -> Value | None:
     row = OPERATIONS[name]
     operands: list[Value] = []
     for domain in row.domain:
-        if domain == (0.0, 1.0) and row.takes_truths:
+        if domain == (0.0, 1.0) and row.accepts_bool:
             operand = b.pick(
                 lambda value: _joint(*(each.shape for each in [*operands, value])) is not None, False
             )
@@ -171,15 +171,15 @@ def _draw_elementwise(b: Builder) -> Value | None:
             operand = b.pick(lambda value: _joint(*(each.shape for each in [*operands, value])) is not None)
         if operand is None or _joint(*(each.shape for each in [*operands, operand])) is None:
             return None
-        operands.append(operand if row.takes_truths else _in_domain(b, operand, domain))
+        operands.append(operand if row.accepts_bool else _in_domain(b, operand, domain))
     if name in _GAPS and len(operands) == 2 and operands[0] == operands[1] and name != "remainder":
         return None
     if name == "where" and operands[1] == operands[2]:
         return None
     shape = _joint(*(operand.shape for operand in operands))
     assert shape is not None
-    interval = (0.0, 1.0) if row.truth else _interval(name, operands)
-    return b.emit(name, list(operands), shape, interval, row.truth)
+    interval = (0.0, 1.0) if row.is_bool else _interval(name, operands)
+    return b.emit(name, list(operands), shape, interval, row.is_bool)
 
 
 def _truth(b: Builder) -> Value | None:
@@ -621,7 +621,7 @@ def _output(b: Builder, states: dict[str, Shape]) -> Value | None:
             return Value(name, states[name], (-1.0, 1.0))
         return _product_of_state(b, states, b.one_of([(H,), (THREE,), (I,)]))
     parts = []
-    for value in [each for each in b.values if each.name not in b.used and not each.truth][:4]:
+    for value in [each for each in b.values if each.name not in b.used and not each.is_bool][:4]:
         flat = value if len(value.shape) == 1 else b.emit(*_flattened(value))
         parts.append(flat)
     total = parts[0] if parts else None
@@ -640,7 +640,7 @@ def _flattened(value: Value) -> tuple[str, list[Value | str], Shape, Interval]:
 
 def _pruned(program: Program) -> Program:
     """Without lines that no result needs, and parameters that no line does."""
-    needed = {*program.after, program.y}
+    needed = {*program.new_states, program.y}
     lines = []
     for line in reversed(program.lines):
         if line.name in needed:
@@ -693,9 +693,9 @@ def _tells_inputs(program: Program) -> bool:
 def _with_projection(program: Program) -> Program:
     """The first state moved by ``x @ V``; if it counts, the output with that behind it."""
     params, projected = {**program.params, "V": (I, H)}, Line("u0", "matmul", ("x", "self.V"))
-    first, *others = program.after
+    first, *others = program.new_states
     if program.y is not None and next(iter(program.states)) == "n":
         joined = Line("u1", "concatenate", (program.y, "u0"))
         return replace(program, params=params, lines=(*program.lines, projected, joined), y="u1")
     moved = (projected, Line("u1", "add", (first, "u0")), Line("u2", "tanh", ("u1",)))
-    return replace(program, params=params, lines=(*program.lines, *moved), after=("u2", *others))
+    return replace(program, params=params, lines=(*program.lines, *moved), new_states=("u2", *others))

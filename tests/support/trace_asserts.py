@@ -13,10 +13,10 @@ from kitchen_sink_cell import Rich
 from small_options import SMALLER
 
 import zoo
-from zoo.compiler.frontend.traceable_values import Intermediate, equations_of, intermediates
+from zoo.compiler.frontend.traceable_values import TraceableValue, step_graph_of, traceable_values
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.passes.autodiff import step_back
+from zoo.compiler.passes.autodiff import step_vjp
 from zoo.testing.trials import Array, Arrays, Case, Trial, make_trial, suitable_sizes
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
@@ -65,8 +65,8 @@ class Again:
         return self.trial.cell
 
     @property
-    def values(self) -> dict[str, Intermediate]:
-        return intermediates(self.cell)
+    def values(self) -> dict[str, TraceableValue]:
+        return traceable_values(self.cell)
 
     def names_of(self, t: int, b: int) -> dict[str, Any]:
         """What the names in ``step`` stand for when it returns, at one step of one row, on NumPy arrays."""
@@ -95,7 +95,7 @@ class Again:
 
     def loss(self, moved: dict[tuple[int, Node], Array]) -> float:
         """``sum(dy * y) + sum(dlast * last)``, with some values of some steps other than they are."""
-        equations, trial = equations_of(self.cell), self.trial
+        equations, trial = step_graph_of(self.cell), self.trial
         leaves = {**equations.params, **equations.buffers}
         sizes = {"I": trial.rnn.stack.input_size, "H": trial.rnn.stack.hidden_size}
         shared = {leaves[name]: trial.rnn.arrays[f"l0.{name}"] for name in leaves}
@@ -107,7 +107,7 @@ class Again:
             given |= {equations.x: x, **{node: value for (when, node), value in moved.items() if when == t}}
             y, *after = numbers.work(equations.outputs, given)(given)
             total += np.sum(y * trial.dy[t])
-            now = dict(zip(equations.after, after, strict=True))
+            now = dict(zip(equations.new_states, after, strict=True))
         return total + sum(np.sum(value * trial.dlast[f"l0.{name}"]) for name, value in now.items())
 
     def slope(self, name: str, t: int, direction: Array, eps: float = 1e-6) -> float:
@@ -126,10 +126,10 @@ class Again:
 
 def differentiable(cell: zoo.Cell) -> list[str]:
     """The names of values whose gradients differences can find: those on the way through a step."""
-    back = step_back(cell)
+    back = step_vjp(cell)
     return [
         name
-        for name, value in intermediates(cell).items()
+        for name, value in traceable_values(cell).items()
         if all(part in back.totals and part.op not in ("x", "state", "input") for part in value.parts)
     ]
 

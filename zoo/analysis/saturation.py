@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.analysis.target import Subject, inputs_of, run, stack_of
 from zoo.arguments import as_elements, as_number
-from zoo.compiler.frontend.traceable_values import RANGES
+from zoo.compiler.frontend.traceable_values import SQUASHING_RANGES
 from zoo.errors import UsageError
 from zoo.layers.tracing import traceable
 
@@ -63,8 +63,8 @@ def squashed(model: Subject) -> dict[str, tuple[float, float]]:
     found = {}
     for layer in stack_of(model).layers:
         for name, value in traceable(layer.cell).items():
-            if value is not None and value.function in RANGES:
-                found[layer.prefix + name] = RANGES[value.function]
+            if value is not None and value.function in SQUASHING_RANGES:
+                found[layer.prefix + name] = SQUASHING_RANGES[value.function]
     return found
 
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from zoo.analysis.target import Subject, arrays_of, layer_of, run
 from zoo.compiler import kernels_of
-from zoo.compiler.frontend.traceable_values import equations_of
+from zoo.compiler.frontend.traceable_values import step_graph_of
 from zoo.compiler.interpreter import GraphInterpreter
-from zoo.compiler.passes.autodiff import step_back
+from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import UsageError
 from zoo.layers.direction import Array, Arrays, Layer, LayerTape
 from zoo.layers.replay import as_read
@@ -113,16 +113,16 @@ class StatedMap(StepMap):
 
     def __init__(self, subject: Subject, layer: Layer) -> None:
         super().__init__(subject, layer)
-        self.equations, self.back = equations_of(self.cell), step_back(self.cell, with_output=False)
-        leaves = (*self.equations.params.values(), *self.equations.buffers.values())
+        self.step_graph, self.back = step_graph_of(self.cell), step_vjp(self.cell, with_output=False)
+        leaves = (*self.step_graph.params.values(), *self.step_graph.buffers.values())
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
         self.numbers = GraphInterpreter(
             dict(zip(leaves, self.arrays, strict=True)), sizes, np.dtype(np.float64)
         )
-        self._after = [self.equations.after[name] for name in self.shapes]
-        self._before = [self.back.dbefore[name] for name in self.shapes]
-        seeds = [self.back.dafter[name] for name in self.shapes]
-        known = [self.equations.x, *self.equations.inputs.values(), *self.equations.states.values()]
+        self._after = [self.step_graph.new_states[name] for name in self.shapes]
+        self._before = [self.back.dstate_in[name] for name in self.shapes]
+        seeds = [self.back.dstate_out[name] for name in self.shapes]
+        known = [self.step_graph.x, *self.step_graph.inputs.values(), *self.step_graph.states.values()]
         self._forward = self.numbers.work(self._after, known)
         self._backward = self.numbers.work(self._before, [*known, *seeds])
 
@@ -132,15 +132,15 @@ class StatedMap(StepMap):
 
     def pull_back(self, told: Told, vectors: Array, seeds: Array) -> Array:
         """As declared."""
-        leaves = {self.back.dafter[name]: value for name, value in self.split(seeds).items()}
+        leaves = {self.back.dstate_out[name]: value for name, value in self.split(seeds).items()}
         found = self._backward(self._given(told, vectors, self._before) | leaves)
         return self.join(found, (len(seeds), *vectors.shape[:-1]))
 
     def _given(self, told: Told, vectors: Array, nodes: Sequence[Any]) -> dict[Any, Array]:
         states = {**self.split(vectors), **told.whole}
-        given = {self.equations.states[name]: value for name, value in states.items()}
-        given |= dict(zip(self.equations.inputs.values(), told.inputs, strict=True))
-        return given | {self.equations.x: as_read(self.equations, nodes, told.x, self.numbers)}
+        given = {self.step_graph.states[name]: value for name, value in states.items()}
+        given |= dict(zip(self.step_graph.inputs.values(), told.inputs, strict=True))
+        return given | {self.step_graph.x: as_read(self.step_graph, nodes, told.x, self.numbers)}
 
 
 class KernelMap(StepMap):

@@ -64,10 +64,10 @@ def _has_default_size(cell: Cell) -> bool:
 
 
 def _planned_rows(cell: Cell, fits: bool) -> list[CostRow]:
-    from zoo.compiler.compile import plan
+    from zoo.compiler.compile import plan_kernels
     from zoo.compiler.plan_values import cost_of
 
-    found = plan(cell)
+    found = plan_kernels(cell)
     forward, backward = cost_of(found.forward), cost_of(found.backward, found.derivation.dx)
     return [*_pass_rows("forward", forward, fits), *_pass_rows("backward", backward, fits)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.base import Cell
 from zoo.cell_pages.cell_tables import Rows
-from zoo.compiler.frontend.traceable_values import RANGES, Intermediate, equations_of
+from zoo.compiler.frontend.traceable_values import SQUASHING_RANGES, TraceableValue, step_graph_of
 from zoo.compiler.printing import format_shape
 from zoo.layers.tracing import traceable
 
@@ -18,18 +18,18 @@ def trace_table(cell: Cell) -> Rows:
     return [_trace_row(cell, name, value) for name, value in traceable(cell).items()]
 
 
-def _trace_row(cell: Cell, name: str, value: Intermediate | None) -> list[str]:
+def _trace_row(cell: Cell, name: str, value: TraceableValue | None) -> list[str]:
     if value is None:
         return [name, f"({', '.join(size.text for size in cell.states[name].shape)})", "state"]
     return [name, format_shape(value.shape), ", ".join(_description(cell, value))]
 
 
-def _description(cell: Cell, value: Intermediate) -> list[str]:
+def _description(cell: Cell, value: TraceableValue) -> list[str]:
     """What a value is."""
     words = ["state"] if value.is_state else []
-    words += ["output"] if value.parts == (equations_of(cell).y,) else []
-    if value.function in RANGES:
-        low, high = RANGES[value.function]
+    words += ["output"] if value.parts == (step_graph_of(cell).y,) else []
+    if value.function in SQUASHING_RANGES:
+        low, high = SQUASHING_RANGES[value.function]
         words.append(f"{value.function}, from {low:g} to {high:g}")
     elif value.function:
         words.append(value.function)

@@ -15,7 +15,7 @@ from zoo.errors import DefinitionError
 
 
 @dataclass(frozen=True)
-class Walk:
+class DecodeStep:
     """How one layer goes through a sequence of one row, step by step.
 
     Args:
@@ -32,7 +32,7 @@ class Walk:
 
 
 @functools.lru_cache(maxsize=256)
-def walk(cell: Cell) -> Walk:
+def decode_step(cell: Cell) -> DecodeStep:
     """The walk of a cell: from its ``step``, or else one call of its forward pass a step.
 
     Raises:
@@ -48,14 +48,14 @@ def walk(cell: Cell) -> Walk:
     return _handwritten_decoder(cell)
 
 
-def _derived_decoder(cell: Cell) -> Walk:
-    from zoo.compiler.compile import load
+def _derived_decoder(cell: Cell) -> DecodeStep:
+    from zoo.compiler.compile import load_module
 
-    module = load(cell)
-    return Walk(module.prepare, module.advance)
+    module = load_module(cell)
+    return DecodeStep(module.prepare, module.advance)
 
 
-def _handwritten_decoder(cell: Cell) -> Walk:
+def _handwritten_decoder(cell: Cell) -> DecodeStep:
     """A call of the forward pass for every step, from Python: to compile it within a loop takes long."""
     run = kernels_of(cell)
 
@@ -69,11 +69,11 @@ def _handwritten_decoder(cell: Cell) -> Walk:
         for old, new in zip(before, after, strict=True):
             old[:] = new
 
-    return Walk(prepare, advance, compiled=False)
+    return DecodeStep(prepare, advance, compiled=False)
 
 
 @dataclass(frozen=True)
-class Passes:
+class CellKernels:
     """Forward pass and back-propagation through time of one cell, as :class:`zoo.Cell` describes them.
 
     Args:
@@ -91,7 +91,7 @@ class Passes:
     surrogate: bool = False
 
 
-def kernels_of(cell: Cell) -> Passes:
+def kernels_of(cell: Cell) -> CellKernels:
     """The passes of a cell: its own kernels, or those derived from its ``step``.
 
     Raises:
@@ -100,7 +100,7 @@ def kernels_of(cell: Cell) -> Passes:
     return _derived_kernels(cell) if cell.is_derived() else _handwritten_kernels(cell)
 
 
-def _handwritten_kernels(cell: Cell) -> Passes:
+def _handwritten_kernels(cell: Cell) -> CellKernels:
     """The kernels that a cell brings; its first state is the output."""
 
     def output_size(input_size: int, hidden_size: int) -> int:
@@ -108,11 +108,11 @@ def _handwritten_kernels(cell: Cell) -> Passes:
         return size
 
     forward, backward = cell.kernel("forward"), cell.kernel("backward")
-    return Passes(forward, backward, tuple(cell.options.values()), output_size)
+    return CellKernels(forward, backward, tuple(cell.options.values()), output_size)
 
 
 @functools.lru_cache(maxsize=256)
-def _derived_kernels(cell: Cell) -> Passes:
-    from zoo.compiler.compile import derive
+def _derived_kernels(cell: Cell) -> CellKernels:
+    from zoo.compiler.compile import compile_step
 
-    return derive(cell)
+    return compile_step(cell)

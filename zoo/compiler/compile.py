@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from zoo.base import Cell
-from zoo.compiler.cell_kernels import Passes
+from zoo.compiler.cell_kernels import CellKernels
 from zoo.compiler.codegen.decode_step import decode_source
 from zoo.compiler.codegen.module import TapeArray, backward_source, forward_source
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.frontend.trace_step import Equations, check_sizes, read
-from zoo.compiler.passes.autodiff import Derivation, differentiate
+from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, trace_step
+from zoo.compiler.passes.autodiff import StepGradient, differentiate
 from zoo.compiler.schedule.sections import (
     PassSchedule,
     backward_schedule,
@@ -24,7 +24,7 @@ from zoo.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Plan:
+class KernelPlan:
     """Everything between a ``step`` and its kernels.
 
     Args:
@@ -35,7 +35,7 @@ class Plan:
         tape: What the arrays of the tape are.
     """
 
-    derivation: Derivation
+    derivation: StepGradient
     forward: PassSchedule
     backward: PassSchedule
     source: str
@@ -43,47 +43,47 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=256)
-def plan(cell: Cell) -> Plan:
+def plan_kernels(cell: Cell) -> KernelPlan:
     """Plan the kernels of a cell that has a ``step``.
 
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    derivation = gradient_with_copies(differentiate(read(cell)))
+    derivation = gradient_with_copies(differentiate(trace_step(cell)))
     forward, backward = forward_schedule(derivation), backward_schedule(derivation)
     forward_lines, kept = forward_source(derivation, forward)
     backward_lines = backward_source(derivation, backward, kept)
-    walk_lines = decode_source(derivation, decode_schedule(derivation.equations))
-    source = _module(cell, forward_lines, backward_lines, *walk_lines)
-    return Plan(derivation, forward, backward, source, tuple(kept))
+    walk_lines = decode_source(derivation, decode_schedule(derivation.step_graph))
+    source = _module_source(cell, forward_lines, backward_lines, *walk_lines)
+    return KernelPlan(derivation, forward, backward, source, tuple(kept))
 
 
-def load(cell: Cell) -> ModuleType:
+def load_module(cell: Cell) -> ModuleType:
     """The module of a cell that has a ``step``.
 
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    return load_source(cell.name, plan(cell).source)
+    return load_source(cell.name, plan_kernels(cell).source)
 
 
-def derive(cell: Cell) -> Passes:
+def compile_step(cell: Cell) -> CellKernels:
     """The kernels of a cell that has a ``step``.
 
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    found, module = plan(cell), load(cell)
-    equations = found.derivation.equations
+    found, module = plan_kernels(cell), load_module(cell)
+    equations = found.derivation.step_graph
 
     def output_size(input_size: int, hidden_size: int) -> int:
-        return _size(equations, input_size, hidden_size)
+        return _output_size(equations, input_size, hidden_size)
 
-    return Passes(module.forward, module.backward, (), output_size, found.derivation.surrogate)
+    return CellKernels(module.forward, module.backward, (), output_size, found.derivation.surrogate)
 
 
-def _size(equations: Equations, input_size: int, hidden_size: int) -> int:
-    check_sizes(equations, input_size, hidden_size)
+def _output_size(equations: StepGraph, input_size: int, hidden_size: int) -> int:
+    check_shapes(equations, input_size, hidden_size)
     (dim,) = equations.y.shape
     size = dim.evaluate({"I": input_size, "H": hidden_size})
     if size < 1 or size.denominator != 1:
@@ -94,7 +94,7 @@ def _size(equations: Equations, input_size: int, hidden_size: int) -> int:
     return int(size)
 
 
-def _module(cell: Cell, *functions: list[str]) -> str:
+def _module_source(cell: Cell, *functions: list[str]) -> str:
     """The text of the module: names that were checked, numbers, and nothing else of the user's."""
     head = [
         f'"""Both passes of the cell {cell.name}, derived by zoo from its step ({_options(cell)}).',

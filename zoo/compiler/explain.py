@@ -11,14 +11,14 @@ from typing import TypeAlias
 
 from zoo.base import Cell
 from zoo.compiler.codegen.writer import Names
-from zoo.compiler.compile import Plan, plan
-from zoo.compiler.frontend.value_names import invented
+from zoo.compiler.compile import KernelPlan, plan_kernels
+from zoo.compiler.frontend.value_names import default_name
 from zoo.compiler.ir.dims import Dim, product
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, SUMS, VIEWS
-from zoo.compiler.ir.views import SAMPLE, view_of
-from zoo.compiler.passes.autodiff import Derivation
-from zoo.compiler.passes.insert_copies import LEAVES
+from zoo.compiler.ir.views import GENERIC_SIZES, view_of
+from zoo.compiler.passes.autodiff import StepGradient
+from zoo.compiler.passes.insert_copies import LEAF_OPS
 from zoo.compiler.plan_values import (
     ZERO_COST,
     Cost,
@@ -51,8 +51,8 @@ class PlanNames(EquationPrinter):
         backward: The plan of the other.
     """
 
-    def __init__(self, derivation: Derivation, forward: PassSchedule, backward: PassSchedule) -> None:
-        self.author = derivation.equations.names
+    def __init__(self, derivation: StepGradient, forward: PassSchedule, backward: PassSchedule) -> None:
+        self.author = derivation.step_graph.names
         self.names: dict[Node, str] = {}
         self.shares = {**forward.shares, **backward.shares}
         self._slices: dict[Node, list[Node]] = {}  # those that the author named, by what they are slices of
@@ -89,7 +89,7 @@ class PlanNames(EquationPrinter):
         if node not in self.names:
             authors = self.author.get(node) or self._wholes.get(node)
             free = self._free if authors is None else self._given
-            self._call(node, free.fresh(authors or invented(node, self._word)))
+            self._call(node, free.fresh(authors or default_name(node, self._word)))
         return self.names[node]
 
     def _call(self, node: Node, name: str) -> None:
@@ -99,7 +99,7 @@ class PlanNames(EquationPrinter):
 
     def _word(self, node: Node) -> str:
         """What the author or a declaration calls a value."""
-        declared = self.names.get(node, "").rstrip("'") if node.op in LEAVES else ""
+        declared = self.names.get(node, "").rstrip("'") if node.op in LEAF_OPS else ""
         return self.author.get(node, declared)
 
     def windows(self, node: Node) -> tuple[str, ...]:
@@ -113,15 +113,15 @@ class PlanNames(EquationPrinter):
         return len(self.equation(node)) > _MAX_EQUATION
 
 
-def _declared_names(derivation: Derivation) -> Iterator[tuple[str, Node]]:
+def _declared_names(derivation: StepGradient) -> Iterator[tuple[str, Node]]:
     """Names that follow from the declarations."""
-    equations = derivation.equations
+    equations = derivation.step_graph
     leaves = {**equations.params, **equations.buffers, **equations.states, **equations.inputs}
     yield from (("x", equations.x), ("dy", derivation.dy), *leaves.items())
-    yield from ((f"{name}'", node) for name, node in equations.after.items())
+    yield from ((f"{name}'", node) for name, node in equations.new_states.items())
     yield "y", equations.y
-    yield from ((f"d{name}'", node) for name, node in derivation.dafter.items())
-    gradients = {"x": derivation.dx, **derivation.dbefore, **derivation.dparams}
+    yield from ((f"d{name}'", node) for name, node in derivation.dstate_out.items())
+    gradients = {"x": derivation.dx, **derivation.dstate_in, **derivation.dparams}
     yield from ((f"d{name}", node) for name, node in gradients.items() if node is not None)
 
 
@@ -133,7 +133,7 @@ def _viewed_whole(node: Node) -> Node | None:
 
 def _slice_offset(view: Node) -> int:
     found = view_of(view)
-    return 0 if found is None else int(found.offset.evaluate(SAMPLE))
+    return 0 if found is None else int(found.offset.evaluate(GENERIC_SIZES))
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def explain(cell: Cell) -> Explanation:
     """
     if not cell.is_derived():
         raise UsageError(f"{cell.label()} brings its own kernels: nothing is derived, so there is no plan.")
-    found = plan(cell)
+    found = plan_kernels(cell)
     teller = _PlanReader(found)
     return Explanation(
         cell,
@@ -276,7 +276,7 @@ def explain(cell: Cell) -> Explanation:
 class _PlanReader:
     """Reads the facts off a plan."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: KernelPlan) -> None:
         self.plan, self.derivation = plan, plan.derivation
         self.wording = PlanNames(plan.derivation, plan.forward, plan.backward)
         self.again = recomputed_values(plan.derivation, plan.backward)
@@ -286,12 +286,12 @@ class _PlanReader:
     def _tape(self) -> tuple[Node, ...]:
         """The values in the tape, each array once."""
         derivation = self.derivation
-        courses = [derivation.equations.after[name] for name in derivation.trajectories]
+        courses = [derivation.step_graph.new_states[name] for name in derivation.trajectories]
         return tuple(dict.fromkeys(self.wording.held(node) for node in [*derivation.kept, *courses]))
 
     def kept(self) -> tuple[SavedValue, ...]:
         """What the tape holds."""
-        y = self.wording.held(self.derivation.equations.y)
+        y = self.wording.held(self.derivation.step_graph.y)
         return tuple(
             SavedValue(self.wording.give_name(node), product(node.shape), node is y) for node in self.tape
         )

@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zoo import kernels
-from zoo.compiler.frontend.trace_step import Equations
+from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Level, Node, Shape, ancestors
 from zoo.errors import UsageError
 
@@ -45,7 +45,7 @@ def numpy_impl(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
     """
     operation = node.graph.operations.get(node.op)
     if operation is not None:
-        return operation.meaning
+        return operation.numpy
     return _STRUCTURAL[node.op](node, sizes, dtype)
 
 
@@ -306,7 +306,7 @@ Values = Mapping[str, Array]
 
 
 def evaluate_step(
-    equations: Equations, x: Array, params: Values, states: Values, inputs: Values
+    equations: StepGraph, x: Array, params: Values, states: Values, inputs: Values
 ) -> tuple[Array, dict[str, Array]]:
     """One step of one row: the output, and the new states as they are stored.
 
@@ -326,10 +326,10 @@ def evaluate_step(
     given |= {equations.inputs[name]: value for name, value in inputs.items()} | {equations.x: x}
     numbers = GraphInterpreter({leaves[name]: value for name, value in params.items()}, sizes, x.dtype)
     y, *after = numbers.work(equations.outputs, given)(given)
-    return y, dict(zip(equations.after, after, strict=True))
+    return y, dict(zip(equations.new_states, after, strict=True))
 
 
-def _hidden_size(equations: Equations, x: Array, arrays: Values) -> int:
+def _hidden_size(equations: StepGraph, x: Array, arrays: Values) -> int:
     """``H``, which no array says by itself: the first size at which all shapes come out."""
     leaves = {**equations.params, **equations.buffers, **equations.states}
     pairs = [(leaves[name].shape, np.shape(array)) for name, array in arrays.items()]

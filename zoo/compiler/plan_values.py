@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from zoo.compiler.ir.dims import Dim, as_dim, product
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.structural_ops import REDUCTIONS, SCANS, SUMS
-from zoo.compiler.passes.autodiff import Derivation
+from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.schedule.fusion import FusedLoop
 from zoo.compiler.schedule.phases import MatmulItem, RowLoops, is_matmul_item, storage_bases
 from zoo.compiler.schedule.sections import PassSchedule
@@ -37,7 +37,7 @@ def concatenations(loop: FusedLoop) -> list[Node]:
     return list(dict.fromkeys(view.base for _, view in loop.stores if view.base.op == "concat"))
 
 
-def recomputed_values(derivation: Derivation, backward: PassSchedule) -> set[Node]:
+def recomputed_values(derivation: StepGradient, backward: PassSchedule) -> set[Node]:
     """Values of the step forward that the step back computes again."""
     return set(computed_values(backward)) & set(ancestors(derivation.forward_outputs))
 
@@ -142,7 +142,7 @@ class _CostCounter:
         operation = node.graph.operations.get(node.op)
         if node.op == "copy":
             return
-        if operation is not None and operation.dear:
+        if operation is not None and operation.expensive:
             self.functions += numbers
         elif operation is not None or node.op in (*REDUCTIONS, *SUMS, *SCANS):
             self.arithmetic += numbers

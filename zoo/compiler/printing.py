@@ -8,7 +8,7 @@ from zoo.compiler.ir.dims import Dim
 from zoo.compiler.ir.graph import Node, Shape
 from zoo.compiler.ir.structural_ops import ONE, VIEWS
 from zoo.compiler.ir.views import ZERO, view_of
-from zoo.compiler.passes.insert_copies import LEAVES
+from zoo.compiler.passes.insert_copies import LEAF_OPS
 
 # Operations that are written with a sign, and how tightly it binds; the others are written as calls.
 _SIGNS = {
@@ -90,7 +90,7 @@ class EquationPrinter:
         return f"{left} {sign} {right}", binding
 
     def _atom(self, node: Node) -> str:
-        if node.op in LEAVES:
+        if node.op in LEAF_OPS:
             return _format_leaf(node)
         if node.op in VIEWS:
             return self._view(node)

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zoo.base import Noise
-from zoo.compiler.frontend.trace_step import Equations, read
+from zoo.compiler.frontend.trace_step import StepGraph, trace_step
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.passes.specialise import at_sizes, shared_values
+from zoo.compiler.passes.specialise import fold_parameters, specialise
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
 from zoo.layers import Recurrent
@@ -48,11 +48,11 @@ class DirectionExport:
         return self.layer.prefix.removesuffix(".")
 
     @cached_property
-    def equations(self) -> Equations:
+    def step_graph(self) -> StepGraph:
         """Its step in numbers."""
         layer = self.layer
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
-        return at_sizes(read(layer.cell), sizes, self.told)
+        return specialise(trace_step(layer.cell), sizes, self.told)
 
     def shared(self, outputs: Iterable[Node]) -> dict[Node, Array]:
         """The values that parameters alone decide, of those that some values depend on.
@@ -60,7 +60,7 @@ class DirectionExport:
         Args:
             outputs: Of :attr:`equations`, or of what they were rewritten to.
         """
-        return shared_values(outputs, self.arrays, self.dtype)
+        return fold_parameters(outputs, self.arrays, self.dtype)
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """The shape of each state under the cell's own name."""

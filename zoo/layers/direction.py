@@ -11,7 +11,7 @@ import numpy as np
 from zoo.base import Cell
 from zoo.base.declarations import Array as Declaration
 from zoo.compiler import kernels_of
-from zoo.compiler.cell_kernels import Passes
+from zoo.compiler.cell_kernels import CellKernels
 from zoo.errors import DefinitionError
 from zoo.layers.initializers import initialize
 from zoo.layers.parameters import Shapes
@@ -66,7 +66,7 @@ class Layer:
     states: Shapes = field(init=False)
     inputs: Shapes = field(init=False)
     output_size: int = field(init=False)
-    passes: Passes = field(init=False, repr=False)
+    passes: CellKernels = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Work out the shapes; the names of the cell's arrays get the layer's in front."""

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from zoo.base import Cell
-from zoo.compiler.frontend.trace_step import Equations
-from zoo.compiler.frontend.traceable_values import equations_of
+from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.frontend.traceable_values import step_graph_of
 from zoo.compiler.interpreter import GraphInterpreter, ScanInterpreter
 from zoo.compiler.ir.graph import Node, ancestors
-from zoo.compiler.passes.autodiff import step_back
+from zoo.compiler.passes.autodiff import step_vjp
 from zoo.layers.direction import Array, Arrays, Layer, LayerTape
 
 Values = Iterator[tuple[slice, list[Any]]]
@@ -39,8 +39,8 @@ class Unrolled:
     """
 
     def __init__(self, layer: Layer, arrays: tuple[Array, ...]) -> None:
-        self.layer, self.arrays, self.equations = layer, arrays, equations_of(layer.cell)
-        leaves = [*self.equations.params.values(), *self.equations.buffers.values()]
+        self.layer, self.arrays, self.step_graph = layer, arrays, step_graph_of(layer.cell)
+        leaves = [*self.step_graph.params.values(), *self.step_graph.buffers.values()]
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
         self.numbers = GraphInterpreter(dict(zip(leaves, arrays, strict=True)), sizes, arrays[0].dtype)
         self._sweeps: dict[Any, ScanInterpreter] = {}
@@ -59,21 +59,21 @@ class Unrolled:
         """Gradients of values of the step at every step, from the last to the first.
 
         Args:
-            nodes: The nodes of :class:`zoo.compiler.passes.autodiff.StepBack` that stand for them.
+            nodes: The nodes of :class:`zoo.compiler.passes.autodiff.StepVJP` that stand for them.
             tape: Of the layer's forward pass.
             dy: Gradients of the outputs, ``(T, B, ·)``.
             dlast: Gradients of the states after the last step.
         """
-        back = step_back(self.layer.cell)
+        back = step_vjp(self.layer.cell)
         assert back.dy is not None
-        carried = {leaf: back.dbefore[name] for name, leaf in back.dafter.items()}
+        carried = {leaf: back.dstate_in[name] for name, leaf in back.dstate_out.items()}
         wanted = [*nodes, *carried.values()]
         given = self._given(wanted, tape) | self._before(wanted, tape) | {back.dy: dy}
-        of_state = dict(zip(self.equations.states, dlast, strict=True))
-        start = {leaf: of_state[name] for name, leaf in back.dafter.items()}
+        of_state = dict(zip(self.step_graph.states, dlast, strict=True))
+        start = {leaf: of_state[name] for name, leaf in back.dstate_out.items()}
         return self._sweep(nodes, given, carried, reverse=True)(given, start, *tape.x.shape[:2])
 
-    def after(self, names: Sequence[str], tape: LayerTape) -> dict[str, Array]:
+    def new_states(self, names: Sequence[str], tape: LayerTape) -> dict[str, Array]:
         """States after every step, ``(T, B, ...)``."""
         known = self._known(tape)
         missing = [name for name in names if name not in known]
@@ -83,14 +83,14 @@ class Unrolled:
     def _before(self, nodes: Sequence[Node], tape: LayerTape) -> dict[Node, Array]:
         """The states before every step that values depend on."""
         reached = set(ancestors(nodes))
-        names = [name for name, leaf in self.equations.states.items() if leaf in reached]
-        return self._shifted(self.after(names, tape), tape)
+        names = [name for name, leaf in self.step_graph.states.items() if leaf in reached]
+        return self._shifted(self.new_states(names, tape), tape)
 
     def _shifted(self, after: Mapping[str, Array], tape: LayerTape) -> dict[Node, Array]:
         """From states after every step to those before."""
-        first = dict(zip(self.equations.states, tape.state, strict=True))
+        first = dict(zip(self.step_graph.states, tape.state, strict=True))
         return {
-            self.equations.states[name]: np.concatenate([first[name][None], value])[: len(value)]
+            self.step_graph.states[name]: np.concatenate([first[name][None], value])[: len(value)]
             for name, value in after.items()
         }
 
@@ -101,8 +101,10 @@ class Unrolled:
             found = {name: tape.kept[place] for name, place in kept_states(self.layer.cell).items()}
         else:  # only the cell knows what its kernels keep
             y, *_ = self.layer.forward(self.arrays, tape.x, self._first(tape), tape.inputs)
-            found = {name: y for name, node in self.equations.after.items() if node is self.equations.y}
-        shapes = dict(zip(self.equations.states, self.layer.states.values(), strict=True))
+            found = {
+                name: y for name, node in self.step_graph.new_states.items() if node is self.step_graph.y
+            }
+        shapes = dict(zip(self.step_graph.states, self.layer.states.values(), strict=True))
         return {name: value.reshape(*front, *shapes[name]) for name, value in found.items()}
 
     def _first(self, tape: LayerTape) -> dict[str, Array]:
@@ -111,7 +113,7 @@ class Unrolled:
 
     def _looped(self, names: Sequence[str], known: Mapping[str, Array], tape: LayerTape) -> dict[str, Array]:
         """States after every step that only a loop finds."""
-        leaves, after = self.equations.states, self.equations.after
+        leaves, after = self.step_graph.states, self.step_graph.new_states
         needed = _closed([after[name] for name in names], after)
         looped = [name for name in dict.fromkeys([*names, *needed]) if name not in known]
         first = dict(zip(leaves, tape.state, strict=True))
@@ -141,11 +143,11 @@ class Unrolled:
 
     def _given(self, nodes: Sequence[Node], tape: LayerTape) -> dict[Node, Array]:
         """What the step was told: x and the inputs beside it."""
-        told = dict(zip(self.equations.inputs.values(), tape.inputs, strict=True))
-        return told | {self.equations.x: as_read(self.equations, nodes, tape.x, self.numbers)}
+        told = dict(zip(self.step_graph.inputs.values(), tape.inputs, strict=True))
+        return told | {self.step_graph.x: as_read(self.step_graph, nodes, tape.x, self.numbers)}
 
 
-def as_read(equations: Equations, nodes: Sequence[Node], x: Array, numbers: GraphInterpreter) -> Array:
+def as_read(equations: StepGraph, nodes: Sequence[Node], x: Array, numbers: GraphInterpreter) -> Array:
     """What values read of x: tokens where only products read them, one-hot rows where anything else does.
 
     Args:
@@ -163,9 +165,9 @@ def as_read(equations: Equations, nodes: Sequence[Node], x: Array, numbers: Grap
 @functools.lru_cache(maxsize=256)
 def kept_states(cell: Cell) -> dict[str, int]:
     """The states whose course a derived kernel keeps, and where in its tape."""
-    from zoo.compiler.compile import plan
+    from zoo.compiler.compile import plan_kernels
 
-    return {name: place for place, each in enumerate(plan(cell).tape) for name in each.states}
+    return {name: place for place, each in enumerate(plan_kernels(cell).tape) for name in each.states}
 
 
 def _closed(nodes: Sequence[Node], after: Mapping[str, Node]) -> list[str]:

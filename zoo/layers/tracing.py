@@ -17,10 +17,10 @@ import numpy as np
 from zoo.arguments import short_repr
 from zoo.base import Cell
 from zoo.base.names import did_you_mean
-from zoo.compiler.frontend.traceable_values import Intermediate, intermediates
+from zoo.compiler.frontend.traceable_values import TraceableValue, traceable_values
 from zoo.compiler.interpreter import concrete_shape
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.passes.autodiff import step_back
+from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.layers import replay
 from zoo.layers.batch import Passage
@@ -77,7 +77,7 @@ def gradients_traced(arrays: Mapping[str, Array]) -> Traces:
     return Traces(arrays, "backward(dy, trace_grads=[...])")
 
 
-def traceable(cell: Cell) -> dict[str, Intermediate | None]:
+def traceable(cell: Cell) -> dict[str, TraceableValue | None]:
     """What can be traced of a cell; without a ``step`` that can be read its states, and no more is known.
 
     Raises:
@@ -85,7 +85,7 @@ def traceable(cell: Cell) -> dict[str, Intermediate | None]:
     """
     if cell.has_step():
         try:
-            return dict(intermediates(cell))
+            return dict(traceable_values(cell))
         except DefinitionError:
             if cell.is_derived():
                 raise  # beside kernels of its own, a step need only run
@@ -164,7 +164,7 @@ class _Traced:
         self.nodes = {name: self._nodes(name, value) for name, value in self.values.items()}
         self.found = {name: self._allocate(name, front) for name in names}
 
-    def _nodes(self, name: str, value: Intermediate) -> tuple[Node, ...]:
+    def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:
         """What stands for a value; of complex numbers for either part."""
         raise NotImplementedError
 
@@ -194,7 +194,7 @@ class _Traced:
 class _Values(_Traced):
     """Values, taken up after the layer's forward pass."""
 
-    def _nodes(self, name: str, value: Intermediate) -> tuple[Node, ...]:  # noqa: ARG002
+    def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:  # noqa: ARG002
         return value.parts
 
     def take(self, steps: slice, rows: Rows, tape: LayerTape) -> None:
@@ -204,7 +204,7 @@ class _Values(_Traced):
         if self.unrolled is None:
             courses = replay.states_after(self.layer, self.arrays, tape)
         else:
-            courses = self.unrolled.after(states, tape)
+            courses = self.unrolled.new_states(states, tape)
         for name in states:
             self.found[name][steps, rows] = courses[name]
         if others and self.unrolled is not None:
@@ -215,8 +215,8 @@ class _Values(_Traced):
 class _Gradients(_Traced):
     """Gradients of values, taken up before the layer's backward pass."""
 
-    def _nodes(self, name: str, value: Intermediate) -> tuple[Node, ...]:
-        back = step_back(self.layer.cell)
+    def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:
+        back = step_vjp(self.layer.cell)
         found = [back.of(each) for each in value.parts]
         nodes = tuple(node for node in found if node is not None)
         if len(nodes) < len(found) or not value.varies:

@@ -22,7 +22,7 @@ import numpy as np
 from numba import types
 
 from zoo.base import Cell
-from zoo.compiler.cell_kernels import Passes
+from zoo.compiler.cell_kernels import CellKernels
 from zoo.compiler.codegen.module import as_tuple
 from zoo.compiler.codegen.source_module import load_source
 from zoo.kernels.jit import Kernel, is_interpreted
@@ -158,7 +158,7 @@ def compile_step(stack: Stack, arguments: StepArguments) -> SpecialisedStep | No
     return SpecialisedStep(step.dispatcher.get_overload(signature), addresses)
 
 
-def _call_list(layers: int, cell: Cell, passes: Passes, reads_all: bool) -> list[Call]:
+def _call_list(layers: int, cell: Cell, passes: CellKernels, reads_all: bool) -> list[Call]:
     """All calls of a step, in order."""
     y, dy = f"x_{layers}", f"dx_{layers}"
     aux = ["aux"] if cell.inputs else []

@@ -13,7 +13,7 @@ import numpy as np
 from zoo import kernels
 from zoo.arguments import as_elements, as_integer, check_seed, short_repr
 from zoo.base import Chain, Sampler
-from zoo.compiler.cell_kernels import walk
+from zoo.compiler.cell_kernels import decode_step
 from zoo.compiler.codegen.source_module import load_source
 from zoo.data import Decoder
 from zoo.data.vocabulary import OnUnknown
@@ -87,7 +87,7 @@ def _prepare_layers(model: LanguageModel) -> tuple[tuple[Any, ...], Array, Array
 
     The buffers of a residual layer also hold its input, its output, and their sum.
     """
-    stack, decoder = model.stack, walk(model.cell)
+    stack, decoder = model.stack, decode_step(model.cell)
     arrays = {name: value.copy() for name, value in (*model.params.items(), *model.buffers.items())}
     aux_inputs = stack.beside({}, (1, 1), model.dtype).part(slice(0, 1), slice(0, 1))
     token = y = np.zeros((1, 1), np.int32)
@@ -119,7 +119,7 @@ def add_residual(x: Array, y: Array, total: Array) -> None:
 
 def _compile_loop(model: LanguageModel, chain: Chain) -> Callable[..., Any]:
     """Compile the loop for the model's cell and layers and these samplers."""
-    decoder = walk(model.cell)
+    decoder = decode_step(model.cell)
     samplers = {f"sampler_{n}": sampler.kernel("transform") for n, sampler in enumerate(chain.samplers)}
     residual = [floor.is_residual for floor in model.stack.floors]
     jitted = all(isinstance(kernel, Kernel) for kernel in samplers.values())

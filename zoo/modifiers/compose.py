@@ -10,8 +10,8 @@ from typing import Any
 from zoo.base import Cell, Modifier, Output, Param
 from zoo.base.cell_editor import Now, Parts, Stepped
 from zoo.compiler.frontend.complex_numbers import Complex
-from zoo.compiler.frontend.matmul_hook import Handler, intercepted
-from zoo.compiler.frontend.symbolic import Traced
+from zoo.compiler.frontend.matmul_hook import Handler, matmul_hook
+from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.dims import as_dim, dim_of
 from zoo.compiler.ir.graph import Graph, Level, Node, ancestors
 from zoo.compiler.ir.structural_ops import VIEWS
@@ -60,7 +60,7 @@ class Built:
             name: _stand_in(cell, param, x.graph) for name, param in cell.params.items() if name not in known
         }
         before = [states[name] for name in cell.states]
-        with intercepted(self._answering(now)):
+        with matmul_hook(self._answering(now)):
             result = cell.bound({**known, **missing}).step(
                 x, *before, *(arrays[name] for name in cell.inputs)
             )
@@ -131,7 +131,7 @@ def _stand_in(cell: Cell, param: Param, graph: Graph) -> Any:
     dims = tuple(dim_of(size, cell.options) for size in param.shape)
     planes = (as_dim(2),) if param.complex else ()
     node = graph.node(STAND_IN, attr=param.name, shape=(*planes, *dims), level=Level.ONCE)  # type: ignore[arg-type]
-    return Complex(Traced(node)[0], Traced(node)[1]) if param.complex else Traced(node)
+    return Complex(SymbolicArray(node)[0], SymbolicArray(node)[1]) if param.complex else SymbolicArray(node)
 
 
 def _stepped(cell: Cell, result: Any) -> Stepped:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from zoo.base.cell_editor import Sum
-from zoo.compiler.frontend.symbolic import Traced
-from zoo.compiler.frontend.trace_step import Equations
-from zoo.compiler.ir import structural_ops
+from zoo.compiler.frontend.symbolic import SymbolicArray
+from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.modifiers.matmuls import Found
 
 
-def find_sums(equations: Equations, products: Sequence[Found]) -> tuple[Sum, ...]:
+def find_sums(equations: StepGraph, products: Sequence[Found]) -> tuple[Sum, ...]:
     """One sum for every product of a state that meets a product of the input in an addition.
 
     Parts of products count too, as gates are: then the two are aligned as their parts are.
@@ -55,4 +55,4 @@ def _sum(recurrent: Found, at: Dim, driven: Found, by: Dim) -> Sum:
 
 
 def _part(start: Dim, stop: Dim) -> Callable[[Any], Any]:
-    return lambda array: Traced(structural_ops.part(array.node, 0, start, stop))
+    return lambda array: SymbolicArray(ops.slice_axis(array.node, 0, start, stop))

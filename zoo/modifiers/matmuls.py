@@ -11,9 +11,9 @@ from typing import Any
 from zoo.base import Cell
 from zoo.base.cell_editor import Product, Sizes
 from zoo.compiler.frontend.complex_numbers import Complex
-from zoo.compiler.frontend.matmul_hook import intercepted
-from zoo.compiler.frontend.symbolic import Traced
-from zoo.compiler.frontend.trace_step import Equations, read
+from zoo.compiler.frontend.matmul_hook import matmul_hook
+from zoo.compiler.frontend.symbolic import SymbolicArray
+from zoo.compiler.frontend.trace_step import StepGraph, trace_step
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Level, Node, ancestors
 
@@ -50,7 +50,7 @@ def parameter_product(a: Any, b: Any) -> tuple[Any, Any, bool] | None:
     return None
 
 
-def find_products(cell: Cell) -> tuple[Equations, list[Found]]:
+def find_products(cell: Cell) -> tuple[StepGraph, list[Found]]:
     """The equations of a cell, and the products in them.
 
     Raises:
@@ -64,8 +64,8 @@ def find_products(cell: Cell) -> tuple[Equations, list[Found]]:
             seen.append((*found, result))
         return result
 
-    with intercepted(look):
-        equations = read(cell)
+    with matmul_hook(look):
+        equations = trace_step(cell)
     once = seen[: len(seen) // 2]  # a step is read twice, to see that it is the same again
     names = _names([nodes_of(matrix) for _, matrix, *_ in once])
     return equations, [
@@ -97,7 +97,7 @@ def nodes_of(value: Any) -> tuple[Node, ...]:
     """The nodes of a symbolic array; none for numbers."""
     if isinstance(value, Complex):
         return value.real.node, value.imag.node
-    return (value.node,) if isinstance(value, Traced) else ()
+    return (value.node,) if isinstance(value, SymbolicArray) else ()
 
 
 def _varies(value: Any) -> bool:

@@ -18,7 +18,7 @@ from zoo.base.card import UNPUBLISHED
 from zoo.base.cell import formula_of
 from zoo.base.component import check_importable
 from zoo.base.names import JOIN, check_member_name
-from zoo.compiler.frontend.symbolic import Symbol
+from zoo.compiler.frontend.symbolic import SymbolBase
 from zoo.errors import UsageError
 from zoo.modifiers.compose import Built, build
 
@@ -54,7 +54,7 @@ class Modified(Cell, abstract=True):
         states = dict(zip(self.states, arguments, strict=False))
         inputs = dict(zip(self.inputs, arguments[len(states) :], strict=True))
         arrays = {name: vars(self)[name] for name in (*self.params, *self.buffers)}
-        if isinstance(x, Symbol):
+        if isinstance(x, SymbolBase):
             return self.built.step({**arrays, **inputs}, x, states)
         return self._numbers(x, arrays, states, inputs)
 
@@ -179,9 +179,9 @@ def _again(root: type[Cell], modifiers: list[type[Modifier]], options: Mapping[s
 
 @functools.lru_cache(maxsize=64)
 def _equations(cell: Cell) -> Any:
-    from zoo.compiler.frontend.trace_step import read
+    from zoo.compiler.frontend.trace_step import trace_step
 
-    return read(cell)
+    return trace_step(cell)
 
 
 def _stored(value: Any, is_complex: bool) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from zoo.compiler.interpreter import numpy_impl
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.structural_ops import SUMS
-from zoo.compiler.passes.autodiff import step_back
+from zoo.compiler.passes.autodiff import step_vjp
 from zoo.layers.direction import Layer
 from zoo.testing.trials import Array, Arrays, Trial, named_gradients, named_values
 
@@ -99,8 +99,8 @@ class _LayerRun:
 
     def __init__(self, layer_arrays: LayerArrays) -> None:
         layer, self.layer_arrays = layer_arrays.layer, layer_arrays
-        self.backward_step = step_back(layer.cell, with_params=True)
-        equations = self.equations = self.backward_step.equations
+        self.backward_step = step_vjp(layer.cell, with_params=True)
+        equations = self.step_graph = self.backward_step.step_graph
         self.batch = len(next(iter(layer_arrays.state.values())))
         leaves = {**equations.params, **equations.buffers}
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
@@ -108,7 +108,7 @@ class _LayerRun:
         shared = {leaf: _as_float64(layer_arrays.arrays[name]) for name, leaf in leaves.items()}
         self.step = _Evaluation(equations.outputs, sizes, shared)
         assert self.backward_step.dy is not None
-        dafter, totals = self.backward_step.dafter, self.backward_step.totals
+        dafter, totals = self.backward_step.dstate_out, self.backward_step.totals
         variables = [equations.x, *equations.params.values(), *(self.before[name] for name in dafter)]
         # Gradients by leaf. A leaf on which nothing depends has none.
         self.gradients = {leaf: totals[leaf] for leaf in variables if leaf in totals}
@@ -117,7 +117,7 @@ class _LayerRun:
 
     def forward(self, x: Array) -> tuple[Array, Arrays]:
         """Outputs ``(T, B, ·)`` and the states after the last step."""
-        equations, outputs = self.equations, []
+        equations, outputs = self.step_graph, []
         state = {name: _as_float64(value) for name, value in self.layer_arrays.state.items()}
         for t in range(len(x)):
             leaf_values = {equations.x: x[t]} | {self.before[name]: value for name, value in state.items()}
@@ -130,13 +130,13 @@ class _LayerRun:
             outputs.append(np.broadcast_to(y, (self.batch, *np.shape(y)[-1:])))
             state = {
                 name: np.broadcast_to(value, state[name].shape)
-                for name, value in zip(equations.after, after, strict=True)
+                for name, value in zip(equations.new_states, after, strict=True)
             }
         return np.array(outputs), state
 
     def backward(self, dy: Array, dlast: Arrays) -> tuple[Array, Arrays, Arrays]:
         """Gradients of x, of the states before the first step, and of the parameters."""
-        equations, dafter, arrays = self.equations, self.backward_step.dafter, self.layer_arrays.arrays
+        equations, dafter, arrays = self.step_graph, self.backward_step.dstate_out, self.layer_arrays.arrays
         dstate = {name: _as_float64(dlast[name]) for name in dafter}
         dparams = {name: np.zeros_like(arrays[name], _FLOAT64) for name in equations.params}
         dx = np.zeros((*dy.shape[:2], self.layer_arrays.layer.input_size))

@@ -89,12 +89,12 @@ def flops(problem: Problem) -> tuple[int, str]:
 
 
 def _planned(cell: Cell, hidden: int) -> int:
-    from zoo.compiler.compile import plan
+    from zoo.compiler.compile import plan_kernels
     from zoo.compiler.plan_values import cost_of
 
     sizes = {"I": SYMBOLS, "H": hidden}
     sizes |= {name: value for name, value in cell.options.items() if type(value) is int}
-    return int(cost_of(plan(cell).forward).by_tokens.evaluate(sizes))
+    return int(cost_of(plan_kernels(cell).forward).by_tokens.evaluate(sizes))
 
 
 def input_weights(cell: Cell) -> list[str]:

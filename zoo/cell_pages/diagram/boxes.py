@@ -12,11 +12,11 @@ from functools import cached_property
 
 from zoo.base import Cell
 from zoo.cell_pages.diagram.nodes import DiagramNames, Group, box_groups, read_by, storage_of_view
-from zoo.compiler.frontend.trace_step import read
+from zoo.compiler.frontend.trace_step import trace_step
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import ONE
-from zoo.compiler.ir.views import SAMPLE
-from zoo.compiler.passes.insert_copies import LEAVES
+from zoo.compiler.ir.views import GENERIC_SIZES
+from zoo.compiler.passes.insert_copies import LEAF_OPS
 
 _WEIGHTS = ("param", "buffer")
 
@@ -27,7 +27,7 @@ def diagram(cell: Cell) -> Diagram:
     Raises:
         DefinitionError: if its ``step`` cannot be read.
     """
-    return _DiagramBuilder(DiagramNames(read(cell))).diagram()
+    return _DiagramBuilder(DiagramNames(trace_step(cell))).diagram()
 
 
 class _DiagramBuilder:
@@ -36,10 +36,10 @@ class _DiagramBuilder:
     def __init__(self, values: DiagramNames) -> None:
         self.values = values
         self.computed = box_groups(values)
-        leaves = [node for node in values.names if node.op in LEAVES]
+        leaves = [node for node in values.names if node.op in LEAF_OPS]
         first: list[Group] = [(node,) for node in leaves if node.op not in _WEIGHTS]
         self.leaves = first + self._weights([node for node in leaves if node.op in _WEIGHTS])
-        self.outputs = {values.y, *values.after.values()}
+        self.outputs = {values.y, *values.new_states.values()}
 
     def diagram(self) -> Diagram:
         """All boxes, what one reads before it."""
@@ -103,7 +103,7 @@ def _partition(parts: list[Node], base: Node) -> bool:
 
 
 def _start(part: Node) -> float:
-    return float(part.attr[1].evaluate(SAMPLE))
+    return float(part.attr[1].evaluate(GENERIC_SIZES))
 
 
 CHARACTER, LINE, PADDING = 7.83, 18, 8  # in pixels: of the letters that svg.py sets

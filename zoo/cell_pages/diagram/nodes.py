@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
-from zoo.compiler.frontend.trace_step import Equations
-from zoo.compiler.frontend.value_names import Call
+from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.frontend.value_names import NamedCall
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import VIEWS
-from zoo.compiler.passes.insert_copies import LEAVES
-from zoo.compiler.passes.simplify import erase_derivatives
+from zoo.compiler.passes.insert_copies import LEAF_OPS
+from zoo.compiler.passes.simplify import drop_derivative_markers
 from zoo.compiler.printing import EquationPrinter, format_shape, is_contiguous_view
 
 # A nameless value that long, or used twice and not that short, gets a name and a box of its own.
@@ -43,12 +43,12 @@ class DiagramNames(EquationPrinter):
         aliases: Names of new states that are a value with a name already, and that value.
     """
 
-    def __init__(self, equations: Equations) -> None:
-        self.equations = equations
+    def __init__(self, equations: StepGraph) -> None:
+        self.step_graph = equations
         called = (node for made, (_, given) in equations.calls.items() for node in (made, *given))
-        new = erase_derivatives([*equations.outputs, *called])
+        new = drop_derivative_markers([*equations.outputs, *called])
         self.calls = function_calls(equations, new)
-        self.y, self.after = storage_of_view(new[equations.y]), dict(self._after(new))
+        self.y, self.new_states = storage_of_view(new[equations.y]), dict(self._after(new))
         self.shapes = {storage_of_view(new[node]): node.shape for node in reversed(equations.outputs)}
         self.aliases: list[tuple[str, Node]] = []
         self.names = {node: name for name, node in self._declared()}
@@ -57,13 +57,13 @@ class DiagramNames(EquationPrinter):
         self._name_what_is_long_or_shared()
 
     def _declared(self) -> Iterator[tuple[str, Node]]:
-        found = self.equations
+        found = self.step_graph
         yield "x", found.x
         for leaves in (found.states, found.inputs, found.params, found.buffers):
             yield from leaves.items()
 
     def _after(self, new: dict[Node, Node]) -> Iterator[tuple[str, Node]]:
-        for name, node in self.equations.after.items():
+        for name, node in self.step_graph.new_states.items():
             planes = new[node].inputs if self._is_complex(new[node], name) else (new[node],)
             sides = _SIDES if len(planes) > 1 else ("",)
             yield from (
@@ -71,16 +71,16 @@ class DiagramNames(EquationPrinter):
             )
 
     def _is_complex(self, node: Node, state: str) -> bool:
-        is_complex = self.equations.cell.states[state].complex
+        is_complex = self.step_graph.cell.states[state].complex
         return is_complex and node.op == "concat" and node.attr == 0 and len(node.inputs) == 2
 
     def _name_outputs(self) -> None:
-        for name, node in self.after.items():
+        for name, node in self.new_states.items():
             if node in self.names or node.value is not None:
                 self.aliases.append((name, node))
             else:
                 self.names[node] = name
-        if self.y.op in LEAVES:
+        if self.y.op in LEAF_OPS:
             self.aliases.append((self._free("y"), self.y))
         elif self.y not in self.names:
             self.names[self.y] = self._free("y")
@@ -98,7 +98,7 @@ class DiagramNames(EquationPrinter):
     def _named_by_the_author(self, new: dict[Node, Node]) -> dict[str, list[Node]]:
         """Nameless values by the name that the author gave them."""
         reached, found = self.reached(), dict[str, list[Node]]()
-        for old, name in self.equations.names.items():
+        for old, name in self.step_graph.names.items():
             node = storage_of_view(new.get(old, old))
             if (
                 node in reached
@@ -116,7 +116,12 @@ class DiagramNames(EquationPrinter):
         uses = Counter(storage_of_view(operand) for node in nodes for operand in self.operands(node))
         parts = {node.inputs[0] for node in self.names if node.op == "slice"}
         for node in nodes:
-            if self.has_name(node) or node.value is not None or node.op in (*LEAVES, *VIEWS) or node in parts:
+            if (
+                self.has_name(node)
+                or node.value is not None
+                or node.op in (*LEAF_OPS, *VIEWS)
+                or node in parts
+            ):
                 continue
             length = len(self.equation(node))
             if length > _MAX_LENGTH or (uses[node] > 1 and length > _MAX_SHARED_LENGTH):
@@ -133,7 +138,7 @@ class DiagramNames(EquationPrinter):
 
     def reached(self) -> dict[Node, None]:
         """Every value that the outputs are written in, through views."""
-        return self._below([self.y, *self.after.values()], stop=())
+        return self._below([self.y, *self.new_states.values()], stop=())
 
     def read_by(self, node: Node) -> list[Node]:
         """The named values in the equation of a value."""
@@ -174,7 +179,7 @@ class DiagramNames(EquationPrinter):
 
     def _has_planes(self, node: Node) -> bool:
         """Whether a value is a complex array as it is stored."""
-        cell = self.equations.cell
+        cell = self.step_graph.cell
         declared = {**cell.params, **cell.buffers, **cell.states}
         return node.op in ("param", "buffer", "state") and declared[node.attr].complex
 
@@ -206,7 +211,7 @@ Read = Callable[[Group], Iterable[Node]]
 
 def box_groups(values: DiagramNames) -> list[Group]:
     """The computed values with a name, those together that share a box, what a group reads before it."""
-    nodes = [node for node in values.names if node.op not in LEAVES]
+    nodes = [node for node in values.names if node.op not in LEAF_OPS]
     found: dict[Hashable, list[Node]] = {}
     for node in sorted(nodes, key=_index):
         found.setdefault(_group_key(values, node), []).append(node)
@@ -244,9 +249,9 @@ def _group_key(values: DiagramNames, node: Node) -> Hashable:
     return ("complex", stem) if stem and side.rstrip("'") in ("re", "im") else node
 
 
-def function_calls(equations: Equations, new: dict[Node, Node]) -> dict[Node, Call]:
+def function_calls(equations: StepGraph, new: dict[Node, Node]) -> dict[Node, NamedCall]:
     """Values that a function made, by what holds their numbers, with what the function was given."""
-    found: dict[Node, Call] = {}
+    found: dict[Node, NamedCall] = {}
     for node, (name, given) in equations.calls.items():
         made, *operands = (new.get(storage_of_view(each)) for each in (node, *given))
         known = tuple(operand for operand in operands if operand is not None)

@@ -116,9 +116,9 @@ def _show_source(member: Member) -> None:
 
 def _derived_source(cell: Cell) -> str:
     """The module that zoo derives from a cell's step."""
-    from zoo.compiler.compile import plan
+    from zoo.compiler.compile import plan_kernels
 
-    return plan(cell).source
+    return plan_kernels(cell).source
 
 
 def _module_source(member: Member) -> str:

@@ -17,7 +17,7 @@ from zoo.compiler.codegen.prologue import (
 )
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.passes.autodiff import Derivation
+from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.schedule.fusion import Storage
 from zoo.compiler.schedule.phases import Item, MatmulItem
 from zoo.compiler.schedule.sections import PassSchedule
@@ -26,8 +26,8 @@ from zoo.compiler.schedule.sections import PassSchedule
 class DecodeEmitter(PassEmitter):
     """A walk being written: x is one step of one row, and so is all that is made of it."""
 
-    def __init__(self, derivation: Derivation, plan: PassSchedule) -> None:
-        super().__init__("walk", derivation.equations, plan, ("kept", "prepare", "advance"))
+    def __init__(self, derivation: StepGradient, plan: PassSchedule) -> None:
+        super().__init__("walk", derivation.step_graph, plan, ("kept", "prepare", "advance"))
         self.input_weights: dict[Node, str] = {}
         """Matrices that x is multiplied by, and what each is called as products want it."""
         self.biases: dict[str, Node] = {}
@@ -35,7 +35,7 @@ class DecodeEmitter(PassEmitter):
         self._give_leaves()
 
     def _give_leaves(self) -> None:
-        equations, called = self.equations, self.called
+        equations, called = self.step_graph, self.called
         for name, node in {**equations.params, **equations.buffers}.items():
             self.give(node, called["{}", name], Storage.SHARED)
         for name, node in equations.states.items():
@@ -75,7 +75,7 @@ class DecodeEmitter(PassEmitter):
         return [*writer.lines, *lines]
 
 
-def decode_source(derivation: Derivation, plan: PassSchedule) -> list[list[str]]:
+def decode_source(derivation: StepGradient, plan: PassSchedule) -> list[list[str]]:
     """The two functions of a walk, ``prepare`` and ``advance``.
 
     ``prepare(params, x, state[, inputs])`` makes all arrays, among them the output's, and returns it and what
@@ -91,8 +91,8 @@ def decode_source(derivation: Derivation, plan: PassSchedule) -> list[list[str]]
     for line in [*arrays_made(walk), *flat_arrays(walk, words | identifiers_in([*once, *fixed]))]:
         made.line(line)
     body = [*made.lines, *fixed, *once, *walk.panel_lines(step), *_prepared(walk, words)]
-    y = walk.array_of(walk.equations.y).name
-    inputs = ", inputs" if walk.equations.inputs else ""
+    y = walk.array_of(walk.step_graph.y).name
+    inputs = ", inputs" if walk.step_graph.inputs else ""
     return [
         [
             *loop_lines(walk),
@@ -115,7 +115,7 @@ def _dense(walk: DecodeEmitter, step: list[str]) -> Iterator[str]:
 
 def _renewed(walk: DecodeEmitter) -> Iterator[str]:
     """The new states become those before the next step."""
-    for name, node in walk.equations.after.items():
+    for name, node in walk.step_graph.new_states.items():
         yield f"    kernels.copy_row({walk.array_of(node).name}, {walk.called['{}_before', name]})"
 
 
@@ -125,11 +125,11 @@ def _prepared(walk: DecodeEmitter, words: Collection[str]) -> Iterator[str]:
         yield f"    {name} = kernels.input_panels(x, {matrix(walk, w)})"
     for name, node in walk.biases.items():
         yield f"    {name} = np.zeros({node.shape[0]}, {walk.like}.dtype)"
-    for name, node in walk.equations.states.items():
+    for name, node in walk.step_graph.states.items():
         first = walk.called["{}_0", name]
         shaped = "" if node.ndim == 1 else f".reshape(1, {walk.arrays[node].width})"
         yield f"    {walk.called['{}_before', name]} = {first}.copy(){shaped}"
-    for name, node in walk.equations.inputs.items():
+    for name, node in walk.step_graph.inputs.items():
         row = walk.called["{}_all", name]
         if row in words:
             yield f"    {row} = {walk.called['{}', name]}.reshape(1, {walk.arrays[node].width})"
@@ -138,7 +138,7 @@ def _prepared(walk: DecodeEmitter, words: Collection[str]) -> Iterator[str]:
 def _names(walk: DecodeEmitter) -> Iterator[str]:
     """Everything that a step could read or write, the input first."""
     yield "x"
-    yield from (walk.called["{}_0", name] for name in walk.equations.states)
+    yield from (walk.called["{}_0", name] for name in walk.step_graph.states)
     yield from walk.input_weights.values()
     yield from walk.biases
     yield from walk.packed.values()

@@ -59,7 +59,7 @@ class Expressions:
 
     def load(self, node: Node, address: str) -> None:
         """Say where a value is read, which is one or zero if it is true or false."""
-        truth = f"{address} != {self.number(0.0).text}" if node.truth else ""
+        truth = f"{address} != {self.number(0.0).text}" if node.is_bool else ""
         self.codes[node] = ExprText(truth, COMPARISON) if truth else ExprText(address)
 
     def define(self, node: Node) -> str | None:
@@ -85,7 +85,7 @@ class Expressions:
     def stored(self, node: Node) -> str:
         """A value as it is stored: true and false as one and zero."""
         text = self.operand(node).text
-        return self.as_number(text) if node.truth else text
+        return self.as_number(text) if node.is_bool else text
 
     # What every language has in its own way.
 
@@ -108,7 +108,7 @@ class Expressions:
     def _stays(self, node: Node, code: ExprText) -> bool:
         places = self.places
         local = places.has_array(node) and places.array_of(node).store == Storage.SCALAR
-        named = local or node in places.equations.names
+        named = local or node in places.step_graph.names
         return self.uses.get(node, 0) <= 1 and not named and len(code.text) <= _LONGEST
 
     def _expression(self, node: Node) -> ExprText:
@@ -154,7 +154,7 @@ class PythonExpressions(Expressions):
     def template(self, node: Node) -> tuple[str, int]:
         """As the table of operations has it."""
         operation = node.graph.operations[node.op]
-        return operation.code, COMPARISON if operation.truth else BINDING.get(node.op, ATOM)
+        return operation.code, COMPARISON if operation.is_bool else BINDING.get(node.op, ATOM)
 
 
 def _fitted(operand: ExprText, binding: int, op: str, place: int) -> str:

@@ -8,7 +8,7 @@ from zoo.compiler.codegen.storage import BLOCK, ArrayVar
 from zoo.compiler.codegen.writer import Writer
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, swap_last
+from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, transpose_last
 from zoo.compiler.ir.views import View, view_of
 from zoo.compiler.schedule.fusion import Storage
 
@@ -79,7 +79,7 @@ def array_name(function: PassEmitter, node: Node) -> str:
 def matrix(function: PassEmitter, w: Node) -> str:
     """A matrix of parameters as an expression."""
     if w.op == "transpose":
-        return f"np.ascontiguousarray({matrix(function, swap_last(w))}.T)"
+        return f"np.ascontiguousarray({matrix(function, transpose_last(w))}.T)"
     view = _view(w)
     name = function.array_of(view.base).name
     if view.is_whole and view.base.ndim == w.ndim:
@@ -93,7 +93,7 @@ def pack_call(function: PassEmitter, w: Node) -> str:
     """The call that packs a matrix for products."""
     heads = "_heads" if w.ndim == 3 else ""
     if w.op == "transpose":
-        return f"kernels.pack{heads}_transposed({matrix(function, swap_last(w))})"
+        return f"kernels.pack{heads}_transposed({matrix(function, transpose_last(w))})"
     return f"kernels.pack{heads}({matrix(function, w)})"
 
 

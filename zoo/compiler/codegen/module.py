@@ -8,7 +8,7 @@ from zoo.compiler.codegen.pass_emitter import PassEmitter
 from zoo.compiler.codegen.prologue import definitions, fixed_arrays
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.passes.autodiff import Derivation
+from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.schedule.fusion import Storage
 from zoo.compiler.schedule.sections import PassSchedule
 
@@ -34,7 +34,7 @@ def as_tuple(parts: list[str]) -> str:
 
 def unpacked(function: PassEmitter) -> list[str]:
     """Parameters, states and inputs under their names."""
-    writer, equations, called = Writer(), function.equations, function.called
+    writer, equations, called = Writer(), function.step_graph, function.called
     writer.line(unpack([called["{}", name] for name in (*equations.params, *equations.buffers)], "params"))
     writer.line(unpack([called["{}_0", name] for name in equations.states], "state"))
     if equations.inputs:
@@ -43,7 +43,7 @@ def unpacked(function: PassEmitter) -> list[str]:
 
 
 def _give_leaves(function: PassEmitter) -> None:
-    equations, called = function.equations, function.called
+    equations, called = function.step_graph, function.called
     for name, node in {**equations.params, **equations.buffers}.items():
         function.give(node, called["{}", name], Storage.SHARED)
     for name, node in equations.states.items():
@@ -55,7 +55,7 @@ def _give_leaves(function: PassEmitter) -> None:
 
 def _flattened(function: PassEmitter, body: list[str]) -> list[str]:
     """States and inputs with one axis for all that a row holds; x as numbers where tokens will not do."""
-    writer, equations, called = Writer(), function.equations, function.called
+    writer, equations, called = Writer(), function.step_graph, function.called
     words = identifiers_in(body)
     for name, node in equations.states.items():
         if node.ndim != 1:
@@ -77,9 +77,9 @@ def _in_shape(node: Node, name: str) -> str:
     return name if node.ndim == 1 else f"{name}.reshape(batch, {', '.join(map(str, node.shape))})"
 
 
-def forward_source(derivation: Derivation, plan: PassSchedule) -> tuple[list[str], list[TapeArray]]:
+def forward_source(derivation: StepGradient, plan: PassSchedule) -> tuple[list[str], list[TapeArray]]:
     """The forward pass, and what its tape holds."""
-    equations = derivation.equations
+    equations = derivation.step_graph
     function = PassEmitter("forward", equations, plan)
     called = function.called
     _give_leaves(function)
@@ -90,7 +90,7 @@ def forward_source(derivation: Derivation, plan: PassSchedule) -> tuple[list[str
     for name, node in equations.states.items():
         before = called["{}_before", name]
         start.line(f"{before} = {called['{}_0', name]}")
-        end.line(f"{before} = {function.array_of(equations.after[name]).name}[t]")
+        end.line(f"{before} = {function.array_of(equations.new_states[name]).name}[t]")
         last.append(_in_shape(node, f"{before}.copy()"))
     final = Writer()
     y = function.array_of(equations.y).name
@@ -106,7 +106,7 @@ def _assembled(function: PassEmitter, signature: str, given: list[str], body: li
     """The lines of a whole function: what it is given, what it needs, what it does."""
     flattened = _flattened(function, body)
     front = definitions(function, [*flattened, *body])
-    inputs = ", inputs" if function.equations.inputs else ""
+    inputs = ", inputs" if function.step_graph.inputs else ""
     head = [*loop_lines(function), "@zoo.njit", f"def {signature.format(inputs)}:"]
     return [*head, *unpacked(function), *given, *front, *flattened, *body]
 
@@ -116,21 +116,23 @@ def loop_lines(function: PassEmitter) -> list[str]:
     return [line for lines in function.loops for line in (*lines, "", "")]
 
 
-def _tape(derivation: Derivation, function: PassEmitter) -> list[TapeArray]:
+def _tape(derivation: StepGradient, function: PassEmitter) -> list[TapeArray]:
     """The arrays of the tape, each once."""
     found: dict[str, tuple[list[Node], list[str]]] = {}
     for node in derivation.kept:
         found.setdefault(function.array_of(node).name, ([], []))[0].append(node)
     for name in derivation.trajectories:
-        found.setdefault(function.array_of(derivation.equations.after[name]).name, ([], []))[1].append(name)
+        found.setdefault(function.array_of(derivation.step_graph.new_states[name]).name, ([], []))[1].append(
+            name
+        )
     if not found:
-        found[function.array_of(derivation.equations.y).name] = ([derivation.equations.y], [])
+        found[function.array_of(derivation.step_graph.y).name] = ([derivation.step_graph.y], [])
     return [TapeArray(name, tuple(nodes), tuple(states)) for name, (nodes, states) in found.items()]
 
 
-def backward_source(derivation: Derivation, plan: PassSchedule, kept: list[TapeArray]) -> list[str]:
+def backward_source(derivation: StepGradient, plan: PassSchedule, kept: list[TapeArray]) -> list[str]:
     """The backward pass."""
-    equations = derivation.equations
+    equations = derivation.step_graph
     function = PassEmitter("backward", equations, plan, {each.name for each in kept}, by_spans=True)
     called = function.called
     _give_leaves(function)
@@ -142,9 +144,9 @@ def backward_source(derivation: Derivation, plan: PassSchedule, kept: list[TapeA
             function.trajectory[before] = (first, each.name)
             function.before[before] = f"{before} = {each.name}[t - 1] if t > 0 else {first}"
     function.give(derivation.dy, "dy", Storage.STEPS)
-    for name, node in derivation.dafter.items():
+    for name, node in derivation.dstate_out.items():
         function.give(node, called["d{}", name], Storage.BATCH)
-    for name, gradient in derivation.dbefore.items():
+    for name, gradient in derivation.dstate_in.items():
         if gradient is not None:
             array = function.give(gradient, called["d{}_new", name], Storage.BATCH)
             function.shapes[array.name] = gradient.shape
@@ -153,8 +155,8 @@ def backward_source(derivation: Derivation, plan: PassSchedule, kept: list[TapeA
     return _backward_lines(derivation, function, kept)
 
 
-def _backward_lines(derivation: Derivation, function: PassEmitter, kept: list[TapeArray]) -> list[str]:
-    equations, called = derivation.equations, function.called
+def _backward_lines(derivation: StepGradient, function: PassEmitter, kept: list[TapeArray]) -> list[str]:
+    equations, called = derivation.step_graph, function.called
     once, step = function.section("once"), function.section("step", 3)
     after, final = function.section("after", 2), function.section("final")
     panels = function.panel_lines([*step, *after])
@@ -162,10 +164,12 @@ def _backward_lines(derivation: Derivation, function: PassEmitter, kept: list[Ta
     dstate = []
     for name, node in equations.states.items():
         last = called["dlast_{}", name]
-        if derivation.dbefore.get(name) is None:
+        if derivation.dstate_in.get(name) is None:
             dstate.append(f"np.zeros_like({last})")
             continue
-        flat = "" if node.ndim == 1 else f".reshape(batch, {function.arrays[derivation.dafter[name]].width})"
+        flat = (
+            "" if node.ndim == 1 else f".reshape(batch, {function.arrays[derivation.dstate_out[name]].width})"
+        )
         now, new = called["d{}", name], called["d{}_new", name]
         start.line(f"{now} = {last}.copy(){flat}")
         swap.line(f"{now}, {new} = {new}, {now}")

@@ -9,9 +9,9 @@ from zoo.compiler.codegen.loops import LoopNestEmitter, outline_loop, write_scan
 from zoo.compiler.codegen.matmuls import pack_call, write_matmul
 from zoo.compiler.codegen.storage import BLOCK, BLOCK_OF_ALL, ArrayVar, StorageMap
 from zoo.compiler.codegen.writer import ARRAY, Names, NumberVars, Writer, identifiers_in
-from zoo.compiler.frontend.trace_step import Equations
+from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import SCANS, SUMS, swap_last
+from zoo.compiler.ir.structural_ops import SCANS, SUMS, transpose_last
 from zoo.compiler.ir.views import view_of
 from zoo.compiler.schedule.fusion import Storage
 from zoo.compiler.schedule.phases import Item, MatmulItem, RowLoops
@@ -34,7 +34,7 @@ class PassEmitter(StorageMap):
     def __init__(
         self,
         name: str,
-        equations: Equations,
+        equations: StepGraph,
         plan: PassSchedule,
         taken: Collection[str] = (),
         by_spans: bool = False,
@@ -72,7 +72,7 @@ class PassEmitter(StorageMap):
     @property
     def like(self) -> str:
         """An array whose dtype is the kernel's."""
-        equations = self.equations
+        equations = self.step_graph
         first = [*(("{}", name) for name in equations.params), *(("{}_0", name) for name in equations.states)]
         return self.called[first[0]]
 
@@ -90,7 +90,7 @@ class PassEmitter(StorageMap):
     def panels(self, w: Node) -> str:
         """A matrix packed for products; packed once, before the loops."""
         if w not in self.packed:
-            matrix = swap_last(w) if w.op == "transpose" else w
+            matrix = transpose_last(w) if w.op == "transpose" else w
             view = view_of(matrix)
             assert view is not None  # copies.py saw to it
             called = self.array_of(view.base).name
@@ -170,7 +170,7 @@ class PassEmitter(StorageMap):
                 found[array.name] = array
 
 
-def _given(equations: Equations) -> Iterator[tuple[str, str]]:
+def _given(equations: StepGraph) -> Iterator[tuple[str, str]]:
     """Names for what the caller brings, as a pattern and a part's name; a part's own name goes first."""
     yield from (("{}", name) for name in (*equations.params, *equations.buffers, *equations.inputs))
     for name in equations.states:
@@ -178,7 +178,7 @@ def _given(equations: Equations) -> Iterator[tuple[str, str]]:
     yield from (("{}_all", name) for name in (*equations.inputs, "x"))
 
 
-def _option_names(equations: Equations) -> dict[str, str]:
+def _option_names(equations: StepGraph) -> dict[str, str]:
     """What options call the numbers they stand for, where only one does."""
     found: dict[str, list[str]] = {}
     for name, value in equations.cell.options.items():

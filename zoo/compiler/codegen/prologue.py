@@ -63,7 +63,7 @@ def _size_of(function: PassEmitter, letter: str, other: str) -> str:
     plain = [how for how in found if other not in identifiers_in([how])]
     if found:
         return (plain or found)[0]
-    who = function.equations.cell.who()
+    who = function.step_graph.cell.who()
     raise DefinitionError(
         f"{who}: step needs {letter}, and no parameter, buffer or state has a size that tells it; add a "
         f"parameter with a size {letter!r}."
@@ -72,7 +72,7 @@ def _size_of(function: PassEmitter, letter: str, other: str) -> str:
 
 def _lengths(function: PassEmitter) -> Iterator[tuple[str, int, Dim]]:
     """Every axis of every array that the caller brings: its array, its place, its length in letters."""
-    equations = function.equations
+    equations = function.step_graph
     for name, node in {**equations.params, **equations.buffers}.items():
         yield from ((function.called["{}", name], axis, dim) for axis, dim in enumerate(node.shape))
     for name, node in equations.states.items():

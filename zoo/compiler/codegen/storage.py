@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from zoo.compiler.codegen.writer import ARRAY, Names
-from zoo.compiler.frontend.trace_step import Equations
-from zoo.compiler.frontend.value_names import invented
+from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.frontend.value_names import default_name
 from zoo.compiler.ir.dims import Dim, product
 from zoo.compiler.ir.graph import Node, Shape
 from zoo.compiler.ir.structural_ops import ONE
@@ -126,8 +126,8 @@ class StorageMap:
     given: TimeIndexing = ALL_STEPS
     made: TimeIndexing = ALL_STEPS
 
-    def __init__(self, equations: Equations, plan: PassSchedule, names: Names) -> None:
-        self.equations, self.plan, self.names = equations, plan, names
+    def __init__(self, equations: StepGraph, plan: PassSchedule, names: Names) -> None:
+        self.step_graph, self.plan, self.names = equations, plan, names
         self.arrays: dict[Node, ArrayVar] = {}
         self.shapes: dict[str, Shape] = {}
         self.labels: dict[Node, str] = {}
@@ -174,8 +174,8 @@ class StorageMap:
 
     def _called(self, node: Node) -> str:
         """What the author calls a value, or what it is called after: ``sigmoid_f``, ``tanh_c``."""
-        names = self.equations.names
-        return names.get(node) or invented(node, lambda below: names.get(below, ""))
+        names = self.step_graph.names
+        return names.get(node) or default_name(node, lambda below: names.get(below, ""))
 
 
 @dataclass(frozen=True)

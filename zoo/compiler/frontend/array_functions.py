@@ -17,54 +17,57 @@ import numpy as np
 
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import (
-    Symbol,
-    Traced,
+    SymbolBase,
+    SymbolicArray,
+    as_index,
     as_node,
-    bound,
     graph_of,
-    guarded,
+    make_symbolic,
     nodes_of,
     normal_axes,
     normal_axis,
     resolve_shape,
 )
 from zoo.compiler.frontend.symbolic_length import as_length
-from zoo.compiler.ir import structural_ops
+from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import Dim, as_dim
-from zoo.compiler.ir.graph import Graph, Level, text
+from zoo.compiler.ir.graph import Graph, Level, format_shape
 
 ZERO = as_dim(0)
 
 
-def positions(graph: Graph, length: Dim) -> Traced:
+def arange(graph: Graph, length: Dim) -> SymbolicArray:
     """``0, 1, 2, ...``, as numbers."""
-    return Traced(structural_ops.running_sum(graph.constant(1.0, (length,)), 0) - 1.0)
+    return SymbolicArray(ops.cumsum(graph.constant(1.0, (length,)), 0) - 1.0)
 
 
-def _offsets(graph: Graph, rows: Dim, columns: Dim) -> Any:
+def _diagonal_numbers(graph: Graph, rows: Dim, columns: Dim) -> Any:
     """``column - row`` of every entry of a matrix: the number of its diagonal."""
-    return positions(graph, columns) - np.reshape(positions(graph, rows), (-1, 1))
+    return arange(graph, columns) - np.reshape(arange(graph, rows), (-1, 1))
 
 
 def _diag(v: Any, k: Any = 0) -> Any:
     if v.ndim not in (1, 2):
-        raise TraceError(f"np.diag takes a vector or a matrix; found an array of shape {text(v.dims)}")
+        raise TraceError(
+            f"np.diag takes a vector or a matrix; found an array of shape {format_shape(v.dims)}"
+        )
     if v.ndim == 2:
         return _diagonal(v, k)
     number = as_length(k)
     (length,) = v.dims
-    is_above, more = _above(number)
-    zeros = [] if more == ZERO else [Traced(v.graph.constant(0.0, (more,)))]
+    is_above, more = _diagonal_offset(number)
+    zeros = [] if more == ZERO else [SymbolicArray(v.graph.constant(0.0, (more,)))]
     entries = np.concatenate([v, *zeros])
     whole = length + more
     entries = np.reshape(entries, (-1, 1)) if is_above else entries
-    return np.where(_offsets(v.graph, whole, whole) == _as_number(v, number), entries, 0.0)
+    return np.where(_diagonal_numbers(v.graph, whole, whole) == _as_scalar(v, number), entries, 0.0)
 
 
 def _diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
     if a.ndim < 2:
         raise TraceError(
-            f"np.diagonal and np.trace take an array with at least two axes; found shape {text(a.dims)}"
+            f"np.diagonal and np.trace take an array with at least two axes; found shape "
+            f"{format_shape(a.dims)}"
         )
     first, second = normal_axis(axis1, a.ndim), normal_axis(axis2, a.ndim)
     if first == second:
@@ -73,20 +76,20 @@ def _diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
     a = np.transpose(a, (*others, first, second))
     *lead, rows, columns = a.dims
     number = as_length(offset)
-    is_above, more = _above(number)
+    is_above, more = _diagonal_offset(number)
     start = more if is_above else more * columns
-    length = _shorter(rows, columns - more) if is_above else _shorter(rows - more, columns)
-    flat = guarded(structural_ops.reshape, a.node, (*lead, rows * columns))
-    return guarded(structural_ops.stride, flat.node, len(lead), start, columns + structural_ops.ONE, length)
+    length = _min_length(rows, columns - more) if is_above else _min_length(rows - more, columns)
+    flat = make_symbolic(ops.reshape, a.node, (*lead, rows * columns))
+    return make_symbolic(ops.strided_slice, flat.node, len(lead), start, columns + ops.ONE, length)
 
 
-def _above(number: Dim) -> tuple[bool, Dim]:
+def _diagonal_offset(number: Dim) -> tuple[bool, Dim]:
     """Whether a diagonal is the main one or above it, and how far from it."""
     is_above = number.signs() != {-1}
     return is_above, number if is_above else ZERO - number
 
 
-def _shorter(a: Dim, b: Dim) -> Dim:
+def _min_length(a: Dim, b: Dim) -> Dim:
     signs = (a - b).signs()
     if 1 not in signs:
         return a
@@ -102,8 +105,8 @@ def _trace(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
     return np.sum(_diagonal(a, offset, axis1, axis2), axis=-1)
 
 
-def _as_number(a: Any, number: Dim) -> Any:
-    return number.integer if number.integer is not None else Traced(a.graph.node("size", attr=number))
+def _as_scalar(a: Any, number: Dim) -> Any:
+    return number.integer if number.integer is not None else SymbolicArray(a.graph.node("size", attr=number))
 
 
 def _triangle(is_kept: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -113,12 +116,14 @@ def _triangle(is_kept: Callable[[Any, Any], Any]) -> Callable[..., Any]:
         if m.ndim == 0:
             raise TraceError("np.tril and np.triu take at least one axis; found a scalar")
         rows, columns = m.dims[-2:] if m.ndim > 1 else m.dims * 2
-        return np.where(is_kept(_offsets(m.graph, rows, columns), _as_number(m, as_length(k))), m, 0.0)
+        return np.where(
+            is_kept(_diagonal_numbers(m.graph, rows, columns), _as_scalar(m, as_length(k))), m, 0.0
+        )
 
     return function
 
 
-DIAGONALS: dict[Any, Callable[..., Any]] = {
+DIAGONAL_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.diag: _diag,
     np.diagonal: _diagonal,
     np.trace: _trace,
@@ -131,7 +136,7 @@ DIAGONALS: dict[Any, Callable[..., Any]] = {
 
 def _reshape(a: Any, shape: Any) -> Any:
     shape = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
-    return guarded(lambda: structural_ops.reshape(a.node, resolve_shape(a.node, shape)))
+    return make_symbolic(lambda: ops.reshape(a.node, resolve_shape(a.node, shape)))
 
 
 def _ravel(a: Any) -> Any:
@@ -143,43 +148,41 @@ def _transpose(a: Any, axes: Any = None) -> Any:
     order = tuple(reversed(range(ndim))) if axes is None else tuple(normal_axis(each, ndim) for each in axes)
     if sorted(order) != list(range(ndim)):
         raise TraceError(f"axes {axes!r} are no order of {ndim} axes")
-    return guarded(structural_ops.transpose, a.node, order)
+    return make_symbolic(ops.transpose, a.node, order)
 
 
 def _swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
     order = list(range(a.ndim))
     i, j = normal_axis(axis1, a.ndim), normal_axis(axis2, a.ndim)
     order[i], order[j] = order[j], order[i]
-    return guarded(structural_ops.transpose, a.node, tuple(order))
+    return make_symbolic(ops.transpose, a.node, tuple(order))
 
 
 def _moveaxis(a: Any, source: Any, destination: Any) -> Any:
     moved = normal_axis(source, a.ndim)
     order = [axis for axis in range(a.ndim) if axis != moved]
     order.insert(normal_axis(destination, a.ndim), moved)
-    return guarded(structural_ops.transpose, a.node, tuple(order))
+    return make_symbolic(ops.transpose, a.node, tuple(order))
 
 
 def _expand_dims(a: Any, axis: Any) -> Any:
     places = axis if isinstance(axis, tuple | list) else (axis,)
     ndim = a.ndim + len(places)
-    return guarded(
-        structural_ops.reshape, a.node, structural_ops.with_ones(a.dims, normal_axes(tuple(places), ndim))
-    )
+    return make_symbolic(ops.reshape, a.node, ops.with_ones(a.dims, normal_axes(tuple(places), ndim)))
 
 
 def _squeeze(a: Any, axis: Any = None) -> Any:
     axes = normal_axes(axis, a.ndim)
-    if axis is not None and any(a.dims[each] != structural_ops.ONE for each in axes):
-        raise TraceError(f"axis {axis} of an array of shape {text(a.dims)} has not length 1")
-    kept = tuple(dim for place, dim in enumerate(a.dims) if place not in axes or dim != structural_ops.ONE)
-    return guarded(structural_ops.reshape, a.node, kept)
+    if axis is not None and any(a.dims[each] != ops.ONE for each in axes):
+        raise TraceError(f"axis {axis} of an array of shape {format_shape(a.dims)} has not length 1")
+    kept = tuple(dim for place, dim in enumerate(a.dims) if place not in axes or dim != ops.ONE)
+    return make_symbolic(ops.reshape, a.node, kept)
 
 
 def _broadcast_to(array: Any, shape: Any) -> Any:
     shape = shape if isinstance(shape, list | tuple) else (shape,)
     graph = graph_of((array, *shape))
-    return guarded(graph.broadcast, as_node(array, graph), tuple(as_length(each) for each in shape))
+    return make_symbolic(graph.broadcast, as_node(array, graph), tuple(as_length(each) for each in shape))
 
 
 def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
@@ -190,14 +193,14 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
     if whole.integer is not None and moved.integer is not None:
         moved = as_dim(moved.integer % whole.integer)
     cut = as_dim(0) - moved if moved.signs() == {-1} else whole - moved
-    back = structural_ops.part(a.node, axis, cut, whole)
-    front = structural_ops.part(a.node, axis, as_dim(0), cut)
-    return guarded(structural_ops.concatenate, [back, front], axis)
+    back = ops.slice_axis(a.node, axis, cut, whole)
+    front = ops.slice_axis(a.node, axis, as_dim(0), cut)
+    return make_symbolic(ops.concatenate, [back, front], axis)
 
 
 def _flip(m: Any, axis: Any = None) -> Any:
     for each in normal_axes(axis, m.ndim):
-        m = guarded(structural_ops.flip, m.node, each)
+        m = make_symbolic(ops.flip, m.node, each)
     return m
 
 
@@ -216,13 +219,13 @@ def _tile(A: Any, reps: Any) -> Any:
 
 def _repeat_axis(a: Any, axis: int, place: int, times: Dim) -> Any:
     """An axis repeated: all of it if the copies get an axis in front, each entry if behind."""
-    if times == structural_ops.ONE:
+    if times == ops.ONE:
         return a
-    between = structural_ops.with_ones(a.dims, (place,))
+    between = ops.with_ones(a.dims, (place,))
     wide = tuple(times if axis == place else dim for axis, dim in enumerate(between))
-    copies = guarded(a.graph.broadcast, structural_ops.reshape(a.node, between), wide)
-    return guarded(
-        structural_ops.reshape, copies.node, (*a.dims[:axis], a.dims[axis] * times, *a.dims[axis + 1 :])
+    copies = make_symbolic(a.graph.broadcast, ops.reshape(a.node, between), wide)
+    return make_symbolic(
+        ops.reshape, copies.node, (*a.dims[:axis], a.dims[axis] * times, *a.dims[axis + 1 :])
     )
 
 
@@ -233,7 +236,7 @@ def _concatenate(arrays: Sequence[Any], axis: Any = 0) -> Any:
     if axis is None:
         return _concatenate([np.ravel(each) for each in arrays])
     nodes = nodes_of(arrays)
-    return guarded(structural_ops.concatenate, nodes, normal_axis(axis, nodes[0].ndim))
+    return make_symbolic(ops.concatenate, nodes, normal_axis(axis, nodes[0].ndim))
 
 
 def _stack(arrays: Sequence[Any], axis: Any = 0) -> Any:
@@ -241,38 +244,38 @@ def _stack(arrays: Sequence[Any], axis: Any = 0) -> Any:
     shape = nodes[0].shape
     for node in nodes:
         if node.shape != shape:
-            raise TraceError(f"arrays of shapes {text(shape)} and {text(node.shape)} cannot be stacked")
+            raise TraceError(
+                f"arrays of shapes {format_shape(shape)} and {format_shape(node.shape)} cannot be stacked"
+            )
     place = normal_axis(axis, len(shape) + 1)
-    wider = [structural_ops.reshape(node, structural_ops.with_ones(shape, (place,))) for node in nodes]
-    return guarded(structural_ops.concatenate, wider, place)
+    wider = [ops.reshape(node, ops.with_ones(shape, (place,))) for node in nodes]
+    return make_symbolic(ops.concatenate, wider, place)
 
 
 def _hstack(tup: Sequence[Any]) -> Any:
     nodes = nodes_of(tup)
-    arrays = [guarded(structural_ops.reshape, node, node.shape or (structural_ops.ONE,)) for node in nodes]
+    arrays = [make_symbolic(ops.reshape, node, node.shape or (ops.ONE,)) for node in nodes]
     return _concatenate(arrays, axis=0 if arrays[0].ndim == 1 else 1)
 
 
 def _vstack(tup: Sequence[Any]) -> Any:
     rows = [
-        node
-        if node.ndim > 1
-        else structural_ops.reshape(node, (structural_ops.ONE, *(node.shape or (structural_ops.ONE,))))
+        node if node.ndim > 1 else ops.reshape(node, (ops.ONE, *(node.shape or (ops.ONE,))))
         for node in nodes_of(tup)
     ]
-    return _concatenate([Traced(row) for row in rows])
+    return _concatenate([SymbolicArray(row) for row in rows])
 
 
 def _split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Any]:
     axis = normal_axis(axis, ary.ndim)
-    places = _cuts(ary.dims[axis], indices_or_sections)
-    return [guarded(structural_ops.part, ary.node, axis, *pair) for pair in itertools.pairwise(places)]
+    places = _split_points(ary.dims[axis], indices_or_sections)
+    return [make_symbolic(ops.slice_axis, ary.node, axis, *pair) for pair in itertools.pairwise(places)]
 
 
-def _cuts(whole: Dim, parts: Any) -> list[Dim]:
+def _split_points(whole: Dim, parts: Any) -> list[Dim]:
     """The places where an axis is cut, its ends included."""
     if isinstance(parts, list | tuple | np.ndarray):
-        return [as_dim(0), *(bound(each, whole) for each in parts), whole]
+        return [as_dim(0), *(as_index(each, whole) for each in parts), whole]
     count = as_length(parts).integer
     if count is None or count < 1:
         raise TraceError(f"found {parts!r} parts to split into; expected a positive integer")
@@ -283,7 +286,7 @@ def _cuts(whole: Dim, parts: Any) -> list[Dim]:
     return [step * as_dim(number) for number in range(count + 1)]
 
 
-ARRANGING: dict[Any, Callable[..., Any]] = {
+SHAPE_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.broadcast_to: _broadcast_to,
     np.concatenate: _concatenate,
     np.copy: lambda a: a,
@@ -322,21 +325,21 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:  # no
     Raises:
         TraceError: if the subscripts do not fit.
     """
-    inputs, result = _parsed(subscripts, operands)
+    inputs, result = _parse_subscripts(subscripts, operands)
     terms = [
-        _without_repetition(Term(operand, letters)) for operand, letters in zip(operands, inputs, strict=True)
+        _take_diagonals(Term(operand, letters)) for operand, letters in zip(operands, inputs, strict=True)
     ]
     for place in range(len(terms)):
         others = {*result, *(letter for i, term in enumerate(terms) if i != place for letter in term.letters)}
-        terms[place] = _summed(terms[place], others)
+        terms[place] = _sum_unused(terms[place], others)
     while len(terms) > 1:
         first, second, *rest = terms
         wanted = {*result, *(letter for term in rest for letter in term.letters)}
         terms = [_product(first, second, wanted), *rest]
-    return _ordered(terms[0], result)
+    return _transpose_to(terms[0], result)
 
 
-def _parsed(subscripts: Any, operands: Sequence[Any]) -> tuple[list[str], str]:
+def _parse_subscripts(subscripts: Any, operands: Sequence[Any]) -> tuple[list[str], str]:
     """The letters of each operand, and those of the result."""
     if not isinstance(subscripts, str):
         raise TraceError("np.einsum is compiled with subscripts in one string, such as 'ij,j->i'")
@@ -382,7 +385,7 @@ def _text(shape: Sequence[Any]) -> str:
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
-def _without_repetition(term: Term) -> Term:
+def _take_diagonals(term: Term) -> Term:
     """A letter that occurs twice stands for a diagonal, which goes to the end."""
     array, letters = term
     twice = next((letter for letter in letters if letters.count(letter) > 1), None)
@@ -391,17 +394,17 @@ def _without_repetition(term: Term) -> Term:
     first = letters.index(twice)
     second = letters.index(twice, first + 1)
     rest = "".join(letter for place, letter in enumerate(letters) if place not in (first, second))
-    return _without_repetition(Term(np.diagonal(array, 0, first, second), rest + twice))
+    return _take_diagonals(Term(np.diagonal(array, 0, first, second), rest + twice))
 
 
-def _summed(term: Term, wanted: Iterable[str]) -> Term:
+def _sum_unused(term: Term, wanted: Iterable[str]) -> Term:
     """A sum over the letters that nothing else has."""
     kept = "".join(letter for letter in term.letters if letter in wanted)
     axes = tuple(place for place, letter in enumerate(term.letters) if letter not in kept)
     return Term(np.sum(term.array, axis=axes), kept) if axes else term
 
 
-def _ordered(term: Term, letters: str) -> Any:
+def _transpose_to(term: Term, letters: str) -> Any:
     order = tuple(term.letters.index(letter) for letter in letters)
     return term.array if order == tuple(range(len(order))) else np.transpose(term.array, order)
 
@@ -425,15 +428,15 @@ def _product(a: Term, b: Term, wanted: Iterable[str]) -> Term:
 
 def _is_shared(array: Any) -> bool:
     """Whether all rows of the batch share an array: it is made of parameters, or of numbers."""
-    if not isinstance(array, Symbol):
+    if not isinstance(array, SymbolBase):
         return True
-    parts = (array,) if isinstance(array, Traced) else (array.real, array.imag)
+    parts = (array,) if isinstance(array, SymbolicArray) else (array.real, array.imag)
     return all(part.node.level == Level.ONCE for part in parts)
 
 
 def _broadcast_term(term: Term, letters: str) -> Any:
     """An array with an axis for each of some letters, of length one where it has none."""
-    array = _ordered(term, "".join(letter for letter in letters if letter in term.letters))
+    array = _transpose_to(term, "".join(letter for letter in letters if letter in term.letters))
     lengths = dict(zip(term.letters, np.shape(term.array), strict=True))
     return np.reshape(array, tuple(lengths.get(letter, 1) for letter in letters))
 
@@ -447,7 +450,7 @@ def _matrix_product(a: Term, b: Term, lead: str, inner: str, left: str, right: s
 
     heads = (size(lead),) if lead else ()
     rows = (size(left),) if left or lead else ()
-    x = np.reshape(_ordered(a, lead + left + inner), (*heads, *rows, size(inner)))
-    w = np.reshape(_ordered(b, lead + inner + right), (*heads, size(inner), size(right)))
+    x = np.reshape(_transpose_to(a, lead + left + inner), (*heads, *rows, size(inner)))
+    w = np.reshape(_transpose_to(b, lead + inner + right), (*heads, size(inner), size(right)))
     letters = lead + left + right
     return Term(np.reshape(x @ w, tuple(lengths[letter] for letter in letters)), letters)

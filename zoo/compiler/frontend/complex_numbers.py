@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from zoo.compiler.frontend.array_functions import einsum
-from zoo.compiler.frontend.numpy_functions import function_name, integer_power, root
+from zoo.compiler.frontend.numpy_functions import function_name, integer_power, safe_sqrt
 from zoo.compiler.frontend.numpy_functions import ufunc_name as called_ufunc
 from zoo.compiler.frontend.source_errors import TraceError
-from zoo.compiler.frontend.symbolic import Symbol, Traced, as_node, graph_of
-from zoo.compiler.frontend.symbolic_length import Extent
-from zoo.compiler.ir.graph import Graph, Node, Shape, ancestors, text
+from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, as_node, graph_of
+from zoo.compiler.frontend.symbolic_length import SymbolicLength
+from zoo.compiler.ir.graph import Graph, Node, Shape, ancestors, format_shape
 
 
-class Complex(Symbol):
+class Complex(SymbolBase):
     """A complex array as its real and imaginary parts, which have one shape.
 
     Args:
@@ -27,7 +27,7 @@ class Complex(Symbol):
     __array_priority__ = 2000.0
     __slots__ = ("_imag", "_real")
 
-    def __init__(self, real: Traced, imag: Traced) -> None:
+    def __init__(self, real: SymbolicArray, imag: SymbolicArray) -> None:
         self._real, self._imag = real, imag
 
     @property
@@ -41,12 +41,12 @@ class Complex(Symbol):
         return self._real.dims
 
     @property
-    def real(self) -> Traced:
+    def real(self) -> SymbolicArray:
         """The real part."""
         return self._real
 
     @property
-    def imag(self) -> Traced:
+    def imag(self) -> SymbolicArray:
         """The imaginary part."""
         return self._imag
 
@@ -57,44 +57,44 @@ class Complex(Symbol):
         return [node for node in ancestors([self._real.node, self._imag.node]) if not node.inputs]
 
     def __repr__(self) -> str:
-        return f"<complex array {text(self.dims)}>"
+        return f"<complex array {format_shape(self.dims)}>"
 
 
-def parts_of(value: Any, graph: Graph) -> tuple[Traced, Traced]:
+def parts_of(value: Any, graph: Graph) -> tuple[SymbolicArray, SymbolicArray]:
     """The real and imaginary parts of an operand of any kind."""
     if isinstance(value, Complex):
         return value.real, value.imag
-    if isinstance(value, Traced | Extent):
-        real = Traced(graph.number(as_node(value, graph)))
+    if isinstance(value, SymbolicArray | SymbolicLength):
+        real = SymbolicArray(graph.as_number(as_node(value, graph)))
         return real, real.imag
     array = np.asarray(value)
-    return Traced(as_node(array.real, graph)), Traced(as_node(array.imag, graph))
+    return SymbolicArray(as_node(array.real, graph)), SymbolicArray(as_node(array.imag, graph))
 
 
-def _is_zero(part: Traced) -> bool:
+def _is_zero(part: SymbolicArray) -> bool:
     return part.node.value == 0.0
 
 
-def _spread(part: Traced, other: Traced) -> Traced:
+def _broadcast_like(part: SymbolicArray, other: SymbolicArray) -> SymbolicArray:
     """A part as large as its sum with another would be, which is zero."""
     return part if part.dims == other.dims else part + other
 
 
-def _sum(a: Traced, b: Traced) -> Any:
-    return _spread(b, a) if _is_zero(a) else _spread(a, b) if _is_zero(b) else a + b
+def _sum(a: SymbolicArray, b: SymbolicArray) -> Any:
+    return _broadcast_like(b, a) if _is_zero(a) else _broadcast_like(a, b) if _is_zero(b) else a + b
 
 
-def _difference(a: Traced, b: Traced) -> Any:
-    return _spread(a, b) if _is_zero(b) else _spread(-b, a) if _is_zero(a) else a - b
+def _difference(a: SymbolicArray, b: SymbolicArray) -> Any:
+    return _broadcast_like(a, b) if _is_zero(b) else _broadcast_like(-b, a) if _is_zero(a) else a - b
 
 
-def _term(product: Callable[[Any, Any], Any], a: Traced, b: Traced) -> Traced:
+def _part_product(product: Callable[[Any, Any], Any], a: SymbolicArray, b: SymbolicArray) -> SymbolicArray:
     """A product of parts; one that is plainly zero makes no term."""
-    found: Traced = product(a, b)
+    found: SymbolicArray = product(a, b)
     return found.imag if _is_zero(a) or _is_zero(b) else found
 
 
-Pair = tuple[Traced, Traced]
+Pair = tuple[SymbolicArray, SymbolicArray]
 
 
 def _bilinear(product: Callable[[Any, Any], Any]) -> Callable[[Pair, Pair], Complex]:
@@ -102,8 +102,8 @@ def _bilinear(product: Callable[[Any, Any], Any]) -> Callable[[Pair, Pair], Comp
 
     def times(a: Pair, b: Pair) -> Complex:
         (ar, ai), (br, bi) = a, b
-        real = _difference(_term(product, ar, br), _term(product, ai, bi))
-        return Complex(real, _sum(_term(product, ar, bi), _term(product, ai, br)))
+        real = _difference(_part_product(product, ar, br), _part_product(product, ai, bi))
+        return Complex(real, _sum(_part_product(product, ar, bi), _part_product(product, ai, br)))
 
     return times
 
@@ -115,7 +115,7 @@ _matmul = _bilinear(lambda a, b: a @ b)
 def _divide(a: Pair, b: Pair) -> Complex:
     (ar, ai), (br, bi) = a, b
     if _is_zero(bi):
-        return Complex(ar / br, _spread(ai, br) if _is_zero(ai) else ai / br)
+        return Complex(ar / br, _broadcast_like(ai, br) if _is_zero(ai) else ai / br)
     scaled = _multiply(a, (br, -bi))
     size = br * br + bi * bi
     return Complex(scaled.real / size, scaled.imag / size)
@@ -136,7 +136,7 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
     np.negative: lambda a: Complex(-a[0], -a[1]),
     np.positive: lambda a: Complex(*a),
     np.conjugate: lambda a: Complex(a[0], -a[1]),
-    np.absolute: lambda a: root(a[0] * a[0] + a[1] * a[1]),
+    np.absolute: lambda a: safe_sqrt(a[0] * a[0] + a[1] * a[1]),
     np.exp: _exp,
     np.square: lambda a: _multiply(a, a),
     np.reciprocal: lambda a: _divide(parts_of(1.0, a[0].graph), a),
@@ -162,8 +162,8 @@ def call_complex_ufunc(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
 
 
 # What joins arrays, and what treats both parts alike.
-_JOINS = (np.concatenate, np.hstack, np.stack, np.vstack)
-_ALIKE = (
+_JOIN_FUNCTIONS = (np.concatenate, np.hstack, np.stack, np.vstack)
+_PARTWISE_FUNCTIONS = (
     np.broadcast_to,
     np.copy,
     np.cumsum,
@@ -231,11 +231,11 @@ def call_complex_function(function: Any, args: tuple[Any, ...], kwargs: dict[str
     if function in _FUNCTIONS:
         return _FUNCTIONS[function](*args, **kwargs)
     first, *others = args
-    if function in _JOINS:
+    if function in _JOIN_FUNCTIONS:
         graph = graph_of(first)
         pairs = zip(*(parts_of(each, graph) for each in first), strict=True)
         return Complex(*(function(list(parts), *others, **kwargs) for parts in pairs))
-    if function in _ALIKE:
+    if function in _PARTWISE_FUNCTIONS:
         return Complex(*(function(part, *others, **kwargs) for part in (first.real, first.imag)))
     raise TraceError(
         f"{function_name(function)} of complex numbers is not compiled; take their .real and .imag"

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from zoo.compiler.frontend.source_errors import TraceError
-from zoo.compiler.frontend.symbolic import Symbol, Traced, guarded, nodes_of
-from zoo.compiler.ir import structural_ops
-from zoo.compiler.ir.graph import Level, Node, text
+from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, make_symbolic, nodes_of
+from zoo.compiler.ir import structural_ops as ops
+from zoo.compiler.ir.graph import Level, Node, format_shape
 
 
-def expm(a: Symbol) -> Traced:
+def expm(a: SymbolBase) -> SymbolicArray:
     """The exponential of a matrix.
 
     Raises:
         TraceError: if it is not square, is complex, or depends on x or a state.
     """
-    if not isinstance(a, Traced):
+    if not isinstance(a, SymbolicArray):
         raise TraceError("zoo.expm of complex numbers is not compiled; take their .real and .imag")
     _check_matrix("zoo.expm", a.node)
-    return guarded(structural_ops.expm, a.node)
+    return make_symbolic(ops.expm, a.node)
 
 
 def _solve(a: Any, b: Any) -> Any:
@@ -35,17 +35,18 @@ def _solve(a: Any, b: Any) -> Any:
         )
     if right.ndim not in (1, 2) or right.shape[0] != matrix.shape[0]:
         raise TraceError(
-            f"np.linalg.solve: found arrays of shapes {text(matrix.shape)} and {text(right.shape)}; expected "
+            f"np.linalg.solve: found arrays of shapes {format_shape(matrix.shape)} and "
+            f"{format_shape(right.shape)}; expected "
             "a square matrix, and a vector or a matrix of as many rows"
         )
-    columns = structural_ops.reshape(right, (*right.shape, structural_ops.ONE)) if right.ndim == 1 else right
-    return guarded(structural_ops.reshape, structural_ops.solve(matrix, columns), right.shape)
+    columns = ops.reshape(right, (*right.shape, ops.ONE)) if right.ndim == 1 else right
+    return make_symbolic(ops.reshape, ops.solve(matrix, columns), right.shape)
 
 
 def _inv(a: Any) -> Any:
     _check_matrix("np.linalg.inv", a.node)
     (length, _) = a.dims
-    return guarded(structural_ops.solve, a.node, a.graph.node("eye", attr=length, shape=(length, length)))
+    return make_symbolic(ops.solve, a.node, a.graph.node("eye", attr=length, shape=(length, length)))
 
 
 def _check_matrix(name: str, node: Node) -> None:
@@ -58,7 +59,9 @@ def _check_matrix(name: str, node: Node) -> None:
         hint = (
             f"; for a stack of matrices, write np.stack([{name}(a) for a in stack])" if node.ndim > 2 else ""
         )
-        raise TraceError(f"{name} takes one square matrix; found an array of shape {text(node.shape)}{hint}")
+        raise TraceError(
+            f"{name} takes one square matrix; found an array of shape {format_shape(node.shape)}{hint}"
+        )
 
 
 LINEAR_ALGEBRA: dict[Any, Callable[..., Any]] = {np.linalg.inv: _inv, np.linalg.solve: _solve}

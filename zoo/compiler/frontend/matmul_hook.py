@@ -13,7 +13,7 @@ _handlers: ContextVar[tuple[Handler, ...]] = ContextVar("zoo_products", default=
 
 
 @contextmanager
-def intercepted(handler: Handler) -> Iterator[None]:
+def matmul_hook(handler: Handler) -> Iterator[None]:
     """Within the block, ``handler(a, b)`` answers for ``a @ b`` of symbolic arrays.
 
     Within a handler, a product is asked of those that were there before it: what a modifier multiplies is
@@ -26,7 +26,7 @@ def intercepted(handler: Handler) -> Iterator[None]:
         _handlers.reset(token)
 
 
-def multiplied(a: Any, b: Any, plain: Handler) -> Any:
+def dispatch_matmul(a: Any, b: Any, plain: Handler) -> Any:
     """What ``a @ b`` is: the answer of the innermost handler, or the product."""
     handlers = _handlers.get()
     if not handlers:

@@ -17,13 +17,21 @@ from typing import Any
 import numpy as np
 
 from zoo.base.names import did_you_mean
-from zoo.compiler.frontend.array_functions import ARRANGING, DIAGONALS, einsum
+from zoo.compiler.frontend.array_functions import DIAGONAL_FUNCTIONS, SHAPE_FUNCTIONS, einsum
 from zoo.compiler.frontend.linear_algebra import LINEAR_ALGEBRA
-from zoo.compiler.frontend.matmul_hook import multiplied
+from zoo.compiler.frontend.matmul_hook import dispatch_matmul
 from zoo.compiler.frontend.source_errors import TraceError
-from zoo.compiler.frontend.symbolic import Traced, as_node, guarded, nodes_of, normal_axes, normal_axis, trace
-from zoo.compiler.frontend.symbolic_length import Extent, extent
-from zoo.compiler.ir import structural_ops
+from zoo.compiler.frontend.symbolic import (
+    SymbolicArray,
+    apply_elementwise,
+    as_node,
+    make_symbolic,
+    nodes_of,
+    normal_axes,
+    normal_axis,
+)
+from zoo.compiler.frontend.symbolic_length import SymbolicLength, symbolic_length
+from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import as_dim
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
 
@@ -37,23 +45,23 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     Raises:
         TraceError: if it is none that can be compiled.
     """
-    _check_plain(ufunc, method, kwargs)
+    _check_ufunc_call(ufunc, method, kwargs)
     if ufunc is np.matmul:
         left, right = inputs
-        return multiplied(left, right, lambda a, b: _called(ufunc, (a, b)))
-    return _called(ufunc, inputs)
+        return dispatch_matmul(left, right, lambda a, b: _dispatch_ufunc(ufunc, (a, b)))
+    return _dispatch_ufunc(ufunc, inputs)
 
 
-def _called(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
+def _dispatch_ufunc(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     name = ufunc.__name__
     if any(map(is_complex, inputs)):
         from zoo.compiler.frontend.complex_numbers import call_complex_ufunc
 
         return call_complex_ufunc(ufunc, inputs)
-    if name in _MADE:
-        return _MADE[name](*inputs)
+    if name in _COMPOSED_UFUNCS:
+        return _COMPOSED_UFUNCS[name](*inputs)
     if name in OPERATIONS:
-        return trace(name, *inputs)
+        return apply_elementwise(name, *inputs)
     raise TraceError(f"{ufunc_name(ufunc)} is not compiled; {_ufunc_advice(name)}")
 
 
@@ -67,10 +75,12 @@ def is_complex(value: Any) -> bool:
     """Whether a value is of complex numbers."""
     from zoo.compiler.frontend.complex_numbers import Complex
 
-    return isinstance(value, Complex) or (not isinstance(value, Traced | Extent) and np.iscomplexobj(value))
+    return isinstance(value, Complex) or (
+        not isinstance(value, SymbolicArray | SymbolicLength) and np.iscomplexobj(value)
+    )
 
 
-def _check_plain(ufunc: Any, method: str, kwargs: dict[str, Any]) -> None:
+def _check_ufunc_call(ufunc: Any, method: str, kwargs: dict[str, Any]) -> None:
     if "out" in kwargs:
         raise TraceError("arrays cannot be written to; write `a = a + b` in place of `a += b`, and no out=")
     if method != "__call__":
@@ -85,7 +95,9 @@ def _ufunc_advice(name: str) -> str:
     """What to write in place of a function that is not compiled."""
     if name in _UFUNC_ADVICE:
         return f"write {_UFUNC_ADVICE[name]}"
-    known = sorted(each for each in {*_MADE, *OPERATIONS} if isinstance(getattr(np, each, None), np.ufunc))
+    known = sorted(
+        each for each in {*_COMPOSED_UFUNCS, *OPERATIONS} if isinstance(getattr(np, each, None), np.ufunc)
+    )
     hint = did_you_mean(name, known)
     return f"these are: {', '.join(known)}, and zoo's own{'.' if hint else ''}{hint}"
 
@@ -104,52 +116,56 @@ _UFUNC_ADVICE = {
 }
 
 
-def _matmul(a: Any, b: Any) -> Traced:
-    return guarded(structural_ops.matmul, *nodes_of((a, b)))
+def _matmul(a: Any, b: Any) -> SymbolicArray:
+    return make_symbolic(ops.matmul, *nodes_of((a, b)))
 
 
-def is_truth(value: Any) -> bool:
+def is_bool(value: Any) -> bool:
     """Whether a value is true or false rather than a number."""
-    return value.node.truth if isinstance(value, Traced) else np.asarray(value).dtype.kind == "b"
+    return value.node.is_bool if isinstance(value, SymbolicArray) else np.asarray(value).dtype.kind == "b"
 
 
-def _of_truths(name: str, otherwise: str | None) -> Callable[..., Any]:
+def _bool_arithmetic(name: str, otherwise: str | None) -> Callable[..., Any]:
     """Arithmetic that NumPy gives another meaning, or none, where all operands are true or false."""
 
     def function(*operands: Any) -> Any:
-        if not all(map(is_truth, operands)):
-            return trace(name, *operands)
+        if not all(map(is_bool, operands)):
+            return apply_elementwise(name, *operands)
         if otherwise is None:
             raise TraceError(f"np.{name} of truth values has no meaning; write ~a, or a != b")
-        return trace(otherwise, *operands)
+        return apply_elementwise(otherwise, *operands)
 
     return function
 
 
-def _truths_only(name: str, sign: str) -> Callable[..., Any]:
+def _bool_only(name: str, sign: str) -> Callable[..., Any]:
     def function(*operands: Any) -> Any:
-        if not all(map(is_truth, operands)):
+        if not all(map(is_bool, operands)):
             raise TraceError(f"`{sign}` takes truth values such as h > 0; found numbers")
-        return trace(name, *operands)
+        return apply_elementwise(name, *operands)
 
     return function
 
 
 def _power(a: Any, b: Any) -> Any:
     """A power with a known exponent or base is something cheaper, which also takes a negative base."""
-    exponent, base = _known(b), _known(a)
+    exponent, base = _literal_value(b), _literal_value(a)
     if exponent is not None and exponent == int(exponent) and abs(exponent) <= _LARGEST_POWER:
         return integer_power(a, int(exponent))
     if exponent is not None and abs(exponent) == 0.5:
         return np.sqrt(a) if exponent > 0 else 1.0 / np.sqrt(a)
     if base is not None and base > 0.0:
         return np.exp(b * math.log(base))
-    return trace("power", a, b)
+    return apply_elementwise("power", a, b)
 
 
-def _known(value: Any) -> float | None:
+def _literal_value(value: Any) -> float | None:
     """The number that an operand is, if it is one."""
-    if isinstance(value, Traced | Extent) or np.ndim(value) > 0 or np.asarray(value).dtype.kind not in "iuf":
+    if (
+        isinstance(value, SymbolicArray | SymbolicLength)
+        or np.ndim(value) > 0
+        or np.asarray(value).dtype.kind not in "iuf"
+    ):
         return None
     return float(value) if math.isfinite(value) else None
 
@@ -160,7 +176,7 @@ def integer_power(a: Any, exponent: Any) -> Any:
     Raises:
         TraceError: if the exponent is no small integer.
     """
-    number = _known(exponent)
+    number = _literal_value(exponent)
     if number is None or number != int(number) or abs(number) > _LARGEST_POWER:
         raise TraceError(
             f"powers of complex numbers are compiled for the exponents -{_LARGEST_POWER} to {_LARGEST_POWER}"
@@ -173,13 +189,13 @@ def integer_power(a: Any, exponent: Any) -> Any:
     return half * half * a if number % 2 else half * half
 
 
-def root(square: Any) -> Any:
+def safe_sqrt(square: Any) -> Any:
     """The square root of a sum of squares: where that is zero, its derivative is zero too."""
     is_zero = square == 0.0
     return np.where(is_zero, 0.0, np.sqrt(np.where(is_zero, 1.0, square)))
 
 
-_MADE: dict[str, Callable[..., Any]] = {
+_COMPOSED_UFUNCS: dict[str, Callable[..., Any]] = {
     "matmul": _matmul,
     "power": _power,
     "float_power": _power,
@@ -192,42 +208,40 @@ _MADE: dict[str, Callable[..., Any]] = {
     "log10": lambda a: np.log(a) / math.log(10.0),
     "fabs": np.absolute,
     "ceil": lambda a: -np.floor(-a),
-    "hypot": lambda a, b: root(a * a + b * b),
+    "hypot": lambda a, b: safe_sqrt(a * a + b * b),
     "logaddexp": lambda a, b: np.maximum(a, b) + np.log1p(np.exp(-np.absolute(a - b))),
     "heaviside": lambda a, b: np.where(a == 0, b, 0.5 * (np.sign(a) + 1.0)),
     "isnan": lambda a: a != a,
     "isfinite": lambda a: np.absolute(a) < math.inf,
     # Truth values.
-    "add": _of_truths("add", "logical_or"),
-    "multiply": _of_truths("multiply", "logical_and"),
-    "maximum": _of_truths("maximum", "logical_or"),
-    "minimum": _of_truths("minimum", "logical_and"),
-    "subtract": _of_truths("subtract", None),
-    "negative": _of_truths("negative", None),
-    "bitwise_and": _truths_only("logical_and", "&"),
-    "bitwise_or": _truths_only("logical_or", "|"),
-    "invert": _truths_only("logical_not", "~"),
+    "add": _bool_arithmetic("add", "logical_or"),
+    "multiply": _bool_arithmetic("multiply", "logical_and"),
+    "maximum": _bool_arithmetic("maximum", "logical_or"),
+    "minimum": _bool_arithmetic("minimum", "logical_and"),
+    "subtract": _bool_arithmetic("subtract", None),
+    "negative": _bool_arithmetic("negative", None),
+    "bitwise_and": _bool_only("logical_and", "&"),
+    "bitwise_or": _bool_only("logical_or", "|"),
+    "invert": _bool_only("logical_not", "~"),
 }
 
 
-def _reduced(name: str, a: Any, axis: Any, keepdims: bool) -> Any:
+def _reduce(name: str, a: Any, axis: Any, keepdims: bool) -> Any:
     axes = normal_axes(axis, a.ndim)
-    result = structural_ops.reduce(a.node, name, axes)
-    return Traced(
-        structural_ops.reshape(result, structural_ops.with_ones(result.shape, axes)) if keepdims else result
-    )
+    result = ops.reduce(a.node, name, axes)
+    return SymbolicArray(ops.reshape(result, ops.with_ones(result.shape, axes)) if keepdims else result)
 
 
 def _sum(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return _reduced("sum", a, axis, keepdims)
+    return _reduce("sum", a, axis, keepdims)
 
 
 def _max(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return _reduced("max", a, axis, keepdims)
+    return _reduce("max", a, axis, keepdims)
 
 
 def _min(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return -_max(Traced(-a.graph.number(a.node)), axis, keepdims)
+    return -_max(SymbolicArray(-a.graph.as_number(a.node)), axis, keepdims)
 
 
 def _any(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -239,7 +253,7 @@ def _all(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _mean(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    counted = [extent(a.graph, a.dims[each]) for each in normal_axes(axis, a.ndim)]
+    counted = [symbolic_length(a.graph, a.dims[each]) for each in normal_axes(axis, a.ndim)]
     return _sum(a, axis, keepdims) / math.prod(counted)
 
 
@@ -249,7 +263,7 @@ def _var(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _std(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return root(_var(a, axis, keepdims))
+    return safe_sqrt(_var(a, axis, keepdims))
 
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
@@ -258,7 +272,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
         raise TraceError(
             "np.linalg.norm is compiled for the Euclidean norm only; write np.sum(np.abs(x)) and the like"
         )
-    return root(_sum(x * x, axis, keepdims))
+    return safe_sqrt(_sum(x * x, axis, keepdims))
 
 
 def _prod(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -268,7 +282,7 @@ def _prod(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
             product = _last(_cumprod(a, each), each)
         else:
             parts = [
-                Traced(structural_ops.part(a.node, each, as_dim(i), as_dim(i + 1))) for i in range(length)
+                SymbolicArray(ops.slice_axis(a.node, each, as_dim(i), as_dim(i + 1))) for i in range(length)
             ]
             product = functools.reduce(operator.mul, parts)
         a = product if keepdims else np.squeeze(product, each)
@@ -278,24 +292,24 @@ def _prod(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def _last(a: Any, axis: int) -> Any:
     """The last entry along an axis, which stays."""
     length = a.dims[axis]
-    return Traced(structural_ops.part(a.node, axis, length - structural_ops.ONE, length))
+    return SymbolicArray(ops.slice_axis(a.node, axis, length - ops.ONE, length))
 
 
 def _cumsum(a: Any, axis: Any = None) -> Any:
     a, axis = (np.ravel(a), 0) if axis is None else (a, normal_axis(axis, a.ndim))
-    return guarded(structural_ops.running_sum, a.node, axis)
+    return make_symbolic(ops.cumsum, a.node, axis)
 
 
 def _cumprod(a: Any, axis: Any = None) -> Any:
     """A recurrence from the first entry: it divides by nothing, so that zeros have their derivative."""
     a, axis = (np.ravel(a), 0) if axis is None else (a, normal_axis(axis, a.ndim))
-    node = a.graph.number(a.node)
+    node = a.graph.as_number(a.node)
     shape, length = node.shape, node.shape[axis]
-    if length == structural_ops.ONE:
-        return Traced(node)
-    zeros = a.graph.constant(0.0, (*shape[:axis], length - structural_ops.ONE, *shape[axis + 1 :]))
-    first = structural_ops.part(node, axis, as_dim(0), structural_ops.ONE)
-    return guarded(structural_ops.recurrence, node, structural_ops.concatenate([first, zeros], axis), axis)
+    if length == ops.ONE:
+        return SymbolicArray(node)
+    zeros = a.graph.constant(0.0, (*shape[:axis], length - ops.ONE, *shape[axis + 1 :]))
+    first = ops.slice_axis(node, axis, as_dim(0), ops.ONE)
+    return make_symbolic(ops.recurrence, node, ops.concatenate([first, zeros], axis), axis)
 
 
 def _dot(a: Any, b: Any) -> Any:
@@ -316,7 +330,7 @@ def _outer(a: Any, b: Any) -> Any:
     return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
 
 
-REDUCING: dict[Any, Callable[..., Any]] = {
+REDUCTION_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.all: _all,
     np.amax: _max,
     np.amin: _min,
@@ -358,7 +372,8 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         signature.bind(*args, **kwargs)
     except TypeError as error:
         raise TraceError(
-            f"{function_name(function)} is compiled as {function.__name__}{_plain(signature)}: {error}"
+            f"{function_name(function)} is compiled as "
+            f"{function.__name__}{_without_annotations(signature)}: {error}"
         ) from None
     return implementation(*args, **kwargs)
 
@@ -368,7 +383,7 @@ def function_name(function: Any) -> str:
     return f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
 
 
-def _plain(signature: inspect.Signature) -> inspect.Signature:
+def _without_annotations(signature: inspect.Signature) -> inspect.Signature:
     bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
     return inspect.Signature(bare)
 
@@ -404,20 +419,20 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max:
 
 
 def _where(condition: Any, x: Any, y: Any) -> Any:
-    if is_truth(x) and is_truth(y):
+    if is_bool(x) and is_bool(y):
         return np.logical_and(condition, x) | np.logical_and(np.logical_not(condition), y)
-    return trace("where", condition, x, y)
+    return apply_elementwise("where", condition, x, y)
 
 
 def _full_like(a: Any, fill_value: Any) -> Any:
-    return guarded(a.graph.broadcast, as_node(fill_value, a.graph), a.dims)
+    return make_symbolic(a.graph.broadcast, as_node(fill_value, a.graph), a.dims)
 
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    **ARRANGING,
-    **DIAGONALS,
+    **SHAPE_FUNCTIONS,
+    **DIAGONAL_FUNCTIONS,
     **LINEAR_ALGEBRA,
-    **REDUCING,
+    **REDUCTION_FUNCTIONS,
     np.clip: _clip,
     np.einsum: einsum,
     np.full_like: _full_like,

@@ -22,7 +22,7 @@ from zoo.compiler.ir.graph import ClosedGraphError
 from zoo.errors import DefinitionError, ZooError
 
 # A longer expression is quoted up to here.
-_LONGEST = 100
+_MAX_QUOTE = 100
 
 
 class TraceError(Exception):
@@ -36,29 +36,29 @@ class UnknownAttributeError(TraceError, AttributeError):
     """The same for an attribute, so that ``hasattr`` and NumPy may ask."""
 
 
-def blamed(error: Exception, cell: Cell) -> DefinitionError:
+def definition_error(error: Exception, cell: Cell) -> DefinitionError:
     """The sentence about an error that came out of ``step``: who, where, what was found, what to write."""
     frames = list(_frames(error.__traceback__))
-    theirs = [each for each in frames if not _is_foreign(each.file)]
-    where = place(*theirs[-1]) if theirs else definition(cell)
+    theirs = [each for each in frames if not _is_library_file(each.file)]
+    where = source_location(*theirs[-1]) if theirs else step_location(cell)
     inside_kernels = any(Path(each.file).is_relative_to(_KERNELS) for each in frames)
-    return sentence(cell, where, _KERNEL_CALLED if inside_kernels else _problem(error, cell))
+    return error_at(cell, where, _CALLS_A_KERNEL if inside_kernels else _problem(error, cell))
 
 
-def sentence(cell: Cell, where: str, problem: str) -> DefinitionError:
+def error_at(cell: Cell, where: str, problem: str) -> DefinitionError:
     """A problem as an error about the cell's class."""
     return DefinitionError(f"{cell.who()}: {where}: {problem}{'' if problem.endswith('?') else '.'}")
 
 
-def place(frame: FrameType, instruction: int, line: int) -> str:
+def source_location(frame: FrameType, instruction: int, line: int) -> str:
     """``file.py:12, in `expression```; without a source, the function in place of the expression."""
     name = frame.f_code.co_filename
     expression = _expression(frame, instruction) or linecache.getline(name, line, frame.f_globals).strip()
     where = f"{Path(name).name}:{line}"
-    return f"{where}, in `{_shortened(expression)}`" if expression else f"{where}, in {frame.f_code.co_name}"
+    return f"{where}, in `{_shorten(expression)}`" if expression else f"{where}, in {frame.f_code.co_name}"
 
 
-def definition(cell: Cell) -> str:
+def step_location(cell: Cell) -> str:
     """Where ``step`` begins."""
     code = getattr(inspect.unwrap(type(cell).step), "__code__", None)  # type: ignore[attr-defined]
     return f"{Path(code.co_filename).name}:{code.co_firstlineno}, in step" if code is not None else "step"
@@ -88,13 +88,13 @@ _LIBRARIES = [
     for spec in map(importlib.util.find_spec, ("numpy", "numba"))
     if spec is not None and spec.origin is not None
 ]
-_FOREIGN = (_ZOO / "compiler", _KERNELS, _MODIFIERS, _ZOO / "functions.py", *_LIBRARIES)
+_LIBRARY_PATHS = (_ZOO / "compiler", _KERNELS, _MODIFIERS, _ZOO / "functions.py", *_LIBRARIES)
 
 
-def _is_foreign(file: str) -> bool:
+def _is_library_file(file: str) -> bool:
     """Whether a line is of no use to the author of a cell."""
     path = Path(file)
-    if any(path.is_relative_to(directory) for directory in _FOREIGN):
+    if any(path.is_relative_to(directory) for directory in _LIBRARY_PATHS):
         return True
     installed = any(path.is_relative_to(sysconfig.get_path(scheme)) for scheme in ("purelib", "platlib"))
     return not installed and path.is_relative_to(sysconfig.get_path("stdlib"))
@@ -117,16 +117,16 @@ def _expression(frame: FrameType, instruction: int) -> str:
     return b"".join(lines).decode(errors="replace")
 
 
-def _shortened(expression: str) -> str:
+def _shorten(expression: str) -> str:
     text = " ".join(expression.split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text if len(text) <= _MAX_QUOTE else f"{text[: _MAX_QUOTE - 1]}…"
 
 
-CHANGED = (
+NOT_DETERMINISTIC = (
     "step is not the same when it is called again: random numbers, the clock, or what it keeps on self would "
     "be compiled in as they happened to be; declare a zoo.Input, a zoo.State or a zoo.Buffer for what varies"
 )
-_KERNEL_CALLED = (
+_CALLS_A_KERNEL = (
     "the functions of zoo.kernels are for the numbers in a kernel; write the one of the same name in zoo or "
     "NumPy"
 )
@@ -137,7 +137,7 @@ def _problem(error: Exception, cell: Cell) -> str:
     """What was found, without a full stop."""
     text = (str(error).strip().splitlines() or [""])[0].rstrip(".")
     if isinstance(error, ClosedGraphError):
-        return CHANGED
+        return NOT_DETERMINISTIC
     if isinstance(error, TraceError | ZooError):
         return text
     if isinstance(error, AttributeError) and isinstance(error.obj, type(cell)) and error.name:
@@ -145,7 +145,7 @@ def _problem(error: Exception, cell: Cell) -> str:
     if type(error).__module__.partition(".")[0] == "numba":
         return "a compiled function cannot take part in `step`; call the plain one, written with NumPy"
     is_about_axes = isinstance(error, IndexError) or "unpack" in text
-    for name in ("Traced", "Complex"):
+    for name in ("SymbolicArray", "Complex"):
         text = text.replace(f"'{name}' object", "an array")
     return f"step raised {type(error).__name__}: {text}{_ONE_ROW if is_about_axes else ''}"
 

@@ -21,10 +21,16 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from zoo.base.declarations import Array, Option
 from zoo.base.names import did_you_mean
 from zoo.compiler.frontend.source_errors import TraceError, UnknownAttributeError
-from zoo.compiler.frontend.symbolic_length import Extent, as_length, extent, kind_of, unknown_length
-from zoo.compiler.ir import structural_ops
+from zoo.compiler.frontend.symbolic_length import (
+    SymbolicLength,
+    as_length,
+    describe,
+    symbolic_length,
+    unknown_length_error,
+)
+from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import Dim, as_dim, product
-from zoo.compiler.ir.graph import Graph, Node, Shape, ShapeError, ancestors, text
+from zoo.compiler.ir.graph import Graph, Node, Shape, ShapeError, ancestors, format_shape
 
 # Methods of NumPy's arrays, as the functions that they are; others stand in the class below.
 _METHODS: dict[str, Callable[..., Any]] = {
@@ -55,10 +61,10 @@ _METHODS: dict[str, Callable[..., Any]] = {
 
 _ATTRIBUTES = ("T", "imag", "ndim", "real", "shape", "size")
 
-_KNOWN = sorted([*_ATTRIBUTES, *_METHODS, "astype", "reshape", "transpose"])
+_ATTRIBUTE_NAMES = sorted([*_ATTRIBUTES, *_METHODS, "astype", "reshape", "transpose"])
 
 
-class Symbol(NDArrayOperatorsMixin):
+class SymbolBase(NDArrayOperatorsMixin):
     """What real and complex symbolic arrays share: the manners of a NumPy array that has no numbers."""
 
     __slots__ = ()
@@ -76,9 +82,9 @@ class Symbol(NDArrayOperatorsMixin):
         raise NotImplementedError
 
     @property
-    def shape(self) -> tuple[int | Extent, ...]:
+    def shape(self) -> tuple[int | SymbolicLength, ...]:
         """Lengths of the axes in one row."""
-        return tuple(extent(self.graph, dim) for dim in self.dims)
+        return tuple(symbolic_length(self.graph, dim) for dim in self.dims)
 
     @property
     def ndim(self) -> int:
@@ -86,9 +92,9 @@ class Symbol(NDArrayOperatorsMixin):
         return len(self.dims)
 
     @property
-    def size(self) -> int | Extent:
+    def size(self) -> int | SymbolicLength:
         """How many numbers one row has."""
-        return extent(self.graph, product(self.dims))
+        return symbolic_length(self.graph, product(self.dims))
 
     @property
     def T(self) -> Any:
@@ -97,11 +103,11 @@ class Symbol(NDArrayOperatorsMixin):
 
     def reshape(self, *shape: Any) -> Any:
         """The numbers in another shape."""
-        return _call(np.reshape, self, _unpacked(shape))
+        return _call(np.reshape, self, _unpack_args(shape))
 
     def transpose(self, *axes: Any) -> Any:
         """Axes in another order, reversed if none is given."""
-        return _call(np.transpose, self, _unpacked(axes) or None)
+        return _call(np.transpose, self, _unpack_args(axes) or None)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         from zoo.compiler.frontend.numpy_functions import call_ufunc
@@ -119,18 +125,20 @@ class Symbol(NDArrayOperatorsMixin):
     def __getattr__(self, name: str) -> Any:
         if name in _METHODS:
             return functools.partial(_METHODS[name], self)
-        hint = did_you_mean(name, _KNOWN)
+        hint = did_you_mean(name, _ATTRIBUTE_NAMES)
         raise UnknownAttributeError(
-            f"an array in `step` has no {name!r}; it has {', '.join(_KNOWN)}{'.' if hint else ''}{hint}"
+            f"an array in `step` has no {name!r}; it has "
+            f"{', '.join(_ATTRIBUTE_NAMES)}{'.' if hint else ''}{hint}"
         )
 
     def __len__(self) -> int:
         if not self.dims:
             raise TraceError("a single number has no length and cannot be looped over")
         length = self.shape[0]
-        if isinstance(length, Extent):
+        if isinstance(length, SymbolicLength):
             raise TraceError(
-                f"an array of shape {text(self.dims)} cannot be looped over or unpacked, since how long it "
+                f"an array of shape {format_shape(self.dims)} cannot be looped over or unpacked, since how "
+                "long it "
                 "is depends on the sizes; work on the whole array, or take it apart with zoo.split"
             )
         return length
@@ -140,7 +148,7 @@ class Symbol(NDArrayOperatorsMixin):
 
     def __bool__(self) -> bool:
         if all(node.op in ("size", "constant") for node in self._leaves()):
-            raise unknown_length("what depends on lengths alone")
+            raise unknown_length_error("what depends on lengths alone")
         raise TraceError(
             "the truth of an array is not known when the equations are read; write np.where(condition, a, b) "
             "in place of `if`, & | ~ in place of `and`, `or`, `not`, and np.minimum or np.maximum in place "
@@ -182,10 +190,10 @@ class Symbol(NDArrayOperatorsMixin):
         )
 
     def __repr__(self) -> str:
-        return f"<array {text(self.dims)}>"
+        return f"<array {format_shape(self.dims)}>"
 
 
-class Traced(Symbol):
+class SymbolicArray(SymbolBase):
     """A symbolic array of real numbers, or of truth values.
 
     Args:
@@ -208,18 +216,18 @@ class Traced(Symbol):
         return self.node.shape
 
     @property
-    def real(self) -> Traced:
+    def real(self) -> SymbolicArray:
         """Itself."""
         return self
 
     @property
-    def imag(self) -> Traced:
+    def imag(self) -> SymbolicArray:
         """Zeros."""
-        return Traced(self.graph.constant(0.0, self.dims))
+        return SymbolicArray(self.graph.constant(0.0, self.dims))
 
     def __getitem__(self, key: Any) -> Any:
 
-        return indexed(self, key)
+        return index_array(self, key)
 
     def _leaves(self) -> list[Node]:
         return [node for node in ancestors([self.node]) if not node.inputs]
@@ -228,12 +236,12 @@ class Traced(Symbol):
         """Truth values as ones and zeros; a layer's numbers are of one dtype, which it chooses itself."""
         kind = np.dtype(dtype).kind
         if kind == "b":
-            return self if self.node.truth else self != 0.0
+            return self if self.node.is_bool else self != 0.0
         if kind != "f":
             raise TraceError(
                 f"found astype to {np.dtype(dtype)}; the numbers of a step are real, np.floor cuts them"
             )
-        return Traced(self.graph.number(self.node))
+        return SymbolicArray(self.graph.as_number(self.node))
 
 
 def _call(function: Callable[..., Any], *args: Any) -> Any:
@@ -241,36 +249,36 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
-def _unpacked(args: tuple[Any, ...]) -> Any:
+def _unpack_args(args: tuple[Any, ...]) -> Any:
     """What ``reshape(2, 3)`` and ``reshape((2, 3))`` both mean."""
     return tuple(args[0]) if len(args) == 1 and isinstance(args[0], tuple | list) else args
 
 
 # A longer list of numbers in the source would be data: that is what a buffer is for.
-MOST_NUMBERS = 64
+MAX_LITERAL_ELEMENTS = 64
 
 
 def graph_of(operands: Iterable[Any]) -> Graph:
     """The graph that symbolic operands belong to; one of them at least is symbolic."""
-    return next(each.graph for each in operands if isinstance(each, Symbol | Extent))
+    return next(each.graph for each in operands if isinstance(each, SymbolBase | SymbolicLength))
 
 
-def guarded(make: Callable[..., Node], *args: Any) -> Traced:
+def make_symbolic(make: Callable[..., Node], *args: Any) -> SymbolicArray:
     """A node made of others.
 
     Raises:
         TraceError: in place of a ShapeError.
     """
     try:
-        return Traced(make(*args))
+        return SymbolicArray(make(*args))
     except ShapeError as error:
         raise TraceError(str(error)) from None
 
 
-def trace(name: str, *operands: Any) -> Traced:
+def apply_elementwise(name: str, *operands: Any) -> SymbolicArray:
     """An element-wise operation of the table on operands of which one at least is symbolic."""
     graph = graph_of(operands)
-    return guarded(graph.apply, name, *(as_node(operand, graph) for operand in operands))
+    return make_symbolic(graph.apply, name, *(as_node(operand, graph) for operand in operands))
 
 
 def nodes_of(operands: Sequence[Any]) -> list[Node]:
@@ -285,15 +293,15 @@ def as_node(value: Any, graph: Graph) -> Node:
     Raises:
         TraceError: if it is none of these.
     """
-    if isinstance(value, Extent):
+    if isinstance(value, SymbolicLength):
         value = value.number()
-    if isinstance(value, Traced):
+    if isinstance(value, SymbolicArray):
         if value.graph is not graph:
             raise TraceError(
                 "an array of an earlier reading of the equations is used; keep no arrays outside of `step`"
             )
         return value.node
-    array = _numbers(value)
+    array = _literal(value)
     if array.ndim == 0:
         return graph.constant(float(array))
     shape = tuple(as_dim(length) for length in array.shape)
@@ -302,7 +310,7 @@ def as_node(value: Any, graph: Graph) -> Node:
     return graph.node("array", attr=tuple(array.astype(float).ravel().tolist()), shape=shape)
 
 
-def _numbers(value: Any) -> np.ndarray[Any, Any]:
+def _literal(value: Any) -> np.ndarray[Any, Any]:
     """Numbers that stand in the equations."""
     if isinstance(value, Array | Option):
         raise TraceError(
@@ -313,10 +321,11 @@ def _numbers(value: Any) -> np.ndarray[Any, Any]:
     if array.dtype.kind == "c":
         raise TraceError("complex numbers are used where real ones are expected; take their .real or .imag")
     if array.dtype.kind not in "bfiu":
-        raise TraceError(f"found {kind_of(value)} where an array or a number is expected")
-    if not 0 < array.size <= MOST_NUMBERS:
+        raise TraceError(f"found {describe(value)} where an array or a number is expected")
+    if not 0 < array.size <= MAX_LITERAL_ELEMENTS:
         raise TraceError(
-            f"an array of {array.size} numbers stands in the equations, where up to {MOST_NUMBERS} may; "
+            f"an array of {array.size} numbers stands in the equations, where up to {MAX_LITERAL_ELEMENTS} "
+            "may; "
             "declare it as a zoo.Buffer"
         )
     return array
@@ -329,7 +338,7 @@ def normal_axis(axis: Any, ndim: int) -> int:
         TraceError: if there is no such axis.
     """
     if not isinstance(axis, int | np.integer):
-        raise TraceError(f"the axis is {kind_of(axis)}; expected an integer")
+        raise TraceError(f"the axis is {describe(axis)}; expected an integer")
     number = operator.index(axis)
     if not -ndim <= number < ndim:
         raise TraceError(
@@ -361,39 +370,41 @@ def resolve_shape(node: Node, shape: Sequence[Any]) -> Shape:
     dims = [as_dim(1) if place in unknown else as_length(each) for place, each in enumerate(shape)]
     if len(unknown) > 1:
         raise ShapeError(
-            f"{text(node.shape)} cannot be reshaped to {tuple(shape)!r}: only one length can be -1"
+            f"{format_shape(node.shape)} cannot be reshaped to {tuple(shape)!r}: only one length can be -1"
         )
     if unknown:
         rest = product(node.shape).divide(product(dims))
         if rest is None:
-            raise ShapeError(f"{text(node.shape)} cannot be reshaped to {tuple(shape)!r} for every I and H")
+            raise ShapeError(
+                f"{format_shape(node.shape)} cannot be reshaped to {tuple(shape)!r} for every I and H"
+            )
         dims[unknown[0]] = rest
     return tuple(dims)
 
 
-def indexed(array: Traced, key: Any) -> Traced:
+def index_array(array: SymbolicArray, key: Any) -> SymbolicArray:
     """``array[key]``.
 
     Raises:
         TraceError: if it is more than basic indexing, or beyond the array.
     """
     node = array.node
-    keys = _with_ellipsis(list(key) if isinstance(key, tuple) else [key], node)
+    keys = _insert_ellipsis(list(key) if isinstance(key, tuple) else [key], node)
     place = next(i for i, each in enumerate(keys) if each is Ellipsis)
     rest = node.ndim - sum(each is not None for each in keys) + 1
     keys[place : place + 1] = [slice(None)] * rest
     axis, kept = 0, []
     for each in keys:
         if each is None:
-            kept.append(structural_ops.ONE)
+            kept.append(ops.ONE)
             continue
-        node, lengths = _taken(node, axis, each)
+        node, lengths = _index_axis(node, axis, each)
         kept += lengths
         axis += 1
-    return guarded(structural_ops.reshape, node, tuple(kept))
+    return make_symbolic(ops.reshape, node, tuple(kept))
 
 
-def _with_ellipsis(keys: list[Any], node: Node) -> list[Any]:
+def _insert_ellipsis(keys: list[Any], node: Node) -> list[Any]:
     """Keys with one ellipsis among them, at the end if there is none."""
     ellipses = sum(each is Ellipsis for each in keys)
     if ellipses > 1:
@@ -401,48 +412,49 @@ def _with_ellipsis(keys: list[Any], node: Node) -> list[Any]:
     taken = sum(each is not None and each is not Ellipsis for each in keys)
     if taken > node.ndim:
         raise TraceError(
-            f"{taken} indices into an array of shape {text(node.shape)}; a step sees one row, without the "
+            f"{taken} indices into an array of shape {format_shape(node.shape)}; a step sees one row, "
+            "without the "
             "axes of time and batch"
         )
     return keys if ellipses else [*keys, Ellipsis]
 
 
-def _taken(node: Node, axis: int, key: Any) -> tuple[Node, Shape]:
+def _index_axis(node: Node, axis: int, key: Any) -> tuple[Node, Shape]:
     """One axis indexed: the narrower node, and the lengths that remain of the axis."""
     whole = node.shape[axis]
     if isinstance(key, slice):
-        node = structural_ops.stride(node, axis, *_places(key, whole))
+        node = ops.strided_slice(node, axis, *_slice_bounds(key, whole))
         return node, (node.shape[axis],)
-    if isinstance(key, bool) or not isinstance(key, int | np.integer | Extent):
+    if isinstance(key, bool) or not isinstance(key, int | np.integer | SymbolicLength):
         raise TraceError(
-            f"found {kind_of(key)} as an index; expected integers, slices, None or `...` (a choice made by "
+            f"found {describe(key)} as an index; expected integers, slices, None or `...` (a choice made by "
             "numbers is written np.where)"
         )
-    start = bound(key, whole)
+    start = as_index(key, whole)
     if start == whole:
-        raise _beyond(key, whole)
-    return structural_ops.part(node, axis, start, start + structural_ops.ONE), ()
+        raise _out_of_range(key, whole)
+    return ops.slice_axis(node, axis, start, start + ops.ONE), ()
 
 
-def _places(key: slice, whole: Dim) -> tuple[Dim, Dim, Dim]:
+def _slice_bounds(key: slice, whole: Dim) -> tuple[Dim, Dim, Dim]:
     """Where a slice begins, its step, and how many entries it has."""
     step = 1 if key.step is None else key.step
     if isinstance(step, bool) or not isinstance(step, int | np.integer) or not step:
         raise TraceError(f"the step of a slice is {step!r}; expected an integer other than zero")
-    ends = (as_dim(0), whole) if step > 0 else (whole - structural_ops.ONE, as_dim(-1))
+    ends = (as_dim(0), whole) if step > 0 else (whole - ops.ONE, as_dim(-1))
     start, stop = (
-        end if value is None else bound(value, whole)
+        end if value is None else as_index(value, whole)
         for value, end in zip((key.start, key.stop), ends, strict=True)
     )
     if step < 0 and start == whole:
-        raise _beyond(key.start, whole)
+        raise _out_of_range(key.start, whole)
     span = stop - start if step > 0 else start - stop
     if 1 not in span.signs() and stop != start:
         raise TraceError(f"the slice from {start} to {stop} of an axis of length {whole} is empty")
     return start, as_dim(int(step)), span.ceil_divide(abs(int(step)))
 
 
-def bound(value: Any, whole: Dim) -> Dim:
+def as_index(value: Any, whole: Dim) -> Dim:
     """A place along an axis, counted from the front; beyond the axis only if I and H decide.
 
     Raises:
@@ -452,9 +464,9 @@ def bound(value: Any, whole: Dim) -> Dim:
     if place.signs() == {-1}:
         place = whole + place
     if place.signs() == {-1} or (whole - place).signs() == {-1}:
-        raise _beyond(value, whole)
+        raise _out_of_range(value, whole)
     return place
 
 
-def _beyond(value: Any, whole: Dim) -> TraceError:
+def _out_of_range(value: Any, whole: Dim) -> TraceError:
     return TraceError(f"index {value} lies beyond an axis of length {whole}")

@@ -14,7 +14,7 @@ from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Graph
 
 
-class Extent(NDArrayOperatorsMixin):
+class SymbolicLength(NDArrayOperatorsMixin):
     """The length of an axis where it depends on I or H.
 
     Sums, differences, products and whole quotients of lengths are lengths, for slices and ``reshape``;
@@ -32,23 +32,23 @@ class Extent(NDArrayOperatorsMixin):
 
     def number(self) -> Any:
         """The length as a number among others."""
-        from zoo.compiler.frontend.symbolic import Traced
+        from zoo.compiler.frontend.symbolic import SymbolicArray
 
-        return Traced(self.graph.node("size", attr=self.dim))
+        return SymbolicArray(self.graph.node("size", attr=self.dim))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         rule = _RULES.get(ufunc.__name__)
         if rule is not None and method == "__call__" and not kwargs and all(map(_is_length, inputs)):
             result = rule(*map(as_length, inputs))
-            return extent(self.graph, result) if isinstance(result, Dim) else result
-        numbers = [each.number() if isinstance(each, Extent) else each for each in inputs]
+            return symbolic_length(self.graph, result) if isinstance(result, Dim) else result
+        numbers = [each.number() if isinstance(each, SymbolicLength) else each for each in inputs]
         return getattr(ufunc, method)(*numbers, **kwargs)
 
     def __hash__(self) -> int:
         return hash(self.dim)
 
     def __index__(self) -> int:
-        raise unknown_length(str(self.dim))
+        raise unknown_length_error(str(self.dim))
 
     __int__ = __index__
     __float__ = __index__
@@ -59,7 +59,7 @@ class Extent(NDArrayOperatorsMixin):
 
 
 def _is_length(value: Any) -> bool:
-    return isinstance(value, Extent | int | np.integer) and not isinstance(value, bool)
+    return isinstance(value, SymbolicLength | int | np.integer) and not isinstance(value, bool)
 
 
 def _quotient(a: Dim, b: Dim) -> Dim:
@@ -98,7 +98,7 @@ _RULES: dict[str, Callable[..., Any]] = {
 }
 
 
-def unknown_length(what: str) -> TraceError:
+def unknown_length_error(what: str) -> TraceError:
     """A length was to be a plain number."""
     return TraceError(
         f"{what} is not known when the equations are read, which are compiled once for every I and H; "
@@ -107,9 +107,9 @@ def unknown_length(what: str) -> TraceError:
     )
 
 
-def extent(graph: Graph, dim: Dim) -> int | Extent:
+def symbolic_length(graph: Graph, dim: Dim) -> int | SymbolicLength:
     """A length as ``step`` sees it: an integer where it is one."""
-    return dim.integer if dim.integer is not None else Extent(graph, dim)
+    return dim.integer if dim.integer is not None else SymbolicLength(graph, dim)
 
 
 def as_length(value: Any) -> Dim:
@@ -118,16 +118,16 @@ def as_length(value: Any) -> Dim:
     Raises:
         TraceError: if it is none.
     """
-    if isinstance(value, Extent):
+    if isinstance(value, SymbolicLength):
         return value.dim
     if isinstance(value, int | np.integer):
         return as_dim(operator.index(value))
     raise TraceError(
-        f"found {kind_of(value)} where a length is expected; a quotient of lengths is written with //"
+        f"found {describe(value)} where a length is expected; a quotient of lengths is written with //"
     )
 
 
-def kind_of(value: Any) -> str:
+def describe(value: Any) -> str:
     """What something is, for a sentence: ``None``, ``a list``, ``an array``."""
     if value is None:
         return "None"

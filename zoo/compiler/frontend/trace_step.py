@@ -14,19 +14,25 @@ from typing import Any
 from zoo.base import Cell, Output
 from zoo.base.declarations import Array, State
 from zoo.compiler.frontend.complex_numbers import Complex, parts_of
-from zoo.compiler.frontend.source_errors import CHANGED, TraceError, blamed, definition, sentence
-from zoo.compiler.frontend.symbolic import Symbol, Traced, as_node
-from zoo.compiler.frontend.symbolic_length import kind_of
-from zoo.compiler.frontend.value_names import Call, Parts, Seen, watched
-from zoo.compiler.ir import structural_ops
+from zoo.compiler.frontend.source_errors import (
+    NOT_DETERMINISTIC,
+    TraceError,
+    definition_error,
+    error_at,
+    step_location,
+)
+from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, as_node
+from zoo.compiler.frontend.symbolic_length import describe
+from zoo.compiler.frontend.value_names import NamedCall, NameRecorder, ValueNodes, record_names
+from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import Dim, as_dim, dim_of, letter
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
-from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors, text
+from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors, format_shape
 from zoo.compiler.ir.structural_ops import ONE
 from zoo.errors import DefinitionError, UsageError
 
 
-def check_sizes(equations: Equations, input_size: int, hidden_size: int) -> None:
+def check_shapes(equations: StepGraph, input_size: int, hidden_size: int) -> None:
     """Refuse sizes for which some array of a step would be empty, broken, or cut where it has no numbers.
 
     Kernels check nothing: beyond an array they would read whatever lies there.
@@ -35,7 +41,7 @@ def check_sizes(equations: Equations, input_size: int, hidden_size: int) -> None
         UsageError: naming the cell, the array and the sizes.
     """
     env = {"I": input_size, "H": hidden_size}
-    for what, dim, least in _conditions(equations):
+    for what, dim, least in _shape_conditions(equations):
         value = dim.evaluate(env)
         if value < least or value.denominator != 1:
             raise UsageError(
@@ -44,11 +50,11 @@ def check_sizes(equations: Equations, input_size: int, hidden_size: int) -> None
             )
 
 
-def _conditions(equations: Equations) -> Iterator[tuple[str, Dim, int]]:
+def _shape_conditions(equations: StepGraph) -> Iterator[tuple[str, Dim, int]]:
     """What must be a whole number, and at least so large."""
     for node in ancestors(equations.outputs):
         for dim in node.shape:
-            yield f"step has an array of shape {text(node.shape)}", dim, 0
+            yield f"step has an array of shape {format_shape(node.shape)}", dim, 0
         if node.op == "slice":
             axis, start, stop = node.attr
             whole = node.inputs[0].shape[axis]
@@ -64,7 +70,7 @@ def _conditions(equations: Equations) -> Iterator[tuple[str, Dim, int]]:
                 yield what, whole - place, 1
 
 
-def results(cell: Cell, before: Mapping[str, Node], result: Any) -> tuple[Node, dict[str, Node]]:
+def unpack_outputs(cell: Cell, before: Mapping[str, Node], result: Any) -> tuple[Node, dict[str, Node]]:
     """The output and the new states.
 
     Raises:
@@ -94,7 +100,7 @@ def _new_states(cell: Cell, result: Any) -> tuple[Any, ...]:
         return states
     names = ", ".join(cell.states)
     expected = f"zoo.Output(y, {names})" if isinstance(result, Output) else names
-    found = f"{len(states)} new states" if isinstance(result, tuple | Output) else kind_of(result)
+    found = f"{len(states)} new states" if isinstance(result, tuple | Output) else describe(result)
     raise TraceError(
         f"step returns {found}; expected `return {expected}`, the new states in the order of declaration"
     )
@@ -109,46 +115,45 @@ def _new_state(declared: State, before: Node, value: Any) -> Node:
                 f"step returns complex numbers for state {declared.name!r}; declare it with complex=True, or "
                 "return their real part"
             )
-        return _fitting(declared, graph.number(_returned(value, declared, graph)), shape)
+        return _check_shape(declared, graph.as_number(_returned_node(value, declared, graph)), shape)
     if not isinstance(value, Complex):
-        _returned(value, declared, graph)
-    planes = (_fitting(declared, part.node, shape[1:]) for part in parts_of(value, graph))
-    return structural_ops.concatenate(
-        [structural_ops.reshape(plane, (structural_ops.ONE, *shape[1:])) for plane in planes], 0
-    )
+        _returned_node(value, declared, graph)
+    planes = (_check_shape(declared, part.node, shape[1:]) for part in parts_of(value, graph))
+    return ops.concatenate([ops.reshape(plane, (ops.ONE, *shape[1:])) for plane in planes], 0)
 
 
-def _returned(value: Any, declared: State, graph: Graph) -> Node:
+def _returned_node(value: Any, declared: State, graph: Graph) -> Node:
     try:
         return as_node(value, graph)
     except TraceError:
         raise TraceError(
-            f"step returns {kind_of(value)} as state {declared.name!r}; expected an array"
+            f"step returns {describe(value)} as state {declared.name!r}; expected an array"
         ) from None
 
 
-def _fitting(declared: State, node: Node, shape: Shape) -> Node:
+def _check_shape(declared: State, node: Node, shape: Shape) -> Node:
     if node.shape != shape:
         raise TraceError(
-            f"step returns state {declared.name!r} with shape {text(node.shape)}; expected {text(shape)}, as "
+            f"step returns state {declared.name!r} with shape {format_shape(node.shape)}; expected "
+            f"{format_shape(shape)}, as "
             "it is declared"
         )
     return node
 
 
 def _output(y: Any, graph: Graph) -> Node:
-    if isinstance(y, Symbol) and not isinstance(y, Complex) and y.ndim == 1:
-        return graph.number(as_node(y, graph))
+    if isinstance(y, SymbolBase) and not isinstance(y, Complex) and y.ndim == 1:
+        return graph.as_number(as_node(y, graph))
     found = (
-        f"{'complex numbers of' if isinstance(y, Complex) else 'an array of'} shape {text(y.dims)}"
-        if isinstance(y, Symbol)
-        else kind_of(y)
+        f"{'complex numbers of' if isinstance(y, Complex) else 'an array of'} shape {format_shape(y.dims)}"
+        if isinstance(y, SymbolBase)
+        else describe(y)
     )
     raise TraceError(f"the output of step is {found}; expected a real vector")
 
 
 @dataclass(frozen=True)
-class Equations:
+class StepGraph:
     """The equations of one step.
 
     Args:
@@ -172,26 +177,26 @@ class Equations:
     states: Mapping[str, Node]
     inputs: Mapping[str, Node]
     y: Node
-    after: Mapping[str, Node]
+    new_states: Mapping[str, Node]
     names: Mapping[Node, str]
-    calls: Mapping[Node, Call]
-    bound: Mapping[str, list[Parts]]
+    calls: Mapping[Node, NamedCall]
+    bound: Mapping[str, list[ValueNodes]]
 
     @property
     def outputs(self) -> list[Node]:
         """Everything that a step makes."""
-        return [self.y, *self.after.values()]
+        return [self.y, *self.new_states.values()]
 
-    def on(self, new: Mapping[Node, Node]) -> Equations:
+    def map_nodes(self, new: Mapping[Node, Node]) -> StepGraph:
         """The same equations on the nodes that take the place of others; of two names the first stays."""
         names: dict[Node, str] = {}
         for node, name in self.names.items():
             names.setdefault(new.get(node, node), name)
-        after = {name: new[node] for name, node in self.after.items()}
-        return replace(self, y=new[self.y], after=after, names=names)
+        after = {name: new[node] for name, node in self.new_states.items()}
+        return replace(self, y=new[self.y], new_states=after, names=names)
 
 
-def read(cell: Cell) -> Equations:
+def trace_step(cell: Cell) -> StepGraph:
     """The equations of a cell.
 
     ``step`` is called twice: what differs the second time, such as a random number, is nothing that the class
@@ -206,13 +211,13 @@ def read(cell: Cell) -> Equations:
     buffers = _leaves(cell, graph, "buffer", cell.buffers, Level.ONCE)
     states = _leaves(cell, graph, "state", cell.states, Level.STEP)
     inputs = _leaves(cell, graph, "input", cell.inputs, Level.SEQUENCE)
-    bound = cell.bound(_as_seen(cell, {**params, **buffers}))
-    arguments = (Traced(x), *_as_seen(cell, {**states, **inputs}).values())
-    y, after, seen = _run(bound, arguments, states)
+    bound = cell.bound(_as_symbols(cell, {**params, **buffers}))
+    arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
+    y, after, seen = _call_step(bound, arguments, states)
     with graph.closed():
-        if _run(bound, arguments, states)[:2] != (y, after):
-            raise sentence(cell, definition(cell), CHANGED)
-    equations = Equations(
+        if _call_step(bound, arguments, states)[:2] != (y, after):
+            raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
+    equations = StepGraph(
         cell, x, params, buffers, states, inputs, y, after, seen.names, seen.calls, seen.bound
     )
     _check_used(equations)
@@ -242,47 +247,49 @@ def _stored_shape(cell: Cell, array: Array) -> Shape:
     return tuple(shape)
 
 
-def _as_seen(cell: Cell, nodes: Mapping[str, Node]) -> dict[str, Symbol]:
+def _as_symbols(cell: Cell, nodes: Mapping[str, Node]) -> dict[str, SymbolBase]:
     """Arrays as ``step`` sees them: two stored planes are one complex array."""
     declared: dict[str, Array] = {**cell.params, **cell.buffers, **cell.states, **cell.inputs}
     return {
-        name: Complex(Traced(node)[0], Traced(node)[1]) if declared[name].complex else Traced(node)
+        name: Complex(SymbolicArray(node)[0], SymbolicArray(node)[1])
+        if declared[name].complex
+        else SymbolicArray(node)
         for name, node in nodes.items()
     }
 
 
-def _run(
-    bound: Any, arguments: tuple[Symbol, ...], before: Mapping[str, Node]
-) -> tuple[Node, dict[str, Node], Seen]:
+def _call_step(
+    bound: Any, arguments: tuple[SymbolBase, ...], before: Mapping[str, Node]
+) -> tuple[Node, dict[str, Node], NameRecorder]:
     """Call ``step``: the output, the new states, and what was seen of it."""
-    with watched(type(bound).step, *bound.inner_steps()) as seen:
+    with record_names(type(bound).step, *bound.inner_steps()) as seen:
         try:
             result = bound.step(*arguments)
         except Exception as error:
             cause = None if isinstance(error, TraceError) else error
-            raise blamed(error, bound) from cause
+            raise definition_error(error, bound) from cause
     try:
-        return *results(bound, before, result), seen
+        return *unpack_outputs(bound, before, result), seen
     except TraceError as error:
-        where = definition(bound) if result is None else seen.returned or definition(bound)
-        raise sentence(bound, where, str(error)) from None
+        where = step_location(bound) if result is None else seen.return_location or step_location(bound)
+        raise error_at(bound, where, str(error)) from None
 
 
-def _check_used(equations: Equations) -> None:
+def _check_used(equations: StepGraph) -> None:
     cell, used = equations.cell, set(ancestors(equations.outputs))
     for name, node in {**equations.params, **equations.buffers}.items():
         if node not in used:
             kind = "parameter" if name in equations.params else "buffer"
-            raise sentence(
+            raise error_at(
                 cell,
-                definition(cell),
+                step_location(cell),
                 f"nothing that step returns depends on {kind} {name!r}; use self.{name}, or remove its "
                 "declaration",
             )
 
 
-def _check_not_empty(equations: Equations) -> None:
+def _check_not_empty(equations: StepGraph) -> None:
     for node in ancestors(equations.outputs):
         if any(1 not in dim.signs() for dim in node.shape):
-            found = f"step has an array of shape {text(node.shape)}, which is empty; leave it out"
-            raise sentence(equations.cell, definition(equations.cell), found)
+            found = f"step has an array of shape {format_shape(node.shape)}, which is empty; leave it out"
+            raise error_at(equations.cell, step_location(equations.cell), found)

@@ -16,13 +16,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from zoo.base import Cell
-from zoo.compiler.frontend.trace_step import Equations, read
-from zoo.compiler.frontend.value_names import Parts
+from zoo.compiler.frontend.trace_step import StepGraph, trace_step
+from zoo.compiler.frontend.value_names import ValueNodes
 from zoo.compiler.ir.graph import Level, Node, Shape, ancestors
 from zoo.compiler.ir.structural_ops import VIEWS
-from zoo.compiler.passes.insert_copies import LEAVES
+from zoo.compiler.passes.insert_copies import LEAF_OPS
 
-RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+SQUASHING_RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 """Functions that squash what they are given, and into which range: what a gate or a candidate comes from."""
 
 # Other functions whose results are worth a name; as operations, or as functions of zoo.
@@ -30,11 +30,11 @@ _OTHERS = (
     *("cumax", "exp", "exp_minus", "gelu", "heaviside", "layer_norm", "leaky_relu", "log_sigmoid", "relu"),
     *("silu", "softmax", "softplus"),
 )
-FUNCTIONS = frozenset((*RANGES, *_OTHERS))
+NAMED_FUNCTIONS = frozenset((*SQUASHING_RANGES, *_OTHERS))
 
 
 @dataclass(frozen=True)
-class Intermediate:
+class TraceableValue:
     """A value of a step.
 
     Args:
@@ -43,7 +43,7 @@ class Intermediate:
         is_state: Whether it is a new state.
     """
 
-    parts: Parts
+    parts: ValueNodes
     function: str = ""
     is_state: bool = False
 
@@ -62,78 +62,80 @@ class Intermediate:
 
 
 @functools.lru_cache(maxsize=256)
-def equations_of(cell: Cell) -> Equations:
+def step_graph_of(cell: Cell) -> StepGraph:
     """The equations of a cell, read once.
 
     Raises:
         DefinitionError: if they cannot be.
     """
-    return read(cell)
+    return trace_step(cell)
 
 
 @functools.lru_cache(maxsize=256)
-def intermediates(cell: Cell) -> dict[str, Intermediate]:
+def traceable_values(cell: Cell) -> dict[str, TraceableValue]:
     """What can be traced of a cell that has a ``step``, in the order in which it is worked out.
 
     Raises:
         DefinitionError: if the ``step`` cannot be read.
     """
-    return _Names(equations_of(cell)).found()
+    return _ValueNamer(step_graph_of(cell)).found()
 
 
-class _Names:
+class _ValueNamer:
     """Gives every value its name."""
 
-    def __init__(self, equations: Equations) -> None:
-        self.equations = equations
-        self.parts: dict[str, Parts] = {name: (node,) for name, node in equations.after.items()}
-        self.functions = dict(_functions(equations))
+    def __init__(self, equations: StepGraph) -> None:
+        self.step_graph = equations
+        self.parts: dict[str, ValueNodes] = {name: (node,) for name, node in equations.new_states.items()}
+        self.functions = dict(_function_results(equations))
         self.called: dict[Node, str] = {}  # what holds the numbers of a value that has a name
 
-    def found(self) -> dict[str, Intermediate]:
+    def found(self) -> dict[str, TraceableValue]:
         """Every value by name."""
         for name, values in self._by_the_author().items():
             self._number(name, values)
-        self.called = {_whole(part): name for name, parts in self.parts.items() for part in parts}
+        self.called = {_without_reshape(part): name for name, parts in self.parts.items() for part in parts}
         self._name_results()
         self._name_arguments()
         last = {name: max(part.index for part in parts) for name, parts in self.parts.items()}
         return {
-            name: Intermediate(self.parts[name], self._function(name), name in self.equations.after)
+            name: TraceableValue(self.parts[name], self._function(name), name in self.step_graph.new_states)
             for name in sorted(self.parts, key=lambda name: last[name])
         }
 
-    def _by_the_author(self) -> dict[str, list[Parts]]:
+    def _by_the_author(self) -> dict[str, list[ValueNodes]]:
         """The values of each name, in order; the output is ``y``, unless something else has the name."""
         found = {
-            name: [parts for parts in values if not all(map(_is_found, parts))]
-            for name, values in self.equations.bound.items()
+            name: [parts for parts in values if not all(map(_is_leaf_or_view, parts))]
+            for name, values in self.step_graph.bound.items()
             if not name.startswith("_")
         }
-        y = (self.equations.y,)
-        if self.equations.y not in self.equations.after.values() and y not in [
+        y = (self.step_graph.y,)
+        if self.step_graph.y not in self.step_graph.new_states.values() and y not in [
             values[-1] for values in found.values() if values
         ]:
-            taken = "y" in self.equations.states or found.get("y")
+            taken = "y" in self.step_graph.states or found.get("y")
             found["output" if taken else "y"] = [y]
         return found
 
-    def _number(self, name: str, values: list[Parts]) -> None:
+    def _number(self, name: str, values: list[ValueNodes]) -> None:
         """Give one name to the values that had it; of the same in several shapes to the last."""
-        values = _each_once(values)
+        values = _deduplicate(values)
         if values and (name not in self.parts or self._is(self.parts[name], values[-1])):
             self.parts.setdefault(name, values[-1])
             values = values[:-1]
         for number, parts in enumerate(values, 1):
             self.parts[self._free(f"{name}_{number}")] = parts
 
-    def _is(self, state: Parts, value: Parts) -> bool:
+    def _is(self, state: ValueNodes, value: ValueNodes) -> bool:
         """Whether a value is that of a new state, which holds complex numbers in one array."""
         if state == value:
             return True
         (node,) = state
         return (
-            len(value) == 2 and node.op == "concat" and [*map(_whole, node.inputs)] == [*map(_whole, value)]
+            len(value) == 2
+            and node.op == "concat"
+            and [*map(_without_reshape, node.inputs)] == [*map(_without_reshape, value)]
         )
 
     def _name_results(self) -> None:
@@ -145,7 +147,7 @@ class _Names:
 
     def _after(self, node: Node) -> str:
         """The name of the nearest value that something is made of; of what a step is told, if that is all."""
-        below = [_whole(each) for each in _all_operands(node)]
+        below = [_without_reshape(each) for each in _all_operands(node)]
         found = next((name for each in below if (name := self.called.get(each))), "")
         told = {str(each.attr) for each in below if each.op in ("x", "state", "input")}
         return found or (told.pop() if len(told) == 1 else "")
@@ -153,8 +155,10 @@ class _Names:
     def _name_arguments(self) -> None:
         """Names for what functions were applied to."""
         for node, (_, operands) in self.functions.items():
-            given = _whole(operands[0])
-            is_nameless = given not in self.called and not _is_found(given) and given.level != Level.ONCE
+            given = _without_reshape(operands[0])
+            is_nameless = (
+                given not in self.called and not _is_leaf_or_view(given) and given.level != Level.ONCE
+            )
             if is_nameless and node in self.called:
                 self._give(given, f"pre_{self.called[node]}")
 
@@ -176,37 +180,37 @@ class _Names:
         return self.functions[first][0] if not others and first in self.functions else ""
 
 
-def _each_once(values: Iterable[Parts]) -> list[Parts]:
+def _deduplicate(values: Iterable[ValueNodes]) -> list[ValueNodes]:
     """Values in the order in which each was seen last; in whatever shape, one that is the same."""
-    found: dict[Parts, Parts] = {}
+    found: dict[ValueNodes, ValueNodes] = {}
     for parts in values:
-        numbers = tuple(map(_whole, parts))
+        numbers = tuple(map(_without_reshape, parts))
         found.pop(numbers, None)
         found[numbers] = parts
     return list(found.values())
 
 
-def _functions(equations: Equations) -> Iterator[tuple[Node, tuple[str, Parts]]]:
+def _function_results(equations: StepGraph) -> Iterator[tuple[Node, tuple[str, ValueNodes]]]:
     """What the functions that count returned, with what they were given, in order of the graph."""
     reached = set(ancestors(equations.outputs))
     calls = {
-        _whole(node): (name, given)
+        _without_reshape(node): (name, given)
         for node, (name, given) in equations.calls.items()
-        if name in FUNCTIONS and given and _whole(node) not in map(_whole, given)
+        if name in NAMED_FUNCTIONS and given and _without_reshape(node) not in map(_without_reshape, given)
     }
-    hidden = {each for node, (_, given) in calls.items() for each in _within(node, given)}
+    hidden = {each for node, (_, given) in calls.items() for each in _inner_nodes(node, given)}
     for node in sorted(reached, key=lambda node: node.index):
         if node in calls and node not in hidden:
             yield node, calls[node]
-        elif node.op in FUNCTIONS and node not in hidden:
+        elif node.op in NAMED_FUNCTIONS and node not in hidden:
             yield node, (node.op, node.inputs)
 
 
-def _within(node: Node, given: Iterable[Node]) -> list[Node]:
+def _inner_nodes(node: Node, given: Iterable[Node]) -> list[Node]:
     """What a function made on its way from what it was given to what it returned."""
-    ends = {_whole(each) for each in given}
+    ends = {_without_reshape(each) for each in given}
     reached = ancestors(node.inputs, stop=lambda each: each in ends)
-    return [each for each in reached if each not in ends and each.op not in LEAVES]
+    return [each for each in reached if each not in ends and each.op not in LEAF_OPS]
 
 
 def _all_operands(node: Node) -> Iterator[Node]:
@@ -217,15 +221,15 @@ def _all_operands(node: Node) -> Iterator[Node]:
         level = [operand for each in level for operand in each.inputs]
 
 
-def _whole(node: Node) -> Node:
+def _without_reshape(node: Node) -> Node:
     """What holds the numbers of a node that is another shape of it."""
     while node.op in ("reshape", "broadcast"):
         node = node.inputs[0]
     return node
 
 
-def _is_found(node: Node) -> bool:
+def _is_leaf_or_view(node: Node) -> bool:
     """Whether a value is there before anything is computed: a leaf, or a view of one."""
     while node.op in VIEWS:
         node = node.inputs[0]
-    return node.op in LEAVES
+    return node.op in LEAF_OPS

@@ -14,8 +14,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 from zoo.compiler.frontend.complex_numbers import Complex
-from zoo.compiler.frontend.source_errors import place
-from zoo.compiler.frontend.symbolic import Traced
+from zoo.compiler.frontend.source_errors import source_location
+from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import PRODUCTS
 
@@ -23,13 +23,13 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,24}", re.ASCII)
 
 
 # The name of a function, and the values that it was called with.
-Call = tuple[str, tuple[Node, ...]]
+NamedCall = tuple[str, tuple[Node, ...]]
 # The nodes of a value: one, or two of a complex one; none of what is no array.
-Parts = tuple[Node, ...]
+ValueNodes = tuple[Node, ...]
 
 
 @dataclass
-class Seen:
+class NameRecorder:
     """What was seen of a function while it ran.
 
     Attributes:
@@ -40,11 +40,11 @@ class Seen:
     """
 
     names: dict[Node, str] = field(default_factory=dict)
-    calls: dict[Node, Call] = field(default_factory=dict)
-    bound: dict[str, list[Parts]] = field(default_factory=dict)
-    returned: str | None = None
+    calls: dict[Node, NamedCall] = field(default_factory=dict)
+    bound: dict[str, list[ValueNodes]] = field(default_factory=dict)
+    return_location: str | None = None
 
-    def look(self, frame: FrameType) -> None:
+    def record(self, frame: FrameType) -> None:
         """Take up the names of a frame; a value keeps the first it gets."""
         for name, value in frame.f_locals.items():
             if _NAME.fullmatch(name) and not keyword.iskeyword(name):
@@ -52,7 +52,7 @@ class Seen:
                     self.names.setdefault(node, called)
             self._bind(name, _parts(value))
 
-    def _bind(self, name: str, parts: Parts) -> None:
+    def _bind(self, name: str, parts: ValueNodes) -> None:
         found = self.bound.setdefault(name, []) if parts else []
         if parts and parts not in found[-1:]:
             found.append(parts)
@@ -72,7 +72,7 @@ class Seen:
         return on_return
 
 
-def invented(node: Node, called: Callable[[Node], str]) -> str:
+def default_name(node: Node, called: Callable[[Node], str]) -> str:
     """A name for a value that the author gave none: after what it is made of, ``sigmoid_f``.
 
     Args:
@@ -94,11 +94,11 @@ def _operands_below(node: Node) -> Iterator[Node]:
 
 
 def _node(value: Any) -> Node | None:
-    return value.node if isinstance(value, Traced) else value if isinstance(value, Node) else None
+    return value.node if isinstance(value, SymbolicArray) else value if isinstance(value, Node) else None
 
 
 @functools.cache
-def _told_by_name() -> dict[CodeType, str]:
+def _named_functions() -> dict[CodeType, str]:
     """Functions whose calls are seen: zoo's own, and the product of matrices."""
     from zoo import functions
     from zoo.compiler.ir.structural_ops import matmul
@@ -107,20 +107,20 @@ def _told_by_name() -> dict[CodeType, str]:
     return {**found, matmul.__code__: "@"}
 
 
-def _parts(value: Any) -> Parts:
+def _parts(value: Any) -> ValueNodes:
     if isinstance(value, Complex):
         return value.real.node, value.imag.node
-    return (value.node,) if isinstance(value, Traced) else ()
+    return (value.node,) if isinstance(value, SymbolicArray) else ()
 
 
 def _named(name: str, value: Any) -> list[tuple[Node, str]]:
     if isinstance(value, Complex):
         return [(value.real.node, f"{name}_re"), (value.imag.node, f"{name}_im")]
-    return [(value.node, name)] if isinstance(value, Traced) else []
+    return [(value.node, name)] if isinstance(value, SymbolicArray) else []
 
 
 @contextmanager
-def watched(function: Callable[..., Any], *inner: Callable[..., Any]) -> Iterator[Seen]:
+def record_names(function: Callable[..., Any], *inner: Callable[..., Any]) -> Iterator[NameRecorder]:
     """Within the block, watch a function run in this thread, and those within it whose names count too.
 
     Names are read line by line, so that a name used twice names both values. They only serve readers, and
@@ -128,12 +128,12 @@ def watched(function: Callable[..., Any], *inner: Callable[..., Any]) -> Iterato
     back afterwards; one that starts within the block stays.
     """
     code, *others = (getattr(inspect.unwrap(each), "__code__", None) for each in (function, *inner))
-    seen, told = Seen(), _told_by_name()
+    seen, told = NameRecorder(), _named_functions()
 
     def on_line(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - as Python calls it
-        seen.look(frame)
+        seen.record(frame)
         if event == "return" and frame.f_code is code:
-            seen.returned = place(frame, frame.f_lasti, frame.f_lineno)
+            seen.return_location = source_location(frame, frame.f_lasti, frame.f_lineno)
         return on_line
 
     def on_call(frame: FrameType, event: str, arg: Any) -> Any:

@@ -35,14 +35,14 @@ class Operation:
         exact: Whether the adjoint is the derivative of the meaning.
     """
 
-    meaning: Callable[..., Any]
+    numpy: Callable[..., Any]
     code: str
-    adjoint: Callable[..., tuple[Node | None, ...]] | None = None
+    vjp: Callable[..., tuple[Node | None, ...]] | None = None
     domain: tuple[Interval, ...] = ((-2.0, 2.0),)
-    dear: bool = False
-    truth: bool = False
-    takes_truths: bool = False
-    exact: bool = True
+    expensive: bool = False
+    is_bool: bool = False
+    accepts_bool: bool = False
+    exact_gradient: bool = True
 
 
 def _sigmoid(x: Any) -> Any:
@@ -67,22 +67,22 @@ def _where(condition: Node, a: Node | float, b: Node | float) -> Node:
     return condition.graph.apply("where", condition, a, b)
 
 
-def _function(name: str, x: Node, *others: Node | float) -> Node:
+def _apply(name: str, x: Node, *others: Node | float) -> Node:
     return x.graph.apply(name, x, *others)
 
 
-def _power_adjoint(g: Node, y: Node, a: Node, b: Node) -> tuple[Node, Node | None]:
+def _power_vjp(g: Node, y: Node, a: Node, b: Node) -> tuple[Node, Node | None]:
     """Where a factor vanishes so does the derivative, also if the other is infinite."""
-    slope = b * _function("power", a, b - 1.0)
+    slope = b * _apply("power", a, b - 1.0)
     if b.value is not None:
         return g * slope, None
-    vanishing = _where(_function("equal", a, 0.0), 0.0, y * _function("log", a))
-    return g * _where(_function("equal", b, 0.0), 0.0, slope), g * vanishing
+    vanishing = _where(_apply("equal", a, 0.0), 0.0, y * _apply("log", a))
+    return g * _where(_apply("equal", b, 0.0), 0.0, slope), g * vanishing
 
 
 _TWO = ((-2.0, 2.0), (-2.0, 2.0))
 _POSITIVE = (0.3, 2.0)
-_TRUTH = (0.0, 1.0)
+_BOOL = (0.0, 1.0)
 
 OPERATIONS: dict[str, Operation] = {
     # Arithmetic.
@@ -93,45 +93,47 @@ OPERATIONS: dict[str, Operation] = {
         np.divide, "{0} / {1}", lambda g, y, a, b: (g / b, -(g * y / b)), ((-2.0, 2.0), _POSITIVE)
     ),
     "negative": Operation(np.negative, "-{0}", lambda g, y, a: (-g,)),
-    "power": Operation(np.power, "{0} ** {1}", _power_adjoint, (_POSITIVE, (-2.0, 2.0)), dear=True),
+    "power": Operation(np.power, "{0} ** {1}", _power_vjp, (_POSITIVE, (-2.0, 2.0)), expensive=True),
     "remainder": Operation(
         np.remainder,
         "{0} % {1}",
-        lambda g, y, a, b: (g, -(g * _function("floor", a / b))),
+        lambda g, y, a, b: (g, -(g * _apply("floor", a / b))),
         ((-2.0, 2.0), _POSITIVE),
     ),
     "floor": Operation(np.floor, "np.floor({0})"),
     "sign": Operation(np.sign, "np.sign({0})"),
     # Functions.
-    "exp": Operation(np.exp, "kernels.exp({0})", lambda g, y, a: (g * y,), dear=True),
+    "exp": Operation(np.exp, "kernels.exp({0})", lambda g, y, a: (g * y,), expensive=True),
     "exp_minus": Operation(
         lambda a, b: np.exp(a - b),
         "kernels.exp_minus({0}, {1})",
         lambda g, y, a, b: (g * y, -(g * y)),
         _TWO,
-        dear=True,
+        expensive=True,
     ),
-    "expm1": Operation(np.expm1, "np.expm1({0})", lambda g, y, a: (g * (y + 1.0),), dear=True),
-    "log": Operation(np.log, "kernels.log({0})", lambda g, y, a: (g / a,), (_POSITIVE,), dear=True),
+    "expm1": Operation(np.expm1, "np.expm1({0})", lambda g, y, a: (g * (y + 1.0),), expensive=True),
+    "log": Operation(np.log, "kernels.log({0})", lambda g, y, a: (g / a,), (_POSITIVE,), expensive=True),
     "log1p": Operation(
-        np.log1p, "kernels.log1p({0})", lambda g, y, a: (g / (a + 1.0),), ((-0.6, 2.0),), dear=True
+        np.log1p, "kernels.log1p({0})", lambda g, y, a: (g / (a + 1.0),), ((-0.6, 2.0),), expensive=True
     ),
-    "sqrt": Operation(np.sqrt, "np.sqrt({0})", lambda g, y, a: (g * 0.5 / y,), (_POSITIVE,), dear=True),
-    "sin": Operation(np.sin, "np.sin({0})", lambda g, y, a: (g * _function("cos", a),), dear=True),
-    "cos": Operation(np.cos, "np.cos({0})", lambda g, y, a: (-(g * _function("sin", a)),), dear=True),
-    "arctan": Operation(np.arctan, "np.arctan({0})", lambda g, y, a: (g / (1.0 + a * a),), dear=True),
-    "sinh": Operation(np.sinh, "np.sinh({0})", lambda g, y, a: (g * _function("cosh", a),), dear=True),
-    "cosh": Operation(np.cosh, "np.cosh({0})", lambda g, y, a: (g * _function("sinh", a),), dear=True),
-    "tanh": Operation(np.tanh, "kernels.tanh({0})", lambda g, y, a: (g * (1.0 - y * y),), dear=True),
-    "sigmoid": Operation(_sigmoid, "kernels.sigmoid({0})", lambda g, y, a: (g * (y * (1.0 - y)),), dear=True),
+    "sqrt": Operation(np.sqrt, "np.sqrt({0})", lambda g, y, a: (g * 0.5 / y,), (_POSITIVE,), expensive=True),
+    "sin": Operation(np.sin, "np.sin({0})", lambda g, y, a: (g * _apply("cos", a),), expensive=True),
+    "cos": Operation(np.cos, "np.cos({0})", lambda g, y, a: (-(g * _apply("sin", a)),), expensive=True),
+    "arctan": Operation(np.arctan, "np.arctan({0})", lambda g, y, a: (g / (1.0 + a * a),), expensive=True),
+    "sinh": Operation(np.sinh, "np.sinh({0})", lambda g, y, a: (g * _apply("cosh", a),), expensive=True),
+    "cosh": Operation(np.cosh, "np.cosh({0})", lambda g, y, a: (g * _apply("sinh", a),), expensive=True),
+    "tanh": Operation(np.tanh, "kernels.tanh({0})", lambda g, y, a: (g * (1.0 - y * y),), expensive=True),
+    "sigmoid": Operation(
+        _sigmoid, "kernels.sigmoid({0})", lambda g, y, a: (g * (y * (1.0 - y)),), expensive=True
+    ),
     "softplus": Operation(
-        _softplus, "kernels.softplus({0})", lambda g, y, a: (g * _function("sigmoid", a),), dear=True
+        _softplus, "kernels.softplus({0})", lambda g, y, a: (g * _apply("sigmoid", a),), expensive=True
     ),
     "erf": Operation(
         _erf,
         "kernels.erf({0})",
-        lambda g, y, a: (g * (2.0 / math.sqrt(math.pi) * _function("exp", -(a * a))),),
-        dear=True,
+        lambda g, y, a: (g * (2.0 / math.sqrt(math.pi) * _apply("exp", -(a * a))),),
+        expensive=True,
     ),
     # Pieces. A NaN in either operand comes out: it must reach the loss, not vanish in a rectifier.
     "absolute": Operation(np.absolute, "abs({0})", lambda g, y, a: (_where(a < 0.0, -g, g),)),
@@ -151,31 +153,31 @@ OPERATIONS: dict[str, Operation] = {
         np.where,
         "kernels.choose({0}, {1}, {2})",
         lambda g, y, c, a, b: (None, _where(c, g, 0.0), _where(c, 0.0, g)),
-        (_TRUTH, *_TWO),
-        takes_truths=True,
+        (_BOOL, *_TWO),
+        accepts_bool=True,
     ),
     # Comparisons.
-    "less": Operation(np.less, "{0} < {1}", None, _TWO, truth=True),
-    "less_equal": Operation(np.less_equal, "{0} <= {1}", None, _TWO, truth=True),
-    "greater": Operation(np.greater, "{0} > {1}", None, _TWO, truth=True),
-    "greater_equal": Operation(np.greater_equal, "{0} >= {1}", None, _TWO, truth=True),
-    "equal": Operation(np.equal, "{0} == {1}", None, _TWO, truth=True),
-    "not_equal": Operation(np.not_equal, "{0} != {1}", None, _TWO, truth=True),
+    "less": Operation(np.less, "{0} < {1}", None, _TWO, is_bool=True),
+    "less_equal": Operation(np.less_equal, "{0} <= {1}", None, _TWO, is_bool=True),
+    "greater": Operation(np.greater, "{0} > {1}", None, _TWO, is_bool=True),
+    "greater_equal": Operation(np.greater_equal, "{0} >= {1}", None, _TWO, is_bool=True),
+    "equal": Operation(np.equal, "{0} == {1}", None, _TWO, is_bool=True),
+    "not_equal": Operation(np.not_equal, "{0} != {1}", None, _TWO, is_bool=True),
     "logical_and": Operation(
-        np.logical_and, "{0} & {1}", None, (_TRUTH, _TRUTH), truth=True, takes_truths=True
+        np.logical_and, "{0} & {1}", None, (_BOOL, _BOOL), is_bool=True, accepts_bool=True
     ),
     "logical_or": Operation(
-        np.logical_or, "{0} | {1}", None, (_TRUTH, _TRUTH), truth=True, takes_truths=True
+        np.logical_or, "{0} | {1}", None, (_BOOL, _BOOL), is_bool=True, accepts_bool=True
     ),
-    "logical_not": Operation(np.logical_not, "not {0}", None, (_TRUTH,), truth=True, takes_truths=True),
+    "logical_not": Operation(np.logical_not, "not {0}", None, (_BOOL,), is_bool=True, accepts_bool=True),
     "copy": Operation(np.positive, "{0}", lambda g, y, a: (g,)),
     # What only the derivative sees; both vanish from the graph once it has been taken (adjoint.py).
-    "stop_gradient": Operation(np.positive, "{0}", None, exact=False),
+    "stop_gradient": Operation(np.positive, "{0}", None, exact_gradient=False),
     "with_derivative": Operation(
         lambda value, x, slope: np.positive(value),
         "{0}",
         lambda g, y, value, x, slope: (None, g * slope, None),
         (*_TWO, (-2.0, 2.0)),
-        exact=False,
+        exact_gradient=False,
     ),
 }

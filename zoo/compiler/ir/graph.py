@@ -50,11 +50,11 @@ class Node:
         attr: What else defines it: a name, an axis, a number.
         shape: Its shape in one row.
         level: How often it has to be computed.
-        truth: Whether it is true or false rather than a number.
+        is_bool: Whether it is boolean rather than a number.
         index: Place in the order of creation, in which inputs come before what uses them.
     """
 
-    __slots__ = ("attr", "graph", "index", "inputs", "level", "op", "shape", "truth")
+    __slots__ = ("attr", "graph", "index", "inputs", "is_bool", "level", "op", "shape")
 
     def __init__(
         self,
@@ -64,10 +64,10 @@ class Node:
         attr: Any,
         shape: Shape,
         level: Level,
-        truth: bool,
+        is_bool: bool,
     ) -> None:
         self.graph, self.op, self.inputs, self.attr = graph, op, inputs, attr
-        self.shape, self.level, self.truth = shape, level, truth
+        self.shape, self.level, self.is_bool = shape, level, is_bool
         self.index = len(graph.nodes)
 
     @property
@@ -147,7 +147,7 @@ class Graph:
         attr: Hashable = None,
         shape: Shape = (),
         level: Level | None = None,
-        truth: bool = False,
+        is_bool: bool = False,
     ) -> Node:
         """The node of an operation; its level is the highest of its inputs' unless given."""
         key = (op, tuple(node.index for node in inputs), repr(attr), shape)
@@ -156,7 +156,7 @@ class Graph:
                 raise ClosedGraphError(op)
             if level is None:
                 level = max((node.level for node in inputs), default=Level.ONCE)
-            self._known[key] = Node(self, op, inputs, attr, shape, level, truth)
+            self._known[key] = Node(self, op, inputs, attr, shape, level, is_bool)
             self.nodes.append(self._known[key])
         return self._known[key]
 
@@ -186,10 +186,10 @@ class Graph:
         if node.shape == shape:
             return node
         if broadcast_shape(node.shape, shape) != shape:
-            raise ShapeError(f"{text(node.shape)} cannot be broadcast to {text(shape)}")
+            raise ShapeError(f"{format_shape(node.shape)} cannot be broadcast to {format_shape(shape)}")
         if node.op == "broadcast":
             node = node.inputs[0]
-        return self.node("broadcast", (node,), None, shape, truth=node.truth)
+        return self.node("broadcast", (node,), None, shape, is_bool=node.is_bool)
 
     def apply(self, name: str, *operands: Operand) -> Node:
         """An element-wise operation of the table, its operands broadcast to one shape.
@@ -203,30 +203,30 @@ class Graph:
             shape = broadcast_shape(shape, node.shape)
         operation = self.operations[name]
         values = [node.value for node in nodes]
-        if None not in values and not operation.truth:
+        if None not in values and not operation.is_bool:
             with np.errstate(all="ignore"):
-                return self.constant(float(operation.meaning(*values)), shape)
-        if not operation.takes_truths:
-            nodes = [self.number(node) for node in nodes]
-        elif operation.truth:
-            nodes = [self.truth(node) for node in nodes]
+                return self.constant(float(operation.numpy(*values)), shape)
+        if not operation.accepts_bool:
+            nodes = [self.as_number(node) for node in nodes]
+        elif operation.is_bool:
+            nodes = [self.as_bool(node) for node in nodes]
         else:
-            nodes[1:] = [self.number(node) for node in nodes[1:]]
-        if (shorter := _shorter(name, nodes, values)) is not None:
+            nodes[1:] = [self.as_number(node) for node in nodes[1:]]
+        if (shorter := _simplify_identity(name, nodes, values)) is not None:
             return self.broadcast(shorter, shape)
         spread = tuple(self.broadcast(node, shape) for node in nodes)
-        return self.node(name, spread, None, shape, truth=operation.truth)
+        return self.node(name, spread, None, shape, is_bool=operation.is_bool)
 
-    def truth(self, node: Node) -> Node:
+    def as_bool(self, node: Node) -> Node:
         """A number as whether it is other than zero; a truth value as itself."""
-        return node if node.truth else self.apply("not_equal", node, 0.0)
+        return node if node.is_bool else self.apply("not_equal", node, 0.0)
 
-    def number(self, node: Node) -> Node:
+    def as_number(self, node: Node) -> Node:
         """A truth value as one or zero; a number as itself."""
-        return self.apply("where", node, 1.0, 0.0) if node.truth else node
+        return self.apply("where", node, 1.0, 0.0) if node.is_bool else node
 
 
-def _shorter(name: str, nodes: list[Node], values: list[float | None]) -> Node | None:
+def _simplify_identity(name: str, nodes: list[Node], values: list[float | None]) -> Node | None:
     """What an operation comes down to where an operand is zero or one, if it does."""
     if name == "add" and 0.0 in values:
         return nodes[1 - values.index(0.0)]
@@ -257,13 +257,14 @@ def broadcast_shape(a: Shape, b: Shape) -> Shape:
     for x, y in pairs:
         if x != y and one not in (x, y):
             raise ShapeError(
-                f"shapes {text(a)} and {text(b)} do not fit each other; axes must be equal, or one of them 1"
+                f"shapes {format_shape(a)} and {format_shape(b)} do not fit each other; axes must be "
+                "equal, or one of them 1"
             )
         shape.append(y if x == one else x)
     return tuple(shape)
 
 
-def text(shape: Shape) -> str:
+def format_shape(shape: Shape) -> str:
     """A shape as one writes it."""
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 

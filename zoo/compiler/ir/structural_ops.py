@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo.compiler.ir.dims import Dim, as_dim, product
-from zoo.compiler.ir.graph import Level, Node, Shape, ShapeError, broadcast_shape, text
+from zoo.compiler.ir.graph import Level, Node, Shape, ShapeError, broadcast_shape, format_shape
 
 VIEWS = ("slice", "stride", "reshape", "transpose", "broadcast")
 REDUCTIONS = ("sum", "max")
@@ -25,46 +25,50 @@ SUMS = ("outer", "outer_heads", "row_sum")
 ONE = as_dim(1)
 
 
-def part(node: Node, axis: int, start: Dim, stop: Dim) -> Node:
+def slice_axis(node: Node, axis: int, start: Dim, stop: Dim) -> Node:
     """The entries from ``start`` to ``stop`` along an axis."""
     whole = node.shape[axis]
     if start == as_dim(0) and stop == whole:
         return node
     if node.op == "slice" and node.attr[0] == axis:
         offset = node.attr[1]
-        return part(node.inputs[0], axis, offset + start, offset + stop)
+        return slice_axis(node.inputs[0], axis, offset + start, offset + stop)
     if node.op == "stride" and node.attr[0] == axis:
-        return stride(node, axis, start, ONE, stop - start)
-    if node.op == "concat" and node.attr == axis and (found := _piece(node, axis, start, stop)) is not None:
+        return strided_slice(node, axis, start, ONE, stop - start)
+    if (
+        node.op == "concat"
+        and node.attr == axis
+        and (found := _concat_operand(node, axis, start, stop)) is not None
+    ):
         return found
     shape = (*node.shape[:axis], stop - start, *node.shape[axis + 1 :])
-    if node.op == "broadcast" and (node.inputs[0].value is not None or _is_spread(node, axis)):
+    if node.op == "broadcast" and (node.inputs[0].value is not None or _is_repeated(node, axis)):
         return node.graph.broadcast(node.inputs[0], shape)
-    return node.graph.node("slice", (node,), (axis, start, stop), shape, truth=node.truth)
+    return node.graph.node("slice", (node,), (axis, start, stop), shape, is_bool=node.is_bool)
 
 
-def stride(node: Node, axis: int, start: Dim, step: Dim, length: Dim) -> Node:
+def strided_slice(node: Node, axis: int, start: Dim, step: Dim, length: Dim) -> Node:
     """``length`` entries along an axis from ``start`` on, ``step`` apart; backwards if that is negative."""
     if node.op == "stride" and node.attr[0] == axis:
         _, first, each, _ = node.attr
-        return stride(node.inputs[0], axis, first + start * each, step * each, length)
+        return strided_slice(node.inputs[0], axis, first + start * each, step * each, length)
     if node.op == "slice" and node.attr[0] == axis:
-        return stride(node.inputs[0], axis, node.attr[1] + start, step, length)
+        return strided_slice(node.inputs[0], axis, node.attr[1] + start, step, length)
     if ONE in (step, length):
-        return part(node, axis, start, start + length)
+        return slice_axis(node, axis, start, start + length)
     shape = (*node.shape[:axis], length, *node.shape[axis + 1 :])
-    if node.op == "broadcast" and (node.inputs[0].value is not None or _is_spread(node, axis)):
+    if node.op == "broadcast" and (node.inputs[0].value is not None or _is_repeated(node, axis)):
         return node.graph.broadcast(node.inputs[0], shape)
-    return node.graph.node("stride", (node,), (axis, start, step, length), shape, truth=node.truth)
+    return node.graph.node("stride", (node,), (axis, start, step, length), shape, is_bool=node.is_bool)
 
 
 def flip(node: Node, axis: int) -> Node:
     """The entries along an axis in reverse order."""
     length = node.shape[axis]
-    return stride(node, axis, length - ONE, as_dim(-1), length)
+    return strided_slice(node, axis, length - ONE, as_dim(-1), length)
 
 
-def _piece(node: Node, axis: int, start: Dim, stop: Dim) -> Node | None:
+def _concat_operand(node: Node, axis: int, start: Dim, stop: Dim) -> Node | None:
     """The operand of a concatenation that lies between two places, if one does."""
     place = as_dim(0)
     for operand in node.inputs:
@@ -75,7 +79,7 @@ def _piece(node: Node, axis: int, start: Dim, stop: Dim) -> Node | None:
     return None
 
 
-def _is_spread(node: Node, axis: int) -> bool:
+def _is_repeated(node: Node, axis: int) -> bool:
     """Whether a broadcast repeats its input along an axis."""
     inner = node.inputs[0].shape
     own = axis - (node.ndim - len(inner))
@@ -93,10 +97,10 @@ def reshape(node: Node, shape: Shape) -> Node:
     if node.shape == shape:
         return node
     if product(node.shape) != product(shape):
-        raise ShapeError(f"{text(node.shape)} cannot be reshaped to {text(shape)}")
+        raise ShapeError(f"{format_shape(node.shape)} cannot be reshaped to {format_shape(shape)}")
     if node.value is not None:
         return node.graph.constant(node.value, shape)
-    return node.graph.node("reshape", (node,), None, shape, truth=node.truth)
+    return node.graph.node("reshape", (node,), None, shape, is_bool=node.is_bool)
 
 
 def transpose(node: Node, axes: tuple[int, ...]) -> Node:
@@ -107,10 +111,10 @@ def transpose(node: Node, axes: tuple[int, ...]) -> Node:
     if axes == tuple(range(node.ndim)):
         return node
     shape = tuple(node.shape[axis] for axis in axes)
-    return node.graph.node("transpose", (node,), axes, shape, truth=node.truth)
+    return node.graph.node("transpose", (node,), axes, shape, is_bool=node.is_bool)
 
 
-def swap_last(node: Node) -> Node:
+def transpose_last(node: Node) -> Node:
     """A matrix, or a stack of them, transposed."""
     return transpose(node, (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2))
 
@@ -125,8 +129,11 @@ def concatenate(nodes: Sequence[Node], axis: int) -> Node:
     for node in nodes[1:]:
         others = [shape[:axis] + shape[axis + 1 :] for shape in (first.shape, node.shape)]
         if others[0] != others[1] or node.ndim != first.ndim:
-            raise ShapeError(f"{text(first.shape)} and {text(node.shape)} cannot be joined along axis {axis}")
-    nodes = [first.graph.number(node) for node in nodes if node.shape[axis] != as_dim(0)]
+            raise ShapeError(
+                f"{format_shape(first.shape)} and {format_shape(node.shape)} cannot be joined along axis "
+                f"{axis}"
+            )
+    nodes = [first.graph.as_number(node) for node in nodes if node.shape[axis] != as_dim(0)]
     if len(nodes) <= 1:
         return nodes[0] if nodes else first
     length = as_dim(0)
@@ -138,7 +145,7 @@ def concatenate(nodes: Sequence[Node], axis: int) -> Node:
 
 def reduce(node: Node, name: str, axes: tuple[int, ...]) -> Node:
     """The ``"sum"`` or ``"max"`` over some axes, which vanish."""
-    node = node.graph.number(node)
+    node = node.graph.as_number(node)
     single = tuple(axis for axis in axes if node.shape[axis] == ONE)
     many = tuple(axis for axis in axes if node.shape[axis] != ONE)
     shape = tuple(dim for axis, dim in enumerate(node.shape) if axis not in axes)
@@ -157,9 +164,9 @@ def with_ones(shape: Shape, axes: tuple[int, ...]) -> Shape:
     return tuple(ONE if axis in axes else next(rest) for axis in range(len(shape) + len(axes)))
 
 
-def running_sum(node: Node, axis: int, reverse: bool = False) -> Node:
+def cumsum(node: Node, axis: int, reverse: bool = False) -> Node:
     """The sum of an entry and all before it along an axis, or with ``reverse`` all after it."""
-    node = node.graph.number(node)
+    node = node.graph.as_number(node)
     if node.shape[axis] == ONE:
         return node
     return node.graph.node("cumsum", (node,), (axis, reverse), node.shape)
@@ -167,7 +174,7 @@ def running_sum(node: Node, axis: int, reverse: bool = False) -> Node:
 
 def recurrence(a: Node, b: Node, axis: int, reverse: bool = False) -> Node:
     """``y[i] = a[i] * y[i - 1] + b[i]`` along an axis, from ``y[0] = b[0]``; ``reverse`` starts last."""
-    a, b = a.graph.number(a), b.graph.number(b)
+    a, b = a.graph.as_number(a), b.graph.as_number(b)
     if b.shape[axis] == ONE:
         return b
     return b.graph.node("recurrence", (a, b), (axis, reverse), b.shape)
@@ -186,14 +193,16 @@ def matmul(a: Node, b: Node) -> Node:
         raise ShapeError("@ takes no single numbers; write * instead")
     depth, height = a.shape[-1], b.shape[-2 if b.ndim > 1 else 0]
     if depth != height:
-        raise ShapeError(f"{text(a.shape)} @ {text(b.shape)}: the last axis of the first must be {height}")
-    a, b = a.graph.number(a), b.graph.number(b)
+        raise ShapeError(
+            f"{format_shape(a.shape)} @ {format_shape(b.shape)}: the last axis of the first must be {height}"
+        )
+    a, b = a.graph.as_number(a), b.graph.as_number(b)
     if b.ndim == 2 and b.level == Level.ONCE:
         return _dot(a, b)
     if a.ndim == 2 and a.level == Level.ONCE and b.ndim == 1:
-        return _dot(b, swap_last(a))
+        return _dot(b, transpose_last(a))
     if a.ndim == 2 and a.level == Level.ONCE and b.ndim == 2:
-        return swap_last(_dot(swap_last(b), swap_last(a)))
+        return transpose_last(_dot(transpose_last(b), transpose_last(a)))
     if b.ndim == 3 and b.level == Level.ONCE and a.ndim == 3 and a.shape[:2] == (b.shape[0], ONE):
         return _dot_heads(a, b)
     return _sum_of_products(a, b)
@@ -201,16 +210,16 @@ def matmul(a: Node, b: Node) -> Node:
 
 def _dot(a: Node, w: Node) -> Node:
     if a.op == "concat" and a.attr == a.ndim - 1:
-        return _dot_of_pieces(a, w)
+        return _dot_of_concat(a, w)
     return a.graph.node("dot", (a, w), None, (*a.shape[:-1], w.shape[1]))
 
 
-def _dot_of_pieces(a: Node, w: Node) -> Node:
+def _dot_of_concat(a: Node, w: Node) -> Node:
     """``[a, b] @ W`` as ``a @ W[:k] + b @ W[k:]``: what depends on x alone can leave the loop over time."""
     total, place = None, as_dim(0)
     for operand in a.inputs:
         end = place + operand.shape[-1]
-        product = _dot(operand, part(w, 0, place, end))
+        product = _dot(operand, slice_axis(w, 0, place, end))
         total, place = product if total is None else total + product, end
     assert total is not None
     return total
@@ -237,13 +246,13 @@ def _sum_of_products(a: Node, b: Node) -> Node:
 
 def solve(a: Node, b: Node) -> Node:
     """The solution of ``a @ x = b`` for a matrix ``b``, both shared by all rows."""
-    a, b = a.graph.number(a), b.graph.number(b)
+    a, b = a.graph.as_number(a), b.graph.as_number(b)
     return a.graph.node("solve", (a, b), None, b.shape)
 
 
 def expm(a: Node) -> Node:
     """The exponential of a matrix that all rows share."""
-    a = a.graph.number(a)
+    a = a.graph.as_number(a)
     return a.graph.node("expm", (a,), None, a.shape)
 
 

@@ -13,7 +13,7 @@ from zoo.compiler.ir.structural_ops import ONE, VIEWS
 
 ZERO = as_dim(0)
 # Any I and H will do to see which of two lengths is the longer; equality is decided exactly.
-SAMPLE = {"I": 7919, "H": 5040}
+GENERIC_SIZES = {"I": 7919, "H": 5040}
 
 Strides = tuple[Dim, ...]
 
@@ -64,7 +64,7 @@ def view_of(node: Node) -> View | None:
             known[each] = View(each, ZERO, contiguous(each.shape), each.shape)
         elif each not in known:
             inner = known[each.inputs[0]]
-            known[each] = None if inner is None else _APPLIED[each.op](each, inner)
+            known[each] = None if inner is None else _VIEW_RULES[each.op](each, inner)
     return known[node]
 
 
@@ -93,11 +93,11 @@ def _broadcast(node: Node, view: View) -> View:
 
 
 def _reshape(node: Node, view: View) -> View | None:
-    strides = reshaped(view.shape, view.strides, node.shape)
+    strides = reshape_strides(view.shape, view.strides, node.shape)
     return None if strides is None else replace(view, strides=strides, shape=node.shape)
 
 
-_APPLIED = {
+_VIEW_RULES = {
     "slice": _slice,
     "stride": _stride,
     "transpose": _transpose,
@@ -106,7 +106,7 @@ _APPLIED = {
 }
 
 
-def reshaped(shape: Shape, strides: Strides, new: Shape) -> Strides | None:
+def reshape_strides(shape: Shape, strides: Strides, new: Shape) -> Strides | None:
     """The strides of the same numbers in a new shape, if there are any.
 
     Axes are matched in groups of equal product, from the front; within a group the old axes must run on into
@@ -118,7 +118,7 @@ def reshaped(shape: Shape, strides: Strides, new: Shape) -> Strides | None:
     while old and wanted:
         group, lengths = [old.pop(0)], [wanted.pop(0)]
         while product(length for length, _ in group) != product(lengths):
-            shorter = _sample(length for length, _ in group) < _sample(lengths)
+            shorter = _evaluate_generic(length for length, _ in group) < _evaluate_generic(lengths)
             if not (old if shorter else wanted):
                 return None
             if shorter:
@@ -132,6 +132,6 @@ def reshaped(shape: Shape, strides: Strides, new: Shape) -> Strides | None:
     return tuple(ZERO if length == ONE else next(rest) for length in new)
 
 
-def _sample(lengths: Iterable[Dim]) -> Fraction:
+def _evaluate_generic(lengths: Iterable[Dim]) -> Fraction:
     """A product to compare others with; ``H - I`` is meant for an H above I, so its sign says nothing."""
-    return abs(product(lengths).evaluate(SAMPLE))
+    return abs(product(lengths).evaluate(GENERIC_SIZES))

@@ -12,21 +12,27 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from zoo.base import Cell
-from zoo.compiler.frontend.trace_step import Equations
-from zoo.compiler.frontend.traceable_values import equations_of
+from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.frontend.traceable_values import step_graph_of
 from zoo.compiler.ir.dims import product
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.ir.structural_ops import PRODUCTS, VIEWS, part, reshape, stride, transpose
-from zoo.compiler.ir.views import SAMPLE
+from zoo.compiler.ir.structural_ops import PRODUCTS, VIEWS, reshape, slice_axis, strided_slice, transpose
+from zoo.compiler.ir.views import GENERIC_SIZES
 from zoo.compiler.passes.gradient_cuts import find_gradient_cuts
-from zoo.compiler.passes.insert_copies import LEAVES, copy
-from zoo.compiler.passes.merge_matmuls import merge_products
+from zoo.compiler.passes.insert_copies import LEAF_OPS, copy
+from zoo.compiler.passes.merge_matmuls import merge_matmuls
 from zoo.compiler.passes.reverse_mode import gradients
-from zoo.compiler.passes.simplify import erase_derivatives, gather_products, push_slices, remake, rewrite
+from zoo.compiler.passes.simplify import (
+    drop_derivative_markers,
+    fuse_accumulations,
+    push_slices_down,
+    rebuild,
+    rewrite,
+)
 
 
 @dataclass(frozen=True)
-class Derivation:
+class StepGradient:
     """The step forward and the step back.
 
     Args:
@@ -41,12 +47,12 @@ class Derivation:
         surrogate: Whether some derivative is not that of the function computed.
     """
 
-    equations: Equations
+    step_graph: StepGraph
     dy: Node
-    dafter: Mapping[str, Node]
+    dstate_out: Mapping[str, Node]
     dx: Node | None
     dparams: Mapping[str, Node | None]
-    dbefore: Mapping[str, Node | None]
+    dstate_in: Mapping[str, Node | None]
     kept: tuple[Node, ...]
     trajectories: tuple[str, ...]
     surrogate: bool
@@ -54,31 +60,31 @@ class Derivation:
     @property
     def forward_outputs(self) -> list[Node]:
         """What the step forward makes."""
-        return [*self.equations.outputs, *self.kept]
+        return [*self.step_graph.outputs, *self.kept]
 
     @property
     def backward_outputs(self) -> list[Node]:
         """What the step back makes."""
-        found = [*self.dbefore.values(), self.dx, *self.dparams.values()]
+        found = [*self.dstate_in.values(), self.dx, *self.dparams.values()]
         return [node for node in found if node is not None]
 
 
-def differentiate(equations: Equations) -> Derivation:
+def differentiate(equations: StepGraph) -> StepGradient:
     """Derive the step back from a step."""
     surrogate = bool(find_gradient_cuts(equations).names)
-    equations = equations.on(gather_products(equations.outputs))
-    equations = equations.on(merge_products(equations.outputs))
-    equations = equations.on(push_slices(equations.outputs))
+    equations = equations.map_nodes(fuse_accumulations(equations.outputs))
+    equations = equations.map_nodes(merge_matmuls(equations.outputs))
+    equations = equations.map_nodes(push_slices_down(equations.outputs))
     graph = equations.x.graph
     dy = graph.node("dy", attr="dy", shape=equations.y.shape, level=Level.STEP)
     dafter = {
         name: graph.node("dafter", attr=name, shape=node.shape, level=Level.STEP)
-        for name, node in equations.after.items()
+        for name, node in equations.new_states.items()
         if not equations.cell.states[name].discrete
     }
     seeds = {equations.y: dy}
     for name, gradient in dafter.items():
-        node = equations.after[name]
+        node = equations.new_states[name]
         seeds[node] = seeds[node] + gradient if node in seeds else gradient
     before = {name: equations.states[name] for name in dafter}
     wanted = [equations.x, *equations.params.values(), *before.values()]
@@ -87,15 +93,15 @@ def differentiate(equations: Equations) -> Derivation:
     found = {node: totals[node] for node in wanted if node in totals}
     for leaf in before.values():  # the loop carries zero for a state that the step does not read
         found.setdefault(leaf, graph.constant(0.0, leaf.shape))
-    new = erase_derivatives([*equations.outputs, *found.values()])
-    equations = equations.on(new)
+    new = drop_derivative_markers([*equations.outputs, *found.values()])
+    equations = equations.map_nodes(new)
     found = {leaf: new[gradient] for leaf, gradient in found.items()}
-    found = _simplified(found, equations)
-    new = _narrowed(equations, found.values())
-    equations, found = equations.on(new), {leaf: new[gradient] for leaf, gradient in found.items()}
+    found = _simplify_backward(found, equations)
+    new = _save_slices(equations, found.values())
+    equations, found = equations.map_nodes(new), {leaf: new[gradient] for leaf, gradient in found.items()}
     back = list(found.values())
-    kept, trajectories = _kept(equations, back)
-    return Derivation(
+    kept, trajectories = _choose_saved(equations, back)
+    return StepGradient(
         equations,
         dy,
         dafter,
@@ -108,23 +114,23 @@ def differentiate(equations: Equations) -> Derivation:
     )
 
 
-def _gradient_names(equations: Equations, totals: Mapping[Node, Node]) -> dict[Node, str]:
+def _gradient_names(equations: StepGraph, totals: Mapping[Node, Node]) -> dict[Node, str]:
     """What the gradients of named values, of parameters and of pre-activations are called."""
     names = {**{node: name for name, node in equations.params.items()}, **equations.names}
     names |= {node: "a" for node in totals if node.op in PRODUCTS and node not in names}
     return {totals[node]: f"d{name}" for node, name in names.items() if node in totals}
 
 
-def _simplified(found: dict[Node, Node], equations: Equations) -> dict[Node, Node]:
+def _simplify_backward(found: dict[Node, Node], equations: StepGraph) -> dict[Node, Node]:
     """The step back rewritten, the step forward left as it is."""
     fixed = set(ancestors(equations.outputs))
-    for rewriting in (push_slices, gather_products):
+    for rewriting in (push_slices_down, fuse_accumulations):
         new = rewriting(found.values(), fixed)
         found = {leaf: new[gradient] for leaf, gradient in found.items()}
     return found
 
 
-def _narrowed(equations: Equations, back: Iterable[Node]) -> dict[Node, Node]:
+def _save_slices(equations: StepGraph, back: Iterable[Node]) -> dict[Node, Node]:
     """Copies of the parts of products that the step back reads, where it reads not all of one.
 
     A product of eight gates, of which one is read as it is, would else be kept for every step with all of
@@ -136,21 +142,25 @@ def _narrowed(equations: Equations, back: Iterable[Node]) -> dict[Node, Node]:
         base = _base(node)
         if node in forward and base.op in PRODUCTS and base.level != Level.ONCE:
             parts.setdefault(base, []).append(node)
-    few = [each for base, each in parts.items() if base not in each and _size(each) < _size([base])]
+    few = [
+        each
+        for base, each in parts.items()
+        if base not in each and _element_count(each) < _element_count([base])
+    ]
     copied = {part for each in few for part in each}
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        return copy(remake(node, inputs), Level.STEP) if node in copied else None
+        return copy(rebuild(node, inputs), Level.STEP) if node in copied else None
 
     return rewrite([*equations.outputs, *back], rule)
 
 
-def _size(nodes: Iterable[Node]) -> Fraction:
+def _element_count(nodes: Iterable[Node]) -> Fraction:
     """How many numbers a row has of some values."""
-    return sum((product(node.shape).evaluate(SAMPLE) for node in nodes), Fraction(0))
+    return sum((product(node.shape).evaluate(GENERIC_SIZES) for node in nodes), Fraction(0))
 
 
-def _kept(equations: Equations, back: Iterable[Node]) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+def _choose_saved(equations: StepGraph, back: Iterable[Node]) -> tuple[tuple[Node, ...], tuple[str, ...]]:
     """Which values of the step forward to keep, and which states before it.
 
     What is dear is kept; what is cheap is computed again, if all it takes is kept or free.
@@ -158,13 +168,17 @@ def _kept(equations: Equations, back: Iterable[Node]) -> tuple[tuple[Node, ...],
     forward = set(ancestors(equations.outputs))
     reached = ancestors(back, stop=lambda node: node in forward)
     wanted = [_base(node) for node in reached if node in forward and node.level != Level.ONCE]
-    wanted = [node for node in dict.fromkeys(wanted) if node.op not in LEAVES]
-    kept = {node for node in wanted if _is_dear(node)}
+    wanted = [node for node in dict.fromkeys(wanted) if node.op not in LEAF_OPS]
+    kept = {node for node in wanted if _is_expensive(node)}
     at_hand = set(kept)
     for node in sorted(wanted, key=lambda node: node.index):
-        missing = _missing(node, at_hand)
+        missing = _uncovered_expensive(node, at_hand)
         if missing:
-            added = {node} if not node.truth else min(_compared(node, at_hand), missing, key=_size)
+            added = (
+                {node}
+                if not node.is_bool
+                else min(_comparison_operands(node, at_hand), missing, key=_element_count)
+            )
             kept |= added
             at_hand |= added
         else:
@@ -184,33 +198,35 @@ def _base(node: Node) -> Node:
     return node
 
 
-def _is_dear(node: Node) -> bool:
+def _is_expensive(node: Node) -> bool:
     operation = node.graph.operations.get(node.op)
-    return operation.dear if operation is not None else node.op != "concat"
+    return operation.expensive if operation is not None else node.op != "concat"
 
 
-def _compared(node: Node, at_hand: set[Node]) -> set[Node]:
+def _comparison_operands(node: Node, at_hand: set[Node]) -> set[Node]:
     """The numbers that a truth is made of, as far as they are not at hand."""
     compared: set[Node] = set()
     seen, waiting = {node}, [node]
     while waiting:
-        operands = {_base(operand) for operand in waiting.pop().inputs if _missing(operand, at_hand)} - seen
+        operands = {
+            _base(operand) for operand in waiting.pop().inputs if _uncovered_expensive(operand, at_hand)
+        } - seen
         seen |= operands
-        waiting += [each for each in operands if each.truth]
-        compared |= {each for each in operands if not each.truth}
+        waiting += [each for each in operands if each.is_bool]
+        compared |= {each for each in operands if not each.is_bool}
     return compared
 
 
-def _missing(node: Node, at_hand: set[Node]) -> set[Node]:
+def _uncovered_expensive(node: Node, at_hand: set[Node]) -> set[Node]:
     """The dear values that computing a node again would need beside those at hand."""
     missing: set[Node] = set()
     seen, waiting = set[Node](), [node]
     while waiting:
         node = _base(waiting.pop())
-        if node in seen or node in at_hand or node.op in LEAVES or node.level == Level.ONCE:
+        if node in seen or node in at_hand or node.op in LEAF_OPS or node.level == Level.ONCE:
             continue
         seen.add(node)
-        if _is_dear(node):
+        if _is_expensive(node):
             missing.add(node)
         else:
             waiting.extend(node.inputs)
@@ -218,7 +234,7 @@ def _missing(node: Node, at_hand: set[Node]) -> set[Node]:
 
 
 @dataclass(frozen=True)
-class StepBack:
+class StepVJP:
     """Gradients of ``sum(dy * y) + sum(dafter * after)`` over one step.
 
     Args:
@@ -229,11 +245,11 @@ class StepBack:
         dbefore: Gradients of the states before the step, by state; zeros for those that have none.
     """
 
-    equations: Equations
+    step_graph: StepGraph
     dy: Node | None
-    dafter: Mapping[str, Node]
+    dstate_out: Mapping[str, Node]
     totals: Mapping[Node, Node]
-    dbefore: Mapping[str, Node]
+    dstate_in: Mapping[str, Node]
 
     def of(self, node: Node) -> Node | None:
         """The gradient of a value of the step, through everything that reads it; None if it has none.
@@ -245,29 +261,29 @@ class StepBack:
         while node.op in _VIEWS and node not in self.totals:
             views.append(node)
             node = node.inputs[0]
-        gradient = self._seeded(node) if node.op in LEAVES else self.totals.get(node)
+        gradient = self._seeded(node) if node.op in LEAF_OPS else self.totals.get(node)
         for view in reversed(views):
             gradient = None if gradient is None else _VIEWS[view.op](gradient, view)
         return gradient
 
     def _seeded(self, node: Node) -> Node | None:
         """The gradient of a result, from what follows the step alone."""
-        after = self.equations.after
-        seeds = [leaf for name, leaf in self.dafter.items() if after[name] is node]
-        seeds += [self.dy] if self.dy is not None and node is self.equations.y else []
+        after = self.step_graph.new_states
+        seeds = [leaf for name, leaf in self.dstate_out.items() if after[name] is node]
+        seeds += [self.dy] if self.dy is not None and node is self.step_graph.y else []
         return functools.reduce(operator.add, seeds) if seeds else None
 
 
 _VIEWS: dict[str, Callable[[Node, Node], Node]] = {
     "reshape": lambda gradient, view: reshape(gradient, view.shape),
-    "slice": lambda gradient, view: part(gradient, *view.attr),
-    "stride": lambda gradient, view: stride(gradient, *view.attr),
+    "slice": lambda gradient, view: slice_axis(gradient, *view.attr),
+    "stride": lambda gradient, view: strided_slice(gradient, *view.attr),
     "transpose": lambda gradient, view: transpose(gradient, view.attr),
 }
 
 
 @functools.lru_cache(maxsize=256)
-def step_back(cell: Cell, with_output: bool = True, with_params: bool = False) -> StepBack:
+def step_vjp(cell: Cell, with_output: bool = True, with_params: bool = False) -> StepVJP:
     """The step back of a cell.
 
     Args:
@@ -278,22 +294,22 @@ def step_back(cell: Cell, with_output: bool = True, with_params: bool = False) -
     Raises:
         DefinitionError: if the ``step`` cannot be read.
     """
-    equations = equations_of(cell)
+    equations = step_graph_of(cell)
     graph, seeds = equations.x.graph, dict[Node, Node]()
     dy = graph.node("dy", attr="dy", shape=equations.y.shape, level=Level.STEP) if with_output else None
     dafter = {
         name: graph.node("dafter", attr=name, shape=node.shape, level=Level.STEP)
-        for name, node in equations.after.items()
+        for name, node in equations.new_states.items()
         if not cell.states[name].discrete
     }
     if dy is not None:
         seeds[equations.y] = dy
     for name, gradient in dafter.items():
-        node = equations.after[name]
+        node = equations.new_states[name]
         seeds[node] = seeds[node] + gradient if node in seeds else gradient
     before = {name: equations.states[name] for name in dafter}
     wanted = [equations.x, *before.values(), *equations.inputs.values()]
     wanted += equations.params.values() if with_params else []
     totals = gradients(seeds, wanted)
     dbefore = {name: totals.get(leaf, graph.constant(0.0, leaf.shape)) for name, leaf in before.items()}
-    return StepBack(equations, dy, dafter, totals, dbefore)
+    return StepVJP(equations, dy, dafter, totals, dbefore)

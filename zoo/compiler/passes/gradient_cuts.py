@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.compiler.frontend.trace_step import Equations
+from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Node, ancestors
 
 SHIFT = "shift"
@@ -39,7 +39,7 @@ class GradientCuts:
         return frozenset(self.stopped + self.surrogate)
 
 
-def find_gradient_cuts(equations: Equations) -> GradientCuts:
+def find_gradient_cuts(equations: StepGraph) -> GradientCuts:
     """Find the variables of a step whose gradient is not its derivative, over a sequence of any length."""
     variables = {"x": equations.x, **equations.states, **equations.params}
     stopped, surrogate = (
@@ -53,7 +53,7 @@ def find_gradient_cuts(equations: Equations) -> GradientCuts:
     return GradientCuts(stopped, surrogate, without_gradient, operands)
 
 
-def _stop_gradient_operands(equations: Equations, variables: Mapping[str, Node]) -> Iterator[str]:
+def _stop_gradient_operands(equations: StepGraph, variables: Mapping[str, Node]) -> Iterator[str]:
     names = {**equations.names, **{node: name for name, node in variables.items()}}
     for node in ancestors(_results(equations)):
         if node.op == "stop_gradient" and node.attr != SHIFT and node.inputs[0] in names:
@@ -64,18 +64,18 @@ def _names(variables: Mapping[str, Node], nodes: Collection[Node]) -> tuple[str,
     return tuple(name for name, node in variables.items() if node in nodes)
 
 
-def _results(equations: Equations) -> list[Node]:
+def _results(equations: StepGraph) -> list[Node]:
     """The output and the continuous new states: the sources of the gradient."""
     states = equations.cell.states
-    return [equations.y, *(node for name, node in equations.after.items() if not states[name].discrete)]
+    return [equations.y, *(node for name, node in equations.new_states.items() if not states[name].discrete)]
 
 
-def _affected(equations: Equations, op: str) -> set[Node]:
+def _affected(equations: StepGraph, op: str) -> set[Node]:
     """Values with a path through an operation to a result, in this step or a later one."""
     results = _reach(_results(equations), _with_path)
     affected = _reach([node for node in results if node.op == op and node.attr != SHIFT], _with_path)
     while True:
-        late = [node for name, node in equations.after.items() if equations.states[name] in affected]
+        late = [node for name, node in equations.new_states.items() if equations.states[name] in affected]
         more = affected | _reach([node for node in late if node in results], _with_path)
         if more == affected:
             return affected
@@ -99,7 +99,7 @@ def _with_gradient(node: Node) -> Sequence[Node]:
     if node.op == "with_derivative":
         return node.inputs[1:2]
     operation = node.graph.operations.get(node.op)
-    if operation is not None and operation.adjoint is None:
+    if operation is not None and operation.vjp is None:
         return ()
     return node.inputs[1:] if node.op == "where" else node.inputs
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from zoo.compiler.ir import structural_ops
+from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.graph import Level, Node, ancestors, users
 from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, PRODUCTS, SUMS, VIEWS
 from zoo.compiler.ir.views import view_of
-from zoo.compiler.passes.simplify import NOTHING, remake, rewrite
+from zoo.compiler.passes.simplify import NO_NODES, rebuild, rewrite
 
 # What is there before anything is computed.
-LEAVES = frozenset(
+LEAF_OPS = frozenset(
     ("x", "param", "buffer", "state", "input", "dy", "dafter", "constant", "array", "size", "eye")
 )
 
@@ -23,10 +23,10 @@ def copy(node: Node, level: Level | None = None, attr: str | None = None) -> Nod
 
 def is_computed(node: Node) -> bool:
     """Whether a node's numbers are made rather than found or addressed."""
-    return node.op not in LEAVES and node.op not in VIEWS
+    return node.op not in LEAF_OPS and node.op not in VIEWS
 
 
-def with_copies(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> dict[Node, Node]:
+def insert_copies(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -> dict[Node, Node]:
     """Put in the copies that products and impossible views need."""
     outputs = list(outputs)
     uses = {node: len(found) for node, found in users(ancestors(outputs)).items()}
@@ -35,20 +35,20 @@ def with_copies(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> d
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         if node.op == "reshape":
-            made = remake(node, inputs)
-            return made if view_of(made) is not None else structural_ops.reshape(copy(inputs[0]), node.shape)
+            made = rebuild(node, inputs)
+            return made if view_of(made) is not None else ops.reshape(copy(inputs[0]), node.shape)
         if node.op in PRODUCTS:
             a, w, *base = inputs
-            base = [_own(each, node, uses[old]) for each, old in zip(base, node.inputs[2:], strict=True)]
-            return remake(node, (_side_by_side(a, node), _whole_matrix(w), *base))
+            base = [_distinct(each, node, uses[old]) for each, old in zip(base, node.inputs[2:], strict=True)]
+            return rebuild(node, (_contiguous(a, node), _whole_matrix(w), *base))
         if node.op in ("outer", "outer_heads", *MATRIX_FUNCTIONS):
-            return remake(node, tuple(_side_by_side(each, node) for each in inputs))
+            return rebuild(node, tuple(_contiguous(each, node) for each in inputs))
         return None
 
     return rewrite(outputs, rule, fixed)
 
 
-def _side_by_side(operand: Node, user: Node) -> Node:
+def _contiguous(operand: Node, user: Node) -> Node:
     """An operand whose numbers are a window of some array's row; all of it where the operand is many rows."""
     view = view_of(operand)
     level = Level.STEP if user.op in SUMS else user.level  # a sum over rows has one value, but reads rows
@@ -71,7 +71,7 @@ _NUMBERS = ("constant", "size", "eye", "array")
 
 def _whole_matrix(w: Node) -> Node:
     """A matrix (or stack of them) that is an array, some rows of one, or either of them transposed."""
-    inner = structural_ops.swap_last(w) if w.op == "transpose" else w
+    inner = ops.transpose_last(w) if w.op == "transpose" else w
     for each in (w, inner):
         view = view_of(each)
         if (view is not None and view.is_window and view.base.op in (*_ARRAYS, "copy")) or is_computed(each):
@@ -82,14 +82,14 @@ def _whole_matrix(w: Node) -> Node:
 _ARRAYS = ("param", "buffer")
 
 
-def _own(base: Node, product: Node, uses: int) -> Node:
+def _distinct(base: Node, product: Node, uses: int) -> Node:
     """What a product is added to, in an array that nothing else reads."""
     if product.inputs[0].op == "x":  # the bias of a projection: any array will do
         return base if base.op in _ARRAYS or is_computed(base) else copy(base)
     return base if is_computed(base) and uses == 1 and base.level != Level.ONCE else copy(base, product.level)
 
 
-def own_arrays(outputs: Iterable[Node], taken: Iterable[Node] = ()) -> list[Node]:
+def ensure_distinct(outputs: Iterable[Node], taken: Iterable[Node] = ()) -> list[Node]:
     """Results that each have an array of their own."""
     seen = set(taken)
     found = []

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from zoo.compiler.ir.dims import as_dim
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.ir.structural_ops import concatenate, part
+from zoo.compiler.ir.structural_ops import concatenate, slice_axis
 from zoo.compiler.passes.simplify import rewrite
 
 
 @dataclass(frozen=True)
-class Sum:
+class MatmulChain:
     """A running sum of products with vectors.
 
     Args:
@@ -33,15 +33,15 @@ class Sum:
         return (*(node.index for node in self.operands), self.first is None)
 
 
-def merge_products(outputs: Iterable[Node]) -> dict[Node, Node]:
+def merge_matmuls(outputs: Iterable[Node]) -> dict[Node, Node]:
     """Put the matrices of sums of the same operands side by side; each sum is a part of the sum of all."""
     outputs = list(outputs)
     nodes = ancestors(outputs)
     inner = {node.inputs[2] for node in nodes if node.op == "dot" and len(node.inputs) == 3}
-    groups: dict[tuple[object, ...], list[Sum]] = {}
+    groups: dict[tuple[object, ...], list[MatmulChain]] = {}
     for node in nodes:
         is_top = node.op == "dot" and node.level != Level.ONCE and node not in inner
-        if is_top and (found := _sum_of(node)) is not None:
+        if is_top and (found := _matmul_chain(node)) is not None:
             groups.setdefault(found.signature, []).append(found)
     member = {each.top: group for group in groups.values() if len(group) > 1 for each in group}
     new: dict[Node, Node] = {}
@@ -53,13 +53,13 @@ def merge_products(outputs: Iterable[Node]) -> dict[Node, Node]:
         group = member[node]
         first = group[0].top
         if first not in merged:
-            merged[first] = _merged(group, new)
-        return _part_of(merged[first], group, node)
+            merged[first] = _merge_group(group, new)
+        return _slice_of(merged[first], group, node)
 
     return rewrite(outputs, rule, new=new)
 
 
-def _sum_of(top: Node) -> Sum | None:
+def _matmul_chain(top: Node) -> MatmulChain | None:
     """The running sum that ends in a product; None if it is of more than vectors."""
     operands: list[Node] = []
     matrices: list[Node] = []
@@ -73,10 +73,10 @@ def _sum_of(top: Node) -> Sum | None:
         node = base[0] if base else None
     if node is not None and node.level != Level.ONCE:
         return None
-    return Sum(top, tuple(operands), tuple(matrices), node)
+    return MatmulChain(top, tuple(operands), tuple(matrices), node)
 
 
-def _merged(group: list[Sum], new: dict[Node, Node]) -> Node:
+def _merge_group(group: list[MatmulChain], new: dict[Node, Node]) -> Node:
     """The sum of all; what is shared by all rows holds no sum, so it needs no rewriting."""
     firsts = [each.first for each in group if each.first is not None]
     total = concatenate(firsts, 0) if firsts else None
@@ -88,11 +88,11 @@ def _merged(group: list[Sum], new: dict[Node, Node]) -> Node:
     return total
 
 
-def _part_of(total: Node, group: list[Sum], top: Node) -> Node:
+def _slice_of(total: Node, group: list[MatmulChain], top: Node) -> Node:
     start = as_dim(0)
     for each in group:
         stop = start + each.top.shape[0]
         if each.top is top:
-            return part(total, 0, start, stop)
+            return slice_axis(total, 0, start, stop)
         start = stop
     raise AssertionError("a sum is in its own group")

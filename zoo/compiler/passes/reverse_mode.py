@@ -11,27 +11,27 @@ from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.structural_ops import (
     ONE,
     concatenate,
+    cumsum,
     expm_derivative,
     flip,
     matmul,
     outer,
     outer_heads,
-    part,
     recurrence,
     reduce,
     reshape,
     row_sum,
-    running_sum,
+    slice_axis,
     solve,
-    swap_last,
     transpose,
+    transpose_last,
     with_ones,
 )
-from zoo.compiler.ir.views import SAMPLE
+from zoo.compiler.ir.views import GENERIC_SIZES
 
 
 @dataclass(frozen=True)
-class Piece:
+class SliceGradient:
     """A gradient that belongs to the entries from ``start`` to ``stop`` along an axis."""
 
     axis: int
@@ -40,7 +40,7 @@ class Piece:
     gradient: Node
 
 
-Contribution: TypeAlias = "Node | Piece | None"
+Contribution: TypeAlias = "Node | SliceGradient | None"
 
 
 def gradients(seeds: Mapping[Node, Node], wanted: Iterable[Node]) -> dict[Node, Node]:
@@ -54,22 +54,22 @@ def gradients(seeds: Mapping[Node, Node], wanted: Iterable[Node]) -> dict[Node, 
         The gradient of every node between the two. A leaf on which no output depends, or only through what
         has no derivative, has none.
     """
-    active = _depend_on(wanted, seeds)
-    collected: dict[Node, list[Node | Piece]] = {node: [] for node in active}
+    active = _dependents(wanted, seeds)
+    collected: dict[Node, list[Node | SliceGradient]] = {node: [] for node in active}
     for output, gradient in seeds.items():
         if output in collected:
-            collected[output].append(_summed(output, gradient))
+            collected[output].append(_sum_over_rows(output, gradient))
     found = {}
     for node in reversed(active):
         if collected[node]:
-            found[node] = _total(node, collected[node])
-            for operand, contribution in zip(node.inputs, _rule(node, found[node]), strict=False):
+            found[node] = _accumulate(node, collected[node])
+            for operand, contribution in zip(node.inputs, _vjp_of(node, found[node]), strict=False):
                 if contribution is not None and operand in collected:
-                    collected[operand].append(_summed(operand, contribution))
+                    collected[operand].append(_sum_over_rows(operand, contribution))
     return found
 
 
-def _depend_on(wanted: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
+def _dependents(wanted: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
     """The ancestors of the outputs that depend on what is wanted, inputs first."""
     found: dict[Node, None] = dict.fromkeys(wanted)
     nodes = ancestors(outputs)
@@ -79,13 +79,13 @@ def _depend_on(wanted: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
     return [node for node in nodes if node in found]
 
 
-def _summed(operand: Node, contribution: Node | Piece) -> Node | Piece:
+def _sum_over_rows(operand: Node, contribution: Node | SliceGradient) -> Node | SliceGradient:
     """A contribution to what all rows share, summed over the rows."""
     if operand.level != Level.ONCE:
         return contribution
-    if isinstance(contribution, Piece):
+    if isinstance(contribution, SliceGradient):
         gradient = _shared(contribution.gradient)
-        return Piece(contribution.axis, contribution.start, contribution.stop, gradient)
+        return SliceGradient(contribution.axis, contribution.start, contribution.stop, gradient)
     return _shared(contribution)
 
 
@@ -93,23 +93,23 @@ def _shared(gradient: Node) -> Node:
     return gradient if gradient.level == Level.ONCE else row_sum(gradient)
 
 
-def _total(node: Node, contributions: list[Node | Piece]) -> Node:
+def _accumulate(node: Node, contributions: list[Node | SliceGradient]) -> Node:
     whole = [each for each in contributions if isinstance(each, Node)]
-    pieces = [each for each in contributions if isinstance(each, Piece)]
+    pieces = [each for each in contributions if isinstance(each, SliceGradient)]
     for axis in sorted({piece.axis for piece in pieces}):
-        whole += _assembled(node, axis, [piece for piece in pieces if piece.axis == axis])
+        whole += _assemble_slices(node, axis, [piece for piece in pieces if piece.axis == axis])
     total = whole[0]
     for each in whole[1:]:
         total = total + each
     return total
 
 
-def _assembled(node: Node, axis: int, pieces: list[Piece]) -> list[Node]:
+def _assemble_slices(node: Node, axis: int, pieces: list[SliceGradient]) -> list[Node]:
     """Pieces put side by side, with zeros between them; as many arrays as it takes where they may overlap.
 
     They must lie apart whatever I and H are; ``h[:H/2]`` and ``h[I:]`` do only where I is large.
     """
-    waiting = sorted(pieces, key=lambda piece: piece.start.evaluate(SAMPLE))
+    waiting = sorted(pieces, key=lambda piece: piece.start.evaluate(GENERIC_SIZES))
     arrays = []
     while waiting:
         row: list[Node] = []
@@ -133,11 +133,11 @@ def _zeros(node: Node, axis: int, length: Dim) -> list[Node]:
     return [node.graph.constant(0.0, (*node.shape[:axis], length, *node.shape[axis + 1 :]))]
 
 
-def _rule(node: Node, g: Node) -> tuple[Contribution, ...]:
+def _vjp_of(node: Node, g: Node) -> tuple[Contribution, ...]:
     """The gradients of a node's inputs."""
     operation = node.graph.operations.get(node.op)
     if operation is not None:
-        return operation.adjoint(g, node, *node.inputs) if operation.adjoint else ()
+        return operation.vjp(g, node, *node.inputs) if operation.vjp else ()
     return _STRUCTURE[node.op](node, g) if node.inputs else ()
 
 
@@ -148,17 +148,17 @@ def _broadcast(node: Node, g: Node) -> tuple[Node]:
     return (reshape(reduce(g, "sum", tuple(axes)), inner),)
 
 
-def _slice(node: Node, g: Node) -> tuple[Piece]:
+def _slice(node: Node, g: Node) -> tuple[SliceGradient]:
     axis, start, stop = node.attr
-    return (Piece(axis, start, stop, g),)
+    return (SliceGradient(axis, start, stop, g),)
 
 
-def _stride(node: Node, g: Node) -> tuple[Piece]:
+def _stride(node: Node, g: Node) -> tuple[SliceGradient]:
     axis, start, step, length = node.attr
     if step.signs() == {-1}:
         g, start, step = flip(g, axis), start + step * (length - ONE), as_dim(0) - step
     gradient = _with_zeros_between(g, axis, step)
-    return (Piece(axis, start, start + gradient.shape[axis], gradient),)
+    return (SliceGradient(axis, start, start + gradient.shape[axis], gradient),)
 
 
 def _with_zeros_between(g: Node, axis: int, step: Dim) -> Node:
@@ -168,14 +168,16 @@ def _with_zeros_between(g: Node, axis: int, step: Dim) -> Node:
     before, length, after = g.shape[:axis], g.shape[axis], g.shape[axis + 1 :]
     zeros = g.graph.constant(0.0, (*before, length, step - ONE, *after))
     rows = concatenate([reshape(g, with_ones(g.shape, (axis + 1,))), zeros], axis + 1)
-    return part(reshape(rows, (*before, length * step, *after)), axis, as_dim(0), (length - ONE) * step + ONE)
+    return slice_axis(
+        reshape(rows, (*before, length * step, *after)), axis, as_dim(0), (length - ONE) * step + ONE
+    )
 
 
 def _concat(node: Node, g: Node) -> tuple[Node, ...]:
     place, pieces = as_dim(0), []
     for operand in node.inputs:
         end = place + operand.shape[node.attr]
-        pieces.append(part(g, node.attr, place, end))
+        pieces.append(slice_axis(g, node.attr, place, end))
         place = end
     return tuple(pieces)
 
@@ -188,62 +190,62 @@ def _transpose(node: Node, g: Node) -> tuple[Node]:
     return (transpose(g, tuple(node.attr.index(axis) for axis in range(node.ndim))),)
 
 
-def _over(node: Node, value: Node) -> Node:
+def _spread_over(node: Node, value: Node) -> Node:
     """What a reduction gave, spread over what it reduced."""
     operand = node.inputs[0]
     return node.graph.broadcast(reshape(value, with_ones(value.shape, node.attr)), operand.shape)
 
 
 def _sum(node: Node, g: Node) -> tuple[Node]:
-    return (_over(node, g),)
+    return (_spread_over(node, g),)
 
 
 def _max(node: Node, g: Node) -> tuple[Node]:
     """To the largest entry; in equal parts where several are."""
     graph = node.graph
-    largest = graph.apply("equal", node.inputs[0], _over(node, node))
-    share = g / reduce(graph.number(largest), "sum", node.attr)
-    return (graph.apply("where", largest, _over(node, share), 0.0),)
+    largest = graph.apply("equal", node.inputs[0], _spread_over(node, node))
+    share = g / reduce(graph.as_number(largest), "sum", node.attr)
+    return (graph.apply("where", largest, _spread_over(node, share), 0.0),)
 
 
 def _cumsum(node: Node, g: Node) -> tuple[Node]:
     axis, reverse = node.attr
-    return (running_sum(g, axis, not reverse),)
+    return (cumsum(g, axis, not reverse),)
 
 
 def _recurrence(node: Node, g: Node) -> tuple[Node, Node]:
     """That of ``b`` is a recurrence the other way, in which each factor is met one entry later."""
     (axis, reverse), a = node.attr, node.inputs[0]
-    db = recurrence(_moved(a, axis, back=not reverse), g, axis, not reverse)
-    return db * _moved(node, axis, back=reverse), db
+    db = recurrence(_shift(a, axis, back=not reverse), g, axis, not reverse)
+    return db * _shift(node, axis, back=reverse), db
 
 
-def _moved(node: Node, axis: int, back: bool) -> Node:
+def _shift(node: Node, axis: int, back: bool) -> Node:
     """Entries moved on by one place along an axis, or back; zero at the end that becomes free."""
     length = node.shape[axis]
     zero = node.graph.constant(0.0, (*node.shape[:axis], ONE, *node.shape[axis + 1 :]))
     if back:
-        return concatenate([part(node, axis, ONE, length), zero], axis)
-    return concatenate([zero, part(node, axis, as_dim(0), length - ONE)], axis)
+        return concatenate([slice_axis(node, axis, ONE, length), zero], axis)
+    return concatenate([zero, slice_axis(node, axis, as_dim(0), length - ONE)], axis)
 
 
 def _dot(node: Node, g: Node) -> tuple[Node, ...]:
     a, w, *base = node.inputs
     if node.level == Level.ONCE:  # parameters times parameters: there are no rows to sum over
-        return matmul(g, swap_last(w)), _product_of_shared(a, g), *(g for _ in base)
-    back = node.graph.node("dot", (g, swap_last(w)), None, (*g.shape[:-1], w.shape[0]))
+        return matmul(g, transpose_last(w)), _product_of_shared(a, g), *(g for _ in base)
+    back = node.graph.node("dot", (g, transpose_last(w)), None, (*g.shape[:-1], w.shape[0]))
     return (back, outer(a, g), *(g for _ in base))
 
 
 def _product_of_shared(a: Node, g: Node) -> Node:
     """``a.T @ g``."""
     rows = product(a.shape[:-1])
-    return matmul(swap_last(reshape(a, (rows, a.shape[-1]))), reshape(g, (rows, g.shape[-1])))
+    return matmul(transpose_last(reshape(a, (rows, a.shape[-1]))), reshape(g, (rows, g.shape[-1])))
 
 
 def _dot_heads(node: Node, g: Node) -> tuple[Node, ...]:
     a, w, *base = node.inputs
-    back = node.graph.node("dot_heads", (g, swap_last(w)), None, a.shape)
+    back = node.graph.node("dot_heads", (g, transpose_last(w)), None, a.shape)
     if node.level == Level.ONCE:  # parameters times parameters: there are no rows to sum over
         dw = reshape(a, (*a.shape, ONE)) * reshape(g, (g.shape[0], ONE, g.shape[1]))
         return back, dw, *(g for _ in base)
@@ -251,13 +253,13 @@ def _dot_heads(node: Node, g: Node) -> tuple[Node, ...]:
 
 
 def _solve(node: Node, g: Node) -> tuple[Node, Node]:
-    db = solve(swap_last(node.inputs[0]), g)
-    return -matmul(db, swap_last(node)), db
+    db = solve(transpose_last(node.inputs[0]), g)
+    return -matmul(db, transpose_last(node)), db
 
 
 def _expm(node: Node, g: Node) -> tuple[Node]:
     """The adjoint of the derivative at a matrix is the derivative at its transpose."""
-    return (expm_derivative(swap_last(node.inputs[0]), g),)
+    return (expm_derivative(transpose_last(node.inputs[0]), g),)
 
 
 _STRUCTURE: dict[str, Callable[[Node, Node], tuple[Contribution, ...]]] = {

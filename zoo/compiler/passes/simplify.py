@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any
 
-from zoo.compiler.ir import structural_ops
+from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.graph import Level, Node, ancestors, users
 
 # Given a node and its new inputs: what takes its place, or None for the same operation.
 Rule = Callable[[Node, tuple[Node, ...]], "Node | None"]
-NOTHING: frozenset[Node] = frozenset()
+NO_NODES: frozenset[Node] = frozenset()
 
 
 def rewrite(
     outputs: Iterable[Node],
     rule: Rule,
-    fixed: Collection[Node] = NOTHING,
+    fixed: Collection[Node] = NO_NODES,
     new: dict[Node, Node] | None = None,
 ) -> dict[Node, Node]:
     """Every ancestor of the outputs, inputs first, put through a rule; ``new`` is filled as it goes."""
@@ -32,38 +32,38 @@ def rewrite(
             continue
         inputs = tuple(new[operand] for operand in node.inputs)
         found = rule(node, inputs)
-        new[node] = found if found is not None else remake(node, inputs)
+        new[node] = found if found is not None else rebuild(node, inputs)
     return new
 
 
-def remake(node: Node, inputs: tuple[Node, ...]) -> Node:
+def rebuild(node: Node, inputs: tuple[Node, ...]) -> Node:
     """The operation of a node on other inputs of the same shapes."""
     if inputs == node.inputs:
         return node
     if node.op in node.graph.operations:
         return node.graph.apply(node.op, *inputs)
-    if node.op in _MAKERS:
-        return _MAKERS[node.op](node, *inputs)
+    if node.op in _REBUILD:
+        return _REBUILD[node.op](node, *inputs)
     if node.op == "concat":
-        return structural_ops.concatenate(inputs, node.attr)
-    level = Level.ONCE if node.op in structural_ops.SUMS else None
-    return node.graph.node(node.op, inputs, node.attr, node.shape, level, node.truth)
+        return ops.concatenate(inputs, node.attr)
+    level = Level.ONCE if node.op in ops.SUMS else None
+    return node.graph.node(node.op, inputs, node.attr, node.shape, level, node.is_bool)
 
 
-_MAKERS: dict[str, Callable[..., Node]] = {
+_REBUILD: dict[str, Callable[..., Node]] = {
     "broadcast": lambda node, operand: node.graph.broadcast(operand, node.shape),
-    "cumsum": lambda node, operand: structural_ops.running_sum(operand, *node.attr),
-    "max": lambda node, operand: structural_ops.reduce(operand, "max", node.attr),
-    "recurrence": lambda node, a, b: structural_ops.recurrence(a, b, *node.attr),
-    "reshape": lambda node, operand: structural_ops.reshape(operand, node.shape),
-    "slice": lambda node, operand: structural_ops.part(operand, *node.attr),
-    "stride": lambda node, operand: structural_ops.stride(operand, *node.attr),
-    "sum": lambda node, operand: structural_ops.reduce(operand, "sum", node.attr),
-    "transpose": lambda node, operand: structural_ops.transpose(operand, node.attr),
+    "cumsum": lambda node, operand: ops.cumsum(operand, *node.attr),
+    "max": lambda node, operand: ops.reduce(operand, "max", node.attr),
+    "recurrence": lambda node, a, b: ops.recurrence(a, b, *node.attr),
+    "reshape": lambda node, operand: ops.reshape(operand, node.shape),
+    "slice": lambda node, operand: ops.slice_axis(operand, *node.attr),
+    "stride": lambda node, operand: ops.strided_slice(operand, *node.attr),
+    "sum": lambda node, operand: ops.reduce(operand, "sum", node.attr),
+    "transpose": lambda node, operand: ops.transpose(operand, node.attr),
 }
 
 
-def erase_derivatives(outputs: Iterable[Node]) -> dict[Node, Node]:
+def drop_derivative_markers(outputs: Iterable[Node]) -> dict[Node, Node]:
     """Take out what only mattered to the derivative, once that has been taken."""
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
@@ -72,7 +72,7 @@ def erase_derivatives(outputs: Iterable[Node]) -> dict[Node, Node]:
     return rewrite(outputs, rule)
 
 
-def gather_products(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> dict[Node, Node]:
+def fuse_accumulations(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -> dict[Node, Node]:
     """Make a sum with products in it one running sum: ``b``, then ``+ x Wx``, then ``+ h Wh``.
 
     A product adds to an array in place, so a sum of products costs no additions of its own; and what
@@ -120,7 +120,7 @@ def _terms(node: Node, inner: set[Node]) -> list[Node]:
 
 
 def _is_product(node: Node) -> bool:
-    return node.op in structural_ops.PRODUCTS and len(node.inputs) == 2 and node.level != Level.ONCE
+    return node.op in ops.PRODUCTS and len(node.inputs) == 2 and node.level != Level.ONCE
 
 
 def _running_sum(products: list[Node], others: list[Node], is_output: bool) -> Node:
@@ -151,7 +151,7 @@ def _sum(nodes: list[Node]) -> Node | None:
     return total
 
 
-def push_slices(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> dict[Node, Node]:
+def push_slices_down(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -> dict[Node, Node]:
     """Slice operands rather than results, where nothing but slices of a result is used."""
     outputs = list(outputs)
     nodes = [node for node in ancestors(outputs) if node not in fixed]
@@ -170,7 +170,7 @@ def push_slices(outputs: Iterable[Node], fixed: Collection[Node] = NOTHING) -> d
         if node.op == "slice":
             pushed = _pushed(inputs[0], node.attr, narrow, parts.setdefault(node.attr, {}))
         if node in only_sliced:
-            pushed = remake(node, inputs)
+            pushed = rebuild(node, inputs)
             narrow.add(pushed)
         return pushed
 
@@ -183,7 +183,7 @@ def _pushed(node: Node, attr: Any, narrow: set[Node], made: dict[Node, Node]) ->
     while waiting:
         each = waiting[-1]
         if each not in narrow or each.op not in each.graph.operations:
-            made[each] = structural_ops.part(each, *attr)
+            made[each] = ops.slice_axis(each, *attr)
         elif missing := [operand for operand in each.inputs if operand not in made]:
             waiting += reversed(missing)
             continue

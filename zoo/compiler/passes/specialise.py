@@ -13,24 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from zoo.compiler.frontend.trace_step import Equations
+from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.interpreter import Array, Sizes, numpy_impl
-from zoo.compiler.ir import structural_ops
+from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors
-from zoo.compiler.passes.insert_copies import LEAVES
+from zoo.compiler.passes.insert_copies import LEAF_OPS
 
 
-def at_sizes(equations: Equations, sizes: Sizes, told: Mapping[str, float]) -> Equations:
+def specialise(equations: StepGraph, sizes: Sizes, constants: Mapping[str, float]) -> StepGraph:
     """The equations in a graph whose lengths are numbers, without what only the derivative sees.
 
     Args:
         equations: The step.
         sizes: ``I`` and ``H``.
-        told: Inputs beside x that are one number, at every step and everywhere: they become constants.
+        constants: Auxiliary inputs that are one number at every step: they become constants.
     """
     graph = Graph(equations.x.graph.operations)
-    rewriting = _Rewriting(graph, sizes, told)
+    rewriting = _Specialiser(graph, sizes, constants)
     leaves = {**equations.params, **equations.buffers, **equations.states, **equations.inputs}
     new: dict[Node, Node] = {}
     for node in ancestors([*equations.outputs, equations.x, *leaves.values()]):
@@ -39,22 +39,22 @@ def at_sizes(equations: Equations, sizes: Sizes, told: Mapping[str, float]) -> E
     for node, name in equations.names.items():
         if node in new:
             names.setdefault(new[node], name)
-    return Equations(
+    return StepGraph(
         equations.cell,
         new[equations.x],
         _on(equations.params, new),
         _on(equations.buffers, new),
         _on(equations.states, new),
-        _on({name: node for name, node in equations.inputs.items() if name not in told}, new),
+        _on({name: node for name, node in equations.inputs.items() if name not in constants}, new),
         new[equations.y],
-        _on(equations.after, new),
+        _on(equations.new_states, new),
         names,
         calls={},
         bound={},
     )
 
 
-def shared_values(
+def fold_parameters(
     outputs: Iterable[Node], arrays: Mapping[str, Array], dtype: np.dtype[Any]
 ) -> dict[Node, Array]:
     """The values that parameters alone decide, of those that some values depend on.
@@ -84,7 +84,7 @@ def _on(named: Mapping[str, Node], new: Mapping[Node, Node]) -> dict[str, Node]:
 
 
 @dataclass(frozen=True)
-class _Rewriting:
+class _Specialiser:
     """Makes nodes of one graph again in another, with numbers for letters."""
 
     graph: Graph
@@ -93,7 +93,7 @@ class _Rewriting:
 
     def node(self, node: Node, inputs: tuple[Node, ...]) -> Node:
         """A node again, on inputs made already."""
-        if node.op in LEAVES:
+        if node.op in LEAF_OPS:
             return self._leaf(node)
         if node.op == "with_derivative" or node.op == "stop_gradient":
             return inputs[0]
@@ -117,16 +117,16 @@ class _Rewriting:
     def slice(self, node: Node, operand: Node) -> Node:
         """A slice again."""
         axis, start, stop = node.attr
-        return structural_ops.part(operand, axis, self._number(start), self._number(stop))
+        return ops.slice_axis(operand, axis, self._number(start), self._number(stop))
 
     def stride(self, node: Node, operand: Node) -> Node:
         """Entries some steps apart again."""
         axis, *rest = node.attr
-        return structural_ops.stride(operand, axis, *map(self._number, rest))
+        return ops.strided_slice(operand, axis, *map(self._number, rest))
 
     def reshape(self, node: Node, operand: Node) -> Node:
         """The same numbers in the shape of a node."""
-        return structural_ops.reshape(operand, self._shape(node.shape))
+        return ops.reshape(operand, self._shape(node.shape))
 
     def broadcast(self, node: Node, operand: Node) -> Node:
         """A value repeated to the shape of a node."""
@@ -139,15 +139,15 @@ class _Rewriting:
         return as_dim(int(dim.evaluate(self.sizes)))
 
 
-_MAKERS: dict[str, Callable[[_Rewriting, Node, tuple[Node, ...]], Node]] = {
+_MAKERS: dict[str, Callable[[_Specialiser, Node, tuple[Node, ...]], Node]] = {
     "broadcast": lambda how, node, inputs: how.broadcast(node, inputs[0]),
-    "concat": lambda _, node, inputs: structural_ops.concatenate(inputs, node.attr),
-    "cumsum": lambda _, node, inputs: structural_ops.running_sum(inputs[0], *node.attr),
-    "max": lambda _, node, inputs: structural_ops.reduce(inputs[0], "max", node.attr),
-    "recurrence": lambda _, node, inputs: structural_ops.recurrence(inputs[0], inputs[1], *node.attr),
+    "concat": lambda _, node, inputs: ops.concatenate(inputs, node.attr),
+    "cumsum": lambda _, node, inputs: ops.cumsum(inputs[0], *node.attr),
+    "max": lambda _, node, inputs: ops.reduce(inputs[0], "max", node.attr),
+    "recurrence": lambda _, node, inputs: ops.recurrence(inputs[0], inputs[1], *node.attr),
     "reshape": lambda how, node, inputs: how.reshape(node, inputs[0]),
     "slice": lambda how, node, inputs: how.slice(node, inputs[0]),
     "stride": lambda how, node, inputs: how.stride(node, inputs[0]),
-    "sum": lambda _, node, inputs: structural_ops.reduce(inputs[0], "sum", node.attr),
-    "transpose": lambda _, node, inputs: structural_ops.transpose(inputs[0], node.attr),
+    "sum": lambda _, node, inputs: ops.reduce(inputs[0], "sum", node.attr),
+    "transpose": lambda _, node, inputs: ops.transpose(inputs[0], node.attr),
 }

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from zoo.compiler.frontend.trace_step import Equations
+from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Level, Node, ancestors, users
 from zoo.compiler.ir.structural_ops import PRODUCTS, SUMS
 from zoo.compiler.ir.views import view_of
-from zoo.compiler.passes.autodiff import Derivation
-from zoo.compiler.passes.insert_copies import copy, is_computed, own_arrays, with_copies
-from zoo.compiler.passes.simplify import remake, rewrite
+from zoo.compiler.passes.autodiff import StepGradient
+from zoo.compiler.passes.insert_copies import copy, ensure_distinct, insert_copies, is_computed
+from zoo.compiler.passes.simplify import rebuild, rewrite
 from zoo.compiler.schedule.fusion import Storage
 from zoo.compiler.schedule.phases import Section, inplace_sums, plan_section, storage_bases
 
@@ -43,25 +43,25 @@ class PassSchedule:
     shares: Mapping[Node, Node]
 
 
-def gradient_with_copies(derivation: Derivation) -> Derivation:
+def gradient_with_copies(derivation: StepGradient) -> StepGradient:
     """The derivation with the copies it takes to run."""
-    new = with_copies([*derivation.forward_outputs, *derivation.backward_outputs])
-    equations = derivation.equations
+    new = insert_copies([*derivation.forward_outputs, *derivation.backward_outputs])
+    equations = derivation.step_graph
     outputs = {node: _distinct_output(new[node]) for node in equations.outputs}
-    before = {name: new[node] for name, node in derivation.dbefore.items() if node is not None}
+    before = {name: new[node] for name, node in derivation.dstate_in.items() if node is not None}
     params = {name: new[node] for name, node in derivation.dparams.items() if node is not None}
     dx = None if derivation.dx is None else new[derivation.dx]
     back = [*before.values(), *params.values(), *([] if dx is None else [dx])]
     carried = _distinct_state_gradients(before, back)
-    params = dict(zip(params, own_arrays(params.values()), strict=True))
+    params = dict(zip(params, ensure_distinct(params.values()), strict=True))
     if dx is not None:
-        (dx,) = own_arrays([dx], [*carried.values(), *params.values()])
+        (dx,) = ensure_distinct([dx], [*carried.values(), *params.values()])
     made = replace(
         derivation,
-        equations=replace(
+        step_graph=replace(
             equations,
             y=outputs[equations.y],
-            after={name: outputs[node] for name, node in equations.after.items()},
+            new_states={name: outputs[node] for name, node in equations.new_states.items()},
             names={
                 **{new.get(node, node): name for node, name in equations.names.items()},
                 **equations.names,
@@ -69,13 +69,13 @@ def gradient_with_copies(derivation: Derivation) -> Derivation:
         ),
         dx=dx,
         dparams={name: params.get(name) for name in derivation.dparams},
-        dbefore={name: carried.get(name) for name in derivation.dbefore},
+        dstate_in={name: carried.get(name) for name in derivation.dstate_in},
         kept=tuple(new[node] for node in derivation.kept),
     )
     return _with_stored_trajectories(made)
 
 
-def _with_stored_trajectories(derivation: Derivation) -> Derivation:
+def _with_stored_trajectories(derivation: StepGradient) -> StepGradient:
     """Copies of the carried gradients for everything that runs once the loop over time is through them.
 
     The array of a carried gradient has the rows of one step only, and the next step overwrites them.
@@ -90,7 +90,7 @@ def _with_stored_trajectories(derivation: Derivation) -> Derivation:
         return copy(operand, Level.STEP, "every step") if view.base.op == "dafter" else operand
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        return remake(node, tuple(map(stored, inputs))) if node in late else None
+        return rebuild(node, tuple(map(stored, inputs))) if node in late else None
 
     new = rewrite(derivation.backward_outputs, rule, fixed=set(derivation.kept))
     return replace(
@@ -100,17 +100,17 @@ def _with_stored_trajectories(derivation: Derivation) -> Derivation:
     )
 
 
-def _backward_nodes(derivation: Derivation) -> list[Node]:
+def _backward_nodes(derivation: StepGradient) -> list[Node]:
     """Everything that the step back computes, inputs first."""
     available = set(derivation.kept)
     reached = ancestors(derivation.backward_outputs, stop=lambda node: node in available)
     return [node for node in reached if node not in available]
 
 
-def _deferrable(derivation: Derivation, nodes: Iterable[Node]) -> set[Node]:
+def _deferrable(derivation: StepGradient, nodes: Iterable[Node]) -> set[Node]:
     """The values of rows that can wait for the end of the loop: products, and what is made of them."""
     available = set(derivation.kept)
-    carried = [node for node in derivation.dbefore.values() if node is not None]
+    carried = [node for node in derivation.dstate_in.values() if node is not None]
     loop = set(ancestors(carried, stop=lambda node: node in available))
     late: set[Node] = set()
     for node in nodes:
@@ -140,7 +140,7 @@ def _distinct_state_gradients(before: Mapping[str, Node], outputs: Iterable[Node
     return found
 
 
-def forward_schedule(derivation: Derivation) -> PassSchedule:
+def forward_schedule(derivation: StepGradient) -> PassSchedule:
     """Plan the step forward."""
     outputs = derivation.forward_outputs
     nodes = ancestors(outputs)
@@ -165,13 +165,13 @@ def _projected_per_step(
     ]
 
 
-def step_with_copies(equations: Equations) -> Equations:
+def step_with_copies(equations: StepGraph) -> StepGraph:
     """The equations with the copies it takes to run one step after the other, and no step back."""
-    new = with_copies(equations.outputs)
-    return equations.on({**new, **{node: _distinct_output(new[node]) for node in equations.outputs}})
+    new = insert_copies(equations.outputs)
+    return equations.map_nodes({**new, **{node: _distinct_output(new[node]) for node in equations.outputs}})
 
 
-def decode_schedule(equations: Equations) -> PassSchedule:
+def decode_schedule(equations: StepGraph) -> PassSchedule:
     """Plan the step forward at a batch of one, for which nothing is kept and nothing known in advance."""
     outputs = equations.outputs
     nodes = ancestors(outputs)
@@ -179,12 +179,12 @@ def decode_schedule(equations: Equations) -> PassSchedule:
     return _schedule(nodes, outputs, {"step": step}, dict.fromkeys(outputs, Storage.BATCH))
 
 
-def backward_schedule(derivation: Derivation) -> PassSchedule:
+def backward_schedule(derivation: StepGradient) -> PassSchedule:
     """Plan the step back."""
     outputs = derivation.backward_outputs
     nodes = _backward_nodes(derivation)
     late = _deferrable(derivation, nodes)
-    carried = [node for node in derivation.dbefore.values() if node is not None]
+    carried = [node for node in derivation.dstate_in.values() if node is not None]
     rows = [node for node in nodes if node.level != Level.ONCE]
     step = [node for node in rows if node not in late]
     after = [node for node in rows if node in late]

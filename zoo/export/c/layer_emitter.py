@@ -79,7 +79,7 @@ def _body(step: CStepEmitter) -> list[str]:
             continue
         for loop in item.loops:
             write_loop(loop, step, writer)
-    for name, node in step.equations.after.items():
+    for name, node in step.step_graph.new_states.items():
         new = step.array_of(node)
         writer.line(f"{step.call('copy')}({new.name}, {step.states[name]}, {new.width});")
     return writer.lines
@@ -116,7 +116,7 @@ def _declarations(step: CStepEmitter, sizes: dict[str, int], body: list[str]) ->
 def _named_slices(step: CStepEmitter) -> dict[str, list[tuple[int, str]]]:
     """Where in an array the parts begin that the author of the cell gave names."""
     found: dict[str, list[tuple[int, str]]] = {}
-    for node, name in step.equations.names.items():
+    for node, name in step.step_graph.names.items():
         view = view_of(node) if node.op == "slice" else None
         if view is not None and view.is_window and step.has_array(view.base):
             start = int(view.offset.evaluate({}))

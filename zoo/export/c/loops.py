@@ -12,7 +12,7 @@ from zoo.compiler.codegen.loops import access_to_sum, collect_loads, collect_sto
 from zoo.compiler.codegen.storage import ArrayAccess, ArrayVar, axes_of, merged_axes
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import ONE, REDUCTIONS, SCANS, swap_last
+from zoo.compiler.ir.structural_ops import ONE, REDUCTIONS, SCANS, transpose_last
 from zoo.compiler.ir.views import ZERO, View, contiguous, view_of
 from zoo.compiler.passes.specialise import concrete_shape
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
@@ -188,7 +188,7 @@ class _Matrix:
 
 
 def _matrix(w: Node, step: CStepEmitter) -> _Matrix:
-    inner = swap_last(w) if w.op == "transpose" else w
+    inner = transpose_last(w) if w.op == "transpose" else w
     view = _view(inner)
     return _Matrix(_pointer(step.array_of(view.base), view), inner is not w)
 

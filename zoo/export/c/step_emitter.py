@@ -12,9 +12,9 @@ import numpy as np
 
 from zoo.compiler.codegen.expressions import ATOM, BINDING, COMPARISON, SIGN, Expressions, ExprText
 from zoo.compiler.codegen.storage import ArrayVar, StorageMap
-from zoo.compiler.frontend.trace_step import Equations
+from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Level, Node
-from zoo.compiler.passes.simplify import gather_products, push_slices
+from zoo.compiler.passes.simplify import fuse_accumulations, push_slices_down
 from zoo.compiler.schedule.fusion import Storage
 from zoo.compiler.schedule.sections import decode_schedule, step_with_copies
 from zoo.errors import UsageError
@@ -27,10 +27,10 @@ from zoo.export.exported_model import DirectionExport
 _BINDING = {**BINDING, "power": ATOM, "remainder": ATOM}
 
 
-def step_for_export(equations: Equations) -> Equations:
+def step_for_export(equations: StepGraph) -> StepGraph:
     """The equations as they run with few arrays: sums of products grow in place, slices cost nothing."""
-    equations = equations.on(gather_products(equations.outputs))
-    equations = equations.on(push_slices(equations.outputs))
+    equations = equations.map_nodes(fuse_accumulations(equations.outputs))
+    equations = equations.map_nodes(push_slices_down(equations.outputs))
     return step_with_copies(equations)
 
 
@@ -47,7 +47,7 @@ class CStepEmitter(StorageMap):
     """
 
     def __init__(self, part: DirectionExport, is_tokens: bool) -> None:
-        equations = step_for_export(part.equations)
+        equations = step_for_export(part.step_graph)
         super().__init__(equations, decode_schedule(equations), c_names())
         self.part, self.dtype, self.is_tokens = part, part.dtype, is_tokens
         self.constants: dict[str, Numbers] = {}
@@ -58,13 +58,13 @@ class CStepEmitter(StorageMap):
         self._give_leaves()
 
     def _give_leaves(self) -> None:
-        equations = self.equations
+        equations = self.step_graph
         self.give(equations.x, "x", Storage.BATCH)
         for name, node in equations.states.items():
             self.give(node, self.states[name], Storage.BATCH)
         for name, node in equations.inputs.items():
             self.give(node, self.inputs[name], Storage.BATCH)
-        for name, node in equations.after.items():
+        for name, node in equations.new_states.items():
             if node not in self.arrays:
                 array = self.give(node, self.names.fresh(f"{name}_next"), Storage.BATCH)
                 self.shapes[array.name] = node.shape
@@ -75,8 +75,8 @@ class CStepEmitter(StorageMap):
     @property
     def y_is_state(self) -> str:
         """The state that is the output; empty if none is."""
-        after = self.equations.after.items()
-        return next((name for name, node in after if node is self.equations.y), "")
+        after = self.step_graph.new_states.items()
+        return next((name for name, node in after if node is self.step_graph.y), "")
 
     def array_of(self, node: Node) -> ArrayVar:
         """The array that holds a value: a constant, if parameters alone decide it."""
@@ -136,12 +136,12 @@ class CExpressions(Expressions):
 
     def assignment(self, node: Node, name: str, text: str) -> str:
         """A variable that stays what it is."""
-        return f"const {'int' if node.truth else c_type(self._step.dtype)} {name} = {text};"
+        return f"const {'int' if node.is_bool else c_type(self._step.dtype)} {name} = {text};"
 
     def template(self, node: Node) -> tuple[str, int]:
         """As the table for C has it."""
         row, step = self._step.row(node), self._step
         suffix = "f" if step.dtype == np.float32 else ""
         function = step.call(row.helper) if row.helper else f"{row.function}{suffix}"
-        binding = COMPARISON if node.truth else _BINDING.get(node.op, ATOM)
+        binding = COMPARISON if node.is_bool else _BINDING.get(node.op, ATOM)
         return row.code.replace("{f}", function), binding

@@ -61,7 +61,7 @@ def write_layer(
 
 def _input_tensors(part: DirectionExport, given: LayerInputs) -> dict[Node, Tensor]:
     """The input and those beside it as values of the step's."""
-    equations = part.equations
+    equations = part.step_graph
     found = {
         node: Tensor(given.inputs[name], concrete_shape(node.shape))
         for name, node in equations.inputs.items()
@@ -72,16 +72,16 @@ def _input_tensors(part: DirectionExport, given: LayerInputs) -> dict[Node, Tens
 
 
 def _state_tensors(part: DirectionExport, names: Mapping[str, str]) -> dict[Node, Tensor]:
-    states = part.equations.states
+    states = part.step_graph.states
     return {node: Tensor(names[name], concrete_shape(node.shape)) for name, node in states.items()}
 
 
 def _write_step(rows: RowEmitter, given: LayerInputs) -> LayerOutputs:
     """The equations as they are."""
-    equations = rows.part.equations
+    equations = rows.part.step_graph
     rows.give(_state_tensors(rows.part, given.states))
     rows.write(equations.outputs)
-    return rows.whole(equations.y), {name: rows.whole(node) for name, node in equations.after.items()}
+    return rows.whole(equations.y), {name: rows.whole(node) for name, node in equations.new_states.items()}
 
 
 def _write_operator(
@@ -89,7 +89,7 @@ def _write_operator(
 ) -> LayerOutputs:
     """One of ONNX's own operators, with an axis of directions; a step is a sequence of one."""
     nodes, part = rows.nodes, rows.part
-    equations = part.equations
+    equations = part.step_graph
     rows.write([equations.x])
     x, first = rows.tensor(equations.x).name, nodes.integers(0)
     x = nodes.add("Unsqueeze", x, first) if is_step else x
@@ -107,8 +107,8 @@ def _write_operator(
 
 def _write_scan(rows: RowEmitter, given: LayerInputs) -> LayerOutputs:
     """What depends on the input alone for all steps at once, and the rest step by step."""
-    nodes, equations = rows.nodes, rows.part.equations
-    ahead = _precomputed(equations.outputs, list(equations.after.values())) or [equations.x]
+    nodes, equations = rows.nodes, rows.part.step_graph
+    ahead = _precomputed(equations.outputs, list(equations.new_states.values())) or [equations.x]
     rows.write(ahead)
     y_is_ahead = equations.y.level != Level.STEP
     if y_is_ahead:
@@ -138,19 +138,19 @@ def _precomputed(outputs: list[Node], after: list[Node]) -> list[Node]:
 def _scan_body(rows: RowEmitter, ahead: list[Node], y: Node | None) -> Any:
     """One step as a graph: states and what was computed ahead in, new states and the output out."""
     part, inner = rows.part, rows.nodes.inner()
-    equations, helper = part.equations, onnx_package().helper
+    equations, helper = part.step_graph, onnx_package().helper
     kind = helper.np_dtype_to_tensor_dtype(part.dtype)
     states = {name: inner.fresh(f"{part.name}.{name}_before") for name in equations.states}
     seen = {node: Tensor(inner.fresh("now"), rows.tensor(node).shape) for node in ahead}
     like = next(iter(states.values()))
     step = RowEmitter(inner, part, 1, like, {**_state_tensors(part, states), **seen}, outer=rows)
-    outputs = [*equations.after.values(), *([] if y is None else [y])]
+    outputs = [*equations.new_states.values(), *([] if y is None else [y])]
     step.write(outputs)
     # What comes out needs a name of its own, be it a state as it was or one value twice.
     names = [inner.add("Identity", step.whole(node), name=f"{part.name}.out") for node in outputs]
     into = [_info(name, kind, equations.states[state].shape) for state, name in states.items()]
     for node, tensor in seen.items():
-        of = helper.np_dtype_to_tensor_dtype(_BOOL) if node.truth else kind
+        of = helper.np_dtype_to_tensor_dtype(_BOOL) if node.is_bool else kind
         into.append(helper.make_tensor_value_info(tensor.name, of, ["batch", *tensor.shape]))
     out = [_info(name, kind, node.shape) for name, node in zip(names, outputs, strict=True)]
     return helper.make_graph(inner.found, f"{part.name}.step", into, out)

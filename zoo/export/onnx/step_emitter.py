@@ -62,12 +62,12 @@ class RowEmitter:
         outer: RowEmitter | None = None,
     ) -> None:
         self.nodes, self.part, self.lead, self.like, self.tokens = nodes, part, lead, like, tokens
-        self._names = part.equations.names
+        self._names = part.step_graph.names
         self._found = dict(given)
         self._values: Mapping[Node, Array] = {} if outer is None else outer._values
         self._shared: dict[Node, Tensor] = {} if outer is None else outer._shared
         if outer is None:
-            self._values = part.shared(part.equations.outputs)
+            self._values = part.shared(part.step_graph.outputs)
         self._full: dict[tuple[str, ConcreteShape], Tensor] = {}
 
     def give(self, given: Mapping[Node, Tensor]) -> None:

@@ -15,7 +15,7 @@ from unittest import SkipTest
 import numpy as np
 
 from zoo.base import Cell
-from zoo.compiler.frontend.traceable_values import equations_of
+from zoo.compiler.frontend.traceable_values import step_graph_of
 from zoo.compiler.passes.gradient_cuts import GradientCuts, find_gradient_cuts
 from zoo.errors import DefinitionError
 from zoo.testing.assertions import assert_close, assert_same
@@ -128,7 +128,7 @@ def gradient_cuts(cell: Cell) -> GradientCuts:
     if not cell.has_step():
         return GradientCuts()
     try:
-        return find_gradient_cuts(equations_of(cell))
+        return find_gradient_cuts(step_graph_of(cell))
     except DefinitionError:  # the cell has kernels, and a step for NumPy alone
         return GradientCuts()
 
