@@ -1,4 +1,4 @@
-"""What survives: files written whole or not at all, checkpoints that verify themselves, run directories."""
+"""Atomic file writes, checkpoints with checksums, logs and run directories."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Files that are there whole or not at all, whatever moment the process or the machine dies.
+"""Atomic, durable file writes: a killed process or a power cut leaves the old file or the new one.
 
-The order is the whole trick: write a temporary in the same directory, flush, fsync, read it back, rename it
-over the target, fsync the directory. Plain ``open(path, "wb")`` left a broken file in 12 of 40 kills, this in
-none.
+The steps: write a temporary in the same directory, flush, fsync, read it back, rename it over the target,
+fsync the directory. Plain ``open(path, "wb")`` left a broken file in 12 of 40 kills, this in none.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from zoo.errors import CheckpointError
 from zoo.storage import strict_json
 from zoo.storage.safe_read import StrPath, cannot_confirm, cannot_read, cannot_remove, cannot_write
 
-# Hidden, random, and with an ending nobody else uses: cleaning up can then never hit a foreign file.
+# Hidden, random, and with an ending that nobody else uses: cleaning up never removes a foreign file.
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.zoo-tmp", re.DOTALL)
-# What network and FUSE file systems answer where a directory cannot be flushed; nothing is wrong then.
+# Network and FUSE file systems return these where a directory cannot be flushed. That is harmless.
 _NO_DIRECTORY_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 _CHUNK = 2**20
 
 
 def write_bytes(path: StrPath, data: bytes) -> None:
-    """Put ``data`` at ``path``, atomically and durably; file mode as the umask says.
+    """Write ``data`` to ``path`` atomically and durably, with the file mode of the umask.
 
     The bytes are read back and compared before they replace what was there.
 
@@ -41,45 +40,45 @@ def write_bytes(path: StrPath, data: bytes) -> None:
 
 
 def write_chunks(path: StrPath, chunks: Iterable[bytes]) -> None:
-    """Put what ``chunks`` gives at ``path``, as `write_bytes`, with one chunk in memory, not all of them."""
+    """Write ``chunks`` to ``path`` as `write_bytes` does, with one chunk in memory at a time."""
     written, read_back = hashlib.sha256(), hashlib.sha256()
 
-    def counted() -> Iterator[bytes]:
+    def hashed() -> Iterator[bytes]:
         for chunk in chunks:
             written.update(chunk)
             yield chunk
 
-    def holds(file: BufferedReader) -> bool:
+    def is_same(file: BufferedReader) -> bool:
         while chunk := file.read(_CHUNK):
             read_back.update(chunk)
         return read_back.digest() == written.digest()
 
-    _replace_file(Path(path), counted(), holds)
+    _replace_file(Path(path), hashed(), is_same)
 
 
-def _replace_file(path: Path, chunks: Iterable[bytes], holds: Callable[[BufferedReader], bool]) -> None:
-    """Write ``chunks`` beside ``path``, have what was written judged, and rename it."""
+def _replace_file(path: Path, chunks: Iterable[bytes], is_same: Callable[[BufferedReader], bool]) -> None:
+    """Write ``chunks`` to a temporary beside ``path``, verify it with ``is_same``, and rename it."""
     temporary = _temporary_beside(path)
     try:
         _write_durably(temporary, chunks)
         with temporary.open("rb") as file:
-            if not holds(file):
+            if not is_same(file):
                 raise CheckpointError(
                     f"cannot write {path}: what was read back differs from what was written. "
                     "What was there before is untouched; check the disk."
                 )
-        os.replace(temporary, path)  # noqa: PTH105 - the call that all rests on, by its own name
+        os.replace(temporary, path)  # noqa: PTH105 - the atomic call, by its own name
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        # After a rename there is nothing to remove; after a failure, that failure is what should be told.
+        # After a rename nothing is left to remove. After a failure, an error here must not hide that failure.
         with contextlib.suppress(OSError):
             temporary.unlink()
     _fsync_parent(path)
 
 
 def write_json(path: StrPath, obj: object) -> None:
-    """Put ``obj`` at ``path`` as JSON for people (sorted keys, indented, a newline at the end), atomically.
+    """Write ``obj`` to ``path`` atomically as readable JSON: sorted keys, indented, a newline at the end.
 
     Raises:
         CheckpointError: As `write_bytes`, or ``obj`` holds NaN, infinity or something that is not JSON.
@@ -92,7 +91,7 @@ def write_json(path: StrPath, obj: object) -> None:
 
 
 def remove_temporaries(directory: StrPath) -> list[Path]:
-    """Remove what killed writers left in ``directory``; only call it while nobody else writes there.
+    """Remove temporaries that killed writers left in ``directory``; call it while nobody else writes there.
 
     Returns:
         The paths that were removed.
@@ -107,7 +106,7 @@ def remove_temporaries(directory: StrPath) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file; that it is already gone is no error."""
+    """Remove a file if it exists."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -115,7 +114,7 @@ def remove(path: Path) -> None:
 
 
 def entries(directory: StrPath) -> list[Path]:
-    """Everything in ``directory``, sorted; nothing when it does not exist."""
+    """Sorted paths in ``directory``; an empty list when it does not exist."""
     try:
         return sorted(Path(directory).iterdir())
     except FileNotFoundError:
@@ -125,12 +124,12 @@ def entries(directory: StrPath) -> list[Path]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether the name is one that `write_bytes` gives to its temporaries."""
+    """Whether the name is that of a temporary of `write_bytes`."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def check_writable(directory: StrPath) -> None:
-    """Raise `CheckpointError` unless a file can be made in ``directory``; permission bits do not tell."""
+    """Raise `CheckpointError` unless a file can be made in ``directory``; permission bits are not enough."""
     probe = _temporary_beside(Path(directory) / "probe")
     try:
         probe.touch(exist_ok=False)
@@ -140,7 +139,11 @@ def check_writable(directory: StrPath) -> None:
 
 
 def fsync_directory(directory: StrPath) -> None:
-    """Flush the names in ``directory`` to disk; ``OSError`` only where the system can do that and failed."""
+    """Flush the names in ``directory`` to disk.
+
+    Raises:
+        OSError: if it failed; systems that cannot flush directories are ignored.
+    """
     try:
         descriptor = os.open(directory, os.O_RDONLY)
     except PermissionError:  # Windows opens no directories
@@ -167,7 +170,6 @@ def _write_durably(path: Path, chunks: Iterable[bytes]) -> None:
 
 
 def _has_content(file: BufferedReader, data: bytes) -> bool:
-    """Whether a file holds exactly ``data``, compared a chunk at a time."""
     expected = memoryview(data)
     while chunk := file.read(_CHUNK):
         if chunk != expected[: len(chunk)]:

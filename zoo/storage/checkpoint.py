@@ -1,15 +1,12 @@
-"""The head of a safetensors file, judged before anything is allocated for its body.
+"""Checkpoints: named arrays and a JSON value in one safetensors file with a checksum.
 
-Layout (safetensors README, "Format", https://github.com/huggingface/safetensors): 8 bytes, the little-endian
-length of the header; the header, a JSON object from each name to ``{"dtype", "shape", "data_offsets"}``
-and ``"__metadata__"`` to strings; the tensors' bytes, without holes. zoo reads a strict part of that: few
-dtypes, plain names, and one metadata key. Everything here raises ``ValueError`` with a reason.
-
-A checkpoint: named arrays and a JSON value, in one safetensors file that verifies itself.
-
-The file has one metadata key, ``zoo``, with one sorted JSON text
-``{"format": 1, "meta": ..., "sha256": ...}``. One key, because safetensors writes several in random
-order: so the same checkpoint is the same bytes in every process.
+The header is validated before any memory for the body is allocated. Layout (safetensors README, "Format",
+https://github.com/huggingface/safetensors): 8 bytes, the little-endian length of the header; the header, a
+JSON object from each name to ``{"dtype", "shape", "data_offsets"}`` and ``"__metadata__"`` to strings; the
+bytes of the tensors, without holes. zoo reads a strict subset: few dtypes, plain names, and one metadata key,
+``zoo``, with one sorted JSON text ``{"format": 1, "meta": ..., "sha256": ...}``. One key, because safetensors
+writes several in random order: so the same checkpoint is the same bytes in every process. The readers of the
+header raise ``ValueError`` with a reason.
 """
 
 from __future__ import annotations
@@ -78,30 +75,32 @@ class TensorRange(NamedTuple):
 
 
 def read_layout(file: BufferedIOBase, size: int) -> tuple[str, list[TensorRange]]:
-    """The ``zoo`` metadata string and the arrays of a safetensors file whose layout holds together.
+    """Read and validate the header of a safetensors file.
 
     Args:
-        file: The file, at its start. Only its header is read, so that the body comes next.
+        file: The file, at its start. Only its header is read, so the body comes next.
         size: Its size in bytes.
 
     Returns:
-        The string, and the spans, which tile the body, in their order in the file.
+        The ``zoo`` metadata string, and the ranges, which tile the body, in their order in the file.
 
     Raises:
-        ValueError: The header is too long for the file or the bound, is no strict JSON, or describes tensors
-            that the file cannot hold: too many, bad names, unknown dtypes, overlaps, holes, surplus bytes.
+        ValueError: The header is too long for the file or the bound, is not strict JSON, or describes invalid
+            tensors: too many, bad names, unknown dtypes, overlaps, holes, surplus bytes.
     """
     header, body_bytes = _header(file, size)
     metadata = header.pop("__metadata__", None)
     if len(header) > MAX_ARRAYS:
         raise ValueError(f"it holds {len(header):,} arrays; expected at most {MAX_ARRAYS:,}")
-    spans = sorted((_tensor_range(name, info) for name, info in header.items()), key=lambda span: span[:3])
-    _check_ranges(spans, body_bytes)
-    return _zoo_metadata(metadata), spans
+    ranges = sorted(
+        (_tensor_range(name, info) for name, info in header.items()), key=lambda tensor: tensor[:3]
+    )
+    _check_ranges(ranges, body_bytes)
+    return _zoo_metadata(metadata), ranges
 
 
 def check_name(name: str) -> None:
-    """Raise ``ValueError`` unless ``name`` may be the name of an array."""
+    """Raise ``ValueError`` unless ``name`` is a valid array name."""
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"the array name {quote(name)} is not allowed: expected a letter or digit, "
@@ -110,7 +109,7 @@ def check_name(name: str) -> None:
 
 
 def _header(file: BufferedIOBase, size: int) -> tuple[dict[str, object], int]:
-    """The header as a dict, and how many bytes follow it."""
+    """Return the header as a dict and the number of bytes after it."""
     if size < _LENGTH_BYTES:
         raise ValueError(f"it has {size} bytes, too few for a checkpoint (.safetensors)")
     length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
@@ -126,7 +125,6 @@ def _header(file: BufferedIOBase, size: int) -> tuple[dict[str, object], int]:
 
 
 def _tensor_range(name: str, info: object) -> TensorRange:
-    """The span of one array, in agreement with its dtype and shape."""
     check_name(name)
     if not isinstance(info, dict) or info.keys() != _INFO_KEYS:
         raise ValueError(f"the array {name!r} is not described by exactly dtype, shape and data_offsets")
@@ -155,14 +153,14 @@ def _naturals(name: str, key: str, value: object) -> list[int]:
     return value
 
 
-def _check_ranges(spans: list[TensorRange], body_bytes: int) -> None:
-    """The sorted spans must tile the body: no overlap, no hole, nothing after the last."""
+def _check_ranges(ranges: list[TensorRange], body_bytes: int) -> None:
+    """Check that the sorted ranges tile the body: no overlap, no hole, nothing after the last."""
     position = 0
-    for span in spans:
-        if span.begin != position:
-            kind = "overlaps another" if span.begin < position else "leaves a hole before it"
-            raise ValueError(f"the array {span.name!r} {kind}")
-        position = span.end
+    for tensor in ranges:
+        if tensor.begin != position:
+            kind = "overlaps another" if tensor.begin < position else "leaves a hole before it"
+            raise ValueError(f"the array {tensor.name!r} {kind}")
+        position = tensor.end
     if position != body_bytes:
         raise ValueError(f"{position:,} bytes of arrays are described and {body_bytes:,} are there")
 
@@ -187,12 +185,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a file holds.
+    """The content of a checkpoint file.
 
     Attributes:
         arrays: Name to array. Names: letters, digits and ``_ . : / -``, at most 200. Dtypes: float32,
             float64, int32, int64, uint8, uint64. Any shape, ``()`` and empty ones included; any memory order.
-        meta: JSON values, whose meaning this package does not know. Finite numbers only (write infinity as a
+        meta: JSON values, not interpreted here. Finite numbers only (write infinity as a
             string or None); a tuple comes back as a list.
     """
 
@@ -227,24 +225,23 @@ def pack(checkpoint: Checkpoint) -> bytes:
 
 
 def unpack(data: bytes, *, source: str) -> Checkpoint:
-    """The checkpoint in ``data``, every byte of it verified.
+    """Decode and verify a checkpoint.
 
     Args:
-        data: The content of a file, from anywhere: sizes are bounded before anything is allocated.
+        data: The content of a file. It may be hostile: sizes are bounded before anything is allocated.
         source: Where the bytes are from, for messages.
 
     Returns:
-        The checkpoint; its arrays are own, writable, C-contiguous memory.
+        The checkpoint; its arrays own writable, C-contiguous memory.
 
     Raises:
-        CheckpointError: The bytes are damaged, foreign, or made by a newer zoo. No other error, whatever they
-            are.
+        CheckpointError: The bytes are damaged, foreign, or made by a newer zoo. No other error is raised.
     """
     return _read(BytesIO(data), len(data), source)
 
 
 def save(path: StrPath, checkpoint: Checkpoint) -> str:
-    """Write a checkpoint file, atomically, and verify what was written.
+    """Write a checkpoint file atomically, and verify it.
 
     Returns:
         The `digest` of the content.
@@ -260,7 +257,7 @@ def save(path: StrPath, checkpoint: Checkpoint) -> str:
 def load(path: StrPath, *, max_bytes: int = MAX_BYTES) -> Checkpoint:
     """Read a checkpoint file of at most ``max_bytes`` bytes.
 
-    Its header, of 16 MiB at most, is read and judged first: memory for arrays is only taken when they are as
+    Its header, of 16 MiB at most, is validated first: memory for arrays is only allocated when they are as
     large as the file itself.
 
     Raises:
@@ -277,18 +274,18 @@ def expect(
 
     Raises:
         CheckpointError: An array is missing, surplus, of another shape or dtype, or holds NaN or infinity; it
-            tells the first in the order of names.
+            names the first one by name.
     """
     for name in sorted(shapes.keys() | checkpoint.arrays.keys()):
-        found = _describe(checkpoint.arrays.get(name))
+        actual = _describe(checkpoint.arrays.get(name))
         expected = (
             f"{np.dtype(shapes[name][1]).name} {tuple(shapes[name][0])}"
             if name in shapes
             else "no such array"
         )
-        if found != expected:
+        if actual != expected:
             raise CheckpointError(
-                f"{source} does not fit this model: array {name!r}: found {found}, expected {expected}. "
+                f"{source} does not fit this model: array {name!r}: found {actual}, expected {expected}. "
                 "Load it with the configuration it was made with."
             )
         _check_finite(checkpoint.arrays[name], name, source)
@@ -300,8 +297,8 @@ def _pack(checkpoint: Checkpoint) -> tuple[bytes, str]:
         sha256 = _digest(arrays, checkpoint.meta)
         envelope = {"format": FORMAT, "meta": checkpoint.meta, "sha256": sha256}
         data = safetensors.numpy.save(arrays, metadata={METADATA_KEY: strict_json.dumps(envelope)})
-        # Whatever the serializer did to an array (0.8.0 has been caught) is found out here and not on resume;
-        # and nothing is ever written that `unpack` would find too large.
+        # Arrays that the serializer corrupts (0.8.0 did) are detected here and not on resume, and nothing is
+        # written that `unpack` would reject as too large.
         _unpack(BytesIO(data), len(data))
     except (ValueError, safetensors.SafetensorError) as error:
         raise _cannot_store(error) from error
@@ -309,7 +306,7 @@ def _pack(checkpoint: Checkpoint) -> tuple[bytes, str]:
 
 
 def _read(file: BufferedIOBase, size: int, source: str) -> Checkpoint:
-    """The checkpoint in an open file; raises `CheckpointError`."""
+    """Decode an open file; raises `CheckpointError`."""
     try:
         return _unpack(file, size)
     except ValueError as error:
@@ -319,24 +316,24 @@ def _read(file: BufferedIOBase, size: int, source: str) -> Checkpoint:
 
 
 def _unpack(file: BufferedIOBase, size: int) -> Checkpoint:
-    text, spans = read_layout(file, size)
+    text, ranges = read_layout(file, size)
     meta, sha256 = _open_envelope(text)
-    arrays = dict(sorted((span.name, _read_array(file, span)) for span in spans))
+    arrays = dict(sorted((tensor.name, _read_array(file, tensor)) for tensor in ranges))
     if _digest(arrays, meta) != sha256:
         raise ValueError("it is damaged (its sha256 does not match its content)")
     return Checkpoint(arrays, meta)
 
 
-def _read_array(file: BufferedIOBase, span: TensorRange) -> Array:
-    """The array that comes next in a file: read into its own memory, which a copy would take twice."""
-    array = np.empty(span.shape, span.dtype.newbyteorder("<"))
+def _read_array(file: BufferedIOBase, tensor: TensorRange) -> Array:
+    """Read the next array of a file into its own memory; a copy would take twice as much."""
+    array = np.empty(tensor.shape, tensor.dtype.newbyteorder("<"))
     if file.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
         raise ValueError("it was cut short while it was read")
-    return array.astype(span.dtype, copy=False)
+    return array.astype(tensor.dtype, copy=False)
 
 
 def _open_envelope(text: str) -> tuple[dict[str, object], object]:
-    """The meta and the sha256 in the ``zoo`` text; format first, since it says what else to expect."""
+    """Return meta and sha256 of the ``zoo`` text. The format is checked first, since it defines the rest."""
     envelope = strict_json.loads_object(text.encode("utf-8", "surrogatepass"))
     version = envelope.get("format")
     if type(version) is not int or version < 1:
@@ -352,7 +349,7 @@ def _open_envelope(text: str) -> tuple[dict[str, object], object]:
 
 
 def _sorted_contiguous(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The arrays by sorted name, C-contiguous: safetensors 0.8.0 silently corrupts others (its issue 825)."""
+    """Sort by name and make C-contiguous: safetensors 0.8.0 corrupts other arrays (its issue 825)."""
     return {name: _contiguous(name, arrays[name]) for name in sorted(arrays)}
 
 
@@ -369,7 +366,8 @@ def _contiguous(name: str, array: object) -> Array:
 
 
 def _digest(arrays: Mapping[str, Array], meta: dict[str, object]) -> str:
-    # Each text ends where its JSON ends and tells how many bytes follow: two contents never share a stream.
+    # Each text ends where its JSON ends and gives the number of bytes that follow, so two different contents
+    # never share a stream.
     stream = hashlib.sha256(strict_json.dumps(meta, where="meta").encode())
     for name, array in arrays.items():
         stream.update(strict_json.dumps([name, array.dtype.name, array.shape]).encode())

@@ -1,8 +1,7 @@
-"""A pointer: a small JSON file that says which checkpoint file is meant, and by its sha256 which content.
+"""The checkpoint files of one run, pointers to the last and the best, and recovery of damaged ones.
 
-No symbolic links: Windows, archives and copies lose them.
-
-The checkpoint files of one run, pointers to the last and the best, and what to do when one is damaged.
+A pointer is a small JSON file with the name and the sha256 of a checkpoint file. It is not a symbolic link,
+which Windows, archives and copies lose.
 
 The order of writes, each of them atomic and durable (`zoo.storage.atomic`), for a checkpoint of step ``n``:
 
@@ -46,7 +45,7 @@ _STEP_FILE = re.compile(r"step-([0-9]{8,18})\.safetensors")
 
 @dataclass(frozen=True)
 class Pointer:
-    """Names one checkpoint file in the pointer's own directory.
+    """A reference to one checkpoint file in the directory of the pointer.
 
     Attributes:
         file: The name of the file, such as ``step-00001200.safetensors``.
@@ -60,32 +59,32 @@ class Pointer:
 
 
 def step_file(step: int) -> str:
-    """The name of the file of a step."""
+    """The file name of a step."""
     return f"step-{step:08d}.safetensors"
 
 
 def step_of(name: str) -> int | None:
-    """The step whose file has this name, None for any other name."""
+    """The step of a checkpoint file name; None for any other name."""
     match = _STEP_FILE.fullmatch(name)
     step = int(match[1]) if match else -1
     return step if step_file(step) == name else None
 
 
 def write_pointer(path: Path, pointer: Pointer) -> None:
-    """Put ``pointer`` at ``path``, atomically; raises `CheckpointError`."""
+    """Write ``pointer`` to ``path`` atomically; raises `CheckpointError`."""
     write_json(path, asdict(pointer))
 
 
 def read_pointer(path: Path) -> Pointer:
-    """The pointer at ``path``.
+    """Read the pointer at ``path``.
 
     Raises:
         CheckpointError: It is missing, unreadable, or not exactly a pointer.
     """
-    found = read_json(path)
-    file, sha256, step = found.get("file"), found.get("sha256"), found.get("step")
-    # Not isinstance: JSON's true is an int in Python. The name is a plain one, so it leads nowhere else.
-    if found.keys() != {"file", "sha256", "step"} or type(step) is not int or not isinstance(file, str):
+    values = read_json(path)
+    file, sha256, step = values.get("file"), values.get("sha256"), values.get("step")
+    # Not isinstance: JSON's true is an int in Python. The name is a plain one, so it leaves no directory.
+    if values.keys() != {"file", "sha256", "step"} or type(step) is not int or not isinstance(file, str):
         raise CheckpointError(f"{path} is damaged: it is not exactly file, sha256 and step.")
     if not is_digest(sha256) or step_of(file) != step:
         raise CheckpointError(
@@ -95,10 +94,10 @@ def read_pointer(path: Path) -> Pointer:
 
 
 def load_verified(path: Path, sha256: str | None) -> Checkpoint:
-    """The checkpoint at ``path``; when ``sha256`` is given, its content must be the one that it names.
+    """Load the checkpoint at ``path`` and compare its digest with ``sha256``, unless that is None.
 
     Raises:
-        CheckpointError: As `zoo.storage.load`, or the file holds another checkpoint than the one meant.
+        CheckpointError: As `zoo.storage.load`, or the digest differs.
     """
     checkpoint = load(path)
     if sha256 is not None and digest(checkpoint) != sha256:
@@ -114,13 +113,13 @@ BEST = "best.json"
 
 
 def list_checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Step and path of every checkpoint file in ``folder``, by step; none when there is no folder."""
+    """Step and path of every checkpoint file in ``folder``, sorted by step; empty without the folder."""
     steps = [(step_of(path.name), path) for path in entries(folder)]
     return sorted((step, path) for step, path in steps if step is not None)
 
 
 def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, *, best: bool) -> Path:
-    """Write the file of a step, then the pointers, ``last`` at the very end; the path of the file."""
+    """Write the file of a step, then the pointers, ``last`` at the end; return the path of the file."""
     path = folder / step_file(step)
     pointer = Pointer(path.name, save(path, checkpoint), step)
     if best or _possible_best_steps(folder) == {
@@ -134,14 +133,14 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, *, best: bo
 def repair_pointers(
     folder: Path, step: int, checkpoint: Checkpoint, *, best_step: int | None, report: Report
 ) -> None:
-    """Make the pointers name the checkpoint that a run resumes from and its best one, where they do not.
+    """Point ``last`` to the checkpoint that a run resumes from, and ``best`` to its best one.
 
     Args:
         folder: The directory of the checkpoint files.
         step: The step of the checkpoint, as `load_last` returned it.
         checkpoint: Its content.
         best_step: The step of the best checkpoint up to this one; None before the first validation.
-        report: Called with a sentence when the best checkpoint is damaged.
+        report: Called with a message when the best checkpoint is damaged.
 
     Raises:
         CheckpointError: A pointer could not be written.
@@ -154,23 +153,23 @@ def repair_pointers(
 
 
 def prune(folder: Path, step: int, *, keep: int, keep_steps: set[int]) -> None:
-    """Remove the files before ``step``, but for the last ``keep``, the best, and the ``protected``."""
-    until_now = [(found, path) for found, path in list_checkpoints(folder) if found <= step]
-    stay = _possible_best_steps(folder) | keep_steps
-    for found, path in until_now[:-keep]:
-        if found not in stay:
+    """Remove the files up to ``step`` except the last ``keep``, the best, and those of ``keep_steps``."""
+    keep_steps = _possible_best_steps(folder) | keep_steps
+    until_now = [(number, path) for number, path in list_checkpoints(folder) if number <= step]
+    for number, path in until_now[:-keep]:
+        if number not in keep_steps:
             remove(path)
 
 
 def load_last(folder: Path, report: Report) -> tuple[int, Checkpoint] | None:
-    """Step and checkpoint that ``last`` names or, when that is damaged, the newest valid one.
+    """Load the checkpoint that ``last`` names or, when that is damaged, the newest valid one.
 
     Args:
         folder: The directory of the checkpoint files.
-        report: Called with one sentence or two for each file or pointer that was found damaged.
+        report: Called with a message for each damaged file or pointer.
 
     Returns:
-        None when there is no checkpoint.
+        Step and checkpoint; None when there is no checkpoint.
 
     Raises:
         CheckpointError: There are checkpoints, and none is valid.
@@ -194,25 +193,24 @@ def load_last(folder: Path, report: Report) -> tuple[int, Checkpoint] | None:
 
 
 def load_best(folder: Path, report: Report) -> tuple[int, Checkpoint] | None:
-    """Step and checkpoint that ``best`` names or, when that is missing or damaged, what `load_last` gives."""
+    """Load the checkpoint that ``best`` names; when that is missing or damaged, use `load_last`."""
     try:
         pointer = read_pointer(folder / BEST)
         return pointer.step, load_verified(folder / pointer.file, pointer.sha256)
     except CheckpointError as error:
         problem = str(error)
-    found = load_last(folder, report)
-    if found is not None:
-        report(f"{problem} The last checkpoint, of step {found[0]}, is used instead of the best.")
-    return found
+    last = load_last(folder, report)
+    if last is not None:
+        report(f"{problem} The last checkpoint, of step {last[0]}, is used instead of the best.")
+    return last
 
 
 def _candidates(folder: Path, problems: list[str]) -> Iterator[tuple[int, Path, str | None]]:
-    """Step, path and, where known, sha256 of the files to try, in order; a bad pointer goes to ``problems``.
+    """Yield step, path and known sha256 of the files to try, in order; add a bad pointer to ``problems``.
 
     First the file that ``last`` names; then older ones, newest first; then later ones, which a run that was
-    resumed from an earlier step has given up. At the very end once more the named file, now without its
-    sha256: a writer killed between an overwritten step file and its pointer leaves exactly that, and it is
-    valid in itself.
+    resumed from an earlier step has abandoned. At the end again the named file, without its sha256: a writer
+    killed between an overwritten step file and its pointer leaves a valid file with another digest.
     """
     newest_first = list_checkpoints(folder)[::-1]
     pointer = _read_last(folder, problems, needed=bool(newest_first))
@@ -236,7 +234,6 @@ def _read_last(folder: Path, problems: list[str], *, needed: bool) -> Pointer | 
 
 
 def _pointer_or_none(path: Path) -> Pointer | None:
-    """The pointer at ``path``; None when it is missing or damaged."""
     try:
         return read_pointer(path)
     except CheckpointError:
@@ -244,7 +241,7 @@ def _pointer_or_none(path: Path) -> Pointer | None:
 
 
 def _pointer_to(folder: Path, step: int | None, report: Report) -> Pointer | None:
-    """The pointer to the file of a step; None when ``best`` names it already, or no such file is valid."""
+    """A pointer to the file of a step; None when ``best`` names it already, or no such file is valid."""
     named = _pointer_or_none(folder / BEST)
     if step is None or (named is not None and named.step == step):
         return None

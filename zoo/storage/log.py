@@ -1,10 +1,8 @@
-"""A log: one JSON object a line, and a line counts once its newline is there.
+"""Logs of JSON lines. A line is a record once its newline is written.
 
-So a writer may die at any moment: what it left of its last line is no record, neither for the reader nor for
-the next writer. Numbers that JSON lacks are written as the strings ``"nan"``, ``"inf"`` and ``"-inf"``, which
-``float()`` reads; None would not tell a loss that is unknown from one that exploded.
-
-A log is read line by line: whoever needs all of it holds one record at a time.
+A writer may die at any moment: readers and the next writer ignore a last line without a newline. Numbers that
+JSON lacks are written as the strings ``"nan"``, ``"inf"`` and ``"-inf"``, which ``float()`` reads; None would
+not distinguish an unknown loss from one that exploded. Logs are read one line at a time.
 """
 
 from __future__ import annotations
@@ -24,18 +22,18 @@ from zoo.storage.safe_read import cannot_write, exists, opened
 MAX_LOG_BYTES = 2**30
 NOT_FINITE = ("nan", "inf", "-inf")
 MAX_LINE_BYTES = 2**20
-"""Of a line with its newline. The longest is a sample, with 12 bytes for a character outside the BMP."""
+"""Largest line with its newline. The longest is a sample, with 12 bytes for a character outside the BMP."""
 
 
 def append(path: Path, record: Mapping[str, object]) -> None:
-    """Add one record to the log at ``path``; it is with the operating system when this returns.
+    """Append one record to the log at ``path``; the operating system has it when this returns.
 
     Args:
-        path: The log; made when missing.
+        path: The log; created when missing.
         record: JSON values; NumPy scalars, NaN and infinity are allowed.
 
     Raises:
-        CheckpointError: The record is not JSON, or it could not be written; the log then is as it was.
+        CheckpointError: The record is not JSON, or it could not be written; the log is then unchanged.
     """
     line = _line(path, record)
     try:
@@ -46,16 +44,16 @@ def append(path: Path, record: Mapping[str, object]) -> None:
 
 
 def read(path: Path) -> list[dict[str, object]]:
-    """All records, oldest first; none when there is no log.
+    """All records, oldest first; empty without a log.
 
     Raises:
-        CheckpointError: The log cannot be read, or a line (which the message names) is not a JSON object.
+        CheckpointError: The log cannot be read, or a line is not a JSON object; the message names the line.
     """
     return [record for _, record in iterate(path)]
 
 
 def iterate(path: Path) -> Iterator[tuple[bytes, dict[str, object]]]:
-    """Each whole line, newline included, with its record, one at a time; raises as `read`."""
+    """Yield each complete line, newline included, with its record; raises as `read`."""
     if not exists(path):
         return
     with opened(path, max_bytes=MAX_LOG_BYTES) as (file, _):
@@ -72,9 +70,9 @@ def iterate(path: Path) -> Iterator[tuple[bytes, dict[str, object]]]:
 
 
 def truncate(path: Path, step: int, without: Collection[str] = ()) -> None:
-    """Drop, atomically, the records of steps after ``step``, those of some events, and a torn last line.
+    """Atomically drop the records of steps after ``step``, those of some events, and a torn last line.
 
-    A record without an integer ``"step"`` belongs to no step and stays.
+    A record without an integer ``"step"`` stays.
 
     Args:
         path: The log.
@@ -82,7 +80,7 @@ def truncate(path: Path, step: int, without: Collection[str] = ()) -> None:
         without: Values of ``"event"`` whose records are dropped.
 
     Raises:
-        CheckpointError: As `read`, or the log could not be written; it then is as it was.
+        CheckpointError: As `read`, or the log could not be written; it is then unchanged.
     """
     if exists(path):
         write_chunks(path, (line for line, record in iterate(path) if _stays(record, step, without)))
@@ -126,7 +124,7 @@ def _loggable(value: object) -> object:
 
 
 def _append_whole(file: FileIO, line: bytes) -> None:
-    """Append all of ``line`` or, on an error such as a full disk, nothing of it."""
+    """Append ``line``; on an error such as a full disk, restore the old size."""
     start = _cut_torn_line(file)
     rest = memoryview(line)
     try:
@@ -138,7 +136,7 @@ def _append_whole(file: FileIO, line: bytes) -> None:
 
 
 def _cut_torn_line(file: FileIO) -> int:
-    """Remove what a killed writer left after the last newline; the size of the file then."""
+    """Remove a torn last line, and return the new size of the file."""
     size = file.seek(0, 2)
     if size == 0:
         return 0

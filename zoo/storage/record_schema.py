@@ -25,7 +25,7 @@ def _is_number(value: Any) -> bool:
 
 
 def is_bounded_float(value: Any) -> bool:
-    """Whether a value is a finite number of at most `MAX_BOUNDED_FLOAT`, fit for a mean."""
+    """Whether a value is a finite number of at most `MAX_BOUNDED_FLOAT`."""
     return _is_number(value) and abs(value) <= MAX_BOUNDED_FLOAT
 
 
@@ -39,15 +39,18 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def check_record(values: object, schema: Schema, where: str) -> dict[str, Any]:
-    """A record with every field of ``schema``; a field that may be None may be missing.
+    """Validate a record; a field that may be None may be missing.
 
     Args:
-        values: The record as it was read.
-        schema: The fields that it should have. Others are left out.
-        where: The place of the record, for messages.
+        values: The record.
+        schema: Its fields. Others are left out.
+        where: Location of the record, for messages.
+
+    Returns:
+        The record with every field of ``schema``.
 
     Raises:
-        CheckpointError: if it is not an object, a field is missing, or its value is of another kind.
+        CheckpointError: if it is not an object, a field is missing, or a value is of another kind.
     """
     if not isinstance(values, dict):
         raise CheckpointError(f"{where} is not an object of names and values.")
@@ -55,16 +58,16 @@ def check_record(values: object, schema: Schema, where: str) -> dict[str, Any]:
 
 
 def check_records(rows: object, schema: Schema, where: str) -> list[dict[str, Any]]:
-    """A list of records, each as `check_record` takes it; raises `CheckpointError`."""
+    """Validate a list of records as `check_record` does; raises `CheckpointError`."""
     if not isinstance(rows, list):
         raise CheckpointError(f"{where} is not a list; run `zoo compare` again.")
-    return [check_record(values, schema, f"{where}[{place}]") for place, values in enumerate(rows)]
+    return [check_record(values, schema, f"{where}[{index}]") for index, values in enumerate(rows)]
 
 
 def _checked(value: object, kind: str, where: str) -> object:
     name, _, none = kind.partition(" | ")
     allows, words = _ALLOWED[name]
     if not (value is None and none) and not allows(value):
-        found = quote(value) if isinstance(value, str) else short_repr(value)
-        raise CheckpointError(f"{where} is {found}; expected {words}.")
+        text = quote(value) if isinstance(value, str) else short_repr(value)
+        raise CheckpointError(f"{where} is {text}; expected {words}.")
     return value

@@ -1,7 +1,4 @@
-"""A lock on a directory, which the system releases when its holder dies.
-
-A run directory: ``config.json``, ``log.jsonl`` and ``checkpoints/``.
-"""
+"""Run directories: ``config.json``, ``log.jsonl``, ``checkpoints/`` and a lock for the writer."""
 
 from __future__ import annotations
 
@@ -30,22 +27,22 @@ from zoo.storage.safe_read import StrPath, cannot_write, exists, read_json
 
 
 @contextmanager
-def exclusive_lock(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file at a path.
+def exclusive_lock(path: Path, subject: str) -> Iterator[None]:
+    """Hold the lock file at a path; the system releases it when the process dies.
 
     Args:
-        path: The file, made if it is not there.
-        what: What it locks, in words that begin a sentence.
+        path: The file, created if it is missing.
+        subject: The locked thing, as the subject of an error message.
 
     Raises:
-        CheckpointError: At once, when somebody else holds it or it cannot be made.
+        CheckpointError: At once, when another process holds it or it cannot be created.
     """
     lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
     except Timeout:
         raise CheckpointError(
-            f"{what} is in use by another process; wait for its end or choose another directory."
+            f"{subject} is in use by another process; wait for its end or choose another directory."
         ) from None
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -69,7 +66,7 @@ class RunDirectory:
         log_path: ``log.jsonl``.
         checkpoints_path: ``checkpoints/``, with ``step-00001200.safetensors`` and so on, ``last.json``,
             ``best.json``.
-        resumed_from: The step that this run was resumed from, which pruning never removes; see `resume`.
+        resumed_from: The step that this run was resumed from. Pruning never removes its file.
     """
 
     def __init__(self, path: StrPath) -> None:
@@ -80,18 +77,18 @@ class RunDirectory:
         self.resumed_from: int | None = None
 
     def holds_run(self) -> bool:
-        """Whether a run was begun here: there is a config, a log or a checkpoint."""
+        """Whether there is a config, a log or a checkpoint."""
         return exists(self.config_path) or exists(self.log_path) or bool(self.checkpoints())
 
     def create(self, *, resuming: bool = False) -> None:
-        """Make the directory, with its parents, ready for a run.
+        """Create the directory and its parents.
 
         Args:
-            resuming: Whether a run that is here already is to go on. Where none is, one may begin.
+            resuming: Whether an existing run is resumed. Without one, a new run begins.
 
         Raises:
             CheckpointError: It holds a run and ``resuming`` is false; it holds other files and no run; it is
-                no directory; it cannot be written. Nothing that was there is touched.
+                not a directory; it cannot be written. Existing files are never touched.
         """
         self._check_free(resuming)
         try:
@@ -105,12 +102,12 @@ class RunDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only writer here; what killed writers left half written is removed on entry.
+        """Hold the lock of the only writer, and remove temporaries of killed writers.
 
         Raises:
-            CheckpointError: At once, when somebody else holds the lock or it cannot be made.
+            CheckpointError: At once, when another process holds the lock or it cannot be created.
         """
-        if not exists(self.path):  # filelock would make it
+        if not exists(self.path):  # filelock would create it
             raise CheckpointError(f"The run directory {self.path} does not exist; create it first.")
         with exclusive_lock(self.path / _LOCK, f"The run directory {self.path}"):
             remove_temporaries(self.path)
@@ -118,10 +115,7 @@ class RunDirectory:
             yield
 
     def wait_for_writer(self, seconds: float) -> None:
-        """Wait until nobody holds the lock, so many seconds at most.
-
-        Whoever is asked to stop finishes a step and saves before it lets go.
-        """
+        """Wait up to ``seconds`` for the lock: a writer that is stopped finishes a step and saves first."""
         if exists(self.path / _LOCK):
             with contextlib.suppress(Timeout), FileLock(self.path / _LOCK, timeout=seconds):
                 pass
@@ -131,11 +125,11 @@ class RunDirectory:
         write_json(self.config_path, dict(config))
 
     def read_config(self) -> dict[str, object]:
-        """The object in ``config.json``; raises `CheckpointError` when it is missing or not strict JSON."""
+        """Read ``config.json``; raises `CheckpointError` when it is missing or not strict JSON."""
         return read_json(self.config_path)
 
     def checkpoints(self) -> list[tuple[int, Path]]:
-        """Step and path of every checkpoint file, by step. Whether one is valid, only loading it tells."""
+        """Step and path of every checkpoint file, sorted by step. A file may be damaged."""
         return checkpoint_files.list_checkpoints(self.checkpoints_path)
 
     def save(self, step: int, checkpoint: Checkpoint, *, best: bool, keep: int = 3) -> Path:
@@ -143,38 +137,38 @@ class RunDirectory:
 
         Args:
             step: The step, from 0 on.
-            checkpoint: What to write.
+            checkpoint: Its content.
             best: Whether it is the best so far.
-            keep: How many files up to this step stay, at least 1. Besides stay the best, the one resumed
-                from, and files of later steps (there are some after a run was resumed from an earlier one).
+            keep: Number of files up to this step that stay, at least 1. The best, the one resumed from, and
+                files of later steps stay too (a run that was resumed from an earlier step has some).
 
         Returns:
             The path of the file.
 
         Raises:
-            CheckpointError: Something could not be written; all that was there before is there and valid.
+            CheckpointError: Something could not be written; the existing files are intact.
             UsageError: ``step`` or ``keep`` is out of range.
         """
         if not 0 <= step <= MAX_STEP or keep < 1:
             raise UsageError(
                 f"cannot save step {step} and keep {keep} files: expected step >= 0 and keep >= 1."
             )
-        step = operator.index(step)  # a NumPy integer is one too, but JSON does not know it
+        step = operator.index(step)  # JSON cannot store a NumPy integer
         path = checkpoint_files.save_checkpoint(self.checkpoints_path, step, checkpoint, best=best)
-        protected = set() if self.resumed_from is None else {self.resumed_from}
-        checkpoint_files.prune(self.checkpoints_path, step, keep=keep, keep_steps=protected)
+        keep_steps = set() if self.resumed_from is None else {self.resumed_from}
+        checkpoint_files.prune(self.checkpoints_path, step, keep=keep, keep_steps=keep_steps)
         return path
 
     def resume(
         self, step: int, checkpoint: Checkpoint, *, best_step: int | None, report: Report, keep: int = 3
     ) -> None:
-        """Go on from a checkpoint that `load_last` returned: restore what a killed writer left undone.
+        """Resume from a checkpoint that `load_last` returned: repair the pointers and prune.
 
         Args:
             step: Its step.
             checkpoint: Its content.
             best_step: The step of the best checkpoint up to this one; None before the first validation.
-            report: Called with a sentence when the best checkpoint is damaged.
+            report: Called with a message when the best checkpoint is damaged.
             keep: As for `save`.
 
         Raises:
@@ -187,14 +181,13 @@ class RunDirectory:
         checkpoint_files.prune(self.checkpoints_path, step, keep=keep, keep_steps={step})
 
     def load_last(self, report: Report) -> tuple[int, Checkpoint] | None:
-        """Step and checkpoint of the last save, or of the newest valid one when that is damaged.
+        """Load the last checkpoint, or the newest valid one when that is damaged.
 
         Args:
-            report: Called with a sentence for each file or pointer that is damaged: which, why, what is used
-                instead.
+            report: Called with a message for each damaged file or pointer.
 
         Returns:
-            None when the run has no checkpoint.
+            Step and checkpoint; None when the run has no checkpoint.
 
         Raises:
             CheckpointError: There are checkpoints, and none is valid.
@@ -202,31 +195,31 @@ class RunDirectory:
         return checkpoint_files.load_last(self.checkpoints_path, report)
 
     def load_best(self, report: Report) -> tuple[int, Checkpoint] | None:
-        """Step and checkpoint of the best save, or else (with a report) what `load_last` gives."""
+        """Load the best checkpoint; if that fails, report it and use `load_last`."""
         return checkpoint_files.load_best(self.checkpoints_path, report)
 
     def append_log(self, record: Mapping[str, object]) -> None:
-        """Add a line to ``log.jsonl``; NaN and infinity become the strings ``"nan"``, ``"inf"`` and so on."""
+        """Append a record to ``log.jsonl``; NaN and infinity become the strings ``"nan"`` and ``"inf"``."""
         log.append(self.log_path, record)
 
     def read_log(self) -> list[dict[str, object]]:
-        """The records of ``log.jsonl``; a torn last line is none, a bad one before it a `CheckpointError`."""
+        """Read ``log.jsonl``; a torn last line is ignored, a bad line before it raises `CheckpointError`."""
         return log.read(self.log_path)
 
     def truncate_log(self, step: int, *, without: Collection[str] = ()) -> None:
-        """Drop, atomically, the records of steps after ``step`` and those of some events.
+        """Atomically drop the records of steps after ``step`` and those of some events.
 
         Records without a step stay.
         """
         log.truncate(self.log_path, step, without)
 
     def discard(self, *, remove_directory: bool) -> None:
-        """Remove a run that failed before its first record of a step, an evaluation or divergence.
+        """Remove a run without a checkpoint and without a record of a step, an evaluation or divergence.
 
-        A run with such a record or with a checkpoint stays. The caller holds the lock.
+        The caller holds the lock.
 
         Args:
-            remove_directory: Whether to remove the directory, too, unless it holds something else.
+            remove_directory: Whether to remove the directory, too, if it is empty then.
 
         Raises:
             CheckpointError: Something could not be removed.
@@ -257,27 +250,27 @@ class RunDirectory:
             )
 
     def _is_ours(self, path: Path) -> bool:
-        """Whether a run that died before its first write may have left ``path``."""
+        """Whether a run that was killed before its first write may have left ``path``."""
         if path == self.checkpoints_path:
             return all(is_temporary(inner) for inner in entries(path))
         return path.name == _LOCK or is_temporary(path)
 
 
 class ReadOnlyRunDirectory(RunDirectory):
-    """A run directory that another process writes: one reads as ever, and drops what one would write."""
+    """A run directory that another process writes: reads work, writes do nothing."""
 
     def write_config(self, config: Mapping[str, object]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def save(self, step: int, checkpoint: Checkpoint, *, best: bool, keep: int = 3) -> Path:  # noqa: ARG002
-        """Nothing; the path of the directory."""
+        """Do nothing, and return the path of the directory."""
         return self.path
 
     def append_log(self, record: Mapping[str, object]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def truncate_log(self, step: int, *, without: Collection[str] = ()) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def resume(
         self,
@@ -288,5 +281,5 @@ class ReadOnlyRunDirectory(RunDirectory):
         report: Report,  # noqa: ARG002
         keep: int = 3,  # noqa: ARG002
     ) -> None:
-        """Only note the step."""
+        """Store the step only."""
         self.resumed_from = step

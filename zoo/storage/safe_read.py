@@ -1,7 +1,4 @@
-"""The operating system's refusals as sentences: what path, what happened, what is safe, what to do.
-
-Reading files that may be missing, huge, or no files at all.
-"""
+"""Safe reads of files that may be missing, huge or devices, and error messages for ``OSError``."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ _WRITING = {
     errno.EEXIST: ("a file of that name is in the way", "move it away or choose another name"),
 }
 
-# The same for reading, where a missing or unreadable file asks for something else.
+# The same for reading, where the remedy for a missing or unreadable file is another.
 _READING = {
     errno.ENOENT: ("it does not exist", "check the path"),
     errno.ENOTDIR: ("a part of the path is a file, not a directory", "check the path"),
@@ -55,7 +52,7 @@ def cannot_write(path: StrPath, error: OSError) -> CheckpointError:
 
 
 def cannot_confirm(path: StrPath, error: OSError) -> CheckpointError:
-    """The error for a file that is in place, whole, but perhaps not yet on the disk itself."""
+    """The error for a file that was written, but whose name may not yet be on disk."""
     what, remedy = _explain(error, _WRITING)
     return CheckpointError(
         f"Wrote {path}, but the system did not confirm that its name is on disk: {what}. "
@@ -64,7 +61,7 @@ def cannot_confirm(path: StrPath, error: OSError) -> CheckpointError:
 
 
 def cannot_remove(path: StrPath, error: OSError) -> CheckpointError:
-    """The error for a file that was to be removed and is still there."""
+    """The error for a file that could not be removed."""
     what, _ = _explain(error, _WRITING)
     return CheckpointError(f"cannot remove {path}: {what}. Nothing else was changed; remove it by hand.")
 
@@ -102,7 +99,7 @@ def opened(path: StrPath, *, max_bytes: int) -> Iterator[tuple[BufferedIOBase, i
 
 
 def _open(path: str, flags: int) -> int:
-    """Wait for no pipe that has come in place of the file since."""
+    # O_NONBLOCK: do not wait for a pipe that has replaced the file since.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -114,7 +111,7 @@ def read_bytes(path: StrPath, *, max_bytes: int) -> bytes:
     """
     with opened(path, max_bytes=max_bytes) as (file, size):
         try:
-            data = file.read(size + 1)  # one more than it had: growth is then seen, not cut off
+            data = file.read(size + 1)  # one byte more, to detect growth
         except MemoryError:
             raise CheckpointError(f"cannot read {path}: its {size:,} bytes do not fit into memory.") from None
     if len(data) > size:
@@ -136,7 +133,7 @@ def read_json(path: StrPath, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, ob
 
 
 def exists(path: Path) -> bool:
-    """Whether something is at ``path``; a refusal to look is a `CheckpointError`, unlike `Path.exists`."""
+    """Whether ``path`` exists; unlike `Path.exists`, raises `CheckpointError` if that is unknown."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -147,7 +144,7 @@ def exists(path: Path) -> bool:
 
 
 def _check(path: Path, status: os.stat_result, max_bytes: int) -> int:
-    """Check that a file is regular, since devices may never end and pipes may block; return its size."""
+    """Check that a file is regular (devices may never end, pipes may block) and return its size."""
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
         raise CheckpointError(f"cannot read {path}: it is {kind}, expected a file.")

@@ -1,6 +1,6 @@
-"""JSON without its surprises: no NaN, no duplicate key, no key that changes its type, no bottomless nesting.
+"""Strict JSON: no NaN, no duplicate keys, string keys only, bounded nesting and numbers.
 
-Everything here raises ``ValueError`` with a reason; the caller knows the file and adds its name.
+Errors are ``ValueError`` with a reason; the caller adds the name of the file.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ import json
 import math
 from collections import Counter
 
-# Real configurations nest four or five deep. The bound lies far below Python's recursion limit, so
-# whatever one process could write, every other can read, however deep its own stack is.
+# Real configurations nest four or five deep. The bound is far below Python's recursion limit, so every
+# process can read what another wrote, however deep its own stack is.
 MAX_DEPTH = 64
-# Whatever reads a number may convert it to a float, which holds 308 digits. A seed has 19.
+# Readers may convert a number to a float, which holds 308 digits. A seed has 19.
 MAX_DIGITS = 300
 _TOO_LARGE = 10**MAX_DIGITS
 
 
 def dumps(value: object, *, indent: int | None = None, where: str = "value") -> str:
-    """One canonical text per value: sorted keys, plain ASCII, no spaces unless ``indent`` is given.
+    """Encode a value canonically: sorted keys, plain ASCII, no spaces unless ``indent`` is given.
 
     Args:
         value: Built of dict (with string keys), list, tuple (becomes a list), str, int, float, bool, None.
         indent: Spaces per level for a file that people read; None for one line.
-        where: What the value is called in an error message.
+        where: Name of the value in error messages.
 
     Raises:
-        ValueError: Something in the value cannot be stored, or would not come back as it was.
+        ValueError: Something in the value cannot be stored, or would not come back unchanged.
     """
     _check(value, where, 0)
     separators = (",", ":") if indent is None else (",", ": ")
@@ -34,10 +34,10 @@ def dumps(value: object, *, indent: int | None = None, where: str = "value") -> 
 
 
 def loads(data: bytes) -> object:
-    """The value in ``data`` (UTF-8 JSON).
+    """Decode UTF-8 JSON.
 
     Raises:
-        ValueError: Not UTF-8, not JSON, a key twice in one object, a number not finite or of more than 300
+        ValueError: Not UTF-8, not JSON, a duplicate key, a number that is not finite or has more than 300
             digits, or nested too deep.
     """
     try:
@@ -55,7 +55,7 @@ def loads(data: bytes) -> object:
 
 
 def loads_object(data: bytes) -> dict[str, object]:
-    """Like `loads`, for a file whose outermost value must be an object."""
+    """Decode UTF-8 JSON whose outermost value must be an object; raises as `loads`."""
     value = loads(data)
     if not isinstance(value, dict):
         raise ValueError(f"it holds a JSON {type(value).__name__}, expected an object")
@@ -63,12 +63,11 @@ def loads_object(data: bytes) -> dict[str, object]:
 
 
 def quote(text: str, limit: int = 60) -> str:
-    """``text`` from a file, made safe and short for a message: no control characters, no endless lines."""
+    """Quote text of a file for a message: no control characters, at most ``limit`` characters."""
     return ascii(text if len(text) <= limit else text[:limit] + "...")
 
 
 def _check(value: object, where: str, depth: int) -> None:
-    """Raise ``ValueError`` unless JSON can hold ``value`` and give it back (a tuple as a list)."""
     if depth > MAX_DEPTH:
         raise _too_deep()
     if isinstance(value, dict):
@@ -94,7 +93,7 @@ def _check_leaf(value: object, where: str) -> None:
 
 
 def _check_depth(value: object, depth: int) -> None:
-    # Apart from `_check`, which names places: a name made of a hostile file's keys could be megabytes long.
+    # Not `_check`, which names locations: the keys of a hostile file could make a name of megabytes.
     if depth > MAX_DEPTH:
         raise _too_deep()
     if isinstance(value, dict | list):

@@ -1,7 +1,7 @@
-"""The place in a document where what a command made stands.
+"""Markers in a Markdown document between which a command writes its output.
 
-It lies between a line ``<!-- made by: ... -->`` and a line ``<!-- end of what was made -->``. A document with
-several of them gives each a name, ``<!-- text, made by: ... -->``.
+The output stands between a line ``<!-- made by: ... -->`` and a line ``<!-- end of what was made -->``. A
+document with several of them names each: ``<!-- text, made by: ... -->``.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ _BEGINNING_LINE = re.compile(r"<!-- (?:[\w-]+, )?made by: ")
 
 @dataclass(frozen=True)
 class DocumentMarker:
-    """A place in a document.
+    """A marked block of a document.
 
     Args:
         path: The file.
-        name: The name of the place; empty where it is the only one.
-        who: Of an error, as in ``bench``.
+        name: Name of the block; empty where it is the only one.
+        command: Name of the command for error messages, such as ``bench``.
     """
 
     path: Path
     name: str
-    who: str
+    command: str
 
     @property
     def beginning(self) -> str:
-        """What its first line begins with."""
+        """Beginning of the first line of the block."""
         return f"<!-- {self.name}, made by: " if self.name else BEGINNING
 
     def write(self, command: str, paragraphs: Sequence[str]) -> None:
-        """Write paragraphs to a new file, or into the place if the file is there.
+        """Write paragraphs to a new file, or into the block if the file exists.
 
         Args:
-            command: What made them; it stands in the first line.
-            paragraphs: Markdown, to be parted by empty lines.
+            command: The command line that made them, for the first line of the block.
+            paragraphs: Markdown; empty lines are added between them.
 
         Raises:
-            UsageError: if the file has no such place.
+            UsageError: if the file has no such block.
             CheckpointError: if it cannot be written.
         """
         from zoo.storage.atomic import write_bytes
@@ -54,23 +54,23 @@ class DocumentMarker:
         write_bytes(self.path, text.encode(errors="backslashreplace"))  # a path may be no UTF-8
 
     def check(self) -> None:
-        """Refuse a file without the place now, not after the work.
+        """Check that `write` will find its block.
 
         Raises:
-            UsageError: if the file is there and has no such place, or there is no directory for it.
+            UsageError: if the file exists and has no such block, or its directory does not exist.
         """
         if not self.path.absolute().parent.is_dir():
             raise UsageError(
-                f"{self.who}: there is no directory {self.path.parent} to write {self.path.name} into."
+                f"{self.command}: there is no directory {self.path.parent} to write {self.path.name} into."
             )
         if self.path.exists():
             self.replace(self._text(), "")
 
     def replace(self, text: str, block: str) -> str:
-        """The text of a document with another block in the place.
+        """Return the text of a document with ``block`` in place of the marked one.
 
         Raises:
-            UsageError: if it has no such place, or several.
+            UsageError: if the document has no such block, or several.
         """
         lines = text.splitlines(keepends=True)
         first = [n for n, line in enumerate(lines) if line.startswith(self.beginning)]
@@ -78,8 +78,8 @@ class DocumentMarker:
         last = next((n for n in others if first and n > first[0]), None)
         if len(first) != 1 or last is None or lines[last].strip() != END:
             raise UsageError(
-                f"{self.who}: {self.path} has no place for the tables; expected one line that begins with "
-                f"{self.beginning.strip()} and, below it, one line {END}."
+                f"{self.command}: {self.path} has no place for the tables; expected one line that begins "
+                f"with {self.beginning.strip()} and, below it, one line {END}."
             )
         return "".join([*lines[: first[0]], block, *lines[last + 1 :]])
 
@@ -87,13 +87,13 @@ class DocumentMarker:
         return self.path.read_text(encoding="utf-8")
 
 
-def parse_marker(text: str, who: str) -> DocumentMarker:
-    """The place that ``FILE`` or ``FILE#NAME`` means.
+def parse_marker(text: str, command: str) -> DocumentMarker:
+    """Parse ``FILE`` or ``FILE#NAME``.
 
     Raises:
-        UsageError: if the name is none.
+        UsageError: if the name is invalid.
     """
     path, sign, name = text.rpartition("#")
     if sign and not re.fullmatch(r"[\w-]+", name):
-        raise UsageError(f"{who}: {text!r} names no place; write it as FILE or FILE#NAME.")
-    return DocumentMarker(Path(path), name, who) if sign else DocumentMarker(Path(text), "", who)
+        raise UsageError(f"{command}: {text!r} names no place; write it as FILE or FILE#NAME.")
+    return DocumentMarker(Path(path), name, command) if sign else DocumentMarker(Path(text), "", command)
