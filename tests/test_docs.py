@@ -123,7 +123,7 @@ def test_a_page_names_the_install_before_the_check_that_needs_it(page):
 def test_every_hook_has_a_heading_with_its_arguments():
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)
-    hooks = {hookspecs.hook_name(contract): None for contract in hookspecs.CONTRACTS}
+    hooks = {hookspecs.hook_name(contract): None for contract in hookspecs.COMPONENT_CLASSES}
     hooks = {name: getattr(manager.hook, name).spec.argnames for name in hooks}
     assert hooks.keys() == {name for name in vars(hookspecs) if name.startswith("zoo_")}
     headings = re.findall(r"^## (zoo_.*)$", TEXT["docs/plugins.md"], re.MULTILINE)

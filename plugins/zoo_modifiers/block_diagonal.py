@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_modifiers._matrices import Shape, blocks, divided, recurrent_matrices, sizes_in_front
+from zoo_modifiers._recurrent_matrices import (
+    Shape,
+    divide_size,
+    recurrent_matrices,
+    square_blocks,
+    stack_sizes,
+)
 
 
-def stacked(start: Callable[..., Any], axis: int) -> Callable[..., Any]:
+def stack_blocks(start: Callable[..., Any], axis: int) -> Callable[..., Any]:
     """Blocks that start one by one as a matrix of their size would."""
 
     def blocks(rng: np.random.Generator, shape: Shape, cell: Any) -> Any:
@@ -43,21 +49,21 @@ class BlockDiagonal(zoo.Modifier):
     )
     heads = zoo.Option(4, help="blocks of the recurrent matrices; must divide H", low=1)
 
-    def declare(self, parts: Any) -> None:
+    def edit(self, spec: Any) -> None:
         """A stack of blocks for every matrix."""
-        for name, product in recurrent_matrices(parts).items():
-            blocks(parts, product)
-            front, old = sizes_in_front(parts, name), parts.params.pop(name)
-            sizes = [*front, str(self.heads), *(divided(size, self.heads) for size in product.matrix)]
-            start = stacked(parts.start_of(old), len(front))
-            parts.add(name, zoo.Param(*sizes, init=start, help=f"{old.help or name}, for each head"))
+        for name, matmul in recurrent_matrices(spec).items():
+            square_blocks(spec, matmul)
+            front, old = stack_sizes(spec, name), spec.params.pop(name)
+            sizes = [*front, str(self.heads), *(divide_size(size, self.heads) for size in matmul.matrix)]
+            start = stack_blocks(spec.initializer_of(old), len(front))
+            spec.add(name, zoo.Param(*sizes, init=start, help=f"{old.help or name}, for each head"))
 
-    def product(self, now: Any, product: Any, operand: Any, matrix: Any) -> Any:
+    def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
         """A product for each head; what the heads make is put together gate by gate."""
-        if not product.recurrent:
-            return product.of(operand, matrix)
-        count = blocks(now.parts, product)
-        heads = operand.reshape(self.heads, 1, -1) @ product.part_of(now[product.param])
+        if not matmul.is_recurrent:
+            return matmul.multiply(operand, matrix)
+        count = square_blocks(ctx.spec, matmul)
+        heads = operand.reshape(self.heads, 1, -1) @ matmul.select(ctx[matmul.param])
         return heads.reshape(self.heads, count, -1).swapaxes(0, 1).reshape(-1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_modifiers._matrices import Shape, blocks, recurrent_matrices, sizes_in_front
+from zoo_modifiers._recurrent_matrices import Shape, recurrent_matrices, square_blocks, stack_sizes
 
 
 def unit_interval(rng: np.random.Generator, shape: Shape) -> Any:
@@ -36,19 +36,19 @@ class Diagonal(zoo.Modifier):
         "https://arxiv.org/abs/1903.08023.",
     )
 
-    def declare(self, parts: Any) -> None:
+    def edit(self, spec: Any) -> None:
         """A vector for every square."""
-        for name, product in recurrent_matrices(parts).items():
-            count, rows = blocks(parts, product), product.matrix[0]
-            sizes = [*sizes_in_front(parts, name), *([str(count)] if count > 1 else []), rows]
-            del parts.params[name]
-            parts.add(name, zoo.Param(*sizes, init=unit_interval, help="each unit to itself"))
+        for name, matmul in recurrent_matrices(spec).items():
+            count, rows = square_blocks(spec, matmul), matmul.matrix[0]
+            sizes = [*stack_sizes(spec, name), *([str(count)] if count > 1 else []), rows]
+            del spec.params[name]
+            spec.add(name, zoo.Param(*sizes, init=unit_interval, help="each unit to itself"))
 
-    def product(self, now: Any, product: Any, operand: Any, matrix: Any) -> Any:
+    def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
         """Each unit times its own weights."""
-        if not product.recurrent:
-            return product.of(operand, matrix)
-        return (product.part_of(now[product.param]) * operand).reshape(-1)
+        if not matmul.is_recurrent:
+            return matmul.multiply(operand, matrix)
+        return (matmul.select(ctx[matmul.param]) * operand).reshape(-1)
 
 
 @zoo.hookimpl

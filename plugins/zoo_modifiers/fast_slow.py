@@ -40,46 +40,46 @@ class FastSlow(zoo.Modifier):
     )
     k = zoo.Option(2, help="fast copies", low=2, high=16)
 
-    def declare(self, parts: Any) -> None:
+    def edit(self, spec: Any) -> None:
         """The declarations of every copy in place of those of the cell."""
-        groups = (parts.params, parts.buffers, parts.inputs)
+        groups = (spec.params, spec.buffers, spec.inputs)
         per_copy, states = (
             {name: each for group in groups for name, each in group.items()},
-            dict(parts.states),
+            dict(spec.states),
         )
         if any("I" in size.names for state in states.values() for size in state.shape):
-            raise parts.refusal("the sizes of its states depend on those of its input")
-        for group in (*groups, parts.states):
+            raise spec.unsupported("the sizes of its states depend on those of its input")
+        for group in (*groups, spec.states):
             group.clear()
         for copy in self._copies():
-            sizes = {} if copy == "fast1" else {"I": parts.output}
+            sizes = {} if copy == "fast1" else {"I": spec.output}
             for name, declared in per_copy.items():
-                if _has(parts, copy, name):
-                    parts.renamed(declared, f"{copy}_{name}", sizes)
+                if _has(spec, copy, name):
+                    spec.declare_like(declared, f"{copy}_{name}", sizes)
         for kind in ("fast", "slow"):
             for name, state in states.items():
-                parts.renamed(state, f"{kind}_{name}")
+                spec.declare_like(state, f"{kind}_{name}")
 
     def _copies(self) -> list[str]:
         return ["fast1", "slow", *(f"fast{i}" for i in range(2, self.k + 1))]
 
-    def product(self, now: Any, product: Any, operand: Any, matrix: Any) -> Any:
+    def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
         """The product; of a copy that reads nothing, the products of its input are zero."""
-        if product.recurrent or not _is_blind(now.memo["copy"]):
-            return product.of(operand, matrix)
-        return np.zeros_like(matrix[:, 0] if product.is_left else matrix[0])
+        if matmul.is_recurrent or not _is_blind(ctx.memo["copy"]):
+            return matmul.multiply(operand, matrix)
+        return np.zeros_like(matrix[:, 0] if matmul.is_left else matrix[0])
 
-    def step(self, now: Any, run: Callable[..., Any], x: Any, states: Mapping[str, Any]) -> Any:
+    def step(self, ctx: Any, inner_step: Callable[..., Any], x: Any, states: Mapping[str, Any]) -> Any:
         """The copies in turn."""
-        cell = now.parts.cell
+        cell = ctx.spec.cell
         before = {kind: {name: states[f"{kind}_{name}"] for name in cell.states} for kind in ("fast", "slow")}
         for copy in self._copies():
             kind = "slow" if copy == "slow" else "fast"
-            now.memo["copy"] = copy
-            found = run(x, before[kind], _own(now, copy))
-            before[kind], x = found.states, found.output
+            ctx.memo["copy"] = copy
+            result = inner_step(x, before[kind], _own(ctx, copy))
+            before[kind], x = result.states, result.output
         after = {f"{kind}_{name}": value for kind, group in before.items() for name, value in group.items()}
-        return type(found)(found.y, after)
+        return type(result)(result.y, after)
 
 
 def _is_blind(copy: str) -> bool:
@@ -87,17 +87,21 @@ def _is_blind(copy: str) -> bool:
     return copy not in ("fast1", "slow", "fast2")
 
 
-def _has(parts: Any, copy: str, name: str) -> bool:
+def _has(spec: Any, copy: str, name: str) -> bool:
     """Whether a copy has an array: not if only products of an input take it that the copy does not read."""
-    takes = [product for product in parts.products if product.param == name]
-    is_of_input = bool(takes) and not any(product.recurrent for product in takes) and name not in parts.loose
+    takes = [matmul for matmul in spec.matmuls if matmul.param == name]
+    is_of_input = (
+        bool(takes)
+        and not any(matmul.is_recurrent for matmul in takes)
+        and name not in spec.non_matmul_params
+    )
     return not (_is_blind(copy) and is_of_input)
 
 
-def _own(now: Any, copy: str) -> dict[str, Any]:
+def _own(ctx: Any, copy: str) -> dict[str, Any]:
     """The arrays of a copy under the names they have in the cell."""
     prefix = f"{copy}_"
-    return {name.removeprefix(prefix): each for name, each in now.arrays.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): each for name, each in ctx.arrays.items() if name.startswith(prefix)}
 
 
 @zoo.hookimpl

@@ -29,21 +29,21 @@ class LayerNorm(zoo.Modifier):
     )
     eps = zoo.Option(1e-5, help="added to the variance", low=0.0)
 
-    def declare(self, parts: Any) -> None:
+    def edit(self, spec: Any) -> None:
         """A gain and a shift for every product."""
-        if not parts.products:
-            raise parts.refusal("it multiplies nothing by a matrix of parameters")
-        for product in parts.products:
-            if product.is_complex:
-                raise parts.refusal(f"its product with {product.name!r} is one of complex numbers")
-            sizes, told = product.result, f"the normalised product with {product.name}"
-            parts.add(f"{product.name}_gain", zoo.Param(*sizes, init="ones", help=f"scale of {told}"))
-            parts.add(f"{product.name}_shift", zoo.Param(*sizes, help=f"added to {told}"))
+        if not spec.matmuls:
+            raise spec.unsupported("it multiplies nothing by a matrix of parameters")
+        for matmul in spec.matmuls:
+            if matmul.is_complex:
+                raise spec.unsupported(f"its product with {matmul.name!r} is one of complex numbers")
+            sizes, told = matmul.result, f"the normalised product with {matmul.name}"
+            spec.add(f"{matmul.name}_gain", zoo.Param(*sizes, init="ones", help=f"scale of {told}"))
+            spec.add(f"{matmul.name}_shift", zoo.Param(*sizes, help=f"added to {told}"))
 
-    def product(self, now: Any, product: Any, operand: Any, matrix: Any) -> Any:
+    def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
         """The product, normalised."""
-        plain = zoo.layer_norm(product.of(operand, matrix), eps=self.eps)
-        return plain * now[f"{product.name}_gain"] + now[f"{product.name}_shift"]
+        plain = zoo.layer_norm(matmul.multiply(operand, matrix), eps=self.eps)
+        return plain * ctx[f"{matmul.name}_gain"] + ctx[f"{matmul.name}_shift"]
 
 
 @zoo.hookimpl

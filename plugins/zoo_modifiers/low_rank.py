@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_modifiers._matrices import Shape, recurrent_matrices, sizes_in_front
+from zoo_modifiers._recurrent_matrices import Shape, recurrent_matrices, stack_sizes
 
 
 def orthonormal(rng: np.random.Generator, shape: Shape) -> Any:
@@ -39,20 +39,20 @@ class LowRank(zoo.Modifier):
     )
     r = zoo.Option(16, help="rank of the recurrent matrices", low=1)
 
-    def declare(self, parts: Any) -> None:
+    def edit(self, spec: Any) -> None:
         """Two matrices for every one."""
-        for name, product in recurrent_matrices(parts).items():
-            front, (rows, columns), old = sizes_in_front(parts, name), product.matrix, parts.params.pop(name)
+        for name, matmul in recurrent_matrices(spec).items():
+            front, (rows, columns), old = stack_sizes(spec, name), matmul.matrix, spec.params.pop(name)
             sizes = ([*front, rows, str(self.r)], [*front, str(self.r), columns])
-            start = parts.start_of(old)
-            parts.add(f"{name}_left", zoo.Param(*sizes[0], init=orthonormal, help=f"{name}, left factor"))
-            parts.add(f"{name}_right", zoo.Param(*sizes[1], init=start, help=f"{name}, right factor"))
+            start = spec.initializer_of(old)
+            spec.add(f"{name}_left", zoo.Param(*sizes[0], init=orthonormal, help=f"{name}, left factor"))
+            spec.add(f"{name}_right", zoo.Param(*sizes[1], init=start, help=f"{name}, right factor"))
 
-    def product(self, now: Any, product: Any, operand: Any, matrix: Any) -> Any:
+    def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
         """Two products in place of one."""
-        if not product.recurrent:
-            return product.of(operand, matrix)
-        left, right = (product.part_of(now[f"{product.param}_{side}"]) for side in ("left", "right"))
+        if not matmul.is_recurrent:
+            return matmul.multiply(operand, matrix)
+        left, right = (matmul.select(ctx[f"{matmul.param}_{side}"]) for side in ("left", "right"))
         return (operand @ left) @ right
 
 

@@ -42,43 +42,43 @@ class MultiplicativeIntegration(zoo.Modifier):
     alpha = zoo.Option(1.0, help="what alpha starts as")
     beta = zoo.Option(0.5, help="what beta1 and beta2 start as")
 
-    def declare(self, parts: Any) -> None:
+    def edit(self, spec: Any) -> None:
         """Three vectors for each sum; a product of the input that takes part in several has one beta2."""
-        if not parts.sums:
-            raise parts.refusal("it adds no product of its input to one of its state")
-        for each in parts.sums:
-            state, driven = each.recurrent, each.driven
+        if not spec.sums:
+            raise spec.unsupported("it adds no product of its input to one of its state")
+        for each in spec.sums:
+            state, driven = each.state_matmul, each.input_matmul
             if driven.index > state.index and not each.is_whole:
-                raise parts.refusal(
+                raise spec.unsupported(
                     f"it takes {state.name!r} before the longer {driven.name!r} it is added to"
                 )
             told = f"the sum of {driven.name} and {state.name}"
             alpha, beta = constant(self.alpha), constant(self.beta)
-            parts.add(
+            spec.add(
                 f"{state.name}_alpha", zoo.Param(*state.result, init=alpha, help=f"of the product in {told}")
             )
-            parts.add(
+            spec.add(
                 f"{state.name}_beta1", zoo.Param(*state.result, init=beta, help=f"of the state in {told}")
             )
-            if (name := f"{driven.name}_beta2") not in parts.params:
-                parts.add(name, zoo.Param(*driven.result, init=beta, help=f"of the input in {told}"))
+            if (name := f"{driven.name}_beta2") not in spec.params:
+                spec.add(name, zoo.Param(*driven.result, init=beta, help=f"of the input in {told}"))
 
-    def product(self, now: Any, product: Any, operand: Any, matrix: Any) -> Any:
+    def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
         """The product times its beta; the later of the two brings the product of both with it."""
-        plain = now.memo[product] = product.of(operand, matrix)
-        sums = [each for each in now.parts.sums if product in (each.recurrent, each.driven)]
+        plain = ctx.memo[matmul] = matmul.multiply(operand, matrix)
+        sums = [each for each in ctx.spec.sums if matmul in (each.state_matmul, each.input_matmul)]
         if not sums:
             return plain
-        beta = now[f"{product.name}_beta1" if product.recurrent else f"{product.name}_beta2"]
-        return sum(_products(now, sums), beta * plain)
+        beta = ctx[f"{matmul.name}_beta1" if matmul.is_recurrent else f"{matmul.name}_beta2"]
+        return sum(_products(ctx, sums), beta * plain)
 
 
-def _products(now: Any, sums: list[Any]) -> Iterator[Any]:
+def _products(ctx: Any, sums: list[Any]) -> Iterator[Any]:
     """The second-order terms of which both factors are there."""
     for each in sums:
-        if each.recurrent in now.memo and each.driven in now.memo:
-            state, driven = now.memo[each.recurrent], each.part(now.memo[each.driven])
-            yield now[f"{each.recurrent.name}_alpha"] * driven * state
+        if each.state_matmul in ctx.memo and each.input_matmul in ctx.memo:
+            state, driven = ctx.memo[each.state_matmul], each.select(ctx.memo[each.input_matmul])
+            yield ctx[f"{each.state_matmul.name}_alpha"] * driven * state
 
 
 @zoo.hookimpl

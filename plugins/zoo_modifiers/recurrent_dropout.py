@@ -34,18 +34,18 @@ class RecurrentDropout(zoo.Modifier):
     )
     p = zoo.Option(0.25, help="chance that a unit is dropped", low=0.0, below=1.0)
 
-    def declare(self, parts: Any) -> None:
+    def edit(self, spec: Any) -> None:
         """Noise for every recurrent product."""
-        for product in parts.recurrent:
-            told = f"ones where the product with {product.name} does not see a unit"
-            noise = zoo.Noise(*product.operand, chance=self.p, per="sequence", help=told)
-            parts.add(f"dropped_{product.name}", noise)
+        for matmul in spec.recurrent_matmuls:
+            told = f"ones where the product with {matmul.name} does not see a unit"
+            noise = zoo.Noise(*matmul.operand, probability=self.p, per="sequence", help=told)
+            spec.add(f"dropped_{matmul.name}", noise)
 
-    def product(self, now: Any, product: Any, operand: Any, matrix: Any) -> Any:
+    def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
         """The product of what was not dropped."""
-        if product.recurrent:
-            operand = operand * ((1 - now[f"dropped_{product.name}"]) / (1 - self.p))
-        return product.of(operand, matrix)
+        if matmul.is_recurrent:
+            operand = operand * ((1 - ctx[f"dropped_{matmul.name}"]) / (1 - self.p))
+        return matmul.multiply(operand, matrix)
 
 
 @zoo.hookimpl

@@ -39,18 +39,18 @@ class Residual(zoo.Modifier):
     )
     project = zoo.Option(True, help="whether the input goes through a trained matrix")
 
-    def declare(self, parts: Any) -> None:
+    def edit(self, spec: Any) -> None:
         """The matrix, trained or fixed."""
-        sizes, told = ("I", parts.output), "input to output, around the cell"
+        sizes, told = ("I", spec.output), "input to output, around the cell"
         if self.project:
-            parts.add("residual_P", zoo.Param(*sizes, init="glorot_uniform", help=told))
+            spec.add("residual_P", zoo.Param(*sizes, init="glorot_uniform", help=told))
         else:
-            parts.add("residual_P", zoo.Buffer(*sizes, init=identity, help=told))
+            spec.add("residual_P", zoo.Buffer(*sizes, init=identity, help=told))
 
-    def step(self, now: Any, run: Callable[..., Any], x: Any, states: Any) -> Any:
+    def step(self, ctx: Any, inner_step: Callable[..., Any], x: Any, states: Any) -> Any:
         """The step, and the input added to its output."""
-        found = run(x, states)
-        return type(found)(found.output + x @ now["residual_P"], found.states)
+        result = inner_step(x, states)
+        return type(result)(result.output + x @ ctx["residual_P"], result.states)
 
 
 @zoo.hookimpl

@@ -33,25 +33,25 @@ class Zoneout(zoo.Modifier):
     p = zoo.Option(0.1, help="chance that a unit keeps its value", low=0.0, high=1.0)
     p_memory = zoo.Option(SAME, help="the same for states after the first; -1 for p", low=SAME, high=1.0)
 
-    def declare(self, parts: Any) -> None:
+    def edit(self, spec: Any) -> None:
         """Noise for every state."""
-        for place, (name, state) in enumerate(parts.states.items()):
+        for place, (name, state) in enumerate(spec.states.items()):
             if not state.discrete:
                 chance = self.p if place == 0 or self.p_memory < 0 else self.p_memory
                 sizes = [size.text for size in state.shape]
-                parts.add(
+                spec.add(
                     f"zoneout_{name}",
-                    zoo.Noise(*sizes, chance=chance, help=f"ones where {name} keeps its value"),
+                    zoo.Noise(*sizes, probability=chance, help=f"ones where {name} keeps its value"),
                 )
 
-    def step(self, now: Any, run: Callable[..., Any], x: Any, states: Any) -> Any:
+    def step(self, ctx: Any, inner_step: Callable[..., Any], x: Any, states: Any) -> Any:
         """The step, and what is kept of the states before it."""
-        found = run(x, states)
+        result = inner_step(x, states)
         for name in states:
-            if (noise := f"zoneout_{name}") in now.arrays:
-                kept = now[noise]
-                found.states[name] = kept * states[name] + (1 - kept) * found.states[name]
-        return found
+            if (noise := f"zoneout_{name}") in ctx.arrays:
+                kept = ctx[noise]
+                result.states[name] = kept * states[name] + (1 - kept) * result.states[name]
+        return result
 
 
 @zoo.hookimpl

@@ -62,7 +62,7 @@ class Adagrad(zoo.Optimizer):
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
     initial_accumulator = zoo.Option(0.0, help="what the sum of squares starts from", low=0.0)
 
-    squares = zoo.Slot(help="sum of squared gradients, without the initial accumulator")
+    squares = zoo.StateSlot(help="sum of squared gradients, without the initial accumulator")
     update = update
 
 

@@ -75,9 +75,9 @@ class Adam(zoo.Optimizer):
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
     amsgrad = zoo.Option(False, help="divide by the largest mean squared gradient so far")
 
-    m = zoo.Slot(help="running mean of the gradient")
-    v = zoo.Slot(help="running mean of its square")
-    top = zoo.Slot(help="largest v so far, for amsgrad")
+    m = zoo.StateSlot(help="running mean of the gradient")
+    v = zoo.StateSlot(help="running mean of its square")
+    top = zoo.StateSlot(help="largest v so far, for amsgrad")
     update = update
 
 

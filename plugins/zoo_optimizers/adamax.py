@@ -68,8 +68,8 @@ class Adamax(zoo.Optimizer):
     eps = zoo.Option(1e-8, help="added to the gradient's magnitude", low=0.0)
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
 
-    m = zoo.Slot(help="running mean of the gradient")
-    u = zoo.Slot(help="largest magnitude of the gradient, fading")
+    m = zoo.StateSlot(help="running mean of the gradient")
+    u = zoo.StateSlot(help="largest magnitude of the gradient, fading")
     update = update
 
 

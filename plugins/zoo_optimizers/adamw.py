@@ -67,8 +67,8 @@ class AdamW(zoo.Optimizer):
     eps = zoo.Option(1e-8, help="added to the root", low=0.0)
     weight_decay = zoo.Option(1e-2, help="parameters shrink by lr times this at each update", low=0.0)
 
-    m = zoo.Slot(help="running mean of the gradient")
-    v = zoo.Slot(help="running mean of its square")
+    m = zoo.StateSlot(help="running mean of the gradient")
+    v = zoo.StateSlot(help="running mean of its square")
     update = update
 
 

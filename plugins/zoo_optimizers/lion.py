@@ -66,7 +66,7 @@ class Lion(zoo.Optimizer):
     beta2 = zoo.Option(0.99, help="decay of the running mean", low=0.0, below=1.0)
     weight_decay = zoo.Option(0.0, help="parameters shrink by lr times this at each update", low=0.0)
 
-    m = zoo.Slot(help="running mean of the gradient")
+    m = zoo.StateSlot(help="running mean of the gradient")
     update = update
 
 

@@ -80,9 +80,9 @@ class NAdam(zoo.Optimizer):
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
     momentum_decay = zoo.Option(4e-3, help="how fast the momentum grows to beta1", low=0.0)
 
-    m = zoo.Slot(help="running mean of the gradient")
-    v = zoo.Slot(help="running mean of its square")
-    weight = zoo.Slot(1, help="1 - product of the momenta so far")
+    m = zoo.StateSlot(help="running mean of the gradient")
+    v = zoo.StateSlot(help="running mean of its square")
+    weight = zoo.StateSlot(1, help="1 - product of the momenta so far")
     update = update
 
 

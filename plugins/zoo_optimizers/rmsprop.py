@@ -76,9 +76,9 @@ class RMSprop(zoo.Optimizer):
     momentum = zoo.Option(0.0, help="share of the velocity that each update keeps", low=0.0, below=1.0)
     centered = zoo.Option(False, help="divide by the standard deviation instead of the root mean square")
 
-    squares = zoo.Slot(help="running average of squared gradients")
-    mean = zoo.Slot(help="running average of gradients")
-    velocity = zoo.Slot(help="decaying sum of divided gradients")
+    squares = zoo.StateSlot(help="running average of squared gradients")
+    mean = zoo.StateSlot(help="running average of gradients")
+    velocity = zoo.StateSlot(help="decaying sum of divided gradients")
     update = update
 
 

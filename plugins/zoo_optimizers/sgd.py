@@ -70,7 +70,7 @@ class SGD(zoo.Optimizer):
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
     nesterov = zoo.Option(False, help="look one step of the velocity ahead")
 
-    velocity = zoo.Slot(help="decaying sum of gradients")
+    velocity = zoo.StateSlot(help="decaying sum of gradients")
     update = update
 
     def __init__(self, **options: float) -> None:

@@ -1,5 +1,5 @@
-"""Tasks that come with zoo: what networks with a memory are tried on, one task a file.
+"""The tasks that ship with zoo, one a file.
 
-Examples are drawn as whole arrays from the numbers that zoo hands in (``zoo.Draws``), never from a generator
-of their own, so that a batch depends on seed, part and number alone.
+Examples are computed as whole arrays from a ``zoo.TaskRng``, never from another generator, so that a batch
+depends on the seed, the part and the number of the batch alone.
 """

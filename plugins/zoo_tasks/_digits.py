@@ -44,12 +44,12 @@ class Pixels(zoo.Task, abstract=True):
         """In which order the pixels are read, ``(64,)``."""
         return np.arange(PIXELS)
 
-    def take(self, index: int, size: int, seed: int, part: str) -> zoo.Batch:
+    def make_batch(self, index: int, size: int, seed: int, part: str) -> zoo.Batch:
         """Images: in training drawn at random, else one after the other."""
         images, classes = digits(self.label())
         chosen = rows(part, len(images))
         if part == "train":
-            places = chosen[zoo.Draws(self.name, seed, part, index).integers(0, len(chosen), size)]
+            places = chosen[zoo.TaskRng(self.name, seed, part, index).integers(0, len(chosen), size)]
         else:
             places = chosen[(index * size + np.arange(size)) % len(chosen)]
         inputs = images[places][:, self.order()].T[..., None]
@@ -57,7 +57,7 @@ class Pixels(zoo.Task, abstract=True):
         targets[-1], weights[-1] = classes[places], 1
         return zoo.Batch(np.ascontiguousarray(inputs), targets, weights)
 
-    def batches_of(self, part: str, size: int) -> int | None:
+    def batch_count(self, part: str, size: int) -> int | None:
         """As many as hold every image of validation or test; those of training are drawn without end."""
         return None if part == "train" else -(-len(rows(part, 1797)) // size)
 
@@ -89,6 +89,6 @@ def digits(who: str) -> tuple[Array, Array]:
 
 def rows(part: str, count: int) -> Array:
     """Which images belong to a part: 70 % to training, 15 % each to validation and test."""
-    order = zoo.Draws("digits").orders(count)
+    order = zoo.TaskRng("digits").permutations(count)
     first, second = round(0.7 * count), round(0.85 * count)
     return {"train": order[:first], "valid": order[first:second], "test": order[second:]}[part]

@@ -40,11 +40,11 @@ class Unseen(zoo.Task, abstract=True):
         "nine of ten answers right, the mean over unseen lengths, which is the score of Delétang et al. 2023"
     )
     # Training is apart by length; validation and test by the hash of a sequence.
-    shares = MappingProxyType({"train": (0.0, 1.0), "valid": (0.0, 0.5), "test": (0.5, 1.0)})
+    split_ranges = MappingProxyType({"train": (0.0, 1.0), "valid": (0.0, 0.5), "test": (0.5, 1.0)})
     longest = zoo.Option(40, help="longest sequence of training", low=1)
     tested = zoo.Option(500, help="longest sequence of validation and test", low=2)
 
-    def steps(self, draws: zoo.Draws, part: str, low: int = 1, every: int = 1) -> int:
+    def steps(self, rng: zoo.TaskRng, part: str, low: int = 1, every: int = 1) -> int:
         """A length, ``low`` or ``every`` or more longer.
 
         Raises:
@@ -59,7 +59,7 @@ class Unseen(zoo.Task, abstract=True):
                 f"{self.label()}: longest={self.longest}, tested={self.tested}; the shortest sequence has "
                 f"{low} steps, and the longest of the test has to be longer than any of training."
             )
-        return first + every * draws.integer(0, (last - first) // every + 1)
+        return first + every * rng.integer(0, (last - first) // every + 1)
 
 
 def asked(inputs: Array, answers: Array, query: int) -> zoo.Batch:

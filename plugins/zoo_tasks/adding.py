@@ -49,12 +49,12 @@ class Adding(zoo.Task):
     input_size = 2
     output_size = 1
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples."""
         half, rows = self.length // 2, np.arange(size)
         inputs = np.zeros((self.length, size, 2))
-        inputs[:, :, 0] = draws.uniform(self.length, size)
-        first, second = draws.integers(0, half, size), draws.integers(half, self.length, size)
+        inputs[:, :, 0] = rng.uniform(self.length, size)
+        first, second = rng.integers(0, half, size), rng.integers(half, self.length, size)
         inputs[first, rows, 1] = inputs[second, rows, 1] = 1
         targets, weights = np.zeros((self.length, size, 1)), np.zeros((self.length, size), np.float32)
         targets[-1, :, 0], weights[-1] = inputs[first, rows, 0] + inputs[second, rows, 0], 1

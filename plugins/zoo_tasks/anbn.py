@@ -46,7 +46,7 @@ class Anbn(zoo.Task):
     threshold = 0.9
     threshold_source = "set here: nine of ten longer words right at every letter"
     # By n: nothing is left for chance to divide.
-    shares = MappingProxyType(dict.fromkeys(("train", "valid", "test"), (0.0, 1.0)))
+    split_ranges = MappingProxyType(dict.fromkeys(("train", "valid", "test"), (0.0, 1.0)))
     letters = zoo.Option(2, help="letters, each n times", low=2, high=26)
     longest = zoo.Option(10, help="largest n of training", low=1)
     tested = zoo.Option(50, help="largest n of validation and test", low=3)
@@ -61,10 +61,10 @@ class Anbn(zoo.Task):
         """The mark and the letters."""
         return self.letters + 1
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples."""
         numbers = self._numbers(part)
-        n = numbers[draws.integers(0, len(numbers), size)]
+        n = numbers[rng.integers(0, len(numbers), size)]
         time = np.arange(self.letters * n.max() + 1)[:, None]
         tokens = np.minimum((time + n - 1) // n, self.letters)  # 0 is the mark
         last = (time > 0) & (time % n == 0)  # after as many of a letter as there are of it

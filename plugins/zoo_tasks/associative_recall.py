@@ -55,14 +55,14 @@ class AssociativeRecall(zoo.Task):
         """Values."""
         return self.tokens // 2
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples."""
         self._check()
         half, stored = self.tokens // 2, 2 * self.pairs
-        keys = draws.orders(half, size)[:, : self.pairs].T
-        values = draws.integers(0, half, self.pairs, size)
-        asked = stored + 2 * self._gaps(draws, size)
-        inputs = draws.integers(0, 2 * half, self.length, size)
+        keys = rng.permutations(half, size)[:, : self.pairs].T
+        values = rng.integers(0, half, self.pairs, size)
+        asked = stored + 2 * self._gaps(rng, size)
+        inputs = rng.integers(0, 2 * half, self.length, size)
         inputs[0:stored:2], inputs[1:stored:2] = keys, half + values
         np.put_along_axis(inputs, asked, keys, axis=0)
         targets, weights = np.zeros((self.length, size), np.int32), np.zeros((self.length, size), np.float32)
@@ -70,14 +70,14 @@ class AssociativeRecall(zoo.Task):
         np.put_along_axis(weights, asked, 1, axis=0)
         return zoo.Batch(inputs.astype(np.int32), targets, weights)
 
-    def _gaps(self, draws: zoo.Draws, size: int) -> Array:
+    def _gaps(self, rng: zoo.TaskRng, size: int) -> Array:
         """Different places for the queries, ``(pairs, B)``, near ones more probable.
 
         Weighted draws without replacement, by exponential clocks (P. Efraimidis & P. Spirakis 2006).
         """
         space = self.length // 2 - self.pairs
         rates = np.arange(1, space + 1) ** (self.power - 1)
-        clocks = -np.log1p(-draws.uniform(size, space)) / rates
+        clocks = -np.log1p(-rng.uniform(size, space)) / rates
         found: Array = clocks.argsort(axis=1, kind="stable")[:, : self.pairs].T
         return found
 

@@ -50,9 +50,9 @@ class Copying(zoo.Task):
     input_size = SYMBOLS + 2
     output_size = SYMBOLS
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples."""
-        said = draws.integers(0, SYMBOLS, self.length, size).astype(np.int32)
+        said = rng.integers(0, SYMBOLS, self.length, size).astype(np.int32)
         silence = np.full((self.delay, size), BLANK, np.int32)
         silence[-1] = MARK
         inputs = np.concatenate([said, silence, np.full_like(said, BLANK)])

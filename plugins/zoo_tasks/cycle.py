@@ -34,9 +34,9 @@ class Cycle(Unseen):
         """The places."""
         return self.places
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples of one length."""
-        moves = draws.integers(0, 3, self.steps(draws, part), size)
+        moves = rng.integers(0, 3, self.steps(rng, part), size)
         return asked(moves, (moves - 1).sum(axis=0) % self.places, QUERY)
 
     def baseline(self) -> float:

@@ -57,16 +57,16 @@ class DelayedMatch(zoo.Task):
         """The fixation point and the units."""
         return 1 + self.stimuli
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples."""
-        sample, matches = draws.integers(0, self.stimuli, size), draws.integers(0, 2, size)
-        test = (sample + (1 - matches) * draws.integers(1, self.stimuli, size)) % self.stimuli
+        sample, matches = rng.integers(0, self.stimuli, size), rng.integers(0, 2, size)
+        test = (sample + (1 - matches) * rng.integers(1, self.stimuli, size)) % self.stimuli
         begin = FIXATION + SAMPLE + self.delay  # of the test
         steps = begin + TEST + DECISION
         inputs = np.zeros((steps, size, 1 + self.stimuli))
         inputs[: begin + TEST, :, 0] = 1
         for first, length, seen in ((FIXATION, SAMPLE, sample), (begin, TEST, test)):
-            noise = self.noise * draws.normal(length, size, self.stimuli)
+            noise = self.noise * rng.normal(length, size, self.stimuli)
             inputs[first : first + length, :, 1:] = self._tuning(seen) + noise
         targets, weights = np.zeros((steps, size), np.int32), np.zeros((steps, size), np.float32)
         targets[-DECISION:], weights[-DECISION:] = matches, 1

@@ -60,11 +60,11 @@ class Dyck(Unseen):
         """Each bracket, and the end."""
         return 2 * self.kinds + 1
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples of one length."""
-        steps = self.steps(draws, part, low=2, every=2)
-        opens = balanced(draws, steps // 2, size)
-        tokens, top, depth = kinds_of(opens, draws.integers(0, self.kinds, steps, size), self.kinds)
+        steps = self.steps(rng, part, low=2, every=2)
+        opens = balanced(rng, steps // 2, size)
+        tokens, top, depth = kinds_of(opens, rng.integers(0, self.kinds, steps, size), self.kinds)
         targets = np.zeros((steps, size, self.output_size), np.float32)
         targets[:, :, : self.kinds] = 1
         for kind in range(self.kinds):
@@ -77,14 +77,14 @@ class Dyck(Unseen):
         return 0.0
 
 
-def balanced(draws: zoo.Draws, pairs: int, size: int) -> Array:
+def balanced(rng: zoo.TaskRng, pairs: int, size: int) -> Array:
     """Where balanced words open a bracket, ``(2 pairs, B)``.
 
     Of the rotations of a row with one opening too many exactly one never closes what is not open; without its
     first bracket it is a balanced word.
     """
     steps = 2 * pairs + 1
-    rises = np.where(draws.orders(steps, size) <= pairs, 1, -1)
+    rises = np.where(rng.permutations(steps, size) <= pairs, 1, -1)
     heights = rises.cumsum(axis=1)
     lowest = steps - 1 - heights[:, ::-1].argmin(axis=1)
     places = (lowest[:, None] + 1 + np.arange(1, steps)) % steps

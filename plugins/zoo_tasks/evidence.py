@@ -47,11 +47,11 @@ class Evidence(zoo.Task):
     input_size = 3
     output_size = 2
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples."""
-        right = 0.1 + 0.8 * draws.uniform(size)  # the share of the rate
-        clicks = draws.uniform(2, self.length, size) < self.rate * np.stack([1 - right, right])[:, None]
-        balance = _decided(clicks, draws.integers(0, 2, size))
+        right = 0.1 + 0.8 * rng.uniform(size)  # the share of the rate
+        clicks = rng.uniform(2, self.length, size) < self.rate * np.stack([1 - right, right])[:, None]
+        balance = _decided(clicks, rng.integers(0, 2, size))
         inputs = np.zeros((self.length + 1, size, 3))
         inputs[:-1, :, 0], inputs[:-1, :, 1], inputs[-1, :, 2] = clicks[0], clicks[1], 1
         targets, weights = (

@@ -44,11 +44,11 @@ class ModularArithmetic(Unseen):
         """The numbers."""
         return self.modulus
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples of one length, which is odd."""
-        steps = self.steps(draws, part, low=1, every=2)
-        numbers = draws.integers(0, self.modulus, steps // 2 + 1, size)
-        operators = draws.integers(0, 3, steps // 2, size)
+        steps = self.steps(rng, part, low=1, every=2)
+        numbers = rng.integers(0, self.modulus, steps // 2 + 1, size)
+        operators = rng.integers(0, 3, steps // 2, size)
         tokens = np.empty((steps, size), np.int64)
         tokens[::2], tokens[1::2] = numbers, operators + self.modulus
         return asked(tokens, value(numbers, operators, self.modulus), self.modulus + 3)

@@ -28,9 +28,9 @@ class Parity(Unseen):
     input_size = 3
     output_size = 2
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples of one length."""
-        bits = draws.integers(0, 2, self.steps(draws, part), size)
+        bits = rng.integers(0, 2, self.steps(rng, part), size)
         return asked(bits, bits.sum(axis=0) % 2, QUERY)
 
     def baseline(self) -> float:

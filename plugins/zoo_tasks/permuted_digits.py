@@ -27,7 +27,7 @@ class PermutedDigits(Pixels):
 
     def order(self) -> np.ndarray[Any, Any]:
         """In which order the pixels are read, ``(64,)``."""
-        return zoo.Draws("permuted digits", self.permutation).orders(PIXELS)
+        return zoo.TaskRng("permuted digits", self.permutation).permutations(PIXELS)
 
 
 @zoo.hookimpl

@@ -43,15 +43,15 @@ class SelectiveCopying(zoo.Task):
     input_size = SYMBOLS + 2
     output_size = SYMBOLS
 
-    def draw(self, draws: zoo.Draws, size: int, part: str) -> zoo.Batch:
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples."""
         if self.count > self.length:
             raise zoo.UsageError(
                 f"{self.label()}: count={self.count}, length={self.length}; expected no more symbols "
                 f"than steps."
             )
-        said = draws.integers(0, SYMBOLS, self.count, size)
-        places = np.sort(draws.orders(self.length, size)[:, : self.count], axis=1).T
+        said = rng.integers(0, SYMBOLS, self.count, size)
+        places = np.sort(rng.permutations(self.length, size)[:, : self.count], axis=1).T
         inputs = np.full((self.length + self.count, size), NOISE, np.int32)
         np.put_along_axis(inputs, places, said, axis=0)
         inputs[self.length :] = MARK

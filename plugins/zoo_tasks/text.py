@@ -62,13 +62,13 @@ class Text(zoo.Task):
         """Different symbols."""
         return len(self._corpus.symbols)
 
-    def take(self, index: int, size: int, seed: int, part: str) -> zoo.Batch:
+    def make_batch(self, index: int, size: int, seed: int, part: str) -> zoo.Batch:
         """A window of so many rows; the seed changes nothing, for there is one text."""
         window = self._streams(part, size).window(index)
         weights = np.ones(window.targets.shape, np.float32)
         return zoo.Batch(window.inputs, window.targets, weights, not window.is_first_of_epoch)
 
-    def batches_of(self, part: str, size: int) -> int | None:
+    def batch_count(self, part: str, size: int) -> int | None:
         """The windows of one pass through validation or test; training goes round and round."""
         return None if part == "train" else self._streams(part, size).windows_per_epoch
 

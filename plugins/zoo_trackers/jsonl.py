@@ -33,13 +33,13 @@ class Jsonl(zoo.Tracker):
     path = zoo.Option("runs.jsonl", help="the file, made if it is not there")
 
     @contextmanager
-    def follow(self, begun: Event) -> Iterator[Callable[[Event], None]]:
+    def open(self, start_event: Event) -> Iterator[Callable[[Event], None]]:
         """Open the file for a run."""
         with Path(self.options["path"]).open("a", encoding="utf-8") as file:
 
             def record(event: Event) -> None:
                 facts = {name: _plain(value) for name, value in event.items()}
-                file.write(json.dumps({"run": begun["out"], **facts}, allow_nan=False) + "\n")
+                file.write(json.dumps({"run": start_event["out"], **facts}, allow_nan=False) + "\n")
                 file.flush()
 
             yield record

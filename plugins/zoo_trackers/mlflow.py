@@ -38,11 +38,11 @@ class Mlflow(zoo.Tracker):
     experiment = zoo.Option("zoo", help="the experiment that runs belong to")
 
     @contextmanager
-    def follow(self, begun: Event) -> Iterator[Callable[[Event], None]]:
+    def open(self, start_event: Event) -> Iterator[Callable[[Event], None]]:
         """Begin a run of MLflow, or go on with that of a resumed run."""
         client = importlib.import_module("mlflow").MlflowClient(self.options["uri"] or None)
         metric = importlib.import_module("mlflow.entities").Metric
-        run, status = self._run(client, begun), ["FINISHED"]
+        run, status = self._run(client, start_event), ["FINISHED"]
 
         def record(event: Event) -> None:
             now = int(1000 * time.time())
@@ -53,17 +53,17 @@ class Mlflow(zoo.Tracker):
         yield record
         client.set_terminated(run, status[0])
 
-    def _run(self, client: Any, begun: Event) -> str:
+    def _run(self, client: Any, start_event: Event) -> str:
         """The identifier of the run."""
         found = client.get_experiment_by_name(self.options["experiment"])
         experiment = found.experiment_id if found else client.create_experiment(self.options["experiment"])
-        mark = hashlib.sha256(str(Path(begun["out"]).absolute()).encode()).hexdigest()
-        if begun["event"] == "resume":
+        mark = hashlib.sha256(str(Path(start_event["out"]).absolute()).encode()).hexdigest()
+        if start_event["event"] == "resume":
             for run in client.search_runs([experiment], f"tags.`{_TAG}` = '{mark}'", max_results=1):
                 client.update_run(run.info.run_id, status="RUNNING")
                 return str(run.info.run_id)
-        run = client.create_run(experiment, tags={_TAG: mark}, run_name=Path(begun["out"]).name)
-        for name, value in begun["config"].items():
+        run = client.create_run(experiment, tags={_TAG: mark}, run_name=Path(start_event["out"]).name)
+        for name, value in start_event["config"].items():
             client.log_param(run.info.run_id, name, value)
         return str(run.info.run_id)
 

@@ -32,10 +32,10 @@ class Tensorboard(zoo.Tracker):
     dir = zoo.Option("", help="where the files go; empty for tensorboard/ in the run directory")
 
     @contextmanager
-    def follow(self, begun: Event) -> Iterator[Callable[[Event], None]]:
+    def open(self, start_event: Event) -> Iterator[Callable[[Event], None]]:
         """Open event files; those of a resumed run hide what was written after the step it goes on from."""
-        folder = self.options["dir"] or str(Path(begun["out"]) / "tensorboard")
-        purge = begun["step"] + 1 if begun["event"] == "resume" else None
+        folder = self.options["dir"] or str(Path(start_event["out"]) / "tensorboard")
+        purge = start_event["step"] + 1 if start_event["event"] == "resume" else None
         with importlib.import_module("tensorboardX").SummaryWriter(folder, purge_step=purge) as writer:
 
             def record(event: Event) -> None:
@@ -44,7 +44,7 @@ class Tensorboard(zoo.Tracker):
                 if event["event"] == "sample":
                     writer.add_text("sample", _fixed(event["text"]), event["step"])
 
-            writer.add_text("configuration", _table(begun["config"]), begun["step"])
+            writer.add_text("configuration", _table(start_event["config"]), start_event["step"])
             yield record
 
 

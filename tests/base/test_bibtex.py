@@ -7,13 +7,15 @@ import re
 import pytest
 
 import zoo
-from zoo.base.card import authors, entry, key
+from zoo.base.card import bibtex_entry, bibtex_key, split_authors
 
 CARD = {"title": "T", "authors": "Ada Lovelace", "year": 1843, "url": "https://example.org"}
 
 
 def field(name: str, **change: object) -> str | None:
-    found = re.search(rf"^  {name} += \{{(.*)\}},$", entry(zoo.Card(**(CARD | change)), "x"), re.MULTILINE)
+    found = re.search(
+        rf"^  {name} += \{{(.*)\}},$", bibtex_entry(zoo.Card(**(CARD | change)), "x"), re.MULTILINE
+    )
     return found and found[1]
 
 
@@ -32,7 +34,7 @@ def test_an_entry() -> None:
 
 
 def test_what_is_not_published_has_its_title_alone() -> None:
-    text = entry(zoo.Card("An & idea"), "my_cell")
+    text = bibtex_entry(zoo.Card("An & idea"), "my_cell")
     assert text == "@misc{my_cell,\n  title = {{An \\& idea}},\n  note  = {unpublished},\n}"
 
 
@@ -52,7 +54,7 @@ def test_what_is_not_published_has_its_title_alone() -> None:
     ],
 )
 def test_authors_one_by_one(text: str, found: list[str]) -> None:
-    assert authors(text) == found
+    assert split_authors(text) == found
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_authors_one_by_one(text: str, found: list[str]) -> None:
     ],
 )
 def test_the_key(names: str, found: str) -> None:
-    assert key(zoo.Card(**(CARD | {"authors": names})), "x") == found
+    assert bibtex_key(zoo.Card(**(CARD | {"authors": names})), "x") == found
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo.base import Member
+from zoo.base import Component
 from zoo.compiler import kernels_of
 from zoo.errors import DefinitionError, UsageError
 
@@ -184,7 +184,7 @@ def test_names_and_order_of_declaration() -> None:
     assert cell.name == "peephole_lstm"
     assert (list(cell.params), list(cell.states)) == (["W", "b"], ["h", "c"])
     assert cell.label() == "cell 'peephole_lstm'"
-    assert cell.who() == "cell class PeepholeLSTM (somewhere)"
+    assert cell.error_name() == "cell class PeepholeLSTM (somewhere)"
 
 
 def test_a_stated_name_is_not_inherited() -> None:
@@ -309,7 +309,7 @@ def test_a_step_makes_kernels_unnecessary_and_may_stand_beside_them() -> None:
 
 def test_bound_arrays_stand_in_for_declarations() -> None:
     cell = define(step=lambda self, x, h: x @ self.W, gain=zoo.Option(2.0), drop="forward backward")
-    bound = cell(gain=3.0).bound({"W": 7.0})
+    bound = cell(gain=3.0).with_arrays({"W": 7.0})
     assert (bound.W, bound.gain) == (7.0, 3.0)
     assert isinstance(cell().W, zoo.Param)
 
@@ -410,4 +410,4 @@ def test_source_digest_is_empty_where_there_is_no_source() -> None:
 
 
 def test_member_is_the_base_of_all() -> None:
-    assert all(issubclass(kind, Member) for kind in (zoo.Cell, zoo.Optimizer, zoo.Sampler))
+    assert all(issubclass(kind, Component) for kind in (zoo.Cell, zoo.Optimizer, zoo.Sampler))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.arguments import dtype_and_shape, short_repr
-from zoo.base.names import check_member_name, check_part_name, did_you_mean, snake_case
+from zoo.base.names import check_component_name, check_declaration_name, did_you_mean, snake_case
 from zoo.errors import DefinitionError, UsageError
 
 # --- Names ---
@@ -53,7 +53,7 @@ HOSTILE = [
 @pytest.mark.parametrize("name", [*HOSTILE, "Abc", "aB", None, 3, b"a", ["a"]], ids=repr)
 def test_a_hostile_name_is_not_registered(name: object) -> None:
     with pytest.raises(DefinitionError) as caught:
-        check_member_name(name, "cell class X (m)")
+        check_component_name(name, "cell class X (m)")
     assert str(caught.value).startswith(
         f"cell class X (m): the name {name!r} cannot be registered; a name is lower"
     )
@@ -63,7 +63,7 @@ def test_a_hostile_name_is_not_registered(name: object) -> None:
 @pytest.mark.parametrize("name", [*HOSTILE, "None", "True"], ids=repr)
 def test_a_hostile_part_name_is_refused(name: str) -> None:
     with pytest.raises(DefinitionError) as caught:
-        check_part_name(name, "cell class X (m)")
+        check_declaration_name(name, "cell class X (m)")
     assert str(caught.value).startswith(
         f"cell class X (m): {name!r} cannot name a parameter, state, option or slot;"
     )
@@ -72,14 +72,14 @@ def test_a_hostile_part_name_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "lstm", "co_rnn2", "a_", "match", "a" * 64])
 def test_plain_names_are_taken(name: str) -> None:
-    check_member_name(name, "who")
-    check_part_name(name, "who")
+    check_component_name(name, "who")
+    check_declaration_name(name, "who")
 
 
 @given(st.text(max_size=66))
 def test_only_ascii_identifiers_pass(name: str) -> None:
     try:
-        check_part_name(name, "who")
+        check_declaration_name(name, "who")
     except DefinitionError:
         return
     assert name.isascii()
@@ -106,7 +106,7 @@ def test_only_ascii_identifiers_pass(name: str) -> None:
 )
 def test_snake_case(class_name: str, name: str) -> None:
     assert snake_case(class_name) == name
-    check_member_name(name, "who")
+    check_component_name(name, "who")
 
 
 def test_the_nearest_name_is_offered() -> None:
@@ -207,8 +207,8 @@ def test_the_default_of_an_input_is_a_finite_number(default: object) -> None:
 
 
 def test_a_slot_is_a_vector_over_the_parameters_unless_declared_otherwise() -> None:
-    assert repr(zoo.Slot()) == "Slot(P)"
-    assert repr(zoo.Slot(1)) == "Slot(1)"
+    assert repr(zoo.StateSlot()) == "StateSlot(P)"
+    assert repr(zoo.StateSlot(1)) == "StateSlot(1)"
 
 
 # --- Options ---

@@ -49,14 +49,14 @@ def test_states_are_counted_and_told_in_letters(name: str) -> None:
     for pair in sizes_of(cell):
         shapes = cell.state_shapes(*pair).values()
         count = sum(np.zeros(shape).size for shape in shapes)
-        assert cell.state_count(*pair) == count == sum(map(math.prod, shapes))
+        assert cell.state_size(*pair) == count == sum(map(math.prod, shapes))
         assert worked_out(cell.state_formula(), cell, *pair) == count
 
 
 def test_what_a_layer_hands_on_has_as_many_numbers_as_the_formula_says() -> None:
     _, state = zoo.Recurrent("vanilla", 3, 5).forward(np.ones((2, 7, 3)))
     carried = sum(array.size for array in state.values())
-    assert carried == 7 * zoo.get_cell("vanilla").state_count(3, 5)
+    assert carried == 7 * zoo.get_cell("vanilla").state_size(3, 5)
 
 
 def test_complex_numbers_count_twice_and_sums_stand_in_parentheses() -> None:
@@ -75,4 +75,4 @@ def test_complex_numbers_count_twice_and_sums_stand_in_parentheses() -> None:
     assert Counted.parameter_formula() == "2·(I+H)·(2H/order) + 1"
     assert Counted.state_formula() == "2·H + order·(H-1)"
     assert Counted(order=2).parameter_count(3, 4) == 2 * 7 * 4 + 1
-    assert Counted(order=2).state_count(3, 4) == 2 * 4 + 2 * 3
+    assert Counted(order=2).state_size(3, 4) == 2 * 4 + 2 * 3

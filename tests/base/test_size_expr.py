@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.base.size_expr import Size, as_sizes
+from zoo.base.size_expr import SizeExpr, parse_shape
 from zoo.errors import DefinitionError, UsageError
 
 ENV = {"I": 6, "H": 12, "heads": 4, "K2": 5}
@@ -61,10 +61,10 @@ def test_a_size_means_what_python_arithmetic_means(tree) -> None:
     except (ValueError, ZeroDivisionError):
         expected = Fraction(0)
     if expected >= 1:
-        assert Size(text).evaluate(ENV) == expected, text
+        assert SizeExpr(text).evaluate(ENV) == expected, text
     else:
         with pytest.raises((DefinitionError, UsageError)):
-            Size(text).evaluate(ENV)
+            SizeExpr(text).evaluate(ENV)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_a_size_means_what_python_arithmetic_means(tree) -> None:
 def test_examples(text: str, value: int | None, names: set[str] | None) -> None:
     if value is None:
         with pytest.raises(DefinitionError):
-            Size(text)
+            SizeExpr(text)
         return
-    size = Size(text)
+    size = SizeExpr(text)
     assert size.evaluate(ENV) == value
     assert size.names == names
     assert str(size) == text
@@ -158,7 +158,7 @@ def test_everything_else_is_refused_where_it_is_written(text: str) -> None:
 @given(st.text(max_size=20) | st.text("IH0123456789+-*/() ", max_size=20))
 def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
     try:
-        size = Size(text)
+        size = SizeExpr(text)
     except DefinitionError:
         return
     assert all(name in text for name in size.names)
@@ -186,29 +186,29 @@ def test_a_division_with_a_remainder_says_what_does_not_divide() -> None:
     with pytest.raises(
         UsageError, match=r"size 'H/heads': 8 is not divisible by 3; choose sizes that divide"
     ):
-        Size("H/heads").evaluate({"H": 8, "heads": 3})
+        SizeExpr("H/heads").evaluate({"H": 8, "heads": 3})
     with pytest.raises(UsageError, match=r"size 'H/\(I-I\)': 8 is not divisible by 0"):
-        Size("H/(I-I)").evaluate({"H": 8, "I": 3})
+        SizeExpr("H/(I-I)").evaluate({"H": 8, "I": 3})
 
 
 def test_a_dimension_below_one_says_for_which_letters() -> None:
     with pytest.raises(
         UsageError, match=r"size 'H-I' is -2 for H=1, I=3; every dimension must be at least 1"
     ):
-        Size("H-I").evaluate({"H": 1, "I": 3, "other": 9})
+        SizeExpr("H-I").evaluate({"H": 1, "I": 3, "other": 9})
 
 
 @pytest.mark.parametrize("text", ["3-3", "2-5", "7/2", "1/0"])
 def test_a_number_that_is_no_dimension_is_refused_too(text: str) -> None:
     with pytest.raises(UsageError, match=f"size '{text}'"):
-        Size(text).evaluate({})
+        SizeExpr(text).evaluate({})
 
 
 def test_sizes_are_exact_beyond_floats() -> None:
-    assert Size("(H*H)/H").evaluate({"H": 10**30 + 7}) == 10**30 + 7
+    assert SizeExpr("(H*H)/H").evaluate({"H": 10**30 + 7}) == 10**30 + 7
 
 
 def test_sizes_are_values() -> None:
-    assert as_sizes((3, "H")) == (Size("3"), Size("H"))
-    assert len({Size("H"), Size("H"), Size("I")}) == 2
-    assert repr(Size("4H")) == "Size(text='4H')"
+    assert parse_shape((3, "H")) == (SizeExpr("3"), SizeExpr("H"))
+    assert len({SizeExpr("H"), SizeExpr("H"), SizeExpr("I")}) == 2
+    assert repr(SizeExpr("4H")) == "SizeExpr(text='4H')"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.base.task import METRICS, digests
+from zoo.base.task import METRICS, example_hashes
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.registry import resolve_task
 
@@ -27,8 +27,8 @@ class Bits(zoo.Task):
     length = zoo.Option(12, help="bits", low=1)
     input_size = output_size = 2
 
-    def draw(self, draws, size, part):
-        bits = draws.integers(0, 2, self.length, size).astype(np.int32)
+    def draw_examples(self, rng, size, part):
+        bits = rng.integers(0, 2, self.length, size).astype(np.int32)
         targets, weights = np.zeros_like(bits), np.zeros(bits.shape, np.float32)
         targets[-1], weights[-1] = bits[0], 1
         return zoo.Batch(bits, targets, weights)
@@ -62,8 +62,8 @@ def test_a_seed_means_the_same_for_ever():
     """Computed once; another digest would be other data under the old name."""
     batch = Bits().batch(0, 8, 1, "test")
     assert hashlib.sha256(batch.inputs.astype("<i4").tobytes()).hexdigest()[:16] == "496acbba56739144"
-    draws = zoo.Draws("tests", 1)
-    found = draws.uniform(3), draws.integers(-2, 3, 4), draws.orders(5), draws.normal(2)
+    rng = zoo.TaskRng("tests", 1)
+    found = rng.uniform(3), rng.integers(-2, 3, 4), rng.permutations(5), rng.normal(2)
     text = " ".join(repr(array.tolist()) for array in found)
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == "ac231e1399613f08"
 
@@ -90,8 +90,8 @@ def test_a_part_without_examples_is_refused_in_a_sentence():
 
 
 def has_examples(task, part):
-    places = digests(np.array([[0, 1]]))
-    low, high = task.shares[part]
+    places = example_hashes(np.array([[0, 1]]))
+    low, high = task.split_ranges[part]
     return ((places >= low) & (places < high)).any()
 
 
@@ -114,35 +114,35 @@ def test_arguments_that_do_not_fit(arguments, words):
 def test_hashes_see_every_number_and_its_place():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5, 1, 3))
-    plain = digests(x)
+    plain = example_hashes(x)
     assert ((plain >= 0) & (plain < 1)).all()
     for place in np.ndindex(x.shape):
         changed = x.copy()
         changed[place] += 1e-12
-        assert digests(changed) != plain
-    assert digests(x[::-1]) != plain
-    np.testing.assert_array_equal(digests(np.zeros((3, 2))), digests(-np.zeros((3, 2, 1))))
-    many = digests(rng.integers(0, 2, size=(40, 20000)))
+        assert example_hashes(changed) != plain
+    assert example_hashes(x[::-1]) != plain
+    np.testing.assert_array_equal(example_hashes(np.zeros((3, 2))), example_hashes(-np.zeros((3, 2, 1))))
+    many = example_hashes(rng.integers(0, 2, size=(40, 20000)))
     np.testing.assert_allclose(np.histogram(many, 10, (0, 1))[0] / 20000, 0.1, atol=0.01)
 
 
 def test_draws():
-    draws = zoo.Draws("tests")
-    u = draws.uniform(200, 100)
+    rng = zoo.TaskRng("tests")
+    u = rng.uniform(200, 100)
     assert u.shape == (200, 100)
     assert u.min() >= 0 < u.max() < 1
     assert (u * 2.0**53 == np.floor(u * 2.0**53)).all()
     np.testing.assert_allclose(np.histogram(u, 20, (0, 1))[0] / u.size, 0.05, atol=0.01)
-    n = draws.integers(3, 7, 4000)
+    n = rng.integers(3, 7, 4000)
     assert set(n.tolist()) == {3, 4, 5, 6}
-    assert 3 <= draws.integer(3, 7) < 7
-    orders = draws.orders(6, 500)
-    assert (np.sort(orders, axis=1) == np.arange(6)).all()
-    np.testing.assert_allclose(np.bincount(orders[:, 0]) / 500, 1 / 6, atol=0.06)
-    z = draws.normal(20000)
+    assert 3 <= rng.integer(3, 7) < 7
+    permutations = rng.permutations(6, 500)
+    assert (np.sort(permutations, axis=1) == np.arange(6)).all()
+    np.testing.assert_allclose(np.bincount(permutations[:, 0]) / 500, 1 / 6, atol=0.06)
+    z = rng.normal(20000)
     assert abs(z.mean()) < 0.03
     assert abs(z.std() - 1) < 0.03
-    assert not np.array_equal(zoo.Draws("a", 1).uniform(3), zoo.Draws("a", "1").uniform(3))
+    assert not np.array_equal(zoo.TaskRng("a", 1).uniform(3), zoo.TaskRng("a", "1").uniform(3))
 
 
 # ---- scores -------------------------------------------------------------------------------------------
@@ -193,8 +193,8 @@ def test_a_fingerprint_is_that_of_the_data():
 
         name = "bits"
 
-        def draw(self, draws, size, part):
-            batch = super().draw(draws, size, part)
+        def draw_examples(self, rng, size, part):
+            batch = super().draw_examples(rng, size, part)
             batch.targets[-1] = batch.inputs[-1]
             return batch
 
@@ -209,7 +209,7 @@ PARTS = {
     "card": CARD,
     "input_size": 2,
     "output_size": 2,
-    "draw": Bits.draw,
+    "draw_examples": Bits.draw_examples,
     "baseline": Bits.baseline,
 }
 
@@ -217,7 +217,7 @@ PARTS = {
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"draw": None}, "draw or take is missing"),
+        ({"draw_examples": None}, "draw_examples or make_batch is missing"),
         ({"baseline": None}, "baseline is missing"),
         ({"input_size": None}, "input_size is missing"),
         ({"output_size": None}, "output_size is missing"),
@@ -227,7 +227,10 @@ PARTS = {
             {"metric": "f1"},
             "metric is 'f1'; expected one of accuracy, sequence_accuracy, squared_error, nats",
         ),
-        ({"shares": MappingProxyType({"train": (0, 1)})}, "shares are those of train; expected one for each"),
+        (
+            {"split_ranges": MappingProxyType({"train": (0, 1)})},
+            "split_ranges has train; expected a range for each",
+        ),
         ({"score": zoo.Option(1)}, "'score' would hide what a task has under this name"),
     ],
 )

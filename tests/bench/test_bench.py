@@ -145,7 +145,7 @@ def test_flops_are_those_of_recurrent_and_readout_matrices(cell, matrices, sourc
 def by_its_step(problem):
     """Outputs of the first row, by the ``step`` of zoo's cell on NumPy arrays."""
     cell = zoo.get_cell(problem.cell)
-    bound = cell.bound(problem.params)
+    bound = cell.with_arrays(problem.params)
     states = tuple(np.zeros(shape) for shape in cell.state_shapes(65, 8).values())
     outputs = []
     for token in problem.inputs[:, 0]:

@@ -20,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.base.names import check_member_name, snake_case
+from zoo.base.names import check_component_name, snake_case
 from zoo.cli.app import cli
 from zoo.cli.new_package import (
     check_target,
@@ -167,7 +167,7 @@ def test_a_cell_is_called_after_its_package(project, cell):
 @example("my__cell_")
 def test_the_class_has_the_name_of_the_cell(cell):
     try:
-        check_member_name(cell, "it")
+        check_component_name(cell, "it")
     except TypeError:
         return  # a keyword
     if cell not in ("none", "true", "false"):

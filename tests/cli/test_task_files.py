@@ -28,8 +28,8 @@ class Echo(zoo.Task):
     length = zoo.Option(3, help="numbers heard", low=1)
     input_size = output_size = 1
 
-    def draw(self, draws, size, part):
-        heard = draws.uniform(self.length, size, 1)
+    def draw_examples(self, rng, size, part):
+        heard = rng.uniform(self.length, size, 1)
         silence = np.zeros((1, size, 1))
         weights = np.ones((self.length + 1, size))
         weights[0] = 0
@@ -56,7 +56,7 @@ class Leaky(zoo.Cell):
 class Rate(zoo.Tracker):
     """Follows nothing."""
 
-    def follow(self, begun):
+    def open(self, start_event):
         return lambda event: None
 '''
 SHORT = ("--hidden", 4, "--batch", 4, "--threads", 1, "--eval-batches", 1)
@@ -191,7 +191,7 @@ def test_another_task_is_not_taken_for_it(file, trained, args, words):
 def test_a_task_that_has_changed_since_training_is_a_warning(file, trained, tmp_path):
     changed = tmp_path / "mine.py"
     changed.write_text(
-        TEXT.replace("draws.uniform(self.length, size, 1)", "0.5 * draws.uniform(self.length, size, 1)")
+        TEXT.replace("rng.uniform(self.length, size, 1)", "0.5 * rng.uniform(self.length, size, 1)")
     )
     sentence = "task 'echo' has changed since training; it gives other examples now."
     assert sentence in run("eval", trained, "--task", f"{changed}:Echo").stderr

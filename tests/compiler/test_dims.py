@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.base.size_expr import Size
+from zoo.base.size_expr import SizeExpr
 from zoo.compiler.frontend.symbolic_length import SymbolicLength, as_length, symbolic_length
 from zoo.compiler.ir.dims import Dim, as_dim, dim_of, letter, product
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
@@ -131,7 +131,7 @@ def test_integers_and_letters() -> None:
     ],
 )
 def test_declared_sizes(size: str, expected: str) -> None:
-    assert str(dim_of(Size(size), {"heads": 4, "rate": 0.5})) == expected
+    assert str(dim_of(SizeExpr(size), {"heads": 4, "rate": 0.5})) == expected
 
 
 # Lengths as a step sees them.

@@ -21,8 +21,8 @@ class Leaky(zoo.Cell):
     W = zoo.Param("I", "H", init="glorot_uniform")
     u = zoo.Param("H", init="ones")
     h = zoo.State("H")
-    drop = zoo.Noise("H", chance="p", per="sequence", help="zeros where h is not read")
-    wait = zoo.Noise(chance=0.25, help="one number for all units")
+    drop = zoo.Noise("H", probability="p", per="sequence", help="zeros where h is not read")
+    wait = zoo.Noise(probability=0.25, help="one number for all units")
     p = zoo.Option(0.75, help="chance that h is read", low=0.0, high=1.0)
 
     def step(self, x, h, drop, wait):
@@ -42,7 +42,7 @@ def x():
 
 
 def drawn(name="drop", per="step", chance=0.3, draw=(5, 7), layer=0, steps=(0, 50), rows=(0, 40), shape=(6,)):
-    noise = zoo.Noise("H", chance=0.5, per=per)
+    noise = zoo.Noise("H", probability=0.5, per=per)
     noise.name = name
     return draw_noise(noise, chance, draw, layer, (slice(*steps), slice(*rows)), shape, np.dtype(np.float64))
 
@@ -183,10 +183,10 @@ def test_what_is_no_draw_is_refused(noise):
         layer().forward(np.ones((1, 1, 3)), noise=noise)
 
 
-@pytest.mark.parametrize("chance", [1.5, -0.1, True, None])
-def test_a_chance_that_is_none_is_refused(chance):
-    with pytest.raises(zoo.DefinitionError, match=r"the chance is .*; expected a number from 0 to 1"):
-        zoo.Noise("H", chance=chance)
+@pytest.mark.parametrize("probability", [1.5, -0.1, True, None])
+def test_invalid_noise_probability_is_refused(probability):
+    with pytest.raises(zoo.DefinitionError, match=r"the probability is .*; expected a number from 0 to 1"):
+        zoo.Noise("H", probability=probability)
 
 
 def test_a_period_that_is_none_is_refused():
@@ -195,9 +195,11 @@ def test_a_period_that_is_none_is_refused():
 
 
 @pytest.mark.parametrize("option", [zoo.Option(0.5, low=0.0), zoo.Option(1, low=0, high=1), None])
-def test_a_chance_that_names_no_probability_is_refused(option):
+def test_noise_probability_must_name_a_probability_option(option):
     parts = {"q": option} if option is not None else {}
-    with pytest.raises(zoo.DefinitionError, match="the chance of noise 'd' is 'q'; expected the name of an"):
+    with pytest.raises(
+        zoo.DefinitionError, match="the probability of noise 'd' is 'q'; expected the name of an"
+    ):
         type(
             "Wrong",
             (zoo.Cell,),
@@ -206,7 +208,7 @@ def test_a_chance_that_names_no_probability_is_refused(option):
                 "card": CARD,
                 "W": zoo.Param("I", "H"),
                 "h": zoo.State("H"),
-                "d": zoo.Noise("H", chance="q"),
+                "d": zoo.Noise("H", probability="q"),
                 "step": lambda self, x, h, d: d * h + x @ self.W,
                 **parts,
             },

@@ -429,7 +429,7 @@ def test_step_takes_numpy_arrays():
         for name, value in arrays.items()
     }
     h = state["l0.h"][0, 0] + 1j * state["l0.h"][0, 1]
-    found = cell.bound(seen).step(x[0, 0], h, np.full(H, 0.5))
+    found = cell.with_arrays(seen).step(x[0, 0], h, np.full(H, 0.5))
     y, last = rnn.forward(x[:, :1], {"l0.h": state["l0.h"][:1]})
     np.testing.assert_allclose(found.y, y[0, 0], rtol=1e-12)
     np.testing.assert_allclose(found.states[0].imag, last["l0.h"][0, 1], rtol=1e-12)
@@ -443,12 +443,12 @@ class Scaled(zoo.Modifier):
 
     card = CARD
 
-    def declare(self, parts):
-        for product in parts.products:
-            parts.add(f"{product.name}_scale", zoo.Param(init="ones", help="scale"))
+    def edit(self, spec):
+        for matmul in spec.matmuls:
+            spec.add(f"{matmul.name}_scale", zoo.Param(init="ones", help="scale"))
 
-    def product(self, now, product, operand, matrix):
-        return now[f"{product.name}_scale"] * product.of(operand, matrix)
+    def matmul(self, ctx, matmul, operand, matrix):
+        return ctx[f"{matmul.name}_scale"] * matmul.multiply(operand, matrix)
 
 
 def test_a_class_will_do():
@@ -541,12 +541,12 @@ class Remembering(zoo.Modifier):
     card = CARD
     count = zoo.Option(1, help="how many", low=1)
 
-    def declare(self, parts):
+    def edit(self, spec):
         for n in range(self.count):
-            parts.add(f"past{n}", zoo.State("H", help="an output"))
+            spec.add(f"past{n}", zoo.State("H", help="an output"))
 
-    def step(self, now, run, x, states):
-        found = run(x, states)
+    def step(self, ctx, inner_step, x, states):
+        found = inner_step(x, states)
         line = [found.output, *(states[f"past{n}"] for n in range(self.count))]
         found.states.update({f"past{n}": line[n] for n in range(self.count)})
         return found
@@ -555,4 +555,4 @@ class Remembering(zoo.Modifier):
 def test_what_is_carried_is_counted_with_the_options_chosen() -> None:
     cell = zoo.modify("vanilla", Remembering, count=3)
     assert cell.state_formula() == "H + H + H + H"
-    assert cell.state_count(4, 6) == 24
+    assert cell.state_size(4, 6) == 24

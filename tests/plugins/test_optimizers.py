@@ -69,7 +69,7 @@ class Sound(zoo.Optimizer, abstract=True):
         title="A test", authors="Nobody", year=2024, url="https://example.org", variant="heavy ball"
     )
     lr = zoo.Option(0.1, help="step size", low=0.0)
-    memory = zoo.Slot(help="decaying sum of gradients")
+    memory = zoo.StateSlot(help="decaying sum of gradients")
 
 
 def broken(kernel: Any, **attributes: Any) -> zoo.Optimizer:

@@ -250,8 +250,8 @@ def test_digits():
             np.testing.assert_array_equal(other.targets, batch.targets)
             np.testing.assert_array_equal(other.inputs[:, :, 0], batch.inputs[moved.order(), :, 0])
     assert sorted(moved.order()) == list(range(64))
-    assert task.batches_of("train", 32) is None
-    count = task.batches_of("test", 32)
+    assert task.batch_count("train", 32) is None
+    count = task.batch_count("test", 32)
     seen = np.concatenate([task.batch(index, 32, 0, "test").inputs[:, :, 0].T for index in range(count)])
     assert len({image.tobytes() for image in seen}) == 270 == math.ceil(0.15 * 1797)
 
@@ -280,7 +280,7 @@ def test_text(tmp_path):
     assert said == whole[:16]
     assert "".join(symbols[token] for token in second.targets[:, 0]) == whole[9:17]
     assert first.weights.all()
-    count = task.batches_of("test", 2)
+    count = task.batch_count("test", 2)
     assert count == (len(whole) - int(len(whole) * 0.9) - 1) // 16
     assert not task.batch(count, 2, 0, "test").continues
     assert 0.5 < task.baseline() < math.log(len(symbols))
@@ -319,8 +319,8 @@ class Right(zoo.Task):
     length = zoo.Option(12, help="tokens")
     input_size, output_size = 5, 4
 
-    def draw(self, draws, size, part):
-        tokens = draws.integers(0, 4, self.length, size).astype(np.int32)
+    def draw_examples(self, rng, size, part):
+        tokens = rng.integers(0, 4, self.length, size).astype(np.int32)
         tokens[-1] = 4
         targets, weights = np.zeros_like(tokens), np.zeros(tokens.shape, np.float32)
         targets[-1], weights[-1] = tokens[0], 1
@@ -336,41 +336,41 @@ def changed(**parts):
 
 
 def drawing(change):
-    def draw(self, draws, size, part):
-        return change(Right.draw(self, draws, size, part), draws, part)
+    def draw_examples(self, rng, size, part):
+        return change(Right.draw_examples(self, rng, size, part), rng, part)
 
-    return changed(draw=draw)
+    return changed(draw_examples=draw_examples)
 
 
-def count(batch, draws, part, calls=[]):  # noqa: B006  # that it remembers is the fault
+def count(batch, rng, part, calls=[]):  # noqa: B006  # that it remembers is the fault
     calls.append(1)
     return batch._replace(inputs=(batch.inputs + len(calls)) % 5)
 
 
-def constant(batch, draws, part):
+def constant(batch, rng, part):
     return batch._replace(inputs=np.roll(np.arange(60).reshape(12, 5) % 4, 1, 0)[:, :1] + 0 * batch.inputs)
 
 
-def gone(batch, draws, part):
+def gone(batch, rng, part):
     batch.weights[:, 0] = 0
     return batch
 
 
 BROKEN = {
-    "check_shapes": drawing(lambda batch, draws, part: batch._replace(inputs=batch.inputs + 1)),
+    "check_shapes": drawing(lambda batch, rng, part: batch._replace(inputs=batch.inputs + 1)),
     "check_card_complete": changed(threshold_source=" "),
     "check_seed_decides": drawing(count),
     "check_batches_differ": changed(
-        take=lambda self, index, size, seed, part: Right().batch(0, size, 0, part)
+        make_batch=lambda self, index, size, seed, part: Right().batch(0, size, 0, part)
     ),
     "check_parts_apart": changed(
-        shares=dict.fromkeys(PARTS, (0.0, 1.0)), length=zoo.Option(3, help="tokens")
+        split_ranges=dict.fromkeys(PARTS, (0.0, 1.0)), length=zoo.Option(3, help="tokens")
     ),
     "check_perfect_is_best": changed(score=lambda self, outputs, batch: -Right().score(outputs, batch)),
     "check_threshold_beyond_baseline": changed(threshold=0.2),
     "check_baseline": changed(baseline=lambda self: 0.1),
     "check_model_takes_it": drawing(
-        lambda batch, draws, part: batch._replace(inputs=batch.inputs.astype(object))
+        lambda batch, rng, part: batch._replace(inputs=batch.inputs.astype(object))
     ),
 }
 CHECKS = {name_of(check): check for check in TASK_CHECKS}
@@ -399,17 +399,17 @@ def test_the_law_catches_the_task_that_breaks_it(name):
     ("change", "words"),
     [
         (
-            lambda batch, draws, part: batch._replace(targets=batch.targets + 3),
-            "draw: found targets from 3 to ",
+            lambda batch, rng, part: batch._replace(targets=batch.targets + 3),
+            "draw_examples: found targets from 3 to ",
         ),
-        (lambda batch, draws, part: batch._replace(targets=batch.targets[:-1]), "targets int32"),
-        (lambda batch, draws, part: batch._replace(weights=-batch.weights), "weights below zero"),
+        (lambda batch, rng, part: batch._replace(targets=batch.targets[:-1]), "targets int32"),
+        (lambda batch, rng, part: batch._replace(weights=-batch.weights), "weights below zero"),
         (gone, "no weight above zero"),
         (
-            lambda batch, draws, part: batch._replace(weights=batch.weights * (batch.inputs[:1] > 0)),
+            lambda batch, rng, part: batch._replace(weights=batch.weights * (batch.inputs[:1] > 0)),
             "without weight|no weight",
         ),
-        (lambda batch, draws, part: batch._replace(inputs=batch.inputs[..., None] / 0.5), "inputs float64"),
+        (lambda batch, rng, part: batch._replace(inputs=batch.inputs[..., None] / 0.5), "inputs float64"),
     ],
 )
 def test_the_law_of_shapes_says_what_is_wrong(change, words):
@@ -420,7 +420,7 @@ def test_the_law_of_shapes_says_what_is_wrong(change, words):
 def test_memory_beyond_the_baseline_is_found():
     """A task whose last input gives the answer away has a better baseline than it says."""
 
-    def told(batch, draws, part):
+    def told(batch, rng, part):
         batch.inputs[-1] = batch.targets[-1]
         return batch
 

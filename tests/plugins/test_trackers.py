@@ -25,8 +25,8 @@ class Told(zoo.Tracker):
     seen: list[dict] = []  # noqa: RUF012 - a test's notebook
 
     @contextmanager
-    def follow(self, begun):
-        self.seen.append({"event": "opened", "step": begun["step"]})
+    def open(self, start_event):
+        self.seen.append({"event": "opened", "step": start_event["step"]})
         yield lambda event: self.seen.append(dict(event))
         self.seen.append({"event": "closed"})
 
@@ -35,11 +35,11 @@ class Broken(zoo.Tracker):
     """Fails where it is told to."""
 
     card = CARD
-    where = zoo.Option("follow", help="where it fails")
+    where = zoo.Option("open", help="where it fails")
 
     @contextmanager
-    def follow(self, begun):
-        if self.options["where"] == "follow":
+    def open(self, start_event):
+        if self.options["where"] == "open":
             raise OSError("no such server")
 
         def record(event):
@@ -94,7 +94,7 @@ def test_it_is_closed_when_training_diverges(tmp_path, diverging):
     assert [event["event"] for event in Told.seen[-2:]] == ["diverged", "closed"]
 
 
-@pytest.mark.parametrize("where", ["follow", "start", "step", "end"])
+@pytest.mark.parametrize("where", ["open", "start", "step", "end"])
 def test_one_that_fails_is_left_out_and_stops_nothing(tmp_path, where):
     broken = Broken(where=where)
     with pytest.warns(zoo.ZooWarning) as warned:
@@ -145,8 +145,8 @@ def test_a_missing_package_is_refused_before_the_run_with_the_line_that_installs
     assert not (tmp_path / "run").exists()
 
 
-def test_a_tracker_without_follow_is_refused():
-    with pytest.raises(zoo.DefinitionError, match="follow is missing"):
+def test_a_tracker_without_open_is_refused():
+    with pytest.raises(zoo.DefinitionError, match="open is missing"):
 
         class Silent(zoo.Tracker):
             """Says nothing."""
@@ -182,7 +182,7 @@ def test_jsonl_gathers_several_runs(tmp_path):
 
 def test_jsonl_writes_numbers_that_json_lacks_as_the_log_does(tmp_path):
     tracker = zoo.get_tracker("jsonl", path=str(tmp_path / "all.jsonl"))
-    with tracker.follow({"out": "run"}) as record:
+    with tracker.open({"out": "run"}) as record:
         record({"event": "diverged", "loss": float("nan"), "grad_norm": float("inf")})
     assert json.loads((tmp_path / "all.jsonl").read_text())["loss"] == "nan"
 

@@ -222,8 +222,8 @@ def test_a_plugin_that_crashes_does_so_in_a_process_of_its_own(site, monkeypatch
     install(site, "zoo-t", body)
     monkeypatch.setenv("ZOO_PLUGINS", "zoo-t")
     (door,) = [door for door in probe.probe_plugins() if door.source.plugin == "zoo_t"]
-    assert words in door.fault
-    assert "leave it out: ZOO_PLUGINS= lets in zoo's own plugins alone" in door.fault
+    assert words in door.error
+    assert "leave it out: ZOO_PLUGINS= lets in zoo's own plugins alone" in door.error
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such command")
@@ -232,7 +232,7 @@ def test_a_probe_has_a_time_limit(site, monkeypatch):
     monkeypatch.setattr(probe, "TIME_LIMIT", 1.5)
     monkeypatch.setenv("ZOO_PLUGINS", "zoo-t")
     (door,) = [door for door in probe.probe_plugins() if door.source.plugin == "zoo_t"]
-    assert door.fault.startswith("a process that loads it is still busy after 1.5 s. Every command ends like")
+    assert door.error.startswith("a process that loads it is still busy after 1.5 s. Every command ends like")
 
 
 def test_doctor_names_the_plugin_that_crashes(site):

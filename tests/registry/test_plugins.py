@@ -12,8 +12,8 @@ from throwaway_plugins import MEMBERS, hook, install, load, record_of
 
 import zoo
 from zoo.registry import entry_points, hooks, hookspecs
-from zoo.registry.entry_points import Door
-from zoo.registry.loader import Loader, sentence
+from zoo.registry.entry_points import EntryPoint
+from zoo.registry.loader import Loader, error_text
 from zoo.registry.registry import Source
 
 ALL_HOOKS = f"the hooks are {', '.join(hooks.HOOKS)}"
@@ -385,16 +385,16 @@ def test_the_innermost_line_that_is_not_zoos_is_blamed():
         zoo.Card(title="", authors="A", year=2000, url="https://example.org")
     line = caught.tb.tb_lineno
     assert (
-        sentence(caught.value)
+        error_text(caught.value)
         == f"zoo.Card: title is ''; give a non-empty string. (test_plugins.py, line {line})"
     )
 
 
 def test_a_door_knows_its_names():
-    door = Door(Source("Leaky_RNN", "Zoo.Leaky", "1"), "zoo_leaky")
+    door = EntryPoint(Source("Leaky_RNN", "Zoo.Leaky", "1"), "zoo_leaky")
     assert door.names == {"leaky-rnn", "zoo-leaky"}
     assert not door.shipped
-    assert Door(Source("x", "Recurrent_Zoo", "1"), "x").shipped
+    assert EntryPoint(Source("x", "Recurrent_Zoo", "1"), "x").shipped
 
 
 def test_importing_zoo_loads_no_plugin(site):

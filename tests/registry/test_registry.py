@@ -164,7 +164,7 @@ def test_a_fork_is_apart_until_it_is_adopted():
     fork = registry.fork()
     fork.register(make_cell("two"))
     assert registry.list() == ["one"]
-    registry.adopt(fork)
+    registry.commit(fork)
     assert registry.list() == ["one", "two"]
 
 

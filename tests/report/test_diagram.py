@@ -78,7 +78,9 @@ def test_what_is_written_computes_what_step_does(name: str) -> None:
         right = right.replace("eye(H)", "np.eye(H)")
         value = eval(right, {**names, "_parts": _parts, "_joined": _joined, "np": np})
         names.update(zip(parts, value if len(parts) > 1 else [value], strict=True))
-    returned = cell.bound(arrays).step(given["x"], *(given[key] for key in (*cell.states, *cell.inputs)))
+    returned = cell.with_arrays(arrays).step(
+        given["x"], *(given[key] for key in (*cell.states, *cell.inputs))
+    )
     y, *states = _results(returned, cell)
     for state, expected in zip(cell.states, states, strict=True):
         np.testing.assert_allclose(np.ravel(names[f"{state}_after"]), np.ravel(expected), rtol=1e-9)

@@ -51,7 +51,7 @@ def make_task(called):
         name = called
         card = CARD
         input_size = output_size = 2
-        def draw(self, draws, size, part): ...
+        def draw_examples(self, rng, size, part): ...
         def baseline(self): ...
     return Toy
 
@@ -60,7 +60,7 @@ def make_tracker(called):
         "A tracker that is only listed."
         name = called
         card = CARD
-        def follow(self, begun): ...
+        def open(self, start_event): ...
     return Toy
 """
 
@@ -86,7 +86,7 @@ def third_party():
     """What is installed besides zoo itself and what the environment happens to hold."""
     return tuple(
         door
-        for door in entry_points.installed()
+        for door in entry_points.installed_entry_points()
         if door.source.distribution.startswith(("zoo-t", "a damaged"))
     )
 

@@ -76,7 +76,7 @@ class Again:
         def seen(name: str, value: Array) -> Array:
             return value[0] + 1j * value[1] if declared[name].complex else value
 
-        bound = cell.bound({k: seen(k, arrays[f"l0.{k}"]) for k in (*cell.params, *cell.buffers)})
+        bound = cell.with_arrays({k: seen(k, arrays[f"l0.{k}"]) for k in (*cell.params, *cell.buffers)})
         before = [seen(name, self.before(t)[name][b]) for name in cell.states]
         told = [self.told(t)[name][b] for name in cell.inputs]
         return locals_of(bound, dense(self.trial)[t, b], *before, *told)

@@ -188,8 +188,8 @@ class Easy(zoo.Task):
     threshold_source = "the tests"
     input_size = output_size = 1
 
-    def draw(self, draws, size, part):
-        x = draws.uniform(2, size, 1)
+    def draw_examples(self, rng, size, part):
+        x = rng.uniform(2, size, 1)
         return zoo.Batch(x, x.copy(), np.ones((2, size)))
 
     def baseline(self):
@@ -554,8 +554,8 @@ class Odd(zoo.Task):
 
     input_size, output_size = 3, 2
 
-    def draw(self, draws, size, part):
-        inputs = draws.integers(0, 3, 4, size)
+    def draw_examples(self, rng, size, part):
+        inputs = rng.integers(0, 3, 4, size)
         targets, weights = inputs % 2, np.ones((4, size))
         return {}
 
@@ -568,17 +568,41 @@ DRAWN = "zoo.Batch(inputs, targets, weights)"
 @pytest.mark.parametrize(
     ("returned", "baseline", "words"),
     [
-        ("(inputs, targets, weights)", "0.5", "draw: found a tuple, expected a zoo.Batch(inputs, targets, w"),
-        ("missing", "0.5", "draw raised NameError: name 'missing' is not defined (odd.py, line 11)."),
+        (
+            "(inputs, targets, weights)",
+            "0.5",
+            "draw_examples: found a tuple, expected a zoo.Batch(inputs, targets, w",
+        ),
+        (
+            "missing",
+            "0.5",
+            "draw_examples raised NameError: name 'missing' is not defined (odd.py, line 11).",
+        ),
         (DRAWN, "1 / 0", "baseline raised ZeroDivisionError: division by zero (odd.py, line 14)."),
-        ("zoo.Batch(inputs, targets, 0 * weights)", "0.5", "draw: found no weight above zero, expected "),
-        ("zoo.Batch(inputs, targets, weights[1:])", "0.5", "draw: found weights float64 (3, "),
-        ("zoo.Batch(inputs, targets[:-1], weights)", "0.5", "draw: found targets int64 (3, "),
-        ("zoo.Batch(inputs, targets + 1, weights)", "0.5", "draw: found targets from 1 to 2, expected class"),
-        ("zoo.Batch(inputs + 1, targets, weights)", "0.5", "draw: found tokens from 1 to 3, expected tokens"),
-        ("zoo.Batch(inputs[:, 1:], targets, weights)", "0.5", "draw: found inputs int64 (4, "),
-        ("zoo.Batch(inputs * 1.0, targets, weights)", "0.5", "draw: found inputs float64 (4, "),
-        ("zoo.Batch(inputs.tolist(), targets, weights)", "0.5", "draw: found inputs a list, expected an arr"),
+        (
+            "zoo.Batch(inputs, targets, 0 * weights)",
+            "0.5",
+            "draw_examples: found no weight above zero, expected ",
+        ),
+        ("zoo.Batch(inputs, targets, weights[1:])", "0.5", "draw_examples: found weights float64 (3, "),
+        ("zoo.Batch(inputs, targets[:-1], weights)", "0.5", "draw_examples: found targets int64 (3, "),
+        (
+            "zoo.Batch(inputs, targets + 1, weights)",
+            "0.5",
+            "draw_examples: found targets from 1 to 2, expected class",
+        ),
+        (
+            "zoo.Batch(inputs + 1, targets, weights)",
+            "0.5",
+            "draw_examples: found tokens from 1 to 3, expected tokens",
+        ),
+        ("zoo.Batch(inputs[:, 1:], targets, weights)", "0.5", "draw_examples: found inputs int64 (4, "),
+        ("zoo.Batch(inputs * 1.0, targets, weights)", "0.5", "draw_examples: found inputs float64 (4, "),
+        (
+            "zoo.Batch(inputs.tolist(), targets, weights)",
+            "0.5",
+            "draw_examples: found inputs a list, expected an arr",
+        ),
     ],
 )
 def test_a_wrong_task_is_one_sentence_and_leaves_no_run(tmp_path, monkeypatch, returned, baseline, words):
@@ -607,14 +631,14 @@ def test_a_task_that_fails_before_the_first_step_leaves_no_run_but_what_was_ther
     class Late(zoo.get_task("copying", **TASK).__class__):
         """Fails in the first batch of training, when the log has begun."""
 
-        def draw(self, draws, size, part):
+        def draw_examples(self, rng, size, part):
             if part == "train":
                 raise KeyError("late")
-            return super().draw(draws, size, part)
+            return super().draw_examples(rng, size, part)
 
     task = {"task": Late, "task_options": TASK}
     with pytest.raises(
-        zoo.DefinitionError, match=r"draw raised KeyError: 'late' \(test_train_tasks.py, line"
+        zoo.DefinitionError, match=r"draw_examples raised KeyError: 'late' \(test_train_tasks.py, line"
     ):
         train(**task)
     assert not (tmp_path / "run").exists()

@@ -559,7 +559,7 @@ class Explosive(zoo.Optimizer):
     card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
     lr = zoo.Option(0.01, low=0.0)
     in_slot = zoo.Option(False)
-    memory = zoo.Slot()
+    memory = zoo.StateSlot()
 
     @staticmethod
     def update(theta, grad, slots, step, lr, in_slot):

@@ -2,14 +2,14 @@
 
 from zoo.base.card import Card
 from zoo.base.cell import Cell, Output
-from zoo.base.component import Member
-from zoo.base.declarations import Buffer, Input, Option, Param, Slot, State
+from zoo.base.component import Component
+from zoo.base.declarations import Buffer, Input, Option, Param, State, StateSlot
 from zoo.base.modifier import Modifier
 from zoo.base.noise import Noise
 from zoo.base.optimizer import Optimizer
 from zoo.base.sampler import Chain, Sampler
 from zoo.base.task import Batch, Task
-from zoo.base.task_rng import Draws
+from zoo.base.task_rng import TaskRng
 from zoo.base.tracker import Tracker
 
 __all__ = [
@@ -18,9 +18,8 @@ __all__ = [
     "Card",
     "Cell",
     "Chain",
-    "Draws",
+    "Component",
     "Input",
-    "Member",
     "Modifier",
     "Noise",
     "Optimizer",
@@ -28,8 +27,9 @@ __all__ = [
     "Output",
     "Param",
     "Sampler",
-    "Slot",
     "State",
+    "StateSlot",
     "Task",
+    "TaskRng",
     "Tracker",
 ]

@@ -1,4 +1,4 @@
-"""Checks of what a task's methods return: one sentence with the task, the method, found and expected."""
+"""Checks of the values that a task's methods return."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def call_method(task: Task, method: str, *arguments: Any) -> Any:
-    """The result of a method of a task.
+    """Call a method of a task.
 
     Raises:
         DefinitionError: if it raises an exception that is not zoo's, with its file and line.
@@ -21,19 +21,19 @@ def call_method(task: Task, method: str, *arguments: Any) -> Any:
     except (ZooError, MemoryError):
         raise
     except Exception as error:
-        from zoo.registry.loader import sentence
+        from zoo.registry.loader import error_text
 
-        raise DefinitionError(f"{task.label()}: {method} raised {sentence(error)}.") from error
+        raise DefinitionError(f"{task.label()}: {method} raised {error_text(error)}.") from error
 
 
 def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
-    """A batch, if its arrays fit the sizes and the loss of the task.
+    """Check that the arrays of a batch fit the sizes and the loss of the task.
 
     Args:
         task: The task.
         method: The method that returned the batch.
         batch: The value that it returned.
-        size: How many examples the batch has to hold, ``B``.
+        size: The expected number of examples, ``B``.
 
     Raises:
         DefinitionError: if the value is not a ``zoo.Batch`` or an array in it does not fit.
@@ -42,45 +42,43 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
 
     from zoo.base.task import Batch
 
-    def refuse(found: str, expected: str) -> NoReturn:
+    def fail(found: str, expected: str) -> NoReturn:
         raise DefinitionError(f"{task.label()}: {method}: found {found}, expected {expected}.")
 
     if not isinstance(batch, Batch):
-        refuse(f"a {type(batch).__name__}", "a zoo.Batch(inputs, targets, weights)")
+        fail(f"a {type(batch).__name__}", "a zoo.Batch(inputs, targets, weights)")
     for name in ("inputs", "targets", "weights"):
         array = getattr(batch, name)
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
             kind = f"of dtype {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
-            refuse(f"{name} {kind}", "an array of numbers")
+            fail(f"{name} {kind}", "an array of numbers")
     inputs, targets, weights = batch[:3]
     tokens = inputs.ndim == 2 and inputs.dtype.kind in "iu"
     steps = len(inputs) if inputs.ndim else 0
     if steps < 1 or inputs.shape != ((steps, size) if tokens else (steps, size, task.input_size)):
-        refuse(
-            f"inputs {_described(inputs)}",
+        fail(
+            f"inputs {_dtype_and_shape(inputs)}",
             f"tokens (T, {size}) or numbers (T, {size}, {task.input_size}) with T of at least 1",
         )
-    if tokens and not _within(inputs, task.input_size):
-        refuse(f"tokens from {inputs.min()} to {inputs.max()}", f"tokens from 0 to {task.input_size - 1}")
+    if tokens and not _is_below(inputs, task.input_size):
+        fail(f"tokens from {inputs.min()} to {inputs.max()}", f"tokens from 0 to {task.input_size - 1}")
     classes = task.loss == "cross_entropy"
     shape = (steps, size) if classes else (steps, size, task.output_size)
     if targets.shape != shape or (classes and targets.dtype.kind not in "iu"):
         kind = "classes, integers" if classes else "numbers"
-        refuse(f"targets {_described(targets)}", f"{kind} {shape}")
-    if classes and not _within(targets, task.output_size):
-        refuse(
-            f"targets from {targets.min()} to {targets.max()}", f"classes from 0 to {task.output_size - 1}"
-        )
+        fail(f"targets {_dtype_and_shape(targets)}", f"{kind} {shape}")
+    if classes and not _is_below(targets, task.output_size):
+        fail(f"targets from {targets.min()} to {targets.max()}", f"classes from 0 to {task.output_size - 1}")
     if weights.shape != (steps, size):
-        refuse(f"weights {_described(weights)}", f"one number for each step, {(steps, size)}")
+        fail(f"weights {_dtype_and_shape(weights)}", f"one number for each step, {(steps, size)}")
     if not weights.min() >= 0 or not weights.any():  # not, because of NaN
-        refuse("no weight above zero" if not weights.any() else "weights below zero or NaN", "zeros and ones")
+        fail("no weight above zero" if not weights.any() else "weights below zero or NaN", "zeros and ones")
     return batch
 
 
-def _described(array: Any) -> str:
+def _dtype_and_shape(array: Any) -> str:
     return f"{array.dtype} {array.shape}"
 
 
-def _within(array: Any, count: int) -> bool:
+def _is_below(array: Any, count: int) -> bool:
     return bool(array.min() >= 0 and array.max() < count)

@@ -20,11 +20,11 @@ _ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(?P<id>[\w./-]+?
 
 _DOI = re.compile(r"https?://(?:dx\.)?doi\.org/(?P<id>10\.\S+)")
 
-_BETWEEN = re.compile(r",\s*(?:and\b|&)|\s(?:and|&)\s|,")
+_AUTHOR_SEPARATOR = re.compile(r",\s*(?:and\b|&)|\s(?:and|&)\s|,")
 
 _SUFFIXES = ("jr", "jr.", "sr", "sr.", "ii", "iii", "iv")
 
-_ESCAPED = {
+_LATEX_ESCAPES = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -32,27 +32,29 @@ _ESCAPED = {
 }
 
 # Letters that are no base letter with an accent, as Unicode sees them.
-_PLAIN = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d"})
+_TRANSLITERATION = str.maketrans(
+    {"ß": "ss", "ø": "o", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d"}
+)
 
 
-def entry(card: Card, name: str) -> str:
+def bibtex_entry(card: Card, name: str) -> str:
     """The entry of a card, without a newline at its end; ``note = {unpublished}`` if it is not published.
 
     Args:
         card: The card.
         name: Name of the member, with which the key ends: ``beck2024slstm``.
     """
-    title = {"title": f"{{{_escaped(card.title)}}}"}
-    rows = _reference(card, title) if card.published else {**title, "note": UNPUBLISHED}
+    title = {"title": f"{{{_escape(card.title)}}}"}
+    rows = _reference_fields(card, title) if card.published else {**title, "note": UNPUBLISHED}
     width = max(map(len, rows))
     lines = (f"  {field:<{width}} = {{{value}}}," for field, value in rows.items())
-    return "\n".join([f"@misc{{{key(card, name)},", *lines, "}"])
+    return "\n".join([f"@misc{{{bibtex_key(card, name)},", *lines, "}"])
 
 
-def _reference(card: Card, title: dict[str, str]) -> dict[str, str]:
+def _reference_fields(card: Card, title: dict[str, str]) -> dict[str, str]:
     """The fields of what is published, in order."""
     return {
-        "author": " and ".join(map(_escaped, authors(card.authors))),
+        "author": " and ".join(map(_escape, split_authors(card.authors))),
         **title,
         "year": str(card.year),
         **_identifiers(card.url),
@@ -60,20 +62,20 @@ def _reference(card: Card, title: dict[str, str]) -> dict[str, str]:
     }
 
 
-def key(card: Card, name: str) -> str:
+def bibtex_key(card: Card, name: str) -> str:
     """Surname of the first author, year and name: ``beck2024slstm``; the name alone if unpublished."""
     if not card.published:
         return name
-    first = authors(card.authors)[0]
+    first = split_authors(card.authors)[0]
     surname = [word for word in first.split() if word.lower() not in _SUFFIXES][-1:] or [first]
     return f"{_ascii(surname[0])}{card.year}{name}"
 
 
-def authors(text: str) -> list[str]:
+def split_authors(text: str) -> list[str]:
     """The authors of a card, one by one; ``et al.`` and its like as BibTeX's ``others``."""
     text = re.sub(r",?\s+(?:et\.? al\.?|and others)\s*$", ", others", " ".join(text.split()))
     found: list[str] = []
-    for part in filter(None, map(str.strip, _BETWEEN.split(text))):
+    for part in filter(None, map(str.strip, _AUTHOR_SEPARATOR.split(text))):
         if found and part.lower() in _SUFFIXES:
             found[-1] += f" {part}"
         else:
@@ -90,8 +92,8 @@ def _identifiers(url: str) -> dict[str, str]:
     return {}
 
 
-def _escaped(text: str) -> str:
-    return "".join(_ESCAPED.get(letter, letter) for letter in " ".join(text.split()))
+def _escape(text: str) -> str:
+    return "".join(_LATEX_ESCAPES.get(letter, letter) for letter in " ".join(text.split()))
 
 
 def _url(text: str) -> str:
@@ -100,7 +102,7 @@ def _url(text: str) -> str:
 
 
 def _ascii(word: str) -> str:
-    letters = unicodedata.normalize("NFKD", word.lower().translate(_PLAIN))
+    letters = unicodedata.normalize("NFKD", word.lower().translate(_TRANSLITERATION))
     return re.sub(r"[^a-z0-9]", "", letters)
 
 

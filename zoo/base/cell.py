@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from zoo.base.component import Member, check_kernel, declared
+from zoo.base.component import Component, check_kernel_signature, declarations_of
 from zoo.base.declarations import Array, Buffer, Input, Param, State
 from zoo.base.noise import Noise
-from zoo.base.size_expr import Size
+from zoo.base.size_expr import SizeExpr
 from zoo.errors import DefinitionError, UsageError
 
 
@@ -34,15 +34,15 @@ class Output:
         self.states = states
 
 
-FORWARD = ("params", "x", "state")
+FORWARD_ARGUMENTS = ("params", "x", "state")
 
-BACKWARD = ("params", "x", "state", "tape", "dy", "dlast")
+BACKWARD_ARGUMENTS = ("params", "x", "state", "tape", "dy", "dlast")
 
 # What `Recurrent.apply` calls its own arguments, beside which inputs are given by name.
-_TAKEN = ("self", "theta", "x", "state", "noise", "lengths", "trace")
+_RESERVED = ("self", "theta", "x", "state", "noise", "lengths", "trace")
 
 
-class Cell(Member, abstract=True):
+class Cell(Component, abstract=True):
     """A recurrent cell: declared parameters and states, and what one step does with them.
 
     Either ``step(self, x, *states, *inputs)`` states the equations of one step, for one row of the batch:
@@ -85,24 +85,26 @@ class Cell(Member, abstract=True):
 
     @classmethod
     def _check_class(cls) -> None:
-        cls.params = MappingProxyType(declared(cls, Param))
-        cls.buffers = MappingProxyType(declared(cls, Buffer))
-        cls.states = MappingProxyType(declared(cls, State))
-        cls.inputs = MappingProxyType(declared(cls, Input))
+        cls.params = MappingProxyType(declarations_of(cls, Param))
+        cls.buffers = MappingProxyType(declarations_of(cls, Buffer))
+        cls.states = MappingProxyType(declarations_of(cls, State))
+        cls.inputs = MappingProxyType(declarations_of(cls, Input))
         super()._check_class()
         if not cls.states:
-            raise DefinitionError(f"{cls.who()}: no state is declared; add `h = zoo.State('H')`.")
+            raise DefinitionError(f"{cls.error_name()}: no state is declared; add `h = zoo.State('H')`.")
         if not cls.params:
-            raise DefinitionError(f"{cls.who()}: no parameter is declared; add `Wh = zoo.Param('H', 'H')`.")
+            raise DefinitionError(
+                f"{cls.error_name()}: no parameter is declared; add `Wh = zoo.Param('H', 'H')`."
+            )
         cls._check_sizes()
         for name in cls.inputs:
-            if name in _TAKEN:
+            if name in _RESERVED:
                 raise DefinitionError(
-                    f"{cls.who()}: input {name!r} could not be given to a layer, which takes {name} itself; "
-                    f"rename it."
+                    f"{cls.error_name()}: input {name!r} could not be given to a layer, which takes {name} "
+                    f"itself; rename it."
                 )
-        for noise in declared(cls, Noise).values():
-            noise.check(cls.declared_options, cls.who())
+        for noise in declarations_of(cls, Noise).values():
+            noise.check(cls.declared_options, cls.error_name())
         if cls.has_step():
             cls._check_step()
         if not cls.is_derived():
@@ -115,7 +117,7 @@ class Cell(Member, abstract=True):
         return hasattr(cls, "step")
 
     @classmethod
-    def inner_steps(cls) -> tuple[Callable[..., Any], ...]:
+    def named_functions(cls) -> tuple[Callable[..., Any], ...]:
         """The functions that ``step`` calls to have the equations, whose names for values are theirs too."""
         return ()
 
@@ -129,14 +131,14 @@ class Cell(Member, abstract=True):
         for letter in ("I", "H"):
             if letter in cls.declared_options:
                 raise DefinitionError(
-                    f"{cls.who()}: {letter} is a size and cannot name an option; rename it."
+                    f"{cls.error_name()}: {letter} is a size and cannot name an option; rename it."
                 )
         options = {name for name, option in cls.declared_options.items() if option.type is int}
-        for array in declared(cls, Array).values():
+        for array in declarations_of(cls, Array).values():
             for size in array.shape:
                 if unknown := sorted(size.names - options - {"I", "H"}):
                     raise DefinitionError(
-                        f"{cls.who()}: {array.kind} {array.name!r} has size {size.text!r}, and "
+                        f"{cls.error_name()}: {array.kind} {array.name!r} has size {size.text!r}, and "
                         f"{unknown[0]!r} is neither I (input features), H (hidden units) nor an integer "
                         f"option of the class."
                     )
@@ -146,8 +148,8 @@ class Cell(Member, abstract=True):
         first = next(iter(cls.states.values()))
         if len(first.shape) != 1 or first.complex:
             raise DefinitionError(
-                f"{cls.who()}: the first state {first.name!r} is the output and must be a real vector; "
-                f"found {first!r}."
+                f"{cls.error_name()}: the first state {first.name!r} is the output and must be a real "
+                f"vector; found {first!r}."
             )
 
     @classmethod
@@ -156,9 +158,9 @@ class Cell(Member, abstract=True):
         found = list(inspect.signature(cls.step).parameters)  # type: ignore[attr-defined]
         if found != expected:
             raise DefinitionError(
-                f"{cls.who()}: step({', '.join(found)}) does not take what the class declares; expected "
-                f"step({', '.join(expected)}): x, then the states and inputs under their names, in the order "
-                f"of declaration."
+                f"{cls.error_name()}: step({', '.join(found)}) does not take what the class declares; "
+                f"expected step({', '.join(expected)}): x, then the states and inputs under their names, in "
+                f"the order of declaration."
             )
 
     @classmethod
@@ -166,15 +168,15 @@ class Cell(Member, abstract=True):
         missing = [name for name in ("forward", "backward") if not hasattr(cls, name)]
         if missing:
             raise DefinitionError(
-                f"{cls.who()}: {' and '.join(missing)} missing; a cell has `def step(self, x, ...)`, the "
-                f"equations of one step, or two @zoo.njit functions over a whole sequence, "
-                f"forward({', '.join(FORWARD)}) and backward({', '.join(BACKWARD)})."
+                f"{cls.error_name()}: {' and '.join(missing)} missing; a cell has `def step(self, x, ...)`, "
+                f"the equations of one step, or two @zoo.njit functions over a whole sequence, "
+                f"forward({', '.join(FORWARD_ARGUMENTS)}) and backward({', '.join(BACKWARD_ARGUMENTS)})."
             )
         extra = ("inputs",) if cls.inputs else ()
-        check_kernel(cls, "forward", (*FORWARD, *extra))
-        check_kernel(cls, "backward", (*BACKWARD[:3], *extra, *BACKWARD[3:]))
+        check_kernel_signature(cls, "forward", (*FORWARD_ARGUMENTS, *extra))
+        check_kernel_signature(cls, "backward", (*BACKWARD_ARGUMENTS[:3], *extra, *BACKWARD_ARGUMENTS[3:]))
 
-    def bound(self, arrays: Mapping[str, Any]) -> Any:
+    def with_arrays(self, arrays: Mapping[str, Any]) -> Any:
         """This cell with arrays in place of its declared parameters and buffers, for calling ``step``."""
         bound = copy.copy(self)
         vars(bound).update(arrays)
@@ -219,16 +221,16 @@ class Cell(Member, abstract=True):
     @classmethod
     def parameter_formula(cls) -> str:
         """``P`` in letters, ``I·H + H·H + H``."""
-        return formula_of(cls.params)
+        return count_formula(cls.params)
 
-    def state_count(self, input_size: int, hidden_size: int) -> int:
+    def state_size(self, input_size: int, hidden_size: int) -> int:
         """The numbers that one row of the batch carries from step to step."""
         return sum(math.prod(shape) for shape in self.state_shapes(input_size, hidden_size).values())
 
     @classmethod
     def state_formula(cls) -> str:
         """The numbers that one row carries, in letters, ``H + order``."""
-        return formula_of(cls.states)
+        return count_formula(cls.states)
 
     def _shapes(
         self, arrays: Mapping[str, Array], input_size: int, hidden_size: int
@@ -241,9 +243,9 @@ class Cell(Member, abstract=True):
             raise UsageError(f"{self.label()}: {error}") from None
 
 
-def formula_of(arrays: Mapping[str, Array]) -> str:
+def count_formula(arrays: Mapping[str, Array]) -> str:
     """How many numbers arrays have, in letters."""
-    return " + ".join(_count(array) for array in arrays.values())
+    return " + ".join(_array_formula(array) for array in arrays.values())
 
 
 def _stored_shape(array: Array, env: Mapping[str, int]) -> tuple[int, ...]:
@@ -251,12 +253,12 @@ def _stored_shape(array: Array, env: Mapping[str, int]) -> tuple[int, ...]:
     return (2,) * array.complex + tuple(size.evaluate(env) for size in array.shape)
 
 
-def _count(array: Array) -> str:
+def _array_formula(array: Array) -> str:
     """The numbers of an array, in letters."""
     return "·".join(["2"] * array.complex + [_factor(size) for size in array.shape]) or "1"
 
 
-def _factor(size: Size) -> str:
+def _factor(size: SizeExpr) -> str:
     """A size as it stands in a product, without spaces: those of a formula part its terms."""
     text = size.text.replace(" ", "")
     return f"({text})" if set("+-/") & set(text) else text

@@ -1,4 +1,4 @@
-"""What a modifier is shown of a cell: declarations, products with parameters, and where those are added."""
+"""The view of a cell that modifiers edit: declarations, matrix products, and where products are added."""
 
 from __future__ import annotations
 
@@ -10,75 +10,75 @@ from typing import Any
 
 from zoo.base.cell import Cell
 from zoo.base.declarations import Array, Buffer, Input, Param, State
-from zoo.base.names import check_part_name
-from zoo.base.size_expr import as_sizes
+from zoo.base.names import check_declaration_name
+from zoo.base.size_expr import parse_shape
 from zoo.errors import UsageError
 
 Sizes = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Product:
-    """A product in ``step`` of something that varies with a matrix made of parameters.
+class Matmul:
+    """A product in ``step`` of a value that varies between steps with a matrix made of parameters.
 
     Args:
-        index: Its place in the order in which ``step`` multiplies.
-        name: A name for it that no other product has: that of the parameter where it can be.
-        param: The parameter that is the matrix, or whose part is; empty if the matrix is computed.
-        place: Where in the parameter the matrix stands, ``(2,)`` for ``self.R[2]``; empty for all of it.
-        recurrent: Whether what is multiplied depends on a state.
-        operand: Sizes of what is multiplied.
+        index: Position in the order in which ``step`` multiplies.
+        name: A unique name: that of the parameter where possible.
+        param: The parameter that is the matrix, or contains it; empty if the matrix is computed.
+        param_index: Index of the matrix in the parameter, ``(2,)`` for ``self.R[2]``; empty for all of it.
+        is_recurrent: Whether the operand depends on a state.
+        operand: Sizes of the operand.
         matrix: Sizes of the matrix.
         result: Sizes of the product.
-        is_left: Whether the matrix stands on the left.
-        is_complex: Whether complex numbers are involved.
-        squares: How many square matrices stand side by side in the matrix, as gates do; None if it is made
-            otherwise.
+        is_left: Whether the matrix is the left factor.
+        is_complex: Whether a factor is complex.
+        num_squares: The number of square matrices side by side in the matrix, as for gates; None if it does
+            not consist of square ones.
     """
 
     index: int
     name: str
     param: str
-    place: tuple[int, ...]
-    recurrent: bool
+    param_index: tuple[int, ...]
+    is_recurrent: bool
     operand: Sizes
     matrix: Sizes
     result: Sizes
     is_left: bool
     is_complex: bool
-    squares: int | None
+    num_squares: int | None
 
-    def of(self, operand: Any, matrix: Any) -> Any:
-        """The product itself."""
+    def multiply(self, operand: Any, matrix: Any) -> Any:
+        """Multiply, with the matrix on its side."""
         return matrix @ operand if self.is_left else operand @ matrix
 
-    def part_of(self, array: Any) -> Any:
-        """The part of another parameter that belongs to this product, if that has the same axes in front."""
-        for place in self.place:
-            array = array[place]
+    def select(self, array: Any) -> Any:
+        """The part of another parameter that belongs to this product, if it has the same leading axes."""
+        for index in self.param_index:
+            array = array[index]
         return array
 
 
 @dataclass(frozen=True)
-class Sum:
-    """A product of a state and one of the input that ``step`` adds.
+class InputStateSum:
+    """A sum in ``step`` of a product of a state and a product of the input, as in ``x @ W + h @ U``.
 
     Args:
-        recurrent: The product of a state.
-        driven: The product of the input.
-        part: From the value of the second to the part of it that is added to the first.
-        is_whole: Whether that is all of it.
+        state_matmul: The product of a state.
+        input_matmul: The product of the input.
+        select: From the value of ``input_matmul`` to the part of it that is added to ``state_matmul``.
+        is_whole: Whether that part is all of it.
     """
 
-    recurrent: Product
-    driven: Product
-    part: Callable[[Any], Any] = field(repr=False, compare=False)
+    state_matmul: Matmul
+    input_matmul: Matmul
+    select: Callable[[Any], Any] = field(repr=False, compare=False)
     is_whole: bool
 
 
 @dataclass
-class Parts:
-    """A cell as a modifier finds it, and as it leaves it: what is declared may be changed.
+class CellSpec:
+    """The declarations of a cell, which a modifier may change, and the matrix products of its step.
 
     Args:
         cell: The cell that is modified.
@@ -86,12 +86,12 @@ class Parts:
         params: Parameters by name.
         buffers: Buffers by name.
         states: States by name.
-        inputs: Inputs beside x, noise among them, by name.
-        products: Its products with parameters, in the order in which ``step`` multiplies.
-        sums: Where a product of a state and one of the input are added.
+        inputs: Auxiliary inputs by name, noise included.
+        matmuls: The products with parameters, in the order in which ``step`` multiplies.
+        sums: The sums of a product of a state and a product of the input.
         output: Size of the output.
-        loose: Parameters that ``step`` uses otherwise than as the matrix of a product.
-        start_of: From a parameter to how it starts, ``(rng, shape, cell) -> array``, for other shapes too.
+        non_matmul_params: Parameters that ``step`` uses otherwise than as the matrix of a product.
+        initializer_of: From a parameter to its initializer, ``(rng, shape, cell) -> array``, for any shape.
     """
 
     cell: Cell
@@ -100,73 +100,77 @@ class Parts:
     buffers: dict[str, Buffer]
     states: dict[str, State]
     inputs: dict[str, Input]
-    products: tuple[Product, ...]
-    sums: tuple[Sum, ...]
+    matmuls: tuple[Matmul, ...]
+    sums: tuple[InputStateSum, ...]
     output: str
-    loose: frozenset[str]
-    start_of: Callable[[Param], Callable[..., Any]]
+    non_matmul_params: frozenset[str]
+    initializer_of: Callable[[Param], Callable[..., Any]]
 
     @property
-    def recurrent(self) -> tuple[Product, ...]:
-        """The products of what depends on a state.
+    def recurrent_matmuls(self) -> tuple[Matmul, ...]:
+        """The products whose operand depends on a state.
 
         Raises:
-            UsageError: if there is none.
+            UsageError: if there are none.
         """
-        found = tuple(product for product in self.products if product.recurrent)
-        if not found:
-            raise self.refusal("it multiplies no state by a matrix of parameters")
-        return found
+        matmuls = tuple(matmul for matmul in self.matmuls if matmul.is_recurrent)
+        if not matmuls:
+            raise self.unsupported("it multiplies no state by a matrix of parameters")
+        return matmuls
 
-    def add(self, name: str, declared: Array) -> None:
+    def add(self, name: str, declaration: Array) -> None:
         """Declare one more array.
 
         Raises:
-            UsageError: if the cell has something of that name.
+            UsageError: if the cell uses the name already.
         """
-        check_part_name(name, f"modifier {self.modifier!r}")
-        groups = self._groups()
-        taken = any(name in group for group in groups.values()) or name in self.cell.options
-        if taken or hasattr(Cell, name):
-            raise self.refusal(f"it has something called {name!r} already")
-        declared.name = name
-        next(group for kind, group in groups.items() if isinstance(declared, kind))[name] = declared
+        check_declaration_name(name, f"modifier {self.modifier!r}")
+        groups: dict[type[Array], dict[str, Any]] = {
+            Param: self.params,
+            Buffer: self.buffers,
+            State: self.states,
+            Input: self.inputs,
+        }
+        is_taken = any(name in group for group in groups.values()) or name in self.cell.options
+        if is_taken or hasattr(Cell, name):
+            raise self.unsupported(f"it has something called {name!r} already")
+        declaration.name = name
+        next(group for kind, group in groups.items() if isinstance(declaration, kind))[name] = declaration
 
-    def _groups(self) -> dict[type[Array], dict[str, Any]]:
-        return {Param: self.params, Buffer: self.buffers, State: self.states, Input: self.inputs}
+    def declare_like(self, declaration: Array, name: str, sizes: Mapping[str, str] | None = None) -> None:
+        """Declare a copy of an array under a new name, with other sizes in place of letters."""
+        duplicate = copy.copy(declaration)
+        duplicate.shape = parse_shape(
+            tuple(_substitute_sizes(size.text, sizes or {}) for size in declaration.shape)
+        )
+        self.add(name, duplicate)
 
-    def renamed(self, declared: Array, name: str, sizes: Mapping[str, str] | None = None) -> None:
-        """Declare an array as another is declared, under a new name and with other sizes for letters."""
-        twin = copy.copy(declared)
-        twin.shape = as_sizes(tuple(_resized(size.text, sizes or {}) for size in declared.shape))
-        self.add(name, twin)
-
-    def refusal(self, why: str) -> UsageError:
-        """The error that this modifier makes no sense for this cell: raise it."""
+    def unsupported(self, why: str) -> UsageError:
+        """The error to raise if this modifier does not suit this cell."""
         return UsageError(f"modifier {self.modifier!r} does not suit {self.cell.label()}: {why}.")
 
 
-def _resized(text: str, sizes: Mapping[str, str]) -> str:
-    """A size with others in place of letters; a number in front of a letter multiplies it."""
-    return re.sub(r"[A-Za-z_]\w*", lambda match: _grouped(sizes.get(match[0], match[0])), text)
+def _substitute_sizes(text: str, sizes: Mapping[str, str]) -> str:
+    """Replace the letters of a size; a number in front of a letter still multiplies it."""
+    return re.sub(r"[A-Za-z_]\w*", lambda match: _parenthesize(sizes.get(match[0], match[0])), text)
 
 
-def _grouped(text: str) -> str:
+def _parenthesize(text: str) -> str:
     return text if text.isidentifier() else f"({text})"
 
 
 @dataclass
-class Now:
-    """One step as a modifier takes part in it.
+class StepContext:
+    """The arrays of one step.
 
     Args:
-        arrays: Parameters, buffers and inputs beside x by name: those of the cell, and the modifier's own.
-        parts: What was declared.
-        memo: For the modifier to remember something until the end of the step.
+        arrays: Parameters, buffers and auxiliary inputs by name: those of the cell, and the modifier's own.
+        spec: The declarations.
+        memo: Storage for the modifier until the end of the step.
     """
 
     arrays: Mapping[str, Any]
-    parts: Parts
+    spec: CellSpec
     memo: dict[Any, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
@@ -174,8 +178,8 @@ class Now:
 
 
 @dataclass(frozen=True)
-class Stepped:
-    """What a step makes.
+class StepResult:
+    """The output and the new states of a step.
 
     Args:
         y: The output; None where it is the first state.

@@ -12,14 +12,14 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
-from zoo.base.card import Card, entry
+from zoo.base.card import Card, bibtex_entry
 from zoo.base.declarations import Array, Option
-from zoo.base.names import check_member_name, check_part_name, did_you_mean, snake_case
+from zoo.base.names import check_component_name, check_declaration_name, did_you_mean, snake_case
 from zoo.errors import DefinitionError, UsageError
 from zoo.run_module import FILE_MODULE, module_label
 
 
-class Member:
+class Component:
     """Base of everything that can be registered; an instance is a class with its options chosen.
 
     A subclass is checked when it is defined. One that only others derive from says so:
@@ -46,8 +46,8 @@ class Member:
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         """Read and check the declarations of a new member."""
         super().__init_subclass__(**kwargs)
-        cls._check_parts()
-        cls.declared_options = MappingProxyType(declared(cls, Option))
+        cls._check_declarations()
+        cls.declared_options = MappingProxyType(declarations_of(cls, Option))
         if not abstract:
             if "name" not in cls.__dict__:
                 cls.name = snake_case(cls.__name__)
@@ -59,7 +59,9 @@ class Member:
         cls._check_name()
         cls._check_card()
         if sys.flags.optimize < 2 and not (cls.__doc__ or "").strip():  # python -OO drops all docstrings
-            raise DefinitionError(f"{cls.who()}: the docstring is missing; say in one line what it is.")
+            raise DefinitionError(
+                f"{cls.error_name()}: the docstring is missing; say in one line what it is."
+            )
 
     @classmethod
     def _check_card(cls) -> None:
@@ -67,7 +69,8 @@ class Member:
         card = getattr(cls, "card", None)
         if card is not None and not isinstance(card, Card):
             raise DefinitionError(
-                f"{cls.who()}: card is {card!r}; give {CARD_TEMPLATE}, or no card if it is not published."
+                f"{cls.error_name()}: card is {card!r}; give {CARD_TEMPLATE}, or no card if it is not "
+                f"published."
             )
         if card is None or not (card.published or "card" in vars(cls)):
             cls.card = Card(title=cls.__name__)
@@ -75,21 +78,23 @@ class Member:
     @classmethod
     def _check_name(cls) -> None:
         """Refuse what is no name for the registry."""
-        check_member_name(cls.name, cls.who())
+        check_component_name(cls.name, cls.error_name())
 
     @classmethod
-    def _check_parts(cls) -> None:
+    def _check_declarations(cls) -> None:
         """Refuse a declaration whose name is no name, is shared, or hides an attribute of the contract."""
-        for part, declaration in declared(cls, (Array, Option)).items():
-            check_part_name(part, cls.who())
+        for part, declaration in declarations_of(cls, (Array, Option)).items():
+            check_declaration_name(part, cls.error_name())
             if declaration.name != part:
                 raise DefinitionError(
-                    f"{cls.who()}: {part!r} is the declaration {declaration.name!r} again; write another."
+                    f"{cls.error_name()}: {part!r} is the declaration {declaration.name!r} again; write "
+                    f"another."
                 )
             inherited = (vars(base)[part] for base in cls.__mro__ if part in vars(base))
             if not all(isinstance(value, Array | Option) for value in inherited):
                 raise DefinitionError(
-                    f"{cls.who()}: {part!r} would hide what a {cls.kind} has under this name; rename it."
+                    f"{cls.error_name()}: {part!r} would hide what a {cls.kind} has under this name; rename "
+                    f"it."
                 )
 
     def __init__(self, **options: Any) -> None:
@@ -112,7 +117,7 @@ class Member:
         return f"{type(self).__name__}({options})"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, Member) and other.options == self.options
+        return type(other) is type(self) and isinstance(other, Component) and other.options == self.options
 
     def __hash__(self) -> int:
         return hash((type(self), tuple(self.options.items())))
@@ -128,7 +133,7 @@ class Member:
         return type(self)(**self.options)
 
     @classmethod
-    def who(cls) -> str:
+    def error_name(cls) -> str:
         """How an error names the class itself: kind, class and module."""
         return f"{cls.kind} class {cls.__qualname__} ({module_label(cls.__module__)})"
 
@@ -145,7 +150,7 @@ class Member:
     @classmethod
     def bibtex(cls) -> str:
         """The reference on its card as an entry for BibTeX, see :mod:`zoo.base.card`."""
-        return entry(cls.card, cls.name)
+        return bibtex_entry(cls.card, cls.name)
 
     @classmethod
     def kernel(cls, name: str) -> Callable[..., Any]:
@@ -172,7 +177,7 @@ def _source(stated_in: Any) -> str:
         return ""
 
 
-def declared(cls: type, kind: type | tuple[type, ...]) -> dict[str, Any]:
+def declarations_of(cls: type, kind: type | tuple[type, ...]) -> dict[str, Any]:
     """The class attributes of one kind, base classes first, in the order of declaration."""
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
@@ -180,7 +185,7 @@ def declared(cls: type, kind: type | tuple[type, ...]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if isinstance(value, kind)}
 
 
-def check_kernel(cls: type[Member], name: str, arguments: tuple[str, ...]) -> None:
+def check_kernel_signature(cls: type[Component], name: str, arguments: tuple[str, ...]) -> None:
     """Refuse a kernel that does not take the contract's arguments: ``arguments``, then one for each option.
 
     Raises:
@@ -192,21 +197,21 @@ def check_kernel(cls: type[Member], name: str, arguments: tuple[str, ...]) -> No
         found = tuple(inspect.signature(getattr(kernel, "py_func", kernel)).parameters)
     except (TypeError, ValueError):
         raise DefinitionError(
-            f"{cls.who()}: {name} is {kernel!r}; expected a function decorated with @zoo.njit."
+            f"{cls.error_name()}: {name} is {kernel!r}; expected a function decorated with @zoo.njit."
         ) from None
     if len(found) != len(expected):
         raise DefinitionError(
-            f"{cls.who()}: {name}({', '.join(found)}) takes {len(found)} arguments; expected "
+            f"{cls.error_name()}: {name}({', '.join(found)}) takes {len(found)} arguments; expected "
             f"{name}({', '.join(expected)}), with one argument for each option at the end."
         )
     text = [option.name for option in cls.declared_options.values() if option.type is str]
     if text:
         raise DefinitionError(
-            f"{cls.who()}: option {text[0]!r} is a string; kernels take numbers and booleans only."
+            f"{cls.error_name()}: option {text[0]!r} is a string; kernels take numbers and booleans only."
         )
 
 
-def check_importable(cls: type[Member]) -> None:
+def check_importable(cls: type[Component]) -> None:
     """Refuse to pickle a class of a file given by its path: no other process could import it.
 
     Raises:
@@ -214,6 +219,6 @@ def check_importable(cls: type[Member]) -> None:
     """
     if cls.__module__.startswith(FILE_MODULE):
         raise UsageError(
-            f"{cls.who()} cannot be pickled, since no other process can import a class of a file given by "
-            f"its path; import its module and give the class {cls.__qualname__} itself."
+            f"{cls.error_name()} cannot be pickled, since no other process can import a class of a file "
+            f"given by its path; import its module and give the class {cls.__qualname__} itself."
         )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from zoo.arguments import short_repr
-from zoo.base.size_expr import Size, as_sizes
+from zoo.base.size_expr import SizeExpr, parse_shape
 from zoo.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ class Array:
         help: str = "",
         complex: bool = False,
     ) -> None:
-        self.shape: tuple[Size, ...] = as_sizes(shape)
+        self.shape: tuple[SizeExpr, ...] = parse_shape(shape)
         self.init = init
         self.help = help
         self.complex = complex
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = self.name or name  # an object under a second name is refused by Member
+        self.name = self.name or name  # an object under a second name is refused by Component
 
     @overload
     def __get__(self, instance: None, owner: type) -> Array: ...
@@ -156,8 +156,8 @@ class Input(Array):
         return self.default
 
 
-class Slot(Array):
-    """What an optimizer keeps, zeros at first: ``(P,)`` numbers, or one, declared ``zoo.Slot(1)``."""
+class StateSlot(Array):
+    """What an optimizer keeps, zeros at first: ``(P,)`` numbers, or one, declared ``zoo.StateSlot(1)``."""
 
     kind = "slot"
 
@@ -210,7 +210,7 @@ class Option(Generic[T]):
             )
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = self.name or name  # an object under a second name is refused by Member
+        self.name = self.name or name  # an object under a second name is refused by Component
 
     @overload
     def __get__(self, instance: None, owner: type) -> Option[T]: ...

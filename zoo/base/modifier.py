@@ -1,22 +1,22 @@
-"""The contract of a modifier: what turns any cell into another one."""
+"""Base class of modifiers, which turn any cell into another cell."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from zoo.base.cell_editor import Now, Parts, Product, Stepped
-from zoo.base.component import Member
+from zoo.base.cell_editor import CellSpec, Matmul, StepContext, StepResult
+from zoo.base.component import Component
 
-Run = Callable[..., Stepped]
+InnerStep = Callable[..., StepResult]
 
 
-class Modifier(Member, abstract=True):
-    """What turns a cell into another one, whatever the cell: noise, a norm, another kind of matrix.
+class Modifier(Component, abstract=True):
+    """A change that fits any cell: noise, a norm, another kind of matrix.
 
-    A subclass writes one or more of the three methods. ``declare`` says what the modified cell has,
-    ``product`` answers for each product with a matrix of parameters, ``step`` for the step as a whole. All
-    compute with arrays as the ``step`` of a cell does, and zoo derives the kernels of what comes of it.
+    A subclass overrides one or more of three methods. ``edit`` changes the declarations of the cell,
+    ``matmul`` replaces each product with a parameter matrix, and ``step`` wraps the whole step. All compute
+    with arrays as the ``step`` of a cell does. zoo derives the kernels of the modified cell.
 
     Args:
         **options: Values for the declared options.
@@ -28,32 +28,38 @@ class Modifier(Member, abstract=True):
 
     kind: ClassVar[str] = "modifier"
 
-    def declare(self, parts: Parts) -> None:
-        """Add to what the cell declares, or remove from it; names begin as the cell's parameters do.
+    def edit(self, spec: CellSpec) -> None:
+        """Add declarations to the cell, or remove some; new names begin as the cell's parameters do.
 
         Raises:
-            UsageError: ``parts.refusal(why)``, if the modifier makes no sense for the cell.
+            UsageError: ``spec.unsupported(why)``, if the modifier does not suit the cell.
         """
 
-    def product(self, now: Now, product: Product, operand: Any, matrix: Any) -> Any:  # noqa: ARG002
-        """What the cell gets for one of its products: by default the product.
+    def matmul(self, ctx: StepContext, matmul: Matmul, operand: Any, matrix: Any) -> Any:  # noqa: ARG002
+        """The value that replaces one product of the cell: by default the product itself.
 
         Args:
-            now: The arrays of this step.
-            product: Which product it is.
-            operand: What is multiplied.
-            matrix: The matrix; if its parameter was removed, a stand-in that only has a shape.
+            ctx: The arrays of this step.
+            matmul: The product.
+            operand: The factor that is not a parameter.
+            matrix: The matrix; if its parameter was removed, a placeholder that only has a shape.
         """
-        return product.of(operand, matrix)
+        return matmul.multiply(operand, matrix)
 
-    def step(self, now: Now, run: Run, x: Any, states: Mapping[str, Any]) -> Stepped:  # noqa: ARG002
-        """One step of the modified cell: by default, that of the cell.
+    def step(
+        self,
+        ctx: StepContext,  # noqa: ARG002
+        inner_step: InnerStep,
+        x: Any,
+        states: Mapping[str, Any],
+    ) -> StepResult:
+        """One step of the modified cell: by default the step of the cell.
 
         Args:
-            now: The arrays of this step.
-            run: The step of the cell, ``run(x, states)`` or ``run(x, states, arrays)`` with other parameters
-                in place of its own.
+            ctx: The arrays of this step.
+            inner_step: The step of the cell, ``inner_step(x, states)`` or ``inner_step(x, states, arrays)``
+                with other parameters in place of its own.
             x: The input.
             states: States before the step by name.
         """
-        return run(x, states)
+        return inner_step(x, states)

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 
 from zoo.errors import DefinitionError
 
-JOIN = "+"
+MODIFIER_SEPARATOR = "+"
 """What stands between a cell and its modifiers in the name of a modified cell."""
 
-_MEMBER = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_PART = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_COMPONENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_DECLARATION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
-def check_member_name(name: object, who: str) -> None:
+def check_component_name(name: object, who: str) -> None:
     """Refuse a registry name that is not lower snake case of at most 64 ASCII characters.
 
     Such names stand in file names, command lines and generated source, so nothing else is let in.
@@ -24,20 +24,20 @@ def check_member_name(name: object, who: str) -> None:
     Raises:
         DefinitionError: naming ``who`` and the name found.
     """
-    if not isinstance(name, str) or not _MEMBER.fullmatch(name) or keyword.iskeyword(name):
+    if not isinstance(name, str) or not _COMPONENT_NAME.fullmatch(name) or keyword.iskeyword(name):
         raise DefinitionError(
             f"{who}: the name {name!r} cannot be registered; a name is lower case letters, digits and "
             f"underscores, starts with a letter, is at most 64 long and no Python keyword, as in 'my_cell'."
         )
 
 
-def check_part_name(name: str, who: str) -> None:
+def check_declaration_name(name: str, who: str) -> None:
     """Refuse a parameter, state, option or slot name that is no plain ASCII identifier.
 
     Raises:
         DefinitionError: naming ``who`` and the name found.
     """
-    if not _PART.fullmatch(name) or keyword.iskeyword(name):
+    if not _DECLARATION_NAME.fullmatch(name) or keyword.iskeyword(name):
         raise DefinitionError(
             f"{who}: {name!r} cannot name a parameter, state, option or slot; use ASCII letters, digits and "
             f"underscores, starting with a letter, as in 'Wxh'."

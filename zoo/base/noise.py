@@ -13,63 +13,63 @@ PERIODS = ("step", "sequence")
 
 
 class Noise(Input):
-    """Zeros and ones, drawn for a cell in training, as in ``drop = zoo.Noise("H", chance="p")``.
+    """Zeros and ones, drawn for a cell in training, as in ``drop = zoo.Noise("H", probability="p")``.
 
-    A layer draws them where it is told to, ``rnn.forward(x, state, noise=(seed, step))``, for every layer,
-    row and number anew. Where it is not told to, in evaluation, each is its expectation, the chance itself.
-    They may be given by name too, as any input. Nothing is differentiated by them.
+    ``rnn.forward(x, state, noise=(seed, step))`` draws them independently for every layer, sequence and
+    element. Without ``noise=``, in evaluation, each element is its expectation, the probability. Noise can
+    also be passed by name, as any input. It has no gradient.
 
     Args:
-        *shape: Sizes of one row; none for one number.
-        chance: How probable a one is: a number from 0 to 1, or the name of an option that is one.
-        per: ``"step"``, or ``"sequence"`` for numbers that stay the same in all steps of one call.
+        *shape: Sizes for one sequence; none for a scalar.
+        probability: The probability of a one: a number from 0 to 1, or the name of an option that is one.
+        per: ``"step"``, or ``"sequence"`` for values that are the same in all steps of one call.
         help: What it is, in one line.
 
     Raises:
-        DefinitionError: if the chance is neither, or ``per`` is another word.
+        DefinitionError: if the probability or ``per`` is invalid.
     """
 
     kind = "noise"
 
     def __init__(
-        self, *shape: int | str, chance: float | str = 0.5, per: str = "step", help: str = ""
+        self, *shape: int | str, probability: float | str = 0.5, per: str = "step", help: str = ""
     ) -> None:
-        is_number = type(chance) in (int, float) and 0 <= float(chance) <= 1
-        if not is_number and not isinstance(chance, str):
+        is_number = type(probability) in (int, float) and 0 <= float(probability) <= 1
+        if not is_number and not isinstance(probability, str):
             raise DefinitionError(
-                f"zoo.Noise: the chance is {short_repr(chance)}; expected a number from 0 to 1, or the name "
-                f"of an option."
+                f"zoo.Noise: the probability is {short_repr(probability)}; expected a number from 0 to 1, or "
+                f"the name of an option."
             )
         if not isinstance(per, str) or per not in PERIODS:
             raise DefinitionError(
                 f"zoo.Noise: per is {short_repr(per)}; expected one of {', '.join(PERIODS)}."
             )
-        super().__init__(*shape, default=0.5 if isinstance(chance, str) else float(chance), help=help)
-        self.chance, self.per = chance, per
+        default = 0.5 if isinstance(probability, str) else float(probability)
+        super().__init__(*shape, default=default, help=help)
+        self.probability, self.per = probability, per
 
     def value(self, options: Mapping[str, Any]) -> float:
-        """Its expectation: the chance."""
-        return float(options[self.chance]) if isinstance(self.chance, str) else self.default
+        """The expectation: the probability of a one."""
+        return float(options[self.probability]) if isinstance(self.probability, str) else self.default
 
-    def check(self, options: Mapping[str, Option[Any]], who: str) -> None:
-        """Refuse a chance that is no option between 0 and 1.
+    def check(self, options: Mapping[str, Option[Any]], owner: str) -> None:
+        """Check that a probability given by name is an option from 0 to 1.
 
         Raises:
             DefinitionError: naming the class, the noise and the option.
         """
-        if not isinstance(self.chance, str):
+        if not isinstance(self.probability, str):
             return
-        option = options.get(self.chance)
-        known = option is not None and option.type is float and option.low is not None
-        if option is None or not known or not _within_one(option):
+        option = options.get(self.probability)
+        if option is None or not _is_probability(option):
             raise DefinitionError(
-                f"{who}: the chance of noise {self.name!r} is {self.chance!r}; expected the name of an "
-                f"option of the class that is a float with low=0.0 and high=1.0 (or below=1.0)."
+                f"{owner}: the probability of noise {self.name!r} is {self.probability!r}; expected the name "
+                f"of an option of the class that is a float with low=0.0 and high=1.0 (or below=1.0)."
             )
         self.default = option.default
 
 
-def _within_one(option: Option[Any]) -> bool:
-    """Whether every allowed value is a probability."""
+def _is_probability(option: Option[Any]) -> bool:
     highest = option.high if option.high is not None else option.below
-    return option.low is not None and option.low >= 0 and highest is not None and highest <= 1
+    is_bounded = option.type is float and option.low is not None and option.low >= 0
+    return is_bounded and highest is not None and highest <= 1

@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.arguments import as_integer, short_repr
-from zoo.base.component import Member, check_kernel, declared
-from zoo.base.declarations import Slot
-from zoo.base.size_expr import Size
+from zoo.base.component import Component, check_kernel_signature, declarations_of
+from zoo.base.declarations import StateSlot
+from zoo.base.size_expr import SizeExpr
 from zoo.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     Vector = np.ndarray[Any, Any]
 
-UPDATE = ("theta", "grad", "slots", "step")
+UPDATE_ARGUMENTS = ("theta", "grad", "slots", "step")
 
 
-class Optimizer(Member, abstract=True):
+class Optimizer(Component, abstract=True):
     """An optimizer: one kernel from parameters, gradient and slots to new parameters and slots.
 
     The kernel, decorated with ``@zoo.njit``, is a pure function of flat vectors::
@@ -49,29 +49,32 @@ class Optimizer(Member, abstract=True):
     """
 
     kind: ClassVar[str] = "optimizer"
-    slots: ClassVar[Mapping[str, Slot]] = MappingProxyType({})
+    slots: ClassVar[Mapping[str, StateSlot]] = MappingProxyType({})
     elementwise: ClassVar[bool] = True
     """Whether a parameter moves by its own gradient alone; False if norms of the whole vector take part."""
 
     @classmethod
     def _check_class(cls) -> None:
-        cls.slots = MappingProxyType(declared(cls, Slot))
+        cls.slots = MappingProxyType(declarations_of(cls, StateSlot))
         super()._check_class()
         lr = cls.declared_options.get("lr")
         if lr is None or lr.type is not float:
             raise DefinitionError(
-                f"{cls.who()}: the step size is missing; add `lr = zoo.Option(1e-3, help=..., low=0.0)`."
+                f"{cls.error_name()}: the step size is missing; add `lr = zoo.Option(1e-3, help=..., "
+                f"low=0.0)`."
             )
         for slot in cls.slots.values():
             if unknown := sorted({name for size in slot.shape for name in size.names} - {"P"}):
                 raise DefinitionError(
-                    f"{cls.who()}: slot {slot.name!r} has the letter {unknown[0]!r}; P is the only one."
+                    f"{cls.error_name()}: slot {slot.name!r} has the letter {unknown[0]!r}; P is the only "
+                    f"one."
                 )
         if not hasattr(cls, "update"):
             raise DefinitionError(
-                f"{cls.who()}: update is missing; add the @zoo.njit function update({', '.join(UPDATE)})."
+                f"{cls.error_name()}: update is missing; add the @zoo.njit function "
+                f"update({', '.join(UPDATE_ARGUMENTS)})."
             )
-        check_kernel(cls, "update", UPDATE)
+        check_kernel_signature(cls, "update", UPDATE_ARGUMENTS)
 
     def init(self, theta: Vector) -> dict[str, Vector]:
         """Slots before the first update, zeros of the dtype of ``theta (P,)``.
@@ -120,8 +123,8 @@ class Optimizer(Member, abstract=True):
         )
         if len(moved) != len(self.slots):
             raise DefinitionError(
-                f"{self.who()}: update returned {len(moved)} slots; expected {len(self.slots)}, in the order "
-                f"of declaration: {', '.join(self.slots) or 'none'}."
+                f"{self.error_name()}: update returned {len(moved)} slots; expected {len(self.slots)}, in "
+                f"the order of declaration: {', '.join(self.slots) or 'none'}."
             )
         return new, dict(zip(self.slots, moved, strict=True))
 
@@ -129,8 +132,8 @@ class Optimizer(Member, abstract=True):
         flat = _is_vector(theta) and _is_vector(grad) and grad.shape == theta.shape
         if not flat or grad.dtype != theta.dtype or theta.dtype.str[1:] not in ("f4", "f8"):
             raise UsageError(
-                f"{self.label()}: parameters {_kind(theta)}, gradient {_kind(grad)}; they must be flat "
-                f"vectors of one length, both float32 or both float64."
+                f"{self.label()}: parameters {_dtype_and_shape(theta)}, gradient {_dtype_and_shape(grad)}; "
+                f"they must be flat vectors of one length, both float32 or both float64."
             )
         if type(slots) is not dict and not isinstance(slots, Mapping):
             raise UsageError(f"{self.label()}: slots is {short_repr(slots)}; expected those of init(theta).")
@@ -140,7 +143,7 @@ class Optimizer(Member, abstract=True):
             for name, slot in slots.items()
         )
         if not fits:
-            kinds = {name: _kind(slot) for name, slot in slots.items()}
+            kinds = {name: _dtype_and_shape(slot) for name, slot in slots.items()}
             wanted = {name: f"{theta.dtype}{shape}" for name, shape in expected.items()}
             raise UsageError(
                 f"{self.label()}: slots {kinds} do not fit; expected {wanted}, as from init(theta)."
@@ -161,12 +164,12 @@ def _is_vector(value: object) -> bool:
     return getattr(value, "ndim", None) == 1 and hasattr(value, "flags") and not hasattr(value, "mask")
 
 
-def _kind(value: object) -> str:
+def _dtype_and_shape(value: object) -> str:
     """Dtype and shape, or what it is if it is no array."""
     return f"{value.dtype}{value.shape}" if hasattr(value, "flags") else short_repr(value)  # type: ignore[attr-defined]
 
 
 @lru_cache
-def _shape(shape: tuple[Size, ...], parameter_count: int) -> tuple[int, ...]:
+def _shape(shape: tuple[SizeExpr, ...], parameter_count: int) -> tuple[int, ...]:
     """Every update asks for it."""
     return tuple(size.evaluate({"P": parameter_count}) for size in shape)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.arguments import as_number, short_repr
-from zoo.base.component import Member, check_kernel
+from zoo.base.component import Component, check_kernel_signature
 from zoo.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Vector = np.ndarray[Any, Any]
 
 
-class Sampler(Member, abstract=True):
+class Sampler(Component, abstract=True):
     """A sampler: one kernel that reshapes logits, after which a symbol is drawn from their softmax.
 
     The kernel, decorated with ``@zoo.njit``, is a pure function::
@@ -44,9 +44,9 @@ class Sampler(Member, abstract=True):
         super()._check_class()
         if not hasattr(cls, "transform"):
             raise DefinitionError(
-                f"{cls.who()}: transform is missing; add the @zoo.njit function transform(logits)."
+                f"{cls.error_name()}: transform is missing; add the @zoo.njit function transform(logits)."
             )
-        check_kernel(cls, "transform", ("logits",))
+        check_kernel_signature(cls, "transform", ("logits",))
 
     def reshape(self, logits: Vector) -> Vector:
         """The transformed logits ``(V,)``, float64; nothing is checked here, :class:`Chain` does that."""
@@ -95,7 +95,7 @@ class Chain:
 
     def __post_init__(self) -> None:
         """Refuse what could only fail at the first draw, such as a class in place of an instance."""
-        for stranger in _strangers(self.samplers):
+        for stranger in _invalid_items(self.samplers):
             raise UsageError(
                 f"zoo.Chain: found {short_repr(stranger)}; expected a tuple of samplers with their options "
                 f"chosen, put together as in `get_sampler('temperature', temperature=0.8) | "
@@ -123,10 +123,10 @@ class Chain:
         """
         import numpy as np
 
-        scores = _as_scores(logits)
+        scores = _as_float64(logits)
         with np.errstate(over="ignore"):  # a distance beyond float64 becomes -inf, which is what it means
             for sampler in self.samplers:
-                scores = _check_scores(sampler.reshape(scores), scores.size, sampler)
+                scores = _check_logits(sampler.reshape(scores), scores.size, sampler)
             # With the largest at exp(0), huge logits cannot overflow.
             weights: Vector = np.exp(scores - scores.max())
         weights /= weights.sum()
@@ -155,12 +155,12 @@ class Chain:
         return int(np.searchsorted(cumulative, u * cumulative[-1], side="right"))
 
 
-def _strangers(samplers: object) -> list[object]:
+def _invalid_items(samplers: object) -> list[object]:
     """What cannot stand in a chain."""
     return [s for s in samplers if not isinstance(s, Sampler)] if isinstance(samplers, tuple) else [samplers]
 
 
-def _as_scores(logits: Vector) -> Vector:
+def _as_float64(logits: Vector) -> Vector:
     """The logits as a float64 copy, which samplers may not harm."""
     import numpy as np
 
@@ -172,20 +172,20 @@ def _as_scores(logits: Vector) -> Vector:
             f"sampling: found {found.dtype} of shape {found.shape}; expected the logits of one step, "
             f"a vector of one number or more."
         )
-    return _check_scores(np.array(found, dtype=np.float64), found.size)
+    return _check_logits(np.array(found, dtype=np.float64), found.size)
 
 
-def _check_scores(scores: Vector, size: int, after: Sampler | None = None) -> Vector:
+def _check_logits(scores: Vector, size: int, after: Sampler | None = None) -> Vector:
     """The scores themselves, if a symbol can be drawn from them."""
     import numpy as np
 
     if scores.shape == (size,) and scores.dtype == np.float64 and math.isfinite(scores.max()):
         return scores
     who = f"logits after {after.describe()}" if after else "logits"
-    raise UsageError(f"sampling: the {who} {_fault(scores, size)}")
+    raise UsageError(f"sampling: the {who} {_invalid_reason(scores, size)}")
 
 
-def _fault(scores: Vector, size: int) -> str:
+def _invalid_reason(scores: Vector, size: int) -> str:
     """Why no symbol can be drawn: the rest of the sentence."""
     import numpy as np
 

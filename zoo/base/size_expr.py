@@ -22,14 +22,14 @@ from zoo.errors import DefinitionError, UsageError
 
 _TOKEN = re.compile(r" *(?:(?P<integer>[0-9]+)|(?P<letter>[A-Za-z_][A-Za-z0-9_]*)|(?P<operator>[-+*/()]))")
 # No size needs more, and a text of any length could nest deeper than Python can go.
-_LONGEST = 80
+_MAX_LENGTH = 80
 
 # An expression is an integer, a letter, or (operator, left, right).
 Tree: TypeAlias = "int | str | tuple[str, Tree, Tree]"
 
 
 @dataclass(frozen=True)
-class Size:
+class SizeExpr:
     """One dimension of a declared shape.
 
     Args:
@@ -46,7 +46,7 @@ class Size:
         """Read the text now, so that a misspelt size fails where it stands."""
         tree = _Parser(self.text).parse()
         if tree == 0:
-            raise _no_size(self.text)
+            raise _invalid_size(self.text)
         object.__setattr__(self, "tree", tree)
 
     @property
@@ -82,7 +82,7 @@ class _Parser:
     def parse(self) -> Tree:
         tree = self.sum()
         if self.tokens[0]:
-            raise _no_size(self.text)
+            raise _invalid_size(self.text)
         return tree
 
     def sum(self) -> Tree:
@@ -104,19 +104,19 @@ class _Parser:
         if token == "(":
             tree = self.sum()
             if self.tokens.pop(0) != ")":
-                raise _no_size(self.text)
+                raise _invalid_size(self.text)
             return tree
         if token.isdecimal():
             return int(token)
         if not token or token in "+-*/)":
-            raise _no_size(self.text)
+            raise _invalid_size(self.text)
         return token
 
 
-def _no_size(text: str) -> DefinitionError:
+def _invalid_size(text: str) -> DefinitionError:
     return DefinitionError(
-        f"{text[:_LONGEST]!r} is not a size; a size is a positive integer or an expression of I, H, integers "
-        f"and option names with + - * / and parentheses, as in '4H', 'I+H' or 'H/heads'."
+        f"{text[:_MAX_LENGTH]!r} is not a size; a size is a positive integer or an expression of I, H, "
+        f"integers and option names with + - * / and parentheses, as in '4H', 'I+H' or 'H/heads'."
     )
 
 
@@ -124,8 +124,8 @@ def _tokens(text: str) -> Iterator[str]:
     position, end = 0, len(text.rstrip())
     while position < end:
         match = _TOKEN.match(text, position)
-        if match is None or end > _LONGEST:
-            raise _no_size(text)
+        if match is None or end > _MAX_LENGTH:
+            raise _invalid_size(text)
         position = match.end()
         yield match[0].strip()
 
@@ -157,10 +157,10 @@ def _evaluate(tree: Tree, env: Mapping[str, int], text: str) -> int:
     return _OPERATORS[tree[0]](left, right)
 
 
-def as_sizes(sizes: tuple[int | str, ...]) -> tuple[Size, ...]:
+def parse_shape(sizes: tuple[int | str, ...]) -> tuple[SizeExpr, ...]:
     """Read the dimensions of a declaration.
 
     Raises:
         DefinitionError: if one of them is not a size.
     """
-    return tuple(Size(str(size)) for size in sizes)
+    return tuple(SizeExpr(str(size)) for size in sizes)

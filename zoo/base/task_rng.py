@@ -1,8 +1,8 @@
-"""Random numbers for tasks: arrays that are the same for ever, on every machine and version.
+"""Random numbers for tasks: the same on every machine and with every version of NumPy.
 
-NumPy promises to keep what a bit generator gives raw, and nothing that is made of it, so these are made of
-the raw output of Philox, the counter-based generator of J. K. Salmon et al., *Parallel Random Numbers: As
-Easy as 1, 2, 3*, SC 2011, https://doi.org/10.1145/2063384.2063405.
+NumPy guarantees the raw output of a bit generator, but no distribution made from it. So all numbers here are
+computed from the raw output of Philox, the counter-based generator of J. K. Salmon et al., *Parallel Random
+Numbers: As Easy as 1, 2, 3*, SC 2011, https://doi.org/10.1145/2063384.2063405.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _UNIT = 2.0**-53
 
 
-class Draws:
-    """A sequence of random numbers; each call takes the next ones.
+class TaskRng:
+    """A counter-based random number generator; each call returns the next numbers of its sequence.
 
     Args:
-        *words: Strings and integers that decide all numbers.
+        *words: Strings and integers that determine the sequence.
     """
 
     def __init__(self, *words: str | int) -> None:
@@ -35,27 +35,27 @@ class Draws:
     def uniform(self, *shape: int) -> Array:
         """Numbers in [0, 1), multiples of 2**-53, float64."""
         raw = self._bits.random_raw(math.prod(shape))
-        found: Array = (raw >> 11) * _UNIT
-        return found.reshape(shape)
+        values: Array = (raw >> 11) * _UNIT
+        return values.reshape(shape)
 
     def integers(self, low: int, high: int, *shape: int) -> Array:
         """Integers from ``low`` up to, not including, ``high``, int64; ``high - low`` is at most 2**31."""
-        found: Array = (self.uniform(*shape) * (high - low)).astype("int64")
-        return found + low
+        values: Array = (self.uniform(*shape) * (high - low)).astype("int64")
+        return values + low
 
     def integer(self, low: int, high: int) -> int:
         """One integer from ``low`` up to, not including, ``high``."""
         return int(self.integers(low, high, 1)[0])
 
     def normal(self, *shape: int) -> Array:
-        """Noise of mean 0 and variance 1, float64: sums of 12 uniform numbers, which are never beyond 6.
+        """Nearly normal noise of mean 0 and variance 1, float64: sums of 12 uniform numbers, at most 6.
 
-        So it is nearly normal, and the same on every machine, which the logarithm of a true one is not.
+        A true normal distribution needs a logarithm, which is not the same on every machine.
         """
-        found: Array = self.uniform(12, *shape).sum(axis=0) - 6.0
-        return found
+        values: Array = self.uniform(12, *shape).sum(axis=0) - 6.0
+        return values
 
-    def orders(self, items: int, *shape: int) -> Array:
-        """Random orders of the numbers below ``items``, along the last axis, ``(*shape, items)`` int64."""
-        found: Array = self.uniform(*shape, items).argsort(axis=-1, kind="stable")
-        return found
+    def permutations(self, items: int, *shape: int) -> Array:
+        """Random permutations of ``range(items)`` along the last axis, ``(*shape, items)`` int64."""
+        values: Array = self.uniform(*shape, items).argsort(axis=-1, kind="stable")
+        return values

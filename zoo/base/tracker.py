@@ -1,4 +1,4 @@
-"""The contract of a tracker: what is told of every event of a run while it goes on."""
+"""Base class of trackers, which receive the events of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from zoo.base.component import Member
+from zoo.base.component import Component
 from zoo.errors import DefinitionError, UsageError
 
 Event = Mapping[str, Any]
@@ -17,19 +17,19 @@ Record = Callable[[Event], None]
 _SECTIONS = {"step": "train", "eval": "validation"}
 
 
-class Tracker(Member, abstract=True):
-    """A tracker: what opens something for a run, writes each event to it, and closes it at the end.
+class Tracker(Component, abstract=True):
+    """A tracker: writes the events of a run, for example for TensorBoard.
 
-    ``follow`` is all of it, a context manager that gives what is called with each event::
+    It has one method, ``open``, a context manager that yields a function to call with each event::
 
         class Bell(zoo.Tracker):
             @contextmanager
-            def follow(self, begun):
+            def open(self, start_event):
                 yield lambda event: print(chr(7)) if event["event"] == "end" else None
 
-    Events are those of ``log.jsonl``, which zoo writes itself, before any tracker is told. A tracker that
-    raises is left out for the rest of the run, with one warning: it never stops one. What it is told of it
-    must not change.
+    Events are those of ``log.jsonl``, which zoo writes itself before it calls any tracker. A tracker that
+    raises is left out for the rest of the run, with one warning: it never stops a run. A tracker must not
+    change the events.
 
     Args:
         **options: Values for the declared options.
@@ -41,32 +41,32 @@ class Tracker(Member, abstract=True):
 
     kind: ClassVar[str] = "tracker"
     requires: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """Modules that it imports in ``follow``, and what ``pip install`` brings each:
+    """The modules that ``open`` imports, and the package that ``pip install`` needs for each:
     ``{"tensorboardX": "recurrent-zoo[tensorboard]"}``."""
 
     @classmethod
     def _check_class(cls) -> None:
         super()._check_class()
-        if cls.follow is Tracker.follow:
+        if cls.open is Tracker.open:
             raise DefinitionError(
-                f"{cls.who()}: follow is missing; add a context manager follow(self, begun) that yields what "
-                f"is called with every event."
+                f"{cls.error_name()}: open is missing; add a context manager open(self, start_event) that "
+                f"yields a function to call with every event."
             )
 
-    def follow(self, begun: Event) -> AbstractContextManager[Record]:
-        """Open what events are written to, for as long as one process works at the run.
+    def open(self, start_event: Event) -> AbstractContextManager[Record]:
+        """Open the output for as long as one process works at the run.
 
         Args:
-            begun: The event with which the run begins or goes on, ``start`` or ``resume``, with ``step``,
-                ``config`` and, as ``out``, the run directory.
+            start_event: The event ``start`` or ``resume``, with ``step``, ``config`` and, as ``out``, the run
+                directory.
 
         Returns:
-            A context manager which gives what is then called with every event, this one first.
+            A context manager that yields a function, which is called with every event, this one first.
         """
         raise NotImplementedError
 
     def check(self) -> None:
-        """Refuse, before a run begins, what could not follow it.
+        """Check, before a run begins, that the packages of this tracker are installed.
 
         Raises:
             UsageError: if a package is missing, with the line that installs it.
@@ -77,7 +77,7 @@ class Tracker(Member, abstract=True):
 
     @staticmethod
     def numbers(event: Event) -> dict[str, float]:
-        """The numbers of an event, by names that go in the same chart for all runs: ``train/loss``."""
+        """The numbers of an event, under names that are the same for all runs: ``train/loss``."""
         return dict(_numbers(event))
 
 

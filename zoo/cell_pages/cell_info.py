@@ -43,9 +43,7 @@ def cell_info(name: str) -> CellInfo:
         "year": cls.card.year,
         "scope": cls.card.scope,
         "states": {state.name: [size.text for size in state.shape] for state in cls.states.values()},
-        "carried": _count_and_formula(
-            lambda: cls().state_count(INPUT_SIZE, HIDDEN_SIZE), cls.state_formula()
-        ),
+        "carried": _count_and_formula(lambda: cls().state_size(INPUT_SIZE, HIDDEN_SIZE), cls.state_formula()),
         "parameters": _count_and_formula(
             lambda: cls().parameter_count(INPUT_SIZE, HIDDEN_SIZE), cls.parameter_formula()
         ),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo.base import Cell, Member
+from zoo.base import Cell, Component
 from zoo.base.card import SCOPES, UNPUBLISHED
 from zoo.cell_pages import GENERATED_MARK
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
@@ -49,7 +49,7 @@ def cost_rows(cell: Cell) -> list[CostRow]:
     fits = _has_default_size(cell)
     return [
         CostRow("parameters", cell.parameter_formula(), cell.parameter_count(*sizes) if fits else None),
-        CostRow("numbers carried by a row", cell.state_formula(), cell.state_count(*sizes) if fits else None),
+        CostRow("numbers carried by a row", cell.state_formula(), cell.state_size(*sizes) if fits else None),
         *(_planned_rows(cell, fits) if cell.has_step() else ()),
         _saved_row(cell, fits),
     ]
@@ -139,7 +139,7 @@ def _origin(cls: type[Cell], index: str) -> str:
     return f"Family {family}. {source if card.published else UNPUBLISHED.capitalize()}. {scope}."
 
 
-def _declarations(member: type[Member]) -> Iterator[str]:
+def _declarations(member: type[Component]) -> Iterator[str]:
     for heading, rows in declaration_tables(member).items():
         if not rows:
             yield from (f"{heading}: none.", "")

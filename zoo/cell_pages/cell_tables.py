@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from zoo.base import Cell, Input, Member, Optimizer, State, Task
+from zoo.base import Cell, Component, Input, Optimizer, State, Task
 from zoo.base.declarations import Array
 
 A = TypeVar("A", bound=Array)
 Rows = list[list[str]]
 
 
-def declaration_tables(member: type[Member]) -> dict[str, Rows]:
+def declaration_tables(member: type[Component]) -> dict[str, Rows]:
     """Rows by heading: a name first, what it is in words last."""
     found: dict[str, Rows] = {}
     if issubclass(member, Cell):

@@ -7,16 +7,16 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from zoo.base import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
-from zoo.base.names import JOIN, did_you_mean
+from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
+from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import option
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import load_cell_file, load_class_file, load_plugin_file, plugins, registry_of
-from zoo.registry.plugin_files import names_file
+from zoo.registry.plugin_files import is_file_spec
 
-COMPONENT_CLASSES: dict[str, type[Member]] = {
+COMPONENT_CLASSES: dict[str, type[Component]] = {
     "cell": Cell,
     "modifier": Modifier,
     "optimizer": Optimizer,
@@ -68,7 +68,7 @@ def repeated_flags(plugins: Iterable[str], **members: Iterable[str | None]) -> l
     """
     words = []
     for flag, names in members.items():
-        if files := [name for name in names if name and names_file(name)]:
+        if files := [name for name in names if name and is_file_spec(name)]:
             words += [f"--{flag}", ",".join(files)]
     return [*words, *(word for file in plugins for word in ("--plugin", file))]
 
@@ -80,7 +80,7 @@ def cell_class(text: str) -> type[Cell]:
         UnknownNameError: if no cell or modifier has the name.
         ZooError: if the file or the class is not there or is no cell, or a modifier makes no sense for it.
     """
-    return load_cell_file(text) if names_file(text) else registered_cell(text)
+    return load_cell_file(text) if is_file_spec(text) else registered_cell(text)
 
 
 def task_class(text: str) -> type[Task]:
@@ -90,7 +90,7 @@ def task_class(text: str) -> type[Task]:
         UnknownNameError: if no task has the name.
         ZooError: if the file or the class is not there or is no task.
     """
-    return load_class_file(text, Task) if names_file(text) else registry_of(Task).cls(text)
+    return load_class_file(text, Task) if is_file_spec(text) else registry_of(Task).cls(text)
 
 
 def file_cell(text: str | None) -> type[Cell] | None:
@@ -113,7 +113,7 @@ def file_task(text: str | None) -> type[Task] | None:
 
 def _only_file(kind: str, text: str) -> str:
     """The text, if it means a file."""
-    if not names_file(text):
+    if not is_file_spec(text):
         raise UsageError(
             f"--{kind} {text}: a trained model names its {kind} itself; --{kind} FILE.py:Class is for a "
             f"{kind} that is registered nowhere."
@@ -147,7 +147,7 @@ def trained_task(name: str, own: type[Task] | None = None) -> type[Task]:
         ) from error
 
 
-def find_component(text: str) -> type[Member]:
+def find_component(text: str) -> type[Component]:
     """What ``NAME``, ``KIND:NAME`` as in ``optimizer:adam``, or ``FILE.py:Class`` stands for.
 
     Raises:
@@ -155,9 +155,9 @@ def find_component(text: str) -> type[Member]:
         UsageError: if several have it.
         ZooError: if a file or class is not there, or is of no kind.
     """
-    if names_file(text):
-        is_modified = JOIN in text.rpartition(":")[2]
-        return load_cell_file(text) if is_modified else load_class_file(text, Member)
+    if is_file_spec(text):
+        is_modified = MODIFIER_SEPARATOR in text.rpartition(":")[2]
+        return load_cell_file(text) if is_modified else load_class_file(text, Component)
     kind, colon, name = text.rpartition(":")
     if not colon:
         return _find_by_name(text)
@@ -169,8 +169,8 @@ def find_component(text: str) -> type[Member]:
     return registered_cell(name) if kind == "cell" else registry_of(COMPONENT_CLASSES[kind]).cls(name)
 
 
-def _find_by_name(name: str) -> type[Member]:
-    if JOIN in name:
+def _find_by_name(name: str) -> type[Component]:
+    if MODIFIER_SEPARATOR in name:
         return registered_cell(name)
     names = {kind: registry_of(contract).list() for kind, contract in COMPONENT_CLASSES.items()}
     kinds = [kind for kind in names if name in names[kind]]

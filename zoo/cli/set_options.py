@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.base import Member
+from zoo.base import Component
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
 
@@ -29,12 +29,12 @@ class Target:
     readers: Mapping[str, Reader]
 
 
-def component_target(prefix: str, member: type[Member]) -> Target:
+def component_target(prefix: str, member: type[Component]) -> Target:
     """The declared options of a cell, an optimizer or a sampler."""
     return Target(prefix, member.label(), {name: _reader(member, name) for name in member.declared_options})
 
 
-def _reader(member: type[Member], name: str) -> Reader:
+def _reader(member: type[Component], name: str) -> Reader:
     return lambda text: member.declared_options[name].parse(text, member.label())
 
 

@@ -12,7 +12,7 @@ from zoo.comparison.jobs import Event, Job, Record, Tell
 from zoo.comparison.results import evaluations, read_record, record_of, write_record
 from zoo.errors import ZooError
 from zoo.registry import load_plugin_file, resolve_cell, resolve_task
-from zoo.registry.loader import sentence
+from zoo.registry.loader import error_text
 from zoo.storage import RunDirectory
 from zoo.training import Run, TaskScore, evaluate_task, train
 from zoo.training.config import TEST_BATCHES
@@ -39,7 +39,7 @@ def run_job(job: Job, root: Path, tell: Tell) -> Record:
             load_plugin_file(file)
         return _KINDS[job["kind"]](job, root, tell)
     except Exception as error:  # one run never stops the others
-        return failed(job, sentence(error))
+        return failed(job, error_text(error))
 
 
 def failed(job: Job, why: str) -> Record:

@@ -20,7 +20,7 @@ from zoo.layers.parameters import Layout
 from zoo.layers.stack import Stack
 from zoo.model.model import model_shapes
 from zoo.registry import get_optimizer
-from zoo.registry.plugin_files import names_file
+from zoo.registry.plugin_files import is_file_spec
 from zoo.training.config import Config
 
 SEEDS, PARAMS, STEPS = 3, 20_000, 2_000
@@ -92,7 +92,7 @@ def _find(
     for label in dict.fromkeys((*stored, *specs)):
         before = stored.get(label)
         spec = specs.get(label) or (before.spec if before else "")
-        keeps = before is not None and (spec == before.name or names_file(spec))
+        keeps = before is not None and (spec == before.name or is_file_spec(spec))
         chosen = {**(before.options if before and keeps else {}), **options.get(label, {})}
         try:
             found[label] = find(spec, chosen)

@@ -23,7 +23,7 @@ from typing import Any
 
 from zoo.arguments import as_path, short_repr
 from zoo.base import Cell, Optimizer
-from zoo.base import Member as Registered
+from zoo.base import Component as Registered
 from zoo.bench.machine import machine
 from zoo.comparison.jobs import Job, Record
 from zoo.comparison.plan import Member, Plan

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from zoo.arguments import real_path
 from zoo.base import Cell, Modifier, Task
-from zoo.base import Member as Registered
-from zoo.base.names import JOIN, did_you_mean
+from zoo.base import Component as Registered
+from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
 from zoo.comparison.plan import Member, is_label
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import load_cell_file, load_class_file, plugins, registry_of, resolve_cell, resolve_task
-from zoo.registry.plugin_files import names_file
-from zoo.registry.registry import HERE
+from zoo.registry.plugin_files import is_file_spec
+from zoo.registry.registry import LOCAL
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _spec(kind: str, given: Any) -> tuple[str, dict[str, Any] | None]:
 
 
 def _own_label(kind: str, spec: str) -> str:
-    if not names_file(spec):
+    if not is_file_spec(spec):
         return spec
     return load_cell_file(spec).name if kind == "cell" else load_class_file(spec, Task).name
 
@@ -152,7 +152,7 @@ def find_task(spec: str, options: Mapping[str, Any]) -> tuple[Member, Problem]:
 def _absolute_spec(spec: str) -> str:
     """The spec with an absolute path, for processes in other directories."""
     path, _, name = spec.rpartition(":")
-    return f"{real_path(path)}:{name}" if names_file(spec) else spec
+    return f"{real_path(path)}:{name}" if is_file_spec(spec) else spec
 
 
 def again(kind: str, label: str, stored: Member) -> UnknownNameError:
@@ -196,19 +196,19 @@ def check_found_elsewhere(cells: Iterable[Member], tasks: Iterable[Member]) -> N
         UsageError: naming the first.
     """
     for cell in cells:
-        if not names_file(cell.spec):
-            base, *modifiers = cell.spec.split(JOIN)
+        if not is_file_spec(cell.spec):
+            base, *modifiers = cell.spec.split(MODIFIER_SEPARATOR)
             _check_found(Cell, base)
             for name in modifiers:
                 _check_found(Modifier, name)
     for task in tasks:
-        if not names_file(task.spec):
+        if not is_file_spec(task.spec):
             _check_found(Task, task.spec)
 
 
 def _check_found(contract: type[R], name: str) -> None:
     registry = registry_of(contract)
-    if registry.source(name) == HERE:
+    if registry.source(name) == LOCAL:
         raise UsageError(
             f"compare: {contract.kind} {name!r} is registered by this program alone, and the workers are "
             f"other processes; put it into a plugin or a file (FILE.py:Class), or do without them, jobs=0."

@@ -26,7 +26,7 @@ def run_step(
         inputs: Inputs of the row beside x.
     """
     declared = {**cell.params, **cell.buffers, **cell.states}
-    bound = cell.bound({name: _seen(value, declared[name].complex) for name, value in arrays.items()})
+    bound = cell.with_arrays({name: _seen(value, declared[name].complex) for name, value in arrays.items()})
     before = [_seen(state[name], declared[name].complex) for name in cell.states]
     result = bound.step(_seen(x), *before, *(_seen(inputs[name]) for name in cell.inputs))
     after = (

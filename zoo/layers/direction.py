@@ -156,7 +156,9 @@ class Layer:
         """Refuse what the next kernel, which checks nothing, would read out of bounds."""
         if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != dtype:
             facts = f"{found.dtype}{found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
-            raise DefinitionError(f"{self.cell.who()}: the {what} is {facts}; expected {dtype}{shape}.")
+            raise DefinitionError(
+                f"{self.cell.error_name()}: the {what} is {facts}; expected {dtype}{shape}."
+            )
 
     def _check_gradients(self, found: Any) -> None:
         """Refuse gradients that would lie in the flat vector in another order than their parameters."""
@@ -164,13 +166,13 @@ class Layer:
         if [gradient.shape for gradient in found] != list(self.params.values()):
             expected = ", ".join(f"{name} {shape}" for name, shape in self.params.items())
             raise DefinitionError(
-                f"{self.cell.who()}: the parameter gradients from backward have the shapes "
+                f"{self.cell.error_name()}: the parameter gradients from backward have the shapes "
                 f"{', '.join(str(gradient.shape) for gradient in found)}; expected {expected}."
             )
 
     def _check_number(self, what: str, names: Mapping[str, Any], arrays: Any) -> None:
         if len(arrays) != len(names):
             raise DefinitionError(
-                f"{self.cell.who()}: {len(arrays)} {what}; expected {len(names)}, in the order of "
+                f"{self.cell.error_name()}: {len(arrays)} {what}; expected {len(names)}, in the order of "
                 f"declaration: {', '.join(names)}."
             )

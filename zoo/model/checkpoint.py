@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo.arguments import as_path, short_repr
 from zoo.base import Cell
-from zoo.base.names import JOIN
+from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.data import Vocabulary
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
 from zoo.layers.parameters import MOST_PARAMETERS, Shapes
@@ -207,8 +207,8 @@ def _find_cell(metadata: Any, cell: type[Cell] | None, source: str) -> Cell:
     if not isinstance(name, str):
         raise UsageError(f"the cell's name is {_REPR.repr(name)}")
     shown = _REPR.repr(name)
-    if cell is not None and name.startswith(f"{cell.name}{JOIN}"):
-        cell = _apply_modifiers(cell, name.removeprefix(f"{cell.name}{JOIN}"), source)
+    if cell is not None and name.startswith(f"{cell.name}{MODIFIER_SEPARATOR}"):
+        cell = _apply_modifiers(cell, name.removeprefix(f"{cell.name}{MODIFIER_SEPARATOR}"), source)
     if cell is not None and cell.name != name:
         raise CheckpointError(
             f"{source}: made with the cell {shown}; found {cell.label()}, which is another."
@@ -229,9 +229,9 @@ def _find_cell(metadata: Any, cell: type[Cell] | None, source: str) -> Cell:
 def _apply_modifiers(cell: type[Cell], names: str, source: str) -> type[Cell]:
     """An unregistered cell with the modifiers that a checkpoint names."""
     try:
-        return with_modifiers(cell, names.split(JOIN))
+        return with_modifiers(cell, names.split(MODIFIER_SEPARATOR))
     except UnknownNameError:
-        raise _unregistered(source, _REPR.repr(f"{cell.name}{JOIN}{names}")) from None
+        raise _unregistered(source, _REPR.repr(f"{cell.name}{MODIFIER_SEPARATOR}{names}")) from None
 
 
 def _unregistered(source: str, shown: str) -> CheckpointError:

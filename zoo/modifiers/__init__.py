@@ -1,1 +1,1 @@
-"""Modified cells: any cell and a modifier make another cell, whose step is read like that of any."""
+"""Modified cells: compose any cell with a modifier into another cell."""

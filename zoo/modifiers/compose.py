@@ -1,4 +1,4 @@
-"""A cell and a modifier put together: what the two declare, and the step that they make."""
+"""Compose a cell and a modifier: their declarations and their step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.base import Cell, Modifier, Output, Param
-from zoo.base.cell_editor import Now, Parts, Stepped
+from zoo.base.cell_editor import CellSpec, StepContext, StepResult
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.matmul_hook import Handler, matmul_hook
 from zoo.compiler.frontend.symbolic import SymbolicArray
@@ -18,70 +18,76 @@ from zoo.compiler.ir.structural_ops import VIEWS
 from zoo.errors import UsageError
 from zoo.layers.initializers import start_of
 from zoo.modifiers.input_state_sums import find_sums
-from zoo.modifiers.matmuls import STAND_IN, Found, find_products, parameter_product, texts
+from zoo.modifiers.matmuls import PLACEHOLDER, FoundMatmul, find_matmuls, size_texts, split_parameter_matmul
 
 
 @dataclass(frozen=True)
-class Built:
-    """A cell, a modifier, and what they declare together.
+class ComposedCell:
+    """A cell and a modifier, and what they declare together.
 
     Args:
         cell: The cell, with its options chosen.
         modifier: The modifier, with its options chosen.
-        parts: What the modified cell has.
+        spec: The declarations of the modified cell.
     """
 
     cell: Cell
     modifier: Modifier
-    parts: Parts
+    spec: CellSpec
 
     def step(self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any]) -> Any:
-        """One step on symbolic arrays.
+        """Compute one step on symbolic arrays.
 
         Args:
-            arrays: Parameters, buffers and inputs beside x by name.
+            arrays: Parameters, buffers and auxiliary inputs by name.
             x: The input.
             states: States before the step by name.
         """
-        now = Now(arrays, self.parts)
+        ctx = StepContext(arrays, self.spec)
 
-        def run(x: Any, states: Mapping[str, Any], others: Mapping[str, Any] | None = None) -> Stepped:
-            return self._inner(now, x, states, arrays if others is None else others)
+        def inner_step(
+            x: Any, states: Mapping[str, Any], others: Mapping[str, Any] | None = None
+        ) -> StepResult:
+            return self._inner_step(ctx, x, states, arrays if others is None else others)
 
-        found = self.modifier.step(now, run, x, states)
-        after = tuple(found.states[name] for name in self.parts.states)
-        return after if found.y is None else Output(found.y, *after)
+        result = self.modifier.step(ctx, inner_step, x, states)
+        new_states = tuple(result.states[name] for name in self.spec.states)
+        return new_states if result.y is None else Output(result.y, *new_states)
 
-    def _inner(self, now: Now, x: Any, states: Mapping[str, Any], arrays: Mapping[str, Any]) -> Stepped:
-        """A step of the cell, whose products the modifier answers for."""
+    def _inner_step(
+        self, ctx: StepContext, x: Any, states: Mapping[str, Any], arrays: Mapping[str, Any]
+    ) -> StepResult:
+        """The step of the cell, in which the modifier replaces the products."""
         cell = self.cell
-        known = {name: arrays[name] for name in (*cell.params, *cell.buffers) if name in arrays}
-        missing = {
-            name: _stand_in(cell, param, x.graph) for name, param in cell.params.items() if name not in known
+        params = {name: arrays[name] for name in (*cell.params, *cell.buffers) if name in arrays}
+        placeholders = {
+            name: _placeholder(cell, param, x.graph)
+            for name, param in cell.params.items()
+            if name not in params
         }
-        before = [states[name] for name in cell.states]
-        with matmul_hook(self._answering(now)):
-            result = cell.bound({**known, **missing}).step(
-                x, *before, *(arrays[name] for name in cell.inputs)
+        old_states = [states[name] for name in cell.states]
+        with matmul_hook(self._matmul_hook(ctx)):
+            result = cell.with_arrays({**params, **placeholders}).step(
+                x, *old_states, *(arrays[name] for name in cell.inputs)
             )
-        return _stepped(cell, result)
+        return _step_result(cell, result)
 
-    def _answering(self, now: Now) -> Handler:
-        """What answers for the products of one step, which come in the order in which they were found."""
-        products = iter(self.parts.products)
+    def _matmul_hook(self, ctx: StepContext) -> Handler:
+        """Call the modifier for the products of one step, which come in the order of ``spec.matmuls``."""
+        matmuls = iter(self.spec.matmuls)
 
-        def answer(a: Any, b: Any) -> Any:
-            found = parameter_product(a, b)
-            if found is None:
+        def multiply(a: Any, b: Any) -> Any:
+            factors = split_parameter_matmul(a, b)
+            if factors is None:
                 return a @ b
-            return self.modifier.product(now, next(products), *found[:2])
+            return self.modifier.matmul(ctx, next(matmuls), *factors[:2])
 
-        return answer
+        return multiply
 
 
 @functools.lru_cache(maxsize=256)
-def build(cell: Cell, modifier: Modifier) -> Built:
-    """Put a cell and a modifier together.
+def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
+    """Compose a cell and a modifier.
 
     Raises:
         UsageError: if the modifier makes no sense for the cell.
@@ -89,54 +95,52 @@ def build(cell: Cell, modifier: Modifier) -> Built:
     """
     if not cell.has_step():
         raise UsageError(
-            f"modifier {modifier.name!r} does not suit {cell.label()}: it brings its kernels and states no "
-            f"step; a modifier works on the equations."
+            f"modifier {modifier.name!r} does not suit {cell.label()}: it has kernels and no step; a "
+            f"modifier changes the equations of a step."
         )
-    equations, found = find_products(cell)
-    parts = Parts(
+    equations, found = find_matmuls(cell)
+    spec = CellSpec(
         cell,
         modifier.name,
         dict(cell.params),
         dict(cell.buffers),
         dict(cell.states),
         dict(cell.inputs),
-        tuple(each.product for each in found),
+        tuple(each.matmul for each in found),
         find_sums(equations, found),
-        texts(equations.y.shape)[0],
-        _loose(equations.outputs, found),
+        size_texts(equations.y.shape)[0],
+        _non_matmul_params(equations.outputs, found),
         start_of,
     )
-    modifier.declare(parts)
-    return Built(cell, modifier, parts)
+    modifier.edit(spec)
+    return ComposedCell(cell, modifier, spec)
 
 
-def _loose(outputs: Any, products: list[Found]) -> frozenset[str]:
-    """Parameters that are used otherwise than as, or as one of a stack of, the matrices of products."""
-    whole = [each for each in products if each.product.param]
-    ends = {_base(node) for each in whole for node in each.result}
-    begins = [*outputs, *(node for each in whole for node in each.operand)]
-    reached = ancestors(begins, stop=lambda node: node in ends)
+def _non_matmul_params(outputs: Any, matmuls: list[FoundMatmul]) -> frozenset[str]:
+    """Parameters with another use than as the matrix of a product, or as one matrix of a stack."""
+    direct = [each for each in matmuls if each.matmul.param]
+    results = {_view_base(node) for each in direct for node in each.result}
+    starts = [*outputs, *(node for each in direct for node in each.operand)]
+    reached = ancestors(starts, stop=lambda node: node in results)
     return frozenset(node.attr for node in reached if node.op == "param")
 
 
-def _base(node: Node) -> Node:
-    """What holds the numbers of a view: a view of a view is one of it."""
+def _view_base(node: Node) -> Node:
     while node.op in VIEWS:
         node = node.inputs[0]
     return node
 
 
-def _stand_in(cell: Cell, param: Param, graph: Graph) -> Any:
-    """Something with the shape of a parameter that is no more."""
+def _placeholder(cell: Cell, param: Param, graph: Graph) -> Any:
+    """A symbolic array with the shape of a parameter that the modifier removed."""
     dims = tuple(dim_of(size, cell.options) for size in param.shape)
     planes = (as_dim(2),) if param.complex else ()
-    node = graph.node(STAND_IN, attr=param.name, shape=(*planes, *dims), level=Level.ONCE)  # type: ignore[arg-type]
+    node = graph.node(PLACEHOLDER, attr=param.name, shape=(*planes, *dims), level=Level.ONCE)  # type: ignore[arg-type]
     return Complex(SymbolicArray(node)[0], SymbolicArray(node)[1]) if param.complex else SymbolicArray(node)
 
 
-def _stepped(cell: Cell, result: Any) -> Stepped:
-    """What the step of a cell returned, by name."""
+def _step_result(cell: Cell, result: Any) -> StepResult:
     if isinstance(result, Output):
-        return Stepped(result.y, dict(zip(cell.states, result.states, strict=True)))
+        return StepResult(result.y, dict(zip(cell.states, result.states, strict=True)))
     states = result if isinstance(result, tuple) else (result,)
-    return Stepped(None, dict(zip(cell.states, states, strict=True)))
+    return StepResult(None, dict(zip(cell.states, states, strict=True)))

@@ -1,4 +1,4 @@
-"""The products of a step with parameters: found by reading its equations, and recognised again."""
+"""Find and describe the products with parameter matrices in a step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.base import Cell
-from zoo.base.cell_editor import Product, Sizes
+from zoo.base.cell_editor import Matmul, Sizes
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.matmul_hook import matmul_hook
 from zoo.compiler.frontend.symbolic import SymbolicArray
@@ -17,130 +17,132 @@ from zoo.compiler.frontend.trace_step import StepGraph, trace_step
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Level, Node, ancestors
 
-STAND_IN = "stand_in"
-"""The operation of a node in place of a parameter that a modifier removed: it has a shape and no numbers."""
+PLACEHOLDER = "placeholder"
+"""The operation of a node in place of a parameter that a modifier removed: it has a shape and no values."""
 
-_PARAMETERS = ("param", STAND_IN)
+_PARAMETERS = ("param", PLACEHOLDER)
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundMatmul:
     """A product in the graph of a step.
 
     Args:
-        product: What a modifier is told of it.
-        operand: Nodes of what is multiplied.
+        matmul: Its description for modifiers.
+        operand: Nodes of the operand.
         result: Nodes of the result: one, or two for complex numbers.
     """
 
-    product: Product
+    matmul: Matmul
     operand: tuple[Node, ...]
     result: tuple[Node, ...]
 
 
-def parameter_product(a: Any, b: Any) -> tuple[Any, Any, bool] | None:
-    """The operand, the matrix, and whether it stands on the left, if ``a @ b`` is a product with parameters.
+def split_parameter_matmul(a: Any, b: Any) -> tuple[Any, Any, bool] | None:
+    """The operand, the matrix, and whether the matrix is on the left; None if neither is a parameter matrix.
 
-    One of the two has to depend on parameters alone, and the other on more.
+    A parameter matrix depends on parameters alone. The operand depends on more.
     """
-    if _varies(a) and _is_of_parameters(b):
+    if _depends_on_step(a) and _is_parameter_only(b):
         return a, b, False
-    if _varies(b) and _is_of_parameters(a):
+    if _depends_on_step(b) and _is_parameter_only(a):
         return b, a, True
     return None
 
 
-def find_products(cell: Cell) -> tuple[StepGraph, list[Found]]:
-    """The equations of a cell, and the products in them.
+def find_matmuls(cell: Cell) -> tuple[StepGraph, list[FoundMatmul]]:
+    """The equations of a cell, and its products with parameter matrices.
 
     Raises:
         DefinitionError: if the cell's step cannot be read.
     """
-    seen: list[tuple[Any, Any, bool, Any]] = []
+    recorded: list[tuple[Any, Any, bool, Any]] = []
 
-    def look(a: Any, b: Any) -> Any:
+    def record(a: Any, b: Any) -> Any:
         result = a @ b
-        if (found := parameter_product(a, b)) is not None:
-            seen.append((*found, result))
+        if (factors := split_parameter_matmul(a, b)) is not None:
+            recorded.append((*factors, result))
         return result
 
-    with matmul_hook(look):
+    with matmul_hook(record):
         equations = trace_step(cell)
-    once = seen[: len(seen) // 2]  # a step is read twice, to see that it is the same again
-    names = _names([nodes_of(matrix) for _, matrix, *_ in once])
+    matmuls = recorded[: len(recorded) // 2]  # a step is traced twice, to check that it is deterministic
+    names = _unique_names([nodes_of(matrix) for _, matrix, *_ in matmuls])
     return equations, [
-        _found(index, name, *each) for index, (name, each) in enumerate(zip(names, once, strict=True))
+        _describe_matmul(index, name, *factors)
+        for index, (name, factors) in enumerate(zip(names, matmuls, strict=True))
     ]
 
 
-def _found(index: int, name: str, operand: Any, matrix: Any, is_left: bool, result: Any) -> Found:
-    param, place = _direct(nodes_of(matrix))
+def _describe_matmul(
+    index: int, name: str, operand: Any, matrix: Any, is_left: bool, result: Any
+) -> FoundMatmul:
+    param, param_index = _parameter_location(nodes_of(matrix))
     is_complex = any(isinstance(each, Complex) for each in (operand, matrix))
-    recurrent = any(node.level == Level.STEP for node in nodes_of(operand))
-    sizes = texts(operand.dims), texts(matrix.dims), texts(result.dims)
-    squares = _squares(matrix.dims)
-    product = Product(index, name, param, place, recurrent, *sizes, is_left, is_complex, squares)
-    return Found(product, nodes_of(operand), nodes_of(result))
+    is_recurrent = any(node.level == Level.STEP for node in nodes_of(operand))
+    sizes = size_texts(operand.dims), size_texts(matrix.dims), size_texts(result.dims)
+    num_squares = _count_squares(matrix.dims)
+    matmul = Matmul(index, name, param, param_index, is_recurrent, *sizes, is_left, is_complex, num_squares)
+    return FoundMatmul(matmul, nodes_of(operand), nodes_of(result))
 
 
-def _squares(dims: Sequence[Dim]) -> int | None:
+def _count_squares(dims: Sequence[Dim]) -> int | None:
     count = dims[1].divide(dims[0]) if len(dims) == 2 else None
     return count.integer if count is not None else None
 
 
-def texts(dims: Sequence[Dim]) -> Sizes:
-    """Lengths as sizes are declared, ``"4H"``."""
+def size_texts(dims: Sequence[Dim]) -> Sizes:
+    """Lengths in the notation of declarations, ``"4H"``."""
     return tuple(re.sub(r"(\d) \* ", r"\1", str(dim)).replace(" // ", "/") for dim in dims)
 
 
 def nodes_of(value: Any) -> tuple[Node, ...]:
-    """The nodes of a symbolic array; none for numbers."""
+    """The nodes of a symbolic array; none for NumPy values."""
     if isinstance(value, Complex):
         return value.real.node, value.imag.node
     return (value.node,) if isinstance(value, SymbolicArray) else ()
 
 
-def _varies(value: Any) -> bool:
+def _depends_on_step(value: Any) -> bool:
     return any(node.level != Level.ONCE for node in nodes_of(value))
 
 
-def _is_of_parameters(value: Any) -> bool:
-    return not _varies(value) and bool(_parameters(nodes_of(value)))
+def _is_parameter_only(value: Any) -> bool:
+    return not _depends_on_step(value) and bool(_parameters(nodes_of(value)))
 
 
 def _parameters(nodes: Iterable[Node]) -> list[str]:
-    """The parameters that something is made of."""
     return [node.attr for node in ancestors(nodes) if node.op in _PARAMETERS]
 
 
-def _direct(nodes: Sequence[Node]) -> tuple[str, tuple[int, ...]]:
-    """The parameter that a matrix is, and the place if it is one of a stack; an empty name if neither."""
-    places = [_place(node) for node in nodes]
-    params = {param for param, _ in places}
+def _parameter_location(nodes: Sequence[Node]) -> tuple[str, tuple[int, ...]]:
+    """The parameter that a matrix is, and its index in a stack; an empty name if the matrix is computed."""
+    locations = [_node_location(node) for node in nodes]
+    params = {param for param, _ in locations}
     if len(nodes) == 2:  # the real and the imaginary plane of one parameter
-        is_whole = len(params) == 1 and [place for _, place in places] == [(0,), (1,)]
+        is_whole = len(params) == 1 and [index for _, index in locations] == [(0,), (1,)]
         return (params.pop(), ()) if is_whole else ("", ())
-    return places[0]
+    return locations[0]
 
 
-def _place(node: Node) -> tuple[str, tuple[int, ...]]:
+def _node_location(node: Node) -> tuple[str, tuple[int, ...]]:
     if node.op in _PARAMETERS:
         return node.attr, ()
-    below = node.inputs[0] if node.op == "reshape" else node
+    source = node.inputs[0] if node.op == "reshape" else node
     start = 0
-    if below.op == "slice" and below.attr[0] == 0 and below.attr[1].integer is not None:
-        start, below = below.attr[1].integer, below.inputs[0]
-    is_one = below.op in _PARAMETERS and node.shape == below.shape[1:]
-    is_one = is_one and (node.inputs[0].op == "slice" or below.shape[0] == as_dim(1))
-    return (below.attr, (start,)) if is_one else ("", ())
+    if source.op == "slice" and source.attr[0] == 0 and source.attr[1].integer is not None:
+        start, source = source.attr[1].integer, source.inputs[0]
+    is_one = source.op in _PARAMETERS and node.shape == source.shape[1:]
+    is_one = is_one and (node.inputs[0].op == "slice" or source.shape[0] == as_dim(1))
+    return (source.attr, (start,)) if is_one else ("", ())
 
 
-def _names(matrices: Iterable[Sequence[Node]]) -> list[str]:
-    """A name for each product: that of its parameter, with its place, or a number if that is taken."""
-    found: list[str] = []
+def _unique_names(matrices: Iterable[Sequence[Node]]) -> list[str]:
+    """A name for each product: its parameter, with the index, and a number where that is taken."""
+    names: list[str] = []
     for matrix in matrices:
-        param, place = _direct(matrix)
-        name = "".join([param or _parameters(matrix)[0], *map(str, place)])
-        others = (f"{name}_{number}" for number in itertools.count(2))
-        found.append(next(each for each in itertools.chain([name], others) if each not in found))
-    return found
+        param, param_index = _parameter_location(matrix)
+        name = "".join([param or _parameters(matrix)[0], *map(str, param_index)])
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        names.append(next(each for each in itertools.chain([name], numbered) if each not in names))
+    return names

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from zoo.base import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
+from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
 from zoo.errors import UsageError
 from zoo.registry import composite_names, loader
 from zoo.registry.entry_points import PluginRecord
-from zoo.registry.plugin_files import load_cell_file, load_class_file, names_file
-from zoo.registry.registry import Registry, check_member
+from zoo.registry.plugin_files import is_file_spec, load_cell_file, load_class_file
+from zoo.registry.registry import Registry, check_component
 
-M = TypeVar("M", bound=Member)
+M = TypeVar("M", bound=Component)
 C = TypeVar("C", bound=type[Cell])
 D = TypeVar("D", bound=type[Modifier])
 O = TypeVar("O", bound=type[Optimizer])  # noqa: E741  # a type variable, read beside C and S
@@ -89,16 +89,16 @@ def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
         PluginError: if the file cannot be imported.
     """
     if isinstance(cell, str):
-        return load_cell_file(cell)(**options) if names_file(cell) else get_cell(cell, **options)
+        return load_cell_file(cell)(**options) if is_file_spec(cell) else get_cell(cell, **options)
     if isinstance(cell, (list, tuple)):
         raise UsageError(
             f"cell is a {type(cell).__name__} of {len(cell)}; expected one cell, which all layers have. Only "
             f"zoo.Recurrent and the layers made of it take a cell for each layer."
         )
-    return _chosen(Cell, cell, options)
+    return _with_options(Cell, cell, options)
 
 
-def _chosen(contract: type[M], member: type[M] | M, options: dict[str, Any]) -> M:
+def _with_options(contract: type[M], member: type[M] | M, options: dict[str, Any]) -> M:
     """The member that a class and options, or an instance, which has chosen, stand for."""
     if isinstance(member, contract):
         if options:
@@ -106,7 +106,7 @@ def _chosen(contract: type[M], member: type[M] | M, options: dict[str, Any]) -> 
                 f"{member!r} has its options already; found {', '.join(options)} besides. Give the class."
             )
         return member
-    check_member(member, contract)
+    check_component(member, contract)
     return member(**options)  # type: ignore[operator]
 
 
@@ -165,7 +165,7 @@ def modify(
     if isinstance(modifier, str):
         chosen = get_modifier(modifier, **options)
     else:
-        chosen = _chosen(Modifier, modifier, options)
+        chosen = _with_options(Modifier, modifier, options)
     made = modified_class(type(base), type(chosen))
     named = {prefixed(type(chosen), name): value for name, value in chosen.options.items()}
     return made(**base.options, **named)
@@ -287,8 +287,8 @@ def resolve_task(task: str | type[Task] | Task, /, **options: Any) -> Task:
         PluginError: if the file cannot be imported.
     """
     if isinstance(task, str):
-        return load_class_file(task, Task)(**options) if names_file(task) else get_task(task, **options)
-    return _chosen(Task, task, options)
+        return load_class_file(task, Task)(**options) if is_file_spec(task) else get_task(task, **options)
+    return _with_options(Task, task, options)
 
 
 def list_trackers(pattern: str = "*") -> list[str]:
@@ -339,4 +339,4 @@ def resolve_tracker(tracker: str | type[Tracker] | Tracker, /, **options: Any) -
     """
     if isinstance(tracker, str):
         return get_tracker(tracker, **options)
-    return _chosen(Tracker, tracker, options)
+    return _with_options(Tracker, tracker, options)

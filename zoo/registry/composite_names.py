@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from zoo.base import Cell, Modifier
-from zoo.base.names import JOIN
+from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.registry import loader
 
 
-def is_composed(name: object) -> bool:
+def has_modifiers(name: object) -> bool:
     """Whether a name is that of a modified cell."""
-    return isinstance(name, str) and JOIN in name
+    return isinstance(name, str) and MODIFIER_SEPARATOR in name
 
 
 def cell_class(name: str) -> type[Cell]:
@@ -20,7 +20,7 @@ def cell_class(name: str) -> type[Cell]:
         UsageError: if a modifier makes no sense for the cell.
         DefinitionError: if the equations of the cell cannot be read.
     """
-    base, *modifiers = name.split(JOIN) if is_composed(name) else [name]
+    base, *modifiers = name.split(MODIFIER_SEPARATOR) if has_modifiers(name) else [name]
     return with_modifiers(loader.LOADER.registry(Cell).cls(base), modifiers)
 
 

@@ -49,7 +49,7 @@ class PluginRecord:
 
 
 @dataclass(frozen=True)
-class Door:
+class EntryPoint:
     """One way in: an entry point of an installed distribution, or a file.
 
     Args:
@@ -60,17 +60,17 @@ class Door:
 
     source: Source
     target: str
-    fault: str = ""
+    error: str = ""
 
     @property
     def shipped(self) -> bool:
         """Whether it belongs to zoo itself."""
-        return normal(self.source.distribution) == SHIPPED
+        return normalize_name(self.source.distribution) == SHIPPED
 
     @property
     def names(self) -> frozenset[str]:
         """What ``ZOO_PLUGINS`` may call it."""
-        return frozenset({normal(self.source.plugin), normal(self.source.distribution)})
+        return frozenset({normalize_name(self.source.plugin), normalize_name(self.source.distribution)})
 
     def is_selected(self, selection: frozenset[str] | None) -> bool:
         """Whether a selection (see :func:`chosen`) includes it."""
@@ -90,44 +90,44 @@ class Door:
         )
 
 
-def normal(name: str) -> str:
+def normalize_name(name: str) -> str:
     """A name as package indexes compare it: ``Zoo_Leaky`` is ``zoo-leaky``."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def installed() -> tuple[Door, ...]:
+def installed_entry_points() -> tuple[EntryPoint, ...]:
     """The doors of all installed distributions: zoo's own first, then by distribution and name.
 
     Each (distribution, entry point) appears once, also where a distribution is found twice on ``sys.path``.
     """
     from importlib.metadata import distributions
 
-    doors = {door for distribution in distributions() for door in _doors(distribution)}
-    return tuple(sorted(doors, key=_order))
+    doors = {door for distribution in distributions() for door in _entry_points(distribution)}
+    return tuple(sorted(doors, key=_sort_key))
 
 
-def _order(door: Door) -> tuple[bool, str, str, str]:
-    return not door.shipped, normal(door.source.distribution), door.source.plugin, door.target
+def _sort_key(door: EntryPoint) -> tuple[bool, str, str, str]:
+    return not door.shipped, normalize_name(door.source.distribution), door.source.plugin, door.target
 
 
-def _doors(distribution: Distribution) -> tuple[Door, ...]:
+def _entry_points(distribution: Distribution) -> tuple[EntryPoint, ...]:
     """The doors of one distribution; a damaged one gets a door with a fault, so that it stops nobody else."""
     try:
         if f"[{GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
             return ()  # nearly all: to read the metadata of every distribution would take a tenth of a second
-        return _read_doors(distribution)
+        return _read_entry_points(distribution)
     except Exception as error:
         fault = f"its installed metadata cannot be read ({type(error).__name__}: {error}); install it again"
-        return (Door(Source("entry_points.txt", _label(distribution)), "", fault),)
+        return (EntryPoint(Source("entry_points.txt", _label(distribution)), "", fault),)
 
 
-def _read_doors(distribution: Distribution) -> tuple[Door, ...]:
+def _read_entry_points(distribution: Distribution) -> tuple[EntryPoint, ...]:
     name = distribution.metadata["Name"]
     if not name:
         raise ValueError("it has no name")
     first = type(distribution).from_name(name)  # an older copy further down sys.path has no say
     points = first.entry_points.select(group=GROUP)
-    return tuple(Door(Source(point.name, name, first.version), point.value) for point in points)
+    return tuple(EntryPoint(Source(point.name, name, first.version), point.value) for point in points)
 
 
 def _label(distribution: Distribution) -> str:
@@ -138,20 +138,20 @@ def _label(distribution: Distribution) -> str:
     return f"a damaged distribution in {distribution.locate_file('')}"
 
 
-def chosen(environ: Mapping[str, str]) -> frozenset[str] | None:
+def selected_plugins(environ: Mapping[str, str]) -> frozenset[str] | None:
     """The plugins that ``ZOO_PLUGINS=a,b`` names; None if it is not set, which lets all in.
 
     The shipped ones need not be named: they always load.
     """
     text = environ.get("ZOO_PLUGINS")
-    return None if text is None else frozenset(filter(None, map(normal, text.split(","))))
+    return None if text is None else frozenset(filter(None, map(normalize_name, text.split(","))))
 
 
-def strays(selection: frozenset[str], doors: Iterable[Door]) -> tuple[PluginRecord, ...]:
+def unknown_selected(selection: frozenset[str], doors: Iterable[EntryPoint]) -> tuple[PluginRecord, ...]:
     """One failed record for each name in ``ZOO_PLUGINS`` that no installed plugin has."""
     known = frozenset().union(*(door.names for door in doors))
     return tuple(
-        Door(Source(name), "").record(
+        EntryPoint(Source(name), "").record(
             "failed",
             f"ZOO_PLUGINS names {name!r}, but no such plugin is installed.{did_you_mean(name, known)}",
         )

@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from zoo.base import Member
+from zoo.base import Component
 from zoo.base.names import did_you_mean
 from zoo.errors import PluginError
 from zoo.registry import hookspecs
 from zoo.registry.registry import Registry, Source
 
-M = TypeVar("M", bound=Member)
+M = TypeVar("M", bound=Component)
 
-HOOKS = tuple(map(hookspecs.hook_name, hookspecs.CONTRACTS))
+HOOKS = tuple(map(hookspecs.hook_name, hookspecs.COMPONENT_CLASSES))
 
 
 def call_hooks(module: ModuleType, source: Source, registries: Mapping[str, Registry[Any]]) -> None:
@@ -46,12 +46,12 @@ def call_hooks(module: ModuleType, source: Source, registries: Mapping[str, Regi
         raise PluginError(
             f"{text}; the hooks are {', '.join(HOOKS)}, and each takes one argument, register"
         ) from error
-    for contract in hookspecs.CONTRACTS:
-        register = _register_for(registries[contract.kind], source)
+    for contract in hookspecs.COMPONENT_CLASSES:
+        register = _register_function(registries[contract.kind], source)
         getattr(manager.hook, hookspecs.hook_name(contract))(register=register)
 
 
-def _register_for(registry: Registry[M], source: Source) -> Callable[[type[M]], type[M]]:
+def _register_function(registry: Registry[M], source: Source) -> Callable[[type[M]], type[M]]:
     """What a hook is called with. It cannot override: no plugin changes what another one's name means."""
 
     def register(cls: type[M]) -> type[M]:

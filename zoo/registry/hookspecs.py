@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from zoo.base import Cell, Member, Modifier, Optimizer, Sampler, Task, Tracker
+from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +40,7 @@ def hookimpl(function: F) -> F:
 
 
 # A further kind of member is one row here and one hook below.
-CONTRACTS: tuple[type[Member], ...] = (Cell, Modifier, Optimizer, Sampler, Task, Tracker)
+COMPONENT_CLASSES: tuple[type[Component], ...] = (Cell, Modifier, Optimizer, Sampler, Task, Tracker)
 
 
 @hookspec
@@ -73,6 +73,6 @@ def zoo_register_trackers(register: Callable[[type[Tracker]], type[Tracker]]) ->
     """Hand over trackers: ``register(cls)`` for each class."""
 
 
-def hook_name(contract: type[Member]) -> str:
+def hook_name(contract: type[Component]) -> str:
     """The hook that registers members of a contract, ``zoo_register_cells``."""
     return f"zoo_register_{contract.kind}s"

@@ -24,7 +24,7 @@ from zoo.registry.loader import ImportResult
 SLOW = 5.0
 """Seconds after which code that is still being imported is named on standard error."""
 
-_SHOWN = 200  # characters of what was printed that the warning repeats
+_MAX_SHOWN = 200  # characters of what was printed that the warning repeats
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def isolated(name: str, remedy: str = "") -> Iterator[ImportResult]:
             except BaseException as error:
                 result.error = error
         try:
-            _warn_of_output(name, printed)
+            _warn_about_output(name, printed)
         except ZooWarning as error:  # where warnings are errors, printing is one
             result.error = result.error or error
     if interruptions:
@@ -112,7 +112,7 @@ def _captured_output() -> Iterator[IO[bytes]]:
     stdout = sys.stdout
     _flush()
     with contextlib.ExitStack() as stack:
-        file = _scratch()
+        file = _temporary_file()
         with contextlib.suppress(OSError):  # there is no descriptor 1
             saved = os.dup(1)
             stack.callback(os.close, saved)
@@ -128,7 +128,7 @@ def _captured_output() -> Iterator[IO[bytes]]:
             sys.stdout = stdout
 
 
-def _scratch() -> IO[bytes]:
+def _temporary_file() -> IO[bytes]:
     """A temporary file; where none can be made, a place where output disappears."""
     try:
         return tempfile.TemporaryFile("w+b", buffering=0)
@@ -147,15 +147,15 @@ def _flush() -> None:
         ctypes.CDLL(None).fflush(None)
 
 
-def _warn_of_output(name: str, printed: IO[bytes]) -> None:
+def _warn_about_output(name: str, printed: IO[bytes]) -> None:
     with printed:
         printed.seek(0)
-        text = printed.read(4 * _SHOWN).decode("utf-8", "replace")
+        text = printed.read(4 * _MAX_SHOWN).decode("utf-8", "replace")
     if text:
-        more = "..." if len(text) > _SHOWN else ""
+        more = "..." if len(text) > _MAX_SHOWN else ""
         warnings.warn(
-            f"{name} wrote to standard output while it was loaded: {text[:_SHOWN]!r}{more}; standard output "
-            f"is for results, so write to standard error.",
+            f"{name} wrote to standard output while it was loaded: {text[:_MAX_SHOWN]!r}{more}; standard "
+            f"output is for results, so write to standard error.",
             ZooWarning,
             stacklevel=2,
         )

@@ -24,20 +24,27 @@ from typing import Any, TypeVar
 import pluggy
 
 import zoo
-from zoo.base import Member
+from zoo.base import Component
 from zoo.errors import PluginError, ZooError
-from zoo.registry.entry_points import Door, PluginRecord, Status, chosen, installed, strays
+from zoo.registry.entry_points import (
+    EntryPoint,
+    PluginRecord,
+    Status,
+    installed_entry_points,
+    selected_plugins,
+    unknown_selected,
+)
 from zoo.registry.hooks import call_hooks
-from zoo.registry.hookspecs import CONTRACTS
-from zoo.registry.registry import HERE, Registry, Source
+from zoo.registry.hookspecs import COMPONENT_CLASSES
+from zoo.registry.registry import LOCAL, Registry, Source
 
-_MACHINERY = tuple(
+_IMPORT_CODE = tuple(
     str(Path(file).parent) + os.sep for file in (zoo.__file__, pluggy.__file__, importlib.__file__)
 )
 
-_GENERATED = ("<frozen ", "<string>")  # import machinery; what dataclasses write
+_GENERATED_FILES = ("<frozen ", "<string>")  # import machinery; what dataclasses write
 
-_LONGEST = 1000  # characters of a message: an exception may carry a whole array
+_MAX_TEXT = 1000  # characters of a message: an exception may carry a whole array
 
 
 @dataclass
@@ -51,29 +58,29 @@ class ImportResult:
     error: BaseException | None = None
 
 
-def sentence(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The message of an exception with its type, unless it is zoo's own, and the line that caused it."""
     # TracebackException survives a __str__ that raises.
     text = " ".join(str(traceback.TracebackException(type(error), error, None)).split())
     said = text if isinstance(error, ZooError) else f"{type(error).__name__}: {text}".rstrip(": ")
-    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}... ({len(said):,} characters)"
-    line = _line(error)
+    said = said if len(said) <= _MAX_TEXT else f"{said[:_MAX_TEXT]}... ({len(said):,} characters)"
+    line = _source_line(error)
     return f"{said} ({line})" if line else said
 
 
-def _line(error: BaseException) -> str:
+def _source_line(error: BaseException) -> str:
     """File and line of the innermost frame that is neither zoo's nor the import machinery's."""
     if isinstance(error, SyntaxError):
         return ""  # the message names the place
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((*_MACHINERY, *_GENERATED))
+        if not frame.filename.startswith((*_IMPORT_CODE, *_GENERATED_FILES))
     ]
     return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
 
 
-M = TypeVar("M", bound=Member)
+M = TypeVar("M", bound=Component)
 
 Registries = Mapping[str, Registry[Any]]
 
@@ -88,14 +95,14 @@ class Loader:
 
     def __init__(
         self,
-        discover: Callable[[], tuple[Door, ...]] = installed,
+        discover: Callable[[], tuple[EntryPoint, ...]] = installed_entry_points,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._discover = discover
         self._environ = environ
         self.lock = threading.RLock()  # one for all imports of other people's code: no order to get wrong
         self._registries: Registries = {
-            contract.kind: Registry(contract, self._hint) for contract in CONTRACTS
+            contract.kind: Registry(contract, self._hint) for contract in COMPONENT_CLASSES
         }
         self._trial: tuple[Registries, Source] | None = None
         self._records: tuple[PluginRecord, ...] = ()
@@ -128,7 +135,7 @@ class Loader:
         """
         self.load()
         with self.lock:
-            registries, source = self._trial or (self._registries, HERE)
+            registries, source = self._trial or (self._registries, LOCAL)
             registries[contract.kind].register(cls, override=override, source=source)
         return cls
 
@@ -144,7 +151,7 @@ class Loader:
             if self._finished and self._environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0"):
                 self._raise_failure()
 
-    def admit(self, door: Door, bring: Callable[[], ModuleType]) -> PluginRecord:
+    def load_plugin(self, door: EntryPoint, bring: Callable[[], ModuleType]) -> PluginRecord:
         """Load one more plugin, which somebody asked for by name.
 
         Args:
@@ -156,7 +163,7 @@ class Loader:
         """
         self.load()
         with self.lock:
-            record = self._try(door, bring)
+            record = self._load_on_fork(door, bring)
             if record.status == "failed":
                 raise PluginError(f"plugin {record} cannot be loaded: {record.error}") from record.cause
             self._records += (record,)
@@ -166,53 +173,53 @@ class Loader:
         self._started = True
         try:
             doors = self._discover()
-            selection = chosen(self._environ)
+            selection = selected_plugins(self._environ)
             for door in doors:
-                self._open(door, selection)
-            self._records += strays(selection or frozenset(), doors)
+                self._load_or_skip(door, selection)
+            self._records += unknown_selected(selection or frozenset(), doors)
             self._finished = True
         finally:
             if not self._finished:
-                self._forget()
+                self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         """After Ctrl-C half way, so that the next look-up starts over."""
         self._started, self._records = False, ()
         for registry in self._registries.values():
             registry.clear()
 
-    def _open(self, door: Door, selection: frozenset[str] | None) -> None:
+    def _load_or_skip(self, door: EntryPoint, selection: frozenset[str] | None) -> None:
         if door.is_selected(selection):
-            self._records += (self._try(door, partial(_import, door)),)
+            self._records += (self._load_on_fork(door, partial(_import, door)),)
         else:
             self._records += (door.record("skipped", "ZOO_PLUGINS does not name it"),)
 
-    def _try(self, door: Door, bring: Callable[[], ModuleType]) -> PluginRecord:
+    def _load_on_fork(self, door: EntryPoint, bring: Callable[[], ModuleType]) -> PluginRecord:
         trial = {kind: registry.fork() for kind, registry in self._registries.items()}
         outer, self._trial = self._trial, (trial, door.source)
         try:
-            with _guard(door) as result:
+            with _error_capture(door) as result:
                 call_hooks(bring(), door.source, trial)
-                provides = _provides(trial, door.source)
+                provides = _registered_names(trial, door.source)
         finally:
             self._trial = outer
         if result.error is not None:
-            return door.record("failed", sentence(result.error), cause=result.error)
+            return door.record("failed", error_text(result.error), cause=result.error)
         for kind, registry in self._registries.items():
-            registry.adopt(trial[kind])
+            registry.commit(trial[kind])
         return door.record("loaded", provides=provides)
 
-    def _ended(self, status: Status) -> list[PluginRecord]:
+    def _with_status(self, status: Status) -> list[PluginRecord]:
         return [record for record in self._records if record.status == status]
 
     def _raise_failure(self) -> None:
-        for record in self._ended("failed"):
+        for record in self._with_status("failed"):
             raise PluginError(
                 f"plugin {record}: {record.error} (ZOO_STRICT_PLUGINS is set)"
             ) from record.cause
 
     def _hint(self) -> str:
-        failed, skipped = _count(self._ended("failed")), _count(self._ended("skipped"))
+        failed, skipped = _count(self._with_status("failed")), _count(self._with_status("skipped"))
         said = f" {failed} failed to load; `zoo plugins` shows why." if failed else ""
         return f"{said} ZOO_PLUGINS leaves out {skipped}." if skipped else said
 
@@ -221,10 +228,10 @@ def _count(records: list[PluginRecord]) -> str:
     return f"{len(records)} plugin{'s' * (len(records) > 1)}" if records else ""
 
 
-def _guard(door: Door) -> AbstractContextManager[ImportResult]:
+def _error_capture(door: EntryPoint) -> AbstractContextManager[ImportResult]:
     """Context for foreign code. zoo's own 130 plugins are not isolated, which saves time."""
     if door.shipped:
-        return _trusted()
+        return _captured_error()
     from zoo.registry.isolation import isolated
 
     remedy = "; set ZOO_PLUGINS= to skip it" if door.source.distribution else ""
@@ -232,7 +239,7 @@ def _guard(door: Door) -> AbstractContextManager[ImportResult]:
 
 
 @contextmanager
-def _trusted() -> Iterator[ImportResult]:
+def _captured_error() -> Iterator[ImportResult]:
     result = ImportResult()
     try:
         yield result
@@ -240,9 +247,9 @@ def _trusted() -> Iterator[ImportResult]:
         result.error = error
 
 
-def _import(door: Door) -> ModuleType:
-    if door.fault:
-        raise PluginError(door.fault)
+def _import(door: EntryPoint) -> ModuleType:
+    if door.error:
+        raise PluginError(door.error)
     module, _, attribute = door.target.partition(":")
     if attribute:
         raise PluginError(
@@ -251,7 +258,7 @@ def _import(door: Door) -> ModuleType:
     return importlib.import_module(module)
 
 
-def _provides(trial: Registries, source: Source) -> tuple[str, ...]:
+def _registered_names(trial: Registries, source: Source) -> tuple[str, ...]:
     provides = tuple(
         f"{kind} {name}" for kind, registry in trial.items() for name in registry.names_from(source)
     )

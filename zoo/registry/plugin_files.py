@@ -13,18 +13,18 @@ from types import CodeType, ModuleType
 from typing import TypeVar
 
 from zoo.arguments import real_path
-from zoo.base import Cell, Member, Task
-from zoo.base.names import JOIN, did_you_mean
+from zoo.base import Cell, Component, Task
+from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
 from zoo.registry import loader
 from zoo.registry.composite_names import with_modifiers
-from zoo.registry.entry_points import Door, PluginRecord
-from zoo.registry.hookspecs import CONTRACTS
-from zoo.registry.loader import sentence
-from zoo.registry.registry import Source, check_member
+from zoo.registry.entry_points import EntryPoint, PluginRecord
+from zoo.registry.hookspecs import COMPONENT_CLASSES
+from zoo.registry.loader import error_text
+from zoo.registry.registry import Source, check_component
 from zoo.run_module import FILE_MODULE, run_module
 
-M = TypeVar("M", bound=Member)
+M = TypeVar("M", bound=Component)
 
 
 class _FreshLoader(SourceFileLoader):
@@ -45,11 +45,11 @@ def load_plugin_file(path: str | Path) -> PluginRecord:
         PluginError: if it cannot be imported, or its hooks are wrong, saying where.
     """
     file = _python_file(path)
-    door = Door(Source(str(path)), _module_name(file))
+    door = EntryPoint(Source(str(path)), _module_name(file))
     for record in loader.LOADER.plugins():
         if record.module == door.target:
             return record
-    return loader.LOADER.admit(door, lambda: _module(file))
+    return loader.LOADER.load_plugin(door, lambda: _import_file(file))
 
 
 def load_cell_file(text: str) -> type[Cell]:
@@ -61,7 +61,7 @@ def load_cell_file(text: str) -> type[Cell]:
         PluginError: if the file cannot be imported, saying where.
     """
     path, colon, name = text.rpartition(":")
-    name, *modifiers = name.split(JOIN)
+    name, *modifiers = name.split(MODIFIER_SEPARATOR)
     return with_modifiers(load_class_file(f"{path}{colon}{name}", Cell), modifiers)
 
 
@@ -70,7 +70,7 @@ def load_class_file(text: str, contract: type[M]) -> type[M]:
 
     Args:
         text: The file and the class.
-        contract: ``Cell``, ``Task`` or another contract; ``Member`` for a class of any of them.
+        contract: ``Cell``, ``Task`` or another contract; ``Component`` for a class of any of them.
 
     Raises:
         UsageError: if there is no such file or class.
@@ -79,38 +79,38 @@ def load_class_file(text: str, contract: type[M]) -> type[M]:
     """
     path, _, name = text.rpartition(":")
     if not path.endswith(".py") or not name:
-        example = f"path/to/file.py:My{'Class' if contract is Member else contract.kind.capitalize()}"
+        example = f"path/to/file.py:My{'Class' if contract is Component else contract.kind.capitalize()}"
         raise UsageError(f"{text!r} names no class in a file; write it as {example}.")
-    return _class_in(_imported(path), name, path, contract)
+    return _find_class(_import_path(path), name, path, contract)
 
 
-def names_file(text: str) -> bool:
+def is_file_spec(text: str) -> bool:
     """Whether a text means a file rather than a registered name."""
     return text.endswith(".py") or ".py:" in text
 
 
-def _imported(path: str) -> ModuleType:
+def _import_path(path: str) -> ModuleType:
     """The module of a file, whatever that prints or raises."""
     from zoo.registry.isolation import isolated
 
     file = _python_file(path)
     with loader.LOADER.lock, isolated(f"file {path}") as result:
-        module = _module(file)
+        module = _import_file(file)
     if result.error is not None:
-        raise PluginError(f"{path} cannot be imported: {sentence(result.error)}") from result.error
+        raise PluginError(f"{path} cannot be imported: {error_text(result.error)}") from result.error
     return module
 
 
-def _class_in(module: ModuleType, name: str, path: str, contract: type[M]) -> type[M]:
+def _find_class(module: ModuleType, name: str, path: str, contract: type[M]) -> type[M]:
     member = getattr(module, name, None)
     if member is None:
-        kind = "class" if contract is Member else contract.kind
+        kind = "class" if contract is Component else contract.kind
         known = [name for name, value in vars(module).items() if _is_concrete(value, contract)]
-        plural = "classes" if contract is Member else f"{kind}s"
+        plural = "classes" if contract is Component else f"{kind}s"
         listing = f"its {plural} are {', '.join(known)}" if known else f"it defines no {kind}"
         raise UsageError(f"{path} has no class {name!r}; {listing}.{did_you_mean(name, known)}")
     try:
-        check_member(member, _contract_of(member) if contract is Member else contract)
+        check_component(member, _base_class_of(member) if contract is Component else contract)
     except DefinitionError as error:
         other = next(
             (each for each in (Cell, Task) if inspect.isclass(member) and issubclass(member, each)), None
@@ -120,13 +120,13 @@ def _class_in(module: ModuleType, name: str, path: str, contract: type[M]) -> ty
     return member  # type: ignore[no-any-return]  # checked just above
 
 
-def _contract_of(value: object) -> type[Member]:
+def _base_class_of(value: object) -> type[Component]:
     """The contract that a class derives from; ``Cell`` for what derives from none."""
-    derived = (each for each in CONTRACTS if inspect.isclass(value) and issubclass(value, each))
+    derived = (each for each in COMPONENT_CLASSES if inspect.isclass(value) and issubclass(value, each))
     return next(derived, Cell)
 
 
-def _is_concrete(value: object, contract: type[Member]) -> bool:
+def _is_concrete(value: object, contract: type[Component]) -> bool:
     return inspect.isclass(value) and issubclass(value, contract) and "name" in vars(value)
 
 
@@ -146,7 +146,7 @@ def _module_name(file: Path) -> str:
     return f"{FILE_MODULE}{stem}_{digest[:12]}"
 
 
-def _module(file: Path) -> ModuleType:
+def _import_file(file: Path) -> ModuleType:
     """Import a file, once for each text that it has."""
     name = _module_name(file)
     with loader.LOADER.lock:

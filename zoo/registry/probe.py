@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import replace
 
 from zoo.processes import describe_exit, python_command, python_environment, wait_or_kill
-from zoo.registry.entry_points import Door, chosen, installed
+from zoo.registry.entry_points import EntryPoint, installed_entry_points, selected_plugins
 
 TIME_LIMIT = 30.0
 """Seconds for one plugin, which may import a library that takes ten seconds."""
@@ -22,15 +22,15 @@ _REMEDY = (
 _PROGRAM = "from zoo.registry.probe import load_alone; load_alone(*sys.argv[1:])"
 
 
-def probe_plugins() -> tuple[Door, ...]:
+def probe_plugins() -> tuple[EntryPoint, ...]:
     """The doors of all plugins; a foreign one that crashes or hangs has that as its fault.
 
     Each foreign plugin that ``ZOO_PLUGINS`` lets in is loaded once, in a process of its own.
     """
-    selection = chosen(os.environ)
+    selection = selected_plugins(os.environ)
     return tuple(
-        _probed(door) if door.is_selected(selection) and not (door.shipped or door.fault) else door
-        for door in installed()
+        _with_error(door) if door.is_selected(selection) and not (door.shipped or door.error) else door
+        for door in installed_entry_points()
     )
 
 
@@ -38,22 +38,24 @@ def load_alone(plugin: str, distribution: str) -> None:
     """Load one foreign plugin after zoo's own; the process ends with 0 unless it crashes."""
     from zoo.registry import loader
 
-    doors = [door for door in installed() if door.shipped or _key(door) == (plugin, distribution)]
+    doors = [
+        door for door in installed_entry_points() if door.shipped or _identity(door) == (plugin, distribution)
+    ]
     loader.LOADER = loader.Loader(discover=lambda: tuple(doors), environ={})
     loader.LOADER.plugins()
     sys.stdout.buffer.write(_DONE)
 
 
-def _probed(door: Door) -> Door:
+def _with_error(door: EntryPoint) -> EntryPoint:
     fault = _probe(door)
-    return replace(door, fault=f"{fault}. {_REMEDY}") if fault else door
+    return replace(door, error=f"{fault}. {_REMEDY}") if fault else door
 
 
-def _probe(door: Door) -> str:
+def _probe(door: EntryPoint) -> str:
     """Load a plugin in its own process, and return the fault; empty if there is none."""
     with tempfile.TemporaryFile() as out:  # and no pipe, which a grandchild may hold open for ever
         process = subprocess.Popen(
-            python_command(_PROGRAM, *_key(door)),
+            python_command(_PROGRAM, *_identity(door)),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.DEVNULL,
@@ -67,5 +69,5 @@ def _probe(door: Door) -> str:
     return "" if done and code == 0 else f"a process that loads it ends with {describe_exit(code)}"
 
 
-def _key(door: Door) -> tuple[str, str]:
+def _identity(door: EntryPoint) -> tuple[str, str]:
     return door.source.plugin, door.source.distribution

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from zoo.arguments import short_repr
-from zoo.base import Member
+from zoo.base import Component
 from zoo.base.card import TEMPLATE
 from zoo.base.names import snake_case
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.registry.hookspecs import hook_name
 from zoo.run_module import module_label
 
-M = TypeVar("M", bound=Member)
+M = TypeVar("M", bound=Component)
 Names = list[str]
 
 
@@ -35,8 +35,8 @@ class Source:
         return f"{self.distribution} {self.version} (entry point {self.plugin!r})"
 
 
-HERE = Source()
-_FEW = 12  # so many names an error message names in full
+LOCAL = Source()
+_MAX_LISTED = 12  # so many names an error message names in full
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Registry(Generic[M]):
         # Replaced as a whole, never changed: others may be reading it, and forks share it.
         self._entries: dict[str, _Entry[M]] = {}
 
-    def register(self, cls: type[M], *, override: bool = False, source: Source = HERE) -> type[M]:
+    def register(self, cls: type[M], *, override: bool = False, source: Source = LOCAL) -> type[M]:
         """Add a class under its name.
 
         Args:
@@ -76,7 +76,7 @@ class Registry(Generic[M]):
                 installed plugin registers it without a reference on its card.
             UsageError: if the name is taken, naming both sources.
         """
-        check_member(cls, self.contract)
+        check_component(cls, self.contract)
         if source.distribution:
             _check_published(cls)
         taken = self._entries.get(cls.name)
@@ -144,7 +144,7 @@ class Registry(Generic[M]):
         copy._entries = self._entries
         return copy
 
-    def adopt(self, fork: Registry[M]) -> None:
+    def commit(self, fork: Registry[M]) -> None:
         """Take over everything a fork holds, in one step."""
         self._entries = self._entries | fork._entries
 
@@ -153,7 +153,7 @@ class Registry(Generic[M]):
         self._entries = {}
 
     def _taken(self, cls: type[M], source: Source, holder: Source) -> str:
-        remedy = ", or pass override=True to replace it" if source == HERE else ""
+        remedy = ", or pass override=True to replace it" if source == LOCAL else ""
         return (
             f"{self.kind} name {cls.name!r} is taken: {holder} registered it, and {source} registers "
             f"{cls.__qualname__} ({module_label(cls.__module__)}) under the same; choose another "
@@ -166,21 +166,21 @@ class Registry(Generic[M]):
         return f"no {self.kind} is called {name!r}.{meant} {self._listing()}{self._hint()}"
 
     def _listing(self) -> str:
-        if len(self._entries) > _FEW:
+        if len(self._entries) > _MAX_LISTED:
             return f"zoo.list_{self.kind}s() lists all {len(self._entries)}, as does `zoo plugins`."
         return f"zoo.list_{self.kind}s() lists all: {', '.join(self.list()) or 'there is none'}."
 
 
-def _check_published(cls: type[Member]) -> None:
+def _check_published(cls: type[Component]) -> None:
     """Refuse a class without a reference: what an installed plugin registers is published."""
     if not cls.card.published:
         raise DefinitionError(
-            f"{cls.who()}: the card names no authors, year and url, and what a plugin publishes needs a "
-            f"reference; add `card = {TEMPLATE}` so that people know where it comes from."
+            f"{cls.error_name()}: the card names no authors, year and url, and what a plugin publishes needs "
+            f"a reference; add `card = {TEMPLATE}` so that people know where it comes from."
         )
 
 
-def check_member(cls: object, contract: type[Member]) -> None:
+def check_component(cls: object, contract: type[Component]) -> None:
     """Refuse what cannot be registered as a member of a contract.
 
     Raises:
@@ -193,13 +193,16 @@ def check_member(cls: object, contract: type[Member]) -> None:
         raise DefinitionError(
             f"{short_repr(cls)} is not a class; what is registered as {kind} is a class derived from {base}."
         )
-    if not issubclass(cls, Member):
+    if not issubclass(cls, Component):
         raise DefinitionError(
             f"{cls.__qualname__} ({module_label(cls.__module__)}) is no {kind}; derive it from {base}."
         )
     if not issubclass(cls, contract):
         raise DefinitionError(
-            f"{cls.who()} is no {kind}; hand it to zoo.register_{cls.kind} or, in a plugin, {hook_name(cls)}."
+            f"{cls.error_name()} is no {kind}; hand it to zoo.register_{cls.kind} or, in a plugin, "
+            f"{hook_name(cls)}."
         )
     if "name" not in vars(cls):
-        raise DefinitionError(f"{cls.who()} is abstract: others derive from it; register one of those.")
+        raise DefinitionError(
+            f"{cls.error_name()} is abstract: others derive from it; register one of those."
+        )

@@ -7,12 +7,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from zoo.base import Member
+from zoo.base import Component
 
 Array = np.ndarray[Any, Any]
 
 
-def fail(member: Member, what: str, found: object, expected: object, meaning: str) -> NoReturn:
+def fail(member: Component, what: str, found: object, expected: object, meaning: str) -> NoReturn:
     """Break a law.
 
     Args:
@@ -29,14 +29,18 @@ def fail(member: Member, what: str, found: object, expected: object, meaning: st
 
 
 def assert_same(
-    member: Member, found: Mapping[str, Array], expected: Mapping[str, Array], meaning: str
+    member: Component, found: Mapping[str, Array], expected: Mapping[str, Array], meaning: str
 ) -> None:
     """Every array equals its counterpart bit for bit."""
     assert_close(member, found, expected, 0.0, meaning)
 
 
 def assert_close(
-    member: Member, found: Mapping[str, Array], expected: Mapping[str, Array], tolerance: float, meaning: str
+    member: Component,
+    found: Mapping[str, Array],
+    expected: Mapping[str, Array],
+    tolerance: float,
+    meaning: str,
 ) -> None:
     """No number is further from its counterpart than the tolerance times the array's largest, or times one.
 
@@ -49,7 +53,7 @@ def assert_close(
 
 
 def _report(
-    member: Member, what: str, found: Array, expected: Array, tolerance: float, meaning: str
+    member: Component, what: str, found: Array, expected: Array, tolerance: float, meaning: str
 ) -> NoReturn:
     if found.shape != expected.shape:
         fail(member, what, f"shape {found.shape}", f"shape {expected.shape}", meaning)

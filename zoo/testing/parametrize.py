@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from zoo.base import Cell, Member, Optimizer, Sampler, Task
+from zoo.base import Cell, Component, Optimizer, Sampler, Task
 from zoo.errors import UsageError
 from zoo.testing.property import need
 from zoo.testing.report import known_excuses, name_of
@@ -75,7 +75,7 @@ def _parametrize(kit: Kit, members: tuple[Any, ...], excuses: Mapping[str, str])
     return pytest.mark.parametrize((kit.kind, "check"), cases)
 
 
-def _id(member: Member) -> str:
+def _id(member: Component) -> str:
     """The name, and the options where they are not the defaults."""
     changed = {k: v for k, v in member.options.items() if v != member.declared_options[k].default}
     chosen = ",".join(f"{name}={value}" for name, value in changed.items())

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zoo.base import Cell, Member, Optimizer, Sampler, Task
-from zoo.base.names import JOIN
+from zoo.base import Cell, Component, Optimizer, Sampler, Task
+from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.errors import UsageError
 from zoo.registry import load_class_file, registry_of, resolve_cell
-from zoo.registry.plugin_files import names_file
+from zoo.registry.plugin_files import is_file_spec
 from zoo.testing.property import need
 from zoo.testing.report import Check, Outcome, Report, run_checks
 
@@ -30,7 +30,7 @@ class Kit:
         table: Name of the list in that module.
     """
 
-    contract: type[Member]
+    contract: type[Component]
     home: str
     table: str
 
@@ -52,7 +52,7 @@ class Kit:
         """Names of all registered members, third parties' included."""
         return registry_of(self.contract).list()
 
-    def resolve(self, member: Any) -> Member:
+    def resolve(self, member: Any) -> Component:
         """The member that a name, ``"FILE.py:Class"``, a class or an instance stands for.
 
         Raises:
@@ -62,7 +62,7 @@ class Kit:
         if self.contract is Cell:
             return resolve_cell(member)
         if isinstance(member, str):
-            cls = load_class_file(member, self.contract) if names_file(member) else None
+            cls = load_class_file(member, self.contract) if is_file_spec(member) else None
             return cls() if cls else registry_of(self.contract).get(member)
         if isinstance(member, type) and issubclass(member, self.contract):
             return member()
@@ -91,9 +91,9 @@ def parse_spec(spec: str) -> tuple[Kit, str]:
     kind, colon, name = spec.partition(":")
     if colon and kind in KITS:
         return KITS[kind], name
-    if not names_file(spec) or JOIN in spec.rpartition(":")[2]:
+    if not is_file_spec(spec) or MODIFIER_SEPARATOR in spec.rpartition(":")[2]:
         return CELLS, spec
-    cls = load_class_file(spec, Member)
+    cls = load_class_file(spec, Component)
     if cls.kind not in KITS:
         raise UsageError(f"{cls.label()} has no laws of its own; those are of: {', '.join(KITS)}.")
     return KITS[cls.kind], spec

@@ -13,7 +13,7 @@ from unittest import SkipTest
 import numpy as np
 
 from zoo.base import Batch, Task
-from zoo.base.task import METRICS, PARTS, digests
+from zoo.base.task import METRICS, PARTS, example_hashes
 from zoo.errors import DefinitionError
 
 Array = np.ndarray[Any, Any]
@@ -120,7 +120,7 @@ def _examples(task: Task, part: str) -> set[tuple[int, float]]:
     for index in range(8):
         for seed in (0, 1):
             inputs = task.batch(index, 32, seed, part).inputs
-            found |= {(len(inputs), float(digest)) for digest in digests(inputs)}
+            found |= {(len(inputs), float(digest)) for digest in example_hashes(inputs)}
     return found
 
 
@@ -176,7 +176,7 @@ def check_baseline(task: Task) -> None:
 
 
 def _measured(task: Task) -> Iterator[Batch]:
-    for index in range(task.batches_of("test", 32) or 32):
+    for index in range(task.batch_count("test", 32) or 32):
         yield task.batch(index, 32, 0, "test")
 
 

@@ -119,7 +119,7 @@ def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: in
         batches: How many batches, from number 0; a part that has an end is read once, as long as it is.
         rows: Examples of each.
     """
-    count = task.batches_of(part, rows) or batches
+    count = task.batch_count(part, rows) or batches
     losses, scores = [], []
     state: State | None = None
     for index in range(count):

@@ -68,7 +68,7 @@ class _Guarded:
 
     def _tell(self, event: Event) -> None:
         if self.record is None:
-            opened = self.tracker.follow(event)
+            opened = self.tracker.open(event)
             self.record = opened.__enter__()
             self.opened = opened
         self.record(event)

@@ -12,7 +12,7 @@ from zoo.cli.component_lookup import find_component
 from zoo.cli.flags import argument, option
 from zoo.cli.terminal import dim, echo, is_terminal, make_console, rich_text, styled
 from zoo.errors import UsageError
-from zoo.registry.plugin_files import names_file
+from zoo.registry.plugin_files import is_file_spec
 from zoo.testing.report import Outcome, Report
 
 _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,7 +46,7 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
     """
     from zoo.testing import check_in_child
 
-    spec = member if plugin or ":" in member or names_file(member) else _full_name(member)
+    spec = member if plugin or ":" in member or is_file_spec(member) else _full_name(member)
     with _spinner(f"checking {member} in a process of its own", quiet=as_json):
         report = check_in_child(spec, timeout=timeout, plugin=plugin)
     echo(report.to_json() if as_json else _text(report))

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from zoo.base import Cell, Member
+from zoo.base import Cell, Component
 from zoo.base.card import SCOPES
-from zoo.base.names import JOIN
+from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cli.component_lookup import COMPONENT_CLASSES, find_component, plugin_option
@@ -76,12 +76,12 @@ def _check_flags(source: bool, graph: bool, assignments: Sequence[str], sizes: S
         raise click.UsageError("--input and --hidden are sizes for --graph; add it.")
 
 
-def _with_options(member: type[Member], assignments: Sequence[str]) -> Member:
+def _with_options(member: type[Component], assignments: Sequence[str]) -> Component:
     """The member with the options of ``--set``."""
     return member(**assign(assignments, [component_target(member.kind, member)])[member.kind])
 
 
-def _show_graph(member: Member, input_size: int, hidden_size: int) -> None:
+def _show_graph(member: Component, input_size: int, hidden_size: int) -> None:
     if not isinstance(member, Cell):
         raise UsageError(
             f"{member.label()}: only the kernels of a cell are derived; --source prints its module."
@@ -98,7 +98,7 @@ def _show_graph(member: Member, input_size: int, hidden_size: int) -> None:
     echo("\n".join(plan_lines(explain(member), input_size, hidden_size)))
 
 
-def _show_source(member: Member) -> None:
+def _show_source(member: Component) -> None:
     text = (
         _derived_source(member)
         if isinstance(member, Cell) and member.is_derived()
@@ -121,7 +121,7 @@ def _derived_source(cell: Cell) -> str:
     return plan_kernels(cell).source
 
 
-def _module_source(member: Member) -> str:
+def _module_source(member: Component) -> str:
     """The module that defines a member."""
     module = type(member).__module__
     try:
@@ -130,7 +130,7 @@ def _module_source(member: Member) -> str:
         raise UsageError(f"{member.label()}: the source of its module {module} cannot be found.") from None
 
 
-def _card(member: type[Member]) -> Iterator[str]:
+def _card(member: type[Component]) -> Iterator[str]:
     yield f"{bold(member.name)}  {dim(f'{member.kind}, {member.family}, {_origin(member)}')}"
     yield ""
     yield from _indented(_strip_markup(inspect.getdoc(member) or ""))
@@ -155,9 +155,9 @@ def _indented(lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
     return (f"  {line}".rstrip() for line in lines)
 
 
-def _origin(member: type[Member]) -> str:
+def _origin(member: type[Component]) -> str:
     registry = registry_of(COMPONENT_CLASSES[member.kind])
-    root = member.name.partition(JOIN)[0]  # modifiers follow the name of a cell
+    root = member.name.partition(MODIFIER_SEPARATOR)[0]  # modifiers follow the name of a cell
     if root in registry.list() and find_component(f"{member.kind}:{member.name}") is member:
         return f"from {registry.source(root)}"
     return f"from {inspect.getsourcefile(member) or member.__module__}, registered nowhere"
@@ -184,7 +184,7 @@ def _memory(cell: Cell) -> str:
     return f"keeps {4 * found:,} bytes per token at H={HIDDEN_SIZE}, float32"
 
 
-def _reference(member: type[Member]) -> Iterator[str]:
+def _reference(member: type[Component]) -> Iterator[str]:
     card = member.card
     remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
     yield from _wrapped(card.citation())

@@ -21,7 +21,7 @@ from string import Template
 import zoo
 from zoo.arguments import real_path
 from zoo.base import Cell
-from zoo.base.names import check_member_name, snake_case
+from zoo.base.names import check_component_name, snake_case
 from zoo.errors import UsageError
 from zoo.registry import registry_of
 
@@ -61,7 +61,7 @@ def package_names(project: str, cell: str | None = None) -> PackageNames:
     module = module_name(project)
     _check_free(project, module)
     cell = re.sub(r"(^|_)cells$", r"\1cell", module) if cell is None else cell
-    check_member_name(cell, "the new cell")
+    check_component_name(cell, "the new cell")
     _check_cell_free(cell)
     return PackageNames(project, module, cell, class_name(cell))
 

@@ -63,7 +63,7 @@ def _size_of(function: PassEmitter, letter: str, other: str) -> str:
     plain = [how for how in found if other not in identifiers_in([how])]
     if found:
         return (plain or found)[0]
-    who = function.step_graph.cell.who()
+    who = function.step_graph.cell.error_name()
     raise DefinitionError(
         f"{who}: step needs {letter}, and no parameter, buffer or state has a size that tells it; add a "
         f"parameter with a size {letter!r}."

@@ -47,7 +47,7 @@ def definition_error(error: Exception, cell: Cell) -> DefinitionError:
 
 def error_at(cell: Cell, where: str, problem: str) -> DefinitionError:
     """A problem as an error about the cell's class."""
-    return DefinitionError(f"{cell.who()}: {where}: {problem}{'' if problem.endswith('?') else '.'}")
+    return DefinitionError(f"{cell.error_name()}: {where}: {problem}{'' if problem.endswith('?') else '.'}")
 
 
 def source_location(frame: FrameType, instruction: int, line: int) -> str:

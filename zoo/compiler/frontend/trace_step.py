@@ -211,7 +211,7 @@ def trace_step(cell: Cell) -> StepGraph:
     buffers = _leaves(cell, graph, "buffer", cell.buffers, Level.ONCE)
     states = _leaves(cell, graph, "state", cell.states, Level.STEP)
     inputs = _leaves(cell, graph, "input", cell.inputs, Level.SEQUENCE)
-    bound = cell.bound(_as_symbols(cell, {**params, **buffers}))
+    bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}))
     arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
     y, after, seen = _call_step(bound, arguments, states)
     with graph.closed():
@@ -240,8 +240,8 @@ def _stored_shape(cell: Cell, array: Array) -> Shape:
         dim = dim_of(size, cell.options)
         if dim is None:
             raise DefinitionError(
-                f"{cell.who()}: size {size.text!r} of {array.kind} {array.name!r} cannot be compiled for "
-                f"every I and H; divide by a number or an option only."
+                f"{cell.error_name()}: size {size.text!r} of {array.kind} {array.name!r} cannot be compiled "
+                f"for every I and H; divide by a number or an option only."
             )
         shape.append(dim)
     return tuple(shape)
@@ -262,7 +262,7 @@ def _call_step(
     bound: Any, arguments: tuple[SymbolBase, ...], before: Mapping[str, Node]
 ) -> tuple[Node, dict[str, Node], NameRecorder]:
     """Call ``step``: the output, the new states, and what was seen of it."""
-    with record_names(type(bound).step, *bound.inner_steps()) as seen:
+    with record_names(type(bound).step, *bound.named_functions()) as seen:
         try:
             result = bound.step(*arguments)
         except Exception as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from zoo.base.size_expr import Size, Tree
+from zoo.base.size_expr import SizeExpr, Tree
 
 # A product of letters, sorted: ("H", "H", "I"); the empty one is the constant term.
 Letters = tuple[str, ...]
@@ -165,7 +165,7 @@ def _product_of(dims: tuple[Dim, ...]) -> Dim:
     return total
 
 
-def dim_of(size: Size, options: Mapping[str, object]) -> Dim | None:
+def dim_of(size: SizeExpr, options: Mapping[str, object]) -> Dim | None:
     """A declared size with the options put in; None where a division does not come out."""
     return _dim_of(size.tree, options)
 

@@ -11,7 +11,7 @@ import numpy as np
 from zoo.base import Card, Cell
 from zoo.base.card import TEMPLATE
 from zoo.base.declarations import Array as Declaration
-from zoo.base.size_expr import Size
+from zoo.base.size_expr import SizeExpr
 from zoo.layers import Recurrent
 from zoo.registry import plugins
 from zoo.testing.assertions import assert_same, fail
@@ -81,7 +81,7 @@ def _check_count(cell: Cell, inputs: int, hidden: int) -> None:
     terms = formula.replace("·", "*").split(" + ")
     for what, found in (
         ("parameter_count", cell.parameter_count(inputs, hidden)),
-        (f"parameter_formula {formula!r}", sum(Size(term).evaluate(letters) for term in terms)),
+        (f"parameter_formula {formula!r}", sum(SizeExpr(term).evaluate(letters) for term in terms)),
     ):
         if found != expected:
             meaning = "Do not override them: zoo derives both from the declared parameters."
