@@ -11,7 +11,7 @@ import pytest
 import zoo
 from zoo.bench import measurements
 from zoo.bench.peer_process import Contender
-from zoo.comparison.workers import Process
+from zoo.comparison.workers import WorkerProcess
 from zoo.processes import describe_exit, python_command, python_environment
 from zoo.testing import check_in_child
 
@@ -34,7 +34,7 @@ def trap(tmp_path, monkeypatch):
 
 
 def compare(folder: Path) -> None:
-    Process(folder).close()
+    WorkerProcess(folder).close()
 
 
 def bench(folder: Path) -> None:

@@ -181,7 +181,7 @@ def damage_comparison(folder: Path, rng: random.Random) -> None:
 class IdleEngine:
     """An engine that does no job."""
 
-    def map(self, jobs: Any, tell: Any) -> Any:  # noqa: ARG002
+    def map(self, jobs: Any, on_event: Any) -> Any:  # noqa: ARG002
         """Nothing."""
         return iter(())
 

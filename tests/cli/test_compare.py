@@ -142,8 +142,10 @@ def test_what_is_asked_for(monkeypatch):
 def test_json_lines(found):
     result = run("--out", found, "--seeds", 2, "--jobs", 0, "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [event["event"] for event in (events[0], events[-1])] == ["begin", "end"]
-    records = [event["record"] for event in events if event["event"] == "done" and event["stage"] == "runs"]
+    assert [event["event"] for event in (events[0], events[-1])] == ["started", "ended"]
+    records = [
+        event["record"] for event in events if event["event"] == "job_done" and event["stage"] == "runs"
+    ]
     assert [record["seed"] for record in records] == [1]
 
 
@@ -226,7 +228,7 @@ def stage(name, missing, later=(), jobs=None):
         "stage": name,
         "jobs": jobs or first,
         "missing": listed[:first],
-        "later": listed[first:],
+        "upcoming": listed[first:],
     }
 
 
@@ -240,11 +242,11 @@ def record(**changes):
 
 
 def done(path, stage="runs", **changes):
-    return {"event": "done", "stage": stage, "path": f"runs/{path}", "record": record(**changes)}
+    return {"event": "job_done", "stage": stage, "path": f"runs/{path}", "record": record(**changes)}
 
 
 def test_time_left_is_what_the_steps_take():
-    now, plan = Now(), {"event": "begin", "jobs": 2}
+    now, plan = Now(), {"event": "started", "jobs": 2}
     progress = ComparisonProgress(now)
     for event in (plan, stage("sweep", ["a1", "b1"], ["a2", "b2"])):
         progress.update(event)
@@ -268,18 +270,18 @@ def test_time_left_is_what_the_steps_take():
 def test_a_resumed_run_counts_from_where_it_stood():
     now = Now()
     progress = ComparisonProgress(now)
-    for event in ({"event": "begin", "jobs": 1}, stage("runs", ["a1"]), at("resume", "a1", 6)):
+    for event in ({"event": "started", "jobs": 1}, stage("runs", ["a1"]), at("resume", "a1", 6)):
         progress.update(event)
     now.seconds = 3.0
     progress.update(at("step", "a1", 7))
     assert progress.eta() == 9.0
-    progress.update({"event": "died", "path": "runs/a1", "text": "x"})
+    progress.update({"event": "worker_died", "path": "runs/a1", "text": "x"})
     assert progress.eta() == 30.0
 
 
 EVENTS = [
     {
-        "event": "begin",
+        "event": "started",
         "jobs": 2,
         "out": "runs/x",
         "plan": {
@@ -298,11 +300,11 @@ EVENTS = [
     stage("runs", ["a1", "b1"], jobs=3),
     at("start", "a1", 0),
     at("step", "a1", 5),
-    {"event": "died", "path": "runs/b1", "text": "signal 9 (Killed)"},
+    {"event": "worker_died", "path": "runs/b1", "text": "signal 9 (Killed)"},
     done("a1", solved=True, score=0.99987),
     done("b1", status="diverged", score=0.125, seconds=90.0),
-    {"event": "worker", "pid": 3},
-    {"event": "end", "seconds": 4.0},
+    {"event": "worker_started", "pid": 3},
+    {"event": "ended", "seconds": 4.0},
 ]
 
 

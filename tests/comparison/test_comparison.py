@@ -1,4 +1,4 @@
-"""``zoo.compare``: what is planned, done, kept, refused and told."""
+"""``zoo.compare``: plans, jobs, stored files, errors and events."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pytest
 import zoo
 from zoo.comparison import Stopped, execute, runner
 from zoo.comparison.jobs import SWEEP_SEED
-from zoo.comparison.plan import FILE
+from zoo.comparison.plan import PLAN_FILE
 from zoo.comparison.request import SETTINGS
 from zoo.comparison.resolve import GRID
 from zoo.comparison.results import RECORD_FILE as RESULT
-from zoo.comparison.results import record_of
-from zoo.comparison.workers import Inline
+from zoo.comparison.results import make_record
+from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.training import TaskScore, evaluate_task
 
@@ -30,44 +30,44 @@ RATES = {"lr_grid": (0.001, 0.01)}
 
 
 class Idle:
-    """An engine that has nothing to do."""
+    """An executor that expects no job."""
 
-    def map(self, jobs, tell):
+    def map(self, jobs, on_event):
         assert list(jobs) == []
         return iter(())
 
 
-class Noting(Inline):
-    """The engine without processes, and what it was asked to do."""
+class Recording(SerialExecutor):
+    """The serial executor; records the paths of its jobs."""
 
     def __init__(self, root):
         super().__init__(root)
-        self.asked = []
+        self.received = []
 
-    def map(self, jobs, tell):
+    def map(self, jobs, on_event):
         listed = list(jobs)
-        self.asked += [job["path"] for job in listed]
+        self.received += [job["path"] for job in listed]
         assert json.loads(json.dumps(listed)) == listed, "jobs are plain JSON"
-        return super().map(listed, tell)
+        return super().map(listed, on_event)
 
 
 class Dreaming:
-    """An engine that has everything done in no time."""
+    """An executor that fails all jobs at once."""
 
     def __init__(self):
-        self.asked = []
+        self.received = []
 
-    def map(self, jobs, tell):
-        self.asked.append(list(jobs))
-        for job in self.asked[-1]:
-            yield job, record_of(job, "failed", error="not done")
+    def map(self, jobs, on_event):
+        self.received.append(list(jobs))
+        for job in self.received[-1]:
+            yield job, make_record(job, "failed", error="not done")
 
 
 @pytest.fixture
 def go(tmp_path):
-    """A function that compares in this process, in a directory of its own."""
+    """A function that compares in this process, in a temporary directory."""
 
-    def compare(cells=(), tasks=(), name="found", engine=None, **changes):
+    def compare(cells=(), tasks=(), name="comparison", engine=None, **changes):
         given = {"jobs": 0, "engine": engine, "out": tmp_path / name, **changes}
         return zoo.compare(cells, tasks, **given)
 
@@ -76,7 +76,7 @@ def go(tmp_path):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Two cells that are one, on one task, with two seeds."""
+    """One cell under two labels, on one task, with two seeds."""
     given = {"options": {"copying": TINY}, "seeds": 2, **SIZES, **RATES}
     return zoo.compare(
         ["a=vanilla", "b=vanilla"], "copying", out=tmp_path_factory.mktemp("x"), jobs=0, **given
@@ -85,8 +85,8 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def two(made, tmp_path):
-    """The same in a directory of its own."""
-    return zoo.Comparison(shutil.copytree(made.path, tmp_path / "found"))
+    """A copy of ``made``."""
+    return zoo.Comparison(shutil.copytree(made.path, tmp_path / "comparison"))
 
 
 def files(folder):
@@ -95,12 +95,12 @@ def files(folder):
     }
 
 
-# ---- what is there in the end -------------------------------------------------------------------------
+# ---- results ------------------------------------------------------------------------------------------
 
 
 def test_every_run_has_a_directory_and_a_record(two):
-    found = {path.rpartition("/")[0] for path in files(two.path)}
-    assert {record["path"] for record in (*two.sweep, *two.runs)} == found
+    folders = {path.rpartition("/")[0] for path in files(two.path)}
+    assert {record["path"] for record in (*two.sweep, *two.runs)} == folders
     assert len(two.runs) == 4
     assert len(two.sweep) == 4
     for record in two.runs:
@@ -123,19 +123,19 @@ def test_every_run_has_a_directory_and_a_record(two):
     assert two.failures == []
 
 
-def test_scores_are_those_of_the_best_model_on_examples_for_tests(two):
+def test_scores_are_of_best_model_on_test_split(two):
     record = two.runs[0]
     run = zoo.Run(two.path / record["path"])
     task = zoo.get_task("copying", **TINY)
-    found = evaluate_task(task, run.model, "test", 64, 4)
-    assert (record["score"], record["loss"], record["solved"]) == (found.score, found.loss, found.solved)
+    score = evaluate_task(task, run.model, "test", 64, 4)
+    assert (record["score"], record["loss"], record["solved"]) == (score.score, score.loss, score.solved)
     evals = [event for event in run.history if event["event"] == "eval"]
     assert record["valid_score"] == [event["score"] for event in evals if event["best"]][-1]
     assert (record["metric"], record["higher_is_better"]) == ("accuracy", True)
     assert (record["threshold"], record["baseline"]) == (0.99, 0.125)
 
 
-def test_times_are_those_of_the_log(two):
+def test_times_come_from_log(two):
     record = two.runs[0]
     lines = [event for event in zoo.Run(two.path / record["path"]).history if event["event"] == "step"]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
@@ -144,7 +144,7 @@ def test_times_are_those_of_the_log(two):
     assert record["symbols_per_s"] == pytest.approx(symbols / record["seconds"])
 
 
-def test_the_rate_of_the_sweep_is_used(two):
+def test_runs_use_best_rate_of_sweep(two):
     for cell in ("a", "b"):
         swept = [record for record in two.sweep if record["cell"] == cell]
         assert [record["lr"] for record in swept] == [0.001, 0.01]
@@ -153,7 +153,7 @@ def test_the_rate_of_the_sweep_is_used(two):
         assert {record["lr"] for record in two.runs if record["cell"] == cell} == {best["lr"]}
 
 
-def test_equal_cells_are_equal(two):
+def test_equal_cells_have_equal_results(two):
     timeless = ("seed", "lr", "score", "loss", "valid_score", "hidden", "parameters")
     a, b = (
         [[record[name] for name in timeless] for record in two.runs if record["cell"] == cell]
@@ -163,7 +163,7 @@ def test_equal_cells_are_equal(two):
     assert [row["rank"] for row in two.summary] == [1.5, 1.5]
 
 
-def test_the_files(two):
+def test_result_files(two):
     results = json.loads((two.path / "results.json").read_text(encoding="utf-8"))
     assert results["format"] == 1
     assert [member["label"] for member in results["plan"]["cells"]] == ["a", "b"]
@@ -177,45 +177,45 @@ def test_the_files(two):
     assert rows[0]["steps_to_threshold"] == ""
 
 
-def test_the_command_that_makes_it_again(two):
+def test_reproducing_command(two):
     assert two.results["command"] == (
         "zoo compare --cells a=vanilla,b=vanilla --tasks copying --seeds 2 --params 150 --steps 6 "
         "--lr-grid 0.001,0.01 --batch 4 --eval-batches 1 --set copying.delay=2 --set copying.length=2"
     )
 
 
-def test_the_table(two):
+def test_results_table(two):
     text = two.table()
     assert text.startswith("copying (delay=2, length=2)\ncell")
     assert "without memory 0.125; solved at 0.99 (" in text
 
 
-# ---- again, and more of it ----------------------------------------------------------------------------
+# ---- second calls, additions --------------------------------------------------------------------------
 
 
-def test_again_there_is_nothing_to_do(two, go):
+def test_second_call_runs_no_job(two, go):
     before = files(two.path)
     again = go(engine=Idle())
     assert files(two.path) == before
     assert (again.runs, again.sweep) == (two.runs, two.sweep)
 
 
-def test_only_what_is_missing_is_done(two, go):
+def test_only_missing_jobs_run(two, go):
     (lost,) = (two.path / two.runs[2]["path"]).glob(RESULT)
     lost.unlink()
     before = files(two.path)
-    engine = Noting(two.path)
+    engine = Recording(two.path)
     again = go(engine=engine)
-    assert engine.asked == ["warm/copying/b", two.runs[2]["path"]]
+    assert engine.received == ["warm/copying/b", two.runs[2]["path"]]
     assert again.runs == two.runs, "the run itself was there; nothing is trained twice"
     assert before.items() <= files(two.path).items()
 
 
-def test_cells_tasks_and_seeds_may_be_added(two, go):
+def test_cells_tasks_and_seeds_can_be_added(two, go):
     engine = Dreaming()
     short = {"short": {"delay": 1, "length": 2}}
     more = go("c=vanilla", "short=copying", options=short, seeds=3, engine=engine)
-    first, others, sweep, runs = ([job["path"] for job in jobs] for jobs in engine.asked)
+    first, others, sweep, runs = ([job["path"] for job in jobs] for jobs in engine.received)
     assert [*first, *others] == ["warm/copying/a", "warm/copying/b", "warm/copying/c"]
     assert [path for path in sweep if "/copying/" in path] == [
         f"runs/copying/c/sweep-lr{rate}-s1000000" for rate in (0.001, 0.01)
@@ -241,15 +241,15 @@ def test_cells_tasks_and_seeds_may_be_added(two, go):
         ({"cells": "a=gru"}, "cell 'a': vanilla -> gru"),
     ],
 )
-def test_another_comparison_is_refused(two, go, changes, words):
+def test_changed_settings_raise(two, go, changes, words):
     before = (two.path / "compare.json").read_bytes()
     with pytest.raises(CheckpointError) as refusal:
         go(engine=Idle(), **changes)
-    assert f"holds another comparison ({words}); give the settings" in str(refusal.value)
+    assert f"holds another comparison ({words}); give its original settings" in str(refusal.value)
     assert (two.path / "compare.json").read_bytes() == before
 
 
-def test_a_cell_that_has_changed_is_refused(tmp_path, go):
+def test_changed_cell_source_raises(tmp_path, go):
     source = '''
 import zoo
 
@@ -282,27 +282,27 @@ class Mine(zoo.Cell):
 
 
 class Raising:
-    """An engine that fails at once."""
+    """An executor that raises."""
 
     def __init__(self, root):
         self.jobs = []
 
-    def map(self, jobs, tell):
+    def map(self, jobs, on_event):
         self.jobs = list(jobs)
-        raise RuntimeError("no engine")
+        raise RuntimeError("no executor")
 
 
-def test_results_are_written_whatever_happens(tmp_path, go):
+def test_results_are_written_after_error(tmp_path, go):
     with pytest.raises(RuntimeError):
         go("vanilla", "copying", engine=Raising(tmp_path))
-    assert json.loads((tmp_path / "found" / "results.json").read_text(encoding="utf-8"))["runs"] == []
-    assert (tmp_path / "found" / "results.csv").read_text(encoding="utf-8") == "\n"
+    assert json.loads((tmp_path / "comparison" / "results.json").read_text(encoding="utf-8"))["runs"] == []
+    assert (tmp_path / "comparison" / "results.csv").read_text(encoding="utf-8") == "\n"
 
 
-def test_the_first_cell_is_compiled_before_the_others(go):
+def test_first_cell_compiles_before_others(go):
     engine = Dreaming()
     go(["a=vanilla", "b=vanilla", "c=vanilla"], ["copying", "adding", "long=copying"], engine=engine)
-    first, others, sweep, runs = engine.asked
+    first, others, sweep, runs = engine.received
     assert [(job["kind"], job["cell"]) for job in (*first, *others)] == [("warm", cell) for cell in "abc"]
     for job in (*first, *others):
         assert [each["task"] for each in job["train"]["each"]] == ["copying", "adding"], "tokens, and numbers"
@@ -312,10 +312,10 @@ def test_the_first_cell_is_compiled_before_the_others(go):
     assert [job["train"]["seed"] for job in runs[:9]] == [0] * 9, "one seed of everything first"
 
 
-# ---- what goes wrong ----------------------------------------------------------------------------------
+# ---- failures -----------------------------------------------------------------------------------------
 
 
-def test_a_failure_stops_no_other_run(go, monkeypatch):
+def test_failed_run_stops_no_other_run(go, monkeypatch):
     train = execute.train
 
     def sometimes(**given):
@@ -325,31 +325,31 @@ def test_a_failure_stops_no_other_run(go, monkeypatch):
 
     monkeypatch.setattr(execute, "train", sometimes)
     given = {"options": {"copying": TINY}, "seeds": 3, "lr": 0.01, **SIZES}
-    found = go("vanilla", "copying", **given)
-    assert [record["status"] for record in found.runs] == ["finished", "failed", "finished"]
-    assert found.runs[1]["error"].startswith("ValueError: out of paper")
-    assert (found.runs[1]["score"], found.runs[1]["seconds"]) == (None, 0.0)
-    (row,) = found.summary
+    comparison = go("vanilla", "copying", **given)
+    assert [record["status"] for record in comparison.runs] == ["finished", "failed", "finished"]
+    assert comparison.runs[1]["error"].startswith("ValueError: out of paper")
+    assert (comparison.runs[1]["score"], comparison.runs[1]["seconds"]) == (None, 0.0)
+    (row,) = comparison.summary
     assert (row["seeds"], row["lost"]) == (3, 1)
-    assert row["mean"] == (found.runs[0]["score"] + found.runs[2]["score"]) / 2
+    assert row["mean"] == (comparison.runs[0]["score"] + comparison.runs[2]["score"]) / 2
     monkeypatch.setattr(execute, "train", train)
     assert [record["status"] for record in go().runs] == ["finished"] * 3, "what failed is tried again"
 
 
-def test_a_run_that_diverges_is_told_and_done(go):
+def test_diverged_run_is_recorded_as_done(go):
     given = {"options": {"copying": TINY}, "seeds": 1, "lr": 1e300, "optimizer": "sgd", **SIZES}
-    found = go("vanilla", "copying", **given)
-    (record,) = found.failures
+    comparison = go("vanilla", "copying", **given)
+    (record,) = comparison.failures
     assert record["status"] == "diverged"
     assert record["error"].startswith("training diverged: after ")
     assert record["score"] == (0.125 if record["valid_score"] is None else record["score"])
-    assert go(engine=Idle()).runs == found.runs, "it would diverge again"
+    assert go(engine=Idle()).runs == comparison.runs, "it would diverge again"
 
 
-def test_what_is_no_number_counts_as_nothing_learnt():
+def test_missing_or_nan_score_becomes_baseline():
     goal = {"metric": "squared_error", "higher_is_better": False, "threshold": 0.01, "baseline": 0.5}
-    asked = {"seed": 0, "lr": 0.1, "hidden": 4, "steps": 2}
-    job = {"task": "t", "cell": "c", "goal": goal, "train": asked, "parameters": 9, "path": "runs/x"}
+    arguments = {"seed": 0, "lr": 0.1, "hidden": 4, "steps": 2}
+    job = {"task": "t", "cell": "c", "goal": goal, "train": arguments, "parameters": 9, "path": "runs/x"}
     evaluation = {"event": "eval", "step": 1, "score": 0.2, "loss": 0.3, "best": True, "solved": False}
     exploded = TaskScore(float("nan"), float("inf"), solved=False, examples=1)
     known = ("score", "loss", "valid_score")
@@ -361,21 +361,21 @@ def test_what_is_no_number_counts_as_nothing_learnt():
         ("diverged", [], None, (0.5, None, None)),
         ("failed", [], None, (None, None, None)),
     ]:
-        record = record_of(job, status, history, tested)
+        record = make_record(job, status, history, tested)
         assert tuple(record[name] for name in known) == expected
         json.dumps(record, allow_nan=False)
 
 
-def test_a_rate_that_diverges_is_not_taken(go):
+def test_diverged_rate_is_not_chosen(go):
     rates = {"lr_grid": (0.01, 1e300), "optimizer": "sgd"}
-    found = go("vanilla", "copying", options={"copying": TINY}, seeds=1, **SIZES, **rates)
-    assert [record["status"] for record in found.sweep] == ["finished", "diverged"]
-    assert [record["lr"] for record in found.runs] == [0.01]
+    comparison = go("vanilla", "copying", options={"copying": TINY}, seeds=1, **SIZES, **rates)
+    assert [record["status"] for record in comparison.sweep] == ["finished", "diverged"]
+    assert [record["lr"] for record in comparison.runs] == [0.01]
 
 
-def test_half_written_files_of_killed_processes_are_removed(tmp_path, two, go):
-    """A plan that is half written may be the only file: that is not a directory of something else."""
-    left = [tmp_path / name / f".{FILE}.{'0' * 16}.zoo-tmp" for name in ("found", "new")]
+def test_temporary_files_of_killed_processes_are_removed(tmp_path, two, go):
+    """A temporary file of the plan may be the only file of a directory."""
+    left = [tmp_path / name / f".{PLAN_FILE}.{'0' * 16}.zoo-tmp" for name in ("comparison", "new")]
     for path in left:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"{")
@@ -384,27 +384,27 @@ def test_half_written_files_of_killed_processes_are_removed(tmp_path, two, go):
     assert not any(path.exists() for path in left)
 
 
-def test_a_directory_of_something_else_is_refused(tmp_path, go):
-    (tmp_path / "found").mkdir()
-    (tmp_path / "found" / "letter.txt").write_text("dear")
+def test_foreign_directory_raises(tmp_path, go):
+    (tmp_path / "comparison").mkdir()
+    (tmp_path / "comparison" / "letter.txt").write_text("dear")
     with pytest.raises(
         CheckpointError, match=r"is not empty and holds no comparison \(1 entries, such as 'letter"
     ):
         go("vanilla", "copying")
 
 
-def test_two_at_once_are_refused(tmp_path, go):
+def test_concurrent_comparison_raises(tmp_path, go):
     with (
-        runner._held(tmp_path / "found"),
+        runner._lock_directory(tmp_path / "comparison"),
         pytest.raises(CheckpointError, match="is in use by another process"),
     ):
         go("vanilla", "copying")
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"format": 2}', '{"format": 1, "size": {}}'])
-def test_a_damaged_plan_is_refused(tmp_path, go, text):
-    (tmp_path / "found").mkdir()
-    (tmp_path / "found" / "compare.json").write_text(text)
+def test_damaged_plan_raises(tmp_path, go, text):
+    (tmp_path / "comparison").mkdir()
+    (tmp_path / "comparison" / "compare.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"compare\.json"):
         go("vanilla", "copying")
 
@@ -419,7 +419,7 @@ def test_a_damaged_plan_is_refused(tmp_path, go, text):
         ("tasks", {"label": "/elsewhere/x"}),
     ],
 )
-def test_a_plan_leads_nowhere_and_imports_nothing(two, go, tmp_path, kind, change):
+def test_stored_plan_cannot_name_paths_or_files(two, go, tmp_path, kind, change):
     file = tmp_path / "mine.py"
     file.write_text("raise SystemExit('imported')", encoding="utf-8")
     path = two.path / "compare.json"
@@ -430,7 +430,7 @@ def test_a_plan_leads_nowhere_and_imports_nothing(two, go, tmp_path, kind, chang
         go(engine=Idle())
 
 
-def test_a_foreign_result_is_refused(two, go):
+def test_result_of_another_run_raises(two, go):
     path = two.path / two.runs[0]["path"] / RESULT
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored["record"]["lr"] = 0.5
@@ -439,7 +439,7 @@ def test_a_foreign_result_is_refused(two, go):
         go(engine=Idle())
 
 
-# ---- what may be asked --------------------------------------------------------------------------------
+# ---- arguments ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -459,11 +459,14 @@ def test_a_foreign_result_is_refused(two, go):
         ({"tasks": "copyng"}, "no task is called 'copyng'. Did you mean 'copying'?"),
         ({"cells": "a/b=vanilla"}, "compare: 'a/b' cannot name a cell; use letters, digits and _ . + -"),
         ({"cells": ["a=vanilla", "a=gru"]}, "two cells are called 'a'; give one of them a label of its own"),
-        ({"cells": [3]}, "compare: 3 is no cell; give a name, a registered class, or one of its instances."),
+        (
+            {"cells": [3]},
+            "compare: 3 is not a cell; give a name, a registered class, or one of its instances.",
+        ),
         ({"cells": "copying=vanilla"}, "compare: 'copying' is a cell and a task"),
         ({"options": {"vanila": {}}}, "given for 'vanila', which is none of vanilla, copying. Did you mean"),
         ({"options": {"copying": {"lag": 1}}}, "task 'copying' has no option 'lag'"),
-        ({"epochs": 3}, "compare: there is no setting 'epochs' of all runs; there are layers, "),
+        ({"epochs": 3}, "compare: unknown setting 'epochs'; expected one of layers, "),
         ({"layers": 0}, "layers is 0; expected an integer of at least 1."),
         ({"optimizer": "adm"}, "no optimizer is called 'adm'"),
         ({"cells": "clockwork", "hidden": 7}, "7 is not divisible by 4; choose sizes that divide."),
@@ -472,7 +475,7 @@ def test_a_foreign_result_is_refused(two, go):
         ({"params": 10**15}, "vanilla on copying: no hidden size up to 32,768 has 1,000,000,000,000,000"),
     ],
 )
-def test_wrong_input_leaves_no_directory(tmp_path, go, changes, words):
+def test_invalid_arguments_create_no_directory(tmp_path, go, changes, words):
     given = {"cells": "vanilla", "tasks": "copying", **changes}
     with pytest.raises((UsageError, UnknownNameError)) as refusal:
         go(**given)
@@ -481,14 +484,14 @@ def test_wrong_input_leaves_no_directory(tmp_path, go, changes, words):
 
 
 def plan_of(go, cells, tasks, **given):
-    """What is planned, without any work."""
+    """The plan, without running a job."""
     stages = []
     with pytest.raises(RuntimeError):
         go(cells, tasks, engine=Raising(None), on_event=stages.append, **given)
     return stages[0]["plan"]
 
 
-def test_the_forms_in_which_members_may_be_given(go):
+def test_forms_of_cells_and_tasks(go):
     lstm = zoo.get_cell("lstm", forget_bias=2.0)
     task = zoo.get_task("copying", delay=3)
     plan = plan_of(go, {"plain": "vanilla", "biased": lstm, "mod": "lstm+zoneout"}, [task, "long=copying"])
@@ -506,7 +509,7 @@ def test_the_forms_in_which_members_may_be_given(go):
     assert plan_of(go, type(lstm), "copying", name="class")["cells"][0]["name"] == "lstm"
 
 
-def test_what_is_left_out(go):
+def test_default_plan(go):
     plan = plan_of(go, "vanilla", "copying")
     assert (plan["seeds"], plan["size"], plan["length"]) == (3, {"params": 20_000}, {"steps": 2_000})
     assert plan["rates"] == [0.0003, 0.001, 0.003] == [pytest.approx(0.001 * part) for part in GRID]
@@ -526,17 +529,17 @@ def test_equal_hidden_units(go):
 
 
 def test_equal_time(go, monkeypatch):
-    monkeypatch.setattr(execute, "_PACE", 0.02)
-    found = go(
+    monkeypatch.setattr(execute, "_PACE_S", 0.02)
+    comparison = go(
         "vanilla", "copying", options={"copying": TINY}, params=150, seconds=0.05, seeds=1, lr=0.01, batch=4
     )
-    steps = found.plan["settled"]["copying"]["vanilla"]["steps"]
+    steps = comparison.plan["settled"]["copying"]["vanilla"]["steps"]
     assert steps > 1
-    assert [record["steps"] for record in found.runs] == [steps]
-    assert go(engine=Idle()).runs == found.runs, "the pace is measured once"
+    assert [record["steps"] for record in comparison.runs] == [steps]
+    assert go(engine=Idle()).runs == comparison.runs, "the pace is measured once"
 
 
-def test_a_pace_that_cannot_be_measured_is_a_failure_of_its_cell_alone(go, monkeypatch):
+def test_failed_pace_measurement_affects_only_its_cell(go, monkeypatch):
     train = execute.train
 
     def sometimes(**given):
@@ -544,52 +547,52 @@ def test_a_pace_that_cannot_be_measured_is_a_failure_of_its_cell_alone(go, monke
             raise ValueError("out of paper")
         return train(**given)
 
-    monkeypatch.setattr(execute, "_PACE", 0.02)
+    monkeypatch.setattr(execute, "_PACE_S", 0.02)
     monkeypatch.setattr(execute, "train", sometimes)
     given = {"options": {"copying": TINY}, "params": 150, "seconds": 0.05, "seeds": 1, "lr": 0.01, "batch": 4}
-    found = go(["vanilla", "gru"], "copying", **given)
-    assert [(record["cell"], record["status"]) for record in found.runs] == [
+    comparison = go(["vanilla", "gru"], "copying", **given)
+    assert [(record["cell"], record["status"]) for record in comparison.runs] == [
         ("vanilla", "finished"),
         ("gru", "failed"),
     ]
-    assert found.plan["settled"]["copying"]["gru"]["steps"] is None, "the next call tries again"
-    last = found.table().splitlines()[3].split()
+    assert comparison.plan["settled"]["copying"]["gru"]["steps"] is None, "the next call tries again"
+    last = comparison.table().splitlines()[3].split()
     assert (last[0], last[4]) == ("gru", "–"), "it has no learning rate"
 
 
-def test_a_cell_of_the_running_program_needs_this_process(own_registry, tmp_path, go):
+def test_cell_of_this_program_runs_only_in_this_process(own_registry, tmp_path, go):
     with pytest.raises(UsageError, match="cell 'only_here' is registered by this program alone"):
         go(only_here(), "copying", jobs=1)
-    found = go(only_here(), "copying", options={"copying": TINY}, seeds=1, lr=0.01, **SIZES)
-    assert [record["status"] for record in found.runs] == ["finished"]
+    comparison = go(only_here(), "copying", options={"copying": TINY}, seeds=1, lr=0.01, **SIZES)
+    assert [record["status"] for record in comparison.runs] == ["finished"]
 
 
 def only_here():
-    """A cell that no other process finds."""
+    """A cell that no other process can import."""
     vanilla = type(zoo.get_cell("vanilla"))
     members = {"__doc__": "Here.", "name": "only_here", "card": vanilla.card, "__module__": __name__}
     return zoo.register_cell(type("OnlyHere", (vanilla,), members), override=True)
 
 
-# ---- being told, and being stopped --------------------------------------------------------------------
+# ---- events, interruption -------------------------------------------------------------------------------
 
 
-def test_events_tell_what_is_to_come_and_what_is_done(go):
-    told = []
-    given = {"options": {"copying": TINY}, "seeds": 1, "on_event": told.append, **SIZES, **RATES}
+def test_events_list_missing_and_finished_jobs(go):
+    events = []
+    given = {"options": {"copying": TINY}, "seeds": 1, "on_event": events.append, **SIZES, **RATES}
     go("vanilla", "copying", **given)
-    assert [event["event"] for event in (told[0], told[-1])] == ["begin", "end"]
-    stages = {event["stage"]: event for event in told if event["event"] == "stage"}
+    assert [event["event"] for event in (events[0], events[-1])] == ["started", "ended"]
+    stages = {event["stage"]: event for event in events if event["event"] == "stage"}
     assert [len(stage["missing"]) for stage in stages.values()] == [1, 2, 1]
     assert list(stages) == ["warm", "sweep", "runs"]
-    assert [job["steps"] for job in stages["sweep"]["later"]] == [6]
-    done = [event["path"] for event in told if event["event"] == "done"]
+    assert [job["steps"] for job in stages["sweep"]["upcoming"]] == [6]
+    done = [event["path"] for event in events if event["event"] == "job_done"]
     assert len(done) == 4
-    steps = [event["step"] for event in told if event["event"] == "step" and event["path"] == done[-1]]
+    steps = [event["step"] for event in events if event["event"] == "step" and event["path"] == done[-1]]
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_signal_stops_it_and_it_goes_on(go, two):
+def test_signal_stops_and_next_call_resumes(go, two):
     def stop(event):
         if event["event"] == "step" and event["path"].startswith("runs/copying/c/lr") and event["step"] == 3:
             signal.raise_signal(signal.SIGINT)
@@ -598,9 +601,11 @@ def test_a_signal_stops_it_and_it_goes_on(go, two):
         go("c=vanilla", on_event=stop)
     assert (stopped.value.signal, stopped.value.path) == (signal.SIGINT, two.path)
     assert zoo.Comparison(two.path).runs == two.runs, "what is done was written"
-    found = go()
-    assert zoo.Run(two.path / "runs/copying/c" / Path(found.runs[-2]["path"]).name).history[-1]["step"] == 6
-    c = [record["score"] for record in found.runs if record["cell"] == "c"]
+    comparison = go()
+    assert (
+        zoo.Run(two.path / "runs/copying/c" / Path(comparison.runs[-2]["path"]).name).history[-1]["step"] == 6
+    )
+    c = [record["score"] for record in comparison.runs if record["cell"] == "c"]
     assert c == [record["score"] for record in two.runs if record["cell"] == "a"]
 
 
@@ -623,7 +628,7 @@ HOSTILE_PLANS = {
 
 
 @pytest.mark.parametrize("hostile", HOSTILE_PLANS)
-def test_a_hostile_plan_is_refused_in_a_sentence(hostile, two, go):
+def test_hostile_plan_raises(hostile, two, go):
     path = two.path / "compare.json"
     stored = json.loads(path.read_text(encoding="utf-8"))
     for name, value in HOSTILE_PLANS[hostile].items():
@@ -634,13 +639,13 @@ def test_a_hostile_plan_is_refused_in_a_sentence(hostile, two, go):
         go(engine=Idle())
 
 
-def test_too_many_runs_are_refused(go):
+def test_too_many_runs_raise(go):
     words = "compare: 65,539 runs; expected at most 30,000; give fewer --seeds, --cells or --tasks."
     with pytest.raises(UsageError, match=re.escape(words)):
         go("vanilla", "copying", seeds=2**16, engine=Idle())
 
 
-def test_a_result_with_half_a_character_is_written(two, go):
+def test_lone_surrogate_in_result_is_escaped(two, go):
     path = two.path / two.runs[0]["path"] / RESULT
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored["record"]["error"] = "\ud800"
@@ -661,7 +666,7 @@ HOSTILE_ROWS = [
 
 
 @pytest.mark.parametrize(("name", "change", "words"), HOSTILE_ROWS)
-def test_hostile_results_are_refused_in_a_sentence(name, change, words, two, tmp_path):
+def test_hostile_results_raise(name, change, words, two, tmp_path):
     stored = json.loads((two.path / "results.json").read_text(encoding="utf-8"))
     stored[name] = [{**(stored[name] or stored["runs"])[0], **change}]
     (tmp_path / "results.json").write_text(json.dumps(stored), encoding="utf-8")
@@ -671,7 +676,7 @@ def test_hostile_results_are_refused_in_a_sentence(name, change, words, two, tmp
 
 @pytest.mark.parametrize("name", ["runs", "sweep", "summary", "overall", "tasks", "plan"])
 @pytest.mark.parametrize("value", [None, 3, "text", [None]])
-def test_results_of_another_shape_are_refused(name, value, two, tmp_path):
+def test_results_of_wrong_type_raise(name, value, two, tmp_path):
     stored = json.loads((two.path / "results.json").read_text(encoding="utf-8"))
     (tmp_path / "results.json").write_text(json.dumps({**stored, name: value}), encoding="utf-8")
     with pytest.raises(CheckpointError):

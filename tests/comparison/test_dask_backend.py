@@ -1,4 +1,4 @@
-"""Comparisons on a Dask cluster: a real one, of two worker processes on this machine, that are killed."""
+"""Comparisons on a Dask cluster of two worker processes on this machine, which are killed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from zoo.storage import RunDirectory
 distributed = pytest.importorskip("distributed")
 
 from zoo.comparison.dask_backend import executor, worker  # noqa: E402 - it needs Dask
-from zoo.comparison.dask_backend.executor import Handed  # noqa: E402 - as above
-from zoo.comparison.dask_backend.worker import make_errand, objection  # noqa: E402 - as above
+from zoo.comparison.dask_backend.executor import SubmittedJobs  # noqa: E402 - as above
+from zoo.comparison.dask_backend.worker import incompatibility, make_context  # noqa: E402 - as above
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -56,7 +56,7 @@ def log(folder):
 
 
 def is_free(folder):
-    """Whether nobody is at work in a run directory, if it is there."""
+    """Whether a run directory is missing or not locked."""
     if not folder.exists():
         return True
     try:
@@ -67,7 +67,7 @@ def is_free(folder):
 
 
 def lead_and_die(cluster, out):
-    """Lead a comparison from a process of its own, until it is killed after the first steps."""
+    """Lead a comparison from another process, and kill that process after the first steps."""
     command = [sys.executable, "-m", "zoo", "compare", *FLAGS.split(), "--on", address(cluster), "--out", out]
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, encoding="utf-8") as leader:
         for line in leader.stdout:
@@ -75,13 +75,13 @@ def lead_and_die(cluster, out):
                 leader.kill()
 
 
-def kill_its_worker(cluster, times, told):
-    """What watches a comparison, and kills the worker of a run that has begun, so many times."""
+def kill_its_worker(cluster, times, events):
+    """Make a callback that kills the worker of a running job, ``times`` times."""
     workers, killed = {}, []
 
     def watch(event):
-        told.append(event)
-        if event["event"] == "taken":
+        events.append(event)
+        if event["event"] == "job_started":
             workers[event["path"]] = event["worker"]
         if event["event"] == "step" and event["step"] < 1200 and len(killed) < times:
             nannies = [nanny for nanny in cluster.workers.values() if nanny.pid not in killed]
@@ -93,14 +93,14 @@ def kill_its_worker(cluster, times, told):
     return watch
 
 
-def test_whoever_is_killed_nothing_is_lost_and_nothing_is_twice(cluster, tmp_path):
+def test_killed_processes_lose_and_repeat_nothing(cluster, tmp_path):
     whole, out = go(tmp_path / "whole", jobs=0), tmp_path / "killed"
     runs = [out / record["path"] for record in whole.runs]
 
     lead_and_die(cluster, out)
     due = time.monotonic() + 30
     while not all(map(is_free, runs)):
-        assert time.monotonic() < due, "the workers go on for a leader that is dead"
+        assert time.monotonic() < due, "the workers continue without their leader"
         time.sleep(0.05)
     assert not any((run / "result.json").exists() for run in runs), "it was killed in the middle"
 
@@ -110,13 +110,15 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_is_twice(cluster, tmp_pat
 
     with pytest.raises(Stopped):
         go(out, press_ctrl_c, on=address(cluster))
-    assert all(map(is_free, runs)), "everybody has saved and stopped"
+    assert all(map(is_free, runs)), "every run has saved and stopped"
 
-    told = []
-    found = go(out, kill_its_worker(cluster, 2, told), on=address(cluster))
-    assert sum(event["event"] == "died" for event in told) >= 1, "a worker was killed in the middle"
-    assert max(event["slots"] for event in told if event["event"] == "cluster") == 2
-    assert found.failures == []
+    received = []
+    comparison = go(out, kill_its_worker(cluster, 2, received), on=address(cluster))
+    assert sum(event["event"] == "worker_died" for event in received) >= 1, (
+        "a worker was killed in the middle"
+    )
+    assert max(event["slots"] for event in received if event["event"] == "cluster") == 2
+    assert comparison.failures == []
     compare_comparisons(whole.path, out)
     assert resumptions(out) >= 2
     for run in runs:
@@ -126,7 +128,7 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_is_twice(cluster, tmp_pat
         assert steps == list(range(60, 1201, 60)), "every step once"
 
 
-def test_a_killed_scheduler_changes_nothing(tmp_path):
+def test_killed_scheduler_changes_no_result(tmp_path):
     scenario, out = DaskComparison(workers=1), tmp_path / "killed"
     scenario.prepare(tmp_path)
     try:
@@ -135,25 +137,25 @@ def test_a_killed_scheduler_changes_nothing(tmp_path):
         assert scenario.kill(command, "scheduler")  # which waits for the end of the others
     finally:
         scenario.close()
-    assert command.tail().endswith("everything is kept, and the same command goes on.\n")
+    assert command.tail().endswith("everything is saved, and the same command resumes it.\n")
     assert len(list(out.rglob("result.json"))) < len(list(scenario.whole.rglob("result.json")))
     undisturbed(out, LONG)
     scenario.compare(out)
 
 
-def test_workers_of_another_version_are_refused(cluster, tmp_path, monkeypatch):
+def test_workers_of_another_version_raise(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("zoo.comparison.dask_backend.worker.zoo.__version__", "9.9")
     with pytest.raises(ZooError, match=r"tcp://.* cannot take part: it has zoo 0\..*, and here is 9\.9"):
         go(tmp_path / "out", on=address(cluster))
 
 
-def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
+def test_missing_scheduler_raises(tmp_path, monkeypatch):
     monkeypatch.setattr(executor, "_CONNECT_TIMEOUT_S", 0.3)
     with pytest.raises(ZooError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 "):
         go(tmp_path / "out", on="dask://127.0.0.1:1")
 
 
-def test_a_scheduler_without_workers(tmp_path, monkeypatch):
+def test_scheduler_without_workers_raises(tmp_path, monkeypatch):
     monkeypatch.setattr(executor, "_CONNECT_TIMEOUT_S", 0.3)
     given = {"n_workers": 0, "processes": False, "dashboard_address": ":0", "host": "127.0.0.1"}
     with (
@@ -163,44 +165,46 @@ def test_a_scheduler_without_workers(tmp_path, monkeypatch):
         go(tmp_path / "out", on=address(empty))
 
 
-def test_something_else_that_listens(tmp_path, monkeypatch):
+def test_mute_server_raises(tmp_path, monkeypatch):
     monkeypatch.setattr(executor, "_CONNECT_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
-        with pytest.raises(ZooError, match="what listens there does not speak as Dask does"):
+        with pytest.raises(ZooError, match="the peer at this address does not speak the protocol of Dask"):
             go(tmp_path / "out", on=f"dask://127.0.0.1:{port}")
 
 
-def test_a_job_that_slurm_does_not_take(tmp_path, monkeypatch):
+def test_job_rejected_by_slurm_raises(tmp_path, monkeypatch):
     program = tmp_path / "sbatch"
     program.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition: x' >&2\nexit 1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ZooError, match=r"SLURM takes no such job \(sbatch: error: invalid partition: x\)"):
+    with pytest.raises(ZooError, match=r"SLURM rejects the job \(sbatch: error: invalid partition: x\)"):
         executor._check_accepted("#!/bin/sh\n")
 
 
-# ---- what needs no cluster ----------------------------------------------------------------------------
+# ---- without a cluster --------------------------------------------------------------------------------
 
 
-NOWHERE = " here dask:// dask://x dask://x:y dask://x:99999 dask://a@b:1 tcp://x:1 dask://x:1/y dask://[::1:1"
+INVALID_BACKENDS = (
+    " here dask:// dask://x dask://x:y dask://x:99999 dask://a@b:1 tcp://x:1 dask://x:1/y dask://[::1:1"
+)
 
 
-@pytest.mark.parametrize("on", NOWHERE.split(" "))
-def test_a_place_that_is_none(on, tmp_path):
+@pytest.mark.parametrize("on", INVALID_BACKENDS.split(" "))
+def test_invalid_backend_raises(on, tmp_path):
     with pytest.raises(UsageError, match=r"on is .*; expected local, dask\+slurm, or dask://HOST:PORT"):
         go(tmp_path / "out", on=on)
     assert not (tmp_path / "out").exists()
 
 
-def test_places():
-    assert backends.find_place(None) == backends.find_place("local") == backends.Place()
-    assert backends.find_place("dask://[::1]:8786").address == "tcp://[::1]:8786"
-    assert backends.find_place("dask+tls://host:8786").address == "tls://host:8786"
+def test_parse_backend():
+    assert backends.parse_backend(None) == backends.parse_backend("local") == backends.Backend()
+    assert backends.parse_backend("dask://[::1]:8786").address == "tcp://[::1]:8786"
+    assert backends.parse_backend("dask+tls://host:8786").address == "tls://host:8786"
 
 
 @pytest.mark.parametrize(("on", "extra"), [("dask://x:1", "dask"), ("dask+slurm", "slurm")])
-def test_an_extra_that_is_missing(on, extra, tmp_path, monkeypatch):
+def test_missing_extra_raises(on, extra, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     said = CliRunner().invoke(cli, ["compare", *FLAGS.split(), "--on", on, "--out", str(tmp_path / "out")])
     assert said.exit_code == 1
@@ -214,34 +218,36 @@ def test_an_extra_that_is_missing(on, extra, tmp_path, monkeypatch):
     [("dask", 2, "leave jobs out"), ("dask", 0, "leave jobs out"), ("slurm", None, "give jobs"),
      ("slurm", 0, "give jobs"), ("local", -1, "expected a number of processes")],
 )  # fmt: skip
-def test_numbers_of_jobs_that_cannot_be_meant(kind, jobs, words):
+def test_invalid_number_of_jobs_raises(kind, jobs, words):
     with pytest.raises(UsageError, match=words):
-        backends.check_jobs(backends.Place(kind), jobs)
+        backends.check_jobs(backends.Backend(kind), jobs)
 
 
-def test_a_directory_that_is_not_shared(tmp_path):
+def test_unshared_directory_is_incompatible(tmp_path):
     made = go(tmp_path / "made", jobs=0, engine=Idle()).path
-    errand = make_errand(made, "topic")
-    assert objection(errand, 0.0) == ""
+    context = make_context(made, "topic")
+    assert incompatibility(context, 0.0) == ""
     other = zoo.compare("vanilla", "copying", out=tmp_path / "other", steps=9, engine=Idle()).path
-    assert "holds another comparison there" in objection({**errand, "root": str(other)}, 0.0)
-    nowhere = {**errand, "root": str(tmp_path / "nowhere")}
-    assert "nowhere holds no comparison there; the directory must be one that all" in objection(nowhere, 0.0)
+    assert "holds another comparison there" in incompatibility({**context, "root": str(other)}, 0.0)
+    nowhere = {**context, "root": str(tmp_path / "nowhere")}
+    assert "nowhere holds no comparison there; the directory must be one that all" in incompatibility(
+        nowhere, 0.0
+    )
 
 
 class Idle:
-    """An engine that does nothing."""
+    """An executor that runs no job."""
 
-    def map(self, jobs, tell):
+    def map(self, jobs, on_event):
         return iter(())
 
 
 @pytest.fixture
-def handed():
-    """Jobs "a" and "b", handed out as futures that are numbers, and how often they were."""
-    out = Handed(lambda jobs: [object() for _ in jobs])
-    out.out([job("a"), job("b")])
-    return out
+def submitted():
+    """Submitted jobs "a" and "b"."""
+    jobs = SubmittedJobs(lambda jobs: [object() for _ in jobs])
+    jobs.submit_jobs([job("a"), job("b")])
+    return jobs
 
 
 def job(path):
@@ -259,90 +265,90 @@ def killed():
     return distributed.KilledWorker("key", Gone, 3)
 
 
-def test_a_job_that_comes_further_is_handed_out_again_however_many_workers_die(handed):
+def test_job_with_progress_is_resubmitted_after_deaths(submitted):
     for step in (10, 20, 30):
-        assert list(handed.note({"event": "step", "path": "a", "step": step}))
-        assert handed.done(next(iter(handed.jobs)), killed()) is None
-        handed.jobs = dict(sorted(handed.jobs.items(), key=lambda item: item[1]["path"]))
-    given_up, record = handed.done(next(iter(handed.jobs)), killed())
+        assert list(submitted.handle_event({"event": "step", "path": "a", "step": step}))
+        assert submitted.handle_result(next(iter(submitted.jobs)), killed()) is None
+        submitted.jobs = dict(sorted(submitted.jobs.items(), key=lambda item: item[1]["path"]))
+    given_up, record = submitted.handle_result(next(iter(submitted.jobs)), killed())
     assert (given_up["path"], record["status"]) == ("a", "failed")
-    assert record["error"] == "4 workers died while they did it, at last tcp://gone:1"
-    assert [left["path"] for left in handed.jobs.values()] == ["b"]
+    assert record["error"] == "4 workers died while they ran it, the last one tcp://gone:1"
+    assert [left["path"] for left in submitted.jobs.values()] == ["b"]
 
 
-def test_events_of_a_job_that_is_done_are_late(handed):
+def test_events_after_job_done_are_dropped(submitted):
     event = {"event": "step", "path": "a", "step": 1}
-    assert list(handed.note(dict(event))) == [event]
-    handed.done(next(iter(handed.jobs)), {"status": "finished"})
-    assert list(handed.note(dict(event))) == []
+    assert list(submitted.handle_event(dict(event))) == [event]
+    submitted.handle_result(next(iter(submitted.jobs)), {"status": "finished"})
+    assert list(submitted.handle_event(dict(event))) == []
 
 
-def test_a_job_that_is_taken_twice_had_a_worker_that_died(handed):
-    first, second = ({"event": "taken", "path": "a", "worker": name} for name in ("one", "two"))
-    assert list(handed.note(first)) == [first]
-    died, again = handed.note(second)
-    assert (died["event"], again) == ("died", second)
-    assert died["text"] == "an unknown cause at one; two goes on with it"
-    assert handed.running() == ["a"]
+def test_second_job_started_implies_worker_died(submitted):
+    first, second = ({"event": "job_started", "path": "a", "worker": name} for name in ("one", "two"))
+    assert list(submitted.handle_event(first)) == [first]
+    died, again = submitted.handle_event(second)
+    assert (died["event"], again) == ("worker_died", second)
+    assert died["text"] == "an unknown cause at one; two resumes it"
+    assert submitted.running() == ["a"]
 
 
-def test_a_job_that_was_left_had_a_worker_that_lives(handed):
-    taken = {"event": "taken", "path": "a", "worker": "one"}
-    assert list(handed.note(taken)) == [taken]
-    assert list(handed.note({"event": "left", "path": "a"})) == []
-    assert handed.running() == []
-    assert list(handed.note({**taken, "worker": "two"})) == [{**taken, "worker": "two"}]
+def test_job_released_implies_worker_lives(submitted):
+    taken = {"event": "job_started", "path": "a", "worker": "one"}
+    assert list(submitted.handle_event(taken)) == [taken]
+    assert list(submitted.handle_event({"event": "job_released", "path": "a"})) == []
+    assert submitted.running() == []
+    assert list(submitted.handle_event({**taken, "worker": "two"})) == [{**taken, "worker": "two"}]
 
 
-def test_a_scheduler_that_is_gone_ends_it(handed):
+def test_lost_scheduler_raises(submitted):
     with pytest.raises(ZooError, match="the Dask scheduler is gone"):
-        handed.done(next(iter(handed.jobs)), CancelledError())
+        submitted.handle_result(next(iter(submitted.jobs)), CancelledError())
     with pytest.raises(ZeroDivisionError):
-        handed.done(next(iter(handed.jobs)), ZeroDivisionError())
+        submitted.handle_result(next(iter(submitted.jobs)), ZeroDivisionError())
 
 
-class FakeSeat:
-    made: list[FakeSeat]
+class FakeSlot:
+    made: list[FakeSlot]
 
     def __init__(self, root):
         self.did, self.is_ended = [], False
         self.made.append(self)
 
-    def run(self, job, tell):
+    def run(self, job, on_event):
         self.did.append(job["path"])
         return {"status": "finished"}
 
     def close(self):
         pass
 
-    def vacate(self):
+    def terminate(self):
         self.is_ended = True
 
 
-def test_a_process_is_kept_for_the_next_job_of_its_comparison_and_not_for_long(tmp_path, monkeypatch):
-    FakeSeat.made = []
-    monkeypatch.setattr(worker, "Seat", FakeSeat)
-    monkeypatch.setattr(worker, "_REST", 0.05)
-    shelf, warm = worker.Slots(), {"path": "warm", "cell": "c"}
+def test_idle_worker_is_reused_then_expires(tmp_path, monkeypatch):
+    FakeSlot.made = []
+    monkeypatch.setattr(worker, "WorkerSlot", FakeSlot)
+    monkeypatch.setattr(worker, "_IDLE_TIMEOUT_S", 0.05)
+    cache, warm = worker.WorkerCache(), {"path": "warm", "cell": "c"}
     for topic in ("x", "x", "y"):
-        with shelf.one(tmp_path, topic) as slot:
-            slot.run(job("a"), warm, tmp_path, print)
-    assert [seat.did for seat in FakeSeat.made] == [["warm", "a", "a"], ["warm", "a"]]
+        with cache.acquire(tmp_path, topic) as reusable:
+            reusable.run(job("a"), warm, tmp_path, print)
+    assert [slot.did for slot in FakeSlot.made] == [["warm", "a", "a"], ["warm", "a"]]
     due = time.monotonic() + 10
-    while not all(seat.is_ended for seat in FakeSeat.made):
+    while not all(slot.is_ended for slot in FakeSlot.made):
         assert time.monotonic() < due
         time.sleep(0.01)
 
 
-def test_a_process_that_was_called_back_is_not_kept(tmp_path, monkeypatch):
-    FakeSeat.made = []
-    monkeypatch.setattr(worker, "Seat", FakeSeat)
-    shelf = worker.Slots()
-    with shelf.one(tmp_path, "x") as slot:
-        slot.close()
-    assert [seat.is_ended for seat in FakeSeat.made] == [True]
+def test_cancelled_worker_is_not_reused(tmp_path, monkeypatch):
+    FakeSlot.made = []
+    monkeypatch.setattr(worker, "WorkerSlot", FakeSlot)
+    cache = worker.WorkerCache()
+    with cache.acquire(tmp_path, "x") as reusable:
+        reusable.close()
+    assert [slot.is_ended for slot in FakeSlot.made] == [True]
 
 
-def test_only_who_asks_for_it_imports_dask():
+def test_dask_is_imported_only_when_requested():
     code = "import sys, zoo.comparison, zoo.cli.commands.compare; sys.exit('distributed' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

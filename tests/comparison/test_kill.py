@@ -1,4 +1,4 @@
-"""A killed comparison continues to the same scores, whoever is killed. See also `tools/crash_test.py`."""
+"""A killed comparison resumes to the same scores. See also `tools/crash_test.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import zoo
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 
-def test_killed_workers_and_leaders_change_nothing(tmp_path):
+def test_killed_workers_and_leaders_change_no_result(tmp_path):
     scenario, survivor = ComparisonProcesses(), tmp_path / "killed"
     scenario.prepare(tmp_path)
     kills = [(12, "worker"), (12, "leader"), (3, "Ctrl-C")]

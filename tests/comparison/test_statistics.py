@@ -1,4 +1,4 @@
-"""What the seeds say together."""
+"""Statistics over seeds, and the choice of a learning rate."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from comparison_records import RECORDS, record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.comparison.statistics import choose_rate, interval, overall, ranked, summarize
+from zoo.comparison.statistics import bootstrap_interval, choose_learning_rate, overall, rank_costs, summarize
 
 
-def test_a_row_for_each_task_and_cell():
+def test_summary_has_row_per_task_and_cell():
     rows = summarize(RECORDS)
     assert [(row["task"], row["cell"]) for row in rows] == [
         ("copying", "gru"),
@@ -26,7 +26,7 @@ def test_a_row_for_each_task_and_cell():
     assert (gru["steps_to_threshold"], gru["seconds_to_threshold"], gru["symbols_per_s"]) == (4.0, 0.5, 100.0)
 
 
-def test_lower_may_be_better():
+def test_lower_is_better_reverses_ranks():
     gru, lem = summarize(RECORDS)[2:]
     assert (gru["best"], gru["worst"], gru["rank"]) == (0.01, 0.03, 1.0)
     assert (lem["best"], lem["worst"], lem["rank"]) == (0.1, 0.2, 2.0)
@@ -39,7 +39,7 @@ def test_one_seed_has_no_spread():
     assert (row["mean"], row["spread"], row["low"], row["high"], row["rank"]) == (0.5, None, None, None, 1.0)
 
 
-def test_runs_without_a_score():
+def test_runs_without_score():
     lost = record("copying", "lem", 0, None, status="failed")
     rows = summarize([*RECORDS[:2], lost, record("copying", "lru", 0, 0.1)])
     assert [(row["cell"], row["mean"], row["lost"], row["rank"]) for row in rows] == [
@@ -51,7 +51,7 @@ def test_runs_without_a_score():
     assert summarize([]) == overall([]) == []
 
 
-def test_ranks_over_tasks():
+def test_overall_ranks():
     rows = overall(RECORDS)
     assert [(row["cell"], row["rank"], row["tasks"], row["runs"]) for row in rows] == [
         ("gru", 1.5, 2, 4),
@@ -63,7 +63,7 @@ def test_ranks_over_tasks():
     assert [(row["solvable"], row["runs"]) for row in overall([*RECORDS, *text])] == [(4, 5), (4, 5)]
 
 
-def test_only_tasks_that_all_cells_have_count():
+def test_overall_uses_only_tasks_of_all_cells():
     rows = overall([*RECORDS, record("dyck", "gru", 0, 0.1)])
     assert [row["tasks"] for row in rows] == [2, 2]
     apart = overall([RECORDS[0], RECORDS[6]])
@@ -73,7 +73,7 @@ def test_only_tasks_that_all_cells_have_count():
     ]
 
 
-def test_a_clear_winner_is_sure_of_its_rank():
+def test_clear_winner_has_degenerate_rank_interval():
     many = [record("t", "a", seed, 0.9 + 0.01 * seed) for seed in range(5)]
     many += [record("t", "b", seed, 0.1 + 0.01 * seed) for seed in range(5)]
     a, b = overall(many)
@@ -81,22 +81,25 @@ def test_a_clear_winner_is_sure_of_its_rank():
     assert (b["cell"], b["low"], b["high"]) == ("b", 2.0, 2.0)
 
 
-def test_equal_scores_share_their_places():
-    assert ranked(np.array([3.0, 1.0, 1.0, 2.0])).tolist() == [4.0, 1.5, 1.5, 3.0]
-    assert ranked(np.array([[np.inf, 0.0, np.inf], [1.0, 2.0, 3.0]])).tolist() == [[2.5, 1, 2.5], [1, 2, 3]]
+def test_equal_scores_share_ranks():
+    assert rank_costs(np.array([3.0, 1.0, 1.0, 2.0])).tolist() == [4.0, 1.5, 1.5, 3.0]
+    assert rank_costs(np.array([[np.inf, 0.0, np.inf], [1.0, 2.0, 3.0]])).tolist() == [
+        [2.5, 1, 2.5],
+        [1, 2, 3],
+    ]
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8))
-def test_an_interval_holds_what_it_is_of(scores):
-    low, high = interval(scores)
+def test_interval_lies_within_scores(scores):
+    low, high = bootstrap_interval(scores)
     slack = 1e-9 * max(map(abs, scores))
     assert min(scores) - slack <= low <= high <= max(scores) + slack
-    assert interval(scores) == (low, high)
+    assert bootstrap_interval(scores) == (low, high)
 
 
-def test_an_interval_is_about_as_wide_as_theory_says():
+def test_interval_width_matches_theory():
     scores = np.random.default_rng(1).normal(size=400).tolist()
-    low, high = interval(scores)
+    low, high = bootstrap_interval(scores)
     assert high - low == pytest.approx(2 * 1.96 * np.std(scores) / 20, rel=0.1)
 
 
@@ -126,9 +129,9 @@ def swept(*losses, solved=(False,) * 3, status=("finished",) * 3):
         ([], 0.01),
     ],
 )
-def test_the_rate_that_did_best_in_short_runs(records, rate):
-    assert choose_rate(records, RATES) == rate
+def test_choose_learning_rate(records, rate):
+    assert choose_learning_rate(records, RATES) == rate
 
 
-def test_of_one_rate_there_is_no_choice():
-    assert choose_rate([], (0.5,)) == 0.5
+def test_single_rate_is_chosen():
+    assert choose_learning_rate([], (0.5,)) == 0.5

@@ -1,11 +1,11 @@
-"""The tables of a comparison: what stands in them, and what is remarked."""
+"""The tables, warnings and setup description of a comparison."""
 
 from __future__ import annotations
 
 from comparison_records import RECORDS, record
 
 from zoo.comparison.statistics import overall, summarize
-from zoo.comparison.tables import remarks, sheets, surroundings
+from zoo.comparison.tables import describe_setup, list_warnings, make_tables
 
 TASKS = {
     "copying": {
@@ -44,12 +44,12 @@ ABOUT = {
 
 
 def results(records=RECORDS, sweep=(), **changes):
-    found = {"runs": records, "sweep": sweep, "summary": summarize(records), "overall": overall(records)}
-    return {**ABOUT, **found, **changes}
+    computed = {"runs": records, "sweep": sweep, "summary": summarize(records), "overall": overall(records)}
+    return {**ABOUT, **computed, **changes}
 
 
-def test_a_table_of_all_tasks_and_one_for_each():
-    every, copying, adding = sheets(results())
+def test_overall_table_and_table_per_task():
+    every, copying, adding = make_tables(results())
     headings = ("cell", "scope", "mean rank", "95 %", "copying", "adding", "solved", "training s")
     assert every.headings == headings
     assert every.rows[0] == ("gru", "recurrence", "1.50", "1.0 to 1.5", "0.7", "0.02", "1/4", "10")
@@ -67,27 +67,27 @@ def test_a_table_of_all_tasks_and_one_for_each():
     assert adding.rows[0][9:12] == ("–", "–", "–"), "what has no threshold is solved by nobody"
 
 
-def test_one_task_needs_no_table_of_all():
-    assert [sheet.title for sheet in sheets(results(RECORDS[:4]))] == ["copying (delay=2)"]
-    assert sheets(results([])) == []
+def test_one_task_has_no_overall_table():
+    assert [table.title for table in make_tables(results(RECORDS[:4]))] == ["copying (delay=2)"]
+    assert make_tables(results([])) == []
 
 
-def test_a_task_that_a_cell_lacks_is_said_not_to_count():
-    every = sheets(results(RECORDS[:-2]))[0]
+def test_overall_table_names_tasks_left_out():
+    every = make_tables(results(RECORDS[:-2]))[0]
     assert "1 tasks that lack a cell do not count." in every.legend
     assert [row[5] for row in every.rows if row[0] == "lem"] == ["–"]
 
 
-def test_results_that_say_nothing_of_scopes_have_tables_too():
+def test_results_without_scopes_have_tables():
     old = {name: value for name, value in results().items() if name != "cells"}
-    assert {row[1] for sheet in sheets(old) for row in sheet.rows} == {"–"}
+    assert {row[1] for table in make_tables(old) for row in table.rows} == {"–"}
 
 
-def test_remarks():
+def test_list_warnings():
     lost = record("copying", "lem", 2, None, status="failed", error="ValueError: no.", path="runs/x")
     far = record("adding", "big", 0, 0.1, high=False, lr=0.1, parameters=120)
-    said = list(remarks(results([*RECORDS, lost, far], sweep=[{**lost, "path": "runs/y"}])))
-    assert said == [
+    warnings = list(list_warnings(results([*RECORDS, lost, far], sweep=[{**lost, "path": "runs/y"}])))
+    assert warnings == [
         "runs/y failed: ValueError: no.",
         "runs/x failed: ValueError: no.",
         "big on adding has 120 parameters: its sizes come no nearer to 100.",
@@ -96,11 +96,11 @@ def test_remarks():
         "The largest learning rate of the grid, 0.1, was chosen for big on adding.",
     ]
     fixed = {**PLAN, "rates": [0.01], "size": {"hidden": 8}}
-    assert list(remarks(results(RECORDS, plan=fixed))) == []
+    assert list(list_warnings(results(RECORDS, plan=fixed))) == []
 
 
-def test_surroundings():
-    first, settings, machine, versions = surroundings(results())
+def test_describe_setup():
+    first, settings, machine, versions = describe_setup(results())
     assert first == (
         "Bare layers, 2,000 steps: 2 seeds, about 100 parameters each, the learning rate of each cell "
         "and task chosen among 0.01, 0.1 by a short run of another seed."
@@ -113,9 +113,9 @@ def test_surroundings():
     assert versions == "zoo 1, numpy 2."
     other = {**PLAN, "seeds": 1, "size": {"hidden": 8}, "length": {"seconds": 2.5}, "rates": [0.1]}
     other["settings"] = {**PLAN["settings"], "clip": 0}
-    first, settings, machine, _ = surroundings(results(plan=other, jobs=None))
+    first, settings, machine, _ = describe_setup(results(plan=other, jobs=None))
     assert (
         first == "Bare layers, as many steps as take 2.5 s: 1 seed, 8 hidden units each, learning rate 0.1."
     )
     assert settings.endswith("gradients not clipped.")
-    assert machine.endswith("; another engine.")
+    assert machine.endswith("; another executor.")

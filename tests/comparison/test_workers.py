@@ -1,4 +1,4 @@
-"""The pool of workers: who dies is replaced, what failed twice is told, and all ends when it shall."""
+"""The worker pool: replacement of dead workers, retries, and shutdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from zoo.comparison import worker_main
 from zoo.comparison import workers as workers_module
-from zoo.comparison.workers import Pool, Process, WorkerDied
+from zoo.comparison.workers import WorkerDied, WorkerPool, WorkerProcess
 from zoo.errors import ZooError
 
 
@@ -21,7 +21,7 @@ def job(path):
 
 
 class Fake:
-    """A worker process that does what its script says."""
+    """A worker process whose behaviour for each job is scripted."""
 
     made: list[Fake]
     script: dict[str, list[str]]
@@ -33,22 +33,22 @@ class Fake:
         if "start" in self.script.get("", []):
             raise ZooError("compare: a worker process does not start")
 
-    def run(self, job, tell):
-        deeds = self.script.get(job["path"], [])
-        deed = deeds.pop(0) if deeds else "finish"
-        if deed == "die":
+    def run(self, job, on_event):
+        actions = self.script.get(job["path"], [])
+        action = actions.pop(0) if actions else "finish"
+        if action == "die":
             raise WorkerDied("signal 9 (Killed)")
-        if deed == "hang":
+        if action == "hang":
             while not self.is_dismissed:
                 time.sleep(0.001)
             raise WorkerDied("exit code 0")
-        if deed == "break":
+        if action == "break":
             raise RuntimeError("a fault of the pool")
-        tell({"event": "step", "path": job["path"], "step": 1})
+        on_event({"event": "step", "path": job["path"], "step": 1})
         self.done.append(job["path"])
         return {"status": "finished", "pid": self.pid}
 
-    def dismiss(self):
+    def stop_accepting(self):
         self.is_dismissed = True
 
     def end(self, patience):
@@ -60,34 +60,34 @@ class Fake:
 
 @pytest.fixture
 def script(monkeypatch):
-    """What happens to each job, by its path; without a word it is finished."""
+    """Actions of the workers by path of the job; the default is to finish."""
     Fake.made, Fake.script = [], {}
-    monkeypatch.setattr(workers_module, "Process", Fake)
-    monkeypatch.setattr(workers_module, "_TICK", 0.01)
-    monkeypatch.setattr(workers_module, "failed", lambda job, why: {"status": "failed", "error": why})
+    monkeypatch.setattr(workers_module, "WorkerProcess", Fake)
+    monkeypatch.setattr(workers_module, "_POLL_S", 0.01)
+    monkeypatch.setattr(workers_module, "failed_record", lambda job, why: {"status": "failed", "error": why})
     yield Fake.script
     assert all(process.is_closed for process in Fake.made), "no process is left behind"
     assert not any(
-        thread.name.startswith("Thread") and "_serve" in thread.name for thread in threading.enumerate()
+        thread.name.startswith("Thread") and "_run_jobs" in thread.name for thread in threading.enumerate()
     )
 
 
-def results(told, jobs, count=2, **given):
-    with Pool(None, count, **given) as workers:
-        return {job["path"]: record for job, record in workers.map(jobs, told.append)}
+def results(events, jobs, count=2, **given):
+    with WorkerPool(None, count, **given) as workers:
+        return {job["path"]: record for job, record in workers.map(jobs, events.append)}
 
 
 def test_every_job_is_done_once(script):
-    told = []
-    found = results(told, [job(f"{n}") for n in range(20)], count=3)
-    assert {record["status"] for record in found.values()} == {"finished"}
-    assert sorted(path for process in Fake.made for path in process.done) == sorted(found)
+    events = []
+    records = results(events, [job(f"{n}") for n in range(20)], count=3)
+    assert {record["status"] for record in records.values()} == {"finished"}
+    assert sorted(path for process in Fake.made for path in process.done) == sorted(records)
     assert len(Fake.made) <= 3
-    assert sum(event["event"] == "step" for event in told) == 20
+    assert sum(event["event"] == "step" for event in events) == 20
 
 
-def test_no_more_processes_than_jobs_and_they_are_kept(script):
-    with Pool(None, 4) as workers:
+def test_pool_starts_at_most_one_process_per_job_and_reuses_it(script):
+    with WorkerPool(None, 4) as workers:
         assert list(workers.map([], print)) == []
         assert Fake.made == []
         for _ in range(3):
@@ -95,29 +95,29 @@ def test_no_more_processes_than_jobs_and_they_are_kept(script):
         assert len(Fake.made) == 1
 
 
-def test_a_dead_worker_is_replaced_and_its_job_tried_again(script):
+def test_dead_worker_is_replaced_and_its_job_retried(script):
     script["b"] = ["die"]
-    told = []
-    found = results(told, [job("a"), job("b"), job("c")], count=1)
-    assert {record["status"] for record in found.values()} == {"finished"}
+    events = []
+    records = results(events, [job("a"), job("b"), job("c")], count=1)
+    assert {record["status"] for record in records.values()} == {"finished"}
     assert len(Fake.made) == 2
-    assert [event for event in told if event["event"] == "died"] == [
-        {"event": "died", "path": "b", "text": "signal 9 (Killed)"}
+    assert [event for event in events if event["event"] == "worker_died"] == [
+        {"event": "worker_died", "path": "b", "text": "signal 9 (Killed)"}
     ]
-    assert [event["pid"] for event in told if event["event"] == "worker"] == [100, 101]
+    assert [event["pid"] for event in events if event["event"] == "worker_started"] == [100, 101]
 
 
-def test_a_job_that_kills_two_workers_is_given_up(script):
+def test_job_that_kills_two_workers_fails(script):
     script["b"] = ["die", "die"]
-    found = results([], [job("a"), job("b"), job("c")], count=1)
-    assert found["b"] == {
+    records = results([], [job("a"), job("b"), job("c")], count=1)
+    assert records["b"] == {
         "status": "failed",
         "error": "its worker process died 2 times, at last of signal 9 (Killed)",
     }
-    assert [found[path]["status"] for path in "ac"] == ["finished"] * 2
+    assert [records[path]["status"] for path in "ac"] == ["finished"] * 2
 
 
-def test_a_worker_that_does_not_start_ends_it_all(script):
+def test_worker_that_does_not_start_raises(script):
     script[""] = ["start"]
     with pytest.raises(ZooError, match="a worker process does not start"):
         results([], [job("a"), job("b")])
@@ -125,36 +125,36 @@ def test_a_worker_that_does_not_start_ends_it_all(script):
         process.is_closed = True  # as the process itself would have seen to
 
 
-def test_a_fault_of_the_pool_is_not_hidden(script):
+def test_error_in_pool_thread_propagates(script):
     script["a"] = ["break"]
     with pytest.raises(RuntimeError, match="a fault of the pool"):
         results([], [job("a"), job("b")])
 
 
-def test_who_asks_to_stop_is_heard_while_everybody_works(script):
+def test_check_interrupts_busy_pool(script):
     script["a"] = script["b"] = ["hang", "hang"]
-    asked = []
+    calls = []
 
     def check():
-        asked.append(1)
-        if len(asked) > 3:
+        calls.append(1)
+        if len(calls) > 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         results([], [job("a"), job("b"), job("c")], check=check)
     assert [process.done for process in Fake.made] == [[], []]
-    assert len(Fake.made) == 2, "nobody is replaced when all shall end"
+    assert len(Fake.made) == 2, "no worker is replaced during shutdown"
 
 
-def test_to_leave_early_ends_what_is_running(script):
+def test_leaving_early_ends_running_jobs(script):
     script["b"] = ["hang", "hang"]
-    with Pool(None, 2) as workers:
+    with WorkerPool(None, 2) as workers:
         for first, _ in workers.map([job("a"), job("b"), job("c"), job("d")], lambda event: None):
             assert first["path"] in "acd"
             break
 
 
-# ---- the worker's side --------------------------------------------------------------------------------
+# ---- worker process -----------------------------------------------------------------------------------
 
 
 def served(lines, monkeypatch, run_job):
@@ -164,9 +164,9 @@ def served(lines, monkeypatch, run_job):
     return [json.loads(line) for line in answers.getvalue().splitlines()]
 
 
-def test_a_worker_answers_with_events_and_a_record(monkeypatch):
-    def run_job(job, root, tell):
-        tell({"event": "step", "step": 3})
+def test_worker_sends_events_and_record(monkeypatch):
+    def run_job(job, root, on_event):
+        on_event({"event": "step", "step": 3})
         return {"status": "finished", "path": job["path"]}
 
     ready, *rest = served([json.dumps({"path": "a"}) + "\n"], monkeypatch, run_job)
@@ -177,15 +177,15 @@ def test_a_worker_answers_with_events_and_a_record(monkeypatch):
     ]
 
 
-def test_a_worker_that_nobody_leads_any_more_stops_in_the_middle_of_a_run(monkeypatch):
+def test_worker_stops_run_when_stdin_closes(monkeypatch):
     raised, began = threading.Event(), threading.Event()
     monkeypatch.setattr(signal, "raise_signal", lambda number: number == signal.SIGTERM and raised.set())
 
     def lines():
         yield json.dumps({"path": "a"}) + "\n"
-        assert began.wait(10)  # then whoever wrote this is gone
+        assert began.wait(10)  # then the leading process is gone
 
-    def run_job(job, root, tell):
+    def run_job(job, root, on_event):
         began.set()
         assert raised.wait(10), "the signal that ends a run"
         return {"status": "finished"}
@@ -193,9 +193,9 @@ def test_a_worker_that_nobody_leads_any_more_stops_in_the_middle_of_a_run(monkey
     assert served(lines(), monkeypatch, run_job)[1:] == [{"record": {"status": "finished"}}]
 
 
-def test_a_process_that_cannot_start_says_why(tmp_path, monkeypatch):
+def test_process_that_cannot_start_raises_with_stderr(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     (tmp_path / "python").write_text("#!/bin/sh\necho 'no such machine' >&2\nexit 3\n")
     (tmp_path / "python").chmod(0o755)
     with pytest.raises(ZooError, match=r"a worker process does not start: exit code 3: no such machine"):
-        Process(tmp_path)
+        WorkerProcess(tmp_path)

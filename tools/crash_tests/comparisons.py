@@ -110,7 +110,7 @@ class ComparisonProcesses:
 
     def kill(self, command: Command, victim: str) -> bool:
         """Kill a worker, or kill or interrupt the leading process. False if the victim had ended."""
-        workers = [event["pid"] for event in command.events() if event["event"] == "worker"]
+        workers = [event["pid"] for event in command.events() if event["event"] == "worker_started"]
         if victim == "worker":
             return kill(workers[-1])
         command.process.send_signal(signal.SIGINT if victim == "Ctrl-C" else signal.SIGKILL)

@@ -1,8 +1,6 @@
-"""Comparing cells: a plan, its jobs, whatever runs them, their records, statistics, tables.
+"""Compare cells on tasks: request → plan → jobs → executor → records → statistics → tables.
 
-One way: what is asked → plan → jobs → engine → records → statistics → tables.
-
-A name is imported when it is first used: a report reads results, and needs no compiler.
+Names are imported at first use, because a report that reads results needs no compiler.
 """
 
 from __future__ import annotations
@@ -14,12 +12,12 @@ if TYPE_CHECKING:
     from zoo.comparison.results import Comparison
     from zoo.comparison.runner import Stopped, compare
 
-_HOMES = {"Comparison": "results", "Stopped": "runner", "compare": "runner"}
+_MODULES = {"Comparison": "results", "Stopped": "runner", "compare": "runner"}
 
 __all__ = ["Comparison", "Stopped", "compare"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'zoo.comparison' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"zoo.comparison.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"zoo.comparison.{_MODULES[name]}"), name)

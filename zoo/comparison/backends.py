@@ -1,4 +1,4 @@
-"""Where the jobs of a comparison are done: on this machine, or by the workers of a Dask cluster."""
+"""Backends of a comparison: this machine, or the workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -12,48 +12,47 @@ from zoo.errors import UsageError
 LOCAL, DASK, SLURM = "local", "dask", "slurm"
 
 _PROTOCOLS = {"dask": "tcp", "dask+tls": "tls"}
-_NEEDS = {DASK: ("distributed", "dask"), SLURM: ("dask_jobqueue", "slurm")}
-"""What has to be installed, and the extra that brings it."""
+_REQUIREMENTS = {DASK: ("distributed", "dask"), SLURM: ("dask_jobqueue", "slurm")}
+"""The module that a backend needs, and the extra that installs it."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where jobs are done.
+class Backend:
+    """Where jobs run.
 
     Args:
-        kind: ``"local"``; ``"dask"`` for a scheduler that is there; ``"slurm"`` for one of our own, whose
-            workers are jobs of SLURM.
-        address: Of the scheduler, as Dask writes it.
+        kind: ``"local"``; ``"dask"`` for a running scheduler; ``"slurm"`` for a scheduler in this process
+            whose workers are SLURM jobs.
+        address: Address of the scheduler in Dask's form.
     """
 
     kind: str = LOCAL
     address: str = ""
 
 
-def find_place(on: str | None) -> Place:
-    """The place that ``on`` names.
+def parse_backend(on: str | None) -> Backend:
+    """Parse the argument ``on``.
 
     Args:
-        on: ``"local"``, ``"dask://HOST:PORT"``, ``"dask+tls://HOST:PORT"`` ``"dask+slurm"``; None for here.
+        on: ``"local"``, ``"dask://HOST:PORT"``, ``"dask+tls://HOST:PORT"``, ``"dask+slurm"``; None is local.
 
     Raises:
-        UsageError: if it is none of these, or what it needs is not installed.
+        UsageError: if it is invalid, or a package that it needs is not installed.
     """
     if on is None or (isinstance(on, str) and on == LOCAL):
-        return Place()
+        return Backend()
     if not isinstance(on, str):
         raise UsageError(f"compare: on is {short_repr(on)}; expected a string, as in 'local'.")
-    place = Place(SLURM) if on == "dask+slurm" else Place(DASK, _address(on))
-    module, extra = _NEEDS[place.kind]
+    backend = Backend(SLURM) if on == "dask+slurm" else Backend(DASK, _parse_address(on))
+    module, extra = _REQUIREMENTS[backend.kind]
     if importlib.util.find_spec(module) is None:
         raise UsageError(
             f"compare: {on} needs {module.replace('_', '-')}; pip install 'recurrent-zoo[{extra}]' brings it."
         )
-    return place
+    return backend
 
 
-def _address(on: str) -> str:
-    """The address of a scheduler, as Dask writes it."""
+def _parse_address(on: str) -> str:
     try:
         parts = urlsplit(on)
         protocol, host, port = _PROTOCOLS.get(parts.scheme), parts.hostname, parts.port
@@ -67,20 +66,18 @@ def _address(on: str) -> str:
     return f"{protocol}://{parts.netloc}"
 
 
-def check_jobs(place: Place, jobs: int | None) -> None:
-    """Refuse a number of jobs that cannot be meant.
+def check_jobs(backend: Backend, jobs: int | None) -> None:
+    """Check the number of jobs.
 
     Raises:
-        UsageError: if it is none, or not for this place.
+        UsageError: if it is not a count, or does not apply to this backend.
     """
     if jobs is not None and (type(jobs) is not int or jobs < 0):
         raise UsageError(f"compare: jobs is {jobs!r}; expected a number of processes, or 0 for none.")
-    if place.kind == DASK and jobs is not None:
+    if backend.kind == DASK and jobs is not None:
         raise UsageError(
-            "compare: jobs is given, and so is a Dask scheduler, whose workers decide how many are done at a "
-            "time; leave jobs out."
+            "compare: jobs is given together with a Dask scheduler, whose workers determine how many jobs "
+            "run at a time; leave jobs out."
         )
-    if place.kind == SLURM and not jobs:
-        raise UsageError(
-            "compare: dask+slurm needs to know how many jobs SLURM is to be asked for; give jobs (--jobs N)."
-        )
+    if backend.kind == SLURM and not jobs:
+        raise UsageError("compare: dask+slurm needs the number of SLURM jobs; give jobs (--jobs N).")

@@ -1,4 +1,4 @@
-"""Doing one job, in whatever process: the one function that every engine calls."""
+"""Execute one job in the current process. Every executor calls `run_job`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.comparison.jobs import Event, Job, Record, Tell
-from zoo.comparison.results import evaluations, read_record, record_of, write_record
+from zoo.comparison.jobs import Event, Job, OnEvent, Record
+from zoo.comparison.results import evaluations, make_record, read_record, write_record
 from zoo.errors import ZooError
 from zoo.registry import load_plugin_file, resolve_cell, resolve_task
 from zoo.registry.loader import error_text
@@ -17,19 +17,19 @@ from zoo.storage import RunDirectory
 from zoo.training import Run, TaskScore, evaluate_task, train
 from zoo.training.config import TEST_BATCHES
 
-# Seconds until whoever had a run before has saved and let it go. If its machine is gone, a shared file system
-# drops its locks only after a while: NFS servers of Linux wait for 90 seconds.
-_HANDOVER = 150.0
-_PACE = 1.0  # seconds for which steps are counted
+# A run directory stays locked until its previous process has saved. If that machine is gone, a shared file
+# system releases the lock only after a while: NFS servers of Linux wait for 90 seconds.
+_LOCK_TIMEOUT_S = 150.0
+_PACE_S = 1.0  # training time over which the pace is measured
 
 
-def run_job(job: Job, root: Path, tell: Tell) -> Record:
-    """Do a job; whatever goes wrong is in its record.
+def run_job(job: Job, root: Path, on_event: OnEvent) -> Record:
+    """Execute a job. An error becomes a record with the status ``"failed"``.
 
     Args:
         job: The job.
         root: Directory of the comparison.
-        tell: Called with events meanwhile.
+        on_event: Called with events of the run.
 
     Raises:
         Interrupted: after a signal, when the run has saved.
@@ -37,35 +37,40 @@ def run_job(job: Job, root: Path, tell: Tell) -> Record:
     try:
         for file in job["plugins"]:
             load_plugin_file(file)
-        return _KINDS[job["kind"]](job, root, tell)
+        return _FUNCTIONS[job["kind"]](job, root, on_event)
     except Exception as error:  # one run never stops the others
-        return failed(job, error_text(error))
+        return failed_record(job, error_text(error))
 
 
-def failed(job: Job, why: str) -> Record:
-    """The record of a job that came to nothing."""
-    return record_of(job, "failed", error=why)
+def failed_record(job: Job, reason: str) -> Record:
+    """Record of a job that failed."""
+    return make_record(job, "failed", error=reason)
 
 
-def _run(job: Job, root: Path, tell: Tell) -> Record:
-    """A run, begun or gone on with, to its end."""
-    done = read_record(root, job)
-    if done is not None:
-        return done
+def _run(job: Job, root: Path, on_event: OnEvent) -> Record:
+    """Start or resume a run, train it to its end, and test it."""
+    stored = read_record(root, job)
+    if stored is not None:
+        return stored
     folder = root / job["path"]
-    RunDirectory(folder).wait_for_writer(_HANDOVER)
-    why = _train(job, folder, tell)
+    RunDirectory(folder).wait_for_writer(_LOCK_TIMEOUT_S)
+    divergence = _train(job, folder, on_event)
     history = Run(folder).history
-    tested = _test(job, folder) if job["kind"] == "run" and evaluations(history) else None
-    record = record_of(job, "diverged" if why else "finished", history, tested, why)
+    score = _test(job, folder) if job["kind"] == "run" and evaluations(history) else None
+    record = make_record(job, "diverged" if divergence else "finished", history, score, divergence)
     write_record(folder, record)
     return record
 
 
-def _train(job: Job, folder: Path, tell: Tell) -> str:
-    """Train to the end; how it diverged, if it did, in a sentence."""
+def _train(job: Job, folder: Path, on_event: OnEvent) -> str:
+    """Train to the end. Returns the error message if training diverged, otherwise an empty text."""
     try:
-        train(**job["train"], out=folder, resume=True, on_event=lambda event: _pass_on(event, job, tell))
+        train(
+            **job["train"],
+            out=folder,
+            resume=True,
+            on_event=lambda event: _forward_event(event, job, on_event),
+        )
     except ZooError as error:
         if folder.exists() and Run(folder).ended == "diverged":
             return str(error)
@@ -74,61 +79,60 @@ def _train(job: Job, folder: Path, tell: Tell) -> str:
 
 
 def _test(job: Job, folder: Path) -> TaskScore:
-    """How well the model of the best validation does on examples that nothing was chosen by."""
+    """Score of the model with the best validation on the test split."""
     run = Run(folder, type(resolve_cell(job["train"]["cell"])))
     task = resolve_task(job["train"]["task"], **job["train"]["task_options"])
     return evaluate_task(task, run.model, "test", TEST_BATCHES, run.config.batch or 1)
 
 
-def _pass_on(event: Event, job: Job, tell: Tell) -> None:
-    """How far a run is."""
+def _forward_event(event: Event, job: Job, on_event: OnEvent) -> None:
     if event["event"] in ("start", "resume", "compiled", "step"):
-        tell({"event": event["event"], "path": job["path"], "step": event["step"]})
+        on_event({"event": event["event"], "path": job["path"], "step": event["step"]})
 
 
-def _warm(job: Job, root: Path, tell: Tell) -> Record:  # noqa: ARG001 - every kind of job takes them
-    """One step of everything, which leaves compiled kernels behind and nothing else."""
+def _warm_up(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: ARG001 - signature of _FUNCTIONS
+    """Train one step of each configuration, which leaves only compiled kernels behind."""
     with tempfile.TemporaryDirectory() as folder:
-        for place, arguments in enumerate(job["train"]["each"]):
-            train(**arguments, out=Path(folder) / f"{place}")
-    return {**_about(job), "status": "finished"}
+        for index, arguments in enumerate(job["train"]["each"]):
+            train(**arguments, out=Path(folder) / f"{index}")
+    return {**_task_and_cell(job), "status": "finished"}
 
 
-class _Enough(Exception):
-    """The pace is known."""
+class _PaceMeasured(Exception):
+    """Stops training when enough steps were timed."""
 
 
-def _pace(job: Job, root: Path, tell: Tell) -> Record:  # noqa: ARG001
-    """Updates a second, on this machine as busy as it is."""
-    pace = _Pace()
+def _measure_pace(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: ARG001
+    """Measure updates per second under the current load of this machine."""
+    meter = _PaceMeter()
     with tempfile.TemporaryDirectory() as folder:
         endless = {"steps": 10**9, "eval_every": 10**9, "save_every": 10**9, "log_every": 5}
-        with contextlib.suppress(_Enough):
-            train(**{**job["train"], **endless}, out=Path(folder) / "run", on_event=pace)
-    return {**_about(job), "status": "finished", "steps_per_s": pace.steps / pace.seconds}
+        with contextlib.suppress(_PaceMeasured):
+            train(**{**job["train"], **endless}, out=Path(folder) / "run", on_event=meter)
+    return {**_task_and_cell(job), "status": "finished", "steps_per_s": meter.steps / meter.seconds}
 
 
-def _about(job: Job) -> Record:
+def _task_and_cell(job: Job) -> Record:
     return {"task": job["task"], "cell": job["cell"]}
 
 
-class _Pace:
-    """Counts updates until it knows how many there are in a second."""
+class _PaceMeter:
+    """Counts updates and their time; raises `_PaceMeasured` after `_PACE_S`."""
 
     def __init__(self) -> None:
         self.steps, self.seconds = 0, 0.0
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Note a line of progress."""
+        """Add a ``step`` event."""
         if event["event"] == "step":
             self.steps, self.seconds = event["step"], self.seconds + event["seconds"]
-            if self.seconds >= _PACE:
-                raise _Enough
+            if self.seconds >= _PACE_S:
+                raise _PaceMeasured
 
 
-_KINDS: dict[str, Callable[[Job, Path, Tell], Record]] = {
+_FUNCTIONS: dict[str, Callable[[Job, Path, OnEvent], Record]] = {
     "run": _run,
     "sweep": _run,
-    "warm": _warm,
-    "pace": _pace,
+    "warm": _warm_up,
+    "pace": _measure_pace,
 }

@@ -1,4 +1,4 @@
-"""The hidden size at which a cell comes nearest to a budget of parameters."""
+"""Choose the hidden size whose number of parameters is nearest to a budget."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-MOST_HIDDEN = 2**15
+MAX_HIDDEN = 2**15
 TOLERANCE = 0.05
 """Allowed relative difference between the parameters of a cell and the budget."""
-_REACH = 1024
-"""Sizes that suit a cell lie at most so far apart: heads, orders and periods divide them."""
+_MAX_GAP = 1024
+"""Largest distance between consecutive valid hidden sizes, which heads, orders and periods must divide."""
 
 Count = Callable[[int], "int | None"]
-"""Parameters at a hidden size; None if the cell does not come in that size. It never falls as H grows."""
+"""Parameters at a hidden size; None if the size is invalid. It never decreases as ``H`` grows."""
 
 
 @dataclass(frozen=True)
-class Size:
-    """A hidden size, and what comes of it.
+class HiddenSize:
+    """A hidden size and its number of parameters.
 
     Args:
         hidden: ``H``.
@@ -29,51 +29,51 @@ class Size:
     parameters: int
 
 
-def nearest(budget: int, count: Count) -> Size | None:
-    """The size whose number of parameters is nearest to a budget; of two as near, the smaller one.
+def nearest_hidden_size(budget: int, count: Count) -> HiddenSize | None:
+    """Find the size whose number of parameters is nearest to a budget; the smaller of two equally near ones.
 
     Args:
-        budget: Parameters that are asked for.
+        budget: Number of parameters.
         count: Parameters at each hidden size.
 
     Returns:
-        None if the cell comes in no size up to `MOST_HIDDEN`, or has fewer parameters in all of them.
+        None if no size up to `MAX_HIDDEN` is valid, or all of them have fewer parameters.
     """
-    known = functools.cache(count)
-    above = _first_above(budget, known)
+    cached_count = functools.cache(count)
+    above = _first_reaching(budget, cached_count)
     if above is None:
         return None
-    below = _size(range(above.hidden - 1, max(0, above.hidden - 1 - _REACH), -1), known)
+    below = _first_valid(range(above.hidden - 1, max(0, above.hidden - 1 - _MAX_GAP), -1), cached_count)
     return min(filter(None, (below, above)), key=lambda size: abs(size.parameters - budget))
 
 
-def smallest(count: Count) -> Size | None:
-    """The smallest size that a cell comes in, with the fewest parameters; None if it comes in none."""
-    return _next(1, functools.cache(count))
+def smallest_hidden_size(count: Count) -> HiddenSize | None:
+    """Find the smallest valid size, which has the fewest parameters; None if there is none."""
+    return _next_size(1, functools.cache(count))
 
 
-def _first_above(budget: int, count: Count) -> Size | None:
-    """The smallest size with at least so many parameters."""
+def _first_reaching(budget: int, count: Count) -> HiddenSize | None:
+    """Find the smallest size with at least ``budget`` parameters, by bisection."""
     low, high = 1, 1
-    while (found := _next(high, count)) is not None and found.parameters < budget:
-        low, high = found.hidden + 1, 2 * found.hidden
-        if found.hidden > MOST_HIDDEN:
+    while (size := _next_size(high, count)) is not None and size.parameters < budget:
+        low, high = size.hidden + 1, 2 * size.hidden
+        if size.hidden > MAX_HIDDEN:
             return None
     while low < high:
         middle = (low + high) // 2
-        found = _next(middle, count)
-        if found is not None and found.parameters < budget:
-            low = found.hidden + 1
+        size = _next_size(middle, count)
+        if size is not None and size.parameters < budget:
+            low = size.hidden + 1
         else:
             high = middle
-    return _next(low, count)
+    return _next_size(low, count)
 
 
-def _next(hidden: int, count: Count) -> Size | None:
-    """The next size that suits the cell, from ``hidden`` on."""
-    return _size(range(hidden, hidden + _REACH), count)
+def _next_size(hidden: int, count: Count) -> HiddenSize | None:
+    """Find the first valid size from ``hidden`` on."""
+    return _first_valid(range(hidden, hidden + _MAX_GAP), count)
 
 
-def _size(candidates: Iterable[int], count: Count) -> Size | None:
+def _first_valid(candidates: Iterable[int], count: Count) -> HiddenSize | None:
     sizes = ((hidden, count(hidden)) for hidden in candidates)
-    return next((Size(hidden, number) for hidden, number in sizes if number is not None), None)
+    return next((HiddenSize(hidden, number) for hidden, number in sizes if number is not None), None)

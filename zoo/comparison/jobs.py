@@ -1,7 +1,4 @@
-"""Jobs: what is to be done, as plain JSON that any process on any machine can be handed.
-
-Which engine runs them is no matter here: an engine maps jobs to records, as they are done.
-"""
+"""Jobs of a comparison as plain JSON, which can be sent to any process on any machine."""
 
 from __future__ import annotations
 
@@ -9,34 +6,33 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypedDict
 
 from zoo.comparison.plan import Plan
-from zoo.comparison.specs import Problem
+from zoo.comparison.specs import TaskInfo
 
 Record = dict[str, Any]
 Event = dict[str, Any]
-Tell = Callable[[Event], None]
-"""Called with what happens meanwhile, a dictionary with ``event``."""
+OnEvent = Callable[[Event], None]
+"""Callback that receives events: dictionaries with the key ``event``."""
 
 SWEEP_SEED = 1_000_000
-"""Of the runs of the sweep: none of those compared, so that the choice of a rate favours none of them."""
-
+"""Seed of the learning rate sweep. No compared run has it, so that the chosen rate favours none of them."""
 
 _VALIDATIONS = {"sweep": 5, "run": 20}
-"""In a run of each kind."""
+"""Validations in a run of each kind."""
 
 
 class Job(TypedDict):
-    """Something to do.
+    """A unit of work.
 
     Attributes:
-        kind: ``"warm"`` to compile kernels, ``"pace"`` to measure what a step takes, ``"sweep"`` for a short
-            run, ``"run"`` for one that is tested in the end.
-        path: Names the job; for a run its directory, below that of the comparison.
+        kind: ``"warm"`` to compile kernels, ``"pace"`` to measure updates per second, ``"sweep"`` for a short
+            run of the learning rate sweep, ``"run"`` for a run that is tested at its end.
+        path: Name of the job. For a run, its directory relative to that of the comparison.
         task: Label of the task.
         cell: Label of the cell.
-        goal: What the task measures: metric, direction, threshold, baseline.
+        goal: Metric of the task: name, direction, threshold, baseline.
         parameters: ``P``.
-        plugins: Files that bring members, to be loaded before.
-        train: Arguments of ``zoo.train``; to warm up, several of them, one after the other, under ``each``.
+        plugins: Plugin files to load first.
+        train: Arguments of ``zoo.train``. A ``"warm"`` job has a list of them under ``each``.
     """
 
     kind: str
@@ -49,95 +45,93 @@ class Job(TypedDict):
     train: dict[str, Any]
 
 
-class Engine(Protocol):
-    """What runs jobs: the processes of this machine, or others."""
+class Executor(Protocol):
+    """Interface that runs jobs: in processes of this machine or elsewhere."""
 
-    def map(self, jobs: Iterable[Job], tell: Tell) -> Iterator[tuple[Job, Record]]:
-        """Every job with its record, in the order in which they are done.
+    def map(self, jobs: Iterable[Job], on_event: OnEvent) -> Iterator[tuple[Job, Record]]:
+        """Yield every job with its record, in the order of completion.
 
-        Whatever a job does, it comes back with a record. To close the iterator stops what is running, and
-        what was running can be gone on with.
+        Every job yields a record, also if it fails. Closing the iterator stops running jobs, which can be
+        resumed later.
         """
 
 
-class Jobs:
-    """The jobs of a plan.
+class JobFactory:
+    """Makes the jobs of a plan.
 
     Args:
         plan: The plan.
-        problems: The tasks by label.
-        plugins: Files that bring members.
+        tasks: Tasks by label.
+        plugins: Plugin files that every job loads.
     """
 
-    def __init__(self, plan: Plan, problems: Mapping[str, Problem], plugins: Iterable[str] = ()) -> None:
-        self.plan, self.problems, self.plugins = plan, problems, list(plugins)
+    def __init__(self, plan: Plan, tasks: Mapping[str, TaskInfo], plugins: Iterable[str] = ()) -> None:
+        self.plan, self.tasks, self.plugins = plan, tasks, list(plugins)
 
     def warm(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
-        """Compile what some pairs need: a job for each cell, with a step for each kind of kernels."""
-        found: dict[str, dict[str, Job]] = {}
+        """Jobs that compile kernels: one for each cell, with one step for each kind of kernels."""
+        jobs: dict[str, dict[str, Job]] = {}
         for task, cell in pairs:
             job = self._job("warm", "warm", task, cell, {"steps": 1, "seed": 0})
-            found.setdefault(cell, {}).setdefault(self.problems[task].kernels, job)
-        return [_together(list(jobs.values())) for jobs in found.values()]
+            jobs.setdefault(cell, {}).setdefault(self.tasks[task].kernels, job)
+        return [_merge_warm_ups(list(of_cell.values())) for of_cell in jobs.values()]
 
     def pace(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
-        """Measure how long a step of each pair takes."""
+        """Jobs that measure the updates per second of each pair."""
         return [self._job("pace", "pace", *pair, {"seed": 0}) for pair in pairs]
 
     def sweep(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
-        """Short runs at every rate of the grid, if there are several."""
+        """Short runs at every learning rate of the grid; none if the grid has one rate."""
         rates = self.plan.rates if len(self.plan.rates) > 1 else ()
         return [self._run("sweep", *pair, rate, SWEEP_SEED) for pair in pairs for rate in rates]
 
     def runs(self, rates: Mapping[tuple[str, str], float]) -> list[Job]:
-        """Every run; one seed of everything comes before the next, so that what is done first is of use."""
+        """All runs, ordered by seed, so that early results cover every pair."""
         seeds = range(self.plan.seeds)
         return [self._run("run", *pair, rate, seed) for seed in seeds for pair, rate in rates.items()]
 
     def _run(self, kind: str, task: str, cell: str, rate: float, seed: int) -> Job:
-        settled = self.plan.settled[task][cell].steps or 1
-        steps = self.plan.swept_steps(task, cell) if kind == "sweep" else settled
-        every = _every(steps, _VALIDATIONS[kind])
-        setting = f"/{'sweep-' if kind == 'sweep' else ''}lr{rate!r}-s{seed}"
-        return self._job(
-            kind, "runs", task, cell, {"steps": steps, "lr": rate, "seed": seed, **every}, setting
-        )
+        run_steps = self.plan.run_sizes[task][cell].steps or 1
+        steps = self.plan.sweep_run_steps(task, cell) if kind == "sweep" else run_steps
+        every = _intervals(steps, _VALIDATIONS[kind])
+        name = f"/{'sweep-' if kind == 'sweep' else ''}lr{rate!r}-s{seed}"
+        return self._job(kind, "runs", task, cell, {"steps": steps, "lr": rate, "seed": seed, **every}, name)
 
     def _job(
-        self, kind: str, place: str, task: str, cell: str, train: dict[str, Any], setting: str = ""
+        self, kind: str, folder: str, task: str, cell: str, train: dict[str, Any], name: str = ""
     ) -> Job:
-        plan, settled = self.plan, self.plan.settled[task][cell]
-        member, asked = plan.cells[cell], plan.tasks[task]
+        plan, size = self.plan, self.plan.run_sizes[task][cell]
+        cell_entry, task_entry = plan.cells[cell], plan.tasks[task]
         arguments = {
             **plan.settings,
-            "task": asked.spec,
-            "task_options": dict(asked.options),
-            "cell": member.spec,
-            "cell_options": dict(member.options),
-            "hidden": settled.hidden,
+            "task": task_entry.spec,
+            "task_options": dict(task_entry.options),
+            "cell": cell_entry.spec,
+            "cell_options": dict(cell_entry.options),
+            "hidden": size.hidden,
             "threads": 1,
             "keep": 1,
             **train,
         }
         return Job(
             kind=kind,
-            path=f"{place}/{task}/{cell}{setting}",
+            path=f"{folder}/{task}/{cell}{name}",
             task=task,
             cell=cell,
-            goal=self.problems[task].goal(),
-            parameters=settled.parameters,
+            goal=self.tasks[task].goal(),
+            parameters=size.parameters,
             plugins=self.plugins,
             train=arguments,
         )
 
 
-def _together(jobs: list[Job]) -> Job:
-    """Several jobs of one cell as one: what they have in common is compiled by one process, once."""
+def _merge_warm_ups(jobs: list[Job]) -> Job:
+    """Merge jobs of one cell, so that one process compiles their common kernels once."""
     job: Job = {**jobs[0], "train": {"each": [each["train"] for each in jobs]}}
     return job
 
 
-def _every(steps: int, times: int) -> dict[str, int]:
-    """So many validations in a run, and at each a line of progress, from which is read what a run took."""
+def _intervals(steps: int, times: int) -> dict[str, int]:
+    """Intervals for ``times`` validations, each with a ``step`` event, from which the run's time is read."""
     every = max(1, steps // times)
     return {"eval_every": every, "log_every": every, "save_every": every}

@@ -1,4 +1,4 @@
-"""The plan of a comparison: what is compared on what, how large, how long; ``compare.json``."""
+"""The plan of a comparison: cells, tasks, sizes and lengths; stored in ``compare.json``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.comparison.request import SETTINGS, Asked
+from zoo.comparison.request import SETTINGS, CompareRequest
 from zoo.errors import CheckpointError, UsageError
 from zoo.storage import write_json
 from zoo.storage.safe_read import exists, read_json
 from zoo.storage.strict_json import quote
 
 FORMAT = 1
-FILE = "compare.json"
+PLAN_FILE = "compare.json"
 MAX_RUNS = 30_000
 """Largest number of runs in a comparison, sweep included."""
 
@@ -26,15 +26,15 @@ _NAME = re.compile(r"[a-z][a-z0-9_+]{0,255}")
 
 
 @dataclass(frozen=True)
-class Member:
-    """A cell or a task, under the label that it has in a comparison.
+class PlanEntry:
+    """A cell or task of a plan.
 
     Args:
-        name: Its name in the registry.
-        options: The value of every option.
-        source: SHA-256 of what states it: of its source, or of a text.
-        spec: What another process finds it by, its name or ``FILE.py:Class``. A file is never taken from
-            ``compare.json``: it has to be named again.
+        name: Name in the registry.
+        options: Value of every option.
+        source: SHA-256 of a cell's source or a task's data.
+        spec: Name or ``FILE.py:Class`` by which another process loads it. ``compare.json`` stores no file: it
+            must be given again.
     """
 
     name: str
@@ -43,18 +43,18 @@ class Member:
     spec: str = field(compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         return {"name": self.name, "options": dict(self.options), "source": self.source}
 
 
 @dataclass(frozen=True)
-class Settled:
+class RunSize:
     """The size and length of a cell's runs on a task.
 
     Args:
         hidden: ``H``.
         parameters: ``P``, of all layers and the readout.
-        steps: Updates of a run; None until the pace of the cell has been measured.
+        steps: Updates of a run; None until the pace of the pair is measured.
     """
 
     hidden: int
@@ -64,32 +64,32 @@ class Settled:
 
 @dataclass(frozen=True)
 class Plan:
-    """A comparison, settled: every run follows from it.
+    """A resolved comparison, which determines every run.
 
     Args:
         cells: Cells by label.
         tasks: Tasks by label.
-        seeds: How many; they are 0, 1, 2, ...
+        seeds: Number of seeds, which are 0, 1, 2, ...
         size: ``("params", N)``, a budget of parameters, or ``("hidden", N)``.
-        length: ``("steps", N)``, or ``("seconds", S)`` for as many steps as take so long.
-        rates: Learning rates: one for all runs, or a grid that is swept.
-        sweep_steps: Updates of a run of the sweep; None for a fifth of a run's.
-        settings: What every run is trained with besides.
-        settled: Size and length by task and cell.
+        length: ``("steps", N)``, or ``("seconds", S)`` for as many steps as take this time.
+        rates: Learning rates: one for all runs, or the grid of the sweep.
+        sweep_steps: Updates of a run of the sweep; None for a fifth of a run.
+        settings: Other arguments of every run.
+        run_sizes: Size and length by task and cell.
     """
 
-    cells: Mapping[str, Member]
-    tasks: Mapping[str, Member]
+    cells: Mapping[str, PlanEntry]
+    tasks: Mapping[str, PlanEntry]
     seeds: int
     size: tuple[str, int]
     length: tuple[str, float]
     rates: tuple[float, ...]
     sweep_steps: int | None
     settings: Mapping[str, Any]
-    settled: Mapping[str, Mapping[str, Settled]] = field(default_factory=dict)
+    run_sizes: Mapping[str, Mapping[str, RunSize]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for more runs than can be held in memory."""
+        """Raise `UsageError` for more than `MAX_RUNS` runs."""
         swept = len(self.rates) if len(self.rates) > 1 else 0
         runs = len(self.cells) * len(self.tasks) * (self.seeds + swept)
         if runs > MAX_RUNS:
@@ -99,20 +99,20 @@ class Plan:
             )
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Every task with every cell."""
+        """All pairs ``(task, cell)``."""
         return [(task, cell) for task in self.tasks for cell in self.cells]
 
-    def swept_steps(self, task: str, cell: str) -> int:
-        """Updates of a run of the sweep, which is never longer than the runs it is for."""
-        steps = self.settled[task][cell].steps or 1
+    def sweep_run_steps(self, task: str, cell: str) -> int:
+        """Updates of a run of the sweep: at most those of a run."""
+        steps = self.run_sizes[task][cell].steps or 1
         return min(steps, self.sweep_steps or math.ceil(steps / 5))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         return {
             "format": FORMAT,
-            "cells": [{"label": label, **member.to_json()} for label, member in self.cells.items()],
-            "tasks": [{"label": label, **member.to_json()} for label, member in self.tasks.items()],
+            "cells": [{"label": label, **entry.to_json()} for label, entry in self.cells.items()],
+            "tasks": [{"label": label, **entry.to_json()} for label, entry in self.tasks.items()],
             "seeds": self.seeds,
             "size": dict([self.size]),
             "length": dict([self.length]),
@@ -121,34 +121,34 @@ class Plan:
             "settings": dict(self.settings),
             "settled": {
                 task: {cell: dataclasses.asdict(size) for cell, size in sizes.items()}
-                for task, sizes in self.settled.items()
+                for task, sizes in self.run_sizes.items()
             },
         }
 
     def write(self, folder: Path) -> None:
         """Replace ``compare.json``; raises `CheckpointError`."""
-        write_json(folder / FILE, self.to_json())
+        write_json(folder / PLAN_FILE, self.to_json())
 
 
 def read_plan(folder: Path) -> Plan | None:
-    """The plan in a directory; None if it holds none.
+    """Read the plan of a directory; None if there is none.
 
     Raises:
-        CheckpointError: if it cannot be read or is none.
+        CheckpointError: if it cannot be read or is invalid.
     """
-    path = folder / FILE
+    path = folder / PLAN_FILE
     if not exists(path):
         return None
     stored = read_json(path)
     try:
-        return _plan(stored)
+        return _parse_plan(stored)
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise CheckpointError(
             f"{path} is not the plan of a comparison of this version of zoo ({str(error)[:200]})."
         ) from None
 
 
-def _plan(stored: dict[str, Any]) -> Plan:
+def _parse_plan(stored: dict[str, Any]) -> Plan:
     if stored["format"] != FORMAT:
         raise ValueError(f"format {stored['format']!r}")
     ((size, number),) = stored["size"].items()
@@ -157,52 +157,50 @@ def _plan(stored: dict[str, Any]) -> Plan:
         raise ValueError(f"its size is {quote(str(size))} and its length {quote(str(length))}")
     if stored["settings"].keys() != set(SETTINGS):
         raise ValueError(f"its settings are not exactly {', '.join(SETTINGS)}")
-    asked = Asked(
+    request = CompareRequest(
         seeds=stored["seeds"],
         **{size: number, length: amount},
         lr_grid=stored["rates"],
         sweep_steps=stored["sweep_steps"],
         settings=stored["settings"],
     )
-    if asked.seeds is None or asked.size is None or asked.length is None or asked.rates is None:
+    if request.seeds is None or request.size is None or request.length is None or request.rates is None:
         raise ValueError("its seeds, size, length or rates are missing")
     return Plan(
-        _named(stored["cells"]),
-        _named(stored["tasks"]),
-        asked.seeds,
-        asked.size,
-        asked.length,
-        asked.rates,
-        asked.sweep_steps,
-        dict(asked.settings),
+        _read_entries(stored["cells"]),
+        _read_entries(stored["tasks"]),
+        request.seeds,
+        request.size,
+        request.length,
+        request.rates,
+        request.sweep_steps,
+        dict(request.settings),
         {
-            task: {cell: _settled(size) for cell, size in sizes.items()}
+            task: {cell: _read_run_size(size) for cell, size in sizes.items()}
             for task, sizes in stored["settled"].items()
         },
     )
 
 
-def _named(stored: list[dict[str, Any]]) -> dict[str, Member]:
-    """Members by label. No label and no name may be a path: directories and look-ups are made of them."""
-    for member in stored:
-        if not is_label(member["label"]) or not _NAME.fullmatch(member["name"]):
-            raise ValueError(f"a member is called {member['label']!r} and {member['name']!r}")
+def _read_entries(stored: list[dict[str, Any]]) -> dict[str, PlanEntry]:
+    """Read entries by label. A label or name that is a path is invalid, since both name directories."""
+    for entry in stored:
+        if not is_label(entry["label"]) or not _NAME.fullmatch(entry["name"]):
+            raise ValueError(f"label {entry['label']!r} or name {entry['name']!r} is invalid")
     return {
-        member["label"]: Member(
-            member["name"], dict(member["options"]), str(member["source"]), member["name"]
-        )
-        for member in stored
+        entry["label"]: PlanEntry(entry["name"], dict(entry["options"]), str(entry["source"]), entry["name"])
+        for entry in stored
     }
 
 
-def _settled(stored: Mapping[str, Any]) -> Settled:
-    found = Settled(**stored)
-    counts = (found.hidden, found.parameters, found.steps or 1)
+def _read_run_size(stored: Mapping[str, Any]) -> RunSize:
+    size = RunSize(**stored)
+    counts = (size.hidden, size.parameters, size.steps or 1)
     if not all(type(count) is int and count >= 1 for count in counts):
         raise ValueError(f"a size is {stored}")
-    return found
+    return size
 
 
 def is_label(text: str) -> bool:
-    """Whether a text may name a cell or a task in a comparison, and thus a directory."""
+    """Whether a text is a valid label, which also names a directory."""
     return bool(_LABEL.fullmatch(text))

@@ -1,4 +1,4 @@
-"""What is asked of a comparison, checked."""
+"""The validated request for a comparison."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = (
     "eval_batches",
     "stop_when_solved",
 )
-"""Settings of every run that may be chosen, as for ``zoo.train``."""
+"""Arguments of ``zoo.train`` that a comparison accepts for all its runs."""
 
 MAX_SEEDS = 2**16
 MAX_COUNT = 2**53
@@ -35,22 +35,22 @@ Specs = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What somebody asks for; what is left out is as in the comparison that is there, or a default.
+class CompareRequest:
+    """Arguments of `zoo.compare`. None means the value of the stored comparison, or a default.
 
     Args:
-        cells: What to find each cell by, a name or ``FILE.py:Class``, by its label.
-        tasks: Names of tasks by label.
-        options: Of cells and tasks, by label.
-        seeds: How many.
-        params: A budget of parameters.
-        hidden: Or hidden units.
-        steps: Updates of a run.
-        seconds: Or for how long.
-        lr: The learning rate of all runs.
-        lr_grid: Or those among which each cell's is chosen.
-        sweep_steps: Updates of the short runs by which it is.
-        settings: What every run is trained with besides, see `SETTINGS`.
+        cells: Spec of each cell by label: a name or ``FILE.py:Class``.
+        tasks: Spec of each task by label.
+        options: Options of cells and tasks by label.
+        seeds: Number of seeds.
+        params: Budget of parameters; excludes ``hidden``.
+        hidden: Number of hidden units.
+        steps: Updates of a run; excludes ``seconds``.
+        seconds: Training time of a run.
+        lr: Learning rate of all runs; excludes ``lr_grid``.
+        lr_grid: Learning rates among which one is chosen for each cell and task.
+        sweep_steps: Updates of a run of the learning rate sweep.
+        settings: Other arguments of every run, see `SETTINGS`.
     """
 
     cells: Specs = field(default_factory=dict)
@@ -67,14 +67,14 @@ class Asked:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Validate; raises `UsageError`."""
         for pair in (("params", "hidden"), ("steps", "seconds"), ("lr", "lr_grid")):
             if all(getattr(self, name) is not None for name in pair):
                 raise UsageError(f"compare: {pair[0]} and {pair[1]} are both given; give one of them.")
         for name in ("seeds", "params", "hidden", "steps", "sweep_steps"):
             if (value := getattr(self, name)) is not None:
-                most = MAX_SEEDS if name == "seeds" else MAX_COUNT
-                object.__setattr__(self, name, as_integer(value, f"compare: {name}", 1, most))
+                largest = MAX_SEEDS if name == "seeds" else MAX_COUNT
+                object.__setattr__(self, name, as_integer(value, f"compare: {name}", 1, largest))
         for name, value in (("seconds", self.seconds), ("lr", self.lr)):
             _check_positive(name, value)
         if self.lr_grid is not None and not self.lr_grid:
@@ -83,30 +83,28 @@ class Asked:
             _check_positive("a rate of lr_grid", rate)
         for name in self.settings:
             if name not in SETTINGS:
-                raise UsageError(
-                    f"compare: there is no setting {name!r} of all runs; there are {', '.join(SETTINGS)}."
-                )
+                raise UsageError(f"compare: unknown setting {name!r}; expected one of {', '.join(SETTINGS)}.")
         make_config({"task": "any", "data": (), **self.settings})
 
     @property
     def size(self) -> tuple[str, int] | None:
-        """Which size is the same for all, and how much it is."""
-        return _either("params", self.params, "hidden", self.hidden)
+        """The size that all cells share, ``("params", N)`` or ``("hidden", N)``."""
+        return _first_given("params", self.params, "hidden", self.hidden)
 
     @property
     def length(self) -> tuple[str, float] | None:
-        """Which length is the same for all, and how much it is."""
-        return _either("steps", self.steps, "seconds", self.seconds)
+        """The length that all runs share, ``("steps", N)`` or ``("seconds", S)``."""
+        return _first_given("steps", self.steps, "seconds", self.seconds)
 
     @property
     def rates(self) -> tuple[float, ...] | None:
-        """The learning rates, each once; None if nothing is said of them."""
+        """The learning rates, sorted and unique; None if none were given."""
         if self.lr is not None:
             return (float(self.lr),)
         return None if self.lr_grid is None else tuple(sorted(set(map(float, self.lr_grid))))
 
 
-def _either(first: str, one: Any, second: str, other: Any) -> tuple[str, Any] | None:
+def _first_given(first: str, one: Any, second: str, other: Any) -> tuple[str, Any] | None:
     if one is not None:
         return first, one
     return None if other is None else (second, other)

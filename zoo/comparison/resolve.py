@@ -1,4 +1,4 @@
-"""From what is asked, and the comparison that is there already, to the plan."""
+"""Resolve a request and the stored plan to a new plan."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from typing import Any, TypeVar
 from zoo.arguments import short_repr
 from zoo.base import Cell
 from zoo.comparison import specs as specs_module
-from zoo.comparison.hidden_size import MOST_HIDDEN, TOLERANCE, Count, Size, nearest, smallest
-from zoo.comparison.plan import Member, Plan, Settled
-from zoo.comparison.request import SETTINGS, Asked, Specs
-from zoo.comparison.specs import Problem
+from zoo.comparison.hidden_size import (
+    MAX_HIDDEN,
+    TOLERANCE,
+    Count,
+    HiddenSize,
+    nearest_hidden_size,
+    smallest_hidden_size,
+)
+from zoo.comparison.plan import Plan, PlanEntry, RunSize
+from zoo.comparison.request import SETTINGS, CompareRequest, Specs
+from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.layers.parameters import Layout
 from zoo.layers.stack import Stack
@@ -25,221 +32,227 @@ from zoo.training.config import Config
 
 SEEDS, PARAMS, STEPS = 3, 20_000, 2_000
 GRID = (0.3, 1.0, 3.0)
-"""The learning rates that are swept, in parts of the optimizer's own."""
+"""Default learning rates of the sweep, as multiples of the optimizer's default."""
 
 X = TypeVar("X")
-Found = dict[str, tuple[Member, X]]
-Differences = list[str]
+Resolved = dict[str, tuple[PlanEntry, X]]
+Changes = list[str]
 
 
 @dataclass(frozen=True)
-class Comparands:
-    """A plan, and the cells and tasks that it names.
+class ResolvedPlan:
+    """A plan with its cells and tasks.
 
     Args:
         plan: The plan.
-        cells: Its cells by label.
-        problems: Its tasks by label.
+        cells: Cells by label.
+        tasks: Tasks by label.
     """
 
     plan: Plan
     cells: Mapping[str, Cell]
-    problems: Mapping[str, Problem]
+    tasks: Mapping[str, TaskInfo]
 
 
-def settle(asked: Asked, stored: Plan | None, folder: Path) -> Comparands:
-    """The plan that what is asked makes of what is there.
+def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> ResolvedPlan:
+    """Resolve a request to a plan.
 
     Args:
-        asked: What is asked.
-        stored: The plan that the directory holds; it may only grow, by cells, tasks and seeds.
+        request: The request.
+        stored: Plan of the directory, to which only cells, tasks and seeds can be added.
         folder: The directory.
 
     Raises:
-        UsageError: if something does not fit, or a cell does not come in the size.
-        UnknownNameError: if there is no such cell, task or optimizer.
-        CheckpointError: if it would be another comparison.
+        UsageError: if the request is invalid, or a cell has no valid size.
+        UnknownNameError: if a cell, task or optimizer is unknown.
+        CheckpointError: if the request changes the stored comparison.
     """
-    told: Differences = []
+    changes: Changes = []
     before = (stored.cells, stored.tasks) if stored else ({}, {})
-    cells = _find("cell", asked.cells, asked.options, before[0], specs_module.find_cell, told)
-    tasks = _find("task", asked.tasks, asked.options, before[1], specs_module.find_task, told)
-    specs_module.check_labels(asked.options, cells, tasks)
-    told += _differences(asked, stored) if stored else []
-    if told:
+    cells = _resolve_entries(
+        "cell", request.cells, request.options, before[0], specs_module.find_cell, changes
+    )
+    tasks = _resolve_entries(
+        "task", request.tasks, request.options, before[1], specs_module.find_task, changes
+    )
+    specs_module.check_labels(request.options, cells, tasks)
+    changes += _request_changes(request, stored) if stored else []
+    if changes:
         raise CheckpointError(
-            f"{folder} holds another comparison ({'; '.join(told)}); give the settings it was begun with, or "
-            f"another --out. Only cells, tasks and seeds may be added."
+            f"{folder} holds another comparison ({'; '.join(changes)}); give its original settings, "
+            f"or another --out. Only cells, tasks and seeds may be added."
         )
-    plan = _grown(asked, stored, cells, tasks) if stored else _begun(asked, cells, tasks)
+    plan = _extended_plan(request, stored, cells, tasks) if stored else _new_plan(request, cells, tasks)
     instances = {label: cell for label, (_, cell) in cells.items()}
-    problems = {label: problem for label, (_, problem) in tasks.items()}
-    _check_budget(plan, instances, problems)
-    sized = dataclasses.replace(plan, settled=_settled(plan, instances, problems))
-    return Comparands(sized, instances, problems)
+    task_infos = {label: info for label, (_, info) in tasks.items()}
+    _check_budget(plan, instances, task_infos)
+    plan = dataclasses.replace(plan, run_sizes=_run_sizes(plan, instances, task_infos))
+    return ResolvedPlan(plan, instances, task_infos)
 
 
-def _find(
+def _resolve_entries(
     kind: str,
     specs: Specs,
     options: specs_module.Options,
-    stored: Mapping[str, Member],
-    find: Callable[[str, Mapping[str, Any]], tuple[Member, X]],
-    told: Differences,
-) -> Found[X]:
-    """The members that are there, then those that are new; what has changed is told."""
-    found: Found[X] = {}
+    stored: Mapping[str, PlanEntry],
+    find: Callable[[str, Mapping[str, Any]], tuple[PlanEntry, X]],
+    changes: Changes,
+) -> Resolved[X]:
+    """Resolve the stored components, then the new ones. Append differences to ``changes``."""
+    resolved: Resolved[X] = {}
     for label in dict.fromkeys((*stored, *specs)):
         before = stored.get(label)
         spec = specs.get(label) or (before.spec if before else "")
         keeps = before is not None and (spec == before.name or is_file_spec(spec))
         chosen = {**(before.options if before and keeps else {}), **options.get(label, {})}
         try:
-            found[label] = find(spec, chosen)
-        except UnknownNameError as error:
-            raise error if label in specs or not before else specs_module.again(kind, label, before) from None
+            resolved[label] = find(spec, chosen)
+        except UnknownNameError:
+            if label in specs or not before:
+                raise
+            raise specs_module.missing_component_error(kind, label, before) from None
         if before:
-            told += _changes(kind, label, before, found[label][0])
-    return found
+            changes += _entry_changes(kind, label, before, resolved[label][0])
+    return resolved
 
 
-def _changes(kind: str, label: str, before: Member, now: Member) -> Differences:
-    """How a member is not what it was."""
+def _entry_changes(kind: str, label: str, before: PlanEntry, now: PlanEntry) -> Changes:
+    """Differences between a stored entry and a new one."""
     if before.name != now.name:
         return [f"{kind} {label!r}: {before.name} -> {now.name}"]
     if before.options != now.options:
-        others = {name for name in now.options if before.options.get(name) != now.options[name]}
+        changed = {name for name in now.options if before.options.get(name) != now.options[name]}
         return [
             f"{label}.{name}: {short_repr(before.options.get(name))} -> {short_repr(now.options[name])}"
-            for name in sorted(others)
+            for name in sorted(changed)
         ]
     if before.source != now.source:
         return [f"the {kind} {label!r} itself has changed since"]
     return []
 
 
-def _begun(asked: Asked, cells: Found[Any], tasks: Found[Any]) -> Plan:
-    """A new plan: what is asked, and defaults."""
-    settings = {name: asked.settings.get(name, getattr(Config(), name)) for name in SETTINGS}
+def _new_plan(request: CompareRequest, cells: Resolved[Any], tasks: Resolved[Any]) -> Plan:
+    """Make a plan from a request, with defaults for what it lacks."""
+    settings = {name: request.settings.get(name, getattr(Config(), name)) for name in SETTINGS}
     return Plan(
-        _members(cells),
-        _members(tasks),
-        asked.seeds or SEEDS,
-        asked.size or ("params", PARAMS),
-        asked.length or ("steps", STEPS),
-        asked.rates or _grid(settings),
-        asked.sweep_steps,
+        _entries(cells),
+        _entries(tasks),
+        request.seeds or SEEDS,
+        request.size or ("params", PARAMS),
+        request.length or ("steps", STEPS),
+        request.rates or _default_grid(settings),
+        request.sweep_steps,
         settings,
     )
 
 
-def _grown(asked: Asked, stored: Plan, cells: Found[Any], tasks: Found[Any]) -> Plan:
-    """The plan that is there, with what there is more of."""
-    seeds = max(asked.seeds or 0, stored.seeds)
-    return dataclasses.replace(stored, cells=_members(cells), tasks=_members(tasks), seeds=seeds)
+def _extended_plan(request: CompareRequest, stored: Plan, cells: Resolved[Any], tasks: Resolved[Any]) -> Plan:
+    """Add new cells, tasks and seeds to a stored plan."""
+    seeds = max(request.seeds or 0, stored.seeds)
+    return dataclasses.replace(stored, cells=_entries(cells), tasks=_entries(tasks), seeds=seeds)
 
 
-def _members(found: Found[Any]) -> dict[str, Member]:
-    return {label: member for label, (member, _) in found.items()}
+def _entries(resolved: Resolved[Any]) -> dict[str, PlanEntry]:
+    return {label: entry for label, (entry, _) in resolved.items()}
 
 
-def _differences(asked: Asked, stored: Plan) -> Differences:
-    """What is asked to be otherwise than it is."""
+def _request_changes(request: CompareRequest, stored: Plan) -> Changes:
+    """Differences between a request and the stored plan."""
     pairs = [
-        (name, getattr(asked, name), getattr(stored, name))
+        (name, getattr(request, name), getattr(stored, name))
         for name in ("size", "length", "rates", "sweep_steps")
     ]
-    pairs += [(name, value, stored.settings[name]) for name, value in asked.settings.items()]
+    pairs += [(name, value, stored.settings[name]) for name, value in request.settings.items()]
     return [
-        f"{name}: {_words(before)} -> {_words(wanted)}"
-        for name, wanted, before in pairs
-        if wanted is not None and wanted != before
+        f"{name}: {_format_setting(before)} -> {_format_setting(requested)}"
+        for name, requested, before in pairs
+        if requested is not None and requested != before
     ]
 
 
-def _words(value: Any) -> str:
+def _format_setting(value: Any) -> str:
     if isinstance(value, tuple) and isinstance(value[0], str):  # a size or a length
         return f"{value[0]} {short_repr(value[1])}"
     return short_repr(value)
 
 
-def _grid(settings: Mapping[str, Any]) -> tuple[float, ...]:
-    """The optimizer's own rate, and some around it."""
-    own = float(get_optimizer(settings["optimizer"], **settings["optimizer_options"]).options["lr"])
-    return tuple(float(f"{part * own:.6g}") for part in GRID)
+def _default_grid(settings: Mapping[str, Any]) -> tuple[float, ...]:
+    """Multiples of the optimizer's default learning rate, see `GRID`."""
+    default = float(get_optimizer(settings["optimizer"], **settings["optimizer_options"]).options["lr"])
+    return tuple(float(f"{factor * default:.6g}") for factor in GRID)
 
 
-def _check_budget(plan: Plan, cells: Mapping[str, Cell], problems: Mapping[str, Problem]) -> None:
-    """Refuse a budget of parameters that is below the smallest size of a new cell.
+def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, TaskInfo]) -> None:
+    """Check that the budget of parameters admits the smallest size of every new cell.
 
     Raises:
-        UsageError: naming each such cell, and the least possible budget.
+        UsageError: naming each cell that is too large, and the smallest possible budget.
     """
     kind, budget = plan.size
     if kind != "params":
         return
-    new = [(task, cell) for task, cell in plan.pairs() if cell not in plan.settled.get(task, {})]
-    least: dict[str, int] = {}
+    new = [(task, cell) for task, cell in plan.pairs() if cell not in plan.run_sizes.get(task, {})]
+    smallest: dict[str, int] = {}
     for task, cell in new:
-        size = smallest(_counter(cells[cell], problems[task], plan.settings["layers"], []))
+        size = smallest_hidden_size(_counter(cells[cell], tasks[task], plan.settings["layers"], []))
         if size is not None and size.parameters > (1 + TOLERANCE) * budget:
-            least[f"{cell} on {task}"] = size.parameters
-    if least:
-        found = ", ".join(f"{who} has at least {count:,}" for who, count in least.items())
+            smallest[f"{cell} on {task}"] = size.parameters
+    if smallest:
+        listed = ", ".join(f"{pair} has at least {count:,}" for pair, count in smallest.items())
         raise UsageError(
-            f"compare: {found} parameters, more than the {budget:,} of --params; give --params "
-            f"{max(least.values())} or more, or leave out the cell."
+            f"compare: {listed} parameters, more than the {budget:,} of --params; give --params "
+            f"{max(smallest.values())} or more, or leave out the cell."
         )
 
 
-def _settled(
-    plan: Plan, cells: Mapping[str, Cell], problems: Mapping[str, Problem]
-) -> dict[str, dict[str, Settled]]:
-    """Size and length of every pair; those that are there already stay."""
+def _run_sizes(
+    plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, TaskInfo]
+) -> dict[str, dict[str, RunSize]]:
+    """Size and length of every pair; those of the stored plan stay."""
     steps = int(plan.length[1]) if plan.length[0] == "steps" else None
-    found: dict[str, dict[str, Settled]] = {}
+    run_sizes: dict[str, dict[str, RunSize]] = {}
     for task, cell in plan.pairs():
-        known = plan.settled.get(task, {}).get(cell)
-        if known is None:
-            size = _size(plan, cells[cell], problems[task], f"{cell} on {task}")
-            known = Settled(size.hidden, size.parameters, steps)
-        found.setdefault(task, {})[cell] = known
-    return found
+        run_size = plan.run_sizes.get(task, {}).get(cell)
+        if run_size is None:
+            size = _hidden_size(plan, cells[cell], tasks[task], f"{cell} on {task}")
+            run_size = RunSize(size.hidden, size.parameters, steps)
+        run_sizes.setdefault(task, {})[cell] = run_size
+    return run_sizes
 
 
-def _size(plan: Plan, cell: Cell, problem: Problem, who: str) -> Size:
-    """The hidden size that is asked for, or the one whose parameters are nearest to the budget."""
+def _hidden_size(plan: Plan, cell: Cell, task: TaskInfo, owner: str) -> HiddenSize:
+    """The requested hidden size, or the one whose parameters are nearest to the budget."""
     kind, number = plan.size
     if kind == "hidden":
-        return Size(number, parameters(cell, problem, number, plan.settings["layers"]))
-    refusals: list[str] = []
-    found = nearest(number, _counter(cell, problem, plan.settings["layers"], refusals))
-    if found is None:
-        why = refusals[-1] if refusals else "it has fewer in all of them"
+        return HiddenSize(number, count_parameters(cell, task, number, plan.settings["layers"]))
+    errors: list[str] = []
+    size = nearest_hidden_size(number, _counter(cell, task, plan.settings["layers"], errors))
+    if size is None:
+        reason = errors[-1] if errors else "it has fewer in all of them"
         raise UsageError(
-            f"compare: {who}: no hidden size up to {MOST_HIDDEN:,} has {number:,} parameters: {why}"
+            f"compare: {owner}: no hidden size up to {MAX_HIDDEN:,} has {number:,} parameters: {reason}"
         )
-    return found
+    return size
 
 
-def _counter(cell: Cell, problem: Problem, layers: int, refusals: list[str]) -> Count:
-    """Parameters at each hidden size; why a size does not suit the cell is added to the refusals."""
+def _counter(cell: Cell, task: TaskInfo, layers: int, errors: list[str]) -> Count:
+    """Make a function that counts parameters. It appends the error of an invalid size to ``errors``."""
 
     def count(hidden: int) -> int | None:
         try:
-            return parameters(cell, problem, hidden, layers)
+            return count_parameters(cell, task, hidden, layers)
         except UsageError as error:
-            refusals.append(str(error))
+            errors.append(str(error))
             return None
 
     return count
 
 
-def parameters(cell: Cell, problem: Problem, hidden: int, layers: int) -> int:
-    """``P`` of layers of a cell, and the readout, on a task.
+def count_parameters(cell: Cell, task: TaskInfo, hidden: int, layers: int) -> int:
+    """Count the parameters of the layers and the readout for a task.
 
     Raises:
-        UsageError: if the cell does not come in this size.
+        UsageError: if the size is invalid for the cell.
     """
-    stack = Stack(cell, problem.task.input_size, hidden, layers)
-    return Layout(model_shapes(stack, problem.task.output_size)).size
+    stack = Stack(cell, task.task.input_size, hidden, layers)
+    return Layout(model_shapes(stack, task.task.output_size)).size

@@ -1,12 +1,6 @@
-"""Schemas of the records in ``results.json``: each field with the kind of its value.
+"""Results of a comparison: records of runs, ``results.json``, ``results.csv``, and the reader.
 
-What came of a run, read from its directory: a function of the log, so that a killed run tells the same.
-
-Facts in the results in addition to the runs: plan, cells, tasks, machine, versions.
-
-The command that makes a comparison again.
-
-What a comparison found: ``results.json`` and ``results.csv``, and the object that reads them.
+A record is a function of the log of a run, so that a killed and resumed run has the same record.
 """
 
 from __future__ import annotations
@@ -22,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from zoo.arguments import as_path, short_repr
-from zoo.base import Cell, Optimizer
-from zoo.base import Component as Registered
+from zoo.base import Cell, Component, Optimizer
 from zoo.bench.machine import machine
 from zoo.comparison.jobs import Job, Record
-from zoo.comparison.plan import Member, Plan
-from zoo.comparison.resolve import Comparands
-from zoo.comparison.specs import Problem
+from zoo.comparison.plan import Plan, PlanEntry
+from zoo.comparison.resolve import ResolvedPlan
+from zoo.comparison.specs import TaskInfo
 from zoo.comparison.statistics import Row, overall, summarize
 from zoo.errors import CheckpointError
 from zoo.registry import registry_of
@@ -101,51 +94,51 @@ FORMAT = 1
 
 RECORD_FILE = "result.json"
 
-"""Written into a run directory last: a run that has one is done."""
+"""The last file written into a run directory: a run that has it is done."""
 
 Event = Mapping[str, Any]
 
-_NOTHING = math.nan, math.nan
+_NO_SCORE = math.nan, math.nan
 
-_SAME = ("task", "cell", "seed", "lr", "hidden", "parameters", "steps", "path")
+_IDENTITY = ("task", "cell", "seed", "lr", "hidden", "parameters", "steps", "path")
 
 
-def record_of(
+def make_record(
     job: Job, status: str, history: Sequence[Event] = (), tested: TaskScore | None = None, error: str = ""
 ) -> Record:
-    """The record of a run, in the form of ``results.json``.
+    """Make the record of a run, in the form of ``results.json``.
 
-    A run that diverged counts with what it had learnt before. What was never measured, or measured as no
-    number at all, counts as if nothing had been learnt: with the baseline.
+    A run that diverged has the score of its best validation. A score that is missing or not finite becomes
+    that of the memoryless baseline.
 
     Args:
-        job: What was to be done.
+        job: The job.
         status: ``"finished"``, ``"diverged"`` or ``"failed"``.
         history: Events of its log.
-        tested: What the model of the best validation reaches on examples for tests, if it was tested.
-        error: Why it is not finished, in a sentence.
+        tested: Score of the model with the best validation on the test split, if the run was tested.
+        error: Reason why the run did not finish, in a sentence.
     """
-    goal, asked, evals = job["goal"], job["train"], evaluations(history)
+    goal, arguments, evals = job["goal"], job["train"], evaluations(history)
     best = next((event for event in reversed(evals) if event["best"]), None)
     reached = next((event for event in evals if event["solved"]), None)
     score, loss = (
-        (tested.score, tested.loss) if tested else (best["score"], best["loss"]) if best else _NOTHING
+        (tested.score, tested.loss) if tested else (best["score"], best["loss"]) if best else _NO_SCORE
     )
-    clock = Clock(history)
+    time = UpdateTime(history)
     return {
         "task": job["task"],
         "cell": job["cell"],
-        **{name: asked.get(name) for name in ("seed", "lr", "hidden", "steps")},
+        **{name: arguments.get(name) for name in ("seed", "lr", "hidden", "steps")},
         "parameters": job["parameters"],
         "score": None if status == "failed" else score if is_bounded_float(score) else goal["baseline"],
         "loss": loss if is_bounded_float(loss) else None,
         "valid_score": best and best["score"],
         **goal,
         "solved": bool(tested.solved if tested else best and best["solved"]),
-        "seconds": clock.seconds,
+        "seconds": time.seconds,
         "steps_to_threshold": reached and reached["step"],
-        "seconds_to_threshold": reached and clock.until(reached["step"]),
-        "symbols_per_s": clock.speed,
+        "seconds_to_threshold": reached and time.until(reached["step"]),
+        "symbols_per_s": time.speed,
         "status": status,
         "error": error,
         "path": job["path"],
@@ -153,61 +146,61 @@ def record_of(
 
 
 def evaluations(history: Iterable[Event]) -> list[Event]:
-    """The validations of a run."""
+    """Events of the validations of a run."""
     return [event for event in history if event["event"] == "eval"]
 
 
-class Clock:
-    """The time that the updates of a run took, without compiling, validating and saving.
+class UpdateTime:
+    """Training time of a run, without compilation, validation and saving.
 
     Args:
-        history: Events of the log. Every update is in one line of progress.
+        history: Events of the log. A ``step`` event has the time of all updates since the previous one.
     """
 
     def __init__(self, history: Iterable[Event]) -> None:
-        self._lines = [event for event in history if event["event"] == "step"]
+        self._steps = [event for event in history if event["event"] == "step"]
 
     @property
     def seconds(self) -> float:
-        """Of all updates."""
+        """Time of all updates."""
         return self.until(math.inf)
 
     @property
     def speed(self) -> float | None:
-        """Symbols a second."""
-        symbols = math.fsum(_seconds(line) * line["symbols_per_s"] for line in self._lines)
+        """Symbols per second."""
+        symbols = math.fsum(_seconds(event) * event["symbols_per_s"] for event in self._steps)
         return symbols / self.seconds if self.seconds > 0 else None
 
     def until(self, step: float) -> float:
-        """Of the updates up to a step at which there is a line of progress."""
-        return math.fsum(_seconds(line) for line in self._lines if line["step"] <= step)
+        """Time of the updates up to a step that has a ``step`` event."""
+        return math.fsum(_seconds(event) for event in self._steps if event["step"] <= step)
 
 
-def _seconds(line: Event) -> float:
-    return float(line["seconds"])
+def _seconds(event: Event) -> float:
+    return float(event["seconds"])
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Say that a run is done; raises `CheckpointError`."""
+    """Mark a run as done; raises `CheckpointError`."""
     write_json(folder / RECORD_FILE, {"format": FORMAT, "record": record})
 
 
 def read_record(root: Path, job: Job) -> Record | None:
-    """The record of a run that is done; None if it is not.
+    """Read the record of a run; None if the run is not done.
 
     Raises:
-        CheckpointError: if it cannot be read, or is of another run.
+        CheckpointError: if it cannot be read, or belongs to another run.
     """
     path = root / job["path"] / RECORD_FILE
     if not exists(path):
         return None
-    stored, expected = read_json(path), record_of(job, "expected")
-    found = stored.get("record")
-    if not isinstance(found, dict) or set(found) != set(expected):
+    stored, expected = read_json(path), make_record(job, "expected")
+    raw = stored.get("record")
+    if not isinstance(raw, dict) or set(raw) != set(expected):
         raise CheckpointError(f"{path} is not the result of a run of this version of zoo.")
-    checked = check_record(found, RUN_SCHEMA, str(path))
-    record = {name: checked[name] for name in expected}  # in this order: JSON is sorted by name
-    for name in _SAME:
+    checked = check_record(raw, RUN_SCHEMA, str(path))
+    record = {name: checked[name] for name in expected}  # restore the order: JSON is sorted by name
+    for name in _IDENTITY:
         if record[name] != expected[name]:
             raise CheckpointError(
                 f"{path} is of another run: {name} is {short_repr(record[name])}, "
@@ -216,22 +209,22 @@ def read_record(root: Path, job: Job) -> Record | None:
     return record
 
 
-def facts(plan: Plan, comparands: Comparands, jobs: int | None, seconds: float) -> dict[str, Any]:
-    """Everything but the records.
+def make_metadata(plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds: float) -> dict[str, Any]:
+    """Make the fields of ``results.json`` apart from the records.
 
     Args:
-        plan: The plan, with what has been measured.
-        comparands: Its cells and tasks.
-        jobs: Processes at work; None if another engine was.
-        seconds: For how long, this time.
+        plan: The plan with measured values.
+        resolved: Its cells and tasks.
+        jobs: Number of worker processes; None for another executor.
+        seconds: Duration of this call.
     """
     now = datetime.now(timezone.utc)
-    tasks = {label: problem.task for label, problem in comparands.problems.items()}
+    tasks = {label: info.task for label, info in resolved.tasks.items()}
     return {
-        "command": command(plan, {**comparands.cells, **tasks}),
+        "command": command_line(plan, {**resolved.cells, **tasks}),
         "plan": plan.to_json(),
-        "cells": {label: _cell(cell) for label, cell in comparands.cells.items()},
-        "tasks": {label: _task(problem) for label, problem in comparands.problems.items()},
+        "cells": {label: _cell(cell) for label, cell in resolved.cells.items()},
+        "tasks": {label: _task(info) for label, info in resolved.tasks.items()},
         "jobs": jobs,
         "wall_seconds": round(seconds, 3),
         "date": now.strftime("%Y-%m-%d %H:%M UTC"),
@@ -241,86 +234,91 @@ def facts(plan: Plan, comparands: Comparands, jobs: int | None, seconds: float) 
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
-    """Name, summary and scope of a cell."""
     return {"name": cell.name, "summary": cell.summary(), "scope": cell.card.scope}
 
 
-def _task(problem: Problem) -> dict[str, Any]:
-    """What a task asks and who says when it is solved."""
-    task = problem.task
+def _task(info: TaskInfo) -> dict[str, Any]:
+    task = info.task
     return {
         "name": task.name,
         "options": dict(task.options),
         "summary": task.summary(),
         "threshold_source": task.threshold_source,
-        **problem.goal(),
+        **info.goal(),
     }
 
 
-def in_order(records: Iterable[Record], plan: Plan) -> list[Record]:
-    """Records by task, cell, rate and seed, in the order of the plan."""
-    places = {pair: place for place, pair in enumerate(plan.pairs())}
+def sort_records(records: Iterable[Record], plan: Plan) -> list[Record]:
+    """Sort records by task and cell in the order of the plan, then by rate and seed."""
+    order = {pair: index for index, pair in enumerate(plan.pairs())}
     return sorted(
         records,
-        key=lambda record: (places[record["task"], record["cell"]], record["lr"] or 0.0, record["seed"]),
+        key=lambda record: (order[record["task"], record["cell"]], record["lr"] or 0.0, record["seed"]),
     )
 
 
-_SPELT = {"stop_when_solved": "--until-solved"}
+_FLAG_NAMES = {"stop_when_solved": "--until-solved"}
 
 
-def command(plan: Plan, members: Mapping[str, Registered]) -> str:
-    """The command line, with nothing left to defaults but the settings that are the same for all.
+def command_line(plan: Plan, components: Mapping[str, Component]) -> str:
+    """Make the command line that reproduces a comparison, with defaults of ``zoo compare`` spelled out.
 
     Args:
         plan: The plan.
-        members: Its cells and tasks by label.
+        components: Its cells and tasks by label.
     """
     (size, number), (length, amount) = plan.size, plan.length
-    words = ["--cells", _names(plan.cells), "--tasks", _names(plan.tasks), "--seeds", str(plan.seeds)]
+    words = [
+        "--cells",
+        _label_list(plan.cells),
+        "--tasks",
+        _label_list(plan.tasks),
+        "--seeds",
+        str(plan.seeds),
+    ]
     words += [f"--{size}", str(number), f"--{length}", f"{amount:g}"]
     words += ["--lr" if len(plan.rates) == 1 else "--lr-grid", ",".join(f"{rate:g}" for rate in plan.rates)]
     words += [] if plan.sweep_steps is None else ["--sweep-steps", str(plan.sweep_steps)]
-    words += [*_settings(plan.settings), *_assignments(plan.settings, members)]
+    words += [*_setting_flags(plan.settings), *_set_flags(plan.settings, components)]
     return shlex.join(["zoo", "compare", *words])
 
 
-def _names(members: Mapping[str, Member]) -> str:
+def _label_list(entries: Mapping[str, PlanEntry]) -> str:
     return ",".join(
-        label if label == member.name else f"{label}={member.name}" for label, member in members.items()
+        label if label == entry.name else f"{label}={entry.name}" for label, entry in entries.items()
     )
 
 
-def _settings(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Flags for the settings that are not as they are without."""
+def _setting_flags(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Flags of the settings that differ from their defaults."""
     for name, value in settings.items():
         if value != getattr(Config(), name) and not name.endswith("_options"):
-            flag = _SPELT.get(name, f"--{name.replace('_', '-')}")
+            flag = _FLAG_NAMES.get(name, f"--{name.replace('_', '-')}")
             yield from (flag,) if value is True else (flag, f"{value}")
 
 
-def _assignments(settings: Mapping[str, Any], members: Mapping[str, Registered]) -> Iterator[str]:
-    """``--set`` for every option that has another value than its default."""
+def _set_flags(settings: Mapping[str, Any], components: Mapping[str, Component]) -> Iterator[str]:
+    """``--set`` flags of the options that differ from their defaults."""
     optimizer = registry_of(Optimizer).get(settings["optimizer"], **settings["optimizer_options"])
-    for label, member in {**members, "optimizer": optimizer}.items():
-        for name, option in member.declared_options.items():
-            if member.options[name] != option.default:
-                yield from ("--set", f"{label}.{name}={member.options[name]}")
+    for label, component in {**components, "optimizer": optimizer}.items():
+        for name, option in component.declared_options.items():
+            if component.options[name] != option.default:
+                yield from ("--set", f"{label}.{name}={component.options[name]}")
     for name, value in settings["schedule_options"].items():
         yield from ("--set", f"schedule.{name}={value}")
 
 
-RESULTS_FILE, TABLE = "results.json", "results.csv"
+RESULTS_FILE, TABLE_FILE = "results.json", "results.csv"
 
 
 class Comparison:
-    """A comparison directory: what was planned, every run, and what they say together.
+    """Results of a comparison directory, read on first access.
 
     Args:
         path: The directory.
 
     Raises:
-        CheckpointError: when something is read that is not there or is damaged.
+        CheckpointError: when a file that is read is missing or damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -331,52 +329,52 @@ class Comparison:
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        """Everything in ``results.json``."""
+        """Contents of ``results.json``."""
         return read_results(self.path)
 
     @property
     def plan(self) -> dict[str, Any]:
-        """What was compared, and how."""
+        """The plan: cells, tasks, sizes and settings."""
         return self.results["plan"]  # type: ignore[no-any-return]
 
     @property
     def runs(self) -> list[Record]:
-        """A record for each run."""
+        """Records of the runs."""
         return self.results["runs"]  # type: ignore[no-any-return]
 
     @property
     def sweep(self) -> list[Record]:
-        """A record for each of the short runs by which learning rates were chosen."""
+        """Records of the short runs of the learning rate sweep."""
         return self.results["sweep"]  # type: ignore[no-any-return]
 
     @property
     def summary(self) -> list[Row]:
-        """A row for each task and cell: mean, spread, rank and so on over the seeds."""
+        """Rows for each task and cell: mean, standard deviation, rank and so on over the seeds."""
         return self.results["summary"]  # type: ignore[no-any-return]
 
     @property
     def overall(self) -> list[Row]:
-        """A row for each cell: its mean rank over the tasks, the best first."""
+        """Rows for each cell: its mean rank over the tasks, the best first."""
         return self.results["overall"]  # type: ignore[no-any-return]
 
     @property
     def failures(self) -> list[Record]:
-        """The runs, those of the sweep too, that did not come to their end."""
+        """Records of the runs, sweep included, that did not finish."""
         return [record for record in (*self.sweep, *self.runs) if record["status"] != "finished"]
 
     def table(self) -> str:
         """The tables as plain text."""
-        from zoo.comparison.tables import sheets
+        from zoo.comparison.tables import make_tables
         from zoo.tables import plain_text
 
-        return "\n\n".join(map(plain_text, sheets(self.results)))
+        return "\n\n".join(map(plain_text, make_tables(self.results)))
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """Everything in ``results.json`` of a directory, with every record checked against its schema.
+    """Read ``results.json`` of a directory, and check every record against its schema.
 
     Raises:
-        CheckpointError: if it is missing, damaged, or of another version.
+        CheckpointError: if it is missing, damaged, or from another version.
     """
     path = folder / RESULTS_FILE
     results: dict[str, Any] = read_json(path, max_bytes=MAX_BYTES)
@@ -390,29 +388,28 @@ def read_results(folder: Path) -> dict[str, Any]:
         ("overall", OVERALL_SCHEMA),
     ):
         results[name] = check_records(results.get(name), kinds, f"{path}, {name}")
-    results["tasks"] = {name: _about(task, f"{path}, tasks") for name, task in tasks.items()}
+    results["tasks"] = {name: _check_task(task, f"{path}, tasks") for name, task in tasks.items()}
     for row in results["summary"]:
         if row["task"] not in results["tasks"]:
             raise CheckpointError(f"{path}, tasks lacks {quote(row['task'])}, which its summary names.")
     return results
 
 
-def _about(task: Any, where: str) -> dict[str, Any]:
-    """Description and options of a task."""
-    known = check_record(task, TASK_SCHEMA, where)
+def _check_task(task: Any, where: str) -> dict[str, Any]:
+    info = check_record(task, TASK_SCHEMA, where)
     if not isinstance(task.get("options"), dict):
-        raise CheckpointError(f"{where}, {quote(known['name'])}: options is not an object.")
-    return {**known, "options": task["options"]}
+        raise CheckpointError(f"{where}, {quote(info['name'])}: options is not an object.")
+    return {**info, "options": task["options"]}
 
 
 def write_results(
-    folder: Path, facts: Mapping[str, Any], sweep: Sequence[Record], runs: Sequence[Record]
+    folder: Path, metadata: Mapping[str, Any], sweep: Sequence[Record], runs: Sequence[Record]
 ) -> None:
     """Write ``results.json`` and ``results.csv``.
 
     Args:
         folder: Directory of the comparison.
-        facts: What stands beside the runs.
+        metadata: Fields apart from the records.
         sweep: Records of the sweep.
         runs: Records of the runs.
 
@@ -421,18 +418,18 @@ def write_results(
     """
     results = {
         "format": FORMAT,
-        **facts,
+        **metadata,
         "runs": list(runs),
         "sweep": list(sweep),
         "summary": summarize(runs),
         "overall": overall(runs),
     }
     write_json(folder / RESULTS_FILE, results)
-    write_bytes(folder / TABLE, as_csv(runs).encode("utf-8", "backslashreplace"))  # a lone surrogate
+    write_bytes(folder / TABLE_FILE, as_csv(runs).encode("utf-8", "backslashreplace"))  # a lone surrogate
 
 
 def as_csv(runs: Sequence[Record]) -> str:
-    """A line for each run, under a line of headings; what is unknown is empty."""
+    """Format records as CSV with a header; None becomes an empty field."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(runs[0]) if runs else [], lineterminator="\n")
     writer.writeheader()

@@ -1,7 +1,4 @@
-"""The course of a comparison: warm the kernels, measure the pace, sweep the rates, run everything, tell.
-
-``zoo.compare``: from what is asked to a comparison directory, begun or gone on with.
-"""
+"""``zoo.compare``: plan, compile kernels, measure the pace, sweep learning rates, run all jobs."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ from typing import Any
 
 from zoo.arguments import as_mapping, as_path, short_repr
 from zoo.comparison import specs
-from zoo.comparison.backends import LOCAL, Place, check_jobs, find_place
-from zoo.comparison.jobs import Engine, Event, Job, Jobs, Record, Tell
-from zoo.comparison.plan import FILE, Plan, read_plan
-from zoo.comparison.request import Asked, Specs
-from zoo.comparison.resolve import Comparands, settle
-from zoo.comparison.results import Comparison, facts, in_order, read_record, write_results
-from zoo.comparison.statistics import choose_rate
-from zoo.comparison.workers import Inline, Pool
+from zoo.comparison.backends import LOCAL, Backend, check_jobs, parse_backend
+from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
+from zoo.comparison.plan import PLAN_FILE, Plan, read_plan
+from zoo.comparison.request import CompareRequest, Specs
+from zoo.comparison.resolve import ResolvedPlan, resolve_plan
+from zoo.comparison.results import Comparison, make_metadata, read_record, sort_records, write_results
+from zoo.comparison.statistics import choose_learning_rate
+from zoo.comparison.workers import SerialExecutor, WorkerPool
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.sharding import available_threads
 from zoo.storage.atomic import entries, is_temporary, remove_temporaries
@@ -35,109 +32,117 @@ from zoo.training.signals import interruptible
 Pair = tuple[str, str]
 
 
-class Course:
-    """Everything that is left to do in a comparison directory.
+class ComparisonRunner:
+    """Runs the missing jobs of a comparison directory.
 
     Args:
         folder: The directory.
-        comparands: The plan and its tasks.
-        plugins: Files that bring members.
-        engine: What runs jobs.
-        tell: Called with every event.
+        resolved: The plan with its cells and tasks.
+        plugins: Plugin files that every job loads.
+        executor: Runs the jobs.
+        on_event: Called with every event.
 
     Attributes:
-        plan: The plan; a pace that is measured goes into it.
+        plan: The plan, updated when the pace is measured.
         sweep: Records of the sweep so far.
         runs: Records of the runs so far.
     """
 
     def __init__(
-        self, folder: Path, comparands: Comparands, plugins: Sequence[str], engine: Engine, tell: Tell
+        self,
+        folder: Path,
+        resolved: ResolvedPlan,
+        plugins: Sequence[str],
+        executor: Executor,
+        on_event: OnEvent,
     ) -> None:
-        self.folder, self.engine, self.tell = folder, engine, tell
-        self.plan, self.comparands, self.plugins = comparands.plan, comparands, plugins
+        self.folder, self.executor, self.on_event = folder, executor, on_event
+        self.plan, self.resolved, self.plugins = resolved.plan, resolved, plugins
         self.sweep: list[Record] = []
         self.runs: list[Record] = []
 
     @property
-    def jobs(self) -> Jobs:
-        """The jobs of the plan as it is now."""
-        return Jobs(self.plan, self.comparands.problems, self.plugins)
+    def jobs(self) -> JobFactory:
+        """Factory of jobs for the current plan."""
+        return JobFactory(self.plan, self.resolved.tasks, self.plugins)
 
     def run(self) -> None:
-        """Do all that is missing; what fails is in the records."""
-        unpaced = self._unpaced()
-        unfinished = [pair for pair in self.plan.pairs() if pair in unpaced or not self._is_done(pair)]
-        self._warm(self.jobs.warm(unfinished))
-        if unpaced:
-            self._pace(unpaced)
-        unpaced = self._unpaced()
-        pairs = [pair for pair in self.plan.pairs() if pair not in unpaced]
-        later = self.jobs.runs({pair: self._rate(pair, []) for pair in pairs})
-        self._each("sweep", self.jobs.sweep(pairs), self.sweep, later)
-        self._each("runs", self.jobs.runs({pair: self._rate(pair, self.sweep) for pair in pairs}), self.runs)
+        """Run all missing jobs; failures are in the records."""
+        without_steps = self._pairs_without_steps()
+        unfinished = [pair for pair in self.plan.pairs() if pair in without_steps or not self._is_done(pair)]
+        self._warm_up(self.jobs.warm(unfinished))
+        if without_steps:
+            self._measure_pace(without_steps)
+        without_steps = self._pairs_without_steps()
+        pairs = [pair for pair in self.plan.pairs() if pair not in without_steps]
+        upcoming = self.jobs.runs({pair: self._learning_rate(pair, []) for pair in pairs})
+        self._run_stage("sweep", self.jobs.sweep(pairs), self.sweep, upcoming)
+        self._run_stage(
+            "runs", self.jobs.runs({pair: self._learning_rate(pair, self.sweep) for pair in pairs}), self.runs
+        )
 
-    def _unpaced(self) -> list[Pair]:
-        """The pairs of which nobody knows how long a run is."""
-        return [pair for pair in self.plan.pairs() if self.plan.settled[pair[0]][pair[1]].steps is None]
+    def _pairs_without_steps(self) -> list[Pair]:
+        """Pairs whose number of steps is not measured yet."""
+        return [pair for pair in self.plan.pairs() if self.plan.run_sizes[pair[0]][pair[1]].steps is None]
 
-    def _warm(self, jobs: Sequence[Job]) -> None:
-        """Compile before everybody starts: the first cell alone, since the others need much of the same."""
-        for some in (jobs[:1], jobs[1:]):
-            if some:
-                self._each("warm", some, [])
+    def _warm_up(self, jobs: Sequence[Job]) -> None:
+        """Compile the kernels; the first cell alone, because the others share many of them."""
+        for batch in (jobs[:1], jobs[1:]):
+            if batch:
+                self._run_stage("warm", batch, [])
 
-    def _pace(self, pairs: Sequence[Pair]) -> None:
-        """Settle how many steps take as long as is asked for."""
-        found: list[Record] = []
-        self._each("pace", self.jobs.pace(pairs), found)
-        self.plan = paced(self.plan, found)
+    def _measure_pace(self, pairs: Sequence[Pair]) -> None:
+        """Measure how many steps take the requested time, and store them in the plan."""
+        records: list[Record] = []
+        self._run_stage("pace", self.jobs.pace(pairs), records)
+        self.plan = with_measured_steps(self.plan, records)
         self.plan.write(self.folder)
-        self.runs += [record for record in found if record["status"] == "failed"]
+        self.runs += [record for record in records if record["status"] == "failed"]
 
-    def _each(
-        self, stage: str, jobs: Sequence[Job], records: list[Record], later: Sequence[Job] = ()
+    def _run_stage(
+        self, stage: str, jobs: Sequence[Job], records: list[Record], upcoming: Sequence[Job] = ()
     ) -> None:
-        """Have those jobs done that are not; the records of all go to a list in the order of the jobs."""
-        found = {job["path"]: record for job in jobs if (record := self._done(job)) is not None}
-        missing = [job for job in jobs if job["path"] not in found]
-        coming = {"missing": list(map(_facts, missing)), "later": list(map(_facts, later))}
-        self.tell({"event": "stage", "stage": stage, "jobs": len(jobs), **coming})
+        """Run the missing jobs, and append the records of all jobs to ``records``, in the jobs' order."""
+        by_path = {job["path"]: record for job in jobs if (record := self._stored_record(job)) is not None}
+        missing = [job for job in jobs if job["path"] not in by_path]
+        listed = {"missing": list(map(_job_summary, missing)), "upcoming": list(map(_job_summary, upcoming))}
+        self.on_event({"event": "stage", "stage": stage, "jobs": len(jobs), **listed})
         try:
-            for job, record in self.engine.map(missing, self.tell):
-                found[job["path"]] = record
-                self.tell({"event": "done", "stage": stage, "path": job["path"], "record": record})
+            for job, record in self.executor.map(missing, self.on_event):
+                by_path[job["path"]] = record
+                self.on_event({"event": "job_done", "stage": stage, "path": job["path"], "record": record})
         finally:
-            records += [found[job["path"]] for job in jobs if job["path"] in found]
+            records += [by_path[job["path"]] for job in jobs if job["path"] in by_path]
 
-    def _done(self, job: Job) -> Record | None:
+    def _stored_record(self, job: Job) -> Record | None:
         return read_record(self.folder, job) if job["kind"] in ("sweep", "run") else None
 
-    def _rate(self, pair: Pair, sweep: Iterable[Record]) -> float:
-        own = [record for record in sweep if (record["task"], record["cell"]) == pair]
-        return choose_rate(own, self.plan.rates)
+    def _learning_rate(self, pair: Pair, sweep: Iterable[Record]) -> float:
+        of_pair = [record for record in sweep if (record["task"], record["cell"]) == pair]
+        return choose_learning_rate(of_pair, self.plan.rates)
 
     def _is_done(self, pair: Pair) -> bool:
-        """Whether nothing is left to do for a pair."""
-        swept = [record for job in self.jobs.sweep([pair]) if (record := self._done(job)) is not None]
+        """Whether all runs of a pair are done."""
+        swept = [
+            record for job in self.jobs.sweep([pair]) if (record := self._stored_record(job)) is not None
+        ]
         if len(swept) < len(self.jobs.sweep([pair])):
             return False
-        return all(map(self._done, self.jobs.runs({pair: self._rate(pair, swept)})))
+        return all(map(self._stored_record, self.jobs.runs({pair: self._learning_rate(pair, swept)})))
 
 
-def paced(plan: Plan, records: Iterable[Record]) -> Plan:
-    """A plan in which every pair has as many steps as take the seconds that are asked for."""
-    settled = {task: dict(sizes) for task, sizes in plan.settled.items()}
+def with_measured_steps(plan: Plan, records: Iterable[Record]) -> Plan:
+    """Set the steps of every pair to as many as take the seconds of the plan."""
+    run_sizes = {task: dict(sizes) for task, sizes in plan.run_sizes.items()}
     for record in records:
         if record["status"] == "finished":
             task, cell = record["task"], record["cell"]
             steps = max(1, round(plan.length[1] * record["steps_per_s"]))
-            settled[task][cell] = dataclasses.replace(settled[task][cell], steps=steps)
-    return dataclasses.replace(plan, settled=settled)
+            run_sizes[task][cell] = dataclasses.replace(run_sizes[task][cell], steps=steps)
+    return dataclasses.replace(plan, run_sizes=run_sizes)
 
 
-def _facts(job: Job) -> Event:
-    """What is told of a job that is to be done."""
+def _job_summary(job: Job) -> Event:
     return {"path": job["path"], "task": job["task"], "cell": job["cell"], "steps": job["train"].get("steps")}
 
 
@@ -145,11 +150,11 @@ _LOCK = ".lock"
 
 
 class Stopped(KeyboardInterrupt):
-    """A comparison was asked to stop by a signal; everything is kept.
+    """Raised when a signal stopped a comparison. All runs are saved.
 
     Attributes:
-        signal: The signal's number.
-        path: The directory, in which the same call goes on.
+        signal: Number of the signal.
+        path: Directory of the comparison; the same call resumes it.
     """
 
     def __init__(self, number: int, path: Path) -> None:
@@ -178,60 +183,59 @@ def compare(
     sweep_steps: int | None = None,
     jobs: int | None = None,
     on: str | None = None,
-    engine: Engine | None = None,
-    on_event: Tell | None = None,
+    engine: Executor | None = None,
+    on_event: OnEvent | None = None,
     **settings: Any,
 ) -> Comparison:
-    """Train cells on tasks, alike but for themselves, and say what came of it.
+    """Train cells on tasks under equal conditions, and compare their scores.
 
-    >>> found = zoo.compare(["vanilla", "gru"], ["adding"], seeds=2, params=2000, steps=300)
-    >>> print(found.table())
+    >>> comparison = zoo.compare(["vanilla", "gru"], ["adding"], seeds=2, params=2000, steps=300)
+    >>> print(comparison.table())
 
-    A comparison is a directory. The same call goes on where it stopped, whatever stopped it, and does only
-    what is missing; cells, tasks and seeds may be added, and everything else may be left out then.
+    A comparison is a directory. The same call resumes it and runs only what is missing. When you add cells,
+    tasks or seeds, you can leave out all other arguments.
 
     Args:
-        cells: Names, ``FILE.py:Class``, ``LABEL=NAME``, classes, or cells with their options chosen: one, a
-            sequence, or such things by label.
-        tasks: The same of tasks.
+        cells: A name, ``FILE.py:Class``, ``LABEL=NAME``, a class, or an instance with its options; a sequence
+            of these; or a mapping from labels to these.
+        tasks: Tasks in the same forms.
         out: The directory; None for a new one under ``runs/``.
         options: Options of cells and tasks, by name or label.
-        seeds: Runs of each cell on each task, with the seeds 0, 1, 2, ...; None for 3.
-        params: A budget of parameters: on each task a cell gets the hidden size at which it comes nearest to
-            it, layers and readout counted; None for 20,000, unless ``hidden`` is given.
-        hidden: Or hidden units, the same for all.
+        seeds: Number of runs of each cell on each task, with the seeds 0, 1, 2, ...; None for 3.
+        params: Budget of parameters. On each task a cell gets the hidden size whose number of parameters
+            (layers and readout) is nearest to it. None for 20,000, unless ``hidden`` is given.
+        hidden: Number of hidden units of all cells, instead of ``params``.
         steps: Updates of a run; None for 2,000, unless ``seconds`` is given.
-        seconds: Or for how long: so many updates as take this time, by the pace of each cell, which is
-            measured once.
-        lr: The learning rate of all runs; None to choose one for each cell and task by short runs.
-        lr_grid: The rates among which is chosen; None for three around the optimizer's own.
-        sweep_steps: Updates of a short run; None for a fifth of a run's.
-        jobs: Worker processes, of one thread each; None for as many as there are processors; 0 to do
-            everything in this process, one after the other. With ``on="dask+slurm"`` the jobs that SLURM is
-            asked for.
-        on: Where: ``"local"`` (None is the same); ``"dask://HOST:PORT"`` for the workers of a Dask scheduler,
-            on machines that share the directory; ``"dask+slurm"`` for such workers as jobs of SLURM.
-        engine: What runs the jobs instead.
-        on_event: Called with every event, a dictionary with ``event``.
-        **settings: What every run is trained with besides: ``layers``, ``dtype``, ``batch``, ``optimizer``
-            and others, as for ``zoo.train``.
+        seconds: Training time of a run, instead of ``steps``. The updates per second of each cell are
+            measured once, and give its number of updates.
+        lr: Learning rate of all runs; None to choose one for each cell and task by short runs.
+        lr_grid: Learning rates to choose from; None for three around the optimizer's default.
+        sweep_steps: Updates of a short run; None for a fifth of a run.
+        jobs: Worker processes, of one thread each; None for one per processor; 0 to run everything serially
+            in this process. With ``on="dask+slurm"``, the number of SLURM jobs to submit.
+        on: ``"local"`` (the same as None); ``"dask://HOST:PORT"`` for the workers of a Dask scheduler, on
+            machines that share the directory; ``"dask+slurm"`` for Dask workers that are SLURM jobs.
+        engine: An executor that runs the jobs instead.
+        on_event: Called with every event, a dictionary with the key ``event``.
+        **settings: Other arguments of every run, as for ``zoo.train``: ``layers``, ``dtype``, ``batch``,
+            ``optimizer`` and others.
 
     Returns:
-        The comparison. Runs that failed are in it, and stop no others.
+        The comparison, failed runs included.
 
     Raises:
-        UsageError: if something cannot be meant.
-        UnknownNameError: if there is no such cell, task or optimizer.
+        UsageError: if an argument is invalid.
+        UnknownNameError: if a cell, task or optimizer is unknown.
         CheckpointError: if the directory cannot be used, or holds another comparison.
-        Stopped: after a signal, when everything that is running has saved.
+        Stopped: after a signal, when all running jobs have saved.
     """
     out = None if out is None else as_path(out, "compare: out")
     if on_event is not None and not callable(on_event):
         raise UsageError(f"compare: on_event is {short_repr(on_event)}; expected a function of an event.")
     if engine is not None and not hasattr(engine, "map"):
-        raise UsageError(f"compare: engine is {short_repr(engine)}; expected what has a method map.")
-    asked = Asked(
-        *_named(cells, tasks, options),
+        raise UsageError(f"compare: engine is {short_repr(engine)}; expected an object with a method map.")
+    request = CompareRequest(
+        *_collect_specs(cells, tasks, options),
         seeds=seeds,
         params=params,
         hidden=hidden,
@@ -242,29 +246,29 @@ def compare(
         sweep_steps=sweep_steps,
         settings=settings,
     )
-    place = find_place(on)
-    check_jobs(place, jobs)
+    backend = parse_backend(on)
+    check_jobs(backend, jobs)
     stored = read_plan(out) if out is not None else None
-    comparands = settle(asked, stored, out or Path("runs"))
+    resolved = resolve_plan(request, stored, out or Path("runs"))
     if engine is None and jobs != 0:
-        specs.check_found_elsewhere(comparands.plan.cells.values(), comparands.plan.tasks.values())
-    # Last, so that settings which cannot be meant leave no directory behind.
-    folder = out if out is not None else new_directory("compare", "-".join(asked.tasks))
-    with _held(folder):
-        if (now := read_plan(folder)) != stored:  # another process was faster
-            comparands = settle(asked, now, folder)
-        comparands.plan.write(folder)
-        _run(folder, comparands, jobs, engine or place, on_event or (lambda _: None))
+        specs.check_importable_by_workers(resolved.plan.cells.values(), resolved.plan.tasks.values())
+    # Last, so that invalid arguments leave no directory behind.
+    folder = out if out is not None else new_directory("compare", "-".join(request.tasks))
+    with _lock_directory(folder):
+        if (current := read_plan(folder)) != stored:  # another process was faster
+            resolved = resolve_plan(request, current, folder)
+        resolved.plan.write(folder)
+        _run(folder, resolved, jobs, engine or backend, on_event or (lambda _: None))
     return Comparison(folder)
 
 
-def _named(
+def _collect_specs(
     cells: Any, tasks: Any, options: Mapping[str, Mapping[str, Any]] | None
 ) -> tuple[Specs, Specs, specs.Options]:
-    """What to find cells and tasks by, by label, and all options that are given."""
+    """Specs of cells and tasks by label, and all options."""
     (cell_specs, of_cells), (task_specs, of_tasks) = (
-        specs.by_label("cell", cells),
-        specs.by_label("task", tasks),
+        specs.label_specs("cell", cells),
+        specs.label_specs("task", tasks),
     )
     chosen = {label: dict(values) for label, values in {**of_cells, **of_tasks}.items()}
     for label, values in as_mapping({} if options is None else options, "compare: options").items():
@@ -274,16 +278,14 @@ def _named(
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Be the only one at work in a directory, which is made if it is not there.
-
-    What killed writers left half written is removed; it may be all that there is.
+def _lock_directory(folder: Path) -> Iterator[None]:
+    """Create a directory if it is missing, lock it, and remove temporary files of killed processes.
 
     Raises:
-        CheckpointError: if it holds something else, cannot be written, or somebody else is at work in it.
+        CheckpointError: if it holds something else, cannot be written, or is locked by another process.
     """
     foreign = [path.name for path in entries(folder) if path.name != _LOCK and not is_temporary(path)]
-    if foreign and FILE not in foreign:
+    if foreign and PLAN_FILE not in foreign:
         raise CheckpointError(
             f"The directory {folder} is not empty and holds no comparison ({len(foreign)} entries, such as "
             f"{foreign[0]!r}); choose an empty or new directory."
@@ -297,9 +299,11 @@ def _held(folder: Path) -> Iterator[None]:
         yield
 
 
-def _run(folder: Path, comparands: Comparands, jobs: int | None, where: Engine | Place, tell: Tell) -> None:
-    """Do all that is missing, and write what is there, whatever happens."""
-    began = time.perf_counter()
+def _run(
+    folder: Path, resolved: ResolvedPlan, jobs: int | None, where: Executor | Backend, on_event: OnEvent
+) -> None:
+    """Run all missing jobs, and write the results even after an error."""
+    started = time.perf_counter()
     count = available_threads() if jobs is None else jobs
     with interruptible() as interruption:
 
@@ -307,43 +311,42 @@ def _run(folder: Path, comparands: Comparands, jobs: int | None, where: Engine |
             if interruption.signal is not None:
                 raise Stopped(interruption.signal, folder)
 
-        with _engine(folder, count, where, check) as engine:
-            course = Course(folder, comparands, specs.plugin_files(), engine, tell)
-            tell(_begin(folder, course, count))
+        with _open_executor(folder, count, where, check) as executor:
+            runner = ComparisonRunner(folder, resolved, specs.plugin_files(), executor, on_event)
+            on_event(_started_event(folder, runner, count))
             try:
-                course.run()
+                runner.run()
             except Interrupted as stopped:
                 raise Stopped(stopped.signal, folder) from None
             finally:
-                here = count if where == Place(LOCAL) else None
-                _write(folder, course, here, time.perf_counter() - began)
-    tell({"event": "end", "seconds": round(time.perf_counter() - began, 3)})
+                processes = count if where == Backend(LOCAL) else None
+                _write_results(folder, runner, processes, time.perf_counter() - started)
+    on_event({"event": "ended", "seconds": round(time.perf_counter() - started, 3)})
 
 
-def _begin(folder: Path, course: Course, count: int) -> Event:
-    """The first event: what is compared, and where."""
-    return {"event": "begin", "out": str(folder), "jobs": count, "plan": course.plan.to_json()}
+def _started_event(folder: Path, runner: ComparisonRunner, count: int) -> Event:
+    return {"event": "started", "out": str(folder), "jobs": count, "plan": runner.plan.to_json()}
 
 
-def _write(folder: Path, course: Course, count: int | None, seconds: float) -> None:
-    """The results of everything that is done."""
-    plan = course.plan
-    beside = facts(plan, course.comparands, count, seconds)
-    write_results(folder, beside, in_order(course.sweep, plan), in_order(course.runs, plan))
+def _write_results(folder: Path, runner: ComparisonRunner, count: int | None, seconds: float) -> None:
+    plan = runner.plan
+    metadata = make_metadata(plan, runner.resolved, count, seconds)
+    write_results(folder, metadata, sort_records(runner.sweep, plan), sort_records(runner.runs, plan))
 
 
 @contextmanager
-def _engine(folder: Path, count: int, where: Engine | Place, check: Callable[[], None]) -> Iterator[Engine]:
-    """What runs the jobs."""
-    if not isinstance(where, Place):
+def _open_executor(
+    folder: Path, count: int, where: Executor | Backend, check: Callable[[], None]
+) -> Iterator[Executor]:
+    if not isinstance(where, Backend):
         yield where
     elif where.kind != LOCAL:
-        from zoo.comparison import dask_backend  # only who asks for it needs Dask
+        from zoo.comparison import dask_backend  # Dask is an optional dependency
 
-        with dask_backend.connected(where, count) as client:
-            yield dask_backend.Dask(folder, client, check)
+        with dask_backend.connect(where, count) as client:
+            yield dask_backend.DaskExecutor(folder, client, check)
     elif count:
-        with Pool(folder, count, check) as pool:
+        with WorkerPool(folder, count, check) as pool:
             yield pool
     else:
-        yield Inline(folder)
+        yield SerialExecutor(folder)

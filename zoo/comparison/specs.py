@@ -1,7 +1,4 @@
-"""What a comparison has to know of its tasks.
-
-The cells and tasks of a comparison: found by what they are called, under labels of their own.
-"""
+"""Resolve the specs of cells and tasks of a comparison, and label them."""
 
 from __future__ import annotations
 
@@ -10,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from zoo.arguments import real_path
-from zoo.base import Cell, Modifier, Task
-from zoo.base import Component as Registered
+from zoo.base import Cell, Component, Modifier, Task
 from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
-from zoo.comparison.plan import Member, is_label
+from zoo.comparison.plan import PlanEntry, is_label
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import load_cell_file, load_class_file, plugins, registry_of, resolve_cell, resolve_task
 from zoo.registry.plugin_files import is_file_spec
@@ -21,16 +17,16 @@ from zoo.registry.registry import LOCAL
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A task with its options, and what is asked of it more than once.
+class TaskInfo:
+    """A task with its options, and values that are expensive to compute twice.
 
     Args:
         task: The task.
 
     Attributes:
-        kernels: Tasks for which a cell needs the same kernels have the same.
-        source: SHA-256 of its data.
-        baseline: Its score without memory.
+        kernels: Key of the kernels that a cell needs for this task.
+        source: SHA-256 of the data.
+        baseline: Score of the memoryless baseline.
     """
 
     task: Task
@@ -39,18 +35,18 @@ class Problem:
     baseline: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Ask the task: it draws examples for that, which is not done twice."""
+        """Compute the attributes, which draws examples."""
         inputs = "tokens" if self.task.batch(0, 1).inputs.ndim == 2 else "numbers"
         model = "sequence model" if self.task.vocabulary is None else "language model"
-        facts = {
+        values = {
             "kernels": f"{inputs}, {self.task.loss}, {model}",
             "source": self.task.fingerprint(),
             "baseline": float(self.task.baseline()),
         }
-        vars(self).update(facts)
+        vars(self).update(values)
 
     def goal(self) -> dict[str, Any]:
-        """What is measured, as plain JSON."""
+        """The metric as plain JSON."""
         return {
             "metric": self.task.metric,
             "higher_is_better": self.task.higher_is_better,
@@ -61,31 +57,34 @@ class Problem:
 
 Options = Mapping[str, Mapping[str, Any]]
 
-Named = tuple[dict[str, str], dict[str, dict[str, Any]]]
+LabelledSpecs = tuple[dict[str, str], dict[str, dict[str, Any]]]
 
-"""What to find members by, by label, and the options that were chosen with them."""
+"""Specs and chosen options by label."""
 
-R = TypeVar("R", bound=Registered)
+R = TypeVar("R", bound=Component)
 
 
-def by_label(kind: str, given: Any) -> Named:
-    """Members by label, of all forms in which they may be given.
+def label_specs(kind: str, components: Any) -> LabelledSpecs:
+    """Parse the argument ``cells`` or ``tasks`` into specs by label.
 
     Args:
         kind: ``"cell"`` or ``"task"``.
-        given: Texts ``NAME``, ``FILE.py:Class`` or ``LABEL=NAME``, classes, or members with their options
-            chosen, as a sequence; or such things by label; or one of them.
+        components: A text ``NAME``, ``FILE.py:Class`` or ``LABEL=NAME``, a class, or an instance; a sequence
+            of these; or a mapping from labels to these.
 
     Raises:
-        UsageError: if something is none of those, or a label is no label or stands for two things.
-        ZooError: if a file or its class is not there.
+        UsageError: if an item has another type, or a label is invalid or ambiguous.
+        ZooError: if a file or its class is missing.
     """
-    pairs = given.items() if isinstance(given, Mapping) else [_labelled(each) for each in _listed(given)]
+    if isinstance(components, Mapping):
+        pairs = list(components.items())
+    else:
+        pairs = [_split_label(each) for each in _as_list(components)]
     specs: dict[str, str] = {}
     options: dict[str, dict[str, Any]] = {}
-    for label, member in pairs:
-        spec, chosen = _spec(kind, member)
-        label = label or _own_label(kind, spec)
+    for label, component in pairs:
+        spec, chosen = _spec_of(kind, component)
+        label = label or _default_label(kind, spec)
         _check_label(kind, label)
         if specs.setdefault(label, spec) != spec or (label in options and options[label] != chosen):
             raise UsageError(
@@ -97,37 +96,36 @@ def by_label(kind: str, given: Any) -> Named:
     return specs, options
 
 
-def _listed(given: Any) -> Sequence[Any]:
+def _as_list(given: Any) -> Sequence[Any]:
     return given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
 
 
-def _labelled(given: Any) -> tuple[str, Any]:
-    """The label before an equals sign, if there is one."""
+def _split_label(given: Any) -> tuple[str, Any]:
+    """Split ``LABEL=NAME``; the label is empty if there is none."""
     label, equals, name = given.partition("=") if isinstance(given, str) else ("", "", given)
     return (label.strip(), name.strip()) if equals else ("", given)
 
 
-def _spec(kind: str, given: Any) -> tuple[str, dict[str, Any] | None]:
-    """What another process finds a member by, and its options if it has chosen."""
+def _spec_of(kind: str, given: Any) -> tuple[str, dict[str, Any] | None]:
+    """The spec of a component, and its options if it is an instance."""
     if isinstance(given, str):
         return given.strip(), None
-    if isinstance(given, Registered):
+    if isinstance(given, Component):
         return given.name, dict(given.options)
-    if isinstance(given, type) and issubclass(given, Registered) and "name" in vars(given):
+    if isinstance(given, type) and issubclass(given, Component) and "name" in vars(given):
         return given.name, None
     raise UsageError(
-        f"compare: {given!r} is no {kind}; give a name, a registered class, or one of its instances."
+        f"compare: {given!r} is not a {kind}; give a name, a registered class, or one of its instances."
     )
 
 
-def _own_label(kind: str, spec: str) -> str:
+def _default_label(kind: str, spec: str) -> str:
     if not is_file_spec(spec):
         return spec
     return load_cell_file(spec).name if kind == "cell" else load_class_file(spec, Task).name
 
 
 def _check_label(kind: str, label: str) -> None:
-    """Refuse what could not name a directory."""
     if not is_label(label):
         raise UsageError(
             f"compare: {label!r} cannot name a {kind}; use letters, digits and _ . + -, and begin with a "
@@ -135,28 +133,26 @@ def _check_label(kind: str, label: str) -> None:
         )
 
 
-def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[Member, Cell]:
-    """A cell, and what a plan says of it."""
+def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, Cell]:
+    """Resolve a cell and make its plan entry."""
     cell = resolve_cell(spec, **options)
-    return Member(cell.name, dict(cell.options), cell.source_digest(), _absolute_spec(spec)), cell
+    return PlanEntry(cell.name, dict(cell.options), cell.source_digest(), _absolute_spec(spec)), cell
 
 
-def find_task(spec: str, options: Mapping[str, Any]) -> tuple[Member, Problem]:
-    """A task, and what a plan says of it."""
-    problem = Problem(resolve_task(spec, **options))
-    return Member(
-        problem.task.name, dict(problem.task.options), problem.source, _absolute_spec(spec)
-    ), problem
+def find_task(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, TaskInfo]:
+    """Resolve a task and make its plan entry."""
+    info = TaskInfo(resolve_task(spec, **options))
+    return PlanEntry(info.task.name, dict(info.task.options), info.source, _absolute_spec(spec)), info
 
 
 def _absolute_spec(spec: str) -> str:
-    """The spec with an absolute path, for processes in other directories."""
+    """Make the path of a spec absolute, for processes in other directories."""
     path, _, name = spec.rpartition(":")
     return f"{real_path(path)}:{name}" if is_file_spec(spec) else spec
 
 
-def again(kind: str, label: str, stored: Member) -> UnknownNameError:
-    """The error for a member of a stored plan that is registered nowhere."""
+def missing_component_error(kind: str, label: str, stored: PlanEntry) -> UnknownNameError:
+    """Make the error for a component of a stored plan that is not registered."""
     return UnknownNameError(
         f"compare: the {kind} {label!r} of the comparison is {stored.name!r}, which is not registered here; "
         f"name its file again, --{kind}s FILE.py:Class, or its plugin's, --plugin FILE.py."
@@ -164,10 +160,10 @@ def again(kind: str, label: str, stored: Member) -> UnknownNameError:
 
 
 def check_labels(options: Options, cells: Mapping[str, Any], tasks: Mapping[str, Any]) -> None:
-    """Refuse labels that are there twice, and options of what is not there.
+    """Check the labels of cells, tasks and options.
 
     Raises:
-        UsageError: if there are any, or nothing to compare.
+        UsageError: if a label is ambiguous or unknown, or there is no cell or no task.
     """
     if not cells or not tasks:
         raise UsageError("compare: there is nothing to compare; name at least one cell and one task.")
@@ -185,28 +181,28 @@ def check_labels(options: Options, cells: Mapping[str, Any], tasks: Mapping[str,
 
 
 def plugin_files() -> list[str]:
-    """The plugins that were loaded from files, which other processes have to load too."""
+    """Files of loaded plugins, which other processes must load too."""
     return [str(real_path(record.name)) for record in plugins() if not record.distribution and record.module]
 
 
-def check_found_elsewhere(cells: Iterable[Member], tasks: Iterable[Member]) -> None:
-    """Refuse what only this program knows: other processes would not find it.
+def check_importable_by_workers(cells: Iterable[PlanEntry], tasks: Iterable[PlanEntry]) -> None:
+    """Check that worker processes can import all components.
 
     Raises:
-        UsageError: naming the first.
+        UsageError: naming the first that is registered by this program alone.
     """
     for cell in cells:
         if not is_file_spec(cell.spec):
             base, *modifiers = cell.spec.split(MODIFIER_SEPARATOR)
-            _check_found(Cell, base)
+            _check_importable(Cell, base)
             for name in modifiers:
-                _check_found(Modifier, name)
+                _check_importable(Modifier, name)
     for task in tasks:
         if not is_file_spec(task.spec):
-            _check_found(Task, task.spec)
+            _check_importable(Task, task.spec)
 
 
-def _check_found(contract: type[R], name: str) -> None:
+def _check_importable(contract: type[R], name: str) -> None:
     registry = registry_of(contract)
     if registry.source(name) == LOCAL:
         raise UsageError(

@@ -1,11 +1,9 @@
-"""What the seeds say together: means, spreads, intervals, ranks.
+"""Statistics over seeds: means, standard deviations, confidence intervals, ranks, and the best learning rate.
 
 Ranks of several cells on several tasks are averaged as in J. Demšar, "Statistical Comparisons of Classifiers
 over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html. Intervals are percentile
 bootstraps, those of ranks stratified by task, as R. Agarwal et al., "Deep Reinforcement Learning at the Edge
 of the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264, advise for few runs.
-
-Which learning rate a cell gets on a task.
 """
 
 from __future__ import annotations
@@ -32,10 +30,10 @@ _SEED = 0  # of the bootstrap: the same results give the same intervals
 
 
 def summarize(records: Sequence[RunRecord]) -> list[Row]:
-    """A row for each task and cell, in the order in which they come.
+    """Compute a row for each task and cell, in the order of the records.
 
     Args:
-        records: Of all runs, in the form of ``results.json``.
+        records: All runs, in the form of ``results.json``.
     """
     groups = _groups(records)
     ranks = _ranks_by_pair(groups)
@@ -46,7 +44,7 @@ def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> Row:
     scores, first = _scores(group), group[0]
     high = first["higher_is_better"]
     best, worst = (max, min) if high else (min, max)
-    low, top = interval(scores)
+    low, top = bootstrap_interval(scores)
     return {
         "task": pair[0],
         "cell": pair[1],
@@ -61,17 +59,17 @@ def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> Row:
         "solved": sum(bool(record["solved"]) for record in group),
         "seeds": len(group),
         "lost": len(group) - len(scores),
-        "seconds": _mean(_known(group, "seconds")),
-        "steps_to_threshold": _mean(_known(group, "steps_to_threshold")),
-        "seconds_to_threshold": _mean(_known(group, "seconds_to_threshold")),
-        "symbols_per_s": _mean(_known(group, "symbols_per_s")),
+        "seconds": _mean(_values(group, "seconds")),
+        "steps_to_threshold": _mean(_values(group, "steps_to_threshold")),
+        "seconds_to_threshold": _mean(_values(group, "seconds_to_threshold")),
+        "symbols_per_s": _mean(_values(group, "symbols_per_s")),
     }
 
 
 def overall(records: Sequence[RunRecord]) -> list[Row]:
-    """A row for each cell over the tasks that all cells have, the best mean rank first."""
+    """Compute a row for each cell over the tasks that all cells have, the best mean rank first."""
     groups = _groups(records)
-    tasks, cells = (list(dict.fromkeys(pair[place] for pair in groups)) for place in (0, 1))
+    tasks, cells = (list(dict.fromkeys(pair[axis] for pair in groups)) for axis in (0, 1))
     columns = [
         [groups[task, cell] for cell in cells]
         for task in tasks
@@ -81,39 +79,39 @@ def overall(records: Sequence[RunRecord]) -> list[Row]:
     exact = [_ranks(column) for column in columns]
     drawn = [_resampled_ranks(column, rng) for column in columns]
     rows = [
-        _overall_row(cell, place, [record for column in columns for record in column[place]], exact, drawn)
-        for place, cell in enumerate(cells)
+        _overall_row(cell, index, [record for column in columns for record in column[index]], exact, drawn)
+        for index, cell in enumerate(cells)
     ]
     return sorted(rows, key=lambda row: (row["rank"] is None, row["rank"] or 0.0))
 
 
 def _overall_row(
-    cell: str, place: int, own: Sequence[RunRecord], exact: Sequence[Array], drawn: Sequence[Array]
+    cell: str, index: int, own: Sequence[RunRecord], exact: Sequence[Array], drawn: Sequence[Array]
 ) -> Row:
-    """What is told of a cell: ``exact`` and ``drawn`` hold the ranks of all cells on each task."""
-    low, high = _percentiles(np.mean([ranks[:, place] for ranks in drawn], axis=0)) if drawn else (None, None)
+    """Row of a cell. ``exact`` and ``drawn`` hold the ranks of all cells on each task."""
+    low, high = _percentiles(np.mean([ranks[:, index] for ranks in drawn], axis=0)) if drawn else (None, None)
     return {
         "cell": cell,
-        "rank": _mean([float(ranks[place]) for ranks in exact]),
+        "rank": _mean([float(ranks[index]) for ranks in exact]),
         "low": low,
         "high": high,
         "tasks": len(exact),
         "solved": sum(bool(record["solved"]) for record in own),
         "solvable": sum(record["threshold"] is not None for record in own),
         "runs": len(own),
-        "seconds": math.fsum(_known(own, "seconds")),
+        "seconds": math.fsum(_values(own, "seconds")),
     }
 
 
-def interval(scores: Sequence[float]) -> tuple[float | None, float | None]:
-    """A 95 % percentile bootstrap interval of the mean; nothing for fewer than two scores."""
+def bootstrap_interval(scores: Sequence[float]) -> tuple[float | None, float | None]:
+    """Compute a 95 % bootstrap interval of the mean; ``(None, None)`` for fewer than two scores."""
     if len(scores) < 2:
         return None, None
     return _percentiles(_resampled_means(np.asarray(scores), np.random.default_rng(_SEED)))
 
 
 def _resampled_means(scores: Array, rng: np.random.Generator) -> Array:
-    """Means of draws with replacement, ``(RESAMPLES,)``."""
+    """Means of bootstrap resamples, ``(RESAMPLES,)``."""
     return scores[rng.integers(0, len(scores), (RESAMPLES, len(scores)))].mean(axis=1)  # type: ignore[no-any-return]
 
 
@@ -124,35 +122,35 @@ def _percentiles(values: Array) -> tuple[float, float]:
 
 
 def _ranks_by_pair(groups: Mapping[tuple[str, str], Sequence[RunRecord]]) -> dict[tuple[str, str], float]:
-    """The rank of every cell among those of its task."""
-    found: dict[tuple[str, str], float] = {}
+    """Rank of every cell among those of its task."""
+    ranks: dict[tuple[str, str], float] = {}
     for task in dict.fromkeys(task for task, _ in groups):
         pairs = [pair for pair in groups if pair[0] == task]
-        found.update(zip(pairs, map(float, _ranks([groups[pair] for pair in pairs])), strict=True))
-    return found
+        ranks.update(zip(pairs, map(float, _ranks([groups[pair] for pair in pairs])), strict=True))
+    return ranks
 
 
 def _ranks(groups: Sequence[Sequence[RunRecord]]) -> Array:
     """Ranks of cells on one task by their means."""
-    return ranked(np.array([_costs(group).mean() for group in groups]))
+    return rank_costs(np.array([_costs(group).mean() for group in groups]))
 
 
 def _resampled_ranks(groups: Sequence[Sequence[RunRecord]], rng: np.random.Generator) -> Array:
     """Ranks of cells on one task in each resample of their seeds, ``(RESAMPLES, cells)``."""
-    return ranked(np.stack([_resampled_means(_costs(group), rng) for group in groups], axis=1))
+    return rank_costs(np.stack([_resampled_means(_costs(group), rng) for group in groups], axis=1))
 
 
 def _costs(group: Sequence[RunRecord]) -> Array:
-    """Scores as what is smaller for the better; where no run has a score, the worst there is."""
+    """Scores with the sign chosen so that lower is better; infinity if no run has a score."""
     scores = np.array(_scores(group) or [-math.inf if group[0]["higher_is_better"] else math.inf])
     return -scores if group[0]["higher_is_better"] else scores
 
 
-def ranked(costs: Array) -> Array:
-    """Ranks along the last axis, from 1 for the smallest; equals share the mean of their places.
+def rank_costs(costs: Array) -> Array:
+    """Rank along the last axis, from 1 for the smallest; equal costs share their mean rank.
 
     Args:
-        costs: ``(N, cells)``; infinity for the worst.
+        costs: ``(N, cells)``.
     """
     smaller = (costs[..., None] > costs[..., None, :]).sum(-1)
     equal = (costs[..., None] == costs[..., None, :]).sum(-1)
@@ -160,18 +158,18 @@ def ranked(costs: Array) -> Array:
 
 
 def _groups(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
-    """Records by task and cell."""
-    found: dict[tuple[str, str], list[RunRecord]] = {}
+    """Group records by task and cell."""
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
-        found.setdefault((record["task"], record["cell"]), []).append(record)
-    return found
+        groups.setdefault((record["task"], record["cell"]), []).append(record)
+    return groups
 
 
 def _scores(group: Iterable[RunRecord]) -> list[float]:
-    return _known(group, "score")
+    return _values(group, "score")
 
 
-def _known(group: Iterable[RunRecord], name: str) -> list[float]:
+def _values(group: Iterable[RunRecord], name: str) -> list[float]:
     return [float(record[name]) for record in group if record[name] is not None]
 
 
@@ -180,34 +178,34 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _deviation(values: Sequence[float]) -> float | None:
-    """Standard deviation, by n - 1."""
+    """Sample standard deviation."""
     mean = _mean(values)
     if mean is None or len(values) < 2:
         return None
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def choose_rate(records: Sequence[Record], rates: Sequence[float]) -> float:
-    """The rate whose short run had the best validation: solved before unsolved, then by the loss.
+def choose_learning_rate(records: Sequence[Record], rates: Sequence[float]) -> float:
+    """Choose the rate whose short run had the best validation: solved before unsolved, then the lowest loss.
 
-    That is also how a run chooses the model that it keeps. The score would say less: where it counts right
-    answers, and none of the runs has learnt to give them yet, it is a matter of chance.
+    A run chooses its best model by the same criterion. The score is a worse one: if it is an accuracy and no
+    run has learned the task yet, scores differ by chance.
 
-    A rate at which training diverged is taken only if it did at all of them, and then the smallest; one in
-    the middle if no run says anything.
+    Rates at which training diverged are skipped. If it diverged at all of them, the smallest is chosen; if no
+    run has a result, the middle one.
 
     Args:
-        records: Of the runs of the sweep.
+        records: Runs of the sweep.
         rates: The grid, in ascending order.
     """
     if finished := [record for record in records if record["status"] == "finished"]:
-        return float(min(finished, key=_order)["lr"])
+        return float(min(finished, key=_rate_order)["lr"])
     if any(record["status"] == "diverged" for record in records):
         return rates[0]
     return rates[len(rates) // 2]
 
 
-def _order(record: Record) -> tuple[bool, float, float]:
-    """What is smaller for the better; of equal runs the smaller rate."""
+def _rate_order(record: Record) -> tuple[bool, float, float]:
+    """Sort key, best first; the smaller rate among equal runs."""
     loss = math.inf if record["loss"] is None else float(record["loss"])
     return not record["solved"], loss, float(record["lr"])

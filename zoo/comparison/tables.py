@@ -1,4 +1,4 @@
-"""Results as tables of texts, whoever shows them."""
+"""Tables of the results of a comparison, as text."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _BARE = "without an embedding, a norm or a residual connection"
 _SPARE = ("95 %", "symbols/s", "worst", "best", "training s", "s to", "steps to", "H")
 
 
-def sheets(results: Results) -> list[TextTable]:
-    """All tasks together, if there are several, then a table for each task."""
+def make_tables(results: Results) -> list[TextTable]:
+    """A table over all tasks, if there are several, then a table for each task."""
     tasks = list(dict.fromkeys(row["task"] for row in results["summary"]))
     each = [_task(task, results) for task in tasks]
     return [_overall(tasks, results), *each] if len(tasks) > 1 else each
@@ -39,7 +39,7 @@ def _overall(tasks: Sequence[str], results: Results) -> TextTable:
                 _digits(row["rank"], ".2f"),
                 _range(row["low"], row["high"], ".1f"),
                 *(_score(means.get((task, row["cell"]))) for task in tasks),
-                _part(row["solved"], row["solvable"]),
+                _fraction(row["solved"], row["solvable"]),
                 _seconds(row["seconds"]),
             )
             for row in results["overall"]
@@ -54,24 +54,24 @@ def _overall(tasks: Sequence[str], results: Results) -> TextTable:
 
 def _task(task: str, results: Results) -> TextTable:
     rows = [row for row in results["summary"] if row["task"] == task]
-    known = results["tasks"][task]
+    task_info = results["tasks"][task]
     first, last = (
         ("cell", "scope", "H", "parameters", "lr"),
         ("steps to", "s to", "symbols/s", "training s", "rank"),
     )
-    headings = (*first, known["metric"], "95 %", "worst", "best", "solved", *last)
+    headings = (*first, task_info["metric"], "95 %", "worst", "best", "solved", *last)
     ranked = sorted(rows, key=lambda row: row["rank"])
     return TextTable(
-        _title(task, known),
+        _title(task, task_info),
         headings,
-        tuple(_task_row(row, known, _scope(row["cell"], results)) for row in ranked),
+        tuple(_task_row(row, task_info, _scope(row["cell"], results)) for row in ranked),
         tuple(range(2, len(headings))),
-        _legend(known),
+        _legend(task_info),
         tuple(map(headings.index, _SPARE)),
     )
 
 
-def _task_row(row: Row, known: Row, scope: str) -> tuple[str, ...]:
+def _task_row(row: Row, task_info: Row, scope: str) -> tuple[str, ...]:
     return (
         row["cell"],
         scope,
@@ -82,7 +82,7 @@ def _task_row(row: Row, known: Row, scope: str) -> tuple[str, ...]:
         _range(row["low"], row["high"], ".4g"),
         _score(row["worst"]),
         _score(row["best"]),
-        _part(row["solved"], row["seeds"] if known["threshold"] is not None else 0),
+        _fraction(row["solved"], row["seeds"] if task_info["threshold"] is not None else 0),
         _digits(row["steps_to_threshold"], ",.0f"),
         _seconds(row["seconds_to_threshold"]),
         _digits(row["symbols_per_s"], ",.0f"),
@@ -92,29 +92,31 @@ def _task_row(row: Row, known: Row, scope: str) -> tuple[str, ...]:
 
 
 def _scope(cell: str, results: Results) -> str:
-    """Whether a cell is a bare recurrence or a whole mixer, where the results say so."""
+    """Scope of a cell: bare recurrence or whole mixer. Results of old versions lack it."""
     return str(results.get("cells", {}).get(cell, {}).get("scope", _NONE))
 
 
-def _title(task: str, known: Row) -> str:
-    options = ", ".join(f"{name}={value}" for name, value in known["options"].items())
+def _title(task: str, task_info: Row) -> str:
+    options = ", ".join(f"{name}={value}" for name, value in task_info["options"].items())
     return f"{task} ({options})" if options else task
 
 
-def _legend(known: Row) -> str:
-    """What is measured, what it is worth, and who says so."""
-    way = "higher" if known["higher_is_better"] else "lower"
-    words = [f"{known['metric']}, {way} is better; without memory {_score(known['baseline'])}"]
-    if known["threshold"] is not None:
-        words.append(f"solved at {_score(known['threshold'])} ({known['threshold_source'].rstrip('.')})")
+def _legend(task_info: Row) -> str:
+    """Metric, baseline, threshold and its source."""
+    direction = "higher" if task_info["higher_is_better"] else "lower"
+    words = [f"{task_info['metric']}, {direction} is better; without memory {_score(task_info['baseline'])}"]
+    if task_info["threshold"] is not None:
+        words.append(
+            f"solved at {_score(task_info['threshold'])} ({task_info['threshold_source'].rstrip('.')})"
+        )
     return "; ".join(words) + "."
 
 
-def remarks(results: Results) -> Iterator[str]:
-    """What has to be known besides, a sentence each."""
+def list_warnings(results: Results) -> Iterator[str]:
+    """Warnings about the results, a sentence each."""
     yield from _unfinished(results)
-    yield from _far_off(results)
-    yield from _at_the_edge(results)
+    yield from _off_budget(results)
+    yield from _edge_of_grid(results)
 
 
 def _unfinished(results: Results) -> Iterator[str]:
@@ -123,8 +125,8 @@ def _unfinished(results: Results) -> Iterator[str]:
             yield f"{record['path']} {record['status']}: {record['error']}"
 
 
-def _far_off(results: Results) -> Iterator[str]:
-    """Cells that do not come near the budget."""
+def _off_budget(results: Results) -> Iterator[str]:
+    """Cells whose parameters differ from the budget by more than `TOLERANCE`."""
     budget = results["plan"]["size"].get("params")
     for row in results["summary"] if budget else ():
         if abs(row["parameters"] - budget) > TOLERANCE * budget:
@@ -134,8 +136,8 @@ def _far_off(results: Results) -> Iterator[str]:
             )
 
 
-def _at_the_edge(results: Results) -> Iterator[str]:
-    """Where a rate beyond the grid might have been better yet."""
+def _edge_of_grid(results: Results) -> Iterator[str]:
+    """Pairs whose best learning rate is at an edge of the grid."""
     rates = results["plan"]["rates"]
     for rate, words in ((rates[0], "smallest"), (rates[-1], "largest")) if len(rates) > 1 else ():
         pairs = [f"{row['cell']} on {row['task']}" for row in results["summary"] if row["lr"] == rate]
@@ -143,16 +145,16 @@ def _at_the_edge(results: Results) -> Iterator[str]:
             yield f"The {words} learning rate of the grid, {rate:g}, was chosen for {', '.join(pairs)}."
 
 
-def surroundings(results: Results) -> Iterator[str]:
-    """What was compared how, and on what it was made, in sentences."""
-    plan, about = results["plan"], results["machine"]
+def describe_setup(results: Results) -> Iterator[str]:
+    """Describe settings, machine and versions in sentences."""
+    plan, host = results["plan"], results["machine"]
     yield f"Bare layers, {_length(plan)}: {_number(plan['seeds'], 'seed')}, {_size(plan)}, {_rates(plan)}."
     settings = plan["settings"]
     layers = _number(settings["layers"], "layer")
     clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
     yield f"{layers} {_BARE}, {settings['dtype']}, {settings['optimizer']}, {clip}."
     yield (
-        f"{results['date']}: {about['processor']}, {about['processors']} processors, {about['system']}; "
+        f"{results['date']}: {host['processor']}, {host['processors']} processors, {host['system']}; "
         f"{_workers(results['jobs'])}."
     )
     yield ", ".join(f"{name} {number}" for name, number in results["versions"].items()) + "."
@@ -177,7 +179,7 @@ def _rates(plan: Row) -> str:
 
 def _workers(jobs: int | None) -> str:
     if jobs is None:
-        return "another engine"
+        return "another executor"
     return (
         f"{_number(jobs, 'process', 'processes')} at a time, of one thread each" if jobs else "in one process"
     )
@@ -187,7 +189,7 @@ def _number(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def _part(count: int, whole: int) -> str:
+def _fraction(count: int, whole: int) -> str:
     return f"{count}/{whole}" if whole else _NONE
 
 
@@ -196,7 +198,7 @@ def _score(value: float | None) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    """Three digits of a time."""
+    """Format a time with three digits."""
     return _NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

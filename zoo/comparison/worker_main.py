@@ -25,7 +25,7 @@ from zoo.training import Interrupted
 Message = dict[str, Any]
 
 
-class Inbox:
+class JobQueue:
     """The jobs that come in. A thread of its own reads them, and notices their end in the middle of one."""
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -48,7 +48,7 @@ def serve(root: Path, lines: Iterable[str], answers: IO[str]) -> None:
         with contextlib.suppress(BrokenPipeError):  # nobody listens: the inbox has noticed, or is about to
             print(json.dumps(message), file=answers, flush=True)
 
-    inbox = Inbox(lines)
+    inbox = JobQueue(lines)
     say({"ready": os.getpid()})
     while (job := inbox.jobs.get()) is not None:
         inbox.is_busy = True

@@ -20,13 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from zoo.comparison.execute import failed, run_job
-from zoo.comparison.jobs import Event, Job, Record, Tell
+from zoo.comparison.execute import failed_record, run_job
+from zoo.comparison.jobs import Event, Job, OnEvent, Record
 from zoo.errors import ZooError
 from zoo.processes import describe_exit, python_command, python_environment
 
 
-class Inline:
+class SerialExecutor:
     """Does jobs in this process, where cells that only this program knows can be compared too.
 
     Args:
@@ -36,10 +36,10 @@ class Inline:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def map(self, jobs: Iterable[Job], tell: Tell) -> Iterator[tuple[Job, Record]]:
+    def map(self, jobs: Iterable[Job], on_event: OnEvent) -> Iterator[tuple[Job, Record]]:
         """Every job with its record; see `Engine`."""
         for job in jobs:
-            yield job, run_job(job, self.root, tell)
+            yield job, run_job(job, self.root, on_event)
 
 
 # One thread each: the processes are the parallelism. Libraries read these when they are imported.
@@ -52,7 +52,7 @@ class WorkerDied(ZooError):
     """A worker process ended in the middle of a job; the message says how."""
 
 
-class Process:
+class WorkerProcess:
     """A worker process.
 
     Args:
@@ -63,19 +63,19 @@ class Process:
     """
 
     def __init__(self, root: Path) -> None:
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         try:
             self._process = subprocess.Popen(
                 python_command("from zoo.comparison.worker_main import main; main()", str(root)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._words,
+                stderr=self._stderr,
                 env=python_environment() | _ONE_THREAD,
                 encoding="utf-8",
-                **_apart(),
+                **_detached(),
             )
         except OSError:
-            self._words.close()
+            self._stderr.close()
             raise
         try:
             self._answer()
@@ -88,7 +88,7 @@ class Process:
         """The process's number."""
         return self._process.pid
 
-    def run(self, job: Job, tell: Callable[[Event], None]) -> Record:
+    def run(self, job: Job, on_event: Callable[[Event], None]) -> Record:
         """Have a job done.
 
         Raises:
@@ -99,11 +99,11 @@ class Process:
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
         while "record" not in (message := self._answer()):
-            tell(message["event"])
+            on_event(message["event"])
         record: Record = message["record"]
         return record
 
-    def dismiss(self) -> None:
+    def stop_accepting(self) -> None:
         """No more jobs: a run in progress finishes its step, saves and stops. This does not wait for it."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
@@ -121,10 +121,10 @@ class Process:
         """End the process and close what led to it; nobody may be reading from it any more."""
         self._process.kill()
         self._process.wait()
-        self.dismiss()
+        self.stop_accepting()
         assert self._process.stdout is not None
         self._process.stdout.close()
-        self._words.close()
+        self._stderr.close()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -137,31 +137,31 @@ class Process:
     def _end(self) -> str:
         """How it ended, and the last line that it wrote to stderr."""
         code = self._process.wait()
-        self._words.seek(0)
-        lines = self._words.read().decode("utf-8", "replace").split("\n")
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode("utf-8", "replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"{describe_exit(code)}: {last[:300]}" if last else describe_exit(code)
 
 
-def _apart() -> dict[str, Any]:
+def _detached() -> dict[str, Any]:
     """What keeps Ctrl-C from the worker: it goes to whoever started it, who dismisses it."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
 
 
-_TRIES = 2
+_MAX_TRIES = 2
 
-_PATIENCE = 60.0  # seconds in which a worker that was dismissed finishes its step and saves
+_STOP_TIMEOUT_S = 60.0  # seconds in which a worker that was dismissed finishes its step and saves
 
-_TICK = 0.2  # seconds between looks at whether to stop
+_POLL_S = 0.2  # seconds between looks at whether to stop
 
-Done = tuple[Job, Record]
+JobResult = tuple[Job, Record]
 
-Heard = Event | Done | BaseException
+Message = Event | JobResult | BaseException
 
 
-class Seat:
+class WorkerSlot:
     """The place of one process: who dies in it is replaced.
 
     Args:
@@ -170,47 +170,47 @@ class Seat:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._process: Process | None = None
+        self._process: WorkerProcess | None = None
         self._is_closed = False
         self._changing = threading.Lock()
 
-    def run(self, job: Job, tell: Tell, tries: int = _TRIES) -> Record:
+    def run(self, job: Job, on_event: OnEvent, tries: int = _MAX_TRIES) -> Record:
         """Have a job done; if the process dies, once more by another, which goes on where it stood."""
         try:
-            return self._occupied(tell).run(job, tell)
+            return self._ensure_worker(on_event).run(job, on_event)
         except WorkerDied as death:
-            self.vacate()
-            tell({"event": "died", "path": job["path"], "text": str(death)})
+            self.terminate()
+            on_event({"event": "worker_died", "path": job["path"], "text": str(death)})
             if tries > 1:
-                return self.run(job, tell, tries - 1)
-            return failed(job, f"its worker process died {_TRIES} times, at last of {death}")
+                return self.run(job, on_event, tries - 1)
+            return failed_record(job, f"its worker process died {_MAX_TRIES} times, at last of {death}")
 
-    def close(self) -> Process | None:
+    def close(self) -> WorkerProcess | None:
         """Let no process begin here any more, dismiss the one that is here, and give it back."""
         with self._changing:
             self._is_closed = True
             if self._process is not None:
-                self._process.dismiss()
+                self._process.stop_accepting()
             return self._process
 
-    def vacate(self) -> None:
+    def terminate(self) -> None:
         """End the process, if there is one."""
         with self._changing:
             if self._process is not None:
                 self._process.close()
                 self._process = None
 
-    def _occupied(self, tell: Tell) -> Process:
+    def _ensure_worker(self, on_event: OnEvent) -> WorkerProcess:
         with self._changing:
             if self._is_closed:
                 raise WorkerDied("the pool is closed")
             if self._process is None:
-                self._process = Process(self.root)
-                tell({"event": "worker", "pid": self._process.pid})
+                self._process = WorkerProcess(self.root)
+                on_event({"event": "worker_started", "pid": self._process.pid})
             return self._process
 
 
-class Pool:
+class WorkerPool:
     """Worker processes; leave the ``with`` block to end them.
 
     One that dies is replaced, and what it did is tried once more, from its last checkpoint.
@@ -223,44 +223,44 @@ class Pool:
 
     def __init__(self, root: Path, count: int, check: Callable[[], None] = lambda: None) -> None:
         self.check = check
-        self._seats = [Seat(root) for _ in range(count)]
+        self._seats = [WorkerSlot(root) for _ in range(count)]
         self._threads: list[threading.Thread] = []
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self.stop(0.0 if kind is KeyboardInterrupt else _PATIENCE)
+        self.stop(0.0 if kind is KeyboardInterrupt else _STOP_TIMEOUT_S)
 
-    def map(self, jobs: Iterable[Job], tell: Tell) -> Iterator[Done]:
+    def map(self, jobs: Iterable[Job], on_event: OnEvent) -> Iterator[JobResult]:
         """Every job with its record, as they are done; see `Engine`."""
         waiting = deque(jobs)
-        heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+        heard: queue.SimpleQueue[Message] = queue.SimpleQueue()
         left = len(waiting)
         for seat in self._seats[:left]:
-            self._threads.append(threading.Thread(target=_serve, args=(seat, waiting, heard), daemon=True))
+            self._threads.append(threading.Thread(target=_run_jobs, args=(seat, waiting, heard), daemon=True))
             self._threads[-1].start()
         try:
             while left:
-                for job_and_record in self._hear(heard, tell):
+                for job_and_record in self._poll(heard, on_event):
                     left -= 1
                     yield job_and_record
         finally:
             waiting.clear()
 
-    def _hear(self, heard: queue.SimpleQueue[Heard], tell: Tell) -> Iterator[Done]:
+    def _poll(self, heard: queue.SimpleQueue[Message], on_event: OnEvent) -> Iterator[JobResult]:
         """The next thing that is done, if something is within a tick; what else happens is told."""
         self.check()
         try:
-            found = heard.get(timeout=_TICK)
+            found = heard.get(timeout=_POLL_S)
         except queue.Empty:
             return
         if isinstance(found, BaseException):
             raise found
         if isinstance(found, dict):
-            tell(found)
+            on_event(found)
         else:
             yield found
 
@@ -276,10 +276,10 @@ class Pool:
             for thread in self._threads:
                 thread.join()
             for seat in self._seats:
-                seat.vacate()
+                seat.terminate()
 
 
-def _serve(seat: Seat, waiting: deque[Job], heard: queue.SimpleQueue[Heard]) -> None:
+def _run_jobs(seat: WorkerSlot, waiting: deque[Job], heard: queue.SimpleQueue[Message]) -> None:
     """The work of one thread: keep one process busy until no job is left."""
     try:
         while waiting:

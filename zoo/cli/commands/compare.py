@@ -21,7 +21,7 @@ from zoo.cli.flags import Flag, SectionedCommand
 from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.terminal import echo
 from zoo.cli.train_flags import FLAGS
-from zoo.comparison.specs import by_label
+from zoo.comparison.specs import label_specs
 from zoo.errors import UsageError
 from zoo.registry import registry_of
 from zoo.training import Config
@@ -67,8 +67,8 @@ def parse_options(
         ZooError: if a name is unknown or a value is not allowed.
     """
     members = {
-        **{label: cell_class(spec) for label, spec in by_label("cell", cells)[0].items()},
-        **{label: task_class(spec) for label, spec in by_label("task", tasks)[0].items()},
+        **{label: cell_class(spec) for label, spec in label_specs("cell", cells)[0].items()},
+        **{label: task_class(spec) for label, spec in label_specs("task", tasks)[0].items()},
     }
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
     targets: list[Target] = [component_target(label, member) for label, member in members.items()]
@@ -231,22 +231,22 @@ def _executor_flags(arguments: dict[str, Any]) -> list[str]:
 
 def _show(comparison: Comparison) -> None:
     from zoo.cli.terminal import show_tables
-    from zoo.comparison.tables import remarks, sheets
+    from zoo.comparison.tables import list_warnings, make_tables
 
-    show_tables(sheets(comparison.results))
+    show_tables(make_tables(comparison.results))
     echo()
-    for line in remarks(comparison.results):
+    for line in list_warnings(comparison.results):
         echo(line)
     echo(f"{comparison.path / 'results.json'} and results.csv hold every run.")
 
 
 def _write(place: DocumentMarker, comparison: Comparison) -> None:
-    from zoo.comparison.tables import remarks, sheets, surroundings
+    from zoo.comparison.tables import describe_setup, list_warnings, make_tables
     from zoo.tables import markdown_section
 
-    about = "\n".join(f"{line}  " for line in surroundings(comparison.results)).rstrip()
-    notes = "\n".join(f"- {line}" for line in remarks(comparison.results))
-    paragraphs = [about, *map(markdown_section, sheets(comparison.results)), *([notes] if notes else [])]
+    about = "\n".join(f"{line}  " for line in describe_setup(comparison.results)).rstrip()
+    notes = "\n".join(f"- {line}" for line in list_warnings(comparison.results))
+    paragraphs = [about, *map(markdown_section, make_tables(comparison.results)), *([notes] if notes else [])]
     place.write(comparison.results["command"], paragraphs)
 
 

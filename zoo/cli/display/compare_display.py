@@ -94,7 +94,7 @@ class LiveCompareDisplay:
         if event["event"] == "stage":
             self.stage = _STAGES[event["stage"]]
         elif event["event"] in _EVENT_LINES:
-            style = "" if event["event"] in ("begin", "cluster", "done") else "yellow"
+            style = "" if event["event"] in ("started", "cluster", "job_done") else "yellow"
             for line in _EVENT_LINES[event["event"]](event, self.progress):
                 self.console.print(rich_text(line, style))
 
@@ -172,18 +172,18 @@ def _died(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa:
 
 
 _EVENT_LINES: dict[str, Callable[[Event, ComparisonProgress], Iterator[str]]] = {
-    "begin": _begin,
+    "started": _begin,
     "cluster": _cluster,
     "stage": _stage,
-    "done": _done,
-    "died": _died,
+    "job_done": _done,
+    "worker_died": _died,
 }
 
 
 def _print_problem(event: Event) -> None:
     """Say what went wrong, on stderr."""
-    if event["event"] == "died":
+    if event["event"] == "worker_died":
         for line in _died(event, ComparisonProgress()):
             echo_err(f"Warning: {line}")
-    elif event["event"] == "done" and event["record"]["status"] != "finished":
+    elif event["event"] == "job_done" and event["record"]["status"] != "finished":
         echo_err(f"Warning: {event['path']}  {_outcome(event['record'])}")

@@ -60,7 +60,7 @@ class ComparisonProgress:
     def update(self, event: Event) -> None:
         """Take note of an event."""
         kind = event["event"]
-        if kind == "begin":
+        if kind == "started":
             self.workers = max(1, event["jobs"])
         elif kind == "cluster":
             self.workers = max(1, event["slots"])
@@ -71,10 +71,10 @@ class ComparisonProgress:
             self.steps[event["path"]] = event["step"]
         elif kind == "step":
             self._move(event)
-        elif kind in ("done", "died"):
+        elif kind in ("job_done", "worker_died"):
             self.steps.pop(event["path"], None)
-            self.done += kind == "done"
-            if kind == "done":
+            self.done += kind == "job_done"
+            if kind == "job_done":
                 self._jobs.pop(event["path"], None)
 
     def eta(self) -> float | None:
@@ -106,7 +106,7 @@ class ComparisonProgress:
     def _begin(self, event: Event) -> None:
         """A stage: what is left of it, and what comes after."""
         self._jobs = {job["path"]: job for job in event["missing"]}
-        self._later = event["later"]
+        self._later = event["upcoming"]
         self.jobs, self.done = event["jobs"], event["jobs"] - len(self._jobs)
         self.steps.clear()
 

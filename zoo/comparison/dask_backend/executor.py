@@ -1,9 +1,4 @@
-"""From the place that was named to a Dask client with workers that can take part.
-
-The jobs that a Dask scheduler has, seen from where the comparison is led.
-
-The engine that hands jobs to a Dask scheduler.
-"""
+"""Connect to a Dask scheduler, check its workers, and run jobs on them."""
 
 from __future__ import annotations
 
@@ -23,65 +18,64 @@ from typing import Any
 
 from distributed import Client, Future, KilledWorker
 
-from zoo.comparison.backends import SLURM, Place
-from zoo.comparison.dask_backend.worker import Errand, make_errand, objection, serve
-from zoo.comparison.execute import failed
-from zoo.comparison.jobs import Event, Job, Record, Tell
+from zoo.comparison.backends import SLURM, Backend
+from zoo.comparison.dask_backend.worker import JobContext, incompatibility, make_context, run_remote_job
+from zoo.comparison.execute import failed_record
+from zoo.comparison.jobs import Event, Job, OnEvent, Record
 from zoo.errors import ZooError
 
-_CONNECT_TIMEOUT_S = 5.0  # seconds for a scheduler to answer, for a first worker to be there, for its files
+_CONNECT_TIMEOUT_S = 5.0  # for the answer of a scheduler, for its first worker, for the files of a worker
 
 _CONNECT_POLL_S = 0.5
 
-_PROLOGUES = ("job-script-prologue", "env-extra")  # what jobqueue.yaml calls it, and called it before
+_PROLOGUES = ("job-script-prologue", "env-extra")  # key in jobqueue.yaml, and its older name
 
 _LOGGERS = ("distributed", "tornado")
 
 
 @contextmanager
-def connected(place: Place, jobs: int | None) -> Iterator[Client]:
-    """Within the block there is a client of a scheduler.
+def connect(backend: Backend, jobs: int | None) -> Iterator[Client]:
+    """Provide a client of a scheduler within the block.
 
     Args:
-        place: Where.
-        jobs: How many jobs SLURM is asked for.
+        backend: Backend of the comparison.
+        jobs: Number of SLURM jobs to submit.
 
     Raises:
-        ZooError: if there is no scheduler, or none of its workers is there.
+        ZooError: if there is no scheduler, or it has no worker.
     """
-    with _silence():
-        if place.kind == SLURM:
-            with _slurm(jobs or 0) as client:
+    with _silence_logging():
+        if backend.kind == SLURM:
+            with _slurm_client(jobs or 0) as client:
                 yield client
         else:
-            with _client(place.address) as client:
-                _wait_for_workers(client, place.address)
+            with _client(backend.address) as client:
+                _wait_for_workers(client, backend.address)
                 yield client
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Within the block Dask logs nothing here: what goes wrong is told in a sentence, not in tracebacks."""
+def _silence_logging() -> Iterator[None]:
+    """Silence the logs of Dask within the block, since errors are raised as one sentence."""
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _LOGGERS]
-    before = {name: logging.getLogger(name).level for name in (*names, *_LOGGERS)}
-    for name in before:
+    previous = {name: logging.getLogger(name).level for name in (*names, *_LOGGERS)}
+    for name in previous:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        for name, level in before.items():
+        for name, level in previous.items():
             logging.getLogger(name).setLevel(level)
 
 
 def _client(address: str) -> Client:
-    found: queue.SimpleQueue[Client | Exception] = queue.SimpleQueue()
-    threading.Thread(target=_connect, args=(address, found.put), daemon=True).start()
+    result: queue.SimpleQueue[Client | Exception] = queue.SimpleQueue()
+    threading.Thread(target=_connect, args=(address, result.put), daemon=True).start()
     try:
-        client = found.get(
-            timeout=2 * _CONNECT_TIMEOUT_S
-        )  # Dask waits forever for whatever listens and says nothing
+        # Dask waits forever for a peer that listens and does not answer.
+        client = result.get(timeout=2 * _CONNECT_TIMEOUT_S)
     except queue.Empty:
-        client = TimeoutError("what listens there does not speak as Dask does")
+        client = TimeoutError("the peer at this address does not speak the protocol of Dask")
     if isinstance(client, Exception):
         raise ZooError(
             f"compare: no Dask scheduler answers at {address} ({client}); start one with `dask scheduler`, "
@@ -107,21 +101,21 @@ def _wait_for_workers(client: Client, address: str) -> None:
 
 
 @contextmanager
-def _slurm(jobs: int) -> Iterator[Client]:
-    """A scheduler in this process whose workers are jobs of SLURM, as jobqueue.yaml describes them."""
+def _slurm_client(jobs: int) -> Iterator[Client]:
+    """Start a scheduler in this process whose workers are SLURM jobs, as configured in jobqueue.yaml."""
     import dask
     from dask_jobqueue import SLURMCluster
 
     if shutil.which("sbatch") is None:
         raise ZooError("compare: dask+slurm needs SLURM's sbatch; run this where jobs are submitted from.")
     try:
-        named = (dask.config.get(f"jobqueue.slurm.{name}", None) for name in _PROLOGUES)
-        lines: list[str] = next(filter(None, named), [])
-        # A job is `python -m`, which looks for modules in the directory that it was submitted from.
+        prologues = (dask.config.get(f"jobqueue.slurm.{name}", None) for name in _PROLOGUES)
+        lines: list[str] = next(filter(None, prologues), [])
+        # A job is `python -m`, which imports modules from the directory in which it was submitted.
         cluster = SLURMCluster(job_script_prologue=[*lines, "export PYTHONSAFEPATH=1"])
     except ValueError as error:
         raise ZooError(
-            "compare: dask+slurm does not know what a job of SLURM is to be; say at least cores and memory "
+            "compare: dask+slurm lacks the resources of a SLURM job; set at least cores and memory "
             "under jobqueue.slurm in ~/.config/dask/jobqueue.yaml."
         ) from error
     with cluster:
@@ -132,38 +126,38 @@ def _slurm(jobs: int) -> Iterator[Client]:
 
 
 def _check_accepted(script: str) -> None:
-    """Have SLURM look at a job without submitting it: when Dask submits one, nobody hears of a refusal."""
+    """Validate a job script with SLURM before submission, because Dask does not report a rejected job."""
     command = ["sbatch", "--test-only"]
-    tried = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
-    if tried.returncode:
-        said = (tried.stderr.strip().splitlines() or ["it does not say why"])[-1]
+    result = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+    if result.returncode:
+        reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ZooError(
-            f"compare: SLURM takes no such job ({said}); look at jobqueue.slurm in "
+            f"compare: SLURM rejects the job ({reason}); check jobqueue.slurm in "
             f"~/.config/dask/jobqueue.yaml."
         )
 
 
-def check_workers(client: Client, errand: Errand) -> None:
-    """Ask all workers that are there; those that come later are asked when they take their first job.
+def check_workers(client: Client, context: JobContext) -> None:
+    """Check all connected workers; later ones are checked when they start their first job.
 
     Raises:
-        ZooError: naming the first that cannot take part.
+        ZooError: naming the first worker that is incompatible.
     """
-    due = time.monotonic() + _CONNECT_TIMEOUT_S
-    while found := _objections(client, errand):
-        if time.monotonic() > due:
-            address, why = found[0]
-            raise ZooError(f"compare: the worker {address} cannot take part: {why}.")
+    deadline = time.monotonic() + _CONNECT_TIMEOUT_S
+    while incompatible := _incompatible_workers(client, context):
+        if time.monotonic() > deadline:
+            address, reason = incompatible[0]
+            raise ZooError(f"compare: the worker {address} cannot take part: {reason}.")
         time.sleep(_CONNECT_POLL_S)
 
 
-def _objections(client: Client, errand: Errand) -> list[tuple[str, str]]:
-    """The workers that cannot take part, and why."""
-    answers = client.run(objection, errand, 0.0, on_error="return")
-    return [(address, _why(answer)) for address, answer in answers.items() if answer]
+def _incompatible_workers(client: Client, context: JobContext) -> list[tuple[str, str]]:
+    """Addresses of incompatible workers, and the reasons."""
+    answers = client.run(incompatibility, context, 0.0, on_error="return")
+    return [(address, _describe_answer(answer)) for address, answer in answers.items() if answer]
 
 
-def _why(answer: str | BaseException) -> str:
+def _describe_answer(answer: str | BaseException) -> str:
     if isinstance(answer, str):
         return answer
     if isinstance(answer, ImportError):
@@ -176,14 +170,14 @@ def _why(answer: str | BaseException) -> str:
 Outcome = Record | BaseException
 
 
-class Handed:
-    """The jobs that are handed out, and how far they are known to have come.
+class SubmittedJobs:
+    """Jobs at the scheduler, their workers and their progress.
 
     Args:
-        submit: Hands jobs to the scheduler.
+        submit: Submits jobs to the scheduler.
 
     Attributes:
-        jobs: Those that are not done, by what stands for them.
+        jobs: Unfinished jobs by future.
     """
 
     def __init__(self, submit: Callable[[list[Job]], list[Future]]) -> None:
@@ -192,181 +186,179 @@ class Handed:
         self._paths: set[str] = set()
         self._workers: dict[str, str] = {}
         self._steps: dict[str, int] = {}
-        self._steps_before: dict[str, int] = {}
+        self._previous_steps: dict[str, int] = {}
 
-    def out(self, jobs: list[Job]) -> None:
-        """Hand some out."""
+    def submit_jobs(self, jobs: list[Job]) -> None:
+        """Submit jobs."""
         self._paths.update(job["path"] for job in jobs)
         self.jobs.update(zip(self.submit(jobs), jobs, strict=True))
 
     def running(self) -> list[str]:
-        """The paths of those that a worker has taken, and not left."""
+        """Paths of the jobs that a worker has started and not released."""
         return [path for path in self._paths if path in self._workers]
 
-    def note(self, event: Event) -> Iterator[Event]:
-        """Take note of an event, and pass on what it means; one that comes after the end means nothing."""
+    def handle_event(self, event: Event) -> Iterator[Event]:
+        """Update the state, and yield the events to forward: none after the end of a job."""
         path = event["path"]
         if path not in self._paths:
             return
-        if event["event"] == "left":
+        if event["event"] == "job_released":
             self._workers.pop(path, None)
             return
-        if event["event"] == "taken":
-            before = self._workers.get(path)
+        if event["event"] == "job_started":
+            previous = self._workers.get(path)
             self._workers[path] = event["worker"]
-            if before is not None:
-                text = f"an unknown cause at {before}; {event['worker']} goes on with it"
-                yield {"event": "died", "path": path, "text": text}
+            if previous is not None:
+                text = f"an unknown cause at {previous}; {event['worker']} resumes it"
+                yield {"event": "worker_died", "path": path, "text": text}
         self._steps[path] = event.get("step", self._steps.get(path, 0))
         yield event
 
-    def done(self, future: Future, outcome: Outcome) -> tuple[Job, Record] | None:
-        """A job with its record; None if it is handed out again.
+    def handle_result(self, future: Future, outcome: Outcome) -> tuple[Job, Record] | None:
+        """Return a job with its record; None if the job is submitted again.
 
         Raises:
-            BaseException: if it came to no record, for a reason that is none of the job's.
+            BaseException: if there is no record for a reason unrelated to the job.
         """
         if not isinstance(outcome, (dict, KilledWorker)):
-            raise _reason(outcome)
+            raise _scheduler_error(outcome)
         job = self.jobs.pop(future)
         if isinstance(outcome, KilledWorker):
-            if self._came_further(job):
-                self.out([job])
+            if self._made_progress(job):
+                self.submit_jobs([job])
                 return None
-            outcome = _given_up(job, outcome)
+            outcome = _abandoned_record(job, outcome)
         self._paths.remove(job["path"])
         return job, outcome
 
-    def _came_further(self, job: Job) -> bool:
-        """Whether a job made steps since this was asked the last time."""
+    def _made_progress(self, job: Job) -> bool:
+        """Whether a job made steps since the last call."""
         path = job["path"]
-        before = self._steps_before.get(path, 0)
-        self._steps_before[path] = self._steps.get(path, 0)
-        return self._steps_before[path] > before
+        previous = self._previous_steps.get(path, 0)
+        self._previous_steps[path] = self._steps.get(path, 0)
+        return self._previous_steps[path] > previous
 
 
-def _given_up(job: Job, death: KilledWorker) -> Record:
-    """The record of a job whose workers died so often that Dask gave it up."""
+def _abandoned_record(job: Job, death: KilledWorker) -> Record:
+    """Record of a job that Dask abandoned because its workers died."""
     times, last = death.allowed_failures + 1, death.last_worker.address
-    return failed(job, f"{times} workers died while they did it, at last {last}")
+    return failed_record(job, f"{times} workers died while they ran it, the last one {last}")
 
 
-def _reason(error: BaseException) -> BaseException:
-    """Why there is no record."""
+def _scheduler_error(error: BaseException) -> BaseException:
     if isinstance(error, (CancelledError, asyncio.CancelledError)):
         return ZooError(
-            "compare: the Dask scheduler is gone, or dropped the jobs; everything is kept, and the same "
-            "command goes on."
+            "compare: the Dask scheduler is gone, or dropped the jobs; everything is saved, and the same "
+            "command resumes it."
         )
     return error
 
 
-_POLL_S = 0.2  # seconds between looks at whether to stop
+_POLL_S = 0.2  # between checks for an interruption
 
-_CANCEL_TIMEOUT_S = 60.0  # seconds in which runs that are called back finish their step and save
+_CANCEL_TIMEOUT_S = 60.0  # for cancelled runs to finish their step and save
 
 
-class Dask:
-    """Workers of a Dask cluster, on machines that share the directory.
+class DaskExecutor:
+    """Runs jobs on the workers of a Dask cluster, on machines that share the directory.
 
-    A job whose worker dies is done by another, from its last checkpoint. Dask gives it up after some deaths
-    (``distributed.scheduler.allowed-failures``); as long as it comes further it is handed out again.
+    If a worker dies, another one resumes the job from its last checkpoint. Dask abandons a job after some
+    deaths (``distributed.scheduler.allowed-failures``); it is submitted again as long as it makes progress.
 
     Args:
         root: Directory of the comparison, with its plan.
-        client: A client of the scheduler.
-        check: Called now and then while one waits; what it raises ends the waiting.
+        client: Client of the scheduler.
+        check: Called every `_POLL_S` while waiting; an exception that it raises stops the jobs.
 
     Raises:
-        ZooError: if a worker cannot take part.
+        ZooError: if a worker is incompatible.
     """
 
     def __init__(self, root: Path, client: Client, check: Callable[[], None] = lambda: None) -> None:
         self.root, self.client, self.check = root, client, check
         self._topic = f"zoo-{uuid.uuid4().hex}"
-        self._warm: dict[str, Job] = {}
-        self._size: Event = {}
-        self._heard: queue.SimpleQueue[Event | tuple[Future, Outcome]] = queue.SimpleQueue()
-        check_workers(client, self._errand())
-        client.subscribe_topic(self._topic, lambda event: self._heard.put(event[1]))
+        self._warm_ups: dict[str, Job] = {}
+        self._last_cluster_event: Event = {}
+        self._inbox: queue.SimpleQueue[Event | tuple[Future, Outcome]] = queue.SimpleQueue()
+        check_workers(client, self._context())
+        client.subscribe_topic(self._topic, lambda event: self._inbox.put(event[1]))
 
-    def map(self, jobs: Iterable[Job], tell: Tell) -> Iterator[tuple[Job, Record]]:
-        """Every job with its record, as they are done; see `Engine`.
+    def map(self, jobs: Iterable[Job], on_event: OnEvent) -> Iterator[tuple[Job, Record]]:
+        """Yield every job with its record; see `Executor`.
 
-        Kernels are compiled on each machine that takes a job that needs them, also on those that come later:
-        jobs that only compile are kept for that, and done with here.
+        Jobs that only compile kernels finish here. They are sent along with the other jobs, so that every
+        machine compiles the kernels that it needs, also one that joins later.
         """
-        listed = list(jobs)
-        for job in listed:
+        jobs = list(jobs)
+        for job in jobs:
             if job["kind"] == "warm":
-                self._warm[job["cell"]] = job
+                self._warm_ups[job["cell"]] = job
                 yield job, {"task": job["task"], "cell": job["cell"], "status": "finished"}
-        others = [job for job in listed if job["kind"] != "warm"]
-        if others:
-            self._tell_size(tell)
-            yield from self._hand_out(others, tell)
+        runs = [job for job in jobs if job["kind"] != "warm"]
+        if runs:
+            self._report_cluster(on_event)
+            yield from self._run(runs, on_event)
 
-    def _hand_out(self, jobs: list[Job], tell: Tell) -> Iterator[tuple[Job, Record]]:
-        handed = Handed(self._submit)
+    def _run(self, jobs: list[Job], on_event: OnEvent) -> Iterator[tuple[Job, Record]]:
+        submitted = SubmittedJobs(self._submit)
         try:
-            handed.out(jobs)
-            while handed.jobs:
+            submitted.submit_jobs(jobs)
+            while submitted.jobs:
                 self.check()
-                yield from self._hear(handed, tell)
+                yield from self._poll(submitted, on_event)
         finally:
-            self._call_back(handed)
+            self._cancel(submitted)
 
-    def _hear(self, handed: Handed, tell: Tell) -> Iterator[tuple[Job, Record]]:
-        """The next thing that is done, if something is within a tick; what else happens is told."""
-        found = self._next()
-        if isinstance(found, dict):
-            if found["event"] == "taken":
-                self._tell_size(tell)
-            for event in handed.note(found):
-                tell(event)
-        elif found is not None and (done := handed.done(*found)):
-            yield done
+    def _poll(self, submitted: SubmittedJobs, on_event: OnEvent) -> Iterator[tuple[Job, Record]]:
+        """Handle one message, if there is one within `_POLL_S`; yield a finished job."""
+        message = self._receive()
+        if isinstance(message, dict):
+            if message["event"] == "job_started":
+                self._report_cluster(on_event)
+            for event in submitted.handle_event(message):
+                on_event(event)
+        elif message is not None and (result := submitted.handle_result(*message)):
+            yield result
 
-    def _next(self) -> Event | tuple[Future, Outcome] | None:
-        """What is heard within a tick."""
+    def _receive(self) -> Event | tuple[Future, Outcome] | None:
         try:
-            return self._heard.get(timeout=_POLL_S)
+            return self._inbox.get(timeout=_POLL_S)
         except queue.Empty:
             return None
 
     def _submit(self, jobs: list[Job]) -> list[Future]:
-        """Hand jobs to the scheduler, all at once: it keeps those for which no worker is free."""
+        """Submit all jobs at once; the scheduler queues those for which no worker is free."""
         names = [f"{self._topic}-{uuid.uuid4().hex}" for _ in jobs]
-        warm = [self._warm.get(job["cell"]) for job in jobs]
+        warm = [self._warm_ups.get(job["cell"]) for job in jobs]
         futures: list[Future] = self.client.map(
-            serve, jobs, warm, [self._errand()] * len(jobs), key=names, pure=False
+            run_remote_job, jobs, warm, [self._context()] * len(jobs), key=names, pure=False
         )
         for future in futures:
-            future.add_done_callback(lambda future: self._heard.put((future, _outcome(future))))
+            future.add_done_callback(lambda future: self._inbox.put((future, _outcome(future))))
         return futures
 
-    def _call_back(self, handed: Handed) -> None:
-        """Cancel what is not done, and wait until what was running has saved."""
-        if not handed.jobs or self.client.status != "running":
+    def _cancel(self, submitted: SubmittedJobs) -> None:
+        """Cancel unfinished jobs, and wait until the running ones have saved."""
+        if not submitted.jobs or self.client.status != "running":
             return
-        self.client.cancel([*handed.jobs], force=True)
-        due = time.monotonic() + _CANCEL_TIMEOUT_S
-        while handed.running() and time.monotonic() < due:
-            if isinstance(found := self._next(), dict):
-                list(handed.note(found))
+        self.client.cancel([*submitted.jobs], force=True)
+        deadline = time.monotonic() + _CANCEL_TIMEOUT_S
+        while submitted.running() and time.monotonic() < deadline:
+            if isinstance(message := self._receive(), dict):
+                list(submitted.handle_event(message))
 
-    def _errand(self) -> Errand:
-        return make_errand(self.root, self._topic)
+    def _context(self) -> JobContext:
+        return make_context(self.root, self._topic)
 
-    def _tell_size(self, tell: Tell) -> None:
-        """Tell who is there, if it is not as it was told."""
+    def _report_cluster(self, on_event: OnEvent) -> None:
+        """Emit a ``cluster`` event if the workers have changed."""
         workers: dict[str, Any] = self.client.scheduler_info(n_workers=-1)["workers"]
         slots = sum(worker["nthreads"] for worker in workers.values())
         machines = len({worker["host"] for worker in workers.values()})
-        size = {"event": "cluster", "workers": len(workers), "machines": machines, "slots": slots}
-        if size != self._size:
-            tell(size)
-            self._size = size
+        event = {"event": "cluster", "workers": len(workers), "machines": machines, "slots": slots}
+        if event != self._last_cluster_event:
+            on_event(event)
+            self._last_cluster_event = event
 
 
 def _outcome(future: Future) -> Outcome:

@@ -1,9 +1,4 @@
-"""What a worker has to have in common with whoever leads a comparison.
-
-The processes that do jobs beside a Dask worker, one for each of its threads.
-
-What a Dask worker does for a comparison: this one function, named and not sent.
-"""
+"""Run jobs in the workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -20,32 +15,32 @@ from distributed import Reschedule, Status, get_worker
 from filelock import FileLock
 
 import zoo
-from zoo.comparison.jobs import Event, Job, Record, Tell
-from zoo.comparison.plan import FILE
-from zoo.comparison.workers import Seat
+from zoo.comparison.jobs import Event, Job, OnEvent, Record
+from zoo.comparison.plan import PLAN_FILE
+from zoo.comparison.workers import WorkerSlot
 from zoo.errors import CheckpointError, ZooError
 from zoo.storage.safe_read import read_json
 
 if TYPE_CHECKING:
     from distributed import Worker
 
-_PATIENCE = 10.0  # seconds in which what was written on one machine is seen on the others
+_FILES_TIMEOUT_S = 10.0  # until files written on one machine are visible on the others
 
-_WAIT_POLL_S = 0.5
-
-
-class Unfit(ZooError):
-    """A worker cannot take part in a comparison; the message says why."""
+_FILES_POLL_S = 0.5
 
 
-class Errand(TypedDict):
-    """What every job of one comparison has in common, as plain JSON.
+class IncompatibleWorker(ZooError):
+    """A worker cannot run jobs of a comparison; the message gives the reason."""
+
+
+class JobContext(TypedDict):
+    """Values that all jobs of a comparison share, as plain JSON.
 
     Attributes:
         root: Directory of the comparison.
-        plan: SHA-256 of what never changes in its plan.
-        version: Of zoo.
-        topic: Under which events are told.
+        plan: SHA-256 of the constant part of its plan.
+        version: Version of zoo.
+        topic: Dask topic of the events.
     """
 
     root: str
@@ -54,192 +49,194 @@ class Errand(TypedDict):
     topic: str
 
 
-def make_errand(root: Path, topic: str) -> Errand:
-    """The errand of a comparison whose plan is written."""
+def make_context(root: Path, topic: str) -> JobContext:
+    """Make the context of a comparison whose plan is written."""
     root = root.absolute()  # links stay: they may lead elsewhere on other machines
-    return Errand(root=str(root), plan=_digest(root), version=zoo.__version__, topic=topic)
+    return JobContext(root=str(root), plan=_digest(root), version=zoo.__version__, topic=topic)
 
 
-def objection(errand: Errand, patience: float = _PATIENCE) -> str:
-    """What keeps this process from taking part, in half a sentence; empty if nothing does.
+def incompatibility(context: JobContext, timeout: float = _FILES_TIMEOUT_S) -> str:
+    """Reason why this process cannot run jobs, as half a sentence; empty if it can.
 
     Args:
-        errand: The errand.
-        patience: Seconds to wait for the files of the comparison.
+        context: Context of the comparison.
+        timeout: Seconds to wait for the files of the comparison.
     """
-    if zoo.__version__ != errand["version"]:
-        return f"it has zoo {zoo.__version__}, and here is {errand['version']}; install the same on both"
-    due = time.monotonic() + patience
-    while (found := _digest(Path(errand["root"]))) != errand["plan"]:
-        if time.monotonic() > due:
-            what = "holds another comparison there" if found else "holds no comparison there"
+    if zoo.__version__ != context["version"]:
+        return f"it has zoo {zoo.__version__}, and here is {context['version']}; install the same on both"
+    deadline = time.monotonic() + timeout
+    while (digest := _digest(Path(context["root"]))) != context["plan"]:
+        if time.monotonic() > deadline:
+            what = "holds another comparison there" if digest else "holds no comparison there"
             return (
-                f"{errand['root']} {what}; the directory must be one that all machines share, under the same "
-                f"path"
+                f"{context['root']} {what}; the directory must be one that all machines share, under the "
+                f"same path"
             )
-        time.sleep(_WAIT_POLL_S)
+        time.sleep(_FILES_POLL_S)
     return ""
 
 
 def _digest(root: Path) -> str:
-    """SHA-256 of the plan but for what is measured later; empty if there is none."""
+    """SHA-256 of the plan without measured values; empty if there is no plan."""
     try:
-        plan = read_json(root / FILE)
+        plan = read_json(root / PLAN_FILE)
     except CheckpointError:
         return ""
     plan.pop("settled", None)
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
-_REST = 10.0  # seconds in which a process waits for another job of its comparison
+_IDLE_TIMEOUT_S = 10.0  # a process without a job ends after this time
 
 
-class Slot:
-    """A seat, and what is compiled for it.
+class ReusableWorker:
+    """A worker slot and the cells whose kernels it has compiled.
 
     Args:
         root: Directory of the comparison.
     """
 
     def __init__(self, root: Path) -> None:
-        self.seat = Seat(root)
+        self.slot = WorkerSlot(root)
         self.is_closed = False
-        self._warmed: set[str] = set()
+        self._warm_cells: set[str] = set()
 
-    def run(self, job: Job, warm: Job | None, locks: Path, tell: Tell) -> Record:
-        """Do a job, after what it needs is compiled.
+    def run(self, job: Job, warm: Job | None, locks: Path, on_event: OnEvent) -> Record:
+        """Run a job, after the kernels of its cell are compiled.
 
         Args:
             job: The job.
-            warm: What compiles the kernels of its cell.
-            locks: A directory that the workers of this machine share: it is compiled by one of them, and
-                loaded by the others.
-            tell: Called with events meanwhile.
+            warm: Job that compiles the kernels of its cell.
+            locks: Directory shared by the workers of this machine: one of them compiles, the others load.
+            on_event: Called with events.
         """
-        if warm is not None and warm["cell"] not in self._warmed:
+        if warm is not None and warm["cell"] not in self._warm_cells:
             with FileLock(locks / f"zoo-{warm['cell']}.lock"):
-                self.seat.run(warm, tell)  # why it fails, the job itself says
-            self._warmed.add(warm["cell"])
-        return self.seat.run(job, tell)
+                self.slot.run(warm, on_event)  # the job itself reports the error if this fails
+            self._warm_cells.add(warm["cell"])
+        return self.slot.run(job, on_event)
 
     def close(self) -> None:
-        """Let a run in progress finish its step and save, and take no more; this does not wait for it."""
+        """Let a running job finish its step and save, and take no more. This does not wait."""
         self.is_closed = True
-        self.seat.close()
+        self.slot.close()
 
 
-class Slots:
-    """Slots at rest, by comparison: a process that is there need not be started."""
+class WorkerCache:
+    """Idle workers by comparison, which save the start of a process."""
 
     def __init__(self) -> None:
-        self._resting: dict[str, list[Slot]] = {}
-        self._changing = threading.Lock()
+        self._idle: dict[str, list[ReusableWorker]] = {}
+        self._lock = threading.Lock()
 
     @contextmanager
-    def one(self, root: Path, topic: str) -> Iterator[Slot]:
-        """A slot for one job."""
-        with self._changing:
-            resting = self._resting.get(topic)
-            slot = resting.pop() if resting else Slot(root)
+    def acquire(self, root: Path, topic: str) -> Iterator[ReusableWorker]:
+        """Take an idle worker or make one; return it to the cache after the block."""
+        with self._lock:
+            idle = self._idle.get(topic)
+            worker = idle.pop() if idle else ReusableWorker(root)
         try:
-            yield slot
+            yield worker
         except BaseException:
-            self._end(slot)
+            self._end(worker)
             raise
-        if slot.is_closed:
-            self._end(slot)
+        if worker.is_closed:
+            self._end(worker)
         else:
-            self._rest(slot, topic)
+            self._release(worker, topic)
 
-    def _rest(self, slot: Slot, topic: str) -> None:
-        with self._changing:
-            self._resting.setdefault(topic, []).append(slot)
-        timer = threading.Timer(_REST, self._tire, (slot, topic))
+    def _release(self, worker: ReusableWorker, topic: str) -> None:
+        with self._lock:
+            self._idle.setdefault(topic, []).append(worker)
+        timer = threading.Timer(_IDLE_TIMEOUT_S, self._expire, (worker, topic))
         timer.daemon = True
         timer.start()
 
-    def _tire(self, slot: Slot, topic: str) -> None:
-        """End a slot that is still at rest, or again: then the next job starts another."""
-        with self._changing:
-            resting = self._resting.get(topic, [])
-            if slot not in resting:
+    def _expire(self, worker: ReusableWorker, topic: str) -> None:
+        """End a worker that is idle. One that ran a job meanwhile and is idle again ends too."""
+        with self._lock:
+            idle = self._idle.get(topic, [])
+            if worker not in idle:
                 return
-            resting.remove(slot)
-            if not resting:
-                del self._resting[topic]
-        self._end(slot)
+            idle.remove(worker)
+            if not idle:
+                del self._idle[topic]
+        self._end(worker)
 
-    def _end(self, slot: Slot) -> None:
-        slot.close()
-        slot.seat.vacate()
-
-
-_CANCEL_POLL_S = 0.2  # seconds between looks at whether a job is still wanted
-
-_SLOTS = Slots()
+    def _end(self, worker: ReusableWorker) -> None:
+        worker.close()
+        worker.slot.terminate()
 
 
-def serve(job: Job, warm: Job | None, errand: Errand) -> Record:
-    """Do a job, in a process of its own.
+_CANCEL_POLL_S = 0.2
+
+_WORKERS = WorkerCache()
+
+
+def run_remote_job(job: Job, warm: Job | None, context: JobContext) -> Record:
+    """Run a job in a child process. Dask calls this function by name.
 
     Args:
         job: The job.
-        warm: What compiles the kernels of its cell.
-        errand: The comparison.
+        warm: Job that compiles the kernels of its cell.
+        context: Context of the comparison.
 
     Raises:
-        Unfit: if this worker cannot take part.
-        Reschedule: if the worker is about to leave; the run has saved.
+        IncompatibleWorker: if this worker cannot run jobs of the comparison.
+        Reschedule: if the worker is closing; the run has saved.
     """
-    worker = get_worker()
-    if why := objection(errand):
-        raise Unfit(f"compare: the worker {worker.address} cannot take part: {why}.")
-    topic, path = errand["topic"], job["path"]
-    worker.log_event(topic, {"event": "taken", "path": path, "worker": worker.address})
+    dask_worker = get_worker()
+    if reason := incompatibility(context):
+        raise IncompatibleWorker(f"compare: the worker {dask_worker.address} cannot take part: {reason}.")
+    topic, path = context["topic"], job["path"]
+    dask_worker.log_event(topic, {"event": "job_started", "path": path, "worker": dask_worker.address})
     try:
-        return _serve(job, warm, errand, worker)
+        return _run_remote_job(job, warm, context, dask_worker)
     finally:
-        worker.log_event(topic, {"event": "left", "path": path})
+        dask_worker.log_event(topic, {"event": "job_released", "path": path})
 
 
-def _serve(job: Job, warm: Job | None, errand: Errand, worker: Worker) -> Record:
-    with _SLOTS.one(Path(errand["root"]), errand["topic"]) as slot, _attended(slot, worker):
+def _run_remote_job(job: Job, warm: Job | None, context: JobContext, dask_worker: Worker) -> Record:
+    topic = context["topic"]
+    with (
+        _WORKERS.acquire(Path(context["root"]), topic) as worker,
+        _cancel_when_unwanted(worker, dask_worker),
+    ):
 
-        def say(event: Event) -> None:
-            if not slot.is_closed and "path" in event:
-                worker.log_event(errand["topic"], event)
+        def forward(event: Event) -> None:
+            if not worker.is_closed and "path" in event:
+                dask_worker.log_event(topic, event)
 
-        record = slot.run(job, warm, Path(worker.local_directory).parent, say)
-        if slot.is_closed:
+        record = worker.run(job, warm, Path(dask_worker.local_directory).parent, forward)
+        if worker.is_closed:
             raise Reschedule
     return record
 
 
 @contextmanager
-def _attended(slot: Slot, worker: Worker) -> Iterator[None]:
-    """Within the block the slot is closed when its job is not wanted any more, or its worker leaves.
+def _cancel_when_unwanted(worker: ReusableWorker, dask_worker: Worker) -> Iterator[None]:
+    """Within the block, close the worker when its job is cancelled or the Dask worker is closing.
 
-    Dask cannot stop what runs; whether it still waits for it, the state of the task tells.
+    Dask cannot stop a running function, so the state of the task is polled.
     """
-    key, over = worker.get_current_task(), threading.Event()
+    key, finished = dask_worker.get_current_task(), threading.Event()
 
-    def attend() -> None:
-        while not over.wait(_CANCEL_POLL_S):
-            if not _is_wanted(worker, key):
-                slot.close()
+    def watch() -> None:
+        while not finished.wait(_CANCEL_POLL_S):
+            if not _is_wanted(dask_worker, key):
+                worker.close()
                 return
 
-    attendant = threading.Thread(target=attend, daemon=True)
-    attendant.start()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
         yield
     finally:
-        over.set()
-        attendant.join()
+        finished.set()
+        watcher.join()
 
 
-def _is_wanted(worker: Worker, key: object) -> bool:
-    """Whether the worker stays and somebody waits for a task of it."""
-    task = worker.state.tasks.get(key)
-    stays = worker.status in (Status.running, Status.paused)
+def _is_wanted(dask_worker: Worker, key: object) -> bool:
+    task = dask_worker.state.tasks.get(key)
+    stays = dask_worker.status in (Status.running, Status.paused)
     return stays and task is not None and task.state != "cancelled"
