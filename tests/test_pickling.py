@@ -132,8 +132,8 @@ def test_a_tape_goes_along_with_its_layer():
 
 def test_a_model_leaves_those_it_works_with_behind():
     model = MODELS["sequence"]()
-    model.team = multiprocessing.Lock()  # as what MPI gives: no pickle
-    assert pickle.loads(pickle.dumps(model)).team is type(model).team
+    model.process_group = multiprocessing.Lock()  # as what MPI gives: no pickle
+    assert pickle.loads(pickle.dumps(model)).process_group is type(model).process_group
 
 
 def members():

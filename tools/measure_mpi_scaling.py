@@ -25,9 +25,9 @@ import numpy as np
 import zoo
 from zoo.bench.machine import machine
 from zoo.cell_pages.markdown import table
-from zoo.distributed.launch import crew
-from zoo.distributed.mpi import PART
-from zoo.distributed.process_group import Crew
+from zoo.distributed.launch import process_group
+from zoo.distributed.mpi import CHUNK
+from zoo.distributed.process_group import ProcessGroup
 from zoo.tables.document_marker import DocumentMarker
 
 CELL, SYMBOLS, STEPS, BATCH = "lstm", 65, 64, 128
@@ -54,7 +54,7 @@ class Link:
         """Seconds to sum a gradient along the ranks, in parts, and to tell everybody."""
         if ranks == 1:
             return 0.0
-        parts, part = math.ceil(numbers / PART), min(numbers, PART)
+        parts, part = math.ceil(numbers / CHUNK), min(numbers, CHUNK)
         along = (parts + ranks - 2) * self.message(part)
         return along + math.ceil(math.log2(ranks)) * self.message(numbers)
 
@@ -69,14 +69,14 @@ def least(work: Callable[[], object], times: int) -> float:
     return min(found)
 
 
-def model_of(hidden: int, ranks: Crew) -> zoo.LanguageModel:
+def model_of(hidden: int, ranks: ProcessGroup) -> zoo.LanguageModel:
     """A model whose work these ranks share."""
     model = zoo.LanguageModel([str(n) for n in range(SYMBOLS)], CELL, hidden_size=hidden, threads=1)
-    model.team = ranks.team
+    model.process_group = ranks
     return model
 
 
-def measured(ranks: Crew) -> dict[str, dict[str, float]]:
+def measured(ranks: ProcessGroup) -> dict[str, dict[str, float]]:
     """Seconds of steps by hidden units, and of sums by how many numbers."""
     tokens = np.random.default_rng(0).integers(0, SYMBOLS, (STEPS + 1, BATCH))
     steps, sums = {}, {}
@@ -85,14 +85,14 @@ def measured(ranks: Crew) -> dict[str, dict[str, float]]:
         steps[str(hidden)] = least(partial(model.loss_and_grad, tokens[:-1], tokens[1:]), 12)
     for size in SIZES:
         total = np.zeros(size, np.float32)
-        sums[str(size)] = least(partial(ranks.team.sum, [], total, BATCH), 30)
+        sums[str(size)] = least(partial(ranks.sum_gradients, [], total, BATCH), 30)
     return {"steps": steps, "sums": sums}
 
 
 def fitted(sums: dict[str, float]) -> Link:
     """The link of two ranks that explains their sums best, in relative terms."""
     sizes = np.array(SIZES)
-    parts = np.ceil(sizes / PART)
+    parts = np.ceil(sizes / CHUNK)
     terms = np.stack([parts + 1, 2 * sizes], axis=1)  # messages, and numbers that travel
     seconds = np.array([sums[str(size)] for size in SIZES])
     latency, each = np.linalg.lstsq(terms / seconds[:, None], np.ones(len(SIZES)), rcond=None)[0]
@@ -164,9 +164,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.worker:
-        ranks = crew()
+        ranks = process_group()
         found = measured(ranks)
-        if ranks.leads:
+        if ranks.is_root:
             print(json.dumps(found))
         return 0
     lines = "\n".join(pages(launched(1), launched(2))).strip()

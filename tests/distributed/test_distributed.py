@@ -110,9 +110,9 @@ def test_what_one_refuses_is_said_once(mpiexec: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 20])
 def test_every_shard_is_somebodys(batch: int, size: int) -> None:
     pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
-    from zoo.distributed.mpi import shares
+    from zoo.distributed.mpi import shards_by_rank
 
-    found = shares(batch, size)
+    found = shards_by_rank(batch, size)
     assert len(found) == size
     assert [each for part in found for each in part] == list(shards(batch))
     counts = [len(part) for part in found if part]

@@ -69,19 +69,19 @@ def meet(gate, count, here):
 
 
 def all_meet(crew, count):
-    here = np.array([0, count, worker_threads._let_others_run()])
+    here = np.array([0, count, worker_threads._sched_yield_address()])
     return crew.share(lambda gate: meet(gate, count, here))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
     """Helpers do not stay awake until a kernel is compiled."""
-    assert worker_threads.share(lambda gate: meet(gate, 1, np.array([0, 1, 0])), 1)
+    assert worker_threads.run_with_pool(lambda gate: meet(gate, 1, np.array([0, 1, 0])), 1)
 
 
 @pytest.fixture(params=[1, 3], ids=["one helper", "three helpers"])
 def crew(request):
-    made = worker_threads.Helpers(request.param)
+    made = worker_threads.WorkerThreads(request.param)
     yield made
     made.close()
 
@@ -118,7 +118,7 @@ def test_all_threads_work_at_the_same_time(crew):
 
 
 def test_helpers_that_went_to_sleep_come_back():
-    crew = worker_threads.Helpers(1)
+    crew = worker_threads.WorkerThreads(1)
     for _ in range(5):
         assert all_meet(crew, 2)
         deadline = time.monotonic() + 30
@@ -129,7 +129,7 @@ def test_helpers_that_went_to_sleep_come_back():
 
 
 def test_who_comes_while_helpers_are_busy_works_alone():
-    crew = worker_threads.Helpers(1)
+    crew = worker_threads.WorkerThreads(1)
     gates = []
 
     def outer(gate):
@@ -147,7 +147,7 @@ def test_threads_that_share_at_once_do_not_meet():
     def work(found):
         for _ in range(300):
             done = np.zeros(40, np.int64)
-            ok = worker_threads.share(lambda gate, a=done: count_all(gate, len(a), a), 2)
+            ok = worker_threads.run_with_pool(lambda gate, a=done: count_all(gate, len(a), a), 2)
             found.append(ok and set(done) == {1})
 
     found = []
@@ -163,23 +163,23 @@ def test_threads_that_share_at_once_do_not_meet():
 def test_no_more_threads_than_processors(monkeypatch):
     asked = []
 
-    class Helpers(worker_threads.Helpers):
+    class Helpers(worker_threads.WorkerThreads):
         def __init__(self, count):
             asked.append(count)
             super().__init__(0)
 
-    monkeypatch.setattr(worker_threads, "Helpers", Helpers)
+    monkeypatch.setattr(worker_threads, "WorkerThreads", Helpers)
     monkeypatch.setattr(worker_threads, "available_threads", lambda: 3)
-    worker_threads._helpers.cache_clear()
+    worker_threads._worker_threads.cache_clear()
     for threads in (1, 2, 64):
-        worker_threads.share(lambda gate: None, threads)
-    worker_threads._helpers.cache_clear()
+        worker_threads.run_with_pool(lambda gate: None, threads)
+    worker_threads._worker_threads.cache_clear()
     assert asked == [1, 2]
 
 
 def _share_in_child(pipe):
     done = np.zeros(9, np.int64)
-    pipe.send((worker_threads.share(lambda gate: count_all(gate, 9, done), 2), done.tolist()))
+    pipe.send((worker_threads.run_with_pool(lambda gate: count_all(gate, 9, done), 2), done.tolist()))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -187,7 +187,7 @@ def _share_in_child(pipe):
 @pytest.mark.filterwarnings("ignore:os.fork.*JAX:RuntimeWarning")  # which another test may have imported
 def test_a_forked_child_has_helpers_of_its_own():
     done = np.zeros(9, np.int64)
-    assert worker_threads.share(lambda gate: count_all(gate, 9, done), 2)
+    assert worker_threads.run_with_pool(lambda gate: count_all(gate, 9, done), 2)
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     child = context.Process(target=_share_in_child, args=(theirs,))

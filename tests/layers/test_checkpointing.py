@@ -11,8 +11,8 @@ import zoo
 from zoo.cli.app import cli
 from zoo.cli.train_flags import FLAGS
 from zoo.errors import CheckpointError, UsageError
-from zoo.layers.checkpointing import check_recompute, segments
-from zoo.layers.tape_size import numbers_kept
+from zoo.layers.checkpointing import check_recompute, plan_segments
+from zoo.layers.tape_size import tape_elements_per_token
 from zoo.training import Config
 
 VOCAB = "abcde"
@@ -80,7 +80,7 @@ def assert_equal(found, expected):
     ],
 )
 def test_the_segments_are_the_sequence(steps, batch, recompute, lengths):
-    found = segments(steps, batch, recompute)
+    found = plan_segments(steps, batch, recompute)
     assert [part.stop - part.start for part in found] == lengths
     assert [part.start for part in found] == [0, *(part.stop for part in found[:-1])]
     assert found[-1].stop == steps
@@ -285,7 +285,7 @@ def test_numbers_kept_are_those_of_the_tape():
         for steps in (1, 2):
             _, _, tape = rnn.apply(rnn.theta, np.zeros((steps, 1), int))
             sizes.append(sum(array.size for array in tape.shards[0][0].tape[0].ways[0].kept))
-        assert numbers_kept(rnn.cell, 5, 128) == sizes[1] - sizes[0], cell
+        assert tape_elements_per_token(rnn.cell, 5, 128) == sizes[1] - sizes[0], cell
 
 
 def test_a_card_states_the_bytes_kept():

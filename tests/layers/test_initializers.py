@@ -11,7 +11,7 @@ import pytest
 import zoo
 from zoo.errors import UsageError
 from zoo.layers import Recurrent
-from zoo.layers.initializers import NAMES, initialize
+from zoo.layers.initializers import INITIALIZERS, initialize
 
 SHAPE = (60, 240)
 MATRICES = ["fan_in_uniform", "glorot_uniform", "hidden_uniform", "lecun_normal", "orthogonal"]
@@ -23,7 +23,7 @@ def start(init, shape=SHAPE, seed=0, place=(0, 0)):
     return initialize(declared, shape, seed, place, "cell 'mine'")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", INITIALIZERS)
 def test_shape_dtype_and_finiteness(name):
     for shape in ((7, 3), (3, 7), (5, 5), (1, 1), (2, 8)):
         value = start(name, shape)
@@ -31,7 +31,7 @@ def test_shape_dtype_and_finiteness(name):
         assert np.isfinite(value).all()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "orthogonal"])
+@pytest.mark.parametrize("name", [name for name in INITIALIZERS if name != "orthogonal"])
 def test_vectors_and_blocks_have_a_start_too(name):
     assert start(name, (9,)).shape == (9,)
     assert start(name, (2, 3, 4)).shape == (2, 3, 4)

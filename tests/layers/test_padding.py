@@ -12,7 +12,7 @@ import zoo
 from zoo.errors import UsageError
 from zoo.kernels import interpreted
 from zoo.layers import Recurrent
-from zoo.layers.checkpointing import Piece, plan
+from zoo.layers.checkpointing import Chunk, plan_chunks
 
 T, B, I, H = 7, 6, 3, 4  # noqa: E741 - the letters of the documents
 LENGTHS = np.array([3, 7, 0, 5, 5, 1])
@@ -201,7 +201,7 @@ def pieces(lengths, *starts):
     segments = [slice(*each) for each in itertools.pairwise((*starts, T))]
     return [
         (each.steps.start, each.steps.stop, each.rows)
-        for each in plan(segments, len(lengths), lengths).pieces
+        for each in plan_chunks(segments, len(lengths), lengths).pieces
     ]
 
 
@@ -210,7 +210,7 @@ def test_pieces_end_where_a_row_does_or_a_segment():
     assert pieces(np.array([5, 5, 3]), 0, 2, 4, 6) == [(0, 2, 3), (2, 3, 3), (3, 4, 2), (4, 5, 2)]
     assert pieces(np.array([7, 2, 0]), 0) == [(0, 2, 2), (2, 7, 1)]
     assert pieces(np.array([0, 0]), 0, 3) == [(0, 0, 2)]
-    assert plan([slice(0, 4), slice(4, 7)], 3).pieces == [Piece(slice(0, 4), 3), Piece(slice(4, 7), 3)]
+    assert plan_chunks([slice(0, 4), slice(4, 7)], 3).pieces == [Chunk(slice(0, 4), 3), Chunk(slice(4, 7), 3)]
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

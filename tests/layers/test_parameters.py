@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.layers.parameters import Fixed, Layout
+from zoo.layers.parameters import ArrayViews, ParameterLayout
 
 # Sizes from one up, since no declared size is zero; `()` is a single number.
 SHAPES = st.dictionaries(
@@ -21,8 +21,8 @@ SHAPES = st.dictionaries(
 
 @given(SHAPES)
 def test_arrays_lie_one_after_the_other_without_holes(shapes):
-    layout = Layout(shapes)
-    places = list(layout.places())
+    layout = ParameterLayout(shapes)
+    places = list(layout.slots())
     assert [name for name, _, _ in places] == list(shapes)
     assert [shape for _, _, shape in places] == list(shapes.values())
     assert [place.start for _, place, _ in places] == [0, *(place.stop for _, place, _ in places)][:-1]
@@ -31,12 +31,12 @@ def test_arrays_lie_one_after_the_other_without_holes(shapes):
 
 @given(SHAPES)
 def test_views_see_what_is_written_and_write_what_is_seen(shapes):
-    layout = Layout(shapes)
+    layout = ParameterLayout(shapes)
     vector = np.arange(layout.size, dtype=np.float64)
     views = layout.views(vector)
     assert {name: view.shape for name, view in views.items()} == shapes
     np.testing.assert_array_equal(np.concatenate([view.ravel() for view in views.values()]), vector)
-    for name, place, _ in layout.places():
+    for name, place, _ in layout.slots():
         assert views[name].flags.c_contiguous, name
         views[name][...] = -1
         assert (vector[place] == -1).all(), name
@@ -45,9 +45,9 @@ def test_views_see_what_is_written_and_write_what_is_seen(shapes):
 
 @given(SHAPES, st.floats(-5, 5))
 def test_a_fixed_mapping_is_filled_and_never_replaced(shapes, value):
-    layout = Layout(shapes)
+    layout = ParameterLayout(shapes)
     vector = np.zeros(layout.size)
-    fixed = Fixed(layout.views(vector))
+    fixed = ArrayViews(layout.views(vector))
     before = dict(fixed)
     for name in fixed:
         fixed[name] = value

@@ -13,7 +13,7 @@ import zoo
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.kernels import interpreted
 from zoo.layers import Recurrent
-from zoo.layers.sharding import MOST_SHARDS, ROWS, shards
+from zoo.layers.sharding import MAX_SHARDS, ROWS_PER_TILE, shards
 
 T, B, I, H = 4, 3, 5, 6  # noqa: E741 - the letters of the documents
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
@@ -556,8 +556,8 @@ def test_what_a_backward_kernel_returns_is_checked(results, words):
 def test_shards_cover_the_batch_in_order_in_whole_tiles(batch):
     parts = shards(batch)
     assert [row for part in parts for row in range(batch)[part]] == list(range(batch))
-    assert len(parts) <= MOST_SHARDS
-    assert all((part.stop - part.start) % ROWS == 0 for part in parts[:-1])
+    assert len(parts) <= MAX_SHARDS
+    assert all((part.stop - part.start) % ROWS_PER_TILE == 0 for part in parts[:-1])
 
 
 @pytest.mark.parametrize("tokens", [False, True])

@@ -102,7 +102,7 @@ def test_a_stack_in_both_directions_is_its_layers_one_by_one():
     x, dt = dense(), np.random.default_rng(3).uniform(0.5, 1.5, (T, B))
     y, last = rnn.forward(x, dt=dt)
     below = x
-    for forwards, backwards in (floor.layers for floor in rnn.stack.floors):
+    for forwards, backwards in (floor.directions for floor in rnn.stack.layers):
         y_forwards, after = alone(rnn, forwards).forward(below, dt=dt)
         y_backwards, before = alone(rnn, backwards).forward(below[::-1], dt=dt[::-1])
         below = np.concatenate([y_forwards, y_backwards[::-1]], axis=2)
@@ -166,7 +166,7 @@ def test_dropout_is_between_layers_and_in_calls_with_noise_alone():
     np.testing.assert_array_equal(rnn.forward(x)[0], plain.forward(x)[0])
     y, _ = rnn.forward(x, noise=(7, 8))
     below = x
-    for layer in rnn.stack.layers:
+    for layer in rnn.stack.directions:
         if layer.index:
             part = slice(0, T), slice(0, B)
             below = below * draw_dropout(0.4, (7, 8), layer.index, part, H, rnn.dtype)
@@ -205,12 +205,13 @@ def test_a_residual_layer_adds_its_input_where_sizes_agree(bidirectional):
     width = H * (1 + bidirectional)
     for size, is_first in ((I, False), (width, True)):
         rnn = layers(num_layers=3, input_size=size, residual=True, bidirectional=bidirectional)
-        assert [floor.is_residual for floor in rnn.stack.floors] == [is_first, True, True]
+        assert [floor.is_residual for floor in rnn.stack.layers] == [is_first, True, True]
         below = dense(size)
         y, _ = rnn.forward(below)
-        for floor in rnn.stack.floors:
+        for floor in rnn.stack.layers:
             outputs = [
-                alone(rnn, layer).forward(below[:: -1 if layer.reverse else 1])[0] for layer in floor.layers
+                alone(rnn, layer).forward(below[:: -1 if layer.reverse else 1])[0]
+                for layer in floor.directions
             ]
             outputs[1:] = [each[::-1] for each in outputs[1:]]
             above = np.concatenate(outputs, axis=2)
@@ -279,7 +280,7 @@ def test_a_cell_for_each_layer():
     with interpreted():
         y, _ = rnn.forward(x, dt=dt)
         below = x
-        for layer in rnn.stack.layers:  # the input beside x is for those that take it
+        for layer in rnn.stack.directions:  # the input beside x is for those that take it
             below, _ = alone(rnn, layer).forward(below, **({"dt": dt} if layer.index == 2 else {}))
         np.testing.assert_array_equal(y, below)
         with pytest.raises(UsageError, match=r"cells 'gru', 'lstm', 'rich' was given the input 'x2'"):

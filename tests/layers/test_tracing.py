@@ -90,7 +90,7 @@ def by_torch(trial, step, states, names):
     """Values and gradients of named tensors of every step, by automatic differentiation."""
     torch = pytest.importorskip("torch", reason="needs the extra `peers`")
     x, dy = torch.tensor(trial.x), torch.tensor(trial.dy)
-    loss, kept, last = torch.zeros(()), {}, len(trial.rnn.stack.layers) - 1
+    loss, kept, last = torch.zeros(()), {}, len(trial.rnn.stack.directions) - 1
     for k in range(last + 1):
         P = {name: torch.tensor(trial.rnn.params[f"l{k}.{name}"]) for name in trial.cell.params}
         now = {each: torch.tensor(trial.state[f"l{k}.{each}"], requires_grad=True) for each in states}
@@ -201,7 +201,7 @@ def test_gradients_of_pre_activations_add_up_to_those_of_parameters(recompute):
     x, dy = (np.random.default_rng(n).normal(size=(7, 5, size)) for n, size in enumerate((3, 6)))
     rnn.forward(x, noise=(1, 2), lengths=lengths, trace="h")
     rnn.backward(dy, trace_grads="pre_h")
-    for layer in rnn.stack.layers:
+    for layer in rnn.stack.directions:
         h, slope = rnn.trace[f"{layer.prefix}h"], rnn.trace_grads[f"{layer.prefix}pre_h"]
         zero = np.zeros((1, *h.shape[1:]))
         before = np.concatenate([h[1:], zero] if layer.reverse else [zero, h[:-1]])

@@ -68,7 +68,7 @@ def assert_greedy(model):
 @pytest.mark.parametrize("hidden", [5, len(VOCAB)])  # with the latter, the first layer adds its input too
 def test_a_text_follows_the_logits(hidden):
     one = model(hidden, residual=True)
-    assert [floor.is_residual for floor in one.stack.floors] == [hidden == len(VOCAB), True, True]
+    assert [floor.is_residual for floor in one.stack.layers] == [hidden == len(VOCAB), True, True]
     with interpreted():
         assert_greedy(one)
 

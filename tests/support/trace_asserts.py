@@ -89,8 +89,8 @@ class Again:
     def told(self, t: int) -> Arrays:
         """Inputs beside x at a step."""
         steps, batch = self.trial.x.shape[:2]
-        beside = self.trial.rnn.stack.beside(self.trial.inputs, (steps, batch), np.dtype(np.float64))
-        found = beside.part(slice(0, steps), slice(0, batch))[0].inputs[0]
+        beside = self.trial.rnn.stack.aux_inputs(self.trial.inputs, (steps, batch), np.dtype(np.float64))
+        found = beside.chunk(slice(0, steps), slice(0, batch))[0].inputs[0]
         return {name: value[t] for name, value in zip(self.cell.inputs, found, strict=True)}
 
     def loss(self, moved: dict[tuple[int, Node], Array]) -> float:

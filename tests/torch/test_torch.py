@@ -306,7 +306,7 @@ def test_memory_is_shared_with_numpy(monkeypatch):
 
     def apply(self, arrays, x, state, *rest):
         y, last, tape = original(self, arrays, x, state, *rest)
-        seen.update(arrays=arrays, x=tape.passage.x, before=state, y=y, last=last)
+        seen.update(arrays=arrays, x=tape.batch_run.x, before=state, y=y, last=last)
         return y, last, tape
 
     original = type(pure).apply

@@ -95,5 +95,5 @@ def _up_to(
 
 def _joined(model: Subject, states: list[Mapping[str, Any] | None], batch: int) -> dict[str, Array]:
     stack = stack_of(model)
-    full = [stack.states_before(each, model.params, batch, model.dtype) for each in states]
+    full = [stack.initial_states(each, model.params, batch, model.dtype) for each in states]
     return {name: np.concatenate([each[name] for each in full]) for name in stack.state_shapes}

@@ -11,7 +11,7 @@ from zoo.analysis.target import Subject, inputs_of, run, stack_of
 from zoo.arguments import as_elements, as_number
 from zoo.compiler.frontend.traceable_values import SQUASHING_RANGES
 from zoo.errors import UsageError
-from zoo.layers.tracing import traceable
+from zoo.layers.tracing import cell_trace_values
 
 
 def gate_saturation(
@@ -61,8 +61,8 @@ def gate_saturation(
 def squashed(model: Subject) -> dict[str, tuple[float, float]]:
     """The values that a sigmoid or tanh made, and the range of each, by name."""
     found = {}
-    for layer in stack_of(model).layers:
-        for name, value in traceable(layer.cell).items():
+    for layer in stack_of(model).directions:
+        for name, value in cell_trace_values(layer.cell).items():
             if value is not None and value.function in SQUASHING_RANGES:
                 found[layer.prefix + name] = SQUASHING_RANGES[value.function]
     return found

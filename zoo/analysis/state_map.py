@@ -23,9 +23,9 @@ from zoo.compiler.frontend.traceable_values import step_graph_of
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import UsageError
-from zoo.layers.direction import Array, Arrays, Layer, LayerTape
-from zoo.layers.replay import as_read
-from zoo.layers.tracing import traceable
+from zoo.layers.direction import Array, Arrays, Direction, DirectionTape
+from zoo.layers.replay import input_as_needed
+from zoo.layers.tracing import cell_trace_values
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class StepMap:
         UsageError: if all states of the layer are discrete.
     """
 
-    def __init__(self, subject: Subject, layer: Layer) -> None:
+    def __init__(self, subject: Subject, layer: Direction) -> None:
         self.layer, self.cell = layer, layer.cell
         self.arrays = tuple(np.asarray(each, np.float64) for each in arrays_of(subject, layer))
         shapes = dict(zip(self.cell.states, layer.states.values(), strict=True))
@@ -111,7 +111,7 @@ class StepMap:
 class StatedMap(StepMap):
     """The map of a layer whose cell states its step."""
 
-    def __init__(self, subject: Subject, layer: Layer) -> None:
+    def __init__(self, subject: Subject, layer: Direction) -> None:
         super().__init__(subject, layer)
         self.step_graph, self.back = step_graph_of(self.cell), step_vjp(self.cell, with_output=False)
         leaves = (*self.step_graph.params.values(), *self.step_graph.buffers.values())
@@ -140,7 +140,7 @@ class StatedMap(StepMap):
         states = {**self.split(vectors), **told.whole}
         given = {self.step_graph.states[name]: value for name, value in states.items()}
         given |= dict(zip(self.step_graph.inputs.values(), told.inputs, strict=True))
-        return given | {self.step_graph.x: as_read(self.step_graph, nodes, told.x, self.numbers)}
+        return given | {self.step_graph.x: input_as_needed(self.step_graph, nodes, told.x, self.numbers)}
 
 
 class KernelMap(StepMap):
@@ -169,7 +169,7 @@ class KernelMap(StepMap):
         own = [states[name] for name in self.places]
         return self.join(own, (len(own[0]),)).reshape(shape)
 
-    def _run(self, told: Told, vectors: Array) -> tuple[Array, Arrays, LayerTape]:
+    def _run(self, told: Told, vectors: Array) -> tuple[Array, Arrays, DirectionTape]:
         """One step of many rows: outputs, states after it, and the tape."""
         rows, layer, own = len(vectors), self.layer, self.split(vectors)
         width = () if told.x.dtype.kind == "i" else (layer.input_size,)
@@ -192,7 +192,7 @@ def step_map(subject: Subject, layer: int | str) -> StepMap:
         UsageError: if there is no such layer.
     """
     found = layer_of(subject, layer)
-    is_stated = None not in traceable(found.cell).values()
+    is_stated = None not in cell_trace_values(found.cell).values()
     return StatedMap(subject, found) if is_stated else KernelMap(subject, found)
 
 

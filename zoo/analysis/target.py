@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 from zoo.arguments import short_repr
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
-from zoo.layers.batch import Passage
-from zoo.layers.direction import Array, Arrays, Layer, LayerTape
-from zoo.layers.parameters import Flat
-from zoo.layers.stack import FloorTape, Stack
-from zoo.layers.tracing import Asked, GradientTracer, ValueTracer, names_asked
+from zoo.layers.batch import BatchRun
+from zoo.layers.direction import Array, Arrays, Direction, DirectionTape
+from zoo.layers.parameters import FlatParameters
+from zoo.layers.stack import LayerTape, Stack
+from zoo.layers.tracing import GradientTracer, TraceRequest, ValueTracer, requested_names
 from zoo.layers.validation import as_inputs, as_state
 
 Subject: TypeAlias = Any
@@ -32,13 +32,13 @@ class Run:
         traces: What was traced, ``(T, B, ...)`` by name.
     """
 
-    passage: Passage
+    passage: BatchRun
     y: Array
     last: Arrays
-    tape: list[FloorTape]
+    tape: list[LayerTape]
     traces: Mapping[str, Array]
 
-    def of(self, layer: Layer) -> LayerTape:
+    def of(self, layer: Direction) -> DirectionTape:
         """What a layer went through, in its own order of time."""
         pieces = self.passage.stack.pieces(self.passage.weights, self.tape)
         return next(tape for each, *_, tape in pieces if each.prefix == layer.prefix)
@@ -51,7 +51,7 @@ def stack_of(subject: Subject) -> Stack:
         UsageError: if it has none.
     """
     stack = getattr(subject, "stack", None)
-    if not isinstance(subject, Flat) or not isinstance(stack, Stack):
+    if not isinstance(subject, FlatParameters) or not isinstance(stack, Stack):
         raise UsageError(
             f"zoo.analysis: found {type(subject).__name__!r}; expected a zoo.Recurrent or a model with "
             f"recurrent layers, such as zoo.load(...) gives."
@@ -59,22 +59,22 @@ def stack_of(subject: Subject) -> Stack:
     return stack
 
 
-def arrays_of(subject: Subject, layer: Layer) -> tuple[Array, ...]:
+def arrays_of(subject: Subject, layer: Direction) -> tuple[Array, ...]:
     """The parameters and buffers of a layer, as kernels take them."""
     return tuple(subject.arrays[name] for name in layer.arrays)
 
 
-def layer_of(subject: Subject, layer: int | str) -> Layer:
+def layer_of(subject: Subject, layer: int | str) -> Direction:
     """A layer by its place, or by what its arrays are called after, ``"l0"`` or ``"l0.reverse"``.
 
     Raises:
         UsageError: if there is no such layer.
     """
     stack = stack_of(subject)
-    layers = {each.prefix.removesuffix("."): each for each in stack.layers}
+    layers = {each.prefix.removesuffix("."): each for each in stack.directions}
     is_place = isinstance(layer, int) and not isinstance(layer, bool)
-    if is_place and -len(stack.floors) <= int(layer) < len(stack.floors):
-        return stack.floors[int(layer)].layers[0]
+    if is_place and -len(stack.layers) <= int(layer) < len(stack.layers):
+        return stack.layers[int(layer)].directions[0]
     if isinstance(layer, str) and layer in layers:
         return layers[layer]
     hint = did_you_mean(layer, layers) if isinstance(layer, str) else ""
@@ -99,7 +99,9 @@ def inputs_of(subject: Subject, inputs: Any) -> Array:
     return as_inputs(inputs, stack.input_size, subject.dtype, stack.label())
 
 
-def run(subject: Subject, x: Array, state: Mapping[str, Any] | None = None, trace: Asked = None) -> Run:
+def run(
+    subject: Subject, x: Array, state: Mapping[str, Any] | None = None, trace: TraceRequest = None
+) -> Run:
     """Go through all layers.
 
     Args:
@@ -113,17 +115,17 @@ def run(subject: Subject, x: Array, state: Mapping[str, Any] | None = None, trac
         UnknownNameError: if there is nothing of a name to trace.
     """
     stack, part = stack_of(subject), (slice(0, x.shape[0]), slice(0, x.shape[1]))
-    beside = stack.beside({}, x.shape[:2], subject.dtype)
-    passage = Passage(stack, stack.weights(subject.arrays), x, beside, [part[0]])
-    before = stack.states_before(state, subject.params, x.shape[1], subject.dtype)
-    tracer = ValueTracer(passage, trace) if names_asked(trace) else None
-    y, last, tape = stack.forward(passage.weights, x, before, beside.part(*part))
+    beside = stack.aux_inputs({}, x.shape[:2], subject.dtype)
+    passage = BatchRun(stack, stack.weights(subject.arrays), x, beside, [part[0]])
+    before = stack.initial_states(state, subject.params, x.shape[1], subject.dtype)
+    tracer = ValueTracer(passage, trace) if requested_names(trace) else None
+    y, last, tape = stack.forward(passage.weights, x, before, beside.chunk(*part))
     if tracer is not None:
         tracer.take(stack.pieces(passage.weights, tape))
     return Run(passage, y, last, tape, tracer.traces() if tracer else {})
 
 
-def gradients(subject: Subject, done: Run, dy: Array, asked: Asked = True) -> Mapping[str, Array]:
+def gradients(subject: Subject, done: Run, dy: Array, asked: TraceRequest = True) -> Mapping[str, Array]:
     """Gradients of ``sum(dy * y)`` at every step, ``(T, B, ...)``, of all states or of what is asked for."""
     stack, batch = stack_of(subject), dy.shape[1]
     zeros = as_state(None, stack.state_shapes, batch, subject.dtype, stack.label())

@@ -11,11 +11,11 @@ from zoo.analysis.loss_gradients import gradient_at, targets_of
 from zoo.analysis.target import Subject, gradients, inputs_of, run, stack_of
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
-from zoo.layers.tracing import Asked
+from zoo.layers.tracing import TraceRequest
 
 
 def trace(
-    model: Subject, inputs: Any, names: Asked = True, state: Mapping[str, Any] | None = None
+    model: Subject, inputs: Any, names: TraceRequest = True, state: Mapping[str, Any] | None = None
 ) -> Mapping[str, Array]:
     """Named values of ``step`` at every step, as ``zoo.Recurrent.forward(x, trace=...)`` traces them.
 
@@ -39,7 +39,7 @@ def trace_grads(
     model: Subject,
     inputs: Any,
     targets: Any = None,
-    names: Asked = True,
+    names: TraceRequest = True,
     state: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Array]:
     """Gradients of a model's loss at every step, the loss being the mean over all steps and rows.

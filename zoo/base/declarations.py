@@ -30,7 +30,7 @@ class Array:
 
     Args:
         *shape: Sizes, integers or expressions such as ``"4H"``.
-        init: Name of an initializer (``zoo.layers.initializers.NAMES``), or a function
+        init: Name of an initializer (``zoo.layers.initializers.INITIALIZERS``), or a function
             ``(rng, shape) -> array`` or ``(rng, shape, cell) -> array``, which sees the cell's options.
         help: What the array is, in one line.
         complex: Whether ``step`` sees complex numbers. They are stored as real ones with an axis of two in

@@ -17,7 +17,7 @@ from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import Rows, declaration_tables
 from zoo.cell_pages.markdown import document, link, prose, table, wrapped
 from zoo.errors import UsageError
-from zoo.layers.tape_size import numbers_kept
+from zoo.layers.tape_size import tape_elements_per_token
 
 if TYPE_CHECKING:
     from zoo.compiler.ir.dims import Dim
@@ -93,7 +93,7 @@ def _saved_row(cell: Cell, fits: bool) -> CostRow:
     what = "numbers kept for the way back"
     if cell.is_derived():
         return _cost_row(what, explain(cell).numbers_kept, fits)
-    return CostRow(what, "", numbers_kept(cell, INPUT_SIZE, HIDDEN_SIZE) if fits else None)
+    return CostRow(what, "", tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE) if fits else None)
 
 
 _CAPTION = (

@@ -6,7 +6,7 @@ from zoo.base import Cell
 from zoo.cell_pages.cell_tables import Rows
 from zoo.compiler.frontend.traceable_values import SQUASHING_RANGES, TraceableValue, step_graph_of
 from zoo.compiler.printing import format_shape
-from zoo.layers.tracing import traceable
+from zoo.layers.tracing import cell_trace_values
 
 
 def trace_table(cell: Cell) -> Rows:
@@ -15,7 +15,7 @@ def trace_table(cell: Cell) -> Rows:
     Raises:
         DefinitionError: if the ``step`` of the cell cannot be read.
     """
-    return [_trace_row(cell, name, value) for name, value in traceable(cell).items()]
+    return [_trace_row(cell, name, value) for name, value in cell_trace_values(cell).items()]
 
 
 def _trace_row(cell: Cell, name: str, value: TraceableValue | None) -> list[str]:

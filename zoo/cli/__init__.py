@@ -16,12 +16,12 @@ def main() -> None:
     repair_standard_streams()
 
     from zoo.cli.app import cli
-    from zoo.distributed.launch import leave
+    from zoo.distributed.launch import abort_job
 
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         cli(prog_name="zoo")
     except SystemExit as end:
         if end.code:
-            leave()
+            abort_job()
         raise

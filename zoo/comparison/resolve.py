@@ -23,7 +23,7 @@ from zoo.comparison.plan import Plan, PlanEntry, RunSize
 from zoo.comparison.request import SETTINGS, CompareRequest, Specs
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
-from zoo.layers.parameters import Layout
+from zoo.layers.parameters import ParameterLayout
 from zoo.layers.stack import Stack
 from zoo.model.model import model_shapes
 from zoo.registry import get_optimizer
@@ -255,4 +255,4 @@ def count_parameters(cell: Cell, task: TaskInfo, hidden: int, layers: int) -> in
         UsageError: if the size is invalid for the cell.
     """
     stack = Stack(cell, task.task.input_size, hidden, layers)
-    return Layout(model_shapes(stack, task.task.output_size)).size
+    return ParameterLayout(model_shapes(stack, task.task.output_size)).size

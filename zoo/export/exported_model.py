@@ -16,8 +16,8 @@ from zoo.compiler.passes.specialise import fold_parameters, specialise
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
 from zoo.layers import Recurrent
-from zoo.layers.direction import Layer
-from zoo.layers.stack import Floor, Stack
+from zoo.layers.direction import Direction
+from zoo.layers.stack import Layer, Stack
 from zoo.model import LanguageModel, SequenceModel
 
 Array = np.ndarray[Any, Any]
@@ -36,7 +36,7 @@ class DirectionExport:
         dtype: Of all numbers.
     """
 
-    layer: Layer
+    layer: Direction
     arrays: Mapping[str, Array]
     initial: Mapping[str, Array]
     told: Mapping[str, float]
@@ -77,7 +77,7 @@ class LayerExport:
     """
 
     parts: tuple[DirectionExport, ...]
-    floor: Floor
+    floor: Layer
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
         raise UsageError("export: a language model reads tokens; leave out tokens=False.")
     inputs = _runtime_inputs(model.stack) if isinstance(model, Recurrent) else {}
     return ExportedModel(
-        tuple(LayerExport(_directions(model, floor, inputs), floor) for floor in model.stack.floors),
+        tuple(LayerExport(_directions(model, floor, inputs), floor) for floor in model.stack.layers),
         model.dtype,
         isinstance(model, LanguageModel) or bool(tokens),
         inputs,
@@ -174,11 +174,11 @@ def _runtime_inputs(stack: Stack) -> dict[str, tuple[int, ...]]:
     return {name: shape for name, shape in stack.input_shapes.items() if name in given}
 
 
-def _directions(model: AnyModel, floor: Floor, inputs: Mapping[str, Any]) -> tuple[DirectionExport, ...]:
-    return tuple(_direction(model, layer, inputs) for layer in floor.layers)
+def _directions(model: AnyModel, floor: Layer, inputs: Mapping[str, Any]) -> tuple[DirectionExport, ...]:
+    return tuple(_direction(model, layer, inputs) for layer in floor.directions)
 
 
-def _direction(model: AnyModel, layer: Layer, inputs: Mapping[str, Any]) -> DirectionExport:
+def _direction(model: AnyModel, layer: Direction, inputs: Mapping[str, Any]) -> DirectionExport:
     cell = layer.cell
     if not cell.has_step():
         raise UsageError(
@@ -202,7 +202,7 @@ def _metadata(model: AnyModel) -> dict[str, Any]:
         "options": options[0] if is_one else options,
         "input_size": stack.input_size,
         "hidden_size": stack.hidden_size,
-        "num_layers": len(stack.floors),
+        "num_layers": len(stack.layers),
         "bidirectional": stack.bidirectional,
         "residual": stack.residual,
         "dtype": model.dtype.name,
@@ -210,6 +210,6 @@ def _metadata(model: AnyModel) -> dict[str, Any]:
     }
 
 
-def _cell_name(layer: Layer, name: str) -> str:
+def _cell_name(layer: Direction, name: str) -> str:
     """A layer's name for an array as the cell has it."""
     return name.removeprefix(layer.prefix)

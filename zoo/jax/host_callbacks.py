@@ -43,7 +43,7 @@ class Calls:
     """
 
     def __init__(self, rnn: Recurrent) -> None:
-        self.pure, self.threads = rnn.pure, rnn.threads
+        self.functional, self.threads = rnn.functional, rnn.threads
         self.stack, self.dtype = rnn.stack, rnn.dtype
         self._buffers = {name: value.copy() for name, value in rnn.buffers.items()}
         self._begin()
@@ -55,7 +55,7 @@ class Calls:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        names = "pure", "threads", "stack", "dtype", "_buffers"  # tapes are of calls in this process
+        names = "functional", "threads", "stack", "dtype", "_buffers"  # tapes are of calls in this process
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -92,11 +92,11 @@ class Calls:
             tape = self._tapes.pop(int(number), None)
         if tape is None:
             _, _, tape = self._run(*given)
-        dx, dstate, dtheta = self.pure.vjp(tape, np.asarray(dy), _arrays(dlast), self.threads)
-        return self.pure.layout.views(dtheta), dx, dstate
+        dx, dstate, dtheta = self.functional.vjp(tape, np.asarray(dy), _arrays(dlast), self.threads)
+        return self.functional.layout.views(dtheta), dx, dstate
 
     def _run(self, params: Any, x: Any, state: Any, told: Told) -> tuple[Array, Arrays, Tape]:
-        return self.pure.apply(
+        return self.functional.apply(
             _arrays(params) | self._buffers,
             np.array(x),
             None if state is None else _arrays(state),

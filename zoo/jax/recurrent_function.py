@@ -13,7 +13,7 @@ from zoo.arguments import as_mapping
 from zoo.errors import UsageError
 from zoo.jax.host_callbacks import Calls, Told
 from zoo.layers.parameters import Shapes
-from zoo.layers.recurrent import Named, Recurrent
+from zoo.layers.recurrent import CellSpec, Recurrent
 
 Array = Any
 Arrays = Mapping[str, Array]
@@ -21,7 +21,7 @@ WHO = "zoo.jax.recurrent"
 
 
 def recurrent(
-    cell: Named | Sequence[Named],
+    cell: CellSpec | Sequence[CellSpec],
     input_size: int,
     hidden_size: int,
     num_layers: int = 1,

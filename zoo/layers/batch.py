@@ -8,15 +8,23 @@ from functools import cached_property
 
 import numpy as np
 
-from zoo.layers.checkpointing import Course, Segment, cut, go, go_back, plan, within
-from zoo.layers.direction import Array, Arrays, Layer, LayerTape, Watch
-from zoo.layers.padding import longest_first
-from zoo.layers.sharding import Rows, count, shards, states_of
-from zoo.layers.stack import Beside, FloorTape, Stack, StackWeights
+from zoo.layers.checkpointing import (
+    Segment,
+    TimeChunks,
+    absolute_range,
+    backward_segments,
+    plan_chunks,
+    scan_chunks,
+    slice_batch,
+)
+from zoo.layers.direction import Array, Arrays, BackwardHook, Direction, DirectionTape
+from zoo.layers.padding import sort_by_length
+from zoo.layers.sharding import Rows, row_count, shards, slice_states
+from zoo.layers.stack import AuxInputSource, LayerTape, Stack, StackWeights
 
 
 @dataclass(frozen=True)
-class Passage:
+class BatchRun:
     """A batch, and how its time is cut.
 
     Where every layer reads in the order of time, a piece of time goes through all floors before the next
@@ -35,7 +43,7 @@ class Passage:
     stack: Stack
     weights: StackWeights
     x: Array
-    beside: Beside
+    aux_inputs: AuxInputSource
     segments: list[slice]
     lengths: Array | None = None
 
@@ -51,7 +59,7 @@ class Passage:
     def room(self, size: int) -> Array:
         """An array for the outputs, or for the gradient of x: ``(T, B, size)``, zero where nothing goes."""
         make = np.empty if self.lengths is None else np.zeros
-        return make((*self.x.shape[:2], size), self.beside.dtype)
+        return make((*self.x.shape[:2], size), self.aux_inputs.dtype)
 
     def forward(self, shard: slice, state: Arrays, y: Array) -> tuple[list[Segment], Arrays]:
         """The tape of a shard, and the states of its rows at their ends; outputs are written to ``y``.
@@ -64,18 +72,18 @@ class Passage:
         rows = self.rows(shard)
         together, alone = self._courses(rows)
 
-        def run(segment: Segment) -> tuple[Arrays, list[FloorTape]]:
+        def run(segment: Segment) -> tuple[Arrays, list[LayerTape]]:
             y[segment.steps, segment.rows], after, tape = self._through(segment, alone)
             return after, tape
 
-        return go(together, rows, states_of(state, rows), run)
+        return scan_chunks(together, rows, slice_states(state, rows), run)
 
-    def pieces(self, found: list[Segment]) -> Iterator[tuple[Layer, slice, Rows, LayerTape]]:
+    def pieces(self, found: list[Segment]) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
         """What every layer went through in a shard, as :meth:`forward` found it, piece by piece."""
         for segment in found:
             tape = segment.tape or self._through(segment, None)[2]
             for layer, steps, rows, kept in self.stack.pieces(self.weights, tape):
-                yield layer, *within(segment, steps, rows), kept
+                yield layer, *absolute_range(segment, steps, rows), kept
 
     def backward(
         self,
@@ -83,7 +91,7 @@ class Passage:
         dy: Array,
         dlast: Arrays,
         dx: Array | None,
-        watch: Watch | None = None,
+        watch: BackwardHook | None = None,
     ) -> tuple[Arrays, list[Array]]:
         """Gradients of a shard's states before the first step, and of the parameters of all layers.
 
@@ -98,42 +106,47 @@ class Passage:
         def back(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
             # Only pieces of all floors together are computed again here: those of a layer alone, along it.
             tape = segment.tape or self._through(segment, None)[2]
-            part = cut(dy, segment.steps, segment.rows)
+            part = slice_batch(dy, segment.steps, segment.rows)
             placed = watch and _placed(watch, segment)
             dpart, dbefore, gradients = self.stack.backward(self.weights, tape, part, dafter, placed)
             if dx is not None:
                 dx[segment.steps, segment.rows] = dpart
             return dbefore, gradients
 
-        return go_back(found, dlast, back)
+        return backward_segments(found, dlast, back)
 
     @cached_property
     def _order(self) -> Array | None:
         """Rows in the order of the shards, if that is another than their own."""
-        return None if self.lengths is None else longest_first(self.lengths)
+        return None if self.lengths is None else sort_by_length(self.lengths)
 
-    def _courses(self, rows: Rows) -> tuple[Course, Course | None]:
+    def _courses(self, rows: Rows) -> tuple[TimeChunks, TimeChunks | None]:
         """How the time of some rows is cut for all floors together, and within it for each layer."""
         lengths = None if self.lengths is None else self.lengths[rows]
-        course = plan(self.segments, count(rows), lengths)
+        course = plan_chunks(self.segments, row_count(rows), lengths)
         if not self.stack.bidirectional:
             return course, None
         steps = len(self.x) if lengths is None else int(lengths[0])
-        return plan([slice(0, steps)], count(rows)), course
+        return plan_chunks([slice(0, steps)], row_count(rows)), course
 
-    def _through(self, segment: Segment, alone: Course | None) -> tuple[Array, Arrays, list[FloorTape]]:
+    def _through(self, segment: Segment, alone: TimeChunks | None) -> tuple[Array, Arrays, list[LayerTape]]:
         """Some steps of some rows through all floors; alone is how each layer's time is cut, if it is."""
         where = segment.steps, segment.rows
-        told, x = self.beside.part(*where), cut(self.x, *where)
+        told, x = self.aux_inputs.chunk(*where), slice_batch(self.x, *where)
         return self.stack.forward(self.weights, x, segment.state, told, alone)
 
 
-def _placed(watch: Watch, segment: Segment) -> Watch:
+def _placed(watch: BackwardHook, segment: Segment) -> BackwardHook:
     """A watch that is told which steps and rows of the batch a piece of a segment is."""
 
     def see(
-        layer: Layer, steps: slice, rows: Rows, tape: LayerTape, dy: Array, dafter: Mapping[str, Array]
+        layer: Direction,
+        steps: slice,
+        rows: Rows,
+        tape: DirectionTape,
+        dy: Array,
+        dafter: Mapping[str, Array],
     ) -> None:
-        watch(layer, *within(segment, steps, rows), tape, dy, dafter)
+        watch(layer, *absolute_range(segment, steps, rows), tape, dy, dafter)
 
     return see

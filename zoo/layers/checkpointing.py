@@ -24,11 +24,11 @@ import numpy as np
 
 from zoo.arguments import short_repr
 from zoo.errors import UsageError
-from zoo.layers.direction import Array, Arrays, Layer, LayerTape, Watch
-from zoo.layers.sharding import ROWS, Rows
+from zoo.layers.direction import Array, Arrays, BackwardHook, Direction, DirectionTape
+from zoo.layers.sharding import ROWS_PER_TILE, Rows
 
 
-class Piece(NamedTuple):
+class Chunk(NamedTuple):
     """Some steps of the rows that go on so long.
 
     Args:
@@ -41,7 +41,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Course:
+class TimeChunks:
     """How the time of some rows is cut.
 
     Args:
@@ -50,12 +50,12 @@ class Course:
         lengths: Steps of each row ``(B,)``, longest first; None if all steps are of all rows.
     """
 
-    pieces: list[Piece]
+    pieces: list[Chunk]
     is_kept: bool = True
     lengths: Array | None = None
 
 
-def plan(segments: list[slice], rows: int, lengths: Array | None = None) -> Course:
+def plan_chunks(segments: list[slice], rows: int, lengths: Array | None = None) -> TimeChunks:
     """The course of some rows.
 
     Args:
@@ -65,18 +65,18 @@ def plan(segments: list[slice], rows: int, lengths: Array | None = None) -> Cour
     """
     is_kept = len(segments) == 1
     if lengths is None:
-        return Course([Piece(steps, rows) for steps in segments], is_kept)
+        return TimeChunks([Chunk(steps, rows) for steps in segments], is_kept)
     longest = int(lengths[0])
     ends = sorted({0, *lengths.tolist(), *(steps.start for steps in segments if steps.start < longest)})
     going_on = rows - np.searchsorted(lengths[::-1], ends, side="right")  # rows longer than each end
     pieces = [
-        Piece(slice(*each), count) for each, count in zip(pairwise(ends), going_on.tolist(), strict=False)
+        Chunk(slice(*each), count) for each, count in zip(pairwise(ends), going_on.tolist(), strict=False)
     ]
-    return Course(pieces or [Piece(slice(0, 0), rows)], is_kept, lengths)
+    return TimeChunks(pieces or [Chunk(slice(0, 0), rows)], is_kept, lengths)
 
 
-def go(
-    course: Course, rows: Rows, state: Arrays, run: Callable[[Segment], tuple[Arrays, Any]]
+def scan_chunks(
+    course: TimeChunks, rows: Rows, state: Arrays, run: Callable[[Segment], tuple[Arrays, Any]]
 ) -> tuple[list[Segment], Arrays]:
     """Go through all pieces: what the way back needs of each, and the states of every row at its end.
 
@@ -92,7 +92,7 @@ def go(
         segment = Segment(steps, _first(rows, count), before)
         after, tape = run(segment)
         found.append(segment._replace(tape=tape) if course.is_kept else segment)
-        state = renewed(state, after)
+        state = update_leading_rows(state, after)
     return found, state
 
 
@@ -104,7 +104,7 @@ def _first(rows: Rows, count: int) -> Rows:
 Recompute = int | Literal["sqrt"] | None
 
 # Every segment packs the weights anew and adds up their gradients, for the price of 50 tokens at H=128.
-LEAST_TOKENS = 1024
+MIN_SEGMENT_TOKENS = 1024
 
 EXPECTED_RECOMPUTE = "None to keep everything, steps per segment as an integer of at least 1, or 'sqrt'"
 
@@ -129,7 +129,7 @@ def check_recompute(value: Any) -> Recompute:
     return None if value is None else int(value)
 
 
-def segments(steps: int, batch: int, recompute: Recompute) -> list[slice]:
+def plan_segments(steps: int, batch: int, recompute: Recompute) -> list[slice]:
     """The steps of each segment of a sequence: at least one segment, the last possibly shorter."""
     if recompute is None or steps == 0:
         return [slice(0, steps)]
@@ -139,10 +139,10 @@ def segments(steps: int, batch: int, recompute: Recompute) -> list[slice]:
 
 def _about_sqrt(steps: int, batch: int) -> int:
     """Steps per segment: the square root, and more where a shard has few rows."""
-    return max(math.isqrt(steps - 1) + 1, LEAST_TOKENS // min(batch, ROWS))
+    return max(math.isqrt(steps - 1) + 1, MIN_SEGMENT_TOKENS // min(batch, ROWS_PER_TILE))
 
 
-def cut(array: Array, steps: slice, rows: Rows) -> Array:
+def slice_batch(array: Array, steps: slice, rows: Rows) -> Array:
     """The part of a time-major array ``(T, B, ...)`` that a kernel works on, contiguous."""
     return np.ascontiguousarray(array[steps, rows])
 
@@ -163,19 +163,19 @@ class Segment(NamedTuple):
     tape: Any = None
 
 
-def within(segment: Segment, steps: slice, rows: Rows) -> tuple[slice, Rows]:
+def absolute_range(segment: Segment, steps: slice, rows: Rows) -> tuple[slice, Rows]:
     """Which steps and rows of the batch some of a segment's are, counted from its first."""
     first = segment.steps.start
-    return slice(first + steps.start, first + steps.stop), _some(segment.rows, rows)
+    return slice(first + steps.start, first + steps.stop), _index_rows(segment.rows, rows)
 
 
-def _some(of: Rows, rows: Rows) -> Rows:
+def _index_rows(of: Rows, rows: Rows) -> Rows:
     if isinstance(of, slice) and isinstance(rows, slice):
         return slice(of.start + rows.start, of.start + rows.stop)
     return np.arange(of.start, of.stop)[rows] if isinstance(of, slice) else of[rows]
 
 
-def go_back(
+def backward_segments(
     found: list[Segment], dlast: Arrays, back: Callable[[Segment, Arrays], tuple[Arrays, list[Array]]]
 ) -> tuple[Arrays, list[Array]]:
     """The gradients of the states before the first piece, and the sum of those of the parameters.
@@ -194,14 +194,14 @@ def go_back(
     return dstate, total
 
 
-def walk_back(
+def backward_segments_flat(
     found: list[Segment],
     dlast: Arrays,
     out: Array,
     back: Callable[[Segment, Arrays], tuple[Arrays, list[Array]]],
 ) -> Arrays:
     """As :func:`go_back`, with the gradients of the parameters in a flat vector, out ``(P,)``."""
-    dstate, gradients = go_back(found, dlast, back)
+    dstate, gradients = backward_segments(found, dlast, back)
     flatten(gradients, out)
     return dstate
 
@@ -217,15 +217,15 @@ def _step_back(
     """The way back through one piece; rows that ended before it keep the gradients of their last states."""
     count = len(next(iter(segment.state.values())))
     dbefore, gradients = back(segment, {name: value[:count] for name, value in dlast.items()})
-    return renewed(dlast, dbefore), gradients
+    return update_leading_rows(dlast, dbefore), gradients
 
 
-def renewed(state: Arrays, first: Arrays) -> Arrays:
+def update_leading_rows(state: Arrays, first: Arrays) -> Arrays:
     """States of all rows of which the first have new ones."""
-    return {name: _joined(first[name], value) for name, value in state.items()}
+    return {name: _merge_rows(first[name], value) for name, value in state.items()}
 
 
-def _joined(first: Array, all_rows: Array) -> Array:
+def _merge_rows(first: Array, all_rows: Array) -> Array:
     if len(first) == len(all_rows):
         return first
     return np.concatenate([first, all_rows[len(first) :]])
@@ -234,7 +234,7 @@ def _joined(first: Array, all_rows: Array) -> Array:
 Weights = tuple[Array, ...]
 
 
-class WayTape(NamedTuple):
+class ChunkedTape(NamedTuple):
     """What a layer's way back along a course needs.
 
     Args:
@@ -248,14 +248,14 @@ class WayTape(NamedTuple):
     segments: list[Segment]
 
 
-def along(
-    layer: Layer,
+def forward_chunks(
+    layer: Direction,
     weights: Weights,
     x: Array,
     state: Mapping[str, Array],
     inputs: tuple[Array, ...],
-    course: Course | None,
-) -> tuple[Array, Arrays, WayTape | LayerTape]:
+    course: TimeChunks | None,
+) -> tuple[Array, Arrays, ChunkedTape | DirectionTape]:
     """Outputs, zero behind the end of a row; the states of each row at its end; and the tape.
 
     Without a course, all steps of all rows are run at once.
@@ -264,73 +264,73 @@ def along(
         return layer.forward(weights, x, state, inputs)
     parts: list[Array] = []
 
-    def run(segment: Segment) -> tuple[Arrays, LayerTape]:
+    def run(segment: Segment) -> tuple[Arrays, DirectionTape]:
         y, after, tape = _forward(layer, weights, x, inputs, segment)
         parts.append(y)
         return after, tape
 
     before = {name: state[name] for name in layer.states}
-    found, last = go(course, slice(0, x.shape[1]), before, run)
-    return _laid(parts, found, x), last, WayTape(x, inputs, found)
+    found, last = scan_chunks(course, slice(0, x.shape[1]), before, run)
+    return _concatenate(parts, found, x), last, ChunkedTape(x, inputs, found)
 
 
-def back_along(
-    layer: Layer,
+def backward_chunks(
+    layer: Direction,
     weights: Weights,
-    way: WayTape | LayerTape,
+    way: ChunkedTape | DirectionTape,
     dy: Array,
     dlast: Mapping[str, Array],
-    watch: Watch | None = None,
+    watch: BackwardHook | None = None,
 ) -> tuple[Array | None, Arrays, list[Array]]:
     """Gradients with respect to x (None for tokens), the first states, and the parameters in their order."""
-    if isinstance(way, LayerTape):
+    if isinstance(way, DirectionTape):
         dy = np.ascontiguousarray(dy)
         if watch is not None:
-            watch(layer, *whole(way), way, dy, dlast)
+            watch(layer, *full_range(way), way, dy, dlast)
         dx, dbefore, gradients = layer.backward(weights, way, dy, dlast)
         return dx if way.x.ndim == 3 else None, dbefore, gradients
     parts: list[Array] = []
 
     def back(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
         tape = segment.tape or _forward(layer, weights, way.x, way.inputs, segment)[2]
-        part = cut(dy, segment.steps, segment.rows)
+        part = slice_batch(dy, segment.steps, segment.rows)
         if watch is not None:
             watch(layer, segment.steps, segment.rows, tape, part, dafter)
         dx, dbefore, gradients = layer.backward(weights, tape, part, dafter)
         parts.insert(0, dx)
         return dbefore, gradients
 
-    dstate, gradients = go_back(way.segments, {name: dlast[name] for name in layer.states}, back)
-    return _laid(parts, way.segments, way.x) if way.x.ndim == 3 else None, dstate, gradients
+    dstate, gradients = backward_segments(way.segments, {name: dlast[name] for name in layer.states}, back)
+    return _concatenate(parts, way.segments, way.x) if way.x.ndim == 3 else None, dstate, gradients
 
 
-def pieces(
-    layer: Layer, weights: Weights, way: WayTape | LayerTape
-) -> Iterator[tuple[slice, Rows, LayerTape]]:
+def iter_chunks(
+    layer: Direction, weights: Weights, way: ChunkedTape | DirectionTape
+) -> Iterator[tuple[slice, Rows, DirectionTape]]:
     """The pieces that a layer went through: steps, rows, and the tape, made again where it was not kept."""
-    if isinstance(way, LayerTape):
-        yield *whole(way), way
+    if isinstance(way, DirectionTape):
+        yield *full_range(way), way
         return
     for segment in way.segments:
         tape = segment.tape or _forward(layer, weights, way.x, way.inputs, segment)[2]
         yield segment.steps, segment.rows, tape
 
 
-def whole(tape: LayerTape) -> tuple[slice, slice]:
+def full_range(tape: DirectionTape) -> tuple[slice, slice]:
     """All steps and rows of a tape."""
     steps, batch = tape.x.shape[:2]
     return slice(0, steps), slice(0, batch)
 
 
 def _forward(
-    layer: Layer, weights: Weights, x: Array, inputs: tuple[Array, ...], segment: Segment
-) -> tuple[Array, Arrays, LayerTape]:
+    layer: Direction, weights: Weights, x: Array, inputs: tuple[Array, ...], segment: Segment
+) -> tuple[Array, Arrays, DirectionTape]:
     where = segment.steps, segment.rows
-    told = tuple([cut(each, *where) for each in inputs])
-    return layer.forward(weights, cut(x, *where), segment.state, told)
+    told = tuple([slice_batch(each, *where) for each in inputs])
+    return layer.forward(weights, slice_batch(x, *where), segment.state, told)
 
 
-def _laid(parts: list[Array], segments: list[Segment], x: Array) -> Array:
+def _concatenate(parts: list[Array], segments: list[Segment], x: Array) -> Array:
     """Each part at its steps and rows, and zeros elsewhere; the part itself if it is all there is."""
     if parts[0].shape[:2] == x.shape[:2]:
         return parts[0]

@@ -20,23 +20,25 @@ from zoo.layers.sharding import Rows
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
 
-Watch: TypeAlias = "Callable[[Layer, slice, Rows, LayerTape, Array, Mapping[str, Array]], None]"
+BackwardHook: TypeAlias = (
+    "Callable[[Direction, slice, Rows, DirectionTape, Array, Mapping[str, Array]], None]"
+)
 """Sees a layer before its way back through some steps and rows: its tape, and gradients of what it made."""
 
 _REVERSE = 2**20  # more than any stack has layers
 
 
-class LayerTape(NamedTuple):
+class DirectionTape(NamedTuple):
     """What a layer's backward pass needs of its forward pass."""
 
     x: Array
     state: tuple[Array, ...]
     inputs: tuple[Array, ...]
-    kept: tuple[Array, ...]
+    saved: tuple[Array, ...]
 
 
 @dataclass(frozen=True)
-class Layer:
+class Direction:
     """One layer: a cell at a size, and the names its arrays have in the stack.
 
     Args:
@@ -66,7 +68,7 @@ class Layer:
     states: Shapes = field(init=False)
     inputs: Shapes = field(init=False)
     output_size: int = field(init=False)
-    passes: CellKernels = field(init=False, repr=False)
+    kernels: CellKernels = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Work out the shapes; the names of the cell's arrays get the layer's in front."""
@@ -80,13 +82,13 @@ class Layer:
             "states": self._named(cell.state_shapes(*sizes)),
             "inputs": cell.input_shapes(*sizes),
             "output_size": found.output_size(*sizes),
-            "passes": found,
+            "kernels": found,
         }
         vars(self).update(facts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Without what follows from these: compiled functions exist in one process only.
-        return Layer, (self.index, self.cell, self.input_size, self.hidden_size, self.reverse)
+        return Direction, (self.index, self.cell, self.input_size, self.hidden_size, self.reverse)
 
     @property
     def prefix(self) -> str:
@@ -101,7 +103,7 @@ class Layer:
     def _named(self, shapes: Shapes) -> Shapes:
         return {f"{self.prefix}{name}": shape for name, shape in shapes.items()}
 
-    def initial(self, seed: int) -> Arrays:
+    def initial_values(self, seed: int) -> Arrays:
         """First values of the parameters, and the values of the buffers."""
         declared: Iterable[Declaration] = (*self.cell.params.values(), *self.cell.buffers.values())
         named = zip(declared, self.arrays.items(), strict=True)
@@ -113,7 +115,7 @@ class Layer:
 
     def forward(
         self, arrays: tuple[Array, ...], x: Array, state: Mapping[str, Array], inputs: tuple[Array, ...]
-    ) -> tuple[Array, Arrays, LayerTape]:
+    ) -> tuple[Array, Arrays, DirectionTape]:
         """Outputs ``(T, B, ·)``, last states, and the tape.
 
         Args:
@@ -126,22 +128,22 @@ class Layer:
             DefinitionError: if the cell's kernel returns what it should not.
         """
         before = tuple([state[name] for name in self.states])
-        y, after, kept = self.passes.forward(arrays, x, before, *self._beside(inputs), *self.passes.options)
+        y, after, kept = self.kernels.forward(arrays, x, before, *self._beside(inputs), *self.kernels.options)
         self._check_array("output of forward", y, (*x.shape[:2], self.output_size), arrays[0].dtype)
         self._check_number("states from forward", self.states, after)
-        return y, dict(zip(self.states, after, strict=True)), LayerTape(x, before, inputs, kept)
+        return y, dict(zip(self.states, after, strict=True)), DirectionTape(x, before, inputs, kept)
 
     def backward(
-        self, arrays: tuple[Array, ...], tape: LayerTape, dy: Array, dafter: Mapping[str, Array]
+        self, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dafter: Mapping[str, Array]
     ) -> tuple[Array, Arrays, list[Array]]:
         """Gradients with respect to x (empty for tokens), the first states, and the parameters.
 
         Raises:
             DefinitionError: if the cell's kernel returns what it should not.
         """
-        seen = arrays, tape.x, tape.state, *self._beside(tape.inputs), tape.kept
+        seen = arrays, tape.x, tape.state, *self._beside(tape.inputs), tape.saved
         dlast = tuple([dafter[name] for name in self.states])
-        dx, dbefore, gradients = self.passes.backward(*seen, dy, dlast, *self.passes.options)
+        dx, dbefore, gradients = self.kernels.backward(*seen, dy, dlast, *self.kernels.options)
         if tape.x.ndim == 3:
             self._check_array("gradient of the input", dx, tape.x.shape, arrays[0].dtype)
         self._check_number("state gradients from backward", self.states, dbefore)

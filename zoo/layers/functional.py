@@ -10,15 +10,22 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import UsageError
-from zoo.layers.batch import Passage
-from zoo.layers.checkpointing import Recompute, Segment, flatten, segments
+from zoo.layers.batch import BatchRun
+from zoo.layers.checkpointing import Recompute, Segment, flatten, plan_segments
 from zoo.layers.direction import Arrays
 from zoo.layers.fingerprint import Fingerprint, fingerprint
-from zoo.layers.padding import as_sequences, blanked
-from zoo.layers.parameters import Layout
-from zoo.layers.sharding import map_shards, put_states, shards, states_of, sum_shards
-from zoo.layers.stack import Beside, Stack
-from zoo.layers.tracing import Asked, GradientTracer, Traces, ValueTracer, names_asked, values_traced
+from zoo.layers.padding import as_padded_batch, mask_padding
+from zoo.layers.parameters import ParameterLayout
+from zoo.layers.sharding import gather_states, map_shards, reduce_gradients, shards, slice_states
+from zoo.layers.stack import AuxInputSource, Stack
+from zoo.layers.tracing import (
+    GradientTracer,
+    TraceRequest,
+    Traces,
+    ValueTracer,
+    requested_names,
+    value_traces,
+)
 from zoo.layers.validation import Array, as_floats, as_state
 
 
@@ -34,15 +41,15 @@ class Tape:
         theta: The parameters that must not have changed; None if others see to that.
     """
 
-    passage: Passage
+    batch_run: BatchRun
     shards: list[list[Segment]]
-    is_begun: bool
+    has_initial_state: bool
     trace: Traces
     theta: Fingerprint | None = None
 
 
 @dataclass(frozen=True)
-class Pure:
+class FunctionalStack:
     """The two passes of a stack.
 
     Args:
@@ -56,14 +63,14 @@ class Pure:
     recompute: Recompute = None
 
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> ParameterLayout:
         """How the parameters lie in a flat vector ``(P,)``."""
-        return Layout(self.stack.param_shapes)
+        return ParameterLayout(self.stack.param_shapes)
 
     @cached_property
-    def _quiet(self) -> Beside:
+    def _quiet(self) -> AuxInputSource:
         """Auxiliary inputs of layers that have none; building them takes 5 us."""
-        return self.stack.beside({}, (0, 0), self.dtype)
+        return self.stack.aux_inputs({}, (0, 0), self.dtype)
 
     def apply(
         self,
@@ -75,7 +82,7 @@ class Pure:
         inputs: Mapping[str, Any],
         threads: int,
         recompute: Recompute = None,
-        trace: Asked = None,
+        trace: TraceRequest = None,
         theta: Array | None = None,
     ) -> tuple[Array, Arrays, Tape]:
         """Outputs ``(T, B, ·)``, the states of each row at its end, and the tape.
@@ -102,21 +109,21 @@ class Pure:
             UnknownNameError: if there is nothing of a name to trace.
         """
         stack, who = self.stack, self.stack.label()
-        x, steps_of = as_sequences(x, lengths, stack.input_size, self.dtype, who)
+        x, steps_of = as_padded_batch(x, lengths, stack.input_size, self.dtype, who)
         steps, batch = x.shape[:2]
-        before = stack.states_before(state, arrays, batch, self.dtype)
+        before = stack.initial_states(state, arrays, batch, self.dtype)
         if inputs or noise is not None:
-            beside = stack.beside(inputs, (steps, batch), self.dtype, noise, steps_of)
+            beside = stack.aux_inputs(inputs, (steps, batch), self.dtype, noise, steps_of)
         else:
             beside = self._quiet
-        parts = segments(steps, batch, self.recompute or recompute)
+        parts = plan_segments(steps, batch, self.recompute or recompute)
         if theta is not None:
             before = _copies(before)
             if len(parts) > 1 or len(shards(batch)) == 1:  # else each shard takes a copy of its rows anyway
                 x, beside = x.copy(), replace(beside, given=_copies(beside.given)) if inputs else beside
-        passage = Passage(stack, stack.weights(arrays), x, beside, parts, steps_of)
+        passage = BatchRun(stack, stack.weights(arrays), x, beside, parts, steps_of)
         y = passage.room(stack.output_size)
-        tracer = ValueTracer(passage, trace) if names_asked(trace) else None
+        tracer = ValueTracer(passage, trace) if requested_names(trace) else None
 
         def work(shard: slice) -> tuple[list[Segment], Arrays]:
             found, after = passage.forward(shard, before, y)
@@ -125,8 +132,8 @@ class Pure:
             return found, after
 
         found = map_shards(work, batch, threads)
-        last = put_states(passage.by_rows([after for _, after in found]), batch)
-        traces = tracer.traces() if tracer else values_traced({})
+        last = gather_states(passage.by_rows([after for _, after in found]), batch)
+        traces = tracer.traces() if tracer else value_traces({})
         seen = None if theta is None else fingerprint(theta)
         return y, last, Tape(passage, [each for each, _ in found], state is not None, traces, seen)
 
@@ -157,14 +164,14 @@ class Pure:
             UsageError: if a shape does not fit, the tape is of another layer, or the parameters have changed.
         """
         who = f"{self.stack.label()}: gradient of the output"
-        if not isinstance(tape, Tape) or tape.passage.stack is not self.stack:
+        if not isinstance(tape, Tape) or tape.batch_run.stack is not self.stack:
             raise UsageError(f"{who}: the tape is not one of this layer's; pass on what its apply returned.")
         if tape.theta is not None:
             tape.theta.check(self.stack.label(), ("apply", "vjp") if out is None else ("forward", "backward"))
-        passage = tape.passage
+        passage = tape.batch_run
         steps, batch = passage.x.shape[:2]
         dy = as_floats(dy, (steps, batch, self.stack.output_size), self.dtype, who)
-        dy = dy if passage.lengths is None else blanked(dy, passage.lengths)
+        dy = dy if passage.lengths is None else mask_padding(dy, passage.lengths)
         of_last = f"{self.stack.label()}: gradient of the last states"
         dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, of_last)
         dx = None if passage.x.ndim == 2 else passage.room(self.stack.input_size)
@@ -173,15 +180,15 @@ class Pure:
         def work(shard: slice) -> tuple[Arrays, Array]:
             found, rows = tape.shards[shards(batch).index(shard)], passage.rows(shard)
             watch = tracer.see if tracer else None
-            dbefore, gradients = passage.backward(found, dy, states_of(dlast, rows), dx, watch)
-            gradients += self.stack.learned_gradients(dbefore, not tape.is_begun)
+            dbefore, gradients = passage.backward(found, dy, slice_states(dlast, rows), dx, watch)
+            gradients += self.stack.learned_state_gradients(dbefore, not tape.has_initial_state)
             gradient = dtheta if shard.start == 0 else np.empty_like(dtheta)
             flatten(gradients, gradient)
             return dbefore, gradient
 
         parts = map_shards(work, batch, threads)
-        sum_shards([gradient for _, gradient in parts])
-        return dx, put_states(passage.by_rows([dbefore for dbefore, _ in parts]), batch), dtheta
+        reduce_gradients([gradient for _, gradient in parts])
+        return dx, gather_states(passage.by_rows([dbefore for dbefore, _ in parts]), batch), dtheta
 
 
 def _copies(arrays: Mapping[str, Array]) -> Arrays:

@@ -72,7 +72,7 @@ def orthogonal(rng: np.random.Generator, shape: Shape) -> Vector:
     return q if rows >= columns else q.T
 
 
-NAMES: dict[str, NamedInitializer] = {
+INITIALIZERS: dict[str, NamedInitializer] = {
     "fan_in_uniform": fan_in_uniform,
     "glorot_uniform": glorot_uniform,
     "hidden_uniform": hidden_uniform,
@@ -82,7 +82,7 @@ NAMES: dict[str, NamedInitializer] = {
     "zeros": zeros,
 }
 _CONSTANT = ("ones", "zeros")
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_POSITIONAL_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def initialize(
@@ -120,7 +120,7 @@ def initialize(
     return np.stack([value.real, value.imag]) if declared.complex else value
 
 
-def start_of(declared: Declaration) -> Callable[..., Any]:
+def initializer_of(declared: Declaration) -> Callable[..., Any]:
     """How an array starts, for any shape: ``(rng, shape, cell) -> array``."""
 
     def start(rng: np.random.Generator, shape: Shape, cell: Cell) -> Any:
@@ -152,18 +152,18 @@ def _takes_cell(init: Callable[..., Any]) -> bool:
         parameters = inspect.signature(init).parameters.values()
     except (TypeError, ValueError):  # a function written in C may have no signature
         return False
-    return sum(each.kind in _POSITIONAL and each.default is each.empty for each in parameters) == 3
+    return sum(each.kind in _POSITIONAL_KINDS and each.default is each.empty for each in parameters) == 3
 
 
 def _named(name: str, shape: Shape, who: str) -> NamedInitializer:
     """The initializer of a name, if it suits the shape."""
-    if name not in NAMES:
+    if name not in INITIALIZERS:
         raise UsageError(
-            f"{who} asks for the initializer {name!r}; known are {', '.join(NAMES)}, or give a function "
-            f"(rng, shape) -> array.{did_you_mean(name, NAMES)}"
+            f"{who} asks for the initializer {name!r}; known are {', '.join(INITIALIZERS)}, or give a "
+            f"function (rng, shape) -> array.{did_you_mean(name, INITIALIZERS)}"
         )
     suits = len(shape) == 2 if name == "orthogonal" else shape or name in _CONSTANT
     if not suits:
         kind = "a matrix" if name == "orthogonal" else "at least one dimension"
         raise UsageError(f"{who} has shape {shape}; the initializer {name!r} needs {kind}.")
-    return NAMES[name]
+    return INITIALIZERS[name]

@@ -19,18 +19,18 @@ from zoo.base import Noise
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
 from zoo.kernels.random import random_bits, random_uniform
-from zoo.layers.sharding import Rows, numbers_of
+from zoo.layers.sharding import Rows, row_indices
 
 Array = np.ndarray[Any, Any]
-Draw = tuple[int, int]
+NoiseKey = tuple[int, int]
 """Seed and step of training, which decide all noise."""
-Part = tuple[slice, Rows]
+Block = tuple[slice, Rows]
 """Which steps of the sequence, and which rows of the batch."""
 
-BETWEEN = "between layers"  # with a space in it, for no noise of a cell can be called so
+DROPOUT_STREAM = "between layers"  # with a space in it, for no noise of a cell can be called so
 
 
-def check_noise(noise: Any) -> Draw | None:
+def check_noise(noise: Any) -> NoiseKey | None:
     """The seed and the step themselves, or None for no noise.
 
     Raises:
@@ -49,9 +49,9 @@ def check_noise(noise: Any) -> Draw | None:
 def draw_noise(
     declared: Noise,
     chance: float,
-    draw: Draw,
+    draw: NoiseKey,
     layer: int,
-    part: Part,
+    part: Block,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> Array:
@@ -67,11 +67,11 @@ def draw_noise(
         dtype: Of the numbers.
     """
     is_kept = declared.per == "sequence"
-    return _drawn(_key(declared.name, draw, layer), chance, part, is_kept, shape, dtype)
+    return _bernoulli(_stream_key(declared.name, draw, layer), chance, part, is_kept, shape, dtype)
 
 
 def draw_dropout(
-    dropout: float, draw: Draw, floor: int, part: Part, size: int, dtype: np.dtype[Any]
+    dropout: float, draw: NoiseKey, floor: int, part: Block, size: int, dtype: np.dtype[Any]
 ) -> Array:
     """What a floor's input is multiplied by, ``(T, B, size)``: zero where it is dropped.
 
@@ -86,22 +86,22 @@ def draw_dropout(
         size: Features of the input.
         dtype: Of the numbers.
     """
-    kept = _drawn(_key(BETWEEN, draw, floor), 1 - dropout, part, False, (size,), dtype)
+    kept = _bernoulli(_stream_key(DROPOUT_STREAM, draw, floor), 1 - dropout, part, False, (size,), dtype)
     kept *= dtype.type(1 / (1 - dropout))
     return kept
 
 
-def _drawn(
-    key: np.uint64, chance: float, part: Part, is_kept: bool, shape: tuple[int, ...], dtype: np.dtype[Any]
+def _bernoulli(
+    key: np.uint64, chance: float, part: Block, is_kept: bool, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Array:
     """Ones and zeros of some steps and rows, ``(T, B, ...)``."""
-    steps, rows = part[0], numbers_of(part[1])
+    steps, rows = part[0], row_indices(part[1])
     found = np.empty((steps.stop - steps.start, rows.size, math.prod(shape)), dtype)
-    fill(key, chance, np.uint64(steps.start), rows, is_kept, found)
+    fill_bernoulli(key, chance, np.uint64(steps.start), rows, is_kept, found)
     return found.reshape(*found.shape[:2], *shape)
 
 
-def _key(name: str, draw: Draw, layer: int) -> np.uint64:
+def _stream_key(name: str, draw: NoiseKey, layer: int) -> np.uint64:
     """What one noise of one layer in one step of training is drawn from."""
     digest = hashlib.sha256(f"zoo noise {name}".encode()).digest()
     key = np.uint64(draw[0])
@@ -111,7 +111,9 @@ def _key(name: str, draw: Draw, layer: int) -> np.uint64:
 
 
 @njit
-def fill(key: np.uint64, chance: float, first: np.uint64, rows: Array, is_kept: bool, out: Array) -> None:
+def fill_bernoulli(
+    key: np.uint64, chance: float, first: np.uint64, rows: Array, is_kept: bool, out: Array
+) -> None:
     """Ones with a chance, else zeros, into ``out (T, B, N)``.
 
     Args:

@@ -10,10 +10,10 @@ from zoo.arrays import Array, as_array
 from zoo.errors import UsageError
 from zoo.layers.validation import as_inputs
 
-NO_TOKEN = -1
+PAD_TOKEN = -1
 
 
-def as_sequences(
+def as_padded_batch(
     x: Any, lengths: Any, input_size: int, dtype: np.dtype[Any], who: str
 ) -> tuple[Array, Array | None]:
     """Inputs as kernels take them, and the steps of each row ``(B,)``, None if all steps are of all rows.
@@ -30,8 +30,8 @@ def as_sequences(
     if x.ndim not in (2, 3) or x.shape[1] == 0:
         return as_inputs(x, input_size, dtype, who), None  # which says what is wrong with it
     lengths = as_lengths(lengths, x.shape[0], x.shape[1], who)
-    x = as_inputs(blanked(x, lengths), input_size, dtype, who)
-    return (blanked(x, lengths, NO_TOKEN) if x.ndim == 2 else x), lengths
+    x = as_inputs(mask_padding(x, lengths), input_size, dtype, who)
+    return (mask_padding(x, lengths, PAD_TOKEN) if x.ndim == 2 else x), lengths
 
 
 def as_lengths(lengths: Any, steps: int, batch: int, who: str) -> Array:
@@ -54,14 +54,14 @@ def as_lengths(lengths: Any, steps: int, batch: int, who: str) -> Array:
     return found.astype(np.int64)
 
 
-def blanked(array: Array, lengths: Array, blank: float = 0) -> Array:
+def mask_padding(array: Array, lengths: Array, blank: float = 0) -> Array:
     """A copy with another number behind the end of each row of ``(T, B, ...)``."""
     copy = array.copy()
     copy[np.arange(len(array))[:, np.newaxis] >= lengths] = blank
     return copy
 
 
-def turned(array: Array, lengths: Array | None) -> Array:
+def reverse_time(array: Array, lengths: Array | None) -> Array:
     """Every row from its end to its beginning, contiguous; what is behind the end stays there.
 
     Args:
@@ -75,6 +75,6 @@ def turned(array: Array, lengths: Array | None) -> Array:
     return np.ascontiguousarray(array[order, np.arange(lengths.size)])
 
 
-def longest_first(lengths: Array) -> Array:
+def sort_by_length(lengths: Array) -> Array:
     """The numbers of the rows, ``(B,)``: those of one length stay in their order."""
     return np.argsort(-lengths, kind="stable")

@@ -19,11 +19,11 @@ from zoo.layers.validation import as_floats
 Array = np.ndarray[Any, Any]
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
-MOST_PARAMETERS = 2**40
+MAX_PARAMETERS = 2**40
 
 
 @dataclass(frozen=True)
-class Layout:
+class ParameterLayout:
     """Names and shapes, in the order in which they lie in the vector.
 
     Args:
@@ -37,7 +37,7 @@ class Layout:
         """``P``, the length of the vector."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
-    def places(self) -> Iterator[tuple[str, slice, tuple[int, ...]]]:
+    def slots(self) -> Iterator[tuple[str, slice, tuple[int, ...]]]:
         """Name, place in the vector, and shape of each array."""
         start = 0
         for name, shape in self.shapes.items():
@@ -47,10 +47,10 @@ class Layout:
 
     def views(self, vector: Array) -> dict[str, Array]:
         """The named arrays as views: writing to one writes to the vector ``(P,)``."""
-        return {name: vector[place].reshape(shape) for name, place, shape in self.places()}
+        return {name: vector[place].reshape(shape) for name, place, shape in self.slots()}
 
 
-class Fixed(Mapping[str, Array]):
+class ArrayViews(Mapping[str, Array]):
     """A mapping of views whose entries can be filled but not replaced: ``params["Why"] = 0``.
 
     Replacing an entry would part it from the flat vector without a word, so assignment copies into the view.
@@ -88,7 +88,7 @@ class Fixed(Mapping[str, Array]):
         return "{" + ", ".join(f"{name}: {view.shape}" for name, view in self._views.items()) + "}"
 
 
-class Flat:
+class FlatParameters:
     """Parameters and their gradient: two flat vectors, and views of them by name; and what is not trained.
 
     Copies and pickles hold the settings and the vectors. :meth:`_bind` makes the rest again: views that were
@@ -103,19 +103,21 @@ class Flat:
         UsageError: if there are more parameters than any machine holds.
     """
 
-    params: Fixed
-    grads: Fixed
-    buffers: Fixed
+    params: ArrayViews
+    grads: ArrayViews
+    buffers: ArrayViews
     _derived: ClassVar[tuple[str, ...]] = ("params", "grads", "buffers", "_arrays")
 
     def __init__(self, shapes: Shapes, dtype: np.dtype[Any], buffers: Shapes | None = None) -> None:
-        self.layout = Layout(shapes)
-        self._untrained = Layout(buffers or {})
+        self.layout = ParameterLayout(shapes)
+        self._buffer_layout = ParameterLayout(buffers or {})
         self.dtype = dtype
-        if self.layout.size + self._untrained.size > MOST_PARAMETERS:
-            raise UsageError(f"that makes more than {MOST_PARAMETERS:,} parameters; choose smaller sizes.")
+        if self.layout.size + self._buffer_layout.size > MAX_PARAMETERS:
+            raise UsageError(f"that makes more than {MAX_PARAMETERS:,} parameters; choose smaller sizes.")
         size = self.layout.size
-        self._bind(np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(self._untrained.size, dtype))
+        self._rebuild_views(
+            np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(self._buffer_layout.size, dtype)
+        )
 
     def fill(self, arrays: Mapping[str, Any]) -> None:
         """Copy values into parameters and buffers, by name: what was drawn, or what was saved.
@@ -146,7 +148,7 @@ class Flat:
         self._grad[...] = as_floats(value, self._grad.shape, self.dtype, "grad")
 
     @property
-    def arrays(self) -> Fixed:
+    def arrays(self) -> ArrayViews:
         """Parameters and buffers by name, as kernels take them."""
         return self._arrays
 
@@ -156,23 +158,23 @@ class Flat:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         # A pickle whose arrays are mapped from a file, as joblib's are, has arrays that kernels cannot take.
-        vectors = (state[name] for name in ("_theta", "_grad", "_fixed"))
-        self._bind(*(as_floats(vector, vector.shape, self.dtype, "vector") for vector in vectors))
+        vectors = (state[name] for name in ("_theta", "_grad", "_buffer_vector"))
+        self._rebuild_views(*(as_floats(vector, vector.shape, self.dtype, "vector") for vector in vectors))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Flat:
+    def __deepcopy__(self, memo: dict[int, Any]) -> FlatParameters:
         """A twin with vectors of its own, and the same settings."""
         twin = copy.copy(self)
         memo[id(self)] = twin
-        twin._bind(self._theta.copy(), self._grad.copy(), self._fixed.copy())
+        twin._rebuild_views(self._theta.copy(), self._grad.copy(), self._buffer_vector.copy())
         return twin
 
-    def _bind(self, theta: Array, grad: Array, fixed: Array) -> None:
-        self._theta, self._grad, self._fixed = theta, grad, fixed
-        self.params = Fixed(self.layout.views(theta))
-        self.grads = Fixed(self.layout.views(grad))
-        self.buffers = Fixed(_read_only(self._untrained.views(fixed)))
+    def _rebuild_views(self, theta: Array, grad: Array, fixed: Array) -> None:
+        self._theta, self._grad, self._buffer_vector = theta, grad, fixed
+        self.params = ArrayViews(self.layout.views(theta))
+        self.grads = ArrayViews(self.layout.views(grad))
+        self.buffers = ArrayViews(_read_only(self._buffer_layout.views(fixed)))
         # What kernels take: to Numba, read-only arrays are of another type.
-        self._arrays = Fixed({**self.params, **self._untrained.views(fixed)})
+        self._arrays = ArrayViews({**self.params, **self._buffer_layout.views(fixed)})
 
 
 def _read_only(views: dict[str, Array]) -> dict[str, Array]:

@@ -11,20 +11,27 @@ from zoo.arguments import check_seed
 from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers.checkpointing import check_recompute
-from zoo.layers.functional import Pure, Tape
-from zoo.layers.parameters import Flat
+from zoo.layers.functional import FunctionalStack, Tape
+from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads
 from zoo.layers.stack import Stack
-from zoo.layers.tracing import Asked, GradientTracer, gradients_traced, names_asked, names_of, values_traced
+from zoo.layers.tracing import (
+    GradientTracer,
+    TraceRequest,
+    gradient_traces,
+    requested_names,
+    trace_names,
+    value_traces,
+)
 from zoo.layers.validation import as_dtype, as_floats
 from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
-Named: TypeAlias = str | type[Cell] | Cell
+CellSpec: TypeAlias = str | type[Cell] | Cell
 
 
-class Recurrent(Flat):
+class Recurrent(FlatParameters):
     """A stack of recurrent layers over time-major sequences.
 
     >>> rnn = zoo.Recurrent("vanilla", input_size=3, hidden_size=5)
@@ -81,7 +88,7 @@ class Recurrent(Flat):
 
     def __init__(
         self,
-        cell: Named | Sequence[Named],
+        cell: CellSpec | Sequence[CellSpec],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -97,7 +104,7 @@ class Recurrent(Flat):
         self.threads = check_threads(threads)
         self.recompute = check_recompute(recompute)
         self.stack = Stack(
-            resolved(cell),
+            resolve_cells(cell),
             input_size,
             hidden_size,
             num_layers,
@@ -107,10 +114,10 @@ class Recurrent(Flat):
             learned_state=learned_state,
         )
         super().__init__(self.stack.param_shapes, as_dtype(dtype), self.stack.buffer_shapes)
-        self.pure = Pure(self.stack, self.dtype, self.recompute)
-        self.fill(self.stack.initial(check_seed(seed)))
+        self.functional = FunctionalStack(self.stack, self.dtype, self.recompute)
+        self.fill(self.stack.initial_values(check_seed(seed)))
         self._tape: Tape | None = None
-        self.trace, self.trace_grads = values_traced({}), gradients_traced({})
+        self.trace, self.trace_grads = value_traces({}), gradient_traces({})
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_tape": None}  # it looks at the parameters of this layer
@@ -139,7 +146,7 @@ class Recurrent(Flat):
         state: Mapping[str, Any] | None = None,
         noise: tuple[int, int] | None = None,
         lengths: Any = None,
-        trace: Asked = None,
+        trace: TraceRequest = None,
         **inputs: Any,
     ) -> tuple[Array, State]:
         """Run the layers over a sequence, remembering what :meth:`backward` needs.
@@ -171,16 +178,16 @@ class Recurrent(Flat):
             UnknownNameError: if there is nothing of a name to trace.
         """
         y, last, self._tape = self._run(self._arrays, self._theta, x, state, noise, lengths, trace, inputs)
-        self.trace, self.trace_grads = self._tape.trace, gradients_traced({})
+        self.trace, self.trace_grads = self._tape.trace, gradient_traces({})
         return y, last
 
     @property
     def trace_names(self) -> tuple[str, ...]:
         """What :meth:`forward` can trace: ``"l0.f"`` and so on, layer by layer."""
-        return names_of(self.stack.layers)
+        return trace_names(self.stack.directions)
 
     def backward(
-        self, dy: Any, dstate: Mapping[str, Any] | None = None, trace_grads: Asked = None
+        self, dy: Any, dstate: Mapping[str, Any] | None = None, trace_grads: TraceRequest = None
     ) -> tuple[Array | None, State]:
         """Back-propagate through the last :meth:`forward`, filling :attr:`grad`.
 
@@ -201,9 +208,9 @@ class Recurrent(Flat):
         """
         if self._tape is None:
             raise UsageError(f"{self.stack.label()}: backward before any forward; call forward first.")
-        tracer = GradientTracer(self._tape.passage, trace_grads) if names_asked(trace_grads) else None
-        dx, dbefore, _ = self.pure.vjp(self._tape, dy, dstate, self.threads, self.grad, tracer)
-        self.trace_grads = tracer.traces() if tracer else gradients_traced({})
+        tracer = GradientTracer(self._tape.batch_run, trace_grads) if requested_names(trace_grads) else None
+        dx, dbefore, _ = self.functional.vjp(self._tape, dy, dstate, self.threads, self.grad, tracer)
+        self.trace_grads = tracer.traces() if tracer else gradient_traces({})
         return dx, dbefore
 
     def apply(
@@ -213,7 +220,7 @@ class Recurrent(Flat):
         state: Mapping[str, Any] | None = None,
         noise: tuple[int, int] | None = None,
         lengths: Any = None,
-        trace: Asked = None,
+        trace: TraceRequest = None,
         **inputs: Any,
     ) -> tuple[Array, State, Tape]:
         """Pure forward pass: outputs, last states, and a tape for :meth:`vjp`.
@@ -257,7 +264,7 @@ class Recurrent(Flat):
         Raises:
             UsageError: if a shape does not fit, the tape is of another layer, or theta has changed.
         """
-        return self.pure.vjp(tape, dy, dstate, self.threads)
+        return self.functional.vjp(tape, dy, dstate, self.threads)
 
     def _run(
         self,
@@ -267,15 +274,15 @@ class Recurrent(Flat):
         state: Mapping[str, Any] | None,
         noise: tuple[int, int] | None,
         lengths: Any,
-        trace: Asked,
+        trace: TraceRequest,
         inputs: Mapping[str, Any],
     ) -> tuple[Array, State, Tape]:
         """The forward pass with parameters and buffers by name, and the vector that the former are in."""
         given = x, state, noise, lengths, inputs
-        return self.pure.apply(arrays, *given, self.threads, trace=trace, theta=theta)
+        return self.functional.apply(arrays, *given, self.threads, trace=trace, theta=theta)
 
 
-def resolved(cell: Named | Sequence[Named]) -> Cell | list[Cell]:
+def resolve_cells(cell: CellSpec | Sequence[CellSpec]) -> Cell | list[Cell]:
     """The cell, or that of each layer, from whatever stands for one."""
     if isinstance(cell, Sequence) and not isinstance(cell, str):
         return [resolve_cell(each) for each in cell]

@@ -20,14 +20,14 @@ from zoo.compiler.frontend.traceable_values import step_graph_of
 from zoo.compiler.interpreter import GraphInterpreter, ScanInterpreter
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.passes.autodiff import step_vjp
-from zoo.layers.direction import Array, Arrays, Layer, LayerTape
+from zoo.layers.direction import Array, Arrays, Direction, DirectionTape
 
 Values = Iterator[tuple[slice, list[Any]]]
 
 """Some steps at a time: which they are, and what was wanted of them, ``(steps, B, ...)``."""
 
 
-class Unrolled:
+class StepReplay:
     """The step of a layer with its numbers put in.
 
     Args:
@@ -38,14 +38,14 @@ class Unrolled:
         DefinitionError: if the ``step`` cannot be read.
     """
 
-    def __init__(self, layer: Layer, arrays: tuple[Array, ...]) -> None:
+    def __init__(self, layer: Direction, arrays: tuple[Array, ...]) -> None:
         self.layer, self.arrays, self.step_graph = layer, arrays, step_graph_of(layer.cell)
         leaves = [*self.step_graph.params.values(), *self.step_graph.buffers.values()]
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
         self.numbers = GraphInterpreter(dict(zip(leaves, arrays, strict=True)), sizes, arrays[0].dtype)
         self._sweeps: dict[Any, ScanInterpreter] = {}
 
-    def values(self, nodes: Sequence[Node], tape: LayerTape) -> Values:
+    def values(self, nodes: Sequence[Node], tape: DirectionTape) -> Values:
         """Values of the step at every step, in order of time.
 
         Args:
@@ -55,7 +55,9 @@ class Unrolled:
         given = self._given(nodes, tape) | self._before(nodes, tape)
         return self._sweep(nodes, given, {})(given, {}, *tape.x.shape[:2])
 
-    def gradients(self, nodes: Sequence[Node], tape: LayerTape, dy: Array, dlast: Sequence[Array]) -> Values:
+    def gradients(
+        self, nodes: Sequence[Node], tape: DirectionTape, dy: Array, dlast: Sequence[Array]
+    ) -> Values:
         """Gradients of values of the step at every step, from the last to the first.
 
         Args:
@@ -73,20 +75,20 @@ class Unrolled:
         start = {leaf: of_state[name] for name, leaf in back.dstate_out.items()}
         return self._sweep(nodes, given, carried, reverse=True)(given, start, *tape.x.shape[:2])
 
-    def new_states(self, names: Sequence[str], tape: LayerTape) -> dict[str, Array]:
+    def new_states(self, names: Sequence[str], tape: DirectionTape) -> dict[str, Array]:
         """States after every step, ``(T, B, ...)``."""
         known = self._known(tape)
         missing = [name for name in names if name not in known]
         found = known | (self._looped(missing, known, tape) if missing else {})
         return {name: found[name] for name in names}
 
-    def _before(self, nodes: Sequence[Node], tape: LayerTape) -> dict[Node, Array]:
+    def _before(self, nodes: Sequence[Node], tape: DirectionTape) -> dict[Node, Array]:
         """The states before every step that values depend on."""
         reached = set(ancestors(nodes))
         names = [name for name, leaf in self.step_graph.states.items() if leaf in reached]
         return self._shifted(self.new_states(names, tape), tape)
 
-    def _shifted(self, after: Mapping[str, Array], tape: LayerTape) -> dict[Node, Array]:
+    def _shifted(self, after: Mapping[str, Array], tape: DirectionTape) -> dict[Node, Array]:
         """From states after every step to those before."""
         first = dict(zip(self.step_graph.states, tape.state, strict=True))
         return {
@@ -94,11 +96,11 @@ class Unrolled:
             for name, value in after.items()
         }
 
-    def _known(self, tape: LayerTape) -> dict[str, Array]:
+    def _known(self, tape: DirectionTape) -> dict[str, Array]:
         """States after every step that kernels keep, or give as the output."""
         front = tape.x.shape[:2]
         if self.layer.cell.is_derived():
-            found = {name: tape.kept[place] for name, place in kept_states(self.layer.cell).items()}
+            found = {name: tape.saved[place] for name, place in saved_state_slots(self.layer.cell).items()}
         else:  # only the cell knows what its kernels keep
             y, *_ = self.layer.forward(self.arrays, tape.x, self._first(tape), tape.inputs)
             found = {
@@ -107,14 +109,16 @@ class Unrolled:
         shapes = dict(zip(self.step_graph.states, self.layer.states.values(), strict=True))
         return {name: value.reshape(*front, *shapes[name]) for name, value in found.items()}
 
-    def _first(self, tape: LayerTape) -> dict[str, Array]:
+    def _first(self, tape: DirectionTape) -> dict[str, Array]:
         """The states before the first step, by their full names."""
         return dict(zip(self.layer.states, tape.state, strict=True))
 
-    def _looped(self, names: Sequence[str], known: Mapping[str, Array], tape: LayerTape) -> dict[str, Array]:
+    def _looped(
+        self, names: Sequence[str], known: Mapping[str, Array], tape: DirectionTape
+    ) -> dict[str, Array]:
         """States after every step that only a loop finds."""
         leaves, after = self.step_graph.states, self.step_graph.new_states
-        needed = _closed([after[name] for name in names], after)
+        needed = _state_dependencies([after[name] for name in names], after)
         looped = [name for name in dict.fromkeys([*names, *needed]) if name not in known]
         first = dict(zip(leaves, tape.state, strict=True))
         nodes = [after[name] for name in looped]
@@ -141,13 +145,15 @@ class Unrolled:
             self._sweeps[key] = ScanInterpreter(self.numbers, nodes, list(given), carried, reverse)
         return self._sweeps[key]
 
-    def _given(self, nodes: Sequence[Node], tape: LayerTape) -> dict[Node, Array]:
+    def _given(self, nodes: Sequence[Node], tape: DirectionTape) -> dict[Node, Array]:
         """What the step was told: x and the inputs beside it."""
         told = dict(zip(self.step_graph.inputs.values(), tape.inputs, strict=True))
-        return told | {self.step_graph.x: as_read(self.step_graph, nodes, tape.x, self.numbers)}
+        return told | {self.step_graph.x: input_as_needed(self.step_graph, nodes, tape.x, self.numbers)}
 
 
-def as_read(equations: StepGraph, nodes: Sequence[Node], x: Array, numbers: GraphInterpreter) -> Array:
+def input_as_needed(
+    equations: StepGraph, nodes: Sequence[Node], x: Array, numbers: GraphInterpreter
+) -> Array:
     """What values read of x: tokens where only products read them, one-hot rows where anything else does.
 
     Args:
@@ -163,14 +169,14 @@ def as_read(equations: StepGraph, nodes: Sequence[Node], x: Array, numbers: Grap
 
 
 @functools.lru_cache(maxsize=256)
-def kept_states(cell: Cell) -> dict[str, int]:
+def saved_state_slots(cell: Cell) -> dict[str, int]:
     """The states whose course a derived kernel keeps, and where in its tape."""
     from zoo.compiler.compile import plan_kernels
 
     return {name: place for place, each in enumerate(plan_kernels(cell).tape) for name in each.states}
 
 
-def _closed(nodes: Sequence[Node], after: Mapping[str, Node]) -> list[str]:
+def _state_dependencies(nodes: Sequence[Node], after: Mapping[str, Node]) -> list[str]:
     """The states that values depend on, at this step or any before."""
     found: dict[str, None] = {}
     waiting = list(nodes)
@@ -181,7 +187,7 @@ def _closed(nodes: Sequence[Node], after: Mapping[str, Node]) -> list[str]:
     return list(found)
 
 
-def states_after(layer: Layer, arrays: tuple[Array, ...], tape: LayerTape) -> Arrays:
+def kernel_states(layer: Direction, arrays: tuple[Array, ...], tape: DirectionTape) -> Arrays:
     """States after every step, ``(T, B, ...)``: one call of the forward pass for each."""
     now = dict(zip(layer.states, tape.state, strict=True))
     found = {name: np.empty((len(tape.x), *state.shape), state.dtype) for name, state in now.items()}
@@ -192,14 +198,14 @@ def states_after(layer: Layer, arrays: tuple[Array, ...], tape: LayerTape) -> Ar
     return dict(zip(layer.cell.states, found.values(), strict=True))
 
 
-def gradients_after(
-    layer: Layer, arrays: tuple[Array, ...], tape: LayerTape, dy: Array, dlast: Sequence[Array]
+def kernel_state_gradients(
+    layer: Direction, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dlast: Sequence[Array]
 ) -> Arrays:
     """Gradients of the states after every step: one call of both passes for each.
 
     What reads a state within the step that makes it is not known, but that the first is the output.
     """
-    after = states_after(layer, arrays, tape)
+    after = kernel_states(layer, arrays, tape)
     before = {
         name: np.concatenate([first[None], course])
         for name, first, course in zip(layer.states, tape.state, after.values(), strict=True)

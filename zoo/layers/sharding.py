@@ -25,44 +25,44 @@ Rows = slice | Array
 """Rows of a batch: those from one to another, or the numbers of each ``(B,)``."""
 
 # Eight rows fill the register tile; sixteen shards keep as many cores busy, for the price of 16 gradients.
-ROWS = 8
-MOST_SHARDS = 16
+ROWS_PER_TILE = 8
+MAX_SHARDS = 16
 
 
 @functools.lru_cache
 def shards(batch: int) -> tuple[slice, ...]:
     """The rows of each shard of a batch."""
-    rows = ROWS * max(1, -(-batch // (ROWS * MOST_SHARDS)))
+    rows = ROWS_PER_TILE * max(1, -(-batch // (ROWS_PER_TILE * MAX_SHARDS)))
     return tuple(slice(start, min(start + rows, batch)) for start in range(0, batch, rows))
 
 
-def count(rows: Rows) -> int:
+def row_count(rows: Rows) -> int:
     """How many rows these are."""
     return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
 
 
-def numbers_of(rows: Rows) -> Array:
+def row_indices(rows: Rows) -> Array:
     """The number of each row in the batch, ``(B,)`` uint64."""
     found = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
     return found.astype(np.uint64)
 
 
-def states_of(state: Mapping[str, Array], rows: Rows) -> dict[str, Array]:
+def slice_states(state: Mapping[str, Array], rows: Rows) -> dict[str, Array]:
     """The rows of one shard of every state ``(B, ...)``."""
     return {name: value[rows] for name, value in state.items()}
 
 
-def join(parts: list[Array], axis: int) -> Array:
+def concatenate(parts: list[Array], axis: int) -> Array:
     """The shards' arrays as one that is the caller's to change: a kernel's may be part of its tape."""
     return np.concatenate(parts, axis=axis)
 
 
-def join_states(parts: list[dict[str, Array]]) -> dict[str, Array]:
+def concatenate_states(parts: list[dict[str, Array]]) -> dict[str, Array]:
     """The shards' states as those of the batch."""
-    return {name: join([part[name] for part in parts], axis=0) for name in parts[0]}
+    return {name: concatenate([part[name] for part in parts], axis=0) for name in parts[0]}
 
 
-def put_states(parts: list[tuple[Rows, dict[str, Array]]], batch: int) -> dict[str, Array]:
+def gather_states(parts: list[tuple[Rows, dict[str, Array]]], batch: int) -> dict[str, Array]:
     """The states of the batch: those of each shard in their rows."""
     _, first = parts[0]
     state = {name: np.empty((batch, *value.shape[1:]), value.dtype) for name, value in first.items()}
@@ -72,7 +72,7 @@ def put_states(parts: list[tuple[Rows, dict[str, Array]]], batch: int) -> dict[s
     return state
 
 
-def sum_shards(gradients: list[Array]) -> None:
+def reduce_gradients(gradients: list[Array]) -> None:
     """Add the shards' gradients to the first, in their order."""
     # In blocks, in threads, and from arrays that were not laid out flat before, this took 1.1 ms and not 1.9,
     # for eight shards of 0.9 million numbers: half a percent of a step, and not worth the lines.
@@ -105,10 +105,10 @@ def check_threads(threads: int | None) -> int:
 
 def map_shards(work: Callable[[slice], R], batch: int, threads: int) -> list[R]:
     """``work(rows)`` for every shard, in up to ``threads`` threads; results in the order of the shards."""
-    return map_parts(work, shards(batch), threads)
+    return map_selected_shards(work, shards(batch), threads)
 
 
-def map_parts(work: Callable[[slice], R], parts: Sequence[slice], threads: int) -> list[R]:
+def map_selected_shards(work: Callable[[slice], R], parts: Sequence[slice], threads: int) -> list[R]:
     """As :func:`map_shards`, for some of the shards."""
     helpers = min(threads, len(parts)) - 1
     if helpers <= 0:

@@ -17,16 +17,24 @@ import numpy as np
 from zoo.arguments import as_bool
 from zoo.base import Cell, Input, Noise
 from zoo.errors import UsageError
-from zoo.layers.checkpointing import Course, WayTape, Weights, along, back_along, cut, pieces
-from zoo.layers.direction import Array, Arrays, Layer, LayerTape, Watch
-from zoo.layers.noise import Draw, Part, check_noise, draw_dropout, draw_noise
-from zoo.layers.padding import turned
-from zoo.layers.sharding import Rows, count
-from zoo.layers.validation import as_cells, as_dropout, as_given, as_size, as_state, label
+from zoo.layers.checkpointing import (
+    ChunkedTape,
+    TimeChunks,
+    Weights,
+    backward_chunks,
+    forward_chunks,
+    iter_chunks,
+    slice_batch,
+)
+from zoo.layers.direction import Array, Arrays, BackwardHook, Direction, DirectionTape
+from zoo.layers.noise import Block, NoiseKey, check_noise, draw_dropout, draw_noise
+from zoo.layers.padding import reverse_time
+from zoo.layers.sharding import Rows, row_count
+from zoo.layers.validation import as_aux_inputs, as_cells, as_dropout, as_size, as_state, cells_label
 
 
 @dataclass(frozen=True)
-class Beside:
+class AuxInputSource:
     """The inputs beside x of a whole sequence, made for some steps and rows at a time.
 
     Args:
@@ -38,47 +46,51 @@ class Beside:
         dropout: How probable it is that a number of what a floor hands to the next is dropped.
     """
 
-    floors: list[Floor]
+    layers: list[Layer]
     given: Mapping[str, Array]
     turned: Mapping[str, Array]
     dtype: np.dtype[Any]
-    draw: Draw | None = None
+    noise_key: NoiseKey | None = None
     dropout: float = 0.0
 
-    def part(self, steps: slice, rows: Rows) -> list[Told]:
+    def chunk(self, steps: slice, rows: Rows) -> list[AuxInputs]:
         """What every floor is told in these steps, in these rows."""
         part = steps, rows
         made: dict[Any, Array] = {}
         return [
-            Told([self._inputs(layer, part, made) for layer in floor.layers], self._mask(floor, part))
-            for floor in self.floors
+            AuxInputs(
+                [self._inputs(layer, part, made) for layer in floor.directions], self._mask(floor, part)
+            )
+            for floor in self.layers
         ]
 
-    def _mask(self, floor: Floor, part: Part) -> Array | None:
+    def _mask(self, floor: Layer, part: Block) -> Array | None:
         """What the floor's input is multiplied by: nothing lies below the first."""
-        if self.draw is None or not self.dropout or floor.index == 0:
+        if self.noise_key is None or not self.dropout or floor.index == 0:
             return None
-        return draw_dropout(self.dropout, self.draw, floor.index, part, floor.input_size, self.dtype)
+        return draw_dropout(self.dropout, self.noise_key, floor.index, part, floor.input_size, self.dtype)
 
-    def _inputs(self, layer: Layer, part: Part, made: dict[Any, Array]) -> tuple[Array, ...]:
+    def _inputs(self, layer: Direction, part: Block, made: dict[Any, Array]) -> tuple[Array, ...]:
         return tuple([self._array(name, layer, part, made) for name in layer.inputs])
 
-    def _array(self, name: str, layer: Layer, part: Part, made: dict[Any, Array]) -> Array:
+    def _array(self, name: str, layer: Direction, part: Block, made: dict[Any, Array]) -> Array:
         """One input of one layer; what layers share is made once."""
         declared, shape = layer.cell.inputs[name], layer.inputs[name]
         value = declared.value(layer.cell.options)
         given = self.turned if layer.reverse else self.given
-        if name not in given and self.draw is not None and isinstance(declared, Noise):
-            return draw_noise(declared, value, self.draw, layer.place, part, shape, self.dtype)
+        if name not in given and self.noise_key is not None and isinstance(declared, Noise):
+            return draw_noise(declared, value, self.noise_key, layer.place, part, shape, self.dtype)
         key = (name, layer.reverse) if name in given else (shape, value)
         if key not in made:
             steps, rows = part
-            sizes = (steps.stop - steps.start, count(rows), *shape)
-            made[key] = cut(given[name], *part) if name in given else np.full(sizes, value, self.dtype)
+            sizes = (steps.stop - steps.start, row_count(rows), *shape)
+            made[key] = (
+                slice_batch(given[name], *part) if name in given else np.full(sizes, value, self.dtype)
+            )
         return made[key]
 
 
-def check_shared(names: Iterable[str], layers: list[Layer], who: str) -> None:
+def check_same_shape(names: Iterable[str], layers: list[Direction], who: str) -> None:
     """Refuse inputs beside x that cannot be the same for every layer that declares them.
 
     Raises:
@@ -95,7 +107,7 @@ def check_shared(names: Iterable[str], layers: list[Layer], who: str) -> None:
                 )
 
 
-class Told(NamedTuple):
+class AuxInputs(NamedTuple):
     """What a floor is told beside its input.
 
     Args:
@@ -107,7 +119,7 @@ class Told(NamedTuple):
     mask: Array | None = None
 
 
-class FloorTape(NamedTuple):
+class LayerTape(NamedTuple):
     """What the way back through a floor needs.
 
     Args:
@@ -116,13 +128,13 @@ class FloorTape(NamedTuple):
         ways: The tape of each layer.
     """
 
-    course: Course | None
+    course: TimeChunks | None
     mask: Array | None
-    ways: list[WayTape | LayerTape]
+    ways: list[ChunkedTape | DirectionTape]
 
 
 @dataclass(frozen=True)
-class Floor:
+class Layer:
     """A layer, or one for each direction of time: ``y = layer(mask x)``, or ``y = x + layer(mask x)``.
 
     Args:
@@ -130,67 +142,74 @@ class Floor:
         is_residual: Whether the input is added to the output.
     """
 
-    layers: tuple[Layer, ...]
+    directions: tuple[Direction, ...]
     is_residual: bool
 
     @property
     def index(self) -> int:
         """Place in the stack, from 0."""
-        return self.layers[0].index
+        return self.directions[0].index
 
     @property
     def input_size(self) -> int:
         """Features of the input."""
-        return self.layers[0].input_size
+        return self.directions[0].input_size
 
     @property
     def output_size(self) -> int:
         """Features of the output: those of each layer, one behind the other."""
-        return sum(layer.output_size for layer in self.layers)
+        return sum(layer.output_size for layer in self.directions)
 
     def forward(
-        self, weights: list[Weights], x: Array, state: Mapping[str, Array], told: Told, course: Course | None
-    ) -> tuple[Array, Arrays, FloorTape]:
+        self,
+        weights: list[Weights],
+        x: Array,
+        state: Mapping[str, Array],
+        told: AuxInputs,
+        course: TimeChunks | None,
+    ) -> tuple[Array, Arrays, LayerTape]:
         """Outputs ``(T, B, ·)``, the states of each row at its end, and the tape."""
         lengths = course.lengths if course else None
         seen = x if told.mask is None else x * told.mask
         outputs, ways = [], []
         last: Arrays = {}
-        for layer, arrays, inputs in zip(self.layers, weights, told.inputs, strict=True):
-            given = turned(seen, lengths) if layer.reverse else seen
-            y, after, way = along(layer, arrays, given, state, inputs, course)
-            outputs.append(turned(y, lengths) if layer.reverse else y)
+        for layer, arrays, inputs in zip(self.directions, weights, told.inputs, strict=True):
+            given = reverse_time(seen, lengths) if layer.reverse else seen
+            y, after, way = forward_chunks(layer, arrays, given, state, inputs, course)
+            outputs.append(reverse_time(y, lengths) if layer.reverse else y)
             ways.append(way)
             last |= after
         y = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=2)
-        return _sum(x, y) if self.is_residual else y, last, FloorTape(course, told.mask, ways)
+        return _residual_sum(x, y) if self.is_residual else y, last, LayerTape(course, told.mask, ways)
 
     def backward(
         self,
         weights: list[Weights],
-        tape: FloorTape,
+        tape: LayerTape,
         dy: Array,
         dlast: Mapping[str, Array],
-        watch: Watch | None = None,
+        watch: BackwardHook | None = None,
     ) -> tuple[Array | None, Arrays, list[Array]]:
         """Gradients with respect to x (None for tokens), the first states, and the parameters."""
         lengths, parts = tape.course.lengths if tape.course else None, []
         dstate: Arrays = {}
         gradients: list[Array] = []
-        for layer, arrays, way, dway in zip(self.layers, weights, tape.ways, self._split(dy), strict=True):
-            given = turned(dway, lengths) if layer.reverse else dway
-            dx, dbefore, found = back_along(layer, arrays, way, given, dlast, watch)
+        for layer, arrays, way, dway in zip(
+            self.directions, weights, tape.ways, self._split(dy), strict=True
+        ):
+            given = reverse_time(dway, lengths) if layer.reverse else dway
+            dx, dbefore, found = backward_chunks(layer, arrays, way, given, dlast, watch)
             if dx is not None:
-                parts.append(turned(dx, lengths) if layer.reverse else dx)
+                parts.append(reverse_time(dx, lengths) if layer.reverse else dx)
             dstate |= dbefore
             gradients += found
         return self._below(parts, tape.mask, dy), dstate, gradients
 
     def _split(self, dy: Array) -> list[Array]:
         """The part of each layer in the gradient of the output."""
-        if len(self.layers) == 1:
+        if len(self.directions) == 1:
             return [dy]
-        return np.split(dy, [self.layers[0].output_size], axis=2)
+        return np.split(dy, [self.directions[0].output_size], axis=2)
 
     def _below(self, parts: list[Array], mask: Array | None, dy: Array) -> Array | None:
         """The gradient of the input, from what each layer adds to it; None for tokens."""
@@ -202,21 +221,21 @@ class Floor:
         return dx + dy if self.is_residual else dx
 
 
-def build(
+def build_layers(
     cells: Sequence[Cell], input_size: int, hidden_size: int, bidirectional: bool, residual: bool
-) -> list[Floor]:
+) -> list[Layer]:
     """Floors of these cells, each of which reads the output of the one below."""
     floors, size = [], input_size
     for index, cell in enumerate(cells):
         directions = (False, True) if bidirectional else (False,)
-        layers = tuple([Layer(index, cell, size, hidden_size, reverse) for reverse in directions])
+        layers = tuple([Direction(index, cell, size, hidden_size, reverse) for reverse in directions])
         output_size = sum(layer.output_size for layer in layers)
-        floors.append(Floor(layers, residual and size == output_size))
+        floors.append(Layer(layers, residual and size == output_size))
         size = output_size
     return floors
 
 
-def _sum(x: Array, y: Array) -> Array:
+def _residual_sum(x: Array, y: Array) -> Array:
     """Both in a new array; tokens are one-hot rows, and rows of zeros behind their end, where they are -1."""
     return y + (x if x.ndim == 3 else x[..., np.newaxis] == np.arange(y.shape[2]))
 
@@ -271,23 +290,25 @@ class Stack:
         learned_state: bool = False,
     ) -> None:
         self.cells = as_cells(cell, num_layers)
-        self._label = who = label(self.cells)
+        self._label = who = cells_label(self.cells)
         self.input_size = as_size(who, "input_size", input_size)
         self.hidden_size = as_size(who, "hidden_size", hidden_size)
         self.bidirectional = as_bool(bidirectional, f"{who}: bidirectional")
         self.residual = as_bool(residual, f"{who}: residual")
         self.learned_state = as_bool(learned_state, f"{who}: learned_state")
         self.dropout = as_dropout(dropout, who)
-        self.floors = build(self.cells, self.input_size, self.hidden_size, bidirectional, residual)
-        self.layers = [layer for floor in self.floors for layer in floor.layers]
-        self.output_size = self.floors[-1].output_size
-        lowest_last = [each.inputs.items() for each in reversed(self.layers)]
+        self.layers = build_layers(self.cells, self.input_size, self.hidden_size, bidirectional, residual)
+        self.directions = [layer for floor in self.layers for layer in floor.directions]
+        self.output_size = self.layers[-1].output_size
+        lowest_last = [each.inputs.items() for each in reversed(self.directions)]
         self.input_shapes = {name: shape for inputs in lowest_last for name, shape in inputs}
         must_agree = [name for name, each in self.inputs.items() if not isinstance(each, Noise)]
-        check_shared(must_agree, self.layers, who)
+        check_same_shape(must_agree, self.directions, who)
         self.buffer_shapes = self._shapes("buffers")
         self.state_shapes = self._shapes("states")
-        self.learned = {f"{name}.initial": name for name in self._variables()} if self.learned_state else {}
+        self.learned = (
+            {f"{name}.initial": name for name in self._differentiable_states()} if self.learned_state else {}
+        )
         initial = {name: self.state_shapes[state] for name, state in self.learned.items()}
         self.param_shapes = self._shapes("params") | initial
 
@@ -308,7 +329,7 @@ class Stack:
     @property
     def discrete(self) -> tuple[str, ...]:
         """The states that only ever hold whole numbers."""
-        return tuple([name for name in self.state_shapes if name not in self._variables()])
+        return tuple([name for name in self.state_shapes if name not in self._differentiable_states()])
 
     def label(self) -> str:
         """How an error names the layers: ``cell 'lstm'``, or ``cells 'gru', 'lstm'``."""
@@ -316,20 +337,20 @@ class Stack:
 
     def describe(self) -> str:
         """Its arguments, as they are written; what is switched off is left out."""
-        cells = self.cell if self._is_one() else list(self.cells)
+        cells = self.cell if self._has_single_cell() else list(self.cells)
         facts = {name: getattr(self, name) for name in ("input_size", "hidden_size")}
-        facts["num_layers"] = len(self.floors)
+        facts["num_layers"] = len(self.layers)
         facts |= {name: getattr(self, name) for name in _CHOICES if getattr(self, name)}
         return ", ".join([repr(cells), *(f"{name}={value!r}" for name, value in facts.items())])
 
-    def beside(
+    def aux_inputs(
         self,
         given: Mapping[str, Any],
         times_rows: tuple[int, int],
         dtype: np.dtype[Any],
         noise: Any = None,
         lengths: Array | None = None,
-    ) -> Beside:
+    ) -> AuxInputSource:
         """The inputs beside x: those given, the noise of ``(seed, step)``, the defaults of the others.
 
         Args:
@@ -342,13 +363,13 @@ class Stack:
         Raises:
             UsageError: if one is unknown or does not fit, or the noise is no such pair.
         """
-        found = as_given(given, self.inputs, self.input_shapes, times_rows, dtype, self.label())
-        check_shared(found, self.layers, self.label())
+        found = as_aux_inputs(given, self.inputs, self.input_shapes, times_rows, dtype, self.label())
+        check_same_shape(found, self.directions, self.label())
         backwards = found if self.bidirectional else {}
-        backwards = {name: turned(value, lengths) for name, value in backwards.items()}
-        return Beside(self.floors, found, backwards, dtype, check_noise(noise), self.dropout)
+        backwards = {name: reverse_time(value, lengths) for name, value in backwards.items()}
+        return AuxInputSource(self.layers, found, backwards, dtype, check_noise(noise), self.dropout)
 
-    def states_before(
+    def initial_states(
         self, state: Mapping[str, Any] | None, params: Mapping[str, Array], batch: int, dtype: np.dtype[Any]
     ) -> Arrays:
         """The states before the first step: those given, or else the learned ones, or zeros.
@@ -362,23 +383,25 @@ class Stack:
                 before[which][...] = params[name]
         return before
 
-    def initial(self, seed: int) -> Arrays:
+    def initial_values(self, seed: int) -> Arrays:
         """First values of all parameters, and the values of all buffers."""
-        drawn = {name: value for layer in self.layers for name, value in layer.initial(seed).items()}
+        drawn = {
+            name: value for layer in self.directions for name, value in layer.initial_values(seed).items()
+        }
         return drawn | {name: np.zeros(self.param_shapes[name]) for name in self.learned}
 
     def weights(self, arrays: Mapping[str, Array]) -> StackWeights:
         """The parameters and buffers of each layer, as kernels take them, from all by name."""
-        return [tuple(arrays[name] for name in layer.arrays) for layer in self.layers]
+        return [tuple(arrays[name] for name in layer.arrays) for layer in self.directions]
 
     def forward(
         self,
         weights: StackWeights,
         x: Array,
         state: Mapping[str, Array],
-        told: list[Told],
-        course: Course | None = None,
-    ) -> tuple[Array, Arrays, list[FloorTape]]:
+        told: list[AuxInputs],
+        course: TimeChunks | None = None,
+    ) -> tuple[Array, Arrays, list[LayerTape]]:
         """Outputs ``(T, B, ·)``, the states of each row at its end, and the tape.
 
         Args:
@@ -393,7 +416,7 @@ class Stack:
         """
         last: Arrays = {}
         tape = []
-        for floor, arrays, beside in zip(self.floors, self._by_floor(weights), told, strict=True):
+        for floor, arrays, beside in zip(self.layers, self._by_layer(weights), told, strict=True):
             x, after, kept = floor.forward(arrays, x, state, beside, course)
             last |= after
             tape.append(kept)
@@ -402,10 +425,10 @@ class Stack:
     def backward(
         self,
         weights: StackWeights,
-        tape: list[FloorTape],
+        tape: list[LayerTape],
         dy: Array,
         dlast: Mapping[str, Array],
-        watch: Watch | None = None,
+        watch: BackwardHook | None = None,
     ) -> tuple[Array | None, Arrays, list[Array]]:
         """Gradients with respect to x (None for tokens), the first states, and the parameters of all layers.
 
@@ -426,7 +449,7 @@ class Stack:
         dstate: Arrays = {}
         gradients: list[Array] = []
         for floor, arrays, kept in zip(
-            reversed(self.floors), reversed(self._by_floor(weights)), reversed(tape), strict=True
+            reversed(self.layers), reversed(self._by_layer(weights)), reversed(tape), strict=True
         ):
             assert dx is not None  # only the lowest floor reads tokens
             dx, dbefore, found = floor.backward(arrays, kept, dx, dlast, watch)
@@ -435,34 +458,34 @@ class Stack:
         return dx, dstate, gradients
 
     def pieces(
-        self, weights: StackWeights, tape: list[FloorTape]
-    ) -> Iterator[tuple[Layer, slice, Rows, LayerTape]]:
+        self, weights: StackWeights, tape: list[LayerTape]
+    ) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
         """What every layer went through, piece by piece: steps in its own order of time, rows, and tape."""
-        for floor, arrays, kept in zip(self.floors, self._by_floor(weights), tape, strict=True):
-            for layer, own, way in zip(floor.layers, arrays, kept.ways, strict=True):
-                yield from ((layer, *piece) for piece in pieces(layer, own, way))
+        for floor, arrays, kept in zip(self.layers, self._by_layer(weights), tape, strict=True):
+            for layer, own, way in zip(floor.directions, arrays, kept.ways, strict=True):
+                yield from ((layer, *piece) for piece in iter_chunks(layer, own, way))
 
-    def learned_gradients(self, dstate: Mapping[str, Array], are_used: bool) -> list[Array]:
+    def learned_state_gradients(self, dstate: Mapping[str, Array], are_used: bool) -> list[Array]:
         """Gradients of the learned first states: the sum over the rows that began with them, or zeros."""
         rows = slice(None if are_used else 0)
         return [dstate[state][rows].sum(axis=0) for state in self.learned.values()]
 
-    def _is_one(self) -> bool:
+    def _has_single_cell(self) -> bool:
         """Whether one cell was chosen for all floors."""
         return all(cell == self.cell for cell in self.cells)
 
-    def _by_floor(self, weights: StackWeights) -> list[StackWeights]:
-        width = len(self.floors[0].layers)
+    def _by_layer(self, weights: StackWeights) -> list[StackWeights]:
+        width = len(self.layers[0].directions)
         return [weights[start : start + width] for start in range(0, len(weights), width)]
 
     def _shapes(self, kind: str) -> dict[str, tuple[int, ...]]:
-        return {name: shape for layer in self.layers for name, shape in getattr(layer, kind).items()}
+        return {name: shape for layer in self.directions for name, shape in getattr(layer, kind).items()}
 
-    def _variables(self) -> list[str]:
+    def _differentiable_states(self) -> list[str]:
         """The states that are no whole numbers: what can be differentiated by."""
         return [
             name
-            for layer in self.layers
+            for layer in self.directions
             for name, declared in zip(layer.states, layer.cell.states.values(), strict=True)
             if not declared.discrete
         ]

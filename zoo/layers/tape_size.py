@@ -11,7 +11,7 @@ from zoo.compiler import kernels_of
 from zoo.kernels.jit import interpreted
 
 
-def numbers_kept(cell: Cell, input_size: int, hidden_size: int) -> int:
+def tape_elements_per_token(cell: Cell, input_size: int, hidden_size: int) -> int:
     """Numbers kept of every token, which is one step of one row of the batch.
 
     Args:
@@ -25,24 +25,26 @@ def numbers_kept(cell: Cell, input_size: int, hidden_size: int) -> int:
     """
     cell.param_shapes(input_size, hidden_size)
     if not cell.is_derived():
-        return _kept(cell, input_size, hidden_size, 2) - _kept(cell, input_size, hidden_size, 1)
+        return _measure_tape(cell, input_size, hidden_size, 2) - _measure_tape(
+            cell, input_size, hidden_size, 1
+        )
     from zoo.compiler.explain import explain
 
     return int(explain(cell).numbers_kept.evaluate({"I": input_size, "H": hidden_size}))
 
 
-def _kept(cell: Cell, input_size: int, hidden_size: int, steps: int) -> int:
+def _measure_tape(cell: Cell, input_size: int, hidden_size: int, steps: int) -> int:
     """The numbers in the tape of a sequence: kernels that a cell brings are run, as plain Python."""
     sizes, run = (input_size, hidden_size), kernels_of(cell)
-    params = _filled({**cell.param_shapes(*sizes), **cell.buffer_shapes(*sizes)})
-    state = _filled(cell.state_shapes(*sizes), (1,))
-    beside = (_filled(cell.input_shapes(*sizes), (steps, 1)),) if cell.inputs else ()
+    params = _dummy_arrays({**cell.param_shapes(*sizes), **cell.buffer_shapes(*sizes)})
+    state = _dummy_arrays(cell.state_shapes(*sizes), (1,))
+    beside = (_dummy_arrays(cell.input_shapes(*sizes), (steps, 1)),) if cell.inputs else ()
     tokens = np.zeros((steps, 1), np.int32)
     with interpreted():
         *_, tape = run.forward(params, tokens, state, *beside, *run.options)
     return sum({id(array): np.size(array) for array in tape}.values())
 
 
-def _filled(shapes: dict[str, tuple[int, ...]], front: tuple[int, ...] = ()) -> tuple[Any, ...]:
+def _dummy_arrays(shapes: dict[str, tuple[int, ...]], front: tuple[int, ...] = ()) -> tuple[Any, ...]:
     """Arrays of any numbers; front are the axes of time and batch."""
     return tuple(np.full((*front, *shape), 0.5, np.float32) for shape in shapes.values())

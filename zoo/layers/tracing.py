@@ -23,13 +23,13 @@ from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.layers import replay
-from zoo.layers.batch import Passage
-from zoo.layers.direction import Array, Layer, LayerTape
-from zoo.layers.padding import turned
-from zoo.layers.replay import Unrolled, Values
+from zoo.layers.batch import BatchRun
+from zoo.layers.direction import Array, Direction, DirectionTape
+from zoo.layers.padding import reverse_time
+from zoo.layers.replay import StepReplay, Values
 from zoo.layers.sharding import Rows
 
-Asked = bool | str | Iterable[str] | None
+TraceRequest = bool | str | Iterable[str] | None
 
 """Nothing, everything, or names: ``"f"`` in every layer, ``"l0.f"`` in one."""
 
@@ -67,17 +67,17 @@ class Traces(Mapping[str, Array]):
         return "{" + ", ".join(f"{name}: {value.shape}" for name, value in self._arrays.items()) + "}"
 
 
-def values_traced(arrays: Mapping[str, Array]) -> Traces:
+def value_traces(arrays: Mapping[str, Array]) -> Traces:
     """Traces of a forward pass."""
     return Traces(arrays, "forward(x, trace=[...])")
 
 
-def gradients_traced(arrays: Mapping[str, Array]) -> Traces:
+def gradient_traces(arrays: Mapping[str, Array]) -> Traces:
     """Traces of the way back."""
     return Traces(arrays, "backward(dy, trace_grads=[...])")
 
 
-def traceable(cell: Cell) -> dict[str, TraceableValue | None]:
+def cell_trace_values(cell: Cell) -> dict[str, TraceableValue | None]:
     """What can be traced of a cell; without a ``step`` that can be read its states, and no more is known.
 
     Raises:
@@ -92,12 +92,12 @@ def traceable(cell: Cell) -> dict[str, TraceableValue | None]:
     return dict.fromkeys(cell.states)
 
 
-def names_of(layers: Sequence[Layer]) -> tuple[str, ...]:
+def trace_names(layers: Sequence[Direction]) -> tuple[str, ...]:
     """The full names of all that can be traced."""
-    return tuple(layer.prefix + name for layer in layers for name in traceable(layer.cell))
+    return tuple(layer.prefix + name for layer in layers for name in cell_trace_values(layer.cell))
 
 
-def names_asked(asked: Any) -> bool | tuple[Any, ...]:
+def requested_names(asked: Any) -> bool | tuple[Any, ...]:
     """True for everything, or what should be names, none if nothing is asked for."""
     if asked is True or asked is False or asked is None:
         return bool(asked) or ()
@@ -107,7 +107,9 @@ def names_asked(asked: Any) -> bool | tuple[Any, ...]:
     return tuple(asked) if isinstance(asked, Iterable) and getattr(asked, "shape", None) != () else (asked,)
 
 
-def chosen(layers: Sequence[Layer], asked: Asked, argument: str, who: str) -> list[list[str]]:
+def resolve_trace_request(
+    layers: Sequence[Direction], asked: TraceRequest, argument: str, who: str
+) -> list[list[str]]:
     """Of each layer the names that are asked for.
 
     Args:
@@ -120,23 +122,23 @@ def chosen(layers: Sequence[Layer], asked: Asked, argument: str, who: str) -> li
         UnknownNameError: if there is no such value.
         UsageError: if what is asked for is neither a name nor names.
     """
-    names = names_asked(asked)
+    names = requested_names(asked)
     if isinstance(names, bool):
-        return [list(traceable(layer.cell)) for layer in layers]
+        return [list(cell_trace_values(layer.cell)) for layer in layers]
     for name in names:
         _check_name(layers, name, argument, who)
-    return [_asked_of(layer, names) for layer in layers]
+    return [_names_in(layer, names) for layer in layers]
 
 
-def _asked_of(layer: Layer, names: Sequence[object]) -> list[str]:
-    return [name for name in traceable(layer.cell) if name in names or layer.prefix + name in names]
+def _names_in(layer: Direction, names: Sequence[object]) -> list[str]:
+    return [name for name in cell_trace_values(layer.cell) if name in names or layer.prefix + name in names]
 
 
-def _check_name(layers: Sequence[Layer], name: object, argument: str, who: str) -> None:
+def _check_name(layers: Sequence[Direction], name: object, argument: str, who: str) -> None:
     if not isinstance(name, str):
         raise UsageError(f"{who}: {argument} asks for {short_repr(name)}; expected {_EXPECTED}.")
-    full = names_of(layers)
-    short = tuple(dict.fromkeys(each for layer in layers for each in traceable(layer.cell)))
+    full = trace_names(layers)
+    short = tuple(dict.fromkeys(each for layer in layers for each in cell_trace_values(layer.cell)))
     if name not in full and name not in short:
         known = full if "." in name else short
         raise UnknownNameError(
@@ -144,7 +146,7 @@ def _check_name(layers: Sequence[Layer], name: object, argument: str, who: str) 
         )
 
 
-class _Traced:
+class _Collector:
     """What is asked of one layer.
 
     Args:
@@ -155,12 +157,12 @@ class _Traced:
     """
 
     def __init__(
-        self, layer: Layer, arrays: Sequence[Array], names: Sequence[str], front: tuple[int, int]
+        self, layer: Direction, arrays: Sequence[Array], names: Sequence[str], front: tuple[int, int]
     ) -> None:
         self.layer, self.arrays, self.names = layer, tuple(arrays), names
-        known = traceable(layer.cell)
+        known = cell_trace_values(layer.cell)
         self.values = {name: value for name in names if (value := known[name]) is not None}
-        self.unrolled = Unrolled(layer, self.arrays) if self.values else None
+        self.unrolled = StepReplay(layer, self.arrays) if self.values else None
         self.nodes = {name: self._nodes(name, value) for name, value in self.values.items()}
         self.found = {name: self._allocate(name, front) for name in names}
 
@@ -191,18 +193,18 @@ class _Traced:
                     self.found[name][place] = next(waiting)
 
 
-class _Values(_Traced):
+class _ValueCollector(_Collector):
     """Values, taken up after the layer's forward pass."""
 
     def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:  # noqa: ARG002
         return value.parts
 
-    def take(self, steps: slice, rows: Rows, tape: LayerTape) -> None:
+    def take(self, steps: slice, rows: Rows, tape: DirectionTape) -> None:
         """Take up some steps of some rows."""
         states = [name for name in self.names if name in self.layer.cell.states]
         others = [name for name, value in self.values.items() if name not in states and value.varies]
         if self.unrolled is None:
-            courses = replay.states_after(self.layer, self.arrays, tape)
+            courses = replay.kernel_states(self.layer, self.arrays, tape)
         else:
             courses = self.unrolled.new_states(states, tape)
         for name in states:
@@ -212,7 +214,7 @@ class _Values(_Traced):
             self.write(others, self.unrolled.values(nodes, tape), steps, rows)
 
 
-class _Gradients(_Traced):
+class _GradientCollector(_Collector):
     """Gradients of values, taken up before the layer's backward pass."""
 
     def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:
@@ -227,14 +229,16 @@ class _Gradients(_Traced):
             )
         return nodes
 
-    def take(self, steps: slice, rows: Rows, tape: LayerTape, dy: Array, dafter: Mapping[str, Array]) -> None:
+    def take(
+        self, steps: slice, rows: Rows, tape: DirectionTape, dy: Array, dafter: Mapping[str, Array]
+    ) -> None:
         """Take up some steps of some rows."""
         dlast = [dafter[name] for name in self.layer.states]
         if self.unrolled is not None:
             nodes = [node for name in self.names for node in self.nodes[name]]
             self.write(self.names, self.unrolled.gradients(nodes, tape, dy, dlast), steps, rows)
             return
-        gradients = replay.gradients_after(self.layer, self.arrays, tape, dy, dlast)
+        gradients = replay.kernel_state_gradients(self.layer, self.arrays, tape, dy, dlast)
         for name in self.names:
             self.found[name][steps, rows] = gradients[name]
 
@@ -251,14 +255,14 @@ class ValueTracer:
         UsageError: if what is asked for is neither a name nor names.
     """
 
-    def __init__(self, passage: Passage, asked: Asked) -> None:
-        names = chosen(passage.stack.layers, asked, "trace", passage.stack.label())
-        self._passage, self._traced = passage, dict[str, _Values]()
-        for layer, arrays, each in zip(passage.stack.layers, passage.weights, names, strict=True):
+    def __init__(self, passage: BatchRun, asked: TraceRequest) -> None:
+        names = resolve_trace_request(passage.stack.directions, asked, "trace", passage.stack.label())
+        self._passage, self._traced = passage, dict[str, _ValueCollector]()
+        for layer, arrays, each in zip(passage.stack.directions, passage.weights, names, strict=True):
             if each:
-                self._traced[layer.prefix] = _Values(layer, arrays, each, passage.x.shape[:2])
+                self._traced[layer.prefix] = _ValueCollector(layer, arrays, each, passage.x.shape[:2])
 
-    def take(self, pieces: Iterable[tuple[Layer, slice, Rows, LayerTape]]) -> None:
+    def take(self, pieces: Iterable[tuple[Direction, slice, Rows, DirectionTape]]) -> None:
         """Take up pieces: a layer, some steps and rows, and what its kernels were given and kept."""
         for layer, steps, rows, tape in pieces:
             if layer.prefix in self._traced:
@@ -266,7 +270,7 @@ class ValueTracer:
 
     def traces(self) -> Traces:
         """What was asked for, ``(T, B, ...)``, once all pieces are taken up."""
-        return values_traced(_named(self._traced, self._passage))
+        return value_traces(_traces_by_name(self._traced, self._passage))
 
 
 class GradientTracer:
@@ -281,18 +285,24 @@ class GradientTracer:
         UsageError: if what is asked for is neither a name nor names, or has no gradient.
     """
 
-    def __init__(self, passage: Passage, asked: Asked) -> None:
-        layers = passage.stack.layers
-        names = [_variables(layer) for layer in layers]
+    def __init__(self, passage: BatchRun, asked: TraceRequest) -> None:
+        layers = passage.stack.directions
+        names = [_differentiable_states(layer) for layer in layers]
         if asked is not True:
-            names = chosen(layers, asked, "trace_grads", passage.stack.label())
-        self._passage, self._traced = passage, dict[str, _Gradients]()
+            names = resolve_trace_request(layers, asked, "trace_grads", passage.stack.label())
+        self._passage, self._traced = passage, dict[str, _GradientCollector]()
         for layer, arrays, each in zip(layers, passage.weights, names, strict=True):
             if each:
-                self._traced[layer.prefix] = _Gradients(layer, arrays, each, passage.x.shape[:2])
+                self._traced[layer.prefix] = _GradientCollector(layer, arrays, each, passage.x.shape[:2])
 
     def see(
-        self, layer: Layer, steps: slice, rows: Rows, tape: LayerTape, dy: Array, dafter: Mapping[str, Array]
+        self,
+        layer: Direction,
+        steps: slice,
+        rows: Rows,
+        tape: DirectionTape,
+        dy: Array,
+        dafter: Mapping[str, Array],
     ) -> None:
         """See a layer go back through some steps of some rows."""
         if layer.prefix in self._traced:
@@ -300,23 +310,23 @@ class GradientTracer:
 
     def traces(self) -> Traces:
         """What was asked for, ``(T, B, ...)``, once the layers went back all the way."""
-        return gradients_traced(_named(self._traced, self._passage))
+        return gradient_traces(_traces_by_name(self._traced, self._passage))
 
 
-def _variables(layer: Layer) -> list[str]:
+def _differentiable_states(layer: Direction) -> list[str]:
     """The states that have a gradient."""
     return [name for name, state in layer.cell.states.items() if not state.discrete]
 
 
-def _named(traced: Mapping[str, _Traced], passage: Passage) -> dict[str, Array]:
+def _traces_by_name(traced: Mapping[str, _Collector], passage: BatchRun) -> dict[str, Array]:
     """What was found, by name, in the order of time."""
     return {
-        prefix + name: _in_time(each.layer, array, passage)
+        prefix + name: _in_time_order(each.layer, array, passage)
         for prefix, each in traced.items()
         for name, array in each.found.items()
     }
 
 
-def _in_time(layer: Layer, array: Array, passage: Passage) -> Array:
+def _in_time_order(layer: Direction, array: Array, passage: BatchRun) -> Array:
     """What a layer that reads backwards found in its own order; what is the same at every step is in any."""
-    return turned(array, passage.lengths) if layer.reverse and array.flags.writeable else array
+    return reverse_time(array, passage.lengths) if layer.reverse and array.flags.writeable else array

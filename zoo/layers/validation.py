@@ -19,7 +19,7 @@ from zoo.base import Cell, Input
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
 
-MOST_LAYERS = 1000
+MAX_LAYERS = 1000
 
 
 def as_cells(cell: Cell | Sequence[Cell], num_layers: int) -> tuple[Cell, ...]:
@@ -29,10 +29,10 @@ def as_cells(cell: Cell | Sequence[Cell], num_layers: int) -> tuple[Cell, ...]:
         UsageError: if the number of floors is none, or not that of the cells.
     """
     cells = (cell,) if isinstance(cell, Cell) else tuple(cell)
-    floors = as_size(label(cells), "num_layers", num_layers, MOST_LAYERS)
+    floors = as_size(cells_label(cells), "num_layers", num_layers, MAX_LAYERS)
     if isinstance(cell, Cell):
         return cells * floors
-    if floors not in (1, len(cells)) or not 1 <= len(cells) <= MOST_LAYERS:
+    if floors not in (1, len(cells)) or not 1 <= len(cells) <= MAX_LAYERS:
         raise UsageError(
             f"num_layers is {floors} and there are {len(cells)} cells; expected a cell for each layer, or "
             f"one cell for all."
@@ -40,7 +40,7 @@ def as_cells(cell: Cell | Sequence[Cell], num_layers: int) -> tuple[Cell, ...]:
     return cells
 
 
-def label(cells: tuple[Cell, ...]) -> str:
+def cells_label(cells: tuple[Cell, ...]) -> str:
     """How an error names the cells: as one, if they are."""
     if cells and all(cell == cells[0] for cell in cells):
         return cells[0].label()
@@ -99,7 +99,7 @@ def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
     if x.ndim == 2 and x.dtype.kind in "iu":
         return as_tokens(x, input_size, f"{who}: inputs")
     if x.ndim == 3 and x.dtype.kind == "f" and x.shape[2] == input_size and x.shape[1] > 0:
-        return _ready(x, dtype)
+        return _kernel_ready(x, dtype)
     raise UsageError(
         f"{who}: inputs are {dtype_and_shape(x)}; expected floats (T, B, {input_size}) or integer tokens "
         f"(T, B), time first, with at least one row in the batch."
@@ -123,7 +123,7 @@ def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
         raise UsageError(
             f"{who} run from {tokens.min()} to {tokens.max()}; expected tokens from 0 to {symbols - 1}."
         )
-    return _ready(tokens, np.dtype(np.int32))
+    return _kernel_ready(tokens, np.dtype(np.int32))
 
 
 @functools.cache
@@ -151,7 +151,7 @@ def as_state(
     }
 
 
-def as_given(
+def as_aux_inputs(
     given: Mapping[str, Any],
     declared: Mapping[str, Input],
     shapes: Mapping[str, tuple[int, ...]],
@@ -185,10 +185,10 @@ def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str
     array = as_array(value, who)
     if array.dtype.kind not in "fiu" or array.shape != shape:
         raise UsageError(f"{who} is {dtype_and_shape(array)}; expected {dtype}{shape}.")
-    return _ready(array, dtype)
+    return _kernel_ready(array, dtype)
 
 
-def _ready(array: Array, dtype: np.dtype[Any]) -> Array:
+def _kernel_ready(array: Array, dtype: np.dtype[Any]) -> Array:
     """The array itself if a kernel can take it, else a copy.
 
     Read-only and unaligned arrays are types of their own to Numba: kernels would compile anew for each.

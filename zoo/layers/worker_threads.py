@@ -22,10 +22,10 @@ from zoo.layers.sharding import available_threads
 R = TypeVar("R")
 
 # Rounds of waiting, about a millisecond, nearly all in calls that let whoever wants this processor have it.
-_PATIENCE = 2_000
+_SPIN_ROUNDS = 2_000
 
 
-class Helpers:
+class WorkerThreads:
     """A gate, and threads that look at it.
 
     Args:
@@ -63,34 +63,34 @@ class Helpers:
     def _help(self) -> None:
         while not is_stopped(self._gate):
             calls = self._calls
-            help_out(self._gate, _PATIENCE)
+            help_out(self._gate, _SPIN_ROUNDS)
             self._awake.clear()
             # Who called before that may have seen that nobody sleeps; who calls from now on wakes us.
             if calls == self._calls and not is_stopped(self._gate):
                 self._awake.wait()
 
 
-def share(work: Callable[[Array], R], threads: int) -> R:
+def run_with_pool(work: Callable[[Array], R], threads: int) -> R:
     """``work(gate)``, where so many threads take pieces, the caller's being one.
 
     There are no more of them than processors: those that wait would keep others from working.
     """
     helpers = min(threads, available_threads()) - 1 if threads > 1 else 0
-    return _helpers(helpers).share(work) if helpers > 0 else work(_new_gate())
+    return _worker_threads(helpers).share(work) if helpers > 0 else work(_new_gate())
 
 
 @functools.cache
-def _helpers(count: int) -> Helpers:
-    return Helpers(count)
+def _worker_threads(count: int) -> WorkerThreads:
+    return WorkerThreads(count)
 
 
 def _new_gate() -> Array:
     """A gate that nobody looks at."""
-    return gate(_let_others_run())
+    return gate(_sched_yield_address())
 
 
 @functools.cache
-def _let_others_run() -> int:
+def _sched_yield_address() -> int:
     """The address of the system's function that does; 0 if it has none."""
     library, name = ("kernel32", "SwitchToThread") if sys.platform == "win32" else (None, "sched_yield")
     with contextlib.suppress(OSError, AttributeError):
@@ -100,4 +100,4 @@ def _let_others_run() -> int:
 
 if hasattr(os, "register_at_fork"):
     # A forked child inherits the helpers but not their threads.
-    os.register_at_fork(after_in_child=_helpers.cache_clear)
+    os.register_at_fork(after_in_child=_worker_threads.cache_clear)

@@ -12,10 +12,10 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from zoo.kernels.input_projection import project
-from zoo.layers.checkpointing import Segment, cut, walk_back
+from zoo.layers.checkpointing import Segment, backward_segments_flat, slice_batch
 from zoo.layers.direction import Array, Arrays
-from zoo.layers.sharding import Rows, count, states_of
-from zoo.layers.stack import Beside, FloorTape, Stack, StackWeights
+from zoo.layers.sharding import Rows, row_count, slice_states
+from zoo.layers.stack import AuxInputSource, LayerTape, Stack, StackWeights
 from zoo.layers.validation import as_state
 from zoo.model.losses import weighted_loss
 from zoo.model.readout import readout_loss, readout_loss_and_grad
@@ -43,25 +43,25 @@ class ForwardRun:
     inputs: Array
     state: Mapping[str, Array]
     segments: list[slice]
-    aux: Beside
+    aux: AuxInputSource
     weights: Array | None
 
     def outputs(self, rows: slice) -> tuple[Array, Arrays]:
         """Outputs of the readout for some rows, ``(T, B, V)``, zeros where it skips; the final states."""
         Why, by = self.readout
         outputs = np.zeros((*self.inputs[:, rows].shape[:2], by.size), by.dtype)
-        state = states_of(self.state, rows)
+        state = slice_states(self.state, rows)
         for steps in self.segments:
             y, state, _ = self.forward(Segment(steps, rows, state))
             read = self.steps_with_loss(steps)
             outputs[steps][read] = project(np.ascontiguousarray(y[read]), Why, by)
         return outputs, state
 
-    def forward(self, segment: Segment) -> tuple[Array, Arrays, list[FloorTape]]:
+    def forward(self, segment: Segment) -> tuple[Array, Arrays, list[LayerTape]]:
         """The forward pass of the layers over a segment."""
         steps_rows = segment.steps, segment.rows
-        aux = self.aux.part(*steps_rows)
-        return self.stack.forward(self.params, cut(self.inputs, *steps_rows), segment.state, aux)
+        aux = self.aux.chunk(*steps_rows)
+        return self.stack.forward(self.params, slice_batch(self.inputs, *steps_rows), segment.state, aux)
 
     def steps_with_loss(self, steps: slice) -> slice | Array:
         """Select the steps of a segment that the readout computes: all, or an array of indices."""
@@ -73,8 +73,8 @@ class ForwardRun:
     def weights_of(self, steps: slice, rows: Rows) -> Array:
         """Weights of some steps of some rows."""
         if self.weights is None:
-            return _ones(steps.stop - steps.start, count(rows))
-        return cut(self.weights, steps, rows)
+            return _ones(steps.stop - steps.start, row_count(rows))
+        return slice_batch(self.weights, steps, rows)
 
     @cached_property
     def total_weight(self) -> float:
@@ -99,7 +99,7 @@ class BatchLoss:
 
     def loss(self, rows: slice) -> tuple[Array, Arrays]:
         """Losses of some rows, summed for each step ``(T,)``, and their final states."""
-        losses, state = np.zeros(len(self.run.inputs)), states_of(self.run.state, rows)
+        losses, state = np.zeros(len(self.run.inputs)), slice_states(self.run.state, rows)
         for steps in self.run.segments:
             segment = Segment(steps, rows, state)
             y, state, _ = self.run.forward(segment)
@@ -123,7 +123,7 @@ class BatchLoss:
             _, dbefore, gradients = self.run.stack.backward(self.run.params, tape, dy, dafter)
             return dbefore, [*gradients, *dreadout]
 
-        walk_back(segments, self._zero_states(rows), out, backward)
+        backward_segments_flat(segments, self._zero_states(rows), out, backward)
         return losses, final_states
 
     def from_outputs(self, outputs: Array) -> float:
@@ -141,7 +141,7 @@ class BatchLoss:
 
     def _segments_with_states(self, rows: slice) -> list[Segment]:
         """The segments with their initial states: one forward pass through all of them but the last."""
-        segments = [Segment(self.run.segments[0], rows, states_of(self.run.state, rows))]
+        segments = [Segment(self.run.segments[0], rows, slice_states(self.run.state, rows))]
         for steps in self.run.segments[1:]:
             segments.append(Segment(steps, rows, self.run.forward(segments[-1])[1]))
         return segments
@@ -166,7 +166,7 @@ class BatchLoss:
         self, segment: Segment, y: Array, read: slice | Array
     ) -> tuple[Array, Array, Array]:
         """Outputs of the layers, targets and weights of the steps that the readout computes."""
-        targets = cut(self.targets, segment.steps, segment.rows)
+        targets = slice_batch(self.targets, segment.steps, segment.rows)
         weights = self.run.weights_of(segment.steps, segment.rows)
         return (y, targets, weights) if isinstance(read, slice) else (y[read], targets[read], weights[read])
 

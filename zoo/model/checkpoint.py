@@ -16,7 +16,7 @@ from zoo.base import Cell
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.data import Vocabulary
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
-from zoo.layers.parameters import MOST_PARAMETERS, Shapes
+from zoo.layers.parameters import MAX_PARAMETERS, Shapes
 from zoo.layers.stack import Stack
 from zoo.layers.validation import as_dtype
 from zoo.model.language_model import LanguageModel
@@ -160,7 +160,7 @@ def model_from(
     shapes = array_shapes(model_shapes(stack, outputs), stack.buffer_shapes)
     expected = {name: (shape, dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
-    options = {"hidden_size": stack.hidden_size, "num_layers": len(stack.floors), **_stack_options(stack)}
+    options = {"hidden_size": stack.hidden_size, "num_layers": len(stack.layers), **_stack_options(stack)}
     return make(cell=stack.cell, **options, dtype=dtype, threads=threads, initial=strip_prefixes(arrays))
 
 
@@ -196,7 +196,7 @@ _KINDS = {LanguageModel.kind: _language_model, SequenceModel.kind: _sequence_mod
 
 def _size(metadata: Any, name: str) -> int:
     size = metadata[name]
-    if type(size) is not int or not 1 <= size < MOST_PARAMETERS:
+    if type(size) is not int or not 1 <= size < MAX_PARAMETERS:
         raise UsageError(f"{name} is {_REPR.repr(size)}")
     return size
 

@@ -27,11 +27,11 @@ from zoo.compiler.codegen.module import as_tuple
 from zoo.compiler.codegen.source_module import load_source
 from zoo.kernels.jit import Kernel, is_interpreted
 from zoo.kernels.kernel_calls import Entry
-from zoo.layers.checkpointing import cut
+from zoo.layers.checkpointing import slice_batch
 from zoo.layers.direction import Array, Arrays
-from zoo.layers.sharding import states_of
+from zoo.layers.sharding import slice_states
 from zoo.layers.stack import Stack, StackWeights
-from zoo.layers.worker_threads import share
+from zoo.layers.worker_threads import run_with_pool
 from zoo.model.batch_loss import BatchLoss, ForwardRun
 from zoo.model.readout import gather_steps, readout_loss_and_grad, scatter_steps
 from zoo.model.sampling import MAX_COMPILED_LAYERS
@@ -98,7 +98,7 @@ class SpecialisedStep(NamedTuple):
     def run(self, arguments: StepArguments, count: int, threads: int) -> bool:
         """Compute ``count`` shards; False if a kernel raised an error or its results do not fit."""
         passed = count, self.addresses, tuple(arguments)
-        return share(lambda gate: self.function(gate, *passed), min(threads, count))
+        return run_with_pool(lambda gate: self.function(gate, *passed), min(threads, count))
 
 
 class VarRef(NamedTuple):
@@ -138,7 +138,7 @@ def compile_step(stack: Stack, arguments: StepArguments) -> SpecialisedStep | No
     None if a kernel was not called from Python yet with the types that the one before it returns, or does not
     return C-contiguous arrays.
     """
-    cell, passes = stack.cell, stack.layers[0].passes
+    cell, passes = stack.cell, stack.directions[0].kernels
     kernels: dict[str, Any] = {
         "forward": passes.forward,
         "readout_loss": readout_loss_and_grad,
@@ -147,7 +147,7 @@ def compile_step(stack: Stack, arguments: StepArguments) -> SpecialisedStep | No
     entries: dict[str, Any] = {name: Entry(kernel) for name, kernel in kernels.items()}
     typeof: Any = numba.typeof  # Numba's own functions are untyped
     kinds = {name: typeof(each) for name, each in arguments._asdict().items()}
-    calls = _call_list(len(stack.layers), cell, passes, reads_all=kinds["read_steps"] == types.none)
+    calls = _call_list(len(stack.directions), cell, passes, reads_all=kinds["read_steps"] == types.none)
     addresses = _kernel_addresses(calls, entries, {**kinds, "losses": typeof(arguments.losses[0])})
     if addresses is None:
         return None
@@ -268,7 +268,7 @@ def _emit_calls(calls: list[Call]) -> Iterator[str]:
 
 def _emit_outputs(stack: Stack) -> Iterator[str]:
     """Copy the final states and the gradients to their destinations; ``fits`` is False if shapes differ."""
-    layers = range(len(stack.layers))
+    layers = range(len(stack.directions))
     yield "fits = True"
     yield from [f"fits &= copy_each(after_{n}, final_states[{n}])" for n in layers]
     yield "parts = " + " + ".join([f"gradients_{n}" for n in layers] + ["(dWhy, dby)"])
@@ -298,9 +298,9 @@ class CompiledStep:
     def __init__(self, stack: Stack, params: StackWeights, readout: tuple[Array, Array]) -> None:
         self._stack, self._params, self._readout = stack, tuple(params), readout
         self._is_supported = _is_supported(stack)
-        self._has_inputs, self._options = bool(stack.inputs), stack.layers[0].passes.options
-        self._output_sizes = tuple([layer.output_size for layer in stack.layers])
-        self._no_aux: tuple[tuple[Array, ...], ...] = ((),) * len(stack.layers)
+        self._has_inputs, self._options = bool(stack.inputs), stack.directions[0].kernels.options
+        self._output_sizes = tuple([layer.output_size for layer in stack.directions])
+        self._no_aux: tuple[tuple[Array, ...], ...] = ((),) * len(stack.directions)
         self._zero_states: dict[int, tuple[tuple[Array, ...], ...]] = {}
         self.warmup_shards = WARMUP_SHARDS
         self._seen_shards: Counter[Any] = Counter()
@@ -336,15 +336,18 @@ class CompiledStep:
         if aux is None:
             return None
         read = run.steps_with_loss(steps)
-        read_steps, initial = None if isinstance(read, slice) else read, states_of(run.state, rows)
-        targets, weights = cut(batch_loss.targets, steps, rows)[read], run.weights_of(steps, rows)[read]
+        read_steps, initial = None if isinstance(read, slice) else read, slice_states(run.state, rows)
+        targets, weights = (
+            slice_batch(batch_loss.targets, steps, rows)[read],
+            run.weights_of(steps, rows)[read],
+        )
         losses = np.zeros((len(shards), steps.stop))
         read_losses = losses if read_steps is None else np.empty((len(shards), len(read_steps)))
         final = {name: np.empty_like(value) for name, value in initial.items()}
         shard_rows = shards[0].stop - shards[0].start
         arguments = StepArguments(
             params=self._params,
-            inputs=cut(run.inputs, steps, rows),
+            inputs=slice_batch(run.inputs, steps, rows),
             initial_states=self._group_by_layer(initial),
             aux=aux,
             options=self._options,
@@ -375,10 +378,10 @@ class CompiledStep:
 
     def _aux_inputs(self, run: ForwardRun, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
         """Auxiliary inputs of each layer; None if there is dropout between two layers."""
-        if not self._has_inputs and (run.aux.draw is None or not run.aux.dropout):
+        if not self._has_inputs and (run.aux.noise_key is None or not run.aux.dropout):
             return self._no_aux
         (steps,) = run.segments
-        aux = run.aux.part(steps, rows)
+        aux = run.aux.chunk(steps, rows)
         has_mask = any(each.mask is not None for each in aux)
         return None if has_mask else tuple([each.inputs[0] for each in aux])
 
@@ -398,7 +401,7 @@ class CompiledStep:
         return needs_warmup
 
     def _group_by_layer(self, state: Arrays) -> tuple[tuple[Array, ...], ...]:
-        return tuple([tuple([state[name] for name in layer.states]) for layer in self._stack.layers])
+        return tuple([tuple([state[name] for name in layer.states]) for layer in self._stack.directions])
 
 
 def _batch_kind(batch_loss: BatchLoss) -> tuple[Any, Any]:
@@ -408,7 +411,7 @@ def _batch_kind(batch_loss: BatchLoss) -> tuple[Any, Any]:
 
 def _is_supported(stack: Stack) -> bool:
     """Whether nothing happens between the kernels of a stack, and compiled code can call them."""
-    passes = stack.layers[0].passes
+    passes = stack.directions[0].kernels
     are_compiled = isinstance(passes.forward, Kernel) and isinstance(passes.backward, Kernel)
-    are_plain = not any(floor.is_residual or len(floor.layers) > 1 for floor in stack.floors)
-    return are_compiled and are_plain and len(stack.layers) <= MAX_COMPILED_LAYERS
+    are_plain = not any(floor.is_residual or len(floor.directions) > 1 for floor in stack.layers)
+    return are_compiled and are_plain and len(stack.directions) <= MAX_COMPILED_LAYERS

@@ -11,13 +11,19 @@ import numpy as np
 
 from zoo.arguments import as_mapping, check_seed
 from zoo.base import Cell, Param
-from zoo.distributed.process_group import ALONE, Team
+from zoo.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import UsageError
-from zoo.layers.checkpointing import check_recompute, segments
+from zoo.layers.checkpointing import check_recompute, plan_segments
 from zoo.layers.initializers import initialize
 from zoo.layers.noise import check_noise
-from zoo.layers.parameters import Flat
-from zoo.layers.sharding import check_threads, join, join_states, map_parts, map_shards
+from zoo.layers.parameters import FlatParameters
+from zoo.layers.sharding import (
+    check_threads,
+    concatenate,
+    concatenate_states,
+    map_selected_shards,
+    map_shards,
+)
 from zoo.layers.stack import Stack
 from zoo.layers.validation import as_dtype, as_state
 from zoo.model.batch_loss import BatchLoss, ForwardRun, sum_losses
@@ -33,7 +39,7 @@ for _name, _param in _READOUT.items():
     _param.name = _name
 
 
-class Model(Flat):
+class Model(FlatParameters):
     """Recurrent layers and a readout, ``o = y Why + by``; the base class of the other models.
 
     Args:
@@ -54,9 +60,16 @@ class Model(Flat):
 
     kind: ClassVar[str] = "model"
     """Its name in messages and in checkpoints."""
-    team: Team = ALONE
-    """Process group that divides the batch; a copy or pickle starts with this process alone."""
-    _derived = (*Flat._derived, "_layer_params", "_readout", "_compiled_step", "_aux_without_noise", "team")
+    process_group: ProcessGroup = SINGLE_PROCESS
+    """Processes that divide the batch; a copy or pickle starts with this process alone."""
+    _derived = (
+        *FlatParameters._derived,
+        "_layer_params",
+        "_readout",
+        "_compiled_step",
+        "_aux_without_noise",
+        "process_group",
+    )
 
     def __init__(
         self,
@@ -127,23 +140,25 @@ class Model(Flat):
         """
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise)
         batch = batch_loss.run.inputs.shape[1]
-        shards, keeps = self.team.share(batch), self.team.keeps_shards_apart
+        shards, keeps = self.process_group.local_shards(batch), self.process_group.needs_shard_gradients
         out = np.empty((len(shards), self.grad.size), self.dtype) if keeps else self.grad[None]
         result = self._compiled_step.loss_and_grad(batch_loss, shards, out, self.threads)
         if result is None:
             return self._interpreted_step(batch_loss, shards)
         if keeps:
-            self.team.sum(list(out), self.grad, batch)
+            self.process_group.sum_gradients(list(out), self.grad, batch)
         losses, final = result
-        return self._mean_loss(batch_loss, losses), self.team.states(final, batch_loss.run.state)
+        return self._mean_loss(batch_loss, losses), self.process_group.scatter_local_states(
+            final, batch_loss.run.state
+        )
 
     def loss(
         self, inputs: Any, targets: Any, weights: Any = None, state: Mapping[str, Any] | None = None
     ) -> tuple[float, State]:
         """As :meth:`loss_and_grad`, without the gradient and without noise."""
         batch_loss = self._batch_loss(inputs, targets, weights, state, None)
-        shards = self.team.share(batch_loss.run.inputs.shape[1])
-        return self._gather(batch_loss, map_parts(batch_loss.loss, shards, self.threads))
+        shards = self.process_group.local_shards(batch_loss.run.inputs.shape[1])
+        return self._gather(batch_loss, map_selected_shards(batch_loss.loss, shards, self.threads))
 
     def outputs(
         self, inputs: Any, weights: Any = None, state: Mapping[str, Any] | None = None
@@ -199,9 +214,9 @@ class Model(Flat):
 
     def _initial_values(self, seed: int) -> State:
         """Initial values of all parameters, and the values of all buffers."""
-        values = self.stack.initial(seed)
+        values = self.stack.initial_values(seed)
         for position, (name, param) in enumerate(_READOUT.items()):
-            index = (len(self.stack.layers), position)
+            index = (len(self.stack.directions), position)
             values[name] = initialize(param, self.layout.shapes[name], seed, index, self.kind)
         return values
 
@@ -214,13 +229,13 @@ class Model(Flat):
             )
         return initial
 
-    def _bind(self, theta: Array, grad: Array, fixed: Array) -> None:
-        super()._bind(theta, grad, fixed)
+    def _rebuild_views(self, theta: Array, grad: Array, fixed: Array) -> None:
+        super()._rebuild_views(theta, grad, fixed)
         self._layer_params = self.stack.weights(self._arrays)
         self._readout = self._arrays["Why"], self._arrays["by"]
         self._compiled_step = CompiledStep(self.stack, self._layer_params, self._readout)
         # Auxiliary inputs are the same for all batches, except for noise; making them took 7 us of a step.
-        self._aux_without_noise = self.stack.beside({}, (0, 0), self.dtype)
+        self._aux_without_noise = self.stack.aux_inputs({}, (0, 0), self.dtype)
 
     def _forward_run(
         self, inputs: Array, weights: Array | None, state: Mapping[str, Any] | None, noise: Any
@@ -232,10 +247,10 @@ class Model(Flat):
             self._readout,
             inputs,
             as_state(state, self.stack.state_shapes, batch, self.dtype, self.kind),
-            segments(steps, batch, self.recompute),
+            plan_segments(steps, batch, self.recompute),
             self._aux_without_noise
             if noise is None
-            else replace(self._aux_without_noise, draw=check_noise(noise)),
+            else replace(self._aux_without_noise, noise_key=check_noise(noise)),
             weights,
         )
 
@@ -246,25 +261,29 @@ class Model(Flat):
             gradient = np.empty_like(self.grad)
             return *batch_loss.loss_and_grad(rows, gradient), gradient
 
-        results = map_parts(compute, shards, self.threads)
-        self.team.sum([gradient for _, _, gradient in results], self.grad, batch_loss.run.inputs.shape[1])
+        results = map_selected_shards(compute, shards, self.threads)
+        self.process_group.sum_gradients(
+            [gradient for _, _, gradient in results], self.grad, batch_loss.run.inputs.shape[1]
+        )
         return self._gather(batch_loss, [(losses, final) for losses, final, _ in results])
 
     def _gather(self, batch_loss: BatchLoss, results: Sequence[tuple[Array, State]]) -> tuple[float, State]:
         """The mean loss and the final states of all shards, from the results of this process's shards."""
-        final = join_states([final for _, final in results]) if results else {}
+        final = concatenate_states([final for _, final in results]) if results else {}
         mean = self._mean_loss(batch_loss, [losses for losses, _ in results])
-        return mean, self.team.states(final, batch_loss.run.state)
+        return mean, self.process_group.scatter_local_states(final, batch_loss.run.state)
 
     def _mean_loss(self, batch_loss: BatchLoss, losses: Iterable[Array]) -> float:
         """The mean loss of the batch, from the losses of this process's shards."""
-        sums = self.team.numbers([sum_losses(each) for each in losses], batch_loss.run.inputs.shape[1])
+        sums = self.process_group.all_gather_floats(
+            [sum_losses(each) for each in losses], batch_loss.run.inputs.shape[1]
+        )
         return batch_loss.mean(sums)
 
     def _outputs(self, run: ForwardRun) -> tuple[Array, State]:
         results = map_shards(run.outputs, run.inputs.shape[1], self.threads)
-        outputs = join([outputs for outputs, _ in results], axis=1)
-        return outputs, join_states([final for _, final in results])
+        outputs = concatenate([outputs for outputs, _ in results], axis=1)
+        return outputs, concatenate_states([final for _, final in results])
 
 
 def model_shapes(stack: Stack, outputs: int) -> dict[str, tuple[int, ...]]:

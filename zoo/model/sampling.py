@@ -89,11 +89,11 @@ def _prepare_layers(model: LanguageModel) -> tuple[tuple[Any, ...], Array, Array
     """
     stack, decoder = model.stack, decode_step(model.cell)
     arrays = {name: value.copy() for name, value in (*model.params.items(), *model.buffers.items())}
-    aux_inputs = stack.beside({}, (1, 1), model.dtype).part(slice(0, 1), slice(0, 1))
+    aux_inputs = stack.aux_inputs({}, (1, 1), model.dtype).chunk(slice(0, 1), slice(0, 1))
     token = y = np.zeros((1, 1), np.int32)
     layers = []
-    for floor, ((aux,), _) in zip(stack.floors, aux_inputs, strict=True):
-        (layer,) = floor.layers
+    for floor, ((aux,), _) in zip(stack.layers, aux_inputs, strict=True):
+        (layer,) = floor.directions
         params = tuple(arrays[name] for name in layer.arrays)
         state = tuple(np.zeros((1, *shape), model.dtype) for shape in layer.states.values())
         x = y
@@ -121,7 +121,7 @@ def _compile_loop(model: LanguageModel, chain: Chain) -> Callable[..., Any]:
     """Compile the loop for the model's cell and layers and these samplers."""
     decoder = decode_step(model.cell)
     samplers = {f"sampler_{n}": sampler.kernel("transform") for n, sampler in enumerate(chain.samplers)}
-    residual = [floor.is_residual for floor in model.stack.floors]
+    residual = [floor.is_residual for floor in model.stack.layers]
     jitted = all(isinstance(kernel, Kernel) for kernel in samplers.values())
     compiled = decoder.compiled and jitted and len(residual) <= MAX_COMPILED_LAYERS
     source = "\n".join(_emit_module(len(samplers), residual, compiled))

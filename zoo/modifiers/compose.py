@@ -16,7 +16,7 @@ from zoo.compiler.ir.dims import as_dim, dim_of
 from zoo.compiler.ir.graph import Graph, Level, Node, ancestors
 from zoo.compiler.ir.structural_ops import VIEWS
 from zoo.errors import UsageError
-from zoo.layers.initializers import start_of
+from zoo.layers.initializers import initializer_of
 from zoo.modifiers.input_state_sums import find_sums
 from zoo.modifiers.matmuls import PLACEHOLDER, FoundMatmul, find_matmuls, size_texts, split_parameter_matmul
 
@@ -110,7 +110,7 @@ def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
         find_sums(equations, found),
         size_texts(equations.y.shape)[0],
         _non_matmul_params(equations.outputs, found),
-        start_of,
+        initializer_of,
     )
     modifier.edit(spec)
     return ComposedCell(cell, modifier, spec)

@@ -17,7 +17,7 @@ from zoo.compiler.interpreter import numpy_impl
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.structural_ops import SUMS
 from zoo.compiler.passes.autodiff import step_vjp
-from zoo.layers.direction import Layer
+from zoo.layers.direction import Direction
 from zoo.testing.trials import Array, Arrays, Trial, named_gradients, named_values
 
 _FLOAT64 = np.dtype(np.float64)
@@ -35,7 +35,7 @@ class LayerArrays:
         inputs: Inputs beside x, ``(T, B, ...)``.
     """
 
-    layer: Layer
+    layer: Direction
     arrays: Arrays
     state: Arrays
     inputs: Arrays
@@ -54,8 +54,8 @@ def layers_of(trial: Trial) -> list[LayerArrays]:
     stack = trial.rnn.stack
     arrays = {**trial.rnn.layout.views(trial.theta), **trial.rnn.buffers}
     steps, batch = trial.x.shape[:2]
-    aux = stack.beside(trial.inputs, (steps, batch), trial.theta.dtype)
-    aux_by_layer = aux.part(slice(0, steps), slice(0, batch))
+    aux = stack.aux_inputs(trial.inputs, (steps, batch), trial.theta.dtype)
+    aux_by_layer = aux.chunk(slice(0, steps), slice(0, batch))
     return [
         LayerArrays(
             layer,
@@ -63,7 +63,7 @@ def layers_of(trial: Trial) -> list[LayerArrays]:
             _unprefixed(layer, trial.state),
             dict(zip(layer.cell.inputs, inputs, strict=True)),
         )
-        for layer, ((inputs,), _) in zip(stack.layers, aux_by_layer, strict=True)
+        for layer, ((inputs,), _) in zip(stack.directions, aux_by_layer, strict=True)
     ]
 
 
@@ -213,7 +213,7 @@ def _as_float64(array: Array) -> Array:
     return np.asarray(array, _FLOAT64)
 
 
-def _unprefixed(layer: Layer, arrays: Arrays) -> Arrays:
+def _unprefixed(layer: Direction, arrays: Arrays) -> Arrays:
     """A layer's arrays under the names they have in the cell."""
     return {
         name.removeprefix(layer.prefix): array

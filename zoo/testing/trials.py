@@ -129,7 +129,7 @@ class Trial:
         what a wrong term makes.
         """
         steps: int = self.x.shape[0]
-        return 64 * self.eps * max(1, steps) * len(self.rnn.stack.layers)
+        return 64 * self.eps * max(1, steps) * len(self.rnn.stack.directions)
 
 
 def suitable_sizes(
@@ -206,14 +206,14 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
         name: rng.uniform(0.5, 1.5, (case.steps, case.batch, *shape)).astype(case.dtype)
         for name, shape in rnn.stack.input_shapes.items()
         # Noise of another shape in another layer cannot be given: every layer would get it.
-        if all(layer.inputs.get(name, shape) == shape for layer in rnn.stack.layers)
+        if all(layer.inputs.get(name, shape) == shape for layer in rnn.stack.directions)
     }
     return Trial(rnn, theta, tokens if case.tokens else dense, state, beside, dy, dlast, rng)
 
 
 def layer_like(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent:
     """A layer of the same cell, sizes and buffers, with another dtype or number of threads."""
-    inputs, hidden, layers = rnn.stack.input_size, rnn.stack.hidden_size, len(rnn.stack.layers)
+    inputs, hidden, layers = rnn.stack.input_size, rnn.stack.hidden_size, len(rnn.stack.directions)
     twin = Recurrent(rnn.cell, inputs, hidden, layers, dtype=dtype or rnn.dtype, threads=threads)
     twin.fill(rnn.buffers)
     return twin

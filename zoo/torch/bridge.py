@@ -98,8 +98,8 @@ def backward(
         dy: Gradient of the outputs; None for zeros.
         dlast: Gradients of the last states; None for zeros.
     """
-    passage = tape.passage
-    pure = outline.pure(passage.beside.dtype)
+    passage = tape.batch_run
+    pure = outline.pure(passage.aux_inputs.dtype)
     dx, dstate, dtheta = pure.vjp(
         tape,
         np.zeros((*passage.x.shape[:2], outline.stack.output_size), pure.dtype)

@@ -18,8 +18,8 @@ from zoo.convert.torch import has_layout, to_layer, torch_name, weights_of
 from zoo.errors import UsageError
 from zoo.layers.checkpointing import Recompute
 from zoo.layers.direction import Array, Arrays
-from zoo.layers.functional import Pure
-from zoo.layers.parameters import Layout
+from zoo.layers.functional import FunctionalStack
+from zoo.layers.parameters import ParameterLayout
 from zoo.layers.stack import Stack
 from zoo.layers.validation import DTYPES, as_dtype
 from zoo.torch.checks import WHO
@@ -92,7 +92,7 @@ class TorchNames:
     def __init__(self, stack: Stack) -> None:
         self.cell = stack.cell
         self.form = FORMS[self.cell.name]
-        self.layers = [layer.prefix.removesuffix(".") for layer in stack.layers]
+        self.layers = [layer.prefix.removesuffix(".") for layer in stack.directions]
         self.learned = tuple(stack.learned)
         projection = ("weight_hr",) if "Wp" in self.cell.params else ()
         self.arrays = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", *projection)
@@ -194,12 +194,12 @@ class Outline:
         self.states = states_for(stack)
         self.buffers = tuple(stack.buffer_shapes)
         noises = (isinstance(each, Noise) for each in stack.inputs.values())
-        self.draws = any(noises) or (stack.dropout > 0 and len(stack.floors) > 1)
-        self.layout = Layout(stack.param_shapes)
+        self.draws = any(noises) or (stack.dropout > 0 and len(stack.layers) > 1)
+        self.layout = ParameterLayout(stack.param_shapes)
         self.shapes = {name: value.shape for name, value in self.to_module(self.zeros()).items()}
-        self._pure = {dtype: Pure(stack, dtype, recompute) for dtype in DTYPES.values()}
+        self._pure = {dtype: FunctionalStack(stack, dtype, recompute) for dtype in DTYPES.values()}
 
-    def pure(self, dtype: np.dtype[Any]) -> Pure:
+    def pure(self, dtype: np.dtype[Any]) -> FunctionalStack:
         """Both passes, for parameters of this dtype.
 
         Raises:

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from zoo.arguments import as_bool
 from zoo.base import Cell
 from zoo.layers.checkpointing import check_recompute
-from zoo.layers.recurrent import Named, resolved
+from zoo.layers.recurrent import CellSpec, resolve_cells
 from zoo.torch.arguments import pack_like, prepare, returned, unpack
 from zoo.torch.autograd import recorded
 from zoo.torch.checks import check_device, check_dtype
@@ -57,7 +57,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(
         self,
-        cell: Named | Sequence[Named],
+        cell: CellSpec | Sequence[CellSpec],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -72,7 +72,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         recompute: int | str | None = None,
     ) -> None:
         super().__init__()
-        found = resolved(cell)
+        found = resolve_cells(cell)
         self.batch_first = as_bool(batch_first, "zoo.torch.Recurrent: batch_first")
         self._plan = Plan(
             found if isinstance(found, Cell) else tuple(found),
@@ -128,7 +128,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
     def reset_parameters(self) -> None:
         """Draw the parameters anew, from a seed that PyTorch's generator gives."""
         seed = int(torch.randint(2**63 - 1, ()))
-        values = self._outline.to_module(self._outline.stack.initial(seed)).values()
+        values = self._outline.to_module(self._outline.stack.initial_values(seed)).values()
         with torch.no_grad():
             for target, value in zip(self._tensors(), values, strict=True):
                 target.copy_(torch.from_numpy(value))

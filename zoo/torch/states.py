@@ -99,10 +99,10 @@ class States:
 def states_for(stack: Stack) -> States:
     """How the states of a stack look."""
     shapes = stack.state_shapes
-    each = [[shapes[name] for name in layer.states] for layer in stack.layers]
+    each = [[shapes[name] for name in layer.states] for layer in stack.directions]
     alike = all(cell.states.keys() == stack.cell.states.keys() for cell in stack.cells)
     is_stacked = alike and all(found == each[0] for found in each)
-    names = tuple(zip(*(layer.states for layer in stack.layers), strict=True)) if is_stacked else None
+    names = tuple(zip(*(layer.states for layer in stack.directions), strict=True)) if is_stacked else None
     names = names or tuple((name,) for name in shapes)
     kinds = tuple(stack.cell.states) if is_stacked else tuple(shapes)
     discrete = tuple(place for place, group in enumerate(names) if group[0] in stack.discrete)

@@ -13,8 +13,8 @@ from zoo.arguments import as_bool, as_path, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.data import Corpus
 from zoo.data.sources import IN_MEMORY
-from zoo.distributed.launch import crew
-from zoo.distributed.process_group import Crew
+from zoo.distributed.launch import process_group
+from zoo.distributed.process_group import ProcessGroup
 from zoo.errors import UsageError
 from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
@@ -91,24 +91,24 @@ def train(
     before = resume_config(out) if resume and out is not None else None
     config, reader = _prepare(left_open(asked, before) if before else asked, data, practised)
     parts = _build(config, reader, chosen)
-    ranks = crew()
+    ranks = process_group()
     if ranks.size > 1 and "-" in config.data:
         raise UsageError(
             f"data is '-', which only one of {ranks.size} processes can read; give a file that all can read."
         )
     # Last, so that settings which cannot be meant leave no directory behind.
     with _writing(ranks, out, resume, config.cell, reader.name) as directory:
-        watchers = (on_event, told) if ranks.leads else (None, ())
+        watchers = (on_event, told) if ranks.is_root else (None, ())
         return _Session(config, reader, *parts, directory, ranks, *watchers).run()
 
 
 @contextmanager
 def _writing(
-    ranks: Crew, out: str | Path | None, resume: bool, cell: str, name: str
+    ranks: ProcessGroup, out: str | Path | None, resume: bool, cell: str, name: str
 ) -> Iterator[RunDirectory]:
     """The directory, which the first rank alone writes to, and locks."""
-    if not ranks.leads:
-        yield ReadOnlyRunDirectory(ranks.told(""))
+    if not ranks.is_root:
+        yield ReadOnlyRunDirectory(ranks.broadcast_text(""))
         return
     directory = RunDirectory(out if out is not None else new_directory(cell, name))
     begun, existed = directory.holds_run(), out is not None and directory.path.exists()
@@ -116,7 +116,7 @@ def _writing(
     with directory.lock():
         # Again, since another process may have begun a run before the lock was ours.
         directory.create(resuming=resume)
-        ranks.told(str(directory.path))
+        ranks.broadcast_text(str(directory.path))
         try:
             yield directory
         except Exception:  # before the first step, as of a task's draw: `discard` keeps what was trained
@@ -201,7 +201,7 @@ class _Session:
     optimizer: Optimizer
     schedule: Schedule
     directory: RunDirectory
-    ranks: Crew
+    ranks: ProcessGroup
     watch: Watch | None
     trackers: Sequence[Tracker]
     _log_is_complete: bool = field(default=False, init=False)
@@ -221,16 +221,16 @@ class _Session:
         progress, seconds = trainer.progress, round(time.perf_counter() - started, 3)
         best = {"best": progress.best, "best_step": progress.best_step}
         self._emit({"event": "end", "step": progress.step, "reason": reason, **best, "seconds": seconds})
-        self.ranks.part()
+        self.ranks.finish()
         if interruption.signal is not None:
             raise Interrupted(interruption.signal, self._run())
         return self._run()
 
     def _join_ranks(self) -> None:
         """Work on every batch with the others, if there are any."""
-        self.model.team = self.ranks.team
+        self.model.process_group = self.ranks
         if self.config.threads is None:
-            self.model.threads = self.ranks.threads(self.model.threads)
+            self.model.threads = self.ranks.local_threads(self.model.threads)
 
     def _run(self) -> Run:
         return Run(self.directory.path, type(self.model.cell))
@@ -266,7 +266,7 @@ class _Session:
     def _has_ended(self, trainer: Trainer) -> bool:
         """Whether no step is left and the log already ends with this event."""
         reason = trainer.reason_to_end(Interruption())
-        if reason is None or not self.ranks.leads:  # the other ranks write no log
+        if reason is None or not self.ranks.is_root:  # the other ranks write no log
             return False
         last = self.directory.read_log()[-1:] or [{}]
         end = {"event": "end", "step": trainer.progress.step, "reason": reason}

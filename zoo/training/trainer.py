@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from zoo.base import Optimizer
-from zoo.distributed.process_group import ALONE, Crew
+from zoo.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import ZooError
 from zoo.kernels.cache_dir import count_cached
 from zoo.model import AnyModel, LanguageModel
@@ -61,7 +61,7 @@ class Trainer:
         schedule: Schedule,
         progress: Progress,
         directory: RunDirectory,
-        ranks: Crew,
+        ranks: ProcessGroup,
         emit: Callable[[Event], None],
         analyse: Analyse | None = None,
     ) -> None:
@@ -127,20 +127,20 @@ class Trainer:
         remarks = self.reader.remarks(progress.step, means["loss"])
         self._emit("step", **means, **remarks, **self.speed.read(), lr=rate)
         progress.means = Means()
-        self.ranks.check_same(self.model.theta, "parameters")
+        self.ranks.check_equal(self.model.theta, "parameters")
 
     def _compile(self) -> None:
         """Run every kernel once and drop the results, so that a first run shows why it is slow to start."""
         known, started = count_cached(), time.perf_counter()
         self._emit("compiling")
-        with self.ranks.first_on_each_machine():
+        with self.ranks.one_per_node_first():
             self._rehearse()
         self._emit("compiled", seconds=time.perf_counter() - started, fresh=count_cached() > known)
         self.speed.restart()
 
     def _rehearse(self) -> None:
         """Do once, alone, what a step and a validation do."""
-        team, self.model.team = self.model.team, ALONE
+        group, self.model.process_group = self.model.process_group, SINGLE_PROCESS
         self.reader.rehearse(self.model)
         self.reader.learn(self.model, 0, None, (self.config.seed, 0))
         if (self.config.steps or 0) - self.progress.step >= _MANY_STEPS:
@@ -148,14 +148,14 @@ class Trainer:
             self.reader.learn(self.model, 0, None, (self.config.seed, 0))
         grad = self.clip.apply(self.model.grad).grad
         self.optimizer.apply(self.model.theta, grad, self.progress.slots, 1, 0.0)
-        self.model.team = team
+        self.model.process_group = group
 
     def _due(self, every: int | None) -> bool:
         return bool(every) and self.progress.step % (every or 1) == 0
 
     def reason_to_end(self, interruption: Interruption) -> str | None:
         """Why training ends here, if it does; a signal that one rank was sent is meant for all."""
-        interruption.signal = self.ranks.agreed(interruption.signal or 0) or None
+        interruption.signal = self.ranks.all_reduce_max(interruption.signal or 0) or None
         if interruption.signal is not None:
             return "interrupted"
         if self.config.patience and self.progress.stale >= self.config.patience:
@@ -196,7 +196,9 @@ class Trainer:
     def _save(self, best: bool) -> None:
         """Write a checkpoint; one from which no run could go on is not written."""
         if self.progress.carried is not None:
-            self.progress.carried = self.model.team.complete(self.progress.carried, self.reader.rows)
+            self.progress.carried = self.model.process_group.all_gather_states(
+                self.progress.carried, self.reader.rows
+            )
         read = {self.reader.kind: self.reader.facts()}
         checkpoint = self.progress.to_checkpoint(self.model, self.config, read)
         for name, array in checkpoint.arrays.items():

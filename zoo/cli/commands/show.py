@@ -175,10 +175,10 @@ def _traces(cell: Cell) -> list[str]:
 
 def _memory(cell: Cell) -> str:
     """What a cell keeps for the way back; a cell that cannot be compiled has a card all the same."""
-    from zoo.layers.tape_size import numbers_kept
+    from zoo.layers.tape_size import tape_elements_per_token
 
     try:
-        found = numbers_kept(cell, INPUT_SIZE, HIDDEN_SIZE)
+        found = tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE)
     except (DefinitionError, UsageError) as error:
         return f"unknown: {error}"
     return f"keeps {4 * found:,} bytes per token at H={HIDDEN_SIZE}, float32"

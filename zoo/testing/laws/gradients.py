@@ -198,8 +198,8 @@ def _cut_gradient_names(trial: Trial) -> set[str]:
     Those of a lower layer come through the input of the layers above.
     """
     stack, names, above = trial.rnn.stack, set[str](), False
-    for floor in reversed(stack.floors):
-        for layer in floor.layers:
+    for floor in reversed(stack.layers):
+        for layer in floor.directions:
             cut = gradient_cuts(layer.cell).names
             groups = ("gradient of parameter", layer.params), ("gradient of the first state", layer.states)
             names |= {
@@ -208,7 +208,7 @@ def _cut_gradient_names(trial: Trial) -> set[str]:
                 for name in arrays
                 if above or name.removeprefix(layer.prefix) in cut
             }
-        above = above or any("x" in gradient_cuts(layer.cell).names for layer in floor.layers)
+        above = above or any("x" in gradient_cuts(layer.cell).names for layer in floor.directions)
     if above:
         names.add("gradient of the input x")
     learned = stack.learned.items()

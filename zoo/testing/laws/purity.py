@@ -27,8 +27,8 @@ def _run_without_copies(trial: Trial) -> None:
     """Run both passes on the caller's arrays, as models do; ``Recurrent.apply`` copies most of them."""
     rnn, given = trial.rnn, (trial.x, trial.state or None, trial.noise, trial.lengths, trial.inputs)
     arrays = {**rnn.arrays, **rnn.layout.views(trial.theta)}
-    _, _, tape = rnn.pure.apply(arrays, *given, rnn.threads)
-    rnn.pure.vjp(tape, trial.dy, trial.dlast, rnn.threads)
+    _, _, tape = rnn.functional.apply(arrays, *given, rnn.threads)
+    rnn.functional.vjp(tape, trial.dy, trial.dlast, rnn.threads)
 
 
 def check_deterministic(cell: Cell) -> None:

@@ -67,7 +67,7 @@ def check_results_are_new(cell: Cell) -> None:
 
 def _results(trial: Trial) -> Iterator[Expectation]:
     """Everything that the kernels of the first layer return, with the shape it should have."""
-    layer, kernels = trial.rnn.stack.layers[0], kernels_of(trial.cell)
+    layer, kernels = trial.rnn.stack.directions[0], kernels_of(trial.cell)
     steps, batch = trial.x.shape[:2]
     given, dlast = _first_layer(trial)
     states = [(batch, *shape) for shape in layer.states.values()]
@@ -83,7 +83,7 @@ def _results(trial: Trial) -> Iterator[Expectation]:
 
 def _first_layer(trial: Trial) -> tuple[tuple[Any, ...], tuple[Array, ...]]:
     """What both kernels of the first layer begin with, and the gradient of its last states."""
-    layer = trial.rnn.stack.layers[0]
+    layer = trial.rnn.stack.directions[0]
     buffers = {name: value.copy() for name, value in trial.rnn.buffers.items()}  # read-only to users
 
     def of(arrays: Arrays, names: Mapping[str, Shape]) -> tuple[Array, ...]:
