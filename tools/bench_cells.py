@@ -230,7 +230,7 @@ def lines(cell: zoo.Cell) -> tuple[int, int | None]:
 def product_flops(cell: zoo.Cell, hidden: int) -> int:
     """Floating point operations in products per token, forward and backward; those of vanilla by its twin."""
     found = plan_kernels(cell if cell.is_derived() else Twin())
-    costs = cost_of(found.forward), cost_of(found.backward, found.derivation.dx)
+    costs = cost_of(found.forward), cost_of(found.backward, found.gradient.dx)
     return sum(int(cost.by_tokens.evaluate({"I": SYMBOLS, "H": hidden})) for cost in costs)
 
 

@@ -14,7 +14,7 @@ import zoo_cells
 
 import zoo
 from zoo import kernels
-from zoo.compiler.compile import compile_step
+from zoo.compiler.cell_kernels import compile_step
 from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
 from zoo.compiler.ir.elementwise_ops import OPERATIONS

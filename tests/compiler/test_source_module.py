@@ -20,8 +20,9 @@ import pytest
 
 import zoo
 from zoo import kernels
+from zoo.compiler.cell_kernels import compile_step
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.compile import compile_step, plan_kernels
+from zoo.compiler.compile import plan_kernels
 from zoo.compiler.reference import run_sequence
 from zoo.kernels import cache_dir
 from zoo.kernels.cache_dir import cached_files, clear_cache, generated_files, kernel_directory

@@ -12,8 +12,7 @@ import pytest
 
 import zoo
 from zoo import kernels
-from zoo.compiler.cell_kernels import CellKernels
-from zoo.compiler.compile import compile_step
+from zoo.compiler.cell_kernels import CellKernels, compile_step
 from zoo.compiler.reference import run_sequence
 
 Arrays = dict[str, np.ndarray]

@@ -68,7 +68,7 @@ def _planned_rows(cell: Cell, fits: bool) -> list[CostRow]:
     from zoo.compiler.plan_values import cost_of
 
     found = plan_kernels(cell)
-    forward, backward = cost_of(found.forward), cost_of(found.backward, found.derivation.dx)
+    forward, backward = cost_of(found.forward), cost_of(found.backward, found.gradient.dx)
     return [*_pass_rows("forward", forward, fits), *_pass_rows("backward", backward, fits)]
 
 

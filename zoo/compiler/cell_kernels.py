@@ -1,6 +1,6 @@
-"""Walks: a cell's step at a batch of one, in arrays that are made once, for sampling one stream.
+"""The kernels of a cell: both passes over a sequence, and single steps for decoding.
 
-The two passes of a cell over a whole sequence, whether the cell brings them or zoo derives them.
+Either the cell brings its own kernels, or they are derived from its ``step``.
 """
 
 from __future__ import annotations
@@ -15,73 +15,15 @@ from zoo.errors import DefinitionError
 
 
 @dataclass(frozen=True)
-class DecodeStep:
-    """How one layer goes through a sequence of one row, step by step.
-
-    Args:
-        prepare: ``(params, x, state[, inputs]) -> (y, kept)``: all arrays, and all that stays as it is.
-            ``x (1, 1)`` or ``(1, 1, I)`` is where the token or the input of every step will lie,
-            ``y (1, 1, ·)`` where its output will.
-        advance: ``(kept)``: one step, from x to y; the states are part of what is kept.
-        compiled: Whether both can be called by a kernel.
-    """
-
-    prepare: Callable[..., Any]
-    advance: Callable[..., Any]
-    compiled: bool = True
-
-
-@functools.lru_cache(maxsize=256)
-def decode_step(cell: Cell) -> DecodeStep:
-    """The walk of a cell: from its ``step``, or else one call of its forward pass a step.
-
-    Raises:
-        DefinitionError: if there is nothing but a ``step``, and it cannot be compiled.
-    """
-    if cell.is_derived():
-        return _derived_decoder(cell)
-    if cell.has_step():
-        try:
-            return _derived_decoder(cell)
-        except DefinitionError:
-            pass  # beside kernels of its own, a step need only run: it is there to compare them with
-    return _handwritten_decoder(cell)
-
-
-def _derived_decoder(cell: Cell) -> DecodeStep:
-    from zoo.compiler.compile import load_module
-
-    module = load_module(cell)
-    return DecodeStep(module.prepare, module.advance)
-
-
-def _handwritten_decoder(cell: Cell) -> DecodeStep:
-    """A call of the forward pass for every step, from Python: to compile it within a loop takes long."""
-    run = kernels_of(cell)
-
-    def prepare(params: Any, x: Any, state: Any, *inputs: Any) -> Any:
-        y, *_ = run.forward(params, x, state, *inputs, *run.options)
-        return y, (params, x, tuple(each.copy() for each in state), inputs, y)
-
-    def advance(kept: Any) -> None:
-        params, x, before, inputs, y = kept
-        y[:], after, _ = run.forward(params, x, before, *inputs, *run.options)
-        for old, new in zip(before, after, strict=True):
-            old[:] = new
-
-    return DecodeStep(prepare, advance, compiled=False)
-
-
-@dataclass(frozen=True)
 class CellKernels:
-    """Forward pass and back-propagation through time of one cell, as :class:`zoo.Cell` describes them.
+    """The forward pass and the backward pass of one cell, as :class:`zoo.Cell` describes them.
 
     Args:
         forward: ``(params, x, state, [inputs,] *options) -> (y, last, tape)``.
         backward: ``(params, x, state, [inputs,] tape, dy, dlast, *options) -> (dx, dstate, dparams)``.
-        options: What the caller appends: derived kernels have the options' values in their code.
+        options: Last arguments of both. Derived kernels have none: the values of options are in their code.
         output_size: ``(input_size, hidden_size)`` to the features of the output.
-        surrogate: Whether the backward pass is on purpose not the derivative of the forward pass.
+        surrogate: Whether the backward pass is intentionally not the derivative of the forward pass.
     """
 
     forward: Callable[..., Any]
@@ -92,12 +34,12 @@ class CellKernels:
 
 
 def kernels_of(cell: Cell) -> CellKernels:
-    """The passes of a cell: its own kernels, or those derived from its ``step``.
+    """Return the kernels of a cell: its own, or those derived from its ``step``.
 
     Raises:
-        DefinitionError: if ``step`` is nothing that kernels can be derived from.
+        DefinitionError: if the ``step`` cannot be compiled.
     """
-    return _derived_kernels(cell) if cell.is_derived() else _handwritten_kernels(cell)
+    return compile_step(cell) if cell.is_derived() else _handwritten_kernels(cell)
 
 
 def _handwritten_kernels(cell: Cell) -> CellKernels:
@@ -112,7 +54,73 @@ def _handwritten_kernels(cell: Cell) -> CellKernels:
 
 
 @functools.lru_cache(maxsize=256)
-def _derived_kernels(cell: Cell) -> CellKernels:
-    from zoo.compiler.compile import compile_step
+def compile_step(cell: Cell) -> CellKernels:
+    """Derive the kernels of a cell from its ``step``.
 
-    return compile_step(cell)
+    Raises:
+        DefinitionError: if the ``step`` cannot be compiled.
+    """
+    from zoo.compiler.compile import load_module, output_size, plan_kernels
+
+    gradient, module = plan_kernels(cell).gradient, load_module(cell)
+    size = functools.partial(output_size, gradient.step_graph)
+    return CellKernels(module.forward, module.backward, (), size, gradient.surrogate)
+
+
+@dataclass(frozen=True)
+class DecodeStep:
+    """One layer of a batch of one, step by step, in arrays that are allocated once: for a decoder loop.
+
+    Args:
+        prepare: ``(params, x, state[, inputs]) -> (y, buffers)``. ``x``, ``(1, 1)`` or ``(1, 1, I)``, holds
+            the token or the input of every step; ``y (1, 1, ·)`` receives its output. ``buffers`` holds all
+            arrays, the states among them, and all values that do not change.
+        advance: ``(buffers)``: one step, from x to y.
+        compiled: Whether kernels can call both.
+    """
+
+    prepare: Callable[..., Any]
+    advance: Callable[..., Any]
+    compiled: bool = True
+
+
+@functools.lru_cache(maxsize=256)
+def decode_step(cell: Cell) -> DecodeStep:
+    """Return the decode step of a cell: derived from its ``step``, or else one call of its forward pass a "
+    "step.
+
+    Raises:
+        DefinitionError: if the cell has only a ``step``, and it cannot be compiled.
+    """
+    if cell.is_derived():
+        return _derived_decoder(cell)
+    if cell.has_step():
+        try:
+            return _derived_decoder(cell)
+        except DefinitionError:
+            pass  # a cell with kernels of its own has a step to compare them with: it need not compile
+    return _handwritten_decoder(cell)
+
+
+def _derived_decoder(cell: Cell) -> DecodeStep:
+    from zoo.compiler.compile import load_module
+
+    module = load_module(cell)
+    return DecodeStep(module.prepare, module.advance)
+
+
+def _handwritten_decoder(cell: Cell) -> DecodeStep:
+    """Calls the forward pass from Python at every step: compiling it within a loop takes long."""
+    kernels = kernels_of(cell)
+
+    def prepare(params: Any, x: Any, state: Any, *inputs: Any) -> Any:
+        y, *_ = kernels.forward(params, x, state, *inputs, *kernels.options)
+        return y, (params, x, tuple(each.copy() for each in state), inputs, y)
+
+    def advance(buffers: Any) -> None:
+        params, x, state, inputs, y = buffers
+        y[:], new_state, _ = kernels.forward(params, x, state, *inputs, *kernels.options)
+        for old, new in zip(state, new_state, strict=True):
+            old[:] = new
+
+    return DecodeStep(prepare, advance, compiled=False)

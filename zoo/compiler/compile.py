@@ -1,4 +1,4 @@
-"""From a cell's ``step`` to its kernels: read, differentiate, plan, write, load."""
+"""The compiler's driver: trace ``step``, differentiate it, schedule it, generate its module and load it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from zoo.base import Cell
-from zoo.compiler.cell_kernels import CellKernels
 from zoo.compiler.codegen.decode_step import decode_source
 from zoo.compiler.codegen.module import TapeArray, backward_source, forward_source
 from zoo.compiler.codegen.source_module import load_source
@@ -25,17 +24,17 @@ from zoo.errors import UsageError
 
 @dataclass(frozen=True)
 class KernelPlan:
-    """Everything between a ``step`` and its kernels.
+    """The compiled form of a ``step`` before it is loaded.
 
     Args:
-        derivation: The graphs of both passes.
-        forward: The plan of the forward pass.
-        backward: The plan of the backward pass.
-        source: The module that holds both, and the walk (:mod:`zoo.compiler.cell_kernels`).
-        tape: What the arrays of the tape are.
+        gradient: The graphs of both passes.
+        forward: The schedule of the forward pass.
+        backward: The schedule of the backward pass.
+        source: The module of both passes and the decode step (:mod:`zoo.compiler.cell_kernels`).
+        tape: The arrays of the tape.
     """
 
-    derivation: StepGradient
+    gradient: StepGradient
     forward: PassSchedule
     backward: PassSchedule
     source: str
@@ -49,17 +48,17 @@ def plan_kernels(cell: Cell) -> KernelPlan:
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    derivation = gradient_with_copies(differentiate(trace_step(cell)))
-    forward, backward = forward_schedule(derivation), backward_schedule(derivation)
-    forward_lines, kept = forward_source(derivation, forward)
-    backward_lines = backward_source(derivation, backward, kept)
-    walk_lines = decode_source(derivation, decode_schedule(derivation.step_graph))
-    source = _module_source(cell, forward_lines, backward_lines, *walk_lines)
-    return KernelPlan(derivation, forward, backward, source, tuple(kept))
+    gradient = gradient_with_copies(differentiate(trace_step(cell)))
+    forward, backward = forward_schedule(gradient), backward_schedule(gradient)
+    forward_lines, tape = forward_source(gradient, forward)
+    backward_lines = backward_source(gradient, backward, tape)
+    decode_lines = decode_source(gradient, decode_schedule(gradient.step_graph))
+    source = _module_source(cell, forward_lines, backward_lines, *decode_lines)
+    return KernelPlan(gradient, forward, backward, source, tuple(tape))
 
 
 def load_module(cell: Cell) -> ModuleType:
-    """The module of a cell that has a ``step``.
+    """Load the module of a cell that has a ``step``.
 
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
@@ -67,41 +66,31 @@ def load_module(cell: Cell) -> ModuleType:
     return load_source(cell.name, plan_kernels(cell).source)
 
 
-def compile_step(cell: Cell) -> CellKernels:
-    """The kernels of a cell that has a ``step``.
+def output_size(step_graph: StepGraph, input_size: int, hidden_size: int) -> int:
+    """Return the features of the output.
 
     Raises:
-        DefinitionError: if its ``step`` cannot be compiled.
+        UsageError: if the sizes do not fit the step.
     """
-    found, module = plan_kernels(cell), load_module(cell)
-    equations = found.derivation.step_graph
-
-    def output_size(input_size: int, hidden_size: int) -> int:
-        return _output_size(equations, input_size, hidden_size)
-
-    return CellKernels(module.forward, module.backward, (), output_size, found.derivation.surrogate)
-
-
-def _output_size(equations: StepGraph, input_size: int, hidden_size: int) -> int:
-    check_shapes(equations, input_size, hidden_size)
-    (dim,) = equations.y.shape
+    check_shapes(step_graph, input_size, hidden_size)
+    (dim,) = step_graph.y.shape
     size = dim.evaluate({"I": input_size, "H": hidden_size})
     if size < 1 or size.denominator != 1:
         raise UsageError(
-            f"{equations.cell.label()}: the output has {dim} features, which is {size} for I={input_size}, "
+            f"{step_graph.cell.label()}: the output has {dim} features, which is {size} for I={input_size}, "
             f"H={hidden_size}; expected a positive integer."
         )
     return int(size)
 
 
 def _module_source(cell: Cell, *functions: list[str]) -> str:
-    """The text of the module: names that were checked, numbers, and nothing else of the user's."""
+    """The text of the module. It holds nothing of the user's but checked names and numbers."""
     head = [
         f'"""Both passes of the cell {cell.name}, derived by zoo from its step ({_options(cell)}).',
         "",
-        "Do not edit: change the cell, and this is written anew. Arrays called ``_all`` have a row for every",
-        "step and row of the batch, ``_now`` for every row of the batch; ``_here`` is one row, used over and",
-        "over. ``prepare`` and ``advance`` are a walk: the step forward of one row, for sampling.",
+        "Do not edit: zoo generates this module from the cell. Arrays called ``_all`` have a row for every",
+        "step and sequence, ``_now`` for every sequence of one step; ``_here`` is one row, overwritten at",
+        "every use. ``prepare`` and ``advance`` are one step of one sequence, for sampling.",
         '"""',
         "",
         "import numpy as np",
@@ -114,7 +103,7 @@ def _module_source(cell: Cell, *functions: list[str]) -> str:
 
 
 def _options(cell: Cell) -> str:
-    """The options for which the passes are made; of texts, only those that are names."""
+    """The options of the cell; of the strings only those that are names."""
     known = {
         name: value
         for name, value in cell.options.items()

@@ -268,8 +268,8 @@ def explain(cell: Cell) -> Explanation:
         teller.sections(found.backward),
         teller.kept(),
         cost_of(found.forward),
-        cost_of(found.backward, found.derivation.dx),
-        found.derivation.surrogate,
+        cost_of(found.backward, found.gradient.dx),
+        found.gradient.surrogate,
     )
 
 
@@ -277,9 +277,9 @@ class _PlanReader:
     """Reads the facts off a plan."""
 
     def __init__(self, plan: KernelPlan) -> None:
-        self.plan, self.derivation = plan, plan.derivation
-        self.wording = PlanNames(plan.derivation, plan.forward, plan.backward)
-        self.again = recomputed_values(plan.derivation, plan.backward)
+        self.plan, self.derivation = plan, plan.gradient
+        self.wording = PlanNames(plan.gradient, plan.forward, plan.backward)
+        self.again = recomputed_values(plan.gradient, plan.backward)
         self.tape = self._tape()
         self.told: set[Node] = set()
 
