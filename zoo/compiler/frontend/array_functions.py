@@ -1,8 +1,6 @@
-"""NumPy's functions of diagonals and triangles of matrices, on symbolic arrays.
+"""NumPy's functions of shapes, diagonals and joins on symbolic arrays, powers, and ``np.einsum``.
 
-NumPy's functions that move, repeat, join and split numbers, on symbolic arrays.
-
-np.einsum of symbolic arrays: diagonals, sums, and one product for each operand after the first.
+``np.einsum`` takes diagonals and sums, and makes one product for each operand after the first.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from zoo.compiler.frontend.symbolic import (
     normal_axis,
     resolve_shape,
 )
-from zoo.compiler.frontend.symbolic_length import as_length
+from zoo.compiler.frontend.symbolic_length import SymbolicLength, as_length
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Graph, Level, format_shape
@@ -36,13 +34,53 @@ from zoo.compiler.ir.graph import Graph, Level, format_shape
 ZERO = as_dim(0)
 
 
+# Integer exponents up to this one become products.
+LARGEST_POWER = 16
+
+
+def literal_value(value: Any) -> float | None:
+    """Return the number that an operand is; None if it is symbolic or an array."""
+    if (
+        isinstance(value, SymbolicArray | SymbolicLength)
+        or np.ndim(value) > 0
+        or np.asarray(value).dtype.kind not in "iuf"
+    ):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def integer_power(a: Any, exponent: Any) -> Any:
+    """Return ``a ** exponent`` by repeated squaring, real or complex.
+
+    Raises:
+        TraceError: if the exponent is not a small integer.
+    """
+    number = literal_value(exponent)
+    if number is None or number != int(number) or abs(number) > LARGEST_POWER:
+        raise TraceError(
+            f"powers of complex numbers are compiled for the exponents -{LARGEST_POWER} to {LARGEST_POWER}"
+        )
+    if number < 0:
+        return 1.0 / integer_power(a, -number)
+    if number < 2:
+        return a if number else np.ones_like(a)
+    half = integer_power(a, number // 2)
+    return half * half * a if number % 2 else half * half
+
+
+def safe_sqrt(square: Any) -> Any:
+    """Return the square root of a sum of squares; where that is zero, its derivative is zero too."""
+    is_zero = square == 0.0
+    return np.where(is_zero, 0.0, np.sqrt(np.where(is_zero, 1.0, square)))
+
+
 def arange(graph: Graph, length: Dim) -> SymbolicArray:
-    """``0, 1, 2, ...``, as numbers."""
+    """Return ``0, 1, 2, ...``."""
     return SymbolicArray(ops.cumsum(graph.constant(1.0, (length,)), 0) - 1.0)
 
 
 def _diagonal_numbers(graph: Graph, rows: Dim, columns: Dim) -> Any:
-    """``column - row`` of every entry of a matrix: the number of its diagonal."""
+    """``column - row`` of every entry of a matrix."""
     return arange(graph, columns) - np.reshape(arange(graph, rows), (-1, 1))
 
 
@@ -55,10 +93,10 @@ def _diag(v: Any, k: Any = 0) -> Any:
         return _diagonal(v, k)
     number = as_length(k)
     (length,) = v.dims
-    is_above, more = _diagonal_offset(number)
-    zeros = [] if more == ZERO else [SymbolicArray(v.graph.constant(0.0, (more,)))]
+    is_above, distance = _diagonal_offset(number)
+    zeros = [] if distance == ZERO else [SymbolicArray(v.graph.constant(0.0, (distance,)))]
     entries = np.concatenate([v, *zeros])
-    whole = length + more
+    whole = length + distance
     entries = np.reshape(entries, (-1, 1)) if is_above else entries
     return np.where(_diagonal_numbers(v.graph, whole, whole) == _as_scalar(v, number), entries, 0.0)
 
@@ -76,15 +114,15 @@ def _diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
     a = np.transpose(a, (*others, first, second))
     *lead, rows, columns = a.dims
     number = as_length(offset)
-    is_above, more = _diagonal_offset(number)
-    start = more if is_above else more * columns
-    length = _min_length(rows, columns - more) if is_above else _min_length(rows - more, columns)
+    is_above, distance = _diagonal_offset(number)
+    start = distance if is_above else distance * columns
+    length = _min_length(rows, columns - distance) if is_above else _min_length(rows - distance, columns)
     flat = make_symbolic(ops.reshape, a.node, (*lead, rows * columns))
     return make_symbolic(ops.strided_slice, flat.node, len(lead), start, columns + ops.ONE, length)
 
 
 def _diagonal_offset(number: Dim) -> tuple[bool, Dim]:
-    """Whether a diagonal is the main one or above it, and how far from it."""
+    """Whether a diagonal is the main one or above it, and its distance from the main one."""
     is_above = number.signs() != {-1}
     return is_above, number if is_above else ZERO - number
 
@@ -110,7 +148,7 @@ def _as_scalar(a: Any, number: Dim) -> Any:
 
 
 def _triangle(is_kept: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """A matrix, or a stack of them, with zeros where the number of a diagonal is not kept."""
+    """A matrix, or a stack of matrices, with zeros on the diagonals that are not kept."""
 
     def function(m: Any, k: Any = 0) -> Any:
         if m.ndim == 0:
@@ -130,8 +168,7 @@ DIAGONAL_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.tril: _triangle(lambda offsets, k: offsets <= k),
     np.triu: _triangle(lambda offsets, k: offsets >= k),
 }
-
-"""By NumPy's function, with the arguments of NumPy's that can be compiled, under the same names."""
+"""By NumPy's function, with those arguments of NumPy's that are compiled, under the same names."""
 
 
 def _reshape(a: Any, shape: Any) -> Any:
@@ -166,17 +203,17 @@ def _moveaxis(a: Any, source: Any, destination: Any) -> Any:
 
 
 def _expand_dims(a: Any, axis: Any) -> Any:
-    places = axis if isinstance(axis, tuple | list) else (axis,)
-    ndim = a.ndim + len(places)
-    return make_symbolic(ops.reshape, a.node, ops.with_ones(a.dims, normal_axes(tuple(places), ndim)))
+    new_axes = axis if isinstance(axis, tuple | list) else (axis,)
+    ndim = a.ndim + len(new_axes)
+    return make_symbolic(ops.reshape, a.node, ops.with_ones(a.dims, normal_axes(tuple(new_axes), ndim)))
 
 
 def _squeeze(a: Any, axis: Any = None) -> Any:
     axes = normal_axes(axis, a.ndim)
     if axis is not None and any(a.dims[each] != ops.ONE for each in axes):
         raise TraceError(f"axis {axis} of an array of shape {format_shape(a.dims)} has not length 1")
-    kept = tuple(dim for place, dim in enumerate(a.dims) if place not in axes or dim != ops.ONE)
-    return make_symbolic(ops.reshape, a.node, kept)
+    shape = tuple(dim for each, dim in enumerate(a.dims) if each not in axes or dim != ops.ONE)
+    return make_symbolic(ops.reshape, a.node, shape)
 
 
 def _broadcast_to(array: Any, shape: Any) -> Any:
@@ -217,19 +254,16 @@ def _tile(A: Any, reps: Any) -> Any:
     return a
 
 
-def _repeat_axis(a: Any, axis: int, place: int, times: Dim) -> Any:
-    """An axis repeated: all of it if the copies get an axis in front, each entry if behind."""
+def _repeat_axis(a: Any, axis: int, new_axis: int, times: Dim) -> Any:
+    """Repeat an axis: as a whole if the new axis is in front of it, each entry if behind."""
     if times == ops.ONE:
         return a
-    between = ops.with_ones(a.dims, (place,))
-    wide = tuple(times if axis == place else dim for axis, dim in enumerate(between))
+    between = ops.with_ones(a.dims, (new_axis,))
+    wide = tuple(times if axis == new_axis else dim for axis, dim in enumerate(between))
     copies = make_symbolic(a.graph.broadcast, ops.reshape(a.node, between), wide)
     return make_symbolic(
         ops.reshape, copies.node, (*a.dims[:axis], a.dims[axis] * times, *a.dims[axis + 1 :])
     )
-
-
-# What joins and splits.
 
 
 def _concatenate(arrays: Sequence[Any], axis: Any = 0) -> Any:
@@ -247,9 +281,9 @@ def _stack(arrays: Sequence[Any], axis: Any = 0) -> Any:
             raise TraceError(
                 f"arrays of shapes {format_shape(shape)} and {format_shape(node.shape)} cannot be stacked"
             )
-    place = normal_axis(axis, len(shape) + 1)
-    wider = [ops.reshape(node, ops.with_ones(shape, (place,))) for node in nodes]
-    return make_symbolic(ops.concatenate, wider, place)
+    new_axis = normal_axis(axis, len(shape) + 1)
+    wider = [ops.reshape(node, ops.with_ones(shape, (new_axis,))) for node in nodes]
+    return make_symbolic(ops.concatenate, wider, new_axis)
 
 
 def _hstack(tup: Sequence[Any]) -> Any:
@@ -268,12 +302,12 @@ def _vstack(tup: Sequence[Any]) -> Any:
 
 def _split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Any]:
     axis = normal_axis(axis, ary.ndim)
-    places = _split_points(ary.dims[axis], indices_or_sections)
-    return [make_symbolic(ops.slice_axis, ary.node, axis, *pair) for pair in itertools.pairwise(places)]
+    points = _split_points(ary.dims[axis], indices_or_sections)
+    return [make_symbolic(ops.slice_axis, ary.node, axis, *pair) for pair in itertools.pairwise(points)]
 
 
 def _split_points(whole: Dim, parts: Any) -> list[Dim]:
-    """The places where an axis is cut, its ends included."""
+    """The indices at which an axis is split, its ends included."""
     if isinstance(parts, list | tuple | np.ndarray):
         return [as_dim(0), *(as_index(each, whole) for each in parts), whole]
     count = as_length(parts).integer
@@ -308,22 +342,21 @@ SHAPE_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.transpose: _transpose,
     np.vstack: _vstack,
 }
-
-"""By NumPy's function, with the arguments of NumPy's that can be compiled, under the same names."""
+"""By NumPy's function, with those arguments of NumPy's that are compiled, under the same names."""
 
 
 class Term(NamedTuple):
-    """An array, and a letter for each of its axes."""
+    """An operand of einsum, with a letter for each of its axes."""
 
     array: Any
     letters: str
 
 
-def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:  # noqa: ARG001 - as NumPy has it
-    """NumPy's ``einsum`` with subscripts in letters: operands are multiplied from the left to the right.
+def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:  # noqa: ARG001 - NumPy's argument
+    """NumPy's ``einsum`` with subscripts in letters. Operands are multiplied from left to right.
 
     Raises:
-        TraceError: if the subscripts do not fit.
+        TraceError: if the subscripts do not fit the operands.
     """
     inputs, result = _parse_subscripts(subscripts, operands)
     terms = [
@@ -340,7 +373,7 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:  # no
 
 
 def _parse_subscripts(subscripts: Any, operands: Sequence[Any]) -> tuple[list[str], str]:
-    """The letters of each operand, and those of the result."""
+    """The letters of each operand and of the result."""
     if not isinstance(subscripts, str):
         raise TraceError("np.einsum is compiled with subscripts in one string, such as 'ij,j->i'")
     left, arrow, result = subscripts.replace(" ", "").partition("->")
@@ -386,7 +419,7 @@ def _text(shape: Sequence[Any]) -> str:
 
 
 def _take_diagonals(term: Term) -> Term:
-    """A letter that occurs twice stands for a diagonal, which goes to the end."""
+    """Replace the axes of a letter that occurs twice by a diagonal, at the end."""
     array, letters = term
     twice = next((letter for letter in letters if letters.count(letter) > 1), None)
     if twice is None:
@@ -398,7 +431,7 @@ def _take_diagonals(term: Term) -> Term:
 
 
 def _sum_unused(term: Term, wanted: Iterable[str]) -> Term:
-    """A sum over the letters that nothing else has."""
+    """Sum over the letters that nothing else has."""
     kept = "".join(letter for letter in term.letters if letter in wanted)
     axes = tuple(place for place, letter in enumerate(term.letters) if letter not in kept)
     return Term(np.sum(term.array, axis=axes), kept) if axes else term
@@ -410,9 +443,9 @@ def _transpose_to(term: Term, letters: str) -> Any:
 
 
 def _product(a: Term, b: Term, wanted: Iterable[str]) -> Term:
-    """The product, summed over the letters that both have and nothing else wants."""
+    """The product, summed over the letters that both have and nothing else needs."""
     if _is_shared(a.array) and not _is_shared(b.array):
-        a, b = b, a  # parameters on the right, where a product of all rows has them
+        a, b = b, a  # parameters on the right: one product of all sequences
     both = [letter for letter in a.letters if letter in b.letters]
     inner = "".join(letter for letter in both if letter not in wanted)
     lead = "".join(letter for letter in both if letter in wanted)
@@ -427,7 +460,7 @@ def _product(a: Term, b: Term, wanted: Iterable[str]) -> Term:
 
 
 def _is_shared(array: Any) -> bool:
-    """Whether all rows of the batch share an array: it is made of parameters, or of numbers."""
+    """Whether all sequences share an array: it depends on parameters and numbers only."""
     if not isinstance(array, SymbolBase):
         return True
     parts = (array,) if isinstance(array, SymbolicArray) else (array.real, array.imag)
@@ -435,7 +468,7 @@ def _is_shared(array: Any) -> bool:
 
 
 def _broadcast_term(term: Term, letters: str) -> Any:
-    """An array with an axis for each of some letters, of length one where it has none."""
+    """Transpose an array to some letters, with axes of length one for those that it lacks."""
     array = _transpose_to(term, "".join(letter for letter in letters if letter in term.letters))
     lengths = dict(zip(term.letters, np.shape(term.array), strict=True))
     return np.reshape(array, tuple(lengths.get(letter, 1) for letter in letters))

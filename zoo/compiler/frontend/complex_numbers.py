@@ -1,4 +1,4 @@
-"""Complex symbolic arrays: a pair of real ones, so that nothing behind them knows of complex numbers."""
+"""Complex symbolic arrays: pairs of real ones, so that the graph has no complex numbers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from zoo.compiler.frontend.array_functions import einsum
-from zoo.compiler.frontend.numpy_functions import function_name, integer_power, safe_sqrt
-from zoo.compiler.frontend.numpy_functions import ufunc_name as called_ufunc
+from zoo.compiler.frontend.array_functions import einsum, integer_power, safe_sqrt
 from zoo.compiler.frontend.source_errors import TraceError
-from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, as_node, graph_of
+from zoo.compiler.frontend.symbolic import (
+    SymbolBase,
+    SymbolicArray,
+    as_node,
+    function_name,
+    graph_of,
+    ufunc_name,
+)
 from zoo.compiler.frontend.symbolic_length import SymbolicLength
 from zoo.compiler.ir.graph import Graph, Node, Shape, ancestors, format_shape
 
 
 class Complex(SymbolBase):
-    """A complex array as its real and imaginary parts, which have one shape.
+    """A complex array: its real and imaginary parts, which have one shape.
 
     Args:
         real: The real part.
@@ -60,8 +65,15 @@ class Complex(SymbolBase):
         return f"<complex array {format_shape(self.dims)}>"
 
 
+def is_complex(value: Any) -> bool:
+    """Return whether a value holds complex numbers."""
+    return isinstance(value, Complex) or (
+        not isinstance(value, SymbolicArray | SymbolicLength) and np.iscomplexobj(value)
+    )
+
+
 def parts_of(value: Any, graph: Graph) -> tuple[SymbolicArray, SymbolicArray]:
-    """The real and imaginary parts of an operand of any kind."""
+    """Return the real and the imaginary part of an operand of any kind."""
     if isinstance(value, Complex):
         return value.real, value.imag
     if isinstance(value, SymbolicArray | SymbolicLength):
@@ -76,7 +88,7 @@ def _is_zero(part: SymbolicArray) -> bool:
 
 
 def _broadcast_like(part: SymbolicArray, other: SymbolicArray) -> SymbolicArray:
-    """A part as large as its sum with another would be, which is zero."""
+    """Broadcast a part to the shape of its sum with a part that is zero."""
     return part if part.dims == other.dims else part + other
 
 
@@ -89,16 +101,16 @@ def _difference(a: SymbolicArray, b: SymbolicArray) -> Any:
 
 
 def _part_product(product: Callable[[Any, Any], Any], a: SymbolicArray, b: SymbolicArray) -> SymbolicArray:
-    """A product of parts; one that is plainly zero makes no term."""
-    found: SymbolicArray = product(a, b)
-    return found.imag if _is_zero(a) or _is_zero(b) else found
+    """A product of parts: the constant zero if either is."""
+    result: SymbolicArray = product(a, b)
+    return result.imag if _is_zero(a) or _is_zero(b) else result
 
 
 Pair = tuple[SymbolicArray, SymbolicArray]
 
 
 def _bilinear(product: Callable[[Any, Any], Any]) -> Callable[[Pair, Pair], Complex]:
-    """A product of complex arrays from one of real ones."""
+    """Make a product of complex arrays from one of real arrays."""
 
     def times(a: Pair, b: Pair) -> Complex:
         (ar, ai), (br, bi) = a, b
@@ -144,24 +156,24 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
 
 
 def call_complex_ufunc(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
-    """A ufunc of which one operand at least is complex.
+    """Call a ufunc on operands, at least one of which is complex.
 
     Raises:
-        TraceError: if it is none that is compiled for complex numbers.
+        TraceError: if it is not compiled for complex numbers.
     """
     if ufunc is np.power:
         return integer_power(*inputs)
     if ufunc not in _UFUNCS:
         known = sorted(each.__name__ for each in (np.power, *_UFUNCS))
         raise TraceError(
-            f"{called_ufunc(ufunc)} of complex numbers is not compiled; take their .real and .imag, or use "
+            f"{ufunc_name(ufunc)} of complex numbers is not compiled; take their .real and .imag, or use "
             f"{', '.join(known)}"
         )
     graph = graph_of(inputs)
     return _UFUNCS[ufunc](*(parts_of(each, graph) for each in inputs))
 
 
-# What joins arrays, and what treats both parts alike.
+# Functions that join arrays, and functions that apply to each part alone.
 _JOIN_FUNCTIONS = (np.concatenate, np.hstack, np.stack, np.vstack)
 _PARTWISE_FUNCTIONS = (
     np.broadcast_to,
@@ -223,10 +235,10 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
 
 
 def call_complex_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A function of NumPy's on arrays of which one at least is complex.
+    """Call a function of NumPy on arrays, at least one of which is complex.
 
     Raises:
-        TraceError: if it is none that is compiled for complex numbers.
+        TraceError: if it is not compiled for complex numbers.
     """
     if function in _FUNCTIONS:
         return _FUNCTIONS[function](*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Linear equations and the exponential of matrices that depend on parameters alone, on symbolic arrays."""
+"""Linear systems and the matrix exponential on symbolic arrays, for matrices of parameters only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo.compiler.ir.graph import Level, Node, format_shape
 
 
 def expm(a: SymbolBase) -> SymbolicArray:
-    """The exponential of a matrix.
+    """Return the exponential of a matrix.
 
     Raises:
         TraceError: if it is not square, is complex, or depends on x or a state.
@@ -65,4 +65,4 @@ def _check_matrix(name: str, node: Node) -> None:
 
 
 LINEAR_ALGEBRA: dict[Any, Callable[..., Any]] = {np.linalg.inv: _inv, np.linalg.solve: _solve}
-"""By NumPy's function, with the arguments of NumPy's that can be compiled, under the same names."""
+"""By NumPy's function, with those arguments of NumPy's that are compiled, under the same names."""

@@ -1,4 +1,4 @@
-"""Who is asked before a step multiplies: a modifier may give another answer than the product."""
+"""The hook on ``a @ b`` while a step is traced: a modifier may return another value than the product."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 Handler = Callable[[Any, Any], Any]
 
-_handlers: ContextVar[tuple[Handler, ...]] = ContextVar("zoo_products", default=())
+_handlers: ContextVar[tuple[Handler, ...]] = ContextVar("zoo_matmul_hooks", default=())
 
 
 @contextmanager
 def matmul_hook(handler: Handler) -> Iterator[None]:
-    """Within the block, ``handler(a, b)`` answers for ``a @ b`` of symbolic arrays.
+    """Within the block, ``a @ b`` of symbolic arrays returns ``handler(a, b)``.
 
-    Within a handler, a product is asked of those that were there before it: what a modifier multiplies is
-    seen by the modifiers around it, not by itself.
+    A product within a handler goes to the handlers around it: a modifier does not handle its own products,
+    the modifiers around it do.
     """
     token = _handlers.set((*_handlers.get(), handler))
     try:
@@ -26,11 +26,11 @@ def matmul_hook(handler: Handler) -> Iterator[None]:
         _handlers.reset(token)
 
 
-def dispatch_matmul(a: Any, b: Any, plain: Handler) -> Any:
-    """What ``a @ b`` is: the answer of the innermost handler, or the product."""
+def dispatch_matmul(a: Any, b: Any, default: Handler) -> Any:
+    """Return ``a @ b``: the result of the innermost handler, or of ``default`` if there is none."""
     handlers = _handlers.get()
     if not handlers:
-        return plain(a, b)
+        return default(a, b)
     token = _handlers.set(handlers[:-1])
     try:
         return handlers[-1](a, b)

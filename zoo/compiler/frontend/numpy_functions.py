@@ -1,8 +1,6 @@
-"""NumPy's element-wise functions on symbolic arrays: rows of the table of operations, or made of rows.
+"""NumPy's functions on symbolic arrays: ufuncs, reductions, and the dispatch of all others.
 
-NumPy's functions that sum numbers or look for the largest, on symbolic arrays.
-
-NumPy's functions that are no ufuncs, on symbolic arrays: which there are, and what to write for others.
+A ufunc is a row of the table of operations, or composed of rows.
 """
 
 from __future__ import annotations
@@ -17,33 +15,43 @@ from typing import Any
 import numpy as np
 
 from zoo.base.names import did_you_mean
-from zoo.compiler.frontend.array_functions import DIAGONAL_FUNCTIONS, SHAPE_FUNCTIONS, einsum
+from zoo.compiler.frontend.array_functions import (
+    DIAGONAL_FUNCTIONS,
+    LARGEST_POWER,
+    SHAPE_FUNCTIONS,
+    einsum,
+    integer_power,
+    literal_value,
+    safe_sqrt,
+)
+from zoo.compiler.frontend.complex_numbers import call_complex_function, call_complex_ufunc, is_complex
 from zoo.compiler.frontend.linear_algebra import LINEAR_ALGEBRA
 from zoo.compiler.frontend.matmul_hook import dispatch_matmul
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import (
+    NumpyDispatch,
     SymbolicArray,
     apply_elementwise,
     as_node,
+    function_name,
     make_symbolic,
     nodes_of,
     normal_axes,
     normal_axis,
+    set_numpy_dispatch,
+    ufunc_name,
 )
-from zoo.compiler.frontend.symbolic_length import SymbolicLength, symbolic_length
+from zoo.compiler.frontend.symbolic_length import symbolic_length
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import as_dim
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
 
-# A power up to here is a product.
-_LARGEST_POWER = 16
-
 
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A ufunc on operands of which one at least is symbolic.
+    """Call a ufunc on operands, at least one of which is symbolic.
 
     Raises:
-        TraceError: if it is none that can be compiled.
+        TraceError: if it cannot be compiled.
     """
     _check_ufunc_call(ufunc, method, kwargs)
     if ufunc is np.matmul:
@@ -55,29 +63,12 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
 def _dispatch_ufunc(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     name = ufunc.__name__
     if any(map(is_complex, inputs)):
-        from zoo.compiler.frontend.complex_numbers import call_complex_ufunc
-
         return call_complex_ufunc(ufunc, inputs)
     if name in _COMPOSED_UFUNCS:
         return _COMPOSED_UFUNCS[name](*inputs)
     if name in OPERATIONS:
         return apply_elementwise(name, *inputs)
     raise TraceError(f"{ufunc_name(ufunc)} is not compiled; {_ufunc_advice(name)}")
-
-
-def ufunc_name(ufunc: Any) -> str:
-    """How one writes a ufunc."""
-    name: str = ufunc.__name__
-    return f"np.{name}" if getattr(np, name, None) is ufunc else name
-
-
-def is_complex(value: Any) -> bool:
-    """Whether a value is of complex numbers."""
-    from zoo.compiler.frontend.complex_numbers import Complex
-
-    return isinstance(value, Complex) or (
-        not isinstance(value, SymbolicArray | SymbolicLength) and np.iscomplexobj(value)
-    )
 
 
 def _check_ufunc_call(ufunc: Any, method: str, kwargs: dict[str, Any]) -> None:
@@ -92,7 +83,7 @@ def _check_ufunc_call(ufunc: Any, method: str, kwargs: dict[str, Any]) -> None:
 
 
 def _ufunc_advice(name: str) -> str:
-    """What to write in place of a function that is not compiled."""
+    """The replacement of a ufunc that is not compiled."""
     if name in _UFUNC_ADVICE:
         return f"write {_UFUNC_ADVICE[name]}"
     known = sorted(
@@ -121,12 +112,12 @@ def _matmul(a: Any, b: Any) -> SymbolicArray:
 
 
 def is_bool(value: Any) -> bool:
-    """Whether a value is true or false rather than a number."""
+    """Return whether a value is boolean."""
     return value.node.is_bool if isinstance(value, SymbolicArray) else np.asarray(value).dtype.kind == "b"
 
 
 def _bool_arithmetic(name: str, otherwise: str | None) -> Callable[..., Any]:
-    """Arithmetic that NumPy gives another meaning, or none, where all operands are true or false."""
+    """Arithmetic with another meaning in NumPy, or none, where all operands are boolean."""
 
     def function(*operands: Any) -> Any:
         if not all(map(is_bool, operands)):
@@ -148,51 +139,15 @@ def _bool_only(name: str, sign: str) -> Callable[..., Any]:
 
 
 def _power(a: Any, b: Any) -> Any:
-    """A power with a known exponent or base is something cheaper, which also takes a negative base."""
-    exponent, base = _literal_value(b), _literal_value(a)
-    if exponent is not None and exponent == int(exponent) and abs(exponent) <= _LARGEST_POWER:
+    """A power with a constant exponent or base is a cheaper operation, which accepts a negative base too."""
+    exponent, base = literal_value(b), literal_value(a)
+    if exponent is not None and exponent == int(exponent) and abs(exponent) <= LARGEST_POWER:
         return integer_power(a, int(exponent))
     if exponent is not None and abs(exponent) == 0.5:
         return np.sqrt(a) if exponent > 0 else 1.0 / np.sqrt(a)
     if base is not None and base > 0.0:
         return np.exp(b * math.log(base))
     return apply_elementwise("power", a, b)
-
-
-def _literal_value(value: Any) -> float | None:
-    """The number that an operand is, if it is one."""
-    if (
-        isinstance(value, SymbolicArray | SymbolicLength)
-        or np.ndim(value) > 0
-        or np.asarray(value).dtype.kind not in "iuf"
-    ):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def integer_power(a: Any, exponent: Any) -> Any:
-    """``a ** exponent`` by squaring, real or complex.
-
-    Raises:
-        TraceError: if the exponent is no small integer.
-    """
-    number = _literal_value(exponent)
-    if number is None or number != int(number) or abs(number) > _LARGEST_POWER:
-        raise TraceError(
-            f"powers of complex numbers are compiled for the exponents -{_LARGEST_POWER} to {_LARGEST_POWER}"
-        )
-    if number < 0:
-        return 1.0 / integer_power(a, -number)
-    if number < 2:
-        return a if number else np.ones_like(a)
-    half = integer_power(a, number // 2)
-    return half * half * a if number % 2 else half * half
-
-
-def safe_sqrt(square: Any) -> Any:
-    """The square root of a sum of squares: where that is zero, its derivative is zero too."""
-    is_zero = square == 0.0
-    return np.where(is_zero, 0.0, np.sqrt(np.where(is_zero, 1.0, square)))
 
 
 _COMPOSED_UFUNCS: dict[str, Callable[..., Any]] = {
@@ -213,7 +168,7 @@ _COMPOSED_UFUNCS: dict[str, Callable[..., Any]] = {
     "heaviside": lambda a, b: np.where(a == 0, b, 0.5 * (np.sign(a) + 1.0)),
     "isnan": lambda a: a != a,
     "isfinite": lambda a: np.absolute(a) < math.inf,
-    # Truth values.
+    # Booleans.
     "add": _bool_arithmetic("add", "logical_or"),
     "multiply": _bool_arithmetic("multiply", "logical_and"),
     "maximum": _bool_arithmetic("maximum", "logical_or"),
@@ -290,7 +245,7 @@ def _prod(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _last(a: Any, axis: int) -> Any:
-    """The last entry along an axis, which stays."""
+    """The last entry along an axis, which keeps length 1."""
     length = a.dims[axis]
     return SymbolicArray(ops.slice_axis(a.node, axis, length - ops.ONE, length))
 
@@ -301,7 +256,7 @@ def _cumsum(a: Any, axis: Any = None) -> Any:
 
 
 def _cumprod(a: Any, axis: Any = None) -> Any:
-    """A recurrence from the first entry: it divides by nothing, so that zeros have their derivative."""
+    """A recurrence from the first entry. It contains no division, so that zeros have their derivative."""
     a, axis = (np.ravel(a), 0) if axis is None else (a, normal_axis(axis, a.ndim))
     node = a.graph.as_number(a.node)
     shape, length = node.shape, node.shape[axis]
@@ -349,22 +304,19 @@ REDUCTION_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: _sum,
     np.var: _var,
 }
-
-"""By NumPy's function, with the arguments of NumPy's that can be compiled, under the same names."""
+"""By NumPy's function, with those arguments of NumPy's that are compiled, under the same names."""
 
 
 def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A function of NumPy's on arguments of which one at least is symbolic.
+    """Call a function of NumPy on arguments, at least one of which is symbolic.
 
     Raises:
-        TraceError: if it is none that can be compiled.
+        TraceError: if it cannot be compiled.
     """
     if function not in _FUNCTIONS:
         raise TraceError(f"{function_name(function)} is not compiled; {_function_advice(function)}")
     operands = [*args, *kwargs.values(), *(args[0] if args and isinstance(args[0], list | tuple) else ())]
     if any(is_complex(each) for each in operands if not isinstance(each, list | tuple)):
-        from zoo.compiler.frontend.complex_numbers import call_complex_function
-
         return call_complex_function(function, args, kwargs)
     implementation = _FUNCTIONS[function]
     signature = inspect.signature(implementation)
@@ -378,18 +330,13 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     return implementation(*args, **kwargs)
 
 
-def function_name(function: Any) -> str:
-    """How one writes a function of NumPy's."""
-    return f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
-
-
 def _without_annotations(signature: inspect.Signature) -> inspect.Signature:
     bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
     return inspect.Signature(bare)
 
 
 def _function_advice(function: Any) -> str:
-    """What to write in place of a function that is not compiled."""
+    """The replacement of a function that is not compiled."""
     name = function_name(function)
     if name in _FUNCTION_ADVICE:
         return f"write {_FUNCTION_ADVICE[name]}"
@@ -445,3 +392,5 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
     np.zeros_like: lambda a: _full_like(a, 0.0),
 }
+
+set_numpy_dispatch(NumpyDispatch(call_ufunc, call_function))

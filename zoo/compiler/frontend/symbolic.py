@@ -1,11 +1,10 @@
-"""Symbolic arrays: what ``step`` is called with, so that its equations can be read.
+"""Symbolic arrays: the arguments of ``step`` while it is traced.
 
-They answer to Python's operators, to NumPy's functions (through NumPy's own dispatch) and to ``zoo``'s, and
-write down what is asked of them as a graph. Shapes are those of one row of the batch.
+They support Python's operators, NumPy's functions (through NumPy's dispatch) and those of ``zoo``, and record
+each call as a node of a graph. Shapes are those of one sequence of the batch, at one step.
 
-What ``step`` computes with, as nodes of the graph: numbers, small arrays, axes and shapes.
-
-Basic indexing: integers, slices of step one, None and the ellipsis.
+NumPy's functions are implemented in :mod:`zoo.compiler.frontend.numpy_functions`, which registers itself here
+(:func:`set_numpy_dispatch`), since it makes symbolic arrays itself.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -32,7 +31,7 @@ from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import Dim, as_dim, product
 from zoo.compiler.ir.graph import Graph, Node, Shape, ShapeError, ancestors, format_shape
 
-# Methods of NumPy's arrays, as the functions that they are; others stand in the class below.
+# Methods of NumPy's arrays that are functions of NumPy; SymbolBase defines the others.
 _METHODS: dict[str, Callable[..., Any]] = {
     "all": np.all,
     "any": np.any,
@@ -64,8 +63,29 @@ _ATTRIBUTES = ("T", "imag", "ndim", "real", "shape", "size")
 _ATTRIBUTE_NAMES = sorted([*_ATTRIBUTES, *_METHODS, "astype", "reshape", "transpose"])
 
 
+class NumpyDispatch(NamedTuple):
+    """The implementation of NumPy's functions on symbolic arrays.
+
+    Args:
+        call_ufunc: ``(ufunc, method, inputs, kwargs)`` to the result.
+        call_function: ``(function, args, kwargs)`` to the result.
+    """
+
+    call_ufunc: Callable[[Any, str, tuple[Any, ...], dict[str, Any]], Any]
+    call_function: Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+_numpy_dispatch: NumpyDispatch
+
+
+def set_numpy_dispatch(dispatch: NumpyDispatch) -> None:
+    """Register the implementation of NumPy's functions."""
+    global _numpy_dispatch
+    _numpy_dispatch = dispatch
+
+
 class SymbolBase(NDArrayOperatorsMixin):
-    """What real and complex symbolic arrays share: the manners of a NumPy array that has no numbers."""
+    """The common part of real and complex symbolic arrays: NumPy's interface without elements."""
 
     __slots__ = ()
     __array_priority__ = 1000.0
@@ -93,7 +113,7 @@ class SymbolBase(NDArrayOperatorsMixin):
 
     @property
     def size(self) -> int | SymbolicLength:
-        """How many numbers one row has."""
+        """Number of elements in one row."""
         return symbolic_length(self.graph, product(self.dims))
 
     @property
@@ -102,7 +122,7 @@ class SymbolBase(NDArrayOperatorsMixin):
         return self.transpose()
 
     def reshape(self, *shape: Any) -> Any:
-        """The numbers in another shape."""
+        """The elements in another shape."""
         return _call(np.reshape, self, _unpack_args(shape))
 
     def transpose(self, *axes: Any) -> Any:
@@ -110,14 +130,10 @@ class SymbolBase(NDArrayOperatorsMixin):
         return _call(np.transpose, self, _unpack_args(axes) or None)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        from zoo.compiler.frontend.numpy_functions import call_ufunc
-
-        return call_ufunc(ufunc, method, inputs, kwargs)
+        return _numpy_dispatch.call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from zoo.compiler.frontend.numpy_functions import call_function
-
-        return call_function(function, args, kwargs)
+        return _numpy_dispatch.call_function(function, args, kwargs)
 
     def __getitem__(self, key: Any) -> Any:
         raise NotImplementedError
@@ -156,7 +172,7 @@ class SymbolBase(NDArrayOperatorsMixin):
         )
 
     def _leaves(self) -> list[Node]:
-        """What there was before anything was computed."""
+        """The leaves of the graph that the array depends on."""
         raise NotImplementedError
 
     def __contains__(self, value: Any) -> bool:
@@ -194,7 +210,7 @@ class SymbolBase(NDArrayOperatorsMixin):
 
 
 class SymbolicArray(SymbolBase):
-    """A symbolic array of real numbers, or of truth values.
+    """A symbolic array of real numbers or of booleans.
 
     Args:
         node: The value in the graph.
@@ -226,14 +242,13 @@ class SymbolicArray(SymbolBase):
         return SymbolicArray(self.graph.constant(0.0, self.dims))
 
     def __getitem__(self, key: Any) -> Any:
-
         return index_array(self, key)
 
     def _leaves(self) -> list[Node]:
         return [node for node in ancestors([self.node]) if not node.inputs]
 
     def astype(self, dtype: Any) -> Any:
-        """Truth values as ones and zeros; a layer's numbers are of one dtype, which it chooses itself."""
+        """Booleans as ones and zeros. The dtype of numbers is that of the layer, for all of them."""
         kind = np.dtype(dtype).kind
         if kind == "b":
             return self if self.node.is_bool else self != 0.0
@@ -245,26 +260,37 @@ class SymbolicArray(SymbolBase):
 
 
 def _call(function: Callable[..., Any], *args: Any) -> Any:
-    """A function of NumPy's, which knows only its own arrays by type."""
+    """Call a function of NumPy, whose type hints exclude symbolic arrays."""
     return function(*args)
 
 
 def _unpack_args(args: tuple[Any, ...]) -> Any:
-    """What ``reshape(2, 3)`` and ``reshape((2, 3))`` both mean."""
+    """``(2, 3)`` for both ``reshape(2, 3)`` and ``reshape((2, 3))``."""
     return tuple(args[0]) if len(args) == 1 and isinstance(args[0], tuple | list) else args
 
 
-# A longer list of numbers in the source would be data: that is what a buffer is for.
+def ufunc_name(ufunc: Any) -> str:
+    """Return the name of a ufunc as users write it."""
+    name: str = ufunc.__name__
+    return f"np.{name}" if getattr(np, name, None) is ufunc else name
+
+
+def function_name(function: Any) -> str:
+    """Return the name of a function of NumPy as users write it."""
+    return f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
+
+
+# A larger array in the source of a cell is data, which belongs into a buffer.
 MAX_LITERAL_ELEMENTS = 64
 
 
 def graph_of(operands: Iterable[Any]) -> Graph:
-    """The graph that symbolic operands belong to; one of them at least is symbolic."""
+    """Return the graph of operands, at least one of which is symbolic."""
     return next(each.graph for each in operands if isinstance(each, SymbolBase | SymbolicLength))
 
 
 def make_symbolic(make: Callable[..., Node], *args: Any) -> SymbolicArray:
-    """A node made of others.
+    """Call a constructor of nodes and wrap its result.
 
     Raises:
         TraceError: in place of a ShapeError.
@@ -276,25 +302,25 @@ def make_symbolic(make: Callable[..., Node], *args: Any) -> SymbolicArray:
 
 
 def apply_elementwise(name: str, *operands: Any) -> SymbolicArray:
-    """An element-wise operation of the table on operands of which one at least is symbolic."""
+    """Apply an element-wise operation of the table to operands, at least one of which is symbolic."""
     graph = graph_of(operands)
     return make_symbolic(graph.apply, name, *(as_node(operand, graph) for operand in operands))
 
 
 def nodes_of(operands: Sequence[Any]) -> list[Node]:
-    """Operands of which one at least is symbolic."""
+    """Return operands as nodes; at least one of them is symbolic."""
     graph = graph_of(operands)
     return [as_node(each, graph) for each in operands]
 
 
 def as_node(value: Any, graph: Graph) -> Node:
-    """An operand as a node: symbolic, a number, or a small array of numbers.
+    """Return an operand as a node: a symbolic array, a number, or a small array of numbers.
 
     Raises:
         TraceError: if it is none of these.
     """
     if isinstance(value, SymbolicLength):
-        value = value.number()
+        value = value.as_array()
     if isinstance(value, SymbolicArray):
         if value.graph is not graph:
             raise TraceError(
@@ -311,7 +337,7 @@ def as_node(value: Any, graph: Graph) -> Node:
 
 
 def _literal(value: Any) -> np.ndarray[Any, Any]:
-    """Numbers that stand in the equations."""
+    """A number or a small array that the source of a cell contains."""
     if isinstance(value, Array | Option):
         raise TraceError(
             f"the declaration of {value.name!r} is used in place of its value; a state or input is the "
@@ -332,7 +358,7 @@ def _literal(value: Any) -> np.ndarray[Any, Any]:
 
 
 def normal_axis(axis: Any, ndim: int) -> int:
-    """An axis counted from the front.
+    """Return the index of an axis, counted from the front.
 
     Raises:
         TraceError: if there is no such axis.
@@ -349,7 +375,7 @@ def normal_axis(axis: Any, ndim: int) -> int:
 
 
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Axes counted from the front; all of them for None.
+    """Return the indices of axes, counted from the front; all of them for None.
 
     Raises:
         TraceError: if there is no such axis.
@@ -361,13 +387,13 @@ def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def resolve_shape(node: Node, shape: Sequence[Any]) -> Shape:
-    """The shape that reshape was asked for, with its ``-1`` filled in.
+    """Replace the ``-1`` in an argument of reshape.
 
     Raises:
-        ShapeError: if the numbers do not come out even.
+        ShapeError: if the elements do not fill the other axes evenly.
     """
-    unknown = [place for place, each in enumerate(shape) if isinstance(each, int | np.integer) and each == -1]
-    dims = [as_dim(1) if place in unknown else as_length(each) for place, each in enumerate(shape)]
+    unknown = [axis for axis, each in enumerate(shape) if isinstance(each, int | np.integer) and each == -1]
+    dims = [as_dim(1) if axis in unknown else as_length(each) for axis, each in enumerate(shape)]
     if len(unknown) > 1:
         raise ShapeError(
             f"{format_shape(node.shape)} cannot be reshaped to {tuple(shape)!r}: only one length can be -1"
@@ -383,36 +409,36 @@ def resolve_shape(node: Node, shape: Sequence[Any]) -> Shape:
 
 
 def index_array(array: SymbolicArray, key: Any) -> SymbolicArray:
-    """``array[key]``.
+    """Return ``array[key]``, for basic indexing: integers, slices, None and the ellipsis.
 
     Raises:
-        TraceError: if it is more than basic indexing, or beyond the array.
+        TraceError: if the key is something else, or out of range.
     """
     node = array.node
     keys = _insert_ellipsis(list(key) if isinstance(key, tuple) else [key], node)
-    place = next(i for i, each in enumerate(keys) if each is Ellipsis)
+    ellipsis = next(i for i, each in enumerate(keys) if each is Ellipsis)
     rest = node.ndim - sum(each is not None for each in keys) + 1
-    keys[place : place + 1] = [slice(None)] * rest
-    axis, kept = 0, []
+    keys[ellipsis : ellipsis + 1] = [slice(None)] * rest
+    axis, shape = 0, []
     for each in keys:
         if each is None:
-            kept.append(ops.ONE)
+            shape.append(ops.ONE)
             continue
         node, lengths = _index_axis(node, axis, each)
-        kept += lengths
+        shape += lengths
         axis += 1
-    return make_symbolic(ops.reshape, node, tuple(kept))
+    return make_symbolic(ops.reshape, node, tuple(shape))
 
 
 def _insert_ellipsis(keys: list[Any], node: Node) -> list[Any]:
-    """Keys with one ellipsis among them, at the end if there is none."""
+    """Append an ellipsis if there is none."""
     ellipses = sum(each is Ellipsis for each in keys)
     if ellipses > 1:
         raise TraceError("an index can have one `...` only")
-    taken = sum(each is not None and each is not Ellipsis for each in keys)
-    if taken > node.ndim:
+    indices = sum(each is not None and each is not Ellipsis for each in keys)
+    if indices > node.ndim:
         raise TraceError(
-            f"{taken} indices into an array of shape {format_shape(node.shape)}; a step sees one row, "
+            f"{indices} indices into an array of shape {format_shape(node.shape)}; a step sees one row, "
             "without the "
             "axes of time and batch"
         )
@@ -420,7 +446,7 @@ def _insert_ellipsis(keys: list[Any], node: Node) -> list[Any]:
 
 
 def _index_axis(node: Node, axis: int, key: Any) -> tuple[Node, Shape]:
-    """One axis indexed: the narrower node, and the lengths that remain of the axis."""
+    """Index one axis: the narrower node, and the length of the axis unless it vanishes."""
     whole = node.shape[axis]
     if isinstance(key, slice):
         node = ops.strided_slice(node, axis, *_slice_bounds(key, whole))
@@ -437,7 +463,7 @@ def _index_axis(node: Node, axis: int, key: Any) -> tuple[Node, Shape]:
 
 
 def _slice_bounds(key: slice, whole: Dim) -> tuple[Dim, Dim, Dim]:
-    """Where a slice begins, its step, and how many entries it has."""
+    """The start, the step and the length of a slice."""
     step = 1 if key.step is None else key.step
     if isinstance(step, bool) or not isinstance(step, int | np.integer) or not step:
         raise TraceError(f"the step of a slice is {step!r}; expected an integer other than zero")
@@ -455,17 +481,17 @@ def _slice_bounds(key: slice, whole: Dim) -> tuple[Dim, Dim, Dim]:
 
 
 def as_index(value: Any, whole: Dim) -> Dim:
-    """A place along an axis, counted from the front; beyond the axis only if I and H decide.
+    """Return an index along an axis, counted from the front. It may be out of range for some I and H.
 
     Raises:
-        TraceError: if it lies beyond the axis for every I and H.
+        TraceError: if it is out of range for every I and H.
     """
-    place = as_length(value)
-    if place.signs() == {-1}:
-        place = whole + place
-    if place.signs() == {-1} or (whole - place).signs() == {-1}:
+    index = as_length(value)
+    if index.signs() == {-1}:
+        index = whole + index
+    if index.signs() == {-1} or (whole - index).signs() == {-1}:
         raise _out_of_range(value, whole)
-    return place
+    return index
 
 
 def _out_of_range(value: Any, whole: Dim) -> TraceError:

@@ -1,4 +1,4 @@
-"""Lengths of axes as ``step`` sees them: expressions of I and H, for all of which the code is made once."""
+"""Symbolic lengths of axes: polynomials in I and H, since one pair of kernels serves all sizes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from zoo.compiler.ir.graph import Graph
 class SymbolicLength(NDArrayOperatorsMixin):
     """The length of an axis where it depends on I or H.
 
-    Sums, differences, products and whole quotients of lengths are lengths, for slices and ``reshape``;
-    anything else makes a number of it. A comparison has an answer if it is the same for every I and H.
+    Sums, differences, products and integer quotients of lengths are lengths, for slices and ``reshape``. Any
+    other operation converts it to a symbolic array. A comparison is valid if its result is the same for all I
+    and H.
 
     Args:
         graph: The graph being built.
@@ -30,8 +31,8 @@ class SymbolicLength(NDArrayOperatorsMixin):
     def __init__(self, graph: Graph, dim: Dim) -> None:
         self.graph, self.dim = graph, dim
 
-    def number(self) -> Any:
-        """The length as a number among others."""
+    def as_array(self) -> Any:
+        """Return the length as a symbolic array."""
         from zoo.compiler.frontend.symbolic import SymbolicArray
 
         return SymbolicArray(self.graph.node("size", attr=self.dim))
@@ -41,8 +42,8 @@ class SymbolicLength(NDArrayOperatorsMixin):
         if rule is not None and method == "__call__" and not kwargs and all(map(_is_length, inputs)):
             result = rule(*map(as_length, inputs))
             return symbolic_length(self.graph, result) if isinstance(result, Dim) else result
-        numbers = [each.number() if isinstance(each, SymbolicLength) else each for each in inputs]
-        return getattr(ufunc, method)(*numbers, **kwargs)
+        arrays = [each.as_array() if isinstance(each, SymbolicLength) else each for each in inputs]
+        return getattr(ufunc, method)(*arrays, **kwargs)
 
     def __hash__(self) -> int:
         return hash(self.dim)
@@ -71,13 +72,13 @@ def _quotient(a: Dim, b: Dim) -> Dim:
 
 def _comparison(symbol: str, compare: Callable[[int, int], bool]) -> Callable[[Dim, Dim], bool]:
     def holds(a: Dim, b: Dim) -> bool:
-        answers = {compare(sign, 0) for sign in (a - b).signs()}
-        if len(answers) > 1:
+        results = {compare(sign, 0) for sign in (a - b).signs()}
+        if len(results) > 1:
             raise TraceError(
                 f"whether {a} {symbol} {b} depends on the sizes, and the equations are compiled once for "
                 "every I and H; make the choice an option"
             )
-        return answers.pop()
+        return results.pop()
 
     return holds
 
@@ -99,7 +100,7 @@ _RULES: dict[str, Callable[..., Any]] = {
 
 
 def unknown_length_error(what: str) -> TraceError:
-    """A length was to be a plain number."""
+    """Return the error for a length that is used as a plain number."""
     return TraceError(
         f"{what} is not known when the equations are read, which are compiled once for every I and H; "
         "slices, reshape, arithmetic and np.zeros_like(h) take it as it is, a loop over it is written on "
@@ -108,15 +109,15 @@ def unknown_length_error(what: str) -> TraceError:
 
 
 def symbolic_length(graph: Graph, dim: Dim) -> int | SymbolicLength:
-    """A length as ``step`` sees it: an integer where it is one."""
+    """Return a length for ``step``: an integer where it is constant."""
     return dim.integer if dim.integer is not None else SymbolicLength(graph, dim)
 
 
 def as_length(value: Any) -> Dim:
-    """A length that ``step`` gave.
+    """Return an argument of ``step``'s as a length.
 
     Raises:
-        TraceError: if it is none.
+        TraceError: if it is not a length.
     """
     if isinstance(value, SymbolicLength):
         return value.dim
@@ -128,7 +129,7 @@ def as_length(value: Any) -> Dim:
 
 
 def describe(value: Any) -> str:
-    """What something is, for a sentence: ``None``, ``a list``, ``an array``."""
+    """Describe the type of a value in an error: ``None``, ``a list``, ``an array``."""
     if value is None:
         return "None"
     name = "array" if hasattr(value, "__array_function__") else type(value).__name__

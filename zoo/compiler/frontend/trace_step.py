@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import zoo.compiler.frontend.numpy_functions  # noqa: F401 - the functions of NumPy that a step calls
 from zoo.base import Cell, Output
 from zoo.base.declarations import Array, State
 from zoo.compiler.frontend.complex_numbers import Complex, parts_of
