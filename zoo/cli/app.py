@@ -1,4 +1,4 @@
-"""The commands by name. Each lives in a module of its own, which is imported when it is used, not before."""
+"""The group of all commands. The module of a command is imported when the command runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 import zoo
 from zoo.cli.errors import report_errors
 
-# Name -> one line for `zoo --help`, in the order in which one meets them. The module: zoo.cli.commands.NAME.
+# Name -> one line for `zoo --help`, in its order. The module: zoo.cli.commands.NAME.
 COMMANDS = {
     "train": "Train a model on a text, or on a task.",
     "sample": "Write text with a trained model.",
@@ -41,21 +41,21 @@ Examples:
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one only to run it."""
+    """A group that imports a command only to run it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """The names, in the order of the table."""
+        """The names, in the order of ``COMMANDS``."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command of a name, imported now."""
+        """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"zoo.cli.commands.{cmd_name}").command
-        return found
+        command: click.Command = importlib.import_module(f"zoo.cli.commands.{cmd_name}").command
+        return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
-        """The command that the arguments name; an unknown one gets the nearest name shown."""
+        """Resolve the command of the arguments; suggest the nearest name for an unknown one."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             from zoo.base.names import did_you_mean
 
@@ -63,17 +63,17 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The table itself: help imports no command."""
+        """Write ``COMMANDS``; help imports no command."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
-        """Read the command line, and print the help; errors become sentences here, too."""
+        """Parse the command line, or print the help."""
         with report_errors():
             return super().make_context(*arguments, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; its errors become sentences."""
+        """Run a command and report its errors."""
         with report_errors():
             return super().invoke(ctx)
 

@@ -1,4 +1,4 @@
-"""A trained model, the text it was trained on, and its loss on that or another."""
+"""Open trained models, and evaluate language models on a text."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PARTS = ("test", "valid", "train")
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """What a run directory or a checkpoint file holds.
+    """A model from a run directory or a checkpoint file.
 
     Attributes:
         source: The path.
         model: The model.
-        config: What it was trained with; None for a file that was saved without.
-        sha256: Digest of the text, or of examples of the task, of its training; empty where it is unknown.
+        config: Configuration of its training; None if the file has none.
+        sha256: Digest of the training text or of examples of the task; empty if unknown.
     """
 
     source: str
@@ -42,12 +42,12 @@ class LoadedModel:
 
 
 def open_model(path: Path, cell: type[Cell] | None) -> LoadedModel:
-    """The best model of a run directory, or the one in a file, with what is known of its training.
+    """Load the best model of a run directory, or the one in a file.
 
     Raises:
-        CheckpointError: if there is none, or it is damaged.
+        CheckpointError: if it is missing or damaged.
     """
-    checkpoint = _best(path) if path.is_dir() else load(path)
+    checkpoint = _load_best(path) if path.is_dir() else load(path)
     model = model_from(checkpoint, str(path), cell)
     config, text = checkpoint.meta.get("config"), checkpoint.meta.get("text", checkpoint.meta.get("task"))
     if not isinstance(config, dict):
@@ -60,41 +60,41 @@ def open_model(path: Path, cell: type[Cell] | None) -> LoadedModel:
     return LoadedModel(str(path), model, config_from_json(config, str(path)), digest)
 
 
-def _best(path: Path) -> Checkpoint:
-    found = RunDirectory(path).load_best(lambda sentence: warnings.warn(sentence, ZooWarning, stacklevel=2))
-    if found is None:
+def _load_best(path: Path) -> Checkpoint:
+    best = RunDirectory(path).load_best(lambda sentence: warnings.warn(sentence, ZooWarning, stacklevel=2))
+    if best is None:
         raise CheckpointError(
             f"{path} holds no checkpoint; give a run directory of `zoo train` or a .safetensors file."
         )
-    return found[1]
+    return best[1]
 
 
 def evaluate_on_text(
     trained: LoadedModel, sources: Sequence[str], glob: str | None, part: str | None, on_unknown: str
 ) -> dict[str, Any]:
-    """The model's loss on its own text or another.
+    """Measure the loss of a language model on its own text or another.
 
     Args:
         trained: The model.
         sources: The other text; empty for the model's own.
-        glob: Which files of a directory are read; None for what the run did.
-        part: ``train``, ``valid``, ``test`` or ``all``; None for the part of its own text that was looked at
-            least, or all of another.
-        on_unknown: ``error``, or ``skip`` to leave out symbols that the model does not know.
+        glob: Pattern of the files of a directory; None for that of the run.
+        part: ``train``, ``valid``, ``test`` or ``all``. None: of its own text the first that is not empty of
+            test, valid and train; of another text all.
+        on_unknown: ``error``, or ``skip`` to leave out unknown symbols.
 
     Raises:
         DataError: if the text cannot be read, has unknown symbols, or is too short.
-        UsageError: if there is no such part.
+        UsageError: if the part does not exist.
     """
     model = trained.model
     if not isinstance(model, LanguageModel):
         raise UsageError(f"{trained.source} holds a {model.kind}, which reads no text.")
-    corpus = _read(trained, model, sources, glob)
+    corpus = _read_corpus(trained, model, sources, glob)
     tokens = corpus.tokens_in(model.vocab, "skip" if on_unknown == "skip" else "error")
     own = corpus.sha256 == trained.sha256
-    name, chosen = _choose(trained, tokens, part, own)
+    name, selected = _select_part(trained, tokens, part, own)
     config = trained.config or Config()
-    score = evaluate(model, Streams(chosen, *fit(len(chosen), config.batch or 32, config.seq or 64)))
+    score = evaluate(model, Streams(selected, *fit(len(selected), config.batch or 32, config.seq or 64)))
     return {
         "text": corpus.name,
         "sha256": corpus.sha256,
@@ -108,7 +108,9 @@ def evaluate_on_text(
     }
 
 
-def _read(trained: LoadedModel, model: LanguageModel, sources: Sequence[str], glob: str | None) -> Corpus:
+def _read_corpus(
+    trained: LoadedModel, model: LanguageModel, sources: Sequence[str], glob: str | None
+) -> Corpus:
     config = trained.config
     pattern = glob or (config.glob if config else "*")
     level: TextLevel = "byte" if model.vocab.level == "byte" else "char"
@@ -125,8 +127,7 @@ def _read(trained: LoadedModel, model: LanguageModel, sources: Sequence[str], gl
     return corpus
 
 
-def _choose(trained: LoadedModel, tokens: Any, part: str | None, own: bool) -> tuple[str, Any]:
-    """The name of a part and its tokens."""
+def _select_part(trained: LoadedModel, tokens: Any, part: str | None, own: bool) -> tuple[str, Any]:
     if part == "all" or (part is None and not own):
         return "all", tokens
     shares = (trained.config.split if trained.config else None) or "90,5,5"

@@ -1,4 +1,4 @@
-"""Finding cells, optimizers, samplers, tasks and trackers for a command, and plugins in files."""
+"""Look up cells, optimizers, samplers, tasks and trackers by name or file, and load plugin files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMPONENT_CLASSES: dict[str, type[Component]] = {
 
 
 def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--plugin FILE.py``: the files are loaded before the command runs, which never sees the option."""
+    """Add ``--plugin FILE.py`` to a command: the files are loaded before it runs, without the argument."""
 
     @option(
         "--plugin",
@@ -37,18 +37,18 @@ def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Load a plugin from a file; may be repeated.",
     )
     @functools.wraps(command)
-    def loaded(*args: Any, plugin: tuple[str, ...], **kwargs: Any) -> Any:
+    def load_and_run(*args: Any, plugin: tuple[str, ...], **kwargs: Any) -> Any:
         load_plugins(plugin)
         return command(*args, **kwargs)
 
-    return loaded
+    return load_and_run
 
 
 def load_plugins(files: Iterable[str]) -> None:
-    """Load plugins from files, and say on stderr if an installed one failed.
+    """Load plugins from files, and print a note on stderr if an installed one failed.
 
     Raises:
-        UsageError: if there is no such Python file.
+        UsageError: if a file does not exist or is not a Python file.
         PluginError: if one cannot be loaded.
     """
     for file in files:
@@ -58,61 +58,60 @@ def load_plugins(files: Iterable[str]) -> None:
         echo_err(f"{failed} plugin{'s' * (failed > 1)} failed to load: `zoo plugins` shows why.")
 
 
-def repeated_flags(plugins: Iterable[str], **members: Iterable[str | None]) -> list[str]:
-    """Flags to repeat in later commands: files are never loaded because a checkpoint names them.
+def repeated_flags(plugins: Iterable[str], **components: Iterable[str | None]) -> list[str]:
+    """Flags to repeat in later commands, since a checkpoint never causes a file to be loaded.
 
     Args:
         plugins: The values of ``--plugin``.
-        **members: The names that a flag such as ``cell`` was given, None if it was not. Files among them are
+        **components: The values of flags such as ``cell``, None if one was not given. Only files are
             repeated.
     """
     words = []
-    for flag, names in members.items():
+    for flag, names in components.items():
         if files := [name for name in names if name and is_file_spec(name)]:
             words += [f"--{flag}", ",".join(files)]
     return [*words, *(word for file in plugins for word in ("--plugin", file))]
 
 
 def cell_class(text: str) -> type[Cell]:
-    """The cell that a name or ``FILE.py:Class`` stands for, with modifiers if those follow.
+    """The cell of a name or ``FILE.py:Class``, with its modifiers.
 
     Raises:
-        UnknownNameError: if no cell or modifier has the name.
-        ZooError: if the file or the class is not there or is no cell, or a modifier makes no sense for it.
+        UnknownNameError: if the name of a cell or modifier is unknown.
+        ZooError: if the file or the class does not exist or is not a cell, or a modifier does not fit it.
     """
     return load_cell_file(text) if is_file_spec(text) else registered_cell(text)
 
 
 def task_class(text: str) -> type[Task]:
-    """The task that a name or ``FILE.py:Class`` stands for.
+    """The task of a name or ``FILE.py:Class``.
 
     Raises:
-        UnknownNameError: if no task has the name.
-        ZooError: if the file or the class is not there or is no task.
+        UnknownNameError: if the name is unknown.
+        ZooError: if the file or the class does not exist or is not a task.
     """
     return load_class_file(text, Task) if is_file_spec(text) else registry_of(Task).cls(text)
 
 
 def file_cell(text: str | None) -> type[Cell] | None:
-    """The cell of ``--cell FILE.py:Class`` where a checkpoint already names its cell.
+    """The cell of ``--cell FILE.py:Class`` for a trained model, which names its own cell.
 
     Raises:
-        UsageError: if the text is a name: the checkpoint's own counts.
+        UsageError: if the text is a name.
     """
     return None if text is None else load_cell_file(_only_file("cell", text))
 
 
 def file_task(text: str | None) -> type[Task] | None:
-    """The task of ``--task FILE.py:Class`` where a run already names its task.
+    """The task of ``--task FILE.py:Class`` for a run, which names its own task.
 
     Raises:
-        UsageError: if the text is a name: the run's own counts.
+        UsageError: if the text is a name.
     """
     return None if text is None else load_class_file(_only_file("task", text), Task)
 
 
 def _only_file(kind: str, text: str) -> str:
-    """The text, if it means a file."""
     if not is_file_spec(text):
         raise UsageError(
             f"--{kind} {text}: a trained model names its {kind} itself; --{kind} FILE.py:Class is for a "
@@ -122,15 +121,15 @@ def _only_file(kind: str, text: str) -> str:
 
 
 def trained_task(name: str, own: type[Task] | None = None) -> type[Task]:
-    """The task that a run was begun with.
+    """The task that a run was trained on.
 
     Args:
         name: Its name.
-        own: The class that was named with ``--task FILE.py:Class``, if one was.
+        own: The class of ``--task FILE.py:Class``, if given.
 
     Raises:
         UsageError: if the class has another name.
-        UnknownNameError: if it is not registered here, saying what to do.
+        UnknownNameError: if it is not registered here.
     """
     if own is not None:
         if own.name != name:
@@ -148,12 +147,12 @@ def trained_task(name: str, own: type[Task] | None = None) -> type[Task]:
 
 
 def find_component(text: str) -> type[Component]:
-    """What ``NAME``, ``KIND:NAME`` as in ``optimizer:adam``, or ``FILE.py:Class`` stands for.
+    """The component of ``NAME``, ``KIND:NAME`` such as ``optimizer:adam``, or ``FILE.py:Class``.
 
     Raises:
-        UnknownNameError: if nothing has the name.
-        UsageError: if several have it.
-        ZooError: if a file or class is not there, or is of no kind.
+        UnknownNameError: if the name is unknown.
+        UsageError: if components of several kinds have it.
+        ZooError: if a file or class does not exist, or is not a component.
     """
     if is_file_spec(text):
         is_modified = MODIFIER_SEPARATOR in text.rpartition(":")[2]

@@ -1,4 +1,4 @@
-"""How a command fails: one sentence on stderr and an exit code, never a traceback, except for bugs."""
+"""Error reports: one sentence on stderr and an exit code; a traceback only for bugs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from zoo.distributed.launch import rank_of_launch
 from zoo.errors import ZooError, ZooWarning
 
 RANK_ERROR_WAIT_S = 2.0
-"""Seconds that a rank gives the first one to say what is wrong."""
+"""Seconds that a rank above 0 waits for rank 0 to report the error."""
 
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """Within the block errors and warnings of zoo become sentences for people.
+    """Convert errors of zoo to click errors, and print warnings of zoo as one line.
 
     Raises:
-        click.ClickException: for a ``ZooError``, or what the system does not grant; exit code 1.
-        OSError: if nobody reads what is written; click ends silently then.
+        click.ClickException: for ``ZooError``, ``MemoryError`` and ``OSError``; exit code 1.
+        OSError: if the reader of standard output is gone; click then ends silently.
         click.exceptions.Exit: with code 130 after Ctrl-C.
     """
     with warnings.catch_warnings():
@@ -37,7 +37,7 @@ def report_errors() -> Iterator[None]:
             try:
                 yield
             finally:
-                sys.stdout.flush()  # a full or broken stream is an error here; at exit it would be noise
+                sys.stdout.flush()  # report a full or broken stream here, not at exit
         except click.ClickException as error:
             error.message = shorten_middle(escape_controls(error.message))  # type: ignore[misc]  # and keep its usage
             raise
@@ -67,16 +67,16 @@ def echo_err(sentence: str) -> None:
 
 
 def _wait_for_rank0() -> None:
-    """What one rank of a job refuses, all do as a rule: the first says it, and ends the others."""
+    # All ranks usually fail alike: rank 0 reports the error and ends the others.
     if rank_of_launch() > 0:
         time.sleep(RANK_ERROR_WAIT_S)
 
 
-def _warning_printer(otherwise: Callable[..., Any]) -> Callable[..., None]:
+def _warning_printer(default: Callable[..., Any]) -> Callable[..., None]:
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, ZooWarning):
             echo_err(f"Warning: {message}")
         else:
-            otherwise(message, category, *where, **more)
+            default(message, category, *where, **more)
 
     return show

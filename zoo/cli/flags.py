@@ -1,9 +1,7 @@
-"""Click options and arguments with checks that all commands share.
+"""Click options, arguments and commands of zoo.
 
-They reject empty values (an unset shell variable), NUL characters, integers above a billion, and a second
-value for an option that takes one.
-
-A command whose options stand under headings: thirty in one list are a wall.
+Options and arguments reject empty values (an unset shell variable), NUL characters, integers above a billion,
+and a second value for an option that takes one. The help of a long command shows options by section.
 """
 
 from __future__ import annotations
@@ -15,11 +13,8 @@ from typing import Any
 import click
 
 MAX_INTEGER = 10**9
-
-"""The largest integer, unless an option says otherwise."""
-
+"""The largest integer, unless an option sets ``most``."""
 MAX_SEED = 2**63 - 1
-
 """The largest seed."""
 
 
@@ -41,7 +36,7 @@ class CheckedOption(click.Option):
         self.takes_one = not (self.multiple or self.is_flag or self.count)
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        """Let the parser collect all values, where it would keep the last one only."""
+        """Make the parser collect all values instead of the last one."""
         if self.takes_one:
             parser.add_option(self, opts=self.opts, dest=self.name, action="append", nargs=self.nargs)
         else:
@@ -75,7 +70,6 @@ class CheckedArgument(click.Argument):
 
 
 option = partial(click.option, cls=CheckedOption)
-
 argument = partial(click.argument, cls=CheckedArgument)
 
 
@@ -97,10 +91,9 @@ def _checked(
 
 
 def _flatten(value: Any) -> Iterator[Any]:
-    """The single values of one that may be repeated or have several parts."""
     if isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _flatten(part)
+        for item in value:
+            yield from _flatten(item)
     else:
         yield value
 
@@ -109,11 +102,11 @@ _OTHER_OPTIONS = "Options"
 
 
 class Flag(CheckedOption):
-    """An option under a heading.
+    """An option of a `SectionedCommand`.
 
     Args:
         *names: Its spellings, and its name in Python.
-        section: The heading.
+        section: Heading of its section in the help.
         **attributes: As for :class:`CheckedOption`.
     """
 
@@ -123,16 +116,16 @@ class Flag(CheckedOption):
 
 
 class SectionedCommand(click.Command):
-    """A command whose help shows its options by section, in order of appearance, the rest at the end."""
+    """A command whose help shows its options by section, in order of appearance, others last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections."""
+        """Write the options by section."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
                 sections.setdefault(getattr(param, "section", _OTHER_OPTIONS), []).append(record)
-        sections[_OTHER_OPTIONS] = sections.pop(_OTHER_OPTIONS)  # there is always --help
+        sections[_OTHER_OPTIONS] = sections.pop(_OTHER_OPTIONS)  # never empty: it has --help
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)

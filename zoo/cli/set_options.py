@@ -1,4 +1,4 @@
-"""``--set name=value``: options of a cell, an optimizer, a schedule or a sampler, from text."""
+"""``--set name=value``: parse options of cells, optimizers, schedules and samplers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Target:
     """Something whose options can be set.
 
     Args:
-        prefix: What stands before the dot in ``cell.alpha=0.5``.
-        label: How an error names it, ``cell 'vanilla'``.
-        readers: Name of each option, and what makes its value from text.
+        prefix: Text before the dot in ``cell.alpha=0.5``.
+        label: Its name in errors, ``cell 'vanilla'``.
+        readers: Parser of each option.
     """
 
     prefix: str
@@ -29,28 +29,28 @@ class Target:
     readers: Mapping[str, Reader]
 
 
-def component_target(prefix: str, member: type[Component]) -> Target:
-    """The declared options of a cell, an optimizer or a sampler."""
-    return Target(prefix, member.label(), {name: _reader(member, name) for name in member.declared_options})
+def component_target(prefix: str, component: type[Component]) -> Target:
+    """The declared options of a component."""
+    readers = {name: _reader(component, name) for name in component.declared_options}
+    return Target(prefix, component.label(), readers)
 
 
-def _reader(member: type[Component], name: str) -> Reader:
-    return lambda text: member.declared_options[name].parse(text, member.label())
+def _reader(component: type[Component], name: str) -> Reader:
+    return lambda text: component.declared_options[name].parse(text, component.label())
 
 
 def assign(texts: Iterable[str], targets: Sequence[Target]) -> Chosen:
-    """The values that a number of ``--set`` give, by the prefix of their target.
+    """Parse the values of ``--set``.
 
     Args:
         texts: ``"name=value"`` or ``"prefix.name=value"``; each option at most once.
-        targets: Where names are looked up.
+        targets: The options that exist.
 
     Returns:
-        A dictionary for each target's prefix, empty where nothing is set.
+        The options that were set, by prefix of the target.
 
     Raises:
-        UsageError: if a text is no assignment, or a name is unknown, stands for several options or is set
-            twice.
+        UsageError: if a text is not an assignment, or an option is unknown, ambiguous or set twice.
     """
     chosen: Chosen = {target.prefix: {} for target in targets}
     for text in texts:
@@ -72,18 +72,18 @@ def _find(name: str, targets: Sequence[Target]) -> tuple[Target, str]:
         raise UsageError(
             f"--set {name}: {prefix!r} is none of {', '.join(prefixes)}.{did_you_mean(prefix, prefixes)}"
         )
-    found = [target for target in considered if option in target.readers]
-    if len(found) > 1:
+    matches = [target for target in considered if option in target.readers]
+    if len(matches) > 1:
         raise UsageError(
-            f"--set {name} could mean {_either(target.label for target in found)}; "
-            f"write {_either(f'{target.prefix}.{option}' for target in found)}."
+            f"--set {name} could mean {_either(target.label for target in matches)}; "
+            f"write {_either(f'{target.prefix}.{option}' for target in matches)}."
         )
-    if not found:
-        raise UsageError(_unknown(name, option, considered))
-    return found[0], option
+    if not matches:
+        raise UsageError(_unknown_option(name, option, considered))
+    return matches[0], option
 
 
-def _unknown(name: str, option: str, targets: Sequence[Target]) -> str:
+def _unknown_option(name: str, option: str, targets: Sequence[Target]) -> str:
     known = [option for target in targets for option in target.readers]
     has = "; ".join(f"{target.label} has {', '.join(target.readers) or 'none'}" for target in targets)
     return f"--set {name}: there is no option {option!r}: {has}.{did_you_mean(option, known)}"

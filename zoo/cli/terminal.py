@@ -1,7 +1,4 @@
-"""What stands between a text and the person who reads it: a terminal, or not.
-
-Sheets on a terminal, and in a pipe.
-"""
+"""Output to a terminal or a pipe: text, styles and tables."""
 
 from __future__ import annotations
 
@@ -22,9 +19,9 @@ if TYPE_CHECKING:
 
     from zoo.tables import TextTable
 
-WIDTH = 100  # of what is written for reading where nobody says how wide it may be
+WIDTH = 100  # of text, unless a terminal has another width
 
-_STYLES = re.compile(r"\x1b\[(?:[0-2]|3[1-7])m")  # what `styled` writes
+_STYLES = re.compile(r"\x1b\[(?:[0-2]|3[1-7])m")  # escape sequences of `styled`
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:
@@ -40,14 +37,14 @@ def make_console() -> Console:
 
 
 def echo(text: str = "", nl: bool = True) -> None:
-    """Print a text on standard output, as every command does: it may come from a file or a plugin.
+    """Print a text on standard output with control characters escaped: it may come from a file or a plugin.
 
-    On a terminal the looks of ``styled`` stay; every other control becomes visible.
+    On a terminal the styles of `styled` stay.
     """
     if is_terminal():
-        looks = [*_STYLES.findall(text), ""]
+        styles = [*_STYLES.findall(text), ""]
         text = "".join(
-            escape_controls(part) + look for part, look in zip(_STYLES.split(text), looks, strict=True)
+            escape_controls(part) + style for part, style in zip(_STYLES.split(text), styles, strict=True)
         )
     else:
         text = escape_controls(text)
@@ -55,7 +52,7 @@ def echo(text: str = "", nl: bool = True) -> None:
 
 
 def rich_text(text: str, style: str = "", **layout: Any) -> Text:
-    """A text for rich, which passes controls on to the terminal."""
+    """A rich text with control characters escaped, which rich does not do."""
     from rich.text import Text
 
     return Text(escape_controls(text), style, **layout)
@@ -71,22 +68,22 @@ def dim(text: str) -> str:
     return styled(text, dim=True)
 
 
-def styled(text: str, **look: Any) -> str:
-    """The text in a look (see ``click.style``) on a terminal; without its colour under ``NO_COLOR``."""
+def styled(text: str, **style: Any) -> str:
+    """The text in a style of ``click.style`` on a terminal; without its colour under ``NO_COLOR``."""
     if os.environ.get("NO_COLOR"):
-        look.pop("fg", None)
-    return click.style(text, **look) if look and is_terminal() else text
+        style.pop("fg", None)
+    return click.style(text, **style) if style and is_terminal() else text
 
 
 def show_table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = (), fit: bool = False
 ) -> None:
-    """Print a table: as wide as it must be into a pipe, fitted and coloured on a terminal.
+    """Print a table: at its full width into a pipe, fitted and styled on a terminal.
 
     Args:
         headings: One for each column.
         rows: Texts, one for each column.
-        right: Columns that are set to the right.
+        right: Columns that are aligned right.
         fit: Whether the last column is cut to a width of 100 in a pipe too.
     """
     if is_terminal():
@@ -97,7 +94,7 @@ def show_table(
 
 
 def truncate(line: str, width: int = WIDTH) -> str:
-    """A line of at most so many characters, the last of them an ellipsis where it was cut."""
+    """Cut a line to ``width`` characters, with an ellipsis as the last."""
     return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
 
 
@@ -118,21 +115,21 @@ def _show_fitted(headings: Sequence[str], rows: Iterable[Sequence[str]], right: 
     make_console().print(table)
 
 
-def show_tables(sheets: Iterable[TextTable], sentences: Collection[str] = ()) -> None:
+def show_tables(tables: Iterable[TextTable], sentences: Collection[str] = ()) -> None:
     """Print tables under their titles.
 
     Args:
-        sheets: The tables.
-        sentences: Headings of columns that a terminal may break into lines.
+        tables: The tables.
+        sentences: Headings of columns that may wrap on a terminal.
     """
-    for sheet in sheets:
-        echo(f"\n{bold(sheet.title)}")
+    for table in tables:
+        echo(f"\n{bold(table.title)}")
         if is_terminal():
-            _show_fitted_table(sheet.fit(make_console().width), sentences)
+            _show_fitted_table(table.fit(make_console().width), sentences)
         else:
-            echo("\n".join(plain_table([sheet.headings, *sheet.rows], sheet.right)))
-        if sheet.legend:
-            echo(dim(sheet.legend))
+            echo("\n".join(plain_table([table.headings, *table.rows], table.right)))
+        if table.legend:
+            echo(dim(table.legend))
 
 
 def _show_fitted_table(sheet: TextTable, sentences: Collection[str]) -> None:

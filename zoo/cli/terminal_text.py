@@ -1,4 +1,4 @@
-"""Text of files and plugins on a terminal, with control characters as escape sequences."""
+"""Safe display of text from files and plugins: control characters become escape sequences."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _CONTROLS = (
 _ESCAPES = {code: ascii(chr(code))[1:-1] for code in _CONTROLS if chr(code) not in "\n\t"}
 
 MAX_MESSAGE_CHARACTERS = 2000
-"""Characters of a message: an error may quote a whole file."""
+"""Largest message in characters: an error may quote a whole file."""
 
 
 def escape_controls(text: str) -> str:
-    """The text with control characters as escape sequences of Python; newlines and tabs stay."""
+    """Replace control characters by escape sequences of Python, except newlines and tabs."""
     return text.translate(_ESCAPES)
 
 
 def shorten_middle(text: str, longest: int = MAX_MESSAGE_CHARACTERS) -> str:
-    """The start, the length and the end of a text of more than ``longest`` characters; others stay."""
+    """Shorten a text of more than ``longest`` characters to its start, its length and its end."""
     if len(text) <= longest:
         return text
     return f"{text[: longest * 3 // 4]} ... ({len(text):,} characters) ... {text[-(longest // 4) :]}"

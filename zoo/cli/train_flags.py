@@ -1,7 +1,7 @@
-"""The flags of ``zoo train`` that are settings of a run: one row each.
+"""The flags of ``zoo train`` that set fields of ``zoo.training.Config``.
 
-A flag that is not given stays None, so that ``zoo.training.Config`` alone knows the defaults and a resumed
-run keeps what it was begun with; the help quotes them.
+A flag that is not given is None, so defaults are defined in ``Config`` alone and a resumed run keeps its
+stored settings. The help quotes the defaults.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def _make_flag(
 ) -> Flag:
     default = _DEFAULTS[name]
     shown = " ".join(default) if isinstance(default, tuple) else default
-    told = isinstance(shown, (int, float, str)) and not isinstance(shown, bool)
-    note = f"  [{shown}]" if told else ""
+    is_shown = isinstance(shown, (int, float, str)) and not isinstance(shown, bool)
+    note = f"  [{shown}]" if is_shown else ""
     return Flag(
         spelt or f"--{name.replace('_', '-')}",
         name,
@@ -43,7 +43,7 @@ def _make_flag(
 
 
 def _number_or_word(text: str) -> int | str:
-    """A number if it is one; which words are allowed, Config says."""
+    # Config validates the word.
     return int(text) if text.isdecimal() else text
 
 
