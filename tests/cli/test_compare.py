@@ -346,7 +346,7 @@ def test_live_display():
     with LiveCompareDisplay(console, Now()) as show:
         for event in EVENTS[:8]:
             show(event)
-        console.print(show._below())
+        console.print(show._render())
         for event in EVENTS[8:]:
             show(event)
     text = console.export_text()

@@ -1,8 +1,6 @@
-"""Numbers as people read them.
+"""Texts for numbers, and for events of a run in all displays.
 
-What the displays say, whatever they look like: facts of events in, short texts out.
-
-``start`` is the first event of a session, ``"start"`` or ``"resume"``, which says what is trained on what.
+``start`` is the first event of a session, ``"start"`` or ``"resume"``, with its configuration.
 """
 
 from __future__ import annotations
@@ -12,17 +10,19 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+Event = dict[str, Any]
+
 _PREFIXES = ("", "k", "M", "G", "T")
 
 
 def format_bytes(number: int) -> str:
-    """Bytes: ``12.9 MB``, ``950 B``."""
+    """Format a number of bytes: ``12.9 MB``, ``950 B``."""
     digits, prefix = _scaled(number)
     return f"{digits} {prefix}B"
 
 
 def format_short(number: float) -> str:
-    """Three digits and a letter: ``124k``, ``1.23M``, ``950``."""
+    """Format a number with three digits and a letter: ``124k``, ``1.23M``, ``950``."""
     return "".join(_scaled(number))
 
 
@@ -36,31 +36,29 @@ def _scaled(number: float) -> tuple[str, str]:
 
 
 def clock(seconds: float) -> str:
-    """A duration: ``0:41``, ``2:05:09``."""
+    """Format seconds as a clock: ``0:41``, ``2:05:09``."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def duration(seconds: float) -> str:
-    """A duration in a sentence: ``4.2 s``, ``2:05 min``, ``2:05:09 h``."""
+    """Format seconds with a unit: ``4.2 s``, ``2:05 min``, ``2:05:09 h``."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     return f"{clock(seconds)} {'h' if round(seconds) >= 3600 else 'min'}"
 
 
-Event = dict[str, Any]
-
 _REASONS = {"no improvement": "stopped early, for want of improvement,"}
 
 
 def symbol_noun(start: Event) -> str:
-    """What a run reads one at a step: ``char`` or ``byte`` of a text, ``input`` of a task."""
+    """Name of the input of one step: ``char`` or ``byte`` of a text, ``input`` of a task."""
     return "input" if "task" in start else str(start["config"]["level"])
 
 
 def header(start: Event) -> dict[str, str]:
-    """What is known when a run begins, by heading."""
+    """The header of a run: text by heading."""
     read = (
         {"task": _task(start), "score": _score(start)}
         if "task" in start
@@ -129,7 +127,6 @@ def loss(event: Event, start: Event) -> str:
 
 
 def _loss_details(event: Event, start: Event) -> Iterator[str]:
-    """What stands beside a loss."""
     if "bits" in event:
         yield f"{event['bits']:.3f} bits/{symbol_noun(start)}"
     if "score" in event:
@@ -143,12 +140,12 @@ def speed(event: Event, start: Event) -> str:
 
 
 def compiled(event: Event) -> str:
-    """How long the kernels took, if they were compiled and not loaded; else nothing."""
+    """Compile time; empty if the kernels were loaded from the cache."""
     return f"compiled in {duration(event['seconds'])}; the next run loads it" if event["fresh"] else ""
 
 
 def end_summary(event: Event, start: Event) -> str:
-    """Why and where a run ended."""
+    """Why and at which step a run ended."""
     if event["reason"] == "finished" and start["event"] == "resume" and start["step"] == event["step"]:
         return f"nothing was left to do after step {event['step']:,}; --steps N goes further"
     reason = _REASONS.get(event["reason"], event["reason"])
@@ -156,18 +153,18 @@ def end_summary(event: Event, start: Event) -> str:
 
 
 def best_loss(event: Event, start: Event) -> str:
-    """The lowest loss of a run; of a text in nats and in bits."""
+    """The best loss of a run; of a text in nats and in bits."""
     if event["best"] is None:
         return "not validated yet"
     if "task" in start:
         return f"validation loss {event['best']:.4f}, at step {event['best_step']:,}"
     part = "validation" if start["text"]["valid"] > 1 else "training text"
     bits = event["best"] / math.log(2)
-    place = f"at step {event['best_step']:,}"
-    return f"{part} loss {event['best']:.4f} nats, {bits:.3f} bits/{symbol_noun(start)}, {place}"
+    step = f"at step {event['best_step']:,}"
+    return f"{part} loss {event['best']:.4f} nats, {bits:.3f} bits/{symbol_noun(start)}, {step}"
 
 
 def next_command(start: Event, extra_flags: Sequence[str]) -> tuple[str, str]:
-    """What can be done next with a run, and what to type for it."""
+    """The next command for a run, ``eval`` or ``sample``, and its command line."""
     verb = "eval" if "task" in start else "sample"
     return verb, shlex.join(["zoo", verb, start["out"], *extra_flags])

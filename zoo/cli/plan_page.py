@@ -1,4 +1,4 @@
-"""The plan of a cell's kernels as a page: what is computed when, kept, computed again, and what it costs."""
+"""The plan of the kernels of a cell as text: equations by phase, saved and recomputed values, and costs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.compiler.plan_values import Cost
 from zoo.compiler.printing import format_dim
 from zoo.tables import plain_table
 
-_TEXT = 52  # where notes beside equations begin
+_TEXT = 52  # column of the notes beside equations
 
 _LEGEND = (
     "For a state h, h' is the state after the step, dh the gradient by h, and dh' what comes back from the "
@@ -34,29 +34,29 @@ _BACKWARD_TITLES = {
 }
 
 
-def plan_lines(found: Explanation, input_size: int, hidden_size: int) -> Iterator[str]:
-    """The lines of the page.
+def plan_lines(explanation: Explanation, input_size: int, hidden_size: int) -> Iterator[str]:
+    """The lines of the plan.
 
     Args:
-        found: The explanation.
-        input_size: ``I`` for which formulas are worked out.
-        hidden_size: ``H``.
+        explanation: The explanation of the kernels.
+        input_size: ``I`` for the costs.
+        hidden_size: ``H`` for the costs.
 
     Raises:
-        UsageError: if the cell does not come in these sizes.
+        UsageError: if the cell does not support these sizes.
     """
-    found.cell.param_shapes(input_size, hidden_size)
-    found.cell.state_shapes(input_size, hidden_size)
-    options = [f"{name}={value!r}" for name, value in found.cell.options.items()]
-    yield f"{bold(found.cell.name)}  {dim(', '.join(['how its kernels run', *options]))}"
+    explanation.cell.param_shapes(input_size, hidden_size)
+    explanation.cell.state_shapes(input_size, hidden_size)
+    options = [f"{name}={value!r}" for name, value in explanation.cell.options.items()]
+    yield f"{bold(explanation.cell.name)}  {dim(', '.join(['how its kernels run', *options]))}"
     yield ""
     yield from _indented(textwrap.wrap(_LEGEND, WIDTH))
-    yield from ("", bold("Forward"), *_sections(found.forward, _FORWARD_TITLES))
-    yield from ("", bold("Kept for the way back, of every step and row"), *_indented(_kept(found)))
-    yield from ("", bold("Backward"), *_sections(found.backward, _BACKWARD_TITLES))
-    yield from ("", bold("Computed again on the way back"), *_indented(_recomputed(found)))
+    yield from ("", bold("Forward"), *_sections(explanation.forward, _FORWARD_TITLES))
+    yield from ("", bold("Kept for the way back, of every step and row"), *_indented(_kept(explanation)))
+    yield from ("", bold("Backward"), *_sections(explanation.backward, _BACKWARD_TITLES))
+    yield from ("", bold("Computed again on the way back"), *_indented(_recomputed(explanation)))
     yield from ("", bold(f"One step of one row, for I={input_size} and H={hidden_size}"))
-    yield from _indented(_costs(found, {"I": input_size, "H": hidden_size}))
+    yield from _indented(_costs(explanation, {"I": input_size, "H": hidden_size}))
 
 
 def _indented(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
@@ -89,24 +89,24 @@ def _marks(equation: Equation) -> list[str]:
     return ["kept"] * equation.kept + ["again"] * equation.again
 
 
-def _kept(found: Explanation) -> list[str]:
+def _kept(explanation: Explanation) -> list[str]:
     rows = [
         [kept.name, format_dim(kept.numbers), "which is the output" if kept.is_output else ""]
-        for kept in found.kept
+        for kept in explanation.kept
     ]
-    return plain_table([*rows, ["in all", format_dim(found.numbers_kept), "numbers"]])
+    return plain_table([*rows, ["in all", format_dim(explanation.numbers_kept), "numbers"]])
 
 
-def _recomputed(found: Explanation) -> list[str]:
-    names = dict.fromkeys(equation.name for equation in found.again)
+def _recomputed(explanation: Explanation) -> list[str]:
+    names = dict.fromkeys(equation.name for equation in explanation.again)
     return textwrap.wrap(", ".join(names), WIDTH) or ["nothing"]
 
 
-def _costs(found: Explanation, sizes: dict[str, int]) -> list[str]:
-    bytes_kept = as_dim(4) * found.numbers_kept
+def _costs(explanation: Explanation, sizes: dict[str, int]) -> list[str]:
+    bytes_kept = as_dim(4) * explanation.numbers_kept
     rows = [
-        *_cost_rows("forward", found.forward_cost),
-        *_cost_rows("backward", found.backward_cost),
+        *_cost_rows("forward", explanation.forward_cost),
+        *_cost_rows("backward", explanation.backward_cost),
         ("kept", "bytes in float32", bytes_kept),
         ("", "bytes in float64", as_dim(2) * bytes_kept),
     ]

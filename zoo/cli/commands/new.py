@@ -31,7 +31,7 @@ def command(name: str, cell: str | None, directory: str | None) -> None:
     check_target(target)
     files = package_files(names)
     write_directory(target, {path: file.text for path, file in files.items()})
-    _print_indented(f"Wrote {target}:", plain_table([path, file.about] for path, file in files.items()))
+    _print_indented(f"Wrote {target}:", plain_table([path, file.description] for path, file in files.items()))
     _print_indented("\nNext:", _next_steps(target, names.cell))
 
 

@@ -1,4 +1,4 @@
-"""How a run is watched: events in; lines, JSON, a live display, or next to nothing out."""
+"""Displays of training runs and comparisons: plain lines, JSON, a live display, or warnings only."""
 
 from zoo.cli.display.display import EventHandler, open_display
 

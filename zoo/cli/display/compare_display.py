@@ -1,4 +1,4 @@
-"""The displays of a comparison: plain lines, and a bar on a terminal."""
+"""The displays of a comparison: plain lines, or a progress bar on a terminal."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _WIDTH = 36
 
 
 def open_compare_display(quiet: bool, as_json: bool) -> AbstractContextManager[EventHandler]:
-    """A context that gives what is called with every event of a comparison.
+    """Open the display of a comparison: a context that returns the handler of its events.
 
     Args:
-        quiet: Say nothing but what went wrong, on stderr.
-        as_json: Print each event as one line of JSON, and nothing else.
+        quiet: Print problems only, on stderr.
+        as_json: Print each event as one line of JSON.
     """
     if as_json:
         return nullcontext(print_json)
@@ -43,18 +43,18 @@ def open_compare_display(quiet: bool, as_json: bool) -> AbstractContextManager[E
 
 
 class PlainCompareDisplay:
-    """Plain lines, one an event. Their form is stable: people grep them.
+    """Plain lines of the events. Their form is stable: people grep them.
 
     Args:
         write: Called with each line.
-        progress: What counts.
+        progress: The progress of the comparison.
     """
 
     def __init__(self, write: Callable[[str], None], progress: ComparisonProgress | None = None) -> None:
         self.write, self.progress = write, progress or ComparisonProgress()
 
     def __call__(self, event: Event) -> None:
-        """Write what an event says, if it is for people."""
+        """Write the lines of an event."""
         self.progress.update(event)
         if event["event"] in _EVENT_LINES:
             for line in _EVENT_LINES[event["event"]](event, self.progress):
@@ -62,10 +62,10 @@ class PlainCompareDisplay:
 
 
 class LiveCompareDisplay:
-    """What has happened stays above as lines, what goes on is a bar and a line for each process below.
+    """Lines of past events above; a progress bar and a line for each running job below.
 
     Args:
-        console: Where to.
+        console: The terminal.
         now: A clock, in seconds; the console's own if None.
     """
 
@@ -76,7 +76,7 @@ class LiveCompareDisplay:
         self.progress = ComparisonProgress(now or console.get_time)
         self.stage = ""
         self.live = RichLive(
-            console=console, get_renderable=self._below, refresh_per_second=4, transient=True
+            console=console, get_renderable=self._render, refresh_per_second=4, transient=True
         )
 
     def __enter__(self) -> LiveCompareDisplay:
@@ -89,7 +89,7 @@ class LiveCompareDisplay:
         self.live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Show what an event says."""
+        """Show an event."""
         self.progress.update(event)
         if event["event"] == "stage":
             self.stage = _STAGES[event["stage"]]
@@ -98,7 +98,7 @@ class LiveCompareDisplay:
             for line in _EVENT_LINES[event["event"]](event, self.progress):
                 self.console.print(rich_text(line, style))
 
-    def _below(self) -> RenderableType:
+    def _render(self) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -110,17 +110,16 @@ class LiveCompareDisplay:
         bar = ProgressBar(
             1.0, self.progress.fraction, width=_WIDTH, complete_style="cyan", finished_style="cyan"
         )
-        words = f"{self.stage}  {self.progress.done} / {self.progress.jobs}"
-        row.add_row(bar, rich_text(words), rich_text("" if left is None else f"{clock(left)} left", "dim"))
-        at_work = [
+        text = f"{self.stage}  {self.progress.done} / {self.progress.jobs}"
+        row.add_row(bar, rich_text(text), rich_text("" if left is None else f"{clock(left)} left", "dim"))
+        running = [
             rich_text(f"  {path.removeprefix('runs/')}  {steps:,} / {self.progress.total(path):,}", "dim")
             for path, steps in self.progress.running()
         ]
-        return Group(row, *at_work)
+        return Group(row, *running)
 
 
 def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa: ARG001 - every row of the table takes both
-    """What is compared."""
     plan = event["plan"]
     for heading in ("cells", "tasks"):
         yield f"{heading:<6} {', '.join(member['label'] for member in plan[heading])}"
@@ -130,19 +129,18 @@ def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa
 
 
 def _rates(rates: list[float]) -> str:
-    words = ", ".join(f"{rate:g}" for rate in rates)
-    return f"lr {words}" if len(rates) == 1 else f"lr chosen among {words}"
+    text = ", ".join(f"{rate:g}" for rate in rates)
+    return f"lr {text}" if len(rates) == 1 else f"lr chosen among {text}"
 
 
 def _stage(event: Event, progress: ComparisonProgress) -> Iterator[str]:
-    """What comes now."""
     if event["missing"]:
         before = f", {progress.done} done before" if progress.done else ""
         yield f"{_STAGES[event['stage']]}: {progress.jobs} job{'s' * (progress.jobs > 1)}{before}"
 
 
 def _done(event: Event, progress: ComparisonProgress) -> Iterator[str]:
-    """What came of a run; of other jobs only that they failed."""
+    # The result of a run; of other jobs only a failure.
     record = event["record"]
     if event["stage"] in ("sweep", "runs") or record["status"] == "failed":
         left = progress.eta()
@@ -160,14 +158,12 @@ def _outcome(record: Event) -> str:
 
 
 def _cluster(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa: ARG001
-    """Who is there."""
     workers, machines, slots = event["workers"], event["machines"], event["slots"]
     there = f"{workers}, on {machines} machines, for {slots} jobs at a time" if workers else "none yet"
     yield f"workers: {there}"
 
 
 def _died(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa: ARG001
-    """A process that is gone."""
     yield f"a worker process died in {event['path']} of {event['text']}"
 
 
@@ -181,7 +177,6 @@ _EVENT_LINES: dict[str, Callable[[Event, ComparisonProgress], Iterator[str]]] = 
 
 
 def _print_problem(event: Event) -> None:
-    """Say what went wrong, on stderr."""
     if event["event"] == "worker_died":
         for line in _died(event, ComparisonProgress()):
             echo_err(f"Warning: {line}")

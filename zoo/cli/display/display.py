@@ -1,4 +1,4 @@
-"""Which of the displays a command gets."""
+"""The display of a training run, chosen from the flags and the terminal."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ EventHandler = Callable[[Event], None]
 def open_display(
     quiet: bool, as_json: bool, extra_flags: Sequence[str] = ()
 ) -> AbstractContextManager[EventHandler]:
-    """A context that gives what is called with every event of a training run.
+    """Open the display of a training run: a context that returns the handler of its events.
 
     Args:
-        quiet: Say nothing but warnings, on stderr.
-        as_json: Print each event as one line of JSON, and nothing else.
+        quiet: Print warnings only, on stderr.
+        as_json: Print each event as one line of JSON.
         extra_flags: Words to repeat in later commands on this run, such as ``--cell FILE.py:Class``.
     """
     if as_json:
@@ -39,7 +39,7 @@ def open_display(
 
 
 def print_json(event: Event) -> None:
-    """As in ``log.jsonl``: numbers that JSON lacks become the strings that ``float()`` reads."""
+    """Print an event as in ``log.jsonl``: NaN and infinity become strings that ``float()`` reads."""
     _print_line(json.dumps({name: _finite(value) for name, value in event.items()}))
 
 

@@ -1,4 +1,4 @@
-"""The live display on a terminal: what is known stays above, what changes is one bar and one line below."""
+"""The live display of a run on a terminal: past events above, a progress bar and numbers below."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ _REFRESHES_PER_SECOND = 8  # a second
 
 
 class WaitingSpinner:
-    """A spinner, what one waits for, and for how long.
+    """A spinner with a text and the time since its start.
 
     Args:
-        words: What for.
+        text: The text.
         now: A clock, in seconds.
     """
 
-    def __init__(self, words: str, now: Callable[[], float]) -> None:
-        self.words, self.now, self.since = words, now, now()
+    def __init__(self, text: str, now: Callable[[], float]) -> None:
+        self.text, self.now, self.since = text, now, now()
         self.spinner = Spinner("dots", style="cyan")
 
     def __rich__(self) -> RenderableType:
-        """As it looks now."""
-        self.spinner.update(text=rich_text(f"{self.words}   {clock(self.now() - self.since)}", "dim"))
+        """The spinner with the time so far."""
+        self.spinner.update(text=rich_text(f"{self.text}   {clock(self.now() - self.since)}", "dim"))
         return self.spinner
 
 
 class LiveDisplay:
-    """Shows events as they come; a table says how. Use it in a ``with`` statement.
+    """A live display, to use in a ``with`` statement; ``_HANDLERS`` maps events to methods.
 
     Args:
-        console: Where to.
+        console: The terminal.
         extra_flags: Words to repeat in later commands on this run, such as ``--cell FILE.py:Class``.
         now: A clock, in seconds; the console's own if None.
     """
@@ -79,12 +79,12 @@ class LiveDisplay:
         self.live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Show what an event says, if it is for people."""
+        """Show an event."""
         if event["event"] in _HANDLERS:
             _HANDLERS[event["event"]](self, event)
 
     def begin(self, event: Event) -> None:
-        """The header of a run."""
+        """Print the header of a run."""
         self.start = event
         table = Table.grid(padding=(0, 2, 0, 0))
         for heading, text in format.header(event).items():
@@ -93,29 +93,29 @@ class LiveDisplay:
         self.console.print()
 
     def resume(self, event: Event) -> None:
-        """The header, and where the run goes on."""
+        """Print the header and the step from which the run resumes."""
         self.begin(event)
         self.console.print(rich_text(f"resumed at step {event['step']:,}", "cyan"))
 
     def compiling(self, event: Event) -> None:  # noqa: ARG002  # every row of the table takes it
-        """A spinner, so that a first run does not look dead."""
+        """Show a spinner while the kernels are compiled."""
         self.below = WaitingSpinner("compiling kernels (first run only)", self.now)
 
     def compiled(self, event: Event) -> None:
-        """What it cost; the bar and the clock for the time left start here."""
+        """Print the compile time; start the bar and the clock for the time left."""
         if event["fresh"]:
             self.console.print(rich_text(format.compiled(event), "dim"))
         self.eta.start(event["step"])
-        self._move(event)
+        self._update_bar(event)
 
     def step(self, event: Event) -> None:
-        """The bar, and the numbers below it."""
+        """Update the bar and the numbers below it."""
         self.numbers = self._numbers(event)
-        self._move(event)
+        self._update_bar(event)
 
     def evaluated(self, event: Event) -> None:
-        """A line that stays, with the best so far marked."""
-        self._move(event)
+        """Print a validation, and mark the best so far."""
+        self._update_bar(event)
         style = "bold" if event["best"] else ""
         line = Text.assemble(
             (f"step {event['step']:>7,}", "dim"),
@@ -126,7 +126,7 @@ class LiveDisplay:
         self.console.print(line)
 
     def sample(self, event: Event) -> None:
-        """The sample in a frame."""
+        """Print a sample in a frame."""
         title = rich_text(f"step {event['step']:,}", "dim")
         width = min(WIDTH, self.console.width)
         self.console.print(
@@ -140,11 +140,11 @@ class LiveDisplay:
         )
 
     def warning(self, event: Event) -> None:
-        """Something that did not stop the run."""
+        """Print a warning."""
         self.console.print(rich_text(f"Warning: {event['text']}", "yellow"))
 
     def end(self, event: Event) -> None:
-        """The summary, and what to type next."""
+        """Print the summary and the next command."""
         self.below = Text()
         self.live.stop()
         table = Table.grid(padding=(0, 2, 0, 0))
@@ -156,8 +156,7 @@ class LiveDisplay:
         self.console.print()
         self.console.print(table)
 
-    def _move(self, event: Event) -> None:
-        """The bar to the step of an event; the numbers stay."""
+    def _update_bar(self, event: Event) -> None:
         step, total = event["step"], self.start["config"]["steps"]
         left = f"{clock(self.eta.seconds_left(step, total))} left" if step > self.eta.start_step else ""
         self.below = Group(self._bar(step, total, left), self.numbers)
@@ -173,14 +172,14 @@ class LiveDisplay:
         return row
 
     def _numbers(self, event: Event) -> Text:
-        facts = [
+        texts = [
             format.loss(event, self.start).replace("  ", "   "),
             format.speed(event, self.start),
             f"grad {event['grad_norm']:.3g}",
             f"clip {event['clip_rate']:.0%}",
             f"lr {event['lr']:.3g}",
         ]
-        return rich_text("   ".join(facts), no_wrap=True, overflow="ellipsis")
+        return rich_text("   ".join(texts), no_wrap=True, overflow="ellipsis")
 
 
 _HANDLERS: dict[str, Callable[[LiveDisplay, Event], None]] = {

@@ -1,4 +1,4 @@
-"""Plain lines, one an event, for files, pipes and patient readers. Their form is stable: people grep them."""
+"""Plain lines of the events of a run, for files and pipes. Their form is stable: people grep them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Event = dict[str, Any]
 
 
 class PlainDisplay:
-    """Writes the lines of each event; a table says which.
+    """A display that writes lines for each event; ``_HANDLERS`` maps events to methods.
 
     Args:
         write: Called with each line.
@@ -26,7 +26,7 @@ class PlainDisplay:
         self.eta = Eta()
 
     def __call__(self, event: Event) -> None:
-        """Write what an event says, if it is for people."""
+        """Write the lines of an event."""
         if event["event"] in ("start", "resume"):
             self.start = event
         if event["event"] in _HANDLERS:
@@ -38,16 +38,16 @@ class PlainDisplay:
         yield from (f"{heading:<6} {text}" for heading, text in format.header(event).items())
 
     def resume(self, event: Event) -> Iterator[str]:
-        """The header, and where the run goes on."""
+        """The header and the step from which the run resumes."""
         yield from self.begin(event)
         yield f"resumed at step {event['step']}"
 
     def compiling(self, event: Event) -> Iterator[str]:  # noqa: ARG002  # every row of the table takes it
-        """What the silence means."""
+        """A note that the kernels are compiled."""
         yield "compiling kernels (first run only)"
 
     def compiled(self, event: Event) -> Iterator[str]:
-        """What it cost; the clock for the time left starts here."""
+        """The compile time; starts the clock for the time left."""
         self.eta.start(event["step"])
         yield from filter(None, [format.compiled(event)])
 
@@ -55,31 +55,31 @@ class PlainDisplay:
         """A line of progress."""
         left = clock(self.eta.seconds_left(event["step"], self._steps()))
         yield (
-            f"{self._place(event)}  {format.loss(event, self.start)}  {format.speed(event, self.start)}  "
+            f"{self._position(event)}  {format.loss(event, self.start)}  {format.speed(event, self.start)}  "
             f"grad {event['grad_norm']:.3g}  clip {event['clip_rate']:.0%}  lr {event['lr']:.3g}  left {left}"
         )
 
     def evaluated(self, event: Event) -> Iterator[str]:
         """A validation."""
         mark = "  best" if event["best"] else ""
-        yield f"{self._place(event)}  {event['part']}: {format.loss(event, self.start)}{mark}"
+        yield f"{self._position(event)}  {event['part']}: {format.loss(event, self.start)}{mark}"
 
     def sample(self, event: Event) -> Iterator[str]:
         """A sample, each line marked."""
-        yield f"{self._place(event)}  sample:"
+        yield f"{self._position(event)}  sample:"
         yield from (f"  | {line}" for line in event["text"].splitlines())
 
     def warning(self, event: Event) -> Iterator[str]:
-        """Something that did not stop the run."""
+        """A warning."""
         yield f"warning: {event['text']}"
 
     def end(self, event: Event) -> Iterator[str]:
-        """The last lines."""
+        """The reason for the end, the best loss, and the next command."""
         yield f"{format.end_summary(event, self.start)}; best: {format.best_loss(event, self.start)}"
         verb, command = format.next_command(self.start, self.extra_flags)
         yield f"{'evaluate' if verb == 'eval' else verb} with: {command}"
 
-    def _place(self, event: Event) -> str:
+    def _position(self, event: Event) -> str:
         return f"step {event['step']}/{self._steps()}"
 
     def _steps(self) -> int:

@@ -1,8 +1,6 @@
-"""The names in a new package. They become code, so each is checked before any text is made from it.
+"""``zoo new``: names and files of a new plugin package, from the templates beside this module.
 
-The files of a new package, made from the templates beside this module.
-
-A directory that appears whole or not at all, and never in the place of somebody's files.
+Names become code, so they are validated before any template is filled in.
 """
 
 from __future__ import annotations
@@ -32,13 +30,13 @@ _MODULE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 @dataclass(frozen=True)
 class PackageNames:
-    """All names in a package.
+    """The names of a package.
 
     Args:
-        project: What pip installs, ``my-cells``.
-        module: What Python imports, ``my_cells``.
-        cell: What zoo calls the cell, ``my_cell``.
-        class_name: Its class, ``MyCell``.
+        project: Name for pip, ``my-cells``.
+        module: Name of the module, ``my_cells``.
+        cell: Registry name of the cell, ``my_cell``.
+        class_name: Class of the cell, ``MyCell``.
     """
 
     project: str
@@ -48,15 +46,16 @@ class PackageNames:
 
 
 def package_names(project: str, cell: str | None = None) -> PackageNames:
-    """The names of a new package, checked.
+    """Validate and complete the names of a new package.
 
     Args:
-        project: Name of the package, as pip will know it.
-        cell: Registry name of its cell; by default the module's, a last word ``cells`` made ``cell``.
+        project: Name of the package for pip.
+        cell: Registry name of its cell; by default the name of the module with a last word ``cells`` replaced
+            by ``cell``.
 
     Raises:
-        UsageError: if no package can be called so, nothing can be imported under the name, or it is taken.
-        DefinitionError: if no cell can be called so.
+        UsageError: if the name of the package, module or class is invalid or taken.
+        DefinitionError: if the name of the cell is invalid.
     """
     module = module_name(project)
     _check_free(project, module)
@@ -70,7 +69,7 @@ def module_name(project: str) -> str:
     """The module of a package: ``My-Cells`` becomes ``my_cells``.
 
     Raises:
-        UsageError: if no package can be called so, or Python could not import the module.
+        UsageError: if the name of the package or of the module is invalid.
     """
     if not _PROJECT.fullmatch(project):
         raise UsageError(
@@ -87,10 +86,10 @@ def module_name(project: str) -> str:
 
 
 def class_name(cell: str) -> str:
-    """The class whose registry name is ``cell``: ``peephole_lstm`` becomes ``PeepholeLstm``.
+    """The class of a cell: ``peephole_lstm`` becomes ``PeepholeLstm``.
 
     Raises:
-        UsageError: if the class would be a keyword of Python.
+        UsageError: if the class would be a Python keyword.
     """
     words = [word.capitalize() for word in cell.split("_")]
     name = "".join(words) if snake_case("".join(words)) == cell else "_".join(words)
@@ -100,7 +99,7 @@ def class_name(cell: str) -> str:
 
 
 def _check_free(project: str, module: str) -> None:
-    """Refuse what would replace an installed package, or be hidden by a module that is there."""
+    """Reject the name of an installed package or of an existing module."""
     try:
         version = metadata.version(project)
     except metadata.PackageNotFoundError:
@@ -110,10 +109,10 @@ def _check_free(project: str, module: str) -> None:
             f"package {project!r}: {project} {version} is installed, and pip would replace it; choose "
             f"another name."
         )
-    found = importlib.util.find_spec(module)
-    if found is not None and found.origin is not None:  # without an origin it is a mere folder
+    spec = importlib.util.find_spec(module)
+    if spec is not None and spec.origin is not None:  # without an origin it is a folder
         raise UsageError(
-            f"package {project!r} would be the module {module!r}, which there is already ({found.origin}); "
+            f"package {project!r} would be the module {module!r}, which there is already ({spec.origin}); "
             f"choose another name."
         )
 
@@ -126,7 +125,7 @@ def _check_cell_free(cell: str) -> None:
         )
 
 
-# Path in the package -> its template, and what the file is. Both texts are filled in.
+# Path in the package -> its template and a description.
 _FILES = {
     "pyproject.toml": ("pyproject.toml", "the package, and the entry point by which zoo finds it"),
     "$module.py": ("module.py", "the cell $cell; change its equations into yours"),
@@ -137,17 +136,17 @@ _FILES = {
 
 @dataclass(frozen=True)
 class PackageFile:
-    """The text of a file, and what it is, in one line."""
+    """The text of a file and a one-line description."""
 
     text: str
-    about: str
+    description: str
 
 
 def package_files(names: PackageNames) -> dict[str, PackageFile]:
-    """Every file of a package under its path, in the order in which one reads them.
+    """The files of a package by path, in reading order.
 
     Args:
-        names: Checked names: they are filled in as they are.
+        names: Valid names.
     """
     values = {**asdict(names), "zoo_version": zoo.__version__}
 
@@ -155,8 +154,8 @@ def package_files(names: PackageNames) -> dict[str, PackageFile]:
         return Template(text).substitute(values)
 
     return {
-        fill(path): PackageFile(fill(_template(template)), fill(about))
-        for path, (template, about) in _FILES.items()
+        fill(path): PackageFile(fill(_template(template)), fill(description))
+        for path, (template, description) in _FILES.items()
     }
 
 
@@ -166,10 +165,10 @@ def _template(name: str) -> str:
 
 
 def check_target(target: Path) -> None:
-    """Refuse a place where a new directory cannot stand; an empty directory is no obstacle.
+    """Check that a directory can be created; an empty one may exist.
 
     Raises:
-        UsageError: if something is there, there is nothing to put it in, or it is the current directory.
+        UsageError: if it is a file, not empty, or the current directory, or its parent does not exist.
     """
     if not real_path(target).parent.is_dir():
         raise UsageError(f"{target}: there is no directory {real_path(target).parent}; make it first.")
@@ -184,30 +183,28 @@ def check_target(target: Path) -> None:
 
 
 def write_directory(target: Path, texts: Mapping[str, str]) -> None:
-    """Make a directory with files, all of them or, if anything fails, none.
-
-    They are written beside the target, under a name of nobody else's, and renamed into place.
+    """Create a directory with files atomically: write them beside the target and rename.
 
     Args:
-        target: Where; nothing, or an empty directory.
-        texts: Text of each file under its name.
+        target: The directory; it does not exist or is empty.
+        texts: Text of each file by name.
 
     Raises:
         UsageError: as :func:`check_target`.
-        OSError: what the system does not grant.
+        OSError: if it cannot be written.
     """
     check_target(target)
     target = real_path(target)  # a link to an empty directory stays a link
-    beside = target.parent / f".zoo-new-{secrets.token_hex(8)}"
+    temporary = target.parent / f".zoo-new-{secrets.token_hex(8)}"
     try:
-        beside.mkdir()
+        temporary.mkdir()
         for name, text in texts.items():
-            (beside / name).write_text(text, encoding="utf-8", newline="\n")
+            (temporary / name).write_text(text, encoding="utf-8", newline="\n")
         if target.exists():
-            target.rmdir()  # refuses a directory that has been filled meanwhile
-        beside.rename(target)
+            target.rmdir()  # fails for a directory that has been filled meanwhile
+        temporary.rename(target)
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
