@@ -91,9 +91,9 @@ BROKEN = [
     ({"step": lambda self, x, h: None, "drop": "forward"}, "forward missing"),
     ({"B": zoo.Buffer("N")}, "buffer 'B' has size 'N', and 'N' is neither"),
     ({"dt": zoo.Input("N")}, "input 'dt' has size 'N', and 'N' is neither"),
-    ({"x": zoo.Input()}, "input 'x' could not be given to a layer, which takes x itself; rename it"),
-    ({"state": zoo.Input()}, "input 'state' could not be given to a layer"),
-    ({"theta": zoo.Input()}, "input 'theta' could not be given to a layer"),
+    ({"x": zoo.Input()}, "input 'x' clashes with an argument of zoo.Recurrent.apply; rename it"),
+    ({"state": zoo.Input()}, "input 'state' clashes with an argument of zoo.Recurrent.apply"),
+    ({"theta": zoo.Input()}, "input 'theta' clashes with an argument of zoo.Recurrent.apply"),
     (
         {"dt": zoo.Input()},
         "forward(params, x, state) takes 3 arguments; expected forward(params, x, state, inputs), with one",

@@ -275,7 +275,7 @@ def test_lengths_of_any_integers():
 
 
 def test_no_input_of_a_cell_may_be_called_lengths():
-    with pytest.raises(zoo.DefinitionError, match="input 'lengths' could not be given to a layer"):
+    with pytest.raises(zoo.DefinitionError, match="input 'lengths' clashes with an argument of"):
 
         class Wrong(Rich):
             """Has such an input."""

@@ -91,7 +91,7 @@ def beginning(order, weights, share):
 
 def kept(sampler, logits):
     """The symbols that stay, whose logits must be what they were."""
-    out = sampler.reshape(logits.copy())
+    out = sampler.apply(logits.copy())
     stay = np.flatnonzero(out > -np.inf)
     if not isinstance(sampler, Temperature):
         assert np.array_equal(out[stay], logits[stay]), "kept logits must not change"
@@ -147,7 +147,7 @@ def test_typical_keeps_the_symbols_near_the_entropy(logits, mass):
 @given(logit_vectors)
 def test_settings_that_drop_nothing(logits):
     for sampler in (TopK(k=10**9), TopP(p=1.0), MinP(p=0.0), Typical(mass=1.0)):
-        assert np.array_equal(sampler.reshape(logits.copy()), logits), sampler
+        assert np.array_equal(sampler.apply(logits.copy()), logits), sampler
 
 
 @example_based
@@ -328,7 +328,7 @@ def test_chain_is_its_samplers_one_after_the_other(logits, samplers):
     chain = zoo.Chain(tuple(samplers))
     expected = logits
     for sampler in samplers:
-        expected = sampler.reshape(expected)
+        expected = sampler.apply(expected)
     np.testing.assert_allclose(chain.probabilities(logits), softmax(expected), rtol=1e-9, atol=1e-300)
 
 
@@ -614,8 +614,8 @@ class Twofold(Honest):
 class Recompiling(Honest):
     """Compiles for another dtype when the vector gets longer."""
 
-    def reshape(self, logits):
-        return super().reshape(logits.astype(np.float32) if logits.size > 3 else logits).astype(np.float64)
+    def apply(self, logits):
+        return super().apply(logits.astype(np.float32) if logits.size > 3 else logits).astype(np.float64)
 
 
 class OneTooMany(Honest):

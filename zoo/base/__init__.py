@@ -1,4 +1,4 @@
-"""Contracts: what a cell, an optimizer, a sampler, a task and a tracker are. Nothing here imports Numba."""
+"""Base classes of all components. Nothing here imports Numba."""
 
 from zoo.base.card import Card
 from zoo.base.cell import Cell, Output

@@ -32,7 +32,7 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
     Args:
         task: The task.
         method: The method that returned the batch.
-        batch: The value that it returned.
+        batch: The returned value.
         size: The expected number of examples, ``B``.
 
     Raises:

@@ -1,10 +1,8 @@
-"""A card as an entry of BibTeX.
+"""The card: the source of a component, also as an entry for BibTeX.
 
-Accents stay as they are, in UTF-8, which LaTeX reads since 2018 and biber always has; what LaTeX would obey
-instead of print is escaped. Entries are ``@misc``: a card names no journal, without which ``@article`` is
-refused. Titles stand in two pairs of braces, so that no style takes the capitals out of ``LSTM``.
-
-The card: where a cell, optimizer or sampler comes from.
+Accents stay as UTF-8, which LaTeX reads since 2018 and biber always did. LaTeX's special characters are
+escaped. Entries are ``@misc``, since ``@article`` requires a journal and a card has none. Titles have two
+pairs of braces, so that no style removes the capitals of ``LSTM``.
 """
 
 from __future__ import annotations
@@ -31,18 +29,18 @@ _LATEX_ESCAPES = {
     "^": r"\textasciicircum{}",
 }
 
-# Letters that are no base letter with an accent, as Unicode sees them.
+# Letters that Unicode does not decompose into a base letter and an accent.
 _TRANSLITERATION = str.maketrans(
     {"ß": "ss", "ø": "o", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d"}
 )
 
 
 def bibtex_entry(card: Card, name: str) -> str:
-    """The entry of a card, without a newline at its end; ``note = {unpublished}`` if it is not published.
+    """The BibTeX entry of a card, without a final newline; ``note = {unpublished}`` if it has no reference.
 
     Args:
         card: The card.
-        name: Name of the member, with which the key ends: ``beck2024slstm``.
+        name: Name of the component, the end of the key: ``beck2024slstm``.
     """
     title = {"title": f"{{{_escape(card.title)}}}"}
     rows = _reference_fields(card, title) if card.published else {**title, "note": UNPUBLISHED}
@@ -52,7 +50,6 @@ def bibtex_entry(card: Card, name: str) -> str:
 
 
 def _reference_fields(card: Card, title: dict[str, str]) -> dict[str, str]:
-    """The fields of what is published, in order."""
     return {
         "author": " and ".join(map(_escape, split_authors(card.authors))),
         **title,
@@ -72,23 +69,23 @@ def bibtex_key(card: Card, name: str) -> str:
 
 
 def split_authors(text: str) -> list[str]:
-    """The authors of a card, one by one; ``et al.`` and its like as BibTeX's ``others``."""
+    """Split the authors of a card; ``et al.`` and the like become BibTeX's ``others``."""
     text = re.sub(r",?\s+(?:et\.? al\.?|and others)\s*$", ", others", " ".join(text.split()))
-    found: list[str] = []
+    authors: list[str] = []
     for part in filter(None, map(str.strip, _AUTHOR_SEPARATOR.split(text))):
-        if found and part.lower() in _SUFFIXES:
-            found[-1] += f" {part}"
+        if authors and part.lower() in _SUFFIXES:
+            authors[-1] += f" {part}"
         else:
-            found.append(part)
-    return found or [text]
+            authors.append(part)
+    return authors or [text]
 
 
 def _identifiers(url: str) -> dict[str, str]:
-    """What an address says of a text's number at arXiv or its DOI."""
-    if found := _ARXIV.fullmatch(url):
-        return {"eprint": found["id"], "archiveprefix": "arXiv"}
-    if found := _DOI.fullmatch(url):
-        return {"doi": _url(found["id"])}
+    """The arXiv number or DOI in a URL."""
+    if match := _ARXIV.fullmatch(url):
+        return {"eprint": match["id"], "archiveprefix": "arXiv"}
+    if match := _DOI.fullmatch(url):
+        return {"doi": _url(match["id"])}
     return {}
 
 
@@ -97,7 +94,7 @@ def _escape(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    """An address; braces would end the field, and a percent sign is legal in a field that is one."""
+    """Escape a URL: braces would end the field; a percent sign is legal in a URL field."""
     return text.strip().replace("{", "%7B").replace("}", "%7D").replace(" ", "%20")
 
 
@@ -118,24 +115,24 @@ TEMPLATE = "zoo.Card(title=..., authors=..., year=..., url=...)"
 
 @dataclass(frozen=True)
 class Card:
-    """Reference of a member of the zoo.
+    """The reference of a component.
 
-    A card has authors, year and url, or none of the three if the member is not published.
+    A card has authors, year and url, or none of the three if the component is not published.
 
     Args:
-        title: Title of the paper or text that introduced it.
-        authors: Its authors, as one would cite them.
+        title: Title of the paper that introduced it.
+        authors: Its authors, as in a citation.
         year: Year of publication.
-        url: Where it can be read, ``https://``.
-        variant: Which of the published variants this is, in words.
-        deviations: Where the code differs from the source, and why; empty when it does not.
-        trainability: Why a language model of it, trained with default settings, is not expected to predict
-            text better than a table of pairs of symbols does; empty when it is.
-        scope: How much of its paper's network a cell is: ``"recurrence"`` for the recurrence alone, or
-            ``"mixer"`` for one with all the projections, gates and norms that its authors put around it.
+        url: Its address, ``https://``.
+        variant: Which published variant this is.
+        deviations: Where the code differs from the source, and why; empty if it does not.
+        trainability: Why a language model with default settings is not expected to predict text better than
+            a table of symbol pairs; empty if it is.
+        scope: The part of the paper's network: ``"recurrence"`` for the recurrence alone, or ``"mixer"`` for
+            the recurrence with the projections, gates and norms around it.
 
     Raises:
-        DefinitionError: if a field is empty or of the wrong kind.
+        DefinitionError: if a field is empty or has the wrong type.
     """
 
     title: str
@@ -148,25 +145,26 @@ class Card:
     scope: str = "recurrence"
 
     def __post_init__(self) -> None:
-        """Check every field, so that a card in a registry is a complete one."""
+        """Check every field, so that every card in a registry is complete."""
         if not isinstance(self.title, str) or not self.title.strip():
             raise DefinitionError(f"zoo.Card: title is {short_repr(self.title)}; give a non-empty string.")
-        who = f"zoo.Card {self.title!r}"
+        owner = f"zoo.Card {self.title!r}"
         for field in ("variant", "deviations", "trainability"):
             if not isinstance(getattr(self, field), str):
                 raise DefinitionError(
-                    f"{who}: {field} is {short_repr(getattr(self, field))}; say it in words, or leave it out."
+                    f"{owner}: {field} is {short_repr(getattr(self, field))}; say it in words, or leave it "
+                    f"out."
                 )
         if self.scope not in list(SCOPES):
             raise DefinitionError(
-                f"{who}: scope is {short_repr(self.scope)}; give one of {', '.join(SCOPES)}."
+                f"{owner}: scope is {short_repr(self.scope)}; give one of {', '.join(SCOPES)}."
             )
         if self.published:
-            self._check_reference(who)
+            self._check_reference(owner)
 
     @property
     def published(self) -> bool:
-        """Whether it names authors, year and url."""
+        """Whether it has authors, year and url."""
         is_default = (isinstance(value, str) and not value for value in (self.authors, self.url))
         return self.year is not None or not all(is_default)
 
@@ -176,18 +174,18 @@ class Card:
             return f"{self.title}, {UNPUBLISHED}."
         return f"{self.authors} ({self.year}). {self.title}."
 
-    def _check_reference(self, who: str) -> None:
+    def _check_reference(self, owner: str) -> None:
         for field in ("authors", "url"):
             if not isinstance(getattr(self, field), str) or not getattr(self, field).strip():
                 raise DefinitionError(
-                    f"{who}: {field} is {short_repr(getattr(self, field))}; give a non-empty string, or "
+                    f"{owner}: {field} is {short_repr(getattr(self, field))}; give a non-empty string, or "
                     f"leave out authors, year and url if it is not published."
                 )
         if isinstance(self.year, bool) or not isinstance(self.year, int) or not 1600 <= self.year <= 2200:
             raise DefinitionError(
-                f"{who}: year is {short_repr(self.year)}; give it as an integer, as in 1997."
+                f"{owner}: year is {short_repr(self.year)}; give it as an integer, as in 1997."
             )
         if not self.url.startswith(("https://", "http://")):
             raise DefinitionError(
-                f"{who}: url is {short_repr(self.url)}; give one that starts with https://."
+                f"{owner}: url is {short_repr(self.url)}; give one that starts with https://."
             )

@@ -1,7 +1,4 @@
-"""What ``step`` returns when the output is no state.
-
-The contract of a recurrent cell: declarations, and a ``step`` or two kernels.
-"""
+"""Base class of recurrent cells: declarations, and a ``step`` or two kernels."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from zoo.errors import DefinitionError, UsageError
 
 
 class Output:
-    """The output of a step beside the new states, ``return zoo.Output(y, h, c)``.
+    """An output that is not a state, ``return zoo.Output(y, h, c)``.
 
     Without it the first state is the output.
 
@@ -38,36 +35,37 @@ FORWARD_ARGUMENTS = ("params", "x", "state")
 
 BACKWARD_ARGUMENTS = ("params", "x", "state", "tape", "dy", "dlast")
 
-# What `Recurrent.apply` calls its own arguments, beside which inputs are given by name.
+# Arguments of `Recurrent.apply`, which takes auxiliary inputs by name too.
 _RESERVED = ("self", "theta", "x", "state", "noise", "lengths", "trace")
 
 
 class Cell(Component, abstract=True):
-    """A recurrent cell: declared parameters and states, and what one step does with them.
+    """A recurrent cell: declared parameters and states, and the equations of one step.
 
-    Either ``step(self, x, *states, *inputs)`` states the equations of one step, for one row of the batch:
-    ``x (I,)`` and every state without a batch axis. zoo derives the jitted forward pass and the exact
-    back-propagation through time; the same ``step`` on NumPy arrays is the reference for both. It returns the
-    new states in the order of declaration, the first being the output, or ``zoo.Output(y, *states)``.
+    Either ``step(self, x, *states, *inputs)`` contains the equations of one step, for one sequence of the
+    batch: ``x (I,)`` and every state without a batch axis. It returns the new states in the order of
+    declaration, of which the first is the output, or ``zoo.Output(y, *states)``. zoo derives the jitted
+    forward pass and the exact back-propagation through time. The same ``step`` on NumPy arrays is the
+    reference for both.
 
-    Or two functions decorated with ``@zoo.njit`` bring both passes over a whole sequence::
+    Or two functions decorated with ``@zoo.njit`` compute both passes over a whole sequence::
 
         forward(params, x, state, *options) -> (y, last, tape)
         backward(params, x, state, tape, dy, dlast, *options) -> (dx, dstate, dparams)
 
-    - ``params``, ``state``: tuples of arrays in the order of declaration; a state has the batch in front,
-      ``(B, H)``. Buffers, if there are any, follow the parameters in ``params``, and a cell that declares
-      inputs takes a tuple of them, ``(T, B, ...)``, after ``state``.
-    - ``x``: ``(T, B, I)`` floats, or ``(T, B)`` integer tokens, which stand for one-hot rows: with those,
-      ``x @ W`` is a gather of rows of ``W`` (``zoo.kernels.project`` does either) and ``dx`` is an empty
+    - ``params``, ``state``: tuples of arrays in the order of declaration. States have a leading batch axis,
+      ``(B, H)``. Buffers follow the parameters in ``params``. A cell with auxiliary inputs takes a tuple of
+      them, ``(T, B, ...)``, after ``state``.
+    - ``x``: ``(T, B, I)`` floats, or ``(T, B)`` integer tokens, which stand for one-hot vectors: then
+      ``x @ W`` gathers rows of ``W`` (``zoo.kernels.project`` does either) and ``dx`` is an empty
       ``(0, 0, 0)`` array.
-    - ``y (T, B, ·)`` is the output at every step and ``last`` the state after the last; the first state is
-      the output's size. ``tape`` is whatever backward needs, a tuple of arrays.
+    - ``y (T, B, ·)`` is the output at every step, of the size of the first state, and ``last`` the final
+      states. ``tape`` is a tuple of the arrays that are saved for the backward pass.
     - ``dy``, ``dlast`` are the gradients of a scalar with respect to ``y`` and ``last``; ``dx``, ``dstate``,
       ``dparams`` those with respect to ``x``, ``state`` and the parameters (not the buffers).
 
-    Inputs are never written to, all arrays are C-contiguous, and rows of the batch do not mix. A class with
-    kernels may have a ``step`` too: it is then what they are compared with.
+    Kernels must not write to their arguments, all arrays are C-contiguous, and sequences of the batch are
+    independent. A class with kernels may have a ``step`` too, as their reference.
 
     Args:
         **options: Values for the declared options.
@@ -100,8 +98,8 @@ class Cell(Component, abstract=True):
         for name in cls.inputs:
             if name in _RESERVED:
                 raise DefinitionError(
-                    f"{cls.error_name()}: input {name!r} could not be given to a layer, which takes {name} "
-                    f"itself; rename it."
+                    f"{cls.error_name()}: input {name!r} clashes with an argument of "
+                    f"zoo.Recurrent.apply; rename it."
                 )
         for noise in declarations_of(cls, Noise).values():
             noise.check(cls.declared_options, cls.error_name())
@@ -113,17 +111,17 @@ class Cell(Component, abstract=True):
 
     @classmethod
     def has_step(cls) -> bool:
-        """Whether the equations of one step are stated."""
+        """Whether the cell has a ``step``."""
         return hasattr(cls, "step")
 
     @classmethod
     def named_functions(cls) -> tuple[Callable[..., Any], ...]:
-        """The functions that ``step`` calls to have the equations, whose names for values are theirs too."""
+        """The functions, besides ``step``, whose local variables name values of the equations."""
         return ()
 
     @classmethod
     def is_derived(cls) -> bool:
-        """Whether both passes come from ``step``; a class that brings its own has ``forward``."""
+        """Whether zoo derives both passes from ``step``; other cells have ``forward`` and ``backward``."""
         return cls.has_step() and not hasattr(cls, "forward") and not hasattr(cls, "backward")
 
     @classmethod
@@ -155,10 +153,10 @@ class Cell(Component, abstract=True):
     @classmethod
     def _check_step(cls) -> None:
         expected = ["self", "x", *cls.states, *cls.inputs]
-        found = list(inspect.signature(cls.step).parameters)  # type: ignore[attr-defined]
-        if found != expected:
+        arguments = list(inspect.signature(cls.step).parameters)  # type: ignore[attr-defined]
+        if arguments != expected:
             raise DefinitionError(
-                f"{cls.error_name()}: step({', '.join(found)}) does not take what the class declares; "
+                f"{cls.error_name()}: step({', '.join(arguments)}) does not take what the class declares; "
                 f"expected step({', '.join(expected)}): x, then the states and inputs under their names, in "
                 f"the order of declaration."
             )
@@ -177,10 +175,10 @@ class Cell(Component, abstract=True):
         check_kernel_signature(cls, "backward", (*BACKWARD_ARGUMENTS[:3], *extra, *BACKWARD_ARGUMENTS[3:]))
 
     def with_arrays(self, arrays: Mapping[str, Any]) -> Any:
-        """This cell with arrays in place of its declared parameters and buffers, for calling ``step``."""
-        bound = copy.copy(self)
-        vars(bound).update(arrays)
-        return bound
+        """A copy with arrays in place of its declared parameters and buffers, on which to call ``step``."""
+        cell = copy.copy(self)
+        vars(cell).update(arrays)
+        return cell
 
     def param_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter for ``I = input_size`` and ``H = hidden_size``.
@@ -207,7 +205,7 @@ class Cell(Component, abstract=True):
         return self._shapes(self.buffers, input_size, hidden_size)
 
     def input_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
-        """Shape of every input beside x, without the axes of time and batch.
+        """Shape of every auxiliary input, without the time and batch axes.
 
         Raises:
             UsageError: if a size does not come out as a positive integer.
@@ -215,21 +213,21 @@ class Cell(Component, abstract=True):
         return self._shapes(self.inputs, input_size, hidden_size)
 
     def parameter_count(self, input_size: int, hidden_size: int) -> int:
-        """``P``, the trained numbers of one layer."""
+        """``P``, the number of trained parameters of one layer."""
         return sum(math.prod(shape) for shape in self.param_shapes(input_size, hidden_size).values())
 
     @classmethod
     def parameter_formula(cls) -> str:
-        """``P`` in letters, ``I·H + H·H + H``."""
+        """``P`` as a formula, ``I·H + H·H + H``."""
         return count_formula(cls.params)
 
     def state_size(self, input_size: int, hidden_size: int) -> int:
-        """The numbers that one row of the batch carries from step to step."""
+        """The number of elements that all states of one sequence hold."""
         return sum(math.prod(shape) for shape in self.state_shapes(input_size, hidden_size).values())
 
     @classmethod
     def state_formula(cls) -> str:
-        """The numbers that one row carries, in letters, ``H + order``."""
+        """The state size as a formula, ``H + order``."""
         return count_formula(cls.states)
 
     def _shapes(
@@ -244,21 +242,20 @@ class Cell(Component, abstract=True):
 
 
 def count_formula(arrays: Mapping[str, Array]) -> str:
-    """How many numbers arrays have, in letters."""
+    """The number of elements of arrays, as a formula."""
     return " + ".join(_array_formula(array) for array in arrays.values())
 
 
 def _stored_shape(array: Array, env: Mapping[str, int]) -> tuple[int, ...]:
-    """The shape in numbers; complex numbers are two planes of real ones."""
+    """The shape for given sizes; complex arrays are stored as two real planes."""
     return (2,) * array.complex + tuple(size.evaluate(env) for size in array.shape)
 
 
 def _array_formula(array: Array) -> str:
-    """The numbers of an array, in letters."""
     return "·".join(["2"] * array.complex + [_factor(size) for size in array.shape]) or "1"
 
 
 def _factor(size: SizeExpr) -> str:
-    """A size as it stands in a product, without spaces: those of a formula part its terms."""
+    """A size as a factor, without spaces, since those of a formula separate its terms."""
     text = size.text.replace(" ", "")
     return f"({text})" if set("+-/") & set(text) else text

@@ -1,4 +1,4 @@
-"""What cells, optimizers and samplers share: a name, a card, options, and kernels."""
+"""The base class of all components: a name, a card, options, and kernels."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from zoo.run_module import FILE_MODULE, module_label
 
 
 class Component:
-    """Base of everything that can be registered; an instance is a class with its options chosen.
+    """Base class of everything that can be registered; an instance is a class with its options chosen.
 
-    A subclass is checked when it is defined. One that only others derive from says so:
+    A subclass is checked when it is defined. An abstract class, from which only others derive, is marked so:
     ``class Base(zoo.Cell, abstract=True)``.
 
     Args:
@@ -32,19 +32,19 @@ class Component:
         UsageError: for an unknown option or a value that the option does not allow.
     """
 
-    kind: ClassVar[str] = "member"
+    kind: ClassVar[str] = "component"
     name: ClassVar[str]
-    """Registry name; derived from the class name when not given."""
+    """Registry name; by default derived from the class name."""
     family: ClassVar[str] = "other"
-    """Group under which listings show it."""
+    """Group in listings."""
     card: ClassVar[Card]
-    """Its reference; one with the class's name alone where the class states none, since it is unpublished."""
+    """Its reference; by default a card of an unpublished component, with the class name as title."""
     declared_options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
     options: Mapping[str, Any] = MappingProxyType({})
     """The value of every declared option, on an instance."""
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
-        """Read and check the declarations of a new member."""
+        """Collect and check the declarations of a new component."""
         super().__init_subclass__(**kwargs)
         cls._check_declarations()
         cls.declared_options = MappingProxyType(declarations_of(cls, Option))
@@ -55,7 +55,7 @@ class Component:
 
     @classmethod
     def _check_class(cls) -> None:
-        """Refuse a class that is not well formed; subclasses add their own laws."""
+        """Check that the class is well formed; base classes add their own checks."""
         cls._check_name()
         cls._check_card()
         if sys.flags.optimize < 2 and not (cls.__doc__ or "").strip():  # python -OO drops all docstrings
@@ -65,7 +65,7 @@ class Component:
 
     @classmethod
     def _check_card(cls) -> None:
-        """Refuse a card that is none; a class without a reference gets a card with its own name."""
+        """Check the card; a class without a reference gets a card with its own name."""
         card = getattr(cls, "card", None)
         if card is not None and not isinstance(card, Card):
             raise DefinitionError(
@@ -77,23 +77,22 @@ class Component:
 
     @classmethod
     def _check_name(cls) -> None:
-        """Refuse what is no name for the registry."""
         check_component_name(cls.name, cls.error_name())
 
     @classmethod
     def _check_declarations(cls) -> None:
-        """Refuse a declaration whose name is no name, is shared, or hides an attribute of the contract."""
-        for part, declaration in declarations_of(cls, (Array, Option)).items():
-            check_declaration_name(part, cls.error_name())
-            if declaration.name != part:
+        """Refuse a name that is invalid, is used twice, or hides an attribute of the base class."""
+        for name, declaration in declarations_of(cls, (Array, Option)).items():
+            check_declaration_name(name, cls.error_name())
+            if declaration.name != name:
                 raise DefinitionError(
-                    f"{cls.error_name()}: {part!r} is the declaration {declaration.name!r} again; write "
+                    f"{cls.error_name()}: {name!r} is the declaration {declaration.name!r} again; write "
                     f"another."
                 )
-            inherited = (vars(base)[part] for base in cls.__mro__ if part in vars(base))
+            inherited = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
             if not all(isinstance(value, Array | Option) for value in inherited):
                 raise DefinitionError(
-                    f"{cls.error_name()}: {part!r} would hide what a {cls.kind} has under this name; rename "
+                    f"{cls.error_name()}: {name!r} would hide what a {cls.kind} has under this name; rename "
                     f"it."
                 )
 
@@ -134,12 +133,12 @@ class Component:
 
     @classmethod
     def error_name(cls) -> str:
-        """How an error names the class itself: kind, class and module."""
+        """The name of the class in error messages: kind, class and module."""
         return f"{cls.kind} class {cls.__qualname__} ({module_label(cls.__module__)})"
 
     @classmethod
     def label(cls) -> str:
-        """How an error names the registered member: ``cell 'vanilla'``."""
+        """The name of the component in error messages: ``cell 'vanilla'``."""
         return f"{cls.kind} {cls.name!r}"
 
     @classmethod
@@ -149,18 +148,18 @@ class Component:
 
     @classmethod
     def bibtex(cls) -> str:
-        """The reference on its card as an entry for BibTeX, see :mod:`zoo.base.card`."""
+        """The BibTeX entry of the card."""
         return bibtex_entry(cls.card, cls.name)
 
     @classmethod
     def kernel(cls, name: str) -> Callable[..., Any]:
-        """The kernel stored under ``name``, unbound: jitted functions would bind ``self`` as methods do."""
+        """The kernel ``name``, unbound: a jitted function would bind ``self`` as a method does."""
         kernel: Callable[..., Any] | staticmethod[..., Any] = inspect.getattr_static(cls, name)
         return kernel.__func__ if isinstance(kernel, staticmethod) else kernel
 
     @classmethod
     def source_digest(cls) -> str:
-        """SHA-256 of the file (in a notebook, the class) that states this member; empty without a source."""
+        """SHA-256 of the file (in a notebook, the class) that defines it; empty without a source."""
         source = _source(sys.modules.get(cls.__module__)) or _source(cls)
         return hashlib.sha256(source.encode()).hexdigest() if source else ""
 
@@ -170,52 +169,52 @@ def first_paragraph(documented: Any) -> str:
     return " ".join(re.split(r"\n\s*\n", inspect.getdoc(documented) or "", maxsplit=1)[0].split())
 
 
-def _source(stated_in: Any) -> str:
+def _source(defined: Any) -> str:
     try:
-        return inspect.getsource(stated_in)
+        return inspect.getsource(defined)
     except (OSError, TypeError):
         return ""
 
 
 def declarations_of(cls: type, kind: type | tuple[type, ...]) -> dict[str, Any]:
-    """The class attributes of one kind, base classes first, in the order of declaration."""
-    found: dict[str, Any] = {}
+    """The declarations of one kind, those of base classes first, in the order of declaration."""
+    attributes: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        found |= vars(base)
-    return {name: value for name, value in found.items() if isinstance(value, kind)}
+        attributes |= vars(base)
+    return {name: value for name, value in attributes.items() if isinstance(value, kind)}
 
 
 def check_kernel_signature(cls: type[Component], name: str, arguments: tuple[str, ...]) -> None:
-    """Refuse a kernel that does not take the contract's arguments: ``arguments``, then one for each option.
+    """Check that a kernel takes ``arguments``, then one argument for each option.
 
     Raises:
-        DefinitionError: showing the signature found and the one expected.
+        DefinitionError: with the actual and the expected signature.
     """
     kernel = cls.kernel(name)
     expected = (*arguments, *cls.declared_options)
     try:
-        found = tuple(inspect.signature(getattr(kernel, "py_func", kernel)).parameters)
+        parameters = tuple(inspect.signature(getattr(kernel, "py_func", kernel)).parameters)
     except (TypeError, ValueError):
         raise DefinitionError(
             f"{cls.error_name()}: {name} is {kernel!r}; expected a function decorated with @zoo.njit."
         ) from None
-    if len(found) != len(expected):
+    if len(parameters) != len(expected):
         raise DefinitionError(
-            f"{cls.error_name()}: {name}({', '.join(found)}) takes {len(found)} arguments; expected "
-            f"{name}({', '.join(expected)}), with one argument for each option at the end."
+            f"{cls.error_name()}: {name}({', '.join(parameters)}) takes {len(parameters)} arguments; "
+            f"expected {name}({', '.join(expected)}), with one argument for each option at the end."
         )
-    text = [option.name for option in cls.declared_options.values() if option.type is str]
-    if text:
+    strings = [option.name for option in cls.declared_options.values() if option.type is str]
+    if strings:
         raise DefinitionError(
-            f"{cls.error_name()}: option {text[0]!r} is a string; kernels take numbers and booleans only."
+            f"{cls.error_name()}: option {strings[0]!r} is a string; kernels take numbers and booleans only."
         )
 
 
 def check_importable(cls: type[Component]) -> None:
-    """Refuse to pickle a class of a file given by its path: no other process could import it.
+    """Refuse to pickle a class from a file given by its path, which no other process can import.
 
     Raises:
-        UsageError: saying what to do.
+        UsageError: for such a class.
     """
     if cls.__module__.startswith(FILE_MODULE):
         raise UsageError(

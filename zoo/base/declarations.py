@@ -1,9 +1,8 @@
-"""Declarations: the class attributes a member of the zoo is made of.
+"""Declarations: the class attributes that describe a component.
 
-``Param``, ``Buffer``, ``State`` and ``Slot`` are arrays that zoo allocates, ``Input`` is one that the caller
-may bring; ``Option`` is a constant that the user chooses. Each is read off the class when the class is
-defined, in the order of declaration, and that order is a contract: kernels receive the arrays, and then the
-options, in it.
+``Param``, ``Buffer``, ``State`` and ``StateSlot`` are arrays that zoo allocates. ``Input`` is an array that
+the caller may pass. ``Option`` is a constant that the user chooses. Kernels receive the arrays, and then the
+options, in the order of declaration.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ T = TypeVar("T", bool, int, float, str)
 
 
 class Array:
-    """A declared array: a shape in sizes, and how it starts.
+    """A declared array: a symbolic shape and an initializer.
 
     Args:
         *shape: Sizes, integers or expressions such as ``"4H"``.
-        init: Name of an initializer (``zoo.layers.initializers.INITIALIZERS``), or a function
-            ``(rng, shape) -> array`` or ``(rng, shape, cell) -> array``, which sees the cell's options.
+        init: Name of an initializer, or a function ``(rng, shape) -> array`` or
+            ``(rng, shape, cell) -> array``, which can read the cell's options.
         help: What the array is, in one line.
-        complex: Whether ``step`` sees complex numbers. They are stored as real ones with an axis of two in
-            front, real parts and then imaginary parts, so that loops over either run over adjacent numbers.
+        complex: Whether ``step`` sees complex numbers. They are stored as real arrays with a leading axis of
+            two, real parts and then imaginary parts, so that loops over either are contiguous.
 
     Raises:
-        DefinitionError: if a size cannot be read.
+        DefinitionError: if a size is invalid.
     """
 
     kind = "array"
@@ -73,48 +72,47 @@ class Param(Array):
     """A trained array of a cell, as in ``Whh = zoo.Param("H", "H", init="orthogonal")``.
 
     Args:
-        *shape: Sizes, integers or expressions such as ``"4H"``; none for one number.
-        init: How it starts: a name, ``"orthogonal"``, or a function ``(rng, shape) -> array`` or
-            ``(rng, shape, cell) -> array``, which sees the cell's options.
+        *shape: Sizes, integers or expressions such as ``"4H"``; none for a scalar.
+        init: Initializer: a name, ``"orthogonal"``, or a function ``(rng, shape) -> array`` or
+            ``(rng, shape, cell) -> array``, which can read the cell's options.
         help: What it is, in one line.
         complex: Whether ``step`` sees complex numbers.
 
     Raises:
-        DefinitionError: if a size cannot be read.
+        DefinitionError: if a size is invalid.
     """
 
     kind = "parameter"
 
 
 class Buffer(Array):
-    """An array of a cell that is made once, by its ``init``, and never trained.
+    """A fixed array of a cell, which is not trained: a reservoir's weights, the HiPPO matrix.
 
-    For what is fixed: a reservoir's weights, the HiPPO matrix. It is drawn from the seed as parameters are,
-    and kept in checkpoints; kernels receive the buffers after the parameters.
+    Its initializer draws from the seed, as those of parameters do, and checkpoints contain it. Kernels
+    receive the buffers after the parameters.
 
     Args:
-        *shape: Sizes, integers or expressions such as ``"4H"``; none for one number.
-        init: How it starts: a name, ``"orthogonal"``, or a function ``(rng, shape) -> array`` or
-            ``(rng, shape, cell) -> array``, which sees the cell's options.
+        *shape: Sizes, integers or expressions such as ``"4H"``; none for a scalar.
+        init: Initializer: a name, ``"orthogonal"``, or a function ``(rng, shape) -> array`` or
+            ``(rng, shape, cell) -> array``, which can read the cell's options.
         help: What it is, in one line.
         complex: Whether ``step`` sees complex numbers.
 
     Raises:
-        DefinitionError: if a size cannot be read.
+        DefinitionError: if a size is invalid.
     """
 
     kind = "buffer"
 
 
 class State(Array):
-    """What a cell carries from step to step, as in ``h = zoo.State("H")``; the batch axis comes in front.
+    """An array that a cell carries from step to step, as in ``h = zoo.State("H")``.
 
     Args:
-        *shape: Sizes of one row.
+        *shape: Sizes for one sequence; a batch axis comes first.
         help: What the state is, in one line.
         complex: Whether ``step`` sees complex numbers.
-        discrete: Whether it only ever holds whole numbers, as a step counter does; nothing is differentiated
-            by it.
+        discrete: Whether it only holds integers, as a step counter does; it has no gradient.
     """
 
     kind = "state"
@@ -127,18 +125,18 @@ class State(Array):
 
 
 class Input(Array):
-    """What a cell is told at every step beside x, such as the time since the last one.
+    """An auxiliary input of a cell at every step, such as the time since the last step.
 
-    It reaches a layer by name, ``rnn.forward(x, state, dt=dt)`` with ``dt (T, B, ...)``, and every cell that
-    declares it; where it is not given it is ``default`` throughout. Nothing is differentiated by it.
+    Pass it to a layer by name, ``rnn.forward(x, state, dt=dt)`` with ``dt (T, B, ...)``; every cell that
+    declares it receives it. It has no gradient.
 
     Args:
-        *shape: Sizes of one row; none for one number.
-        default: Its value where it is not given.
+        *shape: Sizes for one sequence; none for a scalar.
+        default: Its value if it is not passed.
         help: What it is, in one line.
 
     Raises:
-        DefinitionError: if the default is no finite number.
+        DefinitionError: if the default is not a finite number.
     """
 
     kind = "input"
@@ -151,13 +149,13 @@ class Input(Array):
             )
         self.default = default
 
-    def value(self, options: Mapping[str, Any]) -> float:  # noqa: ARG002 - what noise is depends on them
-        """What it is where it is not given, for these options of the cell."""
+    def value(self, options: Mapping[str, Any]) -> float:  # noqa: ARG002 - that of noise depends on them
+        """Its value if it is not passed, for these options of the cell."""
         return self.default
 
 
 class StateSlot(Array):
-    """What an optimizer keeps, zeros at first: ``(P,)`` numbers, or one, declared ``zoo.StateSlot(1)``."""
+    """An array of optimizer state, initially zeros: ``(P,)``, or one number, ``zoo.StateSlot(1)``."""
 
     kind = "slot"
 
@@ -171,12 +169,12 @@ class Option(Generic[T]):
     The type of the default is the type of the option. On an instance the attribute is the chosen value.
 
     Args:
-        default: Value when the user says nothing.
+        default: Value if the user chooses none.
         help: One line for ``zoo show``.
         low: Smallest allowed value (inclusive), for numbers.
         high: Largest allowed value (inclusive), for numbers.
-        below: What the value must stay below, as a decay rate below 1.
-        choices: The allowed values, when they are few.
+        below: Exclusive upper bound, as for a decay rate below 1.
+        choices: The allowed values, if they are few.
 
     Raises:
         DefinitionError: if the default is not a bool, int, float or str, or not allowed by its own bounds.
@@ -220,9 +218,9 @@ class Option(Generic[T]):
         return self if instance is None else instance.options[self.name]
 
     def __set__(self, instance: object, value: object) -> None:
-        who = type(instance).__name__
+        name = type(instance).__name__
         raise UsageError(
-            f"option {self.name!r} of a {who} is chosen once; make another, {who}({self.name}={value!r})."
+            f"option {self.name!r} of a {name} is chosen once; make another, {name}({self.name}={value!r})."
         )
 
     @property
@@ -230,43 +228,41 @@ class Option(Generic[T]):
         """The Python type of the option."""
         return type(self.default)
 
-    def check(self, value: object, who: str) -> T:
-        """The value as this option's type.
-
-        Numbers of NumPy are welcome, and integers where a float is expected; nothing else is converted.
+    def check(self, value: object, owner: str) -> T:
+        """Convert a value to this option's type: NumPy scalars, and integers where a float is expected.
 
         Raises:
-            UsageError: naming ``who``, the option, the value found and what is allowed.
+            UsageError: naming ``owner``, the option, the value and what is allowed.
         """
         number: T = self._number(value)
         if not self._allows(number):
-            raise UsageError(f"{who}: option {self.name!r} is {short_repr(value)}; {self.expects()}.")
+            raise UsageError(f"{owner}: option {self.name!r} is {short_repr(value)}; {self.expects()}.")
         return number
 
     def _number(self, value: Any) -> Any:
-        """An int or float of the option's type for a number of another that has the same value."""
-        known = {float: numbers.Real, int: numbers.Integral}.get(self.type)
-        if known is None or isinstance(value, bool) or not isinstance(value, known):
+        """Convert a number of another numeric type with the same value."""
+        accepted = {float: numbers.Real, int: numbers.Integral}.get(self.type)
+        if accepted is None or isinstance(value, bool) or not isinstance(value, accepted):
             return value
         try:
             return self.type(value)
         except OverflowError:
             return value
 
-    def parse(self, text: str, who: str) -> T:
-        """The value that a command line or configuration file wrote as text.
+    def parse(self, text: str, owner: str) -> T:
+        """Parse the text of a command line or configuration file.
 
         Raises:
-            UsageError: if the text does not spell an allowed value.
+            UsageError: if the text is not an allowed value.
         """
         try:
             value = _READERS[self.type](text)
         except (ValueError, KeyError):
-            raise UsageError(f"{who}: option {self.name!r} is {text!r}; {self.expects()}.") from None
-        return self.check(value, who)
+            raise UsageError(f"{owner}: option {self.name!r} is {text!r}; {self.expects()}.") from None
+        return self.check(value, owner)
 
     def expects(self) -> str:
-        """What the option takes, in words."""
+        """The allowed values, for error messages."""
         if self.choices is not None:
             return "expected one of " + ", ".join(repr(choice) for choice in self.choices)
         bounds = [f"at least {self.low:g}"] if self.low is not None else []

@@ -1,4 +1,4 @@
-"""Names: what a cell, option or parameter may be called, and what a misspelt one probably meant."""
+"""Valid names of components and declarations, and suggestions for misspelt ones."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from collections.abc import Iterable
 from zoo.errors import DefinitionError
 
 MODIFIER_SEPARATOR = "+"
-"""What stands between a cell and its modifiers in the name of a modified cell."""
+"""Separates a cell and its modifiers in the name of a modified cell."""
 
 _COMPONENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _DECLARATION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
-def check_component_name(name: object, who: str) -> None:
-    """Refuse a registry name that is not lower snake case of at most 64 ASCII characters.
+def check_component_name(name: object, owner: str) -> None:
+    """Check that a registry name is lower snake case of at most 64 ASCII characters.
 
-    Such names stand in file names, command lines and generated source, so nothing else is let in.
+    Such names are used in file names, command lines and generated source.
 
     Raises:
-        DefinitionError: naming ``who`` and the name found.
+        DefinitionError: naming ``owner`` and the name.
     """
     if not isinstance(name, str) or not _COMPONENT_NAME.fullmatch(name) or keyword.iskeyword(name):
         raise DefinitionError(
-            f"{who}: the name {name!r} cannot be registered; a name is lower case letters, digits and "
+            f"{owner}: the name {name!r} cannot be registered; a name is lower case letters, digits and "
             f"underscores, starts with a letter, is at most 64 long and no Python keyword, as in 'my_cell'."
         )
 
 
-def check_declaration_name(name: str, who: str) -> None:
-    """Refuse a parameter, state, option or slot name that is no plain ASCII identifier.
+def check_declaration_name(name: str, owner: str) -> None:
+    """Check that the name of a parameter, state, option or slot is an ASCII identifier.
 
     Raises:
-        DefinitionError: naming ``who`` and the name found.
+        DefinitionError: naming ``owner`` and the name.
     """
     if not _DECLARATION_NAME.fullmatch(name) or keyword.iskeyword(name):
         raise DefinitionError(
-            f"{who}: {name!r} cannot name a parameter, state, option or slot; use ASCII letters, digits and "
-            f"underscores, starting with a letter, as in 'Wxh'."
+            f"{owner}: {name!r} cannot name a parameter, state, option or slot; use ASCII letters, digits "
+            f"and underscores, starting with a letter, as in 'Wxh'."
         )
 
 
 def snake_case(class_name: str) -> str:
-    """The registry name a class gets when it states none: ``PeepholeLSTM`` becomes ``peephole_lstm``."""
+    """The default registry name of a class: ``PeepholeLSTM`` becomes ``peephole_lstm``."""
     words = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", class_name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` with the nearest known name, or the empty string when none is near."""
+    """`` Did you mean 'x'?`` with the nearest known name; empty if none is near."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""

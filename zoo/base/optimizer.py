@@ -1,4 +1,4 @@
-"""The contract of an optimizer: pure functions over flat vectors."""
+"""Base class of optimizers: pure functions of flat vectors."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Optimizer(Component, abstract=True):
 
         update(theta, grad, slots, step, *options) -> (theta, slots)
 
-    ``theta`` and ``grad`` are ``(P,)``; ``slots`` is a tuple of the declared slots, ``(P,)`` unless declared
-    otherwise; ``step`` is the number of this update, from 1; the options follow in the order of declaration.
-    One of them is ``lr``, the step size, which schedules multiply, down to zero. A static method
-    ``reference`` of the same arguments may define the update in plain NumPy, for ``zoo check``.
+    ``theta`` and ``grad`` are ``(P,)``. ``slots`` is a tuple of the declared slots, ``(P,)`` unless declared
+    otherwise. ``step`` is the number of this update, from 1. The options follow in the order of declaration.
+    One of them is ``lr``, the learning rate, which schedules multiply, down to zero. A static method
+    ``reference`` with the same arguments may define the update in plain NumPy, for ``zoo check``.
 
-    What goes in is never written to and all arrays are C-contiguous. A kernel does well to allocate all that
-    it returns as one block, ``np.empty((1 + len(slots), P), theta.dtype)``, and to return its rows: separate
-    arrays of some hundred kilobytes are given back to the system at every step, and faulting their pages in
-    anew costs ten times the arithmetic.
+    The kernel must not write to its arguments, and all arrays are C-contiguous. Allocate everything that the
+    kernel returns as one block, ``np.empty((1 + len(slots), P), theta.dtype)``, and return its rows: separate
+    arrays of some hundred kilobytes are returned to the system at every step, and the page faults of new ones
+    cost ten times the arithmetic.
 
     Args:
         **options: Values for the declared options.
@@ -51,7 +51,7 @@ class Optimizer(Component, abstract=True):
     kind: ClassVar[str] = "optimizer"
     slots: ClassVar[Mapping[str, StateSlot]] = MappingProxyType({})
     elementwise: ClassVar[bool] = True
-    """Whether a parameter moves by its own gradient alone; False if norms of the whole vector take part."""
+    """Whether the update of a parameter depends on its own gradient alone; False with norms of the vector."""
 
     @classmethod
     def _check_class(cls) -> None:
@@ -80,7 +80,7 @@ class Optimizer(Component, abstract=True):
         """Slots before the first update, zeros of the dtype of ``theta (P,)``.
 
         Raises:
-            UsageError: if theta is no flat vector of floats.
+            UsageError: if theta is not a flat vector of floats.
         """
         import numpy as np
 
@@ -92,21 +92,21 @@ class Optimizer(Component, abstract=True):
 
     def slot_shapes(self, parameter_count: int) -> dict[str, tuple[int, ...]]:
         """Shape of every slot for ``P = parameter_count``."""
-        if type(parameter_count) is not int:  # what an update asks for is one, and is asked for often
+        if type(parameter_count) is not int:  # the common case, checked at every update
             parameter_count = as_integer(parameter_count, f"{self.label()}: parameter_count")
         return {name: _shape(slot.shape, parameter_count) for name, slot in self.slots.items()}
 
     def apply(
         self, theta: Vector, grad: Vector, slots: Mapping[str, Vector], step: int, lr: float | None = None
     ) -> tuple[Vector, dict[str, Vector]]:
-        """One update; nothing that goes in is written to.
+        """Compute one update; the arguments are not modified.
 
         Args:
             theta: Parameters ``(P,)``, float32 or float64.
             grad: Gradient ``(P,)`` of the same dtype.
             slots: Every declared slot, of the same dtype.
             step: Number of this update, from 1.
-            lr: Step size of this update when it is not the option's, as under a schedule; zero or more.
+            lr: Learning rate of this update if it differs from the option, as under a schedule; zero or more.
 
         Returns:
             The new parameters and slots.
@@ -118,25 +118,27 @@ class Optimizer(Component, abstract=True):
         self._check_vectors(theta, grad, slots)
         self._check_numbers(step, lr)
         options = dict(self.options) | ({} if lr is None else {"lr": float(lr)})
-        new, moved = self.kernel("update")(
+        new_theta, new_slots = self.kernel("update")(
             theta, grad, tuple(slots[name] for name in self.slots), step, *options.values()
         )
-        if len(moved) != len(self.slots):
+        if len(new_slots) != len(self.slots):
             raise DefinitionError(
-                f"{self.error_name()}: update returned {len(moved)} slots; expected {len(self.slots)}, in "
-                f"the order of declaration: {', '.join(self.slots) or 'none'}."
+                f"{self.error_name()}: update returned {len(new_slots)} slots; expected {len(self.slots)}, "
+                f"in the order of declaration: {', '.join(self.slots) or 'none'}."
             )
-        return new, dict(zip(self.slots, moved, strict=True))
+        return new_theta, dict(zip(self.slots, new_slots, strict=True))
 
     def _check_vectors(self, theta: Vector, grad: Vector, slots: Mapping[str, Vector]) -> None:
-        flat = _is_vector(theta) and _is_vector(grad) and grad.shape == theta.shape
-        if not flat or grad.dtype != theta.dtype or theta.dtype.str[1:] not in ("f4", "f8"):
+        are_flat = _is_vector(theta) and _is_vector(grad) and grad.shape == theta.shape
+        if not are_flat or grad.dtype != theta.dtype or theta.dtype.str[1:] not in ("f4", "f8"):
             raise UsageError(
                 f"{self.label()}: parameters {_dtype_and_shape(theta)}, gradient {_dtype_and_shape(grad)}; "
                 f"they must be flat vectors of one length, both float32 or both float64."
             )
         if type(slots) is not dict and not isinstance(slots, Mapping):
-            raise UsageError(f"{self.label()}: slots is {short_repr(slots)}; expected those of init(theta).")
+            raise UsageError(
+                f"{self.label()}: slots is {short_repr(slots)}; expected the slots of init(theta)."
+            )
         expected = self.slot_shapes(theta.size)
         fits = slots.keys() == expected.keys() and all(
             getattr(slot, "shape", None) == expected[name] and slot.dtype == theta.dtype
@@ -160,16 +162,14 @@ class Optimizer(Component, abstract=True):
 
 
 def _is_vector(value: object) -> bool:
-    """Whether this is a plain array of one axis; a masked one is not."""
+    """Whether it is an array of one axis without a mask."""
     return getattr(value, "ndim", None) == 1 and hasattr(value, "flags") and not hasattr(value, "mask")
 
 
 def _dtype_and_shape(value: object) -> str:
-    """Dtype and shape, or what it is if it is no array."""
     return f"{value.dtype}{value.shape}" if hasattr(value, "flags") else short_repr(value)  # type: ignore[attr-defined]
 
 
-@lru_cache
+@lru_cache  # every update needs it
 def _shape(shape: tuple[SizeExpr, ...], parameter_count: int) -> tuple[int, ...]:
-    """Every update asks for it."""
     return tuple(size.evaluate({"P": parameter_count}) for size in shape)

@@ -1,7 +1,6 @@
-"""Sizes: the small language in which shapes are declared, ``"4H"``, ``"H/heads"``, ``"I+H"``.
+"""Size expressions, in which shapes are declared: ``"4H"``, ``"H/heads"``, ``"I+H"``.
 
-A size is read once, when its class is defined, by the grammar below (no ``eval``), and evaluated exactly,
-in integers, when the letters are known::
+A size is parsed once, when its class is defined, and evaluated exactly, in integers, for given letters::
 
     sum     = product (("+" | "-") product)*
     product = atom (("*" | "/") atom | letter | group)*     # "4H" multiplies; from left to right
@@ -21,7 +20,7 @@ from typing import TypeAlias
 from zoo.errors import DefinitionError, UsageError
 
 _TOKEN = re.compile(r" *(?:(?P<integer>[0-9]+)|(?P<letter>[A-Za-z_][A-Za-z0-9_]*)|(?P<operator>[-+*/()]))")
-# No size needs more, and a text of any length could nest deeper than Python can go.
+# No size needs more, and longer texts could nest deeper than Python can recurse.
 _MAX_LENGTH = 80
 
 # An expression is an integer, a letter, or (operator, left, right).
@@ -33,7 +32,7 @@ class SizeExpr:
     """One dimension of a declared shape.
 
     Args:
-        text: As the author wrote it, ``"4H"`` or ``"3"``.
+        text: The expression, ``"4H"`` or ``"3"``.
 
     Raises:
         DefinitionError: if the text is not a size.
@@ -43,7 +42,7 @@ class SizeExpr:
     tree: Tree = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Read the text now, so that a misspelt size fails where it stands."""
+        """Parse the text now, so that the error names its line."""
         tree = _Parser(self.text).parse()
         if tree == 0:
             raise _invalid_size(self.text)
@@ -51,7 +50,7 @@ class SizeExpr:
 
     @property
     def names(self) -> frozenset[str]:
-        """The letters and option names the size depends on."""
+        """The letters and option names in the expression."""
         return frozenset(_names(self.tree))
 
     def evaluate(self, env: Mapping[str, int]) -> int:
@@ -93,7 +92,7 @@ class _Parser:
 
     def product(self) -> Tree:
         tree = self.atom()
-        # An integer multiplies what follows it, never what stands before: "4 4" is a slip, no 16.
+        # An integer multiplies what follows it, never what precedes it: "4 4" is an error, not 16.
         while self.tokens[0] and self.tokens[0] not in "+-)" and not self.tokens[0].isdecimal():
             operator = self.tokens.pop(0) if self.tokens[0] in "*/" else "*"
             tree = (operator, tree, self.atom())
@@ -158,7 +157,7 @@ def _evaluate(tree: Tree, env: Mapping[str, int], text: str) -> int:
 
 
 def parse_shape(sizes: tuple[int | str, ...]) -> tuple[SizeExpr, ...]:
-    """Read the dimensions of a declaration.
+    """Parse the dimensions of a declaration.
 
     Raises:
         DefinitionError: if one of them is not a size.

@@ -67,7 +67,7 @@ def _for_all(sampler: Sampler, law: Callable[..., Verdict], *inputs: st.SearchSt
 
 def _kept(sampler: Sampler, logits: Vector) -> Vector:
     """The symbols that stay."""
-    return np.flatnonzero(sampler.reshape(logits.copy()) > -np.inf)
+    return np.flatnonzero(sampler.apply(logits.copy()) > -np.inf)
 
 
 def _same(found: Vector, wanted: Vector) -> bool:
@@ -79,7 +79,7 @@ def check_output_like_input(sampler: Sampler) -> None:
     """Float64 logits (V,) come out as float64 logits (V,)."""
 
     def law(logits: Vector) -> Verdict:
-        out = sampler.reshape(logits.copy())
+        out = sampler.apply(logits.copy())
         alike = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == logits.shape
         found = f"{getattr(out, 'dtype', type(out))} of shape {np.shape(out)}"
         return alike, lambda: f"{found}; expected float64 of shape {logits.shape}"
@@ -101,7 +101,7 @@ def check_input_unchanged(sampler: Sampler) -> None:
 
     def law(logits: Vector) -> Verdict:
         passed = logits.copy()
-        sampler.reshape(passed)
+        sampler.apply(passed)
         same = np.array_equal(passed, logits)
         return same, lambda: f"the input {logits} changed to {passed}; expected it unchanged"
 
@@ -112,7 +112,7 @@ def check_deterministic(sampler: Sampler) -> None:
     """The same logits give the same result, bit for bit."""
 
     def law(logits: Vector) -> Verdict:
-        once, again = sampler.reshape(logits.copy()), sampler.reshape(logits.copy())
+        once, again = sampler.apply(logits.copy()), sampler.apply(logits.copy())
         same = once.tobytes() == again.tobytes()
         return same, lambda: f"{once} and then {again} from {logits}; expected one result"
 
@@ -123,7 +123,7 @@ def check_one_symbol_stays(sampler: Sampler) -> None:
     """At least one symbol stays, and no logit becomes NaN or +inf."""
 
     def law(logits: Vector) -> Verdict:
-        out = sampler.reshape(logits.copy())
+        out = sampler.apply(logits.copy())
         holds = np.isfinite(out.max())
         return holds, lambda: f"{out} from {logits}; expected a finite logit, the others finite or -inf"
 
@@ -156,7 +156,7 @@ def check_order_preserved(sampler: Sampler) -> None:
     """Of two kept symbols the one with the higher logit is never the less probable."""
 
     def law(logits: Vector) -> Verdict:
-        out, kept = sampler.reshape(logits.copy()), _kept(sampler, logits)
+        out, kept = sampler.apply(logits.copy()), _kept(sampler, logits)
         rising = kept[np.lexsort((out[kept], logits[kept]))]  # equals by their result: they may part
         holds = np.all(out[rising][1:] >= out[rising][:-1])
         return holds, lambda: f"{out} from {logits}; expected what stays in the order of its logits"
@@ -169,7 +169,7 @@ def check_permutation(sampler: Sampler) -> None:
 
     def law(logits: Vector, random: Random) -> Verdict:
         places = np.array(random.sample(range(logits.size), logits.size))
-        moved, wanted = sampler.reshape(logits[places]), sampler.reshape(logits.copy())[places]
+        moved, wanted = sampler.apply(logits[places]), sampler.apply(logits.copy())[places]
         same = _same(moved, wanted)
         return same, lambda: f"{moved} from {logits[places]}; expected {wanted}, as in another order"
 
@@ -209,7 +209,7 @@ def check_draws_kept_symbols(sampler: Sampler) -> None:
 def check_distribution(sampler: Sampler) -> None:
     """Symbols are drawn as often as the softmax of the kept logits says, by a chi-square test."""
     logits = np.array([0.5, 2.0, -1.5, 1.5, -2.0, 1.0, 0.0, 1.5, -0.5, -1.0])
-    scores = sampler.reshape(logits.copy())
+    scores = sampler.apply(logits.copy())
     weights = np.exp(scores - scores.max())
     expected = _DRAWS * weights / weights.sum()
     drawn = [sampler(logits, uniform(17, count)) for count in range(_DRAWS)]
@@ -263,9 +263,9 @@ def check_jitted_equals_python(sampler: Sampler) -> None:
     """The compiled kernel and its source, run as plain Python, give the same result to rounding."""
 
     def law(logits: Vector) -> Verdict:
-        jitted = sampler.reshape(logits.copy())
+        jitted = sampler.apply(logits.copy())
         with interpreted():
-            plain = sampler.reshape(logits.copy())
+            plain = sampler.apply(logits.copy())
         same = _same(jitted, plain)
         return same, lambda: f"{jitted} compiled, from {logits}; expected {plain}, as in plain Python"
 
@@ -279,7 +279,7 @@ def check_reference(sampler: Sampler) -> None:
         raise SkipTest("the class has no reference(logits, *options)")
 
     def law(logits: Vector) -> Verdict:
-        actual, wanted = sampler.reshape(logits.copy()), reference(logits.copy(), *sampler.options.values())
+        actual, wanted = sampler.apply(logits.copy()), reference(logits.copy(), *sampler.options.values())
         return _same(actual, wanted), lambda: f"{actual} from {logits}; expected {wanted}, as its reference"
 
     _for_all(sampler, law, _logits)
@@ -288,10 +288,10 @@ def check_reference(sampler: Sampler) -> None:
 def check_second_call_compiles_nothing(sampler: Sampler) -> None:
     """After one call no other compiles anything, whatever the number of symbols."""
     kernel = sampler.kernel("transform")
-    sampler.reshape(np.zeros(3))
+    sampler.apply(np.zeros(3))
     once = list(getattr(kernel, "signatures", ()))
     for size in (1, 3, 8):
-        sampler.reshape(np.arange(float(size)))
+        sampler.apply(np.arange(float(size)))
     now = list(getattr(kernel, "signatures", ()))
     _require(sampler, now == once, lambda: f"the signatures {now} compiled; expected no more than {once}")
 
