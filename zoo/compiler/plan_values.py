@@ -61,7 +61,7 @@ def explained_values(plan: PassSchedule) -> set[Node]:
     parts = {base for node in nodes if node.op == "concat" for base in storage_bases(node)}
     sums = {node for node in nodes if is_matmul_item(node) or node.op in (*REDUCTIONS, *SUMS, *SCANS)}
     plain = {node for node in nodes if node.op != "concat"}
-    return plain & (sums | several | parts | plan.stores.keys()) | _deep_concatenations(nodes, several)
+    return plain & (sums | several | parts | plan.storage.keys()) | _deep_concatenations(nodes, several)
 
 
 def _deep_concatenations(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:

@@ -1,84 +1,96 @@
-"""Emission of scans, running sums and recurrences, which go along their axis in order.
+"""Emission of fused loops, scans, and innermost loops as functions.
 
-Innermost loops over many arrays, as functions of their own.
+A fused loop is one nest over a shape whose innermost loop runs over contiguous elements. A scan, a running
+sum or recurrence, runs along its axis in order.
 
-LLVM vectorises a loop only if no two of its arrays overlap. It cannot know that of arrays that a kernel made
-itself, let alone of parts of a row, and has it tested at run time: for the dozen arrays of a gate 160
-instructions, before every row or once for all. If once, it looks at all that the rows span, finds that the
-parts of a row that lie side by side overlap, and goes number by number: an LSTM's way back took 7.5 cycles
-a number so, and takes 2 where it is promised that arrays are disjoint, which only a function's arguments can
-be. The whole way back took 16 % more at H=64, a GRU's 27 %, and neither compiles slower for it.
-
-Emission of fused loops: one nest over a shape, its innermost loop over numbers that lie side by side.
+An innermost loop over many arrays becomes a function of its own. LLVM vectorises a loop only if no two of its
+arrays overlap. It cannot know that of arrays that a kernel allocated, let alone of parts of a row, and tests
+it at run time: for the dozen arrays of a gate 160 instructions, before every row or once for all. If once, it
+compares all that the rows span, finds that adjacent parts of a row overlap, and computes element by element:
+an LSTM's backward pass took 7.5 cycles an element so, and takes 2 with arrays that are declared disjoint,
+which only a function's arguments can be. The whole backward pass took 16 % more at H=64, a GRU's 27 %, and
+neither compiles slower for it.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.expressions import PythonExpressions
-from zoo.compiler.codegen.storage import ArrayAccess, ArrayVar, LoopAxis, StorageMap, axes_of, merged_axes
+from zoo.compiler.codegen.storage import (
+    ArrayAccess,
+    LoopAxis,
+    access_to_sum,
+    axes_of,
+    collect_loads,
+    collect_stores,
+    merged_axes,
+)
 from zoo.compiler.codegen.writer import Writer
-from zoo.compiler.ir.graph import Node, Shape
-from zoo.compiler.ir.structural_ops import ONE, REDUCTIONS
-from zoo.compiler.ir.views import ZERO, View, contiguous, view_of
+from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.structural_ops import ONE, REDUCTIONS, SCANS
+from zoo.compiler.ir.views import ZERO, contiguous
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 
-if TYPE_CHECKING:
-    from zoo.compiler.codegen.pass_emitter import PassEmitter
+
+def write_loop(loop: FusedLoop, context: EmitContext, writer: Writer) -> None:
+    """Write one loop of a schedule."""
+    if any(node.op in SCANS for node in loop.body):
+        _write_scan(loop, context, writer)
+    else:
+        _LoopNestEmitter(loop, context, writer).write()
 
 
-def write_scan(loop: FusedLoop, function: PassEmitter, writer: Writer) -> None:
-    """Write the loop of one scan."""
+def _write_scan(loop: FusedLoop, context: EmitContext, writer: Writer) -> None:
     (node,) = loop.body
     axis, _ = node.attr
     others = [other for other in axes_of(loop.shape) if other != axis]
-    _write_from(loop, function, writer, others, {})
+    _write_scan_nest(loop, context, writer, others, {})
 
 
-def _write_from(
-    loop: FusedLoop, function: PassEmitter, writer: Writer, others: list[int], indices: dict[int, str]
+def _write_scan_nest(
+    loop: FusedLoop, context: EmitContext, writer: Writer, others: list[int], indices: dict[int, str]
 ) -> None:
+    """Loops over the other axes around the scan."""
     if others:
         name = f"i{len(indices)}"
         with writer.block(f"for {name} in range({loop.shape[others[0]]}):"):
-            _write_from(loop, function, writer, others[1:], indices | {others[0]: name})
+            _write_scan_nest(loop, context, writer, others[1:], indices | {others[0]: name})
         return
-    _write_entries(loop, function, writer, indices)
+    _write_scan_loop(loop, context, writer, indices)
 
 
-def _write_entries(loop: FusedLoop, function: PassEmitter, writer: Writer, indices: dict[int, str]) -> None:
+def _write_scan_loop(loop: FusedLoop, context: EmitContext, writer: Writer, indices: dict[int, str]) -> None:
     (node,) = loop.body
     axis, reverse = node.attr
-    length, total = loop.shape[axis], function.label(node)
-    target = ArrayAccess(function.array_of(node), ZERO, contiguous(node.shape))
+    length, total = loop.shape[axis], context.variable(node)
+    target = ArrayAccess(context.array_of(node), ZERO, contiguous(node.shape))
     indices = indices | {axis: "k"}
-    zero = function.numbers.name(0.0)
+    zero = context.numbers.name(0.0)
     writer.line(f"{total} = {zero}")
     with writer.block(f"for j in range({length}):"):
         writer.line(f"k = {f'{length} - 1 - j' if reverse else 'j'}")
-        *factors, term = (_value(loop, function, operand, indices) for operand in node.inputs)
-        for factor in factors:  # of a recurrence; the first entry has none before it, whatever its factor is
+        *factors, term = (_scan_operand(loop, context, operand, indices) for operand in node.inputs)
+        for factor in factors:  # of a recurrence; the first entry has no predecessor, whatever its factor is
             writer.line(f"{total} = {total} * {factor} if j > 0 else {zero}")
         writer.line(f"{total} += {term}")
-        writer.line(f"{target.array.row}[{target.place(indices)}] = {total}")
+        writer.line(f"{target.array.row}[{target.index(indices)}] = {total}")
 
 
-def _value(loop: FusedLoop, function: PassEmitter, operand: Node, indices: dict[int, str]) -> str:
-    """An operand at each place."""
-    expressions = PythonExpressions(function, loop.body, ())
-    for node, access in collect_loads(function, loop).items():
-        expressions.load(node, f"{access.array.row}[{access.place(indices)}]")
+def _scan_operand(loop: FusedLoop, context: EmitContext, operand: Node, indices: dict[int, str]) -> str:
+    expressions = PythonExpressions(context, loop.body, ())
+    for node, access in collect_loads(context, loop).items():
+        expressions.load(node, f"{access.array.row}[{access.index(indices)}]")
     return expressions.operand(operand).text
 
 
-_KNOWN = {"j", "range", "kernels", "np"}
+_GLOBALS = {"j", "range", "kernels", "np"}
 
 MIN_OUTLINE_PAIRS = 4
-
-"""Pairs of arrays that might overlap; with fewer, a test is nothing to speak of."""
+"""Pairs of arrays that might overlap; with fewer, the run time test costs next to nothing."""
 
 
 class OutlinedLoop(NamedTuple):
@@ -93,228 +105,196 @@ class OutlinedLoop(NamedTuple):
     call: str
 
 
-def is_worth_it(body: Sequence[str]) -> bool:
-    """Whether a loop with this body writes to and reads from enough arrays."""
+def _is_worth_outlining(body: Sequence[str]) -> bool:
+    """Whether a loop with this body reads and writes enough arrays."""
     read: set[str] = set()
     written: set[str] = set()
     for node in ast.walk(ast.parse("\n".join(body))):
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
             (written if isinstance(node.ctx, ast.Store) else read).add(node.value.id)
-    return len(written) * (len(written) - 1) // 2 + len(written) * len(read - written) >= MIN_OUTLINE_PAIRS
+    pairs = len(written) * (len(written) - 1) // 2 + len(written) * len(read - written)
+    return pairs >= MIN_OUTLINE_PAIRS
 
 
 def outline_loop(name: str, body: Sequence[str], length: str, sums: Sequence[str]) -> OutlinedLoop:
     """A loop over ``j`` as a function.
 
     Args:
-        name: What to call it.
-        body: The lines in the loop.
-        length: How often it runs.
-        sums: Variables that grow in it.
+        name: Name of the function.
+        body: Lines in the loop.
+        length: Number of iterations.
+        sums: Variables that accumulate.
     """
-    taken = [each for each in dict.fromkeys(_names([*body, length])) if each not in sums]
-    arguments, grown = ", ".join([*taken, *sums]), ", ".join(sums)
+    free = [each for each in dict.fromkeys(_free_variables([*body, length])) if each not in sums]
+    arguments, results = ", ".join([*free, *sums]), ", ".join(sums)
     lines = [
         "@zoo.njit(inline=True, disjoint=True)",
         f"def {name}({arguments}):",
         f"    for j in range({length}):",
         *(f"        {line}" for line in body),
-        *([f"    return {grown}"] if sums else []),
+        *([f"    return {results}"] if sums else []),
     ]
-    return OutlinedLoop(lines, f"{grown} = {name}({arguments})" if sums else f"{name}({arguments})")
+    return OutlinedLoop(lines, f"{results} = {name}({arguments})" if sums else f"{name}({arguments})")
 
 
-def _names(lines: Sequence[str]) -> Iterator[str]:
-    """The variables that lines use and do not make, in their order."""
+def _free_variables(lines: Sequence[str]) -> Iterator[str]:
+    """The variables that lines read and do not assign, in order."""
     names = [node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, ast.Name)]
-    made = {node.id for node in names if isinstance(node.ctx, ast.Store)} | _KNOWN
+    bound = {node.id for node in names if isinstance(node.ctx, ast.Store)} | _GLOBALS
     for node in sorted(names, key=lambda node: (node.lineno, node.col_offset)):
-        if node.id not in made:
+        if node.id not in bound:
             yield node.id
 
 
-def collect_loads(places: StorageMap, loop: FusedLoop) -> dict[Node, ArrayAccess]:
-    """What a loop reads from arrays."""
-    found: dict[Node, ArrayAccess] = {}
-    body = set(loop.body)
-    read = [operand for node in loop.body for operand in node.inputs]
-    for node in [*read, *(value for value, _ in loop.stores)]:
-        if node in body or node in found or node.value is not None:
-            continue
-        view = view_of(node)
-        assert view is not None  # copies.py saw to it
-        if view.base.op != "size" and places.array_of(view.base).store != Storage.SCALAR:
-            found[node] = access_to(places, view)
-    return found
+class _LoopNestEmitter:
+    """Writes one fused loop."""
 
-
-def collect_stores(places: StorageMap, loop: FusedLoop) -> list[tuple[Node, ArrayAccess]]:
-    """What a loop writes to arrays."""
-    return [
-        (value, access_to(places, view))
-        for value, view in loop.stores
-        if places.array_of(view.base).store != Storage.SCALAR
-    ]
-
-
-def access_to(places: StorageMap, view: View) -> ArrayAccess:
-    """A view as an access to the array that holds its base."""
-    return ArrayAccess(places.array_of(view.base), view.offset, view.strides)
-
-
-def access_to_sum(array: ArrayVar, node: Node, shape: Shape) -> ArrayAccess:
-    """Where a sum over axes of a shape goes: along those it stays in one place."""
-    own = iter(contiguous(node.shape))
-    axes = range(len(shape))
-    return ArrayAccess(array, ZERO, tuple(ZERO if axis in node.attr else next(own) for axis in axes))
-
-
-class LoopNestEmitter:
-    """One loop of a plan, being written.
-
-    Args:
-        loop: The loop.
-        function: The pass it belongs to, which knows arrays and names.
-        writer: Where to.
-    """
-
-    def __init__(self, loop: FusedLoop, function: PassEmitter, writer: Writer) -> None:
-        self.loop, self.function, self.writer = loop, function, writer
-        self.windows: dict[str, str] = {}
-        self.loads = collect_loads(function, loop)
-        self.targets = {node: self._target(node) for node in loop.body if node.op in (*REDUCTIONS, "row_sum")}
-        self.stores = collect_stores(function, loop)
+    def __init__(self, loop: FusedLoop, context: EmitContext, writer: Writer) -> None:
+        self.loop, self.context, self.writer = loop, context, writer
+        self.slices: dict[str, str] = {}
+        self.loads = collect_loads(context, loop)
+        reductions = [node for node in loop.body if node.op in (*REDUCTIONS, "row_sum")]
+        self.targets = {node: self._target(node) for node in reductions}
+        self.stores = collect_stores(context, loop)
         accesses = [*self.loads.values(), *self.targets.values(), *(access for _, access in self.stores)]
         self.axes: list[LoopAxis] = merged_axes(loop.shape, accesses)
-        self.expressions = PythonExpressions(function, loop.body, [value for value, _ in self.stores])
+        self.expressions = PythonExpressions(context, loop.body, [value for value, _ in self.stores])
 
     def _target(self, node: Node) -> ArrayAccess:
-        """Where a sum goes."""
-        array = self.function.array_of(node)
+        array = self.context.array_of(node)
         if node.op == "row_sum":
             return ArrayAccess(array, ZERO, contiguous(node.shape))
         return access_to_sum(array, node, self.loop.shape)
 
     def write(self) -> None:
-        """Write the nest."""
-        self._write_starts()
+        self._write_initial_values()
         names = [f"i{depth}" if len(self.axes) > 2 else "i" for depth in range(len(self.axes) - 1)]
-        self._write_from(0, names)
+        self._write_nest(0, names)
 
-    def _write_from(self, depth: int, names: list[str]) -> None:
+    def _write_nest(self, depth: int, names: list[str]) -> None:
         if depth < len(names):
             with self.writer.block(f"for {names[depth]} in range({self.axes[depth].length}):"):
-                self._write_from(depth + 1, names)
+                self._write_nest(depth + 1, names)
             return
-        indices = {axis.last: name for axis, name in zip(self.axes, names, strict=False)}
+        indices = {axis.axis: name for axis, name in zip(self.axes, names, strict=False)}
         self._write_innermost(indices)
 
     def _write_innermost(self, indices: Mapping[int, str]) -> None:
         for node, access in self.loads.items():
             self.expressions.load(node, self._element(access, indices))
         targets = {node: self._sum_element(node, indices) for node in self.targets}
-        places = [(value, self._element(access, indices)) for value, access in self.stores]
+        stores = [(value, self._element(access, indices)) for value, access in self.stores]
         if not self.axes:
-            for line in self._body(targets, places):
+            for line in self._body(targets, stores):
                 self.writer.line(line)
             return
-        length, body = str(self.axes[-1].length), list(self._body(targets, places))
-        if is_worth_it(body):
-            sums = [name for name in targets.values() if name.isidentifier()]
-            self.writer.line(self.function.outline(body, length, sums))
+        length, body = str(self.axes[-1].length), list(self._body(targets, stores))
+        if _is_worth_outlining(body):
+            self.writer.line(
+                self._outline(body, length, [name for name in targets.values() if name.isidentifier()])
+            )
         else:
             with self.writer.block(f"for j in range({length}):"):
                 for line in body:
                     self.writer.line(line)
-        self._write_ends(indices)
+        self._write_sums(indices)
 
-    def _body(self, targets: Mapping[Node, str], places: list[tuple[Node, str]]) -> Iterator[str]:
-        """What is done with each number."""
+    def _outline(self, body: list[str], length: str, sums: list[str]) -> str:
+        """Add the loop to the functions of the kernel; the line that calls it."""
+        context = self.context
+        loop = outline_loop(
+            context.names.fresh(f"{context.name}_loop_{len(context.loops) + 1}"), body, length, sums
+        )
+        context.loops.append(loop.lines)
+        return loop.call
+
+    def _body(self, targets: Mapping[Node, str], stores: list[tuple[Node, str]]) -> Iterator[str]:
+        """Lines for one element."""
         for node in self.loop.body:
             if node in targets:
-                yield _added(node, targets[node], self.expressions.operand(node.inputs[0]).text)
+                yield _accumulate(node, targets[node], self.expressions.operand(node.inputs[0]).text)
             elif (line := self.expressions.define(node)) is not None:
                 yield line
-        for value, place in places:
-            yield f"{place} = {self.expressions.stored(value)}"
+        for value, target in stores:
+            yield f"{target} = {self.expressions.stored(value)}"
 
     # Elements.
 
     def _element(self, access: ArrayAccess, indices: Mapping[int, str]) -> str:
-        """An element of an array; a window or a number is taken out of it before the innermost loop."""
-        row, place = access.array.row, access.place(indices)
-        stride = access.strides[self.axes[-1].last] if self.axes else None
+        """An element of an array; slices and constant elements are taken before the innermost loop."""
+        row, index = access.array.row, access.index(indices)
+        stride = access.strides[self.axes[-1].axis] if self.axes else None
         if stride is None:
-            return f"{row}[{place}]"
+            return f"{row}[{index}]"
         if stride == ZERO:
-            name = self.function.names.fresh(f"{access.array.name}_value")
-            self.writer.line(f"{name} = {row}[{place}]")
+            name = self.context.names.fresh(f"{access.array.name}_value")
+            self.writer.line(f"{name} = {row}[{index}]")
             return name
         if stride == ONE:
-            return f"{self._window(access, place)}[j]"
-        return f"{row}[{access.place({**indices, self.axes[-1].last: 'j'})}]"
+            return f"{self._slice(access, index)}[j]"
+        return f"{row}[{access.index({**indices, self.axes[-1].axis: 'j'})}]"
 
-    def _window(self, access: ArrayAccess, place: str) -> str:
-        """Numbers side by side as a vector that begins with the first of them."""
+    def _slice(self, access: ArrayAccess, index: str) -> str:
+        """Contiguous elements as a vector."""
         array, length = access.array, self.axes[-1].length
-        if place == "0" and array.width == length:
+        if index == "0" and array.width == length:
             return array.row
-        window = f"kernels.window({array.row}, {place}, {length})"
-        if window not in self.windows:
-            self.windows[window] = self.function.names.fresh(f"{array.name}_part")
-            self.writer.line(f"{self.windows[window]} = {window}")
-        return self.windows[window]
+        text = f"kernels.window({array.row}, {index}, {length})"
+        if text not in self.slices:
+            self.slices[text] = self.context.names.fresh(f"{array.name}_part")
+            self.writer.line(f"{self.slices[text]} = {text}")
+        return self.slices[text]
 
     # Sums.
 
-    def _write_starts(self) -> None:
-        """Zeros where sums begin; sums over all rows began before."""
+    def _write_initial_values(self) -> None:
+        """Initial values of reductions in arrays; sums over all rows were zeroed at the allocation."""
         for node in self.targets:
-            array = self.function.array_of(node)
+            array = self.context.array_of(node)
             if node.op == "row_sum" or self._is_written_once(node):
                 continue
-            if array.store == Storage.SCALAR:
-                self.writer.line(f"{array.name} = {self._start(node)}")
+            if array.storage == Storage.SCALAR:
+                self.writer.line(f"{array.name} = {self._initial_value(node)}")
                 continue
             with self.writer.block(f"for j in range({array.width}):"):
-                self.writer.line(f"{array.row}[j] = {self._start(node)}")
+                self.writer.line(f"{array.row}[j] = {self._initial_value(node)}")
 
-    def _start(self, node: Node) -> str:
-        return self.function.numbers.name(float("-inf") if node.op == "max" else 0.0)
+    def _initial_value(self, node: Node) -> str:
+        return self.context.numbers.name(float("-inf") if node.op == "max" else 0.0)
 
     def _is_local(self, node: Node) -> bool:
-        """Whether a sum grows in a variable of the innermost loop, on its way to an array."""
-        is_array = self.function.array_of(node).store != Storage.SCALAR
-        return bool(self.axes) and is_array and self.targets[node].strides[self.axes[-1].last] == ZERO
+        """Whether a sum accumulates in a variable of the innermost loop before it goes to an array."""
+        is_array = self.context.array_of(node).storage != Storage.SCALAR
+        return bool(self.axes) and is_array and self.targets[node].strides[self.axes[-1].axis] == ZERO
 
     def _is_written_once(self, node: Node) -> bool:
-        """Whether a sum is complete when the innermost loop ends."""
-        outer = [self.targets[node].strides[axis.last] for axis in self.axes[:-1]]
+        """Whether a sum is complete at the end of the innermost loop."""
+        outer = [self.targets[node].strides[axis.axis] for axis in self.axes[:-1]]
         return self._is_local(node) and ZERO not in outer
 
     def _sum_element(self, node: Node, indices: Mapping[int, str]) -> str:
-        """What a sum is added to within the innermost loop."""
+        """The accumulator of a sum in the innermost loop."""
         if self._is_local(node):
-            name = self.function.label(node)
-            self.writer.line(f"{name} = {self._start(node)}")
+            name = self.context.variable(node)
+            self.writer.line(f"{name} = {self._initial_value(node)}")
             return name
-        array = self.function.array_of(node)
-        return array.name if array.store == Storage.SCALAR else self._element(self.targets[node], indices)
+        array = self.context.array_of(node)
+        return array.name if array.storage == Storage.SCALAR else self._element(self.targets[node], indices)
 
-    def _write_ends(self, indices: Mapping[int, str]) -> None:
-        """Sums that grew in variables go to their arrays."""
+    def _write_sums(self, indices: Mapping[int, str]) -> None:
+        """Store the sums that accumulated in variables."""
         for node, access in self.targets.items():
             if not self._is_local(node):
                 continue
-            place, name = f"{access.array.row}[{access.place(indices)}]", self.function.label(node)
+            target, name = f"{access.array.row}[{access.index(indices)}]", self.context.variable(node)
             if self._is_written_once(node):
-                self.writer.line(f"{place} = {name}")
+                self.writer.line(f"{target} = {name}")
             else:
-                self.writer.line(_added(node, place, name))
+                self.writer.line(_accumulate(node, target, name))
 
 
-def _added(node: Node, place: str, value: str) -> str:
-    """The line that adds a value to a sum, or to a largest."""
+def _accumulate(node: Node, target: str, value: str) -> str:
+    """The line that adds a value to a sum, or includes it in a maximum."""
     if node.op == "max":
-        return f"{place} = kernels.maximum({place}, {value})"
-    return f"{place} += {value}"
+        return f"{target} = kernels.maximum({target}, {value})"
+    return f"{target} += {value}"

@@ -1,245 +1,268 @@
-"""The arrays of a kernel: how each is called, made, and read row by row.
-
-Which variable or array holds each value of a function, and what that is called, in whatever language.
-
-Addresses in a nest of loops: which numbers of an array its indices mean.
-"""
+"""Storage of values: variables, arrays, and addresses of elements in nested loops, in any language."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.compiler.codegen.writer import ARRAY, Names
+from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.value_names import default_name
 from zoo.compiler.ir.dims import Dim, product
 from zoo.compiler.ir.graph import Node, Shape
 from zoo.compiler.ir.structural_ops import ONE
-from zoo.compiler.ir.views import ZERO, Strides
-from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.ir.views import ZERO, Strides, View, contiguous, view_of
+from zoo.compiler.schedule.fusion import FusedLoop, Storage
 from zoo.compiler.schedule.sections import PassSchedule
 
 
 @dataclass(frozen=True)
 class TimeIndexing:
-    """Where the steps of a kernel are in arrays that have rows for each of them.
+    """Position of time steps in arrays that have a row for each step.
 
     Args:
-        now: Which of the steps in an array is step ``t``.
-        at: Which of its rows is that of step ``t`` and row ``r`` of the batch.
-        part: From where to where the steps lie that are worked on together; empty if they are all.
+        step: Index of step ``t`` along the first axis.
+        row: Variable with the index of step ``t`` and sequence ``r`` among all rows.
+        block: First and last index of the steps that are computed together; empty for all steps.
     """
 
-    now: str = "t"
-    at: str = "at"
-    part: str = ""
+    step: str = "t"
+    row: str = "at"
+    block: str = ""
 
-    def of(self, name: str) -> str:
-        """The steps of an array that are worked on together."""
-        return f"kernels.steps_of({name}, {self.part})" if self.part else name
+    def active_steps(self, name: str) -> str:
+        """Expression for the steps of an array that are computed together."""
+        return f"kernels.steps_of({name}, {self.block})" if self.block else name
 
-    def rows_of(self, name: str) -> str:
-        """Their rows as a matrix."""
-        return f"kernels.rows_between({name}, {self.part})" if self.part else f"kernels.rows_of({name})"
+    def active_rows(self, name: str) -> str:
+        """Expression for the rows of these steps as a matrix."""
+        return f"kernels.rows_between({name}, {self.block})" if self.block else f"kernels.rows_of({name})"
 
-    def row_found(self) -> str:
-        """The line that says which row it is."""
-        return f"{self.at} = {self.now if self.now.isidentifier() else f'({self.now})'} * batch + r"
+    def row_assignment(self) -> str:
+        """Line that computes the row index."""
+        return f"{self.row} = {self.step if self.step.isidentifier() else f'({self.step})'} * batch + r"
 
 
 ALL_STEPS = TimeIndexing()
 
-BLOCK_OF_ALL = TimeIndexing(part="first, last")
+BLOCK_OF_ALL = TimeIndexing(block="first, last")
+"""For arrays with rows for all steps in a kernel that runs block after block of steps."""
 
-"""Of arrays with rows for all steps, where a kernel works on one span of them after the other."""
-
-BLOCK = TimeIndexing(now="t - first", at="here", part="0, last - first")
-
-"""Of arrays with rows for the steps of one span, which the next one uses again."""
+BLOCK = TimeIndexing(step="t - first", row="here", block="0, last - first")
+"""For arrays with rows for one block of steps, which the next block overwrites."""
 
 
 @dataclass(frozen=True)
 class ArrayVar:
-    """An array.
+    """An array of the generated function.
 
     Args:
-        name: What it is called.
-        store: What kind it is.
-        width: How many numbers a row has; for a shared array, how many it has in all.
-        steps: Where its steps are, if it has a row for each.
+        name: Variable.
+        storage: Kind of array.
+        width: Elements of a row, or of the whole array if it is shared.
+        time: Position of its steps, if it has a row for each.
     """
 
     name: str
-    store: Storage
+    storage: Storage
     width: Dim
-    steps: TimeIndexing = ALL_STEPS
+    time: TimeIndexing = ALL_STEPS
 
     @property
     def row(self) -> str:
-        """What a row of it is called in a loop over rows."""
-        if self.store in (Storage.ROW, Storage.SCALAR):
+        """Variable of a row in a loop over rows."""
+        if self.storage in (Storage.ROW, Storage.SCALAR):
             return self.name
-        return f"{self.name}_flat" if self.store == Storage.SHARED else f"{self.name}_row"
+        return f"{self.name}_flat" if self.storage == Storage.SHARED else f"{self.name}_row"
 
     def row_expression(self) -> str:
-        """A row of it: that of step t and row r, or that of row r."""
-        return f"kernels.row({self.name}, {self.steps.at if self.store == Storage.STEPS else 'r'})"
+        """Expression for the row of step t and sequence r, or of sequence r."""
+        return f"kernels.row({self.name}, {self.time.row if self.storage == Storage.STEPS else 'r'})"
 
     @property
-    def step(self) -> str:
-        """Its rows of one step."""
-        return f"{self.name}[{self.steps.now}]" if self.store == Storage.STEPS else self.name
+    def current_step(self) -> str:
+        """Expression for the rows of step t."""
+        return f"{self.name}[{self.time.step}]" if self.storage == Storage.STEPS else self.name
 
     @property
-    def part(self) -> str:
-        """Its rows of the steps that are worked on together."""
-        return self.steps.of(self.name) if self.store == Storage.STEPS else self.name
+    def active_steps(self) -> str:
+        """Expression for the rows of the steps that are computed together."""
+        return self.time.active_steps(self.name) if self.storage == Storage.STEPS else self.name
 
-    def all_rows(self, everywhere: bool) -> str:
-        """Its rows as a matrix: those of one step, or those of the steps that are worked on together."""
-        if self.store != Storage.STEPS:
+    def as_matrix(self, all_steps: bool) -> str:
+        """Expression for its rows as a matrix: of the steps computed together, or of step t."""
+        if self.storage != Storage.STEPS:
             return self.name
-        return self.steps.rows_of(self.name) if everywhere else self.step
+        return self.time.active_rows(self.name) if all_steps else self.current_step
 
 
-# Leaves that a kernel itself fills, element by element.
+# Leaves that the generated function fills element by element.
 _LITERAL_OPS = ("array", "eye")
 
 
 class StorageMap:
-    """Names and arrays of one function.
+    """Variables and arrays of one generated function.
 
     Args:
-        equations: The step, for its leaves and names.
-        plan: What the function computes.
-        names: The names that are taken.
+        equations: The traced step.
+        schedule: The computation.
+        names: Names of the function.
 
     Attributes:
-        arrays: The array of each value that has one.
-        shapes: True shapes of the arrays that the function makes.
-        labels: The variable of each value that has one.
-        given: Where steps are in arrays that the caller brings.
-        made: Where they are in those that the function makes.
+        arrays: The array of each stored value.
+        shapes: Full shapes of the arrays that the function allocates.
+        variables: The variable of each value that has one.
+        caller_time: Position of steps in arrays of the caller.
+        local_time: Position of steps in arrays that the function allocates.
     """
 
-    given: TimeIndexing = ALL_STEPS
-    made: TimeIndexing = ALL_STEPS
+    caller_time: TimeIndexing = ALL_STEPS
+    local_time: TimeIndexing = ALL_STEPS
 
-    def __init__(self, equations: StepGraph, plan: PassSchedule, names: Names) -> None:
-        self.step_graph, self.plan, self.names = equations, plan, names
+    def __init__(self, equations: StepGraph, schedule: PassSchedule, names: Names) -> None:
+        self.step_graph, self.schedule, self.names = equations, schedule, names
         self.arrays: dict[Node, ArrayVar] = {}
         self.shapes: dict[str, Shape] = {}
-        self.labels: dict[Node, str] = {}
+        self.variables: dict[Node, str] = {}
 
-    def label(self, node: Node) -> str:
+    def variable(self, node: Node) -> str:
         """The variable of a value."""
-        if node not in self.labels:
-            self.labels[node] = self.names.fresh(self._called(node))
-        return self.labels[node]
+        if node not in self.variables:
+            self.variables[node] = self.names.fresh(self._base_name(node))
+        return self.variables[node]
 
-    def give(self, node: Node, name: str, store: Storage) -> ArrayVar:
-        """Say which array, already there, holds a value."""
-        return self._hold(node, ArrayVar(name, store, product(node.shape), self.given))
-
-    def _hold(self, node: Node, array: ArrayVar) -> ArrayVar:
-        self.arrays[node] = array
-        return array
+    def bind(self, node: Node, name: str, storage: Storage) -> ArrayVar:
+        """Set the existing array that holds a value."""
+        self.arrays[node] = ArrayVar(name, storage, product(node.shape), self.caller_time)
+        return self.arrays[node]
 
     def has_array(self, node: Node) -> bool:
         """Whether a value is stored."""
-        node = self.plan.shares.get(node, node)
-        return node in self.arrays or node in self.plan.stores or node.op in _LITERAL_OPS
+        node = self.schedule.shares.get(node, node)
+        return node in self.arrays or node in self.schedule.storage or node.op in _LITERAL_OPS
 
     def array_of(self, node: Node) -> ArrayVar:
-        """The array that holds a value; named when first asked for."""
-        node = self.plan.shares.get(node, node)
+        """The array that holds a value, named at the first call."""
+        node = self.schedule.shares.get(node, node)
         if node not in self.arrays:
-            store = Storage.SHARED if node.op in _LITERAL_OPS else self.plan.stores[node]
-            if store == Storage.SCALAR:
-                return self.give(node, self.label(node), store)
-            return self._make(node, store)
+            storage = Storage.SHARED if node.op in _LITERAL_OPS else self.schedule.storage[node]
+            if storage == Storage.SCALAR:
+                return self.bind(node, self.variable(node), storage)
+            return self._allocate(node, storage)
         return self.arrays[node]
 
-    def _make(self, node: Node, store: Storage) -> ArrayVar:
-        """A new array for a value."""
-        name = self.names.fresh(self._wish(node, store), ARRAY)
-        array = self._hold(node, ArrayVar(name, store, product(node.shape), self.made))
-        self.shapes[array.name] = node.shape
-        return array
+    def _allocate(self, node: Node, storage: Storage) -> ArrayVar:
+        name = self.names.fresh(self._preferred_name(node, storage), ARRAY_SUFFIXES)
+        self.arrays[node] = ArrayVar(name, storage, product(node.shape), self.local_time)
+        self.shapes[name] = node.shape
+        return self.arrays[node]
 
-    def _wish(self, node: Node, store: Storage) -> str:
-        """What an array for a value would best be called."""
+    def _preferred_name(self, node: Node, storage: Storage) -> str:
         raise NotImplementedError
 
-    def _called(self, node: Node) -> str:
-        """What the author calls a value, or what it is called after: ``sigmoid_f``, ``tanh_c``."""
+    def _base_name(self, node: Node) -> str:
+        """The author's name of a value, or one made of its operation: ``sigmoid_f``, ``tanh_c``."""
         names = self.step_graph.names
         return names.get(node) or default_name(node, lambda below: names.get(below, ""))
 
 
 @dataclass(frozen=True)
 class ArrayAccess:
-    """Numbers of an array, addressed by the indices of a nest.
+    """Elements of an array, addressed by the indices of nested loops.
 
     Args:
         array: The array.
-        offset: Place of the first number.
-        strides: For each axis of the nest's shape, how far the next number is.
+        offset: Index of the first element.
+        strides: For each axis of the loops' shape, the distance to the next element.
     """
 
     array: ArrayVar
     offset: Dim
     strides: Strides
 
-    def place(self, indices: Mapping[int, str]) -> str:
-        """The place that indices mean, ``H + i * K``; for each, the axis whose stride it has."""
-        place = "" if self.offset == ZERO else str(self.offset)
+    def index(self, indices: Mapping[int, str]) -> str:
+        """The index expression, ``H + i * K``, for loop variables by the axis whose stride they have."""
+        text = "" if self.offset == ZERO else str(self.offset)
         for axis, index in indices.items():
             stride = self.strides[axis]
             if stride == ZERO:
                 continue
-            is_back = stride.signs() == {-1}
-            size = ZERO - stride if is_back else stride
-            term = index if size == ONE else f"{index} * {factor(size)}"
-            place = f"{place} {'-' if is_back else '+'} {term}" if place else term
-        return place or "0"
+            is_negative = stride.signs() == {-1}
+            size = ZERO - stride if is_negative else stride
+            term = index if size == ONE else f"{index} * {_as_factor(size)}"
+            text = f"{text} {'-' if is_negative else '+'} {term}" if text else term
+        return text or "0"
+
+
+def access_to(storage: StorageMap, view: View) -> ArrayAccess:
+    """A view as an access to the array of its base."""
+    return ArrayAccess(storage.array_of(view.base), view.offset, view.strides)
+
+
+def access_to_sum(array: ArrayVar, node: Node, shape: Shape) -> ArrayAccess:
+    """The target of a reduction in loops over a shape; the stride along reduced axes is zero."""
+    own = iter(contiguous(node.shape))
+    axes = range(len(shape))
+    return ArrayAccess(array, ZERO, tuple(ZERO if axis in node.attr else next(own) for axis in axes))
+
+
+def collect_loads(storage: StorageMap, loop: FusedLoop) -> dict[Node, ArrayAccess]:
+    """Values that a loop reads from arrays."""
+    loads: dict[Node, ArrayAccess] = {}
+    body = set(loop.body)
+    read = [operand for node in loop.body for operand in node.inputs]
+    for node in [*read, *(value for value, _ in loop.stores)]:
+        if node in body or node in loads or node.value is not None:
+            continue
+        view = view_of(node)
+        assert view is not None  # insert_copies.py made sure of it
+        if view.base.op != "size" and storage.array_of(view.base).storage != Storage.SCALAR:
+            loads[node] = access_to(storage, view)
+    return loads
+
+
+def collect_stores(storage: StorageMap, loop: FusedLoop) -> list[tuple[Node, ArrayAccess]]:
+    """Values that a loop writes to arrays."""
+    return [
+        (value, access_to(storage, view))
+        for value, view in loop.stores
+        if storage.array_of(view.base).storage != Storage.SCALAR
+    ]
 
 
 @dataclass(frozen=True)
 class LoopAxis:
-    """One loop of a nest.
+    """One of the nested loops.
 
     Args:
-        length: How often it runs.
-        last: The axis of the shape whose strides it has: the last of those that were made one.
+        length: Number of iterations.
+        axis: Axis of the shape whose strides it has: the last of the axes merged into it.
     """
 
     length: Dim
-    last: int
+    axis: int
 
 
 def axes_of(shape: Shape) -> list[int]:
-    """The axes along which there is anything to do."""
+    """The axes that are longer than one."""
     return [axis for axis, length in enumerate(shape) if length != ONE]
 
 
 def merged_axes(shape: Shape, accesses: Sequence[ArrayAccess]) -> list[LoopAxis]:
-    """The loops over a shape: neighbours are one where every array runs on from the one into the other."""
+    """The loops over a shape; adjacent axes become one loop where they are contiguous in every array."""
     merged: list[LoopAxis] = []
     for axis in axes_of(shape):
-        if merged and _run_on(accesses, merged[-1].last, axis, shape[axis]):
+        if merged and _are_contiguous(accesses, merged[-1].axis, axis, shape[axis]):
             merged[-1] = LoopAxis(merged[-1].length * shape[axis], axis)
         else:
             merged.append(LoopAxis(shape[axis], axis))
     return merged
 
 
-def _run_on(accesses: Iterable[ArrayAccess], outer: int, inner: int, length: Dim) -> bool:
+def _are_contiguous(accesses: Iterable[ArrayAccess], outer: int, inner: int, length: Dim) -> bool:
     return all(access.strides[outer] == access.strides[inner] * length for access in accesses)
 
 
-def factor(dim: Dim) -> str:
-    """A length as a factor."""
+def _as_factor(dim: Dim) -> str:
     text = str(dim)
     return text if text.isidentifier() or text.isdecimal() else f"({text})"

@@ -1,4 +1,4 @@
-"""Lines of Python, names, and numbers of the kernel's dtype."""
+"""Lines of generated Python, names, and numbers in the kernel's dtype."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ _RESERVED = {
     *(f"i{depth}" for depth in range(32)),  # NumPy has no more axes
 }
 
-_NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half", -1.0: "minus_one", math.inf: "infinity"}
+_NUMBER_NAMES = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half", -1.0: "minus_one", math.inf: "infinity"}
 
 
-# An array, a row of it, and all of it as one row.
-ARRAY = ("", "_row", "_flat")
+# An array, one row of it, and the whole array as one row.
+ARRAY_SUFFIXES = ("", "_row", "_flat")
 
 
 @dataclass
 class Names:
-    """Names of one function, each given once."""
+    """Unique names within one function."""
 
     taken: set[str] = field(default_factory=lambda: set(_RESERVED))
     _next: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
 
-    def fresh(self, wish: str, endings: tuple[str, ...] = ("",)) -> str:
-        """The name wished for, or the nearest one that is free with each of some endings."""
-        number = self._next.get((wish, endings), 1)  # a name once taken stays so
-        name = numbered(wish, number)
-        while not self.taken.isdisjoint(name + ending for ending in endings):
+    def fresh(self, preferred: str, suffixes: tuple[str, ...] = ("",)) -> str:
+        """The preferred name, or the first numbered one that is free with each suffix."""
+        number = self._next.get((preferred, suffixes), 1)  # names are never released
+        name = numbered(preferred, number)
+        while not self.taken.isdisjoint(name + suffix for suffix in suffixes):
             number += 1
-            name = numbered(wish, number)
-        self.taken |= {name + ending for ending in endings}
-        self._next[wish, endings] = number + 1
+            name = numbered(preferred, number)
+        self.taken |= {name + suffix for suffix in suffixes}
+        self._next[preferred, suffixes] = number + 1
         return name
 
 
 def numbered(name: str, number: int) -> str:
-    """The first of several values of one name by that name alone, the others with their number."""
+    """The name itself for number 1, else the name with its number."""
     return name if number == 1 else f"{name}_{number}"
 
 
 @dataclass
 class Writer:
-    """Lines at the indentation of the block they stand in."""
+    """Lines with the indentation of their block."""
 
     lines: list[str] = field(default_factory=list)
     depth: int = 1
@@ -64,7 +64,7 @@ class Writer:
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
-        """Within it, lines stand under ``head``; a block that stays empty is left out."""
+        """Indent the lines written inside the context under ``head``; an empty block is left out."""
         self.line(head)
         start = len(self.lines)
         self.depth += 1
@@ -88,17 +88,24 @@ def literal(value: float) -> str:
 
 @dataclass
 class NumberVars:
-    """Numbers as variables of the kernel's dtype: a plain ``1.0`` would make float32 code float64."""
+    """Numbers as variables of the kernel's dtype: a plain ``1.0`` would make float32 code float64.
+
+    Args:
+        names: Names of the function.
+        option_names: Names of the options that have a value, by the text of the number.
+        variables: Variables by the text of the number.
+    """
 
     names: Names
-    known: dict[str, str]
-    """What options call their values, by the text of the number."""
-    found: dict[str, str] = field(default_factory=dict)
+    option_names: dict[str, str]
+    variables: dict[str, str] = field(default_factory=dict)
 
     def name(self, value: float) -> str:
         """The variable that holds a number."""
         text = literal(value)
-        if text not in self.found:
-            wish = _NUMBERS.get(value) or self.known.get(text) or f"number_{len(self.found) + 1}"
-            self.found[text] = self.names.fresh(wish)
-        return self.found[text]
+        if text not in self.variables:
+            preferred = (
+                _NUMBER_NAMES.get(value) or self.option_names.get(text) or f"number_{len(self.variables) + 1}"
+            )
+            self.variables[text] = self.names.fresh(preferred)
+        return self.variables[text]

@@ -1,4 +1,4 @@
-"""Fusion: the values of one phase in as few loops as their dependencies allow."""
+"""Loop fusion: the values of one phase in as few loops as their dependencies allow."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from zoo.compiler.ir.views import ZERO, View, contiguous, view_of
 
 
 class Storage(enum.Enum):
-    """What kind of array holds a value."""
+    """Kind of array that holds a value."""
 
-    SHARED = "one array for all rows and steps"
-    STEPS = "a row for every step and row of the batch"
-    BATCH = "a row for every row of the batch"
-    ROW = "one row, used over and over"
+    SHARED = "one array for all steps and sequences"
+    STEPS = "a row for every step and sequence"
+    BATCH = "a row for every sequence"
+    ROW = "one row that is overwritten"
     SCALAR = "a local variable"
 
 
 @dataclass
 class FusedLoop:
-    """One nest of loops over a shape, and what is computed, summed and stored at each place.
+    """One nest of loops over a shape.
 
     Args:
         shape: The shape.
-        body: Values computed, inputs first; reductions and running sums among them.
-        stores: Values stored: the value, what it is stored for, and where among its numbers.
+        body: Values that it computes, inputs first; reductions and scans are among them.
+        stores: Values that it stores, and the elements of the array where each goes.
     """
 
     shape: Shape
@@ -37,76 +37,72 @@ class FusedLoop:
 
 
 def is_scalar(node: Node) -> bool:
-    """Whether a row has one number of it."""
+    """Whether a value has one element per row."""
     return product(node.shape) == as_dim(1)
 
 
-def fused_loops(nodes: list[Node], stores: dict[Node, Storage]) -> list[FusedLoop]:
-    """The values of one phase in as few loops as their dependencies allow.
+def fused_loops(nodes: list[Node], storage: dict[Node, Storage]) -> list[FusedLoop]:
+    """Fuse the values of one phase into loops.
 
     Args:
         nodes: The values, inputs first.
-        stores: What kind of array each value has; what a loop must store for another is added.
+        storage: Arrays of values; extended by those that one loop stores for another.
     """
-    builder = _LoopBuilder(stores)
+    builder = _LoopBuilder(storage)
     for node in nodes:
         builder.add(node)
-    builder.finish()
+    builder.add_stores()
     return builder.loops
 
 
 class _LoopBuilder:
-    """Puts values into loops, each into the first of its shape in which all it needs is there."""
+    """Puts each value into the first loop of its shape where its inputs are available."""
 
-    def __init__(self, stores: dict[Node, Storage]) -> None:
-        self.stores = stores
+    def __init__(self, storage: dict[Node, Storage]) -> None:
+        self.storage = storage
         self.loops: list[FusedLoop] = []
         self.closed: set[int] = set()
-        self.place: dict[Node, int] = {}  # the loop after which, or within which, a value is known
+        self.loop_of: dict[Node, int] = {}  # index of the loop that computes a value
 
     def add(self, node: Node) -> None:
-        """Place one value."""
         if node.op == "concat":
             self._add_concat(node)
             return
         shape = node.inputs[0].shape if node.op in (*REDUCTIONS, *SUMS) else node.shape
-        first = self._ready(node, shape)
-        index = self._own_loop(shape) if node.op in SCANS else self._loop(shape, first)
+        first = self._first_loop(node, shape)
+        index = self._closed_loop(shape) if node.op in SCANS else self._loop(shape, first)
         self.loops[index].body.append(node)
-        self.place[node] = index
+        self.loop_of[node] = index
 
     def _add_concat(self, node: Node) -> None:
-        """Each part is stored where it belongs, in the loop that computes it if there is one."""
+        """Store each operand at its position, in the loop that computes it if there is one."""
         start, last = ZERO, 0
         strides = contiguous(node.shape)
         for operand in node.inputs:
             view = View(node, start * strides[node.attr], strides, operand.shape)
-            index = self._loop(operand.shape, self._needed(operand, operand.shape))
+            index = self._loop(operand.shape, self._available_from(operand, operand.shape))
             self.loops[index].stores.append((operand, view))
             last = max(last, index)
             start = start + operand.shape[node.attr]
-        self.place[node] = last
-        self.stores.setdefault(node, Storage.ROW)
+        self.loop_of[node] = last
+        self.storage.setdefault(node, Storage.ROW)
 
-    def _ready(self, node: Node, shape: Shape) -> int:
-        """The first loop in which all inputs of a value are known."""
-        own = 1 if node.op in SCANS else 0
-        needs = [self._needed(operand, shape, own) for operand in node.inputs]
-        return max(needs, default=0)
+    def _first_loop(self, node: Node, shape: Shape) -> int:
+        """The first loop in which all inputs of a value are available."""
+        is_scan = node.op in SCANS
+        return max((self._available_from(operand, shape, is_scan) for operand in node.inputs), default=0)
 
-    def _needed(self, operand: Node, shape: Shape, later: int = 0) -> int:
-        """The first loop of a shape in which an operand is known; it is stored if another loop made it."""
+    def _available_from(self, operand: Node, shape: Shape, in_later_loop: bool = False) -> int:
+        """The first loop of a shape in which an operand is available; another loop reads it from an array."""
         view = view_of(operand)
-        if view is None or view.base not in self.place:
+        if view is None or view.base not in self.loop_of:
             return 0
-        base, place = view.base, self.place[view.base]
-        fused = operand is base and base.op not in (*REDUCTIONS, *SCANS, "concat") and shape == base.shape
-        if fused and not later:
-            return place
-        return place + 1
+        base, index = view.base, self.loop_of[view.base]
+        is_fused = operand is base and base.op not in (*REDUCTIONS, *SCANS, "concat") and shape == base.shape
+        return index if is_fused and not in_later_loop else index + 1
 
-    def _own_loop(self, shape: Shape) -> int:
-        """A loop that nothing else runs in: a scan goes along its axis in order."""
+    def _closed_loop(self, shape: Shape) -> int:
+        """A loop for one scan alone, which runs along its axis in order."""
         self.loops.append(FusedLoop(shape))
         self.closed.add(len(self.loops) - 1)
         return len(self.loops) - 1
@@ -118,24 +114,25 @@ class _LoopBuilder:
         self.loops.append(FusedLoop(shape))
         return len(self.loops) - 1
 
-    def finish(self) -> None:
-        """Store what another loop reads, and what is asked for."""
+    def add_stores(self) -> None:
+        """Store the values that another loop reads or that have an array."""
         for index, loop in enumerate(self.loops):
             read = [operand for node in loop.body for operand in node.inputs]
             for operand in [*read, *(value for value, _ in loop.stores)]:
-                self._keep(operand, index)
-        for node in self.place:
+                self._store(operand, index)
+        for node in self.loop_of:
             if node.op in (*REDUCTIONS, *SCANS):
-                self.stores.setdefault(node, Storage.SCALAR if is_scalar(node) else Storage.ROW)
-        for node, index in self.place.items():
-            if node in self.stores and node.op not in (*REDUCTIONS, *SUMS, *SCANS, "concat"):
+                self.storage.setdefault(node, Storage.SCALAR if is_scalar(node) else Storage.ROW)
+        for node, index in self.loop_of.items():
+            if node in self.storage and node.op not in (*REDUCTIONS, *SUMS, *SCANS, "concat"):
                 strides = contiguous(node.shape)
                 self.loops[index].stores.append((node, View(node, ZERO, strides, node.shape)))
 
-    def _keep(self, operand: Node, index: int) -> None:
+    def _store(self, operand: Node, index: int) -> None:
+        """Give an operand of a loop an array if it does not stay a variable of that loop."""
         view = view_of(operand)
-        if view is None or view.base not in self.place or view.base in self.stores:
+        if view is None or view.base not in self.loop_of or view.base in self.storage:
             return
         base = view.base
-        if operand is not base or self.place[base] != index or base.op in SCANS:
-            self.stores[base] = Storage.SCALAR if is_scalar(base) else Storage.ROW
+        if operand is not base or self.loop_of[base] != index or base.op in SCANS:
+            self.storage[base] = Storage.SCALAR if is_scalar(base) else Storage.ROW

@@ -1,4 +1,4 @@
-"""When each value is computed, and what kind of array it needs."""
+"""Phases within a section: loops over rows between the matrix products of all rows."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from zoo.compiler.schedule.fusion import FusedLoop, Storage, fused_loops
 
 @dataclass
 class RowLoops:
-    """Loops over one row after the other."""
+    """Loops that run for one row after the other."""
 
     loops: list[FusedLoop]
 
 
 @dataclass
 class MatmulItem:
-    """A product of all rows with a matrix, or a sum of products over all rows."""
+    """A product of all rows with a matrix, or a sum over all rows."""
 
     node: Node
 
@@ -32,124 +32,125 @@ Item: TypeAlias = "RowLoops | MatmulItem"
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a pass.
+    """One section of a pass.
 
     Args:
-        items: What is done, in order.
-        stores: What kind of array each value has that needs one.
+        items: Loops and products, in order.
+        storage: Arrays of the values that are stored.
     """
 
     items: list[Item]
-    stores: Mapping[Node, Storage]
+    storage: Mapping[Node, Storage]
 
 
-# Gates could be stored where their pre-activations were, which nobody needs any more: a third less memory for
-# an LSTM. But a loop that writes to windows of the row it reads other windows of does not vectorise, since
-# LLVM cannot tell that they lie apart: 28.1 ns for a unit, where separate arrays take 6.2.
+# Gates could overwrite their pre-activations, which nothing reads any more: a third less memory for an LSTM.
+# But a loop that writes slices of the row whose other slices it reads does not vectorise, since LLVM cannot
+# tell that they are disjoint: 28.1 ns for a unit, where separate arrays take 6.2.
 def plan_section(
-    nodes: Collection[Node], kept: Mapping[Node, Storage], between: Storage, shares: Mapping[Node, Node]
+    nodes: Collection[Node],
+    stored: Mapping[Node, Storage],
+    matmul_storage: Storage,
+    shares: Mapping[Node, Node],
 ) -> Section:
-    """Plan the computation of some values.
+    """Schedule the computation of some values.
 
     Args:
-        nodes: What is computed here, inputs first; views among them are skipped.
-        kept: Values that others need, and the kind of array they want.
-        between: The kind of array for what a product reads or makes.
-        shares: Values that lie in the array of another: a sum grows in place.
+        nodes: Values to compute, inputs first; views are skipped.
+        stored: Arrays of the values that other sections read.
+        matmul_storage: Kind of array for operands and results of products.
+        shares: Values that share the array of another: a sum accumulates in place.
     """
     computed = [node for node in nodes if is_computed(node)]
     inside = set(computed)
     phases = _phases(computed)
-    stores = dict(kept)
-    followers = _users(computed)
+    storage = dict(stored)
+    users = _users(computed)
     for node in computed:
-        if node not in stores and _leaves_phase(node, followers.get(node, ()), phases):
-            stores[node] = between
+        if node not in storage and _leaves_phase(node, users.get(node, ()), phases):
+            storage[node] = matmul_storage
     for base, node in shares.items():
-        if base in phases and node in stores:
-            stores[base] = stores[node]
+        if base in phases and node in storage:
+            storage[base] = storage[node]
     items: list[Item] = []
     by_phase: list[list[Node]] = [[] for _ in range(max(phases.values(), default=-1) + 1)]
     for node in computed:
         by_phase[phases[node]].append(node)
-    for here in by_phase:
-        whole = [node for node in here if is_matmul_item(node) or _sums_stored_rows(node, inside, between)]
-        apart = set(whole)
-        loops = fused_loops([node for node in here if node not in apart], stores)
+    for phase in by_phase:
+        matmuls = [
+            node for node in phase if is_matmul_item(node) or _sums_stored_rows(node, inside, matmul_storage)
+        ]
+        loops = fused_loops([node for node in phase if node not in set(matmuls)], storage)
         items += [RowLoops(loops)] if loops else []
-        items += [MatmulItem(node) for node in whole]
-    return Section(items, stores)
+        items += [MatmulItem(node) for node in matmuls]
+    return Section(items, storage)
 
 
 def is_matmul_item(node: Node) -> bool:
-    """Whether a node is made for all rows at once, or of whole matrices."""
+    """Whether a value is computed for all rows at once, or from whole matrices."""
     return node.op in (*PRODUCTS, *MATRIX_FUNCTIONS) or node.op in ("outer", "outer_heads")
 
 
 def _users(computed: Iterable[Node]) -> dict[Node, list[Node]]:
-    """For every value those that read it."""
-    found: dict[Node, list[Node]] = {}
+    users: dict[Node, list[Node]] = {}
     for node in computed:
         for base in storage_bases(node):
-            found.setdefault(base, []).append(node)
-    return found
+            users.setdefault(base, []).append(node)
+    return users
 
 
-def _sums_stored_rows(node: Node, inside: set[Node], between: Storage) -> bool:
-    """Whether a sum over rows is of an array that has all of them already."""
-    if node.op != "row_sum" or between != Storage.STEPS:
+def _sums_stored_rows(node: Node, inside: set[Node], matmul_storage: Storage) -> bool:
+    """Whether a value sums the rows of an array that is complete before the section."""
+    if node.op != "row_sum" or matmul_storage != Storage.STEPS:
         return False
     view = view_of(node.inputs[0])
     return view is not None and view.is_whole and view.base not in inside
 
 
 def storage_bases(node: Node) -> list[Node]:
-    """What holds the numbers of a node's inputs."""
+    """The values whose arrays hold the inputs of a node."""
     views = (view_of(operand) for operand in node.inputs)
     return [view.base for view in views if view is not None]
 
 
 def _phases(computed: list[Node]) -> dict[Node, int]:
-    """Products run over all rows at once, so between them lie phases of work within a row.
+    """The phase of each value; products of all rows separate the phases.
 
-    A value is computed as late as its users allow, since what is used in its own phase need not be stored.
+    A value is computed as late as its users allow, since a value that is used in its own phase is not stored.
     """
     early: dict[Node, int] = {}
     for node in computed:
         needs = [early[base] + is_matmul_item(base) for base in storage_bases(node) if base in early]
         early[node] = max(needs, default=0)
     late: dict[Node, int] = {}
-    followers = _users(computed)
+    users = _users(computed)
     for node in reversed(computed):
         if is_matmul_item(node):
             late[node] = early[node]
         else:
-            late[node] = min((late[user] for user in followers.get(node, ())), default=early[node])
+            late[node] = min((late[user] for user in users.get(node, ())), default=early[node])
     return late
 
 
-def inplace_sums(nodes: Iterable[Node], kept: Collection[Node]) -> dict[Node, Node]:
-    """Values that lie in the array of another: what a product is added to becomes the sum.
+def inplace_sums(nodes: Iterable[Node], stored: Collection[Node]) -> dict[Node, Node]:
+    """Values that share the array of another: the addend of a product becomes the sum.
 
     Args:
         nodes: All values of a pass.
-        kept: Values that others need as they are.
+        stored: Values that must not be overwritten.
     """
-    found = {
+    shares = {
         node.inputs[2]: node
         for node in nodes
         if node.op in PRODUCTS
         and len(node.inputs) == 3
         and node.inputs[0].op != "x"
-        and node.inputs[2] not in kept
+        and node.inputs[2] not in stored
     }
-    for base in sorted(found, key=lambda node: -node.index):  # a chain of sums lies in the array of its last
-        found[base] = found.get(found[base], found[base])
-    return found
+    for base in sorted(shares, key=lambda node: -node.index):  # a chain of sums shares the array of its last
+        shares[base] = shares.get(shares[base], shares[base])
+    return shares
 
 
-def _leaves_phase(node: Node, followers: Iterable[Node], phases: Mapping[Node, int]) -> bool:
-    """Whether a value leaves the phase it is computed in, or meets a product."""
-    return is_matmul_item(node) or any(
-        is_matmul_item(user) or phases[user] != phases[node] for user in followers
-    )
+def _leaves_phase(node: Node, users: Iterable[Node], phases: Mapping[Node, int]) -> bool:
+    """Whether a value is read in another phase, or is an operand or result of a product."""
+    return is_matmul_item(node) or any(is_matmul_item(user) or phases[user] != phases[node] for user in users)

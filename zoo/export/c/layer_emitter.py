@@ -73,7 +73,7 @@ def write_layer(part: DirectionExport, prefix: str, is_tokens: bool) -> CLayer:
 def _body(step: CStepEmitter) -> list[str]:
     """What the function does: the plan, then the new states become those before the next step."""
     writer = CWriter()
-    for item in step.plan.sections["step"].items:
+    for item in step.schedule.sections["step"].items:
         if isinstance(item, MatmulItem):
             write_matmul(item.node, step, writer)
             continue

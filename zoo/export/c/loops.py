@@ -1,15 +1,19 @@
-"""Fused loops in C, and scans, running sums and recurrences, which go along their axis in order.
-
-Products in C: calls of a helper, a row of the matrix for a token.
-"""
+"""Emission of loops and matrix products in C: fused loops, scans, and calls of helper functions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.compiler.codegen.loops import access_to_sum, collect_loads, collect_stores
-from zoo.compiler.codegen.storage import ArrayAccess, ArrayVar, axes_of, merged_axes
+from zoo.compiler.codegen.storage import (
+    ArrayAccess,
+    ArrayVar,
+    access_to_sum,
+    axes_of,
+    collect_loads,
+    collect_stores,
+    merged_axes,
+)
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import ONE, REDUCTIONS, SCANS, transpose_last
@@ -29,7 +33,7 @@ def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
 
 
 class _LoopNestEmitter:
-    """Loops over a shape, and what is computed, summed and stored at each place."""
+    """Writes one fused loop."""
 
     def __init__(self, loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
         self.loop, self.step, self.writer = loop, step, writer
@@ -41,88 +45,86 @@ class _LoopNestEmitter:
         self.expressions = CExpressions(step, loop.body, [value for value, _ in self.stores])
 
     def write(self) -> None:
-        """Write them."""
         for node, access in self.sums.items():
-            self._write_start(node, access)
+            self._write_initial_value(node, access)
         names = ["at"] if len(self.axes) == 1 else [f"at{depth}" for depth in range(len(self.axes))]
-        self._write_from(names)
+        self._write_nest(names)
 
-    def _write_start(self, node: Node, access: ArrayAccess) -> None:
-        """What a sum grows from."""
-        start = self.expressions.number(float("-inf") if node.op == "max" else 0.0).text
-        if access.array.store == Storage.SCALAR:
-            self.writer.line(f"{c_type(self.step.dtype)} {access.array.name} = {start};")
+    def _write_initial_value(self, node: Node, access: ArrayAccess) -> None:
+        initial = self.expressions.number(float("-inf") if node.op == "max" else 0.0).text
+        if access.array.storage == Storage.SCALAR:
+            self.writer.line(f"{c_type(self.step.dtype)} {access.array.name} = {initial};")
             return
         with self.writer.block(f"for (size_t at = 0; at < {access.array.width}; at++)"):
-            self.writer.line(f"{access.array.name}[at] = {start};")
+            self.writer.line(f"{access.array.name}[at] = {initial};")
 
-    def _write_from(self, names: Sequence[str], depth: int = 0) -> None:
+    def _write_nest(self, names: Sequence[str], depth: int = 0) -> None:
         if depth == len(names):
-            indices = {axis.last: name for axis, name in zip(self.axes, names, strict=True)}
+            indices = {axis.axis: name for axis, name in zip(self.axes, names, strict=True)}
             self._write_body(indices)
             return
         name = names[depth]
         with self.writer.block(f"for (size_t {name} = 0; {name} < {self.axes[depth].length}; {name}++)"):
-            self._write_from(names, depth + 1)
+            self._write_nest(names, depth + 1)
 
     def _write_body(self, indices: Mapping[int, str]) -> None:
         for node, access in self.loads.items():
-            self.expressions.load(node, f"{access.array.name}[{access.place(indices)}]")
+            self.expressions.load(node, f"{access.array.name}[{access.index(indices)}]")
         for node in self.loop.body:
             if node in self.sums:
                 self._write_sum(node, indices)
             elif (line := self.expressions.define(node)) is not None:
                 self.writer.line(line)
         for value, access in self.stores:
-            target = f"{access.array.name}[{access.place(indices)}]"
+            target = f"{access.array.name}[{access.index(indices)}]"
             self.writer.line(f"{target} = {self.expressions.stored(value)};")
 
     def _write_sum(self, node: Node, indices: Mapping[int, str]) -> None:
         access, value = self.sums[node], self.expressions.operand(node.inputs[0]).text
-        scalar = access.array.store == Storage.SCALAR
-        place = access.array.name if scalar else f"{access.array.name}[{access.place(indices)}]"
+        is_scalar = access.array.storage == Storage.SCALAR
+        target = access.array.name if is_scalar else f"{access.array.name}[{access.index(indices)}]"
         if node.op == "max":
-            self.writer.line(f"{place} = {self.step.call('larger')}({place}, {value});")
+            self.writer.line(f"{target} = {self.step.call('larger')}({target}, {value});")
         else:
-            self.writer.line(f"{place} += {value};")
+            self.writer.line(f"{target} += {value};")
 
 
 def _write_scan(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
     (node,) = loop.body
     axis, _ = node.attr
-    others = [place for place in axes_of(loop.shape) if place != axis]
-    _write_entries(loop, step, writer, others, {axis: "at"})
+    others = [other for other in axes_of(loop.shape) if other != axis]
+    _write_scan_nest(loop, step, writer, others, {axis: "at"})
 
 
-def _write_entries(
+def _write_scan_nest(
     loop: FusedLoop, step: CStepEmitter, writer: CWriter, others: list[int], indices: dict[int, str]
 ) -> None:
-    """One scan for each place along the other axes."""
+    """The scan within loops over the other axes."""
     if others:
         name = f"at{others[0]}"
         with writer.block(f"for (size_t {name} = 0; {name} < {loop.shape[others[0]]}; {name}++)"):
-            _write_entries(loop, step, writer, others[1:], {**indices, others[0]: name})
+            _write_scan_nest(loop, step, writer, others[1:], {**indices, others[0]: name})
         return
     (node,) = loop.body
     axis, reverse = node.attr
-    length, total = loop.shape[axis], step.label(node)
+    length, total = loop.shape[axis], step.variable(node)
     expressions, target = CExpressions(step, loop.body, ()), step.array_of(node)
     for each, access in collect_loads(step, loop).items():
-        expressions.load(each, f"{access.array.name}[{access.place(indices)}]")
-    place = ArrayAccess(target, ZERO, contiguous(node.shape)).place(indices)
+        expressions.load(each, f"{access.array.name}[{access.index(indices)}]")
+    index = ArrayAccess(target, ZERO, contiguous(node.shape)).index(indices)
     zero, first = expressions.number(0.0).text, length - ONE if reverse else ZERO
     writer.line(f"{c_type(step.dtype)} {total} = {zero};")
-    counting = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
-    with writer.block(f"for ({counting})"):
+    loop_head = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
+    with writer.block(f"for ({loop_head})"):
         *factors, term = (expressions.operand(operand).text for operand in node.inputs)
-        for factor in factors:  # of a recurrence; the first entry has none before it, whatever its factor is
+        for factor in factors:  # of a recurrence; the first entry has no predecessor, whatever its factor is
             writer.line(f"{total} = at == {first} ? {zero} : {total} * {factor};")
         writer.line(f"{total} += {term};")
-        writer.line(f"{target.name}[{place}] = {total};")
+        writer.line(f"{target.name}[{index}] = {total};")
 
 
 def write_matmul(node: Node, step: CStepEmitter, writer: CWriter) -> None:
-    """Write ``a @ w``, or that much more in the array of what it is added to."""
+    """Write ``a @ w``, added to the array of its addend if it has one."""
     a, _, *base = node.inputs
     target = step.array_of(node)
     if a.op == "x" and step.is_tokens:
@@ -136,7 +138,7 @@ def write_matmul(node: Node, step: CStepEmitter, writer: CWriter) -> None:
 
 
 def _write_lookup(node: Node, step: CStepEmitter, writer: CWriter) -> None:
-    """A one-hot row times a matrix is a row of it."""
+    """The product of a one-hot row and a matrix: a row of the matrix."""
     _, w, *base = node.inputs
     matrix, target = _matrix(w, step), step.array_of(node).name
     symbols, width = concrete_shape(w.shape)
@@ -147,18 +149,18 @@ def _write_lookup(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     if matrix.is_transposed:
         writer.line(f"{step.call('add_column')}({matrix.text} + token, {target}, {symbols}, {width});")
     else:
-        verb = step.call("add" if base else "copy")
-        writer.line(f"{verb}({matrix.text} + (size_t)token * {width}, {target}, {width});")
+        helper = step.call("add" if base else "copy")
+        writer.line(f"{helper}({matrix.text} + (size_t)token * {width}, {target}, {width});")
 
 
 def _write_copy(source: Node, target: ArrayVar, step: CStepEmitter, writer: CWriter) -> None:
     view = _view(source)
-    text = _pointer(step.array_of(view.base), view)
-    writer.line(f"{step.call('copy')}({text}, {target.name}, {target.width});")
+    pointer = _pointer(step.array_of(view.base), view)
+    writer.line(f"{step.call('copy')}({pointer}, {target.name}, {target.width});")
 
 
 def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
-    """The call for each row of ``a``; a row of heads has a matrix for each."""
+    """The call for each row of ``a``; with heads, each row has its own matrix."""
     a, w, *_ = node.inputs
     matrix, view, target = _matrix(w, step), _view(a), step.array_of(node)
     depth, width = a.shape[-1], node.shape[-1]
@@ -179,8 +181,8 @@ class _Matrix:
     """A matrix, or a stack of them.
 
     Args:
-        text: A pointer to its first number.
-        is_transposed: Whether its transpose lies there.
+        text: Pointer to its first element.
+        is_transposed: Whether the array holds the transpose.
     """
 
     text: str
@@ -194,11 +196,10 @@ def _matrix(w: Node, step: CStepEmitter) -> _Matrix:
 
 
 def _pointer(array: ArrayVar, view: View) -> str:
-    """Where numbers that lie side by side begin."""
     return array.name if view.offset == ZERO else f"{array.name} + {view.offset}"
 
 
 def _view(node: Node) -> View:
     view = view_of(node)
-    assert view is not None  # copies.py saw to it
+    assert view is not None  # insert_copies.py made sure of it
     return view

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from zoo.compiler.codegen.expressions import ATOM, BINDING, COMPARISON, SIGN, Expressions, ExprText
+from zoo.compiler.codegen.expressions import ATOM, COMPARISON, PRECEDENCE, SIGN, Expressions, ExprText
 from zoo.compiler.codegen.storage import ArrayVar, StorageMap
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Level, Node
@@ -23,27 +23,27 @@ from zoo.export.c.operations import OPERATIONS, OperationTemplate
 from zoo.export.exported_model import Array as Numbers
 from zoo.export.exported_model import DirectionExport
 
-# Calls, where Python has operators.
-_BINDING = {**BINDING, "power": ATOM, "remainder": ATOM}
+# C calls functions where Python has operators.
+_PRECEDENCE = {**PRECEDENCE, "power": ATOM, "remainder": ATOM}
 
 
 def step_for_export(equations: StepGraph) -> StepGraph:
-    """The equations as they run with few arrays: sums of products grow in place, slices cost nothing."""
+    """Rewrite the step for few arrays: sums of products accumulate in place, slices cost nothing."""
     equations = equations.map_nodes(fuse_accumulations(equations.outputs))
     equations = equations.map_nodes(push_slices_down(equations.outputs))
     return step_with_copies(equations)
 
 
 class CStepEmitter(StorageMap):
-    """A step function while it is written.
+    """Names and arrays of a step function.
 
     Args:
-        part: The layer.
+        part: The layer direction.
         is_tokens: Whether its input is a token.
 
     Attributes:
-        constants: Numbers that never change, by name.
-        helpers: Names of helpers that are called.
+        constants: Constant arrays by name.
+        helpers: Names of the helpers that it calls.
     """
 
     def __init__(self, part: DirectionExport, is_tokens: bool) -> None:
@@ -55,60 +55,60 @@ class CStepEmitter(StorageMap):
         self._shared = part.shared(equations.outputs)
         self.states = {name: self.names.fresh(name) for name in equations.states}
         self.inputs = {name: self.names.fresh(name) for name in equations.inputs}
-        self._give_leaves()
+        self._bind_leaves()
 
-    def _give_leaves(self) -> None:
+    def _bind_leaves(self) -> None:
         equations = self.step_graph
-        self.give(equations.x, "x", Storage.BATCH)
+        self.bind(equations.x, "x", Storage.BATCH)
         for name, node in equations.states.items():
-            self.give(node, self.states[name], Storage.BATCH)
+            self.bind(node, self.states[name], Storage.BATCH)
         for name, node in equations.inputs.items():
-            self.give(node, self.inputs[name], Storage.BATCH)
+            self.bind(node, self.inputs[name], Storage.BATCH)
         for name, node in equations.new_states.items():
             if node not in self.arrays:
-                array = self.give(node, self.names.fresh(f"{name}_next"), Storage.BATCH)
+                array = self.bind(node, self.names.fresh(f"{name}_next"), Storage.BATCH)
                 self.shapes[array.name] = node.shape
-                self.labels[node] = self.names.fresh(f"{name}_new")
+                self.variables[node] = self.names.fresh(f"{name}_new")
         if equations.y not in self.arrays:
-            self.give(equations.y, "y", Storage.BATCH)
+            self.bind(equations.y, "y", Storage.BATCH)
 
     @property
     def y_is_state(self) -> str:
-        """The state that is the output; empty if none is."""
+        """The state that is the output; empty if there is none."""
         after = self.step_graph.new_states.items()
         return next((name for name, node in after if node is self.step_graph.y), "")
 
     def array_of(self, node: Node) -> ArrayVar:
-        """The array that holds a value: a constant, if parameters alone decide it."""
+        """The array that holds a value; a constant if it depends on parameters alone."""
         if node.level != Level.ONCE:
             return super().array_of(node)
         if node not in self.arrays:
-            name = self.names.fresh(f"{self.part.name}_{self._called(node)}")
+            name = self.names.fresh(f"{self.part.name}_{self._base_name(node)}")
             self.constants[name] = self._shared[node]
-            self.give(node, name, Storage.SHARED)
+            self.bind(node, name, Storage.SHARED)
         return self.arrays[node]
 
-    def _wish(self, node: Node, store: Storage) -> str:  # noqa: ARG002 - one room for all kinds of arrays
-        return self._called(node)
+    def _preferred_name(self, node: Node, storage: Storage) -> str:  # noqa: ARG002 - one name for all kinds of arrays
+        return self._base_name(node)
 
-    def _called(self, node: Node) -> str:
-        return str(node.attr) if node.op in ("param", "buffer") else super()._called(node)
+    def _base_name(self, node: Node) -> str:
+        return str(node.attr) if node.op in ("param", "buffer") else super()._base_name(node)
 
     def scratch(self) -> dict[str, int]:
-        """How many numbers each array holds that the function makes."""
+        """Number of elements of each array that the function allocates."""
         sizes = {array.name: array.width for array in self.arrays.values()}
         return {name: int(sizes[name].evaluate({})) for name in self.shapes}
 
     def call(self, helper: str) -> str:
-        """The name of a helper, which is called from now on."""
+        """Register a helper; its name."""
         self.helpers.add(helper)
         return helper
 
-    def row(self, node: Node) -> OperationTemplate:
-        """How an operation is written.
+    def operation(self, node: Node) -> OperationTemplate:
+        """The template of an operation.
 
         Raises:
-            UsageError: if the table does not say.
+            UsageError: if it has none.
         """
         if node.op not in OPERATIONS:
             raise UsageError(
@@ -126,7 +126,7 @@ class CExpressions(Expressions):
         super().__init__(step, body, stored)
 
     def number(self, value: float) -> ExprText:
-        """A constant of the type of all numbers."""
+        """A literal of the model's dtype."""
         text = number_literal(value, self._step.dtype)
         return ExprText(text, SIGN if text.startswith("-") else ATOM)
 
@@ -135,13 +135,13 @@ class CExpressions(Expressions):
         return f"({condition}) ? {self.number(1.0).text} : {self.number(0.0).text}"
 
     def assignment(self, node: Node, name: str, text: str) -> str:
-        """A variable that stays what it is."""
+        """A constant variable."""
         return f"const {'int' if node.is_bool else c_type(self._step.dtype)} {name} = {text};"
 
     def template(self, node: Node) -> tuple[str, int]:
-        """As the table for C has it."""
-        row, step = self._step.row(node), self._step
+        """The template in the table for C."""
+        operation, step = self._step.operation(node), self._step
         suffix = "f" if step.dtype == np.float32 else ""
-        function = step.call(row.helper) if row.helper else f"{row.function}{suffix}"
-        binding = COMPARISON if node.is_bool else _BINDING.get(node.op, ATOM)
-        return row.code.replace("{f}", function), binding
+        function = step.call(operation.helper) if operation.helper else f"{operation.function}{suffix}"
+        precedence = COMPARISON if node.is_bool else _PRECEDENCE.get(node.op, ATOM)
+        return operation.code.replace("{f}", function), precedence
