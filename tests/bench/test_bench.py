@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
 import sys
 from dataclasses import asdict, replace
@@ -182,14 +181,14 @@ def test_threads_are_set_before_a_library_is_imported():
 
 
 def test_answers_and_failures_are_lines(tmp_path):
-    answers = io.StringIO()
+    answers = []
     requests = [
         {"do": "hello"},
         {"do": "build", "path": str(tmp_path / "nothere")},
         {"do": "run", "calls": 1},
     ]
-    serve(Worker("zoo"), io.StringIO("".join(json.dumps(each) + "\n" for each in requests)), answers)
-    hello, build, run = map(json.loads, answers.getvalue().splitlines())
+    serve(Worker("zoo"), requests, answers.append)
+    hello, build, run = answers
     assert hello["cells"] is None
     assert hello["versions"]["numpy"] == np.__version__
     assert build["error"].startswith("FileNotFoundError")
@@ -224,9 +223,8 @@ def test_the_peak_is_a_speed(ours):
 
 def test_a_process_that_dies_says_so():
     with Contender("zoo", 1) as contender:
-        contender._process.kill()
-        contender._process.wait()
-        with pytest.raises(BenchError, match="the process ended with exit code"):
+        contender._process.wait(0.0)
+        with pytest.raises(BenchError, match="the process ended with"):
             contender.ask("hello")
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
 import signal
 import threading
 import time
 
 import pytest
 
+from zoo.child_process import ChildDied
 from zoo.comparison import worker_main
 from zoo.comparison import workers as workers_module
-from zoo.comparison.workers import WorkerDied, WorkerPool, WorkerProcess
+from zoo.comparison.workers import WorkerPool, WorkerProcess
 from zoo.errors import ZooError
 
 
@@ -27,7 +26,7 @@ class Fake:
     script: dict[str, list[str]]
 
     def __init__(self, root):
-        self.pid, self.is_dismissed, self.is_closed = 100 + len(self.made), False, False
+        self.pid, self.is_stopped, self.is_closed = 100 + len(self.made), False, False
         self.done = []
         self.made.append(self)
         if "start" in self.script.get("", []):
@@ -37,22 +36,22 @@ class Fake:
         actions = self.script.get(job["path"], [])
         action = actions.pop(0) if actions else "finish"
         if action == "die":
-            raise WorkerDied("signal 9 (Killed)")
+            raise ChildDied("signal 9 (Killed)")
         if action == "hang":
-            while not self.is_dismissed:
+            while not self.is_stopped:
                 time.sleep(0.001)
-            raise WorkerDied("exit code 0")
+            raise ChildDied("exit code 0")
         if action == "break":
             raise RuntimeError("a fault of the pool")
         on_event({"event": "step", "path": job["path"], "step": 1})
         self.done.append(job["path"])
         return {"status": "finished", "pid": self.pid}
 
-    def stop_accepting(self):
-        self.is_dismissed = True
+    def close_stdin(self):
+        self.is_stopped = True
 
-    def end(self, patience):
-        assert self.is_dismissed
+    def wait(self, timeout):
+        assert self.is_stopped
 
     def close(self):
         self.is_closed = True
@@ -112,7 +111,7 @@ def test_job_that_kills_two_workers_fails(script):
     records = results([], [job("a"), job("b"), job("c")], count=1)
     assert records["b"] == {
         "status": "failed",
-        "error": "its worker process died 2 times, at last of signal 9 (Killed)",
+        "error": "its worker process died 2 times, the last time of signal 9 (Killed)",
     }
     assert [records[path]["status"] for path in "ac"] == ["finished"] * 2
 
@@ -157,11 +156,11 @@ def test_leaving_early_ends_running_jobs(script):
 # ---- worker process -----------------------------------------------------------------------------------
 
 
-def served(lines, monkeypatch, run_job):
+def served(jobs, monkeypatch, run_job):
     monkeypatch.setattr(worker_main, "run_job", run_job)
-    answers = io.StringIO()
-    worker_main.serve(None, lines, answers)
-    return [json.loads(line) for line in answers.getvalue().splitlines()]
+    messages = []
+    worker_main.serve(None, jobs, messages.append)
+    return messages
 
 
 def test_worker_sends_events_and_record(monkeypatch):
@@ -169,7 +168,7 @@ def test_worker_sends_events_and_record(monkeypatch):
         on_event({"event": "step", "step": 3})
         return {"status": "finished", "path": job["path"]}
 
-    ready, *rest = served([json.dumps({"path": "a"}) + "\n"], monkeypatch, run_job)
+    ready, *rest = served([{"path": "a"}], monkeypatch, run_job)
     assert set(ready) == {"ready"}
     assert rest == [
         {"event": {"event": "step", "step": 3}},
@@ -181,8 +180,8 @@ def test_worker_stops_run_when_stdin_closes(monkeypatch):
     raised, began = threading.Event(), threading.Event()
     monkeypatch.setattr(signal, "raise_signal", lambda number: number == signal.SIGTERM and raised.set())
 
-    def lines():
-        yield json.dumps({"path": "a"}) + "\n"
+    def jobs():
+        yield {"path": "a"}
         assert began.wait(10)  # then the leading process is gone
 
     def run_job(job, root, on_event):
@@ -190,7 +189,7 @@ def test_worker_stops_run_when_stdin_closes(monkeypatch):
         assert raised.wait(10), "the signal that ends a run"
         return {"status": "finished"}
 
-    assert served(lines(), monkeypatch, run_job)[1:] == [{"record": {"status": "finished"}}]
+    assert served(jobs(), monkeypatch, run_job)[1:] == [{"record": {"status": "finished"}}]
 
 
 def test_process_that_cannot_start_raises_with_stderr(tmp_path, monkeypatch):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 from zoo.bench.peers import OURSELVES, PEERS
+from zoo.child_process import ChildDied, ChildProcess
 from zoo.errors import UsageError, ZooError
-from zoo.processes import python_command
 
 # What tells a library how many threads to use; several read it only when they are imported.
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC", "PJRT_NPROC")
@@ -37,16 +34,11 @@ class Contender:
 
     def __init__(self, name: str, threads: int, python: str | None = None) -> None:
         self.name = name
-        self._words = tempfile.TemporaryFile(  # noqa: SIM115  # closed with the process
-            "w+", encoding="utf-8", errors="replace"
-        )
-        self._process = subprocess.Popen(
-            python_command("from zoo.bench.peer_server import main; main()", name, python=python),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._words,
-            env=environment(threads),
-            encoding="utf-8",
+        self._process = ChildProcess(
+            "from zoo.bench.peer_server import main; main()",
+            name,
+            environment=environment(threads),
+            python=python,
         )
         try:
             about = self.ask("hello")
@@ -63,15 +55,12 @@ class Contender:
         Raises:
             BenchError: if it failed, or the process died.
         """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        self._process.send({"do": what, **arguments})
         try:
-            self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        answer: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
+            answer = self._process.receive()
+        except ChildDied:
+            reason = self._process.last_line() or f"the process ended with {self._process.exit_status()}"
+            raise BenchError(reason) from None
         if "error" in answer:
             raise BenchError(answer["error"])
         return answer
@@ -82,9 +71,7 @@ class Contender:
 
     def close(self) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.communicate()
-        self._words.close()
+        self._process.close()
 
     def __enter__(self) -> Contender:
         return self
@@ -93,13 +80,6 @@ class Contender:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.close()
-
-    def _last_words(self) -> str:
-        """The last line that a process which died wrote to stderr."""
-        self._process.wait()
-        self._words.seek(0)
-        lines = [line.strip() for line in self._words.read().splitlines() if line.strip()]
-        return lines[-1] if lines else f"the process ended with exit code {self._process.returncode}"
 
 
 def environment(threads: int) -> Mapping[str, str]:

@@ -6,17 +6,16 @@ Its argument is the name of the contender (zoo/bench/peer_process.py starts it).
 from __future__ import annotations
 
 import importlib
-import json
-import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from zoo.bench.peers import OURSELVES, PEERS
 from zoo.bench.problem import Way, load
+from zoo.child_process import Message, connect_to_parent
 from zoo.errors import ZooError
 
 TRIALS = 3  # calls by which the quickest way is chosen
@@ -119,21 +118,19 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def serve(contender: Contender, requests: TextIO, answers: TextIO) -> None:
+def serve(contender: Contender, requests: Iterable[Message], send: Callable[[Message], None]) -> None:
     """Answer every request; what goes wrong is an answer too."""
-    for line in requests:
-        request = json.loads(line)
+    for request in requests:
         try:
             answer = getattr(contender, request.pop("do"))(**request)
         except ZooError as error:
             answer = {"error": str(error)}
         except Exception as error:  # whatever a library raises, the run goes on without it
             answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"}
-        print(json.dumps(answer), file=answers, flush=True)
+        send(answer)
 
 
 def main() -> None:
-    """Serve on a copy of stdout, so that nothing a library prints can be taken for an answer."""
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)
-        serve(Contender(sys.argv[1]), sys.stdin, answers)
+    """Serve the contender that ``sys.argv`` names until the parent closes stdin."""
+    requests, send = connect_to_parent()
+    serve(Contender(sys.argv[1]), requests, send)

@@ -1,33 +1,23 @@
-"""The engine without processes: jobs one after the other, in this one.
-
-A worker as the process that started it sees it.
-
-The engine that is there without another: worker processes on this machine.
-"""
+"""Executors on this machine: serial in this process, or a pool of worker processes."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import queue
-import subprocess
-import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
+from zoo.child_process import ChildDied, ChildProcess
 from zoo.comparison.execute import failed_record, run_job
 from zoo.comparison.jobs import Event, Job, OnEvent, Record
 from zoo.errors import ZooError
-from zoo.processes import describe_exit, python_command, python_environment
+from zoo.processes import python_environment
 
 
 class SerialExecutor:
-    """Does jobs in this process, where cells that only this program knows can be compared too.
+    """Runs jobs in this process, so that it can compare cells that no other process can import.
 
     Args:
         root: Directory of the comparison.
@@ -37,22 +27,18 @@ class SerialExecutor:
         self.root = root
 
     def map(self, jobs: Iterable[Job], on_event: OnEvent) -> Iterator[tuple[Job, Record]]:
-        """Every job with its record; see `Engine`."""
+        """Yield every job with its record; see `Executor`."""
         for job in jobs:
             yield job, run_job(job, self.root, on_event)
 
 
-# One thread each: the processes are the parallelism. Libraries read these when they are imported.
+# One thread each, since the processes run in parallel. Libraries read these variables when they are imported.
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
 
 
-class WorkerDied(ZooError):
-    """A worker process ended in the middle of a job; the message says how."""
-
-
-class WorkerProcess:
+class WorkerProcess(ChildProcess):
     """A worker process.
 
     Args:
@@ -63,106 +49,44 @@ class WorkerProcess:
     """
 
     def __init__(self, root: Path) -> None:
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        super().__init__(
+            "from zoo.comparison.worker_main import main; main()",
+            str(root),
+            environment=python_environment() | _ONE_THREAD,
+            is_detached=True,  # Ctrl-C goes to the parent, which stops the workers
+        )
         try:
-            self._process = subprocess.Popen(
-                python_command("from zoo.comparison.worker_main import main; main()", str(root)),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._stderr,
-                env=python_environment() | _ONE_THREAD,
-                encoding="utf-8",
-                **_detached(),
-            )
-        except OSError:
-            self._stderr.close()
-            raise
-        try:
-            self._answer()
-        except WorkerDied as death:
+            self.receive()
+        except ChildDied as error:
             self.close()
-            raise ZooError(f"compare: a worker process does not start: {death}") from None
+            raise ZooError(f"compare: a worker process does not start: {error}") from None
 
-    @property
-    def pid(self) -> int:
-        """The process's number."""
-        return self._process.pid
-
-    def run(self, job: Job, on_event: Callable[[Event], None]) -> Record:
-        """Have a job done.
+    def run(self, job: Job, on_event: OnEvent) -> Record:
+        """Run a job.
 
         Raises:
-            WorkerDied: if the process ends before the job does.
+            ChildDied: if the process ends before the job.
         """
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # that it is dead, the missing answer says
-            self._process.stdin.write(json.dumps(job) + "\n")
-            self._process.stdin.flush()
-        while "record" not in (message := self._answer()):
+        self.send({**job})
+        while "record" not in (message := self.receive()):
             on_event(message["event"])
         record: Record = message["record"]
         return record
 
-    def stop_accepting(self) -> None:
-        """No more jobs: a run in progress finishes its step, saves and stops. This does not wait for it."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-
-    def end(self, patience: float) -> None:
-        """Wait for the end of the process, so many seconds at most; then end it."""
-        try:
-            self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def close(self) -> None:
-        """End the process and close what led to it; nobody may be reading from it any more."""
-        self._process.kill()
-        self._process.wait()
-        self.stop_accepting()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._stderr.close()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line.endswith("\n"):
-            raise WorkerDied(self._end())
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _end(self) -> str:
-        """How it ended, and the last line that it wrote to stderr."""
-        code = self._process.wait()
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode("utf-8", "replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return f"{describe_exit(code)}: {last[:300]}" if last else describe_exit(code)
-
-
-def _detached() -> dict[str, Any]:
-    """What keeps Ctrl-C from the worker: it goes to whoever started it, who dismisses it."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
-
 
 _MAX_TRIES = 2
 
-_STOP_TIMEOUT_S = 60.0  # seconds in which a worker that was dismissed finishes its step and saves
+_STOP_TIMEOUT_S = 60.0  # for a stopped worker to finish its step and save
 
-_POLL_S = 0.2  # seconds between looks at whether to stop
+_POLL_S = 0.2  # between checks for an interruption
 
 JobResult = tuple[Job, Record]
 
-Message = Event | JobResult | BaseException
+PoolMessage = Event | JobResult | BaseException
 
 
 class WorkerSlot:
-    """The place of one process: who dies in it is replaced.
+    """Runs one worker process, and replaces it when it dies.
 
     Args:
         root: Directory of the comparison.
@@ -172,38 +96,42 @@ class WorkerSlot:
         self.root = root
         self._process: WorkerProcess | None = None
         self._is_closed = False
-        self._changing = threading.Lock()
+        self._lock = threading.Lock()
 
     def run(self, job: Job, on_event: OnEvent, tries: int = _MAX_TRIES) -> Record:
-        """Have a job done; if the process dies, once more by another, which goes on where it stood."""
+        """Run a job. If the process dies, another one resumes the job once."""
         try:
             return self._ensure_worker(on_event).run(job, on_event)
-        except WorkerDied as death:
+        except ChildDied as error:
             self.terminate()
-            on_event({"event": "worker_died", "path": job["path"], "text": str(death)})
+            on_event({"event": "worker_died", "path": job["path"], "text": str(error)})
             if tries > 1:
                 return self.run(job, on_event, tries - 1)
-            return failed_record(job, f"its worker process died {_MAX_TRIES} times, at last of {death}")
+            return failed_record(job, f"its worker process died {_MAX_TRIES} times, the last time of {error}")
 
     def close(self) -> WorkerProcess | None:
-        """Let no process begin here any more, dismiss the one that is here, and give it back."""
-        with self._changing:
+        """Start no more processes, and let the current one finish its step, save and end.
+
+        Returns:
+            The current process, which may still run; None if there is none.
+        """
+        with self._lock:
             self._is_closed = True
             if self._process is not None:
-                self._process.stop_accepting()
+                self._process.close_stdin()
             return self._process
 
     def terminate(self) -> None:
-        """End the process, if there is one."""
-        with self._changing:
+        """Kill the process, if there is one."""
+        with self._lock:
             if self._process is not None:
                 self._process.close()
                 self._process = None
 
     def _ensure_worker(self, on_event: OnEvent) -> WorkerProcess:
-        with self._changing:
+        with self._lock:
             if self._is_closed:
-                raise WorkerDied("the pool is closed")
+                raise ChildDied("the pool is closed")
             if self._process is None:
                 self._process = WorkerProcess(self.root)
                 on_event({"event": "worker_started", "pid": self._process.pid})
@@ -211,19 +139,19 @@ class WorkerSlot:
 
 
 class WorkerPool:
-    """Worker processes; leave the ``with`` block to end them.
+    """Runs jobs in worker processes; leave the ``with`` block to end them.
 
-    One that dies is replaced, and what it did is tried once more, from its last checkpoint.
+    A dead worker is replaced, and its job is tried once more, from its last checkpoint.
 
     Args:
         root: Directory of the comparison.
-        count: How many processes at most.
-        check: Called now and then while one waits; what it raises ends the waiting.
+        count: Largest number of processes.
+        check: Called every `_POLL_S` while waiting; an exception that it raises stops the jobs.
     """
 
     def __init__(self, root: Path, count: int, check: Callable[[], None] = lambda: None) -> None:
         self.check = check
-        self._seats = [WorkerSlot(root) for _ in range(count)]
+        self._slots = [WorkerSlot(root) for _ in range(count)]
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> WorkerPool:
@@ -235,58 +163,58 @@ class WorkerPool:
         self.stop(0.0 if kind is KeyboardInterrupt else _STOP_TIMEOUT_S)
 
     def map(self, jobs: Iterable[Job], on_event: OnEvent) -> Iterator[JobResult]:
-        """Every job with its record, as they are done; see `Engine`."""
+        """Yield every job with its record; see `Executor`."""
         waiting = deque(jobs)
-        heard: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        left = len(waiting)
-        for seat in self._seats[:left]:
-            self._threads.append(threading.Thread(target=_run_jobs, args=(seat, waiting, heard), daemon=True))
+        inbox: queue.SimpleQueue[PoolMessage] = queue.SimpleQueue()
+        unfinished = len(waiting)
+        for slot in self._slots[:unfinished]:
+            self._threads.append(threading.Thread(target=_run_jobs, args=(slot, waiting, inbox), daemon=True))
             self._threads[-1].start()
         try:
-            while left:
-                for job_and_record in self._poll(heard, on_event):
-                    left -= 1
-                    yield job_and_record
+            while unfinished:
+                for result in self._poll(inbox, on_event):
+                    unfinished -= 1
+                    yield result
         finally:
             waiting.clear()
 
-    def _poll(self, heard: queue.SimpleQueue[Message], on_event: OnEvent) -> Iterator[JobResult]:
-        """The next thing that is done, if something is within a tick; what else happens is told."""
+    def _poll(self, inbox: queue.SimpleQueue[PoolMessage], on_event: OnEvent) -> Iterator[JobResult]:
+        """Handle one message, if there is one within `_POLL_S`; yield a finished job."""
         self.check()
         try:
-            found = heard.get(timeout=_POLL_S)
+            message = inbox.get(timeout=_POLL_S)
         except queue.Empty:
             return
-        if isinstance(found, BaseException):
-            raise found
-        if isinstance(found, dict):
-            on_event(found)
+        if isinstance(message, BaseException):
+            raise message
+        if isinstance(message, dict):
+            on_event(message)
         else:
-            yield found
+            yield message
 
-    def stop(self, patience: float) -> None:
-        """Dismiss all workers and wait for their end, so many seconds at most; then end them."""
-        processes = [process for seat in self._seats if (process := seat.close()) is not None]
+    def stop(self, timeout: float) -> None:
+        """Stop all workers, wait for their end at most ``timeout`` seconds each, then kill them."""
+        processes = [process for slot in self._slots if (process := slot.close()) is not None]
         try:
             for process in processes:
-                process.end(patience)
-        finally:  # a second Ctrl-C comes here too
+                process.wait(timeout)
+        finally:  # also after a second Ctrl-C
             for process in processes:
-                process.end(0.0)
+                process.wait(0.0)
             for thread in self._threads:
                 thread.join()
-            for seat in self._seats:
-                seat.terminate()
+            for slot in self._slots:
+                slot.terminate()
 
 
-def _run_jobs(seat: WorkerSlot, waiting: deque[Job], heard: queue.SimpleQueue[Message]) -> None:
-    """The work of one thread: keep one process busy until no job is left."""
+def _run_jobs(slot: WorkerSlot, waiting: deque[Job], inbox: queue.SimpleQueue[PoolMessage]) -> None:
+    """Thread of a slot: run jobs until none is left."""
     try:
         while waiting:
             try:
                 job = waiting.popleft()
             except IndexError:  # another thread was faster
                 return
-            heard.put((job, seat.run(job, heard.put)))
-    except BaseException as error:  # it belongs to whoever waits for records
-        heard.put(error)
+            inbox.put((job, slot.run(job, inbox.put)))
+    except BaseException as error:  # raised again in the main thread
+        inbox.put(error)

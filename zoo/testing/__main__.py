@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from zoo.child_process import connect_to_parent
 from zoo.errors import ZooError
 from zoo.registry import load_plugin_file
 from zoo.testing.report import law_of, name_of, run_checks
@@ -51,15 +50,9 @@ def _check(spec: str, plugin: str | None, tell: Tell) -> int:
 
 
 def _line_writer() -> Tell:
-    """Writes events to what was standard output, which from now on is standard error: kernels may print."""
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def tell(what: str, value: Any) -> None:
-        stream.write(json.dumps({what: value}) + "\n")
-        stream.flush()
-
-    return tell
+    """Write events to the parent; what kernels print goes to standard error."""
+    _, send = connect_to_parent()
+    return lambda what, value: send({what: value})
 
 
 def _nothing(what: str, value: Any) -> None:

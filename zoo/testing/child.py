@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import tempfile
-from typing import IO, Any
-
+from zoo.child_process import ChildProcess, Message
 from zoo.errors import UsageError
-from zoo.processes import describe_exit, python_command, python_environment, wait_or_kill
+from zoo.processes import python_environment, wait_or_kill
 from zoo.testing.report import Outcome, Report, Status
 
 # What the child writes, one JSON object a line, each with one key: first `member`, with its name and laws, or
 # `refused`, with the reason; then an `outcome` for each law; in the end `done`.
-Events = list[dict[str, Any]]
+Events = list[Message]
 
 # Every index is checked (such kernels are cached apart), and crashes are traced.
 _CHECKED = {"NUMBA_BOUNDSCHECK": "1", "PYTHONFAULTHANDLER": "1"}
@@ -44,41 +40,21 @@ def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> R
             installed.
     """
     words = [spec, "--json", *(["--plugin", plugin] if plugin else [])]
-    command = python_command("from zoo.testing.__main__ import main\nsys.exit(main())", *words)
-    # Files, not pipes: a grandchild that holds a pipe open would keep us waiting for ever.
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        code = _run(command, timeout, out, err)
-        ended = _not_checked(timeout) if code is None else _dead(code)
-        return _report(spec, _events(out), ended, _text(err))
+    program = "from zoo.testing.__main__ import main\nsys.exit(main())"
+    with ChildProcess(program, *words, environment=python_environment() | _CHECKED, is_batch=True) as child:
+        is_in_time = wait_or_kill(child.process, timeout)
+        ended = _dead(child.exit_status()) if is_in_time else _not_checked(timeout)
+        return _report(spec, child.messages(), ended, child.stderr())
 
 
-def _run(command: list[str], timeout: float, out: IO[bytes], err: IO[bytes]) -> int | None:
-    """The exit code of the process; None if its time was up."""
-    environment = python_environment() | _CHECKED
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment
-    ) as process:
-        return process.returncode if wait_or_kill(process, timeout) else None
-
-
-def _dead(code: int) -> tuple[Status, str]:
+def _dead(exit_status: str) -> tuple[Status, str]:
     """The verdict on a law during which the process ended by itself."""
-    return "failed", f"found the process ended with {describe_exit(code)}, expected an answer. {MEANING}"
+    return "failed", f"found the process ended with {exit_status}, expected an answer. {MEANING}"
 
 
 def _not_checked(timeout: float) -> tuple[Status, str]:
     """The verdict on a law during which the time was up."""
     return "not checked", f"found the process still busy after {timeout:g} s, and ended it. {LATE}"
-
-
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode("utf-8", "replace")
-
-
-def _events(file: IO[bytes]) -> Events:
-    """The child's lines; the last may be cut short."""
-    return [json.loads(line) for line in _text(file).splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _report(spec: str, events: Events, ended: tuple[Status, str], words: str) -> Report:
