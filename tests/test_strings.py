@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
-from zoo.data import Corpus, Streams, Vocabulary
+from zoo.data import BpttBatches, Corpus, Vocabulary
 from zoo.errors import DataError, UsageError
 from zoo.kernels import interpreted
 from zoo.training import evaluate
@@ -101,7 +101,7 @@ def test_a_run_of_a_corpus_is_measured_with_the_corpus_again(tmp_path):
     run = zoo.train(corpus(), out=tmp_path / "run", steps=2, **SMALL)
     again = zoo.Run(tmp_path / "run").model
     valid = corpus().tokens_in(again.vocab)[48:]
-    assert evaluate(again, Streams(valid, 2, 4)).nats == run.best_loss
+    assert evaluate(again, BpttBatches(valid, 2, 4)).nats == run.best_loss
 
 
 def test_another_corpus_is_refused(tmp_path):

@@ -25,9 +25,9 @@ import numpy as np
 
 import zoo
 from zoo.cell_pages.markdown import prose, table, wrapped
-from zoo.data import Streams
+from zoo.data import BpttBatches
 from zoo.storage.atomic import write_bytes
-from zoo.training import Config, Interrupted, prepare
+from zoo.training import Config, Interrupted, prepare_text
 from zoo.training.evaluation import bits
 
 DATA, STEPS = "builtin:pydoc", 3000
@@ -81,7 +81,7 @@ def train_all(names: Iterable[str], out: Path, data: str, steps: int, hidden: in
     Raises:
         ZooError: if a run in the directory has other settings, or the text cannot be read.
     """
-    line = pair_entropy(prepare(Config(data=(data,)))[1].valid)
+    line = pair_entropy(prepare_text(Config(data=(data,)))[1].valid)
     for name in names:
         cls = type(zoo.get_cell(name))
         nats = trained(name, out / name, data, steps, hidden)
@@ -105,7 +105,7 @@ def has_diverged(out: Path) -> bool:
     return (out / "log.jsonl").exists() and zoo.Run(out).ended == "diverged"
 
 
-def pair_entropy(streams: Streams) -> float:
+def pair_entropy(streams: BpttBatches) -> float:
     """Nats of a symbol given the one before it, over what is predicted of a text."""
     windows = [streams.window(index) for index in range(streams.windows_per_epoch)]
     pairs = np.concatenate([np.stack([each.inputs, each.targets]).reshape(2, -1) for each in windows], axis=1)

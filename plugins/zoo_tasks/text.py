@@ -80,11 +80,11 @@ class Text(zoo.Task):
         shares = pairs / pairs.sum(axis=1, keepdims=True)
         return float(-np.log(shares[test[:-1], test[1:]]).mean())
 
-    def _streams(self, part: str, size: int) -> zoo.data.Streams:
+    def _streams(self, part: str, size: int) -> zoo.data.BpttBatches:
         """A part as rows of text, windows as long as it allows."""
         tokens = getattr(self._parts, part)
         steps = min(self.seq, max(1, (len(tokens) - 1) // size))
-        return zoo.data.Streams(tokens, size, steps)
+        return zoo.data.BpttBatches(tokens, size, steps)
 
     @functools.cached_property
     def _corpus(self) -> zoo.data.Corpus:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.data import Streams, fit, parse_split, read_text, split
+from zoo.data import BpttBatches, fit_batch_shape, parse_split, read_text, split
 from zoo.errors import DataError, UsageError
 
 
@@ -16,10 +16,10 @@ def streams(draw):
     """Streams over 0, 1, 2, ...: every token says where it stands. From one window to several."""
     batch, seq = draw(st.integers(1, 6)), draw(st.integers(1, 6))
     n_tokens = batch * seq + 1 + draw(st.integers(0, 4 * batch * seq))
-    return Streams(np.arange(n_tokens, dtype=np.int32), batch, seq)
+    return BpttBatches(np.arange(n_tokens, dtype=np.int32), batch, seq)
 
 
-def epoch(reading: Streams, number: int = 0):
+def epoch(reading: BpttBatches, number: int = 0):
     first = number * reading.windows_per_epoch
     return [reading.window(index) for index in range(first, first + reading.windows_per_epoch)]
 
@@ -113,7 +113,7 @@ def test_no_training_token_is_validated():
     seen = [
         {
             int(token)
-            for window in epoch(Streams(part, 3, 7))
+            for window in epoch(BpttBatches(part, 3, 7))
             for token in np.append(window.inputs, window.targets)
         }
         for part in (parts.train, parts.valid)
@@ -165,7 +165,7 @@ def test_an_epoch_predicts_each_token_once(reading):
 
 @given(streams(), st.integers(0, 10**12))
 def test_any_step_is_reached_from_its_number_alone(reading, step):
-    again = Streams(reading.tokens, reading.batch, reading.seq)
+    again = BpttBatches(reading.tokens, reading.batch, reading.seq)
     expected = epoch(reading)[step % reading.windows_per_epoch]
     found = again.window(step)
     assert found.inputs.tolist() == expected.inputs.tolist()
@@ -174,7 +174,7 @@ def test_any_step_is_reached_from_its_number_alone(reading, step):
 
 
 def test_a_worked_example():
-    reading = Streams(
+    reading = BpttBatches(
         np.arange(15, dtype=np.int32), batch=2, seq=3
     )  # 14 // 6 = 2 windows, tokens 13 and 14 unread
     assert reading.windows_per_epoch == 2
@@ -184,13 +184,13 @@ def test_a_worked_example():
 
 
 def test_writing_into_a_window_leaves_the_text_alone():
-    reading = Streams(np.arange(9, dtype=np.int32), batch=1, seq=4)
+    reading = BpttBatches(np.arange(9, dtype=np.int32), batch=1, seq=4)
     reading.window(0).inputs[:] = -1
     assert reading.window(0).inputs[:, 0].tolist() == [0, 1, 2, 3]
 
 
 def test_strided_and_small_typed_tokens():
-    reading = Streams(np.arange(20, dtype=np.uint8)[::2], batch=2, seq=2)
+    reading = BpttBatches(np.arange(20, dtype=np.uint8)[::2], batch=2, seq=2)
     inputs = reading.window(0).inputs
     assert inputs.dtype == np.int32
     assert inputs.tolist() == [[0, 8], [2, 10]]
@@ -203,21 +203,21 @@ def test_too_short(batch, seq, fitting):
     tokens = read_text("builtin:hello").tokens
     words = rf"found 5 tokens, needed {batch * seq + 1} \(batch {batch} x seq {seq} \+ 1\); .*{fitting} fits"
     with pytest.raises(DataError, match=words):
-        Streams(tokens, batch, seq)
+        BpttBatches(tokens, batch, seq)
 
 
 @pytest.mark.parametrize("n_tokens", [0, 1])
 def test_much_too_short(n_tokens):
     with pytest.raises(DataError, match=rf"found {n_tokens} tokens, needed 2 .*longer text"):
-        Streams(np.zeros(n_tokens, np.int32), 1, 1)
+        BpttBatches(np.zeros(n_tokens, np.int32), 1, 1)
     with pytest.raises(DataError, match=rf"found {n_tokens} tokens, needed at least 2"):
-        fit(n_tokens, 1, 1)
+        fit_batch_shape(n_tokens, 1, 1)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.0, True, "3", None])
 def test_sizes_are_positive_integers(wrong):
     tokens = np.arange(10, dtype=np.int32)
-    for call in (Streams, lambda tokens, batch, seq: fit(len(tokens), batch, seq)):
+    for call in (BpttBatches, lambda tokens, batch, seq: fit_batch_shape(len(tokens), batch, seq)):
         with pytest.raises(UsageError, match=f"batch is {wrong!r}; expected an integer of at least 1"):
             call(tokens, wrong, 1)
         with pytest.raises(UsageError, match=f"seq is {wrong!r}; expected an integer of at least 1"):
@@ -225,14 +225,12 @@ def test_sizes_are_positive_integers(wrong):
 
 
 def test_wrong_tokens_and_steps():
-    with pytest.raises(
-        UsageError, match=r"one-dimensional array of integer tokens; found an array float64\(9,\)"
-    ):
-        Streams(np.zeros(9), 1, 1)
-    with pytest.raises(UsageError, match=r"found an array int32\(3, 3\)"):
-        Streams(np.zeros((3, 3), np.int32), 1, 1)
+    with pytest.raises(UsageError, match=r"tokens are an array float64\(9,\)"):
+        BpttBatches(np.zeros(9), 1, 1)
+    with pytest.raises(UsageError, match=r"tokens are an array int32\(3, 3\)"):
+        BpttBatches(np.zeros((3, 3), np.int32), 1, 1)
     with pytest.raises(UsageError, match="index is -1; expected an integer of at least 0"):
-        Streams(np.arange(9, dtype=np.int32), 1, 1).window(-1)
+        BpttBatches(np.arange(9, dtype=np.int32), 1, 1).window(-1)
 
 
 # -- fitting -------------------------------------------------------------------------------------------------
@@ -251,14 +249,14 @@ def test_wrong_tokens_and_steps():
     ],
 )
 def test_fit(asked, found):
-    assert fit(*asked) == found
+    assert fit_batch_shape(*asked) == found
 
 
 @given(st.integers(2, 500), st.integers(1, 40), st.integers(1, 40))
 def test_fit_gives_a_window_and_no_larger_batch_would(n_tokens, batch, seq):
-    fitted_batch, fitted_seq = fit(n_tokens, batch, seq)
+    fitted_batch, fitted_seq = fit_batch_shape(n_tokens, batch, seq)
     assert 1 <= fitted_batch <= batch
     assert 1 <= fitted_seq <= seq
-    assert Streams(np.zeros(n_tokens, np.int32), fitted_batch, fitted_seq).windows_per_epoch >= 1
+    assert BpttBatches(np.zeros(n_tokens, np.int32), fitted_batch, fitted_seq).windows_per_epoch >= 1
     assert fitted_batch == batch or (fitted_batch + 1) * seq + 1 > n_tokens
     assert fitted_seq == seq or (fitted_batch == 1 and fitted_seq + 2 > n_tokens)

@@ -271,7 +271,7 @@ def test_no_matching_file(tree, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"No file in directory .*empty'"):
         read_text(tmp_path / "empty")
-    with pytest.raises(UsageError, match=r"'' is no file pattern"):
+    with pytest.raises(UsageError, match=r"'' is not a file pattern"):
         read_text(tree, glob="")
 
 

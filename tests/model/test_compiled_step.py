@@ -174,8 +174,8 @@ def test_a_long_run_compiles_before_its_first_step(tmp_path, steps, found):
     from zoo.training.trainer import Trainer
 
     with pytest.MonkeyPatch.context() as patch:
-        rehearse = Trainer._rehearse
-        patch.setattr(Trainer, "_rehearse", lambda self: (rehearse(self), seen.append(self.model)))
+        run_once = Trainer._run_once
+        patch.setattr(Trainer, "_run_once", lambda self: (run_once(self), seen.append(self.model)))
         settings = {"task": "copying", "cell": "vanilla", "hidden": 4, "batch": 2, "steps": steps}
         with pytest.raises(Found):
             zoo.train(**settings, out=tmp_path / "run", on_event=look)

@@ -9,7 +9,7 @@ import pytest
 import train_all_cells
 
 import zoo
-from zoo.data import Streams
+from zoo.data import BpttBatches
 
 TEXT = "abcab" * 40 + "acb" * 300
 WHY = "It sees no symbol but the last."
@@ -28,10 +28,10 @@ def learnt(nats: float | None, excuse: str = "") -> train_all_cells.Trained:
 
 def test_the_line_is_the_entropy_of_a_symbol_given_the_one_before() -> None:
     assert train_all_cells.entropy(np.array([1, 1, 2])) == pytest.approx(1.5 * np.log(2))
-    sure = Streams(np.tile(np.arange(3, dtype=np.int32), 50), batch=2, seq=8)
+    sure = BpttBatches(np.tile(np.arange(3, dtype=np.int32), 50), batch=2, seq=8)
     assert train_all_cells.pair_entropy(sure) == pytest.approx(0)
     # After 0 comes 0 or 1, equally often, and after 1 always 0: a coin for two symbols of three.
-    half = Streams(np.tile(np.array([0, 0, 1], np.int32), 100)[:257], batch=1, seq=256)
+    half = BpttBatches(np.tile(np.array([0, 0, 1], np.int32), 100)[:257], batch=1, seq=256)
     assert train_all_cells.pair_entropy(half) == pytest.approx(np.log(2) * 2 / 3, rel=0.01)
 
 

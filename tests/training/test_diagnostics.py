@@ -27,7 +27,7 @@ def test_an_analysis_every_so_many_steps(tmp_path):
     assert set(found[-1]["saturation"]) == {"l0.r", "l0.z", "l0.n"}
     assert set(found[-1]["gradient_by_lag"]) == {"l0.h"}
     assert all(0 <= share <= 1 for shares in found[-1]["saturation"].values() for share in shares)
-    _, text = zoo.training.prepare(zoo.Run(run).config)
+    _, text = zoo.training.prepare_text(zoo.Run(run).config)
     inputs = text.valid.window(0).inputs
     with zoo.kernels.interpreted():
         saturation = gate_saturation(zoo.load(run), inputs)

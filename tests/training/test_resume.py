@@ -26,8 +26,8 @@ from zoo.storage import Checkpoint, RunDirectory, load
 from zoo.training import Run
 from zoo.training.config import make_config
 from zoo.training.schedules import make_schedule
-from zoo.training.state import Progress, restore
-from zoo.training.text_dataset import Text
+from zoo.training.state import TrainingState, restore
+from zoo.training.text_dataset import TextDataset
 
 # Short, so that twenty steps go through three epochs.
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(11))
@@ -265,13 +265,13 @@ def test_a_run_that_went_on_has_one_end(go, whole, tmp_path):
 
 def test_a_run_that_diverges_again_has_one_such_event(go, tmp_path, monkeypatch):
     """It diverges in the step after a checkpoint, so that the event belongs to the step that is resumed."""
-    learn = Text.learn
+    loss_and_grad = TextDataset.loss_and_grad
 
     def explode(self, model, step, carried, noise):
-        learnt = learn(self, model, step, carried, noise)
-        return learnt._replace(loss=float("nan")) if step == 9 else learnt
+        result = loss_and_grad(self, model, step, carried, noise)
+        return result._replace(loss=float("nan")) if step == 9 else result
 
-    monkeypatch.setattr(Text, "learn", explode)
+    monkeypatch.setattr(TextDataset, "loss_and_grad", explode)
     for _ in range(3):
         with pytest.raises(ZooError, match="training diverged: after 9 steps"):
             go()
@@ -671,7 +671,7 @@ PLATEAU = make_schedule("plateau")
 def genuine():
     """A checkpoint of training, as zoo writes it."""
     state = {"l0.h": np.zeros((2, 3), np.float32)}
-    progress = Progress(ADAM.init(MODEL.theta), PLATEAU.init(), state, step=4, best=1.5, best_step=3)
+    progress = TrainingState(ADAM.init(MODEL.theta), PLATEAU.init(), state, step=4, best=1.5, best_step=3)
     return progress.to_checkpoint(MODEL, make_config({}), {"text": {"sha256": "0"}})
 
 
@@ -707,7 +707,9 @@ def test_whatever_a_checkpoint_says_it_is_refused_or_means_something(training, a
     assert type(progress.step) is int
     assert progress.step >= 0
     assert 0 <= PLATEAU.factor(progress.schedule, progress.step + 1) <= 1
-    assert {name: slot.shape for name, slot in progress.slots.items()} == ADAM.slot_shapes(MODEL.theta.size)
+    assert {name: slot.shape for name, slot in progress.optimizer_state.items()} == ADAM.slot_shapes(
+        MODEL.theta.size
+    )
 
 
 def check_words(message):

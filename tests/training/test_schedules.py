@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from zoo.errors import UnknownNameError, UsageError
 from zoo.training.clipping import Clip, clip_norm, clip_value, global_norm
-from zoo.training.schedules import SCHEDULES, Cosine, Plateau, Schedule, Step, make_schedule
+from zoo.training.schedules import SCHEDULES, Cosine, Plateau, Schedule, StepDecay, make_schedule
 
 LOSSES = st.lists(st.floats(0.0, 10.0) | st.just(math.nan) | st.just(math.inf), max_size=60)
 SHARES = st.floats(0.0, 1.0)
@@ -22,7 +22,7 @@ GAMMAS = st.floats(0.05, 1.0)
 WARMUPS = st.integers(0, 50)
 ANY_SCHEDULE = st.one_of(
     st.builds(SCHEDULES["constant"], warmup=WARMUPS),
-    st.builds(Step, warmup=WARMUPS, period=st.integers(1, 40), gamma=GAMMAS),
+    st.builds(StepDecay, warmup=WARMUPS, period=st.integers(1, 40), gamma=GAMMAS),
     st.builds(Cosine, warmup=WARMUPS, total=st.integers(51, 300), floor=SHARES),
     st.builds(Plateau, warmup=WARMUPS, patience=st.integers(1, 5), gamma=GAMMAS, floor=SHARES),
 )

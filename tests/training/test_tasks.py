@@ -18,7 +18,7 @@ from zoo.kernels import interpreted
 from zoo.storage import load as load_file
 from zoo.training import Config, Run, evaluate_task
 from zoo.training.config import config_from_json
-from zoo.training.state import Progress
+from zoo.training.state import TrainingState
 from zoo.training.trainer import Trainer
 
 TASK = {"delay": 2, "length": 2}
@@ -211,7 +211,7 @@ def test_until_solved(train):
 
 
 def test_a_solved_model_is_better_than_an_unsolved_one_with_a_lower_loss():
-    progress = Progress({}, None)
+    progress = TrainingState({}, None)
     assert progress.improves(2.0, False)
     progress.best, progress.solved = 1.0, False
     assert progress.improves(0.5, False)
@@ -323,7 +323,7 @@ def test_analyses_come_every_so_many_steps(train, monkeypatch):
         make(
             self,
             *rest,
-            lambda trainer: steps.append(trainer.progress.step) or {"found": trainer.model.theta.size},
+            lambda trainer: steps.append(trainer.state.step) or {"found": trainer.model.theta.size},
         )
 
     quiet = train("quiet")
@@ -638,7 +638,7 @@ def test_a_task_that_fails_before_the_first_step_leaves_no_run_but_what_was_ther
 
     task = {"task": Late, "task_options": TASK}
     with pytest.raises(
-        zoo.DefinitionError, match=r"draw_examples raised KeyError: 'late' \(test_train_tasks.py, line"
+        zoo.DefinitionError, match=r"draw_examples raised KeyError: 'late' \(test_tasks.py, line"
     ):
         train(**task)
     assert not (tmp_path / "run").exists()

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.data import Streams, parse_split, read_text, split
+from zoo.data import BpttBatches, parse_split, read_text, split
 from zoo.errors import CheckpointError, DataError, UnknownNameError, UsageError, ZooError
 from zoo.storage import load
 from zoo.training import Config, Run, evaluate, make_config
 from zoo.training.clipping import Clip
 from zoo.training.config import config_from_json
-from zoo.training.metrics import Means, Speed
-from zoo.training.resume import harmful_changes, left_open
+from zoo.training.metrics import RunningMeans, Speed
+from zoo.training.resume import fill_defaults_from, incompatible_changes
 from zoo.training.schedules import make_schedule
-from zoo.training.signals import interruptible
+from zoo.training.signals import catch_stop_signals
 
 ALPHABET = "the quick brown fox jumps over the lazy dog. "
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(60))
@@ -90,7 +90,7 @@ def by_hand(config, schedule):
     """Parameters after truncated BPTT as the documents describe it, in twenty lines."""
     corpus = read_text(list(config.data))
     parts = split(corpus.tokens, parse_split(config.split))
-    streams = Streams(parts.train, config.batch, config.seq)
+    streams = BpttBatches(parts.train, config.batch, config.seq)
     model = zoo.LanguageModel(corpus.symbols, "vanilla", config.hidden, config.layers, seed=config.seed)
     optimizer, clip = (
         zoo.get_optimizer(config.optimizer),
@@ -104,7 +104,7 @@ def by_hand(config, schedule):
         rate = config.lr * schedule.factor(memory, step)
         model.theta[:], slots = optimizer.apply(model.theta, grad, slots, step, rate)
         if step % config.eval_every == 0 or step == config.steps:
-            loss = evaluate(model, Streams(parts.valid, config.batch, config.seq)).nats
+            loss = evaluate(model, BpttBatches(parts.valid, config.batch, config.seq)).nats
             memory = schedule.observe(memory, loss)
     return model, slots, state, loss
 
@@ -326,13 +326,13 @@ def test_the_best_model_is_not_the_last(run):
 def streams_of(run, part):
     corpus = read_text(list(run.config.data))
     tokens = getattr(split(corpus.tokens, parse_split(run.config.split)), part)
-    return Streams(tokens, run.config.batch, run.config.seq)
+    return BpttBatches(tokens, run.config.batch, run.config.seq)
 
 
 def test_evaluation_carries_its_own_state_through_the_text(run):
     model = run().model
     tokens = np.random.default_rng(0).integers(len(model.vocab), size=101)
-    streams = Streams(tokens, batch=2, seq=5)
+    streams = BpttBatches(tokens, batch=2, seq=5)
     score = evaluate(model, streams)
     rows = np.stack([tokens[:50], tokens[50:100]]), np.stack([tokens[1:51], tokens[51:101]])
     whole, _ = model.loss(rows[0].T, rows[1].T)
@@ -476,14 +476,14 @@ BEGUN = Config(steps=100, eval_every=10, split="100", batch=2, seq=4, save_every
 def test_which_changes_are_harmful(before, now, harmful):
     begun = make_config({**BEGUN.to_json(), "data": BEGUN.data, **before})
     changed = make_config({**begun.to_json(), "data": begun.data, **now})
-    assert harmful_changes(begun, changed) == harmful
+    assert incompatible_changes(begun, changed) == harmful
 
 
 def test_what_is_left_open_on_resuming_is_as_it_was():
     asked = Config()
-    assert left_open(asked, BEGUN) == BEGUN
-    assert left_open(Config(steps=7, lr=0.5), BEGUN).steps == 7
-    assert left_open(Config(epochs=2), BEGUN).steps is None
+    assert fill_defaults_from(asked, BEGUN) == BEGUN
+    assert fill_defaults_from(Config(steps=7, lr=0.5), BEGUN).steps == 7
+    assert fill_defaults_from(Config(epochs=2), BEGUN).steps is None
 
 
 # ---- directories --------------------------------------------------------------------------------------
@@ -623,7 +623,7 @@ def no_memory(*_):
 
 
 @pytest.mark.parametrize("prepared", [True, False])
-@pytest.mark.parametrize("place", ["zoo.training.trainer.Trainer._rehearse", "zoo.base.Optimizer.init"])
+@pytest.mark.parametrize("place", ["zoo.training.trainer.Trainer._run_once", "zoo.base.Optimizer.init"])
 def test_what_memory_cannot_hold_leaves_no_directory(run, tmp_path, monkeypatch, prepared, place):
     if prepared:
         (tmp_path / "run").mkdir()
@@ -636,7 +636,7 @@ def test_what_memory_cannot_hold_leaves_no_directory(run, tmp_path, monkeypatch,
 
 def test_what_memory_cannot_hold_later_keeps_what_was_trained(run, tmp_path, monkeypatch):
     run(steps=5)
-    monkeypatch.setattr("zoo.training.trainer.Trainer._rehearse", no_memory)
+    monkeypatch.setattr("zoo.training.trainer.Trainer._run_once", no_memory)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(MemoryError):
         run(steps=10, resume=True)
@@ -671,7 +671,7 @@ def test_in_a_thread_it_trains_the_same_and_leaves_signals_alone(run):
 
 def test_a_signal_is_noted_and_a_second_ctrl_c_interrupts():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with interruptible() as interruption:
+    with catch_stop_signals() as interruption:
         assert interruption.signal is None
         signal.raise_signal(signal.SIGTERM)
         assert interruption.signal == signal.SIGTERM
@@ -685,7 +685,7 @@ def test_a_signal_is_noted_and_a_second_ctrl_c_interrupts():
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with interruptible() as interruption:
+        with catch_stop_signals() as interruption:
             signal.raise_signal(signal.SIGINT)
             assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
             assert interruption.signal is None
@@ -697,9 +697,9 @@ def test_an_ignored_signal_stays_ignored():
 
 
 def test_means():
-    means = Means().add(1.0, 2.0, True, 1.0).add(3.0, 4.0, False, 4.0)
-    assert means.read() == {"loss": 2.0, "grad_norm": 3.0, "clipped_norm": 2.5, "clip_rate": 0.5}
-    assert Means.from_json(json.loads(json.dumps(means.to_json()))) == means
+    means = RunningMeans().add(1.0, 2.0, True, 1.0).add(3.0, 4.0, False, 4.0)
+    assert means.mean() == {"loss": 2.0, "grad_norm": 3.0, "clipped_norm": 2.5, "clip_rate": 0.5}
+    assert RunningMeans.from_json(json.loads(json.dumps(means.to_json()))) == means
 
 
 def test_speed_stands_still_while_something_else_is_done(monkeypatch):

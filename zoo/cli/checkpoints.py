@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.base import Cell
-from zoo.data import Corpus, Streams, fit, parse_split, read_text, split
+from zoo.data import BpttBatches, Corpus, fit_batch_shape, parse_split, read_text, split
 from zoo.data.corpus import TextLevel
 from zoo.data.sources import MAX_CONFIGURED_BYTES
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
@@ -94,7 +94,9 @@ def evaluate_on_text(
     own = corpus.sha256 == trained.sha256
     name, selected = _select_part(trained, tokens, part, own)
     config = trained.config or Config()
-    score = evaluate(model, Streams(selected, *fit(len(selected), config.batch or 32, config.seq or 64)))
+    score = evaluate(
+        model, BpttBatches(selected, *fit_batch_shape(len(selected), config.batch or 32, config.seq or 64))
+    )
     return {
         "text": corpus.name,
         "sha256": corpus.sha256,

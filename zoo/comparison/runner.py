@@ -27,7 +27,7 @@ from zoo.storage.run_directory import exclusive_lock
 from zoo.storage.safe_read import cannot_write
 from zoo.training import Interrupted
 from zoo.training.run import new_directory
-from zoo.training.signals import interruptible
+from zoo.training.signals import catch_stop_signals
 
 Pair = tuple[str, str]
 
@@ -305,7 +305,7 @@ def _run(
     """Run all missing jobs, and write the results even after an error."""
     started = time.perf_counter()
     count = available_threads() if jobs is None else jobs
-    with interruptible() as interruption:
+    with catch_stop_signals() as interruption:
 
         def check() -> None:
             if interruption.signal is not None:

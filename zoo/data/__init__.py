@@ -1,18 +1,18 @@
-"""Text in: sources become a corpus, a corpus tokens, tokens the windows that training reads.
+"""Text data: sources, corpora, vocabularies, splits, and batches for truncated BPTT.
 
 Example:
-    >>> from zoo.data import Streams, read_text
+    >>> from zoo.data import BpttBatches, read_text
     >>> corpus = read_text("builtin:hello")
     >>> corpus.symbols
     ('e', 'h', 'l', 'o')
-    >>> inputs, targets, first = Streams(corpus.tokens, batch=1, seq=4).window(0)
+    >>> inputs, targets, first = BpttBatches(corpus.tokens, batch=1, seq=4).window(0)
     >>> corpus.vocabulary.decode(inputs[:, 0]), corpus.vocabulary.decode(targets[:, 0])
     ('hell', 'ello')
 """
 
 from __future__ import annotations
 
-from zoo.data.bptt_batches import Streams, Window, fit
+from zoo.data.bptt_batches import BpttBatches, Window, fit_batch_shape
 from zoo.data.builtin import list_builtins
 from zoo.data.corpus import Corpus
 from zoo.data.sources import read_text
@@ -20,13 +20,13 @@ from zoo.data.split import Split, parse_split, split
 from zoo.data.vocabulary import Decoder, Vocabulary
 
 __all__ = [
+    "BpttBatches",
     "Corpus",
     "Decoder",
     "Split",
-    "Streams",
     "Vocabulary",
     "Window",
-    "fit",
+    "fit_batch_shape",
     "list_builtins",
     "parse_split",
     "read_text",

@@ -1,4 +1,4 @@
-"""One long text as a batch of contiguous streams, cut in windows for truncated BPTT."""
+"""Batches for truncated BPTT: a text as contiguous streams, read in windows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoo.errors import DataError, UsageError
 
 
 class Window(NamedTuple):
-    """One step's worth of text.
+    """Inputs and targets of one training step.
 
     Attributes:
         inputs: `(T, B)` int32, C-contiguous, a copy.
-        targets: `(T, B)` int32, C-contiguous, a copy: the symbol after each input.
-        is_first_of_epoch: Whether the carried state has to be reset before this window.
+        targets: `(T, B)` int32, C-contiguous, a copy: the token after each input.
+        is_first_of_epoch: Whether the carried state must be reset before this window.
     """
 
     inputs: NDArray[np.int32]
@@ -27,15 +27,15 @@ class Window(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Streams:
+class BpttBatches:
     """`B` contiguous streams over one text, read `T` symbols at a time.
 
-    The rule: of `N` tokens, ``W = (N - 1) // (B T)`` windows make an epoch and ``L = W T`` symbols a row. Row
-    `r` reads ``tokens[r L : r L + L + 1]``; window `w` of that row has the inputs ``tokens[r L + w T :][:T]``
-    and as targets the same shifted by one. So within a row each window continues the one before (the state
-    may be carried), row `r + 1` begins with the symbol that row `r` predicts last, and of the first
-    ``B L + 1`` tokens each but the first is predicted exactly once an epoch. The fewer than `B T` tokens
-    after them are not read.
+    Of `N` tokens, ``W = (N - 1) // (B T)`` windows form an epoch and ``L = W T`` symbols a row. Row `r` reads
+    ``tokens[r L : r L + L + 1]``; window `w` of that row has the inputs ``tokens[r L + w T :][:T]`` and as
+    targets the same shifted by one. Within a row each window continues the one before, so the state can be
+    carried. Row `r + 1` begins with the symbol that row `r` predicts last. Each of the first ``B L + 1``
+    tokens except the first is predicted exactly once an epoch; the fewer than `B T` tokens after them are not
+    read.
 
     Attributes:
         tokens: `(N,)` integers.
@@ -44,7 +44,7 @@ class Streams:
 
     Raises:
         DataError: If the text is shorter than ``B T + 1`` tokens.
-        UsageError: If the sizes are not positive integers or the tokens not one row of integers.
+        UsageError: If the sizes are not positive integers or the tokens are not a vector of integers.
     """
 
     tokens: NDArray[np.int32] = field(repr=False)
@@ -57,21 +57,21 @@ class Streams:
         as_integer(self.seq, "seq", 1)
         is_array = isinstance(self.tokens, np.ndarray)
         if not is_array or self.tokens.ndim != 1 or self.tokens.dtype.kind not in "iu":
-            found = short_repr(self.tokens)
-            raise UsageError(f"Streams read a one-dimensional array of integer tokens; found {found}.")
+            shown = short_repr(self.tokens)
+            raise UsageError(f"tokens are {shown}; expected a one-dimensional array of integers.")
         if self.windows_per_epoch < 1:
             raise DataError(_too_short(len(self.tokens), self.batch, self.seq))
 
     @property
     def windows_per_epoch(self) -> int:
-        """`W`: how many windows are read before the text begins again."""
+        """`W`, the number of windows of an epoch."""
         return max(len(self.tokens) - 1, 0) // (self.batch * self.seq)
 
     def window(self, index: int) -> Window:
-        """The window of a global step; the step number alone is enough to resume.
+        """The window of a training step; it depends on the step number alone.
 
         Args:
-            index: Steps since the beginning of training, from 0; epochs follow one another.
+            index: Step since the beginning of training, from 0.
 
         Returns:
             Window ``index % W`` of its epoch.
@@ -79,30 +79,30 @@ class Streams:
         Raises:
             UsageError: If the index is negative.
         """
-        place = as_integer(index, "index", 0) % self.windows_per_epoch
-        return Window(self._rows(place, shift=0), self._rows(place, shift=1), place == 0)
+        number = as_integer(index, "index", 0) % self.windows_per_epoch
+        return Window(self._rows(number, shift=0), self._rows(number, shift=1), number == 0)
 
-    def _rows(self, place: int, shift: int) -> NDArray[np.int32]:
+    def _rows(self, number: int, shift: int) -> NDArray[np.int32]:
         length = self.windows_per_epoch * self.seq
         rows = self.tokens[shift : shift + self.batch * length].reshape(self.batch, length)
-        begin = place * self.seq
+        begin = number * self.seq
         # numpy.array copies even where the transposed view is contiguous already (B = 1).
         return np.array(rows[:, begin : begin + self.seq].T, np.int32, order="C")
 
 
-def fit(n_tokens: int, batch: int, seq: int) -> tuple[int, int]:
-    """Lower sizes that nobody asked for until a text gives at least one window.
+def fit_batch_shape(n_tokens: int, batch: int, seq: int) -> tuple[int, int]:
+    """Reduce default sizes until a text has at least one window.
 
-    The window's length is kept as long as it can be, for it limits what a model can learn: first the batch is
-    lowered to the largest that fits, and only if a batch of one is still too long, the length.
+    First the batch is lowered to the largest that fits. The length of the window, which limits what a model
+    can learn, is lowered only if a batch of one is still too long.
 
     Args:
         n_tokens: `N`, the length of the text.
-        batch: The largest `B` wanted.
-        seq: The largest `T` wanted.
+        batch: Largest `B`.
+        seq: Largest `T`.
 
     Returns:
-        `(B, T)` with ``B T + 1 <= N``. Five tokens give `(1, 4)` when 32 and 64 are wanted.
+        `(B, T)` with ``B T + 1 <= N``. For example, five tokens with 32 and 64 give `(1, 4)`.
 
     Raises:
         DataError: If there are fewer than two tokens.
@@ -121,5 +121,5 @@ def _too_short(n_tokens: int, batch: int, seq: int) -> str:
     lead = f"The text is too short: found {n_tokens} tokens, {needed}"
     if n_tokens < 2:
         return f"{lead}; give a longer text."
-    fitting = "--batch {} --seq {}".format(*fit(n_tokens, batch, seq))
+    fitting = "--batch {} --seq {}".format(*fit_batch_shape(n_tokens, batch, seq))
     return f"{lead}; lower --batch or --seq ({fitting} fits), or give a longer text."

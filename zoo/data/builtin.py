@@ -1,4 +1,4 @@
-"""Texts that every Python brings along, named ``builtin:NAME``: one table, one function a text."""
+"""Built-in texts, named ``builtin:NAME``, from files that every Python installation contains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.errors import DataError
 
 PREFIX = "builtin:"
 
-# Tests, other people's packages and machine-made files are not the standard library's own source.
+# Tests, third-party packages and generated files are not source code of the standard library.
 _SKIPPED_FOLDERS = frozenset(
     {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "__pycache__"}
 )
@@ -20,7 +20,7 @@ _SKIPPED_PREFIX = "_sysconfigdata"  # records the paths of the machine that buil
 
 
 class Builtin(NamedTuple):
-    """One built-in text: how to read its UTF-8 bytes, and what it is in one line."""
+    """A built-in text: a function that reads its UTF-8 bytes, and a one-line summary."""
 
     read: Callable[[], bytes]
     summary: str
@@ -52,11 +52,11 @@ def _stdlib() -> bytes:
 
 
 def _stdlib_files(root: Path) -> list[Path]:
-    found: list[Path] = []
+    files: list[Path] = []
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = [name for name in subfolders if name not in _SKIPPED_FOLDERS]
-        found += [Path(folder, name) for name in names if _is_stdlib_source(name)]
-    return found
+        files += [Path(folder, name) for name in names if _is_stdlib_source(name)]
+    return files
 
 
 def _is_stdlib_source(name: str) -> bool:
@@ -71,7 +71,7 @@ BUILTINS: dict[str, Builtin] = {
 
 
 def list_builtins() -> dict[str, str]:
-    """Name the built-in texts.
+    """The built-in texts.
 
     The text of ``pydoc`` and ``stdlib`` depends on the Python version: compare ``Corpus.sha256`` before
     comparing losses.

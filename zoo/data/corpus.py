@@ -1,4 +1,4 @@
-"""A text as tokens, with what identifies it."""
+"""``Corpus``, a text as tokens."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TextLevel = Literal["char", "byte"]
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A text as tokens.
+    """A text as tokens, with its vocabulary and digest.
 
     Attributes:
-        name: Short name for people: a file's stem, a directory's name, ``stdin``, a built-in's name, or
+        name: Short name: a file's stem, a directory's name, ``stdin``, a built-in's name, or
             ``N files``.
         level: ``"char"`` or ``"byte"``.
         symbols: The symbols that occur, sorted: characters by code point, or byte values.
@@ -42,22 +42,22 @@ class Corpus:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The vocabulary of exactly this text; `tokens` are its tokens."""
+        """The vocabulary of this text, which `tokens` index."""
         return Vocabulary(self.symbols)
 
     def tokens_in(self, vocabulary: Vocabulary, on_unknown: OnUnknown = "error") -> NDArray[np.int32]:
-        """The same text in the tokens of another vocabulary, such as a trained model's.
+        """The text as tokens of another vocabulary, such as a trained model's.
 
         Args:
-            vocabulary: The vocabulary to translate to.
-            on_unknown: ``"error"``, or ``"skip"`` to leave out the symbols it does not hold.
+            vocabulary: The other vocabulary.
+            on_unknown: ``"error"``, or ``"skip"`` to leave out unknown symbols.
 
         Returns:
             `(N,)` int32, shorter than the text if symbols were left out.
 
         Raises:
-            UsageError: If it is no vocabulary.
-            DataError: If the vocabulary is of the other level, or lacks symbols of the text.
+            UsageError: If it is not a vocabulary.
+            DataError: If the vocabulary has the other level, or lacks symbols of the text.
         """
         as_instance(vocabulary, "vocabulary", Vocabulary, "a zoo.data.Vocabulary")
         if (vocabulary.level == "byte") != (self.level == "byte"):

@@ -1,4 +1,4 @@
-"""Contiguous parts of a text for training, validation and test."""
+"""Split a text into contiguous parts for training, validation and test."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Split(NamedTuple):
     """Three contiguous views of one text's tokens, in the text's order.
 
     Attributes:
-        train: What the model learns from.
-        valid: What training watches.
-        test: What neither sees.
+        train: For training.
+        valid: For validation during training.
+        test: For a final evaluation.
     """
 
     train: NDArray[np.int32]
@@ -36,11 +36,11 @@ class Split(NamedTuple):
 
 
 def parse_split(text: str) -> Fractions:
-    """Read a split from a command line.
+    """Parse a split as the command line takes it.
 
     Args:
-        text: Training, validation and test shares, separated by commas, in per cent or as fractions; what
-            is left off is zero: ``"90,5,5"``, ``"0.9,0.05,0.05"``, ``"90,10"``, ``"100"``.
+        text: Training, validation and test shares, separated by commas, in per cent or as fractions;
+            missing shares are zero: ``"90,5,5"``, ``"0.9,0.05,0.05"``, ``"90,10"``, ``"100"``.
 
     Returns:
         The fractions of (train, valid, test).
@@ -67,11 +67,11 @@ def parse_split(text: str) -> Fractions:
 
 
 def split(tokens: NDArray[np.int32], fractions: Fractions) -> Split:
-    """Cut a text in three, in order.
+    """Split a text into three parts, in order.
 
     With `N` tokens and fractions `a, b, c` the cuts are at ``floor(N a)`` and ``floor(N (a + b))``: train
-    comes first, then valid, and test is the rest. The fractions are read as the decimals they print as and
-    divided by their sum, so that no rounding moves a cut (as a float, 0.29 times 100 is 28.999…) and a part
+    comes first, then valid, and test is the rest. The fractions are taken as the decimals that they print as
+    and divided by their sum. So no rounding moves a cut (as a float, 0.29 times 100 is 28.999…), and a part
     of fraction zero is empty.
 
     Args:
@@ -95,7 +95,7 @@ def split(tokens: NDArray[np.int32], fractions: Fractions) -> Split:
 
 
 def _exact(fractions: Fractions) -> tuple[Fraction, Fraction, Fraction]:
-    """The fractions as the decimals they print as."""
+    """The fractions as the decimals that they print as."""
     given = as_elements(fractions, "fractions", "those of (train, valid, test)")
     are_numbers = all(isinstance(fraction, Real) for fraction in given)
     numbers = [float(fraction) for fraction in given] if are_numbers else []

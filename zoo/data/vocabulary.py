@@ -1,9 +1,4 @@
-"""What may be a symbol, and how one is shown in a message.
-
-Tokens become text one at a time.
-
-Symbols and their numbers.
-"""
+"""``Vocabulary``: symbols and their tokens; and ``Decoder``, from tokens to text one at a time."""
 
 from __future__ import annotations
 
@@ -24,22 +19,22 @@ Symbol = str | int
 
 Symbols = tuple[str, ...] | tuple[int, ...]
 
-MAX_SYMBOLS = 1_114_112  # Unicode's code points; also what bounds a stored vocabulary
+MAX_SYMBOLS = 1_114_112  # Unicode's code points; also the limit of a stored vocabulary
 
 _MAX_LISTED = 10
 
 
-def checked(symbols: Sequence[object]) -> Symbols:
-    """The symbols as plain Python strings or integers, in the order given.
+def check_symbols(symbols: Sequence[object]) -> Symbols:
+    """Convert symbols to plain Python strings or integers.
 
     Raises:
-        DataError: If they cannot be a vocabulary.
+        DataError: If they are not a valid vocabulary.
     """
     if not 2 <= len(symbols) <= MAX_SYMBOLS:
         raise DataError(f"A vocabulary needs from 2 to {MAX_SYMBOLS} symbols; found {len(symbols)}.")
     plain = _plain(symbols)
     if len(set(plain)) < len(plain):
-        raise DataError(f"A vocabulary holds a symbol once; found twice: {listed(_repeated(plain))}.")
+        raise DataError(f"A vocabulary holds a symbol once; found twice: {list_symbols(_repeated(plain))}.")
     return plain
 
 
@@ -86,20 +81,20 @@ def _repeated(symbols: Symbols) -> list[Symbol]:
     return list(repeated)
 
 
-def listed(symbols: Iterable[object]) -> str:
-    """Different symbols for a message, in order of appearance: at most ten, then how many more."""
+def list_symbols(symbols: Iterable[object]) -> str:
+    """List the different symbols for a message: at most ten, then the number of others."""
     different = list(dict.fromkeys(symbols))
     more = len(different) - _MAX_LISTED
-    shown = ", ".join(_shown(symbol) for symbol in different[:_MAX_LISTED])
+    shown = ", ".join(_symbol_repr(symbol) for symbol in different[:_MAX_LISTED])
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _shown(symbol: object) -> str:
+def _symbol_repr(symbol: object) -> str:
     return f"0x{symbol:02x}" if isinstance(symbol, (int, np.integer)) else repr(symbol)
 
 
 def unknown_token(token: object, size: int) -> DataError:
-    """The error for a token that is no place in a vocabulary of `size` symbols."""
+    """The error for a token outside a vocabulary of `size` symbols."""
     return DataError(f"The tokens of this vocabulary are 0 to {size - 1}; found {token}.")
 
 
@@ -107,10 +102,10 @@ _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Decoder:
-    """Decodes a stream of tokens; made by `Vocabulary.decoder`.
+    """Decode tokens one at a time; made by `Vocabulary.decoder`.
 
-    Bytes are held back until their UTF-8 character is complete, so that what is printed is never half a
-    character. All pieces joined, the last being `flush`'s, equal `Vocabulary.decode` of all tokens.
+    Bytes are held back until their UTF-8 character is complete. All pieces joined, including that of `flush`,
+    equal `Vocabulary.decode` of all tokens.
     """
 
     def __init__(self, symbols: Symbols) -> None:
@@ -118,13 +113,13 @@ class Decoder:
         self._utf8 = _Utf8Decoder(errors="replace")
 
     def push(self, token: int) -> str:
-        """Take one token.
+        """Decode one token.
 
         Args:
             token: An integer in 0..V-1.
 
         Returns:
-            The text that is now complete; empty in the middle of a character.
+            The completed text; empty in the middle of a character.
 
         Raises:
             DataError: If the token is out of range.
@@ -135,7 +130,7 @@ class Decoder:
         return symbol if isinstance(symbol, str) else self._utf8.decode(bytes((symbol,)))
 
     def flush(self) -> str:
-        """End the stream: U+FFFD for a character that stayed incomplete, else nothing."""
+        """End the text: U+FFFD for an incomplete character, else nothing."""
         return self._utf8.decode(b"", final=True)
 
 
@@ -150,26 +145,25 @@ _UNKNOWN = -1
 
 @dataclass(frozen=True, init=False)
 class Vocabulary:
-    """An immutable, hashable sequence of symbols; a symbol's token is its place in it.
+    """An immutable, hashable sequence of symbols; a symbol's token is its index.
 
-    The symbols are all strings, or all byte values. Strings that are all one character long make level
-    ``"char"``, if any is longer (words, ``"<end>"``) level ``"symbol"``; integers 0..255 make level
-    ``"byte"``. So ``Vocabulary("helo")``, ``Vocabulary(["the ", "cat "])`` and ``Vocabulary(range(256))``
-    are all fine.
+    The symbols are all strings, or all byte values. The level is ``"char"`` if all strings are one character
+    long, ``"symbol"`` if any is longer (words, ``"<end>"``), and ``"byte"`` for integers 0..255. Examples:
+    ``Vocabulary("helo")``, ``Vocabulary(["the ", "cat "])``, ``Vocabulary(range(256))``.
 
     Attributes:
-        symbols: The symbols in the order given.
+        symbols: The symbols in order.
 
     Raises:
         DataError: If there are fewer than two symbols or more than 1,114,112, if a symbol occurs twice, is
-            empty, is no text (a lone surrogate) or no byte value, or if strings and integers are mixed.
+            empty, is not text (a lone surrogate) or not a byte value, or if strings and integers are mixed.
     """
 
     symbols: Symbols
 
     def __init__(self, symbols: Iterable[str] | Iterable[int]) -> None:
-        given = as_elements(symbols, "vocabulary", "the symbols, as in 'abc' or range(256)")
-        object.__setattr__(self, "symbols", checked(given))
+        elements = as_elements(symbols, "vocabulary", "the symbols, as in 'abc' or range(256)")
+        object.__setattr__(self, "symbols", check_symbols(elements))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Vocabulary, (self.symbols,)  # without the tables, of up to 4 MB
@@ -193,13 +187,13 @@ class Vocabulary:
         return "byte" if lengths == {0} else "char" if lengths == {1} else "symbol"
 
     def encode(self, text: Text, on_unknown: OnUnknown = "error") -> NDArray[np.int32]:
-        """Turn text into tokens.
+        """Convert text to tokens.
 
         Args:
-            text: At level ``char`` or ``symbol`` a string, or a sequence of symbols; a string is cut from
-                left to right into the longest symbols that fit. At level ``byte`` bytes, a string (taken as
-                its UTF-8), or a sequence of byte values.
-            on_unknown: ``"error"``, or ``"skip"`` to leave out what is not in the vocabulary.
+            text: At level ``char`` or ``symbol`` a string, or a sequence of symbols; a string is split
+                from left to right into the longest symbols that match. At level ``byte`` bytes, a string
+                (taken as its UTF-8), or a sequence of byte values.
+            on_unknown: ``"error"``, or ``"skip"`` to leave out unknown symbols.
 
         Returns:
             `(N,)` int32.
@@ -213,11 +207,11 @@ class Vocabulary:
         return tokens.compress(tokens != _UNKNOWN)
 
     def find(self, text: Text, on_unknown: OnUnknown = "error") -> NDArray[np.int32]:
-        """Like `encode`, but skipping keeps the place: an unknown symbol's token is -1.
+        """As `encode`, but with ``"skip"`` an unknown symbol becomes the token -1.
 
         Args:
             text: See `encode`.
-            on_unknown: ``"error"``, or ``"skip"`` to mark what is not in the vocabulary.
+            on_unknown: ``"error"``, or ``"skip"``.
 
         Returns:
             `(N,)` int32, one for each symbol of the text.
@@ -231,7 +225,7 @@ class Vocabulary:
         tokens = self._lookup(text)
         unknown = np.flatnonzero(tokens == _UNKNOWN)
         if unknown.size and on_unknown == "error":
-            names = listed(text[place] for place in unknown.tolist())
+            names = list_symbols(text[index] for index in unknown.tolist())
             raise DataError(
                 f"Not among the {len(self)} symbols of the vocabulary: {names}; "
                 'leave them out of the text, or pass on_unknown="skip" (--on-unknown skip).'
@@ -239,40 +233,40 @@ class Vocabulary:
         return tokens
 
     def decode(self, tokens: ArrayLike) -> str:
-        """Turn tokens into text.
+        """Convert tokens to text.
 
         Args:
             tokens: `(N,)` integers in 0..V-1.
 
         Returns:
-            The symbols, joined with nothing between them. Bytes are decoded as UTF-8, with U+FFFD for what is
-            not; `decoder` does the same piece by piece.
+            The symbols, joined with nothing between them. Bytes are decoded as UTF-8, with U+FFFD for
+            invalid ones; `decoder` does the same piece by piece.
 
         Raises:
             DataError: If a token is out of range.
-            UsageError: If the tokens are no one-dimensional sequence of integers.
+            UsageError: If the tokens are not a one-dimensional sequence of integers.
         """
-        places = self._valid(as_array(tokens, "tokens"))
+        indices = self._valid(as_array(tokens, "tokens"))
         if self.level == "byte":
-            return self._codes[places].astype(np.uint8).tobytes().decode("utf-8", "replace")
+            return self._codes[indices].astype(np.uint8).tobytes().decode("utf-8", "replace")
         if self.level == "char":
-            return self._codes[places].tobytes().decode("utf-32-le")
-        return "".join(str(self.symbols[place]) for place in places)
+            return self._codes[indices].tobytes().decode("utf-32-le")
+        return "".join(str(self.symbols[index]) for index in indices)
 
     def decoder(self) -> Decoder:
-        """A fresh incremental decoder, to print tokens as they come."""
+        """A new incremental decoder, to print tokens one by one."""
         return Decoder(self.symbols)
 
     def to_json(self) -> dict[str, object]:
-        """What `from_json` makes the vocabulary from again: JSON's own types only."""
+        """As plain JSON values, for `from_json`."""
         return {"level": self.level, "symbols": list(self.symbols)}
 
     @classmethod
     def from_json(cls, obj: object) -> Vocabulary:
-        """Make the vocabulary that `to_json` described.
+        """Make a vocabulary from the result of `to_json`.
 
         Raises:
-            DataError: If `obj` is anything else than what `to_json` returns.
+            DataError: If `obj` is anything else.
         """
         if not isinstance(obj, dict) or set(obj) != {"level", "symbols"}:
             raise DataError(f"A stored vocabulary is an object of 'level' and 'symbols'; found {_kind(obj)}.")
@@ -292,15 +286,15 @@ class Vocabulary:
         if isinstance(text, bytes):
             kind = "characters" if self.level == "char" else "strings"
             raise DataError(f"The vocabulary holds {kind}, found bytes; decode them first.")
-        return self._cut(text) if self.level == "symbol" and isinstance(text, str) else text
+        return self._split_longest(text) if self.level == "symbol" and isinstance(text, str) else text
 
-    def _cut(self, text: str) -> list[str]:
-        """A text as symbols: from left to right the longest that fits, or else a character."""
+    def _split_longest(self, text: str) -> list[str]:
+        """Split a text into symbols: from left to right the longest that matches, or else a character."""
         sizes = sorted({len(str(symbol)) for symbol in self.symbols} | {1}, reverse=True)
         symbols, start = list[str](), 0
         while start < len(text):
-            parts = (text[start : start + size] for size in sizes)
-            symbols.append(next((part for part in parts if part in self._token_of), text[start]))
+            candidates = (text[start : start + size] for size in sizes)
+            symbols.append(next((each for each in candidates if each in self._token_of), text[start]))
             start += len(symbols[-1])
         return symbols
 
@@ -320,12 +314,12 @@ class Vocabulary:
 
     @cached_property
     def _codes(self) -> NDArray[np.uint32]:
-        """`(V,)` each one-character symbol's code point, or each byte."""
+        """`(V,)`, the code point of each one-character symbol, or each byte."""
         return np.array([ord(s) if isinstance(s, str) else s for s in self.symbols], "<u4")
 
     @cached_property
     def _table(self) -> NDArray[np.int32]:
-        """Every code point's or byte's token."""
+        """The token of every code point or byte."""
         table = np.full(256 if self.level == "byte" else 0x110000, _UNKNOWN, np.int32)
         table[self._codes] = np.arange(len(self), dtype=np.int32)
         return table
@@ -342,7 +336,6 @@ class Vocabulary:
 
 
 def _as_symbols(text: Any) -> Text:
-    """A sequence of what may be symbols."""
     if isinstance(text, (bytearray, memoryview)):
         return bytes(text)
     symbols = as_elements(text, "text", "a string, bytes, or a sequence of symbols")

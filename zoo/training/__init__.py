@@ -1,6 +1,6 @@
-"""Training: a text or a task and a configuration in, a run directory out.
+"""Training on texts and tasks, and run directories.
 
-A name is imported when it is first used: `zoo train --help` needs the settings alone, and no compiler.
+A name is imported when it is first used: `zoo train --help` needs only the settings, not the compiler.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.training.config import Config, make_config
-    from zoo.training.dataset import Measured, Reader
+    from zoo.training.dataset import Dataset, EvalResult
     from zoo.training.evaluation import Score, TaskScore, evaluate, evaluate_task
     from zoo.training.resume import resume_config
     from zoo.training.run import Interrupted, Run
     from zoo.training.session import train
-    from zoo.training.task_dataset import Practice
-    from zoo.training.text_dataset import Text, prepare
+    from zoo.training.task_dataset import TaskDataset
+    from zoo.training.text_dataset import TextDataset, prepare_text
     from zoo.training.trainer import Analyse, Event
 
 _HOMES = {
@@ -24,17 +24,17 @@ _HOMES = {
     "Config": "config",
     "Event": "trainer",
     "Interrupted": "run",
-    "Measured": "dataset",
-    "Practice": "task_dataset",
-    "Reader": "dataset",
+    "EvalResult": "dataset",
+    "TaskDataset": "task_dataset",
+    "Dataset": "dataset",
     "Run": "run",
     "Score": "evaluation",
     "TaskScore": "evaluation",
-    "Text": "text_dataset",
+    "TextDataset": "text_dataset",
     "evaluate": "evaluation",
     "evaluate_task": "evaluation",
     "make_config": "config",
-    "prepare": "text_dataset",
+    "prepare_text": "text_dataset",
     "resume_config": "resume",
     "train": "session",
 }
@@ -42,19 +42,19 @@ _HOMES = {
 __all__ = [
     "Analyse",
     "Config",
+    "Dataset",
+    "EvalResult",
     "Event",
     "Interrupted",
-    "Measured",
-    "Practice",
-    "Reader",
     "Run",
     "Score",
+    "TaskDataset",
     "TaskScore",
-    "Text",
+    "TextDataset",
     "evaluate",
     "evaluate_task",
     "make_config",
-    "prepare",
+    "prepare_text",
     "resume_config",
     "train",
 ]

@@ -2,7 +2,7 @@
 
 Global norm: R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks",
 2013, https://arxiv.org/abs/1211.5063, Algorithm 1. The divisor is the norm (PyTorch's is the norm + 1e-6), so
-a clipped gradient has the norm asked for.
+a clipped gradient has exactly the requested norm.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def global_norm(
     """Euclidean norm, summed in float64; NaN if the gradient holds NaN."""
     total, top = 0.0, 0.0
     for i in range(grad.size):
-        x = float(np.float64(grad[i]))  # float() alone leaves a float32 what it is, when compiled
+        x = float(np.float64(grad[i]))  # float() alone stays float32 in compiled code
         total += x * x
     if total < np.inf or np.isnan(total):
         return math.sqrt(total)
@@ -44,10 +44,10 @@ def clip_norm(
     grad: np.ndarray,  # (P,)
     limit: float,
 ) -> tuple[np.ndarray, float, bool]:
-    """The gradient, shortened to ``limit`` if it is longer; its norm before; whether it was shortened.
+    """The gradient scaled to the norm ``limit`` if it is longer; its norm before; whether it was clipped.
 
-    A norm of NaN is not clipped, and an infinite one leaves NaN where the gradient was infinite: neither is
-    ever turned into numbers that look healthy.
+    A norm of NaN is not clipped, and an infinite one leaves NaN where the gradient was infinite: neither
+    becomes finite.
     """
     norm = global_norm(grad)
     clipped = norm > limit
@@ -63,7 +63,7 @@ def clip_value(
     grad: np.ndarray,  # (P,)
     limit: float,
 ) -> tuple[np.ndarray, float, bool]:
-    """The gradient with every element brought into [-limit, limit]; its norm before; whether any was outside.
+    """The gradient with every element clipped to [-limit, limit]; its norm before; whether any was outside.
 
     NaN stays NaN; infinity counts as a large number and is clipped.
     """
@@ -82,21 +82,21 @@ class Clipped(NamedTuple):
     """A gradient after clipping.
 
     Attributes:
-        grad: The gradient ``(P,)``, which is the one given if there is no limit.
-        norm: The norm that came in.
+        grad: The gradient ``(P,)``; the argument itself if there is no limit.
+        norm: The norm before.
         clipped: Whether anything was clipped.
-        left: The norm that is left.
+        clipped_norm: The norm after.
     """
 
     grad: np.ndarray
     norm: float
     clipped: bool
-    left: float
+    clipped_norm: float
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What is done to a gradient before the optimizer sees it: first each element is clipped, then the whole.
+    """Clipping of the gradient before the update: first each element, then the global norm.
 
     Args:
         norm: Largest global norm; None for no limit.
@@ -110,7 +110,7 @@ class Clip:
     value: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse limits that would stop the training or that mean nothing."""
+        """Check the limits."""
         for name in ("norm", "value"):
             limit = getattr(self, name)
             number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
@@ -120,18 +120,20 @@ class Clip:
                 )
 
     def apply(self, grad: np.ndarray) -> Clipped:
-        """Clip a gradient, which is not written to.
+        """Clip a gradient into a new array.
 
         Args:
             grad: Gradient ``(P,)``, float32 or float64.
         """
-        came, cut = None, False
+        norm_before, value_clipped = None, False
         if self.value is not None:
-            grad, came, cut = clip_value(grad, float(self.value))
+            grad, norm_before, value_clipped = clip_value(grad, float(self.value))
         if self.norm is None:
-            left = global_norm(grad) if came is None or cut else came
-            return Clipped(grad, float(left if came is None else came), bool(cut), float(left))
-        grad, norm, shortened = clip_norm(grad, float(self.norm))
-        # What was shortened to the limit has it for its norm: there is no need to look again.
-        left = self.norm if shortened else norm
-        return Clipped(grad, float(norm if came is None else came), bool(cut or shortened), float(left))
+            after = global_norm(grad) if norm_before is None or value_clipped else norm_before
+            before = after if norm_before is None else norm_before
+            return Clipped(grad, float(before), bool(value_clipped), float(after))
+        grad, norm, norm_clipped = clip_norm(grad, float(self.norm))
+        before = norm if norm_before is None else norm_before
+        # A gradient scaled to the limit has the limit as its norm: it need not be computed again.
+        after = self.norm if norm_clipped else norm
+        return Clipped(grad, float(before), bool(value_clipped or norm_clipped), float(after))

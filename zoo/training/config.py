@@ -15,8 +15,8 @@ from zoo.layers.checkpointing import EXPECTED_RECOMPUTE, is_recompute
 
 Check = Callable[[Any], bool]
 
-# What a resumed run may change without its numbers changing; that the text is the same is told by its digest.
-HARMLESS = frozenset(
+# Fields that a resumed run may change without changing its results; a digest identifies the text.
+RESUMABLE_CHANGES = frozenset(
     {
         "analyse_every",
         "data",
@@ -47,19 +47,22 @@ def _is_sources(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(source, str) for source in value)
 
 
-# What only texts have, and only tasks.
-OF_TEXTS = ("data", "level", "glob", "split", "seq", "epochs", "sample_every")
-OF_TASKS = ("task_options", "eval_batches", "stop_when_solved")
+# Fields that only texts have, and fields that only tasks have.
+TEXT_ONLY = ("data", "level", "glob", "split", "seq", "epochs", "sample_every")
+TASK_ONLY = ("task_options", "eval_batches", "stop_when_solved")
 
 TEST_BATCHES = 64
-"""Batches of a task by which a trained model is measured, unless told otherwise."""
+"""Default number of test batches of a task."""
 
-MAX_SAMPLED = 80_000
+MAX_SAMPLE_LENGTH = 80_000
 """Symbols of a sample in training, which is a line of the log; ``zoo sample`` writes any number."""
 
-# What is allowed, and how it is called in a message; None is allowed where it is the default.
-_COUNT: tuple[Check, str] = (lambda value: type(value) is int and value >= 1, "an integer of at least 1")
-_COUNT_OR_ZERO: tuple[Check, str] = (
+# Checks and their descriptions in messages; None is allowed where it is the default.
+_POSITIVE_INT: tuple[Check, str] = (
+    lambda value: type(value) is int and value >= 1,
+    "an integer of at least 1",
+)
+_NONNEGATIVE_INT: tuple[Check, str] = (
     lambda value: type(value) is int and value >= 0,
     "an integer of at least 0",
 )
@@ -69,18 +72,18 @@ _SEED: tuple[Check, str] = (
     lambda value: type(value) is int and 0 <= value < 2**63,
     "an integer from 0 to 2^63 - 1",
 )
-_WORD: tuple[Check, str] = (lambda value: isinstance(value, str), "a string")
-_SWITCH: tuple[Check, str] = (lambda value: isinstance(value, bool), "true or false")
+_STRING: tuple[Check, str] = (lambda value: isinstance(value, str), "a string")
+_BOOL: tuple[Check, str] = (lambda value: isinstance(value, bool), "true or false")
 _OPTIONS: tuple[Check, str] = (_is_options, "a mapping of names to values")
 _SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
 _ALLOWED = {
-    **dict.fromkeys(("hidden", "layers", "batch", "seq", "steps", "threads"), _COUNT),
-    **dict.fromkeys(("log_every", "eval_every", "eval_batches", "save_every", "keep"), _COUNT),
-    **dict.fromkeys(("sample_every", "patience", "analyse_every"), _COUNT_OR_ZERO),
+    **dict.fromkeys(("hidden", "layers", "batch", "seq", "steps", "threads"), _POSITIVE_INT),
+    **dict.fromkeys(("log_every", "eval_every", "eval_batches", "save_every", "keep"), _POSITIVE_INT),
+    **dict.fromkeys(("sample_every", "patience", "analyse_every"), _NONNEGATIVE_INT),
     **dict.fromkeys(("clip", "clip_value", "lr"), _NUMBER),
-    **dict.fromkeys(("task", "level", "glob", "split", "cell", "dtype", "optimizer", "schedule"), _WORD),
+    **dict.fromkeys(("task", "level", "glob", "split", "cell", "dtype", "optimizer", "schedule"), _STRING),
     **dict.fromkeys(("task_options", "cell_options", "optimizer_options", "schedule_options"), _OPTIONS),
-    **dict.fromkeys(("stop_when_solved", "residual"), _SWITCH),
+    **dict.fromkeys(("stop_when_solved", "residual"), _BOOL),
     "dropout": (
         lambda value: _is_number(value) and 0 <= value < 1,
         "a number from 0 up to, not including, 1",
@@ -88,8 +91,8 @@ _ALLOWED = {
     "data": _SOURCES,
     "epochs": _ABOVE_ZERO,
     "sample_length": (
-        lambda value: type(value) is int and 0 <= value <= MAX_SAMPLED,
-        f"an integer from 0 to {MAX_SAMPLED:,}",
+        lambda value: type(value) is int and 0 <= value <= MAX_SAMPLE_LENGTH,
+        f"an integer from 0 to {MAX_SAMPLE_LENGTH:,}",
     ),
     "seed": _SEED,
     "recompute": (is_recompute, EXPECTED_RECOMPUTE),
@@ -98,42 +101,41 @@ _ALLOWED = {
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides the numbers of a run, and how it is watched.
+    """Settings of a training run.
 
     Args:
-        task: Name of the task; None to learn from a text.
+        task: Name of the task; None to train on a text.
         task_options: Its options.
         data: Sources: files, directories, ``-``, or ``builtin:NAME``; none with a task.
         level: ``"char"`` or ``"byte"``.
-        glob: Which files of a directory are read.
-        split: Shares of training, validation and test, ``"90,5,5"``; None for that, or for all training when
-            the text is shorter than 2,000 symbols.
+        glob: Pattern of the files of a directory.
+        split: Shares of training, validation and test, ``"90,5,5"``; None for that, or for training
+            alone if the text is shorter than 2,000 symbols.
         cell: Name of the cell.
         cell_options: Its options.
         hidden: ``H``.
         layers: ``L``.
-        dropout: How probable it is, in training, that a number that one layer hands to the next is dropped.
-        residual: Whether a layer's input is added to its output, where both have the same size.
+        dropout: Probability, in training, with which an element between two layers is dropped.
+        residual: Whether the input of a layer is added to its output, where both have the same size.
         dtype: ``"float32"`` or ``"float64"``.
-        batch: ``B``, streams of a text or examples of a task side by side; None for 32, or fewer if the text
-            is short.
+        batch: ``B``, streams of a text or examples of a task; None for 32, or fewer if the text is short.
         seq: ``T``, steps of back-propagation; None for 64, or fewer if the text is short.
-        steps: Updates; None for 5,000 unless ``epochs`` is given.
+        steps: Number of updates; None for 5,000 unless ``epochs`` is given.
         epochs: Passes over the training text, instead of ``steps``.
         optimizer: Name of the optimizer.
         optimizer_options: Its options.
-        lr: Learning rate; None for the optimizer's own.
-        schedule: How the learning rate changes: ``constant``, ``step``, ``cosine``, ``plateau``.
+        lr: Learning rate; None for the optimizer's default.
+        schedule: Schedule of the learning rate: ``constant``, ``step``, ``cosine``, ``plateau``.
         schedule_options: Its settings.
         clip: Largest global norm of the gradient; 0 for no limit.
         clip_value: Largest magnitude of each element of the gradient; 0 for no limit.
-        seed: Decides initial parameters, samples, and which examples of a task are learnt from.
-        threads: Threads; None for every processor. Changes no number.
-        recompute: Steps per segment, or ``"sqrt"`` for about sqrt(``seq``) segments, of which each is
-            computed again on the way back, so that long sequences fit into memory; None to keep everything.
+        seed: Seed of initial parameters, samples and training examples of a task.
+        threads: Number of threads; None for every processor. Does not change results.
+        recompute: Gradient checkpointing: steps per segment, or ``"sqrt"`` for about sqrt(``seq``) segments;
+            long sequences then fit into memory. None to save everything for the backward pass.
         log_every: Steps between progress lines.
         eval_every: Steps between validations; None for a tenth of the run, at most 500.
-        eval_batches: Batches of a validation, with a task; of a text it is the whole part.
+        eval_batches: Batches of a validation of a task.
         save_every: Steps between checkpoints; None for ``eval_every``.
         keep: Checkpoints to keep besides the best.
         sample_every: Steps between samples; 0 for none.
@@ -143,7 +145,7 @@ class Config:
         analyse_every: Steps between analyses; 0 for none.
 
     Raises:
-        UsageError: if a value cannot be meant.
+        UsageError: if a value is invalid.
     """
 
     task: str | None = None
@@ -185,7 +187,7 @@ class Config:
     analyse_every: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant, naming the setting."""
+        """Check every field."""
         for entry in dataclasses.fields(self):
             value, (allows, words) = getattr(self, entry.name), _ALLOWED[entry.name]
             if not allows(value) and not (value is None and entry.default is None):
@@ -199,21 +201,21 @@ class Config:
                 f"dropout is {self.dropout!r} and there is one layer; it drops what one layer hands to the "
                 f"next. Give more layers, or a cell that drops, such as lstm+recurrent_dropout."
             )
-        self._check_reading()
+        self._check_data_or_task()
 
-    def _check_reading(self) -> None:
-        """Refuse what a text lacks with a text, and what a task lacks with a task."""
+    def _check_data_or_task(self) -> None:
+        """Check that there is a text or a task, and no setting of the other."""
         if self.task is None and not self.data:
             raise UsageError("data is empty; name a text, or a task.")
-        strangers = OF_TASKS if self.task is None else OF_TEXTS
-        given = [name for name in strangers if getattr(self, name) not in (_DEFAULTS[name], ())]
+        foreign = TASK_ONLY if self.task is None else TEXT_ONLY
+        given = [name for name in foreign if getattr(self, name) not in (_DEFAULTS[name], ())]
         if given:
             what = "a text; it is for tasks" if self.task is None else f"the task {self.task!r}"
             hint = "" if self.task is None else "; `zoo show task:NAME` lists what its options are"
             raise UsageError(f"{given[0]} is given with {what}{hint}.")
 
-    def model_settings(self) -> dict[str, Any]:
-        """What a model is made with, by the names of its arguments."""
+    def model_arguments(self) -> dict[str, Any]:
+        """Arguments of a model by name."""
         return {
             "hidden_size": self.hidden,
             "num_layers": self.layers,
@@ -244,10 +246,10 @@ def _plain(value: Any) -> Any:
 
 
 def make_config(settings: Mapping[str, Any]) -> Config:
-    """A configuration from settings by name.
+    """Make a configuration from settings by name.
 
     Raises:
-        UsageError: for an unknown name or a value that cannot be meant.
+        UsageError: for an unknown name or an invalid value.
     """
     known = [entry.name for entry in dataclasses.fields(Config)]
     for name in settings:
@@ -259,10 +261,10 @@ def make_config(settings: Mapping[str, Any]) -> Config:
 
 
 def config_from_json(stored: Mapping[str, Any], source: str) -> Config:
-    """The configuration that a run directory holds.
+    """Make a configuration from the JSON of a run directory.
 
     Raises:
-        CheckpointError: if it is not one.
+        CheckpointError: if it is invalid.
     """
     data = stored.get("data")
     try:

@@ -1,4 +1,4 @@
-"""What a run reads, a text or a task: how a model learns from it, and how it is measured by it."""
+"""``Dataset``, the interface between the training loop and a text or a task."""
 
 from __future__ import annotations
 
@@ -16,50 +16,49 @@ State = Mapping[str, np.ndarray[Any, Any]]
 Noise = tuple[int, int]
 
 
-class Learnt(NamedTuple):
-    """What came of one batch, besides the gradient.
+class StepResult(NamedTuple):
+    """Loss and final states of one batch; the gradient is in the model.
 
     Attributes:
         loss: The mean loss.
-        carried: States after the last step, for the batch after this one.
-        symbols: Steps of all rows.
+        final_states: States after the last time step, for the next batch.
+        symbols: Time steps of all rows.
     """
 
     loss: float
-    carried: dict[str, np.ndarray[Any, Any]]
+    final_states: dict[str, np.ndarray[Any, Any]]
     symbols: int
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a validation found.
+class EvalResult:
+    """Result of a validation.
 
     Attributes:
         loss: The mean loss.
-        facts: What an event says of it besides.
-        solved: Whether that is good enough: a solved model is better than one with a lower loss that is not.
+        metrics: Other entries of the event.
+        solved: Whether a task is solved: a solved model is better than an unsolved one with a lower loss.
     """
 
     loss: float
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     solved: bool = False
 
 
-class Probe(NamedTuple):
-    """What a model reads while it is looked at.
+class ProbeBatch(NamedTuple):
+    """A batch for diagnostics of a model.
 
     Attributes:
         inputs: ``(T, B)`` or ``(T, B, I)``.
-        targets: Of the last step, where an answer is asked for, ``(B,)`` or ``(B, V)``; None for a text,
-            which goes on with its symbols.
+        targets: Targets of the last step, ``(B,)`` or ``(B, V)``; None for a text.
     """
 
     inputs: np.ndarray[Any, Any]
     targets: np.ndarray[Any, Any] | None = None
 
 
-class Reader(Protocol):
-    """What a run reads. The training loop knows no more of it than this."""
+class Dataset(Protocol):
+    """A text or a task, as the training loop uses it."""
 
     @property
     def kind(self) -> str:
@@ -71,29 +70,31 @@ class Reader(Protocol):
 
     @property
     def rows(self) -> int:
-        """``B``: rows of a batch, and of the states that are carried."""
+        """``B``, the batch size."""
 
     @property
-    def measured_on(self) -> str:
-        """What a validation reads, in words."""
+    def eval_split_name(self) -> str:
+        """Name of the examples that validation uses, in messages."""
 
-    def facts(self) -> dict[str, Any]:
-        """What identifies it, for logs and checkpoints; ``sha256`` is another one where it is another."""
+    def metadata(self) -> dict[str, Any]:
+        """Its description in logs and checkpoints; ``sha256`` identifies it."""
 
     def make_model(self, cell: Cell, config: Config) -> AnyModel:
-        """A model for it, as it starts."""
+        """A new model for it."""
 
-    def learn(self, model: AnyModel, step: int, carried: State | None, noise: Noise) -> Learnt:
-        """The loss on the batch of a step, counted from 0; the model's gradient is filled."""
+    def loss_and_grad(
+        self, model: AnyModel, step: int, carried_states: State | None, noise: Noise
+    ) -> StepResult:
+        """Compute the loss on the batch of a step, counted from 0, and fill the model's gradient."""
 
-    def measure(self, model: AnyModel) -> Measured:
-        """The model's loss on what it does not learn from."""
+    def evaluate(self, model: AnyModel) -> EvalResult:
+        """Evaluate a model on the validation examples."""
 
-    def probe(self) -> Probe:
-        """Something to look at a model with that it does not learn from, always the same."""
+    def probe(self) -> ProbeBatch:
+        """A batch of validation examples for diagnostics, always the same."""
 
-    def rehearse(self, model: AnyModel) -> None:
-        """Do once, on little, what measuring does, so that all it needs is compiled."""
+    def warm_up(self, model: AnyModel) -> None:
+        """Evaluate a little, so that everything that evaluation needs is compiled."""
 
-    def remarks(self, step: int, loss: float) -> dict[str, Any]:
-        """What a line of progress says of a step and the mean loss until it, besides."""
+    def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:
+        """Other entries of a progress line, from the step and the mean loss."""

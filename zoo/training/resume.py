@@ -1,4 +1,4 @@
-"""What a run may be resumed with, and from what."""
+"""Find the checkpoint to resume from, and check that the configuration is compatible."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from zoo.errors import CheckpointError
 from zoo.model import AnyModel, model_metadata
 from zoo.storage import Checkpoint, RunDirectory
-from zoo.training.config import HARMLESS, Config, config_from_json
-from zoo.training.dataset import Reader
+from zoo.training.config import RESUMABLE_CHANGES, Config, config_from_json
+from zoo.training.dataset import Dataset
 from zoo.training.state import versions
 
-# What `prepare` settles when it is left open.
-_SETTLED = ("split", "batch", "seq", "steps", "eval_every", "save_every")
+# Fields that `prepare_text` and `prepare_task` resolve when they are None.
+_RESOLVED_FIELDS = ("split", "batch", "seq", "steps", "eval_every", "save_every")
 
 
 def resume_config(out: str | Path) -> Config | None:
-    """The configuration of the run in a directory, or None if there is none to resume.
+    """The configuration of the run in a directory, or None if it holds no run.
 
     Raises:
-        CheckpointError: if it cannot be read or is none.
+        CheckpointError: if it cannot be read or is invalid.
     """
     directory = RunDirectory(out)
     if not directory.holds_run():
@@ -30,57 +30,57 @@ def resume_config(out: str | Path) -> Config | None:
     return config_from_json(directory.read_config(), str(directory.config_path))
 
 
-def left_open(config: Config, before: Config) -> Config:
-    """A configuration in which everything that was left open is as the run has it already."""
-    names = [name for name in (*_SETTLED, "lr") if getattr(config, name) is None]
+def fill_defaults_from(config: Config, before: Config) -> Config:
+    """Replace the fields that are None by those of the stored run."""
+    names = [name for name in (*_RESOLVED_FIELDS, "lr") if getattr(config, name) is None]
     if config.epochs is not None:
         names = [name for name in names if name != "steps"]
     return dataclasses.replace(config, **{name: getattr(before, name) for name in names})
 
 
-def harmful_changes(before: Config, now: Config) -> list[str]:
-    """The settings in which two configurations differ so that a resumed run would not be the same run."""
-    harmless = HARMLESS - ({"steps", "epochs"} if _length_matters(before) else set())
+def incompatible_changes(before: Config, now: Config) -> list[str]:
+    """Differences between two configurations that would change the results of a resumed run."""
+    allowed = RESUMABLE_CHANGES - ({"steps", "epochs"} if _depends_on_length(before) else set())
     old, new = before.to_json(), now.to_json()
     return [
         f"{name}: {old[name]!r} -> {new[name]!r}"
         for name in old
-        if old[name] != new[name] and name not in harmless
+        if old[name] != new[name] and name not in allowed
     ]
 
 
-def _length_matters(config: Config) -> bool:
-    """Whether a longer run would have come here with other numbers.
+def _depends_on_length(config: Config) -> bool:
+    """Whether the run up to here depends on its number of steps.
 
-    It would if the schedule spans the run; and if the validation after the last step, which comes although
-    none is due, moved the schedule or early stopping.
+    It does if the schedule spans the run, and if the validation after the last step, which was not due, has
+    changed the schedule or early stopping.
     """
     spans = config.schedule == "cosine" and "total" not in config.schedule_options
-    listens = config.schedule == "plateau" or config.patience > 0
-    return spans or (listens and (config.steps or 0) % (config.eval_every or 1) != 0)
+    uses_losses = config.schedule == "plateau" or config.patience > 0
+    return spans or (uses_losses and (config.steps or 0) % (config.eval_every or 1) != 0)
 
 
 def find_checkpoint(
     config: Config,
-    reader: Reader,
+    dataset: Dataset,
     model: AnyModel,
     directory: RunDirectory,
     report: Callable[[str], None],
 ) -> tuple[int, Checkpoint] | None:
-    """Step and checkpoint to resume from, after checking that they are of the same run; None to begin again.
+    """Step and checkpoint to resume from, checked to be of the same run; None to start again.
 
     Args:
-        config: The settled configuration.
-        reader: What it reads.
-        model: The model, as it starts.
-        directory: Of the run.
-        report: Called with a sentence for everything that is not as it was.
+        config: The resolved configuration.
+        dataset: Its text or task.
+        model: The new model.
+        directory: The run directory.
+        report: Called with a sentence for every difference.
 
     Raises:
         CheckpointError: if the run would be another run, or no checkpoint is valid.
     """
     before = config_from_json(directory.read_config(), str(directory.config_path))
-    if changes := harmful_changes(before, config):
+    if changes := incompatible_changes(before, config):
         raise CheckpointError(
             f"{directory.path} cannot be resumed with another configuration ({'; '.join(changes)}); give the "
             f"settings it was begun with, or another --out."
@@ -88,47 +88,48 @@ def find_checkpoint(
     last = directory.load_last(report)
     if last is None:
         return None
-    _check_same(last[1].meta, config, reader, model, directory)
+    _check_same(last[1].meta, config, dataset, model, directory)
     if difference := _other_versions(last[1].meta.get("versions")):
         report(f"{difference} The run goes on, but not surely to the same bits.")
     return last
 
 
 def _check_same(
-    meta: dict[str, Any], config: Config, reader: Reader, model: AnyModel, directory: RunDirectory
+    meta: dict[str, Any], config: Config, dataset: Dataset, model: AnyModel, directory: RunDirectory
 ) -> None:
-    """Refuse a checkpoint of another text, task or cell."""
+    """Raise an error for a checkpoint of another text, task or cell."""
     try:
-        described, read_then = dict(meta["model"]), meta[reader.kind]["sha256"]
-        cell_then = described["cell"]["source"]
+        model_then, dataset_then = dict(meta["model"]), meta[dataset.kind]["sha256"]
+        cell_then = model_then["cell"]["source"]
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"{directory.path} cannot be resumed: its checkpoint is not one of training."
         ) from None
-    described_now, read_now = model_metadata(model), reader.facts()["sha256"]
-    cell_now = described_now["cell"]["source"]
+    model_now, dataset_now = model_metadata(model), dataset.metadata()["sha256"]
+    cell_now = model_now["cell"]["source"]
     for what, then, now in (
-        (reader.kind, read_then, read_now),
+        (dataset.kind, dataset_then, dataset_now),
         (f"cell {config.cell!r}", cell_then, cell_now),
     ):
         if then != now:
             raise CheckpointError(
-                f"{directory.path} cannot be resumed: the {what} has changed since (sha256 {_start(then)} "
-                f"then, {now[:12]} now); restore it, or begin a new run with another --out."
+                f"{directory.path} cannot be resumed: the {what} has changed since (sha256 "
+                f"{_short_digest(then)} then, {now[:12]} now); restore it, or begin a new run with another "
+                f"--out."
             )
-    if described != described_now:
+    if model_then != model_now:
         raise CheckpointError(
             f"{directory.path} cannot be resumed: its checkpoint is of another model than its configuration."
         )
 
 
-def _start(digest: object) -> str:
-    """The first characters of a digest, or of whatever a file holds instead, made safe for a terminal."""
+def _short_digest(digest: object) -> str:
+    """The first characters of a digest, or of any other value in a file, escaped for a terminal."""
     return ascii(str(digest)[:12])[1:-1]
 
 
 def _other_versions(then: Any) -> str:
-    """Which versions are not those that a checkpoint was made with, as a sentence; empty if all are."""
+    """A sentence with the versions that differ from those in a checkpoint; empty if none does."""
     known = then if isinstance(then, dict) else {}
     others = [
         f"{name} {str(known.get(name))[:40]} -> {now}"

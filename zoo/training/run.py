@@ -1,4 +1,4 @@
-"""A run directory, as what ``zoo.train`` gives back."""
+"""``Run``, a run directory as ``zoo.train`` returns it."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from zoo.training.config import Config, config_from_json
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory: what was asked, what happened, and the models that came of it.
+    """A run directory: configuration, events and models.
 
     Args:
         path: The directory.
-        cell: The class of the cell, if it is registered nowhere.
+        cell: The class of the cell, if it is not registered.
 
     Raises:
-        CheckpointError: when something is read that is not there or is damaged.
+        CheckpointError: when a file that is read is missing or damaged.
     """
 
     path: Path
     cell: type[Cell] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Let the path be a string too."""
+        """Convert the path."""
         object.__setattr__(self, "path", as_path(self.path, "Run: path"))
 
     @cached_property
     def config(self) -> Config:
-        """The settled configuration."""
+        """The resolved configuration."""
         return config_from_json(RunDirectory(self.path).read_config(), str(self.path / "config.json"))
 
     @property
@@ -51,7 +51,7 @@ class Run:
 
     @cached_property
     def model(self) -> AnyModel:
-        """The model of the best validation."""
+        """The model with the best validation."""
         return load(self.path, self.cell)
 
     @property
@@ -61,9 +61,9 @@ class Run:
 
     @property
     def ended(self) -> str | None:
-        """Why training ended: ``finished``, ``solved``, ``no improvement``, ``interrupted``, ``diverged``.
+        """Reason of the end: ``finished``, ``solved``, ``no improvement``, ``interrupted``, ``diverged``.
 
-        None if it has not ended, or was killed.
+        None if training has not ended, or was killed.
         """
         last = next(iter(deque(self._events(), maxlen=1)), {})
         if last.get("event") == "end":
@@ -76,7 +76,7 @@ class Run:
         return (event for _, event in events if kind is None or event.get("event") == kind)
 
     def _loss(self, event: Mapping[str, Any]) -> float:
-        """The loss of a validation."""
+        """Read the loss of a validation."""
         loss = event.get("loss")
         if isinstance(loss, (int, float)) and not isinstance(loss, bool):
             return float(loss)
@@ -89,7 +89,7 @@ class Run:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop by a signal, and has saved.
+    """Training stopped after a signal, and has saved.
 
     Attributes:
         signal: The signal's number.
@@ -106,7 +106,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def new_directory(cell: str, text: str, parent: Path = Path("runs")) -> Path:
-    """Make the first free ``runs/CELL-TEXT-N``; two processes at the same time get one each."""
+    """Create the first free ``runs/CELL-TEXT-N``; two processes at the same time get different ones."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{cell}-{text}")[:100]
     number = 1
     while True:
@@ -116,6 +116,6 @@ def new_directory(cell: str, text: str, parent: Path = Path("runs")) -> Path:
         except FileExistsError:
             number += 1
         except OSError:
-            return path  # whoever writes to it will say what is wrong
+            return path  # the first write to it raises the error
         else:
             return path

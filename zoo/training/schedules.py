@@ -1,13 +1,13 @@
 """Schedules of the learning rate: a factor for every update, which multiplies the optimizer's ``lr``.
 
-A schedule is a frozen set of settings and pure functions; what it remembers is plain JSON data that goes in
-and comes out, so a checkpoint holds all of it:
+A schedule is a frozen set of settings and pure functions. Its state is plain JSON data that goes in and comes
+out, so that a checkpoint can hold it:
 
     state = schedule.init()                       # or schedule.restore(what_a_checkpoint_holds)
     factor = schedule.factor(state, step)         # before update `step`, counted from 1
     state = schedule.observe(state, loss)         # after every validation
 
-Every schedule begins with a linear warm-up if asked to: update ``t`` of the first ``warmup`` is multiplied by
+Every schedule can begin with a linear warm-up: update ``t`` of the first ``warmup`` is multiplied by
 ``t / warmup``, so that update ``warmup`` is the first at full rate (P. Goyal et al., "Accurate, Large
 Minibatch SGD: Training ImageNet in 1 Hour", 2017, https://arxiv.org/abs/1706.02677).
 """
@@ -19,18 +19,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from zoo.base.names import did_you_mean
 from zoo.errors import UnknownNameError, UsageError
 
 State: TypeAlias = Mapping[str, "int | float | None"]
-"""What a schedule remembers, as JSON values; empty for those that only count updates."""
+"""State of a schedule as JSON values; empty if it depends on the step alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """What all schedules share: the warm-up, and a state that remembers nothing.
+    """Base class of schedules: the warm-up, and an empty state.
 
     Args:
         warmup: Updates of linear warm-up; 0 for none.
@@ -39,32 +39,33 @@ class Schedule:
         UsageError: if a setting is not allowed.
     """
 
+    name: ClassVar[str] = ""
     warmup: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse settings that mean nothing."""
-        self._whole("warmup", at_least=0)
+        """Check the settings."""
+        self._check_int("warmup", at_least=0)
 
     def init(self) -> State:
         """The state before the first update."""
         return {}
 
     def restore(self, stored: object) -> State:
-        """A state that was written as JSON, checked.
+        """Check a state that was stored as JSON.
 
         Raises:
             UsageError: if it is not a state of this schedule.
         """
         if stored != {}:
-            raise UsageError(f"{self._who()}: the stored state is {stored!r}; expected {{}}.")
+            raise UsageError(f"{self._label()}: the stored state is {stored!r}; expected {{}}.")
         return {}
 
     def observe(self, state: State, loss: float) -> State:  # noqa: ARG002 - for schedules that look at it
-        """The state after a validation that gave ``loss``; the state given is not written to."""
+        """The state after a validation with this loss, as a new mapping."""
         return state
 
     def factor(self, state: State, step: int) -> float:
-        """What ``lr`` is multiplied by at update ``step``, counted from 1."""
+        """The factor of ``lr`` at update ``step``, counted from 1."""
         ramp = min(1.0, step / self.warmup) if self.warmup else 1.0
         return ramp * self.after_warmup(state, step)
 
@@ -72,27 +73,27 @@ class Schedule:
         """The factor without the warm-up."""
         raise NotImplementedError
 
-    def _who(self) -> str:
-        return f"schedule {type(self).__name__.lower()!r}"
+    def _label(self) -> str:
+        return f"schedule {self.name!r}"
 
-    def _whole(self, name: str, at_least: int) -> None:
+    def _check_int(self, name: str, at_least: int) -> None:
         value = getattr(self, name)
         if type(value) is not int or value < at_least:
             raise UsageError(
-                f"{self._who()}: {name} is {value!r}; expected an integer of at least {at_least}."
+                f"{self._label()}: {name} is {value!r}; expected an integer of at least {at_least}."
             )
 
-    def _share(self, name: str, zero: bool) -> None:
+    def _check_fraction(self, name: str, zero: bool) -> None:
         value = getattr(self, name)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not (number and 0.0 <= value <= 1.0 and (zero or value > 0.0)):
-            least = "from 0" if zero else "above 0"
-            raise UsageError(f"{self._who()}: {name} is {value!r}; expected a number {least} to 1.")
+            lowest = "from 0" if zero else "above 0"
+            raise UsageError(f"{self._label()}: {name} is {value!r}; expected a number {lowest} to 1.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constant(Schedule):
-    """The full rate all the way: ``factor(t) = 1``.
+    """A constant rate: ``factor(t) = 1``.
 
     Args:
         warmup: Updates of linear warm-up.
@@ -101,32 +102,35 @@ class Constant(Schedule):
         UsageError: if a setting is not allowed.
     """
 
+    name: ClassVar[str] = "constant"
+
     def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - the base's signature
         """The factor without the warm-up."""
         return 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(Schedule):
+class StepDecay(Schedule):
     """Multiplied by gamma every ``period`` updates: ``factor(t) = gamma^((t - 1) // period)``.
 
     Args:
         period: Updates at each rate.
-        gamma: What the rate is multiplied by, above 0, at most 1.
+        gamma: Factor of the rate, above 0, at most 1.
         warmup: Updates of linear warm-up, which are part of the first period.
 
     Raises:
         UsageError: if a setting is not allowed.
     """
 
+    name: ClassVar[str] = "step"
     period: int
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse settings that mean nothing."""
+        """Check the settings."""
         super().__post_init__()
-        self._whole("period", at_least=1)
-        self._share("gamma", zero=False)
+        self._check_int("period", at_least=1)
+        self._check_fraction("gamma", zero=False)
 
     def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - the base's signature
         """The factor without the warm-up."""
@@ -150,17 +154,19 @@ class Cosine(Schedule):
         UsageError: if a setting is not allowed.
     """
 
+    name: ClassVar[str] = "cosine"
     total: int
     floor: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse settings that mean nothing."""
+        """Check the settings."""
         super().__post_init__()
-        self._whole("total", at_least=1)
-        self._share("floor", zero=True)
+        self._check_int("total", at_least=1)
+        self._check_fraction("floor", zero=True)
         if self.warmup >= self.total:
             raise UsageError(
-                f"{self._who()}: warmup is {self.warmup} and total is {self.total}; warm up in fewer updates."
+                f"{self._label()}: warmup is {self.warmup} and total is {self.total}; "
+                f"warm up in fewer updates."
             )
 
     def after_warmup(self, state: State, step: int) -> float:  # noqa: ARG002 - the base's signature
@@ -173,12 +179,12 @@ class Cosine(Schedule):
 class Plateau(Schedule):
     """Multiplied by gamma after every ``patience`` validations in a row that bring no new lowest loss.
 
-    ``factor(t) = max(floor, gamma^drops)``. The count begins anew after a drop. A loss of NaN or infinity is
-    no improvement. PyTorch's ReduceLROnPlateau waits one validation longer for the same patience.
+    ``factor(t) = max(floor, gamma^drops)``. The count restarts after a drop. A loss of NaN or infinity is not
+    an improvement. PyTorch's ReduceLROnPlateau waits one validation longer for the same patience.
 
     Args:
-        patience: Validations without improvement that are borne.
-        gamma: What the rate is multiplied by, above 0, at most 1.
+        patience: Validations without improvement before a drop.
+        gamma: Factor of the rate, above 0, at most 1.
         floor: The smallest factor, from 0 to 1.
         warmup: Updates of linear warm-up.
 
@@ -186,36 +192,37 @@ class Plateau(Schedule):
         UsageError: if a setting is not allowed.
     """
 
+    name: ClassVar[str] = "plateau"
     patience: int = 3
     gamma: float = 0.5
     floor: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse settings that mean nothing."""
+        """Check the settings."""
         super().__post_init__()
-        self._whole("patience", at_least=1)
-        self._share("gamma", zero=False)
-        self._share("floor", zero=True)
+        self._check_int("patience", at_least=1)
+        self._check_fraction("gamma", zero=False)
+        self._check_fraction("floor", zero=True)
 
     def init(self) -> State:
-        """No loss seen; ``waited`` counts validations since the ``best``, ``drops`` the reductions."""
+        """The first state; ``waited`` counts validations since the ``best``, ``drops`` the reductions."""
         return {"best": None, "waited": 0, "drops": 0}
 
     def restore(self, stored: object) -> State:
-        """A state that was written as JSON, checked.
+        """Check a state that was stored as JSON.
 
         Raises:
             UsageError: if it is not a state of this schedule.
         """
         fits = isinstance(stored, Mapping) and set(stored) == set(self.init())
-        if not (fits and _is_plateau(**stored)):  # type: ignore[arg-type]  # `fits` says that it is a mapping
+        if not (fits and _is_plateau(**stored)):  # type: ignore[arg-type]  # `fits`: it is a mapping
             raise UsageError(
-                f"{self._who()}: the stored state is {stored!r}; expected one like {self.init()}."
+                f"{self._label()}: the stored state is {stored!r}; expected one like {self.init()}."
             )
         return dict(stored)  # type: ignore[call-overload,no-any-return]
 
     def observe(self, state: State, loss: float) -> State:
-        """The state after a validation that gave ``loss``; the state given is not written to."""
+        """The state after a validation with this loss, as a new mapping."""
         best, waited, drops = state["best"], state["waited"] or 0, state["drops"] or 0
         if math.isfinite(loss) and (best is None or loss < best):
             return {"best": float(loss), "waited": 0, "drops": drops}
@@ -229,20 +236,20 @@ class Plateau(Schedule):
 
 
 SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType(
-    {"constant": Constant, "step": Step, "cosine": Cosine, "plateau": Plateau}
+    {schedule.name: schedule for schedule in (Constant, StepDecay, Cosine, Plateau)}
 )
 
 
 def make_schedule(name: str, **settings: Any) -> Schedule:
-    """The schedule of a name with settings.
+    """Make the schedule with this name and these settings.
 
     Args:
         name: One of ``SCHEDULES``.
         **settings: Its settings; those without a default must be given.
 
     Raises:
-        UnknownNameError: if there is no schedule of that name.
-        UsageError: for an unknown, a missing or a forbidden setting.
+        UnknownNameError: if no schedule has this name.
+        UsageError: for an unknown, a missing or an invalid setting.
     """
     if name not in SCHEDULES:
         raise UnknownNameError(
@@ -263,5 +270,5 @@ def make_schedule(name: str, **settings: Any) -> Schedule:
 
 def _is_plateau(best: object, waited: object, drops: object) -> bool:
     lowest = best is None or (type(best) is float and math.isfinite(best))
-    # Below 2^53, so that a power by a count from a hostile file cannot overflow.
+    # Below 2^53, so that a power with a count from an untrusted file cannot overflow.
     return lowest and all(type(count) is int and 0 <= count < 2**53 for count in (waited, drops))

@@ -1,4 +1,4 @@
-"""``zoo.train``: from settings to a run directory, begun or gone on with."""
+"""``zoo.train``: start or resume a training run."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
 from zoo.training.config import Config, make_config
-from zoo.training.dataset import Reader
+from zoo.training.dataset import Dataset
 from zoo.training.evaluation import analyse
-from zoo.training.resume import find_checkpoint, left_open, resume_config
+from zoo.training.resume import fill_defaults_from, find_checkpoint, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.schedules import Schedule, make_schedule
-from zoo.training.signals import Interruption, interruptible
-from zoo.training.state import Progress, restore
+from zoo.training.signals import StopRequest, catch_stop_signals
+from zoo.training.state import TrainingState, restore
 from zoo.training.task_dataset import prepare_task
-from zoo.training.text_dataset import prepare
-from zoo.training.trackers import chosen_trackers, following
+from zoo.training.text_dataset import prepare_text
+from zoo.training.trackers import open_trackers, resolve_trackers
 from zoo.training.trainer import Event, Trainer
 
-Watch = Callable[[Event], None]
+EventCallback = Callable[[Event], None]
 
 _CLOSING = ("end", "diverged")
-"""Events after the last checkpoint of a session: a run that goes on writes its own, at its own end."""
+"""Events after the last checkpoint of a run; a resumed run drops them and writes its own at its end."""
 
 
 def train(
@@ -45,7 +45,7 @@ def train(
     task: str | type[Task] | Task | None = None,
     out: str | Path | None = None,
     resume: bool = False,
-    on_event: Watch | None = None,
+    on_event: EventCallback | None = None,
     trackers: Sequence[str | type[Tracker] | Tracker] = (),
     **settings: Any,
 ) -> Run:
@@ -57,56 +57,58 @@ def train(
     >>> run = zoo.train(task="copying", task_options={"delay": 3}, cell="lstm", hidden=32, steps=20)
 
     Args:
-        data: A source or several (see :class:`Config`), or a :class:`zoo.data.Corpus`; None for
-            ``"builtin:pydoc"`` where there is no task.
+        data: One or several sources (see :class:`Config`), or a :class:`zoo.data.Corpus`; None for
+            ``"builtin:pydoc"``, or with a task.
         cell: Name of a registered cell, a cell class, or a cell with its options chosen.
         task: Name of a registered task, ``"FILE.py:Class"``, a task class, or a task with its options chosen;
             instead of data.
         out: The run directory; None for a new one under ``runs/``.
-        resume: Go on with the run in ``out``, or begin it if there is none. Sizes, lengths and intervals that
-            are left at None are then those of the run.
-        on_event: Called with every event, as it is written to ``log.jsonl``.
-        trackers: Names of registered trackers, classes, or trackers with their options chosen, which are told
-            of every event, too. One that fails is left out with a warning, and the run goes on.
+        resume: Resume the run in ``out``, or start it if there is none. Sizes, lengths and intervals that are
+            None are taken from the run.
+        on_event: Called with every event, in the form in which ``log.jsonl`` stores it.
+        trackers: Names of registered trackers, classes, or trackers with their options chosen, which also
+            receive every event. One that fails is dropped with a warning, and the run goes on.
         **settings: The other settings of :class:`Config`.
 
     Returns:
         The run.
 
     Raises:
-        UsageError: if a setting cannot be meant.
+        UsageError: if a setting is invalid.
         UnknownNameError: if no cell, task, optimizer or tracker has this name.
         DataError: if the text cannot be read or is too short.
         CheckpointError: if the directory cannot be used or written, or a resumed run would be another run.
         ZooError: if training diverges.
-        Interrupted: after a signal, when the step is finished and saved.
+        Interrupted: after a signal, once the step is finished and saved.
     """
     out = None if out is None else as_path(out, "out")
     if as_bool(resume, "resume") and out is None:
         raise UsageError("resume needs out, the directory of the run.")
     if on_event is not None and not callable(on_event):
         raise UsageError(f"on_event is {short_repr(on_event)}; expected a function of an event.")
-    told, practised = chosen_trackers(trackers), _task(task, settings)
-    asked, chosen = _configure(data, practised, cell, settings)
+    resolved_trackers = resolve_trackers(trackers)
+    resolved_task = None if task is None else resolve_task(task, **_options("task_options", settings))
+    requested, resolved_cell = _configure(data, resolved_task, cell, settings)
     before = resume_config(out) if resume and out is not None else None
-    config, reader = _prepare(left_open(asked, before) if before else asked, data, practised)
-    parts = _build(config, reader, chosen)
+    requested = fill_defaults_from(requested, before) if before else requested
+    config, dataset = _prepare(requested, data, resolved_task)
+    parts = _build(config, dataset, resolved_cell)
     ranks = process_group()
     if ranks.size > 1 and "-" in config.data:
         raise UsageError(
             f"data is '-', which only one of {ranks.size} processes can read; give a file that all can read."
         )
-    # Last, so that settings which cannot be meant leave no directory behind.
-    with _writing(ranks, out, resume, config.cell, reader.name) as directory:
-        watchers = (on_event, told) if ranks.is_root else (None, ())
-        return _Session(config, reader, *parts, directory, ranks, *watchers).run()
+    # Last, so that invalid settings leave no directory behind.
+    with _open_run_directory(ranks, out, resume, config.cell, dataset.name) as directory:
+        listeners = (on_event, resolved_trackers) if ranks.is_root else (None, ())
+        return _TrainingSession(config, dataset, *parts, directory, ranks, *listeners).run()
 
 
 @contextmanager
-def _writing(
+def _open_run_directory(
     ranks: ProcessGroup, out: str | Path | None, resume: bool, cell: str, name: str
 ) -> Iterator[RunDirectory]:
-    """The directory, which the first rank alone writes to, and locks."""
+    """Create and lock the directory; only the first rank writes to it."""
     if not ranks.is_root:
         yield ReadOnlyRunDirectory(ranks.broadcast_text(""))
         return
@@ -114,120 +116,112 @@ def _writing(
     begun, existed = directory.holds_run(), out is not None and directory.path.exists()
     directory.create(resuming=resume)
     with directory.lock():
-        # Again, since another process may have begun a run before the lock was ours.
+        # Again, since another process may have started a run before we got the lock.
         directory.create(resuming=resume)
         ranks.broadcast_text(str(directory.path))
         try:
             yield directory
-        except Exception:  # before the first step, as of a task's draw: `discard` keeps what was trained
+        except Exception:  # before the first step, for example in a task: `discard` keeps a trained run
             if not begun:
                 directory.discard(remove_directory=not existed)
             raise
 
 
-def _task(task: str | type[Task] | Task | None, settings: dict[str, Any]) -> Task | None:
-    """The task that was asked for, with its options."""
-    if task is None:
-        return None
-    return resolve_task(task, **_options("task_options", settings))
-
-
 def _configure(
     data: Any, task: Task | None, cell: str | type[Cell] | Cell, settings: dict[str, Any]
 ) -> tuple[Config, Cell]:
-    """The configuration that was asked for, and its cell."""
-    chosen = resolve_cell(cell, **_options("cell_options", settings))
-    named: dict[str, Any] = {"cell": chosen.name, "cell_options": dict(chosen.options)}
+    """The requested configuration and its cell."""
+    resolved = resolve_cell(cell, **_options("cell_options", settings))
+    named: dict[str, Any] = {"cell": resolved.name, "cell_options": dict(resolved.options)}
     if task is not None:
         named |= {"task": task.name, "task_options": dict(task.options)}
     if task is not None and data is not None:
         raise UsageError(f"data and the task {task.name!r} are both given; give one of them.")
-    return make_config({**settings, **named, "data": _sources(data, task)}), chosen
+    return make_config({**settings, **named, "data": _source_names(data, task)}), resolved
 
 
 def _options(name: str, settings: dict[str, Any]) -> Mapping[str, Any]:
-    """Options of a member, taken out of the settings."""
+    """Options of a component, removed from the settings."""
     options = settings.pop(name, {})
     if not isinstance(options, Mapping):
         raise UsageError(f"{name} is {short_repr(options)}; expected a mapping of names to values.")
     return options
 
 
-def _prepare(config: Config, data: Any, task: Task | None) -> tuple[Config, Reader]:
-    """What is read, and the configuration with every size settled."""
+def _prepare(config: Config, data: Any, task: Task | None) -> tuple[Config, Dataset]:
+    """The configuration with every size resolved, and the dataset."""
     if task is not None:
         return prepare_task(config, task)
-    return prepare(config, data if isinstance(data, Corpus) else None)
+    return prepare_text(config, data if isinstance(data, Corpus) else None)
 
 
-def _sources(data: Any, task: Task | None) -> tuple[str, ...]:
-    """The names of the sources as a configuration holds them."""
+def _source_names(data: Any, task: Task | None) -> tuple[str, ...]:
+    """Names of the sources for the configuration."""
     if data is None:
         return Config.data if task is None else ()
     if isinstance(data, Corpus):
         return (f"{IN_MEMORY}{data.name}",)
     if isinstance(data, (str, Path)):
-        return (_lasting(data),)
+        return (_absolute_source(data),)
     if isinstance(data, Sequence) and all(isinstance(source, (str, Path)) for source in data):
-        return tuple(map(_lasting, data))
+        return tuple(map(_absolute_source, data))
     raise UsageError(
         f"data is a {type(data).__name__}; expected a file, a directory, '-' or builtin:NAME, several of "
         f"them, or a zoo.data.Corpus."
     )
 
 
-def _lasting(source: str | Path) -> str:
-    """A source under a name that still means it when a run is looked at from another directory."""
+def _absolute_source(source: str | Path) -> str:
+    """Make a path absolute, so that it stays valid in another working directory."""
     path = Path(source)
     return str(path.absolute()) if path.exists() else str(source)
 
 
-def _build(config: Config, reader: Reader, cell: Cell) -> tuple[AnyModel, Optimizer, Schedule]:
-    """What is trained, and with what."""
+def _build(config: Config, dataset: Dataset, cell: Cell) -> tuple[AnyModel, Optimizer, Schedule]:
     spans = config.schedule == "cosine" and "total" not in config.schedule_options
     settings = {**config.schedule_options, **({"total": config.steps} if spans else {})}
     optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
     schedule = make_schedule(config.schedule, **settings)
-    return reader.make_model(cell, config), optimizer, schedule
+    return dataset.make_model(cell, config), optimizer, schedule
 
 
 @dataclass
-class _Session:
-    """One process at work in a run directory whose lock it holds."""
+class _TrainingSession:
+    """Training in a locked run directory."""
 
     config: Config
-    reader: Reader
+    dataset: Dataset
     model: AnyModel
     optimizer: Optimizer
     schedule: Schedule
     directory: RunDirectory
     ranks: ProcessGroup
-    watch: Watch | None
+    on_event: EventCallback | None
     trackers: Sequence[Tracker]
     _log_is_complete: bool = field(default=False, init=False)
 
     def run(self) -> Run:
-        """Begin or go on, to the end."""
-        with following(self.trackers) as self._tell:
+        """Start or resume the run, and train to its end."""
+        with open_trackers(self.trackers) as self._log:
             return self._train()
 
     def _train(self) -> Run:
         self._join_ranks()
         warnings: list[str] = []
-        resumed = self._resume_point(warnings.append)
-        trainer, started = self._trainer(resumed, warnings), time.perf_counter()
-        with interruptible() as interruption:
-            reason = trainer.run(interruption)
-        progress, seconds = trainer.progress, round(time.perf_counter() - started, 3)
-        best = {"best": progress.best, "best_step": progress.best_step}
-        self._emit({"event": "end", "step": progress.step, "reason": reason, **best, "seconds": seconds})
+        resumed = self._restore_state(warnings.append)
+        trainer, started = self._make_trainer(resumed, warnings), time.perf_counter()
+        with catch_stop_signals() as request:
+            reason = trainer.run(request)
+        state, seconds = trainer.state, round(time.perf_counter() - started, 3)
+        best = {"best": state.best, "best_step": state.best_step}
+        self._emit({"event": "end", "step": state.step, "reason": reason, **best, "seconds": seconds})
         self.ranks.finish()
-        if interruption.signal is not None:
-            raise Interrupted(interruption.signal, self._run())
+        if request.signal is not None:
+            raise Interrupted(request.signal, self._run())
         return self._run()
 
     def _join_ranks(self) -> None:
-        """Work on every batch with the others, if there are any."""
+        """Share every batch with the other ranks."""
         self.model.process_group = self.ranks
         if self.config.threads is None:
             self.model.threads = self.ranks.local_threads(self.model.threads)
@@ -235,41 +229,41 @@ class _Session:
     def _run(self) -> Run:
         return Run(self.directory.path, type(self.model.cell))
 
-    def _resume_point(self, report: Callable[[str], None]) -> Progress | None:
+    def _restore_state(self, report: Callable[[str], None]) -> TrainingState | None:
         """Restore the model and the pointers to checkpoints from the last checkpoint; None for a new run."""
         if not self.directory.holds_run():
             return None
-        resumed = find_checkpoint(self.config, self.reader, self.model, self.directory, report)
+        resumed = find_checkpoint(self.config, self.dataset, self.model, self.directory, report)
         if resumed is None:
             return None
         step, checkpoint = resumed
-        rows, source = self.reader.rows, str(self.directory.path)
-        progress = restore(checkpoint, self.model, self.optimizer, self.schedule, rows, source)
-        best_step = None if progress.best is None else progress.best_step
+        rows, source = self.dataset.rows, str(self.directory.path)
+        state = restore(checkpoint, self.model, self.optimizer, self.schedule, rows, source)
+        best_step = None if state.best is None else state.best_step
         self.directory.resume(step, checkpoint, best_step=best_step, report=report, keep=self.config.keep)
-        return progress
+        return state
 
-    def _trainer(self, resumed: Progress | None, warnings: list[str]) -> Trainer:
+    def _make_trainer(self, resumed: TrainingState | None, warnings: list[str]) -> Trainer:
         """Truncate the log to the resume point, and write the first events."""
-        progress = resumed or Progress(self.optimizer.init(self.model.theta), self.schedule.init())
-        parts = self.model, self.optimizer, self.schedule, progress, self.directory
-        trainer = Trainer(self.config, self.reader, *parts, self.ranks, self._emit, analyse)
+        state = resumed or TrainingState(self.optimizer.init(self.model.theta), self.schedule.init())
+        parts = self.model, self.optimizer, self.schedule, state, self.directory
+        trainer = Trainer(self.config, self.dataset, *parts, self.ranks, self._emit, analyse)
         self._log_is_complete = self._has_ended(trainer)
         if not self._log_is_complete:
-            self.directory.truncate_log(progress.step if resumed else -1, without=_CLOSING)
+            self.directory.truncate_log(state.step if resumed else -1, without=_CLOSING)
         self.directory.write_config(self.config.to_json())
-        self._emit(self._start_event("resume" if resumed else "start", progress.step))
+        self._emit(self._start_event("resume" if resumed else "start", state.step))
         for sentence in warnings:
-            self._emit({"event": "warning", "step": progress.step, "text": sentence})
+            self._emit({"event": "warning", "step": state.step, "text": sentence})
         return trainer
 
     def _has_ended(self, trainer: Trainer) -> bool:
         """Whether no step is left and the log already ends with this event."""
-        reason = trainer.reason_to_end(Interruption())
+        reason = trainer.stop_reason(StopRequest())
         if reason is None or not self.ranks.is_root:  # the other ranks write no log
             return False
         last = self.directory.read_log()[-1:] or [{}]
-        end = {"event": "end", "step": trainer.progress.step, "reason": reason}
+        end = {"event": "end", "step": trainer.state.step, "reason": reason}
         return end.items() <= last[0].items()
 
     def _start_event(self, kind: str, step: int) -> Event:
@@ -281,17 +275,17 @@ class _Session:
             "parameters": self.model.layout.size,
             "threads": self.model.threads,
             "ranks": self.ranks.size,
-            self.reader.kind: self.reader.facts(),
+            self.dataset.kind: self.dataset.metadata(),
             "config": self.config.to_json(),
         }
 
     def _emit(self, event: Event) -> None:
-        """Append an event to the log, and pass it to the trackers and `watch`.
+        """Append an event to the log, and pass it to the trackers and `on_event`.
 
         The log of a run that has ended already gets no second end.
         """
         if not self._log_is_complete:
             self.directory.append_log(event)
-        self._tell(event)
-        if self.watch is not None:
-            self.watch(event)
+        self._log(event)
+        if self.on_event is not None:
+            self.on_event(event)

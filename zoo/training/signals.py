@@ -11,36 +11,36 @@ from types import FrameType
 
 
 @dataclass
-class Interruption:
-    """Which signal asked to stop, if any."""
+class StopRequest:
+    """The signal that requested to stop, if any."""
 
     signal: int | None = None
 
 
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
+def catch_stop_signals() -> Iterator[StopRequest]:
     """Within the block a signal only sets ``signal``; a second SIGINT interrupts at once.
 
-    A signal that is ignored, as in a job in the background, stays ignored. Outside the main thread, where
-    Python allows no handlers, signals keep their meaning.
+    A signal that is ignored, as in a background job, stays ignored. Outside the main thread, where Python
+    allows no handlers, signals keep their meaning.
     """
-    interruption = Interruption()
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield interruption
+        yield request
         return
 
-    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a handler
-        if interruption.signal == signal.SIGINT == number:
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+        if request.signal == signal.SIGINT == number:
             raise KeyboardInterrupt
-        interruption.signal = number
+        request.signal = number
 
-    heard = [
+    handled = [
         number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN
     ]
-    previous = {number: signal.signal(number, note) for number in heard}
+    previous = {number: signal.signal(number, handle) for number in handled}
     try:
-        yield interruption
+        yield request
     finally:
         for number, handler in previous.items():
-            # None: a handler that was not made in Python, and cannot be put back.
+            # None: a handler that was not made in Python and cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

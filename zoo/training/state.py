@@ -1,4 +1,4 @@
-"""Where a run stands: everything that changes from step to step, and its form in a checkpoint."""
+"""``TrainingState``: everything that changes from step to step, and its form in a checkpoint."""
 
 from __future__ import annotations
 
@@ -17,72 +17,74 @@ from zoo.model import AnyModel, model_arrays, model_metadata
 from zoo.model.checkpoint import array_shapes, strip_prefixes
 from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
-from zoo.training.metrics import Means
+from zoo.training.metrics import RunningMeans
 from zoo.training.schedules import Schedule
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """The state of training besides the parameters.
 
     Attributes:
-        slots: The optimizer's.
-        schedule: The schedule's state.
-        carried: States of the layers after the last window; None before the first.
-        step: Updates made.
+        optimizer_state: State of the optimizer.
+        schedule: State of the schedule.
+        carried_states: States of the layers after the last batch; None before the first.
+        step: Number of updates.
         best: Validation loss of the best model so far; None before the first validation.
-        best_step: When that was.
-        solved: Whether the best model solves its task; no text is ever solved.
-        stale: Validations since then.
-        clipped: Updates whose gradient was clipped.
-        means: What the next line of progress shows.
+        best_step: Its step.
+        solved: Whether the best model solves its task; always False for a text.
+        evals_since_best: Validations since then.
+        clipped: Number of updates whose gradient was clipped.
+        means: Means for the next progress line.
     """
 
-    slots: dict[str, Array]
+    optimizer_state: dict[str, Array]
     schedule: Any
-    carried: dict[str, Array] | None = None
+    carried_states: dict[str, Array] | None = None
     step: int = 0
     best: float | None = None
     best_step: int = 0
     solved: bool = False
-    stale: int = 0
+    evals_since_best: int = 0
     clipped: int = 0
-    means: Means = field(default_factory=Means)
+    means: RunningMeans = field(default_factory=RunningMeans)
 
     def improves(self, loss: float, solved: bool) -> bool:
-        """Whether a validation is better than all before: solved before unsolved, then by the loss."""
+        """Whether a validation is the best so far: solved before unsolved, then by the loss."""
         return self.best is None or (solved, -loss) > (self.solved, -self.best)
 
-    def to_checkpoint(self, model: AnyModel, config: Config, read: Mapping[str, Any]) -> Checkpoint:
-        """Everything a resumed run needs; ``read`` identifies the text or the task, ``{"text": facts}``.
+    def to_checkpoint(self, model: AnyModel, config: Config, dataset: Mapping[str, Any]) -> Checkpoint:
+        """Everything a resumed run needs; ``dataset`` identifies the text or task, ``{"text": metadata}``.
 
-        There is no generator state: first values and samples come from the seed by counting, and the place in
-        the text or among examples from the step.
+        There is no generator state: initial values and samples are counter-based random numbers, and the
+        position in the text or among the examples follows from the step.
         """
         arrays = model_arrays(model)
-        arrays |= {f"optimizer.{name}": value for name, value in self.slots.items()}
-        arrays |= {f"state.{name}": value for name, value in (self.carried or {}).items()}
+        arrays |= {f"optimizer.{name}": value for name, value in self.optimizer_state.items()}
+        arrays |= {f"state.{name}": value for name, value in (self.carried_states or {}).items()}
         meta: dict[str, object] = {
             "kind": model.kind,
             "model": model_metadata(model),
             "training": {
-                **{name: getattr(self, name) for name in (*_COUNTERS, "best", "solved", "schedule")},
+                **{key: getattr(self, name) for key, name in _COUNTERS.items()},
+                **{name: getattr(self, name) for name in ("best", "solved", "schedule")},
                 "means": self.means.to_json(),
             },
             "config": config.to_json(),
-            **read,
+            **dataset,
             "versions": versions(),
         }
         return Checkpoint(arrays, meta)
 
 
-_COUNTERS = ("step", "best_step", "stale", "clipped")
+_COUNTERS = {"step": "step", "best_step": "best_step", "stale": "evals_since_best", "clipped": "clipped"}
+"""Keys of counters in a checkpoint, and their attributes."""
 
 
 def versions() -> dict[str, str]:
-    """The versions on which the bits of a run depend."""
+    """The versions that decide the bits of a run."""
     from importlib.metadata import version
 
     named = {name: version(name) for name in ("numpy", "numba", "llvmlite")}
@@ -96,17 +98,17 @@ def restore(
     schedule: Schedule,
     batch: int,
     source: str,
-) -> Progress:
-    """Put a checkpoint's parameters and buffers into the model, and give back where the run stood.
+) -> TrainingState:
+    """Load a checkpoint's parameters and buffers into the model, and return the training state.
 
     Raises:
-        CheckpointError: if arrays or counters are not those that this model and optimizer would have saved.
+        CheckpointError: if arrays or counters do not match the model and the optimizer.
     """
     slots = {f"optimizer.{name}": shape for name, shape in optimizer.slot_shapes(model.theta.size).items()}
     states = {f"state.{name}": (batch, *shape) for name, shape in model.stack.state_shapes.items()}
-    kept = array_shapes(model.layout.shapes, model.stack.buffer_shapes)
-    carried = any(name.startswith("state.") for name in checkpoint.arrays)
-    shapes = {**kept, **slots, **(states if carried else {})}
+    model_shapes = array_shapes(model.layout.shapes, model.stack.buffer_shapes)
+    has_states = any(name.startswith("state.") for name in checkpoint.arrays)
+    shapes = {**model_shapes, **slots, **(states if has_states else {})}
     expect(checkpoint, {name: (shape, model.dtype) for name, shape in shapes.items()}, source=source)
     arrays = checkpoint.arrays
     try:
@@ -116,34 +118,29 @@ def restore(
             f"{source}: its training state is not one zoo wrote ({str(error)[:200]})."
         ) from None
     model.fill(strip_prefixes(arrays))
-    return Progress(
-        slots={name: arrays[f"optimizer.{name}"] for name in optimizer.slots},
-        carried={name.removeprefix("state."): arrays[name] for name in states} if carried else None,
+    return TrainingState(
+        optimizer_state={name: arrays[f"optimizer.{name}"] for name in optimizer.slots},
+        carried_states={name.removeprefix("state."): arrays[name] for name in states} if has_states else None,
         **counters,
     )
 
 
 def _counters(stored: Any, schedule: Schedule) -> dict[str, Any]:
-    """What a checkpoint says of a run besides arrays, each value checked: a file may hold anything.
+    """Read and check the values of a training state that are not arrays; a file may hold anything.
 
     Raises:
         KeyError, TypeError, ValueError: if it is not what ``Progress.to_checkpoint`` wrote.
     """
-    found = {name: stored[name] for name in (*_COUNTERS, "best")}
-    found["solved"] = stored.get("solved", False)  # checkpoints from before there were tasks lack it
-    means = Means.from_json(stored["means"])
-    counts = [*(found[name] for name in _COUNTERS), means.steps, means.clipped]
-    numbers = [
-        means.loss,
-        means.norm,
-        means.left,
-        means.left,
-        *([] if found["best"] is None else [found["best"]]),
-    ]
+    counters = {name: stored[key] for key, name in _COUNTERS.items()}
+    best, solved = stored["best"], stored.get("solved", False)  # the first checkpoints lack `solved`
+    means = RunningMeans.from_json(stored["means"])
+    counts = [*counters.values(), means.steps, means.clipped]
+    numbers = [means.loss, means.norm, means.clipped_norm, *([] if best is None else [best])]
     if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
         raise ValueError(f"counts are {counts}")
     if not all(type(number) is float and math.isfinite(number) for number in numbers):
         raise ValueError(f"numbers are {numbers}")
-    if not isinstance(found["solved"], bool):
-        raise ValueError(f"solved is {found['solved']!r}")
-    return {**found, "schedule": schedule.restore(stored["schedule"]), "means": means}
+    if not isinstance(solved, bool):
+        raise ValueError(f"solved is {solved!r}")
+    restored = schedule.restore(stored["schedule"])
+    return {**counters, "best": best, "solved": solved, "schedule": restored, "means": means}

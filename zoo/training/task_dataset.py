@@ -1,4 +1,4 @@
-"""A task as what a run reads."""
+"""``TaskDataset``: train and validate on a task."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from zoo.base import Cell, Task
 from zoo.base.batch_checks import call_method
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config
-from zoo.training.dataset import Learnt, Measured, Noise, Probe, State
+from zoo.training.dataset import EvalResult, Noise, ProbeBatch, State, StepResult
 from zoo.training.evaluation import evaluate_task
 
 
 @dataclass(frozen=True)
-class Practice:
-    """A task and how it is practised.
+class TaskDataset:
+    """Batches of a task for training and validation.
 
     Attributes:
         task: The task.
         rows: Examples of a batch.
-        seed: Decides which examples are learnt from.
-        batches: How many batches a validation measures.
+        seed: Seed of the training examples.
+        batches: Batches of a validation.
     """
 
     task: Task
@@ -33,19 +33,19 @@ class Practice:
     seed: int
     batches: int
     kind: ClassVar[str] = "task"
-    measured_on: ClassVar[str] = "validation"
+    eval_split_name: ClassVar[str] = "validation"
 
     @property
     def name(self) -> str:
         """The name of the task."""
         return self.task.name
 
-    def facts(self) -> dict[str, Any]:
-        """What identifies the task, for logs and checkpoints, and what its scores are measured by."""
-        return dict(self._facts)
+    def metadata(self) -> dict[str, Any]:
+        """The task with its fingerprint and its metric."""
+        return dict(self._metadata)
 
     @cached_property
-    def _facts(self) -> dict[str, Any]:
+    def _metadata(self) -> dict[str, Any]:
         task = self.task
         return {
             "name": task.name,
@@ -62,44 +62,46 @@ class Practice:
 
     def make_model(self, cell: Cell, config: Config) -> AnyModel:
         """A model for the task."""
-        return model_for(self.task, cell, **config.model_settings())
+        return model_for(self.task, cell, **config.model_arguments())
 
-    def learn(self, model: AnyModel, step: int, carried: State | None, noise: Noise) -> Learnt:
-        """The loss on the batch of a step; states are carried if the batch goes on with the one before."""
+    def loss_and_grad(
+        self, model: AnyModel, step: int, carried_states: State | None, noise: Noise
+    ) -> StepResult:
+        """Loss and gradient on the batch of a step; states are carried if it continues the batch before."""
         batch = self.task.batch(step, self.rows, self.seed)
-        before = carried if batch.continues else None
+        before = carried_states if batch.continues else None
         loss, after = model.loss_and_grad(
             batch.inputs, batch.targets, weights=batch.weights, state=before, noise=noise
         )
-        return Learnt(loss, after, batch.weights.size)
+        return StepResult(loss, after, batch.weights.size)
 
-    def measure(self, model: AnyModel) -> Measured:
-        """Loss and score on examples for validation, the same in all runs of the task."""
-        return self._measure(model, self.batches)
+    def evaluate(self, model: AnyModel) -> EvalResult:
+        """Loss and score on the validation examples, which are the same in all runs of the task."""
+        return self._evaluate(model, self.batches)
 
-    def probe(self) -> Probe:
-        """Examples for validation up to the last step at which any is asked for an answer; those that are."""
+    def probe(self) -> ProbeBatch:
+        """Validation examples up to the last step with a target, of the rows that have one there."""
         inputs, targets, weights, _ = self.task.batch(0, self.rows, 0, "valid")
         last = int(np.flatnonzero(weights.any(axis=1))[-1])
-        asked = weights[last] > 0
-        return Probe(inputs[: last + 1, asked], targets[last, asked])
+        has_target = weights[last] > 0
+        return ProbeBatch(inputs[: last + 1, has_target], targets[last, has_target])
 
-    def rehearse(self, model: AnyModel) -> None:
-        """Measure one batch."""
-        self._measure(model, 1)
+    def warm_up(self, model: AnyModel) -> None:
+        """Evaluate one batch."""
+        self._evaluate(model, 1)
 
-    def _measure(self, model: AnyModel, batches: int) -> Measured:
-        found = evaluate_task(self.task, model, "valid", batches, self.rows)
-        facts = {"score": found.score, "metric": self.task.metric, "solved": found.solved}
-        return Measured(found.loss, facts, found.solved)
+    def _evaluate(self, model: AnyModel, batches: int) -> EvalResult:
+        result = evaluate_task(self.task, model, "valid", batches, self.rows)
+        metrics = {"score": result.score, "metric": self.task.metric, "solved": result.solved}
+        return EvalResult(result.loss, metrics, result.solved)
 
-    def remarks(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - as for every reader
-        """Nothing: examples never end, and losses have no other unit."""
+    def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
+        """Nothing: a task has no epochs, and its loss has no other unit."""
         return {}
 
 
 def model_for(task: Task, cell: str | type[Cell] | Cell, **settings: Any) -> AnyModel:
-    """A model of the sizes and the loss of a task: a language model if it is one of symbols of a text.
+    """A model with the sizes and the loss of a task; a language model if the task has a vocabulary.
 
     Args:
         task: The task.
@@ -111,11 +113,11 @@ def model_for(task: Task, cell: str | type[Cell] | Cell, **settings: Any) -> Any
     return SequenceModel(cell, task.input_size, task.output_size, loss=task.loss, **settings)
 
 
-def prepare_task(config: Config, task: Task) -> tuple[Config, Practice]:
-    """A task ready to be practised; the configuration comes back with every size settled."""
+def prepare_task(config: Config, task: Task) -> tuple[Config, TaskDataset]:
+    """The configuration with every size resolved, and the dataset of the task."""
     steps = 5000 if config.steps is None else config.steps
     every = config.eval_every or max(1, min(500, steps // 10))
-    settled = dataclasses.replace(
+    resolved = dataclasses.replace(
         config,
         data=(),
         batch=config.batch or 32,
@@ -123,4 +125,4 @@ def prepare_task(config: Config, task: Task) -> tuple[Config, Practice]:
         eval_every=every,
         save_every=config.save_every or every,
     )
-    return settled, Practice(task, settled.batch or 32, config.seed, config.eval_batches)
+    return resolved, TaskDataset(task, resolved.batch or 32, config.seed, config.eval_batches)

@@ -1,4 +1,4 @@
-"""A text as what a run reads: from the sources of a configuration to streams."""
+"""``TextDataset``: read the text of a configuration, split it, and train on its windows."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from zoo.base import Cell
-from zoo.data import Corpus, Split, Streams, fit, parse_split, read_text, split
+from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape, parse_split, read_text, split
 from zoo.data.corpus import TextLevel
 from zoo.model import AnyModel, LanguageModel
 from zoo.training.config import Config
-from zoo.training.dataset import Learnt, Measured, Noise, Probe, State
+from zoo.training.dataset import EvalResult, Noise, ProbeBatch, State, StepResult
 from zoo.training.evaluation import bits, evaluate
 
 DEFAULT_SPLIT = "90,5,5"
-SHORT = 2000
-"""Below this many symbols a text is all for training, unless a split is asked for: too few remain to tell."""
+MIN_SPLIT_SYMBOLS = 2000
+"""A shorter text is used for training alone by default: a validation part would be too small."""
 
 
 @dataclass(frozen=True)
-class Text:
-    """A text, divided.
+class TextDataset:
+    """A text split into training, validation and test parts.
 
     Attributes:
-        corpus: The whole of it.
+        corpus: The whole text.
         parts: Its training, validation and test tokens.
         train: Streams of the training part.
         valid: Streams of the validation part, or of the training part if there is none.
-        has_validation: Whether there is one.
+        has_validation: Whether there is a validation part.
     """
 
     corpus: Corpus
     parts: Split
-    train: Streams
-    valid: Streams
+    train: BpttBatches
+    valid: BpttBatches
     has_validation: bool
     kind: ClassVar[str] = "text"
 
@@ -49,12 +49,12 @@ class Text:
         return self.train.batch
 
     @property
-    def measured_on(self) -> str:
-        """What a validation reads, in words."""
+    def eval_split_name(self) -> str:
+        """``"validation"``, or ``"training text"`` without a validation part."""
         return "validation" if self.has_validation else "training text"
 
-    def facts(self) -> dict[str, Any]:
-        """What identifies the text, for logs and checkpoints."""
+    def metadata(self) -> dict[str, Any]:
+        """The text with its digest and its sizes."""
         return {
             "name": self.corpus.name,
             "sha256": self.corpus.sha256,
@@ -68,58 +68,60 @@ class Text:
 
     def make_model(self, cell: Cell, config: Config) -> LanguageModel:
         """A language model of the symbols of the text."""
-        return LanguageModel(self.corpus.vocabulary, cell, **config.model_settings())
+        return LanguageModel(self.corpus.vocabulary, cell, **config.model_arguments())
 
-    def learn(self, model: AnyModel, step: int, carried: State | None, noise: Noise) -> Learnt:
-        """The loss on the window of a step; states are carried from window to window of an epoch."""
+    def loss_and_grad(
+        self, model: AnyModel, step: int, carried_states: State | None, noise: Noise
+    ) -> StepResult:
+        """Loss and gradient on the window of a step; states are carried within an epoch."""
         window = self.train.window(step)
-        before = None if window.is_first_of_epoch else carried
+        before = None if window.is_first_of_epoch else carried_states
         loss, after = model.loss_and_grad(window.inputs, window.targets, state=before, noise=noise)
-        return Learnt(loss, after, window.targets.size)
+        return StepResult(loss, after, window.targets.size)
 
-    def measure(self, model: AnyModel) -> Measured:
+    def evaluate(self, model: AnyModel) -> EvalResult:
         """The loss over one pass through the validation part, or the training part if there is none."""
         score = evaluate(model, self.valid)
-        return Measured(score.nats, {"bits": score.bits})
+        return EvalResult(score.nats, {"bits": score.bits})
 
-    def probe(self) -> Probe:
+    def probe(self) -> ProbeBatch:
         """The first window of the validation part, or of the training part if there is none."""
-        return Probe(self.valid.window(0).inputs)
+        return ProbeBatch(self.valid.window(0).inputs)
 
-    def rehearse(self, model: AnyModel) -> None:
-        """Measure the first window."""
+    def warm_up(self, model: AnyModel) -> None:
+        """Compute the loss of the first window."""
         window = self.train.window(0)
         model.loss(window.inputs, window.targets)
 
-    def remarks(self, step: int, loss: float) -> dict[str, Any]:
-        """The loss in bits, and how often the text was read."""
+    def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:
+        """The loss in bits, and the number of epochs."""
         return {"bits": bits(loss), "epoch": round(step / self.train.windows_per_epoch, 3)}
 
 
-def prepare(
+def prepare_text(
     config: Config, corpus: Corpus | None = None, max_bytes: int | None = None
-) -> tuple[Config, Text]:
-    """Read and divide the text; the configuration comes back with every size settled.
+) -> tuple[Config, TextDataset]:
+    """Read and split the text of a configuration; also returns the configuration with every size resolved.
 
     Args:
         config: The configuration.
-        corpus: The text, if it has been read already.
+        corpus: The text, if it is in memory.
         max_bytes: As for `read_text`.
 
     Raises:
-        DataError: if the text cannot be read or is too short for the sizes that were asked for.
-        UsageError: if the split is not one.
+        DataError: if the text cannot be read or is too short for the requested sizes.
+        UsageError: if the split is invalid.
     """
     if corpus is None:
         level = cast(TextLevel, config.level)
         corpus = read_text(list(config.data), level=level, glob=config.glob, max_bytes=max_bytes)
-    shares = config.split or (DEFAULT_SPLIT if len(corpus) >= SHORT else "100")
+    shares = config.split or (DEFAULT_SPLIT if len(corpus) >= MIN_SPLIT_SYMBOLS else "100")
     parts = split(corpus.tokens, parse_split(shares))
-    batch, seq = fit(len(parts.train), config.batch or 32, config.seq or 64)
-    train = Streams(parts.train, config.batch or batch, config.seq or seq)
+    batch, seq = fit_batch_shape(len(parts.train), config.batch or 32, config.seq or 64)
+    train = BpttBatches(parts.train, config.batch or batch, config.seq or seq)
     steps = _steps(config, train.windows_per_epoch)
     every = config.eval_every or max(1, min(500, steps // 10))
-    settled = dataclasses.replace(
+    resolved = dataclasses.replace(
         config,
         split=shares,
         batch=train.batch,
@@ -130,18 +132,18 @@ def prepare(
         save_every=config.save_every or every,
     )
     has_validation = len(parts.valid) > 1
-    return settled, Text(
+    return resolved, TextDataset(
         corpus,
         parts,
         train,
-        streams_for(parts.valid if has_validation else parts.train, train),
+        batches_like(parts.valid if has_validation else parts.train, train),
         has_validation,
     )
 
 
-def streams_for(tokens: Any, like: Streams) -> Streams:
-    """Streams over another part, as large as those of training if the part is long enough."""
-    return Streams(tokens, *fit(len(tokens), like.batch, like.seq))
+def batches_like(tokens: Any, like: BpttBatches) -> BpttBatches:
+    """Streams over another part, with the batch shape of ``like`` if the part is long enough."""
+    return BpttBatches(tokens, *fit_batch_shape(len(tokens), like.batch, like.seq))
 
 
 def _steps(config: Config, windows_per_epoch: int) -> int:

@@ -1,4 +1,4 @@
-"""Trackers at work: each is told of every event, and one that fails is left out and stops nothing."""
+"""Pass events to trackers; one that fails is dropped, and the run goes on."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from zoo.errors import UsageError, ZooWarning
 from zoo.registry import resolve_tracker
 
 
-def chosen_trackers(trackers: Any) -> tuple[Tracker, ...]:
-    """The trackers that names, classes and instances stand for, able to work.
+def resolve_trackers(trackers: Any) -> tuple[Tracker, ...]:
+    """Resolve names, classes and instances to trackers, and check that they can work.
 
     Raises:
         UnknownNameError: if no tracker has a name.
-        UsageError: if it is no sequence of trackers, or a package is missing.
+        UsageError: if it is not a sequence of trackers, or a package is missing.
     """
     if isinstance(trackers, str) or not isinstance(trackers, Sequence):
         raise UsageError(
             f"trackers is {short_repr(trackers)}; expected a list of names, classes or trackers."
         )
-    found = tuple(map(resolve_tracker, trackers))
-    for tracker in found:
+    resolved = tuple(map(resolve_tracker, trackers))
+    for tracker in resolved:
         tracker.check()
-    return found
+    return resolved
 
 
 @contextmanager
-def following(trackers: Sequence[Tracker]) -> Iterator[Callable[[Event], None]]:
-    """What is called with every event, the first of which opens the trackers; they are closed at the end."""
-    guarded = [_Guarded(tracker) for tracker in trackers]
+def open_trackers(trackers: Sequence[Tracker]) -> Iterator[Callable[[Event], None]]:
+    """Yield a function to call with every event. The first event opens the trackers."""
+    safe_trackers = [_SafeTracker(tracker) for tracker in trackers]
 
-    def tell(event: Event) -> None:
-        for each in guarded:
-            each.tell(event)
+    def log(event: Event) -> None:
+        for each in safe_trackers:
+            each.log(event)
 
     try:
-        yield tell
+        yield log
     finally:
-        for each in guarded:
+        for each in safe_trackers:
             each.close()
 
 
-class _Guarded:
-    """A tracker whose failures are one warning, after which it is left out."""
+class _SafeTracker:
+    """A tracker whose first failure becomes a warning and drops it."""
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
@@ -55,18 +55,18 @@ class _Guarded:
         self.record: Record | None = None
         self.failed = False
 
-    def tell(self, event: Event) -> None:
-        """Open it with the first event, and let it write this one."""
+    def log(self, event: Event) -> None:
+        """Pass an event to the tracker; the first one opens it."""
         if not self.failed:
-            self._guard(lambda: self._tell(event))
+            self._guard(lambda: self._log(event))
 
     def close(self) -> None:
-        """Let it write what it still holds, whatever ended the run."""
+        """Close it, so that it writes what it still holds."""
         opened, self.opened = self.opened, None
         if opened is not None:
             self._guard(lambda: opened.__exit__(None, None, None))
 
-    def _tell(self, event: Event) -> None:
+    def _log(self, event: Event) -> None:
         if self.record is None:
             opened = self.tracker.open(event)
             self.record = opened.__enter__()
@@ -76,10 +76,10 @@ class _Guarded:
     def _guard(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except Exception as error:  # somebody else's code: whatever it is, the run goes on
+        except Exception as error:  # a tracker must not stop the run
             if not self.failed:
                 self.failed = True
-                said = f"{type(error).__name__}: {error}".rstrip(": ")
-                text = f"{self.tracker.label()} failed and is left out; the run goes on ({said})."
+                shown = f"{type(error).__name__}: {error}".rstrip(": ")
+                text = f"{self.tracker.label()} failed and is left out; the run goes on ({shown})."
                 warnings.warn(text, ZooWarning, stacklevel=2)
             self.close()

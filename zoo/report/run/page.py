@@ -18,7 +18,7 @@ from zoo.report.run.diagnostics import analysis_blocks
 from zoo.report.run.run_data import RunData, or_reason
 from zoo.report.run.summary import key_values, settings, subtitle, tiles, versions
 from zoo.training.task_dataset import prepare_task
-from zoo.training.text_dataset import prepare
+from zoo.training.text_dataset import prepare_text
 
 
 def run_report(path: Path, cell: type[Cell] | None, symbols: int, task: type[Task] | None = None) -> Report:
@@ -85,8 +85,8 @@ def _units(run: RunData, symbols: int) -> Block:
 def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:
     if "-" in run.config.data:
         return Text("The text came from standard input, and is not there to be read again.")
-    _, text = prepare(run.config, max_bytes=MAX_CONFIGURED_BYTES)
-    if text.facts()["sha256"] != _digest(run, "text"):
+    _, text = prepare_text(run.config, max_bytes=MAX_CONFIGURED_BYTES)
+    if text.metadata()["sha256"] != _digest(run, "text"):
         return Text("The text has changed since training, so hidden units are not shown.", warning=True)
     part = text.parts.valid if text.has_validation else text.parts.train
     name = "validation" if text.has_validation else "training"
@@ -94,12 +94,12 @@ def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activation
 
 
 def _task_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:
-    _, practice = prepare_task(run.config, run.task)
-    if practice.facts()["sha256"] != _digest(run, "task"):
+    _, dataset = prepare_task(run.config, run.task)
+    if dataset.metadata()["sha256"] != _digest(run, "task"):
         return Text("The task has changed since training, so hidden units are not shown.", warning=True)
     if not isinstance(model, LanguageModel):
-        return read_examples(model, practice.task, symbols)
-    tokens = practice.task.batch(0, 1, 0, "valid").inputs[:symbols, 0]
+        return read_examples(model, dataset.task, symbols)
+    tokens = dataset.task.batch(0, 1, 0, "valid").inputs[:symbols, 0]
     return read_text(model, model.vocab, tokens, symbols, "validation")
 
 
