@@ -1,4 +1,4 @@
-"""``zoo bench``: training steps of zoo beside other people's, on this machine."""
+"""``zoo bench``: step times of zoo and other libraries on this machine."""
 
 from __future__ import annotations
 
@@ -75,22 +75,22 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     parts = Parts(not given.pop("no_compile"), given.pop("sampling"), given.pop("growth"))
     files = {name: given.pop(name) for name in ("json_file", "chart")}
-    files["place"] = parse_marker(markdown, "bench") if (markdown := given.pop("markdown")) else None
-    older = given.pop("older")
-    before = read(older) if older else None
+    files["marker"] = parse_marker(markdown, "bench") if (markdown := given.pop("markdown")) else None
+    baseline_file = given.pop("older")
+    baseline = read(baseline_file) if baseline_file else None
     settings = _settings(**given)
-    if before:
-        check_alike(before, settings)
+    if baseline:
+        check_alike(baseline, settings)
     _check_files(**files)
     results = measure(settings, parts, echo_err)
     _show(results)
     _write(results, **files)
-    if before and not _check_regressions(before, results):
+    if baseline and not _check_regressions(baseline, results):
         ctx.exit(1)
 
 
-def _check_files(json_file: Path | None, chart: Path | None, place: DocumentMarker | None) -> None:
-    """Refuse now what could not be written after the run."""
+def _check_files(json_file: Path | None, chart: Path | None, marker: DocumentMarker | None) -> None:
+    """Check before the run that the results can be written."""
     from zoo.bench.chart import check_chart
 
     for file in (json_file, chart):
@@ -98,8 +98,8 @@ def _check_files(json_file: Path | None, chart: Path | None, place: DocumentMark
             raise UsageError(f"bench: there is no directory {file.parent} to write {file.name} into.")
     if chart:
         check_chart(chart)
-    if place:
-        place.check()
+    if marker:
+        marker.check()
 
 
 def _settings(
@@ -111,27 +111,27 @@ def _settings(
     dtype: str,
     seconds: float,
 ) -> Settings:
-    """What to measure, once all names and numbers are found good."""
+    """Validate the flags."""
     from zoo.bench import settings as s
     from zoo.bench.peer_process import installed_peers
 
     pythons = s.pythons(python)
-    found = dict.fromkeys((*installed_peers(), *pythons)) if peers is None else s.names(peers)
-    chosen = s.Settings(
+    selected = dict.fromkeys((*installed_peers(), *pythons)) if peers is None else s.names(peers)
+    settings = s.Settings(
         s.names(cells),
         s.shapes(s.SHAPES if shapes is None else shapes),
-        () if peers == "none" else tuple(found),
+        () if peers == "none" else tuple(selected),
         s.processors() if threads is None else threads,
         dtype,
         seconds,
         pythons,
     )
-    _check_cells(chosen)
-    return chosen
+    _check_cells(settings)
+    return settings
 
 
 def _check_cells(settings: Settings) -> None:
-    """Refuse now a cell that is not there, or does not come in a shape."""
+    """Check that every cell exists in every shape."""
     from zoo.bench.settings import SYMBOLS
     from zoo.registry import resolve_cell
 
@@ -150,7 +150,7 @@ def _show(results: Results) -> None:
 
 
 def _write(
-    results: Results, json_file: Path | None, chart: Path | None, place: DocumentMarker | None
+    results: Results, json_file: Path | None, chart: Path | None, marker: DocumentMarker | None
 ) -> None:
     from zoo.bench.chart import draw
     from zoo.bench.tables import put
@@ -158,20 +158,20 @@ def _write(
 
     if json_file:
         write_bytes(json_file, (json.dumps({"format": 1, **asdict(results)}, indent=1) + "\n").encode())
-    if place:
-        put(place, results)
+    if marker:
+        put(marker, results)
     for file in draw(chart, results) if chart else ():
         echo_err(f"drawn: {file}")
 
 
-def _check_regressions(before: Any, results: Results) -> bool:
-    """Whether no ratio fell; those that did are told."""
+def _check_regressions(baseline: Any, results: Results) -> bool:
+    """Print the ratios that fell; whether there are none."""
     from zoo.bench.baseline import compare
 
-    changes = compare(before, results)
+    changes = compare(baseline, results)
     fallen = [change for change in changes if change.fell]
-    words = f"{len(fallen)} of {len(changes)} ratios to peers fell by more than 15 %"
-    echo(f"\n{bold(f'Compared with {before.path}:')} {words}{':' if fallen else '.'}")
+    summary = f"{len(fallen)} of {len(changes)} ratios to peers fell by more than 15 %"
+    echo(f"\n{bold(f'Compared with {baseline.path}:')} {summary}{':' if fallen else '.'}")
     for change in fallen:
         echo(f"  {change}")
     return not fallen

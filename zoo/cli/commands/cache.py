@@ -27,7 +27,6 @@ def _clear() -> None:
 
 
 def _counts(kernels: int, modules: int) -> str:
-    """What there is: machine code, and the modules that zoo derived from cells."""
     derived = f" and {modules} derived modules" if modules else ""
     return f"{kernels} compiled kernels{derived}"
 

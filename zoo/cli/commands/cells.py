@@ -1,4 +1,4 @@
-"""``zoo cells``: which cells there are."""
+"""``zoo cells``: list the cells."""
 
 from __future__ import annotations
 
@@ -73,26 +73,26 @@ def _matching_names(pattern: str) -> list[str]:
 
 
 def _with_speed(rows: list[CellInfo]) -> list[CellInfo]:
-    """The cells with what a token takes; compiling may take minutes, so a terminal shows how far it is."""
-    found = []
+    """Measure the speed of each cell; print progress to a terminal, since compiling may take minutes."""
+    measured = []
     for number, facts in enumerate(rows, 1):
         if is_terminal(sys.stderr):
             echo_err(f"measuring {facts['name']}, {number} of {len(rows)}")
-        found.append({**facts, "speed": _speed(facts["name"])})
-    return found
+        measured.append({**facts, "speed": _speed(facts["name"])})
+    return measured
 
 
 def _speed(name: str) -> CellInfo:
-    """What a cell takes for a token; None, and a warning, if it cannot run in this size."""
+    """Measure ns per token of a cell; None, with a warning, if it cannot run in this size."""
     from zoo.bench.timing import ROWS, STEPS, ns_per_token
 
     try:
-        found = round(ns_per_token(get_cell(name), INPUT_SIZE, HIDDEN_SIZE, _SECONDS), 1)
+        nanoseconds = round(ns_per_token(get_cell(name), INPUT_SIZE, HIDDEN_SIZE, _SECONDS), 1)
     except (DefinitionError, UsageError) as error:
         echo_err(f"Warning: {name} is not measured: {error}")
-        found = None
+        nanoseconds = None
     sizes = {"steps": STEPS, "batch": ROWS, "input_size": INPUT_SIZE, "hidden_size": HIDDEN_SIZE}
-    return {**sizes, "dtype": "float32", "ns_per_token": found}
+    return {**sizes, "dtype": "float32", "ns_per_token": nanoseconds}
 
 
 def _show(rows: list[CellInfo], speed: bool) -> None:

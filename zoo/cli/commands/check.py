@@ -1,4 +1,4 @@
-"""``zoo check``: does a member obey the laws of its kind?"""
+"""``zoo check``: check a component against the laws of its kind."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
 
 
 def _full_name(name: str) -> str:
-    """The name with its kind in front, ``optimizer:adam``."""
+    """The name with its kind: ``optimizer:adam``."""
     member = find_component(name)
     if issubclass(member, Modifier):
         raise UsageError(
@@ -66,11 +66,11 @@ def _full_name(name: str) -> str:
     return f"{member.kind}:{member.name}"
 
 
-def _spinner(words: str, quiet: bool) -> contextlib.AbstractContextManager[object]:
-    """A spinner on a terminal: the first check of a cell compiles for a minute."""
+def _spinner(text: str, quiet: bool) -> contextlib.AbstractContextManager[object]:
+    # The first check of a cell compiles for a minute.
     if quiet or not is_terminal():
         return contextlib.nullcontext()
-    return make_console().status(rich_text(words), spinner_style="cyan")
+    return make_console().status(rich_text(text), spinner_style="cyan")
 
 
 def _text(report: Report) -> str:

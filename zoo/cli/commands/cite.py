@@ -1,4 +1,4 @@
-"""``zoo cite``: references of cells, optimizers and samplers, for BibTeX."""
+"""``zoo cite``: BibTeX references of components."""
 
 from __future__ import annotations
 

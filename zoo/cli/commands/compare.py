@@ -1,7 +1,4 @@
-"""From the flags of ``zoo compare`` to the arguments of ``zoo.compare``.
-
-``zoo compare``: cells on tasks, alike but for themselves.
-"""
+"""``zoo compare``: train cells on tasks under equal conditions."""
 
 from __future__ import annotations
 
@@ -32,15 +29,15 @@ if TYPE_CHECKING:
 
 
 def split_names(text: str | None) -> list[str]:
-    """The parts of a list with commas, each once."""
+    """Split a comma-separated list; drop duplicates and empty parts."""
     return list(dict.fromkeys(part for part in map(str.strip, (text or "").split(",")) if part))
 
 
 def parse_rates(text: str | None) -> list[float] | None:
-    """The learning rates in a list with commas.
+    """Parse a comma-separated list of learning rates.
 
     Raises:
-        UsageError: if one is no number.
+        UsageError: if one is not a number.
     """
     if text is None:
         return None
@@ -55,23 +52,23 @@ def parse_rates(text: str | None) -> list[float] | None:
 def parse_options(
     cells: Sequence[str], tasks: Sequence[str], settings: Mapping[str, Any], assignments: Sequence[str]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """What ``--set`` chooses: options of cells and tasks by label, and settings of all runs.
+    """Parse ``--set``: options of cells and tasks by label, and settings of all runs.
 
     Args:
-        cells: As given to ``--cells``.
-        tasks: As given to ``--tasks``.
-        settings: Settings that were given as flags.
-        assignments: As given to ``--set``.
+        cells: Values of ``--cells``.
+        tasks: Values of ``--tasks``.
+        settings: Settings from other flags.
+        assignments: Values of ``--set``.
 
     Raises:
         ZooError: if a name is unknown or a value is not allowed.
     """
-    members = {
+    components = {
         **{label: cell_class(spec) for label, spec in label_specs("cell", cells)[0].items()},
         **{label: task_class(spec) for label, spec in label_specs("task", tasks)[0].items()},
     }
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
-    targets: list[Target] = [component_target(label, member) for label, member in members.items()]
+    targets: list[Target] = [component_target(label, component) for label, component in components.items()]
     targets += [
         component_target("optimizer", optimizer),
         schedule_target(settings.get("schedule", Config.schedule)),
@@ -189,14 +186,14 @@ def run(
     from zoo.comparison import Stopped
     from zoo.tables import parse_marker
 
-    place = parse_marker(markdown, "compare") if markdown else None
-    if place:
-        place.check()
+    marker = parse_marker(markdown, "compare") if markdown else None
+    if marker:
+        marker.check()
     load_plugins(plugin)
     arguments = _arguments(flags, assignments)
     try:
-        with open_compare_display(quiet, as_json) as watch:
-            comparison = zoo.compare(**arguments, on_event=watch)
+        with open_compare_display(quiet, as_json) as display:
+            comparison = zoo.compare(**arguments, on_event=display)
     except Stopped as stopped:
         files = repeated_flags(plugin, cells=arguments["cells"], tasks=arguments["tasks"])
         again = shlex.join(
@@ -208,8 +205,8 @@ def run(
         raise click.exceptions.Exit(128 + stopped.signal) from None
     if not quiet and not as_json:
         _show(comparison)
-    if place:
-        _write(place, comparison)
+    if marker:
+        _write(marker, comparison)
     if strict and comparison.failures:
         raise click.exceptions.Exit(1)
 
@@ -224,7 +221,7 @@ def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, A
 
 
 def _executor_flags(arguments: dict[str, Any]) -> list[str]:
-    """Where it was at work, which no file remembers."""
+    """Flags of the executor, which no file stores."""
     jobs = [] if arguments["jobs"] is None else [f"--jobs={arguments['jobs']}"]
     return [f"--on={arguments['on']}", *jobs] if arguments["on"] else []
 
@@ -240,14 +237,14 @@ def _show(comparison: Comparison) -> None:
     echo(f"{comparison.path / 'results.json'} and results.csv hold every run.")
 
 
-def _write(place: DocumentMarker, comparison: Comparison) -> None:
+def _write(marker: DocumentMarker, comparison: Comparison) -> None:
     from zoo.comparison.tables import describe_setup, list_warnings, make_tables
     from zoo.tables import markdown_section
 
     about = "\n".join(f"{line}  " for line in describe_setup(comparison.results)).rstrip()
     notes = "\n".join(f"- {line}" for line in list_warnings(comparison.results))
     paragraphs = [about, *map(markdown_section, make_tables(comparison.results)), *([notes] if notes else [])]
-    place.write(comparison.results["command"], paragraphs)
+    marker.write(comparison.results["command"], paragraphs)
 
 
 command = SectionedCommand("compare", callback=run, params=_FLAGS, help=_HELP)

@@ -1,11 +1,4 @@
-"""What an examination of ``zoo doctor`` found.
-
-Does the compiler work, and what does it compile for?
-
-What zoo stands on: itself, Python, packages, the system, the cache, the environment, plugins.
-
-``zoo doctor``: what a bug report should say, and what is broken.
-"""
+"""``zoo doctor``: checks of the installation, for bug reports."""
 
 from __future__ import annotations
 
@@ -36,13 +29,13 @@ from zoo.tables import plain_table
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What an examination found.
+    """The result of one check.
 
     Args:
-        name: What was looked at.
-        text: What was found, for people.
-        data: The same, for programs.
-        problem: What is broken, and what to do; empty if nothing is.
+        name: Name of the check.
+        text: The result as text.
+        data: The result for ``--json``.
+        problem: The problem and its remedy; empty if there is none.
     """
 
     name: str
@@ -56,12 +49,12 @@ FEATURES = ("sse2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
 
 
 def check_processor() -> CheckResult:
-    """The processor that kernels are compiled for."""
+    """The processor and its instruction sets."""
     try:
         from numba.core.registry import cpu_target
 
         triple, name, features = cpu_target.target_context.codegen().magic_tuple()
-    except Exception as error:  # whatever keeps Numba from working is the finding
+    except Exception as error:  # any error that keeps Numba from working is the result
         return _no_compiler("processor", error)
     enabled = [feature for feature in FEATURES if f"+{feature}" in features.split(",")]
     text = f"{_marketing_name()}compiled for {name} ({triple.partition('-')[0]}): {', '.join(enabled)}"
@@ -69,7 +62,7 @@ def check_processor() -> CheckResult:
 
 
 def _marketing_name() -> str:
-    """What Linux calls the processor; elsewhere nothing, since no file says."""
+    """Name of the processor on Linux; empty elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -79,7 +72,7 @@ def _marketing_name() -> str:
 
 
 def check_vectors() -> CheckResult:
-    """How many numbers one instruction handles."""
+    """Width of the vector instructions."""
     try:
         from numba import types
 
@@ -95,7 +88,7 @@ def check_vectors() -> CheckResult:
 
 
 def check_compiler() -> CheckResult:
-    """Whether a kernel compiles and runs."""
+    """Compile and run a kernel."""
     try:
         import numba
 
@@ -140,25 +133,25 @@ EXTRAS = ("hypothesis", "pytest")
 
 
 def check_zoo() -> CheckResult:
-    """Version and place."""
-    place = str(Path(zoo.__file__).parent)
-    return CheckResult("zoo", f"{zoo.__version__} in {place}", {"version": zoo.__version__, "path": place})
+    """Version and path of zoo."""
+    path = str(Path(zoo.__file__).parent)
+    return CheckResult("zoo", f"{zoo.__version__} in {path}", {"version": zoo.__version__, "path": path})
 
 
 def check_python() -> CheckResult:
-    """Which interpreter."""
+    """The interpreter."""
     number = platform.python_version()
     text = f"{platform.python_implementation()} {number}, {sys.executable}"
     return CheckResult("python", text, {"version": number, "path": sys.executable})
 
 
 def check_packages() -> CheckResult:
-    """Versions of what zoo needs, and of what the testing extra brings."""
-    found = {name: _version(name) for name in (*PACKAGES, *EXTRAS)}
-    missing = [name for name in PACKAGES if found[name] is None]
-    text = ", ".join(f"{name} {number}" for name, number in found.items() if number)
+    """Versions of the dependencies of zoo and of its testing extra."""
+    versions = {name: _version(name) for name in (*PACKAGES, *EXTRAS)}
+    missing = [name for name in PACKAGES if versions[name] is None]
+    text = ", ".join(f"{name} {number}" for name, number in versions.items() if number)
     problem = f"{', '.join(missing)} not installed; install recurrent-zoo again." if missing else ""
-    return CheckResult("packages", text, found, problem)
+    return CheckResult("packages", text, versions, problem)
 
 
 def _version(name: str) -> str | None:
@@ -174,7 +167,7 @@ def check_system() -> CheckResult:
 
 
 def check_threads() -> CheckResult:
-    """Processors that training uses."""
+    """Processors that training may use."""
     from zoo.layers.sharding import available_threads
 
     usable, present = available_threads(), os.cpu_count()
@@ -183,7 +176,7 @@ def check_threads() -> CheckResult:
 
 
 def check_cache() -> CheckResult:
-    """Whether compiled kernels can be kept."""
+    """Whether compiled kernels can be cached."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         writable = kernel_directory() is not None
@@ -196,15 +189,15 @@ def check_cache() -> CheckResult:
 
 
 def check_environment() -> CheckResult:
-    """What is set of Numba's variables and zoo's."""
+    """Environment variables of Numba and zoo."""
     names = sorted(name for name in os.environ if name.startswith(("NUMBA_", "ZOO_")))
-    found = {name: os.environ[name] for name in names}
-    text = " ".join(f"{name}={value}" for name, value in found.items())
-    return CheckResult("environment", text or "nothing set", found)
+    variables = {name: os.environ[name] for name in names}
+    text = " ".join(f"{name}={value}" for name, value in variables.items())
+    return CheckResult("environment", text or "nothing set", variables)
 
 
 def check_plugins() -> CheckResult:
-    """How many are loaded, and which failed; each foreign one was tried in a process of its own before."""
+    """Status of the plugins; each foreign one is first loaded in its own process."""
     doors = probe_plugins()
     try:
         records = Loader(discover=lambda: doors).plugins()
@@ -237,8 +230,8 @@ CHECKS: tuple[Callable[[], CheckResult], ...] = (
 
 
 def run_checks() -> list[CheckResult]:
-    """Everything, in order."""
-    return [look() for look in CHECKS]
+    """Run all checks in order."""
+    return [check() for check in CHECKS]
 
 
 @click.command()
@@ -251,13 +244,13 @@ def command(ctx: click.Context, as_json: bool) -> None:
     zoo's own is loaded in its own process, so that one that crashes or hangs is named. The exit code is 1 if
     something is broken.
     """
-    findings = run_checks()
-    problems = [finding.problem for finding in findings if finding.problem]
+    results = run_checks()
+    problems = [result.problem for result in results if result.problem]
     if as_json:
-        facts = {finding.name: finding.data for finding in findings}
+        facts = {result.name: result.data for result in results}
         echo(json.dumps({"ok": not problems, "problems": problems, **facts}, indent=2))
     else:
-        echo("\n".join(plain_table((finding.name, finding.text) for finding in findings)))
+        echo("\n".join(plain_table((result.name, result.text) for result in results)))
         echo()
         for problem in problems:
             echo(f"{styled('Broken:', fg='red', bold=True)} {problem}")

@@ -1,7 +1,4 @@
-"""How well a trained model does the task it was trained on.
-
-``zoo eval``: how well a trained model predicts a text, or does a task.
-"""
+"""``zoo eval``: measure a trained model on a text or on its task."""
 
 from __future__ import annotations
 
@@ -33,18 +30,18 @@ def evaluate_on_task(
     part: str | None,
     batches: int,
 ) -> dict[str, Any]:
-    """Loss and score of a model on its task.
+    """Measure loss and score of a model on its task.
 
     Args:
         trained: The model.
-        config: What it was trained with.
+        config: Configuration of its training.
         cls: Its task.
-        assignments: Options of the task in place of those of the run, ``"delay=100"``.
+        assignments: Options that replace those of the run: ``"delay=100"``.
         part: ``train``, ``valid`` or ``test``; None for ``test``.
-        batches: How many batches of the size of training are measured.
+        batches: Number of batches of the size of training.
 
     Raises:
-        UsageError: if an option is not the task's, or its sizes are no longer those of the model.
+        UsageError: if an option is unknown, or the sizes of the task are not those of the model.
     """
     _warn_of_change(trained, cls(**config.task_options))
     task = _task(cls, config, assignments)
@@ -54,31 +51,30 @@ def evaluate_on_task(
             f"{trained.source}: {task!r} has {sizes[0]} inputs and {sizes[1]} outputs; the model has "
             f"{trained.model.stack.input_size} and {trained.model.output_size}."
         )
-    chosen = part or "test"
-    found = evaluate_task(task, trained.model, chosen, batches, config.batch or 32)
+    part = part or "test"
+    score = evaluate_task(task, trained.model, part, batches, config.batch or 32)
     return {
         "task": task.name,
         "options": dict(task.options),
-        "part": chosen,
-        "examples": found.examples,
-        "loss": found.loss,
+        "part": part,
+        "examples": score.examples,
+        "loss": score.loss,
         "metric": task.metric,
-        "score": found.score,
+        "score": score.score,
         "higher_is_better": task.higher_is_better,
         "baseline": task.baseline(),
         "threshold": task.threshold,
-        "solved": found.solved,
+        "solved": score.solved,
     }
 
 
 def _task(cls: type[Task], config: Config, assignments: Sequence[str]) -> Task:
-    """The task of a run, with some options changed."""
     changes = assign(assignments, [component_target("task", cls)])["task"]
     return cls(**{**config.task_options, **changes})
 
 
 def _warn_of_change(trained: LoadedModel, task: Task) -> None:
-    """Warn if the examples of the task are not those of the training."""
+    """Warn if the task generates other examples than in training."""
     if trained.sha256 and task.fingerprint() != trained.sha256:
         sentence = (
             f"{trained.source}: {task.label()} has changed since training; it gives other examples now."
@@ -162,19 +158,20 @@ def command(
     else:
         _check_flags(f"{path} was trained on no task", None, set=assignments, batches=batches, task=task)
         facts = evaluate_on_text(trained, sources, glob, part, on_unknown or "error")
-        lines = _report(facts)
+        lines = _text_report(facts)
     echo(json.dumps({"run": path, **facts}) if as_json else "\n".join(lines))
 
 
-def _check_flags(why: str, part: str | None, **given: Any) -> None:
-    """Refuse options that mean nothing for what the model was trained on."""
-    strangers = [name.replace("_", "-") for name, value in given.items() if value]
-    if strangers or part == "all":
-        raise UsageError(f"{why}; --{strangers[0] if strangers else 'part all'} does not apply to it.")
+def _check_flags(reason: str, part: str | None, **given: Any) -> None:
+    """Reject flags that do not apply to the training data of the model."""
+    inapplicable = [name.replace("_", "-") for name, value in given.items() if value]
+    if inapplicable or part == "all":
+        raise UsageError(
+            f"{reason}; --{inapplicable[0] if inapplicable else 'part all'} does not apply to it."
+        )
 
 
 def _score_report(facts: dict[str, Any]) -> list[str]:
-    """Loss and score for people."""
     options = ", ".join(f"{name}={value!r}" for name, value in facts["options"].items())
     rows = [
         ("task", f"{facts['task']}({options}), {facts['part']} part: {facts['examples']:,} examples"),
@@ -186,8 +183,7 @@ def _score_report(facts: dict[str, Any]) -> list[str]:
     return plain_table([*rows, *solved])
 
 
-def _report(facts: dict[str, Any]) -> list[str]:
-    """The numbers for people."""
+def _text_report(facts: dict[str, Any]) -> list[str]:
     unit = "bits/byte" if facts["level"] == "byte" else "bits/char"
     part = "whole text" if facts["part"] == "all" else f"{facts['part']} part"
     skipped = f", {facts['skipped']:,} unknown ones left out" if facts["skipped"] else ""

@@ -1,4 +1,4 @@
-"""``zoo export``: a trained model as an ONNX graph, or as C."""
+"""``zoo export``: write a trained model as an ONNX graph or as C."""
 
 from __future__ import annotations
 
@@ -65,22 +65,22 @@ def command(
 
 
 def _default_target(path: Path, form: str, step: bool) -> Path:
-    """A file in the current directory, called after the run."""
+    """A file in the current directory with the name of the run."""
     from zoo.export.c.literals import identifier_prefix
 
     name = real_path(path).name.removesuffix(".safetensors")
     return Path(f"{identifier_prefix(name)}.c" if form == "c" else f"{name}{'-step' * step}.onnx")
 
 
-def _onnx_rows(found: OnnxFile) -> Iterator[tuple[str, str]]:
-    yield "file", f"{found.path}, {found.bytes:,} bytes"
-    yield "opset", f"{found.opset}: {', '.join(found.operators)}"
-    yield "inputs", ", ".join(found.inputs)
-    yield "outputs", ", ".join(found.outputs)
+def _onnx_rows(file: OnnxFile) -> Iterator[tuple[str, str]]:
+    yield "file", f"{file.path}, {file.bytes:,} bytes"
+    yield "opset", f"{file.opset}: {', '.join(file.operators)}"
+    yield "inputs", ", ".join(file.inputs)
+    yield "outputs", ", ".join(file.outputs)
 
 
-def _c_rows(found: CFiles) -> Iterator[tuple[str, str]]:
-    sizes = found.sizes
-    yield "files", f"{found.source}, {found.header}"
-    yield "names", f"{found.prefix}_init, {found.prefix}_step, ..."
+def _c_rows(files: CFiles) -> Iterator[tuple[str, str]]:
+    sizes = files.sizes
+    yield "files", f"{files.source}, {files.header}"
+    yield "names", f"{files.prefix}_init, {files.prefix}_step, ..."
     yield "bytes", f"weights {sizes['weights']:,}, states {sizes['states']:,}, scratch {sizes['scratch']:,}"

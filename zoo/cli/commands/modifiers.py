@@ -1,4 +1,4 @@
-"""``zoo modifiers``: which modifiers there are."""
+"""``zoo modifiers``: list the modifiers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``zoo new``: a plugin package to start from."""
+"""``zoo new``: write a plugin package with one cell."""
 
 from __future__ import annotations
 

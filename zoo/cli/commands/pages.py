@@ -1,4 +1,4 @@
-"""``zoo pages``: a page with a picture for each cell."""
+"""``zoo pages``: write a page with a diagram for each cell."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     echo(f"{cells}: {written} files written, {removed} removed, {same} as they were, in {out}")
 
 
-def _list_some(paths: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(paths) - most} more" if len(paths) > most else ""
-    return f"{', '.join(paths[:most])}{more}"
+def _list_some(paths: Sequence[str], limit: int = 5) -> str:
+    more = f" and {len(paths) - limit} more" if len(paths) > limit else ""
+    return f"{', '.join(paths[:limit])}{more}"

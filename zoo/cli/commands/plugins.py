@@ -1,4 +1,4 @@
-"""``zoo plugins``: what became of every plugin."""
+"""``zoo plugins``: list the plugins and their status."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
     for record in records:
         if record.status == "failed":
             echo(f"\n{bold(f'{record.name} failed:')} {record.error.rstrip('.')}.")
-            _explain(record, verbose)
+            _print_cause(record, verbose)
 
 
 def _row(record: PluginRecord) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def _facts(record: PluginRecord) -> dict[str, Any]:
     return {**{name: getattr(record, name) for name in names}, "provides": list(record.provides)}
 
 
-def _explain(record: PluginRecord, verbose: bool) -> None:
+def _print_cause(record: PluginRecord, verbose: bool) -> None:
     if record.cause is None:
         return
     if verbose:

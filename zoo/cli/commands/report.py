@@ -1,4 +1,4 @@
-"""``zoo report``: a run or a comparison as a page."""
+"""``zoo report``: write the page of a run or a comparison."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""From the flags of ``zoo sample`` to a chain of samplers.
-
-``zoo sample``: text from a trained model.
-"""
+"""``zoo sample``: generate text with a trained model."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from zoo.registry import get_sampler, registry_of
 
 
 class Shorthand(NamedTuple):
-    """A flag that stands for a sampler and the value of its one option."""
+    """A flag that adds a sampler and sets its option."""
 
     flag: str
     sampler: str
@@ -60,25 +57,25 @@ SHORTHANDS = (
 
 
 def make_chain(names: Sequence[str], flags: Mapping[str, Any], assignments: Sequence[str]) -> Chain:
-    """The samplers that were named, in their order, then those that flags stand for, in the table's order.
+    """Chain the samplers of ``--sampler`` in their order, then those of shorthands in the order of the table.
 
-    A flag whose sampler was named sets the option of that one, in its place.
+    A shorthand whose sampler was named sets the option of that one.
 
     Args:
-        names: What ``--sampler`` was given.
+        names: Values of ``--sampler``.
         flags: Values of the shorthands; None where one was not given.
-        assignments: What ``--set`` was given.
+        assignments: Values of ``--set``.
 
     Raises:
-        UnknownNameError: if no sampler has a name.
-        UsageError: if a value is not allowed or an option unknown.
+        UnknownNameError: if a sampler is unknown.
+        UsageError: if a value is invalid or an option unknown.
     """
-    asked = [shorthand for shorthand in SHORTHANDS if flags.get(shorthand.flag) is not None]
+    given = [shorthand for shorthand in SHORTHANDS if flags.get(shorthand.flag) is not None]
     if flags.get("temperature") == 0:
         raise UsageError(
             "--temperature 0 would divide by zero; for the most probable symbol use --sampler greedy."
         )
-    order = [*names, *(shorthand.sampler for shorthand in asked if shorthand.sampler not in names)]
+    order = [*names, *(shorthand.sampler for shorthand in given if shorthand.sampler not in names)]
     targets = [component_target(name, registry_of(Sampler).cls(name)) for name in dict.fromkeys(order)]
     if assignments and not targets:
         raise UsageError(
@@ -86,7 +83,7 @@ def make_chain(names: Sequence[str], flags: Mapping[str, Any], assignments: Sequ
             f"such as --top-k 40."
         )
     chosen = assign(assignments, targets)
-    for shorthand in asked:
+    for shorthand in given:
         if shorthand.option in chosen[shorthand.sampler]:
             flag = shorthand.flag.replace("_", "-")
             raise UsageError(
@@ -177,7 +174,7 @@ def run(
     plugin: Sequence[str],
     **shorthands: Any,
 ) -> None:
-    """Write; the arguments are those of the command line."""
+    """Sample; the arguments are those of the command line."""
     load_plugins(plugin)
     chain = make_chain(names, shorthands, assignments)
 
@@ -204,11 +201,11 @@ def _read_prompt(level: str) -> str | bytes:
 
 
 def _write(pieces: Iterable[str]) -> None:
-    """Each piece at once to a person; to a program in blocks."""
-    live = is_terminal()
+    """Write and flush each piece to a terminal; write buffered to a file or pipe."""
+    to_terminal = is_terminal()
     for piece in pieces:
-        sys.stdout.write(escape_controls(piece) if live else piece)
-        if live:
+        sys.stdout.write(escape_controls(piece) if to_terminal else piece)
+        if to_terminal:
             sys.stdout.flush()
     sys.stdout.write("\n")
 

@@ -1,4 +1,4 @@
-"""``zoo show``: everything that is known of one member."""
+"""``zoo show``: the card, source or kernel plan of one component."""
 
 from __future__ import annotations
 
@@ -58,13 +58,15 @@ def command(
     A cell in a file of yours is FILE.py:Class.
     """
     _check_flags(source, graph, assignments, (input_size, hidden_size))
-    member = find_component(name)
+    component = find_component(name)
     if graph:
-        _show_graph(_with_options(member, assignments), input_size or INPUT_SIZE, hidden_size or HIDDEN_SIZE)
+        _show_graph(
+            _with_options(component, assignments), input_size or INPUT_SIZE, hidden_size or HIDDEN_SIZE
+        )
     elif source:
-        _show_source(_with_options(member, assignments))
+        _show_source(_with_options(component, assignments))
     else:
-        echo("\n".join(_card(member)))
+        echo("\n".join(_card(component)))
 
 
 def _check_flags(source: bool, graph: bool, assignments: Sequence[str], sizes: Sequence[int | None]) -> None:
@@ -76,33 +78,32 @@ def _check_flags(source: bool, graph: bool, assignments: Sequence[str], sizes: S
         raise click.UsageError("--input and --hidden are sizes for --graph; add it.")
 
 
-def _with_options(member: type[Component], assignments: Sequence[str]) -> Component:
-    """The member with the options of ``--set``."""
-    return member(**assign(assignments, [component_target(member.kind, member)])[member.kind])
+def _with_options(component: type[Component], assignments: Sequence[str]) -> Component:
+    return component(**assign(assignments, [component_target(component.kind, component)])[component.kind])
 
 
-def _show_graph(member: Component, input_size: int, hidden_size: int) -> None:
-    if not isinstance(member, Cell):
+def _show_graph(component: Component, input_size: int, hidden_size: int) -> None:
+    if not isinstance(component, Cell):
         raise UsageError(
-            f"{member.label()}: only the kernels of a cell are derived; --source prints its module."
+            f"{component.label()}: only the kernels of a cell are derived; --source prints its module."
         )
-    if not member.is_derived():
+    if not component.is_derived():
         echo(
-            f"{member.label()} brings its own kernels: nothing is derived, so there is no plan. "
-            f"`zoo show {member.name} --source` prints them."
+            f"{component.label()} brings its own kernels: nothing is derived, so there is no plan. "
+            f"`zoo show {component.name} --source` prints them."
         )
         return
     from zoo.cli.plan_page import plan_lines
     from zoo.compiler.explain import explain
 
-    echo("\n".join(plan_lines(explain(member), input_size, hidden_size)))
+    echo("\n".join(plan_lines(explain(component), input_size, hidden_size)))
 
 
-def _show_source(member: Component) -> None:
+def _show_source(component: Component) -> None:
     text = (
-        _derived_source(member)
-        if isinstance(member, Cell) and member.is_derived()
-        else _module_source(member)
+        _derived_source(component)
+        if isinstance(component, Cell) and component.is_derived()
+        else _module_source(component)
     )
     if is_terminal():
         from rich.syntax import Syntax
@@ -115,39 +116,38 @@ def _show_source(member: Component) -> None:
 
 
 def _derived_source(cell: Cell) -> str:
-    """The module that zoo derives from a cell's step."""
+    """The module that zoo derives from the step of a cell."""
     from zoo.compiler.compile import plan_kernels
 
     return plan_kernels(cell).source
 
 
-def _module_source(member: Component) -> str:
-    """The module that defines a member."""
-    module = type(member).__module__
+def _module_source(component: Component) -> str:
+    module = type(component).__module__
     try:
         return inspect.getsource(sys.modules[module])
     except (OSError, TypeError, KeyError):
-        raise UsageError(f"{member.label()}: the source of its module {module} cannot be found.") from None
+        raise UsageError(f"{component.label()}: the source of its module {module} cannot be found.") from None
 
 
-def _card(member: type[Component]) -> Iterator[str]:
-    yield f"{bold(member.name)}  {dim(f'{member.kind}, {member.family}, {_origin(member)}')}"
+def _card(component: type[Component]) -> Iterator[str]:
+    yield f"{bold(component.name)}  {dim(f'{component.kind}, {component.family}, {_origin(component)}')}"
     yield ""
-    yield from _indented(_strip_markup(inspect.getdoc(member) or ""))
-    for heading, rows in declaration_tables(member).items():
+    yield from _indented(_strip_markup(inspect.getdoc(component) or ""))
+    for heading, rows in declaration_tables(component).items():
         yield ""
         yield bold(heading)
         yield from _indented(plain_table(rows) if rows else ["none"])
-    if issubclass(member, Cell):
-        yield from ("", bold("Traces"), *_indented(_traces(member())))
-        yield from ("", bold("Memory"), *_indented(_wrapped(_memory(member()))))
+    if issubclass(component, Cell):
+        yield from ("", bold("Traces"), *_indented(_traces(component())))
+        yield from ("", bold("Memory"), *_indented(_wrapped(_memory(component()))))
     yield ""
     yield bold("Reference")
-    yield from _indented(_reference(member))
+    yield from _indented(_reference(component))
 
 
 def _strip_markup(docstring: str) -> list[str]:
-    """The lines of a docstring without its markup."""
+    """The lines of a docstring without markup."""
     return re.sub(r"::$", ":", docstring, flags=re.MULTILINE).replace("``", "").splitlines()
 
 
@@ -155,16 +155,16 @@ def _indented(lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
     return (f"  {line}".rstrip() for line in lines)
 
 
-def _origin(member: type[Component]) -> str:
-    registry = registry_of(COMPONENT_CLASSES[member.kind])
-    root = member.name.partition(MODIFIER_SEPARATOR)[0]  # modifiers follow the name of a cell
-    if root in registry.list() and find_component(f"{member.kind}:{member.name}") is member:
+def _origin(component: type[Component]) -> str:
+    registry = registry_of(COMPONENT_CLASSES[component.kind])
+    root = component.name.partition(MODIFIER_SEPARATOR)[0]  # modifiers follow the name of a cell
+    if root in registry.list() and find_component(f"{component.kind}:{component.name}") is component:
         return f"from {registry.source(root)}"
-    return f"from {inspect.getsourcefile(member) or member.__module__}, registered nowhere"
+    return f"from {inspect.getsourcefile(component) or component.__module__}, registered nowhere"
 
 
 def _traces(cell: Cell) -> list[str]:
-    """What ``forward(x, trace=...)`` takes; a cell whose step cannot be read has a card all the same."""
+    """The values that ``forward(x, trace=...)`` takes, or why they are unknown."""
     from zoo.cell_pages.trace_table import trace_table
 
     try:
@@ -174,7 +174,7 @@ def _traces(cell: Cell) -> list[str]:
 
 
 def _memory(cell: Cell) -> str:
-    """What a cell keeps for the way back; a cell that cannot be compiled has a card all the same."""
+    """Bytes that a cell saves for backward, or why they are unknown."""
     from zoo.layers.tape_size import tape_elements_per_token
 
     try:
@@ -184,12 +184,12 @@ def _memory(cell: Cell) -> str:
     return f"keeps {4 * found:,} bytes per token at H={HIDDEN_SIZE}, float32"
 
 
-def _reference(member: type[Component]) -> Iterator[str]:
-    card = member.card
+def _reference(component: type[Component]) -> Iterator[str]:
+    card = component.card
     remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
     yield from _wrapped(card.citation())
     yield from [card.url] if card.published else []
-    if issubclass(member, Cell):
+    if issubclass(component, Cell):
         yield from _wrapped(f"Scope: {card.scope}, {SCOPES[card.scope]}.")
     for heading, text in remarks.items():
         yield from _wrapped(f"{heading}: {text}") if text else ()

@@ -1,4 +1,4 @@
-"""``zoo tasks``: which tasks there are."""
+"""``zoo tasks``: list the tasks."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def _facts(name: str) -> dict[str, Any]:
 
 
 def _measures(cls: type[Task]) -> dict[str, Any]:
-    """Sizes and baseline, which a task that lacks a package or a text cannot tell."""
+    """Sizes and baseline; None, with a warning, for a task that lacks a package or a text."""
     task = cls()
-    found: dict[str, Any] = {"inputs": None, "outputs": None, "baseline": None}
+    measures: dict[str, Any] = {"inputs": None, "outputs": None, "baseline": None}
     try:
-        found.update(inputs=task.input_size, outputs=task.output_size, baseline=task.baseline())
+        measures.update(inputs=task.input_size, outputs=task.output_size, baseline=task.baseline())
     except ZooError as error:
         echo_err(f"Warning: {error}")
-    return {**found, "higher_is_better": task.higher_is_better}
+    return {**measures, "higher_is_better": task.higher_is_better}
 
 
 def _row(facts: dict[str, Any]) -> list[str]:

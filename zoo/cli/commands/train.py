@@ -1,7 +1,4 @@
-"""From flags, and a run to resume, to the arguments of ``zoo.train``.
-
-``zoo train``: a text or a task in, a run directory out.
-"""
+"""``zoo train``: train a model on a text or a task, into a run directory."""
 
 from __future__ import annotations
 
@@ -45,17 +42,17 @@ def train_arguments(
     resume: bool,
     trackers: Sequence[str] = (),
 ) -> Settings:
-    """What ``zoo.train`` is called with: the stored settings of a run, then the flags, then ``--set``.
+    """The arguments of ``zoo.train``: the stored settings of a run, then the flags, then ``--set``.
 
     Args:
-        given: The settings that were given as flags.
-        assignments: What ``--set`` was given.
+        given: Settings from flags.
+        assignments: Values of ``--set``.
         out: The run directory.
-        resume: Whether to go on with the run in it.
+        resume: Whether to resume the run in it.
         trackers: Names of trackers.
 
     Raises:
-        ZooError: if a name is unknown, a value is not allowed, or the stored settings cannot be read.
+        ZooError: if a name is unknown, a value is invalid, or the stored settings cannot be read.
     """
     from zoo.training.resume import resume_config
 
@@ -68,29 +65,29 @@ def train_arguments(
     named = {"cell": cell.name, **({} if task is None else {"task": task.name})}
     settings = {**_stored_settings(stored, {**given, **named}), **given}
     settings.pop("task", None)
-    followers = _trackers_by_prefix(trackers)
-    watching = [component_target(prefix, follower) for prefix, follower in followers.items()]
-    chosen = assign(assignments, [*_targets(cell, task, settings), *watching])
+    tracker_classes = _trackers_by_prefix(trackers)
+    tracker_targets = [component_target(prefix, tracker) for prefix, tracker in tracker_classes.items()]
+    chosen = assign(assignments, [*_targets(cell, task, settings), *tracker_targets])
     for name in ("optimizer", "schedule"):
         settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
     if task is not None:
         settings["task"] = task(**{**settings.pop("task_options", {}), **chosen["task"]})
-    settings["trackers"] = [follower(**chosen[prefix]) for prefix, follower in followers.items()]
+    settings["trackers"] = [tracker(**chosen[prefix]) for prefix, tracker in tracker_classes.items()]
     settings["cell"] = cell(**{**settings.pop("cell_options", {}), **chosen["cell"]})
     return settings
 
 
 def note_of_new_run(out: str) -> str | None:
-    """What to print if ``--resume`` finds no run in a directory and begins one; None if there is a run.
+    """The note that ``--resume`` starts a new run; None if there is a run to resume.
 
-    A misspelt directory is the usual cause, so the note names the nearest run beside it.
+    A misspelt directory is the usual cause, so the note suggests a run with a similar name.
     """
     from zoo.storage import RunDirectory
 
     path = Path(out)
     if RunDirectory(path).holds_run():
         return None
-    with suppress(OSError):  # without a parent that can be read there is no hint
+    with suppress(OSError):  # no hint without a readable parent
         beside = [
             each.name for each in path.absolute().parent.iterdir() if RunDirectory(each).config_path.is_file()
         ]
@@ -102,12 +99,12 @@ def note_of_new_run(out: str) -> str | None:
 
 def _trackers_by_prefix(names: Sequence[str]) -> dict[str, type[Tracker]]:
     """Trackers by the prefix of their options: ``tracker`` if there is one, else their own names."""
-    found = [registry_of(Tracker).cls(name) for name in dict.fromkeys(names)]
-    return {("tracker" if len(found) == 1 else follower.name): follower for follower in found}
+    classes = [registry_of(Tracker).cls(name) for name in dict.fromkeys(names)]
+    return {("tracker" if len(classes) == 1 else cls.name): cls for cls in classes}
 
 
 def _stored_settings(config: Config | None, given: Mapping[str, Any]) -> Settings:
-    """The settings of a stored run that still count; options of what is replaced do not."""
+    """The stored settings of a run, without options of components that flags replace."""
     if config is None:
         return {}
     settings = {**config.to_json(), "data": config.data or None}
@@ -120,11 +117,11 @@ def _stored_settings(config: Config | None, given: Mapping[str, Any]) -> Setting
 
 
 def _cell(given: str | None, stored: Config | None) -> type[Cell]:
-    """The cell that was given, or that of the stored run, or the default."""
+    """The given cell, or that of the stored run, or the default."""
     if given is not None or stored is None:
         return cell_class(given or Config.cell)
     try:
-        return registered_cell(stored.cell)  # never `cell_class`, which runs the file that a text names
+        return registered_cell(stored.cell)  # never `cell_class`, which could load a file
     except UnknownNameError as error:
         from zoo.storage.strict_json import quote  # which imports NumPy
 
@@ -135,7 +132,7 @@ def _cell(given: str | None, stored: Config | None) -> type[Cell]:
 
 
 def _task(given: str | None, stored: Config | None) -> type[Task] | None:
-    """The task that was given, or that of the stored run, if there is one."""
+    """The given task, or that of the stored run, if any."""
     if given is not None:
         return task_class(given)
     return None if stored is None or stored.task is None else trained_task(stored.task)
@@ -153,21 +150,21 @@ def schedule_target(name: str) -> Target:
     """The settings of a schedule.
 
     Raises:
-        UsageError: if there is no such schedule.
+        UsageError: if the schedule is unknown.
     """
-    found = SCHEDULES.get(name) or type(make_schedule(name))  # which raises, with the names there are
-    readers = {field.name: _number(name, field.name, str(field.type)) for field in dataclasses.fields(found)}
+    cls = SCHEDULES.get(name) or type(make_schedule(name))  # raises for an unknown name
+    readers = {field.name: _number(name, field.name, str(field.type)) for field in dataclasses.fields(cls)}
     return Target("schedule", f"schedule {name!r}", readers)
 
 
 def _number(schedule: str, name: str, kind: str) -> Callable[[str], Any]:
-    convert, words = _NUMBERS[kind]
+    convert, description = _NUMBERS[kind]
 
     def read(text: str) -> Any:
         try:
             return convert(text)
         except ValueError:
-            raise UsageError(f"schedule {schedule!r}: {name} is {text!r}; expected {words}.") from None
+            raise UsageError(f"schedule {schedule!r}: {name} is {text!r}; expected {description}.") from None
 
     return read
 
@@ -237,24 +234,24 @@ def run(
         raise click.UsageError("--resume needs --out DIR, the directory of the run.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     extra_flags = repeated_flags(plugin, cell=[flags["cell"]], task=[flags["task"]])
-    with open_display(quiet or rank_of_launch() > 0, as_json, extra_flags) as watch:
+    with open_display(quiet or rank_of_launch() > 0, as_json, extra_flags) as display:
         from zoo.training import Interrupted, train
 
         load_plugins(plugin)
         arguments = train_arguments(given, assignments, out, resume, trackers)
         note = note_of_new_run(out) if resume and out is not None and rank_of_launch() == 0 else None
 
-        def following(event: dict[str, Any]) -> None:
+        def on_event(event: dict[str, Any]) -> None:
             nonlocal note
-            if note is not None:  # not before the first event: the directory may be refused
+            if note is not None:  # not before the first event: the directory may be invalid
                 echo_err(f"Note: {note}")
                 if as_json:
-                    watch({"event": "note", "text": note})
+                    display({"event": "note", "text": note})
                 note = None
-            watch(event)
+            display(event)
 
         try:
-            train(**arguments, out=out, resume=resume, on_event=following)
+            train(**arguments, out=out, resume=resume, on_event=on_event)
         except Interrupted as stopped:
             if rank_of_launch() > 0:
                 raise click.exceptions.Exit(128 + stopped.signal) from None
@@ -273,7 +270,7 @@ def run(
 
 
 def _tracker_flags(trackers: Sequence[str], assignments: Sequence[str]) -> list[str]:
-    """The trackers and their options, which no run keeps."""
+    """Flags of the trackers and their options, which no run stores."""
     prefixes = ("tracker.", *(f"{name}." for name in trackers))
     sets = [text for text in assignments if trackers and text.startswith(prefixes)]
     return [
