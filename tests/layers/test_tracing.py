@@ -57,7 +57,7 @@ def test_a_trace_is_what_the_names_of_a_running_step_stand_for(name):
                 np.testing.assert_allclose(found, as_stored(value), rtol=1e-12, atol=1e-14, err_msg=called)
     for state, value in last.items():
         np.testing.assert_allclose(traces[state][-1], value, rtol=1e-12, atol=1e-14, err_msg=state)
-    (output,) = {called for called, each in values.items() if each.parts == (step_graph_of(trial.cell).y,)}
+    (output,) = {called for called, each in values.items() if each.nodes == (step_graph_of(trial.cell).y,)}
     np.testing.assert_allclose(traces[f"l0.{output}"], y, rtol=1e-12, atol=1e-14)
 
 
@@ -322,8 +322,8 @@ class Swapped(zoo.Cell):
 
 def test_the_plain_name_is_that_of_the_value_which_had_it_last():
     found = traceable_values(Swapped())
-    assert found["a"].parts == found["b"].parts == found["kept"].parts != found["a_1"].parts
-    assert found["a_1"].parts == found["b_1"].parts
+    assert found["a"].nodes == found["b"].nodes == found["kept"].nodes != found["a_1"].nodes
+    assert found["a_1"].nodes == found["b_1"].nodes
     assert {found[name].function for name in ("a", "a_1", "b_1")} == {"tanh"}
 
 

@@ -112,7 +112,7 @@ class Again:
 
     def slope(self, name: str, t: int, direction: Array, eps: float = 1e-6) -> float:
         """The derivative of the loss as a value of one step moves in a direction, by differences."""
-        parts, value = self.values[name].parts, self.traces[f"l0.{name}"][t]
+        parts, value = self.values[name].nodes, self.traces[f"l0.{name}"][t]
         planes = (
             [(value[:, i], direction[:, i]) for i in range(2)] if len(parts) > 1 else [(value, direction)]
         )
@@ -130,7 +130,7 @@ def differentiable(cell: zoo.Cell) -> list[str]:
     return [
         name
         for name, value in traceable_values(cell).items()
-        if all(part in back.totals and part.op not in ("x", "state", "input") for part in value.parts)
+        if all(part in back.totals and part.op not in ("x", "state", "input") for part in value.nodes)
     ]
 
 

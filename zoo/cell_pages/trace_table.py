@@ -27,11 +27,11 @@ def _trace_row(cell: Cell, name: str, value: TraceableValue | None) -> list[str]
 def _description(cell: Cell, value: TraceableValue) -> list[str]:
     """What a value is."""
     words = ["state"] if value.is_state else []
-    words += ["output"] if value.parts == (step_graph_of(cell).y,) else []
+    words += ["output"] if value.nodes == (step_graph_of(cell).y,) else []
     if value.function in SQUASHING_RANGES:
         low, high = SQUASHING_RANGES[value.function]
         words.append(f"{value.function}, from {low:g} to {high:g}")
     elif value.function:
         words.append(value.function)
-    words += ["complex, as real and imaginary parts"] if len(value.parts) > 1 else []
+    words += ["complex, as real and imaginary parts"] if len(value.nodes) > 1 else []
     return words + ([] if value.varies else ["the same at every step"])

@@ -176,7 +176,7 @@ class _Collector:
         if self.unrolled is None:
             return np.zeros((*front, *self.layer.states[self.layer.prefix + name]), dtype)
         value, numbers = self.values[name], self.unrolled.numbers
-        planes = (2,) if len(value.parts) > 1 else ()
+        planes = (2,) if len(value.nodes) > 1 else ()
         shape = (*front, *planes, *concrete_shape(value.shape, numbers.sizes))
         if value.varies:
             return np.zeros(shape, dtype)
@@ -197,7 +197,7 @@ class _ValueCollector(_Collector):
     """Values, taken up after the layer's forward pass."""
 
     def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:  # noqa: ARG002
-        return value.parts
+        return value.nodes
 
     def take(self, steps: slice, rows: Rows, tape: DirectionTape) -> None:
         """Take up some steps of some rows."""
@@ -219,7 +219,7 @@ class _GradientCollector(_Collector):
 
     def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:
         back = step_vjp(self.layer.cell)
-        found = [back.of(each) for each in value.parts]
+        found = [back.gradient_of(each) for each in value.nodes]
         nodes = tuple(node for node in found if node is not None)
         if len(nodes) < len(found) or not value.varies:
             raise UsageError(

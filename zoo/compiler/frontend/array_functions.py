@@ -362,9 +362,9 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:  # no
     terms = [
         _take_diagonals(Term(operand, letters)) for operand, letters in zip(operands, inputs, strict=True)
     ]
-    for place in range(len(terms)):
-        others = {*result, *(letter for i, term in enumerate(terms) if i != place for letter in term.letters)}
-        terms[place] = _sum_unused(terms[place], others)
+    for index in range(len(terms)):
+        others = {*result, *(letter for i, term in enumerate(terms) if i != index for letter in term.letters)}
+        terms[index] = _sum_unused(terms[index], others)
     while len(terms) > 1:
         first, second, *rest = terms
         wanted = {*result, *(letter for term in rest for letter in term.letters)}
@@ -426,14 +426,14 @@ def _take_diagonals(term: Term) -> Term:
         return term
     first = letters.index(twice)
     second = letters.index(twice, first + 1)
-    rest = "".join(letter for place, letter in enumerate(letters) if place not in (first, second))
+    rest = "".join(letter for axis, letter in enumerate(letters) if axis not in (first, second))
     return _take_diagonals(Term(np.diagonal(array, 0, first, second), rest + twice))
 
 
 def _sum_unused(term: Term, wanted: Iterable[str]) -> Term:
     """Sum over the letters that nothing else has."""
     kept = "".join(letter for letter in term.letters if letter in wanted)
-    axes = tuple(place for place, letter in enumerate(term.letters) if letter not in kept)
+    axes = tuple(axis for axis, letter in enumerate(term.letters) if letter not in kept)
     return Term(np.sum(term.array, axis=axes), kept) if axes else term
 
 

@@ -1,8 +1,7 @@
-"""Where in the user's ``step`` something went wrong, and the one sentence that says so.
+"""Errors in a ``step``, with the source location in the user's code.
 
-What refuses to be compiled raises a :class:`TraceError`, which knows what was found and what to
-write instead. The traceback knows where: the innermost line that belongs to neither zoo nor NumPy nor Python
-itself.
+Code that cannot be compiled raises a :class:`TraceError` with its replacement. The location is the innermost
+line of the traceback that belongs neither to zoo nor to NumPy nor to the standard library.
 """
 
 from __future__ import annotations
@@ -21,37 +20,37 @@ from zoo.base import Cell
 from zoo.compiler.ir.graph import ClosedGraphError
 from zoo.errors import DefinitionError, ZooError
 
-# A longer expression is quoted up to here.
+# Longer expressions are cut at this length.
 _MAX_QUOTE = 100
 
 
 class TraceError(Exception):
-    """Something that cannot be compiled: what was found, and what to write instead; no full stop.
+    """Code that cannot be compiled, and its replacement; the text has no full stop.
 
-    No TypeError, which NumPy would catch and replace with its own.
+    It is not a TypeError, which NumPy would replace with its own.
     """
 
 
 class UnknownAttributeError(TraceError, AttributeError):
-    """The same for an attribute, so that ``hasattr`` and NumPy may ask."""
+    """An unknown attribute, for which ``hasattr`` returns False."""
 
 
 def definition_error(error: Exception, cell: Cell) -> DefinitionError:
-    """The sentence about an error that came out of ``step``: who, where, what was found, what to write."""
+    """Return the error of a cell's class for an exception in its ``step``."""
     frames = list(_frames(error.__traceback__))
-    theirs = [each for each in frames if not _is_library_file(each.file)]
-    where = source_location(*theirs[-1]) if theirs else step_location(cell)
+    user_frames = [each for each in frames if not _is_library_file(each.file)]
+    where = source_location(*user_frames[-1]) if user_frames else step_location(cell)
     inside_kernels = any(Path(each.file).is_relative_to(_KERNELS) for each in frames)
     return error_at(cell, where, _CALLS_A_KERNEL if inside_kernels else _problem(error, cell))
 
 
 def error_at(cell: Cell, where: str, problem: str) -> DefinitionError:
-    """A problem as an error about the cell's class."""
+    """Return the error of a cell's class at a source location."""
     return DefinitionError(f"{cell.error_name()}: {where}: {problem}{'' if problem.endswith('?') else '.'}")
 
 
 def source_location(frame: FrameType, instruction: int, line: int) -> str:
-    """``file.py:12, in `expression```; without a source, the function in place of the expression."""
+    """Return ``file.py:12, in `expression```; without a source, the function in place of the expression."""
     name = frame.f_code.co_filename
     expression = _expression(frame, instruction) or linecache.getline(name, line, frame.f_globals).strip()
     where = f"{Path(name).name}:{line}"
@@ -59,7 +58,7 @@ def source_location(frame: FrameType, instruction: int, line: int) -> str:
 
 
 def step_location(cell: Cell) -> str:
-    """Where ``step`` begins."""
+    """Return the source location of the definition of ``step``."""
     code = getattr(inspect.unwrap(type(cell).step), "__code__", None)  # type: ignore[attr-defined]
     return f"{Path(code.co_filename).name}:{code.co_firstlineno}, in step" if code is not None else "step"
 
@@ -92,7 +91,6 @@ _LIBRARY_PATHS = (_ZOO / "compiler", _KERNELS, _MODIFIERS, _ZOO / "functions.py"
 
 
 def _is_library_file(file: str) -> bool:
-    """Whether a line is of no use to the author of a cell."""
     path = Path(file)
     if any(path.is_relative_to(directory) for directory in _LIBRARY_PATHS):
         return True
@@ -101,7 +99,7 @@ def _is_library_file(file: str) -> bool:
 
 
 def _expression(frame: FrameType, instruction: int) -> str:
-    """The text of the expression being evaluated, where Python keeps its columns (3.11 and later)."""
+    """The text of the current expression, for Pythons that keep its columns (3.11 and later)."""
     positions = getattr(frame.f_code, "co_positions", None)
     if positions is None:
         return ""
@@ -134,7 +132,6 @@ _ONE_ROW = "; a step sees one row, x (I,) and h (H,), without the axes of time a
 
 
 def _problem(error: Exception, cell: Cell) -> str:
-    """What was found, without a full stop."""
     text = (str(error).strip().splitlines() or [""])[0].rstrip(".")
     if isinstance(error, ClosedGraphError):
         return NOT_DETERMINISTIC

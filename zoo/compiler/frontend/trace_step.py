@@ -1,9 +1,4 @@
-"""Whether the shapes of a step come out for given sizes, as was taken for granted for every I and H.
-
-What ``step`` returned, as nodes: an output and new states, of the number and shapes that are declared.
-
-Reading a cell: its ``step``, called with symbolic arrays, as a graph with named inputs and outputs.
-"""
+"""Trace the ``step`` of a cell with symbolic arrays into a graph with named inputs and outputs."""
 
 from __future__ import annotations
 
@@ -33,49 +28,153 @@ from zoo.compiler.ir.structural_ops import ONE
 from zoo.errors import DefinitionError, UsageError
 
 
-def check_shapes(equations: StepGraph, input_size: int, hidden_size: int) -> None:
-    """Refuse sizes for which some array of a step would be empty, broken, or cut where it has no numbers.
+@dataclass(frozen=True)
+class StepGraph:
+    """The graph of one step.
 
-    Kernels check nothing: beyond an array they would read whatever lies there.
+    Args:
+        cell: The cell.
+        x: The input.
+        params: Parameters by name.
+        buffers: Buffers by name.
+        states: States before the step by name.
+        inputs: Auxiliary inputs by name.
+        y: The output.
+        after: States after the step by name.
+        names: The author's names of values.
+        calls: Results of functions of zoo and of ``@``, with the function and its operands.
+        bindings: All values that a name of the author's was bound to, in order.
+    """
+
+    cell: Cell
+    x: Node
+    params: Mapping[str, Node]
+    buffers: Mapping[str, Node]
+    states: Mapping[str, Node]
+    inputs: Mapping[str, Node]
+    y: Node
+    new_states: Mapping[str, Node]
+    names: Mapping[Node, str]
+    calls: Mapping[Node, NamedCall]
+    bindings: Mapping[str, list[ValueNodes]]
+
+    @property
+    def outputs(self) -> list[Node]:
+        """The output and the new states."""
+        return [self.y, *self.new_states.values()]
+
+    def map_nodes(self, new: Mapping[Node, Node]) -> StepGraph:
+        """Replace nodes by others. Of two names of one node the first stays."""
+        names: dict[Node, str] = {}
+        for node, name in self.names.items():
+            names.setdefault(new.get(node, node), name)
+        after = {name: new[node] for name, node in self.new_states.items()}
+        return replace(self, y=new[self.y], new_states=after, names=names)
+
+
+def trace_step(cell: Cell) -> StepGraph:
+    """Trace the ``step`` of a cell.
+
+    ``step`` is called twice. A value that differs the second time, such as a random number, would become a
+    constant of the kernels.
 
     Raises:
-        UsageError: naming the cell, the array and the sizes.
+        DefinitionError: if ``step`` cannot be compiled or differs the second time.
     """
-    env = {"I": input_size, "H": hidden_size}
-    for what, dim, least in _shape_conditions(equations):
-        value = dim.evaluate(env)
-        if value < least or value.denominator != 1:
-            raise UsageError(
-                f"{equations.cell.label()}: {what}, which does not come out for I={input_size}, "
-                f"H={hidden_size}; choose other sizes."
+    graph = Graph(OPERATIONS)
+    x = graph.node("x", attr="x", shape=(letter("I"),), level=Level.SEQUENCE)
+    params = _leaves(cell, graph, "param", cell.params, Level.ONCE)
+    buffers = _leaves(cell, graph, "buffer", cell.buffers, Level.ONCE)
+    states = _leaves(cell, graph, "state", cell.states, Level.STEP)
+    inputs = _leaves(cell, graph, "input", cell.inputs, Level.SEQUENCE)
+    bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}))
+    arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
+    y, new_states, recorder = _call_step(bound, arguments, states)
+    with graph.closed():
+        if _call_step(bound, arguments, states)[:2] != (y, new_states):
+            raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
+    names, calls, bindings = recorder.names, recorder.calls, recorder.bindings
+    step_graph = StepGraph(cell, x, params, buffers, states, inputs, y, new_states, names, calls, bindings)
+    _check_used(step_graph)
+    _check_not_empty(step_graph)
+    return step_graph
+
+
+def _leaves(
+    cell: Cell, graph: Graph, kind: str, arrays: Mapping[str, Array], level: Level
+) -> dict[str, Node]:
+    return {
+        name: graph.node(kind, attr=name, shape=_stored_shape(cell, array), level=level)
+        for name, array in arrays.items()
+    }
+
+
+def _stored_shape(cell: Cell, array: Array) -> Shape:
+    shape = [as_dim(2)] if array.complex else []
+    for size in array.shape:
+        dim = dim_of(size, cell.options)
+        if dim is None:
+            raise DefinitionError(
+                f"{cell.error_name()}: size {size.text!r} of {array.kind} {array.name!r} cannot be compiled "
+                f"for every I and H; divide by a number or an option only."
+            )
+        shape.append(dim)
+    return tuple(shape)
+
+
+def _as_symbols(cell: Cell, nodes: Mapping[str, Node]) -> dict[str, SymbolBase]:
+    """Symbolic arrays for ``step``: two stored planes are one complex array."""
+    declared: dict[str, Array] = {**cell.params, **cell.buffers, **cell.states, **cell.inputs}
+    return {
+        name: Complex(SymbolicArray(node)[0], SymbolicArray(node)[1])
+        if declared[name].complex
+        else SymbolicArray(node)
+        for name, node in nodes.items()
+    }
+
+
+def _call_step(
+    bound: Any, arguments: tuple[SymbolBase, ...], before: Mapping[str, Node]
+) -> tuple[Node, dict[str, Node], NameRecorder]:
+    """Call ``step``: the output, the new states and the recorded names."""
+    with record_names(type(bound).step, *bound.named_functions()) as recorder:
+        try:
+            result = bound.step(*arguments)
+        except Exception as error:
+            cause = None if isinstance(error, TraceError) else error
+            raise definition_error(error, bound) from cause
+    try:
+        return *unpack_outputs(bound, before, result), recorder
+    except TraceError as error:
+        where = step_location(bound) if result is None else recorder.return_location or step_location(bound)
+        raise error_at(bound, where, str(error)) from None
+
+
+def _check_used(step_graph: StepGraph) -> None:
+    cell, used = step_graph.cell, set(ancestors(step_graph.outputs))
+    for name, node in {**step_graph.params, **step_graph.buffers}.items():
+        if node not in used:
+            kind = "parameter" if name in step_graph.params else "buffer"
+            raise error_at(
+                cell,
+                step_location(cell),
+                f"nothing that step returns depends on {kind} {name!r}; use self.{name}, or remove its "
+                "declaration",
             )
 
 
-def _shape_conditions(equations: StepGraph) -> Iterator[tuple[str, Dim, int]]:
-    """What must be a whole number, and at least so large."""
-    for node in ancestors(equations.outputs):
-        for dim in node.shape:
-            yield f"step has an array of shape {format_shape(node.shape)}", dim, 0
-        if node.op == "slice":
-            axis, start, stop = node.attr
-            whole = node.inputs[0].shape[axis]
-            what = f"step cuts from {start} to {stop} of an axis of length {whole}"
-            yield what, start, 0
-            yield what, whole - stop, 0
-        if node.op == "stride":
-            axis, start, step, length = node.attr
-            whole = node.inputs[0].shape[axis]
-            for place in (start, start + step * (length - ONE)):
-                what = f"step takes entry {place} of an axis of length {whole}"
-                yield what, place, 0
-                yield what, whole - place, 1
+def _check_not_empty(step_graph: StepGraph) -> None:
+    for node in ancestors(step_graph.outputs):
+        if any(1 not in dim.signs() for dim in node.shape):
+            problem = f"step has an array of shape {format_shape(node.shape)}, which is empty; leave it out"
+            raise error_at(step_graph.cell, step_location(step_graph.cell), problem)
 
 
 def unpack_outputs(cell: Cell, before: Mapping[str, Node], result: Any) -> tuple[Node, dict[str, Node]]:
-    """The output and the new states.
+    """Return the nodes of the output and of the new states.
 
     Raises:
-        TraceError: if they are not what the class declares.
+        TraceError: if their number or shapes are not those that the class declares.
     """
     new = {
         name: _new_state(cell.states[name], before[name], value)
@@ -101,14 +200,14 @@ def _new_states(cell: Cell, result: Any) -> tuple[Any, ...]:
         return states
     names = ", ".join(cell.states)
     expected = f"zoo.Output(y, {names})" if isinstance(result, Output) else names
-    found = f"{len(states)} new states" if isinstance(result, tuple | Output) else describe(result)
+    returned = f"{len(states)} new states" if isinstance(result, tuple | Output) else describe(result)
     raise TraceError(
-        f"step returns {found}; expected `return {expected}`, the new states in the order of declaration"
+        f"step returns {returned}; expected `return {expected}`, the new states in the order of declaration"
     )
 
 
 def _new_state(declared: State, before: Node, value: Any) -> Node:
-    """A new state as it is stored."""
+    """The stored form of a new state."""
     graph, shape = before.graph, before.shape
     if not declared.complex:
         if isinstance(value, Complex):
@@ -145,152 +244,47 @@ def _check_shape(declared: State, node: Node, shape: Shape) -> Node:
 def _output(y: Any, graph: Graph) -> Node:
     if isinstance(y, SymbolBase) and not isinstance(y, Complex) and y.ndim == 1:
         return graph.as_number(as_node(y, graph))
-    found = (
+    description = (
         f"{'complex numbers of' if isinstance(y, Complex) else 'an array of'} shape {format_shape(y.dims)}"
         if isinstance(y, SymbolBase)
         else describe(y)
     )
-    raise TraceError(f"the output of step is {found}; expected a real vector")
+    raise TraceError(f"the output of step is {description}; expected a real vector")
 
 
-@dataclass(frozen=True)
-class StepGraph:
-    """The equations of one step.
+def check_shapes(step_graph: StepGraph, input_size: int, hidden_size: int) -> None:
+    """Check that all shapes and slices of a step are valid for some sizes.
 
-    Args:
-        cell: Whose they are.
-        x: The input.
-        params: Parameters by name.
-        buffers: Buffers by name.
-        states: States before the step by name.
-        inputs: Inputs beside x by name.
-        y: The output.
-        after: States after the step by name.
-        names: What the author called the values.
-        calls: Values that a function of zoo or ``@`` made, as ``step`` was first read.
-        bound: Every value that a name of the author's stood for, in order.
-    """
-
-    cell: Cell
-    x: Node
-    params: Mapping[str, Node]
-    buffers: Mapping[str, Node]
-    states: Mapping[str, Node]
-    inputs: Mapping[str, Node]
-    y: Node
-    new_states: Mapping[str, Node]
-    names: Mapping[Node, str]
-    calls: Mapping[Node, NamedCall]
-    bound: Mapping[str, list[ValueNodes]]
-
-    @property
-    def outputs(self) -> list[Node]:
-        """Everything that a step makes."""
-        return [self.y, *self.new_states.values()]
-
-    def map_nodes(self, new: Mapping[Node, Node]) -> StepGraph:
-        """The same equations on the nodes that take the place of others; of two names the first stays."""
-        names: dict[Node, str] = {}
-        for node, name in self.names.items():
-            names.setdefault(new.get(node, node), name)
-        after = {name: new[node] for name, node in self.new_states.items()}
-        return replace(self, y=new[self.y], new_states=after, names=names)
-
-
-def trace_step(cell: Cell) -> StepGraph:
-    """The equations of a cell.
-
-    ``step`` is called twice: what differs the second time, such as a random number, is nothing that the class
-    says but what happened to be, and would be compiled in for good.
+    Kernels do no checks: they would read beyond the end of an array.
 
     Raises:
-        DefinitionError: if what ``step`` does cannot be compiled, with the line and what to write instead.
+        UsageError: if an array has a negative or fractional length, or a slice is out of range.
     """
-    graph = Graph(OPERATIONS)
-    x = graph.node("x", attr="x", shape=(letter("I"),), level=Level.SEQUENCE)
-    params = _leaves(cell, graph, "param", cell.params, Level.ONCE)
-    buffers = _leaves(cell, graph, "buffer", cell.buffers, Level.ONCE)
-    states = _leaves(cell, graph, "state", cell.states, Level.STEP)
-    inputs = _leaves(cell, graph, "input", cell.inputs, Level.SEQUENCE)
-    bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}))
-    arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
-    y, after, seen = _call_step(bound, arguments, states)
-    with graph.closed():
-        if _call_step(bound, arguments, states)[:2] != (y, after):
-            raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
-    equations = StepGraph(
-        cell, x, params, buffers, states, inputs, y, after, seen.names, seen.calls, seen.bound
-    )
-    _check_used(equations)
-    _check_not_empty(equations)
-    return equations
-
-
-def _leaves(
-    cell: Cell, graph: Graph, kind: str, arrays: Mapping[str, Array], level: Level
-) -> dict[str, Node]:
-    return {
-        name: graph.node(kind, attr=name, shape=_stored_shape(cell, array), level=level)
-        for name, array in arrays.items()
-    }
-
-
-def _stored_shape(cell: Cell, array: Array) -> Shape:
-    shape = [as_dim(2)] if array.complex else []
-    for size in array.shape:
-        dim = dim_of(size, cell.options)
-        if dim is None:
-            raise DefinitionError(
-                f"{cell.error_name()}: size {size.text!r} of {array.kind} {array.name!r} cannot be compiled "
-                f"for every I and H; divide by a number or an option only."
-            )
-        shape.append(dim)
-    return tuple(shape)
-
-
-def _as_symbols(cell: Cell, nodes: Mapping[str, Node]) -> dict[str, SymbolBase]:
-    """Arrays as ``step`` sees them: two stored planes are one complex array."""
-    declared: dict[str, Array] = {**cell.params, **cell.buffers, **cell.states, **cell.inputs}
-    return {
-        name: Complex(SymbolicArray(node)[0], SymbolicArray(node)[1])
-        if declared[name].complex
-        else SymbolicArray(node)
-        for name, node in nodes.items()
-    }
-
-
-def _call_step(
-    bound: Any, arguments: tuple[SymbolBase, ...], before: Mapping[str, Node]
-) -> tuple[Node, dict[str, Node], NameRecorder]:
-    """Call ``step``: the output, the new states, and what was seen of it."""
-    with record_names(type(bound).step, *bound.named_functions()) as seen:
-        try:
-            result = bound.step(*arguments)
-        except Exception as error:
-            cause = None if isinstance(error, TraceError) else error
-            raise definition_error(error, bound) from cause
-    try:
-        return *unpack_outputs(bound, before, result), seen
-    except TraceError as error:
-        where = step_location(bound) if result is None else seen.return_location or step_location(bound)
-        raise error_at(bound, where, str(error)) from None
-
-
-def _check_used(equations: StepGraph) -> None:
-    cell, used = equations.cell, set(ancestors(equations.outputs))
-    for name, node in {**equations.params, **equations.buffers}.items():
-        if node not in used:
-            kind = "parameter" if name in equations.params else "buffer"
-            raise error_at(
-                cell,
-                step_location(cell),
-                f"nothing that step returns depends on {kind} {name!r}; use self.{name}, or remove its "
-                "declaration",
+    env = {"I": input_size, "H": hidden_size}
+    for description, dim, minimum in _shape_conditions(step_graph):
+        value = dim.evaluate(env)
+        if value < minimum or value.denominator != 1:
+            raise UsageError(
+                f"{step_graph.cell.label()}: {description}, which does not come out for I={input_size}, "
+                f"H={hidden_size}; choose other sizes."
             )
 
 
-def _check_not_empty(equations: StepGraph) -> None:
-    for node in ancestors(equations.outputs):
-        if any(1 not in dim.signs() for dim in node.shape):
-            found = f"step has an array of shape {format_shape(node.shape)}, which is empty; leave it out"
-            raise error_at(equations.cell, step_location(equations.cell), found)
+def _shape_conditions(step_graph: StepGraph) -> Iterator[tuple[str, Dim, int]]:
+    """Lengths and indices of a step: a description, the value, its minimum. All must be integers."""
+    for node in ancestors(step_graph.outputs):
+        for dim in node.shape:
+            yield f"step has an array of shape {format_shape(node.shape)}", dim, 0
+        if node.op == "slice":
+            axis, start, stop = node.attr
+            whole = node.inputs[0].shape[axis]
+            description = f"step cuts from {start} to {stop} of an axis of length {whole}"
+            yield description, start, 0
+            yield description, whole - stop, 0
+        if node.op == "stride":
+            axis, start, step, length = node.attr
+            whole = node.inputs[0].shape[axis]
+            for index in (start, start + step * (length - ONE)):
+                description = f"step takes entry {index} of an axis of length {whole}"
+                yield description, index, 0
+                yield description, whole - index, 1

@@ -1,4 +1,4 @@
-"""What values are called: by the author of a ``step``, read off the running function, or for want of that."""
+"""Names of values: those that the author of a ``step`` gave, recorded while it runs, and default names."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ from zoo.compiler.ir.structural_ops import PRODUCTS
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,24}", re.ASCII)
 
 
-# The name of a function, and the values that it was called with.
+# The name of a function and its operands.
 NamedCall = tuple[str, tuple[Node, ...]]
-# The nodes of a value: one, or two of a complex one; none of what is no array.
+# The nodes of a value: one of an array, two of a complex array, none of anything else.
 ValueNodes = tuple[Node, ...]
 
 
 @dataclass
 class NameRecorder:
-    """What was seen of a function while it ran.
+    """The names and calls in a function, recorded while it runs.
 
     Attributes:
-        names: What it called its values.
-        bound: Every value that a name stood for, in order; of a complex one the real and imaginary parts.
-        calls: Values that a function of zoo or ``@`` returned to it, and what that was called with.
-        returned: Where it returned; None if that was not seen.
+        names: The first name of each value.
+        calls: Results of functions of zoo and of ``@``, with the function and its operands.
+        bindings: All values that a name was bound to, in order.
+        return_location: The source location of its ``return``; None if it was not recorded.
     """
 
     names: dict[Node, str] = field(default_factory=dict)
     calls: dict[Node, NamedCall] = field(default_factory=dict)
-    bound: dict[str, list[ValueNodes]] = field(default_factory=dict)
+    bindings: dict[str, list[ValueNodes]] = field(default_factory=dict)
     return_location: str | None = None
 
     def record(self, frame: FrameType) -> None:
-        """Take up the names of a frame; a value keeps the first it gets."""
+        """Record the names in a frame. A value keeps its first name."""
         for name, value in frame.f_locals.items():
             if _NAME.fullmatch(name) and not keyword.iskeyword(name):
-                for node, called in _named(name, value):
-                    self.names.setdefault(node, called)
-            self._bind(name, _parts(value))
+                for node, node_name in _named_nodes(name, value):
+                    self.names.setdefault(node, node_name)
+            self._bind(name, _nodes(value))
 
-    def _bind(self, name: str, parts: ValueNodes) -> None:
-        found = self.bound.setdefault(name, []) if parts else []
-        if parts and parts not in found[-1:]:
-            found.append(parts)
+    def _bind(self, name: str, nodes: ValueNodes) -> None:
+        values = self.bindings.setdefault(name, []) if nodes else []
+        if nodes and nodes not in values[-1:]:
+            values.append(nodes)
 
     def call(self, name: str, frame: FrameType) -> Callable[[FrameType, str, Any], Any]:
-        """Watch a call for what it returns; of calls that return the same the outermost counts."""
-        given = [frame.f_locals[argument] for argument in inspect.getargs(frame.f_code).args]
-        operands = tuple(node for value in given if (node := _node(value)) is not None)
+        """Record the result of a call. Of nested calls with one result the outermost counts."""
+        arguments = [frame.f_locals[name] for name in inspect.getargs(frame.f_code).args]
+        operands = tuple(node for value in arguments if (node := _node(value)) is not None)
         frame.f_trace_lines = False
 
-        def on_return(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - as Python calls it
+        def on_return(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - Python's arguments
             node = _node(arg) if event == "return" else None
             if node is not None and node not in operands:
                 self.calls[node] = (name, operands)
@@ -73,11 +73,12 @@ class NameRecorder:
 
 
 def default_name(node: Node, called: Callable[[Node], str]) -> str:
-    """A name for a value that the author gave none: after what it is made of, ``sigmoid_f``.
+    """Return a name for a value without one, after the operation and its nearest named operand: "
+    "``sigmoid_f``.
 
     Args:
         node: The value.
-        called: What a value is called; nothing if it has no name.
+        called: The name of a value; empty if it has none.
     """
     if node.op in PRODUCTS:
         return "a"
@@ -86,7 +87,7 @@ def default_name(node: Node, called: Callable[[Node], str]) -> str:
 
 
 def _operands_below(node: Node) -> Iterator[Node]:
-    """What a value is made of, nearest first, a few levels down."""
+    """The values that a value depends on, nearest first, a few levels down."""
     level = list(node.inputs)
     for _ in range(4):
         yield from level
@@ -99,21 +100,21 @@ def _node(value: Any) -> Node | None:
 
 @functools.cache
 def _named_functions() -> dict[CodeType, str]:
-    """Functions whose calls are seen: zoo's own, and the product of matrices."""
+    """Functions whose calls are recorded: those of zoo, and the product of matrices."""
     from zoo import functions
     from zoo.compiler.ir.structural_ops import matmul
 
-    found = {vars(functions)[name].__code__: name for name in functions.__all__}
-    return {**found, matmul.__code__: "@"}
+    names = {vars(functions)[name].__code__: name for name in functions.__all__}
+    return {**names, matmul.__code__: "@"}
 
 
-def _parts(value: Any) -> ValueNodes:
+def _nodes(value: Any) -> ValueNodes:
     if isinstance(value, Complex):
         return value.real.node, value.imag.node
     return (value.node,) if isinstance(value, SymbolicArray) else ()
 
 
-def _named(name: str, value: Any) -> list[tuple[Node, str]]:
+def _named_nodes(name: str, value: Any) -> list[tuple[Node, str]]:
     if isinstance(value, Complex):
         return [(value.real.node, f"{name}_re"), (value.imag.node, f"{name}_im")]
     return [(value.node, name)] if isinstance(value, SymbolicArray) else []
@@ -121,30 +122,30 @@ def _named(name: str, value: Any) -> list[tuple[Node, str]]:
 
 @contextmanager
 def record_names(function: Callable[..., Any], *inner: Callable[..., Any]) -> Iterator[NameRecorder]:
-    """Within the block, watch a function run in this thread, and those within it whose names count too.
+    """Within the block, record the names in a function that runs in this thread, and in some inner functions.
 
-    Names are read line by line, so that a name used twice names both values. They only serve readers, and
-    only what looks like a name is taken. Whoever else traces this thread, a debugger or a coverage tool, is
-    back afterwards; one that starts within the block stays.
+    Names are read line by line, so that a name that is bound twice names both values. Only plain identifiers
+    are taken. Another trace function of this thread, of a debugger or a coverage tool, is restored
+    afterwards; one that is set within the block stays.
     """
-    code, *others = (getattr(inspect.unwrap(each), "__code__", None) for each in (function, *inner))
-    seen, told = NameRecorder(), _named_functions()
+    code, *inner_codes = (getattr(inspect.unwrap(each), "__code__", None) for each in (function, *inner))
+    recorder, functions = NameRecorder(), _named_functions()
 
-    def on_line(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - as Python calls it
-        seen.record(frame)
+    def on_line(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - Python's arguments
+        recorder.record(frame)
         if event == "return" and frame.f_code is code:
-            seen.return_location = source_location(frame, frame.f_lasti, frame.f_lineno)
+            recorder.return_location = source_location(frame, frame.f_lasti, frame.f_lineno)
         return on_line
 
     def on_call(frame: FrameType, event: str, arg: Any) -> Any:
-        if frame.f_code is code or frame.f_code in others:
+        if frame.f_code is code or frame.f_code in inner_codes:
             return on_line(frame, event, arg)
-        return seen.call(told[frame.f_code], frame) if frame.f_code in told else None
+        return recorder.call(functions[frame.f_code], frame) if frame.f_code in functions else None
 
     before = sys.gettrace()
     sys.settrace(on_call)
     try:
-        yield seen
+        yield recorder
     finally:
         if sys.gettrace() is on_call:
             sys.settrace(before)

@@ -251,7 +251,7 @@ class StepVJP:
     totals: Mapping[Node, Node]
     dstate_in: Mapping[str, Node]
 
-    def of(self, node: Node) -> Node | None:
+    def gradient_of(self, node: Node) -> Node | None:
         """The gradient of a value of the step, through everything that reads it; None if it has none.
 
         A new state that is no new value, but x or a state before the step, stands for itself: what else

@@ -50,7 +50,7 @@ def specialise(equations: StepGraph, sizes: Sizes, constants: Mapping[str, float
         _on(equations.new_states, new),
         names,
         calls={},
-        bound={},
+        bindings={},
     )
 
 
