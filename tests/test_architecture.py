@@ -1,4 +1,4 @@
-"""The page about the architecture names files that exist, every package, and the order that the gate checks."""
+"""The page about the architecture names existing files, every package, and the order that the gate checks."""
 
 from __future__ import annotations
 

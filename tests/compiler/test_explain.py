@@ -14,12 +14,12 @@ import zoo_cells
 
 import zoo
 from zoo import kernels
+from zoo.base.initializers import initialize
 from zoo.compiler.cell_kernels import compile_step
 from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
 from zoo.compiler.ir.elementwise_ops import OPERATIONS
 from zoo.compiler.printing import format_dim
-from zoo.layers.initializers import initialize
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
 H, INPUTS = letter("H"), letter("I")

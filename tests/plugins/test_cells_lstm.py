@@ -21,8 +21,8 @@ from zoo_cells.lstm.res_lstm import ResLSTM
 from zoo_cells.lstm.wmc_lstm import WMCLSTM
 
 import zoo
+from zoo.base.initializers import initialize
 from zoo.compiler import reference
-from zoo.layers.initializers import initialize
 
 SHUT, OPEN = -60.0, 60.0
 

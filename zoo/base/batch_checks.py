@@ -21,7 +21,7 @@ def call_method(task: Task, method: str, *arguments: Any) -> Any:
     except (ZooError, MemoryError):
         raise
     except Exception as error:
-        from zoo.registry.loader import error_text
+        from zoo.foreign_errors import error_text
 
         raise DefinitionError(f"{task.label()}: {method} raised {error_text(error)}.") from error
 

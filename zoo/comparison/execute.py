@@ -11,8 +11,8 @@ from typing import Any
 from zoo.comparison.jobs import Event, Job, OnEvent, Record
 from zoo.comparison.results import evaluations, make_record, read_record, write_record
 from zoo.errors import ZooError
+from zoo.foreign_errors import error_text
 from zoo.registry import load_plugin_file, resolve_cell, resolve_task
-from zoo.registry.loader import error_text
 from zoo.storage import RunDirectory
 from zoo.training import Run, TaskScore, evaluate_task, train
 from zoo.training.config import TEST_BATCHES

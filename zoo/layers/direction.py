@@ -10,10 +10,10 @@ import numpy as np
 
 from zoo.base import Cell
 from zoo.base.declarations import Array as Declaration
+from zoo.base.initializers import initialize
 from zoo.compiler import kernels_of
 from zoo.compiler.cell_kernels import CellKernels
 from zoo.errors import DefinitionError
-from zoo.layers.initializers import initialize
 from zoo.layers.parameters import Shapes
 from zoo.layers.sharding import Rows
 

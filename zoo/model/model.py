@@ -11,10 +11,10 @@ import numpy as np
 
 from zoo.arguments import as_mapping, check_seed
 from zoo.base import Cell, Param
+from zoo.base.initializers import initialize
 from zoo.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import UsageError
 from zoo.layers.checkpointing import check_recompute, plan_segments
-from zoo.layers.initializers import initialize
 from zoo.layers.noise import check_noise
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import (

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.base import Cell, Modifier, Output, Param
 from zoo.base.cell_editor import CellSpec, StepContext, StepResult
+from zoo.base.initializers import initializer_of
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.matmul_hook import Handler, matmul_hook
 from zoo.compiler.frontend.symbolic import SymbolicArray
@@ -16,7 +17,6 @@ from zoo.compiler.ir.dims import as_dim, dim_of
 from zoo.compiler.ir.graph import Graph, Level, Node, ancestors
 from zoo.compiler.ir.structural_ops import VIEWS
 from zoo.errors import UsageError
-from zoo.layers.initializers import initializer_of
 from zoo.modifiers.input_state_sums import find_sums
 from zoo.modifiers.matmuls import PLACEHOLDER, FoundMatmul, find_matmuls, size_texts, split_parameter_matmul
 

@@ -1,6 +1,4 @@
-"""What went wrong in somebody else's code, and where, in one sentence.
-
-The loader: lets every plugin in, one at a time, so that a broken one stops nobody else.
+"""Load plugins one at a time, so that a broken one stops no other.
 
 A plugin is tried on a fork of the registries. If its import and all its hooks succeed, the fork is adopted;
 if anything fails, the fork is dropped as a whole and the reason recorded. Nothing is loaded before the first
@@ -12,20 +10,16 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-import pluggy
-
-import zoo
 from zoo.base import Component
-from zoo.errors import PluginError, ZooError
+from zoo.errors import PluginError
+from zoo.foreign_errors import error_text
 from zoo.registry.entry_points import (
     EntryPoint,
     PluginRecord,
@@ -38,14 +32,6 @@ from zoo.registry.hooks import call_hooks
 from zoo.registry.hookspecs import COMPONENT_CLASSES
 from zoo.registry.registry import LOCAL, Registry, Source
 
-_IMPORT_CODE = tuple(
-    str(Path(file).parent) + os.sep for file in (zoo.__file__, pluggy.__file__, importlib.__file__)
-)
-
-_GENERATED_FILES = ("<frozen ", "<string>")  # import machinery; what dataclasses write
-
-_MAX_TEXT = 1000  # characters of a message: an exception may carry a whole array
-
 
 @dataclass
 class ImportResult:
@@ -56,28 +42,6 @@ class ImportResult:
     """
 
     error: BaseException | None = None
-
-
-def error_text(error: BaseException) -> str:
-    """The message of an exception with its type, unless it is zoo's own, and the line that caused it."""
-    # TracebackException survives a __str__ that raises.
-    text = " ".join(str(traceback.TracebackException(type(error), error, None)).split())
-    said = text if isinstance(error, ZooError) else f"{type(error).__name__}: {text}".rstrip(": ")
-    said = said if len(said) <= _MAX_TEXT else f"{said[:_MAX_TEXT]}... ({len(said):,} characters)"
-    line = _source_line(error)
-    return f"{said} ({line})" if line else said
-
-
-def _source_line(error: BaseException) -> str:
-    """File and line of the innermost frame that is neither zoo's nor the import machinery's."""
-    if isinstance(error, SyntaxError):
-        return ""  # the message names the place
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((*_IMPORT_CODE, *_GENERATED_FILES))
-    ]
-    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
 
 
 M = TypeVar("M", bound=Component)

@@ -16,11 +16,11 @@ from zoo.arguments import real_path
 from zoo.base import Cell, Component, Task
 from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
+from zoo.foreign_errors import error_text
 from zoo.registry import loader
 from zoo.registry.composite_names import with_modifiers
 from zoo.registry.entry_points import EntryPoint, PluginRecord
 from zoo.registry.hookspecs import COMPONENT_CLASSES
-from zoo.registry.loader import error_text
 from zoo.registry.registry import Source, check_component
 from zoo.run_module import FILE_MODULE, run_module
 

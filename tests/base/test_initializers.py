@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.base.initializers import INITIALIZERS, initialize
 from zoo.errors import UsageError
 from zoo.layers import Recurrent
-from zoo.layers.initializers import INITIALIZERS, initialize
 
 SHAPE = (60, 240)
 MATRICES = ["fan_in_uniform", "glorot_uniform", "hidden_uniform", "lecun_normal", "orthogonal"]

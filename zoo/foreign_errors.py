@@ -1,0 +1,43 @@
+"""Describe an exception that foreign code raised: its message, and the line that caused it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import traceback
+from pathlib import Path
+
+import pluggy
+
+import zoo
+from zoo.errors import ZooError
+
+_IMPORT_CODE = tuple(
+    str(Path(file).parent) + os.sep for file in (zoo.__file__, pluggy.__file__, importlib.__file__)
+)
+
+_GENERATED_FILES = ("<frozen ", "<string>")  # import machinery; what dataclasses write
+
+_MAX_TEXT = 1000  # characters of a message: an exception may carry a whole array
+
+
+def error_text(error: BaseException) -> str:
+    """The message of an exception with its type, unless it is zoo's own, and the line that caused it."""
+    # TracebackException survives a __str__ that raises.
+    text = " ".join(str(traceback.TracebackException(type(error), error, None)).split())
+    said = text if isinstance(error, ZooError) else f"{type(error).__name__}: {text}".rstrip(": ")
+    said = said if len(said) <= _MAX_TEXT else f"{said[:_MAX_TEXT]}... ({len(said):,} characters)"
+    line = _source_line(error)
+    return f"{said} ({line})" if line else said
+
+
+def _source_line(error: BaseException) -> str:
+    """File and line of the innermost frame that is neither zoo's nor the import machinery's."""
+    if isinstance(error, SyntaxError):
+        return ""  # the message names the place
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((*_IMPORT_CODE, *_GENERATED_FILES))
+    ]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
