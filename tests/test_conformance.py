@@ -9,7 +9,7 @@ import pytest
 from small_options import SMALLER
 
 import zoo
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.testing.laws import (
     check_compiles_once,
     check_jit_equals_python,
@@ -50,7 +50,7 @@ def test_cell(cell, check):
         # Compiled: a descent in plain Python takes a second, and has no vectors and panels to go wrong.
         check(cell, kinds=(kind_of(cell.name),))
     else:
-        with interpreted():
+        with pure_python():
             check(cell)
 
 

@@ -11,7 +11,7 @@ from hostile_values import calls, values
 
 import zoo
 from zoo.errors import UsageError, ZooError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 
 MODULES = ("zoo", "zoo.analysis", "zoo.convert", "zoo.data", "zoo.export", "zoo.report")
 
@@ -62,7 +62,7 @@ def _elsewhere(own_registry, tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore")
 def test_whatever_is_given_it_is_a_result_or_a_sentence(table):
     wrong = []
-    with interpreted():
+    with pure_python():
         for name, call in table.items():
             for parameter in call.arguments:
                 for kind, value in values().items():
@@ -80,7 +80,7 @@ def test_whatever_is_given_it_is_a_result_or_a_sentence(table):
 def test_the_arguments_fit(table):
     """Those that the others change one by one; there are no runs, and a layer has no loss."""
     refused = {}
-    with interpreted():
+    with pure_python():
         for name, call in table.items():
             try:
                 call.run()
@@ -147,7 +147,7 @@ SAME = {
 def test_arrays_of_other_things_are_refused(taker, kind):
     make, sentence = REFUSED[kind]
     x = np.random.default_rng(0).normal(size=(5, 2, 3))
-    with interpreted(), pytest.raises(UsageError, match=sentence):
+    with pure_python(), pytest.raises(UsageError, match=sentence):
         takers()[taker](make(x))
 
 
@@ -155,5 +155,5 @@ def test_arrays_of_other_things_are_refused(taker, kind):
 @pytest.mark.parametrize("taker", takers())
 def test_the_same_numbers_in_another_form_give_the_same(taker, kind):
     x = np.random.default_rng(0).normal(size=(5, 2, 3))
-    with interpreted():
+    with pure_python():
         np.testing.assert_array_equal(takers()[taker](SAME[kind](x)), takers()[taker](x))

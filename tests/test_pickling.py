@@ -15,7 +15,7 @@ import pytest
 
 import zoo
 from zoo.comparison.runner import Stopped
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.model.losses import weighted_loss
 from zoo.training import Interrupted
 
@@ -57,13 +57,13 @@ COPIES = {
 
 def way_of(model: str) -> contextlib.AbstractContextManager[None]:
     """Plain Python, but for the model whose whole step is compiled."""
-    return contextlib.nullcontext() if model == "compiled" else interpreted()
+    return contextlib.nullcontext() if model == "compiled" else pure_python()
 
 
 def outcome(rnn: zoo.Recurrent) -> list[np.ndarray]:
     """All that a pass forward and back gives."""
     x = np.random.default_rng(0).normal(size=(5, 2, 3))
-    with interpreted():
+    with pure_python():
         y, last = rnn.forward(x, noise=(1, 2))
         dx, dfirst = rnn.backward(np.ones_like(y))
     return [y, *last.values(), dx, *dfirst.values(), rnn.grad.copy()]
@@ -113,7 +113,7 @@ def test_training_goes_on_with_the_same_bits(model, kind):
 
 def test_what_was_traced_stays_and_the_forward_pass_does_not():
     rnn = zoo.Recurrent("gru", 3, 4)
-    with interpreted():
+    with pure_python():
         y, _ = rnn.forward(np.ones((2, 1, 3)), trace=["z"])
     twin = pickle.loads(pickle.dumps(rnn))
     np.testing.assert_array_equal(twin.trace["l0.z"], rnn.trace["l0.z"])
@@ -123,7 +123,7 @@ def test_what_was_traced_stays_and_the_forward_pass_does_not():
 
 def test_a_tape_goes_along_with_its_layer():
     rnn = zoo.Recurrent("gru", 3, 4)
-    with interpreted():
+    with pure_python():
         y, _, tape = rnn.apply(rnn.theta, np.ones((2, 1, 3)))
         twin, again = pickle.loads(pickle.dumps((rnn, tape)))
         for found, expected in zip(twin.vjp(again, y)[::2], rnn.vjp(tape, y)[::2], strict=True):
@@ -206,7 +206,7 @@ def test_a_pickle_whose_arrays_are_read_only_can_learn():
     data = pickle.dumps(model, 5, buffer_callback=buffers.append)
     read_only = [bytes(buffer.raw()) for buffer in buffers]
     twin = pickle.loads(data, buffers=read_only)
-    with interpreted():
+    with pure_python():
         expected = model.loss_and_grad([[0], [1]], [[1], [2]])[0]
         assert twin.loss_and_grad([[0], [1]], [[1], [2]])[0] == expected
     twin.theta -= twin.grad

@@ -10,7 +10,7 @@ import zoo
 from zoo.cli.app import cli
 from zoo.data import BpttBatches, Corpus, Vocabulary
 from zoo.errors import DataError, UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.training import evaluate
 
 WORDS = ("the ", "cat ", "sat ", "on ", "a ", "mat ")
@@ -20,7 +20,7 @@ SMALL = {"hidden": 3, "seq": 4, "batch": 2, "threads": 1, "eval_every": 2, "save
 @pytest.fixture(autouse=True)
 def plain_python():
     """Nothing is compiled here."""
-    with interpreted():
+    with pure_python():
         yield
 
 

@@ -282,14 +282,14 @@ def warm(dtype: str) -> None:
     heads, row = w[None].copy(), c[0].copy()
     kernels.add_matmul(a, kernels.pack(w), c)
     kernels.add_matmul(c, kernels.pack_transposed(w), a)
-    kernels.add_outer(a, c, w)
+    kernels.add_matmul_ta(a, c, w)
     kernels.add_matmul_heads(a, 0, kernels.pack_heads(heads), c, 0, 5)
     kernels.add_matmul_heads(c, 0, kernels.pack_heads_transposed(heads), a, 0, 4)
-    kernels.add_outer_heads(a, 0, c, 0, heads)
+    kernels.add_matmul_ta_heads(a, 0, c, 0, heads)
     for x in (np.zeros((3, 2), np.int32), np.zeros((3, 2, 4), dtype)):
         y = kernels.project(x, w, row)
-        kernels.project_grads(x, w, y)
-        kernels.dense(x, 4, row)
+        kernels.project_backward(x, w, y)
+        kernels.to_dense(x, 4, row)
 
 
 # --- telling --------------------------------------------------------------------------------------------

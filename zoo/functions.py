@@ -30,7 +30,7 @@ __all__ = [
     "cumsum",
     "erf",
     "exp",
-    "exp_minus",
+    "exp_diff",
     "expm",
     "eye",
     "gelu",
@@ -83,7 +83,7 @@ def expm(a: Array) -> Array:
         return compiled_expm(a)
     a = _square_matrix("expm", a, "fiu", "real numbers")
     out = np.empty(a.shape, a.dtype if a.dtype.kind == "f" else float)
-    with kernels.interpreted(), np.errstate(over="ignore", invalid="ignore"):
+    with kernels.pure_python(), np.errstate(over="ignore", invalid="ignore"):
         kernels.expm(a, out)
     return out
 
@@ -122,9 +122,9 @@ def exp(x: Array) -> Array:
     return _apply("exp", x)
 
 
-def exp_minus(x: Array, y: Array) -> Array:
+def exp_diff(x: Array, y: Array) -> Array:
     """``exp(x - y)``, in kernels as if the difference were not rounded: for a softmax of your own."""
-    return _apply("exp_minus", x, y)
+    return _apply("exp_diff", x, y)
 
 
 def log(x: Array) -> Array:
@@ -196,7 +196,7 @@ def log_sigmoid(x: Array) -> Array:
 
 def softmax(x: Array, axis: int = -1) -> Array:
     """``exp(x)`` divided by its sum along an axis, without overflow."""
-    e = exp_minus(x, _shift(np.max(x, axis=axis, keepdims=True)))
+    e = exp_diff(x, _shift(np.max(x, axis=axis, keepdims=True)))
     return e / np.sum(e, axis=axis, keepdims=True)
 
 

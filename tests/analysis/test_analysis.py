@@ -21,14 +21,14 @@ from zoo.analysis import (
 from zoo.analysis.state_map import KernelMap, step_map, trajectory
 from zoo.analysis.target import gradients, run
 from zoo.errors import DataError, UnknownNameError, UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 
 CELLS = zoo.list_cells()
 
 
 @pytest.fixture(autouse=True)
 def _in_python():
-    with interpreted():
+    with pure_python():
         yield
 
 

@@ -118,7 +118,7 @@ def test_the_unit_is_loss_and_grad():
     model = zoo.LanguageModel(own.VOCABULARY, "vanilla", 8, dtype="float64")
     for name, value in problem.params.items():
         model.params[name if name in ("Why", "by") else f"l0.{name}"][...] = value
-    with kernels.interpreted():
+    with kernels.pure_python():
         expected, _ = model.loss_and_grad(problem.inputs, problem.targets)
         loss, gradient = way.check()
     assert loss == expected

@@ -17,7 +17,7 @@ def run(tmp_path_factory):
 
 
 def report(*arguments: object):
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         return CliRunner().invoke(cli, ["report", *map(str, arguments)])
 
 
@@ -33,7 +33,7 @@ def test_the_page_goes_into_the_directory_unless_it_is_told_otherwise(run, tmp_p
 
 def test_a_run_with_a_report_goes_on(run):
     assert report(run, "--symbols", 0).exit_code == 0
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         again = zoo.train(run.parent / "text.txt", out=run, resume=True, hidden=8, clip=0.5, steps=3)
     assert again.ended == "finished"
 

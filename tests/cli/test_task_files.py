@@ -149,7 +149,7 @@ def test_python_takes_it_too(file):
     spec = f"{file}:Echo"
     assert resolve_task(spec, length=5).options == {"length": 5}
     assert load_class_file(spec, Task) is type(resolve_task(spec))
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         sizes = {"hidden": 2, "batch": 2, "steps": 1, "eval_batches": 1}
         found = zoo.train(task=spec, task_options={"length": 2}, out=file.parent / "python", **sizes)
     assert found.config.task == "echo"

@@ -265,7 +265,7 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
     extra = (inputs,) if inputs else ()
     x = np.zeros((steps, batch), np.int32) if tokens else np.ones((steps, batch, env["I"]))
     found, flops = compile_step(cell), {}
-    with kernels.interpreted(), pytest.MonkeyPatch.context() as patch:
+    with kernels.pure_python(), pytest.MonkeyPatch.context() as patch:
         counting = Counting()
         patch.setitem(found.forward.py_func.__globals__, "kernels", counting)
         y, last, tape = found.forward(tuple(arrays), x, state, *extra)

@@ -96,6 +96,6 @@ def test_the_gradient_is_that_of_the_formula(name: str) -> None:
 def test_a_singular_matrix_reaches_the_output_as_nan() -> None:
     rnn = zoo.Recurrent(one_matrix(np.linalg.inv), 2, 3, dtype="float64")
     rnn.fill({"l0.A": np.diag([1.0, 0.0, 2.0])})
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         y, _ = rnn.forward(np.ones((2, 1, 2)), {"l0.h": np.ones((1, 3))})
     assert np.isnan(y).all()

@@ -68,7 +68,7 @@ def test_a_text_is_one_module_and_a_file_that_shows_it(folder: Path) -> None:
     assert loaded(TEXT.replace("1", "2")) is not module
     assert [file.read_text(encoding="utf-8") for file in folder.glob(f"{module.__name__}.py")] == [TEXT]
     assert module.__file__ == str(folder / f"{module.__name__}.py")
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert module.forward(1) == 2
 
 
@@ -77,7 +77,7 @@ def test_what_the_file_holds_is_never_run_and_written_again(folder: Path, damage
     file = Path(loaded().__file__ or "")
     file.write_bytes(damage)
     forget()
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert loaded().forward(1) == 2
     assert file.read_text(encoding="utf-8") == TEXT
     assert list(folder.glob("*.tmp")) == []
@@ -114,7 +114,7 @@ def test_a_full_disk_costs_the_file_and_nothing_else(
 
     place = "zoo.kernels.cache_dir.tempfile" if broken == "mkstemp" else "zoo.kernels.cache_dir.Path"
     monkeypatch.setattr(f"{place}.{broken}", full)
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert loaded().forward(1) == 2
     assert list(folder.iterdir()) == []
 
@@ -131,7 +131,7 @@ def test_a_traceback_shows_the_line(folder: Path, monkeypatch: pytest.MonkeyPatc
     if not kept:
         monkeypatch.setattr("zoo.compiler.codegen.source_module.kernel_directory", lambda: None)
     module = loaded(TEXT.replace("x + 1", "x / 0"))
-    with kernels.interpreted(), pytest.raises(ZeroDivisionError) as caught:
+    with kernels.pure_python(), pytest.raises(ZeroDivisionError) as caught:
         module.forward(1.0)
     assert "return x / 0" in "".join(traceback.format_exception(caught.value))
 
@@ -297,7 +297,7 @@ def agrees(cell: zoo.Cell) -> None:
     )
     x = rng.normal(size=(steps, batch, inputs))
     found = compile_step(cell)
-    with kernels.interpreted():
+    with kernels.pure_python():
         y, last, tape = found.forward(tuple(params.values()), x, tuple(state.values()))
         dx, dstate, dparams = found.backward(
             tuple(params.values()), x, tuple(state.values()), tape, y, tuple(map(np.zeros_like, last))
@@ -455,7 +455,7 @@ def test_loops_over_many_arrays_are_functions_of_disjoint_ones(name: str) -> Non
     ]
     loops = {each.name: ast.unparse(each.decorator_list[0]) for each in functions if "_loop_" in each.name}
     assert len(loops) >= 2
-    assert set(loops.values()) == {"zoo.njit(inline=True, disjoint=True)"}
+    assert set(loops.values()) == {"zoo.njit(inline=True, noalias=True)"}
     for function in functions:
         for node in ast.walk(function):
             if isinstance(node, ast.For) and isinstance(node.target, ast.Name) and node.target.id == "j":

@@ -15,7 +15,7 @@ from zoo.compiler.cell_kernels import decode_step
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import explain
 from zoo.errors import UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.testing import CELL_CHECKS, run_checks
 
 no_files = checks.no_files
@@ -185,7 +185,7 @@ def test_both_passes_of_numbers_and_tokens(name: str) -> None:
 def test_two_layers_and_gradient_checkpointing(name: str, tokens: bool) -> None:
     rng, found = np.random.default_rng(0), []
     x = rng.integers(0, 3, (7, 2)) if tokens else rng.normal(size=(7, 2, 3))
-    with interpreted():
+    with pure_python():
         for recompute in (None, 3):
             rnn = zoo.Recurrent(CELLS[name], 3, 4, 2, dtype="float64", seed=1, recompute=recompute)
             state = {key: np.ones((2, *shape)) for key, shape in rnn.stack.state_shapes.items()}
@@ -202,7 +202,7 @@ def test_the_walk(name: str) -> None:
     expected, _ = case.reference(case.x)
     params, _, state = case._arguments(case.x, "float64")
     x = np.zeros((1, 1, 3))
-    with interpreted():
+    with pure_python():
         y, kept = decode_step(case.cell).prepare(params, x, state)
         for t in range(3):
             x[:] = case.x[t]
@@ -232,7 +232,7 @@ def test_compiled_passes() -> None:
 def test_a_step_that_passes_no_gradient_back() -> None:
     cell = _stopped()
     rnn = zoo.Recurrent(cell, 3, 4, dtype="float64")
-    with interpreted():
+    with pure_python():
         y, _ = rnn.forward(np.ones((5, 2, 3)))
         dx, _ = rnn.backward(np.ones_like(y))
     assert not dx.any()
@@ -253,18 +253,18 @@ def _stopped() -> zoo.Cell:
 )
 def test_the_law_on_nan_leaves_out_states_that_are_not_read(name: str) -> None:
     (law,) = (check for check in CELL_CHECKS if check.__name__ == "check_nan")
-    with interpreted():
+    with pure_python():
         run_checks(CELLS[name], [law])
 
 
 def test_a_new_state_made_of_parameters_is_traced() -> None:
     rnn = zoo.Recurrent(CELLS["a_state_that_is_a_parameter"], 3, 4, dtype="float64")
-    with interpreted():
+    with pure_python():
         rnn.forward(np.ones((5, 2, 3)), trace=["h"])
     np.testing.assert_array_equal(rnn.trace["l0.h"], np.broadcast_to(rnn.params["l0.b"], (5, 2, 4)))
 
 
 def test_a_layer_of_discrete_states_has_no_jacobian() -> None:
     rnn = zoo.Recurrent(CELLS["a_counter_alone"], 3, 4)
-    with interpreted(), pytest.raises(UsageError, match="has discrete states only"):
+    with pure_python(), pytest.raises(UsageError, match="has discrete states only"):
         jacobian(rnn, np.ones((5, 2, 3)))

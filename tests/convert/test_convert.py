@@ -11,7 +11,7 @@ import pytest
 import zoo
 from zoo import convert
 from zoo.errors import UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 
 I, H, T, B = 3, 4, 5, 2  # noqa: E741 - the letters of the documents
 KERAS = dict(np.load(Path(__file__).parents[1] / "golden" / "keras.npz"))
@@ -48,7 +48,7 @@ def run(cell, params, x):
     """What zoo computes, ``(T, B, ·)``."""
     rnn = zoo.Recurrent(cell, I, H, len({name[:2] for name in params}), dtype=x.dtype)
     rnn.fill(params)
-    with interpreted():
+    with pure_python():
         return rnn.forward(x)[0]
 
 

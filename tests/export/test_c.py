@@ -95,7 +95,7 @@ def test_a_layer_makes_what_its_equations_make(name, dtype, tolerance, tmp_path)
 def test_a_language_model_makes_what_it_makes_in_python(name, tmp_path):
     model = zoo.LanguageModel("helo wrd", cell=name, hidden_size=8, num_layers=2, seed=3)
     tokens = np.array([0, 3, 1, 1, 7, 2])
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         logits, last = model.logits(tokens[:, None])
     machine = Machine(model, tmp_path)
     found = machine.run(tokens, machine.start())
@@ -108,7 +108,7 @@ def test_residual_layers_of_several_cells_that_begin_where_they_learned_to(token
     rnn = zoo.Recurrent(["gru", "t_gru", "mgu"], 8, 8, residual=True, learned_state=True, seed=1)
     rnn.theta = np.random.default_rng(0).normal(0, 0.3, rnn.theta.shape)
     x = np.arange(5)[:, None] if tokens else case(rnn, 5, 1).x
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         y, last = rnn.forward(x)
     machine = Machine(rnn, tmp_path, tokens)
     assert (
@@ -121,7 +121,7 @@ def test_residual_layers_of_several_cells_that_begin_where_they_learned_to(token
 def test_only_the_cells_that_declare_an_input_get_it(tmp_path):
     rnn = zoo.Recurrent(["gru", "ctrnn", "mgu"], 3, 4, seed=1)
     numbers = case(rnn, 5, 1)
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         y, last = rnn.forward(numbers.x, numbers.state, **numbers.inputs)
     inputs = {name: value[:, 0] for name, value in numbers.inputs.items()}
     found = Machine(rnn, tmp_path).run(numbers.x[:, 0], flat(numbers.state.values()), inputs)
@@ -132,7 +132,7 @@ def test_only_the_cells_that_declare_an_input_get_it(tmp_path):
 def test_a_sequence_model_of_numbers(tmp_path):
     model = zoo.SequenceModel("t_gru", 3, 2, hidden_size=4, loss="squared_error", seed=1)
     x = np.random.default_rng(0).normal(size=(5, 1, 3)).astype(np.float32)
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         outputs, last = model.outputs(x)
     machine = Machine(model, tmp_path)
     found = machine.run(x[:, 0], machine.start())
@@ -189,7 +189,7 @@ def test_a_program_writes_the_text_that_python_writes(tmp_path):
     build(tmp_path, "-o", tmp_path / "main")
     written = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout
     first, _, text = written.partition(b"\n")
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         expected = model.sample("é", 39, zoo.get_sampler("temperature", temperature=0.7), seed=11)
     assert first.decode() == f"{found.sizes['states']} {SYMBOLS.index('é!')} -1"
     assert text.decode() == expected

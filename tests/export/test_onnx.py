@@ -141,7 +141,7 @@ def test_layers(options, tokens):
     rnn = zoo.Recurrent(["gru", "mgu"], 8, 8, seed=1, **options)
     numbers = case(rnn, 5, 3)
     x = np.random.default_rng(0).integers(0, 8, (5, 3)) if tokens else numbers.x
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         y, last = rnn.forward(x, numbers.state)
     subject = exported_model(rnn, tokens)
     for is_step in (False, True)[: 1 if rnn.stack.bidirectional else 2]:
@@ -172,7 +172,7 @@ def language_model():
 
 def test_a_language_model(language_model):
     tokens = np.random.default_rng(0).integers(0, 8, (6, 3))
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         logits, last = language_model.logits(tokens)
     zeros = {name: np.zeros_like(value) for name, value in last.items()}
     for is_step in (False, True):
@@ -183,7 +183,7 @@ def test_a_language_model(language_model):
 def test_a_sequence_model():
     model = zoo.SequenceModel("lstm", input_size=3, output_size=2, hidden_size=4, seed=3)
     x = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         outputs, last = model.outputs(x)
     zeros = {name: np.zeros_like(value) for name, value in last.items()}
     loaded = session(onnx_model(exported_model(model), False))

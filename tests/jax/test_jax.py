@@ -15,7 +15,7 @@ import pytest
 import zoo
 import zoo.jax
 from zoo.errors import UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 
 jax = pytest.importorskip("jax", reason="needs the extra `jax`")
 jnp = jax.numpy
@@ -28,7 +28,7 @@ def plain_python():
     """Nothing is compiled here: kernels have tests of their own. Float64 is on."""
     before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)
-    with interpreted():
+    with pure_python():
         yield
     jax.config.update("jax_enable_x64", before)
 

@@ -10,27 +10,27 @@ import numpy as np
 import pytest
 
 from zoo import kernels
-from zoo.kernels.array_views import LARGE
+from zoo.kernels.array_views import HUGE_PAGE_BYTES
 
 SMAPS = Path("/proc/self/smaps")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sequence_is_an_array_of_the_dtype(dtype: type) -> None:
+def test_empty_sequence_has_shape_and_dtype(dtype: type) -> None:
     like = np.empty(0, dtype)
     for steps in (3, 0):
-        found = kernels.sequence(steps, 2, 5, like)
-        assert found.shape == (steps, 2, 5)
-        assert found.dtype == dtype
-        assert found.flags.carray
-    with kernels.interpreted():
-        assert kernels.sequence(3, 2, 5, like).shape == (3, 2, 5)
+        result = kernels.empty_sequence(steps, 2, 5, like)
+        assert result.shape == (steps, 2, 5)
+        assert result.dtype == dtype
+        assert result.flags.carray
+    with kernels.pure_python():
+        assert kernels.empty_sequence(3, 2, 5, like).shape == (3, 2, 5)
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not SMAPS.exists(), reason="Linux tells of its pages")
-def test_large_sequences_ask_for_large_pages() -> None:
+def test_large_sequences_use_huge_pages() -> None:
     like = np.empty(0, np.float32)
-    large = kernels.sequence(16 * LARGE // 4, 1, 1, like)
+    large = kernels.empty_sequence(16 * HUGE_PAGE_BYTES // 4, 1, 1, like)
     assert "hg" in flags_of(large.ctypes.data + large.nbytes // 2)
 
 
@@ -38,8 +38,8 @@ def flags_of(address: int) -> list[str]:
     """What Linux was told of the memory at an address."""
     inside = False
     for line in SMAPS.read_text().splitlines():
-        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
-            first, last = (int(each, 16) for each in found.groups())
+        if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            first, last = (int(each, 16) for each in match.groups())
             inside = first <= address < last
         elif inside and line.startswith("VmFlags:"):
             return line.split()[1:]

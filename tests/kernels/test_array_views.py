@@ -11,7 +11,7 @@ import pytest
 
 import zoo
 from zoo import kernels
-from zoo.kernels.array_views import rows_of
+from zoo.kernels.array_views import as_rows
 
 
 @zoo.njit
@@ -19,7 +19,7 @@ def halves(flat):
     """A row of a matrix in two windows; the second is doubled."""
     for r in range(flat.shape[0]):
         row, size = flat[r], flat.shape[1] // 2
-        left, right = kernels.window(row, 0, size), kernels.window(row, size, size)
+        left, right = kernels.flat_slice(row, 0, size), kernels.flat_slice(row, size, size)
         for i in range(size):
             right[i] = 2 * right[i] + left[i]
 
@@ -27,94 +27,94 @@ def halves(flat):
 @zoo.njit
 def window_of_a_temporary(size):
     temporary = np.arange(2.0 * size)
-    return kernels.window(temporary, size, size)
+    return kernels.flat_slice(temporary, size, size)
 
 
 @zoo.njit
 def lengths(flat):
-    inside = kernels.window(flat, 1, 3)
-    return inside.size, inside.shape[0], inside.strides[0], kernels.window(flat, 2, 0).size
+    inside = kernels.flat_slice(flat, 1, 3)
+    return inside.size, inside.shape[0], inside.strides[0], kernels.flat_slice(flat, 2, 0).size
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_windows_are_slices(dtype) -> None:
+def test_flat_slice_is_a_slice(dtype) -> None:
     flat = np.arange(10, dtype=dtype)
-    np.testing.assert_array_equal(kernels.window(flat, 3, 4), flat[3:7])
-    kernels.window(flat, 3, 4)[0] = 30
+    np.testing.assert_array_equal(kernels.flat_slice(flat, 3, 4), flat[3:7])
+    kernels.flat_slice(flat, 3, 4)[0] = 30
     assert flat[3] == 30
     assert lengths(flat) == (3, 3, flat.itemsize, 0)
 
 
 @zoo.njit
 def steps_and_rows(a, first, last):
-    kernels.rows_between(a, first, last)[0, 0] = -1
-    return kernels.steps_of(a, first, last), kernels.rows_between(a, first, last)
+    kernels.rows_of_steps(a, first, last)[0, 0] = -1
+    return kernels.slice_steps(a, first, last), kernels.rows_of_steps(a, first, last)
 
 
 @pytest.mark.parametrize("kind", ["compiled", "interpreted"])
-def test_steps_and_their_rows_are_slices(kind) -> None:
+def test_slice_steps_and_rows_of_steps_are_slices(kind) -> None:
     a = np.arange(30.0).reshape(5, 3, 2)
-    with kernels.interpreted() if kind == "interpreted" else contextlib.nullcontext():
+    with kernels.pure_python() if kind == "interpreted" else contextlib.nullcontext():
         steps, rows = steps_and_rows(a, 1, 4)
     assert a[1, 0, 0] == -1
     np.testing.assert_array_equal(steps, a[1:4])
     np.testing.assert_array_equal(rows, a[1:4].reshape(9, 2))
     tokens = np.arange(10).reshape(5, 2)
-    np.testing.assert_array_equal(kernels.steps_of(tokens, 2, 5), tokens[2:])
-    assert kernels.steps_of(tokens, 2, 2).shape == (0, 2)
+    np.testing.assert_array_equal(kernels.slice_steps(tokens, 2, 5), tokens[2:])
+    assert kernels.slice_steps(tokens, 2, 2).shape == (0, 2)
 
 
 @pytest.mark.parametrize(
     ("steps", "batch", "most"), [(64, 8, 32), (7, 8, 7), (1000, 1, 256), (3, 500, 1), (0, 4, 1)]
 )
-def test_a_span_is_what_one_product_sums(steps, batch, most) -> None:
-    assert kernels.span(steps, batch) == most
+def test_steps_per_gradient_block_fits_one_chunk(steps, batch, most) -> None:
+    assert kernels.steps_per_gradient_block(steps, batch) == most
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_windows_are_written_through(dtype) -> None:
+def test_flat_slice_writes_through(dtype) -> None:
     start = np.arange(12, dtype=dtype).reshape(2, 6)
-    found, plain = start.copy(), start.copy()
-    halves(found)
-    with kernels.interpreted():
+    result, plain = start.copy(), start.copy()
+    halves(result)
+    with kernels.pure_python():
         halves(plain)
-    np.testing.assert_array_equal(found, [[0, 1, 2, 6, 9, 12], [6, 7, 8, 24, 27, 30]])
-    np.testing.assert_array_equal(plain, found)
+    np.testing.assert_array_equal(result, [[0, 1, 2, 6, 9, 12], [6, 7, 8, 24, 27, 30]])
+    np.testing.assert_array_equal(plain, result)
 
 
-def test_a_window_keeps_its_array_alive() -> None:
+def test_flat_slice_keeps_its_array_alive() -> None:
     for size in (10, 1_000_000):
-        found = window_of_a_temporary(size)
+        result = window_of_a_temporary(size)
         gc.collect()
         others = [np.full(2 * size, 7.0) for _ in range(5)]
-        np.testing.assert_array_equal(found, np.arange(size, 2.0 * size))
+        np.testing.assert_array_equal(result, np.arange(size, 2.0 * size))
         assert len(others) == 5
 
 
-def test_a_window_lets_its_array_go() -> None:
+def test_flat_slice_releases_its_array() -> None:
     class Watched(np.ndarray):
         pass
 
     flat = np.zeros(1000).view(Watched)
     watch = weakref.ref(flat)
-    kernels.window(np.asarray(flat), 10, 20)
+    kernels.flat_slice(np.asarray(flat), 10, 20)
     del flat
     gc.collect()
     assert watch() is None
 
 
-def test_windows_of_what_must_not_be_written() -> None:
+def test_flat_slice_of_read_only_array() -> None:
     flat = np.arange(5.0)
     flat.flags.writeable = False
-    assert not kernels.window(flat, 1, 2).flags.writeable
+    assert not kernels.flat_slice(flat, 1, 2).flags.writeable
 
 
 @pytest.mark.parametrize("shape", [(3, 2, 4), (0, 2, 4), (3, 2, 0)])
-def test_rows_of_a_sequence(shape) -> None:
+def test_as_rows_of_a_sequence(shape) -> None:
     a = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    with kernels.interpreted():
-        plain = rows_of(a)
-    found = rows_of(a)
-    assert found.shape == plain.shape == (shape[0] * shape[1], shape[2])
-    np.testing.assert_array_equal(found, a.reshape(found.shape))
-    assert found.flags.c_contiguous
+    with kernels.pure_python():
+        plain = as_rows(a)
+    result = as_rows(a)
+    assert result.shape == plain.shape == (shape[0] * shape[1], shape[2])
+    np.testing.assert_array_equal(result, a.reshape(result.shape))
+    assert result.flags.c_contiguous

@@ -110,7 +110,7 @@ def program(tmp_path: Path) -> Program:
 RESULT = 10.962
 
 
-def test_a_second_process_compiles_nothing(program: Program) -> None:
+def test_second_process_compiles_nothing(program: Program) -> None:
     assert program.run() == (RESULT, "0 1")
     files = {file: file.stat().st_mtime_ns for file in program.files}
     assert sorted(name.name.partition("-")[0] for name in files) == ["half", "more", "work"]
@@ -136,7 +136,7 @@ CHANGES = {
 }
 
 
-def test_whatever_changes_nothing_stale_is_run(program: Program) -> None:
+def test_any_change_recompiles(program: Program) -> None:
     program.run()
     for change, (module, old, new, expected) in CHANGES.items():
         text = {"kernel": KERNEL, "helper": HELPER}[module]
@@ -149,7 +149,7 @@ def test_whatever_changes_nothing_stale_is_run(program: Program) -> None:
     assert program.run() == (RESULT, "1 0"), "and what was compiled before is still there"
 
 
-def test_other_settings_of_the_compiler_are_other_entries(program: Program) -> None:
+def test_compiler_settings_are_separate_entries(program: Program) -> None:
     plainest = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     program.run()
     assert program.run(NUMBA_BOUNDSCHECK="1") == (RESULT, "0 1")
@@ -158,7 +158,7 @@ def test_other_settings_of_the_compiler_are_other_entries(program: Program) -> N
     assert program.run() == (RESULT, "1 0")
 
 
-def test_two_processes_that_compile_at_once(program: Program) -> None:
+def test_two_processes_compile_at_once(program: Program) -> None:
     processes = [program.start() for _ in range(3)]
     for process in processes:
         out, err = process.communicate()
@@ -169,7 +169,7 @@ def test_two_processes_that_compile_at_once(program: Program) -> None:
     assert not list((program.cache / "kernels").glob("*.tmp"))
 
 
-def test_shipped_kernels_load_in_a_second_process(tmp_path: Path) -> None:
+def test_shipped_kernels_load_in_second_process(tmp_path: Path) -> None:
     code = (
         "import numpy as np\n"
         "from zoo_cells.classic import vanilla\n"
@@ -201,7 +201,7 @@ def one(x):
     return x + NUMBER
 
 
-def test_a_digest_is_a_function_of_what_it_covers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digest_depends_only_on_what_it_covers(monkeypatch: pytest.MonkeyPatch) -> None:
     first = digest(one.py_func)
     assert first == digest(one.py_func)
     assert first != function_digest(one.py_func, {"nogil": True})
@@ -211,7 +211,7 @@ def test_a_digest_is_a_function_of_what_it_covers(monkeypatch: pytest.MonkeyPatc
     assert digest(one.py_func) not in (first, None), "an integer and a float compile to different code"
 
 
-def test_edits_of_the_file_after_the_import_do_not_matter() -> None:
+def test_edits_after_import_do_not_change_digest() -> None:
     # A long-running process compiles late: what it stores must not pass for the file's new text. The bytecode
     # tells the two apart.
     def version(text: str) -> Any:
@@ -239,7 +239,7 @@ def test_closures_and_unknown_globals_are_not_cached() -> None:
     assert digest(unknown["f"]) is None
 
 
-def test_a_kernel_in_a_function_is_cached_when_it_captures_nothing() -> None:
+def test_nested_kernel_without_closure_is_cached() -> None:
     # By name alone two such kernels could not be told apart.
     def make(sign: int) -> Any:
         if sign > 0:
@@ -275,7 +275,7 @@ def one_warning(match: str) -> None:
         assert kernel_directory() is None
     assert len(caught) == 1
     message = str(caught[0].message)
-    assert message.startswith("compiled kernels are not kept, every process compiles anew: ")
+    assert message.startswith("compiled kernels are not cached, every process compiles again: ")
     assert message.endswith("set ZOO_CACHE_DIR to a directory of your own.")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -290,19 +290,19 @@ def one_warning(match: str) -> None:
     assert count_cached() == 0
 
 
-def test_the_environment_names_the_directory(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variable_sets_directory(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_directory() == fresh_directory
     assert kernel_directory() == fresh_directory / "kernels"
     monkeypatch.setenv("ZOO_CACHE_DIR", "")
     assert cache_directory().name == "zoo", "empty means the user's own"
 
 
-def test_a_directory_that_cannot_be_made(fresh_directory: Path) -> None:
+def test_directory_that_cannot_be_created(fresh_directory: Path) -> None:
     fresh_directory.write_text("a file", encoding="utf-8")
     one_warning("it cannot be made")
 
 
-def test_a_directory_that_cannot_be_written(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_that_cannot_be_written(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_dir.os, "access", lambda path, mode: False)
     one_warning("it cannot be read and written")
 
@@ -312,14 +312,14 @@ posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows keeps prof
 
 @posix
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o720])
-def test_a_directory_that_others_may_write_to(mode: int, fresh_directory: Path) -> None:
+def test_directory_that_others_may_write_to(mode: int, fresh_directory: Path) -> None:
     (fresh_directory / "kernels").mkdir(parents=True)
     (fresh_directory / "kernels").chmod(mode)
     one_warning("others may write to it")
 
 
 @posix
-def test_a_directory_of_somebody_else(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_of_another_user(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = os.getuid()
     monkeypatch.setattr(cache_dir.os, "getuid", lambda: mine + 1)
     one_warning("it belongs to another user")
@@ -344,7 +344,7 @@ def counts(kernel: Any) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_is_removed_and_built_again(damage: str, fresh_directory: Path) -> None:
+def test_damaged_file_is_removed_and_rebuilt(damage: str, fresh_directory: Path) -> None:
     def again() -> tuple[int, int]:
         kernel = zoo.njit(one.py_func)  # as a new process: nothing is loaded yet
         assert kernel(1) == 4
@@ -358,9 +358,7 @@ def test_a_damaged_file_is_removed_and_built_again(damage: str, fresh_directory:
     assert cached_files() == [file]
 
 
-def test_a_damaged_file_that_cannot_be_removed(
-    fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_file_that_cannot_be_removed(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zoo.njit(one.py_func)(1)
     (file,) = cached_files()
     file.write_bytes(b"")
@@ -372,7 +370,7 @@ def test_a_damaged_file_that_cannot_be_removed(
     assert zoo.njit(one.py_func)(1) == 4
 
 
-def test_closures_work_and_leave_no_file(fresh_directory: Path) -> None:
+def test_closures_run_and_leave_no_file(fresh_directory: Path) -> None:
     for captured in (2, 3):
         adding = zoo.njit(lambda x, value=captured: x + value)
         closed = (lambda value: zoo.njit(lambda x: x + value))(captured)
@@ -380,9 +378,7 @@ def test_closures_work_and_leave_no_file(fresh_directory: Path) -> None:
     assert len(cached_files()) == 2, "a default is an argument, with its value in the signature"
 
 
-def test_a_full_disk_costs_nothing_but_the_file(
-    fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_only_skips_the_file(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any, **kwargs: Any) -> Any:
         raise OSError(28, "No space left on device")
 
@@ -397,9 +393,7 @@ def test_a_full_disk_costs_nothing_but_the_file(
     assert count_cached() == 0
 
 
-def test_a_write_that_fails_half_way_leaves_nothing(
-    fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_leaves_no_file(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Path, target: Path) -> None:
         raise OSError(5, "Input/output error")
 
@@ -413,7 +407,7 @@ def test_a_write_that_fails_half_way_leaves_nothing(
     assert list((fresh_directory / "kernels").iterdir()) == []
 
 
-def test_listing_and_clearing(fresh_directory: Path) -> None:
+def test_cache_lists_and_clears_files(fresh_directory: Path) -> None:
     assert cached_files() == []
     assert count_cached() == 0
     assert clear_cache() == 0, "there need not even be a directory"
@@ -434,7 +428,7 @@ def test_listing_and_clearing(fresh_directory: Path) -> None:
     assert plus_four(2) == 6, "what is loaded goes on working"
 
 
-def test_a_function_without_digest_gets_no_cache() -> None:
+def test_function_without_digest_is_not_cached() -> None:
     class Dispatcher:
         def __init__(self, function: Any) -> None:
             self.py_func = function
@@ -480,7 +474,7 @@ FORGERIES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_other_content_with_a_right_digest_is_built_again(forgery: str, fresh_directory: Path) -> None:
+def test_forged_content_with_valid_digest_is_rebuilt(forgery: str, fresh_directory: Path) -> None:
     reload(one)
     (file,) = cached_files()
     forge(file, FORGERIES[forgery](file.read_bytes()[32:]))
@@ -493,7 +487,7 @@ def other(x):
     return x + 40
 
 
-def test_files_that_were_swapped_are_built_again(fresh_directory: Path) -> None:
+def test_swapped_files_are_rebuilt(fresh_directory: Path) -> None:
     """Each is whole and has its digest, under the name of the other."""
     one_, other_ = zoo.njit(one.py_func), zoo.njit(other.py_func)
     assert (one_(1), other_(1)) == (4, 41)
@@ -510,7 +504,7 @@ def test_files_that_were_swapped_are_built_again(fresh_directory: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"garbage", pickle.dumps(None), pickle.dumps(("name", "object", (b"", b"")))]
 )
-def test_a_shared_library_with_other_content_is_built_again(content: bytes, fresh_directory: Path) -> None:
+def test_linked_library_with_wrong_content_is_rebuilt(content: bytes, fresh_directory: Path) -> None:
     written: list[Any] = []
 
     def make() -> int:
@@ -521,7 +515,7 @@ def test_a_shared_library_with_other_content_is_built_again(content: bytes, fres
             define_answer(module)
 
         with global_compiler_lock:
-            inlining._made("zoo_test_answer", write)
+            inlining._load_or_compile("zoo_test_answer", write)
         return len(written)
 
     assert (make(), make()) == (1, 1)
@@ -538,7 +532,7 @@ def define_answer(module: Any) -> None:
 
 
 @posix
-def test_a_file_that_others_may_write_to_is_not_loaded(fresh_directory: Path) -> None:
+def test_file_that_others_may_write_to_is_not_loaded(fresh_directory: Path) -> None:
     reload(one)
     (file,) = cached_files()
     for mode in (0o660, 0o606, 0o666):
@@ -548,7 +542,7 @@ def test_a_file_that_others_may_write_to_is_not_loaded(fresh_directory: Path) ->
 
 
 @posix
-def test_a_file_of_another_user_is_not_loaded(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_another_user_is_not_loaded(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However it came there after the directory was checked."""
     reload(one)
     mine = os.getuid()
@@ -557,7 +551,7 @@ def test_a_file_of_another_user_is_not_loaded(fresh_directory: Path, monkeypatch
 
 
 @posix
-def test_a_link_or_a_pipe_in_place_of_a_file_is_replaced(fresh_directory: Path, tmp_path: Path) -> None:
+def test_link_or_pipe_in_place_of_a_file_is_replaced(fresh_directory: Path, tmp_path: Path) -> None:
     reload(one)
     (file,) = cached_files()
     elsewhere = tmp_path / "elsewhere"
@@ -572,7 +566,7 @@ def test_a_link_or_a_pipe_in_place_of_a_file_is_replaced(fresh_directory: Path, 
 
 @posix
 @pytest.mark.parametrize(("mode", "trusted"), [(0o777, False), (0o770, False), (0o1777, True), (0o755, True)])
-def test_directories_above_that_others_may_write_to(mode: int, trusted: bool, fresh_directory: Path) -> None:
+def test_parent_directory_that_others_may_write_to(mode: int, trusted: bool, fresh_directory: Path) -> None:
     """Who may rename a directory can put one of his own in its place; a sticky one forbids that."""
     fresh_directory.mkdir()
     fresh_directory.chmod(mode)
@@ -583,9 +577,7 @@ def test_directories_above_that_others_may_write_to(mode: int, trusted: bool, fr
 
 
 @posix
-def test_a_directory_above_that_belongs_to_another_user(
-    fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parent_directory_of_another_user(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_up = Path.lstat
 
     def lstat(self: Path) -> Any:
@@ -598,7 +590,7 @@ def test_a_directory_above_that_belongs_to_another_user(
 
 
 @posix
-def test_what_is_made_is_its_users_alone_whatever_the_umask(
+def test_new_directories_are_private_whatever_the_umask(
     tmp_path: Path, fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "some" / "place"))
@@ -612,7 +604,7 @@ def test_what_is_made_is_its_users_alone_whatever_the_umask(
 
 
 @posix
-def test_a_linked_cache_directory_is_judged_by_where_it_leads(
+def test_linked_cache_directory_is_resolved_before_checks(
     tmp_path: Path, fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "real").mkdir(mode=0o700)

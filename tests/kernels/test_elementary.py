@@ -104,12 +104,12 @@ def every_exponent(dtype, count=200_000):
     return x
 
 
-def distance(found, truth, dtype):
+def distance(result, truth, dtype):
     """Errors in units of the distance between neighbours of ``dtype`` at the true value."""
     facts = np.finfo(dtype)
     _, exponent = np.frexp(truth)
     step = np.ldexp(np.ones_like(truth), np.maximum(exponent, facts.minexp + 1) - 1 - facts.nmant)
-    return np.abs(found.astype(truth.dtype) - truth) / step
+    return np.abs(result.astype(truth.dtype) - truth) / step
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -117,18 +117,18 @@ def distance(found, truth, dtype):
 def test_error_at_every_magnitude(name: str, dtype) -> None:
     kernel, truth = FUNCTIONS[name]
     x = every_exponent(dtype)
-    found = row(kernel, x)
+    result = row(kernel, x)
     with np.errstate(all="ignore"):
         expected = truth(x.astype(WIDER[dtype]))
         rounded = expected.astype(dtype)
     finite = np.isfinite(rounded)
-    np.testing.assert_array_equal(found[~finite], rounded[~finite], "overflows where the true value does")
-    errors = distance(found[finite], expected[finite], dtype)
+    np.testing.assert_array_equal(result[~finite], rounded[~finite], "overflows where the true value does")
+    errors = distance(result[finite], expected[finite], dtype)
     worst = errors.argmax()
     assert errors[worst] < BOUNDS[name], f"{name}({x[finite][worst]!r}) is {errors[worst]} units off"
 
 
-def test_the_truth_is_true() -> None:
+def test_reference_values_are_correct() -> None:
     # The references above come from libm: here from Python's decimal arithmetic, to 80 digits.
     for x in [-87.3, -20.25, -1.5, -1e-3, 1e-8, 0.34657359, 0.7, 5.75, 80.0]:
         with localcontext() as context:
@@ -138,10 +138,10 @@ def test_the_truth_is_true() -> None:
             values |= {"log": abs(Decimal(x)).ln(), "log1p": (1 + abs(Decimal(x))).ln()}
             values |= {"softplus": (1 + e).ln()}
         for name, value in values.items():
-            found = row(FUNCTIONS[name][0], np.array([abs(x) if name.startswith("log") else x]))
+            result = row(FUNCTIONS[name][0], np.array([abs(x) if name.startswith("log") else x]))
             expected = np.array([float(value)])
             # One unit more: a float64 reference is itself rounded.
-            assert distance(found, expected, np.float64)[0] <= BOUNDS[name] + 1, (name, x)
+            assert distance(result, expected, np.float64)[0] <= BOUNDS[name] + 1, (name, x)
 
 
 def one_in(stride):
@@ -151,19 +151,19 @@ def one_in(stride):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_one_float32_in_a_thousand(name: str) -> None:
+def test_error_at_one_float32_in_a_thousand(name: str) -> None:
     kernel, truth = FUNCTIONS[name]
     x = one_in(1021)
     x = x[x >= {"log": 0, "log1p": -1}.get(name, -np.inf)]
-    found = row(kernel, x)
+    result = row(kernel, x)
     with np.errstate(all="ignore"):
         expected = truth(x.astype(np.float64))
         rounded = expected.astype(np.float32)
     finite = np.isfinite(rounded)
-    np.testing.assert_array_equal(found[~finite], rounded[~finite])
-    worst = distance(found[finite], expected[finite], np.float32).max()
+    np.testing.assert_array_equal(result[~finite], rounded[~finite])
+    worst = distance(result[finite], expected[finite], np.float32).max()
     assert worst < BOUNDS[name], f"{name} is {worst} units off"
-    assert (found[:-1] <= found[1:]).all(), f"{name} turns back"
+    assert (result[:-1] <= result[1:]).all(), f"{name} turns back"
 
 
 def seams():
@@ -192,28 +192,28 @@ def seams():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_never_turns_back_at_a_seam(name: str, dtype) -> None:
+def test_monotone_across_range_reduction_seams(name: str, dtype) -> None:
     integer = {np.float32: np.int32, np.float64: np.int64}[dtype]
     centres = seams()
     centres = centres[(np.abs(centres) < 800) & (np.abs(centres) > 1e-30)].astype(dtype)
     steps = np.arange(-300, 301, dtype=integer)
     x = np.sort((centres.view(integer)[:, None] + steps).view(dtype), axis=1)
     x = x[(x >= {"log": 0, "log1p": -1}.get(name, -np.inf)).all(axis=1)]
-    found = row(FUNCTIONS[name][0], x.ravel()).reshape(x.shape)
+    result = row(FUNCTIONS[name][0], x.ravel()).reshape(x.shape)
     assert len(x) > 1000
-    assert (found[:, :-1] <= found[:, 1:]).all(), (
-        f"{name} turns back at {x[(found[:, :-1] > found[:, 1:]).any(axis=1)]}"
+    assert (result[:, :-1] <= result[:, 1:]).all(), (
+        f"{name} turns back at {x[(result[:, :-1] > result[:, 1:]).any(axis=1)]}"
     )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_never_turns_back_anywhere(name: str, dtype) -> None:
+def test_monotone_everywhere(name: str, dtype) -> None:
     x = np.sort(np.unique(every_exponent(dtype)))
     x = np.repeat(x[x >= {"log": 0, "log1p": -1}.get(name, -np.inf)], 2)
     x[1::2] = np.nextafter(x[1::2], dtype(np.inf))  # neighbours too: between strangers nothing happens
-    found = row(FUNCTIONS[name][0], x)
-    assert (found[:-1] <= found[1:]).all(), f"{name} turns back"
+    result = row(FUNCTIONS[name][0], x)
+    assert (result[:-1] <= result[1:]).all(), f"{name} turns back"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -235,9 +235,9 @@ def test_special_values_of_logarithms(dtype) -> None:
     facts = np.finfo(dtype)
     tiny, nan, inf = facts.smallest_subnormal, np.nan, np.inf
     x = np.array([0, -0.0, 1, -tiny, -1, -inf, inf, nan, tiny, facts.tiny, facts.max], dtype)
-    found = row(log_row, x)
-    np.testing.assert_array_equal(found[:8], [-inf, -inf, 0, nan, nan, nan, inf, nan])
-    np.testing.assert_array_max_ulp(found[8:], np.log(x[8:].astype(np.float64)).astype(dtype), 1)
+    result = row(log_row, x)
+    np.testing.assert_array_equal(result[:8], [-inf, -inf, 0, nan, nan, nan, inf, nan])
+    np.testing.assert_array_max_ulp(result[8:], np.log(x[8:].astype(np.float64)).astype(dtype), 1)
     x = np.array([0, -0.0, -1, np.nextafter(dtype(-1), dtype(-2)), -inf, inf, nan, tiny, -tiny], dtype)
     np.testing.assert_array_equal(
         row(log1p_row, x), np.array([0, 0, -inf, nan, nan, inf, nan, tiny, -tiny], dtype)
@@ -246,7 +246,7 @@ def test_special_values_of_logarithms(dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_nan_stays_nan_and_nothing_else_becomes_one(name: str, dtype) -> None:
+def test_nan_stays_nan_and_no_other_input_gives_nan(name: str, dtype) -> None:
     integer = {np.float32: np.int32, np.float64: np.int64}[dtype]
     payloads = np.array([1, 2**20, -1, -(2**20)], integer)  # quiet and signalling, of either sign
     nan = (np.array([np.inf], dtype).view(integer) | payloads).view(dtype)
@@ -265,7 +265,7 @@ def test_saturates_exactly(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_called_from_python_each_is_numpy(dtype) -> None:
+def test_python_calls_are_numpy(dtype) -> None:
     for value in map(dtype, [-1000, -2.5, 0, 0.25, 1000]):
         with np.errstate(over="ignore", under="ignore"):
             assert kernels.exp(value) == np.exp(value)
@@ -276,7 +276,7 @@ def test_called_from_python_each_is_numpy(dtype) -> None:
     assert all(np.isnan(getattr(kernels, name)(dtype(np.nan))) for name in FUNCTIONS)
 
 
-def test_logarithms_called_from_python_are_numpys_without_its_warnings() -> None:
+def test_python_logarithms_raise_no_numpy_warnings() -> None:
     for value in map(np.float32, [0.25, 3, np.inf]):
         assert kernels.log(value) == np.log(value)
         assert kernels.log1p(value) == np.log1p(value)
@@ -286,40 +286,40 @@ def test_logarithms_called_from_python_are_numpys_without_its_warnings() -> None
 
 
 @zoo.njit
-def exp_minus_row(x, y, z):
+def exp_diff_row(x, y, z):
     for i in range(x.size):
-        z[i] = kernels.exp_minus(x[i], y[i])
+        z[i] = kernels.exp_diff(x[i], y[i])
 
 
 @needs_long_double
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("scale", [0.01, 1, 30, 1e6])
-def test_what_a_difference_loses_is_made_good(scale: float, dtype) -> None:
+def test_exp_diff_corrects_rounding_of_the_difference(scale: float, dtype) -> None:
     rng = np.random.default_rng(3)
     x = (scale * rng.normal(size=100_000)).astype(dtype)
     y = (x + rng.uniform(-20, 20, x.size)).astype(dtype)
     z = np.empty_like(x)
-    exp_minus_row(x, y, z)
+    exp_diff_row(x, y, z)
     expected = np.exp(x.astype(np.longdouble) - y.astype(np.longdouble))
     assert distance(z, expected, dtype).max() < 1.3
-    by_python = [kernels.exp_minus(*pair) for pair in zip(x[:1000], y[:1000], strict=True)]
+    by_python = [kernels.exp_diff(*pair) for pair in zip(x[:1000], y[:1000], strict=True)]
     assert distance(np.array(by_python), expected[:1000], dtype).max() < 4, "NumPy's own exp is two units off"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_special_differences(dtype) -> None:
+def test_exp_diff_special_values(dtype) -> None:
     inf, nan, most = np.inf, np.nan, np.finfo(dtype).max
     x = np.array([inf, -inf, 0, 0, inf, -inf, nan, 0, most, -most, most, 0.0], dtype)
     y = np.array([0, 0, inf, -inf, inf, -inf, 0, nan, -most, most, most, 0.0], dtype)
     z = np.empty_like(x)
-    exp_minus_row(x, y, z)
+    exp_diff_row(x, y, z)
     expected = np.array([inf, 0, 0, inf, nan, nan, nan, nan, inf, 0, 1, 1], dtype)
     np.testing.assert_array_equal(z, expected)
-    np.testing.assert_array_equal([kernels.exp_minus(*pair) for pair in zip(x, y, strict=True)], expected)
+    np.testing.assert_array_equal([kernels.exp_diff(*pair) for pair in zip(x, y, strict=True)], expected)
 
 
 @pytest.mark.parametrize("argument", [1, True, 1j])
-def test_only_for_floats(argument) -> None:
+def test_elementary_functions_reject_integers(argument) -> None:
     @zoo.njit
     def of(x):
         return kernels.tanh(x)

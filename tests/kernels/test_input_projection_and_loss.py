@@ -28,20 +28,20 @@ def test_project_is_a_product_at_every_step(steps, batch, features, width, dtype
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(steps, batch, features)).astype(dtype)
     w, b = rng.normal(size=(features, width)).astype(dtype), rng.normal(size=width).astype(dtype)
-    found = kernels.project(x, w, b)
-    assert (found.shape, found.dtype) == ((steps, batch, width), dtype)
-    np.testing.assert_allclose(found, x @ w + b, **tolerance(dtype))
+    result = kernels.project(x, w, b)
+    assert (result.shape, result.dtype) == ((steps, batch, width), dtype)
+    np.testing.assert_allclose(result, x @ w + b, **tolerance(dtype))
 
 
 @given(steps=lengths, batch=sizes, features=sizes, width=sizes, dtype=dtypes, seed=seeds)
-def test_project_grads_are_products(steps, batch, features, width, dtype, seed) -> None:
+def test_project_backward_is_products(steps, batch, features, width, dtype, seed) -> None:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(steps, batch, features)).astype(dtype)
     w, grad = (
         rng.normal(size=(features, width)).astype(dtype),
         rng.normal(size=(steps, batch, width)).astype(dtype),
     )
-    dx, dw, db = kernels.project_grads(x, w, grad)
+    dx, dw, db = kernels.project_backward(x, w, grad)
     assert {dx.dtype, dw.dtype, db.dtype} == {np.dtype(dtype)}
     bound = tolerance(dtype)
     np.testing.assert_allclose(dx, grad @ w.T, **bound)
@@ -50,65 +50,65 @@ def test_project_grads_are_products(steps, batch, features, width, dtype, seed) 
 
 
 @given(steps=lengths, batch=sizes, features=sizes, width=sizes, dtype=dtypes, seed=seeds)
-def test_tokens_are_one_hot_rows(steps, batch, features, width, dtype, seed) -> None:
+def test_tokens_equal_one_hot_rows(steps, batch, features, width, dtype, seed) -> None:
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, features, (steps, batch), dtype=np.int32)
     w, b = rng.normal(size=(features, width)).astype(dtype), rng.normal(size=width).astype(dtype)
     grad = rng.normal(size=(steps, batch, width)).astype(dtype)
     one_hot = np.eye(features, dtype=dtype)[tokens]
     np.testing.assert_array_equal(kernels.project(tokens, w, b), w[tokens] + b)
-    dx, dw, db = kernels.project_grads(tokens, w, grad)
-    _, dense_dw, dense_db = kernels.project_grads(one_hot, w, grad)
+    dx, dw, db = kernels.project_backward(tokens, w, grad)
+    _, dense_dw, dense_db = kernels.project_backward(one_hot, w, grad)
     assert dx.shape == (0, 0, 0)
     np.testing.assert_allclose(dw, dense_dw, **tolerance(dtype))
     np.testing.assert_array_equal(db, dense_db)
 
 
 @given(steps=lengths, batch=sizes, features=sizes, width=sizes, dtype=dtypes, seed=seeds)
-def test_pieces_of_the_gradient(steps, batch, features, width, dtype, seed) -> None:
+def test_parts_of_the_gradient(steps, batch, features, width, dtype, seed) -> None:
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, features, (steps, batch), dtype=np.int32)
     grad = rng.normal(size=(steps, batch, width)).astype(dtype)
     start, total = rng.normal(size=(features, width)).astype(dtype), rng.normal(size=width).astype(dtype)
-    rows = kernels.dense(tokens, features, grad)
+    rows = kernels.to_dense(tokens, features, grad)
     assert rows.dtype == dtype
     np.testing.assert_array_equal(rows, np.eye(features, dtype=dtype)[tokens])
     for x in (tokens, rows, rng.normal(size=rows.shape).astype(dtype)):
         dw = start.copy()
-        kernels.add_input_outer(x, grad, dw)
-        expected = start + np.einsum("tbi,tbn->in", kernels.dense(x, features, grad), grad)
+        kernels.add_weight_gradient(x, grad, dw)
+        expected = start + np.einsum("tbi,tbn->in", kernels.to_dense(x, features, grad), grad)
         np.testing.assert_allclose(dw, expected, rtol=0, atol=20 * tolerance(dtype)["atol"])
     expected = total.copy()
     for row in grad.reshape(steps * batch, width):
         expected += row
-    kernels.add_rows(grad, total)
+    kernels.add_column_sums(grad, total)
     np.testing.assert_array_equal(total, expected, "added up in the order of the rows")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dense_inputs_are_what_they_were(dtype) -> None:
+def test_to_dense_returns_dense_inputs_unchanged(dtype) -> None:
     x = np.arange(24, dtype=dtype).reshape(3, 2, 4)
-    found = kernels.dense(x, 4, np.empty(0, dtype))
-    np.testing.assert_array_equal(found, x)
-    assert np.shares_memory(found, x)
+    result = kernels.to_dense(x, 4, np.empty(0, dtype))
+    np.testing.assert_array_equal(result, x)
+    assert np.shares_memory(result, x)
 
 
-def test_interpreted_gives_the_same() -> None:
+def test_projection_in_pure_python_agrees() -> None:
     rng = np.random.default_rng(0)
     w, b, grad = rng.normal(size=(4, 9)), rng.normal(size=9), rng.normal(size=(3, 2, 9))
 
     def results(x):
         dw, db = w.copy(), b.copy()
-        kernels.add_input_outer(x, grad, dw)
-        kernels.add_rows(grad, db)
-        products = [kernels.project(x, w, b), *kernels.project_grads(x, w, grad)]
-        return [kernels.dense(x, 4, w), dw, db, *products]
+        kernels.add_weight_gradient(x, grad, dw)
+        kernels.add_column_sums(grad, db)
+        products = [kernels.project(x, w, b), *kernels.project_backward(x, w, grad)]
+        return [kernels.to_dense(x, 4, w), dw, db, *products]
 
     for x in (rng.normal(size=(3, 2, 4)), rng.integers(0, 4, (3, 2))):
-        with kernels.interpreted():
+        with kernels.pure_python():
             expected = results(x)
-        found = results(x)
-        for one, other in zip(found, expected, strict=True):
+        result = results(x)
+        for one, other in zip(result, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13)
 
 
@@ -133,11 +133,11 @@ def test_loss_and_gradient(rows: int, symbols: int, scale: float, dtype, seed: i
     targets = rng.integers(0, symbols, rows, dtype=np.int32)
     loss, softmax = reference(logits, targets)
     before = logits.copy()
-    found = kernels.cross_entropy(logits, targets)
+    result = kernels.cross_entropy(logits, targets)
     np.testing.assert_array_equal(logits, before, "the loss alone leaves the logits")
     eps = float(np.finfo(dtype).eps)
-    assert found == pytest.approx(float(loss), rel=50 * eps, abs=50 * eps * max(rows, 1) * scale)
-    assert kernels.cross_entropy_grad(logits, targets, 0.5) == pytest.approx(found, rel=50 * eps, abs=1e-30)
+    assert result == pytest.approx(float(loss), rel=50 * eps, abs=50 * eps * max(rows, 1) * scale)
+    assert kernels.cross_entropy_grad(logits, targets, 0.5) == pytest.approx(result, rel=50 * eps, abs=1e-30)
     expected = softmax - np.eye(symbols)[targets]
     np.testing.assert_allclose(2 * logits, expected.astype(float), rtol=0, atol=100 * eps)
     np.testing.assert_allclose(logits.sum(axis=1), np.zeros(rows), rtol=0, atol=100 * eps)
@@ -148,19 +148,19 @@ def test_loss_and_gradient(rows: int, symbols: int, scale: float, dtype, seed: i
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("scale", [0.1, 1.0, 8.0, 80.0])
 @pytest.mark.parametrize("symbols", [2, 65, 5000])
-def test_softmax_is_right_to_the_last_places(symbols: int, scale: float, dtype) -> None:
+def test_softmax_is_accurate_to_a_few_ulp(symbols: int, scale: float, dtype) -> None:
     rng = np.random.default_rng(symbols)
     logits = (scale * (rng.normal(size=(400_000 // symbols, symbols)) + rng.normal())).astype(dtype)
     targets = np.zeros(len(logits), np.int32)  # from whose probability one is subtracted
     _, softmax = reference(logits, targets)
     kernels.cross_entropy_grad(logits, targets, 1.0)
-    found, expected = logits[:, 1:].astype(np.longdouble), softmax[:, 1:]
+    result, expected = logits[:, 1:].astype(np.longdouble), softmax[:, 1:]
     normal = expected > np.finfo(dtype).tiny
     units = np.spacing(np.where(normal, expected, 1).astype(dtype)).astype(np.longdouble)
-    assert (np.abs(found - expected) / units)[normal].max() < 4
+    assert (np.abs(result - expected) / units)[normal].max() < 4
 
 
-def test_gradient_is_that_of_finite_differences() -> None:
+def test_gradient_matches_finite_differences() -> None:
     rng = np.random.default_rng(1)
     logits, targets = rng.normal(size=(4, 6)), rng.integers(0, 6, 4)
     grad = logits.copy()
@@ -189,7 +189,7 @@ def test_huge_logits_do_not_overflow(dtype, largest: str) -> None:
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-6)
 
 
-def test_a_symbol_of_no_probability() -> None:
+def test_target_of_zero_probability_has_infinite_loss() -> None:
     logits = np.array([[0.0, -np.inf, 0.0]], np.float32)
     assert kernels.cross_entropy(logits, np.array([0])) == pytest.approx(np.log(2), rel=1e-6)
     assert kernels.cross_entropy(logits, np.array([1])) == np.inf
@@ -199,7 +199,7 @@ def test_a_symbol_of_no_probability() -> None:
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("row", [[np.nan, 0, 1], [0, 1, np.nan], [0, np.inf, 1], [-np.inf] * 3], ids=str)
-def test_what_has_no_softmax_has_no_loss(row) -> None:
+def test_rows_without_softmax_have_nan_loss(row) -> None:
     logits, targets = np.array([[0, 1, 2], row], np.float32), np.array([0, 0])
     assert np.isnan(kernels.cross_entropy(logits, targets))
     assert np.isnan(kernels.cross_entropy_grad(logits, targets, 1.0))
@@ -215,7 +215,7 @@ def test_one_row_and_one_symbol(dtype) -> None:
     np.testing.assert_array_equal(logits, [[0]])
 
 
-def test_tokens_of_any_integer_type_are_targets() -> None:
+def test_targets_of_any_integer_type() -> None:
     logits = np.array([[0.5, 2.0]])
     losses = {kernels.cross_entropy(logits, np.array([1], kind)) for kind in ("uint8", "int32", "int64")}
     assert len(losses) == 1

@@ -35,7 +35,7 @@ def scaled_sum(values, offset=0.0):
     return total
 
 
-@zoo.njit(twin=lambda x: -x)
+@zoo.njit(python_fallback=lambda x: -x)
 def with_twin(x):
     return x
 
@@ -53,7 +53,7 @@ def in_a_process(code: str, **environment: str) -> str:
     return run.stdout
 
 
-def test_decorating_imports_no_compiler() -> None:
+def test_decorator_imports_no_compiler() -> None:
     code = (
         "import sys, zoo\n"
         "from zoo import kernels\n"
@@ -67,7 +67,7 @@ def test_decorating_imports_no_compiler() -> None:
     assert in_a_process(code) == "<zoo.njit __main__.f> f 3 False\n"
 
 
-def test_a_kernel_looks_like_its_function() -> None:
+def test_kernel_has_metadata_of_its_function() -> None:
     assert (scaled.__name__, scaled.__doc__, scaled.__module__) == ("scaled", "Three times x.", __name__)
     assert list(inspect.signature(scaled_sum).parameters) == ["values", "offset"]
     assert scaled.py_func(2.0) == 6.0
@@ -80,7 +80,7 @@ def test_kernels_call_kernels() -> None:
     assert scaled_sum(values=np.array([1.0])) == 3.0
 
 
-def test_kernels_of_other_modules_by_name_and_through_their_module() -> None:
+def test_kernels_of_other_modules_are_callable() -> None:
     from zoo.kernels import random
     from zoo.kernels.random import random_uniform
 
@@ -93,7 +93,7 @@ def test_kernels_of_other_modules_by_name_and_through_their_module() -> None:
     assert draw(3) == 0.0
 
 
-def test_interpreted_runs_plain_python_and_ends() -> None:
+def test_pure_python_runs_python_and_ends() -> None:
     seen = []
 
     def spy(x):
@@ -101,32 +101,32 @@ def test_interpreted_runs_plain_python_and_ends() -> None:
         return x
 
     kernel = Kernel(spy, {})
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert kernel(3) == 3
-        with kernels.interpreted():
+        with kernels.pure_python():
             pass
         assert kernel(4) == 4, "blocks nest"
     assert seen == [3, 4]
     before = len(scaled.signatures)
-    with pytest.raises(ZeroDivisionError), kernels.interpreted():
+    with pytest.raises(ZeroDivisionError), kernels.pure_python():
         zoo.njit(lambda x: 1 / x)(0)
     assert scaled(np.float32(1)) == 3, "compiled again after the block, even one left by an error"
     assert len(scaled.signatures) > before
 
 
-def test_a_twin_runs_where_numba_is_switched_off() -> None:
+def test_python_fallback_runs_without_numba() -> None:
     assert with_twin(3) == 3
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert with_twin(3) == -3
     assert with_twin(3) == 3
 
 
-def test_without_numba_everything_is_plain_python() -> None:
+def test_disable_jit_runs_everything_in_python() -> None:
     code = (
         "import numpy as np, zoo, sys\n"
         "from zoo import kernels\n"
         "from zoo_cells.classic import vanilla\n"
-        "@zoo.njit(twin=lambda x: -x)\n"
+        "@zoo.njit(python_fallback=lambda x: -x)\n"
         "def f(x): return x\n"
         "rng = np.random.default_rng(0)\n"
         "a, w, c = rng.normal(size=(3, 4)), rng.normal(size=(4, 5)), np.zeros((3, 5))\n"
@@ -139,7 +139,7 @@ def test_without_numba_everything_is_plain_python() -> None:
     assert in_a_process(code, NUMBA_DISABLE_JIT="1") == "-3 True (4, 1, 3) [] []\n"
 
 
-def test_signatures_are_those_compiled_so_far() -> None:
+def test_signatures_lists_compiled_ones() -> None:
     @zoo.njit
     def twice(x):
         return x + x
@@ -152,7 +152,7 @@ def test_signatures_are_those_compiled_so_far() -> None:
     assert len(twice.signatures) == 2
 
 
-def test_division_is_numpys_and_nan_guards_hold() -> None:
+def test_division_follows_numpy_and_nan_guards_hold() -> None:
     @zoo.njit
     def odd(a, b):
         return a / b, np.isnan(a / b), np.isinf(a / b)
@@ -165,7 +165,7 @@ def test_division_is_numpys_and_nan_guards_hold() -> None:
     ("options", "flags"),
     [({}, {"contract", "reassoc", "arcp", "nsz"}), ({"fastmath": frozenset({"contract"})}, {"contract"})],
 )
-def test_settings(options, flags: set[str]) -> None:
+def test_fastmath_flags_in_the_code(options, flags: set[str]) -> None:
     kernel = zoo.njit(**options)(lambda x: x) if options else zoo.njit(lambda x: x)
     settings = kernel.dispatcher.targetoptions
     assert settings["nogil"] is True
@@ -174,10 +174,10 @@ def test_settings(options, flags: set[str]) -> None:
     assert not {"nnan", "ninf"} & set(settings["fastmath"])
 
 
-def test_the_interpreter_runs_while_a_kernel_does() -> None:
+def test_kernels_release_the_gil() -> None:
     from zoo_cells.classic import vanilla
 
-    for kernel in (vanilla.forward, vanilla.backward, kernels.project, kernels.add_outer):
+    for kernel in (vanilla.forward, vanilla.backward, kernels.project, kernels.add_matmul_ta):
         assert kernel.dispatcher.targetoptions["nogil"] is True
 
 
@@ -214,8 +214,8 @@ def gates(a, b, c, d, e, f):
 
 
 @pytest.mark.parametrize("disjoint", [False, True])
-def test_loops_over_disjoint_arrays_need_no_test(disjoint: bool) -> None:
-    kernel = zoo.njit(inline=True, disjoint=disjoint)(gates)
+def test_noalias_loops_need_no_overlap_check(disjoint: bool) -> None:
+    kernel = zoo.njit(inline=True, noalias=disjoint)(gates)
     arrays = np.arange(1.0, 37.0).reshape(6, 6)
 
     def of(many):
@@ -232,7 +232,7 @@ def test_loops_over_disjoint_arrays_need_no_test(disjoint: bool) -> None:
     assert ("vector.memcheck" in code) is not disjoint
 
 
-def test_two_first_calls_at_once_compile_once() -> None:
+def test_concurrent_first_calls_compile_once() -> None:
     @zoo.njit
     def slow_to_compile(x):
         return np.sort(x)[0] + np.median(x)
@@ -252,7 +252,7 @@ def test_two_first_calls_at_once_compile_once() -> None:
     assert len(slow_to_compile.signatures) == 1
 
 
-def test_a_dispatcher_of_numba_may_call_a_kernel() -> None:
+def test_numba_dispatcher_can_call_a_kernel() -> None:
     assert scaled(2.0) == 6.0  # from here on, Numba knows zoo's kernels
 
     @numba.njit

@@ -26,12 +26,12 @@ def normal(rng, dtype, *shape):
     return rng.normal(size=shape).astype(dtype)
 
 
-def assert_sum_of_products(found, start, a, b) -> None:
-    """``found`` is ``start + a @ b`` to what rounding allows: each of ``depth`` sums once, in any order."""
+def assert_sum_of_products(result, start, a, b) -> None:
+    """``result`` is ``start + a @ b`` to what rounding allows: each of ``depth`` sums once, in any order."""
     exact = start.astype(np.longdouble) + a.astype(np.longdouble) @ b.astype(np.longdouble)
     weight = np.abs(start).astype(np.longdouble) + np.abs(a) @ np.abs(b).astype(np.longdouble)
-    bound = (a.shape[1] + 2) * np.finfo(found.dtype).eps * weight
-    assert (np.abs(found - exact) <= bound).all()
+    bound = (a.shape[1] + 2) * np.finfo(result.dtype).eps * weight
+    assert (np.abs(result - exact) <= bound).all()
 
 
 @given(rows=st.integers(0, 70), depth=st.integers(0, 70), width=sizes, dtype=dtypes, seed=seeds)
@@ -52,7 +52,7 @@ def test_add_matmul(rows: int, depth: int, width: int, dtype, seed: int) -> None
 
 
 @given(rows=st.integers(0, 70), left=sizes, right=sizes, dtype=dtypes, seed=seeds)
-def test_add_outer(rows: int, left: int, right: int, dtype, seed: int) -> None:
+def test_add_matmul_ta(rows: int, left: int, right: int, dtype, seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, b, start = (
         normal(rng, dtype, rows, left),
@@ -60,22 +60,22 @@ def test_add_outer(rows: int, left: int, right: int, dtype, seed: int) -> None:
         normal(rng, dtype, left, right),
     )
     c = start.copy()
-    kernels.add_outer(a, b, c)
+    kernels.add_matmul_ta(a, b, c)
     assert_sum_of_products(c, start, a.T, b)
 
 
 @pytest.mark.parametrize("rows", [255, 256, 257, 600])
-def test_add_outer_over_several_chunks(rows: int) -> None:
+def test_add_matmul_ta_over_several_chunks(rows: int) -> None:
     rng = np.random.default_rng(rows)
     a, b = normal(rng, np.float64, rows, 5), normal(rng, np.float64, rows, 33)
     c = np.zeros((5, 33))
-    kernels.add_outer(a, b, c)
+    kernels.add_matmul_ta(a, b, c)
     assert_sum_of_products(c, np.zeros_like(c), a.T, b)
 
 
 @compiled
 @given(rows=st.integers(2, 40), depth=sizes, width=sizes, dtype=dtypes, seed=seeds)
-def test_a_row_does_not_depend_on_the_others(rows: int, depth: int, width: int, dtype, seed: int) -> None:
+def test_row_does_not_depend_on_other_rows(rows: int, depth: int, width: int, dtype, seed: int) -> None:
     # To the bit: whatever tile a row falls into, its sums are taken in the same order.
     rng = np.random.default_rng(seed)
     a, w, start = (
@@ -95,20 +95,18 @@ def test_a_row_does_not_depend_on_the_others(rows: int, depth: int, width: int, 
 
 @compiled
 @given(rows=sizes, left=sizes, right=sizes, cut=st.integers(0, 69), seed=seeds)
-def test_outer_products_add_up_in_the_order_of_rows(
-    rows: int, left: int, right: int, cut: int, seed: int
-) -> None:
+def test_add_matmul_ta_sums_in_row_order(rows: int, left: int, right: int, cut: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, b = normal(rng, np.float32, rows, left), normal(rng, np.float32, rows, right)
     whole, parts = np.zeros((2, left, right), np.float32)
-    kernels.add_outer(a, b, whole)
-    kernels.add_outer(a[:cut], b[:cut], parts)
-    kernels.add_outer(a[cut:], b[cut:], parts)
+    kernels.add_matmul_ta(a, b, whole)
+    kernels.add_matmul_ta(a[:cut], b[:cut], parts)
+    kernels.add_matmul_ta(a[cut:], b[cut:], parts)
     np.testing.assert_array_equal(parts, whole)
 
 
 @given(rows=sizes, depth=sizes, width=sizes, dtype=dtypes, seed=seeds)
-def test_nothing_outside_c_is_touched(rows: int, depth: int, width: int, dtype, seed: int) -> None:
+def test_add_matmul_writes_only_to_c(rows: int, depth: int, width: int, dtype, seed: int) -> None:
     # A panel may stick out of c: what lies behind c in memory is not c.
     rng = np.random.default_rng(seed)
     a, w, b = (
@@ -118,8 +116,8 @@ def test_nothing_outside_c_is_touched(rows: int, depth: int, width: int, dtype, 
     )
     for shape, call in [
         ((rows, width), lambda c: kernels.add_matmul(a, kernels.pack(w), c)),
-        ((depth, width), lambda c: kernels.add_outer(a, b, c)),
-        ((1, depth, width), lambda c: kernels.add_outer_heads(a, 0, b, 0, c)),
+        ((depth, width), lambda c: kernels.add_matmul_ta(a, b, c)),
+        ((1, depth, width), lambda c: kernels.add_matmul_ta_heads(a, 0, b, 0, c)),
     ]:
         around = np.full(2 * 100 + math.prod(shape), 7, dtype)
         call(around[100:-100].reshape(shape))
@@ -127,7 +125,7 @@ def test_nothing_outside_c_is_touched(rows: int, depth: int, width: int, dtype, 
         assert (around[-100:] == 7).all()
 
 
-def test_nan_and_infinity_pass_through_their_rows_and_columns_only() -> None:
+def test_nan_and_infinity_stay_in_their_rows_and_columns() -> None:
     a, w = np.ones((5, 3), np.float32), np.ones((3, 20), np.float32)
     a[1, 2], a[3, 0], w[1, 19] = np.nan, np.inf, np.inf
     c = np.zeros((5, 20), np.float32)
@@ -136,22 +134,20 @@ def test_nan_and_infinity_pass_through_their_rows_and_columns_only() -> None:
         np.testing.assert_array_equal(c, a @ w)
 
 
-def test_inputs_are_not_written_to() -> None:
+def test_add_matmul_leaves_inputs_unchanged() -> None:
     rng = np.random.default_rng(0)
     arrays = [normal(rng, np.float32, 9, 17), normal(rng, np.float32, 9, 5), normal(rng, np.float32, 17, 5)]
     a, b, w = arrays
     before = [array.copy() for array in arrays]
     kernels.add_matmul(a, kernels.pack(w), np.zeros((9, 5), np.float32))
     kernels.add_matmul(b, kernels.pack_transposed(w), np.zeros((9, 17), np.float32))
-    kernels.add_outer(a, b, np.zeros((17, 5), np.float32))
+    kernels.add_matmul_ta(a, b, np.zeros((17, 5), np.float32))
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
 
 
 @given(rows=st.integers(0, 20), depth=st.integers(0, 20), width=sizes, seed=seeds)
-def test_interpreted_is_numpy_and_compiled_is_close_to_it(
-    rows: int, depth: int, width: int, seed: int
-) -> None:
+def test_pure_python_is_numpy_and_compiled_is_close(rows: int, depth: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, w = normal(rng, np.float64, rows, depth), normal(rng, np.float64, depth, width)
     b = normal(rng, np.float64, rows, width)
@@ -160,15 +156,15 @@ def test_interpreted_is_numpy_and_compiled_is_close_to_it(
         c, back, dw = np.ones((rows, width)), np.ones((rows, depth)), np.ones((depth, width))
         kernels.add_matmul(a, kernels.pack(w), c)
         kernels.add_matmul(b, kernels.pack_transposed(w), back)
-        kernels.add_outer(a, b, dw)
+        kernels.add_matmul_ta(a, b, dw)
         return c, back, dw
 
-    with kernels.interpreted():
+    with kernels.pure_python():
         plain = results()
-    for found, expected in zip(plain, (1 + a @ w, 1 + b @ w.T.copy(), 1 + a.T @ b), strict=True):
-        np.testing.assert_array_equal(found, expected)
-    for found, expected in zip(results(), plain, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    for result, expected in zip(plain, (1 + a @ w, 1 + b @ w.T.copy(), 1 + a.T @ b), strict=True):
+        np.testing.assert_array_equal(result, expected)
+    for result, expected in zip(results(), plain, strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-12)
 
 
 # --- Windows of wider rows, and heads ---
@@ -176,16 +172,16 @@ def test_interpreted_is_numpy_and_compiled_is_close_to_it(
 margins = st.integers(0, 5)
 
 
-def assert_same(found, expected) -> None:
+def assert_same(result, expected) -> None:
     """To the bit; BLAS, which runs where nothing is compiled, rounds a window as it likes."""
-    slack = 200 * np.finfo(found.dtype).eps if numba.config.DISABLE_JIT else 0
-    np.testing.assert_allclose(found, expected, rtol=0, atol=slack)
+    slack = 200 * np.finfo(result.dtype).eps if numba.config.DISABLE_JIT else 0
+    np.testing.assert_allclose(result, expected, rtol=0, atol=slack)
 
 
 @given(
     rows=st.integers(0, 40), depth=sizes, width=sizes, before=margins, after=margins, dtype=dtypes, seed=seeds
 )
-def test_windows_are_like_arrays_of_their_own(rows, depth, width, before, after, dtype, seed) -> None:
+def test_offset_products_match_separate_arrays(rows, depth, width, before, after, dtype, seed) -> None:
     # And the columns beside them stay as they are.
     rng = np.random.default_rng(seed)
     a, b = normal(rng, dtype, rows, before + depth + after), normal(rng, dtype, rows, after + width + before)
@@ -193,25 +189,25 @@ def test_windows_are_like_arrays_of_their_own(rows, depth, width, before, after,
     left, right = slice(before, before + depth), slice(after, after + width)
 
     wide, alone = b.copy(), np.ascontiguousarray(b[:, right])
-    kernels.add_matmul_at(a, before, kernels.pack(w), wide, after, width)
+    kernels.add_matmul_offset(a, before, kernels.pack(w), wide, after, width)
     kernels.add_matmul(np.ascontiguousarray(a[:, left]), kernels.pack(w), alone)
     assert_same(wide[:, right], alone)
     wide[:, right] = b[:, right]
     np.testing.assert_array_equal(wide, b)
 
     of_windows, of_arrays = w.copy(), w.copy()
-    kernels.add_outer_at(a, before, depth, b, after, width, of_windows)
-    kernels.add_outer(np.ascontiguousarray(a[:, left]), np.ascontiguousarray(b[:, right]), of_arrays)
+    kernels.add_matmul_ta_offset(a, before, depth, b, after, width, of_windows)
+    kernels.add_matmul_ta(np.ascontiguousarray(a[:, left]), np.ascontiguousarray(b[:, right]), of_arrays)
     assert_same(of_windows, of_arrays)
 
 
-def test_two_windows_of_one_array() -> None:
+def test_offset_product_within_one_array() -> None:
     rng = np.random.default_rng(0)
     tape, w = normal(rng, np.float32, 5, 30), normal(rng, np.float32, 10, 20)
-    found = tape.copy()
-    kernels.add_matmul_at(found, 20, kernels.pack(w), found, 0, 20)
-    np.testing.assert_array_equal(found[:, 20:], tape[:, 20:])
-    assert_sum_of_products(found[:, :20], tape[:, :20], tape[:, 20:], w)
+    result = tape.copy()
+    kernels.add_matmul_offset(result, 20, kernels.pack(w), result, 0, 20)
+    np.testing.assert_array_equal(result[:, 20:], tape[:, 20:])
+    assert_sum_of_products(result[:, :20], tape[:, :20], tape[:, 20:], w)
 
 
 @given(
@@ -223,7 +219,7 @@ def test_two_windows_of_one_array() -> None:
     dtype=dtypes,
     seed=seeds,
 )
-def test_heads_are_products_of_windows(heads, rows, depth, width, margin, dtype, seed) -> None:
+def test_heads_match_offset_products(heads, rows, depth, width, margin, dtype, seed) -> None:
     rng = np.random.default_rng(seed)
     a, b = (
         normal(rng, dtype, rows, 2 + heads * depth + margin),
@@ -233,21 +229,21 @@ def test_heads_are_products_of_windows(heads, rows, depth, width, margin, dtype,
     expected, of_head, panels = b.copy(), w.copy(), kernels.pack_heads(w)
     for g in range(heads):
         at, to = 2 + g * depth, margin + g * width
-        kernels.add_matmul_at(a, at, kernels.pack(w[g]), expected, to, width)
-        kernels.add_outer_at(a, at, depth, b, to, width, of_head[g])
+        kernels.add_matmul_offset(a, at, kernels.pack(w[g]), expected, to, width)
+        kernels.add_matmul_ta_offset(a, at, depth, b, to, width, of_head[g])
         np.testing.assert_array_equal(panels[g], kernels.pack(w[g]))
     c, other, outer = b.copy(), b.copy(), w.copy()
     kernels.add_matmul_heads(a, 2, panels, c, margin, width)
     transposed = kernels.pack_heads_transposed(np.ascontiguousarray(w.swapaxes(1, 2)))
     kernels.add_matmul_heads(a, 2, transposed, other, margin, width)
-    kernels.add_outer_heads(a, 2, b, margin, outer)
+    kernels.add_matmul_ta_heads(a, 2, b, margin, outer)
     assert_same(c, expected)
     assert_same(other, expected)
     assert_same(outer, of_head)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_windows_and_heads_interpreted(dtype) -> None:
+def test_offsets_and_heads_in_pure_python(dtype) -> None:
     rng = np.random.default_rng(3)
     a, b, w = normal(rng, dtype, 6, 13), normal(rng, dtype, 6, 19), normal(rng, dtype, 3, 4, 6)
 
@@ -255,13 +251,13 @@ def test_windows_and_heads_interpreted(dtype) -> None:
         c, back, of_heads, of_windows = b.copy(), a.copy(), w.copy(), w[0].copy()
         kernels.add_matmul_heads(a, 1, kernels.pack_heads(w), c, 1, 6)
         kernels.add_matmul_heads(b, 1, kernels.pack_heads_transposed(w), back, 1, 4)
-        kernels.add_outer_heads(a, 1, b, 1, of_heads)
-        kernels.add_outer_at(a, 9, 4, b, 13, 6, of_windows)
-        kernels.add_matmul_at(a, 9, kernels.pack(w[0]), c, 13, 6)
-        kernels.add_matmul_at(b, 13, kernels.pack_transposed(w[0]), back, 9, 4)
+        kernels.add_matmul_ta_heads(a, 1, b, 1, of_heads)
+        kernels.add_matmul_ta_offset(a, 9, 4, b, 13, 6, of_windows)
+        kernels.add_matmul_offset(a, 9, kernels.pack(w[0]), c, 13, 6)
+        kernels.add_matmul_offset(b, 13, kernels.pack_transposed(w[0]), back, 9, 4)
         return c, back, of_heads, of_windows
 
-    with kernels.interpreted():
+    with kernels.pure_python():
         plain = results()
     at, to = a[:, 1:].reshape(6, 3, 4), b[:, 1:].reshape(6, 3, 6)
     c, back = b.copy(), a.copy()
@@ -281,7 +277,7 @@ def test_windows_and_heads_interpreted(dtype) -> None:
 CHECK = """
 import numpy as np
 from zoo import kernels
-from zoo.kernels.gemm_microkernel import heights, lanes, panel_vectors
+from zoo.kernels.gemm_microkernel import lanes, panel_vectors, tile_heights
 import numba
 
 rng = np.random.default_rng(0)
@@ -292,14 +288,14 @@ for dtype in (np.float32, np.float64):
         kernels.add_matmul(a, kernels.pack(w), c)
         np.testing.assert_allclose(c, a @ w, rtol=0, atol=200 * np.finfo(dtype).eps)
         dw = np.zeros((depth, width), dtype)
-        kernels.add_outer(a, c, dw)
+        kernels.add_matmul_ta(a, c, dw)
         np.testing.assert_allclose(dw, a.T @ c, rtol=0, atol=2000 * np.finfo(dtype).eps)
-print(lanes(numba.float32), lanes(numba.float64), heights(), panel_vectors())
+print(lanes(numba.float32), lanes(numba.float64), tile_heights(), panel_vectors())
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="one platform suffices")
-def test_any_processor_of_the_family_will_do() -> None:
+def test_matmul_on_any_processor_of_the_family() -> None:
     # Numba compiles for the plainest processor of the family: narrow vectors, no fused products.
     environment = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     run = subprocess.run([sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True)

@@ -27,7 +27,7 @@ import numpy as np
 
 import zoo
 from zoo import kernels
-from zoo.kernels.gemm_microkernel import product_library
+from zoo.kernels.gemm_microkernel import gemm_library
 
 @zoo.njit
 def elementary(x, y):
@@ -47,7 +47,7 @@ for dtype in ("float32", "float64"):
     results[f"elementary {dtype}"] = y
     a, w, c = (rng.normal(size=shape).astype(dtype) for shape in ((7, 33), (33, 53), (7, 53)))
     kernels.add_matmul(a, kernels.pack(w), c)
-    kernels.add_outer(a, c, w)
+    kernels.add_matmul_ta(a, c, w)
     results[f"product {dtype}"], results[f"outer {dtype}"] = c, w
 layer = zoo.Recurrent("vanilla", input_size=9, hidden_size=37)
 output, _ = layer.forward(rng.integers(0, 9, (6, 5)).astype(np.int32))
@@ -55,7 +55,7 @@ layer.backward(np.cos(output))
 results["output"], results["gradient"] = output, layer.grad
 
 # Compiled in this process: Numba shows no code that it has loaded from a file.
-assembly = product_library(numba.float64).get_asm_str()
+assembly = gemm_library(numba.float64).get_asm_str()
 registers = re.findall(r"\\bv?(?:fmadd\\d+|mul)pd\\s.*%([xyz])mm", assembly)
 results["lanes"] = max({"x": 2, "y": 4, "z": 8}[register] for register in registers)
 np.savez(sys.argv[1], **results)
@@ -93,15 +93,15 @@ def haswell(tmp_path_factory):
     return run(folder, "haswell", NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=features)
 
 
-def test_a_processor_of_which_nothing_is_known_gets_two_lanes_of_float64(generic) -> None:
+def test_unknown_processor_gets_two_lanes_of_float64(generic) -> None:
     assert generic["lanes"] == 2
 
 
-def test_one_with_avx2_gets_four(haswell) -> None:
+def test_avx2_gets_four_lanes_of_float64(haswell) -> None:
     assert haswell["lanes"] == 4
 
 
-def test_results_agree(generic, haswell) -> None:
+def test_results_agree_across_processors(generic, haswell) -> None:
     # To rounding: one multiplies and adds in one go, the other rounds in between, and sums are cut otherwise.
     for name in set(generic) - {"lanes"}:
         tolerance = 2e-6 if generic[name].dtype == np.float32 else 1e-14
@@ -111,9 +111,9 @@ def test_results_agree(generic, haswell) -> None:
 
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="this machine has nothing wider than float64")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_elementary_functions_are_as_exact_without_fused_multiplication(generic, dtype: str) -> None:
+def test_elementary_accuracy_without_fma(generic, dtype: str) -> None:
     x = np.linspace(-20, 20, 1000, dtype=dtype).astype(np.longdouble)
     truth = [np.exp(x), np.tanh(x), 1 / (1 + np.exp(-x)), np.log1p(np.exp(x)), np.log(np.abs(x))]
-    for found, expected in zip(generic[f"elementary {dtype}"], truth, strict=True):
-        units = np.abs(found - expected) / np.spacing(np.abs(expected).astype(dtype))
+    for result, expected in zip(generic[f"elementary {dtype}"], truth, strict=True):
+        units = np.abs(result - expected) / np.spacing(np.abs(expected).astype(dtype))
         assert units.max() < 4

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import UsageError
-from zoo.kernels.jit import interpreted
-from zoo.kernels.random import random_bits, random_uniform, scramble, uniform
+from zoo.kernels.jit import pure_python
+from zoo.kernels.random import random_bits, random_uniform, splitmix64, uniform
 
 WORD = 2**64
 words = st.integers(0, WORD - 1) | st.sampled_from(
@@ -49,30 +49,30 @@ def splitmix_output(state: int) -> int:
 
 def splitmix_stream(state: int, count: int) -> list[int]:
     """The generator as one would step it: add, then mix."""
-    found = []
+    result = []
     for _ in range(count):
         state = (state + 0x9E3779B97F4A7C15) % WORD
-        found.append(splitmix_output(state))
-    return found
+        result.append(splitmix_output(state))
+    return result
 
 
 def bits(seed: int, counter: int) -> int:
     return int(random_bits(np.uint64(seed), np.uint64(counter)))
 
 
-def test_generator_gives_the_published_numbers():
+def test_generator_gives_published_numbers():
     assert tuple(splitmix_stream(1234567, 5)) == PUBLISHED
     states = [(1234567 + step * 0x9E3779B97F4A7C15) % WORD for step in range(1, 6)]
-    assert tuple(int(scramble(np.uint64(state))) for state in states) == PUBLISHED
+    assert tuple(int(splitmix64(np.uint64(state))) for state in states) == PUBLISHED
 
 
 @pytest.mark.parametrize(("key", "expected"), GOLDEN.items())
-def test_numbers_never_change(key, expected):
+def test_uniform_golden_values(key, expected):
     assert bits(*key) == expected
     assert uniform(*key) == (expected >> 11) / 2**53
 
 
-def test_counter_walks_the_generator_that_the_seed_starts():
+def test_counter_walks_the_generator_of_the_seed():
     for seed in (0, 1, 99, WORD - 1):
         (start,) = splitmix_stream(seed, 1)
         assert [bits(seed, counter) for counter in range(20)] == splitmix_stream(start, 20), f"seed {seed}"
@@ -80,17 +80,17 @@ def test_counter_walks_the_generator_that_the_seed_starts():
 
 @settings(deadline=None)
 @given(words, words)
-def test_kernel_equals_whole_number_arithmetic(seed, counter):
+def test_kernel_equals_integer_arithmetic(seed, counter):
     start = splitmix_output((seed + 0x9E3779B97F4A7C15) % WORD)
     expected = splitmix_output((start + (counter + 1) * 0x9E3779B97F4A7C15) % WORD)
     assert bits(seed, counter) == expected
-    with interpreted():
+    with pure_python():
         assert bits(seed, counter) == expected, "as plain Python"
 
 
 @settings(deadline=None)
 @given(words, words)
-def test_uniform_is_a_fraction_of_53_bits_below_one(seed, counter):
+def test_uniform_is_a_53_bit_fraction_below_one(seed, counter):
     number = uniform(seed, counter)
     assert type(number) is float
     assert 0.0 <= number <= 1.0 - 2.0**-53, number
@@ -98,14 +98,14 @@ def test_uniform_is_a_fraction_of_53_bits_below_one(seed, counter):
     assert number == random_uniform(np.uint64(seed), np.uint64(counter))
 
 
-def test_one_signature_serves_all_integers():
+def test_one_signature_for_all_integers():
     for seed in (0, np.int32(5), np.uint64(WORD - 1), 2**63):
         uniform(seed, 3)
     assert len(random_uniform.signatures) <= 1, random_uniform.signatures
 
 
 @pytest.mark.parametrize("wrong", [-1, WORD, 0.5, "7", None, np.float64(1.0)])
-def test_wrong_seed_or_counter_is_refused(wrong):
+def test_invalid_seed_or_counter_raises(wrong):
     with pytest.raises(UsageError, match=r"seed is .*; expected an integer from 0 to 2\*\*64 - 1"):
         uniform(wrong, 0)
     with pytest.raises(UsageError, match="counter is "):
@@ -130,21 +130,21 @@ SEQUENCES = {
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_numbers_fill_the_bins_evenly(name):
+def test_uniform_fills_bins_evenly(name):
     """Chi-square over 64 bins, of the number and of its low bits: five deviations around its mean, 63."""
-    found = sequence(name)
-    for part, values in {"high bits": found, "low bits": found * 2**20 % 1.0}.items():
+    result = sequence(name)
+    for part, values in {"high bits": result, "low bits": result * 2**20 % 1.0}.items():
         counts = np.bincount((values * 64).astype(int), minlength=64)
-        chi_square = ((counts - found.size / 64) ** 2).sum() / (found.size / 64)
+        chi_square = ((counts - result.size / 64) ** 2).sum() / (result.size / 64)
         assert abs(chi_square - 63) < 5 * np.sqrt(2 * 63), f"{part}: chi-square {chi_square}"
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
 @pytest.mark.parametrize("lag", [1, 2, 64])
 def test_successive_numbers_are_uncorrelated(name, lag):
-    found = sequence(name)
-    correlation = np.corrcoef(found[:-lag], found[lag:])[0, 1]
-    assert abs(correlation) < 5 / np.sqrt(found.size), correlation
+    result = sequence(name)
+    correlation = np.corrcoef(result[:-lag], result[lag:])[0, 1]
+    assert abs(correlation) < 5 / np.sqrt(result.size), correlation
 
 
 def test_streams_of_neighbouring_seeds_are_uncorrelated():
@@ -153,7 +153,7 @@ def test_streams_of_neighbouring_seeds_are_uncorrelated():
     assert not set(one) & set(two), "no number twice in 40,000"
 
 
-def test_each_bit_of_seed_and_counter_moves_half_of_the_result():
+def test_each_input_bit_flips_half_of_the_output():
     """Avalanche: over many pairs, each flipped bit changes 32 of 64 bits on average."""
     for flip in (0, 1, 17, 40, 63):
         moved = [bits(n, 7 * n) ^ bits(n ^ (1 << flip), 7 * n) for n in range(500)]

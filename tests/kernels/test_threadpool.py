@@ -1,4 +1,4 @@
-"""Work in pieces that threads take from a gate, and the arrays of a batch in compiled code."""
+"""The thread pool, and slices of a batch in compiled code."""
 
 from __future__ import annotations
 
@@ -11,205 +11,214 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.kernels.batch_slicing import copy_each, lay_out, own_columns, own_rows
-from zoo.kernels.threadpool import await_turn, end_turn, fetch_add, load, pieces, rest, share_out
+from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows
+from zoo.kernels.threadpool import (
+    bind_task,
+    fetch_add,
+    load,
+    parallel_for,
+    pass_turn,
+    spin_wait,
+    wait_for_turn,
+)
 from zoo.layers import worker_threads
+from zoo.layers.worker_threads import WorkerThreads, run_with_pool
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="compiled code alone")
 
 
 @zoo.njit
-def count_piece(number, gate, done):
+def count_task(number, pool, done):
     done[number] += 1
     return True
 
 
 @zoo.njit
-def count_all(gate, count, done):
-    code, data = pieces(count_piece, (gate,), (done,))
-    return share_out(gate, count, code, data)
+def count_all(pool, count, done):
+    code, data = bind_task(count_task, (pool,), (done,))
+    return parallel_for(pool, count, code, data)
 
 
 @zoo.njit
-def turn_piece(number, gate, order, place, wrong, raises):
+def turn_task(number, pool, order, place, wrong, raises):
     total = 0.0
     for n in range((number % 7) * 1000):
         total += n
     if number == wrong:
         if raises:
-            raise ValueError("a piece that goes wrong")
+            raise ValueError("a failed task")
         return False
-    await_turn(gate, number)
+    wait_for_turn(pool, number)
     order[place[0]] = number
     place[0] += 1
-    end_turn(gate, number)
+    pass_turn(pool, number)
     return total >= 0
 
 
 @zoo.njit
-def turns(gate, count, order, place, wrong, raises):
-    code, data = pieces(turn_piece, (gate, order), (place, wrong, raises))
-    return share_out(gate, count, code, data)
+def turns(pool, count, order, place, wrong, raises):
+    code, data = bind_task(turn_task, (pool, order), (place, wrong, raises))
+    return parallel_for(pool, count, code, data)
 
 
 @zoo.njit
-def meeting_piece(number, gate, here):
-    """Wait for all other pieces to have begun, in vain if one thread has to do two."""
+def meeting_task(number, pool, here):
+    """Wait for all other tasks to begin, in vain if one thread has to run two."""
     fetch_add(here, 0, 1)
     waited = 0
     while load(here, 0) < here[1] and waited < 50_000_000:
-        waited = rest(waited, here[2])
+        waited = spin_wait(waited, here[2])
     return load(here, 0) == here[1]
 
 
 @zoo.njit
-def meet(gate, count, here):
-    code, data = pieces(meeting_piece, (gate,), (here,))
-    return share_out(gate, count, code, data)
+def meet(pool, count, here):
+    code, data = bind_task(meeting_task, (pool,), (here,))
+    return parallel_for(pool, count, code, data)
 
 
-def all_meet(crew, count):
-    here = np.array([0, count, worker_threads._sched_yield_address()])
-    return crew.share(lambda gate: meet(gate, count, here))
+def all_meet(workers, count):
+    here = np.array([0, count, worker_threads.yield_address()])
+    return workers.run(lambda pool: meet(pool, count, here))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
-    """Helpers do not stay awake until a kernel is compiled."""
-    assert worker_threads.run_with_pool(lambda gate: meet(gate, 1, np.array([0, 1, 0])), 1)
+    """Compile first: workers fall asleep while a kernel compiles."""
+    assert run_with_pool(lambda pool: meet(pool, 1, np.array([0, 1, 0])), 1)
 
 
-@pytest.fixture(params=[1, 3], ids=["one helper", "three helpers"])
-def crew(request):
-    made = worker_threads.WorkerThreads(request.param)
-    yield made
-    made.close()
+@pytest.fixture(params=[1, 3], ids=["one worker", "three workers"])
+def workers(request):
+    threads = WorkerThreads(request.param)
+    yield threads
+    threads.close()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1000])
-def test_every_piece_is_done_once(crew, count):
+def test_every_task_runs_once(workers, count):
     for times in range(1, 50):
         done = np.zeros(max(count, 1), np.int64)
         for _ in range(times):
-            assert crew.share(lambda gate, done=done: count_all(gate, count, done))
+            assert workers.run(lambda pool, done=done: count_all(pool, count, done))
         assert set(done[:count]) <= {times}
 
 
-def test_turns_are_in_order(crew):
+def test_turns_are_in_order(workers):
     for count in (1, 2, 3, 50):
         for _ in range(20):
             order, place = np.full(count, -1), np.zeros(1, np.int64)
-            assert crew.share(lambda gate, a=order, b=place: turns(gate, len(a), a, b, -1, False))
+            assert workers.run(lambda pool, a=order, b=place: turns(pool, len(a), a, b, -1, False))
             np.testing.assert_array_equal(order, np.arange(count))
 
 
 @pytest.mark.parametrize("raises", [False, True])
-def test_nobody_waits_for_the_turn_of_a_piece_that_went_wrong(crew, raises):
+def test_no_wait_for_the_turn_of_a_failed_task(workers, raises):
     for wrong in (0, 7, 19):
         order, place = np.full(20, -1), np.zeros(1, np.int64)
-        assert not crew.share(lambda gate, a=order, b=place, n=wrong: turns(gate, 20, a, b, n, raises))
+        assert not workers.run(lambda pool, a=order, b=place, n=wrong: turns(pool, 20, a, b, n, raises))
         order, place = np.full(20, -1), np.zeros(1, np.int64)
-        assert crew.share(lambda gate, a=order, b=place: turns(gate, 20, a, b, -1, False))
+        assert workers.run(lambda pool, a=order, b=place: turns(pool, 20, a, b, -1, False))
 
 
-def test_all_threads_work_at_the_same_time(crew):
+def test_all_threads_run_at_the_same_time(workers):
     for _ in range(20):
-        assert all_meet(crew, 1 + len(crew._threads))
+        assert all_meet(workers, 1 + len(workers._threads))
 
 
-def test_helpers_that_went_to_sleep_come_back():
-    crew = worker_threads.WorkerThreads(1)
+def test_sleeping_workers_wake_up():
+    workers = WorkerThreads(1)
     for _ in range(5):
-        assert all_meet(crew, 2)
+        assert all_meet(workers, 2)
         deadline = time.monotonic() + 30
-        while crew._awake.is_set() and time.monotonic() < deadline:
+        while workers._awake.is_set() and time.monotonic() < deadline:
             time.sleep(0.001)
-        assert not crew._awake.is_set()
-    crew.close()
+        assert not workers._awake.is_set()
+    workers.close()
 
 
-def test_who_comes_while_helpers_are_busy_works_alone():
-    crew = worker_threads.WorkerThreads(1)
-    gates = []
+def test_caller_runs_alone_while_workers_are_busy():
+    workers = WorkerThreads(1)
+    pools = []
 
-    def outer(gate):
-        gates.append(gate)
-        return crew.share(gates.append)
+    def outer(pool):
+        pools.append(pool)
+        return workers.run(pools.append)
 
-    crew.share(outer)
-    crew.share(gates.append)
-    crew.close()
-    assert gates[0] is gates[2]
-    assert gates[0] is not gates[1]
+    workers.run(outer)
+    workers.run(pools.append)
+    workers.close()
+    assert pools[0] is pools[2]
+    assert pools[0] is not pools[1]
 
 
-def test_threads_that_share_at_once_do_not_meet():
-    def work(found):
+def test_concurrent_calls_do_not_interfere():
+    def work(results):
         for _ in range(300):
             done = np.zeros(40, np.int64)
-            ok = worker_threads.run_with_pool(lambda gate, a=done: count_all(gate, len(a), a), 2)
-            found.append(ok and set(done) == {1})
+            ok = run_with_pool(lambda pool, a=done: count_all(pool, len(a), a), 2)
+            results.append(ok and set(done) == {1})
 
-    found = []
-    threads = [threading.Thread(target=work, args=(found,)) for _ in range(4)]
+    results = []
+    threads = [threading.Thread(target=work, args=(results,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 1200
-    assert all(found)
+    assert len(results) == 1200
+    assert all(results)
 
 
 def test_no_more_threads_than_processors(monkeypatch):
-    asked = []
+    counts = []
 
-    class Helpers(worker_threads.WorkerThreads):
+    class Recorder(WorkerThreads):
         def __init__(self, count):
-            asked.append(count)
+            counts.append(count)
             super().__init__(0)
 
-    monkeypatch.setattr(worker_threads, "WorkerThreads", Helpers)
+    monkeypatch.setattr(worker_threads, "WorkerThreads", Recorder)
     monkeypatch.setattr(worker_threads, "available_threads", lambda: 3)
     worker_threads._worker_threads.cache_clear()
     for threads in (1, 2, 64):
-        worker_threads.run_with_pool(lambda gate: None, threads)
+        run_with_pool(lambda pool: None, threads)
     worker_threads._worker_threads.cache_clear()
-    assert asked == [1, 2]
+    assert counts == [1, 2]
 
 
-def _share_in_child(pipe):
+def _run_in_child(pipe):
     done = np.zeros(9, np.int64)
-    pipe.send((worker_threads.run_with_pool(lambda gate: count_all(gate, 9, done), 2), done.tolist()))
+    pipe.send((run_with_pool(lambda pool: count_all(pool, 9, done), 2), done.tolist()))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:os.fork.*JAX:RuntimeWarning")  # which another test may have imported
-def test_a_forked_child_has_helpers_of_its_own():
+def test_forked_child_starts_its_own_workers():
     done = np.zeros(9, np.int64)
-    assert worker_threads.run_with_pool(lambda gate: count_all(gate, 9, done), 2)
+    assert run_with_pool(lambda pool: count_all(pool, 9, done), 2)
     context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=_share_in_child, args=(theirs,))
+    parent_end, child_end = context.Pipe()
+    child = context.Process(target=_run_in_child, args=(child_end,))
     child.start()
-    assert ours.poll(60)
-    assert ours.recv() == (True, [1] * 9)
+    assert parent_end.poll(60)
+    assert parent_end.recv() == (True, [1] * 9)
     child.join(60)
     assert child.exitcode == 0
 
 
 @zoo.njit
 def parts_of(columns, rows, first, end):
-    return own_columns(columns, first, end), own_rows(rows, first, end)[1][0].copy()
+    return copy_columns(columns, first, end), slice_rows(rows, first, end)[1][0].copy()
 
 
 @zoo.njit
 def put(sources, targets, flat, adds):
-    return copy_each(sources, targets), lay_out(sources, flat, adds)
+    return copy_all(sources, targets), flatten_into(sources, flat, adds)
 
 
 @pytest.mark.parametrize(("first", "end"), [(0, 5), (0, 2), (2, 5), (4, 5)])
-def test_the_rows_of_a_shard_are_cut_out(first, end):
+def test_slices_hold_the_rows_of_a_shard(first, end):
     rng = np.random.default_rng(0)
     tokens, numbers = rng.integers(9, size=(7, 5)).astype(np.int32), rng.normal(size=(7, 5, 3))
     state = rng.normal(size=(5, 2, 4)).astype(np.float32)
@@ -220,7 +229,7 @@ def test_the_rows_of_a_shard_are_cut_out(first, end):
     assert all(part.flags.carray for part in (columns[0], columns[1][0][0]))
 
 
-def test_arrays_are_laid_out_and_added():
+def test_flatten_into_copies_and_adds():
     rng = np.random.default_rng(0)
     sources = rng.normal(size=(3, 5)), rng.normal(size=4)
     targets, flat = (np.zeros((3, 5)), np.zeros(4)), np.ones(19)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 
 torch = pytest.importorskip("torch", reason="needs the extra `peers`")
 rnn_utils = pytest.importorskip("torch.nn.utils.rnn")
@@ -85,7 +85,7 @@ def test_a_padded_batch_in_both_directions(cell):
     x, dy = rng.normal(size=(T, B, I)), rng.normal(size=(T, B, 2 * H))
     state, dstate = states(), states()
 
-    with interpreted():
+    with pure_python():
         rnn = zoo.Recurrent(cell, I, H, L, dtype="float64", bidirectional=True)
         rnn.fill(values(cell, module))
         y, last = rnn.forward(x, state, lengths=LENGTHS)

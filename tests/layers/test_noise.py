@@ -7,7 +7,7 @@ import pytest
 
 import zoo
 from zoo.base import Card
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.layers.noise import draw_noise
 
 CARD = Card(title="None", authors="Nobody", year=2026, url="https://example.org")
@@ -75,7 +75,7 @@ def test_noise_of_a_sequence_is_that_of_all_its_steps():
 
 
 def test_plain_python_draws_the_same():
-    with interpreted():
+    with pure_python():
         plain = drawn(steps=(0, 5), rows=(0, 3))
     np.testing.assert_array_equal(plain, drawn(steps=(0, 5), rows=(0, 3)))
 

@@ -9,7 +9,7 @@ import pytest
 
 import zoo
 from zoo.errors import UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.layers.fingerprint import digest
 
 T, I, H = 3, 2, 2  # noqa: E741 - the letters of the documents
@@ -22,7 +22,7 @@ CHANGED = (
 @pytest.fixture(autouse=True)
 def plain_python():
     """Nothing is compiled here: what the tape holds is the same."""
-    with interpreted():
+    with pure_python():
         yield
 
 

@@ -10,7 +10,7 @@ from kitchen_sink_cell import Rich
 
 import zoo
 from zoo.errors import UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.layers import Recurrent
 from zoo.layers.checkpointing import Chunk, plan_chunks
 
@@ -103,7 +103,7 @@ def test_every_row_gives_what_it_gives_alone(cell, recompute, bidirectional, tok
     rnn = layers(cell, 3, bidirectional=bidirectional, recompute=recompute, residual=True)
     x, state, inputs, dy, dstate = arguments(rnn, tokens=tokens)
     bad, bad_inputs, bad_dy = spoilt(LENGTHS, x, inputs, dy)
-    with interpreted():
+    with pure_python():
         expected = one_by_one(rnn, LENGTHS, x, state, inputs, dy, dstate)
         found = both_ways(rnn, bad, state, bad_inputs, bad_dy, dstate, lengths=LENGTHS)
     assert ("dx" in found[0]) != tokens
@@ -174,7 +174,7 @@ def test_noise_and_dropout_are_those_of_the_place_in_the_batch():
     chosen = {"num_layers": 2, "bidirectional": True, "dropout": 0.5}
     rnn = layers("vanilla+recurrent_dropout", **chosen)
     x = arguments(rnn)[0]
-    with interpreted():
+    with pure_python():
         y, last = rnn.forward(x, noise=(3, 4), lengths=LENGTHS)
         again, _ = rnn.forward(x[:, :2], noise=(3, 4), lengths=LENGTHS[:2])
         assert_close(({"y": again}, {}, 0), ({"y": y[:, :2]}, {}, 0))

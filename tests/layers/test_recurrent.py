@@ -11,7 +11,7 @@ import pytest
 
 import zoo
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.layers import Recurrent
 from zoo.layers.sharding import MAX_SHARDS, ROWS_PER_TILE, shards
 
@@ -592,7 +592,7 @@ def _zero():
     return 0.0
 
 
-which = zoo.njit(twin=lambda: 1.0)(_zero)
+which = zoo.njit(python_fallback=lambda: 1.0)(_zero)
 
 
 def _interpreted_or_not(params, x, state):
@@ -603,7 +603,7 @@ def _interpreted_or_not(params, x, state):
 def test_the_callers_context_holds_in_the_threads():
     rnn = Recurrent(_plain_cell(_interpreted_or_not), I, H, threads=3)
     x = np.zeros((T, 33, I))
-    with interpreted():
+    with pure_python():
         assert (rnn.forward(x)[0] == 1).all()
     assert (rnn.forward(x)[0] == which()).all()
 

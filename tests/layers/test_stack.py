@@ -10,7 +10,7 @@ from kitchen_sink_cell import Rich
 
 import zoo
 from zoo.errors import UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.layers import Recurrent
 from zoo.layers.noise import draw_dropout
 from zoo.layers.stack import Stack
@@ -118,7 +118,7 @@ def test_each_direction_has_noise_of_its_own():
     for name in ("Wxh", "Whh", "bh"):
         rnn.fill({f"l0.reverse.{name}": rnn.params[f"l0.{name}"]})
     x = np.repeat(dense()[:1], T, axis=0)  # the same from either end
-    with interpreted():
+    with pure_python():
         expected, _ = rnn.forward(x)
         np.testing.assert_allclose(expected[::-1, :, H:], expected[:, :, :H], rtol=0, atol=1e-14)
         y, _ = rnn.forward(x, noise=(0, 1))
@@ -277,7 +277,7 @@ def test_a_cell_for_each_layer():
     assert list(rnn.stack.state_shapes) == ["l0.h", "l1.h", "l1.c", "l2.h", "l2.z", "l2.n"]
     assert list(rnn.buffers) == ["l2.A"]
     x, dt = dense(), np.random.default_rng(3).uniform(0.5, 1.5, (T, B))
-    with interpreted():
+    with pure_python():
         y, _ = rnn.forward(x, dt=dt)
         below = x
         for layer in rnn.stack.directions:  # the input beside x is for those that take it
@@ -328,7 +328,7 @@ def test_the_gradient_of_all_together_is_that_of_central_differences(x):
     rnn = layers(["gru", "lstm", "vanilla", "vanilla"], num_layers=1, **EVERYTHING)
     called = {"noise": (1, 2), "lengths": LENGTHS}
     dy, rng, step = gradient_like(rnn), np.random.default_rng(6), 1e-6
-    with interpreted():
+    with pure_python():
         found = both_ways(rnn, x, dy, **called)
         gradient = np.concatenate([found[f"gradient of {name}"].ravel() for name in rnn.params])
         for _ in range(3):

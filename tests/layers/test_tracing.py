@@ -13,7 +13,7 @@ import zoo
 from zoo.compiler import interpreter
 from zoo.compiler.frontend.traceable_values import step_graph_of, traceable_values
 from zoo.errors import UnknownNameError, UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 
 CELLS = zoo.list_cells()
 
@@ -21,7 +21,7 @@ CELLS = zoo.list_cells()
 @pytest.fixture(autouse=True)
 def _in_python():
     """Kernels as plain Python: what is tested here is NumPy's part."""
-    with interpreted():
+    with pure_python():
         yield
 
 

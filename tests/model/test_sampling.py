@@ -23,7 +23,7 @@ from zoo.compiler.cell_kernels import decode_step
 from zoo.compiler.codegen.source_module import load_source
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
-from zoo.kernels.sampling import weights_for
+from zoo.kernels.sampling import sampling_buffer
 from zoo.model import sampling
 from zoo.model.sampling import DecoderLoop, as_chain, generate, generate_text
 
@@ -68,7 +68,7 @@ def assert_follows(model):
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("name", zoo.list_cells())
 def test_a_stream_goes_through_a_sequence_as_the_model_does(name, layers):
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert_follows(small(name, layers))
 
 
@@ -87,7 +87,7 @@ def test_walks_of_random_programs_equal_the_step(
     found, x = decode_step(case.cell), np.zeros((1, 1, sizes["I"]))
     params, _, state, *inputs = case._arguments(case.x, "float64")
     now = [tuple(each[:1].copy() for each in group) for group in inputs]
-    with kernels.interpreted(), np.errstate(all="ignore"):
+    with kernels.pure_python(), np.errstate(all="ignore"):
         y, kept = found.prepare(params, x, state, *now)
         for t in range(steps):
             x[:] = case.x[t]
@@ -103,7 +103,7 @@ def test_states_and_parameters_stay_as_they_are():
     params = tuple(rng.normal(size=shape) for shape in zoo.get_cell("lstm").param_shapes(5, 4).values())
     state, token = (rng.normal(size=(1, 4)), rng.normal(size=(1, 4))), np.zeros((1, 1), np.int32)
     before = [array.copy() for array in (*params, *state)]
-    with kernels.interpreted():
+    with kernels.pure_python():
         _, kept = found.prepare(params, token, state)
         found.advance(kept)
     for array, copy in zip((*params, *state), before, strict=True):
@@ -152,7 +152,7 @@ class Unreadable(Scaled):
 @pytest.mark.parametrize("cell", [Scaled, Unreadable])
 def test_cells_whose_step_cannot_be_had_walk_by_their_forward_pass(cell):
     assert not decode_step(cell()).compiled
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert_follows(small(cell(gain=0.25), 2))
 
 
@@ -169,13 +169,13 @@ class Bare(zoo.Cell):
 @pytest.mark.parametrize("cell", [Rich, Bare])
 def test_buffers_inputs_complex_and_discrete_states(cell):
     assert decode_step(cell()).compiled == (cell is Rich)
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert_follows(small(cell))
 
 
 def test_kernels_of_plain_python_are_called_from_python():
     model = small(Bare)
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert model.sample("ab", 9, seed=1) == stepwise(model, "ab", 9, Chain(), seed=1)
 
 
@@ -191,7 +191,7 @@ score_lists = st.lists(
 
 def drawn(scores, u, dtype):
     scores = np.array(scores, dtype)
-    return kernels.draw(scores, weights_for(scores.size, dtype), u)
+    return kernels.sample_softmax(scores, sampling_buffer(scores.size, dtype), u)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -217,21 +217,21 @@ def test_a_score_that_is_no_number_has_no_draw(dtype, wrong, place):
     scores = np.zeros(70)
     scores[place] = wrong
     assert drawn(scores, 0.5, dtype) == -1
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert drawn(scores, 0.5, dtype) == -1
-    assert not kernels.is_drawable(scores, 70)
+    assert not kernels.is_valid_logits(scores, 70)
 
 
 def test_scores_are_drawable_if_there_are_as_many_as_symbols():
-    assert kernels.is_drawable(np.array([-np.inf, 0.0]), 2)
-    assert not kernels.is_drawable(np.array([-np.inf, 0.0]), 3)
-    assert not kernels.is_drawable(np.full(2, -np.inf), 2)
+    assert kernels.is_valid_logits(np.array([-np.inf, 0.0]), 2)
+    assert not kernels.is_valid_logits(np.array([-np.inf, 0.0]), 3)
+    assert not kernels.is_valid_logits(np.full(2, -np.inf), 2)
 
 
 @given(scores=score_lists, u=uniforms)
 @settings(deadline=None, max_examples=100)
 def test_compiled_draws_are_those_of_plain_python(scores, u):
-    with kernels.interpreted():
+    with kernels.pure_python():
         expected = drawn(scores, u, np.float64)
     assert drawn(scores, u, np.float64) == expected
 
@@ -250,7 +250,7 @@ CHAINS = {
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
 def test_text_is_that_of_a_loop_over_logits(chain, layers):
     model = small("gru", layers)
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert model.sample("abc", 60, chain, seed=4) == stepwise(model, "abc", 60, chain, seed=4)
 
 
@@ -264,7 +264,7 @@ def test_compiled_text_is_too():
 @pytest.mark.parametrize(("most", "patience"), [(1, 1.0), (3, 1.0), (4096, 0.0), (4096, 1e9)])
 def test_how_many_are_made_at_a_time_changes_nothing(most, patience, monkeypatch):
     model = small("mgu")
-    with kernels.interpreted():
+    with kernels.pure_python():
         expected = model.sample("a", 40, seed=2)
         monkeypatch.setattr(sampling, "MAX_CHUNK", most)
         monkeypatch.setattr(sampling, "MAX_LATENCY_S", patience)
@@ -275,7 +275,7 @@ def test_how_many_are_made_at_a_time_changes_nothing(most, patience, monkeypatch
 
 def test_a_high_stack_is_one_too(monkeypatch):
     model = small("mgu", 3)
-    with kernels.interpreted():
+    with kernels.pure_python():
         expected = model.sample("a", 20)
         monkeypatch.setattr("zoo.model.sampling.MAX_COMPILED_LAYERS", 2)
         assert model.sample("a", 20) == expected
@@ -283,7 +283,7 @@ def test_a_high_stack_is_one_too(monkeypatch):
 
 def test_a_model_trained_on_in_between_does_not_disturb_a_text():
     model = small("mgu")
-    with kernels.interpreted():
+    with kernels.pure_python():
         expected, pieces = model.sample("a", 30, seed=2), generate(model, "a", 30, seed=2)
         found = [next(pieces) for _ in range(3)]
         model.theta[:] = np.nan
@@ -305,7 +305,7 @@ class Python(zoo.Sampler):
 
 def test_a_sampler_of_plain_python_is_called_from_python():
     model, half = small("mgu"), as_chain(zoo.get_sampler("temperature", temperature=0.5))
-    with kernels.interpreted():
+    with kernels.pure_python():
         assert model.sample("a", 20, Python(), seed=1) == stepwise(model, "a", 20, half, seed=1)
 
 
@@ -328,7 +328,7 @@ class Breaks(zoo.Sampler):
 def test_a_sampler_that_fails_on_the_way_is_named():
     model = small("vanilla")
     model.theta[:] = np.random.default_rng(0).normal(size=model.theta.size)
-    with kernels.interpreted():
+    with kernels.pure_python():
         text = model.sample("a", 100)
         likeliest = model.logits([[VOCAB.index(symbol)] for symbol in text])[0].argmax(axis=2)[:, 0]
         late = int(np.flatnonzero(likeliest != likeliest[0])[0])

@@ -11,7 +11,7 @@ import pytest
 import zoo
 from zoo import LanguageModel, SequenceModel
 from zoo.errors import CheckpointError, UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.model import model_metadata
 
 T, B, FEATURES, H, V = 6, 3, 2, 4, 3
@@ -21,7 +21,7 @@ LOSSES = ("cross_entropy", "squared_error", "binary")
 @pytest.fixture(autouse=True)
 def plain():
     """Kernels as plain Python, which compiled ones equal by law; what is to be compiled says so."""
-    with interpreted():
+    with pure_python():
         yield
 
 
@@ -214,11 +214,11 @@ def uninterpreted():
 
     @contextlib.contextmanager
     def block():
-        token = jit._interpreted.set(False)
+        token = jit._is_pure_python.set(False)
         try:
             yield
         finally:
-            jit._interpreted.reset(token)
+            jit._is_pure_python.reset(token)
 
     return block()
 

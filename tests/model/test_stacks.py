@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.model import model_metadata
 from zoo.training import Config
 
@@ -34,7 +34,7 @@ def test_dropout_is_for_training_alone(text):
     np.testing.assert_array_equal(one.theta, plain.theta)
     assert one.loss(*text)[0] == plain.loss(*text)[0] == one.loss_and_grad(*text)[0]
     assert one.loss_and_grad(*text, noise=(0, 1))[0] != plain.loss_and_grad(*text, noise=(0, 1))[0]
-    with interpreted():
+    with pure_python():
         assert one.sample("a", 20) == plain.sample("a", 20)
 
 
@@ -69,7 +69,7 @@ def assert_greedy(model):
 def test_a_text_follows_the_logits(hidden):
     one = model(hidden, residual=True)
     assert [floor.is_residual for floor in one.stack.layers] == [hidden == len(VOCAB), True, True]
-    with interpreted():
+    with pure_python():
         assert_greedy(one)
 
 

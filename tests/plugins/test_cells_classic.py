@@ -284,7 +284,7 @@ def test_the_recurrent_matrix_of_unitary_evolution_is_the_product_of_the_paper()
 
 def test_a_modulus_of_zero_has_a_gradient() -> None:
     rnn = zoo.Recurrent(URNN(), INPUTS, HIDDEN, dtype="float64")
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         rnn.forward(np.zeros((2, 1, INPUTS)))
         dx, _ = rnn.backward(np.ones((2, 1, 2 * HIDDEN)))
     assert np.isfinite(dx).all()

@@ -10,7 +10,7 @@ from golden_values import CASES, HIDDEN, INPUTS, Golden, assert_close, name_of
 
 import zoo
 from zoo.compiler import reference
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 
 
 @pytest.fixture(params=CASES)
@@ -64,7 +64,7 @@ def test_step_gives_the_golden_values(golden: Golden) -> None:
 
 def test_derived_kernels_give_the_golden_values_and_gradients(golden: Golden) -> None:
     # A cell is compiled with its first options; with others its kernels run as plain Python, the same source.
-    with contextlib.nullcontext() if golden.is_first else interpreted():
+    with contextlib.nullcontext() if golden.is_first else pure_python():
         kernels_give(golden)
 
 

@@ -152,7 +152,7 @@ def test_an_rg_lru_whose_gate_is_shut_for_good_keeps_its_state_and_has_a_gradien
     b[:, :3] = -1e4
     rnn.fill({"l0.b": b})
     state = {"l0.h": np.ones((1, HIDDEN))}
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         y, _ = rnn.forward(np.ones((5, 1, INPUTS)), state)
         rnn.backward(np.ones_like(y))
     np.testing.assert_allclose(y, 1, atol=1e-9)

@@ -210,7 +210,7 @@ def test_an_mlstm_whose_gates_are_shut_for_good_stays_finite(dtype: type) -> Non
     params["bg"] -= 1e4
     rnn = zoo.Recurrent(cell, 4, 6, dtype=np.dtype(dtype).name)
     rnn.fill({f"l0.{name}": value for name, value in params.items()})
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         y, _ = rnn.forward(x.astype(dtype))
         dx, _ = rnn.backward(np.ones_like(y))
     assert np.isfinite(y).all()

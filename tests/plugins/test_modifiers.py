@@ -10,7 +10,7 @@ import pytest
 
 import zoo
 from zoo.base import Card
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 
 CARD = Card(title="None", authors="Nobody", year=2026, url="https://example.org")
 T, B, INPUTS, H = 5, 3, 3, 4
@@ -19,7 +19,7 @@ T, B, INPUTS, H = 5, 3, 3, 4
 @pytest.fixture(autouse=True)
 def plain_python():
     """Kernels as the Python they are: to compile each of these cells would take half an hour."""
-    with interpreted():
+    with pure_python():
         yield
 
 

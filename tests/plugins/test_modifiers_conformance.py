@@ -11,7 +11,7 @@ from small_options import SMALLER
 
 import zoo
 import zoo.testing
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.testing.laws import check_jit_equals_python, check_large_sizes
 from zoo.testing.trials import DENSE64, TOKENS32
 
@@ -54,7 +54,7 @@ def test_law(cell, check):
         if cell.name in COMPILED:
             check(cell, kinds=(TOKENS32,))
         return
-    with interpreted():
+    with pure_python():
         if check is check_large_sizes:  # dtypes and tokens are the business of the cell without modifiers
             check(cell, kinds=(DENSE64,))
         else:
@@ -76,7 +76,7 @@ def suited(name, turn):
 @pytest.mark.parametrize(("turn", "name"), list(enumerate(zoo.list_cells())))
 def test_every_cell_obeys_the_telling_laws_with_some_modifier(turn, name):
     cell = suited(name, turn)
-    with interpreted():
+    with pure_python():
         for check in zoo.testing.CELL_CHECKS:
             if check.__name__ in TELLING:
                 with contextlib.suppress(SkipTest):  # a law that says nothing about this cell

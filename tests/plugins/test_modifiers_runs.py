@@ -18,7 +18,7 @@ from crash_tests.equality import compare_runs
 import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, ZooWarning
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(11))
 CELL = "vanilla+zoneout+recurrent_dropout"
@@ -62,7 +62,7 @@ def plain_python(monkeypatch):
     """Kernels as the Python they are, in this process and in those it starts."""
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     monkeypatch.setenv("ZOO_PLUGINS", "")
-    with interpreted():
+    with pure_python():
         yield
 
 

@@ -606,7 +606,7 @@ def two_thirds(logits):
 class Twofold(Honest):
     """Computes something else where it is compiled."""
 
-    @zoo.njit(twin=two_thirds)
+    @zoo.njit(python_fallback=two_thirds)
     def transform(logits):
         return logits * 0.667
 

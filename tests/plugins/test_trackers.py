@@ -76,7 +76,7 @@ def test_a_tracker_is_told_every_event_as_it_is_logged(tmp_path):
 def test_it_is_opened_again_when_the_run_goes_on(tmp_path):
     run = examples.train(tmp_path, steps=2, trackers=[Told()])
     Told.seen.clear()
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         zoo.train(tmp_path / "text.txt", out=run, resume=True, hidden=8, clip=0.5, steps=3, trackers=[Told()])
     assert Told.seen[0] == {"event": "opened", "step": 2}
     assert [event["event"] for event in told()][:1] == ["resume"]
@@ -235,7 +235,7 @@ def test_mlflow_keeps_settings_and_numbers_and_goes_on_with_a_resumed_run(tmp_pa
         warnings.simplefilter("ignore")  # of packages that MLflow uses
         run = examples.train(tmp_path, steps=2, trackers=[tracker])
         again = {"hidden": 8, "clip": 0.5, "steps": 4, "resume": True, "out": run, "trackers": [tracker]}
-        with zoo.kernels.interpreted():
+        with zoo.kernels.pure_python():
             zoo.train(tmp_path / "text.txt", **again)
         client = MlflowClient(uri)
         (found,) = client.search_runs([client.get_experiment_by_name("zoo").experiment_id])
@@ -251,7 +251,7 @@ def test_mlflow_keeps_settings_and_numbers_and_goes_on_with_a_resumed_run(tmp_pa
 
 def train(*arguments: object):
     sizes = ("--data", "builtin:hello", "--hidden", 4, "--steps", 2)
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         return CliRunner().invoke(cli, ["train", *map(str, (*sizes, *arguments))])
 
 

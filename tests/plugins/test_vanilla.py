@@ -49,7 +49,7 @@ compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is
 @pytest.mark.parametrize("kind", KINDS)
 def test_golden_values(kind: str, dtype: str, interpreted: bool) -> None:
     if interpreted:
-        with kernels.interpreted():
+        with kernels.pure_python():
             found = run(kind, dtype)
     else:
         found = run(kind, dtype)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.registry import load_cell_file
 from zoo.testing.laws import CELL_CHECKS
 
@@ -45,7 +45,7 @@ def unrolled(params, x, h, leak):
 @pytest.mark.parametrize("leak", [0.0, 0.3, 1.0])
 def test_forward_is_the_equation(leaky, tokens, leak):
     params, x, h, _ = problem(tokens)
-    with interpreted():
+    with pure_python():
         y, (last,), _ = leaky.kernel("forward")(params, x, (h,), leak)
     expected = np.array(list(unrolled(params, x, h, leak)))
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-14)
@@ -62,7 +62,7 @@ def test_backward_is_the_gradient(leaky, tokens, leak):
         states = np.array(list(unrolled(params, x, h, leak)))
         return (states * dy).sum() + (states[-1] * dlast).sum()
 
-    with interpreted():
+    with pure_python():
         _, _, tape = leaky.kernel("forward")(params, x, (h,), leak)
         dx, (dh,), dparams = leaky.kernel("backward")(params, x, (h,), tape, dy, (dlast,), leak)
     pairs = [*zip(params, dparams, strict=True), (h, dh), *([] if tokens else [(x, dx)])]

@@ -22,7 +22,7 @@ needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="n
 def run(tmp_path_factory):
     path = examples.train(tmp_path_factory.mktemp("figures"))
     examples.log(path, *examples.analyses(steps=2))
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         return make_report(path, symbols=120)
 
 

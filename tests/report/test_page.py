@@ -30,7 +30,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     run = examples.train(folder)
     examples.log(run, *examples.analyses())
     comparison = examples.compare(tmp_path_factory.mktemp("comparison"))
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         return {
             "run": write_page(make_report(run, symbols=200), folder / "run.html"),
             "comparison": write_page(make_report(comparison), folder / "comparison.html"),

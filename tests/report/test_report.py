@@ -38,7 +38,7 @@ def copy(run, tmp_path):
 
 
 def report_of(path: Path, symbols: int = 60) -> Report:
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         return make_report(path, symbols=symbols)
 
 
@@ -220,7 +220,7 @@ def read_by_hand(model, text, units):
     shown = "".join(units.symbols)
     first = model.vocab.decode(valid).index(shown)
     stop = first + len(shown)
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         states = [
             model.loss(valid[:n, None], valid[1 : n + 1, None])[1]["l0.h"][0]
             for n in range(first + 1, stop + 1)
@@ -277,7 +277,7 @@ def test_a_text_without_features():
 )
 def test_a_task_shows_units_over_its_examples(tmp_path, task, options, first):
     sizes = {"hidden": 5, "batch": 4, "steps": 2, "eval_batches": 1}
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         run = zoo.train(task=task, task_options=options, **sizes, out=tmp_path / "run").path
     report = report_of(run, 30)
     assert report.subtitle.endswith(f"trained on the task {task}")
@@ -297,7 +297,7 @@ def test_a_task_of_text_shows_units_over_text(tmp_path):
     (tmp_path / "text.txt").write_text(examples.TEXT)
     options = {"data": str(tmp_path / "text.txt")}
     sizes = {"hidden": 5, "batch": 4, "steps": 1, "eval_batches": 1}
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         run = zoo.train(task="text", task_options=options, **sizes, out=tmp_path / "run").path
     (units,) = blocks(report_of(run, 40), Units)
     assert "".join(units.symbols) in examples.TEXT

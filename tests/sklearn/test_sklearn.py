@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_and_a_pickle_predicts_it(ragged):
 
 def test_a_cell_may_be_one_with_its_options_chosen(ragged):
     rows, classes, _ = ragged
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         cell = zoo.get_cell("lstm+zoneout", zoneout_p=0.5)
         found = SequenceClassifier(cell=cell, hidden_size=2, epochs=1, random_state=0)
         fitted = clone(found).fit(rows[:6], classes[:6])

@@ -362,7 +362,7 @@ def halved(params, x, state):
 class TwoFaced(vanilla.Vanilla):
     """Computes something else when Numba is switched off."""
 
-    forward = zoo.njit(twin=halved)(vanilla.forward.py_func)
+    forward = zoo.njit(python_fallback=halved)(vanilla.forward.py_func)
 
 
 @zoo.njit

@@ -21,7 +21,7 @@ def train(folder: Path, **settings: Any) -> Path:
     text.write_text(TEXT, encoding="utf-8")
     sizes = {"hidden": 8, "batch": 4, "seq": 8, "steps": 12, "split": "90,5,5", "clip": 0.5}
     watched = {"log_every": 2, "eval_every": 6, "sample_every": 1, "sample_length": 30}
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         return zoo.train(text, out=folder / "run", **{**sizes, **watched, **settings}).path
 
 

@@ -135,7 +135,7 @@ class _Poisoned:
 @contextlib.contextmanager
 def interpreted(case: Trial) -> Iterator[None]:
     """Within it, the passes of a trial run as plain Python, and what nobody has written to is NaN."""
-    with pytest.MonkeyPatch.context() as patch, kernels.interpreted():
+    with pytest.MonkeyPatch.context() as patch, kernels.pure_python():
         for each in (case.passes.forward, case.passes.backward):
             patch.setitem(each.py_func.__globals__, "np", _Poisoned())
         yield

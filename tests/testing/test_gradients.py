@@ -12,7 +12,7 @@ import pytest
 
 import zoo
 from zoo.compiler.passes.gradient_cuts import GradientCuts
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.testing import CELL_CHECKS, GradientWarning, run_checks
 from zoo.testing.laws import gradients
 from zoo.testing.laws.gradients import gradient_cuts
@@ -93,7 +93,7 @@ class Masking(zoo.Cell):
 
 
 def outcomes(cell, *names):
-    with interpreted():
+    with pure_python():
         return run_checks(cell, [CHECKS[name] for name in names], on_fail="collect")
 
 

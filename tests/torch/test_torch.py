@@ -17,7 +17,7 @@ import pytest
 import zoo
 import zoo.torch
 from zoo.errors import UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 from torch.nn.utils import rnn as packing  # noqa: E402
@@ -32,7 +32,7 @@ MODULES = {"vanilla": "RNN", "lstm": "LSTM", "lstm_projected": "LSTM", "gru": "G
 @pytest.fixture(autouse=True)
 def plain_python():
     """Nothing is compiled here: kernels have tests of their own."""
-    with interpreted():
+    with pure_python():
         yield
 
 
@@ -727,7 +727,7 @@ class Encoded(torch.utils.data.Dataset):
         return 4
 
     def __getitem__(self, index):
-        with torch.no_grad(), interpreted():
+        with torch.no_grad(), pure_python():
             return self.module(inputs(seed=index).detach())[0]
 
 

@@ -29,7 +29,7 @@ def test_an_analysis_every_so_many_steps(tmp_path):
     assert all(0 <= share <= 1 for shares in found[-1]["saturation"].values() for share in shares)
     _, text = zoo.training.prepare_text(zoo.Run(run).config)
     inputs = text.valid.window(0).inputs
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         saturation = gate_saturation(zoo.load(run), inputs)
         lags = gradient_by_lag(zoo.load(run), inputs)
     assert any(share > 0 for shares in saturation.values() for share in shares)
@@ -42,7 +42,7 @@ def test_an_analysis_every_so_many_steps(tmp_path):
 def test_a_task_is_analysed_at_its_last_answer(tmp_path, task):
     settings = {"task": task, "hidden": 6, "batch": 4, "steps": 2, "eval_batches": 1, "analyse_every": 2}
     options = {"adding": {"length": 9}, "copying": {"length": 3, "delay": 4}}[task]
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         run = zoo.train(**settings, task_options=options, out=tmp_path / "run").path
     (found,) = analyses(run)
     batch = zoo.get_task(task, **options).batch(0, 4, 0, "valid")
@@ -66,7 +66,7 @@ def test_analyses_change_no_number(tmp_path):
 def test_a_run_may_be_resumed_with_analyses(tmp_path):
     run = examples.train(tmp_path, steps=2)
     again = {"hidden": 8, "clip": 0.5, "steps": 4, "analyse_every": 2, "resume": True, "out": run}
-    with zoo.kernels.interpreted():
+    with zoo.kernels.pure_python():
         zoo.train(tmp_path / "text.txt", **again)
     assert [event["step"] for event in analyses(run)] == [4]
 

@@ -14,7 +14,7 @@ from crash_tests.equality import compare_runs
 import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
-from zoo.kernels import interpreted
+from zoo.kernels import pure_python
 from zoo.storage import load as load_file
 from zoo.training import Config, Run, evaluate_task
 from zoo.training.config import config_from_json
@@ -41,7 +41,7 @@ SMALL = {
 @pytest.fixture(autouse=True)
 def plain():
     """Kernels as plain Python: nothing is compiled here."""
-    with interpreted():
+    with pure_python():
         yield
 
 
@@ -393,7 +393,7 @@ ARGUMENTS = (
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "made"
-    with interpreted():
+    with pure_python():
         result = zoo_command("train", *ARGUMENTS, "--out", out)
     assert (result.exit_code, result.stderr) == (0, "")
     (out.parent / "stdout.txt").write_text(result.stdout, encoding="utf-8")

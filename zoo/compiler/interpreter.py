@@ -181,7 +181,7 @@ def _matrix_function(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFun
 
     def made(*operands: Any) -> Any:
         out = np.empty(shape, dtype)
-        with kernels.interpreted():
+        with kernels.pure_python():
             getattr(kernels, node.op)(*operands, out)
         return out
 

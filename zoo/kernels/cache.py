@@ -1,15 +1,13 @@
-"""What a compiled kernel depends on, as one digest, so that stale machine code is never loaded.
+"""The disk cache of compiled kernels: one file per kernel, signature and processor, named by a digest.
 
 Numba's own cache looks at the file of the function alone: after an update of zoo, a plugin's kernel would
-go on running the old ``zoo.kernels.tanh`` (numba/numba#1833). Here the digest covers the function's
-bytecode, and its file for the overloads and intrinsics in it; the same of every function it names, in
-whatever file; every constant it takes from a global; the kernel library; and the versions.
+go on running the old ``zoo.kernels.tanh`` (numba/numba#1833). This digest covers the function's bytecode and
+its file, with the overloads and intrinsics in it; the same of every function it calls, in whatever file;
+every constant it takes from a global; the kernel library; and the versions.
 
-The disk cache of compiled kernels: one file a kernel, signature and processor, named by what went into it.
-
-No index, hence no races between processes; written under a temporary name and renamed, and checked by a
-digest before it is loaded, hence no half-written file is ever run: a damaged one is removed and the kernel
-compiled again.
+There is no index, so processes do not race. A file is written under a temporary name and renamed, and its
+digest is checked before it is loaded, so no half-written file is ever run: a damaged one is removed and the
+kernel compiled again.
 """
 
 from __future__ import annotations
@@ -34,24 +32,24 @@ from numba.core.compiler import CompileResult
 import zoo
 from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
 
-# What these hold is known by a version or, for zoo.kernels, by the digest of its files.
+# A version identifies these or, for zoo.kernels, the digest of its files.
 _LIBRARIES = ("builtins", "cmath", "llvmlite", "math", "numba", "numpy", "operator", "zoo.kernels")
 
 _VERSIONS = [zoo.__version__, numba.__version__, llvmlite.__version__, np.__version__]
 
-# Read now, with the modules that it describes: a file may be edited while a process runs.
+# Read at import, like the modules that it describes: a file may be edited while a process runs.
 _KERNELS = hashlib.sha256(
     b"\0".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
 )
 
 
 def library_digest(*facts: str) -> str:
-    """SHA-256 of the kernel library, the versions, and some facts more."""
+    """SHA-256 of the kernel library, the versions and ``facts``."""
     return hashlib.sha256(repr([_VERSIONS, _KERNELS.hexdigest(), facts]).encode()).hexdigest()
 
 
 def function_digest(function: types.FunctionType, options: dict[str, Any]) -> str | None:
-    """SHA-256 of everything that goes into the machine code of ``function``; None if it cannot be known."""
+    """SHA-256 of everything that goes into the machine code of ``function``; None if unknown."""
     settings = [sorted(value) if isinstance(value, set) else value for value in options.values()]
     facts = list(_function_facts(function, set()))
     if None in facts:
@@ -61,14 +59,14 @@ def function_digest(function: types.FunctionType, options: dict[str, Any]) -> st
 
 
 def _function_facts(function: types.FunctionType, seen: set[Any]) -> Iterator[str | None]:
-    """Name, file and bytecode of a function and of what it names; None where something is unknown."""
+    """Name, file and bytecode of a function and of its globals; None where something is unknown."""
     if function in seen:
         return
     seen.add(function)
     yield f"{function.__module__}.{function.__qualname__}"
     yield _file_text(function.__module__)
-    yield None if function.__closure__ else ""  # what it holds is in no file
-    codes = list(_codes(function.__code__))
+    yield None if function.__closure__ else ""  # no file contains the values of a closure
+    codes = list(_nested_codes(function.__code__))
     yield repr([_code_facts(code) for code in codes])
     attributes = frozenset(name for code in codes for name in code.co_names)
     for name in sorted(
@@ -78,7 +76,7 @@ def _function_facts(function: types.FunctionType, seen: set[Any]) -> Iterator[st
 
 
 def _value_facts(name: str, value: Any, attributes: frozenset[str], seen: set[Any]) -> Iterator[str | None]:
-    """Facts about a global; of a module, about those of its members that ``attributes`` may mean."""
+    """Facts about a global; of a module, about its members named in ``attributes``."""
     if (constant := _constant(value)) is not None:
         yield f"{name}={constant}"
     elif _is_library(value):
@@ -89,7 +87,7 @@ def _value_facts(name: str, value: Any, attributes: frozenset[str], seen: set[An
             for member in sorted(attributes & vars(value).keys()):
                 yield from _value_facts(f"{name}.{member}", vars(value)[member], attributes, seen)
     elif isinstance(function := inspect.unwrap(value), types.FunctionType):
-        # What Numba puts in place of a plain function stands in its file; in a notebook, who knows where.
+        # Numba overloads of a plain function are in its file. In a notebook they may be anywhere.
         yield None if function is value and not _file_text(function.__module__) else ""
         yield from _function_facts(function, seen)
     else:
@@ -97,7 +95,7 @@ def _value_facts(name: str, value: Any, attributes: frozenset[str], seen: set[An
 
 
 def _constant(value: Any) -> str | None:
-    """A constant that Numba compiles into the code, as text; None if it is something else."""
+    """Text of a constant that Numba compiles into the code; None for any other value."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return f"{type(value).__name__} {value!r}"
     if isinstance(value, np.ndarray | np.generic):
@@ -114,12 +112,12 @@ def _is_library(value: Any) -> bool:
     return known or isinstance(value, np.ufunc)
 
 
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+def _nested_codes(code: types.CodeType) -> Iterator[types.CodeType]:
     """A code object and those nested in it: lambdas, comprehensions."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _codes(constant)
+            yield from _nested_codes(constant)
 
 
 def _code_facts(code: types.CodeType) -> list[Any]:
@@ -135,7 +133,7 @@ def _global_names(code: types.CodeType) -> set[str]:
 
 @functools.cache
 def _file_text(module: str) -> str:
-    """The text of a module's file; empty in a notebook, where the bytecode has to say all."""
+    """The text of a module's file; empty in a notebook, where the bytecode has to suffice."""
     try:
         return inspect.getsource(sys.modules[module])
     except (KeyError, OSError, TypeError):
@@ -145,7 +143,7 @@ def _file_text(module: str) -> str:
 def attach_cache(
     dispatcher: Any, options: dict[str, Any], rebuild: Callable[..., Any] = CompileResult._rebuild
 ) -> None:
-    """Give a dispatcher the disk cache, if there is a directory for it and the sources can be read."""
+    """Attach the disk cache to a dispatcher, if the directory is usable and the sources can be read."""
     directory = kernel_directory()
     digest = function_digest(dispatcher.py_func, options)
     if directory is not None and digest is not None:
@@ -158,7 +156,7 @@ class KernelCache(_Cache):
     Args:
         directory: A directory that only its user can write to.
         base: Name and digest of the function.
-        rebuild: Makes a compiled kernel of what was stored of it.
+        rebuild: Makes a compiled kernel from its stored parts.
     """
 
     def __init__(
@@ -180,24 +178,24 @@ class KernelCache(_Cache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store a compiled kernel."""
         # A module that has left sys.modules cannot be found by its name when the kernel is loaded.
-        is_lost = data.fndesc.modname not in sys.modules
-        if data.lifted or data.library.has_dynamic_globals or is_lost:
+        is_unloaded = data.fndesc.modname not in sys.modules
+        if data.lifted or data.library.has_dynamic_globals or is_unloaded:
             return
         payload = serialize.dumps(data._reduce())  # type: ignore[no-untyped-call]
         write_checked(self._path(sig, data.target_context), payload)
 
     def _path(self, sig: Any, target_context: Any) -> Path:
-        """The file for a signature on this processor, by this Python."""
-        checked = numba.config.BOUNDSCHECK  # type: ignore[attr-defined]
-        facts = repr((sig, target_context.codegen().magic_tuple(), sys.version_info[:2], checked))
+        """The file for a signature, this processor and this Python."""
+        bounds_check = numba.config.BOUNDSCHECK  # type: ignore[attr-defined]
+        facts = repr((sig, target_context.codegen().magic_tuple(), sys.version_info[:2], bounds_check))
         key = hashlib.sha256(f"{self.base}\0{facts}".encode()).hexdigest()
         return self.directory / f"{self.base.partition('-')[0]}-{key[:40]}.kernel"
 
     def enable(self) -> None:
-        """Part of Numba's interface; this cache is always on."""
+        """Do nothing: this cache is always on."""
 
     def disable(self) -> None:
-        """Part of Numba's interface; this cache is always on."""
+        """Do nothing: this cache is always on."""
 
     def flush(self) -> None:
-        """Part of Numba's interface; content-addressed files are never stale."""
+        """Do nothing: content-addressed files are never stale."""

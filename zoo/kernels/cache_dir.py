@@ -1,8 +1,8 @@
-"""Where compiled kernels are kept between processes.
+"""The directory of compiled kernels.
 
 Numba can only store machine code as pickles, and loading a pickle runs it. So the directory belongs to the
-user alone (mode 0700), and nobody else can rename or replace it or a directory above it; one that others
-could change is not used at all. Each file is checked on the opened file, and bound to its name by its digest.
+user alone (mode 0700), and nobody else can rename or replace it or a directory above it. A directory that
+others could change is not used at all. Each file is checked once opened, and its digest covers its name.
 ``ZOO_CACHE_DIR`` moves the directory.
 """
 
@@ -30,30 +30,30 @@ T = TypeVar("T")
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _HAS_OWNERS = hasattr(os, "getuid")  # on Windows the profile directory is the user's own
-# Open no symbolic link, and wait for no pipe; Windows has neither, and asks for binary mode instead.
+# Open no symbolic link, and do not block on a pipe. Windows has neither, and needs binary mode instead.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
 def cache_directory() -> Path:
     """The directory, which need not exist yet: ``$ZOO_CACHE_DIR`` or the user's cache directory."""
-    chosen = os.environ.get("ZOO_CACHE_DIR")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("zoo", appauthor=False))
+    override = os.environ.get("ZOO_CACHE_DIR")
+    return Path(override) if override else Path(platformdirs.user_cache_dir("zoo", appauthor=False))
 
 
 @functools.cache
 def kernel_directory() -> Path | None:
-    """The directory of compiled kernels, made if need be; None, after one warning, if there can be none."""
+    """Create and check the directory of compiled kernels; None, after one warning, if it is unusable."""
     directory = cache_directory() / "kernels"
     try:
-        _make(directory)
+        _make_directory(directory)
         directory = directory.resolve()
         problem = _problem(directory)
     except OSError as error:
-        problem = f"it cannot be made ({error.strerror})"
+        problem = f"it cannot be created ({error.strerror})"
     if problem is None:
         return directory
     warnings.warn(
-        f"compiled kernels are not kept, every process compiles anew: {directory}: {problem}; "
+        f"compiled kernels are not cached, every process compiles again: {directory}: {problem}; "
         f"set ZOO_CACHE_DIR to a directory of your own.",
         ZooWarning,
         stacklevel=2,
@@ -61,8 +61,8 @@ def kernel_directory() -> Path | None:
     return None
 
 
-def _make(directory: Path) -> None:
-    """Make a directory and those above it that are missing, for this user alone whatever the umask says."""
+def _make_directory(directory: Path) -> None:
+    """Create a directory and its missing parents, for this user alone whatever the umask."""
     missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -79,31 +79,31 @@ def _problem(directory: Path) -> str | None:
 def _unsafe_directories(directory: Path) -> Iterator[str]:
     """Reasons why another user could replace the directory, from the root down.
 
-    Only the owner of a directory, and whoever may write to it, can rename what is in it; where it is sticky,
-    only the owner of the entry and its own. When none of them is another user, the path leads to the same
-    directory until its user changes that. So it is checked once (60 us), not at every file.
+    Only the owner of a directory, and users with write permission, can rename its entries; in a sticky
+    directory only its owner and the owner of the entry. If none of them is another user, the path leads to
+    the same directory until its user changes that. So it is checked once (60 us), not at every file.
     """
-    mine = os.getuid()
+    user = os.getuid()
     for folder in (*reversed(directory.parents), directory):
-        facts, called = folder.lstat(), "it" if folder == directory else f"{folder}"
+        status, label = folder.lstat(), "it" if folder == directory else f"{folder}"
         above = folder != directory
-        if not stat.S_ISDIR(facts.st_mode):
-            yield f"{called} is not a directory"
-        elif facts.st_uid != mine and not (above and facts.st_uid == 0):
-            yield f"{called} belongs to another user"
-        elif facts.st_mode & _OTHERS_WRITE and not (above and facts.st_mode & stat.S_ISVTX):
-            yield f"others may write to {called}"
+        if not stat.S_ISDIR(status.st_mode):
+            yield f"{label} is not a directory"
+        elif status.st_uid != user and not (above and status.st_uid == 0):
+            yield f"{label} belongs to another user"
+        elif status.st_mode & _OTHERS_WRITE and not (above and status.st_mode & stat.S_ISVTX):
+            yield f"others may write to {label}"
 
 
 def read_owned_file(path: Path) -> bytes | None:
-    """The content of a regular file that belongs to this user, and that no other may write to, or None.
+    """The content of a regular file that this user owns and nobody else may write to, or None.
 
-    Asked of the opened file, so that it is the one that is read.
+    The opened file is checked, so that it is the one that is read.
     """
     with contextlib.suppress(OSError), FileIO(path, "rb", opener=_open) as file:
-        facts = os.fstat(file.fileno())
-        is_own = not _HAS_OWNERS or (facts.st_uid == os.getuid() and not facts.st_mode & _OTHERS_WRITE)
-        return file.readall() if stat.S_ISREG(facts.st_mode) and is_own else None
+        status = os.fstat(file.fileno())
+        is_own = not _HAS_OWNERS or (status.st_uid == os.getuid() and not status.st_mode & _OTHERS_WRITE)
+        return file.readall() if stat.S_ISREG(status.st_mode) and is_own else None
     return None
 
 
@@ -114,40 +114,39 @@ def _open(path: str, flags: int) -> int:
 def load_pickled(path: Path, rebuild: Callable[[Any], T]) -> T | None:
     """Unpickle and rebuild a file of :func:`write_checked`; None if that fails.
 
-    A file that is damaged, was swapped for another or cannot be rebuilt, for whatever reason, is removed.
+    A file that is damaged, was replaced by another or cannot be rebuilt, for whatever reason, is removed.
     """
     stored = read_owned_file(path)
     if stored is None:
         return None
     digest, data = stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]
     if _digest(path, data) == digest:
-        with contextlib.suppress(Exception):  # of a module that is gone, of an interrupted upgrade
-            return rebuild(
-                pickle.loads(data)
-            )  # written by this user: see `_unsafe_directories` and `read_owned_file`
+        with contextlib.suppress(Exception):  # its module is gone, or an upgrade was interrupted
+            # This user wrote it: see `_unsafe_directories` and `read_owned_file`.
+            return rebuild(pickle.loads(data))
     remove(path)
     return None
 
 
 def write_checked(path: Path, data: bytes) -> None:
-    """Write a file behind a digest of it; a full disk costs the next process a compilation, nothing else."""
+    """Write a file after its digest. If the disk is full, the next process compiles again."""
     with contextlib.suppress(OSError):
         write_file(path, _digest(path, data) + data)
 
 
 def _digest(path: Path, data: bytes) -> bytes:
-    """Of the name, too: the files of other kernels under this name are as bad as damaged ones."""
+    """Cover the name, too: another kernel's file under this name is as bad as a damaged one."""
     return hashlib.sha256(path.name.encode() + b"\0" + data).digest()
 
 
 def remove(path: Path) -> None:
-    """Remove a file of the cache, if it is there and can be."""
+    """Remove a file of the cache, if possible."""
     with contextlib.suppress(OSError):
         path.unlink()
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file of the cache at one blow; not durably, since it costs little to make again.
+    """Write a file of the cache atomically, but not durably, since it is cheap to make again.
 
     Raises:
         OSError: if it cannot be written; nothing is left behind.
@@ -169,20 +168,20 @@ def cached_files() -> list[Path]:
 
 
 def count_cached() -> int:
-    """How many kernels are stored: quickly, since every run asks, and there may be thousands."""
+    """The number of stored kernels. Fast, since every run calls it and there may be thousands."""
     try:
         return sum(name.endswith(".kernel") for name in os.listdir(cache_directory() / "kernels"))  # noqa: PTH208
-    except OSError:  # no directory, or none that can be read: then none are found either
+    except OSError:  # no directory, or an unreadable one
         return 0
 
 
 def generated_files() -> list[Path]:
-    """The text of every module that was derived from a cell."""
+    """Source files of the modules derived from cells."""
     return sorted((cache_directory() / "kernels").glob("_zoo_generated_*.py"))
 
 
 def clear_cache() -> int:
-    """Remove every stored kernel, derived modules, and what a killed process left; the number of kernels."""
+    """Remove stored kernels, derived modules and temporary files; return the number of kernels."""
     files = cached_files()
     for file in [*files, *generated_files(), *(cache_directory() / "kernels").glob("*.tmp")]:
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Functions that are calls into the C library: an element at a time, as exact as that is."""
+"""The error function, a call into the C library per element, with its accuracy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from zoo.kernels.jit import njit
 
 
-def _plain_erf(x: Any) -> Any:
+def _py_erf(x: Any) -> Any:
     return type(x)(math.erf(x))
 
 
-@njit(inline=True, twin=_plain_erf)
+@njit(inline=True, python_fallback=_py_erf)
 def erf(x: float) -> float:
     """The error function of a float32 or float64 scalar."""
     return math.erf(x)

@@ -1,7 +1,4 @@
-"""The numbers that describe float32 and float64, as the elementary functions need them.
-
-What Python has no word for: the bits of a float.
-"""
+"""Constants of float32 and float64 for the elementary functions, and the bits of a float in kernels."""
 
 from __future__ import annotations
 
@@ -15,19 +12,19 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
 
-class Format:
-    """The numbers of one dtype.
+class FloatFormat:
+    """Constants of one dtype.
 
     ``ln2_high`` has so few bits that ``k * ln2_high`` is exact for every exponent k; ``ln2_low`` is the rest.
-    Adding ``shift`` and subtracting it again rounds to an integer, which in between are the last bits.
+    Adding ``shift`` and subtracting it again rounds to an integer. The sum has the integer in its last bits.
 
     Args:
         dtype: Type of the floats.
         integer: Type of their bits.
         high_bits: Bits of ``ln2_high`` behind the point.
-        lowest: Where exp is nothing, even of the subnormal numbers; minus that, it has overflowed.
+        lowest: Where exp underflows to zero; at ``-lowest`` it has overflowed.
         saturation: Where tanh is one.
-        expm1: Coefficients of ``(exp(r) - 1 - r) / r**2`` for r up to ln 2 / 2 on either side.
+        expm1: Coefficients of ``(exp(r) - 1 - r) / r**2`` for ``abs(r)`` up to ln 2 / 2.
         artanh: Coefficients of ``(2 artanh(s) - 2 s) / s**3`` in ``s**2`` for s up to ``3 - 2 √2``.
     """
 
@@ -42,15 +39,15 @@ class Format:
         expm1: tuple[float, ...],
         artanh: tuple[float, ...],
     ) -> None:
-        facts = np.finfo(dtype)
+        limits = np.finfo(dtype)
         high = math.floor(math.log(2) * 2.0**high_bits) / 2.0**high_bits
-        low = 2.3190468138462996e-17 + (math.log(2) - high)  # ln 2 is math.log(2) and that much more
+        low = 2.3190468138462996e-17 + (math.log(2) - high)  # ln 2 is math.log(2) plus this
         self.ln2_high, self.ln2_low = float(dtype(high)), float(dtype(low))
         self.ln2, self.log2e = float(dtype(math.log(2))), float(dtype(1 / math.log(2)))
         self.lowest, self.saturation, self.expm1, self.artanh = lowest, saturation, expm1, artanh
-        self.bias, self.mantissa = int(facts.maxexp) - 1, int(facts.nmant)
+        self.bias, self.mantissa = int(limits.maxexp) - 1, int(limits.nmant)
         self.shift = 1.5 * 2.0**self.mantissa
-        self.tiny = float(facts.tiny)
+        self.tiny = float(limits.tiny)
         self.lift_exponent = self.mantissa + 2
         self.lift = 2.0**self.lift_exponent  # makes every subnormal number normal
         self.sign_bit = int(np.iinfo(integer).min)
@@ -61,10 +58,10 @@ class Format:
         self.positive_mask = int(np.iinfo(integer).max)
 
 
-# The polynomials have the smallest greatest error (Remez), relative to exp(r) - 1 and to the logarithm: 0.23
-# and 0.01 units of float32, 0.22 and 0.01 of float64. The first 1/2 is held fixed: it is a constant less.
+# By bits. Minimax polynomials (Remez), with errors relative to exp(r) - 1 and to the logarithm of 0.23 and
+# 0.01 ulp of float32, 0.22 and 0.01 ulp of float64. The first 1/2 is fixed, which saves a constant.
 FORMATS = {
-    32: Format(
+    32: FloatFormat(
         np.float32,
         np.int32,
         high_bits=15,
@@ -73,7 +70,7 @@ FORMATS = {
         expm1=(0.5, 0.16666548708574250, 0.041666854199257518, 0.0083660407832283152, 0.0013898224962625591),
         artanh=(0.66666776152219583, 0.39977564847370790, 0.29871205853085933),
     ),
-    64: Format(
+    64: FloatFormat(
         np.float64,
         np.int64,
         high_bits=32,
@@ -103,11 +100,9 @@ FORMATS = {
     ),
 }
 
-"""By bits of a float."""
-
 
 def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``numba.extending.intrinsic``, whose own type would ask callers for the typing context too."""
+    """``numba.extending.intrinsic``, typed for callers, who pass no typing context."""
     return numba.extending.intrinsic(function)
 
 
@@ -139,23 +134,23 @@ def ordered(_typing: Any, x: Any) -> Any:
     integer = types.Integer.from_bitwidth(x.bitwidth)
 
     def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        return _mirrored(builder, builder.bitcast(args[0], context.get_value_type(integer)))
+        return _flip_negative(builder, builder.bitcast(args[0], context.get_value_type(integer)))
 
     return integer(x), emit
 
 
 @intrinsic
 def from_ordered(_typing: Any, _integer: Any, like: Any) -> Any:
-    """The float of the type of ``like`` that :func:`ordered` made this integer of."""
+    """The float of the type of ``like`` whose :func:`ordered` integer this is."""
     integer = types.Integer.from_bitwidth(like.bitwidth)
 
     def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        return builder.bitcast(_mirrored(builder, args[0]), context.get_value_type(like))
+        return builder.bitcast(_flip_negative(builder, args[0]), context.get_value_type(like))
 
     return like(integer, like), emit
 
 
-def _mirrored(builder: ir.IRBuilder, number: Any) -> Any:
-    """Negative numbers, which as bits grow with their size, turned round; twice is as it was."""
+def _flip_negative(builder: ir.IRBuilder, number: Any) -> Any:
+    """Reverse the order of negative numbers, whose bits grow with their size; an involution."""
     sign = builder.ashr(number, number.type(number.type.width - 1))
     return builder.xor(number, builder.lshr(sign, number.type(1)))

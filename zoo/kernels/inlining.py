@@ -1,14 +1,12 @@
-"""Functions in machine code that all kernels of a process share: compiled once, called by their symbol.
+"""Two ways to compile a kernel that other kernels call: inlined as bitcode, or linked once per process.
 
-Whatever else a kernel calls is compiled inside it. That makes small things fast; a register tile is long and
-gains nothing by it, and was a fifth of the time that a cell took to compile.
+Numba optimises every function, turns it into machine code, links it into each caller and optimises it there
+again, and adds wrappers for Python and C. A kernel that only other kernels call needs just the first form,
+the unoptimised one that its callers take in. Leaving out the rest makes a first run of ``vanilla`` compile in
+two thirds of the time. See :class:`BitcodeLibrary`.
 
-Kernels that other kernels call, and how they are compiled: once, inside their callers.
-
-Numba optimises every function on its own, turns it into machine code, links it into each caller and optimises
-it there again, and makes two wrappers for Python and for C beside. Of a kernel that another kernel calls only
-the first form is ever used: the unoptimised one, which the caller takes in. To leave out all else makes a
-first run of ``vanilla`` compile in two thirds of the time.
+The GEMM micro-kernel is long and gains nothing from inlining; it took a fifth of a cell's compile time. All
+kernels of a process share one copy and call it by its symbol. See :func:`linked_library`.
 """
 
 from __future__ import annotations
@@ -35,20 +33,20 @@ from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
 _libraries: dict[str, Any] = {}
 
 
-def shared_library(symbol: str, write: Callable[[ir.Module], None]) -> Any:
-    """The library that defines a symbol, which kernels may call from now on; kept on disk as kernels are.
+def linked_library(symbol: str, write: Callable[[ir.Module], None]) -> Any:
+    """Load, or compile and cache on disk, the library that defines a symbol, so that kernels can call it.
 
     Args:
-        symbol: Its name to the linker.
-        write: Defines it in a module, if it was not found on disk.
+        symbol: Name for the linker.
+        write: Define the symbol in a module, if the disk cache lacks it.
     """
     with global_compiler_lock:
         if symbol not in _libraries:
-            _libraries[symbol] = _made(symbol, write)
+            _libraries[symbol] = _load_or_compile(symbol, write)
         return _libraries[symbol]
 
 
-def _made(symbol: str, write: Callable[[ir.Module], None]) -> Any:
+def _load_or_compile(symbol: str, write: Callable[[ir.Module], None]) -> Any:
     codegen = cpu_target.target_context.codegen()
     path = _path(symbol, codegen)
     if path is not None and (stored := load_pickled(path, codegen.unserialize_library)) is not None:
@@ -65,7 +63,6 @@ def _made(symbol: str, write: Callable[[ir.Module], None]) -> Any:
 
 
 def _path(symbol: str, codegen: Any) -> Path | None:
-    """The file of a symbol on this processor."""
     directory = kernel_directory()
     digest = library_digest(repr(codegen.magic_tuple()))
     return directory and directory / f"{symbol}-{digest[:40]}.kernel"
@@ -74,8 +71,8 @@ def _path(symbol: str, codegen: Any) -> Path | None:
 _ENVIRONMENT = "_ZN08NumbaEnv"
 
 
-class _Unwired:
-    """The code generator of a library whose functions have no addresses."""
+class _NoAddressCodegen:
+    """A code generator without function addresses, for :class:`BitcodeLibrary`."""
 
     def __init__(self, codegen: Any) -> None:
         self._codegen = codegen
@@ -84,16 +81,16 @@ class _Unwired:
         return getattr(self._codegen, name)
 
     def set_env(self, name: str, environment: Any) -> None:
-        """Leave it to the caller: what would point to the environment does not exist yet."""
+        """Do nothing: the caller binds the environment, since its global does not exist yet."""
 
 
-class NestedLibrary(JITCodeLibrary):
-    """Code that is only ever linked into other code."""
+class BitcodeLibrary(JITCodeLibrary):
+    """A library that exists only as bitcode, to be linked into other libraries."""
 
     @property
     def codegen(self) -> Any:
-        """The code generator, for what may be asked of it here."""
-        return _Unwired(self._codegen)
+        """The code generator, without addresses."""
+        return _NoAddressCodegen(self._codegen)
 
     def _optimize_final_module(self) -> None:
         pass
@@ -103,26 +100,26 @@ class NestedLibrary(JITCodeLibrary):
         self._finalized = True
 
     def serialize_using_object_code(self) -> tuple[str, bytes]:
-        """Name and code, for :func:`restore`."""
+        """Name and code, for :func:`rebuild`."""
         module: Any = self._get_module_for_linking()  # type: ignore[no-untyped-call]
         return self.name, module.as_bitcode()
 
     def get_pointer_to_function(self, _name: str) -> int:
-        """Zero, by which Numba knows that there is none."""
-        self._ensure_finalized()  # type: ignore[no-untyped-call]  # what is called at loading is known then
+        """Zero: Numba's value for no address."""
+        self._ensure_finalized()  # type: ignore[no-untyped-call]  # the reload hooks are complete then
         return 0
 
 
 @register_pass(mutates_CFG=False, analysis_only=True)  # type: ignore[no-untyped-call]
-class _TakeNestedLibrary(FunctionPass):
+class _UseBitcodeLibrary(FunctionPass):
     _name = "zoo_take_nested_library"
 
     def __init__(self) -> None:
-        FunctionPass.__init__(self)  # type: ignore[no-untyped-call]  # abstract, for want of a reason
+        FunctionPass.__init__(self)  # type: ignore[no-untyped-call]  # declared abstract without a reason
 
     def run_pass(self, state: Any) -> bool:
-        """Let the code of this function go into a library of its own kind."""
-        kind: Any = NestedLibrary  # Numba's own functions are untyped
+        """Compile this function into a :class:`BitcodeLibrary`."""
+        kind: Any = BitcodeLibrary  # Numba's own functions are untyped
         state.library = kind(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         return False
@@ -133,13 +130,13 @@ class _BindEnvironments(LoweringPass):
     _name = "zoo_bind_environments"
 
     def __init__(self) -> None:
-        LoweringPass.__init__(self)  # type: ignore[no-untyped-call]  # abstract, for want of a reason
+        LoweringPass.__init__(self)  # type: ignore[no-untyped-call]  # declared abstract without a reason
 
     def run_pass(self, state: Any) -> bool:
-        """Do for nested kernels what Numba does for each function: tell its code where its constants are."""
-        find: Any = lookup_environment
+        """Bind the environments (constants) of inlined kernels, as Numba does for each function."""
+        lookup: Any = lookup_environment
         for variable in state.library._final_module.global_variables:
-            environment = variable.name.startswith(_ENVIRONMENT) and find(variable.name)
+            environment = variable.name.startswith(_ENVIRONMENT) and lookup(variable.name)
             if environment:
                 state.library.codegen.set_env(variable.name, environment)
         return False
@@ -149,23 +146,23 @@ class KernelCompiler(compiler.CompilerBase):
     """Numba's compiler for a kernel that Python calls."""
 
     def define_pipelines(self) -> list[Any]:
-        """Numba's passes and one more."""
+        """Numba's passes and the added one."""
         return [_passes(self.state, _BindEnvironments, NativeLowering)]
 
 
-class NestedCompiler(compiler.CompilerBase):
+class InlinedCompiler(compiler.CompilerBase):
     """Numba's compiler for a kernel that another kernel calls."""
 
     def define_pipelines(self) -> list[Any]:
-        """Numba's passes and one more."""
-        return [_passes(self.state, _TakeNestedLibrary, IRProcessing)]
+        """Numba's passes and the added one."""
+        return [_passes(self.state, _UseBitcodeLibrary, IRProcessing)]
 
 
-class DisjointCompiler(NestedCompiler):
-    """The same for one whose arrays share no memory."""
+class NoAliasCompiler(InlinedCompiler):
+    """The same for a kernel whose array arguments share no memory."""
 
     def define_pipelines(self) -> list[Any]:
-        """Tell LLVM so, which remembers it when the kernel is taken into its callers."""
+        """Mark the arguments ``noalias``; LLVM keeps the mark when it inlines the kernel."""
         self.state.flags.noalias = True
         return super().define_pipelines()
 
@@ -178,18 +175,18 @@ def _passes(state: Any, added: type, after: type) -> Any:
     return passes
 
 
-def restore(context: Any, stored: tuple[str, bytes], *facts: Any) -> compiler.CompileResult:
-    """A nested kernel from the disk: ``CompileResult._rebuild`` for a library of the other kind."""
+def rebuild(context: Any, stored: tuple[str, bytes], *facts: Any) -> compiler.CompileResult:
+    """Rebuild an inlined kernel from disk: ``CompileResult._rebuild`` for a :class:`BitcodeLibrary`."""
     function, environment, signature, objectmode, lifted, annotation, reload, environments = facts
     for call in reload:
         call()
-    kind: Any = NestedLibrary
-    made: Any = compiler.CompileResult
+    kind: Any = BitcodeLibrary
+    result: Any = compiler.CompileResult
     library = kind(context.codegen(), stored[0])
     library._final_module = parse_bitcode(stored[1])
     library._reload_init.update(reload)  # for the callers
     library._finalize_final_module()
-    return made(  # type: ignore[no-any-return]
+    return result(  # type: ignore[no-any-return]
         typing_context=context.typing_context,
         target_context=context,
         entry_point=context.get_executable(library, function, environment),

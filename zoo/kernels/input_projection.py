@@ -1,9 +1,8 @@
-"""The input's part of every pre-activation, for the whole sequence at once: ``x @ W + b`` and its gradients.
+"""Input projection: ``x @ W + b`` for the whole sequence at once, and its gradients.
 
-Tokens stand for one-hot rows, so their product is a gather of rows of W, and its gradient a scatter into
-them; no one-hot matrix is made unless :func:`dense` is asked for it.
-
-New arrays are np.empty and then filled: np.zeros takes twice as long to compile.
+Tokens stand for one-hot rows: their product is a gather of rows of W, and its gradient a scatter. Only
+:func:`to_dense` makes one-hot rows. New arrays are np.empty and then filled: np.zeros takes twice as long to
+compile.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ Array = Any
 
 
 @njit
-def dense(x: Array, size: int, like: Array) -> Array:
-    """Inputs as rows of numbers: x itself if it is ``(T, B, I)``, one-hot rows if it is tokens ``(T, B)``.
+def to_dense(x: Array, size: int, like: Array) -> Array:
+    """Dense inputs: x itself if it is ``(T, B, I)``, one-hot rows for tokens ``(T, B)``.
 
     Args:
         x: Inputs ``(T, B, I)``, or integer tokens ``(T, B)`` below ``size``.
         size: Length of a one-hot row.
-        like: An array of the dtype that one-hot rows shall have.
+        like: An array of the dtype of one-hot rows.
 
     Returns:
         x, or a new array ``(T, B, size)``.
     """
     if x.ndim == 3:
         return x
-    rows = kernels.sequence(x.shape[0], x.shape[1], size, like)
+    rows = kernels.empty_sequence(x.shape[0], x.shape[1], size, like)
     rows[:] = 0
     for t in range(x.shape[0]):
         for r in range(x.shape[1]):
@@ -41,8 +40,8 @@ def dense(x: Array, size: int, like: Array) -> Array:
 
 
 @njit
-def add_rows(a: Array, total: Array) -> None:
-    """Add every row of ``a (T, B, N)`` to ``total (N,)``, one after the other: a bias's gradient."""
+def add_column_sums(a: Array, total: Array) -> None:
+    """Add every row of ``a (T, B, N)`` to ``total (N,)``, in order: the gradient of a bias."""
     for t in range(a.shape[0]):
         for r in range(a.shape[1]):
             row = a[t, r]
@@ -51,8 +50,8 @@ def add_rows(a: Array, total: Array) -> None:
 
 
 @njit
-def add_input_outer(x: Array, grad: Array, dw: Array) -> None:
-    """Add the gradient of an input's weight, ``x_row.T @ grad_row`` over all steps and rows.
+def add_weight_gradient(x: Array, grad: Array, dw: Array) -> None:
+    """Add the gradient of an input weight, the sum of ``x_row.T @ grad_row`` over all steps and rows.
 
     Args:
         x: Inputs ``(T, B, I)``, or integer tokens ``(T, B)`` below I.
@@ -66,12 +65,14 @@ def add_input_outer(x: Array, grad: Array, dw: Array) -> None:
                 for n in range(row.size):
                     target[n] += row[n]
     else:
-        kernels.add_outer_at(kernels.rows_of(x), 0, x.shape[2], kernels.rows_of(grad), 0, grad.shape[2], dw)
+        kernels.add_matmul_ta_offset(
+            kernels.as_rows(x), 0, x.shape[2], kernels.as_rows(grad), 0, grad.shape[2], dw
+        )
 
 
 @njit
-def project_rows(x: Array, panels: Array, b: Array, out: Array) -> None:
-    """``out = x @ w + b`` for rows of numbers.
+def project_dense(x: Array, panels: Array, b: Array, out: Array) -> None:
+    """``out = x @ w + b`` for dense rows.
 
     Args:
         x: Rows ``(M, I)``.
@@ -99,9 +100,9 @@ def project(x: Array, w: Array, b: Array) -> Array:
         A new array ``(T, B, N)``.
     """
     steps, batch, width = x.shape[0], x.shape[1], w.shape[1]
-    out = kernels.sequence(steps, batch, width, w)
+    out = kernels.empty_sequence(steps, batch, width, w)
     if x.ndim == 3:
-        project_rows(kernels.rows_of(x), kernels.pack(w), b, kernels.rows_of(out))
+        project_dense(kernels.as_rows(x), kernels.pack(w), b, kernels.as_rows(out))
         return out
     for t in range(steps):
         for r in range(batch):
@@ -112,17 +113,17 @@ def project(x: Array, w: Array, b: Array) -> Array:
 
 
 @njit
-def projections(x: Array, w: Array, b: Array) -> Array:
-    """What :func:`projection` finds its rows in: those of all steps, or for tokens room for one step's.
+def project_all_or_buffer(x: Array, w: Array, b: Array) -> Array:
+    """The projections of all steps, or for tokens a buffer for one step, for :func:`project_at`.
 
-    Numbers make one large product. Rows for tokens are only copied, and a step's are better copied where they
-    are used: written for all steps together they fall out of the cache, which took an LSTM's forward pass a
-    tenth more time at H=128, and a third more memory.
+    Dense inputs take one large product. Rows for tokens are only copied, step by step: written for all steps
+    together they fall out of the cache, which took an LSTM's forward pass 10 % more time at H=128, and 33 %
+    more memory.
 
     Args:
-        x: As given to :func:`project`.
-        w: As given to :func:`project`.
-        b: As given to :func:`project`.
+        x: As for :func:`project`.
+        w: As for :func:`project`.
+        b: As for :func:`project`.
 
     Returns:
         A new array ``(T, B, N)``, or ``(1, B, N)`` for tokens.
@@ -131,35 +132,35 @@ def projections(x: Array, w: Array, b: Array) -> Array:
 
 
 @njit
-def projection(found: Array, t: int, x: Array, w: Array, b: Array) -> Array:
-    """``x @ w + b`` at step t, to be added to.
+def project_at(buffer: Array, t: int, x: Array, w: Array, b: Array) -> Array:
+    """``x @ w + b`` at step t, which the caller may change.
 
     Args:
-        found: From :func:`projections`.
+        buffer: From :func:`project_all_or_buffer`.
         t: The step.
-        x: As given to :func:`projections`.
-        w: As given to :func:`projections`.
-        b: As given to :func:`projections`.
+        x: As for :func:`project`.
+        w: As for :func:`project`.
+        b: As for :func:`project`.
 
     Returns:
-        A view ``(B, N)`` of ``found``.
+        A view ``(B, N)`` of ``buffer``.
     """
     if x.ndim == 3:
-        return found[t]
+        return buffer[t]
     for r in range(x.shape[1]):
-        row, source = kernels.row(found, r), kernels.row(w, x[t, r])
+        row, source = kernels.row(buffer, r), kernels.row(w, x[t, r])
         for n in range(b.size):
             row[n] = source[n] + b[n]
-    return found[0]
+    return buffer[0]
 
 
 @njit
-def project_grads(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Array]:
+def project_backward(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Array]:
     """Gradients of :func:`project`.
 
     Args:
-        x: As given to :func:`project`.
-        w: As given to :func:`project`.
+        x: As for :func:`project`.
+        w: As for :func:`project`.
         grad: Gradient ``(T, B, N)`` with respect to its result.
 
     Returns:
@@ -167,15 +168,15 @@ def project_grads(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Array]
     """
     dw, db = np.empty(w.shape, w.dtype), np.empty(w.shape[1], w.dtype)
     dw[:], db[:] = 0, 0
-    kernels.add_rows(grad, db)
+    kernels.add_column_sums(grad, db)
     if x.ndim == 2:
-        kernels.add_input_outer(x, grad, dw)
+        kernels.add_weight_gradient(x, grad, dw)
         return np.empty((0, 0, 0), w.dtype), dw, db
     features, width = w.shape
-    dx = kernels.sequence(x.shape[0], x.shape[1], features, w)
+    dx = kernels.empty_sequence(x.shape[0], x.shape[1], features, w)
     dx[:] = 0
-    source = kernels.rows_of(grad)
-    # As add_input_outer would; but a kernel between two others is compiled again with the inner one.
-    kernels.add_outer_at(kernels.rows_of(x), 0, features, source, 0, width, dw)
-    kernels.add_matmul_at(source, 0, kernels.pack_transposed(w), kernels.rows_of(dx), 0, features)
+    source = kernels.as_rows(grad)
+    # Not add_weight_gradient: a kernel between two others is compiled again with the inner one.
+    kernels.add_matmul_ta_offset(kernels.as_rows(x), 0, features, source, 0, width, dw)
+    kernels.add_matmul_offset(source, 0, kernels.pack_transposed(w), kernels.as_rows(dx), 0, features)
     return dx, dw, db

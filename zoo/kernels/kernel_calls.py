@@ -1,8 +1,7 @@
-"""Calls from one compiled kernel to another through its address, in the machine code that Python calls.
+"""Calls from one compiled kernel to another through its address.
 
-Kernels otherwise take those that they call into themselves, and compile them anew. A caller of this kind is a
-few lines long, compiles in a fifth of a second whatever it calls, and computes the very bits that its kernels
-do when Python calls them one by one.
+Kernels otherwise inline the kernels that they call, and compile them again. This caller compiles
+in a fifth of a second whatever it calls, and computes the same bits as calls of the kernels from Python.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ _tools: Any = cgutils  # Numba's helpers are untyped
 _new: Any = impl_ret_new_ref
 
 
-class Code(NamedTuple):
+class CompiledKernel(NamedTuple):
     """Machine code of a kernel.
 
     Args:
-        address: Where it is.
-        returns: The Numba type of what it returns.
+        address: Its address.
+        returns: The Numba type of its result.
     """
 
     address: int
     returns: Any
 
 
-class Entry:
-    """A kernel that compiled code calls through its address; what Numba sees of it is what it returns.
+class KernelRef:
+    """A kernel that compiled code calls through its address. Numba needs only its result type.
 
     Args:
         kernel: The kernel.
@@ -43,37 +42,37 @@ class Entry:
 
     def __init__(self, kernel: Kernel[Any, Any]) -> None:
         self.kernel = kernel
-        # By these, digests find what it stands for.
+        # For digests, which unwrap it.
         self.__wrapped__, self.__module__ = kernel, kernel.__module__
 
-    def find(self, kinds: tuple[Any, ...]) -> Code | None:
-        """The code for arguments of these Numba types; None if there is none yet, for nothing is compiled."""
+    def lookup(self, kinds: tuple[Any, ...]) -> CompiledKernel | None:
+        """The compiled code for arguments of these Numba types, or None: nothing is compiled here."""
         overloads: Any = getattr(self.kernel.dispatcher, "overloads", {})
         if kinds not in overloads:
             return None
-        found = overloads[kinds]
-        address = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
-        return Code(address, found.signature.return_type)
+        overload = overloads[kinds]
+        address = overload.library.get_pointer_to_function(overload.fndesc.llvm_func_name)
+        return CompiledKernel(address, overload.signature.return_type)
 
 
-@typeof_impl.register(Entry)
-def _type_of_entry(entry: Entry, context: Any) -> Any:
-    return numba.typeof(entry.kernel.dispatcher, context.purpose)  # type: ignore[no-untyped-call]
+@typeof_impl.register(KernelRef)
+def _type_of_reference(reference: KernelRef, context: Any) -> Any:
+    return numba.typeof(reference.kernel.dispatcher, context.purpose)  # type: ignore[no-untyped-call]
 
 
 @intrinsic
-def call(typing: Any, entry: Any, address: Any, arguments: Any) -> Any:
-    """``entry(*arguments)`` by the code at an address, from :meth:`Entry.find` for these arguments."""
-    callee = entry.get_call_type(typing, tuple(arguments), {})
+def call(typing: Any, reference: Any, address: Any, arguments: Any) -> Any:
+    """``reference(*arguments)`` through an address from :meth:`KernelRef.lookup` for these arguments."""
+    callee = reference.get_call_type(typing, tuple(arguments), {})
 
     def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
         convention = context.call_conv
         kind = convention.get_function_type(callee.return_type, callee.args)
-        place = builder.inttoptr(args[1], kind.as_pointer())
-        given = [builder.extract_value(args[2], n) for n in range(len(callee.args))]
-        status, result = convention.call_function(builder, place, callee.return_type, callee.args, given)
+        function = builder.inttoptr(args[1], kind.as_pointer())
+        values = [builder.extract_value(args[2], n) for n in range(len(callee.args))]
+        status, result = convention.call_function(builder, function, callee.return_type, callee.args, values)
         with _tools.if_unlikely(builder, status.is_error):
             convention.return_status_propagate(builder, status)
         return _new(context, builder, callee.return_type, result)
 
-    return callee.return_type(entry, address, arguments), emit
+    return callee.return_type(reference, address, arguments), emit

@@ -1,8 +1,7 @@
-"""Linear equations and exponentials of matrices that depend on parameters alone: once per sequence.
+"""Linear systems and matrix exponentials, for matrices that depend on parameters only (once per sequence).
 
-Numba's ``np.linalg`` calls the LAPACK of SciPy, on which zoo does not depend; these kernels call nothing.
-They work in float64 whatever the dtype of a layer is, and round the result. A result without a correct digit
-is NaN throughout, never a number.
+Numba's ``np.linalg`` needs SciPy's LAPACK, on which zoo does not depend. These kernels compute in float64
+whatever the dtype of the layer, and round the result. A result without a correct digit is NaN everywhere.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ Array = Any
 
 EPSILON = float(np.finfo(np.float64).eps)
 # The Padé approximant of degree 13 (Higham 2005, https://doi.org/10.1137/04061101X), exact to float64 for
-# matrices whose columns have absolute values that sum up to at most RADIUS: in rows of four, weights of the
-# identity and of the powers 2, 4 and 6 of a matrix. The even powers are EVEN_LOW + a6 @ EVEN_HIGH.
+# matrices whose 1-norm is at most RADIUS: in rows of four, weights of the identity and of the powers 2, 4
+# and 6 of a matrix. The even powers are EVEN_LOW + a6 @ EVEN_HIGH.
 ODD_LOW = (32382376266240000.0, 1187353796428800.0, 10559470521600.0, 33522128640.0)
 ODD_HIGH = (0.0, 40840800.0, 16380.0, 1.0)
 EVEN_LOW = (64764752532480000.0, 7771770303897600.0, 129060195264000.0, 670442572800.0)
@@ -27,7 +26,7 @@ EVEN_HIGH = (0.0, 1323241920.0, 960960.0, 182.0)
 RADIUS = 5.371920351148152
 
 
-def _plain_factorise(lu: Array, order: Array) -> bool:
+def _py_factorise(lu: Array, order: Array) -> bool:
     size, largest = len(lu), np.abs(lu).max(axis=0)
     for k in range(size):
         pivot = k + int(np.argmax(np.abs(lu[k:, k])))
@@ -39,17 +38,17 @@ def _plain_factorise(lu: Array, order: Array) -> bool:
     return True
 
 
-@njit(fastmath=EXACT, twin=_plain_factorise)
+@njit(fastmath=EXACT, python_fallback=_py_factorise)
 def factorise(lu: Array, order: Array) -> bool:
-    """Replace a float64 matrix by its factors with pivoting, L below the diagonal and U from there on.
+    """Replace a float64 matrix by its LU factors with pivoting, L below the diagonal and U above.
 
     Args:
-        lu: ``(n, n)``, written to.
+        lu: ``(n, n)``, overwritten.
         order: ``0, 1, ..., n - 1``; becomes the order of the rows.
 
     Returns:
-        Whether the matrix is regular: no pivot was lost to rounding, that is smaller than ``n`` times the
-        rounding error of the largest entry of its column.
+        Whether the matrix is regular: each pivot exceeds ``n`` times the rounding error of the largest entry
+        in its column.
     """
     size = lu.shape[0]
     largest = np.zeros(size)
@@ -75,7 +74,7 @@ def factorise(lu: Array, order: Array) -> bool:
     return True
 
 
-def _plain_substitute(lu: Array, order: Array, b: Array) -> Array:
+def _py_substitute(lu: Array, order: Array, b: Array) -> Array:
     x = b[order]
     for i in range(len(lu)):
         x[i] -= lu[i, :i] @ x[:i]
@@ -84,7 +83,7 @@ def _plain_substitute(lu: Array, order: Array, b: Array) -> Array:
     return x
 
 
-@njit(fastmath=EXACT, twin=_plain_substitute)
+@njit(fastmath=EXACT, python_fallback=_py_substitute)
 def substitute(lu: Array, order: Array, b: Array) -> Array:
     """Solve for the columns of ``b (n, m)`` with the factors of a matrix."""
     size, width = b.shape
@@ -106,7 +105,7 @@ def substitute(lu: Array, order: Array, b: Array) -> Array:
 
 @njit
 def cast_into(x: Array, out: Array) -> None:
-    """Write a matrix to another, in the dtype of that."""
+    """Copy a matrix into another, with a cast to its dtype."""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             out[i, j] = x[i, j]
@@ -122,11 +121,11 @@ def solve(a: Array, b: Array, out: Array) -> None:
         out.fill(np.nan)
 
 
-def _plain_add_product(a: Array, b: Array, c: Array) -> None:
+def _py_add_product(a: Array, b: Array, c: Array) -> None:
     c += a @ b
 
 
-@njit(twin=_plain_add_product)
+@njit(python_fallback=_py_add_product)
 def add_product(a: Array, b: Array, c: Array) -> None:
     """``c += a @ b``."""
     kernels.add_matmul(a, kernels.pack(b), c)
@@ -143,7 +142,7 @@ def sum_of_products(a: Array, b: Array, c: Array, d: Array) -> Array:
 
 @njit
 def weighted_sum(weights: Array, a2: Array, a4: Array, a6: Array, diagonal: float) -> Array:
-    """Three matrices by their weights, and the first weight times ``diagonal`` on the diagonal."""
+    """The weighted sum of three matrices, plus the first weight times ``diagonal`` on the diagonal."""
     first, second, fourth, sixth = weights
     total = np.empty_like(a2)
     for i in range(a2.shape[0]):
@@ -154,8 +153,8 @@ def weighted_sum(weights: Array, a2: Array, a4: Array, a6: Array, diagonal: floa
 
 
 @njit
-def largest_column_sum(a: Array) -> float:
-    """The largest sum of absolute values in a column of a matrix; NaN if there is one."""
+def one_norm(a: Array) -> float:
+    """The 1-norm of a matrix, its largest column sum of absolute values; NaN if an entry is."""
     largest = 0.0
     for j in range(a.shape[1]):
         total = 0.0
@@ -172,7 +171,7 @@ def largest_column_sum(a: Array) -> float:
 def expm(a: Array, out: Array) -> None:
     """Write the exponential of ``a (n, n)`` to ``out``, by scaling and squaring.
 
-    NaN where no digit is left, if absolute values in a column sum up to ``1 / EPSILON`` or more.
+    NaN if no digit would be correct, which is where the 1-norm is ``1 / EPSILON`` or more.
     """
     expm_or_derivative(a, a, False, out)
 
@@ -191,7 +190,7 @@ def expm_or_derivative(a: Array, e: Array, is_derivative: bool, out: Array) -> N
     2009, https://doi.org/10.1137/080716426. The exponential of ``[[a, e], [0, a]]`` contains the derivative
     too, but takes eight products instead of three, and its scaling depends on the size of the gradient ``e``.
     """
-    norm = largest_column_sum(a)
+    norm = one_norm(a)
     if not norm * EPSILON < 1.0:
         out.fill(np.nan)
         return

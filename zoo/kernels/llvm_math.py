@@ -1,11 +1,11 @@
-"""Formulas of elementary functions as LLVM instructions, of one number or of a vector of them.
+"""Formulas of elementary functions as LLVM instructions, of scalars or vectors.
 
-A formula is a Python function of a :class:`Number`, which records instructions where Python would compute.
-Compiled so, a call costs Numba a few milliseconds; written for Numba to compile, each of these functions took
-0.1 to 0.3 s of every first run. Products and sums may be contracted to fused multiply-adds, and nothing else:
-rounding is the point of these formulas.
+A formula is a Python function of :class:`IRValue`, which records instructions where Python would compute. A
+call then costs Numba a few milliseconds; compiled by Numba, each of these functions took 0.1 to 0.3 s of a
+first run. Products and sums may be contracted to fused multiply-adds, and nothing else, since the formulas
+depend on rounding.
 
-Vectors in LLVM's words: a number in all lanes, and loads and stores of the first few lanes.
+At the end: vector broadcasts, and loads and stores of the first lanes of a vector.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from zoo.kernels.float_formats import FORMATS
 _FLAGS = ("contract",)
 
 
-class Number:
-    """A float or an integer that a compiled function will hold, or a vector of them.
+class IRValue:
+    """A float, an integer or a vector of them in LLVM IR, with the operators of Python.
 
     Args:
-        builder: Where instructions go.
-        value: The value in LLVM.
+        builder: Appends instructions.
+        value: The LLVM value.
     """
 
     def __init__(self, builder: ir.IRBuilder, value: Any) -> None:
@@ -36,7 +36,7 @@ class Number:
 
     @property
     def width(self) -> int:
-        """Bits of one number."""
+        """Bits of one element."""
         element = self._element
         return int(element.width) if self._is_integer else {"float": 32, "double": 64}[str(element)]
 
@@ -48,113 +48,112 @@ class Number:
     def _is_integer(self) -> bool:
         return isinstance(self._element, ir.IntType)
 
-    def constant(self, value: float) -> Number:
+    def constant(self, value: float) -> IRValue:
         """A constant of this type."""
         kind = self.value.type
         constant = [value] * kind.count if isinstance(kind, ir.VectorType) else value
-        return Number(self.builder, ir.Constant(kind, constant))
+        return IRValue(self.builder, ir.Constant(kind, constant))
 
-    def bits(self) -> Number:
+    def bits(self) -> IRValue:
         """The bits of a float as a signed integer."""
         return self._cast(ir.IntType(self.width))
 
-    def as_float(self) -> Number:
-        """The float that has these bits."""
+    def as_float(self) -> IRValue:
+        """The float with these bits."""
         return self._cast(ir.FloatType() if self.width == 32 else ir.DoubleType())
 
-    def _cast(self, element: ir.Type) -> Number:
+    def _cast(self, element: ir.Type) -> IRValue:
         kind = self.value.type
         to = ir.VectorType(element, kind.count) if isinstance(kind, ir.VectorType) else element
-        return Number(self.builder, self.builder.bitcast(self.value, to))
+        return IRValue(self.builder, self.builder.bitcast(self.value, to))
 
-    def _with(self, other: Number | float, instruction: str, *flags: Any) -> Number:
-        right = other if isinstance(other, Number) else self.constant(other)
-        return Number(self.builder, getattr(self.builder, instruction)(self.value, right.value, *flags))
+    def _binary(self, other: IRValue | float, instruction: str, *flags: Any) -> IRValue:
+        right = other if isinstance(other, IRValue) else self.constant(other)
+        return IRValue(self.builder, getattr(self.builder, instruction)(self.value, right.value, *flags))
 
-    def _sum(self, other: Number | float, instruction: str) -> Number:
+    def _sum(self, other: IRValue | float, instruction: str) -> IRValue:
         if self._is_integer:
-            return self._with(other, instruction)
-        return self._with(other, f"f{instruction}", "", _FLAGS)
+            return self._binary(other, instruction)
+        return self._binary(other, f"f{instruction}", "", _FLAGS)
 
-    def __add__(self, other: Number | float) -> Number:
+    def __add__(self, other: IRValue | float) -> IRValue:
         return self._sum(other, "add")
 
-    def __sub__(self, other: Number | float) -> Number:
+    def __sub__(self, other: IRValue | float) -> IRValue:
         return self._sum(other, "sub")
 
-    def __mul__(self, other: Number | float) -> Number:
-        return self._with(other, "fmul", "", _FLAGS)
+    def __mul__(self, other: IRValue | float) -> IRValue:
+        return self._binary(other, "fmul", "", _FLAGS)
 
-    def __truediv__(self, other: Number | float) -> Number:
-        return self._with(other, "fdiv")
+    def __truediv__(self, other: IRValue | float) -> IRValue:
+        return self._binary(other, "fdiv")
 
-    def __neg__(self) -> Number:
+    def __neg__(self) -> IRValue:
         negate = self.builder.neg if self._is_integer else self.builder.fneg
-        return Number(self.builder, negate(self.value))
+        return IRValue(self.builder, negate(self.value))
 
-    def __and__(self, other: Number | int) -> Number:
-        return self._with(other, "and_")
+    def __and__(self, other: IRValue | int) -> IRValue:
+        return self._binary(other, "and_")
 
-    def __or__(self, other: Number | int) -> Number:
-        return self._with(other, "or_")
+    def __or__(self, other: IRValue | int) -> IRValue:
+        return self._binary(other, "or_")
 
-    def __xor__(self, other: Number | int) -> Number:
-        return self._with(other, "xor")
+    def __xor__(self, other: IRValue | int) -> IRValue:
+        return self._binary(other, "xor")
 
-    def __lshift__(self, other: int) -> Number:
-        return self._with(other, "shl")
+    def __lshift__(self, other: int) -> IRValue:
+        return self._binary(other, "shl")
 
-    def __rshift__(self, other: int) -> Number:
-        return self._with(other, "ashr")
+    def __rshift__(self, other: int) -> IRValue:
+        return self._binary(other, "ashr")
 
-    def _compare(self, sign: str, other: Number | float) -> Any:
-        right = other if isinstance(other, Number) else self.constant(other)
+    def _compare(self, sign: str, other: IRValue | float) -> Any:
+        right = other if isinstance(other, IRValue) else self.constant(other)
         return self.builder.fcmp_ordered(sign, self.value, right.value)
 
-    def if_above(self, limit: float, then: Number | float, otherwise: Number | float) -> Number:
-        """``then`` where this float is above a limit, ``otherwise`` elsewhere and where it is NaN."""
-        return self._choose(self._compare(">", limit), then, otherwise)
+    def select_gt(self, limit: float, then: IRValue | float, otherwise: IRValue | float) -> IRValue:
+        """``then`` where this float is greater than ``limit``, ``otherwise`` elsewhere and at NaN."""
+        return self._select(self._compare(">", limit), then, otherwise)
 
-    def if_below(self, limit: float, then: Number | float, otherwise: Number | float) -> Number:
-        """``then`` where this float is below a limit, ``otherwise`` elsewhere and where it is NaN."""
-        return self._choose(self._compare("<", limit), then, otherwise)
+    def select_lt(self, limit: float, then: IRValue | float, otherwise: IRValue | float) -> IRValue:
+        """``then`` where this float is less than ``limit``, ``otherwise`` elsewhere and at NaN."""
+        return self._select(self._compare("<", limit), then, otherwise)
 
-    def if_equal(self, value: float, then: Number | float, otherwise: Number | float) -> Number:
-        """``then`` where this float is a value, ``otherwise`` elsewhere."""
-        return self._choose(self._compare("==", value), then, otherwise)
+    def select_eq(self, value: float, then: IRValue | float, otherwise: IRValue | float) -> IRValue:
+        """``then`` where this float equals ``value``, ``otherwise`` elsewhere."""
+        return self._select(self._compare("==", value), then, otherwise)
 
-    def _choose(self, condition: Any, then: Number | float, otherwise: Number | float) -> Number:
-        a, b = (part if isinstance(part, Number) else self.constant(part) for part in (then, otherwise))
-        return Number(self.builder, self.builder.select(condition, a.value, b.value))
+    def _select(self, condition: Any, then: IRValue | float, otherwise: IRValue | float) -> IRValue:
+        a, b = (part if isinstance(part, IRValue) else self.constant(part) for part in (then, otherwise))
+        return IRValue(self.builder, self.builder.select(condition, a.value, b.value))
 
-    def at_most(self, limit: float) -> Number:
-        """The smaller of this float and a limit; what is not a number stays so."""
-        return self.if_above(limit, limit, self)
+    def minimum(self, limit: float) -> IRValue:
+        """The smaller of this float and ``limit``; NaN stays NaN."""
+        return self.select_gt(limit, limit, self)
 
-    def at_least(self, limit: float) -> Number:
-        """The larger of this float and a limit; what is not a number stays so."""
-        return self.if_below(limit, limit, self)
-
-
-Formula = Callable[..., Number]
-
-"""Of as many numbers as the function has operands, and their format."""
+    def maximum(self, limit: float) -> IRValue:
+        """The larger of this float and ``limit``; NaN stays NaN."""
+        return self.select_lt(limit, limit, self)
 
 
-def polynomial(x: Number, coefficients: Sequence[float]) -> Number | float:
-    """``sum(c[n] * x**n)``, halved again and again (Estrin): terms that wait for each other take the time."""
+Formula = Callable[..., IRValue]
+"""A function of one value per operand and their :class:`FloatFormat`."""
+
+
+def polynomial(x: IRValue, coefficients: Sequence[float]) -> IRValue | float:
+    """``sum(c[n] * x**n)`` by Estrin's scheme, whose dependency chain is short."""
     return _sum_of(_powers(x, len(coefficients)), coefficients)
 
 
-def _powers(x: Number, terms: int) -> dict[int, Number]:
-    """The first, second, fourth and so on power of x, as far as the terms need them."""
+def _powers(x: IRValue, terms: int) -> dict[int, IRValue]:
+    """The powers 1, 2, 4 ... of x that ``terms`` terms need."""
     powers = {1: x}
     while 2 * max(powers) <= (terms + 1) // 2:
         powers[2 * max(powers)] = powers[max(powers)] * powers[max(powers)]
     return powers
 
 
-def _sum_of(powers: dict[int, Number], coefficients: Sequence[float]) -> Number | float:
+def _sum_of(powers: dict[int, IRValue], coefficients: Sequence[float]) -> IRValue | float:
     if len(coefficients) == 1:
         return coefficients[0]
     half = max(power for power in powers if power <= (len(coefficients) + 1) // 2)
@@ -163,7 +162,7 @@ def _sum_of(powers: dict[int, Number], coefficients: Sequence[float]) -> Number 
 
 
 def compile_as(function: Callable[..., Any], formula: Formula, operands: int = 1) -> None:
-    """Let compiled calls of a Python function of floats of one type run a formula."""
+    """Compile calls of a Python function of floats of one type as a formula."""
 
     def result(*kinds: Any) -> Any:
         is_known = isinstance(kinds[0], types.Float) and kinds[0].bitwidth in FORMATS
@@ -176,7 +175,7 @@ def compile_as(function: Callable[..., Any], formula: Formula, operands: int = 1
         return emit(formula, builder, *args)
 
 
-# Numba reads a typer's parameters by their names, so that one of any number of operands will not do.
+# Numba reads the names of a typer's parameters, so a variadic one does not work.
 _TYPERS: dict[int, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     1: lambda result: lambda x: result(x),
     2: lambda result: lambda x, y: result(x, y),
@@ -184,44 +183,43 @@ _TYPERS: dict[int, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
 
 
 def emit(formula: Formula, builder: ir.IRBuilder, *values: Any) -> Any:
-    """The instructions of a formula for floats or vectors of floats in LLVM; the value that they leave."""
-    numbers = [Number(builder, value) for value in values]
-    return formula(*numbers, FORMATS[numbers[0].width]).value
+    """Emit the instructions of a formula for LLVM floats or vectors of floats; return the result."""
+    operands = [IRValue(builder, value) for value in values]
+    return formula(*operands, FORMATS[operands[0].width]).value
 
 
 _tools: Any = cgutils  # Numba's helpers are untyped
 
 LANE = ir.IntType(32)
+"""The type of lane numbers."""
 
-"""What lanes are counted with."""
 
-
-def spread(builder: ir.IRBuilder, value: Any, count: int) -> Any:
-    """A vector with a value in each of so many lanes."""
+def broadcast(builder: ir.IRBuilder, value: Any, count: int) -> Any:
+    """A vector of ``count`` lanes with the same value."""
     undefined = ir.VectorType(value.type, count)(ir.Undefined)
     single = builder.insert_element(undefined, value, LANE(0))
     return builder.shuffle_vector(single, undefined, ir.VectorType(LANE, count)(None))
 
 
-def first_lanes(builder: ir.IRBuilder, some: Any, count: int, skipped: int = 0) -> Any:
-    """A mask of those lanes, of ``count``, whose number and ``skipped`` together are less than ``some``."""
-    last = spread(builder, builder.trunc(some, LANE), count)
-    numbers = ir.VectorType(LANE, count)(list(range(skipped, skipped + count)))
-    return builder.icmp_signed("<", numbers, last)
+def first_lanes(builder: ir.IRBuilder, size: Any, count: int, start: int = 0) -> Any:
+    """The mask of ``count`` lanes in which lane n is set if ``start + n < size``."""
+    limit = broadcast(builder, builder.trunc(size, LANE), count)
+    numbers = ir.VectorType(LANE, count)(list(range(start, start + count)))
+    return builder.icmp_signed("<", numbers, limit)
 
 
-def load_some(builder: ir.IRBuilder, place: Any, mask: Any, other: Any, size: int) -> Any:
-    """The lanes of a mask from an address of numbers of ``size`` bytes; those of a vector in the others."""
-    return _masked(builder, "load", other.type, [place, LANE(size), mask, other])
+def masked_load(builder: ir.IRBuilder, pointer: Any, mask: Any, other: Any, size: int) -> Any:
+    """Load the lanes of a mask of a vector of ``size``-byte elements; take the others from ``other``."""
+    return _masked(builder, "load", other.type, [pointer, LANE(size), mask, other])
 
 
-def store_some(builder: ir.IRBuilder, value: Any, place: Any, mask: Any, size: int) -> None:
-    """Store the lanes of a mask at an address of numbers of ``size`` bytes."""
-    _masked(builder, "store", ir.VoidType(), [value, place, LANE(size), mask])
+def masked_store(builder: ir.IRBuilder, value: Any, pointer: Any, mask: Any, size: int) -> None:
+    """Store the lanes of a mask of a vector of ``size``-byte elements."""
+    _masked(builder, "store", ir.VoidType(), [value, pointer, LANE(size), mask])
 
 
 def _masked(builder: ir.IRBuilder, verb: str, result: ir.Type, operands: list[Any]) -> Any:
-    """A call of LLVM's ``llvm.masked.load`` or ``store``."""
+    """Call ``llvm.masked.load`` or ``llvm.masked.store``."""
     vector = operands[0].type if verb == "store" else result
     name = f"llvm.masked.{verb}.v{vector.count}f{32 if vector.element == ir.FloatType() else 64}.p0"
     kind = ir.FunctionType(result, [operand.type for operand in operands])

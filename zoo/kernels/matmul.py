@@ -1,13 +1,10 @@
 """Matrix products on packed weights, for matrices too small and too often used for BLAS.
 
-``pack`` once, ``add_matmul`` at every time step. All arrays are C-contiguous and of one dtype, float32 or
-float64; c is no part of a or b. Those named ``_at`` work on windows of columns of wider rows; they start at
-``a0``, ``b0`` and ``c0``, and nobody checks that they end within the row. Where Numba is switched off, panels
-are the matrix itself and the products NumPy's.
-
-Products with one matrix per head: G windows side by side in a row, each with a matrix of its own.
-
-What :mod:`zoo.kernels.matmul` says of arrays and windows holds here too.
+Call ``pack`` once and ``add_matmul`` at every time step. Arrays are C-contiguous and of one dtype, float32 or
+float64; c shares no memory with a or b. Functions named ``_offset`` work on column ranges of wider rows,
+which start at ``a0``, ``b0`` and ``c0``; nothing checks that they end within the row. Functions named
+``_heads`` work on G such ranges side by side, each with its own matrix. Without Numba, panels are the matrix
+itself and the products NumPy's.
 """
 
 from __future__ import annotations
@@ -24,47 +21,47 @@ from zoo.kernels.gemm_microkernel import (
     copy_panel_row,
     copy_tile_column,
     copy_transposed,
-    panel_columns,
-    tile_height,
+    max_tile_height,
+    panel_width,
 )
 from zoo.kernels.jit import njit
 
 Array = Any
 
-# Steps of k whose packed panel stays in the first-level cache while a gradient is accumulated.
+# Steps of k whose packed panel stays in the first-level cache while a gradient accumulates.
 CHUNK = 256
 
 
-def _plain_pack(w: Array) -> Array:
-    return w.copy()  # as panels are: what is written to w later is not in them
+def _py_pack(w: Array) -> Array:
+    return w.copy()  # like panels: later changes of w do not reach it
 
 
-def _plain_pack_transposed(w: Array) -> Array:
+def _py_pack_transposed(w: Array) -> Array:
     return w.T.copy()
 
 
-def _plain_add_matmul_at(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
+def _py_add_matmul_offset(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
     c[:, c0 : c0 + width] += a[:, a0 : a0 + panels.shape[0]] @ panels
 
 
-def _plain_add_outer_at(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
+def _py_add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
     c += a[:, a0 : a0 + rows].T @ b[:, b0 : b0 + width]
 
 
 @njit
 def pack_panel(w: Array, w0: int, stride: int, depth: int, size: int, panels: Array, p0: int) -> None:
-    """Write ``size`` columns of w, from number ``w0`` of it on, as the panel that starts at ``p0``.
+    """Write ``size`` columns of w, from element ``w0`` on, as the panel that starts at ``p0``.
 
     Args:
-        w: Any contiguous array, read in rows ``stride`` numbers apart.
-        w0: The first number of the first row.
-        stride: Numbers from one row to the next.
+        w: Any contiguous array, read in rows ``stride`` elements apart.
+        w0: The first element of the first row.
+        stride: Elements from one row to the next.
         depth: Rows.
-        size: Columns, at most those of a panel, which is filled up with zeros.
+        size: Columns, at most the width of a panel, which is padded with zeros.
         panels: Any contiguous array.
-        p0: The first number of the panel.
+        p0: The first element of the panel.
     """
-    columns = panel_columns(w)
+    columns = panel_width(w)
     for k in range(depth):
         target, source = p0 + k * columns, w0 + k * stride
         if size == columns:
@@ -73,14 +70,14 @@ def pack_panel(w: Array, w0: int, stride: int, depth: int, size: int, panels: Ar
             copy_panel_part(panels, target, w, source, size)
 
 
-@njit(twin=_plain_pack)
+@njit(python_fallback=_py_pack)
 def pack(w: Array) -> Array:
     """Panels of ``w (K, N)`` for ``add_matmul(a, panels, c)``, ``c += a @ w``."""
     depth, width = w.shape
-    columns = panel_columns(w)
+    columns = panel_width(w)
     panels = np.empty(((width + columns - 1) // columns, depth, columns), w.dtype)
     whole = width // columns
-    # A few rows at once: panel by panel, each row is on another page, and 256 by 1024 took 50 us, not 27.
+    # Four rows at once: panel by panel, each row is on another page, and 256 by 1024 took 50 us, not 27.
     for start in range(0, depth, 4):
         for panel in range(whole):
             for k in range(start, min(start + 4, depth)):
@@ -91,54 +88,53 @@ def pack(w: Array) -> Array:
     return panels
 
 
-@njit(twin=_plain_pack_transposed)
+@njit(python_fallback=_py_pack_transposed)
 def pack_transposed(w: Array) -> Array:
     """Panels of the transpose of ``w (N, K)`` for ``add_matmul(a, panels, c)``, ``c += a @ w.T``."""
     width, depth = w.shape
-    columns, block = panel_columns(w), block_size(w)
+    columns, block = panel_width(w), block_size(w)
     panels = np.empty(((width + columns - 1) // columns, depth, columns), w.dtype)
     last, whole = np.empty((block, depth), w.dtype), depth // block * block
     for first in range(0, panels.shape[0] * columns, block):
         source, start = w, first * depth
-        if first + block > width:  # rows that are not there are zeros
-            flat, inside = kernels.window(last, 0, last.size), max(0, width - first) * depth
-            rest = kernels.window(w, start, inside)
+        if first + block > width:  # missing rows are zeros
+            flat, inside = kernels.flat_slice(last, 0, last.size), max(0, width - first) * depth
+            rest = kernels.flat_slice(w, start, inside)
             for n in range(flat.size):
                 flat[n] = 0
             for n in range(inside):
                 flat[n] = rest[n]
             source, start = last, 0
-        place = (first // columns * depth) * columns + first % columns
+        target = (first // columns * depth) * columns + first % columns
         for k in range(0, whole, block):
-            copy_transposed(panels, place + k * columns, columns, source, start + k, depth)
+            copy_transposed(panels, target + k * columns, columns, source, start + k, depth)
         for row in range(first, first + block):
             for k in range(whole, depth):
                 panels[row // columns, k, row % columns] = source[start // depth + row - first, k]
     return panels
 
 
-@njit(twin=_plain_add_matmul_at)
-def add_matmul_at(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
+@njit(python_fallback=_py_add_matmul_offset)
+def add_matmul_offset(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
     """``c[:, c0 : c0 + width] += a[:, a0 : a0 + K] @ w`` for the panels of ``w (K, width)``."""
     rows, stride = a.shape
-    strides = (tile_height() * stride, stride, 1, c.shape[1])
+    strides = (max_tile_height() * stride, stride, 1, c.shape[1])
     add_panels(a, a0, panels, 0, c, c0, strides, (rows, panels.shape[1], width))
 
 
 @njit
 def add_matmul(a: Array, panels: Array, c: Array) -> None:
     """``c += a @ w`` for ``a (M, K)``, ``c (M, N)`` and the panels of ``w (K, N)``."""
-    add_matmul_at(a, 0, panels, c, 0, c.shape[1])
+    add_matmul_offset(a, 0, panels, c, 0, c.shape[1])
 
 
-@njit(twin=_plain_add_outer_at)
-def add_outer_at(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
+@njit(python_fallback=_py_add_matmul_ta_offset)
+def add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
     """``c += a[:, a0 : a0 + rows].T @ b[:, b0 : b0 + width]`` for ``c (rows, width)``."""
-    steps, height, columns = a.shape[0], tile_height(), panel_columns(c)
-    # Both operands are copied into panels, a chunk of k at a time: reading a in place, with a stride of M
-    # numbers, reached 40 of 115 GF/s at M = 512, where the stride is a multiple of a page. Blocks of rows lie
-    # a little further apart than a power of two, or writing a row of a would always meet the same few lines
-    # of the cache.
+    steps, height, columns = a.shape[0], max_tile_height(), panel_width(c)
+    # Both operands are packed, a chunk of k at a time: reading a in place, with a stride of M elements,
+    # reached 40 of 115 GF/s at M = 512, where the stride is a multiple of a page. The distance between blocks
+    # of rows is not a power of two, or writing a row of a would always hit the same few cache lines.
     chunk = min(CHUNK, steps)
     block = chunk * height + columns
     left = np.empty((rows + height - 1) // height * block, c.dtype)
@@ -154,22 +150,22 @@ def add_outer_at(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c:
 
 
 @njit
-def _pack_tile_columns(a: Array, start: int, rows: int, left: Array, place: int, block: int) -> None:
-    """Copy ``rows`` numbers of a, from ``start`` on: as many as a tile has rows into every block."""
-    height = tile_height()
+def _pack_tile_columns(a: Array, start: int, rows: int, left: Array, offset: int, block: int) -> None:
+    """Copy ``rows`` elements of a, from ``start`` on, a tile's height into every block."""
+    height = max_tile_height()
     whole = rows // height
     for n in range(whole):
-        copy_tile_column(left, n * block + place, a, start + n * height)
+        copy_tile_column(left, n * block + offset, a, start + n * height)
     for r in range(rows - whole * height):
-        left[whole * block + place + r] = kernels.window(a, start, rows)[whole * height + r]
+        left[whole * block + offset + r] = kernels.flat_slice(a, start, rows)[whole * height + r]
 
 
 @njit(inline=True)
-def span(steps: int, batch: int) -> int:
-    """Steps of which :func:`add_outer` best sums the gradients together: while the cache still has them.
+def steps_per_gradient_block(steps: int, batch: int) -> int:
+    """Number of time steps whose gradients :func:`add_matmul_ta` sums at once, while they are in the cache.
 
-    With room for those of all steps, a GRU of 128 units took 4.9 us a token and 469 MiB for 10,000 steps of
-    eight rows, where it takes 4.5 us and 236 MiB.
+    With one block for all steps, a GRU of 128 units took 4.9 us a token and 469 MiB for 10,000 steps of eight
+    rows; with this block size it takes 4.5 us and 236 MiB.
 
     Args:
         steps: ``T``.
@@ -179,29 +175,29 @@ def span(steps: int, batch: int) -> int:
 
 
 @njit
-def add_outer(a: Array, b: Array, c: Array) -> None:
-    """``c += a.T @ b`` for ``a (K, M)``, ``b (K, N)``, ``c (M, N)``: a weight's gradient over K rows."""
-    add_outer_at(a, 0, c.shape[0], b, 0, c.shape[1], c)
+def add_matmul_ta(a: Array, b: Array, c: Array) -> None:
+    """``c += a.T @ b`` for ``a (K, M)``, ``b (K, N)``, ``c (M, N)``: the gradient of a weight over K rows."""
+    add_matmul_ta_offset(a, 0, c.shape[0], b, 0, c.shape[1], c)
 
 
-def _plain_pack_heads(w: Array) -> Array:
+def _py_pack_heads(w: Array) -> Array:
     return w.copy()
 
 
-def _plain_pack_heads_transposed(w: Array) -> Array:
+def _py_pack_heads_transposed(w: Array) -> Array:
     return w.swapaxes(1, 2).copy()
 
 
-def _plain_add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
+def _py_add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
     for g, head in enumerate(panels):
-        kernels.add_matmul_at(a, a0 + g * head.shape[0], head, c, c0 + g * width, width)
+        kernels.add_matmul_offset(a, a0 + g * head.shape[0], head, c, c0 + g * width, width)
 
 
-@njit(twin=_plain_pack_heads)
+@njit(python_fallback=_py_pack_heads)
 def pack_heads(w: Array) -> Array:
-    """Panels of every matrix of ``w (G, K, N)``, for :func:`add_matmul_heads`; ``panels[g]`` are one's."""
+    """Panels of every matrix of ``w (G, K, N)``, for :func:`add_matmul_heads`."""
     heads, depth, width = w.shape
-    columns = panel_columns(w)
+    columns = panel_width(w)
     panels = np.zeros((heads, (width + columns - 1) // columns, depth, columns), w.dtype)
     for g in range(heads):
         for k in range(depth):
@@ -210,11 +206,11 @@ def pack_heads(w: Array) -> Array:
     return panels
 
 
-@njit(twin=_plain_pack_heads_transposed)
+@njit(python_fallback=_py_pack_heads_transposed)
 def pack_heads_transposed(w: Array) -> Array:
     """Panels of the transpose of every matrix of ``w (G, N, K)``, for :func:`add_matmul_heads`."""
     heads, width, depth = w.shape
-    columns = panel_columns(w)
+    columns = panel_width(w)
     panels = np.zeros((heads, (width + columns - 1) // columns, depth, columns), w.dtype)
     for g in range(heads):
         for n in range(width):
@@ -223,9 +219,9 @@ def pack_heads_transposed(w: Array) -> Array:
     return panels
 
 
-@njit(twin=_plain_add_matmul_heads)
+@njit(python_fallback=_py_add_matmul_heads)
 def add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
-    """To head g of c, ``width`` columns from ``c0 + g * width``, add head g of a times matrix g of w.
+    """Add head g of a times matrix g of w to head g of c, its ``width`` columns from ``c0 + g * width``.
 
     Args:
         a: Rows ``(M, any)``; head g is the K columns from ``a0 + g * K``.
@@ -237,11 +233,11 @@ def add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width:
     """
     depth = panels.shape[2]
     for g in range(panels.shape[0]):
-        kernels.add_matmul_at(a, a0 + g * depth, panels[g], c, c0 + g * width, width)
+        kernels.add_matmul_offset(a, a0 + g * depth, panels[g], c, c0 + g * width, width)
 
 
 @njit
-def add_outer_heads(a: Array, a0: int, b: Array, b0: int, c: Array) -> None:
+def add_matmul_ta_heads(a: Array, a0: int, b: Array, b0: int, c: Array) -> None:
     """The gradient of :func:`add_matmul_heads`: ``c[g] += a_g.T @ b_g`` for ``c (G, K, N)``.
 
     Args:
@@ -249,8 +245,8 @@ def add_outer_heads(a: Array, a0: int, b: Array, b0: int, c: Array) -> None:
         a0: First column of the first head in a.
         b: Rows ``(M, any)``; head g is the N columns from ``b0 + g * N``.
         b0: First column of the first head in b.
-        c: One gradient for every head.
+        c: One gradient per head.
     """
     heads, depth, width = c.shape
     for g in range(heads):
-        kernels.add_outer_at(a, a0 + g * depth, depth, b, b0 + g * width, width, c[g])
+        kernels.add_matmul_ta_offset(a, a0 + g * depth, depth, b, b0 + g * width, width, c[g])

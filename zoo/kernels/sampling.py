@@ -1,7 +1,7 @@
-"""Building blocks of a walk: one sequence, symbol after symbol, in arrays that are made once.
+"""Building blocks of the decoder loop: sample one sequence, symbol by symbol, without allocating arrays.
 
-A walk does what a forward pass does, at a batch of one and without a tape, and draws its own input. At a
-microsecond a symbol everything around the products counts: nothing here makes an array.
+A step is a forward pass with a batch of one and no tape, followed by sampling. At 1 us a symbol everything
+besides the matrix products counts.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from zoo.kernels.jit import EXACT, njit
 
 Array = Any
 
-# Weights are summed in blocks of this many, and stand in an array that is a whole number of them.
+# Weights are summed in blocks of this size. Their array is a whole number of blocks.
 BLOCK = 8
 
-# Between these the sum of exponentials is good as it is; beyond, the largest logit is made zero first.
-LIGHT, HEAVY = 1e-18, 1e18
+# If the sum of exponentials lies beyond these, it is computed again with the largest logit subtracted.
+MIN_MASS, MAX_MASS = 1e-18, 1e18
 
 
 @intrinsic
-def without_owner(_typing: Any, arrays: Any) -> Any:
-    """Arrays, in tuples of tuples, that own nothing, so that their references are not counted."""
+def strip_meminfo(_typing: Any, arrays: Any) -> Any:
+    """The same arrays, in nested tuples, without owners, so that their references are not counted."""
 
     def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        return _stripped(context, builder, arrays, args[0])
+        return _strip(context, builder, arrays, args[0])
 
     return arrays(arrays), emit
 
 
-def _stripped(context: Any, builder: ir.IRBuilder, kind: Any, value: Any) -> Any:
-    """A value without the owner of its memory, and so for all that it consists of."""
+def _strip(context: Any, builder: ir.IRBuilder, kind: Any, value: Any) -> Any:
+    """Clear the owners of the arrays in nested tuples."""
     if isinstance(kind, types.BaseTuple):
         kinds: Any = kind
         parts = [
-            _stripped(context, builder, each, builder.extract_value(value, n)) for n, each in enumerate(kinds)
+            _strip(context, builder, each, builder.extract_value(value, n)) for n, each in enumerate(kinds)
         ]
         return context.make_tuple(builder, kind, parts)
     if not isinstance(kind, types.Array):
@@ -51,21 +51,20 @@ def _stripped(context: Any, builder: ir.IRBuilder, kind: Any, value: Any) -> Any
     return array._getvalue()
 
 
-def _plain_borrowed(arrays: Any) -> Any:
+def _py_unowned(arrays: Any) -> Any:
     return arrays
 
 
-# Counting up and down is an atomic operation, which waits for all that was written: a dozen of them a step
-# are a fifth of a microsecond.
-@njit(inline=True, twin=_plain_borrowed)
-def borrowed(arrays: Any) -> Any:
-    """The same arrays, in tuples of tuples, for use while the caller keeps them: none may be returned."""
-    return without_owner(arrays)
+# Reference counting is atomic and waits for pending writes: a dozen operations a step take 0.2 us.
+@njit(inline=True, python_fallback=_py_unowned)
+def unowned(arrays: Any) -> Any:
+    """The same arrays, in nested tuples, uncounted: the caller keeps them alive, and none may be returned."""
+    return strip_meminfo(arrays)
 
 
 @njit
-def input_panels(x: Array, w: Array) -> Array:
-    """What :func:`project_step` reads of ``w (I, N)``: for tokens w itself, for floats its panels."""
+def prepare_input_weights(x: Array, w: Array) -> Array:
+    """The weights ``w (I, N)`` for :func:`project_step`: w itself for tokens, its panels for floats."""
     if x.ndim == 2:
         return w
     return kernels.pack(w)
@@ -77,7 +76,7 @@ def project_step(x: Array, panels: Array, b: Array, out: Array) -> None:
 
     Args:
         x: One token ``(1, 1)``, or floats ``(1, 1, I)``.
-        panels: From :func:`input_panels`.
+        panels: From :func:`prepare_input_weights`.
         b: Bias ``(N,)``.
         out: The result ``(1, N)``.
     """
@@ -89,20 +88,20 @@ def project_step(x: Array, panels: Array, b: Array, out: Array) -> None:
     else:
         for n in range(row.size):
             row[n] = b[n]
-        kernels.add_matmul(kernels.rows_of(x), panels, out)
+        kernels.add_matmul(kernels.as_rows(x), panels, out)
 
 
 @njit(inline=True)
 def copy_row(source: Array, target: Array) -> None:
     """``target[:] = source`` for two arrays ``(1, N)``."""
-    to, numbers = kernels.row(target, 0), kernels.row(source, 0)
+    to, values = kernels.row(target, 0), kernels.row(source, 0)
     for n in range(to.size):
-        to[n] = numbers[n]
+        to[n] = values[n]
 
 
 @njit(inline=True)
-def scores_of(logits: Array) -> Array:
-    """The one row of ``logits (1, V)`` as samplers take it: a float64 vector of its own."""
+def as_scores(logits: Array) -> Array:
+    """The single row of ``logits (1, V)`` as a new float64 vector, for samplers."""
     scores = np.empty(logits.shape[1], np.float64)
     for v in range(scores.size):
         scores[v] = logits[0, v]
@@ -110,63 +109,63 @@ def scores_of(logits: Array) -> Array:
 
 
 @njit
-def is_drawable(scores: Array, size: int) -> bool:
-    """Whether there are ``size`` scores, none of them NaN or +inf, and not all of them -inf."""
+def is_valid_logits(scores: Array, size: int) -> bool:
+    """Whether there are ``size`` scores, none is NaN or +inf, and not all are -inf."""
     return scores.size == size and math.isfinite(scores.max())
 
 
-def weights_for(size: int, dtype: Any) -> Array:
-    """Room for the weights of ``size`` symbols, for :func:`draw`."""
+def sampling_buffer(size: int, dtype: Any) -> Array:
+    """The buffer of :func:`sample_softmax` for ``size`` symbols."""
     return np.zeros(-(-size // BLOCK) * BLOCK, dtype)
 
 
 @njit(fastmath=EXACT, inline=True)
-def draw(scores: Array, weights: Array, u: float) -> int:
-    """The symbol that a uniform number stands for in the softmax of scores, by its cumulative distribution.
+def sample_softmax(scores: Array, weights: Array, u: float) -> int:
+    """Sample from the softmax of scores by inverting its cumulative distribution at ``u``.
 
     Args:
-        scores: ``(V,)``; -inf is never drawn.
-        weights: From :func:`weights_for`, of the dtype of the scores.
-        u: From zero to less than one.
+        scores: ``(V,)``; -inf is never sampled.
+        weights: From :func:`sampling_buffer`, of the dtype of the scores.
+        u: In [0, 1).
 
     Returns:
-        An index of probability above zero; -1 where there is none, or some score is NaN or +inf.
+        An index of positive probability; -1 if there is none, or if a score is NaN or +inf.
     """
-    total = _weigh(scores, scores.dtype.type(0), weights)
-    if not LIGHT < total < HEAVY:
+    total = _exponentiate(scores, scores.dtype.type(0), weights)
+    if not MIN_MASS < total < MAX_MASS:
         top = scores.max()
         if not math.isfinite(top):
             return -1
-        total = _weigh(scores, top, weights)
-    mark, below, start = u * total, 0.0, 0
-    after = _block(weights, 0)
-    while after <= mark and start + BLOCK < weights.size:
+        total = _exponentiate(scores, top, weights)
+    threshold, cumulative, start = u * total, 0.0, 0
+    after = _block_sum(weights, 0)
+    while after <= threshold and start + BLOCK < weights.size:
         start += BLOCK
-        below, after = after, after + _block(weights, start)
-    found = -1
+        cumulative, after = after, after + _block_sum(weights, start)
+    symbol = -1
     for v in range(start, start + BLOCK):
-        below += float(weights[v])
+        cumulative += float(weights[v])
         if weights[v] > 0:
-            found = v
-            if below > mark:
-                return found
-    # One number after the other, a block may sum to a little less: then it is the last of it.
-    return found
+            symbol = v
+            if cumulative > threshold:
+                return symbol
+    # Summed in order, a block may add up to a little less: then its last symbol is sampled.
+    return symbol
 
 
 @njit(fastmath=EXACT)
-def _weigh(scores: Array, shift: float, weights: Array) -> float:
-    """Exponentials of the scores less a shift, and their sum."""
+def _exponentiate(scores: Array, shift: float, weights: Array) -> float:
+    """Write ``exp(scores - shift)`` to ``weights``; return their sum."""
     for v in range(scores.size):
         weights[v] = kernels.exp(scores[v] - shift)
     total = 0.0
     for start in range(0, weights.size, BLOCK):
-        total += _block(weights, start)
+        total += _block_sum(weights, start)
     return total
 
 
 @njit(fastmath=EXACT, inline=True)
-def _block(w: Array, n: int) -> float:
-    """The sum of a block of weights, in float64 and by halves, which wait less for each other."""
+def _block_sum(w: Array, n: int) -> float:
+    """The sum of a block of weights, in float64 and pairwise, with a short dependency chain."""
     first = (float(w[n]) + float(w[n + 1])) + (float(w[n + 2]) + float(w[n + 3]))
     return first + ((float(w[n + 4]) + float(w[n + 5])) + (float(w[n + 6]) + float(w[n + 7])))

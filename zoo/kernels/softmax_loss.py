@@ -1,10 +1,8 @@
-"""A softmax's exponentials and their sum, of which one sum has the digits of two numbers.
+"""Softmax cross-entropy over rows of logits, and its gradient, in one pass that cannot overflow.
 
-Every probability is divided by the sum, so that its error is everybody's: added up as loops over floats are
-when they vectorise, five thousand exponentials of float64 left the probabilities 22 units in the last place
-off. So, they are within two, which costs some 30 ns a row.
-
-Softmax cross-entropy over rows of logits, and its gradient, in one pass that cannot overflow.
+Every probability is divided by the sum of exponentials, so its error affects all of them. In plain vectorised
+loops, five thousand exponentials of float64 left the probabilities 22 ulp off. The sum is therefore kept as
+two floats. The probabilities are then within 2 ulp, for some 30 ns a row.
 """
 
 from __future__ import annotations
@@ -18,11 +16,11 @@ from numba import types
 from numba.core import cgutils
 
 from zoo import kernels
-from zoo.kernels.elementary import exp_minus_formula, lost
+from zoo.kernels.elementary import exp_diff_formula, rounding_error
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.gemm_microkernel import lanes
 from zoo.kernels.jit import EXACT, njit
-from zoo.kernels.llvm_math import LANE, Number, emit, first_lanes, load_some, spread, store_some
+from zoo.kernels.llvm_math import LANE, IRValue, broadcast, emit, first_lanes, masked_load, masked_store
 
 _tools: Any = cgutils  # Numba's helpers are untyped
 
@@ -33,234 +31,238 @@ _INDEX = cgutils.intp_t
 _DOUBLE = ir.DoubleType()
 
 
-def _summer(keep: bool) -> Any:
-    """A function of kernels that sums exponentials, and writes them in place of the row if ``keep``."""
+def _make_exp_sum(keep: bool) -> Any:
+    """An intrinsic that sums the exponentials of a row, and overwrites the row with them if ``keep``."""
 
     @intrinsic
     def sums(_typing: Any, row: Any, top: Any) -> Any:  # noqa: ARG001 - the call's arguments
-        def emit_it(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        def emit_code(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
             array = context.make_array(signature.args[0])(context, builder, args[0])
             size = builder.extract_value(array.shape, 0)
-            total = (_WideTotal if row.dtype == types.float32 else _DoubleTotal)(builder, lanes(row.dtype))
+            total = (_Float64Accumulator if row.dtype == types.float32 else _CompensatedAccumulator)(
+                builder, lanes(row.dtype)
+            )
             _Exponentials(builder, lanes(row.dtype), args[1], keep).add_to(total, array.data, size)
             return context.make_tuple(builder, signature.return_type, total.parts())
 
-        return _pair(row.dtype, 2)(row, row.dtype), emit_it
+        return _pair(row.dtype, 2)(row, row.dtype), emit_code
 
     return sums
 
 
-class _WideTotal:
+class _Float64Accumulator:
     """A sum of vectors of float32, in float64."""
 
     def __init__(self, builder: ir.IRBuilder, count: int) -> None:
         self.builder, self.vector = builder, ir.VectorType(_DOUBLE, count)
         self.total = _tools.alloca_once_value(builder, self.vector([0.0] * count))
 
-    def add(self, e: Number) -> None:
+    def add(self, e: IRValue) -> None:
         """Add a vector."""
-        wide = Number(self.builder, self.builder.fpext(e.value, self.vector))
-        self.builder.store((Number(self.builder, self.builder.load(self.total)) + wide).value, self.total)
+        wide = IRValue(self.builder, self.builder.fpext(e.value, self.vector))
+        self.builder.store((IRValue(self.builder, self.builder.load(self.total)) + wide).value, self.total)
 
     def parts(self) -> list[Any]:
         """The sum as two floats."""
         builder, single = self.builder, ir.FloatType()
-        total = Number(builder, builder.load(self.total))
+        total = IRValue(builder, builder.load(self.total))
         while isinstance(total.value.type, ir.VectorType):
             a, b = _halves(total)
             total = a + b
         first = builder.fptrunc(total.value, single)
-        rest = total - Number(builder, builder.fpext(first, _DOUBLE))
+        rest = total - IRValue(builder, builder.fpext(first, _DOUBLE))
         return [first, builder.fptrunc(rest.value, single)]
 
 
-class _DoubleTotal:
-    """A sum of vectors of float64, and beside it what every addition lost."""
+class _CompensatedAccumulator:
+    """A sum of vectors of float64, and the sum of the rounding errors."""
 
     def __init__(self, builder: ir.IRBuilder, count: int) -> None:
         self.builder = builder
         zero = ir.VectorType(_DOUBLE, count)([0.0] * count)
-        self.places = [_tools.alloca_once_value(builder, zero) for _ in range(2)]
+        self.slots = [_tools.alloca_once_value(builder, zero) for _ in range(2)]
 
-    def add(self, e: Number) -> None:
+    def add(self, e: IRValue) -> None:
         """Add a vector."""
-        total, spill = (Number(self.builder, self.builder.load(place)) for place in self.places)
-        for part, place in zip(_with(total, spill, e), self.places, strict=True):
-            self.builder.store(part.value, place)
+        total, error = (IRValue(self.builder, self.builder.load(slot)) for slot in self.slots)
+        for part, slot in zip(_compensated_add(total, error, e), self.slots, strict=True):
+            self.builder.store(part.value, slot)
 
     def parts(self) -> list[Any]:
         """The sum as two floats."""
-        total, spill = (Number(self.builder, self.builder.load(place)) for place in self.places)
+        total, error = (IRValue(self.builder, self.builder.load(slot)) for slot in self.slots)
         while isinstance(total.value.type, ir.VectorType):
-            (a, b), (c, d) = _halves(total), _halves(spill)
-            total, spill = _with(a, c + d, b)
-        return [total.value, spill.value]
+            (a, b), (c, d) = _halves(total), _halves(error)
+            total, error = _compensated_add(a, c + d, b)
+        return [total.value, error.value]
 
 
-def _with(total: Number, spill: Number, more: Number) -> tuple[Number, Number]:
-    """A sum and its spill with a number added."""
-    new = total + more
-    return new, spill + lost(new, total, -more)
+def _compensated_add(total: IRValue, error: IRValue, x: IRValue) -> tuple[IRValue, IRValue]:
+    """Add ``x`` to a compensated sum."""
+    new = total + x
+    return new, error + rounding_error(new, total, -x)
 
 
-def _halves(number: Number) -> tuple[Number, Number]:
-    """The two halves of a vector; of one of two lanes, two floats."""
-    builder, value = number.builder, number.value
+def _halves(vector: IRValue) -> tuple[IRValue, IRValue]:
+    """The two halves of a vector; two floats for a vector of two lanes."""
+    builder, value = vector.builder, vector.value
     half = value.type.count // 2
     if half == 1:
         low, high = (builder.extract_element(value, LANE(lane)) for lane in range(2))
     else:
         masks = (list(range(start, start + half)) for start in (0, half))
-        chosen = [ir.Constant(ir.VectorType(LANE, half), mask) for mask in masks]
-        low, high = (builder.shuffle_vector(value, value.type(ir.Undefined), mask) for mask in chosen)
-    return Number(builder, low), Number(builder, high)
+        lanes_of = [ir.Constant(ir.VectorType(LANE, half), mask) for mask in masks]
+        low, high = (builder.shuffle_vector(value, value.type(ir.Undefined), mask) for mask in lanes_of)
+    return IRValue(builder, low), IRValue(builder, high)
+
+
+_Accumulator = _Float64Accumulator | _CompensatedAccumulator
 
 
 class _Exponentials:
-    """The code that makes ``exp(row - top)``, a vector at a time.
+    """Emit ``exp(row - top)``, a vector at a time.
 
     Args:
-        builder: Where instructions go.
-        count: Numbers in a vector.
-        top: What is subtracted, a float.
-        keep: Whether to write the exponentials over the row.
+        builder: Appends instructions.
+        count: Lanes of a vector.
+        top: The float to subtract.
+        keep: Whether to overwrite the row with the exponentials.
     """
 
     def __init__(self, builder: ir.IRBuilder, count: int, top: Any, keep: bool) -> None:
         self.builder, self.keep = builder, keep
         self.vector = ir.VectorType(top.type, count)
-        self.size = Number(builder, top).width // 8  # bytes of one
-        self.top = spread(builder, top, count)
+        self.size = IRValue(builder, top).width // 8  # bytes of an element
+        self.top = broadcast(builder, top, count)
 
-    def add_to(self, total: _WideTotal | _DoubleTotal, data: Any, size: Any) -> None:
-        """Add those of a whole row to a sum."""
+    def add_to(self, total: _Accumulator, data: Any, size: Any) -> None:
+        """Add the exponentials of a row to a sum."""
         builder, count = self.builder, self.vector.count
         whole = builder.sdiv(size, _INDEX(count))
-        places = builder.bitcast(data, self.vector.as_pointer())
+        vectors = builder.bitcast(data, self.vector.as_pointer())
         with _tools.for_range(builder, whole, intp=_INDEX) as loop:
-            place = builder.gep(places, [loop.index])
-            e = self._of(builder.load(place, align=self.size))
+            pointer = builder.gep(vectors, [loop.index])
+            e = self._exp(builder.load(pointer, align=self.size))
             total.add(e)
             if self.keep:
-                builder.store(e.value, place, align=self.size)
+                builder.store(e.value, pointer, align=self.size)
         rest = builder.srem(size, _INDEX(count))
         with builder.if_then(builder.icmp_signed(">", rest, _INDEX(0))):
-            self._add_some(total, builder.gep(places, [whole]), rest)
+            self._add_partial(total, builder.gep(vectors, [whole]), rest)
 
-    def _of(self, x: Any) -> Number:
-        return Number(self.builder, emit(exp_minus_formula, self.builder, x, self.top))
+    def _exp(self, x: Any) -> IRValue:
+        return IRValue(self.builder, emit(exp_diff_formula, self.builder, x, self.top))
 
-    def _add_some(self, total: _WideTotal | _DoubleTotal, place: Any, some: Any) -> None:
-        """Add those of the first few numbers of a vector."""
+    def _add_partial(self, total: _Accumulator, pointer: Any, size: Any) -> None:
+        """Add the exponentials of the first ``size`` lanes of a vector."""
         builder = self.builder
-        inside = first_lanes(builder, some, self.vector.count)
-        # The largest score in the other lanes: minus infinity, whose exponential underflows, took as long as
-        # three vectors.
-        e = self._of(load_some(builder, place, inside, self.top, self.size))
-        total.add(Number(builder, builder.select(inside, e.value, e.constant(0.0).value)))
+        inside = first_lanes(builder, size, self.vector.count)
+        # The other lanes hold the largest score: minus infinity, whose exponential underflows, took as long
+        # as three vectors.
+        e = self._exp(masked_load(builder, pointer, inside, self.top, self.size))
+        total.add(IRValue(builder, builder.select(inside, e.value, e.constant(0.0).value)))
         if self.keep:
-            store_some(builder, e.value, place, inside, self.size)
+            masked_store(builder, e.value, pointer, inside, self.size)
 
 
-exponential_sum = _summer(keep=False)
+exponential_sum = _make_exp_sum(keep=False)
 
-exponentiate = _summer(keep=True)
+exponentiate = _make_exp_sum(keep=True)
 
 
 @intrinsic
-def quotient(_typing: Any, scale: Any, total: Any, spill: Any) -> Any:
-    """``scale / (total + spill)`` as two numbers, the second what the first was rounded by."""
+def divide_two_parts(_typing: Any, scale: Any, total: Any, error: Any) -> Any:
+    """``scale / (total + error)`` as two floats, the second the rounding error of the first."""
 
-    def emit_it(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        a, b, c = (Number(builder, each) for each in args)
+    def emit_code(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        a, b, c = (IRValue(builder, each) for each in args)
         first = a / b
-        # Rounded once whatever the processor: where it has no such instruction, this is a call for each row.
-        left = Number(builder, builder.fma((-first).value, b.value, a.value))
-        parts = [first.value, ((left - first * c) / b).value]
+        # A true fused multiply-add on every processor: without the instruction, a library call per row.
+        remainder = IRValue(builder, builder.fma((-first).value, b.value, a.value))
+        parts = [first.value, ((remainder - first * c) / b).value]
         return context.make_tuple(builder, signature.return_type, parts)
 
-    return _pair(scale, 2)(scale, total, spill), emit_it
+    return _pair(scale, 2)(scale, total, error), emit_code
 
 
 Array = Any
 
 
-def _plain_exponential_mass(row: Array, top: float) -> tuple[float, float]:
+def _py_partition(row: Array, top: float) -> tuple[float, float]:
     return np.exp(row - top).sum(), row.dtype.type(0)
 
 
-def _plain_exponentiate(row: Array, top: float) -> tuple[float, float]:
+def _py_exp_row(row: Array, top: float) -> tuple[float, float]:
     row[:] = np.exp(row - top)
     return row.sum(), row.dtype.type(0)
 
 
-def _plain_quotient(scale: float, mass: float, more: float) -> tuple[float, float]:
-    return scale / (mass + more), more
+def _py_divide(scale: float, total: float, error: float) -> tuple[float, float]:
+    return scale / (total + error), error
 
 
-@njit(twin=_plain_exponential_mass)
-def _mass(row: Array, top: float) -> tuple[float, float]:
-    """Sum of ``exp(row - top)`` as two numbers."""
+@njit(python_fallback=_py_partition)
+def _partition(row: Array, top: float) -> tuple[float, float]:
+    """The partition function, the sum of ``exp(row - top)``, as two floats."""
     return exponential_sum(row, top)  # type: ignore[no-any-return]
 
 
-@njit(twin=_plain_exponentiate)
-def _exponentiate(row: Array, top: float) -> tuple[float, float]:
-    """Replace the row by ``exp(row - top)``; its sum as two numbers."""
+@njit(python_fallback=_py_exp_row)
+def _exp_row(row: Array, top: float) -> tuple[float, float]:
+    """Replace the row by ``exp(row - top)``; its sum as two floats."""
     return exponentiate(row, top)  # type: ignore[no-any-return]
 
 
-@njit(inline=True, twin=_plain_quotient)
-def _quotient(scale: float, mass: float, more: float) -> tuple[float, float]:
-    """``scale / (mass + more)`` as two numbers."""
-    return quotient(scale, mass, more)  # type: ignore[no-any-return]
+@njit(inline=True, python_fallback=_py_divide)
+def _divide(scale: float, total: float, error: float) -> tuple[float, float]:
+    """``scale / (total + error)`` as two floats."""
+    return divide_two_parts(scale, total, error)  # type: ignore[no-any-return]
 
 
-# Exact, or log(mass) - (score - top) becomes (log(mass) + top) - score, where a large top swallows the loss.
+# EXACT: reassociated to (log(sum) + top) - score, a large top would absorb the loss.
 @njit(fastmath=EXACT, inline=True)
 def row_cross_entropy(row: Array, target: int) -> float:
     """``-log softmax(row)[target]`` of one row of scores ``(V,)``, in nats."""
-    top = kernels.largest(row)
-    return math.log(_mass(row, top)[0]) - (row[target] - top)  # type: ignore[no-any-return]
+    top = kernels.row_max(row)
+    return math.log(_partition(row, top)[0]) - (row[target] - top)  # type: ignore[no-any-return]
 
 
-# Rows that go through a pass together. What a row waits for, its largest number and its sum, the others wait
-# for at the same time: one row after the other 65 symbols took 74 ns, and take 59; with the largest and the
-# sum in one pass, 69.
-_TOGETHER = 64
+# Rows per pass. Together they overlap the latencies of each row's maximum and sum: 65 symbols take 59 ns, one
+# row at a time 74, with the maximum and the sum in one pass 69.
+_ROWS_AT_ONCE = 64
 
 
 @njit(fastmath=EXACT)
 def cross_entropies_grad(rows: Array, targets: Array, weights: Array, scale: float, losses: Array) -> None:
-    """:func:`row_cross_entropy` of every row, which becomes its gradient times ``scale`` times its weight.
+    """Cross-entropy of every row, which is overwritten by its gradient times ``scale`` times its weight.
 
     The gradient is ``softmax(row) - onehot(target)``.
 
     Args:
         rows: Scores ``(N, V)``, overwritten.
-        targets: Index of the right symbol in each row, ``(N,)``.
-        weights: How much each row counts, ``(N,)``, float64.
+        targets: Index of the correct symbol in each row, ``(N,)``.
+        weights: Weight of each row, ``(N,)``, float64.
         scale: Factor of the gradients.
-        losses: Where the losses go, in nats, ``(N,)``.
+        losses: Receives the losses, in nats, ``(N,)``.
     """
-    room = np.empty((4, _TOGETHER), rows.dtype)
-    for first in range(0, losses.size, _TOGETHER):
-        last = min(first + _TOGETHER, losses.size)
+    work = np.empty((4, _ROWS_AT_ONCE), rows.dtype)
+    for first in range(0, losses.size, _ROWS_AT_ONCE):
+        last = min(first + _ROWS_AT_ONCE, losses.size)
         for n in range(first, last):
             row, i = kernels.row(rows, n), n - first
-            room[0, i] = kernels.largest(row)
-            room[1, i] = row[targets[n]] - room[0, i]
+            work[0, i] = kernels.row_max(row)
+            work[1, i] = row[targets[n]] - work[0, i]
         for n in range(first, last):
             i = n - first
-            room[2, i], room[3, i] = _exponentiate(kernels.row(rows, n), room[0, i])
+            work[2, i], work[3, i] = _exp_row(kernels.row(rows, n), work[0, i])
         for n in range(first, last):
             row, i = kernels.row(rows, n), n - first
-            losses[n] = math.log(room[2, i]) - room[1, i]
-            share = rows.dtype.type(scale * weights[n])
-            factor, more = _quotient(share, room[2, i], room[3, i])
+            losses[n] = math.log(work[2, i]) - work[1, i]
+            factor = rows.dtype.type(scale * weights[n])
+            inverse, error = _divide(factor, work[2, i], work[3, i])
             for v in range(row.size):
-                row[v] = row[v] * factor + row[v] * more
-            row[targets[n]] -= share
+                row[v] = row[v] * inverse + row[v] * error
+            row[targets[n]] -= factor
 
 
 @njit(fastmath=EXACT)
@@ -269,7 +271,7 @@ def cross_entropy(logits: Array, targets: Array) -> float:
 
     Args:
         logits: Scores ``(N, V)``.
-        targets: Index of the right symbol in each row, ``(N,)``.
+        targets: Index of the correct symbol in each row, ``(N,)``.
     """
     total = 0.0
     for n in range(logits.shape[0]):
@@ -279,14 +281,14 @@ def cross_entropy(logits: Array, targets: Array) -> float:
 
 @njit(fastmath=EXACT)
 def cross_entropy_grad(logits: Array, targets: Array, scale: float) -> float:
-    """As :func:`cross_entropy`, and the logits are replaced by the gradient of ``scale`` times the sum.
+    """As :func:`cross_entropy`, and replace the logits by the gradient of ``scale`` times the sum.
 
     The gradient of a row is ``scale * (softmax(row) - onehot(target))``.
 
     Args:
         logits: Scores ``(N, V)``, overwritten.
-        targets: Index of the right symbol in each row, ``(N,)``.
-        scale: Factor of the gradient; ``1 / (T * B)`` makes it that of the mean.
+        targets: Index of the correct symbol in each row, ``(N,)``.
+        scale: Factor of the gradient; ``1 / (T * B)`` gives the gradient of the mean.
     """
     losses, weights = np.empty(logits.shape[0]), np.empty(logits.shape[0])
     for n in range(losses.size):

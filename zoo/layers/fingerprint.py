@@ -18,7 +18,7 @@ from zoo.layers.validation import Array
 _STRIDE = 0x9E3779B97F4A7C15
 
 
-def _plain_digest(words: Array) -> np.uint64:
+def _py_digest(words: Array) -> np.uint64:
     pairs = words[: words.size // 2 * 2].view(np.uint64)
     mixed = pairs + np.arange(pairs.size, dtype=np.uint64) * np.uint64(_STRIDE)
     products = (mixed & np.uint64(0xFFFFFFFF)) * (mixed >> np.uint64(32))
@@ -26,7 +26,7 @@ def _plain_digest(words: Array) -> np.uint64:
     return np.uint64((int(products.sum(dtype=np.uint64)) + odd) % 2**64)
 
 
-@njit(twin=_plain_digest)
+@njit(python_fallback=_py_digest)
 def digest(words: Array) -> np.uint64:
     """A digest of uint32 words ``(N,)`` that depends on their places: the hash NH of UMAC, with plain keys.
 

@@ -124,7 +124,7 @@ def map_selected_shards(work: Callable[[slice], R], parts: Sequence[slice], thre
                 return
             results[place] = work(rows)
 
-    # Settings of the caller's context, such as `interpreted()` and NumPy's errstate, hold in the threads too.
+    # Settings of the caller's context, such as `pure_python()` and NumPy's errstate, hold in the threads too.
     others = [_pool(threads).submit(copy_context().run, take) for _ in range(helpers)]
     try:
         take()  # this thread works too: to wake another costs as much as a small shard

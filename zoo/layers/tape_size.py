@@ -8,7 +8,7 @@ import numpy as np
 
 from zoo.base import Cell
 from zoo.compiler import kernels_of
-from zoo.kernels.jit import interpreted
+from zoo.kernels.jit import pure_python
 
 
 def tape_elements_per_token(cell: Cell, input_size: int, hidden_size: int) -> int:
@@ -40,7 +40,7 @@ def _measure_tape(cell: Cell, input_size: int, hidden_size: int, steps: int) -> 
     state = _dummy_arrays(cell.state_shapes(*sizes), (1,))
     beside = (_dummy_arrays(cell.input_shapes(*sizes), (steps, 1)),) if cell.inputs else ()
     tokens = np.zeros((steps, 1), np.int32)
-    with interpreted():
+    with pure_python():
         *_, tape = run.forward(params, tokens, state, *beside, *run.options)
     return sum({id(array): np.size(array) for array in tape}.values())
 

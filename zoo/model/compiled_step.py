@@ -25,8 +25,8 @@ from zoo.base import Cell
 from zoo.compiler.cell_kernels import CellKernels
 from zoo.compiler.codegen.module import as_tuple
 from zoo.compiler.codegen.source_module import load_source
-from zoo.kernels.jit import Kernel, is_interpreted
-from zoo.kernels.kernel_calls import Entry
+from zoo.kernels.jit import Kernel, is_pure_python
+from zoo.kernels.kernel_calls import KernelRef
 from zoo.layers.checkpointing import slice_batch
 from zoo.layers.direction import Array, Arrays
 from zoo.layers.sharding import slice_states
@@ -88,7 +88,7 @@ class SpecialisedStep(NamedTuple):
     """The step compiled for arguments of some types.
 
     Args:
-        function: ``(gate, count, addresses, arguments)``.
+        function: ``(pool, count, addresses, arguments)``.
         addresses: Addresses of the kernels, in the order of the calls.
     """
 
@@ -98,7 +98,7 @@ class SpecialisedStep(NamedTuple):
     def run(self, arguments: StepArguments, count: int, threads: int) -> bool:
         """Compute ``count`` shards; False if a kernel raised an error or its results do not fit."""
         passed = count, self.addresses, tuple(arguments)
-        return run_with_pool(lambda gate: self.function(gate, *passed), min(threads, count))
+        return run_with_pool(lambda pool: self.function(pool, *passed), min(threads, count))
 
 
 class VarRef(NamedTuple):
@@ -144,7 +144,7 @@ def compile_step(stack: Stack, arguments: StepArguments) -> SpecialisedStep | No
         "readout_loss": readout_loss_and_grad,
         "backward": passes.backward,
     }
-    entries: dict[str, Any] = {name: Entry(kernel) for name, kernel in kernels.items()}
+    entries: dict[str, Any] = {name: KernelRef(kernel) for name, kernel in kernels.items()}
     typeof: Any = numba.typeof  # Numba's own functions are untyped
     kinds = {name: typeof(each) for name, each in arguments._asdict().items()}
     calls = _call_list(len(stack.directions), cell, passes, reads_all=kinds["read_steps"] == types.none)
@@ -206,7 +206,7 @@ def _kernel_addresses(
         if kernel in _COPY_FUNCTIONS:
             known[results[0]] = arguments[0].type_in(known)
             continue
-        code = entries[kernel].find(tuple(variable.type_in(known) for variable in arguments))
+        code = entries[kernel].lookup(tuple(variable.type_in(known) for variable in arguments))
         if code is None:
             return None
         addresses.append(code.address)
@@ -227,30 +227,30 @@ def _emit_module(calls: list[Call], stack: Stack) -> Iterator[str]:
     yield '"""A training step: forward pass of every layer, readout and loss, backward pass."""'
     yield from ("", "import zoo")
     yield "from zoo.kernels.kernel_calls import call"
-    yield "from zoo.kernels.batch_slicing import copy_each, lay_out, own_columns, own_rows"
-    yield "from zoo.kernels.threadpool import await_turn, end_turn, pieces, share_out"
+    yield "from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows"
+    yield "from zoo.kernels.threadpool import bind_task, parallel_for, pass_turn, wait_for_turn"
     fields = ", ".join(StepArguments._fields)
-    yield from ("", "", "@zoo.njit", f"def shard(number, gate, addresses, {fields}):")
+    yield from ("", "", "@zoo.njit", f"def shard(number, pool, addresses, {fields}):")
     yield '    """One shard; False if the results of a kernel do not fit."""'
     body = *_SLICE_SHARD.split("\n")[1:-1], *_emit_calls(calls), *_emit_outputs(stack)
     yield from [f"    {line}" for line in body]
-    yield from ("", "", "@zoo.njit", "def run(gate, count, addresses, arguments):")
+    yield from ("", "", "@zoo.njit", "def run(pool, count, addresses, arguments):")
     yield '    """All shards; False if one failed."""'
-    yield "    code, data = pieces(shard, (gate, addresses), arguments)"
-    yield "    return share_out(gate, count, code, data)"
+    yield "    code, data = bind_task(shard, (pool, addresses), arguments)"
+    yield "    return parallel_for(pool, count, code, data)"
     yield ""
 
 
 _SLICE_SHARD = """
 first = number * shard_rows
 end = min(first + shard_rows, inputs.shape[1])
-inputs = own_columns(inputs, first, end)
-aux = own_columns(aux, first, end)
-targets = own_columns(targets, first, end)
-weights = own_columns(weights, first, end)
-initial_states = own_rows(initial_states, first, end)
-final_states = own_rows(final_states, first, end)
-dfinal = own_rows(dfinal, 0, end - first)
+inputs = copy_columns(inputs, first, end)
+aux = copy_columns(aux, first, end)
+targets = copy_columns(targets, first, end)
+weights = copy_columns(weights, first, end)
+initial_states = slice_rows(initial_states, first, end)
+final_states = slice_rows(final_states, first, end)
+dfinal = slice_rows(dfinal, 0, end - first)
 losses = losses[number]
 """
 
@@ -270,12 +270,12 @@ def _emit_outputs(stack: Stack) -> Iterator[str]:
     """Copy the final states and the gradients to their destinations; ``fits`` is False if shapes differ."""
     layers = range(len(stack.directions))
     yield "fits = True"
-    yield from [f"fits &= copy_each(after_{n}, final_states[{n}])" for n in layers]
+    yield from [f"fits &= copy_all(after_{n}, final_states[{n}])" for n in layers]
     yield "parts = " + " + ".join([f"gradients_{n}" for n in layers] + ["(dWhy, dby)"])
     yield "is_apart = gradients.shape[0] > 1"
-    yield from ("if not is_apart:", "    await_turn(gate, number)")
-    yield "fits &= lay_out(parts, gradients[number if is_apart else 0], not is_apart and number > 0)"
-    yield from ("if not is_apart:", "    end_turn(gate, number)", "return fits")
+    yield from ("if not is_apart:", "    wait_for_turn(pool, number)")
+    yield "fits &= flatten_into(parts, gradients[number if is_apart else 0], not is_apart and number > 0)"
+    yield from ("if not is_apart:", "    pass_turn(pool, number)", "return fits")
 
 
 WARMUP_SHARDS = 8
@@ -326,7 +326,7 @@ class CompiledStep:
             The losses of each shard, ``(shards, T)``, and the final states of all their rows.
         """
         run = batch_loss.run
-        if not self._is_supported or not shards or len(run.segments) > 1 or is_interpreted():
+        if not self._is_supported or not shards or len(run.segments) > 1 or is_pure_python():
             return None
         if self._needs_warmup(batch_loss, len(shards)):
             return None

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from zoo import kernels
-from zoo.kernels.input_projection import project_rows
+from zoo.kernels.input_projection import project_dense
 from zoo.kernels.jit import EXACT, njit
 from zoo.model.losses import weighted_loss, weighted_loss_and_grad_inplace
 
 Array = Any
 
-# A multiple of the block that add_outer sums. Blocks of 256 rows take 2 % longer, and 1,024 are no faster.
+# A multiple of the block of add_matmul_ta. Blocks of 256 rows take 2 % longer, and 1,024 are no faster.
 BLOCK_ROWS = 512
 
 
@@ -30,8 +30,8 @@ def _steps_per_block(y: Array) -> int:
 def _block_rows(a: Array, first: int, steps: int) -> Array:
     """Some steps of ``a (T, B)`` or ``a (T, B, V)`` as rows, ``(N,)`` or ``(N, V)``."""
     if a.ndim == 2:
-        return kernels.window(a, first * a.shape[1], steps * a.shape[1])
-    return kernels.rows_between(a, first, first + steps)
+        return kernels.flat_slice(a, first * a.shape[1], steps * a.shape[1])
+    return kernels.rows_of_steps(a, first, first + steps)
 
 
 # Exact: rows are added in order, as in weighted_loss.
@@ -66,7 +66,7 @@ def readout_loss(
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)
         y_block, out = y[first : first + steps], outputs[:steps]
-        project_rows(kernels.rows_of(y_block), panels, b, kernels.rows_of(out))
+        project_dense(kernels.as_rows(y_block), panels, b, kernels.as_rows(out))
         for t in range(steps):
             losses[first + t] = weighted_loss(out[t], targets[first + t], weights[first + t], binary)
 
@@ -86,20 +86,20 @@ def readout_loss_and_grad(
     block, panels, transposed = _steps_per_block(y), kernels.pack(w), kernels.pack_transposed(w)
     outputs = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
     row_losses = np.empty(outputs.shape[0] * outputs.shape[1])
-    dy = kernels.sequence(y.shape[0], y.shape[1], y.shape[2], w)
+    dy = kernels.empty_sequence(y.shape[0], y.shape[1], y.shape[2], w)
     dw, db = np.empty(w.shape, w.dtype), np.empty(b.shape, b.dtype)
     dy[:], dw[:], db[:] = 0, 0, 0
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)
         y_block, out = y[first : first + steps], outputs[:steps]
-        project_rows(kernels.rows_of(y_block), panels, b, kernels.rows_of(out))
+        project_dense(kernels.as_rows(y_block), panels, b, kernels.as_rows(out))
         target_rows, weight_rows = _block_rows(targets, first, steps), _block_rows(weights, first, steps)
-        some = kernels.window(row_losses, 0, weight_rows.size)
-        weighted_loss_and_grad_inplace(kernels.rows_of(out), target_rows, weight_rows, binary, scale, some)
+        some = kernels.flat_slice(row_losses, 0, weight_rows.size)
+        weighted_loss_and_grad_inplace(kernels.as_rows(out), target_rows, weight_rows, binary, scale, some)
         _sum_rows_per_step(some, losses, first, steps)
-        kernels.add_rows(out, db)
-        kernels.add_outer(kernels.rows_of(y_block), kernels.rows_of(out), dw)
-        kernels.add_matmul(kernels.rows_of(out), transposed, kernels.rows_of(dy[first : first + steps]))
+        kernels.add_column_sums(out, db)
+        kernels.add_matmul_ta(kernels.as_rows(y_block), kernels.as_rows(out), dw)
+        kernels.add_matmul(kernels.as_rows(out), transposed, kernels.as_rows(dy[first : first + steps]))
     return dy, dw, db
 
 

@@ -52,7 +52,7 @@ class DecoderLoop:
         self._loop = _compile_loop(model, chain)
         self._layers, y, x = _prepare_layers(model)
         self._logits = np.zeros((1, len(model.vocab)), model.dtype)
-        weights = kernels.weights_for(self._logits.size, np.float64 if chain.samplers else model.dtype)
+        weights = kernels.sampling_buffer(self._logits.size, np.float64 if chain.samplers else model.dtype)
         readout = kernels.pack(model.params["Why"]), model.params["by"].copy().reshape(1, -1)
         self._readout = (x, y.reshape(1, -1), *readout, self._logits, weights)
         self._has_sampled = False
@@ -144,7 +144,7 @@ def _emit_module(samplers: int, residual: list[bool], compiled: bool) -> Iterato
     yield from ["@zoo.njit"] * compiled
     yield "def run(layers, readout, options, seed, first, tokens):"
     yield '    """Draw the tokens that are below zero; return their number before one that fails."""'
-    yield from ["    layers, readout = kernels.borrowed((layers, readout))"] * compiled
+    yield from ["    layers, readout = kernels.unowned((layers, readout))"] * compiled
     yield "    x, y, panels, by, logits, weights = readout"
     yield "    for n in range(tokens.size):"
     yield "        if tokens[n] < 0:"
@@ -173,16 +173,16 @@ def _emit_sampling(samplers: int) -> Iterator[str]:
     if samplers == 0:
         yield "scores_0 = kernels.row(logits, 0)"
     else:
-        yield "scores_0 = kernels.scores_of(logits)"
+        yield "scores_0 = kernels.as_scores(logits)"
     for n in range(samplers):
-        yield f"if not kernels.is_drawable(scores_{n}, logits.size):"
+        yield f"if not kernels.is_valid_logits(scores_{n}, logits.size):"
         yield "    return n"
         yield f"scores_{n + 1} = sampler_{n}(scores_{n}, *options[{n}])"
     if samplers:
         yield f"if scores_{samplers}.size != logits.size:"
         yield "    return n"
     yield "u = kernels.random_uniform(seed, first + np.uint64(n))"
-    yield f"token = kernels.draw(scores_{samplers}, weights, u)"
+    yield f"token = kernels.sample_softmax(scores_{samplers}, weights, u)"
     yield "if token < 0:"
     yield "    return n"
     yield "tokens[n] = token"

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.base import Optimizer
-from zoo.kernels.jit import interpreted
+from zoo.kernels.jit import pure_python
 
 Vector: TypeAlias = "np.ndarray[Any, Any]"
 Check: TypeAlias = Callable[[Optimizer], None]
@@ -82,7 +82,7 @@ def check_jit_equals_python(optimizer: Optimizer) -> None:
     """The compiled kernel computes what its Python source says."""
     for dtype in _DTYPES:
         theta, grads = _problem(9, dtype, seed=2)
-        with interpreted():
+        with pure_python():
             expected = _arrays(_run(optimizer, theta, grads))
         for name, found in _arrays(_run(optimizer, theta, grads)).items():
             _require_close(optimizer, found, expected[name], f"{name} compiled, against plain Python")

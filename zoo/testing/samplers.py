@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from zoo.base import Sampler
 from zoo.errors import UsageError
-from zoo.kernels.jit import interpreted
+from zoo.kernels.jit import pure_python
 from zoo.kernels.random import uniform
 
 Vector = np.ndarray[Any, Any]
@@ -264,7 +264,7 @@ def check_jitted_equals_python(sampler: Sampler) -> None:
 
     def law(logits: Vector) -> Verdict:
         jitted = sampler.apply(logits.copy())
-        with interpreted():
+        with pure_python():
             plain = sampler.apply(logits.copy())
         same = _same(jitted, plain)
         return same, lambda: f"{jitted} compiled, from {logits}; expected {plain}, as in plain Python"

@@ -241,11 +241,11 @@ class _Memoryless:
 
 def check_model_takes_it(task: Task) -> None:
     """A model of its sizes and loss takes its batches: a finite loss, gradient and score."""
-    from zoo.kernels.jit import interpreted
+    from zoo.kernels import pure_python
     from zoo.training.evaluation import evaluate_task
     from zoo.training.task_dataset import model_for
 
-    with interpreted():
+    with pure_python():
         model = model_for(task, "vanilla", hidden_size=3, threads=1)
         batch = task.batch(0, 2)
         loss, _ = model.loss_and_grad(batch.inputs, batch.targets, weights=batch.weights)

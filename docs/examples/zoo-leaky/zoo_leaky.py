@@ -83,10 +83,10 @@ def backward(
         kernels.add_matmul(da[t], recurrent, dh)
     dWhh = np.zeros_like(Whh)
     if steps > 0:  # every product over time is one large product after the loop
-        kernels.add_outer(h0, da[0], dWhh)
+        kernels.add_matmul_ta(h0, da[0], dWhh)
         rows = (steps - 1) * batch
-        kernels.add_outer(h[:-1].reshape(rows, hidden), da[1:].reshape(rows, hidden), dWhh)
-    dx, dWxh, dbh = kernels.project_grads(x, Wxh, da)
+        kernels.add_matmul_ta(h[:-1].reshape(rows, hidden), da[1:].reshape(rows, hidden), dWhh)
+    dx, dWxh, dbh = kernels.project_backward(x, Wxh, da)
     return dx, (dh,), (dWxh, dWhh, dbh)
 
 

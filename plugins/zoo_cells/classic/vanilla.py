@@ -42,7 +42,7 @@ def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlas
     Wxh, Whh, _ = params
     (h0,), (h,), (dh_last,) = state, tape, dlast
     steps, batch, hidden = h.shape
-    da = kernels.sequence(steps, batch, hidden, h)
+    da = kernels.empty_sequence(steps, batch, hidden, h)
     recurrent = kernels.pack_transposed(Whh)
     dh = dh_last.copy()
     carried = dh.reshape(-1)
@@ -55,10 +55,10 @@ def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlas
         kernels.add_matmul(da[t], recurrent, dh)
     dWhh = np.zeros_like(Whh)
     if steps > 0:
-        kernels.add_outer(h0, da[0], dWhh)
+        kernels.add_matmul_ta(h0, da[0], dWhh)
         rows = (steps - 1) * batch
-        kernels.add_outer(h[:-1].reshape(rows, hidden), da[1:].reshape(rows, hidden), dWhh)
-    dx, dWxh, dbh = kernels.project_grads(x, Wxh, da)
+        kernels.add_matmul_ta(h[:-1].reshape(rows, hidden), da[1:].reshape(rows, hidden), dWhh)
+    dx, dWxh, dbh = kernels.project_backward(x, Wxh, da)
     return dx, (dh,), (dWxh, dWhh, dbh)
 
 

@@ -111,7 +111,7 @@ def _dense_input(emitter: DecodeEmitter, step: list[str]) -> Iterator[str]:
     """The input as a dense row, where the step does not work on a token."""
     name = emitter.leaf_names["{}_all", "x"]
     if name in identifiers_in(step):
-        yield f"    {name} = kernels.rows_of(kernels.dense(x, I, {emitter.like}))"
+        yield f"    {name} = kernels.as_rows(kernels.to_dense(x, I, {emitter.like}))"
 
 
 def _copy_states(emitter: DecodeEmitter) -> Iterator[str]:
@@ -125,7 +125,7 @@ def _initial_values(emitter: DecodeEmitter, words: Collection[str]) -> Iterator[
     """Input weights, writable states, and auxiliary inputs as rows."""
     names = emitter.leaf_names
     for w, name in emitter.input_weights.items():
-        yield f"    {name} = kernels.input_panels(x, {matrix(emitter, w)})"
+        yield f"    {name} = kernels.prepare_input_weights(x, {matrix(emitter, w)})"
     for name, node in emitter.zero_biases.items():
         yield f"    {name} = np.zeros({node.shape[0]}, {emitter.like}.dtype)"
     for name, node in emitter.step_graph.states.items():

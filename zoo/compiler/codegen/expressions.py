@@ -142,7 +142,7 @@ class PythonExpressions(Expressions):
 
     def as_number(self, condition: str) -> str:
         """A selection that Numba compiles without a branch."""
-        return f"kernels.choose({condition}, {self._numbers.name(1.0)}, {self._numbers.name(0.0)})"
+        return f"kernels.select({condition}, {self._numbers.name(1.0)}, {self._numbers.name(0.0)})"
 
     def assignment(self, node: Node, name: str, text: str) -> str:  # noqa: ARG002 - as in C
         """A plain assignment."""

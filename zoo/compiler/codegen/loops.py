@@ -128,7 +128,7 @@ def outline_loop(name: str, body: Sequence[str], length: str, sums: Sequence[str
     free = [each for each in dict.fromkeys(_free_variables([*body, length])) if each not in sums]
     arguments, results = ", ".join([*free, *sums]), ", ".join(sums)
     lines = [
-        "@zoo.njit(inline=True, disjoint=True)",
+        "@zoo.njit(inline=True, noalias=True)",
         f"def {name}({arguments}):",
         f"    for j in range({length}):",
         *(f"        {line}" for line in body),
@@ -239,7 +239,7 @@ class _LoopNestEmitter:
         array, length = access.array, self.axes[-1].length
         if index == "0" and array.width == length:
             return array.row
-        text = f"kernels.window({array.row}, {index}, {length})"
+        text = f"kernels.flat_slice({array.row}, {index}, {length})"
         if text not in self.slices:
             self.slices[text] = self.context.names.fresh(f"{array.name}_part")
             self.writer.line(f"{self.slices[text]} = {text}")

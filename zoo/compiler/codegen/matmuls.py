@@ -52,8 +52,8 @@ def _write_projection(context: EmitContext, writer: Writer, node: Node) -> None:
     weights = _as_variable(context, writer, "weights", matrix(context, w))
     bias = _as_variable(context, writer, "bias", bias)
     buffer = context.names.fresh(f"{array.name.removesuffix('_now')}_projections")
-    writer.line(f"{buffer} = kernels.projections(x, {weights}, {bias})")
-    context.step_lines.append(f"{array.name} = kernels.projection({buffer}, t, x, {weights}, {bias})")
+    writer.line(f"{buffer} = kernels.project_all_or_buffer(x, {weights}, {bias})")
+    context.step_lines.append(f"{array.name} = kernels.project_at({buffer}, t, x, {weights}, {bias})")
 
 
 def _as_variable(context: EmitContext, writer: Writer, name: str, expression: str) -> str:
@@ -114,7 +114,7 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
     elif view.is_whole or source.storage == Storage.SHARED:
         call = f"kernels.add_matmul({left}, {panels}, {right})"
     else:
-        call = f"kernels.add_matmul_at({left}, {view.offset}, {panels}, {right}, 0, {node.shape[-1]})"
+        call = f"kernels.add_matmul_offset({left}, {view.offset}, {panels}, {right}, 0, {node.shape[-1]})"
     writer.line(call)
 
 
@@ -140,7 +140,7 @@ def _write_outer(context: EmitContext, writer: Writer, node: Node) -> None:
     target = context.array_of(node)
     if a.op == "x":
         right = context.array_of(_view(g).base).active_steps
-        writer.line(f"kernels.add_input_outer({context.x}, {right}, {target.name})")
+        writer.line(f"kernels.add_weight_gradient({context.x}, {right}, {target.name})")
         return
     source = context.array_of(_view(a).base)
     if source.name in context.states_before:
@@ -156,7 +156,7 @@ def _write_outer_of_states(context: EmitContext, writer: Writer, node: Node, sou
     initial, trajectory = context.trajectories[source.name]
 
     def rows(array: str, first: str, last: str) -> str:
-        return f"kernels.rows_between({array}, {first}, {last})"
+        return f"kernels.rows_of_steps({array}, {first}, {last})"
 
     with writer.block("if first > 0:"):
         before = rows(trajectory, "first - 1", "last - 1")
@@ -176,13 +176,13 @@ def _outer_call(node: Node, left: str, right: str, target: ArrayVar) -> str:
         )
     a, g = (_view(operand) for operand in node.inputs)
     if node.op == "outer_heads":
-        return f"kernels.add_outer_heads({left}, {a.offset}, {right}, {g.offset}, {target.name})"
+        return f"kernels.add_matmul_ta_heads({left}, {a.offset}, {right}, {g.offset}, {target.name})"
     if a.is_whole and g.is_whole:
-        return f"kernels.add_outer({left}, {right}, {target.name})"
+        return f"kernels.add_matmul_ta({left}, {right}, {target.name})"
     k, n = node.shape
-    return f"kernels.add_outer_at({left}, {a.offset}, {k}, {right}, {g.offset}, {n}, {target.name})"
+    return f"kernels.add_matmul_ta_offset({left}, {a.offset}, {k}, {right}, {g.offset}, {n}, {target.name})"
 
 
 def _write_row_sum(context: EmitContext, writer: Writer, node: Node) -> None:
     target, source = context.array_of(node), context.array_of(_view(node.inputs[0]).base)
-    writer.line(f"kernels.add_rows({source.active_steps}, {target.name}.reshape(-1))")
+    writer.line(f"kernels.add_column_sums({source.active_steps}, {target.name}.reshape(-1))")

@@ -68,7 +68,7 @@ def _flatten_rows(emitter: PassEmitter, body: list[str]) -> list[str]:
             width = emitter.arrays[node].width
             writer.line(f"{rows} = {names['{}', name]}.reshape(steps, batch, {width})")
     if names["{}_all", "x"] in words:
-        writer.line(f"{names['{}_all', 'x']} = kernels.dense(x, I, {emitter.like})")
+        writer.line(f"{names['{}_all', 'x']} = kernels.to_dense(x, I, {emitter.like})")
     return writer.lines
 
 

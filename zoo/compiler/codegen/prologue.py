@@ -34,7 +34,7 @@ def _sizes(context: EmitContext, words: Collection[str]) -> Iterator[str]:
     if by_blocks or "steps" in words or "batch" in words:
         yield "steps, batch = x.shape[0], x.shape[1]"
     if by_blocks:
-        yield "span = kernels.span(steps, batch)"
+        yield "span = kernels.steps_per_gradient_block(steps, batch)"
     yield from size_letters(context, words)
 
 
@@ -91,7 +91,7 @@ def _allocation(context: EmitContext, array: ArrayVar, shape: Shape) -> str:
         return f"np.zeros({_shape_text(array, shape)}, {context.like}.dtype)"
     if array.storage == Storage.STEPS:
         steps = "span" if array.time is BLOCK else "steps"
-        return f"kernels.sequence({steps}, batch, {array.width}, {context.like})"
+        return f"kernels.empty_sequence({steps}, batch, {array.width}, {context.like})"
     return f"np.empty({_shape_text(array, shape)}, {context.like}.dtype)"
 
 

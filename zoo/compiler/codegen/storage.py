@@ -32,11 +32,11 @@ class TimeIndexing:
 
     def active_steps(self, name: str) -> str:
         """Expression for the steps of an array that are computed together."""
-        return f"kernels.steps_of({name}, {self.block})" if self.block else name
+        return f"kernels.slice_steps({name}, {self.block})" if self.block else name
 
     def active_rows(self, name: str) -> str:
         """Expression for the rows of these steps as a matrix."""
-        return f"kernels.rows_between({name}, {self.block})" if self.block else f"kernels.rows_of({name})"
+        return f"kernels.rows_of_steps({name}, {self.block})" if self.block else f"kernels.as_rows({name})"
 
     def row_assignment(self) -> str:
         """Line that computes the row index."""

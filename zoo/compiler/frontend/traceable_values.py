@@ -27,7 +27,7 @@ SQUASHING_RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (
 
 # Other functions whose results get a name: operations, or functions of zoo.
 _OTHERS = (
-    *("cumax", "exp", "exp_minus", "gelu", "heaviside", "layer_norm", "leaky_relu", "log_sigmoid", "relu"),
+    *("cumax", "exp", "exp_diff", "gelu", "heaviside", "layer_norm", "leaky_relu", "log_sigmoid", "relu"),
     *("silu", "softmax", "softplus"),
 )
 NAMED_FUNCTIONS = frozenset((*SQUASHING_RANGES, *_OTHERS))

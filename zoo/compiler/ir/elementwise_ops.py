@@ -104,9 +104,9 @@ OPERATIONS: dict[str, Operation] = {
     "sign": Operation(np.sign, "np.sign({0})"),
     # Functions.
     "exp": Operation(np.exp, "kernels.exp({0})", lambda g, y, a: (g * y,), expensive=True),
-    "exp_minus": Operation(
+    "exp_diff": Operation(
         lambda a, b: np.exp(a - b),
-        "kernels.exp_minus({0}, {1})",
+        "kernels.exp_diff({0}, {1})",
         lambda g, y, a, b: (g * y, -(g * y)),
         _TWO,
         expensive=True,
@@ -151,7 +151,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "where": Operation(
         np.where,
-        "kernels.choose({0}, {1}, {2})",
+        "kernels.select({0}, {1}, {2})",
         lambda g, y, c, a, b: (None, _where(c, g, 0.0), _where(c, 0.0, g)),
         (_BOOL, *_TWO),
         accepts_bool=True,

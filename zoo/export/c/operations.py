@@ -66,7 +66,7 @@ OPERATIONS: Mapping[str, OperationTemplate] = {
     "floor": _call("floor"),
     "sign": _helper("sign"),
     "exp": _call("exp"),
-    "exp_minus": OperationTemplate("{f}(({0}) - ({1}))", function="exp"),
+    "exp_diff": OperationTemplate("{f}(({0}) - ({1}))", function="exp"),
     "erf": _call("erf"),
     "expm1": _call("expm1"),
     "log": _call("log"),

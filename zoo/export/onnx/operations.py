@@ -25,7 +25,7 @@ def _single_operator(op: str) -> OperationEmitter:
     return write
 
 
-def _exp_minus(nodes: GraphBuilder, a: str, b: str, name: str = "") -> str:
+def _exp_diff(nodes: GraphBuilder, a: str, b: str, name: str = "") -> str:
     return nodes.add("Exp", nodes.add("Sub", a, b), name=name)
 
 
@@ -74,7 +74,7 @@ OPERATIONS: Mapping[str, OperationEmitter] = {
     "floor": _single_operator("Floor"),
     "sign": _single_operator("Sign"),
     "exp": _single_operator("Exp"),
-    "exp_minus": _exp_minus,
+    "exp_diff": _exp_diff,
     "erf": _single_operator("Erf"),
     "expm1": _expm1,
     "log": _single_operator("Log"),

@@ -13,7 +13,7 @@ from unittest import SkipTest
 from zoo.base import Cell
 from zoo.compiler import kernels_of
 from zoo.compiler.reference import run_sequence
-from zoo.kernels.jit import Kernel, interpreted
+from zoo.kernels.jit import Kernel, pure_python
 from zoo.testing.assertions import assert_close, fail
 from zoo.testing.numpy_reference import dense_input, layers_of
 from zoo.testing.property import for_all
@@ -77,7 +77,7 @@ def check_jit_equals_python(
 
     def law(case: Case) -> None:
         trial = make_trial(case)
-        with interpreted():
+        with pure_python():
             expected = run(trial)
         assert_close(cell, run(trial), expected, trial.rounding, meaning)
 

@@ -1,4 +1,4 @@
-"""Choices without branches: a loop that jumps does not vectorise, and compilers like to make one jump."""
+"""Branchless selection, minimum and maximum: a loop with a branch does not vectorise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = Any
 
 
 @intrinsic
-def select(_typing: Any, condition: Any, a: Any, b: Any) -> Any:
+def _select(_typing: Any, condition: Any, a: Any, b: Any) -> Any:
     """``a if condition else b`` for two floats of one type, both computed."""
     if condition != types.boolean or a != b or not isinstance(a, types.Float):
         return None
@@ -25,43 +25,43 @@ def select(_typing: Any, condition: Any, a: Any, b: Any) -> Any:
     return a(condition, a, b), emit
 
 
-def _plain_choose(condition: bool, a: float, b: float) -> float:
+def _py_select(condition: bool, a: float, b: float) -> float:
     return a if condition else b
 
 
-def _plain_maximum(a: float, b: float) -> float:
+def _py_maximum(a: float, b: float) -> float:
     return b if a < b or b != b else a
 
 
-def _plain_minimum(a: float, b: float) -> float:
+def _py_minimum(a: float, b: float) -> float:
     return b if a > b or b != b else a
 
 
-@njit(inline=True, twin=_plain_choose)
-def choose(condition: bool, a: float, b: float) -> float:
-    """``a`` where the condition holds, ``b`` elsewhere."""
-    return select(condition, a, b)  # type: ignore[no-any-return]
+@njit(inline=True, python_fallback=_py_select)
+def select(condition: bool, a: float, b: float) -> float:
+    """``a`` if the condition is true, else ``b``; both are computed."""
+    return _select(condition, a, b)  # type: ignore[no-any-return]
 
 
-@njit(inline=True, twin=_plain_maximum)
+@njit(inline=True, python_fallback=_py_maximum)
 def maximum(a: float, b: float) -> float:
     """The larger number; NaN if either is."""
-    return select(a < b, b, select(b != b, b, a))  # type: ignore[no-any-return]
+    return _select(a < b, b, _select(b != b, b, a))  # type: ignore[no-any-return]
 
 
-@njit(inline=True, twin=_plain_minimum)
+@njit(inline=True, python_fallback=_py_minimum)
 def minimum(a: float, b: float) -> float:
     """The smaller number; NaN if either is."""
-    return select(a > b, b, select(b != b, b, a))  # type: ignore[no-any-return]
+    return _select(a > b, b, _select(b != b, b, a))  # type: ignore[no-any-return]
 
 
-def _plain_largest(row: Array) -> float:
+def _py_row_max(row: Array) -> float:
     return row.max()  # type: ignore[no-any-return]
 
 
-# As integers: row.max(), or a maximum of floats that minds NaN, does not vectorise; it was half of the loss.
-@njit(twin=_plain_largest)
-def largest(row: Array) -> float:
+# As integers: row.max(), or a NaN-aware maximum of floats, does not vectorise; it took half of the loss.
+@njit(python_fallback=_py_row_max)
+def row_max(row: Array) -> float:
     """The largest number of a row; NaN if there is one."""
     best = ordered(row[0])
     for n in range(row.size):
