@@ -22,7 +22,7 @@ from crash_tests.campaign import SCENARIOS, Campaign
 
 
 def main() -> int:
-    """Kill as often as asked, and print a table of the results."""
+    """Run the campaign, and print a table of the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,7 +51,7 @@ def main() -> int:
 
 def _continue_campaign(campaign: Campaign, name: str, kills: int) -> None:
     done = sum(len(each.kills) for each in campaign.rounds(name))
-    for round_ in campaign.go_on(name, kills):
+    for round_ in campaign.run_missing(name, kills):
         done += len(round_.kills)
         print(f"{name}: {done} kills, {round_.difference or 'the same bits'}", flush=True)
 

@@ -1,9 +1,9 @@
-"""Load damaged and hostile files, and count what does not end in a model or in one sentence.
+"""Load damaged and hostile files, and count the cases that raise anything but an error of zoo.
 
     python tools/fuzz_files.py runs/fuzz --loads 100000
 
 The directory holds the originals, the file that is being tried, and ``state.json`` with the counts. The same
-command goes on where it stopped, whatever stopped it. A case depends on its number alone: ``--case N`` tries
+command resumes. A case depends on its number alone: ``--case N`` tries
 one again. The exit code is 1 if a case failed.
 """
 
@@ -30,7 +30,7 @@ import numpy as np
 import zoo
 from zoo.storage import Checkpoint, load, pack, unpack, write_json
 
-SECONDS, LONGEST = 20, 2000  # of a case, and of a message
+TIMEOUT_S, MAX_MESSAGE = 20, 2000  # of a case, and characters of a message
 HOSTILE: list[Any] = [
     None,
     True,
@@ -70,18 +70,18 @@ Json = Any
 Case = Callable[[Path, random.Random], None]
 
 
-def spots(value: Json, spot: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The places of all values within a value."""
+def paths(value: Json, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of all nested values."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [spot, *(inner for name, item in items for inner in spots(item, (*spot, name)))]
+    return [path, *(inner for name, item in items for inner in paths(item, (*path, name)))]
 
 
 def mutated(value: Json, rng: random.Random) -> Json:
-    """A value in which up to three others are replaced, removed or renamed."""
-    holder = [json.loads(json.dumps(value))]
+    """A copy in which up to three nested values are replaced, removed or renamed."""
+    root = [json.loads(json.dumps(value))]
     for _ in range(rng.choice((1, 1, 2, 3))):
-        *path, last = rng.choice(spots(holder)[1:])
-        inner: Any = holder
+        *path, last = rng.choice(paths(root)[1:])
+        inner: Any = root
         for name in path:
             inner = inner[name]
         mutation = rng.randrange(5)
@@ -91,16 +91,16 @@ def mutated(value: Json, rng: random.Random) -> Json:
             inner[rng.choice(("plugins", "__proto__", "", f"{last}2"))] = inner.pop(last)
         else:
             inner[last] = copy.deepcopy(rng.choice(HOSTILE))
-        holder = holder or [None]
-    return holder[0]
+        root = root or [None]
+    return root[0]
 
 
 def dumped(value: Json) -> bytes:
-    """A value as JSON, with NaN and lone surrogates where it has them."""
+    """Encode as JSON, with NaN and lone surrogates."""
     return json.dumps(value).encode("utf-8", "surrogatepass")
 
 
-# --- What is tried ---
+# --- Cases ---
 
 
 def damage_bytes(folder: Path, rng: random.Random) -> None:
@@ -123,7 +123,7 @@ def damage_bytes(folder: Path, rng: random.Random) -> None:
 
 
 def damage_header(folder: Path, rng: random.Random) -> None:
-    """A header that was changed as JSON, before the same body."""
+    """A checkpoint with a mutated JSON header."""
     original = rng.choice(CHECKPOINTS)(folder).read_bytes()
     size = int.from_bytes(original[:8], "little")
     text = dumped(mutated(json.loads(original[8 : 8 + size]), rng))
@@ -133,7 +133,7 @@ def damage_header(folder: Path, rng: random.Random) -> None:
 
 
 def damage_description(folder: Path, rng: random.Random) -> None:
-    """Another description, and now and then other arrays, with a digest that is right."""
+    """A checkpoint with mutated metadata, sometimes other arrays, and a valid digest."""
     checkpoint = load(rng.choice(CHECKPOINTS)(folder))
     arrays = dict(checkpoint.arrays)
     if rng.random() < 0.3:
@@ -149,7 +149,7 @@ def damage_description(folder: Path, rng: random.Random) -> None:
 
 
 def damage_run(folder: Path, rng: random.Random) -> None:
-    """A run with another configuration, log or pointer."""
+    """A run with a mutated configuration, log or pointer."""
     directory, file = _copy(
         folder, "run", rng, ("config.json", "log.jsonl", "checkpoints/last.json", "checkpoints/best.json")
     )
@@ -167,7 +167,7 @@ def damage_run(folder: Path, rng: random.Random) -> None:
 
 
 def damage_comparison(folder: Path, rng: random.Random) -> None:
-    """A comparison with another plan, results, or result of a run."""
+    """A comparison with a mutated plan, results, or result of a run."""
     result = "runs/copying/vanilla/lr0.01-s0/result.json"
     names = ("compare.json", "results.json", "results.json", result)
     comparison, file = _copy(folder, "comparison", rng, names)
@@ -175,14 +175,14 @@ def damage_comparison(folder: Path, rng: random.Random) -> None:
     _attempt(lambda: zoo.Comparison(comparison).table())
     _attempt(lambda: zoo.report.make_report(comparison))
     if file.name != "results.json":
-        _attempt(lambda: zoo.compare(out=comparison, engine=IdleEngine()))
+        _attempt(lambda: zoo.compare(out=comparison, engine=IdleExecutor()))
 
 
-class IdleEngine:
-    """An engine that does no job."""
+class IdleExecutor:
+    """An executor that runs no job."""
 
     def map(self, jobs: Any, on_event: Any) -> Any:  # noqa: ARG002
-        """Nothing."""
+        """Yield nothing."""
         return iter(())
 
 
@@ -194,15 +194,15 @@ def _attempt(call: Callable[[], Any]) -> None:
 
 
 def _check(message: str) -> None:
-    assert len(message) < LONGEST, f"a message of {len(message)} characters"
+    assert len(message) < MAX_MESSAGE, f"a message of {len(message)} characters"
 
 
 def _copy(folder: Path, kind: str, rng: random.Random, names: tuple[str, ...]) -> tuple[Path, Path]:
-    """A fresh copy of a directory, and one of its files."""
-    place = folder / "tried"
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(folder / kind, place)
-    return place, place / rng.choice(names)
+    """Copy a directory; return the copy and one of its files."""
+    copy_ = folder / "tried"
+    shutil.rmtree(copy_, ignore_errors=True)
+    shutil.copytree(folder / kind, copy_)
+    return copy_, copy_ / rng.choice(names)
 
 
 CHECKPOINTS: list[Callable[[Path], Path]] = [
@@ -210,7 +210,7 @@ CHECKPOINTS: list[Callable[[Path], Path]] = [
     lambda folder: folder / "model.safetensors",
     lambda folder: folder / "layers.safetensors",
 ]
-# Most are of the kinds that take least time: a hundred of them, or one report, a second.
+# Fast kinds are more frequent: a hundred of their cases, or one report, take a second.
 CASES: list[Case] = [
     *[damage_bytes] * 10,
     *[damage_header] * 6,
@@ -223,8 +223,8 @@ CASES: list[Case] = [
 # --- The campaign ---
 
 
-def originals(folder: Path) -> None:
-    """Make what is going to be damaged."""
+def make_originals(folder: Path) -> None:
+    """Make the files that are damaged."""
     small: dict[str, Any] = {
         "hidden": 3,
         "steps": 2,
@@ -240,16 +240,16 @@ def originals(folder: Path) -> None:
     zoo.compare("vanilla", ["copying", "parity"], jobs=0, out=folder / "comparison", **sizes)
 
 
-def attempt(folder: Path, number: int) -> str:
-    """Try one case; what went wrong, or nothing."""
+def run_case(folder: Path, number: int) -> str:
+    """Run one case; return its error, or an empty text."""
 
-    def late(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"more than {SECONDS} s")
+    def raise_timeout(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"more than {TIMEOUT_S} s")
 
     rng = random.Random(number)
     case = CASES[number % len(CASES)]
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
+    signal.signal(signal.SIGALRM, raise_timeout)
+    signal.alarm(TIMEOUT_S)
     try:
         case(folder, rng)
     except Exception as error:
@@ -260,7 +260,7 @@ def attempt(folder: Path, number: int) -> str:
 
 
 def main() -> int:
-    """Run the campaign; the exit code."""
+    """Run the campaign; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -273,7 +273,7 @@ def main() -> int:
     if not (folder / "state.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        originals(folder)
+        make_originals(folder)
         write_json(folder / "state.json", {"tried": 0, "failures": []})
     if arguments.case is not None:
         CASES[arguments.case % len(CASES)](folder, random.Random(arguments.case))
@@ -282,17 +282,17 @@ def main() -> int:
 
 
 def campaign(folder: Path, loads: int) -> int:
-    """Try the cases up to a number, and keep count."""
+    """Run the cases up to a number, and store the counts."""
     state = json.loads((folder / "state.json").read_bytes())
-    began, before = time.perf_counter(), state["tried"]
+    started, before = time.perf_counter(), state["tried"]
     while state["tried"] < loads:
-        if failure := attempt(folder, state["tried"]):
+        if failure := run_case(folder, state["tried"]):
             state["failures"].append([state["tried"], failure])
             sys.stdout.write(f"case {state['tried']}: {failure}\n")
         state["tried"] += 1
         if state["tried"] % 500 == 0 or state["tried"] == loads:
             write_json(folder / "state.json", state)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     sys.stdout.write(
         f"{state['tried']:,} cases, {len(state['failures'])} failures; this time {state['tried'] - before:,} "

@@ -132,7 +132,7 @@ def test_killed_scheduler_changes_no_result(tmp_path):
     scenario, out = DaskComparison(workers=1), tmp_path / "killed"
     scenario.prepare(tmp_path)
     try:
-        command = scenario.begin(out)
+        command = scenario.start(out)
         assert command.wait_until(lambda: any(event["event"] == "step" for event in command.events()))
         assert scenario.kill(command, "scheduler")  # which waits for the end of the others
     finally:

@@ -90,7 +90,7 @@ def test_a_killed_rank_ends_the_job_and_the_run_goes_on_to_the_same_bits(
 ) -> None:
     scenario, out = Ranks("ranks"), tmp_path / "killed"
     scenario.prepare(tmp_path)
-    command = scenario.begin(out)
+    command = scenario.start(out)
     assert command.wait_until(lambda: len(RunDirectory(out).checkpoints()) > 1), command.tail()
     assert scenario.kill(command, "rank 1") == "rank 1"  # which waits for the end of the other one
     scenario.train(out)

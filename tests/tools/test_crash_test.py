@@ -67,19 +67,19 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
 
 def test_a_campaign_goes_on_where_it_stood(tmp_path: Path, scripted: Scripted) -> None:
     campaign = Campaign(tmp_path, seed=0)
-    assert len([*itertools.islice(campaign.go_on("text", 5), 2)]) == 2
+    assert len([*itertools.islice(campaign.run_missing("text", 5), 2)]) == 2
     with (tmp_path / "text.jsonl").open("a") as file:
         file.write('{"kills": ["de')  # killed while it wrote
-    assert [each.kills for each in campaign.go_on("text", 5)] == [["delay"]] * 3
+    assert [each.kills for each in campaign.run_missing("text", 5)] == [["delay"]] * 3
     assert scripted.closed
-    assert [*campaign.go_on("text", 5)] == []
+    assert [*campaign.run_missing("text", 5)] == []
     assert len(campaign.rounds("text")) == 5
     assert "| scripted | 5 | 5 | 0 | 5 delay |" in campaign.table(["text"])
 
 
 def test_a_campaign_keeps_what_differs(tmp_path: Path, scripted: Scripted) -> None:
     scripted.differs = (1,)
-    rounds = [*Campaign(tmp_path, seed=0).go_on("text", 3)]
+    rounds = [*Campaign(tmp_path, seed=0).run_missing("text", 3)]
     assert [bool(each.difference) for each in rounds] == [False, True, False]
     assert "the log differs" in rounds[1].difference
     assert [path.name for path in tmp_path.glob("differs-*/drawn")] == ["drawn"]

@@ -1,4 +1,4 @@
-"""Kill run after run of each scenario, compare each, and keep count in a directory, to resume from."""
+"""Repeat scenarios, compare each result, and store the counts in a directory, from which it resumes."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from zoo.storage import log
 
 
 class Scenario(Protocol):
-    """Something that is killed again and again until it ends, and compared with what nobody killed."""
+    """Interface of a scenario: kill something until it finishes, and compare it with an undisturbed one."""
 
     def prepare(self, folder: Path) -> None:
-        """Make the undisturbed one in a folder, and find out how long it takes."""
+        """Make the undisturbed one in a folder, and measure its duration."""
 
     def run_with_kills(self, out: Path, number: int, rng: random.Random) -> list[str]:
-        """Kill the one with a number, in ``out``, until it ends; who was killed, or when, for each kill."""
+        """Kill number ``number``, in ``out``, until it finishes; return the victim or moment of each kill."""
 
     def compare(self, out: Path) -> None:
         """Raise ``AssertionError`` unless it equals the undisturbed one."""
 
     def close(self) -> None:
-        """End whatever was started."""
+        """End all processes."""
 
 
 class Entry(NamedTuple):
     """A scenario in the table.
 
     Attributes:
-        what: What is killed, in words.
+        what: Description.
         make: Makes the scenario.
-        share: Of all kills, in percent. Forks are cheap, interpreters are not.
+        share: Share of all kills in percent. Forks are cheap, interpreters are not.
     """
 
     what: str
@@ -65,11 +65,11 @@ SCENARIOS = {
 
 @dataclass(frozen=True)
 class Round:
-    """One run or comparison that was killed until it ended.
+    """One run or comparison that was killed until it finished.
 
     Attributes:
-        kills: Who was killed, or when.
-        difference: How it differs from the undisturbed one; empty if it does not.
+        kills: Victim or moment of each kill.
+        difference: Difference from the undisturbed one; empty if there is none.
     """
 
     kills: list[str]
@@ -77,7 +77,7 @@ class Round:
 
 
 class Campaign:
-    """The rounds of all scenarios, in a directory: a line of ``SCENARIO.jsonl`` each.
+    """Rounds of all scenarios, stored as lines of ``SCENARIO.jsonl`` in a directory.
 
     Args:
         folder: The directory.
@@ -89,22 +89,22 @@ class Campaign:
         folder.mkdir(parents=True, exist_ok=True)
 
     def rounds(self, name: str) -> list[Round]:
-        """The rounds of a scenario that are done; a torn last line is none."""
+        """Finished rounds of a scenario."""
         return [Round(**each) for each in log.read(self._path(name))]
 
-    def go_on(self, name: str, kills: int) -> Iterator[Round]:
-        """Do the rounds that are missing until a scenario has so many kills; each as soon as it is done."""
+    def run_missing(self, name: str, kills: int) -> Iterator[Round]:
+        """Run rounds of a scenario until it has ``kills`` kills; yield each when it is done."""
         done = self.rounds(name)
         missing = kills - sum(len(each.kills) for each in done)
         if missing <= 0:
             return
-        place, scenario = self.folder / name, SCENARIOS[name].make()
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
-        scenario.prepare(place)
+        folder, scenario = self.folder / name, SCENARIOS[name].make()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        scenario.prepare(folder)
         try:
             for number in range(len(done), len(done) + 10 * kills):
-                round_ = self._round(scenario, place / f"round-{number}", number)
+                round_ = self._round(scenario, folder / f"round-{number}", number)
                 log.append(self._path(name), vars(round_))
                 missing -= len(round_.kills)
                 yield round_
@@ -114,7 +114,7 @@ class Campaign:
             scenario.close()
 
     def table(self, names: Iterable[str]) -> str:
-        """A table in Markdown of what was done so far."""
+        """Markdown table of all rounds."""
         rows = [
             ("scenario", "runs", "kills", "differences", "killed"),
             ("---", "---:", "---:", "---:", "---"),

@@ -28,18 +28,18 @@ Moments = Sequence[tuple[int, str]]
 
 
 def undisturbed(out: Path, settings: dict[str, Any]) -> None:
-    """The comparison, begun or gone on with in this process."""
+    """Start or resume the comparison in this process, without kills."""
     zoo.compare(CELLS, "copying", options=TASK, out=out, jobs=0, **settings)
 
 
 class ForkedComparison(Training):
-    """Comparisons that do everything in one process, in forks of this one."""
+    """Serial comparisons in forks of this process."""
 
     def __init__(self) -> None:
         self.settings = SHORT
 
     def train(self, out: Path) -> None:
-        """Begin the comparison in ``out`` or go on with it, in this process."""
+        """Start or resume the comparison in ``out`` in this process."""
         undisturbed(out, self.settings)
 
     def compare(self, out: Path) -> None:
@@ -48,17 +48,17 @@ class ForkedComparison(Training):
 
 
 class ComparisonProcesses:
-    """Comparisons led by a process, with two workers; either is killed, or the leader gets a Ctrl-C."""
+    """Comparisons with two worker processes: kill a worker or the leader, or send Ctrl-C to the leader."""
 
     victims: tuple[str, ...] = ("worker", "leader", "Ctrl-C")
 
     def prepare(self, folder: Path) -> None:
-        """Compare undisturbed, in this process."""
+        """Run the undisturbed comparison in this process."""
         self.whole = folder / "whole"
         undisturbed(self.whole, LONG)
 
-    def begin(self, out: Path) -> Command:
-        """Begin the comparison in ``out`` or go on with it."""
+    def start(self, out: Path) -> Command:
+        """Start or resume the comparison in ``out``."""
         options = {"set": TASK["copying"]}
         arguments = [
             "compare",
@@ -68,11 +68,11 @@ class ComparisonProcesses:
             "copying",
             *flags(options, set="copying."),
         ]
-        arguments += [*flags(LONG), *self.place(), "--json", "--out", str(out)]
+        arguments += [*flags(LONG), *self.backend_flags(), "--json", "--out", str(out)]
         return Command(arguments, out.with_name(f"{out.name}.output"))
 
-    def place(self) -> tuple[str, ...]:
-        """Flags that name where runs are done."""
+    def backend_flags(self) -> tuple[str, ...]:
+        """Flags of the backend."""
         return ("--jobs", "2")
 
     def run_with_kills(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
@@ -83,22 +83,22 @@ class ComparisonProcesses:
         )
 
     def run_with_kills_at(self, out: Path, moments: Moments, delay: float = 0.0) -> list[str]:
-        """Kill at some moments, then let the comparison come to its end.
+        """Kill at given moments, then finish the comparison.
 
-        A run whose worker was killed twice counts as failed; the last call, in this process, tries it again.
+        A run whose worker was killed twice is recorded as failed; the last call, in this process, retries it.
 
         Args:
             out: The directory.
-            moments: After how many more lines of progress who is killed.
-            delay: Seconds to wait after each of these lines.
+            moments: Number of further ``step`` events before each kill, and the victim.
+            delay: Seconds to wait after these events.
 
         Returns:
-            Who was killed; fewer than were to be if the comparison came to its end before.
+            The victims; fewer than requested if the comparison ended before.
         """
-        command, steps, kills = self.begin(out), 0, list[str]()
+        command, steps, kills = self.start(out), 0, list[str]()
         for more, victim in moments:
             if command.process.poll() is not None:
-                command, steps = self.begin(out), 0
+                command, steps = self.start(out), 0
             steps += more
             if not command.wait_until(partial(_is_at, command, steps), 0.01):
                 break
@@ -109,7 +109,7 @@ class ComparisonProcesses:
         return kills
 
     def kill(self, command: Command, victim: str) -> bool:
-        """Kill a worker, or kill or interrupt the leading process. False if the victim had ended."""
+        """Kill a worker, or kill or interrupt the leader. False if the victim had ended."""
         workers = [event["pid"] for event in command.events() if event["event"] == "worker_started"]
         if victim == "worker":
             return kill(workers[-1])
@@ -117,7 +117,7 @@ class ComparisonProcesses:
         code = command.wait()
         if victim == "Ctrl-C":
             assert code in (0, 128 + signal.SIGINT), f"exit code {code}: {command.tail()}"
-            assert not any(map(is_alive, workers)), "a worker outlives the process that leads it"
+            assert not any(map(is_alive, workers)), "a worker outlives its leader"
         return code != 0
 
     def compare(self, out: Path) -> None:
@@ -125,14 +125,14 @@ class ComparisonProcesses:
         compare_comparisons(self.whole, out)
 
     def close(self) -> None:
-        """Nothing is left."""
+        """Nothing to close."""
 
 
 class DaskComparison(ComparisonProcesses):
-    """Comparisons on a Dask cluster: workers, their job processes, scheduler and leader are killed.
+    """Comparisons on a Dask cluster: kill workers, their job processes, the scheduler or the leader.
 
     Args:
-        workers: How many workers.
+        workers: Number of workers.
     """
 
     victims = ("Dask worker", "job process", "scheduler", "leader", "Ctrl-C")
@@ -141,16 +141,16 @@ class DaskComparison(ComparisonProcesses):
         self.workers = workers
 
     def prepare(self, folder: Path) -> None:
-        """Compare undisturbed, and start a cluster."""
+        """Run the undisturbed comparison, and start a cluster."""
         super().prepare(folder)
         self.cluster = Cluster(folder / "cluster", self.workers)
 
-    def place(self) -> tuple[str, ...]:
+    def backend_flags(self) -> tuple[str, ...]:
         """The scheduler's address, of a cluster that is there."""
         return ("--on", self.cluster.address())
 
     def kill(self, command: Command, victim: str) -> bool:
-        """Kill a process of the cluster, or one that leads the comparison. False if there was none."""
+        """Kill a process of the cluster or the leader. False if there was none."""
         if victim == "scheduler":
             self.cluster.stop()
             code = command.wait()
@@ -166,11 +166,11 @@ class DaskComparison(ComparisonProcesses):
 
 
 class Cluster:
-    """A Dask scheduler and workers, each in a process that a nanny starts again when it dies.
+    """A Dask scheduler and workers, which a nanny process restarts when they die.
 
     Args:
-        folder: For what they write.
-        size: How many workers.
+        folder: Directory of their output.
+        size: Number of workers.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -179,23 +179,27 @@ class Cluster:
         self.workers: subprocess.Popen[bytes] | None = None
 
     def address(self) -> str:
-        """The address of the scheduler in the form of ``--on``; started if it is not there."""
+        """Start the scheduler if necessary; return its address in the form of ``--on``."""
         if self.scheduler is None:
             self._start()
         return self._address
 
     def kill(self, victim: str) -> bool:
-        """Kill a Dask worker, or a process that does a job beside it. False if there is none."""
+        """Kill a Dask worker, or a process that runs a job for it. False if there is none."""
         assert self.workers is not None
         started = descendants(self.workers.pid)
-        jobs = [pid for pid, arguments in started.items() if "zoo.comparison.worker_main" in arguments]
+        jobs = [
+            pid
+            for pid, arguments in started.items()
+            if any("zoo.comparison.worker_main" in word for word in arguments)
+        ]
         others = [
             pid for pid, arguments in started.items() if any("spawn_main" in word for word in arguments)
         ]
         return any(kill(pid) for pid in (jobs if victim == "job process" else others)[:1])
 
     def stop(self) -> None:
-        """Kill the scheduler and the nannies, and wait for the end of all that they started."""
+        """Kill the scheduler and the nannies, and wait for the end of their children."""
         if self.scheduler is None or self.workers is None:
             return
         started = list(descendants(self.workers.pid))
@@ -209,17 +213,17 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         file = self.folder / "scheduler.json"
-        where = ["--scheduler-file", str(file), "--no-dashboard"]
-        self.scheduler = self._begin("scheduler", "--host", "127.0.0.1", "--port", "0", *where)
-        shares = ["--nworkers", str(self.size), "--nthreads", "1", "--local-directory", str(self.folder)]
-        self.workers = self._begin("worker", *where, *shares)
+        common = ["--scheduler-file", str(file), "--no-dashboard"]
+        self.scheduler = self._start_process("scheduler", "--host", "127.0.0.1", "--port", "0", *common)
+        options = ["--nworkers", str(self.size), "--nthreads", "1", "--local-directory", str(self.folder)]
+        self.workers = self._start_process("worker", *common, *options)
         from distributed import Client
 
         with Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:
             client.wait_for_workers(self.size, timeout=60)
             self._address = client.scheduler.address.replace("tcp://", "dask://")
 
-    def _begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def _start_process(self, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{arguments[0]}.output").open("wb") as file:
             return subprocess.Popen(
                 [sys.executable, "-m", "dask", *arguments],
@@ -231,5 +235,5 @@ class Cluster:
 
 
 def _is_at(command: Command, steps: int) -> bool:
-    """Whether so many lines of progress were printed."""
+    """Whether ``steps`` events of kind ``step`` were printed."""
     return sum(event["event"] == "step" for event in command.events()) >= steps

@@ -1,9 +1,9 @@
-"""Crash points: the moments of a run at which a kill leaves another state on disk, numbered from 1.
+"""Crash points: the moments of a run at which a kill leaves a different state on disk, numbered from 1.
 
 Candidates lie before each call that opens a file for writing, renames, removes, makes a directory or flushes,
-and half-way through each write of a file and of a line of the log. After one call is before the next. A
-candidate counts if the files differ from those at the candidate before it. For example, SIGKILL loses nothing
-that was handed to the system, so the states before and after a flush are the same.
+and half-way through each write of a file and of a line of the log. A candidate counts if the files differ
+from those at the previous candidate. For example, SIGKILL loses no data that was passed to the system, so the
+states before and after a flush are the same.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import Any
 from zoo.storage import atomic, log
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-# Events of Python's audit hooks, which exist to see every such call; their first argument is a path.
+# Events of Python's audit hooks; their first argument is a path.
 _CALLS = ("os.remove", "os.rename", "os.mkdir", "os.rmdir")
 
 
 class CrashPoints:
-    """Counts the crash points of this process, and kills it at one. For a forked child: hooks stay for good.
+    """Counts the crash points of this process, and kills it at one. Audit hooks stay, so use a fork.
 
     Args:
-        folder: CrashPoints are calls on paths in this directory.
-        fatal: The number of the point at which the process dies; 0 for none.
+        folder: Calls on paths in this directory are candidates.
+        fatal: Number of the point at which the process is killed; 0 for none.
     """
 
     def __init__(self, folder: Path, fatal: int = 0) -> None:
@@ -36,7 +36,7 @@ class CrashPoints:
         self._state: object = None
 
     def install(self) -> None:
-        """Count from now on."""
+        """Start counting."""
         sys.addaudithook(self._audit)
         write, append, fsync = atomic._write_durably, log._append_whole, os.fsync
 
@@ -61,7 +61,7 @@ class CrashPoints:
         atomic._write_durably, log._append_whole, os.fsync = torn_write, torn_append, counted_fsync
 
     def reach(self) -> None:
-        """Pass a point, or die at it."""
+        """Count a candidate, or kill the process."""
         state = self._files()
         if state == self._state:
             return
@@ -71,9 +71,9 @@ class CrashPoints:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _files(self) -> list[tuple[str, int, int]]:
-        """Names, sizes and times of all that is in the directory."""
-        found = [(str(path), path.stat()) for path in [self.folder, *self.folder.rglob("*")] if path.exists()]
-        return [(name, status.st_size, status.st_mtime_ns) for name, status in sorted(found)]
+        """Names, sizes and times of all files in the directory."""
+        files = [(str(path), path.stat()) for path in [self.folder, *self.folder.rglob("*")] if path.exists()]
+        return [(name, status.st_size, status.st_mtime_ns) for name, status in sorted(files)]
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         is_change = event in _CALLS or (event == "open" and bool((arguments[2] or 0) & _WRITING))

@@ -1,4 +1,4 @@
-"""Whether a run or comparison that was killed and resumed equals the undisturbed one, bit for bit."""
+"""Assert that a killed and resumed run or comparison equals the undisturbed one, bit for bit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import zoo
 
-# Events that a session adds. A kill between the first checkpoint and the pointer to it is a warning.
-OF_THE_SESSION = ("start", "resume", "warning", "compiling", "compiled")
-OF_THE_CLOCK = ("seconds", "seconds_to_threshold", "symbols_per_s")
+# Events of every process. A kill between the first checkpoint and the pointer to it is a warning.
+SESSION_EVENTS = ("start", "resume", "warning", "compiling", "compiled")
+TIME_FIELDS = ("seconds", "seconds_to_threshold", "symbols_per_s")
 
 Event = dict[str, Any]
 
@@ -18,7 +18,7 @@ Event = dict[str, Any]
 def compare_runs(whole: Path, survivor: Path) -> None:
     """Raise ``AssertionError`` unless two directories hold the same run: configuration, checkpoints and log.
 
-    The survivor may keep one file more: the checkpoint that its last session resumed from.
+    The survivor may have one more file: the checkpoint from which its last process resumed.
     """
     for pointer in ("last.json", "best.json"):
         # With the digest of the checkpoint: parameters, slots, states, counters, configuration.
@@ -33,11 +33,11 @@ def compare_runs(whole: Path, survivor: Path) -> None:
 def compare_comparisons(whole: Path, survivor: Path) -> None:
     """Raise ``AssertionError`` unless two directories hold the same comparison: results and all runs."""
     for kind in ("runs", "sweep"):
-        expected, found = (
+        expected, actual = (
             [_timeless(record) for record in getattr(zoo.Comparison(path), kind)]
             for path in (whole, survivor)
         )
-        assert found == expected, f"{kind}: found {found}, expected {expected}"
+        assert actual == expected, f"{kind}: found {actual}, expected {expected}"
     runs = run_directories(whole)
     assert [run.relative_to(whole) for run in runs] == [
         run.relative_to(survivor) for run in run_directories(survivor)
@@ -48,13 +48,13 @@ def compare_comparisons(whole: Path, survivor: Path) -> None:
 
 
 def run_directories(comparison: Path) -> list[Path]:
-    """The directories of the runs of a comparison."""
+    """Run directories of a comparison."""
     return sorted(path.parent for path in comparison.glob("runs/*/*/*/config.json"))
 
 
 def history(run: Path) -> list[Event]:
-    """The events of a run but for those that a session adds, without what a clock measured."""
-    return [_timeless(event) for event in log(run) if event["event"] not in OF_THE_SESSION]
+    """Events of a run without session events and times."""
+    return [_timeless(event) for event in log(run) if event["event"] not in SESSION_EVENTS]
 
 
 def log(run: Path) -> list[Event]:
@@ -63,21 +63,21 @@ def log(run: Path) -> list[Event]:
 
 
 def resumptions(comparison: Path) -> int:
-    """How many times a run of a comparison went on from a checkpoint."""
+    """Number of times that runs of a comparison resumed from a checkpoint."""
     events = [event for run in run_directories(comparison) for event in log(run)]
     return sum(event["event"] == "resume" and event["step"] > 0 for event in events)
 
 
 def temporaries(folder: Path) -> list[Path]:
-    """Files that are being written, or that a killed process left half written."""
+    """Temporary files, also of killed processes."""
     return list(folder.rglob("*.zoo-tmp"))
 
 
 def _compare_checkpoints(whole: Path, survivor: Path, resumed_from: int) -> None:
-    expected, found = ({path.name for path in run.glob("*.safetensors")} for run in (whole, survivor))
-    surplus = found - expected - {f"step-{resumed_from:08d}.safetensors"}
+    expected, actual = ({path.name for path in run.glob("*.safetensors")} for run in (whole, survivor))
+    surplus = actual - expected - {f"step-{resumed_from:08d}.safetensors"}
     assert not surplus, f"checkpoints that the undisturbed run does not keep: {sorted(surplus)}"
-    assert expected <= found, f"checkpoints are missing: {sorted(expected - found)}"
+    assert expected <= actual, f"checkpoints are missing: {sorted(expected - actual)}"
     for name in sorted(expected):
         assert (survivor / name).read_bytes() == (whole / name).read_bytes(), f"{name} differs"
 
@@ -87,4 +87,4 @@ def _resumed_from(run: Path) -> int:
 
 
 def _timeless(event: Event) -> Event:
-    return {name: value for name, value in event.items() if name not in OF_THE_CLOCK}
+    return {name: value for name, value in event.items() if name not in TIME_FIELDS}

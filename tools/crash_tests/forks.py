@@ -1,4 +1,4 @@
-"""Runs in forks of this process. It is warm: a fork imports and compiles nothing, so kills are cheap."""
+"""Runs in forks of this process. A fork has all imports and kernels, so kills are cheap."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crash_tests.crash_points import CrashPoints
-from crash_tests.processes import DEADLINE
+from crash_tests.processes import TIMEOUT_S
 
 Work = Callable[[], object]
 
 
 class Forks:
-    """Something that is done in forks that are killed, again and again, until one comes to its end.
+    """Runs a function in forks that are killed, until one finishes.
 
     Args:
-        work: What is done; called again after a kill, it goes on.
-        folder: The directory that it writes to.
+        work: The function; after a kill, the next call resumes its work.
+        folder: Its output directory.
     """
 
     def __init__(self, work: Work, folder: Path) -> None:
@@ -29,21 +29,21 @@ class Forks:
         self.output_file = folder.with_name(f"{folder.name}.output")
 
     def finish(self) -> int:
-        """Let a fork come to its end; how many crash points it passed.
+        """Let a fork finish; return its number of crash points.
 
         Raises:
             AssertionError: it failed.
         """
-        assert _wait(self._begin(0)) == 0, self.output_file.read_text(encoding="utf-8")[-3000:]
+        assert _wait(self._start_process(0)) == 0, self.output_file.read_text(encoding="utf-8")[-3000:]
         return int(self.output_file.read_text(encoding="utf-8"))
 
     def die_at(self, point: int) -> bool:
-        """Let a fork die at a crash point; False if it came to its end before."""
-        return self._is_killed(_wait(self._begin(point)))
+        """Kill a fork at a crash point; False if it finished before."""
+        return self._is_killed(_wait(self._start_process(point)))
 
     def die_after(self, seconds: float) -> bool:
-        """Kill a fork after some seconds; False if it came to its end before."""
-        pid = self._begin(0)
+        """Kill a fork after some seconds; False if it finished before."""
+        pid = self._start_process(0)
         time.sleep(seconds)
         os.kill(pid, signal.SIGKILL)
         return self._is_killed(_wait(pid))
@@ -52,7 +52,7 @@ class Forks:
         assert status in (0, -signal.SIGKILL), self.output_file.read_text(encoding="utf-8")[-3000:]
         return status != 0
 
-    def _begin(self, fatal: int) -> int:
+    def _start_process(self, fatal: int) -> int:
         self.output_file.write_text("")
         pid = os.fork()
         if pid == 0:
@@ -72,27 +72,27 @@ class Forks:
 
 
 def _wait(pid: int) -> int:
-    """The exit status of a fork, negative for a signal."""
-    due = time.monotonic() + DEADLINE
+    """Wait for a fork; its exit status, negative for a signal."""
+    deadline = time.monotonic() + TIMEOUT_S
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > due:
+        if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            raise AssertionError(f"a fork hangs: not at its end after {DEADLINE:g} s")
+            raise AssertionError(f"a fork hangs: not finished after {TIMEOUT_S:g} s")
         time.sleep(0.0005)
 
 
 def kill_at_random(forks: Forks, rng: random.Random, points: int, seconds: float) -> list[str]:
-    """Kill forks until one comes to its end: half of them at random crash points, half after random delays.
+    """Kill forks until one finishes: half of them at random crash points, half after random delays.
 
     Args:
-        forks: What is done.
+        forks: The forks.
         rng: Draws the moments.
-        points: How many crash points an undisturbed fork passes.
-        seconds: How long it takes.
+        points: Number of crash points of an undisturbed fork.
+        seconds: Its duration.
 
     Returns:
         How each fork was killed.

@@ -1,4 +1,4 @@
-"""Real processes of zoo's commands, and those that they start."""
+"""Processes of zoo's commands, and their descendants."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-DEADLINE = 300.0  # seconds for any one process
+TIMEOUT_S = 300.0  # of any process
 
 
 class Command:
-    """A command of zoo in a process of its own.
+    """A command of zoo in a separate process.
 
     Args:
         arguments: The arguments after ``zoo``.
-        output_file: A file for its output.
-        launcher: What comes before Python, such as ``mpiexec -n 2``.
+        output_file: File of its output.
+        launcher: Command before Python, such as ``mpiexec -n 2``.
     """
 
     def __init__(self, arguments: list[str], output_file: Path, launcher: tuple[str, ...] = ()) -> None:
@@ -36,17 +36,17 @@ class Command:
             )
 
     def finish(self) -> None:
-        """Wait for the end of a process that nobody kills; raises ``AssertionError`` if it fails."""
+        """Wait for the end; raises ``AssertionError`` if the process fails."""
         code = self.wait()
         assert code == 0, f"exit code {code}: {self.tail()}"
 
     def wait(self) -> int:
-        """Wait for its end, whatever ends it; the exit code."""
+        """Wait for the end; return the exit code."""
         try:
-            return self.process.wait(DEADLINE)
+            return self.process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
-            raise AssertionError(f"not at its end after {DEADLINE:g} s: {self.tail()}") from None
+            raise AssertionError(f"not finished after {TIMEOUT_S:g} s: {self.tail()}") from None
 
     def outlives(self, seconds: float) -> bool:
         """Wait some seconds; False if the process ended before."""
@@ -56,23 +56,23 @@ class Command:
             return True
         return False
 
-    def wait_until(self, happened: Callable[[], object], tick: float = 0.005) -> bool:
-        """Wait until something is the case; False if the process ended before."""
-        due = time.monotonic() + DEADLINE
+    def wait_until(self, condition: Callable[[], object], poll_s: float = 0.005) -> bool:
+        """Wait for a condition; False if the process ended before."""
+        deadline = time.monotonic() + TIMEOUT_S
         while self.process.poll() is None:
-            if happened():
+            if condition():
                 return True
-            assert time.monotonic() < due, f"nothing happens: {self.tail()}"
-            time.sleep(tick)
+            assert time.monotonic() < deadline, f"a condition does not become true: {self.tail()}"
+            time.sleep(poll_s)
         return False
 
     def kill(self) -> bool:
-        """Kill it; False if it had come to its end by itself."""
+        """Kill the process; False if it had ended."""
         self.process.kill()
         return self.process.wait() != 0
 
     def events(self) -> list[dict[str, Any]]:
-        """The events that it printed so far; the last line may be torn."""
+        """Events printed so far, without an incomplete last line."""
         lines = self.output_file.read_text(encoding="utf-8").splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n") and line.startswith("{")]
 
@@ -82,11 +82,11 @@ class Command:
 
 
 def flags(settings: Mapping[str, Any], **prefixes: str) -> list[str]:
-    """Settings of ``zoo.train`` or ``zoo.compare`` as flags; options as ``--set``.
+    """Convert arguments of ``zoo.train`` or ``zoo.compare`` to flags, and options to ``--set``.
 
     Args:
         settings: The settings.
-        **prefixes: What the names of options begin with, by the name of the setting.
+        **prefixes: Prefix of the option names by setting.
     """
     arguments: list[str] = []
     for name, value in settings.items():
@@ -100,7 +100,7 @@ def flags(settings: Mapping[str, Any], **prefixes: str) -> list[str]:
 
 
 def descendants(pid: int) -> dict[int, list[str]]:
-    """The processes that a process started, and those that these started: number and command line (Linux)."""
+    """Command lines of all descendants of a process by number (Linux)."""
     parents = {child: _parent(child) for child in _processes()}
     descendants: list[int] = []
     wave = [pid]
@@ -125,10 +125,10 @@ def kill(pid: int) -> bool:
 
 
 def wait_for_end(pids: list[int]) -> None:
-    """Wait until none of some processes lives; raises ``AssertionError`` if one does not end."""
-    due = time.monotonic() + 60
+    """Wait for the end of processes; raises ``AssertionError`` if one does not end."""
+    deadline = time.monotonic() + 60
     while alive := [pid for pid in pids if is_alive(pid)]:
-        assert time.monotonic() < due, f"processes {alive} outlive what started them"
+        assert time.monotonic() < deadline, f"processes {alive} outlive their parent"
         time.sleep(0.02)
 
 

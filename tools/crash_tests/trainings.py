@@ -69,11 +69,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 class Undisturbed(NamedTuple):
-    """What is measured of a run that nobody kills.
+    """Measurements of an undisturbed run.
 
     Attributes:
-        seconds: How long it takes.
-        points: How many crash points it has, in a fork.
+        seconds: Duration.
+        points: Number of crash points in a fork.
     """
 
     seconds: float
@@ -109,15 +109,15 @@ class Training:
         return measured
 
     def measure(self, out: Path) -> int:
-        """Let a run come to its end as it is going to be killed; how many crash points it has."""
+        """Finish a run without kills; return its number of crash points."""
         return self._forks(out).finish()
 
     def train(self, out: Path) -> None:
-        """Begin the run in ``out`` or go on with it, in this process."""
+        """Start or resume the run in ``out`` in this process."""
         zoo.train(out=out, resume=True, **self.settings)
 
     def run_with_kills(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
-        """Kill a run until it ends; how each process was killed."""
+        """Kill a run until it finishes; return the kind of each kill."""
         return kill_at_random(self._forks(out), rng, self.undisturbed.points, self.undisturbed.seconds)
 
     def compare(self, out: Path) -> None:
@@ -125,17 +125,17 @@ class Training:
         compare_runs(self.whole, out)
 
     def close(self) -> None:
-        """Nothing is left."""
+        """Nothing to close."""
 
     def _forks(self, out: Path) -> Forks:
         return Forks(lambda: self.train(out), out)
 
 
 class EveryPoint(Training):
-    """Runs in forks, each killed at one crash point, each at another."""
+    """Runs in forks, each killed at a different crash point."""
 
     def run_with_kills(self, out: Path, number: int, rng: random.Random) -> list[str]:  # noqa: ARG002
-        """Kill at a crash point, and let the run come to its end."""
+        """Kill at a crash point, then finish the run."""
         forks, point = self._forks(out), number % self.undisturbed.points + 1
         assert forks.die_at(point), f"there is no crash point {point}"
         forks.finish()
@@ -143,18 +143,18 @@ class EveryPoint(Training):
 
 
 class Process(Training):
-    """Runs in processes of their own: kills hit imports and the loading of kernels too."""
+    """Runs in separate processes: kills also hit imports and the loading of kernels."""
 
     launcher: tuple[str, ...] = ()
     victims: tuple[str, ...] = ("process",)
 
     def measure(self, out: Path) -> int:
-        """Let a process come to its end; there are no crash points."""
-        self.begin(out).finish()
+        """Finish a run without kills; there are no crash points."""
+        self.start(out).finish()
         return 0
 
-    def begin(self, out: Path) -> Command:
-        """Begin the run in ``out`` or go on with it."""
+    def start(self, out: Path) -> Command:
+        """Start or resume the run in ``out``."""
         arguments = ["train", *flags(self.settings), "--out", str(out), "--resume", "--json"]
         return Command(arguments, out.with_name(f"{out.name}.output"), self.launcher)
 
@@ -164,7 +164,7 @@ class Process(Training):
         while True:
             seconds, waits = rng.uniform(0, self.undisturbed.seconds), rng.random() < 0.25
             victim = rng.choice(self.victims)
-            command = self.begin(out)
+            command = self.start(out)
             if not command.outlives(seconds) or (
                 waits and not command.wait_until(lambda: temporaries(out), 0.0002)
             ):
@@ -173,7 +173,7 @@ class Process(Training):
             kills.append(self.kill(command, victim))
 
     def kill(self, command: Command, victim: str) -> str:  # noqa: ARG002 - there is one
-        """Kill a process; what it was doing, in a word."""
+        """Kill a process; return its state."""
         command.kill()
         return "training" if command.events() else "starting"
 
@@ -184,11 +184,11 @@ class Ranks(Process):
     victims = ("rank 0", "rank 1", "launcher")
 
     def prepare(self, folder: Path) -> None:
-        """Train undisturbed with a single process: ranks compute its bits."""
+        """Train undisturbed with a single process, whose bits ranks reproduce."""
         mpiexec = Path(sys.executable).with_name("mpiexec")
-        found = str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec")
-        assert found is not None, "there is no mpiexec"
-        self.launcher = (found, "-n", "2")
+        launcher = str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec")
+        assert launcher is not None, "there is no mpiexec"
+        self.launcher = (launcher, "-n", "2")
         super().prepare(folder)
 
     def kill(self, command: Command, victim: str) -> str:
