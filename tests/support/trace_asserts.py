@@ -130,7 +130,7 @@ def differentiable(cell: zoo.Cell) -> list[str]:
     return [
         name
         for name, value in traceable_values(cell).items()
-        if all(part in back.totals and part.op not in ("x", "state", "input") for part in value.nodes)
+        if all(part in back.gradients and part.op not in ("x", "state", "input") for part in value.nodes)
     ]
 
 

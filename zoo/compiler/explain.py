@@ -287,7 +287,7 @@ class _PlanReader:
         """The values in the tape, each array once."""
         derivation = self.derivation
         courses = [derivation.step_graph.new_states[name] for name in derivation.trajectories]
-        return tuple(dict.fromkeys(self.wording.held(node) for node in [*derivation.kept, *courses]))
+        return tuple(dict.fromkeys(self.wording.held(node) for node in [*derivation.saved, *courses]))
 
     def kept(self) -> tuple[SavedValue, ...]:
         """What the tape holds."""

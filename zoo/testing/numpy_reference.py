@@ -108,7 +108,7 @@ class _LayerRun:
         shared = {leaf: _as_float64(layer_arrays.arrays[name]) for name, leaf in leaves.items()}
         self.step = _Evaluation(equations.outputs, sizes, shared)
         assert self.backward_step.dy is not None
-        dafter, totals = self.backward_step.dstate_out, self.backward_step.totals
+        dafter, totals = self.backward_step.dstate_out, self.backward_step.gradients
         variables = [equations.x, *equations.params.values(), *(self.before[name] for name in dafter)]
         # Gradients by leaf. A leaf on which nothing depends has none.
         self.gradients = {leaf: totals[leaf] for leaf in variables if leaf in totals}

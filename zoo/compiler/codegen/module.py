@@ -119,7 +119,7 @@ def loop_functions(emitter: PassEmitter) -> list[str]:
 def _tape(derivation: StepGradient, emitter: PassEmitter) -> list[TapeArray]:
     """The arrays of the tape, each once."""
     contents: dict[str, tuple[list[Node], list[str]]] = {}
-    for node in derivation.kept:
+    for node in derivation.saved:
         contents.setdefault(emitter.array_of(node).name, ([], []))[0].append(node)
     for name in derivation.trajectories:
         array = emitter.array_of(derivation.step_graph.new_states[name])

@@ -1,4 +1,4 @@
-"""Sizes as polynomials in I and H: two shapes are equal exactly when they are so for every I and H."""
+"""Sizes as polynomials in I and H: two sizes are equal exactly if they are equal for every I and H."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from zoo.base.size_expr import SizeExpr, Tree
 
-# A product of letters, sorted: ("H", "H", "I"); the empty one is the constant term.
+# A product of letters, sorted: ("H", "H", "I"); the empty product is the constant term.
 Letters = tuple[str, ...]
 
 
@@ -19,14 +19,14 @@ class Dim:
     """A polynomial with rational coefficients, in canonical form.
 
     Args:
-        terms: Pairs of letters and coefficient, sorted, none of them zero.
+        terms: Pairs of letters and coefficient, sorted; no coefficient is zero.
     """
 
     terms: tuple[tuple[Letters, Fraction], ...]
 
     @property
     def integer(self) -> int | None:
-        """Its value, if it depends on no letter."""
+        """The value, if it depends on no letter and is an integer."""
         if not self.terms:
             return 0
         (letters, factor), *others = self.terms
@@ -34,7 +34,7 @@ class Dim:
 
     @property
     def letters(self) -> frozenset[str]:
-        """The letters it depends on."""
+        """The letters that it depends on."""
         return frozenset(letter for letters, _ in self.terms for letter in letters)
 
     def __add__(self, other: Dim) -> Dim:
@@ -47,7 +47,7 @@ class Dim:
         return _canonical((tuple(sorted(a + b)), x * y) for a, x in self.terms for b, y in other.terms)
 
     def divide(self, other: Dim) -> Dim | None:
-        """The quotient, if the divisor is one product and divides every term; None if not."""
+        """Return the quotient, if the divisor is one product and divides every term; otherwise None."""
         if len(other.terms) != 1:
             return as_dim(1) if self == other else None
         ((letters, factor),) = other.terms
@@ -62,9 +62,9 @@ class Dim:
         return _canonical(quotient)
 
     def floor_divide(self, other: Dim) -> Dim | None:
-        """Python's ``//``, where it is one polynomial for every I and H that it is meant for.
+        """Return Python's ``//``, if it is one polynomial; otherwise None.
 
-        A fraction of a letter is taken to come out even, which is seen when the letters are known.
+        Fractions of letters are assumed to be integers. This is checked when the sizes are known.
         """
         quotient = self.divide(other)
         if quotient is None or not quotient.terms or quotient.terms[-1][0]:
@@ -74,13 +74,13 @@ class Dim:
         return _canonical([*rest, ((), Fraction(math.floor(constant)))]) if even else quotient
 
     def ceil_divide(self, divisor: int) -> Dim:
-        """The quotient rounded up, where a fraction of a letter is taken to come out even."""
+        """Return the quotient rounded up. Fractions of letters are assumed to be integers."""
         rest = [(letters, factor / divisor) for letters, factor in self.terms if letters]
         constant = sum(factor for letters, factor in self.terms if not letters)
         return _canonical([*rest, ((), Fraction(math.ceil(Fraction(constant) / divisor)))])
 
     def signs(self) -> set[int]:
-        """The signs, of -1, 0 and 1, that it may have where all letters are at least one."""
+        """Return the signs, of -1, 0 and 1, that are possible if all letters are at least one."""
         at_ones = sum(factor for _, factor in self.terms)
         growing = all(factor > 0 for letters, factor in self.terms if letters)
         falling = all(factor < 0 for letters, factor in self.terms if letters)
@@ -90,7 +90,7 @@ class Dim:
         return {sign for sign, may_be in possible.items() if may_be}
 
     def evaluate(self, env: Mapping[str, int]) -> Fraction:
-        """Its value for given letters."""
+        """Return the value for some letters."""
         total = Fraction(0)
         for letters, factor in self.terms:
             for letter in letters:
@@ -99,7 +99,7 @@ class Dim:
         return total
 
     def __str__(self) -> str:
-        """As Python, ``4 * H + 1``; a fraction stands in one division at the end."""
+        """Format as Python code, ``4 * H + 1``; fractions become one division at the end."""
         if not self.terms:
             return "0"
         common = 1
@@ -132,13 +132,13 @@ def _canonical(terms: Iterable[tuple[Letters, Fraction]]) -> Dim:
     total: dict[Letters, Fraction] = {}
     for letters, factor in terms:
         total[letters] = total.get(letters, Fraction(0)) + factor
-    # Highest products first, as one writes them.
+    # Highest products first.
     ordered = sorted((item for item in total.items() if item[1]), key=lambda item: (-len(item[0]), item[0]))
     return Dim(tuple(ordered))
 
 
 def as_dim(value: int | Dim) -> Dim:
-    """An integer as a size."""
+    """Return an integer as a size."""
     return value if isinstance(value, Dim) else _constant(value)
 
 
@@ -148,12 +148,12 @@ def _constant(value: int) -> Dim:
 
 
 def letter(name: str) -> Dim:
-    """The size that a letter stands for."""
+    """Return a letter as a size."""
     return _canonical([((name,), Fraction(1))])
 
 
 def product(dims: Iterable[Dim]) -> Dim:
-    """The product of sizes; one for none."""
+    """Return the product of sizes; one for none."""
     return _product_of(tuple(dims))
 
 
@@ -166,7 +166,7 @@ def _product_of(dims: tuple[Dim, ...]) -> Dim:
 
 
 def dim_of(size: SizeExpr, options: Mapping[str, object]) -> Dim | None:
-    """A declared size with the options put in; None where a division does not come out."""
+    """Return a declared size with the values of options; None where a division has a remainder."""
     return _dim_of(size.tree, options)
 
 

@@ -1,8 +1,8 @@
-"""The graph of one step: values and the operations that make them, each stated once.
+"""The graph of one step: values and the operations that compute them, without duplicates.
 
-Shapes are those of one row of the batch. A value's level says how often it has to be computed: once, because
-it depends on parameters alone; for all steps together, because it depends on x; or within the loop over time,
-because it depends on the state.
+Shapes are those of one row: one sequence of the batch at one step. The level of a value is how often it is
+computed: once, if it depends on parameters alone; for all steps together, if it depends on x; within the loop
+over time, if it depends on a state.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Operand: TypeAlias = "Node | float"
 
 
 class Level(enum.IntEnum):
-    """How often a value has to be computed."""
+    """How often a value is computed."""
 
     ONCE = 0
     SEQUENCE = 1
@@ -34,24 +34,24 @@ class Level(enum.IntEnum):
 
 
 class ShapeError(Exception):
-    """Shapes that do not fit each other; says which."""
+    """Shapes that do not fit each other."""
 
 
 class ClosedGraphError(Exception):
-    """A value that was not there when the graph was closed."""
+    """A new node in a closed graph."""
 
 
 class Node:
-    """One value. Nodes of a graph are equal when they are the same object.
+    """One value. Nodes are equal if they are the same object.
 
     Attributes:
-        op: Name of the operation.
-        inputs: What it is applied to.
-        attr: What else defines it: a name, an axis, a number.
-        shape: Its shape in one row.
-        level: How often it has to be computed.
+        op: The name of the operation.
+        inputs: The operands.
+        attr: Other arguments: a name, an axis, a number.
+        shape: The shape in one row.
+        level: How often the value is computed.
         is_bool: Whether it is boolean rather than a number.
-        index: Place in the order of creation, in which inputs come before what uses them.
+        index: The position in the order of creation, in which inputs come before their users.
     """
 
     __slots__ = ("attr", "graph", "index", "inputs", "is_bool", "level", "op", "shape")
@@ -77,7 +77,7 @@ class Node:
 
     @property
     def value(self) -> float | None:
-        """The number that a constant is, or that a constant spread over a shape is."""
+        """The number of a constant or of a broadcast constant; None for other nodes."""
         node = self.inputs[0] if self.op == "broadcast" else self
         return node.attr if node.op == "constant" else None
 
@@ -126,7 +126,7 @@ class Node:
 
 
 class Graph:
-    """Values in the order of creation; the same operation on the same inputs is the same node.
+    """Nodes in the order of creation; the same operation on the same inputs is the same node.
 
     Args:
         operations: The table of element-wise operations.
@@ -136,7 +136,7 @@ class Graph:
         self.operations = operations
         self.nodes: list[Node] = []
         self.views: dict[Node, View | None] = {}
-        """Where the numbers of a node lie, as far as :func:`zoo.compiler.ir.views.view_of` was asked."""
+        """The cache of :func:`zoo.compiler.ir.views.view_of`."""
         self._is_closed = False
         self._known: dict[Hashable, Node] = {}
 
@@ -149,7 +149,7 @@ class Graph:
         level: Level | None = None,
         is_bool: bool = False,
     ) -> Node:
-        """The node of an operation; its level is the highest of its inputs' unless given."""
+        """Return the node of an operation. Its level is by default the highest level of its inputs."""
         key = (op, tuple(node.index for node in inputs), repr(attr), shape)
         if key not in self._known:
             if self._is_closed:
@@ -162,10 +162,10 @@ class Graph:
 
     @contextmanager
     def closed(self) -> Iterator[None]:
-        """Within the block, a value that is not there already is refused.
+        """Forbid new nodes within the block.
 
         Raises:
-            ClosedGraphError: within the block, where one is made.
+            ClosedGraphError: within the block, for a new node.
         """
         self._is_closed = True
         try:
@@ -174,14 +174,14 @@ class Graph:
             self._is_closed = False
 
     def constant(self, value: float, shape: Shape = ()) -> Node:
-        """A number, spread over a shape."""
+        """Return a number, broadcast to a shape."""
         return self.broadcast(self.node("constant", attr=float(value)), shape)
 
     def broadcast(self, node: Node, shape: Shape) -> Node:
-        """A value repeated along new axes in front and along axes of length one.
+        """Repeat a value along new axes in front and along axes of length one.
 
         Raises:
-            ShapeError: if it cannot be.
+            ShapeError: if the shapes do not fit.
         """
         if node.shape == shape:
             return node
@@ -192,10 +192,10 @@ class Graph:
         return self.node("broadcast", (node,), None, shape, is_bool=node.is_bool)
 
     def apply(self, name: str, *operands: Operand) -> Node:
-        """An element-wise operation of the table, its operands broadcast to one shape.
+        """Apply an element-wise operation of the table to operands, broadcast to one shape.
 
         Raises:
-            ShapeError: if they cannot be.
+            ShapeError: if the shapes do not fit.
         """
         nodes = [operand if isinstance(operand, Node) else self.constant(operand) for operand in operands]
         shape: Shape = ()
@@ -218,16 +218,16 @@ class Graph:
         return self.node(name, spread, None, shape, is_bool=operation.is_bool)
 
     def as_bool(self, node: Node) -> Node:
-        """A number as whether it is other than zero; a truth value as itself."""
+        """Convert a number to whether it differs from zero; a boolean stays as it is."""
         return node if node.is_bool else self.apply("not_equal", node, 0.0)
 
     def as_number(self, node: Node) -> Node:
-        """A truth value as one or zero; a number as itself."""
+        """Convert a boolean to one or zero; a number stays as it is."""
         return self.apply("where", node, 1.0, 0.0) if node.is_bool else node
 
 
 def _simplify_identity(name: str, nodes: list[Node], values: list[float | None]) -> Node | None:
-    """What an operation comes down to where an operand is zero or one, if it does."""
+    """The operand that an operation returns where another operand is zero or one; otherwise None."""
     if name == "add" and 0.0 in values:
         return nodes[1 - values.index(0.0)]
     if name == "multiply" and 1.0 in values:
@@ -245,7 +245,7 @@ def _simplify_identity(name: str, nodes: list[Node], values: list[float | None])
 
 @functools.lru_cache(maxsize=4096)
 def broadcast_shape(a: Shape, b: Shape) -> Shape:
-    """The shape of an operation on operands of two shapes, by NumPy's rule.
+    """Return the broadcast of two shapes, by NumPy's rule.
 
     Raises:
         ShapeError: if they do not fit for every I and H.
@@ -265,32 +265,32 @@ def broadcast_shape(a: Shape, b: Shape) -> Shape:
 
 
 def format_shape(shape: Shape) -> str:
-    """A shape as one writes it."""
+    """Format a shape as Python does: ``(4 * H,)``."""
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
 def ancestors(outputs: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) -> list[Node]:
-    """Every node that the outputs depend on, the outputs included, inputs first.
+    """Return every node that the outputs depend on, and the outputs, inputs first.
 
     Args:
-        outputs: Where to begin.
-        stop: Nodes whose inputs are not followed.
+        outputs: Nodes of one graph.
+        stop: Whether to skip the inputs of a node.
     """
-    found: dict[int, Node] = {}
+    reached: dict[int, Node] = {}
     waiting = list(outputs)
     while waiting:
         node = waiting.pop()
-        if node.index not in found:
-            found[node.index] = node
+        if node.index not in reached:
+            reached[node.index] = node
             if not stop(node):
                 waiting.extend(node.inputs)
-    return [found[index] for index in sorted(found)]
+    return [reached[index] for index in sorted(reached)]
 
 
 def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
-    """For every node its users among the nodes given, once for each use."""
-    found: dict[Node, list[Node]] = {}
+    """Return the users of every node, among some nodes, once for each use."""
+    users_of: dict[Node, list[Node]] = {}
     for node in nodes:
         for operand in node.inputs:
-            found.setdefault(operand, []).append(node)
-    return found
+            users_of.setdefault(operand, []).append(node)
+    return users_of

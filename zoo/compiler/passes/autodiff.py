@@ -1,6 +1,6 @@
-"""A cell's step and its step back, in one graph, and what the one keeps for the other.
+"""Automatic differentiation of a step, and the choice of the values to save for the backward pass.
 
-The step back as a graph, for NumPy: gradients of all that lies between what a step reads and makes.
+:func:`differentiate` serves the kernels, :func:`step_vjp` the interpreter.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from zoo.compiler.passes.simplify import (
 
 @dataclass(frozen=True)
 class StepGradient:
-    """The step forward and the step back.
+    """The graphs of the forward pass and the backward pass of one step.
 
     Args:
-        equations: The step, rewritten to run fast.
-        dy: Leaf, the gradient of the output.
-        dafter: Leaves, the gradients of the states after the step, by state.
-        dx: Gradient of x; None if x has none.
-        dparams: Gradients of the parameters; None where there is none.
-        dbefore: Gradients of the states before the step; None for discrete states.
-        kept: Values of the step forward that the step back reads.
-        trajectories: States whose values before every step the step back reads.
-        surrogate: Whether some derivative is not that of the function computed.
+        step_graph: The step, rewritten to run fast.
+        dy: Leaf: the gradient of the output.
+        dstate_out: Leaves: the gradients of the states after the step, by state.
+        dx: The gradient of x; None if x has none.
+        dparams: The gradients of the parameters; None for those without.
+        dstate_in: The gradients of the states before the step; None for discrete states.
+        saved: Values that the forward pass saves for the backward pass.
+        trajectories: States of which the backward pass reads the values before every step.
+        surrogate: Whether a derivative is replaced by another.
     """
 
     step_graph: StepGraph
@@ -53,146 +53,158 @@ class StepGradient:
     dx: Node | None
     dparams: Mapping[str, Node | None]
     dstate_in: Mapping[str, Node | None]
-    kept: tuple[Node, ...]
+    saved: tuple[Node, ...]
     trajectories: tuple[str, ...]
     surrogate: bool
 
     @property
     def forward_outputs(self) -> list[Node]:
-        """What the step forward makes."""
-        return [*self.step_graph.outputs, *self.kept]
+        """The results of the forward pass."""
+        return [*self.step_graph.outputs, *self.saved]
 
     @property
     def backward_outputs(self) -> list[Node]:
-        """What the step back makes."""
-        found = [*self.dstate_in.values(), self.dx, *self.dparams.values()]
-        return [node for node in found if node is not None]
+        """The results of the backward pass."""
+        gradients = [*self.dstate_in.values(), self.dx, *self.dparams.values()]
+        return [node for node in gradients if node is not None]
 
 
-def differentiate(equations: StepGraph) -> StepGradient:
-    """Derive the step back from a step."""
-    surrogate = bool(find_gradient_cuts(equations).names)
-    equations = equations.map_nodes(fuse_accumulations(equations.outputs))
-    equations = equations.map_nodes(merge_matmuls(equations.outputs))
-    equations = equations.map_nodes(push_slices_down(equations.outputs))
-    graph = equations.x.graph
-    dy = graph.node("dy", attr="dy", shape=equations.y.shape, level=Level.STEP)
-    dafter = {
-        name: graph.node("dafter", attr=name, shape=node.shape, level=Level.STEP)
-        for name, node in equations.new_states.items()
-        if not equations.cell.states[name].discrete
-    }
-    seeds = {equations.y: dy}
-    for name, gradient in dafter.items():
-        node = equations.new_states[name]
-        seeds[node] = seeds[node] + gradient if node in seeds else gradient
-    before = {name: equations.states[name] for name in dafter}
-    wanted = [equations.x, *equations.params.values(), *before.values()]
-    totals = gradients(seeds, wanted)
-    equations = replace(equations, names={**_gradient_names(equations, totals), **equations.names})
-    found = {node: totals[node] for node in wanted if node in totals}
+def differentiate(step_graph: StepGraph) -> StepGradient:
+    """Return the graphs of both passes of a step, rewritten to run fast."""
+    surrogate = bool(find_gradient_cuts(step_graph).names)
+    for rewriting in (fuse_accumulations, merge_matmuls, push_slices_down):
+        step_graph = step_graph.map_nodes(rewriting(step_graph.outputs))
+    graph = step_graph.x.graph
+    dy, dstate_out = _dy(step_graph), _dstate_out(step_graph)
+    before = {name: step_graph.states[name] for name in dstate_out}
+    sources = [step_graph.x, *step_graph.params.values(), *before.values()]
+    all_gradients = gradients(_seeds(step_graph, dy, dstate_out), sources)
+    step_graph = replace(step_graph, names={**_gradient_names(step_graph, all_gradients), **step_graph.names})
+    results = {node: all_gradients[node] for node in sources if node in all_gradients}
     for leaf in before.values():  # the loop carries zero for a state that the step does not read
-        found.setdefault(leaf, graph.constant(0.0, leaf.shape))
-    new = drop_derivative_markers([*equations.outputs, *found.values()])
-    equations = equations.map_nodes(new)
-    found = {leaf: new[gradient] for leaf, gradient in found.items()}
-    found = _simplify_backward(found, equations)
-    new = _save_slices(equations, found.values())
-    equations, found = equations.map_nodes(new), {leaf: new[gradient] for leaf, gradient in found.items()}
-    back = list(found.values())
-    kept, trajectories = _choose_saved(equations, back)
+        results.setdefault(leaf, graph.constant(0.0, leaf.shape))
+    new = drop_derivative_markers([*step_graph.outputs, *results.values()])
+    step_graph = step_graph.map_nodes(new)
+    results = {leaf: new[gradient] for leaf, gradient in results.items()}
+    results = _simplify_backward(results, step_graph)
+    new = _save_slices(step_graph, results.values())
+    step_graph, results = step_graph.map_nodes(new), {leaf: new[each] for leaf, each in results.items()}
+    saved, trajectories = _choose_saved(step_graph, list(results.values()))
     return StepGradient(
-        equations,
+        step_graph,
         dy,
-        dafter,
-        found.get(equations.x),
-        {name: found.get(leaf) for name, leaf in equations.params.items()},
-        {name: found.get(leaf) for name, leaf in equations.states.items()},
-        kept,
+        dstate_out,
+        results.get(step_graph.x),
+        {name: results.get(leaf) for name, leaf in step_graph.params.items()},
+        {name: results.get(leaf) for name, leaf in step_graph.states.items()},
+        saved,
         trajectories,
         surrogate,
     )
 
 
-def _gradient_names(equations: StepGraph, totals: Mapping[Node, Node]) -> dict[Node, str]:
-    """What the gradients of named values, of parameters and of pre-activations are called."""
-    names = {**{node: name for name, node in equations.params.items()}, **equations.names}
+def _dy(step_graph: StepGraph) -> Node:
+    return step_graph.x.graph.node("dy", attr="dy", shape=step_graph.y.shape, level=Level.STEP)
+
+
+def _dstate_out(step_graph: StepGraph) -> dict[str, Node]:
+    """The gradients of the continuous states after the step."""
+    graph, states = step_graph.x.graph, step_graph.cell.states
+    return {
+        name: graph.node("dafter", attr=name, shape=node.shape, level=Level.STEP)
+        for name, node in step_graph.new_states.items()
+        if not states[name].discrete
+    }
+
+
+def _seeds(step_graph: StepGraph, dy: Node | None, dstate_out: Mapping[str, Node]) -> dict[Node, Node]:
+    """The gradient of each result of the step; one node may be several results."""
+    seeds = {step_graph.y: dy} if dy is not None else {}
+    for name, gradient in dstate_out.items():
+        node = step_graph.new_states[name]
+        seeds[node] = seeds[node] + gradient if node in seeds else gradient
+    return seeds
+
+
+def _gradient_names(step_graph: StepGraph, totals: Mapping[Node, Node]) -> dict[Node, str]:
+    """The names of the gradients of named values, of parameters and of pre-activations."""
+    names = {**{node: name for name, node in step_graph.params.items()}, **step_graph.names}
     names |= {node: "a" for node in totals if node.op in PRODUCTS and node not in names}
     return {totals[node]: f"d{name}" for node, name in names.items() if node in totals}
 
 
-def _simplify_backward(found: dict[Node, Node], equations: StepGraph) -> dict[Node, Node]:
-    """The step back rewritten, the step forward left as it is."""
-    fixed = set(ancestors(equations.outputs))
+def _simplify_backward(results: dict[Node, Node], step_graph: StepGraph) -> dict[Node, Node]:
+    """Rewrite the backward pass; the forward pass stays as it is."""
+    fixed = set(ancestors(step_graph.outputs))
     for rewriting in (push_slices_down, fuse_accumulations):
-        new = rewriting(found.values(), fixed)
-        found = {leaf: new[gradient] for leaf, gradient in found.items()}
-    return found
+        new = rewriting(results.values(), fixed)
+        results = {leaf: new[gradient] for leaf, gradient in results.items()}
+    return results
 
 
-def _save_slices(equations: StepGraph, back: Iterable[Node]) -> dict[Node, Node]:
-    """Copies of the parts of products that the step back reads, where it reads not all of one.
+def _save_slices(step_graph: StepGraph, back: Iterable[Node]) -> dict[Node, Node]:
+    """Copy the slices of products that the backward pass reads, where it reads only some of a product.
 
-    A product of eight gates, of which one is read as it is, would else be kept for every step with all of
-    them: of what NAS keeps that was half, and a tenth of its time.
+    Without the copies all of a product is saved at every step, for example eight gates of which one is read.
+    That was half of the tape of NAS and a tenth of its time.
     """
-    back, forward = list(back), set(ancestors(equations.outputs))
-    parts: dict[Node, list[Node]] = {}
+    back, forward = list(back), set(ancestors(step_graph.outputs))
+    slices: dict[Node, list[Node]] = {}
     for node in ancestors(back, stop=lambda node: node in forward):
         base = _base(node)
         if node in forward and base.op in PRODUCTS and base.level != Level.ONCE:
-            parts.setdefault(base, []).append(node)
+            slices.setdefault(base, []).append(node)
     few = [
         each
-        for base, each in parts.items()
+        for base, each in slices.items()
         if base not in each and _element_count(each) < _element_count([base])
     ]
-    copied = {part for each in few for part in each}
+    copied = {node for each in few for node in each}
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         return copy(rebuild(node, inputs), Level.STEP) if node in copied else None
 
-    return rewrite([*equations.outputs, *back], rule)
+    return rewrite([*step_graph.outputs, *back], rule)
 
 
 def _element_count(nodes: Iterable[Node]) -> Fraction:
-    """How many numbers a row has of some values."""
+    """The number of elements of some values in one row."""
     return sum((product(node.shape).evaluate(GENERIC_SIZES) for node in nodes), Fraction(0))
 
 
-def _choose_saved(equations: StepGraph, back: Iterable[Node]) -> tuple[tuple[Node, ...], tuple[str, ...]]:
-    """Which values of the step forward to keep, and which states before it.
+def _choose_saved(step_graph: StepGraph, back: Iterable[Node]) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+    """Choose the values to save and the states whose trajectory to save.
 
-    What is dear is kept; what is cheap is computed again, if all it takes is kept or free.
+    Expensive values are saved. Cheap values are recomputed, if all their operands are saved or free.
     """
-    forward = set(ancestors(equations.outputs))
+    forward = set(ancestors(step_graph.outputs))
     reached = ancestors(back, stop=lambda node: node in forward)
-    wanted = [_base(node) for node in reached if node in forward and node.level != Level.ONCE]
-    wanted = [node for node in dict.fromkeys(wanted) if node.op not in LEAF_OPS]
-    kept = {node for node in wanted if _is_expensive(node)}
-    at_hand = set(kept)
-    for node in sorted(wanted, key=lambda node: node.index):
-        missing = _uncovered_expensive(node, at_hand)
+    read = [_base(node) for node in reached if node in forward and node.level != Level.ONCE]
+    read = [node for node in dict.fromkeys(read) if node.op not in LEAF_OPS]
+    saved = {node for node in read if _is_expensive(node)}
+    available = set(saved)
+    for node in sorted(read, key=lambda node: node.index):
+        missing = _uncovered_expensive(node, available)
         if missing:
             added = (
                 {node}
                 if not node.is_bool
-                else min(_comparison_operands(node, at_hand), missing, key=_element_count)
+                else min(_comparison_operands(node, available), missing, key=_element_count)
             )
-            kept |= added
-            at_hand |= added
+            saved |= added
+            available |= added
         else:
-            at_hand.add(node)
-    needed = ancestors(back, stop=lambda node: node in kept)
+            available.add(node)
+    needed = ancestors(back, stop=lambda node: node in saved)
     leaves = {node.attr for node in needed if node.op == "state"}
     return (
-        tuple(sorted(kept, key=lambda node: node.index)),
-        tuple(name for name in equations.states if name in leaves),
+        tuple(sorted(saved, key=lambda node: node.index)),
+        tuple(name for name in step_graph.states if name in leaves),
     )
 
 
 def _base(node: Node) -> Node:
-    """What holds the numbers of a view."""
+    """The node that holds the elements of a view."""
     while node.op in VIEWS:
         node = node.inputs[0]
     return node
@@ -203,13 +215,13 @@ def _is_expensive(node: Node) -> bool:
     return operation.expensive if operation is not None else node.op != "concat"
 
 
-def _comparison_operands(node: Node, at_hand: set[Node]) -> set[Node]:
-    """The numbers that a truth is made of, as far as they are not at hand."""
+def _comparison_operands(node: Node, available: set[Node]) -> set[Node]:
+    """The numbers that a boolean depends on, except those that are available."""
     compared: set[Node] = set()
     seen, waiting = {node}, [node]
     while waiting:
         operands = {
-            _base(operand) for operand in waiting.pop().inputs if _uncovered_expensive(operand, at_hand)
+            _base(operand) for operand in waiting.pop().inputs if _uncovered_expensive(operand, available)
         } - seen
         seen |= operands
         waiting += [each for each in operands if each.is_bool]
@@ -217,13 +229,13 @@ def _comparison_operands(node: Node, at_hand: set[Node]) -> set[Node]:
     return compared
 
 
-def _uncovered_expensive(node: Node, at_hand: set[Node]) -> set[Node]:
-    """The dear values that computing a node again would need beside those at hand."""
+def _uncovered_expensive(node: Node, available: set[Node]) -> set[Node]:
+    """The expensive values that recomputing a node needs in addition to the available ones."""
     missing: set[Node] = set()
     seen, waiting = set[Node](), [node]
     while waiting:
         node = _base(waiting.pop())
-        if node in seen or node in at_hand or node.op in LEAF_OPS or node.level == Level.ONCE:
+        if node in seen or node in available or node.op in LEAF_OPS or node.level == Level.ONCE:
             continue
         seen.add(node)
         if _is_expensive(node):
@@ -235,41 +247,40 @@ def _uncovered_expensive(node: Node, at_hand: set[Node]) -> set[Node]:
 
 @dataclass(frozen=True)
 class StepVJP:
-    """Gradients of ``sum(dy * y) + sum(dafter * after)`` over one step.
+    """Gradients of ``sum(dy * y) + sum(dstate_out * new_states)`` over one step.
 
     Args:
-        equations: The step.
-        dy: Leaf, the gradient of the output; None if that is left out.
-        dafter: Leaves, the gradients of the states after the step that what follows passes back, by state.
-        totals: Gradient of every value between the two; a value that is not there has none.
-        dbefore: Gradients of the states before the step, by state; zeros for those that have none.
+        step_graph: The step.
+        dy: Leaf: the gradient of the output; None without one.
+        dstate_out: Leaves: the gradients of the states after the step, from the later steps.
+        gradients: The gradient of every value of the step that has one.
+        dstate_in: The gradients of the states before the step; zeros for those without.
     """
 
     step_graph: StepGraph
     dy: Node | None
     dstate_out: Mapping[str, Node]
-    totals: Mapping[Node, Node]
+    gradients: Mapping[Node, Node]
     dstate_in: Mapping[str, Node]
 
     def gradient_of(self, node: Node) -> Node | None:
-        """The gradient of a value of the step, through everything that reads it; None if it has none.
+        """Return the gradient of a value of the step, through all its uses; None if it has none.
 
-        A new state that is no new value, but x or a state before the step, stands for itself: what else
-        reads x is not counted.
+        The gradient of a new state that is x or a state before the step excludes the other uses of that leaf.
         """
-        views: list[Node] = []  # what reads a view was made to read what it is a view of
-        while node.op in _VIEWS and node not in self.totals:
+        views: list[Node] = []  # operations on a view may read the value below it
+        while node.op in _VIEWS and node not in self.gradients:
             views.append(node)
             node = node.inputs[0]
-        gradient = self._seeded(node) if node.op in LEAF_OPS else self.totals.get(node)
+        gradient = self._seed(node) if node.op in LEAF_OPS else self.gradients.get(node)
         for view in reversed(views):
             gradient = None if gradient is None else _VIEWS[view.op](gradient, view)
         return gradient
 
-    def _seeded(self, node: Node) -> Node | None:
-        """The gradient of a result, from what follows the step alone."""
-        after = self.step_graph.new_states
-        seeds = [leaf for name, leaf in self.dstate_out.items() if after[name] is node]
+    def _seed(self, node: Node) -> Node | None:
+        """The gradient of a result from the later steps and from the output."""
+        new_states = self.step_graph.new_states
+        seeds = [leaf for name, leaf in self.dstate_out.items() if new_states[name] is node]
         seeds += [self.dy] if self.dy is not None and node is self.step_graph.y else []
         return functools.reduce(operator.add, seeds) if seeds else None
 
@@ -284,32 +295,23 @@ _VIEWS: dict[str, Callable[[Node, Node], Node]] = {
 
 @functools.lru_cache(maxsize=256)
 def step_vjp(cell: Cell, with_output: bool = True, with_params: bool = False) -> StepVJP:
-    """The step back of a cell.
+    """Return the gradients of a cell's step, for the interpreter.
 
     Args:
         cell: A cell that has a ``step``.
         with_output: Whether the output has a gradient of its own.
-        with_params: Whether the gradients of the parameters are wanted too.
+        with_params: Whether to return the gradients of the parameters too.
 
     Raises:
-        DefinitionError: if the ``step`` cannot be read.
+        DefinitionError: if the ``step`` cannot be traced.
     """
-    equations = step_graph_of(cell)
-    graph, seeds = equations.x.graph, dict[Node, Node]()
-    dy = graph.node("dy", attr="dy", shape=equations.y.shape, level=Level.STEP) if with_output else None
-    dafter = {
-        name: graph.node("dafter", attr=name, shape=node.shape, level=Level.STEP)
-        for name, node in equations.new_states.items()
-        if not cell.states[name].discrete
-    }
-    if dy is not None:
-        seeds[equations.y] = dy
-    for name, gradient in dafter.items():
-        node = equations.new_states[name]
-        seeds[node] = seeds[node] + gradient if node in seeds else gradient
-    before = {name: equations.states[name] for name in dafter}
-    wanted = [equations.x, *before.values(), *equations.inputs.values()]
-    wanted += equations.params.values() if with_params else []
-    totals = gradients(seeds, wanted)
-    dbefore = {name: totals.get(leaf, graph.constant(0.0, leaf.shape)) for name, leaf in before.items()}
-    return StepVJP(equations, dy, dafter, totals, dbefore)
+    step_graph = step_graph_of(cell)
+    dy = _dy(step_graph) if with_output else None
+    dstate_out = _dstate_out(step_graph)
+    before = {name: step_graph.states[name] for name in dstate_out}
+    sources = [step_graph.x, *before.values(), *step_graph.inputs.values()]
+    sources += step_graph.params.values() if with_params else []
+    all_gradients = gradients(_seeds(step_graph, dy, dstate_out), sources)
+    zero = step_graph.x.graph.constant
+    dstate_in = {name: all_gradients.get(leaf, zero(0.0, leaf.shape)) for name, leaf in before.items()}
+    return StepVJP(step_graph, dy, dstate_out, all_gradients, dstate_in)

@@ -14,7 +14,7 @@ from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Node, ancestors
 
 SHIFT = "shift"
-"""Attribute of a ``stop_gradient`` that changes no derivative: what a softmax subtracts."""
+"""Attribute of a ``stop_gradient`` that changes no derivative: the maximum that a softmax subtracts."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,23 @@ class GradientCuts:
         return frozenset(self.stopped + self.surrogate)
 
 
-def find_gradient_cuts(equations: StepGraph) -> GradientCuts:
+def find_gradient_cuts(step_graph: StepGraph) -> GradientCuts:
     """Find the variables of a step whose gradient is not its derivative, over a sequence of any length."""
-    variables = {"x": equations.x, **equations.states, **equations.params}
+    variables = {"x": step_graph.x, **step_graph.states, **step_graph.params}
     stopped, surrogate = (
-        _names(variables, _affected(equations, op)) for op in ("stop_gradient", "with_derivative")
+        _names(variables, _affected(step_graph, op)) for op in ("stop_gradient", "with_derivative")
     )
-    reached = _reach(_results(equations), _with_gradient)
+    reached = _reach(_results(step_graph), _with_gradient)
     without_gradient = tuple(
         name for name in dict.fromkeys(stopped + surrogate) if variables[name] not in reached
     )
-    operands = tuple(dict.fromkeys(_stop_gradient_operands(equations, variables)))
+    operands = tuple(dict.fromkeys(_stop_gradient_operands(step_graph, variables)))
     return GradientCuts(stopped, surrogate, without_gradient, operands)
 
 
-def _stop_gradient_operands(equations: StepGraph, variables: Mapping[str, Node]) -> Iterator[str]:
-    names = {**equations.names, **{node: name for name, node in variables.items()}}
-    for node in ancestors(_results(equations)):
+def _stop_gradient_operands(step_graph: StepGraph, variables: Mapping[str, Node]) -> Iterator[str]:
+    names = {**step_graph.names, **{node: name for name, node in variables.items()}}
+    for node in ancestors(_results(step_graph)):
         if node.op == "stop_gradient" and node.attr != SHIFT and node.inputs[0] in names:
             yield names[node.inputs[0]]
 
@@ -64,18 +64,21 @@ def _names(variables: Mapping[str, Node], nodes: Collection[Node]) -> tuple[str,
     return tuple(name for name, node in variables.items() if node in nodes)
 
 
-def _results(equations: StepGraph) -> list[Node]:
+def _results(step_graph: StepGraph) -> list[Node]:
     """The output and the continuous new states: the sources of the gradient."""
-    states = equations.cell.states
-    return [equations.y, *(node for name, node in equations.new_states.items() if not states[name].discrete)]
+    states = step_graph.cell.states
+    return [
+        step_graph.y,
+        *(node for name, node in step_graph.new_states.items() if not states[name].discrete),
+    ]
 
 
-def _affected(equations: StepGraph, op: str) -> set[Node]:
+def _affected(step_graph: StepGraph, op: str) -> set[Node]:
     """Values with a path through an operation to a result, in this step or a later one."""
-    results = _reach(_results(equations), _with_path)
+    results = _reach(_results(step_graph), _with_path)
     affected = _reach([node for node in results if node.op == op and node.attr != SHIFT], _with_path)
     while True:
-        late = [node for name, node in equations.new_states.items() if equations.states[name] in affected]
+        late = [node for name, node in step_graph.new_states.items() if step_graph.states[name] in affected]
         more = affected | _reach([node for node in late if node in results], _with_path)
         if more == affected:
             return affected
@@ -83,7 +86,7 @@ def _affected(equations: StepGraph, op: str) -> set[Node]:
 
 
 def _reach(nodes: Iterable[Node], operands: Callable[[Node], Sequence[Node]]) -> set[Node]:
-    """The nodes and all that lies before them on some kind of path."""
+    """The nodes, and all ancestors on some kind of path."""
     reached: set[Node] = set()
     waiting = list(nodes)
     while waiting:
@@ -95,7 +98,7 @@ def _reach(nodes: Iterable[Node], operands: Callable[[Node], Sequence[Node]]) ->
 
 
 def _with_gradient(node: Node) -> Sequence[Node]:
-    """The operands to which reverse mode hands a gradient on."""
+    """The operands that get a gradient in reverse mode."""
     if node.op == "with_derivative":
         return node.inputs[1:2]
     operation = node.graph.operations.get(node.op)
@@ -105,7 +108,7 @@ def _with_gradient(node: Node) -> Sequence[Node]:
 
 
 def _with_path(node: Node) -> Sequence[Node]:
-    """The operands from which there is a path, with the derivative of the operation or in its place."""
+    """The operands with a path to the result, with the derivative of the operation or another."""
     if node.op == "stop_gradient":
         return () if node.attr == SHIFT else node.inputs
     return node.inputs[:2] if node.op == "with_derivative" else _with_gradient(node)

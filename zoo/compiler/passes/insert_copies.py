@@ -1,4 +1,4 @@
-"""Copies where an address will not do: products want numbers side by side, results an array of their own."""
+"""Insert copies: operands of products must be contiguous, and results need distinct arrays."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, PRODUCTS, SUMS, VIE
 from zoo.compiler.ir.views import view_of
 from zoo.compiler.passes.simplify import NO_NODES, rebuild, rewrite
 
-# What is there before anything is computed.
+# Operations without inputs.
 LEAF_OPS = frozenset(
     ("x", "param", "buffer", "state", "input", "dy", "dafter", "constant", "array", "size", "eye")
 )
 
 
 def copy(node: Node, level: Level | None = None, attr: str | None = None) -> Node:
-    """A node whose numbers are those of another, in an array of its own."""
+    """Copy a node into an array of its own."""
     return node.graph.node("copy", (node,), attr, node.shape, level)
 
 
 def is_computed(node: Node) -> bool:
-    """Whether a node's numbers are made rather than found or addressed."""
+    """Return whether a node is neither a leaf nor a view."""
     return node.op not in LEAF_OPS and node.op not in VIEWS
 
 
 def insert_copies(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -> dict[Node, Node]:
-    """Put in the copies that products and impossible views need."""
+    """Insert the copies that products and reshapes without strides need."""
     outputs = list(outputs)
-    uses = {node: len(found) for node, found in users(ancestors(outputs)).items()}
+    uses = {node: len(each) for node, each in users(ancestors(outputs)).items()}
     for output in outputs:
         uses[output] = uses.get(output, 0) + 1
 
@@ -49,14 +49,14 @@ def insert_copies(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -
 
 
 def _contiguous(operand: Node, user: Node) -> Node:
-    """An operand whose numbers are a window of some array's row; all of it where the operand is many rows."""
+    """A contiguous operand: a window of a row of an array, or a whole array if the operand has many rows."""
     view = view_of(operand)
     level = Level.STEP if user.op in SUMS else user.level  # a sum over rows has one value, but reads rows
     shared = level == Level.ONCE
     if (
         view is None
         or not view.is_window
-        or view.base.op in _NUMBERS
+        or view.base.op in _NOT_STORED
         or (view.base.level == Level.ONCE) != shared
     ):
         return copy(operand, max(level, operand.level) if operand.level == Level.ONCE else None)
@@ -65,12 +65,12 @@ def _contiguous(operand: Node, user: Node) -> Node:
     return operand if view.is_whole or not (many or with_x) else copy(operand)
 
 
-# Leaves that are in no array.
-_NUMBERS = ("constant", "size", "eye", "array")
+# Leaves that are not stored in arrays.
+_NOT_STORED = ("constant", "size", "eye", "array")
 
 
 def _whole_matrix(w: Node) -> Node:
-    """A matrix (or stack of them) that is an array, some rows of one, or either of them transposed."""
+    """A matrix or stack of matrices that is an array, some rows of one, or a transpose of either."""
     inner = ops.transpose_last(w) if w.op == "transpose" else w
     for each in (w, inner):
         view = view_of(each)
@@ -83,20 +83,20 @@ _ARRAYS = ("param", "buffer")
 
 
 def _distinct(base: Node, product: Node, uses: int) -> Node:
-    """What a product is added to, in an array that nothing else reads."""
+    """The initial value of an accumulated product, in an array that nothing else reads."""
     if product.inputs[0].op == "x":  # the bias of a projection: any array will do
         return base if base.op in _ARRAYS or is_computed(base) else copy(base)
     return base if is_computed(base) and uses == 1 and base.level != Level.ONCE else copy(base, product.level)
 
 
 def ensure_distinct(outputs: Iterable[Node], taken: Iterable[Node] = ()) -> list[Node]:
-    """Results that each have an array of their own."""
+    """Copy results where needed, so that each has an array of its own."""
     seen = set(taken)
-    found = []
+    distinct = []
     for position, node in enumerate(outputs):
         if not is_computed(node) or node in seen:
             level = None if node.level != Level.ONCE else node.level
             node = copy(node, level, f"result {position}")
         seen.add(node)
-        found.append(node)
-    return found
+        distinct.append(node)
+    return distinct

@@ -1,4 +1,4 @@
-"""Reverse mode over the graph of one step: the graph of the step back."""
+"""Reverse-mode differentiation of a graph, and the gradient rules of structural operations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from zoo.compiler.ir.views import GENERIC_SIZES
 
 @dataclass(frozen=True)
 class SliceGradient:
-    """A gradient that belongs to the entries from ``start`` to ``stop`` along an axis."""
+    """The gradient of the entries from ``start`` to ``stop`` along an axis."""
 
     axis: int
     start: Dim
@@ -43,84 +43,84 @@ class SliceGradient:
 Contribution: TypeAlias = "Node | SliceGradient | None"
 
 
-def gradients(seeds: Mapping[Node, Node], wanted: Iterable[Node]) -> dict[Node, Node]:
-    """The gradients of ``sum(seed * output)``, over all rows and steps, with respect to some nodes.
+def gradients(seeds: Mapping[Node, Node], sources: Iterable[Node]) -> dict[Node, Node]:
+    """Return the gradients of ``sum(seed * output)``, over all rows and steps.
 
     Args:
-        seeds: Outputs and the gradients with respect to them.
-        wanted: Leaves.
+        seeds: The gradient of each output.
+        sources: Leaves to differentiate with respect to.
 
     Returns:
-        The gradient of every node between the two. A leaf on which no output depends, or only through what
-        has no derivative, has none.
+        The gradient of every node between sources and outputs. A source on which no output depends, or only
+        through operations without derivative, has none.
     """
-    active = _dependents(wanted, seeds)
+    active = _dependents(sources, seeds)
     collected: dict[Node, list[Node | SliceGradient]] = {node: [] for node in active}
     for output, gradient in seeds.items():
         if output in collected:
             collected[output].append(_sum_over_rows(output, gradient))
-    found = {}
+    gradient_of = {}
     for node in reversed(active):
         if collected[node]:
-            found[node] = _accumulate(node, collected[node])
-            for operand, contribution in zip(node.inputs, _vjp_of(node, found[node]), strict=False):
+            gradient_of[node] = _accumulate(node, collected[node])
+            for operand, contribution in zip(node.inputs, _vjp_of(node, gradient_of[node]), strict=False):
                 if contribution is not None and operand in collected:
                     collected[operand].append(_sum_over_rows(operand, contribution))
-    return found
+    return gradient_of
 
 
-def _dependents(wanted: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
-    """The ancestors of the outputs that depend on what is wanted, inputs first."""
-    found: dict[Node, None] = dict.fromkeys(wanted)
+def _dependents(sources: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
+    """The ancestors of the outputs that depend on the sources, inputs first."""
+    dependents = set(sources)
     nodes = ancestors(outputs)
     for node in nodes:
-        if any(operand in found for operand in node.inputs):
-            found[node] = None
-    return [node for node in nodes if node in found]
+        if any(operand in dependents for operand in node.inputs):
+            dependents.add(node)
+    return [node for node in nodes if node in dependents]
 
 
 def _sum_over_rows(operand: Node, contribution: Node | SliceGradient) -> Node | SliceGradient:
-    """A contribution to what all rows share, summed over the rows."""
+    """Sum a contribution over the rows if they share the operand."""
     if operand.level != Level.ONCE:
         return contribution
     if isinstance(contribution, SliceGradient):
-        gradient = _shared(contribution.gradient)
+        gradient = _row_sum(contribution.gradient)
         return SliceGradient(contribution.axis, contribution.start, contribution.stop, gradient)
-    return _shared(contribution)
+    return _row_sum(contribution)
 
 
-def _shared(gradient: Node) -> Node:
+def _row_sum(gradient: Node) -> Node:
     return gradient if gradient.level == Level.ONCE else row_sum(gradient)
 
 
 def _accumulate(node: Node, contributions: list[Node | SliceGradient]) -> Node:
     whole = [each for each in contributions if isinstance(each, Node)]
-    pieces = [each for each in contributions if isinstance(each, SliceGradient)]
-    for axis in sorted({piece.axis for piece in pieces}):
-        whole += _assemble_slices(node, axis, [piece for piece in pieces if piece.axis == axis])
+    slices = [each for each in contributions if isinstance(each, SliceGradient)]
+    for axis in sorted({each.axis for each in slices}):
+        whole += _assemble_slices(node, axis, [each for each in slices if each.axis == axis])
     total = whole[0]
     for each in whole[1:]:
         total = total + each
     return total
 
 
-def _assemble_slices(node: Node, axis: int, pieces: list[SliceGradient]) -> list[Node]:
-    """Pieces put side by side, with zeros between them; as many arrays as it takes where they may overlap.
+def _assemble_slices(node: Node, axis: int, slices: list[SliceGradient]) -> list[Node]:
+    """Concatenate slices with zeros between them. Slices that overlap for some I and H get separate arrays.
 
-    They must lie apart whatever I and H are; ``h[:H/2]`` and ``h[I:]`` do only where I is large.
+    For example ``h[:H/2]`` and ``h[I:]`` overlap unless I is large.
     """
-    waiting = sorted(pieces, key=lambda piece: piece.start.evaluate(GENERIC_SIZES))
+    waiting = sorted(slices, key=lambda each: each.start.evaluate(GENERIC_SIZES))
     arrays = []
     while waiting:
         row: list[Node] = []
         end, left = as_dim(0), []
-        for piece in waiting:
-            if row and -1 in (piece.start - end).signs():
-                left.append(piece)
+        for each in waiting:
+            if row and -1 in (each.start - end).signs():
+                left.append(each)
                 continue
-            row += _zeros(node, axis, piece.start - end)
-            row.append(piece.gradient)
-            end = piece.stop
+            row += _zeros(node, axis, each.start - end)
+            row.append(each.gradient)
+            end = each.stop
         row += _zeros(node, axis, node.shape[axis] - end)
         arrays.append(concatenate(row, axis))
         waiting = left
@@ -134,7 +134,7 @@ def _zeros(node: Node, axis: int, length: Dim) -> list[Node]:
 
 
 def _vjp_of(node: Node, g: Node) -> tuple[Contribution, ...]:
-    """The gradients of a node's inputs."""
+    """The contributions of a node to the gradients of its inputs."""
     operation = node.graph.operations.get(node.op)
     if operation is not None:
         return operation.vjp(g, node, *node.inputs) if operation.vjp else ()
@@ -162,7 +162,7 @@ def _stride(node: Node, g: Node) -> tuple[SliceGradient]:
 
 
 def _with_zeros_between(g: Node, axis: int, step: Dim) -> Node:
-    """Entries along an axis ``step`` apart."""
+    """Put ``step - 1`` zeros between the entries along an axis."""
     if step == ONE:
         return g
     before, length, after = g.shape[:axis], g.shape[axis], g.shape[axis + 1 :]
@@ -174,12 +174,12 @@ def _with_zeros_between(g: Node, axis: int, step: Dim) -> Node:
 
 
 def _concat(node: Node, g: Node) -> tuple[Node, ...]:
-    place, pieces = as_dim(0), []
+    start, gradients_of_inputs = as_dim(0), []
     for operand in node.inputs:
-        end = place + operand.shape[node.attr]
-        pieces.append(slice_axis(g, node.attr, place, end))
-        place = end
-    return tuple(pieces)
+        stop = start + operand.shape[node.attr]
+        gradients_of_inputs.append(slice_axis(g, node.attr, start, stop))
+        start = stop
+    return tuple(gradients_of_inputs)
 
 
 def _reshape(node: Node, g: Node) -> tuple[Node]:
@@ -191,7 +191,7 @@ def _transpose(node: Node, g: Node) -> tuple[Node]:
 
 
 def _spread_over(node: Node, value: Node) -> Node:
-    """What a reduction gave, spread over what it reduced."""
+    """Broadcast a value of a reduction's shape to that of its operand."""
     operand = node.inputs[0]
     return node.graph.broadcast(reshape(value, with_ones(value.shape, node.attr)), operand.shape)
 
@@ -201,7 +201,7 @@ def _sum(node: Node, g: Node) -> tuple[Node]:
 
 
 def _max(node: Node, g: Node) -> tuple[Node]:
-    """To the largest entry; in equal parts where several are."""
+    """The largest entry gets the gradient; several of them share it equally."""
     graph = node.graph
     largest = graph.apply("equal", node.inputs[0], _spread_over(node, node))
     share = g / reduce(graph.as_number(largest), "sum", node.attr)
@@ -214,14 +214,14 @@ def _cumsum(node: Node, g: Node) -> tuple[Node]:
 
 
 def _recurrence(node: Node, g: Node) -> tuple[Node, Node]:
-    """That of ``b`` is a recurrence the other way, in which each factor is met one entry later."""
+    """The gradient of ``b`` is a recurrence in the other direction, with the factors shifted by one entry."""
     (axis, reverse), a = node.attr, node.inputs[0]
     db = recurrence(_shift(a, axis, back=not reverse), g, axis, not reverse)
     return db * _shift(node, axis, back=reverse), db
 
 
 def _shift(node: Node, axis: int, back: bool) -> Node:
-    """Entries moved on by one place along an axis, or back; zero at the end that becomes free."""
+    """Shift the entries along an axis by one, forwards or backwards; the first or last one becomes zero."""
     length = node.shape[axis]
     zero = node.graph.constant(0.0, (*node.shape[:axis], ONE, *node.shape[axis + 1 :]))
     if back:
@@ -231,7 +231,7 @@ def _shift(node: Node, axis: int, back: bool) -> Node:
 
 def _dot(node: Node, g: Node) -> tuple[Node, ...]:
     a, w, *base = node.inputs
-    if node.level == Level.ONCE:  # parameters times parameters: there are no rows to sum over
+    if node.level == Level.ONCE:  # parameters times parameters: no rows to sum over
         return matmul(g, transpose_last(w)), _product_of_shared(a, g), *(g for _ in base)
     back = node.graph.node("dot", (g, transpose_last(w)), None, (*g.shape[:-1], w.shape[0]))
     return (back, outer(a, g), *(g for _ in base))
@@ -246,7 +246,7 @@ def _product_of_shared(a: Node, g: Node) -> Node:
 def _dot_heads(node: Node, g: Node) -> tuple[Node, ...]:
     a, w, *base = node.inputs
     back = node.graph.node("dot_heads", (g, transpose_last(w)), None, a.shape)
-    if node.level == Level.ONCE:  # parameters times parameters: there are no rows to sum over
+    if node.level == Level.ONCE:  # parameters times parameters: no rows to sum over
         dw = reshape(a, (*a.shape, ONE)) * reshape(g, (g.shape[0], ONE, g.shape[1]))
         return back, dw, *(g for _ in base)
     return back, outer_heads(a, g), *(g for _ in base)

@@ -1,8 +1,7 @@
-"""Rewriting a graph into one that runs faster: sums of products, slices, and what only the derivative sees.
+"""Rewrites of a graph that make it run faster: sums of products, slices, markers of derivatives.
 
-Each rewriting takes the outputs of a graph and returns, for every node they depend on, what takes its place.
-Nodes in ``fixed`` stay as they are: the step back refers to values of the step forward, which it must not
-change.
+Each rewrite takes the outputs of a graph and maps every node that they depend on to its replacement. Nodes in
+``fixed`` stay as they are: the backward pass reads values of the forward pass, which it must not change.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.graph import Level, Node, ancestors, users
 
-# Given a node and its new inputs: what takes its place, or None for the same operation.
+# From a node and its new inputs to its replacement, or None for the same operation.
 Rule = Callable[[Node, tuple[Node, ...]], "Node | None"]
 NO_NODES: frozenset[Node] = frozenset()
 
@@ -24,20 +23,20 @@ def rewrite(
     fixed: Collection[Node] = NO_NODES,
     new: dict[Node, Node] | None = None,
 ) -> dict[Node, Node]:
-    """Every ancestor of the outputs, inputs first, put through a rule; ``new`` is filled as it goes."""
+    """Apply a rule to every ancestor of the outputs, inputs first; ``new`` collects the replacements."""
     new = {} if new is None else new
     for node in ancestors(outputs):
         if node in fixed:
             new[node] = node
             continue
         inputs = tuple(new[operand] for operand in node.inputs)
-        found = rule(node, inputs)
-        new[node] = found if found is not None else rebuild(node, inputs)
+        replacement = rule(node, inputs)
+        new[node] = replacement if replacement is not None else rebuild(node, inputs)
     return new
 
 
 def rebuild(node: Node, inputs: tuple[Node, ...]) -> Node:
-    """The operation of a node on other inputs of the same shapes."""
+    """Apply the operation of a node to other inputs of the same shapes."""
     if inputs == node.inputs:
         return node
     if node.op in node.graph.operations:
@@ -64,7 +63,7 @@ _REBUILD: dict[str, Callable[..., Node]] = {
 
 
 def drop_derivative_markers(outputs: Iterable[Node]) -> dict[Node, Node]:
-    """Take out what only mattered to the derivative, once that has been taken."""
+    """Remove the operations that only change the derivative, after differentiation."""
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         return inputs[0] if node.op in ("stop_gradient", "with_derivative") else None
@@ -73,14 +72,14 @@ def drop_derivative_markers(outputs: Iterable[Node]) -> dict[Node, Node]:
 
 
 def fuse_accumulations(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -> dict[Node, Node]:
-    """Make a sum with products in it one running sum: ``b``, then ``+ x Wx``, then ``+ h Wh``.
+    """Turn a sum of products into a chain of accumulations: ``b``, then ``+ x Wx``, then ``+ h Wh``.
 
-    A product adds to an array in place, so a sum of products costs no additions of its own; and what
-    depends on x alone comes first, so that it can be computed for all steps at once.
+    A product adds to an array in place, so the chain needs no additions. Terms that depend on x alone come
+    first, so that they are computed for all steps at once.
     """
     outputs = list(outputs)
     nodes = [node for node in ancestors(outputs) if node not in fixed]
-    uses = {node: len(found) for node, found in users(nodes).items()}
+    uses = {node: len(each) for node, each in users(nodes).items()}
     for output in outputs:
         uses[output] = uses.get(output, 0) + 1
     inner = {
@@ -90,9 +89,9 @@ def fuse_accumulations(outputs: Iterable[Node], fixed: Collection[Node] = NO_NOD
         for operand in node.inputs
         if operand.op == "add" and uses[operand] == 1 and operand not in fixed
     }
-    new: dict[Node, Node] = {}  # the rule looks at terms deeper than a node's own inputs
+    new: dict[Node, Node] = {}  # the rule reads terms deeper than a node's own inputs
 
-    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:  # noqa: ARG001 - as every rule
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:  # noqa: ARG001 - the signature of a rule
         if node.op != "add" or node in inner:
             return None
         terms = _terms(node, inner)
@@ -108,15 +107,15 @@ def fuse_accumulations(outputs: Iterable[Node], fixed: Collection[Node] = NO_NOD
 
 def _terms(node: Node, inner: set[Node]) -> list[Node]:
     """The terms of a sum, in order."""
-    found: list[Node] = []
+    terms: list[Node] = []
     waiting = [*reversed(node.inputs)]
     while waiting:
         operand = waiting.pop()
         if operand in inner:
             waiting += reversed(operand.inputs)
         else:
-            found.append(operand)
-    return found
+            terms.append(operand)
+    return terms
 
 
 def _is_product(node: Node) -> bool:
@@ -124,10 +123,10 @@ def _is_product(node: Node) -> bool:
 
 
 def _running_sum(products: list[Node], others: list[Node], is_output: bool) -> Node:
-    """What is known before the loop over time, then the products, then the rest.
+    """Terms known before the loop over time, then the products, then the rest.
 
-    An output is written anyway, so there everything else comes first; elsewhere the rest is better added
-    where the sum is read. One product of x itself is enough: it is no addition in place (inputs.py).
+    An output is written in any case, so there all other terms come first; elsewhere the rest is better added
+    where the sum is read. Only one product of x is in the chain: it does not add in place.
     """
     order = sorted(products, key=lambda node: (node.level, node.index))
     of_x = [node for node in order if node.inputs[0].op == "x"]
@@ -152,7 +151,7 @@ def _sum(nodes: list[Node]) -> Node | None:
 
 
 def push_slices_down(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -> dict[Node, Node]:
-    """Slice operands rather than results, where nothing but slices of a result is used."""
+    """Slice operands in place of results, where only slices of an element-wise result are used."""
     outputs = list(outputs)
     nodes = [node for node in ancestors(outputs) if node not in fixed]
     used_by = users(nodes)
@@ -163,12 +162,12 @@ def push_slices_down(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES
             only_sliced.add(node)
 
     narrow: set[Node] = set()
-    parts: dict[Hashable, dict[Node, Node]] = {}
+    slices: dict[Hashable, dict[Node, Node]] = {}
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         pushed = None
         if node.op == "slice":
-            pushed = _pushed(inputs[0], node.attr, narrow, parts.setdefault(node.attr, {}))
+            pushed = _pushed_slice(inputs[0], node.attr, narrow, slices.setdefault(node.attr, {}))
         if node in only_sliced:
             pushed = rebuild(node, inputs)
             narrow.add(pushed)
@@ -177,17 +176,17 @@ def push_slices_down(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES
     return rewrite(outputs, rule, fixed)
 
 
-def _pushed(node: Node, attr: Any, narrow: set[Node], made: dict[Node, Node]) -> Node:
-    """A slice of a value; ``made`` holds the same slice of other values, and is filled as it goes."""
+def _pushed_slice(node: Node, attr: Any, narrow: set[Node], slices: dict[Node, Node]) -> Node:
+    """A slice of a value; ``slices`` collects the same slice of other values."""
     waiting = [node]
     while waiting:
         each = waiting[-1]
         if each not in narrow or each.op not in each.graph.operations:
-            made[each] = ops.slice_axis(each, *attr)
-        elif missing := [operand for operand in each.inputs if operand not in made]:
+            slices[each] = ops.slice_axis(each, *attr)
+        elif missing := [operand for operand in each.inputs if operand not in slices]:
             waiting += reversed(missing)
             continue
-        elif each not in made:
-            made[each] = each.graph.apply(each.op, *(made[operand] for operand in each.inputs))
+        elif each not in slices:
+            slices[each] = each.graph.apply(each.op, *(slices[operand] for operand in each.inputs))
         waiting.pop()
-    return made[node]
+    return slices[node]

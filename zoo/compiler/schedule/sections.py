@@ -69,7 +69,7 @@ def gradient_with_copies(derivation: StepGradient) -> StepGradient:
         dx=dx,
         dparams={name: dparams.get(name) for name in derivation.dparams},
         dstate_in={name: distinct_dstate.get(name) for name in derivation.dstate_in},
-        kept=tuple(new[node] for node in derivation.kept),
+        saved=tuple(new[node] for node in derivation.saved),
     )
     return _with_stored_trajectories(copied)
 
@@ -91,7 +91,7 @@ def _with_stored_trajectories(derivation: StepGradient) -> StepGradient:
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         return rebuild(node, tuple(map(stored, inputs))) if node in deferred else None
 
-    new = rewrite(derivation.backward_outputs, rule, fixed=set(derivation.kept))
+    new = rewrite(derivation.backward_outputs, rule, fixed=set(derivation.saved))
     return replace(
         derivation,
         dx=None if derivation.dx is None else new[derivation.dx],
@@ -101,14 +101,14 @@ def _with_stored_trajectories(derivation: StepGradient) -> StepGradient:
 
 def _backward_nodes(derivation: StepGradient) -> list[Node]:
     """All values of the backward pass, inputs first."""
-    available = set(derivation.kept)
+    available = set(derivation.saved)
     reached = ancestors(derivation.backward_outputs, stop=lambda node: node in available)
     return [node for node in reached if node not in available]
 
 
 def _deferrable(derivation: StepGradient, nodes: Iterable[Node]) -> set[Node]:
     """The values that can wait for the end of the loop: products, and values that depend on them."""
-    available = set(derivation.kept)
+    available = set(derivation.saved)
     dstate = [node for node in derivation.dstate_in.values() if node is not None]
     loop = set(ancestors(dstate, stop=lambda node: node in available))
     deferred: set[Node] = set()
