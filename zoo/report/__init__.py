@@ -1,12 +1,12 @@
-"""Reports: a run or a comparison as one HTML page, and its pictures as files for papers.
+"""Reports: a run or a comparison as one HTML page, and its figures as files for papers.
 
 >>> report = zoo.report.make_report("runs/first")
 >>> zoo.report.write_page(report, "first.html")
 >>> zoo.report.write_figures(report, "figures", "svg")
 
-The way: what a directory holds becomes blocks of plain data (``zoo.report.run``, ``zoo.report.comparison``,
-``zoo.report.blocks``), and both the page (``zoo.report.page``, ``assets``) and the figures
-(``zoo.report.figures``) are drawn from those.
+A directory becomes blocks of plain data (``zoo.report.run``, ``zoo.report.comparison``,
+``zoo.report.blocks``). The page (``zoo.report.page``, ``assets``) and the figures (``zoo.report.figures``)
+are drawn from those.
 """
 
 from zoo.report.blocks import Report

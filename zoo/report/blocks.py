@@ -1,13 +1,4 @@
-"""Hidden units over what a model read.
-
-Words: samples, facts, paragraphs; and a drawing that comes as text.
-
-Tables, some of whose columns are heat maps.
-
-Charts: axes, lines and points, levels to compare with.
-
-A report: sections of blocks, and the form in which a page gets them.
-"""
+"""A report as plain data: sections of blocks, such as charts, tables, hidden units and text."""
 
 from __future__ import annotations
 
@@ -17,18 +8,18 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class StateUnits:
-    """What the units of one state held while a text was read.
+    """Activations of the units of one state over a text.
 
     Args:
-        name: As in ``rnn.params``: ``l0.h``.
-        label: For people: ``layer 1, h``.
-        numbers: Which unit each row is, ``U`` of them.
-        total: How many units the state has.
+        name: Name of the state, ``l0.h``.
+        label: Its label, ``layer 1, h``.
+        numbers: Indices of the ``U`` units shown.
+        total: Number of units of the state.
         peaks: Largest magnitude of each unit.
         spreads: Standard deviation of each unit.
         levels: ``(U, N)`` signed bytes in base64; 127 is the peak of the unit.
-        features: For each unit the feature it follows most, as an index into ``Units.features``.
-        correlations: And how closely, from -1 to 1.
+        features: Index into ``Units.features`` of the best correlated feature of each unit.
+        correlations: Its correlation, from -1 to 1.
     """
 
     name: str
@@ -47,12 +38,12 @@ class Units:
     """Hidden units as colour over a text of N symbols.
 
     Args:
-        name: Its place on the page.
-        title: Above it.
+        name: Anchor on the page.
+        title: The title.
         symbols: The text.
-        surprise: What each symbol cost the model before it was read, in bits; the first has None.
-        states: What the units held after each symbol.
-        features: What units are compared with: ``inside quotes``.
+        surprise: Cost of each symbol for the model in bits; None for the first.
+        states: Activations after each symbol.
+        features: Names of the features of the text: ``inside quotes``.
         note: A sentence below it.
     """
 
@@ -68,7 +59,7 @@ class Units:
 
 @dataclass(frozen=True)
 class Samples:
-    """Texts that the model wrote, by step."""
+    """Texts that the model generated, by step."""
 
     kind: ClassVar[str] = "samples"
     name: str
@@ -80,13 +71,13 @@ class Samples:
 
 @dataclass(frozen=True)
 class KeyValue:
-    """A name and what it stands for.
+    """A name and its value.
 
     Args:
         label: The name.
-        text: What it stands for.
-        marked: Whether it stands out, as a setting that is not the default.
-        link: Where the text leads, an ``https`` address; empty for nowhere.
+        text: The value.
+        marked: Whether it is highlighted, as a setting that is not the default.
+        link: An ``https`` address for the text; empty for none.
     """
 
     label: str
@@ -109,7 +100,7 @@ class KeyValues:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph, or if ``fixed`` a block in which every space counts; addresses in it become links."""
+    """A paragraph, or a preformatted block if ``fixed``; addresses become links."""
 
     kind: ClassVar[str] = "text"
     text: str
@@ -119,7 +110,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Paragraphs:
-    """Paragraphs and fixed blocks that belong together."""
+    """A group of paragraphs and preformatted blocks."""
 
     kind: ClassVar[str] = "prose"
     name: str
@@ -130,12 +121,12 @@ class Paragraphs:
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG drawing that zoo made.
+    """An SVG drawing.
 
     Args:
-        name: Its place on the page.
-        title: What it shows, also for those who cannot see it.
-        svg: Its text.
+        name: Anchor on the page.
+        title: The title, also for screen readers.
+        svg: The SVG text.
         note: A sentence below it.
     """
 
@@ -153,8 +144,8 @@ class Column:
     Args:
         label: Its heading.
         style: ``text``, or as for :class:`Axis`.
-        help: What it is, in a sentence.
-        heat: Whether its entries have a shade as background.
+        help: A sentence about it.
+        heat: Whether its cells have a shade as background.
     """
 
     label: str
@@ -165,11 +156,11 @@ class Column:
 
 @dataclass(frozen=True)
 class TableCell:
-    """One place of a table.
+    """One cell of a table.
 
     Args:
-        value: What it is sorted by, and shown as unless there is a text; None for nothing.
-        text: What is shown.
+        value: The value to sort by, and to show without ``text``; None for an empty cell.
+        text: The text to show.
         shade: From 0, the worst, to 1, the best; None for no background.
     """
 
@@ -180,15 +171,15 @@ class TableCell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that the reader can sort; the first column names the row.
+    """A sortable table; the first column names the row.
 
     Args:
-        name: Its place on the page, and the name of its file where it has shades.
-        title: Above it.
+        name: Anchor on the page, and name of the figure of a table with shades.
+        title: The title.
         columns: The columns.
-        rows: An entry for each column.
+        rows: One cell for each column.
         note: A sentence below it.
-        wide: Whether it takes the whole width of the page.
+        wide: Whether it takes the full width of the page.
     """
 
     kind: ClassVar[str] = "table"
@@ -208,12 +199,12 @@ class Axis:
     """One axis of a chart.
 
     Args:
-        label: What is along it, with its unit.
-        style: How numbers are written: ``number``, ``integer``, ``share`` or ``seconds``.
+        label: Its label, with the unit.
+        style: Format of numbers: ``number``, ``integer``, ``share`` or ``seconds``.
         log: Whether it is logarithmic at first.
-        switch: Whether the reader can choose between linear and logarithmic.
-        low: Where it begins at most, if that is fixed.
-        high: Where it ends at least.
+        switch: Whether the page has a switch between linear and logarithmic.
+        low: Upper bound of its beginning, if fixed.
+        high: Lower bound of its end, if fixed.
     """
 
     label: str
@@ -229,15 +220,15 @@ class Series:
     """A line, or points.
 
     Args:
-        name: What the legend says; several series may share a name, and then an entry.
-        x: Where, in ascending order for a line.
-        y: How much; None is a gap.
-        slot: Which colour and dash or marker; the same thing has the same slot in every chart.
-        shade: In place of a slot for what is in an order, such as steps of training: 0 early, 1 late.
-        thin: Whether it stands back behind a line of the same name.
+        name: Name in the legend; several series with one name share an entry.
+        x: Horizontal positions, in ascending order for a line.
+        y: Values; None is a gap.
+        slot: Index of colour and dash or marker; a cell has the same slot in every chart.
+        shade: Replaces the slot for ordered series, such as steps of training: 0 early, 1 late.
+        thin: Whether it is thin and pale, behind a line of the same name.
         marks: Points instead of a line.
-        notes: What else is to be told of each point.
-        group: Under which choice of the chart it is shown; empty for always.
+        notes: A text for each point.
+        group: The choice of the chart that shows it; empty for always.
     """
 
     name: str
@@ -253,7 +244,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Reference:
-    """A level to compare with, drawn across the chart with its value: a published threshold, a limit."""
+    """A horizontal line at a reference level: a published threshold, a limit."""
 
     label: str
     y: float
@@ -264,15 +255,15 @@ class Chart:
     """Lines or points between two axes.
 
     Args:
-        name: Name of its file and of its place on the page.
-        title: Above it.
+        name: Name of its file and anchor on the page.
+        title: The title.
         x: The horizontal axis.
         y: The vertical axis.
-        series: What is drawn, later over earlier.
-        references: Levels to compare with.
+        series: The series, later over earlier.
+        references: Reference levels.
         note: A sentence below it.
-        choose: What the groups of the series are: ``state``; empty where there are none.
-        wide: Whether it takes the whole width of the page.
+        choose: What the groups of the series are: ``state``; empty without groups.
+        wide: Whether it takes the full width of the page.
     """
 
     kind: ClassVar[str] = "chart"
@@ -301,7 +292,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Tile:
-    """One of the numbers at the top."""
+    """A number at the top of the page."""
 
     label: str
     value: str
@@ -313,10 +304,10 @@ class Report:
     """A page.
 
     Args:
-        title: What it is about.
-        subtitle: In one line, what that is.
-        tiles: The numbers one looks for first.
-        sections: The rest.
+        title: The title.
+        subtitle: One line below it.
+        tiles: The most important numbers.
+        sections: The sections.
     """
 
     title: str
@@ -326,7 +317,7 @@ class Report:
 
 
 def to_json(value: Any) -> Any:
-    """Blocks as JSON values; every block says its kind."""
+    """Convert blocks to JSON values; every block has its ``kind``."""
     if is_dataclass(value):
         named = {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
         return {"kind": value.kind, **named} if hasattr(value, "kind") else named

@@ -1,4 +1,4 @@
-"""From a directory to a report: which kind of directory it is, and where its page goes."""
+"""Make the report of a run or comparison directory, and write its page."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from zoo.storage import RunDirectory, write_bytes
 from zoo.storage.safe_read import exists
 
 SYMBOLS = 1000
-"""Over how long a text hidden units are shown, unless another length is asked for."""
+"""Default length of the text for hidden units."""
 MAX_SYMBOLS = 100_000
-"""The longest; the page then takes some megabytes."""
+"""The largest length; the page then takes some megabytes."""
 
 PAGE, RESULTS = "report.html", "results.json"
 
@@ -26,17 +26,17 @@ def make_report(
     symbols: int = SYMBOLS,
     task: type[Task] | None = None,
 ) -> Report:
-    """What there is to tell of a run or a comparison, as plain data.
+    """Make the report of a run or a comparison, as plain data.
 
     Args:
-        path: A run directory, or that of a comparison.
-        cell: The class of the cell of a run, if it is registered nowhere.
-        symbols: Over how long a text hidden units are shown; 0 to leave them out.
-        task: The class of the task of a run, if it is registered nowhere.
+        path: The directory of a run or a comparison.
+        cell: The class of the cell of a run, if it is not registered.
+        symbols: Length of the text for hidden units; 0 to leave them out.
+        task: The class of the task of a run, if it is not registered.
 
     Raises:
         UsageError: if the directory is neither, or the length is negative or above 100,000.
-        CheckpointError: if what it holds is damaged.
+        CheckpointError: if a file in it is damaged.
     """
     as_integer(symbols, "report: symbols", 0, MAX_SYMBOLS)
     path = as_path(path, "report: path")
@@ -54,20 +54,20 @@ def make_report(
 
 
 def write_page(report: Report, out: str | Path) -> Path:
-    """Write a report as one HTML file, whole or not at all; the file.
+    """Write a report atomically as one HTML file, and return its path.
 
     Raises:
         CheckpointError: if it cannot be written.
     """
     as_instance(report, "write_page: report", Report, "what make_report returns")
     path = as_path(out, "report: out")
-    write_bytes(path, html(report).encode(errors="backslashreplace"))  # a path may be no UTF-8
+    write_bytes(path, html(report).encode(errors="backslashreplace"))  # a path may not be UTF-8
     return path
 
 
 def _no_directory(path: Path) -> str:
-    found = f"{path} is a file" if path.exists() else f"there is no directory {path}"
-    return f"report: {found}; give the directory of a run or of a comparison."
+    problem = f"{path} is a file" if path.exists() else f"there is no directory {path}"
+    return f"report: {problem}; give the directory of a run or of a comparison."
 
 
 def _neither(path: Path) -> str:

@@ -1,11 +1,4 @@
-"""Hidden units as colour over text: a figure for each of the features that some unit follows most closely.
-
-A table with shades as a heat map.
-
-A chart as a figure.
-
-Which pictures there are, and their files.
-"""
+"""Figures of a report as files: charts, heat maps of tables, and hidden units as colour over text."""
 
 from __future__ import annotations
 
@@ -33,13 +26,13 @@ _MAX_LINES = 16  # of text in a figure
 
 _WIDTH = 84  # characters of a line
 
-_MIN_CORRELATION = 0.5  # a correlation from which a unit is said to follow something
+_MIN_CORRELATION = 0.5  # smallest correlation of a unit with a feature for a figure
 
 Array = np.ndarray[Any, Any]
 
 
 def draw_text(units: Units) -> Iterator[tuple[str, Any]]:
-    """Names and figures, the unit with the closest correlation first."""
+    """Yield names and figures of units, best correlated first."""
     for feature, state, row in _best_units(units)[:_MAX_FIGURES]:
         name = f"unit-{state.name}-{state.numbers[row]}"
         r = f"{state.correlations[row]:.2f}".replace("-", "−")
@@ -48,33 +41,33 @@ def draw_text(units: Units) -> Iterator[tuple[str, Any]]:
 
 
 def _best_units(units: Units) -> list[tuple[str, StateUnits, int]]:
-    """For each feature the unit that follows it most closely; if none does, the unit that varies most."""
+    """The best correlated unit of each feature; if none is correlated, the unit that varies most."""
     rows = [(state, row) for state in units.states for row in range(len(state.numbers))]
-    rows.sort(key=lambda found: -abs(found[0].correlations[found[1]]))
+    rows.sort(key=lambda pair: -abs(pair[0].correlations[pair[1]]))
     best: dict[str, tuple[StateUnits, int]] = {}
     for state, row in rows:
         if state.features[row] >= 0 and (abs(state.correlations[row]) >= _MIN_CORRELATION or not best):
             best.setdefault(units.features[state.features[row]], (state, row))
-    return [(feature, *found) for feature, found in best.items()]
+    return [(feature, *unit) for feature, unit in best.items()]
 
 
 def _unit_values(state: StateUnits, row: int, length: int) -> Array:
     levels = np.frombuffer(base64.b64decode(state.levels), np.int8)
-    found: Array = levels.reshape(-1, length)[row] / 127
-    return found
+    values: Array = levels.reshape(-1, length)[row] / 127
+    return values
 
 
-def _text_figure(symbols: tuple[str, ...], shares: Array, title: str) -> Any:
+def _text_figure(symbols: tuple[str, ...], values: Array, title: str) -> Any:
     import matplotlib.patches as patches
 
-    placed = list(_layout(symbols))
-    lines = 1 + max(line for _, line, _ in placed)
+    layout = list(_layout(symbols))
+    lines = 1 + max(line for _, line, _ in layout)
     figure, axes = new_figure(7.0, 0.6 + 0.19 * lines)
-    for place, line, column in placed:
-        share = float(shares[place])
+    for index, line, column in layout:
+        share = float(values[index])
         colour = palette.HEAT["positive" if share > 0 else "negative"][0]
         axes.add_patch(patches.Rectangle((column, line), 1, 1, facecolor=colour, alpha=min(1.0, abs(share))))
-        shown = symbols[place].replace("\n", "↵").replace("\t", " ")
+        shown = symbols[index].replace("\n", "↵").replace("\t", " ")
         axes.text(
             column + 0.5,
             line + 0.55,
@@ -92,31 +85,31 @@ def _text_figure(symbols: tuple[str, ...], shares: Array, title: str) -> Any:
 
 
 def _layout(symbols: tuple[str, ...]) -> Iterator[tuple[int, int, int]]:
-    """Place in the text, line and column of each symbol that the figure has room for."""
+    """Index, line and column of each symbol that the figure has room for."""
     line = column = 0
-    for place, symbol in enumerate(symbols):
+    for index, symbol in enumerate(symbols):
         if column == _WIDTH:
             line, column = line + 1, 0
         if line == _MAX_LINES:
             return
-        yield place, line, column
+        yield index, line, column
         line, column = (line + 1, 0) if symbol == "\n" else (line, column + 1)
 
 
 def draw_heat(table: Table) -> Any:
-    """A square for each entry of the shaded columns, with its text."""
-    columns = [place for place, column in enumerate(table.columns) if column.heat]
+    """Draw the shaded columns of a table: a square with a text for each cell."""
+    columns = [index for index, column in enumerate(table.columns) if column.heat]
     height, width = len(table.rows), len(columns)
     figure, axes = new_figure(1.8 + 1.2 * width, 0.7 + 0.28 * height)
     for line, row in enumerate(table.rows):
-        for place, column in enumerate(columns):
-            entry = row[column]
-            axes.add_patch(_square(place, line, entry.shade))
-            text = entry.text or ("–" if entry.value is None else f"{entry.value:.4g}")
-            axes.text(place + 0.5, line + 0.5, text, ha="center", va="center", fontsize=8)
+        for index, column in enumerate(columns):
+            cell = row[column]
+            axes.add_patch(_square(index, line, cell.shade))
+            text = cell.text or ("–" if cell.value is None else f"{cell.value:.4g}")
+            axes.text(index + 0.5, line + 0.5, text, ha="center", va="center", fontsize=8)
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_xticks(
-        [place + 0.5 for place in range(width)],
+        [index + 0.5 for index in range(width)],
         [plain_text(table.columns[column].label) for column in columns],
     )
     axes.set_yticks(
@@ -140,23 +133,23 @@ _MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cros
 
 _REFERENCE_DASHES = (5, 4), (1, 2)
 
-_MAX_INSIDE_LEGEND = 8  # names that stand inside the axes; more stand beside them
+_MAX_INSIDE_LEGEND = 8  # names of a legend inside the axes; a longer legend is beside them
 
 
 def new_figure(width: float, height: float) -> tuple[Any, Any]:
-    """A figure with one pair of axes, in inches; nothing is shown and no window is opened."""
+    """A figure with one pair of axes, sizes in inches; no window is opened."""
     figures: Any = importlib.import_module("matplotlib.figure")
     figure = figures.Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def plain_text(words: str) -> str:
-    """Words in which no dollar sign begins a formula."""
-    return words.replace("$", r"\$")
+def plain_text(text: str) -> str:
+    """Escape dollar signs, which begin a formula in matplotlib."""
+    return text.replace("$", r"\$")
 
 
 def draw_chart(chart: Chart, group: str = "") -> Any:
-    """The figure of a chart, or of one group of its series."""
+    """Draw a chart, or one group of its series."""
     figure, axes = new_figure(7.0 if chart.wide else 5.0, 3.4)
     drawn = [series for series in chart.series if series.group in ("", group)]
     named: set[str] = set()
@@ -164,10 +157,10 @@ def draw_chart(chart: Chart, group: str = "") -> Any:
         label = "" if series.thin or series.name in named else plain_text(series.name)
         named |= {series.name} if label else set()
         axes.plot(*_drawable(series, chart), label=label or "_", **_line_style(series))
-    for place, reference in enumerate(chart.references):
+    for index, reference in enumerate(chart.references):
         label = plain_text(f"{reference.label} {reference.y:.4g}")
         axes.axhline(
-            reference.y, color="0.45", linewidth=0.9, linestyle=(0, _REFERENCE_DASHES[place % 2]), label=label
+            reference.y, color="0.45", linewidth=0.9, linestyle=(0, _REFERENCE_DASHES[index % 2]), label=label
         )
     _frame(axes, chart, group)
     if len(named) + len(chart.references) > 1:
@@ -203,7 +196,7 @@ def _label(axis: Axis) -> str:
 
 
 def _tick_log(axis: Any) -> None:
-    """Few ticks with plain numbers where an axis spans no decade, whose names would lie over each other."""
+    """Few ticks with plain numbers where an axis spans less than a decade; their labels would overlap."""
     low, high = axis.get_data_interval()
     if high < 20 * low:
         axis.set_major_locator(_ticker().MaxNLocator(4))
@@ -216,7 +209,7 @@ def _ticker() -> Any:
 
 
 def _drawable(series: Series, chart: Chart) -> tuple[list[Number], list[Number]]:
-    """The places and values that can be drawn; nan is a gap."""
+    """Positions and values with NaN for gaps."""
     nan = float("nan")
     pairs = list(zip(series.x, series.y, strict=True))
     xs: list[Number] = [nan if x is None or (chart.x.log and x <= 0) else x for x, _ in pairs]
@@ -225,14 +218,14 @@ def _drawable(series: Series, chart: Chart) -> tuple[list[Number], list[Number]]
 
 
 def _line_style(series: Series) -> dict[str, Any]:
-    """Colour, dash and marker, the same as on the page."""
+    """Colour, dash and marker as on the page."""
     if series.shade is not None:
         return {
             "color": palette.SEQUENTIAL[round(series.shade * (len(palette.SEQUENTIAL) - 1))][0],
             "linewidth": 1.2,
         }
-    turn, place = divmod(series.slot, len(palette.SERIES))
-    colour = palette.SERIES[place][0]
+    turn, index = divmod(series.slot, len(palette.SERIES))
+    colour = palette.SERIES[index][0]
     if series.marks:
         marker = _MARKERS[palette.MARKERS[series.slot % len(palette.MARKERS)]]
         return {"color": colour, "linestyle": "none", "marker": marker, "markersize": 4.5}
@@ -251,10 +244,10 @@ _SETTINGS = {"svg.hashsalt": "zoo", "axes.spines.top": False, "axes.spines.right
 
 
 def check_figures(ending: str) -> None:
-    """Refuse what could not be drawn.
+    """Check that figures can be drawn.
 
     Raises:
-        UsageError: if the ending is another, or matplotlib is not installed.
+        UsageError: if the ending is unknown, or matplotlib is not installed.
     """
     as_choice(ending, "report: the ending of figures", ENDINGS)
     if importlib.util.find_spec("matplotlib") is None:
@@ -266,7 +259,7 @@ def write_figures(report: Report, directory: str | Path, ending: str = "svg") ->
 
     Args:
         report: From :func:`make_report`.
-        directory: Where the files go; it is made if it is not there.
+        directory: The directory of the files, created if missing.
         ending: ``"svg"`` or ``"png"``.
 
     Returns:
@@ -293,7 +286,7 @@ def write_figures(report: Report, directory: str | Path, ending: str = "svg") ->
 
 
 def _figures(report: Report) -> Iterator[tuple[str, Any]]:
-    """Names and figures; a chart with groups gives one for each."""
+    """Yield names and figures; one for each group of a chart."""
     for block in (block for section in report.sections for block in section.blocks):
         if isinstance(block, Chart):
             for group in dict.fromkeys(series.group for series in block.series):
@@ -312,7 +305,7 @@ def _render(figure: Any, ending: str) -> bytes:
 
 
 def _file_name(name: str) -> str:
-    """A name that is one anywhere: of tasks and states, which files may call what they like."""
+    """Make a safe file name: tasks and states may have any name."""
     return re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip(".-")[:100] or "figure"
 
 

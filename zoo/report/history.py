@@ -1,4 +1,4 @@
-"""The events of a log, as numbers that can be drawn."""
+"""Read the log of a run as series of numbers."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Event = Mapping[str, Any]
 Points = tuple[tuple[Number, ...], tuple[Number, ...]]
 
 MAX_BYTES = 8 * 2**20
-"""Largest size of the lines from which a report is made: about 30,000, in 15 times as much memory."""
+"""Largest size of the stored lines: about 30,000 lines, in 15 times as much memory."""
 
 _EVENT_KINDS = ("start", "resume", "step", "eval", "analysis", "sample", "warning", "diverged", "end")
 
 
 def number(value: object) -> float | None:
-    """A number of a log in six digits; None for what cannot be drawn: none, infinite, no number at all."""
+    """A number in six digits; None for a value that is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
     return float(f"{value:.6g}")
 
 
 class _DownsampledEvents:
-    """Events of a log: all of each kind, or every second, fourth and so on where they take too many bytes.
+    """Events of a log, downsampled by powers of two for each kind where they take too many bytes.
 
-    The first and the last event of each kind are always stored. Validations that were the best are a kind.
+    The first and the last event of each kind are always stored. The best validations are a kind of their own.
     """
 
     def __init__(self) -> None:
@@ -58,18 +58,18 @@ class _DownsampledEvents:
         entries = {
             entry[0]: entry[2] for kept in (*self._kept.values(), self._last.values()) for entry in kept
         }
-        return tuple(entries[place] for place in sorted(entries))
+        return tuple(entries[index] for index in sorted(entries))
 
 
 @dataclass(frozen=True)
 class History:
-    """The events of a log that belong to a step, oldest first; of a very long log, some of them."""
+    """The events of a log that have a step, oldest first; downsampled for a very long log."""
 
     events: tuple[Event, ...]
 
     @classmethod
     def read(cls, directory: RunDirectory) -> History:
-        """The history of a run directory.
+        """Read the history of a run directory.
 
         Raises:
             CheckpointError: if its log is damaged.
@@ -85,17 +85,17 @@ class History:
         return [event for event in self.events if event.get("event") == kind]
 
     def points(self, kind: str, value: str) -> Points:
-        """A value of the events of a kind, by step; empty if none has it."""
+        """Values of the events of a kind by step; empty if no event has the value."""
         return points((event.get("step"), event[value]) for event in self.events_of(kind) if value in event)
 
     def last(self, *kinds: str) -> Event:
         """The last event of these kinds; empty if there is none."""
-        found: Iterator[Event] = (event for event in reversed(self.events) if event.get("event") in kinds)
-        return next(found, {})
+        events: Iterator[Event] = (event for event in reversed(self.events) if event.get("event") in kinds)
+        return next(events, {})
 
 
 def points(pairs: Iterable[tuple[object, object]]) -> Points:
-    """Places and values of a line; what has no place is left out, and what has no value is a gap."""
-    known = [(number(x), number(y)) for x, y in pairs]
-    placed = [(int(x), y) for x, y in known if x is not None]
-    return tuple(x for x, _ in placed), tuple(y for _, y in placed)
+    """Positions and values of a line; points without a position are left out, None is a gap."""
+    numbers = [(number(x), number(y)) for x, y in pairs]
+    line = [(int(x), y) for x, y in numbers if x is not None]
+    return tuple(x for x, _ in line), tuple(y for _, y in line)

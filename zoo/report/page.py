@@ -1,7 +1,7 @@
-"""A report as one HTML file: template, style, scripts and data together, and nothing from elsewhere.
+"""A report as one self-contained HTML file: template, style, scripts and data.
 
-Strings of runs (names, samples, errors) reach the page as JSON, and the scripts put them into text nodes: no
-markup is ever parsed from them. A content security policy lets run what stands here and nothing else.
+Strings of runs (names, samples, errors) are JSON, and the scripts put them into text nodes: they are never
+parsed as markup. A content security policy allows only the scripts and styles of this file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ STYLES = ("page.css", "charts.css", "text.css")
 
 
 def html(report: Report) -> str:
-    """The page of a report, the same for the same report."""
+    """The HTML page of a report; deterministic."""
     style, script = f"{_themes()}\n{_concatenate(STYLES)}", _script()
     return Template(_asset("page.html")).substitute(
         title=escape(report.title),
@@ -55,7 +55,7 @@ def html(report: Report) -> str:
 
 
 def _themes() -> str:
-    """The variables of both themes: the dark one by the reader's system, or by the switch."""
+    """CSS variables of both themes; dark by the system setting or the switch."""
     light, dark = palette.variables(0), palette.variables(1)
     return (
         f":root {{ color-scheme: light;\n{light} }}\n"
@@ -66,7 +66,7 @@ def _themes() -> str:
 
 
 def _script() -> str:
-    """All scripts in one function, so that they share names with each other and with nobody else."""
+    """All scripts in one function scope."""
     return f'"use strict";\n(() => {{\n{_concatenate(SCRIPTS)}\n}})();'
 
 
@@ -83,7 +83,7 @@ def _digest(text: str) -> str:
 
 
 def _data(report: Report) -> str:
-    """The report as JSON that cannot end the element it stands in."""
+    """The report as JSON that cannot end its script element."""
     things = len(palette.SERIES)
     style = {"things": things, "dashes": palette.DASHES, "markers": palette.MARKERS}
     value = {**to_json(report), "style": {**style, "orders": len(palette.SEQUENTIAL)}}

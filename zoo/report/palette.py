@@ -1,13 +1,13 @@
-"""Colours, dashes and markers, for the page and for figures alike.
+"""Colours, dashes and markers of the page and of figures.
 
-The six colours of things stand apart for readers with any one kind of cone missing, on the light and on the
-dark ground (tests/test_report_palette.py measures it by the model of Machado, Oliveira & Fernandes 2009,
-https://doi.org/10.1109/TVCG.2009.113), and from the seventh thing on dashes and markers differ too.
+The six colours of series are distinct with any kind of colour blindness, on light and dark backgrounds
+(tests/report/test_figures.py measures it by the model of Machado, Oliveira & Fernandes 2009,
+https://doi.org/10.1109/TVCG.2009.113). From the seventh series on, dashes and markers differ too.
 """
 
 from __future__ import annotations
 
-# Name -> (on a light ground, on a dark one).
+# Name -> (light theme, dark theme).
 BACKGROUND = {
     "page": ("#f7f7f5", "#111316"),
     "card": ("#ffffff", "#191c20"),
@@ -26,7 +26,7 @@ SERIES = (
     ("#b08514", "#f2cf58"),
     ("#63263c", "#bf7b91"),
 )
-# What comes in an order, from early to late: one hue, so that it also reads without colour.
+# Ordered series, from early to late: one hue, so that the order is visible without colour.
 SEQUENTIAL = (
     ("#a9c4e4", "#2f4a6e"),
     ("#83a9d6", "#3f659a"),
@@ -36,7 +36,7 @@ SEQUENTIAL = (
     ("#0b4384", "#c3dbff"),
     ("#062c5c", "#eaf3ff"),
 )
-# Backgrounds under text: values above and below zero, what is good, and what surprised.
+# Backgrounds under text: values above and below zero, good scores, and surprise.
 HEAT = {
     "positive": ("#5aa2ea", "#2766ad"),
     "negative": ("#f09050", "#a04c14"),
@@ -48,7 +48,7 @@ MARKERS = ("circle", "square", "triangle", "diamond", "cross")
 
 
 def variables(theme: int) -> str:
-    """CSS declarations of all colours: of the light theme, 0, or the dark one, 1."""
+    """CSS declarations of all colours of the light theme, 0, or the dark one, 1."""
     named = {
         **BACKGROUND,
         **{f"thing-{number}": pair for number, pair in enumerate(SERIES)},
@@ -59,5 +59,5 @@ def variables(theme: int) -> str:
 
 
 def _channels(colour: str) -> str:
-    """Red, green and blue as CSS mixes them with an opacity: ``rgb(var(--good) / 0.5)``."""
-    return " ".join(str(int(colour[place : place + 2], 16)) for place in (1, 3, 5))
+    """Red, green and blue for CSS with an opacity: ``rgb(var(--good) / 0.5)``."""
+    return " ".join(str(int(colour[start : start + 2], 16)) for start in (1, 3, 5))

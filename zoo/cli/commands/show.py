@@ -178,10 +178,10 @@ def _memory(cell: Cell) -> str:
     from zoo.layers.tape_size import tape_elements_per_token
 
     try:
-        found = tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE)
+        elements = tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE)
     except (DefinitionError, UsageError) as error:
         return f"unknown: {error}"
-    return f"keeps {4 * found:,} bytes per token at H={HIDDEN_SIZE}, float32"
+    return f"keeps {4 * elements:,} bytes per token at H={HIDDEN_SIZE}, float32"
 
 
 def _reference(component: type[Component]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The directory of a comparison as a report."""
+"""The report of a comparison."""
 
 from zoo.report.comparison.page import comparison_report
 

@@ -1,9 +1,4 @@
-"""Charts of one task: scores against parameters and seconds, and how each cell came there.
-
-Tables of a comparison: cells against tasks, the cells of one task, what failed.
-
-A comparison as a report.
-"""
+"""The report of a comparison: tables and charts for all tasks and for each one."""
 
 from __future__ import annotations
 
@@ -39,12 +34,12 @@ from zoo.storage import RunDirectory
 
 MAX_POINTS = 150  # of a curve
 
-# Between the best error and the worst; from here on both are seen on a logarithmic axis alone.
-MAGNITUDES = 100
+# Ratio of the worst error to the best from which the axis is logarithmic.
+MIN_LOG_RATIO = 100
 
 
 def task_charts(results: Results, task: str) -> Iterator[Chart]:
-    """The charts of a task, those with something to draw."""
+    """Yield the charts of a task that are not empty."""
     runs = results.runs_of(task)
     first = runs[0]
     marks = reference_levels(first.baseline, first.threshold)
@@ -69,9 +64,9 @@ def task_charts(results: Results, task: str) -> Iterator[Chart]:
 def _score_axis(runs: Sequence[Result]) -> Axis:
     """The axis of scores, logarithmic where errors are of different magnitudes."""
     axis = score_axis(runs[0].metric, runs[0].higher_is_better)
-    found = [run.score for run in runs if run.score is not None]
-    spans = bool(found) and 0 < min(found) < max(found) / MAGNITUDES
-    return replace(axis, log=spans and not runs[0].higher_is_better)
+    scores = [run.score for run in runs if run.score is not None]
+    is_wide = bool(scores) and 0 < min(scores) < max(scores) / MIN_LOG_RATIO
+    return replace(axis, log=is_wide and not runs[0].higher_is_better)
 
 
 def _points(cells: Sequence[str], runs: Sequence[Result], name: str) -> Iterator[Series]:
@@ -85,7 +80,7 @@ def _points(cells: Sequence[str], runs: Sequence[Result], name: str) -> Iterator
 
 
 def _rates(results: Results, task: str) -> Iterator[Series]:
-    """A line for each cell over the learning rates that were tried, if there were several."""
+    """A line for each cell over the learning rates of its sweep, if there are several."""
     tried = [run for run in results.sweep if run.task == task]
     for slot, cell in enumerate(results.cells):
         mine = [run for run in tried if run.cell == cell and run.lr and run.score is not None]
@@ -96,7 +91,7 @@ def _rates(results: Results, task: str) -> Iterator[Series]:
 
 
 def _curves(results: Results, runs: Sequence[Result]) -> Iterator[Series]:
-    """A thin line for each seed of a cell, and a thick one for their mean."""
+    """A thin line for each seed of a cell, and a thick one for the mean."""
     for slot, cell in enumerate(results.cells):
         lines = [line for run in runs if run.cell == cell if (line := _curve(results, run))[0]]
         for line in lines:
@@ -109,7 +104,7 @@ Line = tuple[tuple[Number, ...], tuple[Number, ...]]
 
 
 def _curve(results: Results, run: Result) -> Line:
-    """The scores of a run by step; none, and a warning, where its log cannot be read."""
+    """The scores of a run by step; empty, with a warning, if its log cannot be read."""
     try:
         history = History.read(RunDirectory(results.path / run.path))
     except CheckpointError as error:
@@ -120,7 +115,7 @@ def _curve(results: Results, run: Result) -> Line:
 
 
 def _mean(lines: Sequence[Line]) -> Line:
-    """The mean over the seeds at the steps that all of them reached."""
+    """The mean over the seeds at the steps that all of them have."""
     tables = [dict(zip(*line, strict=True)) for line in lines]
     steps = [step for step in tables[0] if all(table.get(step) is not None for table in tables)]
     return tuple(steps), tuple(
@@ -129,11 +124,11 @@ def _mean(lines: Sequence[Line]) -> Line:
 
 
 def _thin_out(line: Line) -> Line:
-    """A part of the points, the last among them, so that a page of hundreds of curves stays small."""
+    """At most `MAX_POINTS` points with the last one, so that a page of hundreds of curves stays small."""
     count = len(line[0])
-    every = max(1, -(-count // MAX_POINTS))
-    kept = [place for place in range(count) if (count - 1 - place) % every == 0]
-    return tuple(line[0][place] for place in kept), tuple(line[1][place] for place in kept)
+    stride = max(1, -(-count // MAX_POINTS))
+    indices = [index for index in range(count) if (count - 1 - index) % stride == 0]
+    return tuple(line[0][index] for index in indices), tuple(line[1][index] for index in indices)
 
 
 _SCOPE = Column("scope", "text", "; ".join(f"{scope}: {words}" for scope, words in SCOPES.items()))
@@ -170,7 +165,7 @@ _NOTE = (
 
 
 def overview(results: Results) -> Table:
-    """Mean scores, a row for each cell, a column for each task; the best are the darkest."""
+    """The table of mean scores: a row for each cell, a column for each task."""
     columns = [
         Column(readable(task), "number", score_axis(first.metric, first.higher_is_better).label, heat=True)
         for task in results.tasks
@@ -181,14 +176,14 @@ def overview(results: Results) -> Table:
 
 
 def task_table(results: Results, task: str) -> Table:
-    """The cells of a task, the best first."""
+    """The table of the cells of a task, the best first."""
     rows = [row for row in results.summary if row.task == task]
     rows.sort(key=lambda row: row.rank)
     return Table(f"{task}-scores", "Scores", _COLUMNS, tuple(_task_row(results, row) for row in rows))
 
 
 def failures(results: Results) -> Iterator[Table]:
-    """The runs that did not end well, if there are any."""
+    """The table of failed runs, if any."""
     rows = tuple(
         _cells(run.path, run.task, run.cell, run.seed, run.status, run.error)
         for run in (*results.sweep, *results.runs)
@@ -224,9 +219,9 @@ def _task_row(results: Results, row: Summary) -> tuple[TableCell, ...]:
 
 
 def _score_cells(results: Results, cell: str) -> Iterator[TableCell]:
-    found = {row.task: row for row in results.summary if row.cell == cell}
+    rows = {row.task: row for row in results.summary if row.cell == cell}
     for task in results.tasks:
-        row = found.get(task)
+        row = rows.get(task)
         if row is None or row.mean is None:
             yield TableCell(None)
         else:
@@ -244,7 +239,7 @@ def _ratio(count: int, total: int) -> str:
 
 
 def _shade(results: Results, row: Summary) -> float | None:
-    """Where a mean lies between the worst of the task, 0, and the best, 1."""
+    """Position of a mean between the worst of the task, 0, and the best, 1."""
     means = [other.mean for other in results.summary if other.task == row.task and other.mean is not None]
     if row.mean is None:
         return None
@@ -254,7 +249,7 @@ def _shade(results: Results, row: Summary) -> float | None:
 
 
 def comparison_report(path: Path) -> Report:
-    """The report of a comparison, which may still be going on.
+    """Make the report of a comparison, which may still be running.
 
     Args:
         path: Its directory.
@@ -298,9 +293,9 @@ def _sections(results: Results) -> Iterator[Section]:
 
 
 def _task_text(results: Results, task: str) -> Text:
-    """What the task asks, and how its scores are to be read."""
-    first, found = results.runs_of(task)[0], results.metadata("tasks").get(task)
-    facts = found if isinstance(found, dict) else {}
+    """Summary, metric and threshold of a task."""
+    first, stored = results.runs_of(task)[0], results.metadata("tasks").get(task)
+    facts = stored if isinstance(stored, dict) else {}
     marks = [f"{mark.label} {mark.y:.4g}" for mark in reference_levels(first.baseline, first.threshold)]
     score = "; ".join([score_axis(first.metric, first.higher_is_better).label, *marks])
     sentences = (str(facts.get("summary") or ""), f"{score[0].upper()}{score[1:]}.", _source(facts))
@@ -317,12 +312,12 @@ def _made_with(results: Results) -> Iterator[Block]:
         yield Paragraphs("command", "Command", (Text(str(command), fixed=True),))
     yield KeyValues("configuration", "Configuration", tuple(_plan(results.metadata("plan"))), wide=True)
     for name in ("machine", "versions"):
-        if found := results.metadata(name):
-            yield _key_values(name, name.capitalize(), found)
+        if values := results.metadata(name):
+            yield _key_values(name, name.capitalize(), values)
 
 
 def _plan(plan: Mapping[str, Any]) -> Iterator[KeyValue]:
-    """What was to be compared; what was settled for each cell stands in the tables."""
+    """The plan, except the sizes of each cell, which are in the tables."""
     for name, value in plan.items():
         if isinstance(value, dict) and name != "settled":
             yield from (KeyValue(readable(key), _value_text(item)) for key, item in value.items())
@@ -330,14 +325,14 @@ def _plan(plan: Mapping[str, Any]) -> Iterator[KeyValue]:
             yield KeyValue(readable(name), _value_text(value))
 
 
-def _key_values(name: str, title: str, found: Mapping[str, Any]) -> KeyValues:
+def _key_values(name: str, title: str, values: Mapping[str, Any]) -> KeyValues:
     return KeyValues(
-        name, title, tuple(KeyValue(readable(key), _value_text(value)) for key, value in found.items())
+        name, title, tuple(KeyValue(readable(key), _value_text(value)) for key, value in values.items())
     )
 
 
 def _value_text(value: Any) -> str:
-    """A value in words; a cell or a task by its name, with its options."""
+    """A value as text; a cell or a task by name with its options."""
     if isinstance(value, dict) and "label" in value:
         name = " = ".join(dict.fromkeys((str(value["label"]), str(value.get("name")))))
         return f"{name} ({_value_text(value['options'])})" if value.get("options") else name

@@ -1,4 +1,4 @@
-"""``results.json`` of a comparison as the records that a report shows."""
+"""Typed records of ``results.json`` for reports."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Result:
         steps: Updates.
         score: The metric's value.
         loss: The loss.
-        metric: What the score is.
+        metric: Name of the metric.
         higher_is_better: Whether a higher score is a better one.
         solved: Whether the threshold was reached.
         threshold: The score that counts as solved.
         baseline: The best score without memory.
         seconds: Training time.
-        seconds_to_threshold: When the threshold was reached first.
+        seconds_to_threshold: Time until the threshold was reached first.
         symbols_per_s: Speed.
         status: How it ended.
-        error: Why it failed; empty if it did not.
-        path: Its run directory, from that of the comparison.
+        error: The reason of a failure; empty without one.
+        path: Its run directory, relative to that of the comparison.
     """
 
     task: str
@@ -87,7 +87,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Standing:
-    """One cell over all tasks: its mean rank, and the 95 % interval of that."""
+    """One cell over all tasks: its mean rank with a 95 % interval."""
 
     cell: str
     rank: float | None
@@ -103,10 +103,10 @@ class Results:
 
     Attributes:
         path: Its directory.
-        facts: What stands beside the records: ``command``, ``plan``, ``cells``, ``tasks``, ``machine``,
+        facts: Metadata: ``command``, ``plan``, ``cells``, ``tasks``, ``machine``,
             ``versions``.
         runs: Every run.
-        sweep: The short runs by which learning rates were chosen.
+        sweep: The short runs of the learning rate sweep.
         summary: A row for each task and cell.
         overall: A row for each cell, the best first.
     """
@@ -133,18 +133,18 @@ class Results:
         return [run for run in self.runs if run.task == task]
 
     def scope(self, cell: str) -> str:
-        """Whether a cell is a bare recurrence or a whole mixer; empty where the results do not say so."""
+        """The scope of a cell; empty if unknown."""
         facts = self.metadata("cells").get(cell)
         return str(facts.get("scope", "")) if isinstance(facts, dict) else ""
 
     def metadata(self, name: str) -> Mapping[str, Any]:
-        """What stands beside the records under a name; nothing where it is missing."""
-        found = self.facts.get(name)
-        return found if isinstance(found, dict) else {}
+        """Metadata of a name; empty if missing."""
+        values = self.facts.get(name)
+        return values if isinstance(values, dict) else {}
 
 
 def read_results(path: Path) -> Results:
-    """The results in the directory of a comparison.
+    """Read the results of a comparison.
 
     Raises:
         CheckpointError: if they are missing, damaged, or of another version.
@@ -156,6 +156,6 @@ def read_results(path: Path) -> Results:
 
 
 def _records(kind: type[Any], records: Iterable[Mapping[str, Any]]) -> Any:
-    """Records, checked already, with those of their fields that a report shows."""
+    """Typed records of validated dictionaries."""
     names = [field.name for field in dataclasses.fields(kind)]
     return tuple(kind(**{name: record[name] for name in names}) for record in records)

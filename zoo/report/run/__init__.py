@@ -1,4 +1,4 @@
-"""A run directory as a report."""
+"""The report of a run."""
 
 from zoo.report.run.page import run_report
 

@@ -1,9 +1,7 @@
-"""What a model held while it read something: a text, or examples of a task.
+"""Activations of hidden units over a text or over examples of a task.
 
-The picture is that of A. Karpathy, J. Johnson, L. Fei-Fei, "Visualizing and Understanding Recurrent
+The visualisation is that of A. Karpathy, J. Johnson, L. Fei-Fei, "Visualizing and Understanding Recurrent
 Networks", 2015, https://arxiv.org/abs/1506.02078.
-
-Hidden units over what a model read: each in a byte a step, with what it follows.
 """
 
 from __future__ import annotations
@@ -20,86 +18,87 @@ from zoo.base import Task
 from zoo.data import Vocabulary
 from zoo.model import AnyModel
 from zoo.report.blocks import Number, StateUnits, Units
-from zoo.report.format import array_location
+from zoo.report.format import array_location, readable
 from zoo.report.history import number
 from zoo.report.run.features import best_feature, example_features, text_features
 
 Array = np.ndarray[Any, Any]
 
 MAX_ACTIVATIONS = 32 * 2**20
+"""Largest number of elements of all states, 256 MB: of a model with many units fewer steps are shown."""
 
-"""Numbers that all states together may take, 256 MB: of a model of many units fewer steps are shown."""
-
-_LINE_START_WINDOW = 300  # symbols, among which the text may begin after the end of a line
+_LINE_START_WINDOW = 300  # symbols searched for the end of a line, after which the text begins
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
 class Activations:
-    """N steps of what a model read, and what it held after each.
+    """Inputs of N steps and the states after each.
 
     Args:
-        what: What was read, in words.
-        symbols: What stands for each step.
-        surprise: Bits that each step cost; None where nothing was predicted.
-        held: State to values, ``(units, N)``.
-        names: Of the features.
-        features: Standardised, ``(F, N)``.
+        source: Description of the inputs.
+        symbols: Text of each step.
+        surprise: Cost of each step in bits; None without a prediction.
+        states: Values ``(units, N)`` by name.
+        feature_names: Names of the features.
+        features: Standardised features, ``(F, N)``.
     """
 
-    what: str
+    source: str
     symbols: tuple[str, ...]
     surprise: tuple[Number, ...]
-    held: Mapping[str, Array]
-    names: tuple[str, ...]
+    states: Mapping[str, Array]
+    feature_names: tuple[str, ...]
     features: Array
 
 
 def read_text(model: AnyModel, vocabulary: Vocabulary, tokens: Array, symbols: int, part: str) -> Activations:
-    """The beginning of a part of a text, from the start of a line if one starts soon.
+    """Run the model on the beginning of a part of a text, if possible from the start of a line.
 
     Args:
         model: The model.
-        vocabulary: Of the tokens.
+        vocabulary: The vocabulary.
         tokens: The part, ``(N,)``, at least two.
-        symbols: How many to show.
-        part: What the part is called.
+        symbols: Number of symbols to show.
+        part: Name of the part.
     """
     start = _line_start(vocabulary, tokens[:_LINE_START_WINDOW])
     stop = min(len(tokens), start + symbols, max(start + 2, _max_steps(model)))
     targets = np.append(tokens[1:stop], 0)[:, None]
-    counted = np.arange(stop)[:, None] < stop - 1
-    held, costs = _run_model(model, tokens[:stop, None], targets, counted)
+    weighted = np.arange(stop)[:, None] < stop - 1
+    all_states, costs = _run_model(model, tokens[:stop, None], targets, weighted)
     text = [vocabulary[token] for token in tokens[start:stop]]
     names, features = text_features([symbol if isinstance(symbol, str) else chr(symbol) for symbol in text])
     bits = [None, *map(number, costs[:-1, 0].tolist())][start:]
-    states = {name: values[start:, 0].T for name, values in held.items()}
-    what = f"{len(text):,} symbols of the {part} text"
-    return Activations(what, tuple(map(_display_symbol, text)), tuple(bits), states, names, features)
+    states = {name: values[start:, 0].T for name, values in all_states.items()}
+    source = f"{len(text):,} symbols of the {part} text"
+    return Activations(source, tuple(map(_display_symbol, text)), tuple(bits), states, names, features)
 
 
 def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
-    """Examples of a task that are for validation, one after the other.
+    """Run the model on validation examples of a task.
 
     Args:
         model: The model.
         task: The task.
-        symbols: About how many steps to show, and at least one example.
+        symbols: Approximate number of steps; at least one example is shown.
     """
     length = len(task.batch(0, 1, 0, "valid").inputs)
     batch = task.batch(0, max(1, min(symbols, _max_steps(model)) // length), 0, "valid")
-    counted = batch.weights > 0
-    # A cost is that of a class; targets that do not count may be anything.
-    held, costs = _run_model(model, batch.inputs, batch.targets, counted & (task.loss == "cross_entropy"))
+    weighted = batch.weights > 0
+    # Only classes have a cost. Targets without weight may be invalid.
+    all_states, costs = _run_model(
+        model, batch.inputs, batch.targets, weighted & (task.loss == "cross_entropy")
+    )
     bits = map(number, _concatenate_examples(costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)
     rows = batch.inputs.shape[1]
-    what = f"{rows} example{'s' * (rows > 1)} of {words_of(task)}; ? is where an answer is asked for"
-    states = {name: _concatenate_examples(values).T for name, values in held.items()}
+    source = f"{rows} example{'s' * (rows > 1)} of the task {readable(task.name)}; ? is where an answer is asked for"
+    states = {name: _concatenate_examples(values).T for name, values in all_states.items()}
     return Activations(
-        what,
-        tuple(_display_inputs(batch.inputs, counted.T.reshape(-1))),
+        source,
+        tuple(_display_inputs(batch.inputs, weighted.T.reshape(-1))),
         tuple(bits),
         states,
         names,
@@ -107,49 +106,44 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
     )
 
 
-def words_of(task: Task) -> str:
-    """A task in words."""
-    return f"the task {task.name.replace('_', ' ')}"
-
-
 def _run_model(
-    model: AnyModel, inputs: Array, targets: Array, counted: Array
+    model: AnyModel, inputs: Array, targets: Array, weighted: Array
 ) -> tuple[dict[str, Array], Array]:
-    """Every state after every step, ``(T, B, units)``, and the bits that targets cost, ``(T, B)``.
+    """Compute the states after every step, ``(T, B, units)``, and the cost of targets in bits, ``(T, B)``.
 
-    The outputs of one step are in memory at a time: those of 1,000 steps and 100,000 symbols took 2.9 GB.
+    The outputs of one step at a time are in memory: those of 1,000 steps and 100,000 symbols took 2.9 GB.
 
     Args:
         model: The model.
         inputs: ``(T, B)`` or ``(T, B, I)``.
         targets: Classes, ``(T, B)``.
-        counted: Where a target counts, ``(T, B)``; elsewhere its cost is NaN.
+        weighted: Where a target has weight, ``(T, B)``; elsewhere the cost is NaN.
     """
-    held: dict[str, Array] = {}
-    costs, state = np.full(counted.shape, np.nan), None
-    for step, rows in enumerate(counted):
+    states: dict[str, Array] = {}
+    costs, state = np.full(weighted.shape, np.nan), None
+    for step, rows in enumerate(weighted):
         outputs, state = model.outputs(inputs[step : step + 1], state=state)
         if rows.any():
             costs[step, rows] = _bits(outputs[0][rows], targets[step][rows])
         for name, values in state.items():
             flat = values.reshape(len(values), -1)
-            held.setdefault(name, np.empty((len(inputs), *flat.shape)))[step] = flat
-    return held, costs
+            states.setdefault(name, np.empty((len(inputs), *flat.shape)))[step] = flat
+    return states, costs
 
 
 def _max_steps(model: AnyModel) -> int:
-    """Steps of one row whose states may be held together."""
+    """Largest number of steps whose states may be in memory."""
     return max(1, MAX_ACTIVATIONS // sum(math.prod(shape) for shape in model.stack.state_shapes.values()))
 
 
 def _concatenate_examples(values: Array) -> Array:
-    """Examples one after the other: ``(T, B, ...)`` as ``(B T, ...)``."""
-    turned = values.swapaxes(0, 1)
-    return turned.reshape(-1, *values.shape[2:])
+    """Concatenate examples over time: ``(T, B, ...)`` as ``(B T, ...)``."""
+    batch_major = values.swapaxes(0, 1)
+    return batch_major.reshape(-1, *values.shape[2:])
 
 
 def _bits(outputs: Array, targets: Array) -> Array:
-    """What each target cost: ``(N, V)`` outputs before a softmax, ``(N,)`` targets."""
+    """Cross-entropy in bits of ``(N, V)`` logits and ``(N,)`` targets."""
     logits = outputs.astype(np.float64)
     top = logits.max(axis=1, keepdims=True)
     total = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
@@ -159,13 +153,13 @@ def _bits(outputs: Array, targets: Array) -> Array:
 
 
 def _line_start(vocabulary: Vocabulary, tokens: Array) -> int:
-    """After the first end of a line, if there is one soon."""
-    ends = [place for place, token in enumerate(tokens) if vocabulary[token] in ("\n", 10)]
+    """Index after the first end of a line; 0 if there is none."""
+    ends = [index for index, token in enumerate(tokens) if vocabulary[token] in ("\n", 10)]
     return ends[0] + 1 if ends and ends[0] + 1 < len(tokens) else 0
 
 
 def _display_symbol(symbol: str | int) -> str:
-    """A symbol as it can be read: bytes that are no ASCII in hexadecimal, control characters as pictures."""
+    """A readable symbol: bytes beyond ASCII in hexadecimal, control characters as pictures."""
     if isinstance(symbol, int) and symbol > 126:
         return f"\\x{symbol:02x}"
     text = symbol if isinstance(symbol, str) else chr(symbol)
@@ -174,14 +168,14 @@ def _display_symbol(symbol: str | int) -> str:
     )
 
 
-def _display_inputs(inputs: Array, counted: Array) -> list[str]:
-    """The inputs of examples one after the other, each example on a line of its own."""
+def _display_inputs(inputs: Array, weighted: Array) -> list[str]:
+    """Texts of the inputs of concatenated examples, one example a line."""
     few = inputs.ndim == 2 and inputs.max(initial=0) < len(_DIGITS)
     shown = [_input(value, few) for value in _concatenate_examples(inputs)]
     length = len(inputs)
     return [
-        f"{text}{'?' if wanted else ''}{'' if few else ' '}{chr(10) if (place + 1) % length == 0 else ''}"
-        for place, (text, wanted) in enumerate(zip(shown, counted, strict=True))
+        f"{text}{'?' if is_asked else ''}{'' if few else ' '}{chr(10) if (index + 1) % length == 0 else ''}"
+        for index, (text, is_asked) in enumerate(zip(shown, weighted, strict=True))
     ]
 
 
@@ -192,8 +186,7 @@ def _input(value: Array, few: bool) -> str:
 
 
 MAX_BYTES = 600_000
-
-"""For all units of all states together: with more, those that vary least are left out."""
+"""Largest size of all units together: with more, those that vary least are left out."""
 
 _LEVELS = 127
 
@@ -204,23 +197,25 @@ _NOTE = (
 )
 
 
-def units_block(seen: Activations) -> Units:
-    """What the units of a model held while it read."""
-    states = tuple(_states(seen.held, seen.features))
-    title = f"Hidden units over {seen.what}"
-    return Units("units", title, seen.symbols, seen.surprise, states, seen.names, _NOTE)
+def units_block(activations: Activations) -> Units:
+    """The block of hidden units."""
+    states = tuple(_states(activations.states, activations.features))
+    title = f"Hidden units over {activations.source}"
+    return Units(
+        "units", title, activations.symbols, activations.surprise, states, activations.feature_names, _NOTE
+    )
 
 
-def _states(held: Mapping[str, Array], features: Array) -> Iterator[StateUnits]:
-    length = next(iter(held.values())).shape[1]
-    room = max(1, MAX_BYTES // length // len(held))
-    for name, values in held.items():
-        chosen = _most_varied(values, room)
-        yield _state(name, values[chosen], chosen, len(values), features)
+def _states(states: Mapping[str, Array], features: Array) -> Iterator[StateUnits]:
+    length = next(iter(states.values())).shape[1]
+    room = max(1, MAX_BYTES // length // len(states))
+    for name, values in states.items():
+        indices = _most_varied(values, room)
+        yield _state(name, values[indices], indices, len(values), features)
 
 
 def _most_varied(values: Array, room: int) -> Array:
-    """The numbers of as many units as there is room for, in order."""
+    """Sorted indices of the ``room`` units that vary most."""
     return np.sort(np.argsort(-values.std(axis=1), kind="stable")[:room])
 
 

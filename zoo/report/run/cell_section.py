@@ -1,4 +1,4 @@
-"""The cell of a run: what it is in words and equations, a picture of one step, and where it comes from."""
+"""The cell of a run: description, card, diagram of one step and arrays."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from zoo.report.blocks import Block, Column, KeyValue, KeyValues, Paragraphs, Pi
 
 
 def cell_blocks(cell: Cell) -> tuple[Block, ...]:
-    """Everything that a page tells of a cell."""
-    words = Paragraphs("equations", f"What {cell.name} is", tuple(_document(cell)))
-    return (words, _card(cell), *_picture(cell), *_tables(cell))
+    """The blocks of a cell."""
+    description = Paragraphs("equations", f"What {cell.name} is", tuple(_document(cell)))
+    return (description, _card(cell), *_picture(cell), *_tables(cell))
 
 
 def _document(cell: Cell) -> Iterator[Text]:
-    """The docstring: paragraphs, and equations as they stand."""
+    """The docstring as paragraphs and preformatted equations."""
     for block in re.split(r"\n\s*\n", inspect.getdoc(cell) or ""):
         if block.startswith("    "):
             yield Text(textwrap.dedent(block), fixed=True)
@@ -31,7 +31,7 @@ def _document(cell: Cell) -> Iterator[Text]:
 
 
 def _picture(cell: Cell) -> Iterator[Block]:
-    """One step as a drawing, where the cell states one that can be read."""
+    """The diagram of one step, if the cell has a step."""
     if cell.has_step():
         try:
             yield Picture("step", f"One step of {cell.name}", draw(cell))

@@ -1,4 +1,4 @@
-"""How training went: losses, norms of gradients, learning rate and speed."""
+"""Curves of a run: losses, gradient norms, learning rate and speed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SINGLE_CURVES = (
 
 
 def loss_charts(history: History) -> Iterator[Chart]:
-    """The loss, and the score of a task if there is one."""
+    """Yield the charts of the loss and of the score of a task."""
     part = str(history.last("eval").get("part", "validation"))
     training = Series("training", *history.points("step", "loss"))
     measured = Series(part, *history.points("eval", "loss"), slot=1)
@@ -41,11 +41,11 @@ def loss_charts(history: History) -> Iterator[Chart]:
 
 
 def optimisation_charts(history: History, clip: float) -> Iterator[Chart]:
-    """Norms of gradients, the share of updates that were clipped, learning rate and speed.
+    """Yield the charts of gradient norms, clipped updates, learning rate and speed.
 
     Args:
         history: The events.
-        clip: The largest norm allowed; 0 for no limit.
+        clip: Largest norm of the gradient; 0 for no limit.
     """
     before = Series("before clipping", *history.points("step", "grad_norm"))
     after = Series("after clipping", *history.points("step", "clipped_norm"), slot=1)
@@ -61,7 +61,7 @@ def optimisation_charts(history: History, clip: float) -> Iterator[Chart]:
 def _chart(
     name: str, title: str, axis: Axis, *series: Series, wide: bool = False, **more: Any
 ) -> Iterator[Chart]:
-    """A chart over steps, if there is anything to draw."""
+    """A chart over steps, unless it is empty."""
     drawn = tuple(each for each in series if any(y is not None for y in each.y))
     if drawn:
         yield Chart(name, title, Axis("step", "integer", low=0, switch=wide), axis, drawn, wide=wide, **more)

@@ -1,4 +1,4 @@
-"""What analysis events tell: how far gradients reach back, and how gates saturate.
+"""Charts of analysis events: gradient by lag, and saturation of gates.
 
 The two shares of a saturated gate are those of A. Karpathy, J. Johnson, L. Fei-Fei, "Visualizing and
 Understanding Recurrent Networks", 2015, https://arxiv.org/abs/1506.02078.
@@ -15,7 +15,7 @@ from zoo.report.format import array_location
 from zoo.report.history import History, points
 
 AnalysisValues = list[tuple[int, dict[str, list[Any]]]]
-"""Steps, and at each the values by name."""
+"""Steps with values by name."""
 
 _NONE = (
     "How far gradients reach back and how gates saturate is not in the log of this run: train with "
@@ -34,26 +34,26 @@ MAX_LINES = 12
 
 
 def analysis_blocks(history: History) -> tuple[Block, ...]:
-    """The charts of a run that was analysed, or the sentence that tells how to have it analysed."""
+    """The charts of the analysis events, or a sentence about ``--analyse-every``."""
     return (
         *_lags(_analysis_values(history, "gradient_by_lag")),
         *_gates(_analysis_values(history, "saturation")),
     ) or (Text(_NONE),)
 
 
-def _analysis_values(history: History, what: str) -> AnalysisValues:
-    found = [(event["step"], event.get(what)) for event in history.events_of("analysis")]
+def _analysis_values(history: History, key: str) -> AnalysisValues:
+    events = [(event["step"], event.get(key)) for event in history.events_of("analysis")]
     return [
-        (step, {name: values for name, values in told.items() if isinstance(values, list)})
-        for step, told in found
-        if isinstance(told, dict)
+        (step, {name: values for name, values in analysis.items() if isinstance(values, list)})
+        for step, analysis in events
+        if isinstance(analysis, dict)
     ]
 
 
-def _lags(told: AnalysisValues) -> Iterator[Chart]:
-    """A line for each analysis, or for some of many, from the first, which is faint, to the last."""
-    count = min(len(told), MAX_LINES)
-    some = [told[round(turn * (len(told) - 1) / max(1, count - 1))] for turn in range(count)]
+def _lags(analyses: AnalysisValues) -> Iterator[Chart]:
+    """A line for each analysis, from the first, which is pale, to the last; of many, evenly spaced ones."""
+    count = min(len(analyses), MAX_LINES)
+    some = [analyses[round(turn * (len(analyses) - 1) / max(1, count - 1))] for turn in range(count)]
     series = tuple(
         Series(
             f"step {step:,}",
@@ -70,13 +70,13 @@ def _lags(told: AnalysisValues) -> Iterator[Chart]:
         yield Chart("gradient-by-lag", title, x, y, series, note=_LAG_NOTE, choose="state", wide=True)
 
 
-def _gates(told: AnalysisValues) -> Iterator[Chart]:
-    """Two lines in one colour for each gate: how often it is near its low end and, broken, its high one."""
-    names = list(dict.fromkeys(name for _, gates in told for name in gates))
+def _gates(analyses: AnalysisValues) -> Iterator[Chart]:
+    """Two lines in one colour for each gate: the shares near its low end and, dashed, near its high end."""
+    names = list(dict.fromkeys(name for _, gates in analyses for name in gates))
     series = tuple(
         Series(
             f"{_gate(name)} {word}",
-            *points((step, gates[name][end]) for step, gates in told if len(gates.get(name, ())) == 2),
+            *points((step, gates[name][end]) for step, gates in analyses if len(gates.get(name, ())) == 2),
             slot=_slot(name, names, end),
             group=array_location(_layer(name)),
         )
@@ -94,12 +94,12 @@ def _layer(name: str) -> str:
 
 
 def _gate(name: str) -> str:
-    """A gate is called as in the equations: ``f``, not ``sigmoid_f``."""
+    """Name of a gate as in the equations: ``f``, not ``sigmoid_f``."""
     return name.rpartition(".")[2].removeprefix("sigmoid_")
 
 
 def _slot(name: str, names: Sequence[str], end: int) -> int:
-    """A colour for each value of a layer, and a dash for each of its ends."""
+    """A colour for each gate of a layer, and a dash for each end."""
     mine = [other for other in names if _layer(other) == _layer(name)]
     turn, colour = divmod(mine.index(name), len(palette.SERIES))
     return colour + (end + len(_ENDS) * turn) * len(palette.SERIES)

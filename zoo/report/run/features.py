@@ -1,4 +1,4 @@
-"""What a unit may follow in a text: numbers that can be told of each symbol, and how closely units go along.
+"""Features of text and of examples, and their correlations with hidden units.
 
 Units that follow the place in the line or the inside of quotes were found by A. Karpathy, J. Johnson and
 L. Fei-Fei, "Visualizing and Understanding Recurrent Networks", 2015, https://arxiv.org/abs/1506.02078.
@@ -16,16 +16,16 @@ Array = np.ndarray[Any, Any]
 Symbols = Sequence[str]
 
 _VOWELS = frozenset("aeiouAEIOU")
-MAX_INPUTS = 16  # of a task, that get a feature each
+MAX_INPUTS = 16  # inputs of a task with a feature each
 
 
 def _run_lengths(symbols: Symbols, grows: Callable[[str], bool]) -> list[int]:
-    """How many symbols in a row have been such, up to each."""
+    """Length of the current run of symbols for which ``grows`` is true."""
     return list(accumulate(symbols, lambda count, symbol: count + 1 if grows(symbol) else 0, initial=0))[1:]
 
 
 def _depth(symbols: Symbols) -> list[int]:
-    """How many brackets are open after each symbol; a bracket that closes nothing is passed over."""
+    """Number of open brackets after each symbol; unmatched closing brackets are ignored."""
     step = {**dict.fromkeys("([{", 1), **dict.fromkeys(")]}", -1)}
     return list(accumulate(symbols, lambda depth, symbol: max(0, depth + step.get(symbol, 0)), initial=0))[1:]
 
@@ -35,15 +35,15 @@ def _inside_quotes(symbols: Symbols) -> list[int]:
 
 
 def _indent(symbols: Symbols) -> list[int]:
-    """How far the line is indented, from the first symbol of its text on."""
-    found, width, inside = [], 0, False
+    """Indentation of the line, complete from the first symbol of its text on."""
+    widths, width, inside = [], 0, False
     for symbol in symbols:
         if symbol == "\n":
             width, inside = 0, False
         elif not inside:
             width, inside = (width + 1, False) if symbol == " " else (width, True)
-        found.append(width)
-    return found
+        widths.append(width)
+    return widths
 
 
 FEATURES: dict[str, Callable[[Symbols], Sequence[float]]] = {
@@ -71,35 +71,37 @@ def text_features(symbols: Symbols) -> tuple[tuple[str, ...], Array]:
 
 
 def example_features(inputs: Array, weights: Array) -> tuple[tuple[str, ...], Array]:
-    """The same of examples, one after the other: their time, their inputs, and where an answer is asked for.
+    """Features of concatenated examples: time, inputs, and the steps with a target; as `text_features`.
 
     Args:
-        inputs: Tokens ``(T, B)`` or numbers ``(T, B, I)``.
-        weights: How much each step counts, ``(T, B)``.
+        inputs: Tokens ``(T, B)`` or values ``(T, B, I)``.
+        weights: Weight of each step in the loss, ``(T, B)``.
     """
     steps, rows = weights.shape
-    found = {"time": np.tile(np.arange(steps), rows), "an answer is asked for": weights.T.reshape(-1) > 0}
+    features = {"time": np.tile(np.arange(steps), rows), "an answer is asked for": weights.T.reshape(-1) > 0}
     if inputs.ndim == 2:
         values = inputs.T.reshape(-1)
-        found |= {f"input is {token}": values == token for token in np.unique(values)[:MAX_INPUTS]}
+        features |= {f"input is {token}": values == token for token in np.unique(values)[:MAX_INPUTS]}
     else:
         columns = inputs.swapaxes(0, 1).reshape(rows * steps, -1).T
-        found |= {f"input {place}": column for place, column in enumerate(columns[:MAX_INPUTS], 1)}
-    return _varying({name: np.asarray(values, np.float64) for name, values in found.items()})
+        features |= {f"input {number}": column for number, column in enumerate(columns[:MAX_INPUTS], 1)}
+    return _varying({name: np.asarray(values, np.float64) for name, values in features.items()})
 
 
-def _varying(found: dict[str, Array]) -> tuple[tuple[str, ...], Array]:
-    kept = {name: _standardise(values) for name, values in found.items() if values.size and values.std() > 0}
-    length = len(next(iter(found.values())))
-    return tuple(kept), np.array(list(kept.values())).reshape(len(kept), length)
+def _varying(features: dict[str, Array]) -> tuple[tuple[str, ...], Array]:
+    varying = {
+        name: _standardise(values) for name, values in features.items() if values.size and values.std() > 0
+    }
+    length = len(next(iter(features.values())))
+    return tuple(varying), np.array(list(varying.values())).reshape(len(varying), length)
 
 
 def best_feature(values: Array, features: Array) -> tuple[Array, Array]:
-    """Which feature each unit follows most, and the correlation, from -1 to 1.
+    """The best correlated feature of each unit, and the correlation, from -1 to 1.
 
     Args:
-        values: What units held, ``(U, N)``.
-        features: Standardised, ``(F, N)``.
+        values: Activations, ``(U, N)``.
+        features: Standardised features, ``(F, N)``.
 
     Returns:
         ``(U,)`` indices, -1 where a unit is constant or there are no features, and ``(U,)`` correlations.
@@ -114,7 +116,7 @@ def best_feature(values: Array, features: Array) -> tuple[Array, Array]:
 
 
 def _standardise(values: Array) -> Array:
-    """With mean zero and deviation one along the last axis, where it varies."""
+    """Standardise along the last axis; constant rows become zero."""
     centred = values - values.mean(axis=-1, keepdims=True)
     spread = centred.std(axis=-1, keepdims=True)
     standard: Array = centred / np.where(spread > 0, spread, 1.0)

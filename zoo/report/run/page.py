@@ -1,4 +1,4 @@
-"""A run directory as a report: what its files tell, and what its model does with what it learnt."""
+"""The report of a run: curves, diagnostics, hidden units, samples, cell and configuration."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from zoo.training.text_dataset import prepare_text
 
 
 def run_report(path: Path, cell: type[Cell] | None, symbols: int, task: type[Task] | None = None) -> Report:
-    """The report of a run, which may still be going on.
+    """Make the report of a run, which may still be running.
 
-    What cannot be told (the cell is registered nowhere, the text is gone) is a sentence on the page and a
-    warning here; the rest is told all the same.
+    If a part cannot be made (the cell is not registered, the text is missing), the page gives the reason, and
+    a warning is issued.
 
     Args:
         path: The run directory.
-        cell: The class of the cell, if it is registered nowhere.
-        symbols: Over how long a text units are shown; 0 to leave that out.
-        task: The class of the task, if it is registered nowhere.
+        cell: The class of the cell, if it is not registered.
+        symbols: Length of the text for hidden units; 0 to leave them out.
+        task: The class of the task, if it is not registered.
 
     Raises:
         CheckpointError: if the configuration or the log is damaged.
@@ -71,15 +71,15 @@ def _event_text(event: Event) -> str:
 
 
 def _units(run: RunData, symbols: int) -> Block:
-    """Units over the validation part of the text, or over examples for validation of the task."""
+    """Hidden units over the validation part of the text, or over validation examples of the task."""
     if run.model is None:
         return Text("There is no checkpoint yet, and so no model whose units could be shown.")
-    seen = (
+    result = (
         _text_activations(run, run.model, symbols)
         if run.config.task is None
         else _task_activations(run, run.model, symbols)
     )
-    return seen if isinstance(seen, Text) else units_block(seen)
+    return result if isinstance(result, Text) else units_block(result)
 
 
 def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:
@@ -104,9 +104,9 @@ def _task_activations(run: RunData, model: AnyModel, symbols: int) -> Activation
 
 
 def _digest(run: RunData, kind: str) -> Any:
-    """The digest of what the model learnt from."""
-    found = run.checkpoint.meta.get(kind) if run.checkpoint else None
-    return found.get("sha256") if isinstance(found, dict) else None
+    """The digest of the training data."""
+    metadata = run.checkpoint.meta.get(kind) if run.checkpoint else None
+    return metadata.get("sha256") if isinstance(metadata, dict) else None
 
 
 def _samples(events: list[Event]) -> Samples:
@@ -117,7 +117,7 @@ def _samples(events: list[Event]) -> Samples:
 def _made_with(run: RunData) -> Iterator[Block]:
     yield settings(run.config)
     for kind in ("text", "task"):
-        if isinstance(found := run.start_event.get(kind), dict):
-            yield key_values(kind.capitalize(), found)
-    if run.checkpoint and isinstance(found := run.checkpoint.meta.get("versions"), dict):
-        yield versions(found, "Of the process that wrote the best checkpoint.")
+        if isinstance(values := run.start_event.get(kind), dict):
+            yield key_values(kind.capitalize(), values)
+    if run.checkpoint and isinstance(values := run.checkpoint.meta.get("versions"), dict):
+        yield versions(values, "Of the process that wrote the best checkpoint.")

@@ -1,4 +1,4 @@
-"""A run directory, opened for a report; what only some parts of it need is read when it is asked for."""
+"""The data of a run directory for its report; checkpoint, model and cell are loaded on first use."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from zoo.training.config import Config, config_from_json
 
 @dataclass(frozen=True)
 class RunData:
-    """What a run directory holds.
+    """The data of a run directory.
 
     Args:
         directory: The directory.
-        config: The settled configuration.
+        config: The resolved configuration.
         history: The log.
-        cell_class: The class of the cell, if it is registered nowhere.
-        task_class: The class of the task, if it is registered nowhere.
+        cell_class: The class of the cell, if it is not registered.
+        task_class: The class of the task, if it is not registered.
     """
 
     directory: RunDirectory
@@ -40,7 +40,7 @@ class RunData:
 
     @classmethod
     def open(cls, path: Path, cell_class: type[Cell] | None, task_class: type[Task] | None = None) -> RunData:
-        """The run in a directory.
+        """Open a run directory.
 
         Raises:
             CheckpointError: if its configuration or its log is missing or damaged.
@@ -51,20 +51,21 @@ class RunData:
 
     @property
     def start_event(self) -> Mapping[str, Any]:
-        """The event with which the run, or its last part, began."""
+        """The last event that started or resumed the run."""
         return self.history.last("start", "resume")
 
     @cached_property
     def checkpoint(self) -> Checkpoint | None:
         """The best checkpoint; None before the first."""
-        found = self.directory.load_best(warn)
-        return found[1] if found else None
+        best = self.directory.load_best(warn)
+        return best[1] if best else None
 
     @cached_property
     def model(self) -> AnyModel | None:
-        """The model in it."""
-        found = self.checkpoint
-        return model_from(found, str(self.directory.path), self.cell_class) if found else None
+        """The model of the best checkpoint."""
+        if self.checkpoint is None:
+            return None
+        return model_from(self.checkpoint, str(self.directory.path), self.cell_class)
 
     @cached_property
     def cell(self) -> Cell:
@@ -93,7 +94,7 @@ class RunData:
 
 @contextmanager
 def _suggest_file_flag(kind: str) -> Iterator[None]:
-    """Add to the error about an unknown name what to do for a class in a file."""
+    """Add a hint about classes in files to an error about an unknown name."""
     try:
         yield
     except UnknownNameError as error:
@@ -103,15 +104,15 @@ def _suggest_file_flag(kind: str) -> Iterator[None]:
         ) from error
 
 
-def or_reason(what: str, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, ...]:
-    """What is made, or the sentence that says why it cannot be, which is a warning, too."""
+def or_reason(name: str, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, ...]:
+    """The blocks of ``make``; if it fails, warn and return the reason as a text."""
     try:
         return make()
     except ZooError as error:
-        warn(f"{what} left out: {error}")
-        return (Text(f"{what} left out: {error}", warning=True),)
+        warn(f"{name} left out: {error}")
+        return (Text(f"{name} left out: {error}", warning=True),)
 
 
 def warn(sentence: str) -> None:
-    """A warning to whoever has the report made."""
+    """Issue a ``ZooWarning``."""
     warnings.warn(sentence, ZooWarning, stacklevel=2)

@@ -1,7 +1,4 @@
-"""With what a run was made: its settings, its text, and the versions on which its numbers depend.
-
-What one looks for first: what the run is, how good it became, how far it came.
-"""
+"""Subtitle, tiles, configuration and versions of a run."""
 
 from __future__ import annotations
 
@@ -18,12 +15,12 @@ from zoo.report.run.run_data import RunData
 from zoo.training.config import Config
 from zoo.training.evaluation import bits
 
-# What a run settles if it was left open: that it is not the default says nothing.
+# Settings that a run resolves itself: they are not highlighted where they differ from the default.
 _RESOLVED_BY_RUN = frozenset({"batch", "cell_options", "eval_every", "save_every", "seq", "split", "steps"})
 
 
 def settings(config: Config) -> KeyValues:
-    """Every setting; those that are not the default stand out."""
+    """All settings; those that are not the default are highlighted."""
     facts = tuple(
         KeyValue(readable(field.name), _value_text(value), marked=_differs_from_default(field, value))
         for field in dataclasses.fields(Config)
@@ -33,22 +30,21 @@ def settings(config: Config) -> KeyValues:
 
 
 def _differs_from_default(field: dataclasses.Field[Any], value: Any) -> bool:
-    """Whether somebody chose a value, as far as can be told."""
-    made = field.default_factory
-    default = field.default if made is dataclasses.MISSING else made()
+    make_default = field.default_factory
+    default = field.default if make_default is dataclasses.MISSING else make_default()
     return field.name not in _RESOLVED_BY_RUN and value not in (default, ())
 
 
-def key_values(title: str, found: Mapping[str, Any]) -> KeyValues:
-    """What a run says of its text or its task."""
-    facts = tuple(KeyValue(readable(name), _value_text(value)) for name, value in found.items())
-    return KeyValues(title.lower(), title, facts)
+def key_values(title: str, values: Mapping[str, Any]) -> KeyValues:
+    """A block of names and values."""
+    rows = tuple(KeyValue(readable(name), _value_text(value)) for name, value in values.items())
+    return KeyValues(title.lower(), title, rows)
 
 
-def versions(found: Mapping[str, Any], note: str) -> KeyValues:
-    """Versions on which numbers depend."""
+def versions(numbers: Mapping[str, Any], note: str) -> KeyValues:
+    """The block of versions on which results depend."""
     return KeyValues(
-        "versions", "Versions", tuple(KeyValue(name, str(value)) for name, value in found.items()), note
+        "versions", "Versions", tuple(KeyValue(name, str(value)) for name, value in numbers.items()), note
     )
 
 
@@ -75,7 +71,7 @@ def subtitle(run: RunData) -> str:
 
 
 def tiles(run: RunData) -> Iterator[Tile]:
-    """The numbers at the top."""
+    """The tiles of a run."""
     yield from _best(run)
     yield Tile("steps", f"{_steps(run):,}", f"of {run.config.steps or 0:,}, {_end_reason(run)}")
     if type(run.start_event.get("parameters")) is int:
