@@ -94,7 +94,8 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
     bits = map(number, _concatenate_examples(costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)
     rows = batch.inputs.shape[1]
-    source = f"{rows} example{'s' * (rows > 1)} of the task {readable(task.name)}; ? is where an answer is asked for"
+    examples = f"{rows} example{'s' * (rows > 1)} of the task {readable(task.name)}"
+    source = f"{examples}; ? is where an answer is asked for"
     states = {name: _concatenate_examples(values).T for name, values in all_states.items()}
     return Activations(
         source,
