@@ -249,7 +249,7 @@ def test_names_classes_and_instances_stand_for_tasks():
         resolve_task(Bits(), length=3)
     with pytest.raises(UsageError, match="option 'length' is 0; expected an integer at least 1"):
         Bits(length=0)
-    with pytest.raises(DefinitionError, match=r"is no task; derive it from zoo\.Task"):
+    with pytest.raises(DefinitionError, match=r"is not a task; derive it from zoo\.Task"):
         resolve_task(int)
 
 

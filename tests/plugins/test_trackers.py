@@ -124,7 +124,7 @@ def test_trackers_change_no_number(tmp_path):
     [
         ("tensorboard", zoo.UsageError, "expected a list of names"),
         (["nobody"], zoo.UnknownNameError, "no tracker is called 'nobody'"),
-        ([zoo.Sampler], zoo.DefinitionError, "is abstract|is no tracker"),
+        ([zoo.Sampler], zoo.DefinitionError, "is abstract|is not a tracker"),
         ([3], zoo.DefinitionError, "is not a class"),
     ],
 )

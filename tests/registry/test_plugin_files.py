@@ -154,7 +154,7 @@ def test_a_file_that_fails_to_import_says_where(write, load, text, message):
 
 def test_a_plugin_file_that_fails_can_be_mended(write):
     with pytest.raises(
-        zoo.PluginError, match=r"plugin .*mine\.py cannot be loaded: it registers nothing; bring a function"
+        zoo.PluginError, match=r"plugin .*mine\.py cannot be loaded: it registers nothing; add a function"
     ):
         load_plugin_file(write(CELL))
     assert load_plugin_file(write(CELL + HOOK)).provides == ("cell mine",)
@@ -162,7 +162,7 @@ def test_a_plugin_file_that_fails_can_be_mended(write):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("mine.txt", "is no Python file"), (".", "is no Python file"), ("a.py", "there is no file")],
+    [("mine.txt", "is not a Python file"), (".", "is not a Python file"), ("a.py", "there is no file")],
 )
 def test_a_plugin_file_must_be_one(tmp_path, name, message):
     (tmp_path / "mine.txt").touch()

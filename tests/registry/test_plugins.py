@@ -92,11 +92,11 @@ FAILURES = {
     ),
     "misspelt hook": (
         hook("cell", "c1").replace("register_cells", "register_cell"),
-        f"zoo_register_cell is no hook; {ALL_HOOKS}. Did you mean 'zoo_register_cells'?",
+        f"zoo_register_cell is not a hook; {ALL_HOOKS}. Did you mean 'zoo_register_cells'?",
     ),
     "misspelt hook without a marker": (
         "def zoo_register_sampler(register): ...",
-        f"zoo_register_sampler is no hook; {ALL_HOOKS}. Did you mean 'zoo_register_samplers'?",
+        f"zoo_register_sampler is not a hook; {ALL_HOOKS}. Did you mean 'zoo_register_samplers'?",
     ),
     "no marker": (
         hook("cell", "c1").replace("@zoo.hookimpl\n", ""),
@@ -113,12 +113,12 @@ FAILURES = {
     ),
     "nothing": (
         "",
-        "it registers nothing; bring a function zoo_register_cells(register), marked @zoo.hookimpl",
+        "it registers nothing; add a function zoo_register_cells(register), marked @zoo.hookimpl",
     ),
     "empty hook": (hook() + "    pass", "it registers nothing"),
     "wrong kind": (
         hook() + "    register(make_optimizer('o1'))",
-        "is no cell; hand it to zoo.register_optimizer or, in a plugin, zoo_register_optimizers. "
+        "is not a cell; pass it to zoo.register_optimizer or, in a plugin, zoo_register_optimizers. "
         "(zoo_t.py, line {last})",
     ),
     "an instance": (

@@ -143,10 +143,10 @@ class Base(zoo.Cell, abstract=True):
     [
         (make_cell()(), "Toy(slow=0.5) is an instance; register the class Toy itself."),
         (7, "7 is not a class; what is registered as cell is a class derived from zoo.Cell."),
-        (dict, "dict (builtins) is no cell; derive it from zoo.Cell."),
+        (dict, "dict (builtins) is not a cell; derive it from zoo.Cell."),
         (
             ToyOptimizer,
-            "is no cell; hand it to zoo.register_optimizer or, in a plugin, zoo_register_optimizers.",
+            "is not a cell; pass it to zoo.register_optimizer or, in a plugin, zoo_register_optimizers.",
         ),
         (Base, "is abstract: others derive from it; register one of those."),
         (zoo.Cell, "is abstract"),

@@ -65,7 +65,7 @@ def test_members_that_are_none_are_refused():
         zoo.testing.parametrize_cells("vanila")
     with pytest.raises(UnknownNameError, match="admm"):
         check_optimizer("admm")
-    with pytest.raises(UsageError, match="is no sampler"):
+    with pytest.raises(UsageError, match="is not a sampler"):
         check_sampler(zoo.get_optimizer("adam"))
     with pytest.raises(UsageError, match="expected_failures names 'check_me'"):
         check_cell("vanilla", expected_failures={"check_me": "typo"})

@@ -1,7 +1,8 @@
-"""The registry: which cells, modifiers, optimizers, samplers, tasks and trackers there are, and whose.
+"""The registry of cells, modifiers, optimizers, samplers, tasks and trackers.
 
-Everything comes in by one door, the entry-point group ``zoo`` (see :mod:`zoo.registry.hookspecs`), shipped
-members too. Plugins are loaded at the first look-up, never by ``import zoo``, and nothing here imports Numba.
+All components, the shipped ones included, are registered through the entry-point group ``zoo`` (see
+:mod:`zoo.registry.hookspecs`). Plugins are loaded at the first look-up, never by ``import zoo``. Nothing here
+imports Numba.
 """
 
 from zoo.registry.api import (

@@ -1,4 +1,7 @@
-"""Listing, getting and registering members, and modifying cells; the first call loads the plugins."""
+"""Functions to list, get, register and resolve components; the first call loads the plugins.
+
+The functions of each kind, such as ``list_cells``, are typed names for the generic ones.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,26 @@ from zoo.registry.entry_points import PluginRecord
 from zoo.registry.plugin_files import is_file_spec, load_cell_file, load_class_file
 from zoo.registry.registry import Registry, check_component
 
-M = TypeVar("M", bound=Component)
-C = TypeVar("C", bound=type[Cell])
-D = TypeVar("D", bound=type[Modifier])
-O = TypeVar("O", bound=type[Optimizer])  # noqa: E741  # a type variable, read beside C and S
-S = TypeVar("S", bound=type[Sampler])
-K = TypeVar("K", bound=type[Task])
-T = TypeVar("T", bound=type[Tracker])
+C = TypeVar("C", bound=Component)
+CellType = TypeVar("CellType", bound=type[Cell])
+ModifierType = TypeVar("ModifierType", bound=type[Modifier])
+OptimizerType = TypeVar("OptimizerType", bound=type[Optimizer])
+SamplerType = TypeVar("SamplerType", bound=type[Sampler])
+TaskType = TypeVar("TaskType", bound=type[Task])
+TrackerType = TypeVar("TrackerType", bound=type[Tracker])
 
 
-def registry_of(contract: type[M]) -> Registry[M]:
-    """The registry of ``Cell``, ``Optimizer``, ``Sampler`` or another contract, filled.
+def registry_of(base: type[C]) -> Registry[C]:
+    """The registry of a base class, ``Cell``, ``Optimizer`` and so on, after loading the plugins.
 
     Raises:
         PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
     """
-    return loader.LOADER.registry(contract)
+    return loader.LOADER.registry(base)
 
 
 def plugins() -> tuple[PluginRecord, ...]:
-    """What became of every plugin: the shipped ones, then the others by distribution, then files.
+    """The status of every plugin: the shipped ones, then the others by distribution, then files.
 
     Raises:
         PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
@@ -38,305 +41,228 @@ def plugins() -> tuple[PluginRecord, ...]:
     return loader.LOADER.plugins()
 
 
-def list_cells(pattern: str = "*") -> list[str]:
-    """Names of the registered cells, sorted.
-
-    Args:
-        pattern: Shell pattern for the name, ``"*lstm"``, or for family and name, ``"gated/*"``.
-    """
-    return registry_of(Cell).list(pattern)
-
-
-def get_cell(name: str, /, **options: Any) -> Cell:
-    """A registered cell with its options chosen, ``get_cell("leaky", leak=0.1)``.
-
-    Modifiers follow the name of the cell, ``get_cell("lstm+zoneout", zoneout_p=0.1)``.
+def component_class(base: type[C], name: str) -> type[C]:
+    """The class of a registered name; that of a cell may include modifiers, ``lstm+zoneout``.
 
     Raises:
-        UnknownNameError: if no cell, or no modifier, has the name.
-        UsageError: for an unknown option, a value that is not allowed, or a modifier that makes no sense for
-            the cell.
+        UnknownNameError: if the name is unknown.
+        UsageError: if a modifier does not suit the cell.
     """
-    return composite_names.cell_class(name)(**options)
+    return composite_names.cell_class(name) if base is Cell else registry_of(base).cls(name)  # type: ignore[return-value]
 
 
-def register_cell(cls: C, *, override: bool = False) -> C:
-    """Register a cell for this process; usable as a decorator. In a plugin, use the hook instead.
+def resolve(base: type[C], component: str | type[C] | C, options: dict[str, Any]) -> C:
+    """The component that a name, a class or an instance denotes; a cell or task also by ``"FILE.py:Class"``.
 
     Args:
-        cls: A subclass of ``zoo.Cell``.
-        override: Whether it may replace a cell of the same name.
+        base: Base class of its kind.
+        component: The name, class or instance.
+        options: Values for its options; none with an instance, which has its options.
 
     Raises:
-        DefinitionError: if ``cls`` is no cell class.
-        UsageError: if the name is taken.
-    """
-    loader.LOADER.register(Cell, cls, override)
-    return cls
-
-
-def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
-    """The cell that a name, ``"FILE.py:Class"``, a class or an instance stands for.
-
-    Args:
-        cell: Any of the four.
-        **options: Values for its options; none with an instance, which has chosen.
-
-    Raises:
-        UnknownNameError: if no cell has the name.
-        UsageError: if it is none of the four, a file or class is missing, or an option does not fit.
-        DefinitionError: if the class is no cell.
+        UnknownNameError: if the name is unknown.
+        UsageError: if a file or class is missing, or an option is invalid.
+        DefinitionError: if the class is not one of the kind.
         PluginError: if the file cannot be imported.
     """
-    if isinstance(cell, str):
-        return load_cell_file(cell)(**options) if is_file_spec(cell) else get_cell(cell, **options)
-    if isinstance(cell, (list, tuple)):
-        raise UsageError(
-            f"cell is a {type(cell).__name__} of {len(cell)}; expected one cell, which all layers have. Only "
-            f"zoo.Recurrent and the layers made of it take a cell for each layer."
-        )
-    return _with_options(Cell, cell, options)
-
-
-def _with_options(contract: type[M], member: type[M] | M, options: dict[str, Any]) -> M:
-    """The member that a class and options, or an instance, which has chosen, stand for."""
-    if isinstance(member, contract):
+    if isinstance(component, base):
         if options:
             raise UsageError(
-                f"{member!r} has its options already; found {', '.join(options)} besides. Give the class."
+                f"{component!r} has its options already; found {', '.join(options)} besides. Give the class."
             )
-        return member
-    check_component(member, contract)
-    return member(**options)  # type: ignore[operator]
+        return component
+    if isinstance(component, str):
+        cls = _class_of(base, component)
+    else:
+        check_component(component, base)
+        cls = component  # type: ignore[assignment]  # checked just above
+    return cls(**options)
 
 
-def list_modifiers(pattern: str = "*") -> list[str]:
-    """Names of the registered modifiers, sorted.
-
-    Args:
-        pattern: Shell pattern for the name or for ``family/name``.
-    """
-    return registry_of(Modifier).list(pattern)
+def _class_of(base: type[C], spec: str) -> type[C]:
+    # Only users name cells and tasks by file; a run directory may name the rest, and must not cause imports.
+    if base is Cell and is_file_spec(spec):
+        return load_cell_file(spec)  # type: ignore[return-value]
+    return load_class_file(spec, base) if base is Task and is_file_spec(spec) else component_class(base, spec)
 
 
-def get_modifier(name: str, /, **options: Any) -> Modifier:
-    """A registered modifier with its options chosen, ``get_modifier("zoneout", p=0.1)``.
-
-    Raises:
-        UnknownNameError: if no modifier has the name.
-        UsageError: for an unknown option or a value that is not allowed.
-    """
-    return registry_of(Modifier).get(name, **options)
-
-
-def register_modifier(cls: D, *, override: bool = False) -> D:
-    """Register a modifier for this process; usable as a decorator. In a plugin, use the hook instead.
+def register(base: type[Component], cls: Any, override: bool) -> Any:
+    """Register a class for this process and return it. In a plugin, use a hook instead.
 
     Args:
-        cls: A subclass of ``zoo.Modifier``.
-        override: Whether it may replace a modifier of the same name.
+        base: Base class of its kind.
+        cls: The class.
+        override: Whether it may replace a component of the same name.
 
     Raises:
-        DefinitionError: if ``cls`` is no modifier class.
+        DefinitionError: if ``cls`` is not a class of this kind.
         UsageError: if the name is taken.
     """
-    loader.LOADER.register(Modifier, cls, override)
-    return cls
+    return loader.LOADER.register(base, cls, override)
 
 
 def modify(
     cell: str | type[Cell] | Cell, modifier: str | type[Modifier] | Modifier, /, **options: Any
 ) -> Cell:
-    """A cell with a modifier: ``modify("lstm", "zoneout", p=0.1)`` is the cell ``lstm+zoneout``.
+    """Apply a modifier to a cell: ``modify("lstm", "zoneout", p=0.1)`` is the cell ``lstm+zoneout``.
 
     Args:
         cell: Name of a cell, ``"FILE.py:Class"``, a class, or a cell with its options chosen.
         modifier: Name of a modifier, a class, or a modifier with its options chosen.
-        **options: Options of the modifier; none with an instance, which has chosen.
+        **options: Options of the modifier; none with an instance, which has its options.
 
     Raises:
-        UnknownNameError: if no cell or modifier has the name.
-        UsageError: if the modifier makes no sense for the cell, or an option does not fit.
-        DefinitionError: if the equations of the cell cannot be read.
+        UnknownNameError: if the name of the cell or modifier is unknown.
+        UsageError: if the modifier does not suit the cell, or an option is invalid.
+        DefinitionError: if the equations of the cell are invalid.
     """
     from zoo.modifiers.modified_cell import modified_class, prefixed
 
-    base = resolve_cell(cell)
-    if isinstance(modifier, str):
-        chosen = get_modifier(modifier, **options)
-    else:
-        chosen = _with_options(Modifier, modifier, options)
-    made = modified_class(type(base), type(chosen))
-    named = {prefixed(type(chosen), name): value for name, value in chosen.options.items()}
-    return made(**base.options, **named)
+    inner, change = resolve_cell(cell), resolve(Modifier, modifier, options)
+    cls = modified_class(type(inner), type(change))
+    change_options = {prefixed(type(change), name): value for name, value in change.options.items()}
+    return cls(**inner.options, **change_options)
+
+
+def list_cells(pattern: str = "*") -> list[str]:
+    """List the registered cells by name; the pattern matches a name, ``"*lstm"``, or ``"gated/*"``."""
+    return registry_of(Cell).list(pattern)
+
+
+def list_modifiers(pattern: str = "*") -> list[str]:
+    """List the registered modifiers by name; the pattern matches a name, or ``"family/*"``."""
+    return registry_of(Modifier).list(pattern)
 
 
 def list_optimizers(pattern: str = "*") -> list[str]:
-    """Names of the registered optimizers, sorted.
-
-    Args:
-        pattern: Shell pattern for the name or for ``family/name``.
-    """
+    """List the registered optimizers by name; the pattern matches a name, or ``"family/*"``."""
     return registry_of(Optimizer).list(pattern)
 
 
-def get_optimizer(name: str, /, **options: Any) -> Optimizer:
-    """A registered optimizer with its options chosen, ``get_optimizer("adam", lr=2e-3)``.
-
-    Raises:
-        UnknownNameError: if no optimizer has the name.
-        UsageError: for an unknown option or a value that is not allowed.
-    """
-    return registry_of(Optimizer).get(name, **options)
-
-
-def register_optimizer(cls: O, *, override: bool = False) -> O:
-    """Register an optimizer for this process; usable as a decorator. In a plugin, use the hook instead.
-
-    Args:
-        cls: A subclass of ``zoo.Optimizer``.
-        override: Whether it may replace an optimizer of the same name.
-
-    Raises:
-        DefinitionError: if ``cls`` is no optimizer class.
-        UsageError: if the name is taken.
-    """
-    loader.LOADER.register(Optimizer, cls, override)
-    return cls
-
-
 def list_samplers(pattern: str = "*") -> list[str]:
-    """Names of the registered samplers, sorted.
-
-    Args:
-        pattern: Shell pattern for the name or for ``family/name``.
-    """
+    """List the registered samplers by name; the pattern matches a name, or ``"family/*"``."""
     return registry_of(Sampler).list(pattern)
 
 
-def get_sampler(name: str, /, **options: Any) -> Sampler:
-    """A registered sampler with its options chosen, ``get_sampler("top_k", k=40)``.
-
-    Raises:
-        UnknownNameError: if no sampler has the name.
-        UsageError: for an unknown option or a value that is not allowed.
-    """
-    return registry_of(Sampler).get(name, **options)
-
-
-def register_sampler(cls: S, *, override: bool = False) -> S:
-    """Register a sampler for this process; usable as a decorator. In a plugin, use the hook instead.
-
-    Args:
-        cls: A subclass of ``zoo.Sampler``.
-        override: Whether it may replace a sampler of the same name.
-
-    Raises:
-        DefinitionError: if ``cls`` is no sampler class.
-        UsageError: if the name is taken.
-    """
-    loader.LOADER.register(Sampler, cls, override)
-    return cls
-
-
 def list_tasks(pattern: str = "*") -> list[str]:
-    """Names of the registered tasks, sorted.
-
-    Args:
-        pattern: Shell pattern for the name or for ``family/name``.
-    """
+    """List the registered tasks by name; the pattern matches a name, or ``"family/*"``."""
     return registry_of(Task).list(pattern)
 
 
-def get_task(name: str, /, **options: Any) -> Task:
-    """A registered task with its options chosen, ``get_task("copying", delay=100)``.
-
-    Raises:
-        UnknownNameError: if no task has the name.
-        UsageError: for an unknown option or a value that is not allowed.
-    """
-    return registry_of(Task).get(name, **options)
-
-
-def register_task(cls: K, *, override: bool = False) -> K:
-    """Register a task for this process; usable as a decorator. In a plugin, use the hook instead.
-
-    Args:
-        cls: A subclass of ``zoo.Task``.
-        override: Whether it may replace a task of the same name.
-
-    Raises:
-        DefinitionError: if ``cls`` is no task class.
-        UsageError: if the name is taken.
-    """
-    loader.LOADER.register(Task, cls, override)
-    return cls
-
-
-def resolve_task(task: str | type[Task] | Task, /, **options: Any) -> Task:
-    """The task that a name, ``"FILE.py:Class"``, a class or an instance stands for.
-
-    Args:
-        task: Any of the four.
-        **options: Values for its options; none with an instance, which has chosen.
-
-    Raises:
-        UnknownNameError: if no task has the name.
-        UsageError: if it is none of the four, a file or class is missing, or an option does not fit.
-        DefinitionError: if the class is no task.
-        PluginError: if the file cannot be imported.
-    """
-    if isinstance(task, str):
-        return load_class_file(task, Task)(**options) if is_file_spec(task) else get_task(task, **options)
-    return _with_options(Task, task, options)
-
-
 def list_trackers(pattern: str = "*") -> list[str]:
-    """Names of the registered trackers, sorted.
-
-    Args:
-        pattern: Shell pattern for the name or for ``family/name``.
-    """
+    """List the registered trackers by name; the pattern matches a name, or ``"family/*"``."""
     return registry_of(Tracker).list(pattern)
 
 
+def get_cell(name: str, /, **options: Any) -> Cell:
+    """Get a registered cell: ``get_cell("leaky", leak=0.1)``, ``get_cell("lstm+zoneout", zoneout_p=0.1)``.
+
+    Raises:
+        UnknownNameError: if the name of the cell or of a modifier is unknown.
+        UsageError: for an unknown option, an invalid value, or a modifier that does not suit the cell.
+    """
+    return component_class(Cell, name)(**options)
+
+
+def get_modifier(name: str, /, **options: Any) -> Modifier:
+    """Get a registered modifier with its options: ``get_modifier("zoneout", p=0.1)``.
+
+    Raises:
+        UnknownNameError: if the name is unknown.
+        UsageError: for an unknown option or an invalid value.
+    """
+    return component_class(Modifier, name)(**options)
+
+
+def get_optimizer(name: str, /, **options: Any) -> Optimizer:
+    """Get a registered optimizer with its options: ``get_optimizer("adam", lr=2e-3)``.
+
+    Raises:
+        UnknownNameError: if the name is unknown.
+        UsageError: for an unknown option or an invalid value.
+    """
+    return component_class(Optimizer, name)(**options)
+
+
+def get_sampler(name: str, /, **options: Any) -> Sampler:
+    """Get a registered sampler with its options: ``get_sampler("top_k", k=40)``.
+
+    Raises:
+        UnknownNameError: if the name is unknown.
+        UsageError: for an unknown option or an invalid value.
+    """
+    return component_class(Sampler, name)(**options)
+
+
+def get_task(name: str, /, **options: Any) -> Task:
+    """Get a registered task with its options: ``get_task("copying", delay=100)``.
+
+    Raises:
+        UnknownNameError: if the name is unknown.
+        UsageError: for an unknown option or an invalid value.
+    """
+    return component_class(Task, name)(**options)
+
+
 def get_tracker(name: str, /, **options: Any) -> Tracker:
-    """A registered tracker with its options chosen, ``get_tracker("tensorboard", dir="events")``.
+    """Get a registered tracker with its options: ``get_tracker("tensorboard", dir="events")``.
 
     Raises:
-        UnknownNameError: if no tracker has the name.
-        UsageError: for an unknown option or a value that is not allowed.
+        UnknownNameError: if the name is unknown.
+        UsageError: for an unknown option or an invalid value.
     """
-    return registry_of(Tracker).get(name, **options)
+    return component_class(Tracker, name)(**options)
 
 
-def register_tracker(cls: T, *, override: bool = False) -> T:
-    """Register a tracker for this process; usable as a decorator. In a plugin, use the hook instead.
+def register_cell(cls: CellType, *, override: bool = False) -> CellType:
+    """Register a cell class for this process; usable as a decorator. See :func:`register`."""
+    return register(Cell, cls, override)  # type: ignore[no-any-return]
 
-    Args:
-        cls: A subclass of ``zoo.Tracker``.
-        override: Whether it may replace a tracker of the same name.
+
+def register_modifier(cls: ModifierType, *, override: bool = False) -> ModifierType:
+    """Register a modifier class for this process; usable as a decorator. See :func:`register`."""
+    return register(Modifier, cls, override)  # type: ignore[no-any-return]
+
+
+def register_optimizer(cls: OptimizerType, *, override: bool = False) -> OptimizerType:
+    """Register an optimizer class for this process; usable as a decorator. See :func:`register`."""
+    return register(Optimizer, cls, override)  # type: ignore[no-any-return]
+
+
+def register_sampler(cls: SamplerType, *, override: bool = False) -> SamplerType:
+    """Register a sampler class for this process; usable as a decorator. See :func:`register`."""
+    return register(Sampler, cls, override)  # type: ignore[no-any-return]
+
+
+def register_task(cls: TaskType, *, override: bool = False) -> TaskType:
+    """Register a task class for this process; usable as a decorator. See :func:`register`."""
+    return register(Task, cls, override)  # type: ignore[no-any-return]
+
+
+def register_tracker(cls: TrackerType, *, override: bool = False) -> TrackerType:
+    """Register a tracker class for this process; usable as a decorator. See :func:`register`."""
+    return register(Tracker, cls, override)  # type: ignore[no-any-return]
+
+
+def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
+    """The cell that a name, ``"FILE.py:Class"``, a class or an instance denotes. See :func:`resolve`.
 
     Raises:
-        DefinitionError: if ``cls`` is no tracker class.
-        UsageError: if the name is taken.
+        UsageError: also if it is a list of cells.
     """
-    loader.LOADER.register(Tracker, cls, override)
-    return cls
+    if isinstance(cell, (list, tuple)):
+        raise UsageError(
+            f"cell is a {type(cell).__name__} of {len(cell)}; expected one cell, which all layers have. Only "
+            f"zoo.Recurrent and the layers made of it take a cell for each layer."
+        )
+    return resolve(Cell, cell, options)
+
+
+def resolve_task(task: str | type[Task] | Task, /, **options: Any) -> Task:
+    """The task that a name, ``"FILE.py:Class"``, a class or an instance denotes. See :func:`resolve`."""
+    return resolve(Task, task, options)
 
 
 def resolve_tracker(tracker: str | type[Tracker] | Tracker, /, **options: Any) -> Tracker:
-    """The tracker that a name, a class or an instance stands for.
-
-    Args:
-        tracker: Any of the three.
-        **options: Values for its options; none with an instance, which has chosen.
-
-    Raises:
-        UnknownNameError: if no tracker has the name.
-        UsageError: if an option does not fit.
-        DefinitionError: if the class is no tracker.
-    """
-    if isinstance(tracker, str):
-        return get_tracker(tracker, **options)
-    return _with_options(Tracker, tracker, options)
+    """The tracker that a name, a class or an instance denotes. See :func:`resolve`."""
+    return resolve(Tracker, tracker, options)

@@ -1,4 +1,4 @@
-"""Names such as ``lstm+zoneout``: a registered cell, and registered modifiers, the innermost first."""
+"""Names of modified cells, ``lstm+zoneout``: a cell and its modifiers, the innermost first."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from zoo.registry import loader
 
 
 def has_modifiers(name: object) -> bool:
-    """Whether a name is that of a modified cell."""
+    """Whether it is the name of a modified cell."""
     return isinstance(name, str) and MODIFIER_SEPARATOR in name
 
 
 def cell_class(name: str) -> type[Cell]:
-    """The cell that a name stands for, with modifiers if it names some.
+    """The cell class of a name, with its modifiers.
 
     Raises:
-        UnknownNameError: if a cell or modifier is not registered.
-        UsageError: if a modifier makes no sense for the cell.
-        DefinitionError: if the equations of the cell cannot be read.
+        UnknownNameError: if the name of the cell or of a modifier is unknown.
+        UsageError: if a modifier does not suit the cell.
+        DefinitionError: if the equations of the cell are invalid.
     """
     base, *modifiers = name.split(MODIFIER_SEPARATOR) if has_modifiers(name) else [name]
     return with_modifiers(loader.LOADER.registry(Cell).cls(base), modifiers)
 
 
 def with_modifiers(cls: type[Cell], names: list[str]) -> type[Cell]:
-    """A class of cells with registered modifiers.
+    """A cell class with registered modifiers.
 
     Raises:
-        UnknownNameError: if a modifier is not registered.
-        UsageError: if one makes no sense for the cell.
-        DefinitionError: if the equations of the cell cannot be read.
+        UnknownNameError: if the name of a modifier is unknown.
+        UsageError: if one does not suit the cell.
+        DefinitionError: if the equations of the cell are invalid.
     """
     for name in names:
-        from zoo.modifiers.modified_cell import modified_class  # the compiler, which nobody else here needs
+        from zoo.modifiers.modified_cell import modified_class  # imports the compiler
 
         cls = modified_class(cls, loader.LOADER.registry(Modifier).cls(name))
     return cls

@@ -1,4 +1,4 @@
-"""Discovery: which plugins are installed, and which of them ``ZOO_PLUGINS`` lets in. It imports none."""
+"""Find the installed plugins, and those that ``ZOO_PLUGINS`` selects, without importing them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Status = Literal["loaded", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class PluginRecord:
-    """What became of one plugin.
+    """The status of a plugin.
 
     Args:
         name: Its entry point, or the path of its file.
-        distribution: The installed distribution it came with; empty for a file.
+        distribution: The installed distribution that contains it; empty for a file.
         version: Version of the distribution.
         module: The module that the entry point names.
         status: ``loaded``, ``failed``, or ``skipped`` because ``ZOO_PLUGINS`` does not name it.
-        error: Why it is not loaded, in a sentence.
-        provides: What it registered, ``("cell vanilla", ...)``.
+        error: The reason why it is not loaded.
+        provides: The components it registered, ``("cell vanilla", ...)``.
         cause: The exception behind ``error``, for a traceback.
     """
 
@@ -50,12 +50,12 @@ class PluginRecord:
 
 @dataclass(frozen=True)
 class EntryPoint:
-    """One way in: an entry point of an installed distribution, or a file.
+    """An entry point of an installed distribution, or a plugin file.
 
     Args:
         source: Plugin, distribution and version.
-        target: What the entry point says, a module.
-        fault: Why it cannot even be tried; empty if it can.
+        target: The module that it names.
+        error: The reason why it cannot be loaded; empty if it can.
     """
 
     source: Source
@@ -64,17 +64,17 @@ class EntryPoint:
 
     @property
     def shipped(self) -> bool:
-        """Whether it belongs to zoo itself."""
+        """Whether it is part of zoo."""
         return normalize_name(self.source.distribution) == SHIPPED
 
     @property
     def names(self) -> frozenset[str]:
-        """What ``ZOO_PLUGINS`` may call it."""
+        """The names by which ``ZOO_PLUGINS`` selects it."""
         return frozenset({normalize_name(self.source.plugin), normalize_name(self.source.distribution)})
 
-    def is_selected(self, selection: frozenset[str] | None) -> bool:
-        """Whether a selection (see :func:`chosen`) includes it."""
-        return selection is None or self.shipped or not selection.isdisjoint(self.names)
+    def is_selected(self, selected: frozenset[str] | None) -> bool:
+        """Whether it is shipped or selected; None selects all, see :func:`selected_plugins`."""
+        return selected is None or self.shipped or not selected.isdisjoint(self.names)
 
     def record(
         self,
@@ -83,7 +83,7 @@ class EntryPoint:
         provides: tuple[str, ...] = (),
         cause: BaseException | None = None,
     ) -> PluginRecord:
-        """How the attempt ended."""
+        """The record of its status."""
         source = self.source
         return PluginRecord(
             source.plugin, source.distribution, source.version, self.target, status, error, provides, cause
@@ -91,47 +91,47 @@ class EntryPoint:
 
 
 def normalize_name(name: str) -> str:
-    """A name as package indexes compare it: ``Zoo_Leaky`` is ``zoo-leaky``."""
+    """Normalize a name as package indexes do: ``Zoo_Leaky`` is ``zoo-leaky``."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def installed_entry_points() -> tuple[EntryPoint, ...]:
-    """The doors of all installed distributions: zoo's own first, then by distribution and name.
+    """The entry points of all installed distributions: those of zoo first, then by distribution and name.
 
     Each (distribution, entry point) appears once, also where a distribution is found twice on ``sys.path``.
     """
     from importlib.metadata import distributions
 
-    doors = {door for distribution in distributions() for door in _entry_points(distribution)}
-    return tuple(sorted(doors, key=_sort_key))
+    points = {point for distribution in distributions() for point in _entry_points(distribution)}
+    return tuple(sorted(points, key=_sort_key))
 
 
-def _sort_key(door: EntryPoint) -> tuple[bool, str, str, str]:
-    return not door.shipped, normalize_name(door.source.distribution), door.source.plugin, door.target
+def _sort_key(point: EntryPoint) -> tuple[bool, str, str, str]:
+    return not point.shipped, normalize_name(point.source.distribution), point.source.plugin, point.target
 
 
 def _entry_points(distribution: Distribution) -> tuple[EntryPoint, ...]:
-    """The doors of one distribution; a damaged one gets a door with a fault, so that it stops nobody else."""
+    """The entry points of a distribution; a damaged one gets an entry point with an error."""
     try:
         if f"[{GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
-            return ()  # nearly all: to read the metadata of every distribution would take a tenth of a second
+            return ()  # nearly all; reading the metadata of every distribution would take 0.1 s
         return _read_entry_points(distribution)
     except Exception as error:
-        fault = f"its installed metadata cannot be read ({type(error).__name__}: {error}); install it again"
-        return (EntryPoint(Source("entry_points.txt", _label(distribution)), "", fault),)
+        message = f"its installed metadata cannot be read ({type(error).__name__}: {error}); install it again"
+        return (EntryPoint(Source("entry_points.txt", _label(distribution)), "", message),)
 
 
 def _read_entry_points(distribution: Distribution) -> tuple[EntryPoint, ...]:
     name = distribution.metadata["Name"]
     if not name:
         raise ValueError("it has no name")
-    first = type(distribution).from_name(name)  # an older copy further down sys.path has no say
+    first = type(distribution).from_name(name)  # not an older copy further down sys.path
     points = first.entry_points.select(group=GROUP)
     return tuple(EntryPoint(Source(point.name, name, first.version), point.value) for point in points)
 
 
 def _label(distribution: Distribution) -> str:
-    """Its name or, where METADATA is missing, as after an interrupted uninstall, its folder."""
+    """Its name; its folder if METADATA is missing, as after an interrupted uninstall."""
     with contextlib.suppress(Exception):
         if name := distribution.metadata["Name"]:
             return str(name)
@@ -139,21 +139,21 @@ def _label(distribution: Distribution) -> str:
 
 
 def selected_plugins(environ: Mapping[str, str]) -> frozenset[str] | None:
-    """The plugins that ``ZOO_PLUGINS=a,b`` names; None if it is not set, which lets all in.
+    """The plugins that ``ZOO_PLUGINS=a,b`` names; None, which selects all, if it is not set.
 
-    The shipped ones need not be named: they always load.
+    The shipped ones always load.
     """
     text = environ.get("ZOO_PLUGINS")
     return None if text is None else frozenset(filter(None, map(normalize_name, text.split(","))))
 
 
-def unknown_selected(selection: frozenset[str], doors: Iterable[EntryPoint]) -> tuple[PluginRecord, ...]:
-    """One failed record for each name in ``ZOO_PLUGINS`` that no installed plugin has."""
-    known = frozenset().union(*(door.names for door in doors))
+def unknown_selected(selected: frozenset[str], points: Iterable[EntryPoint]) -> tuple[PluginRecord, ...]:
+    """A failed record for each name in ``ZOO_PLUGINS`` that is not an installed plugin."""
+    known = frozenset().union(*(point.names for point in points))
     return tuple(
         EntryPoint(Source(name), "").record(
             "failed",
             f"ZOO_PLUGINS names {name!r}, but no such plugin is installed.{did_you_mean(name, known)}",
         )
-        for name in sorted(selection - known)
+        for name in sorted(selected - known)
     )

@@ -1,6 +1,6 @@
-"""Calling the hooks of one plugin; nothing else touches pluggy's manager.
+"""Call the hooks of a plugin.
 
-Every plugin gets a manager of its own, so that what one of them gets wrong cannot reach the next.
+Every plugin gets its own pluggy manager, so that an error in one does not affect the next.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ HOOKS = tuple(map(hookspecs.hook_name, hookspecs.COMPONENT_CLASSES))
 
 
 def call_hooks(module: ModuleType, source: Source, registries: Mapping[str, Registry[Any]]) -> None:
-    """Call every hook that a plugin's module brings.
+    """Call every hook of a plugin's module.
 
     Args:
         module: The plugin.
-        source: As whose what it registers is entered.
-        registries: Where, by kind.
+        source: The source to record for its components.
+        registries: The registries by kind.
 
     Raises:
         PluginError: if a hook is misspelt, not marked, or takes other arguments than ``register``.
-        Exception: whatever the hooks themselves raise.
+        Exception: from the hooks themselves.
     """
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)
@@ -46,13 +46,13 @@ def call_hooks(module: ModuleType, source: Source, registries: Mapping[str, Regi
         raise PluginError(
             f"{text}; the hooks are {', '.join(HOOKS)}, and each takes one argument, register"
         ) from error
-    for contract in hookspecs.COMPONENT_CLASSES:
-        register = _register_function(registries[contract.kind], source)
-        getattr(manager.hook, hookspecs.hook_name(contract))(register=register)
+    for base in hookspecs.COMPONENT_CLASSES:
+        register = _register_function(registries[base.kind], source)
+        getattr(manager.hook, hookspecs.hook_name(base))(register=register)
 
 
 def _register_function(registry: Registry[M], source: Source) -> Callable[[type[M]], type[M]]:
-    """What a hook is called with. It cannot override: no plugin changes what another one's name means."""
+    """The argument of a hook. It cannot override: no plugin replaces a component of another."""
 
     def register(cls: type[M]) -> type[M]:
         return registry.register(cls, source=source)
@@ -61,13 +61,13 @@ def _register_function(registry: Registry[M], source: Source) -> Callable[[type[
 
 
 def _check_names(module: ModuleType, manager: pluggy.PluginManager) -> None:
-    """Refuse functions called ``zoo_register_...`` that pluggy would pass over without a word."""
+    """Refuse functions called ``zoo_register_...`` that pluggy would silently ignore."""
     for name, value in sorted(vars(module).items()):
         if not name.startswith("zoo_register_") or not inspect.isfunction(value):
             continue
         if name not in HOOKS:
             raise PluginError(
-                f"{name} is no hook; the hooks are {', '.join(HOOKS)}.{did_you_mean(name, HOOKS)}"
+                f"{name} is not a hook; the hooks are {', '.join(HOOKS)}.{did_you_mean(name, HOOKS)}"
             )
         if manager.parse_hookimpl_opts(module, name) is None:
             raise PluginError(f"{name} is not marked as a hook; put @zoo.hookimpl above it")

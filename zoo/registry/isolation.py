@@ -1,7 +1,4 @@
-"""Isolation of foreign code at import.
-
-Exceptions and output do not stop the command, and messages name the code.
-"""
+"""Run foreign code so that its exceptions and output do not stop the command."""
 
 from __future__ import annotations
 
@@ -22,9 +19,9 @@ from zoo.errors import ZooWarning
 from zoo.registry.loader import ImportResult
 
 SLOW = 5.0
-"""Seconds after which code that is still being imported is named on standard error."""
+"""Seconds after which a line on standard error names code that is still being imported."""
 
-_MAX_SHOWN = 200  # characters of what was printed that the warning repeats
+_MAX_SHOWN = 200  # characters of the output in the warning
 
 
 @contextmanager
@@ -32,19 +29,19 @@ def isolated(name: str, remedy: str = "") -> Iterator[ImportResult]:
     """Run foreign code in the block, and store its exception instead of raising it.
 
     Output, from Python or from C, becomes a warning, since standard output is for results. After five
-    seconds a line on standard error names it. The caller holds the lock of the loader, since standard output
-    belongs to the process.
+    seconds a line on standard error names the code. The caller must hold the lock of the loader, since
+    standard output belongs to the process.
 
     Args:
-        name: Names the code in messages.
-        remedy: How to leave it out, for the line after five seconds.
+        name: The name of the code in messages.
+        remedy: How to leave the code out, for the line after five seconds.
 
     Yields:
         The result, complete after the block.
 
     Raises:
-        BaseException: what the handler of a signal raised, such as KeyboardInterrupt after Ctrl-C. An
-            exception of that type that the code raises by itself is stored like any other.
+        BaseException: from the handler of a signal, such as KeyboardInterrupt after Ctrl-C. If the code
+            itself raises one, it is stored.
     """
     result, interruptions = ImportResult(), list[BaseException]()
     with _named_when_slow(name, remedy), _recorded_interruptions(interruptions):
@@ -55,7 +52,7 @@ def isolated(name: str, remedy: str = "") -> Iterator[ImportResult]:
                 result.error = error
         try:
             _warn_about_output(name, printed)
-        except ZooWarning as error:  # where warnings are errors, printing is one
+        except ZooWarning as error:  # if warnings are errors
             result.error = result.error or error
     if interruptions:
         raise interruptions[0]
@@ -79,9 +76,9 @@ def _named_when_slow(name: str, remedy: str) -> Iterator[None]:
 
 @contextmanager
 def _recorded_interruptions(interruptions: list[BaseException]) -> Iterator[None]:
-    """Store what handlers of signals raise: it comes from the user, even where the code catches it."""
+    """Store the exceptions of signal handlers: they come from the user, even if the code catches them."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # handlers run in the main thread alone
+        yield  # handlers run only in the main thread
         return
 
     def recording(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,21 +91,21 @@ def _recorded_interruptions(interruptions: list[BaseException]) -> Iterator[None
 
         return handle
 
-    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    ours = {number: recording(handler) for number, handler in before.items() if callable(handler)}
+    previous = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    wrapped = {number: recording(handler) for number, handler in previous.items() if callable(handler)}
     try:
-        for number, handler in ours.items():
+        for number, handler in wrapped.items():
             signal.signal(number, handler)
         yield
     finally:
-        for number, handler in ours.items():
-            if signal.getsignal(number) is handler:  # the code may have set one of its own
-                signal.signal(number, before[number])
+        for number, handler in wrapped.items():
+            if signal.getsignal(number) is handler:  # the code may have set another
+                signal.signal(number, previous[number])
 
 
 @contextmanager
 def _captured_output() -> Iterator[IO[bytes]]:
-    """Lead ``sys.stdout`` and file descriptor 1 into a temporary file, open until the next block of it."""
+    """Redirect ``sys.stdout`` and file descriptor 1 to a temporary file, which the caller closes."""
     stdout = sys.stdout
     _flush()
     with contextlib.ExitStack() as stack:
@@ -129,7 +126,7 @@ def _captured_output() -> Iterator[IO[bytes]]:
 
 
 def _temporary_file() -> IO[bytes]:
-    """A temporary file; where none can be made, a place where output disappears."""
+    """A temporary file; the null device if none can be created."""
     try:
         return tempfile.TemporaryFile("w+b", buffering=0)
     except OSError:
@@ -137,11 +134,11 @@ def _temporary_file() -> IO[bytes]:
 
 
 def _flush() -> None:
-    """Write out what the buffers of Python and of C hold."""
+    """Flush the output buffers of Python and of C."""
     for stream in (sys.stdout, sys.__stdout__):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, full, or none at all
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, full, or missing
             stream.flush()  # type: ignore[union-attr]
-    with contextlib.suppress(Exception):  # no ctypes, or a C library of another form
+    with contextlib.suppress(Exception):  # no ctypes, or an unusual C library
         import ctypes
 
         ctypes.CDLL(None).fflush(None)

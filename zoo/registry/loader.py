@@ -1,8 +1,8 @@
-"""Load plugins one at a time, so that a broken one stops no other.
+"""Load the plugins, one at a time, so that a broken one does not affect the others.
 
-A plugin is tried on a fork of the registries. If its import and all its hooks succeed, the fork is adopted;
-if anything fails, the fork is dropped as a whole and the reason recorded. Nothing is loaded before the first
-look-up.
+A plugin registers its components on a fork of the registries. If its import and all its hooks succeed, the
+fork is committed. If anything fails, the fork is dropped and the error recorded. Nothing is loaded before the
+first look-up.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ImportResult:
     """The result of importing foreign code.
 
     Attributes:
-        error: Whatever it raised; None if it ended normally.
+        error: The exception; None if there was none.
     """
 
     error: BaseException | None = None
@@ -53,8 +53,8 @@ class Loader:
     """The registries and the plugins that fill them.
 
     Args:
-        discover: Finds the doors, in the order in which they are opened.
-        environ: Where ``ZOO_PLUGINS`` and ``ZOO_STRICT_PLUGINS`` are looked up.
+        discover: Finds the entry points, in the order of loading.
+        environ: The environment, with ``ZOO_PLUGINS`` and ``ZOO_STRICT_PLUGINS``.
     """
 
     def __init__(
@@ -64,25 +64,23 @@ class Loader:
     ) -> None:
         self._discover = discover
         self._environ = environ
-        self.lock = threading.RLock()  # one for all imports of other people's code: no order to get wrong
-        self._registries: Registries = {
-            contract.kind: Registry(contract, self._hint) for contract in COMPONENT_CLASSES
-        }
+        self.lock = threading.RLock()  # one lock for all imports of foreign code, so there is no lock order
+        self._registries: Registries = {base.kind: Registry(base, self._hint) for base in COMPONENT_CLASSES}
         self._trial: tuple[Registries, Source] | None = None
         self._records: tuple[PluginRecord, ...] = ()
         self._started = self._finished = False
 
-    def registry(self, contract: type[M]) -> Registry[M]:
-        """The registry of a contract, filled.
+    def registry(self, base: type[M]) -> Registry[M]:
+        """The registry of a base class, after loading the plugins.
 
         Raises:
             PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
         """
         self.load()
-        return self._registries[contract.kind]
+        return self._registries[base.kind]
 
     def plugins(self) -> tuple[PluginRecord, ...]:
-        """What became of every plugin.
+        """The status of every plugin.
 
         Raises:
             PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
@@ -90,8 +88,8 @@ class Loader:
         self.load()
         return self._records
 
-    def register(self, contract: type[M], cls: type[M], override: bool = False) -> type[M]:
-        """Register a class by hand; within a plugin's import, on behalf of the plugin.
+    def register(self, base: type[M], cls: type[M], override: bool = False) -> type[M]:
+        """Register a class; during the import of a plugin, with the plugin as its source.
 
         Raises:
             DefinitionError: as :meth:`Registry.register`.
@@ -100,11 +98,11 @@ class Loader:
         self.load()
         with self.lock:
             registries, source = self._trial or (self._registries, LOCAL)
-            registries[contract.kind].register(cls, override=override, source=source)
+            registries[base.kind].register(cls, override=override, source=source)
         return cls
 
     def load(self) -> None:
-        """Load all plugins, once; a plugin that looks something up while it loads sees those before it.
+        """Load all plugins, once; look-ups by a plugin while it loads see the plugins before it.
 
         Raises:
             PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
@@ -115,19 +113,19 @@ class Loader:
             if self._finished and self._environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0"):
                 self._raise_failure()
 
-    def load_plugin(self, door: EntryPoint, bring: Callable[[], ModuleType]) -> PluginRecord:
-        """Load one more plugin, which somebody asked for by name.
+    def load_plugin(self, point: EntryPoint, import_module: Callable[[], ModuleType]) -> PluginRecord:
+        """Load one more plugin.
 
         Args:
-            door: Where it comes from.
-            bring: Imports it.
+            point: Its entry point.
+            import_module: Imports its module.
 
         Raises:
-            PluginError: if it fails; then nothing of it is registered.
+            PluginError: if it fails; then none of its components is registered.
         """
         self.load()
         with self.lock:
-            record = self._load_on_fork(door, bring)
+            record = self._load_on_fork(point, import_module)
             if record.status == "failed":
                 raise PluginError(f"plugin {record} cannot be loaded: {record.error}") from record.cause
             self._records += (record,)
@@ -136,42 +134,42 @@ class Loader:
     def _load(self) -> None:
         self._started = True
         try:
-            doors = self._discover()
-            selection = selected_plugins(self._environ)
-            for door in doors:
-                self._load_or_skip(door, selection)
-            self._records += unknown_selected(selection or frozenset(), doors)
+            points = self._discover()
+            selected = selected_plugins(self._environ)
+            for point in points:
+                self._load_or_skip(point, selected)
+            self._records += unknown_selected(selected or frozenset(), points)
             self._finished = True
         finally:
             if not self._finished:
                 self._reset()
 
     def _reset(self) -> None:
-        """After Ctrl-C half way, so that the next look-up starts over."""
+        """Reset after Ctrl-C, so that the next look-up starts over."""
         self._started, self._records = False, ()
         for registry in self._registries.values():
             registry.clear()
 
-    def _load_or_skip(self, door: EntryPoint, selection: frozenset[str] | None) -> None:
-        if door.is_selected(selection):
-            self._records += (self._load_on_fork(door, partial(_import, door)),)
+    def _load_or_skip(self, point: EntryPoint, selected: frozenset[str] | None) -> None:
+        if point.is_selected(selected):
+            self._records += (self._load_on_fork(point, partial(_import, point)),)
         else:
-            self._records += (door.record("skipped", "ZOO_PLUGINS does not name it"),)
+            self._records += (point.record("skipped", "ZOO_PLUGINS does not name it"),)
 
-    def _load_on_fork(self, door: EntryPoint, bring: Callable[[], ModuleType]) -> PluginRecord:
+    def _load_on_fork(self, point: EntryPoint, import_module: Callable[[], ModuleType]) -> PluginRecord:
         trial = {kind: registry.fork() for kind, registry in self._registries.items()}
-        outer, self._trial = self._trial, (trial, door.source)
+        outer, self._trial = self._trial, (trial, point.source)
         try:
-            with _error_capture(door) as result:
-                call_hooks(bring(), door.source, trial)
-                provides = _registered_names(trial, door.source)
+            with _error_capture(point) as result:
+                call_hooks(import_module(), point.source, trial)
+                provides = _registered_names(trial, point.source)
         finally:
             self._trial = outer
         if result.error is not None:
-            return door.record("failed", error_text(result.error), cause=result.error)
+            return point.record("failed", error_text(result.error), cause=result.error)
         for kind, registry in self._registries.items():
             registry.commit(trial[kind])
-        return door.record("loaded", provides=provides)
+        return point.record("loaded", provides=provides)
 
     def _with_status(self, status: Status) -> list[PluginRecord]:
         return [record for record in self._records if record.status == status]
@@ -184,22 +182,22 @@ class Loader:
 
     def _hint(self) -> str:
         failed, skipped = _count(self._with_status("failed")), _count(self._with_status("skipped"))
-        said = f" {failed} failed to load; `zoo plugins` shows why." if failed else ""
-        return f"{said} ZOO_PLUGINS leaves out {skipped}." if skipped else said
+        hint = f" {failed} failed to load; `zoo plugins` shows why." if failed else ""
+        return f"{hint} ZOO_PLUGINS leaves out {skipped}." if skipped else hint
 
 
 def _count(records: list[PluginRecord]) -> str:
     return f"{len(records)} plugin{'s' * (len(records) > 1)}" if records else ""
 
 
-def _error_capture(door: EntryPoint) -> AbstractContextManager[ImportResult]:
-    """Context for foreign code. zoo's own 130 plugins are not isolated, which saves time."""
-    if door.shipped:
+def _error_capture(point: EntryPoint) -> AbstractContextManager[ImportResult]:
+    """The context for foreign code. The 130 shipped plugins are not isolated, which saves time."""
+    if point.shipped:
         return _captured_error()
     from zoo.registry.isolation import isolated
 
-    remedy = "; set ZOO_PLUGINS= to skip it" if door.source.distribution else ""
-    return isolated(f"plugin {door.source}", remedy)
+    remedy = "; set ZOO_PLUGINS= to skip it" if point.source.distribution else ""
+    return isolated(f"plugin {point.source}", remedy)
 
 
 @contextmanager
@@ -211,13 +209,13 @@ def _captured_error() -> Iterator[ImportResult]:
         result.error = error
 
 
-def _import(door: EntryPoint) -> ModuleType:
-    if door.error:
-        raise PluginError(door.error)
-    module, _, attribute = door.target.partition(":")
+def _import(point: EntryPoint) -> ModuleType:
+    if point.error:
+        raise PluginError(point.error)
+    module, _, attribute = point.target.partition(":")
     if attribute:
         raise PluginError(
-            f"the entry point is {door.target!r}; name the module alone, {module!r}, and put hooks in it"
+            f"the entry point is {point.target!r}; name the module alone, {module!r}, and put hooks in it"
         )
     return importlib.import_module(module)
 
@@ -228,12 +226,11 @@ def _registered_names(trial: Registries, source: Source) -> tuple[str, ...]:
     )
     if not provides:
         raise PluginError(
-            "it registers nothing; bring a function zoo_register_cells(register), marked @zoo.hookimpl, "
+            "it registers nothing; add a function zoo_register_cells(register), marked @zoo.hookimpl, "
             "that calls register(MyCell)"
         )
     return provides
 
 
 LOADER = Loader()
-
-"""The one that ``zoo.get_cell`` and its sisters ask."""
+"""The loader of this process."""

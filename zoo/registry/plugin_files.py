@@ -1,4 +1,4 @@
-"""Plugins and classes in a file of nobody's package: ``--plugin FILE.py``, ``--cell FILE.py:Class``."""
+"""Plugins and classes in a file outside any package: ``--plugin FILE.py``, ``--cell FILE.py:Class``."""
 
 from __future__ import annotations
 
@@ -28,69 +28,69 @@ M = TypeVar("M", bound=Component)
 
 
 class _FreshLoader(SourceFileLoader):
-    """Compiles the file as it is now: no ``__pycache__`` beside the user's file, and never a stale one."""
+    """Compile the current text of the file, without reading or writing ``__pycache__``."""
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002  # the protocol's argument
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def load_plugin_file(path: str | Path) -> PluginRecord:
-    """Load a plugin from a Python file with hooks; to load the same text again changes nothing.
+    """Load a plugin from a Python file with hooks; loading the same text again has no effect.
 
     Args:
         path: The file.
 
     Raises:
-        UsageError: if there is no such Python file.
-        PluginError: if it cannot be imported, or its hooks are wrong, saying where.
+        UsageError: if the Python file does not exist.
+        PluginError: if it cannot be imported, or its hooks are invalid.
     """
     file = _python_file(path)
-    door = EntryPoint(Source(str(path)), _module_name(file))
+    point = EntryPoint(Source(str(path)), _module_name(file))
     for record in loader.LOADER.plugins():
-        if record.module == door.target:
+        if record.module == point.target:
             return record
-    return loader.LOADER.load_plugin(door, lambda: _import_file(file))
+    return loader.LOADER.load_plugin(point, lambda: _import_file(file))
 
 
 def load_cell_file(text: str) -> type[Cell]:
-    """The cell class that ``path/to/file.py:MyCell`` names, or ``...:MyCell+zoneout``. It is not registered.
+    """The cell class of ``path/to/file.py:MyCell`` or ``...:MyCell+zoneout``, which is not registered.
 
     Raises:
-        UsageError: if there is no such file or class.
-        DefinitionError: if the class is no cell.
-        PluginError: if the file cannot be imported, saying where.
+        UsageError: if the file or class does not exist.
+        DefinitionError: if the class is not a cell.
+        PluginError: if the file cannot be imported.
     """
     path, colon, name = text.rpartition(":")
     name, *modifiers = name.split(MODIFIER_SEPARATOR)
     return with_modifiers(load_class_file(f"{path}{colon}{name}", Cell), modifiers)
 
 
-def load_class_file(text: str, contract: type[M]) -> type[M]:
-    """The class that ``path/to/file.py:MyClass`` names. It is not registered.
+def load_class_file(text: str, base: type[M]) -> type[M]:
+    """The class of ``path/to/file.py:MyClass``, which is not registered.
 
     Args:
         text: The file and the class.
-        contract: ``Cell``, ``Task`` or another contract; ``Component`` for a class of any of them.
+        base: ``Cell``, ``Task`` or another base class; ``Component`` for a component of any kind.
 
     Raises:
-        UsageError: if there is no such file or class.
-        DefinitionError: if the class is not one of the contract.
-        PluginError: if the file cannot be imported, saying where.
+        UsageError: if the file or class does not exist.
+        DefinitionError: if the class does not derive from the base class.
+        PluginError: if the file cannot be imported.
     """
     path, _, name = text.rpartition(":")
     if not path.endswith(".py") or not name:
-        example = f"path/to/file.py:My{'Class' if contract is Component else contract.kind.capitalize()}"
+        example = f"path/to/file.py:My{'Class' if base is Component else base.kind.capitalize()}"
         raise UsageError(f"{text!r} names no class in a file; write it as {example}.")
-    return _find_class(_import_path(path), name, path, contract)
+    return _find_class(_import_path(path), name, path, base)
 
 
 def is_file_spec(text: str) -> bool:
-    """Whether a text means a file rather than a registered name."""
+    """Whether a text is a file rather than a registered name."""
     return text.endswith(".py") or ".py:" in text
 
 
 def _import_path(path: str) -> ModuleType:
-    """The module of a file, whatever that prints or raises."""
+    """Import a file in isolation."""
     from zoo.registry.isolation import isolated
 
     file = _python_file(path)
@@ -101,53 +101,51 @@ def _import_path(path: str) -> ModuleType:
     return module
 
 
-def _find_class(module: ModuleType, name: str, path: str, contract: type[M]) -> type[M]:
-    member = getattr(module, name, None)
-    if member is None:
-        kind = "class" if contract is Component else contract.kind
-        known = [name for name, value in vars(module).items() if _is_concrete(value, contract)]
-        plural = "classes" if contract is Component else f"{kind}s"
+def _find_class(module: ModuleType, name: str, path: str, base: type[M]) -> type[M]:
+    cls = getattr(module, name, None)
+    if cls is None:
+        kind = "class" if base is Component else base.kind
+        known = [name for name, value in vars(module).items() if _is_concrete(value, base)]
+        plural = "classes" if base is Component else f"{kind}s"
         listing = f"its {plural} are {', '.join(known)}" if known else f"it defines no {kind}"
         raise UsageError(f"{path} has no class {name!r}; {listing}.{did_you_mean(name, known)}")
     try:
-        check_component(member, _base_class_of(member) if contract is Component else contract)
+        check_component(cls, _base_class_of(cls) if base is Component else base)
     except DefinitionError as error:
-        other = next(
-            (each for each in (Cell, Task) if inspect.isclass(member) and issubclass(member, each)), None
-        )
+        other = next((each for each in (Cell, Task) if inspect.isclass(cls) and issubclass(cls, each)), None)
         advice = f" It is a {other.kind}; name it with --{other.kind}." if other else ""
         raise DefinitionError(f"{path}:{name} cannot be used: {error}{advice}") from None
-    return member  # type: ignore[no-any-return]  # checked just above
+    return cls  # type: ignore[no-any-return]  # checked just above
 
 
 def _base_class_of(value: object) -> type[Component]:
-    """The contract that a class derives from; ``Cell`` for what derives from none."""
+    """The base class that a class derives from; ``Cell`` if it derives from none."""
     derived = (each for each in COMPONENT_CLASSES if inspect.isclass(value) and issubclass(value, each))
     return next(derived, Cell)
 
 
-def _is_concrete(value: object, contract: type[Component]) -> bool:
-    return inspect.isclass(value) and issubclass(value, contract) and "name" in vars(value)
+def _is_concrete(value: object, base: type[Component]) -> bool:
+    return inspect.isclass(value) and issubclass(value, base) and "name" in vars(value)
 
 
 def _python_file(path: str | Path) -> Path:
     file = real_path(path)
     if Path(path).suffix != ".py":
-        raise UsageError(f"{path} is no Python file; its name should end in .py.")
+        raise UsageError(f"{path} is not a Python file; its name should end in .py.")
     if not file.is_file():
         raise UsageError(f"there is no file {path}; the path is relative to {Path.cwd()}.")
     return file
 
 
 def _module_name(file: Path) -> str:
-    """A name of its own for every file and text, so that an edited file never meets its former self."""
+    """A module name that depends on the path and the text, so that an edited file is imported again."""
     stem = re.sub(r"\W", "_", file.stem)
     digest = hashlib.sha256(os.fsencode(file) + b"\0" + file.read_bytes()).hexdigest()
     return f"{FILE_MODULE}{stem}_{digest[:12]}"
 
 
 def _import_file(file: Path) -> ModuleType:
-    """Import a file, once for each text that it has."""
+    """Import a file, once for each text."""
     name = _module_name(file)
     with loader.LOADER.lock:
         if name not in sys.modules:

@@ -1,4 +1,4 @@
-"""Probe a plugin in its own process, so that a plugin that crashes or hangs is named."""
+"""Load each plugin in its own process, to find plugins that crash or hang."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo.registry.entry_points import EntryPoint, installed_entry_points, select
 TIME_LIMIT = 30.0
 """Seconds for one plugin, which may import a library that takes ten seconds."""
 
-_DONE = b"done"  # what the process writes, since a plugin may end it with exit code 0
+_DONE = b"done"  # written at the end, since a plugin may end the process with exit code 0
 _REMEDY = (
     "Every command ends like that. Uninstall it, or leave it out: ZOO_PLUGINS= lets in zoo's own plugins "
     "alone, ZOO_PLUGINS=a,b those named as well."
@@ -23,39 +23,41 @@ _PROGRAM = "from zoo.registry.probe import load_alone; load_alone(*sys.argv[1:])
 
 
 def probe_plugins() -> tuple[EntryPoint, ...]:
-    """The doors of all plugins; a foreign one that crashes or hangs has that as its fault.
+    """The entry points of all plugins; a foreign one that crashes or hangs has that as its error.
 
-    Each foreign plugin that ``ZOO_PLUGINS`` lets in is loaded once, in a process of its own.
+    Each foreign plugin that ``ZOO_PLUGINS`` selects is loaded once, in its own process.
     """
-    selection = selected_plugins(os.environ)
+    selected = selected_plugins(os.environ)
     return tuple(
-        _with_error(door) if door.is_selected(selection) and not (door.shipped or door.error) else door
-        for door in installed_entry_points()
+        _with_error(point) if point.is_selected(selected) and not (point.shipped or point.error) else point
+        for point in installed_entry_points()
     )
 
 
 def load_alone(plugin: str, distribution: str) -> None:
-    """Load one foreign plugin after zoo's own; the process ends with 0 unless it crashes."""
+    """Load one foreign plugin after those of zoo; the exit code is 0 unless it crashes."""
     from zoo.registry import loader
 
-    doors = [
-        door for door in installed_entry_points() if door.shipped or _identity(door) == (plugin, distribution)
+    points = [
+        point
+        for point in installed_entry_points()
+        if point.shipped or _identity(point) == (plugin, distribution)
     ]
-    loader.LOADER = loader.Loader(discover=lambda: tuple(doors), environ={})
+    loader.LOADER = loader.Loader(discover=lambda: tuple(points), environ={})
     loader.LOADER.plugins()
     sys.stdout.buffer.write(_DONE)
 
 
-def _with_error(door: EntryPoint) -> EntryPoint:
-    fault = _probe(door)
-    return replace(door, error=f"{fault}. {_REMEDY}") if fault else door
+def _with_error(point: EntryPoint) -> EntryPoint:
+    error = _probe(point)
+    return replace(point, error=f"{error}. {_REMEDY}") if error else point
 
 
-def _probe(door: EntryPoint) -> str:
-    """Load a plugin in its own process, and return the fault; empty if there is none."""
-    with tempfile.TemporaryFile() as out:  # and no pipe, which a grandchild may hold open for ever
+def _probe(point: EntryPoint) -> str:
+    """Load a plugin in its own process and return the error, empty if there is none."""
+    with tempfile.TemporaryFile() as out:  # not a pipe, which a grandchild may hold open for ever
         process = subprocess.Popen(
-            python_command(_PROGRAM, *_identity(door)),
+            python_command(_PROGRAM, *_identity(point)),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.DEVNULL,
@@ -69,5 +71,5 @@ def _probe(door: EntryPoint) -> str:
     return "" if done and code == 0 else f"a process that loads it ends with {describe_exit(code)}"
 
 
-def _identity(door: EntryPoint) -> tuple[str, str]:
-    return door.source.plugin, door.source.distribution
+def _identity(point: EntryPoint) -> tuple[str, str]:
+    return point.source.plugin, point.source.distribution

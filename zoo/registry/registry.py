@@ -1,4 +1,4 @@
-"""A registry: the members of one kind, by name, and where each came from."""
+"""A registry: the components of one kind by name, with their sources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Names = list[str]
 
 @dataclass(frozen=True)
 class Source:
-    """Who registered a member: a plugin of a distribution, a file, or, if empty, the running program."""
+    """The source of a component: a plugin of a distribution, a file, or, if empty, the running program."""
 
     plugin: str = ""
     distribution: str = ""
@@ -36,7 +36,7 @@ class Source:
 
 
 LOCAL = Source()
-_MAX_LISTED = 12  # so many names an error message names in full
+_MAX_LISTED = 12  # names in an error message
 
 
 @dataclass(frozen=True)
@@ -46,37 +46,37 @@ class _Entry(Generic[M]):
 
 
 class Registry(Generic[M]):
-    """The registered members of one kind.
+    """The registered components of one kind.
 
     Args:
-        contract: What every member derives from: ``Cell``, ``Optimizer`` or ``Sampler``.
-        hint: Asked for one more sentence when a name is unknown.
+        base: Base class of every component: ``Cell``, ``Optimizer`` and so on.
+        hint: Returns one more sentence for the error of an unknown name.
     """
 
-    def __init__(self, contract: type[M], hint: Callable[[], str] = lambda: "") -> None:
-        self.contract = contract
-        self.kind = contract.kind
+    def __init__(self, base: type[M], hint: Callable[[], str] = lambda: "") -> None:
+        self.base = base
+        self.kind = base.kind
         self._hint = hint
-        # Replaced as a whole, never changed: others may be reading it, and forks share it.
+        # Replaced, never changed: other threads may read it, and forks share it.
         self._entries: dict[str, _Entry[M]] = {}
 
     def register(self, cls: type[M], *, override: bool = False, source: Source = LOCAL) -> type[M]:
         """Add a class under its name.
 
         Args:
-            cls: The class; registering it once more from the same source changes nothing.
+            cls: The class; registering it again from the same source has no effect.
             override: Whether it may replace another class of that name.
-            source: Who registers it.
+            source: The source to record.
 
         Returns:
-            The class, so that this is a decorator.
+            The class, for use as a decorator.
 
         Raises:
-            DefinitionError: if ``cls`` is no class of this kind, or one that only others derive from, or an
-                installed plugin registers it without a reference on its card.
+            DefinitionError: if ``cls`` is not a class of this kind or is abstract, or if the class of an
+                installed plugin has no reference on its card.
             UsageError: if the name is taken, naming both sources.
         """
-        check_component(cls, self.contract)
+        check_component(cls, self.base)
         if source.distribution:
             _check_published(cls)
         taken = self._entries.get(cls.name)
@@ -88,11 +88,11 @@ class Registry(Generic[M]):
         return cls
 
     def get(self, name: str, /, **options: Any) -> M:
-        """A member with its options chosen.
+        """A component with its options.
 
         Raises:
-            UnknownNameError: if no member has the name.
-            UsageError: for an unknown option or a value that is not allowed.
+            UnknownNameError: if the name is unknown.
+            UsageError: for an unknown option or an invalid value.
         """
         return self.cls(name)(**options)
 
@@ -101,7 +101,7 @@ class Registry(Generic[M]):
 
         Raises:
             UnknownNameError: with the nearest names, and how to list all.
-            UsageError: if ``name`` is no string.
+            UsageError: if ``name`` is not a string.
         """
         if not isinstance(name, str):
             raise UsageError(
@@ -112,10 +112,10 @@ class Registry(Generic[M]):
         return self._entries[name].cls
 
     def source(self, name: str) -> Source:
-        """Who registered a name.
+        """The source of a registered name.
 
         Raises:
-            UnknownNameError: if nobody did.
+            UnknownNameError: if the name is unknown.
         """
         self.cls(name)
         return self._entries[name].source
@@ -124,7 +124,7 @@ class Registry(Generic[M]):
         """Sorted names that match a shell pattern, alone (``*lstm``) or as ``family/name`` (``gated/*``).
 
         Raises:
-            UsageError: if it is no string.
+            UsageError: if the pattern is not a string.
         """
         if not isinstance(pattern, str):
             raise UsageError(f"pattern is {short_repr(pattern)}; expected a string, as in '*lstm'.")
@@ -135,21 +135,21 @@ class Registry(Generic[M]):
         )
 
     def names_from(self, source: Source) -> tuple[str, ...]:
-        """The names that one source registered, sorted."""
+        """The names from one source, sorted."""
         return tuple(sorted(name for name, entry in self._entries.items() if entry.source == source))
 
     def fork(self) -> Registry[M]:
-        """A copy on which a plugin can be tried."""
-        copy = Registry(self.contract, self._hint)
+        """Copy the registry, to load a plugin on the copy."""
+        copy = Registry(self.base, self._hint)
         copy._entries = self._entries
         return copy
 
     def commit(self, fork: Registry[M]) -> None:
-        """Take over everything a fork holds, in one step."""
+        """Add all components of a fork, atomically."""
         self._entries = self._entries | fork._entries
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all components."""
         self._entries = {}
 
     def _taken(self, cls: type[M], source: Source, holder: Source) -> str:
@@ -172,7 +172,7 @@ class Registry(Generic[M]):
 
 
 def _check_published(cls: type[Component]) -> None:
-    """Refuse a class without a reference: what an installed plugin registers is published."""
+    """Refuse a class without a reference: the components of an installed plugin are published."""
     if not cls.card.published:
         raise DefinitionError(
             f"{cls.error_name()}: the card names no authors, year and url, and what a plugin publishes needs "
@@ -180,14 +180,14 @@ def _check_published(cls: type[Component]) -> None:
         )
 
 
-def check_component(cls: object, contract: type[Component]) -> None:
-    """Refuse what cannot be registered as a member of a contract.
+def check_component(cls: object, expected: type[Component]) -> None:
+    """Check that a class can be registered as a component of a kind.
 
     Raises:
-        DefinitionError: saying what it is instead and what to do.
+        DefinitionError: with what it is instead and what to do.
     """
-    kind, base = contract.kind, f"zoo.{contract.__name__}"
-    if isinstance(cls, contract):
+    kind, base = expected.kind, f"zoo.{expected.__name__}"
+    if isinstance(cls, expected):
         raise DefinitionError(f"{cls!r} is an instance; register the class {type(cls).__name__} itself.")
     if not inspect.isclass(cls):
         raise DefinitionError(
@@ -195,11 +195,11 @@ def check_component(cls: object, contract: type[Component]) -> None:
         )
     if not issubclass(cls, Component):
         raise DefinitionError(
-            f"{cls.__qualname__} ({module_label(cls.__module__)}) is no {kind}; derive it from {base}."
+            f"{cls.__qualname__} ({module_label(cls.__module__)}) is not a {kind}; derive it from {base}."
         )
-    if not issubclass(cls, contract):
+    if not issubclass(cls, expected):
         raise DefinitionError(
-            f"{cls.error_name()} is no {kind}; hand it to zoo.register_{cls.kind} or, in a plugin, "
+            f"{cls.error_name()} is not a {kind}; pass it to zoo.register_{cls.kind} or, in a plugin, "
             f"{hook_name(cls)}."
         )
     if "name" not in vars(cls):

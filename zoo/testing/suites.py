@@ -68,7 +68,7 @@ class Kit:
             return member()
         if isinstance(member, self.contract):
             return member
-        raise UsageError(f"{member!r} is no {self.kind}; give a registered name, a class or an instance.")
+        raise UsageError(f"{member!r} is not a {self.kind}; give a registered name, a class or an instance.")
 
 
 CELLS = Kit(Cell, "zoo.testing.laws", "CELL_CHECKS")
