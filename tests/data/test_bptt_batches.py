@@ -108,7 +108,7 @@ def test_split_refuses(fractions):
         split(np.arange(10, dtype=np.int32), fractions)
 
 
-def test_no_training_token_is_validated():
+def test_training_and_validation_do_not_overlap():
     parts = split(np.arange(1000, dtype=np.int32), parse_split("90,10"))
     seen = [
         {
@@ -164,16 +164,16 @@ def test_an_epoch_predicts_each_token_once(reading):
 
 
 @given(streams(), st.integers(0, 10**12))
-def test_any_step_is_reached_from_its_number_alone(reading, step):
+def test_window_depends_on_step_alone(reading, step):
     again = BpttBatches(reading.tokens, reading.batch, reading.seq)
     expected = epoch(reading)[step % reading.windows_per_epoch]
-    found = again.window(step)
-    assert found.inputs.tolist() == expected.inputs.tolist()
-    assert found.targets.tolist() == expected.targets.tolist()
-    assert found.is_first_of_epoch == (step % reading.windows_per_epoch == 0)
+    window = again.window(step)
+    assert window.inputs.tolist() == expected.inputs.tolist()
+    assert window.targets.tolist() == expected.targets.tolist()
+    assert window.is_first_of_epoch == (step % reading.windows_per_epoch == 0)
 
 
-def test_a_worked_example():
+def test_worked_example():
     reading = BpttBatches(
         np.arange(15, dtype=np.int32), batch=2, seq=3
     )  # 14 // 6 = 2 windows, tokens 13 and 14 unread
@@ -183,7 +183,7 @@ def test_a_worked_example():
     assert [reading.window(index).is_first_of_epoch for index in range(5)] == [True, False, True, False, True]
 
 
-def test_writing_into_a_window_leaves_the_text_alone():
+def test_windows_are_copies():
     reading = BpttBatches(np.arange(9, dtype=np.int32), batch=1, seq=4)
     reading.window(0).inputs[:] = -1
     assert reading.window(0).inputs[:, 0].tolist() == [0, 1, 2, 3]
@@ -199,7 +199,7 @@ def test_strided_and_small_typed_tokens():
 @pytest.mark.parametrize(
     ("batch", "seq", "fitting"), [(32, 64, "--batch 1 --seq 4"), (4, 2, "--batch 2 --seq 2")]
 )
-def test_too_short(batch, seq, fitting):
+def test_too_short_text(batch, seq, fitting):
     tokens = read_text("builtin:hello").tokens
     words = rf"found 5 tokens, needed {batch * seq + 1} \(batch {batch} x seq {seq} \+ 1\); .*{fitting} fits"
     with pytest.raises(DataError, match=words):
@@ -207,7 +207,7 @@ def test_too_short(batch, seq, fitting):
 
 
 @pytest.mark.parametrize("n_tokens", [0, 1])
-def test_much_too_short(n_tokens):
+def test_text_of_one_token(n_tokens):
     with pytest.raises(DataError, match=rf"found {n_tokens} tokens, needed 2 .*longer text"):
         BpttBatches(np.zeros(n_tokens, np.int32), 1, 1)
     with pytest.raises(DataError, match=rf"found {n_tokens} tokens, needed at least 2"):
@@ -224,7 +224,7 @@ def test_sizes_are_positive_integers(wrong):
             call(tokens, 1, wrong)
 
 
-def test_wrong_tokens_and_steps():
+def test_invalid_tokens_and_index():
     with pytest.raises(UsageError, match=r"tokens are an array float64\(9,\)"):
         BpttBatches(np.zeros(9), 1, 1)
     with pytest.raises(UsageError, match=r"tokens are an array int32\(3, 3\)"):
@@ -237,7 +237,7 @@ def test_wrong_tokens_and_steps():
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("requested", "fitting"),
     [
         ((5, 32, 64), (1, 4)),
         ((2, 32, 64), (1, 1)),
@@ -248,12 +248,12 @@ def test_wrong_tokens_and_steps():
         ((10**9, 32, 64), (32, 64)),
     ],
 )
-def test_fit(asked, found):
-    assert fit_batch_shape(*asked) == found
+def test_fit_batch_shape(requested, fitting):
+    assert fit_batch_shape(*requested) == fitting
 
 
 @given(st.integers(2, 500), st.integers(1, 40), st.integers(1, 40))
-def test_fit_gives_a_window_and_no_larger_batch_would(n_tokens, batch, seq):
+def test_fit_gives_largest_batch_with_a_window(n_tokens, batch, seq):
     fitted_batch, fitted_seq = fit_batch_shape(n_tokens, batch, seq)
     assert 1 <= fitted_batch <= batch
     assert 1 <= fitted_seq <= seq

@@ -40,7 +40,7 @@ def corpus_of(data: bytes, level: str = "char") -> Corpus:
 # -- one file ------------------------------------------------------------------------------------------------
 
 
-def test_a_file(tmp_path):
+def test_file(tmp_path):
     corpus = read_text(write(tmp_path / "poem.txt", b"hello"))
     assert (corpus.name, corpus.level, corpus.symbols) == ("poem", "char", ("e", "h", "l", "o"))
     assert corpus.tokens.tolist() == [1, 0, 2, 2, 3]
@@ -49,7 +49,7 @@ def test_a_file(tmp_path):
     assert corpus.sha256 == hashlib.sha256(b"hello").hexdigest()
 
 
-def test_a_string_path_and_a_path_are_the_same(tmp_path):
+def test_string_and_path_are_equal(tmp_path):
     path = write(tmp_path / "a.txt", b"abc")
     assert text_of(read_text(str(path))) == text_of(read_text(path)) == "abc"
 
@@ -65,7 +65,7 @@ def test_size_counts_bytes_and_length_counts_characters(tmp_path):
     assert (corpus.size, len(corpus)) == (10, 4)
 
 
-def test_byte_order_mark_is_dropped_but_hashed(tmp_path):
+def test_bom_is_dropped_but_hashed(tmp_path):
     path = write(tmp_path / "a", b"\xef\xbb\xbfab\xef\xbb\xbf")
     corpus = read_text(path)
     assert text_of(corpus) == "ab\ufeff"  # only the one at the beginning is a mark
@@ -129,13 +129,13 @@ def test_one_symbol(tmp_path, level, shown):
 
 
 @pytest.mark.parametrize("name", ["pydoc", "pydocs", "pydoc.txt", "bultin:pydoc", "builtin/pydoc"])
-def test_missing_file_that_means_a_builtin(tmp_path, monkeypatch, name):
+def test_missing_file_suggests_a_builtin(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"no file or directory .*; did you mean builtin:pydoc\?"):
         read_text(name)
 
 
-def test_missing_file_says_where_it_looked(tmp_path, monkeypatch):
+def test_missing_file_names_the_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError) as exc:
         read_text("shell.txt")
@@ -145,18 +145,18 @@ def test_missing_file_says_where_it_looked(tmp_path, monkeypatch):
     assert str(exc.value) == f"There is no file or directory {str(tmp_path / 'shell.txt')!r}."
 
 
-def test_a_file_where_a_directory_should_be(tmp_path):
+def test_file_instead_of_directory(tmp_path):
     path = write(tmp_path / "a.txt", b"ab")
     with pytest.raises(DataError, match=r"no file or directory|cannot read"):
         read_text(path / "b.txt")
 
 
-def test_nul_in_a_path():
+def test_nul_in_path():
     with pytest.raises(DataError, match="no file or directory"):
         read_text("a\0b")
 
 
-def test_control_characters_in_a_path_do_not_reach_the_terminal():
+def test_control_characters_in_path_are_escaped():
     with pytest.raises(DataError) as exc:
         read_text("\x1b[31mred\udc80")
     assert str(exc.value).isprintable()
@@ -171,7 +171,7 @@ def test_unknown_builtin():
         read_text("builtin:")
 
 
-def test_unreadable_for_real(tmp_path):
+def test_unreadable_file(tmp_path):
     path = write(tmp_path / "secret" / "a.txt", b"ab")
     path.chmod(0)
     if os.access(path, os.R_OK):
@@ -194,7 +194,7 @@ def test_unreadable_for_real(tmp_path):
         (OSError(5, "Input/output error"), "Input/output"),
     ],
 )
-def test_unreadable(tmp_path, monkeypatch, error, words):
+def test_read_errors(tmp_path, monkeypatch, error, words):
     def refuse(path: Path) -> bytes:
         raise error
 
@@ -217,7 +217,7 @@ def test_unreadable(tmp_path, monkeypatch, error, words):
         ),
     ],
 )
-def test_wrong_arguments(call, words):
+def test_invalid_arguments(call, words):
     with pytest.raises(UsageError, match=words):
         call()
 
@@ -233,7 +233,7 @@ def tree(tmp_path) -> Path:
     return root
 
 
-def test_directory_is_sorted_by_relative_path_and_leaves_out_hidden_files(tree):
+def test_directory_is_sorted_without_hidden_files(tree):
     corpus = read_text(tree)
     assert text_of(corpus) == "<B.md><a.txt><a/deep/er/y.txt><a/z.txt><b.txt>"
     assert corpus.name == "corpus"
@@ -275,7 +275,7 @@ def test_no_matching_file(tree, tmp_path):
         read_text(tree, glob="")
 
 
-def test_a_bad_file_in_a_directory_is_named_and_can_be_left_out(tree):
+def test_bad_file_in_directory_is_named(tree):
     write(tree / "a" / "logo.png", b"\x89PNG\0")
     with pytest.raises(DataError, match=r"logo\.png' looks binary.*--glob '\*\.txt'"):
         read_text(tree)
@@ -286,7 +286,7 @@ def test_a_bad_file_in_a_directory_is_named_and_can_be_left_out(tree):
         read_text(tree)
 
 
-def test_empty_files_in_a_directory_are_fine_and_marks_are_dropped_in_each(tree):
+def test_empty_files_and_boms_in_directory(tree):
     write(tree / "0", b"")
     write(tree / "1", b"\xef\xbb\xbfone")
     write(tree / "2", b"\xef\xbb\xbftwo")
@@ -332,7 +332,7 @@ def test_no_standard_input(monkeypatch, stdin):
         read_text("-")
 
 
-def test_a_path_object_is_never_standard_input_or_a_builtin(tmp_path, monkeypatch):
+def test_path_object_is_always_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "-", b"dash")
     assert text_of(read_text(Path("-"))) == "dash"
@@ -352,7 +352,7 @@ def test_hello():
     assert text_of(read_text("builtin:hello")) == "hello"
 
 
-def test_pydoc_is_the_topics_in_order():
+def test_pydoc_is_sorted_topics():
     from pydoc_data.topics import topics
 
     corpus = read_text("builtin:pydoc")
@@ -361,7 +361,7 @@ def test_pydoc_is_the_topics_in_order():
     assert len(corpus) > 300_000
 
 
-def test_pydoc_does_not_depend_on_the_order_of_the_topics(monkeypatch):
+def test_pydoc_ignores_topic_order(monkeypatch):
     monkeypatch.setattr("pydoc_data.topics.topics", {"b": "second", "a": "first "})
     assert text_of(read_text("builtin:pydoc")) == "first second"
 
@@ -376,7 +376,7 @@ def test_stdlib_is_source_without_tests():
     assert "build_time_vars" not in text.split("import zipfile")[-1]
 
 
-def test_builtin_that_this_python_lacks(monkeypatch):
+def test_missing_pydoc_topics(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(DataError, match=r"builtin:pydoc needs .*pydoc_data\.topics"):
         read_text("builtin:pydoc")
@@ -388,7 +388,7 @@ def test_stdlib_without_source(monkeypatch, tmp_path):
         read_text("builtin:stdlib")
 
 
-def test_stdlib_skips(monkeypatch, tmp_path):
+def test_stdlib_skips_generated_files(monkeypatch, tmp_path):
     for name in ("z.py", "a/zz.py", "a/b.py", "a.py", "test/x.py", "a/tests/x.py", "site-packages/x.py"):
         write(tmp_path / name, f"<{name}>".encode())
     write(tmp_path / "_sysconfigdata__linux.py", b"<machine>")
@@ -400,7 +400,7 @@ def test_stdlib_skips(monkeypatch, tmp_path):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")))
-def test_text_comes_back(text):
+def test_text_round_trip(text):
     assume(len(set(text)) >= 2)
     corpus = corpus_of(text.encode())
     assert text_of(corpus) == text
@@ -408,7 +408,7 @@ def test_text_comes_back(text):
 
 
 @given(st.one_of(st.binary(), st.text(min_size=2).map(lambda text: text.encode("utf-8", "surrogatepass"))))
-def test_any_bytes_are_read_or_refused(data):
+def test_fuzzed_bytes_are_read_or_refused(data):
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError:
@@ -421,7 +421,7 @@ def test_any_bytes_are_read_or_refused(data):
 
 
 @given(st.binary(min_size=2).filter(lambda data: len(set(data)) > 1))
-def test_bytes_come_back(data):
+def test_bytes_round_trip(data):
     corpus = corpus_of(data, level="byte")
     assert list(corpus.symbols) == sorted(set(data))
     assert bytes(corpus.symbols[token] for token in corpus.tokens) == data
@@ -443,12 +443,12 @@ def test_tokens_in_another_vocabulary():
         corpus.tokens_in(zoo.data.Vocabulary(range(256)))
 
 
-def test_the_room_imports_no_numba():
+def test_data_package_imports_no_numba():
     code = "import sys, zoo.data; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_example_in_the_docstring():
+def test_docstring_example():
     result = doctest.testmod(zoo.data)
     assert result.attempted > 0
     assert result.failed == 0

@@ -106,7 +106,7 @@ def test_round_trip_over_bytes(text):
 
 
 @given(st.binary())
-def test_undecodable_bytes_of_a_command_line_come_back(data):
+def test_undecodable_command_line_bytes_round_trip(data):
     argument = data.decode("utf-8", "surrogateescape")  # what sys.argv holds (PEP 383)
     assert ALL_BYTES.encode(argument).tolist() == list(data)
 
@@ -124,7 +124,7 @@ def test_round_trip_over_longer_symbols(symbols):
     assert vocabulary.decode(tokens) == "".join(symbols)
 
 
-def test_a_string_is_a_sequence_of_characters_at_every_level_of_strings():
+def test_string_equals_sequence_of_characters():
     assert Vocabulary(["<end>", "h", "i"]).encode("hi").tolist() == [1, 2]
 
 
@@ -135,7 +135,7 @@ def test_byte_sequences():
     assert ALL_BYTES.decode([0xC3]) == "\ufffd"
 
 
-def test_bytes_for_a_vocabulary_of_characters():
+def test_bytes_for_a_char_vocabulary_are_refused():
     with pytest.raises(DataError, match="holds characters, found bytes"):
         Vocabulary("hi").encode(b"hi")
 
@@ -231,7 +231,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_from_json_returns_a_vocabulary_or_refuses(obj):
+def test_from_json_fuzz(obj):
     with contextlib.suppress(DataError):
         assert Vocabulary.from_json(obj).to_json() == obj
 
@@ -239,13 +239,13 @@ def test_from_json_returns_a_vocabulary_or_refuses(obj):
 # -- streamed ------------------------------------------------------------------------------------------------
 
 
-def test_a_character_comes_whole():
+def test_decoder_holds_incomplete_bytes():
     decoder = ALL_BYTES.decoder()
     assert [decoder.push(byte) for byte in "aé😀".encode()] == ["a", "", "é", "", "", "", "😀"]
     assert decoder.flush() == ""
 
 
-def test_an_incomplete_character():
+def test_flush_replaces_incomplete_character():
     decoder = ALL_BYTES.decoder()
     assert [decoder.push(byte) for byte in b"\xe2\x82a"] == ["", "", "\ufffda"]
     assert decoder.push(0xF0) == ""
@@ -254,20 +254,20 @@ def test_an_incomplete_character():
 
 
 @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "surrogatepass"))))
-def test_streaming_equals_decoding_at_once(data):
+def test_decoder_equals_decode(data):
     decoder = ALL_BYTES.decoder()
     assert "".join(decoder.push(byte) for byte in data) + decoder.flush() == ALL_BYTES.decode(list(data))
 
 
 @given(texts_with_vocabularies())
-def test_streaming_characters(text_and_vocabulary):
+def test_decoder_of_characters(text_and_vocabulary):
     text, vocabulary = text_and_vocabulary
     decoder = vocabulary.decoder()
     assert [decoder.push(token) for token in vocabulary.encode(text)] == list(text)
     assert decoder.flush() == ""
 
 
-def test_streaming_checks_tokens():
+def test_decoder_checks_tokens():
     for wrong in (-1, 2):
         with pytest.raises(DataError, match=f"0 to 1; found {wrong}"):
             Vocabulary("ab").decoder().push(wrong)

@@ -58,8 +58,8 @@ TOKENS = np.array([[0, 1], [2, 3], [4, 0]])
 
 
 def checkpoint(meta=None, **arrays):
-    found = {**model_arrays(MODEL), **arrays}
-    return Checkpoint({k: v for k, v in found.items() if v is not None}, META if meta is None else meta)
+    changed = {**model_arrays(MODEL), **arrays}
+    return Checkpoint({k: v for k, v in changed.items() if v is not None}, META if meta is None else meta)
 
 
 def changed(*path_and_value):
@@ -76,10 +76,10 @@ def changed(*path_and_value):
     return meta
 
 
-def same(found, expected=MODEL):
-    assert found.theta.tobytes() == expected.theta.tobytes()
-    assert model_metadata(found) == model_metadata(expected)
-    assert repr(found) == repr(expected)
+def same(loaded, expected=MODEL):
+    assert loaded.theta.tobytes() == expected.theta.tobytes()
+    assert model_metadata(loaded) == model_metadata(expected)
+    assert repr(loaded) == repr(expected)
 
 
 # ---- there and back -----------------------------------------------------------------------------------
@@ -95,45 +95,45 @@ def same(found, expected=MODEL):
         {"vocab": ["the ", "cat "]},
     ],
 )
-def test_a_model_comes_back_bit_for_bit(changes, tmp_path):
+def test_model_round_trip_is_exact(changes, tmp_path):
     model = make_model(**changes)
     model.save(tmp_path / "model.safetensors")
     for path in (tmp_path / "model.safetensors", str(tmp_path / "model.safetensors")):
-        found = zoo.load(path)
-        same(found, model)
-        assert found.vocab == model.vocab
-        assert found.sample("", 20, seed=3) == model.sample("", 20, seed=3)
+        loaded = zoo.load(path)
+        same(loaded, model)
+        assert loaded.vocab == model.vocab
+        assert loaded.sample("", 20, seed=3) == model.sample("", 20, seed=3)
     expected, _ = model.loss_and_grad(TOKENS % len(model.vocab), TOKENS % 2)
-    assert found.loss_and_grad(TOKENS % len(model.vocab), TOKENS % 2)[0] == expected
-    np.testing.assert_array_equal(found.grad, model.grad)
+    assert loaded.loss_and_grad(TOKENS % len(model.vocab), TOKENS % 2)[0] == expected
+    np.testing.assert_array_equal(loaded.grad, model.grad)
 
 
-def test_the_loaded_model_is_its_own(tmp_path):
+def test_loaded_model_owns_its_arrays(tmp_path):
     MODEL.save(tmp_path / "model.safetensors")
-    found = zoo.load(tmp_path / "model.safetensors", threads=3)
-    assert found.threads == 3
-    found.theta += 1
+    loaded = zoo.load(tmp_path / "model.safetensors", threads=3)
+    assert loaded.threads == 3
+    loaded.theta += 1
     same(zoo.load(tmp_path / "model.safetensors"))
-    found.save(tmp_path / "model.safetensors")  # over the old one
-    assert zoo.load(tmp_path / "model.safetensors").theta.tobytes() == found.theta.tobytes()
+    loaded.save(tmp_path / "model.safetensors")  # over the old one
+    assert zoo.load(tmp_path / "model.safetensors").theta.tobytes() == loaded.theta.tobytes()
 
 
-def test_options_come_back(tmp_path):
+def test_options_round_trip(tmp_path):
     model = make_model(cell=Scaled(scale=0.3, sign=False, power=3), num_layers=1)
     model.save(tmp_path / "model.safetensors")
-    found = zoo.load(tmp_path / "model.safetensors", cell=Scaled)
-    same(found, model)
-    assert dict(found.cell.options) == {"scale": 0.3, "sign": False, "power": 3}
-    np.testing.assert_array_equal(found.logits(TOKENS)[0], model.logits(TOKENS)[0])
+    loaded = zoo.load(tmp_path / "model.safetensors", cell=Scaled)
+    same(loaded, model)
+    assert dict(loaded.cell.options) == {"scale": 0.3, "sign": False, "power": 3}
+    np.testing.assert_array_equal(loaded.logits(TOKENS)[0], model.logits(TOKENS)[0])
 
 
-def test_equal_models_are_equal_bytes(tmp_path):
+def test_equal_models_save_equal_bytes(tmp_path):
     MODEL.save(tmp_path / "a")
     make_model().save(tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_model_that_cannot_be_written(tmp_path):
+def test_unwritable_path_is_reported(tmp_path):
     with pytest.raises(CheckpointError, match="its directory does not exist"):
         MODEL.save(tmp_path / "nowhere" / "model.safetensors")
 
@@ -152,20 +152,20 @@ def fill(path, best):
     return run
 
 
-def test_a_run_directory_gives_the_best_model(tmp_path):
+def test_run_directory_loads_the_best_model(tmp_path):
     fill(tmp_path, best=2)
     assert (zoo.load(tmp_path).theta == 2).all()
     assert (zoo.load(tmp_path / "checkpoints" / "step-00000003.safetensors").theta == 3).all()
 
 
-def test_a_damaged_best_gives_the_last_with_a_warning(tmp_path):
+def test_damaged_best_falls_back_to_last_with_warning(tmp_path):
     fill(tmp_path, best=2)
     (tmp_path / "checkpoints" / "step-00000002.safetensors").write_bytes(b"nothing")
     with pytest.warns(ZooWarning, match="The last checkpoint, of step 3, is used instead of the best"):
         assert (zoo.load(tmp_path).theta == 3).all()
 
 
-def test_directories_that_hold_no_model(tmp_path):
+def test_directories_without_model(tmp_path):
     with pytest.raises(CheckpointError, match="holds no checkpoint yet; give a run directory of `zoo train`"):
         zoo.load(tmp_path)
     with pytest.raises(CheckpointError, match="it does not exist; check the path"):
@@ -175,35 +175,35 @@ def test_directories_that_hold_no_model(tmp_path):
 # ---- cells --------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_cell():
+def test_unknown_cell():
     with pytest.raises(CheckpointError, match="made with the cell 'peephole', which is not registered here"):
         model_from(checkpoint(changed("model", "cell", "name", "peephole")), "x")
 
 
-def test_no_name_is_ever_imported():
+def test_cell_name_is_never_imported():
     for name in ("os", "zoo_cells.classic.vanilla:Vanilla", "evil.py:Evil", "../vanilla"):
         with pytest.raises(CheckpointError, match="is not registered here"):
             model_from(checkpoint(changed("model", "cell", "name", name)), "x")
 
 
-def test_a_cell_that_has_changed_is_used_with_a_warning():
+def test_changed_cell_warns():
     with pytest.warns(ZooWarning, match="x: cell 'vanilla' has changed since this model was made"):
         same(model_from(checkpoint(changed("model", "cell", "source", "0" * 64)), "x"))
 
 
-def test_another_cell_than_the_one_named():
+def test_other_cell_is_refused():
     with pytest.raises(
         CheckpointError, match="made with the cell 'vanilla'; found cell 'scaled', which is another"
     ):
         model_from(checkpoint(), "x", Scaled)
 
 
-def test_other_options():
+def test_other_options_are_refused():
     with pytest.raises(CheckpointError, match="made with other options than cell 'vanilla' has here"):
         model_from(checkpoint(changed("model", "cell", "options", {"leak": 0.5})), "x")
 
 
-def test_wrong_threads_are_the_callers_fault(tmp_path):
+def test_invalid_threads_raise_usage_error(tmp_path):
     MODEL.save(tmp_path / "model")
     with pytest.raises(UsageError, match="threads is 0"):
         zoo.load(tmp_path / "model", threads=0)
@@ -253,19 +253,19 @@ def reservoir(meta=None, **arrays):
     return Checkpoint({k: v for k, v in given.items() if v is not None}, {**described, **(meta or {})})
 
 
-def test_buffers_come_back_bit_for_bit_and_nothing_is_drawn(tmp_path):
+def test_buffers_round_trip_without_initialisation(tmp_path):
     RESERVOIR.save(tmp_path / "model")
     before = len(DRAWN)
-    found = zoo.load(tmp_path / "model", cell=Reservoir)
+    loaded = zoo.load(tmp_path / "model", cell=Reservoir)
     assert len(DRAWN) == before
-    assert list(found.buffers) == ["l0.A", "l1.A"]
+    assert list(loaded.buffers) == ["l0.A", "l1.A"]
     for name, value in RESERVOIR.buffers.items():
-        assert found.buffers[name].tobytes() == value.tobytes()
-    same(found, RESERVOIR)
-    np.testing.assert_array_equal(found.logits(TOKENS)[0], RESERVOIR.logits(TOKENS)[0])
+        assert loaded.buffers[name].tobytes() == value.tobytes()
+    same(loaded, RESERVOIR)
+    np.testing.assert_array_equal(loaded.logits(TOKENS)[0], RESERVOIR.logits(TOKENS)[0])
 
 
-def test_what_a_file_calls_its_arrays():
+def test_array_names_in_file():
     assert list(model_arrays(RESERVOIR)) == [
         *(f"params.{name}" for name in ("l0.W", "l1.W", "Why", "by")),
         "buffers.l0.A",
@@ -286,7 +286,7 @@ def test_what_a_file_calls_its_arrays():
         (np.full((4, 4), np.nan, np.float32), "array 'buffers.l1.A': found 16 values that are NaN"),
     ],
 )
-def test_buffers_that_are_not_those_described(array, words):
+def test_wrong_buffers_are_refused(array, words):
     for meta in ({}, {"training": {}}):
         with pytest.raises(CheckpointError, match=words):
             model_from(reservoir(meta, **{"buffers.l1.A": array}), "x", Reservoir)
@@ -357,7 +357,7 @@ DESCRIPTION = "x: its description of the model is not one zoo wrote"
         (changed("model", "vocabulary", "level", "byte"), "says level 'byte'"),
     ],
 )
-def test_a_description_that_holds_something_else(meta, words):
+def test_wrong_metadata_is_refused(meta, words):
     with pytest.raises(CheckpointError, match=words) as failure:
         model_from(checkpoint(meta), "x")
     check_words(str(failure.value))
@@ -378,7 +378,7 @@ def test_a_description_that_holds_something_else(meta, words):
         (changed("model", "vocabulary", "symbols", ["a"] * 2_000_000), "from 2 to"),
     ],
 )
-def test_huge_sizes_are_refused_before_anything_is_allocated(meta, words):
+def test_huge_sizes_are_refused_before_allocation(meta, words):
     given = checkpoint(meta)
     tracemalloc.start()
     started = time.perf_counter()
@@ -412,12 +412,12 @@ def test_huge_sizes_are_refused_before_anything_is_allocated(meta, words):
         ({"params.by": np.full(5, np.inf, np.float32)}, "The training had diverged"),
     ],
 )
-def test_arrays_that_are_not_those_described(arrays, words):
+def test_wrong_arrays_are_refused(arrays, words):
     with pytest.raises(CheckpointError, match=words):
         model_from(checkpoint(None, **arrays), "x")
 
 
-def test_what_training_keeps_besides_is_left_alone():
+def test_training_arrays_are_ignored():
     meta = {**META, "training": {}}
     extra = {"optimizer.m": np.zeros(3, np.float32), "state.l0.h": np.full((2, 4), np.nan, np.float32)}
     same(model_from(checkpoint(meta, **extra), "x"))
@@ -425,7 +425,7 @@ def test_what_training_keeps_besides_is_left_alone():
         model_from(checkpoint(meta, **extra, stuff=np.zeros(1)), "x")
 
 
-def test_no_checkpoint_at_all(tmp_path):
+def test_not_a_checkpoint(tmp_path):
     for content in (b"", b"nothing", b"\x08" + bytes(15), bytes(100)):
         (tmp_path / "model").write_bytes(content)
         with pytest.raises(CheckpointError, match="cannot load"):
@@ -459,7 +459,7 @@ PLACES = [path for path in places(META) if path]
 
 @settings(max_examples=400)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), JSON | st.just(...)), min_size=1, max_size=3))
-def test_a_description_changed_anywhere_is_refused_or_means_the_same(changes):
+def test_fuzzed_metadata_is_refused_or_equivalent(changes):
     meta = copy.deepcopy(META)
     for path, value in changes:
         place: Any = meta
@@ -475,12 +475,12 @@ def test_a_description_changed_anywhere_is_refused_or_means_the_same(changes):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)
         try:
-            found = model_from(checkpoint(meta), "x")
+            loaded = model_from(checkpoint(meta), "x")
         except CheckpointError as error:
             check_words(str(error))
             return
-    assert found.theta.tobytes() == MODEL.theta.tobytes()
-    assert (len(found.vocab), found.stack.hidden_size, found.cell) == (5, 4, MODEL.cell)
+    assert loaded.theta.tobytes() == MODEL.theta.tobytes()
+    assert (len(loaded.vocab), loaded.stack.hidden_size, loaded.cell) == (5, 4, MODEL.cell)
 
 
 ARRAYS = st.one_of(
@@ -498,20 +498,20 @@ ARRAYS = st.one_of(
 @given(
     st.dictionaries(st.sampled_from([*model_arrays(MODEL), "params.x", "y"]), ARRAYS, min_size=1, max_size=3)
 )
-def test_arrays_changed_anywhere_are_refused_or_load(arrays):
+def test_fuzzed_arrays_are_refused_or_load(arrays):
     given = checkpoint(None, **arrays)
     try:
-        found = model_from(given, "x")
+        loaded = model_from(given, "x")
     except CheckpointError as error:
         check_words(str(error))
         return
-    for name, value in model_arrays(found).items():
+    for name, value in model_arrays(loaded).items():
         np.testing.assert_array_equal(value, given.arrays[name])
         assert given.arrays[name].dtype == value.dtype
 
 
-def test_what_is_fuzzed_is_what_files_hold(tmp_path):
+def test_fuzz_input_matches_files(tmp_path):
     save(tmp_path / "model", checkpoint())
-    found = load_file(tmp_path / "model")
-    assert json.loads(json.dumps(META)) == found.meta
-    same(model_from(found, "x"))
+    loaded = load_file(tmp_path / "model")
+    assert json.loads(json.dumps(META)) == loaded.meta
+    same(model_from(loaded, "x"))

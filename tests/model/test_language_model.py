@@ -49,21 +49,21 @@ def reference(params, layers, inputs, targets, state):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("batch", [1, 3, 17])
-def test_the_loss_is_that_of_the_equations(dtype, layers, batch):
+def test_loss_equals_the_equations(dtype, layers, batch):
     model, inputs, targets, state = trial(batch, layers=layers, dtype=dtype)
     expected, expected_last = reference(model.params, layers, inputs, targets, state)
-    for found, last in (
+    for actual, last in (
         model.loss(inputs, targets, state=state),
         model.loss_and_grad(inputs, targets, state=state),
     ):
-        assert type(found) is float
-        assert found == pytest.approx(expected, rel=TOLERANCE[dtype] * 10)
+        assert type(actual) is float
+        assert actual == pytest.approx(expected, rel=TOLERANCE[dtype] * 10)
         for name, value in expected_last.items():
             np.testing.assert_allclose(last[name], value, rtol=0, atol=TOLERANCE[dtype] * 50, err_msg=name)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_every_gradient_against_central_differences_of_the_equations(layers):
+def test_gradients_equal_finite_differences(layers):
     model, inputs, targets, state = trial(layers=layers)
     model.loss_and_grad(inputs, targets, state=state)
     params = {name: value.copy() for name, value in model.params.items()}
@@ -80,7 +80,7 @@ def test_every_gradient_against_central_differences_of_the_equations(layers):
         np.testing.assert_allclose(model.grads[name], numeric, rtol=0, atol=1e-9, err_msg=name)
 
 
-def test_float32_gradients_are_the_float64_ones_rounded():
+def test_float32_gradients_round_float64():
     double, *text, state = trial(17, layers=2)
     single, *_ = trial(17, layers=2, dtype="float32")
     single.theta = double.theta
@@ -89,12 +89,12 @@ def test_float32_gradients_are_the_float64_ones_rounded():
     np.testing.assert_allclose(single.grad, double.grad, rtol=0, atol=2e-6)
 
 
-def test_loss_and_loss_and_grad_agree_and_only_one_fills_the_gradient():
+def test_loss_equals_loss_and_grad_without_gradient():
     model, *text, state = trial(9)
-    found, last = model.loss(*text, state=state)
+    result, last = model.loss(*text, state=state)
     assert not model.grad.any()
     again, last_again = model.loss_and_grad(*text, state=state)
-    assert found == pytest.approx(again, rel=1e-13)
+    assert result == pytest.approx(again, rel=1e-13)
     np.testing.assert_array_equal(last["l0.h"], last_again["l0.h"])
     first = model.grad.copy()
     model.loss_and_grad(*text, state=state)
@@ -112,11 +112,11 @@ def test_threads_change_no_bit(batch, dtype):
 
     expected = results(1)
     for threads in (2, 5):
-        for found, value in zip(results(threads), expected, strict=True):
-            np.testing.assert_array_equal(found, value)
+        for actual, value in zip(results(threads), expected, strict=True):
+            np.testing.assert_array_equal(actual, value)
 
 
-def test_splitting_a_sequence_and_carrying_the_state_changes_nothing():
+def test_carried_state_continues_a_sequence():
     model, inputs, targets, state = trial(steps=8)
     whole, last = model.loss(inputs, targets, state=state)
     first, middle = model.loss(inputs[:3], targets[:3], state=state)
@@ -136,14 +136,14 @@ def test_logits():
 
 
 @pytest.mark.parametrize("symbols", [2, 40, 256])
-def test_a_new_model_knows_nothing(symbols):
+def test_new_model_predicts_uniformly(symbols):
     model = LanguageModel(range(symbols), hidden_size=32)
     tokens = np.random.default_rng(0).integers(symbols, size=(30, 4))
     loss, _ = model.loss(tokens[:-1], tokens[1:])
     assert loss == pytest.approx(math.log(symbols), abs=0.1)
 
 
-def test_huge_logits_overflow_nothing():
+def test_huge_logits_do_not_overflow():
     model, inputs, targets, state = trial(dtype="float32")
     model.params["Why"] *= np.float32(1e8)
     loss, _ = model.loss_and_grad(inputs, targets, state=state)
@@ -151,7 +151,7 @@ def test_huge_logits_overflow_nothing():
     assert np.isfinite(model.grad).all()
 
 
-def test_names_shapes_and_start():
+def test_names_shapes_and_initial_values():
     model = LanguageModel("helo", hidden_size=6, num_layers=2, seed=4)
     shapes = {name: value.shape for name, value in model.params.items()}
     assert list(shapes.items())[-2:] == [("Why", (6, 4)), ("by", (4,))]
@@ -167,7 +167,7 @@ def test_names_shapes_and_start():
     )
 
 
-def test_a_deep_copy_learns_alone():
+def test_deep_copy_is_independent():
     model, *text, state = trial()
     twin = copy.deepcopy(model)
     before, _ = model.loss_and_grad(*text, state=state)
@@ -226,7 +226,7 @@ def test_wrong_states():
         ({"hidden_size": 10**12}, UsageError, "choose smaller sizes"),
     ],
 )
-def test_wrong_arguments_of_the_constructor(changed, error, words):
+def test_invalid_constructor_arguments(changed, error, words):
     with pytest.raises(error, match=words):
         LanguageModel(**{"vocab": VOCAB, "hidden_size": H, **changed})
 
@@ -234,7 +234,7 @@ def test_wrong_arguments_of_the_constructor(changed, error, words):
 # ---- text ---------------------------------------------------------------------------------------------
 
 
-def test_a_seed_gives_the_same_text():
+def test_seed_determines_text():
     model, *_ = trial()
     text = model.sample("ab", 30, seed=3)
     assert text == model.sample("ab", 30, seed=3)
@@ -245,12 +245,12 @@ def test_a_seed_gives_the_same_text():
     assert text.startswith(model.sample("ab", 20, seed=3))  # a shorter one is its beginning
 
 
-def test_a_single_precision_model_and_threads_give_text_too():
+def test_float32_and_threads_sample():
     model, *_ = trial(dtype="float32", threads=2)
     assert model.sample("a", 5, seed=1) == LanguageModel.sample(model, "a", 5, seed=1)
 
 
-def test_without_a_prompt_the_seed_draws_the_first_symbol():
+def test_empty_prompt_draws_first_symbol():
     model, *_ = trial()
     assert len(model.sample(length=12)) == 12
     assert {model.sample("", 1, seed=seed) for seed in range(60)} == set(VOCAB)
@@ -258,7 +258,7 @@ def test_without_a_prompt_the_seed_draws_the_first_symbol():
     assert model.sample("abc", 0) == "abc"
 
 
-def test_text_follows_the_models_distribution():
+def test_samples_follow_the_softmax():
     model, *_ = trial()
     logits, _ = model.logits([[0]])
     expected = np.exp(logits[0, 0]) / np.exp(logits[0, 0]).sum()
@@ -268,7 +268,7 @@ def test_text_follows_the_models_distribution():
     assert chi2 < 18.5  # the 0.999 quantile with four degrees of freedom
 
 
-def test_samplers_by_name_by_instance_and_chained():
+def test_samplers_by_name_instance_and_chain():
     model, *_ = trial()
     greedy = model.sample("a", 10, "greedy")
     logits, state = model.logits([[0]])
@@ -283,7 +283,7 @@ def test_samplers_by_name_by_instance_and_chained():
     assert model.sample("a", 10, "temperature", seed=5) == model.sample("a", 10, None, seed=5)
 
 
-def test_pieces_come_one_by_one_and_join_to_the_same_text():
+def test_generate_pieces_join_to_the_same_text():
     model, *_ = trial()
     pieces = generate(model, "abc", 9, None, seed=2)
     assert [next(pieces) for _ in range(3)] == ["a", "b", "c"]
@@ -292,7 +292,7 @@ def test_pieces_come_one_by_one_and_join_to_the_same_text():
     assert [len(piece) for piece in rest] == [1] * 9 + [0]
 
 
-def test_bytes_are_held_back_until_a_character_is_whole():
+def test_generate_holds_incomplete_bytes():
     model = LanguageModel(range(256), hidden_size=H, seed=2)
     pieces = list(generate(model, "né", 40, None, seed=1))
     assert pieces[:3] == ["n", "", "é"]
@@ -307,7 +307,7 @@ def test_symbols_longer_than_a_character():
     assert len(text) == 24
 
 
-def test_unknown_characters_of_the_prompt():
+def test_unknown_characters_in_prompt():
     model, *_ = trial()
     with pytest.raises(DataError, match=r"Not among the 5 symbols of the vocabulary: 'x', 'ü'"):
         model.sample("axü", 3)
@@ -332,7 +332,7 @@ def test_unknown_characters_of_the_prompt():
         ({"on_unknown": "guess"}, UsageError, "on_unknown is 'guess'; expected one of 'error', 'skip'."),
     ],
 )
-def test_wrong_arguments_of_sample_are_refused_before_the_first_piece(arguments, error, words):
+def test_invalid_sample_arguments_raise_at_once(arguments, error, words):
     model, *_ = trial()
     chosen = {"prompt": "a", "length": 3, **arguments}
     with pytest.raises(error, match=words):
@@ -341,7 +341,7 @@ def test_wrong_arguments_of_sample_are_refused_before_the_first_piece(arguments,
         generate(model, **chosen)
 
 
-def test_a_diverged_model_says_so():
+def test_diverged_model_raises():
     model, *_ = trial()
     model.theta[:] = np.nan
     with pytest.raises(UsageError, match="A model that has diverged gives such logits"):

@@ -67,45 +67,45 @@ def assert_follows(model):
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("name", zoo.list_cells())
-def test_a_stream_goes_through_a_sequence_as_the_model_does(name, layers):
+def test_decoder_loop_equals_the_model(name, layers):
     with kernels.pure_python():
         assert_follows(small(name, layers))
 
 
-def test_a_compiled_stream_does_too():
+def test_compiled_decoder_loop_equals_the_model():
     assert_follows(small("mgu", 2, "float32"))
 
 
 @settings(deadline=None, max_examples=150)
 @given(program=programs(), sizes=st.sampled_from(SIZES[:3]), steps=st.integers(1, 3), seed=st.integers(0, 99))
-def test_walks_of_random_programs_equal_the_step(
+def test_decode_steps_of_random_programs_equal_the_step(
     program: Program, sizes: dict[str, int], steps: int, seed: int
 ) -> None:
     note(program.source())
     case = checks.trial(program.cell(), (sizes["I"], sizes["H"]), steps, 1, seed)
     expected, _ = case.reference(case.x)
-    found, x = decode_step(case.cell), np.zeros((1, 1, sizes["I"]))
+    decoder, x = decode_step(case.cell), np.zeros((1, 1, sizes["I"]))
     params, _, state, *inputs = case._arguments(case.x, "float64")
     now = [tuple(each[:1].copy() for each in group) for group in inputs]
     with kernels.pure_python(), np.errstate(all="ignore"):
-        y, kept = found.prepare(params, x, state, *now)
+        y, kept = decoder.prepare(params, x, state, *now)
         for t in range(steps):
             x[:] = case.x[t]
             for group, at_t in zip(inputs, now, strict=True):
                 for each, target in zip(group, at_t, strict=True):
                     target[:] = each[t]
-            found.advance(kept)
+            decoder.advance(kept)
             np.testing.assert_allclose(y[0], expected[t], rtol=1e-9, atol=1e-9, err_msg=f"step {t}")
 
 
-def test_states_and_parameters_stay_as_they_are():
-    found, rng = decode_step(zoo.get_cell("lstm")), np.random.default_rng(0)
+def test_decoder_does_not_change_states_and_parameters():
+    decoder, rng = decode_step(zoo.get_cell("lstm")), np.random.default_rng(0)
     params = tuple(rng.normal(size=shape) for shape in zoo.get_cell("lstm").param_shapes(5, 4).values())
     state, token = (rng.normal(size=(1, 4)), rng.normal(size=(1, 4))), np.zeros((1, 1), np.int32)
     before = [array.copy() for array in (*params, *state)]
     with kernels.pure_python():
-        _, kept = found.prepare(params, token, state)
-        found.advance(kept)
+        _, kept = decoder.prepare(params, token, state)
+        decoder.advance(kept)
     for array, copy in zip((*params, *state), before, strict=True):
         np.testing.assert_array_equal(array, copy)
 
@@ -150,7 +150,7 @@ class Unreadable(Scaled):
 
 
 @pytest.mark.parametrize("cell", [Scaled, Unreadable])
-def test_cells_whose_step_cannot_be_had_walk_by_their_forward_pass(cell):
+def test_cells_without_compilable_step_decode_with_forward(cell):
     assert not decode_step(cell()).compiled
     with kernels.pure_python():
         assert_follows(small(cell(gain=0.25), 2))
@@ -173,7 +173,7 @@ def test_buffers_inputs_complex_and_discrete_states(cell):
         assert_follows(small(cell))
 
 
-def test_kernels_of_plain_python_are_called_from_python():
+def test_python_kernels_are_called_from_python():
     model = small(Bare)
     with kernels.pure_python():
         assert model.sample("ab", 9, seed=1) == stepwise(model, "ab", 9, Chain(), seed=1)
@@ -197,7 +197,7 @@ def drawn(scores, u, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @settings(deadline=None, max_examples=200)
 @given(scores=score_lists, u=uniforms, shift=st.sampled_from([0.0, 1e4, -3e4]))
-def test_a_draw_inverts_the_cumulative_distribution(dtype, scores, u, shift):
+def test_draw_inverts_the_cumulative_distribution(dtype, scores, u, shift):
     scores = np.array(scores) + shift
     symbol = drawn(scores, u, dtype)
     if not np.isfinite(scores.max()):
@@ -213,7 +213,7 @@ def test_a_draw_inverts_the_cumulative_distribution(dtype, scores, u, shift):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 9, 69])
-def test_a_score_that_is_no_number_has_no_draw(dtype, wrong, place):
+def test_invalid_score_has_no_draw(dtype, wrong, place):
     scores = np.zeros(70)
     scores[place] = wrong
     assert drawn(scores, 0.5, dtype) == -1
@@ -222,15 +222,15 @@ def test_a_score_that_is_no_number_has_no_draw(dtype, wrong, place):
     assert not kernels.is_valid_logits(scores, 70)
 
 
-def test_scores_are_drawable_if_there_are_as_many_as_symbols():
-    assert kernels.is_valid_logits(np.array([-np.inf, 0.0]), 2)
-    assert not kernels.is_valid_logits(np.array([-np.inf, 0.0]), 3)
-    assert not kernels.is_valid_logits(np.full(2, -np.inf), 2)
+def test_scores_need_one_value_per_symbol():
+    assert kernels.is_drawable(np.array([-np.inf, 0.0]), 2)
+    assert not kernels.is_drawable(np.array([-np.inf, 0.0]), 3)
+    assert not kernels.is_drawable(np.full(2, -np.inf), 2)
 
 
 @given(scores=score_lists, u=uniforms)
 @settings(deadline=None, max_examples=100)
-def test_compiled_draws_are_those_of_plain_python(scores, u):
+def test_compiled_draw_equals_python(scores, u):
     with kernels.pure_python():
         expected = drawn(scores, u, np.float64)
     assert drawn(scores, u, np.float64) == expected
@@ -248,13 +248,13 @@ CHAINS = {
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
-def test_text_is_that_of_a_loop_over_logits(chain, layers):
+def test_text_equals_a_loop_over_logits(chain, layers):
     model = small("gru", layers)
     with kernels.pure_python():
         assert model.sample("abc", 60, chain, seed=4) == stepwise(model, "abc", 60, chain, seed=4)
 
 
-def test_compiled_text_is_too():
+def test_compiled_text_equals_a_loop_over_logits():
     model = small("vanilla")
     for temperature in (1.5, 0.5):  # one loop serves both
         chain = zoo.get_sampler("temperature", temperature=temperature) | zoo.get_sampler("top_k", k=3)
@@ -262,7 +262,7 @@ def test_compiled_text_is_too():
 
 
 @pytest.mark.parametrize(("most", "patience"), [(1, 1.0), (3, 1.0), (4096, 0.0), (4096, 1e9)])
-def test_how_many_are_made_at_a_time_changes_nothing(most, patience, monkeypatch):
+def test_chunk_size_does_not_change_text(most, patience, monkeypatch):
     model = small("mgu")
     with kernels.pure_python():
         expected = model.sample("a", 40, seed=2)
@@ -273,7 +273,7 @@ def test_how_many_are_made_at_a_time_changes_nothing(most, patience, monkeypatch
         assert generate_text(model, "a", 39, seed=2) == expected[:-1]
 
 
-def test_a_high_stack_is_one_too(monkeypatch):
+def test_deep_stack_samples_in_python(monkeypatch):
     model = small("mgu", 3)
     with kernels.pure_python():
         expected = model.sample("a", 20)
@@ -281,13 +281,13 @@ def test_a_high_stack_is_one_too(monkeypatch):
         assert model.sample("a", 20) == expected
 
 
-def test_a_model_trained_on_in_between_does_not_disturb_a_text():
+def test_training_during_generation_does_not_change_text():
     model = small("mgu")
     with kernels.pure_python():
         expected, pieces = model.sample("a", 30, seed=2), generate(model, "a", 30, seed=2)
-        found = [next(pieces) for _ in range(3)]
+        values = [next(pieces) for _ in range(3)]
         model.theta[:] = np.nan
-        assert "".join([*found, *pieces]) == expected
+        assert "".join([*values, *pieces]) == expected
 
 
 # ---- samplers -----------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ class Python(zoo.Sampler):
         return logits * 2.0
 
 
-def test_a_sampler_of_plain_python_is_called_from_python():
+def test_python_sampler_is_called_from_python():
     model, half = small("mgu"), as_chain(zoo.get_sampler("temperature", temperature=0.5))
     with kernels.pure_python():
         assert model.sample("a", 20, Python(), seed=1) == stepwise(model, "a", 20, half, seed=1)
@@ -325,7 +325,7 @@ class Breaks(zoo.Sampler):
     transform = breaks_at_a
 
 
-def test_a_sampler_that_fails_on_the_way_is_named():
+def test_failing_sampler_is_named():
     model = small("vanilla")
     model.theta[:] = np.random.default_rng(0).normal(size=model.theta.size)
     with kernels.pure_python():
@@ -347,7 +347,7 @@ def renamed(scale):
     return zoo.njit(transform)
 
 
-def test_modules_of_one_text_are_one_if_what_they_are_given_is():
+def test_modules_are_shared_for_equal_source_and_names():
     text = "def call(x):\n    return given(x)\n"
     first, second = renamed(1.0), renamed(3.0)
     modules = [load_source("calls", text, {"given": each}) for each in (first, second, first)]
@@ -370,7 +370,7 @@ print(len(compiled))
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
-def test_a_second_process_compiles_nothing(tmp_path):
+def test_second_process_compiles_nothing(tmp_path):
     environment = {**os.environ, "ZOO_CACHE_DIR": str(tmp_path)}
 
     def run():

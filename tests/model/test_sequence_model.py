@@ -40,11 +40,11 @@ def trial(loss="cross_entropy", batch=B, seed=0, **settings):
 
 def outputs_of(params, x):
     """What the readout says, in plain NumPy."""
-    h, found = np.zeros((x.shape[1], H)), []
+    h, outputs = np.zeros((x.shape[1], H)), []
     for row in x:
         h = np.tanh(row @ params["l0.Wxh"] + h @ params["l0.Whh"] + params["l0.bh"])
-        found.append(h @ params["Why"] + params["by"])
-    return np.array(found)
+        outputs.append(h @ params["Why"] + params["by"])
+    return np.array(outputs)
 
 
 def loss_of(name, outputs, targets, weights):
@@ -64,22 +64,22 @@ def loss_of(name, outputs, targets, weights):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_loss_is_that_of_the_equations(loss):
+def test_loss_equals_the_equations(loss):
     model, x, targets, weights = trial(loss)
     expected = loss_of(loss, outputs_of(model.params, x), targets, weights)
-    for found in (
+    for value in (
         model.loss(x, targets, weights)[0],
         model.loss_and_grad(x, targets, weights)[0],
         model.evaluate_batch(x, targets, weights)[0],
     ):
-        assert type(found) is float
-        assert found == pytest.approx(expected, rel=1e-12)
+        assert type(value) is float
+        assert value == pytest.approx(expected, rel=1e-12)
     everywhere = loss_of(loss, outputs_of(model.params, x), targets, np.ones((T, B)))
     assert model.loss(x, targets)[0] == pytest.approx(everywhere, rel=1e-12)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_gradient_against_central_differences(loss):
+def test_gradients_equal_finite_differences(loss):
     model, x, targets, weights = trial(loss)
     model.loss_and_grad(x, targets, weights)
     params = {name: value.copy() for name, value in model.params.items()}
@@ -97,11 +97,11 @@ def test_every_gradient_against_central_differences(loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_loss_and_gradient_are_those_of_pytorch(loss):
+def test_loss_and_gradient_equal_pytorch(loss):
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
     model, x, targets, weights = trial(loss)
-    found, _ = model.loss_and_grad(x, targets, weights)
+    actual, _ = model.loss_and_grad(x, targets, weights)
     layer = torch.nn.RNN(FEATURES, H, dtype=torch.float64)
     readout = torch.nn.Linear(H, V, dtype=torch.float64)
     pairs = {
@@ -125,7 +125,7 @@ def test_loss_and_gradient_are_those_of_pytorch(loss):
         losses = function(told, right, reduction="none").mean(dim=-1)
     expected = (losses * counts).sum() / counts.sum()
     expected.backward()
-    assert found == pytest.approx(float(expected.detach()), rel=1e-13)
+    assert actual == pytest.approx(float(expected.detach()), rel=1e-13)
     for parameter, name in (
         (layer.weight_ih_l0, "l0.Wxh"),
         (layer.weight_hh_l0, "l0.Whh"),
@@ -141,25 +141,25 @@ def test_targets_of_the_last_step(loss):
     model, x, targets, _ = trial(loss)
     weights = np.zeros((T, B))
     weights[-1] = 1
-    found, _ = model.loss_and_grad(x, targets[-1])
+    actual, _ = model.loss_and_grad(x, targets[-1])
     gradient = model.grad.copy()
-    assert found == model.loss_and_grad(x, targets, weights)[0]
+    assert actual == model.loss_and_grad(x, targets, weights)[0]
     np.testing.assert_array_equal(model.grad, gradient)
 
 
-def test_what_stands_where_nothing_counts_does_not_matter():
+def test_targets_of_weight_zero_are_ignored():
     model, x, targets, weights = trial()
-    found = model.loss_and_grad(x, targets, weights)[0], model.grad.copy()
+    result = model.loss_and_grad(x, targets, weights)[0], model.grad.copy()
     targets[weights == 0] = -100
-    assert model.loss_and_grad(x, targets, weights)[0] == found[0]
-    np.testing.assert_array_equal(model.grad, found[1])
+    assert model.loss_and_grad(x, targets, weights)[0] == result[0]
+    np.testing.assert_array_equal(model.grad, result[1])
     model, x, targets, weights = trial("squared_error")
     targets[weights == 0] = np.nan
     assert np.isfinite(model.loss_and_grad(x, targets, weights)[0])
     assert np.isfinite(model.grad).all()
 
 
-def test_steps_that_nobody_reads_cost_no_readout(monkeypatch):
+def test_steps_without_loss_skip_the_readout(monkeypatch):
     from zoo.model import batch_loss
 
     read = []
@@ -179,7 +179,7 @@ def test_steps_that_nobody_reads_cost_no_readout(monkeypatch):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("recompute", [1, 4])
-def test_segments_change_no_loss_and_gradients_to_rounding(loss, recompute):
+def test_segments_keep_loss_and_gradients(loss, recompute):
     whole, *batch = trial(loss)
     parts, *_ = trial(loss, recompute=recompute)
     assert whole.loss_and_grad(*batch)[0] == parts.loss_and_grad(*batch)[0]
@@ -188,22 +188,22 @@ def test_segments_change_no_loss_and_gradients_to_rounding(loss, recompute):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_compiled_threads_change_no_bit_and_agree_with_plain_python(dtype):
+def test_threads_change_no_bit_and_agree_with_python(dtype):
     def results(loss, threads):
         model, x, targets, weights = trial(loss, batch=17, dtype=dtype, threads=threads)
-        found, last = model.loss_and_grad(x, targets, weights)
+        actual, last = model.loss_and_grad(x, targets, weights)
         told = model.evaluate_batch(x, targets, weights)
-        return found, model.grad.copy(), last["l0.h"], told[0], told[1]
+        return actual, model.grad.copy(), last["l0.h"], told[0], told[1]
 
     for loss in LOSSES:
         plain = results(loss, 1)
         with uninterpreted():
             expected = results(loss, 1)
             for threads in (2, 5):
-                for found, value in zip(results(loss, threads), expected, strict=True):
-                    np.testing.assert_array_equal(found, value)
-        for found, value in zip(plain, expected, strict=True):
-            np.testing.assert_allclose(found, value, rtol=0, atol=1e-5 if dtype == "float32" else 1e-13)
+                for actual, value in zip(results(loss, threads), expected, strict=True):
+                    np.testing.assert_array_equal(actual, value)
+        for actual, value in zip(plain, expected, strict=True):
+            np.testing.assert_allclose(actual, value, rtol=0, atol=1e-5 if dtype == "float32" else 1e-13)
 
 
 def uninterpreted():
@@ -223,7 +223,7 @@ def uninterpreted():
     return block()
 
 
-def test_state_is_carried_and_tokens_are_taken():
+def test_state_is_carried_and_tokens_are_accepted():
     model = SequenceModel("vanilla", 5, V, hidden_size=H, dtype="float64", threads=1)
     tokens, targets = np.random.default_rng(0).integers(0, V, (2, 8, B))
     whole, last = model.loss(tokens, targets)
@@ -236,7 +236,7 @@ def test_state_is_carried_and_tokens_are_taken():
 # ---- what it says -------------------------------------------------------------------------------------
 
 
-def test_outputs_are_zeros_where_nobody_reads():
+def test_outputs_without_loss_are_zero():
     model, x, _, weights = trial()
     whole, _ = model.outputs(x)
     np.testing.assert_allclose(whole, outputs_of(model.params, x), rtol=0, atol=1e-14)
@@ -261,7 +261,7 @@ def test_predictions_have_the_form_of_targets():
         assert last["l0.h"].shape == (B, H)
 
 
-def test_huge_outputs_overflow_nothing():
+def test_huge_outputs_do_not_overflow():
     for loss in LOSSES:
         model, x, targets, weights = trial(loss, dtype="float32")
         model.params["Why"] *= np.float32(1e4)
@@ -269,7 +269,7 @@ def test_huge_outputs_overflow_nothing():
         assert np.isfinite(model.grad).all()
 
 
-def test_it_learns():
+def test_model_learns():
     """A number that was seen five steps before, by plain gradient descent."""
     rng = np.random.default_rng(0)
     model = SequenceModel("vanilla", 2, 1, hidden_size=8, loss="squared_error", threads=1, dtype="float64")
@@ -282,7 +282,7 @@ def test_it_learns():
     assert end < start / 10
 
 
-def test_the_example_of_the_docstring():
+def test_docstring_example():
     (example,) = doctest.DocTestFinder(recurse=False).find(
         SequenceModel, "SequenceModel", globs={"zoo": zoo, "np": np}
     )
@@ -303,15 +303,15 @@ def test_repr():
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_saved_and_loaded_it_is_the_same(loss, tmp_path):
+def test_save_and_load(loss, tmp_path):
     model, x, targets, weights = trial(loss, num_layers=2)
     model.save(tmp_path / "model.safetensors")
-    found = zoo.load(tmp_path / "model.safetensors", threads=1)
-    assert type(found) is SequenceModel
-    assert repr(found) == repr(model)
-    assert model_metadata(found) == model_metadata(model)
-    np.testing.assert_array_equal(found.theta, model.theta)
-    assert found.loss(x, targets, weights)[0] == model.loss(x, targets, weights)[0]
+    loaded = zoo.load(tmp_path / "model.safetensors", threads=1)
+    assert type(loaded) is SequenceModel
+    assert repr(loaded) == repr(model)
+    assert model_metadata(loaded) == model_metadata(model)
+    np.testing.assert_array_equal(loaded.theta, model.theta)
+    assert loaded.loss(x, targets, weights)[0] == model.loss(x, targets, weights)[0]
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_saved_and_loaded_it_is_the_same(loss, tmp_path):
         ("output_size", 4, "Why"),
     ],
 )
-def test_a_file_that_says_something_else_is_refused(name, value, words, tmp_path):
+def test_wrong_metadata_is_refused(name, value, words, tmp_path):
     from zoo.model import model_arrays
     from zoo.storage import Checkpoint, save
 
@@ -350,7 +350,7 @@ def test_a_file_that_says_something_else_is_refused(name, value, words, tmp_path
         ({"input_size": 0}, "input_size is 0"),
     ],
 )
-def test_wrong_sizes(settings, words):
+def test_invalid_sizes(settings, words):
     with pytest.raises(UsageError, match=words):
         SequenceModel(**{"cell": "vanilla", "input_size": 2, "output_size": 3, **settings})
 
@@ -396,14 +396,14 @@ def test_wrong_sizes(settings, words):
         ("cross_entropy", [[1], [1, 2]], None, "targets cannot be made an array"),
     ],
 )
-def test_wrong_targets_and_weights(loss, targets, weights, words):
+def test_invalid_targets_and_weights(loss, targets, weights, words):
     model, x, *_ = trial(loss)
     for method in (model.loss, model.loss_and_grad, model.evaluate_batch):
         with pytest.raises(UsageError, match=f"^sequence model: .*{words}"):
             method(x, targets, weights)
 
 
-def test_wrong_inputs():
+def test_invalid_inputs():
     model, x, targets, _ = trial()
     with pytest.raises(
         UsageError, match=r"sequence model: inputs are float64\(6, 3, 1\); expected floats \(T, B, 2\)"
@@ -413,7 +413,7 @@ def test_wrong_inputs():
         model.outputs(x, state={"h": np.zeros((B, H))})
 
 
-def test_both_models_take_the_same_arguments_in_the_same_order():
+def test_both_models_share_their_signatures():
     for name in ("loss_and_grad", "loss", "outputs", "evaluate_batch"):
         one, other = (inspect.signature(getattr(kind, name)) for kind in (LanguageModel, SequenceModel))
         assert one == other, name
@@ -428,8 +428,8 @@ def test_both_models_take_the_same_arguments_in_the_same_order():
     sizes = {"hidden_size": 3, "dtype": "float64", "threads": 1}
     state = {"l0.h": np.full((2, 3), 0.5)}
     for model in (LanguageModel("abc", **sizes), SequenceModel("vanilla", 3, 3, **sizes)):
-        found = model.loss_and_grad(tokens, tokens, weights, state, None)
-        assert found[0] == model.loss_and_grad(tokens, tokens, weights=weights, state=state)[0]
+        result = model.loss_and_grad(tokens, tokens, weights, state, None)
+        assert result[0] == model.loss_and_grad(tokens, tokens, weights=weights, state=state)[0]
         with pytest.raises(UsageError, match="weights are a mapping, as states are; give states by name"):
             model.loss_and_grad(tokens, tokens, state)
 
@@ -437,7 +437,7 @@ def test_both_models_take_the_same_arguments_in_the_same_order():
 # ---- the language model has weights too ---------------------------------------------------------------
 
 
-def test_a_language_model_counts_what_it_is_told_to():
+def test_language_model_uses_weights():
     model = LanguageModel("abc", hidden_size=H, dtype="float64", threads=1)
     inputs, targets = np.random.default_rng(0).integers(0, 3, (2, 8, B))
     weights = np.zeros((8, B))

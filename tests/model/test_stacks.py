@@ -29,7 +29,7 @@ def text():
     return np.random.default_rng(0).integers(0, len(VOCAB), (2, T, B))
 
 
-def test_dropout_is_for_training_alone(text):
+def test_dropout_is_active_in_training_only(text):
     plain, one = model(), model(dropout=0.5)
     np.testing.assert_array_equal(one.theta, plain.theta)
     assert one.loss(*text)[0] == plain.loss(*text)[0] == one.loss_and_grad(*text)[0]
@@ -39,14 +39,14 @@ def test_dropout_is_for_training_alone(text):
 
 
 @pytest.mark.parametrize("chosen", [{"threads": 3}, {"recompute": 2}])
-def test_the_loss_does_not_depend_on_how_it_is_computed(text, chosen):
+def test_loss_does_not_depend_on_threads_and_segments(text, chosen):
     one, other = (model(dropout=0.5, residual=True, **each) for each in ({}, chosen))
     assert other.loss_and_grad(*text, noise=(1, 2))[0] == one.loss_and_grad(*text, noise=(1, 2))[0]
     np.testing.assert_allclose(other.grad, one.grad, rtol=1e-11, atol=1e-14)
 
 
 @pytest.mark.parametrize("hidden", [5, len(VOCAB)])
-def test_the_gradient_is_that_of_the_loss(text, hidden):
+def test_gradient_equals_finite_differences(text, hidden):
     one = model(hidden, dropout=0.3, residual=True)
     one.loss_and_grad(*text, noise=(1, 2))
     gradient, start, step = one.grad.copy(), one.theta.copy(), 1e-6
@@ -59,25 +59,25 @@ def test_the_gradient_is_that_of_the_loss(text, hidden):
 
 def assert_greedy(model):
     """What is sampled is what the logits make most probable."""
-    found = model.sample("ab", 12, sampler="greedy")
-    tokens = model.vocab.encode(found)
+    text = model.sample("ab", 12, sampler="greedy")
+    tokens = model.vocab.encode(text)
     logits, _ = model.logits(tokens[:-1, None])
     np.testing.assert_array_equal(logits[1:, 0].argmax(axis=1), tokens[2:])
 
 
 @pytest.mark.parametrize("hidden", [5, len(VOCAB)])  # with the latter, the first layer adds its input too
-def test_a_text_follows_the_logits(hidden):
+def test_text_follows_the_logits(hidden):
     one = model(hidden, residual=True)
     assert [floor.is_residual for floor in one.stack.layers] == [hidden == len(VOCAB), True, True]
     with pure_python():
         assert_greedy(one)
 
 
-def test_a_text_follows_the_logits_compiled():
+def test_compiled_text_follows_the_logits():
     assert_greedy(model(len(VOCAB), 2, residual=True))
 
 
-def test_a_file_says_what_is_chosen_and_an_older_one_need_not(tmp_path, text):
+def test_metadata_holds_options_and_older_files_load(tmp_path, text):
     assert not {"dropout", "residual"} & model_metadata(model()).keys()
     one = model(dropout=0.25, residual=True)
     one.save(tmp_path / "one.safetensors")
@@ -91,7 +91,7 @@ def test_a_file_says_what_is_chosen_and_an_older_one_need_not(tmp_path, text):
 
 
 @pytest.mark.parametrize("facts", [{"dropout": 2}, {"dropout": "half"}, {"residual": 1}])
-def test_a_description_that_cannot_be_meant_is_refused(tmp_path, facts):
+def test_invalid_metadata_is_refused(tmp_path, facts):
     from zoo.model import model_arrays, model_from
     from zoo.storage import Checkpoint
 
@@ -101,7 +101,7 @@ def test_a_description_that_cannot_be_meant_is_refused(tmp_path, facts):
         model_from(Checkpoint(model_arrays(one), meta), "here")
 
 
-def test_a_sequence_model_has_both():
+def test_sequence_model_with_dropout_and_residual():
     one = zoo.SequenceModel("vanilla", 3, 2, 4, 2, dtype="float64", dropout=0.5, residual=True, threads=1)
     x = np.random.default_rng(0).normal(size=(T, B, 3))
     targets = np.zeros(B, int)
@@ -114,7 +114,7 @@ def test_a_sequence_model_has_both():
 SETTINGS = {"hidden": 6, "layers": 2, "seq": 3, "batch": 1, "save_every": 2, "dropout": 0.5, "residual": True}
 
 
-def test_a_run_that_goes_on_ends_in_the_same_bits(tmp_path):
+def test_resumed_run_ends_in_the_same_bits(tmp_path):
     whole = zoo.train("builtin:hello", out=tmp_path / "whole", steps=6, **SETTINGS)
     zoo.train("builtin:hello", out=tmp_path / "parts", steps=4, **SETTINGS)
     parts = zoo.train("builtin:hello", out=tmp_path / "parts", steps=6, resume=True, **SETTINGS)
@@ -143,6 +143,6 @@ def test_on_the_command_line(tmp_path):
         ({"residual": "yes"}, "residual is 'yes'; expected true or false"),
     ],
 )
-def test_settings_that_cannot_be_meant(settings, words):
+def test_invalid_settings(settings, words):
     with pytest.raises(UsageError, match=words):
         Config(**settings)

@@ -20,13 +20,13 @@ def analyses(run: Path) -> list[dict]:
     return [event for event in zoo.Run(run).history if event["event"] == "analysis"]
 
 
-def test_an_analysis_every_so_many_steps(tmp_path):
+def test_analysis_event_every_n_steps(tmp_path):
     run = examples.train(tmp_path, cell="gru", lr=0.3, analyse_every=4, steps=8, eval_every=8)
-    found = analyses(run)
-    assert [event["step"] for event in found] == [4, 8]
-    assert set(found[-1]["saturation"]) == {"l0.r", "l0.z", "l0.n"}
-    assert set(found[-1]["gradient_by_lag"]) == {"l0.h"}
-    assert all(0 <= share <= 1 for shares in found[-1]["saturation"].values() for share in shares)
+    logged = analyses(run)
+    assert [event["step"] for event in logged] == [4, 8]
+    assert set(logged[-1]["saturation"]) == {"l0.r", "l0.z", "l0.n"}
+    assert set(logged[-1]["gradient_by_lag"]) == {"l0.h"}
+    assert all(0 <= share <= 1 for shares in logged[-1]["saturation"].values() for share in shares)
     _, text = zoo.training.prepare_text(zoo.Run(run).config)
     inputs = text.valid.window(0).inputs
     with zoo.kernels.pure_python():
@@ -34,24 +34,24 @@ def test_an_analysis_every_so_many_steps(tmp_path):
         lags = gradient_by_lag(zoo.load(run), inputs)
     assert any(share > 0 for shares in saturation.values() for share in shares)
     for name, shares in saturation.items():
-        assert found[-1]["saturation"][name] == pytest.approx(shares, rel=1e-5)
-    assert found[-1]["gradient_by_lag"]["l0.h"] == pytest.approx(lags["l0.h"], rel=1e-5)
+        assert logged[-1]["saturation"][name] == pytest.approx(shares, rel=1e-5)
+    assert logged[-1]["gradient_by_lag"]["l0.h"] == pytest.approx(lags["l0.h"], rel=1e-5)
 
 
 @pytest.mark.parametrize("task", ["adding", "copying"])
-def test_a_task_is_analysed_at_its_last_answer(tmp_path, task):
+def test_task_is_analysed_at_its_last_target(tmp_path, task):
     settings = {"task": task, "hidden": 6, "batch": 4, "steps": 2, "eval_batches": 1, "analyse_every": 2}
     options = {"adding": {"length": 9}, "copying": {"length": 3, "delay": 4}}[task]
     with zoo.kernels.pure_python():
         run = zoo.train(**settings, task_options=options, out=tmp_path / "run").path
-    (found,) = analyses(run)
+    (logged,) = analyses(run)
     batch = zoo.get_task(task, **options).batch(0, 4, 0, "valid")
     last = np.flatnonzero(batch.weights.any(axis=1))[-1]
-    assert len(found["gradient_by_lag"]["l0.h"]) == last + 1
-    assert found["gradient_by_lag"]["l0.h"][0] > 0
+    assert len(logged["gradient_by_lag"]["l0.h"]) == last + 1
+    assert logged["gradient_by_lag"]["l0.h"][0] > 0
 
 
-def test_analyses_change_no_number(tmp_path):
+def test_analyses_do_not_change_results(tmp_path):
     runs = []
     for every in (0, 3):
         (tmp_path / str(every)).mkdir()
@@ -63,7 +63,7 @@ def test_analyses_change_no_number(tmp_path):
     assert [len(analyses(run)) for run in runs] == [0, 2]
 
 
-def test_a_run_may_be_resumed_with_analyses(tmp_path):
+def test_run_can_be_resumed_with_analyses(tmp_path):
     run = examples.train(tmp_path, steps=2)
     again = {"hidden": 8, "clip": 0.5, "steps": 4, "analyse_every": 2, "resume": True, "out": run}
     with zoo.kernels.pure_python():
@@ -71,15 +71,15 @@ def test_a_run_may_be_resumed_with_analyses(tmp_path):
     assert [event["step"] for event in analyses(run)] == [4]
 
 
-def test_a_cell_without_equations_has_lags_alone(tmp_path):
+def test_cell_without_step_has_no_saturation(tmp_path):
     leaky = zoo.registry.load_cell_file(f"{EXAMPLE}:Leaky")
     try:
         run = examples.train(tmp_path, cell=leaky, steps=2, analyse_every=2)
     finally:
         sys.modules.pop(leaky.__module__, None)
-    (found,) = analyses(run)
-    assert found["saturation"] == {}
-    assert set(found["gradient_by_lag"]) == {"l0.h"}
+    (logged,) = analyses(run)
+    assert logged["saturation"] == {}
+    assert set(logged["gradient_by_lag"]) == {"l0.h"}
 
 
 @pytest.mark.parametrize("clipping", [{"clip": 0.05}, {"clip": 0.0, "clip_value": 0.001}, {"clip": 0.0}])

@@ -112,7 +112,7 @@ def crash_at(number):
     return watch
 
 
-def test_a_crash_at_any_event_changes_nothing(go, whole, tmp_path):
+def test_crash_at_any_event_changes_no_bit(go, whole, tmp_path):
     count = len(events(whole))
     assert count > 15
     for number in range(1, count + 1):
@@ -128,7 +128,7 @@ FIRST_IS_BEST = {"eval_every": 3, "lr": 5.0, "seed": 1, "steps": 12, "keep": 1}
 
 
 @pytest.mark.parametrize("changes", [{}, FIRST_IS_BEST], ids=["later is best", "first is best"])
-def test_a_crash_before_any_file_is_in_place_changes_nothing(go, tmp_path, monkeypatch, changes):
+def test_crash_before_first_file_changes_no_bit(go, tmp_path, monkeypatch, changes):
     """Each rename on the way, as if the process had died just before it."""
     whole = go("whole", **changes).path
     bests = [event["best"] for event in events(whole, "eval")]
@@ -153,7 +153,7 @@ def test_a_crash_before_any_file_is_in_place_changes_nothing(go, tmp_path, monke
     assert number > 10
 
 
-def test_many_crashes_in_one_run(go, whole, tmp_path):
+def test_many_crashes_change_no_bit(go, whole, tmp_path):
     crashes = 0
     while True:
         try:
@@ -166,7 +166,7 @@ def test_many_crashes_in_one_run(go, whole, tmp_path):
 
 
 @pytest.mark.parametrize("call", [1, 2, 9, 10, 17, 24, 31, 38])
-def test_a_full_disk_is_one_sentence_and_costs_nothing_that_was_saved(go, whole, tmp_path, monkeypatch, call):
+def test_full_disk_is_one_sentence_and_keeps_checkpoints(go, whole, tmp_path, monkeypatch, call):
     fsync, left = os.fsync, [call]
 
     def full(descriptor):
@@ -188,7 +188,7 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing_that_was_saved(go, whole,
 
 
 @pytest.mark.parametrize("number", [2, 5, 9, 14])
-def test_a_log_that_cannot_be_written_stops_the_run(go, whole, tmp_path, monkeypatch, number):
+def test_unwritable_log_stops_the_run(go, whole, tmp_path, monkeypatch, number):
     append, calls = RunDirectory.append_log, []
 
     def full(self, record):
@@ -221,7 +221,7 @@ except zoo.ZooError as error:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
-def test_a_file_that_would_be_too_large(go, text, tmp_path):
+def test_file_size_limit_is_reported(go, text, tmp_path):
     arguments = {**SETTINGS, "data": str(text), "out": str(tmp_path / "run"), "resume": True, "hidden": 16}
     stopped = run_script(LIMITED, arguments)
     assert stopped.returncode == 1
@@ -240,16 +240,16 @@ def run_script(script, arguments, **options):
 # ---- the end, and beyond ------------------------------------------------------------------------------
 
 
-def test_a_run_that_has_ended_is_left_as_it_is(go, whole):
+def test_resuming_an_ended_run_changes_nothing(go, whole):
     before, told = files(whole), []
     for _ in range(2):
-        found = go("whole", on_event=told.append)
+        run = go("whole", on_event=told.append)
     assert files(whole) == before
-    assert found.ended == "finished"
+    assert run.ended == "finished"
     assert [event["event"] for event in told] == ["resume", "end"] * 2
 
 
-def test_a_run_that_went_on_has_one_end(go, whole, tmp_path):
+def test_resumed_run_logs_one_end(go, whole, tmp_path):
     """Ended, killed before its end was written, and made longer: one end each time, the last event."""
     go(steps=10)
     log = tmp_path / "run" / "log.jsonl"
@@ -263,7 +263,7 @@ def test_a_run_that_went_on_has_one_end(go, whole, tmp_path):
     assert (end, end["step"]) == (events(tmp_path / "run")[-1], 20)
 
 
-def test_a_run_that_diverges_again_has_one_such_event(go, tmp_path, monkeypatch):
+def test_repeated_divergence_is_logged_once(go, tmp_path, monkeypatch):
     """It diverges in the step after a checkpoint, so that the event belongs to the step that is resumed."""
     loss_and_grad = TextDataset.loss_and_grad
 
@@ -279,23 +279,23 @@ def test_a_run_that_diverges_again_has_one_such_event(go, tmp_path, monkeypatch)
     assert (diverged, diverged["step"]) == (events(tmp_path / "run")[-1], 9)
 
 
-def test_fewer_steps_than_were_made_are_no_steps_more(go, whole):
+def test_fewer_steps_than_done_train_no_further(go, whole):
     before = files(whole / "checkpoints")
     go("whole", steps=5)
     assert files(whole / "checkpoints") == before
 
 
 @pytest.mark.parametrize("first", [5, 15])
-def test_a_longer_run_is_the_run_that_was_longer_from_the_start(go, whole, tmp_path, first):
+def test_extended_run_equals_a_longer_run(go, whole, tmp_path, first):
     go(steps=first)
     go(steps=20)
-    found, expected = (load(newest(run)) for run in (tmp_path / "run", whole))
-    assert found.arrays.keys() == expected.arrays.keys()
-    assert {"optimizer.m", "optimizer.v", "state.l0.h", "params.Why"} <= found.arrays.keys()
+    result, expected = (load(newest(run)) for run in (tmp_path / "run", whole))
+    assert result.arrays.keys() == expected.arrays.keys()
+    assert {"optimizer.m", "optimizer.v", "state.l0.h", "params.Why"} <= result.arrays.keys()
     for name, value in expected.arrays.items():
-        np.testing.assert_array_equal(found.arrays[name], value, err_msg=name)
+        np.testing.assert_array_equal(result.arrays[name], value, err_msg=name)
     for name in ("step", "best", "best_step", "stale", "clipped", "schedule"):
-        assert found.meta["training"][name] == expected.meta["training"][name], name
+        assert result.meta["training"][name] == expected.meta["training"][name], name
 
 
 @pytest.mark.parametrize(
@@ -309,19 +309,19 @@ def test_a_longer_run_is_the_run_that_was_longer_from_the_start(go, whole, tmp_p
         {"sample_length": 50},
     ],
 )
-def test_harmless_changes_change_no_bit(go, whole, tmp_path, changes):
+def test_allowed_changes_change_no_bit(go, whole, tmp_path, changes):
     with pytest.raises(Crash):
         go(on_event=crash_at(10))
     go(**changes)
-    found, expected = (load(newest(run)).arrays for run in (tmp_path / "run", whole))
+    result, expected = (load(newest(run)).arrays for run in (tmp_path / "run", whole))
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+        np.testing.assert_array_equal(result[name], value, err_msg=name)
     assert Run(tmp_path / "run").config == make_config(
         {**Run(whole).config.to_json(), "data": Run(whole).config.data, **changes}
     )
 
 
-def test_what_is_left_open_stays_as_the_run_has_it(go, text, tmp_path):
+def test_unset_fields_are_taken_from_the_run(go, text, tmp_path):
     settled = {"batch": None, "seq": None, "eval_every": None, "save_every": None, "split": None}
     go(steps=40, **settled)
     before = Run(tmp_path / "run").config
@@ -331,7 +331,7 @@ def test_what_is_left_open_stays_as_the_run_has_it(go, text, tmp_path):
     assert go(steps=None, **settled).config == after
 
 
-def test_a_text_that_has_moved_is_the_same_text(go, text, tmp_path, whole):
+def test_moved_text_can_be_resumed(go, text, tmp_path, whole):
     with pytest.raises(Crash):
         go(on_event=crash_at(10))
     moved = text.rename(tmp_path / "moved.txt")
@@ -358,7 +358,7 @@ def test_a_text_that_has_moved_is_the_same_text(go, text, tmp_path, whole):
         ({"patience": 1, "steps": 50}, "patience: 0 -> 1"),
     ],
 )
-def test_a_harmful_change_is_shown_and_refused(go, whole, changes, shown):
+def test_incompatible_change_is_refused(go, whole, changes, shown):
     before = files(whole)
     with pytest.raises(CheckpointError) as failure:
         go("whole", **changes)
@@ -367,7 +367,7 @@ def test_a_harmful_change_is_shown_and_refused(go, whole, changes, shown):
     assert files(whole) == before
 
 
-def test_another_text_is_refused(go, whole, text):
+def test_other_text_is_refused(go, whole, text):
     before = files(whole)
     text.write_bytes(TEXT.replace("times", "tames").encode())
     with pytest.raises(CheckpointError, match=r"the text has changed since \(sha256 [0-9a-f]{12} then"):
@@ -375,7 +375,7 @@ def test_another_text_is_refused(go, whole, text):
     assert files(whole) == before
 
 
-def test_a_cell_that_has_changed_is_refused(go, whole, monkeypatch):
+def test_changed_cell_is_refused(go, whole, monkeypatch):
     before = files(whole)
     cell = type(zoo.get_cell("vanilla"))
     monkeypatch.setattr(cell, "source_digest", classmethod(lambda cls: "f" * 64))
@@ -384,7 +384,7 @@ def test_a_cell_that_has_changed_is_refused(go, whole, monkeypatch):
     assert files(whole) == before
 
 
-def test_other_versions_are_told(go, whole, monkeypatch):
+def test_other_versions_are_reported(go, whole, monkeypatch):
     monkeypatch.setattr("zoo.training.resume.versions", lambda: {"numpy": "9.9"})
     go("whole", steps=21)
     (warning,) = events(whole, "warning")
@@ -392,14 +392,14 @@ def test_other_versions_are_told(go, whole, monkeypatch):
     assert warning["text"].endswith("-> 9.9. The run goes on, but not surely to the same bits.")
 
 
-def test_a_run_is_not_begun_twice(go, whole):
+def test_existing_run_is_not_overwritten(go, whole):
     before = files(whole)
     with pytest.raises(CheckpointError, match="already holds a run; resume it or choose another directory"):
         go("whole", resume=False)
     assert files(whole) == before
 
 
-def test_a_foreign_directory_is_left_alone(go, tmp_path):
+def test_foreign_directory_is_not_touched(go, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("years of work", encoding="utf-8")
     for resume in (False, True):
@@ -408,7 +408,7 @@ def test_a_foreign_directory_is_left_alone(go, tmp_path):
     assert files(tmp_path / "run") == {Path("thesis.txt"): b"years of work"}
 
 
-def test_a_file_in_place_of_a_directory(go, tmp_path):
+def test_file_instead_of_directory_is_refused(go, tmp_path):
     (tmp_path / "run").write_text("a file", encoding="utf-8")
     with pytest.raises(
         CheckpointError, match=r"run.checkpoints: a part of the path is a file, not a directory"
@@ -417,7 +417,7 @@ def test_a_file_in_place_of_a_directory(go, tmp_path):
     assert (tmp_path / "run").read_text(encoding="utf-8") == "a file"
 
 
-def test_a_read_only_file_system(go, tmp_path, monkeypatch):
+def test_read_only_file_system_is_reported(go, tmp_path, monkeypatch):
     def refuse(self, *arguments, **options):
         raise OSError(errno.EROFS, "Read-only file system")
 
@@ -430,7 +430,7 @@ def test_a_read_only_file_system(go, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt" or getattr(os, "geteuid", int)() == 0, reason="root writes everywhere")
-def test_a_read_only_run(go, whole):
+def test_read_only_run_is_reported(go, whole):
     (whole / "checkpoints").chmod(0o555)
     try:
         with pytest.raises(CheckpointError, match="permission is denied"):
@@ -439,7 +439,7 @@ def test_a_read_only_run(go, whole):
         (whole / "checkpoints").chmod(0o755)
 
 
-def test_two_at_once_are_one_too_many(go, whole, text, tmp_path):
+def test_second_process_is_locked_out(go, whole, text, tmp_path):
     """While one process trains, another one is refused, in the same process or not."""
     refused = []
 
@@ -475,7 +475,7 @@ def remove(path):
 
 
 @pytest.mark.parametrize("harm", [damage, cut_in_half, empty, remove])
-def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used(go, whole, tmp_path, harm):
+def test_damaged_checkpoint_falls_back_to_the_previous(go, whole, tmp_path, harm):
     with pytest.raises(Crash):
         go(on_event=crash_at(15))
     bad = newest(tmp_path / "run")
@@ -495,7 +495,7 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used(go, whol
     np.testing.assert_array_equal(Run(tmp_path / "run").model.theta, Run(whole).model.theta)
 
 
-def test_a_damaged_pointer(go, whole, tmp_path):
+def test_damaged_pointer_is_recovered(go, whole, tmp_path):
     with pytest.raises(Crash):
         go(on_event=crash_at(15))
     (tmp_path / "run" / "checkpoints" / "last.json").write_text("{", encoding="utf-8")
@@ -506,7 +506,7 @@ def test_a_damaged_pointer(go, whole, tmp_path):
         np.testing.assert_array_equal(load(newest(tmp_path / "run")).arrays[name], value, err_msg=name)
 
 
-def test_when_every_checkpoint_is_damaged_nothing_is_touched(go, whole):
+def test_all_checkpoints_damaged_touches_nothing(go, whole):
     for path in (whole / "checkpoints").glob("*.safetensors"):
         damage(path)
     before = files(whole)
@@ -524,7 +524,7 @@ def test_when_every_checkpoint_is_damaged_nothing_is_touched(go, whole):
         (None, "config.json: it does not exist"),
     ],
 )
-def test_a_damaged_configuration(go, whole, content, words):
+def test_damaged_configuration_is_reported(go, whole, content, words):
     if content is None:
         (whole / "config.json").unlink()
     else:
@@ -535,7 +535,7 @@ def test_a_damaged_configuration(go, whole, content, words):
     assert files(whole / "checkpoints") == before
 
 
-def test_a_torn_log_is_mended(go, whole, tmp_path):
+def test_torn_log_line_is_removed(go, whole, tmp_path):
     with pytest.raises(Crash):
         go(on_event=crash_at(15))
     with (tmp_path / "run" / "log.jsonl").open("ab") as file:
@@ -557,7 +557,7 @@ def buffers_of(path):
     return {name: value for name, value in load(path).arrays.items() if name.startswith("buffers.")}
 
 
-def test_a_run_goes_on_with_the_buffers_it_began_with(go):
+def test_resumed_run_keeps_its_buffers(go):
     first = buffers_of(newest(go(cell=Unrepeatable, layers=2, steps=5).path))
     run = go(cell=Unrepeatable, layers=2, steps=10)
     assert list(first) == ["buffers.l0.A", "buffers.l1.A"]
@@ -567,15 +567,15 @@ def test_a_run_goes_on_with_the_buffers_it_began_with(go):
         assert run.model.buffers[name.removeprefix("buffers.")].tobytes() == value.tobytes()
 
 
-def test_a_crash_changes_no_bit_of_a_run_with_buffers(go):
+def test_crash_with_buffers_changes_no_bit(go):
     expected = load(newest(go("one", cell=rich.Rich).path)).arrays
     with pytest.raises(Crash):
         go("two", cell=rich.Rich, on_event=crash_at(9))
-    found = load(newest(go("two", cell=rich.Rich).path)).arrays
-    assert "buffers.l0.A" in found
-    assert found.keys() == expected.keys()
+    result = load(newest(go("two", cell=rich.Rich).path)).arrays
+    assert "buffers.l0.A" in result
+    assert result.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+        np.testing.assert_array_equal(result[name], value, err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -586,7 +586,7 @@ def test_a_crash_changes_no_bit_of_a_run_with_buffers(go):
         (lambda arrays: arrays.update({"buffers.l0.A": np.zeros(8, "f4")}), "found float32 .8,., expected"),
     ],
 )
-def test_a_checkpoint_with_other_buffers_is_refused(go, change, words):
+def test_other_buffers_in_checkpoint_are_refused(go, change, words):
     run = go(cell=rich.Rich, steps=5).path
     checkpoint = load(newest(run))
     change(checkpoint.arrays)
@@ -597,7 +597,7 @@ def test_a_checkpoint_with_other_buffers_is_refused(go, change, words):
         zoo.load(run, cell=rich.Rich)
 
 
-def test_a_run_without_buffers_has_no_trace_of_them(whole):
+def test_checkpoint_without_buffers_has_no_buffer_arrays(whole):
     kinds = {name.partition(".")[0] for name in load(newest(whole)).arrays}
     assert kinds == {"params", "optimizer", "state"}
 
@@ -651,13 +651,13 @@ def put(value, *path):
         (put({"best": None}, "training", "schedule"), "its training state is not one zoo wrote"),
     ],
 )
-def test_a_checkpoint_that_says_something_else(go, whole, change, words):
+def test_wrong_training_state_is_refused(go, whole, change, words):
     save_changed(whole, change)
     with pytest.raises(CheckpointError, match=words):
         go("whole", steps=30)
 
 
-def test_versions_that_are_no_versions_are_only_told(go, whole):
+def test_invalid_versions_are_only_reported(go, whole):
     save_changed(whole, put(["x"], "versions"))
     go("whole", steps=25)
     assert "Versions have changed since" in events(whole, "warning")[0]["text"]
@@ -694,11 +694,11 @@ ARRAYS = st.builds(
     st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), JSON | st.just(...), max_size=2),
     st.dictionaries(st.sampled_from([*genuine().arrays, "state.x", "x"]), st.none() | ARRAYS, max_size=2),
 )
-def test_whatever_a_checkpoint_says_it_is_refused_or_means_something(training, arrays):
-    found = genuine()
-    said = {**found.meta["training"], **training}
-    meta = {**found.meta, "training": {name: value for name, value in said.items() if value is not ...}}
-    held = {name: value for name, value in {**found.arrays, **arrays}.items() if value is not None}
+def test_fuzzed_training_state_loads_or_is_refused(training, arrays):
+    result = genuine()
+    said = {**result.meta["training"], **training}
+    meta = {**result.meta, "training": {name: value for name, value in said.items() if value is not ...}}
+    held = {name: value for name, value in {**result.arrays, **arrays}.items() if value is not None}
     try:
         progress = restore(Checkpoint(held, meta), MODEL, ADAM, PLATEAU, 2, "x")
     except CheckpointError as error:
@@ -735,7 +735,7 @@ except Interrupted as stopped:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_finishes_the_step_and_saves(go, text, tmp_path, number, code):
+def test_signal_finishes_the_step_and_saves(go, text, tmp_path, number, code):
     rare = {"save_every": 10**6, "eval_every": 10**6, "sample_every": 0}
     arguments = {
         **SETTINGS,
@@ -764,7 +764,7 @@ def test_a_signal_finishes_the_step_and_saves(go, text, tmp_path, number, code):
 # ---- the comparison of runs ---------------------------------------------------------------------------
 
 
-def test_comparing_notices_a_run_that_is_not_the_same(go, whole, tmp_path):
+def test_comparison_helper_detects_a_different_run(go, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "copy")
     compare_runs(whole, tmp_path / "copy")
     log = tmp_path / "copy" / "log.jsonl"

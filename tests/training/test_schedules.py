@@ -37,7 +37,7 @@ def factors(schedule: Schedule, steps: int) -> list[float]:
 
 
 @given(ANY_SCHEDULE, LOSSES, st.integers(1, 400))
-def test_a_factor_is_a_share_of_the_rate(schedule: Schedule, losses: list[float], step: int) -> None:
+def test_factor_is_between_zero_and_one(schedule: Schedule, losses: list[float], step: int) -> None:
     state = schedule.init()
     for loss in losses:
         state = schedule.observe(state, loss)
@@ -45,19 +45,17 @@ def test_a_factor_is_a_share_of_the_rate(schedule: Schedule, losses: list[float]
 
 
 @given(ANY_SCHEDULE)
-def test_warm_up_rises_in_a_line_and_then_nothing_rises(schedule: Schedule) -> None:
-    found = factors(schedule, 350)
+def test_warmup_is_linear_and_factor_never_rises_after(schedule: Schedule) -> None:
+    values = factors(schedule, 350)
     for step in range(1, schedule.warmup + 1):
         full = schedule.after_warmup(schedule.init(), step)
-        assert found[step - 1] == pytest.approx(full * step / schedule.warmup, rel=1e-12)
-    cold = found[schedule.warmup :]
+        assert values[step - 1] == pytest.approx(full * step / schedule.warmup, rel=1e-12)
+    cold = values[schedule.warmup :]
     assert all(later <= sooner for sooner, later in pairwise(cold))
 
 
 @given(ANY_SCHEDULE, LOSSES, st.integers(0, 60))
-def test_goes_on_from_a_state_that_went_through_json(
-    schedule: Schedule, losses: list[float], cut: int
-) -> None:
+def test_state_survives_json(schedule: Schedule, losses: list[float], cut: int) -> None:
     whole = schedule.init()
     for loss in losses:
         whole = schedule.observe(whole, loss)
@@ -73,26 +71,26 @@ def test_goes_on_from_a_state_that_went_through_json(
     assert schedule.factor(state, 99) == schedule.factor(whole, 99)
 
 
-def test_constant_is_one_throughout() -> None:
+def test_constant_is_one() -> None:
     assert factors(make_schedule("constant"), 5) == [1.0] * 5
     assert factors(make_schedule("constant", warmup=4), 6) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
 
 
-def test_step_drops_after_each_period() -> None:
+def test_step_decays_after_each_period() -> None:
     assert factors(make_schedule("step", period=3, gamma=0.5), 8) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
 
 
 @given(WARMUPS, st.integers(51, 300), SHARES)
-def test_cosine_goes_from_one_to_the_floor_through_the_middle(warmup: int, total: int, floor: float) -> None:
+def test_cosine_falls_from_one_to_floor(warmup: int, total: int, floor: float) -> None:
     schedule = Cosine(warmup=warmup, total=total, floor=floor)
-    found = dict(enumerate(factors(schedule, total + 10), start=1))
+    values = dict(enumerate(factors(schedule, total + 10), start=1))
     if warmup:
-        assert found[warmup] == 1.0
+        assert values[warmup] == 1.0
     for step in range(total, total + 11):
-        assert found[step] == pytest.approx(floor, abs=1e-15)
+        assert values[step] == pytest.approx(floor, abs=1e-15)
     if (total - warmup) % 2 == 0:
-        assert found[(total + warmup) // 2] == pytest.approx((1 + floor) / 2, abs=1e-12)
-    assert all(found[step] > found[step + 1] for step in range(max(warmup, 1), total)) or floor > 0.99
+        assert values[(total + warmup) // 2] == pytest.approx((1 + floor) / 2, abs=1e-12)
+    assert all(values[step] > values[step + 1] for step in range(max(warmup, 1), total)) or floor > 0.99
 
 
 @pytest.mark.parametrize(
@@ -110,7 +108,7 @@ def test_cosine_goes_from_one_to_the_floor_through_the_middle(warmup: int, total
         ([math.inf, 1.0, 2.0], 0),
     ],
 )
-def test_plateau_counts(losses: list[float], drops: int) -> None:
+def test_plateau_counts_validations(losses: list[float], drops: int) -> None:
     schedule = make_schedule("plateau", patience=2, gamma=0.5, floor=0.3)
     state = schedule.init()
     for loss in losses:
@@ -136,15 +134,13 @@ def test_plateau_counts(losses: list[float], drops: int) -> None:
         ("plateau", {"patience": 0}, "patience is 0"),
     ],
 )
-def test_a_setting_that_does_not_fit_is_refused(
-    name: str, given_settings: dict[str, Any], words: str
-) -> None:
+def test_invalid_setting_is_refused(name: str, given_settings: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_schedule(name, **given_settings)
     assert words in str(caught.value)
 
 
-def test_an_unknown_schedule_is_refused_with_the_nearest() -> None:
+def test_unknown_schedule_suggests_the_nearest() -> None:
     with pytest.raises(
         UnknownNameError, match=r"no schedule 'cosin'; there are .*\. Did you mean 'cosine'\?"
     ):
@@ -168,7 +164,7 @@ def test_an_unknown_schedule_is_refused_with_the_nearest() -> None:
         {"best": 10**400, "waited": 0, "drops": 0},
     ],
 )
-def test_a_stored_state_that_is_none_is_refused(stored: object) -> None:
+def test_invalid_stored_state_is_refused(stored: object) -> None:
     with pytest.raises(UsageError, match="schedule 'plateau': the stored state is"):
         make_schedule("plateau").restore(stored)
     if stored != {}:
@@ -192,9 +188,7 @@ def gradient(size: int, seed: int, dtype: str) -> np.ndarray:
 
 @COMPILES
 @given(SIZES, SEEDS, DTYPES, LIMITS)
-def test_a_long_gradient_is_shortened_and_a_short_one_kept(
-    size: int, seed: int, dtype: str, limit: float
-) -> None:
+def test_clip_norm_scales_long_gradients_only(size: int, seed: int, dtype: str, limit: float) -> None:
     grad = gradient(size, seed, dtype)
     before = grad.tobytes()
     new, norm, clipped, left = Clip(norm=limit).apply(grad)
@@ -212,7 +206,7 @@ def test_a_long_gradient_is_shortened_and_a_short_one_kept(
 
 @COMPILES
 @given(SIZES, SEEDS, DTYPES, LIMITS)
-def test_elements_are_brought_inside(size: int, seed: int, dtype: str, limit: float) -> None:
+def test_clip_value_clips_elements(size: int, seed: int, dtype: str, limit: float) -> None:
     grad = gradient(size, seed, dtype)
     new, norm, clipped, left = Clip(value=limit).apply(grad)
     top = np.dtype(dtype).type(limit)
@@ -221,7 +215,7 @@ def test_elements_are_brought_inside(size: int, seed: int, dtype: str, limit: fl
     assert (norm, left) == (global_norm(grad), global_norm(new))
 
 
-def test_both_limits_hold_and_the_norm_is_the_one_that_came_in() -> None:
+def test_both_limits_hold_and_reported_norm_is_unclipped() -> None:
     new, norm, clipped, left = Clip(norm=1.0, value=3.0).apply(np.array([30.0, 4.0, 0.0]))
     np.testing.assert_allclose(new, [math.sqrt(0.5), math.sqrt(0.5), 0.0], rtol=1e-15)
     assert norm == pytest.approx(math.hypot(30, 4), rel=1e-15)
@@ -231,7 +225,7 @@ def test_both_limits_hold_and_the_norm_is_the_one_that_came_in() -> None:
     )
 
 
-def test_no_limit_changes_nothing() -> None:
+def test_no_limit_returns_the_gradient_itself() -> None:
     grad = np.array([1e300, -5.0, 0.0])
     new, norm, clipped, left = Clip().apply(grad)
     assert new.tobytes() == grad.tobytes()
@@ -243,7 +237,7 @@ def test_no_limit_changes_nothing() -> None:
 @pytest.mark.parametrize(
     "clip", [Clip(), Clip(norm=1.0), Clip(value=1.0), Clip(norm=1.0, value=1.0)], ids=repr
 )
-def test_nan_is_never_clipped_into_health(clip: Clip, dtype: str) -> None:
+def test_clipping_keeps_nan(clip: Clip, dtype: str) -> None:
     new, norm, *_ = clip.apply(np.array([5.0, np.nan, 0.1], dtype))
     assert math.isnan(norm), f"norm: found {norm}, expected NaN"
     assert np.isnan(new[1]), f"found {new}, expected NaN in the middle"
@@ -254,7 +248,7 @@ def test_nan_is_never_clipped_into_health(clip: Clip, dtype: str) -> None:
 @pytest.mark.filterwarnings(
     "ignore:invalid value:RuntimeWarning"
 )  # from plain Python, not from compiled code
-def test_infinity_is_reported_and_not_scaled_into_health() -> None:
+def test_clipping_reports_infinity() -> None:
     new, norm, clipped = clip_norm(np.array([np.inf, 1.0], np.float32), 1.0)
     assert norm == math.inf
     assert clipped
@@ -263,7 +257,7 @@ def test_infinity_is_reported_and_not_scaled_into_health() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("float32", 1e38), ("float64", 1e200), ("float64", 1e-200)])
-def test_the_norm_survives_squares_that_do_not_fit(dtype: str, size: float) -> None:
+def test_norm_survives_overflowing_squares(dtype: str, size: float) -> None:
     grad = np.array([3 * size / 5, 4 * size / 5], dtype)
     new, norm, clipped, _ = Clip(norm=1.0).apply(grad)
     if size > 1:
@@ -272,7 +266,7 @@ def test_the_norm_survives_squares_that_do_not_fit(dtype: str, size: float) -> N
     assert clipped == (size > 1)
 
 
-def test_the_norm_is_summed_in_float64() -> None:
+def test_norm_is_summed_in_float64() -> None:
     grad = np.full(1_000_001, 1e-4, np.float32)
     grad[0] = 1.0
     assert global_norm(grad) == pytest.approx(math.sqrt(1.01), rel=1e-7)
@@ -280,7 +274,7 @@ def test_the_norm_is_summed_in_float64() -> None:
 
 @pytest.mark.parametrize("limit", [0, 0.0, -1.0, math.inf, math.nan, True, "1"])
 @pytest.mark.parametrize("name", ["norm", "value"])
-def test_a_limit_that_means_nothing_is_refused(name: str, limit: Any) -> None:
+def test_invalid_limit_is_refused(name: str, limit: Any) -> None:
     with pytest.raises(
         UsageError, match=f"clipping: {name} is .*; expected a positive finite number, or None"
     ):

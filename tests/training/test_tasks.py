@@ -75,8 +75,8 @@ def without_clock(events):
 # ---- the loop -----------------------------------------------------------------------------------------
 
 
-def test_the_same_bits_as_the_loop_written_by_hand(train):
-    found = train()
+def test_run_equals_a_loop_written_by_hand(train):
+    trained = train()
     task = zoo.get_task("copying", **TASK)
     model = zoo.SequenceModel("vanilla", task.input_size, task.output_size, hidden_size=5, threads=1)
     adam = zoo.get_optimizer("adam")
@@ -94,15 +94,15 @@ def test_the_same_bits_as_the_loop_written_by_hand(train):
             score = evaluate_task(task, model, "valid", 2, 3)
             event = next(event for event in train.events if event["event"] == "eval" and event["step"] == 8)
             assert (event["loss"], event["score"]) == (score.loss, score.score)
-    arrays = last_arrays(found)
+    arrays = last_arrays(trained)
     for name, value in model.params.items():
         np.testing.assert_array_equal(arrays[f"params.{name}"], value, err_msg=name)
     told = [event["loss"] for event in of(train.events, "step")]
     np.testing.assert_allclose(told, np.mean(np.reshape(losses, (4, 3)), axis=1), rtol=1e-12)
 
 
-def test_what_events_say(train):
-    found = train()
+def test_events_of_a_task_run(train):
+    trained = train()
     start, *_, end = train.events
     task = zoo.get_task("copying", **TASK)
     assert start["task"] == {
@@ -139,10 +139,10 @@ def test_what_events_say(train):
         assert "bits" not in event
         assert "epoch" not in event
     assert end["reason"] == "finished"
-    assert found.history == json.loads(json.dumps(train.events))
-    assert found.config.to_json() == start["config"]
-    assert found.best_loss == end["best"]
-    assert type(found.model) is zoo.SequenceModel
+    assert trained.history == json.loads(json.dumps(train.events))
+    assert trained.config.to_json() == start["config"]
+    assert trained.best_loss == end["best"]
+    assert type(trained.model) is zoo.SequenceModel
 
 
 def test_seeds_and_threads(train):
@@ -154,24 +154,24 @@ def test_seeds_and_threads(train):
     assert first != [event["loss"] for event in other.history if event["event"] == "step"]
 
 
-def test_a_task_is_a_name_a_class_or_an_instance(train):
+def test_task_may_be_name_class_or_instance(train):
     named = train("named")
     task = zoo.get_task("copying", **TASK)
     for name, given in (("instance", {"task": task, "task_options": {}}), ("class", {"task": type(task)})):
-        found = train(name, **given)
-        np.testing.assert_array_equal(found.model.theta, named.model.theta)
+        trained = train(name, **given)
+        np.testing.assert_array_equal(trained.model.theta, named.model.theta)
 
 
 @pytest.mark.parametrize("options", [{"length": 6}, {"length": 4}])
-def test_numbers_and_squared_error(train, options):
-    found = train(task="adding", task_options=options)
-    score = evaluate_task(zoo.get_task("adding", **options), found.model, "valid", 2, 3)
+def test_task_with_squared_error(train, options):
+    trained = train(task="adding", task_options=options)
+    score = evaluate_task(zoo.get_task("adding", **options), trained.model, "valid", 2, 3)
     best = min(of(train.events, "eval"), key=lambda event: event["loss"])
     assert best["score"] == score.score == pytest.approx(score.loss, rel=1e-6)
     assert best["metric"] == "squared_error"
 
 
-def test_the_directory_is_named_after_cell_and_task(tmp_path, monkeypatch):
+def test_directory_is_named_after_cell_and_task(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert zoo.train(**{**SMALL, "steps": 1}).path.as_posix() == "runs/vanilla-copying-1"
 
@@ -196,12 +196,12 @@ class Easy(zoo.Task):
         return 0.08
 
 
-def test_until_solved(train):
+def test_run_stops_when_solved(train):
     settings = {"task": Easy, "task_options": {}, "steps": 400, "lr": 0.02, "hidden": 4, "batch": 8}
-    found = train(**settings, eval_every=10, save_every=10, stop_when_solved=True)
+    trained = train(**settings, eval_every=10, save_every=10, stop_when_solved=True)
     evals = of(train.events, "eval")
     assert [event["solved"] for event in evals] == [False] * (len(evals) - 1) + [True]
-    assert found.ended == train.events[-1]["reason"] == "solved"
+    assert trained.ended == train.events[-1]["reason"] == "solved"
     assert evals[-1]["step"] < 400
     assert evals[-1]["best"]
     again = train(**settings, eval_every=10, save_every=10, stop_when_solved=True, resume=True)
@@ -210,7 +210,7 @@ def test_until_solved(train):
     assert longer.ended == "finished"
 
 
-def test_a_solved_model_is_better_than_an_unsolved_one_with_a_lower_loss():
+def test_solved_model_beats_lower_unsolved_loss():
     progress = TrainingState({}, None)
     assert progress.improves(2.0, False)
     progress.best, progress.solved = 1.0, False
@@ -229,7 +229,7 @@ class Crash(Exception):
     """Something that nobody expected."""
 
 
-def test_a_crash_at_any_event_changes_nothing(train, tmp_path):
+def test_crash_at_any_event_changes_no_bit(train, tmp_path):
     noisy = {
         "schedule": "plateau",
         "schedule_options": {"patience": 1},
@@ -252,7 +252,7 @@ def test_a_crash_at_any_event_changes_nothing(train, tmp_path):
         compare_runs(whole.path, tmp_path / name)
 
 
-def test_a_resumed_run_is_of_the_same_task(train, monkeypatch):
+def test_resuming_with_another_task_is_refused(train, monkeypatch):
     train()
     for change, words in (
         ({"task_options": {"delay": 3, "length": 2}}, r"task_options: \{'delay': 2, 'length': 2\} -> "),
@@ -267,13 +267,13 @@ def test_a_resumed_run_is_of_the_same_task(train, monkeypatch):
         train(resume=True, steps=14)
 
 
-def test_a_run_of_a_task_is_no_run_of_a_text(train, tmp_path):
+def test_task_run_cannot_be_resumed_as_text(train, tmp_path):
     train()
     with pytest.raises(CheckpointError, match="task: 'copying' -> None"):
         zoo.train("builtin:pydoc", out=tmp_path / "run", resume=True)
 
 
-def test_configurations_from_before_there_were_tasks_are_read():
+def test_configurations_without_task_fields_are_read():
     known = Config().to_json()
     old = {name: value for name, value in known.items() if "task" not in name}
     for name in ("eval_batches", "stop_when_solved", "analyse_every"):
@@ -284,7 +284,7 @@ def test_configurations_from_before_there_were_tasks_are_read():
 # ---- a text as a task ---------------------------------------------------------------------------------
 
 
-def test_the_task_text_trains_as_zoo_does_on_the_text(train, tmp_path):
+def test_task_text_trains_as_the_text_itself(train, tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("".join(f"{n} times {n} is {n * n}; " for n in range(30)), encoding="utf-8")
     same = {**SMALL, "steps": 80, "eval_every": 40, "save_every": 40}  # more than an epoch
@@ -294,27 +294,27 @@ def test_the_task_text_trains_as_zoo_does_on_the_text(train, tmp_path):
     assert plain.config.steps * 24 > len(path.read_text()) * 0.8 * 2
     options = {"data": str(path), "seq": 8, "split": "80,10,10"}
     same = {**same, "eval_batches": 16}
-    found = train(**{**same, "task": "text", "task_options": options})
-    assert type(found.model) is zoo.LanguageModel
-    one, other = last_arrays(plain), last_arrays(found)
+    trained = train(**{**same, "task": "text", "task_options": options})
+    assert type(trained.model) is zoo.LanguageModel
+    one, other = last_arrays(plain), last_arrays(trained)
     assert one.keys() == other.keys()
     for name, value in one.items():
         np.testing.assert_array_equal(other[name], value, err_msg=name)
     assert [event["loss"] for event in of(plain.history, "step")] == [
-        event["loss"] for event in of(found.history, "step")
+        event["loss"] for event in of(trained.history, "step")
     ]
-    evals = of(found.history, "eval")
+    evals = of(trained.history, "eval")
     for event, expected in zip(evals, of(plain.history, "eval"), strict=True):
         assert event["metric"] == "nats"
         assert event["score"] == pytest.approx(event["loss"], rel=1e-5)
         assert event["loss"] == pytest.approx(expected["loss"], rel=1e-5)
-    assert len(found.model.sample("1 ", 10)) == 12
+    assert len(trained.model.sample("1 ", 10)) == 12
 
 
 # ---- analyses -----------------------------------------------------------------------------------------
 
 
-def test_analyses_come_every_so_many_steps(train, monkeypatch):
+def test_analyses_come_every_n_steps(train, monkeypatch):
     make = Trainer.__init__
     steps = []
 
@@ -328,11 +328,11 @@ def test_analyses_come_every_so_many_steps(train, monkeypatch):
 
     quiet = train("quiet")
     monkeypatch.setattr(Trainer, "__init__", watched)
-    found = train("talking", analyse_every=5)
-    events = of(found.history, "analysis")
+    trained = train("talking", analyse_every=5)
+    events = of(trained.history, "analysis")
     assert [event["step"] for event in events] == steps == [5, 10]
-    assert events[0] == {"event": "analysis", "step": 5, "found": found.model.theta.size}
-    np.testing.assert_array_equal(found.model.theta, quiet.model.theta)
+    assert events[0] == {"event": "analysis", "step": 5, "found": trained.model.theta.size}
+    np.testing.assert_array_equal(trained.model.theta, quiet.model.theta)
     assert of(train("off").history, "analysis") == []
 
 
@@ -369,7 +369,7 @@ def test_analyses_come_every_so_many_steps(train, monkeypatch):
         ({"analyse_every": -1}, UsageError, "analyse_every is -1"),
     ],
 )
-def test_settings_that_cannot_be_meant_leave_nothing_behind(train, tmp_path, settings, error, words):
+def test_invalid_settings_leave_no_directory(train, tmp_path, settings, error, words):
     with pytest.raises(error, match=words):
         train(**settings)
     assert list(tmp_path.iterdir()) == []
@@ -400,11 +400,11 @@ def made(tmp_path_factory):
     return out
 
 
-def test_the_command_does_what_the_function_does(made, train):
+def test_command_equals_function(made, train):
     np.testing.assert_array_equal(Run(made).model.theta, train().model.theta)
 
 
-def test_training_says_what_it_does(made):
+def test_train_command_output(made):
     lines = (made.parent / "stdout.txt").read_text(encoding="utf-8").splitlines()
     assert lines[:4] == [
         "task   copying (delay=2, length=2): 10 in, 8 out",
@@ -420,7 +420,7 @@ def test_training_says_what_it_does(made):
     assert lines[-1] == f"evaluate with: zoo eval {made}"
 
 
-def test_a_run_is_resumed_by_its_directory_alone(made, tmp_path):
+def test_run_is_resumed_by_directory_alone(made, tmp_path):
     copy = shutil.copytree(made, tmp_path / "copy")
     result = zoo_command("train", "--resume", "--out", copy, "--steps", 14, "--quiet")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
@@ -431,7 +431,7 @@ def test_a_run_is_resumed_by_its_directory_alone(made, tmp_path):
     assert "task: 'copying' -> 'adding'" in result.stderr
 
 
-def test_eval(made):
+def test_eval_command(made):
     result = zoo_command("eval", made, "--json", "--batches", 3)
     facts = json.loads(result.stdout)
     score = evaluate_task(zoo.get_task("copying", **TASK), Run(made).model, "test", 3, 3)
@@ -449,7 +449,7 @@ def test_eval(made):
     assert longer["options"] == {"delay": 9, "length": 2}
 
 
-def test_a_task_that_is_not_registered_is_asked_for(train):
+def test_unregistered_task_must_be_given(train):
     path = train(task=Easy, task_options={}, steps=2).path
     for words in (("eval", path), ("train", "--resume", "--out", path)):
         result = zoo_command(*words)
@@ -466,14 +466,14 @@ def test_a_task_that_is_not_registered_is_asked_for(train):
         (("--set", "delai=3"), "there is no option 'delai'"),
     ],
 )
-def test_eval_refuses_what_a_task_has_not(made, words, message):
+def test_eval_refuses_text_flags_for_a_task(made, words, message):
     result = zoo_command("eval", made, *words)
     assert result.exit_code == 1
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_what_was_trained_on_a_task_writes_no_text(made):
+def test_task_model_cannot_sample(made):
     result = zoo_command("sample", made)
     assert (result.exit_code, result.stdout) == (1, "")
     assert (
@@ -507,7 +507,7 @@ def test_tasks_are_listed_and_shown():
     assert "steps of a sequence, T" in shown
 
 
-def test_the_live_display_shows_scores():
+def test_live_display_shows_scores():
     import io
 
     from rich.console import Console
@@ -530,11 +530,11 @@ def test_the_live_display_shows_scores():
         "threshold": 0.01,
         "loss": "squared_error",
     }
-    found = {"loss": 0.009, "score": 0.009, "metric": "squared_error", "solved": True, "best": True}
+    event_values = {"loss": 0.009, "score": 0.009, "metric": "squared_error", "solved": True, "best": True}
     end = {"event": "end", "step": 50, "reason": "solved", "best": 0.009, "best_step": 50, "seconds": 2.0}
     file = io.StringIO()
     with LiveDisplay(Console(file=file, width=100, force_terminal=False)) as watch:
-        for event in (start, {"event": "eval", "step": 50, "part": "validation", **found}, end):
+        for event in (start, {"event": "eval", "step": 50, "part": "validation", **event_values}, end):
             watch(event)
     text = file.getvalue()
     assert "adding: 2 in, 1 out" in text
@@ -542,7 +542,7 @@ def test_the_live_display_shows_scores():
     assert "loss 0.0090  squared error 0.009  solved" in text
     assert "solved at step 50" in text
     assert "zoo eval runs/x" in text
-    assert math.isclose(found["score"], 0.009)
+    assert math.isclose(event_values["score"], 0.009)
 
 
 # ---- a task whose methods are wrong -------------------------------------------------------------------
@@ -605,7 +605,7 @@ DRAWN = "zoo.Batch(inputs, targets, weights)"
         ),
     ],
 )
-def test_a_wrong_task_is_one_sentence_and_leaves_no_run(tmp_path, monkeypatch, returned, baseline, words):
+def test_wrong_task_is_one_sentence_and_leaves_no_run(tmp_path, monkeypatch, returned, baseline, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "odd.py").write_text(WRONG.format(returned, baseline))
     command = [
@@ -627,7 +627,7 @@ def test_a_wrong_task_is_one_sentence_and_leaves_no_run(tmp_path, monkeypatch, r
     assert not list(tmp_path.glob("runs/*"))
 
 
-def test_a_task_that_fails_before_the_first_step_leaves_no_run_but_what_was_there(train, tmp_path):
+def test_failing_task_leaves_no_run(train, tmp_path):
     class Late(zoo.get_task("copying", **TASK).__class__):
         """Fails in the first batch of training, when the log has begun."""
 

@@ -76,14 +76,14 @@ def test_the_examples_of_the_docstrings(name, tmp_path, monkeypatch):
 # ---- what it learns -----------------------------------------------------------------------------------
 
 
-def test_a_text_that_repeats_itself_is_learnt(tmp_path, run):
+def test_repeated_text_is_learned(tmp_path, run):
     path = tmp_path / "pangram.txt"
     path.write_text(ALPHABET * 40, encoding="utf-8")
-    found = run(path, hidden=24, steps=250, batch=4, seq=16, lr=0.02, eval_every=250, log_every=250)
+    trained = run(path, hidden=24, steps=250, batch=4, seq=16, lr=0.02, eval_every=250, log_every=250)
     start = math.log(len(set(ALPHABET)))
-    assert found.best_loss < 0.1 < 3 < start
-    assert found.model.sample("the quick", 36, "greedy") == ALPHABET
-    assert found.ended == "finished"
+    assert trained.best_loss < 0.1 < 3 < start
+    assert trained.model.sample("the quick", 36, "greedy") == ALPHABET
+    assert trained.ended == "finished"
 
 
 def by_hand(config, schedule):
@@ -126,13 +126,13 @@ def by_hand(config, schedule):
         {"schedule": "plateau", "schedule_options": {"patience": 1}, "lr": 1.0, "eval_every": 2, "steps": 30},
     ],
 )
-def test_the_same_bits_as_the_loop_written_by_hand(run, settings):
-    found = run(**settings)
-    config = found.config
+def test_run_equals_a_loop_written_by_hand(run, settings):
+    trained = run(**settings)
+    config = trained.config
     spans = {"total": config.steps} if config.schedule == "cosine" else {}
     schedule = make_schedule(config.schedule, **config.schedule_options, **spans)
     model, slots, state, loss = by_hand(config, schedule)
-    arrays = last_checkpoint(found).arrays
+    arrays = last_checkpoint(trained).arrays
     expected = {f"params.{name}": value for name, value in model.params.items()}
     expected |= {f"optimizer.{name}": value for name, value in slots.items()}
     expected |= {f"state.{name}": value for name, value in state.items()}
@@ -145,13 +145,13 @@ def test_the_same_bits_as_the_loop_written_by_hand(run, settings):
 def test_threads_change_no_bit(run):
     results = []
     for threads in (1, 2, 5):
-        found = run(name=f"threads-{threads}", batch=20, seq=4, steps=12, threads=threads)
+        trained = run(name=f"threads-{threads}", batch=20, seq=4, steps=12, threads=threads)
         losses = [event["loss"] for event in run.events if "loss" in event]
-        results.append((losses, {k: v.tobytes() for k, v in last_checkpoint(found).arrays.items()}))
+        results.append((losses, {k: v.tobytes() for k, v in last_checkpoint(trained).arrays.items()}))
     assert results[0] == results[1] == results[2]
 
 
-def test_seeds_differ_and_float64_is_float64(run):
+def test_seed_and_dtype_take_effect(run):
     one, two = run(name="one", dtype="float64"), run(name="two", seed=1, dtype="float64")
     assert one.model.theta.dtype == np.float64
     assert not np.array_equal(one.model.theta, two.model.theta)
@@ -160,8 +160,8 @@ def test_seeds_differ_and_float64_is_float64(run):
 # ---- what it does when, and says ----------------------------------------------------------------------
 
 
-def test_the_events_of_a_run(run):
-    found = run(sample_every=8, sample_length=5)
+def test_event_order(run):
+    trained = run(sample_every=8, sample_length=5)
     assert [(event["event"], event["step"]) for event in run.events] == [
         ("start", 0),
         ("compiling", 0),
@@ -176,8 +176,8 @@ def test_the_events_of_a_run(run):
         ("eval", 20),
         ("end", 20),
     ]
-    assert found.history == json.loads(json.dumps(run.events))
-    assert [path.name for path in sorted((found.path / "checkpoints").iterdir())] == [
+    assert trained.history == json.loads(json.dumps(run.events))
+    assert [path.name for path in sorted((trained.path / "checkpoints").iterdir())] == [
         "best.json",
         "last.json",
         "step-00000010.safetensors",
@@ -186,20 +186,20 @@ def test_the_events_of_a_run(run):
     ]
 
 
-def test_the_last_step_is_validated_told_and_saved_though_none_of_it_is_due(run):
-    found = run(steps=13)
+def test_last_step_always_evaluates_logs_and_saves(run):
+    trained = run(steps=13)
     told = [(event["event"], event["step"]) for event in run.events if event["step"] > 10]
     assert told == [("step", 13), ("eval", 13), ("end", 13)]
-    assert last_checkpoint(found).meta["training"]["step"] == 13
+    assert last_checkpoint(trained).meta["training"]["step"] == 13
 
 
-def test_what_events_say(run):
-    found = run()
+def test_event_contents(run):
+    trained = run()
     start, *_ = run.events
     assert start["cell"] == "vanilla"
-    assert start["out"] == str(found.path)
-    assert start["config"] == found.config.to_json()
-    assert start["parameters"] == found.model.theta.size
+    assert start["out"] == str(trained.path)
+    assert start["config"] == trained.config.to_json()
+    assert start["parameters"] == trained.model.theta.size
     assert start["text"]["symbols"] == len(TEXT)
     assert start["text"]["vocabulary"] == len(set(TEXT))
     assert start["text"]["train"] + start["text"]["valid"] == len(TEXT)
@@ -213,11 +213,11 @@ def test_what_events_say(run):
         assert event["epoch"] == round(event["step"] / WINDOWS, 3)
     assert {event["part"] for event in of(run.events, "eval")} == {"validation"}
     end = run.events[-1]
-    assert (end["reason"], end["best"], end["best_step"]) == ("finished", found.best_loss, 20)
+    assert (end["reason"], end["best"], end["best_step"]) == ("finished", trained.best_loss, 20)
     assert of(run.events, "compiled")[0]["fresh"] in (True, False)
 
 
-def test_a_line_of_progress_is_the_mean_since_the_line_before(run):
+def test_progress_line_is_mean_since_previous_line(run):
     run(name="one", log_every=1)
     one = of(run.events, "step")
     run(name="four", log_every=4, steps=18)
@@ -238,10 +238,10 @@ def test_a_line_of_progress_is_the_mean_since_the_line_before(run):
         ({"clip": 0.0, "clip_value": 1e-9}, 1.0),
     ],
 )
-def test_the_clip_rate_is_reported(run, settings, rate):
-    found = run(**settings)
+def test_clip_rate_is_reported(run, settings, rate):
+    trained = run(**settings)
     assert [event["clip_rate"] for event in of(run.events, "step")] == [rate] * 4
-    assert last_checkpoint(found).meta["training"]["clipped"] == 20 * rate
+    assert last_checkpoint(trained).meta["training"]["clipped"] == 20 * rate
 
 
 @pytest.mark.parametrize(
@@ -255,11 +255,11 @@ def test_the_clip_rate_is_reported(run, settings, rate):
 )
 def test_schedules_reach_the_optimizer(run, name, options, expected):
     run(schedule=name, schedule_options=options, lr=0.02)
-    found = [event["lr"] for event in of(run.events, "step")]
-    np.testing.assert_allclose(found, [0.02 * factor for factor in expected], rtol=1e-12, atol=1e-15)
+    values = [event["lr"] for event in of(run.events, "step")]
+    np.testing.assert_allclose(values, [0.02 * factor for factor in expected], rtol=1e-12, atol=1e-15)
 
 
-def test_a_plateau_lowers_the_rate(run):
+def test_plateau_lowers_the_rate(run):
     options = {"patience": 1, "gamma": 0.5, "warmup": 0}
     run(
         schedule="plateau",
@@ -280,19 +280,19 @@ def test_a_plateau_lowers_the_rate(run):
 
 def test_epochs_and_steps(run):
     assert run(name="steps").config.steps == 20
-    found = run(name="epochs", steps=None, epochs=1.5)
-    assert found.config.steps == round(1.5 * WINDOWS)
+    trained = run(name="epochs", steps=None, epochs=1.5)
+    assert trained.config.steps == round(1.5 * WINDOWS)
     assert of(run.events, "step")[-1]["epoch"] == pytest.approx(1.5, abs=0.02)
-    assert found.config.epochs is None
+    assert trained.config.epochs is None
     assert run(name="hardly", steps=None, epochs=0.001).config.steps == 1
 
 
 def test_early_stopping(run):
-    found = run(patience=2, lr=0.0, steps=200)
+    trained = run(patience=2, lr=0.0, steps=200)
     assert [event["step"] for event in of(run.events, "eval")] == [10, 20, 30]
     assert [event["best"] for event in of(run.events, "eval")] == [True, False, False]
-    assert found.ended == run.events[-1]["reason"] == "no improvement"
-    assert last_checkpoint(found).meta["training"]["step"] == 30
+    assert trained.ended == run.events[-1]["reason"] == "no improvement"
+    assert last_checkpoint(trained).meta["training"]["step"] == 30
 
 
 def test_samples_change_no_bit(run):
@@ -303,24 +303,24 @@ def test_samples_change_no_bit(run):
     np.testing.assert_array_equal(quiet.model.theta, talking.model.theta)
 
 
-def test_samples_need_no_plugin(run, monkeypatch):
+def test_samples_need_no_sampler_plugin(run, monkeypatch):
     monkeypatch.setattr("zoo.model.sampling.get_sampler", None)
     run(sample_every=10)
     assert len(of(run.events, "sample")) == 2
 
 
-def test_the_best_model_is_not_the_last(run):
-    found = run(lr=2.0, clip=0.0, optimizer="sgd", schedule="constant", eval_every=2, steps=30, keep=1)
+def test_best_model_is_kept(run):
+    trained = run(lr=2.0, clip=0.0, optimizer="sgd", schedule="constant", eval_every=2, steps=30, keep=1)
     evals = of(run.events, "eval")
     best = min(evals, key=lambda event: event["loss"])
     assert best["step"] < 30
     assert [event for event in evals if event["best"]][-1] == best
-    assert found.best_loss == best["loss"]
-    arrays = load(found.path / "checkpoints" / f"step-{best['step']:08d}.safetensors").arrays
-    for name, value in found.model.params.items():
+    assert trained.best_loss == best["loss"]
+    arrays = load(trained.path / "checkpoints" / f"step-{best['step']:08d}.safetensors").arrays
+    for name, value in trained.model.params.items():
         np.testing.assert_array_equal(value, arrays[f"params.{name}"], err_msg=name)
-    assert not np.array_equal(found.model.params["by"], last_checkpoint(found).arrays["params.by"])
-    assert evaluate(found.model, streams_of(found, "valid")).nats == best["loss"]
+    assert not np.array_equal(trained.model.params["by"], last_checkpoint(trained).arrays["params.by"])
+    assert evaluate(trained.model, streams_of(trained, "valid")).nats == best["loss"]
 
 
 def streams_of(run, part):
@@ -329,7 +329,7 @@ def streams_of(run, part):
     return BpttBatches(tokens, run.config.batch, run.config.seq)
 
 
-def test_evaluation_carries_its_own_state_through_the_text(run):
+def test_evaluation_carries_its_own_state(run):
     model = run().model
     tokens = np.random.default_rng(0).integers(len(model.vocab), size=101)
     streams = BpttBatches(tokens, batch=2, seq=5)
@@ -344,30 +344,30 @@ def test_evaluation_carries_its_own_state_through_the_text(run):
 # ---- settings -----------------------------------------------------------------------------------------
 
 
-def test_what_is_left_open_is_settled(tmp_path, run):
+def test_unset_fields_are_resolved(tmp_path, run):
     bare = dict.fromkeys(("batch", "seq", "eval_every", "save_every", "lr"))
-    found = run("builtin:hello", split=None, **bare)
-    config = found.config
+    trained = run("builtin:hello", split=None, **bare)
+    config = trained.config
     assert (config.batch, config.seq, config.split) == (1, 4, "100")
     assert (config.steps, config.eval_every, config.save_every) == (20, 2, 2)
     assert {event["part"] for event in of(run.events, "eval")} == {"training text"}
-    assert json.loads((found.path / "config.json").read_text()) == config.to_json()
+    assert json.loads((trained.path / "config.json").read_text()) == config.to_json()
 
     (tmp_path / "long.txt").write_text(ALPHABET * 50, encoding="utf-8")
     config = run(tmp_path / "long.txt", name="long", split=None, **bare).config
     assert (config.batch, config.seq, config.split) == (31, 64, "90,5,5")
 
 
-def test_kinds_of_data(text, tmp_path, run):
+def test_data_arguments(text, tmp_path, run):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "a.txt").write_text(TEXT, encoding="utf-8")
     corpus = read_text(text)
     digests = []
     for name, data in enumerate((text, str(text), [text], (str(text),), [tmp_path / "more"], corpus)):
-        found = run(data, name=str(name))
-        digests.append(last_checkpoint(found).arrays["params.Why"].tobytes())
+        trained = run(data, name=str(name))
+        digests.append(last_checkpoint(trained).arrays["params.Why"].tobytes())
     assert len(set(digests)) == 1
-    assert found.config.data == ("corpus:text",)
+    assert trained.config.data == ("corpus:text",)
     assert run([text, text], name="twice").history[0]["text"]["symbols"] == 2 * len(TEXT)
     assert run(text, name="bytes", level="byte").model.vocab.level == "byte"
 
@@ -419,24 +419,24 @@ def test_kinds_of_data(text, tmp_path, run):
         ({"threads": 0}, UsageError, "threads is 0"),
     ],
 )
-def test_settings_that_cannot_be_meant_leave_nothing_behind(run, tmp_path, settings, error, words):
+def test_invalid_settings_leave_no_directory(run, tmp_path, settings, error, words):
     with pytest.raises(error, match=words):
         run(**settings)
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
     assert run.events == []
 
 
-def test_options_belong_to_a_name_or_a_class_not_to_a_chosen_cell(run):
+def test_options_are_refused_for_a_cell_instance(run):
     with pytest.raises(UsageError, match="has its options already"):
         run(cell=zoo.get_cell("vanilla"), cell_options={"leak": 1})
 
 
-def test_resuming_needs_a_directory():
+def test_resume_needs_out():
     with pytest.raises(UsageError, match="resume needs out, the directory of the run"):
         zoo.train("builtin:hello", resume=True)
 
 
-def test_a_configuration_as_json_and_back():
+def test_configuration_survives_json():
     config = make_config({"data": ("a", "b"), "lr": 0.1, "schedule_options": {"warmup": 3}})
     assert config_from_json(json.loads(json.dumps(config.to_json())), "x") == config
     for stored in (
@@ -473,13 +473,13 @@ BEGUN = Config(steps=100, eval_every=10, split="100", batch=2, seq=4, save_every
         ({"steps": 105}, {"steps": 200}, []),
     ],
 )
-def test_which_changes_are_harmful(before, now, harmful):
+def test_incompatible_changes(before, now, harmful):
     begun = make_config({**BEGUN.to_json(), "data": BEGUN.data, **before})
     changed = make_config({**begun.to_json(), "data": begun.data, **now})
     assert incompatible_changes(begun, changed) == harmful
 
 
-def test_what_is_left_open_on_resuming_is_as_it_was():
+def test_unset_fields_on_resume_are_taken_from_the_run():
     asked = Config()
     assert fill_defaults_from(asked, BEGUN) == BEGUN
     assert fill_defaults_from(Config(steps=7, lr=0.5), BEGUN).steps == 7
@@ -489,7 +489,7 @@ def test_what_is_left_open_on_resuming_is_as_it_was():
 # ---- directories --------------------------------------------------------------------------------------
 
 
-def test_a_run_without_a_directory_gets_the_next_free_one(text, tmp_path, monkeypatch):
+def test_default_directory_is_the_next_free_one(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = [zoo.train(text, **SMALL).path.as_posix() for _ in range(2)]
     assert paths == ["runs/vanilla-text-1", "runs/vanilla-text-2"]
@@ -498,19 +498,19 @@ def test_a_run_without_a_directory_gets_the_next_free_one(text, tmp_path, monkey
     assert zoo.train(odd, **SMALL).path.parent.name == "runs"
 
 
-def test_runs_are_opened_by_path_alone(run):
-    found = run()
-    again = Run(str(found.path))
-    assert again.config == found.config
-    np.testing.assert_array_equal(again.model.theta, found.model.theta)
+def test_run_opens_by_path(run):
+    trained = run()
+    again = Run(str(trained.path))
+    assert again.config == trained.config
+    np.testing.assert_array_equal(again.model.theta, trained.model.theta)
     assert (again.ended, again.best_loss, len(again.history)) == (
         "finished",
-        found.best_loss,
+        trained.best_loss,
         len(run.events),
     )
 
 
-def test_a_directory_without_a_run(tmp_path):
+def test_directory_without_a_run(tmp_path):
     empty = Run(tmp_path)
     assert (empty.ended, empty.best_loss, empty.history) == (None, None, [])
     with pytest.raises(CheckpointError, match=r"config.json: it does not exist"):
@@ -541,13 +541,13 @@ class Plain(zoo.Cell):
         return np.zeros((0, 0, 0)), (dlast[0].copy(),), tuple(np.ones_like(p) for p in params)
 
 
-def test_a_cell_that_is_registered_nowhere(run):
-    found = run(cell=Plain, cell_options={"scale": 0.5})
-    assert found.model.cell == Plain(scale=0.5)
-    assert found.config.cell == "plain"
+def test_unregistered_cell(run):
+    trained = run(cell=Plain, cell_options={"scale": 0.5})
+    assert trained.model.cell == Plain(scale=0.5)
+    assert trained.config.cell == "plain"
     assert run(name="again", cell=Plain(scale=0.5)).config.cell_options == {"scale": 0.5}
     with pytest.raises(CheckpointError, match="made with the cell 'plain', which is not registered here"):
-        _ = Run(found.path).model
+        _ = Run(trained.path).model
 
 
 # ---- divergence ---------------------------------------------------------------------------------------
@@ -583,29 +583,27 @@ class Explosive(zoo.Optimizer):
         ({"eval_every": 1}, False, "after 13 steps the validation loss is nan", 12),
     ],
 )
-def test_divergence_is_one_sentence_and_what_was_saved_stays(
-    run, monkeypatch, settings, in_slot, words, saved
-):
+def test_divergence_is_one_sentence_and_keeps_checkpoints(run, monkeypatch, settings, in_slot, words, saved):
     monkeypatch.setattr("zoo.training.session.get_optimizer", lambda name: Explosive(in_slot=in_slot))
     advice = r"lower --lr \(now 0.01\) or --clip \(now 1\)"
     with pytest.raises(ZooError, match=f"^training diverged: {words}; {advice}") as failure:
         run(steps=30, **settings)
     assert "\n" not in str(failure.value)
-    found = Run(run.events[0]["out"])
-    assert found.ended == run.events[-1]["event"] == "diverged"
-    assert last_checkpoint(found).meta["training"]["step"] == saved
-    for path in (found.path / "checkpoints").glob("*.safetensors"):
+    result = Run(run.events[0]["out"])
+    assert result.ended == run.events[-1]["event"] == "diverged"
+    assert last_checkpoint(result).meta["training"]["step"] == saved
+    for path in (result.path / "checkpoints").glob("*.safetensors"):
         assert all(np.isfinite(value).all() for value in load(path).arrays.values()), path.name
-    assert np.isfinite(found.model.theta).all()
+    assert np.isfinite(result.model.theta).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_rate_that_is_far_too_large_is_no_crash(run, dtype):
+def test_huge_learning_rate_is_reported(run, dtype):
     with pytest.raises(ZooError, match="training diverged"):
         run(optimizer="sgd", lr=3e38 if dtype == "float32" else 1.7e308, clip=0.0, dtype=dtype, steps=100)
 
 
-def test_a_loss_far_above_that_of_equal_probabilities_is_a_warning(run):
+def test_loss_far_above_uniform_warns(run):
     run(optimizer="sgd", lr=100.0, clip=0.0, steps=20)
     evals, warnings = of(run.events, "eval"), of(run.events, "warning")
     assert [event["step"] for event in warnings] == [event["step"] for event in evals] == [10, 20]
@@ -624,7 +622,7 @@ def no_memory(*_):
 
 @pytest.mark.parametrize("prepared", [True, False])
 @pytest.mark.parametrize("place", ["zoo.training.trainer.Trainer._run_once", "zoo.base.Optimizer.init"])
-def test_what_memory_cannot_hold_leaves_no_directory(run, tmp_path, monkeypatch, prepared, place):
+def test_out_of_memory_leaves_no_directory(run, tmp_path, monkeypatch, prepared, place):
     if prepared:
         (tmp_path / "run").mkdir()
     monkeypatch.setattr(place, no_memory)
@@ -634,7 +632,7 @@ def test_what_memory_cannot_hold_leaves_no_directory(run, tmp_path, monkeypatch,
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_memory_cannot_hold_later_keeps_what_was_trained(run, tmp_path, monkeypatch):
+def test_out_of_memory_later_keeps_checkpoints(run, tmp_path, monkeypatch):
     run(steps=5)
     monkeypatch.setattr("zoo.training.trainer.Trainer._run_once", no_memory)
     before = sorted(tmp_path.rglob("*"))
@@ -646,17 +644,17 @@ def test_what_memory_cannot_hold_later_keeps_what_was_trained(run, tmp_path, mon
 # ---- signals and threads ------------------------------------------------------------------------------
 
 
-def test_in_a_thread_it_trains_the_same_and_leaves_signals_alone(run):
+def test_training_in_a_thread_leaves_signals_alone(run):
     expected = last_checkpoint(run(name="main"))
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    seen, found = [], []
+    seen, result = [], []
 
     def watch(event):
         seen.append([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)])
 
     def work():
         chosen = {**SMALL, **EVERY}
-        found.append(zoo.train(run.events[0]["config"]["data"], out=path, on_event=watch, **chosen))
+        result.append(zoo.train(run.events[0]["config"]["data"], out=path, on_event=watch, **chosen))
 
     path = Run(run.events[0]["out"]).path.with_name("thread")
     thread = threading.Thread(target=work)
@@ -664,12 +662,12 @@ def test_in_a_thread_it_trains_the_same_and_leaves_signals_alone(run):
     thread.join(60)
     assert len(seen) > 5
     assert all(handlers == before for handlers in seen)
-    arrays = last_checkpoint(found[0]).arrays
+    arrays = last_checkpoint(result[0]).arrays
     for name, value in expected.arrays.items():
         np.testing.assert_array_equal(arrays[name], value, err_msg=name)
 
 
-def test_a_signal_is_noted_and_a_second_ctrl_c_interrupts():
+def test_first_signal_is_recorded_second_interrupts():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with catch_stop_signals() as interruption:
         assert interruption.signal is None
@@ -682,7 +680,7 @@ def test_a_signal_is_noted_and_a_second_ctrl_c_interrupts():
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_an_ignored_signal_stays_ignored():
+def test_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with catch_stop_signals() as interruption:
@@ -696,13 +694,13 @@ def test_an_ignored_signal_stays_ignored():
 # ---- the meter ----------------------------------------------------------------------------------------
 
 
-def test_means():
+def test_running_means():
     means = RunningMeans().add(1.0, 2.0, True, 1.0).add(3.0, 4.0, False, 4.0)
     assert means.mean() == {"loss": 2.0, "grad_norm": 3.0, "clipped_norm": 2.5, "clip_rate": 0.5}
     assert RunningMeans.from_json(json.loads(json.dumps(means.to_json()))) == means
 
 
-def test_speed_stands_still_while_something_else_is_done(monkeypatch):
+def test_speed_excludes_time_outside_steps(monkeypatch):
     clock = iter([0.0, 2.0, 2.0, 10.0, 11.0, 11.0, 12.0, 12.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     speed = Speed()
