@@ -28,7 +28,7 @@ def values(dim: Dim) -> list[Fraction]:
 
 
 @given(a=DIMS, b=DIMS)
-def test_arithmetic_is_that_of_the_values(a: Dim, b: Dim) -> None:
+def test_arithmetic_matches_evaluated_values(a: Dim, b: Dim) -> None:
     pairs = list(zip(values(a), values(b), strict=True))
     assert values(a + b) == [x + y for x, y in pairs]
     assert values(a - b) == [x - y for x, y in pairs]
@@ -43,7 +43,7 @@ def test_equal_polynomials_are_equal_objects(a: Dim, b: Dim) -> None:
 
 
 @given(a=DIMS, b=DIMS)
-def test_a_quotient_times_the_divisor_is_the_dividend(a: Dim, b: Dim) -> None:
+def test_quotient_times_divisor_is_dividend(a: Dim, b: Dim) -> None:
     quotient = a.divide(b)
     if quotient is not None and b != as_dim(0):
         assert quotient * b == a
@@ -52,7 +52,7 @@ def test_a_quotient_times_the_divisor_is_the_dividend(a: Dim, b: Dim) -> None:
 
 
 @given(a=DIMS, b=st.sampled_from([as_dim(2), as_dim(3), H, as_dim(2) * I]))
-def test_a_whole_quotient_is_pythons(a: Dim, b: Dim) -> None:
+def test_floor_divide_matches_python(a: Dim, b: Dim) -> None:
     quotient = a.floor_divide(b)
     if quotient is not None:
         for found, x, y in zip(values(quotient), values(a), values(b), strict=True):
@@ -71,12 +71,12 @@ def test_a_whole_quotient_is_pythons(a: Dim, b: Dim) -> None:
         (H, as_dim(0), "None"),
     ],
 )
-def test_whole_quotients(a: Dim, b: Dim, expected: str) -> None:
+def test_floor_divide_examples(a: Dim, b: Dim, expected: str) -> None:
     assert str(a.floor_divide(b)) == expected
 
 
 @given(dim=DIMS)
-def test_no_sign_is_left_out(dim: Dim) -> None:
+def test_signs_cover_all_values(dim: Dim) -> None:
     signs = {(value > 0) - (value < 0) for value in values(dim)}
     assert signs <= dim.signs()
 
@@ -94,17 +94,17 @@ def test_no_sign_is_left_out(dim: Dim) -> None:
         (H - I, {-1, 0, 1}),
     ],
 )
-def test_signs(dim: Dim, signs: set[int]) -> None:
+def test_signs_examples(dim: Dim, signs: set[int]) -> None:
     assert dim.signs() == signs
 
 
 @given(dim=DIMS)
-def test_text_is_python(dim: Dim) -> None:
+def test_str_is_python_code(dim: Dim) -> None:
     for env, value in zip(ENVS, values(dim), strict=True):
         assert eval(str(dim), {"__builtins__": {}}, dict(env)) == value
 
 
-def test_text_of_fractions() -> None:
+def test_str_of_fractions() -> None:
     half = H.divide(as_dim(2))
     assert half is not None
     assert str(half) == "H // 2"
@@ -112,7 +112,7 @@ def test_text_of_fractions() -> None:
     assert str(half * as_dim(3)) == "(3 * H) // 2"
 
 
-def test_integers_and_letters() -> None:
+def test_integer_and_letters_properties() -> None:
     assert (as_dim(0).integer, as_dim(5).integer, H.integer) == (0, 5, None)
     assert (H * I + as_dim(1)).letters == {"H", "I"}
     assert product([H, as_dim(2), I]) == as_dim(2) * H * I
@@ -130,7 +130,7 @@ def test_integers_and_letters() -> None:
         ("H/I", "None"),
     ],
 )
-def test_declared_sizes(size: str, expected: str) -> None:
+def test_declared_size_with_options(size: str, expected: str) -> None:
     assert str(dim_of(SizeExpr(size), {"heads": 4, "rate": 0.5})) == expected
 
 
@@ -141,14 +141,14 @@ def length(dim: Dim) -> int | SymbolicLength:
     return symbolic_length(Graph(OPERATIONS), dim)
 
 
-def test_a_known_length_is_an_integer() -> None:
+def test_constant_length_is_an_integer() -> None:
     assert length(as_dim(3)) == 3
     assert isinstance(length(as_dim(3)), int)
     assert isinstance(length(H) * 0, int)
 
 
 @given(a=DIMS, b=DIMS)
-def test_lengths_are_computed_as_sizes_are(a: Dim, b: Dim) -> None:
+def test_symbolic_length_arithmetic_matches_dims(a: Dim, b: Dim) -> None:
     first, second = length(a), length(b)
     assert as_length(first + second) == a + b
     assert as_length(first - second) == a - b
@@ -156,7 +156,7 @@ def test_lengths_are_computed_as_sizes_are(a: Dim, b: Dim) -> None:
     assert as_length(-first) == as_dim(0) - a
 
 
-def test_lengths_are_compared_where_there_is_an_answer() -> None:
+def test_length_comparison_needs_one_result_for_all_sizes() -> None:
     n = length(H)
     assert n > 0
     assert n >= 1

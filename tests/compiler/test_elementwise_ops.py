@@ -100,7 +100,7 @@ def check_row(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_code_equals_meaning_and_adjoint_equals_differences(name: str) -> None:
+def test_code_equals_numpy_and_vjp_equals_differences(name: str) -> None:
     check_row(name)
 
 
@@ -115,14 +115,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_wrong_row_is_caught(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_row_is_detected(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, changes = WRONG[wrong]
     monkeypatch.setitem(OPERATIONS, name, dataclasses.replace(OPERATIONS[name], **changes))
     with pytest.raises(AssertionError, match=r"off by|gradient of"):
         check_row(name)
 
 
-def test_an_interval_for_every_operand() -> None:
+def test_every_operand_has_an_interval() -> None:
     for name, row in OPERATIONS.items():
         for place in range(len(row.domain)):
             assert f"{{{place}}}" in row.code or not row.exact_gradient, (
@@ -147,13 +147,13 @@ def gradients_of(name: str) -> tuple[Any, np.ndarray, list[np.ndarray]]:
     )
 
 
-def test_stop_gradient_is_its_operand_and_has_no_gradient() -> None:
+def test_stop_gradient_returns_operand_without_gradient() -> None:
     case, y, (gradient,) = gradients_of("stop_gradient")
     checks.assert_close(y[0], case.state["v0"], "value")
     assert not gradient.any()
 
 
-def test_with_derivative_is_a_value_whose_gradient_goes_elsewhere() -> None:
+def test_with_derivative_redirects_the_gradient() -> None:
     case, y, (of_value, of_x, of_slope) = gradients_of("with_derivative")
     checks.assert_close(y[0], case.state["v0"], "value")
     checks.assert_close(of_x, case.dy[0] * case.state["v2"], "gradient of what it depends on")
@@ -161,7 +161,7 @@ def test_with_derivative_is_a_value_whose_gradient_goes_elsewhere() -> None:
     assert not of_slope.any()
 
 
-def test_no_other_row_has_such_an_adjoint() -> None:
+def test_only_markers_have_inexact_gradients() -> None:
     assert set(OPERATIONS) - set(EXACT) == {"stop_gradient", "with_derivative"}
 
 

@@ -30,13 +30,13 @@ class Orthogonal(zoo.Cell):
         return np.tanh(x @ self.W + turned @ zoo.expm(self.B - self.B.T))
 
 
-def test_passes() -> None:
+def test_both_passes_equal_the_reference() -> None:
     checks.check(checks.trial(Orthogonal()))
     checks.check(checks.trial(Orthogonal(), sizes=(2, 1), steps=1, batch=1))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
-def test_compiled_passes_equal_the_interpreted_ones(dtype: str, tolerance: float) -> None:
+def test_compiled_passes_equal_interpreted_passes(dtype: str, tolerance: float) -> None:
     case = checks.trial(Orthogonal(), sizes=(3, 5))
     x = case.x if dtype == "float32" else case.tokens  # both of each would compile twice as long
     with checks.interpreted(case):
@@ -84,7 +84,7 @@ FORMULAS = {
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_the_gradient_is_that_of_the_formula(name: str) -> None:
+def test_gradient_equals_its_formula(name: str) -> None:
     function, formula = FORMULAS[name]
     case = checks.trial(one_matrix(function), sizes=(2, 6), steps=4, batch=3)
     with checks.interpreted(case):
@@ -93,7 +93,7 @@ def test_the_gradient_is_that_of_the_formula(name: str) -> None:
     np.testing.assert_allclose(gradient, formula(case.params["A"], by_matrix), rtol=1e-9, atol=1e-9)
 
 
-def test_a_singular_matrix_reaches_the_output_as_nan() -> None:
+def test_singular_matrix_gives_nan() -> None:
     rnn = zoo.Recurrent(one_matrix(np.linalg.inv), 2, 3, dtype="float64")
     rnn.fill({"l0.A": np.diag([1.0, 0.0, 2.0])})
     with zoo.kernels.pure_python():

@@ -86,7 +86,7 @@ A_SECOND = 3_000_000
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_the_time_grows_with_the_number_of_operations(name: str) -> None:
+def test_planning_time_is_linear_in_operations(name: str) -> None:
     with at_most(A_SECOND) as some:
         plan_kernels(chain(CHAINS[name], 8))
     with at_most(A_SECOND) as many:
@@ -95,18 +95,18 @@ def test_the_time_grows_with_the_number_of_operations(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["logistic", "where"])
-def test_slices_of_a_long_chain_are_taken_once(name: str) -> None:
+def test_slices_of_a_long_chain_are_pushed_once(name: str) -> None:
     with at_most(A_SECOND):
         plan_kernels(chain(CHAINS[name], 32, narrow=True))
 
 
-def test_inner_steps_of_a_shipped_cell() -> None:
+def test_inner_steps_of_gru_ode_are_planned_quickly() -> None:
     with at_most(A_SECOND):
         plan_kernels(zoo.get_cell("gru_ode", steps=24))
 
 
 @pytest.mark.parametrize("name", ["logistic", "roll", "views"])
-def test_no_recursion_limits_a_chain(name: str) -> None:
+def test_long_chain_needs_no_recursion(name: str) -> None:
     cell = chain(CHAINS[name], 250)
     explain(cell)
     traceable_values(cell)
@@ -114,7 +114,7 @@ def test_no_recursion_limits_a_chain(name: str) -> None:
     draw(cell)
 
 
-def test_no_recursion_limits_a_sum_with_a_product_in_it() -> None:
+def test_long_sum_with_a_product_needs_no_recursion() -> None:
     def inner(cell: Any, a: Any) -> Any:
         return sum((a * number for number in range(1000)), a @ cell.U)
 
@@ -122,5 +122,5 @@ def test_no_recursion_limits_a_sum_with_a_product_in_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["logistic", "where", "halves"])
-def test_a_long_chain_has_the_gradients_of_its_step(name: str) -> None:
+def test_long_chain_has_exact_gradients(name: str) -> None:
     checks.check(checks.trial(chain(CHAINS[name], 100), steps=2), tokens=False)

@@ -226,7 +226,7 @@ def written(statement: str, directory: Path) -> Step:
 
 
 @pytest.mark.parametrize("statement", WRONG)
-def test_one_sentence(statement: str, tmp_path: Path) -> None:
+def test_error_is_one_sentence_with_location(statement: str, tmp_path: Path) -> None:
     before, expression, _ = re.split("[«»]", statement)
     line = LINE + before.count("\n")
     text = complaint(cell(written(re.sub("[«»]", "", statement), tmp_path)))
@@ -244,7 +244,7 @@ def both(self: Any, x: Any, h: Any) -> Any:
     return x @ self.W + h @ self.U
 
 
-def test_too_few_states() -> None:
+def test_too_few_new_states_raise() -> None:
     def step(self: Any, x: Any, h: Any, c: Any) -> Any:
         return both(self, x, h) * c
 
@@ -254,7 +254,7 @@ def test_too_few_states() -> None:
     )
 
 
-def test_nothing_returned() -> None:
+def test_missing_return_raises() -> None:
     def step(self: Any, x: Any, h: Any) -> None:
         both(self, x, h)
 
@@ -269,7 +269,7 @@ def test_nothing_returned() -> None:
         (zoo.State("H", complex=True), "State(H) of complex numbers; return zoo.Output(y, S)"),
     ],
 )
-def test_a_first_state_that_is_no_output(state: zoo.State, found: str) -> None:
+def test_first_state_that_is_no_vector_raises(state: zoo.State, found: str) -> None:
     def step(self: Any, x: Any, S: Any) -> Any:
         return S * (x @ self.W)
 
@@ -277,7 +277,7 @@ def test_a_first_state_that_is_no_output(state: zoo.State, found: str) -> None:
     assert f"the first state 'S' would be the output, and it is no real vector but {found}" in text
 
 
-def test_what_is_declared_and_not_used() -> None:
+def test_unused_declaration_raises() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         _unused = h @ self.U
         return np.tanh(x @ self.W + h)
@@ -288,12 +288,12 @@ def test_what_is_declared_and_not_used() -> None:
     assert "depends on buffer 'K'" in complaint(cell(both, K=zoo.Buffer("H", init="ones")))
 
 
-def test_an_empty_array() -> None:
+def test_empty_array_raises() -> None:
     text = complaint(cell(lambda self, x, h: both(self, x, h) * h[:0].sum()))
     assert "step has an array of shape (0,), which is empty; leave it out" in text
 
 
-def test_a_helper_is_where_it_happens() -> None:
+def test_location_is_in_the_users_helper() -> None:
     def helper(a: Any) -> Any:
         return np.linalg.inv(a)
 
@@ -302,7 +302,7 @@ def test_a_helper_is_where_it_happens() -> None:
     assert re.search(rf"test_source_errors\.py:{line}, in `(return )?np\.linalg\.inv\(a\)`: ", text)
 
 
-def test_the_standard_library_is_not_where_it_happens() -> None:
+def test_location_skips_the_standard_library() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         return h * statistics.fmean(both(self, x, h))
 
@@ -310,7 +310,7 @@ def test_the_standard_library_is_not_where_it_happens() -> None:
     assert f"test_source_errors.py:{line}, in `" in complaint(cell(step))
 
 
-def test_a_long_expression_is_shortened(tmp_path: Path) -> None:
+def test_long_expression_is_shortened(tmp_path: Path) -> None:
     text = complaint(cell(written(f"a = np.sort({' + '.join(['a * h'] * 20)})", tmp_path)))
     match = re.search("in `(.*)`: np.sort is not compiled", text)
     assert match
@@ -318,13 +318,13 @@ def test_a_long_expression_is_shortened(tmp_path: Path) -> None:
     assert 90 < len(match[1]) <= 100
 
 
-def test_without_a_source_the_function_is_named() -> None:
+def test_location_without_source_names_the_function() -> None:
     members: dict[str, Any] = {"np": np}
     exec("def deeper(a):\n    return np.sort(a)\n\ndef step(self, x, h):\n    return deeper(h)", members)
     assert ": <string>:2, in deeper: np.sort is not compiled" in complaint(cell(members["step"]))
 
 
-def test_the_cause_is_kept_where_it_is_the_authors() -> None:
+def test_cause_is_kept_for_the_users_exceptions() -> None:
     with pytest.raises(zoo.DefinitionError) as caught:
         trace_step(cell(lambda self, x, h: h / self.hidden))
     assert isinstance(caught.value.__cause__, AttributeError)
@@ -333,14 +333,14 @@ def test_the_cause_is_kept_where_it_is_the_authors() -> None:
     assert caught.value.__cause__ is None
 
 
-def test_step_may_ask_for_an_attribute() -> None:
+def test_hasattr_in_step_is_allowed() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         return both(self, x, h) if not hasattr(h, "cpu") and not hasattr(self, "gate") else h
 
     trace_step(cell(step))
 
 
-def test_an_array_of_an_earlier_reading_is_refused() -> None:
+def test_array_of_an_earlier_trace_raises() -> None:
     kept: list[Any] = []
 
     def step(self: Any, x: Any, h: Any) -> Any:
@@ -351,7 +351,7 @@ def test_an_array_of_an_earlier_reading_is_refused() -> None:
     assert "an array of an earlier reading of the equations is used" in complaint(cell(step))
 
 
-def test_what_is_chosen_at_random_is_seen() -> None:
+def test_random_step_raises() -> None:
     choices = iter((0, 1, 0, 1))
 
     def step(self: Any, x: Any, h: Any) -> Any:
@@ -361,7 +361,7 @@ def test_what_is_chosen_at_random_is_seen() -> None:
     assert CHANGES in complaint(cell(step))
 
 
-def test_constants_make_no_warnings() -> None:
+def test_constants_raise_no_warnings() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         return both(self, x, h) + np.minimum(1.0, 1.0 / np.zeros_like(h))
 
@@ -369,7 +369,7 @@ def test_constants_make_no_warnings() -> None:
 
 
 @pytest.mark.parametrize("size", ["H / I", "I / (H + 1)"])
-def test_a_size_that_is_no_polynomial(size: str) -> None:
+def test_size_that_is_no_polynomial_raises(size: str) -> None:
     text = complaint(cell(lambda self, x, h: both(self, x, h), V=zoo.Param(size)))
     assert f"size {size!r} of parameter 'V' cannot be compiled for every I and H" in text
 
@@ -398,9 +398,7 @@ def fewer(self: Any, x: Any, h: Any) -> Any:
         (fewer, (1, 4), (1, 2), r"(of shape \(H - 3,\)|cuts from)"),
     ],
 )
-def test_sizes_that_do_not_come_out(
-    step: Step, good: tuple[int, int], bad: tuple[int, int], what: str
-) -> None:
+def test_invalid_sizes_raise(step: Step, good: tuple[int, int], bad: tuple[int, int], what: str) -> None:
     tried = cell(step)
     check_shapes(trace_step(tried), *good)
     zoo.Recurrent(tried, *good)
@@ -443,7 +441,7 @@ def zoo_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", [("check",), ("train", "--steps", "2", "--cell"), ("show", "--source")])
-def test_at_the_command_line(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_command_line_reports_the_error(command: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(IN_A_FILE, encoding="utf-8")
     result = zoo_command(*command, "mine.py:Mine", cwd=tmp_path)
     text = result.stdout + result.stderr
@@ -453,7 +451,7 @@ def test_at_the_command_line(command: tuple[str, ...], tmp_path: Path) -> None:
     assert f"mine.py:7, in `{quoted}`: the truth of an array is not known" in " ".join(text.split())
 
 
-def test_a_signature_at_the_command_line(tmp_path: Path) -> None:
+def test_command_line_reports_a_wrong_signature(tmp_path: Path) -> None:
     text = IN_A_FILE.replace("step(self, x, h)", "step(self, x, state)")
     (tmp_path / "mine.py").write_text(text, encoding="utf-8")
     result = zoo_command("check", "mine.py:Mine", cwd=tmp_path)

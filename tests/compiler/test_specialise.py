@@ -29,7 +29,7 @@ def worked_out(nodes, given):
 
 
 @pytest.mark.parametrize("name", [*CELLS, "lstm+zoneout"])
-def test_what_is_settled_has_the_same_values(name):
+def test_specialised_graph_has_the_same_values(name):
     numbers = case(zoo.Recurrent(name, 3, 8, dtype="float64", seed=1), 1, 1)
     cell = numbers.rnn.cell
     arrays = {key.removeprefix("l0."): v for key, v in {**numbers.rnn.params, **numbers.rnn.buffers}.items()}
@@ -46,12 +46,12 @@ def test_what_is_settled_has_the_same_values(name):
     assert set(shared) == {node for node in nodes if node.level == Level.ONCE}
 
 
-def test_what_is_told_becomes_a_number_and_what_is_not_stays_an_input():
+def test_constant_inputs_are_folded_and_others_stay():
     equations = trace_step(zoo.get_cell("ctrnn"))
     told = specialise(equations, {"I": 3, "H": 4}, {"dt": 0.5})
     assert (dict(told.inputs), set(specialise(equations, {"I": 3, "H": 4}, {}).inputs)) == ({}, {"dt"})
 
 
-def test_what_only_the_derivative_sees_is_gone():
+def test_derivative_markers_are_removed():
     equations = specialise(trace_step(zoo.get_cell("lif")), {"I": 3, "H": 4}, {})
     assert not {"with_derivative", "stop_gradient"} & {node.op for node in ancestors(equations.outputs)}

@@ -176,7 +176,7 @@ every_cell = pytest.mark.parametrize("name", CELLS)
 
 
 @every_cell
-def test_both_passes_of_numbers_and_tokens(name: str) -> None:
+def test_both_passes_of_floats_and_tokens(name: str) -> None:
     checks.check(checks.trial(CELLS[name]))
 
 
@@ -197,7 +197,7 @@ def test_two_layers_and_gradient_checkpointing(name: str, tokens: bool) -> None:
 
 
 @every_cell
-def test_the_walk(name: str) -> None:
+def test_decode_step_equals_the_forward_pass(name: str) -> None:
     case = checks.trial(CELLS[name], batch=1)
     expected, _ = case.reference(case.x)
     params, _, state = case._arguments(case.x, "float64")
@@ -211,7 +211,7 @@ def test_the_walk(name: str) -> None:
 
 
 @every_cell
-def test_the_graph_names_what_the_loop_carries(name: str) -> None:
+def test_explanation_names_the_carried_gradients(name: str) -> None:
     cell, found = CELLS[name], explain(CELLS[name])
     carried = {f"d{state}" for state in cell.states if state != "n"}
     equations = [each for section in found.backward for work in section.work for each in _equations(work)]
@@ -222,14 +222,14 @@ def _equations(work: Any) -> tuple[Any, ...]:
     return work.equations if hasattr(work, "equations") else (work.equation,)
 
 
-def test_compiled_passes() -> None:
+def test_compiled_passes_equal_interpreted_passes() -> None:
     case = checks.trial(CELLS["a_product_of_the_state_and_a_sum"])
     found = case.both_passes(case.x, "float32")
     with checks.interpreted(case):
         checks.assert_same(found, case.both_passes(case.x), "compiled", 1e-5)
 
 
-def test_a_step_that_passes_no_gradient_back() -> None:
+def test_step_without_gradient_of_its_state() -> None:
     cell = _stopped()
     rnn = zoo.Recurrent(cell, 3, 4, dtype="float64")
     with pure_python():
@@ -251,20 +251,20 @@ def _stopped() -> zoo.Cell:
 @pytest.mark.parametrize(
     "name", ["no_recurrence", "a_copy_of_a_state_that_is_not_read", "states_that_are_one"]
 )
-def test_the_law_on_nan_leaves_out_states_that_are_not_read(name: str) -> None:
+def test_nan_law_skips_states_that_are_not_read(name: str) -> None:
     (law,) = (check for check in CELL_CHECKS if check.__name__ == "check_nan")
     with pure_python():
         run_checks(CELLS[name], [law])
 
 
-def test_a_new_state_made_of_parameters_is_traced() -> None:
+def test_new_state_of_parameters_is_traced() -> None:
     rnn = zoo.Recurrent(CELLS["a_state_that_is_a_parameter"], 3, 4, dtype="float64")
     with pure_python():
         rnn.forward(np.ones((5, 2, 3)), trace=["h"])
     np.testing.assert_array_equal(rnn.trace["l0.h"], np.broadcast_to(rnn.params["l0.b"], (5, 2, 4)))
 
 
-def test_a_layer_of_discrete_states_has_no_jacobian() -> None:
+def test_discrete_states_have_no_jacobian() -> None:
     rnn = zoo.Recurrent(CELLS["a_counter_alone"], 3, 4)
     with pure_python(), pytest.raises(UsageError, match="has discrete states only"):
         jacobian(rnn, np.ones((5, 2, 3)))

@@ -416,7 +416,7 @@ def structure_cell(shapes: dict[str, str], expression: Any) -> zoo.Cell:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_code_equals_numpy_and_gradients_equal_differences(name: str) -> None:
+def test_code_equals_numpy_and_vjp_equals_differences(name: str) -> None:
     shapes, expression = CASES[name]
     cell = structure_cell(shapes, expression)
     checks.check(checks.trial(cell, sizes=(3, 4)))
@@ -475,7 +475,7 @@ FORMULAS: dict[str, Formula] = {
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_a_gradient_is_that_of_its_formula(name: str) -> None:
+def test_gradient_equals_its_formula(name: str) -> None:
     value, function, formula = FORMULAS[name]
 
     def step(self: Any, x: Any, v: Any) -> Any:
@@ -524,7 +524,7 @@ def taken(array: SymbolicArray, key: slice) -> list[int]:
 
 
 @pytest.mark.parametrize("length", range(1, 8))
-def test_every_slice_takes_the_entries_that_numpy_takes(length: int) -> None:
+def test_slices_equal_numpy(length: int) -> None:
     ends = [None, *range(-length, length + 1)]
     for start, stop, step in itertools.product(ends, ends, [None, *range(-4, 0), *range(1, 5)]):
         key, expected = slice(start, stop, step), list(range(length))[start:stop:step]
@@ -537,13 +537,13 @@ def test_every_slice_takes_the_entries_that_numpy_takes(length: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (2, 5), (5, 2), (1, 4), (4, 1)])
-def test_every_diagonal_takes_the_entries_that_numpy_takes(shape: tuple[int, int]) -> None:
+def test_diagonals_equal_numpy(shape: tuple[int, int]) -> None:
     numbers = np.arange(shape[0] * shape[1]).reshape(shape)
     for k in range(1 - shape[0], shape[1]):
         assert places(np.diag(leaf(*shape), k).node) == np.diag(numbers, k).tolist()
 
 
-def test_sizes_that_a_step_does_not_divide_are_refused() -> None:
+def test_indivisible_sizes_raise() -> None:
     cell = structure_cell({"v": "H", "W": "I H"}, lambda s: s.v[::2] + s.v[1::2] + (s.x @ s.W).sum())
     assert zoo.Recurrent(cell, 3, 6).output_size == 3
     with pytest.raises(
@@ -581,7 +581,7 @@ class Rotating(zoo.Cell):
         return zoo.Output(y, z, np.tanh(h + z.imag * np.where(h > 0, z, 1j).real))
 
 
-def test_complex_arrays() -> None:
+def test_complex_arrays_equal_numpy() -> None:
     checks.check(checks.trial(Rotating()))
     checks.check(checks.trial(Rotating(), sizes=(1, 1), steps=1, batch=1))
 
@@ -621,7 +621,7 @@ COMPILED = [
 ]
 
 
-def test_compiled() -> None:
+def test_compiled_passes_equal_interpreted_passes() -> None:
     case = checks.trial(many(COMPILED))
     with checks.interpreted(case):
         expected = case.both_passes(case.x)

@@ -125,11 +125,11 @@ WRITTEN: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_it_means_what_numpy_makes_of_it(name: str) -> None:
+def test_traced_step_equals_numpy(name: str) -> None:
     check(cell(of(WRITTEN[name])))
 
 
-def test_lengths_are_numbers_where_numbers_are_asked_for() -> None:
+def test_lengths_convert_to_numbers() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         n = h.shape[-1]
         a = x @ self.W / np.sqrt(x.shape[0]) + h @ self.U / n**0.5
@@ -138,7 +138,7 @@ def test_lengths_are_numbers_where_numbers_are_asked_for() -> None:
     check(cell(step))
 
 
-def test_a_comparison_of_lengths_that_always_holds_has_an_answer() -> None:
+def test_comparison_of_lengths_that_always_holds() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         n = h.shape[0]
         known = n > 0 and n >= 1 and n != 0 and n + 1 > n and 2 * n == n + n and not n < 1
@@ -150,7 +150,7 @@ def test_a_comparison_of_lengths_that_always_holds_has_an_answer() -> None:
 # States, parameters and outputs of every kind.
 
 
-def test_complex_numbers() -> None:
+def test_complex_numbers_equal_numpy() -> None:
     def step(self: Any, x: Any, h: Any, c: Any) -> Any:
         c = np.exp(1j * self.g) * c * 0.5 + 0.3 * (h @ self.V) + x @ self.W
         c = c / (1 + abs(c))
@@ -164,7 +164,7 @@ def test_complex_numbers() -> None:
     check(cell(step, **members))
 
 
-def test_a_real_value_fits_a_complex_state() -> None:
+def test_real_value_fits_a_complex_state() -> None:
     check(
         cell(
             lambda self, x, h, c: (np.tanh(x @ self.W + h @ self.U + c.real), h),
@@ -173,7 +173,7 @@ def test_a_real_value_fits_a_complex_state() -> None:
     )
 
 
-def test_a_magnitude_of_zero_has_no_gradient() -> None:
+def test_zero_magnitude_has_zero_gradient() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         return zoo.Output(np.tanh(x @ self.W + h @ self.U) * np.linalg.norm(h) + np.abs(h + 1j * h), h * 0.5)
 
@@ -183,7 +183,7 @@ def test_a_magnitude_of_zero_has_no_gradient() -> None:
     np.testing.assert_allclose(dh, 0.5 * case.dlast[0])
 
 
-def test_a_delay_line_of_length_one() -> None:
+def test_delay_line_of_length_one() -> None:
     def step(self: Any, x: Any, h: Any, line: Any) -> Any:
         return np.tanh(x @ self.W + h @ self.U + line[0]), np.concatenate([line[1:], h[None]])
 
@@ -191,7 +191,7 @@ def test_a_delay_line_of_length_one() -> None:
     check(type(cell(step, line=zoo.State("k", "H"), k=zoo.Option(1)))(k=3))
 
 
-def test_options_choose_what_is_compiled() -> None:
+def test_options_choose_the_compiled_branch() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         a = x @ self.W
         for _ in range(self.depth):
@@ -220,11 +220,11 @@ def helper(a: Any, b: Any) -> Any:
     return np.tanh(a) * GAIN + b
 
 
-def test_a_function_of_the_module() -> None:
+def test_step_calls_a_module_function() -> None:
     check(cell(lambda self, x, h: helper(x @ self.W, h @ self.U)))
 
 
-def test_a_method_and_an_attribute() -> None:
+def test_step_uses_a_method_and_an_attribute() -> None:
     class Base(zoo.Cell, abstract=True):
         """A base."""
 
@@ -255,7 +255,7 @@ def test_a_method_and_an_attribute() -> None:
     check(Further())
 
 
-def test_a_closure() -> None:
+def test_step_uses_a_closure() -> None:
     scale = 0.25
 
     def made(factor: float) -> Step:
@@ -267,7 +267,7 @@ def test_a_closure() -> None:
     check(cell(made(2.0)))
 
 
-def test_a_decorated_step() -> None:
+def test_decorated_step_is_traced() -> None:
     def halved(step: Step) -> Step:
         @functools.wraps(step)
         def wrapper(*args: Any) -> Any:
@@ -296,7 +296,7 @@ class Typed(zoo.Cell):
 """
 
 
-def test_a_cell_without_a_source() -> None:
+def test_cell_without_source_is_traced() -> None:
     members: dict[str, Any] = {"zoo": zoo, "np": np, "CARD": CARD, "__name__": "prompt"}
     exec(compile(WITHOUT_SOURCE, "<stdin>", "exec"), members)
     check(members["Typed"]())
@@ -319,7 +319,7 @@ def two_gates() -> zoo.Cell:
     return cell(lstm, W=zoo.Param("I", "2H"), U=zoo.Param("H", "2H"), c=zoo.State("H"))
 
 
-def test_values_have_the_names_of_the_author() -> None:
+def test_values_keep_the_authors_names() -> None:
     equations = trace_step(two_gates())
     names = set(equations.names.values())
     assert {"gates", "i", "f", "c", "lambda_"} <= names
@@ -327,7 +327,7 @@ def test_values_have_the_names_of_the_author() -> None:
     assert equations.names[equations.new_states["c"]] == "c"
 
 
-def test_complex_values_have_names_too() -> None:
+def test_complex_values_keep_the_authors_names() -> None:
     def step(self: Any, x: Any, h: Any) -> Any:
         turned = (x @ self.W + h @ self.U) * np.exp(1j * h)
         return turned.real + turned.imag
@@ -335,7 +335,7 @@ def test_complex_values_have_names_too() -> None:
     assert {"turned_re", "turned_im"} <= set(trace_step(cell(step)).names.values())
 
 
-def test_other_tracers_are_back_afterwards() -> None:
+def test_other_trace_functions_are_restored() -> None:
     seen = []
 
     def tracer(frame: FrameType, event: str, arg: Any) -> None:
@@ -354,7 +354,7 @@ def test_other_tracers_are_back_afterwards() -> None:
     assert "helper" in seen
 
 
-def test_other_tracers_are_back_after_an_error() -> None:
+def test_other_trace_functions_are_restored_after_errors() -> None:
     def tracer(frame: FrameType, event: str, arg: Any) -> None: ...
 
     before = sys.gettrace()
@@ -368,7 +368,7 @@ def test_other_tracers_are_back_after_an_error() -> None:
     assert found is tracer
 
 
-def test_a_debugger_that_starts_in_step_stays() -> None:
+def test_trace_function_set_in_step_stays() -> None:
     def tracer(frame: FrameType, event: str, arg: Any) -> None: ...
 
     def step() -> None:
@@ -397,7 +397,7 @@ def test_other_threads_are_not_traced() -> None:
     assert found == [None]
 
 
-def test_cells_are_read_in_several_threads() -> None:
+def test_cells_are_traced_in_several_threads() -> None:
     sources: list[str] = []
 
     def work() -> None:

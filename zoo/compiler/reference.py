@@ -1,4 +1,4 @@
-"""A cell's ``step`` on plain NumPy arrays: slow, plain, and what the derived kernels must equal."""
+"""A cell's ``step`` on NumPy arrays: the slow reference that derived kernels must equal."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ Arrays = Mapping[str, Array]
 def run_step(
     cell: Cell, arrays: Arrays, x: Array, state: Arrays, inputs: Arrays
 ) -> tuple[Array, dict[str, Array]]:
-    """One step of one row: the output, and the new states under their names.
+    """Run one step of one sequence; return the output and the new states by name.
 
     Args:
         cell: A cell with a ``step``.
         arrays: Parameters and buffers by name, as they are stored.
         x: ``(I,)``.
-        state: States of the row, as they are stored.
-        inputs: Inputs of the row beside x.
+        state: States by name, as they are stored.
+        inputs: Auxiliary inputs by name.
     """
     declared = {**cell.params, **cell.buffers, **cell.states}
-    bound = cell.with_arrays({name: _seen(value, declared[name].complex) for name, value in arrays.items()})
-    before = [_seen(state[name], declared[name].complex) for name in cell.states]
-    result = bound.step(_seen(x), *before, *(_seen(inputs[name]) for name in cell.inputs))
+    bound = cell.with_arrays(
+        {name: _to_user_view(value, declared[name].complex) for name, value in arrays.items()}
+    )
+    before = [_to_user_view(state[name], declared[name].complex) for name in cell.states]
+    result = bound.step(_to_user_view(x), *before, *(_to_user_view(inputs[name]) for name in cell.inputs))
     after = (
         result.states if isinstance(result, Output) else result if isinstance(result, tuple) else (result,)
     )
     y = result.y if isinstance(result, Output) else after[0]
     new = {
-        name: _stored(value, declared[name].complex) for name, value in zip(cell.states, after, strict=True)
+        name: _to_storage(value, declared[name].complex)
+        for name, value in zip(cell.states, after, strict=True)
     }
     return np.asarray(y), new
 
@@ -42,14 +45,14 @@ def run_step(
 def run_sequence(
     cell: Cell, arrays: Arrays, x: Array, state: Arrays, inputs: Arrays | None = None
 ) -> tuple[Array, dict[str, Array]]:
-    """A whole sequence, row by row and step by step.
+    """Run a batch, sequence by sequence and step by step.
 
     Args:
         cell: A cell with a ``step``.
         arrays: Parameters and buffers by name.
         x: Floats ``(T, B, I)``; tokens as one-hot rows.
         state: States before the first step, ``(B, ...)``.
-        inputs: Inputs beside x, ``(T, B, ...)``.
+        inputs: Auxiliary inputs, ``(T, B, ...)``.
 
     Returns:
         Outputs ``(T, B, ·)`` and the states after the last step.
@@ -69,13 +72,13 @@ def run_sequence(
     return y, {name: np.stack([now[name] for now in last]) for name in state}
 
 
-def _seen(value: Array, is_complex: bool = False) -> Array:
-    """An array as ``step`` sees it: not to be written to, and two planes of real numbers are complex ones."""
-    seen = value[0] + 1j * value[1] if is_complex else np.asarray(value)[...]
-    seen.flags.writeable = False
-    return seen
+def _to_user_view(value: Array, is_complex: bool = False) -> Array:
+    """An array for ``step``: read-only, with two planes of real numbers as complex numbers."""
+    view = value[0] + 1j * value[1] if is_complex else np.asarray(value)[...]
+    view.flags.writeable = False
+    return view
 
 
-def _stored(value: Any, is_complex: bool) -> Array:
+def _to_storage(value: Any, is_complex: bool) -> Array:
     value = np.asarray(value)
     return np.stack([value.real, value.imag]) if is_complex else value
