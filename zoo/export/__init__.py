@@ -1,4 +1,4 @@
-"""Models for programs that know nothing of zoo: ONNX graphs, and C.
+"""Export of models to ONNX and C.
 
 >>> zoo.export.to_onnx(model, "model.onnx")
 >>> zoo.export.to_c(model, "model.c")

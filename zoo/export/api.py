@@ -1,7 +1,4 @@
-"""Files that are written whole, and none over another that nobody asked to replace.
-
-From a model to files.
-"""
+"""Export of models to ONNX and C files, which are written whole and never overwrite others unasked."""
 
 from __future__ import annotations
 
@@ -22,10 +19,10 @@ from zoo.storage.atomic import write_bytes
 
 
 def check_writable(paths: list[Path], force: bool) -> None:
-    """Refuse to write over what is there.
+    """Check that files can be written.
 
     Raises:
-        UsageError: if a file is there and ``force`` is not given, or the directory is not there.
+        UsageError: if a file exists and ``force`` is not given, or the directory does not exist.
     """
     as_bool(force, "export: force")
     for path in paths:
@@ -40,7 +37,7 @@ def check_writable(paths: list[Path], force: bool) -> None:
 
 
 def write_files(texts: Mapping[Path, bytes]) -> None:
-    """Write files, each whole or not at all.
+    """Write files, each atomically.
 
     Raises:
         CheckpointError: if one cannot be written.
@@ -49,21 +46,21 @@ def write_files(texts: Mapping[Path, bytes]) -> None:
         write_bytes(path, data)
 
 
-# What may stand in an #include without meaning something else.
+# Characters without a special meaning in an #include.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """What was written as ONNX.
+    """An exported ONNX file.
 
     Args:
         path: The file.
         bytes: Its size.
         opset: The version of ONNX's operators.
-        operators: Those that are used, sorted.
-        inputs: Names of the graph's inputs, the one that is read at every step first.
-        outputs: Names of its outputs, in the order in which the states among them go in again.
+        operators: The operators that it uses, sorted.
+        inputs: Names of the graph's inputs; the first is read at every step.
+        outputs: Names of its outputs, with the states in the order of the inputs.
     """
 
     path: Path
@@ -76,12 +73,12 @@ class OnnxFile:
 
 @dataclass(frozen=True)
 class CFiles:
-    """What was written as C.
+    """Exported C files.
 
     Args:
         source: The source file.
         header: The header.
-        prefix: What all names begin with that others see.
+        prefix: Prefix of all public names.
         sizes: Bytes of ``weights``, the constants; ``states``, one struct for each sequence; and
             ``scratch``, on the stack while a step runs.
     """
@@ -101,20 +98,19 @@ def to_onnx(
 ) -> OnnxFile:
     """Write a model as an ONNX graph.
 
-    The input is ``tokens`` or ``x``; the output is ``logits`` of what a softmax or sigmoid is meant for, else
-    ``y``. A state ``l0.h (B, H)`` goes in under its name and comes out as ``l0.h.next``. Batch and time are
-    dynamic. Learned first states are told in the metadata, as ``zoo.initial``.
+    The input is ``tokens`` or ``x``. The output is ``logits`` if a softmax or sigmoid follows, else ``y``. A
+    state ``l0.h (B, H)`` is an input of that name and an output ``l0.h.next``. Batch and time are dynamic.
+    The metadata hold learned initial states as ``zoo.initial``.
 
     Args:
-        model: What is exported, in its own dtype.
+        model: The model, exported in its dtype.
         path: The file.
         step: One step, ``(B, ...)``, for streaming; otherwise a whole sequence, ``(T, B, ...)``.
-        tokens: Whether the input is tokens, not features; that of a language model is.
-        force: Whether a file that is there may be replaced.
+        tokens: Whether the input is tokens, not features; always true for a language model.
+        force: Whether an existing file may be replaced.
 
     Raises:
-        UsageError: if the package onnx is not installed, the model is none or cannot be exported, or the file
-            is there already.
+        UsageError: if the package onnx is not installed, the model cannot be exported, or the file exists.
         DefinitionError: if a cell's step cannot be compiled.
         CheckpointError: if the file cannot be written.
     """
@@ -136,20 +132,19 @@ def to_c(
     tokens: bool | None = None,
     force: bool = False,
 ) -> CFiles:
-    """Write a model as a C99 source file and, beside it, its header.
+    """Write a model as a C99 source file and its header.
 
-    They need nothing but the mathematical library, and allocate nothing.
+    They need only the mathematical library, and allocate no memory.
 
     Args:
-        model: What is exported, in its own dtype.
+        model: The model, exported in its dtype.
         path: The source file, ``NAME.c``; the header is ``NAME.h``.
-        name: What all names begin with; after the file if not given.
-        tokens: Whether the input is a token, not features; that of a language model is.
-        force: Whether files that are there may be replaced.
+        name: Prefix of all public names; by default from the name of the file.
+        tokens: Whether the input is a token, not features; always true for a language model.
+        force: Whether existing files may be replaced.
 
     Raises:
-        UsageError: if the model is none or cannot be exported, the name will not do, or a file is there
-            already.
+        UsageError: if the model cannot be exported, the name is invalid, or a file exists.
         DefinitionError: if a cell's step cannot be compiled.
         CheckpointError: if a file cannot be written.
     """

@@ -1,4 +1,4 @@
-"""What is exported: layers with their numbers, what they read, and what reads them."""
+"""The exported model: layers with their arrays, the readout, and metadata."""
 
 from __future__ import annotations
 
@@ -26,126 +26,125 @@ AnyModel: TypeAlias = LanguageModel | SequenceModel | Recurrent
 
 @dataclass(frozen=True)
 class DirectionExport:
-    """One layer of what is exported.
+    """One direction of a layer.
 
     Args:
-        layer: Cell, sizes, direction of time, and names of the arrays.
-        arrays: Parameters and buffers under the cell's own names.
-        initial: Learned states before the first step under the cell's own names.
-        told: Inputs beside x that are one number: noise at its expectation, and what nobody gives.
-        dtype: Of all numbers.
+        spec: Cell, sizes, direction of time, and names of the arrays.
+        arrays: Parameters and buffers by the cell's names.
+        initial: Learned initial states by the cell's names.
+        constant_inputs: Auxiliary inputs that are one number: noise at its expectation, and defaults.
+        dtype: Data type of the model.
     """
 
-    layer: Direction
+    spec: Direction
     arrays: Mapping[str, Array]
     initial: Mapping[str, Array]
-    told: Mapping[str, float]
+    constant_inputs: Mapping[str, float]
     dtype: np.dtype[Any]
 
     @property
     def name(self) -> str:
-        """``l0`` or ``l0.reverse``: what stands in front of the names of its arrays."""
-        return self.layer.prefix.removesuffix(".")
+        """``l0`` or ``l0.reverse``: the prefix of the names of its arrays."""
+        return self.spec.prefix.removesuffix(".")
 
     @cached_property
     def step_graph(self) -> StepGraph:
-        """Its step in numbers."""
-        layer = self.layer
-        sizes = {"I": layer.input_size, "H": layer.hidden_size}
-        return specialise(trace_step(layer.cell), sizes, self.told)
+        """The step, specialised to the sizes."""
+        sizes = {"I": self.spec.input_size, "H": self.spec.hidden_size}
+        return specialise(trace_step(self.spec.cell), sizes, self.constant_inputs)
 
-    def shared(self, outputs: Iterable[Node]) -> dict[Node, Array]:
-        """The values that parameters alone decide, of those that some values depend on.
+    def folded(self, outputs: Iterable[Node]) -> dict[Node, Array]:
+        """Values that depend on parameters alone, among the ancestors of some outputs.
 
         Args:
-            outputs: Of :attr:`equations`, or of what they were rewritten to.
+            outputs: Nodes of :attr:`step_graph`, or of a graph made of it.
         """
         return fold_parameters(outputs, self.arrays, self.dtype)
 
     def states(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each state under the cell's own name."""
-        return {_cell_name(self.layer, name): shape for name, shape in self.layer.states.items()}
+        """The shape of each state by the cell's name."""
+        return {_cell_name(self.spec, name): shape for name, shape in self.spec.states.items()}
 
 
 @dataclass(frozen=True)
 class LayerExport:
-    """A floor of what is exported: one layer, or one for each direction of time.
+    """A layer: one direction, or two.
 
     Args:
-        parts: The layers.
-        floor: Sizes, and whether the input is added to the output.
+        directions: The directions.
+        spec: Sizes, and whether the input is added to the output.
     """
 
-    parts: tuple[DirectionExport, ...]
-    floor: Layer
+    directions: tuple[DirectionExport, ...]
+    spec: Layer
 
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """What is exported.
+    """The model that is exported.
 
     Args:
-        stages: The floors, each reading the output of the one below.
-        dtype: Of all numbers.
+        layers: The layers, each reading the output of the one before.
+        dtype: Data type of the model.
         tokens: Whether the input is tokens.
-        inputs: The shape of each input beside x that is given at every step.
-        readout: ``Why`` and ``by``; None if the output of the last floor is what is wanted.
-        output: What the output is called: ``y``, or ``logits`` of what a softmax or sigmoid is meant for.
-        vocabulary: What tokens stand for; None if nobody says.
-        facts: What else there is to say of it, as JSON has it.
+        inputs: The shape of each auxiliary input that is given at every step.
+        readout: ``Why`` and ``by``; None if the output is that of the last layer.
+        output: Name of the output: ``logits`` if a softmax or sigmoid follows, else ``y``.
+        vocabulary: Symbols of the tokens, if known.
+        metadata: Cell, options and sizes, as JSON values.
     """
 
-    stages: tuple[LayerExport, ...]
+    layers: tuple[LayerExport, ...]
     dtype: np.dtype[Any]
     tokens: bool
     inputs: Mapping[str, tuple[int, ...]]
     readout: tuple[Array, Array] | None
     output: str
     vocabulary: Vocabulary | None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def parts(self) -> tuple[DirectionExport, ...]:
-        """All layers, floor by floor."""
-        return tuple(part for stage in self.stages for part in stage.parts)
+    def directions(self) -> tuple[DirectionExport, ...]:
+        """All directions, layer by layer."""
+        return tuple(direction for layer in self.layers for direction in layer.directions)
 
     @property
     def input_size(self) -> int:
         """Features of the input, or number of different tokens."""
-        return self.stages[0].floor.input_size
+        return self.layers[0].spec.input_size
 
     @property
     def output_size(self) -> int:
-        """Features of the output, or scores."""
-        return self.stages[-1].floor.output_size if self.readout is None else int(self.readout[1].size)
+        """Features of the output, or number of logits."""
+        return self.layers[-1].spec.output_size if self.readout is None else int(self.readout[1].size)
 
     @property
     def states(self) -> dict[str, tuple[int, ...]]:
         """The shape of each state, ``l0.h`` and so on, without the batch axis."""
-        return {name: shape for part in self.parts for name, shape in part.layer.states.items()}
+        return {name: shape for each in self.directions for name, shape in each.spec.states.items()}
 
-    def check_streams(self, what: str) -> None:
-        """Refuse what cannot go step by step.
+    def check_streamable(self, target: str) -> None:
+        """Check that the model can run step by step.
 
         Raises:
-            UsageError: if some layer reads from the end of the sequence.
+            UsageError: if a layer reads the sequence backwards.
         """
-        if any(part.layer.reverse for part in self.parts):
+        if any(direction.spec.reverse for direction in self.directions):
             raise UsageError(
-                f"export: {what} goes from step to step, and bidirectional layers read a sequence from its "
+                f"export: {target} goes from step to step, and bidirectional layers read a sequence from its "
                 f"end too; export the graph of whole sequences (ONNX without --step)."
             )
 
 
 def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
-    """What there is to export of a model.
+    """Collect what is exported of a model.
 
     Args:
         model: A language model, a sequence model, or recurrent layers.
-        tokens: Whether the input is tokens, not features; language models read nothing else.
+        tokens: Whether the input is tokens, not features; language models accept only tokens.
 
     Raises:
-        UsageError: if it is none of these, or a cell states no step.
+        UsageError: if it is none of these, or a cell has no step.
         DefinitionError: if a cell's step cannot be compiled.
     """
     if not isinstance(model, LanguageModel | SequenceModel | Recurrent):
@@ -157,7 +156,7 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
         raise UsageError("export: a language model reads tokens; leave out tokens=False.")
     inputs = _runtime_inputs(model.stack) if isinstance(model, Recurrent) else {}
     return ExportedModel(
-        tuple(LayerExport(_directions(model, floor, inputs), floor) for floor in model.stack.layers),
+        tuple(LayerExport(_directions(model, layer, inputs), layer) for layer in model.stack.layers),
         model.dtype,
         isinstance(model, LanguageModel) or bool(tokens),
         inputs,
@@ -169,28 +168,28 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
 
 
 def _runtime_inputs(stack: Stack) -> dict[str, tuple[int, ...]]:
-    """The inputs beside x that are given at every step: all but noise."""
+    """The auxiliary inputs that are given at every step: all but noise."""
     given = {name for name, each in stack.inputs.items() if not isinstance(each, Noise)}
     return {name: shape for name, shape in stack.input_shapes.items() if name in given}
 
 
-def _directions(model: AnyModel, floor: Layer, inputs: Mapping[str, Any]) -> tuple[DirectionExport, ...]:
-    return tuple(_direction(model, layer, inputs) for layer in floor.directions)
+def _directions(model: AnyModel, layer: Layer, inputs: Mapping[str, Any]) -> tuple[DirectionExport, ...]:
+    return tuple(_direction(model, spec, inputs) for spec in layer.directions)
 
 
-def _direction(model: AnyModel, layer: Direction, inputs: Mapping[str, Any]) -> DirectionExport:
-    cell = layer.cell
+def _direction(model: AnyModel, spec: Direction, inputs: Mapping[str, Any]) -> DirectionExport:
+    cell = spec.cell
     if not cell.has_step():
         raise UsageError(
             f"{cell.label()}: it brings its own kernels and states no step, and a step is what is exported; "
             f"add `def step(self, x, ...)` with the same equations."
         )
-    held = {**model.params, **model.buffers}
-    arrays = {_cell_name(layer, name): held[name].copy() for name in layer.arrays}
-    learned = {state: held[name].copy() for name, state in model.stack.learned.items()}
-    initial = {_cell_name(layer, name): learned[name] for name in layer.states if name in learned}
-    told = {name: each.value(cell.options) for name, each in cell.inputs.items() if name not in inputs}
-    return DirectionExport(layer, arrays, initial, told, model.dtype)
+    all_arrays = {**model.params, **model.buffers}
+    arrays = {_cell_name(spec, name): all_arrays[name].copy() for name in spec.arrays}
+    learned = {state: all_arrays[name].copy() for name, state in model.stack.learned.items()}
+    initial = {_cell_name(spec, name): learned[name] for name in spec.states if name in learned}
+    constants = {name: each.value(cell.options) for name, each in cell.inputs.items() if name not in inputs}
+    return DirectionExport(spec, arrays, initial, constants, model.dtype)
 
 
 def _metadata(model: AnyModel) -> dict[str, Any]:
@@ -210,6 +209,6 @@ def _metadata(model: AnyModel) -> dict[str, Any]:
     }
 
 
-def _cell_name(layer: Direction, name: str) -> str:
-    """A layer's name for an array as the cell has it."""
-    return name.removeprefix(layer.prefix)
+def _cell_name(spec: Direction, name: str) -> str:
+    """The cell's name of an array."""
+    return name.removeprefix(spec.prefix)

@@ -31,16 +31,16 @@ class DecodeEmitter(PassEmitter):
         zero_biases: Zeros for input projections without a bias.
     """
 
-    def __init__(self, derivation: StepGradient, schedule: PassSchedule) -> None:
-        super().__init__("decode", derivation.step_graph, schedule, ("kept", "prepare", "advance"))
+    def __init__(self, step_gradient: StepGradient, schedule: PassSchedule) -> None:
+        super().__init__("decode", step_gradient.step_graph, schedule, ("kept", "prepare", "advance"))
         self.input_weights: dict[Node, str] = {}
         self.zero_biases: dict[str, Node] = {}
-        equations, names = self.step_graph, self.leaf_names
-        for name, node in {**equations.params, **equations.buffers}.items():
+        step_graph, names = self.step_graph, self.leaf_names
+        for name, node in {**step_graph.params, **step_graph.buffers}.items():
             self.bind(node, names["{}", name], Storage.SHARED)
-        for name, node in equations.states.items():
+        for name, node in step_graph.states.items():
             self.bind(node, names["{}_before", name], Storage.BATCH)
-        for name, node in {**equations.inputs, "x": equations.x}.items():
+        for name, node in {**step_graph.inputs, "x": step_graph.x}.items():
             self.bind(node, names["{}_all", name], Storage.BATCH)
 
     def _write_item(self, writer: Writer, item: Item, section: str) -> None:
@@ -75,14 +75,14 @@ class DecodeEmitter(PassEmitter):
         return [*writer.lines, *lines]
 
 
-def decode_source(derivation: StepGradient, schedule: PassSchedule) -> list[list[str]]:
+def decode_source(step_gradient: StepGradient, schedule: PassSchedule) -> list[list[str]]:
     """The two functions of the decoding step, ``prepare`` and ``advance``.
 
     ``prepare(params, x, state[, inputs])`` allocates all arrays and returns the output array and the
     arguments of ``advance``. ``advance`` reads x, writes the output, and leaves the new states where the next
     step reads them.
     """
-    emitter = DecodeEmitter(derivation, schedule)
+    emitter = DecodeEmitter(step_gradient, schedule)
     once, step = emitter.section("once"), emitter.section("step")
     constants = constant_arrays(emitter)
     advance = emitter.with_prologue([*_dense_input(emitter, step), *step, *_copy_states(emitter)])

@@ -21,7 +21,7 @@ class EmitContext(StorageMap):
 
     Args:
         name: Name of the kernel.
-        equations: The traced step.
+        step_graph: The traced step.
         schedule: The pass.
         taken: Reserved names.
         by_blocks: Whether the kernel runs block after block of steps, and allocates arrays for one block.
@@ -41,20 +41,20 @@ class EmitContext(StorageMap):
     def __init__(
         self,
         name: str,
-        equations: StepGraph,
+        step_graph: StepGraph,
         schedule: PassSchedule,
         taken: Collection[str] = (),
         by_blocks: bool = False,
     ) -> None:
-        super().__init__(equations, schedule, Names())
+        super().__init__(step_graph, schedule, Names())
         self.name, self.by_blocks = name, by_blocks
         if by_blocks:
             self.caller_time, self.local_time = BLOCK_OF_ALL, BLOCK
         self.names.taken |= {name + suffix for name in (*taken, "dy", "dx") for suffix in ARRAY_SUFFIXES}
         self.leaf_names = {
-            key: self.names.fresh(key[0].format(key[1]), ARRAY_SUFFIXES) for key in _leaf_patterns(equations)
+            key: self.names.fresh(key[0].format(key[1]), ARRAY_SUFFIXES) for key in _leaf_patterns(step_graph)
         }
-        self.numbers = NumberVars(self.names, _option_names(equations))
+        self.numbers = NumberVars(self.names, _option_names(step_graph))
         self.loops: list[list[str]] = []
         self.zeroed: set[str] = set()
         self.assigned: set[str] = set()
@@ -96,18 +96,18 @@ class EmitContext(StorageMap):
         return self.packed[w]
 
 
-def _leaf_patterns(equations: StepGraph) -> Iterator[tuple[str, str]]:
+def _leaf_patterns(step_graph: StepGraph) -> Iterator[tuple[str, str]]:
     """Patterns of names with the declared name they are for; the plain names come first."""
-    yield from (("{}", name) for name in (*equations.params, *equations.buffers, *equations.inputs))
-    for name in equations.states:
+    yield from (("{}", name) for name in (*step_graph.params, *step_graph.buffers, *step_graph.inputs))
+    for name in step_graph.states:
         yield from ((form, name) for form in ("{}_0", "{}_before", "d{}", "d{}_new", "dlast_{}"))
-    yield from (("{}_all", name) for name in (*equations.inputs, "x"))
+    yield from (("{}_all", name) for name in (*step_graph.inputs, "x"))
 
 
-def _option_names(equations: StepGraph) -> dict[str, str]:
+def _option_names(step_graph: StepGraph) -> dict[str, str]:
     """Names of options by the text of their number, where only one option has it."""
     names_by_text: dict[str, list[str]] = {}
-    for name, value in equations.cell.options.items():
+    for name, value in step_graph.cell.options.items():
         if isinstance(value, float):
             names_by_text.setdefault(repr(value), []).append(name)
     return {text: names[0] for text, names in names_by_text.items() if len(names) == 1}

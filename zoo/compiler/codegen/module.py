@@ -35,34 +35,34 @@ def as_tuple(parts: list[str]) -> str:
 
 def unpack_arguments(emitter: PassEmitter) -> list[str]:
     """The lines that unpack parameters, states and auxiliary inputs."""
-    writer, equations, names = Writer(), emitter.step_graph, emitter.leaf_names
-    writer.line(unpack([names["{}", name] for name in (*equations.params, *equations.buffers)], "params"))
-    writer.line(unpack([names["{}_0", name] for name in equations.states], "state"))
-    if equations.inputs:
-        writer.line(unpack([names["{}", name] for name in equations.inputs], "inputs"))
+    writer, step_graph, names = Writer(), emitter.step_graph, emitter.leaf_names
+    writer.line(unpack([names["{}", name] for name in (*step_graph.params, *step_graph.buffers)], "params"))
+    writer.line(unpack([names["{}_0", name] for name in step_graph.states], "state"))
+    if step_graph.inputs:
+        writer.line(unpack([names["{}", name] for name in step_graph.inputs], "inputs"))
     return writer.lines
 
 
 def _bind_leaves(emitter: PassEmitter) -> None:
-    equations, names = emitter.step_graph, emitter.leaf_names
-    for name, node in {**equations.params, **equations.buffers}.items():
+    step_graph, names = emitter.step_graph, emitter.leaf_names
+    for name, node in {**step_graph.params, **step_graph.buffers}.items():
         emitter.bind(node, names["{}", name], Storage.SHARED)
-    for name, node in equations.states.items():
+    for name, node in step_graph.states.items():
         emitter.bind(node, names["{}_before", name], Storage.BATCH)
-    for name, node in equations.inputs.items():
+    for name, node in step_graph.inputs.items():
         emitter.bind(node, names["{}_all", name], Storage.STEPS)
-    emitter.bind(equations.x, names["{}_all", "x"], Storage.STEPS)
+    emitter.bind(step_graph.x, names["{}_all", "x"], Storage.STEPS)
 
 
 def _flatten_rows(emitter: PassEmitter, body: list[str]) -> list[str]:
     """States and auxiliary inputs with one axis per row; x in dense form where tokens are not enough."""
-    writer, equations, names = Writer(), emitter.step_graph, emitter.leaf_names
+    writer, step_graph, names = Writer(), emitter.step_graph, emitter.leaf_names
     words = identifiers_in(body)
-    for name, node in equations.states.items():
+    for name, node in step_graph.states.items():
         if node.ndim != 1:
             initial = names["{}_0", name]
             writer.line(f"{initial} = {initial}.reshape(batch, {emitter.arrays[node].width})")
-    for name, node in equations.inputs.items():
+    for name, node in step_graph.inputs.items():
         rows = names["{}_all", name]
         if rows in words:
             width = emitter.arrays[node].width
@@ -77,23 +77,23 @@ def _declared_shape(node: Node, name: str) -> str:
     return name if node.ndim == 1 else f"{name}.reshape(batch, {', '.join(map(str, node.shape))})"
 
 
-def forward_source(derivation: StepGradient, schedule: PassSchedule) -> tuple[list[str], list[TapeArray]]:
+def forward_source(step_gradient: StepGradient, schedule: PassSchedule) -> tuple[list[str], list[TapeArray]]:
     """The forward pass, and the arrays of its tape."""
-    equations = derivation.step_graph
-    emitter = PassEmitter("forward", equations, schedule)
+    step_graph = step_gradient.step_graph
+    emitter = PassEmitter("forward", step_graph, schedule)
     names = emitter.leaf_names
     _bind_leaves(emitter)
-    tape = _tape(derivation, emitter)
+    tape = _tape(step_gradient, emitter)
     once, sequence, step = emitter.section("once"), emitter.section("sequence"), emitter.section("step", 2)
     panels = pack_lines(emitter, [*sequence, *step])
     start, end, last = Writer(), Writer(depth=2), []
-    for name, node in equations.states.items():
+    for name, node in step_graph.states.items():
         before = names["{}_before", name]
         start.line(f"{before} = {names['{}_0', name]}")
-        end.line(f"{before} = {emitter.array_of(equations.new_states[name]).name}[t]")
+        end.line(f"{before} = {emitter.array_of(step_graph.new_states[name]).name}[t]")
         last.append(_declared_shape(node, f"{before}.copy()"))
     final = Writer()
-    y = emitter.array_of(equations.y).name
+    y = emitter.array_of(step_graph.y).name
     final.line(f"return {y}, {as_tuple(last)}, {as_tuple([array.name for array in tape])}")
     step_lines = [f"        {line}" for line in emitter.step_lines]
     loop = ["    for t in range(steps):", *step_lines, *step, *end.lines]
@@ -116,23 +116,23 @@ def loop_functions(emitter: PassEmitter) -> list[str]:
     return [line for lines in emitter.loops for line in (*lines, "", "")]
 
 
-def _tape(derivation: StepGradient, emitter: PassEmitter) -> list[TapeArray]:
+def _tape(step_gradient: StepGradient, emitter: PassEmitter) -> list[TapeArray]:
     """The arrays of the tape, each once."""
     contents: dict[str, tuple[list[Node], list[str]]] = {}
-    for node in derivation.saved:
+    for node in step_gradient.saved:
         contents.setdefault(emitter.array_of(node).name, ([], []))[0].append(node)
-    for name in derivation.trajectories:
-        array = emitter.array_of(derivation.step_graph.new_states[name])
+    for name in step_gradient.trajectories:
+        array = emitter.array_of(step_gradient.step_graph.new_states[name])
         contents.setdefault(array.name, ([], []))[1].append(name)
     if not contents:
-        contents[emitter.array_of(derivation.step_graph.y).name] = ([derivation.step_graph.y], [])
+        contents[emitter.array_of(step_gradient.step_graph.y).name] = ([step_gradient.step_graph.y], [])
     return [TapeArray(name, tuple(nodes), tuple(states)) for name, (nodes, states) in contents.items()]
 
 
-def backward_source(derivation: StepGradient, schedule: PassSchedule, tape: list[TapeArray]) -> list[str]:
+def backward_source(step_gradient: StepGradient, schedule: PassSchedule, tape: list[TapeArray]) -> list[str]:
     """The backward pass."""
-    equations = derivation.step_graph
-    emitter = PassEmitter("backward", equations, schedule, {array.name for array in tape}, by_blocks=True)
+    step_graph = step_gradient.step_graph
+    emitter = PassEmitter("backward", step_graph, schedule, {array.name for array in tape}, by_blocks=True)
     names = emitter.leaf_names
     _bind_leaves(emitter)
     for array in tape:
@@ -142,31 +142,31 @@ def backward_source(derivation: StepGradient, schedule: PassSchedule, tape: list
             before, initial = names["{}_before", name], names["{}_0", name]
             emitter.trajectories[before] = (initial, array.name)
             emitter.states_before[before] = f"{before} = {array.name}[t - 1] if t > 0 else {initial}"
-    emitter.bind(derivation.dy, "dy", Storage.STEPS)
-    for name, node in derivation.dstate_out.items():
+    emitter.bind(step_gradient.dy, "dy", Storage.STEPS)
+    for name, node in step_gradient.dstate_out.items():
         emitter.bind(node, names["d{}", name], Storage.BATCH)
-    for name, gradient in derivation.dstate_in.items():
+    for name, gradient in step_gradient.dstate_in.items():
         if gradient is not None:
             new = emitter.bind(gradient, names["d{}_new", name], Storage.BATCH)
             emitter.shapes[new.name] = gradient.shape
-    if derivation.dx is not None:
-        emitter.bind(derivation.dx, "dx", Storage.STEPS)
-    return _backward_lines(derivation, emitter, tape)
+    if step_gradient.dx is not None:
+        emitter.bind(step_gradient.dx, "dx", Storage.STEPS)
+    return _backward_lines(step_gradient, emitter, tape)
 
 
-def _backward_lines(derivation: StepGradient, emitter: PassEmitter, tape: list[TapeArray]) -> list[str]:
-    equations, names = derivation.step_graph, emitter.leaf_names
+def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: list[TapeArray]) -> list[str]:
+    step_graph, names = step_gradient.step_graph, emitter.leaf_names
     once, step = emitter.section("once"), emitter.section("step", 3)
     after, final = emitter.section("after", 2), emitter.section("final")
     panels = pack_lines(emitter, [*step, *after])
     start, swap, result = Writer(), Writer(depth=3), Writer()
     dstate = []
-    for name, node in equations.states.items():
+    for name, node in step_graph.states.items():
         last = names["dlast_{}", name]
-        if derivation.dstate_in.get(name) is None:
+        if step_gradient.dstate_in.get(name) is None:
             dstate.append(f"np.zeros_like({last})")
             continue
-        width = emitter.arrays[derivation.dstate_out[name]].width
+        width = emitter.arrays[step_gradient.dstate_out[name]].width
         flat = "" if node.ndim == 1 else f".reshape(batch, {width})"
         now, new = names["d{}", name], names["d{}_new", name]
         start.line(f"{now} = {last}.copy(){flat}")
@@ -174,7 +174,7 @@ def _backward_lines(derivation: StepGradient, emitter: PassEmitter, tape: list[T
         dstate.append(_declared_shape(node, now))
     dparams = [
         f"np.zeros_like({names['{}', name]})" if gradient is None else emitter.array_of(gradient).name
-        for name, gradient in derivation.dparams.items()
+        for name, gradient in step_gradient.dparams.items()
     ]
     dx_before, dx_in_block, dx_after = _dx_lines(emitter, step, after)
     result.line(f"return dx, {as_tuple(dstate)}, {as_tuple(dparams)}")
@@ -186,7 +186,7 @@ def _backward_lines(derivation: StepGradient, emitter: PassEmitter, tape: list[T
     body = [*constants, *once, *panels, *dx_before, *start.lines, *blocks, *dx_after, *final, *result.lines]
     unpacking = Writer()
     unpacking.line(unpack([array.name for array in tape], "tape"))
-    unpacking.line(unpack([names["dlast_{}", name] for name in equations.states], "dlast"))
+    unpacking.line(unpack([names["dlast_{}", name] for name in step_graph.states], "dlast"))
     return _assemble(emitter, "backward(params, x, state{}, tape, dy, dlast)", unpacking.lines, body)
 
 

@@ -71,10 +71,10 @@ def _size_of(context: EmitContext, letter: str, other: str) -> str:
 
 def _lengths(context: EmitContext) -> Iterator[tuple[str, int, Dim]]:
     """Array, axis and length of every axis of the caller's arrays."""
-    equations = context.step_graph
-    for name, node in {**equations.params, **equations.buffers}.items():
+    step_graph = context.step_graph
+    for name, node in {**step_graph.params, **step_graph.buffers}.items():
         yield from ((context.leaf_names["{}", name], axis, dim) for axis, dim in enumerate(node.shape))
-    for name, node in equations.states.items():
+    for name, node in step_graph.states.items():
         yield from ((context.leaf_names["{}_0", name], axis + 1, dim) for axis, dim in enumerate(node.shape))
 
 

@@ -104,7 +104,7 @@ class StorageMap:
     """Variables and arrays of one generated function.
 
     Args:
-        equations: The traced step.
+        step_graph: The traced step.
         schedule: The computation.
         names: Names of the function.
 
@@ -119,8 +119,8 @@ class StorageMap:
     caller_time: TimeIndexing = ALL_STEPS
     local_time: TimeIndexing = ALL_STEPS
 
-    def __init__(self, equations: StepGraph, schedule: PassSchedule, names: Names) -> None:
-        self.step_graph, self.schedule, self.names = equations, schedule, names
+    def __init__(self, step_graph: StepGraph, schedule: PassSchedule, names: Names) -> None:
+        self.step_graph, self.schedule, self.names = step_graph, schedule, names
         self.arrays: dict[Node, ArrayVar] = {}
         self.shapes: dict[str, Shape] = {}
         self.variables: dict[Node, str] = {}

@@ -42,45 +42,45 @@ class PassSchedule:
     shares: Mapping[Node, Node]
 
 
-def gradient_with_copies(derivation: StepGradient) -> StepGradient:
+def gradient_with_copies(step_gradient: StepGradient) -> StepGradient:
     """Insert the copies that the kernels need."""
-    new = insert_copies([*derivation.forward_outputs, *derivation.backward_outputs])
-    equations = derivation.step_graph
-    outputs = {node: _distinct_output(new[node]) for node in equations.outputs}
-    dstate = {name: new[node] for name, node in derivation.dstate_in.items() if node is not None}
-    dparams = {name: new[node] for name, node in derivation.dparams.items() if node is not None}
-    dx = None if derivation.dx is None else new[derivation.dx]
+    new = insert_copies([*step_gradient.forward_outputs, *step_gradient.backward_outputs])
+    step_graph = step_gradient.step_graph
+    outputs = {node: _distinct_output(new[node]) for node in step_graph.outputs}
+    dstate = {name: new[node] for name, node in step_gradient.dstate_in.items() if node is not None}
+    dparams = {name: new[node] for name, node in step_gradient.dparams.items() if node is not None}
+    dx = None if step_gradient.dx is None else new[step_gradient.dx]
     gradients = [*dstate.values(), *dparams.values(), *([] if dx is None else [dx])]
     distinct_dstate = _distinct_state_gradients(dstate, gradients)
     dparams = dict(zip(dparams, ensure_distinct(dparams.values()), strict=True))
     if dx is not None:
         (dx,) = ensure_distinct([dx], [*distinct_dstate.values(), *dparams.values()])
     copied = replace(
-        derivation,
+        step_gradient,
         step_graph=replace(
-            equations,
-            y=outputs[equations.y],
-            new_states={name: outputs[node] for name, node in equations.new_states.items()},
+            step_graph,
+            y=outputs[step_graph.y],
+            new_states={name: outputs[node] for name, node in step_graph.new_states.items()},
             names={
-                **{new.get(node, node): name for node, name in equations.names.items()},
-                **equations.names,
+                **{new.get(node, node): name for node, name in step_graph.names.items()},
+                **step_graph.names,
             },
         ),
         dx=dx,
-        dparams={name: dparams.get(name) for name in derivation.dparams},
-        dstate_in={name: distinct_dstate.get(name) for name in derivation.dstate_in},
-        saved=tuple(new[node] for node in derivation.saved),
+        dparams={name: dparams.get(name) for name in step_gradient.dparams},
+        dstate_in={name: distinct_dstate.get(name) for name in step_gradient.dstate_in},
+        saved=tuple(new[node] for node in step_gradient.saved),
     )
     return _with_stored_trajectories(copied)
 
 
-def _with_stored_trajectories(derivation: StepGradient) -> StepGradient:
+def _with_stored_trajectories(step_gradient: StepGradient) -> StepGradient:
     """Copy the state gradients that are read after the loop over time.
 
     The array of a state gradient has the rows of one step only, and the next step overwrites them.
     """
-    nodes = _backward_nodes(derivation)
-    deferred = _deferrable(derivation, nodes)
+    nodes = _backward_nodes(step_gradient)
+    deferred = _deferrable(step_gradient, nodes)
     deferred |= {node for node in nodes if node.op in SUMS and node.op != "row_sum"}
 
     def stored(operand: Node) -> Node:
@@ -91,25 +91,25 @@ def _with_stored_trajectories(derivation: StepGradient) -> StepGradient:
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         return rebuild(node, tuple(map(stored, inputs))) if node in deferred else None
 
-    new = rewrite(derivation.backward_outputs, rule, fixed=set(derivation.saved))
+    new = rewrite(step_gradient.backward_outputs, rule, fixed=set(step_gradient.saved))
     return replace(
-        derivation,
-        dx=None if derivation.dx is None else new[derivation.dx],
-        dparams={name: node and new[node] for name, node in derivation.dparams.items()},
+        step_gradient,
+        dx=None if step_gradient.dx is None else new[step_gradient.dx],
+        dparams={name: node and new[node] for name, node in step_gradient.dparams.items()},
     )
 
 
-def _backward_nodes(derivation: StepGradient) -> list[Node]:
+def _backward_nodes(step_gradient: StepGradient) -> list[Node]:
     """All values of the backward pass, inputs first."""
-    available = set(derivation.saved)
-    reached = ancestors(derivation.backward_outputs, stop=lambda node: node in available)
+    available = set(step_gradient.saved)
+    reached = ancestors(step_gradient.backward_outputs, stop=lambda node: node in available)
     return [node for node in reached if node not in available]
 
 
-def _deferrable(derivation: StepGradient, nodes: Iterable[Node]) -> set[Node]:
+def _deferrable(step_gradient: StepGradient, nodes: Iterable[Node]) -> set[Node]:
     """The values that can wait for the end of the loop: products, and values that depend on them."""
-    available = set(derivation.saved)
-    dstate = [node for node in derivation.dstate_in.values() if node is not None]
+    available = set(step_gradient.saved)
+    dstate = [node for node in step_gradient.dstate_in.values() if node is not None]
     loop = set(ancestors(dstate, stop=lambda node: node in available))
     deferred: set[Node] = set()
     for node in nodes:
@@ -142,9 +142,9 @@ def _distinct_state_gradients(dstate: Mapping[str, Node], outputs: Iterable[Node
     return distinct
 
 
-def forward_schedule(derivation: StepGradient) -> PassSchedule:
+def forward_schedule(step_gradient: StepGradient) -> PassSchedule:
     """Schedule the forward pass."""
-    outputs = derivation.forward_outputs
+    outputs = step_gradient.forward_outputs
     nodes = ancestors(outputs)
     rows = [node for node in nodes if node.level != Level.ONCE]
     projections = [node for node in rows if node.level == Level.SEQUENCE and node.op in PRODUCTS]
@@ -169,33 +169,33 @@ def _projected_per_step(
     ]
 
 
-def step_with_copies(equations: StepGraph) -> StepGraph:
+def step_with_copies(step_graph: StepGraph) -> StepGraph:
     """Insert the copies that a forward step without gradient needs."""
-    new = insert_copies(equations.outputs)
-    return equations.map_nodes({**new, **{node: _distinct_output(new[node]) for node in equations.outputs}})
+    new = insert_copies(step_graph.outputs)
+    return step_graph.map_nodes({**new, **{node: _distinct_output(new[node]) for node in step_graph.outputs}})
 
 
-def decode_schedule(equations: StepGraph) -> PassSchedule:
+def decode_schedule(step_graph: StepGraph) -> PassSchedule:
     """Schedule the decoding step: one row, no tape, and inputs that come one at a time."""
-    outputs = equations.outputs
+    outputs = step_graph.outputs
     nodes = ancestors(outputs)
     step = [node for node in nodes if node.level != Level.ONCE]
     return _schedule(nodes, outputs, {"step": step}, dict.fromkeys(outputs, Storage.BATCH))
 
 
-def backward_schedule(derivation: StepGradient) -> PassSchedule:
+def backward_schedule(step_gradient: StepGradient) -> PassSchedule:
     """Schedule the backward pass."""
-    outputs = derivation.backward_outputs
-    nodes = _backward_nodes(derivation)
-    deferred = _deferrable(derivation, nodes)
-    dstate = [node for node in derivation.dstate_in.values() if node is not None]
+    outputs = step_gradient.backward_outputs
+    nodes = _backward_nodes(step_gradient)
+    deferred = _deferrable(step_gradient, nodes)
+    dstate = [node for node in step_gradient.dstate_in.values() if node is not None]
     rows = [node for node in nodes if node.level != Level.ONCE]
     step = [node for node in rows if node not in deferred]
     after = [node for node in rows if node in deferred]
     sums = [node for node in nodes if node.op in SUMS]
     storage = dict.fromkeys(dstate, Storage.BATCH)
-    if derivation.dx is not None:
-        storage[derivation.dx] = Storage.STEPS
+    if step_gradient.dx is not None:
+        storage[step_gradient.dx] = Storage.STEPS
     outer_products = [node for node in sums if node.op != "row_sum"]
     storage |= dict.fromkeys(_values_read_by([*after, *outer_products], step), Storage.STEPS)
     for node in sums:

@@ -1,1 +1,1 @@
-"""A model as C99: the back end of the compiler's plans that writes C."""
+"""The C99 back end."""

@@ -1,4 +1,4 @@
-"""One layer as a function in C: its constants, and its step."""
+"""Emission of one layer as a C function with its constants."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class CLayer:
     """A layer in C.
 
     Args:
-        name: Of the function.
-        constants: Numbers that never change, by name.
+        name: Name of the function.
+        constants: Constant arrays by name.
         lines: The function.
-        inputs: The inputs beside x that it takes, in order.
-        scratch: How many numbers it makes room for.
-        output: Where its output lies afterwards, if it is a state; empty if it is written to an array.
-        helpers: Names of helpers that it calls.
+        inputs: The auxiliary inputs that it reads, in order.
+        scratch: Number of elements of its local arrays.
+        output: Expression for its output, if that is a state; empty if it is written to an array.
+        helpers: Names of the helpers that it calls.
     """
 
     name: str
@@ -37,41 +37,40 @@ class CLayer:
     helpers: set[str]
 
 
-def state_field(part: DirectionExport, state: str) -> str:
-    """What a state is called in the struct of all."""
-    return f"{part.name}_{state}"
+def state_field(direction: DirectionExport, state: str) -> str:
+    """The field of a state in the struct of all states."""
+    return f"{direction.name}_{state}"
 
 
-def write_layer(part: DirectionExport, prefix: str, is_tokens: bool) -> CLayer:
+def write_layer(direction: DirectionExport, prefix: str, is_tokens: bool) -> CLayer:
     """Write a layer.
 
     Args:
-        part: The layer.
-        prefix: What names that others see begin with.
+        direction: The layer direction.
+        prefix: Prefix of public names.
         is_tokens: Whether its input is a token.
     """
-    step = CStepEmitter(part, is_tokens)
+    spec, step = direction.spec, CStepEmitter(direction, is_tokens)
     body = _body(step)
     sizes = step.scratch()
     if is_tokens and "x" in identifiers_in(body):
-        sizes["x"] = part.layer.input_size
+        sizes["x"] = spec.input_size
         body = [f"    {step.call('clear')}(x, {sizes['x']});", "    x[token] = 1;", *body]
-    name = f"layer_{part.layer.index}"
+    name = f"layer_{spec.index}"
     lines = [
-        f"/* one step of {part.layer.cell.name}, {part.layer.input_size} in, {part.layer.output_size} out */",
+        f"/* one step of {spec.cell.name}, {spec.input_size} in, {spec.output_size} out */",
         f"static void {name}({', '.join(_parameters(step, prefix))})",
         "{",
         *_declarations(step, sizes, body),
         *body,
         "}",
     ]
-    output = f"state->{state_field(part, step.y_is_state)}" if step.y_is_state else ""
-    room = sum(sizes.values())
-    return CLayer(name, step.constants, lines, tuple(step.inputs), room, output, step.helpers)
+    output = f"state->{state_field(direction, step.y_is_state)}" if step.y_is_state else ""
+    return CLayer(name, step.constants, lines, tuple(step.inputs), sum(sizes.values()), output, step.helpers)
 
 
 def _body(step: CStepEmitter) -> list[str]:
-    """What the function does: the plan, then the new states become those before the next step."""
+    """The body of the function: the schedule, then the copy of the new states."""
     writer = CWriter()
     for item in step.schedule.sections["step"].items:
         if isinstance(item, MatmulItem):
@@ -95,10 +94,10 @@ def _parameters(step: CStepEmitter, prefix: str) -> Iterator[str]:
 
 
 def _declarations(step: CStepEmitter, sizes: dict[str, int], body: list[str]) -> Iterator[str]:
-    """States under their names, arrays, and a word on what is given and not read."""
+    """States, local arrays, and casts of the arguments that are not read."""
     kind, words = c_type(step.dtype), identifiers_in(body)
     for name, called in step.states.items():
-        yield f"    {kind} *const {called} = state->{state_field(step.part, name)};"
+        yield f"    {kind} *const {called} = state->{state_field(step.direction, name)};"
     if sizes:
         first, *more = fill_lines((f"{name}[{size}]" for name, size in sizes.items()), ", ", 90)
         lines = [f"    {kind} {first.lstrip()}", *(f"    {line}" for line in more)]
@@ -114,11 +113,11 @@ def _declarations(step: CStepEmitter, sizes: dict[str, int], body: list[str]) ->
 
 
 def _named_slices(step: CStepEmitter) -> dict[str, list[tuple[int, str]]]:
-    """Where in an array the parts begin that the author of the cell gave names."""
-    found: dict[str, list[tuple[int, str]]] = {}
+    """The slices of each array that the author named: first index and name."""
+    slices: dict[str, list[tuple[int, str]]] = {}
     for node, name in step.step_graph.names.items():
         view = view_of(node) if node.op == "slice" else None
         if view is not None and view.is_window and step.has_array(view.base):
             start = int(view.offset.evaluate({}))
-            found.setdefault(step.array_of(view.base).name, []).append((start, name))
-    return found
+            slices.setdefault(step.array_of(view.base).name, []).append((start, name))
+    return slices

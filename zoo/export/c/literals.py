@@ -1,4 +1,4 @@
-"""C as text: names that C will take, strings that say what they say, numbers that come back as they were."""
+"""C source text: valid names, string and number literals, and blocks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Bool _Complex _Imaginary alignas alignof bool constexpr false nullptr static_as
 class delete new private protected public template this throw try catch using namespace virtual operator
 asm NULL NAN INFINITY HUGE_VAL HUGE_VALF size_t main errno uint64_t UINT64_C
 """
-# What a step function uses itself.
+# Variables of a step function.
 _STEP_VARIABLES = (
     "state",
     "token",
@@ -40,30 +40,30 @@ _MAX_PREFIX = 48
 
 
 def c_names() -> Names:
-    """Names of one function, of which those are taken that mean something already."""
+    """Names of one function, with the reserved words of C taken."""
     return Names(set(RESERVED))
 
 
 def identifier_prefix(text: str) -> str:
-    """The part of names that a text makes: letters, digits and single underscores, a letter in front."""
+    """A text as the prefix of names: letters, digits and single underscores, with a letter in front."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII).strip("_")[:_MAX_PREFIX].strip("_")
     is_taken = re.fullmatch(r"l\d+|initial|layer|readout", plain) is not None
     return plain if plain[:1].isalpha() and not is_taken else f"model_{plain}".strip("_")
 
 
 def string_literal(data: bytes) -> str:
-    """Bytes as a string literal; all that C, or who reads it, could take for something else as its number."""
+    """Bytes as a string literal; ambiguous characters become escapes."""
     return f'"{"".join(_character(byte) for byte in data)}"'
 
 
 def _character(byte: int) -> str:
-    # Question marks could be parts of a trigraph; three digits end where they should.
+    # Question marks could be parts of a trigraph; an octal escape ends after three digits.
     plain = chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else ""
     return plain or f"\\{byte:03o}"
 
 
 def number_literal(value: Any, dtype: np.dtype[Any]) -> str:
-    """A number as a constant of C's, as short as will give the same number again."""
+    """A number as the shortest literal with the same value."""
     if math.isnan(value):
         return "NAN"
     if math.isinf(value):
@@ -76,7 +76,7 @@ def _suffix(dtype: np.dtype[Any]) -> str:
 
 
 def _numbers(values: Array, dtype: np.dtype[Any]) -> Iterator[str]:
-    """Many numbers; those of a model may be millions."""
+    """Many literals; a model may have millions."""
     values, suffix = values.astype(dtype).ravel(), _suffix(dtype)
     if not np.isfinite(values).all():
         return (number_literal(each, dtype) for each in values)
@@ -84,7 +84,7 @@ def _numbers(values: Array, dtype: np.dtype[Any]) -> Iterator[str]:
 
 
 def array_definition(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[str]:
-    """The lines that define an array that never changes, its numbers in the order of its axes."""
+    """The lines that define a constant array in row-major order."""
     shape = " x ".join(map(str, value.shape))
     kind = c_type(dtype)
     note = f" /* {shape} */" if value.ndim > 1 else ""
@@ -93,16 +93,16 @@ def array_definition(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[
     yield "};"
 
 
-def fill_lines(words: Iterable[str], between: str, width: int = 110) -> Iterator[str]:
-    """Words in lines of a width, indented."""
+def fill_lines(words: Iterable[str], separator: str, width: int = 110) -> Iterator[str]:
+    """Join words to indented lines of a width."""
     line = ""
     for word in words:
-        if line and len(line) + len(word) + len(between) > width:
+        if line and len(line) + len(word) + len(separator) > width:
             yield f"    {line}".rstrip()
             line = ""
-        line += f"{word}{between}"
+        line += f"{word}{separator}"
     if line:
-        yield f"    {line.removesuffix(between)}"
+        yield f"    {line.removesuffix(separator)}"
 
 
 def c_type(dtype: np.dtype[Any]) -> str:
@@ -111,11 +111,11 @@ def c_type(dtype: np.dtype[Any]) -> str:
 
 
 class CWriter(Writer):
-    """Lines of C; a block stands in braces."""
+    """Lines of C with blocks in braces."""
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
-        """Within it, lines stand under ``head``, in braces."""
+        """Put the lines written inside the context under ``head``, in braces."""
         self.line(f"{head} {{")
         self.depth += 1
         yield

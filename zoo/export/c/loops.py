@@ -172,8 +172,8 @@ def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
         return
     weights = f"{matrix.text} + at * {depth * width}" if node.op == "dot_heads" else matrix.text
     with writer.block(f"for (size_t at = 0; at < {rows}; at++)"):
-        given = f"{source} + at * {depth}, {weights}, {target.name} + at * {width}, {depth}, {width}"
-        writer.line(f"{helper}({given});")
+        arguments = f"{source} + at * {depth}, {weights}, {target.name} + at * {width}, {depth}, {width}"
+        writer.line(f"{helper}({arguments});")
 
 
 @dataclass(frozen=True)

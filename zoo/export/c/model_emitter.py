@@ -1,7 +1,4 @@
-"""What turns scores into text in C: the draw, and the table of symbols.
-
-A whole model in C: a source file and a header, and what room it takes.
-"""
+"""Emission of a whole model in C: layers, readout, sampling, the table of symbols, and sizes."""
 
 from __future__ import annotations
 
@@ -19,10 +16,10 @@ from zoo.export.c.literals import array_definition, c_type, string_literal
 from zoo.export.c.operations import FUNCTIONS, HELPERS
 from zoo.export.exported_model import Array, ExportedModel, LayerExport
 
-# C99 promises 4,095 characters, and a byte may take four.
+# C99 guarantees 4,095 characters, and a byte may take four.
 _MAX_STRING = 1000
 
-# The random numbers of zoo.kernels.random, and the draw of zoo.kernels.sampling, in float64.
+# The random numbers of zoo.kernels.random and the sampling of zoo.kernels.sampling, in float64.
 _SAMPLE = """\
 static uint64_t scramble(uint64_t z)
 {
@@ -80,13 +77,13 @@ int PREFIX_token(const char *text, size_t length)
 
 
 def sampling_lines(prefix: str, kind: str) -> str:
-    """The functions that draw a token and look one up."""
+    """The functions that sample a token and look one up."""
     text = f"{_SAMPLE}\n{_TOKEN}"
     return text.replace("PREFIX", prefix).replace("UPPER", prefix.upper()).replace("REAL", kind)
 
 
 def symbol_lines(vocabulary: Vocabulary, prefix: str) -> Iterator[str]:
-    """The table of symbols, every byte that is not plainly itself written as its number."""
+    """The table of symbols."""
     yield f"const {prefix}_symbol {prefix}_symbols[{prefix.upper()}_OUTPUTS] = {{"
     for symbol in vocabulary:
         data = bytes([symbol]) if isinstance(symbol, int) else symbol.encode("utf-8")
@@ -95,7 +92,7 @@ def symbol_lines(vocabulary: Vocabulary, prefix: str) -> Iterator[str]:
 
 
 def _c_string(data: bytes) -> str:
-    """The bytes of a symbol: a string, unless it would be longer than every compiler must take."""
+    """The bytes of a symbol: a string literal, or an array if it is longer than compilers must accept."""
     if len(data) <= _MAX_STRING:
         return string_literal(data)
     return f"(const char[]){{{', '.join(str(byte - 256 * (byte > 127)) for byte in data)}}}"
@@ -117,112 +114,117 @@ class CProgram:
     sizes: Mapping[str, int]
 
 
-def c_program(subject: ExportedModel, prefix: str, header: str) -> CProgram:
+def c_program(model: ExportedModel, prefix: str, header: str) -> CProgram:
     """Write a model.
 
     Args:
-        subject: What is exported.
-        prefix: What all names begin with that others see.
-        header: The name of the header file.
+        model: The model.
+        prefix: Prefix of all public names.
+        header: Name of the header file.
 
     Raises:
-        UsageError: if a step uses what there is no row for, or a layer reads from the end of time.
+        UsageError: if a step uses an operation without a template, or a layer is bidirectional.
     """
-    subject.check_streams("C")
-    layers = [write_layer(part, prefix, subject.tokens and n == 0) for n, part in enumerate(subject.parts)]
-    whole = _ModelEmitter(subject, prefix, layers)
-    step = whole.step_lines()
-    sizes = whole.sizes()
+    model.check_streamable("C")
+    layers = [
+        write_layer(direction, prefix, model.tokens and n == 0)
+        for n, direction in enumerate(model.directions)
+    ]
+    emitter = _ModelEmitter(model, prefix, layers)
+    step = emitter.step_lines()
+    sizes = emitter.sizes()
     source = [f'#include "{header}"', "", "#include <math.h>"]
-    source += ["#include <string.h>"] if subject.vocabulary is not None else []
-    source += ["", *whole.constant_lines(), *whole.helper_lines()]
+    source += ["#include <string.h>"] if model.vocabulary is not None else []
+    source += ["", *emitter.constant_lines(), *emitter.helper_lines()]
     for layer in layers:
         source += [*layer.lines, ""]
-    source += [*whole.init_lines(), "", *step]
-    if subject.vocabulary is not None:
-        source += ["", sampling_lines(prefix, c_type(subject.dtype)).rstrip()]
-    return CProgram(_joined_lines(source), _joined_lines(header_lines(subject, prefix, sizes)), sizes)
+    source += [*emitter.init_lines(), "", *step]
+    if model.vocabulary is not None:
+        source += ["", sampling_lines(prefix, c_type(model.dtype)).rstrip()]
+    return CProgram(_joined_lines(source), _joined_lines(header_lines(model, prefix, sizes)), sizes)
 
 
 class _ModelEmitter:
-    """The layers and what reads them."""
+    """Writes the functions of a model."""
 
-    def __init__(self, subject: ExportedModel, prefix: str, layers: list[CLayer]) -> None:
-        self.subject, self.prefix, self.layers = subject, prefix, layers
-        self.between: dict[str, int] = {}
-        """Arrays for outputs that the next layer reads, and how many numbers they hold."""
+    def __init__(self, model: ExportedModel, prefix: str, layers: list[CLayer]) -> None:
+        self.model, self.prefix, self.layers = model, prefix, layers
+        self.layer_outputs: dict[str, int] = {}  # lengths of arrays for outputs that the next layer reads
         self.constants: dict[str, Array] = {}
         for layer in layers:
             self.constants |= layer.constants
         self.helpers = {helper for layer in layers for helper in layer.helpers}
-        for part in subject.parts:
-            self.constants |= {f"initial_{state_field(part, name)}": v for name, v in part.initial.items()}
-            self.helpers |= {"copy"} if part.initial else set()
-        if subject.readout is not None:
-            self.constants |= dict(zip(("readout_Why", "readout_by"), subject.readout, strict=True))
+        for direction in model.directions:
+            self.constants |= {
+                f"initial_{state_field(direction, name)}": v for name, v in direction.initial.items()
+            }
+            self.helpers |= {"copy"} if direction.initial else set()
+        if model.readout is not None:
+            self.constants |= dict(zip(("readout_Why", "readout_by"), model.readout, strict=True))
 
     def init_lines(self) -> Iterator[str]:
-        """The function that makes the states before the first step: zeros, or what was learned."""
+        """The function that sets the initial states: zeros, or the learned ones."""
         yield f"void {self.prefix}_init({self.prefix}_state *state)"
         yield "{"
         yield f"    static const {self.prefix}_state zeros;"
         yield "    *state = zeros;"
-        for part in self.subject.parts:
-            for name in part.initial:
-                field = state_field(part, name)
-                yield f"    copy(initial_{field}, state->{field}, {part.initial[name].size});"
+        for direction in self.model.directions:
+            for name in direction.initial:
+                field = state_field(direction, name)
+                yield f"    copy(initial_{field}, state->{field}, {direction.initial[name].size});"
         yield "}"
 
     def step_lines(self) -> list[str]:
         """The step function: every layer, then the readout."""
         calls = list(self._calls())
-        made = [f"    {c_type(self.subject.dtype)} {name}[{size}];" for name, size in self.between.items()]
-        return [step_signature(self.subject, self.prefix), "{", *made, *calls, "}"]
+        arrays = [
+            f"    {c_type(self.model.dtype)} {name}[{size}];" for name, size in self.layer_outputs.items()
+        ]
+        return [step_signature(self.model, self.prefix), "{", *arrays, *calls, "}"]
 
     def _calls(self) -> Iterator[str]:
-        x = "token" if self.subject.tokens else "x"
-        for layer, stage in zip(self.layers, self.subject.stages, strict=True):
-            x, lines = self._stage(layer, stage, x)
+        x = "token" if self.model.tokens else "x"
+        for function, layer in zip(self.layers, self.model.layers, strict=True):
+            x, lines = self._layer(function, layer, x)
             yield from lines
         yield from self._output(x)
 
-    def _stage(self, layer: CLayer, stage: LayerExport, x: str) -> tuple[str, list[str]]:
-        """A floor: where its output lies, and the lines that make it."""
-        beside, output = aux_input_names(self.subject), layer.output
-        given = ["state", x, *(beside[name] for name in layer.inputs)]
-        if not output or stage.floor.is_residual:
-            output = self._array_for(stage)
-        given += [] if layer.output else [output]
-        lines = [f"    {layer.name}({', '.join(given)});"]
-        size = stage.floor.output_size
-        if layer.output and output != layer.output:
+    def _layer(self, function: CLayer, layer: LayerExport, x: str) -> tuple[str, list[str]]:
+        """The expression for the output of a layer, and the lines that compute it."""
+        aux, output = aux_input_names(self.model), function.output
+        arguments = ["state", x, *(aux[name] for name in function.inputs)]
+        if not output or layer.spec.is_residual:
+            output = self._array_for(layer)
+        arguments += [] if function.output else [output]
+        lines = [f"    {function.name}({', '.join(arguments)});"]
+        size = layer.spec.output_size
+        if function.output and output != function.output:
             self.helpers.add("copy")
-            lines.append(f"    copy({layer.output}, {output}, {size});")
-        if stage.floor.is_residual:
-            lines.append(self._below(x, output, size))
+            lines.append(f"    copy({function.output}, {output}, {size});")
+        if layer.spec.is_residual:
+            lines.append(self._add_residual(x, output, size))
         return output, lines
 
-    def _array_for(self, stage: LayerExport) -> str:
-        """An array for the output of a floor: the caller's, if nothing else reads it."""
-        if stage is self.subject.stages[-1] and self.subject.readout is None:
+    def _array_for(self, layer: LayerExport) -> str:
+        """An array for the output of a layer: the caller's, if it is the output of the model."""
+        if layer is self.model.layers[-1] and self.model.readout is None:
             return "y"
-        name = f"y{stage.floor.index}"
-        self.between[name] = stage.floor.output_size
+        name = f"y{layer.spec.index}"
+        self.layer_outputs[name] = layer.spec.output_size
         return name
 
-    def _below(self, x: str, output: str, size: int) -> str:
-        """The line that adds the input of a floor to its output."""
+    def _add_residual(self, x: str, output: str, size: int) -> str:
         if x == "token":
             return f"    {output}[token] += 1;"
         self.helpers.add("add")
         return f"    add({x}, {output}, {size});"
 
     def _output(self, y: str) -> Iterator[str]:
-        """What the last floor makes becomes the output."""
-        size, width = self.subject.stages[-1].floor.output_size, self.subject.output_size
-        if self.subject.readout is not None:
+        """The lines that compute the output of the model from that of the last layer."""
+        size, width = self.model.layers[-1].spec.output_size, self.model.output_size
+        if self.model.readout is not None:
             self.helpers |= {"copy", "add_product"}
-            name = self.subject.output
+            name = self.model.output
             yield f"    copy(readout_by, {name}, {width});"
             yield f"    add_product({y}, readout_Why, {name}, {size}, {width});"
         elif y != "y":
@@ -231,26 +233,26 @@ class _ModelEmitter:
 
     def sizes(self) -> dict[str, int]:
         """Bytes, as :class:`Program` has them."""
-        numbers = {
+        elements = {
             "weights": sum(value.size for value in self.constants.values()),
-            "states": sum(math.prod(shape) for shape in self.subject.states.values()),
-            "scratch": sum(self.between.values()) + max(layer.scratch for layer in self.layers),
+            "states": sum(math.prod(shape) for shape in self.model.states.values()),
+            "scratch": sum(self.layer_outputs.values()) + max(layer.scratch for layer in self.layers),
         }
-        return {name: count * self.subject.dtype.itemsize for name, count in numbers.items()}
+        return {name: count * self.model.dtype.itemsize for name, count in elements.items()}
 
     def constant_lines(self) -> Iterator[str]:
-        """All that never changes."""
-        if self.subject.vocabulary is not None:
-            yield from (*symbol_lines(self.subject.vocabulary, self.prefix), "")
+        """The constants."""
+        if self.model.vocabulary is not None:
+            yield from (*symbol_lines(self.model.vocabulary, self.prefix), "")
         for name, value in self.constants.items():
-            yield from (*array_definition(name, value, self.subject.dtype), "")
+            yield from (*array_definition(name, value, self.model.dtype), "")
 
     def helper_lines(self) -> Iterator[str]:
-        """The helpers that are called, in the order of the table."""
-        suffix = "f" if self.subject.dtype == np.float32 else ""
+        """The helpers that the model uses, in the order of the table."""
+        suffix = "f" if self.model.dtype == np.float32 else ""
         for name, text in HELPERS.items():
             if name in self.helpers:
-                text = re.sub(r"\breal\b", c_type(self.subject.dtype), text)
+                text = re.sub(r"\breal\b", c_type(self.model.dtype), text)
                 yield re.sub(rf"\b({'|'.join(FUNCTIONS)})\(", rf"\1{suffix}(", text)
 
 

@@ -1,7 +1,7 @@
-"""The table of element-wise operations in C99: a row for each row of ``zoo.compiler.ir.elementwise_ops``.
+"""Templates of element-wise operations in C99: one for each row of ``zoo.compiler.ir.elementwise_ops``.
 
-``{0}``, ``{1}`` are the operands; ``real`` in a helper stands for the type of numbers, and the functions of
-``math.h`` get the ending of that type.
+``{0}``, ``{1}`` are the operands. ``real`` in a helper stands for the model's dtype, and the functions of
+``math.h`` get its suffix.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Functions of math.h that are called, without the ending of their type.
+# Functions of math.h, without the suffix of their dtype.
 FUNCTIONS = (
     "atan",
     "cos",
@@ -32,12 +32,12 @@ FUNCTIONS = (
 
 @dataclass(frozen=True)
 class OperationTemplate:
-    """How an operation is written.
+    """The template of an operation.
 
     Args:
         code: The expression.
-        function: The function of ``math.h`` that ``{f}`` stands for.
-        helper: The helper that ``{f}`` stands for.
+        function: Function of ``math.h`` for ``{f}``.
+        helper: Helper for ``{f}``.
     """
 
     code: str
@@ -46,12 +46,12 @@ class OperationTemplate:
 
 
 def _call(function: str, operands: int = 1) -> OperationTemplate:
-    listed = ", ".join(f"{{{place}}}" for place in range(operands))
+    listed = ", ".join(f"{{{index}}}" for index in range(operands))
     return OperationTemplate(f"{{f}}({listed})", function=function)
 
 
 def _helper(helper: str, operands: int = 1) -> OperationTemplate:
-    listed = ", ".join(f"{{{place}}}" for place in range(operands))
+    listed = ", ".join(f"{{{index}}}" for index in range(operands))
     return OperationTemplate(f"{{f}}({listed})", helper=helper)
 
 
@@ -96,7 +96,7 @@ OPERATIONS: Mapping[str, OperationTemplate] = {
     "copy": OperationTemplate("{0}"),
 }
 
-# What C has no operator for and math.h no function. NaN comes out of each that it goes into.
+# Operations without a C operator or a function of math.h. Each propagates NaN.
 HELPERS: Mapping[str, str] = {
     "sigmoid": """\
 /* 1 / (1 + exp(-x)), without overflow */

@@ -27,18 +27,18 @@ from zoo.export.exported_model import DirectionExport
 _PRECEDENCE = {**PRECEDENCE, "power": ATOM, "remainder": ATOM}
 
 
-def step_for_export(equations: StepGraph) -> StepGraph:
+def step_for_export(step_graph: StepGraph) -> StepGraph:
     """Rewrite the step for few arrays: sums of products accumulate in place, slices cost nothing."""
-    equations = equations.map_nodes(fuse_accumulations(equations.outputs))
-    equations = equations.map_nodes(push_slices_down(equations.outputs))
-    return step_with_copies(equations)
+    step_graph = step_graph.map_nodes(fuse_accumulations(step_graph.outputs))
+    step_graph = step_graph.map_nodes(push_slices_down(step_graph.outputs))
+    return step_with_copies(step_graph)
 
 
 class CStepEmitter(StorageMap):
     """Names and arrays of a step function.
 
     Args:
-        part: The layer direction.
+        direction: The layer direction.
         is_tokens: Whether its input is a token.
 
     Attributes:
@@ -46,31 +46,31 @@ class CStepEmitter(StorageMap):
         helpers: Names of the helpers that it calls.
     """
 
-    def __init__(self, part: DirectionExport, is_tokens: bool) -> None:
-        equations = step_for_export(part.step_graph)
-        super().__init__(equations, decode_schedule(equations), c_names())
-        self.part, self.dtype, self.is_tokens = part, part.dtype, is_tokens
+    def __init__(self, direction: DirectionExport, is_tokens: bool) -> None:
+        step_graph = step_for_export(direction.step_graph)
+        super().__init__(step_graph, decode_schedule(step_graph), c_names())
+        self.direction, self.dtype, self.is_tokens = direction, direction.dtype, is_tokens
         self.constants: dict[str, Numbers] = {}
         self.helpers: set[str] = set()
-        self._shared = part.shared(equations.outputs)
-        self.states = {name: self.names.fresh(name) for name in equations.states}
-        self.inputs = {name: self.names.fresh(name) for name in equations.inputs}
+        self._shared = direction.folded(step_graph.outputs)
+        self.states = {name: self.names.fresh(name) for name in step_graph.states}
+        self.inputs = {name: self.names.fresh(name) for name in step_graph.inputs}
         self._bind_leaves()
 
     def _bind_leaves(self) -> None:
-        equations = self.step_graph
-        self.bind(equations.x, "x", Storage.BATCH)
-        for name, node in equations.states.items():
+        step_graph = self.step_graph
+        self.bind(step_graph.x, "x", Storage.BATCH)
+        for name, node in step_graph.states.items():
             self.bind(node, self.states[name], Storage.BATCH)
-        for name, node in equations.inputs.items():
+        for name, node in step_graph.inputs.items():
             self.bind(node, self.inputs[name], Storage.BATCH)
-        for name, node in equations.new_states.items():
+        for name, node in step_graph.new_states.items():
             if node not in self.arrays:
                 array = self.bind(node, self.names.fresh(f"{name}_next"), Storage.BATCH)
                 self.shapes[array.name] = node.shape
                 self.variables[node] = self.names.fresh(f"{name}_new")
-        if equations.y not in self.arrays:
-            self.bind(equations.y, "y", Storage.BATCH)
+        if step_graph.y not in self.arrays:
+            self.bind(step_graph.y, "y", Storage.BATCH)
 
     @property
     def y_is_state(self) -> str:
@@ -83,7 +83,7 @@ class CStepEmitter(StorageMap):
         if node.level != Level.ONCE:
             return super().array_of(node)
         if node not in self.arrays:
-            name = self.names.fresh(f"{self.part.name}_{self._base_name(node)}")
+            name = self.names.fresh(f"{self.direction.name}_{self._base_name(node)}")
             self.constants[name] = self._shared[node]
             self.bind(node, name, Storage.SHARED)
         return self.arrays[node]
@@ -112,8 +112,8 @@ class CStepEmitter(StorageMap):
         """
         if node.op not in OPERATIONS:
             raise UsageError(
-                f"{self.part.layer.cell.label()}: its step uses {node.op}, which has no row in the table of "
-                f"zoo.export.c.operations; add one."
+                f"{self.direction.spec.cell.label()}: its step uses {node.op}, which has no row in the table "
+                f"of zoo.export.c.operations; add one."
             )
         return OPERATIONS[node.op]
 

@@ -1,8 +1,8 @@
-"""The cells that ONNX has operators for: where they lie in its operators' arrays.
+"""ONNX's recurrent operators: conversion of parameters to their layout.
 
 ONNX stacks the gates of an LSTM as input, output, forget, candidate, and those of a GRU as update, reset,
-candidate, each with a bias of the input and one of the state; its matrices are transposed, and everything
-has an axis of directions in front (https://onnx.ai/onnx/operators/onnx__LSTM.html, and likewise GRU and RNN).
+candidate, each with a bias of the input and one of the state. Its matrices are transposed, and every array
+has a leading axis of directions (https://onnx.ai/onnx/operators/onnx__LSTM.html, and likewise GRU and RNN).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Arrays = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class RecurrentOperator:
-    """One of ONNX's recurrent operators, and what it is given.
+    """One of ONNX's recurrent operators with its arrays.
 
     Args:
         op: Its name.
-        w: What the input is multiplied by, ``(G H, I)``.
-        r: What the state is multiplied by, ``(G H, H)``.
+        w: Weights of the input, ``(G H, I)``.
+        r: Weights of the state, ``(G H, H)``.
         b: Biases of the input and of the state, ``(2 G H,)``.
-        attributes: What else it is told.
+        attributes: Further attributes.
     """
 
     op: str
@@ -38,20 +38,20 @@ class RecurrentOperator:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def builtin_operator(part: DirectionExport) -> RecurrentOperator | None:
-    """The operator that computes what a layer does; None if there is none.
+def builtin_operator(direction: DirectionExport) -> RecurrentOperator | None:
+    """The operator equivalent to a layer; None if there is none.
 
-    There are kernels for float32 alone in onnxruntime, so a layer of float64 is written out.
+    onnxruntime has kernels for float32 alone, so a layer of float64 is exported by its equations.
     """
-    cell = part.layer.cell
-    maker = _CONVERTERS.get((type(cell).__module__, cell.name))
-    return None if maker is None or part.dtype != np.float32 else maker(cell, part.arrays)
+    cell = direction.spec.cell
+    convert = _CONVERTERS.get((type(cell).__module__, cell.name))
+    return None if convert is None or direction.dtype != np.float32 else convert(cell, direction.arrays)
 
 
 def _gates(w: Array, order: tuple[int, ...]) -> Array:
-    """The gates of the last axis in another order, which becomes the first axis."""
+    """Reorder the gates of the last axis and move it to the front."""
     gates = np.split(w, len(order), axis=-1)
-    return np.ascontiguousarray(np.concatenate([gates[place] for place in order], axis=-1).T)
+    return np.ascontiguousarray(np.concatenate([gates[index] for index in order], axis=-1).T)
 
 
 def _rnn(_: Cell, arrays: Arrays) -> RecurrentOperator:
@@ -60,7 +60,7 @@ def _rnn(_: Cell, arrays: Arrays) -> RecurrentOperator:
 
 
 def _lstm(cell: Cell, arrays: Arrays) -> RecurrentOperator:
-    """Gates i, f, g, o become i, o, f, g; what is added to the forget gate goes into its bias."""
+    """Gates i, f, g, o become i, o, f, g; the option forget_bias is added to the bias."""
     order, b = (0, 3, 1, 2), arrays["b"].copy()
     size = b.size // 4
     b[size : 2 * size] += b.dtype.type(cell.options["forget_bias"])
@@ -69,7 +69,7 @@ def _lstm(cell: Cell, arrays: Arrays) -> RecurrentOperator:
 
 
 def _gru(_: Cell, arrays: Arrays) -> RecurrentOperator:
-    """Gates r, z, n become z, r, n; the reset acts on the product and the bias of the state."""
+    """Gates r, z, n become z, r, n; the reset gate multiplies the state's product and bias."""
     order = (1, 0, 2)
     inside = np.concatenate([np.zeros(2 * arrays["bn"].size, arrays["bn"].dtype), arrays["bn"]])
     biases = np.concatenate([_gates(arrays["b"], order), inside])
@@ -78,14 +78,14 @@ def _gru(_: Cell, arrays: Arrays) -> RecurrentOperator:
 
 
 def _gru_reset_before(_: Cell, arrays: Arrays) -> RecurrentOperator:
-    """The same gates; the reset acts on the state itself."""
+    """The same gates; the reset gate multiplies the state itself."""
     order, b = (1, 0, 2), arrays["b"]
     r = _gates(np.concatenate([arrays["Wh"], arrays["Wn"]], axis=1), order)
     biases = np.concatenate([_gates(b, order), np.zeros_like(b)])
     return RecurrentOperator("GRU", _gates(arrays["Wx"], order), r, biases, {"linear_before_reset": 0})
 
 
-# By module and name: a cell of somebody else's that is called "lstm" is written out from its own equations.
+# By module and name: another cell called "lstm" is exported by its own equations.
 _CONVERTERS: Mapping[tuple[str, str], Callable[[Cell, Arrays], RecurrentOperator]] = {
     ("zoo_cells.classic.vanilla", "vanilla"): _rnn,
     ("zoo_cells.lstm.lstm", "lstm"): _lstm,

@@ -1,7 +1,4 @@
-"""The onnx package, imported when something is exported and not before.
-
-An ONNX graph while it is written: nodes, names, and the constants of the model.
-"""
+"""Construction of ONNX graphs: nodes, names and constants; the onnx package is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -15,12 +12,14 @@ import numpy as np
 
 from zoo.errors import UsageError
 
+Array = np.ndarray[Any, Any]
+
 
 def require_onnx() -> None:
-    """Refuse to begin without it.
+    """Check that the package onnx is installed.
 
     Raises:
-        UsageError: if it is not installed.
+        UsageError: if it is not.
     """
     if importlib.util.find_spec("onnx") is None:
         raise UsageError("export: ONNX needs the package onnx; pip install 'recurrent-zoo[onnx]' brings it.")
@@ -28,85 +27,85 @@ def require_onnx() -> None:
 
 @cache
 def onnx_package() -> Any:
-    """The package, with its checker, helper and conversions of arrays."""
-    for room in ("checker", "helper", "numpy_helper"):
-        importlib.import_module(f"onnx.{room}")
+    """The package onnx with its submodules checker, helper and numpy_helper."""
+    for name in ("checker", "helper", "numpy_helper"):
+        importlib.import_module(f"onnx.{name}")
     return importlib.import_module("onnx")
 
 
-Array = np.ndarray[Any, Any]
-
-
 class GraphBuilder:
-    """The nodes of one graph, in order; graphs within it share its names and its constants.
+    """The nodes of one graph, in order; its subgraphs share its names and constants.
 
     Args:
-        dtype: Of all numbers.
-        outer: The graph that this one is the body of.
+        dtype: Data type of the model.
+        outer: The graph that contains this one.
 
     Attributes:
-        found: The nodes.
-        constants: Tensors that never change, of the outermost graph.
+        nodes: The nodes.
+        constants: Constant tensors of the outermost graph.
     """
 
     def __init__(self, dtype: np.dtype[Any], outer: GraphBuilder | None = None) -> None:
         self.dtype = dtype
-        self.found: list[Any] = []
+        self.nodes: list[Any] = []
         self.constants: list[Any] = [] if outer is None else outer.constants
         self._taken: set[str] = set() if outer is None else outer._taken
-        self._known: dict[Any, str] = {} if outer is None else outer._known
+        self._names_by_key: dict[Any, str] = {} if outer is None else outer._names_by_key
 
     def inner(self) -> GraphBuilder:
-        """A graph within this one."""
+        """A subgraph."""
         return GraphBuilder(self.dtype, self)
 
-    def fresh(self, wish: str) -> str:
-        """The name wished for, or the nearest one that is free."""
-        name, number = wish, 2
+    def fresh(self, preferred: str) -> str:
+        """The preferred name, or the first numbered one that is free."""
+        name, number = preferred, 2
         while name in self._taken:
-            name, number = f"{wish}_{number}", number + 1
+            name, number = f"{preferred}_{number}", number + 1
         self._taken.add(name)
         return name
 
     def add(self, op: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        """Write a node of one output; its name.
+        """Write a node with one output.
 
         Args:
             op: ONNX's name of the operation.
-            *inputs: Names of tensors; an empty one is an input left out.
-            name: What the output is to be called; after the operation if nothing is said.
-            **attributes: Of the node.
+            *inputs: Names of tensors; an empty name is an omitted input.
+            name: Preferred name of the output; by default that of the operation.
+            **attributes: Attributes of the node.
+
+        Returns:
+            The name of the output.
         """
         return self.add_many(op, inputs, [name or op.lower()], attributes)[0]
 
     def add_many(
-        self, op: str, inputs: Sequence[str], wishes: Sequence[str], attributes: Mapping[str, Any]
+        self, op: str, inputs: Sequence[str], preferred: Sequence[str], attributes: Mapping[str, Any]
     ) -> list[str]:
-        """Write a node of several outputs; their names."""
-        names = [self.fresh(wish) for wish in wishes]
-        self.found.append(onnx_package().helper.make_node(op, inputs, names, name=names[0], **attributes))
+        """Write a node with several outputs; their names."""
+        names = [self.fresh(name) for name in preferred]
+        self.nodes.append(onnx_package().helper.make_node(op, inputs, names, name=names[0], **attributes))
         return names
 
     def constant(self, value: Array, name: str) -> str:
-        """A tensor that never changes."""
+        """Add a constant tensor; its name."""
         name = self.fresh(name)
         self.constants.append(onnx_package().numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     def number(self, value: float) -> str:
-        """A number of the graph's dtype, each once."""
-        return self._once(("number", repr(value)), np.array(value, self.dtype), f"number_{value:g}")
+        """A number of the model's dtype; equal numbers share a constant."""
+        return self._shared(("number", repr(value)), np.array(value, self.dtype), f"number_{value:g}")
 
     def integers(self, *values: int) -> str:
-        """A vector of integers, for shapes and axes, each once."""
-        wish = "integers_" + "_".join(map(str, values)) if len(values) < 8 else "integers"
-        return self._once(("integers", values), np.array(values, np.int64), wish)
+        """A vector of integers, for shapes and axes; equal vectors share a constant."""
+        preferred = "integers_" + "_".join(map(str, values)) if len(values) < 8 else "integers"
+        return self._shared(("integers", values), np.array(values, np.int64), preferred)
 
     def integer(self, value: int) -> str:
-        """One integer, each once."""
-        return self._once(("integer", value), np.array(value, np.int64), f"integer_{value}")
+        """One integer; equal integers share a constant."""
+        return self._shared(("integer", value), np.array(value, np.int64), f"integer_{value}")
 
-    def _once(self, key: Any, value: Array, wish: str) -> str:
-        if key not in self._known:
-            self._known[key] = self.constant(value, wish)
-        return self._known[key]
+    def _shared(self, key: Any, value: Array, preferred: str) -> str:
+        if key not in self._names_by_key:
+            self._names_by_key[key] = self.constant(value, preferred)
+        return self._names_by_key[key]

@@ -1,4 +1,4 @@
-"""A whole model as ONNX: inputs, layers, readout, outputs, and what the file says of itself."""
+"""A whole model in ONNX: inputs, layers, readout, outputs, and metadata."""
 
 from __future__ import annotations
 
@@ -16,55 +16,56 @@ from zoo.export.onnx.layer_emitter import LayerInputs, write_layer
 from zoo.export.onnx.step_emitter import one_hot
 
 OPSET = 18
-"""The first with all that is used (reductions take their axes as an input), of December 2022; every later
-runtime reads it."""
+"""The first with all operators that are used (reductions take their axes as an input), of December 2022;
+every
+later runtime reads it."""
 IR_VERSION = 8
-"""What came with it."""
+"""The version of ONNX's format that came with it."""
 
 MAX_BYTES = 2**31 - 1
-"""What one protocol buffer holds at most."""
-_METADATA_BYTES = 2**24  # for all that is no numbers
+"""Largest size of one protocol buffer."""
+_METADATA_BYTES = 2**24  # for everything but the constants
 
 NEXT_SUFFIX = ".next"
-"""What the name of a state ends with where it comes out."""
+"""Suffix of the name of a state among the outputs."""
 
 
-def onnx_model(subject: ExportedModel, is_step: bool) -> Any:
-    """The model in ONNX's own terms, checked by ONNX's checker.
+def onnx_model(model: ExportedModel, is_step: bool) -> Any:
+    """The model as an ONNX model, checked by ONNX's checker.
 
     Raises:
-        UsageError: if the model is too large for one file, its step uses what there is no row for, or one
-            step is asked for of what reads from the end of time.
+        UsageError: if the model is too large for one file, its step uses an operation without a template, or
+            a graph of one step is requested for a bidirectional layer.
     """
     onnx = onnx_package()
     if is_step:
-        subject.check_streams("a graph of one step")
-    nodes = GraphBuilder(subject.dtype)
+        model.check_streamable("a graph of one step")
+    builder = GraphBuilder(model.dtype)
     axes = ("batch",) if is_step else ("time", "batch")
-    inputs = list(_inputs(subject, nodes, axes))
-    beside = dict(zip(subject.inputs, (each.name for each in inputs[1:]), strict=False))
-    outputs = list(_outputs(subject, nodes, axes, beside))
-    _check_size(nodes)
-    graph = onnx.helper.make_graph(nodes.found, "zoo", inputs, outputs, nodes.constants)
-    model = onnx.helper.make_model(
+    inputs = list(_inputs(model, builder, axes))
+    aux = dict(zip(model.inputs, (each.name for each in inputs[1:]), strict=False))
+    outputs = list(_outputs(model, builder, axes, aux))
+    _check_size(builder)
+    graph = onnx.helper.make_graph(builder.nodes, "zoo", inputs, outputs, builder.constants)
+    proto = onnx.helper.make_model(
         graph,
         producer_name="recurrent-zoo",
         producer_version=zoo.__version__,
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    onnx.helper.set_model_props(model, _metadata(subject, is_step))
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    onnx.helper.set_model_props(proto, _metadata(model, is_step))
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
 
 
-def input_name(subject: ExportedModel) -> str:
-    """What the input is called."""
-    return "tokens" if subject.tokens else "x"
+def input_name(model: ExportedModel) -> str:
+    """Name of the input."""
+    return "tokens" if model.tokens else "x"
 
 
-def _check_size(nodes: GraphBuilder) -> None:
-    size = sum(len(each.raw_data) for each in nodes.constants)
+def _check_size(builder: GraphBuilder) -> None:
+    size = sum(len(each.raw_data) for each in builder.constants)
     if size > MAX_BYTES - _METADATA_BYTES:
         raise UsageError(
             f"export: the numbers of this model are {size:,} bytes, and an ONNX file holds no more than "
@@ -72,80 +73,83 @@ def _check_size(nodes: GraphBuilder) -> None:
         )
 
 
-def _inputs(subject: ExportedModel, nodes: GraphBuilder, axes: tuple[str, ...]) -> Iterator[Any]:
-    """The graph's inputs; their names are taken from then on."""
-    make, name = onnx_package().helper.make_tensor_value_info, nodes.fresh
-    kind = _kind(subject.dtype)
-    if subject.tokens:
-        yield make(name("tokens"), _kind(np.dtype(np.int64)), axes)
+def _inputs(model: ExportedModel, builder: GraphBuilder, axes: tuple[str, ...]) -> Iterator[Any]:
+    """The inputs of the graph, whose names are reserved."""
+    make, name = onnx_package().helper.make_tensor_value_info, builder.fresh
+    kind = _tensor_type(model.dtype)
+    if model.tokens:
+        yield make(name("tokens"), _tensor_type(np.dtype(np.int64)), axes)
     else:
-        yield make(name("x"), kind, [*axes, subject.input_size])
-    for beside, shape in subject.inputs.items():
-        yield make(name(beside), kind, [*axes, *shape])
-    for state, shape in subject.states.items():
+        yield make(name("x"), kind, [*axes, model.input_size])
+    for aux, shape in model.inputs.items():
+        yield make(name(aux), kind, [*axes, *shape])
+    for state, shape in model.states.items():
         yield make(name(state), kind, ["batch", *shape])
 
 
 def _outputs(
-    subject: ExportedModel, nodes: GraphBuilder, axes: tuple[str, ...], beside: Mapping[str, str]
+    model: ExportedModel, builder: GraphBuilder, axes: tuple[str, ...], aux: Mapping[str, str]
 ) -> Iterator[Any]:
-    """Write the floors and the readout; the graph's outputs."""
-    make, kind = onnx_package().helper.make_tensor_value_info, _kind(subject.dtype)
-    names = [nodes.fresh(name) for name in (subject.output, *(f"{s}{NEXT_SUFFIX}" for s in subject.states))]
-    y, last = input_name(subject), list[str]()
-    for stage in subject.stages:
-        is_tokens = subject.tokens and stage is subject.stages[0]
-        y, after = _write_layer(nodes, stage, y, is_tokens, beside, is_step=len(axes) == 1)
-        last += after
-    if subject.readout is not None:
-        why, by = (nodes.constant(a, name) for a, name in zip(subject.readout, ("Why", "by"), strict=True))
-        y = nodes.add("Add", nodes.add("MatMul", y, why), by)
-    for name, found in zip(names, [y, *last], strict=True):
-        nodes.found.append(onnx_package().helper.make_node("Identity", [found], [name], name=name))
-    yield make(names[0], kind, [*axes, subject.output_size])
-    for name, shape in zip(names[1:], subject.states.values(), strict=True):
+    """Write the layers and the readout; the outputs of the graph."""
+    make, kind = onnx_package().helper.make_tensor_value_info, _tensor_type(model.dtype)
+    names = [builder.fresh(name) for name in (model.output, *(f"{s}{NEXT_SUFFIX}" for s in model.states))]
+    y, final = input_name(model), list[str]()
+    for layer in model.layers:
+        is_tokens = model.tokens and layer is model.layers[0]
+        y, states = _write_layer(builder, layer, y, is_tokens, aux, is_step=len(axes) == 1)
+        final += states
+    if model.readout is not None:
+        why, by = (builder.constant(a, name) for a, name in zip(model.readout, ("Why", "by"), strict=True))
+        y = builder.add("Add", builder.add("MatMul", y, why), by)
+    for name, value in zip(names, [y, *final], strict=True):
+        builder.nodes.append(onnx_package().helper.make_node("Identity", [value], [name], name=name))
+    yield make(names[0], kind, [*axes, model.output_size])
+    for name, shape in zip(names[1:], model.states.values(), strict=True):
         yield make(name, kind, ["batch", *shape])
 
 
 def _write_layer(
-    nodes: GraphBuilder, stage: LayerExport, x: str, is_tokens: bool, beside: Mapping[str, str], is_step: bool
+    builder: GraphBuilder, layer: LayerExport, x: str, is_tokens: bool, aux: Mapping[str, str], is_step: bool
 ) -> tuple[str, list[str]]:
-    """Write a floor: its layers side by side, and what is added to them; the output, and the last states."""
-    outputs, last = list[str](), list[str]()
-    for part in stage.parts:
-        states = {name: f"{part.layer.prefix}{name}" for name in part.states()}
-        given = LayerInputs(x, is_tokens, states, beside)
-        y, after = write_layer(nodes, part, given, is_step)
+    """Write the directions of a layer and its residual connection; the output and the final states."""
+    outputs, final = list[str](), list[str]()
+    for direction in layer.directions:
+        states = {name: f"{direction.spec.prefix}{name}" for name in direction.states()}
+        y, last = write_layer(builder, direction, LayerInputs(x, is_tokens, states, aux), is_step)
         outputs.append(y)
-        last += after.values()
-    y = outputs[0] if len(outputs) == 1 else nodes.add("Concat", *outputs, axis=-1)
-    if stage.floor.is_residual:
-        below = one_hot(nodes, x, stage.floor.input_size) if is_tokens else x
-        y = nodes.add("Add", below, y)
-    return y, last
+        final += last.values()
+    y = outputs[0] if len(outputs) == 1 else builder.add("Concat", *outputs, axis=-1)
+    if layer.spec.is_residual:
+        residual = one_hot(builder, x, layer.spec.input_size) if is_tokens else x
+        y = builder.add("Add", residual, y)
+    return y, final
 
 
-def _kind(dtype: np.dtype[Any]) -> int:
+def _tensor_type(dtype: np.dtype[Any]) -> int:
     return onnx_package().helper.np_dtype_to_tensor_dtype(dtype)  # type: ignore[no-any-return]
 
 
-def _metadata(subject: ExportedModel, is_step: bool) -> dict[str, str]:
-    """What the file says of itself: strings, those that hold more than a word as JSON."""
-    facts = {f"zoo.{name}": value for name, value in subject.facts.items()}
-    facts["zoo.version"] = zoo.__version__
-    facts["zoo.graph"] = "step" if is_step else "sequence"
-    facts["zoo.states"] = {name: f"{name}{NEXT_SUFFIX}" for name in subject.states}
-    learned = {f"{p.layer.prefix}{name}": v.tolist() for p in subject.parts for name, v in p.initial.items()}
-    if learned:
-        facts["zoo.initial"] = learned
-    if subject.vocabulary is not None:
-        facts["zoo.vocabulary"] = subject.vocabulary.to_json()
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
+def _metadata(model: ExportedModel, is_step: bool) -> dict[str, str]:
+    """The metadata of the file as strings, structured values as JSON."""
+    metadata = {f"zoo.{name}": value for name, value in model.metadata.items()}
+    metadata["zoo.version"] = zoo.__version__
+    metadata["zoo.graph"] = "step" if is_step else "sequence"
+    metadata["zoo.states"] = {name: f"{name}{NEXT_SUFFIX}" for name in model.states}
+    initial = {
+        f"{direction.spec.prefix}{name}": value.tolist()
+        for direction in model.directions
+        for name, value in direction.initial.items()
+    }
+    if initial:
+        metadata["zoo.initial"] = initial
+    if model.vocabulary is not None:
+        metadata["zoo.vocabulary"] = model.vocabulary.to_json()
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
 
 
-def used_operators(model: Any) -> list[str]:
-    """The different operators of a model's graph and of the graphs within it, sorted."""
-    return sorted(set(_node_operators(model.graph.node)))
+def used_operators(proto: Any) -> list[str]:
+    """The different operators of a model's graph and of its subgraphs, sorted."""
+    return sorted(set(_node_operators(proto.graph.node)))
 
 
 def _node_operators(nodes: Iterable[Any]) -> Iterator[str]:

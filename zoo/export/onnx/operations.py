@@ -1,9 +1,9 @@
-"""Element-wise operations in ONNX: one row for each row of ``zoo.compiler.ir.elementwise_ops``.
+"""Element-wise operations in ONNX: one function for each row of ``zoo.compiler.ir.elementwise_ops``.
 
-Each takes the graph and the names of its operands, and returns the name of what it makes. What ONNX has no
-operator for is put together so that it is as exact as the numbers are: ``exp(x) - 1`` as W. Kahan does
-(quoted in https://hpmuseum.org/forum/showthread.php?tid=5508), and ``log(1 + x)`` likewise. What rounding
-``exp(x)`` or ``1 + x`` loses is made good by a quotient in which it occurs twice.
+Each takes the graph and the names of its operands, and returns the name of its output. Operations without an
+ONNX operator are composed so that they are as exact as the dtype allows: ``exp(x) - 1`` as W. Kahan does
+(quoted in https://hpmuseum.org/forum/showthread.php?tid=5508), and ``log(1 + x)`` likewise. A quotient in
+which the rounding error of ``exp(x)`` or ``1 + x`` occurs twice cancels it.
 """
 
 from __future__ import annotations
@@ -17,50 +17,50 @@ OperationEmitter: TypeAlias = Callable[..., str]
 
 
 def _single_operator(op: str) -> OperationEmitter:
-    """An operation of ONNX's own."""
+    """An operation that is one ONNX operator."""
 
-    def write(nodes: GraphBuilder, *operands: str, name: str = "") -> str:
-        return nodes.add(op, *operands, name=name)
+    def write(builder: GraphBuilder, *operands: str, name: str = "") -> str:
+        return builder.add(op, *operands, name=name)
 
     return write
 
 
-def _exp_diff(nodes: GraphBuilder, a: str, b: str, name: str = "") -> str:
-    return nodes.add("Exp", nodes.add("Sub", a, b), name=name)
+def _exp_diff(builder: GraphBuilder, a: str, b: str, name: str = "") -> str:
+    return builder.add("Exp", builder.add("Sub", a, b), name=name)
 
 
-def _not_equal(nodes: GraphBuilder, a: str, b: str, name: str = "") -> str:
-    return nodes.add("Not", nodes.add("Equal", a, b), name=name)
+def _not_equal(builder: GraphBuilder, a: str, b: str, name: str = "") -> str:
+    return builder.add("Not", builder.add("Equal", a, b), name=name)
 
 
-def _remainder(nodes: GraphBuilder, a: str, b: str, name: str = "") -> str:
+def _remainder(builder: GraphBuilder, a: str, b: str, name: str = "") -> str:
     """Python's remainder, with the sign of the divisor, from C's, with that of the dividend."""
-    zero, rest = nodes.number(0.0), nodes.add("Mod", a, b, fmod=1)
-    signs = nodes.add("Xor", nodes.add("Less", rest, zero), nodes.add("Less", b, zero))
-    other = nodes.add("And", signs, _not_equal(nodes, rest, zero))
-    return nodes.add("Where", other, nodes.add("Add", rest, b), rest, name=name)
+    zero, rest = builder.number(0.0), builder.add("Mod", a, b, fmod=1)
+    signs = builder.add("Xor", builder.add("Less", rest, zero), builder.add("Less", b, zero))
+    other = builder.add("And", signs, _not_equal(builder, rest, zero))
+    return builder.add("Where", other, builder.add("Add", rest, b), rest, name=name)
 
 
-def _expm1(nodes: GraphBuilder, x: str, name: str = "") -> str:
-    """``(u - 1) x / log(u)`` for ``u = exp(x)``, and what that tends to where it is no number."""
-    one, zero = nodes.number(1.0), nodes.number(0.0)
-    u = nodes.add("Exp", x)
-    less, log = nodes.add("Sub", u, one), nodes.add("Log", u)
-    exact = nodes.add("Div", nodes.add("Mul", less, x), log)
-    # u is so large or so small that 1 is nothing beside it, or 0 or infinity.
-    large = nodes.add("Greater", nodes.add("Abs", x), nodes.number(20.0))
-    found = nodes.add("Where", large, less, exact)
-    return nodes.add("Where", nodes.add("Equal", log, zero), x, found, name=name)
+def _expm1(builder: GraphBuilder, x: str, name: str = "") -> str:
+    """``(u - 1) x / log(u)`` for ``u = exp(x)``, and its limit where that is NaN."""
+    one, zero = builder.number(1.0), builder.number(0.0)
+    u = builder.add("Exp", x)
+    less, log = builder.add("Sub", u, one), builder.add("Log", u)
+    exact = builder.add("Div", builder.add("Mul", less, x), log)
+    # u is 0, infinity, or so large or small that adding 1 does not change it.
+    large = builder.add("Greater", builder.add("Abs", x), builder.number(20.0))
+    value = builder.add("Where", large, less, exact)
+    return builder.add("Where", builder.add("Equal", log, zero), x, value, name=name)
 
 
-def _log1p(nodes: GraphBuilder, x: str, name: str = "") -> str:
-    """``log(u) x / (u - 1)`` for ``u = 1 + x``, and what that tends to where it is no number."""
-    one, zero = nodes.number(1.0), nodes.number(0.0)
-    u = nodes.add("Add", x, one)
-    less, log = nodes.add("Sub", u, one), nodes.add("Log", u)
-    exact = nodes.add("Div", nodes.add("Mul", log, x), less)
-    found = nodes.add("Where", nodes.add("Greater", x, nodes.number(1e9)), log, exact)
-    return nodes.add("Where", nodes.add("Equal", less, zero), x, found, name=name)
+def _log1p(builder: GraphBuilder, x: str, name: str = "") -> str:
+    """``log(u) x / (u - 1)`` for ``u = 1 + x``, and its limit where that is NaN."""
+    one, zero = builder.number(1.0), builder.number(0.0)
+    u = builder.add("Add", x, one)
+    less, log = builder.add("Sub", u, one), builder.add("Log", u)
+    exact = builder.add("Div", builder.add("Mul", log, x), less)
+    value = builder.add("Where", builder.add("Greater", x, builder.number(1e9)), log, exact)
+    return builder.add("Where", builder.add("Equal", less, zero), x, value, name=name)
 
 
 OPERATIONS: Mapping[str, OperationEmitter] = {
