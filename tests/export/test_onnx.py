@@ -221,7 +221,7 @@ def model_of(nodes, fed, output, truth=False):
     inputs = [helper.make_tensor_value_info(name, kind, ["n"]) for name, kind in kinds.items()]
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(bool) if truth else nodes.dtype)
     outputs = [helper.make_tensor_value_info(output, kind, ["n"])]
-    graph = helper.make_graph(nodes.found, "table", inputs, outputs, nodes.constants)
+    graph = helper.make_graph(nodes.nodes, "table", inputs, outputs, nodes.constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 

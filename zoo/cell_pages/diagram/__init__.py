@@ -1,11 +1,11 @@
-"""The computation of one step as a picture: boxes, arrows, and nothing to install for it.
+"""Diagram of one step as SVG, by the layered layout of Sugiyama, Tagawa and Toda (1981).
 
-The way: what ``step`` computes becomes boxes and arrows (:mod:`.boxes`), boxes get a row (:mod:`.rows`), an
-order within it (:mod:`.ordering`) and a place (:mod:`.placing`), arrows a course between them
-(:mod:`.routing`), and all of it a text (:mod:`.svg`).
+The values of ``step`` become boxes and edges (:mod:`.nodes`, :mod:`.boxes`). The layout assigns layers,
+reduces crossings and assigns coordinates (:mod:`.layout`). Edges are routed (:mod:`.edges`) and drawn
+(:mod:`.svg`).
 """
 
-from zoo.cell_pages.diagram.boxes import diagram
+from zoo.cell_pages.diagram.boxes import build_diagram
 from zoo.cell_pages.diagram.svg import draw
 
-__all__ = ["diagram", "draw"]
+__all__ = ["build_diagram", "draw"]

@@ -1,7 +1,4 @@
-"""From a step to boxes, and what each of them reads.
-
-Boxes and arrows, before anybody says where they are.
-"""
+"""The boxes of a diagram and the edges between them, without positions."""
 
 from __future__ import annotations
 
@@ -21,18 +18,16 @@ from zoo.compiler.passes.insert_copies import LEAF_OPS
 _WEIGHTS = ("param", "buffer")
 
 
-def diagram(cell: Cell) -> Diagram:
-    """The boxes of a cell that has a ``step``, and what each reads.
+def build_diagram(cell: Cell) -> Diagram:
+    """Build the diagram of a cell that has a ``step``.
 
     Raises:
-        DefinitionError: if its ``step`` cannot be read.
+        DefinitionError: if its ``step`` cannot be traced.
     """
     return _DiagramBuilder(DiagramNames(trace_step(cell))).diagram()
 
 
 class _DiagramBuilder:
-    """Puts values into boxes."""
-
     def __init__(self, values: DiagramNames) -> None:
         self.values = values
         self.computed = box_groups(values)
@@ -42,27 +37,26 @@ class _DiagramBuilder:
         self.outputs = {values.y, *values.new_states.values()}
 
     def diagram(self) -> Diagram:
-        """All boxes, what one reads before it."""
         groups = [*self.leaves, *self.computed]
-        place = {node: number for number, group in enumerate(groups) for node in group}
+        box_of = {node: number for number, group in enumerate(groups) for node in group}
         reads = {
-            place[group[0]]: tuple(dict.fromkeys(place[node] for node in read_by(self.values, group)))
+            box_of[group[0]]: tuple(dict.fromkeys(box_of[node] for node in read_by(self.values, group)))
             for group in self.computed
         }
         boxes = [*map(self._leaf, self.leaves), *map(self._equations, self.computed)]
         for name, node in self.values.aliases:
-            reads[len(boxes)] = (place[storage_of_view(node)],) if storage_of_view(node) in place else ()
+            reads[len(boxes)] = (box_of[storage_of_view(node)],) if storage_of_view(node) in box_of else ()
             text = f"{name} = {self.values.operand(node)}"
             boxes.append(Box("output", (text,), self.values.shape(node)))
         return Diagram(tuple(boxes), reads)
 
     def _weights(self, nodes: list[Node]) -> list[Group]:
-        """Weights by what reads them."""
-        found: dict[tuple[int, ...], list[Node]] = {}
+        """Weights grouped by their readers."""
+        groups: dict[tuple[int, ...], list[Node]] = {}
         for node in nodes:
             readers = (n for n, group in enumerate(self.computed) if node in read_by(self.values, group))
-            found.setdefault(tuple(readers), []).append(node)
-        return [tuple(group) for group in found.values()]
+            groups.setdefault(tuple(readers), []).append(node)
+        return [tuple(group) for group in groups.values()]
 
     def _leaf(self, group: Group) -> Box:
         names = [self.values.names[node] for node in group]
@@ -94,7 +88,7 @@ class _DiagramBuilder:
 
 
 def _partition(parts: list[Node], base: Node) -> bool:
-    """Whether parts are all of their base, one after the other along one axis."""
+    """Whether consecutive slices along one axis make up their base."""
     ordered, axes = sorted(parts, key=_start), {node.attr[0] for node in parts}
     if len(parts) < 2 or len(axes) > 1:
         return False
@@ -106,7 +100,7 @@ def _start(part: Node) -> float:
     return float(part.attr[1].evaluate(GENERIC_SIZES))
 
 
-CHARACTER, LINE, PADDING = 7.83, 18, 8  # in pixels: of the letters that svg.py sets
+CHARACTER, LINE, PADDING = 7.83, 18, 8  # in pixels, for the font of svg.py
 
 _WRAPPER = textwrap.TextWrapper(
     width=50, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
@@ -119,8 +113,8 @@ class Box:
 
     Args:
         kind: ``"x"``, ``"state"``, ``"input"``, ``"weights"``, ``"value"`` or ``"output"``.
-        equations: What stands in it, each in one line or several.
-        note: What stands below in small letters, as a shape.
+        equations: Its text; each equation takes one line or several.
+        note: A note in small letters, for example a shape.
     """
 
     kind: str
@@ -129,28 +123,28 @@ class Box:
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
-        """The equations as lines that are not too long."""
+        """The equations, wrapped."""
         return tuple(line for text in self.equations for line in _WRAPPER.wrap(text))
 
     @property
     def width(self) -> float:
-        """Pixels from left to right."""
+        """Width in pixels."""
         longest = max(map(len, self.lines))
         return max(44.0, 2 * PADDING + 4 + round(CHARACTER * max(longest, 0.86 * len(self.note))))
 
     @property
     def height(self) -> float:
-        """Pixels from top to bottom."""
+        """Height in pixels."""
         return 2.0 * PADDING - 2 + LINE * len(self.lines) + (LINE - 2) * bool(self.note)
 
 
 @dataclass(frozen=True)
 class Diagram:
-    """Boxes, and for each those that it reads.
+    """Boxes and edges.
 
     Args:
-        boxes: The boxes; what one reads stands before it.
-        reads: For each box that reads others their numbers, in order.
+        boxes: The boxes in topological order.
+        reads: For each box with inputs the numbers of the boxes that it reads, in order.
     """
 
     boxes: tuple[Box, ...]
@@ -158,9 +152,9 @@ class Diagram:
 
     @cached_property
     def readers(self) -> dict[int, tuple[int, ...]]:
-        """For each box the numbers of those that read it."""
-        found: dict[int, list[int]] = {number: [] for number in range(len(self.boxes))}
+        """For each box the numbers of its readers."""
+        readers: dict[int, list[int]] = {number: [] for number in range(len(self.boxes))}
         for reader, numbers in self.reads.items():
             for number in numbers:
-                found[number].append(reader)
-        return {number: tuple(readers) for number, readers in found.items()}
+                readers[number].append(reader)
+        return {number: tuple(numbers) for number, numbers in readers.items()}

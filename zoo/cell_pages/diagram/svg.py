@@ -1,4 +1,4 @@
-"""A placed diagram as SVG: text stays text, and colours follow those of the page, light or dark."""
+"""Diagrams as SVG with real text, in the light or dark colours of the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 from zoo.base import Cell
 from zoo.cell_pages import GENERATED_MARK
-from zoo.cell_pages.diagram.boxes import LINE, PADDING, Box, Diagram, diagram
+from zoo.cell_pages.diagram.boxes import LINE, PADDING, Box, Diagram, build_diagram
 from zoo.cell_pages.diagram.edges import HEAD, EdgeSegment, box_top, edge_segments
 from zoo.cell_pages.diagram.layout import (
     Coordinates,
@@ -44,14 +44,14 @@ rect { stroke-width: 1.2; fill: #ffffff; stroke: #818b98; }
 
 
 def draw(cell: Cell) -> str:
-    """The picture of one step of a cell that has a ``step``, as the text of an SVG file.
+    """Draw one step of a cell as the text of an SVG file.
 
     Raises:
-        DefinitionError: if its ``step`` cannot be read.
+        DefinitionError: if its ``step`` cannot be traced.
     """
-    found = diagram(cell)
-    order = reduce_crossings(found, assign_layers(found))
-    where = assign_coordinates(found, order)
+    diagram = build_diagram(cell)
+    graph = reduce_crossings(diagram, assign_layers(diagram))
+    where = assign_coordinates(diagram, graph)
     width, height = _number(where.width), _number(where.height)
     title = f"One step of {cell.name}"
     lines = [
@@ -60,45 +60,47 @@ def draw(cell: Cell) -> str:
         GENERATED_MARK,
         f"<title>{escape(title)}</title>",
         f"<style>\n{_STYLE}\n</style>",
-        *_arrows(found, edge_segments(found, order, where)),
-        *_boxes(found, order, where),
+        *_edges(diagram, edge_segments(diagram, graph, where)),
+        *_boxes(diagram, graph, where),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _arrows(found: Diagram, all_pieces: list[EdgeSegment]) -> Iterator[str]:
-    """Arrows, those of weights in a fainter colour and below the others."""
+def _edges(diagram: Diagram, segments: list[EdgeSegment]) -> Iterator[str]:
+    """The edges; those of weights are fainter and below the others."""
     for name, is_faint in (("faint", True), ("plain", False)):
-        chosen = [piece for piece in all_pieces if (found.boxes[piece.source].kind == "weights") == is_faint]
+        chosen = [
+            segment for segment in segments if (diagram.boxes[segment.source].kind == "weights") == is_faint
+        ]
         if chosen:
             lines = " ".join(dict.fromkeys(map(_edge_path, chosen)))
-            heads = " ".join(dict.fromkeys(_head(piece) for piece in chosen if piece.is_last))
+            heads = " ".join(dict.fromkeys(_head(segment) for segment in chosen if segment.is_last))
             yield f'<g class="{name}"><path class="line" d="{lines}"/><path class="head" d="{heads}"/></g>'
 
 
-def _edge_path(piece: EdgeSegment) -> str:
-    (x, y), (x2, y2) = piece.start, piece.end
-    if piece.is_last:
+def _edge_path(segment: EdgeSegment) -> str:
+    (x, y), (x2, y2) = segment.start, segment.end
+    if segment.is_last:
         y2 -= HEAD - 1
-    row = min(piece.row, y2)
-    half = (piece.bottom + row) / 2
-    curve = f"C{_point(x, half)} {_point(x2, half)} {_point(x2, row)}" if x != x2 else ""
-    return f"M{_point(x, y)}V{_number(piece.bottom)}{curve}V{_number(y2)}"
+    top = min(segment.top, y2)
+    half = (segment.bottom + top) / 2
+    curve = f"C{_point(x, half)} {_point(x2, half)} {_point(x2, top)}" if x != x2 else ""
+    return f"M{_point(x, y)}V{_number(segment.bottom)}{curve}V{_number(y2)}"
 
 
-def _head(piece: EdgeSegment) -> str:
-    x, y = piece.end
+def _head(segment: EdgeSegment) -> str:
+    x, y = segment.end
     return f"M{_point(x, y)}l-3.5,-{HEAD:g}h7z"
 
 
-def _boxes(found: Diagram, order: LayeredGraph, where: Coordinates) -> Iterator[str]:
-    for row, items in enumerate(order.rows):
-        for number in items:
+def _boxes(diagram: Diagram, graph: LayeredGraph, where: Coordinates) -> Iterator[str]:
+    for layer, vertices in enumerate(graph.layers):
+        for number in vertices:
             if isinstance(number, int):
-                box = found.boxes[number]
-                left = where.middle[number] - box.width / 2
-                yield from _box(box, left, box_top(found, where, number, row))
+                box = diagram.boxes[number]
+                left = where.center[number] - box.width / 2
+                yield from _box(box, left, box_top(diagram, where, number, layer))
 
 
 def _box(box: Box, left: float, top: float) -> Iterator[str]:
@@ -112,9 +114,9 @@ def _box(box: Box, left: float, top: float) -> Iterator[str]:
 
 
 def _texts(box: Box, left: float, top: float) -> Iterable[str]:
-    """A single line in the middle, several from the left."""
-    alone = len(box.lines) == 1
-    x, anchor = (left + box.width / 2, ' text-anchor="middle"') if alone else (left + PADDING + 2, "")
+    """The lines of a box: one is centered, several are left-aligned."""
+    is_centered = len(box.lines) == 1
+    x, anchor = (left + box.width / 2, ' text-anchor="middle"') if is_centered else (left + PADDING + 2, "")
     y = top + PADDING + 12
     for number, line in enumerate(box.lines):
         yield f'<text x="{_number(x)}" y="{_number(y + LINE * number)}"{anchor}>{_text(line)}</text>'
@@ -124,7 +126,7 @@ def _texts(box: Box, left: float, top: float) -> Iterable[str]:
 
 
 def _text(line: str) -> str:
-    """Text in which blanks count."""
+    """Text that keeps its spaces."""
     return escape(line, quote=False).replace("  ", "\u00a0\u00a0").replace("\u00a0 ", "\u00a0\u00a0")
 
 
