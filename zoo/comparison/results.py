@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import as_path, short_repr
 from zoo.base import Cell, Component, Optimizer
 from zoo.bench.machine import machine
 from zoo.comparison.jobs import Job, Record
 from zoo.comparison.plan import Plan, PlanEntry
-from zoo.comparison.resolve import ResolvedPlan
 from zoo.comparison.specs import TaskInfo
 from zoo.comparison.statistics import Row, overall, summarize
 from zoo.errors import CheckpointError
@@ -29,9 +28,12 @@ from zoo.storage import write_bytes, write_json
 from zoo.storage.record_schema import MAX_BYTES, check_record, check_records, is_bounded_float
 from zoo.storage.safe_read import exists, read_json
 from zoo.storage.strict_json import quote
-from zoo.training import TaskScore
 from zoo.training.config import Config
-from zoo.training.state import versions
+
+if TYPE_CHECKING:
+    # These import the compiler, which a report does not need.
+    from zoo.comparison.resolve import ResolvedPlan
+    from zoo.training import TaskScore
 
 _GOAL = {"metric": "str", "higher_is_better": "bool", "threshold": "float | None", "baseline": "float | None"}
 
@@ -218,6 +220,8 @@ def make_metadata(plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds:
         jobs: Number of worker processes; None for another executor.
         seconds: Duration of this call.
     """
+    from zoo.training.state import versions  # which imports the compiler
+
     now = datetime.now(timezone.utc)
     tasks = {label: info.task for label, info in resolved.tasks.items()}
     return {
