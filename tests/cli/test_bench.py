@@ -1,4 +1,4 @@
-"""``zoo bench`` on the command line: wrong input, what it prints and writes, and its exit code."""
+"""``zoo bench`` on the command line: invalid arguments, output, files and exit codes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def measured(monkeypatch):
         ("--compare nothere.json", 1, "cannot read nothere.json"),
     ],
 )
-def test_wrong_input(args, code, words, tmp_path, monkeypatch, measured):
+def test_invalid_arguments_are_errors(args, code, words, tmp_path, monkeypatch, measured):
     monkeypatch.chdir(tmp_path)
     result = run(*args.split())
     assert words in " ".join(result.stderr.split())
@@ -65,7 +65,7 @@ def test_wrong_input(args, code, words, tmp_path, monkeypatch, measured):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_matplotlib_one_sentence_says_what_to_install(measured, monkeypatch):
+def test_chart_without_matplotlib_names_the_package(measured, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = run("--chart", "chart.png")
     assert result.stderr == (
@@ -74,7 +74,7 @@ def test_without_matplotlib_one_sentence_says_what_to_install(measured, monkeypa
     assert (result.exit_code, measured) == (1, [])
 
 
-def test_what_is_asked_for_is_measured(measured):
+def test_flags_select_the_measurements(measured):
     sizes = ["--cells", "vanilla,mgu", "--shapes", "8x4x16", "--peers", "none", "--threads", 1]
     result = run(*sizes, "--no-compile", "--growth")
     assert result.exit_code == 0
@@ -102,7 +102,7 @@ def test_json_and_markdown(measured, tmp_path):
     assert page.read_text(encoding="utf-8").startswith(BEGINNING)
 
 
-def test_a_page_without_the_marks_is_refused_before_the_run(measured, tmp_path):
+def test_missing_marker_is_an_error_before_the_run(measured, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("mine\n", encoding="utf-8")
     result = run("--markdown", page)
@@ -110,7 +110,7 @@ def test_a_page_without_the_marks_is_refused_before_the_run(measured, tmp_path):
     assert (result.exit_code, measured, page.read_text(encoding="utf-8")) == (1, [], "mine\n")
 
 
-def test_comparing_with_an_older_run(measured, tmp_path, monkeypatch):
+def test_compare_exits_with_1_on_regression(measured, tmp_path, monkeypatch):
     old = tmp_path / "old.json"
     old.write_text(json.dumps(asdict(made())), encoding="utf-8")
     equal = run("--compare", old, "--threads", 1)
@@ -122,7 +122,7 @@ def test_comparing_with_an_older_run(measured, tmp_path, monkeypatch):
     assert "2 of 4 ratios to peers fell by more than 15 %:\n  lstm 1x1x1, torch: 2.00" in fallen.stdout
 
 
-def test_an_older_run_of_another_kind_is_refused_before_the_run(measured, tmp_path):
+def test_compare_with_other_settings_is_an_error(measured, tmp_path):
     old = tmp_path / "old.json"
     old.write_text(json.dumps(asdict(made())), encoding="utf-8")
     result = run("--compare", old, "--threads", 1, "--dtype", "float64")
@@ -130,7 +130,7 @@ def test_an_older_run_of_another_kind_is_refused_before_the_run(measured, tmp_pa
     assert (result.exit_code, measured) == (1, [])
 
 
-def test_in_earnest(tmp_path, monkeypatch):
+def test_real_run(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # slow kernels, and nothing to compile
     file = tmp_path / "new.json"
     sizes = ["--cells", "vanilla", "--shapes", "6x3x8", "--peers", "none", "--threads", 1]

@@ -65,7 +65,7 @@ def names(output: str) -> list[str]:
 # ---- the list -----------------------------------------------------------------------------------------
 
 
-def test_the_table() -> None:
+def test_table_columns() -> None:
     heading, *rows = run("cells").output.splitlines()
     first = next(row for row in rows if row.startswith("vanilla "))
     headings = ["cell", "family", "year", "scope", "state", "carried", "parameters", "what", "it", "is"]
@@ -74,18 +74,18 @@ def test_the_table() -> None:
     assert "128 units, 65 inputs" in "\n".join(rows)
 
 
-def test_a_table_of_all_cells_fits_into_100_columns() -> None:
+def test_table_fits_100_columns() -> None:
     lines = run("cells").output.splitlines()
     assert max(map(len, lines)) <= 100
     assert any(line.endswith("…") for line in lines)
 
 
 @pytest.mark.parametrize(("text", "short"), [("12345", "12345"), ("123456", "1234…"), ("123 56", "123…")])
-def test_a_line_is_cut_where_it_is_too_long(text: str, short: str) -> None:
+def test_long_lines_are_truncated(text: str, short: str) -> None:
     assert truncate(text, 5) == short
 
 
-def test_json_has_the_whole_summary_and_the_formulas() -> None:
+def test_json_has_full_summary_and_formulas() -> None:
     (lstm,) = json.loads(run("cells", "--json", "lstm").output)
     size = {"input_size": 65, "hidden_size": 128}
     assert lstm["summary"] == type(zoo.get_cell("lstm")).summary()
@@ -95,7 +95,7 @@ def test_json_has_the_whole_summary_and_the_formulas() -> None:
     assert "speed" not in lstm
 
 
-def test_families_stand_together_and_names_within_them_are_sorted() -> None:
+def test_default_order_is_family_then_name() -> None:
     rows = json.loads(run("cells", "--json").output)
     assert [row["name"] for row in rows] == sorted(
         zoo.list_cells(), key=lambda name: (type(zoo.get_cell(name)).family, name)
@@ -104,20 +104,20 @@ def test_families_stand_together_and_names_within_them_are_sorted() -> None:
 
 @pytest.mark.parametrize("order", ["name", "family", "year", "carried", "parameters"])
 @pytest.mark.parametrize("sign", ["", "-"])
-def test_any_order(order: str, sign: str) -> None:
+def test_sort_orders(order: str, sign: str) -> None:
     rows = json.loads(run("cells", "--json", "--sort", f"{sign}{order}").output)
     keys = [row[order]["count"] if isinstance(row[order], dict) else row[order] for row in rows]
     assert keys == sorted(keys, reverse=bool(sign))
     assert len(set(keys)) > 1
 
 
-def test_cells_that_are_equal_stand_by_name_in_either_direction() -> None:
+def test_sort_breaks_ties_by_name() -> None:
     rows = [{"name": name, "year": year} for name, year in (("b", 2000), ("c", 1990), ("a", 2000))]
     assert [row["name"] for row in sort_cells(rows, "year")] == ["c", "a", "b"]
     assert [row["name"] for row in sort_cells(rows, "-year")] == ["a", "b", "c"]
 
 
-def test_a_cell_that_has_no_such_size_is_counted_by_nobody_and_comes_last(odd: str) -> None:
+def test_cells_without_the_size_sort_last(odd: str) -> None:
     for order in ("parameters", "-parameters"):
         output = process("cells", "--plugin", odd, "--sort", order).stdout
         assert names(output)[-1] == "odd"
@@ -125,14 +125,14 @@ def test_a_cell_that_has_no_such_size_is_counted_by_nobody_and_comes_last(odd: s
     assert row.split()[3:7] == ["recurrence", "h", "-", "-"]
 
 
-def test_where_cells_come_from_is_told_where_it_tells_something(odd: str) -> None:
+def test_origin_column_is_shown_if_it_differs(odd: str) -> None:
     output = process("cells", "--plugin", odd).stdout
     assert " from" in output.splitlines()[0]
     assert "recurren" in output
     assert " from" not in run("cells").output.splitlines()[0]
 
 
-def test_an_unpublished_cell_has_no_year_and_comes_last_by_year(odd: str) -> None:
+def test_unpublished_cells_sort_last_by_year(odd: str) -> None:
     text = Path(odd).read_text(encoding="utf-8").replace(f"    card = {CARD}\n", "")
     Path(odd).write_text(text, encoding="utf-8")
     for order in ("year", "-year"):
@@ -142,14 +142,14 @@ def test_an_unpublished_cell_has_no_year_and_comes_last_by_year(odd: str) -> Non
     assert row.split()[:4] == ["odd", "zz", "-", "recurrence"]
 
 
-def test_whole_mixers_are_told_from_bare_recurrences() -> None:
+def test_scope_column_distinguishes_mixers() -> None:
     rows = json.loads(run("cells", "--json").output)
     assert {row["name"] for row in rows if row["scope"] == "mixer"} == {"gla", "mamba", "retnet", "rwkv4"}
     assert {row["scope"] for row in rows} == {"mixer", "recurrence"}
     assert run("cells", "--sort", "scope").output.splitlines()[1].split()[3] == "mixer"
 
 
-def test_speed_is_measured_now_and_what_cannot_run_is_said(odd: str) -> None:
+def test_speed_is_measured_or_warned_about(odd: str) -> None:
     result = process("cells", "--plugin", odd, "--speed", "--json", "--sort", "speed", "[ov][da][dn]*")
     vanilla, unlucky = json.loads(result.stdout)
     assert vanilla["speed"].pop("ns_per_token") > 1
@@ -167,7 +167,7 @@ def test_speed_is_measured_now_and_what_cannot_run_is_said(odd: str) -> None:
 # ---- references ---------------------------------------------------------------------------------------
 
 
-def test_references_of_any_kind_of_member(odd: str) -> None:
+def test_cite_any_kind_of_component(odd: str) -> None:
     output = run("cite", "slstm", "optimizer:adam", "top_p", f"{odd}:Odd").output
     keys = [line for line in output.splitlines() if line.startswith("@")]
     assert keys == [
@@ -179,5 +179,5 @@ def test_references_of_any_kind_of_member(odd: str) -> None:
     assert output.startswith(f"{zoo.get_cell('slstm').bibtex()}\n\n@misc")
 
 
-def test_what_is_named_twice_is_cited_once() -> None:
+def test_cite_drops_duplicates() -> None:
     assert run("cite", "lstm", "gru", "cell:lstm").output.count("@misc{gers2000lstm,") == 1

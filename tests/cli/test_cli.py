@@ -1,4 +1,4 @@
-"""The command line as a whole: help, imports, failures, and the commands that need no trained model."""
+"""The command line as a whole: help, imports, errors, and the commands that need no trained model."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_help_of_every_command(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_has_no_markup_and_names_no_flag_that_the_command_lacks(name):
+def test_help_has_no_markup_or_unknown_flags(name):
     with click.Context(cli) as ctx:
         command = cli.get_command(ctx, name)
     flags = {flag for param in command.params for flag in (*param.opts, *param.secondary_opts)} | {"--help"}
@@ -68,7 +68,7 @@ def test_help_has_no_markup_and_names_no_flag_that_the_command_lacks(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_table_says_what_the_command_says_of_itself(name):
+def test_command_table_matches_command_help(name):
     with click.Context(cli) as ctx:
         command = cli.get_command(ctx, name)
     assert command is not None
@@ -79,7 +79,7 @@ def test_version():
     assert run("--version").output == f"zoo {zoo.__version__}\n"
 
 
-def test_an_unknown_command_gets_the_nearest():
+def test_unknown_command_suggests_nearest():
     result = run("cels")
     assert result.exit_code == 2
     assert "there is no command 'cels'. Did you mean 'cells'?" in result.stderr
@@ -112,8 +112,8 @@ sys.stderr.write(" ".join(name for name in {heavy!r} if name in sys.modules))
 )
 def test_light_commands_import_nothing_heavy(args, heavy):
     code = _SPY.format(args=args, heavy=heavy)
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stderr == ""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no rusage of children")
@@ -135,7 +135,7 @@ def test_help_is_quick():
 # ---- failing ------------------------------------------------------------------------------------------
 
 
-def test_errors_of_zoo_become_one_sentence(capsys):
+def test_zoo_errors_become_one_sentence(capsys):
     with pytest.raises(click.ClickException) as failure, report_errors():
         raise UsageError("layer 3 is upside down; turn it.")
     assert (failure.value.format_message(), failure.value.exit_code) == (
@@ -151,31 +151,31 @@ def test_errors_of_zoo_become_one_sentence(capsys):
         (PermissionError(13, "Permission denied", "x"), "system error: [Errno 13]"),
     ],
 )
-def test_what_the_system_does_not_grant_is_no_traceback(error, words):
+def test_system_errors_have_no_traceback(error, words):
     with pytest.raises(click.ClickException, match=r".*") as failure, report_errors():
         raise error
     assert words in failure.value.format_message()
 
 
-def test_flags_with_files_are_repeated_in_later_commands():
+def test_file_flags_are_repeated_in_next_commands():
     cells = ["lstm", "a.py:A", "b=b.py:B"]
     expected = ["--cells", "a.py:A,b=b.py:B", "--plugin", "p.py", "--plugin", "q.py"]
     assert repeated_flags(["p.py", "q.py"], cells=cells, tasks=["copying"]) == expected
     assert repeated_flags([], cell=["a.py:A"], task=[None]) == ["--cell", "a.py:A"]
 
 
-def test_a_closed_pipe_is_left_to_click():
+def test_broken_pipe_is_left_to_click():
     with pytest.raises(BrokenPipeError), report_errors():
         raise BrokenPipeError(32, "Broken pipe")
 
 
-def test_ctrl_c_outside_of_training(capsys):
+def test_ctrl_c_outside_training_exits_with_130(capsys):
     with pytest.raises(click.exceptions.Exit) as end, report_errors():
         raise KeyboardInterrupt
     assert (end.value.exit_code, capsys.readouterr().err) == (130, "Interrupted.\n")
 
 
-def test_warnings_of_zoo_are_one_plain_line(capsys):
+def test_zoo_warnings_are_one_line(capsys):
     with report_errors():
         warnings.warn("the cache is full", ZooWarning, stacklevel=1)
         warnings.warn("the cache is full", ZooWarning, stacklevel=1)
@@ -241,7 +241,7 @@ def test_bugs_keep_their_traceback():
         ("plugins --plugin nothere.py", 1, "there is no file nothere.py"),
     ],
 )
-def test_wrong_input(args, code, words, tmp_path, monkeypatch):
+def test_invalid_arguments_are_errors(args, code, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run(*args.split())
     assert words in " ".join(result.stderr.split())
@@ -307,25 +307,25 @@ def test_plugins_as_json():
     assert records["adam"]["provides"] == ["optimizer adam"]
 
 
-def test_a_plugin_file_joins_the_listing():
+def test_plugin_file_is_listed():
     assert "leaky" in process("cells", "--plugin", str(LEAKY)).stdout
     assert "cell leaky" in process("plugins", "--plugin", str(LEAKY)).stdout
 
 
-def test_a_failed_plugin_is_told_of_and_explained():
-    found = process("cells", ZOO_PLUGINS="nosuch")
-    assert found.stderr == "1 plugin failed to load: `zoo plugins` shows why.\n"
-    assert (found.returncode, "vanilla" in found.stdout) == (0, True)
+def test_failed_plugin_is_reported_with_its_cause():
+    done = process("cells", ZOO_PLUGINS="nosuch")
+    assert done.stderr == "1 plugin failed to load: `zoo plugins` shows why.\n"
+    assert (done.returncode, "vanilla" in done.stdout) == (0, True)
     assert "nosuch failed: ZOO_PLUGINS names 'nosuch'" in process("plugins", ZOO_PLUGINS="nosuch").stdout
 
 
-def test_a_plugin_file_that_cannot_be_imported(tmp_path):
+def test_plugin_file_that_cannot_be_imported(tmp_path):
     file = tmp_path / "broken.py"
     file.write_text("import nothing_of_this_name\n", encoding="utf-8")
-    found = process("cells", "--plugin", str(file))
-    assert found.returncode == 1
-    assert found.stderr.startswith("Error: plugin ")
-    assert "No module named 'nothing_of_this_name' (broken.py, line 1)" in found.stderr
+    done = process("cells", "--plugin", str(file))
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: plugin ")
+    assert "No module named 'nothing_of_this_name' (broken.py, line 1)" in done.stderr
 
 
 # ---- check --------------------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def test_check_exits_with_1_for_a_law_that_was_not_checked(monkeypatch):
     )
 
 
-def test_check_prints_what_it_cannot_see(monkeypatch):
+def test_check_prints_warnings(monkeypatch):
     warned = dataclasses.replace(HOLDS, warning="cell 'mine': zoo.stop_gradient(h) cuts the gradient of h.")
     _child(Report("cell 'mine'", (warned, warned)), monkeypatch)
     lines = run("check", "vanilla").output.splitlines()
@@ -391,10 +391,10 @@ def test_check_as_json(monkeypatch):
     assert (json.loads(result.output)["ok"], result.exit_code) == (False, 1)
 
 
-def test_check_in_earnest():
-    found = process("check", "sampler:greedy", ZOO_TEST_EXAMPLES="1")
-    assert "sampler 'greedy': " in found.stdout
-    assert found.returncode == 0
+def test_check_real_cell():
+    done = process("check", "sampler:greedy", ZOO_TEST_EXAMPLES="1")
+    assert "sampler 'greedy': " in done.stdout
+    assert done.returncode == 0
 
 
 # ---- cache, doctor ------------------------------------------------------------------------------------
@@ -411,10 +411,10 @@ def test_cache(tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_doctor_finds_all_well(tmp_path):
-    found = process("doctor", "--json", ZOO_CACHE_DIR=str(tmp_path))
-    facts = json.loads(found.stdout)
-    assert (found.returncode, facts["ok"], facts["problems"]) == (0, True, [])
+def test_doctor_reports_no_problem(tmp_path):
+    done = process("doctor", "--json", ZOO_CACHE_DIR=str(tmp_path))
+    facts = json.loads(done.stdout)
+    assert (done.returncode, facts["ok"], facts["problems"]) == (0, True, [])
     assert facts["zoo"]["version"] == zoo.__version__
     assert facts["cache"] == {"path": str(tmp_path), "writable": True, "kernels": 0, "bytes": 0}
     assert facts["environment"]["ZOO_CACHE_DIR"] == str(tmp_path)
@@ -422,20 +422,20 @@ def test_doctor_finds_all_well(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
-def test_doctor_finds_what_is_broken(tmp_path):
+def test_doctor_reports_problems(tmp_path):
     (tmp_path / "kernels").mkdir()
     (tmp_path / "kernels").chmod(0o777)
-    found = process("doctor", ZOO_CACHE_DIR=str(tmp_path), ZOO_PLUGINS="nosuch")
-    assert found.returncode == 1
-    assert "others may write to it" in found.stdout
-    assert "Broken: plugin nosuch failed: ZOO_PLUGINS names 'nosuch'" in found.stdout
-    assert found.stderr == ""
+    done = process("doctor", ZOO_CACHE_DIR=str(tmp_path), ZOO_PLUGINS="nosuch")
+    assert done.returncode == 1
+    assert "others may write to it" in done.stdout
+    assert "Broken: plugin nosuch failed: ZOO_PLUGINS names 'nosuch'" in done.stdout
+    assert done.stderr == ""
 
 
 # ---- standard output ----------------------------------------------------------------------------------
 
 
-def test_a_closed_pipe_is_silent():
+def test_closed_pipe_is_silent():
     command = [sys.executable, "-m", "zoo", "cells"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None
@@ -444,7 +444,7 @@ def test_a_closed_pipe_is_silent():
         assert child.stderr.read() == b""
 
 
-def test_an_encoding_without_the_letter_is_no_traceback():
-    found = process("show", "vanilla", PYTHONIOENCODING="ascii")
-    assert (found.returncode, found.stderr) == (0, "")
-    assert "Parameters: I" in found.stdout
+def test_ascii_output_has_no_traceback():
+    done = process("show", "vanilla", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Parameters: I" in done.stdout

@@ -1,4 +1,4 @@
-"""``zoo compare`` on the command line: wrong input, what it prints and writes, and its exit codes."""
+"""``zoo compare`` on the command line: invalid arguments, output, files and exit codes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def found(made, tmp_path):
+def comparison(made, tmp_path):
     return shutil.copytree(made[0], tmp_path / "found")
 
 
@@ -69,7 +69,7 @@ def found(made, tmp_path):
         ("--cells vanilla --tasks copying --plugin no.py", 1, "there is no file no.py"),
     ],
 )
-def test_wrong_input(args, code, words, tmp_path, monkeypatch):
+def test_invalid_arguments_are_errors(args, code, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run(*args.split())
     assert words in " ".join(result.stderr.split())
@@ -77,7 +77,7 @@ def test_wrong_input(args, code, words, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_it_prints(made):
+def test_output(made):
     out, said = made
     lines = said.splitlines()
     assert lines[:4] == [
@@ -95,24 +95,24 @@ def test_what_it_prints(made):
     assert lines[-1] == f"{out / 'results.json'} and results.csv hold every run."
 
 
-def test_again_and_more(found):
-    again = run("--out", found, "--jobs", 0)
+def test_continue_with_more_seeds(comparison):
+    again = run("--out", comparison, "--jobs", 0)
     assert again.exit_code == 0
     assert "training" not in again.stdout.partition("cell ")[0]
-    more = run("--out", found, "--seeds", 2, "--jobs", 0)
+    more = run("--out", comparison, "--seeds", 2, "--jobs", 0)
     assert "training: 2 jobs, 1 done before" in more.stdout
-    assert len(zoo.Comparison(found).runs) == 2
+    assert len(zoo.Comparison(comparison).runs) == 2
 
 
-def test_another_plan_is_refused(found):
-    result = run("--out", found, "--steps", 9)
+def test_other_plan_is_an_error(comparison):
+    result = run("--out", comparison, "--steps", 9)
     assert result.exit_code == 1
     assert result.stderr.startswith(
-        f"Error: {found} holds another comparison (length: steps 4 -> steps 9); give"
+        f"Error: {comparison} holds another comparison (length: steps 4 -> steps 9); give"
     )
 
 
-def test_what_is_asked_for(monkeypatch):
+def test_arguments_from_flags(monkeypatch):
     asked = []
 
     def compare(**given):
@@ -139,8 +139,8 @@ def test_what_is_asked_for(monkeypatch):
     }
 
 
-def test_json_lines(found):
-    result = run("--out", found, "--seeds", 2, "--jobs", 0, "--json")
+def test_json_lines(comparison):
+    result = run("--out", comparison, "--seeds", 2, "--jobs", 0, "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert [event["event"] for event in (events[0], events[-1])] == ["started", "ended"]
     records = [
@@ -149,15 +149,15 @@ def test_json_lines(found):
     assert [record["seed"] for record in records] == [1]
 
 
-def test_quiet(found):
-    result = run("--out", found, "--seeds", 2, "--jobs", 0, "--quiet")
+def test_quiet(comparison):
+    result = run("--out", comparison, "--seeds", 2, "--jobs", 0, "--quiet")
     assert (result.stdout, result.stderr, result.exit_code) == ("", "", 0)
 
 
-def test_markdown(found, tmp_path):
+def test_markdown(comparison, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"above\n{BEGINNING}older -->\nold\n{END}\nbelow\n", encoding="utf-8")
-    assert run("--out", found, "--markdown", page, "--quiet").exit_code == 0
+    assert run("--out", comparison, "--markdown", page, "--quiet").exit_code == 0
     text = page.read_text(encoding="utf-8")
     assert text.startswith(
         f"above\n{BEGINNING}zoo compare --cells vanilla --tasks copying --seeds 1 --params 150"
@@ -167,7 +167,7 @@ def test_markdown(found, tmp_path):
     assert "### copying (delay=2, length=2)" in text
     assert "Bare layers, 4 steps: 1 seed, about 150 parameters each, the learning rate of each cell" in text
     page.write_text("mine\n", encoding="utf-8")
-    refused = run("--out", found, "--markdown", page)
+    refused = run("--out", comparison, "--markdown", page)
     assert "compare: page.md has no place" in refused.stderr.replace(f"{tmp_path}/", "")
     assert page.read_text(encoding="utf-8") == "mine\n"
 
@@ -193,7 +193,7 @@ def test_strict(tmp_path):
     assert "lr1e+300-s0 diverged: training diverged" in lenient.stdout
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
+def test_ctrl_c_prints_the_resume_command(tmp_path, monkeypatch):
     def compare(*args, **given):
         raise Stopped(signal.SIGINT, tmp_path / "x")
 
@@ -245,7 +245,7 @@ def done(path, stage="runs", **changes):
     return {"event": "job_done", "stage": stage, "path": f"runs/{path}", "record": record(**changes)}
 
 
-def test_time_left_is_what_the_steps_take():
+def test_eta_follows_from_step_times():
     now, plan = Now(), {"event": "started", "jobs": 2}
     progress = ComparisonProgress(now)
     for event in (plan, stage("sweep", ["a1", "b1"], ["a2", "b2"])):
@@ -267,7 +267,7 @@ def test_time_left_is_what_the_steps_take():
     assert (progress.done, progress.eta(), progress.fraction) == (2, 20.0, pytest.approx(2 / 3))
 
 
-def test_a_resumed_run_counts_from_where_it_stood():
+def test_eta_of_a_resumed_run():
     now = Now()
     progress = ComparisonProgress(now)
     for event in ({"event": "started", "jobs": 1}, stage("runs", ["a1"]), at("resume", "a1", 6)):
@@ -328,7 +328,7 @@ def test_plain_lines():
     ]
 
 
-def test_quiet_tells_what_went_wrong(capsys):
+def test_quiet_prints_problems_only(capsys):
     with open_compare_display(quiet=True, as_json=False) as watch:
         for event in EVENTS:
             watch(event)

@@ -1,4 +1,4 @@
-"""What a run shows: plain lines, JSON, nothing, and the live display on a recorded terminal."""
+"""Displays of a run: plain lines, JSON, quiet, and the live display on a recorded terminal."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_times(seconds, as_clock, as_duration):
     assert (clock(seconds), duration(seconds)) == (as_clock, as_duration)
 
 
-def test_the_time_left_follows_from_this_session_alone():
+def test_eta_uses_this_session_only():
     now = Clock()
     eta = Eta(now)
     eta.start(600)  # resumed
@@ -153,14 +153,14 @@ def test_plain_lines_keep_their_form():
     ]
 
 
-def test_samples_steer_no_terminal_that_shows_a_log(capsys):
+def test_samples_in_logs_have_no_control_characters(capsys):
     with open_display(quiet=False, as_json=False) as watch:
         watch(RUN[0])
         watch(SAMPLE)
     assert "  | one\\x1b[31m\n  | two\n" in capsys.readouterr().out
 
 
-def test_a_resumed_run_with_nothing_to_do():
+def test_resumed_run_without_steps_left():
     resumed = {**START, "event": "resume", "step": 1000}
     assert "resumed at step 1000" in plain([resumed])
     assert plain([resumed, END])[-2].startswith(
@@ -168,7 +168,7 @@ def test_a_resumed_run_with_nothing_to_do():
     )
 
 
-def test_a_text_without_validation_and_bytes():
+def test_byte_text_without_validation():
     start = {
         **START,
         "text": {**START["text"], "valid": 0},
@@ -182,7 +182,7 @@ def test_a_text_without_validation_and_bytes():
     assert "training text loss 1.2500 nats, 1.803 bits/byte" in lines[6]
 
 
-def test_a_run_that_was_not_validated():
+def test_run_without_validation():
     assert "best: not validated yet" in plain([START, {**END, "best": None, "reason": "interrupted"}])[-2]
 
 
@@ -200,7 +200,7 @@ def test_json_lines(capsys):
     assert err == ""
 
 
-def test_quiet_says_nothing_but_warnings(capsys):
+def test_quiet_prints_warnings_only(capsys):
     with open_display(quiet=True, as_json=False) as watch:
         for event in RUN:
             watch(event)
@@ -215,7 +215,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("term", "kind"), [("xterm-256color", LiveDisplay), ("dumb", PlainDisplay)])
-def test_a_terminal_gets_the_live_display_unless_it_is_dumb(term, kind, monkeypatch):
+def test_live_display_only_on_capable_terminals(term, kind, monkeypatch):
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr("sys.stdout", Terminal())
     context = open_display(quiet=False, as_json=False)
@@ -241,7 +241,7 @@ def recorded(width=80, colour=None):
     return screen, console
 
 
-def test_what_stays_on_the_screen():
+def test_live_display_history():
     screen, console = recorded()
     display = LiveDisplay(console, ("--cell", "f.py:C"), now=Clock())
     for event in RUN:
@@ -275,7 +275,7 @@ def below(display, console, screen):
     return [line.rstrip() for line in screen.getvalue().splitlines()]
 
 
-def test_what_changes_below():
+def test_live_display_progress():
     screen, console = recorded()
     now = Clock()
     display = LiveDisplay(console, now=now)
@@ -292,7 +292,7 @@ def test_what_changes_below():
     assert numbers == "loss 1.5000   2.164 bits/char   1.23M chars/s   grad 0.565   clip 2%   lr 0.002"
 
 
-def test_a_validation_moves_the_bar_too():
+def test_validation_updates_the_bar():
     screen, console = recorded()
     display = LiveDisplay(console, now=Clock())
     for event in RUN[:5]:
@@ -302,7 +302,7 @@ def test_a_validation_moves_the_bar_too():
     assert numbers.startswith("loss 1.5000")
 
 
-def test_a_narrow_terminal_gets_an_ellipsis_and_no_second_line():
+def test_narrow_terminal_gets_an_ellipsis():
     screen, console = recorded(width=50)
     display = LiveDisplay(console, now=Clock())
     for event in RUN[:4]:
@@ -332,7 +332,7 @@ def test_no_color_is_honoured(monkeypatch):
     assert styled("x", fg="red") == "\x1b[31mx\x1b[0m"
 
 
-def test_the_live_display_leaves_the_cursor_as_it_was():
+def test_live_display_restores_the_cursor():
     screen, console = recorded()
     with contextlib.suppress(KeyboardInterrupt), LiveDisplay(console) as display:
         display(START)

@@ -1,4 +1,4 @@
-"""Every command, taken from the program itself, with hostile streams, words and texts: no traceback, ever."""
+"""Every command with hostile streams, values and texts: no traceback."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def run(own_registry, tmp_path, monkeypatch):
 
 
 @EVERY
-def test_every_parameter_is_of_the_class_that_checks(command):
+def test_every_parameter_is_checked(command):
     assert all(isinstance(param, (CheckedOption, CheckedArgument)) for param in parameters(command))
 
 
 @EVERY
-def test_words_that_mean_nothing_are_refused(command, run):
+def test_invalid_values_are_errors(command, run):
     for param in filter(takes_text, parameters(command)):
         for text, message in [
             ("", "it is empty; give a value, or leave it out."),
@@ -87,7 +87,7 @@ def test_words_that_mean_nothing_are_refused(command, run):
 
 
 @EVERY
-def test_no_integer_is_immense(command, run):
+def test_huge_integers_are_errors(command, run):
     for param in parameters(command):
         if isinstance(param.type, click.types.IntParamType):
             for digits in ("9" * 20, f"-{'9' * 20}", "9" * 5000):
@@ -100,7 +100,7 @@ def test_no_integer_is_immense(command, run):
 
 
 @EVERY
-def test_an_option_that_takes_one_value_is_given_once(command, run):
+def test_repeated_single_option_is_an_error(command, run):
     for param in filter(takes_text, parameters(command)):
         if isinstance(param, click.Option):
             value = words(param, param.type.choices[0] if isinstance(param.type, click.Choice) else "7")
@@ -111,7 +111,7 @@ def test_an_option_that_takes_one_value_is_given_once(command, run):
 
 
 @EVERY
-def test_a_hostile_word_is_no_traceback(command, run, tmp_path):
+def test_hostile_values_have_no_traceback(command, run, tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     for param in filter(takes_text, parameters(command)):
         arguments = [each for each in parameters(command) if isinstance(each, click.Argument)]
@@ -123,26 +123,26 @@ def test_a_hostile_word_is_no_traceback(command, run, tmp_path):
             assert len(result.stderr) < 15_000, (param, text)
 
 
-def test_the_largest_integer_and_an_empty_prompt_are_taken(run):
+def test_largest_integer_and_empty_prompt_are_valid(run):
     assert f"'steps': {MAX_INTEGER}" in run("train", "--steps", str(MAX_INTEGER)).stderr
     assert "it is empty" not in run("sample", "nothere", "--prompt", "").stderr
 
 
 @pytest.mark.parametrize("value", [MAX_INTEGER + 1, -2 * MAX_INTEGER])
-def test_an_error_about_an_integer_gives_both_ends_of_the_range(run, value):
+def test_integer_error_gives_the_range(run, value):
     message = f"it is {value:,}; expected an integer from -1,000,000,000 to 1,000,000,000."
     assert message in run("train", "--steps", str(value)).stderr
 
 
 @pytest.mark.parametrize(("value", "taken"), [(2**63 - 1, True), (2**63, False)])
-def test_seeds_are_larger_than_other_integers(run, value, taken):
+def test_seeds_may_exceed_other_integers(run, value, taken):
     assert (f"'seed': {value}" in run("train", "--seed", str(value)).stderr) is taken
 
 
 # ---- texts --------------------------------------------------------------------------------------------
 
 
-def test_controls_become_visible_and_nothing_else_changes():
+def test_only_control_characters_are_escaped():
     assert escape_controls(HOSTILE) == VISIBLE
     assert escape_controls("ä\t× 語\n👍🏽") == "ä\t× 語\n👍🏽"
     assert not CONTROLS.search(escape_controls("".join(map(chr, range(0x3000)))))
@@ -151,7 +151,7 @@ def test_controls_become_visible_and_nothing_else_changes():
     assert rich_text(HOSTILE).plain == VISIBLE
 
 
-def test_on_a_terminal_looks_stay_and_other_controls_do_not(monkeypatch, capsys):
+def test_echo_keeps_styles_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr("zoo.cli.terminal.is_terminal", lambda stream=None: True)
     monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_: False)
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -159,7 +159,7 @@ def test_on_a_terminal_looks_stay_and_other_controls_do_not(monkeypatch, capsys)
     assert capsys.readouterr().out == f"\x1b[31m\x1b[1m{VISIBLE}\x1b[0m \x1b[2mb\x1b[0m\\x1b[8m\n"
 
 
-def test_commands_print_by_echo_and_rich_text_alone():
+def test_commands_print_with_echo_or_rich_text_only():
     """Whatever else prints lets controls of files and plugins through."""
     folder = Path(zoo.__file__).parent / "cli"
     texts = {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*.py")}
@@ -192,7 +192,7 @@ def zoo_register_cells(register):
 '''.replace("import zoo\n", "import numpy as np\nimport zoo\n", 1)
 
 
-def test_what_plugins_say_steers_no_terminal(run, tmp_path):
+def test_plugin_text_is_escaped(run, tmp_path):
     (tmp_path / "odd.py").write_text(PLUGIN, encoding="utf-8")
     for args in (["cells", "odd"], ["show", "odd"], ["cite", "odd"]):
         result = run(*args, "--plugin", "odd.py")
@@ -200,7 +200,7 @@ def test_what_plugins_say_steers_no_terminal(run, tmp_path):
         assert not CONTROLS.search(result.stdout + result.stderr), args
 
 
-def test_errors_of_plugins_steer_no_terminal_and_are_cut(run, tmp_path):
+def test_plugin_errors_are_escaped_and_shortened(run, tmp_path):
     (tmp_path / "odd.py").write_text(f"raise ValueError({HOSTILE!r} + 'x' * 100_000)", encoding="utf-8")
     result = run("cells", "--plugin", "odd.py")
     assert result.exit_code == 1
@@ -236,7 +236,7 @@ for name in COMMANDS:
     importlib.import_module(f"zoo.cli.commands.{name}")
 zoo.list_cells()
 cases, ways = json.loads(sys.argv[1])
-found = []
+results = []
 for way in ways:
     for case in cases:
         with tempfile.TemporaryFile() as words:
@@ -268,22 +268,22 @@ for way in ways:
                 os._exit(code)
             status = os.waitpid(child, 0)[1]
             words.seek(0)
-            found.append([os.waitstatus_to_exitcode(status), words.read().decode()])
-print(json.dumps(found))
+            results.append([os.waitstatus_to_exitcode(status), words.read().decode()])
+print(json.dumps(results))
 """
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
-def test_streams_that_are_closed_or_full(tmp_path):
+def test_closed_or_full_streams(tmp_path):
     environ = {**os.environ, "ZOO_PLUGINS": "", "ZOO_CACHE_DIR": str(tmp_path / "cache")}
     command = [sys.executable, "-c", SCRIPT, json.dumps([CASES, [*WAYS.values()]])]
     output = subprocess.run(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, check=True).stdout
     names = itertools.product(WAYS, map(" ".join, CASES))
-    found = dict(zip(names, json.loads(output), strict=True))
-    for (way, case), (code, words) in found.items():
+    results = dict(zip(names, json.loads(output), strict=True))
+    for (way, case), (code, words) in results.items():
         where = way, case, code, words
         assert not re.search("Traceback|Exception ignored", words), where
-        plain = found["plain", case][0]
+        plain = results["plain", case][0]
         if plain == 0 and way in ("full stdout", "both full", "a stdout to read from"):
             assert code == 1, where
             assert way == "both full" or words.startswith("Error: system error: "), where
@@ -293,11 +293,11 @@ def test_streams_that_are_closed_or_full(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such shell")
 @pytest.mark.parametrize("redirection", [">&-", "<&- >&- 2>&-"])
-def test_a_new_process_with_closed_streams(redirection, tmp_path):
+def test_new_process_with_closed_streams(redirection, tmp_path):
     """The descriptors of closed streams are not given to files that the command opens."""
     command = ["sh", "-c", f'"$0" -m zoo new my-cells {redirection}', sys.executable]
-    found = subprocess.run(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
-    assert (found.returncode, found.stderr) == (0, "")
+    done = subprocess.run(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "my-cells" / "README.md").read_text(encoding="utf-8").startswith("# my-cells\n")
 
 
@@ -308,6 +308,6 @@ def test_names_that_are_not_utf_8(tmp_path):
     words = [os.fsdecode(b"p\xff.py")]
     for args in (["cells", "odd", "--plugin", *words], ["show", f"{words[0]}:Odd"]):
         command = [sys.executable, "-m", "zoo", *args]
-        found = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
-        assert (found.returncode, found.stderr) == (0, b"")
-        assert b"odd" in found.stdout
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b"odd" in done.stdout

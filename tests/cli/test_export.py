@@ -38,7 +38,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_onnx_is_called_after_the_model_and_told_of(here):
+def test_onnx_file_is_named_after_the_model(here):
     pytest.importorskip("onnx")
     result = run("hello.safetensors", "--format", "onnx")
     size = (here / "hello.onnx").stat().st_size
@@ -54,7 +54,7 @@ def test_onnx_is_called_after_the_model_and_told_of(here):
     )
 
 
-def test_c_is_two_files_and_their_sizes(here):
+def test_c_writes_two_files_and_prints_sizes(here):
     result = run("hello.safetensors", "--format", "c", "--out", "tiny.c", "--name", "Tiny model")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
@@ -67,7 +67,7 @@ def test_c_is_two_files_and_their_sizes(here):
 
 
 @pytest.mark.parametrize("form", ["onnx", "c"])
-def test_what_is_there_is_kept(form, here):
+def test_existing_files_are_kept(form, here):
     if form == "onnx":
         pytest.importorskip("onnx")
     (here / f"hello.{form}").write_text("mine")
@@ -90,13 +90,13 @@ def test_what_is_there_is_kept(form, here):
         ((), "Missing option '--format'"),
     ],
 )
-def test_what_does_not_go_together_is_refused(args, complaint, here):
+def test_incompatible_flags_are_errors(args, complaint, here):
     result = run("hello.safetensors", *args)
     assert result.exit_code == 2
     assert complaint in result.stderr
 
 
-def test_a_missing_run_and_a_missing_package_are_sentences(here, monkeypatch):
+def test_missing_run_or_package_is_one_sentence(here, monkeypatch):
     result = run("none", "--format", "c")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -107,7 +107,7 @@ def test_a_missing_run_and_a_missing_package_are_sentences(here, monkeypatch):
     )
 
 
-def test_a_cell_that_is_registered_nowhere(here):
+def test_unregistered_cell(here):
     (here / "lone.py").write_text(LONE)
     result = run("hello.safetensors", "--format", "c", "--cell", "lone.py:Lone")
     assert result.exit_code == 1

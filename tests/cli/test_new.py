@@ -1,4 +1,4 @@
-"""``zoo new``: the package it writes is well made, is found, and passes its own tests as installed."""
+"""``zoo new``: the new package is well formed, installs, loads, and passes its own tests."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def here(tmp_path, monkeypatch):
 # ---- what it writes and prints ------------------------------------------------------------------------
 
 
-def test_it_writes_a_package_and_says_what_comes_next(here):
+def test_writes_a_package_and_prints_next_steps(here):
     result = run("my-cells")
     assert result.exit_code == 0, result.stderr
     assert sorted(path.name for path in here.iterdir()) == ["my-cells"]
@@ -84,20 +84,20 @@ def test_it_writes_a_package_and_says_what_comes_next(here):
     ]
 
 
-def test_cell_and_directory_can_be_chosen(here):
+def test_cell_and_directory_flags(here):
     result = run("My.Cells", "--cell", "fast_weights", "--dir", str(here / "a b"))
     assert f"pip install -e '{here}/a b[test]'\n  zoo check fast_weights\n" in result.output
     assert "class FastWeights(zoo.Cell):" in (here / "a b" / "my_cells.py").read_text(encoding="utf-8")
     assert 'name = "My.Cells"' in (here / "a b" / "pyproject.toml").read_text(encoding="utf-8")
 
 
-def test_an_empty_directory_is_used(here):
+def test_empty_directory_is_used(here):
     (here / "my-cells").mkdir()
     assert run("my-cells").exit_code == 0
     assert sorted(path.name for path in (here / "my-cells").iterdir()) == FILES
 
 
-def test_it_imports_no_compiler(here):
+def test_imports_no_compiler(here):
     code = (
         "import sys; from zoo.cli.app import cli; cli(['new', 'my-cells'], standalone_mode=False);"
         "print(*{'numba', 'llvmlite', 'rich', 'zoo.compiler'} & {*sys.modules}, file=sys.stderr, end='')"
@@ -139,7 +139,7 @@ def test_it_imports_no_compiler(here):
         (["my-cells", "--dir", "."], 1, "is the directory you are in"),
     ],
 )
-def test_wrong_input(args, code, words, here):
+def test_invalid_arguments_are_errors(args, code, words, here):
     result = run(*args)
     assert words in " ".join(result.stderr.split())
     assert result.exit_code == code
@@ -149,14 +149,14 @@ def test_wrong_input(args, code, words, here):
 @pytest.mark.parametrize(
     ("project", "module"), [("My-Cells", "my_cells"), ("a.-_b", "a_b"), ("zoo_leaky2", "zoo_leaky2")]
 )
-def test_a_package_is_imported_under_its_name_in_lower_snake_case(project, module):
+def test_module_name_is_lower_snake_case(project, module):
     assert module_name(project) == module
 
 
 @pytest.mark.parametrize(
     ("project", "cell"), [("my-cells", "my_cell"), ("cells", "cell"), ("supercells", "supercells")]
 )
-def test_a_cell_is_called_after_its_package(project, cell):
+def test_default_cell_name_is_that_of_the_package(project, cell):
     assert package_names(project).cell == cell
 
 
@@ -165,7 +165,7 @@ def test_a_cell_is_called_after_its_package(project, cell):
 @example("a_b_cd")
 @example("a_1")
 @example("my__cell_")
-def test_the_class_has_the_name_of_the_cell(cell):
+def test_class_name_follows_the_cell(cell):
     try:
         check_component_name(cell, "it")
     except TypeError:
@@ -175,7 +175,7 @@ def test_the_class_has_the_name_of_the_cell(cell):
 
 
 @given(st.text(max_size=20) | st.text(string.ascii_letters + string.digits + "-_.", max_size=70))
-def test_a_name_becomes_an_identifier_or_is_refused(project):
+def test_names_are_identifiers_or_errors(project):
     try:
         module = module_name(project)
     except UsageError:
@@ -196,7 +196,7 @@ def test_nothing_is_overwritten(here):
     assert [path.name for path in here.rglob("*")] == ["my-cells", "thesis.tex"]
 
 
-def test_a_file_is_not_replaced(here):
+def test_file_is_not_replaced(here):
     (here / "my-cells").write_text("years of work", encoding="utf-8")
     assert "Error: my-cells is a file; choose another directory" in run("my-cells").stderr
     assert (here / "my-cells").read_text(encoding="utf-8") == "years of work"
@@ -204,7 +204,7 @@ def test_a_file_is_not_replaced(here):
 
 @pytest.mark.parametrize("stop", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("at", range(len(FILES)))
-def test_a_failure_leaves_nothing(here, monkeypatch, stop, at):
+def test_failure_leaves_nothing(here, monkeypatch, stop, at):
     texts = [file.text for file in package_files(package_names("my-cells")).values()]
     original = Path.write_text
 
@@ -219,7 +219,7 @@ def test_a_failure_leaves_nothing(here, monkeypatch, stop, at):
     assert list(here.iterdir()) == []
 
 
-def test_a_directory_filled_meanwhile_is_left_alone(here, monkeypatch):
+def test_directory_filled_meanwhile_is_kept(here, monkeypatch):
     target = here / "my-cells"
     original = Path.rmdir
 
@@ -235,7 +235,7 @@ def test_a_directory_filled_meanwhile_is_left_alone(here, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-def test_a_link_to_an_empty_directory_is_followed(here):
+def test_link_to_an_empty_directory_is_followed(here):
     (here / "real").mkdir()
     (here / "link").symlink_to("real")
     write_directory(here / "link", {"a": "b"})
@@ -249,7 +249,7 @@ def test_a_link_to_an_empty_directory_is_followed(here):
 
 
 @pytest.mark.parametrize("names", [("my-cells", None), LONG, ("a", "a_b")], ids=lambda names: names[0][:9])
-def test_the_files_are_well_formed(here, names):
+def test_files_are_well_formed(here, names):
     package = generate(here, *names)
     for file in package.glob("*.py"):
         py_compile.compile(str(file), doraise=True, cfile=str(here / "compiled"))
@@ -262,11 +262,11 @@ def test_the_files_are_well_formed(here, names):
     assert not any("$" in file.read_text(encoding="utf-8") for file in package.iterdir())
 
 
-def test_the_files_pass_mypy(here):
+def test_files_pass_mypy(here):
     process(sys.executable, "-m", "mypy", "--config-file=", ".", cwd=generate(here))
 
 
-def test_the_package_is_loaded_as_a_plugin(here):
+def test_package_loads_as_a_plugin(here):
     module = generate(here) / "my_cells.py"
     script = (
         "import zoo, zoo.registry, sys\n"
@@ -277,15 +277,15 @@ def test_the_package_is_loaded_as_a_plugin(here):
     assert printed == "loaded cell my_cell MyCell(leak=0.1)\n"
 
 
-def test_its_step_is_the_equation_of_its_docstring(here):
+def test_step_equals_the_documented_equation(here):
     cell = load_cell_file(f"{generate(here) / 'my_cells.py'}:MyCell")(leak=0.2)
     rng = np.random.default_rng(0)
     arrays = {name: rng.standard_normal(shape) for name, shape in cell.param_shapes(3, 4).items()}
     x, h = rng.standard_normal((5, 2, 3)), rng.standard_normal((2, 4))
     y, last = reference.run_sequence(cell, arrays, x, {"h": h})
-    for now, found in zip(x, y, strict=True):
+    for now, output in zip(x, y, strict=True):
         h = 0.8 * h + 0.2 * np.tanh(now @ arrays["Wx"] + h @ arrays["Wh"] + arrays["b"])
-        np.testing.assert_allclose(found, h, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(output, h, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(last["h"], h, rtol=1e-12, atol=1e-14)
 
 
@@ -312,17 +312,17 @@ def installed(package, tmp_path_factory):
     return folder / "site"
 
 
-def test_the_package_is_installed_and_found(installed):
+def test_installed_package_is_found(installed):
     listing = process(sys.executable, "-m", "zoo", "plugins", PYTHONPATH=str(installed))
     row = ["my_cells", "my-cells", "0.1.0", "loaded", "cell", "my_cell"]
     assert row in [line.split() for line in listing.splitlines()]
     assert [path.name for path in installed.glob("*.py")] == ["my_cells.py"]
-    (found,) = importlib.metadata.distributions(name="my-cells", path=[str(installed)])
-    assert f"recurrent-zoo>={zoo.__version__}" in (found.requires or [])
-    assert any("recurrent-zoo[testing]" in need and "test" in need for need in found.requires or [])
+    (distribution,) = importlib.metadata.distributions(name="my-cells", path=[str(installed)])
+    assert f"recurrent-zoo>={zoo.__version__}" in (distribution.requires or [])
+    assert any("recurrent-zoo[testing]" in need and "test" in need for need in distribution.requires or [])
 
 
-def test_the_installed_package_passes_its_own_tests(package, installed, tmp_path):
+def test_installed_package_passes_its_tests(package, installed, tmp_path):
     shutil.copy(package / "test_my_cells.py", tmp_path)
     options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
     surroundings = {"PYTHONPATH": str(installed), "ZOO_TEST_EXAMPLES": "2"}
@@ -331,7 +331,7 @@ def test_the_installed_package_passes_its_own_tests(package, installed, tmp_path
 
 
 @pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="needs the source tree")
-def test_the_wheel_of_zoo_writes_the_same_package(package, tmp_path):
+def test_wheel_writes_the_same_package(package, tmp_path):
     zipfile.ZipFile(wheel(ROOT, tmp_path / "dist")).extractall(tmp_path / "zoo")
     script = (
         "import sys; place = sys.argv.pop(1); sys.path.insert(0, place); import zoo;"

@@ -21,7 +21,7 @@ def report(*arguments: object):
         return CliRunner().invoke(cli, ["report", *map(str, arguments)])
 
 
-def test_the_page_goes_into_the_directory_unless_it_is_told_otherwise(run, tmp_path):
+def test_page_goes_into_the_directory_or_out(run, tmp_path):
     done = report(run, "--symbols", 30)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith(f"{run / 'report.html'}  ")
@@ -31,7 +31,7 @@ def test_the_page_goes_into_the_directory_unless_it_is_told_otherwise(run, tmp_p
     assert "hidden-units" not in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_a_run_with_a_report_goes_on(run):
+def test_run_with_a_report_can_be_resumed(run):
     assert report(run, "--symbols", 0).exit_code == 0
     with zoo.kernels.pure_python():
         again = zoo.train(run.parent / "text.txt", out=run, resume=True, hidden=8, clip=0.5, steps=3)
@@ -59,13 +59,13 @@ def test_figures(run, tmp_path):
         ([], 2, "Missing argument"),
     ],
 )
-def test_what_cannot_be_done_is_said(run, arguments, code, told):
+def test_invalid_arguments_are_errors(run, arguments, code, told):
     done = report(*(argument.format(run=run) for argument in arguments))
     assert (done.exit_code, "Traceback" in done.output) == (code, False)
     assert told in done.output
 
 
-def test_without_matplotlib_nothing_is_written(run, tmp_path, monkeypatch):
+def test_nothing_is_written_without_matplotlib(run, tmp_path, monkeypatch):
     monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
     done = report(run, "--out", tmp_path / "page.html", "--figures", "svg", tmp_path / "figures")
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""From text to text through the command line: train, sample, evaluate, stop, resume."""
+"""Train, sample, evaluate, stop and resume on the command line."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def copy(hello, tmp_path):
 # ---- train and sample ---------------------------------------------------------------------------------
 
 
-def test_greedy_sampling_says_hello(hello):
+def test_greedy_sampling_of_hello(hello):
     result = run("sample", hello, "--prompt", "h", "--sampler", "greedy", "--length", 4)
     assert (result.stdout, result.stderr, result.exit_code) == ("hello\n", "", 0)
 
 
-def test_training_says_what_it_does(hello):
+def test_train_output(hello):
     lines = (hello.parent / "stdout.txt").read_text(encoding="utf-8").splitlines()
     assert lines[0] == f"text   hello: 5 characters, 4 different, sha256 {'2cf24dba5fb0'}"
     assert lines[4] == f"out    {hello}"
@@ -79,11 +79,11 @@ def test_training_says_what_it_does(hello):
 @pytest.mark.parametrize(
     "args", [("--top-k", "1"), ("--temperature", "0.01"), ("--sampler", "top_p", "--top-p", "1e-6")]
 )
-def test_other_ways_to_the_most_probable(hello, args):
+def test_greedy_and_top_k_1_agree(hello, args):
     assert run("sample", hello, "--prompt", "h", "--length", "4", *args).stdout == "hello\n"
 
 
-def test_a_seed_gives_the_same_text(hello):
+def test_same_seed_gives_same_text(hello):
     first, again, other = (
         run("sample", hello, "--length", 40, "--temperature", 3, "--seed", seed).stdout for seed in (1, 1, 2)
     )
@@ -91,7 +91,7 @@ def test_a_seed_gives_the_same_text(hello):
     assert len(first) == 41
 
 
-def test_the_prompt_may_come_from_stdin(hello):
+def test_prompt_from_stdin(hello):
     result = run("sample", hello, "--prompt", "-", "--sampler", "greedy", "--length", 4, stdin="h")
     assert result.stdout == "hello\n"
     result = run("sample", hello, "--prompt", "-", stdin=b"h\xff")
@@ -108,13 +108,13 @@ def test_unknown_characters(hello):
     assert skipped.stdout == "hello\n"
 
 
-def test_a_checkpoint_file_can_be_sampled(hello):
+def test_sample_a_checkpoint_file(hello):
     (*_, (_, file)) = RunDirectory(hello).checkpoints()
     assert run("sample", file, "--prompt", "h", "--sampler", "greedy", "--length", 4).stdout == "hello\n"
 
 
 @pytest.mark.parametrize("command", ["sample", "eval"])
-def test_what_holds_no_model(command, tmp_path):
+def test_path_without_a_model_is_an_error(command, tmp_path):
     empty = run(command, tmp_path)
     assert "holds no checkpoint" in empty.stderr
     (tmp_path / "text.safetensors").write_bytes(b"this is no checkpoint at all")
@@ -140,7 +140,7 @@ def test_quiet_and_json(tmp_path):
     assert events == Run(tmp_path / "json").history
 
 
-def test_a_directory_that_holds_a_run_is_not_overwritten(copy):
+def test_existing_run_is_not_overwritten(copy):
     before = Run(copy).history
     result = run("train", *HELLO, "--steps", 5, "--out", copy)
     assert "already holds a run; resume it or choose another directory" in result.stderr
@@ -149,7 +149,7 @@ def test_a_directory_that_holds_a_run_is_not_overwritten(copy):
 
 
 @pytest.mark.skipif(PLAIN, reason="NumPy warns of the overflow that this is about")
-def test_divergence_is_an_error_in_one_sentence(tmp_path):
+def test_divergence_is_one_sentence(tmp_path):
     args = ("--optimizer", "sgd", "--lr", 1e39, "--clip", 0, "--steps", 50)
     result = run("train", *HELLO, *args, "--out", tmp_path / "run")
     assert result.exit_code == 1
@@ -160,7 +160,7 @@ def test_divergence_is_an_error_in_one_sentence(tmp_path):
 # ---- eval ---------------------------------------------------------------------------------------------
 
 
-def test_eval_of_the_validation_part_is_what_training_logged(story):
+def test_eval_of_valid_part_equals_the_log(story):
     facts = json.loads(run("eval", story, "--part", "valid", "--json").stdout)
     logged = [event for event in Run(story).history if event["event"] == "eval" and event["best"]][-1]
     assert (facts["loss"], facts["bits"], facts["part"]) == (logged["loss"], logged["bits"], "valid")
@@ -184,12 +184,12 @@ def test_eval_on_another_text(story, tmp_path):
     assert "40 unknown ones left out" in skipped.stdout
 
 
-def test_eval_of_the_same_text_by_name_is_of_its_test_part(story):
+def test_eval_recognises_the_training_text(story):
     facts = json.loads(run("eval", story, "--data", story.parent / "story.txt", "--json").stdout)
     assert facts["part"] == "test"
 
 
-def test_eval_refuses_a_text_that_changed(tmp_path):
+def test_eval_of_a_changed_text_is_an_error(tmp_path):
     (tmp_path / "a.txt").write_text("abab", encoding="utf-8")
     run("train", "--data", tmp_path / "a.txt", "--hidden", 4, "--steps", 1, "--out", tmp_path / "run")
     (tmp_path / "a.txt").write_text("abba", encoding="utf-8")
@@ -198,14 +198,14 @@ def test_eval_refuses_a_text_that_changed(tmp_path):
     assert result.exit_code == 1
 
 
-def test_eval_of_a_part_that_is_not_there(hello):
+def test_eval_of_an_empty_part_is_an_error(hello):
     assert (
         "the valid part is too short to be predicted: 0 of 5 symbols"
         in run("eval", hello, "--part", "valid").stderr
     )
 
 
-def test_eval_of_a_model_without_a_history(hello, tmp_path):
+def test_eval_of_a_file_without_configuration(hello, tmp_path):
     zoo.load(hello).save(tmp_path / "bare.safetensors")
     assert "does not say on which text it was trained" in run("eval", tmp_path / "bare.safetensors").stderr
     result = run("eval", tmp_path / "bare.safetensors", "--data", "builtin:hello")
@@ -215,7 +215,7 @@ def test_eval_of_a_model_without_a_history(hello, tmp_path):
 # ---- resume -------------------------------------------------------------------------------------------
 
 
-def test_resuming_equals_not_stopping(tmp_path):
+def test_resumed_run_equals_uninterrupted(tmp_path):
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     run("train", *HELLO, "--steps", 12, "--eval-every", 4, "--out", whole)
     run("train", *HELLO, "--steps", 6, "--eval-every", 4, "--out", parted)
@@ -227,18 +227,18 @@ def test_resuming_equals_not_stopping(tmp_path):
         np.testing.assert_array_equal(array, last[1][name], err_msg=name)
 
 
-def test_a_finished_run_has_nothing_left_to_do(copy):
+def test_resume_of_a_finished_run_does_nothing(copy):
     assert "nothing was left to do after step 200" in run("train", "--resume", "--out", copy).stdout
 
 
-def test_resuming_where_there_is_no_run_begins_one(tmp_path):
+def test_resume_without_a_run_starts_one(tmp_path):
     result = run("train", *HELLO, "--steps", 1, "--resume", "--out", tmp_path / "new")
     assert result.exit_code == 0
     assert result.stderr == f"Note: no run in {tmp_path / 'new'}; starting a new one.\n"
     assert Run(tmp_path / "new").history[0]["event"] == "start"
 
 
-def test_resuming_in_a_directory_of_something_else_is_an_error_alone(tmp_path):
+def test_resume_in_a_foreign_directory_is_an_error(tmp_path):
     (tmp_path / "compare.json").write_text("{}")
     result = run("train", *HELLO, "--steps", 1, "--resume", "--out", tmp_path)
     assert (result.exit_code, "starting a new one" in result.stderr) == (1, False)
@@ -246,7 +246,7 @@ def test_resuming_in_a_directory_of_something_else_is_an_error_alone(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["coyp", "copy2", "elsewhere"])
-def test_resuming_a_misspelt_run_says_that_a_new_one_begins(copy, name):
+def test_resume_of_a_misspelt_run_prints_a_note(copy, name):
     (copy.parent / "text.txt").write_text("No run.", encoding="utf-8")
     out = copy.parent / name
     result = run("train", *HELLO, "--steps", 1, "--resume", "--out", out, "--json")
@@ -268,7 +268,7 @@ def test_resuming_a_misspelt_run_says_that_a_new_one_begins(copy, name):
         (("--set", "beta1=0.5"), "optimizer_options: {} -> {'beta1': 0.5}"),
     ],
 )
-def test_a_changed_configuration_is_shown_and_refused(copy, args, words):
+def test_resume_with_changed_settings_is_an_error(copy, args, words):
     before = Run(copy).history
     result = run("train", "--resume", "--out", copy, *args)
     assert "cannot be resumed with another configuration" in result.stderr
@@ -277,7 +277,7 @@ def test_a_changed_configuration_is_shown_and_refused(copy, args, words):
     assert Run(copy).history == before
 
 
-def test_another_text_is_refused(copy):
+def test_resume_with_another_text_is_an_error(copy):
     before = Run(copy).history
     result = run("train", "--resume", "--out", copy, "--data", "builtin:pydoc")
     assert "the text has changed since (sha256 2cf24dba5fb0 then, " in result.stderr
@@ -285,7 +285,7 @@ def test_another_text_is_refused(copy):
     assert Run(copy).history == before
 
 
-def test_harmless_changes_are_let_through(copy):
+def test_resume_accepts_harmless_changes(copy):
     result = run("train", "--resume", "--out", copy, "--steps", 204, "--keep", 1, "--log-every", 2)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "step 202/204" in result.stdout
@@ -305,7 +305,7 @@ def leaky(tmp_path_factory):
     return out
 
 
-def test_a_cell_in_a_file_learns_with_its_options(leaky):
+def test_cell_in_a_file_trains_with_options(leaky):
     config = Run(leaky).config
     assert (config.cell, config.cell_options, config.optimizer_options) == (
         "leaky",
@@ -317,19 +317,19 @@ def test_a_cell_in_a_file_learns_with_its_options(leaky):
 
 
 @pytest.mark.parametrize("command", [("sample",), ("eval",), ("train", "--resume", "--out")])
-def test_a_cell_in_a_file_has_to_be_named_again(leaky, command):
+def test_cell_in_a_file_must_be_named_again(leaky, command):
     result = run(*command, leaky)
     assert "the cell 'leaky', which is not registered here" in result.stderr
     assert "--cell FILE.py:Class" in result.stderr
     assert result.exit_code == 1
 
 
-def test_a_cell_in_a_file_is_resumed_when_named(leaky):
+def test_cell_in_a_file_resumes_when_named(leaky):
     result = run("train", "--resume", "--out", leaky, "--cell", f"{LEAKY}:Leaky")
     assert "nothing was left to do" in result.stdout
 
 
-def test_another_cell_is_not_taken_for_it(hello):
+def test_other_cell_in_a_file_is_an_error(hello):
     result = run("eval", hello, "--cell", f"{LEAKY}:Leaky")
     assert "made with the cell 'vanilla'; found cell 'leaky'" in result.stderr
 
@@ -355,7 +355,7 @@ def wait_for(child: subprocess.Popen[str], words: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_the_run_goes_on(number, code, tmp_path):
+def test_signal_saves_and_run_resumes(number, code, tmp_path):
     out = tmp_path / "run"
     with process("train", *HELLO, "--steps", 1_000_000, "--eval-every", 500_000, "--out", out) as child:
         wait_for(child, "step 50/1000000")
@@ -374,7 +374,7 @@ def test_a_signal_saves_and_the_run_goes_on(number, code, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes close otherwise there")
-def test_a_closed_pipe_ends_sampling_in_silence(hello):
+def test_closed_pipe_ends_sampling_silently(hello):
     with process("sample", hello, "--length", 10_000_000) as child:
         assert child.stdout is not None
         assert child.stderr is not None
@@ -385,7 +385,7 @@ def test_a_closed_pipe_ends_sampling_in_silence(hello):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
-def test_on_a_terminal(hello, tmp_path):
+def test_output_on_a_terminal(hello, tmp_path):
     import pty
 
     master, slave = pty.openpty()

@@ -1,4 +1,4 @@
-"""``zoo show``: the card, the kernels derived from a step, and how they run; and ``zoo cache``."""
+"""``zoo show``: the card, the derived kernels and their plan; and ``zoo cache``."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def file(tmp_path: Path) -> str:
 # ---- the card of a cell with one of each thing that may be declared -----------------------------------
 
 
-def test_buffers_inputs_complex_and_discrete_arrays_have_their_tables() -> None:
+def test_every_kind_of_array_has_a_table() -> None:
     output = run("show", f"{RICH}:Rich").output
     tables = output.partition("\n\nParameters")[2].partition("\n\nOptions")[0]
     assert (
@@ -98,7 +98,7 @@ Inputs beside x
     )
 
 
-def test_what_can_be_traced_has_a_table() -> None:
+def test_traceable_values_have_a_table() -> None:
     output = run("show", f"{RICH}:Rich").output
     assert (
         output.partition("\n\nTraces\n")[2].partition("\n\nMemory")[0]
@@ -113,11 +113,11 @@ def test_what_can_be_traced_has_a_table() -> None:
     )
 
 
-def test_of_a_step_that_cannot_be_read_nothing_is_traced(file: str) -> None:
+def test_unreadable_step_has_no_traces(file: str) -> None:
     assert "Traces\n  unknown: cell class Wrong" in run("show", f"{file}:Wrong").output
 
 
-def test_what_a_cell_has_not_has_no_table() -> None:
+def test_empty_tables_are_omitted() -> None:
     output = run("show", "vanilla").output
     assert "Buffers" not in output
     assert "Inputs" not in output
@@ -127,27 +127,27 @@ def test_what_a_cell_has_not_has_no_table() -> None:
 # ---- --source -----------------------------------------------------------------------------------------
 
 
-def test_the_source_of_a_derived_cell_is_both_passes(file: str) -> None:
+def test_source_of_a_derived_cell_is_both_passes(file: str) -> None:
     result = run("show", f"{file}:Plain", "--source")
     assert (result.exit_code, result.output) == (0, plan_kernels(load_cell_file(f"{file}:Plain")()).source)
     assert "def forward(params, x, state):" in result.output
     assert "def backward(params, x, state, tape, dy, dlast):" in result.output
 
 
-def test_the_source_for_other_options(file: str) -> None:
+def test_source_with_options(file: str) -> None:
     cell = load_cell_file(f"{file}:Plain")
     result = run("show", f"{file}:Plain", "--source", "--set", "gain=0.5")
     assert result.output == plan_kernels(cell(gain=0.5)).source
     assert result.output != plan_kernels(cell()).source
 
 
-def test_the_source_of_kernels_written_by_hand_is_their_module() -> None:
+def test_source_of_hand_written_kernels_is_their_module() -> None:
     text = run("show", "vanilla", "--source").output
     assert "class Vanilla(zoo.Cell):" in text
     assert "def zoo_register_cells" in text
 
 
-def test_the_source_is_coloured_on_a_terminal(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_is_coloured_on_a_terminal(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoo.cli.commands.show.is_terminal", lambda: True)
     plain = run("show", f"{file}:Plain", "--source")
     coloured = run("show", f"{file}:Plain", "--source", FORCE_COLOR="1", TERM="xterm-256color", COLUMNS="200")
@@ -155,7 +155,7 @@ def test_the_source_is_coloured_on_a_terminal(file: str, monkeypatch: pytest.Mon
     assert "\x1b[" in coloured.output
 
 
-def test_neither_page_waits_for_the_compiler(file: str) -> None:
+def test_source_and_graph_compile_nothing(file: str) -> None:
     for page in ("--source", "--graph"):
         program = (
             "import sys; from zoo.cli.app import cli\n"
@@ -168,7 +168,7 @@ def test_neither_page_waits_for_the_compiler(file: str) -> None:
 # ---- --graph ------------------------------------------------------------------------------------------
 
 
-def test_the_plan_of_a_derived_cell(file: str) -> None:
+def test_graph_of_a_derived_cell(file: str) -> None:
     lines = run("show", f"{file}:Plain", "--graph").output.splitlines()
     assert lines[0] == "plain  how its kernels run, gain=1.0"
     words = [" ".join(line.split()) for line in lines]
@@ -196,7 +196,7 @@ def test_the_plan_of_a_derived_cell(file: str) -> None:
         assert line in words, line
 
 
-def test_what_is_computed_again_is_told(file: str) -> None:
+def test_graph_lists_recomputed_values(file: str) -> None:
     words = run("show", f"{file}:Plain", "--graph").output.partition("Computed again on the way back\n")[2]
     again = words.partition("\n\n")[0].strip()
     assert again
@@ -205,7 +205,7 @@ def test_what_is_computed_again_is_told(file: str) -> None:
     assert "Computed again on the way back\n  nothing\n" in heads
 
 
-def test_the_plan_for_other_sizes_and_options(file: str) -> None:
+def test_graph_with_sizes_and_options(file: str) -> None:
     output = run(
         *("show", f"{file}:Heads", "--graph", "--input", "3", "--hidden", "10", "--set", "heads=2")
     ).output
@@ -214,7 +214,7 @@ def test_the_plan_for_other_sizes_and_options(file: str) -> None:
     assert ["H·H", "+", "2·H·I", "160"] in [line.split()[-4:] for line in output.splitlines()]
 
 
-def test_a_cell_with_kernels_of_its_own_has_no_plan() -> None:
+def test_cell_with_own_kernels_has_no_graph() -> None:
     result = run("show", "vanilla", "--graph")
     assert (result.exit_code, result.output) == (
         0,
@@ -241,14 +241,14 @@ def test_a_cell_with_kernels_of_its_own_has_no_plan() -> None:
         ("Wrong --graph", 1, "mine.py"),
     ],
 )
-def test_what_cannot_be_shown_is_one_sentence(file: str, arguments: str, code: int, message: str) -> None:
+def test_invalid_arguments_are_errors(file: str, arguments: str, code: int, message: str) -> None:
     result = run("show", *f"{file}:{arguments}".split())
     assert result.exit_code == code
     assert message in result.output
     assert "Traceback" not in result.output
 
 
-def test_only_cells_have_a_plan() -> None:
+def test_only_cells_have_a_graph() -> None:
     result = run("show", "adam", "--graph")
     assert (result.exit_code, result.output) == (
         1,
@@ -259,7 +259,7 @@ def test_only_cells_have_a_plan() -> None:
 # ---- zoo cache ----------------------------------------------------------------------------------------
 
 
-def test_the_cache_tells_derived_modules_from_kernels(tmp_path: Path) -> None:
+def test_cache_counts_derived_modules_and_kernels(tmp_path: Path) -> None:
     folder = tmp_path / "kernels"
     folder.mkdir()
     (folder / "forward-1.kernel").write_bytes(b"x" * 1000)

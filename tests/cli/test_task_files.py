@@ -1,4 +1,4 @@
-"""``--task FILE.py:Class``: a task of nobody's package, in every command that takes one, and in Python."""
+"""``--task FILE.py:Class`` in every command that takes it, and in Python."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def trained(file) -> Path:
     return out
 
 
-def test_a_run_keeps_the_name_of_the_task_and_not_the_file(file, trained):
+def test_run_stores_the_task_name_not_the_file(file, trained):
     config = json.loads((trained / "config.json").read_text(encoding="utf-8"))
     assert (config["task"], config["task_options"]) == ("echo", {"length": 2})
     assert str(file) not in (trained / "config.json").read_text(encoding="utf-8")
@@ -92,7 +92,7 @@ def test_a_run_keeps_the_name_of_the_task_and_not_the_file(file, trained):
 
 
 @pytest.mark.parametrize("command", [("eval",), ("train", "--resume", "--steps", 4, "--out")])
-def test_the_file_has_to_be_named_again(file, trained, command):
+def test_task_file_must_be_named_again(file, trained, command):
     result = run(*command, trained)
     assert result.exit_code == 1
     assert "the run was begun with the task 'echo', which is not registered here" in result.stderr
@@ -102,7 +102,7 @@ def test_the_file_has_to_be_named_again(file, trained, command):
     assert "length" in again.stdout
 
 
-def test_a_report_shows_units_on_a_task_that_is_named_again(file, trained):
+def test_report_shows_units_for_a_named_task_file(file, trained):
     result = run("report", trained, "--out", file.parent / "page.html", "--symbols", 20)
     assert "no task is called 'echo'" in result.stderr
     assert "If it is in a file, name it with --task FILE.py:Class, or its plugin with" in result.stderr
@@ -112,7 +112,7 @@ def test_a_report_shows_units_on_a_task_that_is_named_again(file, trained):
     assert (result.exit_code, "left out" in result.stderr) == (0, False)
 
 
-def test_a_comparison_takes_a_task_in_a_file_and_wants_it_again(file):
+def test_compare_takes_a_task_file(file):
     out = file.parent / "compare"
     sizes = ("--params", 60, "--steps", 2, "--lr", 0.01, "--batch", 4, "--eval-batches", 1)
     given = ("--cells", "vanilla", "--tasks", f"{file}:Echo,again={file}:Other", "--set", "echo.length=2")
@@ -126,7 +126,7 @@ def test_a_comparison_takes_a_task_in_a_file_and_wants_it_again(file):
     assert (more.exit_code, len(zoo.Comparison(out).runs)) == (0, 4)
 
 
-def test_show_cite_and_check_take_any_class_in_a_file(file):
+def test_show_cite_and_check_take_classes_in_files(file):
     shown = run("show", f"{file}:Echo").output
     assert shown.startswith("echo  task, other, from ")
     assert shown.endswith("Reference\n  Echo, unpublished.\n")
@@ -141,18 +141,18 @@ def test_show_cite_and_check_take_any_class_in_a_file(file):
         parse_spec(f"{file}:Rate")
 
 
-def test_the_laws_hold_for_a_task_without_a_card(file):
+def test_laws_hold_for_a_task_without_a_card(file):
     assert check_task(f"{file}:Echo").ok
 
 
-def test_python_takes_it_too(file):
+def test_train_function_takes_the_class(file):
     spec = f"{file}:Echo"
     assert resolve_task(spec, length=5).options == {"length": 5}
     assert load_class_file(spec, Task) is type(resolve_task(spec))
     with zoo.kernels.pure_python():
         sizes = {"hidden": 2, "batch": 2, "steps": 1, "eval_batches": 1}
-        found = zoo.train(task=spec, task_options={"length": 2}, out=file.parent / "python", **sizes)
-    assert found.config.task == "echo"
+        trained = zoo.train(task=spec, task_options={"length": 2}, out=file.parent / "python", **sizes)
+    assert trained.config.task == "echo"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_python_takes_it_too(file):
         ("", UsageError, "names no class in a file"),
     ],
 )
-def test_what_is_no_task_in_a_file(file, name, error, words):
+def test_file_without_the_task_is_an_error(file, name, error, words):
     with pytest.raises(error) as caught:
         resolve_task(f"{file}:{name}")
     assert words in str(caught.value)
@@ -184,11 +184,11 @@ def test_what_is_no_task_in_a_file(file, name, error, words):
         (("--task", "{file}:Other"), "the run was begun with the task 'echo', and --task names 'other'."),
     ],
 )
-def test_another_task_is_not_taken_for_it(file, trained, args, words):
+def test_other_task_in_a_file_is_an_error(file, trained, args, words):
     assert words in run("eval", trained, *(arg.format(file=file) for arg in args)).stderr
 
 
-def test_a_task_that_has_changed_since_training_is_a_warning(file, trained, tmp_path):
+def test_changed_task_is_a_warning(file, trained, tmp_path):
     changed = tmp_path / "mine.py"
     changed.write_text(
         TEXT.replace("rng.uniform(self.length, size, 1)", "0.5 * rng.uniform(self.length, size, 1)")
@@ -199,7 +199,7 @@ def test_a_task_that_has_changed_since_training_is_a_warning(file, trained, tmp_
         assert run("eval", trained, "--task", f"{file}:Echo", *options).stderr == ""
 
 
-def test_a_class_of_another_kind_names_the_option_for_it(file, trained):
+def test_class_of_another_kind_suggests_its_option(file, trained):
     result = run("eval", trained, "--task", f"{file}:Leaky")
     assert (result.exit_code, "It is a cell; name it with --cell." in result.stderr) == (1, True)
     result = run("train", "--task", file, "--steps", 1)
@@ -213,7 +213,7 @@ def test_a_class_of_another_kind_names_the_option_for_it(file, trained):
         (("--set", "task.length=4", "--set", "length=5"), "length of task 'echo' is set twice; set it once."),
     ],
 )
-def test_an_option_that_is_set_twice_is_an_error(file, command, words):
+def test_option_set_twice_is_an_error(file, command, words):
     result = run("train", "--task", f"{file}:Echo", *SHORT, *command, "--steps", 1)
     assert (result.exit_code, words in result.stderr) == (1, True), result.stderr
 
@@ -225,6 +225,6 @@ def test_an_option_that_is_set_twice_is_an_error(file, command, words):
         (("--set", "k=3"), "--set k=3: no sampler is in use; choose one with --sampler NAME or with a flag"),
     ],
 )
-def test_options_of_samplers_that_are_set_twice_or_of_none(trained, options, words):
+def test_invalid_sampler_options_are_errors(trained, options, words):
     result = run("sample", trained, *options)
     assert (result.exit_code, words in result.stderr) == (1, True), result.stderr

@@ -1,4 +1,4 @@
-"""``--set``, and how flags, stored settings and samplers come together."""
+"""``--set``, and how flags, stored settings and samplers are combined."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_assignments(texts, expected):
 
 
 @pytest.mark.parametrize("texts", [["alpha=1", "alpha=2"], ["cell.alpha=1", "alpha=1"]])
-def test_an_option_is_set_once(texts):
+def test_option_set_twice_is_an_error(texts):
     with pytest.raises(UsageError, match=r"--set alpha=\d: alpha of cell 'c' is set twice; set it once\."):
         assign(texts, TARGETS)
 
@@ -48,13 +48,13 @@ def test_an_option_is_set_once(texts):
         ("cel.alpha=3", "'cel' is none of cell, optimizer. Did you mean 'cell'?"),
     ],
 )
-def test_assignments_that_cannot_be_meant(text, words):
+def test_invalid_assignments_are_errors(text, words):
     with pytest.raises(UsageError) as refused:
         assign([text], TARGETS)
     assert words in str(refused.value)
 
 
-def test_values_are_read_as_the_option_says():
+def test_values_are_parsed_by_the_option():
     target = component_target("optimizer", type(zoo.get_optimizer("adam")))
     assert assign(["amsgrad=yes", "eps=1e-6"], [target])["optimizer"] == {"amsgrad": True, "eps": 1e-6}
 
@@ -62,13 +62,13 @@ def test_values_are_read_as_the_option_says():
 # ---- train --------------------------------------------------------------------------------------------
 
 
-def test_only_what_was_given_is_passed_on():
+def test_only_given_flags_are_passed_on():
     arguments = train_arguments({"hidden": 7}, [], None, resume=False)
     assert arguments.pop("cell").name == "vanilla"
     assert arguments == {"hidden": 7, "optimizer_options": {}, "schedule_options": {}, "trackers": []}
 
 
-def test_settings_go_where_they_belong():
+def test_settings_become_train_arguments():
     given = {"schedule": "cosine"}
     arguments = train_arguments(given, ["beta1=0.8", "warmup=10", "floor=0.1"], None, resume=False)
     assert arguments["optimizer_options"] == {"beta1": 0.8}
@@ -84,17 +84,17 @@ def stored(monkeypatch):
     return config
 
 
-def test_a_resumed_run_keeps_its_settings(stored):
+def test_resumed_run_keeps_its_settings(stored):
     arguments = train_arguments({"keep": 9}, [], "there", resume=True)
     assert (arguments["data"], arguments["hidden"], arguments["keep"]) == (("a.txt",), 9, 9)
     assert (arguments["optimizer"], arguments["optimizer_options"]) == ("sgd", {"lr": 0.5})
 
 
-def test_resuming_where_nothing_is_begins(stored):
+def test_resume_without_a_run_uses_flags(stored):
     assert "hidden" not in train_arguments({}, [], "elsewhere", resume=True)
 
 
-def test_without_resume_nothing_stored_counts(stored):
+def test_stored_settings_are_ignored_without_resume(stored):
     assert "hidden" not in train_arguments({}, [], "there", resume=False)
 
 
@@ -108,7 +108,7 @@ def test_epochs_replace_stored_steps(stored):
     assert (arguments["steps"], arguments["epochs"]) == (None, 2.0)
 
 
-def test_a_stored_cell_that_is_registered_nowhere(monkeypatch):
+def test_unregistered_stored_cell_is_an_error(monkeypatch):
     monkeypatch.setattr("zoo.training.resume.resume_config", lambda out: Config(cell="mine"))
     with pytest.raises(UnknownNameError, match=r"name it again, --cell FILE\.py:Class"):
         train_arguments({}, [], "there", resume=True)
@@ -135,13 +135,13 @@ def test_a_stored_cell_that_is_registered_nowhere(monkeypatch):
         (["top_p", "min_p"], {}, ["min_p.p=0.2"], "top_p=0.95, min_p=0.2"),
     ],
 )
-def test_chains(names, flags, assignments, expected):
+def test_make_chain(names, flags, assignments, expected):
     given = {row.flag: flags.get(row.flag) for row in SHORTHANDS}
     assert make_chain(names, given, assignments).describe() == expected
 
 
 @pytest.mark.parametrize("row", SHORTHANDS, ids=lambda row: row.flag)
-def test_every_shorthand_stands_for_an_option_of_its_type(row):
+def test_shorthands_match_sampler_options(row):
     assert zoo.get_sampler(row.sampler).declared_options[row.option].type is row.type
 
 
@@ -149,11 +149,11 @@ def test_every_shorthand_stands_for_an_option_of_its_type(row):
 
 
 @pytest.mark.parametrize("text", ["vanilla", "cell:vanilla", "adam", "optimizer:adam", "sampler:greedy"])
-def test_members_are_found(text):
+def test_find_component(text):
     assert find_component(text).name == text.rpartition(":")[2]
 
 
-def test_a_name_of_two_kinds_has_to_be_told_apart(monkeypatch):
+def test_ambiguous_name_is_an_error(monkeypatch):
     lists = {"cell": ["twice"], "sampler": ["twice"]}
 
     class Fake:

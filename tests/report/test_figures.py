@@ -1,4 +1,4 @@
-"""The same pictures as files, and colours that readers with any eyes can tell apart."""
+"""Figures as files, and contrast of the colours, also for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(tmp_path_factory):
 
 
 @needs_matplotlib
-def test_every_picture_of_a_run_has_a_file(run, tmp_path):
+def test_every_figure_of_a_run_has_a_file(run, tmp_path):
     files = write_figures(run, tmp_path / "new" / "folder", "svg")
     names = {file.stem for file in files}
     assert {"loss", "gradient-norm", "clipped", "learning-rate", "speed"} < names
@@ -39,7 +39,7 @@ def test_every_picture_of_a_run_has_a_file(run, tmp_path):
 
 
 @needs_matplotlib
-def test_a_comparison_as_png(tmp_path):
+def test_comparison_figures_as_png(tmp_path):
     report = make_report(examples.compare(tmp_path, examples.CELLS[:3]))
     overview, task, *_ = report.sections
     files = write_figures(replace(report, sections=(overview, task)), tmp_path, "png")
@@ -59,7 +59,7 @@ def one_chart(name: str, text: str) -> Report:
 
 
 @needs_matplotlib
-def test_names_and_words_of_any_kind(tmp_path):
+def test_hostile_names_in_figures(tmp_path):
     hostile = "../../a b$\\frac{$</svg>"
     (file,) = write_figures(one_chart(hostile, hostile), tmp_path, "svg")
     assert file.parent == tmp_path
@@ -68,7 +68,7 @@ def test_names_and_words_of_any_kind(tmp_path):
     assert again[0].read_bytes() == file.read_bytes(), "the same figure gives the same bytes"
 
 
-def test_what_cannot_be_drawn_is_refused(tmp_path, monkeypatch):
+def test_invalid_ending_or_missing_matplotlib(tmp_path, monkeypatch):
     with pytest.raises(zoo.UsageError, match="the ending of figures is 'gif'; expected one of 'png', 'svg'"):
         write_figures(one_chart("a", "a"), tmp_path, "gif")
     monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
@@ -120,14 +120,14 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("lacking", LACKING)
-def test_things_can_be_told_apart_with_any_one_kind_of_cone_missing(theme, lacking):
+def test_series_colours_differ_for_colour_blind_readers(theme, lacking):
     seen = [lab(np.array(LACKING[lacking]) @ linear(pair[theme])) for pair in palette.SERIES]
     distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
     assert min(distances) > 18
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-def test_lines_and_words_stand_out(theme):
+def test_contrast_of_lines_and_text(theme):
     ground = palette.BACKGROUND["card"][theme]
     assert all(contrast(pair[theme], ground) >= 3 for pair in palette.SERIES)
     words = [palette.BACKGROUND[name][theme] for name in ("ink", "muted", "accent", "warning")]
@@ -138,6 +138,6 @@ def test_lines_and_words_stand_out(theme):
     assert all(contrast(palette.BACKGROUND["ink"][theme], shade) >= 4.5 for shade in shades)
 
 
-def test_six_things_in_every_theme_and_the_same_marks_everywhere():
+def test_figures_and_page_share_markers():
     assert len(palette.SERIES) == 6
     assert set(palette.MARKERS) == set(figures._MARKERS)

@@ -1,4 +1,4 @@
-"""The page in a browser: it opens without an error, fits a phone, and what can be pressed does something."""
+"""The page in a browser: it loads without errors, fits a phone, and its controls work."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_axes_become_logarithmic_and_linear_again(opened):
     assert ticks(chart) == linear
 
 
-def test_values_under_the_pointer_and_by_keys(opened):
+def test_tooltip_by_pointer_and_keys(opened):
     page = opened("run")
     chart = page.locator("#loss")
     plot = chart.locator("svg.plot")
@@ -185,7 +185,7 @@ def test_units_are_picked(opened):
     assert told.inner_text().startswith("Unit 7 of 8")
 
 
-def test_a_suggested_unit_follows_what_is_said(opened):
+def test_suggested_unit_correlates_with_its_feature(opened):
     page = opened("run")
     chip = page.locator("#units .chips button").last
     feature, number = re.fullmatch(r"(.*) layer 1, h (\d+)", chip.inner_text()).groups()
@@ -209,7 +209,7 @@ def test_surprise_over_the_text(opened):
     assert colours(page) == before
 
 
-def test_samples_are_shown_in_part_and_in_full(opened):
+def test_samples_expand(opened):
     samples = opened("run").locator("#sample")
     steps = samples.locator(".sample-step").all_inner_texts()
     assert (len(steps), steps[0], steps[-1]) == (6, "step 1", "step 12")
@@ -233,7 +233,7 @@ def test_tables_are_sorted(opened):
     assert column(2) == [str(place) for place in range(1, len(examples.CELLS) + 1)]
 
 
-def test_points_tell_their_seed(opened):
+def test_points_show_their_seed(opened):
     page = opened("comparison")
     chart = page.locator("#copying-parameters")
     chart.locator("g.mark").first.hover(force=True)

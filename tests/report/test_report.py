@@ -1,4 +1,4 @@
-"""Reports as data: what a run and a comparison tell, and what is said where something is missing."""
+"""Reports as data: the content of run and comparison reports, and missing or damaged parts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def said(report: Report) -> str:
 # A run
 
 
-def test_a_run_tells_everything_that_its_directory_holds(run):
+def test_run_report_has_all_sections(run):
     report = report_of(run)
     assert report.title == "run"
     assert report.subtitle == "vanilla, 1 layer of 8 units, float32, trained on text"
@@ -78,7 +78,7 @@ def test_a_run_tells_everything_that_its_directory_holds(run):
     assert names == ["loss", "gradient-norm", "clipped", "learning-rate", "speed"]
 
 
-def test_curves_are_those_of_the_log(run):
+def test_curves_equal_the_log(run):
     loss = blocks(report_of(run, 0), Chart)[0]
     events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     for series, kind in zip(loss.series, ("step", "eval"), strict=True):
@@ -101,7 +101,7 @@ def test_samples_configuration_and_card(run):
     assert {fact.label for fact in blocks(report, KeyValues)[-1].facts} >= {"zoo", "numpy", "numba", "python"}
 
 
-def test_the_card_of_an_unpublished_cell_has_no_link():
+def test_card_of_an_unpublished_cell_has_no_link():
     vanilla = type(zoo.get_cell("vanilla"))
     members = {"__doc__": "Fresh.", "card": zoo.Card("Fresh", scope="mixer")}
     cell = type("Fresh", (vanilla,), members)()
@@ -112,11 +112,11 @@ def test_the_card_of_an_unpublished_cell_has_no_link():
     assert (modified.published, modified.scope) == (False, "mixer")
 
 
-def test_without_analyses_a_sentence_tells_how_to_have_them(run):
+def test_run_without_analyses_names_the_flag(run):
     assert "--analyse-every" in said(report_of(run, 0))
 
 
-def test_analyses_are_drawn(copy):
+def test_analyses_become_charts(copy):
     examples.log(copy, *examples.analyses())
     lags, gates = blocks(report_of(copy, 0), Chart, "memory")
     assert {series.group for series in lags.series} == {"layer 1, h", "layer 1, c"}
@@ -127,7 +127,7 @@ def test_analyses_are_drawn(copy):
     assert gates.series[0].y == (0.0, 0.1, 0.2)
 
 
-def test_of_many_analyses_some_are_drawn_the_first_and_the_last_among_them(copy):
+def test_many_analyses_are_downsampled(copy):
     examples.log(copy, *examples.analyses(50))
     lags, _ = blocks(report_of(copy, 0), Chart, "memory")
     names = [series.name for series in lags.series if series.group == "layer 1, h"]
@@ -145,12 +145,12 @@ def test_of_many_analyses_some_are_drawn_the_first_and_the_last_among_them(copy)
         ),
     ],
 )
-def test_what_went_wrong_is_told(copy, events, told):
+def test_warnings_and_divergence_are_shown(copy, events, told):
     examples.log(copy, *events)
     assert told in said(report_of(copy, 0))
 
 
-def test_a_run_that_has_just_begun(copy):
+def test_run_without_steps(copy):
     shutil.rmtree(copy / "checkpoints")
     lines = (copy / "log.jsonl").read_text().splitlines(keepends=True)
     (copy / "log.jsonl").write_text(lines[0])
@@ -160,7 +160,7 @@ def test_a_run_that_has_just_begun(copy):
     assert report.tiles[0].detail == "of 12, not ended"
 
 
-def test_a_text_that_is_gone_or_has_changed_is_told(tmp_path):
+def test_missing_or_changed_text_is_reported(tmp_path):
     run = examples.train(tmp_path, steps=1)
     (tmp_path / "text.txt").write_text(examples.TEXT + "more")
     assert "changed since training" in said(report_of(run))
@@ -169,7 +169,7 @@ def test_a_text_that_is_gone_or_has_changed_is_told(tmp_path):
         assert "Hidden units left out" in said(report_of(run))
 
 
-def test_a_cell_that_nobody_knows_is_told(copy):
+def test_unregistered_cell_is_reported(copy):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "cell": "nobody"}))
     with pytest.warns(zoo.ZooWarning, match="no cell is called 'nobody'"):
@@ -187,12 +187,12 @@ def test_a_cell_that_nobody_knows_is_told(copy):
         (lambda path: (path / "a.txt").write_text("a") and path / "a.txt", "is a file"),
     ],
 )
-def test_what_is_no_run_is_refused(tmp_path, make, told):
+def test_path_without_a_run_is_an_error(tmp_path, make, told):
     with pytest.raises(zoo.UsageError, match=told):
         make_report(make(tmp_path))
 
 
-def test_a_negative_length_is_refused(run):
+def test_negative_length_is_an_error(run):
     with pytest.raises(zoo.UsageError, match="symbols is -1"):
         make_report(run, symbols=-1)
 
@@ -200,7 +200,7 @@ def test_a_negative_length_is_refused(run):
 # Hidden units
 
 
-def test_units_hold_what_the_model_held(run):
+def test_units_equal_the_states_of_the_model(run):
     (units,) = blocks(report_of(run), Units)
     (state,) = units.states
     model, start = zoo.load(run), examples.TEXT.index("".join(units.symbols))
@@ -230,7 +230,7 @@ def read_by_hand(model, text, units):
     return np.array(states).T, -np.log2(p[np.arange(len(shown)), valid[first:stop]])
 
 
-def test_units_that_vary_least_are_left_out_where_there_is_no_room(run, monkeypatch):
+def test_size_limit_drops_least_varying_units(run, monkeypatch):
     monkeypatch.setattr(activations, "MAX_BYTES", 3 * 60)
     (state,) = blocks(report_of(run), Units)[0].states
     assert len(state.numbers) == 3
@@ -238,7 +238,7 @@ def test_units_that_vary_least_are_left_out_where_there_is_no_room(run, monkeypa
     assert list(state.numbers) == sorted(state.numbers)
 
 
-def test_features_of_a_text():
+def test_text_features():
     text = ' ab "C"\n(1)'
     names, values = text_features(list(text))
     measured = {name: list(measure(list(text))) for name, measure in FEATURES.items()}
@@ -253,7 +253,7 @@ def test_features_of_a_text():
     assert np.allclose(values.std(axis=1), 1)
 
 
-def test_a_unit_follows_what_it_equals():
+def test_best_feature_of_equal_units():
     names, values = text_features(list('one "two" three\nfour'))
     units = np.stack([-2 * values[names.index("inside quotes")] + 3, np.full(20, 0.5)])
     feature, r = best_feature(units, values)
@@ -262,7 +262,7 @@ def test_a_unit_follows_what_it_equals():
     assert feature[1] == -1, "a constant follows nothing"
 
 
-def test_a_text_without_features():
+def test_constant_text_has_no_features():
     names, values = text_features(["a"] * 5)
     assert "vowel" not in names
     assert best_feature(np.arange(5.0)[None], values[:0])[0].tolist() == [-1]
@@ -275,7 +275,7 @@ def test_a_text_without_features():
         ("adding", {"length": 4}, r"[\d.]+/[01] .*\? \n"),
     ],
 )
-def test_a_task_shows_units_over_its_examples(tmp_path, task, options, first):
+def test_units_over_task_examples(tmp_path, task, options, first):
     sizes = {"hidden": 5, "batch": 4, "steps": 2, "eval_batches": 1}
     with zoo.kernels.pure_python():
         run = zoo.train(task=task, task_options=options, **sizes, out=tmp_path / "run").path
@@ -293,7 +293,7 @@ def test_a_task_shows_units_over_its_examples(tmp_path, task, options, first):
     assert costs == (asked if task == "copying" else [False] * len(asked))
 
 
-def test_a_task_of_text_shows_units_over_text(tmp_path):
+def test_units_over_text_of_a_task(tmp_path):
     (tmp_path / "text.txt").write_text(examples.TEXT)
     options = {"data": str(tmp_path / "text.txt")}
     sizes = {"hidden": 5, "batch": 4, "steps": 1, "eval_batches": 1}
@@ -308,11 +308,11 @@ def test_a_task_of_text_shows_units_over_text(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", math.nan, math.inf, None, True, "1"])
-def test_what_is_no_number_is_a_gap(value):
+def test_values_that_are_not_finite_are_gaps(value):
     assert number(value) is None
 
 
-def test_events_without_a_value_or_a_step_are_passed_over():
+def test_incomplete_events_are_ignored():
     events = (
         {"event": "step", "step": 1, "loss": 2},
         {"event": "step", "step": 2},
@@ -330,7 +330,7 @@ def comparison(tmp_path_factory):
     return examples.compare(tmp_path_factory.mktemp("comparison"))
 
 
-def test_a_comparison_tells_cells_and_tasks(comparison):
+def test_comparison_report_has_all_sections(comparison):
     report = make_report(comparison)
     assert [section.name for section in report.sections] == [
         "overview",
@@ -349,7 +349,7 @@ def test_a_comparison_tells_cells_and_tasks(comparison):
 
 
 @pytest.mark.parametrize("task", examples.TASKS)
-def test_the_best_mean_has_the_darkest_shade_and_the_first_rank(comparison, task):
+def test_best_mean_has_darkest_shade_and_rank_1(comparison, task):
     (table,) = blocks(make_report(comparison), Table, f"task-{task}")
     means = [row[3].value for row in table.rows]
     assert means == sorted(means, reverse=task == "copying")
@@ -358,7 +358,7 @@ def test_the_best_mean_has_the_darkest_shade_and_the_first_rank(comparison, task
     assert {row[0].value: row[1].value for row in table.rows}.items() >= examples.SCOPES.items()
 
 
-def test_seeds_are_points_and_thin_lines_with_a_mean(comparison):
+def test_seeds_are_points_and_thin_lines(comparison):
     points, times, rates, curves = blocks(make_report(comparison), Chart, "task-copying")
     assert {series.x for series in rates.series} == {(0.001, 0.001, 0.01, 0.01)}
     assert [len(series.x) for series in points.series] == [2] * len(examples.CELLS)
@@ -370,7 +370,7 @@ def test_seeds_are_points_and_thin_lines_with_a_mean(comparison):
     assert all(slots[series.name] == series.slot for series in curves.series), "one colour for a cell"
 
 
-def test_a_comparison_needs_no_compiler(comparison):
+def test_comparison_report_needs_no_compiler(comparison):
     import subprocess
     import sys
 
@@ -392,14 +392,14 @@ def test_a_comparison_needs_no_compiler(comparison):
         ({"overall": [{"cell": "c", "rank": "x"}]}, "rank is 'x'; expected a number"),
     ],
 )
-def test_damaged_results_are_refused(comparison, tmp_path, change, told):
+def test_damaged_results_are_errors(comparison, tmp_path, change, told):
     results = json.loads((comparison / "results.json").read_text())
     (tmp_path / "results.json").write_text(json.dumps({**results, **change}))
     with pytest.raises(zoo.CheckpointError, match=told):
         make_report(tmp_path)
 
 
-def test_a_damaged_log_leaves_out_its_curve(tmp_path):
+def test_damaged_log_leaves_out_its_curve(tmp_path):
     path = examples.compare(tmp_path, ("lstm",))
     (path / "runs/copying/lstm/only-s0/log.jsonl").write_text("{\n")
     with pytest.warns(zoo.ZooWarning, match="copying/lstm/only-s0 is left out"):
@@ -418,14 +418,14 @@ def test_records_have_the_types_of_their_schema(kind, schema):
 # The page
 
 
-def test_no_string_can_end_the_script_it_stands_in(comparison):
+def test_strings_cannot_end_the_script(comparison):
     page = html(make_report(comparison))
     assert page.count("</script") == 2
     assert examples.HOSTILE not in page
     assert json.dumps(examples.HOSTILE)[1:-1].replace("<", "\\u003c").replace(">", "\\u003e") in page
 
 
-def test_the_same_report_gives_the_same_page(run):
+def test_page_is_deterministic(run):
     assert html(report_of(run)) == html(report_of(run))
 
 
@@ -436,7 +436,7 @@ def test_every_asset_is_used():
     assert all("innerHTML" not in path.read_text(encoding="utf-8") for path in (assets / "js").iterdir())
 
 
-def test_every_kind_of_block_has_a_way_to_be_drawn(run, comparison):
+def test_every_kind_of_block_has_a_renderer(run, comparison):
     drawn = Path(zoo.report.__file__).parent.joinpath("assets/js/blocks.js").read_text(encoding="utf-8")
     table = drawn[drawn.index("const BLOCKS") :]
     for report in (report_of(run), make_report(comparison)):

@@ -1,4 +1,4 @@
-"""Files are there whole or not at all: happy path, every failure on the way, and leftovers."""
+"""Atomic writes: success, failure of every call, and leftover temporaries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_replaces_the_content_and_leaves_nothing_else(target: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
-def test_mode_is_what_the_umask_says(tmp_path: Path, umask: int, mode: int) -> None:
+def test_mode_follows_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
     before = os.umask(umask)
     try:
         write_bytes(tmp_path / "file", NEW)
@@ -85,7 +85,7 @@ def test_order_of_the_durable_write(target: Path, monkeypatch: pytest.MonkeyPatc
         (errno.EIO, os.strerror(errno.EIO)[1:]),
     ],
 )
-def test_a_failing_call_leaves_the_old_file(
+def test_failing_call_keeps_the_old_file(
     target: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, words: str
 ) -> None:
     def fail(*_: object) -> None:
@@ -101,7 +101,7 @@ def test_a_failing_call_leaves_the_old_file(
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
-def test_other_interruptions_pass_through_and_leave_the_old_file(
+def test_other_exceptions_keep_the_old_file(
     target: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
 ) -> None:
     def interrupt(*_: object) -> None:
@@ -114,9 +114,7 @@ def test_other_interruptions_pass_through_and_leave_the_old_file(
 
 
 @pytest.mark.parametrize("lie", [b"", NEW[:-1], NEW + b"x", b"T" + NEW[1:]])
-def test_what_is_read_back_must_be_what_was_written(
-    target: Path, monkeypatch: pytest.MonkeyPatch, lie: bytes
-) -> None:
+def test_corrupted_write_is_detected(target: Path, monkeypatch: pytest.MonkeyPatch, lie: bytes) -> None:
     fsync = os.fsync
 
     def damage(descriptor: int) -> None:
@@ -132,9 +130,7 @@ def test_what_is_read_back_must_be_what_was_written(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows flushes no directories")
-def test_directory_that_cannot_be_flushed_is_told_apart_from_one_that_failed(
-    target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_directory_fsync_errors(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fsync = os.fsync
     number = errno.EINVAL
 
@@ -151,7 +147,7 @@ def test_directory_that_cannot_be_flushed_is_told_apart_from_one_that_failed(
     assert_untouched(target)  # the new content, which is OLD, is in place, and no temporary
 
 
-def test_missing_directory_file_as_directory_and_directory_as_file(target: Path) -> None:
+def test_invalid_paths(target: Path) -> None:
     with pytest.raises(CheckpointError, match="directory does not exist"):
         write_bytes(target.parent / "missing" / "file", NEW)
     with pytest.raises(CheckpointError, match=r"a file, not a directory|does not exist"):
@@ -203,7 +199,7 @@ def test_file_size_limit_of_the_system(target: Path) -> None:
     assert os.listdir(target.parent) == [target.name]  # noqa: PTH208
 
 
-def test_json_is_sorted_strict_and_ends_with_a_newline(target: Path) -> None:
+def test_json_is_sorted_and_strict(target: Path) -> None:
     write_json(target, {"b": [1, 2.5, None, True], "a": {"ü": "\ud800", "e": ()}})
     text = target.read_bytes()
     assert text.endswith(b"}\n")
@@ -232,7 +228,7 @@ CIRCLE.append(CIRCLE)
     ],
     ids=["nan", "inf", "key", "set", "bytes", "nested", "circle", "digits"],
 )
-def test_json_refuses_what_would_not_come_back(target: Path, value: object, words: str) -> None:
+def test_json_that_cannot_round_trip_is_an_error(target: Path, value: object, words: str) -> None:
     if words == "cannot write" and not hasattr(sys, "get_int_max_str_digits"):
         pytest.skip("this Python writes integers of any length")
     with pytest.raises(CheckpointError, match=words):
@@ -240,7 +236,7 @@ def test_json_refuses_what_would_not_come_back(target: Path, value: object, word
     assert_untouched(target)
 
 
-def test_remove_temporaries_takes_only_its_own(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remove_temporaries_keeps_foreign_files(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     foreign = [".file.tmp", "x.zoo-tmp", ".file.bin.0123456789abcdef.zoo-tmp.bak", ".b.0123.zoo-tmp"]
     for name in foreign:
         (target.parent / name).write_bytes(b"")

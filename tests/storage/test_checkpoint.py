@@ -1,4 +1,4 @@
-"""Checkpoints come back as they were, from the same bytes everywhere; what does not fit is refused."""
+"""Checkpoints: round trips, identical bytes everywhere, and errors."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def laid_out_arrays(draw: st.DrawFn) -> Array:
 CHECKPOINTS = st.builds(Checkpoint, st.dictionaries(NAMES, laid_out_arrays(), max_size=4), METAS)
 
 
-def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
+def assert_same(actual: Checkpoint, expected: Checkpoint) -> None:
     """Bit for bit, so that NaN equals NaN and 0.0 does not equal -0.0."""
-    assert json.dumps(found.meta, sort_keys=True) == json.dumps(expected.meta, sort_keys=True)
-    assert list(found.arrays) == sorted(expected.arrays)
+    assert json.dumps(actual.meta, sort_keys=True) == json.dumps(expected.meta, sort_keys=True)
+    assert list(actual.arrays) == sorted(expected.arrays)
     for name, array in expected.arrays.items():
-        assert (found.arrays[name].dtype, found.arrays[name].shape) == (array.dtype, array.shape)
-        assert found.arrays[name].tobytes() == array.tobytes()
+        assert (actual.arrays[name].dtype, actual.arrays[name].shape) == (array.dtype, array.shape)
+        assert actual.arrays[name].tobytes() == array.tobytes()
 
 
 @settings(deadline=None)
@@ -105,7 +105,7 @@ def test_digest_is_the_documented_stream() -> None:
     assert digest(checkpoint) == hashlib.sha256(stream).hexdigest()
 
 
-def test_one_metadata_key_and_any_reader_can_open_it(tmp_path: Path) -> None:
+def test_plain_safetensors_readers_can_open_it(tmp_path: Path) -> None:
     checkpoint = Checkpoint({"b": np.ones(3, np.float32), "a": np.zeros((2, 2))}, {"step": 7})
     path = tmp_path / "file.safetensors"
     sha256 = save(path, checkpoint)
@@ -129,10 +129,10 @@ print(hashlib.sha256(pack(Checkpoint(arrays, meta))).hexdigest())
 def test_same_bytes_in_every_process() -> None:
     """Five processes with different hash seeds; safetensors with several metadata keys fails this."""
     environment = dict(os.environ)
-    found = set()
+    digests = set()
     for seed in ("0", "1", "2", "3", "random"):
         environment["PYTHONHASHSEED"] = seed
-        found.add(
+        digests.add(
             subprocess.run(
                 [sys.executable, "-c", ONE_PROCESS],
                 env=environment,
@@ -141,8 +141,8 @@ def test_same_bytes_in_every_process() -> None:
                 timeout=60,
             ).stdout
         )
-    assert len(found) == 1
-    assert len(found.pop().strip()) == 64
+    assert len(digests) == 1
+    assert len(digests.pop().strip()) == 64
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_same_bytes_in_every_process() -> None:
      np.array(["a"]), np.zeros(2, np.int16), np.zeros(2, [("f", "f4")])],
     ids=lambda array: str(array.dtype),
 )  # fmt: skip
-def test_other_dtypes_are_refused(array: Array) -> None:
+def test_other_dtypes_are_errors(array: Array) -> None:
     with pytest.raises(CheckpointError, match=r"array 'a' has dtype .*expected one of float32"):
         pack(Checkpoint({"a": array}, {}))
     with pytest.raises(CheckpointError, match="'a' has dtype"):
@@ -161,13 +161,13 @@ def test_other_dtypes_are_refused(array: Array) -> None:
 @pytest.mark.parametrize(
     "name", ["", "__metadata__", "_a", "a b", "a\n", "ä", "a\0", "a" * 201, "\ud800", "-a", "٣"]
 )
-def test_other_names_are_refused(name: str) -> None:
+def test_other_names_are_errors(name: str) -> None:
     with pytest.raises(CheckpointError, match=r"array name .* is not allowed"):
         pack(Checkpoint({name: np.zeros(2)}, {}))
 
 
 @pytest.mark.parametrize("value", [[1.0], 1.0, np.float32(1), None])
-def test_only_arrays_are_arrays(value: Any) -> None:
+def test_values_must_be_arrays(value: Any) -> None:
     with pytest.raises(CheckpointError, match="expected a NumPy array"):
         pack(Checkpoint({"a": value}, {}))
 
@@ -185,19 +185,19 @@ def test_only_arrays_are_arrays(value: Any) -> None:
     ],
     ids=["nan", "inf", "key", "numpy", "bytes", "list", "large"],
 )
-def test_other_metas_are_refused(meta: Any, words: str) -> None:
+def test_invalid_metas_are_errors(meta: Any, words: str) -> None:
     with pytest.raises(CheckpointError, match=f"cannot store this checkpoint: .*{words}"):
         pack(Checkpoint({}, meta))
 
 
-def test_any_text_is_kept() -> None:
+def test_any_text_round_trips() -> None:
     meta: dict[str, object] = {
         "vocabulary": [chr(code) for code in (*range(0x300), 0xD800, 0xDFFF, 0x10FFFF)]
     }
     assert unpack(pack(Checkpoint({}, meta)), source="memory").meta == meta
 
 
-def test_a_serializer_that_corrupts_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_corrupting_serializer_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     """As safetensors 0.8.0 does with arrays that are not C-contiguous."""
     serialize = safetensors.numpy.save
 
@@ -221,7 +221,7 @@ def test_save_and_load(tmp_path: Path) -> None:
         load(path, max_bytes=path.stat().st_size - 1)
 
 
-def test_a_checkpoint_that_cannot_be_stored_leaves_the_old_one(tmp_path: Path) -> None:
+def test_failed_save_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file.safetensors"
     save(path, Checkpoint({}, {"step": 1}))
     with pytest.raises(CheckpointError, match="cannot store"):
@@ -229,7 +229,7 @@ def test_a_checkpoint_that_cannot_be_stored_leaves_the_old_one(tmp_path: Path) -
     assert load(path).meta == {"step": 1}
 
 
-def test_load_names_the_path_and_what_is_wrong(tmp_path: Path) -> None:
+def test_load_error_names_path_and_reason(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"missing\.safetensors: it does not exist"):
         load(tmp_path / "missing.safetensors")
     with pytest.raises(CheckpointError, match="it is a directory, expected a file"):

@@ -1,4 +1,4 @@
-"""Whatever the bytes are: the checkpoint that was stored, or one CheckpointError. No crash, no wrong load."""
+"""Damaged checkpoints: either the stored checkpoint or one CheckpointError; never a crash."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def tensors(body: int, **tensors: object) -> bytes:
     return with_header({**envelope(), **tensors}, bytes(body))
 
 
-def test_the_whole_file_loads() -> None:
+def test_undamaged_file_loads() -> None:
     assert outcome(WHOLE) == "same"
 
 
@@ -91,7 +91,7 @@ def test_every_single_bit_flip() -> None:
 
 @FUZZ
 @given(st.data())
-def test_several_bytes_replaced_inserted_or_removed(data: st.DataObject) -> None:
+def test_bytes_replaced_inserted_or_removed(data: st.DataObject) -> None:
     damaged = bytearray(WHOLE)
     for _ in range(data.draw(st.integers(1, 4))):
         begin = data.draw(st.integers(0, len(damaged)))
@@ -131,7 +131,7 @@ TENSOR = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.text(max_size=5), TENSOR | JSON, max_size=3), st.binary(max_size=16))
-def test_headers_of_almost_the_right_shape(tensors: dict[str, object], body: bytes) -> None:
+def test_almost_valid_headers(tensors: dict[str, object], body: bytes) -> None:
     assert outcome(with_header({**envelope(), **tensors}, body)) != "same"
 
 
@@ -214,13 +214,13 @@ def test_hostile_files(name: str) -> None:
     assert words in outcome(data)
 
 
-def test_a_key_twice_among_many_takes_no_time() -> None:
+def test_duplicate_key_among_many_is_found_fast() -> None:
     """A search quadratic in the keys would take hours here."""
     keys = ",".join(f'"k{i}":0' for i in range(300_000))
     assert "is there twice" in outcome(with_header(f'{{{keys},"k7":0}}'.encode()))
 
 
-def test_nothing_large_is_allocated_for_a_small_file() -> None:
+def test_small_file_allocates_little() -> None:
     shapes = [[2**28], [2**40], [2**60], [0, 2**60], [1] * 1000]
     tracemalloc.start()
     try:
@@ -232,7 +232,7 @@ def test_nothing_large_is_allocated_for_a_small_file() -> None:
         tracemalloc.stop()
 
 
-def test_no_stack_left_is_no_excuse() -> None:
+def test_deep_stack_is_no_crash() -> None:
     """Nesting that is allowed, read where the recursion limit is nearly used up."""
     allowed = with_header(b"[" * 60 + b"]" * 60)
 

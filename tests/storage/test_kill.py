@@ -1,4 +1,4 @@
-"""A writer killed with SIGKILL at random moments: what it said was saved is there, whole, every time."""
+"""A writer killed at random moments: every checkpoint reported as saved is complete."""
 
 from __future__ import annotations
 

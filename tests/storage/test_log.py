@@ -1,4 +1,4 @@
-"""The log: whole lines only, whatever was killed; numbers that JSON lacks; cutting it back to a step."""
+"""The log: complete lines only, NaN and infinity, truncation to a step."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def test_lines_come_back_in_order(run: RunDirectory) -> None:
     assert run.log_path.read_bytes().count(b"\n") == 2
 
 
-def test_each_line_is_there_at_once(run: RunDirectory) -> None:
+def test_lines_are_written_at_once(run: RunDirectory) -> None:
     fill(run, 1)
     assert run.log_path.read_bytes() == b'{"loss":0.5,"step":1}\n'
 
 
-def test_numbers_that_json_lacks_and_numpy_scalars(run: RunDirectory) -> None:
+def test_nan_infinity_and_numpy_scalars(run: RunDirectory) -> None:
     nan, inf = float("nan"), float("inf")
     run.append_log({"a": nan, "b": [inf, {"c": -inf}], "d": np.float32(nan), "e": np.float64(inf)})
     run.append_log({"f": np.float32(0.5), "g": np.int64(3), "h": np.bool_(True)})
@@ -55,14 +55,14 @@ def test_numbers_that_json_lacks_and_numpy_scalars(run: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("record", [{"a": b""}, {"a": {1: 2}}, {"a": np.zeros(2)}, {"a": 1j}])
-def test_other_values_are_refused_and_leave_the_log(run: RunDirectory, record: dict[str, object]) -> None:
+def test_invalid_records_leave_the_log(run: RunDirectory, record: dict[str, object]) -> None:
     fill(run, 1)
     with pytest.raises(CheckpointError, match=r"log\.jsonl: record\.a"):
         run.append_log(record)
     assert steps(run) == [1]
 
 
-def test_a_torn_last_line_is_no_record(run: RunDirectory) -> None:
+def test_torn_last_line_is_ignored(run: RunDirectory) -> None:
     """For every length that a killed writer may leave: to read, to append to, to cut back."""
     whole = b'{"step":1}\n{"step":2}\n'
     for length in range(len(whole) + 1):
@@ -80,7 +80,7 @@ def test_a_torn_last_line_is_no_record(run: RunDirectory) -> None:
 @pytest.mark.parametrize(
     "bad", [b"{", b"", b"[1]", b'{"a":1}{"b":2}', b'{"a":1,"a":2}', b'{"a":NaN}', b"\xff", b"\0"]
 )
-def test_a_bad_line_in_the_middle_is_named(run: RunDirectory, bad: bytes) -> None:
+def test_error_names_the_bad_line(run: RunDirectory, bad: bytes) -> None:
     run.log_path.write_bytes(b'{"step":1}\n' + bad + b'\n{"step":2}\n')
     before = run.log_path.read_bytes()
     for read in (run.read_log, lambda: run.truncate_log(1)):
@@ -120,7 +120,7 @@ def test_truncate_is_atomic(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) 
     assert sorted(os.listdir(run.path)) == ["checkpoints", "log.jsonl"]  # noqa: PTH208
 
 
-def test_a_full_disk_leaves_no_half_line(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_leaves_no_partial_line(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk takes five bytes of the line and then no more."""
     from zoo.storage import log
 
@@ -144,14 +144,14 @@ def test_a_full_disk_leaves_no_half_line(run: RunDirectory, monkeypatch: pytest.
     assert steps(run) == [1, 3]
 
 
-def test_a_log_in_no_directory(tmp_path: Path) -> None:
+def test_log_without_a_directory(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "missing")
     assert run.read_log() == []
     with pytest.raises(CheckpointError, match="directory does not exist"):
         run.append_log({"step": 1})
 
 
-def test_a_log_that_is_a_directory(run: RunDirectory) -> None:
+def test_log_that_is_a_directory(run: RunDirectory) -> None:
     run.log_path.mkdir()
     with pytest.raises(CheckpointError, match="it is a directory"):
         run.read_log()
@@ -159,7 +159,7 @@ def test_a_log_that_is_a_directory(run: RunDirectory) -> None:
         run.append_log({"step": 1})
 
 
-def test_every_line_is_plain_json_for_others(run: RunDirectory) -> None:
+def test_every_line_is_plain_json(run: RunDirectory) -> None:
     fill(run, 1, 2)
     assert [json.loads(line)["step"] for line in run.log_path.read_text(encoding="ascii").splitlines()] == [
         1,

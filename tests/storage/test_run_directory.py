@@ -1,4 +1,4 @@
-"""The run directory: who may begin one, who may write, which files stay, what if some are damaged."""
+"""Run directories: creation, locks, pruning, and recovery of damaged files."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def used(run: RunDirectory, which: str = "last") -> tuple[int, list[str]]:
 # --- the directory
 
 
-def test_create_in_nothing_and_in_an_empty_directory(tmp_path: Path) -> None:
+def test_create_new_or_in_an_empty_directory(tmp_path: Path) -> None:
     for path in (tmp_path / "deep" / "run", tmp_path / "empty"):
         (tmp_path / "empty").mkdir(exist_ok=True)
         run = RunDirectory(str(path))
@@ -88,7 +88,7 @@ def begin_with_checkpoint(run: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("begin", [begin_with_config, begin_with_log, begin_with_checkpoint])
-def test_a_run_is_not_begun_over_another(run: RunDirectory, begin: object) -> None:
+def test_create_over_a_run_is_an_error(run: RunDirectory, begin: object) -> None:
     begin(run)
     assert run.holds_run()
     with pytest.raises(
@@ -99,7 +99,7 @@ def test_a_run_is_not_begun_over_another(run: RunDirectory, begin: object) -> No
 
 
 @pytest.mark.parametrize("resuming", [False, True])
-def test_foreign_files_are_not_mixed_with(tmp_path: Path, resuming: bool) -> None:
+def test_create_among_foreign_files_is_an_error(tmp_path: Path, resuming: bool) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(
         CheckpointError, match=r"not empty and holds no run \(1 entries, such as 'thesis.tex'\)"
@@ -113,13 +113,13 @@ def test_foreign_files_are_not_mixed_with(tmp_path: Path, resuming: bool) -> Non
     assert sorted(os.listdir(tmp_path)) == ["other", "thesis.tex"]  # noqa: PTH208
 
 
-def test_a_run_may_have_other_files_beside_it_when_resumed(run: RunDirectory) -> None:
+def test_resumed_run_may_have_other_files(run: RunDirectory) -> None:
     run.write_config({})
     (run.path / "report.html").touch()
     run.create(resuming=True)
 
 
-def test_what_a_writer_killed_at_the_start_left_is_no_obstacle(run: RunDirectory) -> None:
+def test_create_after_a_writer_was_killed(run: RunDirectory) -> None:
     with run.lock():
         pass
     for directory in (run.path, run.checkpoints_path):
@@ -206,13 +206,13 @@ def test_config(run: RunDirectory) -> None:
     ],
     ids=lambda value: str(value[:20]),
 )
-def test_config_that_is_no_strict_json(run: RunDirectory, text: bytes, words: str) -> None:
+def test_config_must_be_strict_json(run: RunDirectory, text: bytes, words: str) -> None:
     run.config_path.write_bytes(text)
     with pytest.raises(CheckpointError, match=rf"config\.json: .*{words}"):
         run.read_config()
 
 
-def test_config_that_is_missing(run: RunDirectory) -> None:
+def test_missing_config_is_an_error(run: RunDirectory) -> None:
     with pytest.raises(CheckpointError, match=r"config\.json: it does not exist"):
         run.read_config()
 
@@ -228,7 +228,7 @@ with RunDirectory(sys.argv[1]).lock():
 """
 
 
-def test_a_second_process_is_refused_at_once_and_a_dead_one_holds_nothing(run: RunDirectory) -> None:
+def test_lock_excludes_processes_until_they_die(run: RunDirectory) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -245,7 +245,7 @@ def test_a_second_process_is_refused_at_once_and_a_dead_one_holds_nothing(run: R
         fill(run, 1)
 
 
-def test_the_lock_is_for_one_writer_in_a_process_too_and_is_given_back(run: RunDirectory) -> None:
+def test_lock_excludes_writers_in_one_process(run: RunDirectory) -> None:
     with run.lock():
         with pytest.raises(CheckpointError, match="in use"), RunDirectory(run.path).lock():
             pytest.fail("two hold the lock")
@@ -256,7 +256,7 @@ def test_the_lock_is_for_one_writer_in_a_process_too_and_is_given_back(run: RunD
         pass
 
 
-def test_no_directory_no_lock(tmp_path: Path) -> None:
+def test_lock_needs_the_directory(tmp_path: Path) -> None:
     with (
         pytest.raises(CheckpointError, match="does not exist; create it first"),
         RunDirectory(tmp_path / "run").lock(),
@@ -290,7 +290,7 @@ def test_last_is_written_last(run: RunDirectory, monkeypatch: pytest.MonkeyPatch
     assert order == ["step-00000007.safetensors", "best.json", "last.json"]
 
 
-def test_steps_beyond_eight_digits_and_other_names(run: RunDirectory) -> None:
+def test_long_step_numbers_and_other_names(run: RunDirectory) -> None:
     fill(run, 0, 99_999_999, 100_000_000, 10**18 - 1)
     for name in (
         "step-1.safetensors",
@@ -310,9 +310,7 @@ def test_out_of_range(run: RunDirectory, step: int, keep: int) -> None:
 
 
 @pytest.mark.parametrize("failing", ["step-00000002.safetensors", "best.json", "last.json"])
-def test_a_disk_that_fills_up_on_the_way_loses_nothing(
-    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
+def test_full_disk_loses_nothing(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     fill(run, 1, best=1, keep=1)
     replace = os.replace
 
@@ -354,7 +352,7 @@ def save_all(run: RunDirectory, bests: tuple[bool, ...], keep: int) -> None:
 
 @pytest.mark.parametrize("keep", [1, 2])
 @pytest.mark.parametrize("bests", [*itertools.product([True, False], repeat=3)])
-def test_a_kill_between_any_two_writes_loses_no_pointer(
+def test_kill_between_writes_loses_no_pointer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bests: tuple[bool, ...], keep: int
 ) -> None:
     """Killed before a rename or a removal, then again in the resumed run."""
@@ -390,9 +388,7 @@ def test_a_kill_between_any_two_writes_loses_no_pointer(
         assert finish(f"run-{first}-{second}", (first, second)) == whole, (first, second)
 
 
-def test_resuming_repairs_pointers_and_leaves_right_ones_alone(
-    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resume_repairs_pointers(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(run, 1, 2, 3, best=2)
     before = {path.name: path.read_bytes() for path in run.checkpoints_path.glob("*.json")}
     last = checkpoint(3)
@@ -406,7 +402,7 @@ def test_resuming_repairs_pointers_and_leaves_right_ones_alone(
     assert run.resumed_from == 3
 
 
-def test_a_best_checkpoint_that_is_damaged_is_reported_on_resume(run: RunDirectory) -> None:
+def test_resume_reports_a_damaged_best_checkpoint(run: RunDirectory) -> None:
     fill(run, 1, 2, best=1)
     damage(run.checkpoints()[0][1])
     (run.checkpoints_path / "best.json").unlink()
@@ -421,28 +417,28 @@ def test_a_best_checkpoint_that_is_damaged_is_reported_on_resume(run: RunDirecto
 # --- pruning
 
 
-def test_the_newest_stay(run: RunDirectory) -> None:
+def test_newest_checkpoints_stay(run: RunDirectory) -> None:
     fill(run, 1, 2, 3, 4, 5, keep=3)
     assert steps(run) == [3, 4, 5]
     fill(run, 6, keep=1)
     assert steps(run) == [6]
 
 
-def test_the_best_stays_until_there_is_a_better(run: RunDirectory) -> None:
+def test_best_stays_until_there_is_a_better(run: RunDirectory) -> None:
     fill(run, 1, 2, 3, 4, 5, best=1, keep=2)
     assert steps(run) == [1, 4, 5]
     fill(run, 6, best=6, keep=2)
     assert steps(run) == [5, 6]
 
 
-def test_the_one_resumed_from_stays(run: RunDirectory) -> None:
+def test_checkpoint_resumed_from_stays(run: RunDirectory) -> None:
     fill(run, 1, 2)
     run.resumed_from = 1
     fill(run, 3, 4, 5, keep=1)
     assert steps(run) == [1, 5]
 
 
-def test_later_files_stay_and_do_not_push_out_earlier_ones(run: RunDirectory) -> None:
+def test_later_checkpoints_stay_and_do_not_count(run: RunDirectory) -> None:
     """A run at 500 was resumed from its best at 200: what it then saves, at 250, is what goes on."""
     fill(run, 100, 200, 300, 400, 500, best=200)
     run.resumed_from = 200
@@ -453,7 +449,7 @@ def test_later_files_stay_and_do_not_push_out_earlier_ones(run: RunDirectory) ->
     assert steps(run) == [200, 400, 450, 500]
 
 
-def test_with_a_damaged_best_pointer_nothing_is_removed(run: RunDirectory) -> None:
+def test_damaged_best_pointer_prevents_pruning(run: RunDirectory) -> None:
     fill(run, 1, 2, best=1)
     (run.checkpoints_path / "best.json").write_bytes(b"{")
     fill(run, 3, 4, keep=1)
@@ -462,7 +458,7 @@ def test_with_a_damaged_best_pointer_nothing_is_removed(run: RunDirectory) -> No
     assert steps(run) == [5]
 
 
-def test_the_best_saved_again_stays_the_best(run: RunDirectory) -> None:
+def test_best_saved_again_stays_the_best(run: RunDirectory) -> None:
     """As when a signal stops a run at a step that was just saved: the second save knows of no improvement."""
     fill(run, 1, 2, best=2)
     run.save(2, checkpoint(2, "again"), best=False)
@@ -475,7 +471,7 @@ def test_the_best_saved_again_stays_the_best(run: RunDirectory) -> None:
 # --- falling back
 
 
-def test_a_damaged_newest(run: RunDirectory) -> None:
+def test_damaged_newest_checkpoint(run: RunDirectory) -> None:
     fill(run, 1, 2, 3, best=1)
     damage(run.checkpoints()[-1][1])
     step, reports = used(run)
@@ -489,7 +485,7 @@ def test_a_damaged_newest(run: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\0" * 1000, None])
-def test_two_damaged_or_missing(run: RunDirectory, content: bytes | None) -> None:
+def test_two_damaged_or_missing_checkpoints(run: RunDirectory, content: bytes | None) -> None:
     fill(run, 1, 2, 3)
     for _, path in run.checkpoints()[1:]:
         path.unlink() if content is None else path.write_bytes(content)
@@ -517,7 +513,7 @@ def test_two_damaged_or_missing(run: RunDirectory, content: bytes | None) -> Non
         b'{"file":"step-00000001.safetensors","sha256":null,"step":1}',
     ],
 )
-def test_a_damaged_or_missing_last_pointer(run: RunDirectory, pointer: bytes | None) -> None:
+def test_damaged_or_missing_last_pointer(run: RunDirectory, pointer: bytes | None) -> None:
     fill(run, 1, 2, 3)
     path = run.checkpoints_path / "last.json"
     path.unlink() if pointer is None else path.write_bytes(pointer)
@@ -528,7 +524,7 @@ def test_a_damaged_or_missing_last_pointer(run: RunDirectory, pointer: bytes | N
     assert "step 3 (step-00000003.safetensors) is used instead" in reports[0]
 
 
-def test_a_file_that_is_valid_but_not_the_one_meant(run: RunDirectory) -> None:
+def test_valid_file_with_another_digest(run: RunDirectory) -> None:
     fill(run, 1, 2)
     save(run.checkpoints()[-1][1], checkpoint(2, "another"))
     step, reports = used(run)
@@ -537,7 +533,7 @@ def test_a_file_that_is_valid_but_not_the_one_meant(run: RunDirectory) -> None:
     assert "it holds another checkpoint than its pointer names" in reports[0]
 
 
-def test_killed_between_an_overwritten_file_and_its_pointer(run: RunDirectory) -> None:
+def test_kill_between_overwritten_file_and_pointer(run: RunDirectory) -> None:
     """The only file there is does not match the pointer, and is whole: better than to give up."""
     fill(run, 2)
     save(run.checkpoints()[-1][1], checkpoint(2, "again"))
@@ -547,7 +543,7 @@ def test_killed_between_an_overwritten_file_and_its_pointer(run: RunDirectory) -
     assert "another checkpoint" in reports[0]
 
 
-def test_none_valid(run: RunDirectory) -> None:
+def test_no_valid_checkpoint_is_an_error(run: RunDirectory) -> None:
     fill(run, 1, 2)
     for _, path in run.checkpoints():
         damage(path)
@@ -558,7 +554,7 @@ def test_none_valid(run: RunDirectory) -> None:
             attempt(refuse)
 
 
-def test_a_pointer_without_files_is_not_a_run_without_checkpoints(run: RunDirectory) -> None:
+def test_pointer_without_files_is_an_error(run: RunDirectory) -> None:
     fill(run, 1)
     run.checkpoints()[0][1].unlink()
     with pytest.raises(CheckpointError, match=r"No checkpoint .* is valid"):
@@ -587,7 +583,7 @@ def test_loading_changes_nothing_on_disk(run: RunDirectory) -> None:
     assert {path: path.read_bytes() for path in run.checkpoints_path.iterdir()} == before
 
 
-def test_going_on_after_a_fall_back(run: RunDirectory) -> None:
+def test_resume_after_a_fallback(run: RunDirectory) -> None:
     fill(run, 1, 2, 3)
     damage(run.checkpoints()[-1][1])
     run.resumed_from, _ = used(run)
@@ -596,6 +592,6 @@ def test_going_on_after_a_fall_back(run: RunDirectory) -> None:
     assert load(run.checkpoints()[-1][1]).meta["step"] == 4
 
 
-def test_the_folder_module_needs_no_folder(tmp_path: Path) -> None:
+def test_missing_folder_has_no_checkpoints(tmp_path: Path) -> None:
     assert checkpoint_files.list_checkpoints(tmp_path / "missing") == []
     assert checkpoint_files.load_last(tmp_path / "missing", refuse) is None

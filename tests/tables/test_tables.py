@@ -38,7 +38,7 @@ def test_markdown():
     ]
 
 
-def test_what_can_be_spared_goes_where_there_is_no_room():
+def test_fit_drops_spare_columns():
     assert WIDE.fit(25) is WIDE
     narrow = WIDE.fit(24)
     assert (narrow.headings, narrow.right, narrow.spare) == (("cell", "n", "x|y"), (1,), (2,))
