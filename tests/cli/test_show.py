@@ -93,8 +93,8 @@ States: H + 2·H + 1
   z  (H) complex   memory
   n  (1) discrete  steps so far
 
-Inputs beside x
-  dt  ()  1 if not given  time since the last step"""
+Auxiliary inputs
+  dt  ()  1 by default  time since the last step"""
     )
 
 

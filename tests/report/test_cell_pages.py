@@ -47,17 +47,17 @@ def shipped() -> list[type[Cell]]:
 # ---- the pages of this repository ---------------------------------------------------------------------
 
 
-def test_the_pages_in_docs_are_what_the_command_makes_now() -> None:
+def test_pages_in_docs_are_up_to_date() -> None:
     changes = pending_changes(all_files(shipped(), DOCS), DOCS, is_all=True)
     assert not changes, f"docs/zoo is out of date: run `ZOO_PLUGINS= zoo pages --out docs/zoo`, {[*changes]}"
 
 
-def test_the_readme_counts_the_cells_that_ship() -> None:
+def test_readme_counts_the_shipped_cells() -> None:
     text = (DOCS.parents[1] / "README.md").read_text(encoding="utf-8")
     assert f"**{len(shipped())} cells**" in text
 
 
-def test_every_process_makes_the_same_bytes(tmp_path: Path) -> None:
+def test_pages_are_the_same_in_every_process(tmp_path: Path) -> None:
     for seed in "12":
         command = [sys.executable, "-m", "zoo", "pages", "lru", "slstm", "--out", str(tmp_path / seed)]
         env = {**os.environ, "PYTHONHASHSEED": seed, "ZOO_PLUGINS": ""}
@@ -73,7 +73,7 @@ def test_every_process_makes_the_same_bytes(tmp_path: Path) -> None:
 # ---- a page -------------------------------------------------------------------------------------------
 
 
-def test_a_page_says_all_that_is_known() -> None:
+def test_page_of_a_cell() -> None:
     text = cell_page(type(zoo.get_cell("lstm")), "../README.md")
     assert "by Felix A. Gers, Jürgen Schmidhuber, Fred Cummins, 2000." in " ".join(text.split())
     for words in (
@@ -83,9 +83,9 @@ def test_a_page_says_all_that_is_known() -> None:
         "```text\ni, f, g, o = x Wx + h Wh + b\n",
         "Parameters: I·4H + H·4H + 4H.",
         "| `Wx` | `(I, 4H)` | uniform_gates |",
-        "| numbers carried by a row | H + H | 256 |",
-        "| flops in products, forward | 8·H·H + 8·H·I | 197,632 |",
-        "| numbers kept for the way back | ",
+        "| state size | H + H | 256 |",
+        "| flops in matrix products, forward | 8·H·H + 8·H·I | 197,632 |",
+        "| elements saved for backward | ",
         "Variant: ",
         "```bibtex\n@misc{gers2000lstm,\n",
     ):
@@ -111,14 +111,14 @@ class Plain(zoo.Cell):
         return x @ self.W + h
 
 
-def test_a_page_of_an_unpublished_cell_says_so() -> None:
+def test_page_of_an_unpublished_cell() -> None:
     cls = type("Fresh", (Plain,), {"__doc__": "Fresh.", "card": None, "name": "fresh"})
     text = cell_page(cls)
     assert "Family tests. Unpublished. Scope: `recurrence` (the recurrence alone)." in text
     assert "@misc{fresh,\n  title = {{Fresh}},\n  note  = {unpublished},\n}" in text
 
 
-def test_summaries_on_the_index_are_whole_sentences() -> None:
+def test_index_has_whole_sentences() -> None:
     listed = [
         line for line in (DOCS / "README.md").read_text(encoding="utf-8").splitlines() if line[:3] == "| ["
     ]
@@ -127,7 +127,7 @@ def test_summaries_on_the_index_are_whole_sentences() -> None:
     assert all(cls.summary().endswith(".") for cls in shipped())
 
 
-def test_what_markdown_would_obey_is_escaped() -> None:
+def test_markdown_characters_are_escaped() -> None:
     text = cell_page(Plain)
     assert "Made of `x * y` and a \\*star\\*, if a &lt; b." in text
     assert "[On \\[brackets\\] | bars](https://doi.org/10.1016/0364-0213%2890%2990002-E)" in text
@@ -135,16 +135,16 @@ def test_what_markdown_would_obey_is_escaped() -> None:
     assert "| parameters | I·(H/5) | - |" in text  # 128 is not divisible by 5
 
 
-def test_a_cell_without_a_step_has_no_picture() -> None:
+def test_cell_without_a_step_has_no_diagram() -> None:
     vanilla = type(zoo.get_cell("vanilla"))
     members = {name: vars(vanilla)[name] for name in ("Wxh", "Whh", "bh", "h", "forward", "backward")}
     cls = type("Bare", (zoo.Cell,), {"__doc__": "Bare.", "card": CARD, **members})
     text = cell_page(cls)
-    assert "states no step that could be drawn" in text
+    assert "has no step, so there is no diagram" in text
     assert "svg" not in text
     assert "flops" not in text
-    assert "| numbers kept for the way back |  | 128 |" in text
-    assert "operations are counted on the kernels that zoo would derive" in cell_page(vanilla)
+    assert "| elements saved for backward |  | 128 |" in text
+    assert "Operations are counted in the kernels that zoo would derive" in cell_page(vanilla)
 
 
 def test_markdown() -> None:
@@ -174,7 +174,7 @@ def test_pages_of_some_cells(tmp_path: Path) -> None:
     ).output  # fmt: skip
 
 
-def test_pages_of_all_cells_are_listed_and_left_overs_removed(tmp_path: Path) -> None:
+def test_pages_of_all_cells_replace_stale_pages(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     gone, mine = tmp_path / "old" / "gone.md", tmp_path / "old" / "mine.md"
     gone.write_text(cell_page(Plain), encoding="utf-8")
@@ -193,7 +193,7 @@ def test_pages_of_all_cells_are_listed_and_left_overs_removed(tmp_path: Path) ->
     assert "`lstm`" not in family
 
 
-def test_a_family_without_a_package_of_its_name_is_told_by_its_cells_alone() -> None:
+def test_family_without_a_package_has_no_description() -> None:
     assert (
         family_description(type(zoo.get_cell("lmu"))) == "Cells around a memory that is laid out on purpose."
     )
@@ -214,7 +214,7 @@ def test_check_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["My own page.", "\xff"])
-def test_what_somebody_wrote_is_never_written_over(text: str, tmp_path: Path) -> None:
+def test_files_of_other_origin_are_not_overwritten(text: str, tmp_path: Path) -> None:
     mine = tmp_path / "README.md"
     mine.write_text(text, encoding="latin-1")
     result = run("pages", "--out", str(tmp_path))
@@ -233,7 +233,7 @@ def test_what_somebody_wrote_is_never_written_over(text: str, tmp_path: Path) ->
         (f"pages --out {RICH}", 2, "is a file"),
     ],
 )
-def test_wrong_input(arguments: str, code: int, words: str, tmp_path: Path, monkeypatch) -> None:
+def test_invalid_arguments(arguments: str, code: int, words: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = run(*arguments.split())
     assert result.exit_code == code
@@ -241,7 +241,7 @@ def test_wrong_input(arguments: str, code: int, words: str, tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_family_that_is_no_name_of_a_folder(tmp_path: Path) -> None:
+def test_family_that_is_not_a_folder_name(tmp_path: Path) -> None:
     file = tmp_path / "odd.py"
     text = RICH.read_text(encoding="utf-8").replace("    W = zoo", '    family = "../up"\n    W = zoo', 1)
     file.write_text(text, encoding="utf-8")

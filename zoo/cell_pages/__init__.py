@@ -1,4 +1,4 @@
-"""What is told of the cells: facts for lists, and pages with a picture of one step."""
+"""Pages of the cells: equations, a diagram of one step, arrays, options and costs, and lists of all cells."""
 
 GENERATED_MARK = "<!-- made by: zoo pages -->"
-"""Stands at the top of every file that may be written anew."""
+"""Marks the files that ``zoo pages`` may overwrite."""

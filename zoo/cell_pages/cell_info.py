@@ -1,4 +1,4 @@
-"""A cell in a list: plain facts, and what a list can be sorted by."""
+"""Information about cells for lists, and the keys to sort them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ INPUT_SIZE, HIDDEN_SIZE = 65, 128  # the alphabet of Tiny Shakespeare, and the h
 
 CellInfo = dict[str, Any]
 _SORT_KEYS: dict[str, Callable[[CellInfo], Any]] = {
-    "name": lambda facts: facts["name"],
-    "family": lambda facts: facts["family"],
-    "year": lambda facts: facts["year"],
-    "scope": lambda facts: facts["scope"],
-    "carried": lambda facts: facts["carried"]["count"],
-    "parameters": lambda facts: facts["parameters"]["count"],
-    "speed": lambda facts: facts.get("speed", {}).get("ns_per_token"),
+    "name": lambda info: info["name"],
+    "family": lambda info: info["family"],
+    "year": lambda info: info["year"],
+    "scope": lambda info: info["scope"],
+    "carried": lambda info: info["carried"]["count"],
+    "parameters": lambda info: info["parameters"]["count"],
+    "speed": lambda info: info.get("speed", {}).get("ns_per_token"),
 }
 SORT_KEYS = tuple(_SORT_KEYS)
 
 
 def cell_info(name: str) -> CellInfo:
-    """What there is to know of a registered cell without compiling it.
+    """Information about a registered cell, without compiling it.
 
-    Counts are None where the cell, with its default options, does not come in these sizes.
+    Counts are None where the sizes are invalid for the cell with its default options.
 
     Raises:
         UnknownNameError: if no cell has the name.
@@ -55,14 +55,14 @@ def cell_info(name: str) -> CellInfo:
 
 def _count_and_formula(count: Callable[[], int], formula: str) -> CellInfo:
     try:
-        found = count()
+        number = count()
     except UsageError:
-        found = None
-    return {"input_size": INPUT_SIZE, "hidden_size": HIDDEN_SIZE, "count": found, "formula": formula}
+        number = None
+    return {"input_size": INPUT_SIZE, "hidden_size": HIDDEN_SIZE, "count": number, "formula": formula}
 
 
 def sort_cells(rows: Iterable[CellInfo], order: str) -> list[CellInfo]:
-    """Cells sorted by a fact, those that are equal by name; those that lack it come last.
+    """Sort cells by a key, then by name; cells without a value come last.
 
     Args:
         rows: The cells.
@@ -70,21 +70,21 @@ def sort_cells(rows: Iterable[CellInfo], order: str) -> list[CellInfo]:
     """
     key = _SORT_KEYS[order.removeprefix("-")]
     named = sorted(rows, key=_SORT_KEYS["name"])
-    known = [facts for facts in named if key(facts) is not None]
+    known = [info for info in named if key(info) is not None]
     known.sort(key=key, reverse=order.startswith("-"))
-    return known + [facts for facts in named if key(facts) is None]
+    return known + [info for info in named if key(info) is None]
 
 
 def group_by_family(rows: Iterable[CellInfo]) -> dict[str, list[CellInfo]]:
-    """The cells of each family, families and cells in the order of their names."""
+    """The cells of each family, sorted by name."""
     ordered = sort_cells(rows, "family")
-    return {family: list(members) for family, members in groupby(ordered, key=lambda facts: facts["family"])}
+    return {family: list(members) for family, members in groupby(ordered, key=lambda info: info["family"])}
 
 
 def family_description(cls: type[Cell]) -> str:
-    """Description of a family: the first paragraph of the package that has its name and its cells.
+    """Description of a family: the first paragraph of the package of that name.
 
-    Empty for a cell that lies elsewhere.
+    Empty for a cell outside such a package.
     """
     package, _, _ = cls.__module__.rpartition(".")
     if package.rpartition(".")[2] != cls.family:

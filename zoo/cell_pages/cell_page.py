@@ -1,7 +1,4 @@
-"""What one step of one row of a cell costs, in letters and worked out.
-
-The page of one cell, in Markdown: equations, a picture of one step, arrays, options, costs, reference.
-"""
+"""The page of one cell in Markdown: equations, a diagram of one step, arrays, options, costs, reference."""
 
 from __future__ import annotations
 
@@ -29,9 +26,9 @@ class CostRow:
     """One quantity.
 
     Args:
-        what: What is counted.
-        formula: In letters; empty where it was only counted in these sizes.
-        count: With the sizes of :mod:`zoo.cell_pages.cell_info`; None where the cell has no such size.
+        what: Name of the quantity.
+        formula: The quantity in letters; empty if only the number is known.
+        count: The number for the sizes of :mod:`zoo.cell_pages.cell_info`; None if they are invalid.
     """
 
     what: str
@@ -40,7 +37,7 @@ class CostRow:
 
 
 def cost_rows(cell: Cell) -> list[CostRow]:
-    """Sizes of a cell, and what the compiler's plan says of a step, where the cell states one.
+    """Sizes of a cell, and the costs of its step if it has one.
 
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
@@ -49,7 +46,7 @@ def cost_rows(cell: Cell) -> list[CostRow]:
     fits = _has_default_size(cell)
     return [
         CostRow("parameters", cell.parameter_formula(), cell.parameter_count(*sizes) if fits else None),
-        CostRow("numbers carried by a row", cell.state_formula(), cell.state_size(*sizes) if fits else None),
+        CostRow("state size", cell.state_formula(), cell.state_size(*sizes) if fits else None),
         *(_planned_rows(cell, fits) if cell.has_step() else ()),
         _saved_row(cell, fits),
     ]
@@ -67,16 +64,16 @@ def _planned_rows(cell: Cell, fits: bool) -> list[CostRow]:
     from zoo.compiler.compile import plan_kernels
     from zoo.compiler.plan_values import cost_of
 
-    found = plan_kernels(cell)
-    forward, backward = cost_of(found.forward), cost_of(found.backward, found.gradient.dx)
+    plan = plan_kernels(cell)
+    forward, backward = cost_of(plan.forward), cost_of(plan.backward, plan.gradient.dx)
     return [*_pass_rows("forward", forward, fits), *_pass_rows("backward", backward, fits)]
 
 
-def _pass_rows(way: str, cost: Cost, fits: bool) -> Iterator[CostRow]:
-    yield _cost_row(f"flops in products, {way}", cost.products, fits)
-    yield _cost_row("the same where x is tokens", cost.by_tokens, fits)
-    yield _cost_row(f"element-wise operations, {way}", cost.arithmetic, fits)
-    yield _cost_row(f"values of tanh, exp and the like, {way}", cost.functions, fits)
+def _pass_rows(name: str, cost: Cost, fits: bool) -> Iterator[CostRow]:
+    yield _cost_row(f"flops in matrix products, {name}", cost.products, fits)
+    yield _cost_row("the same for tokens", cost.by_tokens, fits)
+    yield _cost_row(f"element-wise operations, {name}", cost.arithmetic, fits)
+    yield _cost_row(f"values of tanh, exp and the like, {name}", cost.functions, fits)
 
 
 def _cost_row(what: str, dim: Dim, fits: bool) -> CostRow:
@@ -90,15 +87,15 @@ def _cost_row(what: str, dim: Dim, fits: bool) -> CostRow:
 def _saved_row(cell: Cell, fits: bool) -> CostRow:
     from zoo.compiler.explain import explain
 
-    what = "numbers kept for the way back"
+    what = "elements saved for backward"
     if cell.is_derived():
         return _cost_row(what, explain(cell).numbers_kept, fits)
     return CostRow(what, "", tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE) if fits else None)
 
 
 _CAPTION = (
-    "One step, with options at their defaults: blue is what it is given, grey what is trained or fixed, "
-    "green what it returns. {0}' is the state {0} after the step."
+    "One step with default options. Blue: arguments. Grey: parameters and buffers. Green: results. {0}' is "
+    "the state {0} after the step."
 )
 
 
@@ -107,7 +104,7 @@ def cell_page(cls: type[Cell], index: str = "") -> str:
 
     Args:
         cls: The cell.
-        index: Address of the page that lists all cells; empty for none.
+        index: Address of the page with all cells; empty for none.
 
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
@@ -124,7 +121,7 @@ def _lines(cls: type[Cell], index: str) -> Iterator[str]:
         caption = wrapped(_CAPTION.format(next(iter(cls.states))))
         yield from (f"![One step of {cls.name}]({cls.name}.svg)", "", *caption, "")
     else:
-        yield from ("It brings its own kernels, and states no step that could be drawn.", "")
+        yield from ("It brings its own kernels and has no step, so there is no diagram.", "")
     yield from document(rest) if rest else ()
     yield from ("## Arrays and options", "", *_declarations(cls))
     yield from ("## One step of one row", "", *_costs(cls))
@@ -139,8 +136,8 @@ def _origin(cls: type[Cell], index: str) -> str:
     return f"Family {family}. {source if card.published else UNPUBLISHED.capitalize()}. {scope}."
 
 
-def _declarations(member: type[Component]) -> Iterator[str]:
-    for heading, rows in declaration_tables(member).items():
+def _declarations(component: type[Component]) -> Iterator[str]:
+    for heading, rows in declaration_tables(component).items():
         if not rows:
             yield from (f"{heading}: none.", "")
         else:
@@ -149,9 +146,9 @@ def _declarations(member: type[Component]) -> Iterator[str]:
 
 def _headings(heading: str, rows: Rows) -> list[str]:
     if heading == "Options":
-        return ["name", "default", "allowed", "what it is"]
-    names = ["name", "shape", "what it is"]
-    return [*names[:2], "starts as", names[2]] if len(rows[0]) == 4 else names
+        return ["name", "default", "allowed", "description"]
+    names = ["name", "shape", "description"]
+    return [*names[:2], "initial value", names[2]] if len(rows[0]) == 4 else names
 
 
 def _table_row(row: list[str]) -> list[str]:
@@ -166,8 +163,8 @@ def _costs(cls: type[Cell]) -> Iterator[str]:
     yield from table(("", "in letters", f"I={INPUT_SIZE}, H={HIDDEN_SIZE}"), rows, right=[2])
     if cls.has_step() and not cls.is_derived():
         yield from wrapped(
-            "It brings its own kernels: operations are counted on the kernels that zoo would derive from its "
-            "`step`, and what is kept on its own."
+            "It brings its own kernels. Operations are counted in the kernels that zoo would derive from its "
+            "`step`, saved elements in its own."
         )
         yield ""
 

@@ -1,4 +1,4 @@
-"""What a member declares, as tables: arrays with their shapes and first values, and options."""
+"""Declarations of a component as tables: arrays with shapes and initial values, and options."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ A = TypeVar("A", bound=Array)
 Rows = list[list[str]]
 
 
-def declaration_tables(member: type[Component]) -> dict[str, Rows]:
-    """Rows by heading: a name first, what it is in words last."""
-    found: dict[str, Rows] = {}
-    if issubclass(member, Cell):
-        found[f"Parameters: {member.parameter_formula()}"] = _array_rows(member.params, _init)
-        if member.buffers:
-            found["Buffers, which are not trained"] = _array_rows(member.buffers, _init)
-        found[f"States: {member.state_formula()}"] = _array_rows(member.states)
-        if member.inputs:
-            found["Inputs beside x"] = _array_rows(member.inputs, _default)
-    elif issubclass(member, Optimizer):
-        found["Slots beside the parameters"] = _array_rows(member.slots)
-    elif issubclass(member, Task):
-        found["Task"] = _task_rows(member())
-    found["Options"] = [
+def declaration_tables(component: type[Component]) -> dict[str, Rows]:
+    """Rows by heading; the first column is a name, the last a description."""
+    tables: dict[str, Rows] = {}
+    if issubclass(component, Cell):
+        tables[f"Parameters: {component.parameter_formula()}"] = _array_rows(component.params, _init)
+        if component.buffers:
+            tables["Buffers, which are not trained"] = _array_rows(component.buffers, _init)
+        tables[f"States: {component.state_formula()}"] = _array_rows(component.states)
+        if component.inputs:
+            tables["Auxiliary inputs"] = _array_rows(component.inputs, _default)
+    elif issubclass(component, Optimizer):
+        tables["Slots"] = _array_rows(component.slots)
+    elif issubclass(component, Task):
+        tables["Task"] = _task_rows(component())
+    tables["Options"] = [
         [name, f"{option.default!r}", option.expects().removeprefix("expected "), option.help]
-        for name, option in member.declared_options.items()
+        for name, option in component.declared_options.items()
     ]
-    return found
+    return tables
 
 
-def _array_rows(arrays: Mapping[str, A], start: Callable[[A], str] | None = None) -> Rows:
-    """A row for each array: name, shape, how it starts if that is told, and what it is."""
+def _array_rows(arrays: Mapping[str, A], initial: Callable[[A], str] | None = None) -> Rows:
+    """A row for each array: name, shape, initial value if given, and description."""
     return [
-        [name, _shape_and_kind(array), *([start(array)] if start else []), array.help]
+        [name, _shape_and_kind(array), *([initial(array)] if initial else []), array.help]
         for name, array in arrays.items()
     ]
 
@@ -53,17 +53,17 @@ def _init(array: Array) -> str:
 
 
 def _default(array: Input) -> str:
-    return f"{array.default:g} if not given"
+    return f"{array.default:g} by default"
 
 
 def _task_rows(task: Task) -> Rows:
-    """What goes in and out, and what is counted, with the options that nobody chose."""
+    """Inputs, outputs and score of a task with its default options."""
     better = "higher" if task.higher_is_better else "lower"
     rows = [
-        ["inputs", f"{task.input_size}", "numbers at every step, or different tokens"],
+        ["inputs", f"{task.input_size}", "features at every step, or different tokens"],
         ["outputs", f"{task.output_size}", f"of an answer; the loss is {task.loss}"],
         ["score", task.metric, f"{better} is better"],
-        ["without memory", f"{task.baseline():.4g}", "the best score from the input of the step alone"],
+        ["without memory", f"{task.baseline():.4g}", "the best score from the current input alone"],
     ]
     if task.threshold is not None:
         rows.append(["solved at", f"{task.threshold:g}", task.threshold_source])

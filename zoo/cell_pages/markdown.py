@@ -10,7 +10,7 @@ WIDTH = 120
 
 
 def prose(text: str) -> str:
-    """A line of a docstring: its code stays code, and what Markdown would obey is escaped."""
+    """A line of a docstring with its code and with Markdown characters escaped."""
     parts = re.split(r"``(.+?)``", text)
     return "".join(f"`{part}`" if odd % 2 else _escaped(part) for odd, part in enumerate(parts))
 
@@ -20,7 +20,7 @@ def _escaped(text: str) -> str:
 
 
 def document(docstring: str) -> Iterator[str]:
-    """The lines of a docstring: paragraphs, and as blocks of text what follows a double colon."""
+    """The lines of a docstring: paragraphs, and literal blocks after a double colon."""
     for block in re.split(r"\n\s*\n", docstring.strip("\n")):
         lines = block.splitlines()
         if lines[0].startswith("    "):
@@ -31,7 +31,7 @@ def document(docstring: str) -> Iterator[str]:
 
 
 def wrapped(text: str) -> list[str]:
-    """Lines of a paragraph."""
+    """The lines of a paragraph."""
     return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
@@ -41,7 +41,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterabl
     Args:
         headings: One for each column.
         rows: Texts in Markdown, one for each column.
-        right: Columns that are set to the right.
+        right: Columns that are right-aligned.
     """
     yield _row(headings)
     yield f"|{'|'.join('--:' if column in set(right) else '---' for column in range(len(headings)))}|"
@@ -54,5 +54,5 @@ def _row(texts: Sequence[str]) -> str:
 
 
 def link(text: str, url: str) -> str:
-    """A link; parentheses in an address would end it."""
+    """A link, with the parentheses of the address escaped."""
     return f"[{_escaped(text)}]({url.replace('(', '%28').replace(')', '%29')})"

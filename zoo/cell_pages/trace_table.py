@@ -1,4 +1,4 @@
-"""What can be traced of a cell, as a table."""
+"""Table of the traceable values of a cell."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zoo.layers.tracing import cell_trace_values
 
 
 def trace_table(cell: Cell) -> Rows:
-    """Name, shape in one row, and what it is, of everything that can be traced.
+    """Name, shape in one row, and description of every traceable value.
 
     Raises:
-        DefinitionError: if the ``step`` of the cell cannot be read.
+        DefinitionError: if the ``step`` of the cell cannot be traced.
     """
     return [_trace_row(cell, name, value) for name, value in cell_trace_values(cell).items()]
 
@@ -25,7 +25,6 @@ def _trace_row(cell: Cell, name: str, value: TraceableValue | None) -> list[str]
 
 
 def _description(cell: Cell, value: TraceableValue) -> list[str]:
-    """What a value is."""
     words = ["state"] if value.is_state else []
     words += ["output"] if value.nodes == (step_graph_of(cell).y,) else []
     if value.function in SQUASHING_RANGES:

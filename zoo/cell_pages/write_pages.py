@@ -1,4 +1,4 @@
-"""Pages in a folder: written, compared with what is there, and never over what somebody wrote by hand."""
+"""Files of the pages: create, compare and write them, without overwriting files of other origin."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Files = dict[str, str]
 
 
 def cell_files(cls: type[Cell], index: str = "") -> Files:
-    """The files of one cell, by their path in the folder: ``FAMILY/NAME.md``, and ``.svg`` of a ``step``.
+    """The files of one cell by path: ``FAMILY/NAME.md``, and ``.svg`` if it has a ``step``.
 
     Raises:
-        UsageError: if its family cannot name a folder.
+        UsageError: if its family is not a valid folder name.
         DefinitionError: if its ``step`` cannot be compiled.
     """
     if not re.fullmatch(r"\w[\w-]*", cls.family, re.ASCII):
@@ -37,49 +37,49 @@ def cell_files(cls: type[Cell], index: str = "") -> Files:
 
 
 def all_files(classes: Iterable[type[Cell]], folder: Path) -> Files:
-    """The files of registered cells, and the pages that list them: all, and those of each family.
+    """The files of registered cells, and the pages that list them.
 
     Raises:
         ZooError: as :func:`files_of`.
     """
     classes = list(classes)
-    beside = [(title, name) for name, title in _OTHER_PAGES.items() if (folder / name).exists()]
+    others = [(title, name) for name, title in _OTHER_PAGES.items() if (folder / name).exists()]
     families = group_by_family(cell_info(cls.name) for cls in classes)
     about = {cls.family: family_description(cls) for cls in classes}
-    found = {INDEX: index_page(families, about, beside)}
-    for family, members in families.items():
-        found[f"{family}/{INDEX}"] = family_page(family, members, about[family], f"../{INDEX}")
+    files = {INDEX: index_page(families, about, others)}
+    for family, cells in families.items():
+        files[f"{family}/{INDEX}"] = family_page(family, cells, about[family], f"../{INDEX}")
     for cls in classes:
-        found |= cell_files(cls, f"../{INDEX}")
-    return found
+        files |= cell_files(cls, f"../{INDEX}")
+    return files
 
 
 def pending_changes(files: Mapping[str, str], folder: Path, is_all: bool) -> dict[str, str | None]:
-    """What is to be done for a folder to hold the files: texts to write, None for a file to remove.
+    """Changes that a folder needs to hold the files: texts to write, None for files to remove.
 
     Args:
         files: The files.
         folder: The folder.
-        is_all: Whether pages in it that are not among the files are left over.
+        is_all: Whether to remove other generated pages.
 
     Raises:
-        UsageError: if a file stands in the way that was not made by ``zoo pages``.
+        UsageError: if a file would be overwritten that ``zoo pages`` did not write.
     """
-    found: dict[str, str | None] = {}
+    changes: dict[str, str | None] = {}
     for path, text in files.items():
-        there = _read(folder / path)
-        if there is not None and not is_generated(there):
+        current = _read(folder / path)
+        if current is not None and not is_generated(current):
             raise UsageError(
                 f"{folder / path} was not made by zoo pages, and would be overwritten; move it, or choose "
                 "another --out."
             )
-        if there != text:
-            found[path] = text
-    return {**found, **dict.fromkeys(_stale_pages(files, folder) if is_all else ())}
+        if current != text:
+            changes[path] = text
+    return {**changes, **dict.fromkeys(_stale_pages(files, folder) if is_all else ())}
 
 
 def write_changes(changes: Mapping[str, str | None], folder: Path) -> None:
-    """Make the changes.
+    """Write and remove the files.
 
     Raises:
         CheckpointError: if a file cannot be written.
@@ -96,7 +96,7 @@ def write_changes(changes: Mapping[str, str | None], folder: Path) -> None:
 
 
 def is_generated(text: str) -> bool:
-    """Whether a file is one of these."""
+    """Whether ``zoo pages`` wrote a file."""
     return GENERATED_MARK in text[:400]
 
 
