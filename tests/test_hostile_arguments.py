@@ -21,7 +21,7 @@ OF_NUMBA = "a decorator of functions for Numba"
 BASES = "a base class; its subclasses check what they declare when they are defined"
 RESULTS = "a result, which zoo makes"
 LEFT_OUT = {
-    **{name: OF_STEPS for name, home in zoo._HOMES.items() if home == "zoo.functions" and name != "split"},
+    **{name: OF_STEPS for name in zoo._EXPORTS["functions"].split() if name != "split"},
     "list_builtins": "takes nothing",
     "njit": OF_NUMBA,
     "hookimpl": "a marker for functions of plugins",

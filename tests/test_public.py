@@ -1,66 +1,64 @@
-"""The public names: one table, read lazily, and the same to a type checker."""
+"""The public names: listed once, imported lazily, and declared in stubs for type checkers."""
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
+import public_stubs
 import pytest
 
 import zoo
 import zoo.base
-import zoo.kernels
+from zoo._lazy import attach
+from zoo.errors import UsageError
+
+OPTIONAL = {"zoo.jax", "zoo.sklearn", "zoo.torch"}
 
 
-def imported_for_checkers(module: ModuleType) -> dict[str, str]:
-    """What a type checker sees: the names imported under ``if TYPE_CHECKING``, with their modules."""
-    assert module.__file__ is not None
-    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
-    blocks = [node for node in tree.body if isinstance(node, ast.If)]
-    assert [ast.unparse(block.test) for block in blocks] == ["TYPE_CHECKING"]
-    return {
-        alias.asname or alias.name: str(node.module)
-        for node in blocks[0].body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
+@pytest.mark.parametrize("package", public_stubs.PACKAGES)
+def test_stub_agrees_with_the_table(package: str) -> None:
+    stub = public_stubs.stub_path(package).read_text(encoding="utf-8")
+    assert stub == public_stubs.stub_text(package), "run python tests/support/public_stubs.py"
 
 
-def table(module: ModuleType) -> dict[str, str]:
-    """What running programs see: the lazy table."""
-    if module is zoo:
-        return zoo._HOMES | dict.fromkeys((*zoo._ROOMS, *zoo._GUESTS, *zoo._SUBMODULES), "zoo")
-    return {name: f"zoo.kernels.{home}" for name, home in zoo.kernels._HOMES.items()}
+@pytest.mark.parametrize("package", public_stubs.PACKAGES)
+def test_all_and_dir_list_the_exported_names(package: str) -> None:
+    module = importlib.import_module(package)
+    names = [name for names in module._EXPORTS.values() for name in names.split()]
+    names += getattr(module, "_SUBMODULES", "").partition("|")[0].split()
+    assert len(names) == len(set(names))
+    assert module.__all__ == dir(module) == sorted(names)
 
 
-@pytest.mark.parametrize("module", [zoo, zoo.kernels], ids=["zoo", "zoo.kernels"])
-def test_one_table(module: ModuleType) -> None:
-    guests = (*zoo._GUESTS, *zoo._SUBMODULES) if module is zoo else ()
-    assert module.__all__ == sorted(table(module).keys() - set(guests)), "sorted, and nothing missing"
-    assert imported_for_checkers(module) == table(module)
+@pytest.mark.parametrize("package", [name for name in public_stubs.PACKAGES if name not in OPTIONAL])
+def test_every_name_resolves_to_what_its_module_defines(package: str) -> None:
+    module = importlib.import_module(package)
+    for name in getattr(module, "_SUBMODULES", "").replace("|", " ").split():
+        assert getattr(module, name) is importlib.import_module(f"{package}.{name}")
+    for source, names in module._EXPORTS.items():
+        for name in names.split():
+            value = getattr(module, name)
+            assert value is getattr(importlib.import_module(f"{package}.{source}"), name)
+            assert value.__doc__, f"{name} has no docstring"
 
 
-@pytest.mark.parametrize("module", [zoo, zoo.kernels], ids=["zoo", "zoo.kernels"])
-def test_every_name_resolves_to_what_its_home_defines(module: ModuleType) -> None:
-    for name, home in table(module).items():
-        found = getattr(module, name)
-        if home == "zoo":
-            assert found is importlib.import_module(f"zoo.{name}")
-        else:
-            assert found is getattr(importlib.import_module(home), name)
-        assert found.__doc__, f"{name} has no docstring"
-
-
-@pytest.mark.parametrize("module", [zoo, zoo.kernels], ids=["zoo", "zoo.kernels"])
-def test_other_names_do_not_exist(module: ModuleType) -> None:
-    with pytest.raises(AttributeError, match=f"module '{module.__name__}' has no attribute 'nothing'"):
+@pytest.mark.parametrize("package", public_stubs.PACKAGES)
+def test_other_names_do_not_exist(package: str) -> None:
+    module = importlib.import_module(package)
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'"):
         module.nothing  # noqa: B018
     assert not hasattr(module, "__wrapped__")
+
+
+def test_missing_library_is_named_with_its_extra() -> None:
+    get_attribute, _, names = attach("zoo.nolibrary", {"estimators": "Estimator"}, library="NoLibrary")
+    assert names == ["Estimator"]
+    with pytest.raises(UsageError, match=r"^zoo\.nolibrary needs NoLibrary; pip install 'recurrent-zoo\[nol"):
+        get_attribute("Estimator")
 
 
 def test_every_name_in_the_reference_resolves_in_a_new_process() -> None:
@@ -68,17 +66,15 @@ def test_every_name_in_the_reference_resolves_in_a_new_process() -> None:
     page = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
     names = sorted(set(re.findall(r"`(zoo(?:\.\w+)+)`", page)), key=lambda name: (-name.count("."), name))
     assert {"zoo.training.Config", "zoo.base.cell_editor.CellSpec", "zoo.train"} <= set(names)
-    own = [name for name in names if name.split(".")[1] not in zoo._GUESTS]  # these need another library
+    own = [
+        name for name in names if ".".join(name.split(".")[:2]) not in OPTIONAL
+    ]  # these need another library
     code = "import sys, zoo\nfor name in sys.argv[1:]:\n    exec(name)\n"
-    found = subprocess.run([sys.executable, "-c", code, *own], capture_output=True, text=True, check=False)
-    assert (found.returncode, found.stderr) == (0, "")
+    process = subprocess.run([sys.executable, "-c", code, *own], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (0, "")
 
 
-def test_dir_lists_the_public_names() -> None:
-    assert dir(zoo) == zoo.__all__
-
-
-def test_the_contracts_room_lists_itself() -> None:
+def test_base_classes_are_listed_in_order() -> None:
     assert zoo.base.__all__ == sorted(zoo.base.__all__)
     assert all(hasattr(zoo.base, name) for name in zoo.base.__all__)
 
@@ -119,7 +115,7 @@ def test_imports_stay_light(statement: str, light: tuple[str, ...]) -> None:
     assert run.stdout == "[]\n", run.stdout + run.stderr
 
 
-def test_the_errors_of_zoo_are_of_one_family() -> None:
+def test_errors_derive_from_zoo_error() -> None:
     errors = [name for name in zoo.__all__ if name.endswith("Error")]
     assert all(issubclass(getattr(zoo, name), zoo.ZooError) for name in errors)
     assert issubclass(zoo.ZooWarning, UserWarning)

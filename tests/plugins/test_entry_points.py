@@ -83,7 +83,7 @@ def test_so_do_the_examples(example):
         ("import zoo.base.cell", ["zoo.base.cell"]),
         ("import zoo.registry as r", ["zoo.registry"]),
         ("from zoo.kernels.jit import njit", ["zoo.kernels.jit.njit"]),
-        ("from zoo import _HOMES", ["zoo._HOMES"]),
+        ("from zoo import _EXPORTS", ["zoo._EXPORTS"]),
         ("from zoo.errors import ZooError", ["zoo.errors.ZooError"]),
         ("zoo.base", ["zoo.base"]),
         ("kernels.gemm_microkernel.make_tile", ["kernels.gemm_microkernel"]),

@@ -86,7 +86,7 @@ def test_without_the_testing_extra_one_sentence_says_what_to_install(monkeypatch
     with pytest.raises(UsageError) as caught:
         getattr(zoo.testing, door)("vanilla")
     assert str(caught.value) == (
-        f'zoo.testing needs {module}, which is not installed: pip install "recurrent-zoo[testing]"'
+        f"zoo.testing needs {module}; pip install 'recurrent-zoo[testing]' brings it."
     )
 
 

@@ -12,49 +12,15 @@ that it takes, a language model's also as a text; and changes nothing of it::
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from zoo._lazy import attach
 
-if TYPE_CHECKING:
-    from zoo.analysis.fixed_point_search import FixedPoints, fixed_points
-    from zoo.analysis.jacobians import jacobian, jacobian_spectrum, state_places
-    from zoo.analysis.lag_gradients import gradient_by_lag
-    from zoo.analysis.lyapunov import lyapunov_exponents
-    from zoo.analysis.saturation import gate_saturation
-    from zoo.analysis.traces import trace, trace_grads
-
-_HOMES = {
-    "FixedPoints": "fixed_point_search",
-    "fixed_points": "fixed_point_search",
-    "gate_saturation": "saturation",
-    "gradient_by_lag": "lag_gradients",
-    "jacobian": "jacobians",
-    "jacobian_spectrum": "jacobians",
-    "lyapunov_exponents": "lyapunov",
-    "state_places": "jacobians",
-    "trace": "traces",
-    "trace_grads": "traces",
+_EXPORTS = {
+    "fixed_point_search": "FixedPoints fixed_points",
+    "jacobians": "jacobian jacobian_spectrum state_places",
+    "lag_gradients": "gradient_by_lag",
+    "lyapunov": "lyapunov_exponents",
+    "saturation": "gate_saturation",
+    "traces": "trace trace_grads",
 }
 
-__all__ = [
-    "FixedPoints",
-    "fixed_points",
-    "gate_saturation",
-    "gradient_by_lag",
-    "jacobian",
-    "jacobian_spectrum",
-    "lyapunov_exponents",
-    "state_places",
-    "trace",
-    "trace_grads",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo.analysis' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"zoo.analysis.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach(__name__, _EXPORTS)

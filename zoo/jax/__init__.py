@@ -6,24 +6,13 @@
 >>> y.shape, state["l0.h"].shape
 ((7, 2, 5), (2, 5))
 
-Importing this room imports no JAX; its first use does.
+Importing this package does not import JAX; its first use does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from zoo._lazy import attach
 
-from zoo.optional import offered
+_EXPORTS = {"recurrent_function": "recurrent"}
 
-if TYPE_CHECKING:
-    from zoo.jax.recurrent_function import recurrent
-
-__all__ = ["recurrent"]
-
-
-def __getattr__(name: str) -> Any:
-    return offered(__name__, "recurrent_function", __all__, "JAX", name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach(__name__, _EXPORTS, library="JAX")

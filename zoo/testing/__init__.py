@@ -16,71 +16,18 @@ examples Hypothesis chooses for a law and a kind of input, 5 by default.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from zoo.testing.child import check_in_child
-    from zoo.testing.laws import CELL_CHECKS
-    from zoo.testing.optimizers import OPTIMIZER_CHECKS
-    from zoo.testing.parametrize import (
-        parametrize_cells,
-        parametrize_optimizers,
-        parametrize_samplers,
-        parametrize_tasks,
-    )
-    from zoo.testing.report import GradientWarning, Outcome, Report, run_checks
-    from zoo.testing.samplers import SAMPLER_CHECKS
-    from zoo.testing.suites import check_cell, check_optimizer, check_sampler, check_task
-    from zoo.testing.tasks import TASK_CHECKS
+from zoo._lazy import attach
 
 # Lists of checks need NumPy, a compiler and the testing extra; a report needs none of them.
-_HOMES = {
-    "CELL_CHECKS": "laws",
-    "GradientWarning": "report",
-    "OPTIMIZER_CHECKS": "optimizers",
-    "Outcome": "report",
-    "Report": "report",
-    "SAMPLER_CHECKS": "samplers",
-    "TASK_CHECKS": "tasks",
-    "check_cell": "suites",
-    "check_in_child": "child",
-    "check_optimizer": "suites",
-    "check_sampler": "suites",
-    "check_task": "suites",
-    "parametrize_cells": "parametrize",
-    "parametrize_optimizers": "parametrize",
-    "parametrize_samplers": "parametrize",
-    "parametrize_tasks": "parametrize",
-    "run_checks": "report",
+_EXPORTS = {
+    "child": "check_in_child",
+    "laws": "CELL_CHECKS",
+    "optimizers": "OPTIMIZER_CHECKS",
+    "parametrize": "parametrize_cells parametrize_optimizers parametrize_samplers parametrize_tasks",
+    "report": "GradientWarning Outcome Report run_checks",
+    "samplers": "SAMPLER_CHECKS",
+    "suites": "check_cell check_optimizer check_sampler check_task",
+    "tasks": "TASK_CHECKS",
 }
 
-__all__ = [
-    "CELL_CHECKS",
-    "OPTIMIZER_CHECKS",
-    "SAMPLER_CHECKS",
-    "TASK_CHECKS",
-    "GradientWarning",
-    "Outcome",
-    "Report",
-    "check_cell",
-    "check_in_child",
-    "check_optimizer",
-    "check_sampler",
-    "check_task",
-    "parametrize_cells",
-    "parametrize_optimizers",
-    "parametrize_samplers",
-    "parametrize_tasks",
-    "run_checks",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo.testing' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"zoo.testing.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach(__name__, _EXPORTS)

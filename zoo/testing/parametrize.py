@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from zoo._lazy import require
 from zoo.base import Cell, Component, Optimizer, Sampler, Task
 from zoo.errors import UsageError
-from zoo.testing.property import need
 from zoo.testing.report import known_excuses, name_of
 from zoo.testing.suites import CELLS, OPTIMIZERS, SAMPLERS, TASKS, Kit
 
@@ -57,7 +57,7 @@ def parametrize_tasks(
 
 
 def _parametrize(kit: Kit, members: tuple[Any, ...], excuses: Mapping[str, str]) -> pytest.MarkDecorator:
-    need("pytest")
+    require("pytest", "zoo.testing", "testing")
     import pytest
 
     chosen = [kit.resolve(member) for member in members or kit.names()]

@@ -1,36 +1,17 @@
-"""What the testing extra brings, imported when it is needed.
-
-Trying a law on examples that Hypothesis chooses.
-"""
+"""Try a law on examples that Hypothesis chooses."""
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from zoo._lazy import require
 from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.testing.trials import EVERY_KIND, Case, Kind, suitable_sizes
-
-
-def need(module: str) -> ModuleType:
-    """A module of the testing extra.
-
-    Raises:
-        UsageError: if it is not installed, saying how to.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise UsageError(
-            f'zoo.testing needs {module}, which is not installed: pip install "recurrent-zoo[testing]"'
-        ) from None
-
 
 Span = tuple[int, int]
 
@@ -79,7 +60,7 @@ def for_all(
     Raises:
         AssertionError: with the smallest case found for which the law is broken.
     """
-    need("hypothesis")
+    require("hypothesis", "zoo.testing", "testing")
     from hypothesis import strategies as st
 
     sizes = suitable_sizes(cell, most_inputs, most_hidden, layers, least_inputs)

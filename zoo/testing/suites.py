@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from zoo._lazy import require
 from zoo.base import Cell, Component, Optimizer, Sampler, Task
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.errors import UsageError
 from zoo.registry import load_class_file, registry_of, resolve_cell
 from zoo.registry.plugin_files import is_file_spec
-from zoo.testing.property import need
 from zoo.testing.report import Check, Outcome, Report, run_checks
 
 
@@ -45,7 +45,7 @@ class Kit:
         Raises:
             UsageError: if Hypothesis is not installed.
         """
-        need("hypothesis")
+        require("hypothesis", "zoo.testing", "testing")
         return tuple(getattr(importlib.import_module(self.home), self.table))
 
     def names(self) -> list[str]:

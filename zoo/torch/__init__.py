@@ -6,24 +6,13 @@
 >>> y.shape, h.shape
 (torch.Size([7, 2, 5]), torch.Size([1, 2, 5]))
 
-Importing this room imports no PyTorch; its first use does.
+Importing this package does not import PyTorch; its first use does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from zoo._lazy import attach
 
-from zoo.optional import offered
+_EXPORTS = {"recurrent": "Recurrent"}
 
-if TYPE_CHECKING:
-    from zoo.torch.recurrent import Recurrent
-
-__all__ = ["Recurrent"]
-
-
-def __getattr__(name: str) -> Any:
-    return offered(__name__, "recurrent", __all__, "PyTorch", name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach(__name__, _EXPORTS, library="PyTorch")
