@@ -90,7 +90,7 @@ class KeyValue:
 class KeyValues:
     """Names and values."""
 
-    kind: ClassVar[str] = "facts"
+    kind: ClassVar[str] = "key_values"
     name: str
     title: str
     facts: tuple[KeyValue, ...]
@@ -112,7 +112,7 @@ class Text:
 class Paragraphs:
     """A group of paragraphs and preformatted blocks."""
 
-    kind: ClassVar[str] = "prose"
+    kind: ClassVar[str] = "paragraphs"
     name: str
     title: str
     parts: tuple[Text, ...]

@@ -84,8 +84,12 @@ def _digest(text: str) -> str:
 
 def _data(report: Report) -> str:
     """The report as JSON that cannot end its script element."""
-    things = len(palette.SERIES)
-    style = {"things": things, "dashes": palette.DASHES, "markers": palette.MARKERS}
-    value = {**to_json(report), "style": {**style, "orders": len(palette.SEQUENTIAL)}}
+    style = {
+        "series": len(palette.SERIES),
+        "sequential": len(palette.SEQUENTIAL),
+        "dashes": palette.DASHES,
+        "markers": palette.MARKERS,
+    }
+    value = {**to_json(report), "style": style}
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

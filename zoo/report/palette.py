@@ -51,8 +51,8 @@ def variables(theme: int) -> str:
     """CSS declarations of all colours of the light theme, 0, or the dark one, 1."""
     named = {
         **BACKGROUND,
-        **{f"thing-{number}": pair for number, pair in enumerate(SERIES)},
-        **{f"order-{number}": pair for number, pair in enumerate(SEQUENTIAL)},
+        **{f"series-{number}": pair for number, pair in enumerate(SERIES)},
+        **{f"sequential-{number}": pair for number, pair in enumerate(SEQUENTIAL)},
     }
     flat = [f"--{name}: {pair[theme]};" for name, pair in named.items()]
     return "\n".join([*flat, *(f"--{name}: {_channels(pair[theme])};" for name, pair in HEAT.items())])

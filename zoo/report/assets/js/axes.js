@@ -1,8 +1,8 @@
-// The frame of a chart: where it lies, grid lines, ticks, names of the axes, levels to compare with.
+// The frame of a chart: grid lines, ticks, axis labels, reference levels.
 
 const CHARACTER = 6.7; // pixels of a digit in a tick
 
-/** The inner rectangle, with as much room at the left as the longest tick takes. */
+/** The inner rectangle, with room for the longest tick at the left. */
 function frame(width, height, labels) {
   const longest = Math.max(3, ...labels.map((label) => label.length));
   return {left: 10 + longest * CHARACTER, right: width - 14, top: 26, bottom: height - 38, width, height};
@@ -15,7 +15,7 @@ function horizontal(box, sy, style, count) {
   ]).flat();
 }
 
-/** Ticks below; the label of one at the edge moves inward as far as it must. */
+/** Ticks below; labels at the edge move inward. */
 function vertical(box, sx, style, count) {
   return sx.ticks(count, style).map((value) => {
     const label = tick(value, style), half = (label.length * CHARACTER) / 2;
@@ -39,7 +39,7 @@ function levels(box, references, sy) {
     draw("line", {class: "level", x1: box.left, x2: box.right, y1: sy(y), y2: sy(y)}));
 }
 
-/** All that lies under the series. */
+/** Everything below the series. */
 function axes(box, chart, sx, sy) {
   const columns = Math.max(2, Math.floor((box.right - box.left) / 80));
   return [

@@ -1,10 +1,10 @@
-// The other blocks: samples, facts, paragraphs, pictures; and the frame of all.
+// The other blocks: samples, key values, paragraphs, pictures; and the frame of all blocks.
 
-const FIRST = 6; // samples that are shown before one asks for all
+const FIRST = 6; // samples shown at first
 
-/** A card with its title, what it holds, and a note. */
+/** A card with title, contents and note. */
 function figure(block, contents, looks, controls = []) {
-  const title = fresh("title");
+  const title = uniqueId("title");
   return el("figure", {class: `card ${looks}${block.wide && looks === "chart" ? " wide" : ""}`, id: block.name,
     "aria-labelledby": title},
   el("div", {class: "head"}, el("h3", {id: title}, block.title),
@@ -12,7 +12,7 @@ function figure(block, contents, looks, controls = []) {
   contents, block.note ? el("figcaption", {class: "note"}, linked(block.note)) : null);
 }
 
-/** Some of a list, its first and last among them, evenly apart. */
+/** Evenly spaced indices with the first and the last. */
 function spread(count, most) {
   if (count <= most) return [...Array(count).keys()];
   return [...Array(most).keys()].map((n) => Math.round((n * (count - 1)) / (most - 1)));
@@ -29,7 +29,7 @@ function samplesList(block) {
   return figure(block, [list, few.size < rows.length ? more : null], "wide");
 }
 
-function factsList(block) {
+function keyValues(block) {
   const rows = block.facts.map(({label, text, marked, link: address}) =>
     el("div", {class: marked ? "marked" : null},
       el("dt", {}, label), el("dd", {}, address ? link(text, address) : text)));
@@ -41,11 +41,11 @@ function paragraph(block) {
     : el("p", {class: `text wide${block.warning ? " warning" : ""}`}, linked(block.text));
 }
 
-function prose(block) {
+function paragraphs(block) {
   return figure(block, block.parts.map(paragraph), "prose");
 }
 
-/** A drawing of zoo's own, as an image, in which nothing can run. */
+/** A drawing as an image, which cannot run scripts. */
 function picture(block) {
   const bytes = new TextEncoder().encode(block.svg);
   const address = `data:image/svg+xml;base64,${btoa(String.fromCharCode(...bytes))}`;
@@ -55,9 +55,9 @@ function picture(block) {
 
 const BLOCKS = {
   chart: (block) => new ChartView(block).node,
-  facts: factsList,
+  key_values: keyValues,
+  paragraphs,
   picture,
-  prose,
   samples: samplesList,
   table: (block) => new SortableTable(block).node,
   text: paragraph,

@@ -55,13 +55,13 @@ class ChartView {
     const sy = makeScale(this.log.y, ...up, box.bottom, box.top);
     const svg = draw("svg", {width: this.width, height, class: "plot", tabindex: 0, role: "group", "aria-label":
       `${block.title}: ${block.y.label} against ${block.x.label}. Arrow keys read the values.`});
-    const found = places(series, sx, sy);
+    const points = positions(series, sx, sy);
     svg.append(...axes(box, block, sx, sy), ...series.map((each) => drawn(each, sx, sy)),
-      ...levelNames(box, block.references, sy, style, found));
-    return {svg, box, found};
+      ...levelNames(box, block.references, sy, style, points));
+    return {svg, box, points};
   }
 
-  /** From where to where the axes go; levels to compare with are always in sight. */
+  /** Ranges of the axes; reference levels are always visible. */
   domains(series) {
     const {block, log} = this, marks = series.some((each) => each.marks);
     const ys = [...series.flatMap(({y}) => y), ...block.references.map(({y}) => y)];
@@ -84,7 +84,7 @@ class ChartView {
     this.redraw();
   }
 
-  /** Fills the legend; what stands for several series is the one that is not thin. */
+  /** Fill the legend; of several series with one name show the one that is not thin. */
   name() {
     const named = new Map();
     for (const series of this.inGroup()) {
@@ -94,7 +94,7 @@ class ChartView {
     this.legend.replaceChildren(...[...named.values()].map((series) => this.entry(series)));
   }
 
-  /** A name with its sign, which shows or hides what it names. */
+  /** A legend entry, which shows or hides its series. */
   entry(series) {
     const {name} = series, dim = () => this.dim(name), clear = () => this.dim(null);
     return el("button", {type: "button", "aria-pressed": String(!this.hidden.has(name)),

@@ -1,4 +1,4 @@
-// What units held, decoded, and as colours.
+// Activations of units: decoding and colours.
 
 const LEVELS = 127;
 
@@ -7,33 +7,33 @@ function decoded(text) {
   return Int8Array.from(atob(text), (letter) => (letter.charCodeAt(0) << 24) >> 24);
 }
 
-/** A state whose values can be asked for by row and place. */
+/** A state with its values by row and symbol. */
 function openState(state, length) {
   const levels = decoded(state.levels);
   return {...state, peak: state.peaks.reduce((a, b) => Math.max(a, b), 0),
     value: (row, place) => (levels[row * length + place] / LEVELS) * state.peaks[row]};
 }
 
-/** Rows of a state in an order: by number, by how much they vary, by how closely they follow something. */
+/** Rows of a state sorted by number, standard deviation or correlation. */
 function ordered(state, order) {
   const keys = {number: (row) => state.numbers[row], varies: (row) => -state.spreads[row],
     follows: (row) => -Math.abs(state.correlations[row])};
   return state.numbers.map((_, row) => row).sort((a, b) => keys[order](a) - keys[order](b));
 }
 
-/** Gives a node the background of a share from -1 to 1. */
+/** Set the background of a node from a share from -1 to 1. */
 function shade(node, share, name) {
   const colour = name || (share < 0 ? "negative" : "positive");
   node.style.backgroundColor = `rgb(var(--${colour}) / ${Math.min(1, Math.abs(share)).toFixed(2)})`;
 }
 
-/** Red, green and blue of a CSS variable as the theme has it now. */
+/** Red, green and blue of a CSS variable in the current theme. */
 function channels(name) {
   const style = getComputedStyle(document.documentElement);
   return style.getPropertyValue(`--${name}`).trim().split(/\s+/).map(Number);
 }
 
-/** All units of a state at once: a row for each, a column for each symbol. */
+/** An image of all units of a state: a row for each unit, a column for each symbol. */
 function raster(canvas, rows, length, share) {
   canvas.width = length;
   canvas.height = rows.length;
@@ -49,7 +49,7 @@ function raster(canvas, rows, length, share) {
   ink.putImageData(image, 0, 0);
 }
 
-/** Calls back when the theme changes, by the switch or by the system. */
+/** Call back when the theme changes. */
 function onTheme(change) {
   new MutationObserver(change).observe(document.documentElement, {attributeFilter: ["data-theme"]});
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", change);

@@ -1,6 +1,6 @@
-// What the reader works with: buttons of which one is pressed, lists, steppers.
+// Controls: button groups, lists, steppers.
 
-/** A row of buttons of which one is pressed. */
+/** A group of buttons, one of them pressed. */
 function choice(label, options, value, onchange) {
   const buttons = options.map(([key, text]) =>
     el("button", {type: "button", "aria-pressed": String(key === value), onclick: () => pick(key)}, text));
@@ -12,7 +12,7 @@ function choice(label, options, value, onchange) {
     el("span", {class: "choice-label", "aria-hidden": "true"}, label), buttons);
 }
 
-/** A list to choose from, or a row of buttons where there are few. */
+/** A list, or a button group for few options. */
 function selection(label, options, value, onchange) {
   if (options.length <= 3 && options.every(([, text]) => text.length <= 12)) {
     return choice(label, options, value, onchange);
@@ -22,7 +22,7 @@ function selection(label, options, value, onchange) {
   return el("label", {class: "choice"}, el("span", {class: "choice-label"}, label), list);
 }
 
-/** Previous, next, and where one stands. */
+/** Buttons for previous and next, and the current position. */
 function stepper(label, onstep) {
   const text = el("output", {class: "stepper-text"});
   const node = el("div", {class: "stepper", role: "group", "aria-label": label},
@@ -32,7 +32,7 @@ function stepper(label, onstep) {
   return {node, show: (words) => { text.textContent = words; }};
 }
 
-/** Light, dark, or as the reader's system has it. */
+/** The switch of the theme: light, dark or that of the system. */
 function themeSwitch() {
   const root = document.documentElement;
   return choice("Theme", [["auto", "Auto"], ["light", "Light"], ["dark", "Dark"]], "auto", (theme) => {

@@ -1,4 +1,4 @@
-// Elements. Children that are strings become text nodes: no markup is ever parsed.
+// Elements. Strings become text nodes and are never parsed as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -23,13 +23,13 @@ function draw(tag, properties = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), properties, children);
 }
 
-/** A text with its addresses as links. */
+/** A text with addresses as links. */
 function linked(text) {
   return text.split(/(https?:\/\/[^\s<>"'`]*[^\s<>"'`.,;:!?)\]])/).map((part, odd) =>
     odd % 2 ? link(part, part) : part);
 }
 
-/** A link that leaves the page; only addresses of the web become one. */
+/** An external link; other addresses than http(s) stay text. */
 function link(text, address) {
   if (!/^https?:\/\//.test(address)) return text;
   return el("a", {href: address, rel: "noopener noreferrer", target: "_blank"}, text);
@@ -37,8 +37,8 @@ function link(text, address) {
 
 let ids = 0;
 
-/** A name that no other element of the page has. */
-function fresh(prefix) {
+/** A unique id. */
+function uniqueId(prefix) {
   ids += 1;
   return `${prefix}-${ids}`;
 }

@@ -1,24 +1,24 @@
-// Which values are meant: by the pointer, or by a cursor that the arrow keys move.
+// Select values with the pointer, or with a cursor that the arrow keys move.
 
-const REACH = 30; // pixels from a marker at which it answers
+const REACH = 30; // largest distance of the pointer from a marker in pixels
 const KEYS = {ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity};
 
-/** Where every value of the visible series lies. */
-function places(series, sx, sy) {
+/** Positions of all values of the visible series. */
+function positions(series, sx, sy) {
   return series.flatMap((each) => each.x.map((x, n) => ({series: each, n, x, y: each.y[n]})))
     .filter(({x, y}) => sx.fits(x) && sy.fits(y))
     .map((place) => ({...place, left: sx(place.x), top: sy(place.y)}));
 }
 
-function nearest(found, distance) {
-  return found.reduce((best, place) => (!best || distance(place) < distance(best) ? place : best), null);
+function nearest(points, distance) {
+  return points.reduce((best, place) => (!best || distance(place) < distance(best) ? place : best), null);
 }
 
 class Hover {
   constructor(drawing, chart, tip, live) {
     Object.assign(this, drawing, {chart, tip, live, stop: null});
-    this.marks = this.found.some(({series}) => series.marks);
-    this.told = this.found.filter(({series}) => !series.thin);
+    this.marks = this.points.some(({series}) => series.marks);
+    this.lines = this.points.filter(({series}) => !series.thin);
     this.cursor = draw("g", {class: "cursor"});
     this.svg.append(this.cursor);
     const {svg} = this;
@@ -33,17 +33,17 @@ class Hover {
     this.show(this.marks ? this.marker(left, top) : this.across(left, top));
   }
 
-  /** The marker nearest to a place, if it is near. */
+  /** The nearest marker within reach. */
   marker(left, top) {
     const distance = (place) => Math.hypot(place.left - left, place.top - top);
-    const one = nearest(this.found, distance);
+    const one = nearest(this.points, distance);
     return one && distance(one) < REACH ? [one] : [];
   }
 
-  /** The value of each line nearest to a place; of many lines those nearest to its height. */
+  /** The nearest value of each line; of many lines the vertically nearest. */
   across(left, top) {
     const chosen = new Map(), distance = (place) => Math.abs(place.left - left);
-    for (const place of this.told) {
+    for (const place of this.lines) {
       const before = chosen.get(place.series);
       if (!before || distance(place) < distance(before)) chosen.set(place.series, place);
     }
@@ -68,9 +68,9 @@ class Hover {
     this.stop = null;
   }
 
-  /** Where the cursor stops: at each marker, or at each place where a line has a value. */
+  /** Stops of the cursor: each marker, or each position where a line has a value. */
   stops() {
-    const all = this.marks ? this.found : [...new Map(this.told.map((place) => [place.x, place])).values()];
+    const all = this.marks ? this.points : [...new Map(this.lines.map((place) => [place.x, place])).values()];
     return [...all].sort((a, b) => a.left - b.left || a.top - b.top);
   }
 

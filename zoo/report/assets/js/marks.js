@@ -1,14 +1,14 @@
-// How a series looks: the colour of its slot and, from the seventh slot on, another dash or marker.
+// The style of a series: the colour of its slot and, from the seventh slot on, another dash or marker.
 
 function colourOf(series) {
   if (series.shade !== null) {
-    return `var(--order-${Math.round(series.shade * (STYLE.orders - 1))})`;
+    return `var(--sequential-${Math.round(series.shade * (STYLE.sequential - 1))})`;
   }
-  return `var(--thing-${series.slot % STYLE.things})`;
+  return `var(--series-${series.slot % STYLE.series})`;
 }
 
 function dashOf(series) {
-  const turn = Math.floor(series.slot / STYLE.things);
+  const turn = Math.floor(series.slot / STYLE.series);
   return series.shade !== null ? "" : STYLE.dashes[turn % STYLE.dashes.length].join(" ");
 }
 
@@ -20,13 +20,13 @@ const SHAPES = {
   cross: (r) => draw("path", {d: `M${-r},${-r}L${r},${r}M${-r},${r}L${r},${-r}`, class: "open"}),
 };
 
-/** A marker at a place. */
+/** A marker at a position. */
 function marker(series, x, y, r = 4) {
   const shape = SHAPES[STYLE.markers[series.slot % STYLE.markers.length]](r);
   return draw("g", {transform: `translate(${x},${y})`, class: "mark"}, shape);
 }
 
-/** The path of a line, interrupted where there is no value. */
+/** The path of a line with gaps. */
 function pathOf(series, sx, sy) {
   let path = "", open = false;
   series.x.forEach((x, place) => {
@@ -52,7 +52,7 @@ function drawn(series, sx, sy) {
   return group;
 }
 
-/** The sign of a series in a legend. */
+/** The symbol of a series in a legend. */
 function sample(series) {
   const box = draw("svg", {class: "sample", width: 24, height: 12, "aria-hidden": "true"});
   box.style.color = colourOf(series);

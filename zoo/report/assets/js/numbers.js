@@ -1,4 +1,4 @@
-// Numbers for people.
+// Number formats.
 
 const MISSING = "–";
 
@@ -37,7 +37,7 @@ function shown(value, style = "number") {
   return value < 0 ? text.replace("-", "−") : text;
 }
 
-/** What stands at a tick: shorter, since its neighbours say the rest. */
+/** A number at a tick, with fewer digits. */
 function tick(value, style) {
   const short = style === "integer" && Math.abs(value) >= 1e4 ? "number" : style;
   return short === "number" ? decimal(value, 3).replace(/^-/, "−") : shown(value, short);

@@ -1,4 +1,4 @@
-// All units of a state at once; a click picks one.
+// An image of all units of a state; a click selects one.
 
 class Overview {
   constructor(onpick) {
@@ -20,7 +20,7 @@ class Overview {
   }
 }
 
-/** Colours from one end to the other. */
+/** The colour scale. */
 class ScaleBar {
   constructor() {
     this.low = el("span");

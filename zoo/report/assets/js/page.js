@@ -1,4 +1,4 @@
-// The page, from the data that stands in it.
+// The page, from its data.
 
 const REPORT = JSON.parse(document.getElementById("data").textContent), STYLE = REPORT.style;
 

@@ -1,4 +1,4 @@
-// From values to places on the screen, linear or logarithmic, and the ticks between.
+// Scales from values to positions, linear or logarithmic, with ticks.
 
 const STEPS = [1, 2, 5, 10];
 
@@ -6,58 +6,58 @@ function linearTicks(low, high, count) {
   const rough = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * STEPS.find((factor) => power * factor >= rough * 0.999);
-  const found = [];
+  const ticks = [];
   for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9; n += 1) {
-    found.push(Number((n * step).toPrecision(12)));
+    ticks.push(Number((n * step).toPrecision(12)));
   }
-  return found;
+  return ticks;
 }
 
 function logTicks(low, high, count) {
   const first = Math.floor(Math.log10(low)), last = Math.ceil(Math.log10(high));
   const every = Math.max(1, Math.ceil((last - first) / Math.max(1, count)));
   const inside = last - first <= 2 ? [1, 2, 5] : [1];
-  const found = [];
+  const ticks = [];
   for (let power = first; power <= last; power += every) {
     for (const factor of inside) {
       const value = Number((factor * 10 ** power).toPrecision(12));
-      if (value >= low * 0.999 && value <= high * 1.001) found.push(value);
+      if (value >= low * 0.999 && value <= high * 1.001) ticks.push(value);
     }
   }
-  return found.length > 1 ? found : linearTicks(low, high, count);
+  return ticks.length > 1 ? ticks : linearTicks(low, high, count);
 }
 
 const MOMENTS = [0.001, 0.01, 0.1, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000,
   86400, 172800];
 
-/** Times as people count them: 30 s, 1 min, 2 min. */
+/** Ticks at round times: 30 s, 1 min, 2 min. */
 function timeTicks(log, low, high, count) {
   const inside = MOMENTS.filter((moment) => moment >= low && moment <= high);
   if (inside.length < 2 || !log) return (log ? logTicks : linearTicks)(low, high, count);
   const every = Math.ceil(inside.length / Math.max(2, count));
-  return inside.filter((_, place) => place % every === 0);
+  return inside.filter((_, index) => index % every === 0);
 }
 
-/** A function from values to places, with its ticks. */
+/** A function from values to positions, with its ticks. */
 function makeScale(log, low, high, from, to) {
-  const bend = log ? Math.log : (value) => value;
-  const start = bend(low), span = bend(high) - start || 1;
-  const place = (value) => from + ((bend(value) - start) / span) * (to - from);
-  place.ticks = (count, style) => style === "seconds" ? timeTicks(log, low, high, count)
+  const transform = log ? Math.log : (value) => value;
+  const start = transform(low), span = transform(high) - start || 1;
+  const position = (value) => from + ((transform(value) - start) / span) * (to - from);
+  position.ticks = (count, style) => style === "seconds" ? timeTicks(log, low, high, count)
     : (log ? logTicks : linearTicks)(low, high, count);
-  place.fits = (value) => value !== null && (!log || value > 0);
-  return place;
+  position.fits = (value) => value !== null && (!log || value > 0);
+  return position;
 }
 
-/** Where an axis begins and ends, so that all values fit with a little air. */
-function domain(values, axis, log, air) {
+/** Begin and end of an axis that holds all values, with a margin. */
+function domain(values, axis, log, margin) {
   const good = values.filter((value) => value !== null && (!log || value > 0));
   if (!good.length) return log ? [1, 10] : [0, 1];
   let low = good.reduce((a, b) => Math.min(a, b)), high = good.reduce((a, b) => Math.max(a, b));
   if (low === high) {
     const half = Math.abs(low) / 2 || 1;
     [low, high] = log ? [low / 2, high * 2] : [low - half, high + half];
-  } else if (air) {
+  } else if (margin) {
     const rest = log ? (high / low) ** 0.05 : (high - low) * 0.05;
     [low, high] = log ? [low / rest, high * rest] : [low - rest, high + rest];
   }

@@ -1,6 +1,6 @@
-// What is told of the values under the pointer.
+// Tooltips of the values under the pointer.
 
-const FEW = 9; // lines in a tip
+const FEW = 9; // lines in a tooltip
 
 function tipLine({series, x, y}, chart, at) {
   const aside = at !== null && x !== at ? ` at ${shown(x, chart.x.style)}` : "";
@@ -8,7 +8,7 @@ function tipLine({series, x, y}, chart, at) {
     el("b", {}, shown(y, chart.y.style)), el("small", {}, aside));
 }
 
-/** The values of all lines at a place, or those of one marker. */
+/** The values of all lines at a position, or those of one marker. */
 function tipLines(chosen, at, chart) {
   const [{series, n, x}] = chosen;
   if (!series.marks) {
@@ -19,13 +19,13 @@ function tipLines(chosen, at, chart) {
     el("div", {class: "tip-head"}, series.notes[n] || "")];
 }
 
-/** The same for those who listen. */
+/** The same for screen readers. */
 function tipWords(chosen, chart) {
   return chosen.map(({series, x, y}) =>
     `${series.name}: ${shown(y, chart.y.style)} at ${chart.x.label} ${shown(x, chart.x.style)}`).join("; ");
 }
 
-/** Puts a tip beside a place, inside an area of some width. */
+/** Move a tooltip beside a position, inside an area of a width. */
 function putTip(tip, left, top, width) {
   tip.hidden = false;
   const before = left > width / 2 ? left - tip.offsetWidth - 14 : left + 14;

@@ -1,4 +1,4 @@
-// Hidden units as colour over text: pick one, and see what it follows.
+// Hidden units as colour over text.
 
 const SURPRISE = "surprise", MOST_BITS = 8, CLOSE = 0.5, MOST_CHIPS = 10;
 const ORDERS = [["follows", "follows"], ["varies", "varies"], ["number", "number"]];
@@ -55,7 +55,7 @@ class UnitsPanel {
       el("span", {class: "choice-label"}, "colour"), this.list), this.ofUnits);
   }
 
-  /** The units that follow each feature most closely, as buttons. */
+  /** The best correlated unit of each feature, as buttons. */
   suggestions() {
     const best = new Map();
     this.states.forEach((state, number) => state.features.forEach((feature, row) => {
@@ -76,7 +76,7 @@ class UnitsPanel {
       el("small", {}, ` ${state.label} ${state.numbers[row]}`));
   }
 
-  /** Shows a state, or the surprise where there is none, beginning with a row. */
+  /** Show a state from a row on, or the surprise without a state. */
   open(state, row) {
     this.state = state;
     this.position = 0;
@@ -91,7 +91,7 @@ class UnitsPanel {
     return this.move(row === undefined ? this.position : this.rows.indexOf(row));
   }
 
-  /** What has the full colour. */
+  /** The value with full colour. */
   most(row) {
     return (this.range === "unit" ? this.state.peaks[row] : this.state.peak) || 1;
   }
