@@ -10,7 +10,7 @@ import pytest
 
 import zoo
 from zoo.bench import measurements
-from zoo.bench.peer_process import Contender
+from zoo.bench.peer_process import PeerProcess
 from zoo.comparison.workers import WorkerProcess
 from zoo.processes import describe_exit, python_command, python_environment
 from zoo.testing import check_in_child
@@ -38,11 +38,13 @@ def compare(folder: Path) -> None:
 
 
 def bench(folder: Path) -> None:
-    Contender("zoo", 1).close()
+    PeerProcess("zoo", 1).close()
 
 
 def bench_starts(folder: Path) -> None:
-    measurements._launch("vanilla", "float32", {**python_environment(), "ZOO_CACHE_DIR": str(folder)})
+    measurements._seconds_to_first_step(
+        "vanilla", "float32", {**python_environment(), "ZOO_CACHE_DIR": str(folder)}
+    )
 
 
 def check(folder: Path) -> None:

@@ -35,10 +35,10 @@ from zoo_cells.classic.vanilla import Vanilla
 
 import zoo
 from zoo import kernels
-from zoo.bench.timing import ROWS as SHARD
-from zoo.bench.timing import Sizes, Work, alternate, inputs, least, shard
+from zoo.bench.timing import Sizes, Work, inputs, kernel_passes, min_time, run_alternating
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.plan_values import cost_of
+from zoo.layers.sharding import ROWS_PER_TILE
 
 Array = Any
 
@@ -148,7 +148,7 @@ def peak(dtype: str, budget: float) -> float:
     rng = np.random.default_rng(0)
     a, w = rng.normal(size=(8, 512)).astype(dtype), rng.normal(size=(512, 2048)).astype(dtype)
     panels, c = kernels.pack(w), np.zeros((8, 2048), dtype)
-    seconds, _ = least(lambda: kernels.add_matmul(a, panels, c), budget)
+    seconds, _ = min_time(lambda: kernels.add_matmul(a, panels, c), budget)
     return float(2 * a.size * w.shape[1]) / seconds / 1e9
 
 
@@ -165,10 +165,10 @@ def placed(dtype: str, x: str, sizes: Sizes, seed: int, budget: float) -> Array:
     """Runs of the twin and of vanilla in turn, their arrays somewhere in memory."""
     rng = np.random.default_rng(seed)
     between = [np.empty(int(size), np.uint8) for size in rng.integers(100, 200_000, 20)]
-    works = [shard(cell, sizes, dtype, SYMBOLS, x == "tokens") for cell in (Twin(), Vanilla())]
+    works = [kernel_passes(cell, sizes, dtype, SYMBOLS, x == "tokens") for cell in (Twin(), Vanilla())]
     for work in works:
         work()
-    found = alternate(works, budget)
+    found = run_alternating(works, budget)
     del between  # as long as they live, what comes after them lies elsewhere
     return found
 
@@ -201,9 +201,9 @@ def measured(
     """What one cell costs, given how it began in two processes."""
     steps, batch, hidden = sizes
     top, flops = peak(dtype, budget / 4), product_flops(cell, hidden)
-    shard_s, faults = least(shard(cell, (steps, SHARD, hidden), dtype, SYMBOLS), budget)
-    layer_s, _ = least(whole_layer(cell, sizes, dtype), budget, time.perf_counter)
-    alone, in_products = shard_s / (steps * SHARD), flops / (top * 1e9)
+    shard_s, faults = min_time(kernel_passes(cell, (steps, ROWS_PER_TILE, hidden), dtype, SYMBOLS), budget)
+    layer_s, _ = min_time(whole_layer(cell, sizes, dtype), budget, time.perf_counter)
+    alone, in_products = shard_s / (steps * ROWS_PER_TILE), flops / (top * 1e9)
     return Figures(
         cell.name,
         *lines(cell),
@@ -271,7 +271,7 @@ def begin(name: str, dtype: str) -> dict[str, float]:
     if cell.is_derived():
         plan_kernels(cell)
     moments.append(time.process_time())
-    shard(cell, (2, 1, 128), dtype, SYMBOLS)()
+    kernel_passes(cell, (2, 1, 128), dtype, SYMBOLS)()
     moments.append(time.process_time())
     return {"plan": moments[1] - moments[0], "run": moments[2] - moments[1]}
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import zoo
-from zoo.bench.machine import machine
+from zoo.bench.machine import machine_info
 from zoo.cell_pages.markdown import table
 from zoo.distributed.launch import process_group
 from zoo.distributed.mpi import CHUNK
@@ -107,7 +107,7 @@ def parameters(hidden: int) -> int:
 def pages(one: dict[str, dict[str, float]], two: dict[str, dict[str, float]]) -> Iterator[str]:
     """The lines of both tables."""
     link = fitted(two["sums"])
-    where = f"{machine()['processor']}, two ranks in shared memory"
+    where = f"{machine_info()['processor']}, two ranks in shared memory"
     yield f"{where}: {link.latency * 1e6:.0f} us a message, {link.rate * 4e-9:.2f} GB/s."
     yield ""
     yield from table(

@@ -15,19 +15,19 @@ from bench_results import made, slower
 import zoo
 from zoo import kernels
 from zoo.bench import tables
-from zoo.bench.baseline import Older, check_alike, compare, read
-from zoo.bench.bench import Parts, command, measure
-from zoo.bench.interleave import ROUNDS, difference, in_parts_of_peak, race
+from zoo.bench.baseline import Baseline, check_comparable, compare, read_baseline
+from zoo.bench.bench import Sections, command, measure
+from zoo.bench.interleave import ROUNDS, mismatch, normalise_by_peak, time_cell
 from zoo.bench.measurements import SIZES
-from zoo.bench.peer_process import BenchError, Contender, environment, installed_peers
-from zoo.bench.peer_server import Contender as Worker
-from zoo.bench.peer_server import serve
-from zoo.bench.peers import PEERS, own
+from zoo.bench.peer_process import BenchError, PeerProcess, environment, installed_peers
+from zoo.bench.peer_server import PeerServer, serve
+from zoo.bench.peers import PEERS
+from zoo.bench.peers import zoo as zoo_peer
 from zoo.bench.peers.equations import EQUATIONS, Functions
 from zoo.bench.problem import load, norm
-from zoo.bench.results import Step
-from zoo.bench.settings import SHAPES, Settings, Shape, names, processors, pythons, shapes
-from zoo.bench.tables import put, sheets, surroundings
+from zoo.bench.results import StepTiming
+from zoo.bench.settings import SHAPES, Settings, Shape, parse_names, parse_pythons, parse_shapes, processors
+from zoo.bench.tables import result_tables, surroundings, write_tables
 from zoo.errors import UsageError
 from zoo.tables import BEGINNING, END, DocumentMarker, parse_marker
 
@@ -42,16 +42,16 @@ def settings(**changes):
 # ---- what to measure ----------------------------------------------------------------------------------
 
 
-def test_the_shapes_of_the_targets():
-    assert [str(shape) for shape in shapes(SHAPES)] == SHAPES.split(",")
-    assert shapes("64x32x128, 64x32x128") == (Shape(64, 32, 128),)
+def test_default_shapes_parse():
+    assert [str(shape) for shape in parse_shapes(SHAPES)] == SHAPES.split(",")
+    assert parse_shapes("64x32x128, 64x32x128") == (Shape(64, 32, 128),)
     assert Shape(64, 32, 128).tokens == 2048
 
 
 @pytest.mark.parametrize("text", ["64x32", "64x32x0", "axbxc", "64x32x128x2", "64,32,128", "-1x2x3", "٣x1x1"])
-def test_what_is_no_shape(text):
-    with pytest.raises(UsageError, match=r"is no shape; expected time steps, sequences and hidden units"):
-        shapes(text)
+def test_invalid_shape_raises(text):
+    with pytest.raises(UsageError, match=r"is not a shape; expected time steps, batch and hidden units"):
+        parse_shapes(text)
 
 
 @pytest.mark.parametrize(
@@ -69,21 +69,21 @@ def test_what_is_no_shape(text):
         ({"seconds": float("inf")}, "seconds is inf"),
     ],
 )
-def test_settings_that_do_not_fit(changes, words):
+def test_invalid_settings_raise(changes, words):
     with pytest.raises(UsageError, match=words):
         settings(**changes)
 
 
-def test_lists_and_interpreters():
-    assert names(" a,b,,a ") == ("a", "b")
-    assert pythons([f"torch={sys.executable}"]) == {"torch": sys.executable}
+def test_lists_and_interpreters_parse():
+    assert parse_names(" a,b,,a ") == ("a", "b")
+    assert parse_pythons([f"torch={sys.executable}"]) == {"torch": sys.executable}
     for text in ("torch", "torch=", "=python", "torch=nothere/python"):
         with pytest.raises(UsageError, match="expected a peer and the interpreter"):
-            pythons([text])
+            parse_pythons([text])
 
 
-def test_the_command_leaves_nothing_to_defaults():
-    text = command(settings(peers=("jax",)), Parts(starts=False, growth=True))
+def test_command_spells_out_defaults():
+    text = command(settings(peers=("jax",)), Sections(starts=False, growth=True))
     assert text == (
         "zoo bench --cells vanilla --shapes 4x3x8 --peers jax --threads 1 --dtype float32 --seconds 0.01 "
         "--no-compile --growth"
@@ -93,8 +93,8 @@ def test_the_command_leaves_nothing_to_defaults():
 # ---- problems, and zoo's way to solve them ------------------------------------------------------------
 
 
-def test_a_problem_survives_its_file(tmp_path):
-    problem = own.pose("lstm", TINY, "float32", 1)
+def test_problem_round_trips_through_its_file(tmp_path):
+    problem = zoo_peer.make_problem("lstm", TINY, "float32", 1)
     problem.save(tmp_path / "problem.npz")
     again = load(tmp_path / "problem.npz")
     assert (again.cell, again.options, again.hidden) == ("lstm", {"forget_bias": 0.0}, 8)
@@ -105,17 +105,17 @@ def test_a_problem_survives_its_file(tmp_path):
     np.testing.assert_array_equal(again.targets, problem.targets, strict=True)
 
 
-def test_no_parameter_is_zero_so_that_a_lost_bias_shows():
+def test_no_parameter_of_a_problem_is_zero():
     for cell in EQUATIONS:
-        problem = own.pose(cell, TINY, "float64", 1)
+        problem = zoo_peer.make_problem(cell, TINY, "float64", 1)
         assert [name for name, value in problem.params.items() if not value.any()] == []
         assert problem.dtype == "float64"
 
 
-def test_the_unit_is_loss_and_grad():
-    problem = own.pose("vanilla", TINY, "float64", 1)
-    (way,) = own.build(problem)
-    model = zoo.LanguageModel(own.VOCABULARY, "vanilla", 8, dtype="float64")
+def test_zoo_variant_is_loss_and_grad():
+    problem = zoo_peer.make_problem("vanilla", TINY, "float64", 1)
+    (way,) = zoo_peer.build(problem)
+    model = zoo.LanguageModel(zoo_peer.VOCABULARY, "vanilla", 8, dtype="float64")
     for name, value in problem.params.items():
         model.params[name if name in ("Why", "by") else f"l0.{name}"][...] = value
     with kernels.pure_python():
@@ -135,10 +135,10 @@ def test_the_unit_is_loss_and_grad():
         ("rhn", 6, "plan"),
     ],
 )
-def test_flops_are_those_of_recurrent_and_readout_matrices(cell, matrices, source):
+def test_flops_count_recurrent_and_readout_matrices(cell, matrices, source):
     shape, hidden = Shape(5, 2, 12), 12
     expected = 3 * 2 * shape.tokens * (matrices * hidden * hidden + hidden * 65)
-    assert own.flops(own.pose(cell, shape, "float32", 1)) == (expected, source)
+    assert zoo_peer.flops(zoo_peer.make_problem(cell, shape, "float32", 1)) == (expected, source)
 
 
 def by_its_step(problem):
@@ -148,8 +148,8 @@ def by_its_step(problem):
     states = tuple(np.zeros(shape) for shape in cell.state_shapes(65, 8).values())
     outputs = []
     for token in problem.inputs[:, 0]:
-        found = bound.step(np.eye(65)[token], *states)
-        states = found if isinstance(found, tuple) else (found,)
+        result = bound.step(np.eye(65)[token], *states)
+        states = result if isinstance(result, tuple) else (result,)
         outputs.append(states[0])
     return outputs
 
@@ -158,8 +158,8 @@ NUMPY = Functions(np.tanh, lambda a: 1 / (1 + np.exp(-a)), lambda a, parts: np.s
 
 
 @pytest.mark.parametrize("cell", EQUATIONS)
-def test_the_equations_that_peers_scan_are_those_of_zoo(cell):
-    problem = own.pose(cell, TINY, "float64", 1)
+def test_equations_of_peers_match_zoo(cell):
+    problem = zoo_peer.make_problem(cell, TINY, "float64", 1)
     equations = EQUATIONS[cell]
     states = (np.zeros((3, 8)),) * equations.states
     outputs = []
@@ -173,63 +173,63 @@ def test_the_equations_that_peers_scan_are_those_of_zoo(cell):
 # ---- processes ----------------------------------------------------------------------------------------
 
 
-def test_threads_are_set_before_a_library_is_imported():
-    found = environment(3)
-    assert {found[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")} == {"3"}
-    assert found["XLA_FLAGS"].endswith("eigen=true")
+def test_environment_sets_threads():
+    variables = environment(3)
+    assert {variables[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")} == {"3"}
+    assert variables["XLA_FLAGS"].endswith("eigen=true")
     assert environment(1)["XLA_FLAGS"].endswith("eigen=false")
 
 
-def test_answers_and_failures_are_lines(tmp_path):
+def test_server_answers_requests_and_errors(tmp_path):
     answers = []
     requests = [
-        {"do": "hello"},
+        {"do": "describe"},
         {"do": "build", "path": str(tmp_path / "nothere")},
         {"do": "run", "calls": 1},
     ]
-    serve(Worker("zoo"), requests, answers.append)
-    hello, build, run = answers
-    assert hello["cells"] is None
-    assert hello["versions"]["numpy"] == np.__version__
+    serve(PeerServer("zoo"), requests, answers.append)
+    description, build, run = answers
+    assert description["cells"] is None
+    assert description["versions"]["numpy"] == np.__version__
     assert build["error"].startswith("FileNotFoundError")
     assert run["error"].startswith("AssertionError")
 
 
 @pytest.fixture(scope="module")
-def ours():
+def zoo_process():
     """Zoo in a process that compiles nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_DISABLE_JIT", "1")
-        with Contender("zoo", 1) as contender:
-            yield contender
+        with PeerProcess("zoo", 1) as process:
+            yield process
 
 
-def test_an_error_of_zoo_is_its_sentence(ours, tmp_path):
+def test_error_of_zoo_is_passed_on(zoo_process, tmp_path):
     with pytest.raises(BenchError, match=r"^cell 'clockwork': .* choose sizes that divide\.$"):
-        race("clockwork", Shape(2, 2, 7), settings(), ours, (), tmp_path)
+        time_cell("clockwork", Shape(2, 2, 7), settings(), zoo_process, (), tmp_path)
 
 
 @pytest.mark.parametrize("name", [name for name in PEERS if importlib.util.find_spec(name) is None])
-def test_a_peer_that_is_not_installed_is_one_sentence(name):
+def test_missing_peer_gives_one_sentence(name):
     with pytest.raises(
         UsageError, match=rf"^bench: {name} cannot be imported \(ModuleNotFoundError: .*\); .*install"
     ):
-        Contender(name, 1)
+        PeerProcess(name, 1)
 
 
-def test_the_peak_is_a_speed(ours):
-    assert 0 < ours.ask("peak", threads=1, dtype="float64")["gflops"] < 1000
+def test_peak_is_plausible(zoo_process):
+    assert 0 < zoo_process.ask("peak", threads=1, dtype="float64")["gflops"] < 1000
 
 
-def test_a_process_that_dies_says_so():
-    with Contender("zoo", 1) as contender:
-        contender._process.wait(0.0)
+def test_dead_process_raises():
+    with PeerProcess("zoo", 1) as process:
+        process._process.wait(0.0)
         with pytest.raises(BenchError, match="the process ended with"):
-            contender.ask("hello")
+            process.ask("describe")
 
 
 class Scripted:
-    """A contender that answers from a table."""
+    """A process with fixed answers."""
 
     def __init__(self, name, seconds=1e-3, **changes):
         self.name, self.seconds = name, seconds
@@ -244,7 +244,7 @@ class Scripted:
         }
         self.asked = []
 
-    def has(self, cell):
+    def supports(self, cell):
         return cell == "vanilla"
 
     def ask(self, what, **arguments):
@@ -252,20 +252,22 @@ class Scripted:
         if "error" in self.answer and what == "build":
             raise BenchError(self.answer["error"])
         return {
-            "pose": {"flops": 2_000_000, "counted": "shapes"},
+            "make_problem": {"flops": 2_000_000, "counted": "shapes"},
             "build": self.answer,
             "peak": {"gflops": float(len(self.asked))},
             "run": {"seconds": [10.0, *[self.seconds] * (arguments.get("calls", 1) - 1)], "busy": 1.0},
         }[what]
 
 
-def test_a_processor_has_one_peak(tmp_path):
+def test_efficiency_uses_the_best_peak(tmp_path):
     disturbed, quiet = (
-        race("vanilla", TINY, settings(seconds=0.06), Scripted("zoo"), [Scripted("torch", 2e-3)], tmp_path)
+        time_cell(
+            "vanilla", TINY, settings(seconds=0.06), Scripted("zoo"), [Scripted("torch", 2e-3)], tmp_path
+        )
         for _ in range(2)
     )
     disturbed = replace(disturbed, peak_gflops=quiet.peak_gflops / 2)
-    one, other = in_parts_of_peak([disturbed, quiet])
+    one, other = normalise_by_peak([disturbed, quiet])
     assert one.peak_gflops == quiet.peak_gflops / 2  # as it was measured
     assert one.steps == other.steps
     assert [step.efficiency for step in one.steps] == pytest.approx(
@@ -273,65 +275,69 @@ def test_a_processor_has_one_peak(tmp_path):
     )
 
 
-def test_a_race_in_turn(tmp_path):
+def test_rounds_are_interleaved(tmp_path):
     zoo_, peer, other = Scripted("zoo"), Scripted("torch", 2e-3), Scripted("jax", 4e-3)
-    found = race("vanilla", TINY, settings(seconds=0.06), zoo_, [peer, other], tmp_path)
-    assert [step.contender for step in found.steps] == ["zoo", "torch", "jax"]
-    assert (found.ours.least_s, found.ours.median_s, found.ours.calls) == (1e-3, 1e-3, 10 * ROUNDS)
-    assert [step.least_s for step in found.timed_peers] == [2e-3, 4e-3]
-    assert found.peak_gflops == 2 + 2 * ROUNDS  # the best: this one grows with every request
-    (found,) = in_parts_of_peak([found])
-    assert found.ours.efficiency == pytest.approx(2e6 / 1e-3 / 1e9 / found.peak_gflops)
-    assert zoo_.asked == ["pose", "build", "run", *["peak", "run"] * ROUNDS]
+    timing = time_cell("vanilla", TINY, settings(seconds=0.06), zoo_, [peer, other], tmp_path)
+    assert [step.contender for step in timing.steps] == ["zoo", "torch", "jax"]
+    assert (timing.zoo_step.least_s, timing.zoo_step.median_s, timing.zoo_step.calls) == (
+        1e-3,
+        1e-3,
+        10 * ROUNDS,
+    )
+    assert [step.least_s for step in timing.timed_peers] == [2e-3, 4e-3]
+    assert timing.peak_gflops == 2 + 2 * ROUNDS  # the best: this one grows with every request
+    (timing,) = normalise_by_peak([timing])
+    assert timing.zoo_step.efficiency == pytest.approx(2e6 / 1e-3 / 1e9 / timing.peak_gflops)
+    assert zoo_.asked == ["make_problem", "build", "run", *["peak", "run"] * ROUNDS]
 
 
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
-        ({"loss": 4.001}, "refused: its loss is 4.001, that of zoo 4"),
-        ({"loss": float("nan")}, "refused: its loss is nan, that of zoo 4"),
-        ({"gradient": 1.01}, "refused: its norm of the gradient is 1.01, that of zoo 1"),
-        ({"error": "no memory"}, "refused: it fails (no memory)"),
+        ({"loss": 4.001}, "rejected: its loss is 4.001, that of zoo 4"),
+        ({"loss": float("nan")}, "rejected: its loss is nan, that of zoo 4"),
+        ({"gradient": 1.01}, "rejected: its norm of the gradient is 1.01, that of zoo 1"),
+        ({"error": "no memory"}, "rejected: it fails (no memory)"),
     ],
 )
-def test_who_computes_something_else_is_refused_and_not_timed(changes, note, tmp_path):
+def test_peer_with_other_results_is_rejected(changes, note, tmp_path):
     peer = Scripted("torch", **changes)
-    found = race("vanilla", TINY, settings(), Scripted("zoo"), [peer], tmp_path)
-    assert found.steps[1] == Step("vanilla", "4x3x8", "torch", note=note)
-    assert (peer.asked, found.timed_peers) == (["build"], ())
+    timing = time_cell("vanilla", TINY, settings(), Scripted("zoo"), [peer], tmp_path)
+    assert timing.steps[1] == StepTiming("vanilla", "4x3x8", "torch", note=note)
+    assert (peer.asked, timing.timed_peers) == (["build"], ())
 
 
-def test_other_equations_are_timed_under_a_note(tmp_path):
+def test_other_equations_are_timed_with_a_note(tmp_path):
     peer = Scripted("torchrecurrent", loss=4.2, note="other equations: its own")
-    (step,) = race("vanilla", TINY, settings(), Scripted("zoo"), [peer], tmp_path).timed_peers
+    (step,) = time_cell("vanilla", TINY, settings(), Scripted("zoo"), [peer], tmp_path).timed_peers
     assert step.note == "other equations: its own"
 
 
-def test_rounding_is_no_difference():
-    ours = {"loss": 4.0, "gradient": 1.0}
-    assert difference(ours, {"loss": 4.0003, "gradient": 1.0009}) == ""
+def test_mismatch_ignores_rounding():
+    zoo_process = {"loss": 4.0, "gradient": 1.0}
+    assert mismatch(zoo_process, {"loss": 4.0003, "gradient": 1.0009}) == ""
 
 
-def test_a_peer_without_the_cell_takes_no_part(tmp_path):
-    ours = Scripted("zoo")
-    assert len(race("lstm", TINY, settings(), ours, [Scripted("torch")], tmp_path).steps) == 1
+def test_peer_without_the_cell_is_skipped(tmp_path):
+    zoo_process = Scripted("zoo")
+    assert len(time_cell("lstm", TINY, settings(), zoo_process, [Scripted("torch")], tmp_path).steps) == 1
 
 
-def test_a_whole_run(monkeypatch):
+def test_measure_runs_all_sections(monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    results = measure(settings(), Parts(starts=False, sampling=True))
-    (found,) = results.races
-    assert (found.cell, found.shape, found.counted, len(found.steps)) == ("vanilla", "4x3x8", "shapes", 1)
-    assert found.ours.least_s is not None
-    assert 0 < found.ours.least_s <= found.ours.median_s
-    assert found.peak_gflops > 0
+    results = measure(settings(), Sections(starts=False, sampling=True))
+    (timing,) = results.races
+    assert (timing.cell, timing.shape, timing.counted, len(timing.steps)) == ("vanilla", "4x3x8", "shapes", 1)
+    assert timing.zoo_step.least_s is not None
+    assert 0 < timing.zoo_step.least_s <= timing.zoo_step.median_s
+    assert timing.peak_gflops > 0
     (sampling,) = results.sampling
     assert 0 < sampling.median <= sampling.best
     assert {"zoo", "python", "numba", "numpy"} <= results.versions.keys()
-    assert [sheet.title for sheet in sheets(results)] == ["Training steps", "Sampling one stream"]
+    assert [sheet.title for sheet in result_tables(results)] == ["Training steps", "Sampling one stream"]
 
 
-def test_growth_has_one_letter_at_a_time():
+def test_scaling_changes_one_size_at_a_time():
     for letter, sizes in SIZES.items():
         columns = [{getattr(shape, name) for shape in sizes} for name in ("steps", "batch", "hidden")]
         assert [len(column) > 1 for column in columns] == [letter == each for each in "TBH"]
@@ -342,11 +348,11 @@ def test_growth_has_one_letter_at_a_time():
 
 @pytest.mark.skipif("torch" not in installed_peers(), reason="needs torch")
 @pytest.mark.parametrize("name", [name for name in installed_peers() if name != "pytensor"])
-def test_peers_agree_on_every_cell_they_have(name, ours, tmp_path):
-    with Contender(name, 1) as peer:
+def test_peers_agree_on_every_supported_cell(name, zoo_process, tmp_path):
+    with PeerProcess(name, 1) as peer:
         for cell in peer.cells or ("lstm", "esn", "gru+zoneout"):
             shape = Shape(12, 2, 9) if cell != "lstm_projected" else Shape(12, 2, 40)
-            step = race(cell, shape, settings(seconds=1e-3), ours, [peer], tmp_path).steps[1]
+            step = time_cell(cell, shape, settings(seconds=1e-3), zoo_process, [peer], tmp_path).steps[1]
             assert step.least_s is not None, step
             assert step.note == "" or step.note.startswith(("other equations", "a call takes "))
 
@@ -355,29 +361,29 @@ def test_peers_agree_on_every_cell_they_have(name, ours, tmp_path):
 
 
 def sheet(title):
-    return next(each for each in sheets(made()) if each.title == title)
+    return next(each for each in result_tables(made()) if each.title == title)
 
 
-def test_the_table_of_steps():
-    ours, torch, *_, refused = sheet("Training steps").rows
-    assert ours == ("lstm", "1×1×1", "zoo", "1", "1", "", "", "0.50", "0.1", "")
+def test_steps_table():
+    zoo_process, torch, *_, rejected = sheet("Training steps").rows
+    assert zoo_process == ("lstm", "1×1×1", "zoo", "1", "1", "", "", "0.50", "0.1", "")
     assert torch[3:7] == ("2", "4", "2.00", "4.00")
-    assert refused == ("gru", "1×1×1", "jax", *"––––––", "refused: its loss is 1, that of zoo 2")
+    assert rejected == ("gru", "1×1×1", "jax", *"––––––", "rejected: its loss is 1, that of zoo 2")
 
 
-def test_the_summary_has_geometric_means_and_the_fastest_of_each_shape():
+def test_summary_has_geometric_means_and_fastest_peer():
     rows = {row[1]: row[2:] for row in sheet("All shapes together").rows}
     assert rows["torch"] == ("2", "4.00", "2.00", "8.00", "4.00")  # √(2 · 8), by medians √(4 · 16)
     assert rows["jax"] == ("2", "2.00", "1.00", "4.00", "2.00")
     assert rows[tables.FASTEST] == ("2", "1.41", "1.00", "2.83", "2.00")  # √(2 · 1)
 
 
-def test_growth_is_told_beside_the_first():
+def test_scaling_is_relative_to_the_first_size():
     assert [row[-1] for row in sheet("Time per symbol as T grows").rows] == ["1.00", "1.50"]
 
 
-def test_rows_are_as_long_as_their_headings():
-    for each in sheets(made()):
+def test_rows_match_their_headings():
+    for each in result_tables(made()):
         assert {len(row) for row in each.rows} == {len(each.headings)}
         assert max(each.right) < len(each.headings)
 
@@ -388,19 +394,19 @@ def test_surroundings_and_remarks():
     assert lines[-1] == "torch has no gru."
 
 
-def test_markdown_makes_a_file_and_fills_the_marked_place(tmp_path):
+def test_markdown_creates_a_file_and_fills_its_marker(tmp_path):
     page = tmp_path / "page.md"
-    put(DocumentMarker(page, "", "bench"), made())
+    write_tables(DocumentMarker(page, "", "bench"), made())
     first = page.read_text(encoding="utf-8")
     assert first.startswith(f"{BEGINNING}zoo bench -->\n")
     assert first.endswith(f"{END}\n")
     assert "| lstm | 1×1×1 | torch | 2 | 4 | 2.00 | 4.00 |" in first
     page.write_text(f"above\n{BEGINNING}older -->\nold\n{END}\nbelow\n", encoding="utf-8")
-    put(DocumentMarker(page, "", "bench"), made())
+    write_tables(DocumentMarker(page, "", "bench"), made())
     assert page.read_text(encoding="utf-8") == f"above\n{first}below\n"
 
 
-def test_a_document_may_have_several_places(tmp_path):
+def test_document_may_have_several_markers(tmp_path):
     page = tmp_path / "page.md"
     second = f"<!-- text, made by: older -->\nold\n{END}\n"
     page.write_text(f"{BEGINNING}older -->\nfirst\n{END}\nbetween\n{second}below\n", encoding="utf-8")
@@ -434,44 +440,48 @@ def test_markdown_changes_no_other_file(text, tmp_path):
 # ---- comparing ----------------------------------------------------------------------------------------
 
 
-def older(tmp_path, results=None, **settings_):
+def baseline_of(tmp_path, results=None, **settings_):
     path = tmp_path / "old.json"
     results = results or made()
     results = replace(results, settings={**results.settings, **settings_})
     path.write_text(json.dumps({"format": 1, **asdict(results)}), encoding="utf-8")
-    return read(path)
+    return read_baseline(path)
 
 
-def test_an_equal_run_has_not_fallen(tmp_path):
-    changes = compare(older(tmp_path), made())
+def test_equal_run_has_no_regression(tmp_path):
+    changes = compare(baseline_of(tmp_path), made())
     assert len(changes) == 4
-    assert not any(change.fell for change in changes)
+    assert not any(change.regressed for change in changes)
 
 
-def test_a_fall_is_told_and_only_where_both_ratios_fell(tmp_path):
-    before = older(tmp_path)
-    fallen = [change for change in compare(before, slower(made(), 1.2)) if change.fell]
-    assert str(fallen[0]) == ("lstm 1x1x1, torch: 2.00 (4.00 by medians) then, 1.67 (3.33 by medians) now")
-    assert len(fallen) == 2
-    assert not any(change.fell for change in compare(before, slower(made(), 1.15)))
-    assert not any(change.fell for change in compare(before, slower(made(), 1.5, by_medians_too=False)))
+def test_regression_needs_both_ratios_to_fall(tmp_path):
+    baseline = baseline_of(tmp_path)
+    regressions = [change for change in compare(baseline, slower(made(), 1.2)) if change.regressed]
+    assert str(regressions[0]) == (
+        "lstm 1x1x1, torch: 2.00 (4.00 by medians) then, 1.67 (3.33 by medians) now"
+    )
+    assert len(regressions) == 2
+    assert not any(change.regressed for change in compare(baseline, slower(made(), 1.15)))
+    assert not any(
+        change.regressed for change in compare(baseline, slower(made(), 1.5, by_medians_too=False))
+    )
 
 
-def test_only_like_is_compared_with_like(tmp_path):
-    with pytest.raises(UsageError, match="was made with threads 2, this run has 1"):
-        check_alike(older(tmp_path, threads=2), settings())
+def test_compare_requires_same_settings(tmp_path):
+    with pytest.raises(UsageError, match="has threads 2, this run has 1"):
+        check_comparable(baseline_of(tmp_path, threads=2), settings())
     with pytest.raises(UsageError, match="no cell, shape and peer in common"):
-        compare(Older(tmp_path, {}, {}), made())
+        compare(Baseline(tmp_path, {}, {}), made())
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"races": [{}], "settings": {}}', '{"races": 3}'])
-def test_what_is_no_older_run(text, tmp_path):
+def test_invalid_baseline_raises(text, tmp_path):
     path = tmp_path / "old.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError, match=r"is no file that `zoo bench --json` wrote"):
-        read(path)
+    with pytest.raises(UsageError, match=r"is not a file of `zoo bench --json`"):
+        read_baseline(path)
     with pytest.raises(UsageError, match=r"cannot read .*: it does not exist"):
-        read(tmp_path / "nothere.json")
+        read_baseline(tmp_path / "nothere.json")
 
 
 # ---- charts -------------------------------------------------------------------------------------------
@@ -480,9 +490,9 @@ def test_what_is_no_older_run(text, tmp_path):
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
 @pytest.mark.parametrize("ending", [".png", ".svg"])
 def test_charts(ending, tmp_path):
-    from zoo.bench.chart import draw
+    from zoo.bench.chart import draw_charts
 
-    files = draw(tmp_path / f"chart{ending}", made())
+    files = draw_charts(tmp_path / f"chart{ending}", made())
     assert [file.name for file in files] == [f"chart{ending}", f"chart-growth{ending}"]
     assert all(file.stat().st_size > 1000 for file in files)
 

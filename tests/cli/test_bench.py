@@ -43,7 +43,7 @@ def measured(monkeypatch):
         ("--cells nothere.py:Cell", 1, "there is no file nothere.py"),
         ("--cells clockwork --shapes 2x2x7", 1, "7 is not divisible by 4; choose sizes that divide."),
         ("--cells ,", 1, "there is nothing to measure"),
-        ("--shapes 64x32", 1, "'64x32' is no shape; expected time steps, sequences and hidden units"),
+        ("--shapes 64x32", 1, "'64x32' is not a shape; expected time steps, batch and hidden units"),
         ("--shapes ,", 1, "there is nothing to measure"),
         ("--peers tensorflow", 1, "there is no peer 'tensorflow'"),
         ("--python pytensor=nothere", 1, "expected a peer and the interpreter that has it"),
@@ -68,9 +68,7 @@ def test_invalid_arguments_are_errors(args, code, words, tmp_path, monkeypatch, 
 def test_chart_without_matplotlib_names_the_package(measured, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = run("--chart", "chart.png")
-    assert result.stderr == (
-        "Error: bench: charts need matplotlib; pip install 'recurrent-zoo[bench]' brings it.\n"
-    )
+    assert result.stderr == ("Error: bench: charts need matplotlib; pip install 'recurrent-zoo[bench]'.\n")
     assert (result.exit_code, measured) == (1, [])
 
 
@@ -81,7 +79,7 @@ def test_flags_select_the_measurements(measured):
     ((settings, parts),) = measured
     assert (settings.cells, [str(shape) for shape in settings.shapes]) == (("vanilla", "mgu"), ["8x4x16"])
     assert (settings.peers, settings.threads, settings.dtype) == ((), 1, "float32")
-    assert parts == bench.Parts(starts=False, sampling=False, growth=True)
+    assert parts == bench.Sections(starts=False, sampling=False, growth=True)
 
 
 def test_tables_go_to_stdout_and_progress_to_stderr(measured):
@@ -89,7 +87,7 @@ def test_tables_go_to_stdout_and_progress_to_stderr(measured):
     assert result.stderr == "lstm 1x1x1\n"
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["lstm", "1×1×1", "torch", "2", "4", "2.00", "4.00"] in lines
-    assert "refused: its loss is 1, that of zoo 2" in result.stdout
+    assert "rejected: its loss is 1, that of zoo 2" in result.stdout
     assert "torch has no gru." in result.stdout
     assert len(measured[0][0].shapes) == 5
 
@@ -126,7 +124,7 @@ def test_compare_with_other_settings_is_an_error(measured, tmp_path):
     old = tmp_path / "old.json"
     old.write_text(json.dumps(asdict(made())), encoding="utf-8")
     result = run("--compare", old, "--threads", 1, "--dtype", "float64")
-    assert "was made with dtype float32, this run has float64" in " ".join(result.stderr.split())
+    assert "has dtype float32, this run has float64" in " ".join(result.stderr.split())
     assert (result.exit_code, measured) == (1, [])
 
 

@@ -1,6 +1,6 @@
-"""Whole training steps of zoo beside other people's, measured in turn: what ``zoo bench`` does.
+"""Benchmark of training steps against other libraries, interleaved: the implementation of ``zoo bench``.
 
 Every library runs in its own process (:mod:`zoo.bench.peer_server`), which sets the threads before it imports
-the library, and only one of them works at any moment. No library is imported that is not asked for,
-and the process that asks needs no Numba.
+the library. Only one process works at any moment. Only the requested libraries are imported, and the main
+process needs no Numba.
 """

@@ -1,4 +1,4 @@
-"""This run beside an older one: ratios to the peers, which another machine or a busy day changes little."""
+"""Comparison with an older run by ratios to the peers, which depend little on the machine and its load."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.bench.results import Race, Results, Step, ratios
+from zoo.bench.results import CellTiming, Results, StepTiming, ratios
 from zoo.bench.settings import Settings
 from zoo.errors import CheckpointError, UsageError
 from zoo.storage import strict_json
 from zoo.storage.safe_read import MAX_JSON_BYTES, read_bytes
 
-FALL = 0.15  # in parts of the older ratio
+REGRESSION = 0.15  # relative to the older ratio
 Key = tuple[str, str, str]  # cell, shape, peer
 
 
 @dataclass(frozen=True)
 class Change:
-    """The ratio of one peer to zoo, then and now.
+    """The ratio of one peer to zoo, in the older run and in this one.
 
     Args:
         key: Cell, shape and peer.
-        before: By least times and by medians.
-        now: The same of this run.
+        before: By minimum times and by medians, in the older run.
+        now: The same in this run.
     """
 
     key: Key
@@ -32,20 +32,19 @@ class Change:
     now: tuple[float, float]
 
     @property
-    def fell(self) -> bool:
-        """Whether both ratios fell by more than 15 %: one alone falls when something disturbs the machine."""
-        return all(now < (1 - FALL) * then for then, now in zip(self.before, self.now, strict=True))
+    def regressed(self) -> bool:
+        """Whether both ratios fell by more than 15 %: a disturbance of the machine lowers only one."""
+        return all(now < (1 - REGRESSION) * before for before, now in zip(self.before, self.now, strict=True))
 
     def __str__(self) -> str:
-        """One line."""
         cell, shape, peer = self.key
-        then, now = (f"{pair[0]:.2f} ({pair[1]:.2f} by medians)" for pair in (self.before, self.now))
-        return f"{cell} {shape}, {peer}: {then} then, {now} now"
+        before, now = (f"{pair[0]:.2f} ({pair[1]:.2f} by medians)" for pair in (self.before, self.now))
+        return f"{cell} {shape}, {peer}: {before} then, {now} now"
 
 
 @dataclass(frozen=True)
-class Older:
-    """What an older run found.
+class Baseline:
+    """Results of an older run.
 
     Args:
         path: Its file.
@@ -58,60 +57,60 @@ class Older:
     ratios: dict[Key, tuple[float, float]]
 
 
-def read(path: Path) -> Older:
-    """An older run, as ``--json`` wrote it.
+def read_baseline(path: Path) -> Baseline:
+    """Read the results of ``zoo bench --json``.
 
     Raises:
-        UsageError: if it is not there, or no such file.
+        UsageError: if the file is missing or invalid.
     """
     try:
         data: Any = strict_json.loads(read_bytes(path, max_bytes=MAX_JSON_BYTES))
-        races = [
-            Race(**{**race, "steps": tuple(Step(**step) for step in race["steps"])}) for race in data["races"]
+        timings = [
+            CellTiming(**{**timing, "steps": tuple(StepTiming(**step) for step in timing["steps"])})
+            for timing in data["races"]
         ]
-        return Older(path, data["settings"], _ratios(races))
+        return Baseline(path, data["settings"], _ratios(timings))
     except CheckpointError as error:
         raise UsageError(f"bench: {error}") from None
     except (ValueError, KeyError, TypeError, IndexError):
-        raise UsageError(f"bench: {path} is no file that `zoo bench --json` wrote.") from None
+        raise UsageError(f"bench: {path} is not a file of `zoo bench --json`.") from None
 
 
-def check_alike(older: Older, settings: Settings) -> None:
-    """Refuse to compare what was measured in another way.
+def check_comparable(baseline: Baseline, settings: Settings) -> None:
+    """Check that both runs used the same threads and dtype.
 
     Raises:
         UsageError: if threads or dtype differ.
     """
     for name in ("threads", "dtype"):
-        then, now = older.settings.get(name), getattr(settings, name)
-        if then != now:
+        before, now = baseline.settings.get(name), getattr(settings, name)
+        if before != now:
             raise UsageError(
-                f"bench: {older.path} was made with {name} {then}, this run has {now}; only like can be "
-                f"compared with like."
+                f"bench: {baseline.path} has {name} {before}, this run has {now}; both must be the same."
             )
 
 
-def compare(older: Older, results: Results) -> list[Change]:
-    """The changes of all ratios that both runs have.
+def compare(baseline: Baseline, results: Results) -> list[Change]:
+    """Changes of the ratios that are in both runs.
 
     Raises:
-        UsageError: if they have none in common.
+        UsageError: if there are none.
     """
-    found = list(_changes(older, results))
-    if not found:
-        raise UsageError(f"bench: {older.path} has no cell, shape and peer in common with this run.")
-    return found
+    changes = list(_changes(baseline, results))
+    if not changes:
+        raise UsageError(f"bench: {baseline.path} has no cell, shape and peer in common with this run.")
+    return changes
 
 
-def _changes(older: Older, results: Results) -> Iterator[Change]:
+def _changes(baseline: Baseline, results: Results) -> Iterator[Change]:
     for key, now in _ratios(results.races).items():
-        if key in older.ratios:
-            yield Change(key, older.ratios[key], now)
+        if key in baseline.ratios:
+            yield Change(key, baseline.ratios[key], now)
 
 
-def _ratios(races: Any) -> dict[Key, tuple[float, float]]:
+def _ratios(timings: Any) -> dict[Key, tuple[float, float]]:
     return {
-        (race.cell, race.shape, step.contender): ratios(race.ours, step)
-        for race in races
-        for step in race.timed_peers
+        (timing.cell, timing.shape, step.contender): ratios(timing.zoo_step, step)
+        for timing in timings
+        for step in timing.timed_peers
     }

@@ -1,4 +1,4 @@
-"""One run from beginning to end."""
+"""The whole benchmark: measure all sections and collect the results."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from zoo.bench.interleave import in_parts_of_peak, race
-from zoo.bench.machine import machine, versions
-from zoo.bench.measurements import SIZES, measure_growth, measure_sampling, measure_start
-from zoo.bench.peer_process import Contender
-from zoo.bench.peers import OURSELVES
-from zoo.bench.results import Growth, Race, Results, Sampling, Start
+from zoo.bench.interleave import normalise_by_peak, time_cell
+from zoo.bench.machine import machine_info, versions
+from zoo.bench.measurements import SIZES, measure_sampling, measure_scaling, measure_startup
+from zoo.bench.peer_process import PeerProcess
+from zoo.bench.peers import SELF
+from zoo.bench.results import CellTiming, Results, SamplingSpeed, Scaling, StartupTime
 from zoo.bench.settings import Settings
 
-Told = Callable[[str], None]
+Progress = Callable[[str], None]
 
-_QUIET = 0.25  # processors in use, of each, on a machine that has nothing else to do
+_QUIET_LOAD = 0.25  # load average per processor of an idle machine
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Which parts of a run are wanted.
+class Sections:
+    """The optional sections of a run.
 
     Args:
         starts: Compile and load times.
         sampling: Symbols per second.
-        growth: Time per symbol while sizes grow.
+        growth: Time per symbol as sizes grow.
     """
 
     starts: bool = True
@@ -39,73 +39,73 @@ class Parts:
     growth: bool = False
 
 
-def measure(settings: Settings, parts: Parts, tell: Told = lambda _: None) -> Results:
-    """Measure everything that is asked for.
+def measure(settings: Settings, sections: Sections, progress: Progress = lambda _: None) -> Results:
+    """Run the benchmark.
 
     Args:
         settings: What to measure.
-        parts: Which parts.
-        tell: Called with a few words before each measurement.
+        sections: The optional sections.
+        progress: Called with a short message before each measurement.
 
     Raises:
         UsageError: if a peer is not installed.
         BenchError: if zoo fails.
     """
-    about, now = machine(), datetime.now(timezone.utc)
+    info, now = machine_info(), datetime.now(timezone.utc)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ours, *peers = [
-            stack.enter_context(Contender(name, settings.threads, settings.pythons.get(name)))
-            for name in (OURSELVES, *settings.peers)
+        own, *peers = [
+            stack.enter_context(PeerProcess(name, settings.threads, settings.pythons.get(name)))
+            for name in (SELF, *settings.peers)
         ]
-        run = _Run(settings, ours, peers, folder, tell)
+        run = _Measurement(settings, own, peers, folder, progress)
         return Results(
-            command(settings, parts),
+            command(settings, sections),
             now.strftime("%Y-%m-%d %H:%M UTC"),
-            about,
+            info,
             {"threads": settings.threads, "dtype": settings.dtype, "seconds": settings.seconds},
-            versions([ours, *peers]),
-            in_parts_of_peak(tuple(run.races())),
-            tuple(run.starts()) if parts.starts else (),
-            tuple(run.sampling()) if parts.sampling else (),
-            tuple(run.growth()) if parts.growth else (),
-            (*_disturbances(about), *_absences(settings, peers)),
+            versions([own, *peers]),
+            normalise_by_peak(tuple(run.timings())),
+            tuple(run.starts()) if sections.starts else (),
+            tuple(run.sampling()) if sections.sampling else (),
+            tuple(run.growth()) if sections.growth else (),
+            (*_load_remarks(info), *_missing_cell_remarks(settings, peers)),
         )
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Measurement:
     settings: Settings
-    ours: Contender
-    peers: Sequence[Contender]
+    own: PeerProcess
+    peers: Sequence[PeerProcess]
     folder: Path
-    tell: Told
+    report: Progress
 
-    def races(self) -> Iterator[Race]:
+    def timings(self) -> Iterator[CellTiming]:
         for cell in self.settings.cells:
             for shape in self.settings.shapes:
-                self.tell(f"{cell} {shape}")
-                yield race(cell, shape, self.settings, self.ours, self.peers, self.folder)
+                self.report(f"{cell} {shape}")
+                yield time_cell(cell, shape, self.settings, self.own, self.peers, self.folder)
 
-    def starts(self) -> Iterator[Start]:
+    def starts(self) -> Iterator[StartupTime]:
         for cell in self.settings.cells:
-            self.tell(f"{cell}: compiling it with an empty cache, then loading it")
-            yield measure_start(cell, self.settings)
+            self.report(f"{cell}: compiling it with an empty cache, then loading it")
+            yield measure_startup(cell, self.settings)
 
-    def sampling(self) -> Iterator[Sampling]:
+    def sampling(self) -> Iterator[SamplingSpeed]:
         for cell in self.settings.cells:
-            self.tell(f"{cell}: sampling")
-            yield from measure_sampling(cell, self.settings, self.ours, self.peers, self.folder)
+            self.report(f"{cell}: sampling")
+            yield from measure_sampling(cell, self.settings, self.own, self.peers, self.folder)
 
-    def growth(self) -> Iterator[Growth]:
+    def growth(self) -> Iterator[Scaling]:
         for cell in self.settings.cells:
             for letter in SIZES:
-                self.tell(f"{cell}: growth in {letter}")
-                yield from measure_growth(cell, letter, self.settings, self.ours, self.folder)
+                self.report(f"{cell}: growth in {letter}")
+                yield from measure_scaling(cell, letter, self.settings, self.own, self.folder)
 
 
-def command(settings: Settings, parts: Parts) -> str:
-    """The command that measures all this again, with nothing left to defaults."""
+def command(settings: Settings, sections: Sections) -> str:
+    """The command that repeats the run, with every default spelled out."""
     options = {
         "cells": ",".join(settings.cells),
         "shapes": ",".join(map(str, settings.shapes)),
@@ -114,23 +114,23 @@ def command(settings: Settings, parts: Parts) -> str:
         "dtype": settings.dtype,
         "seconds": f"{settings.seconds:g}",
     }
-    switches = {"no-compile": not parts.starts, "sampling": parts.sampling, "growth": parts.growth}
-    words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    return shlex.join(["zoo", "bench", *words, *(f"--{name}" for name, on in switches.items() if on)])
+    switches = {"no-compile": not sections.starts, "sampling": sections.sampling, "growth": sections.growth}
+    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return shlex.join(["zoo", "bench", *arguments, *(f"--{name}" for name, on in switches.items() if on)])
 
 
-def _disturbances(about: dict[str, Any]) -> Iterator[str]:
-    """What makes the figures doubtful."""
-    if (about["load"] or 0) > _QUIET * about["processors"]:
+def _load_remarks(info: dict[str, Any]) -> Iterator[str]:
+    """A warning if the machine was busy."""
+    if (info["load"] or 0) > _QUIET_LOAD * info["processors"]:
         yield (
-            f"The load average was {about['load']} when the run began: something else was running. Libraries "
-            f"whose threads wait for each other suffer most from that; repeat the run on a quiet machine."
+            f"The load average was {info['load']} at the start: other programs were running. "
+            f"They slow libraries with waiting threads most; repeat the run on an idle machine."
         )
 
 
-def _absences(settings: Settings, peers: Sequence[Contender]) -> Iterator[str]:
-    """Which peers lack which cells, a sentence each."""
+def _missing_cell_remarks(settings: Settings, peers: Sequence[PeerProcess]) -> Iterator[str]:
+    """A sentence for each peer that lacks cells."""
     for peer in peers:
-        lacking = [cell for cell in settings.cells if not peer.has(cell)]
-        if lacking:
-            yield f"{peer.name} has no {', '.join(lacking)}."
+        missing = [cell for cell in settings.cells if not peer.supports(cell)]
+        if missing:
+            yield f"{peer.name} has no {', '.join(missing)}."

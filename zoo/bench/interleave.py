@@ -1,6 +1,6 @@
-"""Training steps in turn: a few of one contender, a few of the next, round after round.
+"""Interleaved timing: a few training steps of zoo, a few of each peer, round after round.
 
-What disturbs a machine for a while then disturbs all of them, and their ratios least of all.
+A temporary disturbance of the machine then affects all of them, and their ratios least.
 """
 
 from __future__ import annotations
@@ -11,43 +11,44 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.bench.peer_process import BenchError, Contender
-from zoo.bench.results import Race, Step
+from zoo.bench.peer_process import BenchError, PeerProcess
+from zoo.bench.results import CellTiming, StepTiming
 from zoo.bench.settings import Settings, Shape
 
 ROUNDS = 6
-LOSS, GRADIENT = 1e-4, 1e-3  # how far a peer may be off, relatively
-_MOST_CALLS = 2000  # a turn
+LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-3  # relative
+_CHECKS = (("loss", "loss", LOSS_TOLERANCE), ("gradient", "norm of the gradient", GRADIENT_TOLERANCE))
+_MAX_CALLS = 2000  # per round
 
 
 @dataclass
-class Runner:
-    """A contender that is ready, and what it did so far.
+class PeerRun:
+    """A prepared library and its times so far.
 
     Args:
-        contender: Its process.
-        step: What is known before it runs.
-        guess: Seconds of one call.
-        seconds: Of every call that counts.
-        busy: Busy processors of every turn.
+        process: Its process.
+        step: Its record, without times.
+        estimate: Seconds of one call.
+        seconds: Seconds of every counted call.
+        busy: Busy processors in every round.
     """
 
-    contender: Contender
-    step: Step
-    guess: float
+    process: PeerProcess
+    step: StepTiming
+    estimate: float
     seconds: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
 
-    def turn(self, budget: float) -> None:
-        """Run for a while; where calls are short, the first one warms the caches and does not count."""
-        calls = min(max(1, round(budget / self.guess)), _MOST_CALLS)
-        answer = self.contender.ask("run", calls=calls + (calls > 1))
+    def run_round(self, budget: float) -> None:
+        """Run for ``budget`` seconds. If calls are short, an uncounted call warms the caches."""
+        calls = min(max(1, round(budget / self.estimate)), _MAX_CALLS)
+        answer = self.process.ask("run", calls=calls + (calls > 1))
         self.seconds += answer["seconds"][-calls:]
         self.busy.append(answer["busy"])
-        self.guess = min(self.seconds)
+        self.estimate = min(self.seconds)
 
-    def result(self) -> Step:
-        """What its calls say."""
+    def result(self) -> StepTiming:
+        """The record with times."""
         return replace(
             self.step,
             least_s=min(self.seconds),
@@ -57,97 +58,100 @@ class Runner:
         )
 
 
-def race(
-    cell: str, shape: Shape, settings: Settings, ours: Contender, peers: Iterable[Contender], folder: Path
-) -> Race:
-    """Measure everybody who can compute a cell, at one shape.
+def time_cell(
+    cell: str, shape: Shape, settings: Settings, own: PeerProcess, peers: Iterable[PeerProcess], folder: Path
+) -> CellTiming:
+    """Time zoo and the peers that support a cell, at one shape.
 
     Args:
         cell: Name of the cell.
         shape: Sizes of the step.
         settings: Threads, dtype and seconds.
-        ours: zoo's process.
-        peers: Those who may take part.
-        folder: Where the problem is written.
+        own: Process of zoo.
+        peers: Processes of the peers.
+        folder: Directory for the problem.
 
     Raises:
         BenchError: if zoo itself fails.
     """
     path = str(folder / "problem.npz")
-    posed = pose(ours, cell, shape, settings, path)
-    answer = ours.ask("build", path=path)
-    runners = [_runner(ours, cell, shape, answer)]
-    refused: dict[str, Step] = {}
-    able = [peer for peer in peers if peer.has(cell)]
-    for peer in able:
-        found = _join(peer, cell, shape, path, answer)
-        if isinstance(found, Step):
-            refused[peer.name] = found
+    problem = make_problem(own, cell, shape, settings, path)
+    answer = own.ask("build", path=path)
+    runs = [_start_run(own, cell, shape, answer)]
+    rejected: dict[str, StepTiming] = {}
+    peers = [peer for peer in peers if peer.supports(cell)]
+    for peer in peers:
+        prepared = _prepare_peer(peer, cell, shape, path, answer)
+        if isinstance(prepared, StepTiming):
+            rejected[peer.name] = prepared
         else:
-            runners.append(found)
-    peak = _run(runners, settings)
-    done = {runner.contender.name: runner.result() for runner in runners} | refused
-    steps = tuple(done[contender.name] for contender in (ours, *able))
-    return Race(cell, str(shape), peak, posed["flops"], posed["counted"], steps)
+            runs.append(prepared)
+    peak = _run_rounds(runs, settings)
+    timings = {run.process.name: run.result() for run in runs} | rejected
+    steps = tuple(timings[process.name] for process in (own, *peers))
+    return CellTiming(cell, str(shape), peak, problem["flops"], problem["counted"], steps)
 
 
-def in_parts_of_peak(races: Sequence[Race]) -> tuple[Race, ...]:
-    """The races, with the efficiency of all steps: in parts of the best peak that was seen in any race.
+def normalise_by_peak(timings: Sequence[CellTiming]) -> tuple[CellTiming, ...]:
+    """Add the efficiency of all steps, relative to the best peak of all timings.
 
-    A processor has one. In a single race it may be seen too low: threads of PyTensor wait so busily for each
-    other that half of it was left, and zoo did 1.4 times what could be done.
+    A single timing may measure the peak too low: busy-waiting threads of PyTensor left half of it, and the
+    efficiency of zoo was 1.4.
     """
-    best = max(race.peak_gflops for race in races)
+    best = max(timing.peak_gflops for timing in timings)
     return tuple(
-        replace(race, steps=tuple(_in_parts_of(best, race.flops, step) for step in race.steps))
-        for race in races
+        replace(timing, steps=tuple(_with_efficiency(best, timing.flops, step) for step in timing.steps))
+        for timing in timings
     )
 
 
-def _in_parts_of(peak: float, flops: int, step: Step) -> Step:
-    """A step with its efficiency, if it was timed."""
+def _with_efficiency(peak: float, flops: int, step: StepTiming) -> StepTiming:
     return step if step.least_s is None else replace(step, efficiency=flops / step.least_s / 1e9 / peak)
 
 
-def pose(ours: Contender, cell: str, shape: Shape, settings: Settings, path: str) -> dict[str, Any]:
-    """Have zoo write a problem to a file; it answers with the problem's floating point operations."""
+def make_problem(own: PeerProcess, cell: str, shape: Shape, settings: Settings, path: str) -> dict[str, Any]:
+    """Let zoo write a problem to a file; return its floating-point operations."""
     sizes = [shape.steps, shape.batch, shape.hidden]
-    return ours.ask("pose", cell=cell, shape=sizes, dtype=settings.dtype, threads=settings.threads, path=path)
+    return own.ask(
+        "make_problem", cell=cell, shape=sizes, dtype=settings.dtype, threads=settings.threads, path=path
+    )
 
 
-def _run(runners: Sequence[Runner], settings: Settings) -> float:
-    """All rounds; the peak is the best that was seen between them."""
-    ours = runners[0].contender
+def _run_rounds(runs: Sequence[PeerRun], settings: Settings) -> float:
+    """Run all rounds; return the best peak measured between them."""
+    own = runs[0].process
     peaks: list[float] = []
     for _ in range(ROUNDS):
-        peaks.append(ours.ask("peak", threads=settings.threads, dtype=settings.dtype)["gflops"])
-        for runner in runners:
-            runner.turn(settings.seconds / ROUNDS)
+        peaks.append(own.ask("peak", threads=settings.threads, dtype=settings.dtype)["gflops"])
+        for run in runs:
+            run.run_round(settings.seconds / ROUNDS)
     return max(peaks)
 
 
-def _join(peer: Contender, cell: str, shape: Shape, path: str, ours: dict[str, Any]) -> Runner | Step:
-    """A peer that is ready to run, or why it is refused."""
+def _prepare_peer(
+    peer: PeerProcess, cell: str, shape: Shape, path: str, reference: dict[str, Any]
+) -> PeerRun | StepTiming:
+    """Prepare a peer; a record with the reason if it is rejected."""
     try:
         answer = peer.ask("build", path=path)
-        complaint = "" if answer["note"] else difference(ours, answer)
-        if not complaint:
-            return _runner(peer, cell, shape, answer)
+        reason = "" if answer["note"] else mismatch(reference, answer)
+        if not reason:
+            return _start_run(peer, cell, shape, answer)
     except BenchError as error:
-        complaint = f"it fails ({error})"
-    return Step(cell, str(shape), peer.name, note=f"refused: {complaint}")
+        reason = f"it fails ({error})"
+    return StepTiming(cell, str(shape), peer.name, note=f"rejected: {reason}")
 
 
-def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """How two answers about one problem differ; empty if they are equal but for rounding."""
-    for key, words, tolerance in (("loss", "loss", LOSS), ("gradient", "norm of the gradient", GRADIENT)):
-        if not abs(theirs[key] - ours[key]) <= tolerance * abs(ours[key]):
-            return f"its {words} is {theirs[key]:.6g}, that of zoo {ours[key]:.6g}"
+def mismatch(reference: dict[str, Any], answer: dict[str, Any]) -> str:
+    """The difference between two answers to one problem; empty if they agree up to rounding."""
+    for key, label, tolerance in _CHECKS:
+        if not abs(answer[key] - reference[key]) <= tolerance * abs(reference[key]):
+            return f"its {label} is {answer[key]:.6g}, that of zoo {reference[key]:.6g}"
     return ""
 
 
-def _runner(contender: Contender, cell: str, shape: Shape, answer: dict[str, Any]) -> Runner:
+def _start_run(process: PeerProcess, cell: str, shape: Shape, answer: dict[str, Any]) -> PeerRun:
     note = answer["note"] or answer["remark"]
-    step = Step(cell, str(shape), contender.name, first_s=answer["first_s"], way=answer["way"], note=note)
-    seconds = contender.ask("run", calls=2)["seconds"]
-    return Runner(contender, step, min(seconds))
+    step = StepTiming(cell, str(shape), process.name, first_s=answer["first_s"], way=answer["way"], note=note)
+    seconds = process.ask("run", calls=2)["seconds"]
+    return PeerRun(process, step, min(seconds))

@@ -1,8 +1,6 @@
-"""Time per symbol while one size grows: flat in T and B, quadratic in H, if nothing stands in the way.
+"""Measurements besides training steps: scaling with T, B and H, startup time, and sampling speed.
 
-How long a cell takes to its first training step, in the first process that uses it and in the next.
-
-Symbols per second of one stream, each symbol drawn from what the one before led to.
+The time per symbol should be flat in T and B, and quadratic in H.
 """
 
 from __future__ import annotations
@@ -14,9 +12,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from zoo.bench.interleave import ROUNDS, pose, race
-from zoo.bench.peer_process import BenchError, Contender, environment
-from zoo.bench.results import Growth, Sampling, Start
+from zoo.bench.interleave import ROUNDS, make_problem, time_cell
+from zoo.bench.peer_process import BenchError, PeerProcess, environment
+from zoo.bench.results import SamplingSpeed, Scaling, StartupTime
 from zoo.bench.settings import SYMBOLS, Settings, Shape
 from zoo.processes import python_command
 
@@ -27,95 +25,93 @@ SIZES: dict[str, tuple[Shape, ...]] = {
 }
 
 
-def measure_growth(
-    cell: str, letter: str, settings: Settings, ours: Contender, folder: Path
-) -> Iterator[Growth]:
-    """Time of zoo alone at every size of one letter.
+def measure_scaling(
+    cell: str, letter: str, settings: Settings, own: PeerProcess, folder: Path
+) -> Iterator[Scaling]:
+    """Time zoo alone at every value of one size.
 
     Raises:
-        BenchError: if it fails.
+        BenchError: if zoo fails.
     """
     for shape in SIZES[letter]:
-        step = race(cell, shape, settings, ours, (), folder).ours
+        step = time_cell(cell, shape, settings, own, (), folder).zoo_step
         assert step.least_s
         assert step.median_s
-        each = 1e9 / shape.tokens
-        yield Growth(
-            cell, letter, str(shape), _size(shape, letter), step.least_s * each, step.median_s * each
-        )
+        ns = 1e9 / shape.tokens
+        yield Scaling(cell, letter, str(shape), _size(shape, letter), step.least_s * ns, step.median_s * ns)
 
 
 def _size(shape: Shape, letter: str) -> int:
     return {"T": shape.steps, "B": shape.batch, "H": shape.hidden}[letter]
 
 
-_HIDDEN = 128
+HIDDEN = 128
 
 _SCRIPT = f"""\
 import sys
 import zoo
-model = zoo.LanguageModel(tuple(map(str, range({SYMBOLS}))), sys.argv[1], {_HIDDEN}, dtype=sys.argv[2])
+model = zoo.LanguageModel(tuple(map(str, range({SYMBOLS}))), sys.argv[1], {HIDDEN}, dtype=sys.argv[2])
 model.loss_and_grad([[0], [1]], [[1], [2]])
 print("done", flush=True)
 """
 
 
-def measure_start(cell: str, settings: Settings) -> Start:
-    """Compile and load time of a cell, in two processes with a cache of their own.
+def measure_startup(cell: str, settings: Settings) -> StartupTime:
+    """Compile and load time of a cell, in two processes with a new cache.
 
     Raises:
-        BenchError: if such a process fails.
+        BenchError: if a process fails.
     """
     with tempfile.TemporaryDirectory() as folder:
-        surroundings = {**environment(settings.threads), "ZOO_CACHE_DIR": folder}
-        return Start(cell, *(_launch(cell, settings.dtype, surroundings) for _ in ("compiled", "loaded")))
+        variables = {**environment(settings.threads), "ZOO_CACHE_DIR": folder}
+        return StartupTime(
+            cell, *(_seconds_to_first_step(cell, settings.dtype, variables) for _ in ("compiled", "loaded"))
+        )
 
 
-def _launch(cell: str, dtype: str, surroundings: Mapping[str, str]) -> float:
+def _seconds_to_first_step(cell: str, dtype: str, variables: Mapping[str, str]) -> float:
     """Seconds from the launch of a process to the end of its first step."""
     started = time.perf_counter()
     with subprocess.Popen(
-        python_command(_SCRIPT, cell, dtype), env=surroundings, stdout=subprocess.PIPE
+        python_command(_SCRIPT, cell, dtype), env=variables, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
-        said = process.stdout.readline()
+        line = process.stdout.readline()
         seconds = time.perf_counter() - started
-    if said.strip() != b"done":
+    if line.strip() != b"done":
         raise BenchError(f"bench: {cell} does not start in a new process; exit code {process.returncode}.")
     return seconds
 
 
-HIDDEN = 128
-
-_FIRST = 100  # symbols, from which it is estimated how many fit into a turn
+_TRIAL_LENGTH = 100  # symbols, to estimate how many fit into a round
 
 
 def measure_sampling(
-    cell: str, settings: Settings, ours: Contender, peers: Iterable[Contender], folder: Path
-) -> Iterator[Sampling]:
-    """Speed of zoo and of the peers that can sample, in turn.
+    cell: str, settings: Settings, own: PeerProcess, peers: Iterable[PeerProcess], folder: Path
+) -> Iterator[SamplingSpeed]:
+    """Time zoo and the peers that can sample, interleaved.
 
     Raises:
         BenchError: if one of them fails.
     """
     path = str(folder / "problem.npz")
-    pose(ours, cell, Shape(1, 1, HIDDEN), settings, path)
-    takers = [ours, *(peer for peer in peers if peer.samples and peer.has(cell))]
-    for taker in takers:
-        taker.ask("sampler", path=path)
-    lengths = [_length(taker, settings.seconds / ROUNDS) for taker in takers]
+    make_problem(own, cell, Shape(1, 1, HIDDEN), settings, path)
+    processes = [own, *(peer for peer in peers if peer.can_sample and peer.supports(cell))]
+    for process in processes:
+        process.ask("sampler", path=path)
+    lengths = [_length(process, settings.seconds / ROUNDS) for process in processes]
     rounds = [
         [
-            length / taker.ask("sample", length=length)["seconds"]
-            for taker, length in zip(takers, lengths, strict=True)
+            length / process.ask("sample", length=length)["seconds"]
+            for process, length in zip(processes, lengths, strict=True)
         ]
         for _ in range(ROUNDS)
     ]
-    for taker, speeds in zip(takers, zip(*rounds, strict=True), strict=True):
-        yield Sampling(cell, HIDDEN, taker.name, max(speeds), statistics.median(speeds))
+    for process, speeds in zip(processes, zip(*rounds, strict=True), strict=True):
+        yield SamplingSpeed(cell, HIDDEN, process.name, max(speeds), statistics.median(speeds))
 
 
-def _length(taker: Contender, budget: float) -> int:
-    """Symbols that fit into some seconds."""
-    seconds = [taker.ask("sample", length=_FIRST)["seconds"] for _ in range(3)]
-    return max(_FIRST, int(budget / min(seconds) * _FIRST))
+def _length(process: PeerProcess, budget: float) -> int:
+    """Number of symbols that fit into ``budget`` seconds."""
+    seconds = [process.ask("sample", length=_TRIAL_LENGTH)["seconds"] for _ in range(3)]
+    return max(_TRIAL_LENGTH, int(budget / min(seconds) * _TRIAL_LENGTH))

@@ -1,4 +1,4 @@
-"""A contender as the process that asks sees it."""
+"""The process of zoo or a peer, seen from the benchmark."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from zoo.bench.peers import OURSELVES, PEERS
+from zoo.bench.peers import PEERS, SELF
 from zoo.child_process import ChildDied, ChildProcess
 from zoo.errors import UsageError, ZooError
 
-# What tells a library how many threads to use; several read it only when they are imported.
-_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC", "PJRT_NPROC")
+# Thread counts of libraries, some of which read them only at import.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC", "PJRT_NPROC")
 
 
 class BenchError(ZooError):
-    """A contender did not do what it was asked; the message is its own."""
+    """A request to zoo or a peer failed."""
 
 
-class Contender:
-    """A process that computes training steps; leave the ``with`` block to end it.
+class PeerProcess:
+    """A process that runs training steps of one library, as a context manager.
 
     Args:
         name: ``"zoo"`` or the name of a peer.
-        threads: Threads that it may use.
-        python: The interpreter that has its library; this one if None.
+        threads: Number of threads.
+        python: The interpreter with its library; this one if None.
 
     Raises:
         UsageError: if its library is not installed.
@@ -41,21 +41,21 @@ class Contender:
             python=python,
         )
         try:
-            about = self.ask("hello")
+            about = self.ask("describe")
         except BenchError as error:
             self.close()
-            raise UsageError(missing(name, str(error))) from None
+            raise UsageError(import_error_message(name, str(error))) from None
         self.versions: dict[str, str] = about["versions"]
         self.cells: list[str] | None = about["cells"]
-        self.samples: bool = about["samples"]
+        self.can_sample: bool = about["samples"]
 
-    def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, request: str, **arguments: Any) -> dict[str, Any]:
         """Send a request and wait for the answer.
 
         Raises:
             BenchError: if it failed, or the process died.
         """
-        self._process.send({"do": what, **arguments})
+        self._process.send({"do": request, **arguments})
         try:
             answer = self._process.receive()
         except ChildDied:
@@ -65,15 +65,15 @@ class Contender:
             raise BenchError(answer["error"])
         return answer
 
-    def has(self, cell: str) -> bool:
-        """Whether it can compute a cell."""
+    def supports(self, cell: str) -> bool:
+        """Whether it can run a cell."""
         return self.cells is None or cell in self.cells
 
     def close(self) -> None:
         """End the process."""
         self._process.close()
 
-    def __enter__(self) -> Contender:
+    def __enter__(self) -> PeerProcess:
         return self
 
     def __exit__(
@@ -86,23 +86,23 @@ def environment(threads: int) -> Mapping[str, str]:
     """This process's environment, with the number of threads for every library."""
     return {
         **os.environ,
-        **dict.fromkeys(_COUNTS, str(threads)),
+        **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}",
     }
 
 
 def installed_peers() -> tuple[str, ...]:
-    """The peers whose libraries this interpreter has."""
-    return tuple(name for name, peer in PEERS.items() if all(map(_found, peer.packages)))
+    """The peers whose libraries are installed here."""
+    return tuple(name for name, peer in PEERS.items() if all(map(_is_installed, peer.packages)))
 
 
-def missing(name: str, reason: str) -> str:
-    """The sentence for a contender that cannot start."""
-    if name == OURSELVES:
+def import_error_message(name: str, reason: str) -> str:
+    """The message for a library that cannot be imported."""
+    if name == SELF:
         return f"bench: zoo itself does not start: {reason}"
     return f"bench: {name} cannot be imported ({reason}); {PEERS[name].advice}"
 
 
-def _found(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None

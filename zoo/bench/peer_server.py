@@ -1,6 +1,6 @@
-"""One contender in a process of its own: reads requests from stdin, one JSON object a line, and answers each.
+"""The server in the process of a library: read requests from stdin, one JSON object a line, and answer them.
 
-Its argument is the name of the contender (zoo/bench/peer_process.py starts it).
+:mod:`zoo.bench.peer_process` starts it with the name of the library as its argument.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from zoo.bench.peers import OURSELVES, PEERS
-from zoo.bench.problem import Way, load
+from zoo.bench.peers import PEERS, SELF
+from zoo.bench.problem import Variant, load
 from zoo.child_process import Message, connect_to_parent
 from zoo.errors import ZooError
 
-TRIALS = 3  # calls by which the quickest way is chosen
-_LONGEST = 300  # letters of what a library complains about
+TRIALS = 3  # calls to choose the fastest variant
+_MAX_MESSAGE = 300  # characters of a library's error message
 Answer = dict[str, Any]
 
 
-class Contender:
-    """What a process can be asked: each public method is a request.
+class PeerServer:
+    """The requests: each public method is one.
 
     Args:
         name: ``"zoo"`` or the name of a peer.
@@ -32,15 +32,13 @@ class Contender:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.module = importlib.import_module(
-            "zoo.bench.peers.own" if name == OURSELVES else f"zoo.bench.peers.{name.replace('.', '_')}"
-        )
-        self.way: Way | None = None
-        self.draw: Callable[[int], object] | None = None
+        self.module = importlib.import_module(f"zoo.bench.peers.{name.replace('.', '_')}")
+        self.variant: Variant | None = None
+        self.sample_symbols: Callable[[int], object] | None = None
 
-    def hello(self) -> Answer:
-        """Versions, and the cells it can compute: None for all."""
-        packages = ("numba", "numpy") if self.name == OURSELVES else PEERS[self.name].packages
+    def describe(self) -> Answer:
+        """Versions, and the supported cells; None for all."""
+        packages = ("numba", "numpy") if self.name == SELF else PEERS[self.name].packages
         cells = getattr(self.module, "CELLS", None)
         samples = hasattr(self.module, "sampler")
         return {
@@ -49,63 +47,63 @@ class Contender:
             "samples": samples,
         }
 
-    def pose(self, cell: str, shape: list[int], dtype: str, threads: int, path: str) -> Answer:
-        """Write a problem to a file; only zoo can."""
+    def make_problem(self, cell: str, shape: list[int], dtype: str, threads: int, path: str) -> Answer:
+        """Write a problem to a file; for zoo only."""
         from zoo.bench.settings import Shape
 
-        problem = self.module.pose(cell, Shape(*shape), dtype, threads)
+        problem = self.module.make_problem(cell, Shape(*shape), dtype, threads)
         problem.save(Path(path))
         flops, source = self.module.flops(problem)
         return {"flops": flops, "counted": source}
 
     def build(self, path: str) -> Answer:
-        """Make the training step of a problem ready, in the quickest of the ways there are."""
+        """Prepare the training step of a problem in its fastest variant."""
         problem = load(Path(path))
         started = time.perf_counter()
-        ways = self.module.build(problem)
-        loss, gradient = ways[0].check()
+        variants = self.module.build(problem)
+        loss, gradient = variants[0].check()
         first = time.perf_counter() - started
-        self.way = min(ways, key=_least) if len(ways) > 1 else ways[0]
-        if self.way is not ways[0]:
-            loss, gradient = self.way.check()
+        self.variant = min(variants, key=_min_seconds) if len(variants) > 1 else variants[0]
+        if self.variant is not variants[0]:
+            loss, gradient = self.variant.check()
         note = getattr(self.module, "NOTES", {}).get(problem.cell, "")
         remark = self.module.remark(problem) if hasattr(self.module, "remark") else ""
-        facts = {"way": self.way.name, "note": note, "remark": remark}
-        return {"loss": loss, "gradient": gradient, "first_s": first, **facts}
+        answer = {"way": self.variant.name, "note": note, "remark": remark}
+        return {"loss": loss, "gradient": gradient, "first_s": first, **answer}
 
     def run(self, calls: int) -> Answer:
-        """Seconds of every call, and how many processors were busy on average."""
-        assert self.way is not None
-        seconds, work, began = [], self.way.run, time.process_time()
+        """Seconds of every call, and the mean number of busy processors."""
+        assert self.variant is not None
+        seconds, step, began = [], self.variant.run, time.process_time()
         for _ in range(calls):
             started = time.perf_counter()
-            work()
+            step()
             seconds.append(time.perf_counter() - started)
         return {"seconds": seconds, "busy": (time.process_time() - began) / sum(seconds)}
 
     def sampler(self, path: str) -> Answer:
-        """Make the sampling of one stream ready."""
-        self.draw = self.module.sampler(load(Path(path)))
+        """Prepare sampling of one stream."""
+        self.sample_symbols = self.module.sampler(load(Path(path)))
         return {}
 
     def sample(self, length: int) -> Answer:
-        """Seconds to draw ``length`` symbols."""
-        assert self.draw is not None
+        """Seconds to sample ``length`` symbols."""
+        assert self.sample_symbols is not None
         started = time.perf_counter()
-        self.draw(length)
+        self.sample_symbols(length)
         return {"seconds": time.perf_counter() - started}
 
     def peak(self, threads: int, dtype: str) -> Answer:
-        """What the processor can do at most; only zoo knows."""
+        """Peak of the processor; for zoo only."""
         from zoo.bench.machine import measure_peak
 
         return {"gflops": measure_peak(threads, dtype)}
 
 
-def _least(way: Way) -> float:
+def _min_seconds(variant: Variant) -> float:
     def seconds() -> float:
         started = time.perf_counter()
-        way.run()
+        variant.run()
         return time.perf_counter() - started
 
     return min(seconds() for _ in range(TRIALS + 1))
@@ -118,19 +116,19 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def serve(contender: Contender, requests: Iterable[Message], send: Callable[[Message], None]) -> None:
-    """Answer every request; what goes wrong is an answer too."""
+def serve(server: PeerServer, requests: Iterable[Message], send: Callable[[Message], None]) -> None:
+    """Answer every request; errors are answers too."""
     for request in requests:
         try:
-            answer = getattr(contender, request.pop("do"))(**request)
+            answer = getattr(server, request.pop("do"))(**request)
         except ZooError as error:
             answer = {"error": str(error)}
-        except Exception as error:  # whatever a library raises, the run goes on without it
-            answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"}
+        except Exception as error:  # whatever a library raises, the benchmark goes on without it
+            answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:_MAX_MESSAGE]}"}
         send(answer)
 
 
 def main() -> None:
     """Serve the contender that ``sys.argv`` names until the parent closes stdin."""
     requests, send = connect_to_parent()
-    serve(Contender(sys.argv[1]), requests, send)
+    serve(PeerServer(sys.argv[1]), requests, send)

@@ -1,4 +1,4 @@
-"""One training step to be computed: sizes, parameters, tokens; and a way to compute it."""
+"""The problem of a training step (sizes, parameters, tokens), and a variant of its computation."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Problem:
-    """A language model with one recurrent layer, and what it has to learn from.
+    """A language model with one recurrent layer, and its training batch.
 
     Args:
         cell: Name of the cell.
-        options: The values of its options.
+        options: Values of its options.
         symbols: ``V``.
         hidden: ``H``.
-        threads: Threads to use.
-        params: Parameters of the cell and the readout by the names they have in zoo: ``"Wxh" (V, H)``, ...,
+        threads: Number of threads.
+        params: Parameters of the cell and the readout, by their names in zoo: ``"Wxh" (V, H)``, ...,
             ``"Why" (H, V)``, ``"by" (V,)``.
         inputs: Tokens ``(T, B)``.
-        targets: The tokens to be predicted, ``(T, B)``.
+        targets: Target tokens ``(T, B)``.
     """
 
     cell: str
@@ -44,8 +44,8 @@ class Problem:
         return str(self.params["Why"].dtype)
 
     def save(self, path: Path) -> None:
-        """Write it for another process."""
-        facts = {
+        """Write it to a file."""
+        settings = {
             "cell": self.cell,
             "options": dict(self.options),
             "symbols": self.symbols,
@@ -53,26 +53,26 @@ class Problem:
             "threads": self.threads,
         }
         arrays: dict[str, Any] = {f"param {name}": value for name, value in self.params.items()}
-        np.savez(path, facts=json.dumps(facts), inputs=self.inputs, targets=self.targets, **arrays)
+        np.savez(path, settings=json.dumps(settings), inputs=self.inputs, targets=self.targets, **arrays)
 
 
 def load(path: Path) -> Problem:
-    """What another process saved."""
+    """Read a problem from a file."""
     with np.load(path, allow_pickle=False) as arrays:
         params = {name[6:]: arrays[name] for name in arrays.files if name.startswith("param ")}
-        facts = json.loads(str(arrays["facts"]))
-        return Problem(**facts, params=params, inputs=arrays["inputs"], targets=arrays["targets"])
+        settings = json.loads(str(arrays["settings"]))
+        return Problem(**settings, params=params, inputs=arrays["inputs"], targets=arrays["targets"])
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to compute the training step of a problem.
+class Variant:
+    """A variant of the training step of a problem.
 
     Args:
-        name: What it does differently from the others, ``"one-hot"``.
-        run: The whole step: loss and all gradients, finished when it returns.
-        check: The loss in nats per symbol, and the Euclidean norm of the gradient of what multiplies the
-            input: the one number about the gradients that no order of gates and no second bias changes.
+        name: Its difference from other variants, ``"one-hot"``.
+        run: Compute the loss and all gradients; finished when it returns.
+        check: The loss in nats per symbol, and the Euclidean norm of the gradient of the input weights, which
+            does not depend on the order of gates or a second bias.
     """
 
     name: str
@@ -81,5 +81,5 @@ class Way:
 
 
 def norm(*arrays: Any) -> float:
-    """Euclidean norm of all numbers."""
+    """Euclidean norm of all elements."""
     return float(np.sqrt(sum(np.sum(np.square(np.asarray(array, np.float64))) for array in arrays)))

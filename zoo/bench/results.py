@@ -1,4 +1,4 @@
-"""What was measured, as it goes into JSON and tables."""
+"""Result records, for JSON and tables."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Step:
-    """One contender at one cell and shape.
+class StepTiming:
+    """The training step of zoo or a peer at one cell and shape.
 
     Args:
         cell: Name of the cell.
         shape: ``"64x32x128"``: T, B, H.
         contender: ``"zoo"`` or a peer.
-        least_s: Seconds of its quickest training step; None if it was refused.
-        median_s: Median seconds of its steps.
-        calls: Steps that were timed.
-        busy: Processors that were busy while it ran, on average.
-        first_s: Seconds to make it ready and run it once: compiling, or loading what was compiled before.
-        way: How the peer computed it, where there were several ways.
-        efficiency: Floating point operations in products, per second, in parts of the peak; the operations
-            are those of zoo for every contender, since the problem is the same.
-        note: Why it was refused, or what is to be known about it; one sentence, or empty.
+        least_s: Seconds of the fastest training step; None if the peer was rejected.
+        median_s: Median seconds of a step.
+        calls: Number of timed steps.
+        busy: Mean number of busy processors.
+        first_s: Seconds to prepare and run the first step, including compilation or loading from a cache.
+        way: Name of the fastest variant of the peer.
+        efficiency: Matrix product FLOP/s as a fraction of the peak. All libraries solve the same problem, so
+            the operations of zoo are used for all.
+        note: The reason for a rejection, or a remark; one sentence, or empty.
     """
 
     cell: str
@@ -39,15 +39,15 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Race:
-    """All contenders at one cell and shape.
+class CellTiming:
+    """Zoo and all peers at one cell and shape.
 
     Args:
         cell: Name of the cell.
         shape: ``"64x32x128"``: T, B, H.
-        peak_gflops: What the processor did at most, measured between the rounds.
-        flops: Floating point operations in the products of a step.
-        counted: What they were counted on: ``"plan"`` or ``"shapes"``.
+        peak_gflops: Peak of the processor, measured between the rounds.
+        flops: Floating-point operations in the matrix products of a step.
+        counted: Source of ``flops``: ``"plan"`` or ``"shapes"``.
         steps: zoo first.
     """
 
@@ -56,27 +56,27 @@ class Race:
     peak_gflops: float
     flops: int
     counted: str
-    steps: tuple[Step, ...]
+    steps: tuple[StepTiming, ...]
 
     @property
-    def ours(self) -> Step:
+    def zoo_step(self) -> StepTiming:
         """The step of zoo."""
         return self.steps[0]
 
     @property
-    def timed_peers(self) -> tuple[Step, ...]:
-        """The peers that were not refused."""
+    def timed_peers(self) -> tuple[StepTiming, ...]:
+        """Steps of the peers that were not rejected."""
         return tuple(step for step in self.steps[1:] if step.least_s is not None)
 
 
 @dataclass(frozen=True)
-class Start:
-    """How long a cell takes from the launch of a process to the end of its first training step.
+class StartupTime:
+    """Time from the launch of a process to the end of its first training step.
 
     Args:
         cell: Name of the cell.
-        compile_s: With no compiled kernel on disk.
-        load_s: In the next process, which finds all of them.
+        compile_s: With an empty kernel cache.
+        load_s: In the next process, which loads all kernels.
     """
 
     cell: str
@@ -85,14 +85,14 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingSpeed:
     """Symbols per second of one stream.
 
     Args:
         cell: Name of the cell.
         hidden: ``H``.
         contender: ``"zoo"`` or a peer.
-        best: The most that any round reached.
+        best: The fastest round.
         median: The median of the rounds.
     """
 
@@ -104,15 +104,15 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Growth:
+class Scaling:
     """Time per symbol while one size grows.
 
     Args:
         cell: Name of the cell.
-        letter: The size that grows: ``"T"``, ``"B"`` or ``"H"``.
+        letter: The growing size: ``"T"``, ``"B"`` or ``"H"``.
         shape: ``"64x32x128"``: T, B, H.
-        size: Of the letter.
-        least_ns: Least nanoseconds per symbol.
+        size: Value of the growing size.
+        least_ns: Minimum nanoseconds per symbol.
         median_ns: Median nanoseconds per symbol.
     """
 
@@ -126,19 +126,19 @@ class Growth:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything one run found.
+    """Results of one run.
 
     Args:
-        command: The command that was given.
+        command: The command that repeats it.
         date: Day and time, in UTC.
         machine: Processor, system, cores.
         settings: Threads, dtype, seconds.
-        versions: Of zoo, Python, and the packages of every contender.
+        versions: Of zoo, Python, and the packages of every peer.
         races: Training steps.
         starts: Compile and load times.
         sampling: Symbols per second.
         growth: Time per symbol.
-        remarks: What was left out, and why; a sentence each.
+        remarks: Disturbances and missing cells; a sentence each.
     """
 
     command: str
@@ -146,14 +146,14 @@ class Results:
     machine: dict[str, Any]
     settings: dict[str, Any]
     versions: dict[str, str]
-    races: tuple[Race, ...] = ()
-    starts: tuple[Start, ...] = ()
-    sampling: tuple[Sampling, ...] = ()
-    growth: tuple[Growth, ...] = ()
+    races: tuple[CellTiming, ...] = ()
+    starts: tuple[StartupTime, ...] = ()
+    sampling: tuple[SamplingSpeed, ...] = ()
+    growth: tuple[Scaling, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
-def ratios(ours: Step, peer: Step) -> tuple[float, float]:
+def ratios(ours: StepTiming, peer: StepTiming) -> tuple[float, float]:
     """How many times longer a peer takes than zoo, by the least times and by the medians."""
     assert ours.least_s
     assert ours.median_s

@@ -37,29 +37,29 @@ class Shape:
 
     @property
     def tokens(self) -> int:
-        """Symbols that one step learns from, ``T * B``."""
+        """Symbols per step, ``T * B``."""
         return self.steps * self.batch
 
     def __str__(self) -> str:
-        """As on the command line, ``64x32x128``."""
+        """The command line form, ``64x32x128``."""
         return f"{self.steps}x{self.batch}x{self.hidden}"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run measures.
+    """Settings of a run.
 
     Args:
         cells: Names of cells, or ``FILE.py:Class``.
         shapes: Sizes of the training steps.
-        peers: Names of the peers beside zoo.
-        threads: For zoo and every peer alike.
+        peers: Names of the peers.
+        threads: Number of threads, for zoo and every peer.
         dtype: ``"float32"`` or ``"float64"``.
-        seconds: For each contender at each cell and shape.
-        pythons: Interpreters of peers that live in an environment of their own, by the peer's name.
+        seconds: Time for each library at each cell and shape.
+        pythons: Interpreters of peers in separate environments, by peer.
 
     Raises:
-        UsageError: if there is nothing to measure, a peer is unknown, or a number does not fit.
+        UsageError: if there is nothing to measure, a peer is unknown, or a number is invalid.
     """
 
     cells: tuple[str, ...]
@@ -71,7 +71,7 @@ class Settings:
     pythons: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse now what would only fail after minutes."""
+        """Validate before minutes of measurements."""
         if not self.cells or not self.shapes:
             raise UsageError("bench: there is nothing to measure; name at least one cell and one shape.")
         for name in (*self.peers, *self.pythons):
@@ -98,36 +98,36 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def names(text: str) -> tuple[str, ...]:
-    """The names in a list with commas, each once."""
+def parse_names(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list, without duplicates."""
     return tuple(dict.fromkeys(part for part in map(str.strip, text.split(",")) if part))
 
 
-def shapes(text: str) -> tuple[Shape, ...]:
-    """The shapes in a list with commas, ``"64x32x128,25x1x100"``.
+def parse_shapes(text: str) -> tuple[Shape, ...]:
+    """Parse a comma-separated list of shapes, ``"64x32x128,25x1x100"``.
 
     Raises:
-        UsageError: if one is no shape.
+        UsageError: if a shape is invalid.
     """
-    return tuple(_shape(part) for part in names(text))
+    return tuple(_parse_shape(part) for part in parse_names(text))
 
 
-def _shape(text: str) -> Shape:
-    found = _SHAPE.fullmatch(text)
-    if not found:
+def _parse_shape(text: str) -> Shape:
+    match = _SHAPE.fullmatch(text)
+    if not match:
         raise UsageError(
-            f"bench: {text!r} is no shape; expected time steps, sequences and hidden units, as in 64x32x128."
+            f"bench: {text!r} is not a shape; expected time steps, batch and hidden units, as in 64x32x128."
         )
-    return Shape(*map(int, found.groups()))
+    return Shape(*map(int, match.groups()))
 
 
-def pythons(texts: Iterable[str]) -> dict[str, str]:
-    """Interpreters by peer, from texts such as ``pytensor=other/bin/python``.
+def parse_pythons(texts: Iterable[str]) -> dict[str, str]:
+    """Parse interpreters of peers, such as ``pytensor=other/bin/python``.
 
     Raises:
-        UsageError: if a text is no such pair, or there is no such file.
+        UsageError: if a text is not such a pair, or the file does not exist.
     """
-    found = {}
+    by_peer = {}
     for text in texts:
         name, _, path = text.partition("=")
         if not name or not Path(path).is_file():
@@ -135,5 +135,5 @@ def pythons(texts: Iterable[str]) -> dict[str, str]:
                 f"bench: --python {text!r}; expected a peer and the interpreter that has it, as in "
                 f"pytensor=other/bin/python."
             )
-        found[name] = path
-    return found
+        by_peer[name] = path
+    return by_peer

@@ -1,19 +1,16 @@
-"""Results as Markdown, in the marked place of a document.
-
-Results as tables of texts, whoever shows them.
-"""
+"""Results as tables, and as Markdown in a marked section of a document."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from zoo.bench.peers import FRAMED
-from zoo.bench.results import Growth, Race, Results, Step, ratios
+from zoo.bench.peers import ZOO_TORCH
+from zoo.bench.results import CellTiming, Results, Scaling, StepTiming, ratios
 from zoo.tables import DocumentMarker, TextTable, markdown_section
 
 
-def put(place: DocumentMarker, results: Results) -> None:
+def write_tables(place: DocumentMarker, results: Results) -> None:
     """Write the tables to a new file, or into the marked place of one that is there.
 
     Raises:
@@ -21,14 +18,14 @@ def put(place: DocumentMarker, results: Results) -> None:
         CheckpointError: if it cannot be written.
     """
     about = "\n".join(f"{line}  " for line in surroundings(results)).rstrip()
-    place.write(results.command, [about, *map(markdown_section, sheets(results))])
+    place.write(results.command, [about, *map(markdown_section, result_tables(results))])
 
 
 FASTEST = "fastest peer"
 
 
-def sheets(results: Results) -> list[TextTable]:
-    """Every table that has rows."""
+def result_tables(results: Results) -> list[TextTable]:
+    """All tables that have rows."""
     made = (
         _steps(results.races),
         _summary(results.races),
@@ -39,7 +36,7 @@ def sheets(results: Results) -> list[TextTable]:
     return [sheet for sheet in made if sheet.rows]
 
 
-def _steps(races: Sequence[Race]) -> TextTable:
+def _steps(timings: Sequence[CellTiming]) -> TextTable:
     headings = (
         "cell",
         "T×B×H",
@@ -55,29 +52,34 @@ def _steps(races: Sequence[Race]) -> TextTable:
     return TextTable(
         "Training steps",
         headings,
-        tuple(_step_row(race, step) for race in races for step in race.steps),
+        tuple(_step_row(timing, step) for timing in timings for step in timing.steps),
         tuple(range(3, 9)),
-        "ratio: how many times longer than zoo, by the least times and by the medians. of peak: products of "
-        "the step per second, in parts of what the processor can multiply and add. first s: to get ready and "
-        "run the first step.",
+        "ratio: time relative to zoo, by minimum times and by medians. of peak: matrix product FLOP/s as a "
+        "fraction of the peak. first s: seconds to prepare and run the first step.",
     )
 
 
-def _step_row(race: Race, step: Step) -> tuple[str, ...]:
+def _step_row(timing: CellTiming, step: StepTiming) -> tuple[str, ...]:
     place = (step.cell, step.shape.replace("x", "×"), step.contender)
     if step.least_s is None or step.median_s is None:
         return (*place, *("–",) * 6, step.note)
-    compared = ("", "") if step is race.ours else tuple(f"{ratio:.2f}" for ratio in ratios(race.ours, step))
+    compared = (
+        ("", "")
+        if step is timing.zoo_step
+        else tuple(f"{ratio:.2f}" for ratio in ratios(timing.zoo_step, step))
+    )
     parts = "" if step.efficiency is None else f"{step.efficiency:.2f}"
     first = "" if step.first_s is None else _digits(step.first_s)
     times = (_digits(step.least_s * 1e3), _digits(step.median_s * 1e3))
     return (*place, *times, *compared, parts, first, step.note)
 
 
-def _summary(races: Sequence[Race]) -> TextTable:
-    cells = tuple(dict.fromkeys(race.cell for race in races))
+def _summary(timings: Sequence[CellTiming]) -> TextTable:
+    cells = tuple(dict.fromkeys(timing.cell for timing in timings))
     rows = [
-        row for cell in cells for row in _summary_rows(cell, [race for race in races if race.cell == cell])
+        row
+        for cell in cells
+        for row in _summary_rows(cell, [timing for timing in timings if timing.cell == cell])
     ]
     return TextTable(
         "All shapes together",
@@ -88,30 +90,30 @@ def _summary(races: Sequence[Race]) -> TextTable:
     )
 
 
-def _summary_rows(cell: str, races: Sequence[Race]) -> Iterator[tuple[str, ...]]:
-    peers = tuple(dict.fromkeys(step.contender for race in races for step in race.timed_peers))
+def _summary_rows(cell: str, timings: Sequence[CellTiming]) -> Iterator[tuple[str, ...]]:
+    peers = tuple(dict.fromkeys(step.contender for timing in timings for step in timing.timed_peers))
     choices = {peer: _only(peer) for peer in peers}
-    if len(set(peers) - {FRAMED}) > 1:
+    if len(set(peers) - {ZOO_TORCH}) > 1:
         choices[FASTEST] = _rivals
     for name, choose in choices.items():
-        found = [best for race in races if (best := _smallest(race, choose(race)))]
-        least, median = zip(*found, strict=True)
+        minima = [best for timing in timings if (best := _smallest(timing, choose(timing)))]
+        least, median = zip(*minima, strict=True)
         numbers = (_mean(least), min(least), _mean(median), min(median))
-        yield (cell, name, str(len(found)), *(f"{number:.2f}" for number in numbers))
+        yield (cell, name, str(len(minima)), *(f"{number:.2f}" for number in numbers))
 
 
-def _rivals(race: Race) -> tuple[Step, ...]:
-    return tuple(step for step in race.timed_peers if step.contender != FRAMED)
+def _rivals(timing: CellTiming) -> tuple[StepTiming, ...]:
+    return tuple(step for step in timing.timed_peers if step.contender != ZOO_TORCH)
 
 
-def _only(peer: str) -> Callable[[Race], tuple[Step, ...]]:
-    return lambda race: tuple(step for step in race.timed_peers if step.contender == peer)
+def _only(peer: str) -> Callable[[CellTiming], tuple[StepTiming, ...]]:
+    return lambda timing: tuple(step for step in timing.timed_peers if step.contender == peer)
 
 
-def _smallest(race: Race, steps: Iterable[Step]) -> tuple[float, float] | None:
-    """The smallest ratios of some steps to zoo's, by least times and by medians."""
-    found = [ratios(race.ours, step) for step in steps]
-    return (min(least for least, _ in found), min(median for _, median in found)) if found else None
+def _smallest(timing: CellTiming, steps: Iterable[StepTiming]) -> tuple[float, float] | None:
+    """The smallest ratios of steps to zoo's, by minimum times and by medians."""
+    values = [ratios(timing.zoo_step, step) for step in steps]
+    return (min(least for least, _ in values), min(median for _, median in values)) if values else None
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -143,7 +145,7 @@ def _sampling(results: Results) -> TextTable:
     )
 
 
-def _growth(growth: Iterable[Growth], letter: str) -> TextTable:
+def _growth(growth: Iterable[Scaling], letter: str) -> TextTable:
     rows = [each for each in growth if each.letter == letter]
     first = {cell: each.least_ns for each in reversed(rows) for cell in [each.cell]}
     return TextTable(
@@ -164,14 +166,14 @@ def _growth(growth: Iterable[Growth], letter: str) -> TextTable:
 
 
 def _digits(value: float) -> str:
-    """Three digits of what was measured."""
+    """Three significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
 
 
 def surroundings(results: Results) -> list[str]:
-    """On what it was made, in sentences."""
+    """Machine, settings and versions, in sentences."""
     machine, settings = results.machine, results.settings
-    peaks = [race.peak_gflops for race in results.races]
+    peaks = [timing.peak_gflops for timing in results.races]
     lines = [
         f"{results.date}: {machine['processor']}, {machine['processors']} processors, {machine['system']}; "
         f"{settings['threads']} threads, {settings['dtype']}, V=65.",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import as_path, short_repr
 from zoo.base import Cell, Component, Optimizer
-from zoo.bench.machine import machine
+from zoo.bench.machine import machine_info
 from zoo.comparison.jobs import Job, Record
 from zoo.comparison.plan import Plan, PlanEntry
 from zoo.comparison.specs import TaskInfo
@@ -232,7 +232,7 @@ def make_metadata(plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds:
         "jobs": jobs,
         "wall_seconds": round(seconds, 3),
         "date": now.strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": machine(),
+        "machine": machine_info(),
         "versions": versions(),
     }
 

@@ -1,19 +1,18 @@
-"""The libraries that zoo is measured beside: each is a row here, and a module of its name, ``_`` for a dot.
+"""The libraries to compare with: each is a row here, and a module of its name, with ``_`` for a dot.
 
-Such a module is imported in a process of its own, and only when asked for. It has ``CELLS``, the names of the
-cells that its library can compute, and ``build(problem)``, which gives the ways to run one training step of
-such a cell (:class:`zoo.bench.problem.Way`), of which the quickest counts. It may have ``NOTES``, a sentence
-for a cell whose equations are others there, ``remark(problem)``, a sentence about what it measured beside the
-step, and ``sampler(problem)``.
+The module is imported in a process of its own. It has ``CELLS``, the names of the supported cells, and
+``build(problem)``, which returns variants of the training step (:class:`zoo.bench.problem.Variant`). The
+fastest counts. It may have ``NOTES``, a sentence for each cell whose equations differ there,
+``remark(problem)``, a sentence about further measurements, and ``sampler(problem)``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-OURSELVES = "zoo"
-FRAMED = "zoo.torch"
-"""zoo again, inside a PyTorch training step: measured as a peer, and no rival."""
+SELF = "zoo"
+ZOO_TORCH = "zoo.torch"
+"""zoo inside a PyTorch training step; measured like a peer, but not a competitor."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +20,8 @@ class Peer:
     """A library to compare with.
 
     Args:
-        packages: The distributions it consists of, whose versions are told; they are imported by these names.
-        advice: What to do if it is not installed.
+        packages: Its distributions, which are also import names; their versions are reported.
+        advice: How to install it.
     """
 
     packages: tuple[str, ...]
@@ -33,12 +32,12 @@ _EXTRA = "install zoo with its extra: pip install 'recurrent-zoo[peers]'."
 
 PEERS = {
     "torch": Peer(("torch",), _EXTRA),
-    FRAMED: Peer(("torch",), _EXTRA),
+    ZOO_TORCH: Peer(("torch",), _EXTRA),
     "jax": Peer(("jax", "jaxlib"), _EXTRA),
     "torchrecurrent": Peer(("torchrecurrent", "torch"), _EXTRA),
     "pytensor": Peer(
         ("pytensor", "numba"),
-        "it needs an older Numba than zoo does, so install it in an environment of its own, with "
+        "it needs an older Numba than zoo, so install it in a separate environment, with "
         "`pip install pytensor` and `pip install --no-deps recurrent-zoo`, and add --python "
         "pytensor=that/environment/bin/python.",
     ),

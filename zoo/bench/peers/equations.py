@@ -1,8 +1,8 @@
-"""The cells as plain functions of one time step, for libraries that scan any such function.
+"""Cells as plain step functions, for libraries that scan any function.
 
-They are written down a second time, independently of the cells of zoo, with the same names and gate orders.
-A function takes the sums of the input with its bias, ``a (B, ·)``, and the states ``(B, H)``, and returns the
-new states, the first of which is the output.
+They are independent of the cells of zoo, with the same names and gate orders. A function takes the input
+projection with its bias, ``a (B, ·)``, and the states ``(B, H)``, and returns the new states. The first
+state is the output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Functions:
-    """What a library calls the functions of the equations.
+    """A library's functions for the equations.
 
     Args:
         tanh: Hyperbolic tangent.
@@ -31,12 +31,12 @@ class Functions:
 
 
 @dataclass(frozen=True)
-class Equations:
-    """One cell.
+class CellEquations:
+    """The equations of one cell.
 
     Args:
-        weight: Name of the parameter that multiplies the input.
-        bias: Name of the parameter that is added to the product.
+        weight: Name of the input weight.
+        bias: Name of its bias.
         states: Number of states.
         step: ``step(functions, params, options, a, *states)``.
     """
@@ -91,11 +91,11 @@ def _lem(f: Functions, p: Values, options: Values, a: Array, y: Array, z: Array)
 
 
 EQUATIONS = {
-    "vanilla": Equations("Wxh", "bh", 1, _vanilla),
-    "lstm": Equations("Wx", "b", 2, _lstm),
-    "gru": Equations("Wx", "b", 1, _gru),
-    "gru_reset_before": Equations("Wx", "b", 1, _gru_reset_before),
-    "mgu": Equations("Wx", "b", 1, _mgu),
-    "peephole_lstm": Equations("Wx", "b", 2, _peephole),
-    "lem": Equations("Wx", "b", 2, _lem),
+    "vanilla": CellEquations("Wxh", "bh", 1, _vanilla),
+    "lstm": CellEquations("Wx", "b", 2, _lstm),
+    "gru": CellEquations("Wx", "b", 1, _gru),
+    "gru_reset_before": CellEquations("Wx", "b", 1, _gru_reset_before),
+    "mgu": CellEquations("Wx", "b", 1, _mgu),
+    "peephole_lstm": CellEquations("Wx", "b", 2, _peephole),
+    "lem": CellEquations("Wx", "b", 2, _lem),
 }

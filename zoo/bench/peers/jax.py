@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zoo.bench.peers.equations import EQUATIONS, Functions
-from zoo.bench.problem import Problem, Way, norm
+from zoo.bench.problem import Problem, Variant, norm
 
 jax: Any = importlib.import_module("jax")
 jnp: Any = importlib.import_module("jax.numpy")
@@ -17,24 +17,24 @@ CELLS = tuple(EQUATIONS)
 _FUNCTIONS = Functions(jnp.tanh, jax.nn.sigmoid, lambda a, parts: jnp.split(a, parts, axis=1))
 
 
-def build(problem: Problem) -> list[Way]:
-    """The step with rows picked from the input matrix, and with one-hot products."""
+def build(problem: Problem) -> list[Variant]:
+    """The step with rows gathered from the input matrix, and with one-hot products."""
     jax.config.update("jax_enable_x64", problem.dtype == "float64")
-    return [_way(problem, "rows", _pick), _way(problem, "one-hot", _multiply)]
+    return [_variant(problem, "rows", _gather), _variant(problem, "one-hot", _one_hot_product)]
 
 
-def _pick(tokens: Array, weight: Array) -> Array:
+def _gather(tokens: Array, weight: Array) -> Array:
     return weight[tokens]
 
 
-def _multiply(tokens: Array, weight: Array) -> Array:
+def _one_hot_product(tokens: Array, weight: Array) -> Array:
     return jax.nn.one_hot(tokens, weight.shape[0], dtype=weight.dtype) @ weight
 
 
-def _way(problem: Problem, name: str, look_up: Callable[[Array, Array], Array]) -> Way:
+def _variant(problem: Problem, name: str, project: Callable[[Array, Array], Array]) -> Variant:
     params = {key: jnp.asarray(value) for key, value in problem.params.items()}
     inputs, targets = jnp.asarray(problem.inputs), jnp.asarray(problem.targets)
-    step = jax.jit(jax.value_and_grad(lambda *given: _loss(problem, look_up, *given)))
+    step = jax.jit(jax.value_and_grad(lambda *arguments: _loss(problem, project, *arguments)))
 
     def run() -> Any:
         return jax.block_until_ready(step(params, inputs, targets))
@@ -43,14 +43,14 @@ def _way(problem: Problem, name: str, look_up: Callable[[Array, Array], Array]) 
         loss, gradient = run()
         return float(loss), norm(gradient[EQUATIONS[problem.cell].weight])
 
-    return Way(name, run, check)
+    return Variant(name, run, check)
 
 
 def _loss(
-    problem: Problem, look_up: Callable[[Array, Array], Array], params: Any, inputs: Array, targets: Array
+    problem: Problem, project: Callable[[Array, Array], Array], params: Any, inputs: Array, targets: Array
 ) -> Array:
     equations = EQUATIONS[problem.cell]
-    a = look_up(inputs, params[equations.weight]) + params[equations.bias]
+    a = project(inputs, params[equations.weight]) + params[equations.bias]
 
     def step(states: Any, a: Array) -> Any:
         states = equations.step(_FUNCTIONS, params, problem.options, a, *states)
@@ -59,5 +59,5 @@ def _loss(
     first = (jnp.zeros((inputs.shape[1], problem.hidden), a.dtype),) * equations.states
     _, y = jax.lax.scan(step, first, a)
     scores = jax.nn.log_softmax(y @ params["Why"] + params["by"])
-    picked = jax.nn.one_hot(targets, problem.symbols, dtype=a.dtype)  # quicker than picking by index
+    picked = jax.nn.one_hot(targets, problem.symbols, dtype=a.dtype)  # faster than indexing
     return -jnp.sum(scores * picked) / targets.size

@@ -1,4 +1,4 @@
-"""PyTensor, the heir of Theano: a symbolic scan over the equations, compiled by its default linker."""
+"""PyTensor, the successor of Theano: a symbolic scan over the equations, compiled by its default linker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo.bench.peers.equations import EQUATIONS, Functions
-from zoo.bench.problem import Problem, Way, norm
+from zoo.bench.problem import Problem, Variant, norm
 
 pytensor: Any = importlib.import_module("pytensor")
 pt: Any = importlib.import_module("pytensor.tensor")
@@ -26,35 +26,35 @@ def _split(a: Array, parts: int) -> list[Array]:
 _FUNCTIONS = Functions(pt.tanh, pt.sigmoid, _split)
 
 
-def build(problem: Problem) -> list[Way]:
-    """The step with rows picked from the input matrix."""
+def build(problem: Problem) -> list[Variant]:
+    """The step with rows gathered from the input matrix."""
     names = tuple(problem.params)
     ranks = tuple(value.ndim for value in problem.params.values())
-    step = _compiled(problem.cell, problem.dtype, tuple(problem.options.items()), names, ranks)
+    step = _compile_step(problem.cell, problem.dtype, tuple(problem.options.items()), names, ranks)
     states = EQUATIONS[problem.cell].states
     first = [np.zeros((problem.inputs.shape[1], problem.hidden), problem.dtype)] * states
     tokens = [problem.inputs.astype(np.int64), problem.targets.astype(np.int64)]
-    given = [*tokens, *first, *problem.params.values()]
+    arguments = [*tokens, *first, *problem.params.values()]
 
     def run() -> Any:
-        return step(*given)
+        return step(*arguments)
 
     def check() -> tuple[float, float]:
         loss, *gradients = run()
         return float(loss), norm(gradients[names.index(EQUATIONS[problem.cell].weight)])
 
-    return [Way("rows", run, check)]
+    return [Variant("rows", run, check)]
 
 
-@functools.cache  # it compiles for a minute, for all shapes
-def _compiled(
+@functools.cache  # compilation takes a minute, for all shapes
+def _compile_step(
     cell: str,
     dtype: str,
     options: tuple[tuple[str, Any], ...],
     names: tuple[str, ...],
     ranks: tuple[int, ...],
 ) -> Any:
-    """Tokens, targets, first states and parameters to the loss and the parameters' gradients."""
+    """Compile a function of tokens, targets, initial states and parameters to the loss and gradients."""
     pytensor.config.floatX = dtype
     equations = EQUATIONS[cell]
     tokens, targets = pt.lmatrix("tokens"), pt.lmatrix("targets")
@@ -64,13 +64,13 @@ def _compiled(
     }
     first = [pt.matrix(dtype=dtype) for _ in range(equations.states)]
     rows = params[equations.weight][tokens.flatten()] + params[equations.bias]
-    found = pytensor.scan(
+    outputs = pytensor.scan(
         lambda a, *states: list(equations.step(_FUNCTIONS, params, dict(options), a, *states)),
         sequences=[rows.reshape((*tokens.shape, -1))],
         outputs_info=first,
         return_updates=False,
     )
-    y = found[0] if isinstance(found, list) else found
+    y = outputs[0] if isinstance(outputs, list) else outputs
     logits = y.reshape((-1, y.shape[2])) @ params["Why"] + params["by"]
     scores = pt.special.log_softmax(logits, axis=1)
     loss = -scores[pt.arange(scores.shape[0]), targets.flatten()].mean()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.bench.problem import Problem, Way, norm
+from zoo.bench.problem import Problem, Variant, norm
 
 torch: Any = importlib.import_module("torch")
 Tensor = Any
@@ -16,35 +16,35 @@ Tensor = Any
 CELLS = ("vanilla", "lstm", "gru", "lstm_projected")
 
 
-def build(problem: Problem) -> list[Way]:
+def build(problem: Problem) -> list[Variant]:
     """The step with rows of the identity as inputs, and with ``one_hot``."""
     layer = _layer(problem)
 
-    def way(name: str, rows: Callable[[Tensor], Tensor]) -> Way:
+    def variant(name: str, rows: Callable[[Tensor], Tensor]) -> Variant:
         return training_step(
             problem, name, lambda tokens: layer(rows(tokens))[0], layer, [layer.weight_ih_l0]
         )
 
     identity = torch.eye(problem.symbols, dtype=_dtype(problem))
     return [
-        way("identity", lambda tokens: torch.nn.functional.embedding(tokens, identity)),
-        way(
+        variant("identity", lambda tokens: torch.nn.functional.embedding(tokens, identity)),
+        variant(
             "one-hot", lambda tokens: torch.nn.functional.one_hot(tokens, problem.symbols).to(_dtype(problem))
         ),
     ]
 
 
 def training_step(
-    problem: Problem, name: str, recur: Callable[[Tensor], Tensor], layer: Any, inner: list[Tensor]
-) -> Way:
-    """The whole step around a layer.
+    problem: Problem, name: str, recur: Callable[[Tensor], Tensor], layer: Any, input_weights: list[Tensor]
+) -> Variant:
+    """The training step around a layer.
 
     Args:
-        problem: What to compute.
-        name: Of the way.
-        recur: Tokens ``(T, B)`` to outputs ``(T, B, H)``.
-        layer: The module that holds the parameters.
-        inner: Those of them that multiply the input.
+        problem: The problem.
+        name: Name of the variant.
+        recur: Function of tokens ``(T, B)`` to outputs ``(T, B, H)``.
+        layer: The module with the parameters.
+        input_weights: Its input weights.
     """
     torch.set_num_threads(problem.threads)
     readout = _readout(problem)
@@ -61,13 +61,13 @@ def training_step(
 
     def check() -> tuple[float, float]:
         loss = float(run().detach())
-        return loss, norm(*(param.grad.numpy() for param in inner))
+        return loss, norm(*(param.grad.numpy() for param in input_weights))
 
-    return Way(name, run, check)
+    return Variant(name, run, check)
 
 
 def sampler(problem: Problem) -> Callable[[int], None]:
-    """Draws symbols one after the other, each the next input."""
+    """A function that samples symbols, each the next input."""
     torch.set_num_threads(problem.threads)
     layer, readout = _layer(problem), _readout(problem)
     identity = torch.eye(problem.symbols, dtype=_dtype(problem))
@@ -83,12 +83,12 @@ def sampler(problem: Problem) -> Callable[[int], None]:
 
 
 def tensor(values: Any) -> Tensor:
-    """A tensor that owns its numbers, ready for a module."""
+    """A tensor with a copy of the values."""
     return torch.tensor(np.ascontiguousarray(values))
 
 
 def fill(module: Any, **values: Any) -> None:
-    """Give a module its parameters, all of them, in its own shapes."""
+    """Set all parameters of a module, reshaped to its shapes."""
     missing = {name for name, _ in module.named_parameters()} - set(values)
     assert not missing, missing
     with torch.no_grad():
@@ -99,21 +99,21 @@ def fill(module: Any, **values: Any) -> None:
 
 def _layer(problem: Problem) -> Any:
     kinds = {"vanilla": torch.nn.RNN, "gru": torch.nn.GRU}
-    more = {"proj_size": problem.params["Wp"].shape[1]} if problem.cell == "lstm_projected" else {}
+    projection = {"proj_size": problem.params["Wp"].shape[1]} if problem.cell == "lstm_projected" else {}
     kind = kinds.get(problem.cell, torch.nn.LSTM)
-    layer = kind(problem.symbols, problem.hidden, dtype=_dtype(problem), **more)
+    layer = kind(problem.symbols, problem.hidden, dtype=_dtype(problem), **projection)
     fill(layer, **_weights(problem))
     return layer
 
 
 def _weights(problem: Problem) -> dict[str, Any]:
-    """The parameters by PyTorch's names; of its two biases one is enough."""
+    """The parameters by PyTorch's names; the second bias is zero."""
     p = problem.params
     if problem.cell == "vanilla":
         return _named(p["Wxh"], p["Whh"], p["bh"], np.zeros_like(p["bh"]))
     if problem.cell == "gru":
-        inside = np.concatenate([np.zeros_like(p["b"][: -p["bn"].size]), p["bn"]])
-        return _named(p["Wx"], p["Wh"], p["b"], inside)
+        hidden_bias = np.concatenate([np.zeros_like(p["b"][: -p["bn"].size]), p["bn"]])
+        return _named(p["Wx"], p["Wh"], p["b"], hidden_bias)
     forget = np.zeros_like(p["b"]).reshape(4, -1)
     forget[1] = problem.options["forget_bias"]
     projection = {"weight_hr_l0": p["Wp"].T} if "Wp" in p else {}

@@ -64,25 +64,25 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Measure training steps beside those of other libraries.
 
-    They are measured in parts of what the machine can do at most, too. A step is everything but the
+    They are measured in sections of what the machine can do at most, too. A step is everything but the
     optimizer: inputs by tokens, recurrence, readout, softmax cross-entropy and all gradients. Each peer gets
     zoo's weights and must find the same loss before it is timed; zoo and peers then run in turn, with the
     same number of threads. Let nothing else run meanwhile.
     """
-    from zoo.bench.baseline import check_alike, read
-    from zoo.bench.bench import Parts, measure
+    from zoo.bench.baseline import check_comparable, read_baseline
+    from zoo.bench.bench import Sections, measure
     from zoo.tables import parse_marker
 
-    parts = Parts(not given.pop("no_compile"), given.pop("sampling"), given.pop("growth"))
+    sections = Sections(not given.pop("no_compile"), given.pop("sampling"), given.pop("growth"))
     files = {name: given.pop(name) for name in ("json_file", "chart")}
     files["marker"] = parse_marker(markdown, "bench") if (markdown := given.pop("markdown")) else None
     baseline_file = given.pop("older")
-    baseline = read(baseline_file) if baseline_file else None
+    baseline = read_baseline(baseline_file) if baseline_file else None
     settings = _settings(**given)
     if baseline:
-        check_alike(baseline, settings)
+        check_comparable(baseline, settings)
     _check_files(**files)
-    results = measure(settings, parts, echo_err)
+    results = measure(settings, sections, echo_err)
     _show(results)
     _write(results, **files)
     if baseline and not _check_regressions(baseline, results):
@@ -115,11 +115,11 @@ def _settings(
     from zoo.bench import settings as s
     from zoo.bench.peer_process import installed_peers
 
-    pythons = s.pythons(python)
-    selected = dict.fromkeys((*installed_peers(), *pythons)) if peers is None else s.names(peers)
+    pythons = s.parse_pythons(python)
+    selected = dict.fromkeys((*installed_peers(), *pythons)) if peers is None else s.parse_names(peers)
     settings = s.Settings(
-        s.names(cells),
-        s.shapes(s.SHAPES if shapes is None else shapes),
+        s.parse_names(cells),
+        s.parse_shapes(s.SHAPES if shapes is None else shapes),
         () if peers == "none" else tuple(selected),
         s.processors() if threads is None else threads,
         dtype,
@@ -142,25 +142,25 @@ def _check_cells(settings: Settings) -> None:
 
 
 def _show(results: Results) -> None:
-    from zoo.bench.tables import sheets, surroundings
+    from zoo.bench.tables import result_tables, surroundings
 
     for line in surroundings(results):
         echo(line)
-    show_tables(sheets(results), sentences=("note",))
+    show_tables(result_tables(results), sentences=("note",))
 
 
 def _write(
     results: Results, json_file: Path | None, chart: Path | None, marker: DocumentMarker | None
 ) -> None:
-    from zoo.bench.chart import draw
-    from zoo.bench.tables import put
+    from zoo.bench.chart import draw_charts
+    from zoo.bench.tables import write_tables
     from zoo.storage.atomic import write_bytes
 
     if json_file:
         write_bytes(json_file, (json.dumps({"format": 1, **asdict(results)}, indent=1) + "\n").encode())
     if marker:
-        put(marker, results)
-    for file in draw(chart, results) if chart else ():
+        write_tables(marker, results)
+    for file in draw_charts(chart, results) if chart else ():
         echo_err(f"drawn: {file}")
 
 
@@ -169,7 +169,7 @@ def _check_regressions(baseline: Any, results: Results) -> bool:
     from zoo.bench.baseline import compare
 
     changes = compare(baseline, results)
-    fallen = [change for change in changes if change.fell]
+    fallen = [change for change in changes if change.regressed]
     summary = f"{len(fallen)} of {len(changes)} ratios to peers fell by more than 15 %"
     echo(f"\n{bold(f'Compared with {baseline.path}:')} {summary}{':' if fallen else '.'}")
     for change in fallen:

@@ -84,14 +84,15 @@ def _with_speed(rows: list[CellInfo]) -> list[CellInfo]:
 
 def _speed(name: str) -> CellInfo:
     """Measure ns per token of a cell; None, with a warning, if it cannot run in this size."""
-    from zoo.bench.timing import ROWS, STEPS, ns_per_token
+    from zoo.bench.timing import STEPS, ns_per_token
+    from zoo.layers.sharding import ROWS_PER_TILE
 
     try:
         nanoseconds = round(ns_per_token(get_cell(name), INPUT_SIZE, HIDDEN_SIZE, _SECONDS), 1)
     except (DefinitionError, UsageError) as error:
         echo_err(f"Warning: {name} is not measured: {error}")
         nanoseconds = None
-    sizes = {"steps": STEPS, "batch": ROWS, "input_size": INPUT_SIZE, "hidden_size": HIDDEN_SIZE}
+    sizes = {"steps": STEPS, "batch": ROWS_PER_TILE, "input_size": INPUT_SIZE, "hidden_size": HIDDEN_SIZE}
     return {**sizes, "dtype": "float32", "ns_per_token": nanoseconds}
 
 

@@ -1,4 +1,4 @@
-"""The contender zoo; it also sets the problems, since everybody computes with its parameters."""
+"""zoo itself as a benchmark library; it also makes the problems, whose parameters every library uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo.base import Cell
-from zoo.bench.problem import Array, Problem, Way, norm
+from zoo.bench.problem import Array, Problem, Variant, norm
 from zoo.bench.settings import SYMBOLS, Shape
 from zoo.model import LanguageModel
 from zoo.registry import resolve_cell
@@ -17,24 +17,24 @@ from zoo.registry import resolve_cell
 VOCABULARY = tuple(map(str, range(SYMBOLS)))
 
 
-def pose(cell: str, shape: Shape, dtype: str, threads: int) -> Problem:
-    """A problem: random tokens, and the parameters with which a new model of the cell starts.
+def make_problem(cell: str, shape: Shape, dtype: str, threads: int) -> Problem:
+    """A problem: random tokens, and the initial parameters of a new model of the cell.
 
-    Those that start at zero are random too, so that a peer that left out a bias does not pass for equal.
+    Parameters initialised to zero are random too, so that a peer without a bias is detected.
 
     Args:
         cell: Name of a cell, or ``FILE.py:Class``.
         shape: Sizes of the step.
-        dtype: Of the parameters.
-        threads: Threads to use.
+        dtype: Dtype of the parameters.
+        threads: Number of threads.
 
     Raises:
-        ZooError: if there is no such cell, or it does not come in this size.
+        ZooError: if the cell is unknown, or does not support this size.
     """
     model = _model(cell, shape.hidden, dtype, threads)
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, SYMBOLS, (2, shape.steps, shape.batch)).astype(np.int32)
-    params = {name.removeprefix("l0."): _stirred(value, rng) for name, value in model.params.items()}
+    params = {name.removeprefix("l0."): _perturbed(value, rng) for name, value in model.params.items()}
     return Problem(
         cell,
         dict(model.cell.options),
@@ -47,48 +47,48 @@ def pose(cell: str, shape: Shape, dtype: str, threads: int) -> Problem:
     )
 
 
-def build(problem: Problem) -> list[Way]:
+def build(problem: Problem) -> list[Variant]:
     """``LanguageModel.loss_and_grad``."""
-    model = _filled(problem)
-    first = [f"l0.{name}" for name in input_weights(model.cell)]
+    model = _loaded_model(problem)
+    weights = [f"l0.{name}" for name in input_weights(model.cell)]
 
     def run() -> float:
         return model.loss_and_grad(problem.inputs, problem.targets)[0]
 
     def check() -> tuple[float, float]:
         loss = run()
-        return loss, norm(*(model.grads[name] for name in first))
+        return loss, norm(*(model.grads[name] for name in weights))
 
-    return [Way("loss_and_grad", run, check)]
+    return [Variant("loss_and_grad", run, check)]
 
 
 def sampler(problem: Problem) -> Callable[[int], object]:
     """``LanguageModel.sample``, one stream."""
-    model = _filled(problem)
+    model = _loaded_model(problem)
     return lambda length: model.sample(length=length)
 
 
 def flops(problem: Problem) -> tuple[int, str]:
-    """Floating point operations in the products of a step, and what they were counted on.
+    """Floating-point operations in the matrix products of a step, and their source.
 
-    Three times those of the forward pass, since each product has two others that pass gradients back; what
-    kernels compute again, or compute beside products, is not counted, and rows picked by tokens are free.
+    Three times the operations of the forward pass, since each product has two in the backward pass.
+    Recomputed products and other operations are not counted, and gathers of rows by tokens are free.
 
     Returns:
         The operations, and ``"plan"``, the compiler's plan of the forward pass, or ``"shapes"``, the
-        parameters of a cell that brings its own kernels.
+        parameter shapes of a cell with its own kernels.
     """
     cell, hidden = resolve_cell(problem.cell), problem.hidden
     readout = 2 * problem.params["Why"].size
     if cell.is_derived():
-        forward, source = _planned(cell, hidden), "plan"
+        forward, source = _planned_flops(cell, hidden), "plan"
     else:
         weights = [v for k, v in problem.params.items() if k not in (*input_weights(cell), "Why")]
         forward, source = 2 * sum(value.size for value in weights if value.ndim > 1), "shapes"
     return 3 * problem.inputs.size * (forward + readout), source
 
 
-def _planned(cell: Cell, hidden: int) -> int:
+def _planned_flops(cell: Cell, hidden: int) -> int:
     from zoo.compiler.compile import plan_kernels
     from zoo.compiler.plan_values import cost_of
 
@@ -98,15 +98,15 @@ def _planned(cell: Cell, hidden: int) -> int:
 
 
 def input_weights(cell: Cell) -> list[str]:
-    """The parameters that multiply the input: those with rows for its numbers."""
+    """The input weights: parameters with a row per input feature."""
     return [name for name, param in cell.params.items() if param.shape[0].text == "I"]
 
 
-def _stirred(value: Array, rng: np.random.Generator) -> Array:
-    stirred = value.copy()
+def _perturbed(value: Array, rng: np.random.Generator) -> Array:
+    perturbed = value.copy()
     if not value.any():
-        stirred[...] = rng.uniform(-0.3, 0.3, value.shape)
-    return stirred
+        perturbed[...] = rng.uniform(-0.3, 0.3, value.shape)
+    return perturbed
 
 
 @functools.lru_cache(1)
@@ -114,7 +114,7 @@ def _model(cell: str, hidden: int, dtype: str, threads: int) -> LanguageModel:
     return LanguageModel(VOCABULARY, cell, hidden, dtype=dtype, threads=threads)
 
 
-def _filled(problem: Problem) -> LanguageModel:
+def _loaded_model(problem: Problem) -> LanguageModel:
     """The model with the parameters of a problem."""
     model = _model(problem.cell, problem.hidden, problem.dtype, problem.threads)
     values: Mapping[str, Any] = problem.params
