@@ -348,7 +348,7 @@ class _PlanReader:
     def _product_text(self, node: Node) -> tuple[str, str]:
         if node.op in MATRIX_FUNCTIONS:
             return "=", self.wording.equation(node)
-        a, *others = (self.wording.operand(operand, binding=5) for operand in node.inputs)
+        a, *others = (self.wording.operand(operand, precedence=5) for operand in node.inputs)
         if node.op in SUMS:
             return "+=", f"outer({a}, {others[0]})" if others else a
         text = f"{a} @ {others[0]}"

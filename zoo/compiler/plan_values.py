@@ -1,7 +1,4 @@
-"""What a plan computes, in order, and which of it is worth an equation of its own.
-
-What one step of one row costs, counted on a plan.
-"""
+"""Values and costs of a schedule: which values it computes, which are explained, and what one step costs."""
 
 from __future__ import annotations
 
@@ -17,13 +14,13 @@ from zoo.compiler.schedule.fusion import FusedLoop
 from zoo.compiler.schedule.phases import MatmulItem, RowLoops, is_matmul_item, storage_bases
 from zoo.compiler.schedule.sections import PassSchedule
 
-# Concatenations within each other that one equation tells.
+# Nesting of concatenations in one equation.
 _MAX_DEPTH = 3
 
 
-def computed_values(plan: PassSchedule) -> Iterator[Node]:
-    """Every value that a pass computes, in order."""
-    for section in plan.sections.values():
+def computed_values(schedule: PassSchedule) -> Iterator[Node]:
+    """The values that a pass computes, in order."""
+    for section in schedule.sections.values():
         for item in section.items:
             if isinstance(item, RowLoops):
                 for loop in item.loops:
@@ -33,39 +30,39 @@ def computed_values(plan: PassSchedule) -> Iterator[Node]:
 
 
 def concatenations(loop: FusedLoop) -> list[Node]:
-    """The concatenations that parts of a loop's values are stored for."""
+    """The concatenations whose parts a loop stores."""
     return list(dict.fromkeys(view.base for _, view in loop.stores if view.base.op == "concat"))
 
 
 def recomputed_values(derivation: StepGradient, backward: PassSchedule) -> set[Node]:
-    """Values of the step forward that the step back computes again."""
+    """Values of the forward pass that the backward pass recomputes."""
     return set(computed_values(backward)) & set(ancestors(derivation.forward_outputs))
 
 
-def values_read_outside(plan: PassSchedule, inner: Container[Node]) -> set[Node]:
-    """Those of some values that others read."""
+def values_read_outside(schedule: PassSchedule, inner: Container[Node]) -> set[Node]:
+    """The values among ``inner`` that other values read."""
     return {
         base
-        for node in computed_values(plan)
+        for node in computed_values(schedule)
         if node not in inner
         for base in storage_bases(node)
         if base in inner
     }
 
 
-def explained_values(plan: PassSchedule) -> set[Node]:
-    """Values that are told in equations of their own; a concatenation is told by its parts, or if deep."""
-    nodes = list(dict.fromkeys(computed_values(plan)))
+def explained_values(schedule: PassSchedule) -> set[Node]:
+    """The values with an equation of their own; a concatenation only if it is deeply nested."""
+    nodes = list(dict.fromkeys(computed_values(schedule)))
     uses = Counter(base for node in nodes for base in storage_bases(node))
-    several = {node for node, number in uses.items() if number > 1}
+    several = {node for node, count in uses.items() if count > 1}
     parts = {base for node in nodes if node.op == "concat" for base in storage_bases(node)}
     sums = {node for node in nodes if is_matmul_item(node) or node.op in (*REDUCTIONS, *SUMS, *SCANS)}
     plain = {node for node in nodes if node.op != "concat"}
-    return plain & (sums | several | parts | plan.storage.keys()) | _deep_concatenations(nodes, several)
+    return plain & (sums | several | parts | schedule.storage.keys()) | _deep_concatenations(nodes, several)
 
 
 def _deep_concatenations(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:
-    """Concatenations of concatenations that are read twice or nested deep, too long to inline."""
+    """Nested concatenations that are read twice or are too deep to inline."""
     deep: set[Node] = set()
     depth: dict[Node, int] = {}
     for node in nodes:
@@ -82,14 +79,13 @@ ZERO_COST = as_dim(0)
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step of one row costs; sizes are polynomials in I and H.
+    """The cost of one step of one row, as polynomials in I and H.
 
     Args:
-        products: Floating point operations in products, two for each multiplication with its addition, where
-            x is numbers.
-        by_tokens: The same where x is tokens: rows of a matrix are picked, not multiplied.
+        products: Floating point operations in matrix products, two for each multiply-add, for a dense x.
+        by_tokens: The same for tokens, which select rows of a matrix.
         arithmetic: Element-wise operations and additions.
-        functions: Values of tanh, exp and what else costs as much.
+        functions: Evaluations of tanh, exp and other expensive functions.
     """
 
     products: Dim
@@ -98,18 +94,18 @@ class Cost:
     functions: Dim
 
 
-def cost_of(plan: PassSchedule, dx: Node | None = None) -> Cost:
-    """The cost of the sections that run for every step.
+def cost_of(schedule: PassSchedule, dx: Node | None = None) -> Cost:
+    """Count the sections that run for every step.
 
     Args:
-        plan: The pass.
-        dx: The gradient of x, which tokens do not have.
+        schedule: The pass.
+        dx: The gradient of x, which tokens do not need.
     """
     counts = _CostCounter()
-    for when in ("sequence", "step", "after"):
-        for item in plan.sections[when].items:
+    for section in ("sequence", "step", "after"):
+        for item in schedule.sections[section].items:
             if isinstance(item, MatmulItem):
-                is_dx = when == "after" and plan.shares.get(item.node, item.node) is dx
+                is_dx = section == "after" and schedule.shares.get(item.node, item.node) is dx
                 counts.add_product(item.node, is_dx)
             else:
                 counts.add_loops(item.loops)
@@ -138,11 +134,11 @@ class _CostCounter:
             for node in loop.body:
                 self._add(node, product(loop.shape))
 
-    def _add(self, node: Node, numbers: Dim) -> None:
+    def _add(self, node: Node, elements: Dim) -> None:
         operation = node.graph.operations.get(node.op)
         if node.op == "copy":
             return
         if operation is not None and operation.expensive:
-            self.functions += numbers
+            self.functions += elements
         elif operation is not None or node.op in (*REDUCTIONS, *SUMS, *SCANS):
-            self.arithmetic += numbers
+            self.arithmetic += elements

@@ -1,4 +1,4 @@
-"""Equations as a reader writes them: values by name, operations by sign, and as few brackets as will do."""
+"""Printing of equations with names, operators and few parentheses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from zoo.compiler.ir.structural_ops import ONE, VIEWS
 from zoo.compiler.ir.views import ZERO, view_of
 from zoo.compiler.passes.insert_copies import LEAF_OPS
 
-# Operations that are written with a sign, and how tightly it binds; the others are written as calls.
-_SIGNS = {
+# Operations with an operator, and its precedence; the others are written as calls.
+_OPERATORS = {
     "logical_or": ("or", 0),
     "logical_and": ("and", 1),
     "less": ("<", 2),
@@ -32,7 +32,7 @@ _ASSOCIATIVE = {"add": ("add", "subtract"), "multiply": ("multiply",)}
 
 
 def format_dim(dim: Dim) -> str:
-    """A size as one writes it: ``4H``, ``8·H·I + 3H``."""
+    """A size as text: ``4H``, ``8·H·I + 3H``."""
     text = str(dim).replace(" * ", "·").replace(" // ", "/")
     return re.sub(r"\b(\d+)·([A-Z])(?!·)", r"\1\2", text)
 
@@ -43,64 +43,64 @@ def format_shape(shape: Shape) -> str:
 
 
 class EquationPrinter:
-    """Writes values in terms of those that have a name; who derives from it says which have one."""
+    """Writes values in terms of named values; subclasses choose which have a name."""
 
     def has_name(self, node: Node) -> bool:
-        """Whether a value is told in an equation of its own."""
+        """Whether a value has an equation of its own."""
         raise NotImplementedError
 
     def has_own_text(self, node: Node) -> bool:
-        """Whether a view is written by other means than the value that it is a view of."""
+        """Whether a view is not written as an index into its base."""
         return self.has_name(node)
 
     def give_name(self, node: Node) -> str:
-        """The name of a value, which gets one if it has none."""
+        """The name of a value; assigned if it has none."""
         raise NotImplementedError
 
     def equation(self, node: Node) -> str:
-        """What a value is, in terms of what has a name."""
-        return self._written(node)[0]
+        """The equation of a value in terms of named values."""
+        return self._format(node)[0]
 
-    def operand(self, node: Node, binding: int = 0) -> str:
-        """A value within an equation."""
+    def operand(self, node: Node, precedence: int = 0) -> str:
+        """A value as an operand of an operator with a precedence."""
         if node.value is not None:
             return _format_number(node.value)
         if self.has_name(node):
             return self.give_name(node)
-        written, own = self._written(node)
-        return written if own >= binding else f"({written})"
+        text, own = self._format(node)
+        return text if own >= precedence else f"({text})"
 
-    def _written(self, node: Node) -> tuple[str, int]:
-        """An equation, and how tightly it binds."""
-        if node.op in _SIGNS:
+    def _format(self, node: Node) -> tuple[str, int]:
+        """An equation and its precedence."""
+        if node.op in _OPERATORS:
             return self._infix(node)
         if node.op == "negative":
             return f"-{self.operand(node.inputs[0], _NEGATIVE)}", _NEGATIVE
         return self._atom(node), _ATOM
 
     def _infix(self, node: Node) -> tuple[str, int]:
-        sign, binding = _SIGNS[node.op]
+        sign, precedence = _OPERATORS[node.op]
         a, b = node.inputs
-        left = self.operand(a, binding)
+        left = self.operand(a, precedence)
         if node.op == "add" and b.value is not None and b.value < 0:
-            return f"{left} - {_format_number(-b.value)}", binding
+            return f"{left} - {_format_number(-b.value)}", precedence
         if node.op == "add" and b.op == "negative" and not self.has_name(b):
-            return f"{left} - {self.operand(b.inputs[0], binding + 1)}", binding
-        right = self.operand(b, binding + (b.op not in _ASSOCIATIVE.get(node.op, ())))
-        return f"{left} {sign} {right}", binding
+            return f"{left} - {self.operand(b.inputs[0], precedence + 1)}", precedence
+        right = self.operand(b, precedence + (b.op not in _ASSOCIATIVE.get(node.op, ())))
+        return f"{left} {sign} {right}", precedence
 
     def _atom(self, node: Node) -> str:
         if node.op in LEAF_OPS:
             return _format_leaf(node)
         if node.op in VIEWS:
             return self._view(node)
-        listed = ", ".join(map(self.operand, node.inputs))
+        operands = ", ".join(map(self.operand, node.inputs))
         if node.op == "copy":
-            return listed
+            return operands
         return (
-            f"[{listed}]"
+            f"[{operands}]"
             if node.op == "concat"
-            else f"{'abs' if node.op == 'absolute' else node.op}({listed})"
+            else f"{'abs' if node.op == 'absolute' else node.op}({operands})"
         )
 
     def _view(self, node: Node) -> str:
@@ -112,11 +112,11 @@ class EquationPrinter:
 
 
 def _format_view(node: Node) -> str:
-    """What a view adds to the text of its input."""
+    """The suffix of a view: an index or a transpose."""
     if node.op == "slice":
         axis, start, stop = node.attr
-        window = format_dim(start) if stop - start == ONE else f"{format_dim(start)}:{format_dim(stop)}"
-        return f"[{', '.join([*[':'] * axis, window])}]"
+        index = format_dim(start) if stop - start == ONE else f"{format_dim(start)}:{format_dim(stop)}"
+        return f"[{', '.join([*[':'] * axis, index])}]"
     if node.op == "stride":
         axis, *rest = node.attr
         return f"[{', '.join([*[':'] * axis, _format_stride(node.inputs[0].shape[axis], *rest)])}]"
@@ -124,7 +124,7 @@ def _format_view(node: Node) -> str:
 
 
 def _format_stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:
-    """A slice with a step: ``1::2``, ``::-1``; an end is left out where it is that of the axis."""
+    """A slice with a step: ``1::2``, ``::-1``; ends of the axis are omitted."""
     last = start + step * (length - ONE)
     if step.signs() == {-1}:
         first, is_all = whole - ONE, last == ZERO
@@ -137,13 +137,13 @@ def _format_stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:
 
 
 def is_contiguous_view(node: Node) -> bool:
-    """Whether a view has its numbers as they lie."""
+    """Whether a view is contiguous and in the order of its base."""
     view = view_of(node)
     return view is not None and view.is_window
 
 
 def _format_leaf(node: Node) -> str:
-    """A leaf that nobody declared."""
+    """A leaf without a declaration."""
     if node.op in ("size", "eye"):
         return format_dim(node.attr) if node.op == "size" else f"eye({format_dim(node.shape[0])})"
     return (
@@ -152,5 +152,5 @@ def _format_leaf(node: Node) -> str:
 
 
 def _format_number(value: float) -> str:
-    """A number as one writes it: ``0.3`` for ``1 - 0.7``, ``1e-6`` rather than ``1e-06``."""
+    """A number as text: ``0.3`` for ``1 - 0.7``, ``1e-6`` rather than ``1e-06``."""
     return re.sub(r"e([+-])0", r"e\1", f"{value:.12g}")

@@ -186,7 +186,7 @@ class DiagramNames(EquationPrinter):
     def _is_plane(self, node: Node) -> bool:
         return node.op == "slice" and node.attr[0] == 0 and self._has_planes(node.inputs[0])
 
-    def _written(self, node: Node) -> tuple[str, int]:
+    def _format(self, node: Node) -> tuple[str, int]:
         name, given = self.calls.get(node, ("", ()))
         if name == "@":
             a, b = given
@@ -194,10 +194,10 @@ class DiagramNames(EquationPrinter):
         if name:
             return f"{name}({', '.join(map(self.operand, given))})", _ATOM
         if is_full_view(node) and node.inputs[0].value is None and not self.has_name(node.inputs[0]):
-            return self._written(node.inputs[0])
+            return self._format(node.inputs[0])
         if self._is_plane(node):
             return f"{self.names[node.inputs[0]]}{'_im' if node.attr[1].integer else '_re'}", _ATOM
-        return super()._written(node)
+        return super()._format(node)
 
 
 def _index(node: Node) -> int:
