@@ -60,7 +60,7 @@ class Dreaming:
     def map(self, jobs, on_event):
         self.received.append(list(jobs))
         for job in self.received[-1]:
-            yield job, make_record(job, "failed", error="not done")
+            yield job, vars(make_record(job, "failed", error="not done"))
 
 
 @pytest.fixture
@@ -100,85 +100,86 @@ def files(folder):
 
 def test_every_run_has_a_directory_and_a_record(two):
     folders = {path.rpartition("/")[0] for path in files(two.path)}
-    assert {record["path"] for record in (*two.sweep, *two.runs)} == folders
+    assert {record.path for record in (*two.sweep, *two.runs)} == folders
     assert len(two.runs) == 4
     assert len(two.sweep) == 4
     for record in two.runs:
-        assert (record["task"], record["steps"], record["status"], record["error"]) == (
+        assert (record.task, record.steps, record.status, record.error) == (
             "copying",
             6,
             "finished",
             "",
         )
-        assert record["path"] == f"runs/copying/{record['cell']}/lr{record['lr']!r}-s{record['seed']}"
-        run = zoo.Run(two.path / record["path"])
+        assert record.path == f"runs/copying/{record.cell}/lr{record.lr!r}-s{record.seed}"
+        run = zoo.Run(two.path / record.path)
         assert (run.config.hidden, run.config.lr, run.config.seed) == (
-            record["hidden"],
-            record["lr"],
-            record["seed"],
+            record.hidden,
+            record.lr,
+            record.seed,
         )
         assert (run.config.threads, run.config.task, run.ended) == (1, "copying", "finished")
-        assert run.model.layout.size == record["parameters"]
-    assert {record["seed"] for record in two.sweep} == {SWEEP_SEED}
+        assert run.model.layout.size == record.parameters
+    assert {record.seed for record in two.sweep} == {SWEEP_SEED}
     assert two.failures == []
 
 
 def test_scores_are_of_best_model_on_test_split(two):
     record = two.runs[0]
-    run = zoo.Run(two.path / record["path"])
+    run = zoo.Run(two.path / record.path)
     task = zoo.get_task("copying", **TINY)
     score = evaluate_task(task, run.model, "test", 64, 4)
-    assert (record["score"], record["loss"], record["solved"]) == (score.score, score.loss, score.solved)
+    assert (record.score, record.loss, record.solved) == (score.score, score.loss, score.solved)
     evals = [event for event in run.history if event["event"] == "eval"]
-    assert record["valid_score"] == [event["score"] for event in evals if event["best"]][-1]
-    assert (record["metric"], record["higher_is_better"]) == ("accuracy", True)
-    assert (record["threshold"], record["baseline"]) == (0.99, 0.125)
+    assert record.valid_score == [event["score"] for event in evals if event["best"]][-1]
+    assert (record.metric, record.higher_is_better) == ("accuracy", True)
+    assert (record.threshold, record.baseline) == (0.99, 0.125)
 
 
 def test_times_come_from_log(two):
     record = two.runs[0]
-    lines = [event for event in zoo.Run(two.path / record["path"]).history if event["event"] == "step"]
+    lines = [event for event in zoo.Run(two.path / record.path).history if event["event"] == "step"]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
-    assert record["seconds"] == pytest.approx(sum(line["seconds"] for line in lines))
+    assert record.seconds == pytest.approx(sum(line["seconds"] for line in lines))
     symbols = 6 * 4 * (TINY["delay"] + 2 * TINY["length"])
-    assert record["symbols_per_s"] == pytest.approx(symbols / record["seconds"])
+    assert record.symbols_per_s == pytest.approx(symbols / record.seconds)
 
 
 def test_runs_use_best_rate_of_sweep(two):
     for cell in ("a", "b"):
-        swept = [record for record in two.sweep if record["cell"] == cell]
-        assert [record["lr"] for record in swept] == [0.001, 0.01]
-        assert [record["steps"] for record in swept] == [2, 2]
-        best = min(swept, key=lambda record: record["loss"])
-        assert {record["lr"] for record in two.runs if record["cell"] == cell} == {best["lr"]}
+        swept = [record for record in two.sweep if record.cell == cell]
+        assert [record.lr for record in swept] == [0.001, 0.01]
+        assert [record.steps for record in swept] == [2, 2]
+        best = min(swept, key=lambda record: record.loss)
+        assert {record.lr for record in two.runs if record.cell == cell} == {best.lr}
 
 
 def test_equal_cells_have_equal_results(two):
     timeless = ("seed", "lr", "score", "loss", "valid_score", "hidden", "parameters")
     a, b = (
-        [[record[name] for name in timeless] for record in two.runs if record["cell"] == cell]
+        [[getattr(record, name) for name in timeless] for record in two.runs if record.cell == cell]
         for cell in "ab"
     )
     assert a == b
-    assert [row["rank"] for row in two.summary] == [1.5, 1.5]
+    assert [row.rank for row in two.summary] == [1.5, 1.5]
 
 
 def test_result_files(two):
     results = json.loads((two.path / "results.json").read_text(encoding="utf-8"))
     assert results["format"] == 1
     assert [member["label"] for member in results["plan"]["cells"]] == ["a", "b"]
-    assert results["plan"]["settled"]["copying"]["a"]["hidden"] == two.runs[0]["hidden"]
-    assert (results["runs"], results["summary"]) == (two.runs, two.summary)
+    assert results["plan"]["settled"]["copying"]["a"]["hidden"] == two.runs[0].hidden
+    stored = (results["runs"], results["summary"])
+    assert stored == (list(map(vars, two.runs)), list(map(vars, two.summary)))
     assert set(results["versions"]) >= {"zoo", "numpy", "numba"}
     rows = list(csv.DictReader(io.StringIO((two.path / "results.csv").read_text(encoding="utf-8"))))
     assert [(row["cell"], row["seed"], float(row["score"])) for row in rows] == [
-        (record["cell"], str(record["seed"]), record["score"]) for record in two.runs
+        (record.cell, str(record.seed), record.score) for record in two.runs
     ]
     assert rows[0]["steps_to_threshold"] == ""
 
 
 def test_reproducing_command(two):
-    assert two.results["command"] == (
+    assert two.results.metadata["command"] == (
         "zoo compare --cells a=vanilla,b=vanilla --tasks copying --seeds 2 --params 150 --steps 6 "
         "--lr-grid 0.001,0.01 --batch 4 --eval-batches 1 --set copying.delay=2 --set copying.length=2"
     )
@@ -201,12 +202,12 @@ def test_second_call_runs_no_job(two, go):
 
 
 def test_only_missing_jobs_run(two, go):
-    (lost,) = (two.path / two.runs[2]["path"]).glob(RESULT)
+    (lost,) = (two.path / two.runs[2].path).glob(RESULT)
     lost.unlink()
     before = files(two.path)
     engine = Recording(two.path)
     again = go(engine=engine)
-    assert engine.received == ["warm/copying/b", two.runs[2]["path"]]
+    assert engine.received == ["warm/copying/b", two.runs[2].path]
     assert again.runs == two.runs, "the run itself was there; nothing is trained twice"
     assert before.items() <= files(two.path).items()
 
@@ -224,7 +225,7 @@ def test_cells_tasks_and_seeds_can_be_added(two, go):
     assert len(runs) == 3 * 2 * 3 - 4, "four were there"
     assert [record for record in more.runs if record in two.runs] == two.runs
     assert [member["label"] for member in more.plan["cells"]] == ["a", "b", "c"]
-    assert [row["tasks"] for row in more.overall] == [2, 2, 2]
+    assert [row.tasks for row in more.overall] == [2, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -326,23 +327,23 @@ def test_failed_run_stops_no_other_run(go, monkeypatch):
     monkeypatch.setattr(execute, "train", sometimes)
     given = {"options": {"copying": TINY}, "seeds": 3, "lr": 0.01, **SIZES}
     comparison = go("vanilla", "copying", **given)
-    assert [record["status"] for record in comparison.runs] == ["finished", "failed", "finished"]
-    assert comparison.runs[1]["error"].startswith("ValueError: out of paper")
-    assert (comparison.runs[1]["score"], comparison.runs[1]["seconds"]) == (None, 0.0)
+    assert [record.status for record in comparison.runs] == ["finished", "failed", "finished"]
+    assert comparison.runs[1].error.startswith("ValueError: out of paper")
+    assert (comparison.runs[1].score, comparison.runs[1].seconds) == (None, 0.0)
     (row,) = comparison.summary
-    assert (row["seeds"], row["lost"]) == (3, 1)
-    assert row["mean"] == (comparison.runs[0]["score"] + comparison.runs[2]["score"]) / 2
+    assert (row.seeds, row.lost) == (3, 1)
+    assert row.mean == (comparison.runs[0].score + comparison.runs[2].score) / 2
     monkeypatch.setattr(execute, "train", train)
-    assert [record["status"] for record in go().runs] == ["finished"] * 3, "what failed is tried again"
+    assert [record.status for record in go().runs] == ["finished"] * 3, "what failed is tried again"
 
 
 def test_diverged_run_is_recorded_as_done(go):
     given = {"options": {"copying": TINY}, "seeds": 1, "lr": 1e300, "optimizer": "sgd", **SIZES}
     comparison = go("vanilla", "copying", **given)
     (record,) = comparison.failures
-    assert record["status"] == "diverged"
-    assert record["error"].startswith("training diverged: after ")
-    assert record["score"] == (0.125 if record["valid_score"] is None else record["score"])
+    assert record.status == "diverged"
+    assert record.error.startswith("training diverged: after ")
+    assert record.score == (0.125 if record.valid_score is None else record.score)
     assert go(engine=Idle()).runs == comparison.runs, "it would diverge again"
 
 
@@ -362,15 +363,15 @@ def test_missing_or_nan_score_becomes_baseline():
         ("failed", [], None, (None, None, None)),
     ]:
         record = make_record(job, status, history, tested)
-        assert tuple(record[name] for name in known) == expected
-        json.dumps(record, allow_nan=False)
+        assert tuple(getattr(record, name) for name in known) == expected
+        json.dumps(vars(record), allow_nan=False)
 
 
 def test_diverged_rate_is_not_chosen(go):
     rates = {"lr_grid": (0.01, 1e300), "optimizer": "sgd"}
     comparison = go("vanilla", "copying", options={"copying": TINY}, seeds=1, **SIZES, **rates)
-    assert [record["status"] for record in comparison.sweep] == ["finished", "diverged"]
-    assert [record["lr"] for record in comparison.runs] == [0.01]
+    assert [record.status for record in comparison.sweep] == ["finished", "diverged"]
+    assert [record.lr for record in comparison.runs] == [0.01]
 
 
 def test_temporary_files_of_killed_processes_are_removed(tmp_path, two, go):
@@ -431,7 +432,7 @@ def test_stored_plan_cannot_name_paths_or_files(two, go, tmp_path, kind, change)
 
 
 def test_result_of_another_run_raises(two, go):
-    path = two.path / two.runs[0]["path"] / RESULT
+    path = two.path / two.runs[0].path / RESULT
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored["record"]["lr"] = 0.5
     path.write_text(json.dumps(stored), encoding="utf-8")
@@ -535,7 +536,7 @@ def test_equal_time(go, monkeypatch):
     )
     steps = comparison.plan["settled"]["copying"]["vanilla"]["steps"]
     assert steps > 1
-    assert [record["steps"] for record in comparison.runs] == [steps]
+    assert [record.steps for record in comparison.runs] == [steps]
     assert go(engine=Idle()).runs == comparison.runs, "the pace is measured once"
 
 
@@ -551,7 +552,7 @@ def test_failed_pace_measurement_affects_only_its_cell(go, monkeypatch):
     monkeypatch.setattr(execute, "train", sometimes)
     given = {"options": {"copying": TINY}, "params": 150, "seconds": 0.05, "seeds": 1, "lr": 0.01, "batch": 4}
     comparison = go(["vanilla", "gru"], "copying", **given)
-    assert [(record["cell"], record["status"]) for record in comparison.runs] == [
+    assert [(record.cell, record.status) for record in comparison.runs] == [
         ("vanilla", "finished"),
         ("gru", "failed"),
     ]
@@ -564,7 +565,7 @@ def test_cell_of_this_program_runs_only_in_this_process(own_registry, tmp_path, 
     with pytest.raises(UsageError, match="cell 'only_here' is registered by this program alone"):
         go(only_here(), "copying", jobs=1)
     comparison = go(only_here(), "copying", options={"copying": TINY}, seeds=1, lr=0.01, **SIZES)
-    assert [record["status"] for record in comparison.runs] == ["finished"]
+    assert [record.status for record in comparison.runs] == ["finished"]
 
 
 def only_here():
@@ -602,11 +603,9 @@ def test_signal_stops_and_next_call_resumes(go, two):
     assert (stopped.value.signal, stopped.value.path) == (signal.SIGINT, two.path)
     assert zoo.Comparison(two.path).runs == two.runs, "what is done was written"
     comparison = go()
-    assert (
-        zoo.Run(two.path / "runs/copying/c" / Path(comparison.runs[-2]["path"]).name).history[-1]["step"] == 6
-    )
-    c = [record["score"] for record in comparison.runs if record["cell"] == "c"]
-    assert c == [record["score"] for record in two.runs if record["cell"] == "a"]
+    assert zoo.Run(two.path / "runs/copying/c" / Path(comparison.runs[-2].path).name).history[-1]["step"] == 6
+    c = [record.score for record in comparison.runs if record.cell == "c"]
+    assert c == [record.score for record in two.runs if record.cell == "a"]
 
 
 # ---- hostile files ------------------------------------------------------------------------------------
@@ -646,7 +645,7 @@ def test_too_many_runs_raise(go):
 
 
 def test_lone_surrogate_in_result_is_escaped(two, go):
-    path = two.path / two.runs[0]["path"] / RESULT
+    path = two.path / two.runs[0].path / RESULT
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored["record"]["error"] = "\ud800"
     path.write_text(json.dumps(stored), encoding="utf-8")

@@ -95,7 +95,7 @@ def kill_its_worker(cluster, times, events):
 
 def test_killed_processes_lose_and_repeat_nothing(cluster, tmp_path):
     whole, out = go(tmp_path / "whole", jobs=0), tmp_path / "killed"
-    runs = [out / record["path"] for record in whole.runs]
+    runs = [out / record.path for record in whole.runs]
 
     lead_and_die(cluster, out)
     due = time.monotonic() + 30

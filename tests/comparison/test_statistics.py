@@ -13,61 +13,61 @@ from zoo.comparison.statistics import bootstrap_interval, choose_learning_rate, 
 
 def test_summary_has_row_per_task_and_cell():
     rows = summarize(RECORDS)
-    assert [(row["task"], row["cell"]) for row in rows] == [
+    assert [(row.task, row.cell) for row in rows] == [
         ("copying", "gru"),
         ("copying", "lem"),
         ("adding", "gru"),
         ("adding", "lem"),
     ]
     gru, lem = rows[0], rows[1]
-    assert (gru["mean"], gru["spread"]) == (pytest.approx(0.7), pytest.approx(np.std([0.5, 0.9], ddof=1)))
-    assert (gru["best"], gru["worst"], gru["rank"], lem["rank"]) == (0.9, 0.5, 2.0, 1.0)
-    assert (gru["solved"], gru["seeds"], gru["lost"]) == (1, 2, 0)
-    assert (gru["steps_to_threshold"], gru["seconds_to_threshold"], gru["symbols_per_s"]) == (4.0, 0.5, 100.0)
+    assert (gru.mean, gru.spread) == (pytest.approx(0.7), pytest.approx(np.std([0.5, 0.9], ddof=1)))
+    assert (gru.best, gru.worst, gru.rank, lem.rank) == (0.9, 0.5, 2.0, 1.0)
+    assert (gru.solved, gru.seeds, gru.lost) == (1, 2, 0)
+    assert (gru.steps_to_threshold, gru.seconds_to_threshold, gru.symbols_per_s) == (4.0, 0.5, 100.0)
 
 
 def test_lower_is_better_reverses_ranks():
     gru, lem = summarize(RECORDS)[2:]
-    assert (gru["best"], gru["worst"], gru["rank"]) == (0.01, 0.03, 1.0)
-    assert (lem["best"], lem["worst"], lem["rank"]) == (0.1, 0.2, 2.0)
-    assert gru["seconds"] == 3.0
-    assert gru["steps_to_threshold"] is None
+    assert (gru.best, gru.worst, gru.rank) == (0.01, 0.03, 1.0)
+    assert (lem.best, lem.worst, lem.rank) == (0.1, 0.2, 2.0)
+    assert gru.seconds == 3.0
+    assert gru.steps_to_threshold is None
 
 
 def test_one_seed_has_no_spread():
     (row,) = summarize(RECORDS[:1])
-    assert (row["mean"], row["spread"], row["low"], row["high"], row["rank"]) == (0.5, None, None, None, 1.0)
+    assert (row.mean, row.spread, row.low, row.high, row.rank) == (0.5, None, None, None, 1.0)
 
 
 def test_runs_without_score():
     lost = record("copying", "lem", 0, None, status="failed")
     rows = summarize([*RECORDS[:2], lost, record("copying", "lru", 0, 0.1)])
-    assert [(row["cell"], row["mean"], row["lost"], row["rank"]) for row in rows] == [
+    assert [(row.cell, row.mean, row.lost, row.rank) for row in rows] == [
         ("gru", pytest.approx(0.7), 0, 1.0),
         ("lem", None, 1, 3.0),
         ("lru", 0.1, 0, 2.0),
     ]
-    assert overall([lost])[0]["rank"] == 1.0
+    assert overall([lost])[0].rank == 1.0
     assert summarize([]) == overall([]) == []
 
 
 def test_overall_ranks():
     rows = overall(RECORDS)
-    assert [(row["cell"], row["rank"], row["tasks"], row["runs"]) for row in rows] == [
+    assert [(row.cell, row.rank, row.tasks, row.runs) for row in rows] == [
         ("gru", 1.5, 2, 4),
         ("lem", 1.5, 2, 4),
     ]
-    assert all(1.0 <= row["low"] <= row["rank"] <= row["high"] <= 2.0 for row in rows)
-    assert (rows[0]["solved"], rows[0]["solvable"], rows[0]["seconds"]) == (1, 4, 10.0)
+    assert all(1.0 <= row.low <= row.rank <= row.high <= 2.0 for row in rows)
+    assert (rows[0].solved, rows[0].solvable, rows[0].seconds) == (1, 4, 10.0)
     text = [record("text", cell, 0, 1.5, high=False, threshold=None) for cell in ("gru", "lem")]
-    assert [(row["solvable"], row["runs"]) for row in overall([*RECORDS, *text])] == [(4, 5), (4, 5)]
+    assert [(row.solvable, row.runs) for row in overall([*RECORDS, *text])] == [(4, 5), (4, 5)]
 
 
 def test_overall_uses_only_tasks_of_all_cells():
     rows = overall([*RECORDS, record("dyck", "gru", 0, 0.1)])
-    assert [row["tasks"] for row in rows] == [2, 2]
+    assert [row.tasks for row in rows] == [2, 2]
     apart = overall([RECORDS[0], RECORDS[6]])
-    assert [(row["cell"], row["rank"], row["low"], row["tasks"]) for row in apart] == [
+    assert [(row.cell, row.rank, row.low, row.tasks) for row in apart] == [
         ("gru", None, None, 0),
         ("lem", None, None, 0),
     ]
@@ -77,8 +77,8 @@ def test_clear_winner_has_degenerate_rank_interval():
     many = [record("t", "a", seed, 0.9 + 0.01 * seed) for seed in range(5)]
     many += [record("t", "b", seed, 0.1 + 0.01 * seed) for seed in range(5)]
     a, b = overall(many)
-    assert (a["cell"], a["low"], a["high"]) == ("a", 1.0, 1.0)
-    assert (b["cell"], b["low"], b["high"]) == ("b", 2.0, 2.0)
+    assert (a.cell, a.low, a.high) == ("a", 1.0, 1.0)
+    assert (b.cell, b.low, b.high) == ("b", 2.0, 2.0)
 
 
 def test_equal_scores_share_ranks():

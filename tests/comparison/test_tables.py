@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from comparison_records import RECORDS, record
 
+from zoo.comparison.results import ComparisonResults
 from zoo.comparison.statistics import overall, summarize
 from zoo.comparison.tables import describe_setup, list_warnings, make_tables
 
@@ -32,7 +36,7 @@ PLAN = {
     "rates": [0.01, 0.1],
     "settings": {"layers": 2, "dtype": "float32", "optimizer": "adam", "clip": 1.0},
 }
-ABOUT = {
+METADATA = {
     "plan": PLAN,
     "cells": {"lem": {"scope": "mixer"}, "gru": {"scope": "recurrence"}},
     "tasks": TASKS,
@@ -44,8 +48,8 @@ ABOUT = {
 
 
 def results(records=RECORDS, sweep=(), **changes):
-    computed = {"runs": records, "sweep": sweep, "summary": summarize(records), "overall": overall(records)}
-    return {**ABOUT, **computed, **changes}
+    metadata = {**METADATA, **changes}
+    return ComparisonResults(Path(), metadata, records, sweep, summarize(records), overall(records))
 
 
 def test_overall_table_and_table_per_task():
@@ -79,14 +83,13 @@ def test_overall_table_names_tasks_left_out():
 
 
 def test_results_without_scopes_have_tables():
-    old = {name: value for name, value in results().items() if name != "cells"}
-    assert {row[1] for table in make_tables(old) for row in table.rows} == {"–"}
+    assert {row[1] for table in make_tables(results(cells=None)) for row in table.rows} == {"–"}
 
 
 def test_list_warnings():
     lost = record("copying", "lem", 2, None, status="failed", error="ValueError: no.", path="runs/x")
     far = record("adding", "big", 0, 0.1, high=False, lr=0.1, parameters=120)
-    warnings = list(list_warnings(results([*RECORDS, lost, far], sweep=[{**lost, "path": "runs/y"}])))
+    warnings = list(list_warnings(results([*RECORDS, lost, far], sweep=[replace(lost, path="runs/y")])))
     assert warnings == [
         "runs/y failed: ValueError: no.",
         "runs/x failed: ValueError: no.",

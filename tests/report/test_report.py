@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 import math
 import re
@@ -15,10 +14,8 @@ import pytest
 import report_fixtures as examples
 
 import zoo
-from zoo.comparison.results import OVERALL_SCHEMA, RUN_SCHEMA, SUMMARY_SCHEMA
 from zoo.report import Report, make_report
 from zoo.report.blocks import Chart, KeyValues, Samples, Table, Text, Units, to_json
-from zoo.report.comparison.results import Result, Standing, Summary
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
 from zoo.report.run import activations
@@ -405,14 +402,6 @@ def test_damaged_log_leaves_out_its_curve(tmp_path):
     with pytest.warns(zoo.ZooWarning, match="copying/lstm/only-s0 is left out"):
         curves = blocks(make_report(path), Chart, "task-copying")[-1]
     assert [series.thin for series in curves.series] == [False]
-
-
-@pytest.mark.parametrize(
-    ("kind", "schema"), [(Result, RUN_SCHEMA), (Summary, SUMMARY_SCHEMA), (Standing, OVERALL_SCHEMA)]
-)
-def test_records_have_the_types_of_their_schema(kind, schema):
-    types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
-    assert types == {name: schema[name].replace("bounded_float", "float") for name in types}
 
 
 # The page

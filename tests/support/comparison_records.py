@@ -1,28 +1,32 @@
-"""Records of runs, as a comparison stores them."""
+"""Records of runs of a comparison."""
+
+from typing import Any
+
+from zoo.comparison.results import RunRecord
 
 
 def record(task, cell, seed, score, high=True, **more):
-    return {
-        "task": task,
-        "cell": cell,
-        "seed": seed,
+    defaults: dict[str, Any] = {
         "lr": 0.01,
         "hidden": 8,
-        "parameters": 100,
         "steps": 10,
+        "parameters": 100,
+        "loss": 1.0,
+        "valid_score": None,
         "metric": "accuracy" if high else "squared_error",
         "higher_is_better": high,
-        "score": score,
         "threshold": 0.95,
-        "loss": 1.0,
+        "baseline": None,
         "solved": False,
         "seconds": 2.0,
         "steps_to_threshold": None,
         "seconds_to_threshold": None,
         "symbols_per_s": 100.0,
         "status": "finished",
-        **more,
+        "error": "",
+        "path": "",
     }
+    return RunRecord(task=task, cell=cell, seed=seed, score=score, **{**defaults, **more})
 
 
 RECORDS = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.comparison.results import FORMAT
+from zoo.comparison.results import FORMAT, RunRecord
 from zoo.comparison.statistics import overall, summarize
 
 TEXT = "\n".join(f'He said "number {n}", that is {n * n} (squared).' for n in range(120))
@@ -69,8 +69,9 @@ def compare(folder: Path, cells: tuple[str, ...] = CELLS, seeds: int = 2) -> Pat
         "plan": {"cells": list(cells), "seeds": seeds, "lr": {"lstm": 0.003}},
         "runs": runs,
     }
-    results["summary"] = summarize(runs)
-    results["overall"] = overall(runs)
+    records = [RunRecord(**run) for run in runs]
+    results["summary"] = list(map(vars, summarize(records)))
+    results["overall"] = list(map(vars, overall(records)))
     results["sweep"] = [
         run | {"lr": lr, "score": run["score"] and run["score"] * 30 * lr} for run in runs for lr in RATES
     ]

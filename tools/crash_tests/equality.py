@@ -34,7 +34,7 @@ def compare_comparisons(whole: Path, survivor: Path) -> None:
     """Raise ``AssertionError`` unless two directories hold the same comparison: results and all runs."""
     for kind in ("runs", "sweep"):
         expected, actual = (
-            [_timeless(record) for record in getattr(zoo.Comparison(path), kind)]
+            [_timeless(vars(record)) for record in getattr(zoo.Comparison(path), kind)]
             for path in (whole, survivor)
         )
         assert actual == expected, f"{kind}: found {actual}, expected {expected}"

@@ -44,14 +44,14 @@ def run_job(job: Job, root: Path, on_event: OnEvent) -> Record:
 
 def failed_record(job: Job, reason: str) -> Record:
     """Record of a job that failed."""
-    return make_record(job, "failed", error=reason)
+    return vars(make_record(job, "failed", error=reason))
 
 
 def _run(job: Job, root: Path, on_event: OnEvent) -> Record:
     """Start or resume a run, train it to its end, and test it."""
     stored = read_record(root, job)
     if stored is not None:
-        return stored
+        return vars(stored)
     folder = root / job["path"]
     RunDirectory(folder).wait_for_writer(_LOCK_TIMEOUT_S)
     divergence = _train(job, folder, on_event)
@@ -59,7 +59,7 @@ def _run(job: Job, root: Path, on_event: OnEvent) -> Record:
     score = _test(job, folder) if job["kind"] == "run" and evaluations(history) else None
     record = make_record(job, "diverged" if divergence else "finished", history, score, divergence)
     write_record(folder, record)
-    return record
+    return vars(record)
 
 
 def _train(job: Job, folder: Path, on_event: OnEvent) -> str:

@@ -9,6 +9,7 @@ from zoo.comparison.plan import Plan
 from zoo.comparison.specs import TaskInfo
 
 Record = dict[str, Any]
+"""Result of a job as plain JSON; of a run, the fields of `zoo.comparison.results.RunRecord`."""
 Event = dict[str, Any]
 OnEvent = Callable[[Event], None]
 """Callback that receives events: dictionaries with the key ``event``."""

@@ -1,102 +1,204 @@
 """Results of a comparison: records of runs, ``results.json``, ``results.csv``, and the reader.
 
 A record is a function of the log of a run, so that a killed and resumed run has the same record.
+This module imports no compiler: a report reads results without one.
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
-import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.arguments import as_path, short_repr
-from zoo.base import Cell, Component, Optimizer
-from zoo.bench.machine import machine_info
-from zoo.comparison.jobs import Job, Record
-from zoo.comparison.plan import Plan, PlanEntry
-from zoo.comparison.specs import TaskInfo
-from zoo.comparison.statistics import Row, overall, summarize
 from zoo.errors import CheckpointError
-from zoo.registry import registry_of
 from zoo.storage import write_bytes, write_json
 from zoo.storage.record_schema import MAX_BYTES, check_record, check_records, is_bounded_float
 from zoo.storage.safe_read import exists, read_json
 from zoo.storage.strict_json import quote
-from zoo.training.config import Config
 
 if TYPE_CHECKING:
-    # These import the compiler, which a report does not need.
-    from zoo.comparison.resolve import ResolvedPlan
+    from zoo.comparison.jobs import Job
     from zoo.training import TaskScore
 
-_GOAL = {"metric": "str", "higher_is_better": "bool", "threshold": "float | None", "baseline": "float | None"}
-
-RUN_SCHEMA = {
-    "task": "str",
-    "cell": "str",
-    "seed": "int | None",
-    "lr": "float | None",
-    "hidden": "int | None",
-    "steps": "int | None",
-    "parameters": "int",
-    "score": "bounded_float | None",
-    "loss": "bounded_float | None",
-    "valid_score": "float | None",
-    **_GOAL,
-    "solved": "bool",
-    "seconds": "bounded_float",
-    "steps_to_threshold": "int | None",
-    "seconds_to_threshold": "bounded_float | None",
-    "symbols_per_s": "bounded_float | None",
-    "status": "str",
-    "error": "str",
-    "path": "str",
-}
-
-"""Fields of a run; None for values that a failed run does not have."""
-
-SUMMARY_SCHEMA = {
-    "task": "str",
-    "cell": "str",
-    "parameters": "int",
-    "hidden": "int",
-    "lr": "float | None",
-    "steps": "int | None",
-    "metric": "str",
-    **dict.fromkeys(("mean", "spread", "low", "high", "best", "worst"), "bounded_float | None"),
-    "rank": "bounded_float",
-    **dict.fromkeys(("solved", "seeds", "lost"), "int"),
-    **dict.fromkeys(
-        ("seconds", "steps_to_threshold", "seconds_to_threshold", "symbols_per_s"), "bounded_float | None"
-    ),
-}
-
-"""Fields of a cell on a task."""
-
-OVERALL_SCHEMA = {
-    "cell": "str",
-    **dict.fromkeys(("rank", "low", "high"), "bounded_float | None"),
-    **dict.fromkeys(("tasks", "solved", "solvable", "runs"), "int"),
-    "seconds": "bounded_float",
-}
-
-"""Fields of a cell over all tasks."""
-
-TASK_SCHEMA = {"name": "str", "summary": "str", "threshold_source": "str", **_GOAL}
-
-"""Fields of a task without its options."""
-
 FORMAT = 1
-
 RECORD_FILE = "result.json"
-
 """The last file written into a run directory: a run that has it is done."""
+BoundedFloat = float
+"""A finite number of at most `zoo.storage.record_schema.MAX_BOUNDED_FLOAT`."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run. None stands for a value that a failed run lacks.
+
+    Attributes:
+        task: Label of the task.
+        cell: Label of the cell.
+        seed: The seed.
+        lr: Learning rate.
+        hidden: ``H``.
+        steps: Updates.
+        parameters: ``P``.
+        score: Value of the metric on the test split, for the model with the best validation.
+        loss: The loss of this model.
+        valid_score: Its score in validation.
+        metric: Name of the metric.
+        higher_is_better: Direction of the metric.
+        threshold: The score that counts as solved.
+        baseline: Score of the memoryless baseline.
+        solved: Whether the threshold was reached.
+        seconds: Training time.
+        steps_to_threshold: Updates until a validation first reached the threshold.
+        seconds_to_threshold: Training time until then.
+        symbols_per_s: Speed.
+        status: ``"finished"``, ``"diverged"`` or ``"failed"``.
+        error: Reason why the run did not finish; empty if it did.
+        path: Run directory, relative to that of the comparison.
+    """
+
+    task: str
+    cell: str
+    seed: int | None
+    lr: float | None
+    hidden: int | None
+    steps: int | None
+    parameters: int
+    score: BoundedFloat | None
+    loss: BoundedFloat | None
+    valid_score: float | None
+    metric: str
+    higher_is_better: bool
+    threshold: float | None
+    baseline: float | None
+    solved: bool
+    seconds: BoundedFloat
+    steps_to_threshold: int | None
+    seconds_to_threshold: BoundedFloat | None
+    symbols_per_s: BoundedFloat | None
+    status: str
+    error: str
+    path: str
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """A cell on a task over its seeds: statistics of the score, and means of times.
+
+    ``spread`` is the standard deviation, ``low`` and ``high`` bound the 95 % interval of the mean, ``lost``
+    counts the runs without a score.
+    """
+
+    task: str
+    cell: str
+    parameters: int
+    hidden: int
+    lr: float | None
+    steps: int | None
+    metric: str
+    mean: BoundedFloat | None
+    spread: BoundedFloat | None
+    low: BoundedFloat | None
+    high: BoundedFloat | None
+    best: BoundedFloat | None
+    worst: BoundedFloat | None
+    rank: BoundedFloat
+    solved: int
+    seeds: int
+    lost: int
+    seconds: BoundedFloat | None
+    steps_to_threshold: BoundedFloat | None
+    seconds_to_threshold: BoundedFloat | None
+    symbols_per_s: BoundedFloat | None
+
+
+@dataclass(frozen=True)
+class OverallRow:
+    """A cell over all tasks: its mean rank, the 95 % interval of the rank, and totals."""
+
+    cell: str
+    rank: BoundedFloat | None
+    low: BoundedFloat | None
+    high: BoundedFloat | None
+    tasks: int
+    solved: int
+    solvable: int
+    runs: int
+    seconds: BoundedFloat
+
+
+_TASK_SCHEMA = {
+    "name": "str",
+    "summary": "str",
+    "metric": "str",
+    "higher_is_better": "bool",
+    "threshold": "float | None",
+    "baseline": "float | None",
+    "threshold_source": "str",
+}
+"""Fields of a task, without its options."""
+
+R = TypeVar("R", RunRecord, SummaryRow, OverallRow)
+
+
+def _schema(kind: type[Any]) -> dict[str, str]:
+    return {
+        field.name: str(field.type).replace("BoundedFloat", "bounded_float")
+        for field in dataclasses.fields(kind)
+    }
+
+
+@dataclass(frozen=True)
+class ComparisonResults:
+    """Contents of ``results.json``.
+
+    Attributes:
+        path: Directory of the comparison.
+        metadata: Fields apart from the records: ``command``, ``plan``, ``cells``, ``tasks``, ``machine``,
+            ``versions`` and others.
+        runs: Records of the runs.
+        sweep: Records of the short runs of the learning rate sweep.
+        summary: Rows for each task and cell.
+        overall: Rows for each cell, the best first.
+    """
+
+    path: Path
+    metadata: Mapping[str, Any]
+    runs: list[RunRecord]
+    sweep: list[RunRecord]
+    summary: list[SummaryRow]
+    overall: list[OverallRow]
+
+    @property
+    def cells(self) -> list[str]:
+        """Labels of the cells, in the order of the runs."""
+        return list(dict.fromkeys(run.cell for run in self.runs))
+
+    @property
+    def tasks(self) -> list[str]:
+        """Labels of the tasks, in the order of the runs."""
+        return list(dict.fromkeys(run.task for run in self.runs))
+
+    def runs_of(self, task: str) -> list[RunRecord]:
+        """Runs of a task, at least one."""
+        return [run for run in self.runs if run.task == task]
+
+    def scope(self, cell: str) -> str:
+        """Scope of a cell: bare recurrence or whole mixer; empty in results of old versions."""
+        info = self.section("cells").get(cell)
+        return str(info.get("scope", "")) if isinstance(info, dict) else ""
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """An object of the metadata; empty if it is missing."""
+        value = self.metadata.get(name)
+        return value if isinstance(value, dict) else {}
+
 
 Event = Mapping[str, Any]
 
@@ -107,8 +209,8 @@ _IDENTITY = ("task", "cell", "seed", "lr", "hidden", "parameters", "steps", "pat
 
 def make_record(
     job: Job, status: str, history: Sequence[Event] = (), tested: TaskScore | None = None, error: str = ""
-) -> Record:
-    """Make the record of a run, in the form of ``results.json``.
+) -> RunRecord:
+    """Make the record of a run.
 
     A run that diverged has the score of its best validation. A score that is missing or not finite becomes
     that of the memoryless baseline.
@@ -127,24 +229,27 @@ def make_record(
         (tested.score, tested.loss) if tested else (best["score"], best["loss"]) if best else _NO_SCORE
     )
     time = UpdateTime(history)
-    return {
-        "task": job["task"],
-        "cell": job["cell"],
-        **{name: arguments.get(name) for name in ("seed", "lr", "hidden", "steps")},
-        "parameters": job["parameters"],
-        "score": None if status == "failed" else score if is_bounded_float(score) else goal["baseline"],
-        "loss": loss if is_bounded_float(loss) else None,
-        "valid_score": best and best["score"],
+    return RunRecord(
+        task=job["task"],
+        cell=job["cell"],
+        seed=arguments.get("seed"),
+        lr=arguments.get("lr"),
+        hidden=arguments.get("hidden"),
+        steps=arguments.get("steps"),
+        parameters=job["parameters"],
+        score=None if status == "failed" else score if is_bounded_float(score) else goal["baseline"],
+        loss=loss if is_bounded_float(loss) else None,
+        valid_score=best["score"] if best else None,
         **goal,
-        "solved": bool(tested.solved if tested else best and best["solved"]),
-        "seconds": time.seconds,
-        "steps_to_threshold": reached and reached["step"],
-        "seconds_to_threshold": reached and time.until(reached["step"]),
-        "symbols_per_s": time.speed,
-        "status": status,
-        "error": error,
-        "path": job["path"],
-    }
+        solved=bool(tested.solved if tested else best and best["solved"]),
+        seconds=time.seconds,
+        steps_to_threshold=reached["step"] if reached else None,
+        seconds_to_threshold=time.until(reached["step"]) if reached else None,
+        symbols_per_s=time.speed,
+        status=status,
+        error=error,
+        path=job["path"],
+    )
 
 
 def evaluations(history: Iterable[Event]) -> list[Event]:
@@ -182,12 +287,12 @@ def _seconds(event: Event) -> float:
     return float(event["seconds"])
 
 
-def write_record(folder: Path, record: Record) -> None:
+def write_record(folder: Path, record: RunRecord) -> None:
     """Mark a run as done; raises `CheckpointError`."""
-    write_json(folder / RECORD_FILE, {"format": FORMAT, "record": record})
+    write_json(folder / RECORD_FILE, {"format": FORMAT, "record": vars(record)})
 
 
-def read_record(root: Path, job: Job) -> Record | None:
+def read_record(root: Path, job: Job) -> RunRecord | None:
     """Read the record of a run; None if the run is not done.
 
     Raises:
@@ -196,120 +301,18 @@ def read_record(root: Path, job: Job) -> Record | None:
     path = root / job["path"] / RECORD_FILE
     if not exists(path):
         return None
-    stored, expected = read_json(path), make_record(job, "expected")
-    raw = stored.get("record")
-    if not isinstance(raw, dict) or set(raw) != set(expected):
+    raw, expected = read_json(path).get("record"), make_record(job, "expected")
+    if not isinstance(raw, dict) or raw.keys() != vars(expected).keys():
         raise CheckpointError(f"{path} is not the result of a run of this version of zoo.")
-    checked = check_record(raw, RUN_SCHEMA, str(path))
-    record = {name: checked[name] for name in expected}  # restore the order: JSON is sorted by name
+    record = RunRecord(**check_record(raw, _schema(RunRecord), str(path)))
     for name in _IDENTITY:
-        if record[name] != expected[name]:
+        value = getattr(record, name)
+        if value != getattr(expected, name):
             raise CheckpointError(
-                f"{path} is of another run: {name} is {short_repr(record[name])}, "
-                f"expected {short_repr(expected[name])}."
+                f"{path} is of another run: {name} is {short_repr(value)}, "
+                f"expected {short_repr(getattr(expected, name))}."
             )
     return record
-
-
-def make_metadata(plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds: float) -> dict[str, Any]:
-    """Make the fields of ``results.json`` apart from the records.
-
-    Args:
-        plan: The plan with measured values.
-        resolved: Its cells and tasks.
-        jobs: Number of worker processes; None for another executor.
-        seconds: Duration of this call.
-    """
-    from zoo.training.state import versions  # which imports the compiler
-
-    now = datetime.now(timezone.utc)
-    tasks = {label: info.task for label, info in resolved.tasks.items()}
-    return {
-        "command": command_line(plan, {**resolved.cells, **tasks}),
-        "plan": plan.to_json(),
-        "cells": {label: _cell(cell) for label, cell in resolved.cells.items()},
-        "tasks": {label: _task(info) for label, info in resolved.tasks.items()},
-        "jobs": jobs,
-        "wall_seconds": round(seconds, 3),
-        "date": now.strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": machine_info(),
-        "versions": versions(),
-    }
-
-
-def _cell(cell: Cell) -> dict[str, Any]:
-    return {"name": cell.name, "summary": cell.summary(), "scope": cell.card.scope}
-
-
-def _task(info: TaskInfo) -> dict[str, Any]:
-    task = info.task
-    return {
-        "name": task.name,
-        "options": dict(task.options),
-        "summary": task.summary(),
-        "threshold_source": task.threshold_source,
-        **info.goal(),
-    }
-
-
-def sort_records(records: Iterable[Record], plan: Plan) -> list[Record]:
-    """Sort records by task and cell in the order of the plan, then by rate and seed."""
-    order = {pair: index for index, pair in enumerate(plan.pairs())}
-    return sorted(
-        records,
-        key=lambda record: (order[record["task"], record["cell"]], record["lr"] or 0.0, record["seed"]),
-    )
-
-
-_FLAG_NAMES = {"stop_when_solved": "--until-solved"}
-
-
-def command_line(plan: Plan, components: Mapping[str, Component]) -> str:
-    """Make the command line that reproduces a comparison, with defaults of ``zoo compare`` spelled out.
-
-    Args:
-        plan: The plan.
-        components: Its cells and tasks by label.
-    """
-    (size, number), (length, amount) = plan.size, plan.length
-    words = [
-        "--cells",
-        _label_list(plan.cells),
-        "--tasks",
-        _label_list(plan.tasks),
-        "--seeds",
-        str(plan.seeds),
-    ]
-    words += [f"--{size}", str(number), f"--{length}", f"{amount:g}"]
-    words += ["--lr" if len(plan.rates) == 1 else "--lr-grid", ",".join(f"{rate:g}" for rate in plan.rates)]
-    words += [] if plan.sweep_steps is None else ["--sweep-steps", str(plan.sweep_steps)]
-    words += [*_setting_flags(plan.settings), *_set_flags(plan.settings, components)]
-    return shlex.join(["zoo", "compare", *words])
-
-
-def _label_list(entries: Mapping[str, PlanEntry]) -> str:
-    return ",".join(
-        label if label == entry.name else f"{label}={entry.name}" for label, entry in entries.items()
-    )
-
-
-def _setting_flags(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Flags of the settings that differ from their defaults."""
-    for name, value in settings.items():
-        if value != getattr(Config(), name) and not name.endswith("_options"):
-            flag = _FLAG_NAMES.get(name, f"--{name.replace('_', '-')}")
-            yield from (flag,) if value is True else (flag, f"{value}")
-
-
-def _set_flags(settings: Mapping[str, Any], components: Mapping[str, Component]) -> Iterator[str]:
-    """``--set`` flags of the options that differ from their defaults."""
-    optimizer = registry_of(Optimizer).get(settings["optimizer"], **settings["optimizer_options"])
-    for label, component in {**components, "optimizer": optimizer}.items():
-        for name, option in component.declared_options.items():
-            if component.options[name] != option.default:
-                yield from ("--set", f"{label}.{name}={component.options[name]}")
-    for name, value in settings["schedule_options"].items():
-        yield from ("--set", f"schedule.{name}={value}")
 
 
 RESULTS_FILE, TABLE_FILE = "results.json", "results.csv"
@@ -332,39 +335,39 @@ class Comparison:
         return f"Comparison({str(self.path)!r})"
 
     @cached_property
-    def results(self) -> dict[str, Any]:
+    def results(self) -> ComparisonResults:
         """Contents of ``results.json``."""
         return read_results(self.path)
 
     @property
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> Mapping[str, Any]:
         """The plan: cells, tasks, sizes and settings."""
-        return self.results["plan"]  # type: ignore[no-any-return]
+        return self.results.section("plan")
 
     @property
-    def runs(self) -> list[Record]:
+    def runs(self) -> list[RunRecord]:
         """Records of the runs."""
-        return self.results["runs"]  # type: ignore[no-any-return]
+        return self.results.runs
 
     @property
-    def sweep(self) -> list[Record]:
+    def sweep(self) -> list[RunRecord]:
         """Records of the short runs of the learning rate sweep."""
-        return self.results["sweep"]  # type: ignore[no-any-return]
+        return self.results.sweep
 
     @property
-    def summary(self) -> list[Row]:
+    def summary(self) -> list[SummaryRow]:
         """Rows for each task and cell: mean, standard deviation, rank and so on over the seeds."""
-        return self.results["summary"]  # type: ignore[no-any-return]
+        return self.results.summary
 
     @property
-    def overall(self) -> list[Row]:
+    def overall(self) -> list[OverallRow]:
         """Rows for each cell: its mean rank over the tasks, the best first."""
-        return self.results["overall"]  # type: ignore[no-any-return]
+        return self.results.overall
 
     @property
-    def failures(self) -> list[Record]:
+    def failures(self) -> list[RunRecord]:
         """Records of the runs, sweep included, that did not finish."""
-        return [record for record in (*self.sweep, *self.runs) if record["status"] != "finished"]
+        return [record for record in (*self.sweep, *self.runs) if record.status != "finished"]
 
     def table(self) -> str:
         """The tables as plain text."""
@@ -374,68 +377,53 @@ class Comparison:
         return "\n\n".join(map(plain_text, make_tables(self.results)))
 
 
-def read_results(folder: Path) -> dict[str, Any]:
+def read_results(folder: Path) -> ComparisonResults:
     """Read ``results.json`` of a directory, and check every record against its schema.
 
     Raises:
         CheckpointError: if it is missing, damaged, or from another version.
     """
     path = folder / RESULTS_FILE
-    results: dict[str, Any] = read_json(path, max_bytes=MAX_BYTES)
-    tasks = results.get("tasks")
-    if results.get("format") != FORMAT or type(results.get("plan")) is not dict or type(tasks) is not dict:
+    stored: dict[str, Any] = read_json(path, max_bytes=MAX_BYTES)
+    tasks = stored.get("tasks")
+    if stored.get("format") != FORMAT or type(stored.get("plan")) is not dict or type(tasks) is not dict:
         raise CheckpointError(f"{path} is not a results file of this version of zoo.")
-    for name, kinds in (
-        ("runs", RUN_SCHEMA),
-        ("sweep", RUN_SCHEMA),
-        ("summary", SUMMARY_SCHEMA),
-        ("overall", OVERALL_SCHEMA),
-    ):
-        results[name] = check_records(results.get(name), kinds, f"{path}, {name}")
-    results["tasks"] = {name: _check_task(task, f"{path}, tasks") for name, task in tasks.items()}
-    for row in results["summary"]:
-        if row["task"] not in results["tasks"]:
-            raise CheckpointError(f"{path}, tasks lacks {quote(row['task'])}, which its summary names.")
-    return results
+
+    def read(name: str, kind: type[R]) -> list[R]:
+        rows = check_records(stored.pop(name, None), _schema(kind), f"{path}, {name}")
+        return [kind(**row) for row in rows]
+
+    runs, sweep = read("runs", RunRecord), read("sweep", RunRecord)
+    summary, overall = read("summary", SummaryRow), read("overall", OverallRow)
+    stored["tasks"] = {name: _check_task(task, f"{path}, tasks") for name, task in tasks.items()}
+    for row in summary:
+        if row.task not in tasks:
+            raise CheckpointError(f"{path}, tasks lacks {quote(row.task)}, which its summary names.")
+    return ComparisonResults(folder, stored, runs, sweep, summary, overall)
 
 
 def _check_task(task: Any, where: str) -> dict[str, Any]:
-    info = check_record(task, TASK_SCHEMA, where)
+    info = check_record(task, _TASK_SCHEMA, where)
     if not isinstance(task.get("options"), dict):
         raise CheckpointError(f"{where}, {quote(info['name'])}: options is not an object.")
     return {**info, "options": task["options"]}
 
 
-def write_results(
-    folder: Path, metadata: Mapping[str, Any], sweep: Sequence[Record], runs: Sequence[Record]
-) -> None:
-    """Write ``results.json`` and ``results.csv``.
-
-    Args:
-        folder: Directory of the comparison.
-        metadata: Fields apart from the records.
-        sweep: Records of the sweep.
-        runs: Records of the runs.
-
-    Raises:
-        CheckpointError: if they cannot be written.
-    """
-    results = {
-        "format": FORMAT,
-        **metadata,
-        "runs": list(runs),
-        "sweep": list(sweep),
-        "summary": summarize(runs),
-        "overall": overall(runs),
+def write_results(results: ComparisonResults) -> None:
+    """Write ``results.json`` and ``results.csv``; raises `CheckpointError`."""
+    rows = {
+        name: [vars(row) for row in getattr(results, name)]
+        for name in ("runs", "sweep", "summary", "overall")
     }
-    write_json(folder / RESULTS_FILE, results)
-    write_bytes(folder / TABLE_FILE, as_csv(runs).encode("utf-8", "backslashreplace"))  # a lone surrogate
+    write_json(results.path / RESULTS_FILE, {"format": FORMAT, **results.metadata, **rows})
+    text = as_csv(results.runs).encode("utf-8", "backslashreplace")  # a lone surrogate
+    write_bytes(results.path / TABLE_FILE, text)
 
 
-def as_csv(runs: Sequence[Record]) -> str:
+def as_csv(runs: Sequence[RunRecord]) -> str:
     """Format records as CSV with a header; None becomes an empty field."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(runs[0]) if runs else [], lineterminator="\n")
+    writer = csv.DictWriter(text, list(vars(runs[0])) if runs else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(runs)
+    writer.writerows(map(vars, runs))
     return text.getvalue()

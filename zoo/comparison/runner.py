@@ -14,11 +14,18 @@ from zoo.arguments import as_mapping, as_path, short_repr
 from zoo.comparison import specs
 from zoo.comparison.backends import LOCAL, Backend, check_jobs, parse_backend
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
+from zoo.comparison.metadata import make_metadata, sort_records
 from zoo.comparison.plan import PLAN_FILE, Plan, read_plan
 from zoo.comparison.request import CompareRequest, Specs
 from zoo.comparison.resolve import ResolvedPlan, resolve_plan
-from zoo.comparison.results import Comparison, make_metadata, read_record, sort_records, write_results
-from zoo.comparison.statistics import choose_learning_rate
+from zoo.comparison.results import (
+    Comparison,
+    ComparisonResults,
+    RunRecord,
+    read_record,
+    write_results,
+)
+from zoo.comparison.statistics import choose_learning_rate, overall, summarize
 from zoo.comparison.workers import SerialExecutor, WorkerPool
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.sharding import available_threads
@@ -58,8 +65,8 @@ class ComparisonRunner:
     ) -> None:
         self.folder, self.executor, self.on_event = folder, executor, on_event
         self.plan, self.resolved, self.plugins = resolved.plan, resolved, plugins
-        self.sweep: list[Record] = []
-        self.runs: list[Record] = []
+        self.sweep: list[RunRecord] = []
+        self.runs: list[RunRecord] = []
 
     @property
     def jobs(self) -> JobFactory:
@@ -89,21 +96,25 @@ class ComparisonRunner:
         """Compile the kernels; the first cell alone, because the others share many of them."""
         for batch in (jobs[:1], jobs[1:]):
             if batch:
-                self._run_stage("warm", batch, [])
+                self._run_stage("warm", batch)
 
     def _measure_pace(self, pairs: Sequence[Pair]) -> None:
         """Measure how many steps take the requested time, and store them in the plan."""
-        records: list[Record] = []
-        self._run_stage("pace", self.jobs.pace(pairs), records)
+        records = self._run_stage("pace", self.jobs.pace(pairs))
         self.plan = with_measured_steps(self.plan, records)
         self.plan.write(self.folder)
-        self.runs += [record for record in records if record["status"] == "failed"]
+        self.runs += [RunRecord(**record) for record in records if record["status"] == "failed"]
 
     def _run_stage(
-        self, stage: str, jobs: Sequence[Job], records: list[Record], upcoming: Sequence[Job] = ()
-    ) -> None:
-        """Run the missing jobs, and append the records of all jobs to ``records``, in the jobs' order."""
-        by_path = {job["path"]: record for job in jobs if (record := self._stored_record(job)) is not None}
+        self,
+        stage: str,
+        jobs: Sequence[Job],
+        records: list[RunRecord] | None = None,
+        upcoming: Sequence[Job] = (),
+    ) -> list[Record]:
+        """Run the missing jobs. Append the records of all jobs to ``records``, even after an error."""
+        stored = {job["path"]: self._stored_record(job) for job in jobs}
+        by_path = {path: vars(record) for path, record in stored.items() if record is not None}
         missing = [job for job in jobs if job["path"] not in by_path]
         listed = {"missing": list(map(_job_summary, missing)), "upcoming": list(map(_job_summary, upcoming))}
         self.on_event({"event": "stage", "stage": stage, "jobs": len(jobs), **listed})
@@ -112,13 +123,16 @@ class ComparisonRunner:
                 by_path[job["path"]] = record
                 self.on_event({"event": "job_done", "stage": stage, "path": job["path"], "record": record})
         finally:
-            records += [by_path[job["path"]] for job in jobs if job["path"] in by_path]
+            done = [by_path[job["path"]] for job in jobs if job["path"] in by_path]
+            if records is not None:
+                records += [RunRecord(**record) for record in done]
+        return done
 
-    def _stored_record(self, job: Job) -> Record | None:
+    def _stored_record(self, job: Job) -> RunRecord | None:
         return read_record(self.folder, job) if job["kind"] in ("sweep", "run") else None
 
-    def _learning_rate(self, pair: Pair, sweep: Iterable[Record]) -> float:
-        of_pair = [record for record in sweep if (record["task"], record["cell"]) == pair]
+    def _learning_rate(self, pair: Pair, sweep: Iterable[RunRecord]) -> float:
+        of_pair = [record for record in sweep if (record.task, record.cell) == pair]
         return choose_learning_rate(of_pair, self.plan.rates)
 
     def _is_done(self, pair: Pair) -> bool:
@@ -331,7 +345,8 @@ def _started_event(folder: Path, runner: ComparisonRunner, count: int) -> Event:
 def _write_results(folder: Path, runner: ComparisonRunner, count: int | None, seconds: float) -> None:
     plan = runner.plan
     metadata = make_metadata(plan, runner.resolved, count, seconds)
-    write_results(folder, metadata, sort_records(runner.sweep, plan), sort_records(runner.runs, plan))
+    runs, sweep = sort_records(runner.runs, plan), sort_records(runner.sweep, plan)
+    write_results(ComparisonResults(folder, metadata, runs, sweep, summarize(runs), overall(runs)))
 
 
 @contextmanager

@@ -14,14 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo.comparison.jobs import Record
+from zoo.comparison.results import OverallRow, RunRecord, SummaryRow
 
 Array = np.ndarray[Any, Any]
-
-RunRecord = dict[str, Any]
-
-Row = dict[str, Any]
-
 RESAMPLES = 2000
 
 CONFIDENCE = 0.95
@@ -29,44 +24,48 @@ CONFIDENCE = 0.95
 _SEED = 0  # of the bootstrap: the same results give the same intervals
 
 
-def summarize(records: Sequence[RunRecord]) -> list[Row]:
+def summarize(records: Sequence[RunRecord]) -> list[SummaryRow]:
     """Compute a row for each task and cell, in the order of the records.
 
     Args:
-        records: All runs, in the form of ``results.json``.
+        records: All runs.
     """
     groups = _groups(records)
     ranks = _ranks_by_pair(groups)
     return [_row(pair, group, ranks[pair]) for pair, group in groups.items()]
 
 
-def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> Row:
+def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> SummaryRow:
     scores, first = _scores(group), group[0]
-    high = first["higher_is_better"]
+    high = first.higher_is_better
     best, worst = (max, min) if high else (min, max)
     low, top = bootstrap_interval(scores)
-    return {
-        "task": pair[0],
-        "cell": pair[1],
-        **{name: first[name] for name in ("parameters", "hidden", "lr", "steps", "metric")},
-        "mean": _mean(scores),
-        "spread": _deviation(scores),
-        "low": low,
-        "high": top,
-        "best": best(scores, default=None),
-        "worst": worst(scores, default=None),
-        "rank": rank,
-        "solved": sum(bool(record["solved"]) for record in group),
-        "seeds": len(group),
-        "lost": len(group) - len(scores),
-        "seconds": _mean(_values(group, "seconds")),
-        "steps_to_threshold": _mean(_values(group, "steps_to_threshold")),
-        "seconds_to_threshold": _mean(_values(group, "seconds_to_threshold")),
-        "symbols_per_s": _mean(_values(group, "symbols_per_s")),
-    }
+    return SummaryRow(
+        task=pair[0],
+        cell=pair[1],
+        parameters=first.parameters,
+        hidden=first.hidden or 0,
+        lr=first.lr,
+        steps=first.steps,
+        metric=first.metric,
+        mean=_mean(scores),
+        spread=_deviation(scores),
+        low=low,
+        high=top,
+        best=best(scores, default=None),
+        worst=worst(scores, default=None),
+        rank=rank,
+        solved=sum(record.solved for record in group),
+        seeds=len(group),
+        lost=len(group) - len(scores),
+        seconds=_mean(_values(group, "seconds")),
+        steps_to_threshold=_mean(_values(group, "steps_to_threshold")),
+        seconds_to_threshold=_mean(_values(group, "seconds_to_threshold")),
+        symbols_per_s=_mean(_values(group, "symbols_per_s")),
+    )
 
 
-def overall(records: Sequence[RunRecord]) -> list[Row]:
+def overall(records: Sequence[RunRecord]) -> list[OverallRow]:
     """Compute a row for each cell over the tasks that all cells have, the best mean rank first."""
     groups = _groups(records)
     tasks, cells = (list(dict.fromkeys(pair[axis] for pair in groups)) for axis in (0, 1))
@@ -82,25 +81,25 @@ def overall(records: Sequence[RunRecord]) -> list[Row]:
         _overall_row(cell, index, [record for column in columns for record in column[index]], exact, drawn)
         for index, cell in enumerate(cells)
     ]
-    return sorted(rows, key=lambda row: (row["rank"] is None, row["rank"] or 0.0))
+    return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0.0))
 
 
 def _overall_row(
     cell: str, index: int, own: Sequence[RunRecord], exact: Sequence[Array], drawn: Sequence[Array]
-) -> Row:
+) -> OverallRow:
     """Row of a cell. ``exact`` and ``drawn`` hold the ranks of all cells on each task."""
     low, high = _percentiles(np.mean([ranks[:, index] for ranks in drawn], axis=0)) if drawn else (None, None)
-    return {
-        "cell": cell,
-        "rank": _mean([float(ranks[index]) for ranks in exact]),
-        "low": low,
-        "high": high,
-        "tasks": len(exact),
-        "solved": sum(bool(record["solved"]) for record in own),
-        "solvable": sum(record["threshold"] is not None for record in own),
-        "runs": len(own),
-        "seconds": math.fsum(_values(own, "seconds")),
-    }
+    return OverallRow(
+        cell=cell,
+        rank=_mean([float(ranks[index]) for ranks in exact]),
+        low=low,
+        high=high,
+        tasks=len(exact),
+        solved=sum(record.solved for record in own),
+        solvable=sum(record.threshold is not None for record in own),
+        runs=len(own),
+        seconds=math.fsum(_values(own, "seconds")),
+    )
 
 
 def bootstrap_interval(scores: Sequence[float]) -> tuple[float | None, float | None]:
@@ -142,8 +141,8 @@ def _resampled_ranks(groups: Sequence[Sequence[RunRecord]], rng: np.random.Gener
 
 def _costs(group: Sequence[RunRecord]) -> Array:
     """Scores with the sign chosen so that lower is better; infinity if no run has a score."""
-    scores = np.array(_scores(group) or [-math.inf if group[0]["higher_is_better"] else math.inf])
-    return -scores if group[0]["higher_is_better"] else scores
+    scores = np.array(_scores(group) or [-math.inf if group[0].higher_is_better else math.inf])
+    return -scores if group[0].higher_is_better else scores
 
 
 def rank_costs(costs: Array) -> Array:
@@ -161,7 +160,7 @@ def _groups(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecor
     """Group records by task and cell."""
     groups: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
-        groups.setdefault((record["task"], record["cell"]), []).append(record)
+        groups.setdefault((record.task, record.cell), []).append(record)
     return groups
 
 
@@ -170,7 +169,7 @@ def _scores(group: Iterable[RunRecord]) -> list[float]:
 
 
 def _values(group: Iterable[RunRecord], name: str) -> list[float]:
-    return [float(record[name]) for record in group if record[name] is not None]
+    return [float(value) for record in group if (value := getattr(record, name)) is not None]
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -185,7 +184,7 @@ def _deviation(values: Sequence[float]) -> float | None:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def choose_learning_rate(records: Sequence[Record], rates: Sequence[float]) -> float:
+def choose_learning_rate(records: Sequence[RunRecord], rates: Sequence[float]) -> float:
     """Choose the rate whose short run had the best validation: solved before unsolved, then the lowest loss.
 
     A run chooses its best model by the same criterion. The score is a worse one: if it is an accuracy and no
@@ -198,14 +197,14 @@ def choose_learning_rate(records: Sequence[Record], rates: Sequence[float]) -> f
         records: Runs of the sweep.
         rates: The grid, in ascending order.
     """
-    if finished := [record for record in records if record["status"] == "finished"]:
-        return float(min(finished, key=_rate_order)["lr"])
-    if any(record["status"] == "diverged" for record in records):
+    if finished := [record for record in records if record.status == "finished"]:
+        return float(min(finished, key=_rate_order).lr or 0.0)
+    if any(record.status == "diverged" for record in records):
         return rates[0]
     return rates[len(rates) // 2]
 
 
-def _rate_order(record: Record) -> tuple[bool, float, float]:
+def _rate_order(record: RunRecord) -> tuple[bool, float, float]:
     """Sort key, best first; the smaller rate among equal runs."""
-    loss = math.inf if record["loss"] is None else float(record["loss"])
-    return not record["solved"], loss, float(record["lr"])
+    loss = math.inf if record.loss is None else record.loss
+    return not record.solved, loss, record.lr or 0.0

@@ -6,26 +6,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zoo.comparison.hidden_size import TOLERANCE
+from zoo.comparison.results import ComparisonResults, SummaryRow
 from zoo.tables import TextTable
 
-Results = Mapping[str, Any]
-Row = Mapping[str, Any]
+Info = Mapping[str, Any]
 
 _NONE = "–"
 _BARE = "without an embedding, a norm or a residual connection"
 _SPARE = ("95 %", "symbols/s", "worst", "best", "training s", "s to", "steps to", "H")
 
 
-def make_tables(results: Results) -> list[TextTable]:
+def make_tables(results: ComparisonResults) -> list[TextTable]:
     """A table over all tasks, if there are several, then a table for each task."""
-    tasks = list(dict.fromkeys(row["task"] for row in results["summary"]))
+    tasks = list(dict.fromkeys(row.task for row in results.summary))
     each = [_task(task, results) for task in tasks]
     return [_overall(tasks, results), *each] if len(tasks) > 1 else each
 
 
-def _overall(tasks: Sequence[str], results: Results) -> TextTable:
-    means = {(row["task"], row["cell"]): row["mean"] for row in results["summary"]}
-    counted = max((row["tasks"] for row in results["overall"]), default=0)
+def _overall(tasks: Sequence[str], results: ComparisonResults) -> TextTable:
+    means = {(row.task, row.cell): row.mean for row in results.summary}
+    counted = max((row.tasks for row in results.overall), default=0)
     left_out = (
         "" if counted == len(tasks) else f" {len(tasks) - counted} tasks that lack a cell do not count."
     )
@@ -34,15 +34,15 @@ def _overall(tasks: Sequence[str], results: Results) -> TextTable:
         ("cell", "scope", "mean rank", "95 %", *tasks, "solved", "training s"),
         tuple(
             (
-                row["cell"],
-                _scope(row["cell"], results),
-                _digits(row["rank"], ".2f"),
-                _range(row["low"], row["high"], ".1f"),
-                *(_score(means.get((task, row["cell"]))) for task in tasks),
-                _fraction(row["solved"], row["solvable"]),
-                _seconds(row["seconds"]),
+                row.cell,
+                results.scope(row.cell) or _NONE,
+                _digits(row.rank, ".2f"),
+                _range(row.low, row.high, ".1f"),
+                *(_score(means.get((task, row.cell))) for task in tasks),
+                _fraction(row.solved, row.solvable),
+                _seconds(row.seconds),
             )
-            for row in results["overall"]
+            for row in results.overall
         ),
         tuple(range(2, 6 + len(tasks))),
         "mean rank: a cell's place on each task by its mean score, averaged over tasks; 1 is best. 95 %: a "
@@ -52,56 +52,51 @@ def _overall(tasks: Sequence[str], results: Results) -> TextTable:
     )
 
 
-def _task(task: str, results: Results) -> TextTable:
-    rows = [row for row in results["summary"] if row["task"] == task]
-    task_info = results["tasks"][task]
+def _task(task: str, results: ComparisonResults) -> TextTable:
+    rows = [row for row in results.summary if row.task == task]
+    task_info = results.section("tasks")[task]
     first, last = (
         ("cell", "scope", "H", "parameters", "lr"),
         ("steps to", "s to", "symbols/s", "training s", "rank"),
     )
     headings = (*first, task_info["metric"], "95 %", "worst", "best", "solved", *last)
-    ranked = sorted(rows, key=lambda row: row["rank"])
+    ranked = sorted(rows, key=lambda row: row.rank)
     return TextTable(
         _title(task, task_info),
         headings,
-        tuple(_task_row(row, task_info, _scope(row["cell"], results)) for row in ranked),
+        tuple(_task_row(row, task_info, results.scope(row.cell) or _NONE) for row in ranked),
         tuple(range(2, len(headings))),
         _legend(task_info),
         tuple(map(headings.index, _SPARE)),
     )
 
 
-def _task_row(row: Row, task_info: Row, scope: str) -> tuple[str, ...]:
+def _task_row(row: SummaryRow, task_info: Info, scope: str) -> tuple[str, ...]:
     return (
-        row["cell"],
+        row.cell,
         scope,
-        f"{row['hidden']:,}",
-        f"{row['parameters']:,}",
-        _digits(row["lr"], "g"),
-        _score(row["mean"]) + ("" if row["spread"] is None else f" ± {row['spread']:.2g}"),
-        _range(row["low"], row["high"], ".4g"),
-        _score(row["worst"]),
-        _score(row["best"]),
-        _fraction(row["solved"], row["seeds"] if task_info["threshold"] is not None else 0),
-        _digits(row["steps_to_threshold"], ",.0f"),
-        _seconds(row["seconds_to_threshold"]),
-        _digits(row["symbols_per_s"], ",.0f"),
-        _seconds(row["seconds"]),
-        f"{row['rank']:g}",
+        f"{row.hidden:,}",
+        f"{row.parameters:,}",
+        _digits(row.lr, "g"),
+        _score(row.mean) + ("" if row.spread is None else f" ± {row.spread:.2g}"),
+        _range(row.low, row.high, ".4g"),
+        _score(row.worst),
+        _score(row.best),
+        _fraction(row.solved, row.seeds if task_info["threshold"] is not None else 0),
+        _digits(row.steps_to_threshold, ",.0f"),
+        _seconds(row.seconds_to_threshold),
+        _digits(row.symbols_per_s, ",.0f"),
+        _seconds(row.seconds),
+        f"{row.rank:g}",
     )
 
 
-def _scope(cell: str, results: Results) -> str:
-    """Scope of a cell: bare recurrence or whole mixer. Results of old versions lack it."""
-    return str(results.get("cells", {}).get(cell, {}).get("scope", _NONE))
-
-
-def _title(task: str, task_info: Row) -> str:
+def _title(task: str, task_info: Info) -> str:
     options = ", ".join(f"{name}={value}" for name, value in task_info["options"].items())
     return f"{task} ({options})" if options else task
 
 
-def _legend(task_info: Row) -> str:
+def _legend(task_info: Info) -> str:
     """Metric, baseline, threshold and its source."""
     direction = "higher" if task_info["higher_is_better"] else "lower"
     words = [f"{task_info['metric']}, {direction} is better; without memory {_score(task_info['baseline'])}"]
@@ -112,65 +107,65 @@ def _legend(task_info: Row) -> str:
     return "; ".join(words) + "."
 
 
-def list_warnings(results: Results) -> Iterator[str]:
+def list_warnings(results: ComparisonResults) -> Iterator[str]:
     """Warnings about the results, a sentence each."""
     yield from _unfinished(results)
     yield from _off_budget(results)
     yield from _edge_of_grid(results)
 
 
-def _unfinished(results: Results) -> Iterator[str]:
-    for record in (*results["sweep"], *results["runs"]):
-        if record["status"] != "finished":
-            yield f"{record['path']} {record['status']}: {record['error']}"
+def _unfinished(results: ComparisonResults) -> Iterator[str]:
+    for record in (*results.sweep, *results.runs):
+        if record.status != "finished":
+            yield f"{record.path} {record.status}: {record.error}"
 
 
-def _off_budget(results: Results) -> Iterator[str]:
+def _off_budget(results: ComparisonResults) -> Iterator[str]:
     """Cells whose parameters differ from the budget by more than `TOLERANCE`."""
-    budget = results["plan"]["size"].get("params")
-    for row in results["summary"] if budget else ():
-        if abs(row["parameters"] - budget) > TOLERANCE * budget:
+    budget = results.section("plan")["size"].get("params")
+    for row in results.summary if budget else ():
+        if abs(row.parameters - budget) > TOLERANCE * budget:
             yield (
-                f"{row['cell']} on {row['task']} has {row['parameters']:,} parameters: its sizes come no "
+                f"{row.cell} on {row.task} has {row.parameters:,} parameters: its sizes come no "
                 f"nearer to {budget:,}."
             )
 
 
-def _edge_of_grid(results: Results) -> Iterator[str]:
+def _edge_of_grid(results: ComparisonResults) -> Iterator[str]:
     """Pairs whose best learning rate is at an edge of the grid."""
-    rates = results["plan"]["rates"]
+    rates = results.section("plan")["rates"]
     for rate, words in ((rates[0], "smallest"), (rates[-1], "largest")) if len(rates) > 1 else ():
-        pairs = [f"{row['cell']} on {row['task']}" for row in results["summary"] if row["lr"] == rate]
+        pairs = [f"{row.cell} on {row.task}" for row in results.summary if row.lr == rate]
         if pairs:
             yield f"The {words} learning rate of the grid, {rate:g}, was chosen for {', '.join(pairs)}."
 
 
-def describe_setup(results: Results) -> Iterator[str]:
+def describe_setup(results: ComparisonResults) -> Iterator[str]:
     """Describe settings, machine and versions in sentences."""
-    plan, host = results["plan"], results["machine"]
+    plan, host = results.section("plan"), results.section("machine")
     yield f"Bare layers, {_length(plan)}: {_number(plan['seeds'], 'seed')}, {_size(plan)}, {_rates(plan)}."
     settings = plan["settings"]
     layers = _number(settings["layers"], "layer")
     clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
     yield f"{layers} {_BARE}, {settings['dtype']}, {settings['optimizer']}, {clip}."
     yield (
-        f"{results['date']}: {host['processor']}, {host['processors']} processors, {host['system']}; "
-        f"{_workers(results['jobs'])}."
+        f"{results.metadata['date']}: {host['processor']}, {host['processors']} processors, "
+        f"{host['system']}; {_workers(results.metadata['jobs'])}."
     )
-    yield ", ".join(f"{name} {number}" for name, number in results["versions"].items()) + "."
+    yield ", ".join(f"{name} {number}" for name, number in results.section("versions").items()) + "."
 
 
-def _size(plan: Row) -> str:
+def _size(plan: Info) -> str:
     ((kind, number),) = plan["size"].items()
     return f"about {number:,} parameters each" if kind == "params" else f"{number:,} hidden units each"
 
 
-def _length(plan: Row) -> str:
+def _length(plan: Info) -> str:
     ((kind, number),) = plan["length"].items()
     return f"{number:,} steps" if kind == "steps" else f"as many steps as take {number:g} s"
 
 
-def _rates(plan: Row) -> str:
+def _rates(plan: Info) -> str:
     rates = ", ".join(f"{rate:g}" for rate in plan["rates"])
     if len(plan["rates"]) == 1:
         return f"learning rate {rates}"

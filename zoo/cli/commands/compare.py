@@ -244,7 +244,7 @@ def _write(marker: DocumentMarker, comparison: Comparison) -> None:
     about = "\n".join(f"{line}  " for line in describe_setup(comparison.results)).rstrip()
     notes = "\n".join(f"- {line}" for line in list_warnings(comparison.results))
     paragraphs = [about, *map(markdown_section, make_tables(comparison.results)), *([notes] if notes else [])]
-    marker.write(comparison.results["command"], paragraphs)
+    marker.write(comparison.results.metadata["command"], paragraphs)
 
 
 command = SectionedCommand("compare", callback=run, params=_FLAGS, help=_HELP)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.base.card import SCOPES
+from zoo.comparison.results import ComparisonResults, OverallRow, RunRecord, SummaryRow, read_results
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import (
     Axis,
@@ -27,7 +28,6 @@ from zoo.report.blocks import (
     Text,
     Tile,
 )
-from zoo.report.comparison.results import Result, Results, Standing, Summary, read_results
 from zoo.report.format import readable, reference_levels, score_axis
 from zoo.report.history import History, number
 from zoo.storage import RunDirectory
@@ -38,7 +38,7 @@ MAX_POINTS = 150  # of a curve
 MIN_LOG_RATIO = 100
 
 
-def task_charts(results: Results, task: str) -> Iterator[Chart]:
+def task_charts(results: ComparisonResults, task: str) -> Iterator[Chart]:
     """Yield the charts of a task that are not empty."""
     runs = results.runs_of(task)
     first = runs[0]
@@ -61,7 +61,7 @@ def task_charts(results: Results, task: str) -> Iterator[Chart]:
         yield Chart(f"{task}-curves", "Score by step", axis, series=series, note=note, wide=True, **shared)
 
 
-def _score_axis(runs: Sequence[Result]) -> Axis:
+def _score_axis(runs: Sequence[RunRecord]) -> Axis:
     """The axis of scores, logarithmic where errors are of different magnitudes."""
     axis = score_axis(runs[0].metric, runs[0].higher_is_better)
     scores = [run.score for run in runs if run.score is not None]
@@ -69,7 +69,7 @@ def _score_axis(runs: Sequence[Result]) -> Axis:
     return replace(axis, log=is_wide and not runs[0].higher_is_better)
 
 
-def _points(cells: Sequence[str], runs: Sequence[Result], name: str) -> Iterator[Series]:
+def _points(cells: Sequence[str], runs: Sequence[RunRecord], name: str) -> Iterator[Series]:
     """A point for each seed, in the colour of its cell."""
     for slot, cell in enumerate(cells):
         mine = [run for run in runs if run.cell == cell and None not in (run.score, getattr(run, name))]
@@ -79,7 +79,7 @@ def _points(cells: Sequence[str], runs: Sequence[Result], name: str) -> Iterator
             yield Series(cell, xs, ys, slot, marks=True, notes=notes)
 
 
-def _rates(results: Results, task: str) -> Iterator[Series]:
+def _rates(results: ComparisonResults, task: str) -> Iterator[Series]:
     """A line for each cell over the learning rates of its sweep, if there are several."""
     tried = [run for run in results.sweep if run.task == task]
     for slot, cell in enumerate(results.cells):
@@ -90,7 +90,7 @@ def _rates(results: Results, task: str) -> Iterator[Series]:
             yield Series(cell, rates, scores, slot)
 
 
-def _curves(results: Results, runs: Sequence[Result]) -> Iterator[Series]:
+def _curves(results: ComparisonResults, runs: Sequence[RunRecord]) -> Iterator[Series]:
     """A thin line for each seed of a cell, and a thick one for the mean."""
     for slot, cell in enumerate(results.cells):
         lines = [line for run in runs if run.cell == cell if (line := _curve(results, run))[0]]
@@ -103,7 +103,7 @@ def _curves(results: Results, runs: Sequence[Result]) -> Iterator[Series]:
 Line = tuple[tuple[Number, ...], tuple[Number, ...]]
 
 
-def _curve(results: Results, run: Result) -> Line:
+def _curve(results: ComparisonResults, run: RunRecord) -> Line:
     """The scores of a run by step; empty, with a warning, if its log cannot be read."""
     try:
         history = History.read(RunDirectory(results.path / run.path))
@@ -164,7 +164,7 @@ _NOTE = (
 )
 
 
-def overview(results: Results) -> Table:
+def overview(results: ComparisonResults) -> Table:
     """The table of mean scores: a row for each cell, a column for each task."""
     columns = [
         Column(readable(task), "number", score_axis(first.metric, first.higher_is_better).label, heat=True)
@@ -175,14 +175,14 @@ def overview(results: Results) -> Table:
     return Table("cells-and-tasks", "Cells and tasks", (*_OVERVIEW, *columns), rows, _NOTE)
 
 
-def task_table(results: Results, task: str) -> Table:
+def task_table(results: ComparisonResults, task: str) -> Table:
     """The table of the cells of a task, the best first."""
     rows = [row for row in results.summary if row.task == task]
     rows.sort(key=lambda row: row.rank)
     return Table(f"{task}-scores", "Scores", _COLUMNS, tuple(_task_row(results, row) for row in rows))
 
 
-def failures(results: Results) -> Iterator[Table]:
+def failures(results: ComparisonResults) -> Iterator[Table]:
     """The table of failed runs, if any."""
     rows = tuple(
         _cells(run.path, run.task, run.cell, run.seed, run.status, run.error)
@@ -199,14 +199,14 @@ def _cells(*values: str | Number) -> tuple[TableCell, ...]:
     return tuple(TableCell(value) for value in values)
 
 
-def _standing(results: Results, row: Standing) -> tuple[TableCell, ...]:
+def _standing(results: ComparisonResults, row: OverallRow) -> tuple[TableCell, ...]:
     rank = TableCell(None if row.rank is None else round(row.rank, 2))
     interval = _interval(row.low, row.high, ".1f")
     solved = TableCell(row.solved, _ratio(row.solved, row.runs))
     return TableCell(row.cell), TableCell(results.scope(row.cell)), rank, interval, solved
 
 
-def _task_row(results: Results, row: Summary) -> tuple[TableCell, ...]:
+def _task_row(results: ComparisonResults, row: SummaryRow) -> tuple[TableCell, ...]:
     return (
         *_cells(row.cell, results.scope(row.cell)),
         TableCell(row.rank),
@@ -218,7 +218,7 @@ def _task_row(results: Results, row: Summary) -> tuple[TableCell, ...]:
     )
 
 
-def _score_cells(results: Results, cell: str) -> Iterator[TableCell]:
+def _score_cells(results: ComparisonResults, cell: str) -> Iterator[TableCell]:
     rows = {row.task: row for row in results.summary if row.cell == cell}
     for task in results.tasks:
         row = rows.get(task)
@@ -238,7 +238,7 @@ def _ratio(count: int, total: int) -> str:
     return f"{count}/{total}"
 
 
-def _shade(results: Results, row: Summary) -> float | None:
+def _shade(results: ComparisonResults, row: SummaryRow) -> float | None:
     """Position of a mean between the worst of the task, 0, and the best, 1."""
     means = [other.mean for other in results.summary if other.task == row.task and other.mean is not None]
     if row.mean is None:
@@ -264,7 +264,7 @@ def comparison_report(path: Path) -> Report:
     return Report(path.resolve().name, subtitle, tuple(_tiles(results)), tuple(_sections(results)))
 
 
-def _tiles(results: Results) -> Iterator[Tile]:
+def _tiles(results: ComparisonResults) -> Iterator[Tile]:
     runs = results.runs
     yield Tile("cells", f"{len(results.cells)}")
     yield Tile("tasks", f"{len(results.tasks)}")
@@ -284,7 +284,7 @@ def _time(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def _sections(results: Results) -> Iterator[Section]:
+def _sections(results: ComparisonResults) -> Iterator[Section]:
     yield Section("overview", "Overview", (overview(results), *failures(results)))
     for task in results.tasks:
         blocks: tuple[Block, ...] = (_task_text(results, task), task_table(results, task))
@@ -292,9 +292,9 @@ def _sections(results: Results) -> Iterator[Section]:
     yield Section("made-with", "Made with", tuple(_made_with(results)))
 
 
-def _task_text(results: Results, task: str) -> Text:
+def _task_text(results: ComparisonResults, task: str) -> Text:
     """Summary, metric and threshold of a task."""
-    first, stored = results.runs_of(task)[0], results.metadata("tasks").get(task)
+    first, stored = results.runs_of(task)[0], results.section("tasks").get(task)
     facts = stored if isinstance(stored, dict) else {}
     marks = [f"{mark.label} {mark.y:.4g}" for mark in reference_levels(first.baseline, first.threshold)]
     score = "; ".join([score_axis(first.metric, first.higher_is_better).label, *marks])
@@ -307,12 +307,12 @@ def _source(facts: Mapping[str, Any]) -> str:
     return f"The threshold: {source}." if source else ""
 
 
-def _made_with(results: Results) -> Iterator[Block]:
-    if command := results.facts.get("command"):
+def _made_with(results: ComparisonResults) -> Iterator[Block]:
+    if command := results.metadata.get("command"):
         yield Paragraphs("command", "Command", (Text(str(command), fixed=True),))
-    yield KeyValues("configuration", "Configuration", tuple(_plan(results.metadata("plan"))), wide=True)
+    yield KeyValues("configuration", "Configuration", tuple(_plan(results.section("plan"))), wide=True)
     for name in ("machine", "versions"):
-        if values := results.metadata(name):
+        if values := results.section(name):
             yield _key_values(name, name.capitalize(), values)
 
 
