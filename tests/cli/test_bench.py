@@ -24,16 +24,16 @@ def run(*args):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Instead of measuring, remember what was asked for and give ready results."""
-    asked = []
+    """Store the calls instead of measuring, and return fixed results."""
+    calls = []
 
     def measure(settings, parts, tell):
-        asked.append((settings, parts))
+        calls.append((settings, parts))
         tell("lstm 1x1x1")
         return made()
 
     monkeypatch.setattr(bench, "measure", measure)
-    return asked
+    return calls
 
 
 @pytest.mark.parametrize(

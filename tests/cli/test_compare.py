@@ -29,7 +29,7 @@ def run(*args):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """What a whole command left and said."""
+    """The directory and output of a whole command."""
     out = tmp_path_factory.mktemp("compare") / "found"
     said = run("--cells", "vanilla", "--tasks", "copying", "--seeds", 1, *SIZES, "--jobs", 0, "--out", out)
     assert said.exit_code == 0, said.output
@@ -96,9 +96,9 @@ def test_output(made):
 
 
 def test_continue_with_more_seeds(comparison):
-    again = run("--out", comparison, "--jobs", 0)
-    assert again.exit_code == 0
-    assert "training" not in again.stdout.partition("cell ")[0]
+    rerun = run("--out", comparison, "--jobs", 0)
+    assert rerun.exit_code == 0
+    assert "training" not in rerun.stdout.partition("cell ")[0]
     more = run("--out", comparison, "--seeds", 2, "--jobs", 0)
     assert "training: 2 jobs, 1 done before" in more.stdout
     assert len(zoo.Comparison(comparison).runs) == 2
@@ -113,17 +113,17 @@ def test_other_plan_is_an_error(comparison):
 
 
 def test_arguments_from_flags(monkeypatch):
-    asked = []
+    calls = []
 
     def compare(**given):
-        asked.append(given)
+        calls.append(given)
         raise Stopped(signal.SIGINT, Path("x"))
 
     monkeypatch.setattr(zoo, "compare", compare, raising=False)
     words = "--cells slow=leaky_rnn,lru --tasks copying --hidden 4 --seconds 2.5 --seeds 2 --lr-grid 0.1,0.01"
     words += " --set slow.leak=0.5 --set beta1=0.8 --set copying.delay=2 --optimizer adamw --layers 2"
     run(*words.split())
-    (given,) = asked
+    (given,) = calls
     del given["on_event"]
     assert {name: value for name, value in given.items() if value is not None} == {
         "cells": ["slow=leaky_rnn", "lru"],

@@ -268,7 +268,7 @@ def test_live_display_history():
 
 
 def below(display, console, screen):
-    """What stands below the fixed lines now."""
+    """The lines below the history."""
     screen.seek(0)
     screen.truncate()
     console.print(display.below)

@@ -312,7 +312,7 @@ def installed(package, tmp_path_factory):
     return folder / "site"
 
 
-def test_installed_package_is_found(installed):
+def test_installed_package_is_discovered(installed):
     listing = process(sys.executable, "-m", "zoo", "plugins", PYTHONPATH=str(installed))
     row = ["my_cells", "my-cells", "0.1.0", "loaded", "cell", "my_cell"]
     assert row in [line.split() for line in listing.splitlines()]

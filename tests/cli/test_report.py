@@ -34,8 +34,8 @@ def test_page_goes_into_the_directory_or_out(run, tmp_path):
 def test_run_with_a_report_can_be_resumed(run):
     assert report(run, "--symbols", 0).exit_code == 0
     with zoo.kernels.pure_python():
-        again = zoo.train(run.parent / "text.txt", out=run, resume=True, hidden=8, clip=0.5, steps=3)
-    assert again.ended == "finished"
+        resumed = zoo.train(run.parent / "text.txt", out=run, resume=True, hidden=8, clip=0.5, steps=3)
+    assert resumed.ended == "finished"
 
 
 def test_figures(run, tmp_path):
@@ -49,7 +49,7 @@ def test_figures(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["nothing"], 1, "there is no directory nothing"),
         (["{run}", "--out", "no/page.html"], 1, "there is no directory no to write page.html into"),
@@ -59,10 +59,10 @@ def test_figures(run, tmp_path):
         ([], 2, "Missing argument"),
     ],
 )
-def test_invalid_arguments_are_errors(run, arguments, code, told):
+def test_invalid_arguments_are_errors(run, arguments, code, message):
     done = report(*(argument.format(run=run) for argument in arguments))
     assert (done.exit_code, "Traceback" in done.output) == (code, False)
-    assert told in done.output
+    assert message in done.output
 
 
 def test_nothing_is_written_without_matplotlib(run, tmp_path, monkeypatch):

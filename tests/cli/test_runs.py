@@ -34,7 +34,7 @@ def run(*args: object, stdin: str | bytes | None = None) -> Result:
 
 @pytest.fixture(scope="module")
 def hello(tmp_path_factory):
-    """A run that has learnt hello."""
+    """A run trained on hello."""
     out = tmp_path_factory.mktemp("runs") / "hello"
     result = run("train", *HELLO, "--steps", 200, "--sample-every", 100, "--sample-length", 8, "--out", out)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -84,10 +84,10 @@ def test_greedy_and_top_k_1_agree(hello, args):
 
 
 def test_same_seed_gives_same_text(hello):
-    first, again, other = (
+    first, second, other = (
         run("sample", hello, "--length", 40, "--temperature", 3, "--seed", seed).stdout for seed in (1, 1, 2)
     )
-    assert first == again != other
+    assert first == second != other
     assert len(first) == 41
 
 
@@ -317,7 +317,7 @@ def test_cell_in_a_file_trains_with_options(leaky):
 
 
 @pytest.mark.parametrize("command", [("sample",), ("eval",), ("train", "--resume", "--out")])
-def test_cell_in_a_file_must_be_named_again(leaky, command):
+def test_cell_in_a_file_must_be_given_on_resume(leaky, command):
     result = run(*command, leaky)
     assert "the cell 'leaky', which is not registered here" in result.stderr
     assert "--cell FILE.py:Class" in result.stderr

@@ -198,9 +198,9 @@ def test_graph_of_a_derived_cell(file: str) -> None:
 
 def test_graph_lists_recomputed_values(file: str) -> None:
     words = run("show", f"{file}:Plain", "--graph").output.partition("Computed again on the way back\n")[2]
-    again = words.partition("\n\n")[0].strip()
-    assert again
-    assert again != "nothing"
+    recomputed = words.partition("\n\n")[0].strip()
+    assert recomputed
+    assert recomputed != "nothing"
     heads = run("show", f"{file}:Heads", "--graph").output
     assert "Computed again on the way back\n  nothing\n" in heads
 

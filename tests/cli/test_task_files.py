@@ -92,14 +92,14 @@ def test_run_stores_the_task_name_not_the_file(file, trained):
 
 
 @pytest.mark.parametrize("command", [("eval",), ("train", "--resume", "--steps", 4, "--out")])
-def test_task_file_must_be_named_again(file, trained, command):
+def test_task_file_must_be_given_each_time(file, trained, command):
     result = run(*command, trained)
     assert result.exit_code == 1
     assert "the run was begun with the task 'echo', which is not registered here" in result.stderr
     assert "--task FILE.py:Class or --plugin FILE.py." in result.stderr
-    again = run(*command, trained, "--task", f"{file}:Echo")
-    assert (again.exit_code, again.stderr) == (0, "")
-    assert "length" in again.stdout
+    result = run(*command, trained, "--task", f"{file}:Echo")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "length" in result.stdout
 
 
 def test_report_shows_units_for_a_named_task_file(file, trained):

@@ -64,8 +64,8 @@ def test_hostile_names_in_figures(tmp_path):
     (file,) = write_figures(one_chart(hostile, hostile), tmp_path, "svg")
     assert file.parent == tmp_path
     assert file.name == "a-b-frac-svg.svg"
-    again = write_figures(one_chart(hostile, hostile), tmp_path / "again", "svg")
-    assert again[0].read_bytes() == file.read_bytes(), "the same figure gives the same bytes"
+    rewritten = write_figures(one_chart(hostile, hostile), tmp_path / "again", "svg")
+    assert rewritten[0].read_bytes() == file.read_bytes(), "the same figure gives the same bytes"
 
 
 def test_invalid_ending_or_missing_matplotlib(tmp_path, monkeypatch):

@@ -40,9 +40,9 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
     with sync.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def opened(browser, pages):
         page.on("pageerror", lambda error: seen.append(str(error)))
         page.on(
             "request",
-            lambda asked: seen.append(asked.url) if asked.url[:5] not in ("file:", "data:") else None,
+            lambda request: seen.append(request.url) if request.url[:5] not in ("file:", "data:") else None,
         )
         page.goto(pages[name].as_uri())
         page.wait_for_selector("svg.plot")
@@ -98,7 +98,7 @@ def ticks(chart) -> list[str]:
     return chart.locator(".tick").all_text_contents()
 
 
-def test_axes_become_logarithmic_and_linear_again(opened):
+def test_axes_become_logarithmic_and_linear(opened):
     chart = opened("run").locator("#loss")
     linear, path = ticks(chart), chart.locator(".path").first.get_attribute("d")
     log = chart.get_by_role("group", name="x axis").get_by_role("button", name="log")
@@ -162,27 +162,27 @@ def colours(page) -> str:
 
 def test_units_are_picked(opened):
     page = opened("run")
-    panel, told = page.locator("#units"), page.locator("#units .told")
+    panel, description = page.locator("#units"), page.locator("#units .told")
     assert len(panel.locator(".units-text span").all()) == 200
     first = colours(page)
-    seen = {told.inner_text()}
+    seen = {description.inner_text()}
     for _ in range(7):
         panel.get_by_role("button", name="next unit").click()
-        seen.add(told.inner_text())
-    assert len(seen) == 8, "every unit is told of"
+        seen.add(description.inner_text())
+    assert len(seen) == 8, "every unit has a description"
     panel.get_by_role("button", name="next unit").click()
     assert colours(page) == first, "the last is followed by the first"
     panel.get_by_role("button", name="number").click()
-    assert told.inner_text().startswith("Unit 0 of 8")
+    assert description.inner_text().startswith("Unit 0 of 8")
     panel.locator(".units-text").press("ArrowRight")
-    assert told.inner_text().startswith("Unit 1 of 8")
+    assert description.inner_text().startswith("Unit 1 of 8")
     own = colours(page)
     panel.get_by_role("button", name="all units'").click()
     assert colours(page) != own
-    assert told.inner_text().startswith("Unit 1 of 8"), "the range is another, the unit is the same"
+    assert description.inner_text().startswith("Unit 1 of 8"), "the range is another, the unit is the same"
     box = panel.locator("canvas").bounding_box()
     panel.locator("canvas").click(position={"x": 20, "y": box["height"] - 3})
-    assert told.inner_text().startswith("Unit 7 of 8")
+    assert description.inner_text().startswith("Unit 7 of 8")
 
 
 def test_suggested_unit_correlates_with_its_feature(opened):

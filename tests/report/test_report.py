@@ -79,9 +79,9 @@ def test_curves_equal_the_log(run):
     loss = blocks(report_of(run, 0), Chart)[0]
     events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     for series, kind in zip(loss.series, ("step", "eval"), strict=True):
-        found = [event for event in events if event["event"] == kind]
-        assert series.x == tuple(event["step"] for event in found)
-        assert series.y == pytest.approx([event["loss"] for event in found], rel=1e-5)
+        matching = [event for event in events if event["event"] == kind]
+        assert series.x == tuple(event["step"] for event in matching)
+        assert series.y == pytest.approx([event["loss"] for event in matching], rel=1e-5)
 
 
 def test_samples_configuration_and_card(run):
@@ -132,7 +132,7 @@ def test_many_analyses_are_downsampled(copy):
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "message"),
     [
         ([{"event": "diverged", "step": 12, "loss": "nan", "grad_norm": "inf"}], "diverged: loss nan"),
         ([{"event": "warning", "step": 12, "text": "versions have changed"}], "versions have changed"),
@@ -142,9 +142,9 @@ def test_many_analyses_are_downsampled(copy):
         ),
     ],
 )
-def test_warnings_and_divergence_are_shown(copy, events, told):
+def test_warnings_and_divergence_are_shown(copy, events, message):
     examples.log(copy, *events)
-    assert told in said(report_of(copy, 0))
+    assert message in said(report_of(copy, 0))
 
 
 def test_run_without_steps(copy):
@@ -176,7 +176,7 @@ def test_unregistered_cell_is_reported(copy):
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda path: path / "nothing", "there is no directory"),
         (lambda path: path, "holds neither a run"),
@@ -184,8 +184,8 @@ def test_unregistered_cell_is_reported(copy):
         (lambda path: (path / "a.txt").write_text("a") and path / "a.txt", "is a file"),
     ],
 )
-def test_path_without_a_run_is_an_error(tmp_path, make, told):
-    with pytest.raises(zoo.UsageError, match=told):
+def test_path_without_a_run_is_an_error(tmp_path, make, message):
+    with pytest.raises(zoo.UsageError, match=message):
         make_report(make(tmp_path))
 
 
@@ -285,9 +285,9 @@ def test_units_over_task_examples(tmp_path, task, options, first):
     assert len(lines) == 30 // (len(units.symbols) // len(lines))
     assert re.fullmatch(first, lines[0])
     assert "an answer is asked for" in units.features
-    asked = ["?" in symbol for symbol in units.symbols]
+    is_target = ["?" in symbol for symbol in units.symbols]
     costs = [bits is not None for bits in units.surprise]
-    assert costs == (asked if task == "copying" else [False] * len(asked))
+    assert costs == (is_target if task == "copying" else [False] * len(is_target))
 
 
 def test_units_over_text_of_a_task(tmp_path):
@@ -379,7 +379,7 @@ def test_comparison_report_needs_no_compiler(comparison):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"format": 2}, "is not a results file of this version of zoo"),
         ({"runs": {}}, "runs is not a list"),
@@ -389,10 +389,10 @@ def test_comparison_report_needs_no_compiler(comparison):
         ({"overall": [{"cell": "c", "rank": "x"}]}, "rank is 'x'; expected a number"),
     ],
 )
-def test_damaged_results_are_errors(comparison, tmp_path, change, told):
+def test_damaged_results_are_errors(comparison, tmp_path, change, message):
     results = json.loads((comparison / "results.json").read_text())
     (tmp_path / "results.json").write_text(json.dumps({**results, **change}))
-    with pytest.raises(zoo.CheckpointError, match=told):
+    with pytest.raises(zoo.CheckpointError, match=message):
         make_report(tmp_path)
 
 

@@ -30,17 +30,17 @@ FUZZ = settings(deadline=None, max_examples=250)
 
 
 def outcome(data: bytes) -> str:
-    """The message of the refusal, or "same" when what was stored came back; anything else fails the test."""
+    """The error message, or "same" for the stored checkpoint; everything else fails the test."""
     try:
-        found = unpack(data, source="fuzz.safetensors")
+        checkpoint = unpack(data, source="fuzz.safetensors")
     except CheckpointError as error:
         message = str(error)
         assert message.startswith("cannot load fuzz.safetensors: ")
         assert message.isprintable()
         assert len(message) < 500
         return message
-    assert json.dumps(found.meta, sort_keys=True) == json.dumps(CHECKPOINT.meta, sort_keys=True)
-    assert pack(found) == WHOLE
+    assert json.dumps(checkpoint.meta, sort_keys=True) == json.dumps(CHECKPOINT.meta, sort_keys=True)
+    assert pack(checkpoint) == WHOLE
     return "same"
 
 
@@ -214,7 +214,7 @@ def test_hostile_files(name: str) -> None:
     assert words in outcome(data)
 
 
-def test_duplicate_key_among_many_is_found_fast() -> None:
+def test_duplicate_key_among_many_is_detected_fast() -> None:
     """A search quadratic in the keys would take hours here."""
     keys = ",".join(f'"k{i}":0' for i in range(300_000))
     assert "is there twice" in outcome(with_header(f'{{{keys},"k7":0}}'.encode()))

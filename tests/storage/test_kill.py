@@ -22,9 +22,9 @@ from zoo.storage import Checkpoint, RunDirectory
 run = RunDirectory(sys.argv[1])
 run.create(resuming=True)
 with run.lock():
-    found = run.load_last(lambda sentence: sys.exit(f"reported: {sentence}"))
-    step = found[0] if found else 0
-    run.resumed_from = step if found else None
+    last = run.load_last(lambda sentence: sys.exit(f"reported: {sentence}"))
+    step = last[0] if last else 0
+    run.resumed_from = step if last else None
     run.truncate_log(step)
     while True:
         step += 1
@@ -62,9 +62,9 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     for _ in range(KILLS):
         said = write_until_killed(run.path, rng.uniform(0, 0.15))
         assert said > before  # it went on from the last one, and did not begin again
-        found = run.load_last(refuse)
-        assert found is not None
-        step, checkpoint = found
+        last = run.load_last(refuse)
+        assert last is not None
+        step, checkpoint = last
         assert said <= step <= said + 1  # one more when it was killed before it could say so
         assert checkpoint.meta == {"step": step}
         expected = np.random.default_rng(step).normal(size=50_000)

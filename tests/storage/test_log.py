@@ -125,13 +125,13 @@ def test_full_disk_leaves_no_partial_line(run: RunDirectory, monkeypatch: pytest
     from zoo.storage import log
 
     class FullDisk(log.FileIO):
-        room = 5
+        free_bytes = 5
 
         def write(self, data: Any) -> int:
-            if self.room == 0:
+            if self.free_bytes == 0:
                 raise OSError(errno.ENOSPC, "full")
-            written = super().write(data[: self.room])
-            self.room -= written
+            written = super().write(data[: self.free_bytes])
+            self.free_bytes -= written
             return written
 
     fill(run, 1)

@@ -53,10 +53,10 @@ def steps(run: RunDirectory) -> list[int]:
 def used(run: RunDirectory, which: str = "last") -> tuple[int, list[str]]:
     """The step that is loaded and what was reported."""
     reports: list[str] = []
-    found = (run.load_last if which == "last" else run.load_best)(reports.append)
-    assert found is not None
-    assert found[1].meta["step"] == found[0]
-    return found[0], reports
+    loaded = (run.load_last if which == "last" else run.load_best)(reports.append)
+    assert loaded is not None
+    assert loaded[1].meta["step"] == loaded[0]
+    return loaded[0], reports
 
 
 # --- the directory
@@ -338,12 +338,12 @@ class Killed(BaseException):
 
 
 def save_all(run: RunDirectory, bests: tuple[bool, ...], keep: int) -> None:
-    """What a run does after a kill, or to begin: resume from ``last``, and save all steps after it."""
-    found = run.load_last(lambda _: None)
-    done = 0 if found is None else found[0]
-    if found is not None:
+    """Start or resume a run from ``last``, and save all steps after it."""
+    loaded = run.load_last(lambda _: None)
+    done = 0 if loaded is None else loaded[0]
+    if loaded is not None:
         best = max((step for step in range(1, done + 1) if bests[step - 1]), default=None)
-        run.resume(*found, best_step=best, report=refuse, keep=keep)
+        run.resume(*loaded, best_step=best, report=refuse, keep=keep)
         if best is not None:
             assert used(run, "best") == (best, []), "the best checkpoint is lost"
     for step in range(done + 1, len(bests) + 1):
@@ -458,14 +458,14 @@ def test_damaged_best_pointer_prevents_pruning(run: RunDirectory) -> None:
     assert steps(run) == [5]
 
 
-def test_best_saved_again_stays_the_best(run: RunDirectory) -> None:
+def test_best_stays_the_best_after_overwrite(run: RunDirectory) -> None:
     """As when a signal stops a run at a step that was just saved: the second save knows of no improvement."""
     fill(run, 1, 2, best=2)
     run.save(2, checkpoint(2, "again"), best=False)
     assert used(run, "best") == (2, [])
-    found = run.load_best(refuse)
-    assert found is not None
-    assert found[1].meta["note"] == "again"
+    loaded = run.load_best(refuse)
+    assert loaded is not None
+    assert loaded[1].meta["note"] == "again"
 
 
 # --- falling back

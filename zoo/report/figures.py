@@ -164,12 +164,12 @@ def draw_chart(chart: Chart, group: str = "") -> Any:
         )
     _frame(axes, chart, group)
     if len(named) + len(chart.references) > 1:
-        beside = (
+        location = (
             {"loc": "upper left", "bbox_to_anchor": (1, 1)}
             if len(named) + len(chart.references) > _MAX_INSIDE_LEGEND
             else {}
         )
-        axes.legend(frameon=False, **beside)
+        axes.legend(frameon=False, **location)
     return figure
 
 

@@ -58,7 +58,7 @@ def write_chunks(path: StrPath, chunks: Iterable[bytes]) -> None:
 
 def _replace_file(path: Path, chunks: Iterable[bytes], is_same: Callable[[BufferedReader], bool]) -> None:
     """Write ``chunks`` to a temporary beside ``path``, verify it with ``is_same``, and rename it."""
-    temporary = _temporary_beside(path)
+    temporary = _temporary_path(path)
     try:
         _write_durably(temporary, chunks)
         with temporary.open("rb") as file:
@@ -130,7 +130,7 @@ def is_temporary(path: Path) -> bool:
 
 def check_writable(directory: StrPath) -> None:
     """Raise `CheckpointError` unless a file can be made in ``directory``; permission bits are not enough."""
-    probe = _temporary_beside(Path(directory) / "probe")
+    probe = _temporary_path(Path(directory) / "probe")
     try:
         probe.touch(exist_ok=False)
         probe.unlink()
@@ -157,7 +157,7 @@ def fsync_directory(directory: StrPath) -> None:
         os.close(descriptor)
 
 
-def _temporary_beside(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     return path.parent / f".{path.name}.{secrets.token_hex(8)}.zoo-tmp"
 
 

@@ -196,11 +196,11 @@ def run(
             comparison = zoo.compare(**arguments, on_event=display)
     except Stopped as stopped:
         files = repeated_flags(plugin, cells=arguments["cells"], tasks=arguments["tasks"])
-        again = shlex.join(
+        resume = shlex.join(
             ["zoo", "compare", "--out", str(stopped.path), *_executor_flags(arguments), *files]
         )
         echo_err(
-            f"Interrupted by {signal.Signals(stopped.signal).name}; everything is kept. Go on with: {again}"
+            f"Interrupted by {signal.Signals(stopped.signal).name}; everything is kept. Go on with: {resume}"
         )
         raise click.exceptions.Exit(128 + stopped.signal) from None
     if not quiet and not as_json:

@@ -45,8 +45,10 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
         files = all_files(classes, out)
     changes = pending_changes(files, out, is_all=not names)
     if check and changes:
-        again = shlex.join(["zoo", "pages", *names, "--out", str(out)])
-        raise click.ClickException(f"{_list_some(list(changes))} in {out} would change; run `{again}`.")
+        command_line = shlex.join(["zoo", "pages", *names, "--out", str(out)])
+        raise click.ClickException(
+            f"{_list_some(list(changes))} in {out} would change; run `{command_line}`."
+        )
     write_changes(changes, out)
     removed = sum(text is None for text in changes.values())
     written = len(changes) - removed

@@ -88,10 +88,10 @@ def note_of_new_run(out: str) -> str | None:
     if RunDirectory(path).holds_run():
         return None
     with suppress(OSError):  # no hint without a readable parent
-        beside = [
+        runs = [
             each.name for each in path.absolute().parent.iterdir() if RunDirectory(each).config_path.is_file()
         ]
-        near = difflib.get_close_matches(path.absolute().name, beside, n=1)
+        near = difflib.get_close_matches(path.absolute().name, runs, n=1)
         if near:
             return f"no run in {out}; starting a new one. Did you mean {str(path.parent / near[0])!r}?"
     return f"no run in {out}; starting a new one."
@@ -262,9 +262,9 @@ def run(
                 *extra_flags,
                 *_tracker_flags(trackers, assignments),
             ]
-            again = shlex.join(["zoo", "train", *words])
+            command = shlex.join(["zoo", "train", *words])
             echo_err(
-                f"Interrupted by {signal.Signals(stopped.signal).name}; all is saved. Resume with: {again}"
+                f"Interrupted by {signal.Signals(stopped.signal).name}; all is saved. Resume with: {command}"
             )
             raise click.exceptions.Exit(128 + stopped.signal) from None
 

@@ -175,8 +175,8 @@ def _display_inputs(inputs: Array, weighted: Array) -> list[str]:
     shown = [_input(value, few) for value in _concatenate_examples(inputs)]
     length = len(inputs)
     return [
-        f"{text}{'?' if is_asked else ''}{'' if few else ' '}{chr(10) if (index + 1) % length == 0 else ''}"
-        for index, (text, is_asked) in enumerate(zip(shown, weighted, strict=True))
+        f"{text}{'?' if is_target else ''}{'' if few else ' '}{chr(10) if (index + 1) % length == 0 else ''}"
+        for index, (text, is_target) in enumerate(zip(shown, weighted, strict=True))
     ]
 
 
@@ -209,15 +209,15 @@ def units_block(activations: Activations) -> Units:
 
 def _states(states: Mapping[str, Array], features: Array) -> Iterator[StateUnits]:
     length = next(iter(states.values())).shape[1]
-    room = max(1, MAX_BYTES // length // len(states))
+    limit = max(1, MAX_BYTES // length // len(states))
     for name, values in states.items():
-        indices = _most_varied(values, room)
+        indices = _most_varied(values, limit)
         yield _state(name, values[indices], indices, len(values), features)
 
 
-def _most_varied(values: Array, room: int) -> Array:
-    """Sorted indices of the ``room`` units that vary most."""
-    return np.sort(np.argsort(-values.std(axis=1), kind="stable")[:room])
+def _most_varied(values: Array, limit: int) -> Array:
+    """Sorted indices of the ``limit`` units that vary most."""
+    return np.sort(np.argsort(-values.std(axis=1), kind="stable")[:limit])
 
 
 def _state(name: str, values: Array, numbers: Array, total: int, features: Array) -> StateUnits:
