@@ -27,7 +27,7 @@ def test_every_package_is_named():
     assert {name for name in packages if f"`zoo.{name}`" not in PAGE} == set()
 
 
-def test_the_levels_are_those_that_the_gate_checks():
+def test_levels_equal_those_of_import_linter():
     (layers,) = (contract["layers"] for contract in CONTRACT["contracts"] if contract["type"] == "layers")
     checked = re.findall(r"zoo\.\w+", " ".join(layers))
     table = PAGE.partition("| level | packages |")[2].partition("\n\n")[0]

@@ -147,7 +147,7 @@ def test_a_run_reads_its_log_line_by_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("loss", [None, "x", [1.0], {}, True])
-def test_a_loss_that_is_none_is_refused(loss: object, tmp_path: Path) -> None:
+def test_invalid_stored_loss_raises(loss: object, tmp_path: Path) -> None:
     log.append(tmp_path / "log.jsonl", {"event": "eval", "step": 1, "loss": loss})
     with pytest.raises(zoo.CheckpointError, match=r"a validation has the loss .*; expected a number"):
         zoo.Run(tmp_path).best_loss  # noqa: B018 - reading it raises
@@ -183,14 +183,14 @@ def test_a_report_of_a_short_log_shows_all_of_it(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_device_is_no_text() -> None:
+def test_device_as_text_raises() -> None:
     for level in ("char", "byte"):
         with pytest.raises(zoo.DataError, match="is a device, which may never end"):
             read_text("/dev/zero", level)  # type: ignore[arg-type]
 
 
 @posix
-def test_what_a_checkpoint_names_is_a_regular_file(tmp_path: Path) -> None:
+def test_file_named_by_checkpoint_must_be_regular(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero", "/dev/null"):
         with pytest.raises(zoo.DataError, match="is not a regular file"):
@@ -201,7 +201,7 @@ def test_what_a_checkpoint_names_is_a_regular_file(tmp_path: Path) -> None:
         read_text("-", max_bytes=100)
 
 
-def test_what_a_checkpoint_names_is_bounded(tmp_path: Path) -> None:
+def test_file_named_by_checkpoint_is_bounded(tmp_path: Path) -> None:
     """Over all files and sources together, before any of the file that is too large is read."""
     for name, size in (("a", 60), ("b", 60)):
         (tmp_path / name).write_text("xy" * (size // 2), encoding="utf-8")
@@ -218,9 +218,7 @@ def test_what_a_checkpoint_names_is_bounded(tmp_path: Path) -> None:
     data_files.check_configured_sources([str(a), "-", "builtin:hello", str(tmp_path / "gone")], "*")
 
 
-def test_a_directory_that_a_checkpoint_names_is_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_directory_named_by_checkpoint_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_files, "MAX_CONFIGURED_FILES", 3)
     for name in "abcd":
         (tmp_path / name).write_text("xy", encoding="utf-8")
@@ -256,7 +254,7 @@ def rewritten(trained: Path, tmp_path: Path, change: Callable[[dict[str, object]
 
 @posix
 @pytest.mark.parametrize("source", ["/dev/zero", "pipe", "-"])
-def test_no_command_reads_what_a_run_names_without_bound(source: str, trained: Path, tmp_path: Path) -> None:
+def test_commands_read_files_named_by_runs_with_bounds(source: str, trained: Path, tmp_path: Path) -> None:
     from click.testing import CliRunner
 
     from zoo.cli.app import cli
@@ -275,7 +273,7 @@ def test_no_command_reads_what_a_run_names_without_bound(source: str, trained: P
         assert "standard input" in result.output or "not a regular file" in result.stderr, command
 
 
-def test_a_digest_with_escapes_is_refused(trained: Path, tmp_path: Path) -> None:
+def test_digest_with_escapes_raises(trained: Path, tmp_path: Path) -> None:
     from zoo.cli.checkpoints import open_model
 
     told = {"sha256": "\x1bc" * 32}

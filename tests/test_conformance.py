@@ -54,7 +54,7 @@ def test_cell(cell, check):
             check(cell)
 
 
-def test_only_the_spiking_cell_has_gradients_that_are_no_derivatives():
+def test_only_spiking_cell_has_surrogate_gradients():
     assert {name for name in zoo.list_cells() if gradient_cuts(zoo.get_cell(name)).names} == {"lif"}
 
 

@@ -56,7 +56,7 @@ def missing(name: str) -> list[str]:
 
 
 @EVERY_PAGE
-def test_page_does_what_it_shows(name, tmp_path):
+def test_page_prints_shown_output(name, tmp_path):
     if absent := missing(name):
         pytest.skip(f"{name} needs {', '.join(absent)}")
     done = run_page(ROOT / name, tmp_path)
@@ -84,7 +84,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_what_is_not_run_says_why(capsys):
+def test_blocks_not_run_have_a_reason(capsys):
     excused = [
         f"{name}, line {block.line}: {block.reason}"
         for name, text in TEXT.items()
@@ -114,7 +114,7 @@ def undocumented(names, forms: str = "`{}`") -> list[str]:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
-def test_a_page_names_the_install_before_the_check_that_needs_it(page):
+def test_page_names_install_before_its_check(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     install, check = text.find("pip install '.[testing]'"), text.find("`zoo check")
     assert 0 < install < check
@@ -253,7 +253,7 @@ def test_runner(page, complaint, tmp_path):
     assert done.returncode == bool(complaint)
 
 
-def test_runner_writes_what_is_printed(tmp_path):
+def test_runner_writes_output(tmp_path):
     path = tmp_path / "page.md"
     path.write_text(GOOD.replace("4", "5") + "```console\n$ python -c 'print(6)'\n?\n```\n", encoding="utf-8")
     assert run_page(path, tmp_path, "--write").returncode == 0

@@ -277,7 +277,7 @@ def call_all(originals: Path, scratch: Path, file: str, hostile: Any) -> list[st
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_nothing_that_a_file_names_is_executed(file: str, folder: Path, tmp_path: Path) -> None:
+def test_files_execute_nothing(file: str, folder: Path, tmp_path: Path) -> None:
     value = FILES[file][0](folder / file)
     changed = [put(value, spot, specs(folder)[0]) for spot in spots(value)]
     changed += [everywhere(value, text) for text in specs(folder)]
@@ -286,7 +286,7 @@ def test_nothing_that_a_file_names_is_executed(file: str, folder: Path, tmp_path
         assert not call_all(folder, tmp_path, file, hostile)
 
 
-def test_the_detector_notices_what_a_person_asks_for(folder: Path, tmp_path: Path) -> None:
+def test_detector_notices_executed_file(folder: Path, tmp_path: Path) -> None:
     """The other way round: what the command line names is executed, and the detector sees it."""
     shutil.copytree(folder / "run", tmp_path / "run")
     with executed(folder / "SENTINEL") as noticed:

@@ -109,7 +109,7 @@ BOUNDED = [name for name in OTHERWISE if name not in ("exp", "exp_diff", "outer"
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", BOUNDED)
-def test_extreme_inputs_neither_warn_nor_break(name: str, dtype: str) -> None:
+def test_extreme_inputs_are_finite_without_warnings(name: str, dtype: str) -> None:
     assert np.isfinite(call(name)(np.array(EXTREME).astype(dtype))).all()
 
 
@@ -139,7 +139,7 @@ def test_on_symbols_value_and_gradient(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(OTHERWISE) - {"outer"}))
-def test_a_matrix_goes_along_its_last_axis(name: str) -> None:
+def test_matrix_applies_along_last_axis(name: str) -> None:
     x = np.arange(6.0).reshape(2, 3) / 7 - 0.3
     rows = np.stack([call(name)(row) for row in x])
     np.testing.assert_allclose(call(name)(x), rows, rtol=1e-12)
@@ -200,7 +200,7 @@ def test_top_k_marks_nan_in_addition() -> None:
     assert mask.tolist() == [False, True, True, False]
 
 
-def test_top_k_has_no_derivative_of_its_own() -> None:
+def test_top_k_has_no_own_derivative() -> None:
     case = checks.trial(cell_of(lambda a: np.where(zoo.top_k(a, 2), 1.0, 0.0)), steps=1)
     with checks.interpreted(case):
         _, (dx, _, _) = case.both_passes(case.x)
@@ -240,7 +240,7 @@ def test_a_surrogate_is_the_gradient_of_a_spike(surrogate: str, slope: float) ->
     np.testing.assert_allclose(dh, expected, rtol=1e-12)
 
 
-def test_an_unknown_surrogate_is_refused() -> None:
+def test_unknown_surrogate_raises() -> None:
     with pytest.raises(zoo.UsageError, match=r"expected one of fast_sigmoid, .* Did you mean 'triangle'\?"):
         zoo.heaviside(np.zeros(2), "triangel")
 

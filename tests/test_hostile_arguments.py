@@ -49,7 +49,7 @@ def public_names():
                 yield each
 
 
-def test_every_public_function_is_here_or_is_left_out_for_a_reason(table):
+def test_every_public_function_is_listed_or_excluded(table):
     assert sorted(set(public_names()) - set(table)) == sorted(LEFT_OUT)
 
 
@@ -60,7 +60,7 @@ def _elsewhere(own_registry, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("_elsewhere")
 @pytest.mark.filterwarnings("ignore")
-def test_whatever_is_given_it_is_a_result_or_a_sentence(table):
+def test_hostile_arguments_give_result_or_zoo_error(table):
     wrong = []
     with pure_python():
         for name, call in table.items():
@@ -144,7 +144,7 @@ SAME = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 @pytest.mark.parametrize("taker", takers())
-def test_arrays_of_other_things_are_refused(taker, kind):
+def test_arrays_of_other_dtypes_raise(taker, kind):
     make, sentence = REFUSED[kind]
     x = np.random.default_rng(0).normal(size=(5, 2, 3))
     with pure_python(), pytest.raises(UsageError, match=sentence):

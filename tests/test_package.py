@@ -68,7 +68,7 @@ def test_sdist_can_be_tested(built):
     assert {"README.md", "tests/conftest.py", "docs/tutorial.md", "plugins/zoo_cells/py.typed"} <= names
 
 
-def test_wheel_works_where_nothing_else_of_it_is(built, tmp_path):
+def test_wheel_works_without_checkout(built, tmp_path):
     """Installed into a folder of its own, and asked from elsewhere; `-P` keeps this checkout out of sight."""
     target = tmp_path / "installed"
     zipfile.ZipFile(built[1]).extractall(target)
@@ -84,7 +84,7 @@ def test_wheel_works_where_nothing_else_of_it_is(built, tmp_path):
     assert "'top_k', 'top_p'" in done.stdout
 
 
-def test_gate_runs_the_line_that_the_readme_gives():
+def test_gate_runs_command_of_readme():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     tests = [line for line in lines if line.startswith("python3 -m venv") and line.endswith("pytest")]
     assert len(tests) == 1, "the README gives one line that passes the tests"

@@ -83,7 +83,7 @@ def learn(model, optimizer, slots, steps: range) -> list[float]:
 
 @pytest.mark.parametrize("kind", COPIES)
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_computes_the_same_bits(layer, kind):
+def test_copied_layer_computes_same_bits(layer, kind):
     rnn = LAYERS[layer]()
     rnn.theta *= 1.5
     expected = outcome(rnn)
@@ -100,7 +100,7 @@ def test_a_layer_computes_the_same_bits(layer, kind):
 
 @pytest.mark.parametrize("kind", ["pickle", "deepcopy"])
 @pytest.mark.parametrize("model", MODELS)
-def test_training_goes_on_with_the_same_bits(model, kind):
+def test_copy_continues_training_bit_exactly(model, kind):
     first, optimizer = MODELS[model](), zoo.get_optimizer("adam")
     slots = optimizer.init(first.theta)
     with way_of(model):
@@ -111,7 +111,7 @@ def test_training_goes_on_with_the_same_bits(model, kind):
     np.testing.assert_array_equal(first.theta, second.theta)
 
 
-def test_what_was_traced_stays_and_the_forward_pass_does_not():
+def test_pickle_keeps_trace_without_forward_pass():
     rnn = zoo.Recurrent("gru", 3, 4)
     with pure_python():
         y, _ = rnn.forward(np.ones((2, 1, 3)), trace=["z"])
@@ -121,7 +121,7 @@ def test_what_was_traced_stays_and_the_forward_pass_does_not():
         twin.backward(y)
 
 
-def test_a_tape_goes_along_with_its_layer():
+def test_tape_is_pickled_with_its_layer():
     rnn = zoo.Recurrent("gru", 3, 4)
     with pure_python():
         y, _, tape = rnn.apply(rnn.theta, np.ones((2, 1, 3)))
@@ -130,7 +130,7 @@ def test_a_tape_goes_along_with_its_layer():
             np.testing.assert_array_equal(found, expected)
 
 
-def test_a_model_leaves_those_it_works_with_behind():
+def test_pickled_model_drops_process_group():
     model = MODELS["sequence"]()
     model.process_group = multiprocessing.Lock()  # as what MPI gives: no pickle
     assert pickle.loads(pickle.dumps(model)).process_group is type(model).process_group
@@ -143,7 +143,7 @@ def members():
             yield getattr(zoo, f"get_{kind}")(name)
 
 
-def test_every_member_is_equal_to_its_pickle():
+def test_every_component_equals_its_pickle():
     for member in members():
         assert pickle.loads(pickle.dumps(member)) == member
     chain = zoo.get_sampler("top_k") | zoo.get_sampler("temperature")
@@ -165,7 +165,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_others_too(name):
+def test_other_objects_equal_their_pickle(name):
     value = OTHERS[name]()
     again = pickle.loads(pickle.dumps(value))
     assert (again == value) or (type(again), str(again)) == (type(value), str(value))
@@ -176,13 +176,13 @@ def test_a_kernel_is_stored_by_its_name():
     assert copy.deepcopy(weighted_loss) is weighted_loss
 
 
-def test_tables_that_are_made_again_are_in_no_pickle():
+def test_recomputable_tables_are_not_pickled():
     vocabulary = zoo.data.Vocabulary("abc")
     vocabulary.encode("abc")
     assert len(pickle.dumps(vocabulary)) < 200
 
 
-def test_a_pickle_names_classes_and_nothing_that_was_generated():
+def test_pickle_names_no_generated_code():
     named = set()
     for make in (*LAYERS.values(), *MODELS.values()):
         value = make()
@@ -200,7 +200,7 @@ def names_in(data: bytes) -> set[tuple[str, ...]]:
     return {tuple(arg.split(" ")) for code, arg, _ in pickletools.genops(data) if code.name == "GLOBAL"}
 
 
-def test_a_pickle_whose_arrays_are_read_only_can_learn():
+def test_pickle_with_read_only_arrays_can_train():
     model = MODELS["language"]()
     buffers: list[pickle.PickleBuffer] = []
     data = pickle.dumps(model, 5, buffer_callback=buffers.append)
@@ -212,7 +212,7 @@ def test_a_pickle_whose_arrays_are_read_only_can_learn():
     twin.theta -= twin.grad
 
 
-def test_joblib_maps_what_is_trained_further(tmp_path):
+def test_memory_mapped_joblib_model_can_train(tmp_path):
     joblib = pytest.importorskip("joblib")
     model = MODELS["sequence"]()
     joblib.dump(model, tmp_path / "model.joblib")
@@ -227,7 +227,7 @@ def run_elsewhere(rnn: zoo.Recurrent) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_another_process_computes_the_same_bits(method):
+def test_pickled_layer_in_other_process_computes_same_bits(method):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system has no {method}")
     rnn = LAYERS["several cells"]()
@@ -254,7 +254,7 @@ class Orth(zoo.Cell):
 
 
 @pytest.mark.parametrize("name", ["Orth", "Orth+zoneout"])
-def test_a_cell_of_a_file_can_be_copied_but_not_pickled(tmp_path, name):
+def test_cell_of_file_can_be_copied_but_not_pickled(tmp_path, name):
     (tmp_path / "orth.py").write_text(FILE)
     rnn = zoo.Recurrent(f"{tmp_path / 'orth.py'}:{name}", 2, 3)
     for value in (rnn, rnn.cell):

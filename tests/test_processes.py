@@ -53,19 +53,19 @@ def check(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [compare, bench, bench_starts, check])
-def test_a_worker_imports_nothing_from_the_working_directory(start, trap, monkeypatch, tmp_path):
+def test_children_import_nothing_from_working_directory(start, trap, monkeypatch, tmp_path):
     monkeypatch.setattr(measurements, "_SCRIPT", "import zoo, numpy, json; print('done', flush=True)")
     start(tmp_path)
     assert not trap.exists(), trap.read_text(encoding="utf-8")
 
 
-def test_the_trap_is_one(trap):
+def test_trap_catches_unprotected_process(trap):
     """Without the helper the modules of the working directory are imported."""
     subprocess.run([sys.executable, "-c", "import numpy"], env=python_environment(), check=True)
     assert "numpy" in trap.read_text(encoding="utf-8")
 
 
-def test_everything_that_starts_python_uses_the_helper():
+def test_all_child_processes_use_python_command():
     files = {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")
     }
@@ -75,6 +75,6 @@ def test_everything_that_starts_python_uses_the_helper():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-def test_the_end_of_a_process_in_words():
+def test_describe_exit():
     assert describe_exit(3) == "exit code 3"
     assert describe_exit(-9) == "signal 9 (Killed)"

@@ -36,7 +36,7 @@ def test_all_and_dir_list_the_exported_names(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", [name for name in public_stubs.PACKAGES if name not in OPTIONAL])
-def test_every_name_resolves_to_what_its_module_defines(package: str) -> None:
+def test_every_public_name_resolves_to_its_definition(package: str) -> None:
     module = importlib.import_module(package)
     for name in getattr(module, "_SUBMODULES", "").replace("|", " ").split():
         assert getattr(module, name) is importlib.import_module(f"{package}.{name}")

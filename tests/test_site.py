@@ -32,7 +32,7 @@ def test_every_page_stands_in_one_section() -> None:
     assert sorted(placed) == sorted(pages - cells - {"docs/README"} | {"CHANGELOG"})
 
 
-def test_a_page_belongs_where_a_list_names_it_first(tmp_path: Path) -> None:
+def test_page_belongs_to_first_list_that_names_it(tmp_path: Path) -> None:
     lists = "- [a](a.md), or\n  [its part](sub/b.md#part)\n- [far](https://example.org/c.md)\n"
     text = f"# Top\n\n[lost](lost.md)\n\n## One\n\nSee [two](two.md).\n\n{lists}\n"
     text += "## Two\n\n- [again](a.md)\n- [two](two.md)\n\n## None\n\n- a\n"
@@ -55,7 +55,7 @@ def test_every_public_name_stands_in_one_table() -> None:
     assert all(resolve_name(name) for name in set(named) - public), "and others that exist"
 
 
-def test_the_entries_of_models_have_the_methods_of_their_base_class() -> None:
+def test_model_entries_include_methods_of_base_class() -> None:
     page = contents.reference_page("Training", ["zoo.LanguageModel", "zoo.Run"])
     assert ".. autoclass:: zoo.LanguageModel\n   :members:\n   :inherited-members:\n" in page
     assert page.count(":inherited-members:") == 1
@@ -71,7 +71,7 @@ def test_every_name_of_a_room_has_an_entry(module: str) -> None:
     assert [name for name in resolve_name(module).__all__ if f":: {module}.{name}\n" not in page] == []
 
 
-def test_every_name_has_the_entry_of_its_kind(tmp_path: Path) -> None:
+def test_every_name_has_entry_of_its_kind(tmp_path: Path) -> None:
     table = "## Some names\n\n| name | what |\n|---|---|\n| `zoo.Cell`, `zoo.train` | see `zoo.load` |\n"
     table += "| `zoo.ZooError` | |\n| `zoo.testing` | |\n| `zoo.__version__` | |\n"
     pages = contents.reference(written(tmp_path, table))
@@ -95,6 +95,6 @@ def test_every_name_has_the_entry_of_its_kind(tmp_path: Path) -> None:
     )
 
 
-def test_a_name_that_does_not_exist_has_no_entry() -> None:
+def test_unknown_name_has_no_entry() -> None:
     with pytest.raises(AttributeError, match="module 'zoo' has no attribute 'nothing'"):
         contents.reference_page("A", ["zoo.nothing"])

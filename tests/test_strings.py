@@ -61,7 +61,7 @@ def test_an_empty_prompt_lets_the_seed_draw(prompt):
     ],
     ids=str,
 )
-def test_what_is_no_prompt(prompt, error, sentence):
+def test_invalid_prompts(prompt, error, sentence):
     with pytest.raises(error, match=sentence):
         model().sample(prompt, length=1)
 
@@ -88,7 +88,7 @@ def test_a_string_is_cut_into_the_longest_symbols(symbols, text, parts):
     assert vocabulary.decode(found) == text
 
 
-def test_a_run_of_a_corpus_goes_on_to_the_same_bits(tmp_path):
+def test_corpus_run_resumes_bit_exactly(tmp_path):
     whole = zoo.train(corpus(), out=tmp_path / "whole", steps=6, **SMALL)
     zoo.train(corpus(), out=tmp_path / "parts", steps=4, **SMALL)
     parts = zoo.train(corpus(), out=tmp_path / "parts", steps=6, resume=True, **SMALL)
@@ -97,21 +97,21 @@ def test_a_run_of_a_corpus_goes_on_to_the_same_bits(tmp_path):
     assert parts.model.vocab == Vocabulary(WORDS)
 
 
-def test_a_run_of_a_corpus_is_measured_with_the_corpus_again(tmp_path):
+def test_corpus_run_is_evaluated_on_corpus(tmp_path):
     run = zoo.train(corpus(), out=tmp_path / "run", steps=2, **SMALL)
     again = zoo.Run(tmp_path / "run").model
     valid = corpus().tokens_in(again.vocab)[48:]
     assert evaluate(again, BpttBatches(valid, 2, 4)).nats == run.best_loss
 
 
-def test_another_corpus_is_refused(tmp_path):
+def test_other_corpus_raises(tmp_path):
     zoo.train(corpus(), out=tmp_path / "run", steps=2, **SMALL)
     with pytest.raises(zoo.CheckpointError, match="the text has changed since"):
         zoo.train(corpus(1), out=tmp_path / "run", steps=4, resume=True, **SMALL)
 
 
 @pytest.mark.parametrize("arguments", [["eval", "run"], ["train", "--resume", "--out", "run"]], ids=str)
-def test_commands_say_where_the_text_is(arguments, tmp_path, monkeypatch):
+def test_commands_explain_corpus_without_file(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words").write_text("a file of the name of the corpus is another text")
     zoo.train(corpus(), out="run", steps=2, **SMALL)

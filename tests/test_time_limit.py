@@ -27,7 +27,7 @@ def test_a_process_ends_when_its_time_is_up(program):
     assert time.monotonic() - started < 25
 
 
-def test_a_process_that_ends_by_itself():
+def test_process_that_ends_in_time():
     process = start("raise SystemExit(3)")
     assert wait_or_kill(process, 60)
     assert process.returncode == 3
@@ -50,5 +50,5 @@ def test_waiting_for_a_processor_does_not_count(monkeypatch):
         (_Use(False, 1.0), _Use(False, 9.0), 2.0),  # eight threads
     ],
 )
-def test_what_counts(before, after, seconds):
+def test_counted_time(before, after, seconds):
     assert _counted(2.0, before, after) == seconds

@@ -118,14 +118,14 @@ def test_torch_without_biases():
     np.testing.assert_allclose(run(cell, params, x), by_torch(layer, x), rtol=0, atol=1e-14)
 
 
-def test_parameters_that_need_a_gradient_are_read_too():
+def test_parameters_requiring_grad_are_read():
     cell = cell_of("lstm")
     layer = torch_layer(cell, 1)
     expected = convert.from_torch(cell, layer.state_dict())
     assert_equal(convert.from_torch(cell, dict(layer.named_parameters())), expected)
 
 
-def test_a_tensor_that_numpy_cannot_hold_is_one_sentence():
+def test_tensor_unknown_to_numpy_raises():
     torch = pytest.importorskip("torch", reason="needs the extra `torch`")
     weights = {name: value.to(torch.bfloat16) for name, value in torch.nn.RNN(I, H).state_dict().items()}
     with pytest.raises(UsageError, match=r"^from_torch: weight_ih_l0 cannot be read as an array .*BFloat16"):
@@ -203,7 +203,7 @@ def test_linen_both_ways(name):
         np.testing.assert_allclose(again[key], value, rtol=0, atol=1e-6, err_msg=key)
 
 
-def test_linen_names_its_dense_layers_so():
+def test_linen_names_of_dense_layers():
     flax = pytest.importorskip("flax.linen", reason="needs Flax")
     import jax
 
@@ -251,7 +251,7 @@ def test_two_directions_are_pairs():
 
 
 @pytest.mark.parametrize("name", ["vanilla", "lstm", "gru"])
-def test_there_and_back_changes_no_bit(name):
+def test_round_trip_is_bit_exact(name):
     cell = zoo.get_cell(name)
     params = stack(cell)
     assert_equal(convert.from_torch(cell, convert.to_torch(cell, params)), params)
@@ -259,7 +259,7 @@ def test_there_and_back_changes_no_bit(name):
     assert_equal(convert.from_flax(cell, convert.to_flax(cell, params)), params)
 
 
-def test_what_comes_out_is_nobody_elses():
+def test_converted_arrays_are_copies():
     cell = zoo.get_cell("gru")
     params = drawn(cell, {"l0": I})
     results = [
@@ -399,6 +399,6 @@ LSTM = {"weight_ih_l0": np.ones((4 * H, I)), "weight_hh_l0": np.ones((4 * H, H))
         ),
     ],
 )
-def test_what_does_not_fit_is_one_sentence(call, sentence):
+def test_mismatched_input_raises(call, sentence):
     with pytest.raises(UsageError, match=f"^{re.escape(sentence)}"):
         call()

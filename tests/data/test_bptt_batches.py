@@ -66,18 +66,18 @@ def test_parse_split(text, fractions):
         ("0,0.5,0.5", "nothing to train on"),
     ],
 )
-def test_parse_split_refuses(text, words):
+def test_parse_split_rejects(text, words):
     with pytest.raises(UsageError, match=words):
         parse_split(text)
 
 
-def test_split_cuts_at_the_floor_of_the_running_sum():
+def test_split_cuts_at_rounded_down_running_sum():
     train, valid, test = split(np.arange(1115, dtype=np.int32), (0.9, 0.05, 0.05))
     assert (len(train), len(valid), len(test)) == (1003, 56, 56)  # cuts at 1003.5 and 1059.25
     assert (train[0], valid[0], test[0]) == (0, 1003, 1059)
 
 
-def test_split_takes_fractions_as_written():
+def test_split_uses_exact_fractions():
     parts = split(np.zeros(100, np.int32), (0.29, 0.57, 0.14))  # floats: 28.999999999999996, 86.0 - 1e-14
     assert [len(part) for part in parts] == [29, 57, 14]
     third = (1 / 3, 1 / 3, 1 / 3)  # their decimals sum to just under 1
@@ -101,7 +101,7 @@ def test_split_is_a_partition_in_order(n_tokens, train, data):
 @pytest.mark.parametrize(
     "fractions", [(0.9, 0.2, 0.1), (1.1, -0.1, 0), (0.9, 0.1), (np.nan, 0, 1), (0, 0, 0)]
 )
-def test_split_refuses(fractions):
+def test_invalid_split_raises(fractions):
     with pytest.raises(
         UsageError, match=r"^fractions are .*; expected three numbers from 0 to 1 that sum to 1\."
     ):

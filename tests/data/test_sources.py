@@ -408,7 +408,7 @@ def test_text_round_trip(text):
 
 
 @given(st.one_of(st.binary(), st.text(min_size=2).map(lambda text: text.encode("utf-8", "surrogatepass"))))
-def test_fuzzed_bytes_are_read_or_refused(data):
+def test_fuzzed_bytes_are_read_or_raise(data):
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError:

@@ -79,7 +79,7 @@ def test_immutable_and_hashable():
         (range(1_114_113), "found 1114113"),
     ],
 )
-def test_refused_symbols(symbols, words):
+def test_invalid_symbols_raise(symbols, words):
     with pytest.raises(DataError, match=words):
         Vocabulary(symbols)
 
@@ -135,7 +135,7 @@ def test_byte_sequences():
     assert ALL_BYTES.decode([0xC3]) == "\ufffd"
 
 
-def test_bytes_for_a_char_vocabulary_are_refused():
+def test_bytes_for_char_vocabulary_raise():
     with pytest.raises(DataError, match="holds characters, found bytes"):
         Vocabulary("hi").encode(b"hi")
 

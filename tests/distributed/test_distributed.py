@@ -71,7 +71,7 @@ def run(*words: str, ranks: int = 1, launcher: str = "") -> subprocess.Completed
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
 
 
-def test_ranks_make_the_bits_of_one_process_and_go_on_with_another_number(
+def test_ranks_compute_bits_of_one_process_and_resume_with_another_count(
     mpiexec: str, tmp_path: Path
 ) -> None:
     done = run(*TRAIN, "--steps", "20", "--out", str(tmp_path / "one"))
@@ -85,9 +85,7 @@ def test_ranks_make_the_bits_of_one_process_and_go_on_with_another_number(
     assert [each["ranks"] for each in zoo.Run(tmp_path / "several").history if "ranks" in each] == [2, 4]
 
 
-def test_a_killed_rank_ends_the_job_and_the_run_goes_on_to_the_same_bits(
-    mpiexec: str, tmp_path: Path
-) -> None:
+def test_killed_rank_ends_job_and_run_resumes_bit_exactly(mpiexec: str, tmp_path: Path) -> None:
     scenario, out = Ranks("ranks"), tmp_path / "killed"
     scenario.prepare(tmp_path)
     command = scenario.start(out)
@@ -98,7 +96,7 @@ def test_a_killed_rank_ends_the_job_and_the_run_goes_on_to_the_same_bits(
     assert [each["ranks"] for each in zoo.Run(out).history if "ranks" in each] == [2, 1]
 
 
-def test_what_one_refuses_is_said_once(mpiexec: str, tmp_path: Path) -> None:
+def test_error_of_all_ranks_is_printed_once(mpiexec: str, tmp_path: Path) -> None:
     (tmp_path / "foreign").write_text("mine")
     done = run(*TRAIN, "--steps", "1", "--out", str(tmp_path), ranks=2, launcher=mpiexec)
     assert done.returncode != 0
@@ -119,7 +117,7 @@ def test_every_shard_is_somebodys(batch: int, size: int) -> None:
     assert max(counts) - min(counts) <= 1
 
 
-def test_the_model_of_the_cost_finds_what_a_link_costs() -> None:
+def test_cost_model_recovers_link_cost() -> None:
     pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
     import measure_mpi_scaling
 
@@ -139,7 +137,7 @@ def test_the_model_of_the_cost_finds_what_a_link_costs() -> None:
     assert sum("100%" in line for line in lines) == len(measure_mpi_scaling.HIDDEN)
 
 
-def test_a_launcher_tells_which_process_this_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_launcher_environment_gives_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rank_of_launch() == 0
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "3")
     assert rank_of_launch() == 3

@@ -53,7 +53,7 @@ def test_a_special_case_is_the_vanilla_network(cell: zoo.Cell, fixed: Arrays) ->
     np.testing.assert_allclose(y, expected, atol=1e-12)
 
 
-def test_rectified_units_of_the_identity_add_up_what_they_are_given() -> None:
+def test_identity_relu_units_accumulate_inputs() -> None:
     params = started(IRNN())
     assert np.abs(params["Wx"]).max() < 0.01
     params["Wx"] = np.abs(params["Wx"])
@@ -62,14 +62,14 @@ def test_rectified_units_of_the_identity_add_up_what_they_are_given() -> None:
     np.testing.assert_allclose(y, np.cumsum(x @ params["Wx"], axis=0))
 
 
-def test_leaky_units_move_part_of_the_way() -> None:
+def test_leaky_units_interpolate() -> None:
     params, state, x = arrays_of(LeakyRNN())
     y, _ = reference.run_sequence(LeakyRNN(leak=0.25), params, x[:1], state)
     target = vanilla(x[:1], state["h"], params["Wx"], params["Wh"], params["b"])
     np.testing.assert_allclose(y - state["h"], (target - state["h"]) / 4)
 
 
-def test_a_reservoir_is_leaky_units_with_the_spectral_radius_that_was_asked_for() -> None:
+def test_reservoir_has_requested_spectral_radius() -> None:
     cell = ESN(radius=0.8, density=0.5, leak=0.4)
     arrays = started(cell, hidden=40)
     np.testing.assert_allclose(np.abs(np.linalg.eigvals(arrays["Wh"])).max(), 0.8)
@@ -119,7 +119,7 @@ def test_no_time_no_change() -> None:
     np.testing.assert_array_equal(last["h"], state["h"])
 
 
-def test_a_context_is_a_running_mean_that_hidden_units_see_at_once() -> None:
+def test_context_is_running_mean_seen_in_same_step() -> None:
     cell = SCRN(context=3, alpha=0.5)
     params, state, x = arrays_of(cell)
     y, last = reference.run_sequence(cell, params, x[:1], state)
@@ -129,7 +129,7 @@ def test_a_context_is_a_running_mean_that_hidden_units_see_at_once() -> None:
     np.testing.assert_allclose(last["s"], s)
 
 
-def test_above_or_below_its_thresholds_a_piecewise_linear_network_is_linear() -> None:
+def test_piecewise_linear_network_is_linear_outside_thresholds() -> None:
     params, state, x = arrays_of(PLRNN())
     A, W = np.diag(np.diag(params["Wh"])), params["Wh"] - np.diag(np.diag(params["Wh"]))
     theta = params["theta"]
@@ -141,13 +141,13 @@ def test_above_or_below_its_thresholds_a_piecewise_linear_network_is_linear() ->
         np.testing.assert_allclose(y[0], np.maximum(last["h"] - theta, 0))
 
 
-def test_a_piecewise_linear_network_starts_with_one_as_the_largest_eigenvalue() -> None:
+def test_piecewise_linear_network_starts_with_eigenvalue_one() -> None:
     eigenvalues = np.linalg.eigvalsh(started(PLRNN(), hidden=20)["Wh"])
     assert eigenvalues.min() > 0
     np.testing.assert_allclose(eigenvalues.max(), 1)
 
 
-def test_a_gate_that_is_open_makes_the_antisymmetric_network_and_a_shut_one_keeps_the_state() -> None:
+def test_gated_antisymmetric_limits_of_open_and_closed_gate() -> None:
     params, state, x = arrays_of(GatedAntisymmetric(eps=0.3))
     plain = {"Wx": params["Wx"][:, 6:], "U": params["U"], "b": params["b"][6:]}
     params["b"][:6] = 60
@@ -159,7 +159,7 @@ def test_a_gate_that_is_open_makes_the_antisymmetric_network_and_a_shut_one_keep
     np.testing.assert_allclose(y, np.broadcast_to(state["h"], y.shape), atol=1e-12)
 
 
-def test_without_a_linear_part_and_symmetry_the_lipschitz_network_is_antisymmetric() -> None:
+def test_lipschitz_network_reduces_to_antisymmetric() -> None:
     cell = Lipschitz(beta=1.0, gamma=0.0, eps=0.3)
     params, state, x = arrays_of(cell)
     params["Ma"][:] = 0
@@ -192,7 +192,7 @@ def test_the_linear_part_of_a_lipschitz_network_is_damped() -> None:
     np.testing.assert_allclose(y[-1], 1e-9 * state["h"] * (1 - 0.1 * (0.5 + 0.5)) ** 7)
 
 
-def test_oscillators_without_a_drive_turn_and_lose_their_energy_to_the_damping_alone() -> None:
+def test_undriven_oscillators_lose_energy_by_damping_only() -> None:
     params, state, x = arrays_of(CoRNN())
     params = {name: np.zeros_like(value) for name, value in params.items()}
 
@@ -209,7 +209,7 @@ def test_oscillators_without_a_drive_turn_and_lose_their_energy_to_the_damping_a
     assert (energies(1.0)[-1] < energies(1.0)[0] / 20).all()
 
 
-def test_undamped_oscillators_keep_their_energy_and_do_not_hear_each_other() -> None:
+def test_undamped_oscillators_conserve_energy_and_are_independent() -> None:
     cell = UnICORNN(dt=0.4, alpha=3.0)
     params, state, x = arrays_of(cell)
     y, _ = reference.run_sequence(cell, params, x, state)
@@ -260,7 +260,7 @@ def test_the_input_of_a_momentum_network_starts_orthonormal(inputs: int, hidden:
     np.testing.assert_allclose(few, np.eye(min(inputs, hidden)), atol=1e-12)
 
 
-def test_unitary_evolution_keeps_the_norm() -> None:
+def test_unitary_evolution_preserves_norm() -> None:
     arrays = started(URNN()) | {"b": np.zeros(HIDDEN)}
     _, state, x = arrays_of(URNN())
     y, _ = reference.run_sequence(URNN(), arrays, 0 * x, state)
@@ -268,7 +268,7 @@ def test_unitary_evolution_keeps_the_norm() -> None:
     np.testing.assert_allclose(np.linalg.norm(y, axis=-1), np.broadcast_to(expected, (7, 2)))
 
 
-def test_the_recurrent_matrix_of_unitary_evolution_is_the_product_of_the_paper() -> None:
+def test_unitary_matrix_is_product_of_paper() -> None:
     arrays = started(URNN()) | {"b": np.zeros(HIDDEN)}
     D1, D2, D3 = (np.diag(np.exp(1j * w)) for w in arrays["w"])
     R1, R2 = (

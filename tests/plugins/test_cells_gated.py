@@ -59,7 +59,7 @@ def test_an_identity_as_projection_makes_an_lstm() -> None:
     np.testing.assert_allclose(y, expected)
 
 
-def test_where_the_reset_stands_matters_only_when_it_resets() -> None:
+def test_reset_position_matters_only_when_resetting() -> None:
     before, state, x = arrays_of(GRUResetBefore())
     after = {name: before[name] for name in ("Wx", "b")} | {"bn": np.zeros(6)}
     after["Wh"] = np.concatenate([before["Wh"], before["Wn"]], axis=1)
@@ -92,7 +92,7 @@ def test_highways_carry_the_state_through_every_layer() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 5])
-def test_highways_are_as_deep_as_asked(depth: int) -> None:
+def test_highway_depth(depth: int) -> None:
     params = RHN(depth=depth).param_shapes(4, 6)
     assert params["R"] == (depth, 6, 12)
     assert params["b"] == (depth, 12)
@@ -106,7 +106,7 @@ def test_the_intersection_passes_the_input_on_through_depth() -> None:
     np.testing.assert_allclose(last["h"], state["h"], atol=1e-12)
 
 
-def test_independent_units_do_not_hear_each_other() -> None:
+def test_independent_units_are_independent() -> None:
     cell = IndRNN(activation="tanh")
     params, state, x = arrays_of(cell)
     y, _ = reference.run_sequence(cell, params, x, state)
@@ -115,7 +115,7 @@ def test_independent_units_do_not_hear_each_other() -> None:
     np.testing.assert_array_equal(changed, np.arange(6) == 2)
 
 
-def test_antisymmetric_flow_neither_grows_nor_decays_but_for_the_damping() -> None:
+def test_antisymmetric_flow_decays_by_damping_only() -> None:
     cell = Antisymmetric(eps=0.01, gamma=0.3)
     params, _, _ = arrays_of(cell)
     params["b"][:] = 0
@@ -142,7 +142,7 @@ def test_a_clockwork_group_rests_between_its_ticks() -> None:
 
 
 @pytest.mark.parametrize(("unit", "reached"), [(0, [True, False, False]), (5, [True, True, True])])
-def test_a_clockwork_group_is_heard_by_faster_ones_only(unit: int, reached: list[bool]) -> None:
+def test_clockwork_groups_feed_only_faster_groups(unit: int, reached: list[bool]) -> None:
     cell = Clockwork(groups=3)
     params, state, x = arrays_of(cell)
     y, _ = reference.run_sequence(cell, params, x, state)
@@ -151,6 +151,6 @@ def test_a_clockwork_group_is_heard_by_faster_ones_only(unit: int, reached: list
     np.testing.assert_array_equal(changed, reached)
 
 
-def test_clockwork_wants_groups_that_divide_the_hidden_units() -> None:
+def test_clockwork_groups_must_divide_hidden_size() -> None:
     with pytest.raises(zoo.UsageError, match="6 is not divisible by 4"):
         Clockwork(groups=4).param_shapes(4, 6)

@@ -49,7 +49,7 @@ def test_a_gate_keeps_the_state(cell: zoo.Cell, start: int, bias: float) -> None
 
 
 @pytest.mark.parametrize("cell", [MGU1(), MGU2(), MGU3()], ids=lambda cell: cell.name)
-def test_a_minimal_gate_that_sees_less_is_a_special_case(cell: zoo.Cell) -> None:
+def test_minimal_gate_variants_are_special_cases(cell: zoo.Cell) -> None:
     params, state, x = arrays_of(cell)
     y, _ = reference.run_sequence(cell, params, x, state)
     b = params["b"] if len(params["b"]) == 12 else np.concatenate([np.zeros(6), params["b"]])
@@ -59,7 +59,7 @@ def test_a_minimal_gate_that_sees_less_is_a_special_case(cell: zoo.Cell) -> None
     np.testing.assert_allclose(y, expected)
 
 
-def test_an_update_gate_that_never_carries_leaves_a_vanilla_network() -> None:
+def test_closed_update_gate_gives_vanilla_network() -> None:
     cell = UGRNN(forget_bias=-1000.0)
     params, state, x = arrays_of(cell)
     y, _ = reference.run_sequence(cell, params, x, state)
@@ -81,9 +81,7 @@ def test_light_gates_let_states_grow_upwards_only() -> None:
     [(LightRU(), slice(None), 60, slice(6, 12)), (MinimalRNN(), slice(6, 12), -60, slice(None))],
     ids=["light_ru", "minimal_rnn"],
 )
-def test_what_is_written_does_not_depend_on_the_state(
-    cell: zoo.Cell, gate: slice, bias: float, written: slice
-) -> None:
+def test_candidate_is_independent_of_state(cell: zoo.Cell, gate: slice, bias: float, written: slice) -> None:
     params, state, x = arrays_of(cell)
     params["b"][gate] = bias
     y, _ = reference.run_sequence(cell, params, x, state)
@@ -127,7 +125,7 @@ def test_history_moves_the_twin_gates_apart(history: float, expected: object) ->
 
 
 @pytest.mark.parametrize(("cell", "kept"), [(SGRN(), 60), (STAR(), -60)], ids=["sgrn", "star"])
-def test_a_state_that_is_squashed_at_every_step_fades_when_kept(cell: zoo.Cell, kept: float) -> None:
+def test_squashed_state_decays_when_kept(cell: zoo.Cell, kept: float) -> None:
     params, state, x = arrays_of(cell)
     params["b"][:6] = kept
     y, _ = reference.run_sequence(cell, params, x, state)
@@ -137,7 +135,7 @@ def test_a_state_that_is_squashed_at_every_step_fades_when_kept(cell: zoo.Cell, 
         np.testing.assert_allclose(row, h, atol=1e-12)
 
 
-def test_what_a_simple_gate_lets_in_has_no_bias() -> None:
+def test_simple_gate_candidate_has_no_bias() -> None:
     params, state, x = arrays_of(SGRN())
     params["b"][:] = -60
     y, _ = reference.run_sequence(SGRN(), params, x, state)
@@ -156,7 +154,7 @@ def test_a_new_stackable_cell_is_renewed_within_t_max_steps(inputs: int, hidden:
         np.testing.assert_allclose(gram, np.eye(min(inputs, hidden)), atol=1e-12)
 
 
-def test_a_new_chaos_free_network_keeps_more_than_it_writes() -> None:
+def test_new_chaos_free_network_starts_keeping_state() -> None:
     forget, write = np.split(np.asarray(zoo.Recurrent(CFN, 4, 6).params["l0.b"]), 2)
     np.testing.assert_allclose(sigmoid(forget), 0.731, atol=1e-3)
     np.testing.assert_allclose(sigmoid(write), 0.269, atol=1e-3)

@@ -50,7 +50,7 @@ def test_a_gate_keeps_the_state(cell: zoo.Cell, gate: int, shut_at: float) -> No
 
 
 @pytest.mark.parametrize(("feedback", "remembers"), [(0.5, False), (1.5, True)])
-def test_a_bistable_unit_remembers_what_it_was_pushed_to(feedback: float, remembers: bool) -> None:
+def test_bistable_unit_remembers_sign_of_input(feedback: float, remembers: bool) -> None:
     cell = BRC()
     params = {name: np.zeros(shape) for name, shape in cell.param_shapes(4, 6).items()}
     params["b"][:6] = np.arctanh(feedback - 1)
@@ -62,21 +62,21 @@ def test_a_bistable_unit_remembers_what_it_was_pushed_to(feedback: float, rememb
     assert (up < 1e-9).all() != remembers
 
 
-def test_bistable_units_do_not_hear_each_other() -> None:
+def test_bistable_units_are_independent() -> None:
     params, state, x = arrays_of(BRC())
     y = outputs(BRC(), params, x, state)
     moved = outputs(BRC(), params, x, {"h": state["h"] + np.eye(6)[2]})
     np.testing.assert_array_equal(np.abs(moved - y).max(axis=(0, 1)) > 0, np.arange(6) == 2)
 
 
-def test_neuromodulation_by_diagonal_matrices_is_none() -> None:
+def test_diagonal_neuromodulation_gives_bistable_cell() -> None:
     params, state, x = arrays_of(BRC())
     expected = outputs(BRC(), params, x, state)
     params["Wh"] = np.concatenate([np.diag(row) for row in params.pop("w")], axis=1)
     np.testing.assert_allclose(outputs(NBRC(), params, x, state), expected)
 
 
-def test_an_open_gate_adds_the_candidate_all_the_same() -> None:
+def test_open_gate_still_adds_candidate() -> None:
     cell = FastGRNN()
     params, state, x = arrays_of(cell)
     params["b"][:6] = 60  # z = 1, where other cells keep the state
@@ -101,7 +101,7 @@ def test_the_second_mutant_is_a_gru_turned_round() -> None:
     np.testing.assert_allclose(y, outputs(GRUResetBefore(), gru, x, state))
 
 
-def test_the_update_gate_of_the_first_mutant_is_deaf_to_the_state() -> None:
+def test_update_gate_of_mut1_ignores_state() -> None:
     params, state, x = arrays_of(MUT1())
     params["Wn"][:] = 0  # so is the candidate, then
     shift = outputs(MUT1(), params, x[:1], {"h": state["h"] + 1}) - outputs(MUT1(), params, x[:1], state)
@@ -109,7 +109,7 @@ def test_the_update_gate_of_the_first_mutant_is_deaf_to_the_state() -> None:
     np.testing.assert_allclose(shift, 1 - z)
 
 
-def test_the_mutants_see_the_input_as_the_paper_has_it_through_an_identity() -> None:
+def test_mutants_match_paper_with_identity_projection() -> None:
     # MUT1's candidate has tanh(x), MUT2's reset gate x itself.
     rng = np.random.default_rng(0)
     x, h = rng.normal(size=(1, 1, 6)), rng.normal(size=(1, 6))
@@ -124,7 +124,7 @@ def test_the_mutants_see_the_input_as_the_paper_has_it_through_an_identity() -> 
         np.testing.assert_allclose(outputs(cell, params, x, {"h": h})[0], z * n + (1 - z) * h)
 
 
-def test_the_update_gate_of_the_third_mutant_hears_large_states_as_one() -> None:
+def test_update_gate_of_mut3_saturates_large_states() -> None:
     params, state, x = arrays_of(MUT3())
     params["Wh"][:], params["Wn"][:] = 0, 0
     signs = np.sign(state["h"])
@@ -145,9 +145,7 @@ def test_a_simple_gated_unit_wakes_an_empty_state(cell: zoo.Cell, candidate: flo
 
 
 @pytest.mark.parametrize(("cell", "highest"), [(SGU(), np.inf), (DSGU(), 1.0)], ids=str)
-def test_simple_gated_units_stay_above_zero_and_the_deep_ones_below_one(
-    cell: zoo.Cell, highest: float
-) -> None:
+def test_ranges_of_simple_gated_units(cell: zoo.Cell, highest: float) -> None:
     params, _, _ = arrays_of(cell)
     x = 10 * np.random.default_rng(1).normal(size=(100, 2, 4))
     y = outputs(cell, params, x, {"h": np.zeros((2, 6))})
@@ -156,7 +154,7 @@ def test_simple_gated_units_stay_above_zero_and_the_deep_ones_below_one(
     assert y.max() > 0.9
 
 
-def test_a_minion_with_an_open_reset_gate_is_the_second_one() -> None:
+def test_minion_with_open_reset_gate_is_minion2() -> None:
     params, state, x = arrays_of(MiRU1())
     params["b"][:6] = 60
     second = {"Wx": params["Wx"][:, 6:], "Wh": params["Wn"], "b": params["b"][6:]}
@@ -175,7 +173,7 @@ def test_a_minion_without_coefficients_is_a_vanilla_network() -> None:
 
 
 @pytest.mark.parametrize("cell", [TRNN(), TGRU(), TLSTM()], ids=str)
-def test_typed_units_do_not_hear_each_other(cell: zoo.Cell) -> None:
+def test_typed_units_are_independent(cell: zoo.Cell) -> None:
     params, state, x = arrays_of(cell)
     main = next(iter(state))
     y = outputs(cell, params, x, state)

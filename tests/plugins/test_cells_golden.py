@@ -46,14 +46,14 @@ def test_golden_arrays_have_the_declared_shapes(golden: Golden) -> None:
         assert {name: value.shape[axes:] for name, value in golden.group(kind).items()} == expected
 
 
-def test_buffers_that_are_not_drawn_have_the_golden_values(golden: Golden) -> None:
+def test_fixed_buffers_have_golden_values(golden: Golden) -> None:
     one, other = (zoo.Recurrent(golden.cell, INPUTS, HIDDEN, dtype="float64", seed=seed) for seed in (0, 1))
     for name, value in golden.group("buffers", "l0.").items():
         if np.array_equal(one.buffers[name], other.buffers[name]):
             assert_close(one.buffers[name], value, name)
 
 
-def test_step_gives_the_golden_values(golden: Golden) -> None:
+def test_step_has_golden_values(golden: Golden) -> None:
     arrays = golden.group("params") | golden.group("buffers")
     x, state, inputs = golden.arrays["x"], golden.group("state"), golden.group("input")
     y, last = reference.run_sequence(golden.cell, arrays, x, state, inputs)

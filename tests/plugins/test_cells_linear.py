@@ -26,7 +26,7 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("k", [2, 4])
-def test_a_qrnn_whose_memory_is_shut_sees_k_inputs(k: int) -> None:
+def test_qrnn_without_memory_sees_k_inputs(k: int) -> None:
     cell = QRNN(k=k)
     params, state, x = arrays_of(cell)
     params["b"][6:12] = -60
@@ -45,14 +45,14 @@ def test_a_forget_gate_near_one_keeps_the_memory(cell: zoo.Cell, gate: int) -> N
     np.testing.assert_allclose(last["c"], state["c"], atol=1e-12)
 
 
-def test_an_sru_whose_reset_gate_is_shut_passes_its_input_on() -> None:
+def test_sru_with_closed_reset_gate_passes_input() -> None:
     params, state, x = arrays_of(SRU())
     params["b"][6:] = -80
     y, _ = reference.run_sequence(SRU(), params, x, state)
     np.testing.assert_allclose(y, x @ params["Wx"][:, 18:], atol=1e-12)
 
 
-def test_the_highway_starts_as_wide_as_its_bias_asks() -> None:
+def test_highway_bias_sets_initial_gate() -> None:
     rnn = zoo.Recurrent(SRU(highway_bias=-2.0), 40, 300, dtype="float64")
     variances = [40 * part.var() for part in np.split(rnn.params["l0.Wx"], 4, axis=1)]
     np.testing.assert_allclose(variances, [1, 0.5, 0.5, 1 + 2 * np.exp(-2)], rtol=0.05)
@@ -60,7 +60,7 @@ def test_the_highway_starts_as_wide_as_its_bias_asks() -> None:
 
 
 @pytest.mark.parametrize("positive", [False, True])
-def test_a_min_lstm_whose_gates_are_opposite_is_a_min_gru(positive: bool) -> None:
+def test_min_lstm_with_opposite_gates_is_min_gru(positive: bool) -> None:
     params, state, x = arrays_of(MinGRU())
     expected, _ = reference.run_sequence(MinGRU(positive=positive), params, x, state)
     gates = {
@@ -71,7 +71,7 @@ def test_a_min_lstm_whose_gates_are_opposite_is_a_min_gru(positive: bool) -> Non
     np.testing.assert_allclose(y, expected)
 
 
-def test_gates_that_are_both_shut_share_out_one_whole() -> None:
+def test_closed_gates_are_normalised_to_one() -> None:
     params, state, x = arrays_of(MinLSTM())
     params["Wx"][:, :12] = 0
     params["b"][:12] = -1e4  # the sigmoid of that is zero
@@ -80,7 +80,7 @@ def test_gates_that_are_both_shut_share_out_one_whole() -> None:
     np.testing.assert_allclose(y[0], (state["h"] + n[0]) / 2)
 
 
-def test_a_forget_gate_has_its_floor() -> None:
+def test_forget_gate_has_lower_bound() -> None:
     cell = HGRN(lower_bound=0.8)
     params, state, x = arrays_of(cell)
     params["b"][:6] = -80
@@ -90,7 +90,7 @@ def test_a_forget_gate_has_its_floor() -> None:
 
 
 @pytest.mark.parametrize("cell", [S4D(order=8), S5(order=8, blocks=2)], ids=lambda cell: cell.name)
-def test_an_input_held_for_two_half_steps_is_held_for_a_whole_one(cell: zoo.Cell) -> None:
+def test_two_half_steps_equal_one_step(cell: zoo.Cell) -> None:
     params, state, x = arrays_of(cell)
     whole, last = reference.run_sequence(cell, params, x, state)
     halved = params | {"log_dt": params["log_dt"] - np.log(2)}
@@ -99,7 +99,7 @@ def test_an_input_held_for_two_half_steps_is_held_for_a_whole_one(cell: zoo.Cell
     np.testing.assert_allclose(last_halved["s"], last["s"], rtol=1e-9)
 
 
-def test_channels_of_s4d_do_not_hear_each_other() -> None:
+def test_channels_of_s4d_are_independent() -> None:
     cell = S4D(order=8)
     params, state, x = arrays_of(cell)
     y, _ = reference.run_sequence(cell, params, x, state)
@@ -109,7 +109,7 @@ def test_channels_of_s4d_do_not_hear_each_other() -> None:
 
 
 @pytest.mark.parametrize(("start", "last"), [("lin", 3 * np.pi), ("inv", 8 / np.pi * (8 / 7 - 1))])
-def test_poles_of_s4d_start_where_the_paper_puts_them(start: str, last: float) -> None:
+def test_initial_poles_of_s4d_match_paper(start: str, last: float) -> None:
     rnn = zoo.Recurrent(S4D(order=8, start=start), 3, 5, dtype="float64")
     np.testing.assert_allclose(rnn.params["l0.freq"][:, -1], last)
     np.testing.assert_allclose(np.exp(rnn.params["l0.log_rate"]), 0.5)
@@ -126,7 +126,7 @@ def test_poles_of_s5_start_as_the_normal_part_of_hippo() -> None:
 
 
 @pytest.mark.parametrize("clip", [False, True])
-def test_poles_of_s5_may_be_kept_from_growing(clip: bool) -> None:
+def test_poles_of_s5_can_be_clipped(clip: bool) -> None:
     cell = S5(order=8, blocks=1, clip=clip)
     params, state, x = arrays_of(cell)
     params["A"][0] = 0.5
@@ -134,7 +134,7 @@ def test_poles_of_s5_may_be_kept_from_growing(clip: bool) -> None:
     assert (np.abs(last["s"]).max() < np.abs(state["s"]).max() * np.sqrt(2)) == clip
 
 
-def test_what_enters_an_rg_lru_makes_up_for_what_leaks() -> None:
+def test_rg_lru_input_scaling_balances_decay() -> None:
     cell = RGLRU()
     params = {name: np.zeros(shape) for name, shape in cell.param_shapes(INPUTS, HIDDEN).items()}
     params["Wx"][0] = 1
@@ -146,7 +146,7 @@ def test_what_enters_an_rg_lru_makes_up_for_what_leaks() -> None:
     assert (np.diff(kept[0, 0]) < 0).all()
 
 
-def test_an_rg_lru_whose_gate_is_shut_for_good_keeps_its_state_and_has_a_gradient() -> None:
+def test_rg_lru_with_closed_gate_keeps_state_and_finite_gradient() -> None:
     rnn = zoo.Recurrent(RGLRU(heads=2), INPUTS, HIDDEN, dtype="float64")
     b = np.zeros((2, 6))
     b[:, :3] = -1e4
@@ -171,7 +171,7 @@ def test_no_time_changes_nothing(cell: zoo.Cell) -> None:
 
 
 @pytest.mark.parametrize("dt", [0.1, 1.0, 1e6])
-def test_neurons_stay_between_the_potentials_that_pull_at_them(dt: float) -> None:
+def test_neurons_stay_between_reversal_potentials(dt: float) -> None:
     params, state, x = arrays_of(LTC())
     pulls = np.concatenate([params[name].ravel() for name in ("vleak", "erev", "erevx")])
     pulls = np.concatenate([pulls, state["h"].ravel()])
@@ -187,7 +187,7 @@ def test_gru_ode_is_a_gru_after_one_step_of_one() -> None:
     np.testing.assert_allclose(y, expected)
 
 
-def test_euler_steps_come_closer_to_the_flow_the_shorter_they_are() -> None:
+def test_euler_error_decreases_with_step_size() -> None:
     params, state, x = arrays_of(GRUODE())
 
     def flow(steps: int) -> np.ndarray:

@@ -48,7 +48,7 @@ def test_memory_is_kept_while_the_input_gate_is_shut(cell: zoo.Cell) -> None:
     np.testing.assert_allclose(last["c"], state["c"], atol=1e-12)
 
 
-def test_the_first_lstm_is_one_that_forgets_nothing_but_for_its_scales() -> None:
+def test_lstm1997_is_lstm_without_forget_gate() -> None:
     params, state, x = arrays_of(LSTMOriginal())
     y, last = reference.run_sequence(LSTMOriginal(), params, x, state)
     halved = {name: value * np.repeat([1, 0.5, 1], 6) for name, value in params.items()}
@@ -94,7 +94,7 @@ def test_janet_starts_with_spans_up_to_the_longest() -> None:
     np.testing.assert_array_equal(b[1000:], 0)
 
 
-def test_the_input_of_a_multiplicative_lstm_scales_its_recurrent_weights() -> None:
+def test_multiplicative_lstm_input_scales_recurrent_weights() -> None:
     cell = MultiplicativeLSTM(forget_bias=0.5)
     params, state, x = arrays_of(cell)
     x = np.broadcast_to(x[:1, :1], x.shape)  # one symbol all the time
@@ -143,7 +143,7 @@ def test_working_memory_of_weight_zero_makes_an_lstm() -> None:
 
 
 @pytest.mark.parametrize(("gate", "moved"), [(0, True), (1, True), (2, False)])
-def test_working_memory_moves_a_gate_by_no_more_than_one(gate: int, moved: bool) -> None:
+def test_working_memory_shifts_gate_by_at_most_one(gate: int, moved: bool) -> None:
     params, state, x = arrays_of(WMCLSTM())
     params["Wc"] = np.zeros((6, 18))
     params["Wc"][:, 6 * gate : 6 * gate + 6] = 1e6
@@ -170,7 +170,7 @@ def test_the_output_of_a_memory_controller_is_not_fed_back() -> None:
     np.testing.assert_array_equal([same["v"], same["c"]], [last["v"], last["c"]])
 
 
-def test_a_controller_that_reads_as_the_output_gate_makes_an_lstm() -> None:
+def test_controller_with_output_gate_reads_gives_lstm() -> None:
     params, state, x = arrays_of(LSTM())
     twice = {name: np.concatenate([value, value[..., 18:]], axis=-1) for name, value in params.items()}
     twice["Wv"] = twice.pop("Wh")
@@ -179,7 +179,7 @@ def test_a_controller_that_reads_as_the_output_gate_makes_an_lstm() -> None:
     np.testing.assert_allclose(y, expected)
 
 
-def test_a_residual_lstm_without_its_shortcut_is_one_with_peepholes() -> None:
+def test_residual_lstm_without_shortcut_is_peephole_lstm() -> None:
     params, state, x = arrays_of(ResLSTM())
     y, _ = reference.run_sequence(ResLSTM(), params | {"Wp": np.eye(6), "Wr": np.zeros((4, 6))}, x, state)
     expected, _ = reference.run_sequence(PeepholeLSTM(), without(params, "Wp", "Wr"), x, state)
@@ -203,7 +203,7 @@ def test_layer_normalisation_hears_no_scale_of_weights() -> None:
     np.testing.assert_allclose(scaled, y, atol=1e-3)  # epsilon stands beside the variance
 
 
-def test_units_of_an_indylstm_do_not_hear_each_other() -> None:
+def test_units_of_indylstm_are_independent() -> None:
     cell = IndyLSTM()
     params, state, x = arrays_of(cell)
     y, _ = reference.run_sequence(cell, params, x, state)

@@ -71,7 +71,7 @@ def test_an_lru_is_linear() -> None:
     np.testing.assert_allclose(both, 2 * y + 3 * z, atol=1e-10)
 
 
-def test_an_lru_left_alone_turns_and_fades_by_its_poles() -> None:
+def test_lru_without_input_rotates_and_decays_by_poles() -> None:
     params, state, x = arrays_of(LRU())
     _, last = reference.run_sequence(LRU(), params, 0 * x, state)
     poles = np.exp(-np.exp(params["poles"][0]) + 1j * np.exp(params["poles"][1]))
@@ -79,7 +79,7 @@ def test_an_lru_left_alone_turns_and_fades_by_its_poles() -> None:
     np.testing.assert_allclose(last["h"], np.stack([h.real, h.imag], axis=1), atol=1e-12)
 
 
-def test_lem_output_sees_the_memory_as_it_has_just_become() -> None:
+def test_lem_output_uses_new_memory() -> None:
     cell = LEM(dt=1.0)
     params = {name: np.zeros(shape) for name, shape in cell.param_shapes(1, 1).items()}
     params["b"][:] = [60, 60, 0.2, 0.5]  # time steps of one: both states are what drives them
@@ -131,7 +131,7 @@ def test_an_lmu_window_holds_the_input_of_theta_steps_before() -> None:
     assert abs(m @ (-1.0) ** np.arange(order) - signal[-1]) < 0.06
 
 
-def test_delta_net_overwrites_what_a_key_held() -> None:
+def test_delta_net_overwrites_value_of_key() -> None:
     cell = DeltaNet(heads=2)
     params, state, x = arrays_of(cell)
     params["Wb"] = np.full((4, 2), 100.0)  # a rate of one
@@ -182,7 +182,7 @@ def test_an_slstm_is_an_average_with_exponential_weights() -> None:
         np.testing.assert_allclose(y[t], c / n / (1 + np.exp(-o[t])))
 
 
-def test_slstm_heads_do_not_hear_each_other() -> None:
+def test_slstm_heads_are_independent() -> None:
     cell = SLSTM(heads=3)
     params, state, x = arrays_of(cell)
     state["n"] = np.abs(state["n"]) + 1
@@ -211,7 +211,7 @@ def test_time_moves_a_cfc_from_one_target_to_the_other() -> None:
         np.testing.assert_allclose(y[0], target, atol=1e-12)
 
 
-def test_lif_golden_cases_spike_and_rest_and_take_every_surrogate() -> None:
+def test_lif_golden_cases_cover_spikes_and_surrogates() -> None:
     cases = [Golden(case) for case in CASES if name_of(case) == "lif"]
     assert sorted(case.cell.options["surrogate"] for case in cases) == sorted(SURROGATES)
     for case in cases:

@@ -36,7 +36,7 @@ def test_there_is_one_entry_point_for_each_module():
     )
 
 
-def test_every_shipped_plugin_loads_and_brings_the_member_of_its_name():
+def test_every_shipped_plugin_registers_component_of_its_name():
     records = [
         record for record in Loader(environ={"ZOO_PLUGINS": ""}).plugins() if record.status != "skipped"
     ]
@@ -73,7 +73,7 @@ def test_a_shipped_member_uses_public_names_only(file):
 @pytest.mark.parametrize(
     "example", sorted((ROOT / "docs/examples").rglob("*.py")), ids=lambda file: file.name
 )
-def test_so_do_the_examples(example):
+def test_examples_register_their_components(example):
     assert list(offences(example.read_text(encoding="utf-8"))) == []
 
 

@@ -75,7 +75,7 @@ RNG = np.random.default_rng(0)
         ),
     ],
 )
-def test_a_law_tells_right_draws_from_wrong_ones(law, right, wrong):
+def test_check_distinguishes_initial_distributions(law, right, wrong):
     law(right)
     with pytest.raises(AssertionError):
         law(wrong)

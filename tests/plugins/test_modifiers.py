@@ -72,13 +72,13 @@ def sigmoid(a):
 
 @pytest.mark.parametrize("cell", ["vanilla", "lstm", "lru", "clockwork"])
 @pytest.mark.parametrize("noise", [None, (0, 1)])
-def test_zoneout_of_chance_zero_changes_nothing(cell, noise):
+def test_zoneout_probability_zero_is_identity(cell, noise):
     plain, modified = layer(cell), layer(zoo.modify(cell, "zoneout", p=0.0))
     fill(modified, plain)
     assert_same(modified, plain, noise=noise)
 
 
-def test_zoneout_of_chance_one_keeps_every_state():
+def test_zoneout_probability_one_keeps_state():
     rnn = layer(zoo.modify("lstm", "zoneout", p=1.0))
     x, state = sequence(rnn)
     _, last = rnn.forward(x, state, noise=(0, 1))
@@ -86,7 +86,7 @@ def test_zoneout_of_chance_one_keeps_every_state():
         np.testing.assert_array_equal(last[name], value)
 
 
-def test_zoneout_is_what_its_equations_say():
+def test_zoneout_matches_equations():
     rnn = layer(zoo.modify("lstm", "zoneout", p=0.3, p_memory=0.6))
     x, state = sequence(rnn)
     masks = {f"zoneout_{name}": np.random.default_rng(8).integers(0, 2, (T, B, H)) for name in "hc"}
@@ -102,7 +102,7 @@ def test_zoneout_is_what_its_equations_say():
     np.testing.assert_allclose(last["l0.c"], c, rtol=1e-12)
 
 
-def test_zoneout_has_a_chance_for_the_first_state_and_one_for_the_others():
+def test_zoneout_has_probabilities_for_first_and_other_states():
     cell = zoo.modify("lstm", "zoneout", p=0.3, p_memory=0.6)
     assert [each.value(cell.options) for each in cell.inputs.values()] == [0.3, 0.6]
     same = zoo.modify("lstm", "zoneout", p=0.3)
@@ -123,7 +123,7 @@ def test_recurrent_dropout_changes_nothing_in_evaluation(cell):
     assert_same(modified, plain)
 
 
-def test_recurrent_dropout_is_what_its_equations_say():
+def test_recurrent_dropout_matches_equations():
     rnn = layer(zoo.modify("gru", "recurrent_dropout", p=0.2))
     x, state = sequence(rnn)
     dropped = np.broadcast_to(np.random.default_rng(8).integers(0, 2, (B, H)), (T, B, H))
@@ -172,7 +172,7 @@ def normal(a, gain, shift):
     return gain * (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-5) + shift
 
 
-def test_layer_norm_is_what_its_equations_say():
+def test_layer_norm_matches_equations():
     rnn = layer(zoo.modify("lstm", "layer_norm"))
     x, state = sequence(rnn)
     y, _ = rnn.forward(x, state)
@@ -202,7 +202,7 @@ def test_layer_norm_starts_with_gains_of_one_and_shifts_of_zero():
 
 
 @pytest.mark.parametrize("cell", ["vanilla", "lstm", "gru", "mgu", "rhn"])
-def test_multiplicative_integration_with_alpha_zero_and_betas_one_changes_nothing(cell):
+def test_multiplicative_integration_identity_parameters(cell):
     plain, modified = layer(cell), layer(zoo.modify(cell, "multiplicative_integration"))
     fill(modified, plain)
     own = {name: value for name, value in modified.params.items() if name not in plain.params}
@@ -211,7 +211,7 @@ def test_multiplicative_integration_with_alpha_zero_and_betas_one_changes_nothin
     assert_same(modified, plain)
 
 
-def test_multiplicative_integration_is_what_its_equations_say():
+def test_multiplicative_integration_matches_equations():
     rnn = layer(zoo.modify("vanilla", "multiplicative_integration"))
     x, state = sequence(rnn)
     y, _ = rnn.forward(x, state)
@@ -228,7 +228,7 @@ def test_multiplicative_integration_is_what_its_equations_say():
         np.testing.assert_allclose(y[t], h, rtol=1e-12)
 
 
-def test_multiplicative_integration_aligns_gates_of_which_each_has_a_matrix_of_its_own():
+def test_multiplicative_integration_with_matrix_per_gate():
     rnn = layer(zoo.modify("mgu", "multiplicative_integration"))
     x, state = sequence(rnn)
     y, _ = rnn.forward(x, state)
@@ -257,7 +257,7 @@ class StateFirst(zoo.Cell):
         return np.tanh(h @ self.U + x @ self.W)
 
 
-def test_multiplicative_integration_takes_products_in_either_order():
+def test_multiplicative_integration_accepts_either_order():
     rnn = layer(zoo.modify(StateFirst, "multiplicative_integration"))
     x, state = sequence(rnn, steps=1)
     driven, recurrent = x[0] @ rnn.params["l0.W"], state["l0.h"] @ rnn.params["l0.U"]
@@ -269,7 +269,7 @@ def test_multiplicative_integration_takes_products_in_either_order():
 # ---- other matrices -----------------------------------------------------------------------------------
 
 
-def test_a_diagonal_vanilla_network_is_an_independently_recurrent_one():
+def test_diagonal_vanilla_is_indrnn():
     plain, modified = (
         layer(zoo.get_cell("indrnn", activation="tanh")),
         layer(zoo.modify("vanilla", "diagonal")),
@@ -298,7 +298,7 @@ def test_diagonal_matrices_are_dense_ones_with_zeros_elsewhere(cell):
 
 
 @pytest.mark.parametrize("cell", ["vanilla", "lstm", "rhn", "lstm_projected"])
-def test_a_matrix_of_full_rank_whose_left_factor_is_the_identity_changes_nothing(cell):
+def test_full_rank_factorisation_is_identity(cell):
     rank = 4
     base = zoo.get_cell(cell, proj=rank) if cell == "lstm_projected" else zoo.get_cell(cell)
     plain, modified = layer(base), layer(zoo.modify(base, "low_rank", r=rank))
@@ -310,7 +310,7 @@ def test_a_matrix_of_full_rank_whose_left_factor_is_the_identity_changes_nothing
     assert_same(modified, plain)
 
 
-def test_left_factors_start_orthonormal_and_right_ones_as_the_matrix_would():
+def test_initial_values_of_low_rank_factors():
     rnn = zoo.Recurrent(zoo.modify("lstm", "low_rank", r=2), INPUTS, H, dtype="float64")
     left, right = rnn.params["l0.Wh_left"], rnn.params["l0.Wh_right"]
     np.testing.assert_allclose(left.T @ left, np.eye(2), atol=1e-12)
@@ -340,7 +340,7 @@ def test_blocks_are_a_dense_matrix_with_zeros_elsewhere(cell, name, count, heads
     assert_same(modified, plain)
 
 
-def test_a_block_starts_as_a_matrix_of_its_size_would():
+def test_block_has_initial_values_of_its_size():
     rnn = zoo.Recurrent(zoo.modify("gru", "block_diagonal", heads=2), INPUTS, H, dtype="float64")
     for block in rnn.params["l0.Wh"]:  # orthogonal, gate by gate
         for gate in np.split(block, 3, axis=1):
@@ -358,7 +358,7 @@ def lstm(p, prefix, x, h, c):
 
 
 @pytest.mark.parametrize("k", [2, 3, 4])
-def test_fast_and_slow_cells_are_what_the_equations_of_mujika_say(k):
+def test_fast_slow_matches_equations(k):
     rnn = layer(zoo.modify("lstm", "fast_slow", k=k))
     x, state = sequence(rnn)
     y, last = rnn.forward(x, state)
@@ -390,7 +390,7 @@ def test_a_modifier_outside_sees_the_products_of_those_inside():
     assert [name for name in other.params if name.endswith("_gain")] == ["Wx_gain", "Wh_gain"]
 
 
-def test_a_residual_projection_is_one_of_the_products_that_a_norm_around_it_sees():
+def test_layer_norm_covers_residual_projection():
     cell = zoo.modify(zoo.modify("vanilla", "residual"), "layer_norm")
     assert "residual_P_gain" in cell.params
 
@@ -419,7 +419,7 @@ def test_declarations_follow_the_options():
     assert "R1_gain" not in zoo.get_cell("rhn+layer_norm", depth=1).params
 
 
-def test_step_takes_numpy_arrays():
+def test_step_accepts_numpy_arrays():
     cell = zoo.get_cell("lru+zoneout", zoneout_p=0.5)
     rnn = layer(cell)
     x, state = sequence(rnn, steps=1)
@@ -498,7 +498,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("cell", "modifier", "why"), REFUSED)
-def test_a_modifier_that_makes_no_sense_is_refused_in_a_sentence(cell, modifier, why):
+def test_unsuitable_modifier_raises(cell, modifier, why):
     with pytest.raises(zoo.UsageError, match=f"^modifier '{modifier}' does not suit cell '.*': {why}.$"):
         zoo.modify(cell, modifier)
 
@@ -527,7 +527,7 @@ def test_a_modifier_that_makes_no_sense_is_refused_in_a_sentence(cell, modifier,
         (lambda: layer("gru+block_diagonal", hidden=6), zoo.UsageError, "6 is not divisible by 4"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_a_sentence(call, error, words):
+def test_invalid_options_raise(call, error, words):
     if error is None:
         call()
         return
@@ -552,7 +552,7 @@ class Remembering(zoo.Modifier):
         return found
 
 
-def test_what_is_carried_is_counted_with_the_options_chosen() -> None:
+def test_state_size_uses_chosen_options() -> None:
     cell = zoo.modify("vanilla", Remembering, count=3)
     assert cell.state_formula() == "H + H + H + H"
     assert cell.state_size(4, 6) == 24

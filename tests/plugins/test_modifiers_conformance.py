@@ -84,7 +84,7 @@ def test_every_cell_obeys_the_telling_laws_with_some_modifier(turn, name):
 
 
 @pytest.mark.parametrize("name", zoo.list_cells())
-def test_every_modifier_suits_a_cell_or_says_in_a_sentence_why_not(name):
+def test_every_modifier_suits_cell_or_raises(name):
     said = [why_not(name, modifier) for modifier in zoo.list_modifiers()]
     assert said.count("") >= 3
     assert all("does not suit" in each for each in said if each)

@@ -108,7 +108,7 @@ def test_a_crash_at_any_event_changes_nothing(go, tmp_path):
         compare_runs(whole.path, tmp_path / f"crash-{number}")
 
 
-def test_a_run_that_is_killed_and_resumed_ends_in_the_same_bits(text, tmp_path):
+def test_killed_run_resumes_bit_exactly(text, tmp_path):
     flags = ["--cell", CELL, "--set", "zoneout_p=0.3", "--hidden", "6", "--batch", "3", "--seq", "8"]
     flags += ["--steps", "90", "--save-every", "5", "--eval-every", "50", "--log-every", "100"]
 
@@ -172,7 +172,7 @@ def test_the_commands_take_a_modified_cell(text, tmp_path):
     assert "cannot be resumed with another configuration" in refused.output
 
 
-def test_a_cell_in_a_file_takes_modifiers_and_is_named_again(text, tmp_path):
+def test_file_cell_with_modifiers_is_resumed_by_file(text, tmp_path):
     file, out = tmp_path / "mine.py", tmp_path / "run"
     file.write_text(FILE, encoding="utf-8")
     flags = ("--hidden", 6, "--batch", 2, "--seq", 8, "--split", "80,10,10", "--quiet", "--steps", 4)
@@ -195,7 +195,7 @@ def test_a_cell_in_a_file_takes_modifiers_and_is_named_again(text, tmp_path):
     assert "made with the cell 'mine+low_rank'; found cell 'mine+zoneout', which is another" in other
 
 
-def test_a_modifier_that_is_not_there_is_a_sentence(tmp_path):
+def test_unknown_modifier_raises(tmp_path):
     class Odd(zoo.Modifier):
         """Nothing is changed."""
 
@@ -207,7 +207,7 @@ def test_a_modifier_that_is_not_there_is_a_sentence(tmp_path):
         zoo.load(path)
 
 
-def test_a_modifier_that_has_changed_since_is_told(tmp_path, monkeypatch):
+def test_changed_modifier_warns(tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
     zoo.LanguageModel("ab", "vanilla+zoneout", hidden_size=2).save(path)
     modifier = type(zoo.get_modifier("zoneout"))
@@ -243,11 +243,11 @@ def test_modifiers_are_listed():
         ),
     ],
 )
-def test_what_cannot_be_meant_is_a_sentence(words, told):
+def test_invalid_modifier_spec_raises(words, told):
     assert told in run(*words, code=1).output
 
 
-def test_show_tells_of_a_modifier_and_of_a_modified_cell():
+def test_show_modifier_and_modified_cell():
     assert "chance that a unit keeps its value" in run("show", "zoneout").stdout
     shown = run("show", "lstm+low_rank").stdout
     assert shown.startswith("lstm+low_rank  cell, lstm, from recurrent-zoo")
@@ -255,7 +255,7 @@ def test_show_tells_of_a_modifier_and_of_a_modified_cell():
     assert "Modified by low_rank: Oleksii Kuchaiev" in shown
 
 
-def test_importing_zoo_and_listing_modifiers_wait_for_no_compiler():
+def test_listing_modifiers_imports_no_compiler():
     script = (
         "import sys, zoo; zoo.list_modifiers(); zoo.get_modifier('zoneout'); print('numba' in sys.modules)"
     )
@@ -265,7 +265,7 @@ def test_importing_zoo_and_listing_modifiers_wait_for_no_compiler():
     assert found.stdout.strip() == "False"
 
 
-def test_check_takes_a_modified_cell():
+def test_check_accepts_modified_cell():
     folder = Path(__file__).parent
     script = (
         "from zoo.testing import check_in_child; print(check_in_child('cell:nothing+zoneout', timeout=60))"

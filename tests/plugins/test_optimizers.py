@@ -232,17 +232,17 @@ def test_a_broken_optimizer_is_caught_by_name(culprit: zoo.Optimizer, check: Any
 
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
-def test_compiled_code_that_differs_is_caught() -> None:
+def test_check_catches_differing_compiled_code() -> None:
     with pytest.raises(AssertionError, match="'overflows': theta compiled, against plain Python: found"):
         laws.check_jit_equals_python(broken(overflows))
 
 
 @pytest.mark.parametrize("options", [{}, {"amsgrad": True, "weight_decay": 0.1}], ids=str)
-def test_a_formula_in_numpy_is_what_an_optimizer_is_held_to(options: dict[str, Any]) -> None:
+def test_check_compares_optimizer_with_numpy_formula(options: dict[str, Any]) -> None:
     laws.check_reference(Corrected(**options))
 
 
-def test_a_law_is_not_asked_of_a_class_that_declares_otherwise() -> None:
+def test_law_is_skipped_if_class_declares_exception() -> None:
     with pytest.raises(SkipTest, match="elementwise = False"):
         laws.check_elementwise(broken(normalizes, elementwise=False))
 
@@ -282,7 +282,7 @@ def test_is_named_as_its_file(module: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "adamax", "lion"])
-def test_a_beta_of_one_is_refused(name: str) -> None:
+def test_beta_of_one_raises(name: str) -> None:
     with pytest.raises(
         zoo.UsageError, match=r"'beta2' is 1\.0; expected a finite number at least 0 and below 1"
     ):
@@ -291,7 +291,7 @@ def test_a_beta_of_one_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9, "dampening": 0.1}])
-def test_nesterov_without_plain_momentum_is_refused(options: dict[str, float]) -> None:
+def test_nesterov_without_momentum_raises(options: dict[str, float]) -> None:
     with pytest.raises(zoo.UsageError, match="nesterov with momentum"):
         sgd.SGD(nesterov=True, **options)
 
@@ -322,13 +322,13 @@ ZEROS = np.zeros(3)
         ({"lr": float("inf")}, "lr is inf"),
     ],
 )
-def test_a_call_that_does_not_fit_is_refused(changed: dict[str, Any], words: str) -> None:
+def test_mismatched_call_raises(changed: dict[str, Any], words: str) -> None:
     call: dict[str, Any] = {"theta": ZEROS, "grad": ZEROS, "slots": {"m": ZEROS}, "step": 1} | changed
     with pytest.raises(zoo.UsageError, match=words):
         lion.Lion().apply(**call)
 
 
-def test_a_kernel_that_loses_a_slot_is_named() -> None:
+def test_kernel_that_loses_slot_is_named_in_error() -> None:
     @zoo.njit
     def forgets(theta, grad, slots, step, lr):
         return theta, ()

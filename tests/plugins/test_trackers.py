@@ -67,13 +67,13 @@ def told() -> list[dict]:
     return Told.seen[1:-1]
 
 
-def test_a_tracker_is_told_every_event_as_it_is_logged(tmp_path):
+def test_tracker_receives_every_event(tmp_path):
     run = examples.train(tmp_path, steps=4, trackers=[Told])
     assert [Told.seen[0]["event"], Told.seen[-1]["event"]] == ["opened", "closed"]
     assert json.loads(json.dumps(told())) == history(run)
 
 
-def test_it_is_opened_again_when_the_run_goes_on(tmp_path):
+def test_tracker_is_reopened_on_resume(tmp_path):
     run = examples.train(tmp_path, steps=2, trackers=[Told()])
     Told.seen.clear()
     with zoo.kernels.pure_python():
@@ -95,7 +95,7 @@ def test_it_is_closed_when_training_diverges(tmp_path, diverging):
 
 
 @pytest.mark.parametrize("where", ["open", "start", "step", "end"])
-def test_one_that_fails_is_left_out_and_stops_nothing(tmp_path, where):
+def test_failing_tracker_is_dropped(tmp_path, where):
     broken = Broken(where=where)
     with pytest.warns(zoo.ZooWarning) as warned:
         run = examples.train(tmp_path, steps=4, trackers=[broken, Told])
@@ -105,7 +105,7 @@ def test_one_that_fails_is_left_out_and_stops_nothing(tmp_path, where):
     assert json.loads(json.dumps(told())) == history(run)
 
 
-def test_one_that_fails_when_training_diverges_hides_nothing(tmp_path, diverging):
+def test_failing_tracker_does_not_hide_divergence(tmp_path, diverging):
     with pytest.warns(zoo.ZooWarning, match="broken"), pytest.raises(zoo.ZooError, match="diverged"):
         examples.train(tmp_path, trackers=[Broken(where="diverged")])
 
@@ -128,13 +128,13 @@ def test_trackers_change_no_number(tmp_path):
         ([3], zoo.DefinitionError, "is not a class"),
     ],
 )
-def test_what_is_no_tracker_is_refused(tmp_path, trackers, error, message):
+def test_invalid_tracker_raises(tmp_path, trackers, error, message):
     with pytest.raises(error, match=message):
         examples.train(tmp_path, trackers=trackers)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_missing_package_is_refused_before_the_run_with_the_line_that_installs_it(tmp_path):
+def test_missing_package_raises_with_install_command(tmp_path):
     class Wanting(Told):
         """Needs what nobody has."""
 
@@ -145,7 +145,7 @@ def test_a_missing_package_is_refused_before_the_run_with_the_line_that_installs
     assert not (tmp_path / "run").exists()
 
 
-def test_a_tracker_without_open_is_refused():
+def test_tracker_without_open_raises():
     with pytest.raises(zoo.DefinitionError, match="open is missing"):
 
         class Silent(zoo.Tracker):
@@ -188,7 +188,7 @@ def test_jsonl_writes_numbers_that_json_lacks_as_the_log_does(tmp_path):
 
 
 @pytest.mark.skipif(find_spec("tensorboardX") is None, reason="needs tensorboardX")
-def test_tensorboard_reads_back_what_was_logged(tmp_path):
+def test_tensorboard_reads_logged_values(tmp_path):
     run = examples.train(tmp_path, steps=6, analyse_every=3, trackers=["tensorboard"])
     found = scalars(run / "tensorboard")
     for event in history(run):
@@ -226,7 +226,7 @@ def texts(folder: Path) -> set[str]:
 
 
 @pytest.mark.skipif(find_spec("mlflow") is None, reason="needs mlflow")
-def test_mlflow_keeps_settings_and_numbers_and_goes_on_with_a_resumed_run(tmp_path):
+def test_mlflow_stores_settings_and_metrics_and_resumes(tmp_path):
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -280,13 +280,13 @@ def test_options_of_several_trackers_by_their_names(tmp_path):
         (("--set", "tracker.dir=x"), "'tracker' is none of cell, optimizer, schedule"),
     ],
 )
-def test_mistakes_are_told(tmp_path, arguments, told):
+def test_mistakes_raise(tmp_path, arguments, told):
     done = train("--out", tmp_path / "run", *arguments)
     assert done.exit_code == 1
     assert told in done.output
 
 
-def test_show_tells_of_a_tracker_and_check_has_no_laws_for_it():
+def test_show_tracker_and_check_without_laws():
     shown = CliRunner().invoke(cli, ["show", "tensorboard"])
     assert shown.exit_code == 0, shown.output
     assert "where the files go" in shown.output

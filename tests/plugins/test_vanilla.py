@@ -62,7 +62,7 @@ def test_golden_values(kind: str, dtype: str, interpreted: bool) -> None:
             np.testing.assert_allclose(value, expected, rtol=0, atol=TOLERANCE[dtype], err_msg=name)
 
 
-def test_golden_values_ask_for_everything() -> None:
+def test_golden_values_cover_all_inputs() -> None:
     names = [name for name in GOLDEN.files if name.startswith(tuple(KINDS))] + [*PARAMS, "h0", "dy", "dlast"]
     assert all((np.abs(GOLDEN[name]) > 1e-6).any() for name in names)
     assert {name.partition("_")[2] for name in names if "_" in name} == set(run("dense", "float64"))

@@ -85,7 +85,7 @@ def test_order_of_the_durable_write(target: Path, monkeypatch: pytest.MonkeyPatc
         (errno.EIO, os.strerror(errno.EIO)[1:]),
     ],
 )
-def test_failing_call_keeps_the_old_file(
+def test_failed_call_keeps_old_file(
     target: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, words: str
 ) -> None:
     def fail(*_: object) -> None:

@@ -266,7 +266,7 @@ def arrays(**changes: Array | None) -> Checkpoint:
     return Checkpoint({name: array for name, array in whole.items() if array is not None}, {})
 
 
-def test_expect_accepts_what_fits() -> None:
+def test_expect_accepts_matching_checkpoint() -> None:
     expect(arrays(), EXPECTED, source="s")
     expect(Checkpoint({}, {}), {}, source="s")
 

@@ -31,7 +31,7 @@ def steps(run: RunDirectory) -> list[object]:
     return [record["step"] for record in run.read_log()]
 
 
-def test_lines_come_back_in_order(run: RunDirectory) -> None:
+def test_lines_are_read_in_order(run: RunDirectory) -> None:
     assert run.read_log() == []
     run.append_log({"text": "é\n\u2028\ud800", "none": None, "list": (1, [2.5, True])})
     run.append_log({})

@@ -130,7 +130,7 @@ def test_create_after_a_writer_was_killed(run: RunDirectory) -> None:
         assert os.listdir(run.checkpoints_path) == []  # noqa: PTH208
 
 
-def test_create_where_a_file_is(tmp_path: Path) -> None:
+def test_create_over_file_raises(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(CheckpointError, match=r"file"):
@@ -424,7 +424,7 @@ def test_newest_checkpoints_stay(run: RunDirectory) -> None:
     assert steps(run) == [6]
 
 
-def test_best_stays_until_there_is_a_better(run: RunDirectory) -> None:
+def test_best_stays_until_improved(run: RunDirectory) -> None:
     fill(run, 1, 2, 3, 4, 5, best=1, keep=2)
     assert steps(run) == [1, 4, 5]
     fill(run, 6, best=6, keep=2)

@@ -31,7 +31,7 @@ print(scenario.undisturbed.points)
 """
 
 
-def test_every_crash_point_of_a_run_whose_first_validation_is_its_best(tmp_path: Path) -> None:
+def test_every_crash_point_resumes_bit_exactly(tmp_path: Path) -> None:
     command = [sys.executable, "-c", EVERY_POINT, str(tmp_path)]
     done = subprocess.run(command, cwd=TOOLS, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -65,7 +65,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     return scenario
 
 
-def test_a_campaign_goes_on_where_it_stood(tmp_path: Path, scripted: Scripted) -> None:
+def test_campaign_resumes(tmp_path: Path, scripted: Scripted) -> None:
     campaign = Campaign(tmp_path, seed=0)
     assert len([*itertools.islice(campaign.run_missing("text", 5), 2)]) == 2
     with (tmp_path / "text.jsonl").open("a") as file:
@@ -77,7 +77,7 @@ def test_a_campaign_goes_on_where_it_stood(tmp_path: Path, scripted: Scripted) -
     assert "| scripted | 5 | 5 | 0 | 5 delay |" in campaign.table(["text"])
 
 
-def test_a_campaign_keeps_what_differs(tmp_path: Path, scripted: Scripted) -> None:
+def test_campaign_keeps_differing_directories(tmp_path: Path, scripted: Scripted) -> None:
     scripted.differs = (1,)
     rounds = [*Campaign(tmp_path, seed=0).run_missing("text", 3)]
     assert [bool(each.difference) for each in rounds] == [False, True, False]
@@ -94,5 +94,5 @@ def test_a_campaign_keeps_what_differs(tmp_path: Path, scripted: Scripted) -> No
     assert "| text, forks | 3 | 3 | 1 | 3 delay |" in done.stdout
 
 
-def test_shares_of_all_kills() -> None:
+def test_shares_of_kills_sum_to_100() -> None:
     assert sum(entry.share for entry in SCENARIOS.values()) == 100

@@ -26,7 +26,7 @@ def learnt(nats: float | None, excuse: str = "") -> train_all_cells.Trained:
     return train_all_cells.Trained("x", "tests", "recurrence", 10, nats, 2.0, excuse)
 
 
-def test_the_line_is_the_entropy_of_a_symbol_given_the_one_before() -> None:
+def test_reference_line_is_bigram_entropy() -> None:
     assert train_all_cells.entropy(np.array([1, 1, 2])) == pytest.approx(1.5 * np.log(2))
     sure = BpttBatches(np.tile(np.arange(3, dtype=np.int32), 50), batch=2, seq=8)
     assert train_all_cells.pair_entropy(sure) == pytest.approx(0)
@@ -51,7 +51,7 @@ def test_verdicts(nats: float | None, excuse: str, verdict: str, is_expected: bo
     assert (found.verdict, found.is_as_expected) == (verdict, is_expected)
 
 
-def test_the_table_is_sorted_and_says_how_to_read_it() -> None:
+def test_table_is_sorted_with_legend() -> None:
     text = train_all_cells.page([learnt(None, WHY), learnt(1.5)], "builtin:hello", 10, 8)
     rows = [line for line in text.splitlines() if line.startswith("| [")]
     assert rows == [
@@ -63,7 +63,7 @@ def test_the_table_is_sorted_and_says_how_to_read_it() -> None:
     assert "2.000 nats, 2.885 bits" in " ".join(text.split())
 
 
-def test_cells_are_trained_once_and_the_table_comes_out_the_same(tmp_path: Path, capsys) -> None:
+def test_second_call_trains_nothing_and_prints_same_table(tmp_path: Path, capsys) -> None:
     assert run(tmp_path, "--cells", "vanilla", "--steps", "3") == 1  # three steps are not enough
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     assert times
@@ -77,7 +77,7 @@ def test_cells_are_trained_once_and_the_table_comes_out_the_same(tmp_path: Path,
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
-def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
+def test_stopped_run_resumes(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     text = tmp_path / "text.txt"
     text.write_text(TEXT * 3, encoding="utf-8")
@@ -93,7 +93,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert train_all_cells.trained("vanilla", parts, str(text), 20, 8) == expected
 
 
-def test_what_cannot_be_trained_is_one_sentence(tmp_path: Path, capsys) -> None:
+def test_untrainable_cell_is_one_message(tmp_path: Path, capsys) -> None:
     assert run(tmp_path, "--cells", "vanila", "--steps", "3") == 1
     assert "Did you mean 'vanilla'?" in capsys.readouterr().err
     assert not (tmp_path / "table.md").exists()
