@@ -12,7 +12,7 @@ import zoo
 from zoo import LanguageModel
 from zoo.compiler import kernels_of
 from zoo.errors import UnknownNameError, UsageError
-from zoo.layers import Recurrent
+from zoo.layers import Recurrent, StackConfig
 from zoo.layers.stack import Stack
 
 T, B, I, H = 4, 3, 5, 6  # noqa: E741 - the letters of the documents
@@ -230,7 +230,7 @@ class Masked(zoo.Cell):
 def test_an_input_as_large_as_x_is_for_layers_that_all_have_such_an_x():
     words = r"every layer gets the same inputs, but 'm' is \(5,\) in layer 0 and \(6,\) in layer 1"
     with pytest.raises(UsageError, match=words):
-        Stack(Masked(), I, H, 2)
+        Stack(StackConfig(Masked(), I, H, 2))
     x, mask = dense(), np.zeros((T, B, I))
     assert Recurrent(Masked, I, I, 2).forward(x)[0].any()
     rnn = Recurrent(Masked, I, H)

@@ -284,7 +284,7 @@ def test_numbers_kept_are_those_of_the_tape():
         sizes = []
         for steps in (1, 2):
             _, _, tape = rnn.apply(rnn.theta, np.zeros((steps, 1), int))
-            sizes.append(sum(array.size for array in tape.shards[0][0].tape[0].ways[0].kept))
+            sizes.append(sum(array.size for array in tape.shards[0][0].tape[0].directions[0][0].saved))
         assert tape_elements_per_token(rnn.cell, 5, 128) == sizes[1] - sizes[0], cell
 
 

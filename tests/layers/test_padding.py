@@ -197,20 +197,20 @@ def test_tapes_of_other_lengths_are_alive_side_by_side():
 # ---- how time is cut ----------------------------------------------------------------------------------
 
 
-def pieces(lengths, *starts):
+def chunks(lengths, *starts):
     segments = [slice(*each) for each in itertools.pairwise((*starts, T))]
     return [
-        (each.steps.start, each.steps.stop, each.rows)
-        for each in plan_chunks(segments, len(lengths), lengths).pieces
+        (each.steps.start, each.steps.stop, each.row_count)
+        for each in plan_chunks(segments, len(lengths), lengths).chunks
     ]
 
 
-def test_pieces_end_where_a_row_does_or_a_segment():
-    assert pieces(np.array([5, 5, 3]), 0) == [(0, 3, 3), (3, 5, 2)]
-    assert pieces(np.array([5, 5, 3]), 0, 2, 4, 6) == [(0, 2, 3), (2, 3, 3), (3, 4, 2), (4, 5, 2)]
-    assert pieces(np.array([7, 2, 0]), 0) == [(0, 2, 2), (2, 7, 1)]
-    assert pieces(np.array([0, 0]), 0, 3) == [(0, 0, 2)]
-    assert plan_chunks([slice(0, 4), slice(4, 7)], 3).pieces == [Chunk(slice(0, 4), 3), Chunk(slice(4, 7), 3)]
+def test_chunks_end_at_segment_and_row_ends():
+    assert chunks(np.array([5, 5, 3]), 0) == [(0, 3, 3), (3, 5, 2)]
+    assert chunks(np.array([5, 5, 3]), 0, 2, 4, 6) == [(0, 2, 3), (2, 3, 3), (3, 4, 2), (4, 5, 2)]
+    assert chunks(np.array([7, 2, 0]), 0) == [(0, 2, 2), (2, 7, 1)]
+    assert chunks(np.array([0, 0]), 0, 3) == [(0, 0, 2)]
+    assert plan_chunks([slice(0, 4), slice(4, 7)], 3).chunks == [Chunk(slice(0, 4), 3), Chunk(slice(4, 7), 3)]
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

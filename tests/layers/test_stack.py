@@ -11,9 +11,8 @@ from kitchen_sink_cell import Rich
 import zoo
 from zoo.errors import UsageError
 from zoo.kernels import pure_python
-from zoo.layers import Recurrent
+from zoo.layers import Recurrent, StackConfig
 from zoo.layers.noise import draw_dropout
-from zoo.layers.stack import Stack
 
 T, B, I, H = 6, 9, 3, 4  # noqa: E741 - the letters of the documents
 EVERYTHING = {"bidirectional": True, "dropout": 0.3, "residual": True, "learned_state": True}
@@ -141,10 +140,12 @@ def test_to_recompute_changes_gradients_by_rounding_and_nothing_else(x, recomput
 def test_recomputing_keeps_no_more_of_a_layer_than_it_reads():
     rnn = layers("lstm", bidirectional=True, recompute=2)
     _, _, tape = rnn.apply(rnn.theta, dense())
-    ways = [way for shard in tape.shards for segment in shard for floor in segment.tape for way in floor.ways]
-    assert len(ways) == 2 * 2 * 2  # shards, floors, directions
-    assert all(segment.tape is None for way in ways for segment in way.segments)
-    assert {len(way.segments) for way in ways} == {3}
+    layer_tapes = [layer for shard in tape.shards for segment in shard for layer in segment.tape]
+    directions = [chunks for layer in layer_tapes for chunks in layer.directions]
+    assert len(directions) == 2 * 2 * 2  # shards, layers, directions
+    assert all(chunk.saved is None for chunks in directions for chunk in chunks)
+    assert all(chunk.x.base is chunks[0].x.base is not None for chunks in directions for chunk in chunks)
+    assert {len(chunks) for chunks in directions} == {3}
 
 
 @pytest.mark.parametrize("batch", [B, 33])
@@ -371,4 +372,4 @@ def test_what_does_not_fit_is_refused(chosen, words):
     with pytest.raises(UsageError, match=words):
         Recurrent("vanilla", I, H, 2, **chosen)
     with pytest.raises(UsageError, match=words):
-        Stack(zoo.get_cell("vanilla"), I, H, 2, **chosen)
+        StackConfig("vanilla", I, H, 2, **chosen)

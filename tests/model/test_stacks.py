@@ -83,11 +83,11 @@ def test_metadata_holds_options_and_older_files_load(tmp_path, text):
     one.save(tmp_path / "one.safetensors")
     loaded = zoo.load(tmp_path / "one.safetensors", threads=1)
     assert model_metadata(loaded) == model_metadata(one)
-    assert (loaded.stack.dropout, loaded.stack.residual) == (0.25, True)
+    assert (loaded.stack.dropout, loaded.config.residual) == (0.25, True)
     assert loaded.loss_and_grad(*text, noise=(1, 2))[0] == one.loss_and_grad(*text, noise=(1, 2))[0]
     model().save(tmp_path / "plain.safetensors")
     plain = zoo.load(tmp_path / "plain.safetensors")
-    assert (plain.stack.dropout, plain.stack.residual) == (0.0, False)
+    assert (plain.stack.dropout, plain.config.residual) == (0.0, False)
 
 
 @pytest.mark.parametrize("facts", [{"dropout": 2}, {"dropout": "half"}, {"residual": 1}])
@@ -119,7 +119,7 @@ def test_resumed_run_ends_in_the_same_bits(tmp_path):
     zoo.train("builtin:hello", out=tmp_path / "parts", steps=4, **SETTINGS)
     parts = zoo.train("builtin:hello", out=tmp_path / "parts", steps=6, resume=True, **SETTINGS)
     np.testing.assert_array_equal(parts.model.theta, whole.model.theta)
-    assert (whole.model.stack.dropout, whole.model.stack.residual) == (0.5, True)
+    assert (whole.model.stack.dropout, whole.model.config.residual) == (0.5, True)
     with pytest.raises(CheckpointError, match=r"dropout: 0\.5 -> 0\.25"):
         zoo.train(
             "builtin:hello", out=tmp_path / "parts", steps=8, resume=True, **{**SETTINGS, "dropout": 0.25}

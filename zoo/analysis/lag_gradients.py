@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo.analysis.loss_gradients import gradient_at, projected, targets_of
-from zoo.analysis.target import Run, Subject, gradients, inputs_of, run, stack_of
+from zoo.analysis.target import ForwardRun, Subject, gradients, inputs_of, run, stack_of
 from zoo.arguments import as_integer
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
@@ -78,7 +78,7 @@ def gradient_by_lag(
 
 def _up_to(
     model: Subject, x: Array, state: Mapping[str, Any] | None, times: list[int], lags: int
-) -> tuple[Run, int]:
+) -> tuple[ForwardRun, int]:
     """The last steps up to each of some times, side by side as rows, and how many rows those are.
 
     What happens before them changes no gradient within: it is gone through once, for the states.

@@ -209,7 +209,7 @@ def trajectory(
     """
     layer = step.layer
     done = run(subject, x, state, list(layer.states))
-    tape = done.of(layer)
+    tape = done.tape_of(layer)
     after = [done.traces[name][::-1] if layer.reverse else done.traces[name] for name in layer.states]
     before = {
         name: np.concatenate([first[None], course])[: len(x)].astype(np.float64)

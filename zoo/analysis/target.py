@@ -10,6 +10,7 @@ from zoo.arguments import short_repr
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
 from zoo.layers.batch import BatchRun
+from zoo.layers.checkpointing import Segment
 from zoo.layers.direction import Array, Arrays, Direction, DirectionTape
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.stack import LayerTape, Stack
@@ -21,27 +22,27 @@ Subject: TypeAlias = Any
 
 
 @dataclass(frozen=True)
-class Run:
-    """A forward pass of all rows through all layers at once.
+class ForwardRun:
+    """The forward pass of all rows through all layers.
 
     Args:
-        passage: What went through what.
+        batch_run: The batch.
+        segment: All steps of all rows, with the tape.
         y: Outputs of the last layer, ``(T, B, ·)``.
-        last: States after the last step.
-        tape: What the floors need to go back.
-        traces: What was traced, ``(T, B, ...)`` by name.
+        last: Final states.
+        traces: Traced values, ``(T, B, ...)`` by name.
     """
 
-    passage: BatchRun
+    batch_run: BatchRun
+    segment: Segment
     y: Array
     last: Arrays
-    tape: list[LayerTape]
     traces: Mapping[str, Array]
 
-    def of(self, layer: Direction) -> DirectionTape:
+    def tape_of(self, layer: Direction) -> DirectionTape:
         """What a layer went through, in its own order of time."""
-        pieces = self.passage.stack.pieces(self.passage.weights, self.tape)
-        return next(tape for each, *_, tape in pieces if each.prefix == layer.prefix)
+        tapes = self.batch_run.iter_tapes(self.segment, self.segment.tape)
+        return next(tape for each, *_, tape in tapes if each.prefix == layer.prefix)
 
 
 def stack_of(subject: Subject) -> Stack:
@@ -101,7 +102,7 @@ def inputs_of(subject: Subject, inputs: Any) -> Array:
 
 def run(
     subject: Subject, x: Array, state: Mapping[str, Any] | None = None, trace: TraceRequest = None
-) -> Run:
+) -> ForwardRun:
     """Go through all layers.
 
     Args:
@@ -114,21 +115,29 @@ def run(
         UsageError: if the state does not fit.
         UnknownNameError: if there is nothing of a name to trace.
     """
-    stack, part = stack_of(subject), (slice(0, x.shape[0]), slice(0, x.shape[1]))
-    beside = stack.aux_inputs({}, x.shape[:2], subject.dtype)
-    passage = BatchRun(stack, stack.weights(subject.arrays), x, beside, [part[0]])
-    before = stack.initial_states(state, subject.params, x.shape[1], subject.dtype)
-    tracer = ValueTracer(passage, trace) if requested_names(trace) else None
-    y, last, tape = stack.forward(passage.weights, x, before, beside.chunk(*part))
-    if tracer is not None:
-        tracer.take(stack.pieces(passage.weights, tape))
-    return Run(passage, y, last, tape, tracer.traces() if tracer else {})
+    stack, (steps, batch) = stack_of(subject), x.shape[:2]
+    aux_inputs = stack.aux_inputs({}, (steps, batch), subject.dtype)
+    initial = stack.initial_states(state, subject.params, batch, subject.dtype)
+    weights = stack.weights(subject.arrays)
+    batch_run = BatchRun(stack, weights, x, initial, aux_inputs, [slice(0, steps)])
+    tracer = ValueTracer(batch_run, trace) if requested_names(trace) else None
+    outputs = list[Array]()
+
+    def on_output(segment: Segment, y: Array, tape: list[LayerTape]) -> None:
+        outputs.append(y)
+        if tracer is not None:
+            tracer.collect(batch_run.iter_tapes(segment, tape))
+
+    (segment,), last = batch_run.forward(slice(0, batch), on_output)
+    return ForwardRun(batch_run, segment, outputs[0], last, tracer.traces() if tracer else {})
 
 
-def gradients(subject: Subject, done: Run, dy: Array, asked: TraceRequest = True) -> Mapping[str, Array]:
-    """Gradients of ``sum(dy * y)`` at every step, ``(T, B, ...)``, of all states or of what is asked for."""
+def gradients(
+    subject: Subject, run: ForwardRun, dy: Array, request: TraceRequest = True
+) -> Mapping[str, Array]:
+    """Gradients of ``sum(dy * y)`` at every step, ``(T, B, ...)``, of all states or of requested values."""
     stack, batch = stack_of(subject), dy.shape[1]
     zeros = as_state(None, stack.state_shapes, batch, subject.dtype, stack.label())
-    tracer = GradientTracer(done.passage, asked)
-    stack.backward(done.passage.weights, done.tape, dy, zeros, tracer.see)
+    tracer = GradientTracer(run.batch_run, request)
+    run.batch_run.backward([run.segment], lambda _, __: (dy, []), zeros, hook=tracer.on_backward)
     return tracer.traces()

@@ -23,6 +23,7 @@ from zoo.comparison.plan import Plan, PlanEntry, RunSize
 from zoo.comparison.request import SETTINGS, CompareRequest, Specs
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
+from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ParameterLayout
 from zoo.layers.stack import Stack
 from zoo.model.model import model_shapes
@@ -254,5 +255,5 @@ def count_parameters(cell: Cell, task: TaskInfo, hidden: int, layers: int) -> in
     Raises:
         UsageError: if the size is invalid for the cell.
     """
-    stack = Stack(cell, task.task.input_size, hidden, layers)
+    stack = Stack(StackConfig(cell, task.task.input_size, hidden, layers))
     return ParameterLayout(model_shapes(stack, task.task.output_size)).size

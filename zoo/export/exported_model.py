@@ -203,7 +203,7 @@ def _metadata(model: AnyModel) -> dict[str, Any]:
         "hidden_size": stack.hidden_size,
         "num_layers": len(stack.layers),
         "bidirectional": stack.bidirectional,
-        "residual": stack.residual,
+        "residual": stack.config.residual,
         "dtype": model.dtype.name,
         "parameters": model.layout.size,
     }

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from zoo.arguments import as_mapping
 from zoo.errors import UsageError
 from zoo.jax.host_callbacks import Calls, Told
+from zoo.layers.config import CellSpec
 from zoo.layers.parameters import Shapes
-from zoo.layers.recurrent import CellSpec, Recurrent
+from zoo.layers.recurrent import Recurrent
 
 Array = Any
 Arrays = Mapping[str, Array]
@@ -74,7 +75,7 @@ class Function:
         self.params: dict[str, Array] = {name: jnp.array(value) for name, value in rnn.params.items()}
 
     def __repr__(self) -> str:
-        return f"{WHO}({self._calls.stack.describe()}, dtype={self._calls.dtype.name!r})"
+        return f"{WHO}({self._calls.stack.config.describe()}, dtype={self._calls.dtype.name!r})"
 
     def __call__(
         self,

@@ -1,6 +1,7 @@
 """Layers: cells over sequences, in stacks, in threads."""
 
+from zoo.layers.config import StackConfig
 from zoo.layers.functional import Tape
 from zoo.layers.recurrent import Recurrent
 
-__all__ = ["Recurrent", "Tape"]
+__all__ = ["Recurrent", "StackConfig", "Tape"]

@@ -1,152 +1,183 @@
-"""A batch on its way through a stack and back, shard by shard."""
+"""The forward and backward pass of a batch through a stack, shard by shard."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
 from zoo.layers.checkpointing import (
+    Array,
+    Arrays,
     Segment,
     TimeChunks,
     absolute_range,
-    backward_segments,
+    backward_chunks,
+    leading_rows,
     plan_chunks,
-    scan_chunks,
     slice_batch,
+    update_leading_rows,
 )
-from zoo.layers.direction import Array, Arrays, BackwardHook, Direction, DirectionTape
+from zoo.layers.direction import BackwardHook, Direction, DirectionTape
 from zoo.layers.padding import sort_by_length
 from zoo.layers.sharding import Rows, row_count, shards, slice_states
 from zoo.layers.stack import AuxInputSource, LayerTape, Stack, StackWeights
 
+OutputHook: TypeAlias = Callable[[Segment, Array, list[LayerTape]], None]
+"""Called after the forward pass of a segment with its outputs ``(T, B, ·)`` and its tape, which the segment
+holds only if it is kept."""
+OutputGradient: TypeAlias = Callable[[Segment, Array | None], tuple[Array, list[Array]]]
+"""From a segment to the gradient of its outputs, and gradients of parameters above the stack. The outputs are
+passed if the segment was run again."""
+
 
 @dataclass(frozen=True)
 class BatchRun:
-    """A batch, and how its time is cut.
+    """A batch with its time chunks.
 
-    Where every layer reads in the order of time, a piece of time goes through all floors before the next
-    begins: then little is kept between segments. Where some read backwards, a floor needs all steps of the
-    floor below, and the pieces are those of each layer by itself.
+    If every direction reads forwards, a time chunk goes through all layers before the next one, so that
+    little is saved between segments. A direction that reads backwards needs all outputs of the layer below:
+    then each direction has its own chunks.
 
     Args:
         stack: The layers.
         weights: Their arrays.
-        x: Floats ``(T, B, I)`` or tokens ``(T, B)``; where rows have lengths, zeros or -1 behind their ends.
-        beside: What the layers are told beside x.
-        segments: The steps of each segment; more than one means that the way back computes them again.
-        lengths: Steps of each row ``(B,)``; None if all steps are of all rows.
+        x: Floats ``(T, B, I)`` or tokens ``(T, B)``; zeros or -1 in the padding.
+        state: Initial states.
+        aux_inputs: Auxiliary inputs.
+        segments: The steps of each checkpoint segment; if there is only one, tapes are kept.
+        lengths: Steps of each row ``(B,)``; None if all rows have all steps.
+        uses_learned_state: Whether the initial states are the learned ones.
     """
 
     stack: Stack
     weights: StackWeights
     x: Array
+    state: Mapping[str, Array]
     aux_inputs: AuxInputSource
     segments: list[slice]
     lengths: Array | None = None
+    uses_learned_state: bool = False
 
-    def rows(self, shard: slice) -> Rows:
-        """The rows of the batch that a shard works on: of different lengths, those of about the same."""
-        return shard if self._order is None else self._order[shard]
+    def shard_rows(self, shard: slice) -> Rows:
+        """Rows of a shard; rows of about the same length are in one shard."""
+        return shard if self._length_order is None else self._length_order[shard]
 
-    def by_rows(self, parts: list[Arrays]) -> list[tuple[Rows, Arrays]]:
-        """What each shard gave, with the rows that it is of."""
-        found = shards(self.x.shape[1])
-        return [(self.rows(shard), part) for shard, part in zip(found, parts, strict=True)]
+    def pair_with_rows(self, states: list[Arrays]) -> list[tuple[Rows, Arrays]]:
+        """Pair the states of each shard of the batch with its rows."""
+        return [
+            (self.shard_rows(shard), each)
+            for shard, each in zip(shards(self.x.shape[1]), states, strict=True)
+        ]
 
-    def room(self, size: int) -> Array:
-        """An array for the outputs, or for the gradient of x: ``(T, B, size)``, zero where nothing goes."""
+    def empty_output(self, size: int) -> Array:
+        """An array ``(T, B, size)`` for outputs, or for the gradient of x; zero in the padding."""
         make = np.empty if self.lengths is None else np.zeros
         return make((*self.x.shape[:2], size), self.aux_inputs.dtype)
 
-    def forward(self, shard: slice, state: Arrays, y: Array) -> tuple[list[Segment], Arrays]:
-        """The tape of a shard, and the states of its rows at their ends; outputs are written to ``y``.
+    def forward(
+        self, shard: slice, on_output: OutputHook, keep_last: bool = False
+    ) -> tuple[list[Segment], Arrays]:
+        """Run a shard: its segments, and the final states of its rows.
 
         Args:
-            shard: From :func:`zoo.layers.sharding.shards`.
-            state: States of the whole batch before the first step.
-            y: Where the outputs go, ``(T, B, ·)``; where rows have lengths, zeros.
+            shard: Rows, in the order of lengths.
+            on_output: Takes the outputs of each segment.
+            keep_last: Keep the tape of the last segment even if the others are run again.
         """
-        rows = self.rows(shard)
-        together, alone = self._courses(rows)
-
-        def run(segment: Segment) -> tuple[Arrays, list[LayerTape]]:
-            y[segment.steps, segment.rows], after, tape = self._through(segment, alone)
-            return after, tape
-
-        return scan_chunks(together, rows, slice_states(state, rows), run)
-
-    def pieces(self, found: list[Segment]) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
-        """What every layer went through in a shard, as :meth:`forward` found it, piece by piece."""
-        for segment in found:
-            tape = segment.tape or self._through(segment, None)[2]
-            for layer, steps, rows, kept in self.stack.pieces(self.weights, tape):
-                yield layer, *absolute_range(segment, steps, rows), kept
+        rows = self.shard_rows(shard)
+        chunks, direction_chunks = self._plan_chunks(rows)
+        state, segments = slice_states(self.state, rows), list[Segment]()
+        last = len(chunks.chunks) - 1 if keep_last else None
+        for index, (steps, count) in enumerate(chunks.chunks):
+            leading = {name: value[:count] for name, value in state.items()}
+            segment = Segment(steps, leading_rows(rows, count), leading)
+            aux, x = self.aux_inputs.chunk(*segment[:2]), slice_batch(self.x, *segment[:2])
+            y, after, tape = self.stack.forward(self.weights, x, leading, aux, direction_chunks)
+            if chunks.keeps_tapes or index == last:
+                segment = segment._replace(tape=tape)
+            on_output(segment, y, tape)
+            segments.append(segment)
+            state = update_leading_rows(state, after)
+        return segments, state
 
     def backward(
         self,
-        found: list[Segment],
-        dy: Array,
+        segments: list[Segment],
+        output_gradient: OutputGradient,
         dlast: Arrays,
-        dx: Array | None,
-        watch: BackwardHook | None = None,
+        dx: Array | None = None,
+        hook: BackwardHook | None = None,
     ) -> tuple[Arrays, list[Array]]:
-        """Gradients of a shard's states before the first step, and of the parameters of all layers.
+        """Gradients of a shard's initial states, and of all parameters in their order.
 
         Args:
-            found: The tape of the shard.
-            dy: Gradient of the outputs of the whole batch, ``(T, B, ·)``.
-            dlast: Gradients of the last states of the shard's rows.
-            dx: Where the gradient of x goes, ``(T, B, I)``; where rows have lengths, zeros. None for tokens.
-            watch: What sees every layer before its way back through a piece.
+            segments: From :meth:`forward`.
+            output_gradient: Gradient of the outputs of a segment.
+            dlast: Gradients of the final states of the shard's rows.
+            dx: Destination of the gradient of x, ``(T, B, I)``; None for tokens.
+            hook: Called before the backward pass of each direction and chunk.
         """
 
-        def back(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
-            # Only pieces of all floors together are computed again here: those of a layer alone, along it.
-            tape = segment.tape or self._through(segment, None)[2]
-            part = slice_batch(dy, segment.steps, segment.rows)
-            placed = watch and _placed(watch, segment)
-            dpart, dbefore, gradients = self.stack.backward(self.weights, tape, part, dafter, placed)
+        def backward_segment(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
+            y, tape = None, segment.tape
+            if tape is None:
+                y, tape = self._rerun(segment)
+            dy, others = output_gradient(segment, y)
+            absolute = hook and _with_absolute_ranges(hook, segment)
+            dpart, dbefore, gradients = self.stack.backward(self.weights, tape, dy, dafter, absolute)
             if dx is not None:
                 dx[segment.steps, segment.rows] = dpart
-            return dbefore, gradients
+            return dbefore, [*gradients, *others]
 
-        return backward_segments(found, dlast, back)
+        counts = [row_count(segment.rows) for segment in segments]
+        dstate, gradients = backward_chunks(segments, counts, dlast, backward_segment)
+        first = len(self.stack.param_shapes) - len(self.stack.learned)
+        learned = self.stack.learned_state_gradients(dstate, self.uses_learned_state)
+        return dstate, [*gradients[:first], *learned, *gradients[first:]]
+
+    def iter_tapes(
+        self, segment: Segment, tape: list[LayerTape]
+    ) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
+        """Iterate over the directions and chunks of a segment: steps and rows of the batch, and tape."""
+        for direction, steps, rows, direction_tape in self.stack.iter_tapes(self.weights, tape):
+            yield direction, *absolute_range(segment, steps, rows), direction_tape
 
     @cached_property
-    def _order(self) -> Array | None:
-        """Rows in the order of the shards, if that is another than their own."""
+    def _length_order(self) -> Array | None:
         return None if self.lengths is None else sort_by_length(self.lengths)
 
-    def _courses(self, rows: Rows) -> tuple[TimeChunks, TimeChunks | None]:
-        """How the time of some rows is cut for all floors together, and within it for each layer."""
+    def _plan_chunks(self, rows: Rows) -> tuple[TimeChunks, TimeChunks | None]:
+        """Chunks of all layers together, and within them the chunks of each direction, if it has its own."""
         lengths = None if self.lengths is None else self.lengths[rows]
-        course = plan_chunks(self.segments, row_count(rows), lengths)
         if not self.stack.bidirectional:
-            return course, None
-        steps = len(self.x) if lengths is None else int(lengths[0])
-        return plan_chunks([slice(0, steps)], row_count(rows)), course
+            return plan_chunks(self.segments, row_count(rows), lengths), None
+        whole = slice(0, len(self.x) if lengths is None else int(lengths[0]))
+        has_chunks = lengths is not None or len(self.segments) > 1
+        chunks = plan_chunks(self.segments, row_count(rows), lengths) if has_chunks else None
+        return plan_chunks([whole], row_count(rows)), chunks
 
-    def _through(self, segment: Segment, alone: TimeChunks | None) -> tuple[Array, Arrays, list[LayerTape]]:
-        """Some steps of some rows through all floors; alone is how each layer's time is cut, if it is."""
-        where = segment.steps, segment.rows
-        told, x = self.aux_inputs.chunk(*where), slice_batch(self.x, *where)
-        return self.stack.forward(self.weights, x, segment.state, told, alone)
+    def _rerun(self, segment: Segment) -> tuple[Array, list[LayerTape]]:
+        """Outputs and tape of a segment whose tape was not kept; no such stack is bidirectional."""
+        aux, x = self.aux_inputs.chunk(*segment[:2]), slice_batch(self.x, *segment[:2])
+        y, _, tape = self.stack.forward(self.weights, x, segment.state, aux)
+        return y, tape
 
 
-def _placed(watch: BackwardHook, segment: Segment) -> BackwardHook:
-    """A watch that is told which steps and rows of the batch a piece of a segment is."""
+def _with_absolute_ranges(hook: BackwardHook, segment: Segment) -> BackwardHook:
+    """A hook that receives steps and rows of the batch, for a pass within a segment."""
 
-    def see(
-        layer: Direction,
+    def absolute_hook(
+        direction: Direction,
         steps: slice,
         rows: Rows,
         tape: DirectionTape,
         dy: Array,
         dafter: Mapping[str, Array],
     ) -> None:
-        watch(layer, *absolute_range(segment, steps, rows), tape, dy, dafter)
+        hook(direction, *absolute_range(segment, steps, rows), tape, dy, dafter)
 
-    return see
+    return absolute_hook

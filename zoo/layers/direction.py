@@ -1,4 +1,4 @@
-"""One layer of a stack: a cell at a size, in one direction of time, and the names its arrays have."""
+"""One direction of a layer: a cell with sizes, and the names of its arrays in the stack."""
 
 from __future__ import annotations
 
@@ -14,47 +14,66 @@ from zoo.base.initializers import initialize
 from zoo.compiler import kernels_of
 from zoo.compiler.cell_kernels import CellKernels
 from zoo.errors import DefinitionError
+from zoo.layers.checkpointing import Array as Array
+from zoo.layers.checkpointing import Arrays as Arrays
 from zoo.layers.parameters import Shapes
 from zoo.layers.sharding import Rows
-
-Array = np.ndarray[Any, Any]
-Arrays = dict[str, Array]
 
 BackwardHook: TypeAlias = (
     "Callable[[Direction, slice, Rows, DirectionTape, Array, Mapping[str, Array]], None]"
 )
-"""Sees a layer before its way back through some steps and rows: its tape, and gradients of what it made."""
+"""Called before the backward pass of a direction over a chunk: steps, rows, tape, result gradients."""
 
 _REVERSE = 2**20  # more than any stack has layers
 
 
 class DirectionTape(NamedTuple):
-    """What a layer's backward pass needs of its forward pass."""
+    """Tape of one direction over one time chunk.
+
+    Args:
+        x: Inputs ``(T, B, I)`` or tokens ``(T, B)`` of the chunk; B counts the leading rows of the shard.
+        state: Initial states, in the order of declaration.
+        inputs: Auxiliary inputs, in the order of declaration.
+        saved: Arrays that the kernel saved for the backward pass; None if the forward pass has to run again.
+        start: First step of the chunk.
+    """
 
     x: Array
     state: tuple[Array, ...]
     inputs: tuple[Array, ...]
-    saved: tuple[Array, ...]
+    saved: tuple[Array, ...] | None
+    start: int = 0
+
+    @property
+    def steps(self) -> slice:
+        """Steps of the chunk, in the direction's order of time."""
+        return slice(self.start, self.start + len(self.x))
+
+    @property
+    def rows(self) -> slice:
+        """Rows of the shard."""
+        return slice(0, self.x.shape[1])
 
 
 @dataclass(frozen=True)
 class Direction:
-    """One layer: a cell at a size, and the names its arrays have in the stack.
+    """A cell with sizes in one direction of time.
 
     Args:
-        index: Floor of the stack, from 0.
+        index: Layer of the stack, from 0.
         cell: The cell.
         input_size: ``I``.
         hidden_size: ``H``.
-        reverse: Whether it reads from the end of time to its beginning; it is given what is turned already.
+        reverse: Whether it reads from the end to the beginning; its inputs are already reversed.
 
     Attributes:
         params: Shape of each parameter, ``l0.Wxh`` and so on, or ``l0.reverse.Wxh``.
         buffers: Shape of each buffer.
-        arrays: Shape of everything that kernels take as ``params``: parameters, then buffers.
+        arrays: Shapes of parameters, then buffers: the ``params`` of kernels.
         states: Shape of each state, without the batch axis.
-        inputs: Shape of each input beside x under its own name, without the axes of time and batch.
+        inputs: Shape of each auxiliary input under the cell's name, without the axes of time and batch.
         output_size: Features of the output.
+        kernels: The cell's kernels.
     """
 
     index: int
@@ -71,105 +90,121 @@ class Direction:
     kernels: CellKernels = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Work out the shapes; the names of the cell's arrays get the layer's in front."""
+        """Compute the shapes, with the prefix of the direction before the names of the cell's arrays."""
         cell, sizes = self.cell, (self.input_size, self.hidden_size)
-        params, buffers = self._named(cell.param_shapes(*sizes)), self._named(cell.buffer_shapes(*sizes))
-        found = kernels_of(cell)
-        facts = {
-            "params": params,
-            "buffers": buffers,
-            "arrays": {**params, **buffers},
-            "states": self._named(cell.state_shapes(*sizes)),
-            "inputs": cell.input_shapes(*sizes),
-            "output_size": found.output_size(*sizes),
-            "kernels": found,
-        }
-        vars(self).update(facts)
+        params = self._prefixed(cell.param_shapes(*sizes))
+        buffers = self._prefixed(cell.buffer_shapes(*sizes))
+        kernels = kernels_of(cell)
+        vars(self).update(
+            params=params,
+            buffers=buffers,
+            arrays={**params, **buffers},
+            states=self._prefixed(cell.state_shapes(*sizes)),
+            inputs=cell.input_shapes(*sizes),
+            output_size=kernels.output_size(*sizes),
+            kernels=kernels,
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Without what follows from these: compiled functions exist in one process only.
+        # Attributes are computed again: compiled functions exist in one process only.
         return Direction, (self.index, self.cell, self.input_size, self.hidden_size, self.reverse)
 
     @property
     def prefix(self) -> str:
-        """What stands before the names of its arrays."""
+        """Prefix of the names of its arrays."""
         return f"l{self.index}.reverse." if self.reverse else f"l{self.index}."
 
     @property
-    def place(self) -> int:
-        """A number that no other layer of the stack has: initial values and noise are drawn from it."""
+    def rng_index(self) -> int:
+        """Number of this direction in the random streams of initial values and noise."""
         return self.index + _REVERSE * self.reverse
 
-    def _named(self, shapes: Shapes) -> Shapes:
+    def _prefixed(self, shapes: Shapes) -> Shapes:
         return {f"{self.prefix}{name}": shape for name, shape in shapes.items()}
 
     def initial_values(self, seed: int) -> Arrays:
-        """First values of the parameters, and the values of the buffers."""
+        """Initial values of the parameters, and the values of the buffers."""
         declared: Iterable[Declaration] = (*self.cell.params.values(), *self.cell.buffers.values())
         named = zip(declared, self.arrays.items(), strict=True)
         who = self.cell.label()
         return {
-            name: initialize(array, shape, seed, (self.place, position), who, self.cell)
+            name: initialize(array, shape, seed, (self.rng_index, position), who, self.cell)
             for position, (array, (name, shape)) in enumerate(named)
         }
 
     def forward(
-        self, arrays: tuple[Array, ...], x: Array, state: Mapping[str, Array], inputs: tuple[Array, ...]
+        self,
+        arrays: tuple[Array, ...],
+        x: Array,
+        state: Mapping[str, Array],
+        inputs: tuple[Array, ...],
+        start: int = 0,
     ) -> tuple[Array, Arrays, DirectionTape]:
-        """Outputs ``(T, B, ·)``, last states, and the tape.
+        """Outputs ``(T, B, ·)``, final states, and the tape.
 
         Args:
             arrays: Parameters and buffers, as :attr:`arrays`.
             x: Floats or tokens, as kernels take them.
-            state: States before the first step; those of other layers are left alone.
-            inputs: What the cell takes beside x, in the order of declaration.
+            state: Initial states; those of other directions are ignored.
+            inputs: Auxiliary inputs in the order of declaration.
+            start: First step, for the tape.
 
         Raises:
-            DefinitionError: if the cell's kernel returns what it should not.
+            DefinitionError: if the cell's kernel returns something invalid.
         """
-        before = tuple([state[name] for name in self.states])
-        y, after, kept = self.kernels.forward(arrays, x, before, *self._beside(inputs), *self.kernels.options)
+        initial = tuple([state[name] for name in self.states])
+        aux = (inputs,) if self.cell.inputs else ()  # an argument that only cells with inputs have
+        y, final, saved = self.kernels.forward(arrays, x, initial, *aux, *self.kernels.options)
         self._check_array("output of forward", y, (*x.shape[:2], self.output_size), arrays[0].dtype)
-        self._check_number("states from forward", self.states, after)
-        return y, dict(zip(self.states, after, strict=True)), DirectionTape(x, before, inputs, kept)
+        self._check_number("states from forward", self.states, final)
+        return (
+            y,
+            dict(zip(self.states, final, strict=True)),
+            DirectionTape(x, initial, inputs, saved, start),
+        )
+
+    def rerun(self, arrays: tuple[Array, ...], tape: DirectionTape) -> DirectionTape:
+        """The tape with the saved arrays, from a forward pass if it has none."""
+        if tape.saved is not None:
+            return tape
+        x, *inputs = map(np.ascontiguousarray, (tape.x, *tape.inputs))
+        state = dict(zip(self.states, tape.state, strict=True))
+        return self.forward(arrays, x, state, tuple(inputs), tape.start)[2]
 
     def backward(
-        self, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dafter: Mapping[str, Array]
+        self, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dlast: Mapping[str, Array]
     ) -> tuple[Array, Arrays, list[Array]]:
-        """Gradients with respect to x (empty for tokens), the first states, and the parameters.
+        """Gradients with respect to x (empty for tokens), the initial states, and the parameters.
 
         Raises:
-            DefinitionError: if the cell's kernel returns what it should not.
+            DefinitionError: if the cell's kernel returns something invalid.
         """
-        seen = arrays, tape.x, tape.state, *self._beside(tape.inputs), tape.saved
-        dlast = tuple([dafter[name] for name in self.states])
-        dx, dbefore, gradients = self.kernels.backward(*seen, dy, dlast, *self.kernels.options)
+        aux = (tape.inputs,) if self.cell.inputs else ()
+        forward_arguments = arrays, tape.x, tape.state, *aux, tape.saved
+        dfinal = tuple([dlast[name] for name in self.states])
+        dx, dinitial, gradients = self.kernels.backward(*forward_arguments, dy, dfinal, *self.kernels.options)
         if tape.x.ndim == 3:
             self._check_array("gradient of the input", dx, tape.x.shape, arrays[0].dtype)
-        self._check_number("state gradients from backward", self.states, dbefore)
+        self._check_number("state gradients from backward", self.states, dinitial)
         self._check_gradients(gradients)
-        return dx, dict(zip(self.states, dbefore, strict=True)), list(gradients)
+        return dx, dict(zip(self.states, dinitial, strict=True)), list(gradients)
 
-    def _beside(self, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], ...]:
-        """The inputs as an argument of kernels, which only those of cells that declare inputs have."""
-        return (inputs,) if self.cell.inputs else ()
-
-    def _check_array(self, what: str, found: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Refuse what the next kernel, which checks nothing, would read out of bounds."""
-        if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != dtype:
-            facts = f"{found.dtype}{found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+    def _check_array(self, what: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        # The next kernel checks nothing and would read out of bounds.
+        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
+            actual = f"{array.dtype}{array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
             raise DefinitionError(
-                f"{self.cell.error_name()}: the {what} is {facts}; expected {dtype}{shape}."
+                f"{self.cell.error_name()}: the {what} is {actual}; expected {dtype}{shape}."
             )
 
-    def _check_gradients(self, found: Any) -> None:
-        """Refuse gradients that would lie in the flat vector in another order than their parameters."""
-        self._check_number("parameter gradients from backward", self.params, found)
-        if [gradient.shape for gradient in found] != list(self.params.values()):
+    def _check_gradients(self, gradients: Any) -> None:
+        # In another order they would go to the wrong places of the flat vector.
+        self._check_number("parameter gradients from backward", self.params, gradients)
+        if [gradient.shape for gradient in gradients] != list(self.params.values()):
             expected = ", ".join(f"{name} {shape}" for name, shape in self.params.items())
             raise DefinitionError(
                 f"{self.cell.error_name()}: the parameter gradients from backward have the shapes "
-                f"{', '.join(str(gradient.shape) for gradient in found)}; expected {expected}."
+                f"{', '.join(str(gradient.shape) for gradient in gradients)}; expected {expected}."
             )
 
     def _check_number(self, what: str, names: Mapping[str, Any], arrays: Any) -> None:

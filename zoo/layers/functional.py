@@ -1,23 +1,22 @@
-"""Both passes of a stack as functions of named arrays: parameters belong to whoever calls."""
+"""The forward and backward pass of a stack as pure functions: the caller owns the parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from zoo.errors import UsageError
 from zoo.layers.batch import BatchRun
-from zoo.layers.checkpointing import Recompute, Segment, flatten, plan_segments
-from zoo.layers.direction import Arrays
+from zoo.layers.checkpointing import Arrays, Recompute, Segment, flatten, plan_segments, slice_batch
 from zoo.layers.fingerprint import Fingerprint, fingerprint
 from zoo.layers.padding import as_padded_batch, mask_padding
 from zoo.layers.parameters import ParameterLayout
 from zoo.layers.sharding import gather_states, map_shards, reduce_gradients, shards, slice_states
-from zoo.layers.stack import AuxInputSource, Stack
+from zoo.layers.stack import AuxInputSource, LayerTape, Stack
 from zoo.layers.tracing import (
     GradientTracer,
     TraceRequest,
@@ -31,31 +30,29 @@ from zoo.layers.validation import Array, as_floats, as_state
 
 @dataclass(frozen=True)
 class Tape:
-    """What the way back needs of one way forward; any number may be alive at once.
+    """Everything that the backward pass needs of one forward pass; any number may be alive at once.
 
     Args:
-        passage: The batch, and how it went through the layers.
+        batch_run: The batch.
         shards: The segments of each shard.
-        is_begun: Whether states before the first step were given, so that no learned ones were used.
-        trace: What was traced on the way.
-        theta: The parameters that must not have changed; None if others see to that.
+        trace: Values traced in the forward pass.
+        theta: Fingerprint of the parameters, which must not have changed; None to skip the check.
     """
 
     batch_run: BatchRun
     shards: list[list[Segment]]
-    has_initial_state: bool
     trace: Traces
     theta: Fingerprint | None = None
 
 
 @dataclass(frozen=True)
 class FunctionalStack:
-    """The two passes of a stack.
+    """Pure functions of a stack.
 
     Args:
         stack: The layers.
         dtype: Of all arrays.
-        recompute: What is kept for the way back, and what is computed again.
+        recompute: Gradient checkpointing over time.
     """
 
     stack: Stack
@@ -64,12 +61,12 @@ class FunctionalStack:
 
     @cached_property
     def layout(self) -> ParameterLayout:
-        """How the parameters lie in a flat vector ``(P,)``."""
+        """Layout of the parameters in a flat vector ``(P,)``."""
         return ParameterLayout(self.stack.param_shapes)
 
     @cached_property
-    def _quiet(self) -> AuxInputSource:
-        """Auxiliary inputs of layers that have none; building them takes 5 us."""
+    def _default_aux_inputs(self) -> AuxInputSource:
+        """Auxiliary inputs without noise and user arrays; making them takes 5 us."""
         return self.stack.aux_inputs({}, (0, 0), self.dtype)
 
     def apply(
@@ -85,57 +82,58 @@ class FunctionalStack:
         trace: TraceRequest = None,
         theta: Array | None = None,
     ) -> tuple[Array, Arrays, Tape]:
-        """Outputs ``(T, B, ·)``, the states of each row at its end, and the tape.
+        """Outputs ``(T, B, ·)``, the final states of each row, and the tape.
 
-        Without theta the tape looks at all arrays that are given and keeps no copies: they must not change
-        while it is in use.
+        Without theta the tape has no copies of the arrays: they must not change while it is in use.
 
         Args:
             arrays: Parameters and buffers by name, of the right shapes and as kernels take them.
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
-            state: States before the first step, ``"l0.h"`` to ``(B, H)``; None for learned ones, or zeros.
-            noise: What decides noise and dropout, ``(seed, step)``; None for none.
+            state: Initial states, ``"l0.h"`` to ``(B, H)``; None for learned ones, or zeros.
+            noise: ``(seed, step)`` of noise and dropout; None for none.
             lengths: Steps of each row, ``(B,)``; None if all rows have T steps.
-            inputs: What cells take beside x, by name, ``(T, B, ...)``.
+            inputs: Auxiliary inputs by name, ``(T, B, ...)``.
             threads: Threads among which the batch is divided.
-            recompute: As that of the class, if that keeps everything.
-            trace: What to trace.
-            theta: The flat vector whose views the parameters are, where the caller may change what was given
-                before the way back: then the tape has copies of all else, and :meth:`vjp` raises an error if
-                theta has changed.
+            recompute: As the attribute; used if that is None.
+            trace: Values to trace.
+            theta: The flat vector whose views the parameters are, if the caller may change arguments before
+                the backward pass: then the tape has copies of all other arrays, and :meth:`vjp` raises an
+                error if theta has changed.
 
         Raises:
             UsageError: if x, state, noise, lengths, trace or an input does not fit.
-            UnknownNameError: if there is nothing of a name to trace.
+            UnknownNameError: if a name to trace is unknown.
         """
-        stack, who = self.stack, self.stack.label()
-        x, steps_of = as_padded_batch(x, lengths, stack.input_size, self.dtype, who)
+        stack = self.stack
+        x, row_lengths = as_padded_batch(x, lengths, stack.input_size, self.dtype, stack.label())
         steps, batch = x.shape[:2]
-        before = stack.initial_states(state, arrays, batch, self.dtype)
+        initial = stack.initial_states(state, arrays, batch, self.dtype)
         if inputs or noise is not None:
-            beside = stack.aux_inputs(inputs, (steps, batch), self.dtype, noise, steps_of)
+            aux_inputs = stack.aux_inputs(inputs, (steps, batch), self.dtype, noise, row_lengths)
         else:
-            beside = self._quiet
-        parts = plan_segments(steps, batch, self.recompute or recompute)
+            aux_inputs = self._default_aux_inputs
+        segments, all_shards = plan_segments(steps, batch, self.recompute or recompute), shards(batch)
         if theta is not None:
-            before = _copies(before)
-            if len(parts) > 1 or len(shards(batch)) == 1:  # else each shard takes a copy of its rows anyway
-                x, beside = x.copy(), replace(beside, given=_copies(beside.given)) if inputs else beside
-        passage = BatchRun(stack, stack.weights(arrays), x, beside, parts, steps_of)
-        y = passage.room(stack.output_size)
-        tracer = ValueTracer(passage, trace) if requested_names(trace) else None
+            initial = _copies(initial)
+            if len(segments) > 1 or len(all_shards) == 1:  # else each shard takes a copy of its rows anyway
+                x = x.copy()
+                if inputs:
+                    aux_inputs = replace(aux_inputs, given=_copies(aux_inputs.given))
+        weights, uses_learned = stack.weights(arrays), state is None
+        run = BatchRun(stack, weights, x, initial, aux_inputs, segments, row_lengths, uses_learned)
+        y = run.empty_output(stack.output_size)
+        tracer = ValueTracer(run, trace) if requested_names(trace) else None
 
-        def work(shard: slice) -> tuple[list[Segment], Arrays]:
-            found, after = passage.forward(shard, before, y)
+        def on_output(segment: Segment, outputs: Array, tape: list[LayerTape]) -> None:
+            y[segment.steps, segment.rows] = outputs
             if tracer is not None:
-                tracer.take(passage.pieces(found))
-            return found, after
+                tracer.collect(run.iter_tapes(segment, tape))
 
-        found = map_shards(work, batch, threads)
-        last = gather_states(passage.by_rows([after for _, after in found]), batch)
+        results = map_shards(partial(run.forward, on_output=on_output), all_shards, threads)
+        final = gather_states(run.pair_with_rows([final for _, final in results]), batch)
         traces = tracer.traces() if tracer else value_traces({})
-        seen = None if theta is None else fingerprint(theta)
-        return y, last, Tape(passage, [each for each, _ in found], state is not None, traces, seen)
+        digest = None if theta is None else fingerprint(theta)
+        return y, final, Tape(run, [segments for segments, _ in results], traces, digest)
 
     def vjp(
         self,
@@ -146,18 +144,18 @@ class FunctionalStack:
         out: Array | None = None,
         tracer: GradientTracer | None = None,
     ) -> tuple[Array | None, Arrays, Array]:
-        """The gradients of ``sum(dy * y) + sum(dstate * last)``.
+        """The gradients of ``sum(dy * y) + sum(dstate * final)``.
 
         Args:
             tape: From :meth:`apply`; it may be used again.
             dy: Gradient with respect to the outputs, ``(T, B, ·)``.
-            dstate: Gradient with respect to the states at the end; zeros if None.
+            dstate: Gradient with respect to the final states; zeros if None.
             threads: As for :meth:`apply`.
-            out: Where the gradient of the parameters goes, ``(P,)``; None for a new vector.
-            tracer: What looks at gradients of states on the way.
+            out: Destination of the gradient of the parameters, ``(P,)``; None for a new vector.
+            tracer: Collects gradients of values during the backward pass.
 
         Returns:
-            The gradients with respect to x (None for tokens), to the first states, and to the parameters in
+            The gradients with respect to x (None for tokens), to the initial states, and to the parameters in
             their order ``(P,)``.
 
         Raises:
@@ -168,27 +166,30 @@ class FunctionalStack:
             raise UsageError(f"{who}: the tape is not one of this layer's; pass on what its apply returned.")
         if tape.theta is not None:
             tape.theta.check(self.stack.label(), ("apply", "vjp") if out is None else ("forward", "backward"))
-        passage = tape.batch_run
-        steps, batch = passage.x.shape[:2]
+        run = tape.batch_run
+        steps, batch = run.x.shape[:2]
         dy = as_floats(dy, (steps, batch, self.stack.output_size), self.dtype, who)
-        dy = dy if passage.lengths is None else mask_padding(dy, passage.lengths)
-        of_last = f"{self.stack.label()}: gradient of the last states"
-        dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, of_last)
-        dx = None if passage.x.ndim == 2 else passage.room(self.stack.input_size)
+        dy = dy if run.lengths is None else mask_padding(dy, run.lengths)
+        who = f"{self.stack.label()}: gradient of the last states"
+        dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, who)
+        dx = None if run.x.ndim == 2 else run.empty_output(self.stack.input_size)
         dtheta = np.empty(self.layout.size, self.dtype) if out is None else out
+        all_shards = shards(batch)
+
+        def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:  # noqa: ARG001
+            return slice_batch(dy, segment.steps, segment.rows), []
 
         def work(shard: slice) -> tuple[Arrays, Array]:
-            found, rows = tape.shards[shards(batch).index(shard)], passage.rows(shard)
-            watch = tracer.see if tracer else None
-            dbefore, gradients = passage.backward(found, dy, slice_states(dlast, rows), dx, watch)
-            gradients += self.stack.learned_state_gradients(dbefore, not tape.has_initial_state)
+            segments, rows = tape.shards[all_shards.index(shard)], run.shard_rows(shard)
+            hook = tracer.on_backward if tracer else None
+            dinitial, gradients = run.backward(segments, output_gradient, slice_states(dlast, rows), dx, hook)
             gradient = dtheta if shard.start == 0 else np.empty_like(dtheta)
             flatten(gradients, gradient)
-            return dbefore, gradient
+            return dinitial, gradient
 
-        parts = map_shards(work, batch, threads)
-        reduce_gradients([gradient for _, gradient in parts])
-        return dx, gather_states(passage.by_rows([dbefore for dbefore, _ in parts]), batch), dtheta
+        results = map_shards(work, all_shards, threads)
+        reduce_gradients([gradient for _, gradient in results])
+        return dx, gather_states(run.pair_with_rows([each for each, _ in results]), batch), dtheta
 
 
 def _copies(arrays: Mapping[str, Array]) -> Arrays:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from zoo.arguments import check_seed
 from zoo.base import Cell
 from zoo.errors import UsageError
-from zoo.layers.checkpointing import check_recompute
+from zoo.layers.config import CellSpec, StackConfig
 from zoo.layers.functional import FunctionalStack, Tape
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads
@@ -23,12 +23,10 @@ from zoo.layers.tracing import (
     trace_names,
     value_traces,
 )
-from zoo.layers.validation import as_dtype, as_floats
-from zoo.registry import resolve_cell
+from zoo.layers.validation import as_floats
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
-CellSpec: TypeAlias = str | type[Cell] | Cell
 
 
 class Recurrent(FlatParameters):
@@ -40,34 +38,20 @@ class Recurrent(FlatParameters):
     ((7, 2, 5), (2, 5))
 
     Args:
-        cell: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
-            of these for each layer.
-        input_size: ``I``, features of the input or number of different tokens.
+        cell: The cell of every layer, or a list with one for each: see ``cells`` of
+            :class:`zoo.layers.StackConfig`, which describes all arguments that are not described here.
+        input_size: ``I``.
         hidden_size: ``H``.
-        num_layers: ``L``; layer k reads the output of layer k - 1. With a list of cells it may be left out.
+        num_layers: ``L``.
         dtype: ``"float32"`` or ``"float64"``.
-        seed: Decides the first values of the parameters, and nothing else does.
+        seed: Decides the initial values of the parameters, and nothing else does.
         threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
             result.
-        recompute: None to keep all that :meth:`backward` needs; or the steps per segment, or ``"sqrt"`` for
-            about sqrt(T) segments of 1,024 tokens at least: then only the states between segments are kept
-            (and the input of every layer, if they are bidirectional), and each segment is computed again on
-            the way back. Outputs and states are the same, gradients the same up to rounding, time grows by
-            about a third.
-        bidirectional: Whether every layer is two: one that reads the sequence from its beginning to its end,
-            and one with parameters ``"l0.reverse.Wxh"`` and states ``"l0.reverse.h"`` that reads it from its
-            end to its beginning. Their outputs stand side by side, ``(T, B, 2 H)`` for most cells.
-            M. Schuster & K. Paliwal 1997, https://doi.org/10.1109/78.650093.
-        dropout: How probable it is, in a call with ``noise``, that a number that one layer hands to the next
-            is replaced by zero; the others are multiplied by ``1 / (1 - dropout)``, so that nothing is to be
-            done in evaluation. With one layer there is nothing to drop. W. Zaremba et al. 2014,
-            https://arxiv.org/abs/1409.2329.
-        residual: Whether a layer's input is added to its output, ``y = x + layer(x)``, before dropout. It is
-            where both have the same size: in every layer but the first, for most cells, and in the first if I
-            has the size of its output; tokens are one-hot rows there. Y. Wu et al. 2016,
-            https://arxiv.org/abs/1609.08144.
-        learned_state: Whether the states before the first step, in calls that give none, are parameters
-            ``"l0.h.initial"``, the same for all rows. They begin at zero. States that count have none.
+        recompute: See :class:`zoo.layers.StackConfig`, as for the following.
+        bidirectional: Whether layers read in both directions.
+        dropout: Probability of dropout between layers.
+        residual: Whether layers add their input to their output.
+        learned_state: Whether initial states are parameters.
 
     Attributes:
         cells: The cell of each layer.
@@ -102,18 +86,20 @@ class Recurrent(FlatParameters):
         learned_state: bool = False,
     ) -> None:
         self.threads = check_threads(threads)
-        self.recompute = check_recompute(recompute)
-        self.stack = Stack(
-            resolve_cells(cell),
+        self.config = StackConfig(
+            cell,
             input_size,
             hidden_size,
             num_layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            residual=residual,
-            learned_state=learned_state,
+            dtype,
+            recompute,
+            bidirectional,
+            dropout,
+            residual,
+            learned_state,
         )
-        super().__init__(self.stack.param_shapes, as_dtype(dtype), self.stack.buffer_shapes)
+        self.stack, self.recompute = Stack(self.config), self.config.recompute
+        super().__init__(self.stack.param_shapes, self.config.dtype, self.stack.buffer_shapes)
         self.functional = FunctionalStack(self.stack, self.dtype, self.recompute)
         self.fill(self.stack.initial_values(check_seed(seed)))
         self._tape: Tape | None = None
@@ -123,7 +109,7 @@ class Recurrent(FlatParameters):
         return {**super().__getstate__(), "_tape": None}  # it looks at the parameters of this layer
 
     def __repr__(self) -> str:
-        return f"Recurrent({self.stack.describe()}, dtype={self.dtype.name!r}, P={self.layout.size})"
+        return f"Recurrent({self.config.describe()}, dtype={self.dtype.name!r}, P={self.layout.size})"
 
     @property
     def cell(self) -> Cell:
@@ -177,7 +163,17 @@ class Recurrent(FlatParameters):
             UsageError: if x, state, noise, lengths, trace or an input does not fit.
             UnknownNameError: if there is nothing of a name to trace.
         """
-        y, last, self._tape = self._run(self._arrays, self._theta, x, state, noise, lengths, trace, inputs)
+        y, last, self._tape = self.functional.apply(
+            self._arrays,
+            x,
+            state,
+            noise,
+            lengths,
+            inputs,
+            self.threads,
+            trace=trace,
+            theta=self._theta,
+        )
         self.trace, self.trace_grads = self._tape.trace, gradient_traces({})
         return y, last
 
@@ -246,7 +242,9 @@ class Recurrent(FlatParameters):
         """
         theta = as_floats(theta, (self.layout.size,), self.dtype, f"{self.stack.label()}: theta")
         arrays = {**self._arrays, **self.layout.views(theta)}
-        return self._run(arrays, theta, x, state, noise, lengths, trace, inputs)
+        return self.functional.apply(
+            arrays, x, state, noise, lengths, inputs, self.threads, trace=trace, theta=theta
+        )
 
     def vjp(
         self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None
@@ -265,25 +263,3 @@ class Recurrent(FlatParameters):
             UsageError: if a shape does not fit, the tape is of another layer, or theta has changed.
         """
         return self.functional.vjp(tape, dy, dstate, self.threads)
-
-    def _run(
-        self,
-        arrays: Mapping[str, Array],
-        theta: Array,
-        x: Any,
-        state: Mapping[str, Any] | None,
-        noise: tuple[int, int] | None,
-        lengths: Any,
-        trace: TraceRequest,
-        inputs: Mapping[str, Any],
-    ) -> tuple[Array, State, Tape]:
-        """The forward pass with parameters and buffers by name, and the vector that the former are in."""
-        given = x, state, noise, lengths, inputs
-        return self.functional.apply(arrays, *given, self.threads, trace=trace, theta=theta)
-
-
-def resolve_cells(cell: CellSpec | Sequence[CellSpec]) -> Cell | list[Cell]:
-    """The cell, or that of each layer, from whatever stands for one."""
-    if isinstance(cell, Sequence) and not isinstance(cell, str):
-        return [resolve_cell(each) for each in cell]
-    return resolve_cell(cell)

@@ -100,6 +100,7 @@ class StepReplay:
         """States after every step that kernels keep, or give as the output."""
         front = tape.x.shape[:2]
         if self.layer.cell.is_derived():
+            assert tape.saved is not None
             found = {name: tape.saved[place] for name, place in saved_state_slots(self.layer.cell).items()}
         else:  # only the cell knows what its kernels keep
             y, *_ = self.layer.forward(self.arrays, tape.x, self._first(tape), tape.inputs)

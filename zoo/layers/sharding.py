@@ -103,16 +103,11 @@ def check_threads(threads: int | None) -> int:
     return threads
 
 
-def map_shards(work: Callable[[slice], R], batch: int, threads: int) -> list[R]:
-    """``work(rows)`` for every shard, in up to ``threads`` threads; results in the order of the shards."""
-    return map_selected_shards(work, shards(batch), threads)
-
-
-def map_selected_shards(work: Callable[[slice], R], parts: Sequence[slice], threads: int) -> list[R]:
-    """As :func:`map_shards`, for some of the shards."""
+def map_shards(work: Callable[[slice], R], parts: Sequence[slice], threads: int) -> list[R]:
+    """``work(shard)`` for some shards, in up to ``threads`` threads; results in the order of the shards."""
     helpers = min(threads, len(parts)) - 1
     if helpers <= 0:
-        return [work(rows) for rows in parts]
+        return list(map(work, parts))
     waiting = deque(enumerate(parts))
     results: list[Any] = [None] * len(parts)
 

@@ -199,7 +199,7 @@ class _ValueCollector(_Collector):
     def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:  # noqa: ARG002
         return value.nodes
 
-    def take(self, steps: slice, rows: Rows, tape: DirectionTape) -> None:
+    def collect(self, steps: slice, rows: Rows, tape: DirectionTape) -> None:
         """Take up some steps of some rows."""
         states = [name for name in self.names if name in self.layer.cell.states]
         others = [name for name, value in self.values.items() if name not in states and value.varies]
@@ -229,7 +229,7 @@ class _GradientCollector(_Collector):
             )
         return nodes
 
-    def take(
+    def collect(
         self, steps: slice, rows: Rows, tape: DirectionTape, dy: Array, dafter: Mapping[str, Array]
     ) -> None:
         """Take up some steps of some rows."""
@@ -262,11 +262,11 @@ class ValueTracer:
             if each:
                 self._traced[layer.prefix] = _ValueCollector(layer, arrays, each, passage.x.shape[:2])
 
-    def take(self, pieces: Iterable[tuple[Direction, slice, Rows, DirectionTape]]) -> None:
+    def collect(self, pieces: Iterable[tuple[Direction, slice, Rows, DirectionTape]]) -> None:
         """Take up pieces: a layer, some steps and rows, and what its kernels were given and kept."""
         for layer, steps, rows, tape in pieces:
             if layer.prefix in self._traced:
-                self._traced[layer.prefix].take(steps, rows, tape)
+                self._traced[layer.prefix].collect(steps, rows, tape)
 
     def traces(self) -> Traces:
         """What was asked for, ``(T, B, ...)``, once all pieces are taken up."""
@@ -295,7 +295,7 @@ class GradientTracer:
             if each:
                 self._traced[layer.prefix] = _GradientCollector(layer, arrays, each, passage.x.shape[:2])
 
-    def see(
+    def on_backward(
         self,
         layer: Direction,
         steps: slice,
@@ -306,7 +306,7 @@ class GradientTracer:
     ) -> None:
         """See a layer go back through some steps of some rows."""
         if layer.prefix in self._traced:
-            self._traced[layer.prefix].take(steps, rows, tape, dy, dafter)
+            self._traced[layer.prefix].collect(steps, rows, tape, dy, dafter)
 
     def traces(self) -> Traces:
         """What was asked for, ``(T, B, ...)``, once the layers went back all the way."""

@@ -1,21 +1,17 @@
-"""Loss and gradient of a model on a batch, one shard at a time, with gradient checkpointing over time.
-
-This is the interpreted step: Python calls kernel after kernel. See also :mod:`zoo.model.compiled_step`.
-"""
+"""The loss of a model on a batch, for one shard at a time: a callback on every segment of a batch run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 
 from zoo.kernels.input_projection import project
-from zoo.layers.checkpointing import Segment, backward_segments_flat, slice_batch
-from zoo.layers.direction import Array, Arrays
-from zoo.layers.sharding import Rows, row_count, slice_states
-from zoo.layers.stack import AuxInputSource, LayerTape, Stack, StackWeights
+from zoo.layers.batch import BatchRun
+from zoo.layers.checkpointing import Array, Arrays, Segment, flatten, slice_batch
+from zoo.layers.sharding import Rows, row_count
+from zoo.layers.stack import LayerTape
 from zoo.layers.validation import as_state
 from zoo.model.losses import weighted_loss
 from zoo.model.readout import readout_loss, readout_loss_and_grad
@@ -23,45 +19,36 @@ from zoo.model.readout import readout_loss, readout_loss_and_grad
 
 @dataclass(frozen=True)
 class ForwardRun:
-    """The forward pass of the layers and the readout on a batch.
+    """A batch in the layers and the readout.
 
     Args:
-        stack: The layers.
-        params: Their parameters and buffers.
+        layers: The batch in the layers.
         readout: ``Why (H, V)`` and ``by (V,)``.
-        inputs: Tokens ``(T, B)`` or numbers ``(T, B, I)``.
-        state: Initial states.
-        segments: The steps of each segment of gradient checkpointing.
-        aux: Auxiliary inputs of the layers.
-        weights: Weight of each step in the loss, ``(T, B)``, float64; None if all are 1. The readout skips
-            steps whose weights are all zero.
+        weights: Weight of each step in the loss, ``(T, B)``, float64, zero in the padding; None if all are 1.
+            The readout skips steps whose weights are all zero.
     """
 
-    stack: Stack
-    params: StackWeights
+    layers: BatchRun
     readout: tuple[Array, Array]
-    inputs: Array
-    state: Mapping[str, Array]
-    segments: list[slice]
-    aux: AuxInputSource
     weights: Array | None
 
-    def outputs(self, rows: slice) -> tuple[Array, Arrays]:
-        """Outputs of the readout for some rows, ``(T, B, V)``, zeros where it skips; the final states."""
-        Why, by = self.readout
-        outputs = np.zeros((*self.inputs[:, rows].shape[:2], by.size), by.dtype)
-        state = slice_states(self.state, rows)
-        for steps in self.segments:
-            y, state, _ = self.forward(Segment(steps, rows, state))
-            read = self.steps_with_loss(steps)
-            outputs[steps][read] = project(np.ascontiguousarray(y[read]), Why, by)
-        return outputs, state
+    def outputs(self, shard: slice, out: Array) -> Arrays:
+        """Write the outputs of the readout for a shard to ``out (T, B, V)``; return the final states.
 
-    def forward(self, segment: Segment) -> tuple[Array, Arrays, list[LayerTape]]:
-        """The forward pass of the layers over a segment."""
-        steps_rows = segment.steps, segment.rows
-        aux = self.aux.chunk(*steps_rows)
-        return self.stack.forward(self.params, slice_batch(self.inputs, *steps_rows), segment.state, aux)
+        Steps that the readout skips are left as they are.
+        """
+
+        def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
+            read = self.steps_with_loss(segment.steps)
+            outputs = project(np.ascontiguousarray(y[read]), *self.readout)
+            if isinstance(read, slice):
+                out[segment.steps, segment.rows] = outputs
+            else:
+                whole = np.zeros((*y.shape[:2], out.shape[2]), out.dtype)
+                whole[read] = outputs
+                out[segment.steps, segment.rows] = whole
+
+        return self.layers.forward(shard, on_output)[1]
 
     def steps_with_loss(self, steps: slice) -> slice | Array:
         """Select the steps of a segment that the readout computes: all, or an array of indices."""
@@ -79,7 +66,7 @@ class ForwardRun:
     @cached_property
     def total_weight(self) -> float:
         """Sum of all weights of the batch."""
-        steps, batch = self.inputs.shape[:2]
+        steps, batch = self.layers.x.shape[:2]
         return float(steps * batch if self.weights is None else self.weights.sum())
 
 
@@ -88,7 +75,7 @@ class BatchLoss:
     """The loss of a batch.
 
     Args:
-        run: The forward pass.
+        run: The batch.
         targets: Classes ``(T, B)``, or numbers ``(T, B, V)``.
         binary: Whether numbers are probabilities, not values.
     """
@@ -97,34 +84,36 @@ class BatchLoss:
     targets: Array
     binary: bool = False
 
-    def loss(self, rows: slice) -> tuple[Array, Arrays]:
-        """Losses of some rows, summed for each step ``(T,)``, and their final states."""
-        losses, state = np.zeros(len(self.run.inputs)), slice_states(self.run.state, rows)
-        for steps in self.run.segments:
-            segment = Segment(steps, rows, state)
-            y, state, _ = self.run.forward(segment)
-            read = self.run.steps_with_loss(steps)
+    def loss(self, shard: slice) -> tuple[Array, Arrays]:
+        """Losses of a shard, summed over its rows for each step ``(T,)``, and its final states."""
+        losses = np.zeros(len(self.run.layers.x))
+
+        def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
+            read = self.run.steps_with_loss(segment.steps)
             y_read, targets, weights = self._select_read_steps(segment, y, read)
-            step_losses = losses[steps] if y_read is y else np.empty(len(y_read))
+            step_losses = losses[segment.steps] if y_read is y else np.empty(len(y_read))
             readout_loss(y_read, *self.run.readout, targets, weights, self.binary, step_losses)
-            losses[steps][read] = step_losses
-        return losses, state
+            losses[segment.steps][read] = step_losses
 
-    def loss_and_grad(self, rows: slice, out: Array) -> tuple[Array, Arrays]:
+        return losses, self.run.layers.forward(shard, on_output)[1]
+
+    def loss_and_grad(self, shard: slice, out: Array) -> tuple[Array, Arrays]:
         """As :meth:`loss`; the gradient of the mean over the batch is written to ``out (P,)``."""
-        losses, segments = np.zeros(len(self.run.inputs)), self._segments_with_states(rows)
-        final_states: Arrays = {}
+        layers, losses = self.run.layers, np.zeros(len(self.run.layers.x))
+        kept: list[tuple[Array, list[Array]]] = []  # gradients of segments whose tape is kept
 
-        def backward(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
-            y, after, tape = self.run.forward(segment)
-            if segment is segments[-1]:
-                final_states.update(after)
-            dy, *dreadout = self._readout_backward(segment, y, losses)
-            _, dbefore, gradients = self.run.stack.backward(self.run.params, tape, dy, dafter)
-            return dbefore, [*gradients, *dreadout]
+        def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
+            if segment.tape is not None:
+                kept.append(self._readout_backward(segment, y, losses))
 
-        backward_segments_flat(segments, self._zero_states(rows), out, backward)
-        return losses, final_states
+        def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:
+            return kept.pop() if y is None else self._readout_backward(segment, y, losses)
+
+        segments, final = layers.forward(shard, on_output, keep_last=True)
+        rows, dtype = row_count(layers.shard_rows(shard)), self.run.readout[0].dtype
+        zeros = as_state(None, layers.stack.state_shapes, rows, dtype, "model")
+        flatten(layers.backward(segments, output_gradient, zeros)[1], out)
+        return losses, final
 
     def from_outputs(self, outputs: Array) -> float:
         """The weighted mean loss, from the outputs of every row."""
@@ -139,28 +128,21 @@ class BatchLoss:
         """The weighted mean loss, from the sum of the losses of every shard."""
         return sum(sums) / self.run.total_weight
 
-    def _segments_with_states(self, rows: slice) -> list[Segment]:
-        """The segments with their initial states: one forward pass through all of them but the last."""
-        segments = [Segment(self.run.segments[0], rows, slice_states(self.run.state, rows))]
-        for steps in self.run.segments[1:]:
-            segments.append(Segment(steps, rows, self.run.forward(segments[-1])[1]))
-        return segments
-
-    def _readout_backward(self, segment: Segment, y: Array, losses: Array) -> tuple[Array, Array, Array]:
-        """The gradients of y and the readout; the losses are written to ``losses``."""
+    def _readout_backward(self, segment: Segment, y: Array, losses: Array) -> tuple[Array, list[Array]]:
+        """The gradient of y, and those of the readout; the losses are written to ``losses``."""
         read = self.run.steps_with_loss(segment.steps)
         y_read, targets, weights = self._select_read_steps(segment, y, read)
         step_losses = losses[segment.steps] if y_read is y else np.empty(len(y_read))
         scale = 1 / self.run.total_weight
-        dy_read, dWhy, dby = readout_loss_and_grad(
+        dy_read, *dreadout = readout_loss_and_grad(
             y_read, *self.run.readout, targets, weights, self.binary, step_losses, scale
         )
         if y_read is y:
-            return dy_read, dWhy, dby
+            return dy_read, dreadout
         losses[segment.steps][read] = step_losses
         dy = np.zeros_like(y)
         dy[read] = dy_read
-        return dy, dWhy, dby
+        return dy, dreadout
 
     def _select_read_steps(
         self, segment: Segment, y: Array, read: slice | Array
@@ -169,11 +151,6 @@ class BatchLoss:
         targets = slice_batch(self.targets, segment.steps, segment.rows)
         weights = self.run.weights_of(segment.steps, segment.rows)
         return (y, targets, weights) if isinstance(read, slice) else (y[read], targets[read], weights[read])
-
-    def _zero_states(self, rows: slice) -> Arrays:
-        """Zero gradient with respect to the final states."""
-        batch, dtype = rows.stop - rows.start, self.run.readout[0].dtype
-        return as_state(None, self.run.stack.state_shapes, batch, dtype, "model")
 
 
 def sum_losses(losses: Array) -> float:

@@ -16,9 +16,9 @@ from zoo.base import Cell
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.data import Vocabulary
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
+from zoo.layers.config import STACK_OPTIONS, StackConfig
 from zoo.layers.parameters import MAX_PARAMETERS, Shapes
 from zoo.layers.stack import Stack
-from zoo.layers.validation import as_dtype
 from zoo.model.language_model import LanguageModel
 from zoo.model.model import Model, model_shapes
 from zoo.model.sequence_model import SequenceModel, check_loss
@@ -41,23 +41,19 @@ _REPR.maxstring = 80
 
 def model_metadata(model: Model) -> dict[str, Any]:
     """Everything but the arrays: the metadata of a model in a checkpoint."""
+    config = model.config
+    cells = [
+        {"name": cell.name, "options": dict(cell.options), "source": cell.source_digest()}
+        for cell in config.cells
+    ]
     return {
-        "cell": {
-            "name": model.cell.name,
-            "options": dict(model.cell.options),
-            "source": model.cell.source_digest(),
-        },
-        "hidden_size": model.stack.hidden_size,
-        "num_layers": len(model.stack.layers),
-        "dtype": model.dtype.name,
-        **{name: value for name, value in _stack_options(model.stack).items() if value},
+        "cell": cells[0] if config.has_single_cell else cells,
+        "hidden_size": config.hidden_size,
+        "num_layers": config.num_layers,
+        "dtype": config.dtype.name,
+        **config.options(),  # without those that are switched off, as in older files
         **model.metadata(),
     }
-
-
-def _stack_options(stack: Stack) -> dict[str, Any]:
-    """Options of the layers; metadata leaves out those with their default value, as older files do."""
-    return {"dropout": stack.dropout, "residual": stack.residual}
 
 
 def model_arrays(model: Model) -> dict[str, np.ndarray[Any, Any]]:
@@ -150,34 +146,39 @@ def model_from(
     ignored = _TRAINING_PREFIXES if "training" in checkpoint.meta else ()
     arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(ignored)}
     try:
-        make, outputs, stack, dtype = _from_metadata(
-            kind, checkpoint.meta["model"], len(arrays), cell, source
-        )
+        make, outputs, stack = _from_metadata(kind, checkpoint.meta["model"], len(arrays), cell, source)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
         ) from None
     shapes = array_shapes(model_shapes(stack, outputs), stack.buffer_shapes)
-    expected = {name: (shape, dtype) for name, shape in shapes.items()}
+    config = stack.config
+    expected = {name: (shape, config.dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
-    options = {"hidden_size": stack.hidden_size, "num_layers": len(stack.layers), **_stack_options(stack)}
-    return make(cell=stack.cell, **options, dtype=dtype, threads=threads, initial=strip_prefixes(arrays))
+    return make(
+        cell=config.cells,
+        hidden_size=config.hidden_size,
+        num_layers=config.num_layers,
+        dtype=config.dtype,
+        **config.options(),
+        threads=threads,
+        initial=strip_prefixes(arrays),
+    )
 
 
 def _from_metadata(
     kind: str, metadata: Any, arrays: int, cell: type[Cell] | None, source: str
-) -> tuple[ModelFactory, int, Stack, np.dtype[Any]]:
-    """The model's factory, number of outputs, layers and dtype from metadata, which may hold anything."""
-    chosen = _find_cell(metadata["cell"], cell, source)
+) -> tuple[ModelFactory, int, Stack]:
+    """The model's factory, number of outputs and layers from metadata, which may hold anything."""
+    chosen = _find_cells(metadata["cell"], cell, source)
     for name in ("hidden_size", "num_layers"):
         _size(metadata, name)
     if metadata["num_layers"] > arrays:
         raise UsageError(f"{metadata['num_layers']} layers in {arrays} arrays")
     make, inputs, outputs = _KINDS[kind](metadata)
     sizes = inputs, metadata["hidden_size"], metadata["num_layers"]
-    choices = {name: metadata[name] for name in ("dropout", "residual") if name in metadata}
-    stack = Stack(chosen, *sizes, **choices)
-    return make, outputs, stack, as_dtype(metadata["dtype"])
+    options = {name: metadata[name] for name in STACK_OPTIONS if name in metadata}
+    return make, outputs, Stack(StackConfig(chosen, *sizes, dtype=metadata["dtype"], **options))
 
 
 def _language_model(metadata: Any) -> tuple[ModelFactory, int, int]:
@@ -199,6 +200,19 @@ def _size(metadata: Any, name: str) -> int:
     if type(size) is not int or not 1 <= size < MAX_PARAMETERS:
         raise UsageError(f"{name} is {_REPR.repr(size)}")
     return size
+
+
+def _find_cells(metadata: Any, cell: type[Cell] | None, source: str) -> Cell | list[Cell]:
+    """The cell of all layers, or of each: the class that is given where its name fits, or registered ones."""
+    if not isinstance(metadata, list):
+        return _find_cell(metadata, cell, source)
+    names = [str(each["name"]) for each in metadata]
+    fits = [cell is not None and name.split(MODIFIER_SEPARATOR)[0] == cell.name for name in names]
+    if cell is not None and not any(fits):
+        raise CheckpointError(
+            f"{source}: made with the cells {_REPR.repr(names)}; found {cell.label()}, which is another."
+        )
+    return [_find_cell(each, cell if ok else None, source) for each, ok in zip(metadata, fits, strict=True)]
 
 
 def _find_cell(metadata: Any, cell: type[Cell] | None, source: str) -> Cell:

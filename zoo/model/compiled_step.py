@@ -27,12 +27,13 @@ from zoo.compiler.codegen.module import as_tuple
 from zoo.compiler.codegen.source_module import load_source
 from zoo.kernels.jit import Kernel, is_pure_python
 from zoo.kernels.kernel_calls import KernelRef
+from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import slice_batch
 from zoo.layers.direction import Array, Arrays
 from zoo.layers.sharding import slice_states
 from zoo.layers.stack import Stack, StackWeights
 from zoo.layers.worker_threads import run_with_pool
-from zoo.model.batch_loss import BatchLoss, ForwardRun
+from zoo.model.batch_loss import BatchLoss
 from zoo.model.readout import gather_steps, readout_loss_and_grad, scatter_steps
 from zoo.model.sampling import MAX_COMPILED_LAYERS
 
@@ -325,18 +326,19 @@ class CompiledStep:
         Returns:
             The losses of each shard, ``(shards, T)``, and the final states of all their rows.
         """
-        run = batch_loss.run
-        if not self._is_supported or not shards or len(run.segments) > 1 or is_pure_python():
+        run, layers = batch_loss.run, batch_loss.run.layers
+        is_whole = len(layers.segments) == 1 and layers.lengths is None
+        if not self._is_supported or not shards or not is_whole or is_pure_python():
             return None
         if self._needs_warmup(batch_loss, len(shards)):
             return None
-        (steps,) = run.segments
+        (steps,) = layers.segments
         rows = slice(shards[0].start, shards[-1].stop)
-        aux = self._aux_inputs(run, rows)
+        aux = self._aux_inputs(layers, rows)
         if aux is None:
             return None
         read = run.steps_with_loss(steps)
-        read_steps, initial = None if isinstance(read, slice) else read, slice_states(run.state, rows)
+        read_steps, initial = None if isinstance(read, slice) else read, slice_states(layers.state, rows)
         targets, weights = (
             slice_batch(batch_loss.targets, steps, rows)[read],
             run.weights_of(steps, rows)[read],
@@ -347,7 +349,7 @@ class CompiledStep:
         shard_rows = shards[0].stop - shards[0].start
         arguments = StepArguments(
             params=self._params,
-            inputs=slice_batch(run.inputs, steps, rows),
+            inputs=slice_batch(layers.x, steps, rows),
             initial_states=self._group_by_layer(initial),
             aux=aux,
             options=self._options,
@@ -376,12 +378,12 @@ class CompiledStep:
             self._steps[kind] = compile_step(self._stack, arguments)
         return self._steps[kind]
 
-    def _aux_inputs(self, run: ForwardRun, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
+    def _aux_inputs(self, run: BatchRun, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
         """Auxiliary inputs of each layer; None if there is dropout between two layers."""
-        if not self._has_inputs and (run.aux.noise_key is None or not run.aux.dropout):
+        if not self._has_inputs and (run.aux_inputs.noise_key is None or not run.aux_inputs.dropout):
             return self._no_aux
         (steps,) = run.segments
-        aux = run.aux.chunk(steps, rows)
+        aux = run.aux_inputs.chunk(steps, rows)
         has_mask = any(each.mask is not None for each in aux)
         return None if has_mask else tuple([each.inputs[0] for each in aux])
 
@@ -406,12 +408,13 @@ class CompiledStep:
 
 def _batch_kind(batch_loss: BatchLoss) -> tuple[Any, Any]:
     """The types of inputs and targets: all other arguments of a model's steps have the same types."""
-    return batch_loss.run.inputs.dtype, batch_loss.targets.dtype
+    return batch_loss.run.layers.x.dtype, batch_loss.targets.dtype
 
 
 def _is_supported(stack: Stack) -> bool:
-    """Whether nothing happens between the kernels of a stack, and compiled code can call them."""
-    passes = stack.directions[0].kernels
-    are_compiled = isinstance(passes.forward, Kernel) and isinstance(passes.backward, Kernel)
-    are_plain = not any(floor.is_residual or len(floor.directions) > 1 for floor in stack.layers)
-    return are_compiled and are_plain and len(stack.directions) <= MAX_COMPILED_LAYERS
+    """Whether one cell's compiled kernels follow each other, with nothing in between."""
+    config, kernels = stack.config, stack.directions[0].kernels
+    are_compiled = isinstance(kernels.forward, Kernel) and isinstance(kernels.backward, Kernel)
+    has_extras = config.bidirectional or config.learned_state or not config.has_single_cell
+    is_residual = any(layer.is_residual for layer in stack.layers)
+    return are_compiled and not (has_extras or is_residual) and config.num_layers <= MAX_COMPILED_LAYERS

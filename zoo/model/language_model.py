@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.arrays import as_array
-from zoo.base import Cell, Chain, Sampler
+from zoo.base import Chain, Sampler
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
+from zoo.layers.config import CellSpec, StackConfig
 from zoo.layers.validation import as_tokens
 from zoo.model.model import Model
 
@@ -26,20 +27,20 @@ class LanguageModel(Model):
 
     Args:
         vocab: The symbols, in the order of their tokens: characters, or byte values, or any strings.
-        cell: Name of a registered cell, a cell class, or a cell with its options chosen.
+        cell: The cell of every layer, or a list with one for each: see ``cells`` of
+            :class:`zoo.layers.StackConfig`, which describes all arguments that are not described here.
         hidden_size: ``H``.
         num_layers: ``L``.
         dtype: ``"float32"`` or ``"float64"``.
         seed: Seed of the initial values of the parameters.
         threads: Number of threads that share the batch; None for every processor. Changes no bit of any
             result.
-        recompute: Gradient checkpointing: the steps per segment, or ``"sqrt"`` for about sqrt(T) segments of
-            at least 1,024 tokens. Only the states between segments are saved for the backward pass, which
-            computes each segment again; logits exist for one segment at a time. Losses and states are the
-            same, gradients the same up to rounding, and time grows by about a third. None saves everything.
+        recompute: Gradient checkpointing; logits exist for one segment at a time.
         initial: The values of all parameters and buffers by name, instead of random ones.
-        dropout: As for :class:`zoo.Recurrent`; active only in :meth:`loss_and_grad` with ``noise``.
-        residual: As for :class:`zoo.Recurrent`.
+        dropout: Probability of dropout between layers, in :meth:`loss_and_grad` with ``noise``.
+        residual: Whether layers add their input to their output.
+        bidirectional: Only False: a layer that reads backwards sees the symbols to be predicted.
+        learned_state: Whether initial states are parameters; sampling begins with them.
 
     Attributes:
         theta: All parameters, ``(P,)``.
@@ -59,7 +60,7 @@ class LanguageModel(Model):
     def __init__(
         self,
         vocab: Sequence[str] | Sequence[int] | Vocabulary,
-        cell: str | type[Cell] | Cell = "vanilla",
+        cell: CellSpec | Sequence[CellSpec] = "vanilla",
         hidden_size: int = 128,
         num_layers: int = 1,
         dtype: Any = "float32",
@@ -69,30 +70,51 @@ class LanguageModel(Model):
         initial: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
         residual: bool = False,
+        bidirectional: bool = False,
+        learned_state: bool = False,
     ) -> None:
         self.vocab = as_vocabulary(vocab)
-        symbols, sizes = len(self.vocab), ("cross_entropy", hidden_size, num_layers)
-        super().__init__(
-            cell, symbols, symbols, *sizes, dtype, seed, threads, recompute, initial, dropout, residual
+        symbols = len(self.vocab)
+        config = StackConfig(
+            cell,
+            symbols,
+            hidden_size,
+            num_layers,
+            dtype,
+            recompute,
+            bidirectional,
+            dropout,
+            residual,
+            learned_state,
         )
+        if config.bidirectional:
+            raise UsageError(
+                "language model: bidirectional is True, but a layer that reads backwards sees the symbols to "
+                "be predicted; leave it out, or use zoo.SequenceModel."
+            )
+        super().__init__(config, symbols, "cross_entropy", seed, threads, initial)
 
     def __repr__(self) -> str:
         return (
-            f"LanguageModel({self.cell!r}, V={len(self.vocab)}, hidden_size={self.stack.hidden_size}, "
-            f"num_layers={len(self.stack.layers)}, dtype={self.dtype.name!r}, P={self.layout.size})"
+            f"LanguageModel({self.config.describe_cells()}, V={len(self.vocab)}, "
+            f"hidden_size={self.config.hidden_size}, num_layers={self.config.num_layers}, "
+            f"dtype={self.dtype.name!r}, P={self.layout.size})"
         )
 
-    def logits(self, inputs: Any, state: Mapping[str, Any] | None = None) -> tuple[Array, State]:
+    def logits(
+        self, inputs: Any, state: Mapping[str, Any] | None = None, lengths: Any = None
+    ) -> tuple[Array, State]:
         """Logits of the next symbol after every step, ``(T, B, V)``, and the final states.
 
         Args:
             inputs: Tokens ``(T, B)``.
-            state: Initial states; zeros if None.
+            state: Initial states; the learned ones, or zeros, if None.
+            lengths: Steps of each row, ``(B,)``; None if all rows have T steps.
 
         Raises:
             UsageError: if an argument does not fit.
         """
-        return self.outputs(inputs, None, state)
+        return self.outputs(inputs, None, state, lengths)
 
     def sample(
         self,
@@ -127,19 +149,28 @@ class LanguageModel(Model):
         """Entries of a checkpoint's metadata that only this kind of model has."""
         return {"vocabulary": self.vocab.to_json()}
 
-    def _inputs(self, inputs: Any) -> Array:
-        return as_tokens(inputs, len(self.vocab), "language model: inputs")
+    def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
+        if lengths is None:
+            return as_tokens(inputs, len(self.vocab), "language model: inputs"), None
+        inputs = as_array(inputs, "language model: inputs")
+        if inputs.ndim != 2:
+            as_tokens(inputs, len(self.vocab), "language model: inputs")  # raises an error
+        return super()._inputs(inputs, lengths)
 
-    def _targets(self, targets: Any, weights: Any, times_rows: tuple[int, int]) -> tuple[Array, Array | None]:
+    def _targets(
+        self, targets: Any, weights: Any, times_rows: tuple[int, int], lengths: Array | None
+    ) -> tuple[Array, Array | None]:
         targets = as_array(targets, "language model: targets")
         if targets.shape != times_rows or targets.size == 0:
             raise UsageError(
                 f"language model: inputs {times_rows} and targets {targets.shape}; expected two arrays "
                 f"(T, B) of one shape, with at least one step."
             )
-        if weights is None:  # the general case gives the same and takes a microsecond more
+        if (
+            weights is None and lengths is None
+        ):  # the general case gives the same and takes a microsecond more
             return as_tokens(targets, len(self.vocab), "language model: targets"), None
-        return super()._targets(targets, weights, times_rows)
+        return super()._targets(targets, weights, times_rows, lengths)
 
 
 def as_vocabulary(vocab: Any) -> Vocabulary:

@@ -110,6 +110,7 @@ def as_targets(
     outputs: int,
     dtype: np.dtype[Any],
     who: str,
+    lengths: Array | None = None,
 ) -> tuple[Array, Array | None]:
     """Targets and weights of every step; weights are None if all are 1.
 
@@ -121,6 +122,7 @@ def as_targets(
         outputs: ``V``.
         dtype: Of numbers.
         who: Owner, for messages.
+        lengths: Steps of each row ``(B,)``; the padding gets weight zero.
 
     Raises:
         UsageError: if they do not fit, or all weights are zero.
@@ -135,12 +137,15 @@ def as_targets(
                 f"{who}: targets {targets.shape} are those of the last step, which alone counts; found "
                 f"weights besides, which are for targets {shape}."
             )
-        targets, weights = _last_step_only(targets, shape)
+        targets, weights = _last_step_only(targets, shape, lengths)
     if targets.shape != shape:
         raise UsageError(
             f"{who}: targets {targets.shape} for inputs of {times_rows[0]} steps and {times_rows[1]} rows; "
             f"expected {shape}, or {shape[1:]} for the last step alone."
         )
+    if lengths is not None:
+        is_step = np.arange(times_rows[0])[:, None] < lengths
+        weights = is_step.astype(np.float64) if weights is None else weights * is_step
     if not (times_rows[0] if weights is None else weights.any()):
         raise UsageError(f"{who}: nothing counts, in {times_rows[0]} steps; expected a weight above zero.")
     masked = targets if weights is None else _masked_targets(targets, weights)
@@ -163,10 +168,11 @@ def as_weights(weights: Any, times_rows: tuple[int, int], who: str) -> Array | N
     return values
 
 
-def _last_step_only(targets: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Extend targets of the last step to all steps; the other steps get weight zero."""
+def _last_step_only(targets: Array, shape: tuple[int, ...], lengths: Array | None) -> tuple[Array, Array]:
+    """Extend targets of the last step of each row to all steps; the other steps get weight zero."""
     whole, weights = np.zeros(shape, targets.dtype), np.zeros(shape[:2])
-    whole[-1], weights[-1] = targets, 1
+    last = -1 if lengths is None else (np.maximum(lengths, 1) - 1, np.arange(shape[1]))
+    whole[last], weights[last] = targets, 1
     return whole, weights
 
 

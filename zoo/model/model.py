@@ -14,22 +14,17 @@ from zoo.base import Cell, Param
 from zoo.base.initializers import initialize
 from zoo.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import UsageError
-from zoo.layers.checkpointing import check_recompute, plan_segments
+from zoo.layers.batch import BatchRun
+from zoo.layers.checkpointing import plan_segments
+from zoo.layers.config import StackConfig
 from zoo.layers.noise import check_noise
+from zoo.layers.padding import as_padded_batch, mask_padding
 from zoo.layers.parameters import FlatParameters
-from zoo.layers.sharding import (
-    check_threads,
-    concatenate,
-    concatenate_states,
-    map_selected_shards,
-    map_shards,
-)
+from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
-from zoo.layers.validation import as_dtype, as_state
 from zoo.model.batch_loss import BatchLoss, ForwardRun, sum_losses
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.losses import as_targets, as_weights
-from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -43,19 +38,12 @@ class Model(FlatParameters):
     """Recurrent layers and a readout, ``o = y Why + by``; the base class of the other models.
 
     Args:
-        cell: Name of a registered cell, a cell class, or a cell with its options chosen.
-        input_size: ``I``.
+        config: The layers.
         output_size: ``V``.
         loss: Name of a loss, see :mod:`zoo.model.losses`.
-        hidden_size: ``H``.
-        num_layers: ``L``.
-        dtype: ``"float32"`` or ``"float64"``.
         seed: Seed of the initial values of the parameters.
         threads: Number of threads that share the batch.
-        recompute: Segments of gradient checkpointing.
         initial: The values of all parameters and buffers by name, instead of random ones.
-        dropout: Probability with which an element of the output of a layer is dropped before the next layer.
-        residual: Whether the input of a layer is added to its output.
     """
 
     kind: ClassVar[str] = "model"
@@ -73,28 +61,28 @@ class Model(FlatParameters):
 
     def __init__(
         self,
-        cell: str | type[Cell] | Cell,
-        input_size: int,
+        config: StackConfig,
         output_size: int,
         loss: str,
-        hidden_size: int,
-        num_layers: int,
-        dtype: Any,
         seed: int,
         threads: int | None,
-        recompute: int | str | None,
         initial: Mapping[str, Any] | None,
-        dropout: float,
-        residual: bool,
     ) -> None:
-        self.cell = resolve_cell(cell)
+        self.config, self.stack, self.recompute = config, Stack(config), config.recompute
         self.threads = check_threads(threads)
-        self.recompute = check_recompute(recompute)
-        sizes = input_size, hidden_size, num_layers
-        self.stack = Stack(self.cell, *sizes, dropout=dropout, residual=residual)
         self.output_size, self.loss_name = output_size, loss
-        super().__init__(model_shapes(self.stack, output_size), as_dtype(dtype), self.stack.buffer_shapes)
+        super().__init__(model_shapes(self.stack, output_size), config.dtype, self.stack.buffer_shapes)
         self.fill(self._initial_values(check_seed(seed)) if initial is None else self._check_initial(initial))
+
+    @property
+    def cell(self) -> Cell:
+        """The cell of the first layer."""
+        return self.stack.cell
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cell of each layer."""
+        return self.stack.cells
 
     def compile_training_step(self) -> None:
         """Compile the training step on the next call of :meth:`loss_and_grad`. Use it before a long run."""
@@ -117,6 +105,7 @@ class Model(FlatParameters):
         weights: Any = None,
         state: Mapping[str, Any] | None = None,
         noise: tuple[int, int] | None = None,
+        lengths: Any = None,
     ) -> tuple[float, State]:
         """Mean loss, filling :attr:`grad` by back-propagation through the T steps.
 
@@ -127,9 +116,12 @@ class Model(FlatParameters):
                 time axis, ``(B,)`` or ``(B, V)``, those of the last step, the only one with a loss.
             weights: Weight of each step of each row in the mean, ``(T, B)``, zero or more; None if all are 1.
                 Targets of weight zero are ignored, and the readout skips steps whose weights are all zero.
-            state: Initial states, which get no gradient; zeros if None.
+            state: Initial states, which get no gradient; the learned ones, or zeros, if None.
             noise: ``(seed, step)``, from which the noise of a cell and dropout are drawn; None for their
                 expectation, which all other methods take.
+            lengths: Steps of each row, ``(B,)`` integers from 0 to T; None if all rows have T steps. The
+                padding behind the end of a row is not read and has no loss. The last step of a row, and its
+                final states, are those at its end.
 
         Returns:
             The weighted mean of the loss over steps and rows, in nats for symbols and classes, and the final
@@ -138,44 +130,56 @@ class Model(FlatParameters):
         Raises:
             UsageError: if an argument does not fit, or all weights are zero.
         """
-        batch_loss = self._batch_loss(inputs, targets, weights, state, noise)
-        batch = batch_loss.run.inputs.shape[1]
-        shards, keeps = self.process_group.local_shards(batch), self.process_group.needs_shard_gradients
-        out = np.empty((len(shards), self.grad.size), self.dtype) if keeps else self.grad[None]
-        result = self._compiled_step.loss_and_grad(batch_loss, shards, out, self.threads)
+        batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths)
+        batch = batch_loss.run.layers.x.shape[1]
+        local_shards = self.process_group.local_shards(batch)
+        keeps = self.process_group.needs_shard_gradients
+        out = np.empty((len(local_shards), self.grad.size), self.dtype) if keeps else self.grad[None]
+        result = self._compiled_step.loss_and_grad(batch_loss, local_shards, out, self.threads)
         if result is None:
-            return self._interpreted_step(batch_loss, shards)
+            return self._interpreted_step(batch_loss, local_shards)
         if keeps:
             self.process_group.sum_gradients(list(out), self.grad, batch)
         losses, final = result
         return self._mean_loss(batch_loss, losses), self.process_group.scatter_local_states(
-            final, batch_loss.run.state
+            final, batch_loss.run.layers.state
         )
 
     def loss(
-        self, inputs: Any, targets: Any, weights: Any = None, state: Mapping[str, Any] | None = None
+        self,
+        inputs: Any,
+        targets: Any,
+        weights: Any = None,
+        state: Mapping[str, Any] | None = None,
+        lengths: Any = None,
     ) -> tuple[float, State]:
         """As :meth:`loss_and_grad`, without the gradient and without noise."""
-        batch_loss = self._batch_loss(inputs, targets, weights, state, None)
-        shards = self.process_group.local_shards(batch_loss.run.inputs.shape[1])
-        return self._gather(batch_loss, map_selected_shards(batch_loss.loss, shards, self.threads))
+        batch_loss = self._batch_loss(inputs, targets, weights, state, None, lengths)
+        local_shards = self.process_group.local_shards(batch_loss.run.layers.x.shape[1])
+        results = map_shards(batch_loss.loss, local_shards, self.threads)
+        return self._gather(batch_loss, local_shards, results)
 
     def outputs(
-        self, inputs: Any, weights: Any = None, state: Mapping[str, Any] | None = None
+        self,
+        inputs: Any,
+        weights: Any = None,
+        state: Mapping[str, Any] | None = None,
+        lengths: Any = None,
     ) -> tuple[Array, State]:
         """Outputs of the readout before a softmax or sigmoid, ``(T, B, V)``, and the final states.
 
         Args:
             inputs: As for ``loss``.
             weights: As for ``loss``: outputs of steps whose weights are all zero are zeros.
-            state: Initial states; zeros if None.
+            state: As for ``loss``.
+            lengths: As for ``loss``; outputs in the padding are zeros.
 
         Raises:
             UsageError: if an argument does not fit.
         """
-        inputs = self._inputs(inputs)
+        inputs, lengths = self._inputs(inputs, lengths)
         weights = as_weights(weights, inputs.shape[:2], self.kind)
-        return self._outputs(self._forward_run(inputs, weights, state, None))
+        return self._outputs(self._forward_run(inputs, weights, state, None, lengths))
 
     def evaluate_batch(
         self,
@@ -183,9 +187,10 @@ class Model(FlatParameters):
         targets: Any,
         weights: Any = None,
         state: Mapping[str, Any] | None = None,
+        lengths: Any = None,
     ) -> tuple[float, Array, State]:
         """Loss, :meth:`outputs` and final states from one forward pass; arguments as for ``loss``."""
-        batch_loss = self._batch_loss(inputs, targets, weights, state, None)
+        batch_loss = self._batch_loss(inputs, targets, weights, state, None, lengths)
         outputs, final = self._outputs(batch_loss.run)
         return batch_loss.from_outputs(outputs), outputs, final
 
@@ -193,24 +198,31 @@ class Model(FlatParameters):
         """Entries of a checkpoint's metadata that only this kind of model has."""
         raise NotImplementedError
 
-    def _inputs(self, inputs: Any) -> Array:
-        """Check and convert inputs."""
-        raise NotImplementedError
+    def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
+        """Check and convert inputs and lengths."""
+        return as_padded_batch(inputs, lengths, self.stack.input_size, self.dtype, self.kind)
 
-    def _targets(self, targets: Any, weights: Any, times_rows: tuple[int, int]) -> tuple[Array, Array | None]:
+    def _targets(
+        self, targets: Any, weights: Any, times_rows: tuple[int, int], lengths: Array | None
+    ) -> tuple[Array, Array | None]:
         """Check and convert targets and weights."""
         sizes = times_rows, self.output_size
-        return as_targets(targets, weights, self.loss_name, *sizes, self.dtype, self.kind)
+        return as_targets(targets, weights, self.loss_name, *sizes, self.dtype, self.kind, lengths)
 
     def _batch_loss(
-        self, inputs: Any, targets: Any, weights: Any, state: Mapping[str, Any] | None, noise: Any
+        self,
+        inputs: Any,
+        targets: Any,
+        weights: Any,
+        state: Mapping[str, Any] | None,
+        noise: Any,
+        lengths: Any,
     ) -> BatchLoss:
         """Check the arguments of :meth:`loss_and_grad`."""
-        inputs = self._inputs(inputs)
-        targets, weights = self._targets(targets, weights, inputs.shape[:2])
-        return BatchLoss(
-            self._forward_run(inputs, weights, state, noise), targets, self.loss_name == "binary"
-        )
+        inputs, lengths = self._inputs(inputs, lengths)
+        targets, weights = self._targets(targets, weights, inputs.shape[:2], lengths)
+        run = self._forward_run(inputs, weights, state, noise, lengths)
+        return BatchLoss(run, targets, self.loss_name == "binary")
 
     def _initial_values(self, seed: int) -> State:
         """Initial values of all parameters, and the values of all buffers."""
@@ -238,52 +250,67 @@ class Model(FlatParameters):
         self._aux_without_noise = self.stack.aux_inputs({}, (0, 0), self.dtype)
 
     def _forward_run(
-        self, inputs: Array, weights: Array | None, state: Mapping[str, Any] | None, noise: Any
+        self,
+        inputs: Array,
+        weights: Array | None,
+        state: Mapping[str, Any] | None,
+        noise: Any,
+        lengths: Array | None,
     ) -> ForwardRun:
         steps, batch = inputs.shape[:2]
-        return ForwardRun(
+        layers = BatchRun(
             self.stack,
             self._layer_params,
-            self._readout,
             inputs,
-            as_state(state, self.stack.state_shapes, batch, self.dtype, self.kind),
-            plan_segments(steps, batch, self.recompute),
+            self.stack.initial_states(state, self.params, batch, self.dtype, self.kind),
             self._aux_without_noise
             if noise is None
             else replace(self._aux_without_noise, noise_key=check_noise(noise)),
-            weights,
+            plan_segments(steps, batch, self.recompute),
+            lengths,
+            uses_learned_state=state is None,
         )
+        return ForwardRun(layers, self._readout, weights)
 
-    def _interpreted_step(self, batch_loss: BatchLoss, shards: Sequence[slice]) -> tuple[float, State]:
+    def _interpreted_step(self, batch_loss: BatchLoss, local_shards: Sequence[slice]) -> tuple[float, State]:
         """As :meth:`loss_and_grad`; Python calls kernel after kernel."""
 
-        def compute(rows: slice) -> tuple[Array, State, Array]:
+        def compute(shard: slice) -> tuple[Array, State, Array]:
             gradient = np.empty_like(self.grad)
-            return *batch_loss.loss_and_grad(rows, gradient), gradient
+            return *batch_loss.loss_and_grad(shard, gradient), gradient
 
-        results = map_selected_shards(compute, shards, self.threads)
+        results = map_shards(compute, local_shards, self.threads)
         self.process_group.sum_gradients(
-            [gradient for _, _, gradient in results], self.grad, batch_loss.run.inputs.shape[1]
+            [gradient for _, _, gradient in results], self.grad, batch_loss.run.layers.x.shape[1]
         )
-        return self._gather(batch_loss, [(losses, final) for losses, final, _ in results])
+        return self._gather(batch_loss, local_shards, [(losses, final) for losses, final, _ in results])
 
-    def _gather(self, batch_loss: BatchLoss, results: Sequence[tuple[Array, State]]) -> tuple[float, State]:
+    def _gather(
+        self, batch_loss: BatchLoss, local_shards: Sequence[slice], results: Sequence[tuple[Array, State]]
+    ) -> tuple[float, State]:
         """The mean loss and the final states of all shards, from the results of this process's shards."""
-        final = concatenate_states([final for _, final in results]) if results else {}
-        mean = self._mean_loss(batch_loss, [losses for losses, _ in results])
-        return mean, self.process_group.scatter_local_states(final, batch_loss.run.state)
+        run = batch_loss.run.layers
+        final = {name: np.zeros_like(value) for name, value in run.state.items()}
+        for shard, (_, states) in zip(local_shards, results, strict=True):
+            for name, value in states.items():
+                final[name][run.shard_rows(shard)] = value
+        return self._mean_loss(batch_loss, [losses for losses, _ in results]), final
 
     def _mean_loss(self, batch_loss: BatchLoss, losses: Iterable[Array]) -> float:
         """The mean loss of the batch, from the losses of this process's shards."""
         sums = self.process_group.all_gather_floats(
-            [sum_losses(each) for each in losses], batch_loss.run.inputs.shape[1]
+            [sum_losses(each) for each in losses], batch_loss.run.layers.x.shape[1]
         )
         return batch_loss.mean(sums)
 
     def _outputs(self, run: ForwardRun) -> tuple[Array, State]:
-        results = map_shards(run.outputs, run.inputs.shape[1], self.threads)
-        outputs = concatenate([outputs for outputs, _ in results], axis=1)
-        return outputs, concatenate_states([final for _, final in results])
+        layers = run.layers
+        steps, batch = layers.x.shape[:2]
+        outputs, all_shards = np.zeros((steps, batch, self.output_size), self.dtype), shards(batch)
+        results = map_shards(lambda shard: run.outputs(shard, outputs), all_shards, self.threads)
+        if layers.lengths is not None:
+            outputs = mask_padding(outputs, layers.lengths)
+        return outputs, gather_states(layers.pair_with_rows(results), batch)
 
 
 def model_shapes(stack: Stack, outputs: int) -> dict[str, tuple[int, ...]]:

@@ -38,7 +38,7 @@ MAX_COMPILED_LAYERS = 8
 
 
 class DecoderLoop:
-    """Feed tokens to a model and sample the tokens that follow, for one sequence with zero initial states.
+    """Feed tokens to a model and sample the tokens that follow, for one sequence.
 
     Args:
         model: The model; its parameters are copied.
@@ -87,17 +87,18 @@ def _prepare_layers(model: LanguageModel) -> tuple[tuple[Any, ...], Array, Array
 
     The buffers of a residual layer also hold its input, its output, and their sum.
     """
-    stack, decoder = model.stack, decode_step(model.cell)
+    stack = model.stack
     arrays = {name: value.copy() for name, value in (*model.params.items(), *model.buffers.items())}
     aux_inputs = stack.aux_inputs({}, (1, 1), model.dtype).chunk(slice(0, 1), slice(0, 1))
+    initial = stack.initial_states(None, model.params, 1, model.dtype)
     token = y = np.zeros((1, 1), np.int32)
     layers = []
     for floor, ((aux,), _) in zip(stack.layers, aux_inputs, strict=True):
         (layer,) = floor.directions
         params = tuple(arrays[name] for name in layer.arrays)
-        state = tuple(np.zeros((1, *shape), model.dtype) for shape in layer.states.values())
+        state = tuple(initial[name] for name in layer.states)
         x = y
-        y, buffers = decoder.prepare(params, x, state, *((aux,) if aux else ()))
+        y, buffers = decode_step(layer.cell).prepare(params, x, state, *((aux,) if aux else ()))
         if floor.is_residual:
             total = np.zeros_like(y)
             buffers, y = (buffers, (x, y, total)), total
@@ -119,24 +120,29 @@ def add_residual(x: Array, y: Array, total: Array) -> None:
 
 def _compile_loop(model: LanguageModel, chain: Chain) -> Callable[..., Any]:
     """Compile the loop for the model's cell and layers and these samplers."""
-    decoder = decode_step(model.cell)
+    config = model.config
+    decoders = [decode_step(cell) for cell in config.cells[: 1 if config.has_single_cell else None]]
     samplers = {f"sampler_{n}": sampler.kernel("transform") for n, sampler in enumerate(chain.samplers)}
-    residual = [floor.is_residual for floor in model.stack.layers]
+    residual = [layer.is_residual for layer in model.stack.layers]
     jitted = all(isinstance(kernel, Kernel) for kernel in samplers.values())
-    compiled = decoder.compiled and jitted and len(residual) <= MAX_COMPILED_LAYERS
-    source = "\n".join(_emit_module(len(samplers), residual, compiled))
-    names = {"advance": decoder.advance, **samplers} | (
-        {"add_residual": add_residual} if any(residual) else {}
-    )
+    are_compiled = jitted and all(decoder.compiled for decoder in decoders)
+    compiled = are_compiled and len(residual) <= MAX_COMPILED_LAYERS
+    steps = {f"advance_{n}": decoder.advance for n, decoder in enumerate(decoders)}
+    calls = ["advance"] * len(residual) if config.has_single_cell else [*steps]
+    source = "\n".join(_emit_module(len(samplers), residual, calls, compiled))
+    names = {**({"advance": decoders[0].advance} if config.has_single_cell else steps), **samplers}
+    if any(residual):
+        names["add_residual"] = add_residual
     return load_source(f"{model.cell.name}_decoder_loop", source, names).run  # type: ignore[no-any-return]
 
 
-def _emit_module(samplers: int, residual: list[bool], compiled: bool) -> Iterator[str]:
+def _emit_module(samplers: int, residual: list[bool], steps: list[str], compiled: bool) -> Iterator[str]:
     """The module of a loop.
 
     Args:
         samplers: Number of samplers.
         residual: For each layer, whether its input is added to its output.
+        steps: For each layer, the function that computes its step.
         compiled: Whether the loop is compiled. Python functions can only be called from Python.
     """
     yield '"""The decoder loop: the step of every layer, the readout, the samplers, the draw."""'
@@ -150,21 +156,21 @@ def _emit_module(samplers: int, residual: list[bool], compiled: bool) -> Iterato
     yield "        if tokens[n] < 0:"
     yield from (f"            {line}" for line in _emit_sampling(samplers))
     yield "        x[0, 0] = tokens[n]"
-    yield from (f"        {line}" for line in _emit_layers(residual))
+    yield from (f"        {line}" for line in _emit_layers(residual, steps))
     yield "        kernels.copy_row(by, logits)"
     yield "        kernels.add_matmul(y, panels, logits)"
     yield "    return tokens.size"
     yield ""
 
 
-def _emit_layers(residual: list[bool]) -> Iterator[str]:
+def _emit_layers(residual: list[bool], steps: list[str]) -> Iterator[str]:
     """Lines that compute one step of every layer."""
-    if not any(residual):
-        yield "advance(layers[0])"
-        yield from ["for layer in layers[1:]:", "    advance(layer)"] * (len(residual) > 1)
+    if not any(residual) and len(set(steps)) == 1:
+        yield f"{steps[0]}(layers[0])"
+        yield from ["for layer in layers[1:]:", f"    {steps[0]}(layer)"] * (len(residual) > 1)
         return
-    for n, is_residual in enumerate(residual):
-        yield f"advance(layers[{n}]{'[0]' * is_residual})"
+    for n, (is_residual, step) in enumerate(zip(residual, steps, strict=True)):
+        yield f"{step}(layers[{n}]{'[0]' * is_residual})"
         yield from [f"add_residual(*layers[{n}][1])"] * is_residual
 
 

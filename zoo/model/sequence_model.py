@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from zoo.arguments import short_repr
-from zoo.base import Cell
 from zoo.base.names import did_you_mean
 from zoo.base.task import LOSSES
 from zoo.errors import UsageError
-from zoo.layers.validation import as_inputs
+from zoo.layers.config import CellSpec, StackConfig
 from zoo.model.model import Model
 
 Array = np.ndarray[Any, Any]
@@ -32,7 +31,8 @@ class SequenceModel(Model):
     (7, 2)
 
     Args:
-        cell: Name of a registered cell, a cell class, or a cell with its options chosen.
+        cell: The cell of every layer, or a list with one for each: see ``cells`` of
+            :class:`zoo.layers.StackConfig`, which describes all arguments that are not described here.
         input_size: ``I``, features of the input or number of different tokens.
         output_size: ``V``, classes or numbers.
         hidden_size: ``H``.
@@ -43,10 +43,13 @@ class SequenceModel(Model):
         seed: Seed of the initial values of the parameters.
         threads: Number of threads that share the batch; None for every processor. Changes no bit of any
             result.
-        recompute: As for :class:`zoo.LanguageModel`.
+        recompute: Gradient checkpointing; outputs of the readout exist for one segment at a time, unless the
+            model is bidirectional.
         initial: The values of all parameters and buffers by name, instead of random ones.
-        dropout: As for :class:`zoo.Recurrent`; active only in :meth:`loss_and_grad` with ``noise``.
-        residual: As for :class:`zoo.Recurrent`.
+        dropout: Probability of dropout between layers, in :meth:`loss_and_grad` with ``noise``.
+        residual: Whether layers add their input to their output.
+        bidirectional: Whether layers read in both directions; ``Why`` is then ``(2 H, V)``.
+        learned_state: Whether initial states are parameters.
 
     Attributes:
         theta: All parameters, ``(P,)``.
@@ -65,7 +68,7 @@ class SequenceModel(Model):
 
     def __init__(
         self,
-        cell: str | type[Cell] | Cell,
+        cell: CellSpec | Sequence[CellSpec],
         input_size: int,
         output_size: int,
         hidden_size: int = 128,
@@ -78,20 +81,37 @@ class SequenceModel(Model):
         initial: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
         residual: bool = False,
+        bidirectional: bool = False,
+        learned_state: bool = False,
     ) -> None:
-        sizes = input_size, _check_outputs(output_size), check_loss(loss), hidden_size, num_layers
-        super().__init__(cell, *sizes, dtype, seed, threads, recompute, initial, dropout, residual)
+        config = StackConfig(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            dtype,
+            recompute,
+            bidirectional,
+            dropout,
+            residual,
+            learned_state,
+        )
+        super().__init__(config, _check_outputs(output_size), check_loss(loss), seed, threads, initial)
 
     def __repr__(self) -> str:
         return (
-            f"SequenceModel({self.cell!r}, input_size={self.stack.input_size}, "
+            f"SequenceModel({self.config.describe_cells()}, input_size={self.stack.input_size}, "
             f"output_size={self.output_size}, hidden_size={self.stack.hidden_size}, "
             f"num_layers={len(self.stack.layers)}, loss={self.loss_name!r}, dtype={self.dtype.name!r}, "
             f"P={self.layout.size})"
         )
 
     def predict(
-        self, inputs: Any, weights: Any = None, state: Mapping[str, Any] | None = None
+        self,
+        inputs: Any,
+        weights: Any = None,
+        state: Mapping[str, Any] | None = None,
+        lengths: Any = None,
     ) -> tuple[Array, State]:
         """Predictions in the form of targets, and the final states; arguments as for ``outputs``.
 
@@ -99,7 +119,7 @@ class SequenceModel(Model):
             For ``"cross_entropy"`` the most probable classes ``(T, B)``, else numbers ``(T, B, V)``, which
             for ``"binary"`` are probabilities; and the final states.
         """
-        outputs, final = self.outputs(inputs, weights, state)
+        outputs, final = self.outputs(inputs, weights, state, lengths)
         if self.loss_name == "cross_entropy":
             return outputs.argmax(axis=-1), final
         return (np.tanh(outputs / 2) / 2 + 0.5 if self.loss_name == "binary" else outputs), final
@@ -108,9 +128,6 @@ class SequenceModel(Model):
         """Entries of a checkpoint's metadata that only this kind of model has."""
         sizes = {"input_size": self.stack.input_size, "output_size": self.output_size}
         return {**sizes, "loss": self.loss_name}
-
-    def _inputs(self, inputs: Any) -> Array:
-        return as_inputs(inputs, self.stack.input_size, self.dtype, self.kind)
 
 
 def check_loss(loss: Any) -> str:

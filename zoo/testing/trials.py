@@ -17,7 +17,7 @@ import numpy as np
 
 from zoo.base import Cell
 from zoo.errors import UsageError
-from zoo.layers import Recurrent, Tape
+from zoo.layers import Recurrent, StackConfig, Tape
 from zoo.layers.stack import Stack
 
 Array = np.ndarray[Any, Any]
@@ -152,7 +152,7 @@ def suitable_sizes(
 
 def _suits(cell: Cell, sizes: Sizes) -> bool:
     try:
-        Stack(cell, *sizes)
+        Stack(StackConfig(cell, *sizes))
     except UsageError:
         return False
     return True

@@ -17,6 +17,7 @@ from zoo.convert.gate_layout import FORMS
 from zoo.convert.torch import has_layout, to_layer, torch_name, weights_of
 from zoo.errors import UsageError
 from zoo.layers.checkpointing import Recompute
+from zoo.layers.config import StackConfig
 from zoo.layers.direction import Array, Arrays
 from zoo.layers.functional import FunctionalStack
 from zoo.layers.parameters import ParameterLayout
@@ -245,7 +246,7 @@ def outline_of(plan: Plan) -> Outline:
     Raises:
         UsageError: if an argument does not fit.
     """
-    stack = Stack(
+    config = StackConfig(
         plan.cell,
         plan.input_size,
         plan.hidden_size,
@@ -255,9 +256,10 @@ def outline_of(plan: Plan) -> Outline:
         residual=plan.residual,
         learned_state=plan.learned_state,
     )
+    stack = Stack(config)
     with _making:
         if plan not in _keys:
-            key = f"{stack.describe()}, recompute={plan.recompute!r}"
+            key = f"{config.describe()}, recompute={plan.recompute!r}"
             while key in _outlines:  # a class of the same name, defined again
                 key += "'"
             _keys[plan], _outlines[key] = key, Outline(stack, plan.recompute, key)

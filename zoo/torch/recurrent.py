@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from zoo.arguments import as_bool
 from zoo.base import Cell
 from zoo.layers.checkpointing import check_recompute
-from zoo.layers.recurrent import CellSpec, resolve_cells
+from zoo.layers.config import CellSpec, resolve_cells
 from zoo.torch.arguments import pack_like, prepare, returned, unpack
 from zoo.torch.autograd import recorded
 from zoo.torch.checks import check_device, check_dtype
@@ -149,7 +149,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
 
     def extra_repr(self) -> str:
         """What ``print`` shows in brackets."""
-        return self._outline.stack.describe() + ", batch_first=True" * self.batch_first
+        return self._outline.stack.config.describe() + ", batch_first=True" * self.batch_first
 
     def _make(self, dtype: Any) -> None:
         """Make parameters and buffers; their values are drawn later."""

@@ -1,0 +1,128 @@
+"""The arguments of a stack of recurrent layers, validated and in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from zoo.arguments import as_bool
+from zoo.base import Cell
+from zoo.layers.checkpointing import Recompute, check_recompute
+from zoo.layers.validation import as_cells, as_dropout, as_dtype, as_size, cells_label
+from zoo.registry import resolve_cell
+
+CellSpec: TypeAlias = str | type[Cell] | Cell
+
+
+@dataclass(frozen=True, init=False)
+class StackConfig:
+    """Arguments of a stack of recurrent layers. Equal configs compare equal and have equal hashes.
+
+    Args:
+        cells: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
+            of these for each layer. The attribute is a tuple with the cell of each layer.
+        input_size: ``I``, features of the input or number of different tokens.
+        hidden_size: ``H``.
+        num_layers: ``L``; layer k reads the output of layer k - 1. With a list of cells you may leave it out.
+        dtype: ``"float32"`` or ``"float64"``.
+        recompute: Gradient checkpointing over time. None saves everything that the backward pass needs. The
+            steps per segment, or ``"sqrt"`` for about sqrt(T) segments of 1,024 tokens at least, saves only
+            the states between segments (and the input of every layer, if they are bidirectional) and runs
+            each segment again in the backward pass. Outputs and states are the same, gradients are the same
+            up to rounding, and time grows by about a third.
+        bidirectional: Whether every layer has a second direction with parameters ``"l0.reverse.Wxh"`` and
+            states ``"l0.reverse.h"``, which reads the sequence from its end to its beginning. Outputs of both
+            are concatenated, ``(T, B, 2 H)`` for most cells. M. Schuster & K. Paliwal 1997,
+            https://doi.org/10.1109/78.650093.
+        dropout: Probability, in calls with ``noise``, that an element that one layer hands to the next is
+            replaced by zero; the others are multiplied by ``1 / (1 - dropout)``, so that evaluation needs no
+            correction. W. Zaremba et al. 2014, https://arxiv.org/abs/1409.2329.
+        residual: Whether a layer's input is added to its output, ``y = x + layer(x)``, before dropout. Only
+            layers whose input and output have the same size do so: all but the first, for most cells, and the
+            first if I is the size of its output, where tokens are one-hot rows. Y. Wu et al. 2016,
+            https://arxiv.org/abs/1609.08144.
+        learned_state: Whether the initial states, in calls that give none, are parameters
+            ``"l0.h.initial"``, the same for all rows. They start at zero. Discrete states have none.
+
+    Raises:
+        UnknownNameError: if no cell has this name.
+        UsageError: if an argument is invalid.
+    """
+
+    cells: tuple[Cell, ...]
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    dtype: np.dtype[Any]
+    recompute: Recompute
+    bidirectional: bool
+    dropout: float
+    residual: bool
+    learned_state: bool
+
+    def __init__(
+        self,
+        cells: CellSpec | Sequence[CellSpec],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dtype: Any = "float32",
+        recompute: int | str | None = None,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        residual: bool = False,
+        learned_state: bool = False,
+    ) -> None:
+        checked_recompute = check_recompute(recompute)
+        layer_cells = as_cells(resolve_cells(cells), num_layers)
+        who = cells_label(layer_cells)
+        vars(self).update(
+            cells=layer_cells,
+            input_size=as_size(who, "input_size", input_size),
+            hidden_size=as_size(who, "hidden_size", hidden_size),
+            num_layers=len(layer_cells),
+            bidirectional=as_bool(bidirectional, f"{who}: bidirectional"),
+            residual=as_bool(residual, f"{who}: residual"),
+            learned_state=as_bool(learned_state, f"{who}: learned_state"),
+            dropout=as_dropout(dropout, who),
+            dtype=as_dtype(dtype),
+            recompute=checked_recompute,
+        )
+
+    @property
+    def has_single_cell(self) -> bool:
+        """Whether all layers have the same cell."""
+        return all(cell == self.cells[0] for cell in self.cells)
+
+    @property
+    def label(self) -> str:
+        """Name of the layers in error messages: ``cell 'lstm'``, or ``cells 'gru', 'lstm'``."""
+        return cells_label(self.cells)
+
+    def options(self) -> dict[str, Any]:
+        """The options between layers, ``bidirectional`` to ``learned_state``, that are switched on."""
+        return {name: getattr(self, name) for name in STACK_OPTIONS if getattr(self, name)}
+
+    def describe_cells(self) -> str:
+        """Text of the cells as in a call."""
+        return repr(self.cells[0] if self.has_single_cell else list(self.cells))
+
+    def describe(self) -> str:
+        """Text of the arguments as in a call, without ``dtype``, ``recompute`` and options switched off."""
+        sizes = {name: getattr(self, name) for name in ("input_size", "hidden_size", "num_layers")}
+        return ", ".join(
+            [self.describe_cells(), *(f"{k}={v!r}" for k, v in (sizes | self.options()).items())]
+        )
+
+
+STACK_OPTIONS = ("bidirectional", "dropout", "residual", "learned_state")
+
+
+def resolve_cells(cells: CellSpec | Sequence[CellSpec]) -> Cell | list[Cell]:
+    """Convert names, classes and cells to the cell of all layers, or to the list of the cell of each."""
+    if isinstance(cells, Sequence) and not isinstance(cells, str):
+        return [resolve_cell(cell) for cell in cells]
+    return resolve_cell(cells)
