@@ -8,24 +8,18 @@ from export_asserts import case
 
 import zoo
 from zoo.compiler.frontend.trace_step import trace_step
-from zoo.compiler.interpreter import numpy_impl
+from zoo.compiler.interpreter import GraphInterpreter, concrete_shape
 from zoo.compiler.ir.graph import Level, ancestors
-from zoo.compiler.passes.specialise import concrete_shape, fold_parameters, specialise
+from zoo.compiler.passes.specialise import fold_parameters, specialise
 
 CELLS = ["vanilla", "lstm", "retnet", "mamba", "clockwork", "slstm", "lif", "rg_lru", "lru", "lipschitz"]
 
 
-def worked_out(nodes, given):
-    """The values of nodes, of which the inputs come first."""
-    found = {}
-    with np.errstate(all="ignore"):
-        for node in nodes:
-            if node.op in given:
-                found[node] = given[node.op][node.attr]
-            else:
-                inputs = [found[each] for each in node.inputs]
-                found[node] = numpy_impl(node, {}, np.dtype(np.float64))(*inputs)
-    return found
+def evaluate(nodes, leaf_values):
+    """The values of nodes by node."""
+    known = {node: leaf_values[node.op][node.attr] for node in nodes if node.op in leaf_values}
+    expression = GraphInterpreter({}, {}, np.dtype(np.float64)).compile(nodes, known)
+    return dict(zip(nodes, expression(known), strict=True))
 
 
 @pytest.mark.parametrize("name", [*CELLS, "lstm+zoneout"])
@@ -37,11 +31,11 @@ def test_specialised_graph_has_the_same_values(name):
     equations = specialise(trace_step(cell), {"I": 3, "H": 8}, told)
     nodes = ancestors(equations.outputs)
     state = {key.removeprefix("l0."): value[0] for key, value in numbers.state.items()}
-    given = {"param": arrays, "buffer": arrays, "state": state, "x": {"x": numbers.x[0, 0]}}
-    found = worked_out(nodes, given)
+    leaf_values = {"param": arrays, "buffer": arrays, "state": state, "x": {"x": numbers.x[0, 0]}}
+    values = evaluate(nodes, leaf_values)
     expected, *_ = numbers.expected()
-    np.testing.assert_allclose(found[equations.y], expected[0, 0], rtol=1e-12, atol=1e-14)
-    assert all(found[node].shape == concrete_shape(node.shape) for node in nodes if node.value is None)
+    np.testing.assert_allclose(values[equations.y], expected[0, 0], rtol=1e-12, atol=1e-14)
+    assert all(values[node].shape == concrete_shape(node.shape) for node in nodes if node.value is None)
     shared = fold_parameters(equations.outputs, arrays, np.dtype(np.float64))
     assert set(shared) == {node for node in nodes if node.level == Level.ONCE}
 

@@ -123,8 +123,8 @@ class StatedMap(StepMap):
         self._before = [self.back.dstate_in[name] for name in self.shapes]
         seeds = [self.back.dstate_out[name] for name in self.shapes]
         known = [self.step_graph.x, *self.step_graph.inputs.values(), *self.step_graph.states.values()]
-        self._forward = self.numbers.work(self._after, known)
-        self._backward = self.numbers.work(self._before, [*known, *seeds])
+        self._forward = self.numbers.compile(self._after, known)
+        self._backward = self.numbers.compile(self._before, [*known, *seeds])
 
     def step(self, told: Told, vectors: Array) -> Array:
         """As declared."""

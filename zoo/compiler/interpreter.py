@@ -1,18 +1,7 @@
-"""What every operation of the graph means in NumPy, for arrays with any axes in front of a row's.
+"""NumPy interpreter of graphs: for one row, many rows, or all steps of a sequence.
 
-A value of one row has the shape that its node says. The same value for many rows, or for every step and row,
-has those axes in front; what depends on parameters alone has none. Axes are therefore counted from the back.
-
-Graphs worked out in NumPy: for one row, for many, or for every row of many steps at once.
-
-The equations of a step worked out on the NumPy arrays of one row: what they mean, whatever is compiled.
-
-A step worked out in NumPy for every step of a sequence, some steps at once and all rows together.
-
-What a step needs of the step before it, its states, is either known for all steps, because a kernel kept it,
-or carried through a loop. Only what lies between a carried value before the step and after it is worked out
-step by step; all else is a few calls of NumPy for many steps. The way back goes the other way, carrying
-gradients.
+A value of one row has the shape of its node. The same value for many rows, or for every step and row, has
+these leading axes too; a value of parameters alone has none. Axes therefore count from the back.
 """
 
 from __future__ import annotations
@@ -25,23 +14,26 @@ import numpy as np
 
 from zoo import kernels
 from zoo.compiler.frontend.trace_step import StepGraph
-from zoo.compiler.ir.graph import Level, Node, Shape, ancestors
+from zoo.compiler.ir.dims import Dim
+from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.errors import UsageError
 
 Array = np.ndarray[Any, Any]
-
+Arrays = Mapping[str, Array]
 NumpyFunction: TypeAlias = Callable[..., Any]
-
 Sizes: TypeAlias = Mapping[str, int]
+
+# Largest array of a scan in elements: the next operation finds it in the processor's cache.
+MAX_ELEMENTS = 2**18
 
 
 def numpy_impl(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
-    """The function from the values of a node's inputs to its own.
+    """The NumPy function from the values of a node's inputs to its own.
 
     Args:
-        node: No leaf that the caller brings: a parameter, a state, an input, a gradient.
-        sizes: What ``I`` and ``H`` are.
-        dtype: Of numbers that stand in the equations.
+        node: Any node but a leaf that the caller provides: a parameter, state, input or gradient.
+        sizes: ``I`` and ``H``.
+        dtype: Data type of constants.
     """
     operation = node.graph.operations.get(node.op)
     if operation is not None:
@@ -49,13 +41,260 @@ def numpy_impl(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
     return _STRUCTURAL[node.op](node, sizes, dtype)
 
 
-def concrete_shape(shape: Shape, sizes: Sizes) -> tuple[int, ...]:
-    """A shape in numbers."""
-    return tuple(int(dim.evaluate(sizes)) for dim in shape)
+def concrete_shape(shape: Iterable[Dim], sizes: Sizes | None = None) -> tuple[int, ...]:
+    """A shape as integers."""
+    return tuple(int(dim.evaluate(sizes or {})) for dim in shape)
+
+
+class GraphInterpreter:
+    """Evaluates graphs with the parameters of one layer.
+
+    Args:
+        shared: Parameters and buffers as they are stored.
+        sizes: ``I`` and ``H``.
+        dtype: Data type of constants.
+    """
+
+    def __init__(self, shared: Mapping[Node, Array], sizes: Sizes, dtype: np.dtype[Any]) -> None:
+        self.sizes, self.dtype = sizes, dtype
+        self._shared: dict[Node, Any] = dict(shared)
+
+    def fold(self, outputs: Iterable[Node]) -> dict[Node, Any]:
+        """Evaluate the ancestors of some values that depend on parameters alone."""
+        shared, _ = self._split(outputs, ())
+        return {node: self._shared[node] for node in shared}
+
+    def compile(self, outputs: Sequence[Node], known: Iterable[Node]) -> CompiledExpr:
+        """Prepare the evaluation of some values; those that depend on parameters alone are evaluated now.
+
+        Args:
+            outputs: The values.
+            known: The values that each call provides.
+        """
+        _, nodes = self._split(outputs, known)
+        read = {*outputs, *(operand for node in nodes for operand in node.inputs)}
+        shared = {node: self._shared[node] for node in read if node in self._shared}
+        return CompiledExpr(outputs, self._instructions(nodes, outputs), shared)
+
+    def scan(
+        self,
+        outputs: Sequence[Node],
+        known: Sequence[Node],
+        carry: Mapping[Node, Node],
+        reverse: bool = False,
+    ) -> CompiledScan:
+        """Prepare the evaluation of some values at every step of a sequence.
+
+        Args:
+            outputs: The values.
+            known: The leaves whose values at all steps each call provides.
+            carry: The leaves that a loop computes, and the value of each at the next step of the loop.
+            reverse: Whether the loop runs from the last step to the first.
+        """
+        return CompiledScan(self, outputs, known, carry, reverse)
+
+    def elements(self, node: Node) -> int:
+        """The number of elements of a value in one row."""
+        return int(np.prod(concrete_shape(node.shape, self.sizes), dtype=np.int64))
+
+    def _split(self, outputs: Iterable[Node], known: Iterable[Node]) -> tuple[list[Node], list[Node]]:
+        """The ancestors that depend on parameters alone, evaluated now, and those that each call computes."""
+        known = set(known)
+        of_rows = set(known)
+        shared: list[Node] = []
+        computed: list[Node] = []
+        for node in ancestors(outputs, stop=lambda node: node in known):
+            if node in known:
+                continue
+            if node in self._shared or (of_rows.isdisjoint(node.inputs) and _is_constant(node)):
+                shared.append(node)
+            else:
+                of_rows.add(node)
+                computed.append(node)
+        new = [node for node in shared if node not in self._shared]
+        _evaluate(self._instructions(new, new), self._shared)
+        return shared, computed
+
+    def _instructions(self, nodes: list[Node], outputs: Iterable[Node]) -> list[Instruction]:
+        """Instructions in order; each frees the values that it reads last."""
+        temporary, last = set(nodes) - set(outputs), dict[Node, int]()
+        for index, node in enumerate(nodes):
+            last.update({operand: index for operand in node.inputs if operand in temporary})
+        unused: list[list[Node]] = [[] for _ in nodes]
+        for node, index in last.items():
+            unused[index].append(node)
+        functions = (numpy_impl(node, self.sizes, self.dtype) for node in nodes)
+        return [
+            (node, function, node.inputs, freed)
+            for node, function, freed in zip(nodes, functions, unused, strict=True)
+        ]
+
+
+# A node, its function, its operands, and the values that nothing reads afterwards.
+Instruction = tuple[Node, NumpyFunction, tuple[Node, ...], list[Node]]
+
+
+def _is_constant(node: Node) -> bool:
+    """Whether a node whose inputs depend on parameters alone does so too: it is not a leaf of rows."""
+    return bool(node.inputs) or node.level == Level.ONCE
+
+
+def _evaluate(instructions: Iterable[Instruction], values: dict[Node, Any]) -> None:
+    """Run instructions on a dictionary of values."""
+    # A kernel overflows without a warning, and so does this.
+    with np.errstate(all="ignore"):
+        for node, function, operands, unused in instructions:
+            values[node] = function(*[values[operand] for operand in operands])
+            for each in unused:
+                del values[each]
+
+
+class CompiledExpr:
+    """Evaluates some values from others.
+
+    Args:
+        outputs: The values.
+        instructions: The instructions, in order.
+        shared: Values that all rows share.
+    """
+
+    def __init__(
+        self, outputs: Sequence[Node], instructions: list[Instruction], shared: Mapping[Node, Any]
+    ) -> None:
+        self.outputs, self._instructions, self._shared = tuple(outputs), instructions, shared
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Every value that a call computes."""
+        return [node for node, *_ in self._instructions]
+
+    def __call__(self, known: Mapping[Node, Any]) -> list[Any]:
+        """Evaluate the outputs.
+
+        Args:
+            known: The known values, with leading axes that are equal or that NumPy broadcasts.
+        """
+        values = {**self._shared, **known}
+        _evaluate(self._instructions, values)
+        return [values[node] for node in self.outputs]
+
+
+class CompiledScan:
+    """Evaluates some values at every step of a sequence; see :meth:`GraphInterpreter.scan`.
+
+    Only the values between a carried value before a step and after it are computed in a loop. All others are
+    computed for many steps at once.
+    """
+
+    def __init__(
+        self,
+        interpreter: GraphInterpreter,
+        outputs: Sequence[Node],
+        known: Sequence[Node],
+        carry: Mapping[Node, Node],
+        reverse: bool,
+    ) -> None:
+        self._carry, self._reverse = dict(carry), reverse
+        loop = _loop_values(self._carry)
+        read = {operand for node in loop for operand in node.inputs} | set(self._carry.values())
+        before = [node for node in read - loop - set(self._carry) if node.level != Level.ONCE]
+        self._loop_inputs = sorted(before, key=lambda node: node.index)
+        self._before_loop = interpreter.compile(self._loop_inputs, known)
+        self._loop = interpreter.compile(list(self._carry.values()), [*self._loop_inputs, *self._carry])
+        self._after_loop = interpreter.compile(outputs, [*known, *self._carry])
+        nodes = [*self._before_loop.nodes, *self._after_loop.nodes, *known, *self._carry]
+        self._width = max([interpreter.elements(node) for node in nodes], default=1)
+
+    def __call__(
+        self, known: Mapping[Node, Array], initial: Mapping[Node, Array], steps: int, batch: int
+    ) -> Iterator[tuple[slice, list[Any]]]:
+        """Evaluate chunks of steps: the range of each, and the outputs ``(steps, B, ...)``.
+
+        Args:
+            known: Values of the known leaves, ``(T, B, ...)``.
+            initial: Values of the carried leaves, ``(B, ...)``, at the first step of the loop.
+            steps: ``T``.
+            batch: ``B``.
+        """
+        carried = dict(initial)
+        length = max(1, MAX_ELEMENTS // (self._width * batch))
+        chunks = [slice(first, min(first + length, steps)) for first in range(0, steps, length)]
+        for chunk in reversed(chunks) if self._reverse else chunks:
+            values = {node: value[chunk] for node, value in known.items()}
+            values |= self._run_loop(values, carried, chunk.stop - chunk.start)
+            yield chunk, self._after_loop(values)
+
+    def _run_loop(
+        self, values: Mapping[Node, Array], carried: dict[Node, Array], steps: int
+    ) -> dict[Node, Array]:
+        """The carried values at each step of a chunk; ``carried`` becomes those of the next chunk."""
+        if not self._carry:
+            return {}
+        trajectories = {
+            node: np.empty((steps, *np.shape(value)), value.dtype) for node, value in carried.items()
+        }
+        inputs = dict(zip(self._loop_inputs, self._before_loop(values), strict=True))
+        for t in reversed(range(steps)) if self._reverse else range(steps):
+            for node, trajectory in trajectories.items():
+                trajectory[t] = carried[node]
+            new = self._loop({**{node: value[t] for node, value in inputs.items()}, **carried})
+            for (node, trajectory), value in zip(trajectories.items(), new, strict=True):
+                carried[node] = np.broadcast_to(value, trajectory.shape[1:])
+        return trajectories
+
+
+def _loop_values(carry: Mapping[Node, Node]) -> set[Node]:
+    """The values that depend on a carried value of the same step."""
+    values = set(carry)
+    for node in ancestors(carry.values()):
+        if any(operand in values for operand in node.inputs):
+            values.add(node)
+    return values - set(carry)
+
+
+def evaluate_step(
+    step_graph: StepGraph, x: Array, params: Arrays, states: Arrays, inputs: Arrays
+) -> tuple[Array, dict[str, Array]]:
+    """Evaluate one step of one row: the output and the new states as they are stored.
+
+    Args:
+        step_graph: The step.
+        x: ``(I,)``.
+        params: Parameters and buffers as they are stored.
+        states: States as they are stored.
+        inputs: Auxiliary inputs.
+
+    Raises:
+        UsageError: if no hidden size fits the shapes.
+    """
+    sizes = {"I": len(x), "H": _hidden_size(step_graph, x, {**params, **states})}
+    leaves = {**step_graph.params, **step_graph.buffers}
+    known = {step_graph.states[name]: value for name, value in states.items()}
+    known |= {step_graph.inputs[name]: value for name, value in inputs.items()} | {step_graph.x: x}
+    interpreter = GraphInterpreter({leaves[name]: value for name, value in params.items()}, sizes, x.dtype)
+    y, *new_states = interpreter.compile(step_graph.outputs, known)(known)
+    return y, dict(zip(step_graph.new_states, new_states, strict=True))
+
+
+def _hidden_size(step_graph: StepGraph, x: Array, arrays: Arrays) -> int:
+    """The first ``H`` for which all shapes fit."""
+    leaves = {**step_graph.params, **step_graph.buffers, **step_graph.states}
+    pairs = [(leaves[name].shape, np.shape(array)) for name, array in arrays.items()]
+    for hidden in range(1, 1 + max([x.size, *(np.size(array) for array in arrays.values())])):
+        sizes = {"I": len(x), "H": hidden}
+        if all(tuple(dim.evaluate(sizes) for dim in dims) == shape for dims, shape in pairs):
+            return hidden
+    raise UsageError(
+        f"{step_graph.cell.label()}: the arrays have shapes {[shape for _, shape in pairs]}, which are those "
+        f"of no hidden size; expected those of param_shapes and state_shapes."
+    )
+
+
+# NumPy implementations of structural operations.
 
 
 def _leading_axes(value: Any, inner: int) -> tuple[int, ...]:
-    """The axes that a value has in front of so many of its own."""
+    """The shape without the last ``inner`` axes."""
     shape = np.shape(value)
     return tuple(shape[: len(shape) - inner])
 
@@ -84,12 +323,12 @@ def _broadcast(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
     inner, shape = node.inputs[0].ndim, concrete_shape(node.shape, sizes)
     ones = (1,) * (node.ndim - inner)
 
-    def spread(value: Any) -> Any:
-        front, value = _leading_axes(value, inner), np.asarray(value)
-        own = value.shape[len(front) :]
-        return np.broadcast_to(value.reshape(*front, *ones, *own), (*front, *shape))
+    def broadcast(value: Any) -> Any:
+        leading, value = _leading_axes(value, inner), np.asarray(value)
+        own = value.shape[len(leading) :]
+        return np.broadcast_to(value.reshape(*leading, *ones, *own), (*leading, *shape))
 
-    return spread
+    return broadcast
 
 
 def _reshape(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
@@ -107,7 +346,7 @@ def _stride(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  #
     axis, *rest = node.attr
     start, step, length = concrete_shape(tuple(rest), sizes)
     stop = start + step * length
-    # A negative end would count from the back, where the front is meant.
+    # A negative end would count from the back.
     key = (..., slice(start, None if stop < 0 else stop, step), *[slice(None)] * (node.ndim - 1 - axis))
     return lambda value: value[key]
 
@@ -120,22 +359,22 @@ def _transpose(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
 def _concat(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
     axis, inner = node.attr - node.ndim, node.ndim
 
-    def joined(*values: Any) -> Any:
-        fronts = [_leading_axes(value, inner) for value in values]
-        if len(set(fronts)) > 1:
-            front = np.broadcast_shapes(*fronts)
-            values = tuple(np.broadcast_to(each, (*front, *np.shape(each)[-inner:])) for each in values)
+    def concatenate(*values: Any) -> Any:
+        shapes = [_leading_axes(value, inner) for value in values]
+        if len(set(shapes)) > 1:
+            leading = np.broadcast_shapes(*shapes)
+            values = tuple(np.broadcast_to(each, (*leading, *np.shape(each)[-inner:])) for each in values)
         return np.concatenate(values, axis)
 
-    return joined
+    return concatenate
 
 
 def _reduction(function: Callable[..., Any]) -> Callable[[Node, Sizes, np.dtype[Any]], NumpyFunction]:
-    def made(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
+    def impl(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
         axes = tuple(axis - node.inputs[0].ndim for axis in node.attr)
         return lambda value: function(value, axes)
 
-    return made
+    return impl
 
 
 def _running_sum(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
@@ -152,8 +391,8 @@ def _recurrence(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction
         a, b = np.broadcast_arrays(a, b)
         a, y = np.moveaxis(a, axis - inner, 0), np.moveaxis(b, axis - inner, 0).copy()
         order = range(len(y) - 1, -1, -1) if reverse else range(len(y))
-        for before, place in itertools.pairwise(order):
-            y[place] += a[place] * y[before]
+        for before, index in itertools.pairwise(order):
+            y[index] += a[index] * y[before]
         return np.moveaxis(y, 0, axis - inner)
 
     return run
@@ -179,13 +418,33 @@ def _dot_heads(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
 def _matrix_function(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
     shape = concrete_shape(node.shape, sizes)
 
-    def made(*operands: Any) -> Any:
+    def call(*operands: Any) -> Any:
         out = np.empty(shape, dtype)
         with kernels.pure_python():
             getattr(kernels, node.op)(*operands, out)
         return out
 
-    return made
+    return call
+
+
+def _row_sum(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
+    return lambda g: np.sum(g, axis=tuple(range(np.ndim(g) - node.ndim)))
+
+
+def _outer(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
+    def outer(a: Any, g: Any) -> Any:
+        a = np.broadcast_to(a, (*g.shape[:-1], a.shape[-1])).reshape(-1, a.shape[-1])
+        return a.T @ g.reshape(-1, g.shape[-1])
+
+    return outer
+
+
+def _outer_heads(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
+    def outer(a: Any, g: Any) -> Any:
+        a = np.broadcast_to(a, (*g.shape[:-1], a.shape[-1])).reshape(-1, *a.shape[-2:])
+        return a.transpose(1, 2, 0) @ g.reshape(-1, *g.shape[-2:]).transpose(1, 0, 2)
+
+    return outer
 
 
 _STRUCTURAL: dict[str, Callable[[Node, Sizes, np.dtype[Any]], NumpyFunction]] = {
@@ -200,8 +459,11 @@ _STRUCTURAL: dict[str, Callable[[Node, Sizes, np.dtype[Any]], NumpyFunction]] = 
     "expm_derivative": _matrix_function,
     "eye": _eye,
     "max": _reduction(np.max),
+    "outer": _outer,
+    "outer_heads": _outer_heads,
     "recurrence": _recurrence,
     "reshape": _reshape,
+    "row_sum": _row_sum,
     "size": _size,
     "slice": _slice,
     "solve": _matrix_function,
@@ -209,212 +471,3 @@ _STRUCTURAL: dict[str, Callable[[Node, Sizes, np.dtype[Any]], NumpyFunction]] = 
     "sum": _reduction(np.sum),
     "transpose": _transpose,
 }
-
-Instruction = tuple[Node, Callable[..., Any], tuple[Node, ...], list[Node]]
-
-"""A value, its function, what that is applied to, and the values that nobody needs afterwards."""
-
-
-class GraphInterpreter:
-    """The numbers of one layer, for the graph of its step.
-
-    Args:
-        shared: Parameters and buffers, as they are stored.
-        sizes: What ``I`` and ``H`` are.
-        dtype: Of numbers that stand in the equations.
-    """
-
-    def __init__(self, shared: Mapping[Node, Array], sizes: Sizes, dtype: np.dtype[Any]) -> None:
-        self.sizes, self.dtype = sizes, dtype
-        self._shared: dict[Node, Any] = dict(shared)
-
-    def work(self, outputs: Sequence[Node], given: Iterable[Node]) -> CompiledExpr:
-        """How to get from some values to others; what depends on parameters alone is worked out here."""
-        known = set(given)
-        reached = ancestors(outputs, stop=lambda node: node in known or node.level == Level.ONCE)
-        for node in reached:
-            if node.level == Level.ONCE and node not in known:
-                self._share(node)
-        rows = [node for node in reached if node.level != Level.ONCE and node not in known]
-        functions = [numpy_impl(node, self.sizes, self.dtype) for node in rows]
-        read = {*outputs, *(each for node in rows for each in node.inputs)}
-        shared = {node: self._shared[node] for node in read if node in self._shared}
-        return CompiledExpr(outputs, _instructions(rows, functions, outputs), shared)
-
-    def length(self, node: Node) -> int:
-        """How many numbers a value has in one row."""
-        return int(np.prod(concrete_shape(node.shape, self.sizes), dtype=np.int64))
-
-    def _share(self, output: Node) -> None:
-        for node in ancestors([output], stop=lambda node: node in self._shared):
-            if node not in self._shared:
-                operands = [self._shared[each] for each in node.inputs]
-                with np.errstate(all="ignore"):
-                    self._shared[node] = numpy_impl(node, self.sizes, self.dtype)(*operands)
-
-
-class CompiledExpr:
-    """From the values that are given to those that are wanted.
-
-    Args:
-        outputs: What is wanted.
-        parts: What is done, in order.
-        shared: Values that all rows share.
-    """
-
-    def __init__(self, outputs: Sequence[Node], parts: list[Instruction], shared: Mapping[Node, Any]) -> None:
-        self.outputs, self._parts, self._shared = tuple(outputs), parts, shared
-
-    @property
-    def nodes(self) -> list[Node]:
-        """Every value that is made."""
-        return [node for node, *_ in self._parts]
-
-    def __call__(self, given: Mapping[Node, Any]) -> list[Any]:
-        """The values that are wanted.
-
-        Args:
-            given: Values that are there, with any axes in front of a row's, the same for all or such that
-                NumPy broadcasts them.
-        """
-        found = {**self._shared, **given}
-        # What overflows in a kernel overflows here: in silence.
-        with np.errstate(all="ignore"):
-            for node, function, operands, done in self._parts:
-                found[node] = function(*[found[each] for each in operands])
-                for each in done:
-                    del found[each]
-        return [found[node] for node in self.outputs]
-
-
-def _instructions(
-    rows: list[Node], functions: list[Callable[..., Any]], outputs: Iterable[Node]
-) -> list[Instruction]:
-    """The parts in order; a value goes once it has been read for the last time."""
-    made, last = set(rows) - set(outputs), dict[Node, int]()
-    for place, node in enumerate(rows):
-        last.update({each: place for each in node.inputs if each in made})
-    done: list[list[Node]] = [[] for _ in rows]
-    for node, place in last.items():
-        done[place].append(node)
-    return [
-        (node, each, node.inputs, done[i]) for i, (node, each) in enumerate(zip(rows, functions, strict=True))
-    ]
-
-
-Values = Mapping[str, Array]
-
-
-def evaluate_step(
-    equations: StepGraph, x: Array, params: Values, states: Values, inputs: Values
-) -> tuple[Array, dict[str, Array]]:
-    """One step of one row: the output, and the new states as they are stored.
-
-    Args:
-        equations: What is worked out.
-        x: ``(I,)``.
-        params: Parameters and buffers as they are stored.
-        states: States as they are stored.
-        inputs: Inputs beside x.
-
-    Raises:
-        UsageError: if the arrays fit no hidden size.
-    """
-    sizes = {"I": len(x), "H": _hidden_size(equations, x, {**params, **states})}
-    leaves = {**equations.params, **equations.buffers}
-    given = {equations.states[name]: value for name, value in states.items()}
-    given |= {equations.inputs[name]: value for name, value in inputs.items()} | {equations.x: x}
-    numbers = GraphInterpreter({leaves[name]: value for name, value in params.items()}, sizes, x.dtype)
-    y, *after = numbers.work(equations.outputs, given)(given)
-    return y, dict(zip(equations.new_states, after, strict=True))
-
-
-def _hidden_size(equations: StepGraph, x: Array, arrays: Values) -> int:
-    """``H``, which no array says by itself: the first size at which all shapes come out."""
-    leaves = {**equations.params, **equations.buffers, **equations.states}
-    pairs = [(leaves[name].shape, np.shape(array)) for name, array in arrays.items()]
-    for hidden in range(1, 1 + max([x.size, *(np.size(array) for array in arrays.values())])):
-        sizes = {"I": len(x), "H": hidden}
-        if all(tuple(dim.evaluate(sizes) for dim in dims) == shape for dims, shape in pairs):
-            return hidden
-    raise UsageError(
-        f"{equations.cell.label()}: the arrays have shapes {[shape for _, shape in pairs]}, which are those "
-        f"of no hidden size; expected those of param_shapes and state_shapes."
-    )
-
-
-# Numbers of the largest array that is worked out at once: what follows finds it in a processor's cache.
-MAX_ELEMENTS = 2**18
-
-
-class ScanInterpreter:
-    """Values of a step over a sequence.
-
-    Args:
-        numbers: The layer's.
-        outputs: What is wanted of every step.
-        known: Leaves whose values are known for all steps.
-        carried: Leaves whose values are not, and what each is in the next step that is worked out.
-        reverse: Whether that is the step before.
-    """
-
-    def __init__(
-        self,
-        numbers: GraphInterpreter,
-        outputs: Sequence[Node],
-        known: Sequence[Node],
-        carried: Mapping[Node, Node],
-        reverse: bool = False,
-    ) -> None:
-        self.carried, self.reverse = dict(carried), reverse
-        loop = _loop_values(self.carried)
-        bounds = {each for node in loop for each in node.inputs} | set(self.carried.values())
-        early = [each for each in bounds - loop - set(self.carried) if each.level != Level.ONCE]
-        self._early = sorted(early, key=lambda node: node.index)
-        self._before = numbers.work(self._early, known)
-        self._step = numbers.work(list(self.carried.values()), [*self._early, *self.carried])
-        self._rest = numbers.work(outputs, [*known, *self.carried])
-        every = [*self._before.nodes, *self._rest.nodes, *known, *self.carried]
-        self._width = max([numbers.length(node) for node in every], default=1)
-
-    def __call__(
-        self, given: Mapping[Node, Array], start: Mapping[Node, Array], steps: int, batch: int
-    ) -> Iterator[tuple[slice, list[Any]]]:
-        """Some steps at a time, which they are and what was wanted of them, ``(steps, B, ...)``.
-
-        Args:
-            given: Values of the leaves that are known, ``(T, B, ...)``.
-            start: Values of those that are carried, ``(B, ...)``, at the first step that is worked out.
-            steps: ``T``.
-            batch: ``B``.
-        """
-        now = dict(start)
-        length = max(1, MAX_ELEMENTS // (self._width * batch))
-        parts = [slice(first, min(first + length, steps)) for first in range(0, steps, length)]
-        for part in reversed(parts) if self.reverse else parts:
-            found = {node: value[part] for node, value in given.items()}
-            found |= self._course(found, now, part.stop - part.start)
-            yield part, self._rest(found)
-
-    def _course(self, found: Mapping[Node, Array], now: dict[Node, Array], steps: int) -> dict[Node, Array]:
-        """What is carried, at each of some steps; now becomes what it is at the next."""
-        if not self.carried:
-            return {}
-        courses = {node: np.empty((steps, *np.shape(value)), value.dtype) for node, value in now.items()}
-        early = dict(zip(self._early, self._before(found), strict=True))
-        for t in reversed(range(steps)) if self.reverse else range(steps):
-            for node, course in courses.items():
-                course[t] = now[node]
-            values = self._step({**{node: value[t] for node, value in early.items()}, **now})
-            for (node, course), value in zip(courses.items(), values, strict=True):
-                now[node] = np.broadcast_to(value, course.shape[1:])
-        return courses
-
-
-def _loop_values(carried: Mapping[Node, Node]) -> set[Node]:
-    """What has to be worked out step by step."""
-    found = set(carried)
-    for node in ancestors(carried.values()):
-        if any(each in found for each in node.inputs):
-            found.add(node)
-    return found - set(carried)

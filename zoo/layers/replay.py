@@ -17,7 +17,7 @@ import numpy as np
 from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.traceable_values import step_graph_of
-from zoo.compiler.interpreter import GraphInterpreter, ScanInterpreter
+from zoo.compiler.interpreter import CompiledScan, GraphInterpreter
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.passes.autodiff import step_vjp
 from zoo.layers.direction import Array, Arrays, Direction, DirectionTape
@@ -43,7 +43,7 @@ class StepReplay:
         leaves = [*self.step_graph.params.values(), *self.step_graph.buffers.values()]
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
         self.numbers = GraphInterpreter(dict(zip(leaves, arrays, strict=True)), sizes, arrays[0].dtype)
-        self._sweeps: dict[Any, ScanInterpreter] = {}
+        self._sweeps: dict[Any, CompiledScan] = {}
 
     def values(self, nodes: Sequence[Node], tape: DirectionTape) -> Values:
         """Values of the step at every step, in order of time.
@@ -139,11 +139,11 @@ class StepReplay:
         given: Mapping[Node, Array],
         carried: Mapping[Node, Node],
         reverse: bool = False,
-    ) -> ScanInterpreter:
+    ) -> CompiledScan:
         """How values are worked out, which is the same for every shard."""
         key = tuple(nodes), tuple(given), tuple(carried.items()), reverse
         if key not in self._sweeps:
-            self._sweeps[key] = ScanInterpreter(self.numbers, nodes, list(given), carried, reverse)
+            self._sweeps[key] = self.numbers.scan(nodes, list(given), carried, reverse)
         return self._sweeps[key]
 
     def _given(self, nodes: Sequence[Node], tape: DirectionTape) -> dict[Node, Array]:

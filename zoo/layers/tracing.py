@@ -180,7 +180,7 @@ class _Collector:
         shape = (*front, *planes, *concrete_shape(value.shape, numbers.sizes))
         if value.varies:
             return np.zeros(shape, dtype)
-        parts = numbers.work(self.nodes[name], ())({})
+        parts = numbers.compile(self.nodes[name], ())({})
         return np.broadcast_to(np.stack(parts) if planes else parts[0], shape)
 
     def write(self, names: Sequence[str], values: Values, steps: slice, rows: Rows) -> None:

@@ -7,15 +7,13 @@ step computes all rows of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from zoo.compiler.interpreter import numpy_impl
-from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.ir.structural_ops import SUMS
+from zoo.compiler.interpreter import GraphInterpreter
+from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import step_vjp
 from zoo.layers.direction import Direction
 from zoo.testing.trials import Array, Arrays, Trial, named_gradients, named_values
@@ -106,13 +104,16 @@ class _LayerRun:
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
         self.before = dict(equations.states)
         shared = {leaf: _as_float64(layer_arrays.arrays[name]) for name, leaf in leaves.items()}
-        self.step = _Evaluation(equations.outputs, sizes, shared)
+        interpreter = GraphInterpreter(shared, sizes, _FLOAT64)
+        known = [equations.x, *equations.states.values(), *equations.inputs.values()]
+        self.step = interpreter.compile(equations.outputs, known)
         assert self.backward_step.dy is not None
         dafter, totals = self.backward_step.dstate_out, self.backward_step.gradients
         variables = [equations.x, *equations.params.values(), *(self.before[name] for name in dafter)]
         # Gradients by leaf. A leaf on which nothing depends has none.
         self.gradients = {leaf: totals[leaf] for leaf in variables if leaf in totals}
-        self.evaluate_gradients = _Evaluation(list(self.gradients.values()), sizes, shared)
+        known += [self.backward_step.dy, *dafter.values()]
+        self.evaluate_gradients = interpreter.compile(list(self.gradients.values()), known)
         self.leaf_values: list[Values] = []
 
     def forward(self, x: Array) -> tuple[Array, Arrays]:
@@ -154,59 +155,6 @@ class _LayerRun:
             }
         zeros = {name: np.zeros_like(value, _FLOAT64) for name, value in self.layer_arrays.state.items()}
         return dx, zeros | dstate, dparams
-
-
-class _Evaluation:
-    """Values of a graph on NumPy arrays with the batch in front, in the order of the graph.
-
-    Args:
-        outputs: The nodes to evaluate.
-        sizes: ``I`` and ``H``.
-        shared: Parameters and buffers.
-    """
-
-    def __init__(self, outputs: list[Node], sizes: Mapping[str, int], shared: Values) -> None:
-        self.outputs, self.shared = outputs, dict(shared)
-        self.functions: list[tuple[Node, Callable[..., Any]]] = []
-        of_rows: set[Node] = set()
-        for node in ancestors(outputs):
-            if node in self.shared:
-                continue
-            if node.level != Level.ONCE and not node.inputs:
-                of_rows.add(node)
-                continue
-            function = _sum_over_rows(node) if node.op in SUMS else numpy_impl(node, sizes, _FLOAT64)
-            if of_rows.isdisjoint(node.inputs):
-                self.shared[node] = function(*[self.shared[each] for each in node.inputs])
-            else:
-                of_rows.add(node)
-                self.functions.append((node, function))
-
-    def __call__(self, leaf_values: Values) -> list[Any]:
-        """Evaluate the outputs from the values of the leaves."""
-        values = {**self.shared, **leaf_values}
-        for node, function in self.functions:
-            values[node] = function(*[values[each] for each in node.inputs])
-        return [values[node] for node in self.outputs]
-
-
-def _sum_over_rows(node: Node) -> Callable[..., Any]:
-    """The meaning of an operation that sums over the batch."""
-    if node.op == "row_sum":
-        return lambda g: np.sum(g, axis=tuple(range(np.ndim(g) - node.ndim)))
-    return _outer if node.op == "outer" else _outer_heads
-
-
-def _outer(a: Array, g: Array) -> Array:
-    a = np.broadcast_to(a, (*g.shape[:-1], a.shape[-1])).reshape(-1, a.shape[-1])
-    product: Array = a.T @ g.reshape(-1, g.shape[-1])
-    return product
-
-
-def _outer_heads(a: Array, g: Array) -> Array:
-    a = np.broadcast_to(a, (*g.shape[:-1], a.shape[-1])).reshape(-1, *a.shape[-2:])
-    product: Array = a.transpose(1, 2, 0) @ g.reshape(-1, *g.shape[-2:]).transpose(1, 0, 2)
-    return product
 
 
 def _as_float64(array: Array) -> Array:

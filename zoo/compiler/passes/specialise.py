@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from zoo.compiler.frontend.trace_step import StepGraph
-from zoo.compiler.interpreter import Array, Sizes, numpy_impl
+from zoo.compiler.interpreter import Array, GraphInterpreter, Sizes
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import Dim, as_dim
-from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors
+from zoo.compiler.ir.graph import Graph, Node, Shape, ancestors
 from zoo.compiler.passes.insert_copies import LEAF_OPS
 
 
@@ -64,19 +64,8 @@ def fold_parameters(
         arrays: Parameters and buffers by name, as they are stored.
         dtype: Of all numbers.
     """
-    found: dict[Node, Array] = {}
-    with np.errstate(all="ignore"):
-        for node in ancestors(outputs):
-            if node.op in ("param", "buffer"):
-                found[node] = arrays[node.attr]
-            elif node.level == Level.ONCE:
-                found[node] = numpy_impl(node, {}, dtype)(*[found[each] for each in node.inputs])
-    return found
-
-
-def concrete_shape(shape: Iterable[Dim]) -> tuple[int, ...]:
-    """A shape of numbers as integers."""
-    return tuple(int(dim.evaluate({})) for dim in shape)
+    leaves = {node: arrays[node.attr] for node in ancestors(outputs) if node.op in ("param", "buffer")}
+    return GraphInterpreter(leaves, {}, dtype).fold(outputs)
 
 
 def _on(named: Mapping[str, Node], new: Mapping[Node, Node]) -> dict[str, Node]:

@@ -14,11 +14,11 @@ from zoo.compiler.codegen.storage import (
     collect_stores,
     merged_axes,
 )
+from zoo.compiler.interpreter import concrete_shape
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import ONE, REDUCTIONS, SCANS, transpose_last
 from zoo.compiler.ir.views import ZERO, View, contiguous, view_of
-from zoo.compiler.passes.specialise import concrete_shape
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 from zoo.export.c.literals import CWriter, c_type
 from zoo.export.c.step_emitter import CExpressions, CStepEmitter

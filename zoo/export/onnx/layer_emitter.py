@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.compiler.interpreter import concrete_shape
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.passes.specialise import concrete_shape
 from zoo.export.exported_model import DirectionExport
 from zoo.export.onnx.builtin_operators import RecurrentOperator, builtin_operator
 from zoo.export.onnx.graph_builder import GraphBuilder, onnx_package

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from zoo.compiler.interpreter import concrete_shape
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.passes.specialise import concrete_shape
 from zoo.errors import UsageError
 from zoo.export.exported_model import Array, DirectionExport
 from zoo.export.onnx.graph_builder import GraphBuilder
