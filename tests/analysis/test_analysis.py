@@ -92,7 +92,7 @@ def random(*shape, seed=0):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_the_jacobian_of_every_cell_is_what_its_kernels_pass_back(name):
+def test_jacobian_of_every_cell_matches_its_kernels(name):
     trial = trial_of(name)
     step = step_map(trial.rnn, 0)
     told, before = trajectory(trial.rnn, step, trial.x, trial.state)
@@ -115,7 +115,7 @@ def test_jacobians_are_those_of_differences(name, tokens):
         np.testing.assert_allclose(found[..., place], slope, rtol=1e-6, atol=1e-8)
 
 
-def test_kernels_without_a_step_have_a_jacobian_of_what_is_no_whole_number():
+def test_jacobian_of_kernels_covers_float_states_only():
     trial = trial_of(Kernels(), steps=2)
     assert state_places(trial.rnn) == {"l0.h": slice(0, 4), "l0.z": slice(4, 12)}
     found = jacobian(trial.rnn, trial.x, 0, trial.state)
@@ -124,7 +124,7 @@ def test_kernels_without_a_step_have_a_jacobian_of_what_is_no_whole_number():
     np.testing.assert_allclose(found[1, 0, 4:, 4:], expected, atol=1e-14)
 
 
-def test_the_spectrum_of_a_linear_step_is_that_of_its_matrix():
+def test_spectrum_of_linear_step_is_that_of_its_matrix():
     U = random(5, 5)
     values = jacobian_spectrum(linear(U), np.zeros((3, 2, 2)))
     expected = np.linalg.eigvals(U)
@@ -135,7 +135,7 @@ def test_the_spectrum_of_a_linear_step_is_that_of_its_matrix():
     np.testing.assert_allclose(stretched[2, 0], np.linalg.svd(U)[1], atol=1e-12)
 
 
-def test_a_jacobian_that_is_not_finite_has_no_spectrum():
+def test_non_finite_jacobian_has_no_spectrum():
     rnn = linear(np.eye(2))
     rnn.params["l0.U"][0, 0] = np.inf
     with np.errstate(invalid="ignore"):  # of kernels in plain Python; compiled they are silent
@@ -143,7 +143,7 @@ def test_a_jacobian_that_is_not_finite_has_no_spectrum():
         assert np.isnan(jacobian_spectrum(rnn, np.zeros((1, 1, 2)), singular=True)).all()
 
 
-def test_jacobians_that_no_memory_holds_are_refused():
+def test_too_large_jacobians_raise():
     with pytest.raises(UsageError, match=r"70000 Jacobians of 64 x 64 are 286,720,000 numbers, more"):
         jacobian(linear(np.eye(64)), np.zeros((70000, 1, 2)))
 
@@ -151,7 +151,7 @@ def test_jacobians_that_no_memory_holds_are_refused():
 # ---- Lyapunov exponents -------------------------------------------------------------------------------
 
 
-def test_exponents_of_a_linear_step_are_the_logarithms_of_its_eigenvalues():
+def test_lyapunov_exponents_of_linear_step_are_log_eigenvalues():
     V = np.linalg.qr(random(4, 4))[0]
     moduli = np.array([1.5, 0.9, 0.5, 0.1])
     symmetric = linear(V @ np.diag(moduli * [1, -1, 1, 1]) @ V.T)
@@ -164,14 +164,14 @@ def test_exponents_of_a_linear_step_are_the_logarithms_of_its_eigenvalues():
         )
 
 
-def test_exponents_of_turns_of_the_state_are_zero_and_those_of_what_stretches_its_logarithm():
+def test_lyapunov_exponents_of_rotation_and_scaling():
     turn, still = np.linalg.qr(random(6, 6))[0], np.zeros((40, 1, 2))
     for scale in (1.0, 1.25):
         found = lyapunov_exponents(vanilla(turn, scale), still)
         np.testing.assert_allclose(found, np.full((1, 6), np.log(scale)), atol=1e-12)
 
 
-def test_exponents_of_a_chaotic_map_add_up_to_how_it_shrinks_areas():
+def test_lyapunov_exponents_of_chaotic_map_sum_to_contraction():
     rnn = zoo.Recurrent(Henon, 1, 1, dtype="float64")
     start = {"l0.h": random(4, 1) / 10, "l0.k": random(4, 1, seed=1) / 10}
     found = lyapunov_exponents(rnn, np.zeros((400, 4, 1)), state=start)
@@ -181,7 +181,7 @@ def test_exponents_of_a_chaotic_map_add_up_to_how_it_shrinks_areas():
     np.testing.assert_allclose(found, turned, atol=1e-6)
 
 
-def test_what_no_step_hands_on_shrinks_without_end():
+def test_forgotten_state_has_strongly_negative_exponents():
     rnn = zoo.Recurrent("qrnn", 3, 4, dtype="float64")  # one of its states is the input
     found = lyapunov_exponents(rnn, random(30, 1, 3))
     assert (found[0, :4] > -5).all()
@@ -191,7 +191,7 @@ def test_what_no_step_hands_on_shrinks_without_end():
 # ---- fixed points -------------------------------------------------------------------------------------
 
 
-def test_fixed_points_of_one_tanh_unit_are_those_of_its_equation():
+def test_fixed_points_of_one_tanh_unit():
     found = fixed_points(vanilla([[2.0]]))
     assert len(found) == 3
     order = np.argsort(found.states["l0.h"][:, 0])
@@ -205,7 +205,7 @@ def test_fixed_points_of_one_tanh_unit_are_those_of_its_equation():
     assert repr(found) == "FixedPoints(3 from 64 starts, 2 stable)"
 
 
-def test_a_linear_step_has_the_one_fixed_point_that_a_matrix_says():
+def test_fixed_point_of_linear_step():
     U, x = random(4, 4) / 4, np.array([1.0, -2.0])
     rnn = linear(U)
     found = fixed_points(rnn, x, starts=8)
@@ -229,7 +229,7 @@ def test_all_states_of_a_cell_are_still_together():
         np.testing.assert_allclose(after[name], value, atol=1e-9)
 
 
-def test_of_a_step_that_changes_nothing_every_start_is_a_fixed_point():
+def test_every_start_of_identity_step_is_fixed_point():
     rnn = linear(np.eye(3))
     starts = random(5, 3)
     found = fixed_points(rnn, starts={"l0.h": starts})
@@ -239,7 +239,7 @@ def test_of_a_step_that_changes_nothing_every_start_is_a_fixed_point():
     assert len(fixed_points(rnn, starts={"l0.h": np.zeros((5, 3))})) == 1
 
 
-def test_points_that_move_a_little_are_found_if_they_may():
+def test_slow_points_are_returned_within_tolerance():
     rnn = linear(np.eye(2))
     rnn.params["l0.W"] = [[1e-4, 0.0], [0.0, 0.0]]
     assert len(fixed_points(rnn, [1.0, 0.0], starts=4)) == 0
@@ -247,7 +247,7 @@ def test_points_that_move_a_little_are_found_if_they_may():
     np.testing.assert_allclose(slow.speed, np.full(len(slow), 1e-4))
 
 
-def test_starts_are_states_that_inputs_lead_to():
+def test_starts_are_reachable_states():
     rnn = linear(np.eye(2))
     found = fixed_points(rnn, starts=50, inputs=random(6, 1, 2))
     visited = np.concatenate([np.zeros((1, 2)), rnn.forward(random(6, 1, 2))[0][:-1, 0]])
@@ -276,12 +276,12 @@ def test_a_symbol_is_an_input():
         ({"inputs": np.zeros((0, 1, 2))}, "inputs have no steps"),
     ],
 )
-def test_what_fixed_points_cannot_take_is_said(settings, message):
+def test_invalid_arguments_of_fixed_points_raise(settings, message):
     with pytest.raises(UsageError, match=message):
         fixed_points(linear(np.eye(2)), **settings)
 
 
-def test_cells_that_have_no_fixed_points_or_no_derivative_are_refused():
+def test_cells_without_fixed_points_or_derivative_raise():
     still = np.zeros((4, 1, 3))
     with pytest.raises(UsageError, match="state 'n' counts in whole numbers"):
         fixed_points(zoo.Recurrent("clockwork", 3, 8))
@@ -293,7 +293,7 @@ def test_cells_that_have_no_fixed_points_or_no_derivative_are_refused():
 # ---- saturation and lags ------------------------------------------------------------------------------
 
 
-def test_saturation_counts_what_lies_near_the_ends():
+def test_saturation_counts_values_near_bounds():
     rnn = zoo.Recurrent("gru", 2, 4, dtype="float64")
     rnn.theta = np.zeros_like(rnn.theta)
     rnn.params["l0.b"] = [9, 9, -9, 0, -9, -9, -9, -9, 3, -3, 0, 0]
@@ -307,7 +307,7 @@ def test_saturation_counts_what_lies_near_the_ends():
         gate_saturation(rnn, random(5, 3, 2), margin=0.5)
 
 
-def test_what_saturates_is_found_in_the_equations():
+def test_saturating_values_are_derived_from_step():
     rnn = zoo.Recurrent(Hard, 2, 2, dtype="float64")
     rnn.params["l0.b"] = [-9, 9, 9, 0]
     found = gate_saturation(rnn, random(5, 3, 2))
@@ -326,7 +326,7 @@ def test_saturation_is_that_of_the_traces():
     assert sum(map(sum, found.values())) > 0
 
 
-def test_the_gradient_of_a_linear_step_falls_as_the_powers_of_its_matrix():
+def test_gradient_of_linear_step_decays_as_matrix_powers():
     found = gradient_by_lag(linear(0.5 * np.linalg.qr(random(4, 4))[0]), random(20, 3, 2), lags=8)
     np.testing.assert_allclose(found["l0.h"], 0.5 ** np.arange(8), rtol=1e-12)
 
@@ -370,12 +370,12 @@ def test_targets_of_the_last_step_are_a_loss_there():
         ({"targets": np.zeros((3, 1, 3))}, r"targets are \(3, 1, 3\); expected \(3, 1, 2\), or \(1, 2\)"),
     ],
 )
-def test_what_lags_cannot_be_is_said(settings, message):
+def test_invalid_lags_raise(settings, message):
     with pytest.raises(UsageError, match=message):
         gradient_by_lag(linear(np.eye(2)), np.zeros((3, 1, 2)), **settings)
 
 
-def test_a_text_of_one_symbol_has_nothing_that_follows():
+def test_text_of_one_symbol_raises():
     with pytest.raises(UsageError, match="at least two symbols"):
         gradient_by_lag(zoo.LanguageModel("abc", "gru", 4), "a")
 
@@ -394,7 +394,7 @@ def test_gradients_of_a_model_are_those_of_its_loss():
     np.testing.assert_allclose(found, model.grads["l0.Whh"], rtol=1e-10, atol=1e-14)
 
 
-def test_a_layer_that_reads_backwards_is_analysed_in_its_own_order():
+def test_backward_direction_is_analysed_in_reading_order():
     rnn = zoo.Recurrent("vanilla", 3, 4, dtype="float64", bidirectional=True, seed=4)
     twin = zoo.Recurrent("vanilla", 3, 4, dtype="float64")
     for name in twin.params:
@@ -411,7 +411,7 @@ def test_a_layer_that_reads_backwards_is_analysed_in_its_own_order():
         gradient_by_lag(rnn, x)
 
 
-def test_learned_first_states_are_where_a_trajectory_starts():
+def test_trajectory_starts_at_learned_initial_state():
     rnn = zoo.Recurrent("gru", 3, 4, dtype="float64", learned_state=True)
     rnn.params["l0.h.initial"] = [0.3, -0.2, 0.1, 0.4]
     given = {"l0.h": np.tile(rnn.params["l0.h.initial"], (2, 1))}
@@ -420,7 +420,7 @@ def test_learned_first_states_are_where_a_trajectory_starts():
     np.testing.assert_array_equal(trace(rnn, x, "h")["l0.h"], trace(rnn, x, "h", state=given)["l0.h"])
 
 
-def test_what_is_no_layer_is_refused():
+def test_invalid_layer_raises():
     rnn, x = linear(np.eye(2)), np.zeros((3, 1, 2))
     with pytest.raises(UsageError, match=r"found 'int'; expected a zoo\.Recurrent or a model"):
         gate_saturation(3, x)
@@ -438,7 +438,7 @@ def test_what_is_no_layer_is_refused():
         lyapunov_exponents(rnn, x, warmup=2)
 
 
-def test_nothing_of_what_is_analysed_changes():
+def test_analysis_changes_nothing():
     model = zoo.LanguageModel("abc", "gru", 4, seed=1)
     theta = model.theta.copy()
     model.grad[:] = 7
@@ -449,7 +449,7 @@ def test_nothing_of_what_is_analysed_changes():
     assert (model.grad == 7).all()
 
 
-def test_the_room_is_what_it_says():
+def test_public_names_of_analysis():
     assert all(callable(getattr(zoo.analysis, name)) for name in zoo.analysis.__all__)
     assert dir(zoo.analysis) == sorted(zoo.analysis.__all__)
     with pytest.raises(AttributeError, match="no attribute 'fixpoints'"):

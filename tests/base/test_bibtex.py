@@ -33,7 +33,7 @@ def test_an_entry() -> None:
     )
 
 
-def test_what_is_not_published_has_its_title_alone() -> None:
+def test_unpublished_card_has_title_only() -> None:
     text = bibtex_entry(zoo.Card("An & idea"), "my_cell")
     assert text == "@misc{my_cell,\n  title = {{An \\& idea}},\n  note  = {unpublished},\n}"
 
@@ -99,7 +99,7 @@ def test_numbers_at_arxiv_and_dois_are_read_off_the_address(url: str, eprint: st
         ("Über", "{Über}"),
     ],
 )
-def test_what_latex_would_obey_is_escaped(title: str, found: str) -> None:
+def test_latex_commands_are_escaped(title: str, found: str) -> None:
     assert field("title", title=title) == found
 
 
@@ -108,7 +108,7 @@ def test_an_address_cannot_end_its_field() -> None:
 
 
 @pytest.mark.parametrize("kind", ["cell", "optimizer", "sampler"])
-def test_every_shipped_reference_is_well_formed_and_has_a_key_of_its_own(kind: str) -> None:
+def test_every_reference_is_well_formed_with_unique_key(kind: str) -> None:
     listed = getattr(zoo, f"list_{kind}s")()
     entries = [getattr(zoo, f"get_{kind}")(name).bibtex() for name in listed]
     assert len({text.partition(",")[0] for text in entries}) == len(listed)

@@ -151,7 +151,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("change", "words"), BROKEN, ids=[words[:40] for _, words in BROKEN])
-def test_a_class_that_is_not_well_formed(change: dict[str, Any], words: str) -> None:
+def test_malformed_class_raises(change: dict[str, Any], words: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         define(**change)
     message = str(caught.value)
@@ -160,7 +160,7 @@ def test_a_class_that_is_not_well_formed(change: dict[str, Any], words: str) -> 
     assert message.endswith("."), "a sentence"
 
 
-def test_a_class_name_that_gives_no_name() -> None:
+def test_class_name_without_derivable_name_raises() -> None:
     with pytest.raises(DefinitionError, match=r"cell class _Hidden \(somewhere\): the name '_hidden' cannot"):
         define("_Hidden")
 
@@ -203,7 +203,7 @@ def test_subclasses_add_to_and_replace_declarations() -> None:
     assert list(base.params) == ["W", "b"]
 
 
-def test_an_abstract_class_is_not_checked_until_it_is_derived_from() -> None:
+def test_abstract_class_is_checked_when_subclassed() -> None:
     class Base(zoo.Cell, abstract=True):
         gain = zoo.Option(1.0)
         h = zoo.State("H")
@@ -239,7 +239,7 @@ def test_kernels_may_be_static_methods_or_jitted() -> None:
     assert cell.kernel("backward") is backward
 
 
-def test_docstrings_are_not_asked_for_where_python_drops_them() -> None:
+def test_docstrings_are_optional_under_optimized_python() -> None:
     code = (
         "import zoo\n"
         "class Some(zoo.Cell):\n"
@@ -294,7 +294,7 @@ def test_buffers_inputs_and_complex_arrays_have_shapes_too() -> None:
     assert [state.discrete for state in cell.states.values()] == [False, False, True]
 
 
-def test_a_step_makes_kernels_unnecessary_and_may_stand_beside_them() -> None:
+def test_step_replaces_or_accompanies_kernels() -> None:
     def step(self, x, h, dt):
         return h
 
@@ -314,7 +314,7 @@ def test_bound_arrays_stand_in_for_declarations() -> None:
     assert isinstance(cell().W, zoo.Param)
 
 
-def test_sizes_that_do_not_fit_name_the_cell() -> None:
+def test_invalid_sizes_name_cell() -> None:
     cell = define(c=zoo.State("H/3"))()
     with pytest.raises(UsageError, match=r"^cell 'some': size 'H/3': 8 is not divisible by 3; choose sizes"):
         cell.state_shapes(5, 8)
@@ -380,13 +380,13 @@ def test_copies_are_equal() -> None:
         ({"gain": "1"}, "cell 'gained': option 'gain' is '1'; expected a finite number at least 0."),
     ],
 )
-def test_options_that_do_not_fit(options: dict[str, Any], words: str) -> None:
+def test_invalid_options_raise(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         Gained(**options)
     assert str(caught.value) == words
 
 
-def test_a_cell_without_options_says_so() -> None:
+def test_option_of_cell_without_options_raises() -> None:
     with pytest.raises(UsageError, match=r"cell 'some' has no option 'x'; it has: none\.$"):
         define()(x=1)
 
@@ -398,14 +398,14 @@ def test_summary_is_the_first_line() -> None:
     assert define(__doc__="\n    One line.\n\n    More.\n    ").summary() == "One line."
 
 
-def test_source_digest_is_that_of_the_file() -> None:
+def test_source_digest_is_that_of_file() -> None:
     from zoo_cells.classic import vanilla
 
     text = Path(vanilla.__file__).read_text(encoding="utf-8")
     assert vanilla.Vanilla.source_digest() == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_source_digest_is_empty_where_there_is_no_source() -> None:
+def test_source_digest_without_source_is_empty() -> None:
     assert define().source_digest() == ""
 
 

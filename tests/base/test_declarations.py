@@ -61,7 +61,7 @@ def test_a_hostile_name_is_not_registered(name: object) -> None:
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "None", "True"], ids=repr)
-def test_a_hostile_part_name_is_refused(name: str) -> None:
+def test_hostile_part_name_raises(name: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         check_declaration_name(name, "cell class X (m)")
     assert str(caught.value).startswith(
@@ -160,7 +160,7 @@ def test_a_card_is_a_value() -> None:
         ({"trainability": True}, "'Long Short-Term Memory': trainability is True; say it in words"),
     ],
 )
-def test_a_card_with_a_field_that_does_not_fit(change: dict[str, object], words: str) -> None:
+def test_invalid_card_field_raises(change: dict[str, object], words: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         zoo.Card(**(CARD | change))
     assert words in str(caught.value)
@@ -183,7 +183,7 @@ def test_a_card_without_a_reference_is_unpublished() -> None:
 # --- Arrays ---
 
 
-def test_arrays_keep_what_was_declared() -> None:
+def test_arrays_keep_declaration() -> None:
     weight = zoo.Param("I", "4H", 3, init="ones", help="a weight")
     assert [str(size) for size in weight.shape] == ["I", "4H", "3"]
     assert (weight.kind, weight.init, weight.help) == ("parameter", "ones", "a weight")
@@ -191,7 +191,7 @@ def test_arrays_keep_what_was_declared() -> None:
     assert (zoo.State("H").kind, zoo.State("H").init) == ("state", "zeros")
 
 
-def test_what_else_may_be_declared() -> None:
+def test_other_declarations() -> None:
     buffer, moment = zoo.Buffer("H", "H", init="orthogonal"), zoo.Input("I", default=2, help="when")
     assert (buffer.kind, buffer.init, buffer.complex) == ("buffer", "orthogonal", False)
     assert (moment.kind, moment.default, moment.help, zoo.Input().default) == ("input", 2, "when", 0.0)
@@ -206,7 +206,7 @@ def test_the_default_of_an_input_is_a_finite_number(default: object) -> None:
         zoo.Input(default=default)
 
 
-def test_a_slot_is_a_vector_over_the_parameters_unless_declared_otherwise() -> None:
+def test_slot_defaults_to_vector_over_parameters() -> None:
     assert repr(zoo.StateSlot()) == "StateSlot(P)"
     assert repr(zoo.StateSlot(1)) == "StateSlot(1)"
 
@@ -248,7 +248,7 @@ def test_options_take_their_type_within_their_bounds(option, good, bad) -> None:
         assert str(caught.value) == f"cell 'x': option '' is {short_repr(value)}; {option.expects()}."
 
 
-def test_an_int_beyond_floats_is_refused_as_a_float() -> None:
+def test_int_beyond_float_range_raises() -> None:
     with pytest.raises(UsageError, match="expected a finite number"):
         zoo.Option(1.0).check(10**400, "cell 'x'")
 
@@ -266,7 +266,7 @@ def test_an_int_beyond_floats_is_refused_as_a_float() -> None:
         (zoo.Option("a", choices=["a", "b"]), "expected one of 'a', 'b'"),
     ],
 )
-def test_an_option_says_what_it_takes(option, words: str) -> None:
+def test_option_describes_allowed_values(option, words: str) -> None:
     assert option.expects() == words
 
 
@@ -300,13 +300,13 @@ def test_options_read_text(option, text: str, value: object) -> None:
         (zoo.Option(1, low=0), "-1"),
     ],
 )
-def test_text_that_spells_no_allowed_value(option, text: str) -> None:
+def test_invalid_option_text_raises(option, text: str) -> None:
     with pytest.raises(UsageError, match=r"^cell 'x': option '' is .*; expected "):
         option.parse(text, "cell 'x'")
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1) | st.booleans())
-def test_what_an_option_holds_it_reads_back(value) -> None:
+def test_option_value_round_trips_as_text(value) -> None:
     assert zoo.Option(value).parse(str(value), "who") == value
 
 
@@ -330,7 +330,7 @@ def test_a_default_must_be_allowed(make, words: str) -> None:
     assert words in str(caught.value)
 
 
-def test_a_class_with_the_attributes_of_an_array_is_shown_as_a_class() -> None:
+def test_array_like_class_is_shown_as_class() -> None:
     assert short_repr(np.float64) == "<class 'numpy.float64'>"
     assert short_repr(np.zeros((2, 3))) == "an array float64(2, 3)"
     assert dtype_and_shape(np.array("hello")) == "'hello'"

@@ -103,7 +103,7 @@ def test_a_model_starts_from_its_seed_in_either_dtype():
     assert not np.array_equal(double.theta, Recurrent("vanilla", 5, 6, 2, dtype="float64", seed=10).theta)
 
 
-def test_a_function_of_the_cells_own():
+def test_custom_initializer():
     value = start(lambda rng, shape: rng.integers(0, 9, shape), (3, 4))
     np.testing.assert_array_equal(value, start(lambda rng, shape: rng.integers(0, 9, shape), (3, 4)))
     assert value.shape == (3, 4)
@@ -116,7 +116,7 @@ def start_complex(init, shape, seed=0, cell=None):
 
 
 @pytest.mark.parametrize("name", MATRICES)
-def test_complex_planes_are_drawn_one_after_the_other_with_the_variance_of_a_real_draw(name):
+def test_complex_initial_values_have_variance_of_real_ones(name):
     planes = start_complex(name, SHAPE)
     assert (planes.shape, planes.dtype) == ((2, *SHAPE), np.float64)
     np.testing.assert_allclose(planes[0] * math.sqrt(2), start(name), rtol=1e-14, atol=0)
@@ -131,7 +131,7 @@ def test_complex_constants_are_real():
     np.testing.assert_array_equal(start_complex("ones", ()), [1, 0])
 
 
-def test_complex_functions_of_the_cells_own_see_the_shape_that_step_sees():
+def test_custom_complex_initializer_receives_step_shape():
     shapes = []
 
     def init(rng, shape):
@@ -156,7 +156,7 @@ def test_complex_functions_of_the_cells_own_see_the_shape_that_step_sees():
         ("orthogonal", r"has shape \(4,\); the initializer 'orthogonal' needs a matrix"),
     ],
 )
-def test_what_is_no_complex_start(init, words):
+def test_invalid_complex_initializer_raises(init, words):
     with pytest.raises(UsageError, match=f"cell 'mine': parameter 'W'.*{words}"):
         start_complex(init, (4,))
 
@@ -195,11 +195,11 @@ def test_an_initializer_of_three_arguments_is_given_the_cell():
         lambda rng, shape, *others: np.full(shape, 2.0 + len(others)),
     ],
 )
-def test_a_third_argument_that_is_the_authors_own_is_left_alone(init):
+def test_own_third_argument_of_initializer_is_not_passed(init):
     np.testing.assert_array_equal(start(init, (3,)), [2, 2, 2])
 
 
-def test_buffers_are_called_so():
+def test_initializer_error_names_buffer():
     declared = zoo.Buffer(3, init="orthogonl")
     declared.name = "A"
     with pytest.raises(UsageError, match="cell 'mine': buffer 'A' asks for the initializer 'orthogonl'"):
@@ -228,6 +228,6 @@ def test_buffers_are_called_so():
         (lambda rng, shape: np.full(shape, "a"), (2, 2), "expected finite numbers"),
     ],
 )
-def test_what_is_no_start(init, shape, words):
+def test_invalid_initializer_raises(init, shape, words):
     with pytest.raises(UsageError, match=f"cell 'mine': parameter 'W'.*{words}"):
         start(init, shape)

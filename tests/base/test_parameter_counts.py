@@ -33,7 +33,7 @@ def sizes_of(cell: zoo.Cell) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_parameters_are_counted_and_told_in_letters(name: str) -> None:
+def test_parameter_count_formula(name: str) -> None:
     cell = zoo.get_cell(name)
     assert len(sizes_of(cell)) > 1
     for pair in sizes_of(cell):
@@ -44,7 +44,7 @@ def test_parameters_are_counted_and_told_in_letters(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_states_are_counted_and_told_in_letters(name: str) -> None:
+def test_state_size_formula(name: str) -> None:
     cell = zoo.get_cell(name)
     for pair in sizes_of(cell):
         shapes = cell.state_shapes(*pair).values()
@@ -53,13 +53,13 @@ def test_states_are_counted_and_told_in_letters(name: str) -> None:
         assert worked_out(cell.state_formula(), cell, *pair) == count
 
 
-def test_what_a_layer_hands_on_has_as_many_numbers_as_the_formula_says() -> None:
+def test_state_size_formula_matches_layer() -> None:
     _, state = zoo.Recurrent("vanilla", 3, 5).forward(np.ones((2, 7, 3)))
     carried = sum(array.size for array in state.values())
     assert carried == 7 * zoo.get_cell("vanilla").state_size(3, 5)
 
 
-def test_complex_numbers_count_twice_and_sums_stand_in_parentheses() -> None:
+def test_formula_counts_complex_twice_and_parenthesises_sums() -> None:
     class Counted(zoo.Cell):
         """Sizes of every kind."""
 

@@ -52,7 +52,7 @@ def exactly(node: ast.expr) -> Fraction:
 
 
 @given(trees)
-def test_a_size_means_what_python_arithmetic_means(tree) -> None:
+def test_size_expressions_match_python_arithmetic(tree) -> None:
     text, python = written(tree)
     if len(text) > 80:
         return
@@ -144,7 +144,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("text", MALFORMED, ids=range(len(MALFORMED)))
-def test_everything_else_is_refused_where_it_is_written(text: str) -> None:
+def test_other_size_expressions_raise_with_position(text: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         zoo.Param("H", text)
     message = str(caught.value)
@@ -156,7 +156,7 @@ def test_everything_else_is_refused_where_it_is_written(text: str) -> None:
 
 
 @given(st.text(max_size=20) | st.text("IH0123456789+-*/() ", max_size=20))
-def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
+def test_any_text_parses_or_raises_usage_error(text: str) -> None:
     try:
         size = SizeExpr(text)
     except DefinitionError:
@@ -182,7 +182,7 @@ def test_only_positive_integers_and_texts_are_sizes(size) -> None:
             backward = lambda params, x, state, tape, dy, dlast: None  # noqa: E731
 
 
-def test_a_division_with_a_remainder_says_what_does_not_divide() -> None:
+def test_division_with_remainder_raises() -> None:
     with pytest.raises(
         UsageError, match=r"size 'H/heads': 8 is not divisible by 3; choose sizes that divide"
     ):
@@ -191,7 +191,7 @@ def test_a_division_with_a_remainder_says_what_does_not_divide() -> None:
         SizeExpr("H/(I-I)").evaluate({"H": 8, "I": 3})
 
 
-def test_a_dimension_below_one_says_for_which_letters() -> None:
+def test_dimension_below_one_names_sizes() -> None:
     with pytest.raises(
         UsageError, match=r"size 'H-I' is -2 for H=1, I=3; every dimension must be at least 1"
     ):
@@ -199,7 +199,7 @@ def test_a_dimension_below_one_says_for_which_letters() -> None:
 
 
 @pytest.mark.parametrize("text", ["3-3", "2-5", "7/2", "1/0"])
-def test_a_number_that_is_no_dimension_is_refused_too(text: str) -> None:
+def test_invalid_integer_dimension_raises(text: str) -> None:
     with pytest.raises(UsageError, match=f"size '{text}'"):
         SizeExpr(text).evaluate({})
 

@@ -46,7 +46,7 @@ def same(one, other):
 # ---- batches ------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_a_pure_function_of_its_arguments():
+def test_batch_is_pure_function_of_arguments():
     task, other = Bits(), Bits()
     first = task.batch(3, 5, 7, "valid")
     task.batch(4, 50)
@@ -81,7 +81,7 @@ def test_parts_share_no_example_and_have_their_shares():
     np.testing.assert_allclose(shares, [0.75, 0.125, 0.125], atol=0.06)
 
 
-def test_a_part_without_examples_is_refused_in_a_sentence():
+def test_split_without_examples_raises():
     task = Bits(length=1)  # two examples for three parts
     empty = [part for part in ("train", "valid", "test") if not has_examples(task, part)]
     words = rf"Bits\(length=1\): of [\d,]+ examples 0 are for '{empty[0]}'; there are too few different ones"
@@ -106,7 +106,7 @@ def has_examples(task, part):
         ((0, 4, 0, "dev"), "part is 'dev'; expected one of train, valid, test"),
     ],
 )
-def test_arguments_that_do_not_fit(arguments, words):
+def test_invalid_arguments_raise(arguments, words):
     with pytest.raises(UsageError, match=words):
         Bits().batch(*arguments)
 
@@ -165,7 +165,7 @@ def test_metrics():
     assert METRICS["accuracy"].of(sides, outputs, weights) == 0.5
 
 
-def test_what_is_solved():
+def test_solved():
     task = Bits()
     assert [task.is_solved(score) for score in (0.89, 0.9, 1.0)] == [False, True, True]
 
@@ -185,7 +185,7 @@ def test_what_is_solved():
     assert not Open().is_solved(1.0)
 
 
-def test_a_fingerprint_is_that_of_the_data():
+def test_fingerprint_depends_on_data():
     assert Bits().fingerprint() == Bits().fingerprint() != Bits(length=13).fingerprint()
 
     class Other(Bits):
@@ -234,7 +234,7 @@ PARTS = {
         ({"score": zoo.Option(1)}, "'score' would hide what a task has under this name"),
     ],
 )
-def test_a_class_that_is_not_well_formed(change, words):
+def test_malformed_class_raises(change, words):
     parts = {name: value for name, value in {**PARTS, **change}.items() if value is not None}
     with pytest.raises(DefinitionError, match=f"task class .*{words}"):
         type("Wrong", (zoo.Task,), parts)

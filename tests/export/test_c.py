@@ -81,7 +81,7 @@ def flat(states):
         (Mixed, "float64", DOUBLE),
     ],
 )
-def test_a_layer_makes_what_its_equations_make(name, dtype, tolerance, tmp_path):
+def test_layer_matches_reference(name, dtype, tolerance, tmp_path):
     numbers = case(zoo.Recurrent(name, 3, 8, dtype=dtype, seed=1), 5, 1)
     machine = Machine(numbers.rnn, tmp_path)
     inputs = {key: value[:, 0] for key, value in numbers.inputs.items()}
@@ -92,7 +92,7 @@ def test_a_layer_makes_what_its_equations_make(name, dtype, tolerance, tmp_path)
 
 @needs_compiler
 @pytest.mark.parametrize("name", ["vanilla", "gru", "fastgrnn", "lstm"])
-def test_a_language_model_makes_what_it_makes_in_python(name, tmp_path):
+def test_language_model_matches_python(name, tmp_path):
     model = zoo.LanguageModel("helo wrd", cell=name, hidden_size=8, num_layers=2, seed=3)
     tokens = np.array([0, 3, 1, 1, 7, 2])
     with zoo.kernels.pure_python():
@@ -104,7 +104,7 @@ def test_a_language_model_makes_what_it_makes_in_python(name, tmp_path):
 
 @needs_compiler
 @pytest.mark.parametrize("tokens", [False, True], ids=["features", "tokens"])
-def test_residual_layers_of_several_cells_that_begin_where_they_learned_to(tokens, tmp_path):
+def test_residual_layers_with_learned_initial_states(tokens, tmp_path):
     rnn = zoo.Recurrent(["gru", "t_gru", "mgu"], 8, 8, residual=True, learned_state=True, seed=1)
     rnn.theta = np.random.default_rng(0).normal(0, 0.3, rnn.theta.shape)
     x = np.arange(5)[:, None] if tokens else case(rnn, 5, 1).x
@@ -118,7 +118,7 @@ def test_residual_layers_of_several_cells_that_begin_where_they_learned_to(token
 
 
 @needs_compiler
-def test_only_the_cells_that_declare_an_input_get_it(tmp_path):
+def test_aux_input_reaches_declaring_cells_only(tmp_path):
     rnn = zoo.Recurrent(["gru", "ctrnn", "mgu"], 3, 4, seed=1)
     numbers = case(rnn, 5, 1)
     with zoo.kernels.pure_python():
@@ -181,7 +181,7 @@ int main(void)
 
 
 @needs_compiler
-def test_a_program_writes_the_text_that_python_writes(tmp_path):
+def test_c_program_samples_text_of_python(tmp_path):
     model = zoo.LanguageModel(SYMBOLS, cell="gru", hidden_size=8, seed=3)
     model.theta = np.random.default_rng(0).normal(0, 1, model.theta.shape)
     found = zoo.export.to_c(model, tmp_path / "model.c")
@@ -240,7 +240,7 @@ class Awkward(zoo.Cell):
 
 
 @needs_compiler
-def test_names_that_mean_something_in_c(tmp_path):
+def test_reserved_names_of_c_are_renamed(tmp_path):
     numbers = case(zoo.Recurrent(Awkward, 3, 4, num_layers=1, seed=1), 4, 1)
     machine = Machine(numbers.rnn, tmp_path)
     y, *last = numbers.expected()
@@ -259,7 +259,7 @@ def test_the_table_has_every_operation():
     assert set(table.OPERATIONS) == set(OPERATIONS) - {"stop_gradient", "with_derivative"}
 
 
-def test_an_operation_without_a_row_is_refused(monkeypatch):
+def test_unknown_operation_raises(monkeypatch):
     rows = {name: row for name, row in table.OPERATIONS.items() if name != "tanh"}
     monkeypatch.setattr("zoo.export.c.step_emitter.OPERATIONS", rows)
     with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no row"):
@@ -267,7 +267,7 @@ def test_an_operation_without_a_row_is_refused(monkeypatch):
 
 
 @needs_compiler
-def test_every_operation_means_what_it_means(tmp_path):
+def test_every_operation_matches_numpy(tmp_path):
     """A function for each, in float64."""
     lines = ["#include <stddef.h>", "#include <math.h>"]
     lines += [text.replace("real", "double") for name, text in table.HELPERS.items() if name in HELPING]
@@ -320,16 +320,16 @@ def test_the_source_holds_no_string_of_anybodys():
         ("a" * 99, "a" * 48),
     ],
 )
-def test_names_begin_with_what_c_takes(text, prefix):
+def test_names_are_c_identifiers(text, prefix):
     assert identifier_prefix(text) == prefix
 
 
-def test_strings_say_what_they_say():
+def test_string_literals_round_trip():
     assert string_literal(b'a"\\?\0' + "é".encode()) == '"a\\042\\134\\077\\000\\303\\251"'
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_numbers_come_back_as_they_were(dtype):
+def test_number_literals_round_trip(dtype):
     digits = np.random.default_rng(0).normal(size=300)
     powers = np.linspace(-40, 38, 300) if dtype is np.float32 else np.linspace(-300, 300, 300)
     values = [*(digits * 10.0**powers).astype(dtype), *map(dtype, (0, 1, -2, 1e20))]
@@ -359,13 +359,13 @@ def test_sizes_are_those_of_the_model():
         assert f" *     {name:7} {size}" in program.header
 
 
-def test_a_bidirectional_layer_is_refused():
+def test_bidirectional_layer_raises():
     with pytest.raises(UsageError, match="C goes from step to step, and bidirectional layers"):
         c_program(exported_model(zoo.Recurrent("gru", 3, 4, bidirectional=True)), "model", "model.h")
 
 
 @pytest.mark.parametrize("name", ["model", "model.h", 'a"b.c', "a b.c", "é.c"])
-def test_a_file_name_that_will_not_do_is_refused(name, tmp_path):
+def test_invalid_file_name_raises(name, tmp_path):
     with pytest.raises(UsageError, match="since it stands in the source"):
         zoo.export.to_c(zoo.Recurrent("gru", 3, 4), tmp_path / name)
     assert not list(tmp_path.iterdir())

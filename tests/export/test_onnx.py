@@ -64,7 +64,7 @@ def worst(rnn, shapes=((5, 3), (2, 1), (1, 4))):
 
 
 @pytest.mark.parametrize("name", zoo.list_cells())
-def test_a_cell_makes_what_its_equations_make(name):
+def test_cell_matches_reference(name):
     assert worst(zoo.Recurrent(name, 3, 8, seed=1)) < SINGLE
 
 
@@ -78,7 +78,7 @@ def test_a_modified_cell_with_its_noise_at_the_expectation(name):
     assert worst(zoo.Recurrent(name, 3, 8, seed=1), shapes=[(4, 2)]) < SINGLE
 
 
-def test_inputs_beside_x_are_inputs_of_the_graph():
+def test_aux_inputs_are_graph_inputs():
     rnn = zoo.Recurrent("ctrnn", 3, 4, seed=1)
     names = [each.name for each in onnx_model(exported_model(rnn), False).graph.input]
     assert names == ["x", "dt", "l0.h"]
@@ -103,7 +103,7 @@ def test_a_standard_cell_is_an_operator_of_onnx(name, operator):
     }
 
 
-def test_what_is_added_to_the_forget_gate_is_in_its_bias():
+def test_forget_bias_is_added_to_bias():
     assert worst(zoo.Recurrent(zoo.get_cell("lstm", forget_bias=1.5), 3, 4), shapes=[(4, 2)]) < SINGLE
 
 
@@ -118,7 +118,7 @@ class LSTM(zoo.Cell):
         return zoo.tanh(x @ self.W) + h / 2
 
 
-def test_a_cell_that_only_has_the_name_is_written_out():
+def test_renamed_cell_is_exported_as_graph():
     rnn = zoo.Recurrent(LSTM, 3, 4)
     assert LSTM.name == "lstm"
     assert worst(rnn, shapes=[(4, 2)]) < SINGLE
@@ -149,7 +149,7 @@ def test_layers(options, tokens):
         assert largest_difference(found, [y, *last.values()]) < SINGLE
 
 
-def test_learned_first_states_are_told():
+def test_learned_initial_states_are_exported():
     rnn = zoo.Recurrent("gru", 3, 2, learned_state=True)
     rnn.params["l0.h.initial"] = [0.5, -1.0]
     told = {each.key: each.value for each in onnx_model(exported_model(rnn), False).metadata_props}
@@ -191,7 +191,7 @@ def test_a_sequence_model():
     assert [each.name for each in loaded.get_outputs()] == ["logits", "l0.h.next", "l0.c.next"]
 
 
-def test_a_model_says_what_it_is(language_model, tmp_path):
+def test_model_metadata(language_model, tmp_path):
     found = zoo.export.to_onnx(language_model, tmp_path / "model.onnx", step=True)
     model = onnx.load(found.path)
     told = {each.key: each.value for each in model.metadata_props}
@@ -231,7 +231,7 @@ LACKING = {"arctan", "cos", "cosh", "erf", "sinh"}
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 1e-15)])
 @pytest.mark.parametrize("name", table.OPERATIONS)
-def test_an_operation_means_what_it_means(name, dtype, tolerance):
+def test_operation_matches_numpy(name, dtype, tolerance):
     operation, nodes = OPERATIONS[name], GraphBuilder(np.dtype(dtype))
     operands = drawn_operands(operation, dtype)
     fed = {f"x{place}": operand for place, operand in enumerate(operands)}
@@ -251,7 +251,7 @@ EXTREMES = [-np.inf, -200.0, -1.0, -1e-30, 0.0, 1e-30, 1e-4, 1.0, 50.0, 200.0, 1
 
 
 @pytest.mark.parametrize("name", ["expm1", "log1p"])
-def test_what_is_put_together_holds_at_the_ends(name):
+def test_composed_operations_at_extremes(name):
     nodes, fed = GraphBuilder(np.dtype(np.float64)), {"x": np.array(EXTREMES)}
     loaded = session(model_of(nodes, fed, table.OPERATIONS[name](nodes, "x")))
     with np.errstate(all="ignore"):
@@ -282,17 +282,17 @@ class Kernels(zoo.Cell):
     backward = backward
 
 
-def test_a_cell_without_a_step_is_refused():
+def test_cell_without_step_raises():
     with pytest.raises(UsageError, match="cell 'kernels': it brings its own kernels and states no step"):
         exported_model(zoo.Recurrent(Kernels, 3, 3))
 
 
-def test_what_is_no_model_is_refused():
+def test_invalid_model_raises():
     with pytest.raises(UsageError, match=r"found a str; expected a zoo\.LanguageModel"):
         exported_model("vanilla")
 
 
-def test_an_operation_without_a_row_is_refused(monkeypatch):
+def test_unknown_operation_raises(monkeypatch):
     rows = {name: row for name, row in table.OPERATIONS.items() if name != "tanh"}
     monkeypatch.setattr("zoo.export.onnx.step_emitter.OPERATIONS", rows)
     rnn = zoo.Recurrent("vanilla", 3, 4, dtype="float64")
@@ -300,20 +300,20 @@ def test_an_operation_without_a_row_is_refused(monkeypatch):
         onnx_model(exported_model(rnn), False)
 
 
-def test_without_onnx_a_sentence_says_what_to_install(monkeypatch, tmp_path):
+def test_missing_onnx_raises_with_install_command(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'recurrent-zoo\[onnx\]'"):
         zoo.export.to_onnx(zoo.Recurrent("gru", 3, 4), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_too_large_for_one_file_is_refused(monkeypatch):
+def test_model_too_large_for_one_file_raises(monkeypatch):
     monkeypatch.setattr("zoo.export.onnx.model.MAX_BYTES", 2**24 + 100)
     with pytest.raises(UsageError, match="an ONNX file holds no more than 16,777,316"):
         onnx_model(exported_model(zoo.Recurrent("gru", 3, 4)), False)
 
 
-def test_what_is_there_is_not_written_over(tmp_path):
+def test_existing_file_is_not_overwritten(tmp_path):
     rnn, path = zoo.Recurrent("gru", 3, 4), tmp_path / "model.onnx"
     path.write_text("mine")
     with pytest.raises(UsageError, match="is there already"):

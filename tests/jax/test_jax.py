@@ -55,7 +55,7 @@ def assert_close(found, expected, atol=1e-12):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_it_computes_what_the_layer_of_zoo_does(dtype):
+def test_module_matches_zoo_layer(dtype):
     more = {"bidirectional": True, "learned_state": True, "recompute": 2}
     rnn, x = function("gru", 2, dtype, **more), inputs(dtype=dtype)
     layer = zoo.Recurrent("gru", I, H, 2, dtype=dtype, threads=1, **more)
@@ -89,7 +89,7 @@ def test_jit_grad_and_vmap_compose():
     assert_close(jax.tree.map(lambda leaf: leaf[1], mapped), step(rnn.params, 2 * x, state))
 
 
-def test_one_way_forward_serves_many_ways_back():
+def test_one_forward_pass_serves_many_backward_passes():
     """A tape is for one of them, and made again for the others; so are those that were too many to keep."""
     rnn = function("gru")
     ways = [jax.vjp(lambda x: rnn(rnn.params, x)[0], inputs(seed)) for seed in range(12)]
@@ -156,7 +156,7 @@ def test_it_is_differentiated_once_and_in_reverse():
         (lambda rnn, x: function("cfc")(function("cfc").params, x, dt=x), r"input 'dt' is float64"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_one_sentence(call, sentence):
+def test_mismatched_input_raises(call, sentence):
     rnn = function("gru")
     with pytest.raises(UsageError, match=f"^zoo.jax.recurrent:? {sentence}"):
         jax.jit(lambda x: call(rnn, x))(inputs())
@@ -177,7 +177,7 @@ def test_copies_and_pickles_compute_the_same(copied):
     assert all(np.array_equal(found[name], value) for name, value in gradient.items())
 
 
-def test_it_says_what_it_is():
+def test_repr():
     text = "zoo.jax.recurrent(GRU(), input_size=3, hidden_size=4, num_layers=2, dtype='float64')"
     assert repr(function("gru", 2)) == text
 
@@ -188,7 +188,7 @@ def test_importing_the_room_imports_no_jax():
     assert done.stdout == "['recurrent'] False\n"
 
 
-def test_without_jax_there_is_a_sentence(monkeypatch):
+def test_missing_jax_raises_with_install_command(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"^zoo.jax needs JAX; pip install 'recurrent-zoo\[jax\]' brings it"):
         zoo.jax.recurrent  # noqa: B018

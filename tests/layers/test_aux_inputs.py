@@ -29,7 +29,7 @@ def dense(batch=B, steps=T, seed=0):
 # ---- the two passes -----------------------------------------------------------------------------------
 
 
-def test_passes_of_a_cell_that_brings_them():
+def test_passes_with_hand_written_kernels():
     cell = Rich(radius=0.25)
     found = kernels_of(cell)
     assert (found.forward, found.backward) == (cell.kernel("forward"), cell.kernel("backward"))
@@ -38,7 +38,7 @@ def test_passes_of_a_cell_that_brings_them():
     assert found.surrogate is False
 
 
-def test_kernels_take_buffers_after_parameters_and_inputs_after_states():
+def test_kernel_argument_order_of_buffers_and_aux_inputs():
     seen = []
 
     class Spy(Rich):
@@ -77,7 +77,7 @@ def test_buffers_have_names_and_are_no_parameters():
     assert Recurrent("vanilla", I, H).buffers == {}
 
 
-def test_buffers_are_drawn_from_the_seed_in_places_of_their_own():
+def test_buffers_use_separate_random_streams():
     first, single, other = rich(2, seed=4), rich(2, "float32", seed=4), rich(2, seed=5)
     for name, value in first.buffers.items():
         np.testing.assert_allclose(value @ value.T, np.eye(H), atol=1e-13)
@@ -97,7 +97,7 @@ def test_buffers_are_drawn_from_the_seed_in_places_of_their_own():
         np.testing.assert_array_equal(trained.params[name], first.params[name])
 
 
-def test_buffers_cannot_be_written_to_but_filled():
+def test_buffers_are_read_only_but_can_be_filled():
     rnn = rich()
     with pytest.raises(ValueError, match="read-only"):
         rnn.buffers["l0.A"][0, 0] = 1
@@ -113,7 +113,7 @@ def test_buffers_cannot_be_written_to_but_filled():
         rnn.fill({"l0.A": np.eye(H + 1)})
 
 
-def test_a_deep_copy_has_buffers_of_its_own():
+def test_deep_copy_has_separate_buffers():
     rnn = rich()
     twin = copy.deepcopy(rnn)
     twin.fill({"l0.A": np.zeros((H, H))})
@@ -127,7 +127,7 @@ def test_a_deep_copy_has_buffers_of_its_own():
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("batch", [3, 17, 200])
-def test_inputs_reach_their_rows_in_every_layer_whatever_the_threads(batch, layers):
+def test_aux_inputs_reach_their_sequences_with_any_threads(batch, layers):
     x, dt = dense(batch), np.random.default_rng(1).uniform(0.5, 1.5, (T, batch))
     dy = np.random.default_rng(2).normal(size=(T, batch, H))
     results = []
@@ -144,7 +144,7 @@ def test_inputs_reach_their_rows_in_every_layer_whatever_the_threads(batch, laye
     assert not np.allclose(rich(layers).forward(x)[0], results[0][0])
 
 
-def test_what_is_not_given_has_its_default():
+def test_missing_aux_inputs_have_defaults():
     class Slow(Rich):
         """Has another default."""
 
@@ -197,7 +197,7 @@ def test_two_tapes_keep_their_inputs():
         (Rich, {"dt": [[1.0], [1.0, 2.0]]}, "input 'dt' cannot be made an array"),
     ],
 )
-def test_inputs_that_do_not_fit(cell, inputs, words):
+def test_invalid_aux_inputs_raise(cell, inputs, words):
     rnn = Recurrent(cell, I, H)
     for call in (rnn.forward, lambda x, **given: rnn.apply(rnn.theta, x, **given)):
         with pytest.raises(UsageError, match=words):
@@ -227,7 +227,7 @@ class Masked(zoo.Cell):
     backward = masked_backward
 
 
-def test_an_input_as_large_as_x_is_for_layers_that_all_have_such_an_x():
+def test_aux_input_of_size_x_needs_equal_layers():
     words = r"every layer gets the same inputs, but 'm' is \(5,\) in layer 0 and \(6,\) in layer 1"
     with pytest.raises(UsageError, match=words):
         Stack(StackConfig(Masked(), I, H, 2))

@@ -89,13 +89,13 @@ def test_the_segments_are_the_sequence(steps, batch, recompute, lengths):
 @pytest.mark.parametrize(
     ("given", "meant"), [(None, None), (1, 1), (np.int64(7), 7), ("sqrt", "sqrt"), (True, "sqrt")]
 )
-def test_what_recompute_may_be(given, meant):
+def test_valid_recompute(given, meant):
     assert check_recompute(given) == meant
     assert type(check_recompute(given)) is type(meant)
 
 
 @pytest.mark.parametrize("wrong", [0, -3, 1.5, False, "cbrt", [2]])
-def test_what_recompute_may_not_be(wrong):
+def test_invalid_recompute_raises(wrong):
     with pytest.raises(UsageError, match=r"recompute is .*; expected None to keep everything, steps per"):
         zoo.Recurrent("vanilla", 3, H, recompute=wrong)
     with pytest.raises(UsageError, match=r"recompute is .*; expected None to keep everything, steps per"):
@@ -130,7 +130,7 @@ def test_layers_compute_the_same_in_stacks_and_of_tokens(tokens):
 
 
 @pytest.mark.parametrize("cell", ["gru", "fastrnn", "rhn", "slstm", "gla", "s5", "rwkv4", "ltc"])
-def test_spans_of_the_way_back_are_no_seams(cell):
+def test_spans_of_backward_pass_match_segments(cell):
     # 70 steps of eight rows go back in spans of 32, 32 and 6; segments of 16 are one span each.
     steps = 70
     whole, cut = layer(cell, None), layer(cell, 16)
@@ -143,7 +143,7 @@ def test_spans_of_the_way_back_are_no_seams(cell):
     np.testing.assert_allclose(gradient, cut_gradient, rtol=1e-9, atol=1e-9 * np.abs(gradient).max())
 
 
-def test_one_segment_is_no_segment():
+def test_one_segment_equals_none():
     kept = layer("vanilla", None)
     given = arguments(kept)
     expected = both_ways(kept, *given)
@@ -175,7 +175,7 @@ def test_an_empty_sequence():
     assert not grad.any()
 
 
-def test_tapes_are_alive_side_by_side_and_used_again():
+def test_tapes_coexist_and_are_reused():
     rnn = layer("lstm", 4)
     x, state, _, dy, dstate = arguments(rnn)
     _, _, first = rnn.apply(rnn.theta, x, state)
@@ -188,7 +188,7 @@ def test_tapes_are_alive_side_by_side_and_used_again():
     np.testing.assert_array_equal(again[2], once[2])
 
 
-def test_a_tape_keeps_states_between_segments_alone():
+def test_tape_keeps_only_states_between_segments():
     rnn = layer("lstm", 4)
     x, state, *_ = arguments(rnn)
     _, _, tape = rnn.apply(rnn.theta, x, state)
@@ -242,7 +242,7 @@ def test_threads_change_no_bit_of_a_model(recompute):
         np.testing.assert_array_equal(other.grad, one.grad)
 
 
-def test_the_gradient_of_a_model_is_the_derivative_of_its_loss():
+def test_gradient_of_model_is_derivative_of_loss():
     one = model("vanilla", 4)
     inputs, targets = tokens(batch=2)
     one.loss_and_grad(inputs, targets)
@@ -278,7 +278,7 @@ def test_a_hundred_thousand_steps_take_little_memory():
     assert int(found.stdout) < 0.15 * steps * kept  # four times steps * kept without recompute
 
 
-def test_numbers_kept_are_those_of_the_tape():
+def test_saved_elements_match_tape():
     for cell in ("vanilla", "lstm", "delta_net"):
         rnn = zoo.Recurrent(cell, 5, 128)
         sizes = []
@@ -288,7 +288,7 @@ def test_numbers_kept_are_those_of_the_tape():
         assert tape_elements_per_token(rnn.cell, 5, 128) == sizes[1] - sizes[0], cell
 
 
-def test_a_card_states_the_bytes_kept():
+def test_card_states_saved_bytes():
     def line(name):
         output = CliRunner().invoke(cli, ["show", name], catch_exceptions=False).output
         return output.partition("\nMemory\n")[2].splitlines()[0]
@@ -303,7 +303,7 @@ TEXT = "builtin:hello"
 SETTINGS = {"hidden": H, "steps": 4, "seq": 3, "batch": 1, "optimizer": "sgd"}
 
 
-def test_a_run_trains_so_and_says_so(tmp_path):
+def test_run_trains_with_recompute_and_reports_it(tmp_path):
     kept = zoo.train(TEXT, out=tmp_path / "kept", **SETTINGS)
     run = zoo.train(TEXT, out=tmp_path / "again", recompute=2, **SETTINGS)
     assert (kept.config.recompute, run.config.recompute) == (None, 2)
@@ -324,7 +324,7 @@ def test_the_flag(text, value):
     assert flag.type_cast_value(None, text) == value
 
 
-def test_another_way_to_cut_would_be_another_run(tmp_path):
+def test_other_recompute_is_another_run(tmp_path):
     zoo.train(TEXT, out=tmp_path, recompute=2, **SETTINGS)
     with pytest.raises(CheckpointError, match="recompute: 2 -> 'sqrt'"):
         zoo.train(TEXT, out=tmp_path, recompute="sqrt", resume=True, **{**SETTINGS, "steps": 8})

@@ -47,7 +47,7 @@ def drawn(name="drop", per="step", chance=0.3, draw=(5, 7), layer=0, steps=(0, 5
     return draw_noise(noise, chance, draw, layer, (slice(*steps), slice(*rows)), shape, np.dtype(np.float64))
 
 
-def test_it_is_ones_with_the_chance_and_zeros_otherwise():
+def test_mask_is_bernoulli():
     found = drawn()
     assert set(np.unique(found)) == {0.0, 1.0}
     assert abs(found.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / found.size)
@@ -64,11 +64,11 @@ def test_name_seed_step_and_layer_each_decide(other):
     assert abs(agreement - (0.3**2 + 0.7**2)) < 0.02  # that of independent draws
 
 
-def test_a_number_depends_on_where_it_stands_and_not_on_what_is_drawn_beside_it():
+def test_noise_depends_on_position_only():
     np.testing.assert_array_equal(drawn(steps=(10, 20), rows=(8, 16)), drawn()[10:20, 8:16])
 
 
-def test_noise_of_a_sequence_is_that_of_all_its_steps():
+def test_noise_of_sequence_concatenates_steps():
     found = drawn(per="sequence")
     assert (found == found[0]).all()
     np.testing.assert_array_equal(drawn(per="sequence", steps=(30, 50)), found[30:])
@@ -120,19 +120,19 @@ def test_threads_change_no_bit(x):
 
 
 @pytest.mark.parametrize("recompute", [1, 4])
-def test_a_segment_that_is_computed_again_meets_the_same_noise(x, recompute):
+def test_recomputed_segment_has_same_noise(x, recompute):
     found, expected = both_ways(layer(recompute=recompute), x), both_ways(layer(), x)
     np.testing.assert_array_equal(found["y"], expected["y"])
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
 
 
-def test_a_row_has_the_noise_of_its_place_in_the_batch(x):
+def test_noise_of_sequence_depends_on_batch_index(x):
     whole = layer().forward(x, noise=(0, 0))[0]
     np.testing.assert_array_equal(layer().forward(x[:, :5], noise=(0, 0))[0], whole[:, :5])
 
 
-def test_the_mean_over_many_draws_is_the_expectation_where_the_step_is_linear():
+def test_mean_of_draws_is_expectation_for_linear_step():
     rows = 4000
     alone = np.random.default_rng(1).normal(size=(3, 1, 3))
     rnn = layer(layers=1, p=1.0)  # the same noise at every step is not independent: the product has no mean
@@ -150,7 +150,7 @@ def text():
     return np.random.default_rng(0).integers(0, 4, (2, 12, 9))
 
 
-def test_a_language_model_draws_in_training_and_expects_in_evaluation(text):
+def test_language_model_draws_only_in_training(text):
     one = model()
     expected, _ = one.loss(*text)
     assert one.loss_and_grad(*text)[0] == expected
@@ -166,7 +166,7 @@ def test_its_gradient_does_not_depend_on_how_it_is_computed(text, settings):
     np.testing.assert_allclose(other.grad, plain.grad, rtol=1e-12, atol=1e-14)
 
 
-def test_its_gradient_is_that_of_the_loss_with_the_same_noise(text):
+def test_gradient_matches_loss_with_same_noise(text):
     one, eps = model(), 1e-6
     one.loss_and_grad(*text, noise=(1, 2))
     gradient, direction = one.grad.copy(), np.random.default_rng(0).normal(size=one.theta.size)
@@ -178,18 +178,18 @@ def test_its_gradient_is_that_of_the_loss_with_the_same_noise(text):
 
 
 @pytest.mark.parametrize("noise", [3, (1,), (1, -1), "ab", (0, True), [0, 1], (0, 2**64)])
-def test_what_is_no_draw_is_refused(noise):
+def test_invalid_noise_key_raises(noise):
     with pytest.raises(zoo.UsageError, match=r"noise is .*; expected None for expectations, or"):
         layer().forward(np.ones((1, 1, 3)), noise=noise)
 
 
 @pytest.mark.parametrize("probability", [1.5, -0.1, True, None])
-def test_invalid_noise_probability_is_refused(probability):
+def test_invalid_noise_probability_raises(probability):
     with pytest.raises(zoo.DefinitionError, match=r"the probability is .*; expected a number from 0 to 1"):
         zoo.Noise("H", probability=probability)
 
 
-def test_a_period_that_is_none_is_refused():
+def test_invalid_noise_period_raises():
     with pytest.raises(zoo.DefinitionError, match="per is 'row'; expected one of step, sequence"):
         zoo.Noise("H", per="row")
 

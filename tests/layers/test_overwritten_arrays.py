@@ -71,7 +71,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("case", "pure"), [*((case, False) for case in CASES), (CASES[0], True)], ids=str)
-def test_what_a_call_was_given_may_be_overwritten(case, pure):
+def test_arguments_of_call_can_be_overwritten(case, pure):
     rnn, given = trial(**case)
     expected = gradients(rnn, given, pure=pure)
 
@@ -96,7 +96,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("pure", [False, True])
 @pytest.mark.parametrize("change", CHANGES)
-def test_parameters_that_changed_are_an_error(change, pure):
+def test_changed_parameters_raise(change, pure):
     rnn, given = trial(2)
     with pytest.raises(UsageError, match=CHANGED):
         gradients(rnn, given, lambda: CHANGES[change](rnn.theta), pure)
@@ -113,7 +113,7 @@ def test_a_parameter_by_its_name_too():
         gradients(rnn, given, overwrite)
 
 
-def test_a_loop_of_updates_and_a_tape_used_twice_are_none():
+def test_update_loop_and_reused_tape_do_not_raise():
     rnn, given = trial(2)
     for _ in range(3):
         y, _ = rnn.forward(**given)
@@ -124,7 +124,7 @@ def test_a_loop_of_updates_and_a_tape_used_twice_are_none():
     np.testing.assert_array_equal(first, second)
 
 
-def test_what_apply_was_given_is_watched_and_not_the_layer():
+def test_apply_checks_given_parameters_only():
     rnn, given = trial(2)
     theta = rnn.theta.copy()
     y, _, tape = rnn.apply(theta, **given)
@@ -146,7 +146,7 @@ def test_the_digest_is_the_same_compiled(size):
         words[place] ^= 1
 
 
-def test_the_message_names_the_calls_that_were_made():
+def test_message_names_calls():
     rnn, given = trial(2)
     for pure, words in (
         (False, "call backward before you change them, or forward again"),

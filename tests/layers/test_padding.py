@@ -99,7 +99,7 @@ def assert_close(found, expected):
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("recompute", [None, 2])
 @pytest.mark.parametrize("cell", ["lstm", Rich, ["gru", "vanilla", "lstm"]])
-def test_every_row_gives_what_it_gives_alone(cell, recompute, bidirectional, tokens):
+def test_padded_sequence_equals_unpadded_one(cell, recompute, bidirectional, tokens):
     rnn = layers(cell, 3, bidirectional=bidirectional, recompute=recompute, residual=True)
     x, state, inputs, dy, dstate = arguments(rnn, tokens=tokens)
     bad, bad_inputs, bad_dy = spoilt(LENGTHS, x, inputs, dy)
@@ -156,7 +156,7 @@ def test_rows_without_any_step(bidirectional, steps):
         np.testing.assert_array_equal(states[f"d{name}"], dstate[name])
 
 
-def test_a_padded_batch_may_go_on_where_it_ended():
+def test_padded_batch_can_continue():
     rnn, lengths, more = layers(num_layers=2), np.array([2, 4, 0]), np.array([3, 0, 1])
     x = arguments(rnn, batch=3)[0]
     rows = [
@@ -252,13 +252,13 @@ def test_kernels_see_the_steps_of_the_rows_and_no_others(bidirectional):
         ("all", "lengths are"),
     ],
 )
-def test_lengths_that_do_not_fit(lengths, words):
+def test_invalid_lengths_raise(lengths, words):
     rnn = layers()
     with pytest.raises(UsageError, match=words):
         rnn.forward(np.zeros((T, B, I)), lengths=lengths)
 
 
-def test_inputs_that_do_not_fit_are_refused_before_their_lengths():
+def test_inputs_are_checked_before_lengths():
     rnn = layers()
     for x in (np.zeros((T, B, I + 1)), np.zeros(T), np.zeros((T, 0, I)), np.full((T, B), I)):
         with pytest.raises(UsageError, match="inputs"):

@@ -30,7 +30,7 @@ def test_arrays_lie_one_after_the_other_without_holes(shapes):
 
 
 @given(SHAPES)
-def test_views_see_what_is_written_and_write_what_is_seen(shapes):
+def test_views_share_memory_with_vector(shapes):
     layout = ParameterLayout(shapes)
     vector = np.arange(layout.size, dtype=np.float64)
     views = layout.views(vector)
@@ -44,7 +44,7 @@ def test_views_see_what_is_written_and_write_what_is_seen(shapes):
 
 
 @given(SHAPES, st.floats(-5, 5))
-def test_a_fixed_mapping_is_filled_and_never_replaced(shapes, value):
+def test_fixed_mapping_assigns_in_place(shapes, value):
     layout = ParameterLayout(shapes)
     vector = np.zeros(layout.size)
     fixed = ArrayViews(layout.views(vector))

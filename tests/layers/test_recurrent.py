@@ -179,7 +179,7 @@ def test_assigning_a_whole_vector_copies_into_it():
         rnn.grad = None
 
 
-def test_what_cannot_be_assigned_or_found():
+def test_invalid_assignment_and_lookup_raise():
     rnn, _, _, _, _ = trial()
     with pytest.raises(UsageError, match=r"array 'l0.bh' has shape \(6,\) and cannot take this"):
         rnn.params["l0.bh"] = np.zeros(7)
@@ -197,7 +197,7 @@ def test_what_cannot_be_assigned_or_found():
     assert len(rnn.params) == 3
 
 
-def test_a_deep_copy_has_vectors_and_views_of_its_own():
+def test_deep_copy_has_separate_vectors():
     rnn, x, state, dy, dstate = trial(layers=2)
     expected = everything(rnn, x, state, dy, dstate)
     twin = copy.deepcopy(rnn)
@@ -229,7 +229,7 @@ def test_apply_is_pure_and_many_tapes_may_be_alive(batch):
 
 
 @pytest.mark.parametrize("batch", [1, 8, 9])
-def test_what_comes_out_may_be_changed(batch):
+def test_outputs_can_be_changed(batch):
     rnn, x, state, dy, dstate = trial(batch)
     expected = everything(rnn, x, state, dy, dstate)
     y, last = rnn.forward(x, state)
@@ -296,7 +296,7 @@ FORMS = [fortran, reversed_in_memory, every_second, transposed, read_only, other
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("tokens", [False, True])
 @pytest.mark.parametrize("batch", [3, 17])
-def test_any_memory_layout_gives_the_same_bits_and_compiles_nothing_new(form, tokens, batch):
+def test_memory_layout_changes_no_bit_and_compiles_nothing(form, tokens, batch):
     rnn, x, state, dy, dstate = trial(batch, tokens=tokens)
     expected = everything(rnn, x, state, dy, dstate)
     kernels = [rnn.cell.kernel(name) for name in ("forward", "backward")]
@@ -523,7 +523,7 @@ def _ones(params, x, state):
         (lambda params, x, state: (_ones(params, x, state)[0], (), ()), "0 states from forward; expected 1"),
     ],
 )
-def test_what_a_kernel_returns_is_checked_before_another_reads_it(forward, words):
+def test_forward_kernel_results_are_checked(forward, words):
     with pytest.raises(DefinitionError, match=f"cell class Plain .*{words}"):
         Recurrent(_plain_cell(forward), I, H).forward(np.zeros((T, B, I)))
 
@@ -539,7 +539,7 @@ def test_what_a_kernel_returns_is_checked_before_another_reads_it(forward, words
         (lambda *a: (_no_gradients(*a)[0], (), ()), "0 state gradients from backward; expected 1"),
     ],
 )
-def test_what_a_backward_kernel_returns_is_checked(results, words):
+def test_backward_kernel_results_are_checked(results, words):
     def backward(params, x, state, tape, dy, dlast):
         return results(params, x, state, tape, dy, dlast)
 
@@ -625,7 +625,7 @@ def _child(queue):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:os.fork.*JAX:RuntimeWarning")  # which another test may have imported
-def test_a_forked_child_makes_threads_of_its_own():
+def test_forked_child_creates_new_threads():
     expected = everything(*trial(33, threads=2))["theta gradient"]  # the pool exists before the fork
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()

@@ -87,7 +87,7 @@ def test_names_shapes_and_the_order_of_the_vector():
     assert repr(rnn) == f"Recurrent(Vanilla(), {sizes}, P={rnn.theta.size})"
 
 
-def test_the_directions_begin_differently_and_the_first_as_it_would_alone():
+def test_first_direction_is_initialised_as_without_second():
     one, both = Recurrent("lstm", I, H, seed=4), Recurrent("lstm", I, H, seed=4, bidirectional=True)
     for name, value in one.params.items():
         np.testing.assert_array_equal(both.params[name], value)
@@ -112,7 +112,7 @@ def test_a_stack_in_both_directions_is_its_layers_one_by_one():
     np.testing.assert_allclose(y, below, rtol=0, atol=1e-14)
 
 
-def test_each_direction_has_noise_of_its_own():
+def test_directions_have_separate_noise():
     rnn = layers("vanilla+recurrent_dropout", num_layers=1, bidirectional=True)
     for name in ("Wxh", "Whh", "bh"):
         rnn.fill({f"l0.reverse.{name}": rnn.params[f"l0.{name}"]})
@@ -127,7 +127,7 @@ def test_each_direction_has_noise_of_its_own():
 
 @pytest.mark.parametrize("recompute", [1, 4, "sqrt"])
 @pytest.mark.parametrize("x", [dense(), tokens()], ids=["dense", "tokens"])
-def test_to_recompute_changes_gradients_by_rounding_and_nothing_else(x, recompute):
+def test_recompute_changes_gradients_by_rounding_only(x, recompute):
     kept, again = layers(**EVERYTHING), layers(**EVERYTHING, recompute=recompute)
     dy = gradient_like(kept)
     found, expected = both_ways(again, x, dy, noise=(1, 2)), both_ways(kept, x, dy, noise=(1, 2))
@@ -137,7 +137,7 @@ def test_to_recompute_changes_gradients_by_rounding_and_nothing_else(x, recomput
             np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-13, err_msg=name)
 
 
-def test_recomputing_keeps_no_more_of_a_layer_than_it_reads():
+def test_recompute_saves_only_needed_values():
     rnn = layers("lstm", bidirectional=True, recompute=2)
     _, _, tape = rnn.apply(rnn.theta, dense())
     layer_tapes = [layer for shard in tape.shards for segment in shard for layer in segment.tape]
@@ -177,7 +177,7 @@ def test_dropout_is_between_layers_and_in_calls_with_noise_alone():
     np.testing.assert_array_equal(one.forward(x, noise=(7, 8))[0], one.forward(x)[0])
 
 
-def test_what_is_not_dropped_makes_up_for_what_is():
+def test_dropout_preserves_mean():
     part = slice(0, 50), slice(0, 40)
     mask = draw_dropout(0.2, (1, 2), 1, part, 6, np.dtype(np.float32))
     assert mask.dtype == np.float32
@@ -188,7 +188,7 @@ def test_what_is_not_dropped_makes_up_for_what_is():
 
 
 @pytest.mark.parametrize("chosen", [{"threads": 3}, {"recompute": 2}])
-def test_what_is_dropped_depends_on_where_it_stands_alone(chosen):
+def test_dropout_mask_depends_on_position_only(chosen):
     rnn, other = layers(dropout=0.5), layers(dropout=0.5, **chosen)
     x = dense(batch=20)
     y, _ = rnn.forward(x, noise=(1, 2))
@@ -202,7 +202,7 @@ def test_what_is_dropped_depends_on_where_it_stands_alone(chosen):
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_a_residual_layer_adds_its_input_where_sizes_agree(bidirectional):
+def test_residual_layer_adds_input_of_equal_size(bidirectional):
     width = H * (1 + bidirectional)
     for size, is_first in ((I, False), (width, True)):
         rnn = layers(num_layers=3, input_size=size, residual=True, bidirectional=bidirectional)
@@ -222,7 +222,7 @@ def test_a_residual_layer_adds_its_input_where_sizes_agree(bidirectional):
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("lengths", [None, [3, 0, 6, 5, 2, 1, 6, 4, 4]])
-def test_tokens_are_one_hot_rows_also_where_they_are_added(bidirectional, lengths):
+def test_tokens_equal_one_hot_vectors_in_residual_layer(bidirectional, lengths):
     rnn = layers(input_size=H * (1 + bidirectional), residual=True, bidirectional=bidirectional)
     x, dy = tokens(rnn.stack.input_size), gradient_like(rnn)
     found = both_ways(rnn, x, dy, lengths=lengths)
@@ -236,7 +236,7 @@ def test_tokens_are_one_hot_rows_also_where_they_are_added(bidirectional, length
 # ---- learned first states -----------------------------------------------------------------------------
 
 
-def test_learned_states_begin_at_zero_and_stand_behind_the_other_parameters():
+def test_learned_initial_states_are_last_parameters_and_zero():
     rnn, plain = (Recurrent("lstm", I, H, 2, learned_state=learned) for learned in (True, False))
     assert list(rnn.params) == [*plain.params, "l0.h.initial", "l0.c.initial", "l1.h.initial", "l1.c.initial"]
     np.testing.assert_array_equal(rnn.theta[: plain.theta.size], plain.theta)
@@ -248,7 +248,7 @@ def test_learned_states_begin_at_zero_and_stand_behind_the_other_parameters():
     ]
 
 
-def test_states_that_count_are_not_learned():
+def test_integer_states_are_not_learned():
     rnn = layers(Rich, num_layers=1, learned_state=True)
     shapes = {name: value.shape for name, value in rnn.params.items() if name.endswith("initial")}
     assert shapes == {"l0.h.initial": (H,), "l0.z.initial": (2, H)}
@@ -314,7 +314,7 @@ class Slow(Rich):
         (["gru", "lstm"], 0, "cells 'gru', 'lstm': num_layers is 0; expected an integer from 1 to 1000"),
     ],
 )
-def test_cells_that_do_not_fit(cells, num_layers, words):
+def test_mismatched_cells_raise(cells, num_layers, words):
     with pytest.raises(UsageError, match=words):
         Recurrent(cells, I, H, num_layers)
 
@@ -325,7 +325,7 @@ LENGTHS = np.array([3, 6, 0, 5, 5, 1, 6, 2, 4])
 
 
 @pytest.mark.parametrize("x", [dense(), tokens()], ids=["dense", "tokens"])
-def test_the_gradient_of_all_together_is_that_of_central_differences(x):
+def test_gradient_of_all_options_matches_central_differences(x):
     rnn = layers(["gru", "lstm", "vanilla", "vanilla"], num_layers=1, **EVERYTHING)
     called = {"noise": (1, 2), "lengths": LENGTHS}
     dy, rng, step = gradient_like(rnn), np.random.default_rng(6), 1e-6
@@ -368,7 +368,7 @@ def test_a_deep_copy_computes_the_same():
         ({"learned_state": None}, "learned_state is None; expected True or False"),
     ],
 )
-def test_what_does_not_fit_is_refused(chosen, words):
+def test_mismatched_arrays_raise(chosen, words):
     with pytest.raises(UsageError, match=words):
         Recurrent("vanilla", I, H, 2, **chosen)
     with pytest.raises(UsageError, match=words):

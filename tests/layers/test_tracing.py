@@ -46,7 +46,7 @@ def assert_close(found, expected, rtol=1e-11):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_a_trace_is_what_the_names_of_a_running_step_stand_for(name):
+def test_trace_matches_variables_of_running_step(name):
     trial = trial_of(name)
     y, last, traces = traced(trial)
     again, values = Again(trial, traces), traceable_values(trial.cell)
@@ -74,7 +74,7 @@ def test_gradients_of_every_value_are_those_of_differences(name):
         assert np.sum(gradient * direction) == pytest.approx(expected, rel=1e-6, abs=1e-7), called
 
 
-def test_gradients_lead_to_those_that_kernels_give_of_the_input():
+def test_traced_gradients_match_input_gradient_of_kernels():
     for name, names in {"lif": ["current"], "lstm": ["i", "f", "g", "o"]}.items():
         trial = trial_of(name)
         trial.rnn.forward(trial.x, trial.state)
@@ -163,7 +163,7 @@ def test_shards_threads_segments_and_chunks_change_no_trace(name, monkeypatch):
     assert_close(found[1], found[0])
 
 
-def test_a_padded_row_is_traced_as_it_is_alone():
+def test_padded_sequence_has_trace_of_unpadded_one():
     rnn = zoo.Recurrent(
         ["gru", "lstm"], 3, 4, dtype="float64", bidirectional=True, residual=True, learned_state=True, seed=2
     )
@@ -185,7 +185,7 @@ def test_a_padded_row_is_traced_as_it_is_alone():
 
 
 @pytest.mark.parametrize("recompute", [None, 3])
-def test_gradients_of_pre_activations_add_up_to_those_of_parameters(recompute):
+def test_pre_activation_gradients_sum_to_parameter_gradients(recompute):
     rnn = zoo.Recurrent(
         "vanilla",
         3,
@@ -210,7 +210,7 @@ def test_gradients_of_pre_activations_add_up_to_those_of_parameters(recompute):
         np.testing.assert_allclose(slope.sum(axis=(0, 1)), grads[1], rtol=1e-10, atol=1e-13)
 
 
-def test_noise_that_a_layer_is_told_is_in_its_traces():
+def test_trace_uses_given_noise():
     rnn = zoo.Recurrent("gru+zoneout", 3, 5, dtype="float64")
     x, found = np.random.default_rng(0).normal(size=(6, 2, 3)), []
     for step in (2, 3):
@@ -221,7 +221,7 @@ def test_noise_that_a_layer_is_told_is_in_its_traces():
     assert not np.allclose(found[0][1:], found[1][1:])
 
 
-def test_a_modified_cell_is_traced_under_the_names_of_its_equations():
+def test_modified_cell_is_traced_under_names_of_its_step():
     assert {"i", "f", "g", "o", "sigmoid_f", "c", "h"} <= {*traceable_values(zoo.get_cell("lstm+layer_norm"))}
     assert {"r", "z", "n", "pre_r"} <= {*traceable_values(zoo.get_cell("gru+zoneout"))}
 
@@ -249,7 +249,7 @@ def test_the_pure_pair_traces_onto_the_tape():
     assert list(trial.rnn.trace) == []
 
 
-def test_a_twin_keeps_what_was_traced():
+def test_copy_keeps_trace():
     trial = trial_of("gru")
     traced(trial)
     assert list(copy.deepcopy(trial.rnn).trace) == list(trial.rnn.trace)
@@ -285,7 +285,7 @@ class Names(zoo.Cell):
         return zoo.Output(new * 2.0, new, m + a, z + 1j)
 
 
-def test_names_say_which_value_of_a_name_it_is():
+def test_trace_names_number_reassignments():
     found = traceable_values(Names())
     assert set(found) == {
         *("a_1", "a_2", "a_3", "a", "h_1", "h_2", "rate", "new", "h", "m", "z_1", "z", "y"),
@@ -320,14 +320,14 @@ class Swapped(zoo.Cell):
         return a * h + b
 
 
-def test_the_plain_name_is_that_of_the_value_which_had_it_last():
+def test_plain_trace_name_is_last_assignment():
     found = traceable_values(Swapped())
     assert found["a"].nodes == found["b"].nodes == found["kept"].nodes != found["a_1"].nodes
     assert found["a_1"].nodes == found["b_1"].nodes
     assert {found[name].function for name in ("a", "a_1", "b_1")} == {"tanh"}
 
 
-def test_what_depends_on_parameters_alone_is_stored_once():
+def test_parameter_only_values_are_traced_once():
     rnn = zoo.Recurrent("fastgrnn", 3, 4)
     rnn.forward(np.ones((5, 2, 3), np.float32), trace=["zeta"])
     zeta = rnn.trace["l0.zeta"]
@@ -350,7 +350,7 @@ def test_names_choose_layers():
     assert list(rnn.trace) == ["l0.r", "l1.r", "l1.z"]
 
 
-def test_nothing_is_traced_that_is_not_asked_for():
+def test_only_requested_names_are_traced():
     rnn = zoo.Recurrent("gru", 3, 4)
     x = np.ones((5, 2, 3), np.float32)
     rnn.forward(x, trace=True)
@@ -375,13 +375,13 @@ def test_nothing_is_traced_that_is_not_asked_for():
         (7, UsageError, "asks for 7; expected True for everything"),
     ],
 )
-def test_what_cannot_be_traced_is_said(asked, error, message):
+def test_invalid_trace_names_raise(asked, error, message):
     rnn = zoo.Recurrent("gru", 3, 4)
     with pytest.raises(error, match=message):
         rnn.forward(np.ones((5, 2, 3), np.float32), trace=asked)
 
 
-def test_what_counts_in_whole_numbers_has_no_gradient():
+def test_integer_values_have_no_gradient():
     trial = trial_of("clockwork")
     traced(trial)
     assert list(gradients(trial)) == ["l0.h"]
@@ -389,7 +389,7 @@ def test_what_counts_in_whole_numbers_has_no_gradient():
         gradients(trial, ["n"])
 
 
-def test_no_input_can_be_called_as_what_asks_for_traces():
+def test_input_named_trace_raises():
     with pytest.raises(zoo.DefinitionError, match="input 'trace' could not be given"):
         type("Bad", (Names,), {"__doc__": "Bad.", "trace": zoo.Input(default=1.0), "step": bad_step})
 
@@ -410,7 +410,7 @@ def test_without_a_step_states_are_traced_by_kernels_of_one_step():
     assert_close(gradients(bare, "h"), gradients(stated, "h"))
 
 
-def test_without_a_step_a_gradient_is_what_the_rest_of_the_sequence_passes_back():
+def test_trace_gradients_without_step():
     trial = trial_of(Kernels(), steps=4)
     _, _, traces = traced(trial)
     found = gradients(trial)["l0.z"]

@@ -191,14 +191,14 @@ def test_changed_cell_warns():
         same(model_from(checkpoint(changed("model", "cell", "source", "0" * 64)), "x"))
 
 
-def test_other_cell_is_refused():
+def test_other_cell_raises():
     with pytest.raises(
         CheckpointError, match="made with the cell 'vanilla'; found cell 'scaled', which is another"
     ):
         model_from(checkpoint(), "x", Scaled)
 
 
-def test_other_options_are_refused():
+def test_other_options_raise():
     with pytest.raises(CheckpointError, match="made with other options than cell 'vanilla' has here"):
         model_from(checkpoint(changed("model", "cell", "options", {"leak": 0.5})), "x")
 
@@ -286,13 +286,13 @@ def test_array_names_in_file():
         (np.full((4, 4), np.nan, np.float32), "array 'buffers.l1.A': found 16 values that are NaN"),
     ],
 )
-def test_wrong_buffers_are_refused(array, words):
+def test_wrong_buffers_raise(array, words):
     for meta in ({}, {"training": {}}):
         with pytest.raises(CheckpointError, match=words):
             model_from(reservoir(meta, **{"buffers.l1.A": array}), "x", Reservoir)
 
 
-def test_surplus_buffers_are_refused():
+def test_surplus_buffers_raise():
     with pytest.raises(CheckpointError, match=r"array 'buffers.l0.A': .* expected no such array"):
         model_from(checkpoint(None, **{"buffers.l0.A": np.zeros((4, 4), np.float32)}), "x")
     with pytest.raises(CheckpointError, match=r"array 'buffers.l2.A': .* expected no such array"):
@@ -357,7 +357,7 @@ DESCRIPTION = "x: its description of the model is not one zoo wrote"
         (changed("model", "vocabulary", "level", "byte"), "says level 'byte'"),
     ],
 )
-def test_wrong_metadata_is_refused(meta, words):
+def test_wrong_metadata_raises(meta, words):
     with pytest.raises(CheckpointError, match=words) as failure:
         model_from(checkpoint(meta), "x")
     check_words(str(failure.value))
@@ -378,7 +378,7 @@ def test_wrong_metadata_is_refused(meta, words):
         (changed("model", "vocabulary", "symbols", ["a"] * 2_000_000), "from 2 to"),
     ],
 )
-def test_huge_sizes_are_refused_before_allocation(meta, words):
+def test_huge_sizes_raise_before_allocation(meta, words):
     given = checkpoint(meta)
     tracemalloc.start()
     started = time.perf_counter()
@@ -412,7 +412,7 @@ def test_huge_sizes_are_refused_before_allocation(meta, words):
         ({"params.by": np.full(5, np.inf, np.float32)}, "The training had diverged"),
     ],
 )
-def test_wrong_arrays_are_refused(arrays, words):
+def test_wrong_arrays_raise(arrays, words):
     with pytest.raises(CheckpointError, match=words):
         model_from(checkpoint(None, **arrays), "x")
 
@@ -459,7 +459,7 @@ PLACES = [path for path in places(META) if path]
 
 @settings(max_examples=400)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), JSON | st.just(...)), min_size=1, max_size=3))
-def test_fuzzed_metadata_is_refused_or_equivalent(changes):
+def test_fuzzed_metadata_raises_or_is_equivalent(changes):
     meta = copy.deepcopy(META)
     for path, value in changes:
         place: Any = meta
@@ -498,7 +498,7 @@ ARRAYS = st.one_of(
 @given(
     st.dictionaries(st.sampled_from([*model_arrays(MODEL), "params.x", "y"]), ARRAYS, min_size=1, max_size=3)
 )
-def test_fuzzed_arrays_are_refused_or_load(arrays):
+def test_fuzzed_arrays_raise_or_load(arrays):
     given = checkpoint(None, **arrays)
     try:
         loaded = model_from(given, "x")

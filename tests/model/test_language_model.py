@@ -283,7 +283,7 @@ def test_samplers_by_name_instance_and_chain():
     assert model.sample("a", 10, "temperature", seed=5) == model.sample("a", 10, None, seed=5)
 
 
-def test_generate_pieces_join_to_the_same_text():
+def test_generated_chunks_join_to_same_text():
     model, *_ = trial()
     pieces = generate(model, "abc", 9, None, seed=2)
     assert [next(pieces) for _ in range(3)] == ["a", "b", "c"]

@@ -323,7 +323,7 @@ def test_save_and_load(loss, tmp_path):
         ("output_size", 4, "Why"),
     ],
 )
-def test_wrong_metadata_is_refused(name, value, words, tmp_path):
+def test_wrong_metadata_raises(name, value, words, tmp_path):
     from zoo.model import model_arrays
     from zoo.storage import Checkpoint, save
 

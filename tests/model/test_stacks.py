@@ -91,7 +91,7 @@ def test_metadata_holds_options_and_older_files_load(tmp_path, text):
 
 
 @pytest.mark.parametrize("facts", [{"dropout": 2}, {"dropout": "half"}, {"residual": 1}])
-def test_invalid_metadata_is_refused(tmp_path, facts):
+def test_invalid_metadata_raises(tmp_path, facts):
     from zoo.model import model_arrays, model_from
     from zoo.storage import Checkpoint
 

@@ -61,7 +61,7 @@ def test_mamba_sees_as_many_inputs_as_the_convolution_is_wide() -> None:
 # ---- RetNet -------------------------------------------------------------------------------------------
 
 
-def test_heads_of_a_retnet_fade_each_at_its_own_rate() -> None:
+def test_retnet_heads_have_separate_decay() -> None:
     np.testing.assert_allclose(decays(RNG, (3,)), [31 / 32, 63 / 64, 127 / 128])
     cell = RetNet(heads=3)
     params, state, x = arrays_of(cell)
@@ -70,7 +70,7 @@ def test_heads_of_a_retnet_fade_each_at_its_own_rate() -> None:
     np.testing.assert_allclose(after, before * (decays(RNG, (3,)) ** 7)[:, None, None])
 
 
-def test_the_output_of_a_retnet_is_as_much_larger_than_the_official_one_as_its_card_says() -> None:
+def test_retnet_output_scale_matches_card() -> None:
     """At the initial values, on one-hot rows. The official code divides the memory by a root, so its keys."""
     rnn = zoo.Recurrent("retnet", 65, 128, dtype="float64", seed=1, threads=1)
     arrays = {name.removeprefix("l0."): value for name, value in {**rnn.params, **rnn.buffers}.items()}
@@ -122,7 +122,7 @@ def test_open_gates_of_gla_keep_everything_and_shut_ones_nothing() -> None:
 # ---- Gated DeltaNet -----------------------------------------------------------------------------------
 
 
-def test_a_gated_delta_net_that_never_forgets_is_a_delta_net() -> None:
+def test_gated_delta_net_without_forgetting_is_delta_net() -> None:
     cell = GatedDeltaNet(heads=2)
     params, state, x = arrays_of(cell)
     y, last = reference.run_sequence(cell, params | {"ba": np.full(2, -1e4)}, x, state)
@@ -162,7 +162,7 @@ def test_rwkv4_starts_with_values_at_right_angles(shape: tuple[int, int, int]) -
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e3, -1e3])
-def test_rwkv4_averages_values_with_weights_that_fade(shift: float) -> None:
+def test_rwkv4_is_decaying_weighted_average(shift: float) -> None:
     """The sum of the paper. Keys larger by a thousand change nothing, and overflow nothing."""
     cell = RWKV4()
     params, _, x = arrays_of(cell)
@@ -183,7 +183,7 @@ def test_rwkv4_averages_values_with_weights_that_fade(shift: float) -> None:
 
 
 @pytest.mark.parametrize("shift", [0.0, 300.0, -300.0])
-def test_an_mlstm_is_what_it_is_without_the_stabiliser(shift: float) -> None:
+def test_mlstm_stabiliser_changes_no_output(shift: float) -> None:
     """Gates shifted by 300 would overflow or vanish in float32; as plain exponentials they fit float64."""
     cell = MatrixLSTM(heads=1)
     params, _, x = arrays_of(cell)
@@ -204,7 +204,7 @@ def test_an_mlstm_is_what_it_is_without_the_stabiliser(shift: float) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_mlstm_whose_gates_are_shut_for_good_stays_finite(dtype: type) -> None:
+def test_mlstm_with_closed_gates_stays_finite(dtype: type) -> None:
     cell = MatrixLSTM(heads=2)
     params, _, x = arrays_of(cell)
     params["bg"] -= 1e4

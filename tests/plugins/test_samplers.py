@@ -104,26 +104,26 @@ def drawable(logits):
 
 @example_based
 @given(logit_vectors)
-def test_greedy_keeps_the_first_of_the_highest(logits):
+def test_greedy_takes_first_maximum(logits):
     assert kept(Greedy(), logits) == [i for i in drawable(logits) if ahead(logits, i) == 0]
 
 
 @example_based
 @given(logit_vectors, st.integers(1, 60))
-def test_top_k_keeps_those_with_fewer_than_k_ahead(logits, k):
+def test_top_k_keeps_k_highest_with_ties(logits, k):
     assert kept(TopK(k=k), logits) == [i for i in drawable(logits) if ahead(logits, i) < k]
 
 
 @example_based
 @given(logit_vectors, shares)
-def test_top_p_keeps_the_shortest_beginning(logits, p):
+def test_top_p_keeps_shortest_prefix(logits, p):
     order = sorted(drawable(logits), key=lambda i: ahead(logits, i))
     assert kept(TopP(p=p), logits) == beginning(order, weights_of(logits), p)
 
 
 @example_based
 @given(logit_vectors, st.floats(0.0, 1.0))
-def test_min_p_keeps_what_is_probable_beside_the_most_probable(logits, p):
+def test_min_p_keeps_relatively_probable_symbols(logits, p):
     weights = weights_of(logits)
     assume(all(abs(w - Fraction(p)) > 1e-12 * w for w in weights if 0 < w < 1))
     assert kept(MinP(p=p), logits) == [i for i in drawable(logits) if weights[i] >= p]
@@ -131,7 +131,7 @@ def test_min_p_keeps_what_is_probable_beside_the_most_probable(logits, p):
 
 @example_based
 @given(logit_vectors | spread_vectors, shares)
-def test_typical_keeps_the_symbols_near_the_entropy(logits, mass):
+def test_typical_keeps_symbols_near_entropy(logits, mass):
     weights = weights_of(logits)
     total = math.fsum(weights)
     surprise = {i: math.log(total) - (logits[i] - logits.max()) for i in drawable(logits)}
@@ -145,7 +145,7 @@ def test_typical_keeps_the_symbols_near_the_entropy(logits, mass):
 
 @example_based
 @given(logit_vectors)
-def test_settings_that_drop_nothing(logits):
+def test_neutral_settings_keep_all_symbols(logits):
     for sampler in (TopK(k=10**9), TopP(p=1.0), MinP(p=0.0), Typical(mass=1.0)):
         assert np.array_equal(sampler.apply(logits.copy()), logits), sampler
 
@@ -254,12 +254,12 @@ def test_last_uniform_number_draws_the_last_possible_symbol(size, zeros):
 
 
 @pytest.mark.parametrize("u", [1.0, -1e-9, 2.0, math.nan, math.inf])
-def test_uniform_number_outside_its_range_is_refused(u):
+def test_uniform_number_out_of_range_raises(u):
     with pytest.raises(UsageError, match=r"u is .*; expected a uniform number in \[0, 1\)"):
         Greedy()(np.zeros(3), u)
 
 
-def test_a_seed_gives_the_same_symbols_for_ever():
+def test_seed_gives_golden_symbols():
     logits = np.array([0.5, 2.0, -1.5, 1.5, -2.0, 1.0, 0.0, -0.5, -1.0, -np.inf])
     chain = Temperature(temperature=1.25) | TopK(k=7)
     drawn = "".join(str(chain(logits, uniform(2024, count))) for count in range(40))
@@ -302,7 +302,7 @@ def test_any_layout_will_do(layout):
         ([1j], r"found complex128 of shape \(1,\); expected the logits of one step"),
     ],
 )
-def test_what_cannot_be_drawn_from_is_refused(logits, message):
+def test_invalid_logits_raise(logits, message):
     for sampler in (zoo.Chain(), Greedy(), TopP() | Temperature()):
         with pytest.raises(UsageError, match=message):
             sampler.probabilities(logits)
@@ -352,7 +352,7 @@ def test_description_is_short():
 
 
 @pytest.mark.parametrize("wrong", [(TopK,), ("top_k",), (TopK(), None), TopK(), [TopK()]])
-def test_chain_refuses_what_is_no_sampler(wrong):
+def test_chain_with_other_type_raises(wrong):
     with pytest.raises(UsageError, match=r"zoo\.Chain: found .*; expected a tuple of samplers"):
         zoo.Chain(wrong)
 
@@ -364,7 +364,7 @@ def test_only_samplers_and_chains_can_be_joined(wrong):
             left | wrong
 
 
-def test_contracts_load_neither_numpy_nor_numba():
+def test_base_classes_import_neither_numpy_nor_numba():
     program = "import sys, zoo.base; sys.exit(bool({'numpy', 'numba'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
@@ -415,7 +415,7 @@ def test_contracts_load_neither_numpy_nor_numba():
         (Greedy, {"k": 1}, "sampler 'greedy' has no option 'k'; it has: none"),
     ],
 )
-def test_wrong_options_are_refused(cls, options, message):
+def test_invalid_sampler_options_raise(cls, options, message):
     with pytest.raises(UsageError, match=message):
         cls(**options)
 
@@ -431,7 +431,7 @@ def test_hook_registers_the_sampler_of_the_file(module):
     assert str(sampler.card.year) in module.__doc__
 
 
-def test_class_without_transform_is_refused():
+def test_class_without_transform_raises():
     with pytest.raises(DefinitionError, match=r"transform is missing; add the @zoo\.njit function"):
         type("Empty", (zoo.Sampler,), {"__doc__": "Nothing.", "card": Greedy.card})
 
@@ -466,7 +466,7 @@ def halve(logits):
     ],
     ids=["nan", "none", "shape", "dtype"],
 )
-def test_a_sampler_that_spoils_the_logits_is_named(transform, message):
+def test_sampler_that_changes_logits_is_named(transform, message):
     faulty = type("Faulty", (zoo.Sampler,), {"__doc__": "Bad.", "card": Greedy.card, "transform": transform})
     with pytest.raises(UsageError, match=message):
         (Temperature() | faulty() | TopK()).probabilities(np.zeros(3))
@@ -677,7 +677,7 @@ BROKEN = {
 COMPILED = {"check_jitted_equals_python", "check_second_call_compiles_nothing"}
 
 
-def test_a_definition_in_numpy_is_what_a_sampler_is_held_to():
+def test_check_compares_sampler_with_numpy_definition():
     check_reference(Dividing())
     with pytest.raises(AssertionError, match=r"sampler multiplying=0.5: found (.|\n)*, as its reference"):
         check_reference(Multiplying())
@@ -685,7 +685,7 @@ def test_a_definition_in_numpy_is_what_a_sampler_is_held_to():
         check_reference(Greedy())
 
 
-def test_each_law_has_a_broken_sampler_and_says_itself_in_one_line():
+def test_each_sampler_law_has_broken_sampler_and_summary():
     assert [check.__name__ for check in SAMPLER_CHECKS] == list(BROKEN)
     for check in SAMPLER_CHECKS:
         assert "\n" not in check.__doc__.strip(), check.__name__

@@ -289,7 +289,7 @@ def test_text(tmp_path):
         zoo.get_task("text", data="builtin:hello").batch(0, 2, 0, "test")
 
 
-def test_the_page_says_what_the_tasks_say():
+def test_page_lists_facts_of_tasks():
     """The table in docs/tasks.md, row by row."""
     page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
     rows = [
@@ -388,7 +388,7 @@ def test_every_law_has_a_broken_task_and_a_statement():
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_the_law_catches_the_task_that_breaks_it(name):
+def test_law_catches_broken_task(name):
     (outcome,) = run_checks(BROKEN[name](), [CHECKS[name]], on_fail="collect").failures
     assert outcome.message.startswith("task 'changed': ")
     assert "found " in outcome.message
@@ -412,12 +412,12 @@ def test_the_law_catches_the_task_that_breaks_it(name):
         (lambda batch, rng, part: batch._replace(inputs=batch.inputs[..., None] / 0.5), "inputs float64"),
     ],
 )
-def test_the_law_of_shapes_says_what_is_wrong(change, words):
+def test_shape_law_names_mismatch(change, words):
     with pytest.raises(AssertionError, match=words):
         CHECKS["check_shapes"](drawing(change)())
 
 
-def test_memory_beyond_the_baseline_is_found():
+def test_check_detects_memory_beyond_baseline():
     """A task whose last input gives the answer away has a better baseline than it says."""
 
     def told(batch, rng, part):

@@ -102,7 +102,7 @@ def installed(tmp_path_factory):
     return target
 
 
-def test_the_package_is_built_installed_and_found(installed):
+def test_package_is_built_installed_and_discovered(installed):
     script = (
         "import zoo, zoo.registry\n"
         "(record,) = [r for r in zoo.registry.plugins() if r.distribution == 'zoo-leaky']\n"

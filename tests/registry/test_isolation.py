@@ -34,7 +34,7 @@ RAISED = {
 
 @pytest.mark.parametrize("case", RAISED)
 @pytest.mark.parametrize("where", ["import", "hook"])
-def test_whatever_a_plugin_raises_is_its_own_failure(site, case, where):
+def test_any_exception_of_plugin_is_recorded_as_failure(site, case, where):
     body = RAISED[case]
     if where == "hook":
         body = hook() + "".join(f"    {line}\n" for line in body.splitlines())
@@ -47,7 +47,7 @@ def test_whatever_a_plugin_raises_is_its_own_failure(site, case, where):
 
 
 @pytest.mark.parametrize("case", RAISED)
-def test_whatever_a_file_raises_is_a_plugin_error(tmp_path, case):
+def test_any_exception_of_file_becomes_plugin_error(tmp_path, case):
     path = tmp_path / "mine.py"
     path.write_text(RAISED[case], encoding="utf-8")
     for read in (load_plugin_file, lambda path: load_cell_file(f"{path}:Mine")):
@@ -75,7 +75,7 @@ INTERRUPT = "import signal\nsignal.raise_signal(signal.SIGINT)\n"
         f"try:\n    {INTERRUPT.replace(chr(10), chr(10) + '    ')}\nfinally:\n    raise ImportError('late')",
     ],
 )
-def test_ctrl_c_is_the_users_even_where_a_plugin_catches_it(site, body):
+def test_keyboard_interrupt_passes_through_plugin(site, body):
     install(site, "zoo-t", body)
     loader = load()
     before = signal.getsignal(signal.SIGINT)
@@ -85,7 +85,7 @@ def test_ctrl_c_is_the_users_even_where_a_plugin_catches_it(site, body):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
-def test_what_any_handler_raises_is_passed_on(site):
+def test_exceptions_of_signal_handlers_propagate(site):
     def stop(number, frame):
         raise SystemExit(5)
 
@@ -134,7 +134,7 @@ PRINTED = {
 
 @pytest.mark.skipif(sys.platform == "win32", reason="another C library")
 @pytest.mark.parametrize("case", PRINTED)
-def test_what_a_plugin_prints_is_a_warning_that_names_it(site, case, capfd):
+def test_output_of_plugin_becomes_warning(site, case, capfd):
     install(site, "zoo-t", f"{PRINTED[case]}\n{FINE}")
     stdout = sys.stdout
     with pytest.warns(zoo.ZooWarning, match=r"plugin zoo-t 1\.0 \(entry point 'zoo_t'\) wrote .*'hello"):
@@ -144,7 +144,7 @@ def test_what_a_plugin_prints_is_a_warning_that_names_it(site, case, capfd):
     assert capfd.readouterr() == ("after\n", "")
 
 
-def test_a_plugin_that_prints_fails_where_warnings_are_errors(site):
+def test_printing_plugin_fails_if_warnings_are_errors(site):
     install(site, "zoo-t", f"print('hello')\n{FINE}")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -152,7 +152,7 @@ def test_a_plugin_that_prints_fails_where_warnings_are_errors(site):
     assert (record.status, "wrote to standard output" in record.error) == ("failed", True)
 
 
-def test_a_long_output_is_cut_and_a_missing_folder_is_no_obstacle(site, monkeypatch):
+def test_long_output_is_cut_and_missing_folder_is_ignored(site, monkeypatch):
     install(site, "zoo-ta", f"print('x' * 1_000_000)\n{FINE}")
     with pytest.warns(zoo.ZooWarning, match=r"'x{200}'\.\.\.;"):
         assert record_of(load(), "zoo_ta").status == "loaded"
@@ -189,7 +189,7 @@ def _zoo(site, *args, **how):
     )
 
 
-def test_json_stays_valid_whatever_plugins_print_or_raise(site):
+def test_json_output_stays_valid_with_noisy_plugins(site):
     for number, body in enumerate([*PRINTED.values(), *RAISED.values()]):
         install(site, f"zoo-t{number}", f"{body}\n" + hook("cell", f"c{number}"))
     found = _zoo(site, "plugins", "--json")
@@ -217,7 +217,7 @@ CRASHES = {
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize("case", CRASHES)
-def test_a_plugin_that_crashes_does_so_in_a_process_of_its_own(site, monkeypatch, case):
+def test_crashing_plugin_runs_in_child_process(site, monkeypatch, case):
     body, words = CRASHES[case]
     install(site, "zoo-t", body)
     monkeypatch.setenv("ZOO_PLUGINS", "zoo-t")

@@ -64,7 +64,7 @@ def write(tmp_path):
     return write
 
 
-def test_a_plugin_file_registers_what_its_hooks_bring(write):
+def test_plugin_file_registers_components_of_hooks(write):
     path = write(CELL + HOOK)
     record = load_plugin_file(path)
     assert (record.name, record.status, record.provides) == (str(path), "loaded", ("cell mine",))
@@ -79,7 +79,7 @@ def test_a_plugin_file_may_use_the_decorator(write):
     assert record.provides == ("cell mine",)
 
 
-def test_kernels_of_a_file_can_be_found_by_their_source(write):
+def test_kernels_of_file_have_source(write):
     path = write(CELL)
     cell = load_cell_file(f"{path}:Mine")
     assert sys.modules[cell.__module__].Mine is cell
@@ -115,13 +115,13 @@ def test_two_files_of_one_name_are_two_modules(write, tmp_path):
         ("nowhere.py:Mine", zoo.UsageError, "there is no file nowhere.py; the path is relative to "),
     ],
 )
-def test_what_does_not_name_a_cell_in_a_file(write, text, error, message):
+def test_invalid_file_specs_raise(write, text, error, message):
     with pytest.raises(error) as caught:
         resolve_cell(text.format(write(CELL)))
     assert message in str(caught.value)
 
 
-def test_a_file_without_cells_says_so(write):
+def test_file_without_cells_raises(write):
     with pytest.raises(zoo.UsageError, match="has no class 'Mine'; it defines no cell"):
         load_cell_file(f"{write('x = 1')}:Mine")
 
@@ -142,7 +142,7 @@ def test_a_file_without_cells_says_so(write):
     ],
 )
 @pytest.mark.parametrize("load", [lambda path: load_cell_file(f"{path}:A"), load_plugin_file])
-def test_a_file_that_fails_to_import_says_where(write, load, text, message):
+def test_failing_import_names_line(write, load, text, message):
     before = set(sys.modules)
     with pytest.raises(zoo.PluginError) as caught:
         load(write(text))
@@ -152,7 +152,7 @@ def test_a_file_that_fails_to_import_says_where(write, load, text, message):
     assert plugins() == ()
 
 
-def test_a_plugin_file_that_fails_can_be_mended(write):
+def test_fixed_plugin_file_can_be_reloaded(write):
     with pytest.raises(
         zoo.PluginError, match=r"plugin .*mine\.py cannot be loaded: it registers nothing; add a function"
     ):
@@ -170,7 +170,7 @@ def test_a_plugin_file_must_be_one(tmp_path, name, message):
         load_plugin_file(tmp_path / name)
 
 
-def test_a_directory_is_no_file(tmp_path):
+def test_directory_as_file_raises(tmp_path):
     (tmp_path / "folder.py").mkdir()
     with pytest.raises(zoo.UsageError, match="there is no file"):
         load_plugin_file(tmp_path / "folder.py")
@@ -185,7 +185,7 @@ def test_a_file_may_not_take_a_name(write):
         load_plugin_file(write(CELL + HOOK, "other.py"))
 
 
-def test_the_four_things_that_mean_a_cell(write):
+def test_resolve_cell_accepts_four_forms(write):
     path = write(CELL + HOOK)
     load_plugin_file(path)
     mine = load_cell_file(f"{path}:Mine")
@@ -196,7 +196,7 @@ def test_the_four_things_that_mean_a_cell(write):
     assert resolve_cell(instance) is instance
 
 
-def test_what_means_no_cell(write):
+def test_resolve_cell_rejects_other_values(write):
     mine = load_cell_file(f"{write(CELL)}:Mine")
     with pytest.raises(zoo.UsageError, match=r"Mine\(slow=0.5\) has its options already; found slow besides"):
         resolve_cell(mine(), slow=1.0)

@@ -179,7 +179,7 @@ def test_an_entry_point_must_name_a_module(site, point, reason):
     assert reason in record_of(load(), "toy").error
 
 
-def test_what_a_failing_plugin_had_registered_is_rolled_back(site):
+def test_failing_plugin_is_rolled_back(site):
     body = "zoo.register_cell" + "(make_cell('c0'))\n" + hook("cell", "c1", "c2") + hook("sampler", "s1")
     install(site, "zoo-t", body + "    raise RuntimeError('late')")
     loader = load()
@@ -188,7 +188,7 @@ def test_what_a_failing_plugin_had_registered_is_rolled_back(site):
     assert loader.registry(zoo.Sampler).list() == []
 
 
-def test_a_taken_name_names_both_distributions_and_goes_to_the_first(site):
+def test_duplicate_name_goes_to_first_distribution(site):
     install(site, "zoo-tb", hook("cell", "c1") + hook("sampler", "s1"), version="2.5")
     install(site, "zoo-ta", hook("cell", "c1"))
     loader = load()
@@ -201,7 +201,7 @@ def test_a_taken_name_names_both_distributions_and_goes_to_the_first(site):
     assert loader.registry(zoo.Sampler).list() == []
 
 
-def test_nobody_takes_the_name_of_a_shipped_member(site):
+def test_plugin_cannot_replace_shipped_component(site):
     install(site, "a-shadow", hook("cell", "vanilla"))
     loader = Loader(environ={})
     record = record_of(loader, "a_shadow")
@@ -212,7 +212,7 @@ def test_nobody_takes_the_name_of_a_shipped_member(site):
     ) >= 15  # the shipped come first
 
 
-def test_a_distribution_found_twice_counts_once_and_the_first_one_counts(site, monkeypatch):
+def test_duplicate_distribution_counts_once(site, monkeypatch):
     install(site, "zoo-t", hook("cell", "old"), version="1.0")
     front = site / "front"
     front.mkdir()
@@ -228,7 +228,7 @@ def test_a_distribution_found_twice_counts_once_and_the_first_one_counts(site, m
     ("file", "text"),
     [("METADATA", None), ("entry_points.txt", "[zoo]\nno equals sign\n"), ("METADATA", "\n")],
 )
-def test_damaged_metadata_stops_nobody_else(site, file, text):
+def test_damaged_metadata_affects_no_other_plugin(site, file, text):
     info = install(site, "zoo-t", hook("cell", "c1"))
     (info / file).unlink() if text is None else (info / file).write_text(text)
     install(site, "zoo-tz", hook("cell", "fine"))
@@ -282,7 +282,7 @@ def test_the_shipped_always_load(site):
     )
 
 
-def test_a_name_in_zoo_plugins_that_nobody_has_is_reported(site):
+def test_unknown_name_in_zoo_plugins_is_reported(site):
     install(site, "zoo-t", hook("cell", "c1"))
     loader = load(ZOO_PLUGINS="zoo-q,zoo-t")
     record = record_of(loader, "zoo-q")
@@ -301,7 +301,7 @@ def test_strict_raises_with_the_cause(site):
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-def test_strict_is_content_with_plugins_that_load(site):
+def test_strict_accepts_loading_plugins(site):
     install(site, "zoo-t", hook("cell", "c1"))
     assert load(ZOO_STRICT_PLUGINS="1").registry(zoo.Cell).list() == ["c1"]
 
@@ -312,7 +312,7 @@ def test_strict_can_be_switched_off(site, off):
     assert load(ZOO_STRICT_PLUGINS=off).registry(zoo.Cell).list() == []
 
 
-def test_an_unknown_name_mentions_the_plugins_that_failed(site):
+def test_unknown_name_error_mentions_failed_plugins(site):
     install(site, "zoo-ta", "1 / 0")
     with pytest.raises(zoo.UnknownNameError, match=r"1 plugin failed to load; `zoo plugins` shows why\.$"):
         load().registry(zoo.Cell).get("c1")
@@ -321,7 +321,7 @@ def test_an_unknown_name_mentions_the_plugins_that_failed(site):
         load().registry(zoo.Cell).get("c1")
 
 
-def test_an_unknown_name_mentions_the_plugins_left_out(site):
+def test_unknown_name_error_mentions_disabled_plugins(site):
     install(site, "zoo-ta", hook("cell", "c1"))
     with pytest.raises(zoo.UnknownNameError, match=r"there is none\. ZOO_PLUGINS leaves out 1 plugin\.$"):
         load(ZOO_PLUGINS="").registry(zoo.Cell).get("c1")
@@ -364,7 +364,7 @@ def test_interrupted_loading_starts_over(site):
     del sys.zoo_again
 
 
-def test_a_plugin_may_look_up_what_came_before_it(site, monkeypatch):
+def test_plugin_can_look_up_earlier_components(site, monkeypatch):
     install(site, "zoo-ta", hook("cell", "c1"))
     install(site, "zoo-tb", hook() + "    assert zoo.list_cells() == ['c1']\n    register(make_cell('c2'))\n")
     loader = load()
@@ -372,7 +372,7 @@ def test_a_plugin_may_look_up_what_came_before_it(site, monkeypatch):
     assert loader.registry(zoo.Cell).list() == ["c1", "c2"]
 
 
-def test_the_decorator_counts_for_the_plugin_that_is_loading(site, monkeypatch):
+def test_decorator_registers_for_loading_plugin(site, monkeypatch):
     install(site, "zoo-ta", "@zoo.register_cell\nclass Own(make_cell('c1')):\n    'Own.'\n")
     loader = load()
     monkeypatch.setattr("zoo.registry.loader.LOADER", loader)
@@ -380,7 +380,7 @@ def test_the_decorator_counts_for_the_plugin_that_is_loading(site, monkeypatch):
     assert str(loader.registry(zoo.Cell).source("own")) == "zoo-ta 1.0 (entry point 'zoo_ta')"
 
 
-def test_the_innermost_line_that_is_not_zoos_is_blamed():
+def test_error_names_innermost_foreign_line():
     with pytest.raises(zoo.ZooError) as caught:
         zoo.Card(title="", authors="A", year=2000, url="https://example.org")
     line = caught.tb.tb_lineno
@@ -390,7 +390,7 @@ def test_the_innermost_line_that_is_not_zoos_is_blamed():
     )
 
 
-def test_a_door_knows_its_names():
+def test_entry_point_names():
     door = EntryPoint(Source("Leaky_RNN", "Zoo.Leaky", "1"), "zoo_leaky")
     assert door.names == {"leaky-rnn", "zoo-leaky"}
     assert not door.shipped

@@ -93,7 +93,7 @@ def test_an_unknown_name_gets_the_nearest(asked, near):
     assert isinstance(caught.value, KeyError)
 
 
-def test_an_unknown_name_among_many_says_how_to_list_them():
+def test_unknown_name_among_many_names_list_command():
     registry = Registry(zoo.Cell)
     for i in range(13):
         registry.register(make_cell(f"cell_{i}"))
@@ -111,7 +111,7 @@ def test_a_name_is_a_string():
         Registry(zoo.Sampler).get(None)
 
 
-def test_a_taken_name_is_refused_naming_both():
+def test_duplicate_name_raises_naming_both():
     registry = Registry(zoo.Cell)
     first = registry.register(make_cell(), source=Source("a", "zoo-a", "1.0"))
     with pytest.raises(zoo.UsageError) as caught:
@@ -126,7 +126,7 @@ def test_a_taken_name_is_refused_naming_both():
     assert str(registry.source("toy")) == "the running program"
 
 
-def test_the_same_class_may_be_registered_again_by_the_same():
+def test_same_class_can_be_reregistered():
     registry = Registry(zoo.Cell)
     toy = registry.register(make_cell())
     assert registry.register(toy) is toy
@@ -152,7 +152,7 @@ class Base(zoo.Cell, abstract=True):
         (zoo.Cell, "is abstract"),
     ],
 )
-def test_what_is_no_cell_class_is_refused_in_a_sentence(thing, text):
+def test_invalid_cell_class_raises(thing, text):
     with pytest.raises(zoo.DefinitionError) as caught:
         Registry(zoo.Cell).register(thing)
     assert text in str(caught.value)

@@ -30,7 +30,7 @@ SMALL = {"cell": "vanilla", "hidden_size": 8, "dtype": "float64", "threads": 1, 
 @parametrize_with_checks(
     [SequenceClassifier(**SMALL, epochs=30, lr=0.02), SequenceRegressor(**SMALL, epochs=30, lr=0.02)]
 )
-def test_what_scikit_learn_asks_of_estimators(estimator, check):
+def test_estimator_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
 
@@ -50,7 +50,7 @@ def nan_padded(rows):
     return whole
 
 
-def test_sequences_of_several_lengths_are_learnt(ragged):
+def test_sequences_of_several_lengths_are_learned(ragged):
     rows, classes, _ = ragged
     found = SequenceClassifier(**SMALL, epochs=60, lr=0.02).fit(rows, classes)
     assert found.score(rows, classes) > 0.95
@@ -83,7 +83,7 @@ def test_a_table_is_sequences_of_one_length():
     assert (flat.n_features_in_, deep.n_features_in_) == (6, 2)
 
 
-def test_one_feature_may_go_without_an_axis():
+def test_single_feature_needs_no_axis():
     rng = np.random.default_rng(0)
     rows, numbers = [rng.normal(size=steps) for steps in (3, 5, 4, 3)], rng.normal(size=4)
     found = SequenceRegressor(**SMALL, epochs=2).fit(rows, numbers)
@@ -100,7 +100,7 @@ def test_it_is_part_of_a_pipeline_and_of_a_search(ragged):
     assert len(lists.fit(rows, classes).predict(rows)) == len(rows)
 
 
-def test_a_weight_of_two_is_seen_twice_and_of_zero_never(ragged):
+def test_sample_weight_equals_repetition(ragged):
     rows, _, sums = ragged
     rows, numbers = rows[:10], sums[:10, 0]
     weights = np.array([1, 2, 0, 1, 1, 0, 3, 1, 1, 1])
@@ -111,7 +111,7 @@ def test_a_weight_of_two_is_seen_twice_and_of_zero_never(ragged):
     np.testing.assert_allclose(weighted, same, rtol=1e-9)
 
 
-def test_the_same_seed_gives_the_same_and_a_pickle_predicts_it(ragged):
+def test_seed_and_pickle_reproduce_predictions(ragged):
     rows, classes, _ = ragged
     first, second = (SequenceClassifier(**SMALL, epochs=2).fit(rows, classes) for _ in range(2))
     assert np.array_equal(first.predict_proba(rows), second.predict_proba(rows))
@@ -143,12 +143,12 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("rows", "complaint"), WRONG.values(), ids=WRONG)
-def test_what_is_no_sequence_is_refused(rows, complaint):
+def test_invalid_sequences_raise(rows, complaint):
     with pytest.raises(ValueError, match=complaint):
         SequenceRegressor(**SMALL).fit(rows, [0.0, 1.0])
 
 
-def test_other_features_than_it_was_fitted_on_are_refused(ragged):
+def test_other_number_of_features_raises(ragged):
     rows, classes, _ = ragged
     found = SequenceClassifier(**SMALL, epochs=1).fit(rows, classes)
     with pytest.raises(ValueError, match="found 3 features at a step, and it was fitted on 2"):
@@ -158,13 +158,13 @@ def test_other_features_than_it_was_fitted_on_are_refused(ragged):
 
 
 @pytest.mark.parametrize("name", ["epochs", "batch_size", "features"])
-def test_a_parameter_that_will_not_do_is_refused_when_it_is_used(name):
+def test_invalid_parameter_raises_in_fit(name):
     estimator = SequenceRegressor(**SMALL, **{name: 0})
     with pytest.raises(UsageError, match=f"{name} is 0; expected a positive integer"):
         estimator.fit(np.ones((2, 2)), [0.0, 1.0])
 
 
-def test_weights_that_will_not_do_are_refused():
+def test_invalid_sample_weights_raise():
     for weights in ([0, 0], [1, -1], [1]):
         with pytest.raises(ValueError, match="sample_weight has the shape"):
             SequenceRegressor(**SMALL).fit(np.ones((2, 2)), [0.0, 1.0], sample_weight=weights)
@@ -185,12 +185,12 @@ def test_batches_hold_similar_lengths_and_everything_once():
     assert (x[..., 0].T.tolist(), last.tolist()) == ([[1, 1, 0, 0], [1, 1, 1, 1]], [1, 3])
 
 
-def test_tables_are_left_to_scikit_learn():
+def test_tables_are_not_sequences():
     for table in (np.ones((2, 3)), [[1, 2], [3, 4]], [1, 2], "no", None, []):
         assert as_rows(table, 1, "who") is None
 
 
-def test_without_scikit_learn_a_sentence_says_what_to_install(monkeypatch):
+def test_missing_scikit_learn_raises_with_install_command(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'recurrent-zoo\[sklearn\]'"):
         room.SequenceClassifier  # noqa: B018

@@ -54,7 +54,7 @@ def failure(report):
     return outcome
 
 
-def test_a_segmentation_fault_breaks_the_law_that_was_tried(faulty):
+def test_segmentation_fault_fails_current_law(faulty):
     report = faulty("ctypes.string_at(0)")
     outcome = failure(report)
     assert outcome.check == "check_shapes"
@@ -68,7 +68,7 @@ def test_a_segmentation_fault_breaks_the_law_that_was_tried(faulty):
         assert "faulty.py" in outcome.message  # the traceback of the crash
 
 
-def test_a_law_during_which_the_time_is_up_is_not_checked(faulty):
+def test_law_at_timeout_is_not_checked(faulty):
     report = faulty("time.sleep(600)", timeout=10.0)
     (outcome,) = [outcome for outcome in report.outcomes if outcome.status == "not checked"]
     assert (report.ok, report.failures, outcome.check) == (False, (), "check_shapes")
@@ -78,7 +78,7 @@ def test_a_law_during_which_the_time_is_up_is_not_checked(faulty):
     assert "\n  not checked" in str(report)
 
 
-def test_a_quiet_exit_is_no_success(faulty):
+def test_silent_exit_is_failure(faulty):
     outcome = failure(faulty("os._exit(0)"))
     assert outcome.check == "check_shapes"
     assert "found the process ended with exit code 0" in outcome.message
@@ -93,7 +93,7 @@ def test_an_abort_while_the_file_is_loaded_is_reported(faulty):
     assert "Fatal Python error: Aborted" in outcome.message
 
 
-def test_an_index_out_of_bounds_is_found(faulty):
+def test_index_out_of_bounds_is_detected(faulty):
     body = "return np.empty((x.shape[0], x.shape[1], params[0].shape[1])) + params[0][9, 0], state, params"
     report = faulty(body, kernel="zoo.njit(forward)")
     shapes = next(outcome for outcome in report.outcomes if outcome.check == "check_shapes")
@@ -101,7 +101,7 @@ def test_an_index_out_of_bounds_is_found(faulty):
     assert "IndexError: index is out of bounds" in shapes.message
 
 
-def test_what_kernels_print_does_no_harm(faulty):
+def test_output_of_kernels_is_ignored(faulty):
     report = faulty('print("{"); os.write(1, b"noise\\n"); os._exit(3)')
     assert failure(report).check == "check_shapes"
     assert "exit code 3" in failure(report).message
@@ -123,7 +123,7 @@ def test_other_kinds_of_members_can_be_checked():
         ("missing.py:Cell", "there is no file missing.py"),
     ],
 )
-def test_a_member_that_is_not_there_is_an_error(spec, message):
+def test_unknown_component_raises(spec, message):
     with pytest.raises(UsageError, match=message):
         check_in_child(spec, timeout=120)
 

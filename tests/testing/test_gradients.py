@@ -108,11 +108,11 @@ def outcomes(cell, *names):
         (cells.Tiny, (), (), (), ()),
     ],
 )
-def test_cuts_name_what_they_concern(cell, stopped, surrogate, without_gradient, operands):
+def test_gradient_cuts_name_values(cell, stopped, surrogate, without_gradient, operands):
     assert gradient_cuts(cell()) == GradientCuts(stopped, surrogate, without_gradient, operands)
 
 
-def test_where_all_gradients_are_replaced_differences_are_skipped_with_a_warning():
+def test_replaced_gradients_skip_differences_with_warning():
     report = outcomes(Spiking(), *DIFFERENCES, "check_vjp_linear", "check_large_sizes")
     assert [outcome.status for outcome in report.outcomes] == ["skipped"] * 4 + ["passed"] * 3
     (warning,) = report.warnings
@@ -125,7 +125,7 @@ def test_where_all_gradients_are_replaced_differences_are_skipped_with_a_warning
     assert json.loads(report.to_json())["warnings"] == [warning]
 
 
-def test_a_warning_names_what_is_cut_and_what_learns_nothing():
+def test_warning_names_cuts_and_untrained_parameters():
     (warning,) = outcomes(Deaf(), "check_parameter_gradients").warnings
     assert "zoo.stop_gradient cuts the gradient of the input x and state h and parameters W, b" in warning
     assert "no gradient at all reaches state h and parameter b." in warning
@@ -133,7 +133,7 @@ def test_a_warning_names_what_is_cut_and_what_learns_nothing():
     assert "zoo.stop_gradient(h) cuts the gradient of the input x and state h and parameters W, U." in warning
 
 
-def test_gradients_that_are_not_cut_are_still_compared_with_differences(monkeypatch):
+def test_uncut_gradients_are_compared_with_differences(monkeypatch):
     compared = set()
 
     def recorded(trial, what, found, places, moves, meaning):
@@ -184,14 +184,14 @@ class Dishonest(cells.Tiny):
     step = Honest.step
 
 
-def test_kernels_must_cut_what_their_step_cuts():
+def test_kernels_must_cut_gradients_like_step():
     assert outcomes(Honest(), *DIFFERENCES, "check_large_sizes").ok
     (failure,) = outcomes(Dishonest(), *DIFFERENCES, "check_large_sizes").failures
     assert failure.check == "check_large_sizes"
     assert "gradient of" in failure.message
 
 
-def test_pytest_sees_the_warning_and_a_report_leaves_others_alone():
+def test_report_collects_only_gradient_warnings():
     with pytest.warns(GradientWarning, match="cell 'deaf': zoo.stop_gradient cuts"), pytest.raises(SkipTest):
         CHECKS["check_parameter_gradients"](Deaf())
 

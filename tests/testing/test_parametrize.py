@@ -46,7 +46,7 @@ def test_no_arguments_mean_every_registered_member():
         assert {value.values[0].name for value in found.values()} == set(names)
 
 
-def test_options_that_are_not_the_defaults_stand_in_the_id():
+def test_ids_contain_non_default_options():
     _, found = cases(zoo.testing.parametrize_samplers(zoo.get_sampler("top_k", k=3), "top_k"))
     assert {name.partition("-")[0] for name in found} == {"top_k(k=3)", "top_k"}
 
@@ -60,7 +60,7 @@ def test_expected_failures_are_strict():
         zoo.testing.parametrize_cells("vanilla", expected_failures={"check_nans": "typo"})
 
 
-def test_members_that_are_none_are_refused():
+def test_invalid_components_raise():
     with pytest.raises(UnknownNameError, match="vanila"):
         zoo.testing.parametrize_cells("vanila")
     with pytest.raises(UnknownNameError, match="admm"):
@@ -81,7 +81,7 @@ def test_names_classes_and_instances_are_welcome():
 
 
 @pytest.mark.parametrize(("module", "door"), [("hypothesis", "check_cell"), ("pytest", "parametrize_cells")])
-def test_without_the_testing_extra_one_sentence_says_what_to_install(monkeypatch, module, door):
+def test_missing_testing_extra_raises_with_install_command(monkeypatch, module, door):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UsageError) as caught:
         getattr(zoo.testing, door)("vanilla")
@@ -90,7 +90,7 @@ def test_without_the_testing_extra_one_sentence_says_what_to_install(monkeypatch
     )
 
 
-def test_importing_the_kit_imports_neither_compiler_nor_test_tools():
+def test_importing_testing_imports_no_compiler_or_test_tools():
     code = (
         "import sys, zoo.testing; zoo.testing.Report, zoo.testing.check_cell, zoo.testing.check_in_child\n"
         "print([name for name in ('numba', 'numpy', 'hypothesis', 'pytest') if name in sys.modules])"

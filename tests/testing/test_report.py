@@ -80,7 +80,7 @@ def test_nothing_is_tried_after_the_first_law_failed():
     assert report.outcomes[2].message == "not tried, since check_bad failed"
 
 
-def test_an_expected_failure_is_none():
+def test_expected_failure_is_no_failure():
     excuses = {"check_bad": "a known gap", "check_crash": "another"}
     report = run_checks(Member(), ALL, excuses)
     assert report.ok
@@ -89,7 +89,7 @@ def test_an_expected_failure_is_none():
     assert statuses(run_checks(Member(), [check_skip], {"check_skip": "why"})) == {"check_skip": "skipped"}
 
 
-def test_an_expected_failure_that_holds_is_a_failure():
+def test_unexpected_success_is_failure():
     report = run_checks(Member(), ALL, {"check_good": "out of date"}, on_fail="collect")
     assert report.outcomes[0].status == "failed"
     assert report.outcomes[0].message == (

@@ -32,7 +32,7 @@ def test_every_law_has_a_broken_cell_and_a_statement():
 
 
 @pytest.mark.parametrize("name", cells.BROKEN)
-def test_the_law_catches_the_cell_that_breaks_it(name):
+def test_law_catches_broken_cell(name):
     cell = cells.BROKEN[name]()
     if name in COMPILED and not cell.kernel("forward").signatures and numba_is_off():
         pytest.skip("Numba is switched off")
@@ -55,7 +55,7 @@ def test_a_correct_cell_in_plain_numpy_obeys_every_law():
 
 
 @pytest.mark.parametrize("what", cells.LARGE)
-def test_kernels_that_are_wrong_at_large_sizes_alone_are_caught(what):
+def test_kernels_wrong_only_at_large_sizes_are_caught(what):
     wrong = type("Wrong", (cells.Stated,), {"__doc__": "Wrong somewhere.", **cells.LARGE[what]})()
     checks = [CHECKS["check_well_formed"], CHECKS["check_step_agrees"], CHECKS["check_large_sizes"]]
     (outcome,) = run_checks(wrong, checks, on_fail="collect").failures
@@ -126,19 +126,19 @@ class Shut(zoo.Cell):
         return zoo.relu(-1 - (x @ self.W + h @ self.U) ** 2)
 
 
-def test_a_rectifier_that_is_shut_hides_no_nan():
+def test_inactive_relu_hides_no_nan():
     with pure_python():
         CHECKS["check_nan"](Shut())
 
 
-def test_buffers_inputs_complex_and_discrete_arrays_are_no_offence():
+def test_laws_accept_buffers_aux_inputs_complex_and_discrete_arrays():
     report = check_cell(rich.Rich, on_fail="collect", expected_failures=PLAIN)
     assert report.ok, str(report)
     (step,) = (outcome for outcome in report.outcomes if outcome.check == "check_step_agrees")
     assert step.status == "passed"
 
 
-def test_without_a_step_there_is_nothing_to_agree_with():
+def test_agreement_law_needs_step():
     (outcome,) = run_checks(cells.Tiny(), [CHECKS["check_step_agrees"]]).outcomes
     assert (outcome.status, outcome.message) == ("skipped", "it has no step, and its kernels are all it says")
 
@@ -215,12 +215,12 @@ class Unexplained(rich.Rich):
         (Unexplained, "check_help", "dt: found no help text"),
     ],
 )
-def test_laws_about_what_stands_beside_parameters_and_states(cell, name, what):
+def test_laws_of_buffers_and_aux_inputs(cell, name, what):
     (outcome,) = run_checks(cell(), [CHECKS[name]], on_fail="collect").failures
     assert what in outcome.message, outcome.message
 
 
-def test_discrete_states_are_small_whole_numbers_and_inputs_positive():
+def test_cases_have_small_discrete_states_and_positive_inputs():
     trials = [make_trial(Case(rich.Rich(), 4, 9, (3, 4, 2), "float32", False, seed)) for seed in range(5)]
     counts = np.concatenate([trial.state[name] for trial in trials for name in ("l0.n", "l1.n")])
     assert set(np.unique(counts)) == set(range(8))
@@ -253,7 +253,7 @@ def test_sizes_start_at_one_and_suit_the_cell():
         suitable_sizes(Leaky(heads=100))
 
 
-def test_a_case_always_gives_the_same_arrays_and_none_is_zero():
+def test_case_arrays_are_reproducible_and_nonzero():
     case = Case(cells.Tiny(), 2, 3, (2, 4, 2), "float32", False, seed=5)
     first, again = make_trial(case), make_trial(case)
     assert run(first).keys() == run(again).keys()
@@ -284,7 +284,7 @@ def test_the_smallest_failure_is_reported_with_its_case():
         for_all(cells.Tiny(), law)
 
 
-def test_a_failure_that_comes_and_goes_is_still_one():
+def test_flaky_failure_is_failure():
     calls: list[Case] = []
 
     def law(case):
@@ -303,7 +303,7 @@ def test_the_number_of_examples_is_a_positive_integer(monkeypatch, text):
         examples()
 
 
-def test_differences_are_told_with_place_found_and_expected():
+def test_difference_message_has_index_found_and_expected():
     found, expected = np.array([[1.0, 2.0], [3.0, 4.5]]), np.array([[1.0, 2.0], [3.0, 4.0]])
     with pytest.raises(
         AssertionError, match=r"'tiny': y at \[1, 1\]: found 4.5, expected 4 \(to the bit\). Why."
@@ -344,12 +344,12 @@ def carded(module: str) -> type[zoo.Cell]:
 
 
 @pytest.mark.parametrize("module", ["__main__", "zoo_file_mine_0", "bare_cells_too", "file_cells"])
-def test_a_cell_of_ones_own_needs_no_card(module, monkeypatch):
+def test_local_cell_needs_no_card(module, monkeypatch):
     monkeypatch.setattr(declarations, "plugins", lambda: PUBLISHED)
     declarations.check_well_formed(carded(module)())
 
 
-def test_help_texts_are_for_published_cells_and_hold_up_no_other_law(monkeypatch):
+def test_help_law_applies_to_published_cells_only(monkeypatch):
     bare = type("Bare", (zoo.Cell,), {**vars(carded("mine")), "__doc__": "One matrix.", "__module__": "mine"})
     checks = [CHECKS["check_well_formed"], CHECKS["check_help"], CHECKS["check_parameter_count"]]
     assert run_checks(bare(), checks, on_fail="collect").ok

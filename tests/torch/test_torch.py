@@ -99,7 +99,7 @@ def theirs(cell, layers=2, **more):
 
 @pytest.mark.parametrize("more", [{}, {"bidirectional": True, "batch_first": True}], ids=["plain", "both"])
 @pytest.mark.parametrize("name", MODULES)
-def test_a_state_dict_goes_both_ways(name, more):
+def test_state_dict_converts_both_ways(name, more):
     cell, x = cell_of(name), inputs()
     ours, other = layer(cell, 2, **more), theirs(cell, **more)
     assert [key for key, _ in ours.named_parameters()] == [key for key, _ in other.named_parameters()]
@@ -135,7 +135,7 @@ def test_a_training_run_is_handed_over_and_handed_back():
     assert_close(list(ours.state_dict().values()), list(other.state_dict().values()), atol=1e-12)
 
 
-def test_what_forget_bias_adds_is_in_the_bias():
+def test_forget_bias_is_added_to_bias():
     plain, biased = layer("lstm"), layer(zoo.get_cell("lstm", forget_bias=2.0))
     difference = biased.bias_ih_l0 - plain.bias_ih_l0
     assert difference.tolist() == pytest.approx([0.0] * H + [2.0] * H + [0.0] * 2 * H)
@@ -143,7 +143,7 @@ def test_what_forget_bias_adds_is_in_the_bias():
     assert_close([biased(inputs())[0]], [plain(inputs())[0]])
 
 
-def test_one_without_a_bias_is_told_what_is_missing():
+def test_state_dict_without_bias_raises():
     other = torch.nn.GRU(I, H, bias=False)
     with pytest.raises(RuntimeError, match=r'Missing key.*"bias_ih_l0", "bias_hh_l0"'):
         layer("gru").load_state_dict(other.state_dict())
@@ -188,7 +188,7 @@ def test_packed_sequences(name, more):
     ],
     ids=str,
 )
-def test_it_computes_what_the_layer_of_zoo_does(cell, more):
+def test_module_matches_zoo_layer(cell, more):
     module, x = layer(cell, 2, **more), inputs()
     rnn = zoo.Recurrent(cell, I, H, 2, dtype="float64", threads=1, **more)
     rnn.fill({name: value.detach().numpy() for name, value in module.state_dict().items()})
@@ -281,7 +281,7 @@ def test_tokens_are_rows_of_the_identity():
     assert_close([module(tokens[0])[0]], [module(tokens)[0][0]])
 
 
-def test_inputs_beside_x():
+def test_aux_inputs():
     module, x = layer("cfc", 2, batch_first=True), inputs()
     dt = torch.rand(B, T, dtype=FLOAT64)
     y, _ = module(x.transpose(0, 1), dt=dt)
@@ -364,7 +364,7 @@ def test_outputs_can_be_changed_in_place():
 
 
 @pytest.mark.parametrize("what", ["x", "weight_hh_l0", "state"])
-def test_what_the_way_back_needs_must_not_change(what):
+def test_changed_residuals_raise_in_backward(what):
     module, x = layer("gru"), inputs()
     state = torch.zeros(1, B, H, dtype=FLOAT64)
     y, _ = module(x, state)
@@ -382,7 +382,7 @@ def test_many_ways_forward_before_one_back():
         assert_same([found[at][0], *tensors(found[at][1]), *gradients(module, xs[at], *found[at])], alone[at])
 
 
-def test_the_tape_lives_as_long_as_it_is_needed():
+def test_tape_is_freed_after_backward():
     module, x = layer("gru"), inputs()
     y, _ = module(x)
     holder = y.grad_fn.holder
@@ -394,7 +394,7 @@ def test_the_tape_lives_as_long_as_it_is_needed():
         y.sum().backward()
 
 
-def test_a_tape_that_is_gone_is_made_again():
+def test_freed_tape_is_recomputed():
     module, x = layer("gru+recurrent_dropout", 2, dropout=0.5), inputs()
     torch.manual_seed(4)
     y, last = module(x)
@@ -422,7 +422,7 @@ def test_kernels_read_and_write_the_memory_of_tensors_in_threads():
 # ---- autograd's modes ---------------------------------------------------------------------------------
 
 
-def test_without_a_gradient_there_is_no_graph():
+def test_no_grad_builds_no_graph():
     module, x = layer("lstm", 2), inputs()
     expected = module(x)[0].detach()
     for mode in (torch.no_grad(), torch.inference_mode()):
@@ -504,7 +504,7 @@ def test_the_seed_of_pytorch_decides_the_noise(cell, dropout):
     ("cell", "layers", "dropout", "training"),
     [("gru", 1, 0.5, True), ("gru", 2, 0.0, True), ("gru+zoneout", 2, 0.5, False)],
 )
-def test_where_nothing_is_random_nothing_is_drawn(cell, layers, dropout, training):
+def test_deterministic_module_draws_no_seed(cell, layers, dropout, training):
     module, x = layer(cell, layers, dropout=dropout).train(training), inputs()
     before = torch.get_rng_state()
     module(x)
@@ -564,7 +564,7 @@ def test_precision_can_be_changed():
         (lambda module: module.to(torch.bfloat16), "dtype is torch.bfloat16; expected"),
     ],
 )
-def test_what_it_cannot_be_is_refused_and_changes_nothing(change, words):
+def test_invalid_state_dict_raises_and_changes_nothing(change, words):
     module = layer("gru")
     before = copy.deepcopy(module.state_dict())
     with pytest.raises(UsageError, match=f"^zoo.torch.Recurrent.*{words}"):
@@ -607,7 +607,7 @@ def test_optimizers_take_matrices_in_either_order(options):
     assert_close(list(module.parameters()), list(other.parameters()), atol=1e-12)
 
 
-def test_an_optimizer_that_wants_rows_gets_them():
+def test_lbfgs_receives_contiguous_gradients():
     """LBFGS looks at gradients as vectors, which PyTorch does with arrays in rows alone."""
     for cell in ("lstm", "cifg_lstm"):
         module, x = layer(cell), inputs().detach()
@@ -637,13 +637,13 @@ def test_an_optimizer_that_wants_rows_gets_them():
         ("bias_hh_l0", torch.zeros(4 * H), r"torch.float32 \(16,\); expected torch.float64 \(16,\)"),
     ],
 )
-def test_a_parameter_that_does_not_fit_is_one_sentence(name, value, words):
+def test_mismatched_parameter_raises(name, value, words):
     module = layer("lstm")
     with pytest.raises(UsageError, match=f"^zoo.torch.Recurrent: {name} is {words}, as it was made"):
         torch.func.functional_call(module, {name: value}, (inputs(),))
 
 
-def test_it_says_what_it_is():
+def test_repr():
     text = repr(layer("t_gru", 2, batch_first=True, dropout=0.5))
     assert text.startswith(
         "Recurrent(\n  TGRU(), input_size=3, hidden_size=4, num_layers=2, dropout=0.5, batch_first=True"
@@ -694,7 +694,7 @@ def test_compiled_with_tokens_lengths_and_noise(compiled):
     assert_same(run(compiled(module)), run(module))
 
 
-def test_compiled_code_finds_the_tape_or_makes_it_again(compiled, monkeypatch):
+def test_compiled_module_reuses_or_recomputes_tape(compiled, monkeypatch):
     module, x = layer("vanilla"), inputs()
     expected = everything(module, x)
     fast = compiled(module)
@@ -744,7 +744,7 @@ def test_importing_the_room_imports_no_pytorch():
     assert done.stdout == "['Recurrent'] False\n"
 
 
-def test_without_pytorch_there_is_a_sentence(monkeypatch):
+def test_missing_pytorch_raises_with_install_command(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         UsageError, match=r"^zoo.torch needs PyTorch; pip install 'recurrent-zoo\[torch\]' brings"
@@ -793,7 +793,7 @@ HIDDEN = torch.zeros(1, B, H, dtype=FLOAT64)
         ),
     ],
 )
-def test_a_call_that_does_not_fit_is_one_sentence(cell, given, sentence):
+def test_invalid_call_raises(cell, given, sentence):
     module = layer(cell, 2 if cell == "t_gru" else 1)
     with pytest.raises(UsageError, match=f"^zoo.torch.Recurrent:? {sentence}"):
         module(*given)
@@ -830,6 +830,6 @@ def test_a_call_that_does_not_fit_is_one_sentence(cell, given, sentence):
         ),
     ],
 )
-def test_an_argument_that_does_not_fit_is_one_sentence(call, sentence):
+def test_invalid_argument_raises(call, sentence):
     with pytest.raises(UsageError, match=sentence):
         call()
