@@ -63,7 +63,7 @@ HEADS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_a_sparse_file_costs_its_header(head: str, tmp_path: Path) -> None:
+def test_sparse_file_costs_its_header(head: str, tmp_path: Path) -> None:
     file = sparse(tmp_path / "sparse", 8 * 2**30, HEADS[head])
     with peak(40 * MB), pytest.raises(zoo.CheckpointError, match="cannot load"):
         load(file)
@@ -110,7 +110,7 @@ def long_log(folder: Path, lines: int, text: str = "") -> Path:
     return path
 
 
-def test_a_log_is_cut_and_added_to_line_by_line(tmp_path: Path) -> None:
+def test_log_is_truncated_and_extended_line_by_line(tmp_path: Path) -> None:
     path = long_log(tmp_path, 2_000, "x" * 10_000)
     with peak(path.stat().st_size // 4):
         log.truncate(path, 1_500)
@@ -118,7 +118,7 @@ def test_a_log_is_cut_and_added_to_line_by_line(tmp_path: Path) -> None:
     assert sum(1 for _ in log.iterate(path)) == 1_502
 
 
-def test_a_line_is_bounded(tmp_path: Path) -> None:
+def test_line_is_bounded(tmp_path: Path) -> None:
     path = sparse(tmp_path / "log.jsonl", 300 * MB, b'{"step": 1}\n')
     with peak(4 * MB), pytest.raises(zoo.CheckpointError, match="line 2: it has more than 1,048,576 bytes"):
         log.read(path)
@@ -136,7 +136,7 @@ def test_a_line_is_bounded(tmp_path: Path) -> None:
     assert log.read(path)[0]["text"] == most, "the longest sample fits"
 
 
-def test_a_run_reads_its_log_line_by_line(tmp_path: Path) -> None:
+def test_run_reads_its_log_line_by_line(tmp_path: Path) -> None:
     path = long_log(tmp_path, 2_000, "x" * 1_000)
     for loss in (3.5, 2.5, "nan", "inf"):
         log.append(path, {"event": "eval", "step": 1, "loss": loss})
@@ -154,12 +154,12 @@ def test_invalid_stored_loss_raises(loss: object, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("last", [{"event": []}, {"event": {"a": 1}}, {}, {"event": "step"}])
-def test_a_run_without_an_end(last: dict[str, object], tmp_path: Path) -> None:
+def test_run_without_an_end(last: dict[str, object], tmp_path: Path) -> None:
     log.append(tmp_path / "log.jsonl", last)
     assert zoo.Run(tmp_path).ended is None
 
 
-def test_a_report_thins_a_long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_thins_a_long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "MAX_BYTES", 50_000)
     path = long_log(tmp_path, 5_000)
     for step, best in ((5_000, True), (5_001, False), (5_002, False)):
@@ -174,7 +174,7 @@ def test_a_report_thins_a_long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert found.events[-1]["event"] == "end"
 
 
-def test_a_report_of_a_short_log_shows_all_of_it(tmp_path: Path) -> None:
+def test_report_shows_complete_short_log(tmp_path: Path) -> None:
     long_log(tmp_path, 1_000)
     assert len(history.History.read(RunDirectory(tmp_path)).events) == 1_000
 
@@ -286,7 +286,7 @@ def test_digest_with_escapes_raises(trained: Path, tmp_path: Path) -> None:
 # --- Reports ---
 
 
-def test_a_report_holds_the_outputs_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_holds_the_outputs_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of all 50 steps would take 4 MB, and twice that again four times."""
     model = zoo.LanguageModel(tuple(map(chr, range(0x4E00, 0x4E00 + 20_000))), "vanilla", 2, threads=1)
     tokens = np.arange(50, dtype=np.int32)
@@ -300,6 +300,6 @@ def test_a_report_holds_the_outputs_of_one_step(monkeypatch: pytest.MonkeyPatch)
     assert len(activations.read_text(model, model.vocab, tokens, 50, "test").symbols) == 10
 
 
-def test_the_length_of_a_report_is_bounded(trained: Path) -> None:
+def test_length_of_a_report_is_bounded(trained: Path) -> None:
     with pytest.raises(zoo.UsageError, match="symbols is 100001; expected an integer from 0 to 100000"):
         zoo.report.make_report(trained, symbols=100_001)

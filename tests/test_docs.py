@@ -96,7 +96,7 @@ def test_blocks_not_run_have_a_reason(capsys):
     assert all(line.partition(": ")[2] for line in excused), excused
 
 
-def test_pyproject_shown_is_the_example_packages():
+def test_shown_pyproject_is_that_of_example():
     shown = [block for block in runner.read_page(TEXT["docs/plugins.md"]) if block.language == "toml"]
     real = (EXAMPLES / "zoo-leaky" / "pyproject.toml").read_text(encoding="utf-8").splitlines()
     assert [block for block in shown if not set(block.text.splitlines()) <= set(real)] == []
@@ -134,13 +134,13 @@ def test_every_command_is_documented():
     assert undocumented(commands(cli, "zoo"), "`{}`|`{} |$ {} |$ {}\n") == []
 
 
-def test_the_table_of_every_command_has_every_command():
+def test_table_of_every_command_has_every_command():
     page = TEXT["docs/training.md"].partition("## Every command\n")[2].partition("\n\nAll commands")[0]
     listed = re.findall(r"^\| `(zoo [a-z]+)` \|", page, re.MULTILINE)
     assert sorted(listed) == sorted(f"zoo {name}" for name in cli.list_commands(click.Context(cli)))
 
 
-def test_the_reference_lists_every_environment_variable():
+def test_reference_lists_every_environment_variable():
     source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "zoo").rglob("*.py"))
     read = set(re.findall(r"\bZOO_[A-Z_]*[A-Z]\b", source))
     read |= set(re.findall(r"""environ(?:\.get\(|\[)"([A-Z_]+)\"""", source))

@@ -172,7 +172,7 @@ def test_gelu_is_near_the_exact_one() -> None:
     assert np.abs(zoo.gelu(x) - exact).max() < 1e-3
 
 
-def test_the_exact_gelu_is_written_with_the_error_function() -> None:
+def test_exact_gelu_is_written_with_the_error_function() -> None:
     def exact(x: Any) -> Any:
         return 0.5 * x * (1 + zoo.erf(x / math.sqrt(2)))
 
@@ -228,7 +228,7 @@ SURROGATES: dict[str, Callable[[float, float], float]] = {
 
 @pytest.mark.parametrize("slope", [1.0, 2.5])
 @pytest.mark.parametrize("surrogate", SURROGATES)
-def test_a_surrogate_is_the_gradient_of_a_spike(surrogate: str, slope: float) -> None:
+def test_surrogate_is_the_gradient_of_a_spike(surrogate: str, slope: float) -> None:
     cell = cell_of(lambda a: zoo.heaviside(a, surrogate, slope))
     case = checks.trial(cell, steps=1, batch=1)
     with checks.interpreted(case):

@@ -77,7 +77,7 @@ def test_hostile_arguments_give_result_or_zoo_error(table):
 
 
 @pytest.mark.usefixtures("_elsewhere")
-def test_the_arguments_fit(table):
+def test_hostile_arguments_match_signatures(table):
     """Those that the others change one by one; there are no runs, and a layer has no loss."""
     refused = {}
     with pure_python():
@@ -153,7 +153,7 @@ def test_arrays_of_other_dtypes_raise(taker, kind):
 
 @pytest.mark.parametrize("kind", SAME)
 @pytest.mark.parametrize("taker", takers())
-def test_the_same_numbers_in_another_form_give_the_same(taker, kind):
+def test_equivalent_array_forms_give_same_result(taker, kind):
     x = np.random.default_rng(0).normal(size=(5, 2, 3))
     with pure_python():
         np.testing.assert_array_equal(takers()[taker](SAME[kind](x)), takers()[taker](x))

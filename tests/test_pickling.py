@@ -171,7 +171,7 @@ def test_other_objects_equal_their_pickle(name):
     assert (again == value) or (type(again), str(again)) == (type(value), str(value))
 
 
-def test_a_kernel_is_stored_by_its_name():
+def test_kernel_is_stored_by_its_name():
     assert pickle.loads(pickle.dumps(weighted_loss)) is weighted_loss
     assert copy.deepcopy(weighted_loss) is weighted_loss
 

@@ -80,7 +80,7 @@ def test_base_classes_are_listed_in_order() -> None:
     assert all(hasattr(zoo.base, name) for name in zoo.base.__all__)
 
 
-def test_a_star_import_works() -> None:
+def test_star_import_works() -> None:
     space: dict[str, object] = {}
     exec("from zoo import *", space)
     assert set(zoo.__all__) <= set(space)

@@ -23,7 +23,7 @@ def written(folder: Path, text: str) -> Path:
 # ---- navigation ----------------------------------------------------------------------------------------
 
 
-def test_every_page_stands_in_one_section() -> None:
+def test_every_page_is_in_one_section() -> None:
     """But for the pages of cells, which stand below that of all cells, and the page with the sections."""
     paths = [path for path in (ROOT / "docs").rglob("*.md") if "examples" not in path.parts]
     pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in paths}
@@ -46,7 +46,7 @@ def test_page_belongs_to_first_list_that_names_it(tmp_path: Path) -> None:
 # ---- reference -----------------------------------------------------------------------------------------
 
 
-def test_every_public_name_stands_in_one_table() -> None:
+def test_every_public_name_is_in_one_table() -> None:
     named = [name for group in contents.groups().values() for name in group]
     assert len(named) == len(set(named))
     public = {f"zoo.{name}" for name in zoo.__all__}
@@ -62,7 +62,7 @@ def test_model_entries_include_methods_of_base_class() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_name_of_a_room_has_an_entry(module: str) -> None:
+def test_every_name_of_a_package_has_an_entry(module: str) -> None:
     try:
         page = contents.reference_page(module, [])
     except (ImportError, zoo.UsageError) as error:

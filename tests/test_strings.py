@@ -36,13 +36,13 @@ def model(vocab=("the ", "cat ")):
 @pytest.mark.parametrize(
     "prompt", ["the cat ", ["the ", "cat "], [0, 1], np.array([0, 1], np.uint8), (np.int64(0), 1)], ids=repr
 )
-def test_a_prompt_is_a_text_or_symbols_or_tokens(prompt):
+def test_prompt_is_a_text_or_symbols_or_tokens(prompt):
     assert model().sample(prompt, length=3) == model().sample("the cat ", length=3)
     assert model().sample(prompt, length=3).startswith("the cat ")
 
 
 @pytest.mark.parametrize("prompt", ["", [], (), np.array([], int)], ids=repr)
-def test_an_empty_prompt_lets_the_seed_draw(prompt):
+def test_empty_prompt_lets_the_seed_draw(prompt):
     assert zoo.LanguageModel("ab", hidden_size=3).sample(prompt, length=4) == zoo.LanguageModel(
         "ab", hidden_size=3
     ).sample(length=4)
@@ -81,7 +81,7 @@ def test_unknown_strings_can_be_skipped():
         (["aa", "b"], "", []),
     ],
 )
-def test_a_string_is_cut_into_the_longest_symbols(symbols, text, parts):
+def test_string_is_cut_into_the_longest_symbols(symbols, text, parts):
     vocabulary = Vocabulary(symbols)
     found = vocabulary.encode(text)
     assert [vocabulary[token] for token in found] == parts
@@ -120,6 +120,6 @@ def test_commands_explain_corpus_without_file(arguments, tmp_path, monkeypatch):
     assert "was passed to zoo.train as a zoo.data.Corpus and has no file" in result.output
 
 
-def test_a_list_of_cells_is_for_layers():
+def test_list_of_cells_is_for_layers_only():
     with pytest.raises(UsageError, match="cell is a list of 2; expected one cell, which all layers have"):
         zoo.LanguageModel("abc", cell=["gru", "lstm"])

@@ -19,7 +19,7 @@ def start(program):
 
 
 @pytest.mark.parametrize("program", [BUSY, ASLEEP])
-def test_a_process_ends_when_its_time_is_up(program):
+def test_process_is_killed_at_timeout(program):
     started = time.monotonic()
     process = start(program)
     assert not wait_or_kill(process, 0.5)

@@ -214,7 +214,7 @@ def test_fixed_point_of_linear_step():
     np.testing.assert_allclose(np.sort(np.abs(found.eigenvalues[0])), np.sort(np.abs(np.linalg.eigvals(U))))
 
 
-def test_all_states_of_a_cell_are_still_together():
+def test_fixed_points_cover_all_states_of_cell():
     rnn = zoo.Recurrent("lstm", 2, 5, num_layers=2, dtype="float64", seed=2)
     x = np.array([0.5, -1.0, 0.3, 0.0, 1.0])
     found = fixed_points(rnn, x, layer="l1", starts=16)
@@ -255,7 +255,7 @@ def test_starts_are_reachable_states():
     assert found.count.sum() == 50
 
 
-def test_a_symbol_is_an_input():
+def test_symbol_is_an_input():
     model = zoo.LanguageModel("abc", "gru", 4, dtype="float64")
     by_symbol, by_token, by_row = (fixed_points(model, x, starts=4) for x in ("b", 1, [0.0, 1.0, 0.0]))
     for each in (by_token, by_row):
@@ -314,7 +314,7 @@ def test_saturating_values_are_derived_from_step():
     assert found == {"l0.gates": (0.25, 0.5), "l0.f": (0.5, 0.5), "l0.g": (0.0, 0.5)}
 
 
-def test_saturation_is_that_of_the_traces():
+def test_saturation_matches_traces():
     model = zoo.LanguageModel("abc", "lstm", 6, num_layers=2, dtype="float64")
     model.theta *= 8
     found = gate_saturation(model, "abcabca")
@@ -331,7 +331,7 @@ def test_gradient_of_linear_step_decays_as_matrix_powers():
     np.testing.assert_allclose(found["l0.h"], 0.5 ** np.arange(8), rtol=1e-12)
 
 
-def test_only_the_steps_between_count_for_a_lag():
+def test_lag_counts_steps_between():
     model = zoo.LanguageModel("abcd", "lstm", 5, num_layers=2, dtype="float64", seed=3)
     tokens = np.random.default_rng(0).integers(4, size=(12, 3))
     x, targets, state = tokens[:-1], tokens[1:], {name: random(3, 5) for name in model.stack.state_shapes}
@@ -353,7 +353,7 @@ def test_only_the_steps_between_count_for_a_lag():
     )
 
 
-def test_targets_of_the_last_step_are_a_loss_there():
+def test_last_step_targets_give_loss_at_last_step():
     rnn = linear(0.5 * np.eye(2))
     x, target = random(9, 3, 2), random(3, 2, seed=1)
     found = gradient_by_lag(rnn, x, target, lags=4)["l0.h"]
@@ -383,7 +383,7 @@ def test_text_of_one_symbol_raises():
 # ---- models as layers ---------------------------------------------------------------------------------
 
 
-def test_gradients_of_a_model_are_those_of_its_loss():
+def test_loss_gradients_match_model():
     model = zoo.LanguageModel("abcd", "vanilla", 5, dtype="float64")
     text = "abcdabbcadcb"
     slopes, values = trace_grads(model, text, names=["pre_h", "h"]), trace(model, text[:-1], "h")["l0.h"]

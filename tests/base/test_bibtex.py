@@ -19,7 +19,7 @@ def field(name: str, **change: object) -> str | None:
     return found and found[1]
 
 
-def test_an_entry() -> None:
+def test_entry() -> None:
     assert (
         zoo.get_cell("clockwork").bibtex()
         == """@misc{koutnik2014clockwork,
@@ -84,7 +84,7 @@ def test_the_key(names: str, found: str) -> None:
         ("https://openreview.net/forum?id=a_b&c=1%2F2", None, None),
     ],
 )
-def test_numbers_at_arxiv_and_dois_are_read_off_the_address(url: str, eprint: str, doi: str) -> None:
+def test_arxiv_and_doi_are_parsed_from_url(url: str, eprint: str, doi: str) -> None:
     assert (field("eprint", url=url), field("doi", url=url), field("url", url=url)) == (eprint, doi, url)
     assert field("archiveprefix", url=url) == (eprint and "arXiv")
 
@@ -103,7 +103,7 @@ def test_latex_commands_are_escaped(title: str, found: str) -> None:
     assert field("title", title=title) == found
 
 
-def test_an_address_cannot_end_its_field() -> None:
+def test_url_cannot_end_its_bibtex_field() -> None:
     assert field("url", url="https://example.org/}{") == "https://example.org/%7D%7B"
 
 

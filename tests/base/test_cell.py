@@ -171,7 +171,7 @@ def test_one_declaration_has_one_name() -> None:
         define(a=shared, b=shared)
 
 
-def test_a_definition_error_is_a_type_error() -> None:
+def test_definition_error_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         define(drop="__doc__")
 
@@ -187,7 +187,7 @@ def test_names_and_order_of_declaration() -> None:
     assert cell.error_name() == "cell class PeepholeLSTM (somewhere)"
 
 
-def test_a_stated_name_is_not_inherited() -> None:
+def test_stated_name_is_not_inherited() -> None:
     stated = type("Stated", (define(),), {"__doc__": "D.", "name": "mine"})
     assert stated.name == "mine"
     assert type("Derived", (stated,), {"__doc__": "D."}).name == "derived"
@@ -215,14 +215,14 @@ def test_abstract_class_is_checked_when_subclassed() -> None:
     assert list(derived.declared_options) == ["gain"]
 
 
-def test_the_summary_is_the_first_paragraph_in_one_line() -> None:
+def test_summary_is_the_first_paragraph_in_one_line() -> None:
     assert (
         define(__doc__="\n  Two lines,\n    one sentence.\n  \n  More.").summary()
         == "Two lines, one sentence."
     )
 
 
-def test_a_class_without_a_card_gets_one_with_its_name() -> None:
+def test_class_without_a_card_gets_one_with_its_name() -> None:
     cell = define("Mine", drop="card")
     assert cell.card == zoo.Card("Mine")
     assert type("Other", (cell,), {"__doc__": "O."}).card == zoo.Card("Other")

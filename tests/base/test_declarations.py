@@ -51,7 +51,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "Abc", "aB", None, 3, b"a", ["a"]], ids=repr)
-def test_a_hostile_name_is_not_registered(name: object) -> None:
+def test_hostile_name_is_not_registered(name: object) -> None:
     with pytest.raises(DefinitionError) as caught:
         check_component_name(name, "cell class X (m)")
     assert str(caught.value).startswith(
@@ -109,7 +109,7 @@ def test_snake_case(class_name: str, name: str) -> None:
     check_component_name(name, "who")
 
 
-def test_the_nearest_name_is_offered() -> None:
+def test_nearest_name_is_offered() -> None:
     assert did_you_mean("vanila", ["gru", "vanilla"]) == " Did you mean 'vanilla'?"
     assert did_you_mean("xyz", ["gru", "vanilla"]) == ""
     assert did_you_mean("gru", []) == ""
@@ -125,7 +125,7 @@ CARD = {
 }
 
 
-def test_a_card_is_a_value() -> None:
+def test_card_is_a_value() -> None:
     card = zoo.Card(**CARD)
     assert card == zoo.Card(**CARD, variant="", deviations="", trainability="")
     assert hash(card) == hash(zoo.Card(**CARD))
@@ -167,12 +167,12 @@ def test_invalid_card_field_raises(change: dict[str, object], words: str) -> Non
 
 
 @pytest.mark.parametrize("field", CARD)
-def test_a_card_without_a_field(field: str) -> None:
+def test_card_without_a_field(field: str) -> None:
     with pytest.raises(TypeError, match=field):  # a DefinitionError is one
         zoo.Card(**{name: value for name, value in CARD.items() if name != field})
 
 
-def test_a_card_without_a_reference_is_unpublished() -> None:
+def test_card_without_a_reference_is_unpublished() -> None:
     card = zoo.Card("An idea", deviations="It has no paper.", scope="mixer")
     assert not card.published
     assert card.citation() == "An idea, unpublished."
@@ -201,7 +201,7 @@ def test_other_declarations() -> None:
 
 
 @pytest.mark.parametrize("default", [math.nan, math.inf, "1", None, True, [1.0]])
-def test_the_default_of_an_input_is_a_finite_number(default: object) -> None:
+def test_default_of_an_input_is_a_finite_number(default: object) -> None:
     with pytest.raises(DefinitionError, match=r"zoo.Input: the default is .*; expected a finite number\."):
         zoo.Input(default=default)
 
@@ -323,7 +323,7 @@ def test_option_value_round_trips_as_text(value) -> None:
         (lambda: zoo.Option(1, choices=[]), "the default is 1; expected one of"),
     ],
 )
-def test_a_default_must_be_allowed(make, words: str) -> None:
+def test_default_must_be_allowed(make, words: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         make()
     assert str(caught.value).startswith("zoo.Option: ")

@@ -32,7 +32,7 @@ def test_shape_dtype_and_finiteness(name):
 
 
 @pytest.mark.parametrize("name", [name for name in INITIALIZERS if name != "orthogonal"])
-def test_vectors_and_blocks_have_a_start_too(name):
+def test_initializers_of_vectors_and_blocks(name):
     assert start(name, (9,)).shape == (9,)
     assert start(name, (2, 3, 4)).shape == (2, 3, 4)
 
@@ -96,7 +96,7 @@ def test_seed_and_place_alone_decide(name):
         assert not np.array_equal(start(name, seed=seed, place=place), first), (seed, place)
 
 
-def test_a_model_starts_from_its_seed_in_either_dtype():
+def test_model_starts_from_its_seed_in_either_dtype():
     double = Recurrent("vanilla", 5, 6, 2, dtype="float64", seed=9)
     single = Recurrent("vanilla", 5, 6, 2, dtype="float32", seed=9, threads=3)
     np.testing.assert_array_equal(single.theta, double.theta.astype(np.float32))
@@ -161,7 +161,7 @@ def test_invalid_complex_initializer_raises(init, words):
         start_complex(init, (4,))
 
 
-def test_a_real_array_does_not_start_complex():
+def test_real_array_does_not_start_complex():
     with pytest.raises(UsageError, match=r"returned complex128\(4,\); expected finite numbers of shape"):
         start(lambda rng, shape: np.full(shape, 1j), (4,))
 
@@ -179,7 +179,7 @@ class Gained(zoo.Cell):
         return np.tanh(x @ self.W + h * self.A)
 
 
-def test_an_initializer_of_three_arguments_is_given_the_cell():
+def test_initializer_with_three_arguments_receives_cell():
     cell = Gained(gain=3.5)
     for declared, sign in ((Gained.W, 1), (Gained.A, -1)):
         value = initialize(declared, (2, 3), 0, (0, 0), "cell 'gained'", cell)

@@ -58,7 +58,7 @@ def test_batch_is_pure_function_of_arguments():
     assert first.inputs.shape == (12, 5)
 
 
-def test_a_seed_means_the_same_for_ever():
+def test_seed_gives_golden_batch():
     """Computed once; another digest would be other data under the old name."""
     batch = Bits().batch(0, 8, 1, "test")
     assert hashlib.sha256(batch.inputs.astype("<i4").tobytes()).hexdigest()[:16] == "496acbba56739144"
@@ -253,7 +253,7 @@ def test_names_classes_and_instances_stand_for_tasks():
         resolve_task(int)
 
 
-def test_a_class_is_registered_for_this_process():
+def test_class_is_registered_for_this_process():
     @zoo.register_task
     class Passing(Bits):
         """Registered by a test."""

@@ -210,7 +210,7 @@ def test_error_of_zoo_is_passed_on(zoo_process, tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name in PEERS if importlib.util.find_spec(name) is None])
-def test_missing_peer_gives_one_sentence(name):
+def test_missing_peer_raises(name):
     with pytest.raises(
         UsageError, match=rf"^bench: {name} cannot be imported \(ModuleNotFoundError: .*\); .*install"
     ):

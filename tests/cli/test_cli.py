@@ -319,7 +319,7 @@ def test_failed_plugin_is_reported_with_its_cause():
     assert "nosuch failed: ZOO_PLUGINS names 'nosuch'" in process("plugins", ZOO_PLUGINS="nosuch").stdout
 
 
-def test_plugin_file_that_cannot_be_imported(tmp_path):
+def test_plugin_file_with_failing_import(tmp_path):
     file = tmp_path / "broken.py"
     file.write_text("import nothing_of_this_name\n", encoding="utf-8")
     done = process("cells", "--plugin", str(file))

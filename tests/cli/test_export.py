@@ -96,7 +96,7 @@ def test_incompatible_flags_are_errors(args, complaint, here):
     assert complaint in result.stderr
 
 
-def test_missing_run_or_package_is_one_sentence(here, monkeypatch):
+def test_missing_run_or_package_raises(here, monkeypatch):
     result = run("none", "--format", "c")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

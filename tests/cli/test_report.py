@@ -21,7 +21,7 @@ def report(*arguments: object):
         return CliRunner().invoke(cli, ["report", *map(str, arguments)])
 
 
-def test_page_goes_into_the_directory_or_out(run, tmp_path):
+def test_page_is_written_to_directory_or_out(run, tmp_path):
     done = report(run, "--symbols", 30)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith(f"{run / 'report.html'}  ")

@@ -149,7 +149,7 @@ def test_existing_run_is_not_overwritten(copy):
 
 
 @pytest.mark.skipif(PLAIN, reason="NumPy warns of the overflow that this is about")
-def test_divergence_is_one_sentence(tmp_path):
+def test_divergence_raises(tmp_path):
     args = ("--optimizer", "sgd", "--lr", 1e39, "--clip", 0, "--steps", 50)
     result = run("train", *HELLO, *args, "--out", tmp_path / "run")
     assert result.exit_code == 1

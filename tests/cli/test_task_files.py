@@ -112,7 +112,7 @@ def test_report_shows_units_for_a_named_task_file(file, trained):
     assert (result.exit_code, "left out" in result.stderr) == (0, False)
 
 
-def test_compare_takes_a_task_file(file):
+def test_compare_accepts_task_file(file):
     out = file.parent / "compare"
     sizes = ("--params", 60, "--steps", 2, "--lr", 0.01, "--batch", 4, "--eval-batches", 1)
     given = ("--cells", "vanilla", "--tasks", f"{file}:Echo,again={file}:Other", "--set", "echo.length=2")
@@ -145,7 +145,7 @@ def test_laws_hold_for_a_task_without_a_card(file):
     assert check_task(f"{file}:Echo").ok
 
 
-def test_train_function_takes_the_class(file):
+def test_train_function_accepts_class(file):
     spec = f"{file}:Echo"
     assert resolve_task(spec, length=5).options == {"length": 5}
     assert load_class_file(spec, Task) is type(resolve_task(spec))

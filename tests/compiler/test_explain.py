@@ -87,7 +87,7 @@ def equations(work: tuple[LoopEquations | MatmulEquation, ...]) -> list[Equation
 # ---- two cells in full --------------------------------------------------------------------------------
 
 
-def test_the_way_forward_of_an_lstm() -> None:
+def test_way_forward_of_an_lstm() -> None:
     found = explain(Gated())
     assert texts(found, "forward") == {
         "once": [],
@@ -110,7 +110,7 @@ def test_the_way_forward_of_an_lstm() -> None:
     assert (projection.shapes, projection.parts) == ("(I) @ (I, 4H)", ("i", "f", "g", "o"))
 
 
-def test_the_way_back_of_an_lstm() -> None:
+def test_way_back_of_an_lstm() -> None:
     sections = texts(explain(Gated()), "backward")
     assert sections["step"][-2:] == ["da = [di, df, dg, do]", "dh = da @ Wh.T"]
     assert "dg = dc_2 * sigmoid_i * (1 - tanh_g * tanh_g)" in sections["step"]
@@ -137,7 +137,7 @@ def test_what_an_lstm_keeps_and_costs() -> None:
     assert not found.surrogate
 
 
-def test_a_derived_matrix_is_made_once_and_finished_at_the_end() -> None:
+def test_derived_matrix_is_made_once_and_finished_at_the_end() -> None:
     found = explain(Derived())
     forward, backward = texts(found, "forward"), texts(found, "backward")
     assert forward["once"] == ["skew = U - U.T"]
@@ -155,7 +155,7 @@ def test_options_are_numbers_in_the_equations() -> None:
     assert "sigmoid_f = sigmoid(f - 0.5)" in texts(explain(Gated(forget_bias=-0.5)), "forward")["step"]
 
 
-def test_a_surrogate_gradient_is_told() -> None:
+def test_surrogate_gradient_is_told() -> None:
     assert explain(SHIPPED["lif"]).surrogate
 
 
@@ -276,7 +276,7 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
 
 
 @every_cell
-def test_the_tape_holds_what_is_said_to_be_kept(cell: zoo.Cell) -> None:
+def test_tape_holds_what_is_said_to_be_kept(cell: zoo.Cell) -> None:
     tape, _ = _run(cell, tokens=False)
     numbers = explain(cell).numbers_kept.evaluate({"I": 4, "H": 8})
     assert sum(array.size for array in tape) == 3 * 2 * numbers

@@ -62,7 +62,7 @@ def loaded(text: str = TEXT) -> ModuleType:
 # ---- text, module, file -------------------------------------------------------------------------------
 
 
-def test_a_text_is_one_module_and_a_file_that_shows_it(folder: Path) -> None:
+def test_text_is_one_module_and_a_file_that_shows_it(folder: Path) -> None:
     module = loaded()
     assert loaded() is module
     assert loaded(TEXT.replace("1", "2")) is not module
@@ -83,7 +83,7 @@ def test_what_the_file_holds_is_never_run_and_written_again(folder: Path, damage
     assert list(folder.glob("*.tmp")) == []
 
 
-def test_a_file_that_is_right_is_left_alone(folder: Path) -> None:
+def test_file_that_is_right_is_left_alone(folder: Path) -> None:
     file = Path(loaded().__file__ or "")
     os.utime(file, (1, 1))
     forget()
@@ -106,7 +106,7 @@ def test_without_a_directory_one_warning_and_everything_works(
 
 
 @pytest.mark.parametrize("broken", ["mkstemp", "replace"])
-def test_a_full_disk_costs_the_file_and_nothing_else(
+def test_full_disk_costs_the_file_and_nothing_else(
     folder: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     def full(*args: object, **kwargs: object) -> None:
@@ -119,7 +119,7 @@ def test_a_full_disk_costs_the_file_and_nothing_else(
     assert list(folder.iterdir()) == []
 
 
-def test_a_module_that_cannot_be_run_is_not_remembered(folder: Path) -> None:
+def test_module_that_cannot_be_run_is_not_remembered(folder: Path) -> None:
     before = set(sys.modules)
     with pytest.raises(ZeroDivisionError):
         loaded("1 / 0\n")
@@ -127,7 +127,7 @@ def test_a_module_that_cannot_be_run_is_not_remembered(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_traceback_shows_the_line(folder: Path, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+def test_traceback_shows_the_line(folder: Path, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
     if not kept:
         monkeypatch.setattr("zoo.compiler.codegen.source_module.kernel_directory", lambda: None)
     module = loaded(TEXT.replace("x + 1", "x / 0"))
@@ -147,7 +147,7 @@ def test_threads_share_one_module(folder: Path) -> None:
     assert len(set(map(id, found))) == 1
 
 
-def test_the_cache_counts_and_clears_them(folder: Path) -> None:
+def test_cache_counts_and_clears_them(folder: Path) -> None:
     file = Path(loaded().__file__ or "")
     (folder / "mine.py").write_text("", encoding="utf-8")
     assert (generated_files(), cached_files()) == ([file], [])
@@ -237,7 +237,7 @@ def test_processes_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     assert file.read_text(encoding="utf-8") == TEXT * 200
 
 
-def test_a_cell_from_a_prompt_works_without_a_cache_too(tmp_path: Path) -> None:
+def test_cell_from_a_prompt_works_without_a_cache_too(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("", encoding="utf-8")
     program = f"options = {{}}\n{CELL}{RUN}".replace('"error")', '"ignore")')
     answers = [

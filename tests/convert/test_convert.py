@@ -231,7 +231,7 @@ def test_nnx_both_ways(name):
         np.testing.assert_allclose(again[key], value, rtol=0, atol=1e-6, err_msg=key)
 
 
-def test_the_gates_of_nnx_lstm_are_read_too():
+def test_gates_of_nnx_lstm_are_converted():
     nnx = pytest.importorskip("flax.nnx", reason="needs Flax")
     cell, x = cell_of("lstm"), inputs("float32")
     y, state = by_nnx(nnx.LSTMCell, None, x)

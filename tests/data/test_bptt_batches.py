@@ -157,7 +157,7 @@ def test_rows_follow_the_documented_rule(reading):
 
 
 @given(streams())
-def test_an_epoch_predicts_each_token_once(reading):
+def test_epoch_predicts_each_token_once(reading):
     predicted = np.concatenate([window.targets.ravel() for window in epoch(reading)])
     assert sorted(predicted.tolist()) == list(range(1, len(predicted) + 1))
     assert 0 <= len(reading.tokens) - 1 - len(predicted) < reading.batch * reading.seq

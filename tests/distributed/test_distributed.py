@@ -106,7 +106,7 @@ def test_error_of_all_ranks_is_printed_once(mpiexec: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("batch", [1, 8, 40, 129, 1000])
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 20])
-def test_every_shard_is_somebodys(batch: int, size: int) -> None:
+def test_every_shard_belongs_to_one_rank(batch: int, size: int) -> None:
     pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
     from zoo.distributed.mpi import shards_by_rank
 

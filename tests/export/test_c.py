@@ -129,7 +129,7 @@ def test_aux_input_reaches_declaring_cells_only(tmp_path):
 
 
 @needs_compiler
-def test_a_sequence_model_of_numbers(tmp_path):
+def test_sequence_model_of_numbers(tmp_path):
     model = zoo.SequenceModel("t_gru", 3, 2, hidden_size=4, loss="squared_error", seed=1)
     x = np.random.default_rng(0).normal(size=(5, 1, 3)).astype(np.float32)
     with zoo.kernels.pure_python():
@@ -255,7 +255,7 @@ def test_reserved_names_of_c_are_renamed(tmp_path):
 # The table of operations
 
 
-def test_the_table_has_every_operation():
+def test_table_has_every_operation():
     assert set(table.OPERATIONS) == set(OPERATIONS) - {"stop_gradient", "with_derivative"}
 
 
@@ -295,7 +295,7 @@ HELPING = {row.helper for row in table.OPERATIONS.values()}
 # What is written
 
 
-def test_the_source_holds_no_string_of_anybodys():
+def test_source_contains_no_user_string():
     model = zoo.LanguageModel(SYMBOLS, hidden_size=4)
     program = c_program(exported_model(model), "model", "model.h")
     assert program.source.isascii()
@@ -344,7 +344,7 @@ def test_number_literals_round_trip(dtype):
     ]
 
 
-def test_a_block_stands_in_braces():
+def test_block_has_braces():
     writer = CWriter()
     with writer.block("for (;;)"):
         writer.line("x++;")

@@ -69,12 +69,12 @@ def test_cell_matches_reference(name):
 
 
 @pytest.mark.parametrize("name", ["lstm", "s4d", "slstm", "lif", "rg_lru", "clockwork"])
-def test_a_cell_of_float64(name):
+def test_cell_of_float64(name):
     assert worst(zoo.Recurrent(name, 3, 8, dtype="float64", seed=1), shapes=[(4, 2)]) < DOUBLE
 
 
 @pytest.mark.parametrize("name", ["lstm+zoneout", "gru+layer_norm", "vanilla+recurrent_dropout"])
-def test_a_modified_cell_with_its_noise_at_the_expectation(name):
+def test_modified_cell_with_its_noise_at_the_expectation(name):
     assert worst(zoo.Recurrent(name, 3, 8, seed=1), shapes=[(4, 2)]) < SINGLE
 
 
@@ -84,7 +84,7 @@ def test_aux_inputs_are_graph_inputs():
     assert names == ["x", "dt", "l0.h"]
 
 
-def test_a_cell_of_slices_scans_and_matrices():
+def test_cell_of_slices_scans_and_matrices():
     assert worst(zoo.Recurrent(Mixed, 3, 8, seed=1)) < SINGLE
 
 
@@ -92,7 +92,7 @@ def test_a_cell_of_slices_scans_and_matrices():
 
 
 @pytest.mark.parametrize(("name", "operator"), STANDARD.items(), ids=STANDARD)
-def test_a_standard_cell_is_an_operator_of_onnx(name, operator):
+def test_standard_cell_is_an_operator_of_onnx(name, operator):
     rnn = zoo.Recurrent(name, 3, 4)
     assert {*STANDARD.values(), "Scan"} & set(used_operators(onnx_model(exported_model(rnn), False))) == {
         operator
@@ -156,7 +156,7 @@ def test_learned_initial_states_are_exported():
     assert json.loads(told["zoo.initial"]) == {"l0.h": [0.5, -1.0]}
 
 
-def test_a_bidirectional_layer_has_no_graph_of_one_step():
+def test_bidirectional_layer_has_no_graph_of_one_step():
     rnn = zoo.Recurrent("gru", 3, 2, bidirectional=True)
     with pytest.raises(UsageError, match="read a sequence from its end"):
         onnx_model(exported_model(rnn), True)
@@ -170,7 +170,7 @@ def language_model():
     return zoo.LanguageModel("helo wrd", cell="mgu", hidden_size=8, num_layers=2, seed=3)
 
 
-def test_a_language_model(language_model):
+def test_language_model(language_model):
     tokens = np.random.default_rng(0).integers(0, 8, (6, 3))
     with zoo.kernels.pure_python():
         logits, last = language_model.logits(tokens)
@@ -180,7 +180,7 @@ def test_a_language_model(language_model):
         assert largest_difference(found, [logits, *last.values()]) < SINGLE
 
 
-def test_a_sequence_model():
+def test_sequence_model():
     model = zoo.SequenceModel("lstm", input_size=3, output_size=2, hidden_size=4, seed=3)
     x = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
     with zoo.kernels.pure_python():
@@ -210,7 +210,7 @@ def test_model_metadata(language_model, tmp_path):
 # The table of operations
 
 
-def test_the_table_has_every_operation():
+def test_table_has_every_operation():
     assert set(table.OPERATIONS) == set(OPERATIONS) - {"stop_gradient", "with_derivative"}
 
 

@@ -103,7 +103,7 @@ def test_one_forward_pass_serves_many_backward_passes():
     assert len(calls._tapes) == 1, "a way forward alone leaves none"
 
 
-def test_tokens_are_rows_of_the_identity():
+def test_tokens_equal_one_hot_vectors():
     rnn = function("gru")
     tokens = jnp.array(np.random.default_rng(0).integers(0, I, (T, B)))
     step = jax.value_and_grad(lambda params, x: loss(rnn, params, x))
@@ -182,7 +182,7 @@ def test_repr():
     assert repr(function("gru", 2)) == text
 
 
-def test_importing_the_room_imports_no_jax():
+def test_importing_zoo_jax_imports_no_jax():
     code = "import sys, zoo, zoo.jax; print(dir(zoo.jax), 'jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "['recurrent'] False\n"

@@ -72,7 +72,7 @@ def test_uniform_golden_values(key, expected):
     assert uniform(*key) == (expected >> 11) / 2**53
 
 
-def test_counter_walks_the_generator_of_the_seed():
+def test_counter_advances_generator_of_seed():
     for seed in (0, 1, 99, WORD - 1):
         (start,) = splitmix_stream(seed, 1)
         assert [bits(seed, counter) for counter in range(20)] == splitmix_stream(start, 20), f"seed {seed}"

@@ -242,7 +242,7 @@ def test_flatten_into_copies_and_adds():
         np.testing.assert_array_equal(source, target)
 
 
-def test_what_does_not_fit_is_left_alone():
+def test_mismatched_sources_are_not_copied():
     sources, targets, flat = (np.ones((3, 5)), np.ones(4)), (np.zeros((3, 4)), np.zeros(4)), np.zeros(18)
     assert put(sources, targets, flat, False) == (False, False)
     assert not targets[0].any()

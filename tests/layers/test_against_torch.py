@@ -73,7 +73,7 @@ def unstacked(stack, name):
 
 
 @pytest.mark.parametrize("cell", MODULES)
-def test_a_padded_batch_in_both_directions(cell):
+def test_padded_batch_in_both_directions(cell):
     torch.manual_seed(0)
     module = getattr(torch.nn, MODULES[cell])(I, H, L, bidirectional=True).double()
     names = [state.name for state in zoo.get_cell(cell).states.values()]

@@ -242,7 +242,7 @@ def test_aux_input_of_size_x_needs_equal_layers():
 # ---- the language model -------------------------------------------------------------------------------
 
 
-def test_a_language_model_has_the_buffers_and_the_defaults():
+def test_language_model_has_the_buffers_and_the_defaults():
     model = LanguageModel("abcde", Rich, H, 2, dtype="float64", seed=3)
     rnn = rich(2, seed=3)
     assert list(model.buffers) == list(rnn.buffers) == ["l0.A", "l1.A"]
@@ -257,7 +257,7 @@ def test_a_language_model_has_the_buffers_and_the_defaults():
         np.testing.assert_array_equal(model_last[name], value)
 
 
-def test_the_gradient_of_a_language_model_leaves_buffers_alone():
+def test_gradient_of_a_language_model_leaves_buffers_alone():
     model = LanguageModel("abcde", Rich, H, dtype="float64")
     before = model.buffers["l0.A"].copy()
     tokens = np.random.default_rng(0).integers(5, size=(T + 1, B))

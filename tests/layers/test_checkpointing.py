@@ -79,7 +79,7 @@ def assert_equal(found, expected):
         (100_000, 1, "sqrt", [1024] * 97 + [672]),
     ],
 )
-def test_the_segments_are_the_sequence(steps, batch, recompute, lengths):
+def test_segments_cover_sequence(steps, batch, recompute, lengths):
     found = plan_segments(steps, batch, recompute)
     assert [part.stop - part.start for part in found] == lengths
     assert [part.start for part in found] == [0, *(part.stop for part in found[:-1])]
@@ -106,7 +106,7 @@ def test_invalid_recompute_raises(wrong):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_layer_computes_the_same(cell):
+def test_layer_computes_the_same(cell):
     kept = layer(cell, None)
     given = arguments(kept)
     outputs, back, grad = both_ways(kept, *given)
@@ -165,7 +165,7 @@ def test_threads_change_no_bit(recompute):
         np.testing.assert_array_equal(found[2], expected[2])
 
 
-def test_an_empty_sequence():
+def test_empty_sequence():
     rnn = layer("vanilla", 4)
     x, state, inputs, dy, dstate = arguments(rnn, steps=0)
     outputs, back, grad = both_ways(rnn, x, state, inputs, dy, dstate)
@@ -213,7 +213,7 @@ def tokens(batch=B, steps=T):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_language_model_computes_the_same(cell):
+def test_language_model_computes_the_same(cell):
     kept = model(cell, None)
     inputs, targets = tokens()
     _, state = kept.loss(*tokens()[::-1])  # states that are not zero
@@ -271,7 +271,7 @@ print(more * (1 if sys.platform == "darwin" else 1024))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource module")
-def test_a_hundred_thousand_steps_take_little_memory():
+def test_memory_of_hundred_thousand_steps_is_small():
     steps, kept = 100_000, 2 * 128 * 4  # of each step, in bytes, were nothing computed again
     command = [sys.executable, "-c", _PEAK.format(recompute="sqrt", steps=steps)]
     found = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -310,7 +310,7 @@ def test_run_trains_with_recompute_and_reports_it(tmp_path):
     np.testing.assert_allclose(run.model.theta, kept.model.theta, rtol=1e-5, atol=1e-6)
 
 
-def test_the_settings_of_a_run():
+def test_recompute_setting_of_run():
     assert Config().recompute is None
     for value in (None, 3, "sqrt", True):
         assert Config(recompute=value).recompute == value
@@ -319,7 +319,7 @@ def test_the_settings_of_a_run():
 
 
 @pytest.mark.parametrize(("text", "value"), [("12", 12), ("sqrt", "sqrt"), ("cbrt", "cbrt"), ("-1", "-1")])
-def test_the_flag(text, value):
+def test_recompute_flag(text, value):
     (flag,) = [flag for flag in FLAGS if flag.name == "recompute"]
     assert flag.type_cast_value(None, text) == value
 

@@ -80,7 +80,7 @@ def test_plain_python_draws_the_same():
     np.testing.assert_array_equal(plain, drawn(steps=(0, 5), rows=(0, 3)))
 
 
-def test_the_draw_is_part_of_the_arguments(x):
+def test_noise_depends_on_key(x):
     rnn = layer()
     first = rnn.forward(x, noise=(0, 1))[0]
     np.testing.assert_array_equal(rnn.forward(x, noise=(0, 1))[0], first)
@@ -88,13 +88,13 @@ def test_the_draw_is_part_of_the_arguments(x):
     assert (rnn.forward(x, noise=(1, 1))[0] != first).any()
 
 
-def test_without_a_draw_it_is_its_expectation(x):
+def test_noise_without_key_is_expectation(x):
     rnn = layer(p=0.5)
     given = {"drop": np.full((T, B, H), 0.5), "wait": np.full((T, B), 0.25)}
     np.testing.assert_array_equal(rnn.forward(x)[0], rnn.forward(x, **given)[0])
 
 
-def test_noise_may_be_given_and_the_rest_is_drawn(x):
+def test_given_noise_replaces_drawn_noise(x):
     rnn = layer(layers=1)
     noise = {
         name: draw_noise(declared, chance, (3, 4), 0, (slice(0, T), slice(0, B)), shape, rnn.dtype)

@@ -102,7 +102,7 @@ def test_changed_parameters_raise(change, pure):
         gradients(rnn, given, lambda: CHANGES[change](rnn.theta), pure)
 
 
-def test_a_parameter_by_its_name_too():
+def test_changed_parameter_view_raises():
     rnn, given = trial(2)
     name = next(iter(rnn.params))
 
@@ -136,7 +136,7 @@ def test_apply_checks_given_parameters_only():
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 7, 64, 1001])
-def test_the_digest_is_the_same_compiled(size):
+def test_digest_is_the_same_compiled(size):
     words = np.random.default_rng(size).integers(2**32, size=size, dtype=np.uint32)
     plain = digest(words)
     assert plain == digest.dispatcher(words)

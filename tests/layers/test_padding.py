@@ -111,7 +111,7 @@ def test_padded_sequence_equals_unpadded_one(cell, recompute, bidirectional, tok
 
 
 @pytest.mark.parametrize(("bidirectional", "tokens"), [(False, False), (True, False), (True, True)])
-def test_compiled_it_is_the_same_to_the_bit(bidirectional, tokens):
+def test_compiled_padding_is_bit_exact(bidirectional, tokens):
     lengths = np.random.default_rng(3).integers(0, T + 1, 21)
     rnn = layers(num_layers=2, bidirectional=bidirectional)
     given = arguments(rnn, batch=21, tokens=tokens)
@@ -122,7 +122,7 @@ def test_compiled_it_is_the_same_to_the_bit(bidirectional, tokens):
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_all_of_the_full_length_are_as_without_lengths(bidirectional):
+def test_full_lengths_equal_no_lengths(bidirectional):
     rnn = layers(num_layers=2, bidirectional=bidirectional)
     given = arguments(rnn, batch=21)
     found, expected = both_ways(rnn, *given, lengths=[T] * 21), both_ways(rnn, *given)
@@ -170,7 +170,7 @@ def test_padded_batch_can_continue():
             np.testing.assert_array_equal(found[name][[b]], value)
 
 
-def test_noise_and_dropout_are_those_of_the_place_in_the_batch():
+def test_noise_and_dropout_depend_on_batch_index():
     chosen = {"num_layers": 2, "bidirectional": True, "dropout": 0.5}
     rnn = layers("vanilla+recurrent_dropout", **chosen)
     x = arguments(rnn)[0]
@@ -214,7 +214,7 @@ def test_chunks_end_at_segment_and_row_ends():
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_kernels_see_the_steps_of_the_rows_and_no_others(bidirectional):
+def test_kernels_see_only_unpadded_steps(bidirectional):
     seen = []
 
     class Spy(Rich):
@@ -274,7 +274,7 @@ def test_lengths_of_any_integers():
     np.testing.assert_array_equal(rnn.forward(x, lengths=tuple(LENGTHS.tolist()))[0], expected)
 
 
-def test_no_input_of_a_cell_may_be_called_lengths():
+def test_input_named_lengths_raises():
     with pytest.raises(zoo.DefinitionError, match="input 'lengths' clashes with an argument of"):
 
         class Wrong(Rich):

@@ -20,7 +20,7 @@ SHAPES = st.dictionaries(
 
 
 @given(SHAPES)
-def test_arrays_lie_one_after_the_other_without_holes(shapes):
+def test_arrays_are_contiguous_in_vector(shapes):
     layout = ParameterLayout(shapes)
     places = list(layout.slots())
     assert [name for name, _, _ in places] == list(shapes)

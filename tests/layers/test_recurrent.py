@@ -83,7 +83,7 @@ def reference(params, layers, x, state, dy, dstate):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("batch", [1, 9])
-def test_equals_the_equations_in_numpy(dtype, layers, batch):
+def test_layer_equals_equations_in_numpy(dtype, layers, batch):
     rnn, x, state, dy, dstate = trial(batch, layers=layers, dtype=dtype)
     found = everything(rnn, x, state, dy, dstate)
     double = [{k: v.astype(np.float64) for k, v in group.items()} for group in (rnn.params, state, dstate)]
@@ -114,7 +114,7 @@ def test_no_state_is_a_state_of_zeros():
 
 
 @pytest.mark.parametrize("tokens", [False, True])
-def test_an_empty_sequence(tokens):
+def test_empty_sequence(tokens):
     rnn, x, state, dy, dstate = trial(9, steps=0, layers=2, tokens=tokens)
     found = everything(rnn, x, state, dy, dstate)
     assert found["y"].shape == (0, 9, H)
@@ -241,7 +241,7 @@ def test_outputs_can_be_changed(batch):
     np.testing.assert_array_equal(dbefore["l0.h"], expected["dl0.h"])
 
 
-def test_a_tape_belongs_to_its_layer():
+def test_tape_belongs_to_its_layer():
     rnn, x, state, dy, _ = trial()
     other = Recurrent("vanilla", I, H + 1, dtype="float64")
     _, _, tape = rnn.apply(rnn.theta, x, state)
@@ -388,12 +388,12 @@ ARGUMENTS = {"cell": "vanilla", "input_size": I, "hidden_size": H}
         ({"seed": 1.0}, "seed is 1.0"),
     ],
 )
-def test_wrong_arguments_of_the_constructor(changed, words):
+def test_invalid_constructor_arguments_raise(changed, words):
     with pytest.raises(UsageError, match=words):
         Recurrent(**{**ARGUMENTS, **changed})
 
 
-def test_an_unknown_cell():
+def test_unknown_cell():
     with pytest.raises(UnknownNameError, match="Did you mean 'vanilla'"):
         Recurrent("vanila", I, H)
 
@@ -553,7 +553,7 @@ def test_backward_kernel_results_are_checked(results, words):
 
 
 @pytest.mark.parametrize("batch", [1, 7, 8, 9, 33, 128, 129, 200, 5000])
-def test_shards_cover_the_batch_in_order_in_whole_tiles(batch):
+def test_shards_cover_batch_in_whole_tiles(batch):
     parts = shards(batch)
     assert [row for part in parts for row in range(batch)[part]] == list(range(batch))
     assert len(parts) <= MAX_SHARDS
@@ -572,7 +572,7 @@ def test_threads_change_no_bit(batch, dtype, tokens):
 
 
 @pytest.mark.parametrize("batch", [7, 8, 9, 33, 200])
-def test_rows_of_the_batch_do_not_mix_at_the_edges_of_shards(batch):
+def test_sequences_do_not_mix_at_shard_edges(batch):
     rnn, x, state, dy, dstate = trial(batch, threads=2)
     whole = everything(rnn, x, state, dy, dstate)
     total = np.zeros_like(rnn.grad)
@@ -600,7 +600,7 @@ def _interpreted_or_not(params, x, state):
     return y * y.dtype.type(which()), last, tape
 
 
-def test_the_callers_context_holds_in_the_threads():
+def test_threads_use_context_of_caller():
     rnn = Recurrent(_plain_cell(_interpreted_or_not), I, H, threads=3)
     x = np.zeros((T, 33, I))
     with pure_python():
@@ -608,7 +608,7 @@ def test_the_callers_context_holds_in_the_threads():
     assert (rnn.forward(x)[0] == which()).all()
 
 
-def test_an_error_in_a_thread_reaches_the_caller():
+def test_error_in_a_thread_reaches_the_caller():
     def fail(params, x, state):
         raise ZeroDivisionError("in a shard")
 

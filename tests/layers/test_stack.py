@@ -96,7 +96,7 @@ def test_first_direction_is_initialised_as_without_second():
     assert not np.array_equal(both.params["l0.reverse.Wx"], other.params["l0.reverse.Wx"])
 
 
-def test_a_stack_in_both_directions_is_its_layers_one_by_one():
+def test_bidirectional_stack_equals_single_layers():
     rnn = layers(Rich, num_layers=2, bidirectional=True)
     x, dt = dense(), np.random.default_rng(3).uniform(0.5, 1.5, (T, B))
     y, last = rnn.forward(x, dt=dt)
@@ -255,7 +255,7 @@ def test_integer_states_are_not_learned():
     assert rnn.stack.discrete == ("l0.n",)
 
 
-def test_learned_states_are_those_before_the_first_step():
+def test_learned_states_are_initial_states():
     rnn, x = layers(learned_state=True), dense()
     dy = gradient_like(rnn)
     given = {name: np.tile(rnn.params[f"{name}.initial"], (B, 1)) for name in rnn.stack.state_shapes}
@@ -270,7 +270,7 @@ def test_learned_states_are_those_before_the_first_step():
 # ---- a cell for each layer ----------------------------------------------------------------------------
 
 
-def test_a_cell_for_each_layer():
+def test_cell_for_each_layer():
     cells = ["gru", zoo.get_cell("lstm", forget_bias=1.0), Rich]
     rnn = layers(cells, num_layers=1)
     assert [cell.name for cell in rnn.cells] == ["gru", "lstm", "rich"]
@@ -289,7 +289,7 @@ def test_a_cell_for_each_layer():
     assert repr(rnn).startswith("Recurrent([GRU(), LSTM(forget_bias=1.0), Rich(radius=0.5)], input_size=3")
 
 
-def test_the_same_cell_for_each_layer_is_one_cell_for_all():
+def test_same_cell_for_each_layer_is_one_cell_for_all():
     one, each = Recurrent("vanilla", I, H, 2), Recurrent(("vanilla", "vanilla"), I, H, 2)
     np.testing.assert_array_equal(one.theta, each.theta)
     assert repr(one) == repr(each)
@@ -343,7 +343,7 @@ def test_gradient_of_all_options_matches_central_differences(x):
             assert slope == pytest.approx(expected, rel=1e-7)
 
 
-def test_a_deep_copy_computes_the_same():
+def test_deep_copy_computes_the_same():
     rnn = layers(**EVERYTHING)
     x, dy = dense(), gradient_like(rnn)
     expected = both_ways(rnn, x, dy, noise=(1, 2))

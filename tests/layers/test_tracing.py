@@ -130,7 +130,7 @@ def gru(torch, P, x, h):
         ("gru", gru, ("h",), ("r", "z", "n", "hn", "h")),
     ],
 )
-def test_values_and_gradients_are_those_of_a_loop_in_pytorch(name, step, states, names):
+def test_values_and_gradients_match_pytorch_loop(name, step, states, names):
     trial = trial_of(name, layers=2, steps=7)
     values, slopes = by_torch(trial, step, states, names)
     for found, expected in ((traced(trial, names)[2], values), (gradients(trial, names), slopes)):
@@ -221,7 +221,7 @@ def test_trace_uses_given_noise():
     assert not np.allclose(found[0][1:], found[1][1:])
 
 
-def test_modified_cell_is_traced_under_names_of_its_step():
+def test_modified_cell_has_trace_names_of_its_step():
     assert {"i", "f", "g", "o", "sigmoid_f", "c", "h"} <= {*traceable_values(zoo.get_cell("lstm+layer_norm"))}
     assert {"r", "z", "n", "pre_r"} <= {*traceable_values(zoo.get_cell("gru+zoneout"))}
 
@@ -242,7 +242,7 @@ def test_no_steps_make_empty_traces():
     assert {value.shape for value in rnn.trace.values()} == {(0, 2, 4)}
 
 
-def test_the_pure_pair_traces_onto_the_tape():
+def test_apply_traces_onto_tape():
     trial = trial_of("gru")
     _, _, tape = trial.rnn.apply(trial.theta, trial.x, trial.state, trace=["z"])
     assert list(tape.trace) == ["l0.z"]
@@ -401,7 +401,7 @@ def bad_step(self, x, h, m, z, trace):
 # ---- cells with kernels of their own ------------------------------------------------------------------
 
 
-def test_without_a_step_states_are_traced_by_kernels_of_one_step():
+def test_states_are_traced_without_step():
     stated, bare = trial_of(Rich(), steps=4), trial_of(Kernels(), steps=4)
     bare.rnn.fill({**stated.rnn.params, **stated.rnn.buffers})
     assert bare.rnn.trace_names == ("l0.h", "l0.z", "l0.n")

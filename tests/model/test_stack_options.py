@@ -78,14 +78,14 @@ def test_gradients_match_finite_differences(options, with_lengths):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "binary"])
-def test_gradients_of_the_last_step_of_each_row(loss):
+def test_gradients_of_last_step_of_each_sequence(loss):
     x, targets = padded(*batch(loss))
     check_gradient(make(OPTIONS["bidirectional"], loss), x, np.abs(targets[0]) % 1, lengths=LENGTHS)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_padded_rows_give_what_each_gives_alone(options, threads):
+def test_padded_sequences_equal_unpadded_ones(options, threads):
     model, (x, targets) = make(options, threads=threads), batch()
     loss, state = model.loss_and_grad(*padded(x, targets), lengths=LENGTHS)
     gradient = model.grad.copy()
@@ -111,7 +111,7 @@ def test_padded_rows_give_what_each_gives_alone(options, threads):
     np.testing.assert_array_equal(evaluated, outputs)
 
 
-def test_targets_of_the_last_step_are_those_of_the_last_step_of_each_row():
+def test_last_step_targets_use_last_step_of_each_sequence():
     model, (x, targets) = make(OPTIONS["mixed"]), batch()
     weights = np.zeros((T, B))
     weights[np.maximum(LENGTHS, 1) - 1, np.arange(B)] = LENGTHS > 0
@@ -147,7 +147,7 @@ def test_saved_model_is_loaded_as_it_was(options, tmp_path):
     assert loaded.loss(x, targets)[0] == model.loss(x, targets)[0]
 
 
-def test_checkpoint_of_other_cells_is_refused(tmp_path):
+def test_checkpoint_of_other_cells_raises(tmp_path):
     make(OPTIONS["mixed"]).save(tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match="made with the cells"):
         zoo.load(tmp_path / "model.safetensors", cell=zoo.get_cell("vanilla").__class__)

@@ -46,7 +46,7 @@ def vanilla(x: np.ndarray, h: np.ndarray, Wx: np.ndarray, Wh: np.ndarray, b: np.
     ],
     ids=lambda value: value.name if isinstance(value, zoo.Cell) else "",
 )
-def test_a_special_case_is_the_vanilla_network(cell: zoo.Cell, fixed: Arrays) -> None:
+def test_special_case_is_the_vanilla_network(cell: zoo.Cell, fixed: Arrays) -> None:
     params, state, x = arrays_of(cell)
     y, _ = reference.run_sequence(cell, params | fixed, x, state)
     expected = vanilla(x, state["h"], params["Wx"], params["Wh"], params["b"])
@@ -89,7 +89,7 @@ def test_echoes_of_the_first_state_fade() -> None:
     np.testing.assert_allclose(ends[0], ends[1], atol=1e-6)
 
 
-def test_a_reservoir_without_a_cycle_is_not_scaled() -> None:
+def test_reservoir_without_a_cycle_is_not_scaled() -> None:
     arrays = started(ESN(density=0.0))
     np.testing.assert_array_equal(arrays["Wh"], np.zeros((HIDDEN, HIDDEN)))
 
@@ -113,7 +113,7 @@ def test_time_constants_start_within_a_factor_of_ten() -> None:
     assert 27 < tau.max() <= 30
 
 
-def test_no_time_no_change() -> None:
+def test_zero_time_step_changes_nothing() -> None:
     params, state, x = arrays_of(CTRNN())
     _, last = reference.run_sequence(CTRNN(), params, x, state, {"dt": np.zeros((7, 2))})
     np.testing.assert_array_equal(last["h"], state["h"])
@@ -169,7 +169,7 @@ def test_lipschitz_network_reduces_to_antisymmetric() -> None:
     np.testing.assert_allclose(y, expected)
 
 
-def test_the_lipschitz_network_starts_as_the_published_code_does() -> None:
+def test_lipschitz_network_starts_as_the_published_code_does() -> None:
     """https://github.com/erichson/LipschitzRNN at df6552e: driver.py, gaussian_init_, nn.Linear."""
     assert Lipschitz().options == {"eps": 0.1, "beta": 0.7, "gamma": 0.001, "init_std": 0.1}
     params = zoo.Recurrent("lipschitz", 50, 200, dtype="float64", seed=3, threads=1).params
@@ -182,7 +182,7 @@ def test_the_lipschitz_network_starts_as_the_published_code_does() -> None:
     assert not params["l0.b"].any()
 
 
-def test_the_linear_part_of_a_lipschitz_network_is_damped() -> None:
+def test_linear_part_of_a_lipschitz_network_is_damped() -> None:
     cell = Lipschitz(beta=1.0, gamma=0.5, eps=0.1)
     params, state, x = arrays_of(cell)
     params |= {name: np.zeros_like(params[name]) for name in ("Wx", "Mw", "b")}
@@ -238,7 +238,7 @@ def test_undamped_oscillators_can_be_run_backwards() -> None:
     np.testing.assert_allclose(z, state["z"], atol=1e-10)
 
 
-def test_a_fastrnn_starts_by_keeping_nearly_everything() -> None:
+def test_fastrnn_starts_by_keeping_nearly_everything() -> None:
     params = started(FastRNN())
     assert (float(params["alpha"]), float(params["beta"])) == (-3, 3)
 
@@ -253,7 +253,7 @@ def test_velocity_gathers_the_input() -> None:
 
 
 @pytest.mark.parametrize(("inputs", "hidden"), [(4, 6), (6, 4), (3, 6)])
-def test_the_input_of_a_momentum_network_starts_orthonormal(inputs: int, hidden: int) -> None:
+def test_input_of_a_momentum_network_starts_orthonormal(inputs: int, hidden: int) -> None:
     rnn = zoo.Recurrent(MomentumRNN(), inputs, hidden, dtype="float64")
     W = rnn.params["l0.Wx"]
     few = W @ W.T if inputs < hidden else W.T @ W
@@ -282,7 +282,7 @@ def test_unitary_matrix_is_product_of_paper() -> None:
     np.testing.assert_allclose(y[0], np.concatenate([expected.real, expected.imag], axis=1), atol=1e-12)
 
 
-def test_a_modulus_of_zero_has_a_gradient() -> None:
+def test_modulus_of_zero_has_a_gradient() -> None:
     rnn = zoo.Recurrent(URNN(), INPUTS, HIDDEN, dtype="float64")
     with zoo.kernels.pure_python():
         rnn.forward(np.zeros((2, 1, INPUTS)))

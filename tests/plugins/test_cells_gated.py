@@ -39,7 +39,7 @@ def test_peepholes_of_zero_make_an_lstm() -> None:
     np.testing.assert_allclose(y, expected)
 
 
-def test_the_output_gate_sees_the_new_cell() -> None:
+def test_output_gate_sees_the_new_cell() -> None:
     cell = PeepholeLSTM(forget_bias=0.0)
     params = {name: np.zeros(shape) for name, shape in cell.param_shapes(1, 1).items()}
     params["b"][:] = [60, -60, 0.5, 0]  # write tanh(0.5), whatever was there
@@ -51,7 +51,7 @@ def test_the_output_gate_sees_the_new_cell() -> None:
     np.testing.assert_allclose(y, np.tanh(c) / (1 + np.exp(-3 * c)))
 
 
-def test_an_identity_as_projection_makes_an_lstm() -> None:
+def test_identity_as_projection_makes_an_lstm() -> None:
     params, state, x = arrays_of(LSTM())
     cell = LSTMProjected(proj=6)
     y, _ = reference.run_sequence(cell, params | {"Wp": np.eye(6)}, x, state)
@@ -77,7 +77,7 @@ def test_reset_position_matters_only_when_resetting() -> None:
 @pytest.mark.parametrize(
     ("cell", "gate", "open_at"), [(GRU(), 1, 60), (GRUResetBefore(), 1, 60), (MGU(), 0, -60)], ids=str
 )
-def test_a_gate_keeps_the_state(cell: zoo.Cell, gate: int, open_at: float) -> None:
+def test_gate_keeps_the_state(cell: zoo.Cell, gate: int, open_at: float) -> None:
     params, state, x = arrays_of(cell)
     params["b"][6 * gate : 6 * gate + 6] = open_at
     y, _ = reference.run_sequence(cell, params, x, state)
@@ -98,7 +98,7 @@ def test_highway_depth(depth: int) -> None:
     assert params["b"] == (depth, 12)
 
 
-def test_the_intersection_passes_the_input_on_through_depth() -> None:
+def test_intersection_passes_the_input_on_through_depth() -> None:
     cell = IntersectionRNN(forget_bias=60.0)
     params, state, x = arrays_of(cell)
     y, last = reference.run_sequence(cell, params, x, state)
@@ -131,7 +131,7 @@ def test_antisymmetric_flow_decays_by_damping_only() -> None:
     assert np.abs(eigenvalues.imag).max() > 1
 
 
-def test_a_clockwork_group_rests_between_its_ticks() -> None:
+def test_clockwork_group_rests_between_its_ticks() -> None:
     cell = Clockwork(groups=3)
     params, state, x = arrays_of(cell)
     y, last = reference.run_sequence(cell, params, x, state)

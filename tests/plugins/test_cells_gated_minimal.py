@@ -41,7 +41,7 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
-def test_a_gate_keeps_the_state(cell: zoo.Cell, start: int, bias: float) -> None:
+def test_gate_keeps_the_state(cell: zoo.Cell, start: int, bias: float) -> None:
     params, state, x = arrays_of(cell)
     params["b"][start : start + 6] = bias
     y, _ = reference.run_sequence(cell, params, x, state)
@@ -143,7 +143,7 @@ def test_simple_gate_candidate_has_no_bias() -> None:
 
 
 @pytest.mark.parametrize(("inputs", "hidden"), [(4, 6), (6, 4)])
-def test_a_new_stackable_cell_is_renewed_within_t_max_steps(inputs: int, hidden: int) -> None:
+def test_new_stackable_cell_is_renewed_within_t_max_steps(inputs: int, hidden: int) -> None:
     params = zoo.Recurrent(STAR(t_max=100), inputs, hidden, dtype="float64").params
     rates, shifts = np.split(params["l0.b"], 2)
     assert (rates <= 0).all()

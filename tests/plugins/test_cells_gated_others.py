@@ -42,7 +42,7 @@ def outputs(cell: zoo.Cell, params: Arrays, x: np.ndarray, state: Arrays) -> np.
     ],
     ids=str,
 )
-def test_a_gate_keeps_the_state(cell: zoo.Cell, gate: int, shut_at: float) -> None:
+def test_gate_keeps_the_state(cell: zoo.Cell, gate: int, shut_at: float) -> None:
     params, state, x = arrays_of(cell)
     params["b"][6 * gate : 6 * gate + 6] = shut_at
     y = outputs(cell, params, x, state)
@@ -91,7 +91,7 @@ def test_gate_and_candidate_of_a_fastgrnn_share_their_matrices() -> None:
     assert FastGRNN().parameter_count(4, 6) == 4 * 6 + 6 * 6 + 2 * 6 + 2
 
 
-def test_the_second_mutant_is_a_gru_turned_round() -> None:
+def test_mut2_is_rearranged_gru() -> None:
     params, state, x = arrays_of(MUT2())
     y = outputs(MUT2(), params, x, state)
     gru = {"Wn": params["Wn"]}
@@ -137,7 +137,7 @@ def test_update_gate_of_mut3_saturates_large_states() -> None:
 
 
 @pytest.mark.parametrize(("cell", "candidate"), [(SGU(), np.log(2)), (DSGU(), 0.5)], ids=str)
-def test_a_simple_gated_unit_wakes_an_empty_state(cell: zoo.Cell, candidate: float) -> None:
+def test_simple_gated_unit_starts_from_zero_state(cell: zoo.Cell, candidate: float) -> None:
     params, _, x = arrays_of(cell)
     params["b"][6:] = 60  # the update gate is fully open, not nearly
     y = outputs(cell, params, x[:1], {"h": np.zeros((2, 6))})
@@ -162,7 +162,7 @@ def test_minion_with_open_reset_gate_is_minion2() -> None:
     np.testing.assert_allclose(outputs(MiRU1(keep=0.3), params, x, state), expected)
 
 
-def test_a_minion_without_coefficients_is_a_vanilla_network() -> None:
+def test_minion_without_coefficients_is_vanilla() -> None:
     params, state, x = arrays_of(MiRU2())
     y = outputs(MiRU2(keep=0.0, hear=1.0), params, x[:1], state)
     np.testing.assert_allclose(y[0], np.tanh(x[0] @ params["Wx"] + state["h"] @ params["Wh"] + params["b"]))
@@ -181,7 +181,7 @@ def test_typed_units_are_independent(cell: zoo.Cell) -> None:
     np.testing.assert_array_equal(np.abs(moved - y).max(axis=(0, 1)) > 0, np.arange(6) == 2)
 
 
-def test_a_typed_network_averages() -> None:
+def test_typed_network_averages() -> None:
     params, _, x = arrays_of(TRNN())
     params["Wx"][:, 6:], params["b"][:] = 0, np.log(3)  # f = 3 / 4
     y = outputs(TRNN(), params, x, {"h": np.zeros((2, 6))})
@@ -203,7 +203,7 @@ def test_typed_gates_remember_one_input(cell: zoo.Cell) -> None:
     np.testing.assert_array_equal(np.flatnonzero(moved), [2, 3])
 
 
-def test_the_output_gate_of_a_typed_lstm_shows_the_new_cell() -> None:
+def test_output_gate_of_a_typed_lstm_shows_the_new_cell() -> None:
     params, state, x = arrays_of(TLSTM())
     y, last = reference.run_sequence(TLSTM(), params, x[:1], state)
     o = (x[0] @ params["Wx"] + state["past"] @ params["Wp"] + params["b"])[:, 12:]

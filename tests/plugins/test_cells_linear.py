@@ -38,7 +38,7 @@ def test_qrnn_without_memory_sees_k_inputs(k: int) -> None:
 
 
 @pytest.mark.parametrize(("cell", "gate"), [(QRNN(), 1), (SRU(), 0)], ids=str)
-def test_a_forget_gate_near_one_keeps_the_memory(cell: zoo.Cell, gate: int) -> None:
+def test_forget_gate_near_one_keeps_the_memory(cell: zoo.Cell, gate: int) -> None:
     params, state, x = arrays_of(cell)
     params["b"][6 * gate : 6 * gate + 6] = 80
     _, last = reference.run_sequence(cell, params, x, state)
@@ -164,7 +164,7 @@ def at(dt: float) -> Arrays:
 
 
 @pytest.mark.parametrize("cell", [LTC(), GRUODE(steps=3)], ids=lambda cell: cell.name)
-def test_no_time_changes_nothing(cell: zoo.Cell) -> None:
+def test_zero_time_step_changes_nothing(cell: zoo.Cell) -> None:
     params, state, x = arrays_of(cell)
     y, _ = reference.run_sequence(cell, params, x, state, at(0.0))
     np.testing.assert_allclose(y, np.broadcast_to(state["h"], y.shape), atol=1e-12)

@@ -60,7 +60,7 @@ def test_lstm1997_is_lstm_without_forget_gate() -> None:
     np.testing.assert_allclose(last["c"], 2 * forgets_not["c"])
 
 
-def test_the_first_lstm_writes_up_to_two_and_adds_up() -> None:
+def test_lstm1997_writes_up_to_two_and_accumulates() -> None:
     params, state, _ = arrays_of(LSTMOriginal())
     params = {name: np.zeros_like(value) for name, value in params.items()}
     params["b"][:] = OPEN
@@ -106,12 +106,12 @@ def test_multiplicative_lstm_input_scales_recurrent_weights() -> None:
 
 
 @pytest.mark.parametrize("name", ["Wmh", "Wx", "Wm"])
-def test_a_multiplicative_lstm_starts_with_rows_at_right_angles(name: str) -> None:
+def test_multiplicative_lstm_starts_orthogonal(name: str) -> None:
     weights = start_of(MultiplicativeLSTM(), name, 4, 6)
     np.testing.assert_allclose(weights @ weights.T, np.eye(len(weights)), atol=1e-12)
 
 
-def test_an_additive_network_is_a_weighted_sum_of_its_contents() -> None:
+def test_additive_network_is_a_weighted_sum_of_its_contents() -> None:
     cell = RAN(activation="identity")
     params, state, x = arrays_of(cell)
     params["Wx"][:, :12] = params["Wh"][:] = 0  # gates that are constant
@@ -159,7 +159,7 @@ def test_working_memory_shifts_gate_by_at_most_one(gate: int, moved: bool) -> No
         np.testing.assert_allclose(last["h"], expected["h"])
 
 
-def test_the_output_of_a_memory_controller_is_not_fed_back() -> None:
+def test_output_of_a_memory_controller_is_not_fed_back() -> None:
     cell = MCLSTM()
     params, state, x = arrays_of(cell)
     y, last = reference.run_sequence(cell, params, x, state)
@@ -186,7 +186,7 @@ def test_residual_lstm_without_shortcut_is_peephole_lstm() -> None:
     np.testing.assert_allclose(y, expected)
 
 
-def test_a_residual_lstm_passes_its_input_on() -> None:
+def test_residual_lstm_adds_input() -> None:
     params, state, x = arrays_of(ResLSTM())
     params["b"][18:], params["Wp"], params["p"][2] = OPEN, np.zeros((6, 6)), 0
     params["Wx"][:], params["Wh"][:] = 0, 0
@@ -212,7 +212,7 @@ def test_units_of_indylstm_are_independent() -> None:
     np.testing.assert_array_equal(changed, np.arange(6) == 2)
 
 
-def test_an_indylstm_is_an_lstm_with_diagonal_matrices() -> None:
+def test_indylstm_is_an_lstm_with_diagonal_matrices() -> None:
     params, state, x = arrays_of(IndyLSTM())
     y, _ = reference.run_sequence(IndyLSTM(forget_bias=1.0), params, x, state)
     full = without(params, "u") | {
@@ -222,7 +222,7 @@ def test_an_indylstm_is_an_lstm_with_diagonal_matrices() -> None:
     np.testing.assert_allclose(y, expected)
 
 
-def test_cells_of_an_elstm_are_read_together_and_remember_alone() -> None:
+def test_elstm_cells_have_separate_memory_and_common_output() -> None:
     cell = ELSTM()
     params, state, x = arrays_of(cell)
     y, last = reference.run_sequence(cell, params, x, state)
@@ -231,7 +231,7 @@ def test_cells_of_an_elstm_are_read_together_and_remember_alone() -> None:
     assert (np.abs(moved - y)[0].max(axis=0) > 0).all()
 
 
-def test_the_card_of_the_peephole_lstm_states_its_forget_bias() -> None:
+def test_card_of_the_peephole_lstm_states_its_forget_bias() -> None:
     cell = zoo.get_cell("peephole_lstm")
     assert cell.options["forget_bias"] == 0
     assert "the forget gate starts at a bias of 0" in cell.card.deviations

@@ -36,7 +36,7 @@ def test_mamba_forgets_at_whole_rates() -> None:
     np.testing.assert_allclose(np.exp(rates(RNG, (2, 5))), [[1, 2, 3, 4, 5]] * 2)
 
 
-def test_a_short_step_of_mamba_passes_the_input_by() -> None:
+def test_short_step_of_mamba_ignores_input() -> None:
     cell = Mamba(expand=1, order=3, rank=2)
     params, state, x = arrays_of(cell)
     _, last = reference.run_sequence(cell, params | {"bd": np.full(6, -1e4)}, x, state)
@@ -90,7 +90,7 @@ def test_retnet_output_scale_matches_card() -> None:
     assert "2.9, 5.2 and 6.8 times the official one at steps 8, 32 and 63" in rnn.cell.card.deviations
 
 
-def test_a_retnet_attends_by_distance() -> None:
+def test_retnet_attends_by_distance() -> None:
     """The sum that the recurrence stands for, keys and queries turned by their places, as in the paper."""
     cell = RetNet(heads=1)
     params, _, x = arrays_of(cell)
@@ -132,7 +132,7 @@ def test_gated_delta_net_without_forgetting_is_delta_net() -> None:
     np.testing.assert_allclose(last["S"], expected_last["S"])
 
 
-def test_a_gated_delta_net_clears_its_memory_at_once() -> None:
+def test_gated_delta_net_can_clear_memory() -> None:
     cell = GatedDeltaNet()
     params, state, x = arrays_of(cell)
     params |= {"ba": np.full(1, 1e4)}

@@ -24,7 +24,7 @@ def zeros_of(cell: zoo.Cell) -> Arrays:
     return {name: np.zeros((2, *shape)) for name, shape in cell.state_shapes(4, 6).items()}
 
 
-def test_a_min_gru_stays_between_its_state_and_its_candidates() -> None:
+def test_min_gru_stays_between_its_state_and_its_candidates() -> None:
     params, state, x = arrays_of(MinGRU())
     y, _ = reference.run_sequence(MinGRU(), params, x, state)
     candidates = (x @ params["Wx"] + params["b"])[..., 6:]
@@ -34,7 +34,7 @@ def test_a_min_gru_stays_between_its_state_and_its_candidates() -> None:
         assert (y[t] >= reached[: t + 2].min(axis=0) - 1e-12).all()
 
 
-def test_a_positive_min_gru_is_positive() -> None:
+def test_positive_min_gru_is_positive() -> None:
     params, _, x = arrays_of(MinGRU())
     free, _ = reference.run_sequence(MinGRU(), params, x, zeros_of(MinGRU()))
     kept, _ = reference.run_sequence(MinGRU(positive=True), params, x, zeros_of(MinGRU()))
@@ -59,7 +59,7 @@ def test_lru_poles_start_at_finite_numbers_on_the_unit_circle() -> None:
     assert np.isfinite(ring(np.random.default_rng(0), (3, 4000), LRU(r_min=0.9999999999))).all()
 
 
-def test_an_lru_is_linear() -> None:
+def test_lru_is_linear() -> None:
     params, first, x = arrays_of(LRU())
     _, second, other = arrays_of(LRU(), seed=1)
     params["poles"] -= 1
@@ -118,7 +118,7 @@ def test_lmu_memories_are_stable(order: int, theta: float) -> None:
     assert np.abs(np.linalg.eigvals(A)).max() < 1
 
 
-def test_an_lmu_window_holds_the_input_of_theta_steps_before() -> None:
+def test_lmu_window_holds_the_input_of_theta_steps_before() -> None:
     order, theta = 12, 40.0
     A, B = legendre(order, theta)
     signal = np.sin(np.arange(200) / 9)
@@ -169,7 +169,7 @@ def test_slstm_gates_do_not_overflow() -> None:
         assert (last["n"] >= 1).all()
 
 
-def test_an_slstm_is_an_average_with_exponential_weights() -> None:
+def test_slstm_is_an_average_with_exponential_weights() -> None:
     cell = SLSTM()
     params, _, x = arrays_of(cell)
     params["R"][:] = 0
@@ -234,7 +234,7 @@ def test_lif_integrates_fires_and_loses_the_threshold() -> None:
     assert spikes == [0, 0, 1, 0, 1, 0]
 
 
-def test_a_tau_gru_hears_itself_after_the_delay() -> None:
+def test_tau_gru_uses_delayed_state() -> None:
     cell = TauGRU(delay=3)
     params, state, x = arrays_of(cell)
     params["Wh"][:] = 0

@@ -31,7 +31,7 @@ def reference_of(cell: zoo.Cell) -> ModuleType:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_values_and_gradients_are_those_of_the_reference(case: str) -> None:
+def test_values_and_gradients_match_reference(case: str) -> None:
     cell = Golden(case).cell
     reference = reference_of(cell)
 

@@ -28,7 +28,7 @@ def module_of(file: Path) -> str:
     return ".".join(file.relative_to(ROOT / "plugins").with_suffix("").parts)
 
 
-def test_there_is_one_entry_point_for_each_module():
+def test_every_plugin_module_has_one_entry_point():
     points = entry_points(group="zoo")
     shipped = {point.name: point.value for point in points if point.value.split(".")[0] in OURS}
     assert shipped == {file.stem: module_of(file) for file in MEMBERS}, (
@@ -66,7 +66,7 @@ def allowed_import(name: str) -> bool:
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_of)
-def test_a_shipped_member_uses_public_names_only(file):
+def test_shipped_member_uses_public_names_only(file):
     assert list(offences(file.read_text(encoding="utf-8"))) == []
 
 

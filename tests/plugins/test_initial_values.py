@@ -34,12 +34,12 @@ def test_every_shipped_cell_has_expected_values():
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_option_defaults_are_those_of_the_reference(name):
+def test_option_defaults_match_reference(name):
     assert dict(zoo.get_cell(name).options) == dict(EXPECTED[name].options)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_initial_values_are_those_of_the_reference(name):
+def test_initial_values_match_reference(name):
     cell = zoo.get_cell(name)
     sizes = SimpleNamespace(I=INPUTS, H=HIDDEN, **cell.options)
     for array, law in EXPECTED[name].arrays.items():

@@ -379,7 +379,7 @@ def test_fast_slow_matches_equations(k):
 # ---- together -----------------------------------------------------------------------------------------
 
 
-def test_a_modifier_outside_sees_the_products_of_those_inside():
+def test_outer_modifier_sees_products_of_inner_ones():
     cell = zoo.modify(zoo.modify("lstm", "low_rank", r=2), "layer_norm")
     assert [name for name in cell.params if name.endswith("_gain")] == [
         "Wx_gain",
@@ -395,12 +395,12 @@ def test_layer_norm_covers_residual_projection():
     assert "residual_P_gain" in cell.params
 
 
-def test_copies_of_a_cell_with_noise_have_noise_each():
+def test_copies_of_noisy_cell_have_separate_noise():
     cell = zoo.modify(zoo.modify("vanilla", "zoneout", p=0.2), "fast_slow")
     assert list(cell.inputs) == ["fast1_zoneout_h", "slow_zoneout_h", "fast2_zoneout_h"]
 
 
-def test_a_modified_cell_is_a_cell_with_the_options_of_both():
+def test_modified_cell_is_a_cell_with_the_options_of_both():
     cell = zoo.modify(zoo.get_cell("lstm", forget_bias=1.0), "zoneout", p=0.2)
     assert cell.name == "lstm+zoneout"
     assert dict(cell.options) == {"forget_bias": 1.0, "zoneout_p": 0.2, "zoneout_p_memory": -1.0}
@@ -451,7 +451,7 @@ class Scaled(zoo.Modifier):
         return ctx[f"{matmul.name}_scale"] * matmul.multiply(operand, matrix)
 
 
-def test_a_class_will_do():
+def test_modifier_class_is_accepted():
     plain, modified = layer("gru"), layer(zoo.modify("gru", Scaled))
     fill(modified, plain, Wx_scale=1.0, Wh_scale=1.0)
     assert_same(modified, plain)

@@ -74,7 +74,7 @@ def suited(name, turn):
 
 @pytest.mark.filterwarnings("ignore::zoo.testing.GradientWarning")
 @pytest.mark.parametrize(("turn", "name"), list(enumerate(zoo.list_cells())))
-def test_every_cell_obeys_the_telling_laws_with_some_modifier(turn, name):
+def test_every_cell_obeys_main_laws_with_some_modifier(turn, name):
     cell = suited(name, turn)
     with pure_python():
         for check in zoo.testing.CELL_CHECKS:

@@ -92,7 +92,7 @@ def run(*args, code=0):
 # ---- noise in training --------------------------------------------------------------------------------
 
 
-def test_a_crash_at_any_event_changes_nothing(go, tmp_path):
+def test_crash_at_any_event_changes_nothing(go, tmp_path):
     whole = go("whole")
     for number in range(2, len(whole.history) + 1, 3):
         seen = []
@@ -135,7 +135,7 @@ def test_threads_and_segments_change_no_noise(go):
     np.testing.assert_allclose(cut.model.theta, one.model.theta, rtol=1e-3, atol=1e-5)
 
 
-def test_the_seed_decides_the_noise(go):
+def test_seed_decides_the_noise(go):
     steps = {"steps": 1, "eval_every": 1, "save_every": 1, "log_every": 1}
     losses = [go(str(seed), seed=seed, **steps).history for seed in (0, 1)]
     assert losses[0][3]["loss"] != losses[1][3]["loss"]
@@ -151,7 +151,7 @@ def test_validation_and_samples_have_no_noise(go):
 # ---- checkpoints --------------------------------------------------------------------------------------
 
 
-def test_a_run_names_the_cell_its_modifiers_and_all_options(go):
+def test_run_names_the_cell_its_modifiers_and_all_options(go):
     path = go("run").path
     config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     assert config["cell"] == CELL
@@ -160,7 +160,7 @@ def test_a_run_names_the_cell_its_modifiers_and_all_options(go):
     assert zoo.load(path).cell == zoo.get_cell(CELL, zoneout_p=0.3)
 
 
-def test_the_commands_take_a_modified_cell(text, tmp_path):
+def test_commands_accept_modified_cell(text, tmp_path):
     out = tmp_path / "run"
     flags = ("--hidden", 6, "--batch", 2, "--seq", 8, "--split", "80,10,10", "--quiet")
     run("train", "--data", text, "--cell", CELL, "--set", "zoneout_p=0.2", *flags, "--steps", 4, "--out", out)

@@ -224,7 +224,7 @@ BROKEN: list[tuple[zoo.Optimizer, Callable[[zoo.Optimizer], None], str]] = [
     ("culprit", "check", "words"), BROKEN, ids=[check.__name__ for _, check, _ in BROKEN]
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # plain Python warns where compiled code does not
-def test_a_broken_optimizer_is_caught_by_name(culprit: zoo.Optimizer, check: Any, words: str) -> None:
+def test_broken_optimizer_is_caught_by_name(culprit: zoo.Optimizer, check: Any, words: str) -> None:
     with pytest.raises(AssertionError) as caught:
         check(culprit)
     assert str(caught.value).startswith(f"optimizer {culprit.name!r}: ")
@@ -296,7 +296,7 @@ def test_nesterov_without_momentum_raises(options: dict[str, float]) -> None:
         sgd.SGD(nesterov=True, **options)
 
 
-def test_a_step_size_given_stands_for_the_option() -> None:
+def test_given_step_size_overrides_option() -> None:
     theta, grad = np.linspace(-1, 1, 5), np.linspace(1, 2, 5)
     given = adam.Adam().apply(theta, grad, adam.Adam().init(theta), 1, lr=0.25)[0]
     chosen = adam.Adam(lr=0.25).apply(theta, grad, adam.Adam().init(theta), 1)[0]

@@ -276,12 +276,12 @@ def test_seed_gives_golden_symbols():
         np.arange(1.0, 7, 2) / 2 + 0.5,
     ],
 )
-def test_any_vector_of_numbers_will_do(logits):
+def test_any_numeric_vector_is_accepted(logits):
     np.testing.assert_allclose(zoo.Chain().probabilities(logits), softmax([1, 2, 3]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("layout", [lambda v: v[::2], lambda v: v[::-2], lambda v: v[:3].astype(">f8")])
-def test_any_layout_will_do(layout):
+def test_any_memory_layout_is_accepted(layout):
     vector = layout(np.arange(5.0))
     before = vector.copy()
     for sampler in SETTINGS:

@@ -376,7 +376,7 @@ BROKEN = {
 CHECKS = {name_of(check): check for check in TASK_CHECKS}
 
 
-def test_a_right_task_obeys_every_law():
+def test_right_task_obeys_every_law():
     report = check_task(Right, on_fail="collect")
     assert report.ok, str(report)
     assert all(outcome.status == "passed" for outcome in report.outcomes)

@@ -180,7 +180,7 @@ def test_jsonl_gathers_several_runs(tmp_path):
     assert [line["event"] for line in lines].count("end") == 2
 
 
-def test_jsonl_writes_numbers_that_json_lacks_as_the_log_does(tmp_path):
+def test_jsonl_writes_non_finite_numbers_like_the_log(tmp_path):
     tracker = zoo.get_tracker("jsonl", path=str(tmp_path / "all.jsonl"))
     with tracker.open({"out": "run"}) as record:
         record({"event": "diverged", "loss": float("nan"), "grad_norm": float("inf")})

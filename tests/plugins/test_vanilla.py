@@ -217,7 +217,7 @@ def test_float32_stays_float32_inside(kind: str) -> None:
 
 
 @compiled
-def test_without_the_interpreter_lock() -> None:
+def test_kernel_runs_without_gil() -> None:
     for kernel in (forward, backward):
         assert kernel.dispatcher.targetoptions["nogil"] is True
 
@@ -255,7 +255,7 @@ def test_inputs_are_not_written_to_and_results_are_new() -> None:
 # --- The record ---
 
 
-def test_the_record() -> None:
+def test_record() -> None:
     cell = Vanilla()
     assert cell.name == "vanilla"
     assert cell.param_shapes(5, 6) == {"Wxh": (5, 6), "Whh": (6, 6), "bh": (6,)}

@@ -116,7 +116,7 @@ def test_package_is_built_installed_and_discovered(installed):
     assert sorted(path.name for path in installed.glob("*.py")) == ["zoo_leaky.py"]
 
 
-def test_the_installed_package_passes_its_own_tests(installed, tmp_path):
+def test_installed_package_passes_its_own_tests(installed, tmp_path):
     """Every law, as a third party runs them: from a folder of its own, on the installed module."""
     shutil.copy(EXAMPLE / "test_zoo_leaky.py", tmp_path)
     options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]

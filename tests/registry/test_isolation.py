@@ -55,7 +55,7 @@ def test_any_exception_of_file_becomes_plugin_error(tmp_path, case):
             read(path)
 
 
-def test_a_long_message_is_cut(site):
+def test_long_message_is_cut(site):
     install(site, "zoo-t", "raise ValueError('x' * 100_000)")
     error = record_of(load(), "zoo_t").error
     assert len(error) < 1100
@@ -99,7 +99,7 @@ def test_exceptions_of_signal_handlers_propagate(site):
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_handler_of_a_plugin_stays(site):
+def test_signal_handler_of_plugin_stays(site):
     install(site, "zoo-t", "import signal\nsignal.signal(signal.SIGTERM, lambda *_: None)\n" + FINE)
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -165,7 +165,7 @@ def _no_folder(*args, **kwargs):
     raise FileNotFoundError("No usable temporary directory found")
 
 
-def test_a_slow_plugin_is_named(site, monkeypatch, capfd):
+def test_slow_plugin_is_named(site, monkeypatch, capfd):
     monkeypatch.setattr(isolation, "SLOW", 0.05)
     install(site, "zoo-t", f"import time\ntime.sleep(0.5)\n{FINE}")
     assert record_of(load(), "zoo_t").status == "loaded"
@@ -227,7 +227,7 @@ def test_crashing_plugin_runs_in_child_process(site, monkeypatch, case):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such command")
-def test_a_probe_has_a_time_limit(site, monkeypatch):
+def test_probe_has_a_time_limit(site, monkeypatch):
     install(site, "zoo-t", "import os, time\nos.system('sleep 3 &')\ntime.sleep(30)")
     monkeypatch.setattr(probe, "TIME_LIMIT", 1.5)
     monkeypatch.setenv("ZOO_PLUGINS", "zoo-t")

@@ -74,7 +74,7 @@ def test_plugin_file_registers_components_of_hooks(write):
     assert plugins() == (record,)
 
 
-def test_a_plugin_file_may_use_the_decorator(write):
+def test_plugin_file_may_use_the_decorator(write):
     record = load_plugin_file(write(CELL.replace("class Mine", "@zoo.register_cell\nclass Mine")))
     assert record.provides == ("cell mine",)
 
@@ -89,7 +89,7 @@ def test_kernels_of_file_have_source(write):
     assert not (path.parent / "__pycache__").exists()
 
 
-def test_an_edited_file_is_read_anew(write):
+def test_edited_file_is_read_anew(write):
     before = load_cell_file(f"{write(CELL)}:Mine")
     after = load_cell_file(f"{write(CELL.replace('0.5', '0.7'))}:Mine")
     assert (before().slow, after().slow) == (0.5, 0.7)
@@ -164,7 +164,7 @@ def test_fixed_plugin_file_can_be_reloaded(write):
     ("name", "message"),
     [("mine.txt", "is not a Python file"), (".", "is not a Python file"), ("a.py", "there is no file")],
 )
-def test_a_plugin_file_must_be_one(tmp_path, name, message):
+def test_plugin_file_must_be_one(tmp_path, name, message):
     (tmp_path / "mine.txt").touch()
     with pytest.raises(zoo.UsageError, match=message):
         load_plugin_file(tmp_path / name)
@@ -176,7 +176,7 @@ def test_directory_as_file_raises(tmp_path):
         load_plugin_file(tmp_path / "folder.py")
 
 
-def test_a_file_may_not_take_a_name(write):
+def test_file_cannot_take_registered_name(write):
     load_plugin_file(write(CELL + HOOK))
     with pytest.raises(
         zoo.PluginError,

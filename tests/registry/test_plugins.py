@@ -150,7 +150,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("case", FAILURES)
-def test_a_failing_plugin_is_named_and_fails_alone(site, case):
+def test_failing_plugin_is_named_and_fails_alone(site, case):
     body, reason = FAILURES[case]
     install(site, "zoo-t", body)
     install(site, "zoo-tz", hook("cell", "fine"))
@@ -174,7 +174,7 @@ def test_a_failing_plugin_is_named_and_fails_alone(site, case):
         (".zoo_t", "relative import"),
     ],
 )
-def test_an_entry_point_must_name_a_module(site, point, reason):
+def test_entry_point_must_name_a_module(site, point, reason):
     install(site, "zoo-t", hook("cell", "c1"), points={"toy": point})
     assert reason in record_of(load(), "toy").error
 
@@ -240,7 +240,7 @@ def test_damaged_metadata_affects_no_other_plugin(site, file, text):
     assert loader.registry(zoo.Cell).list() == ["fine"]
 
 
-def test_broken_metadata_of_a_stranger_does_not_matter(site):
+def test_broken_metadata_of_other_distribution_is_ignored(site):
     info = install(site, "zoo-tx", "")
     (info / "entry_points.txt").write_text("[console_scripts]\nno equals sign\n")
     assert load().plugins() == ()
@@ -268,13 +268,13 @@ def test_zoo_plugins_chooses(site, chosen, cells):
     assert all(record.error == "ZOO_PLUGINS does not name it" for record in skipped)
 
 
-def test_a_skipped_plugin_is_not_imported(site):
+def test_skipped_plugin_is_not_imported(site):
     install(site, "zoo-t", "raise SystemExit")
     assert record_of(load(ZOO_PLUGINS=""), "zoo_t").status == "skipped"
     assert "zoo_t" not in sys.modules
 
 
-def test_the_shipped_always_load(site):
+def test_shipped_plugins_always_load(site):
     install(site, "zoo-t", hook("cell", "c1"))
     assert (
         Loader(environ={"ZOO_PLUGINS": ""}).registry(zoo.Cell).list()

@@ -82,7 +82,7 @@ def test_list_matches_names_and_families_and_is_sorted():
         ("PeepholeLSTM", "'peephole_lstm'"),
     ],
 )
-def test_an_unknown_name_gets_the_nearest(asked, near):
+def test_unknown_name_gets_the_nearest(asked, near):
     registry = Registry(zoo.Cell)
     for name in ("gru", "peephole_lstm", "vanilla"):
         registry.register(make_cell(name))
@@ -104,7 +104,7 @@ def test_unknown_name_among_many_names_list_command():
         registry.cls("qqq")
 
 
-def test_a_name_is_a_string():
+def test_name_is_a_string():
     with pytest.raises(
         zoo.UsageError, match="None is not a name; give the name of a registered sampler as a string"
     ):
@@ -158,7 +158,7 @@ def test_invalid_cell_class_raises(thing, text):
     assert text in str(caught.value)
 
 
-def test_a_fork_is_apart_until_it_is_adopted():
+def test_forked_registry_is_separate_until_adopted():
     registry = Registry(zoo.Cell)
     registry.register(make_cell("one"))
     fork = registry.fork()
@@ -200,7 +200,7 @@ def test_register_is_a_decorator(empty):
     assert zoo.get_sampler("decorated") == Decorated()
 
 
-def test_a_wrong_option_names_the_member(empty):
+def test_wrong_option_names_the_member(empty):
     zoo.register_cell(make_cell())
     with pytest.raises(
         zoo.UsageError, match=r"cell 'toy' has no option 'slw'; it has: slow\. Did you mean 'slow'\?"

@@ -60,7 +60,7 @@ def test_sequences_of_several_lengths_are_learned(ragged):
     assert found.n_features_in_ == 2
 
 
-def test_however_they_are_handed_over_they_are_the_same(ragged):
+def test_forms_of_sequences_are_equivalent(ragged):
     rows, _, sums = ragged
     estimator = SequenceRegressor(**SMALL, epochs=3)
     fitted = estimator.fit(rows, sums)
@@ -74,7 +74,7 @@ def test_however_they_are_handed_over_they_are_the_same(ragged):
     np.testing.assert_allclose([fitted.predict([row])[0] for row in rows], expected, rtol=1e-9)
 
 
-def test_a_table_is_sequences_of_one_length():
+def test_table_is_sequences_of_one_length():
     rng = np.random.default_rng(0)
     table, numbers = rng.normal(size=(20, 6)), rng.normal(size=20)
     flat = SequenceRegressor(**SMALL, epochs=3, features=2).fit(table, numbers)
@@ -90,7 +90,7 @@ def test_single_feature_needs_no_axis():
     assert np.array_equal(found.predict(rows), found.predict([row[:, None] for row in rows]))
 
 
-def test_it_is_part_of_a_pipeline_and_of_a_search(ragged):
+def test_estimator_works_in_pipeline_and_grid_search(ragged):
     rows, classes, _ = ragged
     table = np.array([row[:3].ravel() for row in rows]) * 100
     line = make_pipeline(StandardScaler(), SequenceClassifier(**SMALL, epochs=10, features=2))
@@ -121,7 +121,7 @@ def test_seed_and_pickle_reproduce_predictions(ragged):
     assert np.array_equal(first.predict_proba(rows), again.predict_proba(rows))
 
 
-def test_a_cell_may_be_one_with_its_options_chosen(ragged):
+def test_cell_instance_is_accepted(ragged):
     rows, classes, _ = ragged
     with zoo.kernels.pure_python():
         cell = zoo.get_cell("lstm+zoneout", zoneout_p=0.5)
@@ -170,7 +170,7 @@ def test_invalid_sample_weights_raise():
             SequenceRegressor(**SMALL).fit(np.ones((2, 2)), [0.0, 1.0], sample_weight=weights)
 
 
-def test_divergence_is_a_sentence():
+def test_divergence_raises():
     with pytest.raises(ZooError, match="training diverged: in update"):
         SequenceRegressor(**SMALL).fit(np.ones((2, 2)), [0.0, 1e308])
 

@@ -84,7 +84,7 @@ def test_silent_exit_is_failure(faulty):
     assert "found the process ended with exit code 0" in outcome.message
 
 
-def test_an_abort_while_the_file_is_loaded_is_reported(faulty):
+def test_abort_during_loading_is_reported(faulty):
     report = faulty(top="os.abort()")
     outcome = failure(report)
     assert outcome.check == "loading"
@@ -128,7 +128,7 @@ def test_unknown_component_raises(spec, message):
         check_in_child(spec, timeout=120)
 
 
-def test_a_plugin_file_is_loaded_first(tmp_path):
+def test_plugin_file_is_loaded_first(tmp_path):
     file = tmp_path / "plugin.py"
     hook = "@zoo.hookimpl\ndef zoo_register_cells(register):\n    register(Faulty)\n"
     file.write_text(CELL.format(body="os._exit(4)", top="", kernel="forward") + "\n" + hook)

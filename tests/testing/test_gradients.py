@@ -158,7 +158,7 @@ def test_uncut_gradients_are_compared_with_differences(monkeypatch):
 
 
 @pytest.mark.parametrize("cell", [Attending, Masking])
-def test_a_softmax_and_a_mask_leave_no_check_out(cell):
+def test_softmax_and_mask_skip_no_check(cell):
     report = outcomes(cell(), *DIFFERENCES)
     assert {outcome.status for outcome in report.outcomes} == {"passed"}
     assert not report.warnings

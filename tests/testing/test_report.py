@@ -64,7 +64,7 @@ def test_each_outcome_is_collected_in_order():
     assert all(outcome.seconds >= 0 for outcome in report.outcomes)
 
 
-def test_the_first_broken_law_is_raised_by_default():
+def test_first_broken_law_is_raised_by_default():
     tried = []
     with pytest.raises(AssertionError, match=r"^check_bad: cell 'x': found 1, expected 2\.$"):
         run_checks(Member(), ALL, callback=tried.append)
@@ -74,7 +74,7 @@ def test_the_first_broken_law_is_raised_by_default():
     assert isinstance(caught.value.__cause__, IndexError)
 
 
-def test_nothing_is_tried_after_the_first_law_failed():
+def test_checks_stop_after_first_failure():
     report = run_checks(Member(), [check_bad, check_crash, check_good], on_fail="collect")
     assert statuses(report) == {"check_bad": "failed", "check_crash": "skipped", "check_good": "skipped"}
     assert report.outcomes[2].message == "not tried, since check_bad failed"
@@ -99,12 +99,12 @@ def test_unexpected_success_is_failure():
         run_checks(Member(), ALL, {"check_good": "out of date"})
 
 
-def test_an_expected_failure_must_name_a_check():
+def test_expected_failure_must_name_a_check():
     with pytest.raises(UsageError, match=r"'check_god', which is no check. Did you mean 'check_good'\?"):
         run_checks(Member(), ALL, {"check_god": "typo"})
 
 
-def test_a_report_reads_as_a_table():
+def test_report_as_table():
     report = Report(
         "cell 'x'",
         (
@@ -128,7 +128,7 @@ def test_a_report_reads_as_a_table():
     assert Report("cell 'y'", report.outcomes[:1]).summary() == "cell 'y': 1 laws, 1 hold (1.2 s)"
 
 
-def test_a_report_is_json():
+def test_report_is_json():
     report = run_checks(Member(), ALL, on_fail="collect")
     facts = json.loads(report.to_json())
     assert facts["member"] == "cell 'x'"

@@ -49,7 +49,7 @@ def numba_is_off():
     return bool(numba.config.DISABLE_JIT)
 
 
-def test_a_correct_cell_in_plain_numpy_obeys_every_law():
+def test_correct_cell_in_plain_numpy_obeys_every_law():
     report = check_cell(cells.Tiny, on_fail="collect", expected_failures=PLAIN)
     assert report.ok, str(report)
 
@@ -62,7 +62,7 @@ def test_kernels_wrong_only_at_large_sizes_are_caught(what):
     assert outcome.check == "check_large_sizes"
 
 
-def test_the_correct_cell_with_its_step_obeys_the_large_law():
+def test_correct_cell_with_its_step_obeys_the_large_law():
     CHECKS["check_large_sizes"](cells.Stated())
 
 
@@ -235,7 +235,7 @@ def test_cases_have_small_discrete_states_and_positive_inputs():
     assert not np.array_equal(trials[0].inputs["dt"], trials[1].inputs["dt"])
 
 
-def test_the_same_numbers_in_another_dtype_have_the_same_buffers():
+def test_buffers_are_equal_across_dtypes():
     single = make_trial(Case(rich.Rich(), 2, 3, (3, 4, 2), "float32", False, 7))
     double = cast(single, "float64")
     for name, value in single.rnn.buffers.items():
@@ -275,7 +275,7 @@ def test_every_kind_and_size_is_tried(monkeypatch):
     assert {case.sizes[2] for case in seen} == {1, 2}
 
 
-def test_the_smallest_failure_is_reported_with_its_case():
+def test_smallest_failure_is_reported_with_its_case():
     def law(case):
         if case.steps >= 3:
             raise AssertionError(f"{case.steps} steps")
@@ -297,7 +297,7 @@ def test_flaky_failure_is_failure():
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "many", ""])
-def test_the_number_of_examples_is_a_positive_integer(monkeypatch, text):
+def test_number_of_examples_is_a_positive_integer(monkeypatch, text):
     monkeypatch.setenv("ZOO_TEST_EXAMPLES", text)
     with pytest.raises(UsageError, match="ZOO_TEST_EXAMPLES is"):
         examples()
@@ -363,7 +363,7 @@ def test_help_law_applies_to_published_cells_only(monkeypatch):
 
 
 @pytest.mark.parametrize("module", ["bare_cells", "bare_cells.more"])
-def test_a_cell_in_the_module_of_an_installed_plugin_needs_one(module, monkeypatch):
+def test_cell_in_the_module_of_an_installed_plugin_needs_one(module, monkeypatch):
     monkeypatch.setattr(declarations, "plugins", lambda: PUBLISHED)
     with pytest.raises(AssertionError, match="card: found no authors, year and url, expected all three"):
         declarations.check_well_formed(carded(module)())

@@ -49,13 +49,13 @@ def test_exceptions_need_a_reason():
     assert len(list(words.check("tests/a.py", "told = 1\n"))) == 1
 
 
-def test_the_word_list_of_the_project_is_valid():
+def test_word_list_of_the_project_is_valid():
     words = read_words()
     assert words.names
     assert all(word == word.lower() and re.fullmatch("[a-z]+", word) for word in words.names)
 
 
-def test_the_program_lists_findings_and_fails(tmp_path, monkeypatch, capsys):
+def test_program_lists_findings_and_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(check_words, "ROOT", tmp_path)
     monkeypatch.setattr(
         check_words.subprocess, "run", lambda *a, **k: type("Done", (), {"stdout": "a.py\0b.md\0"})

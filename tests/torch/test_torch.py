@@ -113,7 +113,7 @@ def test_state_dict_converts_both_ways(name, more):
     assert_close(everything(ours, x, state), everything(other, x, state))
 
 
-def test_a_training_run_is_handed_over_and_handed_back():
+def test_training_moves_to_pytorch_and_back():
     ours, other, x = layer("gru"), theirs(cell_of("gru"), 1), inputs().detach()
     other.load_state_dict(ours.state_dict())
 
@@ -247,7 +247,7 @@ def test_states_look_as_users_of_pytorch_expect():
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "t_gru"])
-def test_a_state_carries_on(cell):
+def test_state_continues_sequence(cell):
     module, x = layer(cell, 2), inputs()
     whole, last = module(x)
     first, between = module(x[:2])
@@ -270,7 +270,7 @@ def test_one_sequence_needs_no_batch(cell):
     assert_same([found, *tensors(found_last)], [y[0], *(each.squeeze(axis) for each in tensors(last))])
 
 
-def test_tokens_are_rows_of_the_identity():
+def test_tokens_equal_one_hot_vectors():
     module = layer("lstm", batch_first=True)
     tokens = torch.randint(I, (B, T))
     rows = torch.nn.functional.one_hot(tokens, I).to(FLOAT64)
@@ -324,7 +324,7 @@ def test_memory_is_shared_with_numpy(monkeypatch):
         assert tensor.data_ptr() == array.__array_interface__["data"][0]
 
 
-def test_any_strides_will_do():
+def test_any_strides_are_accepted():
     module = layer("lstm", 2)
     wide, one = torch.randn(2 * T, 2 * B, 2 * I, dtype=FLOAT64), torch.randn(1, 1, I, dtype=FLOAT64)
     states = torch.randn(B, 2, H, dtype=FLOAT64)
@@ -336,7 +336,7 @@ def test_any_strides_will_do():
             assert_same(found, everything(module, dense, (h.contiguous(), h.contiguous())))
 
 
-def test_any_strides_of_gradients_will_do():
+def test_any_strides_of_gradients_are_accepted():
     module, x = layer("lstm", 2), inputs()
     for make in (
         lambda shape: torch.ones((), dtype=FLOAT64).expand(shape),
@@ -471,7 +471,7 @@ def test_autocast_computes_in_the_dtype_of_the_module():
         module(between)
 
 
-def test_checkpointing_meets_the_same_noise():
+def test_checkpointing_uses_same_noise():
     module, x = layer("gru+zoneout"), inputs()
     torch.manual_seed(5)
     wanted = torch.autograd.grad(module(x)[0].sum(), module.parameters())
@@ -484,7 +484,7 @@ def test_checkpointing_meets_the_same_noise():
 
 
 @pytest.mark.parametrize(("cell", "dropout"), [("gru+zoneout", 0.0), ("gru", 0.5)])
-def test_the_seed_of_pytorch_decides_the_noise(cell, dropout):
+def test_seed_of_pytorch_decides_the_noise(cell, dropout):
     module, x = layer(cell, 2, dropout=dropout), inputs()
 
     def run(seed):
@@ -511,7 +511,7 @@ def test_deterministic_module_draws_no_seed(cell, layers, dropout, training):
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_the_seed_of_pytorch_decides_the_first_parameters():
+def test_seed_of_pytorch_decides_the_first_parameters():
     one, other = (layer("gru", seed=seed) for seed in (0, 1))
     assert not torch.equal(one.weight_hh_l0, other.weight_hh_l0)
     torch.manual_seed(7)
@@ -667,7 +667,7 @@ def compiled():
     [("lstm", {"bidirectional": True, "batch_first": True}), ("t_gru", {})],
     ids=str,
 )
-def test_compiled_without_a_break(cell, more, compiled):
+def test_compiles_without_graph_break(cell, more, compiled):
     module = layer(cell, 2, **more)
     fast = compiled(module)
     for steps, batch in ((4, 3), (3, 2)):
@@ -707,7 +707,7 @@ def test_compiled_module_reuses_or_recomputes_tape(compiled, monkeypatch):
     assert_same([y, last, *gradients(module, x, y, last)], expected)
 
 
-def test_an_exported_program_of_another_process_is_one_sentence():
+def test_exported_program_of_other_process_raises():
     with pytest.raises(
         UsageError, match=r"^zoo.torch.Recurrent\(LSTM.*\) was never made in this process; make one"
     ):
@@ -738,7 +738,7 @@ def test_workers_of_a_data_loader(method):
     assert_same([torch.cat(list(loader))], [torch.stack([data[index] for index in range(4)])])
 
 
-def test_importing_the_room_imports_no_pytorch():
+def test_importing_zoo_torch_imports_no_pytorch():
     code = "import sys, zoo, zoo.torch; print(dir(zoo.torch), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "['Recurrent'] False\n"

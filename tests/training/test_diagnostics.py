@@ -83,7 +83,7 @@ def test_cell_without_step_has_no_saturation(tmp_path):
 
 
 @pytest.mark.parametrize("clipping", [{"clip": 0.05}, {"clip": 0.0, "clip_value": 0.001}, {"clip": 0.0}])
-def test_the_norm_after_clipping_is_logged(tmp_path, clipping):
+def test_norm_after_clipping_is_logged(tmp_path, clipping):
     run = examples.train(tmp_path, steps=4, log_every=1, **clipping)
     steps = [event for event in zoo.Run(run).history if event["event"] == "step"]
     pairs = [(event["grad_norm"], event["clipped_norm"]) for event in steps]

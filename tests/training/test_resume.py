@@ -166,7 +166,7 @@ def test_many_crashes_change_no_bit(go, whole, tmp_path):
 
 
 @pytest.mark.parametrize("call", [1, 2, 9, 10, 17, 24, 31, 38])
-def test_full_disk_is_one_sentence_and_keeps_checkpoints(go, whole, tmp_path, monkeypatch, call):
+def test_full_disk_raises_and_keeps_checkpoints(go, whole, tmp_path, monkeypatch, call):
     fsync, left = os.fsync, [call]
 
     def full(descriptor):
@@ -358,7 +358,7 @@ def test_moved_text_can_be_resumed(go, text, tmp_path, whole):
         ({"patience": 1, "steps": 50}, "patience: 0 -> 1"),
     ],
 )
-def test_incompatible_change_is_refused(go, whole, changes, shown):
+def test_incompatible_change_raises(go, whole, changes, shown):
     before = files(whole)
     with pytest.raises(CheckpointError) as failure:
         go("whole", **changes)
@@ -367,7 +367,7 @@ def test_incompatible_change_is_refused(go, whole, changes, shown):
     assert files(whole) == before
 
 
-def test_other_text_is_refused(go, whole, text):
+def test_other_text_raises(go, whole, text):
     before = files(whole)
     text.write_bytes(TEXT.replace("times", "tames").encode())
     with pytest.raises(CheckpointError, match=r"the text has changed since \(sha256 [0-9a-f]{12} then"):
@@ -375,7 +375,7 @@ def test_other_text_is_refused(go, whole, text):
     assert files(whole) == before
 
 
-def test_changed_cell_is_refused(go, whole, monkeypatch):
+def test_changed_cell_raises(go, whole, monkeypatch):
     before = files(whole)
     cell = type(zoo.get_cell("vanilla"))
     monkeypatch.setattr(cell, "source_digest", classmethod(lambda cls: "f" * 64))
@@ -408,7 +408,7 @@ def test_foreign_directory_is_not_touched(go, tmp_path):
     assert files(tmp_path / "run") == {Path("thesis.txt"): b"years of work"}
 
 
-def test_file_instead_of_directory_is_refused(go, tmp_path):
+def test_file_instead_of_directory_raises(go, tmp_path):
     (tmp_path / "run").write_text("a file", encoding="utf-8")
     with pytest.raises(
         CheckpointError, match=r"run.checkpoints: a part of the path is a file, not a directory"
@@ -586,7 +586,7 @@ def test_crash_with_buffers_changes_no_bit(go):
         (lambda arrays: arrays.update({"buffers.l0.A": np.zeros(8, "f4")}), "found float32 .8,., expected"),
     ],
 )
-def test_other_buffers_in_checkpoint_are_refused(go, change, words):
+def test_other_buffers_in_checkpoint_raise(go, change, words):
     run = go(cell=rich.Rich, steps=5).path
     checkpoint = load(newest(run))
     change(checkpoint.arrays)
@@ -651,7 +651,7 @@ def put(value, *path):
         (put({"best": None}, "training", "schedule"), "its training state is not one zoo wrote"),
     ],
 )
-def test_wrong_training_state_is_refused(go, whole, change, words):
+def test_wrong_training_state_raises(go, whole, change, words):
     save_changed(whole, change)
     with pytest.raises(CheckpointError, match=words):
         go("whole", steps=30)
@@ -694,7 +694,7 @@ ARRAYS = st.builds(
     st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), JSON | st.just(...), max_size=2),
     st.dictionaries(st.sampled_from([*genuine().arrays, "state.x", "x"]), st.none() | ARRAYS, max_size=2),
 )
-def test_fuzzed_training_state_loads_or_is_refused(training, arrays):
+def test_fuzzed_training_state_loads_or_raises(training, arrays):
     result = genuine()
     said = {**result.meta["training"], **training}
     meta = {**result.meta, "training": {name: value for name, value in said.items() if value is not ...}}

@@ -134,7 +134,7 @@ def test_plateau_counts_validations(losses: list[float], drops: int) -> None:
         ("plateau", {"patience": 0}, "patience is 0"),
     ],
 )
-def test_invalid_setting_is_refused(name: str, given_settings: dict[str, Any], words: str) -> None:
+def test_invalid_setting_raises(name: str, given_settings: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_schedule(name, **given_settings)
     assert words in str(caught.value)
@@ -164,7 +164,7 @@ def test_unknown_schedule_suggests_the_nearest() -> None:
         {"best": 10**400, "waited": 0, "drops": 0},
     ],
 )
-def test_invalid_stored_state_is_refused(stored: object) -> None:
+def test_invalid_stored_state_raises(stored: object) -> None:
     with pytest.raises(UsageError, match="schedule 'plateau': the stored state is"):
         make_schedule("plateau").restore(stored)
     if stored != {}:
@@ -274,7 +274,7 @@ def test_norm_is_summed_in_float64() -> None:
 
 @pytest.mark.parametrize("limit", [0, 0.0, -1.0, math.inf, math.nan, True, "1"])
 @pytest.mark.parametrize("name", ["norm", "value"])
-def test_invalid_limit_is_refused(name: str, limit: Any) -> None:
+def test_invalid_limit_raises(name: str, limit: Any) -> None:
     with pytest.raises(
         UsageError, match=f"clipping: {name} is .*; expected a positive finite number, or None"
     ):

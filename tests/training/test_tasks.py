@@ -252,7 +252,7 @@ def test_crash_at_any_event_changes_no_bit(train, tmp_path):
         compare_runs(whole.path, tmp_path / name)
 
 
-def test_resuming_with_another_task_is_refused(train, monkeypatch):
+def test_resuming_with_another_task_raises(train, monkeypatch):
     train()
     for change, words in (
         ({"task_options": {"delay": 3, "length": 2}}, r"task_options: \{'delay': 2, 'length': 2\} -> "),
@@ -466,7 +466,7 @@ def test_unregistered_task_must_be_given(train):
         (("--set", "delai=3"), "there is no option 'delai'"),
     ],
 )
-def test_eval_refuses_text_flags_for_a_task(made, words, message):
+def test_eval_with_text_flags_for_task_raises(made, words, message):
     result = zoo_command("eval", made, *words)
     assert result.exit_code == 1
     assert message in result.stderr

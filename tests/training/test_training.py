@@ -63,7 +63,7 @@ def without_clock(event):
 
 
 @pytest.mark.parametrize("name", ["Recurrent", "LanguageModel", "train"])
-def test_the_examples_of_the_docstrings(name, tmp_path, monkeypatch):
+def test_examples_of_the_docstrings(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     finder = doctest.DocTestFinder(recurse=False)
     (example,) = finder.find(getattr(zoo, name), name, globs={"zoo": zoo, "np": np})
@@ -426,7 +426,7 @@ def test_invalid_settings_leave_no_directory(run, tmp_path, settings, error, wor
     assert run.events == []
 
 
-def test_options_are_refused_for_a_cell_instance(run):
+def test_options_with_cell_instance_raise(run):
     with pytest.raises(UsageError, match="has its options already"):
         run(cell=zoo.get_cell("vanilla"), cell_options={"leak": 1})
 
@@ -583,7 +583,7 @@ class Explosive(zoo.Optimizer):
         ({"eval_every": 1}, False, "after 13 steps the validation loss is nan", 12),
     ],
 )
-def test_divergence_is_one_sentence_and_keeps_checkpoints(run, monkeypatch, settings, in_slot, words, saved):
+def test_divergence_raises_and_keeps_checkpoints(run, monkeypatch, settings, in_slot, words, saved):
     monkeypatch.setattr("zoo.training.session.get_optimizer", lambda name: Explosive(in_slot=in_slot))
     advice = r"lower --lr \(now 0.01\) or --clip \(now 1\)"
     with pytest.raises(ZooError, match=f"^training diverged: {words}; {advice}") as failure:
