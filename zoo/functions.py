@@ -18,7 +18,9 @@ from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.linear_algebra import expm as compiled_expm
 from zoo.compiler.frontend.symbolic import SymbolicArray, apply_elementwise
 from zoo.compiler.frontend.symbolic_length import SymbolicLength
-from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.ir.elementwise_ops import STOP_GRADIENT
+from zoo.compiler.ir.op_table import OPS
+from zoo.compiler.ir.structural_ops import EYE
 from zoo.compiler.passes.gradient_cuts import SHIFT
 from zoo.errors import UsageError
 
@@ -59,13 +61,13 @@ def _apply(name: str, *operands: Array) -> Array:
     """An operation of the table, on arrays or symbols."""
     if any(isinstance(operand, SymbolicArray | SymbolicLength) for operand in operands):
         return apply_elementwise(name, *operands)
-    return OPERATIONS[name].numpy(*operands)
+    return OPS[name].numpy(*operands)
 
 
 def eye(n: Any) -> Array:
     """The identity matrix ``(n, n)``, for ``n`` an integer or a length such as ``h.shape[0]``."""
     if isinstance(n, SymbolicLength):
-        return SymbolicArray(n.graph.node("eye", attr=n.dim, shape=(n.dim, n.dim)))
+        return SymbolicArray(n.graph.node(EYE, attr=n.dim, shape=(n.dim, n.dim)))
     return np.eye(n)
 
 
@@ -203,7 +205,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
 def _shift(x: Array) -> Array:
     """``x``, for what does not depend on it, so that no gradient has to flow."""
     return (
-        SymbolicArray(x.graph.node("stop_gradient", (x.node,), SHIFT, x.dims))
+        SymbolicArray(x.graph.node(STOP_GRADIENT, (x.node,), SHIFT, x.dims))
         if isinstance(x, SymbolicArray)
         else x
     )

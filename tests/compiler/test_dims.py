@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from zoo.base.size_expr import SizeExpr
 from zoo.compiler.frontend.symbolic_length import SymbolicLength, as_length, symbolic_length
 from zoo.compiler.ir.dims import Dim, as_dim, dim_of, letter, product
-from zoo.compiler.ir.elementwise_ops import OPERATIONS
 from zoo.compiler.ir.graph import Graph
 
 I, H = letter("I"), letter("H")  # noqa: E741 - the letter itself
@@ -138,7 +137,7 @@ def test_declared_size_with_options(size: str, expected: str) -> None:
 
 
 def length(dim: Dim) -> int | SymbolicLength:
-    return symbolic_length(Graph(OPERATIONS), dim)
+    return symbolic_length(Graph(), dim)
 
 
 def test_constant_length_is_an_integer() -> None:

@@ -17,12 +17,12 @@ import step_asserts as checks
 
 import zoo
 from zoo.compiler.frontend.symbolic import SymbolicArray, apply_elementwise
-from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.ir.op_table import OPS, elementwise_rows
 
 no_files = checks.no_files
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
-EXACT = [name for name, row in OPERATIONS.items() if row.exact_gradient]
+EXACT = [name for name, row in elementwise_rows().items() if row.exact_gradient]
 # How an operand may come: a vector of the row, one number of the row, a parameter, a number in the source.
 VECTOR, ONE, PARAMETER, NUMBER = "vspc"
 SHAPES = {VECTOR: ("H",), ONE: (1,), PARAMETER: ("H",)}
@@ -32,12 +32,12 @@ def apply(name: str, *operands: Any) -> Any:
     """An operation on arrays or symbols, as zoo's own functions apply it."""
     if any(isinstance(operand, SymbolicArray) for operand in operands):
         return apply_elementwise(name, *operands)
-    return OPERATIONS[name].numpy(*operands)
+    return OPS[name].numpy(*operands)
 
 
 def operand_kinds(name: str) -> Iterator[str]:
     """Vectors throughout, and each operand as everything else in turn."""
-    count = len(OPERATIONS[name].domain)
+    count = len(OPS[name].domain)
     yield VECTOR * count
     for place in range(count):
         for kind in (ONE, PARAMETER, NUMBER):
@@ -55,7 +55,7 @@ def one_line_cell(name: str, kinds: str) -> zoo.Cell:
     def step(self: Any, x: Any, h: Any, *values: Any) -> Any:
         given = dict(zip(states, values, strict=True)) | {each: getattr(self, each) for each in params}
         result = apply(name, *_operands(name, names, given))
-        y = np.where(result, 1.0, 0.0) if OPERATIONS[name].is_bool else result
+        y = np.where(result, 1.0, 0.0) if OPS[name].is_bool else result
         return zoo.Output(y + h * self.W, h, *values)
 
     step.__signature__ = _signature("self", "x", "h", *states)
@@ -76,7 +76,7 @@ def one_line_cell(name: str, kinds: str) -> zoo.Cell:
 
 def _operands(name: str, names: list[str], given: dict[str, Any]) -> Iterator[Any]:
     """The operands; those that are true or false come from numbers."""
-    row = OPERATIONS[name]
+    row = OPS[name]
     for each, (low, high) in zip(names, row.domain, strict=True):
         value = given.get(each, 0.3 * low + 0.7 * high)
         yield value > 0.5 if row.accepts_bool and (low, high) == (0.0, 1.0) else value
@@ -89,7 +89,7 @@ def _signature(*names: str) -> inspect.Signature:
 
 def operand_trial(name: str, kinds: str) -> Any:
     """Operands within the row's domain."""
-    ranges = {f"{kind}{place}": OPERATIONS[name].domain[place] for place, kind in enumerate(kinds)}
+    ranges = {f"{kind}{place}": OPS[name].domain[place] for place, kind in enumerate(kinds)}
     return checks.trial(one_line_cell(name, kinds), ranges=ranges)
 
 
@@ -117,13 +117,13 @@ WRONG = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_row_is_detected(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, changes = WRONG[wrong]
-    monkeypatch.setitem(OPERATIONS, name, dataclasses.replace(OPERATIONS[name], **changes))
+    monkeypatch.setitem(OPS, name, dataclasses.replace(OPS[name], **changes))
     with pytest.raises(AssertionError, match=r"off by|gradient of"):
         check_row(name)
 
 
 def test_every_operand_has_an_interval() -> None:
-    for name, row in OPERATIONS.items():
+    for name, row in elementwise_rows().items():
         for place in range(len(row.domain)):
             assert f"{{{place}}}" in row.code or not row.exact_gradient, (
                 f"{name} does not use operand {place}"
@@ -136,7 +136,7 @@ def test_every_operand_has_an_interval() -> None:
 
 def gradients_of(name: str) -> tuple[Any, np.ndarray, list[np.ndarray]]:
     """A trial of one step; what came out, and the gradients that the operands get beside that of carrying."""
-    kinds = VECTOR * len(OPERATIONS[name].domain)
+    kinds = VECTOR * len(OPS[name].domain)
     case = checks.trial(one_line_cell(name, kinds), steps=1)
     with checks.interpreted(case):
         (y, _, _), (_, dstate, _) = case.both_passes(case.x)
@@ -162,7 +162,7 @@ def test_with_derivative_redirects_the_gradient() -> None:
 
 
 def test_only_markers_have_inexact_gradients() -> None:
-    assert set(OPERATIONS) - set(EXACT) == {"stop_gradient", "with_derivative"}
+    assert set(elementwise_rows()) - set(EXACT) == {"stop_gradient", "with_derivative"}
 
 
 # All of them as Numba compiles them.
@@ -174,7 +174,7 @@ def every_row_cell() -> zoo.Cell:
     def step(self: Any, x: Any, h: Any) -> Any:
         operand = 0.3 + 0.4 * zoo.sigmoid(h + self.W)
         results = []
-        for name, row in OPERATIONS.items():
+        for name, row in elementwise_rows().items():
             operands = [operand * (1 - 0.1 * place) for place in range(len(row.domain))]
             names = [f"v{place}" for place in range(len(operands))]
             result = apply(name, *_operands(name, names, dict(zip(names, operands, strict=True))))

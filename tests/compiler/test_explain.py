@@ -18,7 +18,7 @@ from zoo.base.initializers import initialize
 from zoo.compiler.cell_kernels import compile_step
 from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
-from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.ir.op_table import elementwise_rows
 from zoo.compiler.printing import format_dim
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
@@ -181,7 +181,7 @@ def test_sizes_as_one_writes_them(dim: Dim, text: str) -> None:
 # ---- every shipped cell -------------------------------------------------------------------------------
 
 FUNCTIONS = {"where", "outer", "sum", "max", "cumsum", "eye", "abs", "and", "or", "T", "inf", "nan"}
-FUNCTIONS |= set(OPERATIONS)
+FUNCTIONS |= set(elementwise_rows())
 WORD = re.compile(r"[A-Za-z_]\w*'?")
 
 
@@ -239,12 +239,12 @@ _FLOPS = {
     "project": lambda x, w, b: x.size * w.shape[1] if x.ndim == 3 else 0,
     "projections": lambda x, w, b: x.size * w.shape[1] if x.ndim == 3 else 0,
     "add_matmul": lambda a, w, out: a.size * out.shape[1],
-    "add_matmul_at": lambda a, start, w, out, into, width: _rows(a) * w.size,
+    "add_matmul_offset": lambda a, start, w, out, into, width: _rows(a) * w.size,
     "add_matmul_heads": lambda a, start, w, out, into, width: _rows(a) * w.size,
-    "add_outer": lambda a, g, out: a.size * out.shape[1],
-    "add_outer_at": lambda a, i, k, g, j, n, out: _rows(a) * k * n,
-    "add_outer_heads": lambda a, i, g, j, out: _rows(a) * out.size,
-    "add_input_outer": lambda x, g, out: _rows(g) * out.size if x.ndim == 3 else 0,
+    "add_matmul_ta": lambda a, g, out: a.size * out.shape[1],
+    "add_matmul_ta_offset": lambda a, i, k, g, j, n, out: _rows(a) * k * n,
+    "add_matmul_ta_heads": lambda a, i, g, j, out: _rows(a) * out.size,
+    "add_weight_gradient": lambda x, g, out: _rows(g) * out.size if x.ndim == 3 else 0,
 }
 
 

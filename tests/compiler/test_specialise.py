@@ -8,7 +8,8 @@ from export_asserts import case
 
 import zoo
 from zoo.compiler.frontend.trace_step import trace_step
-from zoo.compiler.interpreter import GraphInterpreter, concrete_shape
+from zoo.compiler.interpreter import GraphInterpreter
+from zoo.compiler.ir.dims import concrete_shape
 from zoo.compiler.ir.graph import Level, ancestors
 from zoo.compiler.passes.specialise import fold_parameters, specialise
 

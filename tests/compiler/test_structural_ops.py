@@ -19,8 +19,8 @@ import zoo
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.dims import as_dim
-from zoo.compiler.ir.elementwise_ops import OPERATIONS
 from zoo.compiler.ir.graph import Graph, Level
+from zoo.compiler.ir.structural_ops import STATE
 from zoo.compiler.ir.views import view_of
 
 Case = tuple[dict[str, str], Callable[[Any], Any]]
@@ -510,9 +510,7 @@ def places(node: Any) -> list[int]:
 
 
 def leaf(*shape: int) -> SymbolicArray:
-    return SymbolicArray(
-        Graph(OPERATIONS).node("state", attr="m", shape=tuple(map(as_dim, shape)), level=Level.STEP)
-    )
+    return SymbolicArray(Graph().node(STATE, attr="m", shape=tuple(map(as_dim, shape)), level=Level.STEP))
 
 
 def taken(array: SymbolicArray, key: slice) -> list[int]:

@@ -9,7 +9,7 @@ import numpy as np
 
 import zoo
 from zoo.compiler import reference
-from zoo.compiler.ir.elementwise_ops import Operation
+from zoo.compiler.ir.op_table import Op
 
 Arrays = dict[str, np.ndarray]
 ENDS = (-np.inf, -1.5, -0.0, 0.0, 1.5, np.inf, np.nan)
@@ -35,7 +35,7 @@ class Mixed(zoo.Cell):
         return np.tanh(0.5 * u + np.diag(M) + np.trace(M, 1) * solved + np.prod(1 + 0.1 * u)), M
 
 
-def drawn_operands(operation: Operation, dtype: str) -> list[np.ndarray]:
+def drawn_operands(operation: Op, dtype: str) -> list[np.ndarray]:
     """Numbers for the operands of a row of the table: 200 of its domain, and the ends of all there are."""
     rng = np.random.default_rng(0)
     inside = [rng.uniform(low, high, 200) for low, high in operation.domain]

@@ -16,7 +16,7 @@ import numpy as np
 
 import zoo
 from zoo.compiler.ir.dims import Dim, as_dim, letter
-from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.ir.op_table import OPS, elementwise_rows
 
 Shape = tuple[Dim, ...]
 Interval = tuple[float, float]
@@ -88,7 +88,7 @@ _GAPS: dict[str, Callable[..., Any]] = {
 }
 # Rows that no `step` writes as they are.
 _UNWRITTEN = ("copy", "stop_gradient", "with_derivative")
-ELEMENTWISE = {name: row for name, row in OPERATIONS.items() if name not in _UNWRITTEN}
+ELEMENTWISE = {name: row for name, row in elementwise_rows().items() if name not in _UNWRITTEN}
 
 
 def _elementwise(name: str) -> Function:
@@ -96,7 +96,7 @@ def _elementwise(name: str) -> Function:
     if name in _INFIX:
         return Function(*_INFIX[name], _GAPS.get(name))
     home = "np" if hasattr(np, name) else "zoo"
-    operands = ", ".join(f"{{{place}}}" for place in range(len(OPERATIONS[name].domain)))
+    operands = ", ".join(f"{{{place}}}" for place in range(len(OPS[name].domain)))
     return Function(f"{home}.{name}({operands})", _named(home, name), _GAPS.get(name))
 
 

@@ -30,7 +30,7 @@ from random_steps import (
 )
 
 from zoo.compiler.ir.dims import Dim, as_dim, product
-from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.ir.op_table import OPS
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _interval(name: str, operands: list[Value]) -> Interval:
     if name == "where":
         return _union(operands[1:])
     corners = np.array(np.meshgrid(*(value.interval for value in operands))).reshape(len(operands), -1)
-    results = np.asarray(OPERATIONS[name].numpy(*corners), float)
+    results = np.asarray(OPS[name].numpy(*corners), float)
     low = 0.0 if name == "absolute" else float(results.min())
     return low, float(results.max())
 
@@ -159,7 +159,7 @@ def _in_domain(b: Builder, value: Value, domain: Interval) -> Value:
 
 def _draw_elementwise(b: Builder) -> Value | None:
     name = b.one_of(list(ELEMENTWISE))
-    row = OPERATIONS[name]
+    row = OPS[name]
     operands: list[Value] = []
     for domain in row.domain:
         if domain == (0.0, 1.0) and row.accepts_bool:

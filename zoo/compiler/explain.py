@@ -13,12 +13,12 @@ from zoo.base import Cell
 from zoo.compiler.codegen.writer import Names
 from zoo.compiler.compile import KernelPlan, plan_kernels
 from zoo.compiler.frontend.value_names import default_name
-from zoo.compiler.ir.dims import Dim, product
+from zoo.compiler.ir.dims import GENERIC_SIZES, Dim, product
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, SUMS, VIEWS
-from zoo.compiler.ir.views import GENERIC_SIZES, view_of
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import BROADCAST, ROW_SUM, SLICE
+from zoo.compiler.ir.views import view_of
 from zoo.compiler.passes.autodiff import StepGradient
-from zoo.compiler.passes.insert_copies import LEAF_OPS
 from zoo.compiler.plan_values import (
     ZERO_COST,
     Cost,
@@ -58,7 +58,7 @@ class PlanNames(EquationPrinter):
         self._slices: dict[Node, list[Node]] = {}  # those that the author named, by what they are slices of
         self._wholes: dict[Node, str] = {}  # what the author calls a view of all of a value
         for view, name in self.author.items():
-            if view.op == "slice":
+            if view.op == SLICE:
                 self._slices.setdefault(self.held(view.inputs[0]), []).append(view)
             if (whole := _viewed_whole(view)) is not None:
                 self._wholes.setdefault(whole, name)
@@ -99,7 +99,7 @@ class PlanNames(EquationPrinter):
 
     def _word(self, node: Node) -> str:
         """What the author or a declaration calls a value."""
-        declared = self.names.get(node, "").rstrip("'") if node.op in LEAF_OPS else ""
+        declared = self.names.get(node, "").rstrip("'") if node.op.kind is Kind.LEAF else ""
         return self.author.get(node, declared)
 
     def windows(self, node: Node) -> tuple[str, ...]:
@@ -127,8 +127,8 @@ def _declared_names(derivation: StepGradient) -> Iterator[tuple[str, Node]]:
 
 def _viewed_whole(node: Node) -> Node | None:
     """What a view shows all of, if it does; None for what is no view."""
-    view = view_of(node) if node.op in VIEWS else None
-    return view.base if view is not None and node.op != "broadcast" and view.is_whole else None
+    view = view_of(node) if node.op.kind is Kind.VIEW else None
+    return view.base if view is not None and node.op != BROADCAST and view.is_whole else None
 
 
 def _slice_offset(view: Node) -> int:
@@ -318,7 +318,7 @@ class _PlanReader:
 
     def _equations(self, nodes: Iterable[Node], plan: PassSchedule) -> Iterator[Equation]:
         for node in nodes:
-            if node.op == "row_sum":
+            if node.op == ROW_SUM:
                 yield self._equation(node, "+=", self.wording.operand(node.inputs[0]), plan)
             elif self.wording.has_name(node) or self.wording.is_long(node):
                 yield self._equation(node, "=", self.wording.equation(node), plan)
@@ -332,9 +332,9 @@ class _PlanReader:
     def _product(self, node: Node, plan: PassSchedule) -> MatmulEquation:
         sign, text = self._product_text(node)
         shapes = " @ ".join(format_shape(operand.shape) for operand in node.inputs[:2])
-        if node.op in SUMS:
+        if node.op.sums_rows:
             shapes = f"{format_shape(node.shape)} summed over steps and rows"
-        elif node.op in MATRIX_FUNCTIONS:
+        elif node.op.kind is Kind.MATRIX_FUNCTION:
             shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
         return MatmulEquation(self._equation(node, sign, text, plan), shapes, self._parts(node))
 
@@ -346,10 +346,10 @@ class _PlanReader:
         return parts
 
     def _product_text(self, node: Node) -> tuple[str, str]:
-        if node.op in MATRIX_FUNCTIONS:
+        if node.op.kind is Kind.MATRIX_FUNCTION:
             return "=", self.wording.equation(node)
         a, *others = (self.wording.operand(operand, precedence=5) for operand in node.inputs)
-        if node.op in SUMS:
+        if node.op.sums_rows:
             return "+=", f"outer({a}, {others[0]})" if others else a
         text = f"{a} @ {others[0]}"
         if len(others) == 1:

@@ -6,22 +6,19 @@ these leading axes too; a value of parameters alone has none. Axes therefore cou
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from zoo import kernels
 from zoo.compiler.frontend.trace_step import StepGraph
-from zoo.compiler.ir.dims import Dim
+from zoo.compiler.ir.dims import Sizes, concrete_shape
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.errors import UsageError
 
 Array = np.ndarray[Any, Any]
 Arrays = Mapping[str, Array]
 NumpyFunction: TypeAlias = Callable[..., Any]
-Sizes: TypeAlias = Mapping[str, int]
 
 # Largest array of a scan in elements: the next operation finds it in the processor's cache.
 MAX_ELEMENTS = 2**18
@@ -35,15 +32,9 @@ def numpy_impl(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
         sizes: ``I`` and ``H``.
         dtype: Data type of constants.
     """
-    operation = node.graph.operations.get(node.op)
-    if operation is not None:
-        return operation.numpy
-    return _STRUCTURAL[node.op](node, sizes, dtype)
-
-
-def concrete_shape(shape: Iterable[Dim], sizes: Sizes | None = None) -> tuple[int, ...]:
-    """A shape as integers."""
-    return tuple(int(dim.evaluate(sizes or {})) for dim in shape)
+    op = node.op
+    function: NumpyFunction = op.numpy if op.numpy_for is None else op.numpy_for(node, sizes, dtype)
+    return function
 
 
 class GraphInterpreter:
@@ -288,186 +279,3 @@ def _hidden_size(step_graph: StepGraph, x: Array, arrays: Arrays) -> int:
         f"{step_graph.cell.label()}: the arrays have shapes {[shape for _, shape in pairs]}, which are those "
         f"of no hidden size; expected those of param_shapes and state_shapes."
     )
-
-
-# NumPy implementations of structural operations.
-
-
-def _leading_axes(value: Any, inner: int) -> tuple[int, ...]:
-    """The shape without the last ``inner`` axes."""
-    shape = np.shape(value)
-    return tuple(shape[: len(shape) - inner])
-
-
-def _constant(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    number = dtype.type(node.attr)
-    return lambda: number
-
-
-def _array(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
-    numbers = np.array(node.attr, dtype).reshape(concrete_shape(node.shape, sizes))
-    return lambda: numbers
-
-
-def _size(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
-    number = dtype.type(concrete_shape((node.attr,), sizes)[0])
-    return lambda: number
-
-
-def _eye(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
-    matrix = np.eye(concrete_shape(node.shape, sizes)[0], dtype=dtype)
-    return lambda: matrix
-
-
-def _broadcast(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    inner, shape = node.inputs[0].ndim, concrete_shape(node.shape, sizes)
-    ones = (1,) * (node.ndim - inner)
-
-    def broadcast(value: Any) -> Any:
-        leading, value = _leading_axes(value, inner), np.asarray(value)
-        own = value.shape[len(leading) :]
-        return np.broadcast_to(value.reshape(*leading, *ones, *own), (*leading, *shape))
-
-    return broadcast
-
-
-def _reshape(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    inner, shape = node.inputs[0].ndim, concrete_shape(node.shape, sizes)
-    return lambda value: np.reshape(value, (*_leading_axes(value, inner), *shape))
-
-
-def _slice(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    axis, *bounds = node.attr
-    key = (..., slice(*concrete_shape(tuple(bounds), sizes)), *[slice(None)] * (node.ndim - 1 - axis))
-    return lambda value: value[key]
-
-
-def _stride(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    axis, *rest = node.attr
-    start, step, length = concrete_shape(tuple(rest), sizes)
-    stop = start + step * length
-    # A negative end would count from the back.
-    key = (..., slice(start, None if stop < 0 else stop, step), *[slice(None)] * (node.ndim - 1 - axis))
-    return lambda value: value[key]
-
-
-def _transpose(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    own = [axis - node.ndim for axis in node.attr]
-    return lambda value: np.transpose(value, (*range(value.ndim - node.ndim), *own))
-
-
-def _concat(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    axis, inner = node.attr - node.ndim, node.ndim
-
-    def concatenate(*values: Any) -> Any:
-        shapes = [_leading_axes(value, inner) for value in values]
-        if len(set(shapes)) > 1:
-            leading = np.broadcast_shapes(*shapes)
-            values = tuple(np.broadcast_to(each, (*leading, *np.shape(each)[-inner:])) for each in values)
-        return np.concatenate(values, axis)
-
-    return concatenate
-
-
-def _reduction(function: Callable[..., Any]) -> Callable[[Node, Sizes, np.dtype[Any]], NumpyFunction]:
-    def impl(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-        axes = tuple(axis - node.inputs[0].ndim for axis in node.attr)
-        return lambda value: function(value, axes)
-
-    return impl
-
-
-def _running_sum(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    (axis, reverse), inner = node.attr, node.ndim
-    if reverse:
-        return lambda value: np.flip(np.cumsum(np.flip(value, axis - inner), axis - inner), axis - inner)
-    return lambda value: np.cumsum(value, axis - inner)
-
-
-def _recurrence(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    (axis, reverse), inner = node.attr, node.ndim
-
-    def run(a: Any, b: Any) -> Any:
-        a, b = np.broadcast_arrays(a, b)
-        a, y = np.moveaxis(a, axis - inner, 0), np.moveaxis(b, axis - inner, 0).copy()
-        order = range(len(y) - 1, -1, -1) if reverse else range(len(y))
-        for before, index in itertools.pairwise(order):
-            y[index] += a[index] * y[before]
-        return np.moveaxis(y, 0, axis - inner)
-
-    return run
-
-
-def _dot(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    def product(a: Any, w: Any) -> Any:
-        if a.dtype.kind == "i":  # tokens stand for one-hot rows
-            return w[a]
-        return (a.reshape(-1, a.shape[-1]) @ w).reshape(*a.shape[:-1], w.shape[-1])
-
-    return product
-
-
-def _dot_heads(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    def product(a: Any, w: Any) -> Any:
-        heads_first = a.reshape(-1, *a.shape[-2:]).swapaxes(0, 1) @ w
-        return heads_first.swapaxes(0, 1).reshape(*a.shape[:-1], w.shape[-1])
-
-    return product
-
-
-def _matrix_function(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
-    shape = concrete_shape(node.shape, sizes)
-
-    def call(*operands: Any) -> Any:
-        out = np.empty(shape, dtype)
-        with kernels.pure_python():
-            getattr(kernels, node.op)(*operands, out)
-        return out
-
-    return call
-
-
-def _row_sum(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    return lambda g: np.sum(g, axis=tuple(range(np.ndim(g) - node.ndim)))
-
-
-def _outer(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    def outer(a: Any, g: Any) -> Any:
-        a = np.broadcast_to(a, (*g.shape[:-1], a.shape[-1])).reshape(-1, a.shape[-1])
-        return a.T @ g.reshape(-1, g.shape[-1])
-
-    return outer
-
-
-def _outer_heads(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:  # noqa: ARG001
-    def outer(a: Any, g: Any) -> Any:
-        a = np.broadcast_to(a, (*g.shape[:-1], a.shape[-1])).reshape(-1, *a.shape[-2:])
-        return a.transpose(1, 2, 0) @ g.reshape(-1, *g.shape[-2:]).transpose(1, 0, 2)
-
-    return outer
-
-
-_STRUCTURAL: dict[str, Callable[[Node, Sizes, np.dtype[Any]], NumpyFunction]] = {
-    "array": _array,
-    "broadcast": _broadcast,
-    "concat": _concat,
-    "constant": _constant,
-    "cumsum": _running_sum,
-    "dot": _dot,
-    "dot_heads": _dot_heads,
-    "expm": _matrix_function,
-    "expm_derivative": _matrix_function,
-    "eye": _eye,
-    "max": _reduction(np.max),
-    "outer": _outer,
-    "outer_heads": _outer_heads,
-    "recurrence": _recurrence,
-    "reshape": _reshape,
-    "row_sum": _row_sum,
-    "size": _size,
-    "slice": _slice,
-    "solve": _matrix_function,
-    "stride": _stride,
-    "sum": _reduction(np.sum),
-    "transpose": _transpose,
-}

@@ -7,8 +7,10 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from zoo.compiler.ir.dims import Dim, as_dim, product
+from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, ancestors
-from zoo.compiler.ir.structural_ops import REDUCTIONS, SCANS, SUMS
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import CONCAT, ROW_SUM, X
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.schedule.fusion import FusedLoop
 from zoo.compiler.schedule.phases import MatmulItem, RowLoops, is_matmul_item, storage_bases
@@ -16,6 +18,8 @@ from zoo.compiler.schedule.sections import PassSchedule
 
 # Nesting of concatenations in one equation.
 _MAX_DEPTH = 3
+
+_SUM_KINDS = (Kind.REDUCTION, Kind.SCAN, Kind.OUTER, Kind.ROW_SUM)
 
 
 def computed_values(schedule: PassSchedule) -> Iterator[Node]:
@@ -31,7 +35,7 @@ def computed_values(schedule: PassSchedule) -> Iterator[Node]:
 
 def concatenations(loop: FusedLoop) -> list[Node]:
     """The concatenations whose parts a loop stores."""
-    return list(dict.fromkeys(view.base for _, view in loop.stores if view.base.op == "concat"))
+    return list(dict.fromkeys(view.base for _, view in loop.stores if view.base.op == CONCAT))
 
 
 def recomputed_values(derivation: StepGradient, backward: PassSchedule) -> set[Node]:
@@ -55,9 +59,9 @@ def explained_values(schedule: PassSchedule) -> set[Node]:
     nodes = list(dict.fromkeys(computed_values(schedule)))
     uses = Counter(base for node in nodes for base in storage_bases(node))
     several = {node for node, count in uses.items() if count > 1}
-    parts = {base for node in nodes if node.op == "concat" for base in storage_bases(node)}
-    sums = {node for node in nodes if is_matmul_item(node) or node.op in (*REDUCTIONS, *SUMS, *SCANS)}
-    plain = {node for node in nodes if node.op != "concat"}
+    parts = {base for node in nodes if node.op == CONCAT for base in storage_bases(node)}
+    sums = {node for node in nodes if is_matmul_item(node) or node.op.kind in _SUM_KINDS}
+    plain = {node for node in nodes if node.op != CONCAT}
     return plain & (sums | several | parts | schedule.storage.keys()) | _deep_concatenations(nodes, several)
 
 
@@ -66,7 +70,7 @@ def _deep_concatenations(nodes: Iterable[Node], several: Container[Node]) -> set
     deep: set[Node] = set()
     depth: dict[Node, int] = {}
     for node in nodes:
-        if node.op == "concat":
+        if node.op == CONCAT:
             inlined = [base for base in storage_bases(node) if base not in deep]
             depth[node] = 1 + max((depth.get(base, 0) for base in inlined), default=0)
             if depth[node] > 1 and (node in several or depth[node] > _MAX_DEPTH):
@@ -120,13 +124,13 @@ class _CostCounter:
     functions: Dim = ZERO_COST
 
     def add_product(self, node: Node, is_dx: bool) -> None:
-        if node.op == "row_sum":
+        if node.op == ROW_SUM:
             self.arithmetic += product(node.shape)
             return
         a, b, *_ = node.inputs
         flops = as_dim(2) * product(a.shape) * b.shape[-1]
         self.products += flops
-        if a.op != "x" and not is_dx:
+        if a.op != X and not is_dx:
             self.by_tokens += flops
 
     def add_loops(self, loops: Iterable[FusedLoop]) -> None:
@@ -135,10 +139,9 @@ class _CostCounter:
                 self._add(node, product(loop.shape))
 
     def _add(self, node: Node, elements: Dim) -> None:
-        operation = node.graph.operations.get(node.op)
-        if node.op == "copy":
+        if node.op == COPY:
             return
-        if operation is not None and operation.expensive:
+        if node.op.kind is Kind.ELEMENTWISE and node.op.expensive:
             self.functions += elements
-        elif operation is not None or node.op in (*REDUCTIONS, *SUMS, *SCANS):
+        elif node.op.kind in (Kind.ELEMENTWISE, *_SUM_KINDS):
             self.arithmetic += elements

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from zoo.compiler.ir.dims import Dim
+from zoo.compiler.ir.dims import ONE, ZERO, Dim
+from zoo.compiler.ir.elementwise_ops import ADD, COPY, NEGATIVE
 from zoo.compiler.ir.graph import Node, Shape
-from zoo.compiler.ir.structural_ops import ONE, VIEWS
-from zoo.compiler.ir.views import ZERO, view_of
-from zoo.compiler.passes.insert_copies import LEAF_OPS
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import ARRAY, CONCAT, EYE, SIZE, SLICE, STRIDE, TRANSPOSE
+from zoo.compiler.ir.views import view_of
 
 # Operations with an operator, and its precedence; the others are written as calls.
 _OPERATORS = {
@@ -74,7 +75,7 @@ class EquationPrinter:
         """An equation and its precedence."""
         if node.op in _OPERATORS:
             return self._infix(node)
-        if node.op == "negative":
+        if node.op == NEGATIVE:
             return f"-{self.operand(node.inputs[0], _NEGATIVE)}", _NEGATIVE
         return self._atom(node), _ATOM
 
@@ -82,30 +83,30 @@ class EquationPrinter:
         sign, precedence = _OPERATORS[node.op]
         a, b = node.inputs
         left = self.operand(a, precedence)
-        if node.op == "add" and b.value is not None and b.value < 0:
+        if node.op == ADD and b.value is not None and b.value < 0:
             return f"{left} - {_format_number(-b.value)}", precedence
-        if node.op == "add" and b.op == "negative" and not self.has_name(b):
+        if node.op == ADD and b.op == NEGATIVE and not self.has_name(b):
             return f"{left} - {self.operand(b.inputs[0], precedence + 1)}", precedence
         right = self.operand(b, precedence + (b.op not in _ASSOCIATIVE.get(node.op, ())))
         return f"{left} {sign} {right}", precedence
 
     def _atom(self, node: Node) -> str:
-        if node.op in LEAF_OPS:
+        if node.op.kind is Kind.LEAF:
             return _format_leaf(node)
-        if node.op in VIEWS:
+        if node.op.kind is Kind.VIEW:
             return self._view(node)
         operands = ", ".join(map(self.operand, node.inputs))
-        if node.op == "copy":
+        if node.op == COPY:
             return operands
         return (
             f"[{operands}]"
-            if node.op == "concat"
+            if node.op == CONCAT
             else f"{'abs' if node.op == 'absolute' else node.op}({operands})"
         )
 
     def _view(self, node: Node) -> str:
         chain, inner = [node], node.inputs[0]
-        while inner.op in VIEWS and inner.value is None and not self.has_own_text(inner):
+        while inner.op.kind is Kind.VIEW and inner.value is None and not self.has_own_text(inner):
             chain.append(inner)
             inner = inner.inputs[0]
         return self.operand(inner, _ATOM) + "".join(map(_format_view, reversed(chain)))
@@ -113,14 +114,14 @@ class EquationPrinter:
 
 def _format_view(node: Node) -> str:
     """The suffix of a view: an index or a transpose."""
-    if node.op == "slice":
+    if node.op == SLICE:
         axis, start, stop = node.attr
         index = format_dim(start) if stop - start == ONE else f"{format_dim(start)}:{format_dim(stop)}"
         return f"[{', '.join([*[':'] * axis, index])}]"
-    if node.op == "stride":
+    if node.op == STRIDE:
         axis, *rest = node.attr
         return f"[{', '.join([*[':'] * axis, _format_stride(node.inputs[0].shape[axis], *rest)])}]"
-    return ".T" if node.op == "transpose" and not is_contiguous_view(node) else ""
+    return ".T" if node.op == TRANSPOSE and not is_contiguous_view(node) else ""
 
 
 def _format_stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:
@@ -144,11 +145,9 @@ def is_contiguous_view(node: Node) -> bool:
 
 def _format_leaf(node: Node) -> str:
     """A leaf without a declaration."""
-    if node.op in ("size", "eye"):
-        return format_dim(node.attr) if node.op == "size" else f"eye({format_dim(node.shape[0])})"
-    return (
-        f"[{', '.join(map(_format_number, node.attr))}]" if node.op == "array" else f"{node.op}({node.attr})"
-    )
+    if node.op in (SIZE, EYE):
+        return format_dim(node.attr) if node.op == SIZE else f"eye({format_dim(node.shape[0])})"
+    return f"[{', '.join(map(_format_number, node.attr))}]" if node.op == ARRAY else f"{node.op}({node.attr})"
 
 
 def _format_number(value: float) -> str:

@@ -19,6 +19,7 @@ from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.traceable_values import step_graph_of
 from zoo.compiler.interpreter import CompiledScan, GraphInterpreter
 from zoo.compiler.ir.graph import Node, ancestors
+from zoo.compiler.ir.structural_ops import STATE
 from zoo.compiler.passes.autodiff import step_vjp
 from zoo.layers.direction import Array, Arrays, Direction, DirectionTape
 
@@ -182,7 +183,7 @@ def _state_dependencies(nodes: Sequence[Node], after: Mapping[str, Node]) -> lis
     found: dict[str, None] = {}
     waiting = list(nodes)
     while waiting:
-        reached = [node.attr for node in ancestors(waiting) if node.op == "state"]
+        reached = [node.attr for node in ancestors(waiting) if node.op == STATE]
         waiting = [after[name] for name in reached if name not in found]
         found.update(dict.fromkeys(reached))
     return list(found)

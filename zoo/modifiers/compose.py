@@ -15,7 +15,8 @@ from zoo.compiler.frontend.matmul_hook import Handler, matmul_hook
 from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.dims import as_dim, dim_of
 from zoo.compiler.ir.graph import Graph, Level, Node, ancestors
-from zoo.compiler.ir.structural_ops import VIEWS
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import PARAM
 from zoo.errors import UsageError
 from zoo.modifiers.input_state_sums import find_sums
 from zoo.modifiers.matmuls import PLACEHOLDER, FoundMatmul, find_matmuls, size_texts, split_parameter_matmul
@@ -122,11 +123,11 @@ def _non_matmul_params(outputs: Any, matmuls: list[FoundMatmul]) -> frozenset[st
     results = {_view_base(node) for each in direct for node in each.result}
     starts = [*outputs, *(node for each in direct for node in each.operand)]
     reached = ancestors(starts, stop=lambda node: node in results)
-    return frozenset(node.attr for node in reached if node.op == "param")
+    return frozenset(node.attr for node in reached if node.op == PARAM)
 
 
 def _view_base(node: Node) -> Node:
-    while node.op in VIEWS:
+    while node.op.kind is Kind.VIEW:
         node = node.inputs[0]
     return node
 

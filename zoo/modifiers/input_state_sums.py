@@ -10,7 +10,9 @@ from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import Dim, as_dim
+from zoo.compiler.ir.elementwise_ops import ADD
 from zoo.compiler.ir.graph import Node, ancestors
+from zoo.compiler.ir.structural_ops import SLICE
 from zoo.modifiers.matmuls import FoundMatmul
 
 
@@ -24,7 +26,7 @@ def find_sums(equations: StepGraph, matmuls: Sequence[FoundMatmul]) -> tuple[Inp
     }
     sums: dict[int, InputStateSum] = {}
     for node in ancestors(equations.outputs):
-        if node.op == "add":
+        if node.op == ADD:
             for candidate in _sums_at(node, by_result):
                 sums.setdefault(candidate.state_matmul.index, candidate)
     return tuple(sums[index] for index in sorted(sums))
@@ -43,10 +45,10 @@ def _terms(node: Node, start: Dim, by_result: dict[Node, FoundMatmul]) -> Iterat
     """The products that are terms of a sum, and the offset in each at which the sum begins."""
     if node in by_result:
         yield by_result[node], start
-    elif node.op == "add":
+    elif node.op == ADD:
         for operand in node.inputs:
             yield from _terms(operand, start, by_result)
-    elif node.op == "slice" and node.ndim == 1:
+    elif node.op == SLICE and node.ndim == 1:
         yield from _terms(node.inputs[0], start + node.attr[1], by_result)
 
 

@@ -16,6 +16,7 @@ from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.frontend.trace_step import StepGraph, trace_step
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Level, Node, ancestors
+from zoo.compiler.ir.structural_ops import RESHAPE, SLICE
 
 PLACEHOLDER = "placeholder"
 """The operation of a node in place of a parameter that a modifier removed: it has a shape and no values."""
@@ -128,12 +129,12 @@ def _parameter_location(nodes: Sequence[Node]) -> tuple[str, tuple[int, ...]]:
 def _node_location(node: Node) -> tuple[str, tuple[int, ...]]:
     if node.op in _PARAMETERS:
         return node.attr, ()
-    source = node.inputs[0] if node.op == "reshape" else node
+    source = node.inputs[0] if node.op == RESHAPE else node
     start = 0
-    if source.op == "slice" and source.attr[0] == 0 and source.attr[1].integer is not None:
+    if source.op == SLICE and source.attr[0] == 0 and source.attr[1].integer is not None:
         start, source = source.attr[1].integer, source.inputs[0]
     is_one = source.op in _PARAMETERS and node.shape == source.shape[1:]
-    is_one = is_one and (node.inputs[0].op == "slice" or source.shape[0] == as_dim(1))
+    is_one = is_one and (node.inputs[0].op == SLICE or source.shape[0] == as_dim(1))
     return (source.attr, (start,)) if is_one else ("", ())
 
 

@@ -10,10 +10,10 @@ from functools import cached_property
 from zoo.base import Cell
 from zoo.cell_pages.diagram.nodes import DiagramNames, Group, box_groups, read_by, storage_of_view
 from zoo.compiler.frontend.trace_step import trace_step
+from zoo.compiler.ir.dims import GENERIC_SIZES, ONE
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import ONE
-from zoo.compiler.ir.views import GENERIC_SIZES
-from zoo.compiler.passes.insert_copies import LEAF_OPS
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import SLICE
 
 _WEIGHTS = ("param", "buffer")
 
@@ -31,7 +31,7 @@ class _DiagramBuilder:
     def __init__(self, values: DiagramNames) -> None:
         self.values = values
         self.computed = box_groups(values)
-        leaves = [node for node in values.names if node.op in LEAF_OPS]
+        leaves = [node for node in values.names if node.op.kind is Kind.LEAF]
         first: list[Group] = [(node,) for node in leaves if node.op not in _WEIGHTS]
         self.leaves = first + self._weights([node for node in leaves if node.op in _WEIGHTS])
         self.outputs = {values.y, *values.new_states.values()}
@@ -75,7 +75,7 @@ class _DiagramBuilder:
         return Box(kind, tuple(self._lines(group)), note)
 
     def _lines(self, group: Group) -> Iterator[str]:
-        values, parts = self.values, [node for node in group if node.op == "slice"]
+        values, parts = self.values, [node for node in group if node.op == SLICE]
         base = parts[0].inputs[0] if parts else None
         if base is None or not _partition(parts, base):
             yield from (f"{values.names[node]} = {values.equation(node)}" for node in group)

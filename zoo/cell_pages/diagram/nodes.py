@@ -13,8 +13,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.value_names import NamedCall
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import VIEWS
-from zoo.compiler.passes.insert_copies import LEAF_OPS
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import BROADCAST, BUFFER, CONCAT, PARAM, RESHAPE, SLICE, STATE, TRANSPOSE
 from zoo.compiler.passes.simplify import drop_derivative_markers
 from zoo.compiler.printing import EquationPrinter, format_shape, is_contiguous_view
 
@@ -72,7 +72,7 @@ class DiagramNames(EquationPrinter):
 
     def _is_complex(self, node: Node, state: str) -> bool:
         is_complex = self.step_graph.cell.states[state].complex
-        return is_complex and node.op == "concat" and node.attr == 0 and len(node.inputs) == 2
+        return is_complex and node.op == CONCAT and node.attr == 0 and len(node.inputs) == 2
 
     def _name_outputs(self) -> None:
         for name, node in self.new_states.items():
@@ -80,7 +80,7 @@ class DiagramNames(EquationPrinter):
                 self.aliases.append((name, node))
             else:
                 self.names[node] = name
-        if self.y.op in LEAF_OPS:
+        if self.y.op.kind is Kind.LEAF:
             self.aliases.append((self._free("y"), self.y))
         elif self.y not in self.names:
             self.names[self.y] = self._free("y")
@@ -114,12 +114,12 @@ class DiagramNames(EquationPrinter):
     def _name_what_is_long_or_shared(self) -> None:
         nodes = sorted(self.reached(), key=_index)
         uses = Counter(storage_of_view(operand) for node in nodes for operand in self.operands(node))
-        parts = {node.inputs[0] for node in self.names if node.op == "slice"}
+        parts = {node.inputs[0] for node in self.names if node.op == SLICE}
         for node in nodes:
             if (
                 self.has_name(node)
                 or node.value is not None
-                or node.op in (*LEAF_OPS, *VIEWS)
+                or node.op.kind in (Kind.LEAF, Kind.VIEW)
                 or node in parts
             ):
                 continue
@@ -181,10 +181,10 @@ class DiagramNames(EquationPrinter):
         """Whether a value is a complex array as it is stored."""
         cell = self.step_graph.cell
         declared = {**cell.params, **cell.buffers, **cell.states}
-        return node.op in ("param", "buffer", "state") and declared[node.attr].complex
+        return node.op in (PARAM, BUFFER, STATE) and declared[node.attr].complex
 
     def _is_plane(self, node: Node) -> bool:
-        return node.op == "slice" and node.attr[0] == 0 and self._has_planes(node.inputs[0])
+        return node.op == SLICE and node.attr[0] == 0 and self._has_planes(node.inputs[0])
 
     def _format(self, node: Node) -> tuple[str, int]:
         name, given = self.calls.get(node, ("", ()))
@@ -211,7 +211,7 @@ Read = Callable[[Group], Iterable[Node]]
 
 def box_groups(values: DiagramNames) -> list[Group]:
     """The computed values with a name, those together that share a box, what a group reads before it."""
-    nodes = [node for node in values.names if node.op not in LEAF_OPS]
+    nodes = [node for node in values.names if node.op.kind is not Kind.LEAF]
     found: dict[Hashable, list[Node]] = {}
     for node in sorted(nodes, key=_index):
         found.setdefault(_group_key(values, node), []).append(node)
@@ -241,9 +241,9 @@ def topological_order(groups: list[Group], read: Read) -> list[Group]:
 
 def _group_key(values: DiagramNames, node: Node) -> Hashable:
     """What values that share a box have in common."""
-    if node.op == "slice":
+    if node.op == SLICE:
         return ("parts", node.inputs[0])
-    if any(other.op == "slice" and other.inputs[0] is node for other in values.names):
+    if any(other.op == SLICE and other.inputs[0] is node for other in values.names):
         return ("parts", node)
     stem, _, side = values.names[node].rpartition("_")
     return ("complex", stem) if stem and side.rstrip("'") in ("re", "im") else node
@@ -269,4 +269,4 @@ def storage_of_view(node: Node) -> Node:
 
 def is_full_view(node: Node) -> bool:
     """Whether a node is a view of all numbers of another, as they lie or repeated."""
-    return node.op in ("reshape", "broadcast") or (node.op == "transpose" and is_contiguous_view(node))
+    return node.op in (RESHAPE, BROADCAST) or (node.op == TRANSPOSE and is_contiguous_view(node))

@@ -17,6 +17,7 @@ from zoo.compiler.codegen.prologue import (
 )
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.structural_ops import X
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.schedule.fusion import Storage
 from zoo.compiler.schedule.phases import Item, MatmulItem
@@ -44,7 +45,7 @@ class DecodeEmitter(PassEmitter):
             self.bind(node, names["{}_all", name], Storage.BATCH)
 
     def _write_item(self, writer: Writer, item: Item, section: str) -> None:
-        if isinstance(item, MatmulItem) and item.node.inputs[0].op == "x":
+        if isinstance(item, MatmulItem) and item.node.inputs[0].op == X:
             self._write_projection(writer, item.node)
         else:
             super()._write_item(writer, item, section)

@@ -8,7 +8,7 @@ from zoo.compiler.codegen.storage import BLOCK, BLOCK_OF_ALL, ArrayVar, StorageM
 from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names, NumberVars, Writer
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import SUMS, transpose_last
+from zoo.compiler.ir.structural_ops import TRANSPOSE, transpose_last
 from zoo.compiler.ir.views import view_of
 from zoo.compiler.schedule.fusion import Storage
 from zoo.compiler.schedule.sections import PassSchedule
@@ -81,14 +81,14 @@ class EmitContext(StorageMap):
 
     def _allocate(self, node: Node, storage: Storage) -> ArrayVar:
         array = super()._allocate(node, storage)
-        if node.op in SUMS:
+        if node.op.sums_rows:
             self.zeroed.add(array.name)
         return array
 
     def panels(self, w: Node) -> str:
         """The variable of a packed matrix, which is packed once, before the loops."""
         if w not in self.packed:
-            matrix = transpose_last(w) if w.op == "transpose" else w
+            matrix = transpose_last(w) if w.op == TRANSPOSE else w
             view = view_of(matrix)
             assert view is not None  # insert_copies.py made sure of it
             name = self.array_of(view.base).name

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.storage import StorageMap
+from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.views import view_of
 from zoo.compiler.schedule.fusion import Storage
 
@@ -109,7 +111,7 @@ class Expressions:
         return self.use_counts.get(node, 0) <= 1 and not has_name and len(expression.text) <= _MAX_INLINE
 
     def _expression(self, node: Node) -> ExprText:
-        if node.op == "copy":
+        if node.op == COPY:
             return self.operand(node.inputs[0])
         template, precedence = self.template(node)
         operands = [self.operand(operand) for operand in node.inputs]
@@ -120,7 +122,7 @@ class Expressions:
         """Number of times each value appears in the expressions of the loop."""
         counts: dict[Node, int] = {}
         for node in body:
-            template = self.template(node)[0] if node.op in node.graph.operations else None
+            template = self.template(node)[0] if node.op.kind is Kind.ELEMENTWISE else None
             for index, operand in enumerate(node.inputs):
                 times = 1 if template is None else template.count(f"{{{index}}}")
                 counts[operand] = counts.get(operand, 0) + times
@@ -150,8 +152,8 @@ class PythonExpressions(Expressions):
 
     def template(self, node: Node) -> tuple[str, int]:
         """The template in the table of operations."""
-        operation = node.graph.operations[node.op]
-        return operation.code, COMPARISON if operation.is_bool else PRECEDENCE.get(node.op, ATOM)
+        op = node.op
+        return op.code, COMPARISON if op.is_bool else PRECEDENCE.get(node.op, ATOM)
 
 
 def _operand_text(operand: ExprText, precedence: int, op: str, index: int) -> str:

@@ -30,15 +30,17 @@ from zoo.compiler.codegen.storage import (
     merged_axes,
 )
 from zoo.compiler.codegen.writer import Writer
+from zoo.compiler.ir.dims import ONE, ZERO
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import ONE, REDUCTIONS, SCANS
-from zoo.compiler.ir.views import ZERO, contiguous
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import MAX, ROW_SUM
+from zoo.compiler.ir.views import contiguous
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 
 
 def write_loop(loop: FusedLoop, context: EmitContext, writer: Writer) -> None:
     """Write one loop of a schedule."""
-    if any(node.op in SCANS for node in loop.body):
+    if any(node.op.kind is Kind.SCAN for node in loop.body):
         _write_scan(loop, context, writer)
     else:
         _LoopNestEmitter(loop, context, writer).write()
@@ -153,7 +155,7 @@ class _LoopNestEmitter:
         self.loop, self.context, self.writer = loop, context, writer
         self.slices: dict[str, str] = {}
         self.loads = collect_loads(context, loop)
-        reductions = [node for node in loop.body if node.op in (*REDUCTIONS, "row_sum")]
+        reductions = [node for node in loop.body if node.op.kind in (Kind.REDUCTION, Kind.ROW_SUM)]
         self.targets = {node: self._target(node) for node in reductions}
         self.stores = collect_stores(context, loop)
         accesses = [*self.loads.values(), *self.targets.values(), *(access for _, access in self.stores)]
@@ -162,7 +164,7 @@ class _LoopNestEmitter:
 
     def _target(self, node: Node) -> ArrayAccess:
         array = self.context.array_of(node)
-        if node.op == "row_sum":
+        if node.op == ROW_SUM:
             return ArrayAccess(array, ZERO, contiguous(node.shape))
         return access_to_sum(array, node, self.loop.shape)
 
@@ -251,7 +253,7 @@ class _LoopNestEmitter:
         """Initial values of reductions in arrays; sums over all rows were zeroed at the allocation."""
         for node in self.targets:
             array = self.context.array_of(node)
-            if node.op == "row_sum" or self._is_written_once(node):
+            if node.op == ROW_SUM or self._is_written_once(node):
                 continue
             if array.storage == Storage.SCALAR:
                 self.writer.line(f"{array.name} = {self._initial_value(node)}")
@@ -260,7 +262,7 @@ class _LoopNestEmitter:
                 self.writer.line(f"{array.row}[j] = {self._initial_value(node)}")
 
     def _initial_value(self, node: Node) -> str:
-        return self.context.numbers.name(float("-inf") if node.op == "max" else 0.0)
+        return self.context.numbers.name(float("-inf") if node.op == MAX else 0.0)
 
     def _is_local(self, node: Node) -> bool:
         """Whether a sum accumulates in a variable of the innermost loop before it goes to an array."""
@@ -295,6 +297,6 @@ class _LoopNestEmitter:
 
 def _accumulate(node: Node, target: str, value: str) -> str:
     """The line that adds a value to a sum, or includes it in a maximum."""
-    if node.op == "max":
+    if node.op == MAX:
         return f"{target} = kernels.maximum({target}, {value})"
     return f"{target} += {value}"

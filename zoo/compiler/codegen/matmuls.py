@@ -7,7 +7,16 @@ from zoo.compiler.codegen.storage import BLOCK, ArrayVar
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, transpose_last
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import (
+    DOT_HEADS,
+    OUTER,
+    OUTER_HEADS,
+    ROW_SUM,
+    TRANSPOSE,
+    X,
+    transpose_last,
+)
 from zoo.compiler.ir.views import View, view_of
 from zoo.compiler.schedule.fusion import Storage
 
@@ -21,14 +30,14 @@ def write_matmul(context: EmitContext, writer: Writer, node: Node, section: str)
         node: The product.
         section: Whether it runs over the rows of one step, of all steps, or over shared arrays.
     """
-    if node.op in ("outer", "outer_heads"):
+    if node.op in (OUTER, OUTER_HEADS):
         _write_outer(context, writer, node)
-    elif node.op == "row_sum":
+    elif node.op == ROW_SUM:
         _write_row_sum(context, writer, node)
-    elif node.op in MATRIX_FUNCTIONS:
+    elif node.op.kind is Kind.MATRIX_FUNCTION:
         operands = ", ".join(matrix(context, operand) for operand in node.inputs)
         writer.line(f"kernels.{node.op}({operands}, {context.array_of(node).name})")
-    elif node.inputs[0].op == "x":
+    elif node.inputs[0].op == X:
         _write_projection(context, writer, node)
     else:
         _write_dot(context, writer, node, section)
@@ -72,7 +81,7 @@ def array_name(context: EmitContext, node: Node) -> str:
 
 def matrix(context: EmitContext, w: Node) -> str:
     """A matrix of parameters as an expression."""
-    if w.op == "transpose":
+    if w.op == TRANSPOSE:
         return f"np.ascontiguousarray({matrix(context, transpose_last(w))}.T)"
     view = _view(w)
     name = context.array_of(view.base).name
@@ -91,7 +100,7 @@ def pack_lines(context: EmitContext, readers: list[str]) -> list[str]:
 
 def _pack_call(context: EmitContext, w: Node) -> str:
     heads = "_heads" if w.ndim == 3 else ""
-    if w.op == "transpose":
+    if w.op == TRANSPOSE:
         return f"kernels.pack{heads}_transposed({matrix(context, transpose_last(w))})"
     return f"kernels.pack{heads}({matrix(context, w)})"
 
@@ -109,7 +118,7 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
     view = _view(a)
     source = context.array_of(view.base)
     left, right = (_as_rows(array, each, node, all_steps) for array, each in ((source, a), (target, node)))
-    if node.op == "dot_heads":
+    if node.op == DOT_HEADS:
         call = f"kernels.add_matmul_heads({left}, {view.offset}, {panels}, {right}, 0, {node.shape[1]})"
     elif view.is_whole or source.storage == Storage.SHARED:
         call = f"kernels.add_matmul({left}, {panels}, {right})"
@@ -127,7 +136,7 @@ def _write_zeros(context: EmitContext, writer: Writer, target: ArrayVar, all_ste
 
 def _as_rows(array: ArrayVar, value: Node, product_node: Node, all_steps: bool) -> str:
     """An operand or the result of a product as a matrix; leading axes become more rows."""
-    heads = product_node.op == "dot_heads"
+    heads = product_node.op == DOT_HEADS
     if array.storage == Storage.SHARED:
         return f"{array.name}.reshape(-1, {array.width if heads else value.shape[-1]})"
     if heads or product(value.shape[:-1]) == as_dim(1):
@@ -138,7 +147,7 @@ def _as_rows(array: ArrayVar, value: Node, product_node: Node, all_steps: bool) 
 def _write_outer(context: EmitContext, writer: Writer, node: Node) -> None:
     a, g = node.inputs
     target = context.array_of(node)
-    if a.op == "x":
+    if a.op == X:
         right = context.array_of(_view(g).base).active_steps
         writer.line(f"kernels.add_weight_gradient({context.x}, {right}, {target.name})")
         return
@@ -169,13 +178,13 @@ def _write_outer_of_states(context: EmitContext, writer: Writer, node: Node, sou
 
 def _outer_call(node: Node, left: str, right: str, target: ArrayVar) -> str:
     """The call for some rows; in a product of matrices, leading axes of an operand are more rows."""
-    if node.op == "outer":
+    if node.op == OUTER:
         left, right = (
             rows if operand.ndim == 1 else f"{rows}.reshape(-1, {operand.shape[-1]})"
             for rows, operand in zip((left, right), node.inputs, strict=True)
         )
     a, g = (_view(operand) for operand in node.inputs)
-    if node.op == "outer_heads":
+    if node.op == OUTER_HEADS:
         return f"kernels.add_matmul_ta_heads({left}, {a.offset}, {right}, {g.offset}, {target.name})"
     if a.is_whole and g.is_whole:
         return f"kernels.add_matmul_ta({left}, {right}, {target.name})"

@@ -9,6 +9,7 @@ from zoo.compiler.codegen.storage import BLOCK, ArrayVar
 from zoo.compiler.codegen.writer import Writer, identifiers_in, literal
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Shape
+from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
 from zoo.compiler.schedule.fusion import Storage
 from zoo.errors import DefinitionError
 
@@ -106,7 +107,7 @@ def flat_arrays(context: EmitContext, words: Collection[str]) -> Iterator[str]:
 def size_numbers(context: EmitContext, words: Collection[str]) -> Iterator[str]:
     """The lines that define sizes as numbers, if their names are among the words."""
     for node, name in context.variables.items():
-        if node.op == "size" and name in words:
+        if node.op == SIZE and name in words:
             yield f"{name} = {context.like}.dtype.type({node.attr})"
 
 
@@ -114,10 +115,10 @@ def constant_arrays(context: EmitContext) -> list[str]:
     """The lines that fill small arrays of numbers and identity matrices."""
     writer = Writer()
     for node, array in list(context.arrays.items()):
-        if node.op == "array":
+        if node.op == ARRAY:
             for index, value in enumerate(node.attr):
                 writer.line(f"{array.name}_flat[{index}] = {literal(value)}")
-        elif node.op == "eye":
+        elif node.op == EYE:
             context.zeroed.add(array.name)
             with writer.block(f"for i in range({node.attr}):"):
                 writer.line(f"{array.name}[i, i] = 1")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.value_names import default_name
-from zoo.compiler.ir.dims import Dim, product
+from zoo.compiler.ir.dims import ONE, ZERO, Dim, product
 from zoo.compiler.ir.graph import Node, Shape
-from zoo.compiler.ir.structural_ops import ONE
-from zoo.compiler.ir.views import ZERO, Strides, View, contiguous, view_of
+from zoo.compiler.ir.structural_ops import SIZE
+from zoo.compiler.ir.views import Strides, View, contiguous, view_of
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 from zoo.compiler.schedule.sections import PassSchedule
 
@@ -216,7 +216,7 @@ def collect_loads(storage: StorageMap, loop: FusedLoop) -> dict[Node, ArrayAcces
             continue
         view = view_of(node)
         assert view is not None  # insert_copies.py made sure of it
-        if view.base.op != "size" and storage.array_of(view.base).storage != Storage.SCALAR:
+        if view.base.op != SIZE and storage.array_of(view.base).storage != Storage.SCALAR:
             loads[node] = access_to(storage, view)
     return loads
 

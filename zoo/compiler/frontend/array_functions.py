@@ -28,8 +28,9 @@ from zoo.compiler.frontend.symbolic import (
 )
 from zoo.compiler.frontend.symbolic_length import SymbolicLength, as_length
 from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.dims import Dim, as_dim
+from zoo.compiler.ir.dims import ONE, Dim, as_dim
 from zoo.compiler.ir.graph import Graph, Level, format_shape
+from zoo.compiler.ir.structural_ops import SIZE
 
 ZERO = as_dim(0)
 
@@ -118,7 +119,7 @@ def _diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
     start = distance if is_above else distance * columns
     length = _min_length(rows, columns - distance) if is_above else _min_length(rows - distance, columns)
     flat = make_symbolic(ops.reshape, a.node, (*lead, rows * columns))
-    return make_symbolic(ops.strided_slice, flat.node, len(lead), start, columns + ops.ONE, length)
+    return make_symbolic(ops.strided_slice, flat.node, len(lead), start, columns + ONE, length)
 
 
 def _diagonal_offset(number: Dim) -> tuple[bool, Dim]:
@@ -144,7 +145,7 @@ def _trace(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
 
 
 def _as_scalar(a: Any, number: Dim) -> Any:
-    return number.integer if number.integer is not None else SymbolicArray(a.graph.node("size", attr=number))
+    return number.integer if number.integer is not None else SymbolicArray(a.graph.node(SIZE, attr=number))
 
 
 def _triangle(is_kept: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -210,9 +211,9 @@ def _expand_dims(a: Any, axis: Any) -> Any:
 
 def _squeeze(a: Any, axis: Any = None) -> Any:
     axes = normal_axes(axis, a.ndim)
-    if axis is not None and any(a.dims[each] != ops.ONE for each in axes):
+    if axis is not None and any(a.dims[each] != ONE for each in axes):
         raise TraceError(f"axis {axis} of an array of shape {format_shape(a.dims)} has not length 1")
-    shape = tuple(dim for each, dim in enumerate(a.dims) if each not in axes or dim != ops.ONE)
+    shape = tuple(dim for each, dim in enumerate(a.dims) if each not in axes or dim != ONE)
     return make_symbolic(ops.reshape, a.node, shape)
 
 
@@ -256,7 +257,7 @@ def _tile(A: Any, reps: Any) -> Any:
 
 def _repeat_axis(a: Any, axis: int, new_axis: int, times: Dim) -> Any:
     """Repeat an axis: as a whole if the new axis is in front of it, each entry if behind."""
-    if times == ops.ONE:
+    if times == ONE:
         return a
     between = ops.with_ones(a.dims, (new_axis,))
     wide = tuple(times if axis == new_axis else dim for axis, dim in enumerate(between))
@@ -288,14 +289,13 @@ def _stack(arrays: Sequence[Any], axis: Any = 0) -> Any:
 
 def _hstack(tup: Sequence[Any]) -> Any:
     nodes = nodes_of(tup)
-    arrays = [make_symbolic(ops.reshape, node, node.shape or (ops.ONE,)) for node in nodes]
+    arrays = [make_symbolic(ops.reshape, node, node.shape or (ONE,)) for node in nodes]
     return _concatenate(arrays, axis=0 if arrays[0].ndim == 1 else 1)
 
 
 def _vstack(tup: Sequence[Any]) -> Any:
     rows = [
-        node if node.ndim > 1 else ops.reshape(node, (ops.ONE, *(node.shape or (ops.ONE,))))
-        for node in nodes_of(tup)
+        node if node.ndim > 1 else ops.reshape(node, (ONE, *(node.shape or (ONE,)))) for node in nodes_of(tup)
     ]
     return _concatenate([SymbolicArray(row) for row in rows])
 

@@ -10,7 +10,9 @@ import numpy as np
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, make_symbolic, nodes_of
 from zoo.compiler.ir import structural_ops as ops
+from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.graph import Level, Node, format_shape
+from zoo.compiler.ir.structural_ops import EYE
 
 
 def expm(a: SymbolBase) -> SymbolicArray:
@@ -39,14 +41,14 @@ def _solve(a: Any, b: Any) -> Any:
             f"{format_shape(right.shape)}; expected "
             "a square matrix, and a vector or a matrix of as many rows"
         )
-    columns = ops.reshape(right, (*right.shape, ops.ONE)) if right.ndim == 1 else right
+    columns = ops.reshape(right, (*right.shape, ONE)) if right.ndim == 1 else right
     return make_symbolic(ops.reshape, ops.solve(matrix, columns), right.shape)
 
 
 def _inv(a: Any) -> Any:
     _check_matrix("np.linalg.inv", a.node)
     (length, _) = a.dims
-    return make_symbolic(ops.solve, a.node, a.graph.node("eye", attr=length, shape=(length, length)))
+    return make_symbolic(ops.solve, a.node, a.graph.node(EYE, attr=length, shape=(length, length)))
 
 
 def _check_matrix(name: str, node: Node) -> None:

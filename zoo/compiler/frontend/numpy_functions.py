@@ -43,8 +43,9 @@ from zoo.compiler.frontend.symbolic import (
 )
 from zoo.compiler.frontend.symbolic_length import symbolic_length
 from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.dims import as_dim
-from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.ir.dims import ONE, as_dim
+from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.op_table import OPS, Kind, elementwise_rows
 
 
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -66,7 +67,7 @@ def _dispatch_ufunc(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
         return call_complex_ufunc(ufunc, inputs)
     if name in _COMPOSED_UFUNCS:
         return _COMPOSED_UFUNCS[name](*inputs)
-    if name in OPERATIONS:
+    if name in OPS and OPS[name].kind is Kind.ELEMENTWISE:
         return apply_elementwise(name, *inputs)
     raise TraceError(f"{ufunc_name(ufunc)} is not compiled; {_ufunc_advice(name)}")
 
@@ -87,7 +88,9 @@ def _ufunc_advice(name: str) -> str:
     if name in _UFUNC_ADVICE:
         return f"write {_UFUNC_ADVICE[name]}"
     known = sorted(
-        each for each in {*_COMPOSED_UFUNCS, *OPERATIONS} if isinstance(getattr(np, each, None), np.ufunc)
+        each
+        for each in {*_COMPOSED_UFUNCS, *elementwise_rows()}
+        if isinstance(getattr(np, each, None), np.ufunc)
     )
     hint = did_you_mean(name, known)
     return f"these are: {', '.join(known)}, and zoo's own{'.' if hint else ''}{hint}"
@@ -181,18 +184,18 @@ _COMPOSED_UFUNCS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _reduce(name: str, a: Any, axis: Any, keepdims: bool) -> Any:
+def _reduce(constructor: Callable[..., Node], a: Any, axis: Any, keepdims: bool) -> Any:
     axes = normal_axes(axis, a.ndim)
-    result = ops.reduce(a.node, name, axes)
+    result = constructor(a.node, axes)
     return SymbolicArray(ops.reshape(result, ops.with_ones(result.shape, axes)) if keepdims else result)
 
 
 def _sum(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return _reduce("sum", a, axis, keepdims)
+    return _reduce(ops.reduce_sum, a, axis, keepdims)
 
 
 def _max(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return _reduce("max", a, axis, keepdims)
+    return _reduce(ops.reduce_max, a, axis, keepdims)
 
 
 def _min(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -247,7 +250,7 @@ def _prod(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def _last(a: Any, axis: int) -> Any:
     """The last entry along an axis, which keeps length 1."""
     length = a.dims[axis]
-    return SymbolicArray(ops.slice_axis(a.node, axis, length - ops.ONE, length))
+    return SymbolicArray(ops.slice_axis(a.node, axis, length - ONE, length))
 
 
 def _cumsum(a: Any, axis: Any = None) -> Any:
@@ -260,10 +263,10 @@ def _cumprod(a: Any, axis: Any = None) -> Any:
     a, axis = (np.ravel(a), 0) if axis is None else (a, normal_axis(axis, a.ndim))
     node = a.graph.as_number(a.node)
     shape, length = node.shape, node.shape[axis]
-    if length == ops.ONE:
+    if length == ONE:
         return SymbolicArray(node)
-    zeros = a.graph.constant(0.0, (*shape[:axis], length - ops.ONE, *shape[axis + 1 :]))
-    first = ops.slice_axis(node, axis, as_dim(0), ops.ONE)
+    zeros = a.graph.constant(0.0, (*shape[:axis], length - ONE, *shape[axis + 1 :]))
+    first = ops.slice_axis(node, axis, as_dim(0), ONE)
     return make_symbolic(ops.recurrence, node, ops.concatenate([first, zeros], axis), axis)
 
 

@@ -28,8 +28,9 @@ from zoo.compiler.frontend.symbolic_length import (
     unknown_length_error,
 )
 from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.dims import Dim, as_dim, product
+from zoo.compiler.ir.dims import ONE, Dim, as_dim, product
 from zoo.compiler.ir.graph import Graph, Node, Shape, ShapeError, ancestors, format_shape
+from zoo.compiler.ir.structural_ops import ARRAY, CONSTANT, SIZE
 
 # Methods of NumPy's arrays that are functions of NumPy; SymbolBase defines the others.
 _METHODS: dict[str, Callable[..., Any]] = {
@@ -163,7 +164,7 @@ class SymbolBase(NDArrayOperatorsMixin):
         return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
-        if all(node.op in ("size", "constant") for node in self._leaves()):
+        if all(node.op in (SIZE, CONSTANT) for node in self._leaves()):
             raise unknown_length_error("what depends on lengths alone")
         raise TraceError(
             "the truth of an array is not known when the equations are read; write np.where(condition, a, b) "
@@ -333,7 +334,7 @@ def as_node(value: Any, graph: Graph) -> Node:
     shape = tuple(as_dim(length) for length in array.shape)
     if (array == array.flat[0]).all():
         return graph.constant(float(array.flat[0]), shape)
-    return graph.node("array", attr=tuple(array.astype(float).ravel().tolist()), shape=shape)
+    return graph.node(ARRAY, attr=tuple(array.astype(float).ravel().tolist()), shape=shape)
 
 
 def _literal(value: Any) -> np.ndarray[Any, Any]:
@@ -422,7 +423,7 @@ def index_array(array: SymbolicArray, key: Any) -> SymbolicArray:
     axis, shape = 0, []
     for each in keys:
         if each is None:
-            shape.append(ops.ONE)
+            shape.append(ONE)
             continue
         node, lengths = _index_axis(node, axis, each)
         shape += lengths
@@ -459,7 +460,7 @@ def _index_axis(node: Node, axis: int, key: Any) -> tuple[Node, Shape]:
     start = as_index(key, whole)
     if start == whole:
         raise _out_of_range(key, whole)
-    return ops.slice_axis(node, axis, start, start + ops.ONE), ()
+    return ops.slice_axis(node, axis, start, start + ONE), ()
 
 
 def _slice_bounds(key: slice, whole: Dim) -> tuple[Dim, Dim, Dim]:
@@ -467,7 +468,7 @@ def _slice_bounds(key: slice, whole: Dim) -> tuple[Dim, Dim, Dim]:
     step = 1 if key.step is None else key.step
     if isinstance(step, bool) or not isinstance(step, int | np.integer) or not step:
         raise TraceError(f"the step of a slice is {step!r}; expected an integer other than zero")
-    ends = (as_dim(0), whole) if step > 0 else (whole - ops.ONE, as_dim(-1))
+    ends = (as_dim(0), whole) if step > 0 else (whole - ONE, as_dim(-1))
     start, stop = (
         end if value is None else as_index(value, whole)
         for value, end in zip((key.start, key.stop), ends, strict=True)

@@ -12,6 +12,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Graph
+from zoo.compiler.ir.structural_ops import SIZE
 
 
 class SymbolicLength(NDArrayOperatorsMixin):
@@ -35,7 +36,7 @@ class SymbolicLength(NDArrayOperatorsMixin):
         """Return the length as a symbolic array."""
         from zoo.compiler.frontend.symbolic import SymbolicArray
 
-        return SymbolicArray(self.graph.node("size", attr=self.dim))
+        return SymbolicArray(self.graph.node(SIZE, attr=self.dim))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         rule = _RULES.get(ufunc.__name__)

@@ -21,10 +21,10 @@ from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, as_node
 from zoo.compiler.frontend.symbolic_length import describe
 from zoo.compiler.frontend.value_names import NamedCall, NameRecorder, ValueNodes, record_names
 from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.dims import Dim, as_dim, dim_of, letter
-from zoo.compiler.ir.elementwise_ops import OPERATIONS
+from zoo.compiler.ir.dims import ONE, Dim, as_dim, dim_of, letter
 from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors, format_shape
-from zoo.compiler.ir.structural_ops import ONE
+from zoo.compiler.ir.op_table import Op
+from zoo.compiler.ir.structural_ops import BUFFER, INPUT, PARAM, SLICE, STATE, STRIDE, X
 from zoo.errors import DefinitionError, UsageError
 
 
@@ -81,12 +81,12 @@ def trace_step(cell: Cell) -> StepGraph:
     Raises:
         DefinitionError: if ``step`` cannot be compiled or differs the second time.
     """
-    graph = Graph(OPERATIONS)
-    x = graph.node("x", attr="x", shape=(letter("I"),), level=Level.SEQUENCE)
-    params = _leaves(cell, graph, "param", cell.params, Level.ONCE)
-    buffers = _leaves(cell, graph, "buffer", cell.buffers, Level.ONCE)
-    states = _leaves(cell, graph, "state", cell.states, Level.STEP)
-    inputs = _leaves(cell, graph, "input", cell.inputs, Level.SEQUENCE)
+    graph = Graph()
+    x = graph.node(X, attr="x", shape=(letter("I"),), level=Level.SEQUENCE)
+    params = _leaves(cell, graph, PARAM, cell.params, Level.ONCE)
+    buffers = _leaves(cell, graph, BUFFER, cell.buffers, Level.ONCE)
+    states = _leaves(cell, graph, STATE, cell.states, Level.STEP)
+    inputs = _leaves(cell, graph, INPUT, cell.inputs, Level.SEQUENCE)
     bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}))
     arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
     y, new_states, recorder = _call_step(bound, arguments, states)
@@ -100,11 +100,9 @@ def trace_step(cell: Cell) -> StepGraph:
     return step_graph
 
 
-def _leaves(
-    cell: Cell, graph: Graph, kind: str, arrays: Mapping[str, Array], level: Level
-) -> dict[str, Node]:
+def _leaves(cell: Cell, graph: Graph, op: Op, arrays: Mapping[str, Array], level: Level) -> dict[str, Node]:
     return {
-        name: graph.node(kind, attr=name, shape=_stored_shape(cell, array), level=level)
+        name: graph.node(op, attr=name, shape=_stored_shape(cell, array), level=level)
         for name, array in arrays.items()
     }
 
@@ -219,7 +217,7 @@ def _new_state(declared: State, before: Node, value: Any) -> Node:
     if not isinstance(value, Complex):
         _returned_node(value, declared, graph)
     planes = (_check_shape(declared, part.node, shape[1:]) for part in parts_of(value, graph))
-    return ops.concatenate([ops.reshape(plane, (ops.ONE, *shape[1:])) for plane in planes], 0)
+    return ops.concatenate([ops.reshape(plane, (ONE, *shape[1:])) for plane in planes], 0)
 
 
 def _returned_node(value: Any, declared: State, graph: Graph) -> Node:
@@ -275,13 +273,13 @@ def _shape_conditions(step_graph: StepGraph) -> Iterator[tuple[str, Dim, int]]:
     for node in ancestors(step_graph.outputs):
         for dim in node.shape:
             yield f"step has an array of shape {format_shape(node.shape)}", dim, 0
-        if node.op == "slice":
+        if node.op == SLICE:
             axis, start, stop = node.attr
             whole = node.inputs[0].shape[axis]
             description = f"step cuts from {start} to {stop} of an axis of length {whole}"
             yield description, start, 0
             yield description, whole - stop, 0
-        if node.op == "stride":
+        if node.op == STRIDE:
             axis, start, step, length = node.attr
             whole = node.inputs[0].shape[axis]
             for index in (start, start + step * (length - ONE)):

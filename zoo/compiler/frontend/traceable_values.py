@@ -19,8 +19,8 @@ from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import StepGraph, trace_step
 from zoo.compiler.frontend.value_names import ValueNodes
 from zoo.compiler.ir.graph import Level, Node, Shape, ancestors
-from zoo.compiler.ir.structural_ops import VIEWS
-from zoo.compiler.passes.insert_copies import LEAF_OPS
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import BROADCAST, CONCAT, INPUT, RESHAPE, STATE, X
 
 SQUASHING_RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 """Squashing functions, of which gates and candidates are results, and their ranges."""
@@ -131,7 +131,7 @@ class _ValueNamer:
         (node,) = state
         return (
             len(value) == 2
-            and node.op == "concat"
+            and node.op == CONCAT
             and [*map(_without_reshape, node.inputs)] == [*map(_without_reshape, value)]
         )
 
@@ -146,7 +146,7 @@ class _ValueNamer:
         """The name of the nearest named value that a node depends on, or of the only argument of ``step``."""
         below = [_without_reshape(each) for each in _all_operands(node)]
         nearest = next((name for each in below if (name := self.names.get(each))), "")
-        arguments = {str(each.attr) for each in below if each.op in ("x", "state", "input")}
+        arguments = {str(each.attr) for each in below if each.op in (X, STATE, INPUT)}
         return nearest or (arguments.pop() if len(arguments) == 1 else "")
 
     def _name_arguments(self) -> None:
@@ -172,7 +172,7 @@ class _ValueNamer:
     def _function(self, name: str) -> str:
         """The function that returned a value, or the value that it is a view of."""
         (first, *others) = self.nodes[name]
-        while first.op in VIEWS:
+        while first.op.kind is Kind.VIEW:
             first = first.inputs[0]
         return self.functions[first][0] if not others and first in self.functions else ""
 
@@ -209,7 +209,7 @@ def _inner_nodes(node: Node, arguments: Iterable[Node]) -> list[Node]:
     """The intermediate nodes between the arguments of a function and its result."""
     ends = {_without_reshape(each) for each in arguments}
     reached = ancestors(node.inputs, stop=lambda each: each in ends)
-    return [each for each in reached if each not in ends and each.op not in LEAF_OPS]
+    return [each for each in reached if each not in ends and each.op.kind is not Kind.LEAF]
 
 
 def _all_operands(node: Node) -> Iterator[Node]:
@@ -222,13 +222,13 @@ def _all_operands(node: Node) -> Iterator[Node]:
 
 def _without_reshape(node: Node) -> Node:
     """The node that holds the elements of a reshape or a broadcast."""
-    while node.op in ("reshape", "broadcast"):
+    while node.op in (RESHAPE, BROADCAST):
         node = node.inputs[0]
     return node
 
 
 def _is_leaf_or_view(node: Node) -> bool:
     """Whether a value is a leaf or a view of one, so that nothing computes it."""
-    while node.op in VIEWS:
+    while node.op.kind is Kind.VIEW:
         node = node.inputs[0]
-    return node.op in LEAF_OPS
+    return node.op.kind is Kind.LEAF

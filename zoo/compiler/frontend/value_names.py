@@ -17,7 +17,7 @@ from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.source_errors import source_location
 from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import PRODUCTS
+from zoo.compiler.ir.op_table import Kind
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,24}", re.ASCII)
 
@@ -80,10 +80,10 @@ def default_name(node: Node, called: Callable[[Node], str]) -> str:
         node: The value.
         called: The name of a value; empty if it has none.
     """
-    if node.op in PRODUCTS:
+    if node.op.kind is Kind.MATMUL:
         return "a"
     after = next((name for below in _operands_below(node) if (name := called(below))), "")
-    return f"{node.op}_{after}" if after and node.op in node.graph.operations else node.op
+    return f"{node.op}_{after}" if after and node.op.kind is Kind.ELEMENTWISE else node.op
 
 
 def _operands_below(node: Node) -> Iterator[Node]:

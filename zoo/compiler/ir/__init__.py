@@ -1,1 +1,6 @@
-"""The intermediate representation: graph nodes, operations and symbolic dimensions."""
+"""The intermediate representation: graphs of nodes, the table of operations and symbolic dimensions."""
+
+# The modules that fill the table of operations.
+from zoo.compiler.ir import elementwise_ops, structural_ops
+
+__all__ = ["elementwise_ops", "structural_ops"]

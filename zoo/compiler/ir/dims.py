@@ -7,11 +7,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 from zoo.base.size_expr import SizeExpr, Tree
 
 # A product of letters, sorted: ("H", "H", "I"); the empty product is the constant term.
 Letters = tuple[str, ...]
+Sizes: TypeAlias = Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Dim:
         possible = {-1: low < 0, 0: low <= 0 <= high, 1: high > 0}
         return {sign for sign, may_be in possible.items() if may_be}
 
-    def evaluate(self, env: Mapping[str, int]) -> Fraction:
+    def evaluate(self, env: Sizes) -> Fraction:
         """Return the value for some letters."""
         total = Fraction(0)
         for letters, factor in self.terms:
@@ -182,3 +184,13 @@ def _dim_of(tree: Tree, options: Mapping[str, object]) -> Dim | None:
     if tree[0] == "/":
         return left.divide(right)
     return {"+": left.__add__, "-": left.__sub__, "*": left.__mul__}[tree[0]](right)
+
+
+def concrete_shape(shape: Iterable[Dim], sizes: Sizes | None = None) -> tuple[int, ...]:
+    """Return a shape as integers, for some sizes unless it is constant."""
+    return tuple(int(dim.evaluate(sizes or {})) for dim in shape)
+
+
+ZERO, ONE = as_dim(0), as_dim(1)
+GENERIC_SIZES = {"I": 7919, "H": 5040}
+"""Sizes that decide which of two lengths is the longer; equality is decided exactly."""

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from zoo.compiler.ir.dims import Dim, as_dim
-
-if TYPE_CHECKING:
-    from zoo.compiler.ir.elementwise_ops import Operation
-    from zoo.compiler.ir.views import View
+from zoo.compiler.ir.dims import ONE, Dim
+from zoo.compiler.ir.op_table import OPS, Kind, Op
 
 Shape: TypeAlias = tuple[Dim, ...]
 Operand: TypeAlias = "Node | float"
@@ -45,7 +42,7 @@ class Node:
     """One value. Nodes are equal if they are the same object.
 
     Attributes:
-        op: The name of the operation.
+        op: The operation.
         inputs: The operands.
         attr: Other arguments: a name, an axis, a number.
         shape: The shape in one row.
@@ -59,7 +56,7 @@ class Node:
     def __init__(
         self,
         graph: Graph,
-        op: str,
+        op: Op,
         inputs: tuple[Node, ...],
         attr: Any,
         shape: Shape,
@@ -126,30 +123,30 @@ class Node:
 
 
 class Graph:
-    """Nodes in the order of creation; the same operation on the same inputs is the same node.
+    """Nodes in the order of creation; the same operation on the same inputs is the same node."""
 
-    Args:
-        operations: The table of element-wise operations.
-    """
-
-    def __init__(self, operations: Mapping[str, Operation]) -> None:
-        self.operations = operations
+    def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.views: dict[Node, View | None] = {}
+        self.views: dict[Node, Any] = {}
         """The cache of :func:`zoo.compiler.ir.views.view_of`."""
         self._is_closed = False
         self._known: dict[Hashable, Node] = {}
 
     def node(
         self,
-        op: str,
+        op: Op,
         inputs: tuple[Node, ...] = (),
-        attr: Hashable = None,
-        shape: Shape = (),
+        attr: Any = None,
+        shape: Shape | None = None,
         level: Level | None = None,
         is_bool: bool = False,
     ) -> Node:
-        """Return the node of an operation. Its level is by default the highest level of its inputs."""
+        """Return the node of an operation, without simplification.
+
+        The shape is by default that of the operation's rule, the level the highest of the inputs.
+        """
+        if shape is None:
+            shape = op.shape(inputs, attr) if op.shape is not None else ()
         key = (op, tuple(node.index for node in inputs), repr(attr), shape)
         if key not in self._known:
             if self._is_closed:
@@ -175,7 +172,7 @@ class Graph:
 
     def constant(self, value: float, shape: Shape = ()) -> Node:
         """Return a number, broadcast to a shape."""
-        return self.broadcast(self.node("constant", attr=float(value)), shape)
+        return self.broadcast(self.node(OPS["constant"], attr=float(value)), shape)
 
     def broadcast(self, node: Node, shape: Shape) -> Node:
         """Repeat a value along new axes in front and along axes of length one.
@@ -189,7 +186,7 @@ class Graph:
             raise ShapeError(f"{format_shape(node.shape)} cannot be broadcast to {format_shape(shape)}")
         if node.op == "broadcast":
             node = node.inputs[0]
-        return self.node("broadcast", (node,), None, shape, is_bool=node.is_bool)
+        return self.node(OPS["broadcast"], (node,), None, shape, is_bool=node.is_bool)
 
     def apply(self, name: str, *operands: Operand) -> Node:
         """Apply an element-wise operation of the table to operands, broadcast to one shape.
@@ -201,21 +198,30 @@ class Graph:
         shape: Shape = ()
         for node in nodes:
             shape = broadcast_shape(shape, node.shape)
-        operation = self.operations[name]
+        op = OPS[name]
         values = [node.value for node in nodes]
-        if None not in values and not operation.is_bool:
+        if None not in values and not op.is_bool:
             with np.errstate(all="ignore"):
-                return self.constant(float(operation.numpy(*values)), shape)
-        if not operation.accepts_bool:
+                return self.constant(float(op.numpy(*values)), shape)
+        if not op.accepts_bool:
             nodes = [self.as_number(node) for node in nodes]
-        elif operation.is_bool:
+        elif op.is_bool:
             nodes = [self.as_bool(node) for node in nodes]
         else:
             nodes[1:] = [self.as_number(node) for node in nodes[1:]]
         if (shorter := _simplify_identity(name, nodes, values)) is not None:
             return self.broadcast(shorter, shape)
         spread = tuple(self.broadcast(node, shape) for node in nodes)
-        return self.node(name, spread, None, shape, is_bool=operation.is_bool)
+        return self.node(op, spread, None, shape, is_bool=op.is_bool)
+
+    def build(self, op: Op, inputs: tuple[Node, ...], attr: Any, shape: Shape) -> Node:
+        """Apply any operation that has inputs, simplified by its constructor."""
+        if op.kind is Kind.ELEMENTWISE:
+            return self.apply(op, *inputs)
+        if op.build is not None:
+            node: Node = op.build(inputs, attr, shape)
+            return node
+        return self.node(op, inputs, attr, shape, Level.ONCE if op.sums_rows else None)
 
     def as_bool(self, node: Node) -> Node:
         """Convert a number to whether it differs from zero; a boolean stays as it is."""
@@ -250,17 +256,16 @@ def broadcast_shape(a: Shape, b: Shape) -> Shape:
     Raises:
         ShapeError: if they do not fit for every I and H.
     """
-    one = as_dim(1)
     longest = max(len(a), len(b))
-    pairs = zip((one,) * (longest - len(a)) + a, (one,) * (longest - len(b)) + b, strict=True)
+    pairs = zip((ONE,) * (longest - len(a)) + a, (ONE,) * (longest - len(b)) + b, strict=True)
     shape = []
     for x, y in pairs:
-        if x != y and one not in (x, y):
+        if x != y and ONE not in (x, y):
             raise ShapeError(
                 f"shapes {format_shape(a)} and {format_shape(b)} do not fit each other; axes must be "
                 "equal, or one of them 1"
             )
-        shape.append(y if x == one else x)
+        shape.append(y if x == ONE else x)
     return tuple(shape)
 
 

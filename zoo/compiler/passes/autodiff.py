@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.traceable_values import step_graph_of
-from zoo.compiler.ir.dims import product
+from zoo.compiler.ir.dims import GENERIC_SIZES, product
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.ir.structural_ops import PRODUCTS, VIEWS, reshape, slice_axis, strided_slice, transpose
-from zoo.compiler.ir.views import GENERIC_SIZES
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import (
+    BROADCAST,
+    DSTATE_OUT,
+    DY,
+    STATE,
+)
 from zoo.compiler.passes.gradient_cuts import find_gradient_cuts
-from zoo.compiler.passes.insert_copies import LEAF_OPS, copy
+from zoo.compiler.passes.insert_copies import copy
 from zoo.compiler.passes.merge_matmuls import merge_matmuls
 from zoo.compiler.passes.reverse_mode import gradients
 from zoo.compiler.passes.simplify import (
@@ -104,14 +109,14 @@ def differentiate(step_graph: StepGraph) -> StepGradient:
 
 
 def _dy(step_graph: StepGraph) -> Node:
-    return step_graph.x.graph.node("dy", attr="dy", shape=step_graph.y.shape, level=Level.STEP)
+    return step_graph.x.graph.node(DY, attr="dy", shape=step_graph.y.shape, level=Level.STEP)
 
 
 def _dstate_out(step_graph: StepGraph) -> dict[str, Node]:
     """The gradients of the continuous states after the step."""
     graph, states = step_graph.x.graph, step_graph.cell.states
     return {
-        name: graph.node("dafter", attr=name, shape=node.shape, level=Level.STEP)
+        name: graph.node(DSTATE_OUT, attr=name, shape=node.shape, level=Level.STEP)
         for name, node in step_graph.new_states.items()
         if not states[name].discrete
     }
@@ -129,7 +134,7 @@ def _seeds(step_graph: StepGraph, dy: Node | None, dstate_out: Mapping[str, Node
 def _gradient_names(step_graph: StepGraph, totals: Mapping[Node, Node]) -> dict[Node, str]:
     """The names of the gradients of named values, of parameters and of pre-activations."""
     names = {**{node: name for name, node in step_graph.params.items()}, **step_graph.names}
-    names |= {node: "a" for node in totals if node.op in PRODUCTS and node not in names}
+    names |= {node: "a" for node in totals if node.op.kind is Kind.MATMUL and node not in names}
     return {totals[node]: f"d{name}" for node, name in names.items() if node in totals}
 
 
@@ -152,7 +157,7 @@ def _save_slices(step_graph: StepGraph, back: Iterable[Node]) -> dict[Node, Node
     slices: dict[Node, list[Node]] = {}
     for node in ancestors(back, stop=lambda node: node in forward):
         base = _base(node)
-        if node in forward and base.op in PRODUCTS and base.level != Level.ONCE:
+        if node in forward and base.op.kind is Kind.MATMUL and base.level != Level.ONCE:
             slices.setdefault(base, []).append(node)
     few = [
         each
@@ -180,8 +185,8 @@ def _choose_saved(step_graph: StepGraph, back: Iterable[Node]) -> tuple[tuple[No
     forward = set(ancestors(step_graph.outputs))
     reached = ancestors(back, stop=lambda node: node in forward)
     read = [_base(node) for node in reached if node in forward and node.level != Level.ONCE]
-    read = [node for node in dict.fromkeys(read) if node.op not in LEAF_OPS]
-    saved = {node for node in read if _is_expensive(node)}
+    read = [node for node in dict.fromkeys(read) if node.op.kind is not Kind.LEAF]
+    saved = {node for node in read if node.op.expensive}
     available = set(saved)
     for node in sorted(read, key=lambda node: node.index):
         missing = _uncovered_expensive(node, available)
@@ -196,7 +201,7 @@ def _choose_saved(step_graph: StepGraph, back: Iterable[Node]) -> tuple[tuple[No
         else:
             available.add(node)
     needed = ancestors(back, stop=lambda node: node in saved)
-    leaves = {node.attr for node in needed if node.op == "state"}
+    leaves = {node.attr for node in needed if node.op == STATE}
     return (
         tuple(sorted(saved, key=lambda node: node.index)),
         tuple(name for name in step_graph.states if name in leaves),
@@ -205,14 +210,9 @@ def _choose_saved(step_graph: StepGraph, back: Iterable[Node]) -> tuple[tuple[No
 
 def _base(node: Node) -> Node:
     """The node that holds the elements of a view."""
-    while node.op in VIEWS:
+    while node.op.kind is Kind.VIEW:
         node = node.inputs[0]
     return node
-
-
-def _is_expensive(node: Node) -> bool:
-    operation = node.graph.operations.get(node.op)
-    return operation.expensive if operation is not None else node.op != "concat"
 
 
 def _comparison_operands(node: Node, available: set[Node]) -> set[Node]:
@@ -235,10 +235,10 @@ def _uncovered_expensive(node: Node, available: set[Node]) -> set[Node]:
     seen, waiting = set[Node](), [node]
     while waiting:
         node = _base(waiting.pop())
-        if node in seen or node in available or node.op in LEAF_OPS or node.level == Level.ONCE:
+        if node in seen or node in available or node.op.kind is Kind.LEAF or node.level == Level.ONCE:
             continue
         seen.add(node)
-        if _is_expensive(node):
+        if node.op.expensive:
             missing.add(node)
         else:
             waiting.extend(node.inputs)
@@ -269,12 +269,12 @@ class StepVJP:
         The gradient of a new state that is x or a state before the step excludes the other uses of that leaf.
         """
         views: list[Node] = []  # operations on a view may read the value below it
-        while node.op in _VIEWS and node not in self.gradients:
+        while node.op.kind is Kind.VIEW and node.op != BROADCAST and node not in self.gradients:
             views.append(node)
             node = node.inputs[0]
-        gradient = self._seed(node) if node.op in LEAF_OPS else self.gradients.get(node)
+        gradient = self._seed(node) if node.op.kind is Kind.LEAF else self.gradients.get(node)
         for view in reversed(views):
-            gradient = None if gradient is None else _VIEWS[view.op](gradient, view)
+            gradient = None if gradient is None else rebuild(view, (gradient,))
         return gradient
 
     def _seed(self, node: Node) -> Node | None:
@@ -283,14 +283,6 @@ class StepVJP:
         seeds = [leaf for name, leaf in self.dstate_out.items() if new_states[name] is node]
         seeds += [self.dy] if self.dy is not None and node is self.step_graph.y else []
         return functools.reduce(operator.add, seeds) if seeds else None
-
-
-_VIEWS: dict[str, Callable[[Node, Node], Node]] = {
-    "reshape": lambda gradient, view: reshape(gradient, view.shape),
-    "slice": lambda gradient, view: slice_axis(gradient, *view.attr),
-    "stride": lambda gradient, view: strided_slice(gradient, *view.attr),
-    "transpose": lambda gradient, view: transpose(gradient, view.attr),
-}
 
 
 @functools.lru_cache(maxsize=256)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.ir.elementwise_ops import STOP_GRADIENT, WHERE, WITH_DERIVATIVE
 from zoo.compiler.ir.graph import Node, ancestors
 
 SHIFT = "shift"
@@ -56,7 +57,7 @@ def find_gradient_cuts(step_graph: StepGraph) -> GradientCuts:
 def _stop_gradient_operands(step_graph: StepGraph, variables: Mapping[str, Node]) -> Iterator[str]:
     names = {**step_graph.names, **{node: name for name, node in variables.items()}}
     for node in ancestors(_results(step_graph)):
-        if node.op == "stop_gradient" and node.attr != SHIFT and node.inputs[0] in names:
+        if node.op == STOP_GRADIENT and node.attr != SHIFT and node.inputs[0] in names:
             yield names[node.inputs[0]]
 
 
@@ -99,16 +100,15 @@ def _reach(nodes: Iterable[Node], operands: Callable[[Node], Sequence[Node]]) ->
 
 def _with_gradient(node: Node) -> Sequence[Node]:
     """The operands that get a gradient in reverse mode."""
-    if node.op == "with_derivative":
+    if node.op == WITH_DERIVATIVE:
         return node.inputs[1:2]
-    operation = node.graph.operations.get(node.op)
-    if operation is not None and operation.vjp is None:
+    if node.op.vjp is None:
         return ()
-    return node.inputs[1:] if node.op == "where" else node.inputs
+    return node.inputs[1:] if node.op == WHERE else node.inputs
 
 
 def _with_path(node: Node) -> Sequence[Node]:
     """The operands with a path to the result, with the derivative of the operation or another."""
-    if node.op == "stop_gradient":
+    if node.op == STOP_GRADIENT:
         return () if node.attr == SHIFT else node.inputs
-    return node.inputs[:2] if node.op == "with_derivative" else _with_gradient(node)
+    return node.inputs[:2] if node.op == WITH_DERIVATIVE else _with_gradient(node)

@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from zoo.compiler.ir import structural_ops as ops
+from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Level, Node, ancestors, users
-from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, PRODUCTS, SUMS, VIEWS
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import (
+    ARRAY,
+    BUFFER,
+    CONSTANT,
+    DOT,
+    EYE,
+    OUTER,
+    PARAM,
+    RESHAPE,
+    SIZE,
+    TRANSPOSE,
+    X,
+)
 from zoo.compiler.ir.views import view_of
 from zoo.compiler.passes.simplify import NO_NODES, rebuild, rewrite
-
-# Operations without inputs.
-LEAF_OPS = frozenset(
-    ("x", "param", "buffer", "state", "input", "dy", "dafter", "constant", "array", "size", "eye")
-)
 
 
 def copy(node: Node, level: Level | None = None, attr: str | None = None) -> Node:
     """Copy a node into an array of its own."""
-    return node.graph.node("copy", (node,), attr, node.shape, level)
+    return node.graph.node(COPY, (node,), attr, node.shape, level)
 
 
 def is_computed(node: Node) -> bool:
     """Return whether a node is neither a leaf nor a view."""
-    return node.op not in LEAF_OPS and node.op not in VIEWS
+    return node.op.kind not in (Kind.LEAF, Kind.VIEW)
 
 
 def insert_copies(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -> dict[Node, Node]:
@@ -34,14 +43,14 @@ def insert_copies(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -
         uses[output] = uses.get(output, 0) + 1
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        if node.op == "reshape":
+        if node.op == RESHAPE:
             made = rebuild(node, inputs)
             return made if view_of(made) is not None else ops.reshape(copy(inputs[0]), node.shape)
-        if node.op in PRODUCTS:
+        if node.op.kind is Kind.MATMUL:
             a, w, *base = inputs
             base = [_distinct(each, node, uses[old]) for each, old in zip(base, node.inputs[2:], strict=True)]
             return rebuild(node, (_contiguous(a, node), _whole_matrix(w), *base))
-        if node.op in ("outer", "outer_heads", *MATRIX_FUNCTIONS):
+        if node.op.kind in (Kind.OUTER, Kind.MATRIX_FUNCTION):
             return rebuild(node, tuple(_contiguous(each, node) for each in inputs))
         return None
 
@@ -51,7 +60,7 @@ def insert_copies(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -
 def _contiguous(operand: Node, user: Node) -> Node:
     """A contiguous operand: a window of a row of an array, or a whole array if the operand has many rows."""
     view = view_of(operand)
-    level = Level.STEP if user.op in SUMS else user.level  # a sum over rows has one value, but reads rows
+    level = Level.STEP if user.op.sums_rows else user.level  # a sum over rows has one value, but reads rows
     shared = level == Level.ONCE
     if (
         view is None
@@ -60,32 +69,33 @@ def _contiguous(operand: Node, user: Node) -> Node:
         or (view.base.level == Level.ONCE) != shared
     ):
         return copy(operand, max(level, operand.level) if operand.level == Level.ONCE else None)
-    many = shared or (user.op in ("dot", "outer") and operand.ndim > 1)
-    with_x = user.op == "outer" and user.inputs[0].op == "x"
+    many = shared or (user.op in (DOT, OUTER) and operand.ndim > 1)
+    with_x = user.op == OUTER and user.inputs[0].op == X
     return operand if view.is_whole or not (many or with_x) else copy(operand)
 
 
 # Leaves that are not stored in arrays.
-_NOT_STORED = ("constant", "size", "eye", "array")
+_NOT_STORED = (CONSTANT, SIZE, EYE, ARRAY)
 
 
 def _whole_matrix(w: Node) -> Node:
     """A matrix or stack of matrices that is an array, some rows of one, or a transpose of either."""
-    inner = ops.transpose_last(w) if w.op == "transpose" else w
+    inner = ops.transpose_last(w) if w.op == TRANSPOSE else w
     for each in (w, inner):
         view = view_of(each)
-        if (view is not None and view.is_window and view.base.op in (*_ARRAYS, "copy")) or is_computed(each):
+        if (view is not None and view.is_window and view.base.op in _MATRIX_BASES) or is_computed(each):
             return w
     return copy(w)
 
 
-_ARRAYS = ("param", "buffer")
+_STORED_LEAVES = (PARAM, BUFFER)
+_MATRIX_BASES = (*_STORED_LEAVES, COPY)
 
 
 def _distinct(base: Node, product: Node, uses: int) -> Node:
     """The initial value of an accumulated product, in an array that nothing else reads."""
-    if product.inputs[0].op == "x":  # the bias of a projection: any array will do
-        return base if base.op in _ARRAYS or is_computed(base) else copy(base)
+    if product.inputs[0].op == X:  # the bias of a projection: any array will do
+        return base if base.op in _STORED_LEAVES or is_computed(base) else copy(base)
     return base if is_computed(base) and uses == 1 and base.level != Level.ONCE else copy(base, product.level)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zoo.compiler.ir.dims import as_dim
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.ir.structural_ops import concatenate, slice_axis
+from zoo.compiler.ir.structural_ops import DOT, concatenate, slice_axis
 from zoo.compiler.passes.simplify import rewrite
 
 
@@ -37,10 +37,10 @@ def merge_matmuls(outputs: Iterable[Node]) -> dict[Node, Node]:
     """Concatenate the matrices of chains of the same operands; each chain becomes a slice of the result."""
     outputs = list(outputs)
     nodes = ancestors(outputs)
-    inner = {node.inputs[2] for node in nodes if node.op == "dot" and len(node.inputs) == 3}
+    inner = {node.inputs[2] for node in nodes if node.op == DOT and len(node.inputs) == 3}
     groups: dict[tuple[object, ...], list[MatmulChain]] = {}
     for node in nodes:
-        is_last = node.op == "dot" and node.level != Level.ONCE and node not in inner
+        is_last = node.op == DOT and node.level != Level.ONCE and node not in inner
         if is_last and (chain := _matmul_chain(node)) is not None:
             groups.setdefault(chain.signature, []).append(chain)
     group_of = {each.result: group for group in groups.values() if len(group) > 1 for each in group}
@@ -64,7 +64,7 @@ def _matmul_chain(result: Node) -> MatmulChain | None:
     operands: list[Node] = []
     matrices: list[Node] = []
     node: Node | None = result
-    while node is not None and node.op == "dot" and node.level != Level.ONCE:
+    while node is not None and node.op == DOT and node.level != Level.ONCE:
         a, w, *base = node.inputs
         if a.ndim != 1:
             return None
@@ -83,7 +83,7 @@ def _merge_group(group: list[MatmulChain], new: dict[Node, Node]) -> Node:
     for index, operand in enumerate(group[0].operands):
         w = concatenate([each.matrices[index] for each in group], 1)
         inputs = (new[operand], w) if total is None else (new[operand], w, total)
-        total = operand.graph.node("dot", inputs, None, (w.shape[1],))
+        total = operand.graph.node(DOT, inputs, None, (w.shape[1],))
     assert total is not None  # a group has operands
     return total
 

@@ -10,7 +10,10 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any
 
 from zoo.compiler.ir import structural_ops as ops
+from zoo.compiler.ir.elementwise_ops import ADD, STOP_GRADIENT, WITH_DERIVATIVE
 from zoo.compiler.ir.graph import Level, Node, ancestors, users
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import SLICE, X
 
 # From a node and its new inputs to its replacement, or None for the same operation.
 Rule = Callable[[Node, tuple[Node, ...]], "Node | None"]
@@ -37,36 +40,14 @@ def rewrite(
 
 def rebuild(node: Node, inputs: tuple[Node, ...]) -> Node:
     """Apply the operation of a node to other inputs of the same shapes."""
-    if inputs == node.inputs:
-        return node
-    if node.op in node.graph.operations:
-        return node.graph.apply(node.op, *inputs)
-    if node.op in _REBUILD:
-        return _REBUILD[node.op](node, *inputs)
-    if node.op == "concat":
-        return ops.concatenate(inputs, node.attr)
-    level = Level.ONCE if node.op in ops.SUMS else None
-    return node.graph.node(node.op, inputs, node.attr, node.shape, level, node.is_bool)
-
-
-_REBUILD: dict[str, Callable[..., Node]] = {
-    "broadcast": lambda node, operand: node.graph.broadcast(operand, node.shape),
-    "cumsum": lambda node, operand: ops.cumsum(operand, *node.attr),
-    "max": lambda node, operand: ops.reduce(operand, "max", node.attr),
-    "recurrence": lambda node, a, b: ops.recurrence(a, b, *node.attr),
-    "reshape": lambda node, operand: ops.reshape(operand, node.shape),
-    "slice": lambda node, operand: ops.slice_axis(operand, *node.attr),
-    "stride": lambda node, operand: ops.strided_slice(operand, *node.attr),
-    "sum": lambda node, operand: ops.reduce(operand, "sum", node.attr),
-    "transpose": lambda node, operand: ops.transpose(operand, node.attr),
-}
+    return node if inputs == node.inputs else node.graph.build(node.op, inputs, node.attr, node.shape)
 
 
 def drop_derivative_markers(outputs: Iterable[Node]) -> dict[Node, Node]:
     """Remove the operations that only change the derivative, after differentiation."""
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        return inputs[0] if node.op in ("stop_gradient", "with_derivative") else None
+        return inputs[0] if node.op in (STOP_GRADIENT, WITH_DERIVATIVE) else None
 
     return rewrite(outputs, rule)
 
@@ -85,14 +66,14 @@ def fuse_accumulations(outputs: Iterable[Node], fixed: Collection[Node] = NO_NOD
     inner = {
         operand
         for node in nodes
-        if node.op == "add"
+        if node.op == ADD
         for operand in node.inputs
-        if operand.op == "add" and uses[operand] == 1 and operand not in fixed
+        if operand.op == ADD and uses[operand] == 1 and operand not in fixed
     }
     new: dict[Node, Node] = {}  # the rule reads terms deeper than a node's own inputs
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:  # noqa: ARG001 - the signature of a rule
-        if node.op != "add" or node in inner:
+        if node.op != ADD or node in inner:
             return None
         terms = _terms(node, inner)
         products = [term for term in terms if _is_product(term) and uses[term] == 1 and term not in fixed]
@@ -119,7 +100,7 @@ def _terms(node: Node, inner: set[Node]) -> list[Node]:
 
 
 def _is_product(node: Node) -> bool:
-    return node.op in ops.PRODUCTS and len(node.inputs) == 2 and node.level != Level.ONCE
+    return node.op.kind is Kind.MATMUL and len(node.inputs) == 2 and node.level != Level.ONCE
 
 
 def _running_sum(products: list[Node], others: list[Node], is_output: bool) -> Node:
@@ -129,7 +110,7 @@ def _running_sum(products: list[Node], others: list[Node], is_output: bool) -> N
     where the sum is read. Only one product of x is in the chain: it does not add in place.
     """
     order = sorted(products, key=lambda node: (node.level, node.index))
-    of_x = [node for node in order if node.inputs[0].op == "x"]
+    of_x = [node for node in order if node.inputs[0].op == X]
     others = others + of_x[1:]
     order = of_x[:1] + [node for node in order if node not in of_x]
     early = order[0].level == Level.SEQUENCE
@@ -157,8 +138,8 @@ def push_slices_down(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES
     used_by = users(nodes)
     only_sliced: set[Node] = set()
     for node in reversed(nodes):
-        through = (user.op == "slice" or user in only_sliced for user in used_by.get(node, ()))
-        if node.op in node.graph.operations and node not in outputs and all(through):
+        through = (user.op == SLICE or user in only_sliced for user in used_by.get(node, ()))
+        if node.op.kind is Kind.ELEMENTWISE and node not in outputs and all(through):
             only_sliced.add(node)
 
     narrow: set[Node] = set()
@@ -166,7 +147,7 @@ def push_slices_down(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         pushed = None
-        if node.op == "slice":
+        if node.op == SLICE:
             pushed = _pushed_slice(inputs[0], node.attr, narrow, slices.setdefault(node.attr, {}))
         if node in only_sliced:
             pushed = rebuild(node, inputs)
@@ -181,7 +162,7 @@ def _pushed_slice(node: Node, attr: Any, narrow: set[Node], slices: dict[Node, N
     waiting = [node]
     while waiting:
         each = waiting[-1]
-        if each not in narrow or each.op not in each.graph.operations:
+        if each not in narrow or each.op.kind is not Kind.ELEMENTWISE:
             slices[each] = ops.slice_axis(each, *attr)
         elif missing := [operand for operand in each.inputs if operand not in slices]:
             waiting += reversed(missing)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from zoo.compiler.ir.dims import as_dim, product
+from zoo.compiler.ir.dims import ZERO, as_dim, product
 from zoo.compiler.ir.graph import Node, Shape
-from zoo.compiler.ir.structural_ops import REDUCTIONS, SCANS, SUMS
-from zoo.compiler.ir.views import ZERO, View, contiguous, view_of
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.views import View, contiguous, view_of
 
 
 class Storage(enum.Enum):
@@ -19,6 +19,10 @@ class Storage(enum.Enum):
     BATCH = "a row for every sequence"
     ROW = "one row that is overwritten"
     SCALAR = "a local variable"
+
+
+# Loops write these results themselves.
+_STORED_BY_THEIR_LOOPS = (Kind.REDUCTION, Kind.SCAN, Kind.OUTER, Kind.ROW_SUM, Kind.CONCAT)
 
 
 @dataclass
@@ -65,12 +69,12 @@ class _LoopBuilder:
         self.loop_of: dict[Node, int] = {}  # index of the loop that computes a value
 
     def add(self, node: Node) -> None:
-        if node.op == "concat":
+        if node.op.kind is Kind.CONCAT:
             self._add_concat(node)
             return
-        shape = node.inputs[0].shape if node.op in (*REDUCTIONS, *SUMS) else node.shape
+        shape = node.inputs[0].shape if node.op.kind is Kind.REDUCTION or node.op.sums_rows else node.shape
         first = self._first_loop(node, shape)
-        index = self._closed_loop(shape) if node.op in SCANS else self._loop(shape, first)
+        index = self._closed_loop(shape) if node.op.kind is Kind.SCAN else self._loop(shape, first)
         self.loops[index].body.append(node)
         self.loop_of[node] = index
 
@@ -89,7 +93,7 @@ class _LoopBuilder:
 
     def _first_loop(self, node: Node, shape: Shape) -> int:
         """The first loop in which all inputs of a value are available."""
-        is_scan = node.op in SCANS
+        is_scan = node.op.kind is Kind.SCAN
         return max((self._available_from(operand, shape, is_scan) for operand in node.inputs), default=0)
 
     def _available_from(self, operand: Node, shape: Shape, in_later_loop: bool = False) -> int:
@@ -98,7 +102,11 @@ class _LoopBuilder:
         if view is None or view.base not in self.loop_of:
             return 0
         base, index = view.base, self.loop_of[view.base]
-        is_fused = operand is base and base.op not in (*REDUCTIONS, *SCANS, "concat") and shape == base.shape
+        is_fused = (
+            operand is base
+            and base.op.kind not in (Kind.REDUCTION, Kind.SCAN, Kind.CONCAT)
+            and shape == base.shape
+        )
         return index if is_fused and not in_later_loop else index + 1
 
     def _closed_loop(self, shape: Shape) -> int:
@@ -121,10 +129,10 @@ class _LoopBuilder:
             for operand in [*read, *(value for value, _ in loop.stores)]:
                 self._store(operand, index)
         for node in self.loop_of:
-            if node.op in (*REDUCTIONS, *SCANS):
+            if node.op.kind in (Kind.REDUCTION, Kind.SCAN):
                 self.storage.setdefault(node, Storage.SCALAR if is_scalar(node) else Storage.ROW)
         for node, index in self.loop_of.items():
-            if node in self.storage and node.op not in (*REDUCTIONS, *SUMS, *SCANS, "concat"):
+            if node in self.storage and node.op.kind not in _STORED_BY_THEIR_LOOPS:
                 strides = contiguous(node.shape)
                 self.loops[index].stores.append((node, View(node, ZERO, strides, node.shape)))
 
@@ -134,5 +142,5 @@ class _LoopBuilder:
         if view is None or view.base not in self.loop_of or view.base in self.storage:
             return
         base = view.base
-        if operand is not base or self.loop_of[base] != index or base.op in SCANS:
+        if operand is not base or self.loop_of[base] != index or base.op.kind is Kind.SCAN:
             self.storage[base] = Storage.SCALAR if is_scalar(base) else Storage.ROW

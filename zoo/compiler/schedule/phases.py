@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import MATRIX_FUNCTIONS, PRODUCTS
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import ROW_SUM, X
 from zoo.compiler.ir.views import view_of
 from zoo.compiler.passes.insert_copies import is_computed
 from zoo.compiler.schedule.fusion import FusedLoop, Storage, fused_loops
@@ -87,7 +88,7 @@ def plan_section(
 
 def is_matmul_item(node: Node) -> bool:
     """Whether a value is computed for all rows at once, or from whole matrices."""
-    return node.op in (*PRODUCTS, *MATRIX_FUNCTIONS) or node.op in ("outer", "outer_heads")
+    return node.op.kind in (Kind.MATMUL, Kind.MATRIX_FUNCTION, Kind.OUTER)
 
 
 def _users(computed: Iterable[Node]) -> dict[Node, list[Node]]:
@@ -100,7 +101,7 @@ def _users(computed: Iterable[Node]) -> dict[Node, list[Node]]:
 
 def _sums_stored_rows(node: Node, inside: set[Node], matmul_storage: Storage) -> bool:
     """Whether a value sums the rows of an array that is complete before the section."""
-    if node.op != "row_sum" or matmul_storage != Storage.STEPS:
+    if node.op != ROW_SUM or matmul_storage != Storage.STEPS:
         return False
     view = view_of(node.inputs[0])
     return view is not None and view.is_whole and view.base not in inside
@@ -141,9 +142,9 @@ def inplace_sums(nodes: Iterable[Node], stored: Collection[Node]) -> dict[Node, 
     shares = {
         node.inputs[2]: node
         for node in nodes
-        if node.op in PRODUCTS
+        if node.op.kind is Kind.MATMUL
         and len(node.inputs) == 3
-        and node.inputs[0].op != "x"
+        and node.inputs[0].op != X
         and node.inputs[2] not in stored
     }
     for base in sorted(shares, key=lambda node: -node.index):  # a chain of sums shares the array of its last

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Level, Node, ancestors, users
-from zoo.compiler.ir.structural_ops import PRODUCTS, SUMS
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import DSTATE_OUT, ROW_SUM, X
 from zoo.compiler.ir.views import view_of
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.passes.insert_copies import copy, ensure_distinct, insert_copies, is_computed
@@ -81,12 +82,12 @@ def _with_stored_trajectories(step_gradient: StepGradient) -> StepGradient:
     """
     nodes = _backward_nodes(step_gradient)
     deferred = _deferrable(step_gradient, nodes)
-    deferred |= {node for node in nodes if node.op in SUMS and node.op != "row_sum"}
+    deferred |= {node for node in nodes if node.op.sums_rows and node.op != ROW_SUM}
 
     def stored(operand: Node) -> Node:
         view = view_of(operand)
         assert view is not None  # insert_copies.py made sure of it
-        return copy(operand, Level.STEP, "every step") if view.base.op == "dafter" else operand
+        return copy(operand, Level.STEP, "every step") if view.base.op == DSTATE_OUT else operand
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         return rebuild(node, tuple(map(stored, inputs))) if node in deferred else None
@@ -115,7 +116,7 @@ def _deferrable(step_gradient: StepGradient, nodes: Iterable[Node]) -> set[Node]
     for node in nodes:
         if node.level == Level.ONCE or node in loop:
             continue
-        if node.op in PRODUCTS or any(operand in deferred for operand in node.inputs):
+        if node.op.kind is Kind.MATMUL or any(operand in deferred for operand in node.inputs):
             deferred.add(node)
     return deferred
 
@@ -147,7 +148,7 @@ def forward_schedule(step_gradient: StepGradient) -> PassSchedule:
     outputs = step_gradient.forward_outputs
     nodes = ancestors(outputs)
     rows = [node for node in nodes if node.level != Level.ONCE]
-    projections = [node for node in rows if node.level == Level.SEQUENCE and node.op in PRODUCTS]
+    projections = [node for node in rows if node.level == Level.SEQUENCE and node.op.kind is Kind.MATMUL]
     sequence = [node for node in ancestors(projections) if node.level != Level.ONCE]
     step = [node for node in rows if node not in set(sequence)]
     storage = dict.fromkeys(outputs, Storage.STEPS)
@@ -165,7 +166,7 @@ def _projected_per_step(
     return [
         node
         for node in projections
-        if node.inputs[0].op == "x" and not elsewhere & {node, shares.get(node, node)}
+        if node.inputs[0].op == X and not elsewhere & {node, shares.get(node, node)}
     ]
 
 
@@ -192,11 +193,11 @@ def backward_schedule(step_gradient: StepGradient) -> PassSchedule:
     rows = [node for node in nodes if node.level != Level.ONCE]
     step = [node for node in rows if node not in deferred]
     after = [node for node in rows if node in deferred]
-    sums = [node for node in nodes if node.op in SUMS]
+    sums = [node for node in nodes if node.op.sums_rows]
     storage = dict.fromkeys(dstate, Storage.BATCH)
     if step_gradient.dx is not None:
         storage[step_gradient.dx] = Storage.STEPS
-    outer_products = [node for node in sums if node.op != "row_sum"]
+    outer_products = [node for node in sums if node.op != ROW_SUM]
     storage |= dict.fromkeys(_values_read_by([*after, *outer_products], step), Storage.STEPS)
     for node in sums:
         (after if _sums_after_loop(node, storage, deferred) else step).append(node)
@@ -206,7 +207,7 @@ def backward_schedule(step_gradient: StepGradient) -> PassSchedule:
 
 def _sums_after_loop(node: Node, storage: Mapping[Node, Storage], deferred: Collection[Node]) -> bool:
     """Whether a sum over rows is computed after the loop, because all rows are stored anyway."""
-    if node.op != "row_sum":
+    if node.op != ROW_SUM:
         return True
     view = view_of(node.inputs[0])
     if view is None or view.base in deferred:
@@ -223,7 +224,7 @@ def _values_read_by(readers: Iterable[Node], section: Iterable[Node]) -> list[No
 def _schedule(
     nodes: list[Node], outputs: list[Node], parts: Mapping[str, list[Node]], storage: dict[Node, Storage]
 ) -> PassSchedule:
-    shared = [node for node in nodes if node.level == Level.ONCE and node.op not in SUMS]
+    shared = [node for node in nodes if node.level == Level.ONCE and not node.op.sums_rows]
     of_sums = _dependents_of_sums(nodes)
     once = [node for node in shared if node not in of_sums]
     final = [node for node in shared if node in of_sums]
@@ -251,6 +252,6 @@ def _index(node: Node) -> int:
 def _dependents_of_sums(nodes: Iterable[Node]) -> set[Node]:
     dependents: set[Node] = set()
     for node in nodes:
-        if node.op in SUMS or any(operand in dependents for operand in node.inputs):
+        if node.op.sums_rows or any(operand in dependents for operand in node.inputs):
             dependents.add(node)
     return dependents

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zoo.compiler.codegen.writer import identifiers_in
+from zoo.compiler.ir.structural_ops import SLICE
 from zoo.compiler.ir.views import view_of
 from zoo.compiler.schedule.phases import MatmulItem
 from zoo.export.c.literals import CWriter, c_type, fill_lines
@@ -116,7 +117,7 @@ def _named_slices(step: CStepEmitter) -> dict[str, list[tuple[int, str]]]:
     """The slices of each array that the author named: first index and name."""
     slices: dict[str, list[tuple[int, str]]] = {}
     for node, name in step.step_graph.names.items():
-        view = view_of(node) if node.op == "slice" else None
+        view = view_of(node) if node.op == SLICE else None
         if view is not None and view.is_window and step.has_array(view.base):
             start = int(view.offset.evaluate({}))
             slices.setdefault(step.array_of(view.base).name, []).append((start, name))

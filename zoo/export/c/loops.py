@@ -14,11 +14,11 @@ from zoo.compiler.codegen.storage import (
     collect_stores,
     merged_axes,
 )
-from zoo.compiler.interpreter import concrete_shape
-from zoo.compiler.ir.dims import as_dim, product
+from zoo.compiler.ir.dims import ONE, ZERO, as_dim, concrete_shape, product
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.structural_ops import ONE, REDUCTIONS, SCANS, transpose_last
-from zoo.compiler.ir.views import ZERO, View, contiguous, view_of
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import DOT_HEADS, MAX, TRANSPOSE, X, transpose_last
+from zoo.compiler.ir.views import View, contiguous, view_of
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 from zoo.export.c.literals import CWriter, c_type
 from zoo.export.c.step_emitter import CExpressions, CStepEmitter
@@ -26,7 +26,7 @@ from zoo.export.c.step_emitter import CExpressions, CStepEmitter
 
 def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
     """Write one loop of a plan."""
-    if any(node.op in SCANS for node in loop.body):
+    if any(node.op.kind is Kind.SCAN for node in loop.body):
         _write_scan(loop, step, writer)
     else:
         _LoopNestEmitter(loop, step, writer).write()
@@ -38,7 +38,7 @@ class _LoopNestEmitter:
     def __init__(self, loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
         self.loop, self.step, self.writer = loop, step, writer
         self.loads, self.stores = collect_loads(step, loop), collect_stores(step, loop)
-        sums = [node for node in loop.body if node.op in REDUCTIONS]
+        sums = [node for node in loop.body if node.op.kind is Kind.REDUCTION]
         self.sums = {node: access_to_sum(step.array_of(node), node, loop.shape) for node in sums}
         accesses = [*self.loads.values(), *self.sums.values(), *(access for _, access in self.stores)]
         self.axes = merged_axes(loop.shape, accesses)
@@ -51,7 +51,7 @@ class _LoopNestEmitter:
         self._write_nest(names)
 
     def _write_initial_value(self, node: Node, access: ArrayAccess) -> None:
-        initial = self.expressions.number(float("-inf") if node.op == "max" else 0.0).text
+        initial = self.expressions.number(float("-inf") if node.op == MAX else 0.0).text
         if access.array.storage == Storage.SCALAR:
             self.writer.line(f"{c_type(self.step.dtype)} {access.array.name} = {initial};")
             return
@@ -83,7 +83,7 @@ class _LoopNestEmitter:
         access, value = self.sums[node], self.expressions.operand(node.inputs[0]).text
         is_scalar = access.array.storage == Storage.SCALAR
         target = access.array.name if is_scalar else f"{access.array.name}[{access.index(indices)}]"
-        if node.op == "max":
+        if node.op == MAX:
             self.writer.line(f"{target} = {self.step.call('larger')}({target}, {value});")
         else:
             self.writer.line(f"{target} += {value};")
@@ -127,7 +127,7 @@ def write_matmul(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     """Write ``a @ w``, added to the array of its addend if it has one."""
     a, _, *base = node.inputs
     target = step.array_of(node)
-    if a.op == "x" and step.is_tokens:
+    if a.op == X and step.is_tokens:
         _write_lookup(node, step, writer)
         return
     if not base:
@@ -170,7 +170,7 @@ def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     if rows == as_dim(1):
         writer.line(f"{helper}({source}, {matrix.text}, {target.name}, {depth}, {width});")
         return
-    weights = f"{matrix.text} + at * {depth * width}" if node.op == "dot_heads" else matrix.text
+    weights = f"{matrix.text} + at * {depth * width}" if node.op == DOT_HEADS else matrix.text
     with writer.block(f"for (size_t at = 0; at < {rows}; at++)"):
         arguments = f"{source} + at * {depth}, {weights}, {target.name} + at * {width}, {depth}, {width}"
         writer.line(f"{helper}({arguments});")
@@ -190,7 +190,7 @@ class _Matrix:
 
 
 def _matrix(w: Node, step: CStepEmitter) -> _Matrix:
-    inner = transpose_last(w) if w.op == "transpose" else w
+    inner = transpose_last(w) if w.op == TRANSPOSE else w
     view = _view(inner)
     return _Matrix(_pointer(step.array_of(view.base), view), inner is not w)
 

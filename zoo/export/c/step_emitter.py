@@ -14,6 +14,7 @@ from zoo.compiler.codegen.expressions import ATOM, COMPARISON, PRECEDENCE, SIGN,
 from zoo.compiler.codegen.storage import ArrayVar, StorageMap
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Level, Node
+from zoo.compiler.ir.structural_ops import BUFFER, PARAM
 from zoo.compiler.passes.simplify import fuse_accumulations, push_slices_down
 from zoo.compiler.schedule.fusion import Storage
 from zoo.compiler.schedule.sections import decode_schedule, step_with_copies
@@ -92,7 +93,7 @@ class CStepEmitter(StorageMap):
         return self._base_name(node)
 
     def _base_name(self, node: Node) -> str:
-        return str(node.attr) if node.op in ("param", "buffer") else super()._base_name(node)
+        return str(node.attr) if node.op in (PARAM, BUFFER) else super()._base_name(node)
 
     def scratch(self) -> dict[str, int]:
         """Number of elements of each array that the function allocates."""

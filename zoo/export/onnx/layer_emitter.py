@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.compiler.interpreter import concrete_shape
+from zoo.compiler.ir.dims import concrete_shape
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.export.exported_model import DirectionExport
 from zoo.export.onnx.builtin_operators import RecurrentOperator, builtin_operator

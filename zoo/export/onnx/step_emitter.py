@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from zoo.compiler.interpreter import concrete_shape
+from zoo.compiler.ir.dims import concrete_shape
 from zoo.compiler.ir.graph import Level, Node, ancestors
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import BROADCAST, BUFFER, PARAM, X
 from zoo.errors import UsageError
 from zoo.export.exported_model import Array, DirectionExport
 from zoo.export.onnx.graph_builder import GraphBuilder
@@ -108,13 +110,13 @@ class RowEmitter:
 
     def _constant(self, node: Node) -> Tensor:
         """A value of parameters alone; a broadcast number stays one number."""
-        inner = node.inputs[0] if node.op == "broadcast" else node
+        inner = node.inputs[0] if node.op == BROADCAST else node
         shape = (1,) * (node.ndim - inner.ndim) + concrete_shape(inner.shape)
         if node.value is not None:
             return Tensor(self.builder.number(node.value), shape, is_shared=True)
         if inner is not node:
             return Tensor(self.tensor(inner).name, shape, is_shared=True)
-        name = self.preferred_name(node, node.attr if node.op in ("param", "buffer") else node.op)
+        name = self.preferred_name(node, node.attr if node.op in (PARAM, BUFFER) else node.op)
         return Tensor(self.builder.constant(self._values[node], name), shape, is_shared=True)
 
     def _leading_lengths(self) -> str:
@@ -134,12 +136,12 @@ class RowEmitter:
         return self._full[key]
 
     def _emit(self, node: Node) -> Tensor:
-        if node.op in node.graph.operations:
+        if node.op.kind is Kind.ELEMENTWISE:
             return self._operation(node)
-        if node.op == "x":
+        if node.op == X:
             (size,) = concrete_shape(node.shape)
             return Tensor(one_hot(self.builder, self.tokens, size), (size,))
-        if node.op == "broadcast":
+        if node.op == BROADCAST:
             return self._broadcast(node)
         return Tensor(_STRUCTURAL[node.op](self, node), concrete_shape(node.shape))
 
@@ -233,7 +235,7 @@ class RowEmitter:
     def _dot(self, node: Node) -> str:
         """A product with a matrix; for tokens a gather of its rows."""
         a, w = node.inputs
-        if a.op == "x" and self.tokens:
+        if a.op == X and self.tokens:
             return self._add(node, "Gather", self._broadcast_rows(w).name, self.tokens, axis=0)
         return self._add(node, "MatMul", self._broadcast_rows(a).name, self._broadcast_rows(w).name)
 

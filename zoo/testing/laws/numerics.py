@@ -10,6 +10,7 @@ import numpy as np
 from zoo.base import Cell
 from zoo.compiler.frontend.traceable_values import step_graph_of
 from zoo.compiler.ir.graph import ancestors
+from zoo.compiler.ir.structural_ops import STATE
 from zoo.testing.assertions import assert_close, fail
 from zoo.testing.property import for_all
 from zoo.testing.trials import (
@@ -91,7 +92,7 @@ def _states_read(cell: Cell) -> set[str]:
     """The states that the step reads; kernels without a step must read all states."""
     if not cell.is_derived():
         return set(cell.states)
-    return {node.attr for node in ancestors(step_graph_of(cell).outputs) if node.op == "state"}
+    return {node.attr for node in ancestors(step_graph_of(cell).outputs) if node.op == STATE}
 
 
 def _with(array: Array, place: int | tuple[int, int], value: float) -> Array:
