@@ -84,7 +84,7 @@ def test_wheel_works_without_checkout(built, tmp_path):
     assert "'top_k', 'top_p'" in done.stdout
 
 
-def test_gate_runs_command_of_readme():
+def test_ci_runs_command_of_readme():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     tests = [line for line in lines if line.startswith("python3 -m venv") and line.endswith("pytest")]
     assert len(tests) == 1, "the README gives one line that passes the tests"

@@ -87,7 +87,7 @@ def equations(work: tuple[LoopEquations | MatmulEquation, ...]) -> list[Equation
 # ---- two cells in full --------------------------------------------------------------------------------
 
 
-def test_way_forward_of_an_lstm() -> None:
+def test_forward_pass_of_lstm() -> None:
     found = explain(Gated())
     assert texts(found, "forward") == {
         "once": [],
@@ -110,7 +110,7 @@ def test_way_forward_of_an_lstm() -> None:
     assert (projection.shapes, projection.parts) == ("(I) @ (I, 4H)", ("i", "f", "g", "o"))
 
 
-def test_way_back_of_an_lstm() -> None:
+def test_backward_pass_of_lstm() -> None:
     sections = texts(explain(Gated()), "backward")
     assert sections["step"][-2:] == ["da = [di, df, dg, do]", "dh = da @ Wh.T"]
     assert "dg = dc_2 * sigmoid_i * (1 - tanh_g * tanh_g)" in sections["step"]
@@ -121,7 +121,7 @@ def test_way_back_of_an_lstm() -> None:
     }
 
 
-def test_what_an_lstm_keeps_and_costs() -> None:
+def test_saved_values_and_costs_of_lstm() -> None:
     found = explain(Gated())
     names = ["sigmoid_f", "sigmoid_i", "tanh_g", "sigmoid_o", "tanh_c", "h'", "c'"]
     assert [(kept.name, kept.numbers) for kept in found.kept] == [(name, H) for name in names]
@@ -137,7 +137,7 @@ def test_what_an_lstm_keeps_and_costs() -> None:
     assert not found.surrogate
 
 
-def test_derived_matrix_is_made_once_and_finished_at_the_end() -> None:
+def test_derived_matrix_is_computed_once() -> None:
     found = explain(Derived())
     forward, backward = texts(found, "forward"), texts(found, "backward")
     assert forward["once"] == ["skew = U - U.T"]
@@ -155,11 +155,11 @@ def test_options_are_numbers_in_the_equations() -> None:
     assert "sigmoid_f = sigmoid(f - 0.5)" in texts(explain(Gated(forget_bias=-0.5)), "forward")["step"]
 
 
-def test_surrogate_gradient_is_told() -> None:
+def test_surrogate_gradient_is_named() -> None:
     assert explain(SHIPPED["lif"]).surrogate
 
 
-def test_kernels_of_ones_own_have_no_plan() -> None:
+def test_hand_written_kernels_have_no_plan() -> None:
     with pytest.raises(zoo.UsageError, match="cell 'vanilla' brings its own kernels: nothing is derived"):
         explain(zoo.get_cell("vanilla"))
 
@@ -186,7 +186,7 @@ WORD = re.compile(r"[A-Za-z_]\w*'?")
 
 
 @every_cell
-def test_every_value_is_told_before_it_is_used(cell: zoo.Cell) -> None:
+def test_every_value_is_explained_before_use(cell: zoo.Cell) -> None:
     found = explain(cell)
     leaves = {"x", "I", "H", *cell.params, *cell.buffers, *cell.states, *cell.inputs}
     known = leaves | _unexplained(found.forward, leaves)
@@ -276,7 +276,7 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
 
 
 @every_cell
-def test_tape_holds_what_is_said_to_be_kept(cell: zoo.Cell) -> None:
+def test_tape_holds_saved_values(cell: zoo.Cell) -> None:
     tape, _ = _run(cell, tokens=False)
     numbers = explain(cell).numbers_kept.evaluate({"I": 4, "H": 8})
     assert sum(array.size for array in tape) == 3 * 2 * numbers
@@ -284,7 +284,7 @@ def test_tape_holds_what_is_said_to_be_kept(cell: zoo.Cell) -> None:
 
 @every_cell
 @pytest.mark.parametrize("tokens", [False, True], ids=["floats", "tokens"])
-def test_products_cost_what_is_said(cell: zoo.Cell, tokens: bool) -> None:
+def test_costs_of_products(cell: zoo.Cell, tokens: bool) -> None:
     found = explain(cell)
     _, flops = _run(cell, tokens)
     for way, cost in (("forward", found.forward_cost), ("backward", found.backward_cost)):
@@ -293,7 +293,7 @@ def test_products_cost_what_is_said(cell: zoo.Cell, tokens: bool) -> None:
 
 
 @every_cell
-def test_no_equation_needs_a_second_line(cell: zoo.Cell) -> None:
+def test_equations_fit_one_line(cell: zoo.Cell) -> None:
     found = explain(cell)
     lines = [line for way in ("forward", "backward") for each in texts(found, way).values() for line in each]
     assert max(map(len, lines)) <= 110

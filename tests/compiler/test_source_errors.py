@@ -269,7 +269,7 @@ def test_missing_return_raises() -> None:
         (zoo.State("H", complex=True), "State(H) of complex numbers; return zoo.Output(y, S)"),
     ],
 )
-def test_first_state_that_is_no_vector_raises(state: zoo.State, found: str) -> None:
+def test_first_state_must_be_a_vector(state: zoo.State, found: str) -> None:
     def step(self: Any, x: Any, S: Any) -> Any:
         return S * (x @ self.W)
 
@@ -369,7 +369,7 @@ def test_constants_raise_no_warnings() -> None:
 
 
 @pytest.mark.parametrize("size", ["H / I", "I / (H + 1)"])
-def test_size_that_is_no_polynomial_raises(size: str) -> None:
+def test_non_polynomial_size_raises(size: str) -> None:
     text = complaint(cell(lambda self, x, h: both(self, x, h), V=zoo.Param(size)))
     assert f"size {size!r} of parameter 'V' cannot be compiled for every I and H" in text
 

@@ -62,7 +62,7 @@ def loaded(text: str = TEXT) -> ModuleType:
 # ---- text, module, file -------------------------------------------------------------------------------
 
 
-def test_text_is_one_module_and_a_file_that_shows_it(folder: Path) -> None:
+def test_text_becomes_one_module_with_file(folder: Path) -> None:
     module = loaded()
     assert loaded() is module
     assert loaded(TEXT.replace("1", "2")) is not module
@@ -73,7 +73,7 @@ def test_text_is_one_module_and_a_file_that_shows_it(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"raise SystemExit('run')\n", b"\xff\xfe", TEXT[:40].encode()])
-def test_what_the_file_holds_is_never_run_and_written_again(folder: Path, damage: bytes) -> None:
+def test_other_file_content_is_not_run_but_overwritten(folder: Path, damage: bytes) -> None:
     file = Path(loaded().__file__ or "")
     file.write_bytes(damage)
     forget()
@@ -83,7 +83,7 @@ def test_what_the_file_holds_is_never_run_and_written_again(folder: Path, damage
     assert list(folder.glob("*.tmp")) == []
 
 
-def test_file_that_is_right_is_left_alone(folder: Path) -> None:
+def test_correct_file_is_not_rewritten(folder: Path) -> None:
     file = Path(loaded().__file__ or "")
     os.utime(file, (1, 1))
     forget()
@@ -91,7 +91,7 @@ def test_file_that_is_right_is_left_alone(folder: Path) -> None:
     assert file.stat().st_mtime == 1
 
 
-def test_without_a_directory_one_warning_and_everything_works(
+def test_missing_directory_gives_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
@@ -106,9 +106,7 @@ def test_without_a_directory_one_warning_and_everything_works(
 
 
 @pytest.mark.parametrize("broken", ["mkstemp", "replace"])
-def test_full_disk_costs_the_file_and_nothing_else(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
+def test_full_disk_only_skips_file(folder: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -119,7 +117,7 @@ def test_full_disk_costs_the_file_and_nothing_else(
     assert list(folder.iterdir()) == []
 
 
-def test_module_that_cannot_be_run_is_not_remembered(folder: Path) -> None:
+def test_failing_module_is_not_cached(folder: Path) -> None:
     before = set(sys.modules)
     with pytest.raises(ZeroDivisionError):
         loaded("1 / 0\n")
@@ -212,7 +210,7 @@ def answer(started: subprocess.Popen[str]) -> list[float]:
 
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
-def test_the_second_process_compiles_nothing_and_an_edit_compiles_again(tmp_path: Path) -> None:
+def test_second_process_compiles_only_after_edit(tmp_path: Path) -> None:
     program = f"options = {{}}\n{CELL}{RUN}"
     compiled, *numbers = answer(process(program, tmp_path))
     assert compiled > 0
@@ -237,7 +235,7 @@ def test_processes_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     assert file.read_text(encoding="utf-8") == TEXT * 200
 
 
-def test_cell_from_a_prompt_works_without_a_cache_too(tmp_path: Path) -> None:
+def test_cell_from_prompt_works_without_cache(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("", encoding="utf-8")
     program = f"options = {{}}\n{CELL}{RUN}".replace('"error")', '"ignore")')
     answers = [
@@ -251,7 +249,7 @@ def test_cell_from_a_prompt_works_without_a_cache_too(tmp_path: Path) -> None:
 # ---- options and names --------------------------------------------------------------------------------
 
 
-def test_an_option_is_part_of_the_code_and_equal_options_are_one_module(folder: Path) -> None:
+def test_modules_are_keyed_by_options(folder: Path) -> None:
     cell = made("h", gain=0.5)
     assert plan_kernels(cell).source != plan_kernels(type(cell)(gain=0.25)).source
     assert compile_step(cell).forward is compile_step(type(cell)(gain=0.5)).forward
@@ -371,13 +369,13 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_name_will_do_for_a_parameter_a_state_and_a_value(name: str) -> None:
+def test_any_name_is_accepted_for_arrays_and_values(name: str) -> None:
     agrees(made(param=name))
     agrees(made(state=name))
     agrees(made(local=name))
 
 
-def test_names_of_states_whose_gradients_would_meet() -> None:
+def test_state_names_with_colliding_gradient_names() -> None:
     class Meeting(zoo.Cell):
         """States called as the gradients of others."""
 
@@ -414,7 +412,7 @@ HARMFUL = ['"""\nraise SystemExit("run")\n"""', "\\", '"', "'''", "{0}", "\n    
 
 
 @pytest.mark.parametrize("text", HARMFUL)
-def test_no_text_of_the_author_becomes_code(text: str) -> None:
+def test_user_text_never_becomes_code(text: str) -> None:
     class Told(zoo.Cell):
         card = zoo.Card(
             title=text, authors=text, year=2020, url="https://example.org", variant=text, deviations=text
@@ -467,7 +465,7 @@ def is_element(node: ast.AST) -> bool:
     return isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name)
 
 
-def test_derived_code_names_nothing_but_numpy_zoo_and_its_own() -> None:
+def test_derived_code_imports_only_numpy_and_zoo() -> None:
     tree = ast.parse(plan_kernels(made()).source)
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     loops = {function.name for function in functions if "_loop" in function.name}
