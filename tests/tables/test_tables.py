@@ -1,8 +1,8 @@
-"""Tables of texts: fitted to a width, as plain text, as Markdown."""
+"""Tables of text: fitted to a width, and as plain text, Markdown, HTML and CSV."""
 
 from __future__ import annotations
 
-from zoo.tables import TextTable, markdown_section, plain_text
+from zoo.tables import TextTable
 
 WIDE = TextTable(
     "Cells",
@@ -15,7 +15,7 @@ WIDE = TextTable(
 
 
 def test_plain():
-    assert plain_text(WIDE).splitlines() == [
+    assert WIDE.plain_text().splitlines() == [
         "Cells",
         "cell  long words   n  x|y",
         "gru   some        12  a",
@@ -26,7 +26,7 @@ def test_plain():
 
 
 def test_markdown():
-    assert markdown_section(WIDE).splitlines() == [
+    assert WIDE.markdown_section().splitlines() == [
         "### Cells",
         "",
         "How to read it.",
@@ -36,6 +36,24 @@ def test_markdown():
         "| gru | some | 12 | a |",
         "| lstm | a few | 3 | b\\|c |",
     ]
+
+
+def test_html():
+    html = WIDE.html()
+    assert html.startswith("<table><caption>Cells. How to read it.</caption><thead><tr>")
+    assert '<th style="text-align: right">n</th>' in html
+    assert '<td style="text-align: left">b|c</td>' in html
+    assert "&lt;b&gt;" in TextTable("", ("a",), (("<b>",),)).html()
+
+
+def test_csv():
+    assert TextTable("", ("a", "b"), (("1", 'x,"y"'),)).csv() == 'a,b\n1,"x,""y"""\n'
+
+
+def test_select_keeps_alignment():
+    table = WIDE.select([0, 2])
+    assert (table.headings, table.right, table.spare) == (("cell", "n"), (1,), ())
+    assert table.lines() == ["cell   n", "gru   12", "lstm   3"]
 
 
 def test_fit_drops_spare_columns():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from zoo.bench.peers import ZOO_TORCH
 from zoo.bench.results import CellTiming, Results, Scaling, StepTiming, ratios
-from zoo.tables import DocumentMarker, TextTable, markdown_section
+from zoo.tables import DocumentMarker, TextTable
 
 
 def write_tables(place: DocumentMarker, results: Results) -> None:
@@ -18,7 +18,7 @@ def write_tables(place: DocumentMarker, results: Results) -> None:
         CheckpointError: if it cannot be written.
     """
     about = "\n".join(f"{line}  " for line in surroundings(results)).rstrip()
-    place.write(results.command, [about, *map(markdown_section, result_tables(results))])
+    place.write(results.command, [about, *(table.markdown_section() for table in result_tables(results))])
 
 
 FASTEST = "fastest peer"

@@ -10,7 +10,7 @@ import click
 import zoo
 from zoo.cli.errors import report_errors
 
-# Name -> one line for `zoo --help`, in its order. The module: zoo.cli.commands.NAME.
+# Name -> one line for `zoo --help`, in its order. The module is zoo.cli.commands.NAME, or listings.
 COMMANDS = {
     "train": "Train a model on a text, or on a task.",
     "sample": "Write text with a trained model.",
@@ -31,6 +31,7 @@ COMMANDS = {
     "doctor": "Examine the installation.",
     "cache": "Look at the compiled kernels on disk, or clear them.",
 }
+_LISTINGS = ("cells", "modifiers", "tasks")
 _EXAMPLES = """\b
 Examples:
   zoo train --cell vanilla                train on Python's own reference
@@ -51,7 +52,9 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"zoo.cli.commands.{cmd_name}").command
+        is_listing = cmd_name in _LISTINGS
+        module = importlib.import_module(f"zoo.cli.commands.{'listings' if is_listing else cmd_name}")
+        command: click.Command = getattr(module, cmd_name if is_listing else "command")
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:

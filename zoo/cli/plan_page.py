@@ -10,7 +10,7 @@ from zoo.compiler.explain import Equation, Explanation, Item, LoopEquations, Sec
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.plan_values import Cost
 from zoo.compiler.printing import format_dim
-from zoo.tables import plain_table
+from zoo.tables import align
 
 _TEXT = 52  # column of the notes beside equations
 
@@ -94,7 +94,7 @@ def _kept(explanation: Explanation) -> list[str]:
         [kept.name, format_dim(kept.numbers), "which is the output" if kept.is_output else ""]
         for kept in explanation.kept
     ]
-    return plain_table([*rows, ["in all", format_dim(explanation.numbers_kept), "numbers"]])
+    return align([*rows, ["in all", format_dim(explanation.numbers_kept), "numbers"]])
 
 
 def _recomputed(explanation: Explanation) -> list[str]:
@@ -110,7 +110,7 @@ def _costs(explanation: Explanation, sizes: dict[str, int]) -> list[str]:
         ("kept", "bytes in float32", bytes_kept),
         ("", "bytes in float64", as_dim(2) * bytes_kept),
     ]
-    return plain_table(
+    return align(
         [[when, what, format_dim(dim), f"{int(dim.evaluate(sizes)):,}"] for when, what, dim in rows],
         right=(3,),
     )

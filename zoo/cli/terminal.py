@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from zoo.cli.terminal_text import escape_controls
-from zoo.tables.text_table import plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
     from zoo.tables import TextTable
@@ -75,22 +75,23 @@ def styled(text: str, **style: Any) -> str:
     return click.style(text, **style) if style and is_terminal() else text
 
 
-def show_table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = (), fit: bool = False
-) -> None:
-    """Print a table: at its full width into a pipe, fitted and styled on a terminal.
+def show_table(table: TextTable, cut: bool = False, wrap: Collection[str] = ()) -> None:
+    """Print a table with title and legend: at its full width into a pipe, fitted and styled on a terminal.
 
     Args:
-        headings: One for each column.
-        rows: Texts, one for each column.
-        right: Columns that are aligned right.
-        fit: Whether the last column is cut to a width of 100 in a pipe too.
+        table: The table.
+        cut: Whether lines are cut to a width of 100 in a pipe too.
+        wrap: Headings of columns that may wrap on a terminal.
     """
+    if table.title:
+        echo(f"\n{bold(table.title)}")
     if is_terminal():
-        _show_fitted(headings, rows, set(right))
+        console = make_console()
+        console.print(_rich_table(table.fit(console.width), wrap))
     else:
-        lines = plain_table([headings, *rows], right)
-        echo("\n".join(truncate(line) for line in lines) if fit else "\n".join(lines))
+        echo("\n".join(map(truncate, table.lines()) if cut else table.lines()))
+    if table.legend:
+        echo(dim(table.legend))
 
 
 def truncate(line: str, width: int = WIDTH) -> str:
@@ -98,47 +99,18 @@ def truncate(line: str, width: int = WIDTH) -> str:
     return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
 
 
-def _show_fitted(headings: Sequence[str], rows: Iterable[Sequence[str]], right: set[int]) -> None:
+def _rich_table(table: TextTable, wrap: Collection[str]) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column, heading in enumerate(headings):
-        table.add_column(
+    rich_table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column, heading in enumerate(table.headings):
+        rich_table.add_column(
             heading,
-            justify="right" if column in right else "left",
-            style="bold" if column == 0 else "",
-            no_wrap=True,
+            justify="right" if column in table.right else "left",
+            style="" if table.title or column else "bold",
+            no_wrap=heading not in wrap,
             overflow="ellipsis",
         )
-    for row in rows:
-        table.add_row(*map(rich_text, row))
-    make_console().print(table)
-
-
-def show_tables(tables: Iterable[TextTable], sentences: Collection[str] = ()) -> None:
-    """Print tables under their titles.
-
-    Args:
-        tables: The tables.
-        sentences: Headings of columns that may wrap on a terminal.
-    """
-    for table in tables:
-        echo(f"\n{bold(table.title)}")
-        if is_terminal():
-            _show_fitted_table(table.fit(make_console().width), sentences)
-        else:
-            echo("\n".join(plain_table([table.headings, *table.rows], table.right)))
-        if table.legend:
-            echo(dim(table.legend))
-
-
-def _show_fitted_table(sheet: TextTable, sentences: Collection[str]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column, heading in enumerate(sheet.headings):
-        justify: Any = "right" if column in sheet.right else "left"
-        table.add_column(heading, justify=justify, no_wrap=heading not in sentences)
-    for row in sheet.rows:
-        table.add_row(*map(rich_text, row))
-    make_console().print(table)
+    for row in table.rows:
+        rich_table.add_row(*map(rich_text, row))
+    return rich_table

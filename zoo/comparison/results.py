@@ -372,9 +372,8 @@ class Comparison:
     def table(self) -> str:
         """The tables as plain text."""
         from zoo.comparison.tables import make_tables
-        from zoo.tables import plain_text
 
-        return "\n\n".join(map(plain_text, make_tables(self.results)))
+        return "\n\n".join(table.plain_text() for table in make_tables(self.results))
 
 
 def read_results(folder: Path) -> ComparisonResults:

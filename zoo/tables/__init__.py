@@ -1,15 +1,6 @@
-"""Tables of texts: what is shown on a terminal, and what is written into a marked place of a document."""
+"""Tables of text, and markers in documents between which commands write them."""
 
 from zoo.tables.document_marker import BEGINNING, END, DocumentMarker, parse_marker
-from zoo.tables.text_table import TextTable, markdown_section, plain_table, plain_text
+from zoo.tables.text_table import TextTable, align
 
-__all__ = [
-    "BEGINNING",
-    "END",
-    "DocumentMarker",
-    "TextTable",
-    "markdown_section",
-    "parse_marker",
-    "plain_table",
-    "plain_text",
-]
+__all__ = ["BEGINNING", "END", "DocumentMarker", "TextTable", "align", "parse_marker"]

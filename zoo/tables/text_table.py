@@ -1,9 +1,4 @@
-"""A table, whoever shows it.
-
-A sheet as plain text.
-
-A sheet as Markdown.
-"""
+"""Tables of text, written as plain text, Markdown, HTML or CSV; `zoo.cli.terminal` prints them."""
 
 from __future__ import annotations
 
@@ -13,71 +8,113 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table.
+    """A table of text.
 
     Args:
-        title: What it shows, a few words.
+        title: A few words; empty for none.
         headings: One for each column.
         rows: Texts, one for each column.
-        right: Columns that are set to the right.
-        legend: How to read it; a sentence or two.
-        spare: Columns that may be left out where there is no room for all, the first ones first.
+        right: Columns that are aligned right.
+        legend: A sentence or two that explain the columns; empty for none.
+        spare: Columns that `fit` may drop, the first ones first.
     """
 
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    right: tuple[int, ...]
+    right: tuple[int, ...] = ()
     legend: str = ""
     spare: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
-        """Letters in its widest line, with two spaces between columns."""
+        """Width of the plain text in characters."""
         columns = zip(self.headings, *self.rows, strict=True)
         return sum(max(map(len, column)) + 2 for column in columns) - 2
 
     def fit(self, width: int) -> TextTable:
-        """This sheet without those columns that can be spared and have no room."""
+        """Drop spare columns until the table fits into ``width`` characters, or none is left."""
         if self.width <= width or not self.spare:
             return self
-        kept = [column for column in range(len(self.headings)) if column != self.spare[0]]
-        places = {column: place for place, column in enumerate(kept)}
-        rows = tuple(tuple(row[column] for column in kept) for row in self.rows)
-        right, spare = (
-            tuple(places[column] for column in some if column in places) for some in (self.right, self.spare)
+        return self.select(column for column in range(len(self.headings)) if column != self.spare[0]).fit(
+            width
         )
-        headings = tuple(self.headings[column] for column in kept)
-        return replace(self, headings=headings, rows=rows, right=right, spare=spare).fit(width)
+
+    def select(self, columns: Iterable[int]) -> TextTable:
+        """The table with some of its columns, in their order."""
+        columns = list(columns)
+        right, spare = (
+            tuple(columns.index(column) for column in some if column in columns)
+            for some in (self.right, self.spare)
+        )
+        headings, *rows = (
+            tuple(texts[column] for column in columns) for texts in (self.headings, *self.rows)
+        )
+        return replace(self, headings=headings, rows=tuple(rows), right=right, spare=spare)
+
+    def lines(self) -> list[str]:
+        """Headings and rows as lines of plain text."""
+        return align([self.headings, *self.rows], self.right)
+
+    def plain_text(self) -> str:
+        """Title, table and legend as plain text."""
+        return "\n".join(
+            [*([self.title] if self.title else ()), *self.lines(), *([self.legend] if self.legend else ())]
+        )
+
+    def markdown(self) -> list[str]:
+        """Headings and rows as lines of Markdown; their texts are Markdown."""
+        rule = ["--:" if column in self.right else "---" for column in range(len(self.headings))]
+        headings, *rows = (
+            f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
+            for texts in (self.headings, *self.rows)
+        )
+        return [headings, f"|{'|'.join(rule)}|", *rows]
+
+    def markdown_section(self) -> str:
+        """Title as a heading, legend and table in Markdown."""
+        legend = [self.legend, ""] if self.legend else []
+        return "\n".join([f"### {self.title}", "", *legend, *self.markdown()])
+
+    def html(self) -> str:
+        """The table as HTML, with title and legend as its caption."""
+        from html import escape
+
+        def row(tag: str, texts: Sequence[str]) -> str:
+            sides = ("right" if column in self.right else "left" for column in range(len(texts)))
+            cells = (
+                f'<{tag} style="text-align: {side}">{escape(text)}</{tag}>'
+                for side, text in zip(sides, texts, strict=True)
+            )
+            return f"<tr>{''.join(cells)}</tr>"
+
+        caption = escape(" ".join(filter(None, [self.title and f"{self.title}.", self.legend])))
+        body = "".join(row("td", texts) for texts in self.rows)
+        return (
+            f"<table>{f'<caption>{caption}</caption>' if caption else ''}"
+            f"<thead>{row('th', self.headings)}</thead><tbody>{body}</tbody></table>"
+        )
+
+    _repr_html_ = html  # for notebooks
+
+    def csv(self) -> str:
+        """Headings and rows as CSV."""
+        import csv
+        import io
+
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.headings, *self.rows])
+        return text.getvalue()
 
 
-def plain_text(sheet: TextTable) -> str:
-    """The title, the table, and how to read it."""
-    lines = [sheet.title, *plain_table([sheet.headings, *sheet.rows], sheet.right)]
-    return "\n".join([*lines, sheet.legend] if sheet.legend else lines)
-
-
-def plain_table(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
-    """The lines of a table whose columns are two spaces apart."""
+def align(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """Lines of texts in columns two spaces apart; those in ``right`` are aligned right."""
     table, right = [list(row) for row in rows], set(right)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(_aligned(row, widths, right)).rstrip() for row in table]
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int], right: set[int]) -> list[str]:
     return [
-        text.rjust(width) if column in right else text.ljust(width)
-        for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        "  ".join(
+            text.rjust(width) if column in right else text.ljust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
     ]
-
-
-def markdown_section(sheet: TextTable) -> str:
-    """A heading, how to read the table, and the table."""
-    rule = ["--:" if column in sheet.right else "---" for column in range(len(sheet.headings))]
-    rows = [_markdown_row(sheet.headings), "|" + "|".join(rule) + "|", *map(_markdown_row, sheet.rows)]
-    legend = [sheet.legend, ""] if sheet.legend else []
-    return "\n".join([f"### {sheet.title}", "", *legend, *rows])
-
-
-def _markdown_row(texts: tuple[str, ...]) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"

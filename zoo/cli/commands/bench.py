@@ -11,7 +11,7 @@ import click
 
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import option
-from zoo.cli.terminal import bold, echo, show_tables
+from zoo.cli.terminal import bold, echo, show_table
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ def _show(results: Results) -> None:
 
     for line in surroundings(results):
         echo(line)
-    show_tables(result_tables(results), sentences=("note",))
+    for table in result_tables(results):
+        show_table(table, wrap=("note",))
 
 
 def _write(

@@ -227,10 +227,11 @@ def _executor_flags(arguments: dict[str, Any]) -> list[str]:
 
 
 def _show(comparison: Comparison) -> None:
-    from zoo.cli.terminal import show_tables
+    from zoo.cli.terminal import show_table
     from zoo.comparison.tables import list_warnings, make_tables
 
-    show_tables(make_tables(comparison.results))
+    for table in make_tables(comparison.results):
+        show_table(table)
     echo()
     for line in list_warnings(comparison.results):
         echo(line)
@@ -239,11 +240,14 @@ def _show(comparison: Comparison) -> None:
 
 def _write(marker: DocumentMarker, comparison: Comparison) -> None:
     from zoo.comparison.tables import describe_setup, list_warnings, make_tables
-    from zoo.tables import markdown_section
 
     about = "\n".join(f"{line}  " for line in describe_setup(comparison.results)).rstrip()
     notes = "\n".join(f"- {line}" for line in list_warnings(comparison.results))
-    paragraphs = [about, *map(markdown_section, make_tables(comparison.results)), *([notes] if notes else [])]
+    paragraphs = [
+        about,
+        *(table.markdown_section() for table in make_tables(comparison.results)),
+        *([notes] if notes else []),
+    ]
     marker.write(comparison.results.metadata["command"], paragraphs)
 
 

@@ -24,7 +24,7 @@ from zoo.errors import PluginError
 from zoo.kernels.cache_dir import cache_directory, cached_files, generated_files, kernel_directory
 from zoo.registry.loader import Loader
 from zoo.registry.probe import probe_plugins
-from zoo.tables import plain_table
+from zoo.tables import align
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         facts = {result.name: result.data for result in results}
         echo(json.dumps({"ok": not problems, "problems": problems, **facts}, indent=2))
     else:
-        echo("\n".join(plain_table((result.name, result.text) for result in results)))
+        echo("\n".join(align((result.name, result.text) for result in results)))
         echo()
         for problem in problems:
             echo(f"{styled('Broken:', fg='red', bold=True)} {problem}")

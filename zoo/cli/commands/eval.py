@@ -17,7 +17,7 @@ from zoo.cli.flags import argument, option
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import echo
 from zoo.errors import UsageError, ZooWarning
-from zoo.tables import plain_table
+from zoo.tables import align
 from zoo.training import Config, evaluate_task
 from zoo.training.config import TEST_BATCHES
 
@@ -180,7 +180,7 @@ def _score_report(facts: dict[str, Any]) -> list[str]:
         ("without memory", f"{facts['baseline']:.4g}"),
     ]
     solved = [] if facts["threshold"] is None else [("solved at", f"{facts['threshold']:g}")]
-    return plain_table([*rows, *solved])
+    return align([*rows, *solved])
 
 
 def _text_report(facts: dict[str, Any]) -> list[str]:
@@ -192,4 +192,4 @@ def _text_report(facts: dict[str, Any]) -> list[str]:
         ("loss", f"{facts['loss']:.4f} nats, {facts['bits']:.4f} {unit}"),
         ("perplexity", f"{facts['perplexity']:.3f}"),
     ]
-    return plain_table(rows)
+    return align(rows)

@@ -12,7 +12,7 @@ from zoo.arguments import real_path
 from zoo.cli.component_lookup import file_cell, plugin_option
 from zoo.cli.flags import argument, option
 from zoo.cli.terminal import echo
-from zoo.tables import plain_table
+from zoo.tables import align
 
 if TYPE_CHECKING:
     from zoo.export import CFiles, OnnxFile
@@ -61,7 +61,7 @@ def command(
         rows = _onnx_rows(to_onnx(model, target, step=step, tokens=tokens or None, force=force))
     else:
         rows = _c_rows(to_c(model, target, name=name, tokens=tokens or None, force=force))
-    echo("\n".join(plain_table(rows)))
+    echo("\n".join(align(rows)))
 
 
 def _default_target(path: Path, form: str, step: bool) -> Path:

@@ -11,7 +11,7 @@ import click
 from zoo.arguments import expand_user
 from zoo.cli.flags import argument, option
 from zoo.cli.terminal import echo
-from zoo.tables import plain_table
+from zoo.tables import align
 
 
 @click.command()
@@ -31,7 +31,7 @@ def command(name: str, cell: str | None, directory: str | None) -> None:
     check_target(target)
     files = package_files(names)
     write_directory(target, {path: file.text for path, file in files.items()})
-    _print_indented(f"Wrote {target}:", plain_table([path, file.description] for path, file in files.items()))
+    _print_indented(f"Wrote {target}:", align([path, file.description] for path, file in files.items()))
     _print_indented("\nNext:", _next_steps(target, names.cell))
 
 

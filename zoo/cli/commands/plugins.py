@@ -11,6 +11,7 @@ import click
 from zoo.cli.flags import option
 from zoo.cli.terminal import bold, echo, show_table
 from zoo.registry import PluginRecord, load_plugin_file, plugins
+from zoo.tables import TextTable
 
 
 @click.command()
@@ -32,7 +33,8 @@ def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
     if as_json:
         echo(json.dumps([_facts(record) for record in records], indent=2))
         return
-    show_table(("plugin", "from", "version", "status", "provides"), [_row(record) for record in records])
+    headings = ("plugin", "from", "version", "status", "provides")
+    show_table(TextTable("", headings, tuple(map(_row, records))))
     for record in records:
         if record.status == "failed":
             echo(f"\n{bold(f'{record.name} failed:')} {record.error.rstrip('.')}.")

@@ -22,7 +22,7 @@ from zoo.cli.terminal import WIDTH, bold, dim, echo, is_terminal, make_console
 from zoo.cli.terminal_text import escape_controls
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import registry_of
-from zoo.tables import plain_table
+from zoo.tables import align
 
 _SIZE = click.IntRange(min=1)
 
@@ -137,7 +137,7 @@ def _card(component: type[Component]) -> Iterator[str]:
     for heading, rows in declaration_tables(component).items():
         yield ""
         yield bold(heading)
-        yield from _indented(plain_table(rows) if rows else ["none"])
+        yield from _indented(align(rows) if rows else ["none"])
     if issubclass(component, Cell):
         yield from ("", bold("Traces"), *_indented(_traces(component())))
         yield from ("", bold("Memory"), *_indented(_wrapped(_memory(component()))))
@@ -168,7 +168,7 @@ def _traces(cell: Cell) -> list[str]:
     from zoo.cell_pages.trace_table import trace_table
 
     try:
-        return plain_table(trace_table(cell))
+        return align(trace_table(cell))
     except DefinitionError as error:
         return _wrapped(f"unknown: {error}")
 

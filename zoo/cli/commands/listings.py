@@ -1,0 +1,246 @@
+"""``zoo cells``, ``zoo modifiers`` and ``zoo tasks``: list registered components."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.base import Cell, Component, Modifier, Task
+from zoo.base.names import did_you_mean
+from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, SORT_KEYS, cell_info, sort_cells
+from zoo.cli.component_lookup import plugin_option
+from zoo.cli.errors import echo_err
+from zoo.cli.flags import argument, option
+from zoo.cli.terminal import echo, is_terminal, show_table
+from zoo.errors import DefinitionError, UsageError, ZooError
+from zoo.registry import get_cell, registry_of
+from zoo.tables import TextTable
+
+Info = dict[str, Any]
+Columns = Mapping[str, Callable[[Info], str]]
+"""Text of a component by heading."""
+
+_SECONDS = 0.2  # for each cell that is measured
+_RIGHT = ("year", "carried", "parameters", "ns/token", "no memory", "solved")
+
+_pattern = argument("pattern", default="*")
+_as_json = option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
+
+
+def _number(form: str, value: float | None) -> str:
+    return "-" if value is None else f"{value:{form}}"
+
+
+def _options(info: Info) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in info["options"].items()) or "-"
+
+
+_CELL_COLUMNS: Columns = {
+    "cell": lambda info: info["name"],
+    "family": lambda info: info["family"],
+    "year": lambda info: f"{info['year'] or '-'}",
+    "scope": lambda info: info["scope"],
+    "state": lambda info: ", ".join(info["states"]),
+    "carried": lambda info: _number(",.0f", info["carried"]["count"]),
+    "parameters": lambda info: _number(",.0f", info["parameters"]["count"]),
+    "ns/token": lambda info: _number(",.0f", info["speed"]["ns_per_token"]),
+    "from": lambda info: Path(info["distribution"]).name,
+    "what it is": lambda info: info["summary"],
+}
+_MODIFIER_COLUMNS: Columns = {
+    "modifier": lambda info: info["name"],
+    "year": lambda info: f"{info['year'] or '-'}",
+    "options of the cell": _options,
+    "from": lambda info: info["distribution"],
+    "what it does": lambda info: info["summary"],
+}
+_TASK_COLUMNS: Columns = {
+    "task": lambda info: info["name"],
+    "family": lambda info: info["family"],
+    "year": lambda info: f"{info['year'] or '-'}",
+    "score": lambda info: info["metric"].replace("_", " "),
+    "no memory": lambda info: _number(".3g", info["baseline"]),
+    "solved": lambda info: _number(".3g", info["threshold"]),
+    "what it is": lambda info: info["summary"],
+}
+
+
+def _names(kind: type[Component], pattern: str) -> list[str]:
+    registry = registry_of(kind)
+    names = registry.list(pattern)
+    if not names:
+        near = did_you_mean(pattern, registry.list())
+        raise UsageError(f"no {kind.kind} matches {pattern!r}.{near} `zoo {kind.kind}s` lists all of them.")
+    return names
+
+
+def _print(infos: Sequence[Info], columns: Columns, notes: Sequence[str], as_json: bool, cut: bool) -> None:
+    """Print components as JSON, or as a table with notes below it."""
+    if as_json:
+        echo(json.dumps(infos, indent=2))
+        return
+    rows = tuple(tuple(text(info) for text in columns.values()) for info in infos)
+    right = tuple(column for column, heading in enumerate(columns) if heading in _RIGHT)
+    show_table(TextTable("", tuple(columns), rows, right), cut=cut)
+    echo("\n".join(["", *notes]))
+
+
+# ---- zoo cells ----------------------------------------------------------------------------------------
+
+
+@click.command()
+@_pattern
+@option(
+    "--sort",
+    "order",
+    default="family",
+    metavar="[-]BY",
+    help=f"Sort by {', '.join(SORT_KEYS)}; with a minus in front, as in --sort -year, from the greatest to "
+    "the least.  [family]",
+)
+@option(
+    "--speed",
+    is_flag=True,
+    help="Measure each cell here and now: ns per token, forward and backward. New cells are compiled first, "
+    "some seconds each.",
+)
+@_as_json
+@plugin_option
+def cells(pattern: str, order: str, speed: bool, as_json: bool) -> None:
+    """List the cells.
+
+    PATTERN is a shell pattern for the name, as in '*lstm', or for family and name, as in 'classic/*'.
+    """
+    _check_order(order, speed)
+    infos = [cell_info(name) for name in _names(Cell, pattern)]
+    infos = sort_cells(_with_speed(infos) if speed else infos, order)
+    left_out = [] if speed else ["ns/token"]
+    if len({info["distribution"] for info in infos}) == 1:
+        left_out.append("from")
+    columns = {heading: text for heading, text in _CELL_COLUMNS.items() if heading not in left_out}
+    notes = [
+        f"Numbers that a row carries, and parameters of a layer: {HIDDEN_SIZE} units, {INPUT_SIZE} inputs.",
+        "Processor time for a token, forward and backward, of eight rows in one thread, float32.",
+        "`zoo show CELL` tells more, and --json all of it.",
+    ]
+    _print(infos, columns, notes if speed else [notes[0], notes[2]], as_json, cut=True)
+
+
+def _check_order(order: str, speed: bool) -> None:
+    by = order.removeprefix("-")
+    if by not in SORT_KEYS:
+        raise click.UsageError(
+            f"--sort {order}: there is nothing called {by!r} to sort by; choose one of "
+            f"{', '.join(SORT_KEYS)}.{did_you_mean(by, SORT_KEYS)}"
+        )
+    if by == "speed" and not speed:
+        raise click.UsageError("--sort speed: nothing is measured without --speed; add it.")
+
+
+def _with_speed(infos: list[Info]) -> list[Info]:
+    """Measure the speed of each cell; print progress to a terminal, since compiling may take minutes."""
+    measured = []
+    for number, info in enumerate(infos, 1):
+        if is_terminal(sys.stderr):
+            echo_err(f"measuring {info['name']}, {number} of {len(infos)}")
+        measured.append({**info, "speed": _speed(info["name"])})
+    return measured
+
+
+def _speed(name: str) -> Info:
+    """Measure ns per token of a cell; None, with a warning, if it cannot run in this size."""
+    from zoo.bench.timing import STEPS, ns_per_token
+    from zoo.layers.sharding import ROWS_PER_TILE
+
+    try:
+        nanoseconds = round(ns_per_token(get_cell(name), INPUT_SIZE, HIDDEN_SIZE, _SECONDS), 1)
+    except (DefinitionError, UsageError) as error:
+        echo_err(f"Warning: {name} is not measured: {error}")
+        nanoseconds = None
+    sizes = {"steps": STEPS, "batch": ROWS_PER_TILE, "input_size": INPUT_SIZE, "hidden_size": HIDDEN_SIZE}
+    return {**sizes, "dtype": "float32", "ns_per_token": nanoseconds}
+
+
+# ---- zoo modifiers ------------------------------------------------------------------------------------
+
+
+@click.command()
+@_pattern
+@_as_json
+@plugin_option
+def modifiers(pattern: str, as_json: bool) -> None:
+    """List the modifiers, which turn any cell into another one.
+
+    They follow the name of a cell, wherever a cell is named: lstm+zoneout, gru+low_rank+layer_norm. PATTERN
+    is a shell pattern for the name, as in '*norm'.
+    """
+    infos = [_modifier_info(name) for name in _names(Modifier, pattern)]
+    note = "`zoo train --cell CELL+MODIFIER --set OPTION=VALUE` uses one; `zoo show MODIFIER` tells more."
+    _print(infos, _MODIFIER_COLUMNS, [note], as_json, cut=False)
+
+
+def _modifier_info(name: str) -> Info:
+    registry = registry_of(Modifier)
+    cls, source = registry.cls(name), registry.source(name)
+    return {
+        "name": name,
+        "year": cls.card.year,
+        "options": {f"{name}_{option}": each.default for option, each in cls.declared_options.items()},
+        "distribution": source.distribution or str(source),
+        "version": source.version,
+        "summary": cls.summary(),
+    }
+
+
+# ---- zoo tasks ----------------------------------------------------------------------------------------
+
+
+@click.command()
+@_pattern
+@_as_json
+@plugin_option
+def tasks(pattern: str, as_json: bool) -> None:
+    """List the tasks, which networks with a memory are tried on.
+
+    Each with its score, what that is without memory, and from where on the task counts as solved. PATTERN is
+    a shell pattern for the name, as in '*copying', or for family and name, as in 'memory/*'.
+    """
+    infos = [_task_info(name) for name in _names(Task, pattern)]
+    infos.sort(key=lambda info: (info["family"], info["name"]))
+    note = "`zoo train --task TASK --cell CELL` trains on one; `zoo show TASK` tells more."
+    _print(infos, _TASK_COLUMNS, [note], as_json, cut=True)
+
+
+def _task_info(name: str) -> Info:
+    registry = registry_of(Task)
+    cls, source = registry.cls(name), registry.source(name)
+    return {
+        "name": name,
+        "family": cls.family,
+        "year": cls.card.year,
+        "loss": cls.loss,
+        "metric": cls.metric,
+        **_measures(cls),
+        "threshold": cls.threshold,
+        "threshold_source": cls.threshold_source,
+        "options": {option: each.default for option, each in cls.declared_options.items()},
+        "distribution": source.distribution or str(source),
+        "version": source.version,
+        "summary": cls.summary(),
+    }
+
+
+def _measures(cls: type[Task]) -> Info:
+    """Sizes and baseline; None, with a warning, for a task that lacks a package or a text."""
+    task = cls()
+    measures: Info = {"inputs": None, "outputs": None, "baseline": None}
+    try:
+        measures.update(inputs=task.input_size, outputs=task.output_size, baseline=task.baseline())
+    except ZooError as error:
+        echo_err(f"Warning: {error}")
+    return {**measures, "higher_is_better": task.higher_is_better}
