@@ -107,7 +107,7 @@ def test_buffers_are_read_only_but_can_be_filled():
     rnn.fill({"l0.A": np.eye(H), "l0.W": np.zeros((I, H))})
     np.testing.assert_array_equal(view, np.eye(H))
     assert not rnn.params["l0.W"].any()
-    with pytest.raises(UnknownNameError, match=r"no array is called 'l0\.B' here"):
+    with pytest.raises(UnknownNameError, match=r"unknown array 'l0\.B'"):
         rnn.fill({"l0.B": 0})
     with pytest.raises(UsageError, match="cannot take this"):
         rnn.fill({"l0.A": np.eye(H + 1)})

@@ -246,7 +246,7 @@ def test_kernels_see_only_unpadded_steps(bidirectional):
         (3, r"lengths are int64\(\)"),
         (LENGTHS / 1.0, r"lengths are float64\(6,\)"),
         (LENGTHS == 3, r"lengths are bool\(6,\)"),
-        ([3, 7, 0, 5, 8, 1], "lengths run from 0 to 8; expected 0 to 7, the steps there are"),
+        ([3, 7, 0, 5, 8, 1], "lengths run from 0 to 8; expected 0 to 7, the number of steps"),
         ([3, 7, 0, 5, -1, 1], "lengths run from -1 to 7"),
         ([[3], [7, 0]], "lengths cannot be made an array"),
         ("all", "lengths are"),

@@ -1,9 +1,9 @@
-"""Drawing noise: a hash of where a number stands, so that there is no state, no order, and no thread to ask.
+"""Counter-based dropout and noise: each element is a hash of its position, without a generator state.
 
-A number depends on the seed, the step of training, the layer, the name of the noise, the step of the
-sequence, the row of the batch and its place in the row, and on nothing else. So a resumed run draws what it
-would have drawn, threads change no bit, and a segment that is computed again meets the same noise. A layer
-that reads backwards counts its steps from where it begins.
+An element depends on the seed, the training step, the layer, the name of the noise, the time step, the row of
+the batch and its index in the row. A resumed run therefore draws what it would have drawn, threads change no
+bit, and a segment that is run again has the same noise. A direction that reads backwards counts its time
+steps from its own first one.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from zoo.layers.sharding import Rows, row_indices
 
 Array = np.ndarray[Any, Any]
 NoiseKey = tuple[int, int]
-"""Seed and step of training, which decide all noise."""
+"""Seed and training step."""
 Block = tuple[slice, Rows]
-"""Which steps of the sequence, and which rows of the batch."""
+"""Time steps of the sequence and rows of the batch."""
 
-DROPOUT_STREAM = "between layers"  # with a space in it, for no noise of a cell can be called so
+DROPOUT_STREAM = "between layers"  # no noise of a cell has this name, because it has a space
 
 
 def check_noise(noise: Any) -> NoiseKey | None:
-    """The seed and the step themselves, or None for no noise.
+    """Check ``(seed, step)``, or None for no noise.
 
     Raises:
         UsageError: if they are not two integers from 0 to 2^64 - 1.
@@ -48,88 +48,92 @@ def check_noise(noise: Any) -> NoiseKey | None:
 
 def draw_noise(
     declared: Noise,
-    chance: float,
-    draw: NoiseKey,
+    probability: float,
+    key: NoiseKey,
     layer: int,
-    part: Block,
+    block: Block,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> Array:
-    """The noise of some steps and rows of one layer, ``(T, B, ...)``.
+    """Noise of some time steps and rows of one layer: ones and zeros, ``(T, B, ...)``.
 
     Args:
         declared: The declaration, for its name and period.
-        chance: How probable a one is.
-        draw: Seed and step of training.
-        layer: Place of the layer in the stack.
-        part: Which steps of the sequence, and which rows of the batch.
-        shape: Sizes of one row.
-        dtype: Of the numbers.
+        probability: Probability of a one.
+        key: Seed and training step.
+        layer: Number of the direction in the random streams.
+        block: Time steps and rows.
+        shape: Shape of one row.
+        dtype: Of the result.
     """
-    is_kept = declared.per == "sequence"
-    return _bernoulli(_stream_key(declared.name, draw, layer), chance, part, is_kept, shape, dtype)
+    is_constant = declared.per == "sequence"
+    return _bernoulli(_stream_key(declared.name, key, layer), probability, block, is_constant, shape, dtype)
 
 
 def draw_dropout(
-    dropout: float, draw: NoiseKey, floor: int, part: Block, size: int, dtype: np.dtype[Any]
+    dropout: float, key: NoiseKey, layer: int, block: Block, size: int, dtype: np.dtype[Any]
 ) -> Array:
-    """What a floor's input is multiplied by, ``(T, B, size)``: zero where it is dropped.
+    """Dropout mask of the input of a layer, ``(T, B, size)``.
 
-    The others are as much larger as there are fewer of them, so that nothing is to be done in evaluation.
+    The elements that are not zero are ``1 / (1 - dropout)``, so that evaluation needs no correction.
     W. Zaremba et al. 2014, https://arxiv.org/abs/1409.2329.
 
     Args:
-        dropout: How probable a zero is, less than one.
-        draw: Seed and step of training.
-        floor: Which floor of the stack reads it.
-        part: Which steps of the sequence, and which rows of the batch.
+        dropout: Probability of a zero, less than one.
+        key: Seed and training step.
+        layer: Layer that reads the input.
+        block: Time steps and rows.
         size: Features of the input.
-        dtype: Of the numbers.
+        dtype: Of the result.
     """
-    kept = _bernoulli(_stream_key(DROPOUT_STREAM, draw, floor), 1 - dropout, part, False, (size,), dtype)
-    kept *= dtype.type(1 / (1 - dropout))
-    return kept
+    mask = _bernoulli(_stream_key(DROPOUT_STREAM, key, layer), 1 - dropout, block, False, (size,), dtype)
+    mask *= dtype.type(1 / (1 - dropout))
+    return mask
 
 
 def _bernoulli(
-    key: np.uint64, chance: float, part: Block, is_kept: bool, shape: tuple[int, ...], dtype: np.dtype[Any]
+    key: np.uint64,
+    probability: float,
+    block: Block,
+    is_constant: bool,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
 ) -> Array:
-    """Ones and zeros of some steps and rows, ``(T, B, ...)``."""
-    steps, rows = part[0], row_indices(part[1])
-    found = np.empty((steps.stop - steps.start, rows.size, math.prod(shape)), dtype)
-    fill_bernoulli(key, chance, np.uint64(steps.start), rows, is_kept, found)
-    return found.reshape(*found.shape[:2], *shape)
+    steps, rows = block[0], row_indices(block[1])
+    draws = np.empty((steps.stop - steps.start, rows.size, math.prod(shape)), dtype)
+    fill_bernoulli(key, probability, np.uint64(steps.start), rows, is_constant, draws)
+    return draws.reshape(*draws.shape[:2], *shape)
 
 
-def _stream_key(name: str, draw: NoiseKey, layer: int) -> np.uint64:
-    """What one noise of one layer in one step of training is drawn from."""
+def _stream_key(name: str, noise_key: NoiseKey, layer: int) -> np.uint64:
+    """The key of one noise of one layer in one training step."""
     digest = hashlib.sha256(f"zoo noise {name}".encode()).digest()
-    key = np.uint64(draw[0])
-    for word in (int.from_bytes(digest[:8], "little"), draw[1], layer):
+    key = np.uint64(noise_key[0])
+    for word in (int.from_bytes(digest[:8], "little"), noise_key[1], layer):
         key = np.uint64(random_bits(key, np.uint64(word)))
     return key
 
 
 @njit
 def fill_bernoulli(
-    key: np.uint64, chance: float, first: np.uint64, rows: Array, is_kept: bool, out: Array
+    key: np.uint64, probability: float, first: np.uint64, rows: Array, is_constant: bool, out: Array
 ) -> None:
-    """Ones with a chance, else zeros, into ``out (T, B, N)``.
+    """Fill ``out (T, B, N)`` with ones and zeros.
 
     Args:
-        key: What they are drawn from.
-        chance: How probable a one is.
-        first: The first of the steps.
-        rows: The number of each row in the batch, ``(B,)``.
-        is_kept: Whether all steps have the numbers of step 0.
-        out: Where they go.
+        key: Key of the stream.
+        probability: Probability of a one.
+        first: First time step.
+        rows: Index of each row in the batch, ``(B,)``.
+        is_constant: Whether all time steps have the elements of step 0.
+        out: Destination.
     """
     one, zero = out.dtype.type(1), out.dtype.type(0)
     for t in range(out.shape[0]):
-        when = np.uint64(0) if is_kept else first + np.uint64(t)
-        at_step = random_bits(key, when)
+        step = np.uint64(0) if is_constant else first + np.uint64(t)
+        step_key = random_bits(key, step)
         for b in range(out.shape[1]):
-            at_row = random_bits(np.uint64(at_step), rows[b])
+            row_key = random_bits(np.uint64(step_key), rows[b])
             for n in range(out.shape[2]):
-                u = random_uniform(np.uint64(at_row), np.uint64(n))
-                out[t, b, n] = one if u < chance else zero
+                u = random_uniform(np.uint64(row_key), np.uint64(n))
+                out[t, b, n] = one if u < probability else zero

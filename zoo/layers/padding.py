@@ -1,4 +1,4 @@
-"""Rows of different lengths in one batch: checked, their padding made harmless, turned, put in order."""
+"""Padded batches: rows of different lengths in one array."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ PAD_TOKEN = -1
 def as_padded_batch(
     x: Any, lengths: Any, input_size: int, dtype: np.dtype[Any], who: str
 ) -> tuple[Array, Array | None]:
-    """Inputs as kernels take them, and the steps of each row ``(B,)``, None if all steps are of all rows.
+    """Convert inputs to arrays for kernels, and lengths to int64 ``(B,)``, or None.
 
-    What stands behind the end of a row may be anything, NaN or no token at all: it comes out as zeros, or as
-    -1 among tokens.
+    The padding may hold anything, such as NaN or invalid tokens. It becomes zeros, or -1 among tokens.
 
     Raises:
         UsageError: if x is neither floats ``(T, B, I)`` nor tokens ``(T, B)``, or the lengths do not fit it.
@@ -28,45 +27,45 @@ def as_padded_batch(
         return as_inputs(x, input_size, dtype, who), None
     x = as_array(x, f"{who}: inputs")
     if x.ndim not in (2, 3) or x.shape[1] == 0:
-        return as_inputs(x, input_size, dtype, who), None  # which says what is wrong with it
+        return as_inputs(x, input_size, dtype, who), None  # raises an error
     lengths = as_lengths(lengths, x.shape[0], x.shape[1], who)
     x = as_inputs(mask_padding(x, lengths), input_size, dtype, who)
     return (mask_padding(x, lengths, PAD_TOKEN) if x.ndim == 2 else x), lengths
 
 
 def as_lengths(lengths: Any, steps: int, batch: int, who: str) -> Array:
-    """The steps of each row, ``(B,)``.
+    """Check the steps of each row, ``(B,)``.
 
     Raises:
-        UsageError: if they are no whole numbers from 0 to T, one for each row.
+        UsageError: if they are not integers from 0 to T, one for each row.
     """
-    found = as_array(lengths, f"{who}: lengths")
-    if found.dtype.kind not in "iu" or found.shape != (batch,):
+    values = as_array(lengths, f"{who}: lengths")
+    if values.dtype.kind not in "iu" or values.shape != (batch,):
         raise UsageError(
-            f"{who}: lengths are {found.dtype}{found.shape}; expected integers ({batch},), the steps of each "
-            f"row."
+            f"{who}: lengths are {values.dtype}{values.shape}; expected integers ({batch},), the steps of "
+            f"each row."
         )
-    if found.min() < 0 or found.max() > steps:
+    if values.min() < 0 or values.max() > steps:
         raise UsageError(
-            f"{who}: lengths run from {found.min()} to {found.max()}; expected 0 to {steps}, the steps there "
-            f"are."
+            f"{who}: lengths run from {values.min()} to {values.max()}; expected 0 to {steps}, the number "
+            f"of steps."
         )
-    return found.astype(np.int64)
+    return values.astype(np.int64)
 
 
-def mask_padding(array: Array, lengths: Array, blank: float = 0) -> Array:
-    """A copy with another number behind the end of each row of ``(T, B, ...)``."""
+def mask_padding(array: Array, lengths: Array, fill: float = 0) -> Array:
+    """A copy of ``(T, B, ...)`` with the padding of each row filled."""
     copy = array.copy()
-    copy[np.arange(len(array))[:, np.newaxis] >= lengths] = blank
+    copy[np.arange(len(array))[:, np.newaxis] >= lengths] = fill
     return copy
 
 
 def reverse_time(array: Array, lengths: Array | None) -> Array:
-    """Every row from its end to its beginning, contiguous; what is behind the end stays there.
+    """Reverse each row in time, contiguous; the padding stays behind the end.
 
     Args:
         array: ``(T, B, ...)``.
-        lengths: Steps of each row ``(B,)``; None if all steps are of all rows.
+        lengths: Steps of each row ``(B,)``; None if all rows have all steps.
     """
     if lengths is None:
         return np.ascontiguousarray(array[::-1])
@@ -76,5 +75,5 @@ def reverse_time(array: Array, lengths: Array | None) -> Array:
 
 
 def sort_by_length(lengths: Array) -> Array:
-    """The numbers of the rows, ``(B,)``: those of one length stay in their order."""
+    """Row indices ``(B,)``, longest first; rows of one length stay in their order."""
     return np.argsort(-lengths, kind="stable")

@@ -1,4 +1,4 @@
-"""Named arrays as views into one flat vector: what optimizers, checkpoints and other frameworks see."""
+"""Parameters as named views into one flat vector, for optimizers, checkpoints and other frameworks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_PARAMETERS = 2**40
 
 @dataclass(frozen=True)
 class ParameterLayout:
-    """Names and shapes, in the order in which they lie in the vector.
+    """Names and shapes of the arrays in a flat vector, in order.
 
     Args:
         shapes: Shape of each named array.
@@ -38,7 +38,7 @@ class ParameterLayout:
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def slots(self) -> Iterator[tuple[str, slice, tuple[int, ...]]]:
-        """Name, place in the vector, and shape of each array."""
+        """Name, slice of the vector, and shape of each array."""
         start = 0
         for name, shape in self.shapes.items():
             stop = start + math.prod(shape)
@@ -47,13 +47,13 @@ class ParameterLayout:
 
     def views(self, vector: Array) -> dict[str, Array]:
         """The named arrays as views: writing to one writes to the vector ``(P,)``."""
-        return {name: vector[place].reshape(shape) for name, place, shape in self.slots()}
+        return {name: vector[slot].reshape(shape) for name, slot, shape in self.slots()}
 
 
 class ArrayViews(Mapping[str, Array]):
-    """A mapping of views whose entries can be filled but not replaced: ``params["Why"] = 0``.
+    """A mapping of views; assignment copies into the view: ``params["Why"] = 0``.
 
-    Replacing an entry would part it from the flat vector without a word, so assignment copies into the view.
+    Replacing the view would silently separate the entry from the flat vector.
     """
 
     def __init__(self, views: Mapping[str, Array]) -> None:
@@ -64,7 +64,7 @@ class ArrayViews(Mapping[str, Array]):
             return self._views[name]
         except KeyError:
             known = f"there are {', '.join(self._views)}.{did_you_mean(str(name), self._views)}"
-            raise UnknownNameError(f"no array is called {name!r} here; {known}") from None
+            raise UnknownNameError(f"unknown array {name!r}; {known}") from None
 
     def __setitem__(self, name: str, value: Any) -> None:
         view = self[name]
@@ -89,10 +89,11 @@ class ArrayViews(Mapping[str, Array]):
 
 
 class FlatParameters:
-    """Parameters and their gradient: two flat vectors, and views of them by name; and what is not trained.
+    """Parameters, their gradient and buffers: flat vectors, and views of them by name.
 
-    Copies and pickles hold the settings and the vectors. :meth:`_bind` makes the rest again: views that were
-    copied one by one would not be views of the vectors, and compiled functions exist in one process only.
+    Copies and pickles hold the settings and the vectors. :meth:`_rebuild_views` makes everything else
+    again: views that were copied one by one would not be views of the vectors, and compiled functions exist
+    in one process only.
 
     Args:
         shapes: Shape of each parameter.
@@ -100,7 +101,7 @@ class FlatParameters:
         buffers: Shape of each buffer.
 
     Raises:
-        UsageError: if there are more parameters than any machine holds.
+        UsageError: if there are more parameters than any machine can hold.
     """
 
     params: ArrayViews
@@ -120,10 +121,10 @@ class FlatParameters:
         )
 
     def fill(self, arrays: Mapping[str, Any]) -> None:
-        """Copy values into parameters and buffers, by name: what was drawn, or what was saved.
+        """Copy values into parameters and buffers, by name.
 
         Raises:
-            UnknownNameError: if there is no such array.
+            UnknownNameError: if an array is unknown.
             UsageError: if a value does not fit its array.
         """
         for name, value in as_mapping(arrays, "arrays").items():
@@ -157,24 +158,24 @@ class FlatParameters:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        # A pickle whose arrays are mapped from a file, as joblib's are, has arrays that kernels cannot take.
+        # Arrays that are mapped from a file, as those of joblib are, cannot be passed to kernels.
         vectors = (state[name] for name in ("_theta", "_grad", "_buffer_vector"))
         self._rebuild_views(*(as_floats(vector, vector.shape, self.dtype, "vector") for vector in vectors))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FlatParameters:
-        """A twin with vectors of its own, and the same settings."""
+        """A copy with its own vectors and the same settings."""
         twin = copy.copy(self)
         memo[id(self)] = twin
         twin._rebuild_views(self._theta.copy(), self._grad.copy(), self._buffer_vector.copy())
         return twin
 
-    def _rebuild_views(self, theta: Array, grad: Array, fixed: Array) -> None:
-        self._theta, self._grad, self._buffer_vector = theta, grad, fixed
+    def _rebuild_views(self, theta: Array, grad: Array, buffers: Array) -> None:
+        self._theta, self._grad, self._buffer_vector = theta, grad, buffers
         self.params = ArrayViews(self.layout.views(theta))
         self.grads = ArrayViews(self.layout.views(grad))
-        self.buffers = ArrayViews(_read_only(self._buffer_layout.views(fixed)))
-        # What kernels take: to Numba, read-only arrays are of another type.
-        self._arrays = ArrayViews({**self.params, **self._buffer_layout.views(fixed)})
+        self.buffers = ArrayViews(_read_only(self._buffer_layout.views(buffers)))
+        # Writable views for kernels: to Numba, read-only arrays have another type.
+        self._arrays = ArrayViews({**self.params, **self._buffer_layout.views(buffers)})
 
 
 def _read_only(views: dict[str, Array]) -> dict[str, Array]:

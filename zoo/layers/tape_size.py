@@ -1,4 +1,4 @@
-"""What the forward pass of a cell keeps for the way back: what long sequences need memory for."""
+"""Size of the tape: the memory that long sequences need."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.kernels.jit import pure_python
 
 
 def tape_elements_per_token(cell: Cell, input_size: int, hidden_size: int) -> int:
-    """Numbers kept of every token, which is one step of one row of the batch.
+    """Elements saved for the backward pass per token, which is one time step of one row of the batch.
 
     Args:
         cell: The cell.
@@ -20,7 +20,7 @@ def tape_elements_per_token(cell: Cell, input_size: int, hidden_size: int) -> in
         hidden_size: ``H``.
 
     Raises:
-        UsageError: if the cell does not come in these sizes.
+        UsageError: if the sizes do not suit the cell.
         DefinitionError: if its ``step`` cannot be compiled.
     """
     cell.param_shapes(input_size, hidden_size)
@@ -34,17 +34,16 @@ def tape_elements_per_token(cell: Cell, input_size: int, hidden_size: int) -> in
 
 
 def _measure_tape(cell: Cell, input_size: int, hidden_size: int, steps: int) -> int:
-    """The numbers in the tape of a sequence: kernels that a cell brings are run, as plain Python."""
+    """Elements in the tape of a sequence. Kernels of the cell itself are run as plain Python."""
     sizes, run = (input_size, hidden_size), kernels_of(cell)
     params = _dummy_arrays({**cell.param_shapes(*sizes), **cell.buffer_shapes(*sizes)})
     state = _dummy_arrays(cell.state_shapes(*sizes), (1,))
-    beside = (_dummy_arrays(cell.input_shapes(*sizes), (steps, 1)),) if cell.inputs else ()
+    aux = (_dummy_arrays(cell.input_shapes(*sizes), (steps, 1)),) if cell.inputs else ()
     tokens = np.zeros((steps, 1), np.int32)
     with pure_python():
-        *_, tape = run.forward(params, tokens, state, *beside, *run.options)
+        *_, tape = run.forward(params, tokens, state, *aux, *run.options)
     return sum({id(array): np.size(array) for array in tape}.values())
 
 
 def _dummy_arrays(shapes: dict[str, tuple[int, ...]], front: tuple[int, ...] = ()) -> tuple[Any, ...]:
-    """Arrays of any numbers; front are the axes of time and batch."""
     return tuple(np.full((*front, *shape), 0.5, np.float32) for shape in shapes.values())

@@ -1,7 +1,4 @@
-"""What a stack may be made of, checked.
-
-Where arrays enter zoo: checked, and made what kernels take. Nothing behind this boundary looks again.
-"""
+"""Validation of the arguments of layers: arrays are checked and converted for kernels once, here."""
 
 from __future__ import annotations
 
@@ -23,25 +20,25 @@ MAX_LAYERS = 1000
 
 
 def as_cells(cell: Cell | Sequence[Cell], num_layers: int) -> tuple[Cell, ...]:
-    """The cell of each floor.
+    """The cell of each layer.
 
     Raises:
-        UsageError: if the number of floors is none, or not that of the cells.
+        UsageError: if the number of layers is invalid, or not the number of cells.
     """
     cells = (cell,) if isinstance(cell, Cell) else tuple(cell)
-    floors = as_size(cells_label(cells), "num_layers", num_layers, MAX_LAYERS)
+    layers = as_size(cells_label(cells), "num_layers", num_layers, MAX_LAYERS)
     if isinstance(cell, Cell):
-        return cells * floors
-    if floors not in (1, len(cells)) or not 1 <= len(cells) <= MAX_LAYERS:
+        return cells * layers
+    if layers not in (1, len(cells)) or not 1 <= len(cells) <= MAX_LAYERS:
         raise UsageError(
-            f"num_layers is {floors} and there are {len(cells)} cells; expected a cell for each layer, or "
+            f"num_layers is {layers} and there are {len(cells)} cells; expected a cell for each layer, or "
             f"one cell for all."
         )
     return cells
 
 
 def cells_label(cells: tuple[Cell, ...]) -> str:
-    """How an error names the cells: as one, if they are."""
+    """Name of the cells in error messages; as one, if they are equal."""
     if cells and all(cell == cells[0] for cell in cells):
         return cells[0].label()
     return f"cells {', '.join(repr(cell.name) for cell in cells)}"
@@ -51,20 +48,20 @@ def as_size(who: str, name: str, value: object, most: int | None = None) -> int:
     """A positive integer.
 
     Raises:
-        UsageError: if it is none, or larger than it may be.
+        UsageError: if it is not, or is too large.
     """
-    right = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
-    if not right or (most is not None and int(value) > most):  # type: ignore[call-overload]
+    is_valid = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    if not is_valid or (most is not None and int(value) > most):  # type: ignore[call-overload]
         expected = "a positive integer" if most is None else f"an integer from 1 to {most}"
         raise UsageError(f"{who}: {name} is {reprlib.repr(value)}; expected {expected}.")
     return int(value)  # type: ignore[call-overload,no-any-return]
 
 
 def as_dropout(value: Any, who: str) -> float:
-    """A probability less than one.
+    """Check a probability less than one.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it is not.
     """
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not is_number or not 0 <= value < 1:
@@ -90,7 +87,7 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
-    """Inputs as kernels take them: ``(T, B, I)`` of the dtype, or int32 tokens ``(T, B)``, C-contiguous.
+    """Convert inputs to ``(T, B, I)`` of the dtype, or to int32 tokens ``(T, B)``, C-contiguous.
 
     Raises:
         UsageError: if x is neither.
@@ -107,7 +104,7 @@ def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
 
 
 def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
-    """Tokens as kernels take them: int32 ``(T, B)``, C-contiguous, each a number below ``symbols``.
+    """Convert tokens to int32 ``(T, B)``, C-contiguous, and check that each is below ``symbols``.
 
     Raises:
         UsageError: if they are not.
@@ -118,7 +115,7 @@ def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
             f"{who} are {dtype_and_shape(tokens)}; expected integer tokens (T, B), time first, with at "
             f"least one row in the batch."
         )
-    # As numbers without a sign, negative ones are larger than any vocabulary: one look at each is enough.
+    # As unsigned integers, negative tokens are larger than any vocabulary: one comparison is enough.
     if tokens.size and np.maximum.reduce(tokens.view(_unsigned(tokens.dtype)), axis=None) >= symbols:
         raise UsageError(
             f"{who} run from {tokens.min()} to {tokens.max()}; expected tokens from 0 to {symbols - 1}."
@@ -128,14 +125,13 @@ def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
 
 @functools.cache
 def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The same integers without a sign."""
     return np.dtype(dtype.str.replace("i", "u"))
 
 
 def as_state(
     state: Any, shapes: Mapping[str, tuple[int, ...]], batch: int, dtype: np.dtype[Any], who: str
 ) -> dict[str, Array]:
-    """States (or their gradients) with the batch in front; zeros for None.
+    """Check states, or their gradients, ``(B, ...)``; zeros for None.
 
     Raises:
         UsageError: if a name is missing or unknown, or a shape does not fit.
@@ -159,7 +155,7 @@ def as_aux_inputs(
     dtype: np.dtype[Any],
     who: str,
 ) -> dict[str, Array]:
-    """The inputs beside x that were given, ``(T, B, ...)`` each.
+    """Check auxiliary inputs, ``(T, B, ...)``.
 
     Raises:
         UsageError: if one is unknown, or a shape does not fit.
@@ -177,10 +173,10 @@ def as_aux_inputs(
 
 
 def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str) -> Array:
-    """Numbers of an exact shape as kernels take them: C-contiguous and of the dtype.
+    """Convert real numbers of an exact shape to C-contiguous arrays of the dtype.
 
     Raises:
-        UsageError: if they have another shape or are no real numbers.
+        UsageError: if they have another shape or are not real numbers.
     """
     array = as_array(value, who)
     if array.dtype.kind not in "fiu" or array.shape != shape:
@@ -189,9 +185,9 @@ def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str
 
 
 def _kernel_ready(array: Array, dtype: np.dtype[Any]) -> Array:
-    """The array itself if a kernel can take it, else a copy.
+    """The array itself if kernels accept it, else a copy.
 
-    Read-only and unaligned arrays are types of their own to Numba: kernels would compile anew for each.
+    To Numba, read-only and unaligned arrays have other types: kernels would be compiled again for each.
     """
     array = np.ascontiguousarray(array, dtype)
     return array if array.flags.carray else array.copy()

@@ -241,8 +241,8 @@ class Model(FlatParameters):
             )
         return initial
 
-    def _rebuild_views(self, theta: Array, grad: Array, fixed: Array) -> None:
-        super()._rebuild_views(theta, grad, fixed)
+    def _rebuild_views(self, theta: Array, grad: Array, buffers: Array) -> None:
+        super()._rebuild_views(theta, grad, buffers)
         self._layer_params = self.stack.weights(self._arrays)
         self._readout = self._arrays["Why"], self._arrays["by"]
         self._compiled_step = CompiledStep(self.stack, self._layer_params, self._readout)
