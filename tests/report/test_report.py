@@ -19,8 +19,8 @@ from zoo.report.blocks import Chart, KeyValues, Samples, Table, Text, Units, to_
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
 from zoo.report.run import activations
-from zoo.report.run.cell_section import cell_blocks
-from zoo.report.run.features import FEATURES, best_feature, text_features
+from zoo.report.run.activations import FEATURES, best_feature, text_features
+from zoo.report.run.page import cell_blocks
 
 
 @pytest.fixture(scope="module")

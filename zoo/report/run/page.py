@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from zoo.base import Cell, Task
+from zoo.base.card import SCOPES
+from zoo.cell_pages.cell_tables import declaration_tables
+from zoo.cell_pages.diagram import draw
 from zoo.data.sources import MAX_CONFIGURED_BYTES
+from zoo.errors import DefinitionError
 from zoo.model import AnyModel, LanguageModel
-from zoo.report.blocks import Block, Report, Samples, Section, Text
+from zoo.report.blocks import (
+    Block,
+    Column,
+    KeyValue,
+    KeyValues,
+    Paragraphs,
+    Picture,
+    Report,
+    Samples,
+    Section,
+    Table,
+    TableCell,
+    Text,
+)
 from zoo.report.history import Event
 from zoo.report.run.activations import Activations, read_examples, read_text, units_block
-from zoo.report.run.cell_section import cell_blocks
-from zoo.report.run.curves import loss_charts, optimisation_charts
-from zoo.report.run.diagnostics import analysis_blocks
+from zoo.report.run.charts import analysis_blocks, loss_charts, optimisation_charts
 from zoo.report.run.run_data import RunData, or_reason
 from zoo.report.run.summary import key_values, settings, subtitle, tiles, versions
 from zoo.training.task_dataset import prepare_task
@@ -121,3 +139,53 @@ def _made_with(run: RunData) -> Iterator[Block]:
             yield key_values(kind.capitalize(), values)
     if run.checkpoint and isinstance(values := run.checkpoint.meta.get("versions"), dict):
         yield versions(values, "Of the process that wrote the best checkpoint.")
+
+
+def cell_blocks(cell: Cell) -> tuple[Block, ...]:
+    """The blocks of a cell."""
+    description = Paragraphs("equations", f"What {cell.name} is", tuple(_document(cell)))
+    return (description, _card(cell), *_picture(cell), *_tables(cell))
+
+
+def _document(cell: Cell) -> Iterator[Text]:
+    """The docstring as paragraphs and preformatted equations."""
+    for block in re.split(r"\n\s*\n", inspect.getdoc(cell) or ""):
+        if block.startswith("    "):
+            yield Text(textwrap.dedent(block), fixed=True)
+        elif block.strip():
+            yield Text(re.sub(r"::$", ":", " ".join(block.split())).replace("``", ""))
+
+
+def _picture(cell: Cell) -> Iterator[Block]:
+    """The diagram of one step, if the cell has a step."""
+    if cell.has_step():
+        try:
+            yield Picture("step", f"One step of {cell.name}", draw(cell))
+        except DefinitionError as error:
+            yield Text(f"The step cannot be drawn: {error}", warning=True)
+
+
+def _card(cell: Cell) -> KeyValues:
+    card = cell.card
+    facts = [
+        KeyValue("reference", card.title if card.published else card.citation(), link=card.url),
+        KeyValue("authors", card.authors),
+        KeyValue("year", f"{card.year or ''}"),
+        KeyValue("scope", f"{card.scope}: {SCOPES[card.scope]}"),
+        *(KeyValue(name, getattr(card, name)) for name in ("variant", "deviations", "trainability")),
+    ]
+    return KeyValues("card", f"Card of {cell.name}", tuple(fact for fact in facts if fact.text))
+
+
+def _tables(cell: Cell) -> Iterator[Table]:
+    for number, (heading, rows) in enumerate(declaration_tables(type(cell)).items()):
+        if rows:
+            columns = tuple(Column(label) for label in _labels(heading, len(rows[0])))
+            entries = tuple(tuple(TableCell(text) for text in row) for row in rows)
+            yield Table(f"arrays-{number}", heading, columns, entries, wide=False)
+
+
+def _labels(heading: str, count: int) -> tuple[str, ...]:
+    if heading == "Options":
+        return "name", "default", "allowed", "what it is"
+    return ("name", "shape", "starts as", "what it is") if count == 4 else ("name", "shape", "what it is")
