@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.comparison.runner import Stopped
 from zoo.kernels import pure_python
 from zoo.model.losses import weighted_loss
 from zoo.training import Interrupted
@@ -154,8 +153,7 @@ OTHERS = {
     "vocabulary": lambda: zoo.data.Vocabulary("abc"),
     "run": lambda: zoo.Run(Path("somewhere")),
     "card": lambda: zoo.get_cell("lstm").card,
-    "interrupted": lambda: Interrupted(signal.SIGINT, zoo.Run(Path("somewhere"))),
-    "stopped": lambda: Stopped(signal.SIGTERM, Path("somewhere")),
+    "interrupted": lambda: Interrupted(signal.SIGINT, Path("somewhere")),
     **{
         error: lambda error=error: getattr(zoo, error)("a sentence")
         for error in zoo.__all__

@@ -15,8 +15,8 @@ import zoo
 from zoo.cli.app import cli
 from zoo.cli.display.compare_display import LiveCompareDisplay, PlainCompareDisplay, open_compare_display
 from zoo.cli.display.eta import ComparisonProgress
-from zoo.comparison import Stopped
 from zoo.tables import BEGINNING, END
+from zoo.training import Interrupted
 
 SIZES = ["--params", 150, "--steps", 4, "--batch", 4, "--set", "copying.delay=2", "--set", "copying.length=2"]
 
@@ -117,7 +117,7 @@ def test_arguments_from_flags(monkeypatch):
 
     def compare(**given):
         calls.append(given)
-        raise Stopped(signal.SIGINT, Path("x"))
+        raise Interrupted(signal.SIGINT, Path("x"))
 
     monkeypatch.setattr(zoo, "compare", compare, raising=False)
     words = "--cells slow=leaky_rnn,lru --tasks copying --hidden 4 --seconds 2.5 --seeds 2 --lr-grid 0.1,0.01"
@@ -195,7 +195,7 @@ def test_strict(tmp_path):
 
 def test_ctrl_c_prints_the_resume_command(tmp_path, monkeypatch):
     def compare(*args, **given):
-        raise Stopped(signal.SIGINT, tmp_path / "x")
+        raise Interrupted(signal.SIGINT, tmp_path / "x")
 
     monkeypatch.setattr(zoo, "compare", compare, raising=False)
     result = run("--cells", "vanilla", "--tasks", "copying")

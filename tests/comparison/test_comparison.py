@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.comparison import Stopped, execute, runner
+from zoo.comparison import execute, runner
 from zoo.comparison.jobs import SWEEP_SEED
 from zoo.comparison.plan import PLAN_FILE
 from zoo.comparison.request import SETTINGS
@@ -22,7 +22,7 @@ from zoo.comparison.results import RECORD_FILE as RESULT
 from zoo.comparison.results import make_record
 from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
-from zoo.training import TaskScore, evaluate_task
+from zoo.training import Interrupted, TaskScore, evaluate_task
 
 TINY = {"delay": 2, "length": 2}
 SIZES = {"params": 150, "steps": 6, "batch": 4, "eval_batches": 1}
@@ -598,7 +598,7 @@ def test_signal_stops_and_next_call_resumes(go, two):
         if event["event"] == "step" and event["path"].startswith("runs/copying/c/lr") and event["step"] == 3:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(Stopped) as stopped:
+    with pytest.raises(Interrupted) as stopped:
         go("c=vanilla", on_event=stop)
     assert (stopped.value.signal, stopped.value.path) == (signal.SIGINT, two.path)
     assert zoo.Comparison(two.path).runs == two.runs, "what is done was written"

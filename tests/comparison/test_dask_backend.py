@@ -18,9 +18,10 @@ from crash_tests.equality import compare_comparisons, resumptions
 
 import zoo
 from zoo.cli.app import cli
-from zoo.comparison import Stopped, backends
+from zoo.comparison import backends
 from zoo.errors import CheckpointError, UsageError, ZooError
 from zoo.storage import RunDirectory
+from zoo.training import Interrupted
 
 distributed = pytest.importorskip("distributed")
 
@@ -108,7 +109,7 @@ def test_killed_processes_lose_and_repeat_nothing(cluster, tmp_path):
         if event["event"] == "step":
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         go(out, press_ctrl_c, on=address(cluster))
     assert all(map(is_free, runs)), "every run has saved and stopped"
 

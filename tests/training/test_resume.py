@@ -728,7 +728,7 @@ from zoo.training import Interrupted
 try:
     zoo.train(**json.loads(sys.argv[1]), on_event=lambda event: print(event["event"], flush=True))
 except Interrupted as stopped:
-    print(stopped.run.path)
+    print(stopped.path)
     sys.exit(128 + stopped.signal)
 """
 

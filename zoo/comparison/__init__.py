@@ -9,7 +9,7 @@ from zoo._lazy import attach
 
 _EXPORTS = {
     "results": "Comparison",
-    "runner": "Stopped compare",
+    "runner": "compare",
 }
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS)

@@ -3,6 +3,5 @@ from zoo.comparison.results import (
     Comparison as Comparison,
 )
 from zoo.comparison.runner import (
-    Stopped as Stopped,
     compare as compare,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -163,24 +162,6 @@ def _job_summary(job: Job) -> Event:
 _LOCK = ".lock"
 
 
-class Stopped(KeyboardInterrupt):
-    """Raised when a signal stopped a comparison. All runs are saved.
-
-    Attributes:
-        signal: Number of the signal.
-        path: Directory of the comparison; the same call resumes it.
-    """
-
-    def __init__(self, number: int, path: Path) -> None:
-        super().__init__(
-            f"{signal.Signals(number).name}: everything is kept; the same call goes on in {path}"
-        )
-        self.signal, self.path = number, path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Stopped, (self.signal, self.path)
-
-
 def compare(
     cells: Any = (),
     tasks: Any = (),
@@ -241,7 +222,7 @@ def compare(
         UsageError: if an argument is invalid.
         UnknownNameError: if a cell, task or optimizer is unknown.
         CheckpointError: if the directory cannot be used, or holds another comparison.
-        Stopped: after a signal, when all running jobs have saved.
+        Interrupted: after a signal, when all running jobs have saved.
     """
     out = None if out is None else as_path(out, "compare: out")
     if on_event is not None and not callable(on_event):
@@ -323,15 +304,15 @@ def _run(
 
         def check() -> None:
             if interruption.signal is not None:
-                raise Stopped(interruption.signal, folder)
+                raise Interrupted(interruption.signal, folder)
 
         with _open_executor(folder, count, where, check) as executor:
             runner = ComparisonRunner(folder, resolved, specs.plugin_files(), executor, on_event)
             on_event(_started_event(folder, runner, count))
             try:
                 runner.run()
-            except Interrupted as stopped:
-                raise Stopped(stopped.signal, folder) from None
+            except Interrupted as interrupted:  # by the run that this process trains
+                raise Interrupted(interrupted.signal, folder) from None
             finally:
                 processes = count if where == Backend(LOCAL) else None
                 _write_results(folder, runner, processes, time.perf_counter() - started)

@@ -89,20 +89,19 @@ class Run:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training stopped after a signal, and has saved.
+    """A run or comparison stopped after a signal, and has saved.
 
     Attributes:
-        signal: The signal's number.
-        run: The run, which can be resumed.
+        signal: Number of the signal.
+        path: Directory of the run or comparison, which can be resumed.
     """
 
-    def __init__(self, number: int, run: Run) -> None:
-        super().__init__(f"{signal.Signals(number).name}: saved; resume with --resume --out {run.path}")
-        self.signal = number
-        self.run = run
+    def __init__(self, number: int, path: Path) -> None:
+        super().__init__(f"{signal.Signals(number).name}: saved; it can be resumed in {path}")
+        self.signal, self.path = number, path
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Interrupted, (self.signal, self.run)
+        return Interrupted, (self.signal, self.path)
 
 
 def new_directory(cell: str, text: str, parent: Path = Path("runs")) -> Path:

@@ -217,7 +217,7 @@ class _TrainingSession:
         self._emit({"event": "end", "step": state.step, "reason": reason, **best, "seconds": seconds})
         self.ranks.finish()
         if request.signal is not None:
-            raise Interrupted(request.signal, self._run())
+            raise Interrupted(request.signal, self._run().path)
         return self._run()
 
     def _join_ranks(self) -> None:

@@ -183,8 +183,8 @@ def run(
 ) -> None:
     """Compare; the arguments are those of the command line, with None for flags that were not given."""
     from zoo.cli.display.compare_display import open_compare_display
-    from zoo.comparison import Stopped
     from zoo.tables import parse_marker
+    from zoo.training import Interrupted
 
     marker = parse_marker(markdown, "compare") if markdown else None
     if marker:
@@ -194,7 +194,7 @@ def run(
     try:
         with open_compare_display(quiet, as_json) as display:
             comparison = zoo.compare(**arguments, on_event=display)
-    except Stopped as stopped:
+    except Interrupted as stopped:
         files = repeated_flags(plugin, cells=arguments["cells"], tasks=arguments["tasks"])
         resume = shlex.join(
             ["zoo", "compare", "--out", str(stopped.path), *_executor_flags(arguments), *files]

@@ -258,7 +258,7 @@ def run(
             words = [
                 "--resume",
                 "--out",
-                str(stopped.run.path),
+                str(stopped.path),
                 *extra_flags,
                 *_tracker_flags(trackers, assignments),
             ]
