@@ -39,8 +39,8 @@ class MultiplicativeIntegration(zoo.Modifier):
         url="https://arxiv.org/abs/1606.06630",
         variant="The general form, with vectors alpha, beta1 and beta2.",
     )
-    alpha = zoo.Option(1.0, help="what alpha starts as")
-    beta = zoo.Option(0.5, help="what beta1 and beta2 start as")
+    alpha = zoo.Option(1.0, help="initial value of alpha")
+    beta = zoo.Option(0.5, help="initial value of beta1 and beta2")
 
     def edit(self, spec: Any) -> None:
         """Three vectors for each sum; a product of the input that takes part in several has one beta2."""

@@ -32,7 +32,7 @@ class RecurrentDropout(zoo.Modifier):
         variant="The recurrent mask alone; one mask for all gates that one matrix serves (tied weights).",
         deviations="A mask for each matrix where the paper has one for each state, and none for the input.",
     )
-    p = zoo.Option(0.25, help="chance that a unit is dropped", low=0.0, below=1.0)
+    p = zoo.Option(0.25, help="probability that a unit is dropped", low=0.0, below=1.0)
 
     def edit(self, spec: Any) -> None:
         """Noise for every recurrent product."""

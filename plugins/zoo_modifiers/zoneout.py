@@ -30,7 +30,7 @@ class Zoneout(zoo.Modifier):
         url="https://arxiv.org/abs/1606.01305",
         variant="A chance for the hidden units, the first state, and one for the other states.",
     )
-    p = zoo.Option(0.1, help="chance that a unit keeps its value", low=0.0, high=1.0)
+    p = zoo.Option(0.1, help="probability that a unit keeps its value", low=0.0, high=1.0)
     p_memory = zoo.Option(SAME, help="the same for states after the first; -1 for p", low=SAME, high=1.0)
 
     def edit(self, spec: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_samplers._ordering import keep
+from zoo_samplers._truncation import keep_only
 
 Vector = np.ndarray[Any, Any]
 
@@ -24,7 +24,7 @@ Vector = np.ndarray[Any, Any]
 def transform(logits: Vector) -> Vector:
     """Keep the highest of ``logits (V,)``."""
     best = np.argmax(logits)  # the first of equals
-    return keep(logits, np.arange(best, best + 1))
+    return keep_only(logits, np.arange(best, best + 1))
 
 
 class Greedy(zoo.Sampler):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_samplers._ordering import keep
+from zoo_samplers._truncation import keep_only
 
 Vector = np.ndarray[Any, Any]
 
@@ -24,7 +24,7 @@ Vector = np.ndarray[Any, Any]
 def transform(logits: Vector, p: float) -> Vector:
     """Keep what is at least ``p`` times as probable as the highest of ``logits (V,)``."""
     relative = np.exp(logits - logits.max())  # to the largest probability: the sum of the softmax cancels
-    return keep(logits, np.flatnonzero(relative >= p))
+    return keep_only(logits, np.flatnonzero(relative >= p))
 
 
 class MinP(zoo.Sampler):

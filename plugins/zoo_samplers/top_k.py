@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_samplers._ordering import descending, keep
+from zoo_samplers._truncation import argsort_descending, keep_only
 
 Vector = np.ndarray[Any, Any]
 
@@ -23,7 +23,7 @@ Vector = np.ndarray[Any, Any]
 @zoo.njit
 def transform(logits: Vector, k: int) -> Vector:
     """Keep the ``k`` highest of ``logits (V,)``."""
-    return keep(logits, descending(logits)[:k])
+    return keep_only(logits, argsort_descending(logits)[:k])
 
 
 class TopK(zoo.Sampler):

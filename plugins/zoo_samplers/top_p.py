@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_samplers._ordering import descending, keep, shortest
+from zoo_samplers._truncation import argsort_descending, keep_only, nucleus
 
 Vector = np.ndarray[Any, Any]
 
@@ -25,7 +25,7 @@ def transform(logits: Vector, p: float) -> Vector:
     """Keep the nucleus of ``logits (V,)``."""
     if p >= 1.0:
         return logits.copy()  # the sum may round to one long before its end
-    return keep(logits, shortest(np.exp(logits - logits.max()), descending(logits), p))
+    return keep_only(logits, nucleus(np.exp(logits - logits.max()), argsort_descending(logits), p))
 
 
 class TopP(zoo.Sampler):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_samplers._ordering import descending, keep, shortest
+from zoo_samplers._truncation import argsort_descending, keep_only, nucleus
 
 Vector = np.ndarray[Any, Any]
 
@@ -38,9 +38,9 @@ def transform(logits: Vector, mass: float) -> Vector:
     if mass >= 1.0:
         return logits.copy()  # the sum may round to one long before its end
     z = logits - logits.max()
-    order = descending(logits)[: np.sum(z > -np.inf)]  # 0 * -inf is no part of an entropy
-    typical = order[descending(-surprise_beyond_entropy(z[order]))]
-    return keep(logits, shortest(np.exp(z), typical, mass))
+    order = argsort_descending(logits)[: np.sum(z > -np.inf)]  # 0 * -inf is no part of an entropy
+    typical = order[argsort_descending(-surprise_beyond_entropy(z[order]))]
+    return keep_only(logits, nucleus(np.exp(z), typical, mass))
 
 
 class Typical(zoo.Sampler):

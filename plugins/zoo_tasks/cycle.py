@@ -14,12 +14,12 @@ import dataclasses
 from collections.abc import Callable
 
 import zoo
-from zoo_tasks._unseen import CARD, Unseen, asked
+from zoo_tasks._length_generalisation import CARD, LengthGeneralisation, with_query
 
 QUERY = 3
 
 
-class Cycle(Unseen):
+class Cycle(LengthGeneralisation):
     """Where on a circle a walk ends, on longer walks than were learnt.
 
     Inputs are tokens: back, stay and on, and one that asks for the answer, the place where the walk ends.
@@ -37,7 +37,7 @@ class Cycle(Unseen):
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples of one length."""
         moves = rng.integers(0, 3, self.steps(rng, part), size)
-        return asked(moves, (moves - 1).sum(axis=0) % self.places, QUERY)
+        return with_query(moves, (moves - 1).sum(axis=0) % self.places, QUERY)
 
     def baseline(self) -> float:
         """One of the places, guessed; after the 41 moves and more of the test all are as probable."""

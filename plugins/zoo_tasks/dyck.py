@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_tasks._unseen import Unseen
+from zoo_tasks._length_generalisation import LengthGeneralisation
 
 Array = np.ndarray[Any, Any]
 
 
-class Dyck(Unseen):
+class Dyck(LengthGeneralisation):
     """Which brackets may come next in a balanced word, on longer words than were learnt.
 
     Inputs are tokens: the opening brackets of every kind, then the closing ones. Outputs are probabilities:
@@ -64,7 +64,7 @@ class Dyck(Unseen):
         """Examples of one length."""
         steps = self.steps(rng, part, low=2, every=2)
         opens = balanced(rng, steps // 2, size)
-        tokens, top, depth = kinds_of(opens, rng.integers(0, self.kinds, steps, size), self.kinds)
+        tokens, top, depth = bracket_tokens(opens, rng.integers(0, self.kinds, steps, size), self.kinds)
         targets = np.zeros((steps, size, self.output_size), np.float32)
         targets[:, :, : self.kinds] = 1
         for kind in range(self.kinds):
@@ -92,7 +92,7 @@ def balanced(rng: zoo.TaskRng, pairs: int, size: int) -> Array:
     return found
 
 
-def kinds_of(opens: Array, drawn: Array, kinds: int) -> tuple[Array, Array, Array]:
+def bracket_tokens(opens: Array, drawn: Array, kinds: int) -> tuple[Array, Array, Array]:
     """Tokens of words, the kind of the bracket opened last, and how many are open, after every step."""
     steps, size = opens.shape
     rows, stack = np.arange(size), np.zeros((steps + 1, size), np.int64)

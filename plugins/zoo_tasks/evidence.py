@@ -51,7 +51,7 @@ class Evidence(zoo.Task):
         """Examples."""
         right = 0.1 + 0.8 * rng.uniform(size)  # the share of the rate
         clicks = rng.uniform(2, self.length, size) < self.rate * np.stack([1 - right, right])[:, None]
-        balance = _decided(clicks, rng.integers(0, 2, size))
+        balance = _break_ties(clicks, rng.integers(0, 2, size))
         inputs = np.zeros((self.length + 1, size, 3))
         inputs[:-1, :, 0], inputs[:-1, :, 1], inputs[-1, :, 2] = clicks[0], clicks[1], 1
         targets, weights = (
@@ -66,7 +66,7 @@ class Evidence(zoo.Task):
         return 1 / 2
 
 
-def _decided(clicks: Array, sides: Array) -> Array:
+def _break_ties(clicks: Array, sides: Array) -> Array:
     """By how many clicks the right has more, never zero: in a tie, clicks of the last step are moved.
 
     Args:

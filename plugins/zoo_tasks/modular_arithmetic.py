@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_tasks._unseen import CARD, Unseen, asked
+from zoo_tasks._length_generalisation import CARD, LengthGeneralisation, with_query
 
 Array = np.ndarray[Any, Any]
 
 PLUS, MINUS, TIMES = range(3)
 
 
-class ModularArithmetic(Unseen):
+class ModularArithmetic(LengthGeneralisation):
     """The value of an expression modulo five, on longer expressions than were learnt.
 
     Inputs are tokens: the numbers, then plus, minus and times, and one that asks for the answer.
@@ -51,7 +51,7 @@ class ModularArithmetic(Unseen):
         operators = rng.integers(0, 3, steps // 2, size)
         tokens = np.empty((steps, size), np.int64)
         tokens[::2], tokens[1::2] = numbers, operators + self.modulus
-        return asked(tokens, value(numbers, operators, self.modulus), self.modulus + 3)
+        return with_query(tokens, value(numbers, operators, self.modulus), self.modulus + 3)
 
     def baseline(self) -> float:
         """One of the numbers, guessed; hardly any expression of the test has no term of one number."""

@@ -13,12 +13,12 @@ import dataclasses
 from collections.abc import Callable
 
 import zoo
-from zoo_tasks._unseen import CARD, Unseen, asked
+from zoo_tasks._length_generalisation import CARD, LengthGeneralisation, with_query
 
 QUERY = 2
 
 
-class Parity(Unseen):
+class Parity(LengthGeneralisation):
     """Whether the ones among the bits of a sequence are odd in number, on longer sequences than were learnt.
 
     Inputs are tokens: two bits, and one that asks for the answer.
@@ -31,7 +31,7 @@ class Parity(Unseen):
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Examples of one length."""
         bits = rng.integers(0, 2, self.steps(rng, part), size)
-        return asked(bits, bits.sum(axis=0) % 2, QUERY)
+        return with_query(bits, bits.sum(axis=0) % 2, QUERY)
 
     def baseline(self) -> float:
         """One of two, guessed."""

@@ -1,7 +1,7 @@
 """Permuted digits: which digit is it, seen pixel by pixel in a random order, the same for all images?
 
-What stands side by side in an image is then far apart in time. See :mod:`zoo_tasks._digits` for the images
-and their source. Without memory only the last pixel is seen, which says more or less about the digit.
+Neighbouring pixels are then far apart in time. See :mod:`zoo_tasks._pixel_digits` for the images and their
+source. Without memory only the last pixel is visible.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_tasks._digits import CARD, PIXELS, Pixels
+from zoo_tasks._pixel_digits import CARD, PIXELS, PixelDigits
 
 
-class PermutedDigits(Pixels):
+class PermutedDigits(PixelDigits):
     """Which handwritten digit was seen, pixel by pixel in an order that is random and always the same.
 
     Inputs are the brightness of one pixel at a time, from 0 to 1; the answer is asked for after the last.

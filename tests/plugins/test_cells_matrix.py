@@ -11,7 +11,7 @@ from zoo_cells.linear.gla import GLA
 from zoo_cells.linear.mamba import Mamba, rates
 from zoo_cells.linear.matrix_lstm import MatrixLSTM
 from zoo_cells.linear.retnet import RetNet, angles, decays
-from zoo_cells.linear.rwkv4 import RWKV4, bonuses, shares, speeds, values_only
+from zoo_cells.linear.rwkv4 import RWKV4, bonuses, decay_speeds, mix_fractions, values_only
 
 import zoo
 from zoo.compiler import reference
@@ -145,10 +145,10 @@ def test_gated_delta_net_can_clear_memory() -> None:
 
 
 def test_rwkv4_starts_as_the_first_layer_of_the_official_model() -> None:
-    np.testing.assert_allclose(speeds(RNG, (3,)), [-5, -5 + 8 * 0.5**0.7, 3])
+    np.testing.assert_allclose(decay_speeds(RNG, (3,)), [-5, -5 + 8 * 0.5**0.7, 3])
     np.testing.assert_allclose(np.exp(bonuses(RNG, (3,))), 0.3 * np.exp([0, 0.5, -0.5]))
-    np.testing.assert_allclose(shares(RNG, (3, 4)) ** [[2], [1], [1]], [[0, 0.25, 0.5, 0.75]] * 3)
-    assert np.isfinite(speeds(RNG, (1,))).all()
+    np.testing.assert_allclose(mix_fractions(RNG, (3, 4)) ** [[2], [1], [1]], [[0, 0.25, 0.5, 0.75]] * 3)
+    assert np.isfinite(decay_speeds(RNG, (1,))).all()
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 6), (3, 6, 4), (3, 5, 5)])

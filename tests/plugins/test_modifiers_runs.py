@@ -248,7 +248,7 @@ def test_invalid_modifier_spec_raises(words, told):
 
 
 def test_show_modifier_and_modified_cell():
-    assert "chance that a unit keeps its value" in run("show", "zoneout").stdout
+    assert "probability that a unit keeps its value" in run("show", "zoneout").stdout
     shown = run("show", "lstm+low_rank").stdout
     assert shown.startswith("lstm+low_rank  cell, lstm, from recurrent-zoo")
     assert "Wh_left   (H, 16)" in shown

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from zoo_samplers import greedy, min_p, temperature, top_k, top_p, typical
-from zoo_samplers._ordering import descending, keep
+from zoo_samplers._truncation import argsort_descending, keep_only
 from zoo_samplers.greedy import Greedy
 from zoo_samplers.min_p import MinP
 from zoo_samplers.temperature import Temperature
@@ -154,7 +154,7 @@ def test_neutral_settings_keep_all_symbols(logits):
 @given(st.lists(st.integers(-3, 3), max_size=70))
 def test_descending_is_a_stable_sort(keys):
     expected = sorted(range(len(keys)), key=lambda i: -keys[i])
-    assert descending(np.array(keys, np.float64)).tolist() == expected
+    assert argsort_descending(np.array(keys, np.float64)).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -523,7 +523,7 @@ class Strict(Honest):
 
     @zoo.njit
     def transform(logits):
-        return keep(logits, np.flatnonzero(logits > 0.0))
+        return keep_only(logits, np.flatnonzero(logits > 0.0))
 
 
 class Absolute(Honest):
@@ -531,7 +531,7 @@ class Absolute(Honest):
 
     @zoo.njit
     def transform(logits):
-        return keep(logits, np.flatnonzero((logits > 0.0) | (logits == logits.max())))
+        return keep_only(logits, np.flatnonzero((logits > 0.0) | (logits == logits.max())))
 
 
 class Reviver(Honest):
@@ -625,7 +625,7 @@ class OneTooMany(Honest):
 
     @zoo.njit
     def transform(logits, k):
-        return keep(logits, descending(logits)[: k + 1])
+        return keep_only(logits, argsort_descending(logits)[: k + 1])
 
     @staticmethod
     def reference(logits, k):

@@ -259,13 +259,13 @@ def test_digits():
 def test_digits_without_scikit_learn(monkeypatch):
     import sys
 
-    from zoo_tasks import _digits
+    from zoo_tasks import _pixel_digits
 
-    _digits.digits.cache_clear()
+    _pixel_digits.digits.cache_clear()
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(UsageError, match=r"task 'digits' needs the digits of scikit-learn: pip .*tasks\]'"):
         zoo.get_task("digits").batch(0, 2)
-    _digits.digits.cache_clear()
+    _pixel_digits.digits.cache_clear()
 
 
 def test_text(tmp_path):

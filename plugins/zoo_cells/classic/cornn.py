@@ -14,13 +14,13 @@ Array = Any
 Shape = tuple[int, ...]
 
 
-def from_input(rng: np.random.Generator, shape: Shape) -> Array:
+def uniform_fan_input(rng: np.random.Generator, shape: Shape) -> Array:
     """Uniform within ``1 / sqrt(I + 2H)`` of zero."""
     limit = 1 / math.sqrt(shape[0] + 2 * shape[1])
     return rng.uniform(-limit, limit, shape)
 
 
-def from_states(rng: np.random.Generator, shape: Shape) -> Array:
+def uniform_fan_states(rng: np.random.Generator, shape: Shape) -> Array:
     """Uniform within ``1 / sqrt(2H)`` of zero."""
     limit = 1 / math.sqrt(2 * shape[-1])
     return rng.uniform(-limit, limit, shape)
@@ -41,9 +41,9 @@ class CoRNN(zoo.Cell):
     ``b (H,)`` uniform within ``1 / sqrt(2H)`` of zero. States: ``y (H,)``, which is the output, and
     ``z (H,)``.
 
-    Equations, start and the defaults, which are for the pixels of MNIST and make slow units, are those of
-    https://github.com/tk-rusch/coRNN. The paper leaves open whether the damping acts on the old velocity or
-    on the new one; the official code takes the old one.
+    Equations, initialization and the defaults, which are for the pixels of MNIST and make slow units, are
+    those of https://github.com/tk-rusch/coRNN. The paper leaves open whether the damping acts on the old
+    velocity or on the new one; the official code takes the old one.
     """
 
     name = "cornn"
@@ -60,10 +60,10 @@ class CoRNN(zoo.Cell):
         trainability="At the official time step its oscillators move slowly from symbol to symbol. With "
         "dt=0.35 it comes to 2.001 nats.",
     )
-    Wx = zoo.Param("I", "H", init=from_input, help="input to the force")
-    Wz = zoo.Param("H", "H", init=from_states, help="velocities to the force")
-    Wy = zoo.Param("H", "H", init=from_states, help="displacements to the force")
-    b = zoo.Param("H", init=from_states, help="bias of the force")
+    Wx = zoo.Param("I", "H", init=uniform_fan_input, help="input to the force")
+    Wz = zoo.Param("H", "H", init=uniform_fan_states, help="velocities to the force")
+    Wy = zoo.Param("H", "H", init=uniform_fan_states, help="displacements to the force")
+    b = zoo.Param("H", init=uniform_fan_states, help="bias of the force")
     y = zoo.State("H", help="displacements, and the output")
     z = zoo.State("H", help="velocities")
     dt = zoo.Option(0.042, low=1e-6, help="length of a step")

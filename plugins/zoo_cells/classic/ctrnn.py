@@ -35,8 +35,8 @@ class CTRNN(zoo.Cell):
     ``h (H,)``. The output ``y`` is of size H. Input beside x: ``dt``, the time since the last step, one
     unless told otherwise.
 
-    The equation is Beer's, whose networks are evolved, not trained: it says nothing of a start. A step longer
-    than twice the smallest time constant overshoots, and many of them diverge, as Euler's method does.
+    The equation is Beer's, whose networks are evolved, not trained: it specifies no initialization. A step
+    longer than twice the smallest time constant overshoots, and many of them diverge, as Euler's method does.
     """
 
     name = "ctrnn"

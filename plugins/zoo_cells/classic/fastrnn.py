@@ -13,17 +13,17 @@ Array = Any
 Shape = tuple[int, ...]
 
 
-def small(rng: np.random.Generator, shape: Shape) -> Array:
+def normal_01(rng: np.random.Generator, shape: Shape) -> Array:
     """Normal with standard deviation 0.1."""
     return rng.normal(0, 0.1, shape)
 
 
-def mostly_shut(rng: np.random.Generator, shape: Shape) -> Array:
+def logit_005(rng: np.random.Generator, shape: Shape) -> Array:
     """Minus three, for a sigmoid of about 0.05."""
     return np.full(shape, -3.0)
 
 
-def mostly_open(rng: np.random.Generator, shape: Shape) -> Array:
+def logit_095(rng: np.random.Generator, shape: Shape) -> Array:
     """Three, for a sigmoid of about 0.95."""
     return np.full(shape, 3.0)
 
@@ -40,8 +40,9 @@ class FastRNN(zoo.Cell):
     Parameters: ``Wx (I, H)`` and ``Wh (H, H)`` normal with standard deviation 0.1, ``b (H,)`` one,
     ``alpha ()`` -3 and ``beta ()`` 3. State and output: ``h (H,)``.
 
-    Equations and start are those of ``FastRNNCell`` in https://github.com/microsoft/EdgeML, with matrices of
-    full rank. There is a port in circulation that starts alpha at 3 and beta at -3, and so forgets.
+    Equations and initialization are those of ``FastRNNCell`` in https://github.com/microsoft/EdgeML, with
+    matrices of full rank. There is a port in circulation that starts alpha at 3 and beta at -3, and so
+    forgets.
     """
 
     name = "fastrnn"
@@ -53,11 +54,11 @@ class FastRNN(zoo.Cell):
         url="https://arxiv.org/abs/1901.02358",
         variant="FastRNN, with tanh units; neither low-rank nor sparse.",
     )
-    Wx = zoo.Param("I", "H", init=small, help="input to hidden")
-    Wh = zoo.Param("H", "H", init=small, help="hidden to hidden")
+    Wx = zoo.Param("I", "H", init=normal_01, help="input to hidden")
+    Wh = zoo.Param("H", "H", init=normal_01, help="hidden to hidden")
     b = zoo.Param("H", init="ones", help="bias")
-    alpha = zoo.Param(init=mostly_shut, help="weight of the new, before the sigmoid")
-    beta = zoo.Param(init=mostly_open, help="weight of the old, before the sigmoid")
+    alpha = zoo.Param(init=logit_005, help="weight of the new, before the sigmoid")
+    beta = zoo.Param(init=logit_095, help="weight of the old, before the sigmoid")
     h = zoo.State("H", help="hidden units, and the output")
 
     def step(self, x: Array, h: Array) -> Array:

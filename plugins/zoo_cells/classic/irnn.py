@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.classic._start import identity
+from zoo_cells.classic._initializers import identity
 
 Array = Any
 Shape = tuple[int, ...]
@@ -19,7 +19,7 @@ def scaled_identity(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
     return cell.scale * identity(rng, shape)
 
 
-def tiny(rng: np.random.Generator, shape: Shape) -> Array:
+def normal_0001(rng: np.random.Generator, shape: Shape) -> Array:
     """Normal with standard deviation 0.001."""
     return rng.normal(0, 0.001, shape)
 
@@ -52,7 +52,7 @@ class IRNN(zoo.Cell):
         trainability="Its input weights start at a thousandth, so that it begins late. After 4,500 steps "
         "it is at 1.994 nats.",
     )
-    Wx = zoo.Param("I", "H", init=tiny, help="input to hidden")
+    Wx = zoo.Param("I", "H", init=normal_0001, help="input to hidden")
     Wh = zoo.Param("H", "H", init=scaled_identity, help="hidden to hidden")
     b = zoo.Param("H", help="bias")
     h = zoo.State("H", help="hidden units, and the output")

@@ -38,8 +38,8 @@ class LEM(zoo.Cell):
     ``1 / sqrt(H)`` of zero, as the official code starts. States: ``y (H,)``, which is the output, and
     ``z (H,)``.
 
-    Equations 3 of the paper; order and start are those of https://github.com/tk-rusch/LEM. There is a port in
-    circulation whose ``y'`` sees the old ``z``: that is another cell.
+    Equations 3 of the paper; order and initialization are those of https://github.com/tk-rusch/LEM. There is
+    a port in circulation whose ``y'`` sees the old ``z``: that is another cell.
     """
 
     name = "lem"

@@ -13,7 +13,7 @@ Array = Any
 Shape = tuple[int, ...]
 
 
-def around(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
+def normal_init_std(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
     """Normal with standard deviation ``init_std / H``."""
     return rng.normal(0, cell.init_std / shape[-1], shape)
 
@@ -52,8 +52,8 @@ class Lipschitz(zoo.Cell):
         "eps=0.5 it comes to 1.825 nats.",
     )
     Wx = zoo.Param("I", "H", init="fan_in_uniform", help="input to hidden")
-    Ma = zoo.Param("H", "H", init=around, help="hidden to hidden, linear part")
-    Mw = zoo.Param("H", "H", init=around, help="hidden to hidden, inside the tanh")
+    Ma = zoo.Param("H", "H", init=normal_init_std, help="hidden to hidden, linear part")
+    Mw = zoo.Param("H", "H", init=normal_init_std, help="hidden to hidden, inside the tanh")
     b = zoo.Param("H", help="bias")
     h = zoo.State("H", help="hidden units, and the output")
     eps = zoo.Option(0.1, low=0.0, help="size of a step")

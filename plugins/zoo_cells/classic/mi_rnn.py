@@ -24,7 +24,7 @@ class MIRNN(zoo.Cell):
     ``beta2 (H,)`` one, ``b (H,)`` zero. State and output: ``h (H,)``.
 
     The general form of the paper; its simple one has the product alone. The three vectors start at one, as in
-    ports to TensorFlow and PyTorch; how the matrices start is zoo's choice.
+    ports to TensorFlow and PyTorch; the initialization of the matrices is zoo's choice.
     """
 
     name = "mi_rnn"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.classic._start import identity, orthonormal
+from zoo_cells.classic._initializers import identity, orthonormal
 
 Array = Any
 

@@ -13,7 +13,7 @@ Array = Any
 Shape = tuple[int, ...]
 
 
-def small(rng: np.random.Generator, shape: Shape) -> Array:
+def normal_005(rng: np.random.Generator, shape: Shape) -> Array:
     """Normal with standard deviation 0.05."""
     return rng.normal(0, 0.05, shape)
 
@@ -48,10 +48,10 @@ class SCRN(zoo.Cell):
         deviations="In the official code hidden units see the context of the step before, though its own "
         "description has the new one, as the paper does. Its first states are 0.1; zoo's are zero.",
     )
-    Wb = zoo.Param("I", "context", init=small, help="input to context")
-    Wx = zoo.Param("I", "H", init=small, help="input to hidden")
-    Wh = zoo.Param("H", "H", init=small, help="hidden to hidden")
-    Ws = zoo.Param("context", "H", init=small, help="context to hidden")
+    Wb = zoo.Param("I", "context", init=normal_005, help="input to context")
+    Wx = zoo.Param("I", "H", init=normal_005, help="input to hidden")
+    Wh = zoo.Param("H", "H", init=normal_005, help="hidden to hidden")
+    Ws = zoo.Param("context", "H", init=normal_005, help="context to hidden")
     h = zoo.State("H", help="hidden units")
     s = zoo.State("context", help="context units, which change slowly")
     context = zoo.Option(20, low=1, help="number of context units")

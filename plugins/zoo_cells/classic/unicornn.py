@@ -46,7 +46,7 @@ class UnICORNN(zoo.Cell):
     one, ``c (H,)`` uniform within 0.1 of zero, ``b (H,)`` zero. States: ``y (H,)``, which is the output, and
     the velocity ``z (H,)``.
 
-    Equations, start and the defaults, which are for pixels of MNIST in random order, are those of
+    Equations, initialization and the defaults, which are for pixels of MNIST in random order, are those of
     https://github.com/tk-rusch/unicornn; its backward pass computes the states anew from the last ones, and
     this one keeps them.
     """

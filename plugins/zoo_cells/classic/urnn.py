@@ -73,9 +73,9 @@ class URNN(zoo.Cell):
     divided by ``sqrt(H)``, and ``P (H, H)``, a random permutation matrix. State: ``h (H,)`` complex. The
     output ``y`` is real, of size 2H: real parts, then imaginary parts.
 
-    Equations and start are those of ``complex_RNN`` in https://github.com/amarshah/complex_RNN, where the
-    transform is a fast one; here it is a product with a matrix, and a step takes H² operations in place of
-    H log H.
+    Equations and initialization are those of ``complex_RNN`` in https://github.com/amarshah/complex_RNN,
+    where the transform is a fast one; here it is a product with a matrix, and a step takes H² operations in
+    place of H log H.
     """
 
     name = "urnn"

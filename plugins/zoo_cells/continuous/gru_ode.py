@@ -45,8 +45,9 @@ class GRUODE(zoo.Cell):
     With ``dt = 1`` in one step it is ``gru_reset_before``. While ``dt / steps`` is at most one, a state
     within [-1, 1] stays there, as the solution of the equation does; longer steps may overshoot.
 
-    Equations and start are those of ``FullGRUODECell`` in https://github.com/edebrouwer/gru_ode_bayes, solved
-    as there by ``solver="euler"``, whose step the caller chooses.
+    Equations and initialization are those of ``FullGRUODECell`` in
+    https://github.com/edebrouwer/gru_ode_bayes, solved as there by ``solver="euler"``, whose step the caller
+    chooses.
     """
 
     name = "gru_ode"

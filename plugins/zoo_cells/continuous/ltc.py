@@ -47,9 +47,9 @@ class LTC(zoo.Cell):
     Input beside x: ``dt``, the time since the step before, one number per row.
 
     Each step is half implicit, which keeps h between the potentials that pull at it, however long dt is.
-    Equations and start are those of ``LTCCell`` in https://github.com/mlech26l/ncps with full wiring and
-    ``implicit_param_constraints=True``, the default of its layer ``LTC``: softplus keeps capacitances and
-    conductances above zero, and the start is drawn before softplus. There numerator and denominator are
+    Equations and initialization are those of ``LTCCell`` in https://github.com/mlech26l/ncps with full wiring
+    and ``implicit_param_constraints=True``, the default of its layer ``LTC``: softplus keeps capacitances and
+    conductances above zero, and initial values are drawn before softplus. There numerator and denominator are
     divided by d, which must not be zero then.
     """
 

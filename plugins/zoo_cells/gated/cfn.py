@@ -12,7 +12,7 @@ import zoo
 Array = Any
 
 
-def small(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def uniform_007(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Uniform within 0.07 of zero, whatever the size."""
     return rng.uniform(-0.07, 0.07, shape)
 
@@ -38,8 +38,8 @@ class CFN(zoo.Cell):
     Parameters: ``Wx (I, 3H)`` and ``Wh (H, 2H)``, the columns of t before those of e, uniform within 0.07 of
     zero; ``b (2H,)`` one for t and minus one for e. State and output: ``h (H,)``.
 
-    Equations and start are those of the paper (its 1 and 2, and section 3). The candidate has no bias: with
-    one, zero would not be at rest. torchrecurrent has it.
+    Equations and initialization are those of the paper (its 1 and 2, and section 3). The candidate has no
+    bias: with one, zero would not be at rest. torchrecurrent has it.
     """
 
     family = "gated"
@@ -51,8 +51,8 @@ class CFN(zoo.Cell):
         variant="The basic model, equations (1) and (2), with its published start.",
         deviations="No dropout at the gates.",
     )
-    Wx = zoo.Param("I", "3H", init=small, help="input to gates t, e and candidate n")
-    Wh = zoo.Param("H", "2H", init=small, help="hidden to gates t, e")
+    Wx = zoo.Param("I", "3H", init=uniform_007, help="input to gates t, e and candidate n")
+    Wh = zoo.Param("H", "2H", init=uniform_007, help="hidden to gates t, e")
     b = zoo.Param("2H", init=forward_in_time, help="bias of gates t, e")
     h = zoo.State("H", help="hidden units, and the output")
 

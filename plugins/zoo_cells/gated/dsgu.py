@@ -33,8 +33,8 @@ class DSGU(zoo.Cell):
     The update gate is a hard sigmoid, that of Theano, Chainer and Keras when the paper was written, with a
     slope of 1/5; PyTorch's has 1/6. There is no official code; the equations are the paper's as
     https://github.com/MartinuzziFrancesco/torchrecurrent/issues/39 quotes them. The activations are those of
-    the cell ``DSGU`` proposed to Chainer (its pull request 1115). The start is that of zoo's other gated
-    cells.
+    the cell ``DSGU`` proposed to Chainer (its pull request 1115). The initialization is that of zoo's other
+    gated cells.
     """
 
     family = "gated"

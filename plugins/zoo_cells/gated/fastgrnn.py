@@ -12,7 +12,7 @@ import zoo
 Array = Any
 
 
-def small(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def normal_01(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Normal with standard deviation 0.1, whatever the size."""
     return rng.normal(0, 0.1, shape)
 
@@ -41,7 +41,7 @@ class FastGRNN(zoo.Cell):
     Parameters: ``Wx (I, H)`` and ``Wh (H, H)`` normal with standard deviation 0.1, ``b (2H,)`` one,
     ``scale (2,)`` in the order zeta, nu, which start at 1 and -4. State and output: ``h (H,)``.
 
-    Equations and start are those of the official code (https://github.com/microsoft/EdgeML,
+    Equations and initialization are those of the official code (https://github.com/microsoft/EdgeML,
     ``pytorch/edgeml_pytorch/graph/rnn.py``, ``FastGRNNCell`` with its defaults). The gate is a sigmoid;
     torchrecurrent's is a tanh unless told otherwise.
 
@@ -63,8 +63,8 @@ class FastGRNN(zoo.Cell):
         "cell.",
         trainability="On an endless text its state grows without end, once units open their own gate.",
     )
-    Wx = zoo.Param("I", "H", init=small, help="input to gate and candidate")
-    Wh = zoo.Param("H", "H", init=small, help="hidden to gate and candidate")
+    Wx = zoo.Param("I", "H", init=normal_01, help="input to gate and candidate")
+    Wh = zoo.Param("H", "H", init=normal_01, help="hidden to gate and candidate")
     b = zoo.Param("2H", init="ones", help="bias of gate z, candidate n")
     scale = zoo.Param(2, init=scales, help="zeta and nu, weights of the candidate before their sigmoid")
     h = zoo.State("H", help="hidden units, and the output")

@@ -25,12 +25,12 @@ class LiGRU(zoo.Cell):
     Parameters: ``Wx (I, 2H)`` uniform within ``1 / sqrt(I)`` of zero, ``Wh (H, 2H)`` orthogonal part by part,
     ``b (2H,)`` zero. State and output: ``h (H,)``.
 
-    The gate near one keeps the state. Equations and start are those of the class ``liGRU`` in the authors'
-    https://github.com/mravanelli/pytorch-kaldi, with the settings of its experiments (relu, orthogonal
-    recurrent weights). There, ``x Wx`` is normalised over batch and time before the state is added. The step
-    of one row can't see the batch. Once trained, such a normalisation is a scale and a shift of each unit,
-    which ``Wx`` and ``b`` can express; what is missing is its help while training, so keep the norm of the
-    gradients clipped.
+    The gate near one keeps the state. Equations and initialization are those of the class ``liGRU`` in the
+    authors' https://github.com/mravanelli/pytorch-kaldi, with the settings of its experiments (relu,
+    orthogonal recurrent weights). There, ``x Wx`` is normalised over batch and time before the state is
+    added. The step of one row can't see the batch. Once trained, such a normalisation is a scale and a shift
+    of each unit, which ``Wx`` and ``b`` can express; what is missing is its help while training, so keep the
+    norm of the gradients clipped.
     """
 
     name = "ligru"

@@ -27,7 +27,7 @@ class MiRU1(zoo.Cell):
     State and output: ``h (H,)``. The option ``keep`` is the paper's lambda.
 
     No official code was found; the equations are torchrecurrent's (``MiRU1Cell``), and so is ``keep`` at one
-    half. The start is that of zoo's ``gru_reset_before``.
+    half. The initialization is that of zoo's ``gru_reset_before``.
     """
 
     name = "miru1"

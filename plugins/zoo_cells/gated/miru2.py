@@ -25,7 +25,7 @@ class MiRU2(zoo.Cell):
     ``h (H,)``. The options ``keep`` and ``hear`` are the paper's lambda and beta.
 
     No official code was found; the equations are torchrecurrent's (``MiRU2Cell``), and so are both options at
-    one half. The start is that of zoo's ``gru_reset_before``.
+    one half. The initialization is that of zoo's ``gru_reset_before``.
     """
 
     name = "miru2"

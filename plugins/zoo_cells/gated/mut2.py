@@ -29,8 +29,8 @@ class MUT2(zoo.Cell):
     ``b (3H,)`` zero. State and output: ``h (H,)``.
 
     There is no official code; the equations are the paper's as RecurrentLayers.jl documents them
-    (``MUT2Cell``), with the matrix that its code and torchrecurrent put before the reset gate. The start is
-    that of zoo's ``gru_reset_before``.
+    (``MUT2Cell``), with the matrix that its code and torchrecurrent put before the reset gate. The
+    initialization is that of zoo's ``gru_reset_before``.
     """
 
     family = "gated"

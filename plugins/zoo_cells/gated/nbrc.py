@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.gated._glorot import glorot_gates
+from zoo_cells.gated._initializers import glorot_gates
 
 Array = Any
 
@@ -29,8 +29,8 @@ class NBRC(zoo.Cell):
     Parameters: ``Wx (I, 3H)`` and ``Wh (H, 2H)`` Glorot uniform gate by gate, ``b (2H,)`` zero, for a and c.
     State and output: ``h (H,)``.
 
-    Equations and start are those of the official code (https://github.com/nvecoven/BRC, ``cells/cells.py``),
-    which calls a ``r`` and c ``z``. The candidate has no bias there, and none here.
+    Equations and initialization are those of the official code (https://github.com/nvecoven/BRC,
+    ``cells/cells.py``), which calls a ``r`` and c ``z``. The candidate has no bias there, and none here.
     """
 
     family = "gated"

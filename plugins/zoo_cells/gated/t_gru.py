@@ -26,7 +26,7 @@ class TGRU(zoo.Cell):
     is the output, and ``past (I,)``, zero before the sequence.
 
     There is no official code; torchrecurrent's ``TGRUCell`` has the same equations, but for a second bias.
-    The start is that of zoo's other gated cells.
+    The initialization is that of zoo's other gated cells.
     """
 
     name = "t_gru"

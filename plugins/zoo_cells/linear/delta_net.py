@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.linear._heads import normalised
+from zoo_cells.linear._norms import l2_normalised
 
 Array = Any
 
@@ -58,8 +58,8 @@ class DeltaNet(zoo.Cell):
     def step(self, x: Array, S: Array) -> zoo.Output:
         """One step of one row."""
         q, k, v = zoo.split(zoo.silu(x @ self.Wx), 3)
-        q = normalised(q.reshape(self.heads, 1, -1))
-        k = normalised(k.reshape(self.heads, 1, -1))
+        q = l2_normalised(q.reshape(self.heads, 1, -1))
+        k = l2_normalised(k.reshape(self.heads, 1, -1))
         v = v.reshape(self.heads, 1, -1)
         beta = zoo.sigmoid(x @ self.Wb).reshape(self.heads, 1, 1)
         S = S + k.swapaxes(1, 2) * (beta * (v - k @ S))

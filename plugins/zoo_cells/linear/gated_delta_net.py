@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.linear._heads import normalised
-from zoo_cells.linear._start import steps
+from zoo_cells.linear._initializers import inverse_softplus_log_uniform
+from zoo_cells.linear._norms import l2_normalised
 
 Array = Any
 
@@ -64,7 +64,7 @@ class GatedDeltaNet(zoo.Cell):
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to queries, keys and values")
     Wb = zoo.Param("I", "heads", init="glorot_uniform", help="input to the rate of writing")
     Wa = zoo.Param("I", "heads", init="glorot_uniform", help="input to the rate of forgetting")
-    ba = zoo.Param("heads", init=steps, help="bias of the rate of forgetting")
+    ba = zoo.Param("heads", init=inverse_softplus_log_uniform, help="bias of the rate of forgetting")
     A = zoo.Param("heads", init=rates, help="logarithm of the scale of the rate of forgetting")
     S = zoo.State("heads", "H/heads", "H/heads", help="fast weights, from keys to values")
     heads = zoo.Option(1, low=1, help="independent memories; must divide H")
@@ -72,8 +72,8 @@ class GatedDeltaNet(zoo.Cell):
     def step(self, x: Array, S: Array) -> zoo.Output:
         """One step of one row."""
         q, k, v = zoo.split(zoo.silu(x @ self.Wx), 3)
-        q = normalised(q.reshape(self.heads, 1, -1))
-        k = normalised(k.reshape(self.heads, 1, -1))
+        q = l2_normalised(q.reshape(self.heads, 1, -1))
+        k = l2_normalised(k.reshape(self.heads, 1, -1))
         v = v.reshape(self.heads, 1, -1)
         beta = zoo.sigmoid(x @ self.Wb).reshape(self.heads, 1, 1)
         alpha = zoo.exp(-zoo.exp(self.A) * zoo.softplus(x @ self.Wa + self.ba))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.linear._heads import rms_norm
+from zoo_cells.linear._norms import rms_norm
 
 Array = Any
 

@@ -52,8 +52,8 @@ class LRU(zoo.Cell):
     The output ``y`` is real, of size H.
 
     The three vectors of the recurrence are rows of one parameter because they start together: gamma begins at
-    ``log sqrt(1 - |lambda|²)`` of the poles drawn, and is trained on its own from there. Equations, start and
-    defaults are those of https://github.com/NicolasZucchet/minimal-LRU.
+    ``log sqrt(1 - |lambda|²)`` of the poles drawn, and is trained on its own from there. Equations,
+    initialization and defaults are those of https://github.com/NicolasZucchet/minimal-LRU.
     """
 
     name = "lru"

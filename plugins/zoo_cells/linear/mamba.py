@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.linear._start import steps
+from zoo_cells.linear._initializers import inverse_softplus_log_uniform
 
 Array = Any
 Shape = tuple[int, ...]
@@ -50,9 +50,9 @@ class Mamba(zoo.Cell):
     ``past (width - 1, E)``, the channels u before the convolution, the oldest first. Output: ``y``, of size
     H.
 
-    Equations, start and defaults are those of ``mamba_simple.py`` of https://github.com/state-spaces/mamba,
-    where the rank is H / 16 rounded up: 8 at H = 128. Its models divide the start of ``Wo`` by the root of
-    the number of layers; here it is that of one layer.
+    Equations, initialization and defaults are those of ``mamba_simple.py`` of
+    https://github.com/state-spaces/mamba, where the rank is H / 16 rounded up: 8 at H = 128. Its models
+    divide the start of ``Wo`` by the root of the number of layers; here it is that of one layer.
     """
 
     family = "linear"
@@ -72,7 +72,7 @@ class Mamba(zoo.Cell):
     b = zoo.Param("expand*H", init=as_taps, help="bias of the convolution")
     Wu = zoo.Param("expand*H", "rank+2*order", init="fan_in_uniform", help="channels to dt, B, C")
     Wd = zoo.Param("rank", "expand*H", init="fan_in_uniform", help="low-rank step to steps of all channels")
-    bd = zoo.Param("expand*H", init=steps, help="bias of the steps")
+    bd = zoo.Param("expand*H", init=inverse_softplus_log_uniform, help="bias of the steps")
     A = zoo.Param("expand*H", "order", init=rates, help="logarithms of the rates of forgetting")
     D = zoo.Param("expand*H", init="ones", help="channels past the integrators")
     Wo = zoo.Param("expand*H", "H", init="fan_in_uniform", help="channels to output")

@@ -14,8 +14,8 @@ Array = Any
 Shape = tuple[int, ...]
 
 
-def small(rng: np.random.Generator, shape: Shape) -> Array:
-    """Normal with variance ``2 / (5 fan_in)``, the official start of projections."""
+def small_init(rng: np.random.Generator, shape: Shape) -> Array:
+    """Normal with variance ``2 / (5 fan_in)``, the official initializer of projections."""
     return rng.normal(0, math.sqrt(2 / (5 * shape[0])), shape)
 
 
@@ -69,7 +69,7 @@ class MatrixLSTM(zoo.Cell):
         "projections around it. In the official block gates i and f see q, k and v, which here are linear in "
         "the input, as gates of the input are; its output is gated by silu. The 1e-6 is the official code's.",
     )
-    Wx = zoo.Param("I", "4H", init=small, help="input to q, k, v and output gate o")
+    Wx = zoo.Param("I", "4H", init=small_init, help="input to q, k, v and output gate o")
     b = zoo.Param("4H", help="bias of q, k, v and output gate o")
     Wg = zoo.Param("I", "2*heads", help="input to gates i, f, for each head")
     bg = zoo.Param("2*heads", init=keeping, help="bias of gates i, f, for each head")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.linear._heads import rms_norm
+from zoo_cells.linear._norms import rms_norm
 
 Array = Any
 Shape = tuple[int, ...]

@@ -44,10 +44,10 @@ class RGLRU(zoo.Cell):
     whose eighth power is the least that a can be, starts uniformly in area between the radii 0.9 and 0.999.
     State and output: ``h (H,)``.
 
-    Equations and start are those of ``RGLRU`` in https://github.com/google-deepmind/recurrentgemma, where
-    decay is ``a_param``; the paper writes ``a = sigmoid(Lambda)``, which makes decay ``-Lambda``. A root has
-    no derivative at zero, which ``1 - a^2`` reaches when the gate is shut for good: it is taken as no less
-    than ``1e-30``, where the code bounds the derivative by 1000.
+    Equations and initialization are those of ``RGLRU`` in https://github.com/google-deepmind/recurrentgemma,
+    where decay is ``a_param``; the paper writes ``a = sigmoid(Lambda)``, which makes decay ``-Lambda``. A
+    root has no derivative at zero, which ``1 - a^2`` reaches when the gate is shut for good: it is taken as
+    no less than ``1e-30``, where the code bounds the derivative by 1000.
     """
 
     name = "rg_lru"

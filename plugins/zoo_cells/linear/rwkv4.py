@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 EMPTY = -1e30
 
 
-def shares(rng: np.random.Generator, shape: Shape) -> Array:
+def mix_fractions(rng: np.random.Generator, shape: Shape) -> Array:
     """From the last input to this one along the features; receptance hears more of this one."""
     place = np.arange(shape[1]) / shape[1]
     return np.stack([place**0.5, place, place])
@@ -32,7 +32,7 @@ def values_only(rng: np.random.Generator, shape: Shape) -> Array:
     return weights
 
 
-def speeds(rng: np.random.Generator, shape: Shape) -> Array:
+def decay_speeds(rng: np.random.Generator, shape: Shape) -> Array:
     """From -5, which hardly forgets, up to 3, which forgets at once."""
     place = np.arange(shape[0]) / max(shape[0] - 1, 1)
     return -5 + 8 * place**0.7
@@ -88,9 +88,9 @@ class RWKV4(zoo.Cell):
         "orthogonal.",
         scope="mixer",
     )
-    mix = zoo.Param("3", "I", init=shares, help="share of this input, not the one before, in r, k, v")
+    mix = zoo.Param("3", "I", init=mix_fractions, help="share of this input, not the one before, in r, k, v")
     Wx = zoo.Param("3", "I", "H", init=values_only, help="mixed inputs to r, k, v")
-    w = zoo.Param("H", init=speeds, help="logarithm of the decay of the logarithm of a weight")
+    w = zoo.Param("H", init=decay_speeds, help="logarithm of the decay of the logarithm of a weight")
     u = zoo.Param("H", init=bonuses, help="added to the present key, while it is the present one")
     Wo = zoo.Param("H", "H", init="orthogonal", help="average of values to output")
     c = zoo.State("H", help="weighted sum of values")

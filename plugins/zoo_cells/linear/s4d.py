@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.linear._held import log_steps, zero_order_hold
+from zoo_cells.linear._discretisation import log_uniform_steps, zero_order_hold
 
 Array = Any
 Shape = tuple[int, ...]
@@ -57,8 +57,9 @@ class S4D(zoo.Cell):
     logarithms of ``dt_min`` and ``dt_max``; ``C (H, order / 2)`` complex normal with variance 1; ``D (H,)``
     normal with variance 1. State: ``s (H, order / 2)`` complex. The output ``y`` is real, of size H.
 
-    Equations and start are those of ``models/s4/s4d.py`` in https://github.com/state-spaces/s4, there as one
-    long convolution and with ``start="lin"``; "inv" is that of ``src/models/sequence/kernels/dplr.py``.
+    Equations and initialization are those of ``models/s4/s4d.py`` in https://github.com/state-spaces/s4,
+    there as one long convolution and with ``start="lin"``; "inv" is that of
+    ``src/models/sequence/kernels/dplr.py``.
     """
 
     name = "s4d"
@@ -76,7 +77,7 @@ class S4D(zoo.Cell):
     Wx = zoo.Param("I", "H", init="lecun_normal", help="input to channels")
     log_rate = zoo.Param("H", "order/2", init=halves, help="logarithm of how fast a pole fades")
     freq = zoo.Param("H", "order/2", init=frequencies, help="how fast a pole turns")
-    log_dt = zoo.Param("H", init=log_steps, help="logarithm of a channel's step")
+    log_dt = zoo.Param("H", init=log_uniform_steps, help="logarithm of a channel's step")
     C = zoo.Param("H", "order/2", init=unit_complex, complex=True, help="states to output, by channel")
     D = zoo.Param("H", init=lambda rng, shape: rng.normal(size=shape), help="past the states, by channel")
     s = zoo.State("H", "order/2", complex=True, help="oscillations of each channel")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.linear._held import log_steps, zero_order_hold
+from zoo_cells.linear._discretisation import log_uniform_steps, zero_order_hold
 
 Array = Any
 Shape = tuple[int, ...]
@@ -71,7 +71,7 @@ class S5(zoo.Cell):
     parts have variance ``1 / order`` as B has; ``D (I, H)`` normal with variance ``1 / I``. State:
     ``s (order / 2,)`` complex. The output ``y`` is real, of size H.
 
-    Equations, start and defaults are those of https://github.com/lindermanlab/S5, ``s5/ssm.py`` with
+    Equations, initialization and defaults are those of https://github.com/lindermanlab/S5, ``s5/ssm.py`` with
     conjugate symmetry and zero-order hold. Without ``clip``, which is the default there too, nothing keeps
     training from poles that grow.
     """
@@ -88,7 +88,7 @@ class S5(zoo.Cell):
         "are not truncated at two deviations. The cell alone: no GELU or gate after it.",
     )
     A = zoo.Param("order/2", init=poles, complex=True, help="poles, in continuous time")
-    log_dt = zoo.Param("order/2", init=log_steps, help="logarithm of a pole's step")
+    log_dt = zoo.Param("order/2", init=log_uniform_steps, help="logarithm of a pole's step")
     B = zoo.Param("I", "order/2", init=into_eigenvectors, complex=True, help="input to states")
     C = zoo.Param("order/2", "H", init=from_eigenvectors, complex=True, help="states to output")
     D = zoo.Param("I", "H", init="lecun_normal", help="input to output")

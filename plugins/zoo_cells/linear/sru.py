@@ -51,8 +51,8 @@ class SRU(zoo.Cell):
     ``(1 + 2 exp(highway_bias)) / I`` in part w; ``v (2, H)``, rows vf and vr, uniform with variance 1/2;
     ``b (2H,)``, bf before br, zero and ``highway_bias``. State: ``c (H,)``. The output ``h`` has size H.
 
-    Equations and start are those of version 2.6 of https://github.com/asappresearch/sru, ``SRUCell`` with its
-    defaults, where the input has another size than the output.
+    Equations and initialization are those of version 2.6 of https://github.com/asappresearch/sru, ``SRUCell``
+    with its defaults, where the input has another size than the output.
     """
 
     family = "linear"

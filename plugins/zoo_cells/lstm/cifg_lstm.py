@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.lstm._start import uniform_gates_of
+from zoo_cells.lstm._initializers import uniform_per_gate
 
 Array = Any
 
@@ -30,8 +30,8 @@ class CIFGLSTM(zoo.Cell):
     Without peepholes, as TensorFlow's ``CoupledInputForgetGateLSTMCell`` is by default
     (https://github.com/tensorflow/tensorflow, tensorflow/contrib/rnn/python/ops/rnn_cell.py), which computes
     the forget gate where this cell computes the input gate: negate the weights of one to get the other.
-    ``forget_bias`` means the same in both, added to the forget gate; TensorFlow's default is 1. The start is
-    that of the ``lstm``.
+    ``forget_bias`` means the same in both, added to the forget gate; TensorFlow's default is 1. The
+    initialization is that of the ``lstm``.
     """
 
     name = "cifg_lstm"
@@ -43,10 +43,10 @@ class CIFGLSTM(zoo.Cell):
         url="https://arxiv.org/abs/1503.04069",
         variant="CIFG, coupled input and forget gate f = 1 - i, without peepholes.",
         deviations="The paper changes one thing at a time, so its CIFG keeps the peepholes of its vanilla "
-        "LSTM; TensorFlow's has them as an option that is off. The start is the one of the lstm.",
+        "LSTM; TensorFlow's has them as an option that is off. The initialization is that of the lstm.",
     )
-    Wx = zoo.Param("I", "3H", init=uniform_gates_of(3), help="input to gates i, g, o")
-    Wh = zoo.Param("H", "3H", init=uniform_gates_of(3), help="hidden to gates i, g, o")
+    Wx = zoo.Param("I", "3H", init=uniform_per_gate(3), help="input to gates i, g, o")
+    Wh = zoo.Param("H", "3H", init=uniform_per_gate(3), help="hidden to gates i, g, o")
     b = zoo.Param("3H", help="bias of gates i, g, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")

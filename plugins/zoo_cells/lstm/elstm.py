@@ -45,7 +45,7 @@ class ELSTM(zoo.Cell):
     within ``1 / sqrt(H)`` of zero; ``u (2, H)`` of f, z normal with standard deviation 0.1; ``Wc (H, H)``
     uniform within ``1 / sqrt(H)`` of zero. State: ``c (H,)``. The output ``y``, of size H, is not fed back.
 
-    Equations and start are those of the official code (https://github.com/IDSIA/rtrl-elstm,
+    Equations and initialization are those of the official code (https://github.com/IDSIA/rtrl-elstm,
     ``QuasiLSTMlayer`` in reinforcement_learning/torchbeast/layer.py). zoo trains by back-propagation through
     time, which gives the gradient that real-time recurrent learning gives for a whole sequence.
     """

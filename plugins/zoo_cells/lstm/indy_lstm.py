@@ -33,9 +33,9 @@ class IndyLSTM(zoo.Cell):
     Parameters: ``Wx (I, 4H)`` Glorot uniform, ``u (4H,)`` uniform between -1 and 1, ``b (4H,)`` zero. States:
     ``h (H,)``, which is the output, and ``c (H,)``.
 
-    Equations, start and the forget bias of 1, which is added as the cell runs, are those of TensorFlow's
-    ``IndyLSTMCell`` (tensorflow/contrib/rnn/python/ops/rnn_cell.py), to which the paper belongs; there the
-    gates stand in the order i, g, f, o.
+    Equations, initialization and the forget bias of 1, which is added as the cell runs, are those of
+    TensorFlow's ``IndyLSTMCell`` (tensorflow/contrib/rnn/python/ops/rnn_cell.py), to which the paper belongs;
+    there the gates stand in the order i, g, f, o.
     """
 
     family = "lstm"

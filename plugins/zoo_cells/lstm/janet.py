@@ -33,10 +33,10 @@ class JANET(zoo.Cell):
     uniform draw between 1 and ``t_max``, for the candidate zero. State and output: ``h (H,)``, which the
     paper calls c as well.
 
-    The start of the bias is called chrono initialisation: a unit whose gate rests at ``sigmoid(log(t))``
-    forgets within about t steps. Equations and start are those of the official code
-    (https://github.com/JosvanderWesthuizen/janet), where the gate stands second and ``t_max`` is the length
-    of the task's sequences, 200 by default.
+    The initializer of the bias is called chrono initialisation: a unit whose gate rests at
+    ``sigmoid(log(t))`` forgets within about t steps. Equations and initialization are those of the official
+    code (https://github.com/JosvanderWesthuizen/janet), where the gate stands second and ``t_max`` is the
+    length of the task's sequences, 200 by default.
     """
 
     family = "lstm"
@@ -46,8 +46,9 @@ class JANET(zoo.Cell):
         year=2018,
         url="https://arxiv.org/abs/1804.04849",
         variant="JANET with beta constant at 1 and chrono-initialised biases.",
-        deviations="The official code leaves the chrono start to a flag, and draws the same biases in every "
-        "layer; without the flag the gate's bias is 1. Dropout on the outputs is left to whoever trains.",
+        deviations="The official code leaves the chrono initialization to a flag, and draws the same biases "
+        "in every layer; without the flag the gate's bias is 1. Dropout on the outputs is left to whoever "
+        "trains.",
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to gate s and candidate g")
     Wh = zoo.Param("H", "2H", init="glorot_uniform", help="hidden to gate s and candidate g")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.lstm._start import uniform_gates_of
+from zoo_cells.lstm._initializers import uniform_per_gate
 
 Array = Any
 
@@ -31,7 +31,8 @@ class LSTMOriginal(zoo.Cell):
     The halves and the two are the paper's squashing functions, logistic functions scaled to between -2 and 2
     for what is written, ``4 sigmoid(g) - 2``, and to between -1 and 1 for what is shown,
     ``2 sigmoid(c') - 1``. With weights of the candidate twice as large and a memory twice as large it is what
-    others call LSTM without forget gate, with plain tanh in both places. The start is that of the ``lstm``.
+    others call LSTM without forget gate, with plain tanh in both places. The initialization is that of the
+    ``lstm``.
     """
 
     family = "lstm"
@@ -43,10 +44,10 @@ class LSTMOriginal(zoo.Cell):
         variant="Input and output gate, no forget gate, blocks of one memory cell, squashing functions "
         "scaled to (-2, 2) and (-1, 1); every gate sees x and h, and has a bias.",
         deviations="The paper truncates the gradient where it would leave a memory cell through the gates; "
-        "here the gradient is full. The start is the one of the lstm.",
+        "here the gradient is full. The initialization is that of the lstm.",
     )
-    Wx = zoo.Param("I", "3H", init=uniform_gates_of(3), help="input to gates i, g, o")
-    Wh = zoo.Param("H", "3H", init=uniform_gates_of(3), help="hidden to gates i, g, o")
+    Wx = zoo.Param("I", "3H", init=uniform_per_gate(3), help="input to gates i, g, o")
+    Wh = zoo.Param("H", "3H", init=uniform_per_gate(3), help="hidden to gates i, g, o")
     b = zoo.Param("3H", help="bias of gates i, g, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")

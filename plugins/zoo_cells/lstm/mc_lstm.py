@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.lstm._start import uniform_gates_of
+from zoo_cells.lstm._initializers import uniform_per_gate
 
 Array = Any
 
@@ -30,7 +30,7 @@ class MCLSTM(zoo.Cell):
 
     There is no official code. The equations are those that torchrecurrent and RecurrentLayers.jl
     (https://github.com/MartinuzziFrancesco/RecurrentLayers.jl/issues/136) give for the workshop paper, which
-    call the gate k m and the candidate n. The start is that of the ``lstm``.
+    call the gate k m and the candidate n. The initialization is that of the ``lstm``.
     """
 
     name = "mc_lstm"
@@ -41,10 +41,10 @@ class MCLSTM(zoo.Cell):
         year=2017,
         url="https://www.ravid-shwartz-ziv.com/publication/squence2017/",
         variant="One memory; control vector and output read from it by a gate each.",
-        deviations="None known. The start is the one of the lstm.",
+        deviations="None known. The initialization is that of the lstm.",
     )
-    Wx = zoo.Param("I", "5H", init=uniform_gates_of(5), help="input to gates i, f, g, o, k")
-    Wv = zoo.Param("H", "5H", init=uniform_gates_of(5), help="control vector to gates i, f, g, o, k")
+    Wx = zoo.Param("I", "5H", init=uniform_per_gate(5), help="input to gates i, f, g, o, k")
+    Wv = zoo.Param("H", "5H", init=uniform_per_gate(5), help="control vector to gates i, f, g, o, k")
     b = zoo.Param("5H", help="bias of gates i, f, g, o, k")
     v = zoo.State("H", help="control vector")
     c = zoo.State("H", help="memory cells")

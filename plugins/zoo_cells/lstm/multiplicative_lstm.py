@@ -36,8 +36,8 @@ class MultiplicativeLSTM(zoo.Cell):
     Parameters: ``Wmx (I, H)``, ``Wmh (H, H)``, ``Wx (I, 4H)`` and ``Wm (H, 4H)`` with orthonormal rows or
     columns, whichever are fewer; ``b (4H,)`` zero. States: ``h (H,)``, which is the output, and ``c (H,)``.
 
-    Often called mLSTM, a name that the matrix memory of the xLSTM has as well. Equations, start and the
-    forget bias of 3 are those of the Chainer code in https://github.com/benkrause/mLSTM, with which the
+    Often called mLSTM, a name that the matrix memory of the xLSTM has as well. Equations, initialization and
+    the forget bias of 3 are those of the Chainer code in https://github.com/benkrause/mLSTM, with which the
     paper's best results were made; ``forget_bias`` is added as the cell runs, and not kept in ``b``.
     """
 

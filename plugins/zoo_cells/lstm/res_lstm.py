@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.lstm._start import uniform_gates
+from zoo_cells.lstm._initializers import uniform_gates
 
 Array = Any
 
@@ -37,7 +37,7 @@ class ResLSTM(zoo.Cell):
     0.1 of zero. States: ``h (H,)``, which is the output, and ``c (H,)``.
 
     There is no official code; the equations are the paper's, as given in
-    https://github.com/MartinuzziFrancesco/RecurrentLayers.jl/issues/142. The start is that of the
+    https://github.com/MartinuzziFrancesco/RecurrentLayers.jl/issues/142. The initialization is that of the
     ``peephole_lstm``.
     """
 
@@ -49,7 +49,7 @@ class ResLSTM(zoo.Cell):
         url="https://arxiv.org/abs/1701.03360",
         variant="Shortcut added after the projection and guarded by the output gate, with peepholes.",
         deviations="As many projected units as memory cells, so that h and c are of one size; the shortcut "
-        "is a trained matrix for any I and H. The start is the one of the peephole_lstm.",
+        "is a trained matrix for any I and H. The initialization is that of the peephole_lstm.",
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
     Wh = zoo.Param("H", "4H", init=uniform_gates, help="hidden to gates i, f, g, o")

@@ -16,8 +16,8 @@ Shape = tuple[int, ...]
 EMPTY = -1e30
 
 
-def small(rng: np.random.Generator, shape: Shape) -> Array:
-    """Normal with variance ``2 / (5 fan_in)``, the official start of the input weights."""
+def small_init(rng: np.random.Generator, shape: Shape) -> Array:
+    """Normal with variance ``2 / (5 fan_in)``, the official initializer of the input weights."""
     return rng.normal(0, math.sqrt(2 / (5 * shape[0])), shape)
 
 
@@ -50,7 +50,7 @@ class SLSTM(zoo.Cell):
     ``b (4H,)`` zero, for the forget gate from 5 to -7 in every head. States: ``h (H,)``, which is the output,
     ``c (H,)``, ``n (H,)`` and ``m (H,)``.
 
-    Equations and start are those of the official code's plain version
+    Equations and initialization are those of the official code's plain version
     (https://github.com/NX-AI/xlstm, first of several blocks), whose first step, too, takes ``m' = i``; there
     an overflowing ``exp(kept - m')`` may meet ``c = 0``, here it cannot. From an empty memory on ``n`` is at
     least one, so the ``max`` below the fraction changes nothing; it is for states that the cell cannot reach.
@@ -70,7 +70,7 @@ class SLSTM(zoo.Cell):
         deviations="The cell alone: no convolution, group norm or projections around it; full input weights "
         "where the official block has one block per head.",
     )
-    Wx = zoo.Param("I", "4H", init=small, help="input to gates i, f, z, o")
+    Wx = zoo.Param("I", "4H", init=small_init, help="input to gates i, f, z, o")
     R = zoo.Param("heads", "H/heads", "4H/heads", help="hidden to gates i, f, z, o, for each head")
     b = zoo.Param("4H", init=spread, help="bias of gates i, f, z, o")
     h = zoo.State("H", help="hidden units, and the output")

@@ -29,7 +29,7 @@ class TLSTM(zoo.Cell):
     later step reads it.
 
     There is no official code; torchrecurrent's ``TLSTMCell`` has the same equations, but for a second bias.
-    The start is that of zoo's ``t_gru``.
+    The initialization is that of zoo's ``t_gru``.
     """
 
     name = "t_lstm"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.lstm._start import uniform_gates, uniform_gates_of
+from zoo_cells.lstm._initializers import uniform_gates, uniform_per_gate
 
 Array = Any
 
@@ -30,8 +30,8 @@ class WMCLSTM(zoo.Cell):
     ``1 / sqrt(H)`` of zero, ``b (4H,)`` zero. States: ``h (H,)``, which is the output, and ``c (H,)``.
 
     There is no official code; the equations are the paper's, as given in
-    https://github.com/MartinuzziFrancesco/RecurrentLayers.jl/issues/108 too. The start is that of the
-    ``lstm``.
+    https://github.com/MartinuzziFrancesco/RecurrentLayers.jl/issues/108 too. The initialization is that of
+    the ``lstm``.
     """
 
     name = "wmc_lstm"
@@ -43,12 +43,12 @@ class WMCLSTM(zoo.Cell):
         url="https://arxiv.org/abs/2109.00020",
         variant="LSTM-WM: tanh(W c) added within each gate, the output gate seeing the new cell.",
         deviations="None in the equations. torchrecurrent adds a bias within that tanh, which the paper has "
-        "not. The start is the one of the lstm.",
+        "not. The initialization is that of the lstm.",
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
     Wh = zoo.Param("H", "4H", init=uniform_gates, help="hidden to gates i, f, g, o")
     b = zoo.Param("4H", help="bias of gates i, f, g, o")
-    Wc = zoo.Param("H", "3H", init=uniform_gates_of(3), help="memory to gates i, f, o")
+    Wc = zoo.Param("H", "3H", init=uniform_per_gate(3), help="memory to gates i, f, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
 

@@ -69,9 +69,10 @@ class LMU(zoo.Cell):
     ``Wh (H, H)`` and ``Wm (order, H)`` Glorot normal. Buffers: ``A (order, order)`` and ``B (order,)``.
     States: ``h (H,)``, which is the output, and the memory ``m (order,)``.
 
-    Equations and start are those of the paper, as in https://github.com/hrshtv/pytorch-lmu; neither has a
-    bias. The memory is discretised by zero-order hold, as in keras-lmu (https://github.com/nengo/keras-lmu),
-    where connections are optional and the memory may be wider than one number.
+    Equations and initialization are those of the paper, as in https://github.com/hrshtv/pytorch-lmu; neither
+    has a bias. The memory is discretised by zero-order hold, as in keras-lmu
+    (https://github.com/nengo/keras-lmu), where connections are optional and the memory may be wider than one
+    number.
     """
 
     name = "lmu"

@@ -1,4 +1,4 @@
-"""What cells with several heads share: the lengths of rows."""
+"""Normalisation of the rows of heads."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 Array = Any
 
 
-def normalised(rows: Array) -> Array:
-    """Rows of length one; the constant is that of the official kernels of DeltaNet."""
+def l2_normalised(rows: Array) -> Array:
+    """Normalise rows to length one; the constant is that of the official kernels of DeltaNet."""
     return rows / np.sqrt(np.sum(rows * rows, axis=-1, keepdims=True) + 1e-6)
 
 
 def rms_norm(rows: Array, eps: float) -> Array:
-    """Rows of mean square one (B. Zhang & R. Sennrich 2019, https://arxiv.org/abs/1910.07467)."""
+    """Normalise rows to mean square one (B. Zhang & R. Sennrich 2019, https://arxiv.org/abs/1910.07467)."""
     return rows / np.sqrt(np.mean(rows * rows, axis=-1, keepdims=True) + eps)

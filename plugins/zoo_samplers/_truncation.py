@@ -1,6 +1,6 @@
-"""What the truncating samplers share: an order of the symbols, and dropping all but some of them.
+"""Sort tokens by score and drop all but some of them, for the truncating samplers.
 
-Written as loops for the sake of the first draw: a stable ``np.argsort`` and an assignment through an array of
+The loops make the first draw fast: a stable ``np.argsort`` and an assignment through an array of
 indices take Numba six seconds to compile, these together two; and the sort is three times as fast.
 """
 
@@ -16,7 +16,7 @@ Vector = np.ndarray[Any, Any]
 
 
 @zoo.njit
-def descending(keys: Vector) -> Vector:
+def argsort_descending(keys: Vector) -> Vector:
     """Indices of ``keys (V,)`` from the highest key to the lowest, equals by rising index: a merge sort."""
     size = keys.size
     order, merged = np.arange(size, dtype=np.int64), np.empty(size, np.int64)
@@ -34,7 +34,7 @@ def merge(keys: Vector, order: Vector, merged: Vector, start: int, middle: int, 
     """Merge the sorted runs [start, middle) and [middle, stop) of ``order`` into ``merged``."""
     left, right = start, middle
     for place in range(start, stop):
-        # Of equals the left comes first, which makes the sort stable.
+        # Of equal keys the left comes first, which makes the sort stable.
         if left < middle and (right == stop or keys[order[left]] >= keys[order[right]]):
             merged[place] = order[left]
             left += 1
@@ -44,8 +44,8 @@ def merge(keys: Vector, order: Vector, merged: Vector, start: int, middle: int, 
 
 
 @zoo.njit
-def keep(logits: Vector, symbols: Vector) -> Vector:
-    """A copy of ``logits (V,)`` in which all but ``symbols`` are dropped."""
+def keep_only(logits: Vector, symbols: Vector) -> Vector:
+    """A copy of ``logits (V,)`` with all but ``symbols`` dropped."""
     out = np.full(logits.size, -np.inf)
     for symbol in symbols:
         out[symbol] = logits[symbol]
@@ -53,7 +53,7 @@ def keep(logits: Vector, symbols: Vector) -> Vector:
 
 
 @zoo.njit
-def shortest(weights: Vector, order: Vector, share: float) -> Vector:
+def nucleus(weights: Vector, order: Vector, share: float) -> Vector:
     """The shortest beginning of ``order`` that holds at least ``share`` of the ``weights (V,)`` it names."""
     total = 0.0
     for symbol in order:

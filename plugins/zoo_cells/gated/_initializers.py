@@ -1,4 +1,4 @@
-"""Glorot uniform gate by gate, for matrices of several gates side by side."""
+"""Glorot uniform initialization of each gate, for matrices of several gates side by side."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ Array = np.ndarray[Any, Any]
 def glorot_gates(gates: int) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:
     """An initializer that draws a matrix ``(N, gates * H)`` as so many matrices ``(N, H)``.
 
-    Official code has a matrix for each gate. The built-in ``"glorot_uniform"`` takes all of them for one wide
-    matrix, and draws smaller numbers.
+    Official code has a matrix for each gate. The built-in ``"glorot_uniform"`` treats all of them as one wide
+    matrix, and draws smaller values.
     """
 
-    def start(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    def initialize(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         limit = math.sqrt(6 / (shape[0] + shape[1] // gates))
         return rng.uniform(-limit, limit, shape)
 
-    return start
+    initialize.__name__ = "glorot_gates"
+    return initialize

@@ -1,7 +1,7 @@
-"""The handwritten digits that scikit-learn brings along: 1,797 images of 8 by 8 pixels, as sequences.
+"""The handwritten digits of scikit-learn, 1,797 images of 8 by 8 pixels, as sequences.
 
 E. Alpaydin & C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998,
-https://doi.org/10.24432/C50P49. They stand in for MNIST, which no package brings along, in the task of Q. V.
+https://doi.org/10.24432/C50P49. They replace MNIST, which no package includes, in the task of Q. V.
 Le, N. Jaitly & G. E. Hinton, *A Simple Way to Initialize Recurrent Networks of Rectified Linear Units*, 2015,
 https://arxiv.org/abs/1504.00941: to read an image pixel by pixel, in their order or in a random one.
 """
@@ -30,7 +30,7 @@ CARD = zoo.Card(
 )
 
 
-class Pixels(zoo.Task, abstract=True):
+class PixelDigits(zoo.Task, abstract=True):
     """Digits, pixel by pixel."""
 
     family = "vision"
@@ -41,28 +41,28 @@ class Pixels(zoo.Task, abstract=True):
     output_size = CLASSES
 
     def order(self) -> Array:
-        """In which order the pixels are read, ``(64,)``."""
+        """The order of the pixels, ``(64,)``."""
         return np.arange(PIXELS)
 
     def make_batch(self, index: int, size: int, seed: int, part: str) -> zoo.Batch:
-        """Images: in training drawn at random, else one after the other."""
+        """Images: drawn at random in training, else one after the other."""
         images, classes = digits(self.label())
-        chosen = rows(part, len(images))
+        available = split_indices(part, len(images))
         if part == "train":
-            places = chosen[zoo.TaskRng(self.name, seed, part, index).integers(0, len(chosen), size)]
+            selected = available[zoo.TaskRng(self.name, seed, part, index).integers(0, len(available), size)]
         else:
-            places = chosen[(index * size + np.arange(size)) % len(chosen)]
-        inputs = images[places][:, self.order()].T[..., None]
+            selected = available[(index * size + np.arange(size)) % len(available)]
+        inputs = images[selected][:, self.order()].T[..., None]
         targets, weights = np.zeros((PIXELS, size), np.int32), np.zeros((PIXELS, size), np.float32)
-        targets[-1], weights[-1] = classes[places], 1
+        targets[-1], weights[-1] = classes[selected], 1
         return zoo.Batch(np.ascontiguousarray(inputs), targets, weights)
 
     def batch_count(self, part: str, size: int) -> int | None:
-        """As many as hold every image of validation or test; those of training are drawn without end."""
-        return None if part == "train" else -(-len(rows(part, 1797)) // size)
+        """The batches of validation or test; None for training, whose images are drawn at random."""
+        return None if part == "train" else -(-len(split_indices(part, 1797)) // size)
 
     def baseline(self) -> float:
-        """The most to be had from the last pixel: of each brightness, the digit that most often has it."""
+        """The accuracy of the most frequent digit for each brightness of the last pixel."""
         images, classes = digits(self.label())
         last = np.round(images[:, self.order()[-1]] * 16).astype(int)
         counts = np.zeros((17, CLASSES))
@@ -71,7 +71,7 @@ class Pixels(zoo.Task, abstract=True):
 
 
 @functools.cache
-def digits(who: str) -> tuple[Array, Array]:
+def digits(owner: str) -> tuple[Array, Array]:
     """Images ``(N, 64)`` from 0 to 1, and their classes ``(N,)``.
 
     Raises:
@@ -81,14 +81,14 @@ def digits(who: str) -> tuple[Array, Array]:
         from sklearn.datasets import load_digits
     except ImportError:
         raise zoo.UsageError(
-            f"{who} needs the digits of scikit-learn: pip install 'recurrent-zoo[tasks]'"
+            f"{owner} needs the digits of scikit-learn: pip install 'recurrent-zoo[tasks]'"
         ) from None
     images, classes = load_digits(return_X_y=True)
     return images.astype(np.float32) / 16, classes.astype(np.int32)
 
 
-def rows(part: str, count: int) -> Array:
-    """Which images belong to a part: 70 % to training, 15 % each to validation and test."""
+def split_indices(part: str, count: int) -> Array:
+    """Indices of the images of a part: 70 % training, 15 % each validation and test."""
     order = zoo.TaskRng("digits").permutations(count)
     first, second = round(0.7 * count), round(0.85 * count)
     return {"train": order[:first], "valid": order[first:second], "test": order[second:]}[part]

@@ -1,4 +1,4 @@
-"""Continuous diagonal systems in discrete time: what S4D and S5 share."""
+"""Discretisation of continuous diagonal systems, for S4D and S5."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = Any
 
 
 def zero_order_hold(poles: Array, dt: Array) -> tuple[Array, Array]:
-    """What ``s' = poles * s + input`` does in a time dt in which the input is held: factors of s and input.
+    """Zero-order hold of ``s' = poles * s + input`` over a step dt: the factors of s and of the input.
 
     They are ``exp(poles * dt)`` and ``(exp(poles * dt) - 1) / poles``. Steps are short, so the difference is
     computed without the subtraction: in single precision that would cost the slowest poles half their digits.
@@ -22,6 +22,6 @@ def zero_order_hold(poles: Array, dt: Array) -> tuple[Array, Array]:
     return 1 + change, change / poles
 
 
-def log_steps(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array:
+def log_uniform_steps(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array:
     """Logarithms of steps between ``dt_min`` and ``dt_max``, uniform."""
     return rng.uniform(math.log(cell.dt_min), math.log(cell.dt_max), shape)

@@ -1,4 +1,4 @@
-"""How cells start that choose the length of their step."""
+"""Initializers of cells with a learned step size."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-# Between these lengths steps start, in Mamba and in all that took it over from there.
+# The range of initial step sizes of Mamba and its successors.
 SHORTEST, LONGEST = 0.001, 0.1
 
 
-def steps(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def inverse_softplus_log_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Biases whose softplus is uniform in its logarithm, from 0.001 to 0.1."""
     dt = np.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST), shape))
     return dt + np.log(-np.expm1(-dt))  # the inverse of softplus

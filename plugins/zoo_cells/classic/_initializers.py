@@ -1,4 +1,4 @@
-"""How several classic cells start."""
+"""Initializers of several classic cells."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def identity(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 def orthonormal(rng: np.random.Generator, shape: Shape) -> Array:
-    """Orthonormal rows or columns, whichever are fewer: a matrix of any shape that stretches nothing.
+    """Orthonormal rows or columns, whichever are fewer: an isometry of any shape.
 
     ``"orthogonal"`` cuts a wide matrix into square blocks, as suits stacked gates; this one does not.
     """

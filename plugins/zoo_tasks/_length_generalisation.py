@@ -1,4 +1,4 @@
-"""What tasks share that train on short sequences and are measured on longer ones, never seen in training.
+"""Base class of tasks that train on short sequences and test on longer ones.
 
 The setup is that of G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
 https://arxiv.org/abs/2207.02098, sections 4 and A.4, and of the code they published
@@ -30,7 +30,7 @@ CARD = zoo.Card(
 )
 
 
-class Unseen(zoo.Task, abstract=True):
+class LengthGeneralisation(zoo.Task, abstract=True):
     """A task whose validation and test are on longer sequences than its training."""
 
     family = "automata"
@@ -45,7 +45,7 @@ class Unseen(zoo.Task, abstract=True):
     tested = zoo.Option(500, help="longest sequence of validation and test", low=2)
 
     def steps(self, rng: zoo.TaskRng, part: str, low: int = 1, every: int = 1) -> int:
-        """A length, ``low`` or ``every`` or more longer.
+        """Draw a length: ``low`` plus a multiple of ``every``.
 
         Raises:
             zoo.UsageError: if no sequence is longer than those of training.
@@ -62,8 +62,8 @@ class Unseen(zoo.Task, abstract=True):
         return first + every * rng.integer(0, (last - first) // every + 1)
 
 
-def asked(inputs: Array, answers: Array, query: int) -> zoo.Batch:
-    """Sequences ``(T, B)`` with a token after them at which their answers ``(B,)`` are read."""
+def with_query(inputs: Array, answers: Array, query: int) -> zoo.Batch:
+    """Append a query token to sequences ``(T, B)``, at which their answers ``(B,)`` are expected."""
     size = inputs.shape[1]
     whole = np.concatenate([inputs, np.full((1, size), query)]).astype(np.int32)
     targets, weights = np.zeros_like(whole), np.zeros(whole.shape, np.float32)
