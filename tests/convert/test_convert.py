@@ -299,13 +299,13 @@ LSTM = {"weight_ih_l0": np.ones((4 * H, I)), "weight_hh_l0": np.ones((4 * H, H))
     [
         (
             lambda: convert.from_torch("mgu", {}),
-            "from_torch: PyTorch has no cell 'mgu' with weights of its own; ",
+            "from_torch: PyTorch has no cell 'mgu' with its own weights; ",
         ),
         (
             lambda: convert.to_torch("gru_reset_before", {}),
             "to_torch: PyTorch has no cell 'gru_reset_before' ",
         ),
-        (lambda: convert.to_torch(Other, {}), "to_torch: PyTorch has no cell 'lstm' with weights of its own"),
+        (lambda: convert.to_torch(Other, {}), "to_torch: PyTorch has no cell 'lstm' with its own weights"),
         (lambda: convert.to_flax("lstm_projected", {}), "to_flax: Flax has no cell 'lstm_projected' with "),
         (lambda: convert.from_torch("lstm", {}), "from_torch: weight_ih_l0 is missing."),
         (
@@ -322,7 +322,7 @@ LSTM = {"weight_ih_l0": np.ones((4 * H, I)), "weight_hh_l0": np.ones((4 * H, H))
         ),
         (
             lambda: convert.from_torch("lstm", {"lstm.weight_ih_l0": 1}),
-            "from_torch: 'lstm.weight_ih_l0' is no array of nn.RNN, nn.LSTM or nn.GRU; give the",
+            "from_torch: 'lstm.weight_ih_l0' is not an array of nn.RNN, nn.LSTM or nn.GRU; give the",
         ),
         (
             lambda: convert.from_torch("gru", LSTM),

@@ -95,7 +95,7 @@ def test_one_forward_pass_serves_many_backward_passes():
     ways = [jax.vjp(lambda x: rnn(rnn.params, x)[0], inputs(seed)) for seed in range(12)]
     for y, pull in ways:
         assert_close(pull(jnp.ones_like(y)), pull(jnp.ones_like(y)), atol=0)
-    calls = rnn._calls
+    calls = rnn._kernels
     assert len(calls._tapes) == 0, "every one was taken"
     jax.vjp(lambda x: rnn(rnn.params, x)[0], inputs())
     assert len(calls._tapes) == 1
@@ -144,15 +144,15 @@ def test_it_is_differentiated_once_and_in_reverse():
         (lambda rnn, x: rnn(rnn.params, x[..., 1:]), r"x is float64\(4, 2, 2\); expected"),
         (lambda rnn, x: rnn(rnn.params, x.astype("float32")), r"x is float32\(4, 2, 3\); expected float64"),
         (lambda rnn, x: rnn(rnn.params, x[:, :0]), r"x is float64\(4, 0, 3\); .* at least one row"),
-        (lambda rnn, _: rnn(rnn.params, "x"), "x cannot be made an array"),
-        (lambda rnn, _: rnn(rnn.params, np.ma.zeros((4, 2, 3))), "x cannot be made an array .*masked arrays"),
+        (lambda rnn, _: rnn(rnn.params, "x"), "x cannot be converted to an array"),
+        (lambda rnn, _: rnn(rnn.params, np.ma.zeros((4, 2, 3))), "x cannot be converted .*masked arrays"),
         (lambda rnn, x: rnn(None, x), "params is None; expected a mapping from names"),
         (lambda rnn, x: rnn(rnn.params, x, "h"), "state is 'h'; expected a mapping from names"),
-        (lambda rnn, x: rnn(rnn.params, x, lengths="ab"), "lengths cannot be made an array"),
+        (lambda rnn, x: rnn(rnn.params, x, lengths="ab"), "lengths cannot be converted to an array"),
         (lambda rnn, x: rnn({}, x), r"params 'l0.Wh' is none; expected float64\(4, 12\)"),
         (lambda rnn, x: rnn({**rnn.params, "l0.b": x}, x), r"params 'l0.b' is float64\(4, 2, 3\); expected"),
         (lambda rnn, x: rnn(rnn.params, x, {"h": x[0]}), r"state 'h' is float64\(2, 3\); expected none"),
-        (lambda rnn, x: rnn(rnn.params, x, dt=x), r"was given the input 'dt'; beside x it takes none"),
+        (lambda rnn, x: rnn(rnn.params, x, dt=x), r"has no input 'dt'; inputs besides x are none"),
         (lambda rnn, x: function("cfc")(function("cfc").params, x, dt=x), r"input 'dt' is float64"),
     ],
 )  # fmt: skip
@@ -164,7 +164,7 @@ def test_mismatched_input_raises(call, sentence):
 
 def test_float64_has_to_be_switched_on():
     jax.config.update("jax_enable_x64", False)
-    with pytest.raises(UsageError, match=r"dtype is float64, which JAX has switched off; jax.config.update"):
+    with pytest.raises(UsageError, match=r"dtype is float64, which JAX has disabled; call jax.config.update"):
         function()
 
 

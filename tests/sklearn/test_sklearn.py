@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from zoo.sklearn import SequenceClassifier, SequenceRegressor
-from zoo.sklearn.sequences import as_rows, batches, padded
+from zoo.sklearn.sequences import as_rows, batches, pad
 
 # In float64, so that what sums to the same in another order is the same to scikit-learn.
 SMALL = {"cell": "vanilla", "hidden_size": 8, "dtype": "float64", "threads": 1, "random_state": 0}
@@ -133,8 +133,8 @@ def test_cell_instance_is_accepted(ragged):
 
 
 WRONG = {
-    "features": ([np.ones((3, 2)), np.ones((3, 1))], "features; expected as many in each"),
-    "nan": ([np.array([1.0, np.nan, 2.0]), np.ones(2)], "sequence 0 holds NaN or infinity before its end"),
+    "features": ([np.ones((3, 2)), np.ones((3, 1))], "features; expected the same number in each"),
+    "nan": ([np.array([1.0, np.nan, 2.0]), np.ones(2)], "sequence 0 contains NaN or infinity before its end"),
     "empty": ([np.ones(2), np.array([])], "sequence 1 has no step"),
     "masked": (np.ma.masked_array(np.ones((2, 3, 2)), True), "SequenceRegressor: found a masked array"),
     "masked rows": ([np.ma.masked_array(np.ones(2), True)] * 2, "SequenceRegressor: found a masked array"),
@@ -153,7 +153,7 @@ def test_other_number_of_features_raises(ragged):
     found = SequenceClassifier(**SMALL, epochs=1).fit(rows, classes)
     with pytest.raises(ValueError, match="found 3 features at a step, and it was fitted on 2"):
         found.predict([np.ones((4, 3))])
-    with pytest.raises(ValueError, match="rows hold 5 numbers, which are no steps of features=2"):
+    with pytest.raises(ValueError, match="rows hold 5 numbers, which is not a multiple of features=2"):
         SequenceClassifier(**SMALL, features=2).fit(np.ones((2, 5)), [0, 1])
 
 
@@ -181,7 +181,7 @@ def test_batches_hold_similar_lengths_and_everything_once():
     assert sorted(np.concatenate(found)) == list(range(500))
     assert np.mean([np.ptp(lengths[part]) for part in found]) < 15
     assert [len(part) for part in batches(lengths, 300)] == [300, 200]
-    x, last = padded([np.ones((2, 1)), np.ones((4, 1))], np.dtype(np.float32))
+    x, last = pad([np.ones((2, 1)), np.ones((4, 1))], np.dtype(np.float32))
     assert (x[..., 0].T.tolist(), last.tolist()) == ([[1, 1, 0, 0], [1, 1, 1, 1]], [1, 3])
 
 

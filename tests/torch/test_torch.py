@@ -197,7 +197,7 @@ def test_module_matches_zoo_layer(cell, more):
     expected, states = rnn.forward(x.detach().numpy())
     dx, _ = rnn.backward(np.ones_like(expected))
     assert_same([y, x.grad], list(map(torch.from_numpy, (expected, dx))))
-    order = [name for names in module._outline.states.names for name in names]
+    order = [name for names in module._shared.states.names for name in names]
     found = np.concatenate([each.detach().numpy().ravel() for each in tensors(last)])
     np.testing.assert_array_equal(found, np.concatenate([states[name].ravel() for name in order]))
     for name, parameter in module.named_parameters():
@@ -218,7 +218,7 @@ def test_module_matches_zoo_layer(cell, more):
 )
 def test_gradients_are_those_of_finite_differences(cell, more):
     module, x = layer(cell, 2, **more), inputs(steps=3, batch=2)
-    states, names = module._outline.states, [name for name, _ in module.named_parameters()]
+    states, names = module._shared.states, [name for name, _ in module.named_parameters()]
     first = [torch.rand(states.shape(place, 2), dtype=FLOAT64) for place in range(len(states.kinds))]
     beside = {"dt": torch.rand(3, 2, dtype=FLOAT64)} if cell == "cfc" else {}
     variable = [tensor.requires_grad_() for place, tensor in enumerate(first) if place not in states.discrete]
@@ -302,7 +302,7 @@ def test_aux_inputs():
 def test_memory_is_shared_with_numpy(monkeypatch):
     """What goes in is what kernels read, and what they write comes out."""
     seen = {}
-    pure = zoo.torch.Recurrent("lstm", I, H)._outline.pure(np.dtype("float64"))
+    pure = zoo.torch.Recurrent("lstm", I, H)._shared.pure(np.dtype("float64"))
 
     def apply(self, arrays, x, state, *rest):
         y, last, tape = original(self, arrays, x, state, *rest)
@@ -386,7 +386,7 @@ def test_tape_is_freed_after_backward():
     module, x = layer("gru"), inputs()
     y, _ = module(x)
     holder = y.grad_fn.holder
-    assert isinstance(holder(), bridge.Holder)
+    assert isinstance(holder(), bridge.TapeHolder)
     first = torch.autograd.grad(y.sum(), module.parameters(), retain_graph=True)
     assert_same(torch.autograd.grad(y.sum(), module.parameters()), first)
     assert holder() is None, "the second one was to be the last, and y lives on"
@@ -639,7 +639,7 @@ def test_lbfgs_receives_contiguous_gradients():
 )
 def test_mismatched_parameter_raises(name, value, words):
     module = layer("lstm")
-    with pytest.raises(UsageError, match=f"^zoo.torch.Recurrent: {name} is {words}, as it was made"):
+    with pytest.raises(UsageError, match=f"^zoo.torch.Recurrent: {name} is {words}, as at construction"):
         torch.func.functional_call(module, {name: value}, (inputs(),))
 
 
@@ -703,7 +703,7 @@ def test_compiled_module_reuses_or_recomputes_tape(compiled, monkeypatch):
     assert_same([y, last, *gradients(module, x, y, last)], expected)
     monkeypatch.undo()
     y, last = fast(x)
-    monkeypatch.setattr("zoo.torch.autograd._held", weakref.WeakValueDictionary())
+    monkeypatch.setattr("zoo.torch.autograd._tape_holders", weakref.WeakValueDictionary())
     assert_same([y, last, *gradients(module, x, y, last)], expected)
 
 
@@ -822,7 +822,7 @@ def test_invalid_call_raises(cell, given, sentence):
             lambda: layer("gru")(torch.full((T, B), I)),
             r"^cell 'gru': inputs run from 3 to 3; expected tokens from",
         ),
-        (lambda: layer("gru")(X, lengths="ab"), "lengths cannot be made a tensor"),
+        (lambda: layer("gru")(X, lengths="ab"), "lengths cannot be converted to a tensor"),
         (lambda: zoo.torch.Recurrent("gru", I, H, batch_first="no"), "batch_first is 'no'; expected True"),
         (
             lambda: layer("gru")(X, lengths=[1, 2]),

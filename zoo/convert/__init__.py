@@ -1,4 +1,4 @@
-"""Weights of the standard cells in the layouts of PyTorch, Keras and Flax, both ways; NumPy is all it needs.
+"""Conversion of weights of the standard cells to and from PyTorch, Keras and Flax, with NumPy only.
 
 >>> import numpy as np
 >>> rnn = zoo.Recurrent("lstm", input_size=3, hidden_size=5)
@@ -7,8 +7,8 @@
 (20, 5)
 >>> rnn.fill(zoo.convert.from_torch("lstm", weights))
 
-What the other library has and zoo has not is summed up: of two biases that are added to the same number,
-their sum. Going back, the sum is in the first of them and the second is zero.
+Of two biases with a common sum, zoo has only the sum. Conversion to the other library puts the sum into the
+first bias and zeros into the second.
 """
 
 from __future__ import annotations

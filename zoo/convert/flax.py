@@ -9,16 +9,16 @@ import numpy as np
 
 from zoo.arguments import as_bool, as_choice, as_elements, as_mapping
 from zoo.base import Cell
-from zoo.convert.gate_layout import FORMS, Array, Arrays, Weights, read, write
-from zoo.convert.stack_names import by_layer, counterpart, joined, layer_names
+from zoo.convert.gate_layout import GATE_LAYOUTS, Array, Arrays, GateWeights, read_layer, write_layer
+from zoo.convert.stack_names import check_supported, layer_names, merge_layers, split_by_layer
 from zoo.errors import UsageError
 
 Tree = dict[str, dict[str, Array]]
-"""A dense layer's name to its ``kernel`` and ``bias``."""
+"""Name of a dense layer to its ``kernel`` and ``bias``."""
 
 CELLS = ("vanilla", "lstm", "gru")
 STYLES = ("linen", "nnx")
-# Which of a cell's dense layers have a bias: of the input, of the state. That of nnx.GRUCell has none inside.
+# Gates whose dense layers have a bias: of the input, of the state. nnx.GRUCell has none of the state.
 _BIASED = {"vanilla": ("h", ""), "lstm": ("", "ifgo"), "gru": ("rzn", "n")}
 _DENSE = {"i": "dense_i", "h": "dense_h"}
 
@@ -28,24 +28,24 @@ def from_flax(
     params: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     bidirectional: bool = False,
 ) -> Arrays:
-    """The parameters of zoo from those of Flax cells.
+    """Convert to the parameters of zoo from those of Flax cells.
 
     Args:
-        cell: ``"vanilla"`` for ``SimpleCell``, ``"lstm"`` or ``"gru"``, or such a cell with its options: what
-            it adds as ``forget_bias`` is taken out of the bias.
-        params: The parameters of one cell as a tree, or of several, one for each layer. Of ``flax.linen``
-            they are gate by gate, ``{"hi": {"kernel": ..., "bias": ...}, ...}``; of ``flax.nnx`` side by
-            side, ``{"dense_i": {"kernel": ...}, "dense_h": ...}``, but for its ``LSTMCell``.
-        bidirectional: Whether the cells come in pairs, forwards and backwards.
+        cell: ``"vanilla"`` for ``SimpleCell``, ``"lstm"`` or ``"gru"``, or such a cell with options. Its
+            ``forget_bias`` is subtracted from the bias.
+        params: The tree of one cell, or a list with one per layer. ``flax.linen`` has one dense layer per
+            gate, ``{"hi": {"kernel": ..., "bias": ...}, ...}``; ``flax.nnx`` one for all gates, ``{"dense_i":
+            {"kernel": ...}, "dense_h": ...}``, except in ``LSTMCell``.
+        bidirectional: Whether the cells are pairs of a forward and a backward cell.
 
     Returns:
         ``"l0.Wx"`` and so on, for ``rnn.fill``.
 
     Raises:
-        UsageError: if Flax has no such cell, or arrays are missing, unknown or do not fit.
+        UsageError: if Flax has no such cell, or arrays are missing, unknown or invalid.
     """
     who = "from_flax"
-    cell = counterpart(cell, "Flax", CELLS, who)
+    cell = check_supported(cell, "Flax", CELLS, who)
     cells = [params] if isinstance(params, Mapping) else params
     trees = as_elements(cells, f"{who}: params", "the parameters of a cell, or of several")
     as_bool(bidirectional, f"{who}: bidirectional")
@@ -53,60 +53,59 @@ def from_flax(
         expected = "an even number, forwards and backwards" if bidirectional else "one a layer"
         raise UsageError(f"{who}: the parameters of {len(trees)} cells; expected {expected}.")
     layers = layer_names(len(trees) // (1 + bidirectional), bidirectional)
-    return joined(
+    return merge_layers(
         {layer: _from_tree(cell, tree, f"{who}: {layer}") for layer, tree in zip(layers, trees, strict=True)}
     )
 
 
 def to_flax(cell: str | type[Cell] | Cell, params: Mapping[str, Any], style: str = "linen") -> list[Tree]:
-    """The parameters of Flax cells from those of zoo.
+    """Convert parameters of zoo to parameters of Flax cells.
 
     Args:
-        cell: As for :func:`from_flax`; what it adds as ``forget_bias`` is put into the bias.
+        cell: As for :func:`from_flax`. Its ``forget_bias`` is added to the bias.
         params: ``rnn.params``: ``"l0.Wx"`` and so on, every layer and direction.
         style: ``"linen"`` for ``flax.linen``: ``SimpleCell``, ``LSTMCell`` or ``OptimizedLSTMCell``, and
             ``GRUCell``; ``"nnx"`` for ``flax.nnx``: ``SimpleCell``, ``OptimizedLSTMCell`` and ``GRUCell``.
 
     Returns:
-        A tree for each layer, and in each direction.
+        A tree for each layer and direction.
 
     Raises:
-        UsageError: if Flax has no such cell, the style is another, parameters are missing or unknown, or
-            ``nnx.GRUCell`` cannot hold them: it has no bias inside the reset.
+        UsageError: if Flax has no such cell, the style is unknown, parameters are missing or unknown, or
+            ``nnx.GRUCell`` cannot represent them: it has no bias inside the reset.
     """
     who = "to_flax"
-    cell = counterpart(cell, "Flax", CELLS, who)
+    cell = check_supported(cell, "Flax", CELLS, who)
     as_choice(style, f"{who}: style", tuple(STYLES))
     return [
         _to_tree(cell, group, style, f"{who}: {layer}")
-        for layer, group in by_layer(cell, params, who).items()
+        for layer, group in split_by_layer(cell, params, who).items()
     ]
 
 
 def _from_tree(cell: Cell, tree: Mapping[str, Any], who: str) -> Arrays:
-    gates = FORMS[cell.name].gates
+    gates = GATE_LAYOUTS[cell.name].gates
     as_mapping(tree, who)
     dense = {name.removesuffix("_"): layer for name, layer in tree.items()}  # nnx.LSTMCell has if_
-    side_by_side = set(dense) == set(_DENSE.values())
-    if not side_by_side and set(dense) != {_gate(cell, side, gate) for side in "ih" for gate in gates}:
+    is_fused = set(dense) == set(_DENSE.values())
+    if not is_fused and set(dense) != {_gate(cell, side, gate) for side in "ih" for gate in gates}:
         raise UsageError(
             f"{who}: the dense layers are {', '.join(sorted(tree))}, not those of {cell.label()}."
         )
-    found = {}
+    arrays = {}
     for side in "ih":
-        names = [_DENSE[side]] if side_by_side else [_gate(cell, side, gate) for gate in gates]
+        names = [_DENSE[side]] if is_fused else [_gate(cell, side, gate) for gate in gates]
         kernels = [_leaf(dense[name], "kernel", f"{who}: {name}") for name in names]
-        found[side] = np.concatenate(kernels, axis=-1)
+        arrays[side] = np.concatenate(kernels, axis=-1)
         biases = [
             _leaf(dense[name], "bias", f"{who}: {name}", np.zeros_like(kernel[..., 0, :]))
             for name, kernel in zip(names, kernels, strict=True)
         ]
-        found[f"b{side}"] = np.concatenate(biases, axis=-1)
-    return read(cell, Weights(found["i"], found["h"], found["bi"], found["bh"]), who, found)
+        arrays[f"b{side}"] = np.concatenate(biases, axis=-1)
+    return read_layer(cell, GateWeights(arrays["i"], arrays["h"], arrays["bi"], arrays["bh"]), who, arrays)
 
 
 def _leaf(layer: Mapping[str, Any], name: str, who: str, default: Array | None = None) -> Array:
-    """An array of a dense layer."""
     if name not in layer:
         if default is None:
             raise UsageError(f"{who} has no {name}; it has {', '.join(layer) or 'nothing'}.")
@@ -115,9 +114,9 @@ def _leaf(layer: Mapping[str, Any], name: str, who: str, default: Array | None =
 
 
 def _to_tree(cell: Cell, arrays: Mapping[str, Array], style: str, who: str) -> Tree:
-    w = write(cell, arrays)
-    if cell.name == "lstm":  # whose bias is that of the state
-        w = Weights(w.x, w.h, np.zeros_like(w.bias_x), w.bias_x)
+    w = write_layer(cell, arrays)
+    if cell.name == "lstm":  # its bias is in the state's layers
+        w = GateWeights(w.x, w.h, np.zeros_like(w.bias_x), w.bias_x)
     sides = {"i": (w.x, w.bias_x), "h": (w.h, w.bias_h)}
     if style == "linen":
         return _by_gate(cell, sides)
@@ -130,7 +129,7 @@ def _to_tree(cell: Cell, arrays: Mapping[str, Array], style: str, who: str) -> T
 
 
 def _by_gate(cell: Cell, sides: Mapping[str, tuple[Array, Array]]) -> Tree:
-    gates = FORMS[cell.name].gates
+    gates = GATE_LAYOUTS[cell.name].gates
     tree = {}
     for side, biased in zip("ih", _BIASED[cell.name], strict=True):
         parts = (np.split(array, len(gates), axis=-1) for array in sides[side])
@@ -140,10 +139,10 @@ def _by_gate(cell: Cell, sides: Mapping[str, tuple[Array, Array]]) -> Tree:
 
 
 def _gate(cell: Cell, side: str, gate: str) -> str:
-    """``hi`` for gate i of the state; a SimpleCell has one dense layer a side."""
+    """``hi`` for gate i of the state; a SimpleCell has one dense layer per side."""
     return side if cell.name == "vanilla" else side + gate
 
 
 def _dense(kernel: Array, bias: Array, biased: bool) -> dict[str, Array]:
-    found = {"kernel": np.array(kernel, order="C")}
-    return {**found, "bias": np.array(bias, order="C")} if biased else found
+    layer = {"kernel": np.array(kernel, order="C")}
+    return {**layer, "bias": np.array(bias, order="C")} if biased else layer

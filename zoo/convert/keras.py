@@ -10,38 +10,46 @@ import numpy as np
 from zoo.arguments import as_bool, as_elements
 from zoo.arrays import as_array
 from zoo.base import Cell
-from zoo.convert.gate_layout import FORMS, Array, Arrays, Weights, read, reordered, write
-from zoo.convert.stack_names import by_layer, counterpart, joined, layer_names
+from zoo.convert.gate_layout import (
+    GATE_LAYOUTS,
+    Array,
+    Arrays,
+    GateWeights,
+    read_layer,
+    reorder_gates,
+    write_layer,
+)
+from zoo.convert.stack_names import check_supported, layer_names, merge_layers, split_by_layer
 from zoo.errors import UsageError
 
-# The order of its gates, in zoo's letters; it calls n h.
+# Order of the gates in Keras, in zoo's letters; Keras calls n h.
 _ORDERS = {"vanilla": "h", "lstm": "ifgo", "gru": "zrn", "gru_reset_before": "zrn"}
 _NAMES = ("kernel", "recurrent_kernel", "bias")
 
 
 def from_keras(cell: str | type[Cell] | Cell, weights: Sequence[Any], bidirectional: bool = False) -> Arrays:
-    """The parameters of zoo from the weights of Keras layers.
+    """Convert to the parameters of zoo from the weights of Keras layers.
 
-    Outputs are the same up to rounding if the layers have Keras's own activations. ``GRU`` is ``"gru"``, and
-    ``GRU(reset_after=False)`` is ``"gru_reset_before"``.
+    Outputs are the same up to rounding if the layers have Keras's default activations. ``GRU`` is ``"gru"``,
+    and ``GRU(reset_after=False)`` is ``"gru_reset_before"``.
 
     Args:
         cell: ``"vanilla"`` for ``SimpleRNN``, ``"lstm"``, ``"gru"`` or ``"gru_reset_before"``, or such a cell
-            with its options: what it adds as ``forget_bias`` is taken out of the bias.
-        weights: What ``get_weights()`` of a layer returns, kernel, recurrent kernel and bias; for a stack,
-            those of all layers one after the other.
-        bidirectional: Whether each layer is a ``Bidirectional``, which has six arrays.
+            with options. Its ``forget_bias`` is subtracted from the bias.
+        weights: ``get_weights()`` of a layer: kernel, recurrent kernel and bias; for a stack, the arrays of
+            all layers in order.
+        bidirectional: Whether each layer is a ``Bidirectional``, with six arrays.
 
     Returns:
         ``"l0.Wx"`` and so on, for ``rnn.fill``.
 
     Raises:
-        UsageError: if Keras has no such cell, or arrays are missing or do not fit.
+        UsageError: if Keras has no such cell, or arrays are missing or invalid.
     """
     who = "from_keras"
-    cell = counterpart(cell, "Keras", _ORDERS, who)
-    given = as_elements(weights, f"{who}: weights", "the arrays of layers, as get_weights() returns them")
-    arrays = [as_array(value, f"{who}: weights[{n}]") for n, value in enumerate(given)]
+    cell = check_supported(cell, "Keras", _ORDERS, who)
+    elements = as_elements(weights, f"{who}: weights", "the arrays of layers, as get_weights() returns them")
+    arrays = [as_array(value, f"{who}: weights[{n}]") for n, value in enumerate(elements)]
     each = len(_NAMES) * (1 + as_bool(bidirectional, f"{who}: bidirectional"))
     if not arrays or len(arrays) % each:
         raise UsageError(
@@ -50,7 +58,7 @@ def from_keras(cell: str | type[Cell] | Cell, weights: Sequence[Any], bidirectio
         )
     layers = layer_names(len(arrays) // each, bidirectional)
     groups = (dict(zip(_NAMES, arrays[n : n + 3], strict=True)) for n in range(0, len(arrays), 3))
-    return joined(
+    return merge_layers(
         {
             layer: _from_layer(cell, group, f"{who}: {layer}")
             for layer, group in zip(layers, groups, strict=True)
@@ -59,41 +67,41 @@ def from_keras(cell: str | type[Cell] | Cell, weights: Sequence[Any], bidirectio
 
 
 def to_keras(cell: str | type[Cell] | Cell, params: Mapping[str, Any]) -> list[Array]:
-    """The weights of Keras layers from the parameters of zoo.
+    """Convert parameters of zoo to weights of Keras layers.
 
     Args:
-        cell: As for :func:`from_keras`; what it adds as ``forget_bias`` is put into the bias.
+        cell: As for :func:`from_keras`. Its ``forget_bias`` is added to the bias.
         params: ``rnn.params``: ``"l0.Wx"`` and so on, every layer and direction.
 
     Returns:
-        Three arrays for each layer, and in each direction, for ``set_weights``.
+        Three arrays for each layer and direction, for ``set_weights``.
 
     Raises:
         UsageError: if Keras has no such cell, or parameters are missing or unknown.
     """
     who = "to_keras"
-    cell = counterpart(cell, "Keras", _ORDERS, who)
-    groups = by_layer(cell, params, who).values()
+    cell = check_supported(cell, "Keras", _ORDERS, who)
+    groups = split_by_layer(cell, params, who).values()
     return [np.array(value, order="C") for group in groups for value in _to_layer(cell, group)]
 
 
 def _from_layer(cell: Cell, arrays: Arrays, who: str) -> Arrays:
-    gates, order = FORMS[cell.name].gates, _ORDERS[cell.name]
+    gates, order = GATE_LAYOUTS[cell.name].gates, _ORDERS[cell.name]
     if (arrays["bias"].ndim == 2) != (cell.name == "gru"):
         raise UsageError(
             f"{who}: the bias is {arrays['bias'].shape}, and {cell.label()} has one of {_bias(cell)}; a GRU "
             f"is 'gru' with reset_after=True, which is (2, 3H), and 'gru_reset_before' without."
         )
-    x, h, bias = (reordered(arrays[name], order, gates) for name in _NAMES)
-    outside, inside = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
-    return read(cell, Weights(x, h, outside, inside), who, arrays)
+    x, h, bias = (reorder_gates(arrays[name], order, gates) for name in _NAMES)
+    bias_x, bias_h = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
+    return read_layer(cell, GateWeights(x, h, bias_x, bias_h), who, arrays)
 
 
 def _bias(cell: Cell) -> str:
-    return "(2, 3H)" if cell.name == "gru" else f"({len(FORMS[cell.name].gates)}H,)"
+    return "(2, 3H)" if cell.name == "gru" else f"({len(GATE_LAYOUTS[cell.name].gates)}H,)"
 
 
 def _to_layer(cell: Cell, arrays: Mapping[str, Array]) -> list[Array]:
-    gates, order, w = FORMS[cell.name].gates, _ORDERS[cell.name], write(cell, arrays)
+    gates, order, w = GATE_LAYOUTS[cell.name].gates, _ORDERS[cell.name], write_layer(cell, arrays)
     bias = np.stack([w.bias_x, w.bias_h]) if cell.name == "gru" else w.bias_x
-    return [reordered(array, gates, order) for array in (w.x, w.h, bias)]
+    return [reorder_gates(array, gates, order) for array in (w.x, w.h, bias)]

@@ -1,4 +1,4 @@
-"""Parameters of a stack by layer, and which cell they are said to be of."""
+"""Names of a stack's parameters by layer, and the check that another library has the cell."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ import numpy as np
 from zoo.arguments import as_mapping
 from zoo.arrays import as_array
 from zoo.base import Cell
-from zoo.convert.gate_layout import Array, Arrays, has_form
+from zoo.convert.gate_layout import Array, Arrays, has_gate_layout
 from zoo.errors import UsageError
 from zoo.registry import resolve_cell
 
 _NAME = re.compile(r"(l(\d+)(?:\.(reverse))?)\.(\w+)")
 
 
-def counterpart(cell: str | type[Cell] | Cell, library: str, cells: Iterable[str], who: str) -> Cell:
-    """The cell itself, if the other library has it.
+def check_supported(cell: str | type[Cell] | Cell, library: str, cells: Iterable[str], who: str) -> Cell:
+    """Resolve a cell and check that the other library has it.
 
     Args:
         cell: A name, a class or a cell.
-        library: What the library is called.
-        cells: Those it has.
-        who: Who asks, for errors.
+        library: Name of the library.
+        cells: Cells of the library.
+        who: Owner for error messages.
 
     Raises:
-        UsageError: if it has not.
+        UsageError: if the library does not have it.
     """
-    found = resolve_cell(cell)
-    if found.name not in cells or not has_form(found):
+    resolved = resolve_cell(cell)
+    if resolved.name not in cells or not has_gate_layout(resolved):
         raise UsageError(
-            f"{who}: {library} has no {found.label()} with weights of its own; it has {', '.join(cells)}."
+            f"{who}: {library} has no {resolved.label()} with its own weights; it has {', '.join(cells)}."
         )
-    return found
+    return resolved
 
 
 def layer_name(index: int, reverse: bool) -> str:
-    """How zoo names a layer in one direction: ``l0``, ``l0.reverse``."""
+    """Zoo's name of a layer in one direction: ``l0``, ``l0.reverse``."""
     return f"l{index}.reverse" if reverse else f"l{index}"
 
 
 def layer_names(count: int, bidirectional: bool) -> list[str]:
-    """The names of so many layers, in order; with two directions, forwards comes first."""
-    ways = (False, True) if bidirectional else (False,)
-    return [layer_name(index, reverse) for index in range(count) for reverse in ways]
+    """The names of ``count`` layers, in order; the forward direction first."""
+    directions = (False, True) if bidirectional else (False,)
+    return [layer_name(index, reverse) for index in range(count) for reverse in directions]
 
 
-def by_layer(cell: Cell, params: Mapping[str, Any], who: str) -> dict[str, Arrays]:
-    """Parameters ``"l0.Wx"`` by the name of their layer, in order.
+def split_by_layer(cell: Cell, params: Mapping[str, Any], who: str) -> dict[str, Arrays]:
+    """Group parameters ``"l0.Wx"`` by layer, in order.
 
     Raises:
-        UsageError: if they are not all the parameters of some layers of the cell.
+        UsageError: if they are not the complete parameters of layers of the cell.
     """
     groups: dict[str, Arrays] = {}
     for name, value in as_mapping(params, f"{who}: params").items():
@@ -64,8 +64,8 @@ def by_layer(cell: Cell, params: Mapping[str, Any], who: str) -> dict[str, Array
                 f"and so on for every layer."
             )
         groups.setdefault(match[1], {})[match[4]] = as_array(value, f"{who}: {name}")
-    both = any(name.endswith("reverse") for name in groups)
-    expected = layer_names(len(groups) // (1 + both), both)
+    is_bidirectional = any(name.endswith("reverse") for name in groups)
+    expected = layer_names(len(groups) // (1 + is_bidirectional), is_bidirectional)
     if set(groups) != set(expected) or not groups:
         raise UsageError(
             f"{who}: found the layers {', '.join(sorted(groups)) or '(none)'}; some are missing."
@@ -77,8 +77,8 @@ def by_layer(cell: Cell, params: Mapping[str, Any], who: str) -> dict[str, Array
     return {layer: groups[layer] for layer in expected}
 
 
-def joined(layers: Mapping[str, Mapping[str, Array]]) -> Arrays:
-    """The parameters of all layers under zoo's names, each an array of its own."""
+def merge_layers(layers: Mapping[str, Mapping[str, Array]]) -> Arrays:
+    """Merge the parameters of all layers under zoo's names, as copies."""
     return {
         f"{layer}.{name}": np.array(value, order="C")
         for layer, arrays in layers.items()

@@ -1,4 +1,4 @@
-"""What JAX calls back: the kernels, on arrays of NumPy."""
+"""The callbacks of JAX: kernels on NumPy arrays."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from zoo.layers.direction import Array, Arrays
 from zoo.layers.functional import Tape
 from zoo.layers.recurrent import Recurrent
 
-MOST_TAPES = 8
+MAX_TAPES = 8
 
 
-class Told(NamedTuple):
-    """What is not differentiated by.
+class NonDiffArgs(NamedTuple):
+    """Arguments without a gradient.
 
     Args:
-        noise: Two numbers that decide noise and dropout; None for none.
-        lengths: Steps of each row ``(B,)``; None if all rows have T.
-        inputs: Inputs beside x, by name.
+        noise: Two integers that seed noise and dropout; None for none.
+        lengths: Length of each sequence ``(B,)``; None if all are T.
+        inputs: Auxiliary inputs, by name.
     """
 
     noise: Any
@@ -31,82 +31,81 @@ class Told(NamedTuple):
     inputs: Mapping[str, Any]
 
 
-class Calls:
-    """Both passes of some layers, which keep no memory of the caller's: XLA uses it again.
+class HostKernels:
+    """Forward and backward passes that copy their arguments, because XLA reuses the memory.
 
-    A pass forward whose way back may follow leaves its tape here, under a number that goes through JAX. JAX
-    may call as often as it likes, or never: the last few tapes are kept, each for one way back, and one that
-    is gone is made again.
+    A forward pass with gradients stores its tape under an id that goes through JAX. JAX may run a callback
+    any number of times, or never: the last few tapes are kept, each for one backward pass, and a missing one
+    is computed again.
 
     Args:
-        rnn: The layers; their parameters are not looked at.
+        rnn: The layers; their parameters are not used.
     """
 
     def __init__(self, rnn: Recurrent) -> None:
         self.functional, self.threads = rnn.functional, rnn.threads
         self.stack, self.dtype = rnn.stack, rnn.dtype
         self._buffers = {name: value.copy() for name, value in rnn.buffers.items()}
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
-        """No tape is here yet."""
+    def _reset(self) -> None:
         self._tapes: OrderedDict[int, Tape] = OrderedDict()
-        self._numbers = itertools.count()
+        self._tape_ids = itertools.count()
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        names = "functional", "threads", "stack", "dtype", "_buffers"  # tapes are of calls in this process
+        names = "functional", "threads", "stack", "dtype", "_buffers"  # without the tapes
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._begin()
+        self._reset()
 
-    def forward(self, *given: Any) -> tuple[Array, Arrays]:
-        """Outputs ``(T, B, ·)`` and last states."""
-        y, last, _ = self._run(*given)
+    def forward(self, *arguments: Any) -> tuple[Array, Arrays]:
+        """Outputs ``(T, B, ·)`` and final states."""
+        y, last, _ = self._run(*arguments)
         return y, last
 
-    def forward_and_keep(self, *given: Any) -> tuple[Array, Arrays, Array]:
-        """As :meth:`forward`, with the number of the tape."""
-        y, last, tape = self._run(*given)
-        number = next(self._numbers) % 2**32
+    def forward_with_tape(self, *arguments: Any) -> tuple[Array, Arrays, Array]:
+        """As :meth:`forward`, with the id of the tape."""
+        y, last, tape = self._run(*arguments)
+        tape_id = next(self._tape_ids) % 2**32
         with self._lock:
-            self._tapes[number] = tape
-            while len(self._tapes) > MOST_TAPES:
+            self._tapes[tape_id] = tape
+            while len(self._tapes) > MAX_TAPES:
                 self._tapes.popitem(last=False)
-        return y, last, np.array(number, np.uint32)
+        return y, last, np.array(tape_id, np.uint32)
 
     def backward(
-        self, number: Any, given: tuple[Any, ...], dy: Any, dlast: Mapping[str, Any]
+        self, tape_id: Any, arguments: tuple[Any, ...], dy: Any, dlast: Mapping[str, Any]
     ) -> tuple[Arrays, Array | None, Arrays]:
-        """The gradients of parameters, of x (None for tokens) and of the first states.
+        """Gradients of parameters, of x (None for tokens) and of the initial states.
 
         Args:
-            number: From :meth:`forward_and_keep`.
-            given: What that was given.
+            tape_id: From :meth:`forward_with_tape`.
+            arguments: Arguments of :meth:`forward_with_tape`.
             dy: Gradient of the outputs.
-            dlast: Gradients of the last states.
+            dlast: Gradients of the final states.
         """
         with self._lock:
-            tape = self._tapes.pop(int(number), None)
+            tape = self._tapes.pop(int(tape_id), None)
         if tape is None:
-            _, _, tape = self._run(*given)
+            _, _, tape = self._run(*arguments)
         dx, dstate, dtheta = self.functional.vjp(tape, np.asarray(dy), _arrays(dlast), self.threads)
         return self.functional.layout.views(dtheta), dx, dstate
 
-    def _run(self, params: Any, x: Any, state: Any, told: Told) -> tuple[Array, Arrays, Tape]:
+    def _run(self, params: Any, x: Any, state: Any, others: NonDiffArgs) -> tuple[Array, Arrays, Tape]:
         return self.functional.apply(
             _arrays(params) | self._buffers,
             np.array(x),
             None if state is None else _arrays(state),
-            None if told.noise is None else tuple(np.asarray(told.noise).tolist()),
-            None if told.lengths is None else np.asarray(told.lengths),
-            _arrays(told.inputs),
+            None if others.noise is None else tuple(np.asarray(others.noise).tolist()),
+            None if others.lengths is None else np.asarray(others.lengths),
+            _arrays(others.inputs),
             self.threads,
         )
 
 
-def _arrays(given: Mapping[str, Any]) -> Arrays:
-    """Copies: the tape is alive longer than what JAX hands over."""
-    return {name: np.array(value) for name, value in given.items()}
+def _arrays(values: Mapping[str, Any]) -> Arrays:
+    """Copies: the tape outlives the arrays of JAX."""
+    return {name: np.array(value) for name, value in values.items()}

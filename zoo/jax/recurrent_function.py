@@ -1,4 +1,4 @@
-"""``zoo.jax.recurrent``: any cell, stacked, as a pure function of JAX."""
+"""``zoo.jax.recurrent``: a stack of recurrent layers as a pure function of JAX."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import jax.numpy as jnp
 
 from zoo.arguments import as_mapping
 from zoo.errors import UsageError
-from zoo.jax.host_callbacks import Calls, Told
+from zoo.jax.host_callbacks import HostKernels, NonDiffArgs
 from zoo.layers.config import CellSpec
 from zoo.layers.parameters import Shapes
 from zoo.layers.recurrent import Recurrent
 
 Array = Any
 Arrays = Mapping[str, Array]
-WHO = "zoo.jax.recurrent"
+OWNER = "zoo.jax.recurrent"
 
 
 def recurrent(
@@ -29,53 +29,53 @@ def recurrent(
     dtype: Any = "float32",
     seed: int = 0,
     **more: Any,
-) -> Function:
+) -> RecurrentFunction:
     """A stack of recurrent layers as a function of its parameters.
 
-    It can be jitted, differentiated (once, in reverse) and mapped; kernels run on the CPU, outside of XLA.
+    You can jit it, differentiate it (once, in reverse mode) and vmap it. Kernels run on the CPU, outside XLA.
 
     >>> rnn = zoo.jax.recurrent("lstm", input_size=3, hidden_size=5)
     >>> y, state = jax.jit(rnn)(rnn.params, jnp.ones((7, 2, 3)))
 
     Args:
-        cell: Name of a registered cell, a cell class, or a cell with its options chosen; or a list of these.
-        input_size: ``I``, features of the input or number of different tokens.
+        cell: Name of a registered cell, a cell class, or a cell with options; or a list of these.
+        input_size: ``I``, input features or number of different tokens.
         hidden_size: ``H``.
         num_layers: ``L``.
-        dtype: ``"float32"``, or ``"float64"`` where JAX has it enabled (``jax_enable_x64``).
-        seed: Decides the first values of the parameters, and what a cell holds that is not trained.
+        dtype: ``"float32"``, or ``"float64"`` if ``jax_enable_x64`` is set.
+        seed: Seed of the initial parameters and of buffers.
         **more: ``bidirectional``, ``dropout``, ``residual``, ``learned_state``, ``recompute`` and ``threads``
             as for :class:`zoo.Recurrent`.
 
     Raises:
         UnknownNameError: if no cell has this name.
-        UsageError: if an argument does not fit.
+        UsageError: if an argument is invalid.
     """
     rnn = Recurrent(cell, input_size, hidden_size, num_layers, dtype, seed, **more)
     if jax.dtypes.canonicalize_dtype(rnn.dtype) != rnn.dtype:
         raise UsageError(
-            f"{WHO}: dtype is {rnn.dtype}, which JAX has switched off; jax.config.update('jax_enable_x64', "
-            f"True) switches it on."
+            f"{OWNER}: dtype is {rnn.dtype}, which JAX has disabled; call "
+            f"jax.config.update('jax_enable_x64', True)."
         )
-    return Function(rnn)
+    return RecurrentFunction(rnn)
 
 
-class Function:
-    """What :func:`recurrent` returns: ``rnn(params, x)``.
+class RecurrentFunction:
+    """The result of :func:`recurrent`, a function ``rnn(params, x)``.
 
     Args:
         rnn: The layers.
 
     Attributes:
-        params: First values of the parameters, ``"l0.Wx"`` to an array.
+        params: Initial parameters, ``"l0.Wx"`` to an array.
     """
 
     def __init__(self, rnn: Recurrent) -> None:
-        self._calls = Calls(rnn)
+        self._kernels = HostKernels(rnn)
         self.params: dict[str, Array] = {name: jnp.array(value) for name, value in rnn.params.items()}
 
     def __repr__(self) -> str:
-        return f"{WHO}({self._calls.stack.config.describe()}, dtype={self._calls.dtype.name!r})"
+        return f"{OWNER}({self._kernels.stack.config.describe()}, dtype={self._kernels.dtype.name!r})"
 
     def __call__(
         self,
@@ -91,138 +91,137 @@ class Function:
         Args:
             params: As :attr:`params`.
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
-            state: States before the first step, ``"l0.h"`` to ``(B, H)``; if None the learned ones, or zeros.
-            key: What decides dropout and the noise of a cell that has some, in training; None for none.
-            lengths: Steps of each row, ``(B,)`` integers; None if all rows have T steps.
-            **inputs: What the cell takes beside x, ``dt=...`` of shape ``(T, B, ...)``; nothing is
-                differentiated by it.
+            state: Initial states, ``"l0.h"`` to ``(B, H)``; None for the learned ones or zeros.
+            key: Key of dropout and noise in training; None for none.
+            lengths: Length of each sequence, ``(B,)`` integers; None if all have T steps.
+            **inputs: Auxiliary inputs of the cell, ``dt=...`` of shape ``(T, B, ...)``; they get no gradient.
 
         Returns:
-            The outputs ``(T, B, ·)`` and the states after the last step.
+            The outputs ``(T, B, ·)`` and the final states.
 
         Raises:
-            UsageError: if a name or a shape does not fit.
+            UsageError: if a name or a shape is invalid.
         """
         noise = None if key is None else jax.random.bits(key, (2,), jnp.uint32)
-        known = _arrays("params", params)
+        params = _arrays("params", params)
         state = None if state is None else _arrays("state", state)
         x = _array("x", x)
         lengths = None if lengths is None else _array("lengths", lengths)
-        beside = {name: jax.lax.stop_gradient(value) for name, value in _arrays("inputs", inputs).items()}
-        self._check(known, x, state, beside)
-        y, last = _run(self._calls, known, x, state, Told(noise, lengths, beside))
+        aux = {name: jax.lax.stop_gradient(value) for name, value in _arrays("inputs", inputs).items()}
+        self._check(params, x, state, aux)
+        y, last = _run(self._kernels, params, x, state, NonDiffArgs(noise, lengths, aux))
         return y, last
 
-    def _check(self, params: Arrays, x: Array, state: Arrays | None, beside: Arrays) -> None:
-        """Refuse here what would come out of a callback as an error of XLA.
+    def _check(self, params: Arrays, x: Array, state: Arrays | None, aux: Arrays) -> None:
+        """Validate here, since an error in a callback would be raised by XLA.
 
         Raises:
-            UsageError: if something does not fit.
+            UsageError: if an argument is invalid.
         """
-        calls, stack = self._calls, self._calls.stack
+        kernels, stack = self._kernels, self._kernels.stack
         is_tokens = x.ndim == 2 and jnp.issubdtype(x.dtype, jnp.integer)
-        are_floats = x.ndim == 3 and x.shape[2] == stack.input_size and x.dtype == calls.dtype
+        are_floats = x.ndim == 3 and x.shape[2] == stack.input_size and x.dtype == kernels.dtype
         if not (is_tokens or are_floats) or x.shape[1] == 0:
             raise UsageError(
-                f"{WHO}: x is {x.dtype}{x.shape}; expected {calls.dtype} (T, B, {stack.input_size}) or "
+                f"{OWNER}: x is {x.dtype}{x.shape}; expected {kernels.dtype} (T, B, {stack.input_size}) or "
                 f"integer tokens (T, B), with at least one row in the batch."
             )
-        _check_named("params", params, stack.param_shapes, calls.dtype)
+        _check_named("params", params, stack.param_shapes, kernels.dtype)
         if state is not None:
             batch = {name: (x.shape[1], *shape) for name, shape in stack.state_shapes.items()}
-            _check_named("state", state, batch, calls.dtype)
-        for name, value in beside.items():
+            _check_named("state", state, batch, kernels.dtype)
+        for name, value in aux.items():
             if name not in stack.input_shapes:
-                taken = ", ".join(stack.input_shapes) or "none"
-                raise UsageError(f"{WHO} was given the input {name!r}; beside x it takes {taken}.")
+                known = ", ".join(stack.input_shapes) or "none"
+                raise UsageError(f"{OWNER} has no input {name!r}; inputs besides x are {known}.")
             shape = (*x.shape[:2], *stack.input_shapes[name])
             if value.shape != shape:
-                raise UsageError(f"{WHO}: input {name!r} is {value.dtype}{value.shape}; expected {shape}.")
+                raise UsageError(f"{OWNER}: input {name!r} is {value.dtype}{value.shape}; expected {shape}.")
 
 
-def _arrays(what: str, given: Any) -> dict[str, Array]:
-    """Arrays by name."""
-    named = as_mapping(given, f"{WHO}: {what}")
-    return {name: _array(f"{what} {name!r}", value) for name, value in named.items()}
+def _arrays(label: str, values: Any) -> dict[str, Array]:
+    named = as_mapping(values, f"{OWNER}: {label}")
+    return {name: _array(f"{label} {name!r}", value) for name, value in named.items()}
 
 
-def _array(what: str, value: Any) -> Array:
-    """A value as a JAX array."""
+def _array(label: str, value: Any) -> Array:
     try:
         return jnp.asarray(value)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{WHO}: {what} cannot be made an array ({' '.join(str(error).split())}).") from None
+        raise UsageError(
+            f"{OWNER}: {label} cannot be converted to an array ({' '.join(str(error).split())})."
+        ) from None
 
 
-def _check_named(what: str, found: Arrays, shapes: Shapes, dtype: Any) -> None:
-    """Refuse arrays of other names, shapes or dtypes."""
-    told = {name: (value.shape, value.dtype) for name, value in found.items()}
+def _check_named(label: str, arrays: Arrays, shapes: Shapes, dtype: Any) -> None:
+    """Check names, shapes and dtypes."""
+    actual = {name: (value.shape, value.dtype) for name, value in arrays.items()}
     expected = {name: (shape, dtype) for name, shape in shapes.items()}
-    if told != expected:
-        wrong = min(name for name in {*told, *expected} if told.get(name) != expected.get(name))
+    if actual != expected:
+        wrong = min(name for name in {*actual, *expected} if actual.get(name) != expected.get(name))
         one, other = (
-            f"{each[wrong][1]}{each[wrong][0]}" if wrong in each else "none" for each in (told, expected)
+            f"{each[wrong][1]}{each[wrong][0]}" if wrong in each else "none" for each in (actual, expected)
         )
-        raise UsageError(f"{WHO}: {what} {wrong!r} is {one}; expected {other}.")
+        raise UsageError(f"{OWNER}: {label} {wrong!r} is {one}; expected {other}.")
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _run(calls: Calls, params: Arrays, x: Array, state: Arrays | None, told: Told) -> Any:
-    """Outputs and last states."""
-    return _call(calls.forward, _shapes(calls, x), params, x, state, told)
+def _run(kernels: HostKernels, params: Arrays, x: Array, state: Arrays | None, others: NonDiffArgs) -> Any:
+    """Outputs and final states."""
+    return _pure_callback(kernels.forward, _forward_shapes(kernels, x), params, x, state, others)
 
 
-def _forward(calls: Calls, *given: Any) -> Any:
-    y, last, number = _once(calls, "forward_and_keep", *given)
-    return (y, last), (number, given)
+def _forward(kernels: HostKernels, *arguments: Any) -> Any:
+    y, last, tape_id = _call_once(kernels, "forward_with_tape", *arguments)
+    return (y, last), (tape_id, arguments)
 
 
-def _backward(calls: Calls, kept: Any, gradients: Any) -> Any:
-    number, given = kept
-    dparams, dx, dstate = _once(calls, "backward", number, given, *gradients)
-    return dparams, dx, None if given[2] is None else dstate, None
+def _backward(kernels: HostKernels, residuals: Any, gradients: Any) -> Any:
+    tape_id, arguments = residuals
+    dparams, dx, dstate = _call_once(kernels, "backward", tape_id, arguments, *gradients)
+    return dparams, dx, None if arguments[2] is None else dstate, None
 
 
 _run.defvjp(_forward, _backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _once(calls: Calls, method: str, *given: Any) -> Any:
-    """What one differentiation calls; another one finds this sentence and not JAX's about callbacks."""
-    shapes = {"forward_and_keep": _shapes_kept, "backward": _shapes_back}[method]
-    return _call(getattr(calls, method), shapes(calls, *given), *given)
+def _call_once(kernels: HostKernels, method: str, *arguments: Any) -> Any:
+    """A callback for one differentiation. A second one raises a clear error instead of JAX's own."""
+    shapes = {"forward_with_tape": _forward_with_tape_shapes, "backward": _backward_shapes}[method]
+    return _pure_callback(getattr(kernels, method), shapes(kernels, *arguments), *arguments)
 
 
-def _refuse(*_: Any) -> Any:
-    raise UsageError(f"{WHO} can be differentiated once; the gradient of its gradient is not known.")
+def _no_double_backward(*_: Any) -> Any:
+    raise UsageError(f"{OWNER} can be differentiated once; the gradient of its gradient is unknown.")
 
 
-_once.defvjp(_refuse, _refuse)
+_call_once.defvjp(_no_double_backward, _no_double_backward)
 
 
-def _call(function: Callable[..., Any], shapes: Any, *given: Any) -> Any:
-    """A call out of XLA; mapped, it is a call for each."""
-    return jax.pure_callback(function, shapes, *given, vmap_method="sequential")
+def _pure_callback(function: Callable[..., Any], shapes: Any, *arguments: Any) -> Any:
+    """A callback from XLA; under vmap, one callback per element."""
+    return jax.pure_callback(function, shapes, *arguments, vmap_method="sequential")
 
 
-def _shapes(calls: Calls, x: Array) -> tuple[Any, dict[str, Any]]:
-    """Those of outputs and last states."""
+def _forward_shapes(kernels: HostKernels, x: Array) -> tuple[Any, dict[str, Any]]:
+    """Shapes of outputs and final states."""
     steps, batch = x.shape[:2]
-    states = {name: (batch, *shape) for name, shape in calls.stack.state_shapes.items()}
+    states = {name: (batch, *shape) for name, shape in kernels.stack.state_shapes.items()}
     return (
-        jax.ShapeDtypeStruct((steps, batch, calls.stack.output_size), calls.dtype),
-        {name: jax.ShapeDtypeStruct(shape, calls.dtype) for name, shape in states.items()},
+        jax.ShapeDtypeStruct((steps, batch, kernels.stack.output_size), kernels.dtype),
+        {name: jax.ShapeDtypeStruct(shape, kernels.dtype) for name, shape in states.items()},
     )
 
 
-def _shapes_kept(calls: Calls, _params: Arrays, x: Array, *_: Any) -> Any:
-    return *_shapes(calls, x), jax.ShapeDtypeStruct((), jnp.uint32)
+def _forward_with_tape_shapes(kernels: HostKernels, _params: Arrays, x: Array, *_: Any) -> Any:
+    return *_forward_shapes(kernels, x), jax.ShapeDtypeStruct((), jnp.uint32)
 
 
-def _shapes_back(calls: Calls, _number: Array, given: Any, *_: Any) -> Any:
-    """Those of parameters, of x (None for tokens) and of the first states."""
-    params, x, *_ = given
-    return _like(params), None if x.ndim == 2 else _like(x), _shapes(calls, x)[1]
+def _backward_shapes(kernels: HostKernels, _tape_id: Array, arguments: Any, *_: Any) -> Any:
+    """Shapes of the gradients of parameters, x (None for tokens) and initial states."""
+    params, x, *_ = arguments
+    return _like(params), None if x.ndim == 2 else _like(x), _forward_shapes(kernels, x)[1]
 
 
 def _like(tree: Any) -> Any:

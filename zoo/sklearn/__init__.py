@@ -1,8 +1,8 @@
 """Cells as estimators of scikit-learn; needs the extra ``sklearn``.
 
 >>> from zoo.sklearn import SequenceClassifier
->>> found = SequenceClassifier(cell="lstm", epochs=20).fit(sequences, classes)
->>> found.predict_proba(others)
+>>> classifier = SequenceClassifier(cell="lstm", epochs=20).fit(sequences, classes)
+>>> classifier.predict_proba(others)
 
 Importing this package does not import scikit-learn; its first use does.
 """

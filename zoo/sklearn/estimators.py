@@ -25,15 +25,15 @@ from zoo.base import Cell, Optimizer
 from zoo.errors import UsageError
 from zoo.model import SequenceModel
 from zoo.registry import get_optimizer
-from zoo.sklearn.fit import Lesson, answers, learn
+from zoo.sklearn.fit import FitConfig, fit_model, predict_outputs
 from zoo.sklearn.sequences import Array, as_rows, rows_of_table
 from zoo.training.clipping import Clip
 
 _LARGEST_SEED = 2**31 - 1
 
 
-class _Sequences(BaseEstimator):  # type: ignore[misc]
-    """What both estimators are: arguments, sequences in, a model that reads them."""
+class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
+    """Base class of both estimators: arguments, input sequences and the model."""
 
     _loss = ""
 
@@ -66,15 +66,15 @@ class _Sequences(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def _fit(self, rows: list[Array], targets: Array, outputs: int, sample_weight: Any) -> None:
-        """Make a model, and train it on what has a weight."""
+        """Create a model and train it on the sequences with a positive weight."""
         weights = _weights(sample_weight, rows)
         counted = np.flatnonzero(weights)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(_LARGEST_SEED))
         sizes = rows[0].shape[1], outputs, self.hidden_size, self.num_layers, self._loss
         self.model_ = SequenceModel(self.cell, *sizes, self.dtype, seed, self.threads)
-        lesson = Lesson(
-            [rows[place] for place in counted],
+        config = FitConfig(
+            [rows[index] for index in counted],
             targets[counted],
             weights[counted],
             _positive(self.epochs, "epochs"),
@@ -84,10 +84,10 @@ class _Sequences(BaseEstimator):  # type: ignore[misc]
             Clip(norm=self.clip),
             seed,
         )
-        self.losses_ = learn(self.model_, lesson, rng)
+        self.losses_ = fit_model(self.model_, config, rng)
 
     def _rows(self, X: Any, reset: bool) -> list[Array]:
-        """The sequences; while fitting, how many features they have is kept."""
+        """Convert X to sequences; store the number of features if ``reset``."""
         who, features = type(self).__name__, _positive(self.features, "features")
         rows = as_rows(X, features, who)
         if rows is None:
@@ -103,20 +103,20 @@ class _Sequences(BaseEstimator):  # type: ignore[misc]
         return rows
 
     def _targets(self, y: Any, dtype: Any) -> Array:
-        """What shall come out, finite.
+        """Validate the targets.
 
         Raises:
-            ValueError: if there is nothing, or NaN or infinity.
+            ValueError: if y is None, NaN or infinite.
         """
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        found: Array = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
-        return found
+        targets: Array = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
+        return targets
 
-    def _answers(self, X: Any) -> Array:
-        """What the readout says after the last step of each sequence."""
+    def _predict_outputs(self, X: Any) -> Array:
+        """Outputs of the readout after the last step of each sequence."""
         check_is_fitted(self, "model_")
-        return answers(self.model_, self._rows(X, reset=False))
+        return predict_outputs(self.model_, self._rows(X, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -124,98 +124,97 @@ class _Sequences(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-class SequenceClassifier(ClassifierMixin, _Sequences):  # type: ignore[misc]
-    """A class for each sequence, read after its last step by a softmax.
+class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: ignore[misc]
+    """Sequence classification by a softmax readout after the last step.
 
-    Sequences are a list of arrays ``(T, I)``, each of its own length; or an array ``(N, T, I)``, in which NaN
-    pads what follows the end of a sequence; or a table ``(N, T * features)``, a sequence of the same length
-    in each row, as scikit-learn's own estimators and transformers have it.
+    Sequences are a list of arrays ``(T, I)`` of any lengths; or an array ``(N, T, I)`` padded with NaN; or a
+    table ``(N, T * features)`` with a sequence of the same length in each row, as in scikit-learn.
 
     >>> SequenceClassifier(cell="lstm", random_state=0).fit(sequences, classes).predict(others)
 
     Args:
-        cell: Name of a registered cell, a cell class, or a cell with its options chosen.
+        cell: Name of a registered cell, a cell class, or a cell with options.
         hidden_size: ``H``.
         num_layers: ``L``.
-        features: ``I`` of sequences that are plain rows of numbers, in a table or a list.
-        epochs: How often all sequences are seen.
-        batch_size: Sequences of an update.
-        optimizer: Name of an optimizer, or one with its options chosen.
-        lr: Its step size; None for its own.
-        clip: Largest norm of a gradient; None for no limit.
+        features: ``I`` of sequences that are one-dimensional, in a table or a list.
+        epochs: Number of passes over all sequences.
+        batch_size: Sequences per update.
+        optimizer: Name of an optimizer, or an optimizer with options.
+        lr: Learning rate; None for the optimizer's default.
+        clip: Maximum gradient norm; None for no limit.
         dtype: ``"float32"`` or ``"float64"``.
-        threads: Threads among which a batch is divided; None for every processor. Changes no bit.
-        random_state: Decides first values, order and noise: a seed, a ``RandomState``, or None.
+        threads: Number of threads; None for every processor. Results do not depend on it.
+        random_state: Seed of initialisation, order and noise: an integer, a ``RandomState``, or None.
 
     Attributes:
-        classes_: The classes, in order.
+        classes_: The classes, sorted.
         model_: The :class:`zoo.SequenceModel`.
         losses_: The mean loss of every epoch, nats.
-        n_features_in_: Columns of the table, or features of a step.
+        n_features_in_: Columns of the table, or features per step.
     """
 
     _loss = "cross_entropy"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SequenceClassifier:
-        """Learn classes from sequences.
+        """Train on sequences and their classes.
 
         Args:
             X: N sequences.
             y: Their classes, ``(N,)``.
-            sample_weight: How much each counts, ``(N,)``; None for all alike.
+            sample_weight: Weight of each sequence, ``(N,)``; None for equal weights.
 
         Raises:
-            ValueError: if something does not fit.
+            ValueError: if an argument is invalid.
             ZooError: if training diverges.
         """
         rows = self._rows(X, reset=True)
         y = column_or_1d(self._targets(y, None), warn=True)
         check_consistent_length(rows, y)
         check_classification_targets(y)
-        self.classes_, places = np.unique(y, return_inverse=True)
-        self._fit(rows, places, len(self.classes_), sample_weight)
+        self.classes_, indices = np.unique(y, return_inverse=True)
+        self._fit(rows, indices, len(self.classes_), sample_weight)
         return self
 
     def predict_proba(self, X: Any) -> Array:
-        """How probable each class is, ``(N, V)``, in the order of ``classes_``."""
-        scores = self._answers(X)
+        """Probability of each class, ``(N, V)``, in the order of ``classes_``."""
+        scores = self._predict_outputs(X)
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-        found: Array = weights / weights.sum(axis=1, keepdims=True)
-        return found
+        probabilities: Array = weights / weights.sum(axis=1, keepdims=True)
+        return probabilities
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each sequence, ``(N,)``."""
-        places = self._answers(X).argmax(axis=1)
-        found: Array = self.classes_[places]
-        return found
+        indices = self._predict_outputs(X).argmax(axis=1)
+        classes: Array = self.classes_[indices]
+        return classes
 
 
-class SequenceRegressor(RegressorMixin, _Sequences):  # type: ignore[misc]
-    """A number, or several, for each sequence, read after its last step.
+class SequenceRegressor(RegressorMixin, _BaseSequenceEstimator):  # type: ignore[misc]
+    """Sequence regression to one or several targets by a linear readout after the last step.
 
-    Arguments and sequences are those of :class:`SequenceClassifier`. What is learnt is the least mean square;
-    numbers far from one are best scaled, by ``sklearn.compose.TransformedTargetRegressor``.
+    Arguments and sequences are as for :class:`SequenceClassifier`. The loss is the squared error. Scale
+    targets that are far from one, for example with ``sklearn.compose.TransformedTargetRegressor``.
 
     >>> SequenceRegressor(cell="lstm", random_state=0).fit(sequences, numbers).predict(others)
 
     Attributes:
         model_: The :class:`zoo.SequenceModel`.
         losses_: The mean loss of every epoch.
-        n_features_in_: Columns of the table, or features of a step.
+        n_features_in_: Columns of the table, or features per step.
     """
 
     _loss = "squared_error"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SequenceRegressor:
-        """Learn numbers from sequences.
+        """Train on sequences and their targets.
 
         Args:
             X: N sequences.
-            y: A number for each, ``(N,)``, or several, ``(N, V)``.
-            sample_weight: How much each counts, ``(N,)``; None for all alike.
+            y: Targets, ``(N,)`` or ``(N, V)``.
+            sample_weight: Weight of each sequence, ``(N,)``; None for equal weights.
 
         Raises:
-            ValueError: if something does not fit.
+            ValueError: if an argument is invalid.
             ZooError: if training diverges.
         """
         rows = self._rows(X, reset=True)
@@ -223,14 +222,14 @@ class SequenceRegressor(RegressorMixin, _Sequences):  # type: ignore[misc]
         y = column_or_1d(y, warn=True) if y.ndim == 1 or y.shape[1] == 1 else y
         check_consistent_length(rows, y)
         self._is_flat = y.ndim == 1
-        numbers = y.reshape(len(y), -1)
-        self._fit(rows, numbers, numbers.shape[1], sample_weight)
+        targets = y.reshape(len(y), -1)
+        self._fit(rows, targets, targets.shape[1], sample_weight)
         return self
 
     def predict(self, X: Any) -> Array:
-        """The numbers of each sequence, ``(N,)`` or ``(N, V)`` as they were learnt."""
-        found = self._answers(X)
-        return found[:, 0] if self._is_flat else found
+        """Predicted targets, ``(N,)`` or ``(N, V)`` as in ``fit``."""
+        outputs = self._predict_outputs(X)
+        return outputs[:, 0] if self._is_flat else outputs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -239,32 +238,32 @@ class SequenceRegressor(RegressorMixin, _Sequences):  # type: ignore[misc]
 
 
 def _weights(sample_weight: Any, rows: list[Array]) -> Array:
-    """How much each sequence counts.
+    """Validate sample weights.
 
     Raises:
-        ValueError: if that does not fit, or none counts.
+        ValueError: if they are invalid, or all are zero.
     """
     if sample_weight is None:
         return np.ones(len(rows))
-    found: Array = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    if found.shape != (len(rows),) or (found < 0).any() or not found.any():
+    weights: Array = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weights.shape != (len(rows),) or (weights < 0).any() or not weights.any():
         raise ValueError(
-            f"sample_weight has the shape {found.shape} and runs from {found.min()} to {found.max()}; "
+            f"sample_weight has the shape {weights.shape} and runs from {weights.min()} to {weights.max()}; "
             f"expected ({len(rows)},), numbers of at least zero, some above it."
         )
-    return found
+    return weights
 
 
 def _positive(value: Any, name: str) -> int:
-    """A parameter that counts something.
+    """Validate a positive integer.
 
     Raises:
-        UsageError: if it is no integer of at least one.
+        UsageError: if it is not one.
     """
     try:
-        found = 0 if isinstance(value, bool) else operator.index(value)
+        number = 0 if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        found = 0
-    if found < 1:
+        number = 0
+    if number < 1:
         raise UsageError(f"{name} is {value!r}; expected a positive integer.")
-    return found
+    return number

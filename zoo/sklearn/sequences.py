@@ -1,4 +1,4 @@
-"""Sequences as scikit-learn hands them over: a list, rows padded with NaN, or rows of one length."""
+"""Input sequences in the forms of scikit-learn: a list, an array padded with NaN, or a table."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from zoo.arrays import check_unmasked
 
 Array = np.ndarray[Any, Any]
 
-_STRETCH = 16  # batches of which the sequences are sorted by length
+_BATCHES_PER_BUCKET = 16  # batches whose sequences are sorted by length together
 
 
 def as_rows(data: Any, features: int, who: str) -> list[Array] | None:
-    """The sequences of a list or of an array with three axes; None for anything else, such as a table.
+    """The sequences of a list or a three-dimensional array; None for other data, such as a table.
 
     Args:
-        data: What is to be sequences.
-        features: Features of a step, where a sequence is a plain row of numbers.
-        who: Whose they are, for messages.
+        data: The data.
+        features: Features per step of one-dimensional sequences.
+        who: Owner for error messages.
 
     Raises:
-        ValueError: if a sequence is none, or sequences have different features.
+        ValueError: if a sequence is invalid, or the numbers of features differ.
     """
     check_unmasked(data, who)
     if not isinstance(data, list | tuple | np.ndarray) or len(data) == 0:
@@ -35,7 +35,7 @@ def as_rows(data: Any, features: int, who: str) -> list[Array] | None:
     rows = [_as_row(each, features, f"{who}: sequence {n}") for n, each in enumerate(data)]
     sizes = sorted({row.shape[1] for row in rows})
     if len(sizes) > 1:
-        raise ValueError(f"{who}: the sequences have {sizes} features; expected as many in each.")
+        raise ValueError(f"{who}: the sequences have {sizes} features; expected the same number in each.")
     return rows
 
 
@@ -43,17 +43,17 @@ def rows_of_table(table: Array, features: int, who: str) -> list[Array]:
     """The rows of a table ``(N, T * features)`` as sequences.
 
     Raises:
-        ValueError: if they do not come out even.
+        ValueError: if the number of columns is not a multiple of ``features``.
     """
     if table.shape[1] % features:
         raise ValueError(
-            f"{who}: the rows hold {table.shape[1]} numbers, which are no steps of features={features}."
+            f"{who}: the rows hold {table.shape[1]} numbers, which is not a multiple of features={features}."
         )
     return [_as_row(row, features, f"{who}: row {n}") for n, row in enumerate(table)]
 
 
 def _is_table(data: Sequence[Any] | Array) -> bool:
-    """Whether a list or an array of objects is one of plain rows of one length, or of plain numbers."""
+    """Whether a list or object array contains numbers, or one-dimensional rows of one length."""
     if not all(isinstance(each, list | tuple | np.ndarray) for each in data):
         return True
     first = data[0]
@@ -63,53 +63,53 @@ def _is_table(data: Sequence[Any] | Array) -> bool:
 
 
 def _as_row(value: Any, features: int, who: str) -> Array:
-    """One sequence ``(T, I)`` without the NaN that pads it at its end."""
+    """One sequence ``(T, I)`` without its padding of NaN."""
     row = np.asarray(value, np.float64)
     if row.ndim == 1 and row.size % features == 0:
         row = row.reshape(-1, features)
     if row.ndim != 2:
         raise ValueError(
-            f"{who} has the shape {row.shape}; expected (T, I), or (T,) for features={features} at a step."
+            f"{who} has the shape {row.shape}; expected (T, I), or (T,) for features={features} per step."
         )
     row = row[: _length(row)]
     if not np.isfinite(row).all():
-        raise ValueError(f"{who} holds NaN or infinity before its end; NaN may only pad what follows it.")
+        raise ValueError(f"{who} contains NaN or infinity before its end; NaN may only pad the end.")
     if row.size == 0:
-        raise ValueError(f"{who} has no step; expected one at least.")
+        raise ValueError(f"{who} has no steps; expected at least one.")
     return row
 
 
 def _length(row: Array) -> int:
-    """The steps before those that are NaN to the end."""
-    there = np.flatnonzero(~np.isnan(row).all(axis=1))
-    return int(there[-1]) + 1 if there.size else 0
+    """The number of steps without trailing steps of NaN."""
+    valid = np.flatnonzero(~np.isnan(row).all(axis=1))
+    return int(valid[-1]) + 1 if valid.size else 0
 
 
-def padded(rows: Sequence[Array], dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """Sequences side by side, time first, zeros behind their ends ``(T, B, I)``; the last step of each."""
+def pad(rows: Sequence[Array], dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """A batch ``(T, B, I)`` of sequences, padded with zeros, and the index of the last step of each."""
     lengths = np.array([len(row) for row in rows])
-    found = np.zeros((lengths.max(), len(rows), rows[0].shape[1]), dtype)
-    for place, row in enumerate(rows):
-        found[: len(row), place] = row
-    return found, lengths - 1
+    batch = np.zeros((lengths.max(), len(rows), rows[0].shape[1]), dtype)
+    for n, row in enumerate(rows):
+        batch[: len(row), n] = row
+    return batch, lengths - 1
 
 
 def batches(lengths: Array, size: int, rng: np.random.RandomState | None = None) -> Iterator[Array]:
-    """Places of sequences, so many at a time and of similar lengths, which is what costs least.
+    """Yield batches of indices of sequences of similar lengths, which need the least padding.
 
     Args:
-        lengths: Of all sequences.
-        size: Of a batch.
-        rng: Shuffles: first all sequences, of which stretches of some batches are then sorted, and then the
-            batches. None for the shortest first.
+        lengths: Length of each sequence.
+        size: Batch size.
+        rng: Shuffles all sequences, which are then sorted by length within buckets of some batches, and
+            then the batches. None for the shortest first.
     """
     order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
-    stretch = len(order) if rng is None else size * _STRETCH
-    found = []
-    for start in range(0, len(order), stretch):
-        part = order[start : start + stretch]
+    bucket = len(order) if rng is None else size * _BATCHES_PER_BUCKET
+    all_batches = []
+    for start in range(0, len(order), bucket):
+        part = order[start : start + bucket]
         part = part[np.argsort(lengths[part], kind="stable")]
-        found += [part[at : at + size] for at in range(0, len(part), size)]
+        all_batches += [part[at : at + size] for at in range(0, len(part), size)]
     if rng is not None:
-        rng.shuffle(found)
-    yield from found
+        rng.shuffle(all_batches)
+    yield from all_batches

@@ -1,9 +1,7 @@
-"""The passes as an operator of PyTorch's, which ``torch.compile`` puts into its graph.
+"""The forward and backward passes in PyTorch's autograd: eager, and as an operator for ``torch.compile``.
 
-An operator takes no objects, so it knows the plan by a key; and the shapes of its results are known
-without running it.
-
-The passes as autograd records them in eager calls; ``torch.compile`` has :mod:`zoo.torch.autograd`.
+Operators take no objects, so they identify a stack by a key, and they need the shapes of their results
+without running.
 """
 
 from __future__ import annotations
@@ -17,152 +15,152 @@ import numpy as np
 import torch
 
 from zoo.errors import UsageError
-from zoo.torch.bridge import Given, Holder, backward, flat, forward, hold, unflat
-from zoo.torch.config import Outline, outline
+from zoo.torch.bridge import TapeHolder, TensorArgs, backward, flatten, forward, keep_tape, unflatten
+from zoo.torch.config import SharedStack, stack_of_key
 
 Tensor = Any
 
-_numbers = itertools.count(1)
+_tape_ids = itertools.count(1)
 
-_held: weakref.WeakValueDictionary[int, Holder] = weakref.WeakValueDictionary()
-
-
-def operator(which: Outline, given: Given) -> list[Tensor]:
-    """Outputs ``(T, B, ·)`` and last states."""
-    found: list[Tensor] = _forward(which.key, *_arguments(given))
-    return found[:-1]
+_tape_holders: weakref.WeakValueDictionary[int, TapeHolder] = weakref.WeakValueDictionary()
 
 
-def _arguments(given: Given) -> tuple[Any, ...]:
-    """What operators take: names are one word."""
-    x, arrays, state, names, inputs, noise, lengths = given
+def call_operator(shared: SharedStack, tensors: TensorArgs) -> list[Tensor]:
+    """Outputs ``(T, B, ·)`` and final states."""
+    results: list[Tensor] = _forward(shared.key, *_arguments(tensors))
+    return results[:-1]
+
+
+def _arguments(tensors: TensorArgs) -> tuple[Any, ...]:
+    """Arguments of the operators, with the names in one string."""
+    x, arrays, state, names, inputs, noise, lengths = tensors
     return x, list(arrays), list(state), " ".join(names), list(inputs), noise, lengths
 
 
-def _given(x: Tensor, arrays: Any, state: Any, names: str, *rest: Any) -> Given:
-    return Given(x, arrays, state, names.split(), *rest)
+def _tensor_args(x: Tensor, arrays: Any, state: Any, names: str, *rest: Any) -> TensorArgs:
+    return TensorArgs(x, arrays, state, names.split(), *rest)
 
 
-def _run(key: str, *arguments: Any) -> list[Tensor]:
-    """Outputs, last states, and a number that keeps the tape."""
-    y, last, tape = forward(outline(key), _given(*arguments))
-    mark = next(_numbers)
-    token, holder = hold(tape, mark)
-    _held[mark] = holder()  # type: ignore[assignment]  # it is alive, for the token is
+def _forward_impl(key: str, *arguments: Any) -> list[Tensor]:
+    """Outputs, final states, and a token that keeps the tape alive."""
+    y, last, tape = forward(stack_of_key(key), _tensor_args(*arguments))
+    tape_id = next(_tape_ids)
+    token, holder = keep_tape(tape, tape_id)
+    _tape_holders[tape_id] = holder()  # type: ignore[assignment]  # alive, like the token
     return [y, *last, token]
 
 
-def _run_back(key: str, token: Tensor, dy: Tensor, dlast: Any, *arguments: Any) -> list[Tensor]:
-    """Gradients of the parameters of the stack ``(P,)``, of the first states, and of x if it is no tokens."""
-    which, holder = outline(key), _held.get(int(token))  # gone if the compiler has left a copy
-    tape = forward(which, _given(*arguments))[2] if holder is None else holder.tape
-    dx, dstate, dtheta = backward(which, tape, dy, dlast)
-    found = [torch.from_numpy(dtheta), *which.states.tensors(dstate)]
-    return found if dx is None else [*found, dx]
+def _backward_impl(key: str, token: Tensor, dy: Tensor, dlast: Any, *arguments: Any) -> list[Tensor]:
+    """Gradients of the stack's parameters ``(P,)``, of the initial states, and of x unless it is tokens."""
+    shared, holder = stack_of_key(key), _tape_holders.get(int(token))  # None if the compiler copied the token
+    tape = forward(shared, _tensor_args(*arguments))[2] if holder is None else holder.tape
+    dx, dstate, dtheta = backward(shared, tape, dy, dlast)
+    gradients = [torch.from_numpy(dtheta), *shared.states.tensors(dstate)]
+    return gradients if dx is None else [*gradients, dx]
 
 
-def _shapes(key: str, x: Tensor, arrays: Any, *_: Any) -> list[Tensor]:
-    which, (steps, batch) = outline(key), x.shape[:2]
+def _fake_forward(key: str, x: Tensor, arrays: Any, *_: Any) -> list[Tensor]:
+    shared, (steps, batch) = stack_of_key(key), x.shape[:2]
     new = arrays[0].new_empty
-    last = [new(which.states.shape(kind, batch)) for kind in range(len(which.states.kinds))]
-    return [new((steps, batch, which.stack.output_size)), *last, new((1,), dtype=torch.int64)]
+    last = [new(shared.states.shape(kind, batch)) for kind in range(len(shared.states.kinds))]
+    return [new((steps, batch, shared.stack.output_size)), *last, new((1,), dtype=torch.int64)]
 
 
-def _shapes_back(key: str, _token: Tensor, dy: Tensor, dlast: Any, x: Tensor, *_: Any) -> list[Tensor]:
-    dtheta = dy.new_empty((outline(key).layout.size,))
-    found = [dtheta, *(each.new_empty(each.shape) for each in dlast)]
-    return [*found, dy.new_empty(x.shape)] if x.dim() == 3 else found
+def _fake_backward(key: str, _token: Tensor, dy: Tensor, dlast: Any, x: Tensor, *_: Any) -> list[Tensor]:
+    dtheta = dy.new_empty((stack_of_key(key).layout.size,))
+    gradients = [dtheta, *(each.new_empty(each.shape) for each in dlast)]
+    return [*gradients, dy.new_empty(x.shape)] if x.dim() == 3 else gradients
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     key, *arguments = inputs
-    given = _given(*arguments)
-    ctx.key, ctx.sizes = key, given.sizes
-    ctx.save_for_backward(output[-1], *flat(given))
+    tensors = _tensor_args(*arguments)
+    ctx.key, ctx.counts = key, tensors.counts
+    ctx.save_for_backward(output[-1], *flatten(tensors))
 
 
-def _back(ctx: Any, found: list[Tensor]) -> tuple[Any, ...]:
-    dy, *dlast, _ = found
-    token, *tensors = ctx.saved_tensors
-    which, given = outline(ctx.key), unflat(ctx.sizes, tensors)
-    dtheta, *rest = _backward(ctx.key, token, dy, dlast, *_arguments(given))
+def _operator_backward(ctx: Any, doutputs: list[Tensor]) -> tuple[Any, ...]:
+    dy, *dlast, _ = doutputs
+    token, *saved = ctx.saved_tensors
+    shared, tensors = stack_of_key(ctx.key), unflatten(ctx.counts, saved)
+    dtheta, *rest = _backward(ctx.key, token, dy, dlast, *_arguments(tensors))
     dstate, dx = rest[: len(dlast)], rest[len(dlast) :]
-    darrays = [*which.gradients(dtheta, torch.cat), *[None] * len(which.buffers)]
-    dinputs = [None] * len(given.inputs)
-    return None, (dx[0] if dx else None), darrays, dstate if given.state else [], None, dinputs, None, None
+    darrays = [*shared.gradients(dtheta, torch.cat), *[None] * len(shared.buffers)]
+    dinputs = [None] * len(tensors.inputs)
+    return None, (dx[0] if dx else None), darrays, dstate if tensors.state else [], None, dinputs, None, None
 
 
-_GIVEN = (
+_SCHEMA = (
     "Tensor x, Tensor[] arrays, Tensor[] state, str names, Tensor[] inputs, Tensor? noise, Tensor? lengths"
 )
 
 _forward = torch.library.custom_op(
-    "zoo::recurrent", _run, mutates_args=(), schema=f"(str key, {_GIVEN}) -> Tensor[]"
+    "zoo::recurrent", _forward_impl, mutates_args=(), schema=f"(str key, {_SCHEMA}) -> Tensor[]"
 )
 
 _backward = torch.library.custom_op(
     "zoo::recurrent_backward",
-    _run_back,
+    _backward_impl,
     mutates_args=(),
-    schema=f"(str key, Tensor token, Tensor dy, Tensor[] dlast, {_GIVEN}) -> Tensor[]",
+    schema=f"(str key, Tensor token, Tensor dy, Tensor[] dlast, {_SCHEMA}) -> Tensor[]",
 )
 
-_forward.register_fake(_shapes)
+_forward.register_fake(_fake_forward)
 
-_backward.register_fake(_shapes_back)
+_backward.register_fake(_fake_backward)
 
-_forward.register_autograd(_back, setup_context=_remember)
+_forward.register_autograd(_operator_backward, setup_context=_setup_context)
 
-ONCE = (
-    "zoo.torch.Recurrent can be differentiated once; the gradient of its gradient, which create_graph=True "
-    "is for, is not known."
+DIFFERENTIABLE_ONCE = (
+    "zoo.torch.Recurrent can be differentiated once; create_graph=True needs the gradient of "
+    "its gradient, which is unknown."
 )
 
 
-def recorded(which: Outline, given: Given) -> list[Tensor]:
-    """Outputs ``(T, B, ·)`` and last states, recorded by autograd if it records."""
+def apply_recurrent(shared: SharedStack, tensors: TensorArgs) -> list[Tensor]:
+    """Outputs ``(T, B, ·)`` and final states, recorded by autograd if it is enabled."""
     if torch.compiler.is_compiling():
-        return operator(which, given)
-    tensors = *given.arrays, given.x, *given.state
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return list(Recorded.apply(which, given, *flat(given)))
-    y, last, _ = forward(which, given, recompute="sqrt")  # no tape is needed: let it be a short one
+        return call_operator(shared, tensors)
+    inputs = *tensors.arrays, tensors.x, *tensors.state
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        return list(RecurrentFunction.apply(shared, tensors, *flatten(tensors)))
+    y, last, _ = forward(shared, tensors, recompute="sqrt")  # without backward, a short tape suffices
     return [y, *last]
 
 
-class Recorded(torch.autograd.Function):  # type: ignore[misc]
-    """Both passes."""
+class RecurrentFunction(torch.autograd.Function):  # type: ignore[misc]
+    """The eager autograd function of both passes."""
 
     @staticmethod
-    def forward(ctx: Any, which: Outline, given: Given, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Outputs and last states; the tensors are those of ``given``."""
-        y, last, tape = forward(which, given)
-        token, ctx.holder = hold(tape)
-        ctx.which, ctx.sizes = which, given.sizes
+    def forward(ctx: Any, shared: SharedStack, args: TensorArgs, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Outputs and final states; ``tensors`` are the flattened ``args``."""
+        y, last, tape = forward(shared, args)
+        token, ctx.holder = keep_tape(tape)
+        ctx.shared, ctx.counts = shared, args.counts
         ctx.save_for_backward(token, *tensors)
         ctx.set_materialize_grads(False)
-        if which.states.discrete:
-            ctx.mark_non_differentiable(*(last[place] for place in which.states.discrete))
+        if shared.states.discrete:
+            ctx.mark_non_differentiable(*(last[index] for index in shared.states.discrete))
         return (y, *last)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, *dlast: Tensor | None) -> tuple[Any, ...]:
         """Gradients of the tensors."""
-        which: Outline = ctx.which
-        _, *tensors = ctx.saved_tensors  # which looks whether one was changed meanwhile
-        holder = ctx.holder()  # gone if a hook for saved tensors has left a copy
-        tape = forward(which, unflat(ctx.sizes, tensors))[2] if holder is None else holder.tape
-        dx, dstate, dtheta = backward(which, tape, dy, dlast)
-        of_params = map(torch.from_numpy, which.gradients(dtheta, np.concatenate))
-        of_state = which.states.tensors(dstate) if ctx.sizes.state else ()
-        found = [dx, *of_params, *[None] * len(which.buffers), *of_state]
+        shared: SharedStack = ctx.shared
+        _, *tensors = ctx.saved_tensors  # raises if one was modified in place
+        holder = ctx.holder()  # None if a saved-tensor hook copied the token
+        tape = forward(shared, unflatten(ctx.counts, tensors))[2] if holder is None else holder.tape
+        dx, dstate, dtheta = backward(shared, tape, dy, dlast)
+        of_params = map(torch.from_numpy, shared.gradients(dtheta, np.concatenate))
+        of_state = shared.states.tensors(dstate) if ctx.counts.state else ()
+        gradients = [dx, *of_params, *[None] * len(shared.buffers), *of_state]
         if torch.is_grad_enabled():  # create_graph=True
-            found = _refusing(found, [*tensors, dy, *dlast])
-        return (None, None, *found, *[None] * (len(tensors) - len(found)))
+            gradients = _no_double_backward(gradients, [*tensors, dy, *dlast])
+        return (None, None, *gradients, *[None] * (len(tensors) - len(gradients)))
 
 
-class _Refusal(torch.autograd.Function):  # type: ignore[misc]
-    """The first of some tensors, which cannot be differentiated by any of them."""
+class _NoDoubleBackward(torch.autograd.Function):  # type: ignore[misc]
+    """Return the first ``count`` tensors; raise if they are differentiated."""
 
     @staticmethod
     def forward(_ctx: Any, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -170,12 +168,14 @@ class _Refusal(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(_ctx: Any, *_gradients: Tensor) -> Any:
-        raise UsageError(ONCE)
+        raise UsageError(DIFFERENTIABLE_ONCE)
 
 
-def _refusing(found: Sequence[Tensor | None], causes: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Gradients that raise where they are differentiated: PyTorch itself would take some for constants."""
-    there = [each for each in found if each is not None]
+def _no_double_backward(
+    gradients: Sequence[Tensor | None], causes: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """Make gradients raise when they are differentiated: PyTorch would treat some as constants."""
+    present = [each for each in gradients if each is not None]
     causes = [each for each in causes if each is not None and each.requires_grad]
-    refusing = iter(_Refusal.apply(len(there), *there, *causes))
-    return [None if each is None else next(refusing) for each in found]
+    wrapped = iter(_NoDoubleBackward.apply(len(present), *present, *causes))
+    return [None if each is None else next(wrapped) for each in gradients]

@@ -1,4 +1,4 @@
-"""Both passes on tensors: memory is shared with NumPy, and nothing is recorded by autograd."""
+"""The forward and backward passes on tensors that share memory with NumPy, outside of autograd."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import torch
 from zoo.layers.checkpointing import Recompute
 from zoo.layers.direction import Array, Arrays
 from zoo.layers.functional import Tape
-from zoo.torch.config import Outline
+from zoo.torch.config import SharedStack
 
 Tensor = Any
 
 
-class Given(NamedTuple):
-    """What a call is given, all of it tensors.
+class TensorArgs(NamedTuple):
+    """The arguments of a call, as tensors.
 
     Args:
         x: Floats ``(T, B, I)`` or tokens ``(T, B)``.
-        arrays: Parameters as the module has them, then buffers.
-        state: First states as :class:`zoo.torch.states.States` lists them; none for the learned ones or
+        arrays: Parameters of the module, then buffers.
+        state: First states as :class:`zoo.torch.states.StateLayout` lists them; none for the learned ones or
             zeros.
         names: The names of inputs beside x.
         inputs: Those inputs, ``(T, B, ...)``.
@@ -40,18 +40,18 @@ class Given(NamedTuple):
     lengths: Tensor | None
 
     @property
-    def sizes(self) -> Sizes:
-        """What is needed to take :func:`flat` back."""
-        return Sizes(len(self.arrays), len(self.state), self.names)
+    def counts(self) -> TensorCounts:
+        """The information that :func:`unflatten` needs."""
+        return TensorCounts(len(self.arrays), len(self.state), self.names)
 
 
-class Sizes(NamedTuple):
-    """How many tensors there are of each kind; and what is no tensor.
+class TensorCounts(NamedTuple):
+    """Numbers of tensors, and the names, for :func:`unflatten`.
 
     Args:
-        arrays: Parameters and buffers.
-        state: First states.
-        names: The names of inputs beside x.
+        arrays: Number of parameters and buffers.
+        state: Number of initial states.
+        names: Names of auxiliary inputs.
     """
 
     arrays: int
@@ -59,82 +59,84 @@ class Sizes(NamedTuple):
     names: Sequence[str]
 
 
-def flat(given: Given) -> tuple[Tensor, ...]:
-    """The tensors in a row, as autograd wants them: those that are differentiated by come first."""
-    return given.x, *given.arrays, *given.state, *given.inputs, given.noise, given.lengths
+def flatten(args: TensorArgs) -> tuple[Tensor, ...]:
+    """All tensors as a flat tuple for autograd, differentiable ones first."""
+    return args.x, *args.arrays, *args.state, *args.inputs, args.noise, args.lengths
 
 
-def unflat(sizes: Sizes, tensors: Sequence[Tensor]) -> Given:
-    """What :func:`flat` was given."""
+def unflatten(sizes: TensorCounts, tensors: Sequence[Tensor]) -> TensorArgs:
+    """The inverse of :func:`flatten`."""
     x, *rest, noise, lengths = tensors
     state, inputs = sizes.arrays, sizes.arrays + sizes.state
-    return Given(x, rest[:state], rest[state:inputs], sizes.names, rest[inputs:], noise, lengths)
+    return TensorArgs(x, rest[:state], rest[state:inputs], sizes.names, rest[inputs:], noise, lengths)
 
 
-def forward(outline: Outline, given: Given, recompute: Recompute = None) -> tuple[Tensor, list[Tensor], Tape]:
-    """Outputs ``(T, B, ·)``, the last states, and the tape."""
-    values = [each.detach().numpy() for each in given.arrays]
-    y, last, tape = outline.pure(values[0].dtype).apply(
-        outline.arrays(values),
-        given.x.detach().numpy(),
-        outline.states.arrays(given.state) if given.state else None,
-        None if given.noise is None else tuple(given.noise.tolist()),
-        None if given.lengths is None else given.lengths.numpy(),
-        {name: each.numpy() for name, each in zip(given.names, given.inputs, strict=True)},
+def forward(
+    shared: SharedStack, args: TensorArgs, recompute: Recompute = None
+) -> tuple[Tensor, list[Tensor], Tape]:
+    """Outputs ``(T, B, ·)``, final states, and the tape."""
+    values = [each.detach().numpy() for each in args.arrays]
+    y, last, tape = shared.pure(values[0].dtype).apply(
+        shared.arrays(values),
+        args.x.detach().numpy(),
+        shared.states.arrays(args.state) if args.state else None,
+        None if args.noise is None else tuple(args.noise.tolist()),
+        None if args.lengths is None else args.lengths.numpy(),
+        {name: each.numpy() for name, each in zip(args.names, args.inputs, strict=True)},
         torch.get_num_threads(),
         recompute,
     )
-    return torch.from_numpy(y), outline.states.tensors(last), tape
+    return torch.from_numpy(y), shared.states.tensors(last), tape
 
 
 def backward(
-    outline: Outline, tape: Tape, dy: Tensor | None, dlast: Sequence[Tensor | None]
+    shared: SharedStack, tape: Tape, dy: Tensor | None, dlast: Sequence[Tensor | None]
 ) -> tuple[Tensor | None, Arrays, Array]:
-    """Gradients of x (None for tokens), and of the stack's first states and its parameters ``(P,)``.
+    """Gradients of x (None for tokens), of the initial states and of the parameters ``(P,)``.
 
     Args:
-        outline: The plan's.
+        shared: The stack.
         tape: From :func:`forward`.
         dy: Gradient of the outputs; None for zeros.
-        dlast: Gradients of the last states; None for zeros.
+        dlast: Gradients of the final states; None for zeros.
     """
-    passage = tape.batch_run
-    pure = outline.pure(passage.aux_inputs.dtype)
+    run = tape.batch_run
+    pure = shared.pure(run.aux_inputs.dtype)
     dx, dstate, dtheta = pure.vjp(
         tape,
-        np.zeros((*passage.x.shape[:2], outline.stack.output_size), pure.dtype)
+        np.zeros((*run.x.shape[:2], shared.stack.output_size), pure.dtype)
         if dy is None
         else dy.detach().numpy(),
-        _with_zeros(outline, dlast, passage.x.shape[1], pure.dtype),
+        _with_zeros(shared, dlast, run.x.shape[1], pure.dtype),
         torch.get_num_threads(),
     )
     return None if dx is None else torch.from_numpy(dx), dstate, dtheta
 
 
 def _with_zeros(
-    outline: Outline, dlast: Sequence[Tensor | None], batch: int, dtype: np.dtype[Any]
+    shared: SharedStack, dlast: Sequence[Tensor | None], batch: int, dtype: np.dtype[Any]
 ) -> Arrays | None:
-    """Gradients of all last states, or None if there is none."""
-    found = outline.states.arrays(dlast)
-    if not found:
+    """Gradients of all final states, or None if all are None."""
+    gradients = shared.states.arrays(dlast)
+    if not gradients:
         return None
-    shapes = outline.stack.state_shapes
-    return {name: found.get(name, np.zeros((batch, *shape), dtype)) for name, shape in shapes.items()}
+    shapes = shared.stack.state_shapes
+    return {name: gradients.get(name, np.zeros((batch, *shape), dtype)) for name, shape in shapes.items()}
 
 
-class Holder(np.ndarray[Any, Any]):
-    """A number that keeps a tape.
+class TapeHolder(np.ndarray[Any, Any]):
+    """An array with a tape as an attribute.
 
-    A tensor of its memory, saved for the way back, keeps the holder: autograd lets go of it when the way back
-    is done, and not only when the graph is gone. Whoever looks for the tape has a weak reference.
+    A tensor of its memory is saved for the backward pass and keeps the array alive. Autograd frees it after
+    the backward pass, before the graph is freed. The tape is looked up by a weak reference.
     """
 
     tape: Tape
 
 
-def hold(tape: Tape, number: int = 0) -> tuple[Tensor, weakref.ref[Holder]]:
-    """The tensor to be saved, and where the tape is as long as it lives."""
-    holder: Holder = np.ndarray.__new__(Holder, 1, np.int64)
-    holder[0] = number
+def keep_tape(tape: Tape, tape_id: int = 0) -> tuple[Tensor, weakref.ref[TapeHolder]]:
+    """The tensor to save for the backward pass, and a weak reference to the holder of the tape."""
+    holder: TapeHolder = np.ndarray.__new__(TapeHolder, 1, np.int64)
+    holder[0] = tape_id
     holder.tape = tape
     return torch.from_numpy(holder), weakref.ref(holder)

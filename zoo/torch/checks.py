@@ -1,4 +1,4 @@
-"""What a module cannot do: other devices, other numbers."""
+"""Checks of the device and dtype."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import torch
 from zoo.errors import UsageError
 from zoo.layers.validation import DTYPES
 
-WHO = "zoo.torch.Recurrent"
-_KNOWN = {name: getattr(torch, name) for name in DTYPES}
+OWNER = "zoo.torch.Recurrent"
+_DTYPES = {name: getattr(torch, name) for name in DTYPES}
 
 
-def check_device(device: Any, what: str = "the module would be") -> None:
-    """Refuse all but the CPU.
+def check_device(device: Any, subject: str = "the module would be") -> None:
+    """Check that a device is the CPU.
 
     Raises:
-        UsageError: saying what is elsewhere.
+        UsageError: if it is not.
     """
     if device.type != "cpu":
         raise UsageError(
-            f"{WHO} computes on the CPU, and {what} on {device}; leave the module where it is, and move what "
-            f"goes in and comes out."
+            f"{OWNER} computes on the CPU, and {subject} on {device}; leave the module there; move inputs "
+            f"and outputs."
         )
 
 
 def check_dtype(dtype: Any) -> Any:
-    """The dtype of PyTorch, which may be given by name.
+    """The PyTorch dtype of a dtype or its name.
 
     Raises:
         UsageError: if it is neither float32 nor float64.
     """
-    found = _KNOWN.get(dtype, dtype) if isinstance(dtype, str) else dtype
-    if found not in _KNOWN.values():
-        raise UsageError(f"{WHO}: dtype is {dtype!r}; expected {' or '.join(map(str, _KNOWN.values()))}.")
-    return found
+    resolved = _DTYPES.get(dtype, dtype) if isinstance(dtype, str) else dtype
+    if resolved not in _DTYPES.values():
+        raise UsageError(f"{OWNER}: dtype is {dtype!r}; expected {' or '.join(map(str, _DTYPES.values()))}.")
+    return resolved

@@ -1,19 +1,18 @@
-"""What a module calls its parameters: as PyTorch does where it has the cell, else as zoo does.
+"""The configuration of a module, and what modules of equal configuration share: stack, names, layouts.
 
-What a module computes, apart from its numbers; and all that follows from that.
+Parameters have PyTorch's names if it has the cell, else zoo's.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from zoo.base import Cell, Noise
-from zoo.convert.gate_layout import FORMS
+from zoo.base import Noise
+from zoo.convert.gate_layout import GATE_LAYOUTS
 from zoo.convert.torch import has_layout, to_layer, torch_name, weights_of
 from zoo.errors import UsageError
 from zoo.layers.checkpointing import Recompute
@@ -23,41 +22,39 @@ from zoo.layers.functional import FunctionalStack
 from zoo.layers.parameters import ParameterLayout
 from zoo.layers.stack import Stack
 from zoo.layers.validation import DTYPES, as_dtype
-from zoo.torch.checks import WHO
-from zoo.torch.states import states_for
+from zoo.torch.checks import OWNER
+from zoo.torch.states import state_layout
 
 Tensor = Any
 
 Values = TypeVar("Values")
-
-"""Arrays or tensors: what is done to them here is the same."""
+"""Arrays or tensors."""
 
 Join = Callable[[list[Values]], Values]
+"""Concatenate vectors into a new one: ``np.concatenate`` or ``torch.cat``."""
 
-"""Lays vectors one behind the other, in memory of their own: ``np.concatenate`` or ``torch.cat``."""
 
-
-class Names(Protocol):
-    """How the parameters of a module are those of a stack."""
+class ParameterNames(Protocol):
+    """The mapping between parameters of a module and of a stack."""
 
     names: tuple[str, ...]
-    """Those of the module, in its order."""
+    """Names in the module, in its order."""
 
     def to_module(self, params: Mapping[str, Array]) -> Arrays:
-        """The parameters of the module from those of the stack; views where they can be."""
+        """Parameters of the module from those of the stack; views where possible."""
 
     def to_stack(self, values: Sequence[Array]) -> Arrays:
-        """The parameters of the stack from those of the module, in its order; views where they can be."""
+        """Parameters of the stack from those of the module, in its order; views where possible."""
 
-    def gradients(self, found: Mapping[str, Values], join: Join[Values]) -> list[Values]:
-        """The gradients of the module's parameters, in its order, from those of the stack's."""
+    def gradients(self, grads: Mapping[str, Values], join: Join[Values]) -> list[Values]:
+        """Gradients of the module's parameters, in its order, from the stack's."""
 
-    def laid_out(self, parameter: Tensor) -> Tensor:
-        """The same in memory as kernels read it; itself if it is so already."""
+    def to_kernel_layout(self, parameter: Tensor) -> Tensor:
+        """The parameter in the memory layout of the kernels; itself if it has that layout."""
 
 
 class ZooNames:
-    """``l0.Wx``: each parameter is one of the stack's.
+    """zoo's names, ``l0.Wx``: the parameters of the stack.
 
     Args:
         stack: The stack.
@@ -67,32 +64,32 @@ class ZooNames:
         self.names = tuple(stack.param_shapes)
 
     def to_module(self, params: Mapping[str, Array]) -> Arrays:
-        """The same."""
+        """Select by name."""
         return {name: params[name] for name in self.names}
 
     def to_stack(self, values: Sequence[Array]) -> Arrays:
-        """The same."""
+        """Select by name."""
         return dict(zip(self.names, values, strict=True))
 
-    def gradients(self, found: Mapping[str, Values], _join: Join[Values]) -> list[Values]:
-        """The same."""
-        return list(found.values())
+    def gradients(self, grads: Mapping[str, Values], _join: Join[Values]) -> list[Values]:
+        """Select by name."""
+        return list(grads.values())
 
-    def laid_out(self, parameter: Tensor) -> Tensor:
-        """Row by row."""
+    def to_kernel_layout(self, parameter: Tensor) -> Tensor:
+        """C order."""
         return parameter.contiguous()
 
 
 class TorchNames:
-    """``weight_ih_l0``, in PyTorch's shapes and with its two biases; learned first states as in zoo.
+    """PyTorch's names, ``weight_ih_l0``, shapes and two biases; learned initial states as in zoo.
 
     Args:
-        stack: A stack of one cell that PyTorch has.
+        stack: A stack of a cell that PyTorch has.
     """
 
     def __init__(self, stack: Stack) -> None:
         self.cell = stack.cell
-        self.form = FORMS[self.cell.name]
+        self.gate_layout = GATE_LAYOUTS[self.cell.name]
         self.layers = [layer.prefix.removesuffix(".") for layer in stack.directions]
         self.learned = tuple(stack.learned)
         projection = ("weight_hr",) if "Wp" in self.cell.params else ()
@@ -101,98 +98,71 @@ class TorchNames:
         self.names += self.learned
 
     def to_module(self, params: Mapping[str, Array]) -> Arrays:
-        """Matrices are transposed, and the second bias is zero where one is enough."""
-        found = {}
+        """Transpose matrices; set the second bias to zero where one suffices."""
+        values = {}
         for layer in self.layers:
-            mine = {name: params[f"{layer}.{name}"] for name in self.cell.params}
-            for array, value in to_layer(self.cell, mine).items():
-                found[torch_name(layer, array)] = value
-        return found | {name: params[name] for name in self.learned}
+            of_layer = {name: params[f"{layer}.{name}"] for name in self.cell.params}
+            for array, value in to_layer(self.cell, of_layer).items():
+                values[torch_name(layer, array)] = value
+        return values | {name: params[name] for name in self.learned}
 
     def to_stack(self, values: Sequence[Array]) -> Arrays:
-        """Matrices are transposed, and two biases summed up."""
-        found: Arrays = {}
+        """Transpose matrices; sum the two biases."""
+        params: Arrays = {}
         rest = iter(values)
         for layer in self.layers:
-            mine = weights_of(dict(zip(self.arrays, rest, strict=False)))
-            for name, value in self.form.read(self.cell, mine).items():
-                found[f"{layer}.{name}"] = value
-        found.update(zip(self.learned, rest, strict=True))
-        return found
+            weights = weights_of(dict(zip(self.arrays, rest, strict=False)))
+            for name, value in self.gate_layout.read(self.cell, weights).items():
+                params[f"{layer}.{name}"] = value
+        params.update(zip(self.learned, rest, strict=True))
+        return params
 
-    def gradients(self, found: Mapping[str, Values], join: Join[Values]) -> list[Values]:
-        """Matrices are transposed, and two biases whose sum counts have the same gradient."""
-        mine = [each for layer in self.layers for each in self._of_layer(layer, found, join)]
-        return mine + [found[name] for name in self.learned]
+    def gradients(self, grads: Mapping[str, Values], join: Join[Values]) -> list[Values]:
+        """Transpose matrices; two biases with a common sum have the same gradient."""
+        of_layers = [each for layer in self.layers for each in self._of_layer(layer, grads, join)]
+        return of_layers + [grads[name] for name in self.learned]
 
-    def laid_out(self, parameter: Tensor) -> Tensor:
-        """Matrices column by column: row by row they are zoo's."""
+    def to_kernel_layout(self, parameter: Tensor) -> Tensor:
+        """Fortran order, which is C order in zoo's shape."""
         return parameter.t().contiguous().t()
 
-    def _of_layer(self, layer: str, found: Mapping[str, Any], join: Join[Any]) -> list[Any]:
-        mine = [found[f"{layer}.{name}"] for name in self.cell.params]
-        weight_ih, weight_hh, bias, *last = mine  # all of these cells declare them in this order
+    def _of_layer(self, layer: str, grads: Mapping[str, Any], join: Join[Any]) -> list[Any]:
+        of_layer = [grads[f"{layer}.{name}"] for name in self.cell.params]
+        weight_ih, weight_hh, bias, *last = of_layer  # all of these cells declare them in this order
         if "bn" not in self.cell.params:
             return [weight_ih.T, weight_hh.T, bias, join([bias]), *(projection.T for projection in last)]
-        (inside,) = last
-        return [weight_ih.T, weight_hh.T, bias, join([bias[: -len(inside)], inside])]
+        (bias_n,) = last
+        return [weight_ih.T, weight_hh.T, bias, join([bias[: -len(bias_n)], bias_n])]
 
 
-def names_for(stack: Stack) -> Names:
-    """PyTorch's names if it has the one cell of the stack, else zoo's."""
-    one = all(cell == stack.cell for cell in stack.cells)
-    return TorchNames(stack) if one and has_layout(stack.cell) else ZooNames(stack)
+def parameter_names(stack: Stack) -> ParameterNames:
+    """PyTorch's names if all layers have the same cell and PyTorch has it, else zoo's."""
+    has_names = stack.config.has_single_cell and has_layout(stack.cell)
+    return TorchNames(stack) if has_names else ZooNames(stack)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The arguments of a stack; modules with equal plans share everything but their numbers.
-
-    Args:
-        cell: The cell of every layer, or one for each.
-        input_size: ``I``.
-        hidden_size: ``H``.
-        num_layers: ``L``.
-        bidirectional: Whether every layer is two.
-        dropout: How probable it is in training that a number between layers is dropped.
-        residual: Whether layers add their input to their output.
-        learned_state: Whether first states are parameters.
-        recompute: What is computed again on the way back.
-    """
-
-    cell: Cell | tuple[Cell, ...]
-    input_size: int
-    hidden_size: int
-    num_layers: int
-    bidirectional: bool
-    dropout: float
-    residual: bool
-    learned_state: bool
-    recompute: Recompute
-
-
-class Outline:
-    """What follows from a plan; made once for each.
+class SharedStack:
+    """The stack, names and layouts that all modules of a configuration share.
 
     Args:
         stack: The layers.
-        recompute: What is computed again on the way back.
-        key: By which :func:`outline` finds it.
+        recompute: Gradient checkpointing over time.
+        key: Key for :func:`stack_of_key`.
 
     Attributes:
-        names: What the module calls its parameters.
-        states: How its states look.
-        buffers: The names of its buffers.
-        draws: Whether something is random in training.
-        layout: How the stack's parameters lie in a vector.
-        shapes: Shape of each parameter, and then of each buffer, under the module's names.
+        names: Parameter names of the module.
+        states: Layout of its states.
+        buffers: Names of its buffers.
+        draws: Whether training is random.
+        layout: Layout of the stack's parameters in a vector.
+        shapes: Shape of each parameter and then each buffer, by the module's names.
     """
 
     def __init__(self, stack: Stack, recompute: Recompute, key: str) -> None:
         self.stack = stack
         self.key = key
-        self.names: Names = names_for(stack)
-        self.states = states_for(stack)
+        self.names: ParameterNames = parameter_names(stack)
+        self.states = state_layout(stack)
         self.buffers = tuple(stack.buffer_shapes)
         noises = (isinstance(each, Noise) for each in stack.inputs.values())
         self.draws = any(noises) or (stack.dropout > 0 and len(stack.layers) > 1)
@@ -201,7 +171,7 @@ class Outline:
         self._pure = {dtype: FunctionalStack(stack, dtype, recompute) for dtype in DTYPES.values()}
 
     def pure(self, dtype: np.dtype[Any]) -> FunctionalStack:
-        """Both passes, for parameters of this dtype.
+        """The forward and backward passes for a dtype.
 
         Raises:
             UsageError: if it is neither float32 nor float64.
@@ -214,17 +184,17 @@ class Outline:
         return {name: np.zeros(shape) for name, shape in shapes.items()}
 
     def to_module(self, arrays: Mapping[str, Array]) -> Arrays:
-        """Parameters and buffers under the module's names, from those of the stack: views, mostly."""
+        """Parameters and buffers of the module from those of the stack; views where possible."""
         return self.names.to_module(arrays) | {name: arrays[name] for name in self.buffers}
 
     def arrays(self, values: Sequence[Array]) -> Arrays:
-        """What kernels take of the module's parameters and buffers, in its order: views where they can be."""
+        """Parameters and buffers for kernels from those of the module, in its order; views where possible."""
         count = len(self.names.names)
-        found = self.names.to_stack(values[:count]) | dict(zip(self.buffers, values[count:], strict=True))
-        return {name: np.ascontiguousarray(value) for name, value in found.items()}
+        arrays = self.names.to_stack(values[:count]) | dict(zip(self.buffers, values[count:], strict=True))
+        return {name: np.ascontiguousarray(value) for name, value in arrays.items()}
 
     def gradients(self, dtheta: Any, join: Join[Any]) -> list[Any]:
-        """Gradients of the module's parameters from that of the stack's ``(P,)``; views where they can be.
+        """Gradients of the module's parameters from the stack's gradient ``(P,)``; views where possible.
 
         Args:
             dtheta: An array, or a tensor.
@@ -233,45 +203,34 @@ class Outline:
         return self.names.gradients(self.layout.views(dtheta), join)
 
 
-_outlines: dict[str, Outline] = {}
+_shared_stacks: dict[str, SharedStack] = {}
 
-_keys: dict[Plan, str] = {}
+_keys: dict[StackConfig, str] = {}
 
-_making = threading.Lock()
+_lock = threading.Lock()
 
 
-def outline_of(plan: Plan) -> Outline:
-    """What follows from a plan.
+def shared_stack(config: StackConfig) -> SharedStack:
+    """The shared stack of a configuration, made at the first call.
 
     Raises:
-        UsageError: if an argument does not fit.
+        UsageError: if a cell does not support the sizes.
     """
-    config = StackConfig(
-        plan.cell,
-        plan.input_size,
-        plan.hidden_size,
-        plan.num_layers,
-        bidirectional=plan.bidirectional,
-        dropout=plan.dropout,
-        residual=plan.residual,
-        learned_state=plan.learned_state,
-    )
-    stack = Stack(config)
-    with _making:
-        if plan not in _keys:
-            key = f"{config.describe()}, recompute={plan.recompute!r}"
-            while key in _outlines:  # a class of the same name, defined again
+    with _lock:
+        if config not in _keys:
+            key = f"{config.describe()}, recompute={config.recompute!r}"
+            while key in _shared_stacks:  # another class of the same name
                 key += "'"
-            _keys[plan], _outlines[key] = key, Outline(stack, plan.recompute, key)
-        return _outlines[_keys[plan]]
+            _keys[config], _shared_stacks[key] = key, SharedStack(Stack(config), config.recompute, key)
+        return _shared_stacks[_keys[config]]
 
 
-def outline(key: str) -> Outline:
-    """The outline of a key: operators of PyTorch take words, and no objects.
+def stack_of_key(key: str) -> SharedStack:
+    """The shared stack of a key: PyTorch operators take strings, not objects.
 
     Raises:
-        UsageError: if this process has made none of it, and runs what another has exported.
+        UsageError: if this process runs a program exported by another, and has made no such stack.
     """
-    if key not in _outlines:
-        raise UsageError(f"{WHO}({key}) was never made in this process; make one, and run the program then.")
-    return _outlines[key]
+    if key not in _shared_stacks:
+        raise UsageError(f"{OWNER}({key}) was never made in this process; make one, then run the program.")
+    return _shared_stacks[key]

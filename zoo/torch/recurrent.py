@@ -1,4 +1,4 @@
-"""``zoo.torch.Recurrent``: any cell, stacked, as a module of PyTorch."""
+"""``zoo.torch.Recurrent``: a stack of recurrent layers as a PyTorch module."""
 
 from __future__ import annotations
 
@@ -9,50 +9,48 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from zoo.arguments import as_bool
-from zoo.base import Cell
-from zoo.layers.checkpointing import check_recompute
-from zoo.layers.config import CellSpec, resolve_cells
-from zoo.torch.arguments import pack_like, prepare, returned, unpack
-from zoo.torch.autograd import recorded
+from zoo.layers.config import CellSpec, StackConfig
+from zoo.torch.arguments import pack_arguments, pack_like, unpack_outputs, unpack_sequence
+from zoo.torch.autograd import apply_recurrent
 from zoo.torch.checks import check_device, check_dtype
-from zoo.torch.config import Plan, outline_of
+from zoo.torch.config import shared_stack
 from zoo.torch.states import State
 
 Tensor = Any
 
 
 class Recurrent(torch.nn.Module):  # type: ignore[misc]
-    """A stack of recurrent layers of any cell, as ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` are of theirs.
+    """A stack of recurrent layers of any cell, with the interface of ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU``.
 
-    It computes on the CPU, in float32 or float64, in as many threads as ``torch.set_num_threads`` says.
+    It computes on the CPU, in float32 or float64. ``torch.set_num_threads`` sets the number of threads.
 
     >>> rnn = zoo.torch.Recurrent("lstm", input_size=3, hidden_size=5)
     >>> y, (h, c) = rnn(torch.ones(7, 2, 3))
 
     ``vanilla``, ``lstm``, ``lstm_projected`` and ``gru`` have the parameters of PyTorch's modules, with their
-    names, shapes and order: a ``state_dict`` goes both ways, and that of an optimizer too. What their option
-    ``forget_bias`` adds is part of ``bias_ih_l0`` here. The parameters of all other cells are called as in
-    zoo, ``l0.Wx``.
+    names, shapes and order: you can exchange the ``state_dict`` of a module and of its optimizer. The option
+    ``forget_bias`` is part of ``bias_ih_l0`` here. Parameters of other cells have their names in zoo,
+    ``l0.Wx``.
 
     Args:
-        cell: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
-            of these for each layer.
-        input_size: ``I``, features of the input or number of different tokens.
+        cell: Name of a registered cell, a cell class, or a cell with options; or a list with one of these per
+            layer.
+        input_size: ``I``, input features or number of different tokens.
         hidden_size: ``H``.
         num_layers: ``L``.
-        batch_first: Whether x, the outputs and inputs beside x are ``(B, T, ...)``; states are not.
-        bidirectional: Whether every layer is two, one for each direction of time; D is then 2.
-        dropout: How probable it is in training that a number between layers is dropped.
+        batch_first: Whether x, the outputs and auxiliary inputs are ``(B, T, ...)``; states are not.
+        bidirectional: Whether every layer has two directions; D is then 2.
+        dropout: Dropout probability between layers in training.
         dtype: ``torch.float32`` or ``torch.float64``; None for PyTorch's default.
         device: The CPU, or None.
         residual: Whether layers add their input to their output, where both have the same size.
-        learned_state: Whether first states, in calls that give none, are parameters.
-        recompute: None to keep all that the way back needs; steps per segment, or ``"sqrt"``, to keep less
-            and compute it again, as for :class:`zoo.Recurrent`.
+        learned_state: Whether initial states, in calls without them, are parameters.
+        recompute: None to save everything for backward; steps per segment, or ``"sqrt"``, for gradient
+            checkpointing, as for :class:`zoo.Recurrent`.
 
     Raises:
         UnknownNameError: if no cell has this name.
-        UsageError: if an argument does not fit.
+        UsageError: if an argument is invalid.
     """
 
     def __init__(
@@ -72,22 +70,21 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         recompute: int | str | None = None,
     ) -> None:
         super().__init__()
-        found = resolve_cells(cell)
-        self.batch_first = as_bool(batch_first, "zoo.torch.Recurrent: batch_first")
-        self._plan = Plan(
-            found if isinstance(found, Cell) else tuple(found),
+        self._config = StackConfig(
+            cell,
             input_size,
             hidden_size,
             num_layers,
-            bidirectional,
-            dropout,
-            residual,
-            learned_state,
-            check_recompute(recompute),
+            recompute=recompute,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            residual=residual,
+            learned_state=learned_state,
         )
-        self._outline = outline_of(self._plan)
+        self.batch_first = as_bool(batch_first, "zoo.torch.Recurrent: batch_first")
+        self._shared = shared_stack(self._config)
         check_device(torch.device("cpu" if device is None else device))
-        self._make(check_dtype(torch.get_default_dtype() if dtype is None else dtype))
+        self._create_parameters(check_dtype(torch.get_default_dtype() if dtype is None else dtype))
         self.reset_parameters()
 
     def forward(
@@ -98,106 +95,102 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         Args:
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``, with the batch in front if ``batch_first``;
                 ``(T, I)`` or ``(T,)`` for one sequence without a batch; or a ``PackedSequence`` of either.
-            state: States before the first step, in the form in which they are returned; if None the learned
-                ones, or zeros.
-            lengths: Steps of each row, ``(B,)`` integers; None if all rows have T steps. What stands behind
-                the end of a row is not read; there the outputs are zero, and the last states are those at
-                its end.
-            **inputs: What the cell takes beside x, ``dt=...`` of shape ``(T, B, ...)``; nothing is
-                differentiated by it.
+            state: Initial states, in the form of the returned states; None for the learned ones or zeros.
+            lengths: Length of each sequence, ``(B,)`` integers; None if all have T steps. Padding is not
+                read; its outputs are zero. Final states are those at the end of each sequence.
+            **inputs: Auxiliary inputs of the cell, ``dt=...`` of shape ``(T, B, ...)``; they get no gradient.
 
         Returns:
-            The outputs ``(T, B, ·)``, packed if x is, and the states after the last step: a tensor
-            ``(L·D, B, H)`` for a cell with one state, a tuple of them for one with several, in the order in
-            which the cell declares them, ``(h, c)`` for the LSTM. Where layers differ in what they carry, a
-            dictionary, ``"l0.h"`` to ``(B, ·)``.
+            The outputs ``(T, B, ·)``, packed if x is, and the final states: a tensor ``(L·D, B, H)`` for a
+            cell with one state, a tuple of tensors for several, in the order of declaration, ``(h, c)`` for
+            the LSTM. If the states of layers differ, a dictionary, ``"l0.h"`` to ``(B, ·)``.
 
         Raises:
-            UsageError: if something does not fit.
+            UsageError: if an argument is invalid.
         """
         if isinstance(x, PackedSequence):
-            padded, lengths = unpack(x, lengths, self.batch_first)
+            padded, lengths = unpack_sequence(x, lengths, self.batch_first)
             y, last = self.forward(padded, state, lengths, **inputs)
             return pack_like(x, y, lengths, self.batch_first), last
-        call = prepare(
-            self._outline, self._tensors(), x, state, lengths, inputs, self.batch_first, self.training
+        batch = pack_arguments(
+            self._shared, self._tensors(), x, state, lengths, inputs, self.batch_first, self.training
         )
-        y, *last = recorded(self._outline, call.given)
-        return returned(self._outline, call, y, last)
+        y, *last = apply_recurrent(self._shared, batch.tensors)
+        return unpack_outputs(self._shared, batch, y, last)
 
     def reset_parameters(self) -> None:
-        """Draw the parameters anew, from a seed that PyTorch's generator gives."""
+        """Initialise the parameters with a seed from PyTorch's generator."""
         seed = int(torch.randint(2**63 - 1, ()))
-        values = self._outline.to_module(self._outline.stack.initial_values(seed)).values()
+        values = self._shared.to_module(self._shared.stack.initial_values(seed)).values()
         with torch.no_grad():
             for target, value in zip(self._tensors(), values, strict=True):
                 target.copy_(torch.from_numpy(value))
 
     def flatten_parameters(self) -> None:
-        """Lay parameters out in memory as kernels read them, which they are from the start.
+        """Restore the memory layout of the kernels.
 
-        Others are copied in every call. They come from what replaces a parameter by another, such as
-        ``load_state_dict(..., assign=True)``.
+        Parameters in another layout are copied in every call. They come from replaced parameters, for example
+        by ``load_state_dict(..., assign=True)``.
         """
         for parameter in self.parameters():
-            parameter.data = self._outline.names.laid_out(parameter.data)
+            parameter.data = self._shared.names.to_kernel_layout(parameter.data)
 
     @property
     def dtype(self) -> Any:
-        """Of parameters, outputs and states."""
+        """The dtype of parameters, outputs and states."""
         return self._tensors()[0].dtype
 
     def extra_repr(self) -> str:
-        """What ``print`` shows in brackets."""
-        return self._outline.stack.config.describe() + ", batch_first=True" * self.batch_first
+        """The text that ``print`` shows in parentheses."""
+        return self._config.describe() + ", batch_first=True" * self.batch_first
 
-    def _make(self, dtype: Any) -> None:
-        """Make parameters and buffers; their values are drawn later."""
-        arrays = self._outline.to_module(self._outline.zeros())
+    def _create_parameters(self, dtype: Any) -> None:
+        """Create parameters and buffers, uninitialised."""
+        arrays = self._shared.to_module(self._shared.zeros())
         self._paths = tuple(tuple(name.split(".")) for name in arrays)
         for (*owners, last), (name, value) in zip(self._paths, arrays.items(), strict=True):
             owner = self
             for each in owners:
                 if not hasattr(owner, each):
-                    owner.add_module(each, Part())
+                    owner.add_module(each, LayerParameters())
                 owner = getattr(owner, each)
-            tensor = torch.from_numpy(value).to(dtype, copy=True)  # keeps the order in memory
-            if name in self._outline.buffers:
+            tensor = torch.from_numpy(value).to(dtype, copy=True)  # preserves the memory layout
+            if name in self._shared.buffers:
                 owner.register_buffer(last, tensor)
             else:
                 owner.register_parameter(last, torch.nn.Parameter(tensor))
 
     def _tensors(self) -> list[Tensor]:
-        """Parameters and then buffers, as they are now."""
+        """The current parameters and then buffers."""
         return [_attribute(self, path) for path in self._paths]
 
     def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> Recurrent:
-        """What ``to``, ``double`` and ``cuda`` call; refuses before it has begun."""
-        after = fn(torch.empty(0, dtype=self.dtype))
-        check_device(after.device)
-        check_dtype(after.dtype)
+        """The method behind ``to``, ``double`` and ``cuda``; validate before any change."""
+        converted = fn(torch.empty(0, dtype=self.dtype))
+        check_device(converted.device)
+        check_dtype(converted.dtype)
         super()._apply(fn, recurse)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_outline"}
+        return {name: value for name, value in vars(self).items() if name != "_shared"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._outline = outline_of(self._plan)
+        self._shared = shared_stack(self._config)
 
 
-class Part(torch.nn.Module):  # type: ignore[misc]
-    """The parameters and buffers of one layer, by their names in zoo."""
+class LayerParameters(torch.nn.Module):  # type: ignore[misc]
+    """Parameters and buffers of one layer, by their names in zoo."""
 
     def extra_repr(self) -> str:
-        """What ``print`` shows in brackets."""
+        """The text that ``print`` shows in parentheses."""
         named = (*self.named_parameters(recurse=False), *self.named_buffers(recurse=False))
         return ", ".join(f"{name}: {tuple(value.shape)}" for name, value in named)
 
 
 def _attribute(module: Any, path: Sequence[str]) -> Tensor:
-    """An attribute of an attribute; what replaces parameters, as parametrizations do, is found too."""
+    """An attribute by its path; this includes replaced parameters, such as parametrizations."""
     for name in path:
         module = getattr(module, name)
     return module

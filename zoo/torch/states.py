@@ -1,4 +1,4 @@
-"""States as PyTorch has them: a tensor for each that the cell declares, layers and directions in front."""
+"""States in PyTorch's form: a tensor for each state of the cell, with an axis of layers and directions."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ State = Any
 
 
 @dataclass(frozen=True)
-class States:
-    """How states look to users, to autograd and to the stack.
+class StateLayout:
+    """The layouts of states for users, for autograd and for the stack.
 
-    Users see one tensor ``(L·D, B, ...)`` for a cell with one state and a tuple of them for one with several,
-    in the order of declaration; autograd a list. Where layers differ in what they carry, users see a
-    dictionary by the names of the stack, and each tensor is ``(B, ...)``.
+    Users see one tensor ``(L·D, B, ...)`` for a cell with one state and a tuple of tensors for several, in
+    the order of declaration. Autograd sees a list. If the states of layers differ, users see a dictionary by
+    the names of the stack, and each tensor is ``(B, ...)``.
 
     Args:
         names: The states of the stack that make up each tensor.
-        kinds: The names that errors give the tensors.
+        kinds: Names of the tensors in errors.
         shapes: Shape of each state of the stack, without the batch axis.
         is_stacked: Whether tensors have an axis for layers and directions.
-        discrete: Places of the tensors that only ever hold whole numbers.
+        discrete: Indices of the tensors with integer values only.
     """
 
     names: tuple[tuple[str, ...], ...]
@@ -48,29 +48,29 @@ class States:
         return (*front, *self.shapes[names[0]])
 
     def arrays(self, tensors: Sequence[Tensor | None]) -> Arrays:
-        """The states of the stack; views. Those of None are left out."""
-        found: Arrays = {}
+        """The states of the stack as views, without those that are None."""
+        states: Arrays = {}
         for names, tensor in zip(self.names, tensors, strict=True):
             if tensor is not None:
                 array = tensor.detach().numpy()
-                found |= dict(zip(names, array if self.is_stacked else (array,), strict=True))
-        return found
+                states |= dict(zip(names, array if self.is_stacked else (array,), strict=True))
+        return states
 
     def tensors(self, arrays: Mapping[str, Array]) -> list[Tensor]:
-        """The states of the stack as tensors: of one layer they share its memory."""
+        """The states of the stack as tensors, which share memory for a single layer."""
         groups = [[arrays[name] for name in names] for names in self.names]
-        return [torch.from_numpy(self._together(group)) for group in groups]
+        return [torch.from_numpy(self._stack(group)) for group in groups]
 
-    def _together(self, group: list[Array]) -> Array:
+    def _stack(self, group: list[Array]) -> Array:
         if not self.is_stacked:
             return group[0]
         return group[0][np.newaxis] if len(group) == 1 else np.stack(group)
 
-    def listed(self, state: State, who: str) -> list[Tensor]:
-        """What a user gave, as a list.
+    def as_list(self, state: State, who: str) -> list[Tensor]:
+        """The user's states as a list.
 
         Raises:
-            UsageError: if it is not what the module returns.
+            UsageError: if they do not have the form of the returned states.
         """
         if not self.is_stacked:
             if isinstance(state, Mapping) and set(state) == set(self.kinds):
@@ -80,37 +80,36 @@ class States:
                 return [state]
         elif isinstance(state, (tuple, list)) and len(state) == len(self.kinds):
             return list(state)
-        raise UsageError(f"{who}: the state is {_told(state)}; expected {self.expected()}.")
+        raise UsageError(f"{who}: the state is {_describe(state)}; expected {self.expected()}.")
 
-    def as_returned(self, tensors: Sequence[Tensor]) -> State:
-        """What users get."""
+    def to_user(self, tensors: Sequence[Tensor]) -> State:
+        """States in the user's form."""
         if not self.is_stacked:
             return dict(zip(self.kinds, tensors, strict=True))
         return tensors[0] if len(tensors) == 1 else tuple(tensors)
 
     def expected(self) -> str:
-        """What users give and get, in words."""
+        """A description of the user's form."""
         names = ", ".join(self.kinds)
         if not self.is_stacked:
             return f"a dictionary with {names}"
         return f"a tensor, {names}" if len(self.kinds) == 1 else f"a tuple ({names}) of tensors"
 
 
-def states_for(stack: Stack) -> States:
-    """How the states of a stack look."""
+def state_layout(stack: Stack) -> StateLayout:
+    """The state layout of a stack."""
     shapes = stack.state_shapes
     each = [[shapes[name] for name in layer.states] for layer in stack.directions]
-    alike = all(cell.states.keys() == stack.cell.states.keys() for cell in stack.cells)
-    is_stacked = alike and all(found == each[0] for found in each)
+    has_equal_names = all(cell.states.keys() == stack.cell.states.keys() for cell in stack.cells)
+    is_stacked = has_equal_names and all(shapes_of == each[0] for shapes_of in each)
     names = tuple(zip(*(layer.states for layer in stack.directions), strict=True)) if is_stacked else None
     names = names or tuple((name,) for name in shapes)
     kinds = tuple(stack.cell.states) if is_stacked else tuple(shapes)
-    discrete = tuple(place for place, group in enumerate(names) if group[0] in stack.discrete)
-    return States(names, kinds, shapes, is_stacked, discrete)
+    discrete = tuple(index for index, group in enumerate(names) if group[0] in stack.discrete)
+    return StateLayout(names, kinds, shapes, is_stacked, discrete)
 
 
-def _told(state: State) -> str:
-    """What somebody gave, in words."""
+def _describe(state: State) -> str:
     if isinstance(state, Mapping):
         return f"a dictionary with {', '.join(map(str, state))}"
     if isinstance(state, (tuple, list)):
