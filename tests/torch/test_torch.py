@@ -171,7 +171,7 @@ def test_packed_sequences(name, more):
     assert_same([padded, *tensors(again)], [packing.pad_packed_sequence(y, bool(more))[0], *tensors(last)])
     tight = packing.pack_sequence([x[:3, 0], x[:2, 1]])
     assert_close([ours(tight)[0].data], [other(tight)[0].data])
-    with pytest.raises(UsageError, match="x is packed and holds its lengths; leave the others out"):
+    with pytest.raises(UsageError, match="x is packed and contains its lengths; omit lengths"):
         ours(packed, lengths=lengths)
 
 
@@ -225,7 +225,7 @@ def test_gradients_are_those_of_finite_differences(cell, more):
 
     def run(x, *arrays):
         parameters = dict(zip(names, arrays[len(variable) :], strict=True))
-        y, last = torch.func.functional_call(module, parameters, (x, states.as_returned(first)), beside)
+        y, last = torch.func.functional_call(module, parameters, (x, states.to_user(first)), beside)
         return y, *(each for each in tensors(last) if each.requires_grad)
 
     assert torch.autograd.gradcheck(run, (x, *variable, *module.parameters()), fast_mode=True)
@@ -450,7 +450,7 @@ def test_it_is_differentiated_once():
     dx, dw = torch.autograd.grad(y.sum(), [x, module.weight_hh_l0], create_graph=True)
     assert_same([dx, dw], torch.autograd.grad(y.sum(), [x, module.weight_hh_l0]))
     for penalty in (dx.square().sum(), dw.sum()):  # whose gradient PyTorch would take for zero
-        with pytest.raises(UsageError, match=r"can be differentiated once; the gradient of its gradient"):
+        with pytest.raises(UsageError, match=r"can be differentiated once; create_graph=True needs the gradient"):
             (last.sum() + penalty).backward()
 
 
@@ -648,7 +648,7 @@ def test_repr():
     assert text.startswith(
         "Recurrent(\n  TGRU(), input_size=3, hidden_size=4, num_layers=2, dropout=0.5, batch_first=True"
     )
-    assert "(l0): Part(Wx: (3," in text
+    assert "(l0): LayerParameters(Wx: (3," in text
 
 
 # ---- torch.compile ------------------------------------------------------------------------------------
