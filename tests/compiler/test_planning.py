@@ -110,7 +110,7 @@ def test_long_chain_needs_no_recursion(name: str) -> None:
     cell = chain(CHAINS[name], 250)
     explain(cell)
     traceable_values(cell)
-    assert step_vjp(cell).of(step_graph_of(cell).y) is not None
+    assert step_vjp(cell).gradient_of(step_graph_of(cell).y) is not None
     draw(cell)
 
 
