@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 from zoo.compiler.ir.dims import ONE, ZERO, Dim
-from zoo.compiler.ir.elementwise_ops import ADD, COPY, NEGATIVE
+from zoo.compiler.ir.elementwise_ops import ABSOLUTE, ADD, COPY, NEGATIVE
 from zoo.compiler.ir.graph import Node, Shape
-from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import ARRAY, CONCAT, EYE, SIZE, SLICE, STRIDE, TRANSPOSE
+from zoo.compiler.ir.op_table import Kind, Op
+from zoo.compiler.ir.structural_ops import (
+    ARRAY,
+    BROADCAST,
+    CONCAT,
+    EYE,
+    RESHAPE,
+    SIZE,
+    SLICE,
+    STRIDE,
+    TRANSPOSE,
+)
 from zoo.compiler.ir.views import view_of
 
 # Operations with an operator, and its precedence; the others are written as calls.
@@ -101,7 +112,7 @@ class EquationPrinter:
         return (
             f"[{operands}]"
             if node.op == CONCAT
-            else f"{'abs' if node.op == 'absolute' else node.op}({operands})"
+            else f"{'abs' if node.op == ABSOLUTE else node.op}({operands})"
         )
 
     def _view(self, node: Node) -> str:
@@ -109,19 +120,28 @@ class EquationPrinter:
         while inner.op.kind is Kind.VIEW and inner.value is None and not self.has_own_text(inner):
             chain.append(inner)
             inner = inner.inputs[0]
-        return self.operand(inner, _ATOM) + "".join(map(_format_view, reversed(chain)))
+        return self.operand(inner, _ATOM) + "".join(VIEW_SUFFIXES[view.op](view) for view in reversed(chain))
 
 
-def _format_view(node: Node) -> str:
-    """The suffix of a view: an index or a transpose."""
-    if node.op == SLICE:
-        axis, start, stop = node.attr
-        index = format_dim(start) if stop - start == ONE else f"{format_dim(start)}:{format_dim(stop)}"
-        return f"[{', '.join([*[':'] * axis, index])}]"
-    if node.op == STRIDE:
-        axis, *rest = node.attr
-        return f"[{', '.join([*[':'] * axis, _format_stride(node.inputs[0].shape[axis], *rest)])}]"
-    return ".T" if node.op == TRANSPOSE and not is_contiguous_view(node) else ""
+def _format_slice(node: Node) -> str:
+    axis, start, stop = node.attr
+    window = format_dim(start) if stop - start == ONE else f"{format_dim(start)}:{format_dim(stop)}"
+    return f"[{', '.join([*[':'] * axis, window])}]"
+
+
+def _format_strided_slice(node: Node) -> str:
+    axis, *rest = node.attr
+    return f"[{', '.join([*[':'] * axis, _format_stride(node.inputs[0].shape[axis], *rest)])}]"
+
+
+# The suffix that a view adds to its input.
+VIEW_SUFFIXES: Mapping[Op, Callable[[Node], str]] = {
+    BROADCAST: lambda node: "",  # noqa: ARG005
+    RESHAPE: lambda node: "",  # noqa: ARG005
+    SLICE: _format_slice,
+    STRIDE: _format_strided_slice,
+    TRANSPOSE: lambda node: "" if is_contiguous_view(node) else ".T",
+}
 
 
 def _format_stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:

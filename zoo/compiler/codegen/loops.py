@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.expressions import PythonExpressions
+from zoo.compiler.codegen.op_code import REDUCTIONS, SCANS
 from zoo.compiler.codegen.storage import (
     ArrayAccess,
     LoopAxis,
@@ -33,7 +34,7 @@ from zoo.compiler.codegen.writer import Writer
 from zoo.compiler.ir.dims import ONE, ZERO
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import MAX, ROW_SUM
+from zoo.compiler.ir.structural_ops import ROW_SUM
 from zoo.compiler.ir.views import contiguous
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 
@@ -75,10 +76,9 @@ def _write_scan_loop(loop: FusedLoop, context: EmitContext, writer: Writer, indi
     writer.line(f"{total} = {zero}")
     with writer.block(f"for j in range({length}):"):
         writer.line(f"k = {f'{length} - 1 - j' if reverse else 'j'}")
-        *factors, term = (_scan_operand(loop, context, operand, indices) for operand in node.inputs)
-        for factor in factors:  # of a recurrence; the first entry has no predecessor, whatever its factor is
-            writer.line(f"{total} = {total} * {factor} if j > 0 else {zero}")
-        writer.line(f"{total} += {term}")
+        operands = [_scan_operand(loop, context, operand, indices) for operand in node.inputs]
+        for line in SCANS[node.op]:
+            writer.line(line.format(*operands, total=total, zero=zero))
         writer.line(f"{target.array.row}[{target.index(indices)}] = {total}")
 
 
@@ -155,7 +155,7 @@ class _LoopNestEmitter:
         self.loop, self.context, self.writer = loop, context, writer
         self.slices: dict[str, str] = {}
         self.loads = collect_loads(context, loop)
-        reductions = [node for node in loop.body if node.op.kind in (Kind.REDUCTION, Kind.ROW_SUM)]
+        reductions = [node for node in loop.body if node.op in REDUCTIONS]
         self.targets = {node: self._target(node) for node in reductions}
         self.stores = collect_stores(context, loop)
         accesses = [*self.loads.values(), *self.targets.values(), *(access for _, access in self.stores)]
@@ -262,7 +262,7 @@ class _LoopNestEmitter:
                 self.writer.line(f"{array.row}[j] = {self._initial_value(node)}")
 
     def _initial_value(self, node: Node) -> str:
-        return self.context.numbers.name(float("-inf") if node.op == MAX else 0.0)
+        return self.context.numbers.name(REDUCTIONS[node.op].initial)
 
     def _is_local(self, node: Node) -> bool:
         """Whether a sum accumulates in a variable of the innermost loop before it goes to an array."""
@@ -296,7 +296,5 @@ class _LoopNestEmitter:
 
 
 def _accumulate(node: Node, target: str, value: str) -> str:
-    """The line that adds a value to a sum, or includes it in a maximum."""
-    if node.op == MAX:
-        return f"{target} = kernels.maximum({target}, {value})"
-    return f"{target} += {value}"
+    """The line that adds a value to an accumulator."""
+    return REDUCTIONS[node.op].update.format(target, value)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.storage import BLOCK, ArrayVar
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.op_table import Op
 from zoo.compiler.ir.structural_ops import (
+    DOT,
     DOT_HEADS,
+    EXPM,
+    EXPM_DERIVATIVE,
     OUTER,
     OUTER_HEADS,
     ROW_SUM,
+    SOLVE,
     TRANSPOSE,
     X,
     transpose_last,
@@ -30,17 +36,7 @@ def write_matmul(context: EmitContext, writer: Writer, node: Node, section: str)
         node: The product.
         section: Whether it runs over the rows of one step, of all steps, or over shared arrays.
     """
-    if node.op in (OUTER, OUTER_HEADS):
-        _write_outer(context, writer, node)
-    elif node.op == ROW_SUM:
-        _write_row_sum(context, writer, node)
-    elif node.op.kind is Kind.MATRIX_FUNCTION:
-        operands = ", ".join(matrix(context, operand) for operand in node.inputs)
-        writer.line(f"kernels.{node.op}({operands}, {context.array_of(node).name})")
-    elif node.inputs[0].op == X:
-        _write_projection(context, writer, node)
-    else:
-        _write_dot(context, writer, node, section)
+    MATMULS[node.op](context, writer, node, section)
 
 
 def _view(node: Node) -> View:
@@ -106,6 +102,9 @@ def _pack_call(context: EmitContext, w: Node) -> str:
 
 
 def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -> None:
+    if node.inputs[0].op == X:
+        _write_projection(context, writer, node)
+        return
     a, w, *base = node.inputs
     target = context.array_of(node)
     all_steps = section != "step"
@@ -144,7 +143,7 @@ def _as_rows(array: ArrayVar, value: Node, product_node: Node, all_steps: bool) 
     return f"{array.active_steps if all_steps else array.current_step}.reshape(-1, {value.shape[-1]})"
 
 
-def _write_outer(context: EmitContext, writer: Writer, node: Node) -> None:
+def _write_outer(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
     a, g = node.inputs
     target = context.array_of(node)
     if a.op == X:
@@ -192,6 +191,24 @@ def _outer_call(node: Node, left: str, right: str, target: ArrayVar) -> str:
     return f"kernels.add_matmul_ta_offset({left}, {a.offset}, {k}, {right}, {g.offset}, {n}, {target.name})"
 
 
-def _write_row_sum(context: EmitContext, writer: Writer, node: Node) -> None:
+def _write_row_sum(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
     target, source = context.array_of(node), context.array_of(_view(node.inputs[0]).base)
     writer.line(f"kernels.add_column_sums({source.active_steps}, {target.name}.reshape(-1))")
+
+
+def _write_matrix_function(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
+    operands = ", ".join(matrix(context, operand) for operand in node.inputs)
+    writer.line(f"kernels.{node.op}({operands}, {context.array_of(node).name})")
+
+
+MATMULS: Mapping[Op, Callable[[EmitContext, Writer, Node, str], None]] = {
+    DOT: _write_dot,
+    DOT_HEADS: _write_dot,
+    OUTER: _write_outer,
+    OUTER_HEADS: _write_outer,
+    ROW_SUM: _write_row_sum,
+    SOLVE: _write_matrix_function,
+    EXPM: _write_matrix_function,
+    EXPM_DERIVATIVE: _write_matrix_function,
+}
+"""The table of the Numba back end for operations on all rows of a step or of all steps."""

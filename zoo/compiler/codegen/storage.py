@@ -10,7 +10,7 @@ from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.value_names import default_name
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, product
 from zoo.compiler.ir.graph import Node, Shape
-from zoo.compiler.ir.structural_ops import SIZE
+from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
 from zoo.compiler.ir.views import Strides, View, contiguous, view_of
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 from zoo.compiler.schedule.sections import PassSchedule
@@ -97,7 +97,7 @@ class ArrayVar:
 
 
 # Leaves that the generated function fills element by element.
-_LITERAL_OPS = ("array", "eye")
+_LITERAL_OPS = (ARRAY, EYE)
 
 
 class StorageMap:

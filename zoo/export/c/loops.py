@@ -17,10 +17,11 @@ from zoo.compiler.codegen.storage import (
 from zoo.compiler.ir.dims import ONE, ZERO, as_dim, concrete_shape, product
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import DOT_HEADS, MAX, TRANSPOSE, X, transpose_last
+from zoo.compiler.ir.structural_ops import TRANSPOSE, X, transpose_last
 from zoo.compiler.ir.views import View, contiguous, view_of
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 from zoo.export.c.literals import CWriter, c_type
+from zoo.export.c.operations import MATMULS, REDUCTIONS, SCANS
 from zoo.export.c.step_emitter import CExpressions, CStepEmitter
 
 
@@ -51,7 +52,7 @@ class _LoopNestEmitter:
         self._write_nest(names)
 
     def _write_initial_value(self, node: Node, access: ArrayAccess) -> None:
-        initial = self.expressions.number(float("-inf") if node.op == MAX else 0.0).text
+        initial = self.expressions.number(REDUCTIONS[node.op].initial).text
         if access.array.storage == Storage.SCALAR:
             self.writer.line(f"{c_type(self.step.dtype)} {access.array.name} = {initial};")
             return
@@ -83,10 +84,9 @@ class _LoopNestEmitter:
         access, value = self.sums[node], self.expressions.operand(node.inputs[0]).text
         is_scalar = access.array.storage == Storage.SCALAR
         target = access.array.name if is_scalar else f"{access.array.name}[{access.index(indices)}]"
-        if node.op == MAX:
-            self.writer.line(f"{target} = {self.step.call('larger')}({target}, {value});")
-        else:
-            self.writer.line(f"{target} += {value};")
+        reduction = REDUCTIONS[node.op]
+        helper = self.step.call(reduction.helper) if reduction.helper else ""
+        self.writer.line(reduction.update.format(target, value, f=helper))
 
 
 def _write_scan(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
@@ -116,10 +116,9 @@ def _write_scan_nest(
     writer.line(f"{c_type(step.dtype)} {total} = {zero};")
     loop_head = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
     with writer.block(f"for ({loop_head})"):
-        *factors, term = (expressions.operand(operand).text for operand in node.inputs)
-        for factor in factors:  # of a recurrence; the first entry has no predecessor, whatever its factor is
-            writer.line(f"{total} = at == {first} ? {zero} : {total} * {factor};")
-        writer.line(f"{total} += {term};")
+        operands = [expressions.operand(operand).text for operand in node.inputs]
+        for line in SCANS[node.op]:
+            writer.line(line.format(*operands, total=total, zero=zero, first=first))
         writer.line(f"{target.name}[{index}] = {total};")
 
 
@@ -170,7 +169,7 @@ def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     if rows == as_dim(1):
         writer.line(f"{helper}({source}, {matrix.text}, {target.name}, {depth}, {width});")
         return
-    weights = f"{matrix.text} + at * {depth * width}" if node.op == DOT_HEADS else matrix.text
+    weights = MATMULS[node.op].format(matrix.text, depth * width)
     with writer.block(f"for (size_t at = 0; at < {rows}; at++)"):
         arguments = f"{source} + at * {depth}, {weights}, {target.name} + at * {width}, {depth}, {width}"
         writer.line(f"{helper}({arguments});")

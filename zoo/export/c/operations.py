@@ -6,8 +6,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from zoo.compiler.codegen.op_code import ReductionCode, ScanCode
+from zoo.compiler.ir.op_table import Op
+from zoo.compiler.ir.structural_ops import CUMSUM, DOT, DOT_HEADS, MAX, RECURRENCE, SUM
 
 # Functions of math.h, without the suffix of their dtype.
 FUNCTIONS = (
@@ -54,6 +59,31 @@ def _helper(helper: str, operands: int = 1) -> OperationTemplate:
     listed = ", ".join(f"{{{index}}}" for index in range(operands))
     return OperationTemplate(f"{{f}}({listed})", helper=helper)
 
+
+@dataclass(frozen=True)
+class ReductionTemplate(ReductionCode):
+    """The code of a reduction in C.
+
+    Args:
+        helper: Helper for ``{f}``.
+    """
+
+    helper: str = ""
+
+
+REDUCTIONS: Mapping[Op, ReductionTemplate] = {
+    SUM: ReductionTemplate(0.0, "{0} += {1};"),
+    MAX: ReductionTemplate(-math.inf, "{0} = {f}({0}, {1});", "larger"),
+}
+
+SCANS: Mapping[Op, ScanCode] = {
+    CUMSUM: ("{total} += {0};",),
+    # The first entry has no predecessor, whatever its factor is.
+    RECURRENCE: ("{total} = at == {first} ? {zero} : {total} * {0};", "{total} += {1};"),
+}
+
+# The matrix that multiplies row `at`: `{0}` is the first one, `{1}` the number of its elements.
+MATMULS: Mapping[Op, str] = {DOT: "{0}", DOT_HEADS: "{0} + at * {1}"}
 
 OPERATIONS: Mapping[str, OperationTemplate] = {
     "add": OperationTemplate("{0} + {1}"),

@@ -12,8 +12,24 @@ from dataclasses import dataclass
 
 from zoo.compiler.ir.dims import concrete_shape
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import BROADCAST, BUFFER, PARAM, X
+from zoo.compiler.ir.op_table import Kind, Op
+from zoo.compiler.ir.structural_ops import (
+    BROADCAST,
+    BUFFER,
+    CONCAT,
+    CUMSUM,
+    DOT,
+    DOT_HEADS,
+    MAX,
+    PARAM,
+    RECURRENCE,
+    RESHAPE,
+    SLICE,
+    STRIDE,
+    SUM,
+    TRANSPOSE,
+    X,
+)
 from zoo.errors import UsageError
 from zoo.export.exported_model import Array, DirectionExport
 from zoo.export.onnx.graph_builder import GraphBuilder
@@ -136,21 +152,22 @@ class RowEmitter:
         return self._full[key]
 
     def _emit(self, node: Node) -> Tensor:
-        if node.op.kind is Kind.ELEMENTWISE:
+        if node.op in OPERATIONS:
             return self._operation(node)
-        if node.op == X:
-            (size,) = concrete_shape(node.shape)
-            return Tensor(one_hot(self.builder, self.tokens, size), (size,))
-        if node.op == BROADCAST:
-            return self._broadcast(node)
-        return Tensor(_STRUCTURAL[node.op](self, node), concrete_shape(node.shape))
-
-    def _operation(self, node: Node) -> Tensor:
-        if node.op not in OPERATIONS:
+        if node.op not in STRUCTURAL:
+            module = "operations" if node.op.kind is Kind.ELEMENTWISE else "step_emitter"
             raise UsageError(
                 f"{self.direction.spec.cell.label()}: its step uses {node.op}, which has no row in the table "
-                f"of zoo.export.onnx.operations; add one."
+                f"of zoo.export.onnx.{module}; add one."
             )
+        value = STRUCTURAL[node.op](self, node)
+        return value if isinstance(value, Tensor) else Tensor(value, concrete_shape(node.shape))
+
+    def _one_hot(self, node: Node) -> str:
+        (size,) = concrete_shape(node.shape)
+        return one_hot(self.builder, self.tokens, size)
+
+    def _operation(self, node: Node) -> Tensor:
         operands = [self.tensor(operand) for operand in node.inputs]
         shape = tuple(max(sizes) for sizes in zip(*(each.shape for each in operands), strict=True))
         names = (operand.name for operand in operands)
@@ -193,10 +210,10 @@ class RowEmitter:
 
     def _reduce(self, node: Node) -> str:
         axes = self.builder.integers(*(self.lead + axis for axis in node.attr))
-        op = {"sum": "ReduceSum", "max": "ReduceMax"}[node.op]
+        op = {SUM: "ReduceSum", MAX: "ReduceMax"}[node.op]
         return self._add(node, op, self._broadcast_rows(node.inputs[0]).name, axes, keepdims=0)
 
-    def _running_sum(self, node: Node) -> str:
+    def _cumsum(self, node: Node) -> str:
         axis, reverse = node.attr
         axis_tensor = self.builder.integer(self.lead + axis)
         return self._add(
@@ -251,19 +268,22 @@ class RowEmitter:
         return self.builder.add(op, *inputs, name=self.preferred_name(node), **attributes)
 
 
-_STRUCTURAL: dict[str, Callable[[RowEmitter, Node], str]] = {
-    "concat": RowEmitter._concat,
-    "cumsum": RowEmitter._running_sum,
-    "dot": RowEmitter._dot,
-    "dot_heads": RowEmitter._dot_heads,
-    "max": RowEmitter._reduce,
-    "recurrence": RowEmitter._recurrence,
-    "reshape": RowEmitter._reshape,
-    "slice": RowEmitter._slice,
-    "stride": RowEmitter._stride,
-    "sum": RowEmitter._reduce,
-    "transpose": RowEmitter._transpose,
+STRUCTURAL: Mapping[Op, Callable[[RowEmitter, Node], str | Tensor]] = {
+    BROADCAST: RowEmitter._broadcast,
+    CONCAT: RowEmitter._concat,
+    CUMSUM: RowEmitter._cumsum,
+    DOT: RowEmitter._dot,
+    DOT_HEADS: RowEmitter._dot_heads,
+    MAX: RowEmitter._reduce,
+    RECURRENCE: RowEmitter._recurrence,
+    RESHAPE: RowEmitter._reshape,
+    SLICE: RowEmitter._slice,
+    STRIDE: RowEmitter._stride,
+    SUM: RowEmitter._reduce,
+    TRANSPOSE: RowEmitter._transpose,
+    X: RowEmitter._one_hot,
 }
+"""The table of operations that are not element-wise; those are in :mod:`zoo.export.onnx.operations`."""
 
 
 def one_hot(builder: GraphBuilder, tokens: str, size: int) -> str:
