@@ -101,7 +101,7 @@ class Training:
 
     @cached_property
     def undisturbed(self) -> Undisturbed:
-        """What is measured of a run that nobody kills."""
+        """Duration and crash points of a run without kills."""
         out, started = self.folder / "measured", time.monotonic()
         points = self.measure(out)
         measured = Undisturbed(time.monotonic() - started, points)

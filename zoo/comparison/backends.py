@@ -18,7 +18,7 @@ _REQUIREMENTS = {DASK: ("distributed", "dask"), SLURM: ("dask_jobqueue", "slurm"
 
 @dataclass(frozen=True)
 class Backend:
-    """Where jobs run.
+    """Location of the worker processes.
 
     Args:
         kind: ``"local"``; ``"dask"`` for a running scheduler; ``"slurm"`` for a scheduler in this process

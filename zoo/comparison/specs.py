@@ -163,7 +163,7 @@ def check_labels(options: Options, cells: Mapping[str, Any], tasks: Mapping[str,
     """Check the labels of cells, tasks and options.
 
     Raises:
-        UsageError: if a label is ambiguous or unknown, or there is no cell or no task.
+        UsageError: if a label is ambiguous or unknown, or cells or tasks are missing.
     """
     if not cells or not tasks:
         raise UsageError("compare: there is nothing to compare; name at least one cell and one task.")
