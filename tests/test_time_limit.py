@@ -9,7 +9,7 @@ import time
 import pytest
 
 from zoo import processes
-from zoo.processes import _counted, _Use, wait_or_kill
+from zoo.processes import _counted, _CpuTime, wait_or_kill
 
 BUSY, ASLEEP = "while True: pass", "import time; time.sleep(30)"
 
@@ -34,7 +34,7 @@ def test_process_that_ends_in_time():
 
 
 def test_waiting_for_a_processor_does_not_count(monkeypatch):
-    monkeypatch.setattr(processes, "_use_of_processor", lambda process: _Use(False, 0.0))
+    monkeypatch.setattr(processes, "_cpu_time", lambda process: _CpuTime(False, 0.0))
     assert wait_or_kill(start("import time; time.sleep(1)"), 0.1)
 
 
@@ -42,12 +42,12 @@ def test_waiting_for_a_processor_does_not_count(monkeypatch):
     ("before", "after", "seconds"),
     [
         (None, None, 2.0),  # a system that does not show it
-        (_Use(True, 1.0), None, 2.0),
-        (_Use(False, 1.0), _Use(False, 1.5), 0.5),
-        (_Use(False, 1.0), _Use(True, 1.5), 0.5),
-        (_Use(True, 1.0), _Use(True, 1.0), 2.0),
-        (_Use(True, 1.0), _Use(False, 1.0), 0.0),
-        (_Use(False, 1.0), _Use(False, 9.0), 2.0),  # eight threads
+        (_CpuTime(True, 1.0), None, 2.0),
+        (_CpuTime(False, 1.0), _CpuTime(False, 1.5), 0.5),
+        (_CpuTime(False, 1.0), _CpuTime(True, 1.5), 0.5),
+        (_CpuTime(True, 1.0), _CpuTime(True, 1.0), 2.0),
+        (_CpuTime(True, 1.0), _CpuTime(False, 1.0), 0.0),
+        (_CpuTime(False, 1.0), _CpuTime(False, 9.0), 2.0),  # eight threads
     ],
 )
 def test_counted_time(before, after, seconds):

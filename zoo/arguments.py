@@ -1,11 +1,4 @@
-"""Seeds of random numbers: integers from 0 to 2^64 - 1.
-
-Paths as people write them: ``Path.expanduser`` and ``Path.resolve`` raise RuntimeError for some.
-
-Arguments of public functions, checked: one sentence for a value of the wrong kind or size.
-
-Arrays have checks of their own, :mod:`zoo.layers.validation`.
-"""
+"""Validation of the arguments of public functions; arrays are checked in :mod:`zoo.layers.validation`."""
 
 from __future__ import annotations
 
@@ -20,7 +13,6 @@ from typing import Any, TypeVar
 from zoo.errors import UsageError
 
 SEEDS = 2**64
-
 """Number of seeds."""
 
 
@@ -31,10 +23,10 @@ def is_seed(value: Any) -> bool:
 
 
 def check_seed(seed: Any, what: str = "seed") -> int:
-    """The seed itself.
+    """Check a seed and return it.
 
     Raises:
-        UsageError: if it is no integer from 0 to 2^64 - 1; None would start differently each time.
+        UsageError: if it is not an integer from 0 to 2^64 - 1; None would not be reproducible.
     """
     if not is_seed(seed):
         raise UsageError(f"{what} is {short_repr(seed)}; expected an integer from 0 to 2^64 - 1.")
@@ -42,18 +34,18 @@ def check_seed(seed: Any, what: str = "seed") -> int:
 
 
 def expand_user(path: str | Path) -> Path:
-    """The path with ``~`` expanded; that of a user who is not there stays as it is."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - which raises nothing
+    """Expand ``~``, except for an unknown user, for whom ``Path.expanduser`` raises RuntimeError."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - does not raise
 
 
 def real_path(path: str | Path) -> Path:
-    """The absolute path, expanded, with links followed as far as they lead; a loop of links stays."""
+    """The absolute path without links; a loop of links stays, where ``Path.resolve`` raises RuntimeError."""
     return Path(os.path.realpath(expand_user(path)))
 
 
 K = TypeVar("K")
 
-_MOST_BITS = 4096  # Python refuses to write integers of more than 4,300 digits
+_MOST_BITS = 4096  # Python does not print integers of more than 4,300 digits
 
 _LARGEST = sys.float_info.max
 
@@ -63,7 +55,7 @@ _REPR.maxstring = _REPR.maxother = 60
 
 
 def short_repr(value: object) -> str:
-    """A value in a message: in one short line, whatever it is."""
+    """Describe a value in one short line of an error message."""
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", ())
     if dtype is not None and shape and not isinstance(value, type):
         return f"an array {dtype}{shape}"
@@ -74,17 +66,17 @@ def short_repr(value: object) -> str:
 
 
 def dtype_and_shape(array: Any) -> str:
-    """An array in a message: ``float32(4, 3)``, or its value if it has no axis."""
+    """Describe an array in an error message: ``float32(4, 3)``, or its value if it has no axis."""
     kinds = {"U": "texts", "S": "bytes", "O": "objects"}
     name = kinds.get(array.dtype.kind, str(array.dtype))
     return f"{name}{array.shape}" if array.shape else short_repr(array.item())
 
 
 def as_path(value: Any, name: str) -> Path:
-    """A path that a file can have.
+    """Convert to a path.
 
     Raises:
-        UsageError: if it is neither a string nor a path, is empty, or holds a NUL.
+        UsageError: if it is neither a string nor a path, is empty, or contains NUL.
     """
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str) or not text or "\0" in text:
@@ -94,10 +86,10 @@ def as_path(value: Any, name: str) -> Path:
 
 
 def as_integer(value: Any, name: str, low: int | None = None, high: int | None = None) -> int:
-    """An integer in a range.
+    """Convert to an integer in a range.
 
     Raises:
-        UsageError: if it is no integer, or outside of the range.
+        UsageError: if it is not an integer, or outside of the range.
     """
     is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     number = int(value) if is_integer else 0
@@ -111,10 +103,10 @@ def as_integer(value: Any, name: str, low: int | None = None, high: int | None =
 
 
 def as_number(value: Any, name: str, expected: str = "a finite number") -> float:
-    """A finite number.
+    """Convert to a finite float.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it is not a finite number.
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not -_LARGEST <= value <= _LARGEST:
@@ -123,10 +115,10 @@ def as_number(value: Any, name: str, expected: str = "a finite number") -> float
 
 
 def as_bool(value: Any, name: str) -> bool:
-    """True or False.
+    """Convert to a boolean.
 
     Raises:
-        UsageError: if it is neither: "no" would count as true.
+        UsageError: if it is neither True nor False: "no" would count as true.
     """
     if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # those of NumPy
         raise UsageError(f"{name} is {short_repr(value)}; expected True or False.")
@@ -134,10 +126,10 @@ def as_bool(value: Any, name: str) -> bool:
 
 
 def as_choice(value: Any, name: str, choices: Sequence[str]) -> str:
-    """One of some words.
+    """Check that a value is one of the choices.
 
     Raises:
-        UsageError: if it is none of them.
+        UsageError: if it is not.
     """
     if not isinstance(value, str) or value not in choices:
         raise UsageError(f"{name} is {short_repr(value)}; expected one of {', '.join(map(repr, choices))}.")
@@ -145,10 +137,10 @@ def as_choice(value: Any, name: str, choices: Sequence[str]) -> str:
 
 
 def as_instance(value: Any, name: str, kind: type[K], expected: str) -> K:
-    """An instance of a class.
+    """Check that a value is an instance of a class.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it is not.
     """
     if not isinstance(value, kind):
         raise UsageError(f"{name} is {short_repr(value)}; expected {expected}.")
@@ -156,10 +148,10 @@ def as_instance(value: Any, name: str, kind: type[K], expected: str) -> K:
 
 
 def as_mapping(value: Any, name: str) -> Mapping[Any, Any]:
-    """A mapping from strings.
+    """Check that a value is a mapping with string keys.
 
     Raises:
-        UsageError: if it is none, or has other keys.
+        UsageError: if it is not.
     """
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise UsageError(f"{name} is {short_repr(value)}; expected a mapping from names.")
@@ -167,7 +159,7 @@ def as_mapping(value: Any, name: str) -> Mapping[Any, Any]:
 
 
 def as_elements(value: Any, name: str, expected: str) -> tuple[Any, ...]:
-    """The elements of an iterable, as a tuple.
+    """Convert an iterable to a tuple.
 
     Raises:
         UsageError: if it is not iterable.

@@ -11,32 +11,32 @@ from zoo.errors import UsageError
 Array = np.ndarray[Any, Any]
 
 
-def as_array(value: Any, who: str) -> Array:
-    """An array of anything that NumPy takes, but for what it would take wrongly.
+def as_array(value: Any, owner: str) -> Array:
+    """Convert to a NumPy array.
 
     Raises:
-        UsageError: if it has rows of different lengths, or is masked or sparse.
+        UsageError: if it has rows of different lengths, or is masked or sparse, which NumPy misreads.
     """
     if type(value) is np.ndarray:
         return value
-    check_unmasked(value, who)
+    check_unmasked(value, owner)
     if hasattr(value, "toarray"):
-        raise UsageError(f"{who}: found a sparse {type(value).__name__}; make it an array, x.toarray().")
+        raise UsageError(f"{owner}: found a sparse {type(value).__name__}; make it an array, x.toarray().")
     try:
         return np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor that has a gradient
-        raise UsageError(f"{who} cannot be made an array ({error}).") from None
+        raise UsageError(f"{owner} cannot be made an array ({error}).") from None
 
 
-def check_unmasked(value: Any, who: str) -> None:
-    """Make sure that neither an array nor one of several has a mask, which NumPy would silently drop.
+def check_unmasked(value: Any, owner: str) -> None:
+    """Refuse masked arrays, alone or in a list, since NumPy would silently drop the mask.
 
     Raises:
-        UsageError: if one has.
+        UsageError: if an array is masked.
     """
     rows = value if isinstance(value, (list, tuple)) else ()
     if any(isinstance(each, np.ma.MaskedArray) for each in (value, *rows)):
         raise UsageError(
-            f"{who}: found a masked array, whose mask has no meaning here; fill it, as in x.filled(0), and "
+            f"{owner}: found a masked array, whose mask has no meaning here; fill it, as in x.filled(0), and "
             f"mark the valid steps with lengths= or weights=."
         )

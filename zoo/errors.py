@@ -1,22 +1,22 @@
-"""What zoo raises: in a sentence or two who, where, what was found, what was expected, what to do."""
+"""Exceptions of zoo; messages say what was found, what was expected and what to do."""
 
 from __future__ import annotations
 
 
 class ZooError(Exception):
-    """Base of every error that zoo raises on purpose; the command line prints it without a traceback."""
+    """Base class of the errors of zoo; the command line prints them without a traceback."""
 
 
 class DefinitionError(ZooError, TypeError):
-    """A cell, optimizer or sampler class is not well formed."""
+    """The class of a component is not well formed."""
 
 
 class UsageError(ZooError, ValueError):
-    """An argument, option or shape does not fit."""
+    """An argument, option or shape is invalid."""
 
 
 class UnknownNameError(ZooError, KeyError):
-    """No registered member has this name."""
+    """The name of a component is unknown."""
 
     __str__ = Exception.__str__  # KeyError would print the repr of the message
 
@@ -26,12 +26,12 @@ class PluginError(ZooError):
 
 
 class DataError(ZooError, ValueError):
-    """A text is missing, unreadable, or too small for what was asked."""
+    """A text is missing, unreadable, or too small."""
 
 
 class CheckpointError(ZooError):
-    """A checkpoint or run directory is damaged, foreign, or does not fit."""
+    """A checkpoint or run directory is damaged, foreign, or does not match."""
 
 
 class ZooWarning(UserWarning):
-    """Something works, but not as well as it should."""
+    """A problem that does not stop the work."""

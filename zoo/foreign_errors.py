@@ -16,25 +16,27 @@ _IMPORT_CODE = tuple(
     str(Path(file).parent) + os.sep for file in (zoo.__file__, pluggy.__file__, importlib.__file__)
 )
 
-_GENERATED_FILES = ("<frozen ", "<string>")  # import machinery; what dataclasses write
+_GENERATED_FILES = ("<frozen ", "<string>")  # import system; code of dataclasses
 
 _MAX_TEXT = 1000  # characters of a message: an exception may carry a whole array
 
 
 def error_text(error: BaseException) -> str:
-    """The message of an exception with its type, unless it is zoo's own, and the line that caused it."""
+    """The message of an exception with its type, unless it is one of zoo, and its source line."""
     # TracebackException survives a __str__ that raises.
     text = " ".join(str(traceback.TracebackException(type(error), error, None)).split())
-    said = text if isinstance(error, ZooError) else f"{type(error).__name__}: {text}".rstrip(": ")
-    said = said if len(said) <= _MAX_TEXT else f"{said[:_MAX_TEXT]}... ({len(said):,} characters)"
+    message = text if isinstance(error, ZooError) else f"{type(error).__name__}: {text}".rstrip(": ")
+    message = (
+        message if len(message) <= _MAX_TEXT else f"{message[:_MAX_TEXT]}... ({len(message):,} characters)"
+    )
     line = _source_line(error)
-    return f"{said} ({line})" if line else said
+    return f"{message} ({line})" if line else message
 
 
 def _source_line(error: BaseException) -> str:
-    """File and line of the innermost frame that is neither zoo's nor the import machinery's."""
+    """File and line of the innermost frame that is neither zoo's nor the import system's."""
     if isinstance(error, SyntaxError):
-        return ""  # the message names the place
+        return ""  # the message contains the location
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,7 +1,7 @@
-"""What a ``step`` may use beside NumPy: gates, normalisation, and what else NumPy lacks.
+"""Functions for a ``step`` that NumPy lacks: gates, normalisation and others.
 
-Each works on NumPy arrays, and on the symbolic arrays with which zoo reads a ``step``. Axes are those of one
-row of the batch.
+Each works on NumPy arrays, and on the symbolic arrays with which zoo traces a ``step``. Axes are those of one
+sequence of the batch.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ __all__ = [
 ]
 
 
-def _apply(name: str, *operands: Array) -> Array:
-    """An operation of the table, on arrays or symbols."""
+def _operation(name: str, *operands: Array) -> Array:
+    """Apply an operation of the table to arrays or symbols."""
     if any(isinstance(operand, SymbolicArray | SymbolicLength) for operand in operands):
         return apply_elementwise(name, *operands)
     return OPS[name].numpy(*operands)
@@ -94,8 +94,8 @@ def cayley(a: Array) -> Array:
     """The Cayley map ``inv(I + a) @ (I - a)`` of a square matrix of parameters, computed once per sequence.
 
     It is orthogonal for a skew-symmetric matrix, ``zoo.cayley(self.A - self.A.T)`` (Helfrich et al. 2018,
-    https://arxiv.org/abs/1707.09520), for which ``I + a`` is never singular. Of a singular ``I + a`` compiled
-    kernels make NaN, and plain NumPy raises ``LinAlgError``.
+    https://arxiv.org/abs/1707.09520), for which ``I + a`` is never singular. For a singular ``I + a``
+    compiled kernels return NaN, plain NumPy raises ``LinAlgError``.
 
     Raises:
         UsageError: if it is not a square matrix.
@@ -121,32 +121,32 @@ def _square_matrix(name: str, a: Any, kinds: str, entries: str) -> Array:
 
 def exp(x: Array) -> Array:
     """The exponential function."""
-    return _apply("exp", x)
+    return _operation("exp", x)
 
 
 def exp_diff(x: Array, y: Array) -> Array:
     """``exp(x - y)``, in kernels as if the difference were not rounded: for a softmax of your own."""
-    return _apply("exp_diff", x, y)
+    return _operation("exp_diff", x, y)
 
 
 def log(x: Array) -> Array:
     """The natural logarithm."""
-    return _apply("log", x)
+    return _operation("log", x)
 
 
 def sqrt(x: Array) -> Array:
     """The square root."""
-    return _apply("sqrt", x)
+    return _operation("sqrt", x)
 
 
 def tanh(x: Array) -> Array:
     """The hyperbolic tangent."""
-    return _apply("tanh", x)
+    return _operation("tanh", x)
 
 
 def sigmoid(x: Array) -> Array:
     """The logistic function ``1 / (1 + exp(-x))``, without overflow."""
-    return _apply("sigmoid", x)
+    return _operation("sigmoid", x)
 
 
 def hard_sigmoid(x: Array) -> Array:
@@ -183,12 +183,12 @@ def erf(x: Array) -> Array:
 
     The exact Gaussian error linear unit is ``0.5 * x * (1 + zoo.erf(x / math.sqrt(2)))``.
     """
-    return _apply("erf", x)
+    return _operation("erf", x)
 
 
 def softplus(x: Array) -> Array:
     """``log(1 + exp(x))``, without overflow."""
-    return _apply("softplus", x)
+    return _operation("softplus", x)
 
 
 def log_sigmoid(x: Array) -> Array:
@@ -203,7 +203,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
 
 
 def _shift(x: Array) -> Array:
-    """``x``, for what does not depend on it, so that no gradient has to flow."""
+    """``x`` as a shift on which the result does not depend, so that no gradient flows."""
     return (
         SymbolicArray(x.graph.node(STOP_GRADIENT, (x.node,), SHIFT, x.dims))
         if isinstance(x, SymbolicArray)
@@ -212,9 +212,9 @@ def _shift(x: Array) -> Array:
 
 
 def layer_norm(x: Array, axis: int = -1, eps: float = 1e-5) -> Array:
-    """Mean zero and variance one along an axis (Ba et al. 2016, https://arxiv.org/abs/1607.06450).
+    """Normalise to mean zero and variance one along an axis (Ba et al. 2016, https://arxiv.org/abs/1607.06450).
 
-    Gain and shift are the cell's: ``zoo.layer_norm(x) * self.gain + self.shift``.
+    Gain and shift belong to the cell: ``zoo.layer_norm(x) * self.gain + self.shift``.
     """
     centred = x - np.mean(x, axis=axis, keepdims=True)
     return centred / np.sqrt(np.mean(centred * centred, axis=axis, keepdims=True) + eps)
@@ -236,12 +236,12 @@ def outer(a: Array, b: Array) -> Array:
 
 
 def roll(x: Array, shift: int, axis: int = -1) -> Array:
-    """The entries moved on by ``shift`` places, those at the end coming back at the front."""
+    """Shift the entries by ``shift`` positions along an axis, cyclically."""
     return np.roll(x, shift, axis=axis)
 
 
 def split(x: Array, parts: int, axis: int = -1) -> Any:
-    """``parts`` arrays of equal size along an axis: the gates of ``x @ W``."""
+    """Split into ``parts`` arrays of equal size along an axis: the gates of ``x @ W``."""
     return np.split(x, parts, axis=axis)
 
 
@@ -254,12 +254,12 @@ def top_k(x: Array, k: Any, axis: int = -1) -> Array:
     axis.
 
     Args:
-        x: Numbers.
-        k: How many: an integer, an option, or a length such as ``h.shape[-1] // 4``.
-        axis: Along which axis.
+        x: The array.
+        k: The count: an integer, an option, or a length such as ``h.shape[-1] // 4``.
+        axis: The axis.
 
     Raises:
-        UsageError: if ``k`` is no such thing, or below one.
+        UsageError: if ``k`` is neither, or below one.
     """
     is_integer = isinstance(k, int | np.integer) and not isinstance(k, bool)
     if not isinstance(k, SymbolicLength) and not (is_integer and k >= 1):
@@ -267,18 +267,18 @@ def top_k(x: Array, k: Any, axis: int = -1) -> Array:
             f"top_k: k is {k!r}; expected a positive integer, or a length such as h.shape[-1] // 4."
         )
     x = np.moveaxis(x, axis, -1)
-    place = np.cumsum(np.ones_like(x), axis=-1)
+    position = np.cumsum(np.ones_like(x), axis=-1)
     ahead = x[..., None, :] > x[..., :, None]
     equal = x[..., None, :] == x[..., :, None]
-    before = place[..., None, :] < place[..., :, None]
+    before = position[..., None, :] < position[..., :, None]
     return np.moveaxis(np.sum(ahead | (equal & before), axis=-1) < k, -1, axis)
 
 
 def stop_gradient(x: Array) -> Array:
-    """``x``, through which no gradient flows."""
+    """Return ``x`` without a gradient."""
     if isinstance(x, Complex):
         return Complex(apply_elementwise("stop_gradient", x.real), apply_elementwise("stop_gradient", x.imag))
-    return _apply("stop_gradient", x)
+    return _operation("stop_gradient", x)
 
 
 _SURROGATES: dict[str, Callable[[Array, float], Array]] = {
@@ -291,17 +291,17 @@ _SURROGATES: dict[str, Callable[[Array, float], Array]] = {
 
 
 def heaviside(x: Array, surrogate: str = "fast_sigmoid", slope: float = 1.0) -> Array:
-    """One where x is at least zero, zero elsewhere; in the backward pass its derivative is a surrogate.
+    """One where x is at least zero, zero elsewhere, with a surrogate gradient.
 
     Args:
-        x: What crosses the threshold zero.
+        x: The array.
         surrogate: ``"fast_sigmoid"``, ``1 / (1 + slope |x|)²`` (Zenke & Ganguli 2018,
             https://arxiv.org/abs/1705.11146); ``"sigmoid"``, the derivative of ``sigmoid(slope x)``;
             ``"arctan"``, ``(slope / 2) / (1 + (π slope x / 2)²)``, with slope 2 that of Fang et al. 2021,
             https://arxiv.org/abs/2007.05785; ``"triangle"``, ``max(0, 1 - slope |x|)`` (Bellec et al. 2018,
             https://arxiv.org/abs/1803.09574); ``"straight_through"``, ``slope`` (Bengio et al. 2013,
             https://arxiv.org/abs/1308.3432).
-        slope: How sharp the surrogate is.
+        slope: The sharpness of the surrogate.
 
     Raises:
         UsageError: for an unknown surrogate.

@@ -1,10 +1,8 @@
-"""Time limits of processes that count work, so that a busy machine ends none of them.
+"""Start Python processes, and limit their time.
 
-Starting Python: other processes find modules where this one does, never in the working directory.
-
-``python -m`` and ``python -c`` put the working directory first on the path, where a file ``numpy.py`` would
-be imported instead of NumPy. ``PYTHONSAFEPATH`` forbids that from Python 3.11 on only, and ``-I`` ignores the
-environment, user site packages included.
+A child process imports the modules that this one does, never those of the working directory, which
+``python -m`` and ``python -c`` put first on the path: a file ``numpy.py`` would replace NumPy.
+``PYTHONSAFEPATH`` exists from Python 3.11 on, and ``-I`` also ignores user site packages.
 """
 
 from __future__ import annotations
@@ -17,34 +15,33 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-_TICK = 0.25  # seconds between two looks
+_POLL_S = 0.25
 
 
-class _Use(NamedTuple):
+class _CpuTime(NamedTuple):
     """The processor time of a process, in seconds, and whether its first thread sleeps."""
 
-    sleeps: bool
+    is_sleeping: bool
     seconds: float
 
 
 def wait_or_kill(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait for a process, and kill it when its time is up; whether it ended by itself.
+    """Wait for a process, and kill it after a time limit; return whether it ended by itself.
 
-    What counts is processor time, and time in which the process sleeps. Time in which it waits for a
-    processor that others use does not. Where the system does not show processor time (it does so in
-    ``/proc``), all time counts.
+    Processor time counts, and time in which the process sleeps. Time in which it waits for a processor does
+    not, so a busy machine ends no process. Without ``/proc``, all time counts.
 
     Args:
         process: The process.
-        seconds: Its time.
+        seconds: The time limit.
     """
     spent = 0.0
-    last, before = time.monotonic(), _use_of_processor(process.pid)
+    last, before = time.monotonic(), _cpu_time(process.pid)
     while True:
         try:
-            process.wait(_TICK)
+            process.wait(_POLL_S)
         except subprocess.TimeoutExpired:
-            now, after = time.monotonic(), _use_of_processor(process.pid)
+            now, after = time.monotonic(), _cpu_time(process.pid)
             spent += _counted(now - last, before, after)
             last, before = now, after
         else:
@@ -55,20 +52,19 @@ def wait_or_kill(process: subprocess.Popen[bytes], seconds: float) -> bool:
             return False
 
 
-def _counted(passed: float, before: _Use | None, after: _Use | None) -> float:
-    """The part of the time passed that counts."""
+def _counted(passed: float, before: _CpuTime | None, after: _CpuTime | None) -> float:
     if before is None or after is None:
         return passed
-    used = min(passed, after.seconds - before.seconds)  # of several threads it may be more than passed
-    return passed if after.sleeps and used == 0.0 else used
+    used = min(passed, after.seconds - before.seconds)  # several threads may use more
+    return passed if after.is_sleeping and used == 0.0 else used
 
 
-def _use_of_processor(process: int) -> _Use | None:
-    """The processor time of a process so far; None where the system does not show it."""
+def _cpu_time(process: int) -> _CpuTime | None:
+    """The processor time of a process so far; None without ``/proc``."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
         state, *numbers = fields.rpartition(")")[2].split()
-        return _Use(state != "R", (int(numbers[10]) + int(numbers[11])) / os.sysconf("SC_CLK_TCK"))
+        return _CpuTime(state != "R", (int(numbers[10]) + int(numbers[11])) / os.sysconf("SC_CLK_TCK"))
     except (OSError, ValueError, IndexError):
         return None
 
@@ -77,10 +73,10 @@ _HEAD = "import sys\nsys.path[:] = filter(None, sys.path)\n"
 
 
 def python_command(program: str, *arguments: str, python: str | None = None) -> list[str]:
-    """The command that runs a program in a new process.
+    """The command that runs a program in a new Python process.
 
     Args:
-        program: The text of the program, such as ``from zoo.bench.peer_server import main; main()``.
+        program: The source of the program, such as ``from zoo.bench.peer_server import main; main()``.
             It may use ``sys``, which is already imported.
         *arguments: Its ``sys.argv[1:]``.
         python: The interpreter; this one if None.
@@ -89,7 +85,7 @@ def python_command(program: str, *arguments: str, python: str | None = None) -> 
 
 
 def python_environment() -> dict[str, str]:
-    """This process's environment, in which another one of this interpreter finds the same modules."""
+    """The environment in which a child process of this interpreter finds the same modules."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
