@@ -13,8 +13,12 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
-from zoo.cli.display.compare_display import LiveCompareDisplay, PlainCompareDisplay, open_compare_display
-from zoo.cli.display.eta import ComparisonProgress
+from zoo.cli.compare_display import (
+    ComparisonProgress,
+    LiveCompareDisplay,
+    PlainCompareDisplay,
+    open_compare_display,
+)
 from zoo.tables import BEGINNING, END
 from zoo.training import Interrupted
 

@@ -10,11 +10,9 @@ import math
 import pytest
 from rich.console import Console
 
-from zoo.cli.display.display import open_display
-from zoo.cli.display.eta import Eta
-from zoo.cli.display.live import LiveDisplay
-from zoo.cli.display.plain import PlainDisplay
 from zoo.cli.format import clock, duration, format_bytes, format_short
+from zoo.cli.live_display import LiveDisplay
+from zoo.cli.train_display import Eta, PlainDisplay, open_display
 from zoo.training import Config
 
 START = {

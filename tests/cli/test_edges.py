@@ -17,8 +17,7 @@ from click.testing import CliRunner
 import zoo
 from zoo.cli.app import COMMANDS, cli
 from zoo.cli.flags import MAX_INTEGER, CheckedArgument, CheckedOption
-from zoo.cli.terminal import echo, rich_text, styled
-from zoo.cli.terminal_text import escape_controls, shorten_middle
+from zoo.cli.terminal import echo, escape_controls, rich_text, shorten_middle, styled
 
 HOSTILE = "a\x1b]0;t\x07\x1bc\x9b31m\u202eb\u2066c\u200f\r"
 VISIBLE = r"a\x1b]0;t\x07\x1bc\x9b31m\u202eb\u2066c\u200f\r"
@@ -165,8 +164,8 @@ def test_commands_print_with_echo_or_rich_text_only():
     texts = {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*.py")}
     assert {name for name, text in texts.items() if "click.echo(" in text} == {"terminal.py"}
     assert {name for name, text in texts.items() if re.search(r"\bprint\(", text)} - {"errors.py"} == {
-        "display/compare_display.py",
-        "display/live.py",
+        "compare_display.py",
+        "live_display.py",
         "terminal.py",
         "commands/show.py",
     }, "of a console of rich, with rich_text"

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import zoo
 from zoo.base.names import check_component_name, snake_case
 from zoo.cli.app import cli
-from zoo.cli.new_package import (
+from zoo.cli.commands.new import (
     check_target,
     class_name,
     module_name,

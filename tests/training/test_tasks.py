@@ -512,7 +512,7 @@ def test_live_display_shows_scores():
 
     from rich.console import Console
 
-    from zoo.cli.display.live import LiveDisplay
+    from zoo.cli.live_display import LiveDisplay
 
     start = {
         "event": "start",

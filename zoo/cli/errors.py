@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from zoo.cli.standard_streams import discard_unwritten_output
-from zoo.cli.terminal_text import escape_controls, shorten_middle
+from zoo.cli.terminal import escape_controls, shorten_middle
 from zoo.distributed.launch import rank_of_launch
 from zoo.errors import ZooError, ZooWarning
 

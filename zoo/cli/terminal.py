@@ -1,4 +1,7 @@
-"""Output to a terminal or a pipe: text, styles and tables."""
+"""Output to a terminal or a pipe: text, styles and tables.
+
+Text of files and plugins is printed with control characters as escape sequences.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from zoo.cli.terminal_text import escape_controls
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -22,6 +23,32 @@ if TYPE_CHECKING:
 WIDTH = 100  # of text, unless a terminal has another width
 
 _STYLES = re.compile(r"\x1b\[(?:[0-2]|3[1-7])m")  # escape sequences of `styled`
+
+# Characters that control a terminal: C0, C1, and bidirectional marks, which change the order in which a line
+# is displayed. A model trained on such bytes prints them.
+_CONTROLS = (
+    *range(0x20),
+    *range(0x7F, 0xA0),
+    *(0x061C, 0x200E, 0x200F, 0x2028, 0x2029),
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+)
+_ESCAPES = {code: ascii(chr(code))[1:-1] for code in _CONTROLS if chr(code) not in "\n\t"}
+
+MAX_MESSAGE_CHARACTERS = 2000
+"""Largest message in characters: an error may quote a whole file."""
+
+
+def escape_controls(text: str) -> str:
+    """Replace control characters by escape sequences of Python, except newlines and tabs."""
+    return text.translate(_ESCAPES)
+
+
+def shorten_middle(text: str, longest: int = MAX_MESSAGE_CHARACTERS) -> str:
+    """Shorten a text of more than ``longest`` characters to its start, its length and its end."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest * 3 // 4]} ... ({len(text):,} characters) ... {text[-(longest // 4) :]}"
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:

@@ -182,7 +182,7 @@ def run(
     **flags: Any,
 ) -> None:
     """Compare; the arguments are those of the command line, with None for flags that were not given."""
-    from zoo.cli.display.compare_display import open_compare_display
+    from zoo.cli.compare_display import open_compare_display
     from zoo.tables import parse_marker
     from zoo.training import Interrupted
 

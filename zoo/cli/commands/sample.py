@@ -13,8 +13,7 @@ from zoo.base import Chain, Sampler
 from zoo.cli.component_lookup import file_cell, load_plugins
 from zoo.cli.flags import MAX_SEED, CheckedArgument, Flag, SectionedCommand
 from zoo.cli.set_options import assign, component_target
-from zoo.cli.terminal import is_terminal
-from zoo.cli.terminal_text import escape_controls
+from zoo.cli.terminal import escape_controls, is_terminal
 from zoo.errors import DataError, UsageError
 from zoo.registry import get_sampler, registry_of
 

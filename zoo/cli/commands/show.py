@@ -18,8 +18,7 @@ from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cli.component_lookup import COMPONENT_CLASSES, find_component, plugin_option
 from zoo.cli.flags import argument, option
 from zoo.cli.set_options import assign, component_target
-from zoo.cli.terminal import WIDTH, bold, dim, echo, is_terminal, make_console
-from zoo.cli.terminal_text import escape_controls
+from zoo.cli.terminal import WIDTH, bold, dim, echo, escape_controls, is_terminal, make_console
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import registry_of
 from zoo.tables import align

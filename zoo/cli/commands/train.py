@@ -15,10 +15,10 @@ import click
 
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.cli.component_lookup import cell_class, load_plugins, repeated_flags, task_class, trained_task
-from zoo.cli.display import open_display
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Flag, SectionedCommand
 from zoo.cli.set_options import Target, assign, component_target
+from zoo.cli.train_display import open_display
 from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
 from zoo.distributed.launch import rank_of_launch
 from zoo.errors import UnknownNameError, UsageError

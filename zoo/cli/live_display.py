@@ -15,10 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo.cli import format
-from zoo.cli.display.eta import Eta
 from zoo.cli.format import clock
-from zoo.cli.terminal import rich_text
-from zoo.cli.terminal_text import escape_controls
+from zoo.cli.terminal import escape_controls, rich_text
+from zoo.cli.train_display import Eta
 
 Event = dict[str, Any]
 

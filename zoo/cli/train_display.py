@@ -1,15 +1,83 @@
-"""Plain lines of the events of a run, for files and pipes. Their form is stable: people grep them."""
+"""The displays of a training run: plain lines, JSON, warnings, or `zoo.cli.live_display` on a terminal."""
 
 from __future__ import annotations
 
+import json
+import math
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from zoo.cli import format
-from zoo.cli.display.eta import Eta
+from zoo.cli.errors import echo_err
 from zoo.cli.format import clock
+from zoo.cli.terminal import echo, is_terminal, make_console
 
 Event = dict[str, Any]
+EventHandler = Callable[[Event], None]
+
+
+def open_display(
+    quiet: bool, as_json: bool, extra_flags: Sequence[str] = ()
+) -> AbstractContextManager[EventHandler]:
+    """Open the display of a training run: a context that returns the handler of its events.
+
+    Args:
+        quiet: Print warnings only, on stderr.
+        as_json: Print each event as one line of JSON.
+        extra_flags: Words to repeat in later commands on this run, such as ``--cell FILE.py:Class``.
+    """
+    if as_json:
+        return nullcontext(print_json)
+    if quiet:
+        return nullcontext(_print_warning)
+    if is_terminal():
+        from zoo.cli.live_display import LiveDisplay
+
+        return LiveDisplay(make_console(), extra_flags)
+    return nullcontext(PlainDisplay(_print_line, extra_flags))
+
+
+def print_json(event: Event) -> None:
+    """Print an event as in ``log.jsonl``: NaN and infinity become strings that ``float()`` reads."""
+    _print_line(json.dumps({name: _finite(value) for name, value in event.items()}))
+
+
+def _finite(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print_warning(event: Event) -> None:
+    if event["event"] == "warning":
+        echo_err(f"Warning: {event['text']}")
+
+
+def _print_line(line: str) -> None:
+    echo(line)
+    sys.stdout.flush()
+
+
+class Eta:
+    """Estimate of the time left from the step times of this session.
+
+    Args:
+        now: A clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
+        self.start(0)
+
+    def start(self, step: int) -> None:
+        """Start the clock at ``step``, after compiling."""
+        self.start_step, self.start_time = step, self.now()
+
+    def seconds_left(self, step: int, steps: int) -> float:
+        """Seconds until the last step, when ``step`` has just ended; 0 if unknown."""
+        done = step - self.start_step
+        return (self.now() - self.start_time) / done * (steps - step) if done > 0 else 0.0
 
 
 class PlainDisplay:
