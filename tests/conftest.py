@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,22 +24,98 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("zoo", deadline=None, derandomize=True, database=None)
 settings.load_profile("zoo")
 
-MOST_WORKERS = 4  # each compiles for itself, and a compiler takes half a gigabyte
+MAX_WORKERS = 4  # each compiles for itself, and a compiler takes half a gigabyte
+
+TESTS = Path(__file__).parent
+QUICK_CELLS = ("vanilla", "lstm")
+# Files that --quick leaves out: they compile many kernels, or start many processes.
+SLOW_FILES = {
+    "bench/test_bench.py",
+    "cli/test_cells.py",
+    "cli/test_cli.py",
+    "cli/test_compare.py",
+    "cli/test_edges.py",
+    "cli/test_new.py",
+    "cli/test_runs.py",
+    "cli/test_task_files.py",
+    "comparison/test_comparison.py",
+    "comparison/test_dask_backend.py",
+    "comparison/test_kill.py",
+    "compiler/test_elementwise_ops.py",
+    "compiler/test_linear_algebra.py",
+    "compiler/test_planning.py",
+    "compiler/test_random_steps.py",
+    "compiler/test_source_module.py",
+    "compiler/test_structural_ops.py",
+    "kernels/test_cache.py",
+    "kernels/test_input_projection_and_loss.py",
+    "kernels/test_jit.py",
+    "kernels/test_matmul.py",
+    "kernels/test_processors.py",
+    "layers/test_checkpointing.py",
+    "layers/test_noise.py",
+    "model/test_compiled_step.py",
+    "model/test_sampling.py",
+    "plugins/test_cells_golden.py",
+    "plugins/test_modifiers_conformance.py",
+    "plugins/test_modifiers_runs.py",
+    "plugins/test_samplers.py",
+    "plugins/test_vanilla.py",
+    "registry/test_example_plugin.py",
+    "registry/test_isolation.py",
+    "report/test_figures.py",
+    "storage/test_damaged_files.py",
+}
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The whole suite runs in several processes, and files that were asked for in this one."""
-    asked_for = config.args_source is pytest.Config.ArgsSource.ARGS
+    """The whole suite runs in several processes, files named on the command line in one."""
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 0 if asked_for else min(cores, MOST_WORKERS)
+    return 0 if named else min(cores, MAX_WORKERS)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for daily work."""
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="run a selection of tests that takes less than a minute: no slow file, the laws of two cells, "
+        "and three cases of every other test with parameters",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The laws of one cell share a process, so that it is compiled once; so do the other tests of a file."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the tests of ``--quick``, and which tests share a process.
+
+    All tests of one cell share a process, so that it is compiled once. So do the other tests of a file.
+    """
+    if config.getoption("quick"):
+        chosen = set(quick_selection(items))
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = [item for item in items if item in chosen]
     for item in items:
-        cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")
-        item.add_marker(pytest.mark.xdist_group(cell.name if isinstance(cell, zoo.Cell) else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(cell_name(item) or str(item.path)))
+
+
+def cell_name(item: pytest.Item) -> str:
+    """The name of the cell that a test has as its parameter ``cell``; empty if it has none."""
+    callspec = getattr(item, "callspec", None)
+    cell = callspec.params.get("cell") if callspec else None
+    return cell.name if isinstance(cell, zoo.Cell) else ""
+
+
+def quick_selection(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Yield the tests of ``--quick``, in order."""
+    cases: dict[tuple[Path, str], list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if cell_name(item) in QUICK_CELLS:
+            yield item
+        elif not cell_name(item) and item.path.relative_to(TESTS).as_posix() not in SLOW_FILES:
+            cases[item.path, getattr(item, "originalname", item.name)].append(item)
+    for group in cases.values():
+        yield from dict.fromkeys((group[0], group[len(group) // 2], group[-1]))
 
 
 @pytest.fixture
