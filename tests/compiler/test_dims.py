@@ -1,4 +1,4 @@
-"""Sizes as polynomials: what they say of all I and H is so for each."""
+"""Sizes as polynomials: statements about all I and H hold for each."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def test_quotient_times_divisor_is_dividend(a: Dim, b: Dim) -> None:
 def test_floor_divide_matches_python(a: Dim, b: Dim) -> None:
     quotient = a.floor_divide(b)
     if quotient is not None:
-        for found, x, y in zip(values(quotient), values(a), values(b), strict=True):
-            assert found == x // y or found.denominator != 1 or x % y == 0
+        for result, x, y in zip(values(quotient), values(a), values(b), strict=True):
+            assert result == x // y or result.denominator != 1 or x % y == 0
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_declared_size_with_options(size: str, expected: str) -> None:
     assert str(dim_of(SizeExpr(size), {"heads": 4, "rate": 0.5})) == expected
 
 
-# Lengths as a step sees them.
+# Symbolic lengths.
 
 
 def length(dim: Dim) -> int | SymbolicLength:

@@ -1,4 +1,4 @@
-"""Every row of the table of operations: its code against its meaning, its adjoint against differences.
+"""Element-wise rows of the table of operations: code against NumPy, gradients against differences.
 
 A row is tested for being in the table. The tests name only those whose adjoint is, on purpose, not the
 derivative, and what is documented of them.
@@ -23,7 +23,7 @@ no_files = checks.no_files
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 EXACT = [name for name, row in elementwise_rows().items() if row.exact_gradient]
-# How an operand may come: a vector of the row, one number of the row, a parameter, a number in the source.
+# Kinds of operands: a vector of the row, one number of the row, a parameter, a literal.
 VECTOR, ONE, PARAMETER, NUMBER = "vspc"
 SHAPES = {VECTOR: ("H",), ONE: (1,), PARAMETER: ("H",)}
 
@@ -94,7 +94,7 @@ def operand_trial(name: str, kinds: str) -> Any:
 
 
 def check_row(name: str) -> None:
-    """Code against meaning, adjoint against differences, for every kind of operand."""
+    """Compare code with NumPy and the gradient with differences, for every kind of operand."""
     for kinds in operand_kinds(name):
         checks.check(operand_trial(name, kinds), tokens=False)
 
@@ -131,11 +131,11 @@ def test_every_operand_has_an_interval() -> None:
         assert f"{{{len(row.domain)}}}" not in row.code, f"{name} has an operand without an interval"
 
 
-# Rows whose adjoint is documented to be something else than the derivative.
+# Rows whose gradient is not the derivative.
 
 
 def gradients_of(name: str) -> tuple[Any, np.ndarray, list[np.ndarray]]:
-    """A trial of one step; what came out, and the gradients that the operands get beside that of carrying."""
+    """A trial of one step, its result, and the gradients of the operands without those of the carry."""
     kinds = VECTOR * len(OPS[name].domain)
     case = checks.trial(one_line_cell(name, kinds), steps=1)
     with checks.interpreted(case):
@@ -165,7 +165,7 @@ def test_only_markers_have_inexact_gradients() -> None:
     assert set(elementwise_rows()) - set(EXACT) == {"stop_gradient", "with_derivative"}
 
 
-# All of them as Numba compiles them.
+# All rows, compiled.
 
 
 def every_row_cell() -> zoo.Cell:
@@ -190,6 +190,6 @@ def test_every_row_compiles(dtype: str, tolerance: float) -> None:
     case = checks.trial(every_row_cell(), sizes=(2, 5))
     with checks.interpreted(case):
         expected = case.both_passes(case.x)
-    found = case.both_passes(case.x, dtype)
-    checks.assert_same(found, expected, f"compiled, {dtype}", tolerance)
-    assert {array.dtype for array in (found[0][0], *found[0][1], *found[1][2])} == {np.dtype(dtype)}
+    results = case.both_passes(case.x, dtype)
+    checks.assert_same(results, expected, f"compiled, {dtype}", tolerance)
+    assert {array.dtype for array in (results[0][0], *results[0][1], *results[1][2])} == {np.dtype(dtype)}

@@ -1,4 +1,4 @@
-"""What cannot be compiled gives one sentence: who, where, the expression, what was found, what to write."""
+"""Errors in ``step``: one sentence with the class, the location, the expression and its replacement."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def complaint(tried: zoo.Cell) -> str:
     return str(caught.value)
 
 
-# A user's file. Into it goes what cannot be compiled; a is what most steps begin with.
+# A user's file, into which each case inserts its code; most steps begin with `a`.
 FILE = """\
 import math, random, time
 import numba
@@ -53,7 +53,7 @@ def step(self, x, h):
 LINE = 11
 
 ONE_ROW = "a step sees one row"
-NO_TRUTH = r"the truth of an array is not known .* write np\.where\(condition, a, b\) in place of `if`"
+NO_BOOL = r"the truth of an array is not known .* write np\.where\(condition, a, b\) in place of `if`"
 NO_NUMBERS = "an array has no numbers yet .* NumPy's in place of one of `math`"
 NO_LENGTH = "H is not known when the equations are read.* what must be known is an option"
 LENGTHS_ALONE = "what depends on lengths alone is not known"
@@ -64,16 +64,16 @@ NO_LOOP = r"an array of shape \(H,\) cannot be looped over or unpacked"
 FOR_KERNELS = "the functions of zoo.kernels are for the numbers in a kernel"
 UNWRITTEN = "arrays cannot be written to"
 
-# What is written, with what the sentence quotes between guillemets, and what the sentence says.
+# Code, with the quoted expression between guillemets, and the expected error.
 WRONG = {
     # Truth.
-    "if «a.sum() > 0»: a = h": NO_TRUTH,
-    "a = h if «a > 0» else a": NO_TRUTH,
-    "a = «a and h»": NO_TRUTH,
-    "a = «not a»": NO_TRUTH,
-    "a = «min(a, h)»": NO_TRUTH,
-    "a = «sorted([a, h])»": NO_TRUTH,
-    "a = «0.0 in a»": NO_TRUTH,
+    "if «a.sum() > 0»: a = h": NO_BOOL,
+    "a = h if «a > 0» else a": NO_BOOL,
+    "a = «a and h»": NO_BOOL,
+    "a = «not a»": NO_BOOL,
+    "a = «min(a, h)»": NO_BOOL,
+    "a = «sorted([a, h])»": NO_BOOL,
+    "a = «0.0 in a»": NO_BOOL,
     "a = a * «-(h > 0)»": f"np.negative {NO_MEANING}",
     "a = a * («(h > 0) - (a > 0)»)": f"np.subtract {NO_MEANING}",
     "a = a * «~h»": "`~` takes truth values such as h > 0; found numbers",
@@ -237,7 +237,7 @@ def test_error_is_one_sentence_with_location(statement: str, tmp_path: Path) -> 
     assert match[1] == expression if HAS_COLUMNS else expression in match[1]
 
 
-# What needs a class of its own.
+# Cases with a class of their own.
 
 
 def both(self: Any, x: Any, h: Any) -> Any:
@@ -263,18 +263,18 @@ def test_missing_return_raises() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "found"),
+    ("state", "message"),
     [
         (zoo.State("H", "H"), "State(H, H); return zoo.Output(y, S)"),
         (zoo.State("H", complex=True), "State(H) of complex numbers; return zoo.Output(y, S)"),
     ],
 )
-def test_first_state_must_be_a_vector(state: zoo.State, found: str) -> None:
+def test_first_state_must_be_a_vector(state: zoo.State, message: str) -> None:
     def step(self: Any, x: Any, S: Any) -> Any:
         return S * (x @ self.W)
 
     text = complaint(cell(step, h=None, U=None, S=state))
-    assert f"the first state 'S' would be the output, and it is no real vector but {found}" in text
+    assert f"the first state 'S' would be the output, and it is no real vector but {message}" in text
 
 
 def test_unused_declaration_raises() -> None:
@@ -374,7 +374,7 @@ def test_non_polynomial_size_raises(size: str) -> None:
     assert f"size {size!r} of parameter 'V' cannot be compiled for every I and H" in text
 
 
-# Sizes for which what was taken for granted does not hold.
+# Sizes that do not fit the step.
 
 
 def halves(self: Any, x: Any, h: Any) -> Any:
@@ -409,7 +409,7 @@ def test_invalid_sizes_raise(step: Step, good: tuple[int, int], bad: tuple[int, 
             refuse()
 
 
-# At the command line.
+# The command line.
 
 IN_A_FILE = '''
 import numpy as np

@@ -1,4 +1,4 @@
-"""Equations in numbers: the same values, in a graph that knows its sizes."""
+"""Specialised step graphs have the same values."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_specialised_graph_has_the_same_values(name):
     numbers = case(zoo.Recurrent(name, 3, 8, dtype="float64", seed=1), 1, 1)
     cell = numbers.rnn.cell
     arrays = {key.removeprefix("l0."): v for key, v in {**numbers.rnn.params, **numbers.rnn.buffers}.items()}
-    told = {key: each.value(cell.options) for key, each in cell.inputs.items()}
-    equations = specialise(trace_step(cell), {"I": 3, "H": 8}, told)
+    constants = {key: each.value(cell.options) for key, each in cell.inputs.items()}
+    equations = specialise(trace_step(cell), {"I": 3, "H": 8}, constants)
     nodes = ancestors(equations.outputs)
     state = {key.removeprefix("l0."): value[0] for key, value in numbers.state.items()}
     leaf_values = {"param": arrays, "buffer": arrays, "state": state, "x": {"x": numbers.x[0, 0]}}
@@ -43,8 +43,8 @@ def test_specialised_graph_has_the_same_values(name):
 
 def test_constant_inputs_are_folded_and_others_stay():
     equations = trace_step(zoo.get_cell("ctrnn"))
-    told = specialise(equations, {"I": 3, "H": 4}, {"dt": 0.5})
-    assert (dict(told.inputs), set(specialise(equations, {"I": 3, "H": 4}, {}).inputs)) == ({}, {"dt"})
+    constants = specialise(equations, {"I": 3, "H": 4}, {"dt": 0.5})
+    assert (dict(constants.inputs), set(specialise(equations, {"I": 3, "H": 4}, {}).inputs)) == ({}, {"dt"})
 
 
 def test_derivative_markers_are_removed():

@@ -1,4 +1,4 @@
-"""Outputs and new states that are (products of) old states, and states that the step does not read."""
+"""Outputs and new states that are old states or products of them, and states that the step does not read."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_both_passes_of_floats_and_tokens(name: str) -> None:
 @every_cell
 @pytest.mark.parametrize("tokens", [False, True], ids=["floats", "tokens"])
 def test_two_layers_and_gradient_checkpointing(name: str, tokens: bool) -> None:
-    rng, found = np.random.default_rng(0), []
+    rng, runs = np.random.default_rng(0), []
     x = rng.integers(0, 3, (7, 2)) if tokens else rng.normal(size=(7, 2, 3))
     with pure_python():
         for recompute in (None, 3):
@@ -191,8 +191,8 @@ def test_two_layers_and_gradient_checkpointing(name: str, tokens: bool) -> None:
             state = {key: np.ones((2, *shape)) for key, shape in rnn.stack.state_shapes.items()}
             y, last = rnn.forward(x, state)
             dx, dstate = rnn.backward(np.ones_like(y), last)
-            found.append([y, *last.values(), *([] if tokens else [dx]), *dstate.values(), rnn.grad])
-    for one, other in zip(*found, strict=True):
+            runs.append([y, *last.values(), *([] if tokens else [dx]), *dstate.values(), rnn.grad])
+    for one, other in zip(*runs, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-13)
 
 
@@ -212,9 +212,11 @@ def test_decode_step_equals_the_forward_pass(name: str) -> None:
 
 @every_cell
 def test_explanation_names_the_carried_gradients(name: str) -> None:
-    cell, found = CELLS[name], explain(CELLS[name])
+    cell, explanation = CELLS[name], explain(CELLS[name])
     carried = {f"d{state}" for state in cell.states if state != "n"}
-    equations = [each for section in found.backward for work in section.work for each in _equations(work)]
+    equations = [
+        each for section in explanation.backward for work in section.work for each in _equations(work)
+    ]
     assert carried <= {each.name for each in equations}
 
 
@@ -224,9 +226,9 @@ def _equations(work: Any) -> tuple[Any, ...]:
 
 def test_compiled_passes_equal_interpreted_passes() -> None:
     case = checks.trial(CELLS["a_product_of_the_state_and_a_sum"])
-    found = case.both_passes(case.x, "float32")
+    results = case.both_passes(case.x, "float32")
     with checks.interpreted(case):
-        checks.assert_same(found, case.both_passes(case.x), "compiled", 1e-5)
+        checks.assert_same(results, case.both_passes(case.x), "compiled", 1e-5)
 
 
 def test_step_without_gradient_of_its_state() -> None:

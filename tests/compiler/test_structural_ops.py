@@ -1,4 +1,4 @@
-"""What moves, sums and multiplies numbers: emitted code against NumPy, gradients against differences.
+"""Structural operations: code against NumPy, gradients against differences.
 
 A case is an expression in x, states (lower case) and parameters (upper case), whose shapes stand beside it.
 """
@@ -423,7 +423,7 @@ def test_code_equals_numpy_and_vjp_equals_differences(name: str) -> None:
     checks.check(checks.trial(cell, sizes=(2, 2), steps=1, batch=1))
 
 
-# Gradients by formulas, worked out without the compiler.
+# Gradients by formulas.
 
 
 def placed(shape: tuple[int, ...], key: Any, g: np.ndarray) -> np.ndarray:
@@ -494,7 +494,7 @@ def test_gradient_equals_its_formula(name: str) -> None:
     np.testing.assert_allclose(dv[0] - case.dlast[0][0], gradient, rtol=1e-12, atol=1e-14)
 
 
-# Slices and diagonals, each place of them.
+# Slices and diagonals.
 
 
 def places(node: Any) -> list[int]:
@@ -527,11 +527,11 @@ def test_slices_equal_numpy(length: int) -> None:
     for start, stop, step in itertools.product(ends, ends, [None, *range(-4, 0), *range(1, 5)]):
         key, expected = slice(start, stop, step), list(range(length))[start:stop:step]
         is_beyond = (step or 1) < 0 and start == length  # where NumPy begins at the last entry
-        found, again = taken(leaf(length), key), taken(leaf(2 * length)[::2], key)
+        indices, of_strided = taken(leaf(length), key), taken(leaf(2 * length)[::2], key)
         if is_beyond or not expected:
-            assert not found, key
+            assert not indices, key
         else:
-            assert (found, again) == (expected, [2 * place for place in expected]), key
+            assert (indices, of_strided) == (expected, [2 * place for place in expected]), key
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (2, 5), (5, 2), (1, 4), (4, 1)])
@@ -584,7 +584,7 @@ def test_complex_arrays_equal_numpy() -> None:
     checks.check(checks.trial(Rotating(), sizes=(1, 1), steps=1, batch=1))
 
 
-# As Numba compiles them: a few cells with much in each, for what the interpreter cannot show.
+# Compiled: a few cells with many operations each.
 
 
 def many(names: list[str]) -> zoo.Cell:
@@ -598,11 +598,11 @@ def many(names: list[str]) -> zoo.Cell:
         parts.append((renamed, expression))
 
     def joined(s: Any) -> Any:
-        found = [
+        values = [
             expression(SimpleNamespace(x=s.x, **{old: getattr(s, new) for old, new in renamed.items()}))
             for renamed, expression in parts
         ]
-        return np.concatenate([each.reshape(-1) for each in found])
+        return np.concatenate([each.reshape(-1) for each in values])
 
     return structure_cell(shapes, joined)
 

@@ -1,4 +1,4 @@
-"""What a user may write in ``step``: it is compiled to what NumPy makes of it, with the right gradients."""
+"""Tracing of ``step``: its kernels equal NumPy and have exact gradients."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_options_choose_the_compiled_branch() -> None:
     assert plan_kernels(kind()).source != plan_kernels(kind(depth=3)).source
 
 
-# Where the equations come from.
+# Forms of ``step``.
 
 GAIN = 0.7
 
@@ -345,12 +345,12 @@ def test_other_trace_functions_are_restored() -> None:
     sys.settrace(tracer)
     try:
         trace_step(two_gates())
-        found = sys.gettrace()
+        current = sys.gettrace()
         seen.clear()
         helper(1.0, 2.0)
     finally:
         sys.settrace(before)
-    assert found is tracer
+    assert current is tracer
     assert "helper" in seen
 
 
@@ -362,10 +362,10 @@ def test_other_trace_functions_are_restored_after_errors() -> None:
     try:
         with pytest.raises(zoo.DefinitionError):
             trace_step(cell(lambda self, x, h: np.sort(h)))
-        found = sys.gettrace()
+        current = sys.gettrace()
     finally:
         sys.settrace(before)
-    assert found is tracer
+    assert current is tracer
 
 
 def test_trace_function_set_in_step_stays() -> None:
@@ -378,23 +378,23 @@ def test_trace_function_set_in_step_stays() -> None:
     try:
         with record_names(step):
             step()
-        found = sys.gettrace()
+        current = sys.gettrace()
     finally:
         sys.settrace(before)
-    assert found is tracer
+    assert current is tracer
 
 
 def test_other_threads_are_not_traced() -> None:
-    found = []
+    tracers = []
 
     def step() -> None:
-        thread = threading.Thread(target=lambda: found.append(sys.gettrace()))
+        thread = threading.Thread(target=lambda: tracers.append(sys.gettrace()))
         thread.start()
         thread.join()
 
     with record_names(step):
         step()
-    assert found == [None]
+    assert tracers == [None]
 
 
 def test_cells_are_traced_in_several_threads() -> None:

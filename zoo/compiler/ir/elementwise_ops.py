@@ -42,7 +42,7 @@ def _apply(name: str, x: Node, *others: Node | float) -> Node:
 
 
 def _power_vjp(g: Node, y: Node, a: Node, b: Node) -> tuple[Node, Node | None]:
-    """Where a factor vanishes so does the derivative, also if the other is infinite."""
+    """The derivative is zero where a factor is zero, even if the other is infinite."""
     slope = b * _apply("power", a, b - 1.0)
     if b.value is not None:
         return g * slope, None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.elementwise_ops import STOP_GRADIENT, WHERE, WITH_DERIVATIVE
 from zoo.compiler.ir.graph import Node, ancestors
+from zoo.compiler.ir.op_table import Op
 
 SHIFT = "shift"
 """Attribute of a ``stop_gradient`` that changes no derivative: the maximum that a softmax subtracts."""
@@ -44,7 +45,7 @@ def find_gradient_cuts(step_graph: StepGraph) -> GradientCuts:
     """Find the variables of a step whose gradient is not its derivative, over a sequence of any length."""
     variables = {"x": step_graph.x, **step_graph.states, **step_graph.params}
     stopped, surrogate = (
-        _names(variables, _affected(step_graph, op)) for op in ("stop_gradient", "with_derivative")
+        _names(variables, _affected(step_graph, op)) for op in (STOP_GRADIENT, WITH_DERIVATIVE)
     )
     reached = _reach(_results(step_graph), _with_gradient)
     without_gradient = tuple(
@@ -74,7 +75,7 @@ def _results(step_graph: StepGraph) -> list[Node]:
     ]
 
 
-def _affected(step_graph: StepGraph, op: str) -> set[Node]:
+def _affected(step_graph: StepGraph, op: Op) -> set[Node]:
     """Values with a path through an operation to a result, in this step or a later one."""
     results = _reach(_results(step_graph), _with_path)
     affected = _reach([node for node in results if node.op == op and node.attr != SHIFT], _with_path)
