@@ -18,6 +18,7 @@ _EXPORTS = {
         "Batch Buffer Card Cell Chain Input Modifier Noise Optimizer Option Output Param Sampler State "
         "StateSlot Task TaskRng Tracker"
     ),
+    "base.loss": "Loss",
     "comparison": "Comparison compare",
     "errors": (
         "CheckpointError DataError DefinitionError PluginError UnknownNameError UsageError ZooError "
@@ -32,9 +33,10 @@ _EXPORTS = {
     "layers": "Recurrent",
     "model": "LanguageModel SequenceModel load",
     "registry": (
-        "get_cell get_modifier get_optimizer get_sampler get_task get_tracker hookimpl list_cells "
-        "list_modifiers list_optimizers list_samplers list_tasks list_trackers modify register_cell "
-        "register_modifier register_optimizer register_sampler register_task register_tracker"
+        "get_cell get_loss get_modifier get_optimizer get_sampler get_task get_tracker hookimpl list_cells "
+        "list_losses list_modifiers list_optimizers list_samplers list_tasks list_trackers modify "
+        "register_cell register_loss register_modifier register_optimizer register_sampler register_task "
+        "register_tracker"
     ),
     "training": "Run train",
 }

@@ -33,6 +33,9 @@ from zoo.base import (
     TaskRng as TaskRng,
     Tracker as Tracker,
 )
+from zoo.base.loss import (
+    Loss as Loss,
+)
 from zoo.comparison import (
     Comparison as Comparison,
     compare as compare,
@@ -89,6 +92,7 @@ from zoo.model import (
 )
 from zoo.registry import (
     get_cell as get_cell,
+    get_loss as get_loss,
     get_modifier as get_modifier,
     get_optimizer as get_optimizer,
     get_sampler as get_sampler,
@@ -96,6 +100,7 @@ from zoo.registry import (
     get_tracker as get_tracker,
     hookimpl as hookimpl,
     list_cells as list_cells,
+    list_losses as list_losses,
     list_modifiers as list_modifiers,
     list_optimizers as list_optimizers,
     list_samplers as list_samplers,
@@ -103,6 +108,7 @@ from zoo.registry import (
     list_trackers as list_trackers,
     modify as modify,
     register_cell as register_cell,
+    register_loss as register_loss,
     register_modifier as register_modifier,
     register_optimizer as register_optimizer,
     register_sampler as register_sampler,

@@ -12,6 +12,7 @@ from zoo.arrays import as_array
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
 from zoo.layers.validation import as_floats, as_tokens
+from zoo.model.readout import readout_kernels
 
 
 def targets_of(model: Subject, x: Array, targets: Any) -> tuple[Array, Array | None, bool]:
@@ -26,7 +27,7 @@ def targets_of(model: Subject, x: Array, targets: Any) -> tuple[Array, Array | N
     who = f"{stack_of(model).label()}: targets"
     has_readout = "Why" in model.params
     outputs = len(model.params["by"]) if has_readout else stack_of(model).output_size
-    is_class = has_readout and _loss(model) == "cross_entropy"
+    is_class = has_readout and model.criterion.target == "class"
     shape = x.shape[:2] if is_class else (*x.shape[:2], outputs)
     target_array = as_array(targets, who)
     only_last = target_array.shape == shape[1:]
@@ -50,29 +51,15 @@ def gradient_at(model: Subject, y: Array, target: Array) -> Array:
     """
     if "Why" not in model.params:
         return np.asarray(2 * (y - target) / y.shape[1])
-    weights = model.params["Why"]
-    outputs = y @ weights + model.params["by"]
-    if _loss(model) == "squared_error":
-        slope = 2 * (outputs - target) / outputs.shape[1]
-    elif _loss(model) == "binary":
-        slope = (_sigmoid(outputs) - target) / outputs.shape[1]
-    else:
-        slope = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        slope /= slope.sum(axis=1, keepdims=True)
-        slope[np.arange(len(target)), target] -= 1
-    return np.asarray(slope @ weights.T)
+    weights, loss = model.params["Why"], model.criterion
+    outputs = np.ascontiguousarray(y @ weights + model.params["by"])
+    rows = len(outputs)
+    kernel = readout_kernels(loss).weighted_loss_and_grad
+    kernel(outputs, np.ascontiguousarray(target), np.ones(rows), loss.values, 1.0, np.empty(rows))
+    return np.asarray(outputs @ weights.T)
 
 
 def projected(y: Array, seed: int) -> Array:
     """A random unit vector for each row: the gradient of its product with the output, ``(B, ·)``."""
     found = np.random.default_rng(check_seed(seed)).standard_normal(y.shape)
     return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), y.dtype)
-
-
-def _loss(model: Subject) -> str:
-    """What a model's loss is called; that of a language model has no other name."""
-    return str(getattr(model, "loss_name", "cross_entropy"))
-
-
-def _sigmoid(x: Array) -> Array:
-    return np.asarray(np.tanh(x / 2) / 2 + np.asarray(0.5, x.dtype))

@@ -62,7 +62,7 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
         )
     if tokens and not _is_below(inputs, task.input_size):
         fail(f"tokens from {inputs.min()} to {inputs.max()}", f"tokens from 0 to {task.input_size - 1}")
-    classes = task.loss == "cross_entropy"
+    classes = task.criterion.target == "class"
     shape = (steps, size) if classes else (steps, size, task.output_size)
     if targets.shape != shape or (classes and targets.dtype.kind not in "iu"):
         kind = "classes, integers" if classes else "numbers"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from zoo.arguments import as_integer, check_seed, short_repr
 from zoo.base.batch_checks import call_method, check_batch
 from zoo.base.component import Component
+from zoo.base.loss import Loss, loss_table
 from zoo.base.task_rng import TaskRng
 from zoo.errors import DefinitionError, UsageError
 
@@ -72,14 +73,20 @@ def _is_correct(outputs: Array, targets: Array) -> Array:
     return is_correct
 
 
+def _absolute_error(outputs: Array, targets: Array, weights: Array) -> float:
+    import numpy as np
+
+    error = np.abs(outputs.astype(np.float64) - targets).mean(axis=-1)
+    return float((error * weights).sum() / weights.sum())
+
+
 METRICS = {
     "accuracy": Metric(_accuracy, higher_is_better=True, perfect=1.0),
     "sequence_accuracy": Metric(_sequence_accuracy, higher_is_better=True, perfect=1.0),
     "squared_error": Metric(_squared_error, higher_is_better=False, perfect=0.0),
     "nats": Metric(_nats, higher_is_better=False, perfect=0.0),
+    "absolute_error": Metric(_absolute_error, higher_is_better=False, perfect=0.0),
 }
-
-LOSSES = ("cross_entropy", "squared_error", "binary")
 
 PARTS = ("train", "valid", "test")
 
@@ -146,10 +153,11 @@ class Task(Component, abstract=True):
     """
 
     kind: ClassVar[str] = "task"
-    loss: ClassVar[str] = "cross_entropy"
-    """``"cross_entropy"``, ``"squared_error"`` or ``"binary"``, as for :class:`zoo.SequenceModel`."""
-    metric: ClassVar[str] = "accuracy"
-    """The :meth:`score`: ``"accuracy"``, ``"sequence_accuracy"``, ``"squared_error"`` or ``"nats"``."""
+    loss: ClassVar[str | Loss] = "cross_entropy"
+    """A loss, as for :class:`zoo.SequenceModel`."""
+    metric: ClassVar[str] = ""
+    """The :meth:`score`, one of ``METRICS``; that of the loss if the task has none."""
+    _has_metric_of_loss: ClassVar[bool] = False
     threshold: ClassVar[float | None] = None
     """The score from which the task counts as solved; None if there is none."""
     threshold_source: ClassVar[str] = ""
@@ -168,12 +176,16 @@ class Task(Component, abstract=True):
                 raise DefinitionError(
                     f"{cls.error_name()}: {missing} is missing; see zoo.Task for what a task has."
                 )
-        for name, known in (("loss", LOSSES), ("metric", tuple(METRICS))):
-            if getattr(cls, name) not in known:
-                raise DefinitionError(
-                    f"{cls.error_name()}: {name} is {getattr(cls, name)!r}; expected one of "
-                    f"{', '.join(known)}."
-                )
+        if not isinstance(cls.loss, Loss) and cls.loss not in tuple(loss_table()):
+            raise DefinitionError(
+                f"{cls.error_name()}: loss is {cls.loss!r}; expected one of {', '.join(loss_table())}."
+            )
+        if not cls.metric or (cls._has_metric_of_loss and "metric" not in vars(cls)):
+            cls.metric, cls._has_metric_of_loss = cls._loss().metric, True
+        if cls.metric not in tuple(METRICS):
+            raise DefinitionError(
+                f"{cls.error_name()}: metric is {cls.metric!r}; expected one of {', '.join(METRICS)}."
+            )
         if set(cls.split_ranges) != set(PARTS):
             raise DefinitionError(
                 f"{cls.error_name()}: split_ranges has {', '.join(map(str, cls.split_ranges))}; expected a "
@@ -194,6 +206,15 @@ class Task(Component, abstract=True):
     def vocabulary(self) -> Sequence[str] | Sequence[int] | None:
         """The symbols of a text task, whose model is a language model; None for other tasks."""
         return None
+
+    @property
+    def criterion(self) -> Loss:
+        """The loss."""
+        return self._loss()
+
+    @classmethod
+    def _loss(cls) -> Loss:
+        return cls.loss if isinstance(cls.loss, Loss) else loss_table()[cls.loss]
 
     @property
     def higher_is_better(self) -> bool:

@@ -161,7 +161,7 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
         isinstance(model, LanguageModel) or bool(tokens),
         inputs,
         None if isinstance(model, Recurrent) else (model.params["Why"].copy(), model.params["by"].copy()),
-        "y" if isinstance(model, Recurrent) or model.loss_name == "squared_error" else "logits",
+        "y" if isinstance(model, Recurrent) or model.criterion.target == "value" else "logits",
         model.vocab if isinstance(model, LanguageModel) else None,
         _metadata(model),
     )

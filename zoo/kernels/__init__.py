@@ -29,7 +29,7 @@ _EXPORTS = {
         "sampling_buffer unowned"
     ),
     "select_ops": "maximum minimum row_max select",
-    "softmax_loss": "cross_entropy cross_entropy_grad",
+    "softmax_loss": "cross_entropies_grad cross_entropy cross_entropy_grad row_cross_entropy",
 }
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS)

@@ -71,6 +71,8 @@ from zoo.kernels.select_ops import (
     select as select,
 )
 from zoo.kernels.softmax_loss import (
+    cross_entropies_grad as cross_entropies_grad,
     cross_entropy as cross_entropy,
     cross_entropy_grad as cross_entropy_grad,
+    row_cross_entropy as row_cross_entropy,
 )

@@ -13,8 +13,7 @@ from zoo.layers.checkpointing import Array, Arrays, Segment, flatten, slice_batc
 from zoo.layers.sharding import Rows, row_count
 from zoo.layers.stack import LayerTape
 from zoo.layers.validation import as_state
-from zoo.model.losses import weighted_loss
-from zoo.model.readout import readout_loss, readout_loss_and_grad
+from zoo.model.readout import ReadoutKernels
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,14 @@ class BatchLoss:
     Args:
         run: The batch.
         targets: Classes ``(T, B)``, or numbers ``(T, B, V)``.
-        binary: Whether numbers are probabilities, not values.
+        kernels: The kernels of the readout and its loss.
+        options: Values of the options of the loss.
     """
 
     run: ForwardRun
     targets: Array
-    binary: bool = False
+    kernels: ReadoutKernels
+    options: tuple[float, ...]
 
     def loss(self, shard: slice) -> tuple[Array, Arrays]:
         """Losses of a shard, summed over its rows for each step ``(T,)``, and its final states."""
@@ -92,7 +93,7 @@ class BatchLoss:
             read = self.run.steps_with_loss(segment.steps)
             y_read, targets, weights = self._select_read_steps(segment, y, read)
             step_losses = losses[segment.steps] if y_read is y else np.empty(len(y_read))
-            readout_loss(y_read, *self.run.readout, targets, weights, self.binary, step_losses)
+            self.kernels.loss(y_read, *self.run.readout, targets, weights, self.options, step_losses)
             losses[segment.steps][read] = step_losses
 
         return losses, self.run.layers.forward(shard, on_output)[1]
@@ -122,7 +123,7 @@ class BatchLoss:
             weights = _ones(*outputs.shape[:2])
         has_loss = weights > 0
         selected = outputs[has_loss], self.targets[has_loss], weights[has_loss]
-        return float(weighted_loss(*selected, self.binary)) / self.run.total_weight
+        return float(self.kernels.weighted_loss(*selected, self.options)) / self.run.total_weight
 
     def mean(self, sums: list[float]) -> float:
         """The weighted mean loss, from the sum of the losses of every shard."""
@@ -134,8 +135,8 @@ class BatchLoss:
         y_read, targets, weights = self._select_read_steps(segment, y, read)
         step_losses = losses[segment.steps] if y_read is y else np.empty(len(y_read))
         scale = 1 / self.run.total_weight
-        dy_read, *dreadout = readout_loss_and_grad(
-            y_read, *self.run.readout, targets, weights, self.binary, step_losses, scale
+        dy_read, *dreadout = self.kernels.loss_and_grad(
+            y_read, *self.run.readout, targets, weights, self.options, step_losses, scale
         )
         if y_read is y:
             return dy_read, dreadout

@@ -188,7 +188,8 @@ def _language_model(metadata: Any) -> tuple[ModelFactory, int, int]:
 
 def _sequence_model(metadata: Any) -> tuple[ModelFactory, int, int]:
     inputs, outputs = (_size(metadata, name) for name in ("input_size", "output_size"))
-    loss = check_loss(metadata["loss"])
+    loss = check_loss(metadata["loss"], outputs)
+    loss = check_loss(loss.with_options(**metadata.get("loss_options", {})), outputs)
     return partial(SequenceModel, input_size=inputs, output_size=outputs, loss=loss), inputs, outputs
 
 

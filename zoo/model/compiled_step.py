@@ -34,7 +34,7 @@ from zoo.layers.sharding import slice_states
 from zoo.layers.stack import Stack, StackWeights
 from zoo.layers.worker_threads import run_with_pool
 from zoo.model.batch_loss import BatchLoss
-from zoo.model.readout import gather_steps, readout_loss_and_grad, scatter_steps
+from zoo.model.readout import gather_steps, scatter_steps
 from zoo.model.sampling import MAX_COMPILED_LAYERS
 
 ArrayTuple = tuple[Any, ...]
@@ -53,7 +53,7 @@ class StepArguments(NamedTuple):
         targets: Targets of the steps with a loss, ``(N, B)`` or ``(N, B, V)``.
         weights: Weights of those steps, ``(N, B)``.
         read_steps: Indices of those steps, ``(N,)``; None if they are all steps.
-        binary: Whether numbers are probabilities, not values.
+        loss_options: Values of the options of the loss.
         scale: Factor of the gradients.
         dfinal: Zero gradient with respect to the final states of each layer, for the rows of a shard.
         output_sizes: Output size of each layer.
@@ -72,7 +72,7 @@ class StepArguments(NamedTuple):
     targets: Any
     weights: Any
     read_steps: Any
-    binary: bool
+    loss_options: tuple[float, ...]
     scale: float
     dfinal: tuple[ArrayTuple, ...]
     output_sizes: tuple[int, ...]
@@ -133,7 +133,7 @@ class Call(NamedTuple):
     mismatch: str = ""
 
 
-def compile_step(stack: Stack, arguments: StepArguments) -> SpecialisedStep | None:
+def compile_step(stack: Stack, readout_loss: Any, arguments: StepArguments) -> SpecialisedStep | None:
     """Compile the step for arguments of these types.
 
     None if a kernel was not called from Python yet with the types that the one before it returns, or does not
@@ -142,7 +142,7 @@ def compile_step(stack: Stack, arguments: StepArguments) -> SpecialisedStep | No
     cell, passes = stack.cell, stack.directions[0].kernels
     kernels: dict[str, Any] = {
         "forward": passes.forward,
-        "readout_loss": readout_loss_and_grad,
+        "readout_loss": readout_loss,
         "backward": passes.backward,
     }
     entries: dict[str, Any] = {name: KernelRef(kernel) for name, kernel in kernels.items()}
@@ -182,7 +182,7 @@ def _call_list(layers: int, cell: Cell, passes: CellKernels, reads_all: bool) ->
         return Call("backward", passed, results, "" if cell.is_derived() or n == 0 else mismatch)
 
     def readout(y: str, dy: str) -> Call:
-        loss = [VarRef(name) for name in ("targets", "weights", "binary", "losses", "scale")]
+        loss = [VarRef(name) for name in ("targets", "weights", "loss_options", "losses", "scale")]
         return Call(
             "readout_loss",
             [VarRef(y), VarRef("readout", 0), VarRef("readout", 1), *loss],
@@ -357,7 +357,7 @@ class CompiledStep:
             targets=targets,
             weights=weights,
             read_steps=read_steps,
-            binary=batch_loss.binary,
+            loss_options=batch_loss.options,
             scale=1 / run.total_weight,
             dfinal=self._zeros(shard_rows),
             output_sizes=self._output_sizes,
@@ -366,16 +366,17 @@ class CompiledStep:
             final_states=self._group_by_layer(final),
             gradients=out,
         )
-        step = self._step_for((*_batch_kind(batch_loss), read_steps is None), arguments)
+        step = self._step_for(batch_loss, arguments)
         if step is None or not step.run(arguments, len(shards), threads):
             return None
         if read_steps is not None:
             losses[:, read_steps] = read_losses
         return losses, final
 
-    def _step_for(self, kind: Any, arguments: StepArguments) -> SpecialisedStep | None:
+    def _step_for(self, batch_loss: BatchLoss, arguments: StepArguments) -> SpecialisedStep | None:
+        kind = *_batch_kind(batch_loss), arguments.read_steps is None
         if kind not in self._steps:
-            self._steps[kind] = compile_step(self._stack, arguments)
+            self._steps[kind] = compile_step(self._stack, batch_loss.kernels.loss_and_grad, arguments)
         return self._steps[kind]
 
     def _aux_inputs(self, run: BatchRun, rows: slice) -> tuple[tuple[Array, ...], ...] | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.arrays import as_array
 from zoo.base import Chain, Sampler
+from zoo.base.loss import loss_table
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
 from zoo.layers.config import CellSpec, StackConfig
@@ -92,7 +93,7 @@ class LanguageModel(Model):
                 "language model: bidirectional is True, but a layer that reads backwards sees the symbols to "
                 "be predicted; leave it out, or use zoo.SequenceModel."
             )
-        super().__init__(config, symbols, "cross_entropy", seed, threads, initial)
+        super().__init__(config, symbols, loss_table()["cross_entropy"], seed, threads, initial)
 
     def __repr__(self) -> str:
         return (

@@ -12,6 +12,7 @@ import numpy as np
 from zoo.arguments import as_mapping, check_seed
 from zoo.base import Cell, Param
 from zoo.base.initializers import initialize
+from zoo.base.loss import Loss
 from zoo.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import UsageError
 from zoo.layers.batch import BatchRun
@@ -24,7 +25,8 @@ from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
 from zoo.model.batch_loss import BatchLoss, ForwardRun, sum_losses
 from zoo.model.compiled_step import CompiledStep
-from zoo.model.losses import as_targets, as_weights
+from zoo.model.readout import readout_kernels
+from zoo.model.targets import as_targets, as_weights, weights_of_classes
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -40,7 +42,7 @@ class Model(FlatParameters):
     Args:
         config: The layers.
         output_size: ``V``.
-        loss: Name of a loss, see :mod:`zoo.model.losses`.
+        loss: The loss.
         seed: Seed of the initial values of the parameters.
         threads: Number of threads that share the batch.
         initial: The values of all parameters and buffers by name, instead of random ones.
@@ -54,6 +56,7 @@ class Model(FlatParameters):
         *FlatParameters._derived,
         "_layer_params",
         "_readout",
+        "_readout_kernels",
         "_compiled_step",
         "_aux_without_noise",
         "process_group",
@@ -63,14 +66,14 @@ class Model(FlatParameters):
         self,
         config: StackConfig,
         output_size: int,
-        loss: str,
+        loss: Loss,
         seed: int,
         threads: int | None,
         initial: Mapping[str, Any] | None,
     ) -> None:
         self.config, self.stack, self.recompute = config, Stack(config), config.recompute
         self.threads = check_threads(threads)
-        self.output_size, self.loss_name = output_size, loss
+        self.output_size, self.criterion = output_size, loss
         super().__init__(model_shapes(self.stack, output_size), config.dtype, self.stack.buffer_shapes)
         self.fill(self._initial_values(check_seed(seed)) if initial is None else self._check_initial(initial))
 
@@ -112,7 +115,7 @@ class Model(FlatParameters):
         Args:
             inputs: Integer tokens ``(T, B)``; for a sequence model also floats ``(T, B, I)``.
             targets: For a language model the tokens that follow, ``(T, B)``. For a sequence model classes
-                ``(T, B)`` with ``"cross_entropy"``, numbers ``(T, B, V)`` with the other losses; without the
+                ``(T, B)`` with ``"cross_entropy"``, numbers ``(T, B, V)`` with the other losses. Without the
                 time axis, ``(B,)`` or ``(B, V)``, those of the last step, the only one with a loss.
             weights: Weight of each step of each row in the mean, ``(T, B)``, zero or more; None if all are 1.
                 Targets of weight zero are ignored, and the readout skips steps whose weights are all zero.
@@ -207,7 +210,7 @@ class Model(FlatParameters):
     ) -> tuple[Array, Array | None]:
         """Check and convert targets and weights."""
         sizes = times_rows, self.output_size
-        return as_targets(targets, weights, self.loss_name, *sizes, self.dtype, self.kind, lengths)
+        return as_targets(targets, weights, self.criterion, *sizes, self.dtype, self.kind, lengths)
 
     def _batch_loss(
         self,
@@ -221,8 +224,10 @@ class Model(FlatParameters):
         """Check the arguments of :meth:`loss_and_grad`."""
         inputs, lengths = self._inputs(inputs, lengths)
         targets, weights = self._targets(targets, weights, inputs.shape[:2], lengths)
+        if self.criterion.class_weights is not None:
+            weights = weights_of_classes(self.criterion.class_weights, targets, weights)
         run = self._forward_run(inputs, weights, state, noise, lengths)
-        return BatchLoss(run, targets, self.loss_name == "binary")
+        return BatchLoss(run, targets, self._readout_kernels, self.criterion.values)
 
     def _initial_values(self, seed: int) -> State:
         """Initial values of all parameters, and the values of all buffers."""
@@ -245,6 +250,7 @@ class Model(FlatParameters):
         super()._rebuild_views(theta, grad, buffers)
         self._layer_params = self.stack.weights(self._arrays)
         self._readout = self._arrays["Why"], self._arrays["by"]
+        self._readout_kernels = readout_kernels(self.criterion)
         self._compiled_step = CompiledStep(self.stack, self._layer_params, self._readout)
         # Auxiliary inputs are the same for all batches, except for noise; making them took 7 us of a step.
         self._aux_without_noise = self.stack.aux_inputs({}, (0, 0), self.dtype)

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.arguments import short_repr
-from zoo.base.names import did_you_mean
-from zoo.base.task import LOSSES
-from zoo.errors import UsageError
+from zoo.base.loss import Loss
+from zoo.errors import UnknownNameError, UsageError
 from zoo.layers.config import CellSpec, StackConfig
 from zoo.model.model import Model
+from zoo.registry import find_loss
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -37,8 +37,10 @@ class SequenceModel(Model):
         output_size: ``V``, classes or numbers.
         hidden_size: ``H``.
         num_layers: ``L``.
-        loss: ``"cross_entropy"`` of a softmax over V classes, nats; ``"squared_error"``, the mean over V
-            numbers; or ``"binary"``, the cross-entropy of V sigmoids, nats, their mean.
+        loss: Name of a registered loss (see :mod:`zoo.base.loss`), or one with its options chosen:
+            ``"cross_entropy"`` of a softmax over V classes; ``"binary"``, the mean cross-entropy of V
+            sigmoids; ``"squared_error"``, ``"absolute_error"``, ``"huber"`` or ``"quantile"``, means over V
+            numbers.
         dtype: ``"float32"`` or ``"float64"``.
         seed: Seed of the initial values of the parameters.
         threads: Number of threads that share the batch; None for every processor. Changes no bit of any
@@ -73,7 +75,7 @@ class SequenceModel(Model):
         output_size: int,
         hidden_size: int = 128,
         num_layers: int = 1,
-        loss: str = "cross_entropy",
+        loss: str | Loss = "cross_entropy",
         dtype: Any = "float32",
         seed: int = 0,
         threads: int | None = None,
@@ -96,13 +98,14 @@ class SequenceModel(Model):
             residual,
             learned_state,
         )
-        super().__init__(config, _check_outputs(output_size), check_loss(loss), seed, threads, initial)
+        outputs = _check_outputs(output_size)
+        super().__init__(config, outputs, check_loss(loss, outputs), seed, threads, initial)
 
     def __repr__(self) -> str:
         return (
             f"SequenceModel({self.config.describe_cells()}, input_size={self.stack.input_size}, "
             f"output_size={self.output_size}, hidden_size={self.stack.hidden_size}, "
-            f"num_layers={len(self.stack.layers)}, loss={self.loss_name!r}, dtype={self.dtype.name!r}, "
+            f"num_layers={len(self.stack.layers)}, loss={str(self.criterion)!r}, dtype={self.dtype.name!r}, "
             f"P={self.layout.size})"
         )
 
@@ -116,32 +119,35 @@ class SequenceModel(Model):
         """Predictions in the form of targets, and the final states; arguments as for ``outputs``.
 
         Returns:
-            For ``"cross_entropy"`` the most probable classes ``(T, B)``, else numbers ``(T, B, V)``, which
-            for ``"binary"`` are probabilities; and the final states.
+            The most probable classes ``(T, B)``, or numbers ``(T, B, V)``, which for ``"binary"`` are
+            probabilities; and the final states.
         """
         outputs, final = self.outputs(inputs, weights, state, lengths)
-        if self.loss_name == "cross_entropy":
-            return outputs.argmax(axis=-1), final
-        return (np.tanh(outputs / 2) / 2 + 0.5 if self.loss_name == "binary" else outputs), final
+        return self.criterion.predictions(outputs), final
 
     def metadata(self) -> dict[str, Any]:
         """Entries of a checkpoint's metadata that only this kind of model has."""
         sizes = {"input_size": self.stack.input_size, "output_size": self.output_size}
-        return {**sizes, "loss": self.loss_name}
+        options = {"loss_options": self.criterion.to_json()} if self.criterion.to_json() else {}
+        return {**sizes, "loss": self.criterion.name, **options}
 
 
-def check_loss(loss: Any) -> str:
-    """Check the name of a loss.
+def check_loss(loss: Any, outputs: int) -> Loss:
+    """Convert a loss or the name of one to the loss.
 
     Raises:
-        UsageError: if the loss is unknown.
+        UsageError: if the loss is unknown, or has weights for another number of classes.
     """
-    if not isinstance(loss, str) or loss not in LOSSES:
-        near = did_you_mean(loss, LOSSES) if isinstance(loss, str) else ""
+    try:
+        resolved = find_loss(loss)
+    except (UsageError, UnknownNameError) as error:
+        raise UsageError(f"sequence model: {error}") from None
+    if resolved.class_weights is not None and len(resolved.class_weights) != outputs:
         raise UsageError(
-            f"sequence model: loss is {short_repr(loss)}; expected one of {', '.join(LOSSES)}.{near}"
+            f"sequence model: loss has {len(resolved.class_weights)} class weights; expected one for each of "
+            f"{outputs} outputs."
         )
-    return loss
+    return resolved
 
 
 def _check_outputs(size: Any) -> int:

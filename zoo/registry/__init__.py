@@ -34,6 +34,7 @@ from zoo.registry.api import (
 from zoo.registry.composite_names import cell_class, with_modifiers
 from zoo.registry.entry_points import PluginRecord
 from zoo.registry.hookspecs import hookimpl
+from zoo.registry.losses import find_loss, get_loss, list_losses, register_loss
 from zoo.registry.plugin_files import load_cell_file, load_class_file, load_plugin_file
 from zoo.registry.registry import Registry, Source
 
@@ -42,7 +43,9 @@ __all__ = [
     "Registry",
     "Source",
     "cell_class",
+    "find_loss",
     "get_cell",
+    "get_loss",
     "get_modifier",
     "get_optimizer",
     "get_sampler",
@@ -50,6 +53,7 @@ __all__ = [
     "get_tracker",
     "hookimpl",
     "list_cells",
+    "list_losses",
     "list_modifiers",
     "list_optimizers",
     "list_samplers",
@@ -61,6 +65,7 @@ __all__ = [
     "modify",
     "plugins",
     "register_cell",
+    "register_loss",
     "register_modifier",
     "register_optimizer",
     "register_sampler",

@@ -67,10 +67,10 @@ def _check_inputs(task: Task, batch: Batch, where: str) -> None:
 
 def _check_targets(task: Task, batch: Batch, where: str) -> None:
     targets = batch.targets
-    if task.loss == "cross_entropy":
+    if task.criterion.target == "class":
         return
     _require(task, targets.dtype.kind == "f", f"targets {targets.dtype}{targets.shape} ({where})", "floats")
-    bounded = task.loss != "binary" or (targets.min() >= 0 and targets.max() <= 1)
+    bounded = task.criterion.target != "probability" or (targets.min() >= 0 and targets.max() <= 1)
     _require(
         task,
         np.isfinite(targets).all() and bounded,
@@ -144,9 +144,9 @@ def check_perfect_is_best(task: Task) -> None:
 
 def _answers(task: Task, batch: Batch) -> Array:
     """Outputs that are right at every step."""
-    if task.loss == "cross_entropy":
+    if task.criterion.target == "class":
         return np.where(np.arange(task.output_size) == batch.targets[..., None], _SURE, -_SURE)
-    return batch.targets if task.loss == "squared_error" else (2 * batch.targets - 1) * _SURE
+    return batch.targets if task.criterion.target == "value" else (2 * batch.targets - 1) * _SURE
 
 
 def check_threshold_beyond_baseline(task: Task) -> None:
@@ -189,7 +189,7 @@ class _Memoryless:
         self.task = task
         rows = [self._rows(batch) for batch in batches]
         inputs, targets = (np.concatenate([row[place] for row in rows]) for place in (0, 1))
-        wanted = np.eye(task.output_size)[targets] if task.loss == "cross_entropy" else targets
+        wanted = np.eye(task.output_size)[targets] if task.criterion.target == "class" else targets
         self.mean = wanted.mean(axis=0)
         self.values, codes = np.unique(inputs, axis=0, return_inverse=True)
         self.table = len(self.values) <= self.MOST
@@ -232,11 +232,11 @@ class _Memoryless:
 
     def _as_outputs(self, told: Array) -> Array:
         """Means as a readout says them: scores of a softmax, values, or scores of sigmoids."""
-        if self.task.loss == "squared_error":
+        if self.task.criterion.target == "value":
             return told
         shares = np.clip(told, 1e-4, 1 - 1e-4)
         scores: Array = np.log(shares)
-        return scores if self.task.loss == "cross_entropy" else scores - np.log1p(-shares)
+        return scores if self.task.criterion.target == "class" else scores - np.log1p(-shares)
 
 
 def check_model_takes_it(task: Task) -> None:

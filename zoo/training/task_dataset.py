@@ -53,7 +53,7 @@ class TaskDataset:
             "sha256": task.fingerprint(),
             "inputs": task.input_size,
             "outputs": task.output_size,
-            "loss": task.loss,
+            "loss": str(task.loss),
             "metric": task.metric,
             "higher_is_better": task.higher_is_better,
             "baseline": call_method(task, "baseline"),

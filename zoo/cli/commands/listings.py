@@ -223,7 +223,7 @@ def _task_info(name: str) -> Info:
         "name": name,
         "family": cls.family,
         "year": cls.card.year,
-        "loss": cls.loss,
+        "loss": str(cls.loss),
         "metric": cls.metric,
         **_measures(cls),
         "threshold": cls.threshold,

@@ -91,7 +91,7 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
     weighted = batch.weights > 0
     # Only classes have a cost. Targets without weight may be invalid.
     all_states, costs = _run_model(
-        model, batch.inputs, batch.targets, weighted & (task.loss == "cross_entropy")
+        model, batch.inputs, batch.targets, weighted & (task.criterion.target == "class")
     )
     bits = map(number, _concatenate_examples(costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)

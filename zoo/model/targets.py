@@ -1,10 +1,4 @@
-"""Losses of the readout's outputs ``o``, their gradients, and validation of targets and weights.
-
-- ``"cross_entropy"``: targets are classes from 0 to V - 1, ``(T, B)``; ``-log softmax(o)[target]``, nats.
-- ``"squared_error"``: V numbers, ``(T, B, V)``; the mean over them of ``(o - target)^2``.
-- ``"binary"``: V numbers from 0 to 1, ``(T, B, V)``; the mean over them of the cross-entropy, in nats, of
-  ``sigmoid(o)``.
-"""
+"""Check targets and weights against a loss."""
 
 from __future__ import annotations
 
@@ -13,91 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo import kernels
 from zoo.arguments import dtype_and_shape
 from zoo.arrays import as_array
+from zoo.base.loss import Loss
 from zoo.errors import UsageError
-from zoo.kernels.jit import EXACT, njit
-from zoo.kernels.softmax_loss import cross_entropies_grad, row_cross_entropy
 from zoo.layers.validation import as_floats, as_tokens
-
-KernelArray = Any
-
-
-# Exact, as cross_entropy is: rows are added in order.
-@njit(fastmath=EXACT)
-def weighted_loss(outputs: KernelArray, targets: KernelArray, weights: KernelArray, binary: bool) -> float:
-    """The weighted sum of the losses of some rows.
-
-    Args:
-        outputs: Outputs of the readout, ``(N, V)``.
-        targets: Classes ``(N,)``, or numbers ``(N, V)``.
-        weights: ``(N,)``, float64.
-        binary: Whether numbers are probabilities, not values.
-    """
-    total = 0.0
-    for n in range(outputs.shape[0]):
-        if targets.ndim == 1:
-            loss = row_cross_entropy(outputs[n], targets[n])
-        else:
-            loss = _row_loss(outputs[n], targets[n], binary)
-        total += loss * weights[n]
-    return total
-
-
-@njit(fastmath=EXACT)
-def weighted_loss_and_grad_inplace(
-    outputs: KernelArray,
-    targets: KernelArray,
-    weights: KernelArray,
-    binary: bool,
-    scale: float,
-    losses: KernelArray,
-) -> None:
-    """The weighted losses of some rows; outputs are replaced by the gradient of ``scale`` times their sum.
-
-    Args:
-        outputs: Outputs of the readout, ``(N, V)``, overwritten.
-        targets: Classes ``(N,)``, or numbers ``(N, V)``.
-        weights: ``(N,)``, float64.
-        binary: Whether numbers are probabilities, not values.
-        scale: Factor of the gradients.
-        losses: Output, ``(N,)``.
-    """
-    if targets.ndim == 1:
-        cross_entropies_grad(outputs, targets, weights, scale, losses)
-    else:
-        for n in range(outputs.shape[0]):
-            losses[n] = _row_loss(outputs[n], targets[n], binary)
-            _row_grad_inplace(outputs[n], targets[n], binary, scale * weights[n])
-    for n in range(losses.size):
-        losses[n] *= weights[n]
-
-
-@njit(fastmath=EXACT)
-def _row_loss(row: KernelArray, target: KernelArray, binary: bool) -> float:
-    """The squared error or the binary cross-entropy of a row, the mean over its numbers."""
-    total = 0.0
-    for v in range(row.size):
-        o, t = float(np.float64(row[v])), float(np.float64(target[v]))
-        if binary:
-            total += t * kernels.softplus(-o) + (1.0 - t) * kernels.softplus(o)
-        else:
-            total += (o - t) * (o - t)
-    return total / row.size  # type: ignore[no-any-return]
-
-
-@njit(fastmath=EXACT)
-def _row_grad_inplace(row: KernelArray, target: KernelArray, binary: bool, scale: float) -> None:
-    """Replace a row by the gradient of ``scale`` times its loss."""
-    factor = row.dtype.type(scale / row.size)
-    twice = factor + factor
-    for v in range(row.size):
-        if binary:
-            row[v] = (kernels.sigmoid(row[v]) - target[v]) * factor
-        else:
-            row[v] = (row[v] - target[v]) * twice
-
 
 Array = np.ndarray[Any, Any]
 
@@ -105,7 +19,7 @@ Array = np.ndarray[Any, Any]
 def as_targets(
     targets: Any,
     weights: Any,
-    loss: str,
+    loss: Loss,
     times_rows: tuple[int, int],
     outputs: int,
     dtype: np.dtype[Any],
@@ -117,7 +31,7 @@ def as_targets(
     Args:
         targets: ``(T, B)`` classes or ``(T, B, V)`` numbers; without the time axis, those of the last step.
         weights: ``(T, B)``, or None.
-        loss: Name of the loss.
+        loss: The loss.
         times_rows: ``(T, B)``.
         outputs: ``V``.
         dtype: Of numbers.
@@ -130,7 +44,7 @@ def as_targets(
     targets, weights = as_array(targets, f"{who}: targets"), as_weights(weights, times_rows, who)
     if targets.dtype.kind not in "fiu":
         raise UsageError(f"{who}: targets are {dtype_and_shape(targets)}; expected numbers.")
-    shape = times_rows if loss == "cross_entropy" else (*times_rows, outputs)
+    shape = times_rows if loss.target == "class" else (*times_rows, outputs)
     if targets.shape == shape[1:] and times_rows[0] > 0:
         if weights is not None:
             raise UsageError(
@@ -168,6 +82,12 @@ def as_weights(weights: Any, times_rows: tuple[int, int], who: str) -> Array | N
     return values
 
 
+def weights_of_classes(class_weights: tuple[float, ...], targets: Array, weights: Array | None) -> Array:
+    """The weights of all steps, multiplied by those of their targets' classes."""
+    of_targets = np.array(class_weights)[targets]
+    return of_targets if weights is None else of_targets * weights
+
+
 def _last_step_only(targets: Array, shape: tuple[int, ...], lengths: Array | None) -> tuple[Array, Array]:
     """Extend targets of the last step of each row to all steps; the other steps get weight zero."""
     whole, weights = np.zeros(shape, targets.dtype), np.zeros(shape[:2])
@@ -182,14 +102,14 @@ def _masked_targets(targets: Array, weights: Array) -> Array:
     return np.where(has_loss if targets.ndim == 2 else has_loss[..., None], targets, 0)
 
 
-def _checked(targets: Array, loss: str, outputs: int, dtype: np.dtype[Any], who: str) -> Array:
+def _checked(targets: Array, loss: Loss, outputs: int, dtype: np.dtype[Any], who: str) -> Array:
     """Check the values of targets and convert their dtype."""
-    if loss == "cross_entropy":
+    if loss.target == "class":
         return as_tokens(targets, outputs, who)
     values = as_floats(targets, targets.shape, dtype, who)
-    if loss == "binary" and not ((values >= 0) & (values <= 1)).all():
+    if loss.target == "probability" and not ((values >= 0) & (values <= 1)).all():
         raise UsageError(
             f"{who} run from {values.min()} to {values.max()}; expected numbers from 0 to 1 where the loss "
-            f"is 'binary'."
+            f"is {loss.name!r}."
         )
     return values

@@ -1,0 +1,184 @@
+"""``Loss`` and the table of losses: everything that is particular to one loss is one row.
+
+A loss of your own is a row too; docs/tasks.md shows one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zoo.arguments import as_elements, short_repr
+from zoo.base.declarations import Option
+from zoo.base.names import check_component_name, did_you_mean
+from zoo.errors import DefinitionError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+TARGETS = ("class", "probability", "value")
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """A loss of the outputs of a readout, with its options chosen.
+
+    A row holds the outputs ``(V,)`` of one step of one sequence. The loss of a batch is the weighted mean
+    over rows.
+
+    Args:
+        name: Its name.
+        row_loss: Kernel ``(row, target, *options)`` that returns the loss of a row, in float64.
+        row_loss_and_grad: Kernel ``(row, target, scale, *options)`` that also replaces the row by the
+            gradient of ``scale`` times its loss.
+        target: Kind of targets: ``"class"``, an integer below V for each row; ``"probability"``, V numbers
+            from 0 to 1; or ``"value"``, V numbers.
+        metric: Default metric of a task with this loss.
+        predict: From outputs ``(T, B, V)`` to predictions; None for the class of the largest output, the
+            sigmoid, or the outputs themselves, depending on ``target``.
+        options: Options by name, numbers, which the kernels take in this order.
+        block: Kernel ``(rows, targets, weights, scale, losses, options)`` in place of
+            ``row_loss_and_grad``, for several rows at once: row n becomes the gradient of
+            ``scale * weights[n]`` times its loss, and ``losses[n]`` its loss.
+        chosen: Values of options; use :meth:`with_options`.
+        class_weights: Weight of each class in the mean; use :meth:`with_options`.
+
+    Raises:
+        DefinitionError: if an argument is invalid.
+    """
+
+    name: str
+    row_loss: Callable[..., float]
+    row_loss_and_grad: Callable[..., float] | None = None
+    target: str = "value"
+    metric: str = "squared_error"
+    predict: Callable[[Array], Array] | None = None
+    options: Mapping[str, Option[float]] = field(default_factory=dict)
+    block: Callable[..., None] | None = None
+    chosen: Mapping[str, float] = field(default_factory=dict)
+    class_weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the row."""
+        check_component_name(self.name, "loss")
+        if self.target not in TARGETS:
+            raise DefinitionError(
+                f"{self}: target is {short_repr(self.target)}; expected one of {', '.join(TARGETS)}."
+            )
+        for label, kernel in self._kernels().items():
+            if not hasattr(kernel, "py_func"):
+                raise DefinitionError(
+                    f"loss {self.name!r}: {label} is {short_repr(kernel)}; expected a zoo.njit kernel."
+                )
+        for option in self.options.values():
+            if not isinstance(option, Option) or option.type is not float:
+                raise DefinitionError(
+                    f"loss {self.name!r}: an option is {short_repr(option)}; expected a zoo.Option with a "
+                    f"default of type float."
+                )
+
+    def _kernels(self) -> dict[str, Any]:
+        gradient = {"block": self.block} if self.block else {"row_loss_and_grad": self.row_loss_and_grad}
+        return {"row_loss": self.row_loss, **gradient}
+
+    def with_options(self, *, class_weights: Sequence[float] | None = None, **options: Any) -> Loss:
+        """The loss with some options chosen.
+
+        Args:
+            class_weights: For targets that are classes, a weight above zero for each class, which multiplies
+                the weight of its rows in the mean; None for equal ones.
+            **options: Values of options.
+
+        Raises:
+            UsageError: for an unknown option or an invalid value.
+        """
+        owner = f"loss {self.name!r}"
+        for name in options:
+            if name not in self.options:
+                known = [*self.options, *(["class_weights"] if self.target == "class" else [])]
+                raise UsageError(
+                    f"{owner} has no option {name!r}; it has {', '.join(known) or 'none'}."
+                    f"{did_you_mean(name, known)}"
+                )
+        values = {}
+        for name, option in self.options.items():
+            option.name = name
+            given = options.get(name, self.chosen.get(name, option.default))
+            values[name] = option.check(given, owner)
+        weights = self.class_weights if class_weights is None else self._check_class_weights(class_weights)
+        return dataclasses.replace(self, chosen=values, class_weights=weights)
+
+    def _check_class_weights(self, weights: Any) -> tuple[float, ...]:
+        if self.target != "class":
+            raise UsageError(f"loss {self.name!r} has no classes; leave out class_weights.")
+        elements = as_elements(weights, "class_weights", "a number for each class")
+        numbers = [w for w in elements if isinstance(w, (int, float)) and not isinstance(w, bool)]
+        if len(numbers) < len(elements) or not all(0 < number < float("inf") for number in numbers):
+            raise UsageError(
+                f"loss {self.name!r}: class_weights are {short_repr(weights)}; expected a finite number "
+                f"above zero for each class."
+            )
+        return tuple(map(float, numbers))
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Values of the options, in order, as the kernels take them."""
+        return tuple(self.chosen.get(name, option.default) for name, option in self.options.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Chosen values that are not the default, as plain JSON values."""
+        values = dict(zip(self.options, self.values, strict=True))
+        changed = {name: value for name, value in values.items() if value != self.options[name].default}
+        return changed if self.class_weights is None else {**changed, "class_weights": [*self.class_weights]}
+
+    def predictions(self, outputs: Array) -> Array:
+        """Predictions, in the form of targets, from outputs ``(..., V)``."""
+        import numpy as np
+
+        if self.predict is not None:
+            return self.predict(outputs)
+        if self.target == "probability":
+            outputs = np.tanh(outputs / 2) / 2 + 0.5
+        predictions: Array = outputs.argmax(axis=-1) if self.target == "class" else outputs
+        return predictions
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Loss) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[Any, ...]:
+        """Names of the kernels, not the kernels: a plugin's file may be run twice."""
+        kernels = [(kernel.__module__, kernel.__qualname__) for kernel in self._kernels().values()]
+        return self.name, self.target, self.values, self.class_weights, tuple(kernels)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        row = loss_table().get(self.name)
+        if row and row.options.keys() == self.options.keys() and row.with_options(**self.to_json()) == self:
+            return _restore, (self.name, self.to_json())  # by name, as cells are
+        return super().__reduce_ex__(2)
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{name}={value}" for name, value in self.to_json().items())
+        return f"{self.name}({options})" if options else self.name
+
+
+LOSSES: dict[str, Loss] = {}
+"""Registered losses by name; use :func:`loss_table`, which fills in the built-in ones."""
+
+
+def loss_table() -> dict[str, Loss]:
+    """All registered losses by name."""
+    # By name, as a plugin: the rows need kernels, which are built on these base classes.
+    importlib.import_module("zoo.kernels.losses")
+    return LOSSES
+
+
+def _restore(name: str, options: Mapping[str, Any]) -> Loss:
+    return loss_table()[name].with_options(**options)

@@ -1,0 +1,200 @@
+"""The built-in losses: the loss of one row of outputs and its gradient in place, and the table of them.
+
+Each loss is a pair of kernels. ``loss(row, target, *options)`` returns the loss of a row.
+``loss_and_grad(row, target, scale, *options)`` also replaces the row by the gradient of ``scale`` times the
+loss. Losses of numbers are means over the elements of a row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zoo import kernels
+from zoo.base.declarations import Option
+from zoo.base.loss import LOSSES, Loss
+from zoo.kernels.jit import EXACT, njit
+
+Array = Any
+
+# All exact, as cross_entropy is: elements are added in order.
+
+
+@njit(fastmath=EXACT)
+def cross_entropy_loss(row: Array, target: int, label_smoothing: float) -> float:
+    """``-log softmax(row)``, in nats, at the target, mixed with its mean over all classes."""
+    loss = kernels.row_cross_entropy(row, target)
+    return loss if label_smoothing == 0.0 else loss + label_smoothing * _excess(row, target)
+
+
+@njit(fastmath=EXACT)
+def cross_entropy_block(
+    rows: Array, targets: Array, weights: Array, scale: float, losses: Array, options: tuple[float]
+) -> None:
+    """The losses of several rows; row n becomes the gradient of ``scale * weights[n]`` times its loss."""
+    (label_smoothing,) = options
+    if label_smoothing == 0.0:
+        kernels.cross_entropies_grad(rows, targets, weights, scale, losses)
+        return
+    excess = np.empty(losses.size)
+    for n in range(losses.size):
+        excess[n] = _excess(rows[n], targets[n])
+    kernels.cross_entropies_grad(rows, targets, weights, scale, losses)
+    for n in range(losses.size):
+        losses[n] += label_smoothing * excess[n]
+        share = scale * weights[n] * label_smoothing
+        rows[n, targets[n]] += rows.dtype.type(share)
+        for v in range(rows.shape[1]):
+            rows[n, v] -= rows.dtype.type(share / rows.shape[1])
+
+
+@njit(fastmath=EXACT)
+def _excess(row: Array, target: int) -> float:
+    """The mean of the cross-entropies of all classes, minus that of the target."""
+    total = 0.0
+    for v in range(row.size):
+        total += float(np.float64(row[target])) - float(np.float64(row[v]))
+    return total / row.size  # type: ignore[no-any-return]
+
+
+@njit(fastmath=EXACT)
+def squared_error_loss(row: Array, target: Array) -> float:
+    """``(o - t)^2``."""
+    total = 0.0
+    for v in range(row.size):
+        o, t = float(np.float64(row[v])), float(np.float64(target[v]))
+        total += (o - t) * (o - t)
+    return total / row.size  # type: ignore[no-any-return]
+
+
+@njit(fastmath=EXACT)
+def squared_error_loss_and_grad(row: Array, target: Array, scale: float) -> float:
+    """Gradient: ``2 (o - t)``."""
+    loss = squared_error_loss(row, target)
+    factor = row.dtype.type(scale / row.size)
+    twice = factor + factor
+    for v in range(row.size):
+        row[v] = (row[v] - target[v]) * twice
+    return loss
+
+
+@njit(fastmath=EXACT)
+def binary_loss(row: Array, target: Array) -> float:
+    """Cross-entropy of ``sigmoid(o)``, in nats."""
+    total = 0.0
+    for v in range(row.size):
+        o, t = float(np.float64(row[v])), float(np.float64(target[v]))
+        total += t * kernels.softplus(-o) + (1.0 - t) * kernels.softplus(o)
+    return total / row.size  # type: ignore[no-any-return]
+
+
+@njit(fastmath=EXACT)
+def binary_loss_and_grad(row: Array, target: Array, scale: float) -> float:
+    """Gradient: ``sigmoid(o) - t``."""
+    loss = binary_loss(row, target)
+    factor = row.dtype.type(scale / row.size)
+    for v in range(row.size):
+        row[v] = (kernels.sigmoid(row[v]) - target[v]) * factor
+    return loss
+
+
+@njit(fastmath=EXACT)
+def absolute_error_loss(row: Array, target: Array) -> float:
+    """``|o - t|``."""
+    total = 0.0
+    for v in range(row.size):
+        total += abs(float(np.float64(row[v])) - float(np.float64(target[v])))
+    return total / row.size  # type: ignore[no-any-return]
+
+
+@njit(fastmath=EXACT)
+def absolute_error_loss_and_grad(row: Array, target: Array, scale: float) -> float:
+    """Gradient: the sign of ``o - t``."""
+    loss = absolute_error_loss(row, target)
+    factor = row.dtype.type(scale / row.size)
+    for v in range(row.size):
+        row[v] = np.sign(row[v] - target[v]) * factor
+    return loss
+
+
+@njit(fastmath=EXACT)
+def huber_loss(row: Array, target: Array, delta: float) -> float:
+    """``(o - t)^2 / 2`` up to a distance of delta, linear beyond it."""
+    total = 0.0
+    for v in range(row.size):
+        distance = abs(float(np.float64(row[v])) - float(np.float64(target[v])))
+        if distance <= delta:
+            total += 0.5 * distance * distance
+        else:
+            total += delta * (distance - 0.5 * delta)
+    return total / row.size  # type: ignore[no-any-return]
+
+
+@njit(fastmath=EXACT)
+def huber_loss_and_grad(row: Array, target: Array, scale: float, delta: float) -> float:
+    """Gradient: ``o - t``, clipped to ``[-delta, delta]``."""
+    loss = huber_loss(row, target, delta)
+    factor, limit = row.dtype.type(scale / row.size), row.dtype.type(delta)
+    for v in range(row.size):
+        row[v] = min(max(row[v] - target[v], -limit), limit) * factor
+    return loss
+
+
+@njit(fastmath=EXACT)
+def quantile_loss(row: Array, target: Array, quantile: float) -> float:
+    """``quantile * (t - o)`` below the target, ``(1 - quantile) * (o - t)`` above it."""
+    total = 0.0
+    for v in range(row.size):
+        error = float(np.float64(target[v])) - float(np.float64(row[v]))
+        total += quantile * error if error > 0.0 else (quantile - 1.0) * error
+    return total / row.size  # type: ignore[no-any-return]
+
+
+@njit(fastmath=EXACT)
+def quantile_loss_and_grad(row: Array, target: Array, scale: float, quantile: float) -> float:
+    """Gradient: ``-quantile`` below the target, ``1 - quantile`` above it."""
+    loss = quantile_loss(row, target, quantile)
+    share = scale / row.size
+    below, above = row.dtype.type(-share * quantile), row.dtype.type(share * (1.0 - quantile))
+    for v in range(row.size):
+        if row[v] < target[v]:
+            row[v] = below
+        elif row[v] > target[v]:
+            row[v] = above
+        else:
+            row[v] = row.dtype.type(0.0)
+    return loss
+
+
+_SMOOTHING = Option(0.0, "share of the target that is spread evenly over all classes", low=0.0, below=1.0)
+_DELTA = Option(1.0, "distance from which the loss grows linearly", low=1e-6)
+_QUANTILE = Option(0.5, "the quantile to predict", low=0.0, high=1.0)
+
+for _loss in (
+    Loss(
+        "cross_entropy",
+        cross_entropy_loss,
+        target="class",
+        metric="accuracy",
+        options={"label_smoothing": _SMOOTHING},
+        block=cross_entropy_block,
+    ),
+    Loss("squared_error", squared_error_loss, squared_error_loss_and_grad),
+    Loss("binary", binary_loss, binary_loss_and_grad, "probability", "accuracy"),
+    Loss(
+        "absolute_error",
+        absolute_error_loss,
+        absolute_error_loss_and_grad,
+        metric="absolute_error",
+    ),
+    Loss("huber", huber_loss, huber_loss_and_grad, options={"delta": _DELTA}),
+    Loss(
+        "quantile",
+        quantile_loss,
+        quantile_loss_and_grad,
+        metric="absolute_error",
+        options={"quantile": _QUANTILE},
+    ),
+):
+    LOSSES.setdefault(_loss.name, _loss)
