@@ -24,11 +24,10 @@ import numpy as np
 
 import zoo
 from zoo.bench.machine import machine_info
-from zoo.cell_pages.markdown import table
 from zoo.distributed.launch import process_group
 from zoo.distributed.mpi import CHUNK
 from zoo.distributed.process_group import ProcessGroup
-from zoo.tables.document_marker import DocumentMarker
+from zoo.tables import DocumentMarker, TextTable
 
 CELL, SYMBOLS, STEPS, BATCH = "lstm", 65, 64, 128
 HIDDEN = (64, 128, 256, 512)
@@ -110,16 +109,19 @@ def pages(one: dict[str, dict[str, float]], two: dict[str, dict[str, float]]) ->
     where = f"{machine_info()['processor']}, two ranks in shared memory"
     yield f"{where}: {link.latency * 1e6:.0f} us a message, {link.rate * 4e-9:.2f} GB/s."
     yield ""
-    yield from table(
+    measured = TextTable(
+        "",
         ("H", "parameters", "one rank, ms", "two ranks, ms", "predicted, ms", "efficiency"),
-        [_row_here(hidden, one, two, link) for hidden in HIDDEN],
-        right=range(6),
+        tuple(tuple(_row_here(hidden, one, two, link)) for hidden in HIDDEN),
+        right=tuple(range(6)),
     )
-    yield from table(
+    predicted = TextTable(
+        "",
         ("network", "H", *(f"{ranks:,}" for ranks in RANKS)),
-        [_row_far(name, hidden, one) for name in NETWORKS for hidden in FAR],
-        right=range(1, 2 + len(RANKS)),
+        tuple(tuple(_row_far(name, hidden, one)) for name in NETWORKS for hidden in FAR),
+        right=tuple(range(1, 2 + len(RANKS))),
     )
+    yield from (*measured.markdown(), "", *predicted.markdown(), "")
 
 
 def _row_here(

@@ -24,9 +24,10 @@ from pathlib import Path
 import numpy as np
 
 import zoo
-from zoo.cell_pages.markdown import prose, table, wrapped
+from zoo.cell_pages.markdown import prose, wrapped
 from zoo.data import BpttBatches
 from zoo.storage.atomic import write_bytes
+from zoo.tables import TextTable
 from zoo.training import Config, Interrupted, prepare_text
 from zoo.training.evaluation import bits
 
@@ -137,7 +138,7 @@ def page(found: list[Trained], data: str, steps: int, hidden: int) -> str:
         f"Python; this one is that of {python}."
     )
     ranked = sorted(found, key=lambda each: (math.inf if each.nats is None else each.nats, each.cell))
-    rows = [
+    rows = tuple(
         (
             f"[{each.cell}]({each.family}/{each.cell}.md)",
             each.scope,
@@ -146,8 +147,9 @@ def page(found: list[Trained], data: str, steps: int, hidden: int) -> str:
             f"{each.steps:,}",
         )
         for each in ranked
-    ]
-    body = table(("cell", "scope", "nats", "bits", "verdict", "steps"), rows, right=(2, 3, 5))
+    )
+    headings = ("cell", "scope", "nats", "bits", "verdict", "steps")
+    body = [*TextTable("", headings, rows, right=(2, 3, 5)).markdown(), ""]
     return "\n".join([MADE, "", "# What each cell learns in a short run", "", *wrapped(intro), "", *body])
 
 

@@ -15,7 +15,7 @@ from zoo.base import Cell
 from zoo.cell_pages.cell_info import family_description
 from zoo.cell_pages.cell_page import cell_page
 from zoo.cell_pages.index_page import family_page
-from zoo.cell_pages.markdown import document, link, prose, table
+from zoo.cell_pages.markdown import document, link, prose
 from zoo.cell_pages.write_pages import all_files, pending_changes
 from zoo.cli.app import cli
 from zoo.registry import registry_of
@@ -153,12 +153,6 @@ def test_markdown() -> None:
     assert list(document("One\ntwo::\n\n    three\n      four")) == [
         "One two:", "", "```text", "three", "  four", "```", ""
     ]  # fmt: skip
-    assert list(table(("a", "b"), [("1", "x|y")], right=[0])) == [
-        "| a | b |",
-        "|--:|---|",
-        "| 1 | x\\|y |",
-        "",
-    ]
 
 
 # ---- the command --------------------------------------------------------------------------------------

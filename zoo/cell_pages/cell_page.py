@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zoo.base import Cell, Component
 from zoo.base.card import SCOPES, UNPUBLISHED
 from zoo.cell_pages import GENERATED_MARK
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
-from zoo.cell_pages.cell_tables import Rows, declaration_tables
-from zoo.cell_pages.markdown import document, link, prose, table, wrapped
+from zoo.cell_pages.cell_tables import declaration_tables
+from zoo.cell_pages.markdown import document, link, prose, wrapped
 from zoo.errors import UsageError
 from zoo.layers.tape_size import tape_elements_per_token
+from zoo.tables import TextTable
 
 if TYPE_CHECKING:
     from zoo.compiler.ir.dims import Dim
@@ -137,30 +138,21 @@ def _origin(cls: type[Cell], index: str) -> str:
 
 
 def _declarations(component: type[Component]) -> Iterator[str]:
-    for heading, rows in declaration_tables(component).items():
-        if not rows:
-            yield from (f"{heading}: none.", "")
+    for table in declaration_tables(component):
+        if not table.rows:
+            yield from (f"{table.title}: none.", "")
         else:
-            yield from (f"{heading}.", "", *table(_headings(heading, rows), map(_table_row, rows)))
-
-
-def _headings(heading: str, rows: Rows) -> list[str]:
-    if heading == "Options":
-        return ["name", "default", "allowed", "description"]
-    names = ["name", "shape", "description"]
-    return [*names[:2], "initial value", names[2]] if len(rows[0]) == 4 else names
-
-
-def _table_row(row: list[str]) -> list[str]:
-    return [*(f"`{text}`" for text in row[:2]), *map(prose, row[2:])]
+            rows = tuple((*(f"`{text}`" for text in row[:2]), *map(prose, row[2:])) for row in table.rows)
+            yield from (f"{table.title}.", "", *replace(table, rows=rows).markdown(), "")
 
 
 def _costs(cls: type[Cell]) -> Iterator[str]:
-    rows = [
+    headings = ("", "in letters", f"I={INPUT_SIZE}, H={HIDDEN_SIZE}")
+    rows = tuple(
         (item.what, item.formula, "-" if item.count is None else f"{item.count:,}")
         for item in cost_rows(cls())
-    ]
-    yield from table(("", "in letters", f"I={INPUT_SIZE}, H={HIDDEN_SIZE}"), rows, right=[2])
+    )
+    yield from (*TextTable("", headings, rows, right=(2,)).markdown(), "")
     if cls.has_step() and not cls.is_derived():
         yield from wrapped(
             "It brings its own kernels. Operations are counted in the kernels that zoo would derive from its "

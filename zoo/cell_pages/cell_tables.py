@@ -7,38 +7,39 @@ from typing import TypeVar
 
 from zoo.base import Cell, Component, Input, Optimizer, State, Task
 from zoo.base.declarations import Array
+from zoo.tables import TextTable
 
 A = TypeVar("A", bound=Array)
-Rows = list[list[str]]
 
 
-def declaration_tables(component: type[Component]) -> dict[str, Rows]:
-    """Rows by heading; the first column is a name, the last a description."""
-    tables: dict[str, Rows] = {}
+def declaration_tables(component: type[Component]) -> list[TextTable]:
+    """Tables of the declarations; the first column is a name, the last a description."""
+    tables = []
     if issubclass(component, Cell):
-        tables[f"Parameters: {component.parameter_formula()}"] = _array_rows(component.params, _init)
+        tables.append(_array_table(f"Parameters: {component.parameter_formula()}", component.params, _init))
         if component.buffers:
-            tables["Buffers, which are not trained"] = _array_rows(component.buffers, _init)
-        tables[f"States: {component.state_formula()}"] = _array_rows(component.states)
+            tables.append(_array_table("Buffers, which are not trained", component.buffers, _init))
+        tables.append(_array_table(f"States: {component.state_formula()}", component.states))
         if component.inputs:
-            tables["Auxiliary inputs"] = _array_rows(component.inputs, _default)
+            tables.append(_array_table("Auxiliary inputs", component.inputs, _default))
     elif issubclass(component, Optimizer):
-        tables["Slots"] = _array_rows(component.slots)
+        tables.append(_array_table("Slots", component.slots))
     elif issubclass(component, Task):
-        tables["Task"] = _task_rows(component())
-    tables["Options"] = [
-        [name, f"{option.default!r}", option.expects().removeprefix("expected "), option.help]
+        tables.append(TextTable("Task", ("name", "value", "description"), tuple(_task_rows(component()))))
+    options = tuple(
+        (name, f"{option.default!r}", option.expects().removeprefix("expected "), option.help)
         for name, option in component.declared_options.items()
-    ]
-    return tables
+    )
+    return [*tables, TextTable("Options", ("name", "default", "allowed", "description"), options)]
 
 
-def _array_rows(arrays: Mapping[str, A], initial: Callable[[A], str] | None = None) -> Rows:
-    """A row for each array: name, shape, initial value if given, and description."""
-    return [
-        [name, _shape_and_kind(array), *([initial(array)] if initial else []), array.help]
+def _array_table(title: str, arrays: Mapping[str, A], initial: Callable[[A], str] | None = None) -> TextTable:
+    headings = ("name", "shape", *(["initial value"] if initial else []), "description")
+    rows = tuple(
+        (name, _shape_and_kind(array), *([initial(array)] if initial else []), array.help)
         for name, array in arrays.items()
-    ]
+    )
+    return TextTable(title, headings, rows)
 
 
 def _shape_and_kind(array: Array) -> str:
@@ -56,15 +57,15 @@ def _default(array: Input) -> str:
     return f"{array.default:g} by default"
 
 
-def _task_rows(task: Task) -> Rows:
+def _task_rows(task: Task) -> list[tuple[str, ...]]:
     """Inputs, outputs and score of a task with its default options."""
     better = "higher" if task.higher_is_better else "lower"
-    rows = [
-        ["inputs", f"{task.input_size}", "features at every step, or different tokens"],
-        ["outputs", f"{task.output_size}", f"of an answer; the loss is {task.loss}"],
-        ["score", task.metric, f"{better} is better"],
-        ["without memory", f"{task.baseline():.4g}", "the best score from the current input alone"],
+    rows: list[tuple[str, ...]] = [
+        ("inputs", f"{task.input_size}", "features at every step, or different tokens"),
+        ("outputs", f"{task.output_size}", f"of an answer; the loss is {task.loss}"),
+        ("score", task.metric, f"{better} is better"),
+        ("without memory", f"{task.baseline():.4g}", "the best score from the current input alone"),
     ]
     if task.threshold is not None:
-        rows.append(["solved at", f"{task.threshold:g}", task.threshold_source])
+        rows.append(("solved at", f"{task.threshold:g}", task.threshold_source))
     return rows

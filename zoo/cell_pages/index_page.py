@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from zoo.base.card import SCOPES
 from zoo.cell_pages import GENERATED_MARK
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, CellInfo
-from zoo.cell_pages.markdown import link, prose, table, wrapped
+from zoo.cell_pages.markdown import link, prose, wrapped
+from zoo.tables import TextTable
 
 _INTRODUCTION = (
     "Each has a page with its equations, a diagram of one step, arrays, options, costs and source. `zoo "
@@ -69,9 +70,10 @@ def _about(about: str) -> list[str]:
     return [*wrapped(prose(about)), ""] if about else []
 
 
-def _table(cells: Iterable[CellInfo], folder: str) -> Iterator[str]:
-    rows = (_row(info, folder) for info in cells)
-    return table(("cell", "year", "scope", "parameters", "state size", "description"), rows, right=(3, 4))
+def _table(cells: Iterable[CellInfo], folder: str) -> list[str]:
+    headings = ("cell", "year", "scope", "parameters", "state size", "description")
+    rows = tuple(_row(info, folder) for info in cells)
+    return [*TextTable("", headings, rows, right=(3, 4)).markdown(), ""]
 
 
 def _row(info: CellInfo, folder: str) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""Docstrings and tables as Markdown."""
+"""Docstrings as Markdown."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 WIDTH = 120
 
@@ -33,24 +33,6 @@ def document(docstring: str) -> Iterator[str]:
 def wrapped(text: str) -> list[str]:
     """The lines of a paragraph."""
     return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
-    """The lines of a table.
-
-    Args:
-        headings: One for each column.
-        rows: Texts in Markdown, one for each column.
-        right: Columns that are right-aligned.
-    """
-    yield _row(headings)
-    yield f"|{'|'.join('--:' if column in set(right) else '---' for column in range(len(headings)))}|"
-    yield from map(_row, rows)
-    yield ""
-
-
-def _row(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
 
 
 def link(text: str, url: str) -> str:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from zoo.base import Cell
-from zoo.cell_pages.cell_tables import Rows
 from zoo.compiler.frontend.traceable_values import SQUASHING_RANGES, TraceableValue, step_graph_of
 from zoo.compiler.printing import format_shape
 from zoo.layers.tracing import cell_trace_values
+from zoo.tables import TextTable
 
 
-def trace_table(cell: Cell) -> Rows:
+def trace_table(cell: Cell) -> TextTable:
     """Name, shape in one row, and description of every traceable value.
 
     Raises:
         DefinitionError: if the ``step`` of the cell cannot be traced.
     """
-    return [_trace_row(cell, name, value) for name, value in cell_trace_values(cell).items()]
+    rows = tuple(_trace_row(cell, name, value) for name, value in cell_trace_values(cell).items())
+    return TextTable("Traces", ("name", "shape", "description"), rows)
 
 
-def _trace_row(cell: Cell, name: str, value: TraceableValue | None) -> list[str]:
+def _trace_row(cell: Cell, name: str, value: TraceableValue | None) -> tuple[str, ...]:
     if value is None:
-        return [name, f"({', '.join(size.text for size in cell.states[name].shape)})", "state"]
-    return [name, format_shape(value.shape), ", ".join(_description(cell, value))]
+        return name, f"({', '.join(size.text for size in cell.states[name].shape)})", "state"
+    return name, format_shape(value.shape), ", ".join(_description(cell, value))
 
 
 def _description(cell: Cell, value: TraceableValue) -> list[str]:

@@ -133,10 +133,10 @@ def _card(component: type[Component]) -> Iterator[str]:
     yield f"{bold(component.name)}  {dim(f'{component.kind}, {component.family}, {_origin(component)}')}"
     yield ""
     yield from _indented(_strip_markup(inspect.getdoc(component) or ""))
-    for heading, rows in declaration_tables(component).items():
+    for table in declaration_tables(component):
         yield ""
-        yield bold(heading)
-        yield from _indented(align(rows) if rows else ["none"])
+        yield bold(table.title)
+        yield from _indented(align(table.rows) if table.rows else ["none"])
     if issubclass(component, Cell):
         yield from ("", bold("Traces"), *_indented(_traces(component())))
         yield from ("", bold("Memory"), *_indented(_wrapped(_memory(component()))))
@@ -167,7 +167,7 @@ def _traces(cell: Cell) -> list[str]:
     from zoo.cell_pages.trace_table import trace_table
 
     try:
-        return align(trace_table(cell))
+        return align(trace_table(cell).rows)
     except DefinitionError as error:
         return _wrapped(f"unknown: {error}")
 

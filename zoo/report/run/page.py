@@ -177,15 +177,13 @@ def _card(cell: Cell) -> KeyValues:
     return KeyValues("card", f"Card of {cell.name}", tuple(fact for fact in facts if fact.text))
 
 
+# Headings of the report where they differ from those of the pages of cells.
+_HEADINGS = {"initial value": "starts as", "description": "what it is"}
+
+
 def _tables(cell: Cell) -> Iterator[Table]:
-    for number, (heading, rows) in enumerate(declaration_tables(type(cell)).items()):
-        if rows:
-            columns = tuple(Column(label) for label in _labels(heading, len(rows[0])))
-            entries = tuple(tuple(TableCell(text) for text in row) for row in rows)
-            yield Table(f"arrays-{number}", heading, columns, entries, wide=False)
-
-
-def _labels(heading: str, count: int) -> tuple[str, ...]:
-    if heading == "Options":
-        return "name", "default", "allowed", "what it is"
-    return ("name", "shape", "starts as", "what it is") if count == 4 else ("name", "shape", "what it is")
+    for number, table in enumerate(declaration_tables(type(cell))):
+        if table.rows:
+            columns = tuple(Column(_HEADINGS.get(heading, heading)) for heading in table.headings)
+            rows = tuple(tuple(map(TableCell, row)) for row in table.rows)
+            yield Table(f"arrays-{number}", table.title, columns, rows, wide=False)
