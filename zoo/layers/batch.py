@@ -15,8 +15,9 @@ from zoo.layers.checkpointing import (
     Segment,
     TimeChunks,
     absolute_range,
-    backward_chunks,
+    add_gradients,
     leading_rows,
+    leading_states,
     plan_chunks,
     slice_batch,
     update_leading_rows,
@@ -93,9 +94,11 @@ class BatchRun:
         state, segments = slice_states(self.state, rows), list[Segment]()
         last = len(chunks.chunks) - 1 if keep_last else None
         for index, (steps, count) in enumerate(chunks.chunks):
-            leading = {name: value[:count] for name, value in state.items()}
-            segment = Segment(steps, leading_rows(rows, count), leading)
-            aux, x = self.aux_inputs.chunk(*segment[:2]), slice_batch(self.x, *segment[:2])
+            leading = leading_states(state, count)
+            chunk_rows = leading_rows(rows, count)
+            segment = Segment(steps, chunk_rows, leading)
+            aux = self.aux_inputs.chunk(steps, chunk_rows)
+            x = slice_batch(self.x, steps, chunk_rows)
             y, after, tape = self.stack.forward(self.weights, x, leading, aux, direction_chunks)
             if chunks.keeps_tapes or index == last:
                 segment = segment._replace(tape=tape)
@@ -121,23 +124,23 @@ class BatchRun:
             dx: Destination of the gradient of x, ``(T, B, I)``; None for tokens.
             hook: Called before the backward pass of each direction and chunk.
         """
-
-        def backward_segment(segment: Segment, dafter: Arrays) -> tuple[Arrays, list[Array]]:
+        dstate, total = dlast, list[Array]()
+        for segment in reversed(segments):
             y, tape = None, segment.tape
             if tape is None:
                 y, tape = self._rerun(segment)
             dy, others = output_gradient(segment, y)
-            absolute = hook and _with_absolute_ranges(hook, segment)
-            dpart, dbefore, gradients = self.stack.backward(self.weights, tape, dy, dafter, absolute)
+            dfinal = leading_states(dstate, row_count(segment.rows))
+            absolute = _with_absolute_ranges(hook, segment) if hook else None
+            dpart, dinitial, gradients = self.stack.backward(self.weights, tape, dy, dfinal, absolute)
             if dx is not None:
                 dx[segment.steps, segment.rows] = dpart
-            return dbefore, [*gradients, *others]
-
-        counts = [row_count(segment.rows) for segment in segments]
-        dstate, gradients = backward_chunks(segments, counts, dlast, backward_segment)
-        first = len(self.stack.param_shapes) - len(self.stack.learned)
-        learned = self.stack.learned_state_gradients(dstate, self.uses_learned_state)
-        return dstate, [*gradients[:first], *learned, *gradients[first:]]
+            dstate = update_leading_rows(dstate, dinitial)
+            total = add_gradients(total, [*gradients, *others])
+        if self.stack.learned:
+            first = len(self.stack.param_shapes) - len(self.stack.learned)
+            total[first:first] = self.stack.learned_state_gradients(dstate, self.uses_learned_state)
+        return dstate, total
 
     def iter_tapes(
         self, segment: Segment, tape: list[LayerTape]
@@ -162,7 +165,8 @@ class BatchRun:
 
     def _rerun(self, segment: Segment) -> tuple[Array, list[LayerTape]]:
         """Outputs and tape of a segment whose tape was not kept; no such stack is bidirectional."""
-        aux, x = self.aux_inputs.chunk(*segment[:2]), slice_batch(self.x, *segment[:2])
+        aux = self.aux_inputs.chunk(segment.steps, segment.rows)
+        x = slice_batch(self.x, segment.steps, segment.rows)
         y, _, tape = self.stack.forward(self.weights, x, segment.state, aux)
         return y, tape
 

@@ -12,7 +12,6 @@ is never read. Every end costs one more call of the kernel.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -142,39 +141,24 @@ def absolute_range(segment: Segment, steps: slice, rows: Rows) -> tuple[slice, R
     return absolute_steps, np.arange(base.start, base.stop)[rows]
 
 
+def leading_states(state: Arrays, count: int) -> Arrays:
+    """States of the leading rows."""
+    return {name: value[:count] for name, value in state.items()}
+
+
 def update_leading_rows(state: Arrays, leading: Arrays) -> Arrays:
-    """States of all rows, with new values for the leading ones."""
+    """States of all rows, or their gradients, with new values for the leading rows."""
     return {
-        name: leading[name]
-        if len(leading[name]) == len(value)
-        else np.concatenate([leading[name], value[len(leading[name]) :]])
+        name: first
+        if len(first := leading[name]) == len(value)
+        else np.concatenate([first, value[len(first) :]])
         for name, value in state.items()
     }
 
 
-def backward_chunks(
-    tapes: list[Any],
-    row_counts: list[int],
-    dlast: Arrays,
-    backward: Callable[[Any, Arrays], tuple[Arrays, list[Array]]],
-) -> tuple[Arrays, list[Array]]:
-    """Gradients of the initial states, and the sum of the parameter gradients of all chunks.
-
-    Rows that end before a chunk keep the gradients of their final states.
-
-    Args:
-        tapes: The tape of each chunk, in order of time.
-        row_counts: The number of leading rows of each chunk.
-        dlast: Gradients of the final states of every row.
-        backward: The backward pass of one chunk: from its tape and the gradients of its final states to the
-            gradients of its initial states and of the parameters.
-    """
-    dstate, total = dlast, list[Array]()
-    for tape, count in zip(reversed(tapes), reversed(row_counts), strict=True):
-        dbefore, gradients = backward(tape, {name: value[:count] for name, value in dstate.items()})
-        dstate = update_leading_rows(dstate, dbefore)
-        total = [one + other for one, other in zip(total, gradients, strict=True)] if total else gradients
-    return dstate, total
+def add_gradients(total: list[Array], gradients: list[Array]) -> list[Array]:
+    """Add the parameter gradients of an earlier chunk to those of the later ones, if there are any."""
+    return [one + other for one, other in zip(total, gradients, strict=True)] if total else gradients
 
 
 def flatten(arrays: list[Array], out: Array) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -92,12 +93,12 @@ class StackConfig:
             recompute=checked_recompute,
         )
 
-    @property
+    @cached_property
     def has_single_cell(self) -> bool:
         """Whether all layers have the same cell."""
         return all(cell == self.cells[0] for cell in self.cells)
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Name of the layers in error messages: ``cell 'lstm'``, or ``cells 'gru', 'lstm'``."""
         return cells_label(self.cells)

@@ -1,9 +1,8 @@
-"""One layer's step in NumPy, for all steps of a sequence: values that no kernel keeps, and their gradients.
+"""Replay a step in NumPy over a sequence: values that no kernel saves, and their gradients.
 
-What a kernel did keep, the output and the states that its way back needs, is taken from it; other states are
-carried through a loop over the steps, which works out no more than they take.
-
-Layers whose cell brings kernels and states no step: what can be traced is its states, step by step.
+The output and the saved states come from the tape. Other states need a loop over the steps, which computes
+only what they depend on. For cells with kernels and no step, only the states can be traced, with one call of
+the kernels for each step.
 """
 
 from __future__ import annotations
@@ -25,36 +24,36 @@ from zoo.layers.direction import Array, Arrays, Direction, DirectionTape
 
 Values = Iterator[tuple[slice, list[Any]]]
 
-"""Some steps at a time: which they are, and what was wanted of them, ``(steps, B, ...)``."""
+"""Blocks of steps with the values of the requested nodes, ``(steps, B, ...)``."""
 
 
 class StepReplay:
-    """The step of a layer with its numbers put in.
+    """Evaluates the step of a direction over a sequence.
 
     Args:
-        layer: The layer, whose cell has a ``step``.
+        direction: The direction; its cell has a ``step``.
         arrays: Its parameters and buffers, as kernels take them.
 
     Raises:
         DefinitionError: if the ``step`` cannot be read.
     """
 
-    def __init__(self, layer: Direction, arrays: tuple[Array, ...]) -> None:
-        self.layer, self.arrays, self.step_graph = layer, arrays, step_graph_of(layer.cell)
+    def __init__(self, direction: Direction, arrays: tuple[Array, ...]) -> None:
+        self.direction, self.arrays, self.step_graph = direction, arrays, step_graph_of(direction.cell)
         leaves = [*self.step_graph.params.values(), *self.step_graph.buffers.values()]
-        sizes = {"I": layer.input_size, "H": layer.hidden_size}
-        self.numbers = GraphInterpreter(dict(zip(leaves, arrays, strict=True)), sizes, arrays[0].dtype)
-        self._sweeps: dict[Any, CompiledScan] = {}
+        sizes = {"I": direction.input_size, "H": direction.hidden_size}
+        self.interpreter = GraphInterpreter(dict(zip(leaves, arrays, strict=True)), sizes, arrays[0].dtype)
+        self._scans: dict[Any, CompiledScan] = {}
 
     def values(self, nodes: Sequence[Node], tape: DirectionTape) -> Values:
         """Values of the step at every step, in order of time.
 
         Args:
-            nodes: Which ones.
-            tape: Of the layer's forward pass.
+            nodes: The values.
+            tape: Tape of the direction.
         """
-        given = self._given(nodes, tape) | self._before(nodes, tape)
-        return self._sweep(nodes, given, {})(given, {}, *tape.x.shape[:2])
+        leaf_values = self._step_inputs(nodes, tape) | self._states_before_steps(nodes, tape)
+        return self._scan(nodes, leaf_values, {})(leaf_values, {}, *tape.x.shape[:2])
 
     def gradients(
         self, nodes: Sequence[Node], tape: DirectionTape, dy: Array, dlast: Sequence[Array]
@@ -62,167 +61,175 @@ class StepReplay:
         """Gradients of values of the step at every step, from the last to the first.
 
         Args:
-            nodes: The nodes of :class:`zoo.compiler.passes.autodiff.StepVJP` that stand for them.
-            tape: Of the layer's forward pass.
+            nodes: Nodes of :class:`zoo.compiler.passes.autodiff.StepVJP` for the gradients.
+            tape: Tape of the direction.
             dy: Gradients of the outputs, ``(T, B, ·)``.
-            dlast: Gradients of the states after the last step.
+            dlast: Gradients of the final states.
         """
-        back = step_vjp(self.layer.cell)
+        back = step_vjp(self.direction.cell)
         assert back.dy is not None
-        carried = {leaf: back.dstate_in[name] for name, leaf in back.dstate_out.items()}
-        wanted = [*nodes, *carried.values()]
-        given = self._given(wanted, tape) | self._before(wanted, tape) | {back.dy: dy}
+        carry = {leaf: back.dstate_in[name] for name, leaf in back.dstate_out.items()}
+        wanted = [*nodes, *carry.values()]
+        leaf_values = (
+            self._step_inputs(wanted, tape) | self._states_before_steps(wanted, tape) | {back.dy: dy}
+        )
         of_state = dict(zip(self.step_graph.states, dlast, strict=True))
         start = {leaf: of_state[name] for name, leaf in back.dstate_out.items()}
-        return self._sweep(nodes, given, carried, reverse=True)(given, start, *tape.x.shape[:2])
+        return self._scan(nodes, leaf_values, carry, reverse=True)(leaf_values, start, *tape.x.shape[:2])
 
     def new_states(self, names: Sequence[str], tape: DirectionTape) -> dict[str, Array]:
         """States after every step, ``(T, B, ...)``."""
-        known = self._known(tape)
+        known = self._saved_states(tape)
         missing = [name for name in names if name not in known]
-        found = known | (self._looped(missing, known, tape) if missing else {})
-        return {name: found[name] for name in names}
+        states = known | (self._scan_missing_states(missing, known, tape) if missing else {})
+        return {name: states[name] for name in names}
 
-    def _before(self, nodes: Sequence[Node], tape: DirectionTape) -> dict[Node, Array]:
-        """The states before every step that values depend on."""
+    def _states_before_steps(self, nodes: Sequence[Node], tape: DirectionTape) -> dict[Node, Array]:
+        """States before every step, of those that the nodes depend on."""
         reached = set(ancestors(nodes))
         names = [name for name, leaf in self.step_graph.states.items() if leaf in reached]
-        return self._shifted(self.new_states(names, tape), tape)
+        return self._states_before(self.new_states(names, tape), tape)
 
-    def _shifted(self, after: Mapping[str, Array], tape: DirectionTape) -> dict[Node, Array]:
-        """From states after every step to those before."""
-        first = dict(zip(self.step_graph.states, tape.state, strict=True))
+    def _states_before(self, after: Mapping[str, Array], tape: DirectionTape) -> dict[Node, Array]:
+        """Convert states after every step to states before every step."""
+        initial = dict(zip(self.step_graph.states, tape.state, strict=True))
         return {
-            self.step_graph.states[name]: np.concatenate([first[name][None], value])[: len(value)]
+            self.step_graph.states[name]: np.concatenate([initial[name][None], value])[: len(value)]
             for name, value in after.items()
         }
 
-    def _known(self, tape: DirectionTape) -> dict[str, Array]:
-        """States after every step that kernels keep, or give as the output."""
+    def _saved_states(self, tape: DirectionTape) -> dict[str, Array]:
+        """States after every step that kernels save, or return as the output."""
         front = tape.x.shape[:2]
-        if self.layer.cell.is_derived():
+        if self.direction.cell.is_derived():
             assert tape.saved is not None
-            found = {name: tape.saved[place] for name, place in saved_state_slots(self.layer.cell).items()}
-        else:  # only the cell knows what its kernels keep
-            y, *_ = self.layer.forward(self.arrays, tape.x, self._first(tape), tape.inputs)
-            found = {
+            states = {name: tape.saved[slot] for name, slot in saved_state_slots(self.direction.cell).items()}
+        else:  # the meaning of what its kernels save is unknown
+            y, *_ = self.direction.forward(self.arrays, tape.x, self._initial_states(tape), tape.inputs)
+            states = {
                 name: y for name, node in self.step_graph.new_states.items() if node is self.step_graph.y
             }
-        shapes = dict(zip(self.step_graph.states, self.layer.states.values(), strict=True))
-        return {name: value.reshape(*front, *shapes[name]) for name, value in found.items()}
+        shapes = dict(zip(self.step_graph.states, self.direction.states.values(), strict=True))
+        return {name: value.reshape(*front, *shapes[name]) for name, value in states.items()}
 
-    def _first(self, tape: DirectionTape) -> dict[str, Array]:
-        """The states before the first step, by their full names."""
-        return dict(zip(self.layer.states, tape.state, strict=True))
+    def _initial_states(self, tape: DirectionTape) -> dict[str, Array]:
+        return dict(zip(self.direction.states, tape.state, strict=True))
 
-    def _looped(
+    def _scan_missing_states(
         self, names: Sequence[str], known: Mapping[str, Array], tape: DirectionTape
     ) -> dict[str, Array]:
-        """States after every step that only a loop finds."""
+        """States after every step that need a loop."""
         leaves, after = self.step_graph.states, self.step_graph.new_states
         needed = _state_dependencies([after[name] for name in names], after)
-        looped = [name for name in dict.fromkeys([*names, *needed]) if name not in known]
-        first = dict(zip(leaves, tape.state, strict=True))
-        nodes = [after[name] for name in looped]
-        given = self._given(nodes, tape) | self._shifted(
+        missing = [name for name in dict.fromkeys([*names, *needed]) if name not in known]
+        initial = dict(zip(leaves, tape.state, strict=True))
+        nodes = [after[name] for name in missing]
+        leaf_values = self._step_inputs(nodes, tape) | self._states_before(
             {name: known[name] for name in needed if name in known}, tape
         )
-        sweep = self._sweep(nodes, given, {leaves[name]: after[name] for name in looped})
-        found = {name: np.empty((len(tape.x), *first[name].shape), first[name].dtype) for name in looped}
-        for part, values in sweep(given, {leaves[name]: first[name] for name in looped}, *tape.x.shape[:2]):
-            for name, value in zip(looped, values, strict=True):
-                found[name][part] = value
-        return found
+        scan = self._scan(nodes, leaf_values, {leaves[name]: after[name] for name in missing})
+        states = {
+            name: np.empty((len(tape.x), *initial[name].shape), initial[name].dtype) for name in missing
+        }
+        for steps, values in scan(
+            leaf_values, {leaves[name]: initial[name] for name in missing}, *tape.x.shape[:2]
+        ):
+            for name, value in zip(missing, values, strict=True):
+                states[name][steps] = value
+        return states
 
-    def _sweep(
+    def _scan(
         self,
         nodes: Sequence[Node],
-        given: Mapping[Node, Array],
-        carried: Mapping[Node, Node],
+        leaf_values: Mapping[Node, Array],
+        carry: Mapping[Node, Node],
         reverse: bool = False,
     ) -> CompiledScan:
-        """How values are worked out, which is the same for every shard."""
-        key = tuple(nodes), tuple(given), tuple(carried.items()), reverse
-        if key not in self._sweeps:
-            self._sweeps[key] = self.numbers.scan(nodes, list(given), carried, reverse)
-        return self._sweeps[key]
+        """The compiled loop over the steps, shared by all shards."""
+        key = tuple(nodes), tuple(leaf_values), tuple(carry.items()), reverse
+        if key not in self._scans:
+            self._scans[key] = self.interpreter.scan(nodes, list(leaf_values), carry, reverse)
+        return self._scans[key]
 
-    def _given(self, nodes: Sequence[Node], tape: DirectionTape) -> dict[Node, Array]:
-        """What the step was told: x and the inputs beside it."""
-        told = dict(zip(self.step_graph.inputs.values(), tape.inputs, strict=True))
-        return told | {self.step_graph.x: input_as_needed(self.step_graph, nodes, tape.x, self.numbers)}
+    def _step_inputs(self, nodes: Sequence[Node], tape: DirectionTape) -> dict[Node, Array]:
+        """Values of x and the auxiliary inputs."""
+        aux_inputs = dict(zip(self.step_graph.inputs.values(), tape.inputs, strict=True))
+        return aux_inputs | {
+            self.step_graph.x: input_as_needed(self.step_graph, nodes, tape.x, self.interpreter)
+        }
 
 
 def input_as_needed(
-    equations: StepGraph, nodes: Sequence[Node], x: Array, numbers: GraphInterpreter
+    step_graph: StepGraph, nodes: Sequence[Node], x: Array, interpreter: GraphInterpreter
 ) -> Array:
-    """What values read of x: tokens where only products read them, one-hot rows where anything else does.
+    """Tokens if only matrix products read x, one-hot rows otherwise.
 
     Args:
-        equations: The step.
+        step_graph: The step.
         nodes: The values.
         x: Floats with an axis of features, or integer tokens.
-        numbers: The layer's.
+        interpreter: The interpreter of the direction.
     """
-    readers = {node.op for node in ancestors(nodes) if equations.x in node.inputs}
-    if x.dtype.kind == "f" or (equations.x not in nodes and readers <= {"dot"}):
+    readers = {node.op for node in ancestors(nodes) if step_graph.x in node.inputs}
+    if x.dtype.kind == "f" or (step_graph.x not in nodes and readers <= {"dot"}):
         return x
-    return np.eye(numbers.sizes["I"], dtype=numbers.dtype)[x]
+    return np.eye(interpreter.sizes["I"], dtype=interpreter.dtype)[x]
 
 
 @functools.lru_cache(maxsize=256)
 def saved_state_slots(cell: Cell) -> dict[str, int]:
-    """The states whose course a derived kernel keeps, and where in its tape."""
+    """Index in the tape of each state whose trajectory a derived kernel saves."""
     from zoo.compiler.compile import plan_kernels
 
-    return {name: place for place, each in enumerate(plan_kernels(cell).tape) for name in each.states}
+    return {name: slot for slot, each in enumerate(plan_kernels(cell).tape) for name in each.states}
 
 
 def _state_dependencies(nodes: Sequence[Node], after: Mapping[str, Node]) -> list[str]:
-    """The states that values depend on, at this step or any before."""
-    found: dict[str, None] = {}
-    waiting = list(nodes)
-    while waiting:
-        reached = [node.attr for node in ancestors(waiting) if node.op == STATE]
-        waiting = [after[name] for name in reached if name not in found]
-        found.update(dict.fromkeys(reached))
-    return list(found)
+    """States that nodes depend on, at this step or any before."""
+    states: dict[str, None] = {}
+    pending = list(nodes)
+    while pending:
+        reached = [node.attr for node in ancestors(pending) if node.op == STATE]
+        pending = [after[name] for name in reached if name not in states]
+        states.update(dict.fromkeys(reached))
+    return list(states)
 
 
-def kernel_states(layer: Direction, arrays: tuple[Array, ...], tape: DirectionTape) -> Arrays:
-    """States after every step, ``(T, B, ...)``: one call of the forward pass for each."""
-    now = dict(zip(layer.states, tape.state, strict=True))
-    found = {name: np.empty((len(tape.x), *state.shape), state.dtype) for name, state in now.items()}
+def kernel_states(direction: Direction, arrays: tuple[Array, ...], tape: DirectionTape) -> Arrays:
+    """States after every step, ``(T, B, ...)``, with one call of the forward kernel for each step."""
+    state = dict(zip(direction.states, tape.state, strict=True))
+    trajectories = {name: np.empty((len(tape.x), *value.shape), value.dtype) for name, value in state.items()}
     for t in range(len(tape.x)):
-        _, now, _ = layer.forward(arrays, _at(tape.x, t), now, tuple([_at(each, t) for each in tape.inputs]))
-        for name, course in found.items():
-            course[t] = now[name]
-    return dict(zip(layer.cell.states, found.values(), strict=True))
+        inputs = tuple([_at(each, t) for each in tape.inputs])
+        _, state, _ = direction.forward(arrays, _at(tape.x, t), state, inputs)
+        for name, trajectory in trajectories.items():
+            trajectory[t] = state[name]
+    return dict(zip(direction.cell.states, trajectories.values(), strict=True))
 
 
 def kernel_state_gradients(
-    layer: Direction, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dlast: Sequence[Array]
+    direction: Direction, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dlast: Sequence[Array]
 ) -> Arrays:
-    """Gradients of the states after every step: one call of both passes for each.
+    """Gradients of the states after every step, with one call of both kernels for each step.
 
-    What reads a state within the step that makes it is not known, but that the first is the output.
+    The first state is the output; other uses of a new state within its own step are unknown.
     """
-    after = kernel_states(layer, arrays, tape)
+    after = kernel_states(direction, arrays, tape)
     before = {
-        name: np.concatenate([first[None], course])
-        for name, first, course in zip(layer.states, tape.state, after.values(), strict=True)
+        name: np.concatenate([initial[None], trajectory])
+        for name, initial, trajectory in zip(direction.states, tape.state, after.values(), strict=True)
     }
-    found = {name: np.empty_like(course) for name, course in after.items()}
-    now = dict(zip(layer.states, dlast, strict=True))
+    gradients = {name: np.empty_like(trajectory) for name, trajectory in after.items()}
+    dstate = dict(zip(direction.states, dlast, strict=True))
     for t in reversed(range(len(tape.x))):
-        for course, gradient in zip(found.values(), now.values(), strict=True):
-            course[t] = gradient
-        state = {name: np.ascontiguousarray(course[t]) for name, course in before.items()}
-        told = tuple([_at(each, t) for each in tape.inputs])
-        *_, kept = layer.forward(arrays, _at(tape.x, t), state, told)
-        _, now, _ = layer.backward(arrays, kept, _at(dy, t), now)
-    next(iter(found.values()))[...] += dy
-    return found
+        for trajectory, gradient in zip(gradients.values(), dstate.values(), strict=True):
+            trajectory[t] = gradient
+        state = {name: np.ascontiguousarray(trajectory[t]) for name, trajectory in before.items()}
+        aux_inputs = tuple([_at(each, t) for each in tape.inputs])
+        *_, step_tape = direction.forward(arrays, _at(tape.x, t), state, aux_inputs)
+        _, dstate, _ = direction.backward(arrays, step_tape, _at(dy, t), dstate)
+    next(iter(gradients.values()))[...] += dy
+    return gradients
 
 
 def _at(array: Array, t: int) -> Array:

@@ -14,7 +14,15 @@ import numpy as np
 
 from zoo.base import Cell, Input, Noise
 from zoo.errors import UsageError
-from zoo.layers.checkpointing import Array, Arrays, TimeChunks, backward_chunks, slice_batch
+from zoo.layers.checkpointing import (
+    Array,
+    Arrays,
+    TimeChunks,
+    add_gradients,
+    leading_states,
+    slice_batch,
+    update_leading_rows,
+)
 from zoo.layers.config import StackConfig
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
 from zoo.layers.noise import Block, NoiseKey, check_noise, draw_dropout, draw_noise
@@ -220,18 +228,14 @@ def _forward_chunks(
     outputs, tapes = [], []
     for steps, count in chunks.chunks:
         rows = slice(0, count)
-        leading = {name: value[:count] for name, value in carry.items()}
         chunk_inputs = tuple([slice_batch(value, steps, rows) for value in inputs])
         y, last, tape = direction.forward(
-            arrays, slice_batch(x, steps, rows), leading, chunk_inputs, steps.start
+            arrays, slice_batch(x, steps, rows), leading_states(carry, count), chunk_inputs, steps.start
         )
         if not chunks.keeps_tapes:  # views instead of copies of x and the inputs
             views = tuple([value[steps, rows] for value in inputs])
             tape = tape._replace(x=x[steps, rows], inputs=views, saved=None)
-        carry = {
-            name: value if len(value) == len(carry[name]) else np.concatenate([value, carry[name][count:]])
-            for name, value in last.items()
-        }
+        carry = update_leading_rows(carry, last)
         outputs.append(y)
         tapes.append(tape)
     return _concatenate(outputs, tapes, x.shape[:2]), carry, tapes
@@ -246,23 +250,19 @@ def _backward_chunks(
     hook: BackwardHook | None,
 ) -> tuple[Array | None, Arrays, list[Array]]:
     """Gradients with respect to x (None for tokens), the initial states, and the parameters."""
-    input_gradients = []
-
-    def backward(tape: DirectionTape, dfinal: Arrays) -> tuple[Arrays, list[Array]]:
-        tape = direction.rerun(arrays, tape)
-        part = slice_batch(dy, tape.steps, tape.rows)
+    dstate = {name: dlast[name] for name in direction.states}
+    input_gradients, total = [], list[Array]()
+    for each in reversed(tapes):
+        tape = each if each.saved is not None else direction.rerun(arrays, each)
+        steps, rows = tape.steps, tape.rows
+        part, dfinal = slice_batch(dy, steps, rows), leading_states(dstate, rows.stop)
         if hook is not None:
-            hook(direction, tape.steps, tape.rows, tape, part, dfinal)
+            hook(direction, steps, rows, tape, part, dfinal)
         dx, dinitial, gradients = direction.backward(arrays, tape, part, dfinal)
         input_gradients.append(dx)
-        return dinitial, gradients
-
-    counts = [tape.x.shape[1] for tape in tapes]
-    own = {name: dlast[name] for name in direction.states}
-    dstate, gradients = backward_chunks(tapes, counts, own, backward)
+        dstate, total = update_leading_rows(dstate, dinitial), add_gradients(total, gradients)
     is_dense = tapes[0].x.ndim == 3
-    dx = _concatenate(input_gradients[::-1], tapes, dy.shape[:2]) if is_dense else None
-    return dx, dstate, gradients
+    return _concatenate(input_gradients[::-1], tapes, dy.shape[:2]) if is_dense else None, dstate, total
 
 
 def _concatenate(parts: list[Array], tapes: list[DirectionTape], shape: tuple[int, ...]) -> Array:

@@ -1,10 +1,8 @@
-"""What can be traced, what a caller asks for, and what comes of it: names and arrays.
+"""Traces: named values of ``step``, and their gradients, at every step of a sequence.
 
-Traces: named values of ``step``, and gradients, at every step of a sequence.
-
-Kernels do not keep them. A tracer sees what each layer was told, what its kernels kept, and on the way back
-the gradients that they are given; and works out in NumPy what was asked for, for all rows and many steps at
-once. A pass that nothing is asked of has no tracer.
+Kernels do not save them. A tracer reads the tape of each direction, and in the backward pass the gradients of
+its results, and computes the requested values in NumPy for all rows and many steps at once. Without a request
+there is no tracer.
 """
 
 from __future__ import annotations
@@ -37,11 +35,11 @@ _EXPECTED = "True for everything, a name, or several names"
 
 
 class Traces(Mapping[str, Array]):
-    """What was traced, by name; says what there is where a name is missing.
+    """Traced arrays by name; the error for an unknown name lists the known ones.
 
     Args:
         arrays: Name to array.
-        how: How one asks for it.
+        how: The call that requests a trace, for the error.
     """
 
     def __init__(self, arrays: Mapping[str, Array], how: str) -> None:
@@ -73,12 +71,12 @@ def value_traces(arrays: Mapping[str, Array]) -> Traces:
 
 
 def gradient_traces(arrays: Mapping[str, Array]) -> Traces:
-    """Traces of the way back."""
+    """Traces of a backward pass."""
     return Traces(arrays, "backward(dy, trace_grads=[...])")
 
 
 def cell_trace_values(cell: Cell) -> dict[str, TraceableValue | None]:
-    """What can be traced of a cell; without a ``step`` that can be read its states, and no more is known.
+    """Values of a cell that can be traced; None stands for the states of a cell without a readable ``step``.
 
     Raises:
         DefinitionError: if its kernels are derived from a ``step`` that cannot be read.
@@ -88,57 +86,69 @@ def cell_trace_values(cell: Cell) -> dict[str, TraceableValue | None]:
             return dict(traceable_values(cell))
         except DefinitionError:
             if cell.is_derived():
-                raise  # beside kernels of its own, a step need only run
+                raise  # the step of a cell with its own kernels need not be readable
     return dict.fromkeys(cell.states)
 
 
-def trace_names(layers: Sequence[Direction]) -> tuple[str, ...]:
-    """The full names of all that can be traced."""
-    return tuple(layer.prefix + name for layer in layers for name in cell_trace_values(layer.cell))
+def trace_names(directions: Sequence[Direction]) -> tuple[str, ...]:
+    """Full names of all values that can be traced."""
+    return tuple(
+        direction.prefix + name for direction in directions for name in cell_trace_values(direction.cell)
+    )
 
 
-def requested_names(asked: Any) -> bool | tuple[Any, ...]:
-    """True for everything, or what should be names, none if nothing is asked for."""
-    if asked is True or asked is False or asked is None:
-        return bool(asked) or ()
-    if isinstance(asked, str):
-        return (asked,) if asked else ()
-    # An array without axes can be looped over as little as a number.
-    return tuple(asked) if isinstance(asked, Iterable) and getattr(asked, "shape", None) != () else (asked,)
+def requested_names(request: Any) -> bool | tuple[Any, ...]:
+    """True for everything, or a tuple of items that should be names."""
+    if request is True or request is False or request is None:
+        return bool(request) or ()
+    if isinstance(request, str):
+        return (request,) if request else ()
+    # An array without axes cannot be iterated.
+    return (
+        tuple(request)
+        if isinstance(request, Iterable) and getattr(request, "shape", None) != ()
+        else (request,)
+    )
 
 
 def resolve_trace_request(
-    layers: Sequence[Direction], asked: TraceRequest, argument: str, who: str
+    directions: Sequence[Direction], request: TraceRequest, argument: str, who: str
 ) -> list[list[str]]:
-    """Of each layer the names that are asked for.
+    """The requested names of each direction.
 
     Args:
-        layers: The layers.
-        asked: What for; True for everything.
-        argument: What the caller called it.
-        who: Whose layers they are.
+        directions: The directions.
+        request: True for everything, or names.
+        argument: Name of the argument, for messages.
+        who: Owner of the directions, for messages.
 
     Raises:
-        UnknownNameError: if there is no such value.
-        UsageError: if what is asked for is neither a name nor names.
+        UnknownNameError: if a name is unknown.
+        UsageError: if the request is neither a name nor names.
     """
-    names = requested_names(asked)
+    names = requested_names(request)
     if isinstance(names, bool):
-        return [list(cell_trace_values(layer.cell)) for layer in layers]
+        return [list(cell_trace_values(direction.cell)) for direction in directions]
     for name in names:
-        _check_name(layers, name, argument, who)
-    return [_names_in(layer, names) for layer in layers]
+        _check_name(directions, name, argument, who)
+    return [_names_in(direction, names) for direction in directions]
 
 
-def _names_in(layer: Direction, names: Sequence[object]) -> list[str]:
-    return [name for name in cell_trace_values(layer.cell) if name in names or layer.prefix + name in names]
+def _names_in(direction: Direction, names: Sequence[object]) -> list[str]:
+    return [
+        name
+        for name in cell_trace_values(direction.cell)
+        if name in names or direction.prefix + name in names
+    ]
 
 
-def _check_name(layers: Sequence[Direction], name: object, argument: str, who: str) -> None:
+def _check_name(directions: Sequence[Direction], name: object, argument: str, who: str) -> None:
     if not isinstance(name, str):
         raise UsageError(f"{who}: {argument} asks for {short_repr(name)}; expected {_EXPECTED}.")
-    full = trace_names(layers)
-    short = tuple(dict.fromkeys(each for layer in layers for each in cell_trace_values(layer.cell)))
+    full = trace_names(directions)
+    short = tuple(
+        dict.fromkeys(each for direction in directions for each in cell_trace_values(direction.cell))
+    )
     if name not in full and name not in short:
         known = full if "." in name else short
         raise UnknownNameError(
@@ -147,186 +157,191 @@ def _check_name(layers: Sequence[Direction], name: object, argument: str, who: s
 
 
 class _Collector:
-    """What is asked of one layer.
+    """Collects the requested arrays of one direction.
 
     Args:
-        layer: The layer.
+        direction: The direction.
         arrays: Its parameters and buffers.
-        names: What is asked for.
-        front: ``T`` and ``B`` of the whole sequence.
+        names: The requested names.
+        time_batch: ``T`` and ``B`` of the whole sequence.
     """
 
     def __init__(
-        self, layer: Direction, arrays: Sequence[Array], names: Sequence[str], front: tuple[int, int]
+        self, direction: Direction, arrays: Sequence[Array], names: Sequence[str], time_batch: tuple[int, int]
     ) -> None:
-        self.layer, self.arrays, self.names = layer, tuple(arrays), names
-        known = cell_trace_values(layer.cell)
+        self.direction, self.arrays, self.names = direction, tuple(arrays), names
+        known = cell_trace_values(direction.cell)
         self.values = {name: value for name in names if (value := known[name]) is not None}
-        self.unrolled = StepReplay(layer, self.arrays) if self.values else None
+        self.replayer = StepReplay(direction, self.arrays) if self.values else None
         self.nodes = {name: self._nodes(name, value) for name, value in self.values.items()}
-        self.found = {name: self._allocate(name, front) for name in names}
+        self.buffers = {name: self._allocate(name, time_batch) for name in names}
 
     def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:
-        """What stands for a value; of complex numbers for either part."""
+        """The nodes that are computed for a value: real and imaginary part, if it is complex."""
         raise NotImplementedError
 
-    def _allocate(self, name: str, front: tuple[int, int]) -> Array:
-        """Where a value goes, ``(T, B, ...)``; one that depends on parameters alone is stored once."""
+    def _allocate(self, name: str, time_batch: tuple[int, int]) -> Array:
+        """An array ``(T, B, ...)`` for a value; one that depends on parameters alone is stored once."""
         dtype = self.arrays[0].dtype
-        if self.unrolled is None:
-            return np.zeros((*front, *self.layer.states[self.layer.prefix + name]), dtype)
-        value, numbers = self.values[name], self.unrolled.numbers
+        if self.replayer is None:
+            return np.zeros((*time_batch, *self.direction.states[self.direction.prefix + name]), dtype)
+        value, interpreter = self.values[name], self.replayer.interpreter
         planes = (2,) if len(value.nodes) > 1 else ()
-        shape = (*front, *planes, *concrete_shape(value.shape, numbers.sizes))
+        shape = (*time_batch, *planes, *concrete_shape(value.shape, interpreter.sizes))
         if value.varies:
             return np.zeros(shape, dtype)
-        parts = numbers.compile(self.nodes[name], ())({})
+        parts = interpreter.compile(self.nodes[name], ())({})
         return np.broadcast_to(np.stack(parts) if planes else parts[0], shape)
 
     def write(self, names: Sequence[str], values: Values, steps: slice, rows: Rows) -> None:
-        """Write values, which come some steps at a time; complex ones as two planes, as they are stored."""
-        for inner, arrays in values:
-            when, waiting = slice(steps.start + inner.start, steps.start + inner.stop), iter(arrays)
+        """Write values, which come in blocks of steps; complex ones as two planes, as they are stored."""
+        for chunk, arrays in values:
+            time, parts = slice(steps.start + chunk.start, steps.start + chunk.stop), iter(arrays)
             for name in names:
                 for plane in range(len(self.nodes[name])):
-                    place = (when, rows, plane) if len(self.nodes[name]) > 1 else (when, rows)
-                    self.found[name][place] = next(waiting)
+                    index = (time, rows, plane) if len(self.nodes[name]) > 1 else (time, rows)
+                    self.buffers[name][index] = next(parts)
 
 
 class _ValueCollector(_Collector):
-    """Values, taken up after the layer's forward pass."""
+    """Values, collected after the forward pass of the direction."""
 
     def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:  # noqa: ARG002
         return value.nodes
 
     def collect(self, steps: slice, rows: Rows, tape: DirectionTape) -> None:
-        """Take up some steps of some rows."""
-        states = [name for name in self.names if name in self.layer.cell.states]
+        """Collect some steps of some rows."""
+        states = [name for name in self.names if name in self.direction.cell.states]
         others = [name for name, value in self.values.items() if name not in states and value.varies]
-        if self.unrolled is None:
-            courses = replay.kernel_states(self.layer, self.arrays, tape)
+        if self.replayer is None:
+            trajectories = replay.kernel_states(self.direction, self.arrays, tape)
         else:
-            courses = self.unrolled.new_states(states, tape)
+            trajectories = self.replayer.new_states(states, tape)
         for name in states:
-            self.found[name][steps, rows] = courses[name]
-        if others and self.unrolled is not None:
+            self.buffers[name][steps, rows] = trajectories[name]
+        if others and self.replayer is not None:
             nodes = [node for name in others for node in self.nodes[name]]
-            self.write(others, self.unrolled.values(nodes, tape), steps, rows)
+            self.write(others, self.replayer.values(nodes, tape), steps, rows)
 
 
 class _GradientCollector(_Collector):
-    """Gradients of values, taken up before the layer's backward pass."""
+    """Gradients of values, collected before the backward pass of the direction."""
 
     def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:
-        back = step_vjp(self.layer.cell)
-        found = [back.gradient_of(each) for each in value.nodes]
-        nodes = tuple(node for node in found if node is not None)
-        if len(nodes) < len(found) or not value.varies:
+        cell = self.direction.cell
+        back = step_vjp(cell)
+        gradients = [back.gradient_of(node) for node in value.nodes]
+        nodes = tuple(node for node in gradients if node is not None)
+        if len(nodes) < len(gradients) or not value.varies:
             raise UsageError(
-                f"{self.layer.cell.label()}: trace_grads asks for {self.layer.prefix + name!r}, which has no "
+                f"{cell.label()}: trace_grads asks for {self.direction.prefix + name!r}, which has no "
                 f"gradient at each step: it depends on parameters alone, counts in whole numbers, or reaches "
                 f"no output. Leave it out."
             )
         return nodes
 
     def collect(
-        self, steps: slice, rows: Rows, tape: DirectionTape, dy: Array, dafter: Mapping[str, Array]
+        self, steps: slice, rows: Rows, tape: DirectionTape, dy: Array, dlast: Mapping[str, Array]
     ) -> None:
-        """Take up some steps of some rows."""
-        dlast = [dafter[name] for name in self.layer.states]
-        if self.unrolled is not None:
+        """Collect some steps of some rows."""
+        final = [dlast[name] for name in self.direction.states]
+        if self.replayer is not None:
             nodes = [node for name in self.names for node in self.nodes[name]]
-            self.write(self.names, self.unrolled.gradients(nodes, tape, dy, dlast), steps, rows)
+            self.write(self.names, self.replayer.gradients(nodes, tape, dy, final), steps, rows)
             return
-        gradients = replay.kernel_state_gradients(self.layer, self.arrays, tape, dy, dlast)
+        gradients = replay.kernel_state_gradients(self.direction, self.arrays, tape, dy, final)
         for name in self.names:
-            self.found[name][steps, rows] = gradients[name]
+            self.buffers[name][steps, rows] = gradients[name]
 
 
 class ValueTracer:
-    """Takes up the values that are asked for from what the layers went through.
+    """Collects requested values from tapes.
 
     Args:
-        passage: A batch on its way.
-        asked: What to trace.
+        batch_run: The batch.
+        request: The values to trace.
 
     Raises:
-        UnknownNameError: if there is no such value.
-        UsageError: if what is asked for is neither a name nor names.
+        UnknownNameError: if a name is unknown.
+        UsageError: if the request is neither a name nor names.
     """
 
-    def __init__(self, passage: BatchRun, asked: TraceRequest) -> None:
-        names = resolve_trace_request(passage.stack.directions, asked, "trace", passage.stack.label())
-        self._passage, self._traced = passage, dict[str, _ValueCollector]()
-        for layer, arrays, each in zip(passage.stack.directions, passage.weights, names, strict=True):
-            if each:
-                self._traced[layer.prefix] = _ValueCollector(layer, arrays, each, passage.x.shape[:2])
+    def __init__(self, batch_run: BatchRun, request: TraceRequest) -> None:
+        names = resolve_trace_request(batch_run.stack.directions, request, "trace", batch_run.stack.label())
+        self._batch_run, self._collectors = batch_run, dict[str, _ValueCollector]()
+        for direction, arrays, own_names in zip(
+            batch_run.stack.directions, batch_run.weights, names, strict=True
+        ):
+            if own_names:
+                self._collectors[direction.prefix] = _ValueCollector(
+                    direction, arrays, own_names, batch_run.x.shape[:2]
+                )
 
-    def collect(self, pieces: Iterable[tuple[Direction, slice, Rows, DirectionTape]]) -> None:
-        """Take up pieces: a layer, some steps and rows, and what its kernels were given and kept."""
-        for layer, steps, rows, tape in pieces:
-            if layer.prefix in self._traced:
-                self._traced[layer.prefix].collect(steps, rows, tape)
+    def collect(self, tapes: Iterable[tuple[Direction, slice, Rows, DirectionTape]]) -> None:
+        """Collect from tapes: direction, steps, rows, and tape."""
+        for direction, steps, rows, tape in tapes:
+            if direction.prefix in self._collectors:
+                self._collectors[direction.prefix].collect(steps, rows, tape)
 
     def traces(self) -> Traces:
-        """What was asked for, ``(T, B, ...)``, once all pieces are taken up."""
-        return value_traces(_traces_by_name(self._traced, self._passage))
+        """The requested values, ``(T, B, ...)``, once all tapes are collected."""
+        return value_traces(_traces_by_name(self._collectors, self._batch_run))
 
 
 class GradientTracer:
-    """Takes up the gradients that are asked for while the layers go back.
+    """Collects requested gradients during the backward pass.
 
     Args:
-        passage: A batch that went through.
-        asked: Of what to trace the gradients; True for all states.
+        batch_run: A batch after its forward pass.
+        request: The values whose gradients to trace; True for all states.
 
     Raises:
-        UnknownNameError: if there is no such value.
-        UsageError: if what is asked for is neither a name nor names, or has no gradient.
+        UnknownNameError: if a name is unknown.
+        UsageError: if the request is neither a name nor names, or a value has no gradient.
     """
 
-    def __init__(self, passage: BatchRun, asked: TraceRequest) -> None:
-        layers = passage.stack.directions
-        names = [_differentiable_states(layer) for layer in layers]
-        if asked is not True:
-            names = resolve_trace_request(layers, asked, "trace_grads", passage.stack.label())
-        self._passage, self._traced = passage, dict[str, _GradientCollector]()
-        for layer, arrays, each in zip(layers, passage.weights, names, strict=True):
-            if each:
-                self._traced[layer.prefix] = _GradientCollector(layer, arrays, each, passage.x.shape[:2])
+    def __init__(self, batch_run: BatchRun, request: TraceRequest) -> None:
+        directions = batch_run.stack.directions
+        names = [_differentiable_states(direction) for direction in directions]
+        if request is not True:
+            names = resolve_trace_request(directions, request, "trace_grads", batch_run.stack.label())
+        self._batch_run, self._collectors = batch_run, dict[str, _GradientCollector]()
+        for direction, arrays, own_names in zip(directions, batch_run.weights, names, strict=True):
+            if own_names:
+                self._collectors[direction.prefix] = _GradientCollector(
+                    direction, arrays, own_names, batch_run.x.shape[:2]
+                )
 
     def on_backward(
         self,
-        layer: Direction,
+        direction: Direction,
         steps: slice,
         rows: Rows,
         tape: DirectionTape,
         dy: Array,
-        dafter: Mapping[str, Array],
+        dlast: Mapping[str, Array],
     ) -> None:
-        """See a layer go back through some steps of some rows."""
-        if layer.prefix in self._traced:
-            self._traced[layer.prefix].collect(steps, rows, tape, dy, dafter)
+        """Collect from a direction before its backward pass over a chunk."""
+        if direction.prefix in self._collectors:
+            self._collectors[direction.prefix].collect(steps, rows, tape, dy, dlast)
 
     def traces(self) -> Traces:
-        """What was asked for, ``(T, B, ...)``, once the layers went back all the way."""
-        return gradient_traces(_traces_by_name(self._traced, self._passage))
+        """The requested gradients, ``(T, B, ...)``, after the backward pass."""
+        return gradient_traces(_traces_by_name(self._collectors, self._batch_run))
 
 
-def _differentiable_states(layer: Direction) -> list[str]:
-    """The states that have a gradient."""
-    return [name for name, state in layer.cell.states.items() if not state.discrete]
+def _differentiable_states(direction: Direction) -> list[str]:
+    return [name for name, state in direction.cell.states.items() if not state.discrete]
 
 
-def _traces_by_name(traced: Mapping[str, _Collector], passage: BatchRun) -> dict[str, Array]:
-    """What was found, by name, in the order of time."""
+def _traces_by_name(collectors: Mapping[str, _Collector], batch_run: BatchRun) -> dict[str, Array]:
     return {
-        prefix + name: _in_time_order(each.layer, array, passage)
-        for prefix, each in traced.items()
-        for name, array in each.found.items()
+        prefix + name: _in_time_order(collector.direction, array, batch_run)
+        for prefix, collector in collectors.items()
+        for name, array in collector.buffers.items()
     }
 
 
-def _in_time_order(layer: Direction, array: Array, passage: BatchRun) -> Array:
-    """What a layer that reads backwards found in its own order; what is the same at every step is in any."""
-    return reverse_time(array, passage.lengths) if layer.reverse and array.flags.writeable else array
+def _in_time_order(direction: Direction, array: Array, batch_run: BatchRun) -> Array:
+    """Reverse the array of a reverse direction; one that is constant in time needs no order."""
+    return reverse_time(array, batch_run.lengths) if direction.reverse and array.flags.writeable else array
