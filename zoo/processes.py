@@ -18,6 +18,13 @@ from typing import NamedTuple
 _POLL_S = 0.25
 
 
+def available_processors() -> int:
+    """Number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class _CpuTime(NamedTuple):
     """The processor time of a process, in seconds, and whether its first thread sleeps."""
 

@@ -26,9 +26,10 @@ from zoo.bench.peers import zoo as zoo_peer
 from zoo.bench.peers.equations import EQUATIONS, Functions
 from zoo.bench.problem import load, norm
 from zoo.bench.results import StepTiming
-from zoo.bench.settings import SHAPES, Settings, Shape, parse_names, parse_pythons, parse_shapes, processors
+from zoo.bench.settings import SHAPES, Settings, Shape, parse_names, parse_pythons, parse_shapes
 from zoo.bench.tables import result_tables, surroundings, write_tables
 from zoo.errors import UsageError
+from zoo.processes import available_processors
 from zoo.tables import BEGINNING, END, DocumentMarker, parse_marker
 
 TINY = Shape(4, 3, 8)
@@ -498,4 +499,4 @@ def test_charts(ending, tmp_path):
 
 
 def test_threads_can_be_all_processors():
-    assert settings(threads=processors()).threads == processors()
+    assert settings(threads=available_processors()).threads == available_processors()

@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.kernels import threadpool
 from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows
 from zoo.kernels.threadpool import (
+    WorkerThreads,
     bind_task,
     fetch_add,
     load,
     parallel_for,
     pass_turn,
+    run_with_pool,
     spin_wait,
     wait_for_turn,
 )
-from zoo.layers import worker_threads
-from zoo.layers.worker_threads import WorkerThreads, run_with_pool
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="compiled code alone")
 
@@ -78,7 +79,7 @@ def meet(pool, count, here):
 
 
 def all_meet(workers, count):
-    here = np.array([0, count, worker_threads.yield_address()])
+    here = np.array([0, count, threadpool.yield_address()])
     return workers.run(lambda pool: meet(pool, count, here))
 
 
@@ -123,7 +124,7 @@ def test_no_wait_for_the_turn_of_a_failed_task(workers, raises):
 
 def test_all_threads_run_at_the_same_time(workers):
     for _ in range(20):
-        assert all_meet(workers, 1 + len(workers._threads))
+        assert all_meet(workers, 1 + workers.count)
 
 
 def test_sleeping_workers_wake_up():
@@ -169,6 +170,39 @@ def test_concurrent_calls_do_not_interfere():
     assert all(results)
 
 
+def test_submitted_functions_run_while_workers_wait_for_tasks(workers):
+    for _ in range(20):
+        assert all_meet(workers, 1 + workers.count)  # workers poll the pool from now on
+        barrier = threading.Barrier(workers.count + 1)
+        futures = [workers.submit(lambda b=barrier: b.wait(30)) for _ in range(workers.count)]
+        barrier.wait(30)
+        for future in futures:
+            future.result(30)
+
+
+def test_submitted_function_passes_on_its_error(workers):
+    def fail():
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        workers.submit(fail).result(30)
+    assert workers.submit(lambda: 3).result(30) == 3
+    assert all_meet(workers, 1 + workers.count)
+
+
+def test_cancelled_function_does_not_run():
+    workers = WorkerThreads(1)
+    start, end = threading.Event(), threading.Event()
+    first = workers.submit(lambda: start.set() or end.wait(30))
+    assert start.wait(30)
+    second = workers.submit(lambda: 1 / 0)
+    assert second.cancel()
+    end.set()
+    assert first.result(30)
+    assert workers.submit(lambda: 2).result(30) == 2
+    workers.close()
+
+
 def test_no_more_threads_than_processors(monkeypatch):
     counts = []
 
@@ -177,12 +211,12 @@ def test_no_more_threads_than_processors(monkeypatch):
             counts.append(count)
             super().__init__(0)
 
-    monkeypatch.setattr(worker_threads, "WorkerThreads", Recorder)
-    monkeypatch.setattr(worker_threads, "available_threads", lambda: 3)
-    worker_threads._worker_threads.cache_clear()
+    monkeypatch.setattr(threadpool, "WorkerThreads", Recorder)
+    monkeypatch.setattr(threadpool, "available_processors", lambda: 3)
+    threadpool._cached_workers.cache_clear()
     for threads in (1, 2, 64):
         run_with_pool(lambda pool: None, threads)
-    worker_threads._worker_threads.cache_clear()
+    threadpool._cached_workers.cache_clear()
     assert counts == [1, 2]
 
 

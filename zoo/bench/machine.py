@@ -16,15 +16,15 @@ import numpy as np
 import zoo
 from zoo import kernels
 from zoo.bench.peer_process import PeerProcess
-from zoo.bench.settings import processors
 from zoo.kernels.jit import njit
+from zoo.processes import available_processors
 
 
 def machine_info() -> dict[str, Any]:
     """Processor, cores, system and load."""
     return {
         "processor": _processor_name(),
-        "processors": processors(),
+        "processors": available_processors(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from zoo.base.names import did_you_mean
 from zoo.bench.peers import PEERS
 from zoo.errors import UsageError
+from zoo.processes import available_processors
 
 SYMBOLS = 65  # V: the characters of Tiny Shakespeare
 CELLS = "vanilla,lstm,gru"
@@ -80,22 +80,15 @@ class Settings:
                     f"bench: there is no peer {name!r}.{did_you_mean(name, PEERS)} "
                     f"Peers are {', '.join(PEERS)}."
                 )
-        if not 1 <= self.threads <= processors():
+        if not 1 <= self.threads <= available_processors():
             raise UsageError(
-                f"bench: threads is {self.threads}; expected 1 to {processors()}, the processors that this "
-                f"process may use, since more threads than processors measure the scheduler."
+                f"bench: threads is {self.threads}; expected 1 to {available_processors()}, the processors "
+                f"that this process may use, since more threads than processors measure the scheduler."
             )
         if self.dtype not in DTYPES:
             raise UsageError(f"bench: dtype is {self.dtype!r}; expected {' or '.join(DTYPES)}.")
         if not (math.isfinite(self.seconds) and self.seconds > 0):
             raise UsageError(f"bench: seconds is {self.seconds!r}; expected a finite number above zero.")
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def parse_names(text: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from zoo.comparison.results import (
 from zoo.comparison.statistics import choose_learning_rate, overall, summarize
 from zoo.comparison.workers import SerialExecutor, WorkerPool
 from zoo.errors import CheckpointError, UsageError
-from zoo.layers.sharding import available_threads
+from zoo.processes import available_processors
 from zoo.storage.atomic import entries, is_temporary, remove_temporaries
 from zoo.storage.run_directory import exclusive_lock
 from zoo.storage.safe_read import cannot_write
@@ -299,7 +299,7 @@ def _run(
 ) -> None:
     """Run all missing jobs, and write the results even after an error."""
     started = time.perf_counter()
-    count = available_threads() if jobs is None else jobs
+    count = available_processors() if jobs is None else jobs
     with catch_stop_signals() as interruption:
 
         def check() -> None:

@@ -1,5 +1,6 @@
-"""A thread pool in compiled code: workers take numbered tasks with atomic operations, without Python.
+"""The thread pool: worker threads run compiled tasks without Python, and Python functions.
 
+Workers take numbered compiled tasks with atomic operations.
 The thread that has work opens the pool and takes tasks too. Workers poll the pool in a loop, enter, take
 tasks and leave. When no task is left the pool is closed, and the work is done once the last worker has left.
 Nobody waits for workers that are busy or asleep. From the opening to a worker's first task it takes 0.2 us. A
@@ -12,7 +13,17 @@ sees everything that another thread wrote before it wrote that word.
 
 from __future__ import annotations
 
-from typing import Any
+import atexit
+import contextlib
+import ctypes
+import functools
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -21,6 +32,9 @@ from numba.core import cgutils
 
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.jit import njit
+from zoo.processes import available_processors
+
+R = TypeVar("R")
 
 _WORD = 8  # bytes
 
@@ -125,7 +139,7 @@ _ADDRESS = ir.IntType(64)
 # Indices of words. Words that different threads write are far apart: a cache line has 64 bytes, or 128.
 _STATE, _NEXT, _TURN = 0, 16, 32
 
-_CODE, _DATA, _COUNT, _FAILED, _STOPPED, _YIELD = range(48, 54)
+_CODE, _DATA, _COUNT, _FAILED, _INTERRUPTED, _YIELD = range(48, 54)
 
 _WORDS = 64
 
@@ -143,16 +157,6 @@ def new_pool(yield_address: int) -> Array:
     pool = np.zeros(_WORDS, np.int64)
     pool[_YIELD] = yield_address
     return pool
-
-
-def shut_down(pool: Array) -> None:
-    """Let all workers return, from Python."""
-    pool[_STOPPED] = 1
-
-
-def is_shut_down(pool: Array) -> bool:
-    """Whether :func:`shut_down` was called."""
-    return bool(pool[_STOPPED])
 
 
 @intrinsic
@@ -268,11 +272,10 @@ def worker_loop(pool: Array, max_rounds: int) -> None:
 
     Args:
         pool: From :func:`new_pool`.
-        max_rounds: Rounds of waiting for an opening before it returns; after :func:`shut_down` it returns at
-            once.
+        max_rounds: Rounds of waiting for an opening before it returns. Python can interrupt it earlier.
     """
     last, waited = 0, 0
-    while waited < max_rounds and load(pool, _STOPPED) == 0:
+    while waited < max_rounds and load(pool, _INTERRUPTED) == 0:
         state = load(pool, _STATE)
         generation = state // _GENERATION
         is_new = state % _GENERATION >= _OPEN and generation != last
@@ -281,3 +284,122 @@ def worker_loop(pool: Array, max_rounds: int) -> None:
             fetch_add(pool, _STATE, -1)
             last, waited = generation, 0
         waited = spin_wait(waited, pool[_YIELD])
+
+
+# Rounds of waiting, about a millisecond, nearly all in calls that yield the processor. The time between two
+# training steps is shorter.
+_ROUNDS_BEFORE_SLEEP = 2_000
+
+
+class WorkerThreads:
+    """Threads that run compiled tasks of a pool, and Python functions.
+
+    They wait for compiled tasks in compiled code for a millisecond, and then sleep.
+
+    Args:
+        count: Number of threads.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._pool = new_pool(yield_address())
+        self._functions: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._awake, self._lock, self._calls = threading.Event(), threading.Lock(), 0
+        self._is_closed = False
+        names = [f"zoo-{number}" for number in range(count)]
+        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+        for thread in self._threads:
+            thread.start()
+        atexit.register(self.close)
+
+    @property
+    def count(self) -> int:
+        """Number of threads."""
+        return len(self._threads)
+
+    def run(self, work: Callable[[Array], R]) -> R:
+        """``work(pool)``, with the pool of these threads, or one without workers if another call uses it."""
+        if not self._lock.acquire(blocking=False):
+            return work(new_pool(yield_address()))
+        try:
+            self._calls += 1
+            if not self._awake.is_set():
+                self._awake.set()
+            return work(self._pool)
+        finally:
+            self._lock.release()
+
+    def submit(self, function: Callable[[], R]) -> Future[R]:
+        """Run a Python function in one of the threads."""
+        future: Future[R] = Future()
+        self._functions.append((future, function))
+        self._pool[_INTERRUPTED] = 1
+        self._awake.set()
+        return future
+
+    def close(self) -> None:
+        """Stop and join the threads."""
+        self._is_closed = True
+        self._pool[_INTERRUPTED] = 1
+        self._awake.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        last = 0
+        while not self._is_closed:
+            calls = self._calls
+            self._run_functions()
+            if calls != last:
+                last = calls
+                worker_loop(self._pool, _ROUNDS_BEFORE_SLEEP)
+            self._awake.clear()
+            # A call before clear() may have found the threads awake; later calls wake them.
+            if calls == self._calls and not self._functions and not self._is_closed:
+                self._awake.wait()
+
+    def _run_functions(self) -> None:
+        while self._functions:
+            try:
+                future, function = self._functions.popleft()
+            except IndexError:  # another thread was faster
+                break
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function())
+                except BaseException as error:  # raised by Future.result
+                    future.set_exception(error)
+        self._pool[_INTERRUPTED] = 0
+        if self._functions or self._is_closed:  # since the last look
+            self._pool[_INTERRUPTED] = 1
+
+
+def worker_threads(threads: int) -> WorkerThreads:
+    """The workers of calls in up to ``threads`` threads, the caller's included.
+
+    There are no more threads than processors: waiting threads would keep others from working.
+    """
+    return _cached_workers(max(0, min(threads, available_processors()) - 1))
+
+
+def run_with_pool(work: Callable[[Array], R], threads: int) -> R:
+    """``work(pool)`` with a pool of up to ``threads`` threads, the caller's included."""
+    return worker_threads(threads).run(work) if threads > 1 else work(new_pool(yield_address()))
+
+
+@functools.cache
+def _cached_workers(count: int) -> WorkerThreads:
+    return WorkerThreads(count)
+
+
+@functools.cache
+def yield_address() -> int:
+    """Address of the system's function that yields the processor; 0 if there is none."""
+    library, name = ("kernel32", "SwitchToThread") if sys.platform == "win32" else (None, "sched_yield")
+    with contextlib.suppress(OSError, AttributeError):
+        return ctypes.cast(getattr(ctypes.CDLL(library), name), ctypes.c_void_p).value or 0
+    return 0
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked child inherits the workers but not their threads.
+    os.register_at_fork(after_in_child=_cached_workers.cache_clear)

@@ -7,17 +7,18 @@ of threads therefore changes no bit of any result.
 from __future__ import annotations
 
 import functools
-import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
 from zoo.arguments import short_repr
 from zoo.errors import UsageError
+from zoo.processes import available_processors
 
 R = TypeVar("R")
 Array = np.ndarray[Any, Any]
@@ -71,13 +72,6 @@ def reduce_gradients(gradients: list[Array]) -> None:
         first += each
 
 
-def available_threads() -> int:
-    """Number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def check_threads(threads: int | None) -> int:
     """Check the number of threads; None means all available processors.
 
@@ -85,7 +79,7 @@ def check_threads(threads: int | None) -> int:
         UsageError: if it is not a positive integer.
     """
     if threads is None:
-        return available_threads()
+        return available_processors()
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise UsageError(
             f"threads is {short_repr(threads)}; expected a positive integer, or None for all processors."
@@ -95,9 +89,10 @@ def check_threads(threads: int | None) -> int:
 
 def map_shards(work: Callable[[slice], R], parts: Sequence[slice], threads: int) -> list[R]:
     """``work(shard)`` for some shards, in up to ``threads`` threads; results in the order of the shards."""
-    workers = min(threads, len(parts)) - 1
-    if workers <= 0:
+    if min(threads, len(parts)) <= 1:
         return list(map(work, parts))
+    from zoo.kernels.threadpool import worker_threads  # imports Numba
+
     waiting = deque(enumerate(parts))
     results: list[Any] = [None] * len(parts)
 
@@ -109,24 +104,15 @@ def map_shards(work: Callable[[slice], R], parts: Sequence[slice], threads: int)
                 return
             results[index] = work(rows)
 
+    workers = worker_threads(min(threads, len(parts)))
     # Settings of the caller's context, such as `pure_python()` and NumPy's errstate, hold in the threads too.
-    others = [_pool(threads).submit(copy_context().run, run_tasks) for _ in range(workers)]
+    futures = [workers.submit(partial(copy_context().run, run_tasks)) for _ in range(workers.count)]
     try:
         run_tasks()  # in this thread too: waking another one costs as much as a small shard
     finally:
         waiting.clear()
-        others = [other for other in others if not other.cancel()]  # not started: not needed
-        wait(others)
-    for other in others:
-        other.result()
+        futures = [future for future in futures if not future.cancel()]  # not started: not needed
+        wait(futures)
+    for future in futures:
+        future.result()
     return results
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads - 1, thread_name_prefix="zoo")
-
-
-if hasattr(os, "register_at_fork"):
-    # A forked child inherits the pool but not its threads.
-    os.register_at_fork(after_in_child=_pool.cache_clear)

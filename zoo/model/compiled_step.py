@@ -27,12 +27,12 @@ from zoo.compiler.codegen.module import as_tuple
 from zoo.compiler.codegen.source_module import load_source
 from zoo.kernels.jit import Kernel, is_pure_python
 from zoo.kernels.kernel_calls import KernelRef
+from zoo.kernels.threadpool import run_with_pool
 from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import slice_batch
 from zoo.layers.direction import Array, Arrays
 from zoo.layers.sharding import slice_states
 from zoo.layers.stack import Stack, StackWeights
-from zoo.layers.worker_threads import run_with_pool
 from zoo.model.batch_loss import BatchLoss
 from zoo.model.readout import gather_steps, scatter_steps
 from zoo.model.sampling import MAX_COMPILED_LAYERS

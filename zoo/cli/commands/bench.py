@@ -114,6 +114,7 @@ def _settings(
     """Validate the flags."""
     from zoo.bench import settings as s
     from zoo.bench.peer_process import installed_peers
+    from zoo.processes import available_processors
 
     pythons = s.parse_pythons(python)
     selected = dict.fromkeys((*installed_peers(), *pythons)) if peers is None else s.parse_names(peers)
@@ -121,7 +122,7 @@ def _settings(
         s.parse_names(cells),
         s.parse_shapes(s.SHAPES if shapes is None else shapes),
         () if peers == "none" else tuple(selected),
-        s.processors() if threads is None else threads,
+        available_processors() if threads is None else threads,
         dtype,
         seconds,
         pythons,

@@ -168,9 +168,9 @@ def check_system() -> CheckResult:
 
 def check_threads() -> CheckResult:
     """Processors that training may use."""
-    from zoo.layers.sharding import available_threads
+    from zoo.processes import available_processors
 
-    usable, present = available_threads(), os.cpu_count()
+    usable, present = available_processors(), os.cpu_count()
     data = {"usable": usable, "present": present}
     return CheckResult("threads", f"{usable} of {present} processors may be used", data)
 
