@@ -19,6 +19,7 @@ from zoo.compiler.ir.structural_ops import (
     CONCAT,
     DSTATE_OUT,
     DY,
+    PLACEHOLDER,
     RESHAPE,
     SUM,
     reshape,
@@ -37,7 +38,7 @@ GRADIENT_KINDS = (Kind.OUTER, Kind.ROW_SUM)
 EXPORTED = [
     op
     for op in OPS.values()
-    if op not in FOLDED_OPS and op not in (DY, DSTATE_OUT) and op.kind not in GRADIENT_KINDS
+    if op not in FOLDED_OPS and op not in (DY, DSTATE_OUT, PLACEHOLDER) and op.kind not in GRADIENT_KINDS
 ]
 
 

@@ -16,10 +16,10 @@ from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.dims import as_dim, dim_of
 from zoo.compiler.ir.graph import Graph, Level, Node, ancestors
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import PARAM
+from zoo.compiler.ir.structural_ops import PARAM, PLACEHOLDER
 from zoo.errors import UsageError
 from zoo.modifiers.input_state_sums import find_sums
-from zoo.modifiers.matmuls import PLACEHOLDER, FoundMatmul, find_matmuls, size_texts, split_parameter_matmul
+from zoo.modifiers.matmuls import FoundMatmul, find_matmuls, size_texts, split_parameter_matmul
 
 
 @dataclass(frozen=True)

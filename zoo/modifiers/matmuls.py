@@ -16,12 +16,9 @@ from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.frontend.trace_step import StepGraph, trace_step
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.ir.structural_ops import RESHAPE, SLICE
+from zoo.compiler.ir.structural_ops import PARAM, PLACEHOLDER, RESHAPE, SLICE
 
-PLACEHOLDER = "placeholder"
-"""The operation of a node in place of a parameter that a modifier removed: it has a shape and no values."""
-
-_PARAMETERS = ("param", PLACEHOLDER)
+_PARAMETERS = (PARAM, PLACEHOLDER)
 
 
 @dataclass(frozen=True)

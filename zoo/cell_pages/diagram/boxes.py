@@ -13,9 +13,9 @@ from zoo.compiler.frontend.trace_step import trace_step
 from zoo.compiler.ir.dims import GENERIC_SIZES, ONE
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import SLICE
+from zoo.compiler.ir.structural_ops import BUFFER, PARAM, SLICE
 
-_WEIGHTS = ("param", "buffer")
+_WEIGHTS = (PARAM, BUFFER)
 
 
 def build_diagram(cell: Cell) -> Diagram:

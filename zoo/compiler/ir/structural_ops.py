@@ -73,6 +73,9 @@ PARAM = define("param", Kind.LEAF)
 BUFFER = define("buffer", Kind.LEAF)
 STATE = define("state", Kind.LEAF)
 INPUT = define("input", Kind.LEAF)
+PLACEHOLDER = define(
+    "placeholder", Kind.LEAF
+)  # a parameter that a modifier removed: it has a shape and no values
 DY = define("dy", Kind.LEAF)
 DSTATE_OUT = define("dstate_out", Kind.LEAF)
 CONSTANT = define("constant", Kind.LEAF, numpy_for=_constant_numpy)
