@@ -187,6 +187,7 @@ def test_reproducing_command(two):
 
 def test_results_table(two):
     text = two.table()
+    assert two._repr_html_().count("<table>") == text.count("\n\n") + 1
     assert text.startswith("copying (delay=2, length=2)\ncell")
     assert "without memory 0.125; solved at 0.99 (" in text
 

@@ -6,9 +6,7 @@ This module imports no compiler: a report reads results without one.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from zoo.storage import write_bytes, write_json
 from zoo.storage.record_schema import MAX_BYTES, check_record, check_records, is_bounded_float
 from zoo.storage.safe_read import exists, read_json
 from zoo.storage.strict_json import quote
+from zoo.tables import TextTable
 
 if TYPE_CHECKING:
     from zoo.comparison.jobs import Job
@@ -375,6 +374,11 @@ class Comparison:
 
         return "\n\n".join(table.plain_text() for table in make_tables(self.results))
 
+    def _repr_html_(self) -> str:
+        from zoo.comparison.tables import make_tables
+
+        return "".join(table.html() for table in make_tables(self.results))
+
 
 def read_results(folder: Path) -> ComparisonResults:
     """Read ``results.json`` of a directory, and check every record against its schema.
@@ -421,8 +425,6 @@ def write_results(results: ComparisonResults) -> None:
 
 def as_csv(runs: Sequence[RunRecord]) -> str:
     """Format records as CSV with a header; None becomes an empty field."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(vars(runs[0])) if runs else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(vars, runs))
-    return text.getvalue()
+    headings = tuple(vars(runs[0])) if runs else ()
+    rows = (("" if value is None else str(value) for value in vars(run).values()) for run in runs)
+    return TextTable("", headings, tuple(map(tuple, rows))).csv()
